@@ -1,0 +1,16 @@
+"""Engines: from a scenario's arrays to one outcome per policy. One engine, one file, and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from carbonroute.engines import sampled
+from carbonroute.outcome import Outcome
+from carbonroute.scenario import Inputs
+
+Engine = Callable[..., tuple[Outcome, ...]]
+
+ENGINES: Mapping[str, Engine] = MappingProxyType({"sampled": sampled.run})
+
+__all__ = ["ENGINES", "Engine", "Inputs", "Outcome"]

@@ -1,0 +1,150 @@
+"""The contract between policies and engines: what a policy sees, and how its costs become a choice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonroute.errors import PolicyError
+
+Array: TypeAlias = NDArray[np.float64]
+Regions: TypeAlias = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class View:
+    """All that a policy may know when it decides.
+
+    The leading axes (…) are one request, a block of requests, or (hour, origin, workload) cells; the last
+    axis has one entry per region. Engines hand out read-only arrays.
+
+    Attributes
+    ----------
+    rtt_ms
+        Network round trip between the request's origin and each region, shape (…, R).
+    carbon_g_per_kwh
+        Grid carbon intensity of each region as known at decision time, shape (…, R).
+    service_ms
+        Inference time as the scenario lets it be known: an estimate, or the request's own actual time
+        (clairvoyant); shape (…).
+    slo_ms
+        Latency limit, shape (…).
+    """
+
+    rtt_ms: Array
+    carbon_g_per_kwh: Array
+    service_ms: Array
+    slo_ms: Array
+
+
+VIEW_FIELDS = frozenset(field.name for field in fields(View))
+
+
+class PolicyLike(Protocol):
+    """What an engine needs of a policy. Anything with a name and a cost will do."""
+
+    @property
+    def name(self) -> str:
+        """Display name, used in every table and figure."""
+        ...
+
+    def cost(self, view: View) -> Array:
+        """Return the cost of each region, shape (…, R): lower is better, +inf = not eligible."""
+        ...
+
+
+class Policy:
+    """Base of the family: a member brings `cost` and inherits the choice.
+
+    Members decide each request by itself: neither the other requests of a batch nor any global state may
+    change a choice. `carbonroute.policies.checks.check_policy` checks that.
+    """
+
+    #: The view's fields that `cost` reads. An engine asks once per distinct cell unless one of them varies
+    #: from request to request, and shows estimates where a policy does not declare that it reads actuals.
+    reads: ClassVar[frozenset[str]] = VIEW_FIELDS
+
+    @property
+    def name(self) -> str:
+        """Display name, used in every table and figure."""
+        return type(self).__name__
+
+    def cost(self, view: View) -> Array:
+        """Return the cost of each region, shape (…, R): lower is better, +inf = not eligible."""
+        raise NotImplementedError
+
+    def choose(self, view: View) -> Regions:
+        """Return the chosen region's index, shape (…): lowest cost, lowest RTT where none is eligible.
+
+        The first region wins ties.
+        """
+        cost = np.asarray(self.cost(view))
+        if cost.shape != view.rtt_ms.shape:
+            raise ValueError(f"cost has shape {cost.shape}; one cost per region is expected, {view.rtt_ms.shape}")
+        if cost.dtype.kind not in "fiu":
+            raise ValueError(f"cost has type {cost.dtype}; numbers are expected")
+        region, lowest = _first_lowest(cost)
+        if np.isnan(cost.min()):
+            raise ValueError("cost is NaN; +inf marks a region that is not eligible")
+        nowhere = lowest == np.inf
+        if nowhere.any():
+            region[nowhere] = _first_lowest(view.rtt_ms[nowhere])[0]
+        return region
+
+
+def decide(policy: PolicyLike, view: View) -> Regions:
+    """Ask a policy, whoever wrote it, and refuse an answer that breaks the contract.
+
+    Parameters
+    ----------
+    policy
+        Any object with `name` and `cost`; its own `choose` is used where it has one, the family's otherwise.
+    view
+        What the policy may know; leading axes (…).
+
+    Returns
+    -------
+    Index of the chosen region, shape (…).
+
+    Raises
+    ------
+    PolicyError
+        If the policy raises, or returns a wrong shape, type, NaN or a region that does not exist.
+    """
+    rule = getattr(type(policy), "choose", Policy.choose)
+    try:
+        region = np.asarray(rule(policy, view))
+    except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
+        raise PolicyError(policy_name(policy), f"{type(error).__name__}: {error}") from error
+    expected = view.rtt_ms.shape[:-1]
+    if region.shape != expected or region.dtype.kind not in "iu":
+        found = f"choose returned shape {region.shape}, {region.dtype}"
+        raise PolicyError(policy_name(policy), f"{found}; one region index per request is expected, {expected}")
+    if region.size and not (region.min() >= 0 and region.max() < view.rtt_ms.shape[-1]):
+        raise PolicyError(
+            policy_name(policy),
+            f"choose returned region {region.min()} … {region.max()}; there are {view.rtt_ms.shape[-1]}, from 0",
+        )
+    return region.astype(np.intp, copy=False)
+
+
+def policy_name(policy: PolicyLike) -> str:
+    """Return the display name of any policy: its `name`, or that of its class."""
+    return str(getattr(policy, "name", None) or type(policy).__name__)
+
+
+def _first_lowest(values: Array) -> tuple[Regions, Array]:
+    """Return the index of the first lowest value on the last axis, and that value.
+
+    A pass per region over whole columns is several times faster than `argmin` over many short rows.
+    """
+    lowest = values[..., 0].copy()
+    region = np.zeros(lowest.shape, dtype=np.intp)
+    for candidate in range(1, values.shape[-1]):
+        value = values[..., candidate]
+        np.copyto(region, candidate, where=value < lowest)
+        np.minimum(lowest, value, out=lowest)
+    return region, lowest

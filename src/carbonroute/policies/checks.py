@@ -1,0 +1,148 @@
+"""The policy contract as code: run over every member here, and over yours by `check_policy`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+
+import numpy as np
+
+from carbonroute import rng
+from carbonroute.errors import PolicyError
+from carbonroute.policies.base import VIEW_FIELDS, Array, PolicyLike, View, decide, policy_name
+
+Check = Callable[[PolicyLike, View], str | None]
+
+
+def check_policy(policy: PolicyLike, *, seed: int = 0) -> None:
+    """Check a policy against the contract on random views of 1 to 7 regions.
+
+    Checked are: shape for any leading axes, determinism, no use of global dice, a batch decided as one by
+    one, eligible regions preferred and the lowest RTT where there is none, renamed regions, declared reads,
+    and untouched input.
+
+    Parameters
+    ----------
+    policy
+        Any object with `name` and `cost(view)`.
+    seed
+        Of the random views.
+
+    Raises
+    ------
+    PolicyError
+        Naming the policy and every check that it failed.
+    """
+    problems: dict[str, None] = {}  # ordered, each once
+    for view in _views(seed):
+        for check in CHECKS:
+            try:
+                problem = check(policy, view)
+            except PolicyError as error:
+                problem = error.problem
+            except Exception as error:  # a policy may be anyone's code: report whatever it raised
+                problem = f"{type(error).__name__}: {error}"
+            if problem:
+                problems[problem] = None
+    if problems:
+        raise PolicyError(policy_name(policy), "; ".join(problems))
+
+
+def _views(seed: int, requests: int = 24) -> Iterator[View]:
+    dice = rng.stream(seed, "policy checks")
+    for regions in (1, 2, 5, 7):
+        for slo_ms in (20.0, 120.0, 1000.0):  # few, some and all regions within the SLO
+            yield View(
+                rtt_ms=dice.uniform(1, 250, (requests, regions)),
+                carbon_g_per_kwh=dice.uniform(5, 800, (requests, regions)),
+                service_ms=dice.uniform(1, 100, requests),
+                slo_ms=np.full(requests, slo_ms) * dice.uniform(0.9, 1.1, requests),
+            )
+
+
+def _at(view: View, index: object) -> View:
+    """Return a view of some requests: index the leading axes of every field."""
+    return View(**{field.name: np.asarray(getattr(view, field.name)[index]) for field in fields(View)})
+
+
+def _shape(policy: PolicyLike, view: View) -> str | None:
+    requests, regions = view.rtt_ms.shape
+    folded = View(
+        *(values.reshape(2, 3, requests // 6, regions) for values in (view.rtt_ms, view.carbon_g_per_kwh)),
+        *(values.reshape(2, 3, requests // 6) for values in (view.service_ms, view.slo_ms)),
+    )
+    if not np.array_equal(decide(policy, folded).ravel(), decide(policy, view)):
+        return "shape: leading axes (2, 3, n) and (6 n,) give different regions"
+    return None
+
+
+def _determinism(policy: PolicyLike, view: View) -> str | None:
+    before = np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002  the global state is the subject
+    first, second = np.asarray(policy.cost(view)), np.asarray(policy.cost(view))
+    after = np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002
+    if not np.array_equal(first, second):
+        return "determinism: the same view gives different costs"
+    if repr(before) != repr(after):
+        return "dice: global random numbers were drawn; state and dice come in by the door"
+    return None
+
+
+def _one_by_one(policy: PolicyLike, view: View) -> str | None:
+    alone = np.array([decide(policy, _at(view, request)) for request in range(len(view.slo_ms))])
+    if not np.array_equal(alone, decide(policy, view)):
+        return "batch: a request's region depends on the other requests decided with it"
+    return None
+
+
+def _eligibility(policy: PolicyLike, view: View) -> str | None:
+    cost, region = np.asarray(policy.cost(view)), decide(policy, view)
+    eligible = cost < np.inf
+    chosen = np.take_along_axis(eligible, region[:, np.newaxis], axis=-1)[:, 0]
+    if not chosen[eligible.any(axis=-1)].all():
+        return "eligibility: a region with cost +inf was chosen although another was eligible"
+    nowhere = ~eligible.any(axis=-1)
+    if not np.array_equal(region[nowhere], view.rtt_ms[nowhere].argmin(axis=-1)):
+        return "eligibility: where no region is eligible, the one with the lowest RTT must be chosen"
+    return None
+
+
+def _permutation(policy: PolicyLike, view: View) -> str | None:
+    order = np.arange(view.rtt_ms.shape[-1])[::-1]
+    turned = replace(
+        view, rtt_ms=view.rtt_ms[..., order], carbon_g_per_kwh=view.carbon_g_per_kwh[..., order]
+    )
+    if not np.array_equal(order[decide(policy, turned)], decide(policy, view)):
+        return "permutation: the order of the regions changes the choice"
+    return None
+
+
+def _reads(policy: PolicyLike, view: View) -> str | None:
+    declared = getattr(policy, "reads", VIEW_FIELDS)
+    unknown = set(declared) - VIEW_FIELDS
+    if unknown:
+        return f"reads: a view has no {', '.join(sorted(unknown))}"
+    hidden: dict[str, Array] = {name: getattr(view, name)[::-1] * 1.5 for name in VIEW_FIELDS - set(declared)}
+    if not np.array_equal(policy.cost(view), policy.cost(replace(view, **hidden))):
+        return f"reads: cost depends on more of the view than the declared {', '.join(sorted(declared))}"
+    return None
+
+
+def _input(policy: PolicyLike, view: View) -> str | None:
+    copy = _at(view, slice(None))
+    before = _at(copy, np.arange(len(view.slo_ms)))
+    decide(policy, copy)
+    if any(not np.array_equal(getattr(before, name), getattr(copy, name)) for name in VIEW_FIELDS):
+        return "input: the view was changed"
+    return None
+
+
+CHECKS: tuple[Check, ...] = (
+    _shape,
+    _determinism,
+    _one_by_one,
+    _eligibility,
+    _permutation,
+    _reads,
+    _input,
+)

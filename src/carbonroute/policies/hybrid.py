@@ -1,0 +1,67 @@
+"""Hybrid: a weighted sum of scaled latency and scaled carbon."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import AfterValidator, Field
+
+from carbonroute.policies.base import Array, Policy, View
+from carbonroute.spec import Spec
+
+
+def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
+    if not bounds[0] < bounds[1]:
+        raise ValueError(f"the lower bound must be below the upper, found {bounds[0]:g} and {bounds[1]:g}")
+    return bounds
+
+
+Bounds = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_ascending)]
+
+
+class Hybrid(Spec, Policy):
+    """Choose the lowest α·l + (1 − α)·c, with l and c the RTT and carbon intensity scaled to 0…1.
+
+    Attributes
+    ----------
+    alpha
+        Weight of latency, 0 (carbon alone) … 1 (latency alone).
+    rtt_bounds_ms, carbon_bounds_g_per_kwh
+        Values that are scaled to 0 and to 1; what lies outside is clipped. Without bounds the minimum and
+        maximum over the regions of each request are taken, and a range of 0 counts as 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> view = View(np.array([65.0, 5.0]), np.array([30.0, 400.0]), np.array(18.0), np.array(100.0))
+    >>> int(Hybrid(alpha=0.2).choose(view)), int(Hybrid(alpha=0.8).choose(view))
+    (0, 1)
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms", "carbon_g_per_kwh"})
+
+    alpha: float = Field(ge=0, le=1)
+    rtt_bounds_ms: Bounds | None = None
+    carbon_bounds_g_per_kwh: Bounds | None = None
+
+    @property
+    def name(self) -> str:
+        """Display name, with the weight."""
+        return f"Hybrid (α={self.alpha:g})"
+
+    def cost(self, view: View) -> Array:
+        """Return the weighted sum, 0…1."""
+        latency = _scaled(view.rtt_ms, self.rtt_bounds_ms)
+        carbon = _scaled(view.carbon_g_per_kwh, self.carbon_bounds_g_per_kwh)
+        cost: Array = self.alpha * latency + (1 - self.alpha) * carbon
+        return cost
+
+
+def _scaled(values: Array, bounds: tuple[float, float] | None) -> Array:
+    if bounds is not None:
+        return np.clip((values - bounds[0]) / (bounds[1] - bounds[0]), 0, 1)
+    low = values.min(axis=-1, keepdims=True)
+    span = values.max(axis=-1, keepdims=True) - low
+    scaled: Array = (values - low) / np.where(span == 0, 1, span)
+    return scaled

@@ -1,0 +1,33 @@
+"""Latency-First: serve every request where the network is nearest."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from carbonroute.policies.base import Array, Policy, View
+from carbonroute.spec import Spec
+
+
+class LatencyFirst(Spec, Policy):
+    """Choose the region with the lowest round-trip time.
+
+    The baseline that every carbon reduction refers to: it is what a latency-based DNS record does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> view = View(np.array([65.0, 5.0]), np.array([30.0, 400.0]), np.array(18.0), np.array(100.0))
+    >>> int(LatencyFirst().choose(view))
+    1
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms"})
+
+    @property
+    def name(self) -> str:
+        """Display name."""
+        return "Latency-First"
+
+    def cost(self, view: View) -> Array:
+        """Return the round-trip time, ms."""
+        return view.rtt_ms

@@ -1,0 +1,9 @@
+"""Scenarios: the file's model, reading it, and turning it into arrays."""
+
+from __future__ import annotations
+
+from carbonroute.scenario.load import builtin_scenarios, builtin_text, load
+from carbonroute.scenario.model import Scenario
+from carbonroute.scenario.resolve import Candidate, Inputs, resolve
+
+__all__ = ["Candidate", "Inputs", "Scenario", "builtin_scenarios", "builtin_text", "load", "resolve"]

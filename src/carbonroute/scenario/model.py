@@ -1,0 +1,416 @@
+"""The scenario file, schema 1, as frozen values that refuse what they do not know."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from carbonroute.carbon import CarbonSource
+from carbonroute.errors import Fault, did_you_mean
+from carbonroute.network import MAX_RTT_MS
+from carbonroute.policies import POLICIES, PolicyLike
+from carbonroute.policies.base import policy_name
+from carbonroute.registry import LookupFailure
+from carbonroute.rng import MAX_SEED
+from carbonroute.scenario.faults import fault_of, several
+from carbonroute.spec import Spec
+from carbonroute.traffic import Traffic
+from carbonroute.units import MAX_CARBON_G_PER_KWH
+from carbonroute.workloads import ServiceLaw
+
+SHARE_TOLERANCE = 1e-9
+MAX_MEMBERS = 1000
+
+#: Names that a region cannot have: they are columns of the tables that have a column per region.
+RESERVED = frozenset({"hour", "time", "origin"})
+
+
+def _printable(name: str) -> str:
+    if not name.isprintable() or name != name.strip():
+        raise ValueError("printable characters are expected, without spaces at the ends")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _unique(names: Sequence[str], what: str) -> None:
+    if not 1 <= len(names) <= MAX_MEMBERS:
+        raise ValueError(f"found {len(names)}; 1 to {MAX_MEMBERS} are expected")
+    seen: dict[str, int] = {}
+    faults = []
+    for index, name in enumerate(names):
+        if name in seen:
+            faults.append(Fault(f"[{index}].{what}", f"{name!r} stands at [{seen[name]}] too", "names must differ"))
+        seen.setdefault(name, index)
+    if faults:
+        raise several(faults)
+
+
+def _sum_to_one(shares: Iterable[float]) -> None:
+    total = math.fsum(shares)
+    if abs(total - 1) > SHARE_TOLERANCE:
+        raise ValueError(f"the shares sum to {total:.12g}; they must sum to 1 (tolerance {SHARE_TOLERANCE:g})")
+
+
+class Horizon(Spec):
+    """How long the simulated time is, and when it starts.
+
+    Attributes
+    ----------
+    hours
+        Length.
+    start
+        Date and time of hour 0, with its offset; needed with dated carbon or traffic.
+    """
+
+    hours: int = Field(ge=1, le=1_000_000)
+    start: datetime | None = None
+
+    @field_validator("start")
+    @classmethod
+    def _in_utc(cls, start: datetime | None) -> datetime | None:
+        if start is not None and start.tzinfo is None:
+            raise ValueError(f"{start.isoformat()} has no offset; write {start.isoformat()}Z for UTC")
+        return start.astimezone(timezone.utc) if start else None
+
+
+class Sampling(Spec):
+    """How random numbers are drawn.
+
+    Attributes
+    ----------
+    scheme
+        ``"streams"``: keyed by seed, purpose and block, and all policies meet the same requests.
+        ``"published"``: the published study's own order of draws.
+    seed
+        Of all dice.
+    restart
+        Of the published scheme: whether each policy continues the generator or starts it again.
+    """
+
+    scheme: Literal["streams", "published"] = "streams"
+    seed: int = Field(default=42, ge=0, le=MAX_SEED)
+    restart: Literal["never", "per-policy"] | None = None
+
+    @model_validator(mode="after")
+    def _restart_is_of_published(self) -> Sampling:
+        if self.scheme == "streams" and self.restart is not None:
+            raise ValueError("restart belongs to scheme 'published'; with 'streams' all policies meet the same requests")
+        return self
+
+
+class Information(Spec):
+    """What a policy may know.
+
+    Attributes
+    ----------
+    service_time
+        ``"mean"`` of the workload, ``"quantile:p"`` of it, or the request's ``"actual"`` time (clairvoyant).
+    """
+
+    service_time: str = "mean"
+
+    @field_validator("service_time")
+    @classmethod
+    def _known_estimate(cls, text: str) -> str:
+        if text not in {"mean", "actual"}:
+            word, _, number = text.partition(":")
+            try:
+                share = float(number)
+            except ValueError:
+                share = math.nan
+            if word != "quantile" or not 0 < share < 1:
+                raise ValueError(f"found {text!r}; 'mean', 'actual' or 'quantile:p' with 0 < p < 1 is expected")
+        return text
+
+    @property
+    def clairvoyant(self) -> bool:
+        """Whether a policy sees what no router can know."""
+        return self.service_time == "actual"
+
+    def service_estimate_ms(self, law: ServiceLaw) -> float:
+        """Return what is known of a workload's service time before it is served, ms."""
+        if self.service_time.startswith("quantile:"):
+            return law.quantile(float(self.service_time.partition(":")[2]))
+        return law.average()
+
+
+class Origin(Spec):
+    """Where requests come from: a name, and its share of all requests."""
+
+    name: Name
+    share: Share
+
+
+class Region(Spec):
+    """Where requests can be served.
+
+    Attributes
+    ----------
+    name
+        Also the column or row of an RTT matrix file.
+    carbon_g_per_kwh
+        Mean carbon intensity for synthetic carbon, gCO2e/kWh.
+    zone
+        Column or key in a carbon file; the name, if not given.
+    """
+
+    name: Name
+    carbon_g_per_kwh: Annotated[float, Field(ge=0, le=MAX_CARBON_G_PER_KWH)] | None = None
+    zone: Name | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, name: str) -> str:
+        if name in RESERVED:
+            raise ValueError(f"{name!r} is a column of the result tables; choose another name")
+        return name
+
+
+class Workload(Spec):
+    """A model with its share of requests, SLO and service-time law.
+
+    Attributes
+    ----------
+    id, name, model
+        Key in tables; what it is, in words; the model's name.
+    share
+        Of all requests.
+    slo_ms
+        Latency limit; a request over it is a violation.
+    service_ms
+        Law of the inference time.
+    """
+
+    id: Name
+    name: Name
+    model: Name
+    share: Share
+    slo_ms: float = Field(gt=0)
+    service_ms: ServiceLaw
+
+
+class Network(Spec):
+    """Round-trip times, from the file itself or from a matrix, and jitter.
+
+    Attributes
+    ----------
+    jitter_std_ms
+        Of the half-normal jitter.
+    rtt_ms
+        Origin -> region -> milliseconds.
+    rtt_file
+        CSV matrix, relative to the scenario file.
+    """
+
+    jitter_std_ms: float = Field(default=0.0, ge=0)
+    rtt_ms: dict[str, dict[str, Annotated[float, Field(ge=0, le=MAX_RTT_MS)]]] | None = None
+    rtt_file: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Network:
+        if (self.rtt_ms is None) == (self.rtt_file is None):
+            raise ValueError("exactly one of rtt_ms and rtt_file is expected")
+        return self
+
+
+class PolicyEntry(Spec):
+    """A policy of the run: which one, its parameters, and what it may know.
+
+    All keys but these are parameters of the policy's class.
+
+    Attributes
+    ----------
+    use
+        A member's name, ``"package.module:Class"``, or ``"file.py:Class"`` beside the scenario.
+    label
+        Display name, instead of the policy's own.
+    information
+        Instead of the scenario's.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    use: Annotated[str, Field(min_length=1)]
+    label: Name | None = None
+    information: Information | None = None
+    _policy: PolicyLike = PrivateAttr()
+    _file: Path | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _build(self, info: ValidationInfo) -> PolicyEntry:
+        folder = _folder(info.context)
+        parameters = self.__pydantic_extra__ or {}
+        self._policy = build_policy(self.use, parameters, folder)
+        self._file = POLICIES.source(self.use, folder)
+        return self
+
+    @property
+    def policy(self) -> PolicyLike:
+        """The policy object."""
+        return self._policy
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the policy was read from, if it is one beside the scenario."""
+        return self._file
+
+    @property
+    def shown(self) -> str:
+        """The display name."""
+        return self.label or policy_name(self._policy)
+
+
+def build_policy(use: str, parameters: Mapping[str, Any], folder: Path) -> PolicyLike:
+    """Return the policy that a name and its parameters describe; raise all faults in one validation error."""
+    try:
+        found = POLICIES.find(use, folder)
+    except LookupFailure as failure:
+        raise several([Fault(".use", failure.found, failure.remedy)]) from failure
+    signature = inspect.signature(found)
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    faults = [
+        Fault(f".{key}", f"{use!r} has no such parameter", did_you_mean(key, signature.parameters))
+        for key in parameters
+        if key not in signature.parameters and not open_ended
+    ]
+    faults += [
+        Fault(f".{name}", "missing", f"{use!r} needs it")
+        for name, p in signature.parameters.items()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in parameters
+    ]
+    if faults:
+        raise several(faults)
+    try:
+        policy: PolicyLike = found(**parameters)
+    except ValidationError as error:
+        raise several([_of_parameter(details) for details in error.errors()]) from error
+    except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
+        raise several([Fault("", f"{use!r} refuses its parameters ({type(error).__name__}: {error})")]) from error
+    if not callable(getattr(policy, "cost", None)):
+        raise several([Fault(".use", f"{use!r} has no method cost(view)", "a policy returns a cost per region")])
+    return policy
+
+
+def _of_parameter(details: Mapping[str, Any]) -> Fault:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in details["loc"])
+    return fault_of(path, details)
+
+
+def _folder(context: Any) -> Path:
+    return Path(context["folder"]) if context else Path()
+
+
+
+
+T = TypeVar("T")
+Members = Annotated[tuple[T, ...], Field(strict=False)]  # TOML has lists
+
+
+class Scenario(Spec):
+    """Everything that defines a run. Made by `carbonroute.load`.
+
+    Attributes
+    ----------
+    schema_version
+        1; ``schema`` in the file.
+    name, description
+        What the run is called, and what it is about.
+    horizon, sampling, information, traffic, carbon, origins, regions, network, workloads, policies
+        The sections of the file.
+    """
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: Name
+    description: str = Field(default="", max_length=2000)
+    horizon: Horizon
+    sampling: Sampling = Sampling()
+    information: Information = Information()
+    traffic: Traffic
+    carbon: CarbonSource
+    # The order matters: a validator sees the fields above its own, where they are valid.
+    origins: Members[Origin]
+    regions: Members[Region]
+    network: Network
+    workloads: Members[Workload]
+    policies: Members[PolicyEntry]
+    _folder: Path = PrivateAttr(default=Path())
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Remember what the scenario's paths are relative to."""
+        self._folder = _folder(context)
+
+    @property
+    def folder(self) -> Path:
+        """What paths in the scenario are relative to."""
+        return self._folder
+
+    @field_validator("origins")
+    @classmethod
+    def _origins_add_up(cls, origins: tuple[Origin, ...]) -> tuple[Origin, ...]:
+        _unique([origin.name for origin in origins], "name")
+        _sum_to_one(origin.share for origin in origins)
+        return origins
+
+    @field_validator("regions")
+    @classmethod
+    def _regions_differ(cls, regions: tuple[Region, ...]) -> tuple[Region, ...]:
+        _unique([region.name for region in regions], "name")
+        return regions
+
+    @field_validator("workloads")
+    @classmethod
+    def _workloads_add_up(cls, workloads: tuple[Workload, ...]) -> tuple[Workload, ...]:
+        _unique([workload.id for workload in workloads], "id")
+        _sum_to_one(workload.share for workload in workloads)
+        return workloads
+
+    @field_validator("policies")
+    @classmethod
+    def _labels_differ(cls, policies: tuple[PolicyEntry, ...]) -> tuple[PolicyEntry, ...]:
+        _unique([entry.shown for entry in policies], "label")
+        return policies
+
+    @field_validator("network")
+    @classmethod
+    def _matrix_is_complete(cls, network: Network, info: ValidationInfo) -> Network:
+        if network.rtt_ms is None or "origins" not in info.data or "regions" not in info.data:
+            return network
+        origins = [origin.name for origin in info.data["origins"]]
+        regions = [region.name for region in info.data["regions"]]
+        faults = _missing_or_unknown(".rtt_ms", "origin", network.rtt_ms, origins)
+        for origin, row in network.rtt_ms.items():
+            faults += _missing_or_unknown(f'.rtt_ms."{origin}"', "region", row, regions)
+        if faults:
+            raise several(faults)
+        return network
+
+
+def _missing_or_unknown(path: str, kind: str, found: Mapping[str, Any], wanted: Sequence[str]) -> list[Fault]:
+    faults = [
+        Fault(f'{path}."{name}"', f"there is no {kind} of this name", did_you_mean(name, wanted))
+        for name in found
+        if name not in wanted
+    ]
+    return faults + [
+        Fault(f'{path}."{name}"', "missing", f"a round-trip time in ms is needed for every {kind}")
+        for name in wanted
+        if name not in found
+    ]

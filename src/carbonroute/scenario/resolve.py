@@ -1,0 +1,145 @@
+"""From a scenario to the arrays that engines work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonroute import rng
+from carbonroute.carbon import Query, Signal
+from carbonroute.errors import Fault, InputError
+from carbonroute.network import HalfNormal, read_matrix
+from carbonroute.policies import PolicyLike
+from carbonroute.policies.base import VIEW_FIELDS
+from carbonroute.scenario.model import Information, Scenario
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A policy of the run.
+
+    Attributes
+    ----------
+    label
+        Display name.
+    policy
+        The policy itself.
+    information
+        What it may know.
+    """
+
+    label: str
+    policy: PolicyLike
+    information: Information
+
+    @property
+    def clairvoyant(self) -> bool:
+        """Whether the policy decides on something that no router can know.
+
+        Only a policy that declares to read service times is shown the actual ones.
+        """
+        return self.information.clairvoyant and "service_ms" in getattr(self.policy, "reads", VIEW_FIELDS)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A scenario with its data, ready for an engine. H hours, O origins, W workloads, R regions.
+
+    Attributes
+    ----------
+    scenario
+        Where all of it comes from.
+    origin_share, workload_share
+        Probabilities, shapes (O,) and (W,).
+    slo_ms
+        Latency limits, shape (W,).
+    rtt_ms
+        Round-trip times, shape (O, R).
+    carbon
+        The signal, shape (H, R), with its accounting.
+    jitter
+        Law of the network jitter.
+    candidates
+        The policies to compare.
+    files
+        Every file that was read, by the name that the scenario gives it.
+    """
+
+    scenario: Scenario
+    origin_share: NDArray[np.float64]
+    workload_share: NDArray[np.float64]
+    slo_ms: NDArray[np.float64]
+    rtt_ms: NDArray[np.float64]
+    carbon: Signal
+    jitter: HalfNormal
+    candidates: tuple[Candidate, ...]
+    files: dict[str, Path]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Number of hours, origins, workloads and regions."""
+        return (*self.carbon.g_per_kwh.shape[:1], len(self.origin_share), len(self.workload_share), self.rtt_ms.shape[1])
+
+
+def resolve(scenario: Scenario) -> Inputs:
+    """Read a scenario's data files and draw its carbon noise.
+
+    Raises
+    ------
+    InputError
+        If a data file cannot be used.
+    """
+    files = {entry.use: entry.file for entry in scenario.policies if entry.file}
+    carbon = scenario.carbon.signal(_query(scenario))
+    files |= {str(getattr(scenario.carbon, "path", path)): path for path in carbon.files}
+    if scenario.network.rtt_file:
+        files[scenario.network.rtt_file] = scenario.folder / scenario.network.rtt_file
+    return Inputs(
+        scenario=scenario,
+        origin_share=np.array([origin.share for origin in scenario.origins]),
+        workload_share=np.array([workload.share for workload in scenario.workloads]),
+        slo_ms=np.array([workload.slo_ms for workload in scenario.workloads]),
+        rtt_ms=_rtt_ms(scenario),
+        carbon=carbon,
+        jitter=HalfNormal(std_ms=scenario.network.jitter_std_ms),
+        candidates=tuple(
+            Candidate(entry.shown, entry.policy, entry.information or scenario.information)
+            for entry in scenario.policies
+        ),
+        files=files,
+    )
+
+
+def _query(scenario: Scenario) -> Query:
+    regions = tuple(region.name for region in scenario.regions)
+
+    def uniform() -> NDArray[np.float64]:
+        shape = (len(regions), scenario.horizon.hours)
+        seed = scenario.sampling.seed
+        if scenario.sampling.scheme == "published":  # region after region, from one generator
+            return rng.published(seed).random_sample(shape)
+        return np.stack([rng.stream(seed, f"carbon noise of {name}").random(shape[1]) for name in regions])
+
+    return Query(
+        regions=regions,
+        zones=tuple(region.zone or region.name for region in scenario.regions),
+        mean_g_per_kwh=tuple(region.carbon_g_per_kwh for region in scenario.regions),
+        hours=scenario.horizon.hours,
+        start=scenario.horizon.start,
+        folder=scenario.folder,
+        uniform=uniform,
+    )
+
+
+def _rtt_ms(scenario: Scenario) -> NDArray[np.float64]:
+    origins = [origin.name for origin in scenario.origins]
+    regions = [region.name for region in scenario.regions]
+    network = scenario.network
+    if network.rtt_file is not None:
+        return read_matrix(scenario.folder / network.rtt_file, network.rtt_file, origins, regions)
+    if network.rtt_ms is None:
+        raise InputError("network", [Fault("", "no round-trip times", "rtt_ms or rtt_file is expected")])
+    return np.array([[network.rtt_ms[origin][region] for region in regions] for origin in origins], dtype=np.float64)
