@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,10 @@ from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
 Sums = NDArray[np.float64]
+
+#: Sampled latencies that bracket a quantile, and from how many requests on that pays.
+_SAMPLE = 10_000
+_BRACKETED = 50_000
 
 
 class LatencyDistribution(Protocol):
@@ -30,42 +35,59 @@ class LatencyDistribution(Protocol):
 
 @dataclass(frozen=True)
 class Samples:
-    """Latency of every single request, in request order, shape (n,).
+    """Latency of every single request.
 
     Attributes
     ----------
-    latency_ms
-        Round trip as the user sees it, ms.
-    origin, workload, region
-        Indices of the request's origin, workload and chosen region.
+    parts
+        For each workload, arrays that together hold the latency of its requests, ms.
     """
 
-    latency_ms: NDArray[np.float64]
-    origin: NDArray[np.integer]
-    workload: NDArray[np.integer]
-    region: NDArray[np.integer]
+    parts: tuple[tuple[NDArray[np.float64], ...], ...]
 
     def mean(self, workload: int | None = None) -> float:
         """Return the mean latency, ms; NaN without requests."""
-        latency_ms = self._of(workload)
-        return float(latency_ms.mean()) if latency_ms.size else float("nan")
+        parts = self._of(workload)
+        count = sum(part.size for part in parts)
+        return float(math.fsum(part.sum() for part in parts) / count) if count else math.nan
 
     def quantile(self, share: float, workload: int | None = None) -> float:
-        """Return the quantile by linear interpolation, NumPy's default, ms; NaN without requests."""
-        latency_ms = self._of(workload)
-        return float(np.quantile(latency_ms, share)) if latency_ms.size else float("nan")
+        """Return the quantile by linear interpolation, NumPy's default, ms; NaN without requests.
+
+        To the bit `numpy.quantile` of all latencies, several times sooner on many: a sample brackets the
+        two order statistics that are interpolated, and only what lies between is sorted.
+        """
+        parts = self._of(workload)
+        count = sum(part.size for part in parts)
+        if count < _BRACKETED:
+            return float(np.quantile(np.concatenate(parts), share)) if count else math.nan
+        place = share * (count - 1)
+        first = min(int(place), count - 2)
+        sample = np.sort(np.concatenate([part[:: count // _SAMPLE] for part in parts]))
+        reach = 2 + 5 * math.sqrt(len(sample) * share * (1 - share))  # five standard errors
+        ends = np.clip(len(sample) * share + np.array([-reach, reach]), 0, len(sample) - 1)
+        low, high = sample[ends.astype(int)]
+        below = sum(np.count_nonzero(part < low) for part in parts)
+        between = np.concatenate([part[(part >= low) & (part <= high)] for part in parts])
+        if not below <= first <= below + len(between) - 2:  # the sample misled, or the quantile lies at an end
+            return float(np.quantile(np.concatenate(parts), share))
+        at = first - below
+        return float(np.quantile(np.partition(between, (at, at + 1))[at : at + 2], place - first))
 
     def cdf(self, latency_ms: NDArray[np.float64], workload: int | None = None) -> NDArray[np.float64]:
         """Return the share of requests within each of some ascending, evenly spaced latencies."""
-        found = self._of(workload)
-        step = (latency_ms[-1] - latency_ms[0]) / max(len(latency_ms) - 1, 1)
-        place = np.ceil((found - latency_ms[0]) / step) if step > 0 else (found > latency_ms[0]).astype(float)
-        counts = np.bincount(np.clip(place, 0, len(latency_ms)).astype(np.intp), minlength=len(latency_ms) + 1)
-        share: NDArray[np.float64] = np.cumsum(counts[:-1]) / max(found.size, 1)
+        low, bins = latency_ms[0], len(latency_ms)
+        per_ms = (bins - 1) / (latency_ms[-1] - low)
+        counts = np.zeros(bins + 1, dtype=np.int64)
+        for part in self._of(workload):
+            bin_ = np.ceil((part - low) * per_ms)
+            counts += np.bincount(np.clip(bin_, 0, bins).astype(np.intp), minlength=bins + 1)
+        share: NDArray[np.float64] = np.cumsum(counts[:-1]) / counts.sum()
         return share
 
-    def _of(self, workload: int | None) -> NDArray[np.float64]:
-        return self.latency_ms if workload is None else self.latency_ms[self.workload == workload]
+    def _of(self, workload: int | None) -> list[NDArray[np.float64]]:
+        chosen = self.parts if workload is None else self.parts[workload : workload + 1]
+        return [part for parts in chosen for part in parts if part.size]
 
 
 @dataclass(frozen=True)

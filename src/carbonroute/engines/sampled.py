@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute.engines.draws import SCHEMES, Block
-from carbonroute.engines.routing import cell_regions, request_regions
+from carbonroute.engines.draws import SCHEMES, Block, Cells
+from carbonroute.engines.routing import choose_regions
 from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome, Samples
+from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs
 
 Progress = Callable[[int], None]
 
-#: Bytes that stay per request (origin, workload), and per request and policy (latency, region).
-_BYTES_PER_REQUEST = 16
-_BYTES_PER_REQUEST_AND_POLICY = 10
+#: Bytes that stay per request and policy: its latency.
+_BYTES_PER_SAMPLE = 8
 _MEMORY_SHARE = 0.8
 
 
@@ -44,15 +46,13 @@ def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]
         If a policy breaks its contract.
     """
     _refuse_what_does_not_fit(inputs)
-    requests = inputs.scenario.traffic.requests(inputs.shape[0])
-    tallies = [_Tally(candidate, inputs, requests) for candidate in inputs.candidates]
+    tallies = [_Tally(candidate, inputs) for candidate in inputs.candidates]
     for together, blocks in SCHEMES[inputs.scenario.sampling.scheme](inputs):
         for block in blocks:
-            common = _Common(inputs, block)
             for policy in together:
-                tallies[policy].add(common)
+                tallies[policy].add(block)
                 if progress:
-                    progress(len(block.requests))
+                    progress(len(block))
     return tuple(tally.outcome() for tally in tallies)
 
 
@@ -63,9 +63,7 @@ def work(inputs: Inputs) -> int:
 
 def _refuse_what_does_not_fit(inputs: Inputs) -> None:
     requests, policies = inputs.scenario.traffic.requests(inputs.shape[0]), len(inputs.candidates)
-    hours, origins, workloads, _ = inputs.shape
-    needed = requests * (_BYTES_PER_REQUEST + policies * _BYTES_PER_REQUEST_AND_POLICY)
-    needed += hours * origins * workloads * policies * np.dtype(np.int16).itemsize
+    needed = requests * policies * _BYTES_PER_SAMPLE
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > _MEMORY_SHARE * there:
         found = f"{requests:,} requests under {policies} policies take {needed / 2**30:,.0f} GiB of memory"
@@ -73,69 +71,79 @@ def _refuse_what_does_not_fit(inputs: Inputs) -> None:
         raise InputError(inputs.scenario.name, [Fault("traffic", found, remedy)])
 
 
-class _Common:
+class Common:
     """What the policies that meet a block have in common, per request: worked out once."""
 
     def __init__(self, inputs: Inputs, block: Block) -> None:
         _, origins, workloads, regions = inputs.shape
         requests = block.requests
         self.block = block
-        self.span = slice(block.first, block.first + len(requests))
-        self.group = (requests.origin * workloads + requests.workload) * regions
         self.cell = (requests.hour * origins + requests.origin) * workloads + requests.workload
-        self.hour_row = requests.hour * regions
+        self.group = (requests.origin * workloads + requests.workload) * regions
+        self.rtt_row = requests.origin * regions
+        self.carbon_row = requests.hour * regions
         self.slo_ms = inputs.slo_ms.take(requests.workload)
+
+
+def serve(
+    inputs: Inputs, candidate: Candidate, block: Block, cells: Cells
+) -> tuple[Regions, NDArray[np.float64]]:
+    """Route a block's requests under one policy.
+
+    Parameters
+    ----------
+    inputs, candidate, block
+        The scenario's arrays, the policy, and n requests.
+    cells
+        What the policy is asked for: the block's cells, or its single requests if the policy is clairvoyant.
+
+    Returns
+    -------
+    The region chosen for each cell, shape (C,), and the latency of each request, ms, shape (n,).
+    """
+    region = choose_regions(candidate, inputs, cells.of, block.service_ms if candidate.clairvoyant else None)
+    latency_ms = np.repeat(inputs.rtt_ms[cells.of.origin, region], cells.counts)
+    latency_ms += block.service_ms
+    latency_ms += block.jitter_ms
+    return region, latency_ms
 
 
 class _Tally:
     """One policy's results so far."""
 
-    def __init__(self, candidate: Candidate, inputs: Inputs, requests: int) -> None:
+    def __init__(self, candidate: Candidate, inputs: Inputs) -> None:
         self.candidate = candidate
         self.inputs = inputs
-        self.by_cell = None if candidate.clairvoyant else cell_regions(candidate, inputs).ravel()
-        _, origins, workloads, regions = inputs.shape
-        self.shape = (origins, workloads, regions)
-        self.rtt_ms = np.broadcast_to(inputs.rtt_ms[:, np.newaxis, :], self.shape).ravel()
-        self.carbon = inputs.carbon.g_per_kwh.ravel()
-        groups = origins * workloads * regions
-        self.requests = np.zeros(groups, dtype=np.int64)
-        self.violations = np.zeros(groups, dtype=np.int64)
-        self.latency_sum_ms = np.zeros(groups)
-        self.carbon_sum = np.zeros(groups)
-        self.latency_ms = np.empty(requests)
-        self.region = np.empty(requests, dtype=np.int16)
-        self.origin = np.empty(requests, dtype=np.int16)
-        self.workload = np.empty(requests, dtype=np.int16)
+        self.shape = inputs.shape[1:]
+        self.requests, self.violations, self.latency_sum_ms, self.carbon_sum = np.zeros((4, math.prod(self.shape)))
+        self.samples: list[list[NDArray[np.float64]]] = [[] for _ in inputs.slo_ms]
 
-    def add(self, common: _Common) -> None:
-        block = common.block
-        if self.by_cell is None:
-            region = request_regions(self.candidate, self.inputs, block.requests, block.service_ms)
-        else:
-            region = self.by_cell.take(common.cell)
-        group = common.group + region
-        latency_ms = self.latency_ms[common.span]
-        np.add(self.rtt_ms.take(group), block.service_ms, out=latency_ms)
-        latency_ms += block.jitter_ms
-        self.requests += self._by_group(group)
-        self.violations += self._by_group(group[latency_ms > common.slo_ms])
-        self.latency_sum_ms += self._by_group(group, latency_ms)
-        self.carbon_sum += self._by_group(group, self.carbon.take(common.hour_row + region))
-        self.region[common.span] = region
-        self.origin[common.span] = block.requests.origin
-        self.workload[common.span] = block.requests.workload
+    def add(self, block: Block) -> None:
+        cells = block.cells.singles() if self.candidate.clairvoyant else block.cells
+        region, latency_ms = serve(self.inputs, self.candidate, block, cells)
+        late = np.empty(len(block), dtype=bool)
+        for workload, slo_ms in enumerate(self.inputs.slo_ms):
+            span = slice(*block.limits[workload : workload + 2])
+            np.greater(latency_ms[span], slo_ms, out=late[span])
+            self.samples[workload].append(latency_ms[span])
+        group = np.ravel_multi_index((cells.of.origin, cells.of.workload, region), self.shape)
+        carbon = self.inputs.carbon.g_per_kwh[cells.of.hour, region]
+        self.requests += self._by_group(group, cells.counts)
+        self.violations += self._by_group(group, np.add.reduceat(late, cells.starts, dtype=np.intp))
+        self.latency_sum_ms += self._by_group(group, np.add.reduceat(latency_ms, cells.starts))
+        self.carbon_sum += self._by_group(group, cells.counts * carbon)
 
-    def _by_group(self, group: NDArray[np.intp], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        return np.bincount(group, weights, minlength=self.requests.size)
+    def _by_group(self, group: NDArray[np.intp], of_cell: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the sum of the cells' numbers by origin × workload × region."""
+        return np.bincount(group, of_cell, minlength=math.prod(self.shape))
 
     def outcome(self) -> Outcome:
         return Outcome(
             policy=self.candidate.label,
             clairvoyant=self.candidate.clairvoyant,
-            requests=self.requests.reshape(self.shape),
-            violations=self.violations.reshape(self.shape),
+            requests=self.requests.astype(np.int64).reshape(self.shape),
+            violations=self.violations.astype(np.int64).reshape(self.shape),
             latency_sum_ms=self.latency_sum_ms.reshape(self.shape),
             carbon_sum_g_per_kwh=self.carbon_sum.reshape(self.shape),
-            latency=Samples(self.latency_ms, self.origin, self.workload, self.region),
+            latency=Samples(tuple(tuple(parts) for parts in self.samples)),
         )
