@@ -1,1 +1,74 @@
+"""How much carbon can routing requests between regions save, what does it risk, and how sure is that?
+
+>>> import carbonroute
+>>> result = carbonroute.run("published", {"horizon.hours": 24})
+>>> result.tables.overview["hours"][0]
+24
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from carbonroute.errors import CarbonrouteError, InputError, PolicyError, RunFolderError
+    from carbonroute.figures import render
+    from carbonroute.metrics import Tables, simulation_results
+    from carbonroute.outcome import Outcome
+    from carbonroute.policies import Policy, View
+    from carbonroute.policies.checks import check_policy
+    from carbonroute.scenario import Scenario, load
+    from carbonroute.store import read_tables
+    from carbonroute.study import Result, run
+
+#: Where each public name lives. A name is imported when it is first used: `--help` needs none of them.
+_HOMES = {
+    "CarbonrouteError": "errors",
+    "InputError": "errors",
+    "Outcome": "outcome",
+    "Policy": "policies",
+    "PolicyError": "errors",
+    "Result": "study",
+    "RunFolderError": "errors",
+    "Scenario": "scenario",
+    "Tables": "metrics",
+    "View": "policies",
+    "check_policy": "policies.checks",
+    "load": "scenario",
+    "read_tables": "store",
+    "render": "figures",
+    "run": "study",
+    "simulation_results": "metrics",
+}
+
+__all__ = [
+    "CarbonrouteError",
+    "InputError",
+    "Outcome",
+    "Policy",
+    "PolicyError",
+    "Result",
+    "RunFolderError",
+    "Scenario",
+    "Tables",
+    "View",
+    "check_policy",
+    "load",
+    "read_tables",
+    "render",
+    "run",
+    "simulation_results",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'carbonroute' has no attribute {name!r}")
+    return getattr(import_module(f"carbonroute.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

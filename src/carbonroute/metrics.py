@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
-if TYPE_CHECKING:
-    import polars as pl
+import numpy as np
+import polars as pl
+
+from carbonroute.outcome import Counts, Outcome, Sums
+from carbonroute.scenario import Inputs
+from carbonroute.units import pct
+
+_RESULT_COLUMNS = (
+    "policy",
+    "clairvoyant",
+    "avg_latency_ms",
+    "p95_latency_ms",
+    "slo_violation_pct",
+    "avg_carbon_g_per_kwh",
+    "carbon_reduction_pct",
+)
+
+#: Points of the latency distribution that tables keep.
+_CDF_POINTS = 1001
 
 
 @dataclass(frozen=True)
@@ -22,6 +40,7 @@ class Tables:
         One row per policy: ``policy`` (label), ``clairvoyant`` (bool), ``requests``, ``avg_latency_ms``,
         ``p95_latency_ms``, ``slo_violation_pct``, ``avg_carbon_g_per_kwh``, ``carbon_reduction_pct``
         (null where the baseline's carbon is 0), ``baseline`` (label of the policy that reductions refer to),
+        ``baseline_carbon_g_per_kwh``,
         ``max_violation_pct`` (the limit behind ``viable``), ``viable`` (bool), ``dominated_by`` (label of the
         first policy at least as good in carbon, violations and average latency and better in one; or null).
     routing
@@ -51,3 +70,223 @@ class Tables:
     carbon: pl.DataFrame
     rtt: pl.DataFrame
     overview: pl.DataFrame
+
+
+def tabulate(inputs: Inputs, outcomes: Sequence[Outcome], baseline: Outcome, max_violation: float) -> Tables:
+    """Make the tables of a run.
+
+    Parameters
+    ----------
+    inputs
+        What the engine was given.
+    outcomes
+        One per policy.
+    baseline
+        What carbon reductions refer to; it need not be one of the outcomes.
+    max_violation
+        Share of violations up to which a policy counts as viable, 0…1.
+    """
+    policies = _policies(outcomes, baseline, max_violation)
+    return Tables(
+        policies=policies,
+        routing=_routing(inputs, outcomes),
+        workloads=_workloads(inputs, outcomes),
+        latency_cdf=_latency_cdf(outcomes),
+        carbon=_carbon(inputs),
+        rtt=_rtt(inputs),
+        overview=_overview(inputs, policies),
+    )
+
+
+def simulation_results(tables: Tables) -> pl.DataFrame:
+    """Return one row per policy with a column of requests per region, at full precision."""
+    by_region = tables.routing.with_columns(("requests_" + pl.col("region")).alias("region"))
+    wide = by_region.pivot("region", index="policy", values="requests", maintain_order=True)
+    return tables.policies.select(_RESULT_COLUMNS).join(wide, on="policy", maintain_order="left")
+
+
+def per_workload_results(tables: Tables) -> pl.DataFrame:
+    """Return one row per policy and workload, at full precision."""
+    return tables.workloads.select(pl.exclude("clairvoyant"), "clairvoyant")
+
+
+def as_published(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """Return results as text, rounded as in the published study: 1 decimal, violations 2.
+
+    Carbon reductions are worked out from the rounded averages, as there.
+    """
+    if "carbon_reduction_pct" in results.columns:
+        baseline = round(tables.policies["baseline_carbon_g_per_kwh"][0], 1)
+        reduction = pct(1 - pl.col("avg_carbon_g_per_kwh").round(1) / baseline) if baseline else None
+        results = results.with_columns(carbon_reduction_pct=reduction)
+    style = dict.fromkeys((name for name in results.columns if results[name].dtype == pl.Float64), ".1f")
+    style |= {"slo_violation_pct": ".2f", "slo_ms": "g"}
+    return results.with_columns(
+        pl.Series(name, [None if value is None else f"{value:{style[name]}}" for value in results[name]], pl.String)
+        for name in results.columns
+        if name in style
+    )
+
+
+def finding(policies: pl.DataFrame) -> str:
+    """Return one sentence: which policy a router could run saves most within the limit, and at what price."""
+    limit = f"at most {_number(policies['max_violation_pct'][0])} % SLO violations"
+    viable = policies.filter(pl.col("viable") & pl.col("carbon_reduction_pct").is_not_null())
+    honest = viable.filter(~pl.col("clairvoyant"))
+    best = honest.sort("carbon_reduction_pct", descending=True, maintain_order=True).head(1)
+    if best.is_empty() or best["carbon_reduction_pct"][0] <= 0:
+        sentence = f"No policy that a router could run cuts carbon with {limit}"
+    else:
+        sentence = f"{best['policy'][0]} cuts mean carbon intensity {_effect(best)}, the most with {limit}"
+    seen = viable.filter(pl.col("clairvoyant")).sort("carbon_reduction_pct", descending=True, maintain_order=True).head(1)
+    if not seen.is_empty():
+        sentence += f"; clairvoyant {seen['policy'][0]} cuts it {_effect(seen)}"
+    return sentence + "."
+
+
+def _effect(row: pl.DataFrame) -> str:
+    return (
+        f"by {row['carbon_reduction_pct'][0]:.1f} % against {row['baseline'][0]} "
+        f"at {row['slo_violation_pct'][0]:.2f} % violations and {row['avg_latency_ms'][0]:.1f} ms on average"
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _mean(sums: Sums | Counts, requests: Counts) -> float | None:
+    count = int(requests.sum())
+    return float(sums.sum()) / count if count else None
+
+
+def _share_pct(part: Counts, whole: Counts) -> float | None:
+    share = _mean(part, whole)
+    return None if share is None else pct(share)
+
+
+def _policies(outcomes: Sequence[Outcome], baseline: Outcome, max_violation: float) -> pl.DataFrame:
+    reference = _mean(baseline.carbon_sum_g_per_kwh, baseline.requests)
+    rows = []
+    for outcome in outcomes:
+        carbon = _mean(outcome.carbon_sum_g_per_kwh, outcome.requests)
+        violations = _share_pct(outcome.violations, outcome.requests)
+        rows.append(
+            {
+                "policy": outcome.policy,
+                "clairvoyant": outcome.clairvoyant,
+                "requests": int(outcome.requests.sum()),
+                "avg_latency_ms": _mean(outcome.latency_sum_ms, outcome.requests),
+                "p95_latency_ms": outcome.latency.quantile(0.95),
+                "slo_violation_pct": violations,
+                "avg_carbon_g_per_kwh": carbon,
+                "carbon_reduction_pct": pct(1 - carbon / reference) if carbon is not None and reference else None,
+                "baseline": baseline.policy,
+                "baseline_carbon_g_per_kwh": reference,
+                "max_violation_pct": pct(max_violation),
+                "viable": violations is not None and violations <= pct(max_violation),
+            }
+        )
+    table = pl.DataFrame(rows, schema_overrides={"carbon_reduction_pct": pl.Float64})
+    return table.with_columns(dominated_by=pl.Series(_dominated_by(table), dtype=pl.String))
+
+
+def _dominated_by(policies: pl.DataFrame) -> list[str | None]:
+    burden = policies.select("avg_carbon_g_per_kwh", "slo_violation_pct", "avg_latency_ms").to_numpy()
+    no_worse = (burden[:, np.newaxis] <= burden).all(axis=-1)
+    better = (burden[:, np.newaxis] < burden).any(axis=-1)
+    dominates = no_worse & better
+    return [policies["policy"][int(column.argmax())] if column.any() else None for column in dominates.T]
+
+
+def _routing(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
+    rows = []
+    for outcome in outcomes:
+        by_region = outcome.requests.sum(axis=(0, 1))
+        for region, requests in zip(inputs.scenario.regions, by_region, strict=True):
+            rows.append(
+                {
+                    "policy": outcome.policy,
+                    "clairvoyant": outcome.clairvoyant,
+                    "region": region.name,
+                    "requests": int(requests),
+                    "share": float(requests / by_region.sum()),
+                }
+            )
+    return pl.DataFrame(rows)
+
+
+def _workloads(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
+    rows = []
+    for outcome in outcomes:
+        for index, workload in enumerate(inputs.scenario.workloads):
+            requests = outcome.requests[:, index]
+            rows.append(
+                {
+                    "policy": outcome.policy,
+                    "clairvoyant": outcome.clairvoyant,
+                    "workload": workload.id,
+                    "name": workload.name,
+                    "requests": int(requests.sum()),
+                    "avg_latency_ms": _mean(outcome.latency_sum_ms[:, index], requests),
+                    "p95_latency_ms": outcome.latency.quantile(0.95, index) if requests.any() else None,
+                    "slo_ms": workload.slo_ms,
+                    "slo_violation_pct": _share_pct(outcome.violations[:, index], requests),
+                }
+            )
+    numbers = dict.fromkeys(("avg_latency_ms", "p95_latency_ms", "slo_violation_pct"), pl.Float64)
+    return pl.DataFrame(rows, schema_overrides=numbers)
+
+
+def _latency_cdf(outcomes: Sequence[Outcome]) -> pl.DataFrame:
+    parts = []
+    for outcome in outcomes:
+        latency_ms = np.linspace(0, max(outcome.latency.quantile(1.0), 1e-9), _CDF_POINTS)
+        parts.append(
+            pl.DataFrame({"share": outcome.latency.cdf(latency_ms), "latency_ms": latency_ms}).select(
+                pl.lit(outcome.policy).alias("policy"), pl.lit(outcome.clairvoyant).alias("clairvoyant"), pl.all()
+            )
+        )
+    return pl.concat(parts)
+
+
+def _carbon(inputs: Inputs) -> pl.DataFrame:
+    hours = np.arange(inputs.shape[0])
+    start = inputs.scenario.horizon.start
+    times = [start + timedelta(hours=int(hour)) if start else None for hour in hours]
+    regions = [region.name for region in inputs.scenario.regions]
+    return pl.DataFrame(
+        {
+            "hour": np.repeat(hours, len(regions)),
+            "time": pl.Series(times, dtype=pl.Datetime("us", "UTC")).repeat_by(len(regions)).explode(),
+            "region": regions * len(hours),
+            "carbon_g_per_kwh": inputs.carbon.g_per_kwh.ravel(),
+        }
+    )
+
+
+def _rtt(inputs: Inputs) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {"origin": origin.name, "origin_share": origin.share, "region": region.name, "rtt_ms": float(rtt_ms)}
+            for origin, row in zip(inputs.scenario.origins, inputs.rtt_ms, strict=True)
+            for region, rtt_ms in zip(inputs.scenario.regions, row, strict=True)
+        ]
+    )
+
+
+def _overview(inputs: Inputs, policies: pl.DataFrame) -> pl.DataFrame:
+    scenario = inputs.scenario
+    models = ", ".join(dict.fromkeys(workload.model for workload in scenario.workloads))
+    count = len(scenario.regions)
+    return pl.DataFrame(
+        {
+            "scenario": [scenario.name],
+            "workloads": [f"AI inference ({models})"],
+            "regions": [f"{count} region{'s' if count > 1 else ''}"],
+            "hours": [scenario.horizon.hours],
+            "finding": [finding(policies)],
+            "accounting": [str(inputs.carbon.accounting)],
+            "source": [inputs.carbon.source],
+        }
+    )

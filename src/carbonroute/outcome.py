@@ -61,6 +61,8 @@ class Samples:
         count = sum(part.size for part in parts)
         if count < _BRACKETED:
             return float(np.quantile(np.concatenate(parts), share)) if count else math.nan
+        if share == 1:
+            return float(max(part.max() for part in parts))
         place = share * (count - 1)
         first = min(int(place), count - 2)
         sample = np.sort(np.concatenate([part[:: count // _SAMPLE] for part in parts]))
@@ -80,8 +82,10 @@ class Samples:
         per_ms = (bins - 1) / (latency_ms[-1] - low)
         counts = np.zeros(bins + 1, dtype=np.int64)
         for part in self._of(workload):
-            bin_ = np.ceil((part - low) * per_ms)
-            counts += np.bincount(np.clip(bin_, 0, bins).astype(np.intp), minlength=bins + 1)
+            place = part - low
+            place *= per_ms
+            np.clip(np.ceil(place, out=place), 0, bins, out=place)
+            counts += np.bincount(place.astype(np.intp), minlength=bins + 1)
         share: NDArray[np.float64] = np.cumsum(counts[:-1]) / counts.sum()
         return share
 

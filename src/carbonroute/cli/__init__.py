@@ -1,0 +1,46 @@
+"""The command line: one command, one file, and one line here.
+
+Commands are named by text and imported when they are called, so that ``--help`` stays fast.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from carbonroute import __version__
+from carbonroute.errors import CarbonrouteError
+
+DONE, MISSED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+
+app = App(
+    name="carbonroute",
+    version=__version__,
+    help="How much carbon can routing requests between regions save, what does it risk, and how sure is that?",
+    help_epilogue="Start with: carbonroute simulate published",
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+app.command("carbonroute.cli.simulate:simulate", help="Run a scenario: print the policy table, write tables and figures.")
+app.command("carbonroute.cli.figures:figures", help="Draw the figures of a finished run again.")
+app.command("carbonroute.cli.policies:policies", help="List the policies that a scenario can use.")
+app.command("carbonroute.cli.scenarios:scenarios", help="List the built-in scenarios.")
+app.command("carbonroute.cli.init:init", help="Write a commented scenario file to start from.")
+app.command("carbonroute.cli.validate:validate", help="Check a scenario and its data without running it.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 objective missed, 2 refused, 130 interrupted."""
+    try:
+        code = app(arguments, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        return REFUSED
+    except CarbonrouteError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return REFUSED
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
+    return code if isinstance(code, int) else DONE

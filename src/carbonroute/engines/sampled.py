@@ -17,7 +17,7 @@ from carbonroute.outcome import Outcome, Samples
 from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs
 
-Progress = Callable[[int], None]
+Progress = Callable[[int, int], None]
 
 #: Bytes that stay per request and policy: its latency.
 _BYTES_PER_SAMPLE = 8
@@ -32,7 +32,7 @@ def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]
     inputs
         The scenario's arrays; its `sampling` section names the scheme and the seed.
     progress
-        Called with the number of requests routed since the last call, of `work(inputs)` in all.
+        Called with the number of requests × policies done, and of all.
 
     Returns
     -------
@@ -46,19 +46,16 @@ def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]
         If a policy breaks its contract.
     """
     _refuse_what_does_not_fit(inputs)
+    done, all_ = 0, inputs.scenario.traffic.requests(inputs.shape[0]) * len(inputs.candidates)
     tallies = [_Tally(candidate, inputs) for candidate in inputs.candidates]
     for together, blocks in SCHEMES[inputs.scenario.sampling.scheme](inputs):
         for block in blocks:
             for policy in together:
                 tallies[policy].add(block)
+                done += len(block)
                 if progress:
-                    progress(len(block))
+                    progress(done, all_)
     return tuple(tally.outcome() for tally in tallies)
-
-
-def work(inputs: Inputs) -> int:
-    """Return the number of requests × policies that `run` will route."""
-    return inputs.scenario.traffic.requests(inputs.shape[0]) * len(inputs.candidates)
 
 
 def _refuse_what_does_not_fit(inputs: Inputs) -> None:
@@ -129,7 +126,7 @@ class _Tally:
         group = np.ravel_multi_index((cells.of.origin, cells.of.workload, region), self.shape)
         carbon = self.inputs.carbon.g_per_kwh[cells.of.hour, region]
         self.requests += self._by_group(group, cells.counts)
-        self.violations += self._by_group(group, np.add.reduceat(late, cells.starts, dtype=np.intp))
+        self.violations += self._by_group(group, np.add.reduceat(late, cells.starts, dtype=np.float64))
         self.latency_sum_ms += self._by_group(group, np.add.reduceat(latency_ms, cells.starts))
         self.carbon_sum += self._by_group(group, cells.counts * carbon)
 

@@ -1,0 +1,55 @@
+"""``carbonroute figures``: draw a finished run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, cast
+
+from cyclopts import Parameter
+
+from carbonroute.cli.terminal import out, progress, stepper
+from carbonroute.figures import FIGURES, Format, render
+from carbonroute.metrics import Tables
+from carbonroute.store import RunFolder, read_manifest, read_tables
+from typing import Annotated
+
+
+def figures(
+    run: Path,
+    /,
+    *,
+    format: Annotated[tuple[Literal["svg", "pdf"], ...], Parameter(consume_multiple=False)] = (),  # noqa: A002
+    quiet: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Draw the figures of a finished run again, from its tables alone.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    format
+        Write the figures in this format too, besides PNG; may be given again.
+    quiet
+        Print nothing but errors.
+    """
+    tables, facts = read_tables(run), read_manifest(run)
+    folder = RunFolder.reopen(run)
+    with progress(quiet=quiet) as bar:
+        draw_into(folder, tables, ("png", *format), stepper(bar, "drawing"))
+    folder.finish(facts)
+    if not quiet:
+        out().print(f"Drew {len(FIGURES)} figures into {run}/graphs/.", soft_wrap=True)
+    return 0
+
+
+def draw_into(
+    folder: RunFolder, tables: Tables, formats: Sequence[str], progress: Callable[[int, int], None] | None
+) -> None:
+    """Draw every figure of the family into a run folder, in each format."""
+    wanted = [(name, format_) for name in FIGURES for format_ in dict.fromkeys(formats)]
+    for done, (name, format_) in enumerate(wanted, start=1):
+        data = render(name, tables, cast(Format, format_))
+        folder.write(f"{FIGURES[name].folder}/{name}.{format_}", data)
+        if progress:
+            progress(done, len(wanted))

@@ -1,0 +1,17 @@
+"""``carbonroute scenarios``: what can be run without a file."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from carbonroute.cli.terminal import out
+from carbonroute.scenario import builtin_scenarios, load
+
+
+def scenarios() -> int:
+    """List the built-in scenarios."""
+    table = Table("name", "what it is about")
+    for name in builtin_scenarios():
+        table.add_row(name, load(name).description)
+    out().print(table)
+    return 0

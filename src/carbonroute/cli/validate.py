@@ -1,0 +1,25 @@
+"""``carbonroute validate``: is this scenario, with its data, fit to run?"""
+
+from __future__ import annotations
+
+from carbonroute.cli.terminal import out
+from carbonroute.scenario import load, resolve
+
+
+def validate(file: str, /) -> int:
+    """Check a scenario and its data files without running it; all faults are listed at once.
+
+    Parameters
+    ----------
+    file
+        A TOML file, or a built-in scenario's name.
+    """
+    inputs = resolve(load(file))
+    hours, origins, workloads, regions = inputs.shape
+    requests = inputs.scenario.traffic.requests(hours)
+    out().print(
+        f"{file}: valid. {hours:,} hours, {requests:,} requests, {origins} origins, {workloads} workloads, "
+        f"{regions} regions, {len(inputs.candidates)} policies.",
+        soft_wrap=True,
+    )
+    return 0

@@ -1,0 +1,205 @@
+"""The run folder: files that appear whole or not at all, and a manifest that knows their digests."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from carbonroute.errors import RunFolderError
+from carbonroute.metrics import Tables, as_published, per_workload_results, simulation_results
+from carbonroute.study import Result
+from carbonroute.tablefile import sha256
+
+MANIFEST = "manifest.json"
+
+_LIBRARIES = ("matplotlib", "numpy", "polars", "pydantic")
+_PARTIAL = ".partial"
+#: A partial file of this age belongs to a run that was killed.
+_ABANDONED_AFTER_S = 600
+
+
+class RunFolder:
+    """A folder that one run writes into.
+
+    Every file is written beside its place and moved there when it is complete and on the disk. The manifest
+    comes last: it lists what belongs to the run, and what an earlier run left that this one did not write
+    again is removed.
+
+    Parameters
+    ----------
+    path
+        The folder; made when it is missing.
+
+    Raises
+    ------
+    RunFolderError
+        If the folder cannot be made or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.digests: dict[str, str] = {}
+        with _reporting(path):
+            path.mkdir(parents=True, exist_ok=True)
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Write one file of the run, by its name relative to the folder; return its path."""
+        target = self.path / name
+        with _reporting(target):
+            write_whole(target, data)
+        self.digests[name] = hashlib.sha256(data).hexdigest()
+        return target
+
+    @classmethod
+    def reopen(cls, path: Path) -> RunFolder:
+        """Return the folder of a finished run, to write more into it."""
+        outputs = read_manifest(path)["outputs"]
+        folder = cls(path)
+        folder.digests = dict(outputs)
+        return folder
+
+    def finish(self, facts: Mapping[str, Any]) -> Path:
+        """Remove what an earlier run left over, write the manifest, and return its path."""
+        with _reporting(self.path):
+            for name in read_manifest(self.path)["outputs"] if (self.path / MANIFEST).is_file() else ():
+                if name not in self.digests:
+                    (self.path / name).unlink(missing_ok=True)
+            for partial in self.path.rglob(f".*{_PARTIAL}"):
+                if time.time() - partial.stat().st_mtime > _ABANDONED_AFTER_S:
+                    partial.unlink(missing_ok=True)
+        manifest = {**facts, "outputs": dict(sorted(self.digests.items()))}
+        text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return self.write(MANIFEST, text.encode())
+
+
+@contextmanager
+def _reporting(path: Path) -> Iterator[None]:
+    """Turn an operating system's refusal into an error that names the place."""
+    try:
+        yield
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot write here ({error.strerror or error})") from error
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file so that its name never holds less than all of it, whatever happens."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, partial = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_PARTIAL, dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(partial).chmod(0o644)
+        Path(partial).replace(target)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def create_whole(target: Path, data: bytes) -> None:
+    """Write a new file; refuse to replace one.
+
+    Raises
+    ------
+    RunFolderError
+        If there is such a file, or it cannot be written.
+    """
+    if target.exists():
+        raise RunFolderError(f"{target}: is there already; name another file, or remove it first")
+    with _reporting(target):
+        write_whole(target, data)
+
+
+def write_run(folder: RunFolder, result: Result) -> None:
+    """Write a run's tables and data: CSV as published, Parquet at full precision."""
+    tables = result.tables
+    folder.write("tables/simulation_results.csv", _csv(as_published(simulation_results(tables), tables)))
+    folder.write("tables/per_workload_results.csv", _csv(as_published(per_workload_results(tables), tables)))
+    folder.write("data/carbon_intensity_traces.csv", _csv(_wide(tables.carbon, "hour", "carbon_g_per_kwh")))
+    folder.write("data/latency_matrix.csv", _csv(_wide(tables.rtt, "origin", "rtt_ms")))
+    for field in fields(Tables):
+        parquet = io.BytesIO()
+        getattr(tables, field.name).write_parquet(parquet)
+        folder.write(_parquet_name(field.name), parquet.getvalue())
+
+
+def facts(result: Result) -> dict[str, Any]:
+    """Return what a manifest states of a run, without its outputs: enough to run it again."""
+    scenario, inputs = result.inputs.scenario, result.inputs
+    overview = result.tables.overview.row(0, named=True)
+    return {
+        "carbonroute": version("carbonroute"),
+        "engine": result.engine,
+        "seed": scenario.sampling.seed,
+        "finding": overview["finding"],
+        "max_violation_pct": result.tables.policies["max_violation_pct"][0],
+        "clairvoyant": [outcome.policy for outcome in result.outcomes if outcome.clairvoyant],
+        "carbon": {"accounting": overview["accounting"], "source": overview["source"]},
+        "scenario": scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
+        "inputs": {name: sha256(path) for name, path in sorted(inputs.files.items())},
+    }
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return a run folder's manifest.
+
+    Raises
+    ------
+    RunFolderError
+        If there is none, or it is not one.
+    """
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunFolderError(f"{path}: there is no {MANIFEST}; name the folder of a finished run") from error
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path / MANIFEST}: cannot be read ({error})") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("outputs"), dict):
+        raise RunFolderError(f"{path / MANIFEST}: is not the manifest of a run")
+    return manifest
+
+
+def read_tables(path: Path) -> Tables:
+    """Return the tables of a run folder, after checking that they are what its manifest says.
+
+    Raises
+    ------
+    RunFolderError
+        If the folder is not that of a finished run, or a table was changed since.
+    """
+    digests = read_manifest(path)["outputs"]
+    tables = {}
+    for field in fields(Tables):
+        name = _parquet_name(field.name)
+        if not (path / name).is_file() or sha256(path / name) != digests.get(name):
+            raise RunFolderError(f"{path / name}: is not what the manifest says; run `carbonroute simulate` again")
+        tables[field.name] = pl.read_parquet(path / name)
+    return Tables(**tables)
+
+
+def _parquet_name(table: str) -> str:
+    return f"data/{table}.parquet"
+
+
+def _csv(table: pl.DataFrame) -> bytes:
+    return table.write_csv().encode()
+
+
+def _wide(table: pl.DataFrame, index: str, values: str) -> pl.DataFrame:
+    kept = [index, "time"] if table.get_column("time", default=pl.Series([None])).null_count() == 0 else [index]
+    return table.pivot("region", index=kept, values=values, maintain_order=True)
