@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
-from carbonroute import __version__
 from carbonroute.errors import CarbonrouteError
 
 DONE, MISSED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 app = App(
     name="carbonroute",
-    version=__version__,
+    version=lambda: version("carbonroute"),
     help="How much carbon can routing requests between regions save, what does it risk, and how sure is that?",
     help_epilogue="Start with: carbonroute simulate published",
     result_action="return_value",
