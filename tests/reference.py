@@ -165,7 +165,9 @@ def simulate(inputs: Inputs) -> list[list[Served]]:
         choose = choice_of(entry)
         service_time = (entry.information or scenario.information).service_time
         served = []
-        for (hour, origin, workload), (z_service, z_jitter) in zip(users(inputs), luck(inputs, generator), strict=True):
+        for (hour, origin, workload), (z_service, z_jitter) in zip(
+            users(inputs), luck(inputs, generator), strict=True
+        ):
             model = scenario.workloads[workload]
             law = model.service_ms
             service = max(law.floor, law.mean + law.std * z_service)
@@ -175,6 +177,8 @@ def simulate(inputs: Inputs) -> list[list[Served]]:
             known = service if service_time == "actual" else estimate_ms(model, service_time)
             region = choose(rtt, carbon, known, model.slo_ms)
             latency = rtt[region] + service + jitter
-            served.append(Served(hour, origin, workload, region, latency, carbon[region], latency > model.slo_ms))
+            served.append(
+                Served(hour, origin, workload, region, latency, carbon[region], latency > model.slo_ms)
+            )
         results.append(served)
     return results

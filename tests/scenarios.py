@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from carbonroute.scenario import Inputs, Scenario, resolve
 from hypothesis import strategies as st
+
+from carbonroute.scenario import Inputs, Scenario, resolve
 
 Document = dict[str, Any]
 
@@ -41,7 +42,9 @@ def documents(draw: st.DrawFn, *, distinct: bool = False) -> Document:
     origins = [f"o{i}" for i in range(draw(sizes))]
     workloads = [f"w{i}" for i in range(draw(sizes))]
     count = len(regions)
-    rtt = st.lists(st.integers(0, 1000).map(lambda quarter: quarter / 4), min_size=count, max_size=count, unique=distinct)
+    rtt = st.lists(
+        st.integers(0, 1000).map(lambda quarter: quarter / 4), min_size=count, max_size=count, unique=distinct
+    )
     carbon = draw(st.lists(st.integers(1, 900), min_size=count, max_size=count, unique=distinct))
     scheme = draw(st.sampled_from(["streams", "published"]))
     sampling: Document = {"scheme": scheme, "seed": draw(st.integers(0, 2**32 - 1))}
@@ -67,9 +70,12 @@ def documents(draw: st.DrawFn, *, distinct: bool = False) -> Document:
             "rtt_ms": {origin: dict(zip(regions, draw(rtt), strict=True)) for origin in origins},
         },
         "origins": [
-            {"name": name, "share": share} for name, share in zip(origins, shares(draw, len(origins)), strict=True)
+            {"name": name, "share": share}
+            for name, share in zip(origins, shares(draw, len(origins)), strict=True)
         ],
-        "regions": [{"name": name, "carbon_g_per_kwh": mean} for name, mean in zip(regions, carbon, strict=True)],
+        "regions": [
+            {"name": name, "carbon_g_per_kwh": mean} for name, mean in zip(regions, carbon, strict=True)
+        ],
         "workloads": [
             {
                 "id": name,

@@ -4,8 +4,9 @@ import re
 import tomllib
 from pathlib import Path
 
-import carbonroute
 import pytest
+
+import carbonroute
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,7 +25,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_the_version_is_the_newest_in_the_changelog() -> None:
-    newest = re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    newest = re.search(
+        r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert newest is not None
     assert newest[1] == carbonroute.__version__
 

@@ -1,4 +1,4 @@
-"""How much carbon can routing requests between regions save, what does it risk, and how sure is that?
+"""What carbon-aware routing of AI requests between regions saves, what it risks, and how sure that is.
 
 >>> import carbonroute
 >>> result = carbonroute.run("published", {"horizon.hours": 24})
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from carbonroute.outcome import Outcome
     from carbonroute.policies import Policy, View
     from carbonroute.policies.checks import check_policy
-    from carbonroute.scenario import Scenario, load
+    from carbonroute.scenario.load import load
+    from carbonroute.scenario.model import Scenario
     from carbonroute.store import read_tables
     from carbonroute.study import Result, run
 

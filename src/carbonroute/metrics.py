@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -122,37 +123,39 @@ def as_published(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     style = dict.fromkeys((name for name in results.columns if results[name].dtype == pl.Float64), ".1f")
     style |= {"slo_violation_pct": ".2f", "slo_ms": "g"}
     return results.with_columns(
-        pl.Series(name, [None if value is None else f"{value:{style[name]}}" for value in results[name]], pl.String)
+        pl.Series(
+            name, [None if value is None else f"{value:{style[name]}}" for value in results[name]], pl.String
+        )
         for name in results.columns
         if name in style
     )
 
 
 def finding(policies: pl.DataFrame) -> str:
-    """Return one sentence: which policy a router could run saves most within the limit, and at what price."""
-    limit = f"at most {_number(policies['max_violation_pct'][0])} % SLO violations"
+    """Return in words which policy a router could run saves most within the limit, and at what price."""
+    limit = f"{policies['max_violation_pct'][0]:.6g} % SLO violations"
     viable = policies.filter(pl.col("viable") & pl.col("carbon_reduction_pct").is_not_null())
-    honest = viable.filter(~pl.col("clairvoyant"))
-    best = honest.sort("carbon_reduction_pct", descending=True, maintain_order=True).head(1)
-    if best.is_empty() or best["carbon_reduction_pct"][0] <= 0:
-        sentence = f"No policy that a router could run cuts carbon with {limit}"
+    if viable.is_empty():
+        nearest = policies.sort("slo_violation_pct", maintain_order=True).row(0, named=True)
+        lowest = f"{nearest['policy']} comes nearest with {nearest['slo_violation_pct']:.2f} %"
+        return f"No policy stays within {limit}; {lowest}."
+    by_saving = viable.sort("carbon_reduction_pct", descending=True, maintain_order=True).rows(named=True)
+    honest = next((row for row in by_saving if not row["clairvoyant"]), None)
+    clairvoyant = next((row for row in by_saving if row["clairvoyant"]), None)
+    if honest and honest["carbon_reduction_pct"] > 0:
+        sentence = f"{honest['policy']} cuts mean carbon intensity {_effect(honest)}, the most within {limit}"
     else:
-        sentence = f"{best['policy'][0]} cuts mean carbon intensity {_effect(best)}, the most with {limit}"
-    seen = viable.filter(pl.col("clairvoyant")).sort("carbon_reduction_pct", descending=True, maintain_order=True).head(1)
-    if not seen.is_empty():
-        sentence += f"; clairvoyant {seen['policy'][0]} cuts it {_effect(seen)}"
+        sentence = f"No policy that a router could run cuts carbon within {limit}"
+    if clairvoyant and clairvoyant["carbon_reduction_pct"] > 0:
+        sentence += f"; clairvoyant {clairvoyant['policy']} cuts it {_effect(clairvoyant)}"
     return sentence + "."
 
 
-def _effect(row: pl.DataFrame) -> str:
+def _effect(row: Mapping[str, Any]) -> str:
     return (
-        f"by {row['carbon_reduction_pct'][0]:.1f} % against {row['baseline'][0]} "
-        f"at {row['slo_violation_pct'][0]:.2f} % violations and {row['avg_latency_ms'][0]:.1f} ms on average"
+        f"by {row['carbon_reduction_pct']:.1f} % against {row['baseline']} "
+        f"(violations {row['slo_violation_pct']:.2f} %, latency {row['avg_latency_ms']:.1f} ms)"
     )
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}"
 
 
 def _mean(sums: Sums | Counts, requests: Counts) -> float | None:
@@ -180,7 +183,9 @@ def _policies(outcomes: Sequence[Outcome], baseline: Outcome, max_violation: flo
                 "p95_latency_ms": outcome.latency.quantile(0.95),
                 "slo_violation_pct": violations,
                 "avg_carbon_g_per_kwh": carbon,
-                "carbon_reduction_pct": pct(1 - carbon / reference) if carbon is not None and reference else None,
+                "carbon_reduction_pct": pct(1 - carbon / reference)
+                if carbon is not None and reference
+                else None,
                 "baseline": baseline.policy,
                 "baseline_carbon_g_per_kwh": reference,
                 "max_violation_pct": pct(max_violation),
@@ -193,10 +198,12 @@ def _policies(outcomes: Sequence[Outcome], baseline: Outcome, max_violation: flo
 
 def _dominated_by(policies: pl.DataFrame) -> list[str | None]:
     burden = policies.select("avg_carbon_g_per_kwh", "slo_violation_pct", "avg_latency_ms").to_numpy()
-    no_worse = (burden[:, np.newaxis] <= burden).all(axis=-1)
-    better = (burden[:, np.newaxis] < burden).any(axis=-1)
-    dominates = no_worse & better
-    return [policies["policy"][int(column.argmax())] if column.any() else None for column in dominates.T]
+    names = policies["policy"].to_list()
+    found = []
+    for mine in burden:
+        dominates = (burden <= mine).all(axis=1) & (burden < mine).any(axis=1)
+        found.append(next((name for name, better in zip(names, dominates, strict=True) if better), None))
+    return found
 
 
 def _routing(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
@@ -244,7 +251,9 @@ def _latency_cdf(outcomes: Sequence[Outcome]) -> pl.DataFrame:
         latency_ms = np.linspace(0, max(outcome.latency.quantile(1.0), 1e-9), _CDF_POINTS)
         parts.append(
             pl.DataFrame({"share": outcome.latency.cdf(latency_ms), "latency_ms": latency_ms}).select(
-                pl.lit(outcome.policy).alias("policy"), pl.lit(outcome.clairvoyant).alias("clairvoyant"), pl.all()
+                pl.lit(outcome.policy).alias("policy"),
+                pl.lit(outcome.clairvoyant).alias("clairvoyant"),
+                pl.all(),
             )
         )
     return pl.concat(parts)
@@ -268,7 +277,12 @@ def _carbon(inputs: Inputs) -> pl.DataFrame:
 def _rtt(inputs: Inputs) -> pl.DataFrame:
     return pl.DataFrame(
         [
-            {"origin": origin.name, "origin_share": origin.share, "region": region.name, "rtt_ms": float(rtt_ms)}
+            {
+                "origin": origin.name,
+                "origin_share": origin.share,
+                "region": region.name,
+                "rtt_ms": float(rtt_ms),
+            }
             for origin, row in zip(inputs.scenario.origins, inputs.rtt_ms, strict=True)
             for region, rtt_ms in zip(inputs.scenario.regions, row, strict=True)
         ]

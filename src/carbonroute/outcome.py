@@ -69,9 +69,12 @@ class Samples:
         reach = 2 + 5 * math.sqrt(len(sample) * share * (1 - share))  # five standard errors
         ends = np.clip(len(sample) * share + np.array([-reach, reach]), 0, len(sample) - 1)
         low, high = sample[ends.astype(int)]
-        below = sum(np.count_nonzero(part < low) for part in parts)
-        between = np.concatenate([part[(part >= low) & (part <= high)] for part in parts])
-        if not below <= first <= below + len(between) - 2:  # the sample misled, or the quantile lies at an end
+        above = [part[part >= low] for part in parts]
+        below = count - sum(part.size for part in above)
+        between = np.concatenate([part[part <= high] for part in above])
+        if (
+            not below <= first <= below + len(between) - 2
+        ):  # the sample misled, or the quantile lies at an end
             return float(np.quantile(np.concatenate(parts), share))
         at = first - below
         return float(np.quantile(np.partition(between, (at, at + 1))[at : at + 2], place - first))

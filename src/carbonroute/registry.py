@@ -98,7 +98,9 @@ class Registry:
     def _file(self, place: str, folder: Path) -> Any:
         path = (folder / place).resolve()
         if not path.is_relative_to(folder.resolve()):
-            raise LookupFailure(f"{place} lies outside the scenario's folder", "put the file beside the scenario")
+            raise LookupFailure(
+                f"{place} lies outside the scenario's folder", "put the file beside the scenario"
+            )
         if not path.is_file():
             beside = [found.name for found in sorted(folder.glob("*.py"))]
             raise LookupFailure(f"there is no file {place}", did_you_mean(place, beside))

@@ -41,4 +41,4 @@ def stream(seed: int, purpose: str, block: int = 0) -> np.random.Generator:
 
 def published(seed: int) -> np.random.RandomState:
     """Return the legacy generator with which the published study draws its users and its carbon noise."""
-    return np.random.RandomState(seed)  # noqa: NPY002  to the digit means with its generator
+    return np.random.RandomState(seed)

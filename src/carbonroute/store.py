@@ -187,7 +187,9 @@ def read_tables(path: Path) -> Tables:
     for field in fields(Tables):
         name = _parquet_name(field.name)
         if not (path / name).is_file() or sha256(path / name) != digests.get(name):
-            raise RunFolderError(f"{path / name}: is not what the manifest says; run `carbonroute simulate` again")
+            raise RunFolderError(
+                f"{path / name}: is not what the manifest says; run `carbonroute simulate` again"
+            )
         tables[field.name] = pl.read_parquet(path / name)
     return Tables(**tables)
 
@@ -201,5 +203,7 @@ def _csv(table: pl.DataFrame) -> bytes:
 
 
 def _wide(table: pl.DataFrame, index: str, values: str) -> pl.DataFrame:
-    kept = [index, "time"] if table.get_column("time", default=pl.Series([None])).null_count() == 0 else [index]
+    kept = (
+        [index, "time"] if table.get_column("time", default=pl.Series([None])).null_count() == 0 else [index]
+    )
     return table.pivot("region", index=kept, values=values, maintain_order=True)

@@ -76,12 +76,16 @@ def text_lines(data: bytes, shown: str) -> str:
     lengths = np.diff(ends, prepend=-1, append=len(data))
     if lengths.max() > MAX_LINE_BYTES:
         line = int(lengths.argmax()) + 1
-        raise _refused(shown, f"line {line} has {lengths.max():,} bytes", f"the limit is {MAX_LINE_BYTES:,} a line")
+        raise _refused(
+            shown, f"line {line} has {lengths.max():,} bytes", f"the limit is {MAX_LINE_BYTES:,} a line"
+        )
     if (place := data.find(b"\0")) >= 0:
         raise _refused(shown, f"line {_line(data, place)} holds a NUL byte", "save it as plain text")
     if b"\r" in (unix := data.replace(b"\r\n", b"\n")):
         line = _line(unix, unix.index(b"\r"))
-        raise _refused(shown, f"line {line} holds a carriage return without a line feed", "save it as plain text")
+        raise _refused(
+            shown, f"line {line} holds a carriage return without a line feed", "save it as plain text"
+        )
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -111,7 +115,9 @@ def _expand(path: Path, shown: str, limit: int) -> bytes:
                 parts.append(chunk)
                 total += len(chunk)
                 if total > limit:
-                    raise _refused(shown, f"expands to more than {limit:,} bytes", "expand it and check what it is")
+                    raise _refused(
+                        shown, f"expands to more than {limit:,} bytes", "expand it and check what it is"
+                    )
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise _refused(shown, f"is not a complete gzip file ({error})", "copy it again") from error
     return b"".join(parts)

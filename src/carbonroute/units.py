@@ -7,7 +7,9 @@ from types import MappingProxyType
 HOURS_PER_DAY = 24
 
 #: Factor from a unit of carbon intensity to gCO2e/kWh (1 lb = 0.45359237 kg, exactly, by definition).
-G_PER_KWH = MappingProxyType({"g/kWh": 1.0, "kg/kWh": 1000.0, "kg/MWh": 1.0, "t/MWh": 1000.0, "lb/MWh": 0.45359237})
+G_PER_KWH = MappingProxyType(
+    {"g/kWh": 1.0, "kg/kWh": 1000.0, "kg/MWh": 1.0, "t/MWh": 1000.0, "lb/MWh": 0.45359237}
+)
 
 #: No grid emits more on average: lignite plants alone reach some 1,200 gCO2e/kWh over their life cycle.
 MAX_CARBON_G_PER_KWH = 2000.0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 import reference
 from carbonroute import rng
 from carbonroute.engines import sampled
 from carbonroute.engines.draws import SCHEMES
+from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scenarios import Document, documents, inputs_of
 
 
@@ -22,7 +24,7 @@ def engine_requests(inputs: Inputs) -> list[tuple[np.ndarray, np.ndarray]]:
         for block in blocks:
             for policy in together:
                 candidate = inputs.candidates[policy]
-                cells = block.cells.singles() if candidate.clairvoyant else block.cells
+                cells = block.singles if candidate.clairvoyant else block.cells
                 region, latency_ms = sampled.serve(inputs, candidate, block, cells)
                 place = block.first + block.order
                 results[policy][0][place] = np.repeat(region, cells.counts)
@@ -45,7 +47,7 @@ def test_every_request_agrees(document: Document, block: int) -> None:
         assert_sums_agree(served, outcome)
 
 
-def assert_sums_agree(served: list[reference.Served], outcome: sampled.Outcome) -> None:
+def assert_sums_agree(served: list[reference.Served], outcome: Outcome) -> None:
     counts = np.zeros_like(outcome.requests)
     late = np.zeros_like(outcome.violations)
     latency_ms = np.zeros_like(outcome.latency_sum_ms)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
 from carbonroute.cli import main
 
 HERE = Path(__file__).parent
@@ -53,10 +54,14 @@ def test_workload_results_equal_the_published_ones(run_folder: Path) -> None:
     for mine, theirs in zip(found, published, strict=True):
         assert (mine["policy"], mine["workload"]) == (theirs["policy"], theirs["workload"])
         for name in theirs.keys() - {"policy", "workload"}:
-            assert_equal_in_every_digit(mine[name], theirs[name], f"{mine['policy']} {mine['workload']} {name}")
+            assert_equal_in_every_digit(
+                mine[name], theirs[name], f"{mine['policy']} {mine['workload']} {name}"
+            )
 
 
 def test_only_constrained_hybrid_is_clairvoyant(run_folder: Path) -> None:
-    labels = {row["policy"]: row["clairvoyant"] for row in rows(run_folder / "tables" / "simulation_results.csv")}
+    labels = {
+        row["policy"]: row["clairvoyant"] for row in rows(run_folder / "tables" / "simulation_results.csv")
+    }
     assert [policy for policy, label in labels.items() if label == "true"] == ["Constrained Hybrid"]
     assert set(labels.values()) == {"true", "false"}

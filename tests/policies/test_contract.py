@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-import carbonroute
 import numpy as np
 import pytest
+
+import carbonroute
 from carbonroute.errors import PolicyError
 from carbonroute.policies import POLICIES, Policy, View, decide
 from carbonroute.policies.base import Array, Regions
@@ -47,7 +48,8 @@ class IgnoresEligibility(ConstrainedHybrid):
     """Broken: chooses the cleanest region, whatever its cost says of eligibility."""
 
     def choose(self, view: View) -> Regions:
-        return view.carbon_g_per_kwh.argmin(axis=-1)
+        region: Regions = view.carbon_g_per_kwh.argmin(axis=-1)
+        return region
 
 
 class DrawsFromNumpy(Policy):
@@ -125,7 +127,9 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("broken", "problem"), BROKEN.items(), ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize(
+    ("broken", "problem"), BROKEN.items(), ids=lambda value: getattr(value, "__name__", value)
+)
 def test_a_broken_policy_is_caught_by_name(broken: type[Policy], problem: str) -> None:
     with pytest.raises(PolicyError, match=problem) as caught:
         check_policy(broken())

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 
 import numpy as np
-from carbonroute.engines import sampled
-from carbonroute.outcome import Outcome
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
+from carbonroute.engines import sampled
+from carbonroute.outcome import Outcome
 from scenarios import Document, documents, inputs_of
 
 some = settings(max_examples=60, deadline=None)
@@ -92,7 +93,9 @@ def test_a_constant_on_every_rtt_leaves_latency_first_alone(document: Document, 
 
 @some
 @given(documents(), st.integers(0, 200))
-def test_a_looser_slo_never_raises_the_carbon_of_constrained_hybrid(document: Document, slack_ms: int) -> None:
+def test_a_looser_slo_never_raises_the_carbon_of_constrained_hybrid(
+    document: Document, slack_ms: int
+) -> None:
     entry = {"use": "constrained-hybrid", "information": {"service_time": "actual"}}
     document = with_policies(document, entry)
     looser = copy.deepcopy(document)
@@ -108,7 +111,9 @@ def test_a_looser_slo_never_raises_the_carbon_of_constrained_hybrid(document: Do
 def test_alpha_trades_latency_for_carbon_one_way(document: Document, alphas: list[int]) -> None:
     bounds = {"rtt_bounds_ms": [0, 251], "carbon_bounds_g_per_kwh": [0, 2000]}  # nothing is clipped
     weights = sorted(alpha / 100 for alpha in alphas)
-    outcomes = run(with_policies(document, *({"use": "hybrid", "alpha": alpha, **bounds} for alpha in weights)))
+    outcomes = run(
+        with_policies(document, *({"use": "hybrid", "alpha": alpha, **bounds} for alpha in weights))
+    )
     rtt_ms = inputs_of(document).rtt_ms
     count = outcomes[0].requests.sum()
     latency = [(outcome.requests.sum(axis=1) * rtt_ms).sum() / count / 251 for outcome in outcomes]
@@ -125,4 +130,6 @@ def test_an_unrelated_region_changes_nobody_elses_carbon(document: Document) -> 
     more["regions"].insert(0, {"name": "elsewhere", "carbon_g_per_kwh": 500})
     for row in more["network"]["rtt_ms"].values():
         row["elsewhere"] = 250.0
-    np.testing.assert_array_equal(inputs_of(more).carbon.g_per_kwh[:, 1:], inputs_of(document).carbon.g_per_kwh)
+    np.testing.assert_array_equal(
+        inputs_of(more).carbon.g_per_kwh[:, 1:], inputs_of(document).carbon.g_per_kwh
+    )

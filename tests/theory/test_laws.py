@@ -1,4 +1,4 @@
-"""Laws and sampling against theory. Every tolerance is worked out from a failure probability of 1e-6 or less."""
+"""Laws and sampling against theory; tolerances follow from a failure probability of at most 1e-6 each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+
 from carbonroute import rng
 from carbonroute.engines import sampled
 from carbonroute.network import HalfNormal
@@ -23,7 +24,9 @@ def integral(values: np.ndarray, x: np.ndarray) -> float:
     return float(np.trapezoid(values, x))
 
 
-@pytest.mark.parametrize(("mean", "std", "floor"), [(18, 4, 1), (12, 3, 10), (60, 12, 80), (5, 0, 7), (5, 0, 1)])
+@pytest.mark.parametrize(
+    ("mean", "std", "floor"), [(18, 4, 1), (12, 3, 10), (60, 12, 80), (5, 0, 7), (5, 0, 1)]
+)
 def test_the_average_of_a_floored_normal_is_its_integral(mean: float, std: float, floor: float) -> None:
     law = Normal(law="normal", mean=mean, std=std, floor=floor)
     z = np.linspace(-12, 12, 400_001)
@@ -56,7 +59,9 @@ def test_categories_come_in_their_shares() -> None:
         assert count == pytest.approx(n * p, abs=Z * math.sqrt(n * p * (1 - p)))
 
 
-def late_share(rtt_ms: float, slo_ms: float, mean: float, std: float, floor: float, jitter_std: float) -> float:
+def late_share(
+    rtt_ms: float, slo_ms: float, mean: float, std: float, floor: float, jitter_std: float
+) -> float:
     """Return P(rtt + max(floor, N(mean, std²)) + max(0, N(0, s²)) > slo) by quadrature over the jitter."""
     law = NormalDist(mean, std)
 
@@ -96,7 +101,7 @@ def test_mean_latency_is_that_of_the_law() -> None:
         for w, workload in enumerate(inputs.scenario.workloads):
             n = outcome.requests[o, w, region]
             mean = inputs.rtt_ms[o, region] + workload.service_ms.average() + 3 / math.sqrt(2 * math.pi)
-            variance = workload.service_ms.std ** 2 + 9 / 2 - 9 / (2 * math.pi)
+            variance = workload.service_ms.std**2 + 9 / 2 - 9 / (2 * math.pi)
             found = outcome.latency_sum_ms[o, w, region] / n
             assert found == pytest.approx(mean, abs=Z * math.sqrt(variance / n))
 

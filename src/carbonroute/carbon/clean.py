@@ -66,8 +66,14 @@ def _found(raw: str | None, value: float | None) -> str:
 def _off_the_hour(inside: pl.DataFrame, start: datetime) -> list[Fault]:
     off = inside.filter(((pl.col("time") - start).dt.total_seconds() % 3600) != 0)
     return _shown(
-        [Fault(_place(row), f"time {_iso(row['time'])}", "one value per hour is expected, on the hour of horizon.start")
-         for row in off.head(_SHOWN).to_dicts()],
+        [
+            Fault(
+                _place(row),
+                f"time {_iso(row['time'])}",
+                "one value per hour is expected, on the hour of horizon.start",
+            )
+            for row in off.head(_SHOWN).to_dicts()
+        ],
         len(off),
         "times",
     )
@@ -76,15 +82,23 @@ def _off_the_hour(inside: pl.DataFrame, start: datetime) -> list[Fault]:
 def _repeated(inside: pl.DataFrame) -> list[Fault]:
     again = inside.filter(~pl.struct("time", "zone").is_first_distinct())
     return _shown(
-        [Fault(_place(row), f"a second value for {_iso(row['time'])}", "one value per hour and zone is expected")
-         for row in again.head(_SHOWN).to_dicts()],
+        [
+            Fault(
+                _place(row),
+                f"a second value for {_iso(row['time'])}",
+                "one value per hour and zone is expected",
+            )
+            for row in again.head(_SHOWN).to_dicts()
+        ],
         len(again),
         "repeated hours",
     )
 
 
 def _uncovered(of_zone: pl.DataFrame, zone: str, start: datetime, hours: int) -> list[Fault]:
-    wanted = pl.datetime_range(start, start + timedelta(hours=hours - 1), "1h", eager=True).dt.cast_time_unit("us")
+    wanted = pl.datetime_range(start, start + timedelta(hours=hours - 1), "1h", eager=True).dt.cast_time_unit(
+        "us"
+    )
     missing = wanted.filter(~wanted.is_in(of_zone["time"].implode()))
     if missing.is_empty():
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -59,7 +59,9 @@ class CarbonFile(Spec):
             try:
                 ZoneInfo(name)
             except (KeyError, ValueError, OSError) as error:
-                raise ValueError(f"there is no time zone {name!r}; an IANA name such as 'UTC' is expected") from error
+                raise ValueError(
+                    f"there is no time zone {name!r}; an IANA name such as 'UTC' is expected"
+                ) from error
         return name
 
     @model_validator(mode="after")
@@ -67,7 +69,9 @@ class CarbonFile(Spec):
         if self.layout == "long" and (self.zone_column is None or self.value_column is None):
             raise ValueError("layout 'long' needs zone_column and value_column")
         if self.layout == "wide" and (self.zone_column or self.value_column):
-            raise ValueError("layout 'wide' has a column per zone; zone_column and value_column belong to 'long'")
+            raise ValueError(
+                "layout 'wide' has a column per zone; zone_column and value_column belong to 'long'"
+            )
         if self.layout == "long" and self.column_suffix:
             raise ValueError("layout 'long' has no column per zone; column_suffix belongs to 'wide'")
         return self
@@ -82,7 +86,9 @@ class CarbonFile(Spec):
             a value that is missing, not a number, negative or absurd.
         """
         if query.start is None:
-            raise InputError("horizon.start", [Fault("", "missing", "carbon from a file needs a date to start at")])
+            raise InputError(
+                "horizon.start", [Fault("", "missing", "carbon from a file needs a date to start at")]
+            )
         path = query.folder / self.path
         table = read_table(path, self.path)
         self._require_columns(table, query)
@@ -108,7 +114,13 @@ class CarbonFile(Spec):
         if not faults:
             known = table.columns
             if self.layout == "long":
-                known = table[str(self.zone_column)].cast(pl.String).drop_nulls().unique(maintain_order=True).to_list()
+                known = (
+                    table[str(self.zone_column)]
+                    .cast(pl.String)
+                    .drop_nulls()
+                    .unique(maintain_order=True)
+                    .to_list()
+                )
             faults = [
                 Fault(f"regions[{i}].zone", f"no zone {zone!r} in the file", did_you_mean(zone, known))
                 for i, zone in enumerate(query.zones)
@@ -128,16 +140,25 @@ class CarbonFile(Spec):
             ]
             long = pl.concat(parts)
         else:
-            zone, raw = pl.col(str(self.zone_column)).cast(pl.String), pl.col(str(self.value_column)).cast(pl.String)
+            zone, raw = (
+                pl.col(str(self.zone_column)).cast(pl.String),
+                pl.col(str(self.value_column)).cast(pl.String),
+            )
             long = table.select("line", "time", raw.alias("raw"), zone.alias("zone"))
             long = long.filter(pl.col("zone").is_in(zones))
-        return long.with_columns(pl.col("raw").str.strip_chars().cast(pl.Float64, strict=False).alias("value"))
+        return long.with_columns(
+            pl.col("raw").str.strip_chars().cast(pl.Float64, strict=False).alias("value")
+        )
 
     def _utc(self, table: pl.DataFrame) -> pl.Series:
         """Return the time column in UTC; each distinct stamp is read once."""
         column = table[self.time_column]
         if isinstance(column.dtype, pl.Datetime):
-            zoned = column if column.dtype.time_zone else column.dt.replace_time_zone(self._zone_for_naive(FIRST_LINE))
+            zoned = (
+                column
+                if column.dtype.time_zone
+                else column.dt.replace_time_zone(self._zone_for_naive(FIRST_LINE))
+            )
             return zoned.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
         stamps = column.cast(pl.String).to_list()
         read: dict[str | None, datetime] = {}
@@ -150,11 +171,13 @@ class CarbonFile(Spec):
         try:
             time = datetime.fromisoformat((stamp or "").strip())
         except ValueError as error:
-            fault = Fault(f"line {line}, {self.time_column}", f"found {stamp!r}", "an ISO 8601 time is expected")
+            fault = Fault(
+                f"line {line}, {self.time_column}", f"found {stamp!r}", "an ISO 8601 time is expected"
+            )
             raise InputError(self.path, [fault]) from error
         if time.tzinfo is None:
             time = time.replace(tzinfo=ZoneInfo(self._zone_for_naive(line)))
-        return time.astimezone(timezone.utc)
+        return time.astimezone(UTC)
 
     def _zone_for_naive(self, line: int) -> str:
         if self.time_zone is None:

@@ -38,7 +38,11 @@ class Synthetic(Spec):
     def signal(self, query: Query) -> Signal:
         """Return the signal of a query's regions and hours."""
         missing = [
-            Fault(f"regions[{i}].carbon_g_per_kwh", "missing", "synthetic carbon needs each region's mean in g/kWh")
+            Fault(
+                f"regions[{i}].carbon_g_per_kwh",
+                "missing",
+                "synthetic carbon needs each region's mean in g/kWh",
+            )
             for i, mean in enumerate(query.mean_g_per_kwh)
             if mean is None
         ]
@@ -50,7 +54,9 @@ class Synthetic(Spec):
         values = np.maximum(self.floor_g_per_kwh, values)
         if (highest := float(values.max())) > MAX_CARBON_G_PER_KWH:
             found = f"the signal reaches {highest:.0f} g/kWh"
-            raise InputError("carbon", [Fault("regions", found, f"{MAX_CARBON_G_PER_KWH:g} g/kWh is the limit")])
+            raise InputError(
+                "carbon", [Fault("regions", found, f"{MAX_CARBON_G_PER_KWH:g} g/kWh is the limit")]
+            )
         return Signal(values, source="synthetic: daily sine around stated means")
 
     def daily(self, hour: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -23,7 +23,10 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-app.command("carbonroute.cli.simulate:simulate", help="Run a scenario: print the policy table, write tables and figures.")
+app.command(
+    "carbonroute.cli.simulate:simulate",
+    help="Run a scenario: print the policy table, write tables and figures.",
+)
 app.command("carbonroute.cli.figures:figures", help="Draw the figures of a finished run again.")
 app.command("carbonroute.cli.policies:policies", help="List the policies that a scenario can use.")
 app.command("carbonroute.cli.scenarios:scenarios", help="List the built-in scenarios.")

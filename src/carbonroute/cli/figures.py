@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 from cyclopts import Parameter
 
@@ -12,7 +12,6 @@ from carbonroute.cli.terminal import out, progress, stepper
 from carbonroute.figures import FIGURES, Format, render
 from carbonroute.metrics import Tables
 from carbonroute.store import RunFolder, read_manifest, read_tables
-from typing import Annotated
 
 
 def figures(

@@ -24,7 +24,9 @@ def init(file: Path, /, *, source: Annotated[str, Parameter(name="--from")] = "s
         Built-in scenario to start from.
     """
     if source not in builtin_scenarios():
-        raise InputError("--from", [Fault("", f"no scenario {source!r}", did_you_mean(source, builtin_scenarios()))])
+        raise InputError(
+            "--from", [Fault("", f"no scenario {source!r}", did_you_mean(source, builtin_scenarios()))]
+        )
     create_whole(file, builtin_text(source).encode())
     out().print(f"Wrote {file}. Next: carbonroute simulate {file}", soft_wrap=True)
     return 0

@@ -20,5 +20,7 @@ def policies() -> int:
         table.add_row(name, f"installed: {reference}", "")
     console = out()
     console.print(table)
-    console.print("Your own: use = 'my_policy.py:MyPolicy' beside the scenario, or 'my_package.my_module:MyPolicy'.")
+    console.print(
+        "Your own: use = 'my_policy.py:MyPolicy' beside the scenario, or 'my_package.my_module:MyPolicy'."
+    )
     return 0

@@ -28,7 +28,9 @@ def share(text: str) -> float:
     except ValueError:
         value = -1
     if not 0 <= value <= 1:
-        raise ValueError(f"found {text!r}; a percentage such as '5%' or a share from 0 to 1 such as 0.05 is expected")
+        raise ValueError(
+            f"found {text!r}; a percentage such as '5%' or a share from 0 to 1 such as 0.05 is expected"
+        )
     return value
 
 
@@ -94,7 +96,9 @@ def simulate(
         _print_json(result)
     elif not quiet:
         _print_table(result)
-        out().print(f"\nWrote {folder.path}/ ({len(folder.digests)} files, listed in manifest.json).", soft_wrap=True)
+        out().print(
+            f"\nWrote {folder.path}/ ({len(folder.digests)} files, listed in manifest.json).", soft_wrap=True
+        )
     return 0
 
 
@@ -140,4 +144,3 @@ def _with_verdict(result: Result) -> list[dict[str, object]]:
     tables = result.tables
     verdict = tables.policies.select("policy", "viable", "dominated_by")
     return simulation_results(tables).join(verdict, on="policy", maintain_order="left").rows(named=True)
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -31,11 +32,6 @@ class Cells:
     of: Requests
     starts: NDArray[np.intp]
     counts: NDArray[np.intp]
-
-    def singles(self) -> Cells:
-        """Return every request as a cell of its own."""
-        of = Requests(*(np.repeat(column, self.counts) for column in (self.of.hour, self.of.origin, self.of.workload)))
-        return Cells(of, np.arange(len(of)), np.ones(len(of), dtype=np.intp))
 
 
 @dataclass(frozen=True)
@@ -66,6 +62,13 @@ class Block:
     def __len__(self) -> int:
         return len(self.order)
 
+    @cached_property
+    def singles(self) -> Cells:
+        """Every request as a cell of its own."""
+        columns = (self.cells.of.hour, self.cells.of.origin, self.cells.of.workload)
+        of = Requests(*(np.repeat(column, self.cells.counts) for column in columns))
+        return Cells(of, np.arange(len(self)), np.ones(len(self), dtype=np.intp))
+
 
 #: A pass over all requests: the candidates (by index) that meet these very draws, and the draws.
 Pass = tuple[range, Iterator[Block]]
@@ -91,7 +94,9 @@ def published(inputs: Inputs) -> Iterator[Pass]:
     workload = users.choice(len(inputs.workload_share), size=count, p=inputs.workload_share)
     luck = np.random.default_rng(sampling.seed)
     policies = range(len(inputs.candidates))
-    for together in [policies] if sampling.restart == "per-policy" else [policies[i : i + 1] for i in policies]:
+    for together in (
+        [policies] if sampling.restart == "per-policy" else [policies[i : i + 1] for i in policies]
+    ):
         yield together, _published_blocks(inputs, origin, workload, luck)
 
 
@@ -135,17 +140,18 @@ def _block(
     hour = inputs.scenario.traffic.hour(first, first + len(origin))
     hours = int(hour[-1] - hour[0]) + 1
     cell = (workload * hours + (hour - hour[0])) * origins + origin
-    cells = workloads * hours * origins
     # Radix sort, for keys that fit, takes a third of the time.
-    order = np.argsort(cell.astype(np.uint16) if cells <= 2**16 else cell, kind="stable")
-    counts = np.bincount(cell, minlength=cells)
-    there = np.flatnonzero(counts)
-    counts = counts[there]
+    order = np.argsort(
+        cell.astype(np.uint16) if workloads * hours * origins <= 2**16 else cell, kind="stable"
+    )
+    cell = cell[order]
+    starts = np.flatnonzero(np.diff(cell, prepend=-1))
+    there = cell[starts]
     of = Requests(there // origins % hours + hour[0], there % origins, there // (origins * hours))
+    cells = Cells(of, starts, np.diff(starts, append=len(cell)))
     limits = np.searchsorted(workload[order], np.arange(workloads + 1))
     service_z = service_z[order]
     laws = [workload.service_ms for workload in inputs.scenario.workloads]
     service_ms = np.concatenate([law.at(service_z[limits[w] : limits[w + 1]]) for w, law in enumerate(laws)])
     service_ms.setflags(write=False)
-    cells = Cells(of, np.cumsum(counts) - counts, counts)
     return Block(first, order, cells, limits, service_ms, inputs.jitter.at(jitter_z[order]))

@@ -1,6 +1,8 @@
-"""Asking policies: once per distinct cell where the view does not vary within it, per request where it does."""
+"""Asking policies: once per distinct cell, or per request where the view varies from request to request."""
 
 from __future__ import annotations
+
+from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,9 @@ from carbonroute.policies import View, decide
 from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
+
+#: Rows × regions of one question: what a policy computes with them stays in the processor's cache.
+_QUESTION = 2**17
 
 
 def choose_regions(
@@ -30,13 +35,18 @@ def choose_regions(
         laws = [workload.service_ms for workload in inputs.scenario.workloads]
         estimates = np.array([candidate.information.service_estimate_ms(law) for law in laws])
         service_ms = estimates.take(asked.workload)
-    # A row per region in memory: policies work on whole columns of these transposed views.
-    view = View(
-        rtt_ms=inputs.rtt_ms.T.take(asked.origin, axis=1).T,
-        carbon_g_per_kwh=inputs.carbon.g_per_kwh.T.take(asked.hour, axis=1).T,
-        service_ms=service_ms,
-        slo_ms=inputs.slo_ms.take(asked.workload),
-    )
-    for values in (view.rtt_ms, view.carbon_g_per_kwh, view.service_ms, view.slo_ms):
-        values.setflags(write=False)
-    return decide(candidate.policy, view)
+    region = np.empty(len(asked), dtype=np.intp)
+    step = max(1, _QUESTION // inputs.rtt_ms.shape[1])
+    for first in range(0, len(asked), step):
+        rows = slice(first, first + step)
+        # A row per region in memory: policies work on whole columns of these transposed views.
+        view = View(
+            rtt_ms=inputs.rtt_ms.T.take(asked.origin[rows], axis=1).T,
+            carbon_g_per_kwh=inputs.carbon.g_per_kwh.T.take(asked.hour[rows], axis=1).T,
+            service_ms=service_ms[rows],
+            slo_ms=inputs.slo_ms.take(asked.workload[rows]),
+        )
+        for field in fields(View):
+            getattr(view, field.name).setflags(write=False)
+        region[rows] = decide(candidate.policy, view)
+    return region

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute import memory
 from carbonroute.engines.draws import SCHEMES, Block, Cells
 from carbonroute.engines.routing import choose_regions
-from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome, Samples
 from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs
@@ -21,7 +20,8 @@ Progress = Callable[[int, int], None]
 
 #: Bytes that stay per request and policy: its latency.
 _BYTES_PER_SAMPLE = 8
-_MEMORY_SHARE = 0.8
+#: Bytes that the published scheme takes per request: it draws all users at once.
+_BYTES_PER_REQUEST = 24
 
 
 def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]:
@@ -45,8 +45,11 @@ def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]
     PolicyError
         If a policy breaks its contract.
     """
-    _refuse_what_does_not_fit(inputs)
-    done, all_ = 0, inputs.scenario.traffic.requests(inputs.shape[0]) * len(inputs.candidates)
+    requests, policies = inputs.scenario.traffic.requests(inputs.shape[0]), len(inputs.candidates)
+    needed_bytes = requests * (_BYTES_PER_REQUEST + policies * _BYTES_PER_SAMPLE)
+    what = f"sampling {requests:,} requests under {policies} policies"
+    memory.require(needed_bytes, inputs.scenario.name, "traffic", what)
+    done = 0
     tallies = [_Tally(candidate, inputs) for candidate in inputs.candidates]
     for together, blocks in SCHEMES[inputs.scenario.sampling.scheme](inputs):
         for block in blocks:
@@ -54,32 +57,8 @@ def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]
                 tallies[policy].add(block)
                 done += len(block)
                 if progress:
-                    progress(done, all_)
+                    progress(done, requests * policies)
     return tuple(tally.outcome() for tally in tallies)
-
-
-def _refuse_what_does_not_fit(inputs: Inputs) -> None:
-    requests, policies = inputs.scenario.traffic.requests(inputs.shape[0]), len(inputs.candidates)
-    needed = requests * policies * _BYTES_PER_SAMPLE
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > _MEMORY_SHARE * there:
-        found = f"{requests:,} requests under {policies} policies take {needed / 2**30:,.0f} GiB of memory"
-        remedy = f"this machine has {there / 2**30:,.0f} GiB; take fewer hours or requests per hour"
-        raise InputError(inputs.scenario.name, [Fault("traffic", found, remedy)])
-
-
-class Common:
-    """What the policies that meet a block have in common, per request: worked out once."""
-
-    def __init__(self, inputs: Inputs, block: Block) -> None:
-        _, origins, workloads, regions = inputs.shape
-        requests = block.requests
-        self.block = block
-        self.cell = (requests.hour * origins + requests.origin) * workloads + requests.workload
-        self.group = (requests.origin * workloads + requests.workload) * regions
-        self.rtt_row = requests.origin * regions
-        self.carbon_row = requests.hour * regions
-        self.slo_ms = inputs.slo_ms.take(requests.workload)
 
 
 def serve(
@@ -112,11 +91,13 @@ class _Tally:
         self.candidate = candidate
         self.inputs = inputs
         self.shape = inputs.shape[1:]
-        self.requests, self.violations, self.latency_sum_ms, self.carbon_sum = np.zeros((4, math.prod(self.shape)))
+        self.requests, self.violations, self.latency_sum_ms, self.carbon_sum = np.zeros(
+            (4, math.prod(self.shape))
+        )
         self.samples: list[list[NDArray[np.float64]]] = [[] for _ in inputs.slo_ms]
 
     def add(self, block: Block) -> None:
-        cells = block.cells.singles() if self.candidate.clairvoyant else block.cells
+        cells = block.singles if self.candidate.clairvoyant else block.cells
         region, latency_ms = serve(self.inputs, self.candidate, block, cells)
         late = np.empty(len(block), dtype=bool)
         for workload, slo_ms in enumerate(self.inputs.slo_ms):
@@ -130,7 +111,7 @@ class _Tally:
         self.latency_sum_ms += self._by_group(group, np.add.reduceat(latency_ms, cells.starts))
         self.carbon_sum += self._by_group(group, cells.counts * carbon)
 
-    def _by_group(self, group: NDArray[np.intp], of_cell: NDArray[Any]) -> NDArray[np.float64]:
+    def _by_group(self, group: NDArray[np.intp], of_cell: NDArray[Any]) -> NDArray[Any]:
         """Return the sum of the cells' numbers by origin × workload × region."""
         return np.bincount(group, of_cell, minlength=math.prod(self.shape))
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 import polars as pl
+from numpy.typing import NDArray
 
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.tablefile import FIRST_LINE, read_table
@@ -16,7 +16,9 @@ from carbonroute.tablefile import FIRST_LINE, read_table
 MAX_RTT_MS = 60_000.0
 
 
-def read_matrix(path: Path, shown: str, origins: Sequence[str], regions: Sequence[str]) -> NDArray[np.float64]:
+def read_matrix(
+    path: Path, shown: str, origins: Sequence[str], regions: Sequence[str]
+) -> NDArray[np.float64]:
     """Return the round-trip time of each origin and region, ms, shape (O, R).
 
     Parameters
@@ -34,7 +36,11 @@ def read_matrix(path: Path, shown: str, origins: Sequence[str], regions: Sequenc
     table = read_table(path, shown)
     names = table[table.columns[0]].cast(pl.String).to_list()
     faults = [
-        Fault(f"row {origin!r}", "missing" if origin not in names else "stands twice", did_you_mean(origin, [n for n in names if n]))
+        Fault(
+            f"row {origin!r}",
+            "missing" if origin not in names else "stands twice",
+            did_you_mean(origin, [n for n in names if n]),
+        )
         for origin in dict.fromkeys(origins)
         if names.count(origin) != 1
     ]
@@ -51,7 +57,9 @@ def read_matrix(path: Path, shown: str, origins: Sequence[str], regions: Sequenc
     rtt_ms = np.stack(numbers, axis=1)
     for o, r in np.argwhere(~((rtt_ms >= 0) & (rtt_ms <= MAX_RTT_MS))):
         place = f"line {rows[o] + FIRST_LINE}, {origins[o]} to {regions[r]}"
-        faults.append(Fault(place, f"found {found[r][int(o)]!r}", f"milliseconds from 0 to {MAX_RTT_MS:g} are expected"))
+        faults.append(
+            Fault(place, f"found {found[r][int(o)]!r}", f"milliseconds from 0 to {MAX_RTT_MS:g} are expected")
+        )
     if faults:
         raise InputError(shown, faults)
     return rtt_ms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -81,18 +82,23 @@ class Policy:
 
         The first region wins ties.
         """
-        cost = np.asarray(self.cost(view))
-        if cost.shape != view.rtt_ms.shape:
-            raise ValueError(f"cost has shape {cost.shape}; one cost per region is expected, {view.rtt_ms.shape}")
-        if cost.dtype.kind not in "fiu":
-            raise ValueError(f"cost has type {cost.dtype}; numbers are expected")
-        region, lowest = _first_lowest(cost)
-        if np.isnan(cost.min()):
-            raise ValueError("cost is NaN; +inf marks a region that is not eligible")
-        nowhere = lowest == np.inf
-        if nowhere.any():
-            region[nowhere] = _first_lowest(view.rtt_ms[nowhere])[0]
-        return region
+        return cheapest(self, view)
+
+
+def cheapest(policy: PolicyLike, view: View) -> Regions:
+    """Return the region of lowest cost, shape (…), or of lowest RTT where none is eligible; the first on ties."""
+    cost = np.asarray(policy.cost(view))
+    if cost.shape != view.rtt_ms.shape:
+        raise ValueError(f"cost has shape {cost.shape}; one cost per region is expected, {view.rtt_ms.shape}")
+    if cost.dtype.kind not in "fiu":
+        raise ValueError(f"cost has type {cost.dtype}; numbers are expected")
+    region, lowest = _first_lowest(cost)
+    if np.isnan(cost.min()):
+        raise ValueError("cost is NaN; +inf marks a region that is not eligible")
+    nowhere = lowest == np.inf
+    if nowhere.any():
+        region[nowhere] = _first_lowest(view.rtt_ms[nowhere])[0]
+    return region
 
 
 def decide(policy: PolicyLike, view: View) -> Regions:
@@ -114,7 +120,7 @@ def decide(policy: PolicyLike, view: View) -> Regions:
     PolicyError
         If the policy raises, or returns a wrong shape, type, NaN or a region that does not exist.
     """
-    rule = getattr(type(policy), "choose", Policy.choose)
+    rule: Callable[[PolicyLike, View], Regions] = getattr(type(policy), "choose", cheapest)
     try:
         region = np.asarray(rule(policy, view))
     except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
@@ -122,12 +128,12 @@ def decide(policy: PolicyLike, view: View) -> Regions:
     expected = view.rtt_ms.shape[:-1]
     if region.shape != expected or region.dtype.kind not in "iu":
         found = f"choose returned shape {region.shape}, {region.dtype}"
-        raise PolicyError(policy_name(policy), f"{found}; one region index per request is expected, {expected}")
-    if region.size and not (region.min() >= 0 and region.max() < view.rtt_ms.shape[-1]):
         raise PolicyError(
-            policy_name(policy),
-            f"choose returned region {region.min()} … {region.max()}; there are {view.rtt_ms.shape[-1]}, from 0",
+            policy_name(policy), f"{found}; one region index per request is expected, {expected}"
         )
+    if region.size and not (region.min() >= 0 and region.max() < view.rtt_ms.shape[-1]):
+        found = f"choose returned region {region.min()} … {region.max()}"
+        raise PolicyError(policy_name(policy), f"{found}; there are {view.rtt_ms.shape[-1]}, from 0")
     return region.astype(np.intp, copy=False)
 
 

@@ -43,7 +43,7 @@ def check_policy(policy: PolicyLike, *, seed: int = 0) -> None:
                 problem = check(policy, deepcopy(view))
             except PolicyError as error:
                 problem = error.problem
-            except Exception as error:  # a policy may be anyone's code: report whatever it raised
+            except Exception as error:  # noqa: BLE001  a policy may be anyone's code: report what it raised
                 problem = f"{type(error).__name__}: {error}"
             if problem:
                 problems[problem] = None
@@ -121,9 +121,7 @@ def _eligibility(policy: PolicyLike, view: View) -> str | None:
 
 def _permutation(policy: PolicyLike, view: View) -> str | None:
     order = np.arange(view.rtt_ms.shape[-1])[::-1]
-    turned = replace(
-        view, rtt_ms=view.rtt_ms[..., order], carbon_g_per_kwh=view.carbon_g_per_kwh[..., order]
-    )
+    turned = replace(view, rtt_ms=view.rtt_ms[..., order], carbon_g_per_kwh=view.carbon_g_per_kwh[..., order])
     if not np.array_equal(order[decide(policy, turned)], decide(policy, view)):
         return "permutation: the order of the regions changes the choice"
     return None

@@ -33,7 +33,9 @@ class ConstrainedHybrid(Spec, Policy):
     @property
     def name(self) -> str:
         """Display name, with the margin if there is one."""
-        return f"Constrained Hybrid ({self.margin_ms:g} ms margin)" if self.margin_ms else "Constrained Hybrid"
+        return (
+            f"Constrained Hybrid ({self.margin_ms:g} ms margin)" if self.margin_ms else "Constrained Hybrid"
+        )
 
     def cost(self, view: View) -> Array:
         """Return the carbon intensity, gCO2e/kWh, and +inf where the SLO would be missed."""

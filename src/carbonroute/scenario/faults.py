@@ -22,7 +22,9 @@ def fault_of(where: str, details: Mapping[str, Any]) -> Fault:
     """Return the fault behind one of pydantic's error details."""
     if details["type"] == "value_error":
         return Fault(where, str(details["ctx"]["error"]))
-    return Fault(where, f"found {_short(details['input'])}", details["msg"].replace("Input should be", "it should be"))
+    return Fault(
+        where, f"found {_short(details['input'])}", details["msg"].replace("Input should be", "it should be")
+    )
 
 
 def _short(value: object, limit: int = 60) -> str:

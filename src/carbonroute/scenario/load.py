@@ -26,7 +26,11 @@ def builtin_scenarios() -> tuple[str, ...]:
 
 def builtin_text(name: str) -> str:
     """Return the text of a built-in scenario."""
-    return resources.files("carbonroute.scenario").joinpath("builtin", f"{name}.toml").read_text(encoding="utf-8")
+    return (
+        resources.files("carbonroute.scenario")
+        .joinpath("builtin", f"{name}.toml")
+        .read_text(encoding="utf-8")
+    )
 
 
 def load(source: str | Path, changes: Mapping[str, object] | None = None) -> Scenario:
@@ -54,7 +58,9 @@ def load(source: str | Path, changes: Mapping[str, object] | None = None) -> Sce
     path = Path(source)
     if not path.exists() and path.suffix != ".toml":
         remedy = did_you_mean(str(source), builtin_scenarios())
-        raise InputError(str(source), [Fault("", "there is no such scenario file or built-in scenario", remedy)])
+        raise InputError(
+            str(source), [Fault("", "there is no such scenario file or built-in scenario", remedy)]
+        )
     return _checked(_parse(path), str(source), path.parent, changes or {})
 
 
@@ -93,7 +99,9 @@ def _faults(details: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Fau
         for fault in context["faults"]:
             yield Fault(where + fault.where, fault.found, fault.remedy)
     elif kind == "extra_forbidden":
-        yield Fault(where, "unknown key", did_you_mean(str(details["loc"][-1]), _keys_at(details["loc"][:-1])))
+        yield Fault(
+            where, "unknown key", did_you_mean(str(details["loc"][-1]), _keys_at(details["loc"][:-1]))
+        )
     elif kind == "missing":
         yield Fault(where, "missing", "this key is required")
     elif kind in {"union_tag_invalid", "union_tag_not_found"}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -57,7 +57,9 @@ def _unique(names: Sequence[str], what: str) -> None:
     faults = []
     for index, name in enumerate(names):
         if name in seen:
-            faults.append(Fault(f"[{index}].{what}", f"{name!r} stands at [{seen[name]}] too", "names must differ"))
+            faults.append(
+                Fault(f"[{index}].{what}", f"{name!r} stands at [{seen[name]}] too", "names must differ")
+            )
         seen.setdefault(name, index)
     if faults:
         raise several(faults)
@@ -66,7 +68,9 @@ def _unique(names: Sequence[str], what: str) -> None:
 def _sum_to_one(shares: Iterable[float]) -> None:
     total = math.fsum(shares)
     if abs(total - 1) > SHARE_TOLERANCE:
-        raise ValueError(f"the shares sum to {total:.12g}; they must sum to 1 (tolerance {SHARE_TOLERANCE:g})")
+        raise ValueError(
+            f"the shares sum to {total:.12g}; they must sum to 1 (tolerance {SHARE_TOLERANCE:g})"
+        )
 
 
 class Horizon(Spec):
@@ -88,7 +92,7 @@ class Horizon(Spec):
     def _in_utc(cls, start: datetime | None) -> datetime | None:
         if start is not None and start.tzinfo is None:
             raise ValueError(f"{start.isoformat()} has no offset; write {start.isoformat()}Z for UTC")
-        return start.astimezone(timezone.utc) if start else None
+        return start.astimezone(UTC) if start else None
 
 
 class Sampling(Spec):
@@ -112,7 +116,9 @@ class Sampling(Spec):
     @model_validator(mode="after")
     def _restart_is_of_published(self) -> Sampling:
         if self.scheme == "streams" and self.restart is not None:
-            raise ValueError("restart belongs to scheme 'published'; with 'streams' all policies meet the same requests")
+            raise ValueError(
+                "restart belongs to scheme 'published'; with 'streams' all policies meet the same requests"
+            )
         return self
 
 
@@ -137,7 +143,9 @@ class Information(Spec):
             except ValueError:
                 share = math.nan
             if word != "quantile" or not 0 < share < 1:
-                raise ValueError(f"found {text!r}; 'mean', 'actual' or 'quantile:p' with 0 < p < 1 is expected")
+                raise ValueError(
+                    f"found {text!r}; 'mean', 'actual' or 'quantile:p' with 0 < p < 1 is expected"
+                )
         return text
 
     @property
@@ -294,7 +302,9 @@ def build_policy(use: str, parameters: Mapping[str, Any], folder: Path) -> Polic
     faults += [
         Fault(f".{name}", "missing", f"{use!r} needs it")
         for name, p in signature.parameters.items()
-        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in parameters
+        if p.default is p.empty
+        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        and name not in parameters
     ]
     if faults:
         raise several(faults)
@@ -303,9 +313,13 @@ def build_policy(use: str, parameters: Mapping[str, Any], folder: Path) -> Polic
     except ValidationError as error:
         raise several([_of_parameter(details) for details in error.errors()]) from error
     except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
-        raise several([Fault("", f"{use!r} refuses its parameters ({type(error).__name__}: {error})")]) from error
+        raise several(
+            [Fault("", f"{use!r} refuses its parameters ({type(error).__name__}: {error})")]
+        ) from error
     if not callable(getattr(policy, "cost", None)):
-        raise several([Fault(".use", f"{use!r} has no method cost(view)", "a policy returns a cost per region")])
+        raise several(
+            [Fault(".use", f"{use!r} has no method cost(view)", "a policy returns a cost per region")]
+        )
     return policy
 
 
@@ -316,8 +330,6 @@ def _of_parameter(details: Mapping[str, Any]) -> Fault:
 
 def _folder(context: Any) -> Path:
     return Path(context["folder"]) if context else Path()
-
-
 
 
 T = TypeVar("T")

@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute import rng
+from carbonroute import memory, rng
 from carbonroute.carbon import Query, Signal
 from carbonroute.errors import Fault, InputError
 from carbonroute.network import HalfNormal, read_matrix
 from carbonroute.policies import PolicyLike
 from carbonroute.policies.base import VIEW_FIELDS
 from carbonroute.scenario.model import Information, Scenario
+
+#: A value as number, noise and row of the tables.
+_BYTES_PER_CARBON_VALUE = 64
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,12 @@ class Inputs:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Number of hours, origins, workloads and regions."""
-        return (*self.carbon.g_per_kwh.shape[:1], len(self.origin_share), len(self.workload_share), self.rtt_ms.shape[1])
+        return (
+            *self.carbon.g_per_kwh.shape[:1],
+            len(self.origin_share),
+            len(self.workload_share),
+            self.rtt_ms.shape[1],
+        )
 
 
 def resolve(scenario: Scenario) -> Inputs:
@@ -92,6 +100,9 @@ def resolve(scenario: Scenario) -> Inputs:
     InputError
         If a data file cannot be used.
     """
+    hours, regions = scenario.horizon.hours, len(scenario.regions)
+    what = f"carbon intensity of {hours:,} hours × {regions:,} regions"
+    memory.require(hours * regions * _BYTES_PER_CARBON_VALUE, scenario.name, "horizon.hours", what)
     files = {entry.use: entry.file for entry in scenario.policies if entry.file}
     carbon = scenario.carbon.signal(_query(scenario))
     files |= {str(getattr(scenario.carbon, "path", path)): path for path in carbon.files}
@@ -142,4 +153,6 @@ def _rtt_ms(scenario: Scenario) -> NDArray[np.float64]:
         return read_matrix(scenario.folder / network.rtt_file, network.rtt_file, origins, regions)
     if network.rtt_ms is None:
         raise InputError("network", [Fault("", "no round-trip times", "rtt_ms or rtt_file is expected")])
-    return np.array([[network.rtt_ms[origin][region] for region in regions] for origin in origins], dtype=np.float64)
+    return np.array(
+        [[network.rtt_ms[origin][region] for region in regions] for origin in origins], dtype=np.float64
+    )

@@ -1,0 +1,93 @@
+"""What the documents promise works: every command and every example in them is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import carbonroute
+from carbonroute.cli import main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_readme_opens_with_one_picture_and_exactly_two_commands() -> None:
+    assert README.index("](docs/images/") < README.index("```")
+    assert (ROOT / re.findall(r"!\[.*?\]\((.*?)\)", README)[0]).is_file()
+    assert len(re.findall(r"!\[", README)) == 1
+    assert blocks("console")[0].split("\n")[:-1] == ["scripts/simulate", "scripts/test"]
+
+
+def test_the_readme_s_commands_work(tmp_path: Path) -> None:
+    commands = [line for block in blocks("console") for line in block.splitlines() if line != "scripts/test"]
+    assert len(commands) >= 6
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for command in commands:
+        if "examples/" in command and not data_of(ROOT / command.split()[2]):
+            continue
+        arguments = command.replace("scripts/", f"{ROOT}/scripts/").split()
+        if "examples/" in command:  # a year takes its time: two days show that the command works
+            arguments += ["--sim-hours", "48"]
+        done = subprocess.run(
+            arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert (tmp_path / "outputs" / "graphs" / "tradeoff_curve.png").is_file()
+    assert (tmp_path / "my-results" / "graphs" / "premium" / "latency_cdf.svg").is_file()
+
+
+def test_the_readme_s_policy_works(tmp_path: Path) -> None:
+    policy, script = blocks("python")
+    (tmp_path / "my_policy.py").write_text(policy, encoding="utf-8")
+    carbonroute.check_policy(runpy.run_path(str(tmp_path / "my_policy.py"))["NearAndClean"]())
+    assert main(["init", str(tmp_path / "mine.toml")]) == 0
+    with (tmp_path / "mine.toml").open("a", encoding="utf-8") as file:
+        file.write('[[policies]]\nuse = "my_policy.py:NearAndClean"\n')
+    result = carbonroute.run(tmp_path / "mine.toml", {"horizon.hours": 2})
+    assert result.tables.policies["policy"][-1] == "Near and clean"
+    exec(compile(script, "README", "exec"), {})
+
+
+def data_of(scenario: Path) -> bool:
+    """Whether the data files of an example are there."""
+    document = tomllib.loads(scenario.read_text(encoding="utf-8"))
+    named = [document["carbon"].get("path"), document["network"].get("rtt_file")]
+    return all((scenario.parent / path).is_file() for path in named if path)
+
+
+@pytest.mark.parametrize("scenario", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs(scenario: Path, tmp_path: Path) -> None:
+    if not data_of(scenario):
+        pytest.skip("the example's data files are not part of the repository, and not there")
+    assert (
+        main(["simulate", str(scenario), "--sim-hours", "30", "--no-figures", "--output", str(tmp_path)]) == 0
+    )
+    results = (tmp_path / "tables" / "simulation_results.csv").read_text(encoding="utf-8")
+    policies = tomllib.loads(scenario.read_text(encoding="utf-8"))["policies"]
+    assert len(results.splitlines()) == 1 + len(policies)
+
+
+def test_the_recipes_name_files_that_are_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = [
+        path
+        for path in re.findall(r"`((?:src|tests|scripts|requirements)/[\w/.]+)`", text)
+        if "<" not in path
+    ]
+    assert len(named) >= 10
+    for path in named:
+        assert (ROOT / path).exists(), path
