@@ -1,0 +1,285 @@
+"""Layout that all figures share: nothing overlaps, nothing is cut, the figure is as high as it needs to be.
+
+Whatever stands around a plot (title above; keys and notes below) hangs on the axes' corners at measured
+distances in points. A figure of our own then grows to hold it; an axes that was given keeps its place.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.transforms import ScaledTranslation
+
+from carbonroute.figures.style import MUTED, TEXT_PT, TITLE_PT
+from carbonroute.figures.words import tick
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.transforms import Transform
+
+SINGLE_IN = 3.5  # a column of a two-column paper
+DOUBLE_IN = 7.16  # both columns
+PAD_PT = 4.0
+GAP_PT = 5.0
+LINE_SPACING = 1.2
+PT_PER_IN = 72.0
+TICK_STEPS = [1, 2, 2.5, 5, 10]
+BACKING = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+
+
+class Edges(NamedTuple):
+    """How far something reaches over the four sides of the axes, in points."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+
+def _alike(one: Edges, other: Edges) -> bool:
+    return all(abs(a - b) < 0.5 for a, b in zip(one, other, strict=True))
+
+
+class Sheet:
+    """An axes being drawn on: in a figure of its own, or in a place that was given.
+
+    Parameters
+    ----------
+    ax
+        The given axes, or None for a figure of its own.
+    width_in, height_in
+        Width of the own figure, and height of the plot in it (without title, labels and keys), in inches.
+    """
+
+    def __init__(self, ax: Axes | None, width_in: float = SINGLE_IN, height_in: float = 2.0) -> None:
+        self._owned = ax is None
+        self._width_in = width_in
+        self._height_in = height_in
+        if ax is None:
+            figure = Figure(figsize=(width_in, height_in + 1.0))
+            FigureCanvasAgg(figure)
+            ax = figure.add_axes((0.15, 0.15, 0.8, 0.8))
+        self.ax = ax
+        self._settled = Edges(0, 0, 0, 0)
+
+    @property
+    def plot_pt(self) -> tuple[float, float]:
+        """Width and height of the plot itself, in points."""
+        box = self.ax.bbox
+        scale = PT_PER_IN / self._dpi
+        return box.width * scale, box.height * scale
+
+    @property
+    def _dpi(self) -> float:
+        return float(self.ax.get_figure(root=True).dpi)  # type: ignore[union-attr]  # an axes has a figure
+
+    def settle(self) -> Edges:
+        """Give the plot its final size, with room at the sides for the labels it has by now."""
+        edges = self._edges()
+        for _ in range(2):  # twice: the number of ticks depends on the size
+            if not self._owned or _alike(edges, self._settled):
+                break
+            self._resize(edges.left, edges.right, edges.bottom, edges.top)
+            self._settled = edges
+            edges = self._edges()
+        return edges
+
+    def finish(self, title: str, keys: Sequence[Sequence[Artist]] = (), notes: Sequence[str] = ()) -> Axes:
+        """Add the title, the keys and the notes, and give the figure its final size."""
+        edges = self.settle()
+        top = edges.top + self._title(title, edges)
+        bottom = edges.bottom
+        for key in filter(None, keys):
+            bottom += GAP_PT + self._key(key, edges, bottom + GAP_PT)
+        for note in notes:
+            bottom += GAP_PT + self._note(note, edges, bottom + GAP_PT)
+        if self._owned:
+            self._resize(edges.left, edges.right, bottom, top)
+        return self.ax
+
+    def categories(self, labels: Sequence[str], *, longest_lines: int = 3) -> None:
+        """Name the places 0, 1, … of the x axis: level and wrapped where that fits, else upright."""
+        self.ax.set_xticks([])
+        self.settle()
+        left, right = self.ax.get_xlim()
+        slot = self.plot_pt[0] / (right - left)
+        for joint in ("-", "- "):  # broken after hyphens only where it must be
+            wrapped = [_narrow(label.replace("-", joint), slot - 4).replace("- ", "-") for label in labels]
+            widths = [widest(text.split("\n")) for text in wrapped]
+            apart = all((one + other) / 2 + 4 <= slot for one, other in pairwise(widths))
+            level = apart and all(text.count("\n") < longest_lines for text in wrapped)
+            if level:
+                break
+        upright = [fold(label, lines=1 + (slot > 3 * TEXT_PT)) for label in labels]
+        self.ax.set_xticks(
+            range(len(labels)), labels=wrapped if level else upright, rotation=0 if level else 90
+        )
+        self.ax.tick_params(axis="x", length=0)
+
+    def rows(self, labels: Sequence[str]) -> None:
+        """Name the places 0, 1, … of the y axis, the first on top."""
+        self.ax.set_yticks(range(len(labels)), labels=[fold(label) for label in labels])
+        self.ax.tick_params(axis="y", length=0)
+        self.ax.set_ylim(len(labels) - 0.5, -0.5)
+
+    def side_label(self, axis: Axis, text: str) -> None:
+        """Label an upright axis, in lines no longer than the plot is high."""
+        axis.set_label_text(wrap(text, max(self._height_pt(), 60)))
+
+    def _height_pt(self) -> float:
+        return self._height_in * PT_PER_IN if self._owned else self.plot_pt[1]
+
+    def _edges(self) -> Edges:
+        around = self.ax.get_tightbbox(for_layout_only=True)
+        plot = self.ax.bbox
+        if around is None:
+            return Edges(0, 0, 0, 0)
+        scale = PT_PER_IN / self._dpi
+        reach = (plot.x0 - around.x0, around.x1 - plot.x1, plot.y0 - around.y0, around.y1 - plot.y1)
+        return Edges(*(max(pixels * scale, 0.0) for pixels in reach))
+
+    def _resize(self, left: float, right: float, bottom: float, top: float) -> None:
+        height = self._height_in + (bottom + top + 2 * PAD_PT) / PT_PER_IN
+        x0, x1 = (left + PAD_PT) / PT_PER_IN, self._width_in - (right + PAD_PT) / PT_PER_IN
+        y0 = (bottom + PAD_PT) / PT_PER_IN
+        figure = self.ax.get_figure(root=True)
+        figure.set_size_inches(self._width_in, height)  # type: ignore[union-attr]
+        self.ax.set_position(
+            (x0 / self._width_in, y0 / height, (x1 - x0) / self._width_in, self._height_in / height)
+        )
+
+    def _room(self, edges: Edges) -> float:
+        return self.plot_pt[0] + edges.left + edges.right
+
+    def _hang(self, x_pt: float, y_pt: float) -> Transform:
+        shift = ScaledTranslation(x_pt / PT_PER_IN, y_pt / PT_PER_IN, self.ax.figure.dpi_scale_trans)
+        return self.ax.transAxes + shift
+
+    def _title(self, title: str, edges: Edges) -> float:
+        text = wrap(title, self._room(edges), size=TITLE_PT, bold=True)
+        artist = self.ax.set_title(text, y=1.0, ha="left", weight="bold", linespacing=LINE_SPACING)
+        artist.set_transform(self._hang(-edges.left, edges.top + GAP_PT))
+        artist.set_x(0.0)
+        return GAP_PT + _height(self.ax, artist)
+
+    def _note(self, note: str, edges: Edges, down_pt: float) -> float:
+        text = wrap(note, self._room(edges))
+        artist = self.ax.text(
+            0,
+            0,
+            text,
+            color=MUTED,
+            va="top",
+            transform=self._hang(-edges.left, -down_pt),
+            linespacing=LINE_SPACING,
+        )
+        return _height(self.ax, artist)
+
+    def _key(self, handles: Sequence[Artist], edges: Edges, down_pt: float) -> float:
+        labels = [str(handle.get_label()) for handle in handles]
+        marker_pt = max((getattr(handle, "get_markersize", float)() for handle in handles), default=0.0)
+        em = max(1.1 * marker_pt / TEXT_PT, 1.0)
+        rise = 0.35 * TEXT_PT * (em - 1) / 2  # a legend centres markers above the middle of a high row
+        lined = any(getattr(handle, "get_linestyle", str)() not in ("None", "none", "") for handle in handles)
+        room = self._room(edges)
+        columns = max(1, min(len(handles), int(room / (min(map(text_width, labels)) + 2 * TEXT_PT))))
+        for ncols in range(columns, 0, -1):
+            legend = Legend(
+                self.ax, list(handles), labels, loc="upper left", bbox_to_anchor=(0, 0), ncols=ncols,
+                bbox_transform=self._hang(-edges.left, -down_pt - rise), frameon=False, borderpad=0,
+                borderaxespad=0, handlelength=max(1.8 if lined else 1.0, em), handleheight=max(0.7, em),
+                handletextpad=0.5, columnspacing=1.2, labelspacing=0.35,
+            )  # fmt: skip
+            self.ax.add_artist(legend)
+            box = legend.get_window_extent()
+            if ncols == 1 or box.width * PT_PER_IN / self._dpi <= room:
+                break
+            legend.remove()
+        return float(box.height * PT_PER_IN / self._dpi) + rise
+
+
+def _height(ax: Axes, artist: Text) -> float:
+    return float(artist.get_window_extent().height * PT_PER_IN / ax.figure.dpi)
+
+
+@functools.lru_cache(maxsize=4096)
+def text_width(text: str, size: float = TEXT_PT, *, bold: bool = False) -> float:
+    """Measure a line of text in the house style, in points."""
+    figure = Figure(dpi=4 * PT_PER_IN)
+    FigureCanvasAgg(figure)
+    artist = figure.text(0, 0, text, size=size, weight="bold" if bold else "normal")
+    return float(artist.get_window_extent().width / 4)
+
+
+def _narrow(label: str, width_pt: float) -> str:
+    """Break a label into lines of at most a width, or of its longest word."""
+    return wrap(label, max(width_pt, widest(label.split())))
+
+
+def widest(texts: Sequence[str]) -> float:
+    """Measure the widest of some lines of text, in points."""
+    return max(map(text_width, texts), default=0.0)
+
+
+def wrap(text: str, width_pt: float, size: float = TEXT_PT, *, bold: bool = False) -> str:
+    """Break a text into lines of at most a width in points, keeping the breaks that it has.
+
+    A number is not parted from its unit; a word that is too long is cut.
+    """
+    return "\n".join(_wrap_line(line, width_pt, size, bold=bold) for line in text.split("\n"))
+
+
+def _wrap_line(text: str, width_pt: float, size: float, *, bold: bool) -> str:
+    lines: list[str] = []
+    for word in re.split(r" (?!%|ms\b|g\b|CO₂e)", text):
+        joined = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(joined, size, bold=bold) <= width_pt:
+            lines[-1] = joined
+        elif text_width(word, size, bold=bold) <= width_pt:
+            lines.append(word)
+        else:
+            lines.extend(_cut(word, width_pt, size, bold=bold))
+    return "\n".join(lines)
+
+
+def _cut(word: str, width_pt: float, size: float, *, bold: bool) -> list[str]:
+    pieces = [""]
+    for letter in word:
+        if pieces[-1] and text_width(pieces[-1] + letter, size, bold=bold) > width_pt:
+            pieces.append("")
+        pieces[-1] += letter
+    return pieces
+
+
+def fold(label: str, lines: int = 2, longest_pt: float = 110.0) -> str:
+    """Break a category's label into at most ``lines`` lines once it is longer than ``longest_pt``."""
+    width = text_width(label)
+    if width <= longest_pt or lines == 1:
+        return label
+    return wrap(label, max(longest_pt, 1.1 * width / lines))
+
+
+def number_ticks(axis: Axis, most: int = 6) -> None:
+    """Put few, round, plainly written ticks on an axis."""
+    axis.set_major_locator(MaxNLocator(nbins=most, steps=TICK_STEPS))
+    axis.set_major_formatter(FuncFormatter(tick))
+
+
+def share_ticks(axis: Axis, most: int = 6) -> None:
+    """Put ticks on an axis of percentages whose limits are set: none below 0 or beyond 100."""
+    low, high = sorted(axis.get_view_interval())
+    values = MaxNLocator(nbins=most, steps=TICK_STEPS).tick_values(max(low, 0), min(high, 100))
+    axis.set_major_locator(FixedLocator([value for value in values if 0 <= value <= min(high, 100)]))
+    axis.set_major_formatter(FuncFormatter(tick))

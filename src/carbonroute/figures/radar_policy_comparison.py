@@ -1,0 +1,163 @@
+"""Small radars, one per policy: five qualities, each scaled over the policies; outer is better."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.collections import PolyCollection
+from matplotlib.patches import Polygon
+
+from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, Sheet, wrap
+from carbonroute.figures.style import (
+    CLAIRVOYANT_HATCH,
+    FAINT,
+    MUTED,
+    TEXT_PT,
+    clairvoyant_note,
+    clairvoyants,
+    policy_labels,
+    policy_looks,
+    styled,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+COLUMNS = 4
+CELL = (3.05, 3.1)  # width and height of a radar's place; the radar itself has radius 1
+NAME_PT = 122.0
+
+
+@styled
+def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw each policy's strengths, before the outlines of all the others.
+
+    Parameters
+    ----------
+    policies
+        ``Tables.policies``: ``policy``, ``clairvoyant``, ``avg_latency_ms``, ``p95_latency_ms`` (ms, less is
+        better), ``slo_violation_pct`` (%; compliance is the rest to 100), ``carbon_reduction_pct`` (%),
+        ``avg_carbon_g_per_kwh`` (gCO2e/kWh; efficiency is its inverse). Each is scaled to [0, 1] over the
+        policies of the table, 1 being the best; a range of 0 counts as 1.
+    ax
+        Axes to draw on; without it, a figure of its own.
+    """
+    scores = _scores(policies)
+    columns = min(COLUMNS, policies.height)
+    rows = -(-policies.height // columns)
+    width = DOUBLE_IN if columns > 2 else DOUBLE_IN / 2
+    sheet = Sheet(ax, width, height_in=rows * CELL[1] * width / (columns * CELL[0]))
+    ax = sheet.ax
+    ax.set_xlim(0, columns * CELL[0])
+    ax.set_ylim(-rows * CELL[1], 0)
+    ax.set_aspect("equal")
+    ax.axis("off")
+    outlines = _outline(np.array(list(scores.values())).T)
+    for index in range(policies.height):
+        row, column = divmod(index, columns)
+        centre = np.array([(column + 0.5) * CELL[0], -(row + 0.6) * CELL[1]])
+        _radar(ax, policies, index, centre, outlines, list(scores))
+    return sheet.finish(_title(policies, scores), notes=[_note(scores), *clairvoyant_note(policies)])
+
+
+def _scores(policies: pl.DataFrame) -> dict[str, Array]:
+    """Give the score of every policy on every axis that is defined."""
+    carbon = policies["avg_carbon_g_per_kwh"].to_numpy().astype(float)
+    with np.errstate(divide="ignore"):
+        efficiency = 1 / carbon
+    scores = {
+        "Latency": _scaled(-policies["avg_latency_ms"].to_numpy()),
+        "P95": _scaled(-policies["p95_latency_ms"].to_numpy()),
+        "SLO": _scaled(-policies["slo_violation_pct"].to_numpy()),
+        "Carbon\nreduction": None,
+        "Carbon\nefficiency": _scaled(efficiency),
+    }
+    if policies["carbon_reduction_pct"].null_count() == 0:
+        scores["Carbon\nreduction"] = _scaled(policies["carbon_reduction_pct"].to_numpy())
+    return {name: values for name, values in scores.items() if values is not None}
+
+
+def _scaled(values: Array) -> Array:
+    """Scale to [0, 1], 1 being the largest; infinitely good is 1 and leaves 0 to the rest."""
+    if np.isinf(values).any():
+        return np.isinf(values).astype(float)
+    span = values.max() - values.min()
+    return (values - values.min()) / span if span > 0 else np.ones_like(values)
+
+
+def _directions(axes: int) -> Array:
+    angles = np.pi / 2 - 2 * np.pi * np.arange(axes) / axes
+    return np.column_stack([np.cos(angles), np.sin(angles)])
+
+
+def _outline(scores: Array) -> Array:
+    """Give (policy, axis, 2): the corners of each policy's polygon around the origin."""
+    return scores[:, :, None] * _directions(scores.shape[1])
+
+
+def _radar(
+    ax: Axes, policies: pl.DataFrame, index: int, centre: Array, outlines: Array, axes: list[str]
+) -> None:
+    policy = policies["policy"][index]
+    look, hollow = policy_looks(policies)[policy], policy in clairvoyants(policies)
+    spokes = _directions(len(axes))
+    rings = [centre + radius * spokes for radius in (0.5, 1.0)]
+    ax.add_collection(PolyCollection(rings, facecolor="none", edgecolor=FAINT, linewidth=0.6))
+    others = np.delete(outlines, index, axis=0) + centre
+    ax.add_collection(PolyCollection(list(others), facecolor="none", edgecolor="#BDBDBD", linewidth=0.4))
+    own = outlines[index] + centre
+    ax.add_patch(Polygon(own, facecolor=look.colour, alpha=0.25, linewidth=0))
+    ax.add_patch(
+        Polygon(
+            own,
+            facecolor="none",
+            edgecolor=look.colour,
+            linewidth=1.3,
+            hatch=CLAIRVOYANT_HATCH if hollow else None,
+        )
+    )
+    ax.plot(*own.T, look.marker, color=look.colour, markersize=3.5)
+    for name, (x, y) in zip(axes, spokes, strict=True):
+        ax.annotate(
+            name, centre + np.array([x, y]), (-4 * np.sign(x) * (y > -0.5), 4 if y > -0.5 else -4),
+            textcoords="offset points", color=MUTED, linespacing=1.0,
+            ha="center" if abs(x) < 0.7 else "left" if x > 0 else "right", va="bottom" if y > -0.5 else "top",
+        )  # fmt: skip
+    label = wrap(policy_labels(policies)[policy], NAME_PT, bold=True)
+    ax.annotate(
+        label, centre + np.array([0, 1]), (0, TEXT_PT + 9), textcoords="offset points", ha="center",
+        va="bottom", weight="bold", linespacing=LINE_SPACING,
+    )  # fmt: skip
+
+
+def _note(scores: dict[str, Array]) -> str:
+    left_out = "" if len(scores) == 5 else " Carbon reduction is left out: the baseline's carbon is 0."
+    return (
+        "Outer is better. Each axis runs from the worst policy of this run (centre) to the best (rim): "
+        "average latency, P95 latency, SLO compliance, carbon reduction, and carbon efficiency (energy "
+        f"served per gram of CO₂e). Grey: the other policies.{left_out}"
+    )
+
+
+def _title(policies: pl.DataFrame, scores: dict[str, Array]) -> str:
+    """Say who leads in most respects, and in how many that policy comes last."""
+    table = np.array(list(scores.values()))
+    axes = len(table)
+    labels = list(policy_labels(policies).values())
+    if policies.height == 1:
+        return f"{labels[0]} is the only policy of this run and so marks the rim of every axis"
+    if (table == 1).all():
+        return f"All {policies.height} policies are equal in every respect"
+    leads, trails = (table == 1).sum(axis=0), (table == 0).sum(axis=0)
+    leader = int(leads.argmax())
+    if leads[leader] == axes:
+        return f"{labels[leader]} is best in all {axes} respects"
+    return (
+        f"No policy is best in every respect: {labels[leader]} leads in {leads[leader]} of {axes} "
+        f"and is worst in {trails[leader] or 'none'}"
+    )

@@ -1,0 +1,107 @@
+"""Bars: mean carbon intensity per region. Line: round-trip time from the largest origin."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from matplotlib.patheffects import withStroke
+
+from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, Sheet, number_ticks
+from carbonroute.figures.style import INK, bar_style, one_line, region_looks, styled
+from carbonroute.figures.words import CARBON, highest, lowest, number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MANY_REGIONS = 8
+
+
+@styled
+def draw(carbon: pl.DataFrame, rtt: pl.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw how clean each region is beside how far it is from the largest origin.
+
+    Parameters
+    ----------
+    carbon
+        ``Tables.carbon``: ``region``, ``carbon_g_per_kwh`` (mean over the hours, gCO2e/kWh, left axis).
+    rtt
+        ``Tables.rtt``: ``origin``, ``origin_share``, ``region``, ``rtt_ms`` (ms, right axis). The origin with
+        the largest share is shown, the first on ties.
+    ax
+        Axes to draw on; without it, a figure of its own.
+    """
+    regions = _per_region(carbon, rtt)
+    origin = one_line(_largest_origin(rtt))
+    sheet = Sheet(ax, DOUBLE_IN if regions.height > MANY_REGIONS else SINGLE_IN, height_in=1.9)
+    ax = sheet.ax
+    _bars(ax, regions)
+    sheet.side_label(ax.yaxis, f"Bars: mean carbon ({CARBON})")
+    _line(sheet, regions, f"Line: RTT from {origin} (ms)")
+    sheet.categories([one_line(region) for region in regions["region"]])
+    return sheet.finish(_title(regions, origin))
+
+
+def _largest_origin(rtt: pl.DataFrame) -> str:
+    return str(highest(rtt, "origin_share")["origin"])
+
+
+def _per_region(carbon: pl.DataFrame, rtt: pl.DataFrame) -> pl.DataFrame:
+    """Give ``region``, ``carbon_g_per_kwh`` (mean) and ``rtt_ms`` from the largest origin."""
+    mean = carbon.group_by("region", maintain_order=True).agg(pl.col("carbon_g_per_kwh").mean())
+    nearest = rtt.filter(pl.col("origin") == _largest_origin(rtt)).select("region", "rtt_ms")
+    return mean.join(nearest, on="region", how="left", maintain_order="left")
+
+
+def _bars(ax: Axes, regions: pl.DataFrame) -> None:
+    looks = region_looks(regions)
+    for place, (region, carbon) in enumerate(regions.select("region", "carbon_g_per_kwh").iter_rows()):
+        ax.bar(place, carbon, width=0.62, **bar_style(looks[region]))
+    ax.set_xlim(-0.5, regions.height - 0.5)
+    ax.set_ylim(0, _top(regions["carbon_g_per_kwh"]))
+    number_ticks(ax.yaxis)
+
+
+def _line(sheet: Sheet, regions: pl.DataFrame, label: str) -> None:
+    # The right axis is a child of the left one, so that both live in whatever axes was given.
+    scale = _top(regions["carbon_g_per_kwh"]) / _top(regions["rtt_ms"])
+    sheet.ax.plot(
+        range(regions.height), regions["rtt_ms"].to_numpy() * scale, color=INK, marker="o", linewidth=1.0,
+        markerfacecolor="white", markeredgecolor=INK, clip_on=False,
+        path_effects=[withStroke(linewidth=2.2, foreground="white")],
+    )  # fmt: skip
+    right = sheet.ax.secondary_yaxis(
+        "right", functions=(partial(np.multiply, 1 / scale), partial(np.multiply, scale))
+    )
+    right.spines["right"].set_visible(True)
+    number_ticks(right.yaxis)
+    sheet.side_label(right.yaxis, label)
+
+
+def _top(values: pl.Series) -> float:
+    highest = values.max()
+    return 1.08 * float(highest) if isinstance(highest, int | float) and highest > 0 else 1.0
+
+
+def _title(regions: pl.DataFrame, origin: str) -> str:
+    cleanest = lowest(regions, "carbon_g_per_kwh")
+    nearest = lowest(regions, "rtt_ms")
+    if cleanest["region"] == nearest["region"]:
+        return (
+            f"{one_line(cleanest['region'])} is both the cleanest region ({_carbon(cleanest)}) "
+            f"and the nearest to {origin} ({_rtt(cleanest)})"
+        )
+    return (
+        f"{one_line(cleanest['region'])}, the cleanest region ({_carbon(cleanest)}), is {_rtt(cleanest)} "
+        f"from {origin}; the nearest, {one_line(nearest['region'])} ({_rtt(nearest)}), has {_carbon(nearest)}"
+    )
+
+
+def _carbon(row: dict[str, float]) -> str:
+    return f"{number(row['carbon_g_per_kwh'], 0)} {CARBON}"
+
+
+def _rtt(row: dict[str, float]) -> str:
+    return f"{number(row['rtt_ms'], 0)} ms"

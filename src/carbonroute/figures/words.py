@@ -1,0 +1,164 @@
+"""Numbers and findings in words, as titles and labels say them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from carbonroute.figures.style import policy_labels
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+CARBON = "g CO₂e/kWh"
+CARBON_INTENSITY = f"Carbon intensity ({CARBON})"
+VIOLATIONS = "SLO violations (% of requests)"
+
+
+def number(value: float, digits: int = 1) -> str:
+    """Write a number with so many decimals, a true minus sign, and never "−0".
+
+    Examples
+    --------
+    >>> number(-3.25), number(-0.001), number(12345.6, 0)
+    ('−3.2', '0.0', '12,346')
+    """
+    if not math.isfinite(value):
+        return "n/a"
+    if abs(value) >= 1e6:
+        return _power(value, ".2e")
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
+
+
+def tick(value: float, _position: int | None = None) -> str:
+    """Write a tick's value: short, whatever its size.
+
+    Examples
+    --------
+    >>> tick(2500.0), tick(-0.5), tick(3e6), tick(1e12)
+    ('2,500', '−0.5', '3×10⁶', '10¹²')
+    """
+    return f"{round(value, 9):,.10g}".replace("-", "−") if abs(value) < 1e5 else _power(value, ".3g")
+
+
+def _power(value: float, form: str) -> str:
+    """Write a large number with a power of ten."""
+    mantissa, _, exponent = f"{value:{form}}".replace("-", "−").partition("e")
+    if not exponent:
+        return mantissa
+    power = "10" + str(int(exponent)).translate(SUPERSCRIPTS)
+    return power if mantissa == "1" else f"{mantissa}×{power}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """Write a percentage, with the space that SI asks for."""
+    return f"{number(value, digits)} %"
+
+
+def limit(policies: pl.DataFrame) -> float:
+    """Give the limit on violations behind ``viable``, in percent (column ``max_violation_pct``)."""
+    return float(policies["max_violation_pct"][0])
+
+
+def plain(value: float) -> str:
+    """Write a number as its author did: no needless decimals.
+
+    Examples
+    --------
+    >>> plain(5.0), plain(0.5)
+    ('5', '0.5')
+    """
+    return tick(float(f"{value:.6g}"))
+
+
+def change(reduction_pct: float) -> str:
+    """Say what a carbon reduction in percent does to carbon.
+
+    Examples
+    --------
+    >>> change(59.6), change(-3.0), change(0.01)
+    ('cuts carbon 59.6 %', 'raises carbon 3.0 %', 'leaves carbon unchanged')
+    """
+    if round(reduction_pct, 1) == 0:
+        return "leaves carbon unchanged"
+    return f"{'cuts' if reduction_pct > 0 else 'raises'} carbon {percent(abs(reduction_pct))}"
+
+
+def best(policies: pl.DataFrame) -> dict[str, Any] | None:
+    """Give the row of the viable policy with the least carbon (the first on ties), or None."""
+    viable = policies.filter("viable")
+    return lowest(viable, "avg_carbon_g_per_kwh") if viable.height else None
+
+
+def lowest(frame: pl.DataFrame, column: str) -> dict[str, Any]:
+    """Give the row with the lowest value, the first on ties (where polars' ``arg_min`` may give another)."""
+    return frame.row(int(frame[column].to_numpy().argmin()), named=True)
+
+
+def highest(frame: pl.DataFrame, column: str) -> dict[str, Any]:
+    """Give the row with the highest value, the first on ties."""
+    return frame.row(int(frame[column].to_numpy().argmax()), named=True)
+
+
+def achievement(row: dict[str, Any]) -> str:
+    """Say what a policy (a row of ``Tables.policies``) reaches in carbon."""
+    if row["carbon_reduction_pct"] is None:
+        return f"runs at {number(row['avg_carbon_g_per_kwh'])} {CARBON}"
+    return change(row["carbon_reduction_pct"])
+
+
+def headline(policies: pl.DataFrame) -> str:
+    """Say what the best viable policy reaches, and what is left of it without foresight.
+
+    Uses all columns of ``Tables.policies`` that concern carbon, violations and viability.
+    """
+    row = best(policies)
+    labels = policy_labels(policies)
+    if row is None:
+        return _none_viable(policies, labels)
+    sentence = f"{labels[row['policy']]} {achievement(row)} at {_violations(row)}"
+    blind = policies.filter(~policies["clairvoyant"])
+    if not row["clairvoyant"] or blind.is_empty():
+        return sentence
+    honest = best(blind)
+    if honest is None:
+        return f"{sentence}; without foresight, no policy stays within {plain(limit(policies))} %"
+    runner_up = f"{labels[honest['policy']]} {achievement(honest)} at {_violations(honest)}"
+    return f"{sentence}; without foresight, {runner_up}"
+
+
+def _violations(row: dict[str, Any]) -> str:
+    return f"{percent(row['slo_violation_pct'], 2)} violations"
+
+
+def _none_viable(policies: pl.DataFrame, labels: dict[str, str]) -> str:
+    row = lowest(policies, "slo_violation_pct")
+    return (
+        f"No policy stays within {plain(limit(policies))} % violations; "
+        f"{labels[row['policy']]} comes closest with {percent(row['slo_violation_pct'], 2)}"
+    )
+
+
+class CarbonColumn(NamedTuple):
+    """Where a figure finds a policy's carbon, what its axis says, and whether less is better."""
+
+    name: str
+    label: str
+    less_is_better: bool
+
+
+def carbon_column(policies: pl.DataFrame) -> CarbonColumn:
+    """Choose the carbon axis: the reduction, or where a zero baseline leaves it undefined, the intensity."""
+    if policies["carbon_reduction_pct"].null_count():
+        return CarbonColumn(
+            "avg_carbon_g_per_kwh",
+            f"Average carbon intensity ({CARBON}; less to the right)",
+            less_is_better=True,
+        )
+    baseline = policies["baseline"][0]
+    return CarbonColumn(
+        "carbon_reduction_pct",
+        f"Carbon reduction vs. {' '.join(str(baseline).split())} (%)",
+        less_is_better=False,
+    )

@@ -1,0 +1,79 @@
+"""Looking at a rendered figure without eyes: where is its text, does any overlap or leave the page?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from matplotlib.axis import Axis
+from matplotlib.text import Annotation, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+    from numpy.typing import NDArray
+
+
+class Shown(NamedTuple):
+    """A text on the page and its rectangle in pixels."""
+
+    text: str
+    box: Bbox
+
+
+def page_of(ax: Axes) -> Figure:
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
+def texts(ax: Axes) -> list[Shown]:
+    """Give every text that the figure shows; call after drawing."""
+    return [
+        Shown(text.get_text(), Text.get_window_extent(text))
+        for text in _visible(page_of(ax))
+        if isinstance(text, Text) and text.get_text().strip()
+    ]
+
+
+def _visible(artist: Artist) -> Iterator[Artist]:
+    if not artist.get_visible():
+        return
+    yield artist
+    if isinstance(artist, Annotation):
+        return
+    if isinstance(artist, Axis):
+        # Ticks outside the view are kept, but not drawn.
+        for tick in artist._update_ticks():  # type: ignore[attr-defined]
+            yield from (label for label in (tick.label1, tick.label2) if label.get_visible())
+        yield from (artist.label, artist.get_offset_text())
+        return
+    for child in artist.get_children():
+        axis_of_hidden = isinstance(child, Axis) and not getattr(artist, "axison", True)
+        if not axis_of_hidden:
+            yield from _visible(child)
+
+
+def _extents(shown: list[Shown]) -> NDArray[np.float64]:
+    return np.array([text.box.extents for text in shown])
+
+
+def overlaps(shown: list[Shown], slack: float = 0.5) -> list[tuple[str, str]]:
+    """Give the pairs of texts whose rectangles overlap by more than so many pixels both ways."""
+    low, high = np.split(_extents(shown), 2, axis=1)
+    common = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
+    pairs = np.argwhere(np.triu((common > slack).all(axis=2), k=1))
+    return [(shown[one].text, shown[other].text) for one, other in pairs]
+
+
+def outside(shown: list[Shown], page: Figure, slack: float = 0.5) -> list[str]:
+    """Give the texts that do not lie on the page."""
+    low, high = np.split(_extents(shown), 2, axis=1)
+    off = (low < -slack).any(axis=1) | (high > np.array([page.bbox.width, page.bbox.height]) + slack).any(
+        axis=1
+    )
+    return [text.text for text, is_off in zip(shown, np.atleast_1d(off), strict=True) if is_off]

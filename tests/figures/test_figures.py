@@ -1,0 +1,319 @@
+"""Every figure, over a grid of sizes and extremes: legible, consistent, and about this run."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Page
+
+from carbonroute.figures import FIGURES, render
+from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house
+
+from . import factory, looking
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from carbonroute.metrics import Tables
+
+NAMES = list(FIGURES)
+
+GRID = {
+    "study": factory.study,
+    "one of each": lambda: factory.make(regions=1, policies=1, workloads=1, origins=1, hours=24),
+    "two regions, long": lambda: factory.make(regions=2, workloads=6, names="long", hours=24, dated=True),
+    "one policy": lambda: factory.make(regions=12, policies=1, workloads=6, names="long"),
+    "big": lambda: factory.make(regions=12, policies=15, workloads=6, hours=8760, dated=True, names="long"),
+    "a year": lambda: factory.make(regions=5, hours=8760),
+    "part of a day": lambda: factory.make(hours=7, policies=3),
+    "odd names": lambda: factory.make(regions=12, policies=15, workloads=6, hours=24, names="odd"),
+    "no violations": lambda: factory.make(policies=15, workloads=6, violations="none", seed=2),
+    "all the same": lambda: factory.make(policies=15, reduction="same", names="long"),
+    "all bad": lambda: factory.make(violations="all", reduction="negative", dated=True, names="long"),
+    "no reduction": lambda: factory.make(policies=15, reduction="null", names="long"),
+    "huge latency": lambda: factory.make(policies=7, latency="huge"),
+    "long tails": lambda: factory.make(policies=15, workloads=1, latency="tails"),
+}
+
+
+@functools.cache
+def tables(case: str) -> Tables:
+    return GRID[case]()  # type: ignore[no-untyped-call]
+
+
+def draw(name: str, data: Tables) -> Axes:
+    return FIGURES[name].draw(data)
+
+
+@functools.cache
+def drawn(name: str, case: str) -> Axes:
+    """Draw a figure that tests look at, but do not change."""
+    return draw(name, tables(case))
+
+
+def looked_at(ax: Axes) -> list[looking.Shown]:
+    """Draw the page and give its texts."""
+    with house():
+        looking.page_of(ax).draw_without_rendering()
+        return looking.texts(ax)
+
+
+def words(ax: Axes) -> str:
+    """Give all words of a page as one line."""
+    return " ".join(" ".join(shown.text for shown in looked_at(ax)).split())
+
+
+def title(name: str, data: Tables) -> str:
+    return " ".join(draw(name, data).get_title().split())
+
+
+@pytest.mark.parametrize("case", GRID)
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
+    ax = drawn(name, case)
+    shown = looked_at(ax)
+    assert len(shown) > 3
+    assert looking.overlaps(shown) == []
+    assert looking.outside(shown, looking.page_of(ax)) == []
+
+
+@pytest.mark.parametrize("seed", range(3, 9))
+@pytest.mark.parametrize("name", ["tradeoff_curve", "bubble_tradeoff"])
+def test_points_are_labelled_without_overlap_wherever_they_lie(name: str, seed: int) -> None:
+    data = factory.make(policies=15 if seed % 2 else 7, names="long" if seed % 3 else "short", seed=seed)
+    assert looking.overlaps(looked_at(draw(name, data))) == []
+
+
+@pytest.mark.parametrize("case", ["big", "study"])
+@pytest.mark.parametrize("name", NAMES)
+def test_text_is_of_the_size_of_print(name: str, case: str) -> None:
+    ax = drawn(name, case)
+    with house():
+        sizes = {
+            text.get_fontsize()
+            for text in looking.page_of(ax).findobj(mpl.text.Text)
+            if text.get_text().strip()
+        }
+    assert sizes <= {7.0, 8.0}
+    assert looking.page_of(ax).get_figwidth() <= 7.2
+
+
+@pytest.mark.parametrize("name", ["carbon_heatmap", "carbon_savings_bar"])
+def test_looking_finds_faults(name: str) -> None:
+    """The tests above must be able to fail."""
+    ax = draw(name, tables("study"))
+    page = looking.page_of(ax)
+    page.text(0.02, 0.98, "over the title, which is here", va="top")
+    page.text(0.97, 0.5, "off the page")
+    shown = looked_at(ax)
+    assert looking.overlaps(shown) != []
+    assert looking.outside(shown, page) == ["off the page"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_draws_into_a_given_axes_and_touches_no_settings(name: str) -> None:
+    page = Page(figsize=(16, 9))
+    FigureCanvasAgg(page)
+    left, right = page.subplots(1, 2)
+    before = dict(mpl.rcParams)
+    call = calls(tables("study"))[name]
+    assert call(right) is right
+    assert right.get_title()
+    assert page.axes == [left, right]
+    assert tuple(page.get_size_inches()) == (16, 9)
+    assert not left.has_data()
+    assert dict(mpl.rcParams) == before
+
+
+def calls(data: Tables) -> dict[str, functools.partial[Axes]]:
+    """Give every figure's own ``draw`` with its tables filled in, as a user calls it."""
+    from carbonroute import figures
+
+    frames = {
+        "regional_carbon_latency": (data.carbon, data.rtt),
+        "prior_work_comparison": (data.overview, data.policies),
+        "latency_cdf": (data.latency_cdf, data.workloads),
+        "routing_distribution": (data.routing,),
+        "workload_slo_violations": (data.workloads,),
+        "carbon_traces": (data.carbon,),
+        "carbon_heatmap": (data.carbon,),
+    }
+    return {
+        name: functools.partial(getattr(figures, name).draw, *frames.get(name, (data.policies,)))
+        for name in NAMES
+    }
+
+
+def test_the_register_is_the_studys() -> None:
+    folders = {name: member.folder for name, member in FIGURES.items()}
+    premium = {
+        "carbon_heatmap", "radar_policy_comparison", "latency_cdf", "bubble_tradeoff", "carbon_savings_bar",
+    }  # fmt: skip
+    plain = {
+        "regional_carbon_latency", "tradeoff_curve", "routing_distribution", "workload_slo_violations",
+        "carbon_traces", "prior_work_comparison",
+    }  # fmt: skip
+    assert folders == dict.fromkeys(premium, "graphs/premium") | dict.fromkeys(plain, "graphs")
+
+
+# What each title must say of the published study: the run's own results, computed from the table.
+FINDINGS = {
+    "regional_carbon_latency": ["EU-North", "95 ms", "US-East"],
+    "tradeoff_curve": ["Constrained Hybrid†", "59.6 %", "1.01 %", "Hybrid (α=0.7) cuts carbon 56.2 %"],
+    "routing_distribution": ["EU-North", "100.0 %", "Carbon-First"],
+    "workload_slo_violations": ["BERT-base", "74.87 %", "Carbon-First", "1 of 7"],
+    "carbon_traces": ["EU-North", "168 hours"],
+    "prior_work_comparison": ["59.6 %", "1.01 %"],
+    "carbon_heatmap": ["g CO₂e/kWh", "Singapore"],
+    "radar_policy_comparison": ["Latency-First leads in 3 of 5"],
+    "latency_cdf": ["79.5 ms under Latency-First", "225.9 ms under Carbon-First"],
+    "bubble_tradeoff": ["90.7 %", "132.7 ms", "37.5 ms"],
+    "carbon_savings_bar": ["3 of 7", "59.6 %"],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_titles_state_the_runs_own_result(name: str) -> None:
+    said = " ".join(drawn(name, "study").get_title().split())
+    assert [finding for finding in FINDINGS[name] if finding not in said] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_titles_change_with_the_data(name: str) -> None:
+    small = factory.Size(regions=3, policies=4, workloads=2, hours=48)
+    assert title(name, factory.make(small)) != title(name, factory.make(dataclasses.replace(small, seed=2)))
+
+
+def test_the_headline_says_what_is_left_without_foresight() -> None:
+    data = tables("study")
+    spoilt = pl.when("clairvoyant").then(pl.col("viable")).otherwise(statement=False)
+    policies = data.policies.with_columns(viable=spoilt)
+    said = title("tradeoff_curve", dataclasses.replace(data, policies=policies))
+    assert said.endswith("1.01 % violations; without foresight, no policy stays within 5 %")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_clairvoyant_policy_is_marked(name: str) -> None:
+    said = words(drawn(name, "study"))
+    if name in {"regional_carbon_latency", "carbon_traces", "carbon_heatmap"}:  # no policies in them
+        assert DAGGER not in said
+        return
+    assert CLAIRVOYANT_NOTE in said
+    assert f"Constrained Hybrid{DAGGER}" in said
+    assert not re.search(rf"(First|\)){DAGGER}", said)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_clairvoyant_policies_there_is_no_mark(name: str) -> None:
+    data = tables("study")
+    honest = {
+        field.name: frame.with_columns(clairvoyant=pl.lit(value=False))
+        for field in dataclasses.fields(data)
+        if "clairvoyant" in (frame := getattr(data, field.name)).columns
+    }
+    assert DAGGER not in words(draw(name, dataclasses.replace(data, **honest)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_mean_themselves(name: str) -> None:
+    """Neither mathematics nor line breaks in a name are interpreted."""
+    said = words(drawn(name, "odd names")).replace(" ", "")
+    assert r"\alpha$\frac" in said or r"a$b_c%<x>" in said
+
+
+@pytest.mark.parametrize("name", ["tradeoff_curve", "bubble_tradeoff", "carbon_savings_bar"])
+def test_the_limit_is_the_tables(name: str) -> None:
+    data = tables("study")
+    other = data.policies.with_columns(max_violation_pct=pl.lit(12.5))
+    said = words(draw(name, dataclasses.replace(data, policies=other)))
+    assert "12.5 % violations" in said
+    assert "5 %" not in said.replace("12.5 %", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "fmt"),
+    # A PDF takes a second, for its fonts: the three that differ most in what they draw.
+    [(name, fmt) for name in NAMES for fmt in ("png", "svg")]
+    + [(name, "pdf") for name in ("carbon_heatmap", "bubble_tradeoff", "workload_slo_violations")],
+)
+def test_bytes_are_the_same_every_time(name: str, fmt: str) -> None:
+    data = factory.make(regions=2, policies=3, workloads=2, hours=24)
+    first = render(name, data, fmt)  # type: ignore[arg-type]
+    with mpl.rc_context({"font.size": 20, "svg.hashsalt": "other", "lines.linewidth": 9}):
+        assert render(name, data, fmt) == first  # type: ignore[arg-type]
+    assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[fmt])
+    assert b"Matplotlib v" not in first
+    assert b"CreationDate" not in first
+
+
+def test_png_has_300_dots_per_inch() -> None:
+    content = render("carbon_heatmap", tables("study"), "png")
+    width = int.from_bytes(content[16:20], "big")
+    assert width == pytest.approx(3.5 * 300, abs=1)
+
+
+def test_unknown_figures_and_formats_are_refused() -> None:
+    with pytest.raises(ValueError, match="no figure 'pie'; there are regional_carbon_latency"):
+        render("pie", tables("study"))
+    with pytest.raises(ValueError, match="no format 'gif'; there are png, svg, pdf"):
+        render("carbon_heatmap", tables("study"), "gif")  # type: ignore[arg-type]
+
+
+def test_a_year_is_shown_by_the_day() -> None:
+    year, week = (draw("carbon_traces", factory.make(regions=2, hours=hours)) for hours in (8760, 168))
+    assert len(np.asarray(year.lines[0].get_xdata())) == 365
+    assert "daily mean" in year.get_ylabel().replace("\n", " ")
+    assert len(np.asarray(week.lines[0].get_xdata())) == 168
+    assert "daily" not in week.get_ylabel()
+
+
+def test_a_dated_trace_shows_dates() -> None:
+    assert draw("carbon_traces", factory.make(hours=48, dated=True)).get_xlabel() == "Date (UTC)"
+    assert draw("carbon_heatmap", factory.make(hours=48, dated=True)).get_xlabel() == "Hour of day (UTC)"
+
+
+def test_the_largest_origin_is_shown_the_first_on_ties() -> None:
+    data = tables("study")
+
+    def said(share: pl.Expr) -> str:
+        rtt = data.rtt.with_columns(origin_share=share)
+        return " ".join(
+            calls(dataclasses.replace(data, rtt=rtt))["regional_carbon_latency"]().get_title().split()
+        )
+
+    assert "from US-East; the nearest, US-East" in said(pl.lit(0.25))
+    assert "from Asia; the nearest, Singapore" in said((pl.col("origin") == "Asia").cast(pl.Float64))
+
+
+def test_bytes_do_not_depend_on_the_process() -> None:
+    """Neither hash seeds nor the clock get into a file."""
+    program = (
+        "import hashlib; from carbonroute.figures import render; from tests.figures import factory;"
+        "print([hashlib.sha256(render('tradeoff_curve', factory.study(), f)).hexdigest()"
+        " for f in ('svg', 'pdf')])"
+    )
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join([str(root), str(root / "src")])
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(answers) == 1
+    assert b"[" in answers.pop()

@@ -1,0 +1,164 @@
+"""Tables, worked out by hand from small outcomes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from carbonroute.metrics import as_published, finding, per_workload_results, simulation_results, tabulate
+from carbonroute.outcome import Outcome, Samples
+from carbonroute.scenario import Inputs, load, resolve
+from carbonroute.study import Result, run
+
+
+@pytest.fixture(scope="module")
+def inputs() -> Inputs:
+    one_user = [{"name": "EU", "share": 1.0}]
+    rtt = {"EU": {"near": 10, "far": 90}}
+    regions = [{"name": "near", "carbon_g_per_kwh": 400}, {"name": "far", "carbon_g_per_kwh": 40}]
+    changes = {"origins": one_user, "network.rtt_ms": rtt, "regions": regions, "horizon.hours": 2}
+    return resolve(load("published", changes))
+
+
+def outcome(policy: str, near: int, far: int, late: int, carbon: float, latency_ms: float) -> Outcome:
+    """Return an outcome of 100 requests of the first workload and 0 of the others."""
+    requests = np.zeros((1, 3, 2), dtype=np.int64)
+    requests[0, 0] = near, far
+    violations = np.zeros_like(requests)
+    violations[0, 0, 1] = late
+    latencies = np.full(near + far, latency_ms)
+    return Outcome(
+        policy=policy,
+        clairvoyant=policy.startswith("Seer"),
+        requests=requests,
+        violations=violations,
+        latency_sum_ms=requests * latency_ms,
+        carbon_sum_g_per_kwh=requests * carbon,
+        latency=Samples(((latencies,), (), ())),
+    )
+
+
+NEAR = outcome("Near", 100, 0, 0, 400.04, 20.04)
+MIDDLE = outcome("Middle", 50, 50, 4, 220.06, 60.0)
+FAR = outcome("Far", 0, 100, 90, 40.0, 100.0)
+SILLY = outcome("Silly", 0, 100, 95, 40.0, 101.0)
+SEER = outcome("Seer", 40, 60, 5, 200.0, 70.0)
+
+
+def test_the_policy_table(inputs: Inputs) -> None:
+    tables = tabulate(inputs, [NEAR, MIDDLE, FAR, SILLY], NEAR, 0.05)
+    policies = tables.policies
+    assert policies["avg_carbon_g_per_kwh"].to_list() == pytest.approx([400.04, 220.06, 40.0, 40.0])
+    assert policies["carbon_reduction_pct"].to_list() == pytest.approx(
+        [0, 100 * (1 - 220.06 / 400.04), 100 * (1 - 40 / 400.04), 100 * (1 - 40 / 400.04)]
+    )
+    assert policies["slo_violation_pct"].to_list() == [0, 4, 90, 95]
+    assert policies["viable"].to_list() == [True, True, False, False]
+    assert policies["dominated_by"].to_list() == [None, None, None, "Far"]
+    assert tables.routing.filter(policy="Middle")["share"].to_list() == [0.5, 0.5]
+
+
+def test_twins_do_not_dominate_each_other(inputs: Inputs) -> None:
+    tables = tabulate(inputs, [MIDDLE, replace(MIDDLE, policy="Twin")], NEAR, 0.05)
+    assert tables.policies["dominated_by"].to_list() == [None, None]
+
+
+def test_the_limit_itself_is_viable(inputs: Inputs) -> None:
+    assert tabulate(inputs, [SEER], NEAR, 0.05).policies["viable"].to_list() == [True]
+    assert tabulate(inputs, [SEER], NEAR, 0.0499).policies["viable"].to_list() == [False]
+
+
+def test_a_workload_without_requests_has_no_figures(inputs: Inputs) -> None:
+    tables = tabulate(inputs, [NEAR], NEAR, 0.05)
+    empty = tables.workloads.filter(requests=0)
+    assert empty.height == 2
+    for name in ("avg_latency_ms", "p95_latency_ms", "slo_violation_pct"):
+        assert empty[name].null_count() == 2
+    rounded = as_published(per_workload_results(tables), tables)
+    assert rounded["slo_violation_pct"].to_list() == ["0.00", None, None]
+
+
+def test_csv_figures_are_rounded_and_reductions_worked_out_from_them(inputs: Inputs) -> None:
+    tables = tabulate(inputs, [NEAR, MIDDLE], NEAR, 0.05)
+    rounded = as_published(simulation_results(tables), tables)
+    assert rounded["avg_latency_ms"].to_list() == ["20.0", "60.0"]
+    assert rounded["avg_carbon_g_per_kwh"].to_list() == ["400.0", "220.1"]
+    assert rounded["carbon_reduction_pct"].to_list() == ["0.0", f"{100 * (1 - 220.1 / 400.0):.1f}"]
+    assert rounded["requests_near"].to_list() == [100, 50]
+
+
+def test_no_reduction_against_a_baseline_without_carbon(inputs: Inputs) -> None:
+    clean = outcome("Clean", 100, 0, 0, 0.0, 20.0)
+    tables = tabulate(inputs, [clean, MIDDLE], clean, 0.05)
+    assert tables.policies["carbon_reduction_pct"].to_list() == [None, None]
+    assert as_published(simulation_results(tables), tables)["carbon_reduction_pct"].to_list() == [None, None]
+
+
+def sentence(inputs: Inputs, *outcomes: Outcome, limit: float = 0.05) -> str:
+    return finding(tabulate(inputs, outcomes, NEAR, limit).policies)
+
+
+def test_the_finding_names_the_best_policy_that_a_router_could_run(inputs: Inputs) -> None:
+    text = sentence(inputs, NEAR, MIDDLE, FAR)
+    assert text == (
+        "Middle cuts mean carbon intensity by 45.0 % against Near (violations 4.00 %, latency 60.0 ms), "
+        "the most within 5 % SLO violations."
+    )
+    assert sentence(inputs, NEAR, MIDDLE, FAR, limit=0.9).startswith(
+        "Far cuts mean carbon intensity by 90.0 %"
+    )
+
+
+def test_the_finding_tells_the_clairvoyant_apart(inputs: Inputs) -> None:
+    text = sentence(inputs, NEAR, MIDDLE, SEER)
+    assert text.startswith("Middle cuts")
+    assert "; clairvoyant Seer cuts it by 50.0 %" in text
+    assert sentence(inputs, NEAR, SEER).startswith("No policy that a router could run cuts carbon within 5 %")
+
+
+def test_the_finding_says_when_nobody_is_viable(inputs: Inputs) -> None:
+    assert sentence(inputs, FAR, SILLY) == (
+        "No policy stays within 5 % SLO violations; Far comes nearest with 90.00 %."
+    )
+
+
+def test_latency_first_is_the_baseline_even_where_the_scenario_leaves_it_out() -> None:
+    entries = [{"use": "carbon-first"}]
+    alone = run("published", {"policies": entries}).tables.policies
+    both = run("published", {"policies": [*entries, {"use": "latency-first"}]}).tables.policies
+    assert alone.height == 1
+    assert alone["baseline"][0] == "Latency-First"
+    assert alone["carbon_reduction_pct"][0] == both["carbon_reduction_pct"][0]
+    assert alone["carbon_reduction_pct"][0] > 90
+
+
+@pytest.fixture(scope="module")
+def published() -> Result:
+    return run("published")
+
+
+def test_tables_keep_the_scenario_s_order_and_account_for_everything(published: Result) -> None:
+    tables, scenario = published.tables, published.inputs.scenario
+    regions = [region.name for region in scenario.regions]
+    assert tables.routing["region"].to_list() == regions * 7
+    assert tables.rtt.height == 4 * 5
+    assert tables.carbon["region"].to_list()[:5] == regions
+    assert tables.carbon["time"].null_count() == tables.carbon.height == 168 * 5
+    per_policy = tables.workloads.group_by("policy", maintain_order=True).agg(pl.col("requests").sum())
+    assert per_policy["requests"].to_list() == [33_600] * 7
+    assert tables.latency_cdf.group_by("policy").agg(pl.col("share").is_sorted()).get_column("share").all()
+    assert tables.latency_cdf.group_by("policy").agg(pl.col("share").last())["share"].to_list() == [1.0] * 7
+
+
+def test_dated_carbon_has_its_times(inputs: Inputs) -> None:
+    import datetime as dt
+
+    start = dt.datetime(2021, 3, 1, 5, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+    tables = run("published", {"horizon": {"hours": 2, "start": start}}).tables
+    assert tables.carbon["time"].unique(maintain_order=True).to_list() == [
+        dt.datetime(2021, 3, 1, 3, tzinfo=dt.UTC),
+        dt.datetime(2021, 3, 1, 4, tzinfo=dt.UTC),
+    ]

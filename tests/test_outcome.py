@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from carbonroute import rng
+from carbonroute.outcome import Samples
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.5, 0.95, 0.999, 1 - 1e-6, 1e-6, 0.0, 1.0]), st.booleans())
+def test_a_quantile_is_numpy_s_to_the_bit(seed: int, share: float, ties: bool) -> None:
+    dice = rng.stream(seed, "test outcome")
+    latency_ms = dice.gamma(2.0, 30.0, int(dice.integers(50_000, 150_000)))  # from here on a sample brackets
+    if ties:
+        latency_ms = latency_ms.round(-1)
+    parts = np.split(latency_ms, np.sort(dice.integers(0, latency_ms.size, 4)))
+    samples = Samples((tuple(parts[:2]), tuple(parts[2:])))
+    assert samples.quantile(share) == np.quantile(latency_ms, share)
+    assert samples.quantile(share, 1) == np.quantile(np.concatenate(parts[2:]), share)
+
+
+def test_sorted_latencies_do_not_mislead_the_sample() -> None:
+    latency_ms = np.arange(200_000.0)
+    for order in (latency_ms, latency_ms[::-1], np.where(latency_ms % 20 == 0, 1e6, 1.0)):
+        for share in (0.05, 0.95, 0.9500001):
+            assert Samples(((order,),)).quantile(share) == np.quantile(order, share)
+
+
+def test_the_distribution_function_counts() -> None:
+    latency_ms = np.array([10.0, 20.0, 20.0, 35.0, 50.0])
+    samples = Samples(((latency_ms[:2],), (latency_ms[2:],)))
+    grid = np.linspace(0, 50, 6)
+    np.testing.assert_array_equal(samples.cdf(grid), [0, 0.2, 0.6, 0.6, 0.8, 1])
+    np.testing.assert_array_equal(samples.cdf(grid, 0), [0, 0.5, 1, 1, 1, 1])
+    assert samples.mean() == pytest.approx(27.0)
+    assert samples.mean(0) == 15.0
+
+
+def test_nothing_served_is_not_a_number() -> None:
+    samples = Samples(((np.array([1.0]),), ()))
+    assert math.isnan(samples.mean(1))
+    assert math.isnan(samples.quantile(0.95, 1))
