@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from benchmarks.registry import Row, Size, medians_s
+from benchmarks.measuring import Row, Size, medians_s
 from carbonroute.engines import sampled
 from carbonroute.scenario import load, resolve
 

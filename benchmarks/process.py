@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.registry import Row, Size, medians_s
+from benchmarks.measuring import Row, Size, medians_s
 
 
 def child(command: Sequence[str]) -> tuple[float, int]:

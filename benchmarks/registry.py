@@ -1,48 +1,19 @@
-"""What is measured, and how: one subject, one file, and one line here."""
+"""What is measured: one subject, one file, and one line here."""
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from types import MappingProxyType
 
-
-@dataclass(frozen=True)
-class Row:
-    """One figure: what was measured, its value as text, and what it should reach."""
-
-    what: str
-    value: str
-    goal: str = ""
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large a measurement is: the full size, or one that only shows that it runs."""
-
-    repeat: int
-    small: bool
-
+from benchmarks import engine, process, scale
+from benchmarks.measuring import Row, Size
 
 Subject = Callable[[Size], list[Row]]
 
-
-def medians_s(repeat: int, *calls: Callable[[], object]) -> list[float]:
-    """Return each call's median time, s. The calls take turns, so that a drifting machine hits all alike."""
-    for call in calls:
-        call()
-    times: list[list[float]] = [[] for _ in calls]
-    for _ in range(repeat):
-        for call, taken in zip(calls, times, strict=True):
-            start = time.perf_counter()
-            call()
-            taken.append(time.perf_counter() - start)
-    return [statistics.median(taken) for taken in times]
-
-
-def subjects() -> Mapping[str, Subject]:
-    """Return the subjects by name."""
-    from benchmarks import engine, process, scale
-
-    return {"engine": engine.measure, "scale": scale.measure, "process": process.measure}
+SUBJECTS: Mapping[str, Subject] = MappingProxyType(
+    {
+        "engine": engine.measure,
+        "scale": scale.measure,
+        "process": process.measure,
+    }
+)

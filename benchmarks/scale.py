@@ -7,8 +7,8 @@ import tempfile
 import numpy as np
 
 import carbonroute
+from benchmarks.measuring import Row, Size, medians_s
 from benchmarks.process import child
-from benchmarks.registry import Row, Size, medians_s
 from carbonroute.engines import sampled
 from carbonroute.scenario import load, resolve
 

@@ -35,8 +35,8 @@ def outcome(policy: str, near: int, far: int, late: int, carbon: float, latency_
         clairvoyant=policy.startswith("Seer"),
         requests=requests,
         violations=violations,
-        latency_sum_ms=requests * latency_ms,
-        carbon_sum_g_per_kwh=requests * carbon,
+        latency_sum_ms=(requests * latency_ms).astype(np.float64),
+        carbon_sum_g_per_kwh=(requests * carbon).astype(np.float64),
         latency=Samples(((latencies,), (), ())),
     )
 

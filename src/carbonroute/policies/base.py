@@ -86,7 +86,7 @@ class Policy:
 
 
 def cheapest(policy: PolicyLike, view: View) -> Regions:
-    """Return the region of lowest cost, shape (…), or of lowest RTT where none is eligible; the first on ties."""
+    """Return the region of lowest cost, or of lowest RTT where none is eligible; the first on ties."""
     cost = np.asarray(policy.cost(view))
     if cost.shape != view.rtt_ms.shape:
         raise ValueError(f"cost has shape {cost.shape}; one cost per region is expected, {view.rtt_ms.shape}")
