@@ -1,0 +1,228 @@
+"""The command line as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import carbonroute
+from carbonroute.cli import main
+from carbonroute.cli.simulate import share
+
+COMMAND = str(Path(sys.executable).with_name("carbonroute"))
+SMALL = ["simulate", "published", "--sim-hours", "3", "--no-figures", "--output"]
+
+
+def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = {**os.environ, **environment}
+    return subprocess.run([COMMAND, *arguments], env=settings, capture_output=True, text=True, check=False)
+
+
+def test_the_policy_table_and_the_finding_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", "published", "--no-figures", "--output", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""  # no progress where there is no terminal
+    for text in ("Constrained Hybrid †", "clairvoyant", "59.6", "1.01", "over 5 % violations"):
+        assert text in out
+    assert "Hybrid (α=0.7) cuts mean carbon intensity by 56.2 % against Latency-First" in out
+    assert "\x1b" not in out
+
+
+def test_json_has_full_precision_and_nothing_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*SMALL, str(tmp_path), "--json"]) == 0
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert err == ""
+    rows = {row["policy"]: row for row in document["policies"]}
+    result = carbonroute.run("published", {"horizon.hours": 3})
+    for row in result.tables.policies.rows(named=True):
+        assert rows[row["policy"]]["avg_latency_ms"] == row["avg_latency_ms"]
+    assert rows["Constrained Hybrid"]["clairvoyant"] is True
+    assert rows["Latency-First"]["requests_Singapore"] + rows["Latency-First"]["requests_EU-West"] > 0
+    assert document["seed"] == 42
+    assert len(document["workloads"]) == 7 * 3
+
+
+def test_quiet_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SMALL, str(tmp_path), "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_options_change_the_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "--sim-hours",
+        "2",
+        "--reqs-per-hour",
+        "50",
+        "--seed",
+        "7",
+        "--json",
+        "--no-figures",
+        "--output",
+    ]
+    assert main(["simulate", *arguments, str(tmp_path)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["seed"] == 7
+    assert sum(row["requests"] for row in document["workloads"]) == 7 * 100
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("5%", 0.05), ("0.05", 0.05), ("1 %", 0.01), ("0", 0), ("100%", 1)]
+)
+def test_a_share_is_a_percentage_or_a_number_up_to_one(text: str, value: float) -> None:
+    assert share(text) == value
+
+
+@pytest.mark.parametrize("text", ["5", "-1%", "101%", "five", "", "nan", "5%%"])
+def test_any_other_share_is_refused(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SMALL, str(tmp_path), f"--max-violation={text}"]) == 2
+    assert "'5%'" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_the_limit_decides_what_is_viable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SMALL, str(tmp_path), "--max-violation", "60%", "--json"]) == 0
+    viable = {row["policy"]: row["viable"] for row in json.loads(capsys.readouterr().out)["policies"]}
+    assert viable["Hybrid (α=0.2)"]
+    assert not viable["Carbon-First"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["simulate", "--no-figure"], "--no-figures"),
+        (["simluate"], "simulate"),
+        (["simulate", "published", "--seed", "many"], "many"),
+        (["simulate", "publishd"], "did you mean 'published'?"),
+        (["simulate", "published", "--engine", "guessed"], "sampled"),
+        (["simulate", "published", "--format", "gif"], "svg"),
+        (["simulate", "published", "--seed", "-1"], "greater than or equal to 0"),
+        (["figures"], "RUN"),
+        (["init"], "FILE"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_a_hint(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert words in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_version_scenarios_policies(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == carbonroute.__version__
+    assert main(["scenarios"]) == 0
+    assert "published" in capsys.readouterr().out
+    assert main(["policies"]) == 0
+    out = capsys.readouterr().out
+    for name in ("latency-first", "carbon-first", "hybrid", "constrained-hybrid", "margin_ms"):
+        assert name in out
+
+
+def test_init_validate_simulate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "mine.toml")
+    assert main(["init", path]) == 0
+    assert main(["validate", path]) == 0
+    assert (
+        "valid. 168 hours, 84,000 requests, 2 origins, 2 workloads, 3 regions, 4 policies."
+        in capsys.readouterr().out
+    )
+    assert (
+        main(["simulate", path, "--sim-hours", "2", "--no-figures", "--output", str(tmp_path / "run")]) == 0
+    )
+    before = Path(path).read_bytes()
+    assert main(["init", path]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert Path(path).read_bytes() == before
+    assert main(["init", str(tmp_path / "published.toml"), "--from", "published"]) == 0
+    assert main(["init", str(tmp_path / "other.toml"), "--from", "publshed"]) == 2
+    assert "did you mean 'published'?" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_ends_with_130(tmp_path: Path) -> None:
+    arguments = ["simulate", "published", "--reqs-per-hour", "200000", "--output", str(tmp_path)]
+    process = subprocess.Popen(
+        [COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "interrupted\n")
+
+
+def on_terminal(tmp_path: Path, **environment: str) -> str:
+    """Run on a pseudo-terminal and return what it showed."""
+    controller, terminal = pty.openpty()
+    settings = {**os.environ, "TERM": "xterm-256color", **environment}
+    arguments = [COMMAND, "simulate", "--reqs-per-hour", "5000", "--no-figures", "--output", str(tmp_path)]
+    process = subprocess.Popen(arguments, env=settings, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            part = os.read(controller, 4096)
+        except OSError:  # Linux: the other side is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(controller)
+    assert process.wait() == 0
+    return shown.decode()
+
+
+def test_a_terminal_shows_progress_and_colour(tmp_path: Path) -> None:
+    shown = on_terminal(tmp_path)
+    assert "simulating" in shown
+    assert "ETA" in shown
+    assert "\x1b[9" in shown or "\x1b[3" in shown
+
+
+def test_no_color_is_honoured(tmp_path: Path) -> None:
+    shown = on_terminal(tmp_path, NO_COLOR="1")
+    assert "simulating" in shown
+    assert "\x1b[9" not in shown
+    assert "\x1b[3" not in shown
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["validate", "published"], ["simulate", "published", "--no-figures", "--quiet"]]
+)
+def test_the_common_path_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys; from carbonroute.cli import main; code = main(sys.argv[1:]); "
+        "print(sorted({'matplotlib', 'numba', 'scipy.stats'} & set(sys.modules)), code, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "[] 0\n"
+
+
+def test_help_needs_no_arrays() -> None:
+    code = "import sys; from carbonroute.cli import main; main(['--help']); sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_every_command_has_help() -> None:
+    for command in ("simulate", "figures", "init", "validate", "policies", "scenarios"):
+        done = start(command, "--help")
+        assert done.returncode == 0
+        assert f"carbonroute {command}" in done.stdout
