@@ -16,6 +16,7 @@ import numpy as np
 
 from carbonroute import rng
 from carbonroute.scenario import Inputs
+from carbonroute.workloads import Normal
 
 Choose = Callable[[list[float], list[float], float, float], int]
 
@@ -91,7 +92,7 @@ def choice_of(entry: Any) -> Choose:
 
 def estimate_ms(workload: Any, service_time: str) -> float:
     """Return what a router knows of a normal service time with a floor."""
-    law = workload.service_ms
+    law: Normal = workload.service_ms
     if service_time.startswith("quantile:"):
         z = statistics.NormalDist().inv_cdf(float(service_time.removeprefix("quantile:")))
         return float(max(law.floor, law.mean + law.std * z))
@@ -170,6 +171,7 @@ def simulate(inputs: Inputs) -> list[list[Served]]:
         ):
             model = scenario.workloads[workload]
             law = model.service_ms
+            assert isinstance(law, Normal)
             service = max(law.floor, law.mean + law.std * z_service)
             jitter = max(0.0, scenario.network.jitter_std_ms * z_jitter)
             rtt = [float(value) for value in inputs.rtt_ms[origin]]

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from carbonroute.cli import main
 
 #: Forks a run, kills it after a while, and says whether the kill came before the run's own end. It imports
@@ -46,7 +47,8 @@ for kill in range(kills):
     time.sleep(whole_s * (share if kill % 3 == 0 else 0.4 + 0.6 * share))
     os.kill(child, signal.SIGKILL)
     code = ended(child)
-    files = {str(path.relative_to(folder)): path.read_bytes().hex() for path in folder.rglob("*") if path.is_file()}
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    files = {str(path.relative_to(folder)): path.read_bytes().hex() for path in paths}
     print(json.dumps({"code": code, "files": files}), flush=True)
 """
 
@@ -56,7 +58,16 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def simulate(folder: Path, seed: int) -> dict[str, bytes]:
-    arguments = ["simulate", "published", "--no-figures", "--quiet", "--seed", str(seed), "--output", str(folder)]
+    arguments = [
+        "simulate",
+        "published",
+        "--no-figures",
+        "--quiet",
+        "--seed",
+        str(seed),
+        "--output",
+        str(folder),
+    ]
     assert main(arguments) == 0
     return contents(folder)
 

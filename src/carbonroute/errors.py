@@ -11,10 +11,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
-MAX_FAULTS_SHOWN = 50
+#: Faults of one input that are worth reading.
+MAX_FAULTS = 50
+_MAX_CHARACTERS = 500
+#: Known words that are compared with an unknown one.
+_MAX_COMPARED = 200
 
 
 class CarbonrouteError(Exception):
@@ -40,8 +45,9 @@ class Fault:
     remedy: str = ""
 
     def __str__(self) -> str:
-        message = f"{self.where}: {self.found}" if self.where else self.found
-        return f"{message}; {self.remedy}" if self.remedy else message
+        where, found, remedy = (_plain(part) for part in (self.where, self.found, self.remedy))
+        message = f"{where}: {found}" if where else found
+        return f"{message}; {remedy}" if remedy else message
 
 
 class InputError(CarbonrouteError):
@@ -52,21 +58,22 @@ class InputError(CarbonrouteError):
     source
         The file, or what else the input was called.
     faults
-        All that was found wrong, in the order of the file.
+        All that was found wrong, in the order of the file; the first `MAX_FAULTS` are kept.
     """
 
-    def __init__(self, source: str, faults: Sequence[Fault]) -> None:
+    def __init__(self, source: str, faults: Iterable[Fault]) -> None:
         self.source = source
-        self.faults = tuple(faults)
+        first = first_faults(faults)
+        self.faults = first[:MAX_FAULTS]
+        self.more = len(first) > MAX_FAULTS
         super().__init__(source, self.faults)
 
     def __str__(self) -> str:
+        source = _plain(self.source)
         if len(self.faults) == 1:
-            return f"{self.source}: {self.faults[0]}"
-        shown = [f"  {fault}" for fault in self.faults[:MAX_FAULTS_SHOWN]]
-        if len(self.faults) > MAX_FAULTS_SHOWN:
-            shown.append(f"  and {len(self.faults) - MAX_FAULTS_SHOWN} more")
-        return "\n".join([f"{self.source}: {len(self.faults)} faults", *shown])
+            return f"{source}: {self.faults[0]}"
+        count = f"more than {MAX_FAULTS} faults; the first are" if self.more else f"{len(self.faults)} faults"
+        return "\n".join([f"{source}: {count}", *(f"  {fault}" for fault in self.faults)])
 
 
 class PolicyError(CarbonrouteError):
@@ -86,11 +93,17 @@ class PolicyError(CarbonrouteError):
         super().__init__(policy, problem)
 
     def __str__(self) -> str:
-        return f"policy {self.policy!r}: {self.problem}"
+        remedy = "mend the policy: carbonroute.check_policy tests it"
+        return f"policy {self.policy!r}: {_plain(self.problem)}; {remedy}"
 
 
 class RunFolderError(CarbonrouteError):
     """A run folder cannot be written, or is not what its manifest says."""
+
+
+def first_faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Return as many faults as a message holds, and one more; the rest is not worked out."""
+    return tuple(islice(faults, MAX_FAULTS + 1))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -100,7 +113,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     "did you mean 'hybrid'? Known: hybrid, carbon-first"
     """
     names = list(known)
-    near = difflib.get_close_matches(word, names, n=1)
+    near = difflib.get_close_matches(word, names[:_MAX_COMPARED], n=1)
     question = f"did you mean {near[0]!r}? " if near else ""
     listed = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
     return f"{question}Known: {listed or 'none'}"
+
+
+def _plain(text: str) -> str:
+    """Return text that a terminal shows as one line: without control characters, and cut where it is long."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:_MAX_CHARACTERS])
+    return shown if len(text) <= _MAX_CHARACTERS else f"{shown}…"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import sys
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from traceback import extract_tb
+from types import ModuleType
 
 from carbonroute.errors import CarbonrouteError, did_you_mean
 
 
-class LookupFailure(CarbonrouteError):
+class UnknownReferenceError(CarbonrouteError):
     """A reference names nothing that can be used: what was found, and what would be right."""
 
     def __init__(self, found: str, remedy: str) -> None:
@@ -57,7 +57,7 @@ class Registry:
 
         Raises
         ------
-        LookupFailure
+        UnknownReferenceError
             If there is no such thing.
         """
         if reference in self.members:
@@ -66,11 +66,7 @@ class Registry:
         if not separator:
             return self._installed_class(reference)
         module = self._file(place, folder) if place.endswith(".py") else self._module(place)
-        found = getattr(module, attribute, None)
-        if not isinstance(found, type):
-            classes = [name for name, value in vars(module).items() if isinstance(value, type)]
-            raise LookupFailure(f"{place} has no class {attribute!r}", did_you_mean(attribute, classes))
-        return found
+        return _class_in(module, place, attribute)
 
     def source(self, reference: str, folder: Path) -> Path | None:
         """Return the file that a ``"file.py:Class"`` reference reads, or None for any other reference."""
@@ -81,44 +77,61 @@ class Registry:
         installed = self.installed()
         if name not in installed:
             known = [*self.members, *installed, "package.module:Class", "file.py:Class"]
-            raise LookupFailure(f"there is no {self.kind} {name!r}", did_you_mean(name, known))
+            raise UnknownReferenceError(f"there is no {self.kind} {name!r}", did_you_mean(name, known))
         module, _, attribute = installed[name].partition(":")
-        loaded: type = getattr(self._module(module), attribute)
-        return loaded
+        return _class_in(self._module(module), module, attribute)
 
-    def _module(self, name: str) -> Any:
+    def _module(self, name: str) -> ModuleType:
         try:
             return importlib.import_module(name)
-        except Exception as error:  # any code may run at import, and fail in any way
-            raise LookupFailure(
+        except (Exception, SystemExit) as error:  # any code may run at import, and fail in any way
+            raise UnknownReferenceError(
                 f"cannot import {name!r} ({type(error).__name__}: {error})",
                 f"a {self.kind} outside a package is named by its file: 'file.py:Class'",
             ) from error
 
-    def _file(self, place: str, folder: Path) -> Any:
-        path = (folder / place).resolve()
-        if not path.is_relative_to(folder.resolve()):
-            raise LookupFailure(
-                f"{place} lies outside the scenario's folder", "put the file beside the scenario"
-            )
-        if not path.is_file():
-            beside = [found.name for found in sorted(folder.glob("*.py"))]
-            raise LookupFailure(f"there is no file {place}", did_you_mean(place, beside))
+    def _file(self, place: str, folder: Path) -> ModuleType:
+        path, content = self._beside(place, folder)
         # The content is part of the name: an edited file is loaded anew within one process.
-        content = path.read_bytes()
         name = f"carbonroute_user_{path.stem}_{hashlib.sha256(bytes(path) + content).hexdigest()[:12]}"
-        if name in sys.modules:
-            return sys.modules[name]
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
+        if name not in sys.modules:
+            self._run(name, path, content)
+        return sys.modules[name]
+
+    def _beside(self, place: str, folder: Path) -> tuple[Path, bytes]:
         try:
-            spec.loader.exec_module(module)
-        except Exception as error:  # any code may run at import, and fail in any way
+            path = (folder / place).resolve()
+            inside, there = path.is_relative_to(folder.resolve()), path.is_file()
+            content = path.read_bytes() if inside and there else b""
+        # RuntimeError: links in a circle; ValueError: a NUL in the name
+        except (OSError, RuntimeError, ValueError) as error:
+            remedy = f"name the {self.kind}'s file beside the scenario"
+            raise UnknownReferenceError(f"cannot read {place} ({error})", remedy) from error
+        if not inside:
+            found = f"{place} lies outside the scenario's folder, and is not run"
+            raise UnknownReferenceError(found, "put the file beside the scenario")
+        if not there:
+            beside = [file.name for file in sorted(folder.glob("*.py")) if file.is_file()]
+            raise UnknownReferenceError(f"there is no file {place}", did_you_mean(place, beside))
+        return path, content
+
+    def _run(self, name: str, path: Path, content: bytes) -> None:
+        """Run a file's code as a new module. No compiled copy is left beside it, nor an older one taken."""
+        module = sys.modules[name] = ModuleType(name)
+        module.__file__ = str(path)
+        try:
+            exec(compile(content, path, "exec", dont_inherit=True), vars(module))  # noqa: S102  that is the purpose
+        except (Exception, SystemExit) as error:  # any code may run at import, and fail in any way
             del sys.modules[name]
-            raise LookupFailure(
-                f"{place} fails when it is run ({type(error).__name__}: {error})", f"mend the {self.kind}"
-            ) from error
-        return module
+            frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename == str(path)]
+            line = f"line {frames[-1].lineno}: " if frames else ""
+            found = f"{path.name} fails when it is run ({line}{type(error).__name__}: {error})"
+            raise UnknownReferenceError(found, f"mend the {self.kind}") from error
+
+
+def _class_in(module: ModuleType, place: str, name: str) -> type:
+    found = getattr(module, name, None)
+    if isinstance(found, type):
+        return found
+    classes = [name for name, value in vars(module).items() if isinstance(value, type)]
+    raise UnknownReferenceError(f"{place} has no class {name!r}", did_you_mean(name, classes))

@@ -7,13 +7,13 @@ import io
 import json
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import polars as pl
@@ -21,11 +21,12 @@ import polars as pl
 from carbonroute.errors import RunFolderError
 from carbonroute.metrics import Tables, as_published, per_workload_results, simulation_results
 from carbonroute.study import Result
-from carbonroute.tablefile import sha256
+from carbonroute.tablefile import read_table, sha256
 
 MANIFEST = "manifest.json"
 
 _LIBRARIES = ("matplotlib", "numpy", "polars", "pydantic")
+_OTHER_FOLDER = "name another folder, or remove it first"
 _PARTIAL = ".partial"
 #: A partial file of this age belongs to a run that was killed.
 _ABANDONED_AFTER_S = 600
@@ -36,7 +37,7 @@ class RunFolder:
 
     Every file is written beside its place and moved there when it is complete and on the disk. The manifest
     comes last: it lists what belongs to the run, and what an earlier run left that this one did not write
-    again is removed.
+    again is removed. A `manifest.json` that is no run's is left alone, and the folder with it.
 
     Parameters
     ----------
@@ -54,6 +55,7 @@ class RunFolder:
         self.digests: dict[str, str] = {}
         with _reporting(path):
             path.mkdir(parents=True, exist_ok=True)
+            self._earlier = read_manifest(path)["outputs"] if (path / MANIFEST).exists() else {}
 
     def write(self, name: str, data: bytes) -> Path:
         """Write one file of the run, by its name relative to the folder; return its path."""
@@ -74,12 +76,10 @@ class RunFolder:
     def finish(self, facts: Mapping[str, Any]) -> Path:
         """Remove what an earlier run left over, write the manifest, and return its path."""
         with _reporting(self.path):
-            for name in read_manifest(self.path)["outputs"] if (self.path / MANIFEST).is_file() else ():
-                if name not in self.digests:
-                    (self.path / name).unlink(missing_ok=True)
-            for partial in self.path.rglob(f".*{_PARTIAL}"):
-                if time.time() - partial.stat().st_mtime > _ABANDONED_AFTER_S:
-                    partial.unlink(missing_ok=True)
+            for name in self._earlier.keys() - self.digests.keys():
+                (self.path / name).unlink(missing_ok=True)
+            for folder in {(self.path / name).parent for name in [*self.digests, MANIFEST]}:
+                _remove_abandoned(folder)
         manifest = {**facts, "outputs": dict(sorted(self.digests.items()))}
         text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         return self.write(MANIFEST, text.encode())
@@ -91,22 +91,30 @@ def _reporting(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunFolderError(f"{path}: cannot write here ({error.strerror or error})") from error
+        found = f"cannot write here ({error.strerror or error})"
+        raise RunFolderError(f"{path}: {found}; make room and rights, or name another place") from error
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove partial files of runs that were killed long ago; another run may be writing its own."""
+    for partial in folder.glob(f".*{_PARTIAL}"):
+        with suppress(FileNotFoundError):
+            if time.time() - partial.stat().st_mtime > _ABANDONED_AFTER_S:
+                partial.unlink()
 
 
 def write_whole(target: Path, data: bytes) -> None:
     """Write a file so that its name never holds less than all of it, whatever happens."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_PARTIAL, dir=target.parent)
+    partial = target.with_name(f".{target.name}.{token_hex(4)}{_PARTIAL}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with partial.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(partial).chmod(0o644)
-        Path(partial).replace(target)
+        partial.replace(target)
     except BaseException:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 
@@ -118,9 +126,9 @@ def create_whole(target: Path, data: bytes) -> None:
     RunFolderError
         If there is such a file, or it cannot be written.
     """
-    if target.exists():
-        raise RunFolderError(f"{target}: is there already; name another file, or remove it first")
     with _reporting(target):
+        if target.exists():
+            raise RunFolderError(f"{target}: is there already; name another file, or remove it first")
         write_whole(target, data)
 
 
@@ -167,11 +175,17 @@ def read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunFolderError(f"{path}: there is no {MANIFEST}; name the folder of a finished run") from error
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{path / MANIFEST}: cannot be read ({error})") from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("outputs"), dict):
-        raise RunFolderError(f"{path / MANIFEST}: is not the manifest of a run")
-    return manifest
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunFolderError(f"{path / MANIFEST}: cannot be read ({error}); {_OTHER_FOLDER}") from error
+    outputs = manifest.get("outputs") if isinstance(manifest, dict) else None
+    if not isinstance(outputs, dict) or not all(_stays_inside(name) for name in outputs):
+        raise RunFolderError(f"{path / MANIFEST}: is not the manifest of a run; {_OTHER_FOLDER}")
+    return dict(manifest)
+
+
+def _stays_inside(name: str) -> bool:
+    """Whether a path from a manifest names something below its folder: files of earlier runs are removed."""
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def read_tables(path: Path) -> Tables:
@@ -190,7 +204,7 @@ def read_tables(path: Path) -> Tables:
             raise RunFolderError(
                 f"{path / name}: is not what the manifest says; run `carbonroute simulate` again"
             )
-        tables[field.name] = pl.read_parquet(path / name)
+        tables[field.name] = read_table(path / name, str(path / name))
     return Tables(**tables)
 
 

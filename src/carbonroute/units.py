@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 HOURS_PER_DAY = 24
+J_PER_KWH = 3.6e6
 
 #: Factor from a unit of carbon intensity to gCO2e/kWh (1 lb = 0.45359237 kg, exactly, by definition).
 G_PER_KWH = MappingProxyType(
@@ -13,6 +14,9 @@ G_PER_KWH = MappingProxyType(
 
 #: No grid emits more on average: lignite plants alone reach some 1,200 gCO2e/kWh over their life cycle.
 MAX_CARBON_G_PER_KWH = 2000.0
+
+#: No answer is awaited for more than eleven days, and sums over all requests stay far from overflow.
+MAX_TIME_MS = 1e9
 
 
 def pct(share: float) -> float:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from carbonroute import memory
 from carbonroute.engines import sampled
 from carbonroute.errors import InputError
@@ -135,7 +136,7 @@ def test_a_run_that_does_not_fit_says_so_before_it_starts() -> None:
 
 
 def test_the_limit_is_the_machine_s_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory.os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}.__getitem__)
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}.__getitem__)
     memory.require(3_200_000, "it", "traffic", "a run")
     with pytest.raises(InputError, match="it: traffic: a run would take"):
         memory.require(3_300_000, "it", "traffic", "a run")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from carbonroute import rng
 from carbonroute.engines import sampled
 from carbonroute.network import HalfNormal
 from carbonroute.scenario import load, resolve
 from carbonroute.traffic import pick
-from carbonroute.workloads import Normal
+from carbonroute.workloads import Gamma, Law, Lognormal, Normal
 
 #: Two-sided, failure probability 1e-6.
 Z = NormalDist().inv_cdf(1 - 0.5e-6)
@@ -41,6 +43,34 @@ def test_a_quantile_is_the_value_that_a_share_stays_within(share: float) -> None
     law = Normal(law="normal", mean=18, std=4, floor=15)
     expected = max(15, NormalDist(18, 4).inv_cdf(share))
     assert law.quantile(share) == pytest.approx(expected, rel=1e-12)
+
+
+LAWS = [
+    (Normal(law="normal", mean=80, std=12, floor=0), stats.norm(80, 12)),
+    (
+        Lognormal(law="lognormal", mean=18, std=9),
+        stats.lognorm(s=math.sqrt(math.log(1.25)), scale=18 / math.sqrt(1.25)),
+    ),
+    (Gamma(law="gamma", mean=60, std=12), stats.gamma(25, scale=2.4)),
+    (Gamma(law="gamma", mean=40, std=40), stats.expon(scale=40)),
+]
+
+
+@pytest.mark.parametrize(("law", "theory"), LAWS, ids=str)
+def test_a_law_has_the_quantiles_mean_and_standard_deviation_that_it_states(law: Law, theory: Any) -> None:
+    z = np.linspace(-5, 5, 201)
+    share = stats.norm.cdf(z[z <= 0])
+    np.testing.assert_allclose(law.at(z[z <= 0]), theory.ppf(share), rtol=1e-9)
+    np.testing.assert_allclose(law.at(z[z > 0]), theory.isf(stats.norm.sf(z[z > 0])), rtol=1e-9)
+    assert law.average() == pytest.approx(theory.mean(), rel=1e-9)
+    assert law.quantile(0.95) == pytest.approx(theory.ppf(0.95), rel=1e-9)
+    assert theory.std() == pytest.approx(law.model_dump()["std"], rel=1e-9)
+
+
+@pytest.mark.parametrize(("law", "theory"), LAWS, ids=str)
+def test_samples_follow_their_law(law: Law, theory: Any) -> None:
+    times_ms = law.at(rng.stream(3, "test laws").standard_normal(100_000))
+    assert stats.kstest(times_ms, theory.cdf).pvalue > 1e-6
 
 
 def test_half_normal_jitter_has_its_mean() -> None:
@@ -86,6 +116,7 @@ def test_sampled_violations_are_those_of_the_law() -> None:
             n = latency.requests[o, w, region]
             assert n == latency.requests[o, w].sum()
             law = workload.service_ms
+            assert isinstance(law, Normal)
             p = late_share(inputs.rtt_ms[o, region], workload.slo_ms, law.mean, law.std, law.floor, 3)
             # Beside the deviation of a count, one for the discreteness of rare events.
             tolerance = Z * math.sqrt(n * p * (1 - p)) + 8

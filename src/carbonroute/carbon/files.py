@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -11,9 +12,10 @@ from pydantic import Field, field_validator, model_validator
 
 from carbonroute.carbon.clean import hourly
 from carbonroute.carbon.signal import Accounting, Query, Signal
-from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.carbon.times import to_utc
+from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.spec import Spec
-from carbonroute.tablefile import FIRST_LINE, read_table
+from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
 from carbonroute.units import G_PER_KWH
 
 
@@ -67,7 +69,7 @@ class CarbonFile(Spec):
     @model_validator(mode="after")
     def _columns_of_layout(self) -> CarbonFile:
         if self.layout == "long" and (self.zone_column is None or self.value_column is None):
-            raise ValueError("layout 'long' needs zone_column and value_column")
+            raise ValueError("layout 'long' lacks columns; zone_column and value_column are expected")
         if self.layout == "wide" and (self.zone_column or self.value_column):
             raise ValueError(
                 "layout 'wide' has a column per zone; zone_column and value_column belong to 'long'"
@@ -82,106 +84,55 @@ class CarbonFile(Spec):
         Raises
         ------
         InputError
-            With file, line and zone, if a zone is not there, does not cover the horizon hour by hour, or holds
-            a value that is missing, not a number, negative or absurd.
+            With file, line and zone, if a zone is not there, does not cover the horizon hour by hour, or
+            holds a value that is missing, not a number, negative or absurd.
         """
         if query.start is None:
-            raise InputError(
-                "horizon.start", [Fault("", "missing", "carbon from a file needs a date to start at")]
-            )
+            found = Fault("horizon.start", "missing", "carbon from a file needs the date and time of hour 0")
+            raise InputError("scenario", [found])
         path = query.folder / self.path
         table = read_table(path, self.path)
         self._require_columns(table, query)
-        table = table.with_row_index("line", offset=FIRST_LINE).with_columns(self._utc(table).alias("time"))
-        long = self._long(table, query).with_columns(pl.col("value") * G_PER_KWH[self.unit])
-        values = hourly(long, list(dict.fromkeys(query.zones)), query.start, query.hours, self.path)
-        return Signal(
-            values.select(query.zones).to_numpy(),
-            self.accounting,
-            self.source or f"file {self.path}",
-            (path,),
-        )
+        horizon = query.start, query.start + timedelta(hours=query.hours)
+        times = to_utc(table[self.time_column], self.time_zone, horizon, self.path)
+        series = self._long(table, times, query.zones).with_columns(pl.col("value") * G_PER_KWH[self.unit])
+        values = hourly(series, query.zones, query.start, query.hours, self.path)
+        return Signal(values, self.accounting, self.source or f"file {self.path}", (path,))
 
     def _require_columns(self, table: pl.DataFrame, query: Query) -> None:
         wanted = [("time_column", self.time_column)]
         if self.layout == "long":
             wanted += [("zone_column", str(self.zone_column)), ("value_column", str(self.value_column))]
-        faults = [
-            Fault(f"carbon.{key}", f"no column {name!r}", did_you_mean(name, table.columns))
+        faults = first_faults(
+            Fault(f"carbon.{key}", f"there is no column {name!r}", did_you_mean(name, table.columns))
             for key, name in wanted
             if name not in table.columns
-        ]
-        if not faults:
-            known = table.columns
-            if self.layout == "long":
-                known = (
-                    table[str(self.zone_column)]
-                    .cast(pl.String)
-                    .drop_nulls()
-                    .unique(maintain_order=True)
-                    .to_list()
-                )
-            faults = [
-                Fault(f"regions[{i}].zone", f"no zone {zone!r} in the file", did_you_mean(zone, known))
-                for i, zone in enumerate(query.zones)
-                if (zone + self.column_suffix if self.layout == "wide" else zone) not in known
-            ]
+        )
+        faults = faults or self._missing_zones(table, query.zones)
         if faults:
             raise InputError(self.path, faults)
 
-    def _long(self, table: pl.DataFrame, query: Query) -> pl.DataFrame:
-        """Return line, time, zone and value (in the file's unit, null where it is not a number)."""
-        zones = list(dict.fromkeys(query.zones))
+    def _missing_zones(self, table: pl.DataFrame, zones: Sequence[str]) -> tuple[Fault, ...]:
         if self.layout == "wide":
-            columns = {zone: table[zone + self.column_suffix].alias("raw") for zone in zones}
-            parts = [
-                table.select("line", "time", raw.cast(pl.String), pl.lit(zone).alias("zone"))
-                for zone, raw in columns.items()
-            ]
-            long = pl.concat(parts)
+            what, known = "column", table.columns
         else:
-            zone, raw = (
-                pl.col(str(self.zone_column)).cast(pl.String),
-                pl.col(str(self.value_column)).cast(pl.String),
-            )
-            long = table.select("line", "time", raw.alias("raw"), zone.alias("zone"))
-            long = long.filter(pl.col("zone").is_in(zones))
-        return long.with_columns(
-            pl.col("raw").str.strip_chars().cast(pl.Float64, strict=False).alias("value")
+            rows = column_text(table[str(self.zone_column)], self.path)
+            what, known = "zone", rows.drop_nulls().unique(maintain_order=True).to_list()
+        names = [zone + self.column_suffix for zone in zones]  # layout "long" has no suffix
+        return first_faults(
+            Fault(f"regions[{i}].zone", f"there is no {what} {name!r}", did_you_mean(name, known))
+            for i, name in enumerate(names)
+            if name not in known
         )
 
-    def _utc(self, table: pl.DataFrame) -> pl.Series:
-        """Return the time column in UTC; each distinct stamp is read once."""
-        column = table[self.time_column]
-        if isinstance(column.dtype, pl.Datetime):
-            zoned = (
-                column
-                if column.dtype.time_zone
-                else column.dt.replace_time_zone(self._zone_for_naive(FIRST_LINE))
-            )
-            return zoned.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
-        stamps = column.cast(pl.String).to_list()
-        read: dict[str | None, datetime] = {}
-        for line, stamp in enumerate(stamps, start=FIRST_LINE):
-            if stamp not in read:
-                read[stamp] = self._read_stamp(stamp, line)
-        return pl.Series([read[stamp] for stamp in stamps], dtype=pl.Datetime("us", "UTC"))
-
-    def _read_stamp(self, stamp: str | None, line: int) -> datetime:
-        try:
-            time = datetime.fromisoformat((stamp or "").strip())
-        except ValueError as error:
-            fault = Fault(
-                f"line {line}, {self.time_column}", f"found {stamp!r}", "an ISO 8601 time is expected"
-            )
-            raise InputError(self.path, [fault]) from error
-        if time.tzinfo is None:
-            time = time.replace(tzinfo=ZoneInfo(self._zone_for_naive(line)))
-        return time.astimezone(UTC)
-
-    def _zone_for_naive(self, line: int) -> str:
-        if self.time_zone is None:
-            found = "times have no offset"
-            fault = Fault(f"line {line}, {self.time_column}", found, "state carbon.time_zone, such as 'UTC'")
-            raise InputError(self.path, [fault])
-        return self.time_zone
+    def _long(self, table: pl.DataFrame, times: pl.Series, zones: Sequence[str]) -> pl.DataFrame:
+        """Return line, time, zone, raw and value (in the file's unit, null where it is not a number)."""
+        frame = pl.DataFrame({"line": range(FIRST_LINE, FIRST_LINE + len(table)), "time": times})
+        if self.layout == "wide":
+            parts = [(pl.lit(zone), table[zone + self.column_suffix]) for zone in dict.fromkeys(zones)]
+            series = pl.concat(frame.with_columns(zone=z, raw=column_text(v, self.path)) for z, v in parts)
+        else:
+            zone, value = table[str(self.zone_column)], table[str(self.value_column)]
+            series = frame.with_columns(zone=column_text(zone, self.path), raw=column_text(value, self.path))
+            series = series.filter(pl.col("zone").is_in(zones))
+        return series.with_columns(value=column_numbers(series["raw"]))

@@ -90,6 +90,6 @@ class Signal:
         if not known.all():
             hour, region = np.argwhere(~known)[0]
             raise ValueError(
-                f"carbon intensity {self.g_per_kwh[hour, region]} g/kWh at hour {hour}, region index {region}; "
-                f"0 … {MAX_CARBON_G_PER_KWH:g} is expected"
+                f"carbon intensity {self.g_per_kwh[hour, region]} g/kWh at hour {hour}, "
+                f"region index {region}; 0 … {MAX_CARBON_G_PER_KWH:g} is expected"
             )

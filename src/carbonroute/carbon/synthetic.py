@@ -54,9 +54,8 @@ class Synthetic(Spec):
         values = np.maximum(self.floor_g_per_kwh, values)
         if (highest := float(values.max())) > MAX_CARBON_G_PER_KWH:
             found = f"the signal reaches {highest:.0f} g/kWh"
-            raise InputError(
-                "carbon", [Fault("regions", found, f"{MAX_CARBON_G_PER_KWH:g} g/kWh is the limit")]
-            )
+            remedy = f"{MAX_CARBON_G_PER_KWH:g} is the limit: lower carbon_g_per_kwh or its noise"
+            raise InputError("carbon", [Fault("regions", found, remedy)])
         return Signal(values, source="synthetic: daily sine around stated means")
 
     def daily(self, hour: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -5,9 +5,13 @@ Commands are named by text and imported when they are called, so that ``--help``
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
+from io import TextIOWrapper
+from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
@@ -18,7 +22,8 @@ DONE, MISSED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 app = App(
     name="carbonroute",
     version=lambda: version("carbonroute"),
-    help="How much carbon can routing requests between regions save, what does it risk, and how sure is that?",
+    help="How much carbon can routing requests between regions save, what does it risk, "
+    "and how sure is that?",
     help_epilogue="Start with: carbonroute simulate published",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
@@ -35,15 +40,38 @@ app.command("carbonroute.cli.validate:validate", help="Check a scenario and its 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 1 objective missed, 2 refused, 130 interrupted."""
+    """Run the command line; return its exit code: 0 done, 1 objective missed, 2 refused, 130 interrupted."""
+    _print_anywhere()
     try:
         code = app(arguments, exit_on_error=False, print_error=True)
+        sys.stdout.flush()
     except CycloptsError:
         return REFUSED
     except CarbonrouteError as error:
         sys.stderr.write(f"error: {error}\n")
         return REFUSED
+    except BrokenPipeError:  # whoever reads our output has seen enough: `carbonroute simulate | head`
+        _drop_output()
+        return DONE
+    except OSError as error:
+        _drop_output()
+        place = error.filename or "standard output"
+        sys.stderr.write(f"error: {place}: {error.strerror}; make room and rights, or name another place\n")
+        return REFUSED
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
     return code if isinstance(code, int) else DONE
+
+
+def _print_anywhere() -> None:
+    """Let a terminal or log that lacks a character show a question mark for it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _drop_output() -> None:
+    """Send what is still to be printed nowhere: the interpreter would fail on it once more at its end."""
+    with suppress(OSError), Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from json import dumps
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -18,6 +20,18 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 FigureFormat = Literal["svg", "pdf"]
+
+
+#: Columns of the printed table and their headings; two lines, to fit a terminal of 80 characters.
+_NUMBERS = MappingProxyType(
+    {
+        "avg_latency_ms": "Latency\nms",
+        "p95_latency_ms": "P95\nms",
+        "slo_violation_pct": "Violations\n%",
+        "avg_carbon_g_per_kwh": "Carbon\ng/kWh",
+        "carbon_reduction_pct": "Reduction\n%",
+    }
+)
 
 
 def share(text: str) -> float:
@@ -82,7 +96,8 @@ def simulate(
     """
     given = {"horizon.hours": sim_hours, "traffic.requests_per_hour": reqs_per_hour, "sampling.seed": seed}
     changes = {path: value for path, value in given.items() if value is not None}
-    with progress(quiet=quiet) as bar:
+    # What a user's policy prints is a log: stdout is for the results.
+    with progress(quiet=quiet) as bar, redirect_stdout(sys.stderr):
         step = stepper(bar, "simulating")
         result = run(scenario, changes, engine=engine, max_violation=max_violation, progress=step)
         folder = RunFolder(output)
@@ -111,17 +126,20 @@ def _print_table(result: Result) -> None:
 
 
 def _policy_table(result: Result) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     tables = result.tables
-    table = Table(title=result.inputs.scenario.name, title_justify="left")
-    table.add_column("Policy")
-    for heading in ("Latency ms", "P95 ms", "Violations %", "Carbon g/kWh", "Reduction %"):
-        table.add_column(heading, justify="right")
-    table.add_column("Verdict")
+    table = Table(
+        title=result.inputs.scenario.name, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    table.add_column("Policy", overflow="fold")
+    for heading in _NUMBERS.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Verdict", overflow="fold")
     rows = as_published(simulation_results(tables), tables).rows(named=True)
     for row, policy in zip(rows, tables.policies.rows(named=True), strict=True):
-        numbers = [row[name] or "–" for name in row if name.endswith(("_ms", "_pct", "_kwh"))]
+        numbers = [row[name] or "–" for name in _NUMBERS]
         verdict = "viable" if policy["viable"] else f"over {policy['max_violation_pct']:g} % violations"
         if policy["dominated_by"]:
             verdict += f", dominated by {policy['dominated_by']}"
@@ -137,7 +155,7 @@ def _print_json(result: Result) -> None:
         "policies": _with_verdict(result),
         "workloads": tables.workloads.rows(named=True),
     }
-    sys.stdout.write(dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def _with_verdict(result: Result) -> list[dict[str, object]]:

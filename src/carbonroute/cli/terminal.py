@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,10 +17,22 @@ if TYPE_CHECKING:
 _FILE_WIDTH = 160
 
 
+class _Out(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `main`."""
+        raise  # noqa: PLE0704  called where the error is caught
+
+
 def out() -> Console:
     """Return the console on stdout. Text from scenarios is printed as it is, not as markup."""
-    width = None if sys.stdout.isatty() else _FILE_WIDTH
-    return Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False)
+    return _Out(
+        file=sys.stdout,
+        width=None if sys.stdout.isatty() else _FILE_WIDTH,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",  # nor bold and italics
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
 
 
 @contextmanager

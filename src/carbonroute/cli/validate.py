@@ -1,4 +1,4 @@
-"""``carbonroute validate``: is this scenario, with its data, fit to run?"""
+"""``carbonroute validate``: whether a scenario, with its data, is fit to run."""
 
 from __future__ import annotations
 

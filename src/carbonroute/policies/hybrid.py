@@ -13,7 +13,7 @@ from carbonroute.spec import Spec
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
     if not bounds[0] < bounds[1]:
-        raise ValueError(f"the lower bound must be below the upper, found {bounds[0]:g} and {bounds[1]:g}")
+        raise ValueError(f"found {bounds[0]:g} and {bounds[1]:g}; the lower bound must be below the upper")
     return bounds
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -21,56 +22,69 @@ from pydantic import (
 )
 
 from carbonroute.carbon import CarbonSource
-from carbonroute.errors import Fault, did_you_mean
+from carbonroute.errors import Fault, did_you_mean, first_faults
 from carbonroute.network import MAX_RTT_MS
 from carbonroute.policies import POLICIES, PolicyLike
 from carbonroute.policies.base import policy_name
-from carbonroute.registry import LookupFailure
+from carbonroute.registry import UnknownReferenceError
 from carbonroute.rng import MAX_SEED
-from carbonroute.scenario.faults import fault_of, several
+from carbonroute.scenario.faults import as_found, fault_of, key_text, several
 from carbonroute.spec import Spec
 from carbonroute.traffic import Traffic
-from carbonroute.units import MAX_CARBON_G_PER_KWH
+from carbonroute.units import MAX_CARBON_G_PER_KWH, MAX_TIME_MS
 from carbonroute.workloads import ServiceLaw
 
+SCHEMA = 1
 SHARE_TOLERANCE = 1e-9
 MAX_MEMBERS = 1000
+MAX_NAME = 100
+NAME_RULE = f"1 to {MAX_NAME} printable characters without spaces at the ends are expected"
 
 #: Names that a region cannot have: they are columns of the tables that have a column per region.
 RESERVED = frozenset({"hour", "time", "origin"})
 
 
-def _printable(name: str) -> str:
-    if not name.isprintable() or name != name.strip():
-        raise ValueError("printable characters are expected, without spaces at the ends")
-    return name
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= MAX_NAME and text.isprintable() and text == text.strip()
 
 
-Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
+def _name(text: str) -> str:
+    if not _is_name(text):
+        raise ValueError(f"{as_found(text)}; {NAME_RULE}")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Milliseconds = Annotated[float, Field(ge=0, le=MAX_TIME_MS)]
 
 
-def _unique(names: Sequence[str], what: str) -> None:
+def _repeated(names: Sequence[str], what: str) -> list[Fault]:
+    """Return the faults in the number of members, and in names that stand twice."""
     if not 1 <= len(names) <= MAX_MEMBERS:
-        raise ValueError(f"found {len(names)}; 1 to {MAX_MEMBERS} are expected")
-    seen: dict[str, int] = {}
-    faults = []
-    for index, name in enumerate(names):
-        if name in seen:
-            faults.append(
-                Fault(f"[{index}].{what}", f"{name!r} stands at [{seen[name]}] too", "names must differ")
-            )
-        seen.setdefault(name, index)
-    if faults:
-        raise several(faults)
+        return [Fault("", f"found {len(names)}", f"1 to {MAX_MEMBERS} are expected")]
+    return [
+        Fault(f"[{index}].{what}", f"{name!r} stands at [{names.index(name)}] too", "names must differ")
+        for index, name in enumerate(names)
+        if names.index(name) != index
+    ]
 
 
-def _sum_to_one(shares: Iterable[float]) -> None:
+def _not_one(shares: Iterable[float]) -> list[Fault]:
     total = math.fsum(shares)
-    if abs(total - 1) > SHARE_TOLERANCE:
-        raise ValueError(
-            f"the shares sum to {total:.12g}; they must sum to 1 (tolerance {SHARE_TOLERANCE:g})"
-        )
+    if abs(total - 1) <= SHARE_TOLERANCE:
+        return []
+    return [
+        Fault("", f"the shares sum to {total:.12g}", f"they must sum to 1 (tolerance {SHARE_TOLERANCE:g})")
+    ]
+
+
+def _refuse(faults: Iterable[Fault]) -> None:
+    if first := first_faults(faults):
+        raise several(first)
+
+
+_CALENDAR = "years 1 to 9999 in UTC are expected"
 
 
 class Horizon(Spec):
@@ -90,9 +104,21 @@ class Horizon(Spec):
     @field_validator("start")
     @classmethod
     def _in_utc(cls, start: datetime | None) -> datetime | None:
-        if start is not None and start.tzinfo is None:
+        if start is None:
+            return None
+        if start.tzinfo is None:
             raise ValueError(f"{start.isoformat()} has no offset; write {start.isoformat()}Z for UTC")
-        return start.astimezone(UTC) if start else None
+        try:
+            return start.astimezone(UTC)
+        except OverflowError:
+            raise ValueError(f"{start.isoformat()} lies outside the calendar; {_CALENDAR}") from None
+
+    @model_validator(mode="after")
+    def _ends_within_the_calendar(self) -> Horizon:
+        if self.start and timedelta(hours=self.hours) > datetime.max.replace(tzinfo=UTC) - self.start:
+            found = f"{self.hours} hours from {self.start.isoformat()} end outside the calendar"
+            raise ValueError(f"{found}; {_CALENDAR}")
+        return self
 
 
 class Sampling(Spec):
@@ -211,7 +237,7 @@ class Workload(Spec):
     name: Name
     model: Name
     share: Share
-    slo_ms: float = Field(gt=0)
+    slo_ms: float = Field(gt=0, le=MAX_TIME_MS)
     service_ms: ServiceLaw
 
 
@@ -228,14 +254,15 @@ class Network(Spec):
         CSV matrix, relative to the scenario file.
     """
 
-    jitter_std_ms: float = Field(default=0.0, ge=0)
+    jitter_std_ms: Milliseconds = 0.0
     rtt_ms: dict[str, dict[str, Annotated[float, Field(ge=0, le=MAX_RTT_MS)]]] | None = None
     rtt_file: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Network:
         if (self.rtt_ms is None) == (self.rtt_file is None):
-            raise ValueError("exactly one of rtt_ms and rtt_file is expected")
+            given = "both" if self.rtt_file else "neither"
+            raise ValueError(f"found {given} of rtt_ms and rtt_file; exactly one is expected")
         return self
 
 
@@ -289,38 +316,41 @@ class PolicyEntry(Spec):
 def build_policy(use: str, parameters: Mapping[str, Any], folder: Path) -> PolicyLike:
     """Return the policy that a name and its parameters describe; raise all faults in one validation error."""
     try:
-        found = POLICIES.find(use, folder)
-    except LookupFailure as failure:
+        member = POLICIES.find(use, folder)
+    except UnknownReferenceError as failure:
         raise several([Fault(".use", failure.found, failure.remedy)]) from failure
-    signature = inspect.signature(found)
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-    faults = [
-        Fault(f".{key}", f"{use!r} has no such parameter", did_you_mean(key, signature.parameters))
-        for key in parameters
-        if key not in signature.parameters and not open_ended
-    ]
-    faults += [
-        Fault(f".{name}", "missing", f"{use!r} needs it")
-        for name, p in signature.parameters.items()
-        if p.default is p.empty
-        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-        and name not in parameters
-    ]
-    if faults:
-        raise several(faults)
+    if not callable(getattr(member, "cost", None)):  # before it is made: what is no policy is not run
+        fault = Fault(".use", f"{use!r} has no method cost(view)", "a policy returns a cost per region")
+        raise several([fault])
+    _refuse(_unfit_parameters(use, parameters, inspect.signature(member).parameters))
     try:
-        policy: PolicyLike = found(**parameters)
+        policy: PolicyLike = member(**parameters)
+        name = policy_name(policy)
     except ValidationError as error:
-        raise several([_of_parameter(details) for details in error.errors()]) from error
+        raise several(_of_parameter(details) for details in error.errors()) from error
     except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
-        raise several(
-            [Fault("", f"{use!r} refuses its parameters ({type(error).__name__}: {error})")]
-        ) from error
-    if not callable(getattr(policy, "cost", None)):
-        raise several(
-            [Fault(".use", f"{use!r} has no method cost(view)", "a policy returns a cost per region")]
-        )
+        fault = Fault("", f"{use!r} cannot be made ({type(error).__name__}: {error})", "mend it or its keys")
+        raise several([fault]) from error
+    if not _is_name(name):
+        raise several([Fault(".use", f"{use!r} has a name that cannot be shown, {name!r}", NAME_RULE)])
     return policy
+
+
+def _unfit_parameters(
+    use: str, given: Mapping[str, Any], known: Mapping[str, inspect.Parameter]
+) -> list[Fault]:
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    unknown = [
+        Fault(f".{key_text(key)}", f"{use!r} has no such parameter", did_you_mean(key, known))
+        for key in given
+        if key not in known and not open_ended
+    ]
+    missing = [
+        Fault(f".{name}", "missing", f"{use!r} needs it")
+        for name, p in known.items()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in given
+    ]
+    return unknown + missing
 
 
 def _of_parameter(details: Mapping[str, Any]) -> Fault:
@@ -349,7 +379,7 @@ class Scenario(Spec):
         The sections of the file.
     """
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: int = Field(alias="schema")
     name: Name
     description: str = Field(default="", max_length=2000)
     horizon: Horizon
@@ -374,30 +404,37 @@ class Scenario(Spec):
         """What paths in the scenario are relative to."""
         return self._folder
 
+    @field_validator("schema_version")
+    @classmethod
+    def _known_schema(cls, version: int) -> int:
+        if version != SCHEMA:
+            raise ValueError(f"found {version}; this version of carbonroute reads schema {SCHEMA}")
+        return version
+
     @field_validator("origins")
     @classmethod
     def _origins_add_up(cls, origins: tuple[Origin, ...]) -> tuple[Origin, ...]:
-        _unique([origin.name for origin in origins], "name")
-        _sum_to_one(origin.share for origin in origins)
+        shares = _not_one(origin.share for origin in origins)
+        _refuse([*_repeated([origin.name for origin in origins], "name"), *shares])
         return origins
 
     @field_validator("regions")
     @classmethod
     def _regions_differ(cls, regions: tuple[Region, ...]) -> tuple[Region, ...]:
-        _unique([region.name for region in regions], "name")
+        _refuse(_repeated([region.name for region in regions], "name"))
         return regions
 
     @field_validator("workloads")
     @classmethod
     def _workloads_add_up(cls, workloads: tuple[Workload, ...]) -> tuple[Workload, ...]:
-        _unique([workload.id for workload in workloads], "id")
-        _sum_to_one(workload.share for workload in workloads)
+        shares = _not_one(workload.share for workload in workloads)
+        _refuse([*_repeated([workload.id for workload in workloads], "id"), *shares])
         return workloads
 
     @field_validator("policies")
     @classmethod
     def _labels_differ(cls, policies: tuple[PolicyEntry, ...]) -> tuple[PolicyEntry, ...]:
-        _unique([entry.shown for entry in policies], "label")
+        _refuse(_repeated([entry.shown for entry in policies], "label"))
         return policies
 
     @field_validator("network")
@@ -407,22 +444,20 @@ class Scenario(Spec):
             return network
         origins = [origin.name for origin in info.data["origins"]]
         regions = [region.name for region in info.data["regions"]]
-        faults = _missing_or_unknown(".rtt_ms", "origin", network.rtt_ms, origins)
-        for origin, row in network.rtt_ms.items():
-            faults += _missing_or_unknown(f'.rtt_ms."{origin}"', "region", row, regions)
-        if faults:
-            raise several(faults)
+        rows = _misplaced(".rtt_ms", "origin", network.rtt_ms, origins)
+        cells = (
+            _misplaced(f".rtt_ms.{key_text(origin)}", "region", row, regions)
+            for origin, row in network.rtt_ms.items()
+        )
+        _refuse(chain(rows, *cells))
         return network
 
 
-def _missing_or_unknown(path: str, kind: str, found: Mapping[str, Any], wanted: Sequence[str]) -> list[Fault]:
-    faults = [
-        Fault(f'{path}."{name}"', f"there is no {kind} of this name", did_you_mean(name, wanted))
-        for name in found
-        if name not in wanted
-    ]
-    return faults + [
-        Fault(f'{path}."{name}"', "missing", f"a round-trip time in ms is needed for every {kind}")
-        for name in wanted
-        if name not in found
-    ]
+def _misplaced(path: str, kind: str, given: Mapping[str, Any], wanted: Sequence[str]) -> Iterator[Fault]:
+    """Yield a fault for each name in a table of round-trip times that is not wanted, or not there."""
+    for name in dict.fromkeys([*given, *wanted]):
+        where = f"{path}.{key_text(name)}"
+        if name not in given:
+            yield Fault(where, "missing", f"a round-trip time in ms is needed for every {kind}")
+        elif name not in wanted:
+            yield Fault(where, f"there is no {kind} of this name", did_you_mean(name, wanted))

@@ -18,6 +18,8 @@ from carbonroute.scenario.model import Information, Scenario
 
 #: A value as number, noise and row of the tables.
 _BYTES_PER_CARBON_VALUE = 64
+#: Requests, violations, and the sums of latency and carbon, while they are added up and after.
+_BYTES_PER_RESULT = 64
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,7 @@ def resolve(scenario: Scenario) -> Inputs:
     InputError
         If a data file cannot be used.
     """
-    hours, regions = scenario.horizon.hours, len(scenario.regions)
-    what = f"carbon intensity of {hours:,} hours × {regions:,} regions"
-    memory.require(hours * regions * _BYTES_PER_CARBON_VALUE, scenario.name, "horizon.hours", what)
+    _require_memory(scenario)
     files = {entry.use: entry.file for entry in scenario.policies if entry.file}
     carbon = scenario.carbon.signal(_query(scenario))
     files |= {str(getattr(scenario.carbon, "path", path)): path for path in carbon.files}
@@ -122,6 +122,16 @@ def resolve(scenario: Scenario) -> Inputs:
         ),
         files=files,
     )
+
+
+def _require_memory(scenario: Scenario) -> None:
+    """Refuse a scenario whose tables would not fit, whatever its number of requests."""
+    hours, regions = scenario.horizon.hours, len(scenario.regions)
+    what = f"carbon intensity of {hours:,} hours × {regions:,} regions"
+    memory.require(hours * regions * _BYTES_PER_CARBON_VALUE, scenario.name, "horizon.hours", what)
+    results = len(scenario.origins) * len(scenario.workloads) * regions * len(scenario.policies)
+    what = f"results of {results:,} origins × workloads × regions × policies"
+    memory.require(results * _BYTES_PER_RESULT, scenario.name, "policies", what)
 
 
 def _query(scenario: Scenario) -> Query:

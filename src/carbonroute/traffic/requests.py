@@ -44,7 +44,7 @@ def pick(uniform: NDArray[np.float64], share: NDArray[np.float64]) -> Index:
 
     Examples
     --------
-    >>> pick(np.array([0.0, 0.59, 0.6, 0.99]), np.array([0.6, 0.3, 0.1])).tolist()
+    >>> pick(np.array([0.0, 0.59, 0.61, 0.99]), np.array([0.6, 0.3, 0.1])).tolist()
     [0, 0, 1, 2]
     """
     limits = np.cumsum(share)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from carbonroute.workloads.service import Normal
+from typing import Annotated
 
-ServiceLaw = Normal  # with a second law: Annotated[Normal | …, Field(discriminator="law")]
+from pydantic import Field
 
-__all__ = ["Normal", "ServiceLaw"]
+from carbonroute.workloads.service import Gamma, Law, Lognormal, Normal
+
+ServiceLaw = Annotated[Normal | Lognormal | Gamma, Field(discriminator="law")]
+
+__all__ = ["Gamma", "Law", "Lognormal", "Normal", "ServiceLaw"]

@@ -7,18 +7,38 @@ normal's quantile.
 
 from __future__ import annotations
 
-from math import erfc, exp, pi, sqrt
+from math import erfc, exp, log, pi, sqrt
 from statistics import NormalDist
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from carbonroute.spec import Spec
+from carbonroute.units import MAX_TIME_MS
+
+Milliseconds = Annotated[float, Field(ge=0, le=MAX_TIME_MS)]
+Positive = Annotated[float, Field(gt=0, le=MAX_TIME_MS)]
 
 
-class Normal(Spec):
+class Law(Spec):
+    """Base of the laws: a member brings `at` and `average`."""
+
+    def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the service time at standard-normal scores, ms, shape of `z`."""
+        raise NotImplementedError
+
+    def average(self) -> float:
+        """Return the expected service time, ms."""
+        raise NotImplementedError
+
+    def quantile(self, share: float) -> float:
+        """Return the service time that a share of requests stays within, ms; 0 < share < 1."""
+        return float(self.at(np.array(NormalDist().inv_cdf(share))))
+
+
+class Normal(Law):
     """Normal service time with a floor: max(floor, N(mean, std²)), ms.
 
     The mass below the floor stays at the floor (it is censored, not redrawn), as in the published study.
@@ -32,9 +52,9 @@ class Normal(Spec):
     """
 
     law: Literal["normal"]
-    mean: float = Field(gt=0)
-    std: float = Field(ge=0)
-    floor: float = Field(default=0.0, ge=0)
+    mean: Positive
+    std: Milliseconds
+    floor: Milliseconds = 0.0
 
     def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the service time at standard-normal scores, ms, shape of `z`."""
@@ -54,6 +74,56 @@ class Normal(Spec):
         below, density = erfc(-a / sqrt(2)) / 2, exp(-a * a / 2) / sqrt(2 * pi)
         return self.floor * below + self.mean * (1 - below) + self.std * density
 
-    def quantile(self, share: float) -> float:
-        """Return the service time that a share of requests stays within, ms; 0 < share < 1."""
-        return float(self.at(np.array(NormalDist().inv_cdf(share))))
+
+class Lognormal(Law):
+    """Lognormal service time: a long tail, as measured latencies have.
+
+    exp(μ + σZ) with σ² = ln(1 + (std/mean)²) and μ = ln(mean) − σ²/2.
+
+    Attributes
+    ----------
+    mean, std
+        Of the service time itself, not of its logarithm, ms.
+    """
+
+    law: Literal["lognormal"]
+    mean: Positive
+    std: Milliseconds
+
+    def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the service time at standard-normal scores, ms, shape of `z`."""
+        variance = log(1 + (self.std / self.mean) ** 2)
+        return np.exp(log(self.mean) - variance / 2 + sqrt(variance) * z)
+
+    def average(self) -> float:
+        """Return the expected service time, ms."""
+        return self.mean
+
+
+class Gamma(Law):
+    """Gamma service time: of shape (mean/std)² and scale std²/mean; std = mean makes it exponential.
+
+    Attributes
+    ----------
+    mean, std
+        Of the service time, ms.
+    """
+
+    law: Literal["gamma"]
+    mean: Positive
+    std: Positive
+
+    def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the service time at standard-normal scores, ms, shape of `z`."""
+        from scipy.special import gammainccinv, gammaincinv, ndtr
+
+        shape, scale = (self.mean / self.std) ** 2, self.std**2 / self.mean
+        # Each tail by its own probability: 1 − Φ(z) would lose the digits of the upper one.
+        times: NDArray[np.float64] = scale * np.where(
+            z < 0, gammaincinv(shape, ndtr(z)), gammainccinv(shape, ndtr(-z))
+        )
+        return times
+
+    def average(self) -> float:
+        """Return the expected service time, ms."""
+        return self.mean

@@ -1,0 +1,132 @@
+"""Round-trip times from a matrix file, as it should be and not."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import small
+from carbonroute.scenario import load, resolve
+from refusals import Refusals
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data" / "network"
+CLOUDPING = DATA / "aws_cloudping_p50_matrix.csv"
+INLINE = "[network.rtt_ms]\nWest = { A = 5, B = 65 }\nEast = { A = 80, B = 10 }\n"
+MATRIX = "from,A,B\nWest,5,65\nEast,80,10\n"
+EXPECTED = np.array([[5.0, 65.0], [80.0, 10.0]])
+
+
+def write(folder: Path, data: str | bytes, name: str = "matrix.csv", *changes: small.Change) -> Path:
+    (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
+    return small.write(folder, (INLINE, f'rtt_file = "{name}"\n'), *changes)
+
+
+def rtt_ms(scenario: Path) -> np.ndarray:
+    return resolve(load(scenario)).rtt_ms
+
+
+def parquet(**columns: object) -> bytes:
+    data = io.BytesIO()
+    pl.DataFrame({"from": ["West", "East"], "A": [5, 80], "B": [65.0, 10.0], **columns}).write_parquet(data)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (MATRIX, "matrix.csv"),
+        (gzip.compress(MATRIX.encode()), "matrix.csv.gz"),
+        (parquet(), "matrix.parquet"),
+        ("\ufeff" + MATRIX.replace("\n", "\r\n"), "matrix.csv"),
+        ("from,B,C,A\nEast,10,x,80\nNorth,,,\nWest,65,-1, 5 \n", "matrix.csv"),
+        (f"{MATRIX}North,1,1\nNorth,2,2\n", "matrix.csv"),
+    ],
+    ids=["CSV", "packed", "Parquet", "of a spreadsheet", "in another order, with more in it", "with doubles"],
+)
+def test_a_matrix_is_read_by_the_names_of_its_rows_and_columns(
+    data: str | bytes, name: str, tmp_path: Path
+) -> None:
+    assert np.array_equal(rtt_ms(write(tmp_path, data, name)), EXPECTED)
+
+
+def test_rows_are_where_requests_come_from(tmp_path: Path) -> None:
+    scenario = write(tmp_path, "from,A,B\nA,1,2\nB,3,4\n", "m.csv", ('"West"', '"A"'), ('"East"', '"B"'))
+    assert rtt_ms(scenario).tolist() == [[1, 2], [3, 4]]
+
+
+def test_the_matrix_counts_among_the_inputs(tmp_path: Path) -> None:
+    assert resolve(load(write(tmp_path, MATRIX))).files == {"matrix.csv": tmp_path / "matrix.csv"}
+
+
+UNFIT = "milliseconds from 0 to 60000 are expected"
+BAD: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
+    "missing row": (MATRIX.replace("East", "Esat"), "m.csv", ("row 'East': missing", "did you mean 'Esat'?")),
+    "missing column": (MATRIX.replace("B", "C"), "m.csv", ("column 'B': missing", "Known: A, C")),
+    "names in the wrong case": (MATRIX.lower(), "m.csv", ("row 'West': missing", "did you mean 'west'?")),
+    "the same row twice": (f"{MATRIX}West,1,1\n", "m.csv", ("row 'West': stands 2 times", "keep one")),
+    "the same column twice": (MATRIX.replace("A,B", "A,A"), "m.csv", ("column 'A' stands 2 times", "once")),
+    "missing pair": (MATRIX.replace("65", ""), "m.csv", ("line 2, West to B: no value", UNFIT)),
+    "negative": (MATRIX.replace("65", "-65"), "m.csv", ("line 2, West to B: found '-65'", UNFIT)),
+    "nan": (MATRIX.replace("80", "NaN"), "m.csv", ("line 3, East to A: found 'NaN'", UNFIT)),
+    "inf": (MATRIX.replace("80", "inf"), "m.csv", ("line 3, East to A: found 'inf'", UNFIT)),
+    "more than a minute": (MATRIX.replace("80", "60001"), "m.csv", ("East to A: found '60001'", UNFIT)),
+    "with underscore": (MATRIX.replace("80", "8_0"), "m.csv", ("East to A: found '8_0'", UNFIT)),
+    "with unit": (MATRIX.replace("80", "80 ms"), "m.csv", ("East to A: found '80 ms'", UNFIT)),
+    "a field too many": (MATRIX.replace("65", "65,7"), "m.csv", ("line 2 has 4 fields", "header has 3")),
+    "a field too few": (MATRIX.replace(",65", ""), "m.csv", ("line 2 has 2 fields", "header has 3")),
+    "empty": ("", "m.csv", ("the file is empty", "a header line and data are expected")),
+    "header alone": ("from,A,B\n", "m.csv", ("there is a header and no data", "is expected")),
+    "one column": ("from\nWest\nEast\n", "m.csv", ("column 'A': missing", "Known: none")),
+    "Latin-1": (MATRIX.replace("East", "Süd").encode("latin-1"), "m.csv", ("line 3 is not UTF-8", "UTF-8")),
+    "not packed": (MATRIX, "m.csv.gz", ("is not a complete gzip file", "copy it again")),
+    "lists": (parquet(A=[[5], [80]]), "m.parquet", ("column 'A': holds List(Int64)", "are expected")),
+    "rows by number": (parquet(**{"from": [0, 1]}), "m.parquet", ("row 'West': missing", "Known: 0, 1")),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_matrix_is_refused(case: str, tmp_path: Path, refused: Refusals) -> None:
+    data, name, words = BAD[case]
+    assert refused(write(tmp_path, data, name), *words).startswith(f"error: {name}: ")
+
+
+def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path, refused: Refusals) -> None:
+    refused(small.write(tmp_path, (INLINE, 'rtt_file = "."\n')), ".: is a directory", "name a file")
+    refused(
+        small.write(tmp_path, (INLINE, 'rtt_file = "m.csv"\n')), "m.csv: cannot be read (No such", "looked"
+    )
+    refused(small.write(tmp_path, (INLINE, 'rtt_file = ""\n')), "network.rtt_file: found ''", "at least 1")
+
+
+def test_all_faults_of_a_large_matrix_are_found_in_time(tmp_path: Path, refused: Refusals) -> None:
+    names = [f"region {i}" for i in range(1500)]
+    matrix = "from," + ",".join(names) + "\n" + "".join(f"{name}{',x' * 1500}\n" for name in names)
+    more = "".join(f'[[regions]]\nname = "{name}"\ncarbon_g_per_kwh = 5\n' for name in names[:998])
+    origins = ('name = "West"', f'name = "{names[0]}"'), ('name = "East"', f'name = "{names[1]}"')
+    scenario = write(tmp_path, matrix, "m.csv", ("[[regions]]", f"{more}[[regions]]"), *origins)
+    assert "2 faults" in refused(scenario, "column 'A': missing", "Known: region 0, region 1")
+    last = ('name = "A"', 'name = "region 998"'), ('name = "B"', 'name = "region 999"')
+    scenario = write(tmp_path, matrix, "m.csv", ("[[regions]]", f"{more}[[regions]]"), *origins, *last)
+    message = refused(scenario, "line 2, region 0 to region 49: found 'x'", UNFIT)
+    assert message.startswith("error: m.csv: more than 50 faults; the first are\n")
+    assert len(message.splitlines()) == 51
+
+
+@pytest.mark.skipif(not CLOUDPING.is_file(), reason="real data is not at ../shared/data")
+def test_a_real_matrix_gives_its_own_numbers(tmp_path: Path) -> None:
+    names = (
+        ('"West"', '"us-west-1"'),
+        ('"East"', '"us-east-1"'),
+        ('"A"', '"eu-west-1"'),
+        ('"B"', '"us-east-1"'),
+    )
+    scenario = small.write(tmp_path, (INLINE, f'rtt_file = "{CLOUDPING}"\n'), *names)
+    rows = [line.split(",") for line in CLOUDPING.read_text(encoding="utf-8").splitlines()]
+    table = {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[1:]}
+    expected = [[float(table[o][r]) for r in ("eu-west-1", "us-east-1")] for o in ("us-west-1", "us-east-1")]
+    assert rtt_ms(scenario).tolist() == expected

@@ -1,0 +1,67 @@
+"""What a refusal must be: in time, exit code 2, a place, a finding and a remedy, and nothing written."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from carbonroute.cli import main
+
+LIMIT_S = 1.0
+#: A busy machine may take longer once, not every time.
+TRIES = 3
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of every file below a folder, by relative path."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def has_parts(message: str) -> bool:
+    """Whether a message is ``place: finding; remedy``, or counts what it leaves out."""
+    if re.fullmatch(r" *\d+ more such [a-z ]+", message):
+        return True
+    place, separator, rest = message.partition(": ")
+    finding, semicolon, remedy = rest.partition("; ")
+    return bool(place and separator and finding and semicolon and remedy)
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """Runs scenarios that must be refused, into a folder that holds an earlier run."""
+
+    outputs: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, scenario: Path, *words: str, only_simulate: bool = False) -> str:
+        """Simulate and validate a scenario; return the message, which has all words on one of its lines.
+
+        Checked are exit code, message, time, and that the earlier run stays as it was. `only_simulate`: the
+        fault shows when the scenario runs, and `validate` need not find it.
+        """
+        before = content(self.outputs)
+        message = self._message(["simulate", str(scenario), "--output", str(self.outputs), "--no-figures"])
+        assert content(self.outputs) == before
+        assert message.startswith("error: ")
+        assert "Traceback" not in message
+        faults = message.removeprefix("error: ").splitlines()
+        assert all(has_parts(fault) for fault in (faults[1:] or faults)), message
+        assert any(all(word in fault for word in words) for fault in faults), f"{words} not in\n{message}"
+        if not only_simulate:
+            assert self._message(["validate", str(scenario)]) == message
+        return message
+
+    def _message(self, arguments: list[str]) -> str:
+        for _ in range(TRIES):
+            started = time.perf_counter()
+            code = main(arguments)
+            took_s = time.perf_counter() - started
+            printed = self.capsys.readouterr()
+            assert (code, printed.out) == (2, ""), printed
+            if took_s <= LIMIT_S:
+                return printed.err
+        pytest.fail(f"refused only after {took_s:.2f} s, {TRIES} times over: {printed.err}")
