@@ -213,7 +213,9 @@ def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_machine")
 def test_more_requests_than_memory_are_refused(tmp_path: Path, refused: Refusals) -> None:
     scenario = small.write(tmp_path, ("requests_per_hour = 50", "requests_per_hour = 1_000_000_000_000"))
-    refused(scenario, "traffic: ", "6,000,000,000,000 requests", "this machine has 8.0 GiB", only_simulate=True)
+    refused(
+        scenario, "traffic: ", "6,000,000,000,000 requests", "this machine has 8.0 GiB", only_simulate=True
+    )
 
 
 @pytest.mark.usefixtures("small_machine")

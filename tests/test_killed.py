@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from carbonroute.cli import main
+from refusals import content
 
 #: Forks a run, kills it after a while, and says whether the kill came before the run's own end. It imports
 #: everything once, so that the kills fall into the run and not into Python's start.
@@ -18,10 +18,10 @@ DRIVER = """
 import json, os, shutil, signal, sys, time
 from pathlib import Path
 from carbonroute.cli import main
-import carbonroute.cli.simulate, carbonroute.metrics, rich.table
+import carbonroute.cli.simulate, carbonroute.figures, carbonroute.metrics, rich.table
+import matplotlib.backends.backend_agg, matplotlib.figure
 
-before, folder, kills = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-arguments = ["simulate", "published", "--no-figures", "--quiet", "--seed", "2", "--output", str(folder)]
+before, folder, kills, arguments = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
 
 
 def start():
@@ -29,7 +29,7 @@ def start():
     shutil.copytree(before, folder)
     child = os.fork()
     if child == 0:
-        os._exit(main(arguments))
+        os._exit(main([*arguments, "--seed", "2", "--output", str(folder)]))
     return child
 
 
@@ -37,9 +37,13 @@ def ended(child):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-begin = time.perf_counter()
-assert ended(start()) == 0
-whole_s = time.perf_counter() - begin
+def whole():
+    begin = time.perf_counter()
+    assert ended(start()) == 0
+    return time.perf_counter() - begin
+
+
+whole_s = min(whole() for _ in range(3))
 for kill in range(kills):
     child = start()
     # Two of three fall into the second half, where the files are written.
@@ -53,30 +57,18 @@ for kill in range(kills):
 """
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def simulate(arguments: list[str], folder: Path, seed: int) -> dict[str, bytes]:
+    assert main([*arguments, "--seed", str(seed), "--output", str(folder)]) == 0
+    return content(folder)
 
 
-def simulate(folder: Path, seed: int) -> dict[str, bytes]:
-    arguments = [
-        "simulate",
-        "published",
-        "--no-figures",
-        "--quiet",
-        "--seed",
-        str(seed),
-        "--output",
-        str(folder),
-    ]
-    assert main(arguments) == 0
-    return contents(folder)
-
-
-def kill_runs(tmp_path: Path, kills: int) -> None:
-    old, new = simulate(tmp_path / "old", 1), simulate(tmp_path / "new", 2)
+def kill_runs(tmp_path: Path, kills: int, *options: str) -> None:
+    arguments = ["simulate", "published", "--quiet", *options]
+    old, new = simulate(arguments, tmp_path / "old", 1), simulate(arguments, tmp_path / "new", 2)
     different = {name for name in old if old[name] != new[name]}
     assert len(different) >= 7
-    command = [sys.executable, "-c", DRIVER, str(tmp_path / "old"), str(tmp_path / "run"), str(kills)]
+    places = [str(tmp_path / "old"), str(tmp_path / "run")]
+    command = [sys.executable, "-c", DRIVER, *places, str(kills), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     runs = [json.loads(line) for line in done.stdout.splitlines()]
@@ -92,15 +84,18 @@ def kill_runs(tmp_path: Path, kills: int) -> None:
         states = {final[name] == new[name] for name in different}
         half_done += states == {True, False}
     # The kills came before the end, and some of them between two files.
-    assert killed >= 0.7 * kills
+    assert killed >= 0.6 * kills
     assert half_done >= 1
-    shutil.rmtree(tmp_path / "run")
 
 
 def test_fifty_kills_leave_whole_files(tmp_path: Path) -> None:
-    kill_runs(tmp_path, 60)
+    kill_runs(tmp_path, 60, "--no-figures")
+
+
+def test_kills_leave_whole_figures(tmp_path: Path) -> None:
+    kill_runs(tmp_path, 6, "--sim-hours", "24")
 
 
 @pytest.mark.slow
 def test_five_hundred_kills_leave_whole_files(tmp_path: Path) -> None:
-    kill_runs(tmp_path, 500)
+    kill_runs(tmp_path, 500, "--no-figures")

@@ -12,7 +12,7 @@ import polars as pl
 
 from carbonroute.outcome import Counts, Outcome, Sums
 from carbonroute.scenario import Inputs
-from carbonroute.units import pct
+from carbonroute.units import G_PER_KG, pct
 
 _RESULT_COLUMNS = (
     "policy",
@@ -23,6 +23,23 @@ _RESULT_COLUMNS = (
     "avg_carbon_g_per_kwh",
     "carbon_reduction_pct",
 )
+_EMISSION_COLUMNS = (
+    "emissions_g_per_request",
+    "operational_g_per_request",
+    "network_g_per_request",
+    "embodied_g_per_request",
+    "total_kg",
+    "emissions_reduction_pct",
+)
+#: Decimals of the published study's columns; other columns keep full precision in every file.
+_PUBLISHED_STYLE = {
+    "avg_latency_ms": ".1f",
+    "p95_latency_ms": ".1f",
+    "slo_violation_pct": ".2f",
+    "avg_carbon_g_per_kwh": ".1f",
+    "carbon_reduction_pct": ".1f",
+    "slo_ms": "g",
+}
 
 #: Points of the latency distribution that tables keep.
 _CDF_POINTS = 1001
@@ -44,6 +61,9 @@ class Tables:
         ``baseline_carbon_g_per_kwh``,
         ``max_violation_pct`` (the limit behind ``viable``), ``viable`` (bool), ``dominated_by`` (label of the
         first policy at least as good in carbon, violations and average latency and better in one; or null).
+        In grams of CO2e, null where the scenario states no energies: ``emissions_g_per_request`` and its
+        parts ``operational_g_per_request``, ``network_g_per_request`` and ``embodied_g_per_request``;
+        ``total_kg`` of all requests; ``emissions_reduction_pct``.
     routing
         One row per policy × region: ``policy``, ``clairvoyant``, ``region``, ``requests``, ``share`` (0…1).
     workloads
@@ -103,7 +123,8 @@ def simulation_results(tables: Tables) -> pl.DataFrame:
     """Return one row per policy with a column of requests per region, at full precision."""
     by_region = tables.routing.with_columns(("requests_" + pl.col("region")).alias("region"))
     wide = by_region.pivot("region", index="policy", values="requests", maintain_order=True)
-    return tables.policies.select(_RESULT_COLUMNS).join(wide, on="policy", maintain_order="left")
+    grams = _EMISSION_COLUMNS if tables.policies["total_kg"].null_count() == 0 else ()
+    return tables.policies.select(*_RESULT_COLUMNS, *grams).join(wide, on="policy", maintain_order="left")
 
 
 def per_workload_results(tables: Tables) -> pl.DataFrame:
@@ -112,7 +133,7 @@ def per_workload_results(tables: Tables) -> pl.DataFrame:
 
 
 def as_published(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
-    """Return results as text, rounded as in the published study: 1 decimal, violations 2.
+    """Return results with the published study's columns as text, rounded as there: 1 decimal, violations 2.
 
     Carbon reductions are worked out from the rounded averages, as there.
     """
@@ -120,14 +141,10 @@ def as_published(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
         baseline = round(tables.policies["baseline_carbon_g_per_kwh"][0], 1)
         reduction = pct(1 - pl.col("avg_carbon_g_per_kwh").round(1) / baseline) if baseline else None
         results = results.with_columns(carbon_reduction_pct=reduction)
-    style = dict.fromkeys((name for name in results.columns if results[name].dtype == pl.Float64), ".1f")
-    style |= {"slo_violation_pct": ".2f", "slo_ms": "g"}
     return results.with_columns(
-        pl.Series(
-            name, [None if value is None else f"{value:{style[name]}}" for value in results[name]], pl.String
-        )
-        for name in results.columns
-        if name in style
+        pl.Series(name, [None if value is None else f"{value:{style}}" for value in results[name]], pl.String)
+        for name, style in _PUBLISHED_STYLE.items()
+        if name in results.columns
     )
 
 
@@ -190,10 +207,29 @@ def _policies(outcomes: Sequence[Outcome], baseline: Outcome, max_violation: flo
                 "baseline_carbon_g_per_kwh": reference,
                 "max_violation_pct": pct(max_violation),
                 "viable": violations is not None and violations <= pct(max_violation),
+                **_emissions(outcome, baseline),
             }
         )
-    table = pl.DataFrame(rows, schema_overrides={"carbon_reduction_pct": pl.Float64})
+    numbers = dict.fromkeys(("carbon_reduction_pct", *_EMISSION_COLUMNS), pl.Float64)
+    table = pl.DataFrame(rows, schema_overrides=numbers)
     return table.with_columns(dominated_by=pl.Series(_dominated_by(table), dtype=pl.String))
+
+
+def _emissions(outcome: Outcome, baseline: Outcome) -> dict[str, float | None]:
+    emissions = outcome.emissions
+    if emissions is None or baseline.emissions is None:
+        return dict.fromkeys(_EMISSION_COLUMNS)
+    per_request = _mean(emissions.total_g, outcome.requests)
+    reference = _mean(baseline.emissions.total_g, baseline.requests)
+    reduction_pct = pct(1 - per_request / reference) if per_request is not None and reference else None
+    return {
+        "emissions_g_per_request": per_request,
+        "operational_g_per_request": _mean(emissions.operational_g, outcome.requests),
+        "network_g_per_request": _mean(emissions.network_g, outcome.requests),
+        "embodied_g_per_request": _mean(emissions.embodied_g, outcome.requests),
+        "total_kg": float(emissions.total_g.sum()) / G_PER_KG,
+        "emissions_reduction_pct": reduction_pct,
+    }
 
 
 def _dominated_by(policies: pl.DataFrame) -> list[str | None]:

@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.workloads.energy import Emissions
+
 Counts = NDArray[np.int64]
 Sums = NDArray[np.float64]
 
@@ -117,6 +119,8 @@ class Outcome:
         Sum over requests of the carbon intensity of their region and hour, gCO2e/kWh.
     latency
         Distribution of latency.
+    emissions
+        What the requests emitted, or None where the scenario states no energies.
     """
 
     policy: str
@@ -126,3 +130,4 @@ class Outcome:
     latency_sum_ms: Sums
     carbon_sum_g_per_kwh: Sums
     latency: LatencyDistribution
+    emissions: Emissions | None = None

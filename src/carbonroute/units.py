@@ -6,6 +6,8 @@ from types import MappingProxyType
 
 HOURS_PER_DAY = 24
 J_PER_KWH = 3.6e6
+MB_PER_GB = 1000.0
+G_PER_KG = 1000.0
 
 #: Factor from a unit of carbon intensity to gCO2e/kWh (1 lb = 0.45359237 kg, exactly, by definition).
 G_PER_KWH = MappingProxyType(
@@ -14,6 +16,11 @@ G_PER_KWH = MappingProxyType(
 
 #: No grid emits more on average: lignite plants alone reach some 1,200 gCO2e/kWh over their life cycle.
 MAX_CARBON_G_PER_KWH = 2000.0
+
+#: A request of 278 kWh, a tonne of hardware, or a terabyte is a fault of unit.
+MAX_ENERGY_J = 1e9
+MAX_EMBODIED_G = 1e6
+MAX_PAYLOAD_MB = 1e6
 
 #: No answer is awaited for more than eleven days, and sums over all requests stay far from overflow.
 MAX_TIME_MS = 1e9

@@ -44,7 +44,7 @@ def as_parquet(text: str, *columns: pl.Expr) -> bytes:
 def test_layouts_and_formats_give_the_same_signal(text: str, section: str, tmp_path: Path) -> None:
     typed = pl.col("time").str.to_datetime(time_zone="UTC", time_unit="ms")
     numbers = pl.selectors.numeric().cast(pl.Float32)
-    for name, data in {
+    files: dict[str, str | bytes] = {
         "carbon.csv": text,
         "carbon.CSV": text,
         "carbon.csv.gz": gzip.compress(text.encode()),
@@ -52,7 +52,8 @@ def test_layouts_and_formats_give_the_same_signal(text: str, section: str, tmp_p
         "typed.parquet": as_parquet(text, typed, numbers),
         "typed.pq": as_parquet(text, typed.dt.cast_time_unit("ns"), numbers.cast(pl.Decimal(10, 2))),
         "dated.parquet": as_parquet(text, typed.dt.convert_time_zone("Asia/Kolkata")),
-    }.items():
+    }
+    for name, data in files.items():
         assert np.array_equal(values(tmp_path, data, renamed(section, name)), EXPECTED), name
 
 

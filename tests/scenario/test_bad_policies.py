@@ -70,7 +70,7 @@ AT_LOAD: dict[str, tuple[str | bytes, str, str, tuple[str, ...]]] = {
         "",
         (f"{USE}'mine.py:Mine' has no method cost(view)", "a policy returns a cost"),
     ),
-    "a folder": (GOOD, "folder.py:Mine", "", (f"{USE}there is no file folder.py", "did you mean 'mine.py'?")),
+    "a folder": (GOOD, "folder.py:Mine", "", (f"{USE}there is no file folder.py", "Known: link.py, mine.py")),
     "a pipe of bytes": (
         GOOD,
         "/dev/zero.py:Mine",

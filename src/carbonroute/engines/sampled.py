@@ -15,6 +15,7 @@ from carbonroute.engines.routing import choose_regions
 from carbonroute.outcome import Outcome, Samples
 from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs
+from carbonroute.workloads.energy import account
 
 Progress = Callable[[int, int], None]
 
@@ -116,12 +117,15 @@ class _Tally:
         return np.bincount(group, of_cell, minlength=math.prod(self.shape))
 
     def outcome(self) -> Outcome:
+        requests = self.requests.astype(np.int64).reshape(self.shape)
+        carbon_sum, energy = self.carbon_sum.reshape(self.shape), self.inputs.energy
         return Outcome(
             policy=self.candidate.label,
             clairvoyant=self.candidate.clairvoyant,
-            requests=self.requests.astype(np.int64).reshape(self.shape),
+            requests=requests,
             violations=self.violations.astype(np.int64).reshape(self.shape),
             latency_sum_ms=self.latency_sum_ms.reshape(self.shape),
-            carbon_sum_g_per_kwh=self.carbon_sum.reshape(self.shape),
+            carbon_sum_g_per_kwh=carbon_sum,
             latency=Samples(tuple(tuple(parts) for parts in self.samples)),
+            emissions=account(energy, requests, carbon_sum) if energy else None,
         )

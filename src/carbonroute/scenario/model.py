@@ -31,13 +31,20 @@ from carbonroute.rng import MAX_SEED
 from carbonroute.scenario.faults import as_found, fault_of, key_text, several
 from carbonroute.spec import Spec
 from carbonroute.traffic import Traffic
-from carbonroute.units import MAX_CARBON_G_PER_KWH, MAX_TIME_MS
+from carbonroute.units import (
+    MAX_CARBON_G_PER_KWH,
+    MAX_EMBODIED_G,
+    MAX_ENERGY_J,
+    MAX_PAYLOAD_MB,
+    MAX_TIME_MS,
+)
 from carbonroute.workloads import ServiceLaw
 
 SCHEMA = 1
 SHARE_TOLERANCE = 1e-9
 MAX_MEMBERS = 1000
 MAX_NAME = 100
+MAX_TEXT = 2000
 NAME_RULE = f"1 to {MAX_NAME} printable characters without spaces at the ends are expected"
 
 #: Names that a region cannot have: they are columns of the tables that have a column per region.
@@ -204,11 +211,17 @@ class Region(Spec):
         Mean carbon intensity for synthetic carbon, gCO2e/kWh.
     zone
         Column or key in a carbon file; the name, if not given.
+    pue
+        Power usage effectiveness: energy of the data centre per energy of its computers.
+    hardware_factor
+        Energy that a request takes here, relative to the workload's `energy_j`.
     """
 
     name: Name
     carbon_g_per_kwh: Annotated[float, Field(ge=0, le=MAX_CARBON_G_PER_KWH)] | None = None
     zone: Name | None = None
+    pue: float = Field(default=1.0, ge=1, le=10)
+    hardware_factor: float = Field(default=1.0, gt=0, le=1000)
 
     @field_validator("name")
     @classmethod
@@ -231,6 +244,14 @@ class Workload(Spec):
         Latency limit; a request over it is a violation.
     service_ms
         Law of the inference time.
+    energy_j
+        IT energy per request, J; without it there are no grams.
+    energy_source
+        Where that figure comes from; say so if it is scaled or guessed.
+    embodied_g
+        Share of the hardware's own emissions per request, gCO2e.
+    payload_mb
+        What crosses the network per request, MB (10⁶ bytes).
     """
 
     id: Name
@@ -239,6 +260,10 @@ class Workload(Spec):
     share: Share
     slo_ms: float = Field(gt=0, le=MAX_TIME_MS)
     service_ms: ServiceLaw
+    energy_j: Annotated[float, Field(ge=0, le=MAX_ENERGY_J)] | None = None
+    energy_source: str = Field(default="", max_length=MAX_TEXT)
+    embodied_g: float = Field(default=0.0, ge=0, le=MAX_EMBODIED_G)
+    payload_mb: float = Field(default=0.0, ge=0, le=MAX_PAYLOAD_MB)
 
 
 class Network(Spec):
@@ -252,9 +277,12 @@ class Network(Spec):
         Origin -> region -> milliseconds.
     rtt_file
         CSV matrix, relative to the scenario file.
+    energy_j_per_gb
+        What the network takes to move a gigabyte (10⁹ bytes) between user and region, J.
     """
 
     jitter_std_ms: Milliseconds = 0.0
+    energy_j_per_gb: float = Field(default=0.0, ge=0, le=MAX_ENERGY_J)
     rtt_ms: dict[str, dict[str, Annotated[float, Field(ge=0, le=MAX_RTT_MS)]]] | None = None
     rtt_file: Annotated[str, Field(min_length=1)] | None = None
 
@@ -381,7 +409,7 @@ class Scenario(Spec):
 
     schema_version: int = Field(alias="schema")
     name: Name
-    description: str = Field(default="", max_length=2000)
+    description: str = Field(default="", max_length=MAX_TEXT)
     horizon: Horizon
     sampling: Sampling = Sampling()
     information: Information = Information()
@@ -428,7 +456,12 @@ class Scenario(Spec):
     @classmethod
     def _workloads_add_up(cls, workloads: tuple[Workload, ...]) -> tuple[Workload, ...]:
         shares = _not_one(workload.share for workload in workloads)
-        _refuse([*_repeated([workload.id for workload in workloads], "id"), *shares])
+        silent = [i for i, workload in enumerate(workloads) if workload.energy_j is None]
+        remedy = "state the energy of all workloads, or of none"
+        energies = [
+            Fault(f"[{i}].energy_j", "missing", remedy) for i in silent if len(silent) < len(workloads)
+        ]
+        _refuse([*_repeated([workload.id for workload in workloads], "id"), *shares, *energies])
         return workloads
 
     @field_validator("policies")

@@ -15,6 +15,8 @@ from carbonroute.network import HalfNormal, read_matrix
 from carbonroute.policies import PolicyLike
 from carbonroute.policies.base import VIEW_FIELDS
 from carbonroute.scenario.model import Information, Scenario
+from carbonroute.units import MB_PER_GB
+from carbonroute.workloads.energy import Energy
 
 #: A value as number, noise and row of the tables.
 _BYTES_PER_CARBON_VALUE = 64
@@ -65,6 +67,8 @@ class Inputs:
         Round-trip times, shape (O, R).
     carbon
         The signal, shape (H, R), with its accounting.
+    energy
+        What a request costs in each region, or None where the scenario states no energies.
     jitter
         Law of the network jitter.
     candidates
@@ -79,6 +83,7 @@ class Inputs:
     slo_ms: NDArray[np.float64]
     rtt_ms: NDArray[np.float64]
     carbon: Signal
+    energy: Energy | None
     jitter: HalfNormal
     candidates: tuple[Candidate, ...]
     files: dict[str, Path]
@@ -115,12 +120,26 @@ def resolve(scenario: Scenario) -> Inputs:
         slo_ms=np.array([workload.slo_ms for workload in scenario.workloads]),
         rtt_ms=_rtt_ms(scenario),
         carbon=carbon,
+        energy=_energy(scenario),
         jitter=HalfNormal(std_ms=scenario.network.jitter_std_ms),
         candidates=tuple(
             Candidate(entry.shown, entry.policy, entry.information or scenario.information)
             for entry in scenario.policies
         ),
         files=files,
+    )
+
+
+def _energy(scenario: Scenario) -> Energy | None:
+    it_j = [workload.energy_j for workload in scenario.workloads if workload.energy_j is not None]
+    if not it_j:
+        return None
+    j_per_mb = scenario.network.energy_j_per_gb / MB_PER_GB
+    return Energy(
+        it_j=np.outer(it_j, [region.hardware_factor for region in scenario.regions]),
+        pue=np.array([region.pue for region in scenario.regions]),
+        network_j=np.array([workload.payload_mb * j_per_mb for workload in scenario.workloads]),
+        embodied_g=np.array([workload.embodied_g for workload in scenario.workloads]),
     )
 
 

@@ -7,13 +7,14 @@ normal's quantile.
 
 from __future__ import annotations
 
+import math
 from math import erfc, exp, log, pi, sqrt
 from statistics import NormalDist
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from carbonroute.spec import Spec
 from carbonroute.units import MAX_TIME_MS
@@ -24,6 +25,20 @@ Positive = Annotated[float, Field(gt=0, le=MAX_TIME_MS)]
 
 class Law(Spec):
     """Base of the laws: a member brings `at` and `average`."""
+
+    #: Lowest and highest std, in means, for which the law's formula has digits left.
+    spread: ClassVar[tuple[float, float]] = (0.0, math.inf)
+
+    mean: Positive
+    std: Milliseconds
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> Self:
+        low, high = self.spread
+        if not low <= self.std / self.mean <= high:
+            found = f"found a std of {self.std:g} at a mean of {self.mean:g}"
+            raise ValueError(f"{found}; {low:g} to {high:g} times the mean is expected")
+        return self
 
     def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the service time at standard-normal scores, ms, shape of `z`."""
@@ -52,8 +67,6 @@ class Normal(Law):
     """
 
     law: Literal["normal"]
-    mean: Positive
-    std: Milliseconds
     floor: Milliseconds = 0.0
 
     def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -86,9 +99,9 @@ class Lognormal(Law):
         Of the service time itself, not of its logarithm, ms.
     """
 
+    spread = (0.0, 1e3)
+
     law: Literal["lognormal"]
-    mean: Positive
-    std: Milliseconds
 
     def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the service time at standard-normal scores, ms, shape of `z`."""
@@ -109,9 +122,9 @@ class Gamma(Law):
         Of the service time, ms.
     """
 
+    spread = (1e-6, 1e3)
+
     law: Literal["gamma"]
-    mean: Positive
-    std: Positive
 
     def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the service time at standard-normal scores, ms, shape of `z`."""
