@@ -75,13 +75,32 @@ def constrained_hybrid(margin: float = 0.0) -> Choose:
     return choose
 
 
-def choice_of(entry: Any) -> Choose:
+def nearest_greenest(k: int) -> Choose:
+    def choose(rtt: list[float], carbon: list[float], service: float, slo: float) -> int:
+        near = sorted(range(len(rtt)), key=lambda region: (rtt[region], region))[:k]
+        return min(near, key=lambda region: (carbon[region], region))
+
+    return choose
+
+
+def static_greenest(means: list[float]) -> Choose:
+    def choose(rtt: list[float], carbon: list[float], service: float, slo: float) -> int:
+        return constrained_hybrid()(rtt, means, service, slo)
+
+    return choose
+
+
+def choice_of(entry: Any, means: list[float]) -> Choose:
     """Return the scalar rule of a scenario's policy entry."""
     parameters = dict(entry.__pydantic_extra__ or {})
     if entry.use == "latency-first":
         return latency_first
     if entry.use == "carbon-first":
         return carbon_first
+    if entry.use == "nearest-greenest":
+        return nearest_greenest(parameters["k"])
+    if entry.use == "static-greenest":
+        return static_greenest(means)
     if entry.use == "hybrid":
         return hybrid(
             parameters["alpha"], parameters.get("rtt_bounds_ms"), parameters.get("carbon_bounds_g_per_kwh")
@@ -163,7 +182,9 @@ def simulate(inputs: Inputs) -> list[list[Served]]:
     for entry in scenario.policies:
         if generator is not None and sampling.restart == "per-policy":
             generator = np.random.default_rng(sampling.seed)
-        choose = choice_of(entry)
+        floor = getattr(scenario.carbon, "floor_g_per_kwh", 0.0)
+        means = [max(floor, region.carbon_g_per_kwh or 0.0) for region in scenario.regions]
+        choose = choice_of(entry, means)
         service_time = (entry.information or scenario.information).service_time
         served = []
         for (hour, origin, workload), (z_service, z_jitter) in zip(

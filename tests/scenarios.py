@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from carbonroute.policies import POLICIES
 from carbonroute.scenario import Inputs, Scenario, resolve
 
 Document = dict[str, Any]
@@ -19,7 +20,7 @@ def shares(draw: st.DrawFn, count: int) -> list[float]:
 
 @st.composite
 def policies(draw: st.DrawFn) -> Document:
-    use = draw(st.sampled_from(["latency-first", "carbon-first", "hybrid", "constrained-hybrid"]))
+    use = draw(st.sampled_from(list(POLICIES.members)))
     entry: Document = {"use": use}
     if use == "hybrid":
         entry["alpha"] = draw(st.integers(0, 97)) / 97
@@ -27,8 +28,11 @@ def policies(draw: st.DrawFn) -> Document:
             entry["rtt_bounds_ms"] = [0.0, draw(st.integers(50, 300))]
         if draw(st.booleans()):
             entry["carbon_bounds_g_per_kwh"] = [5, draw(st.integers(100, 900))]
-    elif use == "constrained-hybrid":
-        entry["margin_ms"] = draw(st.sampled_from([0, 2.5, 20]))
+    elif use == "nearest-greenest":
+        entry["k"] = draw(st.integers(1, 4))
+    elif use in {"constrained-hybrid", "static-greenest"}:
+        if use == "constrained-hybrid":
+            entry["margin_ms"] = draw(st.sampled_from([0, 2.5, 20]))
         if draw(st.booleans()):
             entry["information"] = {"service_time": draw(st.sampled_from(["mean", "actual", "quantile:0.9"]))}
     return entry

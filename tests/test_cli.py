@@ -226,3 +226,71 @@ def test_every_command_has_help() -> None:
         done = start(command, "--help")
         assert done.returncode == 0
         assert f"carbonroute {command}" in done.stdout
+
+
+def test_json_needs_no_more_than_ascii_and_goes_with_quiet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*SMALL, str(tmp_path), "--json", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert (out.isascii(), err) == (True, "")
+    assert "Hybrid (α=0.2)" in [row["policy"] for row in json.loads(out)["policies"]]
+
+
+def test_an_interrupt_ends_with_130(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from carbonroute.cli import simulate
+
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(simulate, "run", interrupted)
+    assert main([*SMALL, str(tmp_path / "run")]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_results_that_cannot_be_printed_are_an_error(options: list[str], tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [COMMAND, *SMALL, str(tmp_path), *options],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: standard output: No space left on device; ")
+    assert len(done.stderr.splitlines()) == 1
+    assert (tmp_path / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_reader_may_leave_early(options: list[str], tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [COMMAND, *SMALL, str(tmp_path), *options],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_log_without_greek_letters_gets_question_marks(tmp_path: Path) -> None:
+    done = start(*SMALL, str(tmp_path), PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Hybrid (?=0.2)" in done.stdout
+
+
+def test_a_terminal_of_80_characters_shows_all_names_and_numbers(tmp_path: Path) -> None:
+    shown = on_terminal(tmp_path, NO_COLOR="1", COLUMNS="80")
+    table = shown[shown.index("published") :].partition("†  clairvoyant")[0]
+    assert "…" not in table
+    for text in ("Latency-First", "Hybrid (α=0.2)", "Constrained", "Violations", "Reduction", "dominated by"):
+        assert text in table

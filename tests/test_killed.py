@@ -92,8 +92,9 @@ def test_fifty_kills_leave_whole_files(tmp_path: Path) -> None:
     kill_runs(tmp_path, 60, "--no-figures")
 
 
+@pytest.mark.slow
 def test_kills_leave_whole_figures(tmp_path: Path) -> None:
-    kill_runs(tmp_path, 6, "--sim-hours", "24")
+    kill_runs(tmp_path, 20, "--sim-hours", "24")
 
 
 @pytest.mark.slow

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -138,3 +142,108 @@ def test_partial_files_of_a_killed_run_are_cleared_away_later(folder: Path) -> N
     assert main([*SMALL, str(folder), "--no-figures"]) == 0
     assert not old.exists()
     assert young.exists()  # its run may still be writing
+
+
+def failing_at(call: int, error: BaseException) -> Callable[[int], None]:
+    """Return what stands in for `os.fsync` and fails at one of its calls."""
+    calls = itertools.count(1)
+
+    def fsync(_descriptor: int) -> None:
+        if next(calls) == call:
+            raise error
+
+    return fsync
+
+
+@pytest.mark.parametrize("call", [1, 5, 12])
+def test_a_disk_that_fills_up_leaves_whole_files(
+    call: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = run_into(folder.with_name("new"), 2)
+    old = contents(folder)
+    monkeypatch.setattr(os, "fsync", failing_at(call, OSError(28, "No space left on device")))
+    assert main([*SMALL, str(folder), "--no-figures", "--seed", "2"]) == 2
+    message = capsys.readouterr().err
+    assert (
+        "cannot write here (No space left on device); make room and rights, or name another place" in message
+    )
+    after = contents(folder)
+    assert after.keys() == old.keys()
+    assert all(after[name] in (old[name], new[name]) for name in after)
+    assert after["manifest.json"] == old["manifest.json"]
+
+
+def run_into(folder: Path, seed: int) -> dict[str, bytes]:
+    assert main([*SMALL, str(folder), "--no-figures", "--seed", str(seed)]) == 0
+    return contents(folder)
+
+
+def test_an_interrupted_run_leaves_whole_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = contents(folder)
+    monkeypatch.setattr(os, "fsync", failing_at(1, KeyboardInterrupt()))
+    assert main([*SMALL, str(folder), "--no-figures", "--seed", "2"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert contents(folder) == old
+
+
+def test_a_place_that_cannot_be_replaced_keeps_its_file(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = folder / "tables" / "simulation_results.csv"
+    table.unlink()
+    (table / "mine").mkdir(parents=True)
+    assert main([*SMALL, str(folder), "--no-figures"]) == 2
+    assert f"error: {table}: cannot write here (" in capsys.readouterr().err
+    assert [path.name for path in table.parent.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = contents(folder)
+    (folder / "tables").chmod(0o500)
+    assert main([*SMALL, str(folder), "--no-figures", "--seed", "2"]) == 2
+    assert "cannot write here (Permission denied)" in capsys.readouterr().err
+    assert contents(folder) == old
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_files_have_the_rights_that_the_user_gives(mask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(mask)
+    try:
+        path = RunFolder(tmp_path / "run").write("tables/a.csv", b"1")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == mode
+
+
+def test_neither_threads_nor_hashes_change_a_byte(folder: Path, tmp_path: Path) -> None:
+    for threads, seed in (("1", "1"), ("4", "2")):
+        place = tmp_path / f"{threads} threads"
+        environment = {**os.environ, "POLARS_MAX_THREADS": threads, "PYTHONHASHSEED": seed}
+        code = "import sys; from carbonroute.cli import main; sys.exit(main())"
+        command = [sys.executable, "-c", code, *SMALL, str(place), "--no-figures"]
+        subprocess.run(command, env=environment, check=True)
+        assert contents(place) == contents(folder)
+
+
+def test_a_table_that_is_none_is_refused_even_with_its_digest(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "data" / "policies.parquet").write_bytes(b"none")
+    manifest = read_manifest(folder)
+    manifest["outputs"]["data/policies.parquet"] = hashlib.sha256(b"none").hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert main(["figures", str(folder)]) == 2
+    assert "policies.parquet: is not a Parquet file" in capsys.readouterr().err
+
+
+def test_a_run_into_another_tool_s_folder_starts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "an extension"}', encoding="utf-8")
+    assert main([*SMALL, str(tmp_path)]) == 2
+    message = f"error: {tmp_path / 'manifest.json'}: is not the manifest of a run; name another folder"
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]

@@ -12,6 +12,8 @@ from carbonroute.policies.checks import CHECKS, check_policy
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.hybrid import Hybrid
 from carbonroute.policies.latency_first import LatencyFirst
+from carbonroute.policies.nearest_greenest import NearestGreenest
+from carbonroute.policies.static_greenest import StaticGreenest
 
 MEMBERS = [
     LatencyFirst(),
@@ -22,6 +24,9 @@ MEMBERS = [
     Hybrid(alpha=0.5, rtt_bounds_ms=(5, 300), carbon_bounds_g_per_kwh=(5, 900)),
     ConstrainedHybrid(),
     ConstrainedHybrid(margin_ms=9),
+    StaticGreenest(),
+    NearestGreenest(k=1),
+    NearestGreenest(k=3),
 ]
 
 

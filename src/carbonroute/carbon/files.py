@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from carbonroute.carbon.clean import hourly
@@ -16,7 +18,7 @@ from carbonroute.carbon.times import to_utc
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.spec import Spec
 from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
-from carbonroute.units import G_PER_KWH
+from carbonroute.units import G_PER_KWH, HOURS_PER_DAY
 
 
 class CarbonFile(Spec):
@@ -97,7 +99,21 @@ class CarbonFile(Spec):
         times = to_utc(table[self.time_column], self.time_zone, horizon, self.path)
         series = self._long(table, times, query.zones).with_columns(pl.col("value") * G_PER_KWH[self.unit])
         values = hourly(series, query.zones, query.start, query.hours, self.path)
-        return Signal(values, self.accounting, self.source or f"file {self.path}", (path,))
+        reference = self._reference(series, query, query.start) if query.reference else None
+        return Signal(values, self.accounting, self.source or f"file {self.path}", (path,), reference)
+
+    def _reference(self, series: pl.DataFrame, query: Query, start: datetime) -> NDArray[np.float64] | None:
+        """Return each zone's mean over as many hours before the horizon as it has, or as the file holds.
+
+        Less than a day says nothing of the long run.
+        """
+        last_to_begin = series.group_by("zone").agg(pl.col("time").min()).sort("time")["time"][-1]
+        hours = min((start - last_to_begin) // timedelta(hours=1), query.hours)
+        if hours < HOURS_PER_DAY:
+            return None
+        before = hourly(series, query.zones, start - timedelta(hours=hours), hours, self.path)
+        mean: NDArray[np.float64] = before.mean(axis=0)
+        return mean
 
     def _require_columns(self, table: pl.DataFrame, query: Query) -> None:
         wanted = [("time_column", self.time_column)]

@@ -51,6 +51,8 @@ class Query:
         The horizon; `start` (UTC) is None without a calendar.
     folder
         What paths in the scenario are relative to.
+    reference
+        Whether long-run means from before the horizon are asked for.
     uniform
         Gives the scenario's dice for noise: uniform numbers in [0, 1), shape (R, hours).
     """
@@ -61,6 +63,7 @@ class Query:
     hours: int
     start: datetime | None
     folder: Path
+    reference: bool
     uniform: Callable[[], NDArray[np.float64]]
 
 
@@ -78,12 +81,15 @@ class Signal:
         Where they come from, with licence or attribution.
     files
         Data files read, for the manifest.
+    reference_g_per_kwh
+        Long-run mean of each region that is known before the horizon, shape (R,), or None.
     """
 
     g_per_kwh: NDArray[np.float64]
     accounting: Accounting = field(default_factory=Accounting)
     source: str = ""
     files: tuple[Path, ...] = ()
+    reference_g_per_kwh: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         known = (self.g_per_kwh >= 0) & (self.g_per_kwh <= MAX_CARBON_G_PER_KWH)  # False for NaN

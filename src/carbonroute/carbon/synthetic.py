@@ -56,7 +56,8 @@ class Synthetic(Spec):
             found = f"the signal reaches {highest:.0f} g/kWh"
             remedy = f"{MAX_CARBON_G_PER_KWH:g} is the limit: lower carbon_g_per_kwh or its noise"
             raise InputError("carbon", [Fault("regions", found, remedy)])
-        return Signal(values, source="synthetic: daily sine around stated means")
+        source = "synthetic: daily sine around stated means"
+        return Signal(values, source=source, reference_g_per_kwh=np.maximum(self.floor_g_per_kwh, mean))
 
     def daily(self, hour: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return the factor on the mean at each hour of the horizon: 1 + A·sin(2π(h mod 24 − (p − 6))/24)."""

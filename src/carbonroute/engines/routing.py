@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,8 +43,14 @@ def choose_regions(
             carbon_g_per_kwh=inputs.carbon.g_per_kwh.T.take(asked.hour[rows], axis=1).T,
             service_ms=service_ms[rows],
             slo_ms=inputs.slo_ms.take(asked.workload[rows]),
+            carbon_reference_g_per_kwh=_every_row(inputs.carbon.reference_g_per_kwh, len(asked.hour[rows])),
         )
-        for field in fields(View):
-            getattr(view, field.name).setflags(write=False)
+        for values in vars(view).values():
+            if values is not None:
+                values.setflags(write=False)
         region[rows] = decide(candidate.policy, view)
     return region
+
+
+def _every_row(by_region: NDArray[np.float64] | None, rows: int) -> NDArray[np.float64] | None:
+    return None if by_region is None else np.broadcast_to(by_region, (rows, by_region.size))

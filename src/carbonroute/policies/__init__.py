@@ -7,6 +7,8 @@ from carbonroute.policies.carbon_first import CarbonFirst
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.hybrid import Hybrid
 from carbonroute.policies.latency_first import LatencyFirst
+from carbonroute.policies.nearest_greenest import NearestGreenest
+from carbonroute.policies.static_greenest import StaticGreenest
 from carbonroute.registry import Registry
 
 POLICIES = Registry(
@@ -16,6 +18,8 @@ POLICIES = Registry(
         "carbon-first": CarbonFirst,
         "hybrid": Hybrid,
         "constrained-hybrid": ConstrainedHybrid,
+        "static-greenest": StaticGreenest,
+        "nearest-greenest": NearestGreenest,
     },
     group="carbonroute.policies",
 )

@@ -33,12 +33,16 @@ class View:
         (clairvoyant); shape (…).
     slo_ms
         Latency limit, shape (…).
+    carbon_reference_g_per_kwh
+        Long-run mean of each region's carbon intensity, from before the run: stated means, or the mean of
+        an equally long period before it; shape (…, R). None where nothing of the kind is known.
     """
 
     rtt_ms: Array
     carbon_g_per_kwh: Array
     service_ms: Array
     slo_ms: Array
+    carbon_reference_g_per_kwh: Array | None = None
 
 
 VIEW_FIELDS = frozenset(field.name for field in fields(View))

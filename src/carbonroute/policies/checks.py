@@ -6,7 +6,7 @@ import pickle
 import random
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -59,20 +59,20 @@ def _views(seed: int, requests: int = 24) -> Iterator[View]:
                 rtt_ms=dice.uniform(1, 250, (requests, regions)),
                 carbon_g_per_kwh=dice.uniform(5, 800, (requests, regions)),
                 service_ms=dice.uniform(1, 100, requests),
+                carbon_reference_g_per_kwh=dice.uniform(5, 800, (requests, regions)),
                 slo_ms=np.full(requests, slo_ms) * dice.uniform(0.9, 1.1, requests),
             )
 
 
 def _at(view: View, index: object) -> View:
     """Return a view of some requests: index the leading axes of every field."""
-    return View(**{field.name: np.asarray(getattr(view, field.name)[index]) for field in fields(View)})
+    return View(**{name: np.asarray(values[index]) for name, values in vars(view).items()})
 
 
 def _shape(policy: PolicyLike, view: View) -> str | None:
-    requests, regions = view.rtt_ms.shape
+    leading = (2, 3, len(view.slo_ms) // 6)
     folded = View(
-        *(values.reshape(2, 3, requests // 6, regions) for values in (view.rtt_ms, view.carbon_g_per_kwh)),
-        *(values.reshape(2, 3, requests // 6) for values in (view.service_ms, view.slo_ms)),
+        **{name: values.reshape(*leading, *values.shape[1:]) for name, values in vars(view).items()}
     )
     if not np.array_equal(decide(policy, folded).ravel(), decide(policy, view)):
         return "shape: leading axes (2, 3, n) and (6 n,) give different regions"
@@ -121,7 +121,8 @@ def _eligibility(policy: PolicyLike, view: View) -> str | None:
 
 def _permutation(policy: PolicyLike, view: View) -> str | None:
     order = np.arange(view.rtt_ms.shape[-1])[::-1]
-    turned = replace(view, rtt_ms=view.rtt_ms[..., order], carbon_g_per_kwh=view.carbon_g_per_kwh[..., order])
+    by_region = {name: values for name, values in vars(view).items() if values.ndim > view.slo_ms.ndim}
+    turned = replace(view, **{name: values[..., order] for name, values in by_region.items()})
     if not np.array_equal(order[decide(policy, turned)], decide(policy, view)):
         return "permutation: the order of the regions changes the choice"
     return None

@@ -23,6 +23,8 @@ _BYTES_PER_CARBON_VALUE = 64
 #: Requests, violations, and the sums of latency and carbon, while they are added up and after.
 _BYTES_PER_RESULT = 64
 
+_REFERENCE = "carbon_reference_g_per_kwh"
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -170,6 +172,7 @@ def _query(scenario: Scenario) -> Query:
         hours=scenario.horizon.hours,
         start=scenario.horizon.start,
         folder=scenario.folder,
+        reference=any(_REFERENCE in getattr(entry.policy, "reads", ()) for entry in scenario.policies),
         uniform=uniform,
     )
 

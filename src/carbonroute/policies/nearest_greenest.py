@@ -1,0 +1,43 @@
+"""Nearest-Greenest: the cleanest grid among the few nearest regions."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from carbonroute.policies.base import Array, Policy, View
+from carbonroute.spec import Spec
+
+
+class NearestGreenest(Spec, Policy):
+    """Choose the lowest carbon intensity among the k regions with the lowest RTT; the first ones on ties.
+
+    Attributes
+    ----------
+    k
+        How many regions are near; all of them, where there are fewer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rtt_ms, carbon = np.array([65.0, 5.0, 20.0]), np.array([30.0, 400.0, 90.0])
+    >>> view = View(rtt_ms, carbon, service_ms=np.array(18.0), slo_ms=np.array(100.0))
+    >>> int(NearestGreenest(k=2).choose(view)), int(NearestGreenest(k=3).choose(view))
+    (2, 0)
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms", "carbon_g_per_kwh"})
+
+    k: int = Field(ge=1)
+
+    @property
+    def name(self) -> str:
+        """Display name, with the number of regions."""
+        return f"Nearest-Greenest ({self.k})"
+
+    def cost(self, view: View) -> Array:
+        """Return the carbon intensity, gCO2e/kWh, and +inf beyond the k nearest regions."""
+        rank = view.rtt_ms.argsort(axis=-1, kind="stable").argsort(axis=-1, kind="stable")
+        return np.where(rank < self.k, view.carbon_g_per_kwh, np.inf)

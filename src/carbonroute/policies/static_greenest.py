@@ -1,0 +1,45 @@
+"""Static-Greenest: one region for each origin and workload, chosen once on long-run means."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from carbonroute.policies.base import Array, Policy, View
+from carbonroute.spec import Spec
+
+
+class StaticGreenest(Spec, Policy):
+    """Choose the lowest long-run carbon intensity among regions with rtt + service ≤ SLO, whatever the hour.
+
+    The baseline that keeps hourly routing honest: where one grid is almost always the cleanest, a fixed
+    choice earns the whole saving. It knows stated means, or those of the period before the run, and nothing
+    of the run itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rtt_ms, now, mean = np.array([65.0, 5.0]), np.array([900.0, 400.0]), np.array([30.0, 400.0])
+    >>> int(StaticGreenest().choose(View(rtt_ms, now, np.array(18.0), np.array(100.0), mean)))
+    0
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {"rtt_ms", "service_ms", "slo_ms", "carbon_reference_g_per_kwh"}
+    )
+
+    @property
+    def name(self) -> str:
+        """Display name."""
+        return "Static-Greenest"
+
+    def cost(self, view: View) -> Array:
+        """Return the long-run carbon intensity, gCO2e/kWh, and +inf where the SLO would be missed."""
+        if view.carbon_reference_g_per_kwh is None:
+            raise ValueError(
+                "no long-run carbon means are known before the run; state them, "
+                "or take a carbon file that begins a day or more before horizon.start"
+            )
+        in_time = view.rtt_ms + view.service_ms[..., np.newaxis] <= view.slo_ms[..., np.newaxis]
+        return np.where(in_time, view.carbon_reference_g_per_kwh, np.inf)
