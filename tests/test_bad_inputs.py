@@ -26,7 +26,7 @@ VALUES = Path(__file__).parent / "scenario" / "bad_values.txt"
 
 
 def values() -> list[object]:
-    """Return the cases of a text file: ``# name``, lines taken out (-) and put in (+), messages (!)."""
+    """Return the cases of a text file: ``# name``, lines taken out (-) and put in (+), messages (!, … at the end for any more)."""
     cases: list[object] = []
     for block in VALUES.read_text(encoding="utf-8").split("\n\n"):
         name, _, body = f"{block.strip()}\n".partition("\n")
@@ -47,10 +47,14 @@ def test_a_bad_value_is_refused_with_exactly_this_message(
     changes: list[small.Change], messages: list[str], tmp_path: Path, refused: Refusals
 ) -> None:
     scenario = small.write(tmp_path, *changes)
-    found = refused(scenario).removeprefix("error: ").replace(f"{scenario}: ", "").splitlines()
-    if len(messages) > 1:
-        messages = [f"{len(messages)} faults", *(f"  {message}" for message in messages)]
-    assert found == messages
+    count, *found = f"1 fault\n{refused(scenario).removeprefix('error: ')}".splitlines()
+    if len(found) > 1:
+        count, *found = found
+        assert count == f"{scenario}: {len(found)} faults"
+    assert len(found) == len(messages)
+    for line, message in zip(found, messages, strict=True):
+        line = line.removeprefix(f"{scenario}: ").strip()
+        assert line.startswith(message[:-1]) if message.endswith("…") else line == message
 
 
 def as_file(data: str | bytes) -> Callable[[Path], Path]:

@@ -15,7 +15,7 @@ START = datetime(2021, 1, 1, tzinfo=UTC)
 
 
 def scenario(folder: Path, hours_before: int) -> Path:
-    """Write a scenario of 48 hours; before it Sweden was dirty and Ireland clean, in it the other way round."""
+    """Write a scenario of 48 hours; before it Ireland was clean and Sweden dirty, in it the reverse."""
     lines = ["time,Ireland,Sweden,Virginia"]
     for hour in range(-hours_before, 48):
         time = START + timedelta(hours=hour)
@@ -25,7 +25,8 @@ def scenario(folder: Path, hours_before: int) -> Path:
     text = builtin_text("starter")
     head, rest = text.split("[carbon]", 1)
     _, tail = rest.split("[network]", 1)
-    source = '[carbon]\nkind = "file"\npath = "carbon.csv"\nlayout = "wide"\ntime_column = "time"\nunit = "g/kWh"\n'
+    keys = {"kind": "file", "path": "carbon.csv", "layout": "wide", "time_column": "time", "unit": "g/kWh"}
+    source = "[carbon]\n" + "".join(f'{key} = "{value}"\n' for key, value in keys.items())
     head = head.replace("hours = 168", "hours = 48\nstart = 2021-01-01T00:00:00Z")
     path = folder / "mine.toml"
     path.write_text(f"{head}{source}[network]{tail}", encoding="utf-8")

@@ -103,17 +103,22 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path, refused: Refusa
     refused(small.write(tmp_path, (INLINE, 'rtt_file = ""\n')), "network.rtt_file: found ''", "at least 1")
 
 
-def test_all_faults_of_a_large_matrix_are_found_in_time(tmp_path: Path, refused: Refusals) -> None:
-    names = [f"region {i}" for i in range(1500)]
-    matrix = "from," + ",".join(names) + "\n" + "".join(f"{name}{',x' * 1500}\n" for name in names)
-    more = "".join(f'[[regions]]\nname = "{name}"\ncarbon_g_per_kwh = 5\n' for name in names[:998])
-    origins = ('name = "West"', f'name = "{names[0]}"'), ('name = "East"', f'name = "{names[1]}"')
-    scenario = write(tmp_path, matrix, "m.csv", ("[[regions]]", f"{more}[[regions]]"), *origins)
-    assert "2 faults" in refused(scenario, "column 'A': missing", "Known: region 0, region 1")
-    last = ('name = "A"', 'name = "region 998"'), ('name = "B"', 'name = "region 999"')
-    scenario = write(tmp_path, matrix, "m.csv", ("[[regions]]", f"{more}[[regions]]"), *origins, *last)
-    message = refused(scenario, "line 2, region 0 to region 49: found 'x'", UNFIT)
+def with_regions(folder: Path, matrix: str, *names: str) -> Path:
+    """Write a scenario of these 1,000 regions, with origins that the large matrix has."""
+    more = "".join(f'[[regions]]\nname = "{name}"\ncarbon_g_per_kwh = 5\n' for name in names[2:])
+    named = ('"A"', f'"{names[0]}"'), ('"B"', f'"{names[1]}"'), ('"West"', '"from 0"'), ('"East"', '"from 1"')
+    return write(folder, matrix, "m.csv", *named, ("[[workloads]]", f"{more}[[workloads]]"))
+
+
+def test_the_faults_of_a_large_matrix_are_found_in_time(tmp_path: Path, refused: Refusals) -> None:
+    columns = ",".join(f"region {i}" for i in range(1500))
+    matrix = f"from,{columns}\n" + "".join(f"from {i}{',x' * 1500}\n" for i in range(1500))
+    scenario = with_regions(tmp_path, matrix, *(f"region {i}" for i in range(1000)))
+    message = refused(scenario, "line 2, from 0 to region 49: found 'x'", UNFIT)
     assert message.startswith("error: m.csv: more than 50 faults; the first are\n")
+    assert len(message.splitlines()) == 51
+    scenario = with_regions(tmp_path, matrix, *(f"regoin {i} of many" for i in range(1000)))
+    message = refused(scenario, "column 'regoin 49 of many': missing", "Known: region 0, region 1, ")
     assert len(message.splitlines()) == 51
 
 
