@@ -26,34 +26,31 @@ VALUES = Path(__file__).parent / "scenario" / "bad_values.txt"
 
 
 def values() -> list[object]:
-    """Return the cases of a text file: ``# name``, lines taken out (-) and put in (+), messages (!, … at the end for any more)."""
+    """Return the cases of a text file: ``# name``, lines taken out (-) and put in (+), messages (!)."""
     cases: list[object] = []
     for block in VALUES.read_text(encoding="utf-8").split("\n\n"):
         name, _, body = f"{block.strip()}\n".partition("\n")
-        changes = [
-            (
-                re.sub("^- ", "", old, flags=re.MULTILINE).strip("\n"),
-                re.sub(r"^\+ ", "", new, flags=re.MULTILINE).strip("\n"),
-            )
-            for old, new in re.findall(r"((?:^- .*\n)+)((?:^\+ .*\n)*)", body, re.MULTILINE)
-        ]
+        replaced = re.findall(r"((?:^- .*\n)+)((?:^\+ .*\n)*)", body, re.MULTILINE)
+        changes = [(without_signs(old), without_signs(new)) for old, new in replaced]
         messages = re.findall("^! (.*)$", body, re.MULTILINE)
         cases.append(pytest.param(changes, messages, id=name.removeprefix("# ")))
     return cases
 
 
+def without_signs(lines: str) -> str:
+    return "\n".join(line[2:] for line in lines.splitlines())
+
+
 @pytest.mark.parametrize(("changes", "messages"), values())
-def test_a_bad_value_is_refused_with_exactly_this_message(
+def test_a_bad_value_is_refused_with_this_message(
     changes: list[small.Change], messages: list[str], tmp_path: Path, refused: Refusals
 ) -> None:
     scenario = small.write(tmp_path, *changes)
-    count, *found = f"1 fault\n{refused(scenario).removeprefix('error: ')}".splitlines()
-    if len(found) > 1:
-        count, *found = found
-        assert count == f"{scenario}: {len(found)} faults"
+    lines = refused(scenario).removeprefix("error: ").replace(f"{scenario}: ", "").splitlines()
+    found = [line.strip() for line in lines if not re.fullmatch(r"\d+ faults", line)]
     assert len(found) == len(messages)
     for line, message in zip(found, messages, strict=True):
-        line = line.removeprefix(f"{scenario}: ").strip()
+        # An … at the end stands for more: what is known grows.
         assert line.startswith(message[:-1]) if message.endswith("…") else line == message
 
 

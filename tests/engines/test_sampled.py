@@ -12,7 +12,7 @@ from carbonroute.policies import Policy, View
 from carbonroute.policies.base import Array
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Candidate, Inputs, load, resolve
-from carbonroute.scenario.model import Information
+from carbonroute.scenario.information import Information
 
 ACTUAL, MEAN = Information(service_time="actual"), Information(service_time="mean")
 

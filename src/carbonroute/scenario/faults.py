@@ -36,6 +36,12 @@ def several(faults: Iterable[Fault]) -> PydanticCustomError:
     return PydanticCustomError(SEVERAL, "several faults", {"faults": first_faults(faults)})
 
 
+def refuse(faults: Iterable[Fault]) -> None:
+    """Raise the faults out of a validator, if there are any."""
+    if first := first_faults(faults):
+        raise several(first)
+
+
 def fault_of(where: str, details: Mapping[str, Any]) -> Fault:
     """Return the fault behind one of pydantic's error details."""
     kind = details["type"]

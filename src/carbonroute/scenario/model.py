@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,25 +9,16 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from carbonroute.carbon import CarbonSource
-from carbonroute.errors import Fault, did_you_mean, first_faults
+from carbonroute.errors import Fault, did_you_mean
 from carbonroute.network import MAX_RTT_MS
-from carbonroute.policies import POLICIES, PolicyLike
-from carbonroute.policies.base import policy_name
-from carbonroute.registry import UnknownReferenceError
 from carbonroute.rng import MAX_SEED
-from carbonroute.scenario.faults import as_found, fault_of, key_text, several
+from carbonroute.scenario.entry import PolicyEntry, folder_of
+from carbonroute.scenario.faults import key_text, refuse
+from carbonroute.scenario.information import Information
+from carbonroute.scenario.names import Name
 from carbonroute.spec import Spec
 from carbonroute.traffic import Traffic
 from carbonroute.units import (
@@ -43,25 +33,12 @@ from carbonroute.workloads import ServiceLaw
 SCHEMA = 1
 SHARE_TOLERANCE = 1e-9
 MAX_MEMBERS = 1000
-MAX_NAME = 100
 MAX_TEXT = 2000
-NAME_RULE = f"1 to {MAX_NAME} printable characters without spaces at the ends are expected"
 
 #: Names that a region cannot have: they are columns of the tables that have a column per region.
 RESERVED = frozenset({"hour", "time", "origin"})
 
 
-def _is_name(text: str) -> bool:
-    return 0 < len(text) <= MAX_NAME and text.isprintable() and text == text.strip()
-
-
-def _name(text: str) -> str:
-    if not _is_name(text):
-        raise ValueError(f"{as_found(text)}; {NAME_RULE}")
-    return text
-
-
-Name = Annotated[str, AfterValidator(_name)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Milliseconds = Annotated[float, Field(ge=0, le=MAX_TIME_MS)]
 
@@ -84,11 +61,6 @@ def _not_one(shares: Iterable[float]) -> list[Fault]:
     return [
         Fault("", f"the shares sum to {total:.12g}", f"they must sum to 1 (tolerance {SHARE_TOLERANCE:g})")
     ]
-
-
-def _refuse(faults: Iterable[Fault]) -> None:
-    if first := first_faults(faults):
-        raise several(first)
 
 
 _CALENDAR = "years 1 to 9999 in UTC are expected"
@@ -153,44 +125,6 @@ class Sampling(Spec):
                 "restart belongs to scheme 'published'; with 'streams' all policies meet the same requests"
             )
         return self
-
-
-class Information(Spec):
-    """What a policy may know.
-
-    Attributes
-    ----------
-    service_time
-        ``"mean"`` of the workload, ``"quantile:p"`` of it, or the request's ``"actual"`` time (clairvoyant).
-    """
-
-    service_time: str = "mean"
-
-    @field_validator("service_time")
-    @classmethod
-    def _known_estimate(cls, text: str) -> str:
-        if text not in {"mean", "actual"}:
-            word, _, number = text.partition(":")
-            try:
-                share = float(number)
-            except ValueError:
-                share = math.nan
-            if word != "quantile" or not 0 < share < 1:
-                raise ValueError(
-                    f"found {text!r}; 'mean', 'actual' or 'quantile:p' with 0 < p < 1 is expected"
-                )
-        return text
-
-    @property
-    def clairvoyant(self) -> bool:
-        """Whether a policy sees what no router can know."""
-        return self.service_time == "actual"
-
-    def service_estimate_ms(self, law: ServiceLaw) -> float:
-        """Return what is known of a workload's service time before it is served, ms."""
-        if self.service_time.startswith("quantile:"):
-            return law.quantile(float(self.service_time.partition(":")[2]))
-        return law.average()
 
 
 class Origin(Spec):
@@ -294,102 +228,6 @@ class Network(Spec):
         return self
 
 
-class PolicyEntry(Spec):
-    """A policy of the run: which one, its parameters, and what it may know.
-
-    All keys but these are parameters of the policy's class.
-
-    Attributes
-    ----------
-    use
-        A member's name, ``"package.module:Class"``, or ``"file.py:Class"`` beside the scenario.
-    label
-        Display name, instead of the policy's own.
-    information
-        Instead of the scenario's.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    use: Annotated[str, Field(min_length=1)]
-    label: Name | None = None
-    information: Information | None = None
-    _policy: PolicyLike = PrivateAttr()
-    _file: Path | None = PrivateAttr(default=None)
-
-    @model_validator(mode="after")
-    def _build(self, info: ValidationInfo) -> PolicyEntry:
-        folder = _folder(info.context)
-        parameters = self.__pydantic_extra__ or {}
-        self._policy = build_policy(self.use, parameters, folder)
-        self._file = POLICIES.source(self.use, folder)
-        return self
-
-    @property
-    def policy(self) -> PolicyLike:
-        """The policy object."""
-        return self._policy
-
-    @property
-    def file(self) -> Path | None:
-        """The file that the policy was read from, if it is one beside the scenario."""
-        return self._file
-
-    @property
-    def shown(self) -> str:
-        """The display name."""
-        return self.label or policy_name(self._policy)
-
-
-def build_policy(use: str, parameters: Mapping[str, Any], folder: Path) -> PolicyLike:
-    """Return the policy that a name and its parameters describe; raise all faults in one validation error."""
-    try:
-        member = POLICIES.find(use, folder)
-    except UnknownReferenceError as failure:
-        raise several([Fault(".use", failure.found, failure.remedy)]) from failure
-    if not callable(getattr(member, "cost", None)):  # before it is made: what is no policy is not run
-        fault = Fault(".use", f"{use!r} has no method cost(view)", "a policy returns a cost per region")
-        raise several([fault])
-    _refuse(_unfit_parameters(use, parameters, inspect.signature(member).parameters))
-    try:
-        policy: PolicyLike = member(**parameters)
-        name = policy_name(policy)
-    except ValidationError as error:
-        raise several(_of_parameter(details) for details in error.errors()) from error
-    except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
-        fault = Fault("", f"{use!r} cannot be made ({type(error).__name__}: {error})", "mend it or its keys")
-        raise several([fault]) from error
-    if not _is_name(name):
-        raise several([Fault(".use", f"{use!r} has a name that cannot be shown, {name!r}", NAME_RULE)])
-    return policy
-
-
-def _unfit_parameters(
-    use: str, given: Mapping[str, Any], known: Mapping[str, inspect.Parameter]
-) -> list[Fault]:
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in known.values())
-    unknown = [
-        Fault(f".{key_text(key)}", f"{use!r} has no such parameter", did_you_mean(key, known))
-        for key in given
-        if key not in known and not open_ended
-    ]
-    missing = [
-        Fault(f".{name}", "missing", f"{use!r} needs it")
-        for name, p in known.items()
-        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in given
-    ]
-    return unknown + missing
-
-
-def _of_parameter(details: Mapping[str, Any]) -> Fault:
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in details["loc"])
-    return fault_of(path, details)
-
-
-def _folder(context: Any) -> Path:
-    return Path(context["folder"]) if context else Path()
-
-
 T = TypeVar("T")
 Members = Annotated[tuple[T, ...], Field(strict=False)]  # TOML has lists
 
@@ -425,7 +263,7 @@ class Scenario(Spec):
 
     def model_post_init(self, context: Any, /) -> None:
         """Remember what the scenario's paths are relative to."""
-        self._folder = _folder(context)
+        self._folder = folder_of(context)
 
     @property
     def folder(self) -> Path:
@@ -443,13 +281,13 @@ class Scenario(Spec):
     @classmethod
     def _origins_add_up(cls, origins: tuple[Origin, ...]) -> tuple[Origin, ...]:
         shares = _not_one(origin.share for origin in origins)
-        _refuse([*_repeated([origin.name for origin in origins], "name"), *shares])
+        refuse([*_repeated([origin.name for origin in origins], "name"), *shares])
         return origins
 
     @field_validator("regions")
     @classmethod
     def _regions_differ(cls, regions: tuple[Region, ...]) -> tuple[Region, ...]:
-        _refuse(_repeated([region.name for region in regions], "name"))
+        refuse(_repeated([region.name for region in regions], "name"))
         return regions
 
     @field_validator("workloads")
@@ -461,13 +299,13 @@ class Scenario(Spec):
         energies = [
             Fault(f"[{i}].energy_j", "missing", remedy) for i in silent if len(silent) < len(workloads)
         ]
-        _refuse([*_repeated([workload.id for workload in workloads], "id"), *shares, *energies])
+        refuse([*_repeated([workload.id for workload in workloads], "id"), *shares, *energies])
         return workloads
 
     @field_validator("policies")
     @classmethod
     def _labels_differ(cls, policies: tuple[PolicyEntry, ...]) -> tuple[PolicyEntry, ...]:
-        _refuse(_repeated([entry.shown for entry in policies], "label"))
+        refuse(_repeated([entry.shown for entry in policies], "label"))
         return policies
 
     @field_validator("network")
@@ -482,7 +320,7 @@ class Scenario(Spec):
             _misplaced(f".rtt_ms.{key_text(origin)}", "region", row, regions)
             for origin, row in network.rtt_ms.items()
         )
-        _refuse(chain(rows, *cells))
+        refuse(chain(rows, *cells))
         return network
 
 

@@ -14,7 +14,8 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.network import HalfNormal, read_matrix
 from carbonroute.policies import PolicyLike
 from carbonroute.policies.base import VIEW_FIELDS
-from carbonroute.scenario.model import Information, Scenario
+from carbonroute.scenario.information import Information
+from carbonroute.scenario.model import Scenario
 from carbonroute.units import MB_PER_GB
 from carbonroute.workloads.energy import Energy
 

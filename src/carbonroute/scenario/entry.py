@@ -1,0 +1,116 @@
+"""A policy of the run, as the scenario file spells it: which one, its parameters, and what it may know."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
+
+from carbonroute.errors import Fault, did_you_mean
+from carbonroute.policies import POLICIES, PolicyLike
+from carbonroute.policies.base import policy_name
+from carbonroute.registry import UnknownReferenceError
+from carbonroute.scenario.faults import fault_of, key_text, refuse, several
+from carbonroute.scenario.information import Information
+from carbonroute.scenario.names import NAME_RULE, Name, is_name
+from carbonroute.spec import Spec
+
+
+class PolicyEntry(Spec):
+    """A policy of the run: which one, its parameters, and what it may know.
+
+    All keys but these are parameters of the policy's class.
+
+    Attributes
+    ----------
+    use
+        A member's name, ``"package.module:Class"``, or ``"file.py:Class"`` beside the scenario.
+    label
+        Display name, instead of the policy's own.
+    information
+        Instead of the scenario's.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    use: Annotated[str, Field(min_length=1)]
+    label: Name | None = None
+    information: Information | None = None
+    _policy: PolicyLike = PrivateAttr()
+    _file: Path | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _build(self, info: ValidationInfo) -> PolicyEntry:
+        folder = folder_of(info.context)
+        parameters = self.__pydantic_extra__ or {}
+        self._policy = build_policy(self.use, parameters, folder)
+        self._file = POLICIES.source(self.use, folder)
+        return self
+
+    @property
+    def policy(self) -> PolicyLike:
+        """The policy object."""
+        return self._policy
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the policy was read from, if it is one beside the scenario."""
+        return self._file
+
+    @property
+    def shown(self) -> str:
+        """The display name."""
+        return self.label or policy_name(self._policy)
+
+
+def build_policy(use: str, parameters: Mapping[str, Any], folder: Path) -> PolicyLike:
+    """Return the policy that a name and its parameters describe; raise all faults in one validation error."""
+    try:
+        member = POLICIES.find(use, folder)
+    except UnknownReferenceError as failure:
+        raise several([Fault(".use", failure.found, failure.remedy)]) from failure
+    if not callable(getattr(member, "cost", None)):  # before it is made: what is no policy is not run
+        fault = Fault(".use", f"{use!r} has no method cost(view)", "a policy returns a cost per region")
+        raise several([fault])
+    refuse(_unfit_parameters(use, parameters, inspect.signature(member).parameters))
+    try:
+        policy: PolicyLike = member(**parameters)
+        name = policy_name(policy)
+    except ValidationError as error:
+        raise several(_of_parameter(details) for details in error.errors()) from error
+    except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
+        fault = Fault("", f"{use!r} cannot be made ({type(error).__name__}: {error})", "mend it or its keys")
+        raise several([fault]) from error
+    if not is_name(name):
+        raise several([Fault(".use", f"{use!r} has a name that cannot be shown, {name!r}", NAME_RULE)])
+    return policy
+
+
+def _unfit_parameters(
+    use: str, given: Mapping[str, Any], known: Mapping[str, inspect.Parameter]
+) -> list[Fault]:
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    unknown = [
+        Fault(f".{key_text(key)}", f"{use!r} has no such parameter", did_you_mean(key, known))
+        for key in given
+        if key not in known and not open_ended
+    ]
+    missing = [
+        Fault(f".{name}", "missing", f"{use!r} needs it")
+        for name, p in known.items()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in given
+    ]
+    return unknown + missing
+
+
+def _of_parameter(details: Mapping[str, Any]) -> Fault:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in details["loc"])
+    return fault_of(path, details)
+
+
+def folder_of(context: Any) -> Path:
+    """Return what a scenario's paths are relative to, from the context that it is read in."""
+    return Path(context["folder"]) if context else Path()
