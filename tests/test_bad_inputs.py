@@ -187,7 +187,7 @@ FILES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
     ),
     "name too long for any scenario": (
         lambda _: Path("a" * 5000),
-        ("there is no such scenario file", "Known: published, starter"),
+        ("there is no such scenario file", "published"),
     ),
 }
 

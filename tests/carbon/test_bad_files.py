@@ -354,6 +354,20 @@ def test_a_named_pipe_is_refused(tmp_path: Path, refused: Refusals) -> None:
     )
 
 
+def test_a_disk_that_fails_is_an_error_with_a_place(
+    tmp_path: Path, refused: Refusals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario, read = small.write_with_carbon(tmp_path, WIDE), Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if path.name == "carbon.csv":
+            raise OSError(5, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    refused(scenario, "carbon.csv: cannot be read (Input/output error)", "looked for /")
+
+
 def test_a_link_to_itself_is_refused(tmp_path: Path, refused: Refusals) -> None:
     (tmp_path / "carbon.csv").symlink_to("carbon.csv")
     refused(small.write(tmp_path, (small.SYNTHETIC, small.WIDE)), "symbolic links", "looked for")

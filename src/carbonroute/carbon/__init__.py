@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from carbonroute.carbon.files import CarbonFile
+from carbonroute.carbon.profile import Profile
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.carbon.synthetic import Synthetic
 
 CarbonSource = Annotated[Synthetic | CarbonFile, Field(discriminator="kind")]
 
-__all__ = ["Accounting", "CarbonFile", "CarbonSource", "Query", "Signal", "Synthetic"]
+__all__ = ["Accounting", "CarbonFile", "CarbonSource", "Profile", "Query", "Signal", "Synthetic"]

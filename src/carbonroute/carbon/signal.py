@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.carbon.profile import Profile
 from carbonroute.spec import Spec
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
@@ -47,24 +48,29 @@ class Query:
         Names of the regions, and the key of each one's grid in a data file.
     mean_g_per_kwh
         Stated mean of each region, or None where the scenario has none.
+    profiles
+        Shape of each region's synthetic carbon, or None where it is the scenario's.
     hours, start
         The horizon; `start` (UTC) is None without a calendar.
     folder
         What paths in the scenario are relative to.
     reference
         Whether long-run means from before the horizon are asked for.
-    uniform
-        Gives the scenario's dice for noise: uniform numbers in [0, 1), shape (R, hours).
+    uniform, normal
+        Give the scenario's dice: uniform numbers in [0, 1) for noise and standard normals for weather, shape
+        (R, hours).
     """
 
     regions: tuple[str, ...]
     zones: tuple[str, ...]
     mean_g_per_kwh: tuple[float | None, ...]
+    profiles: tuple[Profile | None, ...]
     hours: int
     start: datetime | None
     folder: Path
     reference: bool
     uniform: Callable[[], NDArray[np.float64]]
+    normal: Callable[[], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)

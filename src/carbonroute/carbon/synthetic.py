@@ -1,4 +1,4 @@
-"""Synthetic carbon: a daily sine around each region's mean, with uniform noise."""
+"""Synthetic carbon: a daily sine around each region's mean, weather from day to day, and uniform noise."""
 
 from __future__ import annotations
 
@@ -8,21 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from carbonroute.carbon.profile import Amplitude, Correlation, Grams, Hour
 from carbonroute.carbon.signal import Query, Signal
 from carbonroute.errors import Fault, InputError
 from carbonroute.spec import Spec
 from carbonroute.units import HOURS_PER_DAY, MAX_CARBON_G_PER_KWH
 
+Array = NDArray[np.float64]
+
 
 class Synthetic(Spec):
-    """Carbon intensity made from each region's stated mean.
+    """Carbon intensity made from each region's stated mean; a region's `carbon_profile` overrides its shape.
 
     Attributes
     ----------
     diurnal_amplitude
         Height of the daily sine as a share of the mean.
     peak_hour
-        Hour of the day with the highest value, the same in all regions.
+        Hour of the day with the highest value, in each region's local time.
+    weather_std_g_per_kwh
+        Standard deviation of the weather, gCO2e/kWh: a stationary Gaussian AR(1) process.
+    weather_day_correlation
+        Correlation of the weather with itself 24 hours before.
     noise
         Uniform, ± this share, drawn for every region and hour.
     floor_g_per_kwh
@@ -30,19 +37,18 @@ class Synthetic(Spec):
     """
 
     kind: Literal["synthetic"]
-    diurnal_amplitude: float = Field(default=0.0, ge=0, le=1)
-    peak_hour: float = Field(default=12.0, ge=0, lt=HOURS_PER_DAY)
+    diurnal_amplitude: Amplitude = 0.0
+    peak_hour: Hour = 12.0
+    weather_std_g_per_kwh: Grams = 0.0
+    weather_day_correlation: Correlation = 0.0
     noise: float = Field(default=0.0, ge=0, le=1)
-    floor_g_per_kwh: float = Field(default=0.0, ge=0, le=MAX_CARBON_G_PER_KWH)
+    floor_g_per_kwh: Grams = 0.0
 
     def signal(self, query: Query) -> Signal:
         """Return the signal of a query's regions and hours."""
+        remedy = "synthetic carbon needs each region's mean in g/kWh"
         missing = [
-            Fault(
-                f"regions[{i}].carbon_g_per_kwh",
-                "missing",
-                "synthetic carbon needs each region's mean in g/kWh",
-            )
+            Fault(f"regions[{i}].carbon_g_per_kwh", "missing", remedy)
             for i, mean in enumerate(query.mean_g_per_kwh)
             if mean is None
         ]
@@ -50,16 +56,43 @@ class Synthetic(Spec):
             raise InputError("carbon", missing)
         mean = np.array(query.mean_g_per_kwh, dtype=np.float64)
         noise = (1 - self.noise) + ((1 + self.noise) - (1 - self.noise)) * query.uniform()
-        values = mean * self.daily(np.arange(query.hours))[:, np.newaxis] * noise.T
+        values = mean * self._daily(query) * noise.T + self._weather(query)
         values = np.maximum(self.floor_g_per_kwh, values)
         if (highest := float(values.max())) > MAX_CARBON_G_PER_KWH:
             found = f"the signal reaches {highest:.0f} g/kWh"
             remedy = f"{MAX_CARBON_G_PER_KWH:g} is the limit: lower carbon_g_per_kwh or its noise"
             raise InputError("carbon", [Fault("regions", found, remedy)])
-        source = "synthetic: daily sine around stated means"
+        source = "synthetic: made from stated means"
         return Signal(values, source=source, reference_g_per_kwh=np.maximum(self.floor_g_per_kwh, mean))
 
-    def daily(self, hour: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return the factor on the mean at each hour of the horizon: 1 + A·sin(2π(h mod 24 − (p − 6))/24)."""
-        phase = (hour % HOURS_PER_DAY) - (self.peak_hour - HOURS_PER_DAY / 4)
-        return 1 + self.diurnal_amplitude * np.sin(2 * np.pi * phase / HOURS_PER_DAY)
+    def _of_regions(self, query: Query, name: str) -> Array:
+        """Return a setting of every region, its own or the scenario's, shape (R,)."""
+        own = [getattr(profile, name, None) for profile in query.profiles]
+        return np.array([getattr(self, name) if value is None else value for value in own], dtype=np.float64)
+
+    def _daily(self, query: Query) -> Array:
+        """Return the factor on the mean, shape (H, R): 1 + A·sin(2π((local hour) mod 24 − (p − 6))/24)."""
+        offset = np.array([profile.utc_offset_hours if profile else 0.0 for profile in query.profiles])
+        at_start = query.start.hour + query.start.minute / 60 if query.start else 0.0
+        hour = (np.arange(query.hours)[:, np.newaxis] + (at_start + offset)) % HOURS_PER_DAY
+        phase = hour - (self._of_regions(query, "peak_hour") - HOURS_PER_DAY / 4)
+        amplitude = self._of_regions(query, "diurnal_amplitude")
+        daily: Array = 1 + amplitude * np.sin(2 * np.pi * phase / HOURS_PER_DAY)
+        return daily
+
+    def _weather(self, query: Query) -> Array:
+        """Return what changes from day to day, gCO2e/kWh, shape (H, R).
+
+        An hour's weather is φ times the last hour's plus fresh luck, with φ²⁴ the correlation over a day;
+        the first hour is drawn from the stationary law.
+        """
+        std = self._of_regions(query, "weather_std_g_per_kwh")
+        if not std.any():
+            return np.zeros((query.hours, len(std)))
+        phi = self._of_regions(query, "weather_day_correlation") ** (1 / HOURS_PER_DAY)
+        luck = query.normal().T
+        weather = np.empty_like(luck)
+        weather[0] = luck[0]
+        for hour in range(1, query.hours):
+            weather[hour] = phi * weather[hour - 1] + np.sqrt(1 - phi**2) * luck[hour]
+        return std * weather

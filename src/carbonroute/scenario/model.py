@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from carbonroute.carbon import CarbonSource
+from carbonroute.carbon import CarbonSource, Profile
 from carbonroute.errors import Fault, did_you_mean
 from carbonroute.network import MAX_RTT_MS
 from carbonroute.rng import MAX_SEED
@@ -143,6 +143,8 @@ class Region(Spec):
         Also the column or row of an RTT matrix file.
     carbon_g_per_kwh
         Mean carbon intensity for synthetic carbon, gCO2e/kWh.
+    carbon_profile
+        Shape of its synthetic carbon, where it is not the scenario's.
     zone
         Column or key in a carbon file; the name, if not given.
     pue
@@ -153,6 +155,7 @@ class Region(Spec):
 
     name: Name
     carbon_g_per_kwh: Annotated[float, Field(ge=0, le=MAX_CARBON_G_PER_KWH)] | None = None
+    carbon_profile: Profile | None = None
     zone: Name | None = None
     pue: float = Field(default=1.0, ge=1, le=10)
     hardware_factor: float = Field(default=1.0, gt=0, le=1000)

@@ -159,22 +159,28 @@ def _require_memory(scenario: Scenario) -> None:
 def _query(scenario: Scenario) -> Query:
     regions = tuple(region.name for region in scenario.regions)
 
+    seed, hours = scenario.sampling.seed, scenario.horizon.hours
+
     def uniform() -> NDArray[np.float64]:
-        shape = (len(regions), scenario.horizon.hours)
-        seed = scenario.sampling.seed
         if scenario.sampling.scheme == "published":  # region after region, from one generator
-            return rng.published(seed).random_sample(shape)
-        return np.stack([rng.stream(seed, f"carbon noise of {name}").random(shape[1]) for name in regions])
+            return rng.published(seed).random_sample((len(regions), hours))
+        return np.stack([rng.stream(seed, f"carbon noise of {name}").random(hours) for name in regions])
+
+    def normal() -> NDArray[np.float64]:
+        streams = [rng.stream(seed, f"carbon weather of {name}") for name in regions]
+        return np.stack([stream.standard_normal(hours) for stream in streams])
 
     return Query(
         regions=regions,
         zones=tuple(region.zone or region.name for region in scenario.regions),
         mean_g_per_kwh=tuple(region.carbon_g_per_kwh for region in scenario.regions),
-        hours=scenario.horizon.hours,
+        profiles=tuple(region.carbon_profile for region in scenario.regions),
+        hours=hours,
         start=scenario.horizon.start,
         folder=scenario.folder,
         reference=any(_REFERENCE in getattr(entry.policy, "reads", ()) for entry in scenario.policies),
         uniform=uniform,
+        normal=normal,
     )
 
 
