@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,12 @@ class Cells:
     of: Requests
     starts: NDArray[np.intp]
     counts: NDArray[np.intp]
+
+    def total(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the sum of the requests' values in each cell, shape (C,)."""
+        return (
+            values if len(values) == len(self.starts) else np.add.reduceat(values, self.starts, dtype=float)
+        )
 
 
 @dataclass(frozen=True)

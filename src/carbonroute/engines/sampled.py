@@ -79,7 +79,7 @@ def serve(
     The region chosen for each cell, shape (C,), and the latency of each request, ms, shape (n,).
     """
     region = choose_regions(candidate, inputs, cells.of, block.service_ms if candidate.clairvoyant else None)
-    latency_ms = np.repeat(inputs.rtt_ms[cells.of.origin, region], cells.counts)
+    latency_ms = np.repeat(inputs.rtt_ms.take(cells.of.origin * inputs.shape[3] + region), cells.counts)
     latency_ms += block.service_ms
     latency_ms += block.jitter_ms
     return region, latency_ms
@@ -105,11 +105,12 @@ class _Tally:
             span = slice(*block.limits[workload : workload + 2])
             np.greater(latency_ms[span], slo_ms, out=late[span])
             self.samples[workload].append(latency_ms[span])
-        group = np.ravel_multi_index((cells.of.origin, cells.of.workload, region), self.shape)
-        carbon = self.inputs.carbon.g_per_kwh[cells.of.hour, region]
+        _, workloads, regions = self.shape
+        group = (cells.of.origin * workloads + cells.of.workload) * regions + region
+        carbon = self.inputs.carbon.g_per_kwh.take(cells.of.hour * regions + region)
         self.requests += self._by_group(group, cells.counts)
-        self.violations += self._by_group(group, np.add.reduceat(late, cells.starts, dtype=np.float64))
-        self.latency_sum_ms += self._by_group(group, np.add.reduceat(latency_ms, cells.starts))
+        self.violations += self._by_group(group, cells.total(late))
+        self.latency_sum_ms += self._by_group(group, cells.total(latency_ms))
         self.carbon_sum += self._by_group(group, cells.counts * carbon)
 
     def _by_group(self, group: NDArray[np.intp], of_cell: NDArray[Any]) -> NDArray[Any]:
