@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, cast
 
 from cyclopts import Parameter
 
-from carbonroute.cli.terminal import out, progress, stepper
+from carbonroute.cli.terminal import Formats, out, progress, stepper
 from carbonroute.figures import FIGURES, Format, render
 from carbonroute.metrics import Tables
 from carbonroute.store import RunFolder, read_manifest, read_tables
@@ -18,7 +18,7 @@ def figures(
     run: Path,
     /,
     *,
-    format: Annotated[tuple[Literal["svg", "pdf"], ...], Parameter(consume_multiple=False)] = (),  # noqa: A002
+    format: Formats = (),  # noqa: A002  the option's name
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Draw the figures of a finished run again, from its tables alone.
@@ -28,7 +28,7 @@ def figures(
     run
         Folder of the run.
     format
-        Write the figures in this format too, besides PNG; may be given again.
+        Write the figures in this format, besides PNG: svg or pdf; may be given again.
     quiet
         Print nothing but errors.
     """

@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from carbonroute.cli.terminal import out, progress, stepper
+from carbonroute.cli.terminal import Formats, out, progress, stepper
 from carbonroute.metrics import as_published, simulation_results
 from carbonroute.store import RunFolder, facts, write_run
 from carbonroute.study import MAX_VIOLATION, Result, run
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-FigureFormat = Literal["svg", "pdf"]
-
 
 #: Columns of the printed table and their headings; two lines, to fit a terminal of 80 characters.
 _NUMBERS = MappingProxyType(
@@ -63,7 +60,7 @@ def simulate(
     engine: Literal["sampled"] = "sampled",
     max_violation: Annotated[float, Parameter(converter=_share)] = MAX_VIOLATION,
     figures: Annotated[bool, Parameter(negative="--no-figures")] = True,
-    format: Annotated[tuple[FigureFormat, ...], Parameter(consume_multiple=False)] = (),  # noqa: A002
+    format: Formats = (),  # noqa: A002  the option's name
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -88,7 +85,7 @@ def simulate(
     figures
         Draw the figures.
     format
-        Write the figures in this format too, besides PNG; may be given again.
+        Write the figures in this format, besides PNG: svg or pdf; may be given again.
     json
         Print the results as JSON, at full precision, instead of the table.
     quiet

@@ -6,12 +6,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from cyclopts import Parameter
 from rich.console import Console
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+Formats = Annotated[tuple[Literal["png", "svg", "pdf"], ...], Parameter(consume_multiple=False)]
 
 #: Width of tables that do not go to a terminal: nothing is cut in a log.
 _FILE_WIDTH = 160

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import ClassVar, Protocol, TypeAlias
@@ -61,7 +62,7 @@ class PolicyLike(Protocol):
         ...
 
 
-class Policy:
+class Policy(ABC):
     """Base of the family: a member brings `cost` and inherits the choice.
 
     Members decide each request by itself: neither the other requests of a batch nor any global state may
@@ -77,9 +78,9 @@ class Policy:
         """Display name, used in every table and figure."""
         return type(self).__name__
 
+    @abstractmethod
     def cost(self, view: View) -> Array:
         """Return the cost of each region, shape (…, R): lower is better, +inf = not eligible."""
-        raise NotImplementedError
 
     def choose(self, view: View) -> Regions:
         """Return the chosen region's index, shape (…): lowest cost, lowest RTT where none is eligible.

@@ -8,6 +8,7 @@ normal's quantile.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from math import erfc, exp, log, pi, sqrt
 from statistics import NormalDist
 from typing import Annotated, ClassVar, Literal, Self
@@ -40,13 +41,13 @@ class Law(Spec):
             raise ValueError(f"{found}; {low:g} to {high:g} times the mean is expected")
         return self
 
+    @abstractmethod
     def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the service time at standard-normal scores, ms, shape of `z`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def average(self) -> float:
         """Return the expected service time, ms."""
-        raise NotImplementedError
 
     def quantile(self, share: float) -> float:
         """Return the service time that a share of requests stays within, ms; 0 < share < 1."""
