@@ -221,6 +221,13 @@ def test_help_needs_no_arrays() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "carbonroute", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, carbonroute.__version__)
+
+
 def test_every_command_has_help() -> None:
     for command in ("simulate", "figures", "init", "validate", "policies", "scenarios"):
         done = start(command, "--help")

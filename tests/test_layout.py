@@ -14,6 +14,7 @@ SOURCE = Path(carbonroute.__file__).parent
 
 FLOORS = {
     "__init__": 7,
+    "__main__": 7,
     "cli": 6,
     "figures": 5,
     "study": 4,
