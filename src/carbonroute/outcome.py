@@ -57,7 +57,7 @@ class Samples:
         """Return the quantile by linear interpolation, NumPy's default, ms; NaN without requests.
 
         To the bit `numpy.quantile` of all latencies, several times sooner on many: a sample brackets the
-        two order statistics that are interpolated, and only what lies between is sorted.
+        two order statistics that are interpolated, and only what lies between is partitioned.
         """
         parts = self._of(workload)
         count = sum(part.size for part in parts)
@@ -74,9 +74,8 @@ class Samples:
         above = [part[part >= low] for part in parts]
         below = count - sum(part.size for part in above)
         between = np.concatenate([part[part <= high] for part in above])
-        if (
-            not below <= first <= below + len(between) - 2
-        ):  # the sample misled, or the quantile lies at an end
+        # Otherwise the sample misled, or the quantile lies at an end.
+        if not below <= first <= below + len(between) - 2:
             return float(np.quantile(np.concatenate(parts), share))
         at = first - below
         return float(np.quantile(np.partition(between, (at, at + 1))[at : at + 2], place - first))

@@ -46,9 +46,9 @@ def test_sections_that_may_be_left_out_have_defaults(tmp_path: Path) -> None:
 def test_a_scenario_cannot_be_changed(tmp_path: Path) -> None:
     scenario = load(small.write(tmp_path))
     with pytest.raises(ValidationError):
-        scenario.horizon.hours = 7  # type: ignore[misc]
+        scenario.horizon.hours = 7  # type: ignore[misc]  # the refusal is the subject
     with pytest.raises(ValidationError):
-        scenario.name = "other"  # type: ignore[misc]
+        scenario.name = "other"  # type: ignore[misc]  # the refusal is the subject
 
 
 def test_changes_are_set_before_the_check(tmp_path: Path) -> None:

@@ -7,10 +7,9 @@ from types import MappingProxyType
 
 from carbonroute.engines import sampled
 from carbonroute.outcome import Outcome
-from carbonroute.scenario import Inputs
 
 Engine = Callable[..., tuple[Outcome, ...]]
 
 ENGINES: Mapping[str, Engine] = MappingProxyType({"sampled": sampled.run})
 
-__all__ = ["ENGINES", "Engine", "Inputs", "Outcome"]
+__all__ = ["ENGINES", "Engine"]

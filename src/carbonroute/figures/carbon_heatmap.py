@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from carbonroute.figures.layout import Sheet, number_ticks
+from carbonroute.figures.layout import Sheet, figure_of, number_ticks
 from carbonroute.figures.style import in_order, one_line, styled
 from carbonroute.figures.words import CARBON, CARBON_INTENSITY, number
 
@@ -47,7 +47,7 @@ def draw(carbon: pl.DataFrame, ax: Axes | None = None) -> Axes:
     dated = carbon["time"].null_count() == 0
     ax.set_xlabel("Hour of day (UTC)" if dated else "Hour of day (simulated hour mod 24)")
     ax.spines[:].set_visible(False)
-    bar = ax.get_figure(root=True).colorbar(image, cax=ax.inset_axes((1.03, 0, 0.035, 1)))  # type: ignore[union-attr]
+    bar = figure_of(ax).colorbar(image, cax=ax.inset_axes((1.03, 0, 0.035, 1)))
     bar.outline.set_visible(False)
     number_ticks(bar.ax.yaxis, most=4)
     sheet.side_label(bar.ax.yaxis, CARBON_INTENSITY)

@@ -74,13 +74,13 @@ def _traces(carbon: pl.DataFrame, *, daily: bool, dated: bool) -> pl.DataFrame:
 
 def _scales(ax: Axes, traces: pl.DataFrame, *, dated: bool, daily: bool) -> None:
     ax.margins(x=0.01)
-    ax.set_ylim(bottom=min(0.0, float(traces["low"].min())))  # type: ignore[arg-type]  # never empty, never null
+    ax.set_ylim(bottom=min(0.0, float(traces["low"].to_numpy().min())))
     ax.grid(visible=True, axis="y")
     number_ticks(ax.yaxis)
     if dated:
-        locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
+        locator = AutoDateLocator(minticks=3, maxticks=6)
         ax.xaxis.set_major_locator(locator)
-        formatter = ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]
+        formatter = ConciseDateFormatter(locator, show_offset=False)
         ax.xaxis.set_major_formatter(formatter)
         ax.set_xlabel("Date (UTC)")
     else:

@@ -60,7 +60,7 @@ def draw(latency_cdf: pl.DataFrame, workloads: pl.DataFrame, ax: Axes | None = N
             **marker_style(look, hollow=hollow),
         )  # fmt: skip
         keys.append(marker_key(labels[str(policy)], look, hollow=hollow, line=True))
-    _scales(ax, latency_cdf, float(slos["slo_ms"].max()))  # type: ignore[arg-type]  # a number: a run has a workload
+    _scales(ax, latency_cdf, float(slos["slo_ms"].to_numpy().max()))
     ax.axhline(100 * MARK_SHARE, color=MUTED, linewidth=0.7, linestyle=(0, (4, 2)))
     for slo in slos["slo_ms"]:
         ax.axvline(slo, color=LIMIT, linewidth=0.7, linestyle=(0, (1.5, 1.5)))
@@ -89,10 +89,10 @@ def _slo_note(slos: pl.DataFrame) -> str:
 
 
 def _scales(ax: Axes, latency_cdf: pl.DataFrame, largest_slo: float) -> None:
-    shown = latency_cdf.filter(pl.col("share") <= SHOWN_SHARE)["latency_ms"]
-    end = max(float(shown.max()), 1.08 * largest_slo)  # type: ignore[arg-type]  # quantiles are numbers
+    shown = latency_cdf.filter(pl.col("share") <= SHOWN_SHARE)["latency_ms"].to_numpy()
+    end = max(float(shown.max()), 1.08 * largest_slo)
     if end > LONG_TAIL * largest_slo:
-        start = max(float(shown.min()), 1e-3)  # type: ignore[arg-type]
+        start = max(float(shown.min()), 1e-3)
         ax.set_xscale("log")
         ax.set_xlim(0.9 * min(start, largest_slo), 1.1 * end)
         ax.xaxis.set_major_locator(

@@ -52,6 +52,14 @@ def _alike(one: Edges, other: Edges) -> bool:
     return all(abs(a - b) < 0.5 for a, b in zip(one, other, strict=True))
 
 
+def figure_of(ax: Axes) -> Figure:
+    """Return the figure that an axes stands in, at whatever depth."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ValueError("the given axes belong to no figure; add them to one")
+    return figure
+
+
 class Sheet:
     """An axes being drawn on: in a figure of its own, or in a place that was given.
 
@@ -83,7 +91,7 @@ class Sheet:
 
     @property
     def _dpi(self) -> float:
-        return float(self.ax.get_figure(root=True).dpi)  # type: ignore[union-attr]  # an axes has a figure
+        return float(figure_of(self.ax).dpi)
 
     def settle(self) -> Edges:
         """Give the plot its final size, with room at the sides for the labels it has by now."""
@@ -154,8 +162,7 @@ class Sheet:
         height = self._height_in + (bottom + top + 2 * PAD_PT) / PT_PER_IN
         x0, x1 = (left + PAD_PT) / PT_PER_IN, self._width_in - (right + PAD_PT) / PT_PER_IN
         y0 = (bottom + PAD_PT) / PT_PER_IN
-        figure = self.ax.get_figure(root=True)
-        figure.set_size_inches(self._width_in, height)  # type: ignore[union-attr]
+        figure_of(self.ax).set_size_inches(self._width_in, height)
         self.ax.set_position(
             (x0 / self._width_in, y0 / height, (x1 - x0) / self._width_in, self._height_in / height)
         )
