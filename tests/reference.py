@@ -16,9 +16,26 @@ import numpy as np
 
 from carbonroute import rng
 from carbonroute.scenario import Inputs
+from carbonroute.scenario.information import Information
+from carbonroute.traffic import FixedRate
 from carbonroute.workloads import Normal
 
-Choose = Callable[[list[float], list[float], float, float], int]
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of one request."""
+
+    rtt: list[float]
+    carbon: list[float]
+    service: float
+    slo: float
+    jitter: list[float]
+    energy: list[float]
+    turn: int
+    uniform: float
+
+
+Choose = Callable[[Seen], int]
 
 
 @dataclass(frozen=True)
@@ -42,12 +59,28 @@ def first_lowest(values: list[float]) -> int:
     return best
 
 
-def latency_first(rtt: list[float], carbon: list[float], service: float, slo: float) -> int:
-    return first_lowest(rtt)
+def latency_first(seen: Seen) -> int:
+    return first_lowest(seen.rtt)
 
 
-def carbon_first(rtt: list[float], carbon: list[float], service: float, slo: float) -> int:
-    return first_lowest(carbon)
+def carbon_first(seen: Seen) -> int:
+    return first_lowest(seen.carbon)
+
+
+def round_robin(seen: Seen) -> int:
+    return seen.turn % len(seen.rtt)
+
+
+def random_region(seen: Seen) -> int:
+    return int(seen.uniform * len(seen.rtt))
+
+
+def clairvoyant_bound(seen: Seen) -> int:
+    grams = [carbon * energy for carbon, energy in zip(seen.carbon, seen.energy, strict=True)]
+    latencies = [rtt + seen.service + jitter for rtt, jitter in zip(seen.rtt, seen.jitter, strict=True)]
+    in_time = [region for region, latency in enumerate(latencies) if latency <= seen.slo]
+    among = in_time or list(range(len(grams)))
+    return among[first_lowest([grams[region] for region in among])]
 
 
 def hybrid(alpha: float, rtt_bounds: Any = None, carbon_bounds: Any = None) -> Choose:
@@ -58,49 +91,49 @@ def hybrid(alpha: float, rtt_bounds: Any = None, carbon_bounds: Any = None) -> C
         span = max(values) - min(values)
         return [(value - min(values)) / (span if span else 1.0) for value in values]
 
-    def choose(rtt: list[float], carbon: list[float], service: float, slo: float) -> int:
-        latencies, carbons = scale(rtt, rtt_bounds), scale(carbon, carbon_bounds)
+    def choose(seen: Seen) -> int:
+        latencies, carbons = scale(seen.rtt, rtt_bounds), scale(seen.carbon, carbon_bounds)
         return first_lowest([alpha * a + (1 - alpha) * b for a, b in zip(latencies, carbons, strict=True)])
 
     return choose
 
 
-def constrained_hybrid(margin: float = 0.0) -> Choose:
-    def choose(rtt: list[float], carbon: list[float], service: float, slo: float) -> int:
-        in_time = [region for region in range(len(rtt)) if rtt[region] + service <= slo - margin]
+def constrained_hybrid(margin: float = 0.0, means: list[float] | None = None) -> Choose:
+    def choose(seen: Seen) -> int:
+        in_time = [r for r, rtt in enumerate(seen.rtt) if rtt + seen.service <= seen.slo - margin]
         if not in_time:
-            return first_lowest(rtt)
-        return in_time[first_lowest([carbon[region] for region in in_time])]
+            return first_lowest(seen.rtt)
+        return in_time[first_lowest([(means or seen.carbon)[region] for region in in_time])]
 
     return choose
 
 
 def nearest_greenest(k: int) -> Choose:
-    def choose(rtt: list[float], carbon: list[float], service: float, slo: float) -> int:
-        near = sorted(range(len(rtt)), key=lambda region: (rtt[region], region))[:k]
-        return min(near, key=lambda region: (carbon[region], region))
+    def choose(seen: Seen) -> int:
+        near = sorted(range(len(seen.rtt)), key=lambda region: (seen.rtt[region], region))[:k]
+        return min(near, key=lambda region: (seen.carbon[region], region))
 
     return choose
 
 
-def static_greenest(means: list[float]) -> Choose:
-    def choose(rtt: list[float], carbon: list[float], service: float, slo: float) -> int:
-        return constrained_hybrid()(rtt, means, service, slo)
-
-    return choose
+PLAIN: dict[str, Choose] = {
+    "latency-first": latency_first,
+    "carbon-first": carbon_first,
+    "round-robin": round_robin,
+    "random": random_region,
+    "clairvoyant-bound": clairvoyant_bound,
+}
 
 
 def choice_of(entry: Any, means: list[float]) -> Choose:
     """Return the scalar rule of a scenario's policy entry."""
     parameters = dict(entry.__pydantic_extra__ or {})
-    if entry.use == "latency-first":
-        return latency_first
-    if entry.use == "carbon-first":
-        return carbon_first
+    if entry.use in PLAIN:
+        return PLAIN[entry.use]
     if entry.use == "nearest-greenest":
         return nearest_greenest(parameters["k"])
     if entry.use == "static-greenest":
-        return static_greenest(means)
+        return constrained_hybrid(means=means)
     if entry.use == "hybrid":
         return hybrid(
             parameters["alpha"], parameters.get("rtt_bounds_ms"), parameters.get("carbon_bounds_g_per_kwh")
@@ -133,10 +166,16 @@ def category(uniform: float, shares: list[float]) -> int:
     return len(shares) - 1
 
 
+def rate(inputs: Inputs) -> int:
+    traffic = inputs.scenario.traffic
+    assert isinstance(traffic, FixedRate)
+    return traffic.requests_per_hour
+
+
 def users(inputs: Inputs) -> Iterator[tuple[int, int, int]]:
     """Yield hour, origin and workload of each request."""
     scenario = inputs.scenario
-    per_hour = scenario.traffic.requests_per_hour
+    per_hour = rate(inputs)
     count = scenario.horizon.hours * per_hour
     origins = [origin.share for origin in scenario.origins]
     workloads = [workload.share for workload in scenario.workloads]
@@ -162,7 +201,7 @@ def users(inputs: Inputs) -> Iterator[tuple[int, int, int]]:
 def luck(inputs: Inputs, generator: np.random.Generator | None) -> Iterator[tuple[float, float]]:
     """Yield the two standard normals of each request: service, jitter."""
     scenario = inputs.scenario
-    for request in range(scenario.horizon.hours * scenario.traffic.requests_per_hour):
+    for request in range(scenario.horizon.hours * rate(inputs)):
         if generator is not None:
             yield generator.standard_normal(), generator.standard_normal()
             continue
@@ -173,11 +212,32 @@ def luck(inputs: Inputs, generator: np.random.Generator | None) -> Iterator[tupl
         yield service_dice.standard_normal(), jitter_dice.standard_normal()
 
 
+def dice(inputs: Inputs) -> Iterator[float]:
+    """Yield the number of each request by which policies split traffic."""
+    scenario = inputs.scenario
+    for request in range(scenario.horizon.hours * rate(inputs)):
+        block, place = divmod(request, rng.BLOCK)
+        if place == 0:
+            generator = rng.stream(scenario.sampling.seed, "policy", block)
+        yield generator.random()
+
+
+def decided_on(inputs: Inputs, information: Information) -> list[list[float]]:
+    """Return the carbon intensities that a policy sees, hour by hour and as old as they are."""
+    hours = inputs.scenario.horizon.hours
+    measured: list[list[float]] = inputs.carbon.measured_g_per_kwh.tolist()
+    first = len(measured) - hours - information.carbon_age_hours
+    assert not any(math.isnan(value) for row in measured[first : first + hours] for value in row)
+    return measured[first : first + hours]
+
+
 def simulate(inputs: Inputs) -> list[list[Served]]:
     """Return every request under every policy of a scenario."""
     scenario = inputs.scenario
     sampling = scenario.sampling
     generator = np.random.default_rng(sampling.seed) if sampling.scheme == "published" else None
+    truth = inputs.carbon.g_per_kwh.tolist()
+    rtts = inputs.rtt_ms.tolist()
     results = []
     for entry in scenario.policies:
         if generator is not None and sampling.restart == "per-policy":
@@ -185,20 +245,35 @@ def simulate(inputs: Inputs) -> list[list[Served]]:
         floor = getattr(scenario.carbon, "floor_g_per_kwh", 0.0)
         means = [max(floor, region.carbon_g_per_kwh or 0.0) for region in scenario.regions]
         choose = choice_of(entry, means)
-        service_time = (entry.information or scenario.information).service_time
+        information = entry.information or scenario.information
+        if oracle := entry.use == "clairvoyant-bound":
+            information = Information(service_time="actual")
+        known_carbon = truth if oracle else decided_on(inputs, information)
         served = []
-        for (hour, origin, workload), (z_service, z_jitter) in zip(
-            users(inputs), luck(inputs, generator), strict=True
-        ):
+        requests = zip(users(inputs), luck(inputs, generator), dice(inputs), strict=True)
+        for turn, ((hour, origin, workload), (z_service, z_jitter), uniform) in enumerate(requests):
             model = scenario.workloads[workload]
             law = model.service_ms
             assert isinstance(law, Normal)
             service = max(law.floor, law.mean + law.std * z_service)
             jitter = max(0.0, scenario.network.jitter_std_ms * z_jitter)
-            rtt = [float(value) for value in inputs.rtt_ms[origin]]
-            carbon = [float(value) for value in inputs.carbon.g_per_kwh[hour]]
-            known = service if service_time == "actual" else estimate_ms(model, service_time)
-            region = choose(rtt, carbon, known, model.slo_ms)
+            rtt, carbon = rtts[origin], truth[hour]
+            energy = [
+                (model.energy_j or 0.0) * region.hardware_factor * region.pue if model.energy_j else 1.0
+                for region in scenario.regions
+            ]
+            actual = information.service_time == "actual"
+            seen = Seen(
+                rtt=rtt,
+                carbon=known_carbon[hour],
+                service=service if actual else estimate_ms(model, information.service_time),
+                slo=model.slo_ms,
+                jitter=[jitter] * len(rtt),
+                energy=energy,
+                turn=turn,
+                uniform=uniform,
+            )
+            region = choose(seen)
             latency = rtt[region] + service + jitter
             served.append(
                 Served(hour, origin, workload, region, latency, carbon[region], latency > model.slo_ms)

@@ -30,11 +30,13 @@ def policies(draw: st.DrawFn) -> Document:
             entry["carbon_bounds_g_per_kwh"] = [5, draw(st.integers(100, 900))]
     elif use == "nearest-greenest":
         entry["k"] = draw(st.integers(1, 4))
-    elif use in {"constrained-hybrid", "static-greenest"}:
-        if use == "constrained-hybrid":
-            entry["margin_ms"] = draw(st.sampled_from([0, 2.5, 20]))
-        if draw(st.booleans()):
-            entry["information"] = {"service_time": draw(st.sampled_from(["mean", "actual", "quantile:0.9"]))}
+    elif use == "constrained-hybrid":
+        entry["margin_ms"] = draw(st.sampled_from([0, 2.5, 20]))
+    if draw(st.booleans()):
+        entry["information"] = {
+            "service_time": draw(st.sampled_from(["mean", "actual", "quantile:0.9"])),
+            "carbon_age": draw(st.sampled_from(["0h", "1h", "7h"])),
+        }
     return entry
 
 
@@ -78,7 +80,8 @@ def documents(draw: st.DrawFn, *, distinct: bool = False) -> Document:
             for name, share in zip(origins, shares(draw, len(origins)), strict=True)
         ],
         "regions": [
-            {"name": name, "carbon_g_per_kwh": mean} for name, mean in zip(regions, carbon, strict=True)
+            {"name": name, "carbon_g_per_kwh": mean, "pue": draw(st.sampled_from([1, 1.25]))}
+            for name, mean in zip(regions, carbon, strict=True)
         ],
         "workloads": [
             {

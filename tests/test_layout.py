@@ -19,6 +19,7 @@ FLOORS = {
     "figures": 5,
     "study": 4,
     "metrics": 4,
+    "inspection": 4,
     "store": 4,
     "engines": 3,
     "outcome": 3,
@@ -35,6 +36,8 @@ FLOORS = {
     "spec": 0,
     "memory": 0,
     "tablefile": 0,
+    "times": 0,
+    "durations": 0,
 }
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
-from carbonroute.metrics import as_published, finding, per_workload_results, simulation_results, tabulate
+from carbonroute.metrics import (
+    Comparison,
+    Tables,
+    as_published,
+    finding,
+    per_workload_results,
+    simulation_results,
+)
+from carbonroute.metrics import tabulate as tabulate_against
 from carbonroute.outcome import Outcome, Samples
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.study import Result, run
+from carbonroute.workloads.energy import Emissions
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +56,10 @@ MIDDLE = outcome("Middle", 50, 50, 4, 220.06, 60.0)
 FAR = outcome("Far", 0, 100, 90, 40.0, 100.0)
 SILLY = outcome("Silly", 0, 100, 95, 40.0, 101.0)
 SEER = outcome("Seer", 40, 60, 5, 200.0, 70.0)
+
+
+def tabulate(inputs: Inputs, outcomes: Sequence[Outcome], baseline: Outcome, max_violation: float) -> Tables:
+    return tabulate_against(inputs, outcomes, Comparison(baseline, {}, {}), max_violation)
 
 
 def test_the_policy_table(inputs: Inputs) -> None:
@@ -115,7 +129,7 @@ def test_the_finding_names_the_best_policy_that_a_router_could_run(inputs: Input
 def test_the_finding_tells_the_clairvoyant_apart(inputs: Inputs) -> None:
     text = sentence(inputs, NEAR, MIDDLE, SEER)
     assert text.startswith("Middle cuts")
-    assert "; clairvoyant Seer cuts it by 50.0 %" in text
+    assert "; with clairvoyance, Seer cuts it by 50.0 %" in text
     assert sentence(inputs, NEAR, SEER).startswith("No policy that a router could run cuts carbon within 5 %")
 
 
@@ -133,6 +147,53 @@ def test_latency_first_is_the_baseline_even_where_the_scenario_leaves_it_out() -
     assert alone["baseline"][0] == "Latency-First"
     assert alone["carbon_reduction_pct"][0] == both["carbon_reduction_pct"][0]
     assert alone["carbon_reduction_pct"][0] > 90
+
+
+def with_grams(policy: str, operational_g: float) -> Outcome:
+    """Return an outcome of 100 requests that emit so many grams together."""
+    plain = outcome(policy, 100, 0, 0, 400.0, 20.0)
+    grams = np.zeros(plain.requests.shape)
+    grams[0, 0, 0] = operational_g
+    nothing = np.zeros_like(grams)
+    return replace(plain, emissions=Emissions(grams, nothing, nothing))
+
+
+def test_where_the_saving_comes_from(inputs: Inputs) -> None:
+    first, fixed, best = with_grams("First", 2000.0), with_grams("Fixed", 1200.0), with_grams("Seer", 500.0)
+    steps = {"latency-first": first, "static-greenest": fixed, "clairvoyant bound": best}
+    tables = tabulate_against(inputs, [first], Comparison(first, {}, steps), 0.05)
+    assert tables.saving.to_dict(as_series=False) == {
+        "step": ["latency-first", "static-greenest", "clairvoyant bound"],
+        "policy": ["First", "Fixed", "Seer"],
+        "clairvoyant": [False, False, True],
+        "total_kg": [2.0, 1.2, 0.5],
+        "saved_pct": pytest.approx([0.0, 40.0, 75.0]),
+        "slo_violation_pct": [0.0, 0.0, 0.0],
+    }
+    (note,) = tables.overview["notes"][0]
+    assert note == (
+        "Where the saving comes from, in grams against First: static-greenest 40.0 % (0.00 % violations), "
+        "clairvoyant bound 75.0 % (0.00 % violations)"
+    )
+
+
+def test_the_price_of_old_data_is_in_grams_where_there_are_any(inputs: Inputs) -> None:
+    stale, fresh = with_grams("Constrained Hybrid", 1300.0), with_grams("Constrained Hybrid", 1000.0)
+    comparison = Comparison(with_grams("First", 2000.0), {"Constrained Hybrid": fresh}, {})
+    row = tabulate_against(inputs, [stale], comparison, 0.05).policies.row(0, named=True)
+    assert row["fresh_total_kg"] == 1.0
+    assert row["extra_vs_fresh_pct"] == pytest.approx(30.0)
+    worse = replace(stale, emissions=None, carbon_sum_g_per_kwh=stale.carbon_sum_g_per_kwh * 1.1)
+    plain = replace(comparison, fresh={"Constrained Hybrid": replace(fresh, emissions=None)})
+    row = tabulate_against(inputs, [worse], plain, 0.05).policies.row(0, named=True)
+    assert row["fresh_total_kg"] is None
+    assert row["extra_vs_fresh_pct"] == pytest.approx(10.0)
+
+
+def test_the_finding_is_in_grams_where_there_are_any(inputs: Inputs) -> None:
+    first, better = with_grams("First", 2000.0), with_grams("Better", 500.0)
+    tables = tabulate(inputs, [first, better], first, 0.05)
+    assert tables.overview["finding"][0].startswith("Better cuts emissions by 75.0 % against First")
 
 
 @pytest.fixture(scope="module")

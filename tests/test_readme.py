@@ -7,17 +7,13 @@ import re
 import runpy
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
-
-import pytest
 
 import carbonroute
 from carbonroute.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 
 
 def blocks(language: str) -> list[str]:
@@ -37,7 +33,7 @@ def test_the_readme_s_commands_work(tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     for command in commands:
-        if "examples/" in command and not data_of(ROOT / command.split()[2]):
+        if "examples/" in command and not (ROOT.parent / "shared" / "data").is_dir():
             continue
         arguments = command.replace("scripts/", f"{ROOT}/scripts/").split()
         if "examples/" in command:  # a year takes its time: two days show that the command works
@@ -60,25 +56,6 @@ def test_the_readme_s_policy_works(tmp_path: Path) -> None:
     result = carbonroute.run(tmp_path / "mine.toml", {"horizon.hours": 2})
     assert result.tables.policies["policy"][-1] == "Near and clean"
     exec(compile(script, "README", "exec"), {})
-
-
-def data_of(scenario: Path) -> bool:
-    """Whether the data files of an example are there."""
-    document = tomllib.loads(scenario.read_text(encoding="utf-8"))
-    named = [document["carbon"].get("path"), document["network"].get("rtt_file")]
-    return all((scenario.parent / path).is_file() for path in named if path)
-
-
-@pytest.mark.parametrize("scenario", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs(scenario: Path, tmp_path: Path) -> None:
-    if not data_of(scenario):
-        pytest.skip("the example's data files are not part of the repository, and not there")
-    assert (
-        main(["simulate", str(scenario), "--sim-hours", "30", "--no-figures", "--output", str(tmp_path)]) == 0
-    )
-    results = (tmp_path / "tables" / "simulation_results.csv").read_text(encoding="utf-8")
-    policies = tomllib.loads(scenario.read_text(encoding="utf-8"))["policies"]
-    assert len(results.splitlines()) == 1 + len(policies)
 
 
 def test_the_recipes_name_files_that_are_there() -> None:

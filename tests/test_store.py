@@ -62,7 +62,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     for place in (first, second):
         assert main([*SMALL, str(place)]) == 0
     assert contents(first) == contents(second)
-    assert len(contents(first)) == 12 + 11
+    assert len(contents(first)) == 13 + 11
 
 
 def test_tables_come_back_as_they_were(folder: Path) -> None:

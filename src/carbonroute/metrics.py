@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -31,6 +31,15 @@ _EMISSION_COLUMNS = (
     "total_kg",
     "emissions_reduction_pct",
 )
+_FRESH_COLUMNS = ("fresh_carbon_g_per_kwh", "fresh_total_kg", "extra_vs_fresh_pct")
+_SAVING_SCHEMA = {
+    "step": pl.String,
+    "policy": pl.String,
+    "clairvoyant": pl.Boolean,
+    "total_kg": pl.Float64,
+    "saved_pct": pl.Float64,
+    "slo_violation_pct": pl.Float64,
+}
 #: Decimals of the published study's columns; other columns keep full precision in every file.
 _PUBLISHED_STYLE = {
     "avg_latency_ms": ".1f",
@@ -63,7 +72,10 @@ class Tables:
         first policy at least as good in carbon, violations and average latency and better in one; or null).
         In grams of CO2e, null where the scenario states no energies: ``emissions_g_per_request`` and its
         parts ``operational_g_per_request``, ``network_g_per_request`` and ``embodied_g_per_request``;
-        ``total_kg`` of all requests; ``emissions_reduction_pct``.
+        ``total_kg`` of all requests; ``emissions_reduction_pct``. Where a policy decides on old, forecast or
+        missing carbon: ``fresh_carbon_g_per_kwh`` and ``fresh_total_kg``, what it reaches on perfectly fresh
+        data, and ``extra_vs_fresh_pct``, how much more it emits (without energies: how much higher its mean
+        carbon intensity is); null where its data are fresh.
     routing
         One row per policy × region: ``policy``, ``clairvoyant``, ``region``, ``requests``, ``share`` (0…1).
     workloads
@@ -78,10 +90,15 @@ class Tables:
         ``region``, ``carbon_g_per_kwh``.
     rtt
         One row per origin × region: ``origin``, ``origin_share``, ``region``, ``rtt_ms``.
+    saving
+        Where the saving comes from, a row per step from no knowledge of carbon to all: ``step``, ``policy``,
+        ``clairvoyant``, ``total_kg``, ``saved_pct`` (of the first step's), ``slo_violation_pct``. Empty where
+        the scenario states no energies.
     overview
         One row: ``scenario``, ``workloads`` (models in words), ``regions`` (in words), ``hours``,
-        ``finding`` (one sentence), ``accounting`` (labels of the carbon values), ``source`` (of the carbon
-        values).
+        ``finding`` (one sentence), ``notes`` (what was assumed, filled or left out, and what the age of the
+        data costs; a list), ``accounting`` (labels of the carbon values), ``source`` (of the carbon values),
+        ``traffic_source``, ``synthetic_geography`` (whether origins were drawn for real requests).
     """
 
     policies: pl.DataFrame
@@ -90,10 +107,32 @@ class Tables:
     latency_cdf: pl.DataFrame
     carbon: pl.DataFrame
     rtt: pl.DataFrame
+    saving: pl.DataFrame
     overview: pl.DataFrame
 
 
-def tabulate(inputs: Inputs, outcomes: Sequence[Outcome], baseline: Outcome, max_violation: float) -> Tables:
+@dataclass(frozen=True)
+class Comparison:
+    """What a run's policies are held against.
+
+    Attributes
+    ----------
+    baseline
+        What carbon reductions refer to; it need not be one of the run's outcomes.
+    fresh
+        Of each policy that decides on old, forecast or missing carbon, by label: the same on fresh data.
+    steps
+        By name, from no knowledge of carbon to all: where the saving comes from.
+    """
+
+    baseline: Outcome
+    fresh: Mapping[str, Outcome]
+    steps: Mapping[str, Outcome]
+
+
+def tabulate(
+    inputs: Inputs, outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float
+) -> Tables:
     """Make the tables of a run.
 
     Parameters
@@ -102,12 +141,13 @@ def tabulate(inputs: Inputs, outcomes: Sequence[Outcome], baseline: Outcome, max
         What the engine was given.
     outcomes
         One per policy.
-    baseline
-        What carbon reductions refer to; it need not be one of the outcomes.
+    comparison
+        What they are held against.
     max_violation
         Share of violations up to which a policy counts as viable, 0…1.
     """
-    policies = _policies(outcomes, baseline, max_violation)
+    policies = _policies(outcomes, comparison, max_violation)
+    saving = _saving(comparison.steps)
     return Tables(
         policies=policies,
         routing=_routing(inputs, outcomes),
@@ -115,7 +155,8 @@ def tabulate(inputs: Inputs, outcomes: Sequence[Outcome], baseline: Outcome, max
         latency_cdf=_latency_cdf(outcomes),
         carbon=_carbon(inputs),
         rtt=_rtt(inputs),
-        overview=_overview(inputs, policies),
+        saving=saving,
+        overview=_overview(inputs, policies, saving),
     )
 
 
@@ -149,28 +190,36 @@ def as_published(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
 
 
 def finding(policies: pl.DataFrame) -> str:
-    """Return in words which policy a router could run saves most within the limit, and at what price."""
+    """Return in words which policy a router could run saves most within the limit, and at what price.
+
+    In grams, where the scenario states energies.
+    """
     limit = f"{policies['max_violation_pct'][0]:.6g} % SLO violations"
-    viable = policies.filter(pl.col("viable") & pl.col("carbon_reduction_pct").is_not_null())
+    in_grams = policies["total_kg"].null_count() == 0
+    what, it = ("emissions", "them") if in_grams else ("mean carbon intensity", "it")
+    policies = policies.with_columns(
+        pl.col("emissions_reduction_pct" if in_grams else "carbon_reduction_pct").alias("saved_pct")
+    )
+    viable = policies.filter(pl.col("viable") & pl.col("saved_pct").is_not_null())
     if viable.is_empty():
         nearest = policies.sort("slo_violation_pct", maintain_order=True).row(0, named=True)
         lowest = f"{nearest['policy']} comes nearest with {nearest['slo_violation_pct']:.2f} %"
         return f"No policy stays within {limit}; {lowest}."
-    by_saving = viable.sort("carbon_reduction_pct", descending=True, maintain_order=True).rows(named=True)
+    by_saving = viable.sort("saved_pct", descending=True, maintain_order=True).rows(named=True)
     honest = next((row for row in by_saving if not row["clairvoyant"]), None)
     clairvoyant = next((row for row in by_saving if row["clairvoyant"]), None)
-    if honest and honest["carbon_reduction_pct"] > 0:
-        sentence = f"{honest['policy']} cuts mean carbon intensity {_effect(honest)}, the most within {limit}"
+    if honest and honest["saved_pct"] > 0:
+        sentence = f"{honest['policy']} cuts {what} {_effect(honest)}, the most within {limit}"
     else:
         sentence = f"No policy that a router could run cuts carbon within {limit}"
-    if clairvoyant and clairvoyant["carbon_reduction_pct"] > 0:
-        sentence += f"; clairvoyant {clairvoyant['policy']} cuts it {_effect(clairvoyant)}"
+    if clairvoyant and clairvoyant["saved_pct"] > 0:
+        sentence += f"; with clairvoyance, {clairvoyant['policy']} cuts {it} {_effect(clairvoyant)}"
     return sentence + "."
 
 
 def _effect(row: Mapping[str, Any]) -> str:
     return (
-        f"by {row['carbon_reduction_pct']:.1f} % against {row['baseline']} "
+        f"by {row['saved_pct']:.1f} % against {row['baseline']} "
         f"(violations {row['slo_violation_pct']:.2f} %, latency {row['avg_latency_ms']:.1f} ms)"
     )
 
@@ -185,7 +234,8 @@ def _share_pct(part: Counts, whole: Counts) -> float | None:
     return None if share is None else pct(share)
 
 
-def _policies(outcomes: Sequence[Outcome], baseline: Outcome, max_violation: float) -> pl.DataFrame:
+def _policies(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> pl.DataFrame:
+    baseline = comparison.baseline
     reference = _mean(baseline.carbon_sum_g_per_kwh, baseline.requests)
     rows = []
     for outcome in outcomes:
@@ -208,9 +258,10 @@ def _policies(outcomes: Sequence[Outcome], baseline: Outcome, max_violation: flo
                 "max_violation_pct": pct(max_violation),
                 "viable": violations is not None and violations <= pct(max_violation),
                 **_emissions(outcome, baseline),
+                **_against_fresh(outcome, comparison.fresh.get(outcome.policy)),
             }
         )
-    numbers = dict.fromkeys(("carbon_reduction_pct", *_EMISSION_COLUMNS), pl.Float64)
+    numbers = dict.fromkeys(("carbon_reduction_pct", *_EMISSION_COLUMNS, *_FRESH_COLUMNS), pl.Float64)
     table = pl.DataFrame(rows, schema_overrides=numbers)
     return table.with_columns(dominated_by=pl.Series(_dominated_by(table), dtype=pl.String))
 
@@ -230,6 +281,42 @@ def _emissions(outcome: Outcome, baseline: Outcome) -> dict[str, float | None]:
         "total_kg": float(emissions.total_g.sum()) / G_PER_KG,
         "emissions_reduction_pct": reduction_pct,
     }
+
+
+def _against_fresh(outcome: Outcome, fresh: Outcome | None) -> dict[str, float | None]:
+    if fresh is None:
+        return dict.fromkeys(_FRESH_COLUMNS)
+    fresh_carbon = _mean(fresh.carbon_sum_g_per_kwh, fresh.requests)
+    mine, best = _mean(outcome.carbon_sum_g_per_kwh, outcome.requests), fresh_carbon
+    fresh_kg = None
+    if outcome.emissions and fresh.emissions:
+        mine, best = float(outcome.emissions.total_g.sum()), float(fresh.emissions.total_g.sum())
+        fresh_kg = best / G_PER_KG
+    return {
+        "fresh_carbon_g_per_kwh": fresh_carbon,
+        "fresh_total_kg": fresh_kg,
+        "extra_vs_fresh_pct": pct(mine / best - 1) if mine is not None and best else None,
+    }
+
+
+def _saving(steps: Mapping[str, Outcome]) -> pl.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for step, outcome in steps.items():
+        if outcome.emissions is None:
+            continue
+        total_kg = float(outcome.emissions.total_g.sum()) / G_PER_KG
+        first_kg = rows[0]["total_kg"] if rows else total_kg
+        rows.append(
+            {
+                "step": step,
+                "policy": outcome.policy,
+                "clairvoyant": outcome.clairvoyant,
+                "total_kg": total_kg,
+                "saved_pct": pct(1 - total_kg / first_kg) if first_kg else None,
+                "slo_violation_pct": _share_pct(outcome.violations, outcome.requests),
+            }
+        )
+    return pl.DataFrame(rows, schema=_SAVING_SCHEMA)
 
 
 def _dominated_by(policies: pl.DataFrame) -> list[str | None]:
@@ -325,10 +412,11 @@ def _rtt(inputs: Inputs) -> pl.DataFrame:
     )
 
 
-def _overview(inputs: Inputs, policies: pl.DataFrame) -> pl.DataFrame:
+def _overview(inputs: Inputs, policies: pl.DataFrame, saving: pl.DataFrame) -> pl.DataFrame:
     scenario = inputs.scenario
     models = ", ".join(dict.fromkeys(workload.model for workload in scenario.workloads))
     count = len(scenario.regions)
+    notes = [*inputs.notes, *_what_age_costs(inputs, policies), *_where_it_comes_from(saving)]
     return pl.DataFrame(
         {
             "scenario": [scenario.name],
@@ -336,7 +424,30 @@ def _overview(inputs: Inputs, policies: pl.DataFrame) -> pl.DataFrame:
             "regions": [f"{count} region{'s' if count > 1 else ''}"],
             "hours": [scenario.horizon.hours],
             "finding": [finding(policies)],
+            "notes": pl.Series([notes], dtype=pl.List(pl.String)),
             "accounting": [str(inputs.carbon.accounting)],
             "source": [inputs.carbon.source],
+            "traffic_source": [inputs.arrivals.source],
+            "synthetic_geography": [inputs.arrivals.synthetic_geography],
         }
     )
+
+
+def _what_age_costs(inputs: Inputs, policies: pl.DataFrame) -> Iterator[str]:
+    """Yield a line for each kind of old, forecast or incomplete carbon that policies decide on."""
+    what = "grams" if policies["total_kg"].null_count() == 0 else "mean carbon intensity"
+    costs: dict[str, list[str]] = {}
+    for candidate, row in zip(inputs.candidates, policies.rows(named=True), strict=False):
+        if row["extra_vs_fresh_pct"] is not None:
+            costs.setdefault(candidate.knows, []).append(f"{row['policy']} {row['extra_vs_fresh_pct']:+.2f} %")
+    for knows, policies_and_costs in costs.items():
+        yield f"{knows} cost, in {what} against perfectly fresh data: {', '.join(policies_and_costs)}"
+
+
+def _where_it_comes_from(saving: pl.DataFrame) -> Iterator[str]:
+    if saving.height > 1 and saving["saved_pct"].null_count() == 0:
+        steps = [
+            f"{row['step']} {row['saved_pct']:.1f} % ({row['slo_violation_pct']:.2f} % violations)"
+            for row in saving.rows(named=True)[1:]
+        ]
+        yield f"Where the saving comes from, in grams against {saving['policy'][0]}: {', '.join(steps)}"

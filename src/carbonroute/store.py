@@ -20,8 +20,11 @@ import polars as pl
 
 from carbonroute.errors import RunFolderError
 from carbonroute.metrics import Tables, as_published, per_workload_results, simulation_results
+from carbonroute.scenario import Scenario
+from carbonroute.scenario.model import FACTORS
 from carbonroute.study import Result
 from carbonroute.tablefile import read_table, sha256
+from carbonroute.units import J_PER_KWH
 
 MANIFEST = "manifest.json"
 
@@ -156,10 +159,53 @@ def facts(result: Result) -> dict[str, Any]:
         "finding": overview["finding"],
         "max_violation_pct": result.tables.policies["max_violation_pct"][0],
         "clairvoyant": [outcome.policy for outcome in result.outcomes if outcome.clairvoyant],
-        "carbon": {"accounting": overview["accounting"], "source": overview["source"]},
+        "notes": overview["notes"],
+        "carbon": {
+            "accounting": overview["accounting"],
+            "source": overview["source"],
+            "cleaning": dict(inputs.carbon.cleaning),
+        },
+        "traffic": {
+            "source": overview["traffic_source"],
+            "synthetic_geography": overview["synthetic_geography"],
+            **inputs.arrivals.facts,
+        },
+        "knowledge": {
+            candidate.label: candidate.knowledge.facts
+            for candidate in inputs.candidates
+            if candidate.knowledge.missing
+        },
+        "factors": _factors(scenario),
         "scenario": scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "inputs": {name: sha256(path) for name, path in sorted(inputs.files.items())},
+    }
+
+
+def _factors(scenario: Scenario) -> dict[str, Any]:
+    """Return every factor between a request and its grams, with its source."""
+    not_stated = "source not stated"
+    workloads = {
+        workload.id: {
+            "energy_j": workload.energy_j,
+            "energy_j_per_prompt_token": workload.energy_j_per_prompt_token,
+            "energy_j_per_answer_token": workload.energy_j_per_answer_token,
+            "embodied_g": workload.embodied_g,
+            "payload_mb": workload.payload_mb,
+            "energy_source": workload.energy_source or not_stated,
+        }
+        for workload in scenario.workloads
+        if workload.has_energy
+    }
+    if not workloads:
+        return {}
+    return {
+        "j_per_kwh": J_PER_KWH,
+        "workloads": workloads,
+        "pue": {region.name: region.pue for region in scenario.regions},
+        "hardware_factor": {region.name: region.hardware_factor for region in scenario.regions},
+        "network_energy_j_per_gb": scenario.network.energy_j_per_gb,
+        "sources": {name: scenario.sources.get(name, not_stated) for name in FACTORS},
     }
 
 
@@ -204,7 +250,7 @@ def read_tables(path: Path) -> Tables:
             raise RunFolderError(
                 f"{path / name}: is not what the manifest says; run `carbonroute simulate` again"
             )
-        tables[field.name] = read_table(path / name, str(path / name))
+        tables[field.name] = read_table(path / name, str(path / name), may_be_empty=True)
     return Tables(**tables)
 
 

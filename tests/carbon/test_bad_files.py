@@ -12,7 +12,9 @@ import polars as pl
 import pytest
 
 import small
+from asking import query, refusal, says, source
 from carbonroute import tablefile
+from carbonroute.errors import InputError
 from refusals import Refusals
 
 WIDE, LONG = small.WIDE_CSV, small.LONG_CSV
@@ -33,6 +35,7 @@ def local(zone: str) -> str:
 
 
 BELIEVABLE = "a carbon intensity of 0 … 2000 g/kWh is expected"
+COMPLETE = "complete the file, or name a rule: gaps = 'interpolate:6h' or 'previous-day:24h'"
 
 #: Content of the file, section of the scenario, and words of one line of the message.
 CSV: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
@@ -44,9 +47,9 @@ CSV: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
         section(("g/kWh", "kg/kWh")),
         ("line 2, zone A: found '400', 400000 g/kWh", BELIEVABLE),
     ),
-    "empty": (changed(("401", "")), small.WIDE, ("line 3, zone A: no value", BELIEVABLE)),
-    "blank": (changed(("401", "  ")), small.WIDE, ("line 3, zone A: no value", BELIEVABLE)),
-    "nan": (changed(("401", "nan")), small.WIDE, ("line 3, zone A: found 'nan'", BELIEVABLE)),
+    "empty": (changed(("401", "")), small.WIDE, ("line 3, zone A: no value", COMPLETE)),
+    "blank": (changed(("401", "  ")), small.WIDE, ("line 3, zone A: no value", COMPLETE)),
+    "nan": (changed(("401", "nan")), small.WIDE, ("line 3, zone A: found 'nan'", COMPLETE)),
     "inf": (changed(("401", "inf")), small.WIDE, ("line 3, zone A: found 'inf'", BELIEVABLE)),
     "beyond floats": (changed(("401", "1e999")), small.WIDE, ("line 3, zone A: found '1e999'", BELIEVABLE)),
     "with underscore": (changed(("401", "1_000")), small.WIDE, ("line 3, zone A: found '1_000'", BELIEVABLE)),
@@ -55,7 +58,13 @@ CSV: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
         small.WIDE,
         ("line 3, zone A: found '401,5'", BELIEVABLE),
     ),
-    "words": (changed(("401", "n/a")), small.WIDE, ("line 3, zone A: found 'n/a'", BELIEVABLE)),
+    "no value in words": (changed(("401", "N/A")), small.WIDE, ("line 3, zone A: found 'N/A'", COMPLETE)),
+    "words": (changed(("401", "none yet")), small.WIDE, ("line 3, zone A: found 'none yet'", BELIEVABLE)),
+    "all tiny": (
+        "time,A,B\n" + "".join(f"{time},0.{i + 1},0\n" for i, time in enumerate(small.HOURS)),
+        small.WIDE,
+        ("carbon: no value of A, B is above 0.6 g/kWh, which looks like kg/kWh", "tiny = 'keep'"),
+    ),
     "control characters": (
         changed(("401", "\x1b[31m")),
         small.WIDE,
@@ -112,7 +121,7 @@ CSV: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
         small.WIDE,
         ("line 8, zone A: time 2021-01-01T01:00:00.500000+00:00", "on the hour"),
     ),
-    "no offset": (NAIVE, small.WIDE, ("line 2, time: times have no offset", "state carbon.time_zone")),
+    "no offset": (NAIVE, small.WIDE, ("line 2, time: times have no offset", "state time_zone")),
     "no time": (
         changed((small.HOURS[1], "yesterday")),
         small.WIDE,
@@ -252,12 +261,12 @@ START = {"an hour that happens twice": "2021-10-31", "an hour that never happens
 
 
 @pytest.mark.parametrize("name", CSV)
-def test_a_bad_csv_file_is_refused(name: str, tmp_path: Path, refused: Refusals) -> None:
-    data, carbon, words = CSV[name]
-    scenario = small.write_with_carbon(
-        tmp_path, data, carbon, ("2021-01-01T00", f"{START.get(name, '2021-01-01')}T00")
-    )
-    assert refused(scenario, *words).startswith("error: carbon.csv: ")
+def test_a_bad_csv_file_is_refused(name: str, tmp_path: Path) -> None:
+    data, section, words = CSV[name]
+    start = datetime.fromisoformat(f"{START.get(name, '2021-01-01')}T00:00Z")
+    message = refusal(tmp_path, data, section, start=start)
+    assert message.startswith("carbon.csv: ")
+    assert says(message, *words), message
 
 
 KEYS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -285,6 +294,10 @@ KEYS: dict[str, tuple[str, tuple[str, ...]]] = {
         local("Europe"),
         ("carbon.time_zone: there is no time zone", "an IANA name"),
     ),
+    "unknown rule for gaps": (
+        f'{small.WIDE}gaps = "interpolate"\n',
+        ("carbon.gaps: found 'interpolate'", "the longest gap to fill in whole hours"),
+    ),
     "no unit": (section(('unit = "g/kWh"\n', "")), ("carbon.unit: missing", "this key is required")),
     "long without its columns": (
         section(("wide", "long")),
@@ -304,11 +317,19 @@ KEYS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "key of synthetic carbon": (
         f"{small.WIDE}noise = 0.1\n",
-        ("carbon.noise: unknown key", "Known: kind, path"),
+        ("carbon.noise: unknown key", "Known: "),
     ),
     "no path": (
         section(('path = "carbon.csv"', 'path = ""')),
-        ("carbon.path: found ''", "at least 1 character"),
+        ("carbon.path: found ''", "the name of a file is expected, or an array of names"),
+    ),
+    "no paths": (
+        section(('"carbon.csv"', "[]")),
+        ("carbon.path: found []", "the name of a file is expected"),
+    ),
+    "a path that is a number": (
+        section(('"carbon.csv"', '["carbon.csv", 3]')),
+        ("carbon.path: found ['carbon.csv', 3]", "the name of a file is expected"),
     ),
     "path of a folder": (section(("carbon.csv", ".")), (".: is a directory", "name a file")),
     "path to nowhere": (
@@ -337,27 +358,30 @@ def test_a_bad_section_is_refused(name: str, tmp_path: Path, refused: Refusals) 
     refused(small.write(tmp_path, (small.SYNTHETIC, carbon)), *words)
 
 
-def test_carbon_from_a_file_needs_a_date(tmp_path: Path, refused: Refusals) -> None:
-    scenario = small.write_with_carbon(tmp_path, WIDE, small.WIDE, ("start = 2021-01-01T00:00:00Z\n", ""))
-    refused(scenario, "horizon.start: missing", "needs the date and time of hour 0")
+def test_carbon_from_a_file_needs_a_date(tmp_path: Path) -> None:
+    message = refusal(tmp_path, WIDE, start=None)
+    assert says(message, "horizon.start: missing", "needs the date and time of hour 0")
 
 
-def test_a_start_off_the_file_s_hours_is_refused(tmp_path: Path, refused: Refusals) -> None:
-    scenario = small.write_with_carbon(tmp_path, WIDE, small.WIDE, ("T00:00:00Z", "T00:15:00Z"))
-    refused(scenario, "line 3, zone A: time 2021-01-01T01:00:00+00:00", "on the hour of horizon.start")
+def test_a_start_off_the_file_s_hours_is_refused(tmp_path: Path) -> None:
+    message = refusal(tmp_path, WIDE, start=datetime(2021, 1, 1, 0, 15, tzinfo=UTC))
+    assert says(message, "line 3, zone A: time 2021-01-01T01:00:00+00:00", "on the hour of horizon.start")
 
 
-def test_a_named_pipe_is_refused(tmp_path: Path, refused: Refusals) -> None:
+def unreadable(folder: Path, section: str = small.WIDE) -> str:
+    """Return the message with which a source is refused whose file is there already, or is not."""
+    with pytest.raises(InputError) as caught:
+        source(section).signal(query(folder))
+    return str(caught.value)
+
+
+def test_a_named_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "carbon.csv")
-    refused(
-        small.write(tmp_path, (small.SYNTHETIC, small.WIDE)), "carbon.csv: is not a regular file", "name a"
-    )
+    assert says(unreadable(tmp_path), "carbon.csv: is not a regular file", "name a file")
 
 
-def test_a_disk_that_fails_is_an_error_with_a_place(
-    tmp_path: Path, refused: Refusals, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scenario, read = small.write_with_carbon(tmp_path, WIDE), Path.read_bytes
+def test_a_disk_that_fails_is_an_error_with_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Path.read_bytes
 
     def failing(path: Path) -> bytes:
         if path.name == "carbon.csv":
@@ -365,12 +389,12 @@ def test_a_disk_that_fails_is_an_error_with_a_place(
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", failing)
-    refused(scenario, "carbon.csv: cannot be read (Input/output error)", "looked for /")
+    assert says(refusal(tmp_path, WIDE), "carbon.csv: cannot be read (Input/output error)", "looked for /")
 
 
-def test_a_link_to_itself_is_refused(tmp_path: Path, refused: Refusals) -> None:
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "carbon.csv").symlink_to("carbon.csv")
-    refused(small.write(tmp_path, (small.SYNTHETIC, small.WIDE)), "symbolic links", "looked for")
+    assert says(unreadable(tmp_path), "symbolic links", "looked for")
 
 
 GZ = section(("carbon.csv", "carbon.csv.gz"))
@@ -394,16 +418,17 @@ PACKED_FILES: dict[str, tuple[bytes, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", PACKED_FILES)
-def test_a_bad_packed_file_is_refused(name: str, tmp_path: Path, refused: Refusals) -> None:
+def test_a_bad_packed_file_is_refused(name: str, tmp_path: Path) -> None:
     data, words = PACKED_FILES[name]
-    refused(small.write_with_carbon(tmp_path, data, GZ), *words)
+    message = refusal(tmp_path, data, GZ)
+    assert says(message, *words), message
 
 
 def test_a_file_of_any_name_that_is_too_large_is_refused(
-    tmp_path: Path, refused: Refusals, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tablefile.read_bytes, "__defaults__", (100,))
-    refused(small.write_with_carbon(tmp_path, WIDE), f"the file has {len(WIDE)} bytes", "the limit is 100")
+    assert says(refusal(tmp_path, WIDE), f"the file has {len(WIDE)} bytes", "the limit is 100")
 
 
 PARQUET = section(("carbon.csv", "carbon.parquet"))
@@ -445,8 +470,8 @@ PARQUET_FILES: dict[str, tuple[bytes, tuple[str, ...]]] = {
         parquet(A=[date(2021, 1, 1)] * 6),
         ("line 2, zone A: found '2021-01-01'", BELIEVABLE),
     ),
-    "nan": (parquet(A=[float("nan")] * 6), ("line 2, zone A: found 'NaN'", BELIEVABLE)),
-    "null": (parquet(A=[None] * 6), ("line 2, zone A: no value", BELIEVABLE)),
+    "nan": (parquet(A=[float("nan")] * 6), ("line 2, zone A: found 'NaN'", COMPLETE)),
+    "null": (parquet(A=[None] * 6), ("line 2, zone A: no value", COMPLETE)),
     "times as numbers": (parquet(time=range(6)), ("line 2, time: found '0'", "an ISO 8601 time")),
     "times as lists": (
         parquet(time=[["2021"]] * 6),
@@ -454,7 +479,7 @@ PARQUET_FILES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     ),
     "times without zone": (
         parquet(time=[time.replace(tzinfo=None) for time in TIMES]),
-        ("line 2, time: times have no offset", "state carbon.time_zone"),
+        ("line 2, time: times have no offset", "state time_zone"),
     ),
     "times with a gap": (parquet(time=[*TIMES[:5], None]), ("line 7, time: no value", "an ISO 8601")),
     "no rows": (empty_parquet(), ("there is a header and no data", "is expected")),
@@ -462,39 +487,38 @@ PARQUET_FILES: dict[str, tuple[bytes, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", PARQUET_FILES)
-def test_a_bad_parquet_file_is_refused(name: str, tmp_path: Path, refused: Refusals) -> None:
+def test_a_bad_parquet_file_is_refused(name: str, tmp_path: Path) -> None:
     data, words = PARQUET_FILES[name]
-    refused(small.write_with_carbon(tmp_path, data, PARQUET), *words)
+    message = refusal(tmp_path, data, PARQUET)
+    assert says(message, *words), message
 
 
-def test_a_parquet_file_beyond_the_limit_is_refused_before_it_is_read(
-    tmp_path: Path, refused: Refusals
-) -> None:
+def test_a_parquet_file_beyond_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
     data = io.BytesIO()
     pl.DataFrame({"time": pl.repeat("x", 40_000_000, eager=True)}).with_columns(
         A=pl.lit(1, pl.Int8), B=pl.lit(2, pl.Int8)
     ).write_parquet(data)
     assert len(data.getvalue()) < 1_000_000
-    refused(small.write_with_carbon(tmp_path, data.getvalue(), PARQUET), "120,000,000 values", "100,000,000")
+    assert says(refusal(tmp_path, data.getvalue(), PARQUET), "120,000,000 values", "100,000,000")
 
 
-def test_a_name_with_a_pattern_is_only_a_name(tmp_path: Path, refused: Refusals) -> None:
+def test_a_name_with_a_pattern_is_only_a_name(tmp_path: Path) -> None:
     (tmp_path / "1.parquet").write_bytes(parquet())
-    scenario = small.write(tmp_path, (small.SYNTHETIC, section(("carbon.csv", "*.parquet"))))
-    refused(scenario, "*.parquet: cannot be read (No such file or directory)", "looked for")
-    (tmp_path / "[1].parquet").write_bytes(WIDE.encode())
-    scenario = small.write(tmp_path, (small.SYNTHETIC, section(("carbon.csv", "[1].parquet"))))
-    refused(scenario, "[1].parquet: is not a Parquet file", "check the file and its name")
+    message = unreadable(tmp_path, section(("carbon.csv", "*.parquet")))
+    assert says(message, "*.parquet: cannot be read (No such file or directory)", "looked for")
+    message = refusal(tmp_path, WIDE, section(("carbon.csv", "[1].parquet")))
+    assert says(message, "[1].parquet: is not a Parquet file", "check the file and its name")
 
 
 def test_a_file_on_which_the_parquet_reader_panics_is_refused(
-    tmp_path: Path, refused: Refusals, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some damage makes polars raise what is no subclass of `Exception`."""
 
     def panic(*_arguments: object, **_options: object) -> None:
         raise pl.exceptions.PanicException("called `Result::unwrap()` on an `Err` value")
 
+    data = parquet()
     monkeypatch.setattr(pl, "scan_parquet", panic)
-    scenario = small.write_with_carbon(tmp_path, parquet(), PARQUET)
-    refused(scenario, "carbon.parquet: is a damaged Parquet file", "copy it again")
+    message = refusal(tmp_path, data, PARQUET)
+    assert says(message, "carbon.parquet: is a damaged Parquet file", "copy it again")

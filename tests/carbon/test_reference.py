@@ -2,62 +2,57 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from carbonroute.errors import PolicyError
-from carbonroute.scenario import builtin_text
-from carbonroute.study import run
-
-START = datetime(2021, 1, 1, tzinfo=UTC)
+import small
+from asking import START, ask, refusal, says, table
 
 
-def scenario(folder: Path, hours_before: int) -> Path:
-    """Write a scenario of 48 hours; before it Ireland was clean and Sweden dirty, in it the reverse."""
-    lines = ["time,Ireland,Sweden,Virginia"]
-    for hour in range(-hours_before, 48):
-        time = START + timedelta(hours=hour)
-        ireland, sweden = (20, 300) if hour < 0 else (300, 20)
-        lines.append(f"{time.isoformat()},{ireland},{sweden},500")
-    (folder / "carbon.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    text = builtin_text("starter")
-    head, rest = text.split("[carbon]", 1)
-    _, tail = rest.split("[network]", 1)
-    keys = {"kind": "file", "path": "carbon.csv", "layout": "wide", "time_column": "time", "unit": "g/kWh"}
-    source = "[carbon]\n" + "".join(f'{key} = "{value}"\n' for key, value in keys.items())
-    head = head.replace("hours = 168", "hours = 48\nstart = 2021-01-01T00:00:00Z")
-    path = folder / "mine.toml"
-    path.write_text(f"{head}{source}[network]{tail}", encoding="utf-8")
-    return path
+def before(hours: int) -> dict[str, list[float | None]]:
+    """Return 48 hours from `START` and some before them; until then A was clean and B dirty."""
+    clean, dirty = [20.0] * hours, [300.0 + i for i in range(hours)]
+    return {"A": [*clean, *[300.0] * 48], "B": [*dirty, *[20.0] * 48]}
 
 
-STATIC = {"policies": [{"use": "static-greenest"}, {"use": "constrained-hybrid"}]}
+@pytest.mark.parametrize(("hours", "used"), [(24, 24), (30, 30), (48, 48), (200, 48)])
+def test_the_mean_is_of_as_many_hours_before_as_the_horizon_has(
+    hours: int, used: int, tmp_path: Path
+) -> None:
+    text = table(before(hours), START - timedelta(hours=hours))
+    found = ask(tmp_path, text, hours=48, reference=True).reference_g_per_kwh
+    assert found is not None
+    assert found.tolist() == [20, np.mean([300.0 + i for i in range(hours - used, hours)])]
 
 
-def requests_in(path: Path, region: str) -> list[int]:
-    return run(path, STATIC).tables.routing.filter(region=region)["requests"].to_list()
-
-
-@pytest.mark.parametrize("hours_before", [24, 48, 200])
-def test_the_static_choice_follows_the_period_before(tmp_path: Path, hours_before: int) -> None:
-    path = scenario(tmp_path, hours_before)
-    static, hourly = requests_in(path, "Ireland")
-    assert static > 20_000  # all but the searches from America, which it cannot serve in time
-    assert hourly < static
-    assert requests_in(path, "Sweden")[0] == 0
+def test_the_zone_that_begins_last_decides_for_all(tmp_path: Path) -> None:
+    text = table(before(48), START - timedelta(hours=48))
+    stamps = [line.partition(",")[0] for line in text.splitlines()[1:]]
+    rows = [f"{stamp},A,20" for stamp in stamps] + [f"{stamps[i]},X,{i}" for i in range(18, len(stamps))]
+    text = "\n".join(["time,zone,value", *rows])
+    found = ask(tmp_path, text, small.LONG, zones=("A", "X"), hours=48, reference=True)
+    assert found.reference_g_per_kwh is not None
+    assert found.reference_g_per_kwh.tolist() == [20, np.mean(range(18, 48))]
 
 
 def test_less_than_a_day_says_nothing_of_the_long_run(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match=r"policy 'Static-Greenest': ValueError: no long-run carbon means"):
-        run(scenario(tmp_path, 23), STATIC)
+    text = table(before(23), START - timedelta(hours=23))
+    assert ask(tmp_path, text, hours=48, reference=True).reference_g_per_kwh is None
 
 
-def test_nobody_else_asks_for_what_came_before(tmp_path: Path) -> None:
-    path = scenario(tmp_path, 30)
-    broken = (tmp_path / "carbon.csv").read_text(encoding="utf-8").replace(",20,300,", ",,300,", 1)
-    (tmp_path / "carbon.csv").write_text(broken, encoding="utf-8")
-    run(path, {"policies": [{"use": "carbon-first"}]})
-    with pytest.raises(Exception, match=r"carbon.csv: line 2, zone Ireland: no value"):
-        run(path, STATIC)
+def test_what_is_missing_before_matters_only_to_who_asks(tmp_path: Path) -> None:
+    values = before(30)
+    values["A"][4] = None
+    text = table(values, START - timedelta(hours=30))
+    found = ask(tmp_path, text, hours=48, history_hours=30)
+    assert found.reference_g_per_kwh is None
+    assert np.isnan(found.measured_g_per_kwh[4, 0])
+    message = refusal(tmp_path, text, hours=48, reference=True)
+    assert says(message, "line 6, zone A: no value", "gaps = ")
+    filled = ask(tmp_path, text, f'{small.WIDE}gaps = "interpolate:1h"\n', hours=48, reference=True)
+    assert filled.reference_g_per_kwh is not None
+    assert filled.reference_g_per_kwh[0] == 20
+    assert filled.cleaning["carbon.csv"]["filled"]["by_zone"] == {"A": 1}

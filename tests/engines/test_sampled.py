@@ -11,7 +11,7 @@ from carbonroute.errors import InputError
 from carbonroute.policies import Policy, View
 from carbonroute.policies.base import Array
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
-from carbonroute.scenario import Candidate, Inputs, load, resolve
+from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.scenario.information import Information
 
 ACTUAL, MEAN = Information(service_time="actual"), Information(service_time="mean")
@@ -35,7 +35,7 @@ def published(changes: dict[str, object] | None = None) -> Inputs:
 
 
 def with_policy(inputs: Inputs, policy: Policy, information: Information) -> Inputs:
-    return replace(inputs, candidates=(Candidate("it", policy, information),))
+    return replace(inputs, candidates=(inputs.candidate("it", policy, information),))
 
 
 def test_a_policy_is_asked_once_per_distinct_cell() -> None:
@@ -111,9 +111,9 @@ def test_a_margin_and_a_quantile_lower_violations() -> None:
     inputs = published({"sampling": {"scheme": "streams"}})
     careful = Information(service_time="quantile:0.99")
     candidates = (
-        Candidate("mean", ConstrainedHybrid(), MEAN),
-        Candidate("margin", ConstrainedHybrid(margin_ms=9), MEAN),
-        Candidate("quantile", ConstrainedHybrid(), careful),
+        inputs.candidate("mean", ConstrainedHybrid(), MEAN),
+        inputs.candidate("margin", ConstrainedHybrid(margin_ms=9), MEAN),
+        inputs.candidate("quantile", ConstrainedHybrid(), careful),
     )
     mean, margin, quantile = sampled.run(replace(inputs, candidates=candidates))
     assert mean.violations.sum() > margin.violations.sum() > quantile.violations.sum()

@@ -18,14 +18,13 @@ from scenarios import Document, documents, inputs_of
 
 def engine_requests(inputs: Inputs) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return region and latency of every request, in request order, for each policy."""
-    count = inputs.scenario.traffic.requests(inputs.shape[0])
+    count = int(inputs.arrivals.count)
     results = [(np.empty(count, dtype=int), np.empty(count)) for _ in inputs.candidates]
     for together, blocks in SCHEMES[inputs.scenario.sampling.scheme](inputs):
         for block in blocks:
             for policy in together:
                 candidate = inputs.candidates[policy]
-                cells = block.singles if candidate.clairvoyant else block.cells
-                region, latency_ms = sampled.serve(inputs, candidate, block, cells)
+                cells, region, latency_ms = sampled.serve(inputs, candidate, block)
                 place = block.first + block.order
                 results[policy][0][place] = np.repeat(region, cells.counts)
                 results[policy][1][place] = latency_ms

@@ -9,8 +9,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import small
+from carbonroute.errors import InputError
+from carbonroute.network import read_matrix
 from carbonroute.scenario import load, resolve
 from refusals import Refusals
 
@@ -135,3 +139,78 @@ def test_a_real_matrix_gives_its_own_numbers(tmp_path: Path) -> None:
     table = {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[1:]}
     expected = [[float(table[o][r]) for r in ("eu-west-1", "us-east-1")] for o in ("us-west-1", "us-east-1")]
     assert rtt_ms(scenario).tolist() == expected
+
+
+NAN = float("nan")
+
+
+def with_gaps(folder: Path, data: str | bytes, name: str = "m.csv") -> np.ndarray:
+    (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
+    return read_matrix(folder / name, name, ["West", "East"], ["A", "B"], "great-circle")
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "expected"),
+    [
+        (MATRIX, "m.csv", [[5, 65], [80, 10]]),
+        (MATRIX.replace("65", ""), "m.csv", [[5, NAN], [80, 10]]),
+        (MATRIX.replace("80", "  "), "m.csv", [[5, 65], [NAN, 10]]),
+        ("from,A,B\nEast,80,10\n", "m.csv", [[NAN, NAN], [80, 10]]),
+        ("from,B\nWest,65\nEast,10\n", "m.csv", [[NAN, 65], [NAN, 10]]),
+        ("B,A\nWest,5\nEast,80\n", "m.csv", [[5, NAN], [80, NAN]]),
+        ("from,A\nWest,5\nNorth,x\nNorth,-1\n", "m.csv", [[5, NAN], [NAN, NAN]]),
+        (parquet(B=[None, 10.0]), "m.parquet", [[5, NAN], [80, 10]]),
+    ],
+    ids=["all", "value", "blanks", "row", "column", "column like the names", "row and column", "null"],
+)
+def test_gaps_are_left_to_be_estimated(
+    data: str | bytes, name: str, expected: list[list[float]], tmp_path: Path
+) -> None:
+    assert np.array_equal(with_gaps(tmp_path, data, name), np.array(expected), equal_nan=True)
+
+
+BAD_WITH_GAPS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
+    "the same row twice": (f"{MATRIX}West,1,1\n", ("m.csv: row 'West': stands 2 times; keep one",)),
+    "nan is no gap": (MATRIX.replace("80", "NaN"), (f"m.csv: line 3, East to A: found 'NaN'; {UNFIT}",)),
+    "nor is a dash": (MATRIX.replace("80", "-"), (f"m.csv: line 3, East to A: found '-'; {UNFIT}",)),
+    "negative": (MATRIX.replace("80", "-80"), (f"m.csv: line 3, East to A: found '-80'; {UNFIT}",)),
+    "bad beside a gap": (
+        MATRIX.replace("65", "").replace("80", "x"),
+        ("m.csv: line 3, East to A: found 'x'",),
+    ),
+    "names of another kind": (
+        MATRIX.lower(),
+        ("4 faults", "row 'West': missing; did you mean 'west'?", "column 'A': missing; Known: a, b"),
+    ),
+    "no value at all": ("from,A,B\nWest,,\nEast,,\n", ("4 faults", f"line 2, West to A: no value; {UNFIT}")),
+    "empty": ("", ("the file is empty",)),
+}
+
+
+@pytest.mark.parametrize("case", BAD_WITH_GAPS)
+def test_what_is_no_gap_is_still_refused(case: str, tmp_path: Path) -> None:
+    data, words = BAD_WITH_GAPS[case]
+    with pytest.raises(InputError) as refused:
+        with_gaps(tmp_path, data)
+    assert all(word in str(refused.value) for word in words), refused.value
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.sampled_from(["West", "East", "A", "1", "-1", "", " ", "nan", "1e9", '"', ",", "\n", "\0"]))
+)
+def test_of_any_file_come_usable_times_or_a_refusal(tmp_path: Path, parts: list[str]) -> None:
+    try:
+        times_ms = with_gaps(tmp_path, "from,A,B\n" + "".join(parts))
+    except InputError:
+        return
+    assert times_ms.shape == (2, 2)
+    assert not np.isnan(times_ms).all()
+    assert ((times_ms >= 0) & (times_ms <= 60_000) | np.isnan(times_ms)).all()
+
+
+def test_without_leave_a_gap_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("from,A\nWest,5\n", encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        read_matrix(tmp_path / "m.csv", "m.csv", ["West", "East"], ["A", "B"])
+    assert [fault.where for fault in refused.value.faults] == ["row 'East'", "column 'B'"]

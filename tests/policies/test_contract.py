@@ -9,10 +9,13 @@ from carbonroute.policies import POLICIES, Policy, View, decide
 from carbonroute.policies.base import Array, Regions
 from carbonroute.policies.carbon_first import CarbonFirst
 from carbonroute.policies.checks import CHECKS, check_policy
+from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.hybrid import Hybrid
 from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.policies.nearest_greenest import NearestGreenest
+from carbonroute.policies.random_region import RandomRegion
+from carbonroute.policies.round_robin import RoundRobin
 from carbonroute.policies.static_greenest import StaticGreenest
 
 MEMBERS = [
@@ -27,6 +30,9 @@ MEMBERS = [
     StaticGreenest(),
     NearestGreenest(k=1),
     NearestGreenest(k=3),
+    RoundRobin(),
+    RandomRegion(),
+    ClairvoyantBound(),
 ]
 
 

@@ -40,6 +40,10 @@ def test_requests_in_equal_requests_routed(document: Document) -> None:
 @given(documents(distinct=True))
 def test_the_order_of_regions_changes_nothing_but_order(document: Document) -> None:
     document["sampling"] = {"scheme": "streams", "seed": document["sampling"]["seed"]}
+    document["policies"] = [
+        one for one in document["policies"] if one["use"] not in {"round-robin", "random"}
+    ]
+    assume(document["policies"])
     assume(not has_ties(document))
     turned = copy.deepcopy(document)
     turned["regions"].reverse()
@@ -54,7 +58,7 @@ def has_ties(document: Document) -> bool:
     Carbon ties at the floor; clipping makes costs equal; at α = 1/2 two regions on opposite ends of both
     scales tie by construction.
     """
-    carbon = inputs_of(document).carbon.g_per_kwh.tolist()
+    carbon = inputs_of(document).carbon.measured_g_per_kwh.tolist()
     clipped = any("bounds" in key for entry in document["policies"] for key in entry)
     even = any(entry.get("alpha") == 0.5 for entry in document["policies"])
     return clipped or even or any(len(set(row)) < len(row) for row in carbon)

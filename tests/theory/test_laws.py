@@ -15,7 +15,7 @@ from carbonroute.engines import sampled
 from carbonroute.network import HalfNormal
 from carbonroute.scenario import load, resolve
 from carbonroute.traffic import pick
-from carbonroute.workloads import Gamma, Law, Lognormal, Normal
+from carbonroute.workloads import Distribution, Gamma, Law, Lognormal, Normal
 
 #: Two-sided, failure probability 1e-6.
 Z = NormalDist().inv_cdf(1 - 0.5e-6)
@@ -65,6 +65,17 @@ def test_a_law_has_the_quantiles_mean_and_standard_deviation_that_it_states(law:
     assert law.average() == pytest.approx(theory.mean(), rel=1e-9)
     assert law.quantile(0.95) == pytest.approx(theory.ppf(0.95), rel=1e-9)
     assert theory.std() == pytest.approx(law.model_dump()["std"], rel=1e-9)
+
+
+@pytest.mark.parametrize(("law", "theory"), LAWS, ids=str)
+def test_a_score_belongs_to_the_probability_of_a_value(law: Distribution, theory: Any) -> None:
+    values = theory.ppf(np.linspace(0.001, 0.999, 999))
+    np.testing.assert_allclose(stats.norm.cdf(law.score(values)), theory.cdf(values), rtol=1e-9)
+    z = np.linspace(-6, 6, 241)
+    # A score's digits: those of the value over the spread, and those of the smaller probability.
+    np.testing.assert_allclose(law.score(law.at(z)), z, rtol=0, atol=1e-9)
+    outside = np.array([-1.0, 0.0]) if theory.cdf(0) == 0 else np.array([-1.0])
+    assert not stats.norm.cdf(law.score(outside)).any()
 
 
 @pytest.mark.parametrize(("law", "theory"), LAWS, ids=str)
@@ -131,8 +142,10 @@ def test_mean_latency_is_that_of_the_law() -> None:
         region = int(inputs.rtt_ms[o].argmin())
         for w, workload in enumerate(inputs.scenario.workloads):
             n = outcome.requests[o, w, region]
-            mean = inputs.rtt_ms[o, region] + workload.service_ms.average() + 3 / math.sqrt(2 * math.pi)
-            variance = workload.service_ms.std**2 + 9 / 2 - 9 / (2 * math.pi)
+            law = workload.service_ms
+            assert isinstance(law, Normal)
+            mean = inputs.rtt_ms[o, region] + law.average() + 3 / math.sqrt(2 * math.pi)
+            variance = law.std**2 + 9 / 2 - 9 / (2 * math.pi)
             found = outcome.latency_sum_ms[o, w, region] / n
             assert found == pytest.approx(mean, abs=Z * math.sqrt(variance / n))
 

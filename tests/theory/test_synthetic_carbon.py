@@ -7,12 +7,17 @@ for an autocorrelated Gaussian series.
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pytest
 
+from asking import query
+from carbonroute import rng
+from carbonroute.carbon import Profile, Signal, Synthetic
+from carbonroute.errors import InputError
 from carbonroute.scenario import load, resolve
 
 Z = NormalDist().inv_cdf(1 - 0.5e-6)
@@ -38,23 +43,34 @@ PROFILES: list[dict[str, Any]] = [
 MEAN = 600.0
 
 
+PLAIN = Synthetic(kind="synthetic")
+
+
+def ask(source: Synthetic, profiles: list[dict[str, Any]], mean: float, **changes: Any) -> Signal:
+    """Return the signal of regions with these profiles; the horizon's dice are the same for any history."""
+    names = tuple(f"r{i}" for i in range(len(profiles)))
+    hours, history = changes.get("hours", 24), changes.get("history_hours", 0)
+    thrown = {}
+    for name in ("random", "standard_normal"):
+        horizon, past = (getattr(rng.stream(3, f"{name} {part}"), name) for part in ("horizon", "past"))
+        thrown[name] = np.hstack([past((len(names), history)), horizon((len(names), hours))])
+    asked = query(
+        zones=names,
+        mean_g_per_kwh=(mean,) * len(names),
+        profiles=tuple(Profile(**profile) for profile in profiles),
+        uniform=lambda: thrown["random"],
+        normal=lambda: thrown["standard_normal"],
+        **{"hours": hours, "start": None, **changes},
+    )
+    return source.signal(asked)
+
+
 @pytest.fixture(scope="module")
 def signals() -> np.ndarray:
-    names = [f"r{i}" for i in range(len(PROFILES))]
-    regions = [
-        {"name": name, "carbon_g_per_kwh": MEAN, "carbon_profile": profile}
-        for name, profile in zip(names, PROFILES, strict=True)
-    ]
-    changes = {
-        "regions": regions,
-        "horizon.hours": HOURS,
-        "sampling": {"scheme": "streams", "seed": 3},
-        "network.rtt_ms": {
-            origin: dict.fromkeys(names, 5) for origin in ("US-East", "US-West", "EU", "Asia")
-        },
-        "carbon": {"kind": "synthetic"},
-    }
-    return resolve(load("published", changes)).carbon.g_per_kwh
+    """Return hours of which the last quarter is the horizon, and the rest its history."""
+    found = ask(PLAIN, PROFILES, MEAN, hours=HOURS // 4, history_hours=HOURS - HOURS // 4)
+    assert np.array_equal(found.g_per_kwh, found.measured_g_per_kwh[-HOURS // 4 :])
+    return found.measured_g_per_kwh
 
 
 def autocorrelation(profile: dict[str, Any], lag: np.ndarray) -> np.ndarray:
@@ -108,21 +124,47 @@ def test_regions_have_weather_of_their_own(signals: np.ndarray) -> None:
 
 
 def test_a_calendar_sets_the_clock() -> None:
-    region = [
-        {"name": "r", "carbon_g_per_kwh": 100, "carbon_profile": {"peak_hour": 6, "utc_offset_hours": 2}}
-    ]
-    rtt = {origin: {"r": 5} for origin in ("US-East", "US-West", "EU", "Asia")}
-    changes: dict[str, Any] = {
-        "regions": region,
-        "network.rtt_ms": rtt,
-        "carbon": {"kind": "synthetic", "diurnal_amplitude": 0.5},
-        "horizon.hours": 24,
-    }
-    assert resolve(load("published", changes)).carbon.g_per_kwh.argmax() == 4  # 06:00 there is 04:00 UTC
-    import datetime as dt
+    source = Synthetic(kind="synthetic", diurnal_amplitude=0.5)
+    profile = [{"peak_hour": 6, "utc_offset_hours": 2}]
+    assert ask(source, profile, 100).g_per_kwh.argmax() == 4  # 06:00 there is 04:00 UTC
+    late = ask(source, profile, 100, start=datetime(2024, 5, 1, 22, tzinfo=UTC), history_hours=24)
+    assert late.g_per_kwh.argmax() == 6
+    assert late.measured_g_per_kwh[:24].argmax() == 6  # the day before has the same hours
+    assert np.allclose(late.measured_g_per_kwh[:24], late.g_per_kwh)
 
-    changes["horizon.start"] = dt.datetime(2024, 5, 1, 22, tzinfo=dt.UTC)
-    assert resolve(load("published", changes)).carbon.g_per_kwh.argmax() == 6
+
+@pytest.mark.parametrize("history", [1, 24, 500])
+def test_the_horizon_is_the_same_for_any_history(history: int) -> None:
+    source = Synthetic(kind="synthetic", noise=0.2, floor_g_per_kwh=560)
+    short, long = (ask(source, PROFILES, MEAN, hours=100, history_hours=hours) for hours in (0, history))
+    assert np.array_equal(short.g_per_kwh, long.g_per_kwh)
+    assert np.array_equal(short.measured_g_per_kwh, short.g_per_kwh)
+    assert long.measured_g_per_kwh.shape == (history + 100, len(PROFILES))
+    assert (long.measured_g_per_kwh >= 560).all()
+
+
+def test_the_weather_goes_on_across_hour_0() -> None:
+    """Before and after hour 0 its correlation is that of any two hours so far apart."""
+    regions = 4000
+    profile = {"weather_std_g_per_kwh": 10.0, "weather_day_correlation": 0.5}
+    found = ask(PLAIN, [profile] * regions, MEAN, hours=3, history_hours=3).measured_g_per_kwh - MEAN
+    for later in range(6):
+        # The variance of n independent normals has the relative error √(2/n).
+        assert found[later].var() == pytest.approx(100, rel=Z * math.sqrt(2 / regions))
+        for earlier in range(later):
+            rho = 0.5 ** ((later - earlier) / 24)
+            between = np.corrcoef(found[earlier], found[later])[0, 1]
+            # Fisher's transform of a correlation has the error 1/√(n − 3).
+            assert math.atanh(between) == pytest.approx(math.atanh(rho), abs=Z / math.sqrt(regions - 3))
+
+
+def test_what_is_wrong_with_a_region_names_it_and_its_source() -> None:
+    asked = query(mean_g_per_kwh=(100.0, None), index=(4, 7), key="regions[4].carbon")
+    with pytest.raises(InputError, match=r"carbon: regions\[7\]\.carbon_g_per_kwh: missing"):
+        PLAIN.signal(asked)
+    high = Synthetic(kind="synthetic", diurnal_amplitude=0.5)
+    with pytest.raises(InputError, match=r"regions\[4\]\.carbon: regions: the signal reaches 2998 g/kWh"):
+        high.signal(query(mean_g_per_kwh=(100.0, 1999.0), hours=24, key="regions[4].carbon"))
 
 
 def test_the_built_in_regions_keep_to_their_figures() -> None:

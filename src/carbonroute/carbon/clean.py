@@ -2,105 +2,203 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from carbonroute.errors import Fault, InputError
-from carbonroute.tablefile import found_text
-from carbonroute.units import MAX_CARBON_G_PER_KWH
+from carbonroute.carbon import refusals
+from carbonroute.carbon.calendar import HOURS_OF_YEAR
+from carbonroute.carbon.gaps import filled
+from carbonroute.carbon.grid import Grid, Rows, hourly, out_of_order, placed, repeated, spread
+from carbonroute.carbon.looks import copies, standstills
+from carbonroute.carbon.report import Report
+from carbonroute.carbon.rules import Rules
+from carbonroute.carbon.signal import Query
+from carbonroute.carbon.spikes import spikes, usual_change
+from carbonroute.carbon.wanted import Wanted, wanted
+from carbonroute.errors import InputError
+from carbonroute.units import HOURS_PER_DAY
 
-_SHOWN = 5
-_HOUR_US = 3_600_000_000
-
-Row = dict[str, Any]
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
-def hourly(
-    series: pl.DataFrame, zones: Sequence[str], start: datetime, hours: int, shown: str
-) -> NDArray[np.float64]:
-    """Return the horizon's values, g/kWh, shape (hours, zones), or refuse the series with all its faults.
+@dataclass(frozen=True)
+class Cleaned:
+    """A query's values, one column per region.
 
-    Parameters
+    Attributes
     ----------
-    series
-        Columns ``line``, ``time`` (UTC), ``zone``, ``raw`` (as found) and ``value`` (g/kWh, null where `raw`
-        is not a number).
-    zones
-        What to return, in this order; a zone may be wanted more than once.
-    start, hours
-        The horizon; rows outside it are not looked at.
-    shown
-        What the file is called in messages.
+    g_per_kwh
+        The horizon's, complete, shape (hours, R).
+    measured_g_per_kwh
+        What was measured in history and horizon, shape (history_hours + hours, R); NaN where nothing was.
+    reference_g_per_kwh
+        Mean before the horizon, shape (R,), or None.
+    report
+        What was done.
+    """
+
+    g_per_kwh: Array
+    measured_g_per_kwh: Array
+    reference_g_per_kwh: Array | None
+    report: Report
+
+
+def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, shown: str) -> Cleaned:
+    """Return what a query wants of a file's rows, or refuse them with all their faults.
+
+    Looked at are the rows of the wanted zones: those of the horizon, of the history, of the time before it if
+    long-run means are wanted, and up to a year around, by which gaps and spikes are judged; with
+    ``repeat = "year"``, all.
 
     Raises
     ------
     InputError
-        With line and zone: values that are missing, NaN, negative or absurd; two values for one hour; times
-        off the hour; hours without a value.
+        With place and zone: what is not there, no carbon intensity, off the grid, there twice, or missing
+        beyond what the rules fill.
     """
-    end = start + timedelta(hours=hours)
-    inside = series.filter((pl.col("time") >= start) & (pl.col("time") < end))
-    faults = [*_bad_values(inside), *_off_the_hour(inside, start), *_repeated(inside)]
-    for zone in dict.fromkeys(zones):
-        faults += _uncovered(series.filter(pl.col("zone") == zone), zone, start, hours)
+    rows = placed(table, query.zones, rules, start)
+    refusals.require_zones(rows, table, query, shown)
+    hours = wanted(rows, rules, query, shown)
+    report = Report()
+    if (back := out_of_order(rows)) > 0:
+        report.add("out_of_order_rows", back, f"{back:,} rows out of order, sorted")
+    if rules.repeat is None:
+        rows = rows.where(rows.within(hours.first - HOURS_OF_YEAR, query.hours + HOURS_OF_YEAR))
+    refusals.require_size(rows, shown)
+    refusals.require_grams(rows, rules, query, shown)
+
+    seen = rows.within(hours.first, query.hours) | (rules.repeat is not None)
+    faults = refusals.of_rows(rows, seen, rules)
+    _count_rows(rows, seen, rules, report)
+    measured = _hourly(rows, rules, report)
+    spiky = _spiky(measured, hours.used(measured), rows, rules, report)
+    measured = Grid(measured.first, np.where(spiky, np.nan, measured.values))
+    complete = measured
+    if rules.filling is not None:
+        complete = Grid(measured.first, filled(measured.values, *rules.filling))
+    faults += refusals.of_hours(rows, hours, measured, complete, spiky, rules)
     if faults:
         raise InputError(shown, faults)
-    of_zone = inside.sort("time").partition_by("zone", as_dict=True)
-    return np.stack([of_zone[zone,]["value"].to_numpy() for zone in zones], axis=1)
+
+    account = hours.of(complete)
+    _count_hours(hours, measured, rows, rules, report)
+    _look(hours, measured, account[-query.hours :], rows, rules, report)
+    column = [rows.zones.index(zone) for zone in query.zones]
+    before = account[hours.begin - hours.first : -hours.first][:, column]
+    return Cleaned(
+        account[-query.hours :][:, column],
+        hours.of(measured)[-query.history_hours - query.hours :][:, column],
+        before.mean(axis=0) if len(before) else None,
+        report,
+    )
 
 
-def _bad_values(inside: pl.DataFrame) -> list[Fault]:
-    value = pl.col("value")
-    believable = (value >= 0) & (value <= MAX_CARBON_G_PER_KWH)
-    bad = inside.filter(~believable.fill_null(value=False))  # NaN is no number up to the limit
-    remedy = f"a carbon intensity of 0 … {MAX_CARBON_G_PER_KWH:g} g/kWh is expected"
-    return _by_row(bad, _found, remedy, "values")
+def _count_rows(rows: Rows, seen: Flags, rules: Rules, report: Report) -> None:
+    if rules.absurd == "missing":
+        _count(
+            report, "absurd", rows, rows.absurd & seen, "values that are no carbon intensity taken as missing"
+        )
+    again = np.zeros(len(seen), dtype=bool)
+    again[~rows.off] = repeated(rows.where(~rows.off))
+    rule = rules.duplicates
+    _count(
+        report,
+        "duplicates",
+        rows,
+        again & seen,
+        f"further rows for the same time, duplicates = {rule!r}",
+        rule,
+    )
 
 
-def _found(row: Row) -> str:
-    raw, value = row["raw"], row["value"]
-    as_read = value is None or f"{value:g}" == raw.strip()
-    return found_text(raw) if as_read else f"{found_text(raw)}, {value:g} g/kWh"
+def _count(report: Report, key: str, rows: Rows, flags: Flags, what: str, rule: str | None = None) -> None:
+    """Add flagged rows to a report, by zone and hour."""
+    if not flags.any():
+        return
+    hour, column = rows.hour[flags], rows.column[flags]
+    first = int(hour.min())
+    counts = np.zeros((int(hour.max()) - first + 1, len(rows.zones)), dtype=np.int64)
+    np.add.at(counts, (hour - first, column), 1)
+    report.count(key, counts, rows.zones, lambda h: rows.time_of(first + h), what, rule)
 
 
-def _off_the_hour(inside: pl.DataFrame, start: datetime) -> list[Fault]:
-    off = inside.filter((pl.col("time") - start).dt.total_microseconds() % _HOUR_US != 0)
-    remedy = "one value per hour is expected, on the hour of horizon.start"
-    return _by_row(off, lambda row: f"time {row['time'].isoformat()}", remedy, "times")
+def _hourly(rows: Rows, rules: Rules, report: Report) -> Grid:
+    rows = rows.where(~rows.off)
+    grid = hourly(rows, rules)
+    if rules.step_minutes < 60:
+        report.add("averaged_from", rules.step, f"hours are means of values of {rules.step}")
+    elif rules.step_minutes > 60:
+        grid = spread(grid, rows, rules.step_minutes // 60)
+        report.add("spread_from", rules.step, f"every value of {rules.step} stands for each of its hours")
+    return grid
 
 
-def _repeated(inside: pl.DataFrame) -> list[Fault]:
-    again = inside.filter(~pl.struct("time", "zone").is_first_distinct())
-    remedy = "one value per hour and zone is expected"
-    return _by_row(again, lambda row: f"a second value for {_iso(row['time'])}", remedy, "repeated hours")
+def _spiky(grid: Grid, used: Flags, rows: Rows, rules: Rules, report: Report) -> Flags:
+    if rules.spike_limit is None:
+        return np.zeros_like(used)
+    found = spikes(grid.values, rules.spike_limit)
+    what = f"spikes removed by {rules.spikes}"
+    report.count("spikes", found & used, rows.zones, _time(rows, grid), what, rules.spikes)
+    if still := [
+        zone for zone, change in zip(rows.zones, usual_change(grid.values), strict=True) if change == 0
+    ]:
+        report.add(
+            "spikes_not_judged",
+            still,
+            f"spikes not judged where most hours do not change ({', '.join(still)})",
+        )
+    return found
 
 
-def _by_row(rows: pl.DataFrame, found: Callable[[Row], str], remedy: str, what: str) -> list[Fault]:
-    """Return a fault for each of the first rows, and one that counts the others."""
-    faults = [
-        Fault(f"line {row['line']}, zone {row['zone']}", found(row), remedy)
-        for row in rows.head(_SHOWN).to_dicts()
+def _count_hours(hours: Wanted, measured: Grid, rows: Rows, rules: Rules, report: Report) -> None:
+    gap = hours.used(measured, hours.account) & np.isnan(measured.values)
+    what = f"missing hours filled by {rules.gaps}"
+    report.count("filled", gap, rows.zones, _time(rows, measured), what, rules.gaps)
+    away = hours.source != hours.hour[:, np.newaxis]
+    what = "hours outside the file taken from the nearest year in it"
+    report.count("repeated", away, rows.zones, lambda h: rows.time_of(hours.first + h), what, "year")
+
+
+def _look(hours: Wanted, measured: Grid, horizon: Array, rows: Rows, rules: Rules, report: Report) -> None:
+    """Report what looks wrong without being impossible: standstills that touch what is used, and copies."""
+    runs = standstills(measured.values, max(HOURS_PER_DAY, rules.step_minutes // 60 + 1))
+    used = np.vstack([np.zeros((1, len(rows.zones)), dtype=np.int64), hours.used(measured).cumsum(axis=0)])
+    touched = used[runs.begin + runs.length, runs.column] > used[runs.begin, runs.column]
+    still = [
+        {
+            "zone": rows.zones[column],
+            "from": rows.time_of(measured.first + begin),
+            "hours": int(length),
+            "g_per_kwh": float(measured.values[begin, column]),
+        }
+        for column, begin, length in zip(
+            runs.column[touched], runs.begin[touched], runs.length[touched], strict=True
+        )
     ]
-    more = len(rows) - len(faults)
-    return [*faults, Fault("", f"{more} more such {what}")] if more else faults
+    if still:
+        listed = ", ".join(f"{run['zone']} {run['hours']} h from {run['from']}" for run in still[:3])
+        more = ", …" if len(still) > 3 else ""
+        report.add(
+            "standstills", still, f"{len(still)} runs of a day or more without any change ({listed}{more})"
+        )
+    pairs = [
+        {"zone": rows.zones[column], "same_as": rows.zones[other], "hours": equal}
+        for column, other, equal in copies(horizon)
+    ]
+    if pairs:
+        listed = ", ".join(
+            f"{pair['zone']} equals {pair['same_as']} in {pair['hours']:,} of {len(horizon):,} hours"
+            for pair in pairs[:3]
+        )
+        more = ", …" if len(pairs) > 3 else ""
+        report.add("copies", pairs, f"one zone looks like a copy of another: {listed}{more}")
 
 
-def _uncovered(of_zone: pl.DataFrame, zone: str, start: datetime, hours: int) -> list[Fault]:
-    last = start + timedelta(hours=hours - 1)
-    wanted = pl.datetime_range(start, last, "1h", time_unit="us", eager=True)
-    missing = wanted.filter(~wanted.is_in(of_zone["time"].implode()))
-    if missing.is_empty():
-        return []
-    listed = ", ".join(_iso(time) for time in missing.head(_SHOWN))
-    found = f"{len(missing)} of {hours} hours have no value: {listed}{', …' if len(missing) > _SHOWN else ''}"
-    span = f"{_iso(of_zone['time'].min())} … {_iso(of_zone['time'].max())}"
-    return [Fault(f"zone {zone}", found, f"choose a horizon within {span}, or complete the file")]
-
-
-def _iso(time: object) -> str:
-    return time.strftime("%Y-%m-%dT%H:%MZ") if isinstance(time, datetime) else "nothing"
+def _time(rows: Rows, grid: Grid) -> Callable[[int], str]:
+    return lambda hour: rows.time_of(grid.first + hour)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,25 @@ class Accounting(Spec):
 
 
 @dataclass(frozen=True)
+class MixedAccounting:
+    """Labels of regions whose numbers count different things, side by side because the scenario allows it.
+
+    Attributes
+    ----------
+    of_region
+        Every region's name and label.
+    """
+
+    of_region: tuple[tuple[str, Accounting], ...]
+
+    def __str__(self) -> str:
+        regions: dict[str, list[str]] = {}
+        for region, label in self.of_region:
+            regions.setdefault(str(label), []).append(region)
+        return "mixed: " + "; ".join(f"{label} ({', '.join(names)})" for label, names in regions.items())
+
+
+@dataclass(frozen=True)
 class Query:
     """What a scenario wants of a carbon source.
 
@@ -54,11 +73,17 @@ class Query:
         The horizon; `start` (UTC) is None without a calendar.
     folder
         What paths in the scenario are relative to.
+    history_hours
+        How many hours before the horizon are wanted too: what a router knows at hour 0 may be that old.
     reference
         Whether long-run means from before the horizon are asked for.
     uniform, normal
         Give the scenario's dice: uniform numbers in [0, 1) for noise and standard normals for weather, shape
-        (R, hours).
+        (R, history_hours + hours), in the order of time. The horizon's are the same for any history.
+    index
+        Place of each region in the scenario, if these are some of its regions.
+    key
+        Where the scenario spells the source, for messages.
     """
 
     regions: tuple[str, ...]
@@ -68,9 +93,31 @@ class Query:
     hours: int
     start: datetime | None
     folder: Path
+    history_hours: int
     reference: bool
     uniform: Callable[[], NDArray[np.float64]]
     normal: Callable[[], NDArray[np.float64]]
+    index: tuple[int, ...] | None = None
+    key: str = "carbon"
+
+    def place(self, region: int) -> str:
+        """Return how messages name a region of the query, such as ``regions[2]``."""
+        return f"regions[{self.index[region] if self.index else region}]"
+
+    def part(self, wanted: Sequence[int], key: str) -> Query:
+        """Return the query of some of the regions, each with its own dice, for a source spelled at `key`."""
+        rows = list(wanted)
+        return replace(
+            self,
+            regions=tuple(self.regions[i] for i in rows),
+            zones=tuple(self.zones[i] for i in rows),
+            mean_g_per_kwh=tuple(self.mean_g_per_kwh[i] for i in rows),
+            profiles=tuple(self.profiles[i] for i in rows),
+            uniform=lambda: self.uniform()[rows],
+            normal=lambda: self.normal()[rows],
+            index=tuple(self.index[i] if self.index else i for i in rows),
+            key=key,
+        )
 
 
 @dataclass(frozen=True)
@@ -80,22 +127,32 @@ class Signal:
     Attributes
     ----------
     g_per_kwh
-        gCO2e/kWh, shape (hours, R); finite, 0 … `MAX_CARBON_G_PER_KWH`.
+        What the account uses, gCO2e/kWh, shape (hours, R); finite, 0 … `MAX_CARBON_G_PER_KWH`.
+    measured_g_per_kwh
+        What a router could have seen: the values of the history and the horizon, shape
+        (history_hours + hours, R), NaN where the source has none, or one that cleaning threw out or filled.
     accounting
         What the numbers count.
     source
         Where they come from, with licence or attribution.
     files
-        Data files read, for the manifest.
+        Data files read, by the name that the scenario gives them.
     reference_g_per_kwh
         Long-run mean of each region that is known before the horizon, shape (R,), or None.
+    cleaning
+        What was done to the data and how often, for the manifest: JSON values.
+    notes
+        The same for people: one line each.
     """
 
     g_per_kwh: NDArray[np.float64]
-    accounting: Accounting = field(default_factory=Accounting)
+    measured_g_per_kwh: NDArray[np.float64]
+    accounting: Accounting | MixedAccounting = field(default_factory=Accounting)
     source: str = ""
-    files: tuple[Path, ...] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
     reference_g_per_kwh: NDArray[np.float64] | None = None
+    cleaning: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         known = (self.g_per_kwh >= 0) & (self.g_per_kwh <= MAX_CARBON_G_PER_KWH)  # False for NaN

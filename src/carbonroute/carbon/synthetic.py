@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from carbonroute.carbon.forecast import Forecast
 from carbonroute.carbon.profile import Amplitude, Correlation, Grams, Hour
-from carbonroute.carbon.signal import Query, Signal
+from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
 from carbonroute.spec import Spec
 from carbonroute.units import HOURS_PER_DAY, MAX_CARBON_G_PER_KWH
@@ -34,6 +35,12 @@ class Synthetic(Spec):
         Uniform, ± this share, drawn for every region and hour.
     floor_g_per_kwh
         Lowest value, gCO2e/kWh.
+    accounting
+        What the stated means count.
+    allow_mixed_accounting
+        Whether regions may be compared whose numbers count different things; it is then stated.
+    forecast
+        What was forecast of these numbers, for a policy that decides on forecasts.
     """
 
     kind: Literal["synthetic"]
@@ -43,12 +50,15 @@ class Synthetic(Spec):
     weather_day_correlation: Correlation = 0.0
     noise: float = Field(default=0.0, ge=0, le=1)
     floor_g_per_kwh: Grams = 0.0
+    accounting: Accounting = Accounting()
+    allow_mixed_accounting: bool = False
+    forecast: Forecast | None = None
 
     def signal(self, query: Query) -> Signal:
         """Return the signal of a query's regions and hours."""
         remedy = "synthetic carbon needs each region's mean in g/kWh"
         missing = [
-            Fault(f"regions[{i}].carbon_g_per_kwh", "missing", remedy)
+            Fault(f"{query.place(i)}.carbon_g_per_kwh", "missing", remedy)
             for i, mean in enumerate(query.mean_g_per_kwh)
             if mean is None
         ]
@@ -61,9 +71,14 @@ class Synthetic(Spec):
         if (highest := float(values.max())) > MAX_CARBON_G_PER_KWH:
             found = f"the signal reaches {highest:.0f} g/kWh"
             remedy = f"{MAX_CARBON_G_PER_KWH:g} is the limit: lower carbon_g_per_kwh or its noise"
-            raise InputError("carbon", [Fault("regions", found, remedy)])
-        source = "synthetic: made from stated means"
-        return Signal(values, source=source, reference_g_per_kwh=np.maximum(self.floor_g_per_kwh, mean))
+            raise InputError(query.key, [Fault("regions", found, remedy)])
+        return Signal(
+            values[query.history_hours :],
+            values,
+            self.accounting,
+            source="synthetic: made from stated means",
+            reference_g_per_kwh=np.maximum(self.floor_g_per_kwh, mean),
+        )
 
     def _of_regions(self, query: Query, name: str) -> Array:
         """Return a setting of every region, its own or the scenario's, shape (R,)."""
@@ -71,28 +86,37 @@ class Synthetic(Spec):
         return np.array([getattr(self, name) if value is None else value for value in own], dtype=np.float64)
 
     def _daily(self, query: Query) -> Array:
-        """Return the factor on the mean, shape (H, R): 1 + A·sin(2π((local hour) mod 24 − (p − 6))/24)."""
+        """Return the factor on the mean: 1 + A·sin(2π((local hour) mod 24 − (p − 6))/24).
+
+        Shape (history_hours + hours, R), as of all that is made here.
+        """
         offset = np.array([profile.utc_offset_hours if profile else 0.0 for profile in query.profiles])
         at_start = query.start.hour + query.start.minute / 60 if query.start else 0.0
-        hour = (np.arange(query.hours)[:, np.newaxis] + (at_start + offset)) % HOURS_PER_DAY
+        hours = np.arange(-query.history_hours, query.hours)
+        hour = (hours[:, np.newaxis] + (at_start + offset)) % HOURS_PER_DAY
         phase = hour - (self._of_regions(query, "peak_hour") - HOURS_PER_DAY / 4)
         amplitude = self._of_regions(query, "diurnal_amplitude")
         daily: Array = 1 + amplitude * np.sin(2 * np.pi * phase / HOURS_PER_DAY)
         return daily
 
     def _weather(self, query: Query) -> Array:
-        """Return what changes from day to day, gCO2e/kWh, shape (H, R).
+        """Return what changes from day to day, gCO2e/kWh.
 
-        An hour's weather is φ times the last hour's plus fresh luck, with φ²⁴ the correlation over a day;
-        the first hour is drawn from the stationary law.
+        Hour 0 is drawn from the stationary law. An hour's weather is φ times that of the hour before plus
+        fresh luck, with φ²⁴ the correlation over a day. The history is made by the same rule backward from
+        hour 0, which gives the same law, as such a process looks alike in both directions; so the horizon
+        stays what it is, however much history is asked for.
         """
         std = self._of_regions(query, "weather_std_g_per_kwh")
         if not std.any():
-            return np.zeros((query.hours, len(std)))
+            return np.zeros((query.history_hours + query.hours, len(std)))
         phi = self._of_regions(query, "weather_day_correlation") ** (1 / HOURS_PER_DAY)
         luck = query.normal().T
+        fresh, start = np.sqrt(1 - phi**2) * luck, query.history_hours
         weather = np.empty_like(luck)
-        weather[0] = luck[0]
-        for hour in range(1, query.hours):
-            weather[hour] = phi * weather[hour - 1] + np.sqrt(1 - phi**2) * luck[hour]
+        weather[start] = luck[start]
+        for hour in range(start + 1, len(luck)):
+            weather[hour] = phi * weather[hour - 1] + fresh[hour]
+        for hour in range(start - 1, -1, -1):
+            weather[hour] = phi * weather[hour + 1] + fresh[hour]
         return std * weather

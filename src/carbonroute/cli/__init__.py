@@ -35,6 +35,10 @@ app.command(
 app.command("carbonroute.cli.figures:figures", help="Draw the figures of a finished run again.")
 app.command("carbonroute.cli.policies:policies", help="List the policies that a scenario can use.")
 app.command("carbonroute.cli.scenarios:scenarios", help="List the built-in scenarios.")
+app.command(
+    "carbonroute.cli.inspect:inspect",
+    help="Say what is in a data file, what is wrong with it, and which scenario lines would read it.",
+)
 app.command("carbonroute.cli.init:init", help="Write a commented scenario file to start from.")
 app.command("carbonroute.cli.validate:validate", help="Check a scenario and its data without running it.")
 

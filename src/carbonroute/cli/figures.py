@@ -35,20 +35,22 @@ def figures(
     tables, facts = read_tables(run), read_manifest(run)
     folder = RunFolder.reopen(run)
     with progress(quiet=quiet) as bar:
-        draw_into(folder, tables, ("png", *format), stepper(bar, "drawing"))
+        drawn = draw_into(folder, tables, ("png", *format), stepper(bar, "drawing"))
     folder.finish(facts)
     if not quiet:
-        out().print(f"Drew {len(FIGURES)} figures into {run}/graphs/.", soft_wrap=True)
+        out().print(f"Drew {drawn} figures into {run}/graphs/.", soft_wrap=True)
     return 0
 
 
 def draw_into(
     folder: RunFolder, tables: Tables, formats: Sequence[str], progress: Callable[[int, int], None] | None
-) -> None:
-    """Draw every figure of the family into a run folder, in each format."""
-    wanted = [(name, format_) for name in FIGURES for format_ in dict.fromkeys(formats)]
+) -> int:
+    """Draw every figure that has something to show into a run folder, in each format; return how many."""
+    names = [name for name, figure in FIGURES.items() if figure.wanted(tables)]
+    wanted = [(name, format_) for name in names for format_ in dict.fromkeys(formats)]
     for done, (name, format_) in enumerate(wanted, start=1):
         data = render(name, tables, cast(Format, format_))
         folder.write(f"{FIGURES[name].folder}/{name}.{format_}", data)
         if progress:
             progress(done, len(wanted))
+    return len(names)

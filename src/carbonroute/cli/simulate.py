@@ -19,7 +19,7 @@ from carbonroute.study import MAX_VIOLATION, Result, run
 if TYPE_CHECKING:
     from rich.table import Table
 
-#: Columns of the printed table and their headings; two lines, to fit a terminal of 80 characters.
+#: Columns of the printed table and their headings, in two lines.
 _NUMBERS = MappingProxyType(
     {
         "avg_latency_ms": "Latency\nms",
@@ -29,6 +29,8 @@ _NUMBERS = MappingProxyType(
         "carbon_reduction_pct": "Reduction\n%",
     }
 )
+#: Besides, where the scenario states energies.
+_GRAMS = MappingProxyType({"total_kg": "Emissions\nkg", "emissions_reduction_pct": "Reduction\n%"})
 
 
 def share(text: str) -> float:
@@ -118,8 +120,10 @@ def _print_table(result: Result) -> None:
     console = out()
     console.print(_policy_table(result))
     if any(outcome.clairvoyant for outcome in result.outcomes):
-        console.print("† clairvoyant: decides on the actual service time, which no router can know.")
+        console.print("† clairvoyant: decides on what no router can know.")
     console.print(f"\n{result.tables.overview['finding'][0]}", soft_wrap=True)
+    for note in result.tables.overview["notes"][0]:
+        console.print(f"– {note}.", soft_wrap=True)
 
 
 def _policy_table(result: Result) -> Table:
@@ -131,17 +135,23 @@ def _policy_table(result: Result) -> Table:
         title=result.inputs.scenario.name, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     table.add_column("Policy", overflow="fold")
-    for heading in _NUMBERS.values():
+    grams = _GRAMS if tables.policies["total_kg"].null_count() == 0 else {}
+    for heading in (*_NUMBERS.values(), *grams.values()):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Verdict", overflow="fold")
     rows = as_published(simulation_results(tables), tables).rows(named=True)
     for row, policy in zip(rows, tables.policies.rows(named=True), strict=True):
         numbers = [row[name] or "–" for name in _NUMBERS]
+        numbers += [_figure(row[name], style) for name, style in zip(grams, (".4g", ".1f"), strict=False)]
         verdict = "viable" if policy["viable"] else f"over {policy['max_violation_pct']:g} % violations"
         if policy["dominated_by"]:
             verdict += f", dominated by {policy['dominated_by']}"
         table.add_row(f"{row['policy']}{' †' if row['clairvoyant'] else ''}", *numbers, verdict)
     return table
+
+
+def _figure(value: float | None, style: str) -> str:
+    return "–" if value is None else f"{value:{style}}"
 
 
 def _print_json(result: Result) -> None:

@@ -16,10 +16,13 @@ def validate(file: str, /) -> int:
     """
     inputs = resolve(load(file))
     hours, origins, workloads, regions = inputs.shape
-    requests = inputs.scenario.traffic.requests(hours)
-    out().print(
+    requests = round(inputs.arrivals.count)
+    console = out()
+    console.print(
         f"{file}: valid. {hours:,} hours, {requests:,} requests, {origins} origins, {workloads} workloads, "
         f"{regions} regions, {len(inputs.candidates)} policies.",
         soft_wrap=True,
     )
+    for note in inputs.notes:
+        console.print(f"– {note}.", soft_wrap=True)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -12,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute import rng
+from carbonroute.errors import Fault, InputError
 from carbonroute.scenario import Inputs
-from carbonroute.traffic import Requests, pick
+from carbonroute.scenario.information import Information
+from carbonroute.traffic import FixedRate, Requests
+from carbonroute.workloads import Tokens
 
 Array = NDArray[np.float64]
 
@@ -47,24 +51,33 @@ class Block:
 
     Attributes
     ----------
-    first
-        Index of the block's first request in the run.
+    inputs
+        The scenario's arrays.
+    index, first
+        Index of the block, and of its first request, in the run.
     order
         The requests' places before sorting, shape (n,).
     cells
         The distinct cells.
     limits
         Where each workload's requests begin, and the end, shape (W + 1,).
-    service_ms, jitter_ms
-        Actual inference time and network jitter of each request, shape (n,); read-only.
+    service_ms
+        Actual inference time of each request, shape (n,); read-only.
+    jitter_z
+        Luck of the network: a standard-normal score per request, shape (n,).
+    tokens
+        Prompt and answer tokens of each request, shape (2, n); None where nothing depends on them.
     """
 
+    inputs: Inputs
+    index: int
     first: int
     order: NDArray[np.intp]
     cells: Cells
     limits: NDArray[np.intp]
     service_ms: Array
-    jitter_ms: Array
+    jitter_z: Array
+    tokens: Array | None
 
     def __len__(self) -> int:
         return len(self.order)
@@ -72,9 +85,58 @@ class Block:
     @cached_property
     def singles(self) -> Cells:
         """Every request as a cell of its own."""
-        columns = (self.cells.of.hour, self.cells.of.origin, self.cells.of.workload)
-        of = Requests(*(np.repeat(column, self.cells.counts) for column in columns))
+        counts, of = self.cells.counts, self.cells.of
+        of = Requests(
+            np.repeat(of.hour, counts), np.repeat(of.origin, counts), np.repeat(of.workload, counts)
+        )
         return Cells(of, np.arange(len(self)), np.ones(len(self), dtype=np.intp))
+
+    @cached_property
+    def jitter_ms(self) -> Array:
+        """Jitter of each request, ms, shape (n,), where it is the same to all regions."""
+        nowhere = np.zeros((), dtype=np.intp)
+        return self.inputs.jitter.at(self.jitter_z, nowhere, nowhere)
+
+    @cached_property
+    def uniform(self) -> Array:
+        """Dice of policies that split traffic, one number in [0, 1) per request, shape (n,)."""
+        return rng.stream(self.inputs.scenario.sampling.seed, "policy", self.index).random(len(self))[
+            self.order
+        ]
+
+    @cached_property
+    def tokens_j(self) -> Array | None:
+        """IT energy of each request's tokens, J, shape (n,); None where no energy depends on tokens."""
+        return None if self.tokens is None else self._energy_of(self.tokens)
+
+    @cached_property
+    def expected_tokens_j(self) -> Array | None:
+        """The same as a router knows it: of the request's prompt, and of an average answer."""
+        if self.tokens is None:
+            return None
+        answers = [
+            law.answer_tokens.average() if isinstance(law, Tokens) else 0.0 for law in self.inputs.laws
+        ]
+        return self._energy_of(np.stack([self.tokens[0], np.repeat(answers, np.diff(self.limits))]))
+
+    def _energy_of(self, tokens: Array) -> Array | None:
+        energy = self.inputs.energy
+        if energy is None or not energy.token_j.any():
+            return None
+        per_token_j = np.repeat(energy.token_j, np.diff(self.limits), axis=0)
+        spent: Array = np.where(per_token_j > 0, per_token_j * tokens.T, 0.0).sum(axis=1)
+        return spent
+
+    def estimate_ms(self, information: Information) -> Array:
+        """Return what a router knows of each request's service time, ms, shape (n,)."""
+        estimates = np.empty(len(self))
+        for law, ends in zip(self.inputs.laws, pairwise(self.limits), strict=True):
+            span = slice(*ends)
+            if isinstance(law, Tokens) and self.tokens is not None:
+                estimates[span] = law.estimate_ms(self.tokens[0, span], information.quantile)
+            else:
+                estimates[span] = information.service_estimate_ms(law)
+        return estimates
 
 
 #: A pass over all requests: the candidates (by index) that meet these very draws, and the draws.
@@ -96,7 +158,7 @@ def published(inputs: Inputs) -> Iterator[Pass]:
     """
     sampling = inputs.scenario.sampling
     users = rng.published(sampling.seed)
-    count = inputs.scenario.traffic.requests(inputs.shape[0])
+    count = int(inputs.arrivals.count)
     origin = users.choice(len(inputs.origin_share), size=count, p=inputs.origin_share)
     workload = users.choice(len(inputs.workload_share), size=count, p=inputs.workload_share)
     luck = np.random.default_rng(sampling.seed)
@@ -111,42 +173,33 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType({"streams": streams, "published
 
 
 def _stream_blocks(inputs: Inputs) -> Iterator[Block]:
-    seed = inputs.scenario.sampling.seed
-    for index, (first, last) in enumerate(_limits(inputs)):
-        n = last - first
-        origin = pick(rng.stream(seed, "origin", index).random(n), inputs.origin_share)
-        workload = pick(rng.stream(seed, "workload", index).random(n), inputs.workload_share)
-        service_z = rng.stream(seed, "service", index).standard_normal(n)
-        jitter_z = rng.stream(seed, "jitter", index).standard_normal(n)
-        yield _block(inputs, first, origin, workload, service_z, jitter_z)
+    seed, first = inputs.scenario.sampling.seed, 0
+    for index, requests in enumerate(inputs.arrivals.blocks()):
+        service_z = rng.stream(seed, "service", index).standard_normal(len(requests))
+        jitter_z = rng.stream(seed, "jitter", index).standard_normal(len(requests))
+        yield _block(inputs, (index, first), requests, service_z, jitter_z)
+        first += len(requests)
 
 
 def _published_blocks(
     inputs: Inputs, origin: NDArray[np.intp], workload: NDArray[np.intp], luck: np.random.Generator
 ) -> Iterator[Block]:
-    for first, last in _limits(inputs):
-        z = luck.standard_normal((last - first, 2))
-        yield _block(inputs, first, origin[first:last], workload[first:last], z[:, 0], z[:, 1])
-
-
-def _limits(inputs: Inputs) -> Iterator[tuple[int, int]]:
-    count = inputs.scenario.traffic.requests(inputs.shape[0])
-    for first in range(0, count, rng.BLOCK):
-        yield first, min(first + rng.BLOCK, count)
+    traffic = inputs.scenario.traffic
+    assert isinstance(traffic, FixedRate)  # noqa: S101  the scenario refuses others
+    for index, first in enumerate(range(0, len(origin), rng.BLOCK)):
+        span = slice(first, min(first + rng.BLOCK, len(origin)))
+        requests = Requests(traffic.hour(span.start, span.stop), origin[span], workload[span])
+        z = luck.standard_normal((len(requests), 2))
+        yield _block(inputs, (index, first), requests, z[:, 0], z[:, 1])
 
 
 def _block(
-    inputs: Inputs,
-    first: int,
-    origin: NDArray[np.intp],
-    workload: NDArray[np.intp],
-    service_z: Array,
-    jitter_z: Array,
+    inputs: Inputs, place: tuple[int, int], requests: Requests, service_z: Array, jitter_z: Array
 ) -> Block:
     _, origins, workloads, _ = inputs.shape
-    hour = inputs.scenario.traffic.hour(first, first + len(origin))
-    hours = int(hour[-1] - hour[0]) + 1
-    cell = (workload * hours + (hour - hour[0])) * origins + origin
+    first_hour = requests.hour.min()
+    hours = int(requests.hour.max() - first_hour) + 1
+    cell = (requests.workload * hours + (requests.hour - first_hour)) * origins + requests.origin
     # Radix sort, for keys that fit, takes a third of the time.
     order = np.argsort(
         cell.astype(np.uint16) if workloads * hours * origins <= 2**16 else cell, kind="stable"
@@ -154,11 +207,63 @@ def _block(
     cell = cell[order]
     starts = np.flatnonzero(np.diff(cell, prepend=-1))
     there = cell[starts]
-    of = Requests(there // origins % hours + hour[0], there % origins, there // (origins * hours))
+    of = Requests(there // origins % hours + first_hour, there % origins, there // (origins * hours))
     cells = Cells(of, starts, np.diff(starts, append=len(cell)))
-    limits = np.searchsorted(workload[order], np.arange(workloads + 1))
+    limits = np.searchsorted(requests.workload[order], np.arange(workloads + 1))
     service_z = service_z[order]
-    laws = [workload.service_ms for workload in inputs.scenario.workloads]
-    service_ms = np.concatenate([law.at(service_z[limits[w] : limits[w + 1]]) for w, law in enumerate(laws)])
+    tokens = _tokens(inputs, place[0], requests, order, limits, service_z) if inputs.has_tokens else None
+    service_ms = _service_ms(inputs, limits, service_z, tokens)
+    if requests.service_ms is not None:
+        measured_ms = requests.service_ms[order]
+        service_ms = np.where(np.isnan(measured_ms), service_ms, measured_ms)
     service_ms.setflags(write=False)
-    return Block(first, order, cells, limits, service_ms, inputs.jitter.at(jitter_z[order]))
+    return Block(inputs, *place, order, cells, limits, service_ms, jitter_z[order], tokens)
+
+
+def _service_ms(inputs: Inputs, limits: NDArray[np.intp], service_z: Array, tokens: Array | None) -> Array:
+    """Return the actual service time of each request, sorted by workload, ms, shape (n,)."""
+    spans = [slice(*ends) for ends in pairwise(limits)]
+    return np.concatenate(
+        [
+            law.time_ms(*tokens[:, span])
+            if isinstance(law, Tokens) and tokens is not None
+            else law.at(service_z[span])
+            for law, span in zip(inputs.laws, spans, strict=True)
+        ]
+    )
+
+
+def _tokens(
+    inputs: Inputs,
+    index: int,
+    requests: Requests,
+    order: NDArray[np.intp],
+    limits: NDArray[np.intp],
+    answer_z: Array,
+) -> Array:
+    """Return prompt and answer tokens of each request, shape (2, n): as the traffic has them, or drawn."""
+    tokens = np.full((2, len(order)), np.nan)
+    for row, given in enumerate((requests.prompt_tokens, requests.answer_tokens)):
+        if given is not None:
+            tokens[row] = given[order]
+    prompt_z = rng.stream(inputs.scenario.sampling.seed, "prompt", index).standard_normal(len(order))[order]
+    for workload, (law, ends) in enumerate(zip(inputs.laws, pairwise(limits), strict=True)):
+        prompt, answer = tokens[:, slice(*ends)]
+        if isinstance(law, Tokens):
+            unknown = np.isnan(answer)
+            answer[unknown] = law.answer_at(answer_z[slice(*ends)][unknown])
+            if law.prompt_tokens:
+                unknown = np.isnan(prompt)
+                prompt[unknown] = law.prompt_at(prompt_z[slice(*ends)][unknown])
+        if np.isnan(prompt).any() or np.isnan(answer).any():
+            _refuse_unknown_lengths(inputs, workload)
+    return tokens
+
+
+def _refuse_unknown_lengths(inputs: Inputs, workload: int) -> None:
+    """Refuse a workload whose requests have no tokens, if its time or energy depends on them."""
+    spec, law = inputs.scenario.workloads[workload], inputs.laws[workload]
+    if law.per_request or spec.energy_j_per_token != (None, None):
+        remedy = "state service_ms.prompt_tokens, or replay a log with its tokens"
+        fault = Fault(f"workloads[{workload}]", f"requests of {spec.id!r} have no tokens", remedy)
+        raise InputError(inputs.scenario.name, [fault])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from carbonroute import memory
 from carbonroute.engines.draws import SCHEMES, Block, Cells
-from carbonroute.engines.routing import choose_regions
+from carbonroute.engines.routing import route
 from carbonroute.outcome import Outcome, Samples
 from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs
@@ -46,7 +46,7 @@ def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]
     PolicyError
         If a policy breaks its contract.
     """
-    requests, policies = inputs.scenario.traffic.requests(inputs.shape[0]), len(inputs.candidates)
+    requests, policies = math.ceil(inputs.arrivals.count), len(inputs.candidates)
     needed_bytes = requests * (_BYTES_PER_REQUEST + policies * _BYTES_PER_SAMPLE)
     what = f"sampling {requests:,} requests under {policies} policies"
     memory.require(needed_bytes, inputs.scenario.name, "traffic", what)
@@ -58,31 +58,27 @@ def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]
                 tallies[policy].add(block)
                 done += len(block)
                 if progress:
-                    progress(done, requests * policies)
+                    progress(done, max(done, requests * policies))
     return tuple(tally.outcome() for tally in tallies)
 
 
-def serve(
-    inputs: Inputs, candidate: Candidate, block: Block, cells: Cells
-) -> tuple[Regions, NDArray[np.float64]]:
-    """Route a block's requests under one policy.
-
-    Parameters
-    ----------
-    inputs, candidate, block
-        The scenario's arrays, the policy, and n requests.
-    cells
-        What the policy is asked for: the block's cells, or its single requests if the policy is clairvoyant.
+def serve(inputs: Inputs, candidate: Candidate, block: Block) -> tuple[Cells, Regions, NDArray[np.float64]]:
+    """Route a block's n requests under one policy.
 
     Returns
     -------
-    The region chosen for each cell, shape (C,), and the latency of each request, ms, shape (n,).
+    What the policy was asked for: the block's cells, or its single requests; the region chosen for each,
+    shape (C,); and the latency of each request, ms, shape (n,).
     """
-    region = choose_regions(candidate, inputs, cells.of, block.service_ms if candidate.clairvoyant else None)
+    cells, region = route(candidate, inputs, block)
     latency_ms = np.repeat(inputs.rtt_ms.take(cells.of.origin * inputs.shape[3] + region), cells.counts)
     latency_ms += block.service_ms
-    latency_ms += block.jitter_ms
-    return region, latency_ms
+    if inputs.jitter.by_pair:
+        pair = (np.repeat(column, cells.counts) for column in (cells.of.origin, region))
+        latency_ms += inputs.jitter.at(block.jitter_z, *pair)
+    else:
+        latency_ms += block.jitter_ms
+    return cells, region, latency_ms
 
 
 class _Tally:
@@ -92,14 +88,12 @@ class _Tally:
         self.candidate = candidate
         self.inputs = inputs
         self.shape = inputs.shape[1:]
-        self.requests, self.violations, self.latency_sum_ms, self.carbon_sum = np.zeros(
-            (4, math.prod(self.shape))
-        )
+        sums = np.zeros((5, math.prod(self.shape)))
+        self.requests, self.violations, self.latency_sum_ms, self.carbon_sum, self.token_sum = sums
         self.samples: list[list[NDArray[np.float64]]] = [[] for _ in inputs.slo_ms]
 
     def add(self, block: Block) -> None:
-        cells = block.singles if self.candidate.clairvoyant else block.cells
-        region, latency_ms = serve(self.inputs, self.candidate, block, cells)
+        cells, region, latency_ms = serve(self.inputs, self.candidate, block)
         late = np.empty(len(block), dtype=bool)
         for workload, slo_ms in enumerate(self.inputs.slo_ms):
             span = slice(*block.limits[workload : workload + 2])
@@ -112,6 +106,8 @@ class _Tally:
         self.violations += self._by_group(group, cells.total(late))
         self.latency_sum_ms += self._by_group(group, cells.total(latency_ms))
         self.carbon_sum += self._by_group(group, cells.counts * carbon)
+        if block.tokens_j is not None:
+            self.token_sum += self._by_group(group, cells.total(block.tokens_j) * carbon)
 
     def _by_group(self, group: NDArray[np.intp], of_cell: NDArray[Any]) -> NDArray[Any]:
         """Return the sum of the cells' numbers by origin × workload × region."""
@@ -120,6 +116,7 @@ class _Tally:
     def outcome(self) -> Outcome:
         requests = self.requests.astype(np.int64).reshape(self.shape)
         carbon_sum, energy = self.carbon_sum.reshape(self.shape), self.inputs.energy
+        token_sum = self.token_sum.reshape(self.shape)
         return Outcome(
             policy=self.candidate.label,
             clairvoyant=self.candidate.clairvoyant,
@@ -128,5 +125,5 @@ class _Tally:
             latency_sum_ms=self.latency_sum_ms.reshape(self.shape),
             carbon_sum_g_per_kwh=carbon_sum,
             latency=Samples(tuple(tuple(parts) for parts in self.samples)),
-            emissions=account(energy, requests, carbon_sum) if energy else None,
+            emissions=account(energy, requests, carbon_sum, token_sum) if energy else None,
         )

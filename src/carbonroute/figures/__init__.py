@@ -6,7 +6,7 @@ A figure is one file with ``draw(table, ax=None) -> Axes``, and one line in ``FI
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from carbonroute.figures import (
     bubble_tradeoff,
@@ -18,15 +18,18 @@ from carbonroute.figures import (
     radar_policy_comparison,
     regional_carbon_latency,
     routing_distribution,
+    saving_steps,
     tradeoff_curve,
     workload_slo_violations,
 )
+from carbonroute.figures.layout import add_footer, figure_of
 from carbonroute.figures.style import house
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Page
 
     from carbonroute.metrics import Tables
 
@@ -34,10 +37,24 @@ Format = Literal["png", "svg", "pdf"]
 
 
 class Figure(NamedTuple):
-    """A member of the family: the folder that its file goes to, and how it is drawn from a run's tables."""
+    """A member of the family.
+
+    Attributes
+    ----------
+    folder
+        Where its file goes.
+    draw
+        Draws it from a run's tables.
+    wanted
+        Whether these tables have anything for it to show.
+    of_requests
+        Whether it shows what became of requests, and so depends on where they come from.
+    """
 
     folder: str
     draw: Callable[[Tables], Axes]
+    wanted: Callable[[Tables], bool] = lambda _: True
+    of_requests: bool = True
 
 
 FIGURES: Mapping[str, Figure] = {
@@ -45,9 +62,12 @@ FIGURES: Mapping[str, Figure] = {
     "tradeoff_curve": Figure("graphs", lambda t: tradeoff_curve.draw(t.policies)),
     "routing_distribution": Figure("graphs", lambda t: routing_distribution.draw(t.routing)),
     "workload_slo_violations": Figure("graphs", lambda t: workload_slo_violations.draw(t.workloads)),
-    "carbon_traces": Figure("graphs", lambda t: carbon_traces.draw(t.carbon)),
+    "carbon_traces": Figure("graphs", lambda t: carbon_traces.draw(t.carbon), of_requests=False),
+    "saving_steps": Figure(
+        "graphs", lambda t: saving_steps.draw(t.saving), wanted=lambda t: not t.saving.is_empty()
+    ),
     "prior_work_comparison": Figure("graphs", lambda t: prior_work_comparison.draw(t.overview, t.policies)),
-    "carbon_heatmap": Figure("graphs/premium", lambda t: carbon_heatmap.draw(t.carbon)),
+    "carbon_heatmap": Figure("graphs/premium", lambda t: carbon_heatmap.draw(t.carbon), of_requests=False),
     "radar_policy_comparison": Figure("graphs/premium", lambda t: radar_policy_comparison.draw(t.policies)),
     "latency_cdf": Figure("graphs/premium", lambda t: latency_cdf.draw(t.latency_cdf, t.workloads)),
     "bubble_tradeoff": Figure("graphs/premium", lambda t: bubble_tradeoff.draw(t.policies)),
@@ -60,6 +80,26 @@ METADATA: Mapping[Format, Mapping[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
+
+
+SYNTHETIC_GEOGRAPHY = "Synthetic geography: where requests come from was drawn, not measured."
+
+
+def page(name: str, tables: Tables) -> Page:
+    """Draw one figure with all that it must say of its data.
+
+    Parameters
+    ----------
+    name
+        A name in ``FIGURES``.
+    tables
+        What the run found.
+    """
+    with house():
+        figure = figure_of(FIGURES[name].draw(tables))
+        if FIGURES[name].of_requests and tables.overview["synthetic_geography"][0]:
+            add_footer(figure, SYNTHETIC_GEOGRAPHY)
+    return figure
 
 
 def render(name: str, tables: Tables, fmt: Format = "png") -> bytes:
@@ -83,8 +123,12 @@ def render(name: str, tables: Tables, fmt: Format = "png") -> bytes:
         raise ValueError(f"no figure {name!r}; there are {', '.join(FIGURES)}")
     if fmt not in METADATA:
         raise ValueError(f"no format {fmt!r}; there are {', '.join(METADATA)}")
+    return as_file(page(name, tables), fmt)
+
+
+def as_file(figure: Page, fmt: Format) -> bytes:
+    """Give a figure in the house style as a file's content."""
     content = io.BytesIO()
     with house():
-        figure = FIGURES[name].draw(tables).get_figure(root=True)
-        cast("Any", figure).savefig(content, format=fmt, metadata=dict(METADATA[fmt]))
+        figure.savefig(content, format=fmt, metadata=dict(METADATA[fmt]))
     return content.getvalue()

@@ -217,6 +217,19 @@ class Sheet:
         return float(box.height * PT_PER_IN / self._dpi) + rise
 
 
+def add_footer(figure: Figure, text: str) -> None:
+    """Write a text under everything that a finished figure shows; the figure grows by its height."""
+    width, height = figure.get_size_inches()
+    text = wrap(text, width * PT_PER_IN - 2 * PAD_PT)
+    rise = ((text.count("\n") + 1) * TEXT_PT * LINE_SPACING + GAP_PT) / PT_PER_IN
+    for ax in figure.axes:
+        x0, y0, wide, high = ax.get_position(original=True).bounds
+        ax.set_position((x0, (y0 * height + rise) / (height + rise), wide, high * height / (height + rise)))
+    figure.set_size_inches(width, height + rise)
+    x, y = PAD_PT / PT_PER_IN / width, PAD_PT / PT_PER_IN / (height + rise)
+    figure.text(x, y, text, color=MUTED, va="bottom", size=TEXT_PT, linespacing=LINE_SPACING)
+
+
 def _height(ax: Axes, artist: Text) -> float:
     return float(artist.get_window_extent().height * PT_PER_IN / ax.figure.dpi)
 
@@ -250,7 +263,7 @@ def wrap(text: str, width_pt: float, size: float = TEXT_PT, *, bold: bool = Fals
 
 def _wrap_line(text: str, width_pt: float, size: float, *, bold: bool) -> str:
     lines: list[str] = []
-    for word in re.split(r" (?!%|ms\b|g\b|CO₂e)", text):
+    for word in re.split(r" (?!%|ms\b|[kmµ]?g\b|t\b|CO₂e)", text):
         joined = f"{lines[-1]} {word}" if lines else word
         if lines and text_width(joined, size, bold=bold) <= width_pt:
             lines[-1] = joined

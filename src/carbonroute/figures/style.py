@@ -33,7 +33,7 @@ TEXT_PT = 7.0
 TITLE_PT = 8.0
 
 DAGGER = "†"
-CLAIRVOYANT_NOTE = f"{DAGGER} clairvoyant: sees the actual service time"
+CLAIRVOYANT_NOTE = f"{DAGGER} clairvoyant: decides on what no router can know"
 
 # Okabe and Ito (2008) and Tol's "muted" scheme, with the palest members changed to hold as lines on white.
 POLICY_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E09A00", "#56A9DC", "#444444", "#7A5230")

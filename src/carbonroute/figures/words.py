@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from carbonroute.figures.style import policy_labels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -138,6 +140,32 @@ def _none_viable(policies: pl.DataFrame, labels: dict[str, str]) -> str:
         f"No policy stays within {plain(limit(policies))} % violations; "
         f"{labels[row['policy']]} comes closest with {percent(row['slo_violation_pct'], 2)}"
     )
+
+
+class MassUnit(NamedTuple):
+    """A unit that suits some masses: how many there are in a kilogram, and how many decimals to show."""
+
+    name: str
+    per_kg: float
+    digits: int
+
+
+_MASS_UNITS = (("t", 1e-3), ("kg", 1.0), ("g", 1e3), ("mg", 1e6), ("µg", 1e9))
+
+
+def mass_unit(masses_kg: Sequence[float]) -> MassUnit:
+    """Choose the unit in which the largest of some masses has one to three digits, and three are shown.
+
+    Examples
+    --------
+    >>> mass_unit([0.0123, 0.0045])
+    MassUnit(name='g', per_kg=1000.0, digits=1)
+    """
+    largest = max(map(abs, masses_kg), default=0.0)
+    if not largest:
+        return MassUnit("g", 1e3, 0)
+    name, per_kg = next((unit for unit in _MASS_UNITS if largest * unit[1] >= 1), _MASS_UNITS[-1])
+    return MassUnit(name, per_kg, max(0, 2 - math.floor(math.log10(largest * per_kg))))
 
 
 class CarbonColumn(NamedTuple):

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from carbonroute.network.jitter import HalfNormal
-from carbonroute.network.matrix import MAX_RTT_MS, read_matrix
+from carbonroute.network.distance import Places, complete, refuse_faster_than_light
+from carbonroute.network.jitter import HalfNormal, LognormalJitter, PairLognormal
+from carbonroute.network.matrix import MAX_RTT_MS, Missing, read_matrix
 
-__all__ = ["MAX_RTT_MS", "HalfNormal", "read_matrix"]
+Jitter = HalfNormal | PairLognormal
+
+__all__ = [
+    "MAX_RTT_MS",
+    "HalfNormal",
+    "Jitter",
+    "LognormalJitter",
+    "Missing",
+    "PairLognormal",
+    "Places",
+    "complete",
+    "read_matrix",
+    "refuse_faster_than_light",
+]

@@ -1,12 +1,30 @@
-"""Laws of network jitter, driven by a standard-normal score like the laws of service time."""
+"""Laws of network jitter, driven by a standard-normal score like the laws of service time.
+
+All have `by_pair`, whether jitter depends on where a request comes from and goes to, and
+`at(z, origin, region)`, the jitter in ms: `origin` and `region` are indices that broadcast with `z`.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from carbonroute.errors import Fault, InputError, first_faults
+from carbonroute.network.matrix import read_matrix
 from carbonroute.spec import Spec
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+#: A 90th percentile of so many medians is milliseconds over seconds.
+MAX_RATIO = 1000.0
 
 
 class HalfNormal(Spec):
@@ -18,8 +36,85 @@ class HalfNormal(Spec):
         Standard deviation of the normal before it is cut, ms.
     """
 
+    by_pair: ClassVar[bool] = False
+
     std_ms: float = Field(ge=0)
 
-    def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the jitter at standard-normal scores, ms, shape of `z`."""
+    def at(self, z: Array, _origin: Index | None = None, _region: Index | None = None) -> Array:
+        """Return the jitter at standard-normal scores, ms, shape of `z`; it is the same for all pairs."""
         return np.maximum(0.0, self.std_ms * z)
+
+
+@dataclass(frozen=True)
+class PairLognormal:
+    """Jitter max(0, p50·(e^(σz) − 1)), ms: what a lognormal round trip takes beyond its median.
+
+    Half of the requests meet the median, as if none were faster; the others meet the lognormal's upper half.
+    Median and 90th percentile of round trip and jitter are therefore exactly the stated ones.
+
+    Attributes
+    ----------
+    p50_ms
+        Median round trip, shape (O, R).
+    sigma
+        ln(p90 / p50) / Φ⁻¹(0.9), shape (O, R).
+    """
+
+    by_pair: ClassVar[bool] = True
+
+    p50_ms: Array
+    sigma: Array
+
+    def at(self, z: Array, origin: Index, region: Index) -> Array:
+        """Return the jitter at standard-normal scores, ms, for indices of origins and regions."""
+        pair = origin, region
+        excess_ms: Array = np.maximum(0.0, self.p50_ms[pair] * np.expm1(self.sigma[pair] * z))
+        return excess_ms
+
+
+class LognormalJitter(Spec):
+    """Jitter as measured: lognormal round trips with the matrix of medians and one of 90th percentiles.
+
+    Attributes
+    ----------
+    p90_file
+        Matrix like that of the round-trip times, with the 90th percentiles in ms; relative to the scenario
+        file.
+    """
+
+    law: Literal["lognormal"]
+    p90_file: str = Field(min_length=1)
+
+    def fit(
+        self, folder: Path, origins: Sequence[str], regions: Sequence[str], p50_ms: Array
+    ) -> PairLognormal:
+        """Return the jitter of each pair.
+
+        Parameters
+        ----------
+        folder
+            What `p90_file` is relative to.
+        origins, regions
+            Names of rows and columns, in the order of `p50_ms`.
+        p50_ms
+            Median round trips, shape (O, R).
+
+        Raises
+        ------
+        InputError
+            If the file is no such matrix, or a 90th percentile is below its median, or `MAX_RATIO` times as
+            large or more: where the median is 0, it must be 0.
+        """
+        p90_ms = read_matrix(folder / self.p90_file, self.p90_file, origins, regions)
+        faults = first_faults(
+            Fault(
+                f"{origins[o]} to {regions[r]}",
+                f"found a 90th percentile of {p90_ms[o, r]:g} ms, and a median of {p50_ms[o, r]:g} ms",
+                f"as much is expected, or more, below {MAX_RATIO:g} times: are both in milliseconds?",
+            )
+            for o, r in np.argwhere((p90_ms < p50_ms) | (p90_ms >= MAX_RATIO * p50_ms) & (p90_ms > 0))
+        )
+        if faults:
+            raise InputError(self.p90_file, faults)
+        ratio = np.divide(p90_ms, p50_ms, out=np.ones_like(p50_ms), where=p50_ms > 0)
+        return PairLognormal(p50_ms, np.log(ratio) / NormalDist().inv_cdf(0.9))

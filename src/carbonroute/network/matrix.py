@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
@@ -15,9 +17,16 @@ from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found
 #: Light needs 134 ms around the Earth and back in vacuum; a minute is a fault of unit.
 MAX_RTT_MS = 60_000.0
 
+#: What to do about a round-trip time that is not there: refuse the matrix, or estimate the time by distance.
+Missing = Literal["refuse", "great-circle"]
+
 
 def read_matrix(
-    path: Path, shown: str, origins: Sequence[str], regions: Sequence[str]
+    path: Path,
+    shown: str,
+    origins: Sequence[str],
+    regions: Sequence[str],
+    missing: Missing = "refuse",
 ) -> NDArray[np.float64]:
     """Return the round-trip time of each origin and region, ms, shape (O, R).
 
@@ -28,36 +37,56 @@ def read_matrix(
         the origins.
     origins, regions
         Names of the rows and columns to return, in order.
+    missing
+        With ``"great-circle"``, a row, column or value that is not there gives NaN, to be estimated.
 
     Raises
     ------
     InputError
-        If a row or column is missing or stands twice, or a value is not a number from 0 to `MAX_RTT_MS`.
+        If a row or column is missing or stands twice, or a value is not a number from 0 to `MAX_RTT_MS`; with
+        ``"great-circle"``, if one stands twice, a value is there and no such number, or none is there.
     """
     table = read_table(path, shown)
-    names = column_text(table.to_series(0), shown).to_list()
-    misplaced = (*_misplaced("row", origins, names), *_misplaced("column", regions, table.columns[1:]))
+    names, columns = column_text(table.to_series(0), shown).to_list(), table.columns[1:]
+    optional = missing == "great-circle"
+    misplaced = (
+        *_misplaced("row", origins, names, optional),
+        *_misplaced("column", regions, columns, optional),
+    )
     if misplaced:
         raise InputError(shown, misplaced)
     row_of = {name: row for row, name in enumerate(names)}
-    rows = [row_of[origin] for origin in origins]
-    found = [column_text(table[region], shown).gather(rows) for region in regions]
+    rows = pl.Series([row_of.get(origin) for origin in origins], dtype=pl.UInt32)
+    nothing = pl.repeat(None, len(names), dtype=pl.String, eager=True)
+    there = set(columns)
+    found = [
+        (column_text(table[region], shown) if region in there else nothing).gather(rows) for region in regions
+    ]
     rtt_ms = np.stack([column_numbers(column).to_numpy() for column in found], axis=1)
-    faults = [
+    unfit = ~((rtt_ms >= 0) & (rtt_ms <= MAX_RTT_MS))  # True for NaN
+    if optional:
+        unfit &= np.stack(
+            [(column.str.strip_chars() != "").fill_null(False).to_numpy() for column in found], 1
+        )
+    faults = first_faults(
         Fault(
-            f"line {rows[o] + FIRST_LINE}, {origins[o]} to {regions[r]}",
+            f"line {row_of[origins[o]] + FIRST_LINE}, {origins[o]} to {regions[r]}",
             found_text(found[r][int(o)]),
             f"milliseconds from 0 to {MAX_RTT_MS:g} are expected",
         )
-        for o, r in np.argwhere(~((rtt_ms >= 0) & (rtt_ms <= MAX_RTT_MS)))  # False for NaN
-    ]
+        for o, r in np.argwhere(unfit)
+    )
     if faults:
         raise InputError(shown, faults)
+    if np.isnan(rtt_ms).all():  # the wrong file, or names of another kind: say what is missing
+        return read_matrix(path, shown, origins, regions)
     return rtt_ms
 
 
-def _misplaced(what: str, wanted: Sequence[str], names: Sequence[str | None]) -> tuple[Fault, ...]:
-    """Return a fault for each wanted name that does not stand exactly once among the names of a table."""
+def _misplaced(
+    what: str, wanted: Sequence[str], names: Sequence[str | None], optional: bool
+) -> tuple[Fault, ...]:
+    """Return a fault for each wanted name that stands twice among a table's names, or not without need."""
     counts = Counter(names)
     known = [name for name in counts if name]
     return first_faults(
@@ -65,5 +94,5 @@ def _misplaced(what: str, wanted: Sequence[str], names: Sequence[str | None]) ->
         if counts[name]
         else Fault(f"{what} {name!r}", "missing", did_you_mean(name, known))
         for name in wanted
-        if counts[name] != 1
+        if counts[name] > 1 or not (counts[name] or optional)
     )

@@ -37,6 +37,17 @@ class View:
     carbon_reference_g_per_kwh
         Long-run mean of each region's carbon intensity, from before the run: stated means, or the mean of
         an equally long period before it; shape (…, R). None where nothing of the kind is known.
+    energy_j
+        What the request takes in each region, PUE and network included, J, shape (…, R): expected, or its own
+        (clairvoyant). None where the scenario states no energies.
+    jitter_ms
+        The request's own network jitter in each region, shape (…, R): shown to oracles alone.
+    turn
+        The request's number in the order of arrival, from 0, shape (…).
+    uniform
+        A number in [0, 1) drawn for the request: dice for policies that split traffic, shape (…).
+
+    The last four are None where a policy does not declare to read them.
     """
 
     rtt_ms: Array
@@ -44,9 +55,16 @@ class View:
     service_ms: Array
     slo_ms: Array
     carbon_reference_g_per_kwh: Array | None = None
+    energy_j: Array | None = None
+    jitter_ms: Array | None = None
+    turn: Array | None = None
+    uniform: Array | None = None
 
 
 VIEW_FIELDS = frozenset(field.name for field in fields(View))
+
+#: What a policy sees without declaring it: the same for all requests of a cell, and free of charge.
+COMMON_FIELDS = VIEW_FIELDS - {"energy_j", "jitter_ms", "turn", "uniform"}
 
 
 class PolicyLike(Protocol):
@@ -71,7 +89,10 @@ class Policy(ABC):
 
     #: The view's fields that `cost` reads. An engine asks once per distinct cell unless one of them varies
     #: from request to request, and shows estimates where a policy does not declare that it reads actuals.
-    reads: ClassVar[frozenset[str]] = VIEW_FIELDS
+    reads: ClassVar[frozenset[str]] = COMMON_FIELDS
+
+    #: Whether it is a bound and no policy: shown the truth, whatever the scenario lets others know.
+    oracle: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

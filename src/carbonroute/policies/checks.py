@@ -12,7 +12,7 @@ import numpy as np
 
 from carbonroute import rng
 from carbonroute.errors import PolicyError
-from carbonroute.policies.base import VIEW_FIELDS, Array, PolicyLike, View, decide, policy_name
+from carbonroute.policies.base import COMMON_FIELDS, VIEW_FIELDS, Array, PolicyLike, View, decide, policy_name
 
 Check = Callable[[PolicyLike, View], str | None]
 
@@ -61,6 +61,10 @@ def _views(seed: int, requests: int = 24) -> Iterator[View]:
                 service_ms=dice.uniform(1, 100, requests),
                 carbon_reference_g_per_kwh=dice.uniform(5, 800, (requests, regions)),
                 slo_ms=np.full(requests, slo_ms) * dice.uniform(0.9, 1.1, requests),
+                energy_j=dice.uniform(0.01, 10, (requests, regions)),
+                jitter_ms=dice.uniform(0, 20, (requests, regions)),
+                turn=dice.permutation(requests).astype(float),
+                uniform=dice.random(requests),
             )
 
 
@@ -120,6 +124,8 @@ def _eligibility(policy: PolicyLike, view: View) -> str | None:
 
 
 def _permutation(policy: PolicyLike, view: View) -> str | None:
+    if {"turn", "uniform"} & set(getattr(policy, "reads", ())):
+        return None  # what goes by turns or dice goes by the order of the regions
     order = np.arange(view.rtt_ms.shape[-1])[::-1]
     by_region = {name: values for name, values in vars(view).items() if values.ndim > view.slo_ms.ndim}
     turned = replace(view, **{name: values[..., order] for name, values in by_region.items()})
@@ -129,7 +135,7 @@ def _permutation(policy: PolicyLike, view: View) -> str | None:
 
 
 def _reads(policy: PolicyLike, view: View) -> str | None:
-    declared = getattr(policy, "reads", VIEW_FIELDS)
+    declared = getattr(policy, "reads", COMMON_FIELDS)
     unknown = set(declared) - VIEW_FIELDS
     if unknown:
         return f"reads: a view has no {', '.join(sorted(unknown))}"

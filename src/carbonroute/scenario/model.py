@@ -7,20 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from carbonroute.carbon import CarbonSource, Profile
 from carbonroute.errors import Fault, did_you_mean
-from carbonroute.network import MAX_RTT_MS
+from carbonroute.network import MAX_RTT_MS, LognormalJitter, Missing
 from carbonroute.rng import MAX_SEED
 from carbonroute.scenario.entry import PolicyEntry, folder_of
 from carbonroute.scenario.faults import key_text, refuse
 from carbonroute.scenario.information import Information
 from carbonroute.scenario.names import Name
 from carbonroute.spec import Spec
-from carbonroute.traffic import Traffic
+from carbonroute.traffic import FixedRate, Traffic
 from carbonroute.units import (
     MAX_CARBON_G_PER_KWH,
     MAX_EMBODIED_G,
@@ -41,6 +41,9 @@ RESERVED = frozenset({"hour", "time", "origin"})
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Milliseconds = Annotated[float, Field(ge=0, le=MAX_TIME_MS)]
+Joules = Annotated[float, Field(ge=0, le=MAX_ENERGY_J)]
+Latitude = Annotated[float, Field(ge=-90, le=90)]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
 
 
 def _repeated(names: Sequence[str], what: str) -> list[Fault]:
@@ -64,6 +67,11 @@ def _not_one(shares: Iterable[float]) -> list[Fault]:
 
 
 _CALENDAR = "years 1 to 9999 in UTC are expected"
+
+
+#: What stands between a request's energy and its grams, besides the workloads' own figures.
+Factor = Literal["pue", "hardware_factor", "energy_j_per_gb", "payload_mb", "embodied_g"]
+FACTORS: tuple[Factor, ...] = get_args(Factor)
 
 
 class Horizon(Spec):
@@ -128,10 +136,25 @@ class Sampling(Spec):
 
 
 class Origin(Spec):
-    """Where requests come from: a name, and its share of all requests."""
+    """Where requests come from.
+
+    Attributes
+    ----------
+    name
+        Also the row of an RTT matrix file.
+    share
+        Of all requests.
+    utc_offset_hours
+        Local time minus UTC, for traffic with a daily shape.
+    latitude, longitude
+        Degrees, north and east positive: for round-trip times that are estimated.
+    """
 
     name: Name
     share: Share
+    utc_offset_hours: float = Field(default=0.0, ge=-12, le=14)
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
 
 
 class Region(Spec):
@@ -145,20 +168,27 @@ class Region(Spec):
         Mean carbon intensity for synthetic carbon, gCO2e/kWh.
     carbon_profile
         Shape of its synthetic carbon, where it is not the scenario's.
+    carbon
+        A source of its own, instead of the scenario's.
     zone
         Column or key in a carbon file; the name, if not given.
     pue
         Power usage effectiveness: energy of the data centre per energy of its computers.
     hardware_factor
-        Energy that a request takes here, relative to the workload's `energy_j`.
+        Energy that a request takes here, relative to the workload's.
+    latitude, longitude
+        Degrees, north and east positive: for round-trip times that are estimated.
     """
 
     name: Name
     carbon_g_per_kwh: Annotated[float, Field(ge=0, le=MAX_CARBON_G_PER_KWH)] | None = None
     carbon_profile: Profile | None = None
+    carbon: CarbonSource | None = None
     zone: Name | None = None
     pue: float = Field(default=1.0, ge=1, le=10)
     hardware_factor: float = Field(default=1.0, gt=0, le=1000)
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
 
     @field_validator("name")
     @classmethod
@@ -182,7 +212,9 @@ class Workload(Spec):
     service_ms
         Law of the inference time.
     energy_j
-        IT energy per request, J; without it there are no grams.
+        IT energy per request, J; without it, or energy per token, there are no grams.
+    energy_j_per_prompt_token, energy_j_per_answer_token
+        IT energy per token, J, besides `energy_j`.
     energy_source
         Where that figure comes from; say so if it is scaled or guessed.
     embodied_g
@@ -197,10 +229,22 @@ class Workload(Spec):
     share: Share
     slo_ms: float = Field(gt=0, le=MAX_TIME_MS)
     service_ms: ServiceLaw
-    energy_j: Annotated[float, Field(ge=0, le=MAX_ENERGY_J)] | None = None
+    energy_j: Joules | None = None
+    energy_j_per_prompt_token: Joules | None = None
+    energy_j_per_answer_token: Joules | None = None
     energy_source: str = Field(default="", max_length=MAX_TEXT)
     embodied_g: float = Field(default=0.0, ge=0, le=MAX_EMBODIED_G)
     payload_mb: float = Field(default=0.0, ge=0, le=MAX_PAYLOAD_MB)
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether an energy is stated, per request or per token."""
+        return (self.energy_j, *self.energy_j_per_token) != (None, None, None)
+
+    @property
+    def energy_j_per_token(self) -> tuple[float | None, float | None]:
+        """IT energy per prompt token and per answer token, J."""
+        return self.energy_j_per_prompt_token, self.energy_j_per_answer_token
 
 
 class Network(Spec):
@@ -210,24 +254,35 @@ class Network(Spec):
     ----------
     jitter_std_ms
         Of the half-normal jitter.
+    jitter
+        Another law, instead: lognormal, fitted to a matrix of 90th percentiles.
+    energy_j_per_gb
+        What the network takes to move a gigabyte (10⁹ bytes) between user and region, J.
     rtt_ms
         Origin -> region -> milliseconds.
     rtt_file
         CSV matrix, relative to the scenario file.
-    energy_j_per_gb
-        What the network takes to move a gigabyte (10⁹ bytes) between user and region, J.
+    missing
+        What to do about a pair without a time: refuse the scenario, or estimate the time by the great-circle
+        distance between the coordinates of origin and region.
     """
 
     jitter_std_ms: Milliseconds = 0.0
-    energy_j_per_gb: float = Field(default=0.0, ge=0, le=MAX_ENERGY_J)
+    jitter: LognormalJitter | None = None
+    energy_j_per_gb: Joules = 0.0
     rtt_ms: dict[str, dict[str, Annotated[float, Field(ge=0, le=MAX_RTT_MS)]]] | None = None
     rtt_file: Annotated[str, Field(min_length=1)] | None = None
+    missing: Missing = "refuse"
 
     @model_validator(mode="after")
     def _one_source(self) -> Network:
-        if (self.rtt_ms is None) == (self.rtt_file is None):
-            given = "both" if self.rtt_file else "neither"
-            raise ValueError(f"found {given} of rtt_ms and rtt_file; exactly one is expected")
+        given = (self.rtt_ms is not None) + (self.rtt_file is not None)
+        if given == 2 or (given == 0 and self.missing == "refuse"):
+            raise ValueError(
+                f"found {'both' if given else 'neither'} of rtt_ms and rtt_file; exactly one is expected"
+            )
+        if self.jitter and "jitter_std_ms" in self.model_fields_set:
+            raise ValueError("found both of jitter_std_ms and jitter; one is expected")
         return self
 
 
@@ -244,6 +299,8 @@ class Scenario(Spec):
         1; ``schema`` in the file.
     name, description
         What the run is called, and what it is about.
+    sources
+        Whom to cite for the factors between energy and grams, by factor: one of `FACTORS`.
     horizon, sampling, information, traffic, carbon, origins, regions, network, workloads, policies
         The sections of the file.
     """
@@ -251,6 +308,7 @@ class Scenario(Spec):
     schema_version: int = Field(alias="schema")
     name: Name
     description: str = Field(default="", max_length=MAX_TEXT)
+    sources: dict[Factor, Annotated[str, Field(max_length=MAX_TEXT)]] = Field(default_factory=dict)
     horizon: Horizon
     sampling: Sampling = Sampling()
     information: Information = Information()
@@ -280,6 +338,16 @@ class Scenario(Spec):
             raise ValueError(f"found {version}; this version of carbonroute reads schema {SCHEMA}")
         return version
 
+    @field_validator("traffic")
+    @classmethod
+    def _drawn_as_published(cls, traffic: Traffic, info: ValidationInfo) -> Traffic:
+        sampling = info.data.get("sampling")
+        if sampling and sampling.scheme == "published" and not isinstance(traffic, FixedRate):
+            raise ValueError(
+                f"found kind {traffic.kind!r}; sampling.scheme 'published' draws 'fixed-rate' traffic alone"
+            )
+        return traffic
+
     @field_validator("origins")
     @classmethod
     def _origins_add_up(cls, origins: tuple[Origin, ...]) -> tuple[Origin, ...]:
@@ -297,7 +365,7 @@ class Scenario(Spec):
     @classmethod
     def _workloads_add_up(cls, workloads: tuple[Workload, ...]) -> tuple[Workload, ...]:
         shares = _not_one(workload.share for workload in workloads)
-        silent = [i for i, workload in enumerate(workloads) if workload.energy_j is None]
+        silent = [i for i, workload in enumerate(workloads) if not workload.has_energy]
         remedy = "state the energy of all workloads, or of none"
         energies = [
             Fault(f"[{i}].energy_j", "missing", remedy) for i in silent if len(silent) < len(workloads)
@@ -318,20 +386,23 @@ class Scenario(Spec):
             return network
         origins = [origin.name for origin in info.data["origins"]]
         regions = [region.name for region in info.data["regions"]]
-        rows = _misplaced(".rtt_ms", "origin", network.rtt_ms, origins)
+        complete = network.missing == "refuse"
+        rows = _misplaced(".rtt_ms", "origin", network.rtt_ms, origins, complete)
         cells = (
-            _misplaced(f".rtt_ms.{key_text(origin)}", "region", row, regions)
+            _misplaced(f".rtt_ms.{key_text(origin)}", "region", row, regions, complete)
             for origin, row in network.rtt_ms.items()
         )
         refuse(chain(rows, *cells))
         return network
 
 
-def _misplaced(path: str, kind: str, given: Mapping[str, Any], wanted: Sequence[str]) -> Iterator[Fault]:
+def _misplaced(
+    path: str, kind: str, given: Mapping[str, Any], wanted: Sequence[str], complete: bool
+) -> Iterator[Fault]:
     """Yield a fault for each name in a table of round-trip times that is not wanted, or not there."""
     for name in dict.fromkeys([*given, *wanted]):
         where = f"{path}.{key_text(name)}"
-        if name not in given:
-            yield Fault(where, "missing", f"a round-trip time in ms is needed for every {kind}")
-        elif name not in wanted:
+        if name in given and name not in wanted:
             yield Fault(where, f"there is no {kind} of this name", did_you_mean(name, wanted))
+        elif complete and name not in given:
+            yield Fault(where, "missing", f"a round-trip time in ms is needed for every {kind}")

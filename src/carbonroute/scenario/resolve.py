@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute import memory, rng
-from carbonroute.carbon import Query, Signal
+from carbonroute.carbon import Query, Signal, combined
 from carbonroute.errors import Fault, InputError
-from carbonroute.network import HalfNormal, read_matrix
+from carbonroute.network import Jitter
 from carbonroute.policies import PolicyLike
-from carbonroute.policies.base import VIEW_FIELDS
+from carbonroute.policies.base import COMMON_FIELDS
 from carbonroute.scenario.information import Information
+from carbonroute.scenario.knowledge import Knowledge, history_hours, known, truth
 from carbonroute.scenario.model import Scenario
-from carbonroute.units import MB_PER_GB
+from carbonroute.scenario.round_trips import round_trips
+from carbonroute.traffic import Arrivals, Demand, Replay
+from carbonroute.units import MB_PER_GB, pct
+from carbonroute.workloads import ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
 
 #: A value as number, noise and row of the tables.
@@ -39,11 +45,23 @@ class Candidate:
         The policy itself.
     information
         What it may know.
+    knowledge
+        The carbon intensities that it decides on.
     """
 
     label: str
     policy: PolicyLike
     information: Information
+    knowledge: Knowledge
+
+    def reads(self, field: str) -> bool:
+        """Whether the policy declares to read a field of the view."""
+        return field in getattr(self.policy, "reads", COMMON_FIELDS)
+
+    @property
+    def oracle(self) -> bool:
+        """Whether it is a bound, and shown the truth."""
+        return bool(getattr(self.policy, "oracle", False))
 
     @property
     def clairvoyant(self) -> bool:
@@ -51,7 +69,34 @@ class Candidate:
 
         Only a policy that declares to read service times is shown the actual ones.
         """
-        return self.information.clairvoyant and "service_ms" in getattr(self.policy, "reads", VIEW_FIELDS)
+        return self.oracle or (self.information.clairvoyant and self.reads("service_ms"))
+
+    @property
+    def knows(self) -> str:
+        """What it decides on, in words."""
+        age, missing = self.information.carbon_age, self.knowledge.missing
+        if self.information.carbon == "forecast":
+            what = f"Forecasts issued {age} before or earlier"
+        else:
+            what = f"Carbon values that are {age} old"
+        share_pct = pct(missing / self.knowledge.g_per_kwh.size)
+        blind = int(self.knowledge.blind.sum())
+        alone = f"; {blind:,} hours routed by latency alone" if blind else ""
+        return (
+            f"{what} ({share_pct:.2g} % missing: {self.information.carbon_missing}{alone})"
+            if missing
+            else what
+        )
+
+    @property
+    def varies(self) -> bool:
+        """Whether what it reads varies from request to request."""
+        return self.clairvoyant or self.reads("turn") or self.reads("uniform")
+
+    @property
+    def sizes(self) -> bool:
+        """Whether it reads what depends on a request's tokens, where requests have any."""
+        return self.reads("service_ms") or self.reads("energy_j")
 
 
 @dataclass(frozen=True)
@@ -70,6 +115,13 @@ class Inputs:
         Round-trip times, shape (O, R).
     carbon
         The signal, shape (H, R), with its accounting.
+    forecast
+        From the least age of a forecast, hours, to what it said of each hour and region, shape (H, R); None
+        where the scenario has none.
+    arrivals
+        The requests.
+    laws
+        Laws of service time, with what they read from files.
     energy
         What a request costs in each region, or None where the scenario states no energies.
     jitter
@@ -78,6 +130,8 @@ class Inputs:
         The policies to compare.
     files
         Every file that was read, by the name that the scenario gives it.
+    notes
+        What was assumed, left out or filled on the way: one line each.
     """
 
     scenario: Scenario
@@ -86,10 +140,14 @@ class Inputs:
     slo_ms: NDArray[np.float64]
     rtt_ms: NDArray[np.float64]
     carbon: Signal
+    forecast: Callable[[int], NDArray[np.float64]] | None
+    arrivals: Arrivals
+    laws: tuple[ServiceLaw, ...]
     energy: Energy | None
-    jitter: HalfNormal
+    jitter: Jitter
     candidates: tuple[Candidate, ...]
-    files: dict[str, Path]
+    files: Mapping[str, Path]
+    notes: tuple[str, ...]
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -101,6 +159,27 @@ class Inputs:
             self.rtt_ms.shape[1],
         )
 
+    @property
+    def has_tokens(self) -> bool:
+        """Whether service times or energies depend on a request's tokens."""
+        by_energy = self.energy is not None and bool(self.energy.token_j.any())
+        return by_energy or any(law.per_request for law in self.laws)
+
+    def candidate(self, label: str, policy: PolicyLike, information: Information) -> Candidate:
+        """Return a policy of the run with what it knows.
+
+        Raises
+        ------
+        InputError
+            If carbon values that it decides on are missing, and no rule says what then.
+        """
+        candidate = Candidate(label, policy, information, truth(self.carbon))
+        if candidate.oracle:
+            return replace(candidate, information=Information(service_time="actual"))
+        if not candidate.reads("carbon_g_per_kwh"):
+            return candidate
+        return replace(candidate, knowledge=known(information, self.carbon, self.forecast))
+
 
 def resolve(scenario: Scenario) -> Inputs:
     """Read a scenario's data files and draw its carbon noise.
@@ -111,38 +190,89 @@ def resolve(scenario: Scenario) -> Inputs:
         If a data file cannot be used.
     """
     _require_memory(scenario)
-    files = {entry.use: entry.file for entry in scenario.policies if entry.file}
-    carbon = scenario.carbon.signal(_query(scenario))
-    files |= {str(getattr(scenario.carbon, "path", path)): path for path in carbon.files}
-    if scenario.network.rtt_file:
-        files[scenario.network.rtt_file] = scenario.folder / scenario.network.rtt_file
-    return Inputs(
+    regions = [region.carbon for region in scenario.regions]
+    query = _query(scenario)
+    carbon = combined(scenario.carbon, regions, query)
+    forecast = scenario.carbon.forecast
+    arrivals = scenario.traffic.arrivals(_demand(scenario))
+    rtt = round_trips(scenario)
+    laws = tuple(workload.service_ms.read(scenario.folder) for workload in scenario.workloads)
+    inputs = Inputs(
         scenario=scenario,
         origin_share=np.array([origin.share for origin in scenario.origins]),
         workload_share=np.array([workload.share for workload in scenario.workloads]),
         slo_ms=np.array([workload.slo_ms for workload in scenario.workloads]),
-        rtt_ms=_rtt_ms(scenario),
+        rtt_ms=rtt.rtt_ms,
         carbon=carbon,
+        forecast=partial(forecast.known, query) if forecast else None,
+        arrivals=arrivals,
+        laws=laws,
         energy=_energy(scenario),
-        jitter=HalfNormal(std_ms=scenario.network.jitter_std_ms),
+        jitter=rtt.jitter,
+        candidates=(),
+        files=_files(scenario, laws) | dict(carbon.files) | dict(arrivals.files),
+        notes=(*carbon.notes, *arrivals.notes, *rtt.notes),
+    )
+    _require_tokens(inputs)
+    return replace(
+        inputs,
         candidates=tuple(
-            Candidate(entry.shown, entry.policy, entry.information or scenario.information)
+            inputs.candidate(entry.shown, entry.policy, entry.information or scenario.information)
             for entry in scenario.policies
         ),
-        files=files,
     )
 
 
+def _files(scenario: Scenario, laws: Sequence[ServiceLaw]) -> dict[str, Path]:
+    network, forecast = scenario.network, scenario.carbon.forecast
+    names = [law.file for law in laws]
+    names += [network.rtt_file, network.jitter.p90_file if network.jitter else None]
+    names += [forecast.path if forecast else None]
+    policies = {entry.use: entry.file for entry in scenario.policies if entry.file}
+    return policies | {name: scenario.folder / name for name in names if name}
+
+
+def _require_tokens(inputs: Inputs) -> None:
+    """Refuse workloads whose service time or energy depends on tokens that nothing states."""
+    if isinstance(inputs.scenario.traffic, Replay):
+        return  # the log tells, row by row
+    remedy = "state service_ms.prompt_tokens, or replay a log with prompt_tokens_column"
+    faults = [
+        Fault(f"workloads[{i}]", "its requests have no prompt tokens", remedy)
+        for i, (workload, law) in enumerate(zip(inputs.scenario.workloads, inputs.laws, strict=True))
+        if (isinstance(law, Tokens) and law.prompt_tokens is None)
+        or (workload.energy_j_per_token != (None, None) and not law.per_request)
+    ]
+    if faults:
+        raise InputError(inputs.scenario.name, faults)
+
+
 def _energy(scenario: Scenario) -> Energy | None:
-    it_j = [workload.energy_j for workload in scenario.workloads if workload.energy_j is not None]
-    if not it_j:
+    workloads = scenario.workloads
+    if not workloads[0].has_energy:  # all have, or none
         return None
     j_per_mb = scenario.network.energy_j_per_gb / MB_PER_GB
     return Energy(
-        it_j=np.outer(it_j, [region.hardware_factor for region in scenario.regions]),
+        request_j=np.array([workload.energy_j or 0.0 for workload in workloads]),
+        token_j=np.array([[j or 0.0 for j in workload.energy_j_per_token] for workload in workloads]),
+        hardware_factor=np.array([region.hardware_factor for region in scenario.regions]),
         pue=np.array([region.pue for region in scenario.regions]),
-        network_j=np.array([workload.payload_mb * j_per_mb for workload in scenario.workloads]),
-        embodied_g=np.array([workload.embodied_g for workload in scenario.workloads]),
+        network_j=np.array([workload.payload_mb * j_per_mb for workload in workloads]),
+        embodied_g=np.array([workload.embodied_g for workload in workloads]),
+    )
+
+
+def _demand(scenario: Scenario) -> Demand:
+    return Demand(
+        hours=scenario.horizon.hours,
+        start=scenario.horizon.start,
+        origins=tuple(origin.name for origin in scenario.origins),
+        workloads=tuple(workload.id for workload in scenario.workloads),
+        origin_share=np.array([origin.share for origin in scenario.origins]),
+        workload_share=np.array([workload.share for workload in scenario.workloads]),
+        utc_offset_hours=np.array([origin.utc_offset_hours for origin in scenario.origins]),
+        seed=scenario.sampling.seed,
+        folder=scenario.folder,
     )
 
 
@@ -158,17 +288,27 @@ def _require_memory(scenario: Scenario) -> None:
 
 def _query(scenario: Scenario) -> Query:
     regions = tuple(region.name for region in scenario.regions)
-
     seed, hours = scenario.sampling.seed, scenario.horizon.hours
+    policies = scenario.policies
+    known = [entry.information or scenario.information for entry in policies]
+    history = max(map(history_hours, known))
 
     def uniform() -> NDArray[np.float64]:
         if scenario.sampling.scheme == "published":  # region after region, from one generator
-            return rng.published(seed).random_sample((len(regions), hours))
-        return np.stack([rng.stream(seed, f"carbon noise of {name}").random(hours) for name in regions])
+            horizon = rng.published(seed).random_sample((len(regions), hours))
+        else:
+            horizon = np.stack(
+                [rng.stream(seed, f"carbon noise of {name}").random(hours) for name in regions]
+            )
+        before = [rng.stream(seed, f"carbon noise before, of {name}").random(history) for name in regions]
+        return np.hstack([np.stack(before)[:, ::-1], horizon])
 
     def normal() -> NDArray[np.float64]:
-        streams = [rng.stream(seed, f"carbon weather of {name}") for name in regions]
-        return np.stack([stream.standard_normal(hours) for stream in streams])
+        horizon = [rng.stream(seed, f"carbon weather of {name}").standard_normal(hours) for name in regions]
+        before = [
+            rng.stream(seed, f"carbon weather before, of {name}").standard_normal(history) for name in regions
+        ]
+        return np.hstack([np.stack(before)[:, ::-1], np.stack(horizon)])
 
     return Query(
         regions=regions,
@@ -178,20 +318,10 @@ def _query(scenario: Scenario) -> Query:
         hours=hours,
         start=scenario.horizon.start,
         folder=scenario.folder,
-        reference=any(_REFERENCE in getattr(entry.policy, "reads", ()) for entry in scenario.policies),
+        history_hours=history,
+        reference=any(_REFERENCE in getattr(entry.policy, "reads", ()) for entry in policies)
+        or any(information.carbon_missing == "static" for information in known)
+        or scenario.workloads[0].has_energy,
         uniform=uniform,
         normal=normal,
-    )
-
-
-def _rtt_ms(scenario: Scenario) -> NDArray[np.float64]:
-    origins = [origin.name for origin in scenario.origins]
-    regions = [region.name for region in scenario.regions]
-    network = scenario.network
-    if network.rtt_file is not None:
-        return read_matrix(scenario.folder / network.rtt_file, network.rtt_file, origins, regions)
-    if network.rtt_ms is None:
-        raise InputError("network", [Fault("", "no round-trip times", "rtt_ms or rtt_file is expected")])
-    return np.array(
-        [[network.rtt_ms[origin][region] for region in regions] for origin in origins], dtype=np.float64
     )

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
-from carbonroute.traffic.requests import Requests, pick
+from typing import Annotated
+
+from pydantic import Field
+
+from carbonroute.traffic.ratefile import RateFile
+from carbonroute.traffic.renewal import GammaRenewal, Poisson
+from carbonroute.traffic.replay import Replay
+from carbonroute.traffic.requests import Arrivals, Demand, Requests, pick
 from carbonroute.traffic.synthetic import FixedRate
 
-Traffic = FixedRate  # with a second kind: Annotated[FixedRate | …, Field(discriminator="kind")]
+Traffic = Annotated[
+    FixedRate | Poisson | GammaRenewal | RateFile | Replay,
+    Field(discriminator="kind"),
+]
 
-__all__ = ["FixedRate", "Requests", "Traffic", "pick"]
+__all__ = [
+    "Arrivals",
+    "Demand",
+    "FixedRate",
+    "GammaRenewal",
+    "Poisson",
+    "RateFile",
+    "Replay",
+    "Requests",
+    "Traffic",
+    "pick",
+]

@@ -1,18 +1,24 @@
-"""A block of requests as columns."""
+"""What every kind of traffic hands on: blocks of requests as columns."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+
+S_PER_HOUR = 3600.0
 
 
 @dataclass(frozen=True)
 class Requests:
-    """Consecutive requests, one entry each, shape (n,).
+    """Requests one after the other, one entry each, shape (n,).
 
     Attributes
     ----------
@@ -20,17 +26,90 @@ class Requests:
         Hour of the horizon, from 0.
     origin, workload
         Index into the scenario's origins and workloads.
+    time_s
+        When each request comes, seconds from the start of the horizon; None where only the hour is known.
+    prompt_tokens, answer_tokens
+        Tokens in and out, NaN where one of several logs has none; None where the traffic does not state them.
+    service_ms
+        Measured inference time, NaN where a log has none; None where the traffic does not state any.
     """
 
     hour: Index
     origin: Index
     workload: Index
+    time_s: Array | None = None
+    prompt_tokens: Array | None = None
+    answer_tokens: Array | None = None
+    service_ms: Array | None = None
 
     def __len__(self) -> int:
         return len(self.hour)
 
 
-def pick(uniform: NDArray[np.float64], share: NDArray[np.float64]) -> Index:
+@dataclass(frozen=True)
+class Demand:
+    """What a scenario wants of its traffic.
+
+    Attributes
+    ----------
+    hours, start
+        The horizon; `start` (UTC) is None without a calendar.
+    origins, workloads
+        Names of the origins, and ids of the workloads.
+    origin_share, workload_share
+        Probabilities, shapes (O,) and (W,).
+    utc_offset_hours
+        Local time of each origin minus UTC, shape (O,).
+    seed
+        Of all dice: `carbonroute.rng.stream`.
+    folder
+        What paths in the scenario are relative to.
+    """
+
+    hours: int
+    start: datetime | None
+    origins: tuple[str, ...]
+    workloads: tuple[str, ...]
+    origin_share: Array
+    workload_share: Array
+    utc_offset_hours: Array
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """The requests of a run.
+
+    Attributes
+    ----------
+    count
+        How many there are; where dice decide that, how many are expected.
+    blocks
+        Gives the requests anew from the first to the last, in blocks of at most `carbonroute.rng.BLOCK`: the
+        same ones at every call.
+    files
+        Data files read, by the name that the scenario gives them.
+    source
+        Where they come from, with licence or attribution.
+    synthetic_geography
+        Whether the origins were drawn although the requests are real.
+    facts
+        What was read, left out or assumed, and how often, for the manifest: JSON values.
+    notes
+        The same for people: one line each.
+    """
+
+    count: float
+    blocks: Callable[[], Iterator[Requests]]
+    files: Mapping[str, Path] = field(default_factory=dict)
+    source: str = ""
+    synthetic_geography: bool = False
+    facts: Mapping[str, object] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def pick(uniform: Array, share: Array) -> Index:
     """Return which of several things each uniform number falls on, by their shares.
 
     The rule of `numpy.random.Generator.choice`: the first index whose cumulative share exceeds the number.

@@ -6,8 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from carbonroute.workloads.service import Gamma, Law, Lognormal, Normal
+from carbonroute.workloads.empirical import Empirical
+from carbonroute.workloads.service import Distribution, Gamma, Law, Lognormal, Normal
+from carbonroute.workloads.tokens import Tokens
 
-ServiceLaw = Annotated[Normal | Lognormal | Gamma, Field(discriminator="law")]
+ServiceLaw = Annotated[Normal | Lognormal | Gamma | Empirical | Tokens, Field(discriminator="law")]
 
-__all__ = ["Gamma", "Law", "Lognormal", "Normal", "ServiceLaw"]
+__all__ = ["Distribution", "Empirical", "Gamma", "Law", "Lognormal", "Normal", "ServiceLaw", "Tokens"]

@@ -22,8 +22,12 @@ class Energy:
 
     Attributes
     ----------
-    it_j
-        IT energy of a request, J, shape (W, R): the workload's, times the region's hardware factor.
+    request_j
+        IT energy that every request takes, J, shape (W,).
+    token_j
+        IT energy per prompt token and per answer token, J, shape (W, 2).
+    hardware_factor
+        What a region's hardware takes, relative to that, shape (R,).
     pue
         Power usage effectiveness of each region, shape (R,).
     network_j
@@ -32,10 +36,24 @@ class Energy:
         Share of the hardware's own emissions in a request, gCO2e, shape (W,).
     """
 
-    it_j: Array
+    request_j: Array
+    token_j: Array
+    hardware_factor: Array
     pue: Array
     network_j: Array
     embodied_g: Array
+
+    def at_the_wall_j(self, workload: NDArray[np.intp], tokens_j: Array) -> Array:
+        """Return what requests take in each region, network included, J, shape (n, R).
+
+        Parameters
+        ----------
+        workload, tokens_j
+            Workload of each request, and IT energy of its tokens, J, shape (n,).
+        """
+        it_j = (self.request_j.take(workload) + tokens_j)[:, np.newaxis] * self.hardware_factor
+        at_the_wall: Array = it_j * self.pue + self.network_j.take(workload)[:, np.newaxis]
+        return at_the_wall
 
 
 @dataclass(frozen=True)
@@ -72,7 +90,12 @@ def emissions_g(energy_j: Array, pue: Array, carbon_g_per_kwh: Array) -> Array:
     return emitted
 
 
-def account(energy: Energy, requests: NDArray[np.int64], carbon_sum_g_per_kwh: Array) -> Emissions:
+def account(
+    energy: Energy,
+    requests: NDArray[np.int64],
+    carbon_sum_g_per_kwh: Array,
+    token_sum_j_g_per_kwh: Array,
+) -> Emissions:
     """Return the emissions of many requests.
 
     Parameters
@@ -82,11 +105,17 @@ def account(energy: Energy, requests: NDArray[np.int64], carbon_sum_g_per_kwh: A
     requests
         Number of requests, shape (O, W, R).
     carbon_sum_g_per_kwh
-        Sum over those requests of the carbon intensity that they met, shape (O, W, R). All requests of a
-        workload cost the same in a region, so their emissions follow from that sum alone.
+        Sum over those requests of the carbon intensity that they met, shape (O, W, R): all that the energy
+        per request needs.
+    token_sum_j_g_per_kwh
+        Sum over those requests of the IT energy of their tokens, J, times that carbon intensity, shape
+        (O, W, R).
     """
+    it_j = np.outer(energy.request_j, energy.hardware_factor)
+    operational_g = emissions_g(it_j, energy.pue, carbon_sum_g_per_kwh)
+    operational_g += emissions_g(energy.hardware_factor, energy.pue, token_sum_j_g_per_kwh)
     return Emissions(
-        operational_g=emissions_g(energy.it_j, energy.pue, carbon_sum_g_per_kwh),
+        operational_g=operational_g,
         network_g=emissions_g(energy.network_j[:, np.newaxis], np.ones(()), carbon_sum_g_per_kwh),
         embodied_g=requests * energy.embodied_g[:, np.newaxis],
     )

@@ -1,0 +1,106 @@
+"""One signal of regions whose carbon comes from different sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from carbonroute.carbon.signal import Accounting, MixedAccounting, Query, Signal
+from carbonroute.errors import Fault, InputError
+
+
+class Source(Protocol):
+    """What every carbon source is."""
+
+    @property
+    def allow_mixed_accounting(self) -> bool:
+        """Whether regions may be compared whose numbers count different things."""
+
+    def signal(self, query: Query) -> Signal:
+        """Return the signal of a query's regions and hours."""
+
+
+def combined(default: Source, own: Sequence[Source | None], query: Query) -> Signal:
+    """Return the signal of all regions; each source is asked once, for its own regions.
+
+    Parameters
+    ----------
+    default
+        The scenario's source.
+    own
+        Each region's own source, or None where it is the scenario's.
+    query
+        What is wanted, of all regions.
+
+    Raises
+    ------
+    InputError
+        What a source refuses; and numbers that count different things, if `default` does not allow that.
+    """
+    groups: list[tuple[Source, list[int]]] = []
+    for region, source in enumerate(default if source is None else source for source in own):
+        regions = next((regions for known, regions in groups if known == source), None)
+        if regions is None:
+            groups.append((source, [region]))
+        else:
+            regions.append(region)
+    if [source for source, _ in groups] == [default]:
+        return default.signal(query)
+    asked = [
+        (query.part(regions, "carbon" if source == default else f"regions[{regions[0]}].carbon"), source)
+        for source, regions in groups
+    ]
+    parts = [source.signal(part) for part, source in asked]
+    order = np.argsort([region for _, regions in groups for region in regions])
+    references = [part.reference_g_per_kwh for part in parts]
+    known = [reference for reference in references if reference is not None]
+    accounting, notes = _accounting(parts, [part for part, _ in asked], default.allow_mixed_accounting)
+    return Signal(
+        np.hstack([part.g_per_kwh for part in parts])[:, order],
+        np.hstack([part.measured_g_per_kwh for part in parts])[:, order],
+        accounting,
+        "; ".join(dict.fromkeys(part.source for part in parts)),
+        {name: path for part in parts for name, path in part.files.items()},
+        np.concatenate(known)[order] if len(known) == len(parts) else None,
+        _cleaning(parts, [part.key for part, _ in asked]),
+        tuple(dict.fromkeys(note for part in parts for note in part.notes)) + notes,
+    )
+
+
+def _accounting(
+    parts: Sequence[Signal], queries: Sequence[Query], allowed: bool
+) -> tuple[Accounting | MixedAccounting, tuple[str, ...]]:
+    """Return the label that all parts share, or all of them with a note if that is allowed."""
+    first = parts[0].accounting
+    if all(part.accounting == first for part in parts):
+        return first, ()
+    if not allowed:
+        remedy = "compare what counts the same, or state carbon.allow_mixed_accounting = true"
+        raise InputError(
+            "carbon",
+            [
+                Fault(f"regions {', '.join(query.regions)}", f"accounting is {part.accounting}", remedy)
+                for part, query in zip(parts, queries, strict=True)
+            ],
+        )
+    labels = [
+        (query.index[i] if query.index else i, region, part.accounting)
+        for part, query in zip(parts, queries, strict=True)
+        for i, region in enumerate(query.regions)
+        if isinstance(part.accounting, Accounting)
+    ]
+    mixed = MixedAccounting(
+        tuple((region, label) for _, region, label in sorted(labels, key=lambda at: at[0]))
+    )
+    return mixed, (f"mixed accounting allowed: {str(mixed).removeprefix('mixed: ')}",)
+
+
+def _cleaning(parts: Sequence[Signal], keys: Sequence[str]) -> dict[str, Any]:
+    """Return what was done to all parts, by source; where two read the same file, with their keys."""
+    merged: dict[str, Any] = {}
+    for part, key in zip(parts, keys, strict=True):
+        for name, done in part.cleaning.items():
+            merged[f"{name} ({key})" if name in merged else name] = done
+    return merged

@@ -1,0 +1,253 @@
+"""Forecasts of carbon intensity as they were issued, and what each hour could have known of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from carbonroute.carbon.grid import NO_VALUE, iso
+from carbonroute.carbon.signal import Query
+from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.spec import Spec
+from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.times import to_utc
+from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, MAX_CARBON_G_PER_KWH
+
+_HOUR_US = 3_600_000_000
+#: Nobody forecasts a grid hour by hour for more than a year.
+_MAX_LEAD_HOURS = 366 * HOURS_PER_DAY
+
+
+class Forecast(Spec):
+    """Issued forecasts from a table with a row per issue, lead and zone: CSV (also ``.gz``) or Parquet.
+
+    Attributes
+    ----------
+    path
+        Relative to the scenario file.
+    issue_column
+        Holds the ISO 8601 time at which a forecast came out, on the hour of `horizon.start`.
+    lead_column
+        Holds whole hours from the issue to the hour that is forecast, from 0 on.
+    zone_column, value_column
+        Hold the zone's key and the forecast.
+    unit
+        Of the values: one of `carbonroute.units.G_PER_KWH`.
+    where
+        Takes only the rows that have these values in these columns.
+    duplicates
+        Which of several rows for one zone, issue and lead counts; a repeated issue may be a later one under a
+        wrong time.
+    time_zone
+        IANA name of the zone that times without an offset are in.
+    source, licence
+        Whom to cite, and what may be done with the data.
+    """
+
+    path: str = Field(min_length=1)
+    issue_column: str
+    lead_column: str
+    zone_column: str
+    value_column: str
+    unit: Literal["g/kWh", "kg/kWh", "kg/MWh", "t/MWh", "lb/MWh"]
+    where: dict[str, str] = Field(default_factory=dict)
+    duplicates: Literal["refuse", "first", "last"] = "refuse"
+    time_zone: str | None = None
+    source: str = ""
+    licence: str = ""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str | None) -> str | None:
+        if name is not None:
+            try:
+                ZoneInfo(name)
+            except (KeyError, ValueError, OSError) as error:
+                raise ValueError(
+                    f"there is no time zone {name!r}; an IANA name such as 'UTC' is expected"
+                ) from error
+        return name
+
+    def files(self, query: Query) -> Mapping[str, Path]:
+        """Return the file read, by the name that the scenario gives it."""
+        return {self.path: query.folder / self.path}
+
+    def known(self, query: Query, age_hours: int) -> NDArray[np.float64]:
+        """Return what `known_and_counts` does, without the counts."""
+        return self.known_and_counts(query, age_hours)[0]
+
+    def known_and_counts(self, query: Query, age_hours: int) -> tuple[NDArray[np.float64], dict[str, int]]:
+        """Return each hour's forecast from the latest issue that is at least so old, and why there is none.
+
+        For hour t that is the zone's latest issue at or before t − `age_hours`. Later ones are never looked
+        at, and where the latest lacks the hour, no earlier one steps in.
+
+        Parameters
+        ----------
+        query
+            Zones and horizon.
+        age_hours
+            Hours from an issue's time until it can be used, at least 0.
+
+        Returns
+        -------
+        g_per_kwh
+            Shape (hours, R), NaN where nothing is known.
+        counts
+            Hours × regions without a number: ``no_issue`` (none was out), ``no_lead`` (the issue does not
+            reach the hour), ``missing`` (no value) and ``absurd`` (negative or more than
+            `MAX_CARBON_G_PER_KWH`); and ``repeated``, the rows that `duplicates` left out.
+
+        Raises
+        ------
+        InputError
+            With line: times, leads or values that cannot be read, times off the hour, and repeated rows if
+            `duplicates` refuses them; columns and zones that are not there.
+        """
+        if age_hours < 0:
+            raise ValueError(f"age_hours is {age_hours}; a forecast cannot be used before it is issued")
+        if query.start is None:
+            missing = Fault("horizon.start", "missing", "forecasts need the date and time of hour 0")
+            raise InputError("scenario", [missing])
+        rows = self._rows(query, query.start)
+        keep: Literal["first", "last"] = "last" if self.duplicates == "last" else "first"
+        once = rows.unique(["zone", "issue", "lead"], keep=keep, maintain_order=True)
+        zones = list(dict.fromkeys(query.zones))
+        said = _latest(once, zones, query.hours, age_hours)
+        of_region = [zones.index(zone) for zone in query.zones]
+        shaped = {
+            column.name: column.to_numpy().reshape(query.hours, len(zones))[:, of_region] for column in said
+        }
+        g_per_kwh = shaped.pop("g_per_kwh")
+        counts = {reason: int(flags.sum()) for reason, flags in shaped.items()}
+        return g_per_kwh, counts | {"repeated": len(rows) - len(once)}
+
+    def _rows(self, query: Query, start: datetime) -> pl.DataFrame:
+        """Return `zone`, `issue` and `lead` (hours from `start`, and from the issue) and `value` (g/kWh)."""
+        table = read_table(query.folder / self.path, self.path)
+        self._require_columns(table)
+        horizon = start, start + timedelta(hours=query.hours)
+        raw = column_text(table[self.value_column], self.path)
+        lead = column_text(table[self.lead_column], self.path)
+        issue = to_utc(table[self.issue_column], self.time_zone, horizon, self.path)
+        rows = pl.DataFrame(
+            {
+                "line": range(FIRST_LINE, FIRST_LINE + len(table)),
+                "zone": column_text(table[self.zone_column], self.path),
+                "time": issue,
+                "after_us": (issue - start).dt.total_microseconds(),
+                "raw_lead": lead,
+                "lead": column_numbers(lead),
+                "raw": raw,
+                "value": column_numbers(raw).fill_nan(None) * G_PER_KWH[self.unit],
+            }
+        ).filter(self._chosen(table))
+        self._require_zones(rows["zone"], query)
+        rows = rows.filter(pl.col("zone").is_in(query.zones))
+        faults = _faults(rows, self.duplicates == "refuse")
+        if faults:
+            raise InputError(self.path, faults)
+        return rows.with_columns(issue=pl.col("after_us") // _HOUR_US, lead=pl.col("lead").cast(pl.Int64))
+
+    def _require_columns(self, table: pl.DataFrame) -> None:
+        named = {
+            "issue_column": self.issue_column,
+            "lead_column": self.lead_column,
+            "zone_column": self.zone_column,
+            "value_column": self.value_column,
+            **{f"where.{column}": column for column in self.where},
+        }
+        faults = [
+            Fault(f"carbon.forecast.{key}", f"there is no column {name!r}", did_you_mean(name, table.columns))
+            for key, name in named.items()
+            if name not in table.columns
+        ]
+        if faults:
+            raise InputError(self.path, faults)
+
+    def _chosen(self, table: pl.DataFrame) -> pl.Series:
+        """Return which rows `where` takes."""
+        chosen = pl.repeat(value=True, n=len(table), eager=True)
+        for column, word in self.where.items():
+            text = column_text(table[column], self.path)
+            chosen &= (text == word).fill_null(value=False)
+            if not chosen.any():
+                found = f"no row has {word!r} there" + (" as well" if len(self.where) > 1 else "")
+                remedy = did_you_mean(word, text.drop_nulls().unique(maintain_order=True).to_list())
+                raise InputError(self.path, [Fault(f"carbon.forecast.where.{column}", found, remedy)])
+        return chosen
+
+    def _require_zones(self, zone: pl.Series, query: Query) -> None:
+        known = zone.drop_nulls().unique(maintain_order=True).to_list()
+        faults = [
+            Fault(
+                f"{query.place(i)}.zone", f"there is no forecast of zone {name!r}", did_you_mean(name, known)
+            )
+            for i, name in enumerate(query.zones)
+            if name not in known
+        ]
+        if faults:
+            raise InputError(self.path, faults)
+
+
+def _latest(rows: pl.DataFrame, zones: list[str], hours: int, age_hours: int) -> pl.DataFrame:
+    """Return what each hour's latest usable issue says, by hour and zone, and why it says nothing."""
+    cells = pl.DataFrame({"hour": range(hours)}).join(pl.DataFrame({"zone": zones}), how="cross")
+    issued = rows.select("zone", "issue", latest="issue").unique().sort("issue")
+    said = (
+        cells.with_columns(usable=pl.col("hour") - age_hours)
+        .join_asof(issued, left_on="usable", right_on="issue", by="zone", check_sortedness=False)
+        .with_columns(lead=pl.col("hour") - pl.col("latest"))
+        .join(
+            rows.select("zone", "lead", "value", latest="issue", reaches=True),
+            on=["zone", "latest", "lead"],
+            how="left",
+            maintain_order="left",
+        )
+    )
+    value, reaches = pl.col("value"), pl.col("reaches").is_not_null()
+    believable = value.is_between(0, MAX_CARBON_G_PER_KWH)
+    return said.select(
+        g_per_kwh=pl.when(believable).then(value).cast(pl.Float64),
+        no_issue=pl.col("latest").is_null(),
+        no_lead=pl.col("latest").is_not_null() & ~reaches,
+        missing=reaches & value.is_null(),
+        absurd=(~believable).fill_null(value=False),
+    )
+
+
+def _faults(rows: pl.DataFrame, refuse_repeated: bool) -> tuple[Fault, ...]:
+    """Return what is wrong in the rows of the wanted zones."""
+    lead, value = pl.col("lead"), pl.col("value")
+    no_lead = ~((lead % 1 == 0) & lead.is_between(0, _MAX_LEAD_HOURS)).fill_null(value=False)
+    no_number = value.is_null() & ~pl.col("raw").fill_null("").str.strip_chars().str.to_lowercase().is_in(
+        NO_VALUE
+    )
+    again = ~pl.struct("zone", "time", "lead").is_first_distinct()
+    checks = [
+        (pl.col("after_us") % _HOUR_US != 0, "time", "issues on the hour of horizon.start are expected"),
+        (no_lead, "raw_lead", f"whole hours from the issue are expected, 0 … {_MAX_LEAD_HOURS:,}"),
+        (no_number, "raw", "a number, or nothing, is expected"),
+        (
+            again & refuse_repeated,
+            "raw_lead",
+            "a lead stands once in an issue, or duplicates says which counts",
+        ),
+    ]
+    return first_faults(
+        Fault(
+            f"line {row['line']}, zone {row['zone']}, issue {iso(row['time'])}",
+            found_text(row[key] and str(row[key])),
+            remedy,
+        )
+        for wrong, key, remedy in checks
+        for row in rows.filter(wrong).iter_rows(named=True)
+    )

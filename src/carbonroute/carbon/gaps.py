@@ -1,0 +1,73 @@
+"""Runs of missing hours, and the two rules that may fill them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonroute.units import HOURS_PER_DAY
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+Filling = Literal["interpolate", "previous-day"]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of missing hours, ordered by column and time; all shapes (runs,).
+
+    Attributes
+    ----------
+    column, begin, length
+        Where a run is: its column, its first row, and its number of hours.
+    """
+
+    column: Index
+    begin: Index
+    length: Index
+
+
+def runs_of(flags: NDArray[np.bool_]) -> Runs:
+    """Return the runs of true values down each column of an array of shape (H, Z)."""
+    edge = np.zeros((1, flags.shape[1]), dtype=np.int8)
+    change = np.diff(flags.astype(np.int8), axis=0, prepend=edge, append=edge).T
+    column, begin = np.nonzero(change == 1)
+    end = np.nonzero(change == -1)[1]
+    return Runs(column, begin, end - begin)
+
+
+def filled(values: Array, rule: Filling, max_hours: int) -> Array:
+    """Return hourly values with their short gaps filled; what cannot be filled stays NaN.
+
+    A gap is filled if it has at most `max_hours` hours and a value on either side: beyond the first and the
+    last value there is nothing to go by.
+
+    Parameters
+    ----------
+    values
+        g/kWh, shape (H, Z), NaN where missing.
+    rule
+        ``"interpolate"``: linear in time between the values on either side. ``"previous-day"``: the value at
+        the same hour of the last day before the gap, as it was measured; a gap longer than a day takes that
+        day again and again.
+    max_hours
+        Longest gap to fill.
+    """
+    runs = runs_of(np.isnan(values))
+    inner = (runs.length <= max_hours) & (runs.begin > 0) & (runs.begin + runs.length < len(values))
+    length, begin = runs.length[inner], runs.begin[inner]
+    column = np.repeat(runs.column[inner], length)
+    first, hours = np.repeat(begin, length), np.repeat(length, length)
+    into = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)  # 0 in a gap's first hour
+    complete = values.copy()
+    if rule == "interpolate":
+        left, right = values[first - 1, column], values[first + hours, column]
+        between = left + (right - left) * ((into + 1) / (hours + 1))
+        complete[first + into, column] = np.clip(between, np.minimum(left, right), np.maximum(left, right))
+    else:
+        source = first - HOURS_PER_DAY + into % HOURS_PER_DAY
+        complete[first + into, column] = np.where(source >= 0, values[np.maximum(source, 0), column], np.nan)
+    return complete

@@ -1,0 +1,233 @@
+"""From rows to hours: what stands in a file's rows, put on the horizon's grid of hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from carbonroute.carbon.rules import Rules
+from carbonroute.errors import Fault
+from carbonroute.units import MAX_CARBON_G_PER_KWH
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Row = dict[str, Any]
+
+_SHOWN = 5
+_MINUTE_US = 60_000_000
+
+#: How files spell that they have no value, whatever the case.
+NO_VALUE = ("", "nan", "na", "n/a", "null", "none")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A file's rows of some zones, and what they are good for. All shapes (rows,).
+
+    Attributes
+    ----------
+    table
+        The rows, as in `carbonroute.carbon.source.Readings`.
+    zones
+        The wanted zones, each once.
+    column
+        Index of each row's zone.
+    slot
+        Its interval, counted from hour 0: in steps of the file, or in hours where a step is longer.
+    slots_per_hour
+        How many of them an hour has.
+    start
+        Hour 0.
+    off
+        Its time is not on the grid.
+    missing, absurd
+        It has no value; it has one that is no carbon intensity.
+    """
+
+    table: pl.DataFrame
+    zones: tuple[str, ...]
+    column: Index
+    slot: Index
+    slots_per_hour: int
+    start: datetime
+    off: Flags
+    missing: Flags
+    absurd: Flags
+
+    @property
+    def hour(self) -> Index:
+        """The hour of each row, counted from hour 0."""
+        return self.slot // self.slots_per_hour
+
+    def where(self, flags: Flags) -> Rows:
+        """Return some of the rows."""
+        if flags.all():
+            return self
+        parts = {name: getattr(self, name)[flags] for name in ("column", "slot", "off", "missing", "absurd")}
+        return replace(self, table=self.table.filter(pl.Series(flags)), **parts)
+
+    def within(self, begin: int, end: int) -> Flags:
+        """Return which rows lie in the hours from `begin` up to `end`."""
+        return (self.slot >= begin * self.slots_per_hour) & (self.slot < end * self.slots_per_hour)
+
+    def time_of(self, hour: int) -> str:
+        """Return an hour as messages show it."""
+        return iso(self.start + timedelta(hours=int(hour)))
+
+    def faults(self, flags: Flags, found: Callable[[Row], str], remedy: str, what: str) -> list[Fault]:
+        """Return a fault for each of the first flagged rows, and one that counts the others."""
+        first = self.table.filter(pl.Series(flags)).head(_SHOWN).to_dicts()
+        faults = [Fault(f"{self._place(row)}, zone {row['zone']}", found(row), remedy) for row in first]
+        more = int(flags.sum()) - len(faults)
+        return [*faults, Fault("", f"{more} more such {what}")] if more else faults
+
+    def place(self, row: int) -> str:
+        """Return where a row stands, as messages show it."""
+        return self._place(self.table.row(row, named=True))
+
+    def _place(self, row: Row) -> str:
+        several = self.table["file"].n_unique() > 1
+        return f"{row['file']}, {row['place']}" if several else str(row["place"])
+
+
+def iso(time: datetime) -> str:
+    """Return a time in UTC as messages show it."""
+    return time.strftime("%Y-%m-%dT%H:%MZ")
+
+
+def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datetime) -> Rows:
+    """Return the rows of the wanted zones, in the order of the file, with their places on the grid."""
+    names = tuple(dict.fromkeys(zones))
+    column = table["zone"].cast(pl.Enum(names), strict=False).to_physical().cast(pl.Int64)  # null: not wanted
+    if column.null_count():
+        table, column = table.filter(column.is_not_null()), column.drop_nulls()
+    minutes = min(rules.step_minutes, 60)
+    since = (table["time"].to_physical() - _microseconds(start)).to_numpy()
+    slot, rest = np.divmod(since, minutes * _MINUTE_US)
+    value = table["value"].fill_null(np.nan).to_numpy()
+    no_number = np.isnan(value)
+    missing = no_number
+    if no_number.any():
+        words = table["raw"].fill_null("").str.strip_chars().str.to_lowercase()
+        missing = no_number & words.is_in(NO_VALUE).to_numpy()
+    return Rows(
+        table=table,
+        zones=names,
+        column=column.to_numpy(),
+        slot=slot,
+        slots_per_hour=60 // minutes,
+        start=start,
+        off=rest != 0,
+        missing=missing,
+        absurd=~missing & ~((value >= 0) & (value <= MAX_CARBON_G_PER_KWH)),
+    )
+
+
+def _microseconds(time: datetime) -> int:
+    return int(np.datetime64(time.replace(tzinfo=None), "us").astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Values hour by hour.
+
+    Attributes
+    ----------
+    first
+        Hour of the first row, counted from hour 0.
+    values
+        g/kWh, shape (H, Z); NaN where there is none.
+    """
+
+    first: int
+    values: Array
+
+    def window(self, begin: int, end: int) -> Array:
+        """Return the values of the hours from `begin` up to `end`; NaN beyond the grid."""
+        values = np.full((end - begin, self.values.shape[1]), np.nan)
+        low, high = max(begin, self.first), min(end, self.first + len(self.values))
+        if low < high:
+            values[low - begin : high - begin] = self.values[low - self.first : high - self.first]
+        return values
+
+
+def repeated(rows: Rows) -> Flags:
+    """Return which rows stand for a zone and time that an earlier row stands for already."""
+    low, size = _span(rows)
+    cell = rows.column * size + (rows.slot - low)
+    if np.bincount(cell).max(initial=0) <= 1:
+        return np.zeros(len(cell), dtype=bool)
+    return ~pl.Series(cell).is_first_distinct().to_numpy()
+
+
+def hourly(rows: Rows, rules: Rules) -> Grid:
+    """Return the mean of each hour; an hour that lacks a value of a shorter step has none.
+
+    Of several rows for one time, those with a value count, by `rules.duplicates` ("refuse" is the caller's).
+    """
+    low, size = _span(rows)
+    low, high = low // rows.slots_per_hour, -(-(low + max(size, 1)) // rows.slots_per_hour)
+    values = np.full(((high - low) * rows.slots_per_hour, len(rows.zones)), np.nan)
+    good = rows.where(~(rows.off | rows.missing | rows.absurd))
+    place = good.slot - low * rows.slots_per_hour, good.column
+    value = good.table["value"].to_numpy()
+    again = repeated(good)
+    if again.any():
+        by_cell = pl.DataFrame({"slot": place[0], "column": place[1], "value": value})
+        chosen = {"mean": pl.col("value").mean(), "last": pl.col("value").last()}
+        by_cell = by_cell.group_by("slot", "column", maintain_order=True).agg(
+            chosen.get(rules.duplicates, pl.col("value").first())
+        )
+        place = by_cell["slot"].to_numpy(), by_cell["column"].to_numpy()
+        value = by_cell["value"].to_numpy()
+    values[place] = value
+    if rows.slots_per_hour > 1:
+        values = values.reshape(high - low, rows.slots_per_hour, -1).mean(axis=1)
+    return Grid(low, values)
+
+
+def spread(grid: Grid, rows: Rows, step_hours: int) -> Grid:
+    """Return the grid with each row's value in every hour of its step; rows must be a step apart."""
+    stands = np.zeros((len(grid.values) + step_hours - 1, len(rows.zones)), dtype=bool)
+    stands[rows.hour - grid.first, rows.column] = True
+    last = np.maximum.accumulate(np.where(stands, np.arange(len(stands))[:, np.newaxis], -step_hours), axis=0)
+    within = np.arange(len(stands))[:, np.newaxis] - last < step_hours
+    padded = np.pad(grid.values, ((0, step_hours - 1), (0, 0)), constant_values=np.nan)
+    values = np.take_along_axis(padded, np.maximum(last, 0), axis=0)
+    return Grid(grid.first, np.where(within, values, np.nan))
+
+
+def too_close(rows: Rows, step_hours: int) -> Flags:
+    """Return which rows begin before the interval of their zone's row before them is over."""
+    order = np.lexsort((rows.slot, rows.column))
+    gap = np.diff(rows.slot[order])
+    close = np.zeros(len(order), dtype=bool)
+    close[order[1:]] = (gap > 0) & (gap < step_hours) & (np.diff(rows.column[order]) == 0)
+    return close
+
+
+def out_of_order(rows: Rows) -> int:
+    """Return how many of a file's rows are earlier than the one of the same zone before them."""
+    order = np.argsort(rows.column, kind="stable")
+    column, time = rows.column[order], rows.table["time"].to_physical().to_numpy()[order]
+    earlier = np.flatnonzero((np.diff(time) < 0) & (np.diff(column) == 0)) + 1
+    if not earlier.size:
+        return 0
+    names = rows.table.select("file", "place")
+    before, back = names[order[earlier - 1]], names[order[earlier]]
+    return back.filter(before["file"] == back["file"]).n_unique()
+
+
+def _span(rows: Rows) -> tuple[int, int]:
+    """Return the first slot, and how many there are up to the last."""
+    if not len(rows.slot):
+        return 0, 0
+    low = int(rows.slot.min())
+    return low, int(rows.slot.max()) - low + 1

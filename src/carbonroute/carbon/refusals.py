@@ -1,0 +1,171 @@
+"""Why a carbon file cannot be used: every fault with its place, its finding and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from carbonroute.carbon.gaps import runs_of
+from carbonroute.carbon.grid import Grid, Row, Rows, iso, repeated, too_close
+from carbonroute.carbon.rules import Rules
+from carbonroute.carbon.signal import Query
+from carbonroute.carbon.wanted import Wanted
+from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.tablefile import MAX_VALUES, found_text
+from carbonroute.units import MAX_CARBON_G_PER_KWH
+
+Flags = NDArray[np.bool_]
+
+_SHOWN = 5
+#: Values of a whole file that are all below it look like kg/kWh: hardly a grid is so clean all the time.
+TINY_G_PER_KWH = 2.0
+
+
+def require_zones(rows: Rows, table: pl.DataFrame, query: Query, shown: str) -> None:
+    """Refuse a zone of which there is no row."""
+    there = set(rows.table["zone"].unique())
+    absent = [i for i, zone in enumerate(query.zones) if zone not in there]
+    if absent:
+        known = table["zone"].unique(maintain_order=True).to_list()
+        raise InputError(
+            shown,
+            first_faults(
+                Fault(
+                    f"{query.place(i)}.zone",
+                    f"there is no zone {query.zones[i]!r}",
+                    did_you_mean(query.zones[i], known),
+                )
+                for i in absent
+            ),
+        )
+
+
+def require_size(rows: Rows, shown: str) -> None:
+    """Refuse rows that lie so far apart that no table could hold all that is between them."""
+    if not len(rows.slot):
+        return
+    first, last = rows.hour.min(), rows.hour.max()
+    values = int(last - first + 1) * rows.slots_per_hour * len(rows.zones)
+    if values > MAX_VALUES:
+        found = f"times run from {rows.time_of(first)} to {rows.time_of(last)}: {values:,} values"
+        raise InputError(shown, [Fault("", found, f"the limit is {MAX_VALUES:,}: check the times")])
+
+
+def require_grams(rows: Rows, rules: Rules, query: Query, shown: str) -> None:
+    """Refuse values that are all so low that they look like another unit's."""
+    highest = rows.table["value"].filter(pl.Series(~(rows.missing | rows.absurd))).max()
+    if rules.tiny == "refuse" and isinstance(highest, float) and 0 < highest < TINY_G_PER_KWH:
+        found = f"no value of {_listed(list(rows.zones))} is above {highest:g} g/kWh, which looks like kg/kWh"
+        remedy = "state the unit that the values are in, or tiny = 'keep' if they are so low"
+        raise InputError(shown, [Fault(query.key, found, remedy)])
+
+
+def of_rows(rows: Rows, seen: Flags, rules: Rules) -> list[Fault]:
+    """Return what is wrong with the rows that are looked at: absurd, off the grid, there twice."""
+    faults = []
+    if rules.absurd == "refuse":
+        remedy = (
+            f"a carbon intensity of 0 … {MAX_CARBON_G_PER_KWH:g} g/kWh is expected, or absurd = 'missing'"
+        )
+        faults += rows.faults(rows.absurd & seen, _found, remedy, "values")
+    every = "one value per hour" if rules.step == "1h" else f"one value every {rules.step}"
+    remedy = f"{every} is expected, on the hour of horizon.start, or another step"
+    faults += rows.faults(rows.off & seen, lambda row: f"time {row['time'].isoformat()}", remedy, "times")
+    on_grid, again, close = ~rows.off, np.zeros(len(seen), dtype=bool), np.zeros(len(seen), dtype=bool)
+    if rules.duplicates == "refuse":
+        again[on_grid] = repeated(rows.where(on_grid))
+        remedy = "one value per hour and zone is expected, or duplicates = 'first', 'last' or 'mean'"
+        faults += rows.faults(again & seen, _second, remedy, "repeated times")
+    if rules.step_minutes > 60:
+        close[on_grid] = too_close(rows.where(on_grid), rules.step_minutes // 60)
+        remedy = f"step = {rules.step!r} needs values that far apart"
+        found = f"begins within {rules.step} of the value before it"
+        faults += rows.faults(close & seen, lambda _: found, remedy, "rows")
+    return faults
+
+
+def of_hours(
+    rows: Rows, hours: Wanted, measured: Grid, complete: Grid, spiky: Flags, rules: Rules
+) -> list[Fault]:
+    """Return which hours the account lacks: by row or by gap where a row says why, else by zone."""
+    lacking = np.isnan(hours.of(complete)) & hours.account[:, np.newaxis]
+    if not lacking.any():
+        return []
+    rows = rows.where(~rows.off)
+    here = rows.hour - measured.first, rows.column
+    cells = hours.used(complete, hours.account) & np.isnan(complete.values)
+    said = np.zeros_like(cells)
+    faults = []
+    if rules.filling is None:
+        remedy = "complete the file, or name a rule: gaps = 'interpolate:6h' or 'previous-day:24h'"
+        spike, empty = spiky[here] & cells[here], rows.missing & cells[here]
+        dropped = rows.absurd & cells[here]
+        if rules.absurd == "missing":
+            empty |= dropped
+        faults += rows.faults(empty, _found, remedy, "values")
+        faults += rows.faults(spike, lambda row: f"{_found(row)}, removed as a spike", remedy, "spikes")
+        said[here] |= spike | empty | dropped
+    else:
+        runs = runs_of(np.isnan(measured.values))
+        for column, begin, length in zip(runs.column, runs.begin, runs.length, strict=True):
+            part = slice(begin, begin + length), column
+            if cells[part].any() and begin > 0 and begin + length < len(cells):
+                said[part] = True
+                faults.append(_gap(rows, measured.first + int(begin), int(length), int(column), rules))
+    silent = lacking & (hours.of(Grid(complete.first, said.astype(np.float64))) != 1)
+    return [*faults, *_absent(rows, hours, silent, rules)]
+
+
+def _gap(rows: Rows, first: int, length: int, column: int, rules: Rules) -> Fault:
+    """Return a gap that a rule does not fill, at its first row if there is one."""
+    at = np.flatnonzero((rows.column == column) & (rows.hour >= first) & (rows.hour < first + length))
+    place = f"{rows.place(int(at[0]))}, " if at.size else ""
+    plural = f"{length:,} hours in a row have" if length > 1 else "1 hour has"
+    found = f"{plural} no value, from {rows.time_of(first)}"
+    return Fault(f"{place}zone {rows.zones[column]}", found, _why(length, rules))
+
+
+def _why(length: int, rules: Rules) -> str:
+    longest = rules.filling[1] if rules.filling else 0
+    if length > longest:
+        return f"gaps = {rules.gaps!r} fills up to {longest} in a row: allow more, or choose another horizon"
+    return f"gaps = {rules.gaps!r} finds nothing there to fill it from: complete the file"
+
+
+def _absent(rows: Rows, hours: Wanted, lacking: Flags, rules: Rules) -> Iterator[Fault]:
+    """Yield for each zone the hours that no row tells anything of."""
+    for column in np.flatnonzero(lacking.any(axis=0)):
+        missing = hours.source[lacking[:, column], column]
+        listed = ", ".join(rows.time_of(hour) for hour in missing[:_SHOWN])
+        more = ", …" if len(missing) > _SHOWN else ""
+        found = f"{len(missing)} of {hours.account.sum()} hours have no value: {listed}{more}"
+        span = f"{rows.time_of(hours.zone_first[column])} … {rows.time_of(hours.zone_last[column])}"
+        remedy = f"choose a horizon within {span}, or complete the file"
+        apart = _usual_minutes(rows, int(column))
+        if apart and apart != rules.step_minutes:
+            remedy = f"its values are {apart} min apart: state another step than {rules.step!r}"
+        yield Fault(f"zone {rows.zones[column]}", found, remedy)
+
+
+def _usual_minutes(rows: Rows, column: int) -> int:
+    """Return how far apart a zone's values are, min; 0 if it has too few to tell."""
+    slots = np.unique(rows.slot[rows.column == column])
+    return int(np.median(np.diff(slots))) * 60 // rows.slots_per_hour if len(slots) > 2 else 0
+
+
+def _found(row: Row) -> str:
+    """Return how a message names a row's value: as it stands there, and in g/kWh where that differs."""
+    raw, value = row["raw"], row["value"]
+    as_read = value is None or raw is None or f"{value:g}" == raw.strip()
+    return found_text(raw) if as_read else f"{found_text(raw)}, {value:g} g/kWh"
+
+
+def _second(row: Row) -> str:
+    return f"a second value for {iso(row['time'])}"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -1,0 +1,41 @@
+"""Hours that stand apart from their surroundings further than their zone ever moves."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+#: Hours on either side that an hour is compared with; so many absurd hours in a row are still seen.
+REACH_HOURS = 6
+
+
+def spikes(values: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
+    """Return which values are spikes, shape (H, Z).
+
+    A spike is further from the median of the 13 hours around it than `limit` times its zone's usual change:
+    the median of the absolute changes from hour to hour over the whole series. Medians, because neither the
+    spikes nor a few wild days move them. Up to 6 absurd hours in a row are found; a lasting step, and what
+    has fewer than 6 known hours beside it, is none. A zone whose usual change is 0 is not judged.
+
+    Parameters
+    ----------
+    values
+        g/kWh, shape (H, Z), NaN where missing.
+    limit
+        In usual changes. Real grids reach some 30 in their wildest hours: 40 is a good first choice.
+    """
+    around = pl.DataFrame(values).with_columns(pl.all().fill_nan(None))
+    median = around.select(
+        pl.all().rolling_median(2 * REACH_HOURS + 1, min_samples=REACH_HOURS + 1, center=True)
+    ).to_numpy()
+    usual = usual_change(values)
+    far: NDArray[np.bool_] = np.abs(values - median) > limit * np.where(usual > 0, usual, np.inf)
+    return far
+
+
+def usual_change(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of each column's absolute changes from one row to the next, shape (Z,); 0 if none."""
+    changes = pl.DataFrame(np.abs(np.diff(values, axis=0))).select(pl.all().fill_nan(None).median())
+    usual: NDArray[np.float64] = changes.fill_null(0.0).to_numpy()[0]
+    return usual

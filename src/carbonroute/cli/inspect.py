@@ -1,0 +1,203 @@
+"""``carbonroute inspect``: what is in a data file, or in all data of a scenario."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from cyclopts import Parameter
+
+from carbonroute.cli.terminal import out
+from carbonroute.errors import Fault, InputError
+from carbonroute.inspection import Inspection, Kind, inspect_file
+from carbonroute.scenario import builtin_scenarios, load
+from carbonroute.store import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from rich.console import Console
+    from rich.table import Table
+
+    from carbonroute.figures import Format
+
+_FORMATS = ("png", "svg", "pdf")
+_TITLES = {
+    "carbon": "carbon intensity",
+    "traffic": "requests",
+    "rates": "request rates",
+    "rtt": "round-trip times",
+}
+
+
+def inspect(
+    file: str,
+    /,
+    *,
+    kind: Annotated[Kind | None, Parameter(name="--as")] = None,
+    picture: Path | None = None,
+    json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Say what is in a data file, what is wrong with it, and which scenario lines would read it.
+
+    Of a scenario, every file that it reads is looked at as it reads it, and the signals that it makes up.
+
+    Parameters
+    ----------
+    file
+        A file of carbon intensities, requests, request rates or round-trip times; or a scenario: a TOML file
+        or a built-in scenario's name.
+    kind
+        What the file is, where that cannot be told or is told wrong.
+    picture
+        Draw it into this file (.png, .svg or .pdf); of a scenario, every part into a numbered file.
+    json
+        Print all of it as JSON, at full precision.
+    """
+    form = None if picture is None else _format(picture)
+    is_scenario = file.endswith(".toml") or (file in builtin_scenarios() and not os.path.exists(file))  # noqa: PTH110  False where Path.exists raises
+    if is_scenario and kind is not None:
+        raise InputError(
+            "--as", [Fault("", "found a scenario", "leave it out: the scenario says what its files are")]
+        )
+    if is_scenario:
+        from carbonroute.inspection.scenario import inspect_scenario
+
+        parts: Sequence[Inspection] = inspect_scenario(load(file))
+    else:
+        parts = [inspect_file(Path(file), kind)]
+    drawn = _draw(parts, picture, cast("Format", form)) if picture is not None else []
+    if json:
+        content = (
+            {"scenario": file, "parts": [part.as_json() for part in parts]}
+            if is_scenario
+            else parts[0].as_json()
+        )
+        print(dumps(content, indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201  data goes to stdout
+        return 0
+    console = out()
+    for part in parts:
+        _print(console, part)
+    for path in drawn:
+        console.print(f"\nWrote {path}.", soft_wrap=True)
+    return 0
+
+
+def _format(picture: Path) -> str:
+    form = picture.suffix.lower().removeprefix(".")
+    if form not in _FORMATS:
+        found = f"found {picture.suffix!r}" if form else "the name has no ending"
+        raise InputError(
+            str(picture), [Fault("--picture", found, "a name in .png, .svg or .pdf is expected")]
+        )
+    return form
+
+
+def _draw(parts: Sequence[Inspection], picture: Path, form: Format) -> list[Path]:
+    """Draw every part that can be shown, into one file or numbered ones; return which."""
+    from carbonroute.figures import (
+        as_file,
+        inspection_carbon,
+        inspection_matrix,
+        inspection_rates,
+        inspection_traffic,
+    )
+    from carbonroute.figures.layout import figure_of
+
+    figures: dict[str, Callable[..., Axes]] = {
+        "carbon": inspection_carbon.draw,
+        "traffic": inspection_traffic.draw,
+        "rates": inspection_rates.draw,
+        "rtt": inspection_matrix.draw,
+    }
+    shown = [part for part in parts if part.pictures]
+    if not shown:
+        raise InputError(parts[0].name, [Fault("--picture", "there is nothing to draw", "see its findings")])
+    paths = []
+    for place, part in enumerate(shown, start=1):
+        name = picture if len(shown) == 1 else picture.with_stem(f"{picture.stem}-{place}-{part.kind}")
+        write_whole(name, as_file(figure_of(figures[part.kind](**part.pictures)), form))
+        paths.append(name)
+    return paths
+
+
+def _print(console: Console, part: Inspection) -> None:
+    console.print(f"\n{part.name}: {_TITLES[part.kind]}", soft_wrap=True)
+    for what, said in filter(lambda item: item[1] or item[0] == "row names", part.reading.items()):
+        console.print(
+            f"  {what}: {said!r}" if what.endswith(("column", "names")) else f"  {what}: {said}",
+            soft_wrap=True,
+        )
+    if part.facts:
+        console.print(_facts(part.facts))
+    if not part.table.is_empty():
+        console.print(_rows(part))
+    for finding in part.findings:
+        console.print(f"– {finding}.", soft_wrap=True)
+    if part.suggestion:
+        console.print(
+            "\nSuggested scenario lines (paths are relative to the scenario file):\n", soft_wrap=True
+        )
+        console.print(part.suggestion, soft_wrap=True)
+
+
+def _facts(facts: Any) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, show_header=False, padding=(0, 1, 0, 0))
+    table.add_column()
+    table.add_column(justify="right")
+    for name, found in facts.items():
+        table.add_row(_heading(name), shown(found))
+    return table
+
+
+def _rows(part: Inspection) -> Table:
+    """Show the table of an inspection, without counts of faults that nothing has."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    silent = {
+        name
+        for name, column in zip(part.table.columns, part.table.iter_columns(), strict=True)
+        if (column.dtype.is_integer() and "est_hour" not in name and not column.sum())
+        or column.null_count() == len(column)
+    }
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    names = [name for name in part.table.columns if name not in silent]
+    for name in names:
+        right = part.table[name].dtype.is_numeric()
+        table.add_column(
+            _heading(name).replace(" ", "\n"), justify="right" if right else "left", overflow="fold"
+        )
+    for row in part.table.select(names).iter_rows():
+        table.add_row(*map(shown, row))
+    return table
+
+
+def _heading(name: str) -> str:
+    for ending, unit in (("_pct", " %"), ("_ms", " ms"), ("_utc", " UTC")):
+        if name.endswith(ending):
+            return name.removesuffix(ending).replace("_", " ") + unit
+    return name.replace("_", " ")
+
+
+def shown(found: Any) -> str:
+    """Write a fact for people.
+
+    >>> shown(17544), shown(0.95443), shown(583.0), shown(1234567.8), shown(float("nan")), shown(None)
+    ('17,544', '0.9544', '583', '1,234,568', '–', '–')
+    """
+    if found is None or found != found:  # noqa: PLR0124  NaN
+        return "–"
+    if isinstance(found, bool | str):
+        return str(found)
+    if isinstance(found, datetime):
+        return found.isoformat(timespec="seconds").replace("+00:00", "Z")
+    if isinstance(found, int):
+        return f"{found:,}"
+    return f"{found:,.0f}" if abs(found) >= 1000 else f"{found:.4g}"

@@ -1,0 +1,47 @@
+"""Spans of time as a scenario writes them: ``"90min"``, ``"6h"``, ``"2d"``."""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+
+_MINUTES = MappingProxyType({"min": 1, "h": 60, "d": 1440})
+MAX_MINUTES = 366 * 1440
+
+
+def minutes(text: str) -> int:
+    """Return a span of time in minutes.
+
+    Raises
+    ------
+    ValueError
+        If it is not a whole number with a unit, or longer than a year.
+
+    Examples
+    --------
+    >>> minutes("6h"), minutes("30min"), minutes("2d")
+    (360, 30, 2880)
+    """
+    match = re.fullmatch(r"([0-9]{1,9})(min|h|d)", text, re.ASCII)
+    if not match or (span := int(match[1]) * _MINUTES[match[2]]) > MAX_MINUTES:
+        raise ValueError(f"found {text!r}; a span such as '30min', '6h' or '2d' is expected, up to a year")
+    return span
+
+
+def whole_hours(text: str) -> int:
+    """Return a span of time in hours.
+
+    Raises
+    ------
+    ValueError
+        If it is no span of whole hours.
+
+    Examples
+    --------
+    >>> whole_hours("6h"), whole_hours("120min"), whole_hours("2d")
+    (6, 2, 48)
+    """
+    hours, rest = divmod(minutes(text), 60)
+    if rest:
+        raise ValueError(f"found {text!r}; whole hours are expected, such as '6h'")
+    return hours

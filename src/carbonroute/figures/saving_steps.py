@@ -1,0 +1,162 @@
+"""Where the saving comes from: what each step of knowledge emits, and what it adds to the step before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.patches import Patch
+
+from carbonroute.figures.layout import (
+    BACKING,
+    DOUBLE_IN,
+    LINE_SPACING,
+    PT_PER_IN,
+    Sheet,
+    fold,
+    number_ticks,
+    text_width,
+)
+from carbonroute.figures.style import (
+    CLAIRVOYANT_HATCH,
+    DAGGER,
+    FAINT,
+    LIMIT,
+    MUTED,
+    TEXT_PT,
+    clairvoyant_note,
+    one_line,
+    styled,
+)
+from carbonroute.figures.words import mass_unit, number, percent
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+GAP_LINES = 0.8  # between rows
+BAR = 0.6
+SAVED = "#009E73"
+
+
+@styled
+def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the way from no knowledge of carbon to all, a bar per step.
+
+    Parameters
+    ----------
+    saving
+        ``Tables.saving``, of at least one row: ``step``, ``policy``, ``clairvoyant``, ``total_kg`` (kg CO2e),
+        ``saved_pct`` (% of the first step's; null where that is 0), ``slo_violation_pct`` (% or null).
+    ax
+        Axes to draw on; without it, a figure of its own.
+    """
+    unit = mass_unit(saving["total_kg"].to_list())
+    totals = saving["total_kg"].to_numpy() * unit.per_kg
+    before = np.insert(totals[:-1], 0, totals[0])
+    texts = [
+        f"{number(total, unit.digits)} {unit.name}{_points(saving, row)}" for row, total in enumerate(totals)
+    ]
+    labels = _labels(saving)
+    row_lines = max(label.count("\n") + 1 for label in labels) + GAP_LINES
+    sheet = Sheet(ax, DOUBLE_IN, height_in=saving.height * row_lines * TEXT_PT * LINE_SPACING / PT_PER_IN)
+    ax = sheet.ax
+    ax.set_yticks(range(saving.height), labels=labels)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(saving.height - 0.5, -0.5)
+    ax.set_xlabel(f"Emissions of all requests ({unit.name} CO₂e)")
+    sheet.settle()
+    room = min((max(map(text_width, texts)) + 8) / sheet.plot_pt[0], 0.5)
+    ax.set_xlim(0, (totals.max() or 1.0) / (1 - room))
+    number_ticks(ax.xaxis)
+    _bars(ax, saving, totals, before)
+    for row, text in enumerate(texts):
+        end = (max(totals[row], before[row]), row)
+        ax.annotate(text, end, (4, 0), textcoords="offset points", va="center", bbox=BACKING)
+    notes = [_what_percent_means(saving), *clairvoyant_note(saving)]
+    return sheet.finish(_title(saving), [_key(totals - before)], [note for note in notes if note])
+
+
+def _bars(ax: Axes, saving: pl.DataFrame, totals: NDArray[np.float64], before: NDArray[np.float64]) -> None:
+    """Draw what each step emits, and what it saves or adds between its end and that of the step before."""
+    for row, clairvoyant in enumerate(saving["clairvoyant"]):
+        low, high = sorted((totals[row], before[row]))
+        colour = SAVED if totals[row] < before[row] else LIMIT
+        looks: dict[str, Any] = {"facecolor": colour, "linewidth": 0}
+        if clairvoyant:
+            looks = {"facecolor": "white", "edgecolor": colour, "hatch": CLAIRVOYANT_HATCH, "linewidth": 0.8}
+        ax.barh(row, low, height=BAR, color=FAINT, linewidth=0)
+        ax.barh(row, high - low, left=low, height=BAR, **looks)
+        ax.plot([totals[row]] * 2, [row - BAR / 2, row + BAR / 2], color=MUTED, linewidth=1.2)
+        if row:
+            ax.plot([before[row]] * 2, [row - 1 + BAR / 2, row - BAR / 2], color=MUTED, linewidth=0.6)
+
+
+def _labels(saving: pl.DataFrame) -> list[str]:
+    """Name a step, its policy where that is called otherwise, and how many requests it serves too late."""
+    labels = []
+    for row in saving.rows(named=True):
+        step, policy, late = one_line(row["step"]), one_line(row["policy"]), row["slo_violation_pct"]
+        same = policy.casefold().replace("-", " ") == step.casefold().replace("-", " ")
+        name = (step if same else f"{step} ({policy})") + DAGGER * row["clairvoyant"]
+        labels.append(fold(name) + ("" if late is None else f"\n{percent(late, 2)} violations"))
+    return labels
+
+
+def _gains(saving: pl.DataFrame) -> list[float]:
+    """Give what each step saves beyond the one before it, in percent of the first; empty if that is 0."""
+    saved = saving["saved_pct"]
+    return [] if saved.null_count() else saved.diff().fill_null(0.0).to_list()
+
+
+def _points(saving: pl.DataFrame, row: int) -> str:
+    gains = _gains(saving)
+    if not row or not gains:
+        return ""
+    sign = "+" if round(-gains[row], 1) > 0 else ""
+    return f" ({sign}{percent(-gains[row])})"
+
+
+def _what_percent_means(saving: pl.DataFrame) -> str:
+    if saving.height < 2 or not _gains(saving):
+        return ""
+    return f"In brackets: change from the step before, in % of what {one_line(saving['step'][0])} emits"
+
+
+def _key(changes: NDArray[np.float64]) -> list[Artist]:
+    key: list[Artist] = [Patch(facecolor=FAINT, label="emitted")]
+    if (changes < 0).any():
+        key.append(Patch(facecolor=SAVED, label="saved by this step"))
+    if (changes > 0).any():
+        key.append(Patch(facecolor=LIMIT, label="added by this step"))
+    return key
+
+
+def _title(saving: pl.DataFrame) -> str:
+    steps, gains = [one_line(step) for step in saving["step"]], _gains(saving)
+    unit = mass_unit(saving["total_kg"].to_list())
+    emitted = number(saving["total_kg"][0] * unit.per_kg, unit.digits)
+    first = f"{steps[0][:1].upper()}{steps[0][1:]} emits {emitted} {unit.name} CO₂e"
+    if not gains:
+        return f"{first}: there is nothing to save"
+    said = [
+        _effect(step, gain, possible=clairvoyant, first=place == 0)
+        for place, (step, gain, clairvoyant) in enumerate(
+            zip(steps[1:], gains[1:], saving["clairvoyant"][1:], strict=True)
+        )
+    ]
+    return "; ".join([first, *said])
+
+
+def _effect(step: str, gain: float, *, possible: bool, first: bool) -> str:
+    """Say what a step adds to the saving: in percent, then in percentage points of the same whole."""
+    more = "" if first else " more"
+    if round(gain, 1) == 0:
+        return f"{step} {'would save' if possible else 'saves'} nothing{more}"
+    if gain > 0:
+        return f"{step} {'could save' if possible else 'saves'} {percent(gain)}{more}"
+    if first:
+        return f"{step} {'would emit' if possible else 'emits'} {percent(-gain)} more"
+    return f"{step} {'would give' if possible else 'gives'} {percent(-gain)} back"

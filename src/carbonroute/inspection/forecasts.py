@@ -1,0 +1,163 @@
+"""Inspecting a table of issued forecasts: how far they reach, and how far off they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import polars as pl
+
+from carbonroute.errors import Fault, InputError
+from carbonroute.inspection import toml
+from carbonroute.inspection.carbon_files import unit_in
+from carbonroute.inspection.facts import Inspection
+from carbonroute.inspection.sniff import Guess
+from carbonroute.inspection.times import lacks_offset, read_times
+from carbonroute.tablefile import column_numbers, column_text, read_table
+from carbonroute.units import G_PER_KWH
+
+#: Mean absolute error, as a share of the actual mean, from which forecasts say little.
+_POOR_SHARE = 0.5
+
+
+def inspect(
+    path: Path, shown: str, guess: Guess, where: Mapping[str, str] = MappingProxyType({})
+) -> Inspection:
+    """Inspect a table of forecasts, a row per zone (and what else tells series apart) in the result.
+
+    Parameters
+    ----------
+    path, shown
+        The file, and what it is called.
+    guess
+        Its columns.
+    where
+        Takes only the rows that have these words in these columns.
+
+    Raises
+    ------
+    InputError
+        If the file is no table.
+    """
+    table = read_table(path, shown)
+    for name, word in where.items():
+        table = table.filter(column_text(table[name], shown) == word)
+    if table.is_empty():
+        raise InputError(shown, [Fault("where", "no row has all of these words", "check the scenario")])
+    names = guess.columns
+    issue = read_times(table[names["issue column"]], None, shown)
+    others = [name for name in guess.several["further columns of words"] if table[name].n_unique() <= 10]
+    keys = [names["zone column"], *others]
+    rows = pl.DataFrame(
+        {
+            "zone": pl.select(
+                pl.concat_str([column_text(table[key], shown) for key in keys], separator=" ")
+            ).to_series(),
+            "issue": issue,
+            "lead": column_numbers(column_text(table[names["lead column"]], shown)),
+            "forecast": column_numbers(column_text(table[names["value column"]], shown)),
+            "actual": _actual(table, names.get("actual column"), shown),
+        }
+    )
+    by_zone = _by_zone(rows)
+    zones = table[names["zone column"]].drop_nulls().unique(maintain_order=True).cast(pl.String).to_list()
+    no_offset = lacks_offset(table[names["issue column"]])
+    unit = unit_in([names["value column"]])
+    entries = {
+        "path": shown,
+        "issue_column": names["issue column"],
+        "lead_column": names["lead column"],
+        "zone_column": names["zone column"],
+        "value_column": names["value column"],
+        "where": {key: f"{toml.TODO}: one of {', '.join(_words(table, key))}" for key in others} or None,
+        "unit": unit or f"{toml.TODO}: one of {', '.join(G_PER_KWH)}",
+        "time_zone": f"{toml.TODO}: an IANA name such as UTC" if no_offset else None,
+        "duplicates": "last" if by_zone["repeated"].sum() else None,
+    }
+    comments = [
+        f"zones: {toml.names(zones)}",
+        "stands beside the [carbon] section that these are forecasts of",
+    ]
+    facts = {
+        "rows": len(rows),
+        "series": len(by_zone),
+        "first": issue.min(),
+        "last": issue.max(),
+        "shortest_lead_hours": rows["lead"].min(),
+        "longest_lead_hours": rows["lead"].max(),
+    }
+    day = rows.group_by("zone", pl.col("issue").alias("time"), maintain_order=True).agg(
+        value=pl.col("forecast").mean()
+    )
+    of_day = (pl.col("issue") + pl.duration(hours=pl.col("lead").fill_null(0))).dt.hour()
+    hour = rows.group_by("zone", of_day.alias("hour"), maintain_order=True).agg(
+        value=pl.col("forecast").mean()
+    )
+    return Inspection(
+        name=shown,
+        kind="carbon",
+        reading=guess.reading() | {"unit of values": unit or "not stated by the file: as they stand"},
+        facts=facts,
+        table=by_zone,
+        findings=tuple(_findings(by_zone, issue)),
+        suggestion=toml.section("[carbon.forecast]", entries, comments),
+        pictures={"traces": day.drop_nulls("time"), "day": hour.drop_nulls("hour").sort("zone", "hour")},
+    )
+
+
+def _actual(table: pl.DataFrame, name: str | None, shown: str) -> pl.Series:
+    if name is None:
+        return pl.repeat(None, len(table), dtype=pl.Float64, eager=True)
+    return column_numbers(column_text(table[name], shown))
+
+
+def _words(table: pl.DataFrame, name: str) -> list[str]:
+    return table[name].drop_nulls().unique(maintain_order=True).cast(pl.String).to_list()
+
+
+def _by_zone(rows: pl.DataFrame) -> pl.DataFrame:
+    error = pl.col("forecast") - pl.col("actual")
+    again = ~pl.struct("issue", "lead").is_first_distinct()
+    return (
+        rows.with_columns(pl.col("forecast", "actual").fill_nan(None))
+        .group_by("zone", maintain_order=True)
+        .agg(
+            rows=pl.len(),
+            issues=pl.col("issue").n_unique(),
+            first_issue=pl.col("issue").min(),
+            last_issue=pl.col("issue").max(),
+            longest_lead_hours=pl.col("lead").max(),
+            no_value=pl.col("forecast").null_count(),
+            negative=(pl.col("forecast") < 0).sum(),
+            repeated=again.sum(),
+            mean=pl.col("forecast").mean(),
+            mean_actual=pl.col("actual").mean(),
+            bias=error.mean(),
+            mean_absolute_error=error.abs().mean(),
+        )
+        .with_columns(mean_absolute_error_pct=100 * pl.col("mean_absolute_error") / pl.col("mean_actual"))
+    )
+
+
+def _findings(by_zone: pl.DataFrame, issue: pl.Series) -> list[str]:
+    findings = []
+    if lost := issue.null_count():
+        findings.append(f"{lost:,} rows without an issue time that can be read")
+    for what, words in (
+        ("no_value", "rows without a forecast"),
+        ("negative", "negative forecasts"),
+        ("repeated", "rows repeat an issue and lead"),
+    ):
+        bad = by_zone.filter(pl.col(what) > 0)
+        if len(bad):
+            listed = ", ".join(
+                f"{zone} {count:,}" for zone, count in bad.select("zone", what).head(5).iter_rows()
+            )
+            findings.append(f"{int(bad[what].sum()):,} {words} ({listed}{', …' if len(bad) > 5 else ''})")
+    poor = by_zone.filter(pl.col("mean_absolute_error_pct") > 100 * _POOR_SHARE)
+    findings += [
+        f"{row['zone']}: off by {row['mean_absolute_error_pct']:.0f} % of the actual mean on average"
+        for row in poor.rows(named=True)
+    ]
+    return findings

@@ -1,0 +1,136 @@
+"""Inspecting a file of request rates."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from carbonroute.durations import minutes
+from carbonroute.inspection import toml
+from carbonroute.inspection.facts import Inspection
+from carbonroute.inspection.sniff import Guess
+from carbonroute.inspection.statistics import amplitude
+from carbonroute.inspection.times import US_PER_MINUTE, common_step_us, lacks_offset, read_times
+from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
+from carbonroute.units import pct
+
+_MINUTES_PER_DAY = 1440
+_NAMED = 5
+
+
+def inspect(path: Path, shown: str, guess: Guess, window: str | None = None) -> Inspection:
+    """Inspect a file of rates, in the unit that they are in.
+
+    Parameters
+    ----------
+    path, shown
+        The file, and what it is called.
+    guess
+        Its columns.
+    window
+        Time between rows, if that is known; else that of its times, or what its name says.
+
+    Raises
+    ------
+    InputError
+        If the file is no table.
+    """
+    table = read_table(path, shown)
+    columns, time = guess.several["rates"], guess.columns.get("time column")
+    texts = [column_text(table[name], shown) for name in columns]
+    rates = np.stack([column_numbers(text).fill_null(np.nan).to_numpy() for text in texts], axis=1).astype(
+        float
+    )
+    bad = ~((rates >= 0) & np.isfinite(rates))
+    findings = []
+    if bad.any():
+        named = [
+            f"line {FIRST_LINE + row}, {columns[column]}: {texts[column][int(row)]!r}"
+            for row, column in np.argwhere(bad)[:_NAMED]
+        ]
+        findings.append(f"{int(bad.sum()):,} values that are no rate, left out: {', '.join(named)}")
+    window_min, says = _window(table, time, shown, window)
+    known = np.where(bad, 0.0, rates)
+    total = known.sum(axis=1)
+    day = _mean_day(total, window_min)
+    if not (known > 0).any():
+        findings.append("all rates are 0")
+    facts = {
+        "windows": len(table),
+        "clients": len(columns),
+        "window_min": window_min,
+        "span_hours": None if window_min is None else len(table) * window_min / 60,
+        "mean_rate": float(total.mean()),
+        "peak_rate": float(total.max()),
+        "lowest_rate": float(total.min()),
+        "peak_to_mean": float(total.max() / total.mean()) if total.any() else float("nan"),
+        "daily_amplitude_pct": None if day is None else pct(float(amplitude(day[:, None])[0]) / total.mean()),
+        "zero_windows": int((total == 0).sum()),
+        "zero_values_pct": pct(float((known == 0).mean())),
+        "silent_clients": int((known == 0).all(axis=0).sum()),
+        "largest_client_pct": pct(float(known.sum(axis=0).max() / total.sum()))
+        if total.any()
+        else float("nan"),
+    }
+    no_offset = time is not None and lacks_offset(table[time])
+    entries = {
+        "kind": "rate-file",
+        "path": shown,
+        "unit": f"{toml.TODO}: one of requests/s, requests/min, requests/h",
+        "window": _spelt(window_min) or f"{toml.TODO}: time between rows, such as 10min",
+        "columns": None if len(columns) + (time is not None) == len(table.columns) else list(columns),
+        "time_column": time,
+        "time_zone": f"{toml.TODO}: an IANA name such as UTC" if no_offset else None,
+    }
+    if window is None:
+        findings.append(f"window: {says}")
+    findings.append("unit: not stated by the file; rates are shown as they stand")
+    comments = [
+        'repeat = "file" lets it start again after its end',
+        'columns = { "an origin" = "a column" } gives every origin its own rates; else their shares do',
+    ]
+    hours = np.arange(len(total)) * (window_min or 0) / 60 if window_min else np.arange(float(len(total)))
+    rate = pl.DataFrame({"hour" if window_min else "window": hours, "rate": total})
+    return Inspection(
+        name=shown,
+        kind="rates",
+        reading=guess.reading(),
+        facts=facts,
+        table=pl.DataFrame(),
+        findings=tuple(findings),
+        suggestion=toml.section("[traffic]", entries, comments),
+        pictures={"rate": rate},
+    )
+
+
+def _window(
+    table: pl.DataFrame, time: str | None, shown: str, window: str | None
+) -> tuple[float | None, str]:
+    """Return the minutes between rows, and who says so."""
+    if window is not None:
+        return float(minutes(window)), "stated"
+    if time is not None:
+        times = read_times(table[time], None, shown)
+        step_us = common_step_us(pl.DataFrame({"zone": pl.repeat("", len(times), eager=True), "time": times}))
+        return (
+            (None, "its times do not say") if step_us is None else (step_us / US_PER_MINUTE, "by its times")
+        )
+    if named := re.search(r"(?<![0-9A-Za-z])([0-9]{1,4})(min|h)(?![A-Za-z0-9])", Path(shown).name):
+        return float(minutes(named[0])), f"{named[0]}, by the file's name: check it"
+    return None, "neither times nor name of the file say how long it is"
+
+
+def _spelt(window_min: float | None) -> str | None:
+    return f"{window_min:g}min" if window_min and window_min % 1 == 0 else None
+
+
+def _mean_day(total: np.ndarray, window_min: float | None) -> np.ndarray | None:
+    """Return the mean of each window of the day, from the first row on; None for less than a day."""
+    if not window_min or _MINUTES_PER_DAY % window_min:
+        return None
+    per_day = int(_MINUTES_PER_DAY // window_min)
+    days = len(total) // per_day
+    return total[: days * per_day].reshape(days, per_day).mean(axis=0) if days else None

@@ -1,0 +1,228 @@
+"""Inspecting what a scenario reads, as it reads it, and what it makes up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from carbonroute.carbon import Forecast, Signal
+from carbonroute.carbon.source import FileSource
+from carbonroute.errors import InputError
+from carbonroute.inspection import forecasts, network, rates, traffic
+from carbonroute.inspection.carbon import Hours, describe, describe_hours, pictures
+from carbonroute.inspection.carbon_files import query_of
+from carbonroute.inspection.facts import Inspection, Kind
+from carbonroute.inspection.sniff import Guess, head_of
+from carbonroute.inspection.times import US_PER_S
+from carbonroute.scenario import Scenario, resolve
+from carbonroute.scenario.resolve import Inputs
+from carbonroute.scenario.round_trips import round_trips
+from carbonroute.tablefile import read_table
+from carbonroute.traffic import Arrivals, RateFile, Replay
+from carbonroute.traffic.log import Log
+
+#: Requests of synthetic traffic that are looked at, at most.
+_MOST_REQUESTS = 5_000_000
+_UNDATED = {"lowest_hour_utc": "lowest_hour", "highest_hour_utc": "highest_hour"}
+_DAYLESS = datetime(2001, 1, 1, tzinfo=UTC)
+
+
+def inspect_scenario(scenario: Scenario) -> list[Inspection]:
+    """Inspect every file that a scenario reads, and the signals that it uses or makes up.
+
+    What cannot be read is said in the findings of its part.
+    """
+    inputs = _resolved(scenario)
+    parts = [*_carbon_files(scenario), *_traffic_files(scenario)]
+    if isinstance(inputs, InputError):
+        broken = f"the scenario cannot be run: {inputs}"
+        return [
+            *parts,
+            _network(scenario),
+            Inspection("scenario", "carbon", {}, {}, pl.DataFrame(), (broken,)),
+        ]
+    parts.append(_signal(scenario, inputs.carbon))
+    if not isinstance(scenario.traffic, Replay | RateFile):
+        parts.append(_arrivals(scenario, inputs.arrivals))
+    return [*parts, _network(scenario)]
+
+
+def _resolved(scenario: Scenario) -> Inputs | InputError:
+    try:
+        return resolve(scenario)
+    except InputError as error:
+        return error
+
+
+def _carbon_files(scenario: Scenario) -> Iterator[Inspection]:
+    own = [(region.carbon or scenario.carbon, region.zone or region.name) for region in scenario.regions]
+    looked_at: list[FileSource] = []
+    for source, _ in own:
+        if not isinstance(source, FileSource) or source in looked_at:
+            continue
+        looked_at.append(source)
+        zones = [zone for other, zone in own if other == source]
+        yield _told(source.shown, "carbon", partial(_file, source, zones, scenario.folder))
+        if (forecast := source.forecast) is not None:
+            yield _told(forecast.path, "carbon", partial(_forecast, forecast, scenario.folder))
+
+
+def _told(name: str, kind: Kind, look: Callable[[], Inspection]) -> Inspection:
+    """Return an inspection, or the refusal of its file as its finding."""
+    try:
+        return look()
+    except InputError as error:
+        return Inspection(name, kind, {}, {}, pl.DataFrame(), (str(error),))
+
+
+def _file(source: FileSource, zones: list[str], folder: Path) -> Inspection:
+    readings = source.read(query_of(list(dict.fromkeys(zones)), folder))
+    wanted = readings.table.filter(pl.col("zone").is_in(zones))
+    series = describe(wanted, source.shown, in_grams=True, step=source.step)
+    counts = [f"{count:,} {what}" for what, count in readings.counts.items() if count]
+    reading = {"format": source.kind, "accounting": str(readings.accounting), "unit of values": "g/kWh"}
+    return Inspection(
+        name=source.shown,
+        kind="carbon",
+        reading=reading | {"zones": "those of the scenario"},
+        facts=series.facts,
+        table=series.table,
+        findings=(*counts, *series.findings),
+        pictures=pictures(series.hours, in_grams=True),
+    )
+
+
+def _forecast(forecast: Forecast, folder: Path) -> Inspection:
+    columns = {
+        "issue column": forecast.issue_column,
+        "lead column": forecast.lead_column,
+        "zone column": forecast.zone_column,
+        "value column": forecast.value_column,
+    }
+    guess = Guess("carbon", "forecast", columns, {"further columns of words": ()})
+    found = forecasts.inspect(folder / forecast.path, forecast.path, guess, forecast.where)
+    return _without_suggestion(found, {"unit of values": forecast.unit})
+
+
+def _traffic_files(scenario: Scenario) -> Iterator[Inspection]:
+    source = scenario.traffic
+    if isinstance(source, Replay):
+        for log in source.logs:
+            yield _told(log.path, "traffic", partial(_log, log, scenario.folder))
+    elif isinstance(source, RateFile):
+        yield _told(source.path, "rates", partial(_rates, source, scenario.folder))
+
+
+def _log(log: Log, folder: Path) -> Inspection:
+    named = {
+        "time column": log.time_column,
+        "prompt tokens column": log.prompt_tokens_column,
+        "answer tokens column": log.answer_tokens_column,
+        "service time column": log.service_column,
+        "origin column": log.origin_column,
+        "workload column": log.workload_column,
+    }
+    columns = {what: name for what, name in named.items() if name is not None}
+    path = folder / log.path
+    guess = Guess("traffic", "log", columns, head=head_of(path, log.path))
+    unit = None if log.time_unit == "iso" else log.time_unit
+    return _without_suggestion(traffic.inspect(path, log.path, guess, unit, log.time_zone))
+
+
+def _rates(source: RateFile, folder: Path) -> Inspection:
+    path = folder / source.path
+    given = source.columns
+    times = {"time column": source.time_column} if source.time_column else {}
+    there = [name for name in read_table(path, source.path).columns if name != source.time_column]
+    columns = list(given.values()) if isinstance(given, dict) else list(given or there)
+    guess = Guess("rates", "rate-file", times, {"rates": tuple(columns)})
+    found = rates.inspect(path, source.path, guess, source.window)
+    return _without_suggestion(found, {"unit of values": source.unit, "window": source.window})
+
+
+def _without_suggestion(found: Inspection, said: dict[str, str] | None = None) -> Inspection:
+    """Return the inspection of a file that stands in a scenario already."""
+    return Inspection(
+        found.name,
+        found.kind,
+        {**found.reading, **(said or {})},
+        found.facts,
+        found.table,
+        found.findings,
+        pictures=found.pictures,
+    )
+
+
+def _signal(scenario: Scenario, signal: Signal) -> Inspection:
+    start = scenario.horizon.start or _DAYLESS
+    hours = Hours(tuple(region.name for region in scenario.regions), start, signal.g_per_kwh)
+    table, findings = describe_hours(hours)
+    dated = scenario.horizon.start is not None
+    return Inspection(
+        name="carbon as the run uses it",
+        kind="carbon",
+        reading={"source": signal.source, "accounting": str(signal.accounting), "unit of values": "g/kWh"},
+        facts={"hours": len(hours.values), "first": start if dated else None, "regions": len(hours.zones)},
+        table=table.rename({"zone": "region", **({} if dated else _UNDATED)}),
+        findings=(*signal.notes, *findings),
+        pictures=pictures(hours, in_grams=True, dated=dated),
+    )
+
+
+def _arrivals(scenario: Scenario, arrivals: Arrivals) -> Inspection:
+    facts = {"expected_requests": arrivals.count, "hours": scenario.horizon.hours}
+    times: list[np.ndarray] = []
+    hourly = np.zeros(scenario.horizon.hours, dtype=np.int64)
+    looked = 0
+    for block in arrivals.blocks():
+        hourly += np.bincount(block.hour, minlength=len(hourly))
+        looked += len(block)
+        if block.time_s is not None:
+            times.append(np.round(block.time_s * US_PER_S).astype(np.int64))
+        if looked >= _MOST_REQUESTS:
+            break
+    findings = list(arrivals.notes)
+    if looked < arrivals.count and looked >= _MOST_REQUESTS:
+        findings.append(f"only the first {looked:,} requests were looked at")
+    known = np.sort(np.concatenate(times)) if times else None
+    if known is not None and len(known):
+        described = traffic.describe(known, looked, dated=False)
+        picture = traffic.pictures(known, dated=False)
+    else:
+        described = {"requests": looked, "busiest_hour_requests": int(hourly.max())}
+        findings.append("requests come at some time within their hours: gaps between them are not known")
+        rate = pl.DataFrame({"hour": np.arange(len(hourly)), "requests_per_hour": hourly})
+        picture = {"rate": rate}
+    return Inspection(
+        name="traffic as the run uses it",
+        kind="traffic" if times else "rates",
+        reading={"kind": scenario.traffic.kind, "source": arrivals.source},
+        facts=facts | described,
+        table=pl.DataFrame(),
+        findings=tuple(findings),
+        pictures=picture,
+    )
+
+
+def _network(scenario: Scenario) -> Inspection:
+    def look() -> Inspection:
+        found = round_trips(scenario)
+        origins = [origin.name for origin in scenario.origins]
+        regions = [region.name for region in scenario.regions]
+        facts, findings = network.describe(found.rtt_ms, origins, regions, scenario.name)
+        return Inspection(
+            name="network as the run uses it",
+            kind="rtt",
+            reading={"source": scenario.network.rtt_file or "the scenario", "unit of values": "ms"},
+            facts=facts,
+            table=pl.DataFrame(),
+            findings=(*found.notes, *findings),
+            pictures={"matrix": network.long(found.rtt_ms, origins, regions)},
+        )
+
+    return _told(scenario.network.rtt_file or "network", "rtt", look)

@@ -1,0 +1,108 @@
+"""Times of a file that may be faulty: what can be read is read, what cannot is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import polars as pl
+
+from carbonroute.durations import minutes
+from carbonroute.errors import InputError
+from carbonroute.tablefile import FIRST_LINE, column_text
+from carbonroute.times import to_utc
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+US_PER_S, US_PER_MINUTE, US_PER_HOUR = 1_000_000, 60_000_000, 3_600_000_000
+_ALWAYS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_STEPS = ("5min", "10min", "15min", "20min", "30min", "1h", "2h", "3h", "4h", "6h", "12h", "1d")
+
+
+def read_times(
+    column: pl.Series, time_zone: str | None, shown: str, first_line: int = FIRST_LINE
+) -> pl.Series:
+    """Return a table's times in UTC (µs), null where an entry is no time; those without offset as in UTC.
+
+    Parameters
+    ----------
+    column
+        ISO 8601 text, or times.
+    time_zone
+        IANA name of the zone that times without an offset are in.
+    shown, first_line
+        What the file is called, and where the column begins in it.
+    """
+    zone = time_zone or "UTC"
+    try:
+        return to_utc(column, zone, _ALWAYS, shown, first_line)
+    except InputError:
+        text = column_text(column, shown)
+        known = {stamp: _time(stamp, zone, shown) for stamp in text.unique()}
+        return pl.Series(column.name, [known[stamp] for stamp in text], dtype=pl.Datetime("us", "UTC"))
+
+
+def _time(stamp: str | None, zone: str, shown: str) -> datetime | None:
+    try:
+        time: datetime = to_utc(pl.Series([stamp], dtype=pl.String), zone, _ALWAYS, shown)[0]
+    except InputError:
+        return None
+    return time
+
+
+def lacks_offset(column: pl.Series) -> bool:
+    """Whether a column's times, by the first of them, do not say in which zone they are."""
+    if isinstance(column.dtype, pl.Datetime):
+        return column.dtype.time_zone is None
+    first = column.drop_nulls().head(1).to_list()
+    return (
+        bool(first)
+        and not str(first[0]).strip().endswith("Z")
+        and "+" not in first[0]
+        and _no_minus(first[0])
+    )
+
+
+def _no_minus(stamp: str) -> bool:
+    return "-" not in stamp.strip()[10:]
+
+
+def common_step_us(times: pl.DataFrame) -> int | None:
+    """Return what lies most often between a zone's neighbouring times, µs; None without any neighbours.
+
+    Parameters
+    ----------
+    times
+        Columns ``zone`` and ``time``, in any order.
+    """
+    gaps = (
+        times.drop_nulls()
+        .unique()
+        .sort("zone", "time")
+        .select(pl.col("time").diff().over("zone").dt.total_microseconds().alias("gap"))
+        .drop_nulls()
+    )
+    if gaps.is_empty():
+        return None
+    most = gaps["gap"].value_counts().sort("count", "gap", descending=[True, False])
+    return int(most["gap"][0])
+
+
+def step_name(step_us: int | None, known: Sequence[str] = _STEPS) -> str | None:
+    """Return a step as a scenario spells it, or None where it has no word for it.
+
+    >>> step_name(1_800_000_000), step_name(420_000_000)
+    ('30min', None)
+    """
+    return next((name for name in known if minutes(name) * US_PER_MINUTE == step_us), None)
+
+
+def span_text(span_us: int) -> str:
+    """Return a span of time in its largest whole unit.
+
+    >>> span_text(3_600_000_000), span_text(420_000_000), span_text(1_500_000)
+    ('1 h', '7 min', '1.5 s')
+    """
+    for unit, size in (("d", 1440 * US_PER_MINUTE), ("h", 60 * US_PER_MINUTE), ("min", US_PER_MINUTE)):
+        if span_us and span_us % size == 0:
+            return f"{span_us // size} {unit}"
+    return f"{span_us / 1e6:g} s"

@@ -1,0 +1,101 @@
+"""Requests at random times, as often as a rate that changes in steps says.
+
+A renewal process with mean gap 1 runs in operational time: the number of requests expected so far. The
+inverse of that number as a function of time makes times of it, so the rate is right at every moment, whatever
+the law of the gaps. For equilibrium renewal processes see D. R. Cox, Renewal Theory, 1962; for the change of
+time E. Çinlar, Introduction to Stochastic Processes, 1975.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from carbonroute import rng
+from carbonroute.traffic.requests import S_PER_HOUR, Array, Demand, Requests, pick
+
+#: Coefficient of variation of the gaps between requests, in operational time. 1 makes a Poisson process.
+Variation = Annotated[float, Field(ge=1e-3, le=100)]
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """How many requests are expected per second, constant within each of S slots.
+
+    Attributes
+    ----------
+    edges_s
+        Where the slots begin, and the end of the horizon, shape (S + 1,); from 0, ascending.
+    requests_per_s
+        Of all origins together, shape (S,).
+    origin_share
+        Each origin's part, shape (P, O): slot s has row s mod P.
+    """
+
+    edges_s: Array
+    requests_per_s: Array
+    origin_share: Array
+
+    def expected(self) -> Array:
+        """Return the number of requests that are expected before each edge, shape (S + 1,)."""
+        return np.append(0.0, np.cumsum(np.diff(self.edges_s) * self.requests_per_s))
+
+    def blocks(self, demand: Demand, variation: float) -> Iterator[Requests]:
+        """Yield the requests of a renewal process with gamma gaps, in order of time.
+
+        Gap, origin and workload of request i of block k are the same for any horizon.
+
+        Parameters
+        ----------
+        demand
+            Gives workload shares and seed.
+        variation
+            Coefficient of variation of the gaps: gamma with shape 1/variation² and scale variation².
+        """
+        edges = self.expected()
+        whole, part = np.floor(edges), edges % 1
+        limits = np.cumsum(self.origin_share, axis=1)
+        limits /= np.maximum(limits[:, -1:], np.finfo(float).tiny)  # a row of zeros has no requests
+        # What came before is a whole number and a fraction: after 10⁹ requests a gap is as exact as at first.
+        before, fraction, index = 0.0, 0.0, 0
+        while True:
+            gaps = _gaps(demand.seed, index, variation)
+            passed = fraction + np.cumsum(gaps)
+            ahead = (whole - before) + part
+            last = np.searchsorted(passed, ahead[-1])
+            reached = passed[:last]
+            slot = np.searchsorted(ahead, reached, side="right") - 1
+            time_s = self.edges_s[slot] + (reached - ahead[slot]) / self.requests_per_s[slot]
+            time_s = np.minimum(time_s, np.nextafter(self.edges_s[slot + 1], 0))
+            if last:
+                yield self._marked(demand, index, time_s, limits[slot % len(limits)])
+            if last < len(passed):
+                return
+            step = np.floor(passed[-1])
+            before, fraction, index = before + step, float(passed[-1] - step), index + 1
+
+    def _marked(self, demand: Demand, index: int, time_s: Array, limits: Array) -> Requests:
+        uniform = rng.stream(demand.seed, "origin", index).random(len(time_s))
+        origin = np.zeros(len(time_s), dtype=np.intp)
+        for limit in limits.T[:-1]:
+            origin += uniform >= limit
+        workload = pick(rng.stream(demand.seed, "workload", index).random(len(time_s)), demand.workload_share)
+        return Requests((time_s // S_PER_HOUR).astype(np.intp), origin, workload, time_s)
+
+
+def _gaps(seed: int, index: int, variation: float) -> Array:
+    """Return the gaps before the requests of a block, shape (BLOCK,): mean 1, as many as a block holds.
+
+    The horizon begins at any moment of the process, not at a request: the gap that it falls into is drawn in
+    proportion to its length, and the first request comes after a uniform part of it.
+    """
+    dice = rng.stream(seed, "arrivals", index)
+    shape, scale = variation**-2, variation**2
+    gaps = dice.standard_gamma(shape, rng.BLOCK) * scale
+    if index == 0:
+        gaps[0] = dice.standard_gamma(shape + 1) * scale * dice.random()
+    return gaps

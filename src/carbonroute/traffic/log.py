@@ -1,0 +1,283 @@
+"""One log of requests: from a file, piece by piece, to columns that can be trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+import polars as pl
+from pydantic import Field, model_validator
+
+from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.spec import Spec
+from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, stream_table
+from carbonroute.times import TimeZone, to_utc
+from carbonroute.traffic.requests import Demand
+from carbonroute.units import MAX_TIME_MS
+
+MAX_TOKENS = 1e8
+#: 2000 to 2100: logs of AI requests are no older; a number that seems to be is in another unit.
+_EPOCH_S = 946_684_800, 4_102_444_800
+#: What numbers of seconds from any zero can be: some 950 years.
+_SPAN_S = -3e10, 3e10
+_ALWAYS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_PER_SECOND = MappingProxyType({"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9})
+_MS = MappingProxyType({"ms": 1.0, "s": 1000.0})
+#: Bad values of a column that are shown.
+_SHOWN = 5
+
+Column = Annotated[str, Field(min_length=1)]
+
+
+class Log(Spec):
+    """Requests as somebody logged them: a row each in CSV, JSON lines (both also ``.gz``) or Parquet.
+
+    Attributes
+    ----------
+    path
+        Relative to the scenario file.
+    time_column, time_unit, time_zone
+        When requests came: ISO 8601 text or typed times (``"iso"``), whose zone must be stated where they
+        have no offset; or numbers since 1970 UTC, or since any zero when logs are aligned by their first
+        request.
+    origin_column, origins
+        Where requests came from, and which of the scenario's origins a logged name means, where they differ.
+        Without column, origins are drawn by their shares.
+    workload_column, workloads, workload
+        The same for workloads; `workload` is one that all requests are of.
+    prompt_tokens_column, answer_tokens_column
+        Tokens in and out.
+    service_column, service_unit
+        Measured inference time; it may be missing in some rows.
+    source, licence
+        Whom to cite, and what the log may be used for.
+    """
+
+    path: str = Field(min_length=1)
+    time_column: Column
+    time_unit: Literal["iso", "s", "ms", "us", "ns"] = "iso"
+    time_zone: TimeZone | None = None
+    origin_column: Column | None = None
+    origins: dict[str, str] = Field(default_factory=dict)
+    workload_column: Column | None = None
+    workloads: dict[str, str] = Field(default_factory=dict)
+    workload: str | None = None
+    prompt_tokens_column: Column | None = None
+    answer_tokens_column: Column | None = None
+    service_column: Column | None = None
+    service_unit: Literal["ms", "s"] | None = None
+    source: str = ""
+    licence: str = ""
+
+    @model_validator(mode="after")
+    def _keys_agree(self) -> Log:
+        if (self.service_column is None) != (self.service_unit is None):
+            raise ValueError("found one of service_column and service_unit; both are expected, or neither")
+        if self.workload is not None and self.workload_column is not None:
+            raise ValueError("found workload and workload_column; at most one is expected")
+        if self.origins and self.origin_column is None:
+            raise ValueError("found origins without origin_column; the column of logged names is expected")
+        if self.workloads and self.workload_column is None:
+            raise ValueError(
+                "found workloads without workload_column; the column of logged names is expected"
+            )
+        if self.time_zone is not None and self.time_unit != "iso":
+            raise ValueError("found time_zone with numbers since 1970 UTC; leave it out")
+        return self
+
+    def faults(self, demand: Demand) -> Iterator[Fault]:
+        """Yield what does not fit the scenario, with the place below this log."""
+        for what, names, known in (
+            ("origins", self.origins, demand.origins),
+            ("workloads", self.workloads, demand.workloads),
+        ):
+            for logged, name in names.items():
+                if name not in known:
+                    yield Fault(f".{what}.{logged}", f"there is no {name!r}", did_you_mean(name, known))
+        if self.workload is not None and self.workload not in demand.workloads:
+            remedy = did_you_mean(self.workload, demand.workloads)
+            yield Fault(".workload", f"there is no {self.workload!r}", remedy)
+
+    def times(self, demand: Demand, place: str, dated: bool, piece_bytes: int) -> Iterator[pl.Series]:
+        """Yield the times alone, microseconds since 1970 UTC, or since the log's own zero."""
+        wanted = {f"{place}.time_column": self.time_column}
+        for line, table in stream_table(demand.folder / self.path, self.path, wanted, piece_bytes):
+            piece = Piece(self.path, table, line)
+            times = self._time_us(piece, demand, dated)
+            piece.settle()
+            yield times
+
+    def pieces(self, demand: Demand, place: str, dated: bool, piece_bytes: int) -> Iterator[pl.DataFrame]:
+        """Yield all rows as checked columns.
+
+        Parameters
+        ----------
+        demand
+            Names the origins and workloads, and says where the data are.
+        place
+            What the scenario calls this log.
+        dated
+            Whether times are those of the calendar.
+        piece_bytes
+            Size of a piece.
+
+        Returns
+        -------
+        :
+            ``time_us`` since 1970 UTC, or since the log's own zero; ``origin`` and ``workload``, −1 where
+            they are to be drawn; ``prompt_tokens``, ``answer_tokens`` and ``service_ms``, NaN where there is
+            none.
+
+        Raises
+        ------
+        InputError
+            With file and line: what is missing, unknown, not a number, negative or absurd.
+        """
+        keys = [key for key in type(self).model_fields if key.endswith("_column")]
+        wanted = {f"{place}.{key}": name for key in keys if (name := getattr(self, key)) is not None}
+        constant = -1 if self.workload is None else demand.workloads.index(self.workload)
+        for line, table in stream_table(demand.folder / self.path, self.path, wanted, piece_bytes):
+            piece = Piece(self.path, table, line)
+            service = piece.numbers(
+                self.service_column, MAX_TIME_MS / _MS[self.service_unit or "ms"], gaps=True
+            )
+            columns = {
+                "time_us": self._time_us(piece, demand, dated),
+                "origin": piece.members(self.origin_column, self.origins, demand.origins, -1),
+                "workload": piece.members(self.workload_column, self.workloads, demand.workloads, constant),
+                "prompt_tokens": piece.numbers(self.prompt_tokens_column, MAX_TOKENS, whole=True),
+                "answer_tokens": piece.numbers(self.answer_tokens_column, MAX_TOKENS, whole=True),
+                "service_ms": service * _MS[self.service_unit or "ms"],
+            }
+            piece.settle()
+            yield pl.DataFrame(columns)
+
+    def _time_us(self, piece: Piece, demand: Demand, dated: bool) -> pl.Series:
+        column = piece.table[self.time_column]
+        if self.time_unit != "iso":
+            return piece.epoch_us(column, self.time_unit, dated)
+        first = column.head(1)
+        if column.dtype.is_numeric() or (
+            column.dtype == pl.String and column_numbers(first).is_not_null().all()
+        ):
+            remedy = 'numbers need their unit: time_unit = "s", "ms", "us" or "ns"'
+            return piece.refuse(column, pl.repeat(True, len(column), eager=True), remedy, most=1)
+        horizon = _ALWAYS
+        if dated and demand.start is not None:
+            horizon = demand.start, demand.start + timedelta(hours=demand.hours)
+        try:
+            times = to_utc(column, self.time_zone, horizon, self.path, piece.first_line)
+        except InputError as error:
+            piece.faults.extend(error.faults)
+            return pl.zeros(len(column), dtype=pl.Int64, eager=True)
+        return times.to_physical()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of a log, and all that is wrong with them."""
+
+    shown: str
+    table: pl.DataFrame
+    first_line: int
+    faults: list[Fault] = field(default_factory=list)
+
+    def settle(self) -> None:
+        """Raise the faults, if there are any."""
+        if self.faults:
+            raise InputError(self.shown, first_faults(self.faults))
+
+    def refuse(
+        self, column: pl.Series, bad: pl.Series, remedy: str | Callable[[str], str], most: int = _SHOWN
+    ) -> pl.Series:
+        """Note the first bad values, each once, and return zeros in place of the column."""
+        for row in (bad & column.is_first_distinct()).arg_true().head(most):
+            text = column_text(column[row : row + 1], self.shown)[0]
+            found = found_text(text)
+            where = f"line {self.first_line + row}, {column.name}"
+            self.faults.append(Fault(where, found, remedy if isinstance(remedy, str) else remedy(text or "")))
+        return pl.zeros(len(column), dtype=pl.Int64, eager=True)
+
+    def numbers(
+        self, name: str | None, limit: float, *, whole: bool = False, gaps: bool = False
+    ) -> pl.Series:
+        """Return a column's numbers from 0 to a limit; NaN without column, and in gaps where there may be."""
+        if name is None:
+            return pl.repeat(float("nan"), len(self.table), eager=True)
+        column = self.table[name]
+        if column.dtype.is_numeric():
+            there, values = column.is_not_null(), column.cast(pl.Float64)
+        else:
+            text = column_text(column, self.shown)
+            there, values = text.str.strip_chars().fill_null("") != "", column_numbers(text)
+        good = values.is_between(0, limit)
+        if whole:
+            good &= values == values.floor()
+        bad = ~good.fill_null(value=False)
+        if gaps:
+            bad &= there
+        if bad.any():
+            what = "a whole number" if whole else "a number"
+            self.refuse(column, bad, f"{what} from 0 to {limit:g} is expected")
+        return values.fill_null(float("nan"))
+
+    def members(
+        self, name: str | None, meaning: Mapping[str, str], known: Sequence[str], otherwise: int
+    ) -> pl.Series:
+        """Return which of the known names each row has, by its own or a stated meaning."""
+        if name is None:
+            return pl.repeat(otherwise, len(self.table), dtype=pl.Int64, eager=True)
+        column = self.table[name]
+        text = column_text(column, self.shown).str.strip_chars()
+        index = {member: i for i, member in enumerate(known)}
+        index |= {logged: index[member] for logged, member in meaning.items()}
+        values = text.replace_strict(list(index), list(index.values()), default=None, return_dtype=pl.Int64)
+        if values.null_count():
+            self.refuse(column, values.is_null(), lambda word: did_you_mean(word, index))
+        return values
+
+    def epoch_us(self, column: pl.Series, unit: str, dated: bool) -> pl.Series:
+        """Return numbers since 1970, or any zero, in microseconds."""
+        if column.dtype.is_temporal():
+            found = Fault(f"column {column.name!r}", f"holds {column.dtype}", "leave time_unit out")
+            self.faults.append(found)
+            return pl.zeros(len(column), dtype=pl.Int64, eager=True)
+        text = column if column.dtype.is_numeric() else column_text(column, self.shown).str.strip_chars()
+        values = text.cast(pl.Float64, strict=False)
+        lowest, highest = _EPOCH_S if dated else _SPAN_S
+        good = (values / _PER_SECOND[unit]).is_between(lowest, highest).fill_null(value=False)
+        if not dated and self.first_line <= FIRST_LINE and _better_unit(values[0], unit):
+            good[0] = False  # a log that counts from a zero of its own does not begin with billions
+        if not good.all():
+            return self.refuse(column, ~good, lambda word: _epoch_remedy(word, unit))
+        whole = text.cast(pl.Int64, strict=False) if not column.dtype.is_float() else None
+        per_us = _PER_SECOND[unit] / 10**6
+        rounded = (values / per_us).round().cast(pl.Int64)
+        if whole is None:
+            return rounded
+        exact = whole // int(per_us) if per_us >= 1 else whole * round(1 / per_us)
+        return exact.fill_null(rounded) if exact.null_count() else exact
+
+
+def _better_unit(value: float | None, unit: str) -> str | None:
+    """Return the unit in which a number is a believable time, if the stated one makes none of it."""
+    lowest, highest = _EPOCH_S
+    fitting = [
+        u for u, per_s in _PER_SECOND.items() if value is not None and lowest <= value / per_s <= highest
+    ]
+    return fitting[0] if fitting and unit not in fitting else None
+
+
+def _epoch_remedy(word: str, unit: str) -> str:
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if better := _better_unit(value, unit):
+        date = datetime.fromtimestamp(value / _PER_SECOND[better], UTC).date()
+        return f'in {unit} that is no time of this century, in {better} it is {date}: time_unit = "{better}"?'
+    return f"a number of {unit} since 1970 is expected, within this century"

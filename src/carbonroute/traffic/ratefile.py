@@ -1,0 +1,217 @@
+"""Traffic from a file of request rates: one row for each span of time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import Field, field_validator
+
+from carbonroute import durations
+from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.spec import Spec
+from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.times import TimeZone, to_utc
+from carbonroute.traffic.intensity import Intensity, Variation
+from carbonroute.traffic.requests import S_PER_HOUR, Array, Arrivals, Demand
+
+#: Seconds in the time to which a rate refers.
+_SECONDS = MappingProxyType({"requests/s": 1.0, "requests/min": 60.0, "requests/h": S_PER_HOUR})
+MAX_REQUESTS_PER_HOUR = 1e12
+_SHOWN = 5
+
+
+class RateFile(Spec):
+    """Requests at random times, as often as a CSV (also ``.gz``) or Parquet file says.
+
+    A row holds the rates of one window of time. Without times in the file its first window begins at hour 0;
+    with them, the horizon takes the windows of its own dates.
+
+    Attributes
+    ----------
+    path
+        Relative to the scenario file.
+    unit
+        Of the rates.
+    window
+        Time between rows, such as ``"10min"``.
+    columns
+        The columns whose rates are added up, all of them if left out, shared among the origins by their
+        shares; or a column for every origin.
+    time_column
+        Holds ISO 8601 times at which the windows begin; they must be `window` apart.
+    time_zone
+        IANA name of the zone that times without an offset are in.
+    scale
+        Factor on all rates.
+    cv
+        Coefficient of variation of the gaps between requests, as in `GammaRenewal`.
+    repeat
+        ``"file"``: after its last row the file starts again. Without, it must cover the horizon.
+    source, licence
+        Whom to cite, and what the file may be used for.
+    """
+
+    kind: Literal["rate-file"]
+    path: str = Field(min_length=1)
+    unit: Literal["requests/s", "requests/min", "requests/h"]
+    window: str
+    columns: (
+        Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+        | Annotated[dict[str, str], Field(min_length=1)]
+        | None
+    ) = None
+    time_column: str | None = None
+    time_zone: TimeZone | None = None
+    scale: float = Field(default=1.0, gt=0, le=1e9)
+    cv: Variation = 1.0
+    repeat: Literal["file"] | None = None
+    source: str = ""
+    licence: str = ""
+
+    @field_validator("window")
+    @classmethod
+    def _some_minutes(cls, window: str) -> str:
+        if not durations.minutes(window):
+            raise ValueError(f"found {window!r}; a span of at least '1min' is expected")
+        return window
+
+    def arrivals(self, demand: Demand) -> Arrivals:
+        """Return the requests of a horizon.
+
+        Raises
+        ------
+        InputError
+            With file, line and column, if a rate is missing, not a number, negative or absurd, times are not
+            evenly spaced, or the file does not cover the horizon.
+        """
+        path = demand.folder / self.path
+        table = read_table(path, self.path)
+        columns = self._columns(table, demand)
+        rates = self._rates_per_s(table, columns)
+        late_s = self._late_s(table, demand)
+        window_s = durations.minutes(self.window) * 60.0
+        end_s = demand.hours * S_PER_HOUR
+        windows = int(np.ceil((end_s + late_s) / window_s))
+        if windows > len(rates) and not self.repeat:
+            found = f"{len(rates)} windows of {self.window} do not reach the end of the horizon"
+            remedy = 'shorten horizon.hours, or let the file start again: repeat = "file"'
+            raise InputError(self.path, [Fault("traffic.window", found, remedy)])
+        first = int(late_s // window_s)
+        rates = rates[np.arange(first, windows) % len(rates)]
+        edges_s = np.clip(np.arange(first, windows + 1) * window_s - late_s, 0, end_s)
+        by_origin = isinstance(self.columns, Mapping)
+        share = rates if by_origin else demand.origin_share[np.newaxis]
+        intensity = Intensity(edges_s, rates.sum(axis=1), share)
+        if not (count := float(intensity.expected()[-1])):
+            nothing = Fault("", "all rates within the horizon are 0", "at least one above 0 is expected")
+            raise InputError(self.path, [nothing])
+        facts = {"windows": windows - first, "repeated": windows > len(table), "columns": len(columns)}
+        return Arrivals(
+            count=count,
+            blocks=lambda: intensity.blocks(demand, self.cv),
+            files={self.path: path},
+            source=", ".join(filter(None, [self.source or f"file {self.path}", self.licence])),
+            synthetic_geography=not by_origin,
+            facts=facts,
+            notes=self._notes(by_origin, windows > len(table)),
+        )
+
+    def _notes(self, by_origin: bool, repeated: bool) -> tuple[str, ...]:
+        notes = []
+        if self.time_column is None:
+            notes.append(f"{self.path} states no times: its first window is taken to begin at hour 0")
+        if repeated:
+            notes.append(f"{self.path} is shorter than the horizon and starts again after its end")
+        if by_origin:
+            notes.append(f"origins' shares are those of the rates in {self.path}, not the scenario's")
+        else:
+            notes.append(f"synthetic geography: {self.path} names no origins, they are drawn by their shares")
+        return tuple(notes)
+
+    def _columns(self, table: pl.DataFrame, demand: Demand) -> list[str]:
+        """Return the columns of rates; where they are the origins', in their order."""
+        faults: list[Fault] = []
+        if self.time_column is not None and self.time_column not in table.columns:
+            remedy = did_you_mean(self.time_column, table.columns)
+            faults.append(Fault("traffic.time_column", f"there is no column {self.time_column!r}", remedy))
+        known = [name for name in table.columns if name != self.time_column]
+        if isinstance(self.columns, Mapping):
+            given = {f"traffic.columns.{origin}": column for origin, column in self.columns.items()}
+            faults += [
+                Fault(f"traffic.columns.{o}", "there is no such origin", did_you_mean(o, demand.origins))
+                for o in self.columns
+                if o not in demand.origins
+            ]
+            faults += [
+                Fault(f"traffic.columns.{origin}", "missing", "name the column of every origin")
+                for origin in demand.origins
+                if origin not in self.columns
+            ]
+            wanted = [self.columns.get(origin, "") for origin in demand.origins]
+        else:
+            wanted = list(self.columns or known)
+            given = {f"traffic.columns[{i}]": column for i, column in enumerate(wanted)}
+        times_named = Counter(given.values())
+        for where, column in given.items():
+            if column not in known:
+                faults.append(Fault(where, f"there is no column {column!r}", did_you_mean(column, known)))
+            elif times_named[column] > 1:
+                faults.append(Fault(where, f"column {column!r} is named twice", "name every column once"))
+        if not wanted:
+            faults.append(
+                Fault("", "there is no column of rates", "at least one column of rates is expected")
+            )
+        if faults:
+            raise InputError(self.path, first_faults(faults))
+        return wanted
+
+    def _rates_per_s(self, table: pl.DataFrame, columns: list[str]) -> Array:
+        """Return the scaled rates, requests per second, shape (rows, columns)."""
+        factor = self.scale / _SECONDS[self.unit]
+        values, faults = [], []
+        for name in columns:
+            text = column_text(table[name], self.path) if not table[name].dtype.is_numeric() else None
+            raw = column_numbers(text) if text is not None else table[name].cast(pl.Float64)
+            rate = raw.to_numpy() * factor
+            bad = np.flatnonzero(~((rate >= 0) & (rate <= MAX_REQUESTS_PER_HOUR / S_PER_HOUR)))
+            faults += [
+                Fault(
+                    f"line {FIRST_LINE + row}, {name}",
+                    found_text(column_text(table[name][row : row + 1], self.path)[0]),
+                    f"a rate from 0 to {MAX_REQUESTS_PER_HOUR:g} requests/h, times scale, is expected",
+                )
+                for row in bad[:_SHOWN].tolist()
+            ]
+            values.append(rate)
+        if faults:
+            raise InputError(self.path, first_faults(faults))
+        return np.stack(values, axis=1)
+
+    def _late_s(self, table: pl.DataFrame, demand: Demand) -> float:
+        """Return how long after the file's first window the horizon begins, seconds."""
+        if self.time_column is None:
+            return 0.0
+        if demand.start is None:
+            remedy = "a file with times needs the date and time of hour 0; or leave out traffic.time_column"
+            raise InputError("scenario", [Fault("horizon.start", "missing", remedy)])
+        horizon = demand.start, demand.start + timedelta(hours=demand.hours)
+        times = to_utc(table[self.time_column], self.time_zone, horizon, self.path)
+        gap_us = times.diff().dt.total_microseconds()
+        uneven = (gap_us != durations.minutes(self.window) * 60_000_000).fill_null(value=False).arg_true()
+        if len(uneven):
+            row = uneven[0]
+            found = f"{times[row].isoformat()} is not {self.window} after {times[row - 1].isoformat()}"
+            remedy = f"rows {self.window} apart are expected, as window says"
+            where = f"line {FIRST_LINE + row}, {self.time_column}"
+            raise InputError(self.path, [Fault(where, found, remedy)])
+        late_s: float = (demand.start - times[0]).total_seconds()
+        if late_s < 0:
+            found = f"the first window begins at {times[0].isoformat()}, after the horizon does"
+            raise InputError(self.path, [Fault(f"line {FIRST_LINE}", found, "move horizon.start")])
+        return late_s

@@ -1,0 +1,154 @@
+"""Traffic as it was: logs of requests, played again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Annotated, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import Field, field_validator
+
+from carbonroute import rng
+from carbonroute.errors import Fault, InputError
+from carbonroute.spec import Spec
+from carbonroute.tablefile import PIECE_BYTES
+from carbonroute.traffic.log import Log
+from carbonroute.traffic.requests import Array, Arrivals, Demand, Index, Requests, pick
+from carbonroute.traffic.tally import EPOCH, US_PER_HOUR, US_PER_S, Tally
+
+
+class Replay(Spec):
+    """The requests of one log or several, at the times when they came.
+
+    Logs are played one after the other, each in the order of its rows; requests outside the horizon are left
+    out and counted. What a log does not state is drawn from the scenario's shares. Logs of any size are
+    streamed: read once (by ``align = "first-request"``, their times once more) to check every row and to
+    count, and again by every pass over the blocks.
+
+    Attributes
+    ----------
+    logs
+        The files.
+    align
+        ``"calendar"``: the horizon takes the requests of its own dates; ``"first-request"``: the earliest
+        request of all logs comes at the beginning of the horizon.
+    """
+
+    kind: Literal["replay"]
+    logs: Annotated[tuple[Log, ...], Field(strict=False, min_length=1, max_length=1000)]
+    align: Literal["calendar", "first-request"] = "calendar"
+
+    @field_validator("logs")
+    @classmethod
+    def _files_differ(cls, logs: tuple[Log, ...]) -> tuple[Log, ...]:
+        paths = [log.path for log in logs]
+        for index, path in enumerate(paths):
+            if paths.index(path) != index:
+                raise ValueError(f"{path!r} stands at [{paths.index(path)}] and [{index}]; files must differ")
+        return logs
+
+    def arrivals(self, demand: Demand, piece_bytes: int = PIECE_BYTES) -> Arrivals:
+        """Return the requests of a horizon; the result does not depend on the size of a piece.
+
+        Raises
+        ------
+        InputError
+            With file and line, if a log has a time, name, or number that cannot be used; if it does not fit
+            the scenario; or if no request lies within the horizon.
+        """
+        faults = [
+            Fault(f"traffic.logs[{i}]{fault.where}", fault.found, fault.remedy)
+            for i, log in enumerate(self.logs)
+            for fault in log.faults(demand)
+        ]
+        if self.align == "calendar" and demand.start is None:
+            remedy = 'a log needs the date and time of hour 0; or set traffic.align = "first-request"'
+            faults.append(Fault("horizon.start", "missing", remedy))
+        if faults:
+            raise InputError("scenario", faults)
+        tallies = [Tally() for _ in self.logs]
+        start_us = self._start_us(demand, piece_bytes)
+        for index, tally in enumerate(tallies):
+            for piece in self._pieces(index, demand, piece_bytes):
+                tally.add(piece, start_us, demand.hours)
+            tally.refuse_unit(self.logs[index].path)
+        found = list(zip(self.logs, tallies, strict=True))
+        count = sum(tally.inside for tally in tallies)
+        if not count:
+            spans = ", ".join(f"{log.path}: {tally.span}" for log, tally in found)
+            nothing = Fault("traffic.logs", f"no request within the horizon ({spans})", "move horizon.start")
+            raise InputError("scenario", [nothing])
+        return Arrivals(
+            count=count,
+            blocks=lambda: self._blocks(demand, start_us, piece_bytes),
+            files={log.path: demand.folder / log.path for log in self.logs},
+            source="; ".join(
+                ", ".join(filter(None, [log.source or f"file {log.path}", log.licence])) for log in self.logs
+            ),
+            synthetic_geography=any(log.origin_column is None for log in self.logs),
+            facts={"align": self.align, "logs": [tally.facts(log) for log, tally in found]},
+            notes=tuple(note for log, tally in found for note in tally.notes(log)),
+        )
+
+    def _pieces(self, index: int, demand: Demand, piece_bytes: int) -> Iterator[pl.DataFrame]:
+        place, dated = f"traffic.logs[{index}]", self.align == "calendar"
+        return self.logs[index].pieces(demand, place, dated, piece_bytes)
+
+    def _start_us(self, demand: Demand, piece_bytes: int) -> int:
+        """Return when hour 0 begins, on the clock of the logs."""
+        if self.align == "calendar" and demand.start is not None:
+            return (demand.start - EPOCH) // timedelta(microseconds=1)
+        return min(
+            int(times.min())  # type: ignore[arg-type]  # integers, and never empty
+            for index, log in enumerate(self.logs)
+            for times in log.times(demand, f"traffic.logs[{index}]", dated=False, piece_bytes=piece_bytes)
+        )
+
+    def _blocks(self, demand: Demand, start_us: int, piece_bytes: int) -> Iterator[Requests]:
+        inside = (
+            _within(piece, start_us, demand.hours)
+            for index in range(len(self.logs))
+            for piece in self._pieces(index, demand, piece_bytes)
+        )
+        for index, rows in enumerate(_of_size(inside, rng.BLOCK)):
+            since_us = rows["time_us"].to_numpy() - start_us
+            yield Requests(
+                hour=(since_us // US_PER_HOUR).astype(np.intp),
+                origin=_drawn(rows["origin"], demand.seed, "origin", index, demand.origin_share),
+                workload=_drawn(rows["workload"], demand.seed, "workload", index, demand.workload_share),
+                time_s=since_us / US_PER_S,
+                prompt_tokens=self._stated("prompt_tokens", rows),
+                answer_tokens=self._stated("answer_tokens", rows),
+                service_ms=self._stated("service_ms", rows),
+            )
+
+    def _stated(self, what: str, rows: pl.DataFrame) -> Array | None:
+        key = f"{what.removesuffix('_ms')}_column"
+        return rows[what].to_numpy() if any(getattr(log, key) for log in self.logs) else None
+
+
+def _within(rows: pl.DataFrame, start_us: int, hours: int) -> pl.DataFrame:
+    return rows.filter(pl.col("time_us").is_between(start_us, start_us + hours * US_PER_HOUR, closed="left"))
+
+
+def _of_size(frames: Iterable[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
+    """Yield the same rows in frames of one size; the last may be shorter."""
+    held = pl.DataFrame()
+    for frame in frames:
+        held = pl.concat([held, frame]) if len(held) else frame
+        for first in range(0, len(held) - size + 1, size):
+            yield held[first : first + size]
+        held = held[len(held) // size * size :]
+    if len(held):
+        yield held
+
+
+def _drawn(column: pl.Series, seed: int, what: str, index: int, share: Array) -> Index:
+    """Return a column of members, drawn by their shares where the log does not say."""
+    logged: Index = column.to_numpy().astype(np.intp)
+    unknown = logged < 0
+    if not unknown.any():
+        return logged
+    return np.where(unknown, pick(rng.stream(seed, what, index).random(len(logged)), share), logged)
