@@ -1,7 +1,8 @@
-"""Asking a carbon source directly, as a scenario would."""
+"""What tests of carbon sources share: files, queries for their hours, and asking a source directly."""
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,13 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import small
 from carbonroute.carbon import CarbonFile, Query, Signal
+from carbonroute.carbon.source import FileSource, Readings
 from carbonroute.errors import InputError
 from refusals import has_parts
 
 START = datetime(2021, 1, 1, tzinfo=UTC)
+MARCH = datetime(2024, 3, 1, tzinfo=UTC)
+DATA = Path(__file__).parents[2] / "shared" / "data" / "carbon"
 
 
 def query(folder: Path = Path(), **changes: Any) -> Query:
@@ -39,6 +44,16 @@ def query(folder: Path = Path(), **changes: Any) -> Query:
     return Query(**{**given, **changes})
 
 
+def march(folder: Path, *zones: str, **changes: Any) -> Query:
+    """Return a query for the first two hours of March 2024, changed; it has no dice to give."""
+
+    def no_dice() -> NDArray[np.float64]:
+        raise AssertionError("a file needs no dice")
+
+    given: dict[str, Any] = {"start": MARCH, "hours": 2, "uniform": no_dice, "normal": no_dice}
+    return query(folder, zones=zones, **{**given, **changes})
+
+
 def source(section: str) -> CarbonFile:
     """Return the source that a section of a scenario spells."""
     return CarbonFile.model_validate(tomllib.loads(section))
@@ -50,6 +65,24 @@ def ask(folder: Path, data: str | bytes, section: str = small.WIDE, **changes: A
     assert isinstance(asked.path, str)
     (folder / asked.path).write_bytes(data.encode() if isinstance(data, str) else data)
     return asked.signal(query(folder, **changes))
+
+
+def write(folder: Path, name: str, content: Any) -> str:
+    """Write a file (what is no text is written as JSON) and return its name."""
+    text = content if isinstance(content, str) else json.dumps(content)
+    (folder / name).write_text(text, encoding="utf-8")
+    return name
+
+
+def values(readings: Readings, zone: str) -> dict[str, float | None]:
+    """Return a zone's values by the time that their intervals start at."""
+    rows = readings.table.filter(readings.table["zone"] == zone).to_dicts()
+    return {f"{row['time']:%Y-%m-%d %H:%M}": row["value"] for row in rows}
+
+
+def loaded(member: type[FileSource], /, **keys: Any) -> FileSource:
+    """Return a source as a scenario that spells these keys makes it."""
+    return member.model_validate(keys)
 
 
 def refusal(folder: Path, data: str | bytes, section: str = small.WIDE, **changes: Any) -> str:

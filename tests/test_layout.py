@@ -35,7 +35,9 @@ FLOORS = {
     "registry": 0,
     "spec": 0,
     "memory": 0,
+    "textfile": 0,
     "tablefile": 0,
+    "tablestream": 0,
     "times": 0,
     "durations": 0,
 }

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from types import MappingProxyType
 
-_MINUTES = MappingProxyType({"min": 1, "h": 60, "d": 1440})
-MAX_MINUTES = 366 * 1440
+from carbonroute.units import MINUTES_PER_DAY
+
+_MINUTES = MappingProxyType({"min": 1, "h": 60, "d": MINUTES_PER_DAY})
+MAX_MINUTES = 366 * MINUTES_PER_DAY
 
 
 def minutes(text: str) -> int:

@@ -164,13 +164,28 @@ def simulation_results(tables: Tables) -> pl.DataFrame:
     """Return one row per policy with a column of requests per region, at full precision."""
     by_region = tables.routing.with_columns(("requests_" + pl.col("region")).alias("region"))
     wide = by_region.pivot("region", index="policy", values="requests", maintain_order=True)
-    grams = _EMISSION_COLUMNS if tables.policies["total_kg"].null_count() == 0 else ()
-    return tables.policies.select(*_RESULT_COLUMNS, *grams).join(wide, on="policy", maintain_order="left")
+    policies = tables.policies
+    more: tuple[str, ...] = _EMISSION_COLUMNS if policies["total_kg"].null_count() == 0 else ()
+    if policies["extra_vs_fresh_pct"].null_count() < policies.height:
+        more += ("extra_vs_fresh_pct",)
+    results = policies.select(*_RESULT_COLUMNS, *more).join(wide, on="policy", maintain_order="left")
+    return _with_label(results, tables)
 
 
 def per_workload_results(tables: Tables) -> pl.DataFrame:
     """Return one row per policy and workload, at full precision."""
-    return tables.workloads.select(pl.exclude("clairvoyant"), "clairvoyant")
+    return _with_label(tables.workloads.select(pl.exclude("clairvoyant"), "clairvoyant"), tables)
+
+
+def where_the_saving_comes_from(tables: Tables) -> pl.DataFrame:
+    """Return one row per step from no knowledge of carbon to all; none where no energies are stated."""
+    return _with_label(tables.saving, tables)
+
+
+def _with_label(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """Label what was made of requests whose origins were drawn."""
+    drawn = tables.overview["synthetic_geography"][0]
+    return results.with_columns(synthetic_geography=pl.lit(value=True)) if drawn else results
 
 
 def as_published(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
@@ -439,7 +454,9 @@ def _what_age_costs(inputs: Inputs, policies: pl.DataFrame) -> Iterator[str]:
     costs: dict[str, list[str]] = {}
     for candidate, row in zip(inputs.candidates, policies.rows(named=True), strict=False):
         if row["extra_vs_fresh_pct"] is not None:
-            costs.setdefault(candidate.knows, []).append(f"{row['policy']} {row['extra_vs_fresh_pct']:+.2f} %")
+            costs.setdefault(candidate.knows, []).append(
+                f"{row['policy']} {row['extra_vs_fresh_pct']:+z.2f} %"
+            )
     for knows, policies_and_costs in costs.items():
         yield f"{knows} cost, in {what} against perfectly fresh data: {', '.join(policies_and_costs)}"
 
@@ -447,7 +464,7 @@ def _what_age_costs(inputs: Inputs, policies: pl.DataFrame) -> Iterator[str]:
 def _where_it_comes_from(saving: pl.DataFrame) -> Iterator[str]:
     if saving.height > 1 and saving["saved_pct"].null_count() == 0:
         steps = [
-            f"{row['step']} {row['saved_pct']:.1f} % ({row['slo_violation_pct']:.2f} % violations)"
+            f"{row['step']} {row['saved_pct']:z.1f} % ({row['slo_violation_pct']:.2f} % violations)"
             for row in saving.rows(named=True)[1:]
         ]
         yield f"Where the saving comes from, in grams against {saving['policy'][0]}: {', '.join(steps)}"

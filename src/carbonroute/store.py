@@ -19,11 +19,18 @@ from typing import Any
 import polars as pl
 
 from carbonroute.errors import RunFolderError
-from carbonroute.metrics import Tables, as_published, per_workload_results, simulation_results
-from carbonroute.scenario import Scenario
+from carbonroute.metrics import (
+    Tables,
+    as_published,
+    per_workload_results,
+    simulation_results,
+    where_the_saving_comes_from,
+)
+from carbonroute.scenario import Inputs, Scenario
 from carbonroute.scenario.model import FACTORS
 from carbonroute.study import Result
-from carbonroute.tablefile import read_table, sha256
+from carbonroute.tablefile import read_table
+from carbonroute.textfile import sha256
 from carbonroute.units import J_PER_KWH
 
 MANIFEST = "manifest.json"
@@ -140,6 +147,8 @@ def write_run(folder: RunFolder, result: Result) -> None:
     tables = result.tables
     folder.write("tables/simulation_results.csv", _csv(as_published(simulation_results(tables), tables)))
     folder.write("tables/per_workload_results.csv", _csv(as_published(per_workload_results(tables), tables)))
+    if tables.saving.height:
+        folder.write("tables/where_the_saving_comes_from.csv", _csv(where_the_saving_comes_from(tables)))
     folder.write("data/carbon_intensity_traces.csv", _csv(_wide(tables.carbon, "hour", "carbon_g_per_kwh")))
     folder.write("data/latency_matrix.csv", _csv(_wide(tables.rtt, "origin", "rtt_ms")))
     for field in fields(Tables):
@@ -164,6 +173,7 @@ def facts(result: Result) -> dict[str, Any]:
             "accounting": overview["accounting"],
             "source": overview["source"],
             "cleaning": dict(inputs.carbon.cleaning),
+            "long_run_mean_g_per_kwh": _by_region(inputs),
         },
         "traffic": {
             "source": overview["traffic_source"],
@@ -173,13 +183,20 @@ def facts(result: Result) -> dict[str, Any]:
         "knowledge": {
             candidate.label: candidate.knowledge.facts
             for candidate in inputs.candidates
-            if candidate.knowledge.missing
+            if candidate.knowledge.missing or candidate.knowledge.left_out
         },
         "factors": _factors(scenario),
         "scenario": scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "inputs": {name: sha256(path) for name, path in sorted(inputs.files.items())},
     }
+
+
+def _by_region(inputs: Inputs) -> dict[str, float] | None:
+    """Return the long-run means that were known before the run."""
+    means = inputs.carbon.reference_g_per_kwh
+    names = (region.name for region in inputs.scenario.regions)
+    return None if means is None else dict(zip(names, means.tolist(), strict=True))
 
 
 def _factors(scenario: Scenario) -> dict[str, Any]:

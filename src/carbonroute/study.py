@@ -104,12 +104,16 @@ def _with_rivals(
         return index
 
     baseline = place(_latency_first(inputs))
-    steps = {name: place(rival) for name, rival in _steps(inputs)} if inputs.energy else {}
-    fresh = {
-        candidate.label: place(replace(candidate, knowledge=truth(inputs.carbon)))
-        for candidate in inputs.candidates
-        if not np.array_equal(candidate.knowledge.g_per_kwh, inputs.carbon.g_per_kwh)
-    }
+    steps, fresh = {}, {}
+    sampling = inputs.scenario.sampling
+    if sampling.scheme == "streams" or sampling.restart == "per-policy":  # else all meet other requests
+        steps = {name: place(rival) for name, rival in _steps(inputs)} if inputs.energy else {}
+        fresh = {
+            candidate.label: place(replace(candidate, knowledge=truth(inputs.carbon)))
+            for candidate in inputs.candidates
+            if candidate.reads("carbon_g_per_kwh")
+            and not np.array_equal(candidate.knowledge.g_per_kwh, inputs.carbon.g_per_kwh)
+        }
 
     def compare(outcomes: Sequence[Outcome]) -> Comparison:
         return Comparison(
@@ -129,8 +133,14 @@ def _latency_first(inputs: Inputs) -> Candidate:
 def _steps(inputs: Inputs) -> Iterator[tuple[str, Candidate]]:
     """Yield what a saving is made of: from no knowledge of carbon to all."""
     information = inputs.scenario.information
+    changes = {}
     if information.clairvoyant:
-        information = information.model_copy(update={"service_time": "mean"})
+        changes["service_time"] = "mean"
+    if information.carbon_missing == "refuse":  # nobody asked for this policy: it ends no run
+        changes["carbon_missing"] = "latency-only"
+    if inputs.forecast is None:
+        changes["carbon"] = "current"
+    information = information.model_copy(update=changes)
     yield "latency-first", _latency_first(inputs)
     if inputs.carbon.reference_g_per_kwh is not None:
         yield "static-greenest", inputs.candidate("Static-Greenest", StaticGreenest(), information)

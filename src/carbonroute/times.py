@@ -13,6 +13,10 @@ from pydantic import AfterValidator
 from carbonroute.errors import MAX_FAULTS, Fault, InputError
 from carbonroute.tablefile import FIRST_LINE, column_text, found_text
 
+#: Numbers of seconds, or microseconds, are counted from here.
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: A horizon that holds every time.
+ALWAYS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _UTC_TIME = pl.Datetime("us", "UTC")
 _LAYOUT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?P<between>[T ])[0-9]{2}:[0-9]{2}"

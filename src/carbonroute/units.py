@@ -5,6 +5,12 @@ from __future__ import annotations
 from types import MappingProxyType
 
 HOURS_PER_DAY = 24
+HOURS_PER_WEEK = 168
+MINUTES_PER_DAY = 1440
+S_PER_HOUR = 3600.0
+US_PER_S = 1_000_000
+US_PER_MINUTE = 60 * US_PER_S
+US_PER_HOUR = 3600 * US_PER_S
 J_PER_KWH = 3.6e6
 MB_PER_GB = 1000.0
 G_PER_KG = 1000.0
@@ -13,6 +19,13 @@ G_PER_KG = 1000.0
 G_PER_KWH = MappingProxyType(
     {"g/kWh": 1.0, "kg/kWh": 1000.0, "kg/MWh": 1.0, "t/MWh": 1000.0, "lb/MWh": 0.45359237}
 )
+
+#: How many of a unit of time make a second, and how many milliseconds one of them is.
+PER_SECOND = MappingProxyType({"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9})
+MS_PER = MappingProxyType({"ms": 1.0, "s": 1000.0})
+
+#: 2000 to 2100, from 1970: between them, no number of one unit of time is believable in another.
+CENTURY_S = 946_684_800, 4_102_444_800
 
 #: No grid emits more on average: lignite plants alone reach some 1,200 gCO2e/kWh over their life cycle.
 MAX_CARBON_G_PER_KWH = 2000.0

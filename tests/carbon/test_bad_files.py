@@ -7,13 +7,14 @@ import io
 import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import IO, Any
 
 import polars as pl
 import pytest
 
 import small
 from asking import query, refusal, says, source
-from carbonroute import tablefile
+from carbonroute import textfile
 from carbonroute.errors import InputError
 from refusals import Refusals
 
@@ -381,14 +382,16 @@ def test_a_named_pipe_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fails_is_an_error_with_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Path.read_bytes
-
-    def failing(path: Path) -> bytes:
-        if path.name == "carbon.csv":
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
             raise OSError(5, "Input/output error")
-        return read(path)
 
-    monkeypatch.setattr(Path, "read_bytes", failing)
+    opened = Path.open
+
+    def failing(path: Path, mode: str = "r") -> IO[Any]:
+        return Failing() if (path.name, mode) == ("carbon.csv", "rb") else opened(path, mode)
+
+    monkeypatch.setattr(Path, "open", failing)
     assert says(refusal(tmp_path, WIDE), "carbon.csv: cannot be read (Input/output error)", "looked for /")
 
 
@@ -427,7 +430,7 @@ def test_a_bad_packed_file_is_refused(name: str, tmp_path: Path) -> None:
 def test_a_file_of_any_name_that_is_too_large_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tablefile.read_bytes, "__defaults__", (100,))
+    monkeypatch.setattr(textfile.read_bytes, "__defaults__", (100,))
     assert says(refusal(tmp_path, WIDE), f"the file has {len(WIDE)} bytes", "the limit is 100")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from asking import loaded, march
 from carbonroute.carbon.carbon_aware_sdk import CarbonAwareSdk
 from carbonroute.carbon.eia_fuel_mix import EiaFuelMix
 from carbonroute.carbon.electricity_maps import ElectricityMaps
@@ -18,7 +19,6 @@ from carbonroute.carbon.neso import Neso
 from carbonroute.carbon.source import FileSource
 from carbonroute.carbon.watttime import WattTime
 from carbonroute.errors import InputError
-from readers import loaded, query
 
 MEMBERS: dict[str, type[FileSource]] = {
     "electricity-maps": ElectricityMaps,
@@ -370,7 +370,7 @@ def refusal(folder: Path, kind: str, name: str, data: bytes, keys: dict[str, Any
     (folder / name).write_bytes(data)
     source = loaded(MEMBERS[kind], kind=kind, path=name, **KEYS[kind] | keys)
     with pytest.raises(InputError) as caught:
-        source.signal(query(folder, "GB" if kind == "neso" else "Z"))
+        source.signal(march(folder, "GB" if kind == "neso" else "Z"))
     return str(caught.value)
 
 
@@ -380,12 +380,12 @@ def test_the_file_that_is_spoilt_below_is_good(kind: str, tmp_path: Path) -> Non
     for data in (text.encode(), b"\xef\xbb\xbf" + text.encode()):  # a byte order mark does no harm
         (tmp_path / name).write_bytes(data)
         source = loaded(MEMBERS[kind], kind=kind, path=name, **KEYS[kind])
-        signal = source.signal(query(tmp_path, "GB" if kind == "neso" else "Z"))
+        signal = source.signal(march(tmp_path, "GB" if kind == "neso" else "Z"))
         assert signal.g_per_kwh.shape == (2, 1)
     packed = f"{name}.gz"
     (tmp_path / packed).write_bytes(gzip.compress(text.encode()))
     source = loaded(MEMBERS[kind], kind=kind, path=packed, **KEYS[kind])
-    again = source.signal(query(tmp_path, "GB" if kind == "neso" else "Z"))
+    again = source.signal(march(tmp_path, "GB" if kind == "neso" else "Z"))
     assert (again.g_per_kwh == signal.g_per_kwh).all()
 
 
@@ -425,7 +425,7 @@ def test_a_bad_compressed_file_is_refused(
 def test_a_file_that_is_not_there_is_named(kind: str, tmp_path: Path) -> None:
     source = loaded(MEMBERS[kind], kind=kind, path="absent.json", **KEYS[kind] | NAMED.get(kind, {}))
     with pytest.raises(InputError, match=r"absent\.json: cannot be read"):
-        source.signal(query(tmp_path, "Z"))
+        source.signal(march(tmp_path, "Z"))
 
 
 NAMED = {"watttime": {"region": "Z"}}
@@ -437,7 +437,7 @@ def test_a_scenario_without_a_calendar_is_told_so(kind: str, tmp_path: Path) -> 
     (tmp_path / name).write_text(text, encoding="utf-8")
     source = loaded(MEMBERS[kind], kind=kind, path=name, **KEYS[kind])
     with pytest.raises(InputError, match=r"horizon\.start: missing"):
-        source.signal(query(tmp_path, "Z", start=None))
+        source.signal(march(tmp_path, "Z", start=None))
 
 
 BAD_FORECASTS = {
@@ -466,10 +466,10 @@ def test_a_bad_forecast_is_refused(name: str, tmp_path: Path) -> None:
     columns = {f"{column}_column": column for column in ("zone", "issue", "lead", "value")}
     forecast = Forecast.model_validate({"path": "f.csv", "unit": "g/kWh", **columns})
     (tmp_path / "f.csv").write_text(FORECAST, encoding="utf-8")
-    assert forecast.known(query(tmp_path, "Z"), 0).tolist() == [[100], [110]]
+    assert forecast.known(march(tmp_path, "Z"), 0).tolist() == [[100], [110]]
     (tmp_path / "f.csv").write_text(spoilt, encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        forecast.known(query(tmp_path, "Z"), 0)
+        forecast.known(march(tmp_path, "Z"), 0)
     message = str(caught.value)
     assert message.startswith("f.csv: ")
     assert [part for part in says if part not in message] == [], message
@@ -481,5 +481,5 @@ def test_a_forecast_filter_that_takes_nothing_is_refused(tmp_path: Path) -> None
     for where, says in (({"lead": "7"}, "no row has '7' there"), ({"kind": "life"}, "no column 'kind'")):
         forecast = Forecast.model_validate({"path": "f.csv", "unit": "g/kWh", "where": where, **columns})
         with pytest.raises(InputError, match=says) as caught:
-            forecast.known(query(tmp_path, "Z"), 0)
+            forecast.known(march(tmp_path, "Z"), 0)
         assert f"f.csv: carbon.forecast.where.{next(iter(where))}: " in str(caught.value)

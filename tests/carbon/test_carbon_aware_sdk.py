@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from asking import loaded, march, values, write
 from carbonroute.carbon.carbon_aware_sdk import CarbonAwareSdk
 from carbonroute.carbon.source import Readings
-from readers import loaded, query, values, write
 
 ROWS: list[dict[str, Any]] = [
     {"location": "eastus", "time": "2024-03-01T00:00:00+00:00", "rating": 312.5, "duration": "01:00:00"},
@@ -27,7 +27,7 @@ MARGINAL = {"rate": "marginal"}
 
 def read(folder: Path, content: Any = ROWS, zone: str = "eastus", **keys: Any) -> Readings:
     keys = {"kind": "carbon-aware-sdk", "accounting": MARGINAL} | keys
-    return loaded(CarbonAwareSdk, path=write(folder, "e.json", content), **keys).read(query(folder, zone))
+    return loaded(CarbonAwareSdk, path=write(folder, "e.json", content), **keys).read(march(folder, zone))
 
 
 def test_a_rating_of_minus_one_is_missing_not_green(tmp_path: Path) -> None:
@@ -86,6 +86,6 @@ def test_the_rate_must_be_stated_and_is_not_guessed(tmp_path: Path) -> None:
 def test_several_files_are_joined(tmp_path: Path) -> None:
     names = [write(tmp_path, f"{i}.json", ROWS[i : i + 1]) for i in range(2)]
     source = loaded(CarbonAwareSdk, kind="carbon-aware-sdk", path=names, accounting=MARGINAL)
-    found = source.read(query(tmp_path, "eastus"))
+    found = source.read(march(tmp_path, "eastus"))
     assert values(found, "eastus") == {"2024-03-01 00:00": 312.5, "2024-03-01 01:00": None}
     assert found.table["file"].to_list() == ["0.json", "1.json"]

@@ -262,13 +262,23 @@ def test_a_repeated_year_goes_on_where_the_file_ends(tmp_path: Path) -> None:
     assert before.g_per_kwh[:, 0].tolist() == YEAR[181 * 24 : 181 * 24 + 6]
 
 
-def test_a_repeated_year_has_no_long_run_of_its_own(tmp_path: Path) -> None:
-    text, later = table({"A": YEAR}), datetime(2022, 3, 1, tzinfo=UTC)
+@pytest.mark.parametrize("year", [2021, 2022])
+def test_the_long_run_of_a_repeated_year_is_the_week_before(year: int, tmp_path: Path) -> None:
+    text, start = table({"A": YEAR}), datetime(year, 3, 1, tzinfo=UTC)
     asked: dict[str, Any] = {"zones": ("A",), "hours": 48, "reference": True}
-    assert ask(tmp_path, text, keys(repeat="year"), start=later, **asked).reference_g_per_kwh is None
-    inside = ask(tmp_path, text, keys(repeat="year"), start=datetime(2021, 3, 1, tzinfo=UTC), **asked)
-    assert inside.reference_g_per_kwh is not None
-    assert inside.reference_g_per_kwh[0] == pytest.approx(np.mean(YEAR[59 * 24 - 48 : 59 * 24]))
+    found = ask(tmp_path, text, keys(repeat="year"), start=start, **asked).reference_g_per_kwh
+    assert found is not None
+    assert found[0] == pytest.approx(np.mean(YEAR[59 * 24 - 168 : 59 * 24]))
+
+
+@pytest.mark.parametrize(("hours", "known"), [(8760, 0), (8737, 0), (8736, 24), (8700, 60)])
+def test_hours_of_the_horizon_are_never_its_own_long_run(hours: int, known: int, tmp_path: Path) -> None:
+    text, start = table({"A": YEAR}), datetime(2022, 1, 1, tzinfo=UTC)
+    asked: dict[str, Any] = {"zones": ("A",), "hours": hours, "reference": True}
+    found = ask(tmp_path, text, keys(repeat="year"), start=start, **asked).reference_g_per_kwh
+    assert (found is None) == (known == 0)
+    if found is not None:
+        assert found[0] == pytest.approx(np.mean(YEAR[-known:]))
 
 
 def test_less_than_a_year_is_not_repeated_and_nothing_is_without_the_rule(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def test_columns_stand_in_the_order_of_the_regions(tmp_path: Path) -> None:
     assert found.source == "file grid.csv; ours"
     assert str(found.accounting) == "not stated"
     assert found.notes == ()
-    assert found.reference_g_per_kwh is None  # the last six hours are no day
+    assert found.reference_g_per_kwh is not None
+    assert found.reference_g_per_kwh.tolist() == [111.5, 211.5, 311.5]  # the mean of the day before
     found = ask(tmp_path, own, [grid, None, grid])
     assert found.g_per_kwh[0].tolist() == [124, 224, 324]
 
@@ -158,8 +159,8 @@ def test_reference_means_need_every_source_to_know_them(tmp_path: Path) -> None:
     changes: dict[str, Any] = {"mean_g_per_kwh": (None, 50.0, None), "reference": True, "history_hours": 0}
     made = Synthetic(kind="synthetic")
     long = query(tmp_path, zones=ZONES, hours=30, **changes)
-    late = query(tmp_path, zones=ZONES, hours=6, **changes)
-    assert combined(grid, [None, made, None], late).reference_g_per_kwh is None
+    early = query(tmp_path, zones=ZONES, hours=6, start=START - timedelta(hours=2), **changes)
+    assert combined(grid, [None, made, None], early).reference_g_per_kwh is None
     (tmp_path / "grid.csv").write_text(
         table({"A": [100.0] * 60, "C": [300.0] * 60}, START - timedelta(hours=30)), encoding="utf-8"
     )

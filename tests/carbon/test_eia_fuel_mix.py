@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
+from asking import DATA, loaded, march, values, write
 from carbonroute.carbon.eia_fuel_mix import EiaFuelMix
 from carbonroute.carbon.source import Readings
-from readers import DATA, loaded, query, values, write
 
 REAL = DATA / "eia_us_2022_9zones.parquet"
 #: Found by least squares from the real file's own avg_CI; see the last test.
@@ -38,7 +38,7 @@ KEYS = {
 
 def read(folder: Path, text: str = MIX, zone: str = "EX", hours: int = 5, **keys: Any) -> Readings:
     source = loaded(EiaFuelMix, **KEYS | {"path": write(folder, "mix.csv", text)} | keys)
-    return source.read(query(folder, zone, hours=hours))
+    return source.read(march(folder, zone, hours=hours))
 
 
 def test_the_mix_is_weighted_by_what_each_fuel_generates(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_local_times_are_read_in_the_stated_zone(tmp_path: Path) -> None:
 def test_several_files_are_joined(tmp_path: Path) -> None:
     head, *rows = MIX.splitlines(keepends=True)
     names = [write(tmp_path, "a.csv", head + rows[0]), write(tmp_path, "b.csv", head + rows[5])]
-    found = loaded(EiaFuelMix, **KEYS | {"path": names}).read(query(tmp_path, "EX", "NO"))
+    found = loaded(EiaFuelMix, **KEYS | {"path": names}).read(march(tmp_path, "EX", "NO"))
     assert found.table["value"].to_list() == [193.0, 325.0]
     assert found.table["file"].to_list() == ["a.csv", "b.csv"]
 
@@ -139,7 +139,7 @@ def test_real_rows_agree_with_the_intensity_that_came_with_them() -> None:
         factors_source="least squares, below",
         other_columns=["avg_CI"],
     )
-    found = source.read(query(DATA, *zones, start=datetime(2022, 1, 1, tzinfo=UTC), hours=8760))
+    found = source.read(march(DATA, *zones, start=datetime(2022, 1, 1, tzinfo=UTC), hours=8760))
     real = pl.read_parquet(REAL)
     joined = found.table.join(real, left_on=["zone", "time"], right_on=["ba", "timestamp"])
     assert len(joined) == len(real) == 78_840

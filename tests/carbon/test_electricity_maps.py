@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from asking import loaded, march, values, write
 from carbonroute.carbon.electricity_maps import ElectricityMaps
 from carbonroute.carbon.signal import Accounting
 from carbonroute.carbon.source import Readings
-from readers import loaded, query, values, write
 
 NEW = (
     "Datetime (UTC),Country,Zone name,Zone id,Carbon intensity gCO₂eq/kWh (direct),"
@@ -32,7 +32,7 @@ ROWS = (
 
 def read(folder: Path, text: str = NEW + ROWS, zone: str = "AL-N", **keys: Any) -> Readings:
     keys = {"kind": "electricity-maps", "scope": "lifecycle"} | keys
-    return loaded(ElectricityMaps, path=write(folder, "grid.csv", text), **keys).read(query(folder, zone))
+    return loaded(ElectricityMaps, path=write(folder, "grid.csv", text), **keys).read(march(folder, zone))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_zone_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
         write(tmp_path, "s.csv", OLD + "".join(rows[3:])),
     ]
     source = loaded(ElectricityMaps, kind="electricity-maps", path=names, scope="direct")
-    found = source.read(query(tmp_path, "AL-S", "AL-N"))
+    found = source.read(march(tmp_path, "AL-S", "AL-N"))
     assert values(found, "AL-N")["2024-03-01 01:00"] == 99.5
     assert values(found, "AL-S") == {"2024-03-01 00:00": 301.0, "2024-03-01 01:00": None}
     assert found.table["file"].to_list() == ["n.csv"] * 3 + ["s.csv"] * 2

@@ -14,10 +14,9 @@ import polars as pl
 import pytest
 
 import small
-from asking import START, ask, query, source, table
+from asking import DATA, START, ask, query, source, table
 from carbonroute.errors import InputError
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "carbon"
 ACTUAL = DATA / "carboncast_actual_2020-2021_13zones.csv.gz"
 EXPECTED = np.array([[400.0 + hour, 50.0 + hour] for hour in range(6)])
 TIMES = [datetime(2021, 1, 1, hour, tzinfo=UTC) for hour in range(6)]

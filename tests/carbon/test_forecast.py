@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from asking import DATA, MARCH, march, write
 from carbonroute.carbon.forecast import Forecast
 from carbonroute.errors import InputError
-from readers import DATA, START, query, write
 
 REAL = DATA / "carboncast_forecasts_96h_2021H2_13zones.parquet"
 KEYS: dict[str, Any] = {
@@ -26,7 +26,7 @@ KEYS: dict[str, Any] = {
     "value_column": "value",
     "unit": "g/kWh",
 }
-Row = tuple[str, int, int, float | None]  # zone, hours from START to the issue, lead, value
+Row = tuple[str, int, int, float | None]  # zone, hours from MARCH to the issue, lead, value
 #: Issued at −6 h, 0 h and (late) 7 h; the one at 0 h says nothing of hours 2 and 4 on.
 ROWS: list[Row] = [
     *(("A", -6, lead, 100.0 + lead) for lead in range(12)),
@@ -44,7 +44,7 @@ ROWS: list[Row] = [
 
 def csv(rows: list[Row]) -> str:
     lines = (
-        f"{zone},{(START + timedelta(hours=issue)).isoformat()},{lead},{'' if value is None else value}\n"
+        f"{zone},{(MARCH + timedelta(hours=issue)).isoformat()},{lead},{'' if value is None else value}\n"
         for zone, issue, lead, value in rows
     )
     return "zone,issue,lead,value\n" + "".join(lines)
@@ -54,7 +54,7 @@ def known(
     folder: Path, text: str, age_hours: int, *zones: str, hours: int = 9, **keys: Any
 ) -> tuple[NDArray[np.float64], dict[str, int]]:
     write(folder, "forecast.csv", text)
-    return Forecast(**KEYS | keys).known_and_counts(query(folder, *zones, hours=hours), age_hours)
+    return Forecast(**KEYS | keys).known_and_counts(march(folder, *zones, hours=hours), age_hours)
 
 
 def scalar(rows: list[Row], zone: str, hour: int, age_hours: int) -> float:
@@ -134,7 +134,7 @@ def test_local_issue_times_are_read_in_the_stated_zone(tmp_path: Path) -> None:
 
 
 def test_the_file_is_named_as_the_scenario_does(tmp_path: Path) -> None:
-    assert Forecast(**KEYS).files(query(tmp_path, "A")) == {"forecast.csv": tmp_path / "forecast.csv"}
+    assert Forecast(**KEYS).files(march(tmp_path, "A")) == {"forecast.csv": tmp_path / "forecast.csv"}
 
 
 def test_a_forecast_cannot_be_used_before_it_is_issued(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ REAL_KEYS = KEYS | {
 @pytest.mark.parametrize("age_hours", [1, 80])
 def test_real_forecasts_of_half_a_year(age_hours: int) -> None:
     zones, start = ("DE", "SE", "PJM"), datetime(2021, 7, 10, tzinfo=UTC)
-    asked = query(DATA, *zones, start=start, hours=4000)
+    asked = march(DATA, *zones, start=start, hours=4000)
     found, counts = Forecast(**REAL_KEYS, duplicates="first").known_and_counts(asked, age_hours)
     real = pl.read_parquet(REAL).filter(pl.col("kind") == "life")
     of_zone = {zone: real.filter(pl.col("zone") == zone).rows(named=True) for zone in zones}
@@ -208,7 +208,7 @@ def test_real_forecasts_of_half_a_year(age_hours: int) -> None:
 
 @pytest.mark.skipif(not REAL.is_file(), reason="real data is not at ../shared/data")
 def test_the_real_file_has_an_issue_twice_which_is_refused_unless_a_rule_says_so() -> None:
-    asked = query(DATA, "DE", start=datetime(2021, 7, 10, tzinfo=UTC), hours=24)
+    asked = march(DATA, "DE", start=datetime(2021, 7, 10, tzinfo=UTC), hours=24)
     with pytest.raises(InputError, match=r"zone DE, issue 2021-12-04T00:00Z: found '0'"):
         Forecast(**REAL_KEYS).known(asked, 0)
     counts = Forecast(**REAL_KEYS, duplicates="first").known_and_counts(asked, 0)[1]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from asking import loaded, march, values, write
 from carbonroute.carbon.neso import Neso
 from carbonroute.carbon.source import Readings
-from readers import loaded, query, values, write
 
 
 def half_hour(begin: str, end: str, forecast: float | None, actual: float | None) -> dict[str, Any]:
@@ -26,7 +26,7 @@ DATA = [
 
 def read(folder: Path, **keys: Any) -> Readings:
     source = loaded(Neso, **{"kind": "neso", "path": write(folder, "gb.json", {"data": DATA})} | keys)
-    return source.read(query(folder, "GB"))
+    return source.read(march(folder, "GB"))
 
 
 def test_measured_values_stand_at_the_start_of_their_half_hour(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_regions_may_call_the_grid_otherwise(tmp_path: Path) -> None:
 def test_several_files_are_joined(tmp_path: Path) -> None:
     names = [write(tmp_path, f"{i}.json", {"data": DATA[i : i + 1]}) for i in (0, 3)]
     found = loaded(Neso, kind="neso", path=names, actual_missing="forecast").read(
-        query(tmp_path, "GB", hours=24)
+        march(tmp_path, "GB", hours=24)
     )
     assert values(found, "GB") == {"2024-03-01 00:00": 148.0, "2024-03-01 23:00": 99.0}
     assert found.counts == {"forecasts in place of missing values": 1}

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import small
-from asking import query, source
+from asking import DATA, query, source
 from carbonroute.carbon import Signal
 from carbonroute.errors import InputError
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "carbon"
 EIA = DATA / "eia_us_2022_9zones.parquet"
 EIA_ZONES = ("AZPS", "BPAT", "CISO", "ERCO", "SOCO", "MISO", "NYIS", "PJM", "WAAT")
 EIA_SECTION = (

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from asking import MARCH, loaded, march, values, write
 from carbonroute.carbon.source import Readings
 from carbonroute.carbon.watttime import WattTime
-from readers import START, loaded, query, values, write
 
 META = {
     "data_point_period_seconds": 300,
@@ -34,7 +34,7 @@ def read(
     folder: Path, meta: dict[str, Any] | None = None, zone: str = "EXAMPLE_NORTH", **keys: Any
 ) -> Readings:
     name = write(folder, "moer.json", {"data": DATA, "meta": META | (meta or {})})
-    return loaded(WattTime, **{"kind": "watttime", "path": name} | keys).read(query(folder, zone))
+    return loaded(WattTime, **{"kind": "watttime", "path": name} | keys).read(march(folder, zone))
 
 
 def test_pounds_per_mwh_become_grams_per_kwh(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_pounds_per_mwh_become_grams_per_kwh(tmp_path: Path) -> None:
 
 def test_csv_says_the_same_once_its_region_and_units_are_stated(tmp_path: Path) -> None:
     keys = {"path": write(tmp_path, "moer.csv", CSV), "region": "N", "units": "lbs_co2_per_mwh"}
-    found = loaded(WattTime, kind="watttime", **keys).read(query(tmp_path, "N"))
+    found = loaded(WattTime, kind="watttime", **keys).read(march(tmp_path, "N"))
     assert values(found, "N") == G_PER_KWH
     assert found.table["place"].to_list() == ["line 2", "line 3"]
     assert str(found.accounting) == "marginal"
@@ -109,20 +109,20 @@ def test_each_region_has_its_file(tmp_path: Path) -> None:
         write(tmp_path, "s.json", {"data": DATA[:1], "meta": south}),
     ]
     source = loaded(WattTime, kind="watttime", path=names)
-    found = source.read(query(tmp_path, "EXAMPLE_SOUTH", "EXAMPLE_NORTH"))
+    found = source.read(march(tmp_path, "EXAMPLE_SOUTH", "EXAMPLE_NORTH"))
     assert len(values(found, "EXAMPLE_NORTH")) == 3
     assert values(found, "EXAMPLE_SOUTH") == {"2024-03-01 00:00": 453.59237}
     assert found.table["file"].to_list() == ["n.json"] * 3 + ["s.json"]
 
 
 def test_a_year_of_five_minutes_takes_no_longer_than_it_should(tmp_path: Path) -> None:
-    times = (START + timedelta(minutes=5 * i) for i in range(105_120))
+    times = (MARCH + timedelta(minutes=5 * i) for i in range(105_120))
     pounds = [i % 2000 + 0.5 for i in range(105_120)]
     data = [
         {"point_time": time.isoformat(), "value": value} for time, value in zip(times, pounds, strict=True)
     ]
     (tmp_path / "year.json").write_text(json.dumps({"data": data, "meta": META}))
     source = loaded(WattTime, kind="watttime", path="year.json")
-    found = source.read(query(tmp_path, "EXAMPLE_NORTH"))
+    found = source.read(march(tmp_path, "EXAMPLE_NORTH"))
     assert len(found.table) == 105_120
     assert found.table["value"].sum() == pytest.approx(sum(pounds) * 0.45359237)

@@ -13,6 +13,7 @@ from carbonroute.policies.base import Array
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.scenario.information import Information
+from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 ACTUAL, MEAN = Information(service_time="actual"), Information(service_time="mean")
 
@@ -39,7 +40,10 @@ def with_policy(inputs: Inputs, policy: Policy, information: Information) -> Inp
 
 
 def test_a_policy_is_asked_once_per_distinct_cell() -> None:
-    policy = Listening()
+    class Looking(Listening):
+        reads = frozenset({"rtt_ms", "carbon_g_per_kwh"})
+
+    policy = Looking()
     sampled.run(with_policy(published(), policy, ACTUAL))
     rows = np.concatenate([np.column_stack([v.rtt_ms, v.carbon_g_per_kwh, v.slo_ms]) for v in policy.views])
     assert len(rows) == len(np.unique(rows, axis=0))
@@ -52,6 +56,21 @@ def test_what_a_policy_does_not_declare_to_read_is_an_estimate() -> None:
     assert not outcome.clairvoyant
     shown = {float(value) for view in policy.views for value in view.service_ms}
     assert sorted(shown) == pytest.approx([12, 18, 60], abs=1e-3)
+
+
+def test_carbon_that_a_policy_does_not_declare_to_read_is_hidden() -> None:
+    policy = Listening()
+    sampled.run(with_policy(published(), policy, ACTUAL))
+    assert {float(view.carbon_g_per_kwh.min()) for view in policy.views} == {MAX_CARBON_G_PER_KWH}
+
+
+def test_a_run_without_a_request_is_refused() -> None:
+    traffic = {"kind": "poisson", "requests_per_hour": 1e-6}
+    changes = {"traffic": traffic, "sampling": {"scheme": "streams"}, "horizon.hours": 1}
+    with pytest.raises(
+        InputError, match=r"traffic: no request came in 1 hours, 1e-06 were expected; lengthen"
+    ):
+        sampled.run(published(changes))
 
 
 def test_a_clairvoyant_policy_sees_every_request() -> None:

@@ -179,7 +179,7 @@ def test_requests_without_tokens_are_refused_where_something_depends_on_them(tmp
         }
     )
     scenario = inputs.scenario.model_copy(update={"workloads": (without,)})
-    with pytest.raises(InputError, match=r"workloads\[0\]: requests of 'w' have no tokens; state"):
+    with pytest.raises(InputError, match=r"workloads\[0\]: a request of 'w' has no prompt tokens; replay"):
         sampled.run(replace(inputs, scenario=scenario, laws=(without.service_ms,)))
 
 

@@ -113,6 +113,22 @@ def test_forecasts_beside_their_numbers(tmp_path: Path) -> None:
     )
 
 
+def test_a_later_issue_under_an_earlier_time_does_not_look_ahead(tmp_path: Path) -> None:
+    path = samples.forecast(tmp_path)
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    first, second = sorted({row[:10] for row in rows})
+    later = [row.rpartition(",")[0].replace(second, first) + ",9" for row in rows if row.startswith(second)]
+    path.write_text("\n".join([header, *rows, *later]) + "\n", encoding="utf-8")
+    found = inspect_file(path)
+    assert tomllib.loads(found.suggestion)["carbon"]["forecast"]["duplicates"] == "first"
+    assert any("96 rows repeat an issue and lead: check which copy is its own" in f for f in found.findings)
+    numbers = inspect_file(samples.wide(tmp_path)).suggestion
+    lines = filled(numbers) + "\n" + filled(found.suggestion) + "\n"
+    reads = ('service_time = "mean"', 'service_time = "mean"\ncarbon = "forecast"')
+    known = resolved(tmp_path, (CARBON, lines), reads).candidates[1].knowledge.g_per_kwh
+    assert known[0].tolist() == [samples.value(0, 0) + 10, samples.value(1, 0) + 10]
+
+
 @pytest.mark.parametrize("name", samples.TRAFFIC)
 def test_logs(name: str, tmp_path: Path) -> None:
     suggestion = inspect_file(samples.TRAFFIC[name](tmp_path)).suggestion

@@ -87,16 +87,25 @@ def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, sh
         raise InputError(shown, faults)
 
     account = hours.of(complete)
-    _count_hours(hours, measured, rows, rules, report)
+    _count_hours(hours, measured, complete, rows, rules, report)
     _look(hours, measured, account[-query.hours :], rows, rules, report)
     column = [rows.zones.index(zone) for zone in query.zones]
     before = account[hours.begin - hours.first : -hours.first][:, column]
     return Cleaned(
         account[-query.hours :][:, column],
         hours.of(measured)[-query.history_hours - query.hours :][:, column],
-        before.mean(axis=0) if len(before) else None,
+        _mean_of_known(before),
         report,
     )
+
+
+def _mean_of_known(before: Array) -> Array | None:
+    """Return the mean of each column's known hours, if all columns have a day of them."""
+    known = ~np.isnan(before)
+    if (known.sum(axis=0) < HOURS_PER_DAY).any():
+        return None
+    mean: Array = np.nanmean(before, axis=0)
+    return mean
 
 
 def _count_rows(rows: Rows, seen: Flags, rules: Rules, report: Report) -> None:
@@ -156,11 +165,14 @@ def _spiky(grid: Grid, used: Flags, rows: Rows, rules: Rules, report: Report) ->
     return found
 
 
-def _count_hours(hours: Wanted, measured: Grid, rows: Rows, rules: Rules, report: Report) -> None:
-    gap = hours.used(measured, hours.account) & np.isnan(measured.values)
+def _count_hours(
+    hours: Wanted, measured: Grid, complete: Grid, rows: Rows, rules: Rules, report: Report
+) -> None:
+    filled_here = np.isnan(measured.values) & ~np.isnan(complete.values)
+    gap = hours.used(measured, hours.account) & filled_here
     what = f"missing hours filled by {rules.gaps}"
     report.count("filled", gap, rows.zones, _time(rows, measured), what, rules.gaps)
-    away = hours.source != hours.hour[:, np.newaxis]
+    away = (hours.source != hours.hour[:, np.newaxis]) & (hours.source <= hours.zone_last)
     what = "hours outside the file taken from the nearest year in it"
     report.count("repeated", away, rows.zones, lambda h: rows.time_of(hours.first + h), what, "year")
 

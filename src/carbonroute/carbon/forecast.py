@@ -6,22 +6,20 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from carbonroute.carbon.grid import NO_VALUE, iso
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.spec import Spec
 from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.times import to_utc
-from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, MAX_CARBON_G_PER_KWH
+from carbonroute.times import TimeZone, to_utc
+from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR
 
-_HOUR_US = 3_600_000_000
 #: Nobody forecasts a grid hour by hour for more than a year.
 _MAX_LEAD_HOURS = 366 * HOURS_PER_DAY
 
@@ -60,21 +58,9 @@ class Forecast(Spec):
     unit: Literal["g/kWh", "kg/kWh", "kg/MWh", "t/MWh", "lb/MWh"]
     where: dict[str, str] = Field(default_factory=dict)
     duplicates: Literal["refuse", "first", "last"] = "refuse"
-    time_zone: str | None = None
+    time_zone: TimeZone | None = None
     source: str = ""
     licence: str = ""
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, name: str | None) -> str | None:
-        if name is not None:
-            try:
-                ZoneInfo(name)
-            except (KeyError, ValueError, OSError) as error:
-                raise ValueError(
-                    f"there is no time zone {name!r}; an IANA name such as 'UTC' is expected"
-                ) from error
-        return name
 
     def files(self, query: Query) -> Mapping[str, Path]:
         """Return the file read, by the name that the scenario gives it."""
@@ -155,7 +141,7 @@ class Forecast(Spec):
         faults = _faults(rows, self.duplicates == "refuse")
         if faults:
             raise InputError(self.path, faults)
-        return rows.with_columns(issue=pl.col("after_us") // _HOUR_US, lead=pl.col("lead").cast(pl.Int64))
+        return rows.with_columns(issue=pl.col("after_us") // US_PER_HOUR, lead=pl.col("lead").cast(pl.Int64))
 
     def _require_columns(self, table: pl.DataFrame) -> None:
         named = {
@@ -233,7 +219,7 @@ def _faults(rows: pl.DataFrame, refuse_repeated: bool) -> tuple[Fault, ...]:
     )
     again = ~pl.struct("zone", "time", "lead").is_first_distinct()
     checks = [
-        (pl.col("after_us") % _HOUR_US != 0, "time", "issues on the hour of horizon.start are expected"),
+        (pl.col("after_us") % US_PER_HOUR != 0, "time", "issues on the hour of horizon.start are expected"),
         (no_lead, "raw_lead", f"whole hours from the issue are expected, 0 … {_MAX_LEAD_HOURS:,}"),
         (no_number, "raw", "a number, or nothing, is expected"),
         (

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from carbonroute.carbon.rules import Rules
 from carbonroute.errors import Fault
-from carbonroute.units import MAX_CARBON_G_PER_KWH
+from carbonroute.units import MAX_CARBON_G_PER_KWH, US_PER_MINUTE
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -21,7 +21,6 @@ Flags = NDArray[np.bool_]
 Row = dict[str, Any]
 
 _SHOWN = 5
-_MINUTE_US = 60_000_000
 
 #: How files spell that they have no value, whatever the case.
 NO_VALUE = ("", "nan", "na", "n/a", "null", "none")
@@ -110,7 +109,7 @@ def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datet
         table, column = table.filter(column.is_not_null()), column.drop_nulls()
     minutes = min(rules.step_minutes, 60)
     since = (table["time"].to_physical() - _microseconds(start)).to_numpy()
-    slot, rest = np.divmod(since, minutes * _MINUTE_US)
+    slot, rest = np.divmod(since, minutes * US_PER_MINUTE)
     value = table["value"].fill_null(np.nan).to_numpy()
     no_number = np.isnan(value)
     missing = no_number

@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from carbonroute.errors import Fault, InputError, first_faults
-from carbonroute.tablefile import MAX_BYTES, read_bytes
+from carbonroute.textfile import MAX_BYTES, read_bytes
 
 #: A parsed file takes some ten times its size in memory.
 MAX_JSON_BYTES = MAX_BYTES // 4

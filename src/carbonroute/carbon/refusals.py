@@ -15,6 +15,7 @@ from carbonroute.carbon.signal import Query
 from carbonroute.carbon.wanted import Wanted
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.tablefile import MAX_VALUES, found_text
+from carbonroute.textfile import refused
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 Flags = NDArray[np.bool_]
@@ -51,7 +52,7 @@ def require_size(rows: Rows, shown: str) -> None:
     values = int(last - first + 1) * rows.slots_per_hour * len(rows.zones)
     if values > MAX_VALUES:
         found = f"times run from {rows.time_of(first)} to {rows.time_of(last)}: {values:,} values"
-        raise InputError(shown, [Fault("", found, f"the limit is {MAX_VALUES:,}: check the times")])
+        raise refused(shown, found, f"the limit is {MAX_VALUES:,}: check the times")
 
 
 def require_grams(rows: Rows, rules: Rules, query: Query, shown: str) -> None:
@@ -90,13 +91,13 @@ def of_rows(rows: Rows, seen: Flags, rules: Rules) -> list[Fault]:
 def of_hours(
     rows: Rows, hours: Wanted, measured: Grid, complete: Grid, spiky: Flags, rules: Rules
 ) -> list[Fault]:
-    """Return which hours the account lacks: by row or by gap where a row says why, else by zone."""
-    lacking = np.isnan(hours.of(complete)) & hours.account[:, np.newaxis]
+    """Return which hours of the horizon lack a value: by row or by gap where a row says why, else by zone."""
+    lacking = np.isnan(hours.of(complete)) & hours.needed[:, np.newaxis]
     if not lacking.any():
         return []
     rows = rows.where(~rows.off)
     here = rows.hour - measured.first, rows.column
-    cells = hours.used(complete, hours.account) & np.isnan(complete.values)
+    cells = hours.used(complete, hours.needed) & np.isnan(complete.values)
     said = np.zeros_like(cells)
     faults = []
     if rules.filling is None:
@@ -141,7 +142,7 @@ def _absent(rows: Rows, hours: Wanted, lacking: Flags, rules: Rules) -> Iterator
         missing = hours.source[lacking[:, column], column]
         listed = ", ".join(rows.time_of(hour) for hour in missing[:_SHOWN])
         more = ", …" if len(missing) > _SHOWN else ""
-        found = f"{len(missing)} of {hours.account.sum()} hours have no value: {listed}{more}"
+        found = f"{len(missing)} of {hours.needed.sum()} hours have no value: {listed}{more}"
         span = f"{rows.time_of(hours.zone_first[column])} … {rows.time_of(hours.zone_last[column])}"
         remedy = f"choose a horizon within {span}, or complete the file"
         apart = _usual_minutes(rows, int(column))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import polars as pl
 from pydantic import Field, field_validator
@@ -18,6 +17,7 @@ from carbonroute.carbon.forecast import Forecast
 from carbonroute.carbon.rules import Rules
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
+from carbonroute.times import TimeZone
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -64,7 +64,7 @@ class FileSource(Rules):
 
     kind: str
     path: Name | Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
-    time_zone: str | None = None
+    time_zone: TimeZone | None = None
     accounting: Accounting = Accounting()
     source: str = ""
     licence: str = ""
@@ -80,18 +80,6 @@ class FileSource(Rules):
         if not names or not all(isinstance(name, str) and name for name in names):
             raise ValueError(f"found {path!r}; the name of a file is expected, or an array of names")
         return path
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, name: str | None) -> str | None:
-        if name is not None:
-            try:
-                ZoneInfo(name)
-            except (KeyError, ValueError, OSError) as error:
-                raise ValueError(
-                    f"there is no time zone {name!r}; an IANA name such as 'UTC' is expected"
-                ) from error
-        return name
 
     @abstractmethod
     def read(self, query: Query) -> Readings:

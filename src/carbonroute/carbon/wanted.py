@@ -13,7 +13,7 @@ from carbonroute.carbon.grid import Grid, Rows
 from carbonroute.carbon.rules import Rules
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError
-from carbonroute.units import HOURS_PER_DAY
+from carbonroute.units import HOURS_PER_DAY, HOURS_PER_WEEK
 
 Index = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -30,7 +30,7 @@ class Wanted:
     source
         The hour of the file that stands for it, shape (n, Z): itself, or one of another year.
     begin
-        First hour that the account needs; from there on every hour must have a value.
+        First hour of long-run means, or of the horizon. Of the horizon every hour must have a value.
     zone_first, zone_last
         Hours of each zone's first and last row, shape (Z,).
     """
@@ -48,8 +48,13 @@ class Wanted:
 
     @property
     def account(self) -> Flags:
-        """Which of the wanted hours the account needs, shape (n,)."""
+        """Which of the wanted hours enter means or account, shape (n,)."""
         return self.hour >= self.begin
+
+    @property
+    def needed(self) -> Flags:
+        """Which of the wanted hours must have a value, shape (n,)."""
+        return self.hour >= 0
 
     def of(self, grid: Grid) -> NDArray[np.float64]:
         """Return the grid's values of the wanted hours, shape (n, Z); NaN beyond the grid."""
@@ -99,7 +104,7 @@ def wanted(rows: Rows, rules: Rules, query: Query, shown: str) -> Wanted:
                 if span < HOURS_OF_YEAR
             ),
         )
-    begin = -_reference_hours(query, first, last) if query.reference else 0
+    begin = -_reference_hours(rules, query, first, last) if query.reference else 0
     hour = np.arange(min(begin, -query.history_hours), query.hours)
     source = np.repeat(hour[:, np.newaxis], len(rows.zones), axis=1)
     if rules.repeat is not None:
@@ -107,13 +112,20 @@ def wanted(rows: Rows, rules: Rules, query: Query, shown: str) -> Wanted:
             source[:, (first == low) & (last == high)] = nearest_year(hour, low, high, rows.start)[
                 :, np.newaxis
             ]
+        early = (hour < 0)[:, np.newaxis] & (source > hour[:, np.newaxis])
+        source = np.where(early, last + 1, source)  # what came later was not known before
     return Wanted(hour, source, begin, first, last)
 
 
-def _reference_hours(query: Query, first: Index, last: Index) -> int:
-    """Return how many hours before the horizon all zones have, up to the horizon's number; a day, or none.
+def _reference_hours(rules: Rules, query: Query, first: Index, last: Index) -> int:
+    """Return how many hours before the horizon all zones have, up to the horizon's number or a week.
 
-    Less than a day says nothing of the long run, nor does a year that is repeated.
+    Less than a day says nothing of the long run. Hours of a repeated year must not be the horizon's own, nor
+    later ones.
     """
-    hours = min(int(-first.max()), query.hours)
-    return hours if hours >= HOURS_PER_DAY and last.min() >= -1 else 0
+    repeats = rules.repeat is not None
+    there = int(-first.max()) if last.min() >= (query.hours - 1 if repeats else -1) else 0
+    if repeats:
+        there = max(there, HOURS_OF_YEAR - query.hours)
+    hours = min(there, int(-first.max()), max(query.hours, HOURS_PER_WEEK))
+    return hours if hours >= HOURS_PER_DAY else 0

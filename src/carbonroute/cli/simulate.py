@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from carbonroute.cli.terminal import Formats, out, progress, stepper
+from carbonroute.errors import Fault, InputError
 from carbonroute.metrics import as_published, simulation_results
+from carbonroute.scenario import load
 from carbonroute.store import RunFolder, facts, write_run
 from carbonroute.study import MAX_VIOLATION, Result, run
 
@@ -95,6 +97,8 @@ def simulate(
     """
     given = {"horizon.hours": sim_hours, "traffic.requests_per_hour": reqs_per_hour, "sampling.seed": seed}
     changes = {path: value for path, value in given.items() if value is not None}
+    if reqs_per_hour is not None:
+        _require_rate(scenario)
     # What a user's policy prints is a log: stdout is for the results.
     with progress(quiet=quiet) as bar, redirect_stdout(sys.stderr):
         step = stepper(bar, "simulating")
@@ -114,6 +118,14 @@ def simulate(
             f"\nWrote {folder.path}/ ({len(folder.digests)} files, listed in manifest.json).", soft_wrap=True
         )
     return 0
+
+
+def _require_rate(scenario: str) -> None:
+    """Refuse a rate from the command line where the scenario's traffic has none."""
+    traffic = load(scenario).traffic
+    if not hasattr(traffic, "requests_per_hour"):
+        found = f"traffic of kind {traffic.kind!r} brings its own rate"
+        raise InputError("--reqs-per-hour", [Fault("", found, "leave the option out")])
 
 
 def _print_table(result: Result) -> None:
@@ -151,7 +163,7 @@ def _policy_table(result: Result) -> Table:
 
 
 def _figure(value: float | None, style: str) -> str:
-    return "–" if value is None else f"{value:{style}}"
+    return "–" if value is None else f"{value:z{style}}"
 
 
 def _print_json(result: Result) -> None:
@@ -161,6 +173,7 @@ def _print_json(result: Result) -> None:
         "scenario": result.inputs.scenario.name,
         "policies": _with_verdict(result),
         "workloads": tables.workloads.rows(named=True),
+        "saving": tables.saving.rows(named=True),
     }
     sys.stdout.write(dumps(document, indent=2, allow_nan=False) + "\n")
 

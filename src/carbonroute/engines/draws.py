@@ -255,15 +255,12 @@ def _tokens(
             if law.prompt_tokens:
                 unknown = np.isnan(prompt)
                 prompt[unknown] = law.prompt_at(prompt_z[slice(*ends)][unknown])
-        if np.isnan(prompt).any() or np.isnan(answer).any():
-            _refuse_unknown_lengths(inputs, workload)
+        spec = inputs.scenario.workloads[workload]
+        for what, lengths, energy_j in zip(
+            ("prompt", "answer"), (prompt, answer), spec.energy_j_per_token, strict=True
+        ):
+            if (law.per_request or energy_j is not None) and np.isnan(lengths).any():
+                found = f"a request of {spec.id!r} has no {what} tokens"
+                remedy = f"replay a log with {what}_tokens_column, or state service_ms.{what}_tokens"
+                raise InputError(inputs.scenario.name, [Fault(f"workloads[{workload}]", found, remedy)])
     return tokens
-
-
-def _refuse_unknown_lengths(inputs: Inputs, workload: int) -> None:
-    """Refuse a workload whose requests have no tokens, if its time or energy depends on them."""
-    spec, law = inputs.scenario.workloads[workload], inputs.laws[workload]
-    if law.per_request or spec.energy_j_per_token != (None, None):
-        remedy = "state service_ms.prompt_tokens, or replay a log with its tokens"
-        fault = Fault(f"workloads[{workload}]", f"requests of {spec.id!r} have no tokens", remedy)
-        raise InputError(inputs.scenario.name, [fault])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from carbonroute import memory
 from carbonroute.engines.draws import SCHEMES, Block, Cells
 from carbonroute.engines.routing import route
+from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome, Samples
 from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs
@@ -42,7 +43,7 @@ def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]
     Raises
     ------
     InputError
-        If the run would not fit into memory.
+        If the run would not fit into memory, or no request comes.
     PolicyError
         If a policy breaks its contract.
     """
@@ -59,6 +60,11 @@ def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]
                 done += len(block)
                 if progress:
                     progress(done, max(done, requests * policies))
+    if not done:
+        found = f"no request came in {inputs.shape[0]:,} hours, {inputs.arrivals.count:.3g} were expected"
+        raise InputError(
+            inputs.scenario.name, [Fault("traffic", found, "lengthen horizon.hours, or raise the rate")]
+        )
     return tuple(tally.outcome() for tally in tallies)
 
 

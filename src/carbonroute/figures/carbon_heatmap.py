@@ -10,13 +10,13 @@ import polars as pl
 from carbonroute.figures.layout import Sheet, figure_of, number_ticks
 from carbonroute.figures.style import in_order, one_line, styled
 from carbonroute.figures.words import CARBON, CARBON_INTENSITY, number
+from carbonroute.units import HOURS_PER_DAY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
 ROW_IN = 0.24
-HOURS_PER_DAY = 24
 
 
 @styled

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, Sheet, number_ticks
 from carbonroute.figures.style import in_order, one_line, region_looks, styled
 from carbonroute.figures.words import CARBON, CARBON_INTENSITY, number, percent
+from carbonroute.units import HOURS_PER_DAY
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 LONGEST_HOURLY = 21 * 24  # hours; beyond, daily means with a band
 MANY_REGIONS = 6  # beyond, both columns, and no bands: they would hide one another
-HOURS_PER_DAY = 24
 
 
 @styled

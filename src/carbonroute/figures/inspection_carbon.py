@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from carbonroute.figures.layout import DOUBLE_IN, Sheet, number_ticks
 from carbonroute.figures.style import in_order, one_line, region_looks, styled
 from carbonroute.figures.words import CARBON_INTENSITY, plain
+from carbonroute.units import HOURS_PER_DAY
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 LONGEST_HOURLY = 21 * 24  # values; beyond, daily means
 GAP = 0.08  # between the panels, as a share of the width
-HOURS_PER_DAY = 24
 
 
 @styled

@@ -16,10 +16,11 @@ from carbonroute.carbon.looks import copies, standstills
 from carbonroute.carbon.refusals import require_size
 from carbonroute.carbon.rules import Rules, Step
 from carbonroute.carbon.spikes import spikes
-from carbonroute.errors import Fault, InputError
 from carbonroute.inspection.statistics import amplitude, lag_correlation, mean_day
-from carbonroute.inspection.times import EPOCH, US_PER_HOUR, common_step_us, span_text, step_name
-from carbonroute.units import HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, pct
+from carbonroute.inspection.times import common_step_us, span_text, step_name
+from carbonroute.textfile import refused
+from carbonroute.times import EPOCH
+from carbonroute.units import HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR, pct
 
 Array = NDArray[np.float64]
 
@@ -113,7 +114,7 @@ def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: str | Non
     """
     timed = table.filter(pl.col("time").is_not_null() & pl.col("zone").is_not_null())
     if timed.is_empty():
-        raise InputError(shown, [Fault("", "no row has a time and a zone", "check the file")])
+        raise refused(shown, "no row has a time and a zone", "check the file")
     gap_us = common_step_us(timed.select("zone", "time"))
     step = step or step_name(gap_us)
     rules = Rules(step=cast(Step, step or "1h"), duplicates="first")

@@ -21,7 +21,7 @@ from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.sniff import Guess
 from carbonroute.inspection.times import common_step_us, lacks_offset, read_times, step_name
 from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
-from carbonroute.units import G_PER_KWH
+from carbonroute.units import G_PER_KWH, US_PER_S
 
 #: How a column's name states the unit of its values.
 _UNITS = MappingProxyType(
@@ -213,7 +213,7 @@ def _watttime(path: Path, shown: str) -> tuple[dict[str, Any], list[str], list[s
         return entries, ["average"], comments
     meta = jsonfile.member(jsonfile.read_json(path, shown), "meta", (dict,), "", shown)
     seconds = meta.get("data_point_period_seconds")
-    step = step_name(int(seconds * 1e6)) if isinstance(seconds, float) else None
+    step = step_name(int(seconds * US_PER_S)) if isinstance(seconds, float) else None
     entries = {"kind": "watttime", "signal_type": meta.get("signal_type"), "step": step}
     return entries, [str(meta.get("region"))], [f"zones: {toml.names([str(meta.get('region'))])}"]
 

@@ -73,7 +73,7 @@ def inspect(
         "where": {key: f"{toml.TODO}: one of {', '.join(_words(table, key))}" for key in others} or None,
         "unit": unit or f"{toml.TODO}: one of {', '.join(G_PER_KWH)}",
         "time_zone": f"{toml.TODO}: an IANA name such as UTC" if no_offset else None,
-        "duplicates": "last" if by_zone["repeated"].sum() else None,
+        "duplicates": "first" if by_zone["repeated"].sum() else None,
     }
     comments = [
         f"zones: {toml.names(zones)}",
@@ -147,7 +147,7 @@ def _findings(by_zone: pl.DataFrame, issue: pl.Series) -> list[str]:
     for what, words in (
         ("no_value", "rows without a forecast"),
         ("negative", "negative forecasts"),
-        ("repeated", "rows repeat an issue and lead"),
+        ("repeated", "rows repeat an issue and lead: check which copy is its own, a later one looks ahead"),
     ):
         bad = by_zone.filter(pl.col(what) > 0)
         if len(bad):

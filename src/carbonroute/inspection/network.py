@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from carbonroute.errors import Fault, InputError
 from carbonroute.inspection import toml
 from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.sniff import Guess
 from carbonroute.inspection.statistics import asymmetry
 from carbonroute.network import MAX_RTT_MS
 from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
+from carbonroute.textfile import refused
 
 _NAMED = 5
 
@@ -101,7 +101,7 @@ def describe(
     """
     known = np.isfinite(matrix)
     if not known.any():
-        raise InputError(shown, [Fault("", "holds no round-trip time", "numbers in ms are expected")])
+        raise refused(shown, "holds no round-trip time", "numbers in ms are expected")
     same = np.array(rows)[:, np.newaxis] == np.array(columns)[np.newaxis]
     inner, outer = matrix[known & same], matrix[known & ~same]
     apart = asymmetry(matrix, list(dict.fromkeys(rows)), columns) if len(set(rows)) == len(rows) else None

@@ -13,11 +13,10 @@ from carbonroute.inspection import toml
 from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.sniff import Guess
 from carbonroute.inspection.statistics import amplitude
-from carbonroute.inspection.times import US_PER_MINUTE, common_step_us, lacks_offset, read_times
+from carbonroute.inspection.times import common_step_us, lacks_offset, read_times
 from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
-from carbonroute.units import pct
+from carbonroute.units import MINUTES_PER_DAY, US_PER_MINUTE, pct
 
-_MINUTES_PER_DAY = 1440
 _NAMED = 5
 
 
@@ -129,8 +128,8 @@ def _spelt(window_min: float | None) -> str | None:
 
 def _mean_day(total: np.ndarray, window_min: float | None) -> np.ndarray | None:
     """Return the mean of each window of the day, from the first row on; None for less than a day."""
-    if not window_min or _MINUTES_PER_DAY % window_min:
+    if not window_min or MINUTES_PER_DAY % window_min:
         return None
-    per_day = int(_MINUTES_PER_DAY // window_min)
+    per_day = int(MINUTES_PER_DAY // window_min)
     days = len(total) // per_day
     return total[: days * per_day].reshape(days, per_day).mean(axis=0) if days else None

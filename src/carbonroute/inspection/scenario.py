@@ -18,13 +18,13 @@ from carbonroute.inspection.carbon import Hours, describe, describe_hours, pictu
 from carbonroute.inspection.carbon_files import query_of
 from carbonroute.inspection.facts import Inspection, Kind
 from carbonroute.inspection.sniff import Guess, head_of
-from carbonroute.inspection.times import US_PER_S
 from carbonroute.scenario import Scenario, resolve
 from carbonroute.scenario.resolve import Inputs
 from carbonroute.scenario.round_trips import round_trips
 from carbonroute.tablefile import read_table
 from carbonroute.traffic import Arrivals, RateFile, Replay
 from carbonroute.traffic.log import Log
+from carbonroute.units import US_PER_S
 
 #: Requests of synthetic traffic that are looked at, at most.
 _MOST_REQUESTS = 5_000_000

@@ -20,9 +20,9 @@ from typing import Any
 import polars as pl
 
 from carbonroute.carbon import jsonfile
-from carbonroute.errors import Fault, InputError
 from carbonroute.inspection.facts import Kind
-from carbonroute.tablefile import column_numbers, plain_text
+from carbonroute.tablefile import column_numbers
+from carbonroute.textfile import plain_text, refused
 
 HEAD_ROWS = 2000
 _HEAD_BYTES = 2**20
@@ -108,15 +108,13 @@ def sniff(path: Path, shown: str, kind: Kind | None = None) -> Guess:
         remedy = (
             "looked for WattTime's meta and data, NESO's data[…].intensity, and the Carbon Aware SDK's rating"
         )
-        raise InputError(shown, [Fault("", "this JSON is nothing that is known", remedy)])
+        raise refused(shown, "this JSON is nothing that is known", remedy)
     head = head_of(path, shown)
     looks = _Looks(head, is_log=suffix in _JSON_LINES)
     for known, look in _LOOKS:
         if kind in (None, known) and (guess := look(looks, kind is not None)):
             return guess
-    raise InputError(
-        shown, [Fault("", f"cannot tell what this is: columns {looks.listed}", _looked_for(kind))]
-    )
+    raise refused(shown, f"cannot tell what this is: columns {looks.listed}", _looked_for(kind))
 
 
 def _looked_for(kind: Kind | None) -> str:
@@ -338,12 +336,12 @@ def head_of(path: Path, shown: str) -> pl.DataFrame:
             head = pl.read_ndjson(_bytes(lines)) if is_json else _csv(lines)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(shown, [Fault("", f"is no table ({reason})", _FILES)]) from error
+        raise refused(shown, f"is no table ({reason})", _FILES) from error
     except (OSError, EOFError, zlib.error, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(shown, [Fault("", f"cannot be read ({reason})", _FILES)]) from error
+        raise refused(shown, f"cannot be read ({reason})", _FILES) from error
     if head.is_empty():
-        raise InputError(shown, [Fault("", "there is no data", _FILES)])
+        raise refused(shown, "there is no data", _FILES)
     return head
 
 

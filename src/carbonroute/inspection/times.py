@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import polars as pl
 
 from carbonroute.durations import minutes
 from carbonroute.errors import InputError
 from carbonroute.tablefile import FIRST_LINE, column_text
-from carbonroute.times import to_utc
+from carbonroute.times import ALWAYS, to_utc
+from carbonroute.units import MINUTES_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-US_PER_S, US_PER_MINUTE, US_PER_HOUR = 1_000_000, 60_000_000, 3_600_000_000
-_ALWAYS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _STEPS = ("5min", "10min", "15min", "20min", "30min", "1h", "2h", "3h", "4h", "6h", "12h", "1d")
 
 
@@ -34,7 +32,7 @@ def read_times(
     """
     zone = time_zone or "UTC"
     try:
-        return to_utc(column, zone, _ALWAYS, shown, first_line)
+        return to_utc(column, zone, ALWAYS, shown, first_line)
     except InputError:
         text = column_text(column, shown)
         known = {stamp: _time(stamp, zone, shown) for stamp in text.unique()}
@@ -43,7 +41,7 @@ def read_times(
 
 def _time(stamp: str | None, zone: str, shown: str) -> datetime | None:
     try:
-        time: datetime = to_utc(pl.Series([stamp], dtype=pl.String), zone, _ALWAYS, shown)[0]
+        time: datetime = to_utc(pl.Series([stamp], dtype=pl.String), zone, ALWAYS, shown)[0]
     except InputError:
         return None
     return time
@@ -102,7 +100,7 @@ def span_text(span_us: int) -> str:
     >>> span_text(3_600_000_000), span_text(420_000_000), span_text(1_500_000)
     ('1 h', '7 min', '1.5 s')
     """
-    for unit, size in (("d", 1440 * US_PER_MINUTE), ("h", 60 * US_PER_MINUTE), ("min", US_PER_MINUTE)):
+    for unit, size in (("d", MINUTES_PER_DAY * US_PER_MINUTE), ("h", US_PER_HOUR), ("min", US_PER_MINUTE)):
         if span_us and span_us % size == 0:
             return f"{span_us // size} {unit}"
-    return f"{span_us / 1e6:g} s"
+    return f"{span_us / US_PER_S:g} s"

@@ -17,12 +17,12 @@ from carbonroute.inspection import toml
 from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.sniff import Guess
 from carbonroute.inspection.statistics import dispersion, gap_variation
-from carbonroute.inspection.times import EPOCH, US_PER_HOUR, US_PER_MINUTE, US_PER_S, lacks_offset, read_times
-from carbonroute.tablefile import PIECE_BYTES, column_numbers, column_text, stream_table
+from carbonroute.inspection.times import lacks_offset, read_times
+from carbonroute.tablefile import column_numbers, column_text
+from carbonroute.tablestream import PIECE_BYTES, stream_table
+from carbonroute.times import EPOCH
+from carbonroute.units import CENTURY_S, PER_SECOND, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 
-_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
-#: 2000 to 2100: between them no number of one unit is believable in another.
-_CENTURY_S = 946_684_800, 4_102_444_800
 _WINDOWS = (("second", US_PER_S), ("minute", US_PER_MINUTE), ("hour", US_PER_HOUR))
 _POINTS = 400
 _COUNTED = ("prompt tokens", "answer tokens", "service time")
@@ -145,8 +145,8 @@ class _Clock:
         if numbers is None:
             return cls(column, "iso", zone if lacks_offset(head) else "")
         first = numbers.cast(pl.Float64).drop_nulls()[0]
-        low, high = _CENTURY_S
-        believable = (name for name, per_s in _PER_SECOND.items() if low <= first / per_s <= high)
+        low, high = CENTURY_S
+        believable = (name for name, per_s in PER_SECOND.items() if low <= first / per_s <= high)
         return cls(column, unit or next(believable, None), "")
 
     @property
@@ -174,7 +174,7 @@ class _Clock:
         """Return a piece of the column in microseconds, null where an entry is no time."""
         if self.unit == "iso":
             return read_times(column, self.zone, shown, line).to_physical()
-        factor = US_PER_S / _PER_SECOND[self.unit or "s"]
+        factor = US_PER_S / PER_SECOND[self.unit or "s"]
         text = column if column.dtype.is_numeric() else column_text(column, shown).str.strip_chars()
         whole = text.cast(pl.Int64, strict=False) if not text.dtype.is_float() else None
         if whole is not None and factor >= 1 and not whole.null_count():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, Validation
 
 from carbonroute.errors import Fault, did_you_mean
 from carbonroute.policies import POLICIES, PolicyLike
-from carbonroute.policies.base import policy_name
+from carbonroute.policies.base import COMMON_FIELDS, VIEW_FIELDS, policy_name
 from carbonroute.registry import UnknownReferenceError
 from carbonroute.scenario.faults import fault_of, key_text, refuse, several
 from carbonroute.scenario.information import Information
@@ -27,7 +27,8 @@ class PolicyEntry(Spec):
     Attributes
     ----------
     use
-        A member's name, ``"package.module:Class"``, or ``"file.py:Class"`` beside the scenario.
+        A member's name, with its one needed parameter behind a colon or as a key (``"nearest-greenest:2"``);
+        ``"package.module:Class"``, or ``"file.py:Class"`` beside the scenario.
     label
         Display name, instead of the policy's own.
     information
@@ -68,6 +69,7 @@ class PolicyEntry(Spec):
 
 def build_policy(use: str, parameters: Mapping[str, Any], folder: Path) -> PolicyLike:
     """Return the policy that a name and its parameters describe; raise all faults in one validation error."""
+    use, parameters = _with_number(use, parameters)
     try:
         member = POLICIES.find(use, folder)
     except UnknownReferenceError as failure:
@@ -75,6 +77,7 @@ def build_policy(use: str, parameters: Mapping[str, Any], folder: Path) -> Polic
     if not callable(getattr(member, "cost", None)):  # before it is made: what is no policy is not run
         fault = Fault(".use", f"{use!r} has no method cost(view)", "a policy returns a cost per region")
         raise several([fault])
+    refuse(_unfit_reads(use, member))
     refuse(_unfit_parameters(use, parameters, inspect.signature(member).parameters))
     try:
         policy: PolicyLike = member(**parameters)
@@ -87,6 +90,44 @@ def build_policy(use: str, parameters: Mapping[str, Any], folder: Path) -> Polic
     if not is_name(name):
         raise several([Fault(".use", f"{use!r} has a name that cannot be shown, {name!r}", NAME_RULE)])
     return policy
+
+
+def _with_number(use: str, parameters: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return a member's name and its parameters, of which its name may hold one: ``"nearest-greenest:2"``."""
+    name, separator, number = use.partition(":")
+    if not separator or name not in POLICIES.members:
+        return use, parameters
+    known = inspect.signature(POLICIES.members[name]).parameters
+    needed = [key for key, parameter in known.items() if parameter.default is parameter.empty]
+    try:
+        value = float(number) if "." in number else int(number)
+    except ValueError:
+        value = None
+    if len(needed) != 1 or value is None or needed[0] in parameters:
+        remedy = f"'{name}:<{needed[0]}>' with a number" if needed else f"{name!r} needs no number"
+        raise several([Fault(".use", f"found {use!r}", f"{remedy} is expected" if needed else remedy)])
+    return name, {**parameters, needed[0]: value}
+
+
+def _unfit_reads(use: str, member: type) -> list[Fault]:
+    """Return the faults in what a policy declares to read of its view."""
+    reads = getattr(member, "reads", COMMON_FIELDS)
+    if isinstance(reads, str) or not isinstance(reads, Collection):
+        return [
+            Fault(".use", f"{use!r} has reads = {reads!r}", "a set of names of the view's fields is expected")
+        ]
+    unknown = [
+        Fault(
+            ".use", f"{use!r} reads {name!r}, which no view has", did_you_mean(str(name), sorted(VIEW_FIELDS))
+        )
+        for name in reads
+        if name not in VIEW_FIELDS
+    ]
+    if "jitter_ms" in reads and not getattr(member, "oracle", False):
+        unknown.append(
+            Fault(".use", f"{use!r} reads jitter_ms, which only a bound is shown", "set oracle = True")
+        )
+    return unknown
 
 
 def _unfit_parameters(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,18 @@ from carbonroute.scenario.information import Information
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 Array = NDArray[np.float64]
+Forecaster = Callable[[int], tuple[Array, Mapping[str, int]]]
+
+#: What may be left out of a forecast, in words.
+_LEFT_OUT = MappingProxyType(
+    {
+        "no_issue": "hours × regions before the first issue",
+        "no_lead": "hours × regions that the latest issue does not reach",
+        "missing": "values missing",
+        "absurd": "absurd values taken as missing",
+        "repeated": "rows left out that repeat an issue and a lead",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -29,12 +42,21 @@ class Knowledge:
         Hours in which some region is unknown, and which are routed by latency alone, shape (H,).
     missing, substituted
         How many hours × regions had no value, and how many of them got one by `carbon_missing`.
+    left_out
+        What of a forecast was left out, and how often.
     """
 
     g_per_kwh: Array
     blind: NDArray[np.bool_]
     missing: int = 0
     substituted: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of a forecast was left out, for people."""
+        counts = [f"{count:,} {_LEFT_OUT[what]}" for what, count in self.left_out.items() if count]
+        return (f"forecasts: {', '.join(counts)}",) if counts else ()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -44,6 +66,7 @@ class Knowledge:
             "missing": self.missing,
             "substituted": self.substituted,
             "hours_routed_by_latency_alone": int(self.blind.sum()),
+            **({"forecast": dict(self.left_out)} if self.left_out else {}),
         }
 
 
@@ -52,7 +75,13 @@ def truth(signal: Signal) -> Knowledge:
     return Knowledge(signal.g_per_kwh, np.zeros(len(signal.g_per_kwh), dtype=bool))
 
 
-def known(information: Information, signal: Signal, forecast: Callable[[int], Array] | None) -> Knowledge:
+def hidden(signal: Signal) -> Knowledge:
+    """Return no knowledge at all, for a policy that does not declare to read carbon."""
+    shape = signal.g_per_kwh.shape
+    return Knowledge(np.full(shape, MAX_CARBON_G_PER_KWH), np.zeros(shape[0], dtype=bool))
+
+
+def known(information: Information, signal: Signal, forecast: Forecaster | None) -> Knowledge:
     """Return what a policy knows.
 
     Parameters
@@ -62,7 +91,8 @@ def known(information: Information, signal: Signal, forecast: Callable[[int], Ar
     signal
         Measured values, with at least `history_hours` of the information before the horizon.
     forecast
-        From the least age of a forecast, hours, to what it said, shape (H, R), NaN where nothing.
+        From the least age of a forecast, hours, to what it said, shape (H, R), NaN where nothing, and what
+        was left out.
 
     Raises
     ------
@@ -70,13 +100,14 @@ def known(information: Information, signal: Signal, forecast: Callable[[int], Ar
         If values are missing and no rule says what then, or there is no forecast.
     """
     hours, age = len(signal.g_per_kwh), information.carbon_age_hours
+    left_out: Mapping[str, int] = {}
     if information.carbon == "current":
         seen = signal.measured_g_per_kwh
         seen = seen[: len(seen) - age]
     elif forecast is None:
         raise InputError("information", [Fault("carbon", 'found "forecast"', "[carbon.forecast] is missing")])
     else:
-        seen = forecast(age)
+        seen, left_out = forecast(age)
     now = seen[len(seen) - hours :]
     missing = np.isnan(now)
     if missing.any():
@@ -84,7 +115,7 @@ def known(information: Information, signal: Signal, forecast: Callable[[int], Ar
     unknown = np.isnan(now)
     blind: NDArray[np.bool_] = np.any(unknown, axis=1)
     values = np.where(blind[:, np.newaxis], MAX_CARBON_G_PER_KWH, now)
-    return Knowledge(values, blind, int(missing.sum()), int(missing.sum() - unknown.sum()))
+    return Knowledge(values, blind, int(missing.sum()), int(missing.sum() - unknown.sum()), left_out)
 
 
 def history_hours(information: Information) -> int:

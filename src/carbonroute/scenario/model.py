@@ -28,12 +28,14 @@ from carbonroute.units import (
     MAX_PAYLOAD_MB,
     MAX_TIME_MS,
 )
-from carbonroute.workloads import ServiceLaw
+from carbonroute.workloads import Distribution, ServiceLaw
 
 SCHEMA = 1
 SHARE_TOLERANCE = 1e-9
 MAX_MEMBERS = 1000
 MAX_TEXT = 2000
+#: A service time of so many latency limits is milliseconds over seconds.
+MAX_MEAN_PER_SLO = 100.0
 
 #: Names that a region cannot have: they are columns of the tables that have a column per region.
 RESERVED = frozenset({"hour", "time", "origin"})
@@ -236,6 +238,14 @@ class Workload(Spec):
     embodied_g: float = Field(default=0.0, ge=0, le=MAX_EMBODIED_G)
     payload_mb: float = Field(default=0.0, ge=0, le=MAX_PAYLOAD_MB)
 
+    @model_validator(mode="after")
+    def _limit_in_milliseconds(self) -> Workload:
+        law = self.service_ms
+        if isinstance(law, Distribution) and law.average() > MAX_MEAN_PER_SLO * self.slo_ms:
+            found = f"found a limit of {self.slo_ms:g} ms, and a mean service time of {law.average():g} ms"
+            raise ValueError(f"{found}; are both in milliseconds?")
+        return self
+
     @property
     def has_energy(self) -> bool:
         """Whether an energy is stated, per request or per token."""
@@ -358,7 +368,13 @@ class Scenario(Spec):
     @field_validator("regions")
     @classmethod
     def _regions_differ(cls, regions: tuple[Region, ...]) -> tuple[Region, ...]:
-        refuse(_repeated([region.name for region in regions], "name"))
+        of_the_whole = [
+            Fault(f"[{index}].carbon.{key}", f"found {key} in a region's own carbon", f"state carbon.{key}")
+            for index, region in enumerate(regions)
+            for key in ("forecast", "allow_mixed_accounting")
+            if region.carbon and key in region.carbon.model_fields_set
+        ]
+        refuse([*_repeated([region.name for region in regions], "name"), *of_the_whole])
         return regions
 
     @field_validator("workloads")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute import memory, rng
-from carbonroute.carbon import Query, Signal, combined
+from carbonroute.carbon import Forecast, Query, Signal, combined
 from carbonroute.errors import Fault, InputError
 from carbonroute.network import Jitter
 from carbonroute.policies import PolicyLike
 from carbonroute.policies.base import COMMON_FIELDS
 from carbonroute.scenario.information import Information
-from carbonroute.scenario.knowledge import Knowledge, history_hours, known, truth
+from carbonroute.scenario.knowledge import Forecaster, Knowledge, hidden, history_hours, known, truth
 from carbonroute.scenario.model import Scenario
 from carbonroute.scenario.round_trips import round_trips
 from carbonroute.traffic import Arrivals, Demand, Replay
@@ -83,7 +83,7 @@ class Candidate:
         blind = int(self.knowledge.blind.sum())
         alone = f"; {blind:,} hours routed by latency alone" if blind else ""
         return (
-            f"{what} ({share_pct:.2g} % missing: {self.information.carbon_missing}{alone})"
+            f"{what} ({share_pct:.2f} % missing: {self.information.carbon_missing}{alone})"
             if missing
             else what
         )
@@ -116,8 +116,8 @@ class Inputs:
     carbon
         The signal, shape (H, R), with its accounting.
     forecast
-        From the least age of a forecast, hours, to what it said of each hour and region, shape (H, R); None
-        where the scenario has none.
+        From the least age of a forecast, hours, to what it said of each hour and region, shape (H, R), and
+        what was left out; None where the scenario has none.
     arrivals
         The requests.
     laws
@@ -140,7 +140,7 @@ class Inputs:
     slo_ms: NDArray[np.float64]
     rtt_ms: NDArray[np.float64]
     carbon: Signal
-    forecast: Callable[[int], NDArray[np.float64]] | None
+    forecast: Forecaster | None
     arrivals: Arrivals
     laws: tuple[ServiceLaw, ...]
     energy: Energy | None
@@ -171,11 +171,17 @@ class Inputs:
         Raises
         ------
         InputError
-            If carbon values that it decides on are missing, and no rule says what then.
+            If carbon values that it decides on are missing, and no rule says what then; or long-run means.
         """
-        candidate = Candidate(label, policy, information, truth(self.carbon))
+        candidate = Candidate(label, policy, information, hidden(self.carbon))
+        reads = getattr(policy, "reads", COMMON_FIELDS)
+        if reads is not COMMON_FIELDS and _REFERENCE in reads and self.carbon.reference_g_per_kwh is None:
+            found = f"{label} goes by long-run means, and none are known before the run"
+            remedy = "state them, or take a carbon file that begins a day or more before horizon.start"
+            raise InputError(self.scenario.name, [Fault("carbon", found, remedy)])
         if candidate.oracle:
-            return replace(candidate, information=Information(service_time="actual"))
+            clairvoyance = Information(service_time="actual")
+            return replace(candidate, information=clairvoyance, knowledge=truth(self.carbon))
         if not candidate.reads("carbon_g_per_kwh"):
             return candidate
         return replace(candidate, knowledge=known(information, self.carbon, self.forecast))
@@ -197,14 +203,15 @@ def resolve(scenario: Scenario) -> Inputs:
     arrivals = scenario.traffic.arrivals(_demand(scenario))
     rtt = round_trips(scenario)
     laws = tuple(workload.service_ms.read(scenario.folder) for workload in scenario.workloads)
+    _require_tokens(scenario, laws)
     inputs = Inputs(
         scenario=scenario,
         origin_share=np.array([origin.share for origin in scenario.origins]),
         workload_share=np.array([workload.share for workload in scenario.workloads]),
         slo_ms=np.array([workload.slo_ms for workload in scenario.workloads]),
         rtt_ms=rtt.rtt_ms,
-        carbon=carbon,
-        forecast=partial(forecast.known, query) if forecast else None,
+        carbon=_with_forecast_s_source(carbon, forecast),
+        forecast=partial(forecast.known_and_counts, query) if forecast else None,
         arrivals=arrivals,
         laws=laws,
         energy=_energy(scenario),
@@ -213,14 +220,20 @@ def resolve(scenario: Scenario) -> Inputs:
         files=_files(scenario, laws) | dict(carbon.files) | dict(arrivals.files),
         notes=(*carbon.notes, *arrivals.notes, *rtt.notes),
     )
-    _require_tokens(inputs)
-    return replace(
-        inputs,
-        candidates=tuple(
-            inputs.candidate(entry.shown, entry.policy, entry.information or scenario.information)
-            for entry in scenario.policies
-        ),
+    candidates = tuple(
+        inputs.candidate(entry.shown, entry.policy, entry.information or scenario.information)
+        for entry in scenario.policies
     )
+    left_out = dict.fromkeys(note for candidate in candidates for note in candidate.knowledge.notes)
+    return replace(inputs, candidates=candidates, notes=(*inputs.notes, *left_out))
+
+
+def _with_forecast_s_source(carbon: Signal, forecast: Forecast | None) -> Signal:
+    """Return the signal with whom to cite for its forecast too."""
+    if forecast is None:
+        return carbon
+    cited = ", ".join(filter(None, [forecast.source or f"file {forecast.path}", forecast.licence]))
+    return replace(carbon, source=f"{carbon.source}; forecasts: {cited}")
 
 
 def _files(scenario: Scenario, laws: Sequence[ServiceLaw]) -> dict[str, Path]:
@@ -232,19 +245,31 @@ def _files(scenario: Scenario, laws: Sequence[ServiceLaw]) -> dict[str, Path]:
     return policies | {name: scenario.folder / name for name in names if name}
 
 
-def _require_tokens(inputs: Inputs) -> None:
+def _require_tokens(scenario: Scenario, laws: Sequence[ServiceLaw]) -> None:
     """Refuse workloads whose service time or energy depends on tokens that nothing states."""
-    if isinstance(inputs.scenario.traffic, Replay):
-        return  # the log tells, row by row
-    remedy = "state service_ms.prompt_tokens, or replay a log with prompt_tokens_column"
-    faults = [
-        Fault(f"workloads[{i}]", "its requests have no prompt tokens", remedy)
-        for i, (workload, law) in enumerate(zip(inputs.scenario.workloads, inputs.laws, strict=True))
-        if (isinstance(law, Tokens) and law.prompt_tokens is None)
-        or (workload.energy_j_per_token != (None, None) and not law.per_request)
-    ]
+    faults = []
+    for i, (workload, law) in enumerate(zip(scenario.workloads, laws, strict=True)):
+        tokens = law if isinstance(law, Tokens) else None
+        prompt_j, answer_j = workload.energy_j_per_token
+        needed = {
+            "prompt": (tokens is not None and tokens.prompt_tokens is None)
+            or (tokens is None and prompt_j is not None),
+            "answer": tokens is None and answer_j is not None,
+        }
+        for what, is_needed in needed.items():
+            if is_needed and not _logged(scenario, workload.id, f"{what}_tokens_column"):
+                remedy = f"state service_ms.{what}_tokens, or replay a log with {what}_tokens_column"
+                faults.append(Fault(f"workloads[{i}]", f"its requests have no {what} tokens", remedy))
     if faults:
-        raise InputError(inputs.scenario.name, faults)
+        raise InputError(scenario.name, faults)
+
+
+def _logged(scenario: Scenario, workload: str, column: str) -> bool:
+    """Whether every log that can hold requests of a workload has a column for something."""
+    if not isinstance(scenario.traffic, Replay):
+        return False
+    own = [log for log in scenario.traffic.logs if log.workload in {None, workload}]
+    return all(getattr(log, column) for log in own)
 
 
 def _energy(scenario: Scenario) -> Energy | None:
@@ -290,7 +315,7 @@ def _query(scenario: Scenario) -> Query:
     regions = tuple(region.name for region in scenario.regions)
     seed, hours = scenario.sampling.seed, scenario.horizon.hours
     policies = scenario.policies
-    known = [entry.information or scenario.information for entry in policies]
+    known = [scenario.information, *(entry.information for entry in policies if entry.information)]
     history = max(map(history_hours, known))
 
     def uniform() -> NDArray[np.float64]:
@@ -319,7 +344,7 @@ def _query(scenario: Scenario) -> Query:
         start=scenario.horizon.start,
         folder=scenario.folder,
         history_hours=history,
-        reference=any(_REFERENCE in getattr(entry.policy, "reads", ()) for entry in policies)
+        reference=any(_REFERENCE in getattr(entry.policy, "reads", COMMON_FIELDS) for entry in policies)
         or any(information.carbon_missing == "static" for information in known)
         or scenario.workloads[0].has_energy,
         uniform=uniform,

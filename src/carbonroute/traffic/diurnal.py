@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from carbonroute.spec import Spec
-from carbonroute.traffic.requests import S_PER_HOUR, Array, Demand
-from carbonroute.units import HOURS_PER_DAY
+from carbonroute.traffic.requests import Array, Demand
+from carbonroute.units import HOURS_PER_DAY, S_PER_HOUR
 
 #: All time zones are whole quarters of an hour away from UTC.
 SLOT_S = 900.0

@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import Field
 
 from carbonroute import rng
-from carbonroute.traffic.requests import S_PER_HOUR, Array, Demand, Requests, pick
+from carbonroute.traffic.requests import Array, Demand, Requests, pick
+from carbonroute.units import S_PER_HOUR
 
 #: Coefficient of variation of the gaps between requests, in operational time. 1 makes a Poisson process.
 Variation = Annotated[float, Field(ge=1e-3, le=100)]

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 import polars as pl
@@ -14,19 +13,15 @@ from pydantic import Field, model_validator
 
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.spec import Spec
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, stream_table
-from carbonroute.times import TimeZone, to_utc
+from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text
+from carbonroute.tablestream import stream_table
+from carbonroute.times import ALWAYS, TimeZone, to_utc
 from carbonroute.traffic.requests import Demand
-from carbonroute.units import MAX_TIME_MS
+from carbonroute.units import CENTURY_S, MAX_TIME_MS, MS_PER, PER_SECOND, US_PER_S
 
 MAX_TOKENS = 1e8
-#: 2000 to 2100: logs of AI requests are no older; a number that seems to be is in another unit.
-_EPOCH_S = 946_684_800, 4_102_444_800
 #: What numbers of seconds from any zero can be: some 950 years.
 _SPAN_S = -3e10, 3e10
-_ALWAYS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-_PER_SECOND = MappingProxyType({"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9})
-_MS = MappingProxyType({"ms": 1.0, "s": 1000.0})
 #: Bad values of a column that are shown.
 _SHOWN = 5
 
@@ -143,7 +138,7 @@ class Log(Spec):
         for line, table in stream_table(demand.folder / self.path, self.path, wanted, piece_bytes):
             piece = Piece(self.path, table, line)
             service = piece.numbers(
-                self.service_column, MAX_TIME_MS / _MS[self.service_unit or "ms"], gaps=True
+                self.service_column, MAX_TIME_MS / MS_PER[self.service_unit or "ms"], gaps=True
             )
             columns = {
                 "time_us": self._time_us(piece, demand, dated),
@@ -151,7 +146,7 @@ class Log(Spec):
                 "workload": piece.members(self.workload_column, self.workloads, demand.workloads, constant),
                 "prompt_tokens": piece.numbers(self.prompt_tokens_column, MAX_TOKENS, whole=True),
                 "answer_tokens": piece.numbers(self.answer_tokens_column, MAX_TOKENS, whole=True),
-                "service_ms": service * _MS[self.service_unit or "ms"],
+                "service_ms": service * MS_PER[self.service_unit or "ms"],
             }
             piece.settle()
             yield pl.DataFrame(columns)
@@ -166,7 +161,7 @@ class Log(Spec):
         ):
             remedy = 'numbers need their unit: time_unit = "s", "ms", "us" or "ns"'
             return piece.refuse(column, pl.repeat(True, len(column), eager=True), remedy, most=1)
-        horizon = _ALWAYS
+        horizon = ALWAYS
         if dated and demand.start is not None:
             horizon = demand.start, demand.start + timedelta(hours=demand.hours)
         try:
@@ -248,14 +243,14 @@ class Piece:
             return pl.zeros(len(column), dtype=pl.Int64, eager=True)
         text = column if column.dtype.is_numeric() else column_text(column, self.shown).str.strip_chars()
         values = text.cast(pl.Float64, strict=False)
-        lowest, highest = _EPOCH_S if dated else _SPAN_S
-        good = (values / _PER_SECOND[unit]).is_between(lowest, highest).fill_null(value=False)
+        lowest, highest = CENTURY_S if dated else _SPAN_S
+        good = (values / PER_SECOND[unit]).is_between(lowest, highest).fill_null(value=False)
         if not dated and self.first_line <= FIRST_LINE and _better_unit(values[0], unit):
             good[0] = False  # a log that counts from a zero of its own does not begin with billions
         if not good.all():
             return self.refuse(column, ~good, lambda word: _epoch_remedy(word, unit))
         whole = text.cast(pl.Int64, strict=False) if not column.dtype.is_float() else None
-        per_us = _PER_SECOND[unit] / 10**6
+        per_us = PER_SECOND[unit] / US_PER_S
         rounded = (values / per_us).round().cast(pl.Int64)
         if whole is None:
             return rounded
@@ -265,9 +260,9 @@ class Piece:
 
 def _better_unit(value: float | None, unit: str) -> str | None:
     """Return the unit in which a number is a believable time, if the stated one makes none of it."""
-    lowest, highest = _EPOCH_S
+    lowest, highest = CENTURY_S
     fitting = [
-        u for u, per_s in _PER_SECOND.items() if value is not None and lowest <= value / per_s <= highest
+        u for u, per_s in PER_SECOND.items() if value is not None and lowest <= value / per_s <= highest
     ]
     return fitting[0] if fitting and unit not in fitting else None
 
@@ -278,6 +273,6 @@ def _epoch_remedy(word: str, unit: str) -> str:
     except ValueError:
         value = math.nan
     if better := _better_unit(value, unit):
-        date = datetime.fromtimestamp(value / _PER_SECOND[better], UTC).date()
+        date = datetime.fromtimestamp(value / PER_SECOND[better], UTC).date()
         return f'in {unit} that is no time of this century, in {better} it is {date}: time_unit = "{better}"?'
     return f"a number of {unit} since 1970 is expected, within this century"

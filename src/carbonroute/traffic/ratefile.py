@@ -18,7 +18,8 @@ from carbonroute.spec import Spec
 from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
 from carbonroute.times import TimeZone, to_utc
 from carbonroute.traffic.intensity import Intensity, Variation
-from carbonroute.traffic.requests import S_PER_HOUR, Array, Arrivals, Demand
+from carbonroute.traffic.requests import Array, Arrivals, Demand
+from carbonroute.units import S_PER_HOUR, US_PER_MINUTE
 
 #: Seconds in the time to which a rate refers.
 _SECONDS = MappingProxyType({"requests/s": 1.0, "requests/min": 60.0, "requests/h": S_PER_HOUR})
@@ -203,7 +204,7 @@ class RateFile(Spec):
         horizon = demand.start, demand.start + timedelta(hours=demand.hours)
         times = to_utc(table[self.time_column], self.time_zone, horizon, self.path)
         gap_us = times.diff().dt.total_microseconds()
-        uneven = (gap_us != durations.minutes(self.window) * 60_000_000).fill_null(value=False).arg_true()
+        uneven = (gap_us != durations.minutes(self.window) * US_PER_MINUTE).fill_null(value=False).arg_true()
         if len(uneven):
             row = uneven[0]
             found = f"{times[row].isoformat()} is not {self.window} after {times[row - 1].isoformat()}"

@@ -10,7 +10,8 @@ from pydantic import Field
 from carbonroute.spec import Spec
 from carbonroute.traffic.diurnal import SLOT_S, Diurnal
 from carbonroute.traffic.intensity import Intensity, Variation
-from carbonroute.traffic.requests import S_PER_HOUR, Arrivals, Demand
+from carbonroute.traffic.requests import Arrivals, Demand
+from carbonroute.units import S_PER_HOUR
 
 RequestsPerHour = Annotated[float, Field(gt=0, le=1e12)]
 

@@ -13,10 +13,12 @@ from pydantic import Field, field_validator
 from carbonroute import rng
 from carbonroute.errors import Fault, InputError
 from carbonroute.spec import Spec
-from carbonroute.tablefile import PIECE_BYTES
+from carbonroute.tablestream import PIECE_BYTES
+from carbonroute.times import EPOCH
 from carbonroute.traffic.log import Log
 from carbonroute.traffic.requests import Array, Arrivals, Demand, Index, Requests, pick
-from carbonroute.traffic.tally import EPOCH, US_PER_HOUR, US_PER_S, Tally
+from carbonroute.traffic.tally import Tally
+from carbonroute.units import US_PER_HOUR, US_PER_S
 
 
 class Replay(Spec):

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-S_PER_HOUR = 3600.0
-
 
 @dataclass(frozen=True)
 class Requests:

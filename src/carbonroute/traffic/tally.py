@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import polars as pl
 
 from carbonroute.errors import Fault, InputError
+from carbonroute.times import EPOCH
 from carbonroute.traffic.log import Log
+from carbonroute.units import US_PER_HOUR
 
-US_PER_S = 1_000_000
-US_PER_HOUR = 3600 * US_PER_S
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER_US = 2**62
 #: A median inference time beyond these is a fault of unit.
 _SHORTEST_MS, _LONGEST_MS = 1e-3, 3.6e6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, Self
 
 import numpy as np
@@ -11,10 +10,9 @@ from pydantic import Field, PrivateAttr
 
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.units import MAX_TIME_MS
+from carbonroute.units import MAX_TIME_MS, MS_PER
 from carbonroute.workloads.service import Array, Law
 
-_MS = MappingProxyType({"ms": 1.0, "s": 1000.0})
 #: A probability so close below a multiple of 1/n counts as that multiple: rounding shall not add a rank.
 _ROUNDING = 1e-12
 
@@ -61,8 +59,8 @@ class Empirical(Law):
         if self.column not in table.columns:
             raise InputError(self.path, [Fault(where, "missing", did_you_mean(self.column, table.columns))])
         text = column_text(table[self.column], self.path)
-        times_ms = column_numbers(text).to_numpy() * _MS[self.unit]
-        expected = f"a time above 0 is expected, up to {MAX_TIME_MS / _MS[self.unit]:g} {self.unit}"
+        times_ms = column_numbers(text).to_numpy() * MS_PER[self.unit]
+        expected = f"a time above 0 is expected, up to {MAX_TIME_MS / MS_PER[self.unit]:g} {self.unit}"
         faults = [
             Fault(f"line {row + FIRST_LINE}, {self.column}", found_text(text[int(row)]), expected)
             for row in np.flatnonzero(~((times_ms > 0) & (times_ms <= MAX_TIME_MS)))  # False for NaN
