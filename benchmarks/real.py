@@ -98,7 +98,7 @@ def replaying(size: Size, folder: Path) -> list[Row]:
     time_s = np.sort(np.random.default_rng(2).uniform(0, hours * 3600, count))
     since = pl.Series((time_s * 1e6).astype(np.int64)).cast(pl.Duration("us"))
     pl.select(time=pl.lit(START) + since).write_parquet(folder / "log.parquet")
-    sections = '''
+    sections = """
 [carbon]
 kind = "synthetic"
 [traffic]
@@ -107,7 +107,7 @@ kind = "replay"
 path = "log.parquet"
 time_column = "time"
 workload = "w"
-'''
+"""
     path = scenario(folder, hours, sections, ["near", "far"])
     replayed = load(path)
     draw_s, whole_s = medians_s(min(size.repeat, 3), lambda: draw(count), lambda: played(replayed))

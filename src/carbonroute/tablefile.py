@@ -16,22 +16,7 @@ import numpy as np
 import polars as pl
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.textfile import plain_lines, plain_text, read_bytes, refused, regular_file
-
-__all__ = [
-    "FIRST_LINE",
-    "MAX_COLUMNS",
-    "MAX_VALUES",
-    "check_lines",
-    "column_names",
-    "column_numbers",
-    "column_text",
-    "found_text",
-    "parquet",
-    "plain_text",  # and `read_bytes`: `carbonroute.scenario.parse` looks for them here
-    "read_bytes",
-    "read_table",
-]
+from carbonroute.textfile import plain_lines, read_bytes, refused, regular_file
 
 MAX_COLUMNS = 10_000
 MAX_VALUES = 100_000_000

@@ -40,6 +40,7 @@ def test_nobody_beats_the_bound(document: Document, energies: list[float]) -> No
     document["sampling"] = {"scheme": "streams", "seed": document["sampling"]["seed"]}
     for workload, energy_j in zip(document["workloads"], energies, strict=False):
         workload["energy_j"] = energy_j
+    document["network"]["jitter_std_ms"] = 40
     document["policies"] = [*document["policies"], {"use": "clairvoyant-bound", "label": "bound"}]
     inputs = inputs_of(document)
     results = [grams_and_delays(inputs, index) for index in range(len(inputs.candidates))]

@@ -59,6 +59,21 @@ def test_the_long_run_mean_stands_in() -> None:
     assert seen("static", [[NAN, 1.0], [3.0, NAN]], 2) == [[500, 1], [3, 500]]
 
 
+def test_a_forecast_is_asked_for_by_its_age_and_what_it_leaves_out_is_kept() -> None:
+    asked: list[int] = []
+
+    def forecast(age: int) -> tuple[np.ndarray, dict[str, int]]:
+        asked.append(age)
+        return np.array([[NAN, 5.0], [7.0, 8.0]]), {"absurd": 1, "repeated": 0}
+
+    information = Information(carbon="forecast", carbon_age="9h", carbon_missing="static")
+    found = known(information, signal([[1.0, 2.0], [3.0, 4.0]], 2), forecast)
+    assert asked == [9]
+    assert found.g_per_kwh.tolist() == [[500, 5], [7, 8]]
+    assert found.facts["forecast"] == {"absurd": 1, "repeated": 0}
+    assert found.notes == ("forecasts: 1 absurd values taken as missing",)
+
+
 def test_an_hour_without_all_values_is_routed_by_latency() -> None:
     top = MAX_CARBON_G_PER_KWH
     assert seen("latency-only", [[NAN, 1.0], [3.0, 4.0]], 2) == [[top, top], [3, 4]]

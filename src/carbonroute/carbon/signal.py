@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from carbonroute.carbon.profile import Profile
 from carbonroute.spec import Spec
-from carbonroute.units import MAX_CARBON_G_PER_KWH
+from carbonroute.units import HOURS_PER_WEEK, MAX_CARBON_G_PER_KWH
 
 
 class Accounting(Spec):
@@ -99,6 +99,11 @@ class Query:
     normal: Callable[[], NDArray[np.float64]]
     index: tuple[int, ...] | None = None
     key: str = "carbon"
+
+    @property
+    def reference_hours(self) -> int:
+        """Hours before the horizon that long-run means are of: as many as it has, a week at least."""
+        return max(self.hours, HOURS_PER_WEEK) if self.reference else 0
 
     def place(self, region: int) -> str:
         """Return how messages name a region of the query, such as ``regions[2]``."""

@@ -103,7 +103,7 @@ class FileSource(Rules):
 
     @staticmethod
     def window(query: Query) -> tuple[datetime, datetime]:
-        """Return the first instant of the history and the end of the horizon: within, times must be clear.
+        """Return between which instants times must be clear: from history or long-run means on.
 
         Raises
         ------
@@ -111,7 +111,8 @@ class FileSource(Rules):
             If the scenario has no calendar.
         """
         start = _start(query)
-        return start - timedelta(hours=query.history_hours), start + timedelta(hours=query.hours)
+        before = max(query.history_hours, query.reference_hours)
+        return start - timedelta(hours=before), start + timedelta(hours=query.hours)
 
     def signal(self, query: Query) -> Signal:
         """Return the signal of a query's zones and hours, cleaned by the rules and with all that counted.

@@ -13,7 +13,7 @@ from carbonroute.carbon.grid import Grid, Rows
 from carbonroute.carbon.rules import Rules
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError
-from carbonroute.units import HOURS_PER_DAY, HOURS_PER_WEEK
+from carbonroute.units import HOURS_PER_DAY
 
 Index = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -104,7 +104,7 @@ def wanted(rows: Rows, rules: Rules, query: Query, shown: str) -> Wanted:
                 if span < HOURS_OF_YEAR
             ),
         )
-    begin = -_reference_hours(rules, query, first, last) if query.reference else 0
+    begin = -_reference_hours(rules, query, first, last)
     hour = np.arange(min(begin, -query.history_hours), query.hours)
     source = np.repeat(hour[:, np.newaxis], len(rows.zones), axis=1)
     if rules.repeat is not None:
@@ -127,5 +127,5 @@ def _reference_hours(rules: Rules, query: Query, first: Index, last: Index) -> i
     there = int(-first.max()) if last.min() >= (query.hours - 1 if repeats else -1) else 0
     if repeats:
         there = max(there, HOURS_OF_YEAR - query.hours)
-    hours = min(there, int(-first.max()), max(query.hours, HOURS_PER_WEEK))
+    hours = min(there, int(-first.max()), query.reference_hours)
     return hours if hours >= HOURS_PER_DAY else 0

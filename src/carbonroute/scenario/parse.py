@@ -6,8 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from carbonroute.errors import Fault, InputError
-from carbonroute.tablefile import plain_text, read_bytes
+from carbonroute.textfile import plain_text, read_bytes, refused
 
 MAX_BYTES = 256 * 2**10
 #: A key with n dots costs the parser time and memory n²; a line may hold hundreds of round-trip times.
@@ -26,24 +25,20 @@ def parse(path: Path) -> dict[str, Any]:
     data = read_bytes(path, shown, MAX_BYTES)
     if data.startswith(b"\xef\xbb\xbf"):
         found = "line 1 begins with a byte order mark (BOM), which TOML does not allow"
-        raise _refused(shown, found, "save the file as UTF-8 without BOM")
+        raise refused(shown, found, "save the file as UTF-8 without BOM")
     text = plain_text(data, shown)
     for line, dots in enumerate(map(_dots, text.split("\n")), start=1):
         if dots > MAX_DOTS:
-            raise _refused(shown, f"line {line} has {dots:,} dots", f"the limit is {MAX_DOTS:,} a line")
+            raise refused(shown, f"line {line} has {dots:,} dots", f"the limit is {MAX_DOTS:,} a line")
     try:
         return tomllib.loads(text)
     except RecursionError as error:
-        raise _refused(shown, "is nested too deeply", "a scenario has three levels") from error
+        raise refused(shown, "is nested too deeply", "a scenario has three levels") from error
     except tomllib.TOMLDecodeError as error:
-        raise _refused(shown, f"is not valid TOML ({error})", "see https://toml.io") from error
+        raise refused(shown, f"is not valid TOML ({error})", "see https://toml.io") from error
     except ValueError as error:  # an integer of thousands of digits
-        raise _refused(shown, "holds a number that is too long", "write numbers in fewer digits") from error
+        raise refused(shown, "holds a number that is too long", "write numbers in fewer digits") from error
 
 
 def _dots(line: str) -> int:
     return line.count(".")
-
-
-def _refused(shown: str, found: str, remedy: str) -> InputError:
-    return InputError(shown, [Fault("", found, remedy)])
