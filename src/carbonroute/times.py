@@ -48,6 +48,7 @@ def to_utc(
     horizon: tuple[datetime, datetime],
     shown: str,
     first_line: int = FIRST_LINE,
+    series: pl.Series | None = None,
 ) -> pl.Series:
     """Return a table's time column in UTC, to the microsecond; what is finer is cut off.
 
@@ -67,6 +68,9 @@ def to_utc(
         What the file is called in messages.
     first_line
         Line of the column's first entry.
+    series
+        Which series each entry belongs to, if entries are in the order of time: a local time that stands
+        twice in a series, where clocks are put back, is then told apart by its order.
 
     Raises
     ------
@@ -74,6 +78,8 @@ def to_utc(
         With line: what is not a time, is unclear, or has no offset where no zone is stated.
     """
     times = _at_once(column, time_zone)
+    if series is not None and time_zone is not None:
+        times = _in_order(column, times, time_zone, series)
     if not times.null_count():
         return times
     rows = times.is_null().arg_true()
@@ -132,6 +138,27 @@ def _clear(times: pl.Series, time_zone: str) -> pl.Series:
     return first.set(first != last, None).dt.convert_time_zone("UTC")
 
 
+def _in_order(column: pl.Series, times: pl.Series, time_zone: str, series: pl.Series) -> pl.Series:
+    """Return times with those filled in that stand exactly twice in a series: before and after the change."""
+    unclear = times.is_null()
+    try:
+        local = _of_layout(column) if column.dtype == pl.String else column
+        if not isinstance(local.dtype, pl.Datetime) or local.dtype.time_zone:
+            return times
+        rows = pl.DataFrame({"local": local, "series": series, "time": times}).with_columns(
+            first=pl.col("local").dt.replace_time_zone(time_zone, ambiguous="earliest", non_existent="null"),
+            last=pl.col("local").dt.replace_time_zone(time_zone, ambiguous="latest", non_existent="null"),
+            place=pl.col("local").cum_count().over("local", "series"),
+            count=pl.len().over("local", "series"),
+        )
+    except pl.exceptions.PolarsError:  # as in `_at_once`
+        return times
+    told = pl.when(pl.col("place") == 1).then("first").otherwise("last").dt.convert_time_zone("UTC")
+    clear = pl.col("count") == 2
+    found = rows.select(pl.when(clear).then(told).dt.cast_time_unit("us")).to_series()
+    return times.zip_with(~unclear, found).rename(column.name)
+
+
 def _instant(stamp: str | None, time_zone: str | None, horizon: tuple[datetime, datetime]) -> datetime:
     try:
         time = datetime.fromisoformat((stamp or "").strip())
@@ -150,5 +177,9 @@ def _of_local(time: datetime, time_zone: str | None, horizon: tuple[datetime, da
     first, second = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
     if first != second and any(horizon[0] <= instant < horizon[1] for instant in (first, second)):
         found = f"{time.isoformat()} happens twice or never in {time_zone}, where clocks change"
-        raise _BadTimeError(found, "give times in UTC or with their offset")
+        raise _BadTimeError(
+            found,
+            "give times in UTC or with their offset; or, in a carbon file that is in the order of time, "
+            "state clocks_back = 'in-order'",
+        )
     return first

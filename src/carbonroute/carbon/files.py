@@ -32,6 +32,9 @@ class CarbonFile(FileSource):
         ``{ kind = "life" }``.
     column_suffix
         Of the wide layout: a zone's column is its key and this suffix.
+    clocks_back
+        What becomes of local times that happen twice, where clocks are put back: they are refused, or told
+        apart by their order in the file.
     unit
         Of the values: one of `carbonroute.units.G_PER_KWH`.
     """
@@ -43,6 +46,7 @@ class CarbonFile(FileSource):
     value_column: str | None = None
     where: dict[str, str] = Field(default_factory=dict, max_length=20)
     column_suffix: str = ""
+    clocks_back: Literal["refuse", "in-order"] = "refuse"
     unit: Literal["g/kWh", "kg/kWh", "kg/MWh", "t/MWh", "lb/MWh"]
 
     @model_validator(mode="after")
@@ -65,11 +69,15 @@ class CarbonFile(FileSource):
         InputError
             If a file cannot be read, or has no column or zone that is asked for.
         """
-        parts, known = [], dict[str, None]()
+        parts, known, told_apart = [], dict[str, None](), 0
         for shown, path in self.files(query).items():
             table = read_table(path, shown)
             self._require_columns(table.columns, query.key, shown)
-            times = to_utc(table[self.time_column], self.time_zone, self.window(query), shown)
+            series = self._series(table, shown) if self.clocks_back == "in-order" else None
+            stamps = table[self.time_column]
+            times = to_utc(stamps, self.time_zone, self.window(query), shown, series=series)
+            if series is not None:
+                told_apart += _told_apart(stamps, times, series)
             line = pl.int_range(FIRST_LINE, FIRST_LINE + len(table), eager=True)
             frame = pl.DataFrame(
                 {"file": shown, "place": pl.select(pl.format("line {}", line)), "time": times}
@@ -85,7 +93,16 @@ class CarbonFile(FileSource):
             self._require_zones(list(known), query)
         rows = pl.concat(parts)
         value = column_numbers(rows["raw"]) * G_PER_KWH[self.unit]
-        return Readings(rows.with_columns(value=value), self.accounting)
+        what = "local times told apart by their order where clocks are put back"
+        return Readings(rows.with_columns(value=value), self.accounting, {what: told_apart})
+
+    def _series(self, table: pl.DataFrame, shown: str) -> pl.Series:
+        """Return what tells the file's series apart, for every row."""
+        names = [] if self.layout == "wide" else [str(self.zone_column), *self.where]
+        columns = [column_text(table[name], shown).fill_null("") for name in names]
+        if not columns:
+            return pl.repeat("", len(table), eager=True)
+        return pl.select(pl.concat_str(columns, separator="\n")).to_series()
 
     def _require_columns(self, there: Sequence[str], key: str, shown: str) -> None:
         wanted = [("time_column", self.time_column)]
@@ -124,3 +141,10 @@ class CarbonFile(FileSource):
         for name, text in self.where.items():
             counts &= (column_text(table[name], shown) == text).fill_null(value=False)
         return frame.with_columns(zone=zone, raw=value).filter(counts)
+
+
+def _told_apart(stamps: pl.Series, times: pl.Series, series: pl.Series) -> int:
+    """Return how many rows share their local time with another of their series, and not their time."""
+    rows = pl.DataFrame({"stamp": stamps, "time": times, "series": series})
+    same_stamp, same_time = (pl.struct(name, "series").is_duplicated() for name in ("stamp", "time"))
+    return int(rows.select((same_stamp & ~same_time).sum()).item())
