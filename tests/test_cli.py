@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import carbonroute
+import small
 from carbonroute.cli import main
 from carbonroute.cli.simulate import share
 
@@ -298,3 +299,15 @@ def test_a_terminal_of_80_characters_shows_all_names_and_numbers(tmp_path: Path)
     assert "…" not in table
     for text in ("Latency-First", "Hybrid (α=0.2)", "Constrained", "Violations", "Reduction", "Verdict"):
         assert text in table
+
+
+def test_a_rate_for_traffic_that_brings_its_own_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rates.csv").write_text("a\n5\n5\n", encoding="utf-8")
+    rates = 'kind = "rate-file"\npath = "rates.csv"\nwindow = "3h"\nunit = "requests/h"\n'
+    scenario = small.write(tmp_path, ('kind = "fixed-rate"\nrequests_per_hour = 50\n', rates))
+    arguments = ["simulate", str(scenario), "--output", str(tmp_path / "out"), "--no-figures"]
+    assert main([*arguments, "--reqs-per-hour", "7"]) == 2
+    assert "--reqs-per-hour: traffic of kind 'rate-file' brings its own rate" in capsys.readouterr().err
+    assert main(arguments) == 0

@@ -87,6 +87,7 @@ def test_forecasts_beat_yesterday_s_values_and_lose_to_the_truth() -> None:
         < of["yesterday's values"]
         < grams(result)["Static-Greenest"]
     )
+    assert "forecasts: 288 rows left out that repeat an issue and a lead" in notes(result)
     costs = [note for note in notes(result) if "against perfectly fresh data" in note]
     assert [cost.partition(" cost,")[0] for cost in costs] == [
         "Forecasts issued 1h before or earlier",

@@ -19,7 +19,7 @@ from carbonroute.inspection.carbon_files import query_of
 from carbonroute.inspection.facts import Inspection, Kind
 from carbonroute.inspection.sniff import Guess, head_of
 from carbonroute.scenario import Scenario, resolve
-from carbonroute.scenario.resolve import Inputs
+from carbonroute.scenario.inputs import Inputs
 from carbonroute.scenario.round_trips import round_trips
 from carbonroute.tablefile import read_table
 from carbonroute.traffic import Arrivals, RateFile, Replay

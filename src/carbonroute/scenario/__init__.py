@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from carbonroute.scenario.inputs import Candidate, Inputs
 from carbonroute.scenario.load import builtin_scenarios, builtin_text, load
 from carbonroute.scenario.model import Scenario
-from carbonroute.scenario.resolve import Candidate, Inputs, resolve
+from carbonroute.scenario.resolve import resolve
 
 __all__ = ["Candidate", "Inputs", "Scenario", "builtin_scenarios", "builtin_text", "load", "resolve"]
