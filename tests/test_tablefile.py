@@ -64,3 +64,13 @@ def test_names_lose_their_quotes(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('"a ""x""",b\n1,2\n', encoding="utf-8")
     expected = pl.DataFrame({'a "x"': ["1"], "b": ["2"]})
     assert read_table(tmp_path / "t.csv", "t.csv").equals(expected)
+
+
+def test_a_file_that_expands_ten_thousandfold_is_refused_by_its_size(tmp_path: Path) -> None:
+    count = 120_000_000
+    path = tmp_path / "carbon.parquet"
+    zeros = pl.DataFrame({"A": pl.repeat(0, count, dtype=pl.Int8, eager=True)})
+    zeros.write_parquet(path, row_group_size=count, data_page_size=2**30)
+    assert path.stat().st_size * 10_000 < count  # one byte a value
+    with pytest.raises(InputError, match=r"carbon: holds 120,000,000 values; the limit is 100,000,000"):
+        read_table(path, "carbon")
