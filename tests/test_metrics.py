@@ -190,6 +190,19 @@ def test_the_price_of_old_data_is_in_grams_where_there_are_any(inputs: Inputs) -
     assert row["extra_vs_fresh_pct"] == pytest.approx(10.0)
 
 
+def test_energies_that_nobody_measured_are_named() -> None:
+    notes = run("five-aws-regions", {"horizon.hours": 2}).tables.overview["notes"][0]
+    said = [note for note in notes if note.startswith("The energy of")]
+    assert said == [
+        "The energy of bert_base is not measured: guessed: BERT-large scaled by parameters, 110 M / 340 M"
+    ]
+    plain = load("five-aws-regions").workloads[1].model_copy(update={"energy_source": ""})
+    scenario = load("five-aws-regions", {"horizon.hours": 2})
+    scenario = scenario.model_copy(update={"workloads": (plain, *scenario.workloads[1:])})
+    notes = run(scenario).tables.overview["notes"][0]
+    assert f"The energy of {plain.id} has no source (energy_source)" in notes
+
+
 def test_the_finding_is_in_grams_where_there_are_any(inputs: Inputs) -> None:
     first, better = with_grams("First", 2000.0), with_grams("Better", 500.0)
     tables = tabulate(inputs, [first, better], first, 0.05)

@@ -50,6 +50,9 @@ _PUBLISHED_STYLE = {
     "slo_ms": "g",
 }
 
+#: Words by which a source says that a figure is not measured.
+_NOT_MEASURED = ("guess", "scale", "assum", "estimat")
+
 #: Points of the latency distribution that tables keep.
 _CDF_POINTS = 1001
 
@@ -431,7 +434,12 @@ def _overview(inputs: Inputs, policies: pl.DataFrame, saving: pl.DataFrame) -> p
     scenario = inputs.scenario
     models = ", ".join(dict.fromkeys(workload.model for workload in scenario.workloads))
     count = len(scenario.regions)
-    notes = [*inputs.notes, *_what_age_costs(inputs, policies), *_where_it_comes_from(saving)]
+    notes = [
+        *inputs.notes,
+        *_doubtful_energies(inputs),
+        *_what_age_costs(inputs, policies),
+        *_where_it_comes_from(saving),
+    ]
     return pl.DataFrame(
         {
             "scenario": [scenario.name],
@@ -446,6 +454,16 @@ def _overview(inputs: Inputs, policies: pl.DataFrame, saving: pl.DataFrame) -> p
             "synthetic_geography": [inputs.arrivals.synthetic_geography],
         }
     )
+
+
+def _doubtful_energies(inputs: Inputs) -> Iterator[str]:
+    """Yield a line for each energy that nobody measured, or that has no source."""
+    for workload in inputs.scenario.workloads:
+        source = workload.energy_source
+        if workload.has_energy and not source:
+            yield f"The energy of {workload.id} has no source (energy_source)"
+        elif workload.has_energy and any(word in source.lower() for word in _NOT_MEASURED):
+            yield f"The energy of {workload.id} is not measured: {source}"
 
 
 def _what_age_costs(inputs: Inputs, policies: pl.DataFrame) -> Iterator[str]:
