@@ -36,10 +36,9 @@ def route(candidate: Candidate, inputs: Inputs, block: Block) -> tuple[Cells, Re
             if values is not None:
                 values.setflags(write=False)
         region[rows] = decide(candidate.policy, view)
-    if candidate.reads("carbon_g_per_kwh"):
+    if candidate.knowledge.blind.any() and candidate.reads("carbon_g_per_kwh"):
         blind = candidate.knowledge.blind.take(cells.of.hour)
-        if blind.any():
-            region[blind] = inputs.rtt_ms.argmin(axis=1).take(cells.of.origin[blind])
+        region[blind] = inputs.rtt_ms.argmin(axis=1).take(cells.of.origin[blind])
     return cells, region
 
 
