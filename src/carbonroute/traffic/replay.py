@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -24,8 +24,8 @@ from carbonroute.units import US_PER_HOUR, US_PER_S
 class Replay(Spec):
     """The requests of one log or several, at the times when they came.
 
-    Logs are played one after the other, each in the order of its rows; requests outside the horizon are left
-    out and counted. What a log does not state is drawn from the scenario's shares. Logs of any size are
+    Logs are merged by time, each in the order of its rows; requests outside the horizon are left out and
+    counted. What a log does not state is drawn from the scenario's shares. Logs of any size are
     streamed: read once (by ``align = "first-request"``, their times once more) to check every row and to
     count, and again by every pass over the blocks.
 
@@ -109,12 +109,11 @@ class Replay(Spec):
         )
 
     def _blocks(self, demand: Demand, start_us: int, piece_bytes: int) -> Iterator[Requests]:
-        inside = (
-            _within(piece, start_us, demand.hours)
+        inside = [
+            (_within(piece, start_us, demand.hours) for piece in self._pieces(index, demand, piece_bytes))
             for index in range(len(self.logs))
-            for piece in self._pieces(index, demand, piece_bytes)
-        )
-        for index, rows in enumerate(_of_size(inside, rng.BLOCK)):
+        ]
+        for index, rows in enumerate(_of_size(_merged(inside), rng.BLOCK)):
             since_us = rows["time_us"].to_numpy() - start_us
             yield Requests(
                 hour=(since_us // US_PER_HOUR).astype(np.intp),
@@ -133,6 +132,46 @@ class Replay(Spec):
 
 def _within(rows: pl.DataFrame, start_us: int, hours: int) -> pl.DataFrame:
     return rows.filter(pl.col("time_us").is_between(start_us, start_us + hours * US_PER_HOUR, closed="left"))
+
+
+def _merged(logs: Sequence[Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
+    """Yield the rows of several logs by time, those of the first log first on ties.
+
+    A log's rows keep their order: one that is late there stays where it stands. About a piece of each log is
+    held at a time.
+    """
+    if len(logs) == 1:
+        yield from logs[0]
+        return
+    coming = [_with_clock(pieces, index) for index, pieces in enumerate(logs)]
+    held = {index: frame for index, pieces in enumerate(coming) if (frame := next(pieces, None)) is not None}
+    last: list[pl.DataFrame] = []  # of logs that have ended
+    while held or last:
+        until = min((frame["clock"][-1] for frame in held.values()), default=None)
+        early = pl.lit(value=True) if until is None else pl.col("clock") < until
+        frames = [frame.filter(early) for frame in (*held.values(), *last)]
+        yield pl.concat(frames).sort("clock", "log", maintain_order=True)
+        last = [frame.filter(~early) for frame in last]
+        for index, frame in list(held.items()):
+            rest, more = frame.filter(~early), None
+            if frame["clock"][-1] == until:  # more of the same moment may come
+                more = next(coming[index], None)
+                if more is None:
+                    last.append(rest)
+                    del held[index]
+                    continue
+            held[index] = rest if more is None else pl.concat([rest, more])
+        last = [frame for frame in last if len(frame)]
+
+
+def _with_clock(pieces: Iterable[pl.DataFrame], log: int) -> Iterator[pl.DataFrame]:
+    """Yield a log's pieces that have rows, with their log's index and the latest time so far."""
+    latest = None
+    for piece in pieces:
+        if len(piece):
+            clock = piece["time_us"].cum_max().clip(lower_bound=latest)
+            latest = clock[-1]
+            yield piece.with_columns(clock=clock, log=pl.lit(log))
 
 
 def _of_size(frames: Iterable[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
