@@ -48,7 +48,7 @@ def _visible(artist: Artist) -> Iterator[Artist]:
         return
     if isinstance(artist, Axis):
         # Ticks outside the view are kept, but not drawn.
-        for tick in artist._update_ticks():  # type: ignore[attr-defined]
+        for tick in artist._update_ticks():  # type: ignore[attr-defined]  # what matplotlib itself draws by
             yield from (label for label in (tick.label1, tick.label2) if label.get_visible())
         yield from (artist.label, artist.get_offset_text())
         return

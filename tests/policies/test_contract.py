@@ -67,14 +67,14 @@ class DrawsFromNumpy(Policy):
     """Broken: breaks ties with the global generator."""
 
     def cost(self, view: View) -> Array:
-        return view.rtt_ms + 1e-9 * np.random.random(view.rtt_ms.shape)  # noqa: NPY002
+        return view.rtt_ms + 1e-9 * np.random.random(view.rtt_ms.shape)  # noqa: NPY002  the fault to be found
 
 
 class SeedsNumpy(Policy):
     """Broken: hides its dice behind a seed of its own, in everybody's generator."""
 
     def cost(self, view: View) -> Array:
-        np.random.seed(0)  # noqa: NPY002
+        np.random.seed(0)  # noqa: NPY002  the fault to be found
         return view.rtt_ms + 0.0
 
 

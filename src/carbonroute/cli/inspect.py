@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import math
+import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from json import dumps
@@ -58,7 +59,7 @@ def inspect(
         Print all of it as JSON, at full precision.
     """
     form = None if picture is None else _format(picture)
-    is_scenario = file.endswith(".toml") or (file in builtin_scenarios() and not os.path.exists(file))  # noqa: PTH110  False where Path.exists raises
+    is_scenario = file.endswith(".toml") or (file in builtin_scenarios() and not Path(file).exists())
     if is_scenario and kind is not None:
         raise InputError(
             "--as", [Fault("", "found a scenario", "leave it out: the scenario says what its files are")]
@@ -76,7 +77,7 @@ def inspect(
             if is_scenario
             else parts[0].as_json()
         )
-        print(dumps(content, indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201  data goes to stdout
+        sys.stdout.write(dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
     console = out()
     for part in parts:
@@ -192,7 +193,7 @@ def shown(found: Any) -> str:
     >>> shown(17544), shown(0.95443), shown(583.0), shown(1234567.8), shown(float("nan")), shown(None)
     ('17,544', '0.9544', '583', '1,234,568', '–', '–')
     """
-    if found is None or found != found:  # noqa: PLR0124  NaN
+    if found is None or (isinstance(found, float) and math.isnan(found)):
         return "–"
     if isinstance(found, bool | str):
         return str(found)

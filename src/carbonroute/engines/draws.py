@@ -16,7 +16,7 @@ from carbonroute import rng
 from carbonroute.errors import Fault, InputError
 from carbonroute.scenario import Inputs
 from carbonroute.scenario.information import Information
-from carbonroute.traffic import FixedRate, Requests
+from carbonroute.traffic import Requests
 from carbonroute.workloads import Tokens
 
 Array = NDArray[np.float64]
@@ -184,11 +184,10 @@ def _stream_blocks(inputs: Inputs) -> Iterator[Block]:
 def _published_blocks(
     inputs: Inputs, origin: NDArray[np.intp], workload: NDArray[np.intp], luck: np.random.Generator
 ) -> Iterator[Block]:
-    traffic = inputs.scenario.traffic
-    assert isinstance(traffic, FixedRate)  # noqa: S101  the scenario refuses others
+    per_hour = len(origin) // inputs.shape[0]  # the scenario refuses other traffic than fixed-rate
     for index, first in enumerate(range(0, len(origin), rng.BLOCK)):
         span = slice(first, min(first + rng.BLOCK, len(origin)))
-        requests = Requests(traffic.hour(span.start, span.stop), origin[span], workload[span])
+        requests = Requests(np.arange(span.start, span.stop) // per_hour, origin[span], workload[span])
         z = luck.standard_normal((len(requests), 2))
         yield _block(inputs, (index, first), requests, z[:, 0], z[:, 1])
 

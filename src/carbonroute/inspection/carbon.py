@@ -80,7 +80,7 @@ class Series:
 
     def rules(self) -> dict[str, str | None]:
         """Return the rules that would make the series complete, as a scenario spells them."""
-        worst = int(self.table["longest_gap_hours"].max() or 0)  # type: ignore[arg-type]  # a column of numbers
+        worst = int(self.table["longest_gap_hours"].to_numpy().max(initial=0))
         kind = "interpolate" if worst <= _INTERPOLATE_HOURS else "previous-day"
         spiky, odd = self.table["spikes"].sum(), self.table["absurd"].sum()
         return {
@@ -213,7 +213,7 @@ def _row_findings(
     values = timed["value"].drop_nulls().drop_nans()
     if len(values) and (high := int((values > MAX_CARBON_G_PER_KWH).sum())):
         findings.append(f"{high:,} values above {MAX_CARBON_G_PER_KWH:,.0f}: no grid emits as much in g/kWh")
-    if len(values) and 0 < float(values.max()) < 2:  # type: ignore[arg-type]  # a column of numbers
+    if len(values) and 0 < values.to_numpy().max() < 2:
         findings.append("all values are below 2, which looks like kg/kWh")
     return findings
 

@@ -33,8 +33,7 @@ _UNITS = MappingProxyType(
         "lb/MWh": r"lbs?(_?co[2₂]\w*)?\W*(_?per_?|/)\s*mwh",
     }
 )
-_UNIT = f"{toml.TODO}: one of {', '.join(G_PER_KWH)}"
-_ZONE = f"{toml.TODO}: an IANA name such as UTC"
+_UNIT = toml.ask(f"one of {', '.join(G_PER_KWH)}")
 
 
 def inspect(path: Path, shown: str, guess: Guess) -> Inspection:
@@ -76,7 +75,7 @@ def _table(path: Path, shown: str, guess: Guess) -> Inspection:
     series = describe(rows, shown, in_grams=unit == "g/kWh")
     more = {
         "time_column": time,
-        "time_zone": _ZONE if no_offset else None,
+        "time_zone": toml.ZONE if no_offset else None,
         **{key: rule for key, rule in series.rules().items() if rule is not None},
     }
     suggestion = _suggest({"path": shown, **entries, **more}, series, comments, stated=False)
@@ -113,7 +112,7 @@ def _long(
         "layout": "long",
         "zone_column": zone,
         "value_column": name,
-        "where": {key: f"{toml.TODO}: one of {', '.join(words)}" for key, words in where.items()} or None,
+        "where": {key: toml.ask(f"one of {', '.join(words)}") for key, words in where.items()} or None,
         "unit": unit or _UNIT,
     }
     comments = [
@@ -145,8 +144,8 @@ def _fuel_mix(
         "kind": "eia-fuel-mix",
         "zone_column": zone,
         "other_columns": [name for name in table.columns if name not in known] or None,
-        "factors_source": f"{toml.TODO}: whom to cite for the factors",
-        "factors_g_per_kwh": dict.fromkeys(fuels, f"{toml.TODO}: g/kWh"),
+        "factors_source": toml.ask("whom to cite for the factors"),
+        "factors_g_per_kwh": dict.fromkeys(fuels, toml.ask("g/kWh")),
     }
     zones = rows["zone"].drop_nulls().unique(maintain_order=True).to_list()
     return rows, "MWh generated", entries, [f"zones: {toml.names(zones)}"]
@@ -177,7 +176,7 @@ def _usable(entry: Any) -> Any:
     """Return an entry with a choice in place of what is to do, good enough to look at the file."""
     if isinstance(entry, Mapping):
         return {key: _usable(item) for key, item in entry.items()}
-    return "average" if isinstance(entry, str) and entry.startswith(toml.TODO) else entry
+    return "average" if toml.is_open(entry) else entry
 
 
 def _maps(path: Path, shown: str) -> tuple[dict[str, Any], list[str], list[str]]:
@@ -199,7 +198,7 @@ def _maps(path: Path, shown: str) -> tuple[dict[str, Any], list[str], list[str]]
 def _watttime(path: Path, shown: str) -> tuple[dict[str, Any], list[str], list[str]]:
     if not path.name.lower().endswith((".json", ".json.gz")):
         times = read_times(column_named(read_table(path, shown), ["point_time"], shown), "UTC", shown)
-        region = f"{toml.TODO}: whose numbers these are"
+        region = toml.ask("whose numbers these are")
         entries = {
             "kind": "watttime",
             "region": region,
@@ -231,7 +230,7 @@ def _sdk(path: Path, shown: str) -> tuple[dict[str, Any], list[str], list[str]]:
     zones = list(dict.fromkeys(str(row.get("location")) for row in rows))
     times = read_times(pl.Series([str(row.get("time")) for row in rows]), "UTC", shown)
     step = _step(times, pl.Series([str(row.get("location")) for row in rows]))
-    rate = f"{toml.TODO}: average or marginal"
+    rate = toml.ask("average or marginal")
     entries = {"kind": "carbon-aware-sdk", "step": step, "accounting": {"rate": rate}}
     return entries, zones, [f"zones: {toml.names(zones)}"]
 
@@ -309,7 +308,7 @@ def _suggest(entries: Mapping[str, Any], series: Series, comments: Sequence[str]
 
 
 def _why_no_rule(series: Series) -> list[str]:
-    worst = int(series.table["longest_gap_hours"].max() or 0)  # type: ignore[arg-type]  # a column of numbers
+    worst = int(series.table["longest_gap_hours"].to_numpy().max(initial=0))
     if not worst:
         return []
     return [f"gaps: the longest has {worst} hours, more than any rule should fill without a reason"]

@@ -61,24 +61,7 @@ def inspect(
         }
     )
     by_zone = _by_zone(rows)
-    zones = table[names["zone column"]].drop_nulls().unique(maintain_order=True).cast(pl.String).to_list()
-    no_offset = lacks_offset(table[names["issue column"]])
     unit = unit_in([names["value column"]])
-    entries = {
-        "path": shown,
-        "issue_column": names["issue column"],
-        "lead_column": names["lead column"],
-        "zone_column": names["zone column"],
-        "value_column": names["value column"],
-        "where": {key: f"{toml.TODO}: one of {', '.join(_words(table, key))}" for key in others} or None,
-        "unit": unit or f"{toml.TODO}: one of {', '.join(G_PER_KWH)}",
-        "time_zone": f"{toml.TODO}: an IANA name such as UTC" if no_offset else None,
-        "duplicates": "first" if by_zone["repeated"].sum() else None,
-    }
-    comments = [
-        f"zones: {toml.names(zones)}",
-        "stands beside the [carbon] section that these are forecasts of",
-    ]
     facts = {
         "rows": len(rows),
         "series": len(by_zone),
@@ -87,13 +70,6 @@ def inspect(
         "shortest_lead_hours": rows["lead"].min(),
         "longest_lead_hours": rows["lead"].max(),
     }
-    day = rows.group_by("zone", pl.col("issue").alias("time"), maintain_order=True).agg(
-        value=pl.col("forecast").mean()
-    )
-    of_day = (pl.col("issue") + pl.duration(hours=pl.col("lead").fill_null(0))).dt.hour()
-    hour = rows.group_by("zone", of_day.alias("hour"), maintain_order=True).agg(
-        value=pl.col("forecast").mean()
-    )
     return Inspection(
         name=shown,
         kind="carbon",
@@ -101,9 +77,40 @@ def inspect(
         facts=facts,
         table=by_zone,
         findings=tuple(_findings(by_zone, issue)),
-        suggestion=toml.section("[carbon.forecast]", entries, comments),
-        pictures={"traces": day.drop_nulls("time"), "day": hour.drop_nulls("hour").sort("zone", "hour")},
+        suggestion=_suggestion(table, shown, names, others, repeats=bool(by_zone["repeated"].sum())),
+        pictures=_pictures(rows),
     )
+
+
+def _suggestion(
+    table: pl.DataFrame, shown: str, names: Mapping[str, str], others: list[str], *, repeats: bool
+) -> str:
+    """Return the lines that read the table; `others` are the columns that tell its series apart."""
+    entries = {
+        "path": shown,
+        "issue_column": names["issue column"],
+        "lead_column": names["lead column"],
+        "zone_column": names["zone column"],
+        "value_column": names["value column"],
+        "where": {key: toml.ask(f"one of {', '.join(_words(table, key))}") for key in others} or None,
+        "unit": unit_in([names["value column"]]) or toml.ask(f"one of {', '.join(G_PER_KWH)}"),
+        "time_zone": toml.ZONE if lacks_offset(table[names["issue column"]]) else None,
+        "duplicates": "first" if repeats else None,
+    }
+    comments = [
+        f"zones: {toml.names(_words(table, names['zone column']))}",
+        "stands beside the [carbon] section that these are forecasts of",
+    ]
+    return toml.section("[carbon.forecast]", entries, comments)
+
+
+def _pictures(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return each series' mean forecast by issue, and by the hour of the day that is forecast."""
+    forecast = pl.col("forecast").mean()
+    traces = rows.group_by("zone", pl.col("issue").alias("time"), maintain_order=True).agg(value=forecast)
+    hour = (pl.col("issue") + pl.duration(hours=pl.col("lead").fill_null(0))).dt.hour().alias("hour")
+    day = rows.group_by("zone", hour, maintain_order=True).agg(value=forecast)
+    return {"traces": traces.drop_nulls("time"), "day": day.drop_nulls("hour").sort("zone", "hour")}
 
 
 def _actual(table: pl.DataFrame, name: str | None, shown: str) -> pl.Series:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from carbonroute.durations import minutes
 from carbonroute.inspection import toml
@@ -16,6 +19,8 @@ from carbonroute.inspection.statistics import amplitude
 from carbonroute.inspection.times import common_step_us, lacks_offset, read_times
 from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
 from carbonroute.units import MINUTES_PER_DAY, US_PER_MINUTE, pct
+
+Array = NDArray[np.float64]
 
 _NAMED = 5
 
@@ -57,32 +62,16 @@ def inspect(path: Path, shown: str, guess: Guess, window: str | None = None) -> 
     day = _mean_day(total, window_min)
     if not (known > 0).any():
         findings.append("all rates are 0")
-    facts = {
-        "windows": len(table),
-        "clients": len(columns),
-        "window_min": window_min,
-        "span_hours": None if window_min is None else len(table) * window_min / 60,
-        "mean_rate": float(total.mean()),
-        "peak_rate": float(total.max()),
-        "lowest_rate": float(total.min()),
-        "peak_to_mean": float(total.max() / total.mean()) if total.any() else float("nan"),
-        "daily_amplitude_pct": None if day is None else pct(float(amplitude(day[:, None])[0]) / total.mean()),
-        "zero_windows": int((total == 0).sum()),
-        "zero_values_pct": pct(float((known == 0).mean())),
-        "silent_clients": int((known == 0).all(axis=0).sum()),
-        "largest_client_pct": pct(float(known.sum(axis=0).max() / total.sum()))
-        if total.any()
-        else float("nan"),
-    }
+    facts = _facts(known, total, day, window_min)
     no_offset = time is not None and lacks_offset(table[time])
     entries = {
         "kind": "rate-file",
         "path": shown,
-        "unit": f"{toml.TODO}: one of requests/s, requests/min, requests/h",
-        "window": _spelt(window_min) or f"{toml.TODO}: time between rows, such as 10min",
+        "unit": toml.ask("one of requests/s, requests/min, requests/h"),
+        "window": _spelt(window_min) or toml.ask("time between rows, such as 10min"),
         "columns": None if len(columns) + (time is not None) == len(table.columns) else list(columns),
         "time_column": time,
-        "time_zone": f"{toml.TODO}: an IANA name such as UTC" if no_offset else None,
+        "time_zone": toml.ZONE if no_offset else None,
     }
     if window is None:
         findings.append(f"window: {says}")
@@ -103,6 +92,28 @@ def inspect(path: Path, shown: str, guess: Guess, window: str | None = None) -> 
         suggestion=toml.section("[traffic]", entries, comments),
         pictures={"rate": rate},
     )
+
+
+def _facts(known: Array, total: Array, day: Array | None, window_min: float | None) -> dict[str, Any]:
+    """Return what is in the rates: of each client, shape (windows, clients), of all, and of the mean day."""
+    busy = bool(total.any())
+    return {
+        "windows": len(total),
+        "clients": known.shape[1],
+        "window_min": window_min,
+        "span_hours": None if window_min is None else len(total) * window_min / 60,
+        "mean_rate": float(total.mean()),
+        "peak_rate": float(total.max()),
+        "lowest_rate": float(total.min()),
+        "peak_to_mean": float(total.max() / total.mean()) if busy else math.nan,
+        "daily_amplitude_pct": None
+        if day is None or not busy
+        else pct(float(amplitude(day[:, None])[0]) / total.mean()),
+        "zero_windows": int((total == 0).sum()),
+        "zero_values_pct": pct(float((known == 0).mean())),
+        "silent_clients": int((known == 0).all(axis=0).sum()),
+        "largest_client_pct": pct(float(known.sum(axis=0).max() / total.sum())) if busy else math.nan,
+    }
 
 
 def _window(

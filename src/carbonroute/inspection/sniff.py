@@ -41,12 +41,34 @@ _ANSWER = re.compile(r"(generat|answer|output|complet|response|decod).*tok|n_?ou
 _SERVICE = re.compile(r"latency|service|duration|inference|elapsed", re.I)
 _REQUEST = re.compile(r"arriv|request|submit|prompt|token|latency|model", re.I)
 _FUELS = frozenset(
-    {
-        "wnd", "sun", "wat", "oil", "ng", "col", "nuc", "oth", "wind", "solar", "hydro", "water", "gas",
-        "coal", "nuclear", "other", "geo", "biomass", "petroleum", "bat", "ps", "snb", "ues", "unk",
+    [
+        "wnd",
+        "sun",
+        "wat",
+        "oil",
+        "ng",
+        "col",
+        "nuc",
+        "oth",
+        "wind",
+        "solar",
+        "hydro",
+        "water",
+        "gas",
+        "coal",
+        "nuclear",
+        "other",
+        "geo",
+        "biomass",
+        "petroleum",
+        "bat",
+        "ps",
+        "snb",
+        "ues",
+        "unk",
         "natural_gas",
-    }
-)  # fmt: skip
+    ]
+)
 _JSON_LINES = (".jsonl", ".ndjson")
 _MAPS = "carbon intensity gco₂eq/kwh ("
 

@@ -7,9 +7,21 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-#: How a value begins that the file does not tell.
-TODO = "TODO"
 _WIDTH = 110
+#: How a value begins that the file does not tell.
+_OPEN = "TODO: "
+#: The zone of times without an offset, where the file does not tell it.
+ZONE = _OPEN + "an IANA name such as UTC"
+
+
+def ask(what: str) -> str:
+    """Return the value of a key that the reader of the lines must state."""
+    return _OPEN + what
+
+
+def is_open(entry: object) -> bool:
+    """Whether a value is still to be stated."""
+    return isinstance(entry, str) and entry.startswith(_OPEN)
 
 
 def section(header: str, entries: Mapping[str, Any], comments: Iterable[str] = ()) -> str:

@@ -102,8 +102,9 @@ def inspect(
         findings.append(f"{seen.lost:,} rows without a time that can be read, left out")
     if back:
         findings.append(f"{back:,} rows are earlier than the row before them")
-    findings += [f"{blank:,} rows without {what} (column {guess.columns[f'{what} column']!r})"
-                 for what, blank in seen.blank.items() if blank]  # fmt: skip
+    for what, blank in seen.blank.items():
+        if blank:
+            findings.append(f"{blank:,} rows without {what} (column {guess.columns[f'{what} column']!r})")
     return Inspection(
         name=shown,
         kind="traffic",
@@ -292,17 +293,17 @@ def pictures(times_us: NDArray[np.int64], *, dated: bool) -> dict[str, pl.DataFr
 
 def _suggest(shown: str, guess: Guess, clock: _Clock, times_us: NDArray[np.int64], seen: _Seen) -> str:
     columns = guess.columns
-    unit = clock.unit or f"{toml.TODO}: one of s, ms, us, ns"
+    unit = clock.unit or toml.ask("one of s, ms, us, ns")
     has_service = "service time column" in columns
     entries = {
         "path": shown,
         "time_column": clock.column,
         "time_unit": None if clock.unit == "iso" else unit,
-        "time_zone": None if clock.zone is not None else f"{toml.TODO}: an IANA name such as UTC",
+        "time_zone": None if clock.zone is not None else toml.ZONE,
         "prompt_tokens_column": columns.get("prompt tokens column"),
         "answer_tokens_column": columns.get("answer tokens column"),
         "service_column": columns.get("service time column"),
-        "service_unit": f"{toml.TODO}: ms or s" if has_service else None,
+        "service_unit": toml.ask("ms or s") if has_service else None,
     }
     hours = int((times_us[-1] - times_us[0]) // US_PER_HOUR) + 1
     comments = [f"horizon: hours = {hours} holds all of it"]

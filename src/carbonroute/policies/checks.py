@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -90,18 +91,22 @@ def _determinism(policy: PolicyLike, view: View) -> str | None:
 
 
 def _dice(policy: PolicyLike, view: View) -> str | None:
-    kept = np.random.get_state(), random.getstate()  # noqa: NPY002  the global state is the subject
+    kept = _global_dice()
     try:
         np.random.seed(rng.MAX_SEED)  # noqa: NPY002  a state that no policy left behind
-        before = pickle.dumps((np.random.get_state(), random.getstate()))  # noqa: NPY002
+        before = pickle.dumps(_global_dice())
         policy.cost(view)
-        after = pickle.dumps((np.random.get_state(), random.getstate()))  # noqa: NPY002
+        after = pickle.dumps(_global_dice())
     finally:
-        np.random.set_state(kept[0])  # noqa: NPY002
+        np.random.set_state(kept[0])  # noqa: NPY002  as it was
         random.setstate(kept[1])
     if before != after:
         return "dice: global random numbers were drawn; state and dice come in by the door"
     return None
+
+
+def _global_dice() -> tuple[Any, Any]:
+    return np.random.get_state(), random.getstate()  # noqa: NPY002  the global state is the subject
 
 
 def _one_by_one(policy: PolicyLike, view: View) -> str | None:

@@ -103,7 +103,7 @@ class Replay(Spec):
         if self.align == "calendar" and demand.start is not None:
             return (demand.start - EPOCH) // timedelta(microseconds=1)
         return min(
-            int(times.min())  # type: ignore[arg-type]  # integers, and never empty
+            int(times.to_numpy().min())
             for index, log in enumerate(self.logs)
             for times in log.times(demand, f"traffic.logs[{index}]", dated=False, piece_bytes=piece_bytes)
         )
