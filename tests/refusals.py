@@ -11,9 +11,8 @@ import pytest
 
 from carbonroute.cli import main
 
-LIMIT_S = 1.0
-#: A busy machine may take longer once, not every time.
-TRIES = 3
+#: Processor time: a second where nothing else runs, and what slow machines and the coverage tracer add.
+LIMIT_S = 3.0
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -56,12 +55,10 @@ class Refusals:
         return message
 
     def _message(self, arguments: list[str]) -> str:
-        for _ in range(TRIES):
-            started = time.perf_counter()
-            code = main(arguments)
-            took_s = time.perf_counter() - started
-            printed = self.capsys.readouterr()
-            assert (code, printed.out) == (2, ""), printed
-            if took_s <= LIMIT_S:
-                return printed.err
-        pytest.fail(f"refused only after {took_s:.2f} s, {TRIES} times over: {printed.err}")
+        started = time.process_time()
+        code = main(arguments)
+        took_s = time.process_time() - started
+        printed = self.capsys.readouterr()
+        assert (code, printed.out) == (2, ""), printed
+        assert took_s <= LIMIT_S, f"refused only after {took_s:.2f} s: {printed.err}"
+        return printed.err
