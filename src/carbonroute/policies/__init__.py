@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from carbonroute.policies.base import Policy, PolicyLike, View, decide
+from carbonroute.policies.base import Policy, PolicyLike, SplittingPolicy, View, decide, split, splits
 from carbonroute.policies.carbon_first import CarbonFirst
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
@@ -30,4 +30,4 @@ POLICIES = Registry(
     group="carbonroute.policies",
 )
 
-__all__ = ["POLICIES", "Policy", "PolicyLike", "View", "decide"]
+__all__ = ["POLICIES", "Policy", "PolicyLike", "SplittingPolicy", "View", "decide", "split", "splits"]

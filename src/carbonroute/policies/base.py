@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.errors import PolicyError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 Array: TypeAlias = NDArray[np.float64]
 Regions: TypeAlias = NDArray[np.intp]
@@ -44,10 +47,13 @@ class View:
         The request's own network jitter in each region, shape (…, R): shown to oracles alone.
     turn
         The request's number in the order of arrival, from 0, shape (…).
-    uniform
-        A number in [0, 1) drawn for the request: dice for policies that split traffic, shape (…).
+    violation_share
+        Probability that a request breaks its SLO in each region, by the laws of service time and jitter and
+        not knowing its own service time, shape (…, R).
+    traffic_share
+        Part of the hour's requests that the cell stands for, shape (…): shown to joint policies.
 
-    The last four are None where a policy does not declare to read them.
+    The last five are None where a policy does not declare to read them.
     """
 
     rtt_ms: Array
@@ -58,17 +64,21 @@ class View:
     energy_j: Array | None = None
     jitter_ms: Array | None = None
     turn: Array | None = None
-    uniform: Array | None = None
+    violation_share: Array | None = None
+    traffic_share: Array | None = None
 
 
 VIEW_FIELDS = frozenset(field.name for field in fields(View))
 
 #: What a policy sees without declaring it: the same for all requests of a cell, and free of charge.
-COMMON_FIELDS = VIEW_FIELDS - {"energy_j", "jitter_ms", "turn", "uniform"}
+COMMON_FIELDS = VIEW_FIELDS - {"energy_j", "jitter_ms", "turn", "violation_share", "traffic_share"}
+
+#: How far a policy's weights may be from adding up to 1.
+WEIGHT_TOLERANCE = 1e-9
 
 
-class PolicyLike(Protocol):
-    """What an engine needs of a policy. Anything with a name and a cost will do."""
+class Chooser(Protocol):
+    """A policy that sends each request to one region: anything with a name and a cost will do."""
 
     @property
     def name(self) -> str:
@@ -78,6 +88,22 @@ class PolicyLike(Protocol):
     def cost(self, view: View) -> Array:
         """Return the cost of each region, shape (…, R): lower is better, +inf = not eligible."""
         ...
+
+
+class Splitter(Protocol):
+    """A policy that splits traffic between regions: it has `splits = True`, a name and weights."""
+
+    @property
+    def name(self) -> str:
+        """Display name, used in every table and figure."""
+        ...
+
+    def weights(self, view: View) -> Array:
+        """Return the part of the requests that each region gets, shape (…, R): 0…1, 1 in all."""
+        ...
+
+
+PolicyLike: TypeAlias = Chooser | Splitter
 
 
 class Policy(ABC):
@@ -93,6 +119,13 @@ class Policy(ABC):
 
     #: Whether it is a bound and no policy: shown the truth, whatever the scenario lets others know.
     oracle: ClassVar[bool] = False
+
+    #: Whether it answers with `weights` instead of a choice.
+    splits: ClassVar[bool] = False
+
+    #: Whether it decides for all origins and workloads of an hour together: its views have the leading axes
+    #: (hours, O, W), and what it answers for an hour depends on nothing but that hour's view.
+    joint: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -111,7 +144,28 @@ class Policy(ABC):
         return cheapest(self, view)
 
 
-def cheapest(policy: PolicyLike, view: View) -> Regions:
+class SplittingPolicy(ABC):
+    """Base of members that split traffic: they bring `weights`. What they declare is as for `Policy`.
+
+    Which request goes where is up to the engine: it draws a region for each, or takes the weights as they are.
+    """
+
+    reads: ClassVar[frozenset[str]] = COMMON_FIELDS
+    oracle: ClassVar[bool] = False
+    splits: ClassVar[bool] = True
+    joint: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """Display name, used in every table and figure."""
+        return type(self).__name__
+
+    @abstractmethod
+    def weights(self, view: View) -> Array:
+        """Return the part of the requests that each region gets, shape (…, R): 0…1, 1 in all."""
+
+
+def cheapest(policy: Chooser, view: View) -> Regions:
     """Return the region of lowest cost, or of lowest RTT where none is eligible; the first on ties."""
     cost = np.asarray(policy.cost(view))
     if cost.shape != view.rtt_ms.shape:
@@ -127,7 +181,7 @@ def cheapest(policy: PolicyLike, view: View) -> Regions:
     return region
 
 
-def decide(policy: PolicyLike, view: View) -> Regions:
+def decide(policy: Chooser, view: View) -> Regions:
     """Ask a policy, whoever wrote it, and refuse an answer that breaks the contract.
 
     Parameters
@@ -146,7 +200,7 @@ def decide(policy: PolicyLike, view: View) -> Regions:
     PolicyError
         If the policy raises, or returns a wrong shape, type, NaN or a region that does not exist.
     """
-    rule: Callable[[PolicyLike, View], Regions] = getattr(type(policy), "choose", cheapest)
+    rule: Callable[[Chooser, View], Regions] = getattr(type(policy), "choose", cheapest)
     try:
         region = np.asarray(rule(policy, view))
     except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
@@ -161,6 +215,40 @@ def decide(policy: PolicyLike, view: View) -> Regions:
         found = f"choose returned region {region.min()} … {region.max()}"
         raise PolicyError(policy_name(policy), f"{found}; there are {view.rtt_ms.shape[-1]}, from 0")
     return region.astype(np.intp, copy=False)
+
+
+def split(policy: Splitter, view: View) -> Array:
+    """Ask a policy that splits traffic, whoever wrote it, and refuse an answer that breaks the contract.
+
+    Returns
+    -------
+    The part of the requests that each region gets, shape (…, R), adding up to 1.
+
+    Raises
+    ------
+    PolicyError
+        If the policy raises, or returns a wrong shape or type, or parts that are no shares.
+    """
+    try:
+        weights = np.asarray(policy.weights(view))
+    except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
+        raise PolicyError(policy_name(policy), f"{type(error).__name__}: {error}") from error
+    if weights.shape != view.rtt_ms.shape or weights.dtype.kind not in "fiu":
+        found = f"weights have shape {weights.shape}, {weights.dtype}"
+        raise PolicyError(
+            policy_name(policy), f"{found}; one share per region is expected, {view.rtt_ms.shape}"
+        )
+    sums = weights.sum(axis=-1)
+    if not ((weights >= -WEIGHT_TOLERANCE).all() and (np.abs(sums - 1) <= WEIGHT_TOLERANCE).all()):  # or NaN
+        found = f"weights from {weights.min():g} that add up to {sums.min():g} … {sums.max():g}"
+        raise PolicyError(policy_name(policy), f"{found}; shares from 0 are expected, 1 in all")
+    parts: Array = np.maximum(weights, 0.0)
+    return parts / parts.sum(axis=-1, keepdims=True)
+
+
+def splits(policy: PolicyLike) -> TypeIs[Splitter]:
+    """Whether a policy answers with weights instead of a choice."""
+    return bool(getattr(policy, "splits", False))
 
 
 def policy_name(policy: PolicyLike) -> str:

@@ -65,7 +65,8 @@ def _views(seed: int, requests: int = 24) -> Iterator[View]:
                 energy_j=dice.uniform(0.01, 10, (requests, regions)),
                 jitter_ms=dice.uniform(0, 20, (requests, regions)),
                 turn=dice.permutation(requests).astype(float),
-                uniform=dice.random(requests),
+                violation_share=dice.random((requests, regions)),
+                traffic_share=dice.random(requests),
             )
 
 
@@ -129,8 +130,8 @@ def _eligibility(policy: PolicyLike, view: View) -> str | None:
 
 
 def _permutation(policy: PolicyLike, view: View) -> str | None:
-    if {"turn", "uniform"} & set(getattr(policy, "reads", ())):
-        return None  # what goes by turns or dice goes by the order of the regions
+    if {"turn"} & set(getattr(policy, "reads", ())):
+        return None  # what goes by turns goes by the order of the regions
     order = np.arange(view.rtt_ms.shape[-1])[::-1]
     by_region = {name: values for name, values in vars(view).items() if values.ndim > view.slo_ms.ndim}
     turned = replace(view, **{name: values[..., order] for name, values in by_region.items()})

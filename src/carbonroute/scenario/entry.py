@@ -74,8 +74,10 @@ def build_policy(use: str, parameters: Mapping[str, Any], folder: Path) -> Polic
         member = POLICIES.find(use, folder)
     except UnknownReferenceError as failure:
         raise several([Fault(".use", failure.found, failure.remedy)]) from failure
-    if not callable(getattr(member, "cost", None)):  # before it is made: what is no policy is not run
-        fault = Fault(".use", f"{use!r} has no method cost(view)", "a policy returns a cost per region")
+    # before it is made: what is no policy is not run
+    if not any(callable(getattr(member, method, None)) for method in ("cost", "weights")):
+        remedy = "a policy returns a cost per region, or weights"
+        fault = Fault(".use", f"{use!r} has no method cost(view)", remedy)
         raise several([fault])
     refuse(_unfit_reads(use, member))
     refuse(_unfit_parameters(use, parameters, inspect.signature(member).parameters))

@@ -83,7 +83,7 @@ class Candidate:
     @property
     def varies(self) -> bool:
         """Whether what it reads varies from request to request."""
-        return self.clairvoyant or self.reads("turn") or self.reads("uniform")
+        return self.clairvoyant or self.reads("turn")
 
     @property
     def sizes(self) -> bool:
