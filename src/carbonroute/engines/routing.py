@@ -118,7 +118,7 @@ def estimates_ms(candidate: Candidate, inputs: Inputs) -> Array:
 
 def _ask_jointly(candidate: Candidate, inputs: Inputs, of: Requests) -> Answer:
     """Ask a policy that decides for all origins and workloads of an hour together."""
-    _, origins, workloads, regions = inputs.shape
+    _, origins, workloads, _ = inputs.shape
     hours, place = np.unique(of.hour, return_inverse=True)
     hour, origin, workload = np.indices((len(hours), origins, workloads)).reshape(3, -1)
     cells = Requests(hours[hour], origin, workload)
@@ -181,7 +181,7 @@ def _service_ms(candidate: Candidate, inputs: Inputs, block: Block, cells: Cells
 
 
 def _view(candidate: Candidate, inputs: Inputs, of: Requests, traits: Traits) -> View:
-    """Return what a policy may know of some cells or requests. What costs time is shown to those who read it."""
+    """Return what a policy may know of some cells or requests; what costs time is for those who read it."""
     reference = inputs.carbon.reference_g_per_kwh
     # A row per region in memory: policies work on whole columns of these transposed views.
     return View(

@@ -147,7 +147,7 @@ class Policy(ABC):
 class SplittingPolicy(ABC):
     """Base of members that split traffic: they bring `weights`. What they declare is as for `Policy`.
 
-    Which request goes where is up to the engine: it draws a region for each, or takes the weights as they are.
+    Which request goes where is up to the engine: it draws a region for each, or takes the weights as such.
     """
 
     reads: ClassVar[frozenset[str]] = COMMON_FIELDS

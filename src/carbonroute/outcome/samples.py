@@ -1,38 +1,16 @@
-"""What every engine hands on, and the only thing that tables are made of."""
+"""Latency of every single request, where all of them fit into memory."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute.workloads.energy import Emissions
-
-Counts = NDArray[np.int64]
-Sums = NDArray[np.float64]
-
 #: Sampled latencies that bracket a quantile, and from how many requests on that pays.
 _SAMPLE = 10_000
 _BRACKETED = 50_000
-
-
-class LatencyDistribution(Protocol):
-    """Distribution of latency over all requests of a run, or over those of one workload."""
-
-    def mean(self, workload: int | None = None) -> float:
-        """Return the mean latency, ms; NaN without requests."""
-        ...
-
-    def quantile(self, share: float, workload: int | None = None) -> float:
-        """Return the latency that a share of requests stays within, ms; NaN without requests."""
-        ...
-
-    def cdf(self, latency_ms: NDArray[np.float64], workload: int | None = None) -> NDArray[np.float64]:
-        """Return the share of requests within each of some ascending, evenly spaced latencies."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -96,37 +74,3 @@ class Samples:
     def _of(self, workload: int | None) -> list[NDArray[np.float64]]:
         chosen = self.parts if workload is None else self.parts[workload : workload + 1]
         return [part for parts in chosen for part in parts if part.size]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a policy did to a run's requests, by origin × workload × region, shape (O, W, R).
-
-    Attributes
-    ----------
-    policy
-        Display name.
-    clairvoyant
-        Whether the policy decided on something that no router can know.
-    requests
-        Number of requests.
-    violations
-        Number of requests over their SLO.
-    latency_sum_ms
-        Sum of latencies, ms.
-    carbon_sum_g_per_kwh
-        Sum over requests of the carbon intensity of their region and hour, gCO2e/kWh.
-    latency
-        Distribution of latency.
-    emissions
-        What the requests emitted, or None where the scenario states no energies.
-    """
-
-    policy: str
-    clairvoyant: bool
-    requests: Counts
-    violations: Counts
-    latency_sum_ms: Sums
-    carbon_sum_g_per_kwh: Sums
-    latency: LatencyDistribution
-    emissions: Emissions | None = None
