@@ -33,9 +33,13 @@ class Seen:
     energy: list[float]
     turn: int
     uniform: float
+    risk: list[float]
 
 
 Choose = Callable[[Seen], int]
+
+#: Of Gauss–Legendre quadrature.
+NODES = [values.tolist() for values in np.polynomial.legendre.leggauss(120)]
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def round_robin(seen: Seen) -> int:
 
 
 def random_region(seen: Seen) -> int:
-    return int(seen.uniform * len(seen.rtt))
+    return category(seen.uniform, [1 / len(seen.rtt)] * len(seen.rtt))
 
 
 def clairvoyant_bound(seen: Seen) -> int:
@@ -108,6 +112,16 @@ def constrained_hybrid(margin: float = 0.0, means: list[float] | None = None) ->
     return choose
 
 
+def risk_bounded_hybrid(max_violation: float) -> Choose:
+    def choose(seen: Seen) -> int:
+        eligible = [region for region, risk in enumerate(seen.risk) if risk <= max_violation]
+        if not eligible:
+            return first_lowest(seen.rtt)
+        return eligible[first_lowest([seen.carbon[region] for region in eligible])]
+
+    return choose
+
+
 def nearest_greenest(k: int) -> Choose:
     def choose(seen: Seen) -> int:
         near = sorted(range(len(seen.rtt)), key=lambda region: (seen.rtt[region], region))[:k]
@@ -139,6 +153,8 @@ def choice_of(entry: Any, means: list[float]) -> Choose:
             parameters["alpha"], parameters.get("rtt_bounds_ms"), parameters.get("carbon_bounds_g_per_kwh")
         )
     assert entry.use == "constrained-hybrid"
+    if "max_violation" in parameters:
+        return risk_bounded_hybrid(parameters["max_violation"])
     return constrained_hybrid(parameters.get("margin_ms", 0.0))
 
 
@@ -154,6 +170,43 @@ def estimate_ms(workload: Any, service_time: str) -> float:
     below = math.erfc(-a / math.sqrt(2)) / 2
     density = math.exp(-a * a / 2) / math.sqrt(2 * math.pi)
     return float(law.floor * below + law.mean * (1 - below) + law.std * density)
+
+
+def late_share(law: Normal, jitter_std: float, left: float) -> float:
+    """Return the probability that service and jitter take longer than what is left to the SLO.
+
+    The service time stays at its floor with some probability; above it, the probability that jitter keeps
+    within the rest is integrated over the service time.
+    """
+
+    def jitter_within(rest: float) -> float:
+        if jitter_std == 0 or rest < 0:
+            return float(rest >= 0)
+        return statistics.NormalDist().cdf(rest / jitter_std)
+
+    if law.std == 0:
+        return 1 - jitter_within(left - max(law.floor, law.mean))
+    lowest, highest = ((bound - law.mean) / law.std for bound in (law.floor, left))
+    within = statistics.NormalDist().cdf(lowest) * jitter_within(left - law.floor)
+    lowest, highest = max(lowest, -9.0), min(highest, 9.0)
+    if lowest < highest:
+        for node, weight in zip(*NODES, strict=True):
+            z = lowest + (highest - lowest) * (node + 1) / 2
+            density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+            within += (highest - lowest) / 2 * weight * density * jitter_within(left - law.mean - law.std * z)
+    return 1 - within
+
+
+def risks(inputs: Inputs) -> dict[tuple[int, int], list[float]]:
+    """Return the probability to be late in each region, by origin and workload."""
+    jitter_std = inputs.scenario.network.jitter_std_ms
+    result = {}
+    for origin, row in enumerate(inputs.rtt_ms.tolist()):
+        for index, workload in enumerate(inputs.scenario.workloads):
+            law = workload.service_ms
+            assert isinstance(law, Normal)
+            result[origin, index] = [late_share(law, jitter_std, workload.slo_ms - rtt) for rtt in row]
+    return result
 
 
 def category(uniform: float, shares: list[float]) -> int:
@@ -238,6 +291,8 @@ def simulate(inputs: Inputs) -> list[list[Served]]:
     generator = np.random.default_rng(sampling.seed) if sampling.scheme == "published" else None
     truth = inputs.carbon.g_per_kwh.tolist()
     rtts = inputs.rtt_ms.tolist()
+    bounded = any("max_violation" in (entry.__pydantic_extra__ or {}) for entry in scenario.policies)
+    risk = risks(inputs) if bounded else {}
     results = []
     for entry in scenario.policies:
         if generator is not None and sampling.restart == "per-policy":
@@ -272,6 +327,7 @@ def simulate(inputs: Inputs) -> list[list[Served]]:
                 energy=energy,
                 turn=turn,
                 uniform=uniform,
+                risk=risk.get((origin, workload), []),
             )
             region = choose(seen)
             latency = rtt[region] + service + jitter

@@ -31,7 +31,10 @@ def policies(draw: st.DrawFn) -> Document:
     elif use == "nearest-greenest":
         entry["k"] = draw(st.integers(1, 4))
     elif use == "constrained-hybrid":
-        entry["margin_ms"] = draw(st.sampled_from([0, 2.5, 20]))
+        if draw(st.booleans()):
+            entry["max_violation"] = draw(st.sampled_from([0.001, 0.01, 0.2]))
+        else:
+            entry["margin_ms"] = draw(st.sampled_from([0, 2.5, 20]))
     if draw(st.booleans()):
         entry["information"] = {
             "service_time": draw(st.sampled_from(["mean", "actual", "quantile:0.9"])),

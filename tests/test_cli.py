@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import carbonroute
@@ -39,6 +41,36 @@ def test_the_policy_table_and_the_finding_are_printed(
     assert "\x1b" not in out
 
 
+def test_violations_are_printed_with_their_interval(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", "published", "--no-figures", "--output", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "1.01 [0.90, 1.12]" in out
+    assert "< 0.0089" in out
+    assert (
+        "– No violation means 0 of 33,600 requests: below 0.0089 % at 95 % confidence (Latency-First)." in out
+    )
+    assert max(map(len, out[: out.index("†")].splitlines())) <= 160
+
+
+@pytest.mark.parametrize("scenario", ["published", "five-aws-regions"])
+def test_replications_are_printed_with_half_widths(
+    scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--sim-hours", "24", "--replications", "5", "--no-figures", "--output", str(tmp_path)]
+    assert main(["simulate", scenario, *options]) == 0
+    table, _, below = capsys.readouterr().out.partition("† clairvoyant")
+    assert max(map(len, table.splitlines())) <= 160
+    intervals = pl.read_csv(tmp_path / "tables" / "intervals.csv").filter(pl.col("workload").is_null())
+    row = intervals.filter(policy="Carbon-First", figure="avg_latency_ms").row(0, named=True)
+    ((value, half_width),) = re.findall(r"Carbon-First +([\d.]+) ± ([\d.]+)", table)
+    assert float(value) == pytest.approx(row["value"], abs=0.05)
+    assert float(half_width) == pytest.approx(row["high"] - row["value"], rel=0.05)
+    assert table.count("±") >= 5 * 7 - 1  # no violation has no half-width
+    assert "over 5 replications" in below
+
+
 def test_json_has_full_precision_and_nothing_beside_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,6 +86,8 @@ def test_json_has_full_precision_and_nothing_beside_it(
     assert rows["Latency-First"]["requests_Singapore"] + rows["Latency-First"]["requests_EU-West"] > 0
     assert document["seed"] == 42
     assert len(document["workloads"]) == 7 * 3
+    assert document["intervals"] == result.tables.intervals.rows(named=True)
+    assert document["objectives"] == document["agreement"] == []
 
 
 def test_quiet_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +141,10 @@ def test_the_limit_decides_what_is_viable(tmp_path: Path, capsys: pytest.Capture
         (["simulate", "published", "--seed", "many"], "many"),
         (["simulate", "publishd"], "did you mean 'published'?"),
         (["simulate", "published", "--engine", "guessed"], "sampled"),
+        (["simulate", "published", "--replications", "0"], "replications: found 0; 1 or more is expected"),
+        (["simulate", "published", "--workers", "-1"], "workers: found -1; 1 or more is expected"),
+        (["simulate", "published", "--until", "p95_latency ± 1"], "did you mean 'p95_latency_ms'?"),
+        (["simulate", "published", "--engine", "exact", "--replications", "9"], "works out expected values"),
         (["simulate", "published", "--format", "gif"], "svg"),
         (["simulate", "published", "--seed", "-1"], "greater than or equal to 0"),
         (["figures"], "RUN"),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from carbonroute.intervals import clopper_pearson
 from carbonroute.metrics import (
     Comparison,
     Tables,
     as_published,
+    figures_of,
     finding,
     per_workload_results,
     simulation_results,
@@ -170,7 +173,7 @@ def test_where_the_saving_comes_from(inputs: Inputs) -> None:
         "saved_pct": pytest.approx([0.0, 40.0, 75.0]),
         "slo_violation_pct": [0.0, 0.0, 0.0],
     }
-    (note,) = tables.overview["notes"][0]
+    (note, _) = tables.overview["notes"][0]
     assert note == (
         "Where the saving comes from, in grams against First: static-greenest 40.0 % (0.00 % violations), "
         "clairvoyant bound 75.0 % (0.00 % violations)"
@@ -236,3 +239,73 @@ def test_dated_carbon_has_its_times(inputs: Inputs) -> None:
         dt.datetime(2021, 3, 1, 3, tzinfo=dt.UTC),
         dt.datetime(2021, 3, 1, 4, tzinfo=dt.UTC),
     ]
+
+
+def interval(tables: Tables, policy: str, workload: str | None = None) -> dict[str, Any]:
+    """Return the row of a violation share."""
+    rows = tables.intervals.filter(pl.col("workload").eq_missing(pl.lit(workload)), policy=policy)
+    return rows.filter(figure="slo_violation_pct").row(0, named=True)
+
+
+def test_violation_shares_have_intervals_per_policy_and_workload(inputs: Inputs) -> None:
+    tables = tabulate(inputs, [NEAR, MIDDLE, outcome("All", 0, 100, 100, 40.0, 100.0)], NEAR, 0.05)
+    bert = inputs.scenario.workloads[0].id
+    for workload in (None, bert):
+        row = interval(tables, "Middle", workload)
+        low, high = clopper_pearson(4, 100)
+        assert (row["value"], row["low"], row["high"]) == pytest.approx((4, 100 * low, 100 * high))
+        assert (row["method"], row["n"], row["confidence"]) == ("clopper-pearson", 100, 0.95)
+        row = interval(tables, "Near", workload)
+        assert (row["value"], row["low"], row["high"], row["method"]) == (0, 0, 3, "rule of three")
+        row = interval(tables, "All", workload)
+        assert (row["value"], row["low"], row["high"], row["method"]) == (100, 97, 100, "rule of three")
+    found = tables.intervals.filter(figure="slo_violation_pct")
+    assert found["policy"].to_list() == ["Near", "Near", "Middle", "Middle", "All", "All"]
+    assert found["workload"].to_list() == [None, bert] * 3  # the others had no request
+
+
+def test_what_no_violation_means_is_said(inputs: Inputs) -> None:
+    tables = tabulate(inputs, [NEAR, MIDDLE, replace(NEAR, policy="Too")], NEAR, 0.05)
+    (note,) = tables.overview["notes"][0]
+    assert note == "No violation means 0 of 100 requests: below 3 % at 95 % confidence (Near, Too)"
+
+
+def expected(outcome: Outcome) -> Outcome:
+    """Return the outcome as an exact engine has it: numbers that are not whole."""
+    requests, violations = outcome.requests.astype(float), outcome.violations.astype(float)
+    return replace(outcome, requests=requests / 2, violations=violations / 2)
+
+
+def test_expected_requests_are_no_whole_numbers_and_have_no_intervals(inputs: Inputs) -> None:
+    half = replace(expected(outcome("Half", 33, 68, 4, 100.0, 30.0)), latency=MIDDLE.latency)
+    tables = tabulate(inputs, [half], half, 0.05)
+    assert tables.policies["requests"].to_list() == [50.5]
+    assert tables.routing["requests"].to_list() == [16.5, 34.0]
+    assert tables.workloads["requests"].to_list() == [50.5, 0.0, 0.0]
+    assert tables.policies["slo_violation_pct"].to_list() == [pytest.approx(100 * 2 / 50.5)]
+    assert tables.intervals.is_empty()
+    assert tables.overview["notes"][0].to_list() == []
+    written = as_published(simulation_results(tables), tables).write_csv()
+    assert written.splitlines()[1].endswith(",16.5,34.0")
+
+
+def test_figures_one_below_the_other(inputs: Inputs) -> None:
+    comparison = Comparison(NEAR, {}, {})
+    figures = figures_of(inputs, [NEAR, MIDDLE], comparison)
+    tables = tabulate_against(inputs, [NEAR, MIDDLE], comparison, 0.05)
+
+    def value(policy: str, figure: str, workload: str | None = None) -> float:
+        rows = figures.filter(pl.col("workload").eq_missing(pl.lit(workload)), policy=policy, figure=figure)
+        return float(rows["value"].item())
+
+    assert figures["policy"].unique(maintain_order=True).to_list() == ["Near", "Middle"]
+    assert value("Middle", "avg_latency_ms") == 60
+    assert value("Middle", "carbon_reduction_pct") == tables.policies["carbon_reduction_pct"][1]
+    assert value("Middle", "slo_violation_pct", inputs.scenario.workloads[0].id) == 4
+    assert value("Middle", "share_far") == 0.5
+    assert value("Middle", "avg_latency_ms_difference") == pytest.approx(60 - 20.04)
+    assert value("Middle", "avg_carbon_g_per_kwh_difference") == pytest.approx(220.06 - 400.04)
+    assert value("Middle", "slo_violation_pct_difference") == 4
+    assert figures.filter(policy="Near", figure="avg_latency_ms_difference").is_empty()
+    assert figures["value"].null_count() == 0  # grams, which the scenario does not state, are left out
+    assert "total_kg" not in figures["figure"].to_list()

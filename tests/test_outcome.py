@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbonroute import rng
-from carbonroute.outcome import Samples
+from carbonroute.outcome import Outcome, Samples
+from carbonroute.workloads.energy import Emissions
 
 
 @settings(max_examples=40, deadline=None)
@@ -45,3 +46,47 @@ def test_nothing_served_is_not_a_number() -> None:
     samples = Samples(((np.array([1.0]),), ()))
     assert math.isnan(samples.mean(1))
     assert math.isnan(samples.quantile(0.95, 1))
+
+
+def outcome(seed: int, *, energies: bool = True) -> Outcome:
+    """Two origins, three workloads and two regions, with some 12 requests each."""
+    dice = rng.stream(seed, "test outcome")
+    requests = dice.integers(0, 12, (2, 3, 2))
+    sums = dice.random((5, 2, 3, 2))
+    return Outcome(
+        policy="it",
+        clairvoyant=True,
+        requests=requests,
+        violations=requests // 3,
+        latency_sum_ms=sums[0],
+        carbon_sum_g_per_kwh=sums[1],
+        latency=Samples(tuple((dice.gamma(2.0, 30.0, n),) for n in requests.sum(axis=(0, 2)))),
+        emissions=Emissions(*sums[2:]) if energies else None,
+    )
+
+
+def samples_of(part: Outcome) -> Samples:
+    assert isinstance(part.latency, Samples)
+    return part.latency
+
+
+def test_outcomes_of_parts_add_up() -> None:
+    parts = [outcome(seed) for seed in range(3)]
+    whole = Outcome.merged(parts)
+    assert (whole.policy, whole.clairvoyant) == ("it", True)
+    for name in ("requests", "violations", "latency_sum_ms", "carbon_sum_g_per_kwh"):
+        one, two, three = (getattr(part, name) for part in parts)
+        np.testing.assert_array_equal(getattr(whole, name), (one + two) + three)  # in this order, to the bit
+    assert whole.requests.dtype == np.int64
+    assert whole.emissions is not None
+    for name in ("operational_g", "network_g", "embodied_g"):
+        one, two, three = (getattr(part.emissions, name) for part in parts)
+        np.testing.assert_array_equal(getattr(whole.emissions, name), (one + two) + three)
+    assert isinstance(whole.latency, Samples)
+    for workload in range(3):
+        alone = np.concatenate([samples_of(part).parts[workload][0] for part in parts])
+        assert whole.latency.quantile(0.9, workload) == np.quantile(alone, 0.9)
+
+
+def test_outcomes_without_energies_stay_without() -> None:
+    assert Outcome.merged([outcome(seed, energies=False) for seed in range(2)]).emissions is None

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from carbonroute.cli import main
@@ -40,13 +41,16 @@ def test_the_manifest_lists_every_file_with_its_digest(folder: Path) -> None:
     assert {
         "tables/simulation_results.csv",
         "tables/per_workload_results.csv",
+        "tables/intervals.csv",
         "data/carbon_intensity_traces.csv",
         "data/latency_matrix.csv",
     } <= files.keys()
     assert manifest["seed"] == 42
+    assert manifest["seeds"] == [42]
+    assert manifest["objectives"] == []
     assert manifest["scenario"]["horizon"] == {"hours": 3}
     assert manifest["clairvoyant"] == ["Constrained Hybrid"]
-    assert set(manifest["versions"]) == {"python", "matplotlib", "numpy", "polars", "pydantic"}
+    assert set(manifest["versions"]) == {"python", "matplotlib", "numpy", "polars", "pydantic", "scipy"}
 
 
 def test_the_manifest_s_scenario_runs_again(folder: Path) -> None:
@@ -62,13 +66,29 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     for place in (first, second):
         assert main([*SMALL, str(place)]) == 0
     assert contents(first) == contents(second)
-    assert len(contents(first)) == 13 + 11
+    assert len(contents(first)) == 17 + 11
 
 
 def test_tables_come_back_as_they_were(folder: Path) -> None:
     tables, result = read_tables(folder), run("published", {"horizon.hours": 3})
     for name, table in vars(result.tables).items():
         assert getattr(tables, name).equals(table), name
+
+
+def test_replications_are_written_and_come_back(tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    assert main([*SMALL, str(place), "--no-figures", "--replications", "4"]) == 0
+    result = run("published", {"horizon.hours": 3}, replications=4)
+    assert read_manifest(place)["seeds"] == list(result.seeds)
+    for name, table in vars(result.tables).items():
+        assert getattr(read_tables(place), name).equals(table), name
+    intervals = pl.read_csv(place / "tables" / "intervals.csv")
+    assert intervals["value"].to_list() == result.tables.intervals["value"].to_list()
+    assert intervals["method"].unique().sort().to_list() == [
+        "paired with Latency-First, t over 4 replications",
+        "rule of three",
+        "t over 4 replications",
+    ]
 
 
 def test_what_an_earlier_run_left_over_is_removed_and_nothing_else(folder: Path) -> None:

@@ -5,6 +5,7 @@
     CarbonrouteError            all of it; the command line prints the message and exits with 2
     ├── InputError              a scenario or data file cannot be used; carries every `Fault` found
     ├── PolicyError             a policy broke its contract; carries the policy's name
+    ├── WorkerError             a process that shared the work ended before it was done
     └── RunFolderError          a run folder cannot be written, or is not what its manifest says
 """
 
@@ -95,6 +96,15 @@ class PolicyError(CarbonrouteError):
     def __str__(self) -> str:
         remedy = "mend the policy: carbonroute.check_policy tests it"
         return f"policy {self.policy!r}: {_plain(self.problem)}; {remedy}"
+
+
+class WorkerError(CarbonrouteError):
+    """A process that shared the work ended before it was done."""
+
+    def __str__(self) -> str:
+        why = "it was killed, as for want of memory, or its start failed"
+        remedy = "take fewer workers; a script that takes several begins with: if __name__ == '__main__':"
+        return f"a worker process ended before its work was done: {why}; {remedy}"
 
 
 class RunFolderError(CarbonrouteError):

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from importlib.metadata import version
@@ -35,7 +35,7 @@ from carbonroute.units import J_PER_KWH
 
 MANIFEST = "manifest.json"
 
-_LIBRARIES = ("matplotlib", "numpy", "polars", "pydantic")
+_LIBRARIES = ("matplotlib", "numpy", "polars", "pydantic", "scipy")
 _OTHER_FOLDER = "name another folder, or remove it first"
 _PARTIAL = ".partial"
 #: A partial file of this age belongs to a run that was killed.
@@ -147,8 +147,15 @@ def write_run(folder: RunFolder, result: Result) -> None:
     tables = result.tables
     folder.write("tables/simulation_results.csv", _csv(as_published(simulation_results(tables), tables)))
     folder.write("tables/per_workload_results.csv", _csv(as_published(per_workload_results(tables), tables)))
-    if tables.saving.height:
-        folder.write("tables/where_the_saving_comes_from.csv", _csv(where_the_saving_comes_from(tables)))
+    more = {
+        "where_the_saving_comes_from": where_the_saving_comes_from(tables),
+        "intervals": tables.intervals,
+        "objectives": tables.objectives,
+        "agreement": tables.agreement,
+    }
+    for name, table in more.items():
+        if table.height:
+            folder.write(f"tables/{name}.csv", _csv(table))
     folder.write("data/carbon_intensity_traces.csv", _csv(_wide(tables.carbon, "hour", "carbon_g_per_kwh")))
     folder.write("data/latency_matrix.csv", _csv(_wide(tables.rtt, "origin", "rtt_ms")))
     for field in fields(Tables):
@@ -165,10 +172,12 @@ def facts(result: Result) -> dict[str, Any]:
         "carbonroute": version("carbonroute"),
         "engine": result.engine,
         "seed": scenario.sampling.seed,
+        "seeds": list(result.seeds),
         "finding": overview["finding"],
         "max_violation_pct": result.tables.policies["max_violation_pct"][0],
         "clairvoyant": [outcome.policy for outcome in result.outcomes if outcome.clairvoyant],
         "notes": overview["notes"],
+        "objectives": result.tables.objectives.rows(named=True),
         "carbon": {
             "accounting": overview["accounting"],
             "source": overview["source"],
@@ -186,10 +195,40 @@ def facts(result: Result) -> dict[str, Any]:
             if candidate.knowledge.missing or candidate.knowledge.left_out
         },
         "factors": _factors(scenario),
-        "scenario": scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
+        **origin(inputs),
+    }
+
+
+def origin(inputs: Inputs) -> dict[str, Any]:
+    """Return what all results of a scenario follow from: the scenario, its data, and the libraries."""
+    return {
+        "scenario": inputs.scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "inputs": {name: sha256(path) for name, path in sorted(inputs.files.items())},
     }
+
+
+def add_to(path: Path, inputs: Inputs, stems: Collection[str]) -> tuple[RunFolder, dict[str, Any]]:
+    """Return the folder of a run, to write more about its scenario into it, and what its manifest states.
+
+    Where the folder is not that of a run of the same scenario, data and versions, it is begun anew.
+
+    Parameters
+    ----------
+    path, inputs
+        The folder, and what is written about.
+    stems
+        Names of files without their endings: what an earlier run has of them is not kept.
+    """
+    facts = {"carbonroute": version("carbonroute"), **origin(inputs)}
+    earlier = read_manifest(path) if (path / MANIFEST).exists() else {}
+    if all(earlier.get(name) == fact for name, fact in facts.items()):
+        folder = RunFolder.reopen(path)
+        for name in earlier.pop("outputs"):
+            if name.rpartition(".")[0] in stems:
+                del folder.digests[name]
+        return folder, earlier
+    return RunFolder(path), facts
 
 
 def _by_region(inputs: Inputs) -> dict[str, float] | None:

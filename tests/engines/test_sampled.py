@@ -149,7 +149,7 @@ def test_progress_reaches_the_end() -> None:
 
 def test_a_run_that_does_not_fit_says_so_before_it_starts() -> None:
     with pytest.raises(
-        InputError, match=r"sampling 168,000,000,000,000 requests under 7 policies would take .* GiB"
+        InputError, match=r"sampling 168,000,000,000,000 requests in the published order would take .* GiB"
     ):
         sampled.run(published({"traffic.requests_per_hour": 10**12}))
 

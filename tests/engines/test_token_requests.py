@@ -13,7 +13,8 @@ from carbonroute.engines import sampled
 from carbonroute.engines.draws import SCHEMES
 from carbonroute.errors import InputError
 from carbonroute.outcome import Outcome
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Inputs, resolve
+from carbonroute.scenario.entry import PolicyEntry
 from carbonroute.units import J_PER_KWH
 from scenarios import Document, inputs_of
 
@@ -94,6 +95,62 @@ def test_a_seer_goes_by_the_answer() -> None:
     np.testing.assert_array_equal(region, np.where(60 + 10 + 0.5 * prompt + 5 * answer <= 220, 1, 0))
     (outcome,) = sampled.run(inputs)
     assert outcome.clairvoyant
+
+
+RISK = [{"use": "constrained-hybrid", "max_violation": 0.2}]
+
+
+def late_share(prompt: np.ndarray, rtt_ms: float, slo_ms: float) -> np.ndarray:
+    """Return the probability that an answer takes too long after a prompt: its length is exponential."""
+    answer = (slo_ms - rtt_ms - 10 - 0.5 * prompt) / 5
+    return np.exp(-np.maximum(answer, 0) / 20)
+
+
+def test_a_risk_is_that_of_the_answer_after_the_prompt() -> None:
+    inputs = inputs_of(document(slo_ms=300) | {"policies": RISK})
+    region, latency_ms, prompt, _ = routed(inputs)
+    risk = late_share(prompt, 60, 300)
+    np.testing.assert_array_equal(region, np.where(risk <= 0.2, 1, 0))
+    assert 0.6 < region.mean() < 0.9
+    late = latency_ms > 300
+    expected = np.where(region == 1, risk, late_share(prompt, 5, 300))
+    # Each request is late by itself, so the variance of their number is known: 5 sigma are one in 10⁶.
+    assert abs(late.sum() - expected.sum()) < 5 * np.sqrt((expected * (1 - expected)).sum())
+    assert late[region == 1].mean() < 0.2
+    (outcome,) = sampled.run(inputs)
+    assert not outcome.clairvoyant
+
+
+def test_the_prompts_of_a_log_are_what_a_risk_is_reckoned_from(tmp_path: Path) -> None:
+    columns = {"prompt_tokens_column": "prompt"}
+    inputs = with_policies(replay(tmp_path, LOG, **columns), RISK)
+    region, _, prompt, _ = routed(inputs)
+    np.testing.assert_array_equal(prompt, 10.0 * np.arange(60))
+    np.testing.assert_array_equal(region, np.where(late_share(prompt, 60, 300) <= 0.2, 1, 0))
+    assert 0 < region.mean() < 1
+
+
+def test_a_budget_for_all_requests_needs_a_law_of_their_prompts(tmp_path: Path) -> None:
+    budget = [{**RISK[0], "budget": "per-workload"}]
+    inputs = replay(tmp_path, LOG, prompt_tokens_column="prompt")
+    assert with_policies(inputs, budget).candidates[0].on_cells
+    (workload,) = inputs.scenario.workloads
+    law = workload.service_ms.model_copy(update={"prompt_tokens": None})
+    workload = workload.model_copy(update={"service_ms": law})
+    scenario = inputs.scenario.model_copy(update={"workloads": (workload,)})
+    with pytest.raises(InputError) as refusal:
+        with_policies(replace(inputs, scenario=scenario), budget)
+    assert "workloads[0]: Constrained Hybrid (≤ 20 % violations per workload) goes by the risk of all" in str(
+        refusal.value
+    )
+    assert "; state service_ms.prompt_tokens, or leave out its budget" in str(refusal.value)
+    with_policies(replace(inputs, scenario=scenario), RISK)
+
+
+def with_policies(inputs: Inputs, entries: list[dict[str, object]]) -> Inputs:
+    """Return a scenario's inputs with other policies."""
+    policies = tuple(PolicyEntry.model_validate(entry) for entry in entries)
+    return resolve(inputs.scenario.model_copy(update={"policies": policies}))
 
 
 def test_grams_follow_the_tokens() -> None:

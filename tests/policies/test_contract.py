@@ -5,8 +5,8 @@ import pytest
 
 import carbonroute
 from carbonroute.errors import PolicyError
-from carbonroute.policies import POLICIES, Policy, View, decide
-from carbonroute.policies.base import Array, Regions
+from carbonroute.policies import POLICIES, Policy, SplittingPolicy, View, decide, split
+from carbonroute.policies.base import Array, PolicyLike, Regions, breaks
 from carbonroute.policies.carbon_first import CarbonFirst
 from carbonroute.policies.checks import CHECKS, check_policy
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
@@ -27,6 +27,9 @@ MEMBERS = [
     Hybrid(alpha=0.5, rtt_bounds_ms=(5, 300), carbon_bounds_g_per_kwh=(5, 900)),
     ConstrainedHybrid(),
     ConstrainedHybrid(margin_ms=9),
+    ConstrainedHybrid(max_violation=0.01),
+    ConstrainedHybrid(max_violation=0.05, budget="per-workload"),
+    ConstrainedHybrid(max_violation=0.4, budget="per-workload"),
     StaticGreenest(),
     NearestGreenest(k=1),
     NearestGreenest(k=3),
@@ -124,6 +127,114 @@ class Raises(Policy):
         raise KeyError("zone")
 
 
+class BreaksTooLate(ConstrainedHybrid):
+    """Broken: its choice changes a microsecond before it says so."""
+
+    def breaks_ms(self, view: View) -> Array:
+        return super().breaks_ms(view) + 1e-3
+
+
+class BreaksUnsaid(ConstrainedHybrid):
+    """Broken: declares that service times make no difference."""
+
+    def breaks_ms(self, view: View) -> Array:
+        return np.empty((*view.slo_ms.shape, 0))
+
+
+class BreaksOfNoRequest(LatencyFirst):
+    """Broken: one list of breaks for all requests."""
+
+    def breaks_ms(self, view: View) -> Array:
+        return view.slo_ms
+
+
+class SplitsByNearness(SplittingPolicy):
+    """Splits as it should; the broken ones are variations of it."""
+
+    def weights(self, view: View) -> Array:
+        return shares(1 / view.rtt_ms)
+
+
+def shares(parts: Array) -> Array:
+    whole: Array = parts / parts.sum(axis=-1, keepdims=True)
+    return whole
+
+
+class SplitsTooMuch(SplitsByNearness):
+    """Broken: gives away 110 %."""
+
+    def weights(self, view: View) -> Array:
+        return super().weights(view) * 1.1
+
+
+class SplitsOverTheBatch(SplitsByNearness):
+    """Broken: goes by the mean of all requests that happen to be asked together."""
+
+    def weights(self, view: View) -> Array:
+        return shares(view.rtt_ms.mean() + view.rtt_ms)
+
+
+class SplitsByDice(SplitsByNearness):
+    """Broken: draws its weights."""
+
+    def weights(self, view: View) -> Array:
+        return shares(np.random.random(view.rtt_ms.shape))  # noqa: NPY002  the fault to be found
+
+
+class SplitsInOrder(SplitsByNearness):
+    """Broken: the first regions get most."""
+
+    def weights(self, view: View) -> Array:
+        return shares(view.rtt_ms / np.arange(1, view.rtt_ms.shape[-1] + 1))
+
+
+class SplitsOnMoreThanItSays(SplitsByNearness):
+    """Broken: declares to read carbon alone."""
+
+    reads = frozenset({"carbon_g_per_kwh"})
+
+
+class SplitsInPlace(SplitsByNearness):
+    """Broken: writes its weights into the view."""
+
+    def weights(self, view: View) -> Array:
+        np.divide(view.rtt_ms, view.rtt_ms.sum(axis=-1, keepdims=True), out=view.rtt_ms)
+        return view.rtt_ms.copy()
+
+
+class JointOverHours(SplitsByNearness):
+    """Broken: an hour's weights go by the traffic of all hours asked together."""
+
+    joint = True
+    reads = frozenset({"rtt_ms", "traffic_share"})
+
+    def weights(self, view: View) -> Array:
+        assert view.traffic_share is not None
+        busy = view.traffic_share.max(axis=0)[..., np.newaxis]
+        return shares(1 / (view.rtt_ms + 100 * busy))
+
+
+class JointOverAnHour(SplitsByNearness):
+    """A joint policy as it should be: an hour's weights go by the traffic of all cells of the hour."""
+
+    joint = True
+    reads = frozenset({"rtt_ms", "traffic_share"})
+
+    def weights(self, view: View) -> Array:
+        assert view.traffic_share is not None
+        busy = view.traffic_share.max(axis=(1, 2))[:, np.newaxis, np.newaxis, np.newaxis]
+        return shares(1 / (view.rtt_ms + 100 * busy))
+
+
+class ChoosesJointly(Policy):
+    """A joint policy that splits nothing."""
+
+    joint = True
+
+    def cost(self, view: View) -> Array:
+        return view.rtt_ms
+
+
 BROKEN = {
     NormalisesOverTheBatch: "batch",
     IgnoresEligibility: "eligibility",
@@ -135,16 +246,31 @@ BROKEN = {
     IsNotANumber: "NaN",
     OneCostForAll: "shape",
     Raises: "KeyError: 'zone'",
+    BreaksTooLate: "breaks",
+    BreaksUnsaid: "breaks",
+    BreaksOfNoRequest: r"breaks_ms returned shape \(24,\)",
+    SplitsTooMuch: "add up to 1.1",
+    SplitsOverTheBatch: "batch",
+    SplitsByDice: "determinism",
+    SplitsInOrder: "permutation",
+    SplitsOnMoreThanItSays: "reads: weights depend",
+    SplitsInPlace: "input",
+    JointOverHours: "batch: what is answered for an hour",
 }
 
 
 @pytest.mark.parametrize(
     ("broken", "problem"), BROKEN.items(), ids=lambda value: getattr(value, "__name__", value)
 )
-def test_a_broken_policy_is_caught_by_name(broken: type[Policy], problem: str) -> None:
+def test_a_broken_policy_is_caught_by_name(broken: type[PolicyLike], problem: str) -> None:
     with pytest.raises(PolicyError, match=problem) as caught:
         check_policy(broken())
-    assert caught.value.policy in {broken.__name__, "Constrained Hybrid"}
+    assert caught.value.policy in {broken.__name__, "Constrained Hybrid", "Latency-First"}
+
+
+@pytest.mark.parametrize("fit", [SplitsByNearness, JointOverAnHour, ChoosesJointly])
+def test_policies_that_split_or_decide_jointly_can_keep_the_contract(fit: type[PolicyLike]) -> None:
+    check_policy(fit())
 
 
 def test_every_check_is_needed() -> None:
@@ -183,6 +309,57 @@ def test_the_lowest_rtt_serves_where_no_region_is_eligible() -> None:
 def test_the_constraint_is_met_with_equality() -> None:
     assert decide(ConstrainedHybrid(), view([90, 5], [1, 2])) == 0
     assert decide(ConstrainedHybrid(margin_ms=0.001), view([90, 5], [1, 2])) == 1
+
+
+def test_a_risk_is_kept_with_equality_and_the_service_time_is_not_looked_at() -> None:
+    seen = view([90, 5], [1, 2], service_ms=1e6)
+    risky = View(**{**vars(seen), "violation_share": np.array([0.01, 0.0])})
+    assert decide(ConstrainedHybrid(max_violation=0.01), risky) == 0
+    assert decide(ConstrainedHybrid(max_violation=0.00999), risky) == 1
+    hopeless = View(**{**vars(seen), "violation_share": np.array([0.02, 0.9])})
+    assert decide(ConstrainedHybrid(max_violation=0.01), hopeless) == 1  # the lowest RTT, not the lowest risk
+
+
+def test_risks_that_nobody_states_are_missed_by_name() -> None:
+    with pytest.raises(
+        PolicyError, match=r"'Constrained Hybrid \(≤ 1 % violations\)': .*risk .* is not known"
+    ):
+        decide(ConstrainedHybrid(max_violation=0.01), view([90, 5], [1, 2]))
+
+
+def test_what_it_reads_and_is_called_follows_the_rule() -> None:
+    plain, risk = ConstrainedHybrid(), ConstrainedHybrid(max_violation=0.07)
+    budget = ConstrainedHybrid(max_violation=0.005, budget="per-workload")
+    assert [policy.name for policy in (plain, risk, budget)] == [
+        "Constrained Hybrid",
+        "Constrained Hybrid (≤ 7 % violations)",
+        "Constrained Hybrid (≤ 0.5 % violations per workload)",
+    ]
+    assert "service_ms" in plain.reads
+    assert not {"service_ms", "rtt_ms"} & (risk.reads | budget.reads)
+    assert [policy.splits and policy.joint for policy in (plain, risk, budget)] == [False, False, True]
+
+
+def test_breaks_are_asked_of_those_who_declare_them() -> None:
+    seen = view([90, 5], [1, 2], slo_ms=100)
+    found = breaks(ConstrainedHybrid(margin_ms=2), seen)
+    assert found is not None
+    assert found.tolist() == [8, 93]
+    assert breaks(LatencyFirst(), seen) is None
+    assert breaks(OnlyWhatTheProtocolAsks(), seen) is None
+    without = breaks(ConstrainedHybrid(max_violation=0.1), seen)
+    assert without is not None
+    assert without.shape == (0,)
+
+
+def test_weights_are_shares() -> None:
+    class Half(SplitsByNearness):
+        def weights(self, view: View) -> Array:
+            return np.full(view.rtt_ms.shape, 0.5)
+
+    assert split(Half(), view([7, 5], [1, 2])).tolist() == [0.5, 0.5]
+    with pytest.raises(PolicyError, match=r"weights from 0\.5 that add up to 1\.5 … 1\.5; shares from 0 are"):
+        split(Half(), view([7, 5, 5], [1, 2, 3]))
 
 
 def test_a_range_of_zero_counts_as_one() -> None:

@@ -70,6 +70,45 @@ AT_LOAD: dict[str, tuple[str | bytes, str, str, tuple[str, ...]]] = {
         "",
         (f"{USE}'mine.py:Mine' has no method cost(view)", "a policy returns a cost"),
     ),
+    "weights without saying that it splits": (
+        changed(("def cost", "def weights")),
+        "mine.py:Mine",
+        "",
+        (
+            f"{USE}'mine.py:Mine' has no method cost(view)",
+            "splits = True is for policies that return weights",
+        ),
+    ),
+    "splitting without weights": (
+        changed(('name = "Mine"', 'name = "Mine"\n    splits = True')),
+        "mine.py:Mine",
+        "",
+        (f"{USE}'mine.py:Mine' has no method weights(view)", "splits = True is for policies that return"),
+    ),
+    "traffic that is not looked at as a whole": (
+        changed(('name = "Mine"', 'name = "Mine"\n    reads = {"rtt_ms", "traffic_share"}')),
+        "mine.py:Mine",
+        "",
+        (f"{USE}'mine.py:Mine' reads traffic_share, which only joint policies are shown", "set joint = True"),
+    ),
+    "turns of whole hours": (
+        changed(('name = "Mine"', 'name = "Mine"\n    joint = True\n    reads = {"turn"}')),
+        "mine.py:Mine",
+        "",
+        (f"{USE}'mine.py:Mine' reads turn, which tells requests of a cell apart", "are asked about cells"),
+    ),
+    "reads of the object": (
+        changed(("    def cost", "    @property\n    def reads(self): return {'price'}\n    def cost")),
+        "mine.py:Mine",
+        "",
+        (f"{USE}'mine.py:Mine' reads 'price', which no view has", "Known: "),
+    ),
+    "reads that fail": (
+        changed(("    def cost", "    @property\n    def reads(self): return {}['price']\n    def cost")),
+        "mine.py:Mine",
+        "",
+        ("policies[1]: 'mine.py:Mine' cannot be made (KeyError: 'price')", "mend it or its keys"),
+    ),
     "a folder": (GOOD, "folder.py:Mine", "", (f"{USE}there is no file folder.py", "Known: link.py, mine.py")),
     "a pipe of bytes": (
         GOOD,
@@ -294,6 +333,38 @@ AT_RUN: dict[str, tuple[str, tuple[str, ...]]] = {
     "chooses by halves": (
         f"{GOOD}    def choose(self, view):\n        return view.slo_ms * 0.5\n",
         ("choose returned shape (", "float64; one region index per request"),
+    ),
+}
+
+
+def splitting(expression: str) -> str:
+    return changed(
+        ('name = "Mine"', 'name = "Mine"\n    splits = True'),
+        ("def cost", "def weights"),
+        ("return view.rtt_ms", f"return {expression}"),
+    )
+
+
+AT_RUN |= {
+    "weights of 200 %": (
+        splitting("view.rtt_ms * 0 + 1"),
+        ("weights from 1 that add up to 2 … 2", "shares from 0 are expected, 1 in all"),
+    ),
+    "weights below 0": (
+        splitting("view.rtt_ms * 0 + [2, -1]"),
+        ("weights from -1 that add up to 1 … 1", "shares from 0 are expected, 1 in all"),
+    ),
+    "weights that are NaN": (
+        splitting("view.rtt_ms * float('nan')"),
+        ("weights from nan that add up to nan", "shares from 0 are expected, 1 in all"),
+    ),
+    "weights of another shape": (
+        splitting("view.slo_ms"),
+        ("weights have shape (", "one share per region is expected"),
+    ),
+    "weights that are none": (
+        splitting("None"),
+        ("weights have shape ()", "one share per region is expected"),
     ),
 }
 

@@ -33,6 +33,14 @@ app.command(
     help="Run a scenario: print the policy table, write tables and figures.",
 )
 app.command("carbonroute.cli.figures:figures", help="Draw the figures of a finished run again.")
+app.command(
+    "carbonroute.cli.frontier:frontier",
+    help="Try many policies and parameters: draw the front, and name the one to use within limits.",
+)
+app.command(
+    "carbonroute.cli.sensitivity:sensitivity",
+    help="Say which input the policy to use hangs on, each changed by a tenth.",
+)
 app.command("carbonroute.cli.policies:policies", help="List the policies that a scenario can use.")
 app.command("carbonroute.cli.scenarios:scenarios", help="List the built-in scenarios.")
 app.command(

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from contextlib import redirect_stdout
 from json import dumps
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from carbonroute.cli import DONE, MISSED
+from carbonroute.cli.results import missed, print_run
 from carbonroute.cli.terminal import Formats, out, progress, stepper
+from carbonroute.engines import sampled
 from carbonroute.errors import Fault, InputError
-from carbonroute.metrics import as_published, simulation_results
+from carbonroute.metrics import simulation_results
 from carbonroute.scenario import load
 from carbonroute.store import RunFolder, facts, write_run
 from carbonroute.study import MAX_VIOLATION, Result, run
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-#: Columns of the printed table and their headings, in two lines.
-_NUMBERS = MappingProxyType(
-    {
-        "avg_latency_ms": "Latency\nms",
-        "p95_latency_ms": "P95\nms",
-        "slo_violation_pct": "Violations\n%",
-        "avg_carbon_g_per_kwh": "Carbon\ng/kWh",
-        "carbon_reduction_pct": "Reduction\n%",
-    }
-)
-#: Besides, where the scenario states energies.
-_GRAMS = MappingProxyType({"total_kg": "Emissions\nkg", "emissions_reduction_pct": "Reduction\n%"})
 
 
 def share(text: str) -> float:
@@ -61,7 +48,10 @@ def simulate(
     reqs_per_hour: int | None = None,
     seed: int | None = None,
     output: Path = Path("outputs"),
-    engine: Literal["sampled"] = "sampled",
+    engine: Literal["sampled", "exact", "both"] = "sampled",
+    workers: int = 1,
+    replications: int | None = None,
+    until: str | None = None,
     max_violation: Annotated[float, Parameter(converter=_share)] = MAX_VIOLATION,
     figures: Annotated[bool, Parameter(negative="--no-figures")] = True,
     format: Formats = (),  # noqa: A002  the option's name
@@ -69,6 +59,8 @@ def simulate(
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Run a scenario under each of its policies, print the policy table, and write tables and figures.
+
+    The exit code is 1 where an objective of the scenario is missed.
 
     Parameters
     ----------
@@ -83,7 +75,14 @@ def simulate(
     output
         Folder for the results.
     engine
-        How to evaluate: every request sampled.
+        How to evaluate: every request sampled, expected values worked out, or both, side by side. The exit
+        code is 1 where they disagree.
+    workers
+        Processes that sample; the results are the same for any number.
+    replications
+        Independent runs, each with a seed of its own: figures get intervals. With --until: at most so many.
+    until
+        Add replications until an interval is this narrow under every policy: "slo_violation_pct ± 0.05".
     max_violation
         Violations up to which a policy counts as viable: 5% or 0.05.
     figures
@@ -102,7 +101,16 @@ def simulate(
     # What a user's policy prints is a log: stdout is for the results.
     with progress(quiet=quiet) as bar, redirect_stdout(sys.stderr):
         step = stepper(bar, "simulating")
-        result = run(scenario, changes, engine=engine, max_violation=max_violation, progress=step)
+        result = run(
+            scenario,
+            changes,
+            engine=engine,
+            max_violation=max_violation,
+            workers=workers,
+            replications=replications,
+            until=until,
+            progress=step,
+        )
         folder = RunFolder(output)
         write_run(folder, result)
         if figures:
@@ -113,11 +121,16 @@ def simulate(
     if json:
         _print_json(result)
     elif not quiet:
-        _print_table(result)
-        out().print(
-            f"\nWrote {folder.path}/ ({len(folder.digests)} files, listed in manifest.json).", soft_wrap=True
-        )
-    return 0
+        console = out()
+        print_run(console, result)
+        files = f"{len(folder.digests)} files, listed in manifest.json"
+        console.print(f"\nWrote {folder.path}/ ({files}).", soft_wrap=True)
+    for note in sampled.notes(result.inputs, workers):
+        sys.stderr.write(f"note: {note}\n")
+    shortfalls = list(missed(result.tables))
+    if quiet or json:
+        sys.stderr.writelines(f"{line}\n" for line in shortfalls)
+    return MISSED if shortfalls else DONE
 
 
 def _require_rate(scenario: str) -> None:
@@ -128,44 +141,6 @@ def _require_rate(scenario: str) -> None:
         raise InputError("--reqs-per-hour", [Fault("", found, "leave the option out")])
 
 
-def _print_table(result: Result) -> None:
-    console = out()
-    console.print(_policy_table(result))
-    if any(outcome.clairvoyant for outcome in result.outcomes):
-        console.print("† clairvoyant: decides on what no router can know.")
-    console.print(f"\n{result.tables.overview['finding'][0]}", soft_wrap=True)
-    for note in result.tables.overview["notes"][0]:
-        console.print(f"– {note}.", soft_wrap=True)
-
-
-def _policy_table(result: Result) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    tables = result.tables
-    table = Table(
-        title=result.inputs.scenario.name, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    table.add_column("Policy", overflow="fold")
-    grams = _GRAMS if tables.policies["total_kg"].null_count() == 0 else {}
-    for heading in (*_NUMBERS.values(), *grams.values()):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Verdict", overflow="fold")
-    rows = as_published(simulation_results(tables), tables).rows(named=True)
-    for row, policy in zip(rows, tables.policies.rows(named=True), strict=True):
-        numbers = [row[name] or "–" for name in _NUMBERS]
-        numbers += [_figure(row[name], style) for name, style in zip(grams, (".4g", ".1f"), strict=False)]
-        verdict = "viable" if policy["viable"] else f"over {policy['max_violation_pct']:g} % violations"
-        if policy["dominated_by"]:
-            verdict += f", dominated by {policy['dominated_by']}"
-        table.add_row(f"{row['policy']}{' †' if row['clairvoyant'] else ''}", *numbers, verdict)
-    return table
-
-
-def _figure(value: float | None, style: str) -> str:
-    return "–" if value is None else f"{value:z{style}}"
-
-
 def _print_json(result: Result) -> None:
     tables = result.tables
     document = {
@@ -174,8 +149,18 @@ def _print_json(result: Result) -> None:
         "policies": _with_verdict(result),
         "workloads": tables.workloads.rows(named=True),
         "saving": tables.saving.rows(named=True),
+        "intervals": tables.intervals.rows(named=True),
+        "agreement": [_finite(row) for row in tables.agreement.rows(named=True)],
     }
     sys.stdout.write(dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def _finite(row: dict[str, object]) -> dict[str, object]:
+    """Return a row with null for what JSON cannot say: infinitely many standard errors."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
 
 
 def _with_verdict(result: Result) -> list[dict[str, object]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -16,10 +16,15 @@ from carbonroute import rng
 from carbonroute.errors import Fault, InputError
 from carbonroute.scenario import Inputs
 from carbonroute.scenario.information import Information
-from carbonroute.traffic import Requests
+from carbonroute.traffic import Pending, Requests
 from carbonroute.workloads import Tokens
 
 Array = NDArray[np.float64]
+
+Places = NDArray[np.int32] | NDArray[np.intp]
+
+#: Cells that a block's requests can fall into, up to which they are sorted by counting.
+_FEW = 2**16
 
 
 @dataclass(frozen=True)
@@ -55,14 +60,14 @@ class Block:
         The scenario's arrays.
     index, first
         Index of the block, and of its first request, in the run.
-    order
+    places
         The requests' places before sorting, shape (n,).
     cells
         The distinct cells.
     limits
         Where each workload's requests begin, and the end, shape (W + 1,).
     service_ms
-        Actual inference time of each request, shape (n,); read-only.
+        Actual inference time of each request, shape (n,).
     jitter_z
         Luck of the network: a standard-normal score per request, shape (n,).
     tokens
@@ -72,7 +77,7 @@ class Block:
     inputs: Inputs
     index: int
     first: int
-    order: NDArray[np.intp]
+    places: Places
     cells: Cells
     limits: NDArray[np.intp]
     service_ms: Array
@@ -80,7 +85,12 @@ class Block:
     tokens: Array | None
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.places)
+
+    @cached_property
+    def order(self) -> NDArray[np.intp]:
+        """The requests' places before sorting, to index with, shape (n,)."""
+        return self.places.astype(np.intp, copy=False)
 
     @cached_property
     def singles(self) -> Cells:
@@ -141,15 +151,16 @@ class Block:
 
 #: A pass over all requests: the candidates (by index) that meet these very draws, and the draws.
 Pass = tuple[range, Iterator[Block]]
-Scheme = Callable[[Inputs], Iterator[Pass]]
+Scheme = Callable[..., Iterator[Pass]]
 
 
-def streams(inputs: Inputs) -> Iterator[Pass]:
+def streams(inputs: Inputs, *, compiled: bool = False) -> Iterator[Pass]:
     """Draw from streams keyed by seed, purpose and block: all policies meet the same requests."""
-    yield range(len(inputs.candidates)), _stream_blocks(inputs)
+    blocks = stream_blocks(inputs, enumerate(inputs.arrivals.pending()), compiled=compiled)
+    yield range(len(inputs.candidates)), blocks
 
 
-def published(inputs: Inputs) -> Iterator[Pass]:
+def published(inputs: Inputs, *, compiled: bool = False) -> Iterator[Pass]:
     """Draw as the published study did.
 
     One legacy generator draws all origins, then all workloads. Another draws service and jitter in turn,
@@ -166,77 +177,102 @@ def published(inputs: Inputs) -> Iterator[Pass]:
     for together in (
         [policies] if sampling.restart == "per-policy" else [policies[i : i + 1] for i in policies]
     ):
-        yield together, _published_blocks(inputs, origin, workload, luck)
+        yield together, _published_blocks(inputs, origin, workload, luck, compiled=compiled)
 
 
+#: Each gives the passes over a scenario's requests; `compiled`, whether loops are worth compiling for them.
 SCHEMES: Mapping[str, Scheme] = MappingProxyType({"streams": streams, "published": published})
 
 
-def _stream_blocks(inputs: Inputs) -> Iterator[Block]:
-    seed, first = inputs.scenario.sampling.seed, 0
-    for index, requests in enumerate(inputs.arrivals.blocks()):
+def stream_blocks(
+    inputs: Inputs, pending: Iterable[tuple[int, Pending]], *, compiled: bool
+) -> Iterator[Block]:
+    """Yield blocks of requests with their luck, from each block's index and what draws its requests."""
+    seed = inputs.scenario.sampling.seed
+    for index, draw in pending:
+        requests = draw()
         service_z = rng.stream(seed, "service", index).standard_normal(len(requests))
         jitter_z = rng.stream(seed, "jitter", index).standard_normal(len(requests))
-        yield _block(inputs, (index, first), requests, service_z, jitter_z)
-        first += len(requests)
+        yield _block(inputs, index, requests, (service_z, jitter_z), compiled=compiled)
 
 
 def _published_blocks(
-    inputs: Inputs, origin: NDArray[np.intp], workload: NDArray[np.intp], luck: np.random.Generator
+    inputs: Inputs,
+    origin: NDArray[np.intp],
+    workload: NDArray[np.intp],
+    luck: np.random.Generator,
+    *,
+    compiled: bool,
 ) -> Iterator[Block]:
     per_hour = len(origin) // inputs.shape[0]  # the scenario refuses other traffic than fixed-rate
     for index, first in enumerate(range(0, len(origin), rng.BLOCK)):
         span = slice(first, min(first + rng.BLOCK, len(origin)))
         requests = Requests(np.arange(span.start, span.stop) // per_hour, origin[span], workload[span])
-        z = luck.standard_normal((len(requests), 2))
-        yield _block(inputs, (index, first), requests, z[:, 0], z[:, 1])
+        service_z, jitter_z = luck.standard_normal((len(requests), 2)).T.copy()
+        yield _block(inputs, index, requests, (service_z, jitter_z), compiled=compiled)
 
 
 def _block(
-    inputs: Inputs, place: tuple[int, int], requests: Requests, service_z: Array, jitter_z: Array
+    inputs: Inputs, index: int, requests: Requests, scores: tuple[Array, Array], *, compiled: bool
 ) -> Block:
-    _, origins, workloads, _ = inputs.shape
-    first_hour = requests.hour.min()
-    hours = int(requests.hour.max() - first_hour) + 1
-    cell = (requests.workload * hours + (requests.hour - first_hour)) * origins + requests.origin
-    # Radix sort, for keys that fit, takes a third of the time.
-    order = np.argsort(
-        cell.astype(np.uint16) if workloads * hours * origins <= 2**16 else cell, kind="stable"
-    )
-    cell = cell[order]
-    starts = np.flatnonzero(np.diff(cell, prepend=-1))
-    there = cell[starts]
-    of = Requests(there // origins % hours + first_hour, there % origins, there // (origins * hours))
-    cells = Cells(of, starts, np.diff(starts, append=len(cell)))
-    limits = np.searchsorted(requests.workload[order], np.arange(workloads + 1))
-    service_z = service_z[order]
-    tokens = _tokens(inputs, place[0], requests, order, limits, service_z) if inputs.has_tokens else None
+    """Return requests with the scores of their service times and jitter, sorted."""
+    order, cells, (service_z, jitter_z) = _sorted(requests, inputs.shape, scores, compiled=compiled)
+    ends = np.searchsorted(cells.of.workload, np.arange(inputs.shape[2] + 1))
+    limits = np.append(cells.starts, len(order))[ends]
+    tokens = _tokens(inputs, index, requests, order, limits, service_z) if inputs.has_tokens else None
     service_ms = _service_ms(inputs, limits, service_z, tokens)
     if requests.service_ms is not None:
-        measured_ms = requests.service_ms[order]
+        measured_ms = requests.service_ms.take(order)
         service_ms = np.where(np.isnan(measured_ms), service_ms, measured_ms)
-    service_ms.setflags(write=False)
-    return Block(inputs, *place, order, cells, limits, service_ms, jitter_z[order], tokens)
+    return Block(inputs, index, index * rng.BLOCK, order, cells, limits, service_ms, jitter_z, tokens)
+
+
+def _sorted(
+    requests: Requests, shape: tuple[int, ...], scores: tuple[Array, Array], *, compiled: bool
+) -> tuple[Places, Cells, tuple[Array, Array]]:
+    """Return the order that puts the requests of a cell together, the cells, and the scores in that order."""
+    _, origins, workloads, _ = shape
+    first_hour = requests.hour.min()
+    hours = int(requests.hour.max() - first_hour) + 1
+    few = workloads * hours * origins <= _FEW
+    if few and compiled:
+        from carbonroute.engines import kernel
+
+        counts = np.zeros((workloads, hours, origins), dtype=np.int64)
+        columns = requests.hour, requests.origin, requests.workload
+        order: Places
+        order, *scored = kernel.sort(columns, first_hour, scores, counts)
+        there = np.flatnonzero(counts)
+        counts = counts.ravel()[there]
+        starts = np.cumsum(counts) - counts
+    else:
+        cell = (requests.workload * hours + (requests.hour - first_hour)) * origins + requests.origin
+        # Radix sort, for keys that fit, takes a third of the time.
+        order = np.argsort(cell.astype(np.uint16) if few else cell, kind="stable")
+        cell, scored = cell[order], [z.take(order) for z in scores]
+        starts = np.flatnonzero(np.diff(cell, prepend=-1))
+        there, counts = cell[starts], np.diff(starts, append=len(cell))
+    of = Requests(there // origins % hours + first_hour, there % origins, there // (origins * hours))
+    return order, Cells(of, starts, counts), (scored[0], scored[1])
 
 
 def _service_ms(inputs: Inputs, limits: NDArray[np.intp], service_z: Array, tokens: Array | None) -> Array:
     """Return the actual service time of each request, sorted by workload, ms, shape (n,)."""
-    spans = [slice(*ends) for ends in pairwise(limits)]
-    return np.concatenate(
-        [
-            law.time_ms(*tokens[:, span])
-            if isinstance(law, Tokens) and tokens is not None
-            else law.at(service_z[span])
-            for law, span in zip(inputs.laws, spans, strict=True)
-        ]
-    )
+    service_ms = np.empty(len(service_z))
+    for law, ends in zip(inputs.laws, pairwise(limits), strict=True):
+        span = slice(*ends)
+        if isinstance(law, Tokens) and tokens is not None:
+            service_ms[span] = law.time_ms(*tokens[:, span])
+        else:
+            service_ms[span] = law.at(service_z[span])
+    return service_ms
 
 
 def _tokens(
     inputs: Inputs,
     index: int,
     requests: Requests,
-    order: NDArray[np.intp],
+    order: Places,
     limits: NDArray[np.intp],
     answer_z: Array,
 ) -> Array:

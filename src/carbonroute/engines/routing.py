@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from carbonroute.engines.draws import Block, Cells
 from carbonroute.policies import View, decide, split, splits
-from carbonroute.policies.base import Regions
+from carbonroute.policies.base import Regions, breaks
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.workloads import Tokens
@@ -38,12 +40,15 @@ class Traits:
         Its jitter in each region, ms, shape (n, R): for oracles. None for all others.
     turn
         Its number in the order of arrival, shape (n,). None where nobody asks.
+    violation_share
+        Probability that it is late in each region, shape (n, R). None where it is that of all in its cell.
     """
 
     service_ms: Array
     tokens_j: Array | None = None
     jitter_ms: Array | None = None
     turn: Array | None = None
+    violation_share: Array | None = None
 
     def of(self, rows: slice) -> Traits:
         """Return those of some requests."""
@@ -53,22 +58,39 @@ class Traits:
         return Traits(self.service_ms[rows], **rest)
 
 
-def route(candidate: Candidate, inputs: Inputs, block: Block) -> tuple[Cells, Regions]:
+def route(
+    candidate: Candidate, inputs: Inputs, block: Block, kept: dict[int, Answer] | None = None
+) -> tuple[Cells, Regions]:
     """Ask a policy where a block's requests go; where it splits traffic, draw what falls on each.
+
+    Parameters
+    ----------
+    candidate, inputs, block
+        The policy with what it knows, the scenario, and the requests.
+    kept
+        See `ask`.
 
     Returns
     -------
     What there is a region for, the block's cells or its single requests, and that region, shape (C,).
     """
     if splits(candidate.policy):
-        weights = np.repeat(ask(candidate, inputs, block.cells.of), block.cells.counts, axis=0)
-        limits = np.cumsum(weights[:, :-1], axis=1)
-        return block.singles, (block.uniform[:, np.newaxis] >= limits).sum(axis=1)
+        weights = ask(candidate, inputs, block.cells.of, kept=kept)
+        region = np.zeros(len(block), dtype=np.intp)
+        for limit in np.cumsum(weights[:, :-1], axis=1).T:
+            region += block.uniform >= np.repeat(limit, block.cells.counts)
+        return block.singles, region
     cells = block.singles if candidate.varies or (candidate.sizes and inputs.has_tokens) else block.cells
-    return cells, ask(candidate, inputs, cells.of, _traits(candidate, inputs, block, cells))
+    return cells, ask(candidate, inputs, cells.of, _traits(candidate, inputs, block, cells), kept)
 
 
-def ask(candidate: Candidate, inputs: Inputs, of: Requests, traits: Traits | None = None) -> Answer:
+def ask(
+    candidate: Candidate,
+    inputs: Inputs,
+    of: Requests,
+    traits: Traits | None = None,
+    kept: dict[int, Answer] | None = None,
+) -> Answer:
     """Ask a policy about n cells or requests.
 
     Parameters
@@ -79,6 +101,9 @@ def ask(candidate: Candidate, inputs: Inputs, of: Requests, traits: Traits | Non
         Hour, origin and workload of each.
     traits
         What else tells them apart; None where nothing does.
+    kept
+        What a joint policy answered, by hour: who asks again about later hours hands in the same one, and no
+        hour is asked about twice. Hours before the first of a question are forgotten.
 
     Returns
     -------
@@ -89,11 +114,11 @@ def ask(candidate: Candidate, inputs: Inputs, of: Requests, traits: Traits | Non
     PolicyError
         If the policy breaks its contract.
     """
-    if getattr(candidate.policy, "joint", False):
-        return _ask_jointly(candidate, inputs, of)
+    if candidate.joint:
+        return _ask_jointly(candidate, inputs, of, {} if kept is None else kept)
     policy, regions = candidate.policy, inputs.shape[3]
     if traits is None:
-        traits = Traits(estimates_ms(candidate, inputs).take(of.workload))
+        traits = _of_cells(candidate, inputs, of.workload)
     answer = np.empty((len(of), regions) if splits(policy) else len(of), float if splits(policy) else np.intp)
     step = max(1, _QUESTION // regions)
     for first in range(0, len(of), step):
@@ -103,36 +128,81 @@ def ask(candidate: Candidate, inputs: Inputs, of: Requests, traits: Traits | Non
     return _unless_blind(candidate, inputs, of, answer)
 
 
+def breaks_ms(
+    candidate: Candidate, inputs: Inputs, of: Requests, traits: Traits | None = None
+) -> Array | None:
+    """Return the service times at which a policy's choice may change; parameters as of `ask`.
+
+    Returns
+    -------
+    Times in ms, shape (n, K), NaN for none; None where the policy does not tell.
+    """
+    if splits(candidate.policy):
+        return None
+    traits = _of_cells(candidate, inputs, of.workload) if traits is None else traits
+    return breaks(candidate.policy, _view(candidate, inputs, of, traits))
+
+
 def estimates_ms(candidate: Candidate, inputs: Inputs) -> Array:
     """Return what is known of the service time of any request of each workload, ms, shape (W,)."""
     share = candidate.information.quantile
     return np.array(
         [
-            law.estimate_ms(np.zeros(()), share)  # nobody looks at it
+            law.estimate_ms(prompt, share)
             if isinstance(law, Tokens)
             else candidate.information.service_estimate_ms(law)
+            for law, (prompt, _) in zip(inputs.laws, _average_tokens(inputs), strict=True)
+        ]
+    )
+
+
+def _average_tokens(inputs: Inputs) -> Array:
+    """Return average lengths of prompts and answers, shape (W, 2); 0 where the traffic alone knows them."""
+    return np.array(
+        [
+            (law.prompt_tokens.average() if law.prompt_tokens else 0.0, law.answer_tokens.average())
+            if isinstance(law, Tokens)
+            else (0.0, 0.0)
             for law in inputs.laws
         ]
     )
 
 
-def _ask_jointly(candidate: Candidate, inputs: Inputs, of: Requests) -> Answer:
+def _of_cells(candidate: Candidate, inputs: Inputs, workload: NDArray[np.intp]) -> Traits:
+    """Return what is known of any request of a cell."""
+    tokens_j = None
+    if candidate.reads("energy_j") and inputs.energy is not None:
+        tokens_j = (inputs.energy.token_j * _average_tokens(inputs)).sum(axis=1).take(workload)
+    return Traits(estimates_ms(candidate, inputs).take(workload), tokens_j)
+
+
+def _ask_jointly(candidate: Candidate, inputs: Inputs, of: Requests, kept: dict[int, Answer]) -> Answer:
     """Ask a policy that decides for all origins and workloads of an hour together."""
-    _, origins, workloads, _ = inputs.shape
     hours, place = np.unique(of.hour, return_inverse=True)
-    hour, origin, workload = np.indices((len(hours), origins, workloads)).reshape(3, -1)
-    cells = Requests(hours[hour], origin, workload)
-    traits = Traits(estimates_ms(candidate, inputs).take(workload))
-    leading = (len(hours), origins, workloads)
-    flat = _view(candidate, inputs, cells, traits)
-    traffic_share = np.broadcast_to(np.outer(inputs.origin_share, inputs.workload_share), leading)
+    for hour in [hour for hour in kept if hour < hours[0]]:
+        del kept[hour]
+    unknown = np.array([hour for hour in hours.tolist() if hour not in kept], dtype=np.intp)
+    step = max(1, _QUESTION // math.prod(inputs.shape[1:]))
+    for first in range(0, len(unknown), step):
+        asked = unknown[first : first + step]
+        kept.update(zip(asked.tolist(), _ask_hours(candidate, inputs, asked), strict=True))
+    answers = np.stack([kept[hour] for hour in hours.tolist()])
+    return _unless_blind(candidate, inputs, of, answers[place.reshape(-1), of.origin, of.workload])
+
+
+def _ask_hours(candidate: Candidate, inputs: Inputs, hours: NDArray[np.intp]) -> Answer:
+    """Ask a joint policy about some hours; shape (hours, O, W) or (hours, O, W, R)."""
+    leading = (len(hours), *inputs.shape[1:3])
+    hour, origin, workload = np.indices(leading).reshape(3, -1)
+    flat = _view(
+        candidate,
+        inputs,
+        Requests(hours[hour], origin, workload),
+        _of_cells(candidate, inputs, workload),
+    )
     there = {name: values for name, values in vars(flat).items() if values is not None}
     folded = {name: values.reshape(*leading, *values.shape[1:]) for name, values in there.items()}
-    view = replace(flat, **folded, traffic_share=traffic_share)
-    answer = _answer(candidate, view)
-    of_cell = answer.reshape(hour.size, *answer.shape[3:])
-    cell = (place.reshape(-1) * origins + of.origin) * workloads + of.workload
-    return _unless_blind(candidate, inputs, of, of_cell[cell])
+    return _answer(candidate, replace(flat, **folded, traffic_share=inputs.traffic_share[hours]))
 
 
 def _answer(candidate: Candidate, view: View) -> Answer:
@@ -167,7 +237,21 @@ def _traits(candidate: Candidate, inputs: Inputs, block: Block, cells: Cells) ->
         if candidate.oracle and candidate.reads("jitter_ms")
         else None,
         turn=(block.first + block.order).astype(float) if candidate.reads("turn") else None,
+        violation_share=_late_share(inputs, block, cells.of) if candidate.reads("violation_share") else None,
     )
+
+
+def _late_share(inputs: Inputs, block: Block, of: Requests) -> Array | None:
+    """Return the probability that each request is late in each region, given its prompt, shape (n, R)."""
+    if block.tokens is None:
+        return None
+    shares, regions = inputs.violation_share[of.origin, of.workload], np.arange(inputs.shape[3])
+    for workload, (law, ends) in enumerate(zip(inputs.laws, pairwise(block.limits), strict=True)):
+        if isinstance(law, Tokens):
+            rows = slice(*ends)
+            origin, prompt = of.origin[rows, np.newaxis], block.tokens[0, rows, np.newaxis]
+            shares[rows] = inputs.latency.late_share(workload, origin, regions, prompt)
+    return shares
 
 
 def _service_ms(candidate: Candidate, inputs: Inputs, block: Block, cells: Cells) -> Array:
@@ -195,10 +279,14 @@ def _view(candidate: Candidate, inputs: Inputs, of: Requests, traits: Traits) ->
         energy_j=_energy_j(inputs, of.workload, traits.tokens_j) if candidate.reads("energy_j") else None,
         jitter_ms=traits.jitter_ms,
         turn=traits.turn,
-        violation_share=inputs.violation_share[of.origin, of.workload]
-        if candidate.reads("violation_share")
-        else None,
+        violation_share=_violation_share(inputs, of, traits) if candidate.reads("violation_share") else None,
     )
+
+
+def _violation_share(inputs: Inputs, of: Requests, traits: Traits) -> Array:
+    if traits.violation_share is not None:
+        return traits.violation_share
+    return inputs.violation_share[of.origin, of.workload]
 
 
 def _jitter_ms(inputs: Inputs, z: Array, origin: NDArray[np.intp]) -> Array:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+DOT_PT = 1.5  # half the width of a dot without a label
+
 
 class Box(NamedTuple):
     """A rectangle in points."""
@@ -51,6 +53,7 @@ def label_points(
     texts: Sequence[str],
     clear_pt: NDArray[np.float64],
     level: float,
+    others: NDArray[np.float64] | None = None,
 ) -> bool:
     """Write labels beside points so that none covers a point or another label; or write none at all.
 
@@ -66,6 +69,8 @@ def label_points(
         (N,), half the width of what is drawn at each point, in points; kept clear.
     level
         Height of a level line that is kept clear, in data coordinates.
+    others
+        (M, 2), dots without a label that are kept clear too, in data coordinates.
 
     Returns
     -------
@@ -79,6 +84,8 @@ def label_points(
     line_y = float(ax.transData.transform((points[0, 0], level))[1]) * scale
     kept = [_around(x, y, clear, clear) for (x, y), clear in zip(spots, clear_pt, strict=True)]
     kept.append(Box(inside.x0, line_y, inside.x1, line_y))
+    if others is not None and len(others):
+        kept.extend(_around(x, y, DOT_PT, DOT_PT) for x, y in ax.transData.transform(others) * scale)
     placed: list[Placed] = []
     for spot, text, clear in zip(spots, texts, clear_pt, strict=True):
         place = _find_place(spot, text, float(clear), inside, kept, placed)

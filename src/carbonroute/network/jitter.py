@@ -1,11 +1,13 @@
 """Laws of network jitter, driven by a standard-normal score like the laws of service time.
 
 All have `by_pair`, whether jitter depends on where a request comes from and goes to, and
-`at(z, origin, region)`, the jitter in ms: `origin` and `region` are indices that broadcast with `z`.
+`at(z, origin, region)`, the jitter in ms: `origin` and `region` are indices that broadcast with `z`. The way
+back is `score(jitter_ms, origin, region)`: P(J ≤ jitter) = Φ(score), ½ at a jitter of 0.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +46,21 @@ class HalfNormal(Spec):
         """Return the jitter at standard-normal scores, ms, shape of `z`; it is the same for all pairs."""
         return np.maximum(0.0, self.std_ms * z)
 
+    def score(self, jitter_ms: Array, _origin: Index | None = None, _region: Index | None = None) -> Array:
+        """Return the standard-normal score of jitters, shape of `jitter_ms`: −∞ below 0."""
+        if self.none:
+            return np.where(jitter_ms < 0, -np.inf, np.inf)
+        return np.where(jitter_ms < 0, -np.inf, jitter_ms / self.std_ms)
+
+    def moments(self, _origin: Index | None = None, _region: Index | None = None) -> tuple[Array, Array]:
+        """Return E[J] and E[J²], ms and ms²."""
+        return np.array(self.std_ms / math.sqrt(2 * math.pi)), np.array(self.std_ms**2 / 2)
+
+    @property
+    def none(self) -> bool:
+        """Whether there is no jitter at all."""
+        return self.std_ms == 0
+
 
 @dataclass(frozen=True)
 class PairLognormal:
@@ -70,6 +87,30 @@ class PairLognormal:
         pair = origin, region
         excess_ms: Array = np.maximum(0.0, self.p50_ms[pair] * np.expm1(self.sigma[pair] * z))
         return excess_ms
+
+    def score(self, jitter_ms: Array, origin: Index, region: Index) -> Array:
+        """Return the standard-normal score of jitters, for indices of origins and regions: −∞ below 0."""
+        p50_ms, sigma = self.p50_ms[origin, region], self.sigma[origin, region]
+        none = p50_ms * sigma == 0
+        ratio = np.maximum(jitter_ms, 0.0) / np.where(none, 1.0, p50_ms)
+        scores = np.where(none, np.inf, np.log1p(ratio) / np.where(none, 1.0, sigma))
+        return np.where(jitter_ms < 0, -np.inf, scores)
+
+    def moments(self, origin: Index, region: Index) -> tuple[Array, Array]:
+        """Return E[J] and E[J²], ms and ms², for indices of origins and regions.
+
+        Over Z > 0, the integral of e^(kσZ) is m(k) = e^(k²σ²/2)·Φ(kσ).
+        """
+        from scipy.special import ndtr
+
+        p50_ms, sigma = self.p50_ms[origin, region], self.sigma[origin, region]
+        once, twice = (np.exp((k * sigma) ** 2 / 2) * ndtr(k * sigma) for k in (1, 2))
+        return p50_ms * (once - 0.5), p50_ms**2 * (twice - 2 * once + 0.5)
+
+    @property
+    def none(self) -> bool:
+        """Whether there is no jitter at all."""
+        return not (self.p50_ms * self.sigma).any()
 
 
 class LognormalJitter(Spec):

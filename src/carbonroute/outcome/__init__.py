@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.outcome.histogram import Histogram
+from carbonroute.outcome.mixture import Mixture
+from carbonroute.outcome.paired import Paired
 from carbonroute.outcome.samples import Samples
 from carbonroute.workloads.energy import Emissions
 
-__all__ = ["Counts", "LatencyDistribution", "Outcome", "Samples", "Sums"]
+__all__ = [
+    "Counts",
+    "Histogram",
+    "LatencyDistribution",
+    "Mixture",
+    "Outcome",
+    "Paired",
+    "Samples",
+    "Sums",
+    "joined",
+]
 
 #: Numbers of requests: whole ones where they are counted, expected ones where they are worked out.
 Counts = NDArray[np.int64] | NDArray[np.float64]
@@ -56,6 +71,11 @@ class Outcome:
         Distribution of latency.
     emissions
         What the requests emitted, or None where the scenario states no energies.
+    latency_square_sum_ms2, carbon_square_sum
+        Sums over requests of the square of their latency, ms², and of their carbon intensity, (gCO2e/kWh)²;
+        None where nobody keeps them.
+    paired
+        The baseline on the same requests, or None where they met others, or nobody looked.
     """
 
     policy: str
@@ -66,3 +86,61 @@ class Outcome:
     carbon_sum_g_per_kwh: Sums
     latency: LatencyDistribution
     emissions: Emissions | None = None
+    latency_square_sum_ms2: Sums | None = None
+    carbon_square_sum: Sums | None = None
+    paired: Paired | None = None
+
+    @classmethod
+    def merged(cls, parts: Sequence[Outcome]) -> Outcome:
+        """Return the outcome of one policy from those of parts of its requests, added up in their order.
+
+        Parameters
+        ----------
+        parts
+            At least one: outcomes of the same policy over other requests of the same origins, workloads and
+            regions. Policy and clairvoyance are those of the first.
+        """
+        emissions = [part.emissions for part in parts if part.emissions]
+        paired = [part.paired for part in parts if part.paired]
+        return replace(
+            parts[0],
+            requests=_sum(part.requests for part in parts),
+            violations=_sum(part.violations for part in parts),
+            latency_sum_ms=_sum(part.latency_sum_ms for part in parts),
+            carbon_sum_g_per_kwh=_sum(part.carbon_sum_g_per_kwh for part in parts),
+            latency=joined([part.latency for part in parts]),
+            emissions=Emissions(
+                operational_g=_sum(part.operational_g for part in emissions),
+                network_g=_sum(part.network_g for part in emissions),
+                embodied_g=_sum(part.embodied_g for part in emissions),
+            )
+            if emissions
+            else None,
+            paired=reduce(Paired.__add__, paired) if len(paired) == len(parts) else None,
+        )
+
+
+def joined(distributions: Sequence[LatencyDistribution]) -> LatencyDistribution:
+    """Return the distribution over the requests of all of several: samples, or else a histogram.
+
+    Raises
+    ------
+    TypeError
+        If one of them counts no requests.
+    """
+    samples = [one for one in distributions if isinstance(one, Samples)]
+    if len(samples) == len(distributions):
+        return Samples.joined(samples)
+    return Histogram.joined([_counted(one) for one in distributions])
+
+
+def _counted(distribution: LatencyDistribution) -> Histogram:
+    if isinstance(distribution, Samples):
+        return Histogram.of(distribution)
+    if isinstance(distribution, Histogram):
+        return distribution
+    raise TypeError(f"a {type(distribution).__name__} cannot be joined: it counts no requests")
+
+
+def _sum(parts: Iterable[NDArray[Any]]) -> NDArray[Any]:
+    return reduce(np.add, parts)

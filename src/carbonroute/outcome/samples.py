@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,12 @@ class Samples:
     """
 
     parts: tuple[tuple[NDArray[np.float64], ...], ...]
+
+    @classmethod
+    def joined(cls, several: Sequence[Samples]) -> Samples:
+        """Return the latencies of several runs, in their order."""
+        by_workload = zip(*(samples.parts for samples in several), strict=True)
+        return cls(tuple(tuple(chain.from_iterable(parts)) for parts in by_workload))
 
     def mean(self, workload: int | None = None) -> float:
         """Return the mean latency, ms; NaN without requests."""

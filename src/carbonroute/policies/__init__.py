@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from carbonroute.policies.base import Policy, PolicyLike, SplittingPolicy, View, decide, split, splits
+from carbonroute.policies.base import (
+    Policy,
+    PolicyLike,
+    SplittingPolicy,
+    View,
+    breaks,
+    decide,
+    split,
+    splits,
+)
 from carbonroute.policies.carbon_first import CarbonFirst
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
@@ -30,4 +39,14 @@ POLICIES = Registry(
     group="carbonroute.policies",
 )
 
-__all__ = ["POLICIES", "Policy", "PolicyLike", "SplittingPolicy", "View", "decide", "split", "splits"]
+__all__ = [
+    "POLICIES",
+    "Policy",
+    "PolicyLike",
+    "SplittingPolicy",
+    "View",
+    "breaks",
+    "decide",
+    "split",
+    "splits",
+]

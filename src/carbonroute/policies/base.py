@@ -49,7 +49,8 @@ class View:
         The request's number in the order of arrival, from 0, shape (…).
     violation_share
         Probability that a request breaks its SLO in each region, by the laws of service time and jitter and
-        not knowing its own service time, shape (…, R).
+        not knowing its own service time, shape (…, R). Of a request with tokens its prompt is known, where it
+        is asked about alone.
     traffic_share
         Part of the hour's requests that the cell stands for, shape (…): shown to joint policies.
 
@@ -106,31 +107,49 @@ class Splitter(Protocol):
 PolicyLike: TypeAlias = Chooser | Splitter
 
 
-class Policy(ABC):
-    """Base of the family: a member brings `cost` and inherits the choice.
-
-    Members decide each request by itself: neither the other requests of a batch nor any global state may
-    change a choice. `carbonroute.policies.checks.check_policy` checks that.
-    """
-
-    #: The view's fields that `cost` reads. An engine asks once per distinct cell unless one of them varies
-    #: from request to request, and shows estimates where a policy does not declare that it reads actuals.
-    reads: ClassVar[frozenset[str]] = COMMON_FIELDS
-
-    #: Whether it is a bound and no policy: shown the truth, whatever the scenario lets others know.
-    oracle: ClassVar[bool] = False
-
-    #: Whether it answers with `weights` instead of a choice.
-    splits: ClassVar[bool] = False
-
-    #: Whether it decides for all origins and workloads of an hour together: its views have the leading axes
-    #: (hours, O, W), and what it answers for an hour depends on nothing but that hour's view.
-    joint: ClassVar[bool] = False
+class Declaring:
+    """What every member declares of itself, as an attribute of its class or a property of the object."""
 
     @property
     def name(self) -> str:
         """Display name, used in every table and figure."""
         return type(self).__name__
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The view's fields that the policy reads.
+
+        An engine asks once per distinct cell unless one of them varies from request to request, and shows
+        estimates where a policy does not declare that it reads actuals.
+        """
+        return COMMON_FIELDS
+
+    @property
+    def oracle(self) -> bool:
+        """Whether it is a bound and no policy: shown the truth, whatever the scenario lets others know."""
+        return False
+
+    @property
+    def splits(self) -> bool:
+        """Whether it answers with `weights` instead of a choice."""
+        return False
+
+    @property
+    def joint(self) -> bool:
+        """Whether it decides for all origins and workloads of an hour together.
+
+        Its views then have the leading axes (hours, O, W), and what it answers for an hour depends on nothing
+        but that hour's view.
+        """
+        return False
+
+
+class Policy(Declaring, ABC):
+    """Base of the family: a member brings `cost` and inherits the choice.
+
+    Members decide each request by itself: neither the other requests of a batch nor any global state may
+    change a choice. `carbonroute.policies.checks.check_policy` checks that.
+    """
 
     @abstractmethod
     def cost(self, view: View) -> Array:
@@ -143,22 +162,25 @@ class Policy(ABC):
         """
         return cheapest(self, view)
 
+    def breaks_ms(self, _view: View) -> Array | None:
+        """Return the service times at which the choice may change, ms, shape (…, K); None if not known.
 
-class SplittingPolicy(ABC):
+        A choice holds from above one of them up to the next, which it includes, whatever the view's own
+        `service_ms`. They come in any order; NaN is none. Of a policy that is shown jitter they are sums of
+        service time and jitter, where that is the same to all regions. Engines that integrate over service
+        times go from one to the next, and search where a policy does not tell.
+        """
+        return None
+
+
+class SplittingPolicy(Declaring, ABC):
     """Base of members that split traffic: they bring `weights`. What they declare is as for `Policy`.
 
     Which request goes where is up to the engine: it draws a region for each, or takes the weights as such.
+    They are asked about cells, and see nothing that tells requests of a cell apart.
     """
 
-    reads: ClassVar[frozenset[str]] = COMMON_FIELDS
-    oracle: ClassVar[bool] = False
     splits: ClassVar[bool] = True
-    joint: ClassVar[bool] = False
-
-    @property
-    def name(self) -> str:
-        """Display name, used in every table and figure."""
-        return type(self).__name__
 
     @abstractmethod
     def weights(self, view: View) -> Array:
@@ -242,8 +264,36 @@ def split(policy: Splitter, view: View) -> Array:
     if not ((weights >= -WEIGHT_TOLERANCE).all() and (np.abs(sums - 1) <= WEIGHT_TOLERANCE).all()):  # or NaN
         found = f"weights from {weights.min():g} that add up to {sums.min():g} … {sums.max():g}"
         raise PolicyError(policy_name(policy), f"{found}; shares from 0 are expected, 1 in all")
-    parts: Array = np.maximum(weights, 0.0)
-    return parts / parts.sum(axis=-1, keepdims=True)
+    parts = np.maximum(weights, 0.0)
+    shares: Array = parts / parts.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def breaks(policy: Chooser, view: View) -> Array | None:
+    """Ask a policy, whoever wrote it, at which service times its choice may change: see `Policy.breaks_ms`.
+
+    Returns
+    -------
+    Times in ms, shape (…, K), in any order and NaN for none; None where the policy does not tell.
+
+    Raises
+    ------
+    PolicyError
+        If the policy raises, or returns a wrong shape or type.
+    """
+    rule: Callable[[View], Array | None] | None = getattr(policy, "breaks_ms", None)
+    try:
+        answer = rule(view) if rule else None
+    except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
+        raise PolicyError(policy_name(policy), f"{type(error).__name__}: {error}") from error
+    if answer is None:
+        return None
+    breaks_ms = np.asarray(answer)
+    leading = view.rtt_ms.shape[:-1]
+    if breaks_ms.ndim == 0 or breaks_ms.shape[:-1] != leading or breaks_ms.dtype.kind not in "fiu":
+        found = f"breaks_ms returned shape {breaks_ms.shape}, {breaks_ms.dtype}"
+        raise PolicyError(policy_name(policy), f"{found}; times in ms are expected, {leading} and an axis")
+    return breaks_ms
 
 
 def splits(policy: PolicyLike) -> TypeIs[Splitter]:

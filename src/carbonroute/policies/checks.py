@@ -10,25 +10,46 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from carbonroute import rng
 from carbonroute.errors import PolicyError
-from carbonroute.policies.base import COMMON_FIELDS, VIEW_FIELDS, Array, PolicyLike, View, decide, policy_name
+from carbonroute.policies.base import (
+    COMMON_FIELDS,
+    VIEW_FIELDS,
+    WEIGHT_TOLERANCE,
+    Array,
+    PolicyLike,
+    View,
+    breaks,
+    decide,
+    policy_name,
+    split,
+    splits,
+)
 
 Check = Callable[[PolicyLike, View], str | None]
+
+#: Leading axes of the random views: hours, origins, workloads. Policies that are not joint see them flat.
+_CELLS = (4, 2, 3)
+
+#: How far from a declared break a choice must have changed.
+_NEAR_MS = 1e-6
 
 
 def check_policy(policy: PolicyLike, *, seed: int = 0) -> None:
     """Check a policy against the contract on random views of 1 to 7 regions.
 
-    Checked are: shape for any leading axes, determinism, no use of global dice, a batch decided as one by
-    one, eligible regions preferred and the lowest RTT where there is none, renamed regions, declared reads,
-    and untouched input.
+    Checked are, of policies that choose and of those that split traffic: shape for any leading axes,
+    determinism, no use of global dice, a batch decided as one by one (hour by hour where a policy decides for
+    an hour together), renamed regions, declared reads, and untouched input. Of those that choose also:
+    eligible regions preferred and the lowest RTT where there is none, and no change of choice between the
+    breaks that a policy declares. Weights may differ by `WEIGHT_TOLERANCE`.
 
     Parameters
     ----------
     policy
-        Any object with `name` and `cost(view)`.
+        Any object with `name` and `cost(view)`; or with `name`, `splits = True` and `weights(view)`.
     seed
         Of the random views.
 
@@ -38,7 +59,7 @@ def check_policy(policy: PolicyLike, *, seed: int = 0) -> None:
         Naming the policy and every check that it failed.
     """
     problems: dict[str, None] = {}  # ordered, each once
-    for view in _views(seed):
+    for view in _views(seed, joint=bool(getattr(policy, "joint", False))):
         for check in CHECKS:
             try:
                 problem = check(policy, deepcopy(view))
@@ -52,42 +73,59 @@ def check_policy(policy: PolicyLike, *, seed: int = 0) -> None:
         raise PolicyError(policy_name(policy), "; ".join(problems))
 
 
-def _views(seed: int, requests: int = 24) -> Iterator[View]:
+def _views(seed: int, *, joint: bool) -> Iterator[View]:
     dice = rng.stream(seed, "policy checks")
+    leading = _CELLS if joint else (int(np.prod(_CELLS)),)
     for regions in (1, 2, 5, 7):
         for slo_ms in (20.0, 120.0, 1000.0):  # few, some and all regions within the SLO
+            per_region = (*leading, regions)
             yield View(
-                rtt_ms=dice.uniform(1, 250, (requests, regions)),
-                carbon_g_per_kwh=dice.uniform(5, 800, (requests, regions)),
-                service_ms=dice.uniform(1, 100, requests),
-                carbon_reference_g_per_kwh=dice.uniform(5, 800, (requests, regions)),
-                slo_ms=np.full(requests, slo_ms) * dice.uniform(0.9, 1.1, requests),
-                energy_j=dice.uniform(0.01, 10, (requests, regions)),
-                jitter_ms=dice.uniform(0, 20, (requests, regions)),
-                turn=dice.permutation(requests).astype(float),
-                violation_share=dice.random((requests, regions)),
-                traffic_share=dice.random(requests),
+                rtt_ms=dice.uniform(1, 250, per_region),
+                carbon_g_per_kwh=dice.uniform(5, 800, per_region),
+                service_ms=dice.uniform(1, 100, leading),
+                carbon_reference_g_per_kwh=dice.uniform(5, 800, per_region),
+                slo_ms=np.full(leading, slo_ms) * dice.uniform(0.9, 1.1, leading),
+                energy_j=dice.uniform(0.01, 10, per_region),
+                jitter_ms=dice.uniform(0, 20, per_region),
+                turn=dice.permutation(np.prod(_CELLS)).reshape(leading).astype(float),
+                violation_share=dice.random(per_region) ** 3,
+                traffic_share=dice.dirichlet(np.ones(_CELLS[1] * _CELLS[2]), _CELLS[0]).reshape(leading),
             )
 
 
-def _at(view: View, index: object) -> View:
-    """Return a view of some requests: index the leading axes of every field."""
-    return View(**{name: np.asarray(values[index]) for name, values in vars(view).items()})
+def _answer(policy: PolicyLike, view: View) -> NDArray[Any]:
+    """Return the weights, shape (…, R), or the chosen region, shape (…)."""
+    return split(policy, view) if splits(policy) else decide(policy, view)
+
+
+def _raw(policy: PolicyLike, view: View) -> NDArray[Any]:
+    """Return what the policy itself returns: weights or costs, shape (…, R)."""
+    return np.asarray(policy.weights(view) if splits(policy) else policy.cost(view))
+
+
+def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two answers are the same; weights may have been added up in another order."""
+    return one.shape == other.shape and bool((np.abs(one - other) <= WEIGHT_TOLERANCE).all())
+
+
+def _mapped(view: View, change: Callable[[Array], Array]) -> View:
+    return View(**{name: change(values) for name, values in vars(view).items()})
 
 
 def _shape(policy: PolicyLike, view: View) -> str | None:
+    answer = _answer(policy, view)
+    if getattr(policy, "joint", False):
+        return None  # its leading axes are what they are
     leading = (2, 3, len(view.slo_ms) // 6)
-    folded = View(
-        **{name: values.reshape(*leading, *values.shape[1:]) for name, values in vars(view).items()}
-    )
-    if not np.array_equal(decide(policy, folded).ravel(), decide(policy, view)):
+    folded = _mapped(view, lambda values: values.reshape(*leading, *values.shape[1:]))
+    if not _alike(_answer(policy, folded).reshape(answer.shape), answer):
         return "shape: leading axes (2, 3, n) and (6 n,) give different regions"
     return None
 
 
 def _determinism(policy: PolicyLike, view: View) -> str | None:
-    if not np.array_equal(policy.cost(view), policy.cost(view)):
-        return "determinism: the same view gives different costs"
+    if not np.array_equal(_raw(policy, view), _raw(policy, view)):
+        return f"determinism: the same view gives different {'weights' if splits(policy) else 'costs'}"
     return None
 
 
@@ -96,7 +134,7 @@ def _dice(policy: PolicyLike, view: View) -> str | None:
     try:
         np.random.seed(rng.MAX_SEED)  # noqa: NPY002  a state that no policy left behind
         before = pickle.dumps(_global_dice())
-        policy.cost(view)
+        _raw(policy, view)
         after = pickle.dumps(_global_dice())
     finally:
         np.random.set_state(kept[0])  # noqa: NPY002  as it was
@@ -111,16 +149,28 @@ def _global_dice() -> tuple[Any, Any]:
 
 
 def _one_by_one(policy: PolicyLike, view: View) -> str | None:
-    alone = np.array([decide(policy, _at(view, request)) for request in range(len(view.slo_ms))])
-    if not np.array_equal(alone, decide(policy, view)):
-        return "batch: a request's region depends on the other requests decided with it"
-    return None
+    together = _answer(policy, view)
+    if getattr(policy, "joint", False):
+        hours = range(len(together))
+        alone = np.concatenate([_answer(policy, _at(view, slice(hour, hour + 1))) for hour in hours])
+        problem = "batch: what is answered for an hour depends on the other hours asked with it"
+    else:
+        alone = np.array([_answer(policy, _at(view, request)) for request in range(len(together))])
+        problem = "batch: a request's region depends on the other requests decided with it"
+    return None if _alike(alone, together) else problem
+
+
+def _at(view: View, index: int | slice) -> View:
+    """Return a view of some requests: index the first leading axis of every field."""
+    return _mapped(view, lambda values: np.asarray(values[index]))
 
 
 def _eligibility(policy: PolicyLike, view: View) -> str | None:
+    if splits(policy):
+        return None  # it says itself what goes where
     cost, region = np.asarray(policy.cost(view)), decide(policy, view)
     eligible = cost < np.inf
-    chosen = np.take_along_axis(eligible, region[:, np.newaxis], axis=-1)[:, 0]
+    chosen = np.take_along_axis(eligible, region[..., np.newaxis], axis=-1)[..., 0]
     if not chosen[eligible.any(axis=-1)].all():
         return "eligibility: a region with cost +inf was chosen although another was eligible"
     nowhere = ~eligible.any(axis=-1)
@@ -133,9 +183,9 @@ def _permutation(policy: PolicyLike, view: View) -> str | None:
     if {"turn"} & set(getattr(policy, "reads", ())):
         return None  # what goes by turns goes by the order of the regions
     order = np.arange(view.rtt_ms.shape[-1])[::-1]
-    by_region = {name: values for name, values in vars(view).items() if values.ndim > view.slo_ms.ndim}
-    turned = replace(view, **{name: values[..., order] for name, values in by_region.items()})
-    if not np.array_equal(order[decide(policy, turned)], decide(policy, view)):
+    turned = _mapped(view, lambda values: values[..., order] if values.ndim > view.slo_ms.ndim else values)
+    answer = _answer(policy, turned)
+    if not _alike(answer[..., order] if splits(policy) else order[answer], _answer(policy, view)):
         return "permutation: the order of the regions changes the choice"
     return None
 
@@ -146,16 +196,35 @@ def _reads(policy: PolicyLike, view: View) -> str | None:
     if unknown:
         return f"reads: a view has no {', '.join(sorted(unknown))}"
     hidden: dict[str, Array] = {name: getattr(view, name)[::-1] * 1.5 for name in VIEW_FIELDS - set(declared)}
-    if not np.array_equal(policy.cost(view), policy.cost(replace(view, **hidden))):
-        return f"reads: cost depends on more of the view than the declared {', '.join(sorted(declared))}"
+    if not np.array_equal(_raw(policy, view), _raw(policy, replace(view, **hidden))):
+        what = "weights depend" if splits(policy) else "cost depends"
+        return f"reads: {what} on more of the view than the declared {', '.join(sorted(declared))}"
     return None
 
 
 def _input(policy: PolicyLike, view: View) -> str | None:
     before = deepcopy(view)
-    decide(policy, view)
+    _answer(policy, view)
     if any(not np.array_equal(getattr(before, name), getattr(view, name)) for name in VIEW_FIELDS):
         return "input: the view was changed"
+    return None
+
+
+def _breaks(policy: PolicyLike, view: View) -> str | None:
+    if splits(policy):
+        return None
+    view = replace(view, jitter_ms=np.zeros_like(view.rtt_ms))  # what breaks are in then: service times alone
+    breaks_ms = breaks(policy, view)
+    if breaks_ms is None:
+        return None
+    anywhere_ms = rng.stream(0, "service times").uniform(0, 1200, (50, *view.slo_ms.shape))
+    near_ms = np.nan_to_num(np.moveaxis(breaks_ms, -1, 0))
+    times_ms = np.concatenate([near_ms - _NEAR_MS, near_ms + _NEAR_MS, anywhere_ms])
+    times_ms = np.sort(np.maximum(times_ms, 0.0), axis=0)
+    region = [decide(policy, replace(view, service_ms=service_ms)) for service_ms in times_ms]
+    passed = [(breaks_ms < service_ms[..., np.newaxis]).sum(axis=-1) for service_ms in times_ms]
+    if ((np.diff(region, axis=0) != 0) & (np.diff(passed, axis=0) == 0)).any():
+        return "breaks: the choice changes between the declared service times"
     return None
 
 
@@ -168,4 +237,5 @@ CHECKS: tuple[Check, ...] = (
     _permutation,
     _reads,
     _input,
+    _breaks,
 )

@@ -46,3 +46,10 @@ class ClairvoyantBound(Spec, Policy):
         # In the order of the account, so that the last bit agrees.
         in_time = view.rtt_ms + view.service_ms[..., np.newaxis] + jitter_ms <= view.slo_ms[..., np.newaxis]
         return np.where(in_time | ~in_time.any(axis=-1, keepdims=True), burden, np.inf)
+
+    def breaks_ms(self, view: View) -> Array:
+        """Return the sums of service time and jitter beyond which a region is too late, ms, shape (…, R).
+
+        They are latencies beyond the round trip, where jitter is the same to all regions.
+        """
+        return view.slo_ms[..., np.newaxis] - view.rtt_ms

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-import numpy as np
-from pydantic import Field
+from typing import Literal
 
+import numpy as np
+from pydantic import Field, model_validator
+
+from carbonroute.policies.assignment import cheapest_assignment
 from carbonroute.policies.base import Array, Policy, View
 from carbonroute.spec import Spec
 
 
 class ConstrainedHybrid(Spec, Policy):
-    """Choose the lowest carbon intensity among regions with rtt + service ≤ SLO − margin.
+    """Choose the lowest carbon intensity among regions that keep the SLO: by a margin, a risk, or a budget.
 
-    With the request's actual service time in view, as in the published study, it is clairvoyant: no router
-    knows that time before serving. Jitter is not in the budget; the margin leaves room for it.
+    By itself, a region keeps it if rtt + service ≤ SLO − margin. With the request's actual service time in
+    view, as in the published study, that is clairvoyant: no router knows the time before serving. Jitter is
+    not looked at; the margin leaves room for it.
+
+    With `max_violation` a region keeps it if P(rtt + service + jitter > SLO), by the laws of service time and
+    jitter, is at most that. The request's own service time is not looked at, so that this is never
+    clairvoyant; its prompt is, where there are tokens.
+
+    With ``budget = "per-workload"`` too, that share may be spent where it saves most: in each hour, the
+    requests of a workload are split between regions so that they emit least and at most `max_violation` of
+    them all break the SLO (`carbonroute.policies.assignment`). Where that is impossible, each origin goes to
+    its region of lowest risk. What comes from where is known as the scenario states it. Where energies are
+    stated, carbon intensity is weighed with the energy per request, PUE included; the other two rules go by
+    carbon intensity alone, as published.
 
     Attributes
     ----------
     margin_ms
-        Taken off the SLO budget, ms.
+        Taken off the SLO budget, ms. Not with `max_violation`.
+    max_violation
+        Share of requests that may break the SLO, between 0 and 1.
+    budget
+        Whether that share is each request's risk (None), or that of all requests of a workload in an hour.
 
     Examples
     --------
@@ -26,19 +45,81 @@ class ConstrainedHybrid(Spec, Policy):
     >>> view = View(np.array([65.0, 5.0]), np.array([30.0, 400.0]), np.array(18.0), np.array(100.0))
     >>> int(ConstrainedHybrid().choose(view)), int(ConstrainedHybrid(margin_ms=20).choose(view))
     (0, 1)
+    >>> risky = View(view.rtt_ms, view.carbon_g_per_kwh, np.array(18.0), np.array(100.0),
+    ...              violation_share=np.array([0.02, 0.0]))
+    >>> [int(ConstrainedHybrid(max_violation=share).choose(risky)) for share in (0.05, 0.01)]
+    [0, 1]
     """
 
     margin_ms: float = Field(default=0.0, ge=0)
+    max_violation: float | None = Field(default=None, gt=0, lt=1)
+    budget: Literal["per-workload"] | None = None
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> ConstrainedHybrid:
+        if self.max_violation is not None and self.margin_ms:
+            found = f"found a margin_ms of {self.margin_ms:g} beside max_violation"
+            raise ValueError(f"{found}; one of them is expected: a risk needs no margin")
+        if self.max_violation is None and self.budget:
+            found = f"found budget = {self.budget!r} without max_violation"
+            raise ValueError(f"{found}; state the share that may be late, such as 0.01")
+        return self
 
     @property
     def name(self) -> str:
-        """Display name, with the margin if there is one."""
+        """Display name, with the margin or the risk if there is one."""
+        if self.max_violation is not None:
+            of = " per workload" if self.budget else ""
+            return f"Constrained Hybrid (≤ {100 * self.max_violation:g} % violations{of})"
         return (
             f"Constrained Hybrid ({self.margin_ms:g} ms margin)" if self.margin_ms else "Constrained Hybrid"
         )
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The view's fields that its rule reads."""
+        if self.max_violation is None:
+            return frozenset({"rtt_ms", "carbon_g_per_kwh", "service_ms", "slo_ms"})
+        rule = frozenset({"carbon_g_per_kwh", "violation_share"})
+        return rule | {"energy_j", "traffic_share"} if self.budget else rule
+
+    @property
+    def splits(self) -> bool:
+        """Whether traffic is split to spend a budget."""
+        return self.budget is not None
+
+    @property
+    def joint(self) -> bool:
+        """Whether all origins of an hour are looked at together: they share a budget."""
+        return self.budget is not None
+
     def cost(self, view: View) -> Array:
         """Return the carbon intensity, gCO2e/kWh, and +inf where the SLO would be missed."""
-        budget_ms = view.slo_ms - self.margin_ms
-        in_time = view.rtt_ms + view.service_ms[..., np.newaxis] <= budget_ms[..., np.newaxis]
+        if self.max_violation is None:
+            budget_ms = view.slo_ms - self.margin_ms
+            in_time = view.rtt_ms + view.service_ms[..., np.newaxis] <= budget_ms[..., np.newaxis]
+        else:
+            in_time = _known(view.violation_share) <= self.max_violation
         return np.where(in_time, view.carbon_g_per_kwh, np.inf)
+
+    def breaks_ms(self, view: View) -> Array:
+        """Return the service times beyond which a region is too late, ms, shape (…, R)."""
+        if self.max_violation is not None:
+            return np.empty((*view.slo_ms.shape, 0))
+        return (view.slo_ms - self.margin_ms)[..., np.newaxis] - view.rtt_ms
+
+    def weights(self, view: View) -> Array:
+        """Return how each origin's requests are split, shape (H, O, W, R)."""
+        grams = view.carbon_g_per_kwh
+        if view.energy_j is not None:
+            # Energies that are all in tokens of unknown number are 0: carbon intensity decides then.
+            grams = grams * np.where(view.energy_j > 0, view.energy_j, 1.0)
+        return cheapest_assignment(
+            grams, _known(view.violation_share), _known(view.traffic_share), self.max_violation or 0.0
+        )
+
+
+def _known(values: Array | None) -> Array:
+    if values is None:
+        raise ValueError("the risk of requests is not known here")
+    return values

@@ -43,3 +43,7 @@ class StaticGreenest(Spec, Policy):
             )
         in_time = view.rtt_ms + view.service_ms[..., np.newaxis] <= view.slo_ms[..., np.newaxis]
         return np.where(in_time, view.carbon_reference_g_per_kwh, np.inf)
+
+    def breaks_ms(self, view: View) -> Array:
+        """Return the service times beyond which a region is too late, ms, shape (…, R)."""
+        return view.slo_ms[..., np.newaxis] - view.rtt_ms

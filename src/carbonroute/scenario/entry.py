@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 
 from carbonroute.errors import Fault, did_you_mean
-from carbonroute.policies import POLICIES, PolicyLike
+from carbonroute.policies import POLICIES, PolicyLike, splits
 from carbonroute.policies.base import COMMON_FIELDS, VIEW_FIELDS, policy_name
 from carbonroute.registry import UnknownReferenceError
 from carbonroute.scenario.faults import fault_of, key_text, refuse, several
@@ -79,16 +79,17 @@ def build_policy(use: str, parameters: Mapping[str, Any], folder: Path) -> Polic
         remedy = "a policy returns a cost per region, or weights"
         fault = Fault(".use", f"{use!r} has no method cost(view)", remedy)
         raise several([fault])
-    refuse(_unfit_reads(use, member))
     refuse(_unfit_parameters(use, parameters, inspect.signature(member).parameters))
     try:
         policy: PolicyLike = member(**parameters)
         name = policy_name(policy)
+        unfit = _unfit_declarations(use, policy)
     except ValidationError as error:
         raise several(_of_parameter(details) for details in error.errors()) from error
     except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
         fault = Fault("", f"{use!r} cannot be made ({type(error).__name__}: {error})", "mend it or its keys")
         raise several([fault]) from error
+    refuse(unfit)
     if not is_name(name):
         raise several([Fault(".use", f"{use!r} has a name that cannot be shown, {name!r}", NAME_RULE)])
     return policy
@@ -111,25 +112,37 @@ def _with_number(use: str, parameters: Mapping[str, Any]) -> tuple[str, Mapping[
     return name, {**parameters, needed[0]: value}
 
 
-def _unfit_reads(use: str, member: type) -> list[Fault]:
-    """Return the faults in what a policy declares to read of its view."""
-    reads = getattr(member, "reads", COMMON_FIELDS)
+def _unfit_declarations(use: str, policy: PolicyLike) -> list[Fault]:
+    """Return the faults in what a policy declares of itself."""
+    method = "weights" if splits(policy) else "cost"
+    if not callable(getattr(policy, method, None)):
+        remedy = "splits = True is for policies that return weights(view), and only for them"
+        return [Fault(".use", f"{use!r} has no method {method}(view)", remedy)]
+    reads = getattr(policy, "reads", COMMON_FIELDS)
     if isinstance(reads, str) or not isinstance(reads, Collection):
         return [
             Fault(".use", f"{use!r} has reads = {reads!r}", "a set of names of the view's fields is expected")
         ]
-    unknown = [
+    joint = bool(getattr(policy, "joint", False))
+    faults = [
         Fault(
             ".use", f"{use!r} reads {name!r}, which no view has", did_you_mean(str(name), sorted(VIEW_FIELDS))
         )
         for name in reads
         if name not in VIEW_FIELDS
     ]
-    if "jitter_ms" in reads and not getattr(member, "oracle", False):
-        unknown.append(
+    if "jitter_ms" in reads and not getattr(policy, "oracle", False):
+        faults.append(
             Fault(".use", f"{use!r} reads jitter_ms, which only a bound is shown", "set oracle = True")
         )
-    return unknown
+    if "traffic_share" in reads and not joint:
+        found = f"{use!r} reads traffic_share, which only joint policies are shown"
+        faults.append(Fault(".use", found, "set joint = True"))
+    if (splits(policy) or joint) and (alone := {"jitter_ms", "turn"} & set(reads)):
+        found = f"{use!r} reads {', '.join(sorted(alone))}, which tells requests of a cell apart"
+        remedy = "policies that split traffic or decide jointly are asked about cells: leave it out"
+        faults.append(Fault(".use", found, remedy))
+    return faults
 
 
 def _unfit_parameters(

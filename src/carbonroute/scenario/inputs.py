@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,15 @@ from numpy.typing import NDArray
 from carbonroute.carbon import Signal
 from carbonroute.errors import Fault, InputError
 from carbonroute.network import Jitter
-from carbonroute.policies import PolicyLike
+from carbonroute.policies import PolicyLike, splits
 from carbonroute.policies.base import COMMON_FIELDS
 from carbonroute.scenario.information import Information
 from carbonroute.scenario.knowledge import Forecaster, Knowledge, hidden, known, truth
+from carbonroute.scenario.latency import Latency
 from carbonroute.scenario.model import Scenario
-from carbonroute.traffic import Arrivals
+from carbonroute.traffic import Arrivals, Replay
 from carbonroute.units import pct
-from carbonroute.workloads import ServiceLaw
+from carbonroute.workloads import ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
 
 REFERENCE = "carbon_reference_g_per_kwh"
@@ -59,9 +61,21 @@ class Candidate:
     def clairvoyant(self) -> bool:
         """Whether the policy decides on something that no router can know.
 
-        Only a policy that declares to read service times is shown the actual ones.
+        Only a policy that declares to read service times is shown the actual ones, and none that decides on
+        cells.
         """
-        return self.oracle or (self.information.clairvoyant and self.reads("service_ms"))
+        shown = self.information.clairvoyant and self.reads("service_ms")
+        return self.oracle or (shown and not self.on_cells)
+
+    @property
+    def joint(self) -> bool:
+        """Whether it decides for all origins and workloads of an hour together."""
+        return bool(getattr(self.policy, "joint", False))
+
+    @property
+    def on_cells(self) -> bool:
+        """Whether it is never asked about single requests: it splits traffic, or decides jointly."""
+        return splits(self.policy) or self.joint
 
     @property
     def knows(self) -> str:
@@ -83,12 +97,13 @@ class Candidate:
     @property
     def varies(self) -> bool:
         """Whether what it reads varies from request to request."""
-        return self.clairvoyant or self.reads("turn")
+        return not self.on_cells and (self.clairvoyant or self.reads("turn"))
 
     @property
     def sizes(self) -> bool:
         """Whether it reads what depends on a request's tokens, where requests have any."""
-        return self.reads("service_ms") or self.reads("energy_j")
+        by_size = ("service_ms", "energy_j", "violation_share")
+        return not self.on_cells and any(self.reads(field) for field in by_size)
 
 
 @dataclass(frozen=True)
@@ -120,6 +135,8 @@ class Inputs:
         Law of the network jitter.
     candidates
         The policies to compare.
+    baseline
+        Index of the one that others are held against request by request, or None.
     files
         Every file that was read, by the name that the scenario gives it.
     notes
@@ -140,6 +157,7 @@ class Inputs:
     candidates: tuple[Candidate, ...]
     files: Mapping[str, Path]
     notes: tuple[str, ...]
+    baseline: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -157,13 +175,40 @@ class Inputs:
         by_energy = self.energy is not None and bool(self.energy.token_j.any())
         return by_energy or any(law.per_request for law in self.laws)
 
+    @cached_property
+    def latency(self) -> Latency:
+        """The law of service time and jitter."""
+        return Latency(self.laws, self.jitter, self.rtt_ms, self.slo_ms)
+
+    @cached_property
+    def violation_share(self) -> NDArray[np.float64]:
+        """P(rtt + service + jitter > slo) by origin, workload and region, shape (O, W, R).
+
+        NaN for a workload whose prompts come with its requests: see `Latency.late_share`.
+        """
+        return self.latency.violation_share()
+
+    @cached_property
+    def traffic_share(self) -> NDArray[np.float64]:
+        """What is expected of an hour's traffic: each origin's and workload's part, shape (H, O, W).
+
+        By the rates that the scenario states; of a log, which nobody knows before, by the stated shares.
+        """
+        stated = np.outer(self.origin_share, self.workload_share)
+        if isinstance(self.scenario.traffic, Replay):
+            return np.broadcast_to(stated, (self.shape[0], *stated.shape))
+        expected = self.arrivals.expected()
+        whole = expected.sum(axis=(1, 2), keepdims=True)
+        return np.where(whole > 0, expected / np.where(whole > 0, whole, 1.0), stated)
+
     def candidate(self, label: str, policy: PolicyLike, information: Information) -> Candidate:
         """Return a policy of the run with what it knows.
 
         Raises
         ------
         InputError
-            If carbon values that it decides on are missing, and no rule says what then; or long-run means.
+            If carbon values that it decides on are missing, and no rule says what then; or long-run means; or
+            the risk of requests whose prompts come with them.
         """
         candidate = Candidate(label, policy, information, hidden(self.carbon))
         reads = getattr(policy, "reads", COMMON_FIELDS)
@@ -171,9 +216,26 @@ class Inputs:
             found = f"{label} goes by long-run means, and none are known before the run"
             remedy = "state them, or take a carbon file that begins a day or more before horizon.start"
             raise InputError(self.scenario.name, [Fault("carbon", found, remedy)])
+        if candidate.on_cells and candidate.reads("violation_share"):
+            self._require_prompts(label)
         if candidate.oracle:
             clairvoyance = Information(service_time="actual")
             return replace(candidate, information=clairvoyance, knowledge=truth(self.carbon))
         if not candidate.reads("carbon_g_per_kwh"):
             return candidate
         return replace(candidate, knowledge=known(information, self.carbon, self.forecast))
+
+    def _require_prompts(self, label: str) -> None:
+        """Refuse a policy that needs the risk of all requests of a workload, where prompts have no law."""
+        remedy = "state service_ms.prompt_tokens, or leave out its budget"
+        faults = [
+            Fault(
+                f"workloads[{index}]",
+                f"{label} goes by the risk of all requests, and prompts come with the traffic alone",
+                remedy,
+            )
+            for index, law in enumerate(self.laws)
+            if isinstance(law, Tokens) and law.prompt_tokens is None
+        ]
+        if faults:
+            raise InputError(self.scenario.name, faults)

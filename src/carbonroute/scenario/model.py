@@ -19,6 +19,7 @@ from carbonroute.scenario.entry import PolicyEntry, folder_of
 from carbonroute.scenario.faults import key_text, refuse
 from carbonroute.scenario.information import Information
 from carbonroute.scenario.names import Name
+from carbonroute.scenario.objectives import IN_GRAMS, Objectives
 from carbonroute.spec import Spec
 from carbonroute.traffic import FixedRate, Traffic
 from carbonroute.units import (
@@ -313,6 +314,8 @@ class Scenario(Spec):
         Whom to cite for the factors between energy and grams, by factor: one of `FACTORS`.
     horizon, sampling, information, traffic, carbon, origins, regions, network, workloads, policies
         The sections of the file.
+    objectives
+        What one of the policies must reach, or None.
     """
 
     schema_version: int = Field(alias="schema")
@@ -330,6 +333,7 @@ class Scenario(Spec):
     network: Network
     workloads: Members[Workload]
     policies: Members[PolicyEntry]
+    objectives: Objectives | None = None
     _folder: Path = PrivateAttr(default=Path())
 
     def model_post_init(self, context: Any, /) -> None:
@@ -394,6 +398,31 @@ class Scenario(Spec):
     def _labels_differ(cls, policies: tuple[PolicyEntry, ...]) -> tuple[PolicyEntry, ...]:
         refuse(_repeated([entry.shown for entry in policies], "label"))
         return policies
+
+    @field_validator("objectives")
+    @classmethod
+    def _can_be_checked(cls, objectives: Objectives | None, info: ValidationInfo) -> Objectives | None:
+        if objectives is None:
+            return None
+        faults = []
+        labels = [entry.shown for entry in info.data.get("policies", ())]
+        if labels and objectives.policy not in labels:
+            found = f"there is no policy {objectives.policy!r}"
+            faults.append(Fault(".policy", found, did_you_mean(objectives.policy, labels)))
+        if not objectives.bounds:
+            faults.append(
+                Fault("", "states no figure", "a bound is expected, such as slo_violation_pct = '<= 1'")
+            )
+        workloads = info.data.get("workloads", ())
+        if any(not workload.has_energy for workload in workloads):
+            remedy = "state the energy of all workloads, or leave the objective out"
+            faults += [
+                Fault(f".{name}", "the scenario states no energies", remedy)
+                for name in objectives.bounds
+                if name in IN_GRAMS
+            ]
+        refuse(faults)
+        return objectives
 
     @field_validator("network")
     @classmethod

@@ -9,7 +9,7 @@ from pydantic import Field
 from carbonroute.traffic.ratefile import RateFile
 from carbonroute.traffic.renewal import GammaRenewal, Poisson
 from carbonroute.traffic.replay import Replay
-from carbonroute.traffic.requests import Arrivals, Demand, Requests, pick
+from carbonroute.traffic.requests import Arrivals, Demand, Pending, Requests, pick
 from carbonroute.traffic.synthetic import FixedRate
 
 Traffic = Annotated[
@@ -22,6 +22,7 @@ __all__ = [
     "Demand",
     "FixedRate",
     "GammaRenewal",
+    "Pending",
     "Poisson",
     "RateFile",
     "Replay",

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from carbonroute import rng
-from carbonroute.traffic.requests import Array, Demand, Requests, pick
+from carbonroute.traffic.requests import Array, Arrivals, Demand, Pending, Requests, pick
 from carbonroute.units import S_PER_HOUR
 
 #: Coefficient of variation of the gaps between requests, in operational time. 1 makes a Poisson process.
@@ -41,14 +42,34 @@ class Intensity:
     requests_per_s: Array
     origin_share: Array
 
+    def arrivals(self, demand: Demand, variation: float) -> Arrivals:
+        """Return the requests of a renewal process with gamma gaps; parameters as of `pending`."""
+        return Arrivals(
+            count=float(self.expected()[-1]),
+            pending=partial(self.pending, demand, variation),
+            expected=partial(self.by_hour, demand),
+        )
+
     def expected(self) -> Array:
         """Return the number of requests that are expected before each edge, shape (S + 1,)."""
         return np.append(0.0, np.cumsum(np.diff(self.edges_s) * self.requests_per_s))
 
-    def blocks(self, demand: Demand, variation: float) -> Iterator[Requests]:
-        """Yield the requests of a renewal process with gamma gaps, in order of time.
+    def by_hour(self, demand: Demand) -> Array:
+        """Return the number of requests that are expected by hour × origin × workload, shape (H, O, W)."""
+        in_slot = np.diff(self.edges_s) * self.requests_per_s
+        whole = np.maximum(self.origin_share.sum(axis=1), np.finfo(float).tiny)  # a row of zeros has none
+        hours_s = S_PER_HOUR * np.arange(demand.hours + 1)
+        by_origin = np.empty((demand.hours, len(demand.origins)))
+        for origin, share in enumerate(self.origin_share.T / whole):
+            before = np.append(0.0, np.cumsum(in_slot * np.resize(share, len(in_slot))))
+            by_origin[:, origin] = np.diff(np.interp(hours_s, self.edges_s, before))
+        return np.maximum(by_origin, 0.0)[:, :, np.newaxis] * demand.workload_share
 
-        Gap, origin and workload of request i of block k are the same for any horizon.
+    def pending(self, demand: Demand, variation: float) -> Iterator[Pending]:
+        """Yield the blocks of a renewal process with gamma gaps, in order of time.
+
+        Gap, origin and workload of request i of block k are the same for any horizon. Of a block that is
+        skipped, only the gaps are drawn: they say where the next one begins.
 
         Parameters
         ----------
@@ -66,23 +87,22 @@ class Intensity:
         while True:
             gaps = _gaps(demand.seed, index, variation)
             passed = fraction + np.cumsum(gaps)
-            ahead = (whole - before) + part
-            last = np.searchsorted(passed, ahead[-1])
-            reached = passed[:last]
-            slot = np.searchsorted(ahead, reached, side="right") - 1
-            time_s = self.edges_s[slot] + (reached - ahead[slot]) / self.requests_per_s[slot]
-            time_s = np.minimum(time_s, np.nextafter(self.edges_s[slot + 1], 0))
+            last = np.searchsorted(passed, (whole[-1] - before) + part[-1])
             if last:
-                yield self._marked(demand, index, time_s, limits[slot % len(limits)])
+                yield partial(self._block, demand, index, passed[:last], (whole - before) + part, limits)
             if last < len(passed):
                 return
             step = np.floor(passed[-1])
             before, fraction, index = before + step, float(passed[-1] - step), index + 1
 
-    def _marked(self, demand: Demand, index: int, time_s: Array, limits: Array) -> Requests:
+    def _block(self, demand: Demand, index: int, reached: Array, ahead: Array, limits: Array) -> Requests:
+        """Return requests that come when so many were expected; `ahead` is what is expected at each edge."""
+        slot = np.searchsorted(ahead, reached, side="right") - 1
+        time_s = self.edges_s[slot] + (reached - ahead[slot]) / self.requests_per_s[slot]
+        time_s = np.minimum(time_s, np.nextafter(self.edges_s[slot + 1], 0))
         uniform = rng.stream(demand.seed, "origin", index).random(len(time_s))
         origin = np.zeros(len(time_s), dtype=np.intp)
-        for limit in limits.T[:-1]:
+        for limit in limits[slot % len(limits)].T[:-1]:
             origin += uniform >= limit
         workload = pick(rng.stream(demand.seed, "workload", index).random(len(time_s)), demand.workload_share)
         return Requests((time_s // S_PER_HOUR).astype(np.intp), origin, workload, time_s)

@@ -84,6 +84,17 @@ class Log(Spec):
             raise ValueError("found time_zone with numbers since 1970 UTC; leave it out")
         return self
 
+    @property
+    def own(self) -> str:
+        """What its requests bring of their own, in words."""
+        columns = {
+            "service times": self.service_column,
+            "prompt tokens": self.prompt_tokens_column,
+            "answer tokens": self.answer_tokens_column,
+        }
+        brought = [what for what, column in columns.items() if column]
+        return f"requests of {self.path} bring their own {' and '.join(brought)}" if brought else ""
+
     def faults(self, demand: Demand) -> Iterator[Fault]:
         """Yield what does not fit the scenario, with the place below this log."""
         for what, names, known in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -109,13 +110,13 @@ class RateFile(Spec):
         by_origin = isinstance(self.columns, Mapping)
         share = rates if by_origin else demand.origin_share[np.newaxis]
         intensity = Intensity(edges_s, rates.sum(axis=1), share)
-        if not (count := float(intensity.expected()[-1])):
+        arrivals = intensity.arrivals(demand, self.cv)
+        if not arrivals.count:
             nothing = Fault("", "all rates within the horizon are 0", "at least one above 0 is expected")
             raise InputError(self.path, [nothing])
         facts = {"windows": windows - first, "repeated": windows > len(table), "columns": len(columns)}
-        return Arrivals(
-            count=count,
-            blocks=lambda: intensity.blocks(demand, self.cv),
+        return replace(
+            arrivals,
             files={self.path: path},
             source=", ".join(filter(None, [self.source or f"file {self.path}", self.licence])),
             synthetic_geography=not by_origin,

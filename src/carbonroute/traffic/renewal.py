@@ -48,8 +48,7 @@ class Poisson(Spec):
 
     def arrivals(self, demand: Demand) -> Arrivals:
         """Return the requests of a horizon."""
-        intensity = steady(demand, self.requests_per_hour, self.diurnal)
-        return Arrivals(float(intensity.expected()[-1]), lambda: intensity.blocks(demand, 1.0))
+        return steady(demand, self.requests_per_hour, self.diurnal).arrivals(demand, 1.0)
 
 
 class GammaRenewal(Spec):
@@ -71,5 +70,4 @@ class GammaRenewal(Spec):
 
     def arrivals(self, demand: Demand) -> Arrivals:
         """Return the requests of a horizon."""
-        intensity = steady(demand, self.requests_per_hour, self.diurnal)
-        return Arrivals(float(intensity.expected()[-1]), lambda: intensity.blocks(demand, self.cv))
+        return steady(demand, self.requests_per_hour, self.diurnal).arrivals(demand, self.cv)

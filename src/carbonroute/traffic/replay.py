@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
+from itertools import chain
 from typing import Annotated, Literal
 
 import numpy as np
@@ -16,7 +18,7 @@ from carbonroute.spec import Spec
 from carbonroute.tablestream import PIECE_BYTES
 from carbonroute.times import EPOCH
 from carbonroute.traffic.log import Log
-from carbonroute.traffic.requests import Array, Arrivals, Demand, Index, Requests, pick
+from carbonroute.traffic.requests import Array, Arrivals, Demand, Index, Pending, Requests, pick
 from carbonroute.traffic.tally import Tally
 from carbonroute.units import US_PER_HOUR, US_PER_S
 
@@ -84,7 +86,9 @@ class Replay(Spec):
             raise InputError("scenario", [nothing])
         return Arrivals(
             count=count,
-            blocks=lambda: self._blocks(demand, start_us, piece_bytes),
+            pending=partial(self._pending, demand, start_us, piece_bytes),
+            expected=partial(self._expected, demand, start_us, piece_bytes),
+            own="; ".join(filter(None, (log.own for log in self.logs))),
             files={log.path: demand.folder / log.path for log in self.logs},
             source="; ".join(
                 ", ".join(filter(None, [log.source or f"file {log.path}", log.licence])) for log in self.logs
@@ -108,22 +112,38 @@ class Replay(Spec):
             for times in log.times(demand, f"traffic.logs[{index}]", dated=False, piece_bytes=piece_bytes)
         )
 
-    def _blocks(self, demand: Demand, start_us: int, piece_bytes: int) -> Iterator[Requests]:
-        inside = [
+    def _inside(self, demand: Demand, start_us: int, piece_bytes: int) -> list[Iterator[pl.DataFrame]]:
+        """Return the rows of each log within the horizon, piece by piece."""
+        return [
             (_within(piece, start_us, demand.hours) for piece in self._pieces(index, demand, piece_bytes))
             for index in range(len(self.logs))
         ]
+
+    def _expected(self, demand: Demand, start_us: int, piece_bytes: int) -> Array:
+        origins, workloads = len(demand.origins), len(demand.workloads)
+        counts = np.zeros((demand.hours, origins + 1, workloads + 1))  # −1, to be drawn, counts as the last
+        for rows in chain.from_iterable(self._inside(demand, start_us, piece_bytes)):
+            hour = (rows["time_us"].to_numpy() - start_us) // US_PER_HOUR
+            np.add.at(counts, (hour, rows["origin"].to_numpy(), rows["workload"].to_numpy()), 1)
+        known = counts[:, :-1] + counts[:, -1:] * demand.origin_share[:, np.newaxis]
+        return known[..., :-1] + known[..., -1:] * demand.workload_share
+
+    def _pending(self, demand: Demand, start_us: int, piece_bytes: int) -> Iterator[Pending]:
+        inside = self._inside(demand, start_us, piece_bytes)
         for index, rows in enumerate(_of_size(_merged(inside), rng.BLOCK)):
-            since_us = rows["time_us"].to_numpy() - start_us
-            yield Requests(
-                hour=(since_us // US_PER_HOUR).astype(np.intp),
-                origin=_drawn(rows["origin"], demand.seed, "origin", index, demand.origin_share),
-                workload=_drawn(rows["workload"], demand.seed, "workload", index, demand.workload_share),
-                time_s=since_us / US_PER_S,
-                prompt_tokens=self._stated("prompt_tokens", rows),
-                answer_tokens=self._stated("answer_tokens", rows),
-                service_ms=self._stated("service_ms", rows),
-            )
+            yield partial(self._requests, demand, start_us, index, rows)
+
+    def _requests(self, demand: Demand, start_us: int, index: int, rows: pl.DataFrame) -> Requests:
+        since_us = rows["time_us"].to_numpy() - start_us
+        return Requests(
+            hour=(since_us // US_PER_HOUR).astype(np.intp),
+            origin=_drawn(rows["origin"], demand.seed, "origin", index, demand.origin_share),
+            workload=_drawn(rows["workload"], demand.seed, "workload", index, demand.workload_share),
+            time_s=since_us / US_PER_S,
+            prompt_tokens=self._stated("prompt_tokens", rows),
+            answer_tokens=self._stated("answer_tokens", rows),
+            service_ms=self._stated("service_ms", rows),
+        )
 
     def _stated(self, what: str, rows: pl.DataFrame) -> Array | None:
         key = f"{what.removesuffix('_ms')}_column"

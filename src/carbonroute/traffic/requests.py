@@ -75,17 +75,27 @@ class Demand:
     folder: Path
 
 
+#: A block of requests that is drawn, or read, when it is called.
+Pending = Callable[[], Requests]
+
+
 @dataclass(frozen=True)
 class Arrivals:
-    """The requests of a run.
+    """The requests of a run; they can be sent to another process.
 
     Attributes
     ----------
     count
         How many there are; where dice decide that, how many are expected.
-    blocks
-        Gives the requests anew from the first to the last, in blocks of at most `carbonroute.rng.BLOCK`: the
-        same ones at every call.
+    pending
+        Gives the blocks anew, from the first to the last, the same ones at every call: whoever skips one
+        pays for no more than what the next ones need to know of it.
+    expected
+        Gives the number of requests that are expected by hour × origin × workload, shape (H, O, W): those of
+        a log are counted, and shared out where their origins or workloads are drawn.
+    own
+        What the requests bring of their own, such as service times, in words; empty where all there is to
+        know of a request are hour, origin and workload.
     files
         Data files read, by the name that the scenario gives them.
     source
@@ -99,12 +109,19 @@ class Arrivals:
     """
 
     count: float
-    blocks: Callable[[], Iterator[Requests]]
+    pending: Callable[[], Iterator[Pending]]
+    expected: Callable[[], Array]
+    own: str = ""
     files: Mapping[str, Path] = field(default_factory=dict)
     source: str = ""
     synthetic_geography: bool = False
     facts: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def blocks(self) -> Iterator[Requests]:
+        """Yield all requests, in blocks of `carbonroute.rng.BLOCK`; the last one may be smaller."""
+        for draw in self.pending():
+            yield draw()
 
 
 def pick(uniform: Array, share: Array) -> Index:
@@ -126,7 +143,7 @@ def pick(uniform: Array, share: Array) -> Index:
     """
     limits = np.cumsum(share)
     limits /= limits[-1]
-    index = np.zeros(uniform.shape, dtype=np.intp)
+    index = np.zeros(uniform.shape, dtype=np.int8 if len(limits) < 2**7 else np.int16)
     for limit in limits[:-1]:  # a pass per limit is faster than a binary search per number
         index += uniform >= limit
-    return index
+    return index.astype(np.intp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import Field
 
 from carbonroute import rng
 from carbonroute.spec import Spec
-from carbonroute.traffic.requests import Arrivals, Demand, Index, Requests, pick
+from carbonroute.traffic.requests import Array, Arrivals, Demand, Index, Pending, Requests, pick
 
 
 class FixedRate(Spec):
@@ -31,17 +32,26 @@ class FixedRate(Spec):
 
     def hour(self, first: int, last: int) -> Index:
         """Return the hour of the requests first … last − 1, shape (last − first,)."""
-        return np.arange(first, last, dtype=np.intp) // self.requests_per_hour
+        hours = np.arange(first // self.requests_per_hour, (last - 1) // self.requests_per_hour + 1)
+        ends = np.minimum((hours + 1) * self.requests_per_hour, last)
+        return np.repeat(hours, np.diff(ends, prepend=first))
 
     def arrivals(self, demand: Demand) -> Arrivals:
         """Return the requests of a horizon."""
         count = self.requests(demand.hours)
+        return Arrivals(count, partial(self._pending, demand), partial(self._expected, demand))
 
-        def blocks() -> Iterator[Requests]:
-            for index, first in enumerate(range(0, count, rng.BLOCK)):
-                hour = self.hour(first, min(first + rng.BLOCK, count))
-                origin = rng.stream(demand.seed, "origin", index).random(len(hour))
-                workload = rng.stream(demand.seed, "workload", index).random(len(hour))
-                yield Requests(hour, pick(origin, demand.origin_share), pick(workload, demand.workload_share))
+    def _pending(self, demand: Demand) -> Iterator[Pending]:
+        blocks = -(-self.requests(demand.hours) // rng.BLOCK)
+        return (partial(self._block, demand, index) for index in range(blocks))
 
-        return Arrivals(count, blocks)
+    def _block(self, demand: Demand, index: int) -> Requests:
+        first = index * rng.BLOCK
+        hour = self.hour(first, min(first + rng.BLOCK, self.requests(demand.hours)))
+        origin = rng.stream(demand.seed, "origin", index).random(len(hour))
+        workload = rng.stream(demand.seed, "workload", index).random(len(hour))
+        return Requests(hour, pick(origin, demand.origin_share), pick(workload, demand.workload_share))
+
+    def _expected(self, demand: Demand) -> Array:
+        in_an_hour = self.requests_per_hour * np.outer(demand.origin_share, demand.workload_share)
+        return np.tile(in_an_hour, (demand.hours, 1, 1))

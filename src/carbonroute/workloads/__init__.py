@@ -8,8 +8,8 @@ from pydantic import Field
 
 from carbonroute.workloads.empirical import Empirical
 from carbonroute.workloads.service import Distribution, Gamma, Law, Lognormal, Normal
-from carbonroute.workloads.tokens import Tokens
+from carbonroute.workloads.tokens import By, Tokens
 
 ServiceLaw = Annotated[Normal | Lognormal | Gamma | Empirical | Tokens, Field(discriminator="law")]
 
-__all__ = ["Distribution", "Empirical", "Gamma", "Law", "Lognormal", "Normal", "ServiceLaw", "Tokens"]
+__all__ = ["By", "Distribution", "Empirical", "Gamma", "Law", "Lognormal", "Normal", "ServiceLaw", "Tokens"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import numpy as np
 from pydantic import Field, PrivateAttr
@@ -11,7 +12,7 @@ from pydantic import Field, PrivateAttr
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
 from carbonroute.units import MAX_TIME_MS, MS_PER
-from carbonroute.workloads.service import Array, Law
+from carbonroute.workloads.service import Array, Law, score_of
 
 #: A probability so close below a multiple of 1/n counts as that multiple: rounding shall not add a rank.
 _ROUNDING = 1e-12
@@ -69,8 +70,12 @@ class Empirical(Law):
             faults = [Fault(where, "holds a single time", "a distribution needs more")]
         if faults:
             raise InputError(self.path, faults)
-        law = self.model_copy()
-        law._times_ms = np.sort(times_ms).tobytes()
+        return self.with_times(times_ms)
+
+    def with_times(self, times_ms: Array) -> Self:
+        """Return the law of some times, ms, in any order; what is below 0 becomes 0."""
+        law = cast("Self", self.model_construct(**dict(self)))  # not a copy, which would keep its sums
+        law._times_ms = np.sort(np.maximum(times_ms, 0.0)).tobytes()
         return law
 
     @property
@@ -88,6 +93,28 @@ class Empirical(Law):
         rank = np.ceil(ndtr(z) * (len(times_ms) * (1 - _ROUNDING)))
         found: Array = times_ms[np.maximum(rank, 1).astype(np.intp) - 1]
         return found
+
+    def score(self, value: Array) -> Array:
+        """Return the standard-normal score of the share of times up to values, shape of `value`."""
+        times_ms = self.times_ms
+        count = np.searchsorted(times_ms, value, side="right")
+        return score_of(count / len(times_ms), (len(times_ms) - count) / len(times_ms))
+
+    def partial(self, value: Array) -> Array:
+        """Return E[S·1(S ≤ value)] and E[S²·1(S ≤ value)], shape (2, …) for values of shape (…)."""
+        sums: Array = self._sums[:, np.searchsorted(self.times_ms, value, side="right")]
+        return sums / len(self.times_ms)
+
+    @property
+    def steps(self) -> Array:
+        """The times."""
+        return self.times_ms
+
+    @cached_property
+    def _sums(self) -> Array:
+        """Sums of the first 0, 1, …, n times and of their squares, shape (2, n + 1)."""
+        times_ms = self.times_ms
+        return np.pad(np.cumsum([times_ms, times_ms**2], axis=1), ((0, 0), (1, 0)))
 
     def average(self) -> float:
         """Return the mean of the times, ms."""

@@ -92,7 +92,7 @@ def emissions_g(energy_j: Array, pue: Array, carbon_g_per_kwh: Array) -> Array:
 
 def account(
     energy: Energy,
-    requests: NDArray[np.int64],
+    requests: NDArray[np.int64] | Array,
     carbon_sum_g_per_kwh: Array,
     token_sum_j_g_per_kwh: Array,
 ) -> Emissions:

@@ -2,11 +2,11 @@
 
 Everything here is driven by a standard-normal score z: `at(z)` is the value at the same probability. One
 normal per request therefore serves any law, scenarios with other laws meet the same luck, and a quantile is
-`at` of the normal's quantile.
+`at` of the normal's quantile. The way back is `score(value)`: P(S ≤ value) = Φ(score).
 
 ::
 
-    Law                   at, average, quantile: the service time in ms, whatever it is made of
+    Law                   at, score, partial, average, quantile: service time in ms, whatever it is made of
     ├── Distribution      stated by mean and std, in the unit of what it is of: ms of service, tokens of text
     │   └── Normal, Lognormal, Gamma
     ├── Empirical         measured times from a file
@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from math import erfc, exp, log, pi, sqrt
+from functools import cached_property
+from math import erfc, exp, log, log1p, pi, sqrt
 from pathlib import Path
 from statistics import NormalDist
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from pydantic import Field, model_validator
 
 from carbonroute.spec import Spec
 from carbonroute.units import MAX_TIME_MS
+from carbonroute.workloads.integrals import FARTHEST
 
 Array = NDArray[np.float64]
 
@@ -37,7 +39,7 @@ Positive = Annotated[float, Field(gt=0, le=MAX_TIME_MS)]
 
 
 class Law(Spec):
-    """Base of the laws: a member brings `at` and `average`."""
+    """Base of the laws: a member brings `at`, `score`, `partial` and `average`."""
 
     #: Whether a router learns from the request itself how long it may take.
     per_request: ClassVar[bool] = False
@@ -62,8 +64,54 @@ class Law(Spec):
         """Return the value at standard-normal scores, shape of `z`."""
 
     @abstractmethod
+    def score(self, value: Array) -> Array:
+        """Return the standard-normal score of the probability to stay within values, ±∞ included."""
+
+    @abstractmethod
+    def partial(self, value: Array) -> Array:
+        """Return E[S·1(S ≤ value)] and E[S²·1(S ≤ value)] of the law, shape (2, …) for values (…)."""
+
+    @abstractmethod
     def average(self) -> float:
         """Return the expected value."""
+
+    @property
+    def steps(self) -> Array | None:
+        """All values that it takes, each as likely as any other, shape (n,); None where there is no end."""
+        return None
+
+    @property
+    def least(self) -> float:
+        """A value that it stays above."""
+        return 0.0
+
+    @cached_property
+    def edges(self) -> Array:
+        """Values between which the probability is smooth, ascending, from the lowest to the highest in sight.
+
+        From one to the next the score rises by at most 1, and the distance to `least` doubles at most.
+        """
+        values = self.at(np.arange(-FARTHEST, FARTHEST + 1))
+        low, high = values[[0, -1]] - self.least
+        low = max(low, 1e-12 * (self.average() - self.least))
+        ladder = self.least + low * 2.0 ** np.arange(1, math.log2(max(high / low, 1.0)))
+        return np.unique([*values, *ladder])
+
+    def beyond(self, value: Array) -> Array:
+        """Return the probability to exceed values, with all its digits where it is small."""
+        from scipy.special import ndtr
+
+        shares: Array = ndtr(-self.score(value))
+        return shares
+
+    def between(self, low: Array, high: Array) -> Array:
+        """Return the probability to exceed `low` and stay within `high`, with its digits in both tails."""
+        from scipy.special import ndtr
+
+        start, end = self.score(low), self.score(high)
+        above = start > 0
+        shares: Array = ndtr(np.where(above, -start, end)) - ndtr(np.where(above, -end, start))
+        return np.maximum(shares, 0.0)
 
     def quantile(self, share: float) -> float:
         """Return the value that a share stays within; 0 < share < 1."""
@@ -71,7 +119,7 @@ class Law(Spec):
 
 
 class Distribution(Law):
-    """Base of what is stated by its mean and standard deviation; a member brings `score` too."""
+    """Base of what is stated by its mean and standard deviation; with a std of 0 it is a fixed value."""
 
     #: Lowest and highest std, in means, for which the formula has digits left.
     spread: ClassVar[tuple[float, float]] = (0.0, math.inf)
@@ -87,9 +135,36 @@ class Distribution(Law):
             raise ValueError(f"{found}; {low:g} to {high:g} times the mean is expected")
         return self
 
-    @abstractmethod
+    @property
+    def steps(self) -> Array | None:
+        """The fixed value, shape (1,), where it is one."""
+        return None if self.std else self.at(np.zeros(1))
+
     def score(self, value: Array) -> Array:
-        """Return the standard-normal score of the probability to stay within values, where std > 0."""
+        """Return the standard-normal score of values, shape of `value`."""
+        if self.std:
+            return self._score(value)
+        return np.where(value < self.at(np.zeros(())), -np.inf, np.inf)
+
+    def partial(self, value: Array) -> Array:
+        """Return E[S·1(S ≤ value)] and E[S²·1(S ≤ value)], shape (2, …) for values of shape (…)."""
+        if self.std:
+            return self._partial(value)
+        fixed = self.at(np.zeros(()))
+        return np.stack([np.where(value < fixed, 0.0, fixed**power) for power in (1, 2)])
+
+    def scaled(self, factor: float) -> Self:
+        """Return the law of so many times the value; factor > 0."""
+        changed = {name: value if name == "law" else factor * value for name, value in self}
+        return cast("Self", self.model_construct(**changed))  # not a copy, which would keep its edges
+
+    @abstractmethod
+    def _score(self, value: Array) -> Array:
+        """Return `score` where std > 0."""
+
+    @abstractmethod
+    def _partial(self, value: Array) -> Array:
+        """Return `partial` where std > 0."""
 
 
 class Normal(Distribution):
@@ -112,9 +187,30 @@ class Normal(Distribution):
         """Return the value at standard-normal scores, shape of `z`."""
         return np.maximum(self.floor, self.mean + self.std * z)
 
-    def score(self, value: Array) -> Array:
-        """Return the standard-normal score of values, where std > 0."""
+    def _score(self, value: Array) -> Array:
         return np.where(value < self.floor, -np.inf, (value - self.mean) / self.std)
+
+    def _partial(self, value: Array) -> Array:
+        """Return the part at the floor and, between floor and value, the integrals of the normal.
+
+        Up to μ + σz they are ∫ x = μΦ(z) − σφ(z) and ∫ x² = (μ² + σ²)Φ(z) − σ(2μ + σz)φ(z).
+        """
+        from scipy.special import ndtr
+
+        def integrals(z: Array) -> tuple[Array, Array]:
+            share, density = ndtr(z), np.exp(-z * z / 2) / sqrt(2 * pi)
+            square, twice = self.mean**2 + self.std**2, 2 * self.mean + self.std * z
+            return self.mean * share - self.std * density, square * share - self.std * twice * density
+
+        least = (self.floor - self.mean) / self.std
+        z = np.clip((value - self.mean) / self.std, least, max(least, 40.0))
+        parts = zip((1, 2), integrals(z), integrals(np.array(least)), strict=True)
+        return np.stack(
+            [
+                np.where(value < self.floor, 0.0, self.floor**power * ndtr(least) + end - start)
+                for power, end, start in parts
+            ]
+        )
 
     def average(self) -> float:
         """Return the expected value with the floor.
@@ -148,15 +244,25 @@ class Lognormal(Distribution):
 
     def at(self, z: Array) -> Array:
         """Return the value at standard-normal scores, shape of `z`."""
-        variance = log(1 + (self.std / self.mean) ** 2)
-        return np.exp(log(self.mean) - variance / 2 + sqrt(variance) * z)
+        sigma = self._sigma
+        return np.exp(log(self.mean) - sigma**2 / 2 + sigma * z)
 
-    def score(self, value: Array) -> Array:
-        """Return the standard-normal score of values, where std > 0."""
-        variance = log(1 + (self.std / self.mean) ** 2)
-        above_zero = np.maximum(value, np.finfo(np.float64).tiny)
-        scores: Array = (np.log(above_zero) - log(self.mean) + variance / 2) / sqrt(variance)
+    def _score(self, value: Array) -> Array:
+        sigma, above_zero = self._sigma, np.maximum(value, np.finfo(np.float64).tiny)
+        scores: Array = (np.log(above_zero) - log(self.mean)) / sigma + sigma / 2
         return scores
+
+    def _partial(self, value: Array) -> Array:
+        """Return E Sᵏ times the share of the values when each counts Sᵏ times: the score shifts by kσ."""
+        from scipy.special import ndtr
+
+        score, sigma = self._score(value), self._sigma
+        square = self.mean**2 + self.std**2
+        return np.stack([self.mean * ndtr(score - sigma), square * ndtr(score - 2 * sigma)])
+
+    @property
+    def _sigma(self) -> float:
+        return sqrt(log1p((self.std / self.mean) ** 2))
 
     def average(self) -> float:
         """Return the expected value."""
@@ -180,17 +286,40 @@ class Gamma(Distribution):
         """Return the value at standard-normal scores, shape of `z`."""
         from scipy.special import gammainccinv, gammaincinv, ndtr
 
-        shape, scale = (self.mean / self.std) ** 2, self.std**2 / self.mean
+        shape, low = self._shape, np.less(z, 0)
+        in_scales = np.empty(low.shape)
         # Each tail by its own probability: 1 − Φ(z) would lose the digits of the upper one.
-        times: Array = scale * np.where(z < 0, gammaincinv(shape, ndtr(z)), gammainccinv(shape, ndtr(-z)))
-        return times
+        in_scales[low] = gammaincinv(shape, ndtr(z[low]))
+        in_scales[~low] = gammainccinv(shape, ndtr(-z[~low]))
+        return in_scales * (self.std**2 / self.mean)
 
-    def score(self, value: Array) -> Array:
-        """Return the standard-normal score of values, where std > 0."""
+    def _score(self, value: Array) -> Array:
         from scipy.special import gammainc, gammaincc
 
-        shape, in_scales = (self.mean / self.std) ** 2, np.maximum(value, 0.0) * self.mean / self.std**2
+        shape, in_scales = self._shape, self._in_scales(value)
         return score_of(gammainc(shape, in_scales), gammaincc(shape, in_scales))
+
+    def beyond(self, value: Array) -> Array:
+        """Return the probability to exceed values."""
+        from scipy.special import gammaincc
+
+        shares: Array = gammaincc(self._shape, self._in_scales(value))
+        return shares
+
+    def _partial(self, value: Array) -> Array:
+        """Return E Sᵏ times the share of the values when each counts Sᵏ times: the shape grows by k."""
+        from scipy.special import gammainc
+
+        shape, in_scales = self._shape, self._in_scales(value)
+        square = self.mean**2 + self.std**2
+        return np.stack([self.mean * gammainc(shape + 1, in_scales), square * gammainc(shape + 2, in_scales)])
+
+    @property
+    def _shape(self) -> float:
+        return (self.mean / self.std) ** 2
+
+    def _in_scales(self, value: Array) -> Array:
+        return np.maximum(value, 0.0) * self.mean / self.std**2
 
     def average(self) -> float:
         """Return the expected value."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from carbonroute.units import MAX_TIME_MS
+from carbonroute.workloads.integrals import Index, over_scores
+from carbonroute.workloads.piecewise import Piecewise
 from carbonroute.workloads.service import (
     Array,
     Distribution,
@@ -21,10 +23,16 @@ from carbonroute.workloads.service import (
     score_of,
 )
 
+#: What a piece of the requests is told by.
+By: TypeAlias = Literal["service", "prompt"]
+
 Length = Annotated[Normal | Lognormal | Gamma, Field(discriminator="law")]
 
 #: Scores that the overall law is worked out for; one normal in 10¹⁶ lies beyond.
 _FARTHEST = 8.25
+
+#: Between the times at which it is smooth, so many steps are straight lines.
+_FINE = 256
 
 
 class Tokens(Law):
@@ -97,7 +105,7 @@ class Tokens(Law):
 
     def prompt_at(self, z: Array) -> Array:
         """Return the prompt's length at standard-normal scores, tokens, shape of `z`."""
-        return self._prompts.at(z)
+        return self.prompts.at(z)
 
     def answer_at(self, z: Array) -> Array:
         """Return the answer's length at standard-normal scores, tokens, shape of `z`."""
@@ -105,51 +113,156 @@ class Tokens(Law):
 
     def average(self) -> float:
         """Return the expected service time when neither length is known, ms."""
-        return float(self.estimate_ms(np.array(self._prompts.average())))
+        return float(self.estimate_ms(np.array(self.prompts.average())))
 
     def at(self, z: Array) -> Array:
         """Return the service time at standard-normal scores when neither length is known, ms, shape of `z`.
 
-        That is the law of the sum, worked out on a grid of scores to some 4 digits, and flat beyond scores
+        That is the law of the sum, worked out on a grid of scores to some 6 digits, and flat beyond scores
         of ±8; with one length fixed, it is exact.
         """
-        prompt, answer = self._parts
-        if not (_width(*prompt) and _width(*answer)):
-            return self.time_ms(self.prompt_at(z), self.answer_at(z))
-        return np.interp(z, *self._overall)
+        if self._both_vary:
+            return np.interp(z, *self._overall)
+        return self.time_ms(self.prompt_at(z), self.answer_at(z))
+
+    def score(self, value: Array) -> Array:
+        """Return the standard-normal score of service times when neither length is known, as `at` has it."""
+        if self.steps is not None:
+            return np.where(value < self.steps[0], -np.inf, np.inf)
+        if self._both_vary:
+            scores, times_ms = self._overall
+            return np.interp(value, times_ms, scores, left=-np.inf, right=np.inf)
+        if self.answer_tokens.std:
+            return self.answer_ms.score(value - self.before_ms(self.prompt_at(np.zeros(()))))
+        return self._prompt_score(value - self.answer_ms.at(np.zeros(())))
+
+    def partial(self, value: Array) -> Array:
+        """Return E[S·1(S ≤ value)] and E[S²·1(S ≤ value)], shape (2, …) for values of shape (…)."""
+        return self.up_to(value)[1:3]
+
+    def up_to(self, value: Array, by: By = "service") -> Array:
+        """Return what requests up to a service time, or up to a prompt, make of the whole.
+
+        Parameters
+        ----------
+        value
+            ms, or tokens, shape (…).
+        by
+            What the value is of.
+
+        Returns
+        -------
+        Share of the requests, and expected value of service time (ms), its square, prompt and answer
+        (tokens), each times 1 where the request is one of them and 0 otherwise, shape (5, …).
+        """
+        from scipy.special import ndtr
+
+        if by == "service" and self.steps is not None:
+            everything = self.up_to(np.full_like(value, np.inf), "prompt")
+            return np.where(value < self.steps[0], 0.0, everything)
+        if by == "service":
+            return self._up_to_service(np.ravel(value)).reshape(5, *np.shape(value))
+        share, prompt = ndtr(self.prompts.score(value)), self.prompts.partial(value)
+        first, square = self.answer_ms.partial(np.array(np.inf))
+        prefill, squared_prefill = (
+            prompt[0] * self.prefill_ms_per_token,
+            prompt[1] * self.prefill_ms_per_token**2,
+        )
+        rest = self.overhead_ms + first
+        squared = (rest**2 + square - first**2) * share + 2 * rest * prefill + squared_prefill
+        return np.stack(
+            [share, rest * share + prefill, squared, prompt[0], self.answer_tokens.average() * share]
+        )
+
+    def _up_to_service(self, time_ms: Array) -> Array:
+        """Return `up_to` times of shape (n,): the answer's part in closed form, integrated over prompts."""
+        from scipy.special import ndtr
+
+        def given_prompt(z: Array, row: Index) -> Array:
+            prompt = self.prompt_at(z)
+            before = self.before_ms(prompt)
+            left_ms = time_ms[row] - before
+            share, (first, square) = ndtr(self.answer_ms.score(left_ms)), self.answer_ms.partial(left_ms)
+            service, squared = before * share + first, before**2 * share + 2 * before * first + square
+            return np.stack([share, service, squared, prompt * share, first / self.decode_ms_per_token])
+
+        everywhere = np.full_like(time_ms, np.inf)
+        splits = self.prompt_splits(time_ms[:, np.newaxis] - self.answer_ms.edges)
+        return over_scores(-everywhere, everywhere, splits, given_prompt)
+
+    def before_ms(self, prompt: Array) -> Array:
+        """Return what passes before the answer begins, ms, shape of `prompt` (tokens)."""
+        return self.time_ms(prompt, np.zeros(()))
+
+    def prompt_splits(self, before_ms: Array) -> Array:
+        """Return scores at which to split integrals over prompts, shape (n, K + 1).
+
+        Of the prompts after which answers begin at given times, shape (n, K), and of the shortest prompt.
+        """
+        shortest = np.full((len(before_ms), 1), self.prompts.score(self.prompts.edges[0]))
+        return np.hstack([self._prompt_score(before_ms), shortest])
+
+    @cached_property
+    def answer_ms(self) -> Distribution:
+        """Law of the time that the answer takes."""
+        return self.answer_tokens.scaled(self.decode_ms_per_token)
 
     @property
-    def _prompts(self) -> Distribution:
+    def steps(self) -> Array | None:
+        """The service time, shape (1,), where both lengths are fixed."""
+        fixed = not (self._prompt_varies or self.answer_tokens.std)
+        return self.time_ms(self.prompt_at(np.zeros(1)), self.answer_at(np.zeros(1))) if fixed else None
+
+    @property
+    def least(self) -> float:
+        """The overhead: service takes longer."""
+        return self.overhead_ms
+
+    @property
+    def prompts(self) -> Distribution:
+        """Law of the prompt's length, where the scenario states one."""
         if self.prompt_tokens is None:
             raise RuntimeError("the law has no prompt_tokens: its prompts come with the traffic")
         return self.prompt_tokens
 
+    def _prompt_score(self, before_ms: Array) -> Array:
+        """Return the score of the longest prompts after which answers begin within times."""
+        left_ms = before_ms - self.overhead_ms
+        if self.prefill_ms_per_token == 0:
+            return np.where(left_ms < 0, -np.inf, np.inf)
+        return self.prompts.score(left_ms / self.prefill_ms_per_token)
+
     @property
-    def _parts(self) -> tuple[tuple[float, Distribution], tuple[float, Distribution]]:
-        """Time per token, and law, of both lengths."""
-        return (self.prefill_ms_per_token, self._prompts), (self.decode_ms_per_token, self.answer_tokens)
+    def _prompt_varies(self) -> bool:
+        return self.prompts.std * self.prefill_ms_per_token > 0
+
+    @property
+    def _both_vary(self) -> bool:
+        return self._prompt_varies and self.answer_tokens.std > 0
 
     @cached_property
     def _overall(self) -> tuple[Array, Array]:
-        """Scores, and the service time (ms) at each: P(T ≤ t) = E[P(wide ≤ t − narrow)] over the narrow part.
+        """Scores, and the service time (ms) at each.
 
-        The wide part's probability is smooth over the narrow part's scores, so that the sum over an even grid
-        is as good as the integral.
+        P(S ≤ t) is smooth between the times at which a length, or the sum, is at an edge.
         """
         from scipy.special import ndtr
 
-        z = np.linspace(-_FARTHEST, _FARTHEST, 401)
-        weight = np.exp(-z * z / 2)
-        weight /= weight.sum()
-        (narrow_rate, narrow), (wide_rate, wide) = sorted(self._parts, key=lambda part: _width(*part))
-        both = np.linspace(-_FARTHEST, _FARTHEST, 1001)  # the sum goes beyond when both parts go that far
-        times_ms = np.unique(self.time_ms(self.prompt_at(both), self.answer_at(both)))
-        left_ms = times_ms[:, np.newaxis] - self.overhead_ms - narrow_rate * narrow.at(z)
-        scores = wide.score(left_ms / wide_rate)
-        score = score_of(ndtr(scores) @ weight, ndtr(-scores) @ weight)
-        return score[np.isfinite(score)], times_ms[np.isfinite(score)]
+        prompt_ms, answer_ms = self.before_ms(self.prompts.edges), self.answer_ms.edges
+        z = np.arange(-np.ceil(_FARTHEST), _FARTHEST + 1)
+        together_ms = self.time_ms(self.prompt_at(z), self.answer_at(z))
+        edges = np.unique([*(prompt_ms + answer_ms[0]), *(prompt_ms[0] + answer_ms), *together_ms])
 
+        def exact(times_ms: Array) -> Array:
+            def given_prompt(z: Array, row: Index) -> Array:
+                score = self.answer_ms.score(times_ms[row] - self.before_ms(self.prompt_at(z)))
+                return np.stack([ndtr(score), ndtr(-score)])
 
-def _width(rate: float, length: Distribution) -> float:
-    low, high = rate * length.at(np.array([-1.0, 1.0]))
-    return float(high - low)
+            everywhere = np.full_like(times_ms, np.inf)
+            splits = self.prompt_splits(times_ms[:, np.newaxis] - answer_ms)
+            return score_of(*over_scores(-everywhere, everywhere, splits, given_prompt))
+
+        edges = edges[np.abs(exact(edges)) < _FARTHEST]
+        between = np.linspace(0, len(edges) - 1, _FINE * (len(edges) - 1) + 1)
+        times_ms = np.interp(between, np.arange(len(edges)), edges)
+        return np.maximum.accumulate(Piecewise(edges, exact)(times_ms)), times_ms

@@ -1,98 +1,29 @@
-"""Runs: a scenario and an engine in, outcomes and tables out."""
+"""What a run's policies are held against: rivals that nobody asked for, and that stay unseen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from carbonroute.engines import ENGINES
-from carbonroute.metrics import Comparison, Tables, tabulate
+from carbonroute.engines import exact
+from carbonroute.metrics import Comparison
 from carbonroute.outcome import Outcome
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.policies.static_greenest import StaticGreenest
-from carbonroute.scenario import Candidate, Inputs, Scenario, load, resolve
+from carbonroute.scenario import Candidate, Inputs
 from carbonroute.scenario.knowledge import truth
 
-#: Share of SLO violations up to which a policy counts as viable.
-MAX_VIOLATION = 0.05
 
-
-@dataclass(frozen=True)
-class Result:
-    """A finished run.
-
-    Attributes
-    ----------
-    inputs
-        What went into the engine; `inputs.scenario` is the scenario.
-    engine
-        Name of the engine.
-    outcomes
-        One per policy, in the scenario's order.
-    tables
-        What figures, files and reports are made of.
-    """
-
-    inputs: Inputs
-    engine: str
-    outcomes: tuple[Outcome, ...]
-    tables: Tables
-
-
-def run(
-    source: Scenario | str | Path,
-    changes: Mapping[str, object] | None = None,
-    *,
-    engine: str = "sampled",
-    max_violation: float = MAX_VIOLATION,
-    progress: Callable[[int, int], None] | None = None,
-) -> Result:
-    """Run a scenario under each of its policies.
-
-    Parameters
-    ----------
-    source
-        A scenario, a built-in scenario's name, or a TOML file.
-    changes
-        Values to set before the run, by dotted path; not with a scenario that is loaded already.
-    engine
-        One of `carbonroute.engines.ENGINES`.
-    max_violation
-        Share of SLO violations up to which a policy counts as viable, 0…1.
-    progress
-        Called with the number of requests × policies done, and of all.
-
-    Raises
-    ------
-    InputError, PolicyError
-        If the scenario, its data or a policy cannot be used.
-
-    Examples
-    --------
-    >>> result = run("published", {"horizon.hours": 24})
-    >>> result.tables.policies["policy"][0]
-    'Latency-First'
-    """
-    inputs = resolve(source if isinstance(source, Scenario) else load(source, changes))
-    candidates, compare = _with_rivals(inputs)
-    outcomes = ENGINES[engine](replace(inputs, candidates=candidates), progress)
-    compared = outcomes[: len(inputs.candidates)]
-    return Result(inputs, engine, compared, tabulate(inputs, compared, compare(outcomes), max_violation))
-
-
-def _with_rivals(
-    inputs: Inputs,
-) -> tuple[tuple[Candidate, ...], Callable[[Sequence[Outcome]], Comparison]]:
+def with_rivals(inputs: Inputs, engine: str) -> tuple[Inputs, Callable[[Sequence[Outcome]], Comparison]]:
     """Return the run's policies and, behind them and unseen, what they are held against.
 
     Returns
     -------
-    The candidates to run, and what makes the comparison of their outcomes.
+    What an engine is to run, and what makes the comparison of its outcomes.
     """
     candidates = list(inputs.candidates)
 
@@ -105,9 +36,12 @@ def _with_rivals(
 
     baseline = place(_latency_first(inputs))
     steps, fresh = {}, {}
-    sampling = inputs.scenario.sampling
-    if sampling.scheme == "streams" or sampling.restart == "per-policy":  # else all meet other requests
-        steps = {name: place(rival) for name, rival in _steps(inputs)} if inputs.energy else {}
+    if engine == "exact" or _meet_the_same_requests(inputs):
+        steps = {
+            name: place(rival)
+            for name, rival in (_steps(inputs) if inputs.energy else ())
+            if engine != "exact" or not exact.obstacle(inputs, rival)  # nobody asked for it: it ends no run
+        }
         fresh = {
             candidate.label: place(replace(candidate, knowledge=truth(inputs.carbon)))
             for candidate in inputs.candidates
@@ -122,7 +56,12 @@ def _with_rivals(
             steps={name: outcomes[index] for name, index in steps.items()},
         )
 
-    return tuple(candidates), compare
+    return replace(inputs, candidates=tuple(candidates), baseline=baseline), compare
+
+
+def _meet_the_same_requests(inputs: Inputs) -> bool:
+    sampling = inputs.scenario.sampling
+    return sampling.scheme == "streams" or sampling.restart == "per-policy"
 
 
 def _latency_first(inputs: Inputs) -> Candidate:

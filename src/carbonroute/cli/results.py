@@ -1,0 +1,181 @@
+"""How a run's results are printed: figures with their intervals, objectives, and sampled beside exact."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from carbonroute.metrics import agreement, as_published, objectives, simulation_results
+from carbonroute.metrics.intervals import CLOPPER_PEARSON, RULE_OF_THREE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from carbonroute.metrics import Tables
+    from carbonroute.study import Result
+
+#: Columns of the printed table and their headings, in two lines.
+_NUMBERS = MappingProxyType(
+    {
+        "avg_latency_ms": "Latency\nms",
+        "p95_latency_ms": "P95\nms",
+        "slo_violation_pct": "Violations\n%",
+        "avg_carbon_g_per_kwh": "Carbon\ng/kWh",
+        "carbon_reduction_pct": "Reduction\n%",
+    }
+)
+#: Besides, where the scenario states energies.
+_GRAMS = MappingProxyType({"total_kg": "Emissions\nkg", "emissions_reduction_pct": "Reduction\n%"})
+#: Where less room is, a figure and its interval stand on two lines, and grams in a table of their own.
+_ROOM, _ROOM_FOR_ALL = 120, 160
+#: Words of a policy's name up to this length stay in one line.
+_LONGEST_WORD = 16
+#: Decimals at most.
+_DECIMALS = 6
+
+Row = Mapping[str, Any]
+
+
+def print_run(console: Console, result: Result) -> None:
+    """Print what a run found."""
+    tables = result.tables
+    for table in _policy_tables(result, console.width):
+        console.print(table)
+    if any(outcome.clairvoyant for outcome in result.outcomes):
+        console.print("† clairvoyant: decides on what no router can know.")
+    if tables.intervals.height:
+        of = (
+            f"over {count:,} replications" if (count := len(result.seeds)) > 1 else "for the luck of this run"
+        )
+        console.print(f"Ranges: 95 % confidence intervals {of}; all of them are in tables/intervals.csv.")
+    if tables.agreement.height:
+        console.print(_agreement_table(tables.agreement))
+        console.print(verdict_on(tables.agreement), soft_wrap=True)
+    if tables.objectives.height:
+        console.print(f"\nObjectives of {tables.objectives['policy'][0]}:")
+    for line in map(objectives.in_words, tables.objectives.rows(named=True)):
+        console.print(f"– {line}.", soft_wrap=True)
+    console.print(f"\n{tables.overview['finding'][0]}", soft_wrap=True)
+    for note in tables.overview["notes"][0]:
+        console.print(f"– {note}.", soft_wrap=True)
+
+
+def missed(tables: Tables) -> Iterator[str]:
+    """Yield what a run missed of what it had to reach: objectives, and the agreement of the two engines."""
+    for row in tables.objectives.filter(~pl.col("met")).rows(named=True):
+        yield f"{row['policy']}: {objectives.in_words(row)}"
+    if agreement.beyond(tables.agreement, agreement.MOST).height:
+        yield verdict_on(tables.agreement)
+
+
+def _policy_tables(result: Result, width: int) -> Iterator[Table]:
+    """Yield the policies' figures in one table, or on a narrow terminal grams in a second one."""
+    grams = _GRAMS if result.tables.policies["total_kg"].null_count() == 0 else {}
+    room = _ROOM_FOR_ALL if grams and len(result.seeds) > 1 else _ROOM
+    joint = " " if width >= room else "\n"
+    if width >= _ROOM or not grams:
+        yield _policy_table(result, {**_NUMBERS, **grams}, joint)
+    else:
+        yield _policy_table(result, _NUMBERS, joint)
+        yield _policy_table(result, grams, joint, verdict=False)
+
+
+def _policy_table(result: Result, columns: Mapping[str, str], joint: str, *, verdict: bool = True) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    tables = result.tables
+    title = result.inputs.scenario.name
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    words = " ".join(tables.policies["policy"]).split()
+    shown.add_column("Policy", overflow="fold", min_width=min(max(map(len, words)), _LONGEST_WORD))
+    for heading in columns.values():
+        shown.add_column(heading, justify="right", no_wrap=True)
+    if verdict:
+        shown.add_column("Verdict", overflow="fold")
+    whole = tables.intervals.filter(pl.col("workload").is_null()).rows(named=True)
+    intervals = {(row["policy"], row["figure"]): row for row in whole}
+    rows = as_published(simulation_results(tables), tables).rows(named=True)
+    for row, policy in zip(rows, tables.policies.rows(named=True), strict=True):
+        cells = [
+            _with_interval(_plain(row[name], name), intervals.get((row["policy"], name)), joint)
+            for name in columns
+        ]
+        if verdict:
+            cells.append(_verdict(policy))
+        shown.add_row(f"{row['policy']}{' †' if row['clairvoyant'] else ''}", *cells)
+    return shown
+
+
+def _plain(value: str | float | None, name: str) -> str:
+    """Return a figure as text; the published study's columns are text already."""
+    if value is None or isinstance(value, str):
+        return value or "–"
+    return f"{value:.4g}" if name == "total_kg" else f"{value:z.1f}"
+
+
+def _verdict(policy: Row) -> str:
+    verdict = "viable" if policy["viable"] else f"over {policy['max_violation_pct']:g} % violations"
+    return f"{verdict}, dominated by {policy['dominated_by']}" if policy["dominated_by"] else verdict
+
+
+def _with_interval(plain: str, interval: Row | None, joint: str) -> str:
+    """Return a figure with its interval, in as many decimals as the interval leaves a meaning.
+
+    >>> interval = {"value": 1.0063, "low": 0.901, "high": 1.118, "method": "clopper-pearson"}
+    >>> _with_interval("1.01", interval, " ")
+    '1.01 [0.90, 1.12]'
+    >>> _with_interval("1.01", {**interval, "method": "t over 9 replications"}, " ")
+    '1.01 ± 0.11'
+    >>> _with_interval("0.00", {"value": 0, "low": 0, "high": 0.00893, "method": "rule of three"}, " ")
+    '< 0.0089'
+    """
+    if interval is None or interval["low"] is None:
+        return plain
+    value, low, high = interval["value"], interval["low"], interval["high"]
+    half_width = max(high - value, value - low)
+    if "e" in plain:
+        return f"{value:.4g}{joint}± {half_width:.2g}"
+    decimals = len(plain.partition(".")[2])
+    if half_width > 0:
+        decimals = min(max(decimals, 1 - math.floor(math.log10(half_width))), _DECIMALS)
+    if interval["method"] == RULE_OF_THREE:
+        return f"< {high:.2g}" if value == 0 else f"> {low:.{decimals}f}"
+    if interval["method"] == CLOPPER_PEARSON:
+        return f"{value:.{decimals}f}{joint}[{low:.{decimals}f}, {high:.{decimals}f}]"
+    return f"{value:z.{decimals}f}{joint}± {half_width:.{decimals}f}"
+
+
+def _agreement_table(rows: pl.DataFrame) -> Table:
+    """Show each policy's worst figure, and all that are worth a look."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    title = "sampled against exact: the worst figure of each policy"
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("Policy", "Workload", "Figure"):
+        shown.add_column(heading, overflow="fold")
+    for heading in ("Sampled", "Exact", "z"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for row in agreement.worst(rows).rows(named=True):
+        numbers = (f"{row['sampled']:.6g}", f"{row['exact']:.6g}", f"{row['z']:+.1f}")
+        shown.add_row(row["policy"], row["workload"] or "", row["figure"], *numbers)
+    return shown
+
+
+def verdict_on(rows: pl.DataFrame) -> str:
+    """Return in words whether the two engines agree."""
+    off = agreement.beyond(rows, agreement.MOST)
+    if off.is_empty():
+        return (
+            f"All {rows.height} figures of the sampled engine are within {agreement.MOST:g} standard errors."
+        )
+    return (
+        f"{off.height} of {rows.height} figures of the sampled engine are more than {agreement.MOST:g} "
+        "standard errors off: one of the engines is wrong."
+    )

@@ -1,0 +1,128 @@
+"""``carbonroute sensitivity``: which input a recommendation hangs on."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from carbonroute import frontier
+from carbonroute import sensitivity as inputs
+from carbonroute.cli.frontier import Share, changes_of, draw_into, limits_of
+from carbonroute.cli.terminal import Formats, out, progress, stepper
+from carbonroute.store import add_to
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.table import Table
+
+
+def sensitivity(
+    scenario: str = "published",
+    /,
+    *,
+    max_violation: Share = None,
+    max_p95: float | None = None,
+    max_latency: float | None = None,
+    sim_hours: int | None = None,
+    seed: int | None = None,
+    output: Path = Path("outputs"),
+    figures: Annotated[bool, Parameter(negative="--no-figures")] = True,
+    format: Formats = (),  # noqa: A002  the option's name
+    json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    quiet: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Change each input by 10%, down and up, and see what becomes of the policy that `frontier` recommends.
+
+    Without any limit, at most 1% violations are asked for. The exit code is 1 where nothing is recommended.
+
+    Parameters
+    ----------
+    scenario
+        A built-in scenario's name (see `carbonroute scenarios`) or a TOML file.
+    max_violation
+        Most SLO violations of the recommended policy: 1% or 0.01.
+    max_p95
+        Highest 95th percentile of its latency, ms.
+    max_latency
+        Highest mean of its latency, ms.
+    sim_hours
+        Hours to work out, instead of the scenario's.
+    seed
+        Seed of the scenario's carbon, instead of its own; the engine itself draws nothing.
+    output
+        Folder for the results; what a run of the same scenario left there stays.
+    figures
+        Draw the figure.
+    format
+        Write the figure in this format, besides PNG: svg or pdf; may be given again.
+    json
+        Print the results as JSON, at full precision, instead of the table.
+    quiet
+        Print nothing but errors (and the JSON, with --json).
+    """
+    limits = limits_of(max_violation, max_p95, max_latency)
+    # What a user's policy prints is a log: stdout is for the results.
+    with progress(quiet=quiet) as bar, redirect_stdout(sys.stderr):
+        found = frontier.run(
+            scenario, limits, changes_of(sim_hours, seed), progress=stepper(bar, "recommending")
+        )
+        said = frontier.finding(found)[:1]
+        if found.recommended is None:
+            sys.stderr.write(f"{said[0]}\n")
+            return 1
+        table = inputs.sensitivity(found, stepper(bar, "changing inputs"))
+        said += inputs.finding(table)
+        folder, facts = add_to(output, found.inputs, {"tables/sensitivity", "graphs/sensitivity"})
+        folder.write("tables/sensitivity.csv", table.write_csv().encode())
+        if figures:
+            from carbonroute.figures import tornado
+
+            draw_into(folder, "sensitivity", lambda: tornado.draw(table), ("png", *format))
+        folder.finish({**facts, "sensitivity": {"limits": limits.given(), "finding": said}})
+    if json:
+        document = {
+            "scenario": found.inputs.scenario.name,
+            "limits": limits.given(),
+            "finding": said,
+            "changes": table.rows(named=True),
+        }
+        sys.stdout.write(dumps(document, indent=2, allow_nan=False) + "\n")
+    elif not quiet:
+        console = out()
+        console.print(_table(table))
+        for sentence in said:
+            console.print(sentence, soft_wrap=True)
+        console.print(f"\nWrote {folder.path}/tables/sensitivity.csv.", soft_wrap=True)
+    return 0
+
+
+def _table(rows: pl.DataFrame) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    title = f"{rows['policy'][0]}, left as it is, and what would be used instead"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("Input", overflow="fold")
+    for heading in ("Change\n%", "Saved\n%", "change\npoints", "Violations\n%", "change\npoints"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Instead", overflow="fold")
+    for heading in ("Saved\n%", "Violations\n%"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    columns = {
+        "saved_pct": "z.1f",
+        "saved_points": "+z.1f",
+        "slo_violation_pct": ".2f",
+        "violation_points": "+z.2f",
+    }
+    for row in rows.rows(named=True):
+        figures = [f"{row[name]:{style}}" for name, style in columns.items()]
+        instead = ["the same", "", ""] if row["same"] else ["none keeps the limits", "", ""]
+        if not row["same"] and row["chosen"]:
+            instead = [row["chosen"], f"{row['chosen_saved_pct']:z.1f}", f"{row['chosen_violation_pct']:.2f}"]
+        table.add_row(row["input"], f"{row['change_pct']:+g}", *figures, *instead)
+    return table

@@ -1,0 +1,84 @@
+"""Where a policy's choice changes with a request's service time, to the last double."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonroute.policies.base import Regions
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+#: From cells and a service time for each, the region that is chosen.
+Choose = Callable[[Index, Array], Regions]
+
+#: How far a change of choice may be expected from a stated break, relative to what that was worked out from.
+_ROUNDING = 2.0**-50
+#: Parts in which a search divides what lies between two service times.
+_WAYS = 64
+
+
+def settled(choose: Choose, stated_ms: Array, scale_ms: Array) -> tuple[Array, Regions]:
+    """Return where requests go by their service time, as if each had been asked about.
+
+    Asked about are times between the stated ones and close to them; where the choice differs from one to the
+    next, the doubles between are searched.
+
+    Parameters
+    ----------
+    choose
+        Asks the policy about some of C cells.
+    stated_ms
+        Service times at which the choice may change, up to rounding, shape (C, K); NaN for none.
+    scale_ms
+        What the stated times were worked out from, shape (C,): their rounding is relative to that.
+
+    Returns
+    -------
+    The last service time before each change, shape (C, K), inf for none; and the region up to the first one,
+    then after each, shape (C, K + 1).
+    """
+    cell, points = np.arange(len(stated_ms)), _points(stated_ms, scale_ms)
+    regions = _asked(choose, cell, points)
+    first, found = regions[:, 0], []
+    while len(points):
+        row, at = np.nonzero(regions[:, 1:] != regions[:, :-1])
+        cell, low, high = cell[row], points[row, at], points[row, at + 1]
+        next_to = high - low == 1
+        found.append((cell[next_to], low[next_to], regions[row, at + 1][next_to]))
+        cell, low, high = cell[~next_to], low[~next_to, np.newaxis], high[~next_to, np.newaxis]
+        step = np.maximum((high - low) // _WAYS, 1)
+        points = np.minimum(low + step * np.arange(_WAYS + 1), high)
+        points[:, -1:] = high
+        regions = _asked(choose, cell, points)
+    return _by_cell(first, *map(np.concatenate, zip(*found, strict=True)))
+
+
+def _points(stated_ms: Array, scale_ms: Array) -> Index:
+    """Return service times to begin with, as the bits of doubles ≥ 0, which are in the same order."""
+    there = (stated_ms > 0) & (stated_ms < np.inf)
+    last_ms = stated_ms.max(axis=1, where=there, initial=0.0)[:, np.newaxis]
+    ends_ms = np.sort(np.where(there, stated_ms, last_ms), axis=1)
+    between_ms = (ends_ms + np.hstack([np.zeros_like(last_ms), ends_ms])[:, :-1]) / 2
+    near_ms = _ROUNDING * (scale_ms[:, np.newaxis] + last_ms)
+    times_ms = np.hstack([between_ms, ends_ms - near_ms, ends_ms + near_ms, 1 + 2 * last_ms])
+    return np.sort(np.maximum(times_ms, 0.0), axis=1).view(np.int64)
+
+
+def _asked(choose: Choose, cell: Index, points: Index) -> Regions:
+    asked = choose(np.repeat(cell, points.shape[1]), points.ravel().view(np.float64))
+    return asked.reshape(points.shape)
+
+
+def _by_cell(first: Regions, cell: Index, last: Index, after: Regions) -> tuple[Array, Regions]:
+    """Return breaks and regions from the region that each cell begins with, and all changes."""
+    order = np.lexsort((last, cell))
+    cell, last, after = cell[order], last[order], after[order]
+    rank = np.arange(len(cell)) - np.searchsorted(cell, cell)
+    shape = len(first), int(rank.max(initial=-1)) + 1
+    breaks, regions = np.full(shape, np.inf), np.tile(first[:, np.newaxis], (1, shape[1] + 1))
+    breaks[cell, rank], regions[cell, rank + 1] = last.view(np.float64), after
+    return breaks, regions

@@ -1,0 +1,131 @@
+"""Many requests: their latencies are counted by bin, so that what is held does not grow with their number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from carbonroute.engines import kernel
+from carbonroute.engines.draws import Block
+from carbonroute.engines.plans import Plans, value_of
+from carbonroute.engines.routing import route
+from carbonroute.outcome import Outcome, Paired
+from carbonroute.outcome.histogram import BINS, OFFSET, SHIFT, Histogram
+from carbonroute.policies.base import Regions
+from carbonroute.scenario import Candidate, Inputs
+from carbonroute.workloads.energy import account
+
+
+class Counting:
+    """Routes blocks of requests under some policies, and adds up what becomes of them.
+
+    Parameters
+    ----------
+    inputs, candidates
+        The scenario, and the policies.
+    """
+
+    def __init__(self, inputs: Inputs, candidates: Sequence[Candidate]) -> None:
+        self.inputs, self.candidates = inputs, candidates
+        # Arrays of one kind for the compiled loops, wherever the scenario has its own from.
+        self.tables = kernel.Tables(
+            np.array(inputs.rtt_ms), np.array(inputs.carbon.g_per_kwh), np.array(inputs.slo_ms), SHIFT, OFFSET
+        )
+        self.plans = Plans(inputs, candidates)
+        together = len(candidates) == len(inputs.candidates)  # otherwise the others meet other requests
+        self.baseline = inputs.baseline if together else None
+
+    def __call__(self, blocks: Iterable[Block]) -> tuple[Outcome, ...]:
+        """Return an outcome for each policy."""
+        _, origins, workloads, regions = self.inputs.shape
+        policies, groups = len(self.candidates), origins * workloads * regions
+        totals = kernel.Totals(
+            requests=np.zeros((policies, groups), dtype=np.int64),
+            violations=np.zeros((policies, groups), dtype=np.int64),
+            sums=np.zeros((policies, 3, groups)),
+            bins=np.zeros((policies, workloads, BINS), dtype=np.int64),
+            ends_ms=np.tile([math.inf, -math.inf], (policies, workloads, 1)),
+            more=np.zeros((policies, 4)),
+            apart=np.zeros((policies, 2), dtype=np.int64),
+        )
+        for block in blocks:
+            self._add(block, totals)
+        return tuple(self._outcome(policy, totals) for policy in range(policies))
+
+    def _add(self, block: Block, totals: kernel.Totals) -> None:
+        cells, by_cell = block.cells, self.plans.by_cell
+        places = kernel.Places(cells.starts, cells.counts, cells.of.hour, cells.of.origin, cells.of.workload)
+        rows = self.plans.rows(block)
+        chosen = kernel.Chosen(by_cell, *kernel.layers(self.plans.regions[rows]))
+        late = kernel.tally_cells(places, self._luck(block, chosen.regions), self.tables, chosen, totals)
+        alone = {policy: self._regions(policy, block, places, rows) for policy in self.plans.others}
+        for policy, region in alone.items():
+            luck = self._luck(block, region[:, np.newaxis])
+            kernel.tally_requests(places, luck, self.tables, region, totals, policy)
+        if self.baseline is None:
+            return
+        column = np.flatnonzero(by_cell == self.baseline)
+        if len(column) and not self.inputs.jitter.by_pair:
+            kernel.pair_cells(places, self.tables, chosen, late, int(column[0]), totals)
+        else:
+            alone |= {policy: self._regions(policy, block, places, rows) for policy in by_cell.tolist()}
+        for policy, region in alone.items():
+            both = region, self._regions(self.baseline, block, places, rows)
+            here, there = (self._luck(block, one[:, np.newaxis]) for one in both)
+            kernel.pair_requests(places, self.tables, (here, there), both, policy, totals)
+
+    def _regions(self, policy: int, block: Block, places: kernel.Places, rows: Regions) -> Regions:
+        """Return the region of each of n requests under a policy, shape (n,)."""
+        candidate, plan = self.candidates[policy], self.plans.plans[policy]
+        if plan is None:
+            return route(candidate, self.inputs, block)[1]
+        value = value_of(candidate, block) if plan.breaks.shape[1] else block.service_ms
+        return kernel.pick(places, value, plan.breaks[rows], plan.regions[rows])
+
+    def _luck(self, block: Block, regions: Regions) -> kernel.Luck:
+        """Return what was drawn, with the jitter to some regions.
+
+        Parameters
+        ----------
+        block
+            n requests.
+        regions
+            Of each cell, shape (C, L), or each request, shape (n, L); −1 is none.
+        """
+        if self.inputs.jitter.by_pair:
+            counts = block.cells.counts
+            regions = np.where(regions < 0, regions[:, :1], regions)
+            if len(regions) < len(block):
+                regions = np.repeat(regions, counts, axis=0)
+            origin = np.repeat(block.cells.of.origin, counts)
+            jitter_ms = np.ascontiguousarray(self.inputs.jitter.at(block.jitter_z, origin, regions.T))
+        else:
+            jitter_ms = block.jitter_ms[np.newaxis]
+        tokens_j = np.empty(0) if block.tokens_j is None else block.tokens_j
+        return kernel.Luck(block.service_ms, jitter_ms, tokens_j)
+
+    def _outcome(self, policy: int, totals: kernel.Totals) -> Outcome:
+        shape, energy = self.inputs.shape[1:], self.inputs.energy
+        requests = totals.requests[policy].reshape(shape)
+        latency_sum_ms, carbon_sum, token_sum = totals.sums[policy].reshape(3, *shape)
+        low_ms, high_ms = totals.ends_ms[policy].T
+        return Outcome(
+            policy=self.candidates[policy].label,
+            clairvoyant=self.candidates[policy].clairvoyant,
+            requests=requests,
+            violations=totals.violations[policy].reshape(shape),
+            latency_sum_ms=latency_sum_ms,
+            carbon_sum_g_per_kwh=carbon_sum,
+            latency=Histogram.trimmed(totals.bins[policy], latency_sum_ms.sum(axis=(0, 2)), low_ms, high_ms),
+            emissions=account(energy, requests, carbon_sum, token_sum) if energy else None,
+            paired=self._paired(policy, totals),
+        )
+
+    def _paired(self, policy: int, totals: kernel.Totals) -> Paired | None:
+        if self.baseline is None:
+            return None
+        requests = int(totals.requests[policy].sum())
+        more, apart = totals.more[policy].tolist(), totals.apart[policy].tolist()
+        return Paired(self.candidates[self.baseline].label, requests, *more, *apart)

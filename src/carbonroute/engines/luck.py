@@ -1,0 +1,200 @@
+"""What a policy's choice depends on besides hour, origin and workload: its pieces, and the law of each.
+
+::
+
+    Luck                  pieces, share, beyond, means
+    ├── Cells             nothing: one answer for all requests of a cell, or weights
+    ├── Services          the request's own service time: clairvoyant policies
+    ├── Prompts           the request's prompt, by which a router reckons its service time, energy and risk
+    ├── Totals            service time and jitter together: oracles, where jitter is the same to all regions
+    └── Pairs             service time and jitter: oracles, where each origin and region has its own jitter
+
+The last two are in `carbonroute.engines.oracles`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonroute.engines.pieces import Pieces, Span, grid, pieces, searched
+from carbonroute.engines.routing import Traits, ask, breaks_ms, estimates_ms
+from carbonroute.outcome.mixture import Groups
+from carbonroute.policies.base import Regions
+from carbonroute.scenario import Candidate, Inputs
+from carbonroute.traffic import Requests
+from carbonroute.workloads import By, Law, Tokens
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Luck(ABC):
+    """Base of the members.
+
+    Attributes
+    ----------
+    candidate, inputs
+        The policy with what it knows, and the scenario.
+    """
+
+    #: What the ends of pieces are values of.
+    by: ClassVar[By] = "service"
+    #: How many times a policy is asked about a cell, or thereabouts.
+    questions: ClassVar[int] = 1
+
+    candidate: Candidate
+    inputs: Inputs
+
+    @abstractmethod
+    def pieces(self, cells: Requests) -> Pieces:
+        """Return where the requests of some cells go, piece by piece."""
+
+    def share(self, groups: Groups) -> Array:
+        """Return the probability of each group's piece, shape (m,)."""
+        shares = np.empty(len(groups))
+        for by, rows in self._by(groups):
+            of = groups[rows]
+            shares[rows] = self.inputs.latency.share(of.workload, of.low, of.high, by=by)
+        return shares
+
+    def beyond(self, time_ms: Array, groups: Groups) -> Array:
+        """Return the probability of each group's piece and of service + jitter > time, shape (m,)."""
+        shares = np.empty(len(groups))
+        for by, rows in self._by(groups):
+            shares[rows] = self.inputs.latency.beyond(time_ms[rows], *vars(groups[rows]).values(), by=by)
+        return shares
+
+    def means(self, groups: Groups) -> Array:
+        """Return what a request is expected to have that counts in the group's piece alone, shape (5, m).
+
+        Its number (the share of the piece), service + jitter (ms), the square of that, prompt and answer
+        (tokens; 0 where there are none).
+        """
+        means, latency = np.zeros((5, len(groups))), self.inputs.latency
+        means[0] = self.share(groups)
+        for by, rows in self._by(groups):
+            means[1:3, rows] = latency.moments(*vars(groups[rows]).values(), by=by)
+            with_tokens = rows[self._has_tokens[groups.workload[rows]]]
+            of = groups[with_tokens]
+            means[3:, with_tokens] = latency.tokens_mean(of.workload, of.low, of.high, by=by)
+        return means
+
+    def _by(self, groups: Groups) -> list[tuple[By, Index]]:
+        """Return which rows are told by what; all requests with tokens by their prompts: the better law."""
+        whole = (groups.low == -np.inf) & (groups.high == np.inf)
+        by_prompt = self._has_tokens[groups.workload] & ((self.by == "prompt") | whole)
+        return [("prompt", np.flatnonzero(by_prompt)), ("service", np.flatnonzero(~by_prompt))]
+
+    @cached_property
+    def _has_tokens(self) -> NDArray[np.bool_]:
+        return np.array([isinstance(law, Tokens) for law in self.inputs.laws])
+
+    def _asked(self, cells: Requests, cell: Index, traits: Traits) -> Regions:
+        of = Requests(cells.hour[cell], cells.origin[cell], cells.workload[cell])
+        region: Regions = ask(self.candidate, self.inputs, of, traits)
+        return region
+
+
+class Cells(Luck):
+    """Nothing else: one answer for all requests of a cell, or weights."""
+
+    def pieces(self, cells: Requests) -> Pieces:
+        """Return one row per cell; where traffic is split, one for each part."""
+        answer = ask(self.candidate, self.inputs, cells)
+        if answer.ndim == 1:
+            return Pieces.whole(np.arange(len(cells)), answer, np.ones(len(cells)))
+        cell, region = np.nonzero(answer)
+        return Pieces.whole(cell, region, answer[cell, region])
+
+
+class Services(Luck):
+    """The request's own service time."""
+
+    questions = 8
+
+    def pieces(self, cells: Requests) -> Pieces:
+        """Return the pieces between the breaks that the policy states, or that a search finds."""
+
+        def chosen(cell: Index, service_ms: Array) -> Regions:
+            return self._asked(cells, cell, Traits(service_ms))
+
+        breaks = breaks_ms(self.candidate, self.inputs, cells)
+        if breaks is None:
+            breaks = searched(cells.workload, grid(self.inputs.laws), chosen)
+        return pieces(cells.workload, breaks, self._span, chosen)
+
+    @cached_property
+    def _span(self) -> Span:
+        return Span.of(self.inputs.laws)
+
+
+class Prompts(Luck):
+    """The request's prompt; a workload without tokens has none, and all of its requests are alike."""
+
+    by = "prompt"
+    questions = 300
+
+    def pieces(self, cells: Requests) -> Pieces:
+        """Return the pieces between the breaks that the policy states, or that a search finds."""
+
+        def chosen(cell: Index, prompt: Array) -> Regions:
+            return self._asked(cells, cell, self._traits(cells.origin[cell], cells.workload[cell], prompt))
+
+        breaks = self._stated(cells)
+        if breaks is None:
+            breaks = searched(cells.workload, grid(self._lengths), chosen)
+        return pieces(cells.workload, breaks, self._span, chosen)
+
+    def _stated(self, cells: Requests) -> Array | None:
+        """Return the prompts where the choice may change, shape (n, K); None if not known."""
+        if self.candidate.reads("energy_j") or self.candidate.reads("violation_share"):
+            return None
+        times_ms = breaks_ms(self.candidate, self.inputs, cells)
+        if times_ms is None:
+            return None
+        rest_ms, per_token_ms = np.full((2, len(self.inputs.laws), 1), np.nan)
+        for index, law in enumerate(self.inputs.laws):
+            if isinstance(law, Tokens) and law.prefill_ms_per_token:
+                rest_ms[index] = law.estimate_ms(np.zeros(()), self._quantile)
+                per_token_ms[index] = law.prefill_ms_per_token
+        prompts: Array = (times_ms - rest_ms[cells.workload]) / per_token_ms[cells.workload]
+        return prompts
+
+    def _traits(self, origin: Index, workload: Index, prompt: Array) -> Traits:
+        """Return what is known of requests with prompts, tokens."""
+        candidate, inputs = self.candidate, self.inputs
+        service_ms = estimates_ms(candidate, inputs)[workload]
+        tokens_j = np.zeros(len(workload)) if candidate.reads("energy_j") and inputs.energy else None
+        risk = inputs.violation_share[origin, workload] if candidate.reads("violation_share") else None
+        for index, law in enumerate(inputs.laws):
+            rows = np.flatnonzero(workload == index)
+            if not isinstance(law, Tokens) or not len(rows):
+                continue
+            if candidate.reads("service_ms"):
+                service_ms[rows] = law.estimate_ms(prompt[rows], self._quantile)
+            if tokens_j is not None and inputs.energy:
+                prompt_j, answer_j = inputs.energy.token_j[index]
+                tokens_j[rows] = prompt_j * prompt[rows] + answer_j * law.answer_tokens.average()
+            if risk is not None:
+                o, p = (column[rows, np.newaxis] for column in (origin, prompt))
+                risk[rows] = inputs.latency.late_share(index, o, np.arange(inputs.shape[3]), p)
+        return Traits(service_ms, tokens_j, violation_share=risk)
+
+    @property
+    def _quantile(self) -> float | None:
+        return self.candidate.information.quantile
+
+    @cached_property
+    def _lengths(self) -> tuple[Law | None, ...]:
+        return tuple(law.prompts if isinstance(law, Tokens) else None for law in self.inputs.laws)
+
+    @cached_property
+    def _span(self) -> Span:
+        return Span.of(self._lengths)

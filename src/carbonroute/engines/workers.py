@@ -1,0 +1,206 @@
+"""A run in chunks of consecutive blocks, by one process or several.
+
+A chunk's outcomes depend on nothing but the scenario and the chunk's index, and chunks are merged in their
+order: the result is the same, to the bit, whoever works on which.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from functools import lru_cache, partial
+from itertools import chain, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+
+from carbonroute import rng
+from carbonroute.engines import samples
+from carbonroute.engines.draws import Block, stream_blocks
+from carbonroute.errors import PolicyError, WorkerError
+from carbonroute.outcome import Outcome
+from carbonroute.policies import POLICIES
+from carbonroute.scenario import Candidate, Inputs
+from carbonroute.traffic import Pending
+
+#: Blocks that are tallied together: some two million requests.
+CHUNK = 32
+
+#: Outcomes of a part of the requests, one per policy.
+Part = tuple[Outcome, ...]
+Tally = Callable[[Iterable[Block]], Part]
+
+
+def tally_of(inputs: Inputs, candidates: Sequence[Candidate], *, kept: bool) -> Tally:
+    """Return what routes blocks and adds them up: with every latency kept, or counted by compiled loops."""
+    if kept:
+        return partial(samples.tally, inputs, candidates)
+    from carbonroute.engines.counting import Counting
+
+    return Counting(inputs, candidates)
+
+
+class Chunks:
+    """The chunks of a run.
+
+    Parameters
+    ----------
+    inputs
+        The scenario's arrays.
+    kept
+        Whether every latency is kept.
+    size
+        Blocks in a chunk.
+    """
+
+    def __init__(self, inputs: Inputs, *, kept: bool, size: int = CHUNK) -> None:
+        self.inputs, self.kept, self.size = inputs, kept, size
+        self._tally = tally_of(inputs, inputs.candidates, kept=kept)
+        self._pending: Iterator[tuple[int, Pending]] = iter(())
+        self._next = sys.maxsize
+
+    def tally(self, chunk: int, step: Callable[[int], None] | None = None) -> Part | None:
+        """Return the outcomes of a chunk, or None where the run has ended before it.
+
+        Forward is cheap: what comes is drawn, or read, only once.
+
+        Parameters
+        ----------
+        chunk
+            Its index.
+        step
+            Called with the number of requests × policies that were done since.
+        """
+        if chunk < self._next:
+            self._pending, self._next = enumerate(self.inputs.arrivals.pending()), 0
+        blocks = islice(self._pending, (chunk - self._next) * self.size, None)
+        first = next(blocks, None)
+        self._next = chunk + 1
+        if first is None:
+            return None
+        drawn = stream_blocks(
+            self.inputs, chain([first], islice(self._pending, self.size - 1)), compiled=not self.kept
+        )
+        return self._tally(counted(drawn, len(self.inputs.candidates), step))
+
+
+def counted(blocks: Iterable[Block], policies: int, step: Callable[[int], None] | None) -> Iterator[Block]:
+    """Yield blocks, and tell after each how many requests × policies were done with it."""
+    for block in blocks:
+        yield block
+        if step:
+            step(len(block) * policies)
+
+
+def parts(
+    inputs: Inputs, step: Callable[[int], None], *, kept: bool, workers: int, start_method: str
+) -> Iterator[Part]:
+    """Yield the outcomes of a run's chunks in their order; parameters as of the engine's `run`.
+
+    The first one is tallied here while processes start: it finds a policy's faults, and leaves compiled
+    loops on disk.
+    """
+    here = Chunks(inputs, kept=kept, size=CHUNK)
+    expected = inputs.arrivals.count / (CHUNK * rng.BLOCK)
+    others = min(workers - 1, int(expected))
+    if others < 1:
+        index = 0
+        while (part := here.tally(index, step)) is not None:
+            yield part
+            index += 1
+        return
+    for part in _shared(here, others, start_method):
+        step(int(sum(outcome.requests.sum() for outcome in part)))
+        yield part
+
+
+def _shared(here: Chunks, others: int, start_method: str) -> Iterator[Part]:
+    """Yield the chunks, of which other processes tally some and this one does while it waits for them."""
+    with TemporaryDirectory(prefix="carbonroute-") as folder:
+        path = Path(folder) / "inputs"
+        path.write_bytes(_packed(here))
+        pool = ProcessPoolExecutor(
+            others, mp_context=multiprocessing.get_context(start_method), initializer=_begin
+        )
+        try:
+            yield from _in_order(here, pool, str(path), others)
+        except BrokenProcessPool as error:
+            raise WorkerError from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_order(here: Chunks, pool: ProcessPoolExecutor, path: str, others: int) -> Iterator[Part]:
+    for _ in range(others):
+        pool.submit(_chunks, path)  # they load the scenario while the first chunk is tallied here
+    ahead: deque[Future[Part | None]] = deque([_finished(here.tally(0))])
+    index = 1
+    while True:
+        while sum(not future.done() for future in ahead) < 2 * others:
+            ahead.append(pool.submit(_tally, path, index))
+            index += 1
+        if not ahead[0].done() and len(ahead) < 4 * (others + 1):
+            ahead.append(_finished(here.tally(index)))
+            index += 1
+            continue
+        part = ahead.popleft().result()
+        if part is None:
+            return
+        yield part
+
+
+def _finished(part: Part | None) -> Future[Part | None]:
+    future: Future[Part | None] = Future()
+    future.set_result(part)
+    return future
+
+
+def _packed(chunks: Chunks) -> bytes:
+    """Return what a process needs to tally chunks, behind the names of code that it loads before."""
+    inputs = chunks.inputs
+    for candidate in inputs.candidates:
+        try:
+            pickle.dumps(candidate.policy)
+        except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
+            problem = f"cannot be sent to another process ({error}); put its class into a module"
+            raise PolicyError(candidate.label, f"{problem}, or take one worker") from error
+    beside = [(entry.use, inputs.scenario.folder) for entry in inputs.scenario.policies if entry.file]
+    rest = replace(inputs, forecast=None)  # what came of it is in the candidates
+    return pickle.dumps((beside, pickle.dumps((rest, chunks.kept, chunks.size))))
+
+
+# What follows runs in the other processes.
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: these just end
+    sys.stdout = sys.stderr  # what a policy prints is a log
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
+
+
+@lru_cache(maxsize=1)
+def _chunks(path: str) -> Chunks:
+    beside, rest = pickle.loads(Path(path).read_bytes())  # noqa: S301  our own parent wrote it
+    for reference, folder in beside:
+        POLICIES.find(reference, folder)
+    inputs, kept, size = pickle.loads(rest)  # noqa: S301  as above
+    return Chunks(inputs, kept=kept, size=size)
+
+
+def _tally(path: str, chunk: int) -> Part | None:
+    return _chunks(path).tally(chunk)

@@ -1,0 +1,109 @@
+"""Tornado: how far each input, changed alone, moves what a recommended policy saves and risks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from carbonroute.figures.layout import DOUBLE_IN, Sheet, number_ticks
+from carbonroute.figures.style import INK, MUTED, POLICY_COLOURS, in_order, one_line, styled
+from carbonroute.figures.words import number, plain
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+ROW_IN = 0.22
+GAP = 0.05  # between the panels, as a share of the width
+MOST_ROWS = 25
+#: Colours of less and of more of an input, and where in its row their bars lie.
+SIDES = ((POLICY_COLOURS[0], -0.18), (POLICY_COLOURS[1], 0.18))
+
+
+@styled
+def draw(table: pl.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw what becomes of saving and violations, the inputs that move the saving most on top.
+
+    Parameters
+    ----------
+    table
+        That of `carbonroute.sensitivity`: ``input``, ``change_pct`` (%, down and up), ``policy``,
+        ``saved_pct`` (%), ``saved_points``, ``violation_points`` (percentage points), ``slo_violation_pct``,
+        ``chosen_saved_pct``, ``chosen_violation_pct`` (%) and ``same``.
+    ax
+        Axes to draw on, its place split into two panels; without it, a figure of its own.
+    """
+    names = in_order(table, "input")
+    shown = table.filter(pl.col("input").is_in(names[:MOST_ROWS]))
+    names = names[:MOST_ROWS]
+    sheet = Sheet(ax, DOUBLE_IN, height_in=max(0.8, ROW_IN * len(names)))
+    sheet.ax.axis("off")
+    left = sheet.ax.inset_axes((0, 0, (1 - GAP) / 2, 1))
+    right = sheet.ax.inset_axes(((1 + GAP) / 2, 0, (1 - GAP) / 2, 1))
+    Sheet(left).rows([one_line(name) for name in names])
+    Sheet(right).rows([""] * len(names))
+    panels = (
+        (left, "saved_points", "saved_pct", "chosen_saved_pct", "Change of saving (percentage points)"),
+        (right, "violation_points", "slo_violation_pct", "chosen_violation_pct",
+         "Change of SLO violations (percentage points)"),
+    )  # fmt: skip
+    for panel, points, now, chosen, label in panels:
+        _bars(
+            panel, shown.with_columns(chosen=pl.col(chosen) - (pl.col(now) - pl.col(points))), names, points
+        )
+        panel.set_xlabel(label)
+        number_ticks(panel.xaxis, most=5)
+    left_out = table["input"].n_unique() - len(names)
+    notes = [f"{left_out} inputs that move the saving less are left out"] if left_out else []
+    return sheet.finish(_title(table), [_key(shown)], notes)
+
+
+def _bars(ax: Axes, rows: pl.DataFrame, names: list[str], points: str) -> None:
+    """Draw a bar down and one up for each input, and a mark for what another policy would do."""
+    for place, name in enumerate(names):
+        of_input = rows.filter(pl.col("input") == name).sort("change_pct")
+        for row, (colour, side) in zip(of_input.rows(named=True), SIDES, strict=True):
+            ax.barh(place + side, row[points], height=0.34, color=colour, linewidth=0)
+            if not row["same"] and row["chosen"] is not None:
+                ax.plot(row["chosen"], place + side, **_mark())
+    ax.axvline(0, color=MUTED, linewidth=0.6)
+    ax.spines["left"].set_visible(False)
+    ax.grid(visible=True, axis="x")
+    reach = np.abs([*rows[points], *rows["chosen"].drop_nulls(), 0.0])
+    if reach.max() < 0.05:  # rounding is no tornado
+        ax.set_xlim(-0.1, 0.1)
+    else:
+        ax.margins(x=0.06)
+
+
+def _mark() -> dict[str, Any]:
+    return {
+        "marker": "D", "markersize": 3.2, "markerfacecolor": "white", "markeredgecolor": INK,
+        "markeredgewidth": 0.7, "linestyle": "none", "zorder": 3,
+    }  # fmt: skip
+
+
+def _key(rows: pl.DataFrame) -> list[Artist]:
+    steps = sorted(rows["change_pct"].unique())
+    key: list[Artist] = [
+        Patch(facecolor=colour, label=f"{plain(abs(step))} % {'less' if step < 0 else 'more'} of the input")
+        for step, (colour, _) in zip(steps, SIDES, strict=True)
+    ]
+    if not rows["same"].all():
+        key.append(Line2D([], [], label="with the policy that would be used instead", **_mark()))
+    return key
+
+
+def _title(table: pl.DataFrame) -> str:
+    """Say which input the saving hangs on, and how far."""
+    policy, worst = one_line(str(table["policy"][0])), str(table["input"][0])
+    moved = table.filter(pl.col("input") == worst).sort("change_pct")["saved_pct"].to_list()
+    base = table["saved_pct"][0] - table["saved_points"][0]
+    low, high = (number(value) for value in (min(moved), max(moved)))
+    if max(abs(value - base) for value in moved) < 0.05:
+        return f"{policy} saves {number(base)} % whichever input changes"
+    return f"What {policy} saves, {number(base)} %, hangs most on {one_line(worst)}: {low} to {high} %"

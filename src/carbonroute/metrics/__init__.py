@@ -1,0 +1,106 @@
+"""From outcomes to tidy tables: the only thing that figures, files and reports are made of.
+
+One table, one module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from carbonroute.metrics import (
+    intervals,
+    latency_cdf,
+    long,
+    objectives,
+    overview,
+    policies,
+    routing,
+    saving,
+    surroundings,
+    workloads,
+)
+from carbonroute.metrics.comparison import Comparison
+from carbonroute.metrics.finding import finding
+from carbonroute.metrics.results import (
+    as_published,
+    per_workload_results,
+    simulation_results,
+    where_the_saving_comes_from,
+)
+from carbonroute.metrics.tables import Tables
+from carbonroute.outcome import Outcome
+from carbonroute.scenario import Inputs
+
+__all__ = [
+    "Comparison",
+    "Tables",
+    "as_published",
+    "figures_of",
+    "finding",
+    "per_workload_results",
+    "simulation_results",
+    "tabulate",
+    "where_the_saving_comes_from",
+]
+
+
+def tabulate(
+    inputs: Inputs,
+    outcomes: Sequence[Outcome],
+    comparison: Comparison,
+    max_violation: float,
+    replications: pl.DataFrame | None = None,
+) -> Tables:
+    """Make the tables of a run.
+
+    Parameters
+    ----------
+    inputs
+        What the engine was given.
+    outcomes
+        One per policy; of several replications, merged.
+    comparison
+        What they are held against.
+    max_violation
+        Share of violations up to which a policy counts as viable, 0…1.
+    replications
+        Of each replication, where there are several: its figures, as `figures_of` gives them, one below the
+        other.
+    """
+    by_policy = policies.table(outcomes, comparison, max_violation)
+    by_region = routing.table(inputs, outcomes)
+    by_workload = workloads.table(inputs, outcomes)
+    by_step = saving.table(comparison)
+    baseline = comparison.baseline
+    if replications is None:
+        sure = intervals.within_a_run(inputs, outcomes)
+    else:
+        figures = pl.concat(
+            [long.table(by_policy, by_workload, by_region), long.differences(outcomes, baseline)]
+        )
+        sure = intervals.over_replications(inputs, outcomes, baseline.policy, figures, replications)
+    return Tables(
+        policies=by_policy,
+        routing=by_region,
+        workloads=by_workload,
+        latency_cdf=latency_cdf.table(outcomes),
+        carbon=surroundings.carbon(inputs),
+        rtt=surroundings.rtt(inputs),
+        saving=by_step,
+        overview=overview.table(inputs, by_policy, by_step, sure),
+        intervals=sure,
+        objectives=objectives.table(inputs.scenario.objectives, by_policy, sure),
+    )
+
+
+def figures_of(inputs: Inputs, outcomes: Sequence[Outcome], comparison: Comparison) -> pl.DataFrame:
+    """Return all that is printed of a run, a row per figure: ``policy``, ``workload``, ``figure``, ``value``.
+
+    ``workload`` is null where a figure is of all workloads; figures that the run does not have are left out.
+    Differences from the baseline come last.
+    """
+    by_policy = policies.table(outcomes, comparison, max_violation=1)
+    figures = long.table(by_policy, workloads.table(inputs, outcomes), routing.table(inputs, outcomes))
+    return pl.concat([figures, long.differences(outcomes, comparison.baseline)])

@@ -1,0 +1,169 @@
+"""Sampled against exact: by how many standard errors each figure is off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from carbonroute.metrics.averages import number
+from carbonroute.metrics.intervals import VIOLATIONS
+from carbonroute.metrics.standard_errors import Key
+from carbonroute.outcome import Histogram, Outcome
+from carbonroute.scenario import Inputs
+
+#: |z| above which the two engines cannot both be right, and what is worth a look.
+MOST, REMARKABLE = 5.0, 3.0
+
+SCHEMA = {
+    "policy": pl.String,
+    "workload": pl.String,
+    "figure": pl.String,
+    "sampled": pl.Float64,
+    "exact": pl.Float64,
+    "standard_error": pl.Float64,
+    "z": pl.Float64,
+}
+
+#: Relative difference that comes from rounding alone, and from bins of 0.1 %.
+_ROUNDING, _BIN = 1e-9, 1e-3
+#: Fewer events than this are not normal: their probability itself is worked out.
+_MANY = 100
+_PERCENTILE, _P95 = "p95_latency_ms", 0.95
+
+
+def table(
+    inputs: Inputs,
+    sampled: Sequence[Outcome],
+    exact: Sequence[Outcome],
+    figures: tuple[pl.DataFrame, pl.DataFrame],
+    errors: Mapping[Key, float],
+) -> pl.DataFrame:
+    """Return a row per figure.
+
+    Parameters
+    ----------
+    inputs
+        The scenario.
+    sampled, exact
+        Outcomes of either engine, one per policy.
+    figures
+        The figures of either, as `carbonroute.metrics.figures_of` gives them.
+    errors
+        Standard errors of the sampled figures; those of percentiles are worked out here.
+
+    Notes
+    -----
+    z is the difference in standard errors. Events of which few are expected are not normal: theirs is the
+    score that a normal number of the same probability has. A percentile's is by how many standard errors the
+    exact share of requests below it is off. Where there is no luck, z is 0 or infinite.
+    """
+    pairs = {mine.policy: _Pair(inputs, mine, other) for mine, other in zip(sampled, exact, strict=True)}
+    expected = {row[:3]: row[3] for row in figures[1].iter_rows()}
+    rows = []
+    for policy, workload, figure, value in figures[0].iter_rows():
+        theirs, pair = expected.get((policy, workload, figure), math.nan), pairs[policy]
+        if figure == _PERCENTILE:
+            error, z = pair.error_of_percentile(workload), pair.z_of_percentile(workload)
+        else:
+            error = errors.get((policy, workload, figure), math.nan)
+            z = pair.z_of_few(workload, figure) or z_score(value, theirs, error)
+        rows.append((policy, workload, figure, value, theirs, error, z))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def z_score(sampled: float, exact: float, error: float) -> float:
+    """Return by how many standard errors a figure is off; without any, 0 or infinitely many.
+
+    >>> z_score(11.0, 10.0, 0.5), z_score(10.0, 10.0, 0.0), z_score(11.0, 10.0, 0.0)
+    (2.0, 0.0, inf)
+    """
+    off = sampled - exact
+    if error > 0:
+        return off / error
+    return 0.0 if abs(off) <= _ROUNDING * (1 + abs(exact)) else math.copysign(math.inf, off)
+
+
+def z_of_events(k: float, n: float, share: float) -> float:
+    """Return the score of a normal number as improbable as k events or more, or as few, in n trials.
+
+    Of k events themselves, half counts on either side.
+
+    >>> round(z_of_events(520, 1000, 0.5), 2), round(z_of_events(1, 1000, 1e-6), 2)
+    (1.26, 3.29)
+    """
+    from scipy.special import betainc, ndtri
+
+    def at_least(k: float) -> float:
+        return 1.0 if k <= 0 else 0.0 if k > n else float(betainc(k, n - k + 1, share))
+
+    def at_most(k: float) -> float:
+        return 1.0 if k >= n else 0.0 if k < 0 else float(betainc(n - k, k + 1, 1 - share))
+
+    above, below = at_least(k) + at_least(k + 1), at_most(k) + at_most(k - 1)
+    return float(-ndtri(above / 2) if above < below else ndtri(below / 2))
+
+
+class _Pair:
+    """What either engine says of a policy."""
+
+    def __init__(self, inputs: Inputs, sampled: Outcome, exact: Outcome) -> None:
+        self.sampled, self.exact = sampled, exact
+        self.workloads = {workload.id: index for index, workload in enumerate(inputs.scenario.workloads)}
+        self.regions = {f"share_{region.name}": index for index, region in enumerate(inputs.scenario.regions)}
+
+    def z_of_few(self, workload: str | None, figure: str) -> float | None:
+        """Return z of a share of requests, where few of them, or all but few, are expected to have it."""
+        index = None if workload is None else self.workloads[workload]
+        of = slice(None) if index is None else slice(index, index + 1)
+        if figure == VIOLATIONS:
+            events, expected = self.sampled.violations[:, of], self.exact.violations[:, of]
+        elif figure in self.regions:
+            region = self.regions[figure]
+            events, expected = self.sampled.requests[..., region], self.exact.requests[..., region]
+        else:
+            return None
+        n, share = self._number(self.sampled, index), number(expected) / self._number(self.exact, index)
+        share = min(max(share, 0.0), 1.0)
+        return z_of_events(number(events), n, share) if n * min(share, 1 - share) < _MANY else None
+
+    def z_of_percentile(self, workload: str | None) -> float:
+        """Return z of the share of requests that the exact engine expects below the sampled percentile."""
+        index = None if workload is None else self.workloads[workload]
+        n, latency = self._number(self.sampled, index), self.sampled.latency
+        latency_ms = latency.quantile(_P95, index)
+        blur = _BIN if isinstance(latency, Histogram) else _ROUNDING
+        low, high = self.exact.latency.cdf(
+            np.array([latency_ms * (1 - blur), latency_ms * (1 + blur)]), index
+        )
+        share = float(np.clip(_P95, low, high))  # of those at the very same latency, any part
+        if n * (1 - _P95) >= _MANY:
+            return (share - _P95) / self._error_below(n)
+        return -z_of_events(math.floor(_P95 * (n - 1)) + 1, n, share)
+
+    def error_of_percentile(self, workload: str | None) -> float:
+        """Return half of what lies between the percentiles one standard error of the share apart, ms."""
+        index = None if workload is None else self.workloads[workload]
+        error = self._error_below(self._number(self.sampled, index))
+        ends = (self.exact.latency.quantile(min(_P95 + sign * error, 1.0), index) for sign in (1, -1))
+        high_ms, low_ms = ends
+        return (high_ms - low_ms) / 2
+
+    def _error_below(self, n: float) -> float:
+        return math.sqrt(_P95 * (1 - _P95) / n)
+
+    def _number(self, outcome: Outcome, workload: int | None) -> float:
+        return number(outcome.requests if workload is None else outcome.requests[:, workload])
+
+
+def beyond(agreement: pl.DataFrame, most: float) -> pl.DataFrame:
+    """Return the figures that are more than so many standard errors off, or cannot be compared."""
+    return agreement.filter(~(pl.col("z").abs() <= most))
+
+
+def worst(agreement: pl.DataFrame) -> pl.DataFrame:
+    """Return each policy's worst figure, and all that are worth a look."""
+    off = pl.col("z").abs()
+    return agreement.filter((off == off.max().over("policy")) | ~(off <= REMARKABLE))

@@ -1,0 +1,35 @@
+"""Numbers per request, of requests that are counted or expected."""
+
+from __future__ import annotations
+
+from carbonroute.outcome import Counts, Outcome, Sums
+from carbonroute.units import G_PER_KG, pct
+from carbonroute.workloads.energy import Emissions
+
+
+def number(requests: Counts) -> int | float:
+    """Return how many requests there are: a whole number where they were counted."""
+    total: int | float = requests.sum().item()
+    return total
+
+
+def counted(outcome: Outcome) -> bool:
+    """Whether an outcome's requests were counted; otherwise they are expected ones, without any luck."""
+    return outcome.requests.dtype.kind in "iu"
+
+
+def mean(sums: Sums | Counts, requests: Counts) -> float | None:
+    """Return a sum per request; None where there are none."""
+    count = number(requests)
+    return float(sums.sum()) / count if count else None
+
+
+def share_pct(part: Counts, whole: Counts) -> float | None:
+    """Return how many of some requests are in a part of them, in percent; None where there are none."""
+    share = mean(part, whole)
+    return None if share is None else pct(share)
+
+
+def total_kg(emissions: Emissions) -> float:
+    """Return what all requests emitted, kg CO2e."""
+    return float(emissions.total_g.sum()) / G_PER_KG

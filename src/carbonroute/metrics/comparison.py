@@ -1,0 +1,30 @@
+"""What a run's policies are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from carbonroute.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a run's policies are held against.
+
+    Attributes
+    ----------
+    baseline
+        What carbon reductions refer to; it need not be one of the run's outcomes.
+    fresh
+        Of each policy that decides on old, forecast or missing carbon, by label: the same on fresh data.
+    steps
+        By name, from no knowledge of carbon to all: where the saving comes from.
+    replications
+        How many runs all of these, and the policies' own outcomes, are merged from.
+    """
+
+    baseline: Outcome
+    fresh: Mapping[str, Outcome]
+    steps: Mapping[str, Outcome]
+    replications: int = 1

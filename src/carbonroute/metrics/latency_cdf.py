@@ -1,0 +1,28 @@
+"""The distribution of latency under each policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from carbonroute.outcome import Outcome
+
+#: Points of the latency distribution that tables keep.
+_CDF_POINTS = 1001
+
+
+def table(outcomes: Sequence[Outcome]) -> pl.DataFrame:
+    """Return the share of requests within each of evenly spaced latencies, under each policy."""
+    parts = []
+    for outcome in outcomes:
+        latency_ms = np.linspace(0, max(outcome.latency.quantile(1.0), 1e-9), _CDF_POINTS)
+        parts.append(
+            pl.DataFrame({"share": outcome.latency.cdf(latency_ms), "latency_ms": latency_ms}).select(
+                pl.lit(outcome.policy).alias("policy"),
+                pl.lit(outcome.clairvoyant).alias("clairvoyant"),
+                pl.all(),
+            )
+        )
+    return pl.concat(parts)

@@ -1,0 +1,63 @@
+"""All that is printed of a run, one figure a row: what intervals and comparisons are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+
+from carbonroute.metrics.averages import mean, share_pct
+from carbonroute.outcome import Outcome
+from carbonroute.scenario.objectives import FIGURES
+
+#: What tells one figure from another.
+KEY = ("policy", "workload", "figure")
+#: What stands behind a figure's name where it is that of the policy minus that of the baseline.
+DIFFERENCE = "_difference"
+
+_OF_A_WORKLOAD = ("avg_latency_ms", "p95_latency_ms", "slo_violation_pct")
+_SCHEMA = {"policy": pl.String, "workload": pl.String, "figure": pl.String, "value": pl.Float64}
+
+
+def table(policies: pl.DataFrame, workloads: pl.DataFrame, routing: pl.DataFrame) -> pl.DataFrame:
+    """Return a row per figure that the tables have: ``policy``, ``workload``, ``figure``, ``value``.
+
+    ``workload`` is null where a figure is of all workloads. The share of a policy's requests that a region
+    serves is called ``share_<region>``.
+    """
+    nowhere = pl.lit(None, dtype=pl.String).alias("workload")
+    shares = routing.select("policy", nowhere, pl.format("share_{}", "region").alias("figure"), value="share")
+    parts = [
+        policies.unpivot(FIGURES, index="policy", variable_name="figure").with_columns(nowhere),
+        workloads.unpivot(_OF_A_WORKLOAD, index=["policy", "workload"], variable_name="figure"),
+        shares,
+    ]
+    order = policies.select("policy").with_row_index("place")
+    figures = pl.concat([part.select(*_SCHEMA) for part in parts]).join(
+        order, on="policy", maintain_order="left"
+    )
+    return figures.sort("place", maintain_order=True).drop("place").drop_nulls("value")
+
+
+def differences(outcomes: Sequence[Outcome], baseline: Outcome) -> pl.DataFrame:
+    """Return a row per policy but the baseline and figure: the policy's minus the baseline's."""
+    rows = [
+        row for outcome in outcomes if outcome.policy != baseline.policy for row in _rows(outcome, baseline)
+    ]
+    return pl.DataFrame(rows, schema=_SCHEMA)
+
+
+def _rows(outcome: Outcome, baseline: Outcome) -> Iterator[dict[str, Any]]:
+    for (figure, mine), theirs in zip(_means(outcome).items(), _means(baseline).values(), strict=True):
+        if mine is not None and theirs is not None:
+            row = (outcome.policy, None, figure + DIFFERENCE, mine - theirs)
+            yield dict(zip(_SCHEMA, row, strict=True))
+
+
+def _means(outcome: Outcome) -> dict[str, float | None]:
+    return {
+        "avg_latency_ms": mean(outcome.latency_sum_ms, outcome.requests),
+        "slo_violation_pct": share_pct(outcome.violations, outcome.requests),
+        "avg_carbon_g_per_kwh": mean(outcome.carbon_sum_g_per_kwh, outcome.requests),
+    }

@@ -1,0 +1,68 @@
+"""What a policy must reach, and whether it does: one row per objective."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from carbonroute.scenario.objectives import Bound, Objectives
+
+SCHEMA = {
+    "policy": pl.String,
+    "figure": pl.String,
+    "bound": pl.String,
+    "value": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "margin": pl.Float64,
+    "met": pl.Boolean,
+    "beyond_doubt": pl.Boolean,
+}
+
+
+def table(objectives: Objectives | None, policies: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame:
+    """Return a row per objective; none where the scenario states none.
+
+    An objective is met if the figure itself meets it; beyond doubt, if both ends of its interval are on the
+    same side of the bound. A figure that the run does not have meets nothing.
+    """
+    if objectives is None:
+        return pl.DataFrame(schema=SCHEMA)
+    found = policies.row(by_predicate=pl.col("policy") == objectives.policy, named=True)
+    whole = intervals.filter(pl.col("workload").is_null(), policy=objectives.policy)
+    ends = {row["figure"]: row for row in whole.rows(named=True)}
+    rows = [
+        {"policy": objectives.policy, "figure": name, **_checked(bound, found[name], ends.get(name, {}))}
+        for name, bound in objectives.bounds.items()
+    ]
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def _checked(bound: Bound, value: float | None, interval: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = interval.get("low"), interval.get("high")
+    return {
+        "bound": bound.text,
+        "value": value,
+        "low": low,
+        "high": high,
+        "margin": None if value is None else bound.margin(value),
+        "met": value is not None and bound.met_by(value),
+        "beyond_doubt": None if low is None or high is None else bound.met_by(low) == bound.met_by(high),
+    }
+
+
+def in_words(objective: Mapping[str, Any]) -> str:
+    """Return one objective's row as a line to read."""
+    wanted = f"{objective['figure']} {objective['bound']}"
+    if objective["value"] is None:
+        return f"missed: {wanted}, of which this run has no value"
+    verdict = "met" if objective["met"] else "missed"
+    if objective["beyond_doubt"] is False:
+        verdict += ", but not beyond doubt"
+    found = f"found {objective['value']:.6g}"
+    if objective["low"] is not None and objective["high"] is not None:
+        found += f" [{objective['low']:.4g}, {objective['high']:.4g}]"
+    margin = f"{abs(objective['margin']):.4g}"
+    return f"{verdict}: {wanted}, {found}, {f'{margin} to spare' if objective['met'] else f'by {margin}'}"

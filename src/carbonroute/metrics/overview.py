@@ -1,0 +1,86 @@
+"""One row about the whole run: what it is, what it found, and what a reader must know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from carbonroute.intervals import CONFIDENCE
+from carbonroute.metrics.finding import finding
+from carbonroute.metrics.intervals import RULE_OF_THREE, VIOLATIONS
+from carbonroute.scenario import Inputs
+from carbonroute.units import pct
+
+#: Words by which a source says that a figure is not measured.
+_NOT_MEASURED = ("guess", "scale", "assum", "estimat")
+
+
+def table(
+    inputs: Inputs, policies: pl.DataFrame, saving: pl.DataFrame, intervals: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the row; `intervals` says how sure the policies' violation shares are."""
+    scenario = inputs.scenario
+    models = ", ".join(dict.fromkeys(workload.model for workload in scenario.workloads))
+    count = len(scenario.regions)
+    notes = [
+        *inputs.notes,
+        *_doubtful_energies(inputs),
+        *_what_age_costs(inputs, policies),
+        *_where_it_comes_from(saving),
+        *_what_nothing_means(intervals),
+    ]
+    return pl.DataFrame(
+        {
+            "scenario": [scenario.name],
+            "workloads": [f"AI inference ({models})"],
+            "regions": [f"{count} region{'s' if count > 1 else ''}"],
+            "hours": [scenario.horizon.hours],
+            "finding": [finding(policies)],
+            "notes": pl.Series([notes], dtype=pl.List(pl.String)),
+            "accounting": [str(inputs.carbon.accounting)],
+            "source": [inputs.carbon.source],
+            "traffic_source": [inputs.arrivals.source],
+            "synthetic_geography": [inputs.arrivals.synthetic_geography],
+        }
+    )
+
+
+def _doubtful_energies(inputs: Inputs) -> Iterator[str]:
+    """Yield a line for each energy that nobody measured, or that has no source."""
+    for workload in inputs.scenario.workloads:
+        source = workload.energy_source
+        if workload.has_energy and not source:
+            yield f"The energy of {workload.id} has no source (energy_source)"
+        elif workload.has_energy and any(word in source.lower() for word in _NOT_MEASURED):
+            yield f"The energy of {workload.id} is not measured: {source}"
+
+
+def _what_age_costs(inputs: Inputs, policies: pl.DataFrame) -> Iterator[str]:
+    """Yield a line for each kind of old, forecast or incomplete carbon that policies decide on."""
+    what = "grams" if policies["total_kg"].null_count() == 0 else "mean carbon intensity"
+    costs: dict[str, list[str]] = {}
+    for candidate, row in zip(inputs.candidates, policies.rows(named=True), strict=False):
+        if row["extra_vs_fresh_pct"] is not None:
+            costs.setdefault(candidate.knows, []).append(
+                f"{row['policy']} {row['extra_vs_fresh_pct']:+z.2f} %"
+            )
+    for knows, policies_and_costs in costs.items():
+        yield f"{knows} cost, in {what} against perfectly fresh data: {', '.join(policies_and_costs)}"
+
+
+def _where_it_comes_from(saving: pl.DataFrame) -> Iterator[str]:
+    if saving.height > 1 and saving["saved_pct"].null_count() == 0:
+        steps = [
+            f"{row['step']} {row['saved_pct']:z.1f} % ({row['slo_violation_pct']:.2f} % violations)"
+            for row in saving.rows(named=True)[1:]
+        ]
+        yield f"Where the saving comes from, in grams against {saving['policy'][0]}: {', '.join(steps)}"
+
+
+def _what_nothing_means(intervals: pl.DataFrame) -> Iterator[str]:
+    """Yield a line for each number of requests of which none was late."""
+    none = intervals.filter(pl.col("workload").is_null(), figure=VIOLATIONS, method=RULE_OF_THREE, value=0)
+    for (n,), rows in none.group_by("n", maintain_order=True):
+        below = f"below {rows['high'][0]:.2g} % at {pct(CONFIDENCE):g} % confidence"
+        yield f"No violation means 0 of {n:,} requests: {below} ({', '.join(rows['policy'])})"

@@ -1,0 +1,99 @@
+"""One row per policy: what it reached, and against what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from carbonroute.metrics.averages import mean, number, share_pct, total_kg
+from carbonroute.metrics.comparison import Comparison
+from carbonroute.outcome import Outcome
+from carbonroute.units import pct
+
+EMISSION_COLUMNS = (
+    "emissions_g_per_request",
+    "operational_g_per_request",
+    "network_g_per_request",
+    "embodied_g_per_request",
+    "total_kg",
+    "emissions_reduction_pct",
+)
+FRESH_COLUMNS = ("fresh_carbon_g_per_kwh", "fresh_total_kg", "extra_vs_fresh_pct")
+
+
+def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> pl.DataFrame:
+    """Return what each policy reached; see `Tables.policies`."""
+    baseline = comparison.baseline
+    reference = mean(baseline.carbon_sum_g_per_kwh, baseline.requests)
+    rows = []
+    for outcome in outcomes:
+        carbon = mean(outcome.carbon_sum_g_per_kwh, outcome.requests)
+        violations = share_pct(outcome.violations, outcome.requests)
+        rows.append(
+            {
+                "policy": outcome.policy,
+                "clairvoyant": outcome.clairvoyant,
+                "requests": number(outcome.requests),
+                "avg_latency_ms": mean(outcome.latency_sum_ms, outcome.requests),
+                "p95_latency_ms": outcome.latency.quantile(0.95),
+                "slo_violation_pct": violations,
+                "avg_carbon_g_per_kwh": carbon,
+                "carbon_reduction_pct": pct(1 - carbon / reference)
+                if carbon is not None and reference
+                else None,
+                "baseline": baseline.policy,
+                "baseline_carbon_g_per_kwh": reference,
+                "max_violation_pct": pct(max_violation),
+                "viable": violations is not None and violations <= pct(max_violation),
+                **_emissions(outcome, comparison),
+                **_against_fresh(outcome, comparison),
+            }
+        )
+    numbers = dict.fromkeys(("carbon_reduction_pct", *EMISSION_COLUMNS, *FRESH_COLUMNS), pl.Float64)
+    table = pl.DataFrame(rows, schema_overrides=numbers)
+    return table.with_columns(dominated_by=pl.Series(_dominated_by(table), dtype=pl.String))
+
+
+def _emissions(outcome: Outcome, comparison: Comparison) -> dict[str, float | None]:
+    emissions, baseline = outcome.emissions, comparison.baseline
+    if emissions is None or baseline.emissions is None:
+        return dict.fromkeys(EMISSION_COLUMNS)
+    per_request = mean(emissions.total_g, outcome.requests)
+    reference = mean(baseline.emissions.total_g, baseline.requests)
+    reduction_pct = pct(1 - per_request / reference) if per_request is not None and reference else None
+    return {
+        "emissions_g_per_request": per_request,
+        "operational_g_per_request": mean(emissions.operational_g, outcome.requests),
+        "network_g_per_request": mean(emissions.network_g, outcome.requests),
+        "embodied_g_per_request": mean(emissions.embodied_g, outcome.requests),
+        "total_kg": total_kg(emissions) / comparison.replications,
+        "emissions_reduction_pct": reduction_pct,
+    }
+
+
+def _against_fresh(outcome: Outcome, comparison: Comparison) -> dict[str, float | None]:
+    fresh = comparison.fresh.get(outcome.policy)
+    if fresh is None:
+        return dict.fromkeys(FRESH_COLUMNS)
+    fresh_carbon = mean(fresh.carbon_sum_g_per_kwh, fresh.requests)
+    mine, best = mean(outcome.carbon_sum_g_per_kwh, outcome.requests), fresh_carbon
+    fresh_kg = None
+    if outcome.emissions and fresh.emissions:
+        mine, best = total_kg(outcome.emissions), total_kg(fresh.emissions)
+        fresh_kg = best / comparison.replications
+    return {
+        "fresh_carbon_g_per_kwh": fresh_carbon,
+        "fresh_total_kg": fresh_kg,
+        "extra_vs_fresh_pct": pct(mine / best - 1) if mine is not None and best else None,
+    }
+
+
+def _dominated_by(policies: pl.DataFrame) -> list[str | None]:
+    burden = policies.select("avg_carbon_g_per_kwh", "slo_violation_pct", "avg_latency_ms").to_numpy()
+    names = policies["policy"].to_list()
+    found = []
+    for mine in burden:
+        dominates = (burden <= mine).all(axis=1) & (burden < mine).any(axis=1)
+        found.append(next((name for name, better in zip(names, dominates, strict=True) if better), None))
+    return found

@@ -1,0 +1,72 @@
+"""The tables that people open: per policy, per workload, and rounded as the published study rounds."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from carbonroute.metrics.policies import EMISSION_COLUMNS
+from carbonroute.metrics.tables import Tables
+from carbonroute.units import pct
+
+_RESULT_COLUMNS = (
+    "policy",
+    "clairvoyant",
+    "avg_latency_ms",
+    "p95_latency_ms",
+    "slo_violation_pct",
+    "avg_carbon_g_per_kwh",
+    "carbon_reduction_pct",
+)
+#: Decimals of the published study's columns; other columns keep full precision in every file.
+_PUBLISHED_STYLE = {
+    "avg_latency_ms": ".1f",
+    "p95_latency_ms": ".1f",
+    "slo_violation_pct": ".2f",
+    "avg_carbon_g_per_kwh": ".1f",
+    "carbon_reduction_pct": ".1f",
+    "slo_ms": "g",
+}
+
+
+def simulation_results(tables: Tables) -> pl.DataFrame:
+    """Return one row per policy with a column of requests per region, at full precision."""
+    by_region = tables.routing.with_columns(("requests_" + pl.col("region")).alias("region"))
+    wide = by_region.pivot("region", index="policy", values="requests", maintain_order=True)
+    policies = tables.policies
+    more: tuple[str, ...] = EMISSION_COLUMNS if policies["total_kg"].null_count() == 0 else ()
+    if policies["extra_vs_fresh_pct"].null_count() < policies.height:
+        more += ("extra_vs_fresh_pct",)
+    results = policies.select(*_RESULT_COLUMNS, *more).join(wide, on="policy", maintain_order="left")
+    return _with_label(results, tables)
+
+
+def per_workload_results(tables: Tables) -> pl.DataFrame:
+    """Return one row per policy and workload, at full precision."""
+    return _with_label(tables.workloads.select(pl.exclude("clairvoyant"), "clairvoyant"), tables)
+
+
+def where_the_saving_comes_from(tables: Tables) -> pl.DataFrame:
+    """Return one row per step from no knowledge of carbon to all; none where no energies are stated."""
+    return _with_label(tables.saving, tables)
+
+
+def _with_label(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """Label what was made of requests whose origins were drawn."""
+    drawn = tables.overview["synthetic_geography"][0]
+    return results.with_columns(synthetic_geography=pl.lit(value=True)) if drawn else results
+
+
+def as_published(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """Return results with the published study's columns as text, rounded as there: 1 decimal, violations 2.
+
+    Carbon reductions are worked out from the rounded averages, as there.
+    """
+    if "carbon_reduction_pct" in results.columns:
+        baseline = round(tables.policies["baseline_carbon_g_per_kwh"][0], 1)
+        reduction = pct(1 - pl.col("avg_carbon_g_per_kwh").round(1) / baseline) if baseline else None
+        results = results.with_columns(carbon_reduction_pct=reduction)
+    return results.with_columns(
+        pl.Series(name, [None if value is None else f"{value:{style}}" for value in results[name]], pl.String)
+        for name, style in _PUBLISHED_STYLE.items()
+        if name in results.columns
+    )

@@ -1,0 +1,28 @@
+"""Where each policy sent requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from carbonroute.outcome import Outcome
+from carbonroute.scenario import Inputs
+
+
+def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
+    """Return how many requests each region serves under each policy."""
+    rows = []
+    for outcome in outcomes:
+        by_region = outcome.requests.sum(axis=(0, 1))
+        for region, requests in zip(inputs.scenario.regions, by_region, strict=True):
+            rows.append(
+                {
+                    "policy": outcome.policy,
+                    "clairvoyant": outcome.clairvoyant,
+                    "region": region.name,
+                    "requests": requests.item(),
+                    "share": float(requests / by_region.sum()),
+                }
+            )
+    return pl.DataFrame(rows)

@@ -1,0 +1,192 @@
+"""By how much figures of sampled requests differ from run to run: what the exact engine's moments tell.
+
+Requests are taken as independent draws from all that come in the run. Where every hour has a fixed number of
+them, figures differ less than that: the standard errors are on the safe side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonroute.metrics.averages import number
+from carbonroute.metrics.comparison import Comparison
+from carbonroute.outcome import Counts, Outcome, Sums
+from carbonroute.scenario import Inputs
+from carbonroute.traffic import FixedRate, Replay
+from carbonroute.units import G_PER_KG, J_PER_KWH, pct
+from carbonroute.workloads import ServiceLaw, Tokens
+from carbonroute.workloads.energy import Energy
+
+Array = NDArray[np.float64]
+
+#: What tells one figure from another: policy, workload (None: all), figure.
+Key = tuple[str, str | None, str]
+
+#: Standard-normal scores over which squares of token counts are averaged.
+_SCORES = np.linspace(-8, 8, 4001)
+
+
+class Mean(NamedTuple):
+    """Mean and variance of what a request has."""
+
+    mean: float
+    variance: float
+
+    def error(self, n: float) -> float:
+        """Return the standard error of the mean of n requests."""
+        return math.sqrt(self.variance / n) if n else math.inf
+
+
+def standard_errors(
+    inputs: Inputs, exact: Sequence[Outcome], comparison: Comparison, sampled: Sequence[Outcome]
+) -> dict[Key, float]:
+    """Return the standard error of each figure of sampled outcomes.
+
+    Parameters
+    ----------
+    inputs
+        The scenario.
+    exact, comparison
+        Outcomes of the exact engine with their sums of squares, and what they are held against.
+    sampled
+        Those of the sampled engine: they say how many requests there are.
+    """
+    found: dict[Key, float] = {}
+    for mine, counted in zip(exact, sampled, strict=True):
+        n = number(counted.requests)
+        found |= {(mine.policy, None, figure): error for figure, error in _of(inputs, mine, comparison, n)}
+        for index, workload in enumerate(inputs.scenario.workloads):
+            n = number(counted.requests[:, index])
+            late, latency = _late(mine, index), _latency(mine, index)
+            found[mine.policy, workload.id, "slo_violation_pct"] = pct(late.error(n))
+            found[mine.policy, workload.id, "avg_latency_ms"] = latency.error(n)
+    spread = _spread(inputs)
+    return {key: spread * error for key, error in found.items()}
+
+
+def _spread(inputs: Inputs) -> float:
+    """Return by what requests that come in bursts are worse than independent ones."""
+    return max(1.0, float(getattr(inputs.scenario.traffic, "cv", 1.0)))
+
+
+def _of(inputs: Inputs, outcome: Outcome, comparison: Comparison, n: float) -> Iterator[tuple[str, float]]:
+    carbon, reference = _carbon(outcome), _carbon(comparison.baseline)
+    yield "avg_latency_ms", _latency(outcome).error(n)
+    yield "slo_violation_pct", pct(_late(outcome).error(n))
+    yield "avg_carbon_g_per_kwh", carbon.error(n)
+    yield "carbon_reduction_pct", pct(_of_ratio(carbon, reference, n))
+    by_region = outcome.requests.sum(axis=(0, 1))
+    for region, share in zip(inputs.scenario.regions, by_region / by_region.sum(), strict=True):
+        yield f"share_{region.name}", Mean(share, share * (1 - share)).error(n)
+    fresh = comparison.fresh.get(outcome.policy)
+    if fresh:
+        yield "fresh_carbon_g_per_kwh", _carbon(fresh).error(n)
+        yield "extra_vs_fresh_pct", pct(_of_ratio(carbon, _carbon(fresh), n))
+    if inputs.energy:
+        yield from _of_grams(inputs, outcome, comparison, n)
+
+
+def _of_grams(
+    inputs: Inputs, outcome: Outcome, comparison: Comparison, n: float
+) -> Iterator[tuple[str, float]]:
+    parts = _grams(inputs, outcome)
+    total, reference = parts["emissions"], _grams(inputs, comparison.baseline)["emissions"]
+    for part, grams in parts.items():
+        yield f"{part}_g_per_request", grams.error(n)
+    yield "emissions_reduction_pct", pct(_of_ratio(total, reference, n))
+    yield "total_kg", _of_sum(inputs, total, n) / G_PER_KG
+    fresh = comparison.fresh.get(outcome.policy)
+    if fresh:
+        grams = _grams(inputs, fresh)["emissions"]
+        yield "fresh_total_kg", _of_sum(inputs, grams, n) / G_PER_KG
+        yield "extra_vs_fresh_pct", pct(_of_ratio(total, grams, n))
+
+
+def _of_sum(inputs: Inputs, one: Mean, n: float) -> float:
+    """Return the standard error of a sum over all requests, of which it may be chance how many come."""
+    by_chance = 0.0 if isinstance(inputs.scenario.traffic, FixedRate | Replay) else 1.0
+    return math.sqrt(n * (one.variance + by_chance * one.mean**2))
+
+
+def _of_ratio(upper: Mean, lower: Mean, n: float) -> float:
+    """Return the standard error of a ratio of means, as if they had nothing in common: less, if they do."""
+    if not lower.mean:
+        return math.inf
+    ratio = upper.mean / lower.mean
+    return math.hypot(upper.error(n), ratio * lower.error(n)) / lower.mean
+
+
+def _moments(sums: Counts | Sums, squares: Counts | Sums | None, requests: Counts) -> Mean:
+    n = requests.sum()
+    if squares is None or not n:
+        return Mean(math.nan, math.nan)
+    mean = float(sums.sum() / n)
+    return Mean(mean, max(0.0, float(squares.sum() / n) - mean**2))
+
+
+def _latency(outcome: Outcome, workload: int | None = None) -> Mean:
+    of = slice(None) if workload is None else slice(workload, workload + 1)
+    squares = outcome.latency_square_sum_ms2
+    return _moments(
+        outcome.latency_sum_ms[:, of],
+        None if squares is None else squares[:, of],
+        outcome.requests[:, of],
+    )
+
+
+def _late(outcome: Outcome, workload: int | None = None) -> Mean:
+    of = slice(None) if workload is None else slice(workload, workload + 1)
+    return _moments(outcome.violations[:, of], outcome.violations[:, of], outcome.requests[:, of])
+
+
+def _carbon(outcome: Outcome) -> Mean:
+    return _moments(outcome.carbon_sum_g_per_kwh, outcome.carbon_square_sum, outcome.requests)
+
+
+def _grams(inputs: Inputs, outcome: Outcome) -> dict[str, Mean]:
+    """Return what a request emits, in all and in its parts, g.
+
+    Of a workload in a region, a request emits carbon · (a + b · T) + e: T is the energy of its tokens.
+    """
+    energy = inputs.energy
+    if energy is None:
+        return {}
+    per_j = energy.hardware_factor * energy.pue / J_PER_KWH
+    operational, network = np.outer(energy.request_j, per_j), energy.network_j[:, np.newaxis] / J_PER_KWH
+    embodied_g, nothing = energy.embodied_g[:, np.newaxis], np.zeros((1, 1))
+    tokens_j, tokens_j2 = _tokens(inputs.laws, energy)[..., np.newaxis]
+
+    def moments(a: Array, b: Array, e: Array) -> Mean:
+        first, square = a + b * tokens_j, a**2 + 2 * a * b * tokens_j + b**2 * tokens_j2
+        carbon, squares = outcome.carbon_sum_g_per_kwh, outcome.carbon_square_sum
+        if squares is None:
+            return Mean(math.nan, math.nan)
+        sums = first * carbon + e * outcome.requests
+        return _moments(
+            sums, square * squares + 2 * e * first * carbon + e**2 * outcome.requests, outcome.requests
+        )
+
+    return {
+        "emissions": moments(operational + network, per_j, embodied_g),
+        "operational": moments(operational, per_j, nothing),
+        "network": moments(network, nothing, nothing),
+        "embodied": moments(nothing, nothing, embodied_g),
+    }
+
+
+def _tokens(laws: Sequence[ServiceLaw], energy: Energy) -> Array:
+    """Return mean and mean square of the energy of a request's tokens, J and J², shape (2, W)."""
+    weight = np.exp(-(_SCORES**2) / 2)
+    weight /= weight.sum()
+    found = np.zeros((2, len(laws)))
+    for workload, (law, (prompt_j, answer_j)) in enumerate(zip(laws, energy.token_j, strict=True)):
+        if isinstance(law, Tokens):
+            prompt, answer = prompt_j * law.prompt_at(_SCORES), answer_j * law.answer_at(_SCORES)
+            means = prompt @ weight, answer @ weight
+            found[:, workload] = sum(means), (prompt**2 + answer**2) @ weight + 2 * means[0] * means[1]
+    return found

@@ -1,0 +1,84 @@
+"""What figures, files and reports are made of: the tables of one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from carbonroute.metrics.agreement import SCHEMA as AGREEMENT
+from carbonroute.metrics.intervals import SCHEMA as INTERVALS
+from carbonroute.metrics.objectives import SCHEMA as OBJECTIVES
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What one run found, at full precision.
+
+    Policies, regions, origins and workloads keep the scenario's order in every table. A table describes
+    itself: limits and labels that a reader needs stand in columns of their own.
+
+    Attributes
+    ----------
+    policies
+        One row per policy: ``policy`` (label), ``clairvoyant`` (bool), ``requests``, ``avg_latency_ms``,
+        ``p95_latency_ms``, ``slo_violation_pct``, ``avg_carbon_g_per_kwh``, ``carbon_reduction_pct``
+        (null where the baseline's carbon is 0), ``baseline`` (label of the policy that reductions refer to),
+        ``baseline_carbon_g_per_kwh``,
+        ``max_violation_pct`` (the limit behind ``viable``), ``viable`` (bool), ``dominated_by`` (label of the
+        first policy at least as good in carbon, violations and average latency and better in one; or null).
+        In grams of CO2e, null where the scenario states no energies: ``emissions_g_per_request`` and its
+        parts ``operational_g_per_request``, ``network_g_per_request`` and ``embodied_g_per_request``;
+        ``total_kg`` of all requests (of several replications: their mean); ``emissions_reduction_pct``. Where
+        a policy decides on old, forecast or missing carbon: ``fresh_carbon_g_per_kwh`` and
+        ``fresh_total_kg``, what it reaches on perfectly fresh data, and ``extra_vs_fresh_pct``, how much more
+        it emits (without energies: how much higher its mean carbon intensity is); null where its data are
+        fresh.
+    routing
+        One row per policy × region: ``policy``, ``clairvoyant``, ``region``, ``requests``, ``share`` (0…1).
+    workloads
+        One row per policy × workload: ``policy``, ``clairvoyant``, ``workload`` (id), ``name``, ``requests``,
+        ``avg_latency_ms``, ``p95_latency_ms``, ``slo_ms``, ``slo_violation_pct`` (null where there was no
+        request).
+    latency_cdf
+        Quantiles of latency per policy: ``policy``, ``clairvoyant``, ``share`` (0…1, ascending),
+        ``latency_ms``.
+    carbon
+        One row per hour × region: ``hour`` (0…), ``time`` (UTC datetime, or null without a calendar),
+        ``region``, ``carbon_g_per_kwh``.
+    rtt
+        One row per origin × region: ``origin``, ``origin_share``, ``region``, ``rtt_ms``.
+    saving
+        Where the saving comes from, a row per step from no knowledge of carbon to all: ``step``, ``policy``,
+        ``clairvoyant``, ``total_kg``, ``saved_pct`` (of the first step's), ``slo_violation_pct``. Empty where
+        the scenario states no energies.
+    overview
+        One row: ``scenario``, ``workloads`` (models in words), ``regions`` (in words), ``hours``,
+        ``finding`` (one sentence), ``notes`` (what was assumed, filled or left out, and what the age of the
+        data costs; a list), ``accounting`` (labels of the carbon values), ``source`` (of the carbon values),
+        ``traffic_source``, ``synthetic_geography`` (whether origins were drawn for real requests).
+    intervals
+        How sure a figure is, a row per interval: ``policy``, ``workload`` (null: all), ``figure`` (a column
+        of `policies` or `workloads`; ``share_<region>``; or a difference from the baseline, such as
+        ``avg_latency_ms_difference``), ``value``, ``low``, ``high``, ``method`` (in words), ``n`` (requests
+        or replications), ``confidence`` (0…1). Empty where no luck is involved.
+    objectives
+        A row per objective of the scenario: ``policy``, ``figure``, ``bound`` (as stated), ``value``,
+        ``low``, ``high`` (null without interval), ``margin`` (in the figure's unit, negative where it
+        is missed), ``met``, ``beyond_doubt`` (whether the whole interval is on one side; null without).
+    agreement
+        Sampled against exact, a row per figure: ``policy``, ``workload``, ``figure``, ``sampled``, ``exact``,
+        ``standard_error``, ``z``. Empty where one engine alone was asked.
+    """
+
+    policies: pl.DataFrame
+    routing: pl.DataFrame
+    workloads: pl.DataFrame
+    latency_cdf: pl.DataFrame
+    carbon: pl.DataFrame
+    rtt: pl.DataFrame
+    saving: pl.DataFrame
+    overview: pl.DataFrame
+    intervals: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=INTERVALS))
+    objectives: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OBJECTIVES))
+    agreement: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=AGREEMENT))

@@ -1,0 +1,218 @@
+"""Distribution of latency that is known as such: a weighted sum of laws, and no sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+#: The lowest quantile, and how far the highest is from 1: where a law has no end, they stand for it.
+_ENDS = 1e-9
+#: Probabilities are as exact as sums over many groups. Where no request lies between two latencies, the lower
+#: one is the quantile.
+_ROUNDING = 1e-13
+#: How narrow a quantile is bracketed, relative to itself; and how close, relative to its bracket, a guess is
+#: tried on both sides.
+_NARROW, _CLOSENESS = 5e-10, 1 / 64
+#: Groups × latencies that are worked out at once; and the latencies that tell where a group changes at all.
+_AT_ONCE, _COARSE = 2**20, 33
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of requests, shape (K,) each.
+
+    Attributes
+    ----------
+    workload, origin, region
+        Indices.
+    low, high
+        Ends of the piece that a group is of all requests of these three.
+    """
+
+    workload: Index
+    origin: Index
+    region: Index
+    low: Array
+    high: Array
+
+    @classmethod
+    def whole(cls, workload: Index, origin: Index, region: Index) -> Groups:
+        """Return groups that are no pieces."""
+        ends = (np.broadcast_to(end, workload.shape) for end in (-np.inf, np.inf))
+        return cls(workload, origin, region, *ends)
+
+    def __len__(self) -> int:
+        return len(self.workload)
+
+    def __getitem__(self, rows: Index | slice) -> Groups:
+        return Groups(*(column[rows] for column in vars(self).values()))
+
+
+class Law(Protocol):
+    """Law of what a request takes besides the round trip."""
+
+    def beyond(self, time_ms: Array, groups: Groups) -> Array:
+        """Return the probability to be of a group's piece, and to take longer than a time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Latency of requests whose number is expected, in K groups of which the law is known.
+
+    Attributes
+    ----------
+    law
+        Of what a request takes besides `rtt_ms`.
+    groups
+        Of requests.
+    rtt_ms
+        What is added to the law's times, ms, shape (K,).
+    requests
+        Expected number of requests of which the group is a piece, shape (K,).
+    share
+        Probability of the piece, shape (K,).
+    mean_ms
+        Mean time by the law times 1 in the piece and 0 outside, ms, shape (K,).
+    """
+
+    law: Law
+    groups: Groups
+    rtt_ms: Array
+    requests: Array
+    share: Array
+    mean_ms: Array
+    _quantiles: dict[float, dict[int | None, float]] = field(default_factory=dict, repr=False, compare=False)
+
+    def mean(self, workload: int | None = None) -> float:
+        """Return the mean latency, ms; NaN without requests."""
+        part = self._of(workload)
+        number = float(part.requests @ part.share)
+        return (
+            float(part.requests @ (part.mean_ms + part.rtt_ms * part.share)) / number if number else math.nan
+        )
+
+    def quantile(self, share: float, workload: int | None = None) -> float:
+        """Return the lowest latency that a share of requests stays within, ms; NaN without requests.
+
+        To 1e-9 of itself. For a share of 1 it is the latency that one request in a thousand million exceeds,
+        or the highest one, where there is one.
+        """
+        if share not in self._quantiles:
+            self._quantiles[share] = self._searched(min(max(share, _ENDS), 1 - _ENDS) - _ROUNDING)
+        return self._quantiles[share].get(workload, math.nan)
+
+    def _searched(self, share: float) -> dict[int | None, float]:
+        """Return a quantile of all requests and of each workload, all bracketed together."""
+        order = np.argsort(self.groups.workload, kind="stable")
+        rows = self._rows(np.concatenate([order, order]))
+        workload = np.append(np.full(len(order), -1), self.groups.workload[order])
+        sets, first = np.unique(workload, return_index=True)
+        of = np.searchsorted(sets, workload)
+
+        def within(latency_ms: Array) -> Array:
+            shares: Array = np.add.reduceat(
+                rows.requests[:, np.newaxis] * rows._shares(latency_ms[of]), first
+            )
+            return shares
+
+        wanted = share * np.add.reduceat(rows.requests * rows.share, first)
+        reached_ms = _reached(within, wanted, 2 * float(self.rtt_ms.max()) + 1).tolist()
+        return {None if index < 0 else index: ms for index, ms in zip(sets.tolist(), reached_ms, strict=True)}
+
+    def cdf(self, latency_ms: Array, workload: int | None = None) -> Array:
+        """Return the share of requests within each of some ascending latencies; NaN without requests."""
+        part = self._of(workload)
+        number = float(part.requests @ part.share)
+        return part._within(latency_ms) / number if number else np.full(len(latency_ms), np.nan)
+
+    def _of(self, workload: int | None) -> Mixture:
+        if workload is None:
+            return self
+        return self._rows(np.flatnonzero(self.groups.workload == workload))
+
+    def _rows(self, rows: Index | slice) -> Mixture:
+        return Mixture(
+            law=self.law,
+            groups=self.groups[rows],
+            rtt_ms=self.rtt_ms[rows],
+            requests=self.requests[rows],
+            share=self.share[rows],
+            mean_ms=self.mean_ms[rows],
+        )
+
+    def _within(self, latency_ms: Array) -> Array:
+        """Return the number of requests within each of n ascending latencies, shape (n,)."""
+        total, step = np.zeros(len(latency_ms)), max(1, _AT_ONCE // len(latency_ms))
+        for first in range(0, len(self.requests), step):
+            total += self._rows(slice(first, first + step))._added(latency_ms)
+        return total
+
+    def _added(self, latency_ms: Array) -> Array:
+        if len(latency_ms) <= 2 * _COARSE:
+            return self.requests @ self._shares(latency_ms)
+        # Most groups rise over a short span: only there a law is asked about every latency.
+        coarse = np.linspace(0, len(latency_ms) - 1, _COARSE).astype(np.intp)
+        known = self._shares(latency_ms[coarse])
+        span = np.searchsorted(coarse, np.arange(len(latency_ms)), side="right") - 1
+        shares = known[:, span]
+        rising = np.append(np.diff(known, axis=1) > 0, np.zeros((len(known), 1), dtype=bool), axis=1)
+        row, column = np.nonzero(rising[:, span])
+        shares[row, column] = self._rows(row)._shares_of(latency_ms[column])
+        return self.requests @ shares
+
+    def _shares(self, latency_ms: Array) -> Array:
+        """Return the probability of each group to be within each of n latencies, or n of its own, (K, n)."""
+        row = np.repeat(np.arange(len(self.requests)), latency_ms.shape[-1])
+        wanted_ms = np.broadcast_to(latency_ms, (len(self.requests), latency_ms.shape[-1])).ravel()
+        return self._rows(row)._shares_of(wanted_ms).reshape(len(self.requests), -1)
+
+    def _shares_of(self, latency_ms: Array) -> Array:
+        """Return the probability of each group to be within a latency of its own, shape (K,)."""
+        time_ms = latency_ms * (1 + _ROUNDING) - self.rtt_ms  # a sum that is a step has been rounded
+        return np.maximum(self.share - self.law.beyond(time_ms, self.groups), 0.0)
+
+
+def _reached(within: Callable[[Array], Array], wanted: Array, highest_ms: float) -> Array:
+    """Return the lowest latency at which each of S rising functions has reached a value, ms, shape (S,).
+
+    Brackets are cut in the middle, and on both sides of where a line between their ends reaches the value:
+    the closer, the better the last such guess was. Where a function makes a step, the middle gets there.
+
+    Parameters
+    ----------
+    within
+        From latencies, shape (S, n), the values of each function there.
+    wanted
+        The values, shape (S,); each is reached somewhere.
+    highest_ms
+        Where to begin, ms.
+    """
+    while (within(np.full((len(wanted), 1), highest_ms))[:, 0] < wanted).any():
+        highest_ms *= 2
+    ends_ms: Array = np.tile(np.linspace(0, highest_ms, _COARSE), (len(wanted), 1))
+    values, row = within(ends_ms), np.arange(len(wanted))
+    width_ms, closeness = np.full(len(wanted), np.inf), np.full(len(wanted), _CLOSENESS)
+    while True:
+        place = (values < wanted[:, np.newaxis]).sum(axis=1)
+        before = np.maximum(place - 1, 0)  # what is reached at a latency of 0 is reached there
+        low_ms: Array = ends_ms[row, before]
+        high_ms: Array = ends_ms[row, place]
+        start, end = values[row, before], values[row, place]
+        right = high_ms - low_ms <= 2.1 * closeness * width_ms
+        width_ms, closeness = high_ms - low_ms, np.where(right, closeness**2, _CLOSENESS)
+        if (width_ms <= _NARROW * (high_ms + 1e-3)).all():
+            return high_ms
+        guess = (wanted - start) / np.where(end > start, end - start, 1.0)
+        tried = np.column_stack([guess - closeness, guess + closeness, np.full(len(wanted), 0.5)])
+        between_ms = low_ms[:, np.newaxis] + width_ms[:, np.newaxis] * np.sort(np.clip(tried, 0, 1), axis=1)
+        ends_ms = np.column_stack([low_ms, between_ms, high_ms])
+        values = np.column_stack([start, within(between_ms), end])

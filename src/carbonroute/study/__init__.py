@@ -1,0 +1,99 @@
+"""Runs: a scenario and an engine in, outcomes and tables out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from carbonroute.metrics import Tables, tabulate
+from carbonroute.outcome import Outcome
+from carbonroute.scenario import Inputs, Scenario, load
+from carbonroute.study.agreement import held_against_exact
+from carbonroute.study.plan import Plan, carry_out
+
+__all__ = ["MAX_VIOLATION", "Result", "run"]
+
+#: Share of SLO violations up to which a policy counts as viable.
+MAX_VIOLATION = 0.05
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    Attributes
+    ----------
+    inputs
+        What went into the engine; `inputs.scenario` is the scenario. Of several replications: the first.
+    engine
+        Name of the engine, or ``"both"``.
+    outcomes
+        One per policy, in the scenario's order; of several replications, merged.
+    tables
+        What figures, files and reports are made of.
+    seeds
+        Of each replication.
+    """
+
+    inputs: Inputs
+    engine: str
+    outcomes: tuple[Outcome, ...]
+    tables: Tables
+    seeds: tuple[int, ...]
+
+
+def run(  # noqa: PLR0913  one argument per option of the command
+    source: Scenario | str | Path,
+    changes: Mapping[str, object] | None = None,
+    *,
+    engine: str = "sampled",
+    max_violation: float = MAX_VIOLATION,
+    workers: int = 1,
+    replications: int | None = None,
+    until: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Result:
+    """Run a scenario under each of its policies.
+
+    Parameters
+    ----------
+    source
+        A scenario, a built-in scenario's name, or a TOML file.
+    changes
+        Values to set before the run, by dotted path; not with a scenario that is loaded already.
+    engine
+        One of `carbonroute.engines.ENGINES`; or ``"both"``, sampled, held against exact in
+        `Tables.agreement`.
+    max_violation
+        Share of SLO violations up to which a policy counts as viable, 0…1.
+    workers
+        Processes of the sampled engine; results are the same for any number.
+    replications
+        Independent runs, each with a seed of its own, the first with the scenario's: they say how sure every
+        figure is. One by default; with `until`, at most so many, and `MOST` by default.
+    until
+        Add replications until the interval of a figure is this narrow under every policy, such as
+        ``"slo_violation_pct ± 0.05"``; see `Precision`.
+    progress
+        Called with the number of requests × policies done, and of all.
+
+    Raises
+    ------
+    InputError, PolicyError
+        If the scenario, its data or a policy cannot be used, or these options do not go together.
+
+    Examples
+    --------
+    >>> result = run("published", {"horizon.hours": 24})
+    >>> result.tables.policies["policy"][0]
+    'Latency-First'
+    """
+    scenario = source if isinstance(source, Scenario) else load(source, changes)
+    plan = Plan.read(engine, workers, replications, until)
+    done, figures = carry_out(plan, scenario, progress)
+    noted = replace(done.inputs, notes=(*done.inputs.notes, *plan.notes(done, figures)))
+    tables = tabulate(noted, done.outcomes, done.comparison, max_violation, figures)
+    if engine == "both":
+        tables = replace(tables, agreement=held_against_exact(done))
+    return Result(done.inputs, engine, done.outcomes, tables, done.seeds)

@@ -1,0 +1,96 @@
+"""How narrow an interval must be before a run ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.intervals import t_half_width
+from carbonroute.metrics import intervals
+from carbonroute.outcome import Outcome
+from carbonroute.scenario import Inputs
+from carbonroute.scenario.objectives import FIGURES
+
+#: Replications before an interval is believed: the spread of fewer is a guess.
+FEWEST = 10
+#: Replications after which a run ends, whatever it has reached, where nobody says.
+MOST = 1000
+
+_PATTERN = re.compile(r"\s*(\S+?)\s*(?:±|\+/?-)\s*(\d+\.?\d*|\.\d+)\s*")
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How narrow the interval of a figure must be, under every policy.
+
+    A run that ends as soon as its interval is narrow ends a little more often where chance made it narrow, so
+    that it covers a little less often than it says; this vanishes with the width (Chow and Robbins, Annals of
+    Mathematical Statistics 36 (1965), 457-462). `FEWEST` keeps it small where it would be largest.
+
+    Attributes
+    ----------
+    figure
+        A figure of the policy table.
+    half_width
+        Of its interval, in the figure's unit.
+    """
+
+    figure: str
+    half_width: float
+
+    @classmethod
+    def read(cls, text: str) -> Precision:
+        """Return what a text such as ``"slo_violation_pct ± 0.05"`` (or ``+-``) asks for.
+
+        Raises
+        ------
+        InputError
+            If it is no such text, or there is no such figure.
+        """
+        match = _PATTERN.fullmatch(text)
+        if match is None or float(match[2]) == 0:
+            remedy = "a figure and a half-width above 0 are expected, such as 'slo_violation_pct ± 0.05'"
+            raise InputError("until", [Fault("", f"found {text!r}", remedy)])
+        if match[1] not in FIGURES:
+            found = f"there is no figure {match[1]!r}"
+            raise InputError("until", [Fault("", found, did_you_mean(match[1], FIGURES))])
+        return cls(match[1], float(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.figure} ± {self.half_width:g}"
+
+    def widest(
+        self, inputs: Inputs, outcomes: Sequence[Outcome], replications: pl.DataFrame
+    ) -> tuple[str, float]:
+        """Return the policy of the widest interval, and its half-width.
+
+        Parameters
+        ----------
+        inputs, outcomes
+            The scenario, and the outcomes of all replications, merged.
+        replications
+            The figures of each.
+
+        Raises
+        ------
+        InputError
+            If the run has no such figure.
+        """
+        whole = replications.filter(pl.col("workload").is_null(), figure=self.figure)
+        if whole.is_empty():
+            remedy = "name another figure, or state what it needs: energies, or carbon that is not fresh"
+            raise InputError("until", [Fault("", f"this run has no {self.figure}", remedy)])
+        spread = whole.group_by("policy", maintain_order=True).agg(
+            pl.col("value").std().alias("std"), n=pl.len()
+        )
+        half_widths = dict(zip(spread["policy"], t_half_width(spread["std"], spread["n"]), strict=True))
+        if self.figure == intervals.VIOLATIONS:
+            counted = intervals.violations(inputs, outcomes)
+            certain = counted.filter(pl.col("workload").is_null(), method=intervals.RULE_OF_THREE)
+            half_widths |= dict(zip(certain["policy"], (certain["high"] - certain["low"]) / 2, strict=True))
+        policy = max(half_widths, key=half_widths.__getitem__)
+        return policy, float(half_widths[policy])
