@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from benchmarks import engine, process, real, scale
+from benchmarks import engine, process, real, scale, scaling
 from benchmarks.measuring import Row, Size
 
 Subject = Callable[[Size], list[Row]]
@@ -14,6 +14,7 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
     {
         "engine": engine.measure,
         "scale": scale.measure,
+        "scaling": scaling.measure,
         "process": process.measure,
         "real": real.measure,
     }

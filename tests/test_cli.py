@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -14,10 +15,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 import carbonroute
 import small
 from carbonroute.cli import main
+from carbonroute.cli.results import print_run
 from carbonroute.cli.simulate import share
 
 COMMAND = str(Path(sys.executable).with_name("carbonroute"))
@@ -69,6 +72,41 @@ def test_replications_are_printed_with_half_widths(
     assert float(half_width) == pytest.approx(row["high"] - row["value"], rel=0.05)
     assert table.count("±") >= 5 * 7 - 1  # no violation has no half-width
     assert "over 5 replications" in below
+
+
+def test_a_narrow_terminal_gets_intervals_on_lines_of_their_own_and_grams_in_a_second_table() -> None:
+    result = carbonroute.run("five-aws-regions", {"horizon.hours": 5}, replications=4)
+    shown = io.StringIO()
+    print_run(Console(file=shown, width=80), result)
+    first, second = shown.getvalue().partition("† clairvoyant")[0].split("five-aws-regions")[1:]
+    assert "…" not in first + second
+    assert re.search(r"Latency-First +[\d.]+ +[\d.]+ ", first)
+    assert first.count("±") + second.count("±") >= 4 * 9 + 2 * 9
+    assert "Verdict" in first
+    assert "Emissions" in second
+    assert all(policy.split()[0] in second for policy in result.tables.policies["policy"])
+
+
+def test_replications_end_when_they_may(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SMALL, str(tmp_path), "--until", "avg_latency_ms +- 4", "--replications", "40"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"– avg_latency_ms ± 4 reached: ± [\d.]+ under .*, the widest interval\.", out)
+    assert 10 <= len(json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["seeds"]) < 40
+    assert main([*SMALL, str(tmp_path), "--until", "avg_latency_ms +- 0.001", "--replications", "10"]) == 0
+    assert "– avg_latency_ms ± 0.001 not reached: ± " in capsys.readouterr().out
+
+
+def test_workers_change_no_byte(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = str(small.write(tmp_path))
+    found = []
+    for workers in ("1", "2"):
+        place = tmp_path / workers
+        options = ["--workers", workers, "--no-figures", "--quiet", "--output", str(place)]
+        assert main(["simulate", scenario, *options]) == 0
+        found.append({p.name: p.read_bytes() for p in place.rglob("*") if p.is_file()})
+    assert found[0] == found[1]
+    assert main([*SMALL, str(tmp_path / "published"), "--workers", "2", "--quiet"]) == 0
+    assert capsys.readouterr().err.startswith("note: the published scheme draws from one generator")
 
 
 def test_json_has_full_precision_and_nothing_beside_it(

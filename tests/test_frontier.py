@@ -386,8 +386,9 @@ def test_the_roundest_number_between_two_lies_between_them(low: float, width: fl
         assert low < _roundest(low, high) < high
 
 
-def test_policies_are_merged_just_where_they_decide_alike(varied: Frontier) -> None:
-    inputs = varied.inputs
+def test_policies_are_merged_just_where_they_decide_alike(tmp_path: Path) -> None:
+    """In all hours, not in those of the first day alone."""
+    inputs = resolve(load(small.write(tmp_path, *VARIED, ("hours = 12", "hours = 40"))))
     hour, origin, workload = np.indices(inputs.shape[:3]).reshape(3, -1)
     cells = Requests(hour, origin, workload)
     plain = [choice for choice in tried(inputs) if not choice.candidate.varies]
@@ -401,7 +402,7 @@ def test_policies_are_merged_just_where_they_decide_alike(varied: Frontier) -> N
     ]
     expected = [plain[place].candidate.label for place in dict.fromkeys(first)]
     assert [choice.candidate.label for choice in distinct(inputs, plain)] == expected
-    assert len(expected) < len(plain) / 3
+    assert len(expected) < len(plain) / 2
 
 
 def test_who_stands_for_another_takes_over_its_role_and_says_so(tmp_path: Path) -> None:
@@ -422,7 +423,7 @@ def test_policies_that_count_requests_are_left_out_and_named(tmp_path: Path) -> 
     last = 'use = "constrained-hybrid"\nmargin_ms = 5\n'
     frontier = found(tmp_path, (last, last + turns))
     assert "Round-Robin" not in frontier.points["policy"].to_list()
-    assert "Left out, as it goes by the order of requests: Round-Robin" in frontier.notes
+    assert [note for note in frontier.notes if note.startswith("Left out: Round-Robin goes by the order")]
 
 
 def test_the_user_s_own_limit_is_among_the_risks(tmp_path: Path) -> None:

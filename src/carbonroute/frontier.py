@@ -14,13 +14,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from carbonroute.engines import ENGINES
+from carbonroute.errors import Fault, InputError
 from carbonroute.inspection import toml
 from carbonroute.metrics.averages import mean, share_pct, total_kg
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.faults import key_text
 from carbonroute.scenario.names import MAX_NAME
-from carbonroute.sweep import Choice, distinct, sweep
+from carbonroute.sweep import Choice, distinct, left_out, sweep
 from carbonroute.units import pct
 
 Array = NDArray[np.float64]
@@ -160,6 +161,9 @@ def run(
         If the scenario, its data or a policy cannot be used, or its requests bring what no expectation knows.
     """
     inputs = resolve(source if isinstance(source, Scenario) else load(source, changes))
+    if inputs.arrivals.own:
+        remedy = "the exact engine knows no single request: compare policies with carbonroute simulate"
+        raise InputError(inputs.scenario.name, [Fault("traffic", inputs.arrivals.own, remedy)])
     limit = limits.slo_violation_pct
     # A budget above the limit may keep it: not every workload can spend all of its own.
     risks = () if not limit else [float(f"{limit * (20 + step) / 2000:.6g}") for step in range(21)]
@@ -410,9 +414,7 @@ def outcome_in_words(point: Mapping[str, Any]) -> str:
 
 
 def _notes(inputs: Inputs, choices: Sequence[Choice]) -> Iterator[str]:
-    numbered = [candidate.label for candidate in inputs.candidates if candidate.reads("turn")]
-    if numbered:
-        yield f"Left out, as it goes by the order of requests: {', '.join(numbered)}"
+    yield from left_out(inputs)
     for choice in choices:
         if choice.alike:
             yield f"Decides exactly like {choice.candidate.label}: {', '.join(choice.alike)}"

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute.engines.routing import ask
+from carbonroute.engines.exact import obstacle
+from carbonroute.engines.routing import ask, estimates_ms
 from carbonroute.policies import POLICIES
 from carbonroute.policies.base import policy_name
 from carbonroute.scenario import Candidate, Inputs
@@ -67,7 +68,7 @@ class Choice:
 def sweep(inputs: Inputs, risks: Sequence[float] = ()) -> Iterator[Choice]:
     """Yield all that is tried in a scenario, from the simplest on.
 
-    The scenario's own policies come first, but for those that number requests: no expectation has an order.
+    The scenario's own policies come first. What the exact engine cannot work out is left out: see `left_out`.
 
     Parameters
     ----------
@@ -86,12 +87,24 @@ def sweep(inputs: Inputs, risks: Sequence[float] = ()) -> Iterator[Choice]:
         yield spell({"use": "nearest-greenest", "k": k}, "k")
     for alpha in sorted((step / 100 for step in range(101)), key=lambda alpha: len(str(alpha))):
         yield spell({"use": "hybrid", "alpha": alpha}, "alpha")
-    for margin_ms, information in _margins(inputs, spell.information):
+    for margin_ms, information in _margins(inputs, spell.knowing):
         yield spell({"use": "constrained-hybrid", "margin_ms": margin_ms}, "margin_ms", information)
     for budget in ({}, {"budget": "per-workload"}):
         for risk in dict.fromkeys(risk for risk in (*risks, *_risks()) if risk <= HIGHEST_RISK):
             yield spell({"use": "constrained-hybrid", "max_violation": risk, **budget}, "max_violation")
-    yield spell({"use": "clairvoyant-bound"}, role="bound")
+    bound = spell({"use": "clairvoyant-bound"}, role="bound")
+    if not obstacle(inputs, bound.candidate):
+        yield bound
+
+
+def left_out(inputs: Inputs) -> Iterator[str]:
+    """Yield which policies the exact engine cannot work out, and why: of the scenario's own and the bound."""
+    candidates = inputs.candidates
+    if not any(candidate.oracle for candidate in candidates):
+        candidates += (_Speller(inputs)({"use": "clairvoyant-bound"}).candidate,)
+    for candidate in candidates:
+        if why := obstacle(inputs, candidate):
+            yield f"Left out: {candidate.label} {why}"
 
 
 def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[Choice, ...]:
@@ -181,7 +194,7 @@ class _Speller:
 
 def _own(inputs: Inputs) -> Iterator[Choice]:
     for spelt, candidate in zip(inputs.scenario.policies, inputs.candidates, strict=True):
-        if candidate.reads("turn"):
+        if obstacle(inputs, candidate):
             continue
         parameters = spelt.model_extra or {}
         numbers = [key for key, value in parameters.items() if isinstance(value, int | float)]
@@ -208,13 +221,12 @@ def _spelt(information: Information) -> dict[str, Any]:
     return {"service_time": information.service_time, **information.model_dump(exclude_defaults=True)}
 
 
-def _margins(inputs: Inputs, information: Information) -> Iterator[tuple[float, Information]]:
+def _margins(inputs: Inputs, knowing: Candidate) -> Iterator[tuple[float, Information]]:
     """Yield margins and estimates of service times that make another set of regions eligible."""
     seen = set()
     for estimate in ("mean", *(f"quantile:{share:g}" for share in QUANTILES)):
-        told = information.model_copy(update={"service_time": estimate})
-        service_ms = np.array([told.service_estimate_ms(law) for law in inputs.laws])
-        needed_ms = inputs.rtt_ms[:, :, np.newaxis] + service_ms
+        told = knowing.information.model_copy(update={"service_time": estimate})
+        needed_ms = inputs.rtt_ms[:, :, np.newaxis] + estimates_ms(replace(knowing, information=told), inputs)
         for margin_ms in _between(inputs.slo_ms - needed_ms):
             eligible = (needed_ms <= inputs.slo_ms - margin_ms).tobytes()
             if eligible not in seen:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbonroute import rng
-from carbonroute.engines import sampled
+from carbonroute.engines import kernel, sampled
 from carbonroute.network.jitter import PairLognormal
 from carbonroute.outcome import Histogram, Outcome, Paired, Samples
 from carbonroute.scenario import Inputs, load, resolve
@@ -81,3 +86,162 @@ def test_counted_as_kept(document: Document, block: int, data: st.DataObject) ->
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rng, "BLOCK", block)
         assert_agree(sampled.run(inputs), counted(inputs))
+
+
+EVERY_KIND = [
+    {"use": "latency-first"},
+    {"use": "carbon-first"},
+    {"use": "constrained-hybrid"},
+    {"use": "static-greenest"},
+    {"use": "random"},
+    {"use": "round-robin"},
+    {"use": "clairvoyant-bound"},
+]
+
+
+#: One workload whose time and energy go by tokens, and one that has energy alone.
+TOKENS = [
+    {
+        "id": "chat",
+        "name": "Chat",
+        "model": "large",
+        "share": 0.7,
+        "slo_ms": 700,
+        "service_ms": {
+            "law": "tokens",
+            "prefill_ms_per_token": 0.2,
+            "decode_ms_per_token": 5,
+            "answer_tokens": {"law": "lognormal", "mean": 50, "std": 40},
+        },
+        "energy_j": 3,
+        "energy_j_per_answer_token": 0.5,
+    },
+    {
+        "id": "short",
+        "name": "Short",
+        "model": "tiny",
+        "share": 0.3,
+        "slo_ms": 100,
+        "service_ms": {"law": "gamma", "mean": 20, "std": 10},
+        "energy_j": 0.1,
+    },
+]
+
+
+@pytest.mark.parametrize("per_hour", [300, 60_000])
+@pytest.mark.parametrize("by_pair", [False, True])
+def test_counted_as_kept_in_small_cells_and_large_ones(per_hour: int, by_pair: bool) -> None:
+    """Of cells with hundreds of requests, those that share a region are counted once for all."""
+    changes = {
+        "sampling": {"scheme": "streams"},
+        "policies": EVERY_KIND,
+        "traffic.requests_per_hour": per_hour,
+        "horizon.hours": 120_000 // per_hour,
+    }
+    inputs = replace(resolve(load("published", changes)), baseline=0)
+    if by_pair:
+        sigma = rng.stream(1, "sigma").random(inputs.rtt_ms.shape)
+        inputs = replace(inputs, jitter=PairLognormal(inputs.rtt_ms, sigma))
+    assert_agree(sampled.run(inputs), counted(inputs))
+    assert_agree(sampled.run(replace(inputs, baseline=4)), counted(replace(inputs, baseline=4)))
+
+
+def test_tokens_and_logged_service_times_are_counted_too(tmp_path: Path) -> None:
+    dice = rng.stream(1, "log")
+    count = 3000
+    log = {
+        "time": np.sort(dice.uniform(0, 3 * 3600, count)),
+        "prompt": dice.integers(1, 900, count),
+        "answer": dice.integers(1, 90, count),
+        "service": np.where(dice.random(count) < 0.5, dice.uniform(20, 300, count), np.nan),
+    }
+    pl.DataFrame(log).fill_nan(None).write_csv(tmp_path / "log.csv")
+    columns = {f"{what}_tokens_column": what for what in ("prompt", "answer")}
+    columns |= {"time_column": "time", "time_unit": "s", "service_column": "service", "service_unit": "ms"}
+    traffic = {
+        "kind": "replay",
+        "align": "first-request",
+        "logs": [{"path": str(tmp_path / "log.csv"), **columns}],
+    }
+    policies = [
+        *EVERY_KIND,
+        {"use": "constrained-hybrid", "label": "honest", "information": {"service_time": "quantile:0.9"}},
+        {"use": "constrained-hybrid", "max_violation": 0.1},
+    ]
+    changes = {
+        "sampling": {"scheme": "streams"},
+        "horizon.hours": 3,
+        "traffic": traffic,
+        "workloads": TOKENS,
+        "policies": policies,
+    }
+    inputs = resolve(load("published", changes))
+    assert inputs.has_tokens
+    assert_agree(sampled.run(inputs), counted(inputs))
+
+
+def test_the_limit_counts_requests_under_all_policies(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = resolve(load("published", {"sampling": {"scheme": "streams"}, "horizon.hours": 2}))
+    for limit, kind in ((400 * 7, Samples), (400 * 7 - 1, Histogram)):
+        monkeypatch.setattr(sampled, "KEPT", limit)
+        assert {type(outcome.latency) for outcome in sampled.run(inputs)} == {kind}
+
+
+def test_few_requests_load_no_compiler() -> None:
+    code = (
+        "import sys, carbonroute; carbonroute.run('published', {'horizon.hours': 24}); "
+        "assert 'numba' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_a_place_on_disk_loops_are_compiled_in_memory() -> None:
+    """A function from no file stands for an installation that nobody can write to."""
+    made: dict[str, Any] = {}
+    exec("def twice(x):\n    return 2 * x\n", made)
+    with pytest.raises(RuntimeError, match="no locator available"):
+        numba.njit(cache=True)(made["twice"])
+    assert kernel.compiled(made["twice"])(21) == 42
+
+
+#: Prints requests, and peak memory before and after a run of so many, KiB.
+GROWING = """
+import re, sys
+from pathlib import Path
+from carbonroute.engines import sampled, counting
+from carbonroute.scenario import load, resolve
+
+def peak():
+    return re.search("VmHWM:\\\\s*([0-9]+) kB", Path("/proc/self/status").read_text())[1]
+
+changes = {"sampling": {"scheme": "streams"}, "traffic.requests_per_hour": int(sys.argv[1])}
+inputs = resolve(load("published", changes))
+before = peak()
+outcomes = sampled.run(inputs)
+print(outcomes[0].requests.sum(), before, peak())
+"""
+
+
+def peak_kib(per_hour: int) -> tuple[int, int]:
+    done = subprocess.run(
+        [sys.executable, "-c", GROWING, str(per_hour)], capture_output=True, text=True, check=True
+    )
+    count, before, after = map(int, done.stdout.split())
+    assert count == 168 * per_hour
+    return before, after
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_memory_does_not_grow_with_the_number_of_requests() -> None:
+    """Kept, the latencies of the larger run alone would take 280 MiB more."""
+    _, small = peak_kib(15_000)
+    _, large = peak_kib(45_000)
+    assert large < small + 20 * 1024
+    assert large < 400 * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_a_billion_requests_take_less_than_400_megabytes() -> None:
+    _, peak = peak_kib(5_952_381)
+    assert peak * 1024 < 400e6

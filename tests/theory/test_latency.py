@@ -551,6 +551,7 @@ def test_violations_are_unknown_where_prompts_come_with_the_requests() -> None:
     shares = of.violation_share()
     assert np.isnan(shares[0, 1]).all()
     assert ((shares[0, [0, 2]] > 0) & (shares[0, [0, 2]] < 1)).all()
+    assert np.isnan(Latency(laws[1:2], half_normal(3), np.ones((2, 3)), np.ones(1)).violation_share()).all()
 
 
 def test_only_tokens_have_prompts() -> None:

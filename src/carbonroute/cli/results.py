@@ -33,8 +33,6 @@ _NUMBERS = MappingProxyType(
 _GRAMS = MappingProxyType({"total_kg": "Emissions\nkg", "emissions_reduction_pct": "Reduction\n%"})
 #: Where less room is, a figure and its interval stand on two lines, and grams in a table of their own.
 _ROOM, _ROOM_FOR_ALL = 120, 160
-#: Words of a policy's name up to this length stay in one line.
-_LONGEST_WORD = 16
 #: Decimals at most.
 _DECIMALS = 6
 
@@ -92,8 +90,8 @@ def _policy_table(result: Result, columns: Mapping[str, str], joint: str, *, ver
     tables = result.tables
     title = result.inputs.scenario.name
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    words = " ".join(tables.policies["policy"]).split()
-    shown.add_column("Policy", overflow="fold", min_width=min(max(map(len, words)), _LONGEST_WORD))
+    longest_word = max(map(len, " ".join(tables.policies["policy"]).split()))
+    shown.add_column("Policy", overflow="fold", min_width=min(max(longest_word, 14), 16))
     for heading in columns.values():
         shown.add_column(heading, justify="right", no_wrap=True)
     if verdict:

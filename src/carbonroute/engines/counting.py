@@ -71,10 +71,12 @@ class Counting:
             kernel.pair_cells(places, self.tables, chosen, late, int(column[0]), totals)
         else:
             alone |= {policy: self._regions(policy, block, places, rows) for policy in by_cell.tolist()}
-        for policy, region in alone.items():
-            both = region, self._regions(self.baseline, block, places, rows)
-            here, there = (self._luck(block, one[:, np.newaxis]) for one in both)
-            kernel.pair_requests(places, self.tables, (here, there), both, policy, totals)
+        if alone:
+            theirs = self._regions(self.baseline, block, places, rows)
+            there = self._luck(block, theirs[:, np.newaxis])
+            for policy, mine in alone.items():
+                luck = self._luck(block, mine[:, np.newaxis]), there
+                kernel.pair_requests(places, self.tables, luck, (mine, theirs), policy, totals)
 
     def _regions(self, policy: int, block: Block, places: kernel.Places, rows: Regions) -> Regions:
         """Return the region of each of n requests under a policy, shape (n,)."""

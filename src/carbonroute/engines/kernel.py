@@ -265,23 +265,29 @@ def pair_requests(
     totals: Totals,
 ) -> None:
     """Hold n requests under one policy against the same under another; luck and region, (n,), of both."""
-    more, apart = totals.more[policy], totals.apart[policy]
+    mine, theirs = region
     for c in range(len(places.starts)):
         rtt_ms, slo_ms = tables.rtt_ms[places.origin[c]], tables.slo_ms[places.workload[c]]
         carbon = tables.carbon_g_per_kwh[places.hour[c]]
+        longer_ms, longer_square, more, more_square = 0.0, 0.0, 0.0, 0.0
+        late_here, late_there = 0, 0
         for i in range(places.starts[c], places.starts[c] + places.counts[c]):
-            here_ms = rtt_ms[region[0][i]] + luck[0].service_ms[i]
+            here_ms = rtt_ms[mine[i]] + luck[0].service_ms[i]
             here_ms += luck[0].jitter_ms[0, i]
-            there_ms = rtt_ms[region[1][i]] + luck[1].service_ms[i]
+            there_ms = rtt_ms[theirs[i]] + luck[1].service_ms[i]
             there_ms += luck[1].jitter_ms[0, i]
-            longer_ms = here_ms - there_ms
-            extra = carbon[region[0][i]] - carbon[region[1][i]]
-            more[0] += longer_ms
-            more[1] += longer_ms**2
-            more[2] += extra
-            more[3] += extra**2
-            apart[0] += here_ms > slo_ms >= there_ms
-            apart[1] += there_ms > slo_ms >= here_ms
+            longer_ms += here_ms - there_ms
+            longer_square += (here_ms - there_ms) ** 2
+            more += carbon[mine[i]] - carbon[theirs[i]]
+            more_square += (carbon[mine[i]] - carbon[theirs[i]]) ** 2
+            late_here += here_ms > slo_ms and there_ms <= slo_ms
+            late_there += there_ms > slo_ms and here_ms <= slo_ms
+        totals.more[policy, 0] += longer_ms
+        totals.more[policy, 1] += longer_square
+        totals.more[policy, 2] += more
+        totals.more[policy, 3] += more_square
+        totals.apart[policy, 0] += late_here
+        totals.apart[policy, 1] += late_there
 
 
 @compiled

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.engines.luck import Luck
-from carbonroute.engines.pieces import FARTHEST, Pieces, Span, between, inside, pieces
+from carbonroute.engines.pieces import FARTHEST, ROUNDING, Pieces, Span, between, inside, pieces
 from carbonroute.engines.routing import Traits, breaks_ms
 from carbonroute.errors import PolicyError
 from carbonroute.outcome.mixture import Groups
@@ -27,8 +27,8 @@ Index = NDArray[np.intp]
 _TABULATED = 1025
 #: Rows × nodes in memory at once.
 _AT_ONCE = 2**20
-#: Panels of equal probability over the half of the requests that have jitter, and nodes in each.
-_PANELS, _NODES = 64, 8
+#: Nodes per panel of an integral over jitter, and steps of a law of service times that panels end at.
+_NODES, _MOST_STEPS = 8, 64
 #: Origin and region of jitter that is the same to all.
 _NOWHERE = np.zeros(2, dtype=np.intp)
 
@@ -142,15 +142,18 @@ class _Sets:
     service_ms, jitter_ms
         A request of each set, shapes (S,) and (S, R).
     count
-        Pieces of each set, shape (S,).
-    node, low, high
-        The pieces, set by set: node of the jitter, and ends of the service time, ms, shape (P,).
+        Parts of each set, shape (S,).
+    z, weight
+        The parts, set by set: score of the jitter, and what it stands for, shape (P,).
+    low, high
+        Their service times, ms, shape (P,).
     """
 
     service_ms: Array
     jitter_ms: Array
     count: Index
-    node: Index
+    z: Array
+    weight: Array
     low: Array
     high: Array
 
@@ -158,10 +161,9 @@ class _Sets:
 class Pairs(_Oracle):
     """Service time and jitter, where each origin and region has a jitter of its own.
 
-    All regions' jitters have the same score. It is integrated over with some 500 nodes; given jitter, service
-    times are cut between the policy's breaks. All that exceeds the same breaks goes to the same region: it is
-    one piece, and its number stands for both of its ends. A share errs by no more than 1e-3, where service
-    times are fixed; where their law is smooth, by no more than that.
+    All regions' jitters have the same score, over which is integrated; given jitter, service times are cut
+    between the policy's breaks. All that exceeds the same breaks goes to the same region: it is one piece, and
+    its number stands for both of its ends. A share errs by no more than 1e-5.
     """
 
     def pieces(self, cells: Requests) -> Pieces:
@@ -202,58 +204,69 @@ class Pairs(_Oracle):
     def _parts(self, groups: Groups) -> Iterator[tuple[Index, Array, Array, Groups]]:
         """Yield the parts of groups, some at a time.
 
-        Of each, the group that it is of, the weight and the score of its node, and what it is: its ends are
-        service times, ms.
+        Of each, the group that it is of, weight and score of its jitter, and what it is: its ends are service
+        times, ms.
         """
         sets, _ = self._sets
-        z, weight = self._nodes
         number = groups.low.astype(np.intp)
         count = sets.count[number]
         begin = np.cumsum(sets.count)[number] - count
         for rows in np.array_split(np.arange(len(groups)), 1 + int(count.sum()) // _AT_ONCE):
             of, part = _expanded(begin[rows], count[rows])
-            row, node = rows[of], sets.node[part]
+            row = rows[of]
             pair = groups.workload[row], groups.origin[row], groups.region[row]
-            yield row, weight[node], z[node], Groups(*pair, sets.low[part], sets.high[part])
-
-    @cached_property
-    def _nodes(self) -> tuple[Array, Array]:
-        """Scores of the jitter and their weights; all scores up to 0 are no jitter."""
-        from scipy.special import ndtri
-
-        even = ndtri(np.linspace(0.5, 1, _PANELS + 1))[:-1]
-        edges = np.concatenate([even, np.linspace(even[-1], FARTHEST, 5)[1:]])
-        node, weight = np.polynomial.legendre.leggauss(_NODES)
-        half = np.diff(edges)[:, np.newaxis] / 2
-        z = (edges[:-1, np.newaxis] + half * (1 + node)).ravel()
-        density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
-        return np.append(0.0, z), np.append(0.5, (half * weight).ravel() * density)
+            yield row, sets.weight[part], sets.z[part], Groups(*pair, sets.low[part], sets.high[part])
 
     @cached_property
     def _sets(self) -> tuple[_Sets, Index]:
         """Sets of all origins and workloads, and how many each of them has, shape (O · W,)."""
         _, origins, workloads, _ = self.inputs.shape
-        span = Span.of(self.inputs.laws)
-        found = [self._of_pair(o, w, span) for o in range(origins) for w in range(workloads)]
+        found = [self._of_pair(o, w) for o in range(origins) for w in range(workloads)]
         columns = zip(*(vars(sets).values() for sets in found), strict=True)
         return _Sets(*(np.concatenate(column) for column in columns)), np.array([len(s.count) for s in found])
 
-    def _of_pair(self, origin: int, workload: int, span: Span) -> _Sets:
-        z, _ = self._nodes
-        hour, node, workloads = np.zeros_like(z, dtype=np.intp), np.arange(len(z)), np.full(len(z), workload)
-        jitter_ms = self.inputs.jitter.at(z[:, np.newaxis], np.array(origin), np.arange(self.inputs.shape[3]))
-        # As if jitter were part of the way, and each node an origin.
-        seen = replace(self.inputs, rtt_ms=self.inputs.rtt_ms[origin] + jitter_ms)
-        breaks = _stated(self.candidate, seen, Requests(hour, node, workloads))
+    def _of_pair(self, origin: int, workload: int) -> _Sets:
+        z, weight = self._nodes(origin, workload)
+        breaks, jitter_ms = self._breaks(origin, workload, z)
+        workloads, span = np.full(len(z), workload), Span.of(self.inputs.laws)
         node, low, high = between(workloads, breaks, span)
         service_ms = inside(low, high, span, workloads[node])
-        single = np.nextafter(low, np.inf) >= high  # a fixed value next to a break: rounding decides
-        exceeded = np.column_stack([breaks[node] < service_ms[:, np.newaxis], single])
+        over_ms = service_ms[:, np.newaxis] - breaks[node]
+        near = np.abs(over_ms) <= ROUNDING * service_ms[:, np.newaxis]  # a step of the law: rounding decides
         _, first, number, count = np.unique(
-            exceeded, axis=0, return_index=True, return_inverse=True, return_counts=True
+            np.hstack([over_ms > 0, near]), axis=0, return_index=True, return_inverse=True, return_counts=True
         )
         order = np.argsort(number.reshape(-1), kind="stable")
-        return _Sets(service_ms[first], jitter_ms[node[first]], count, node[order], low[order], high[order])
+        parts = z[node], weight[node], low, high
+        return _Sets(service_ms[first], jitter_ms[node[first]], count, *(column[order] for column in parts))
+
+    def _nodes(self, origin: int, workload: int) -> tuple[Array, Array]:
+        """Return scores of jitter to integrate over, and their weights; all scores up to 0 are no jitter.
+
+        Gauss–Legendre rules on panels, which end where a break passes an edge of the service time's law: in
+        between, the integrand is smooth.
+        """
+        law, z = self.inputs.laws[workload], np.linspace(0, FARTHEST, _TABULATED)
+        steps = law.edges if law.steps is None else np.unique(law.steps)
+        edges_ms = steps[:: 1 + len(steps) // _MOST_STEPS]
+        breaks, _ = self._breaks(origin, workload, z)
+        passed = [np.interp(-edges_ms, -column, z) for column in breaks.T if not np.isnan(column).any()]
+        limits = np.unique(np.concatenate([np.linspace(0, FARTHEST, 17), *passed]))
+        node, weight = np.polynomial.legendre.leggauss(_NODES)
+        half = np.diff(limits)[:, np.newaxis] / 2
+        nodes = (limits[:-1, np.newaxis] + half * (1 + node)).ravel()
+        weights = (half * weight).ravel() * np.exp(-nodes * nodes / 2) / np.sqrt(2 * np.pi)
+        return np.append(0.0, nodes), np.append(0.5, weights)
+
+    def _breaks(self, origin: int, workload: int, z: Array) -> tuple[Array, Array]:
+        """Return the service times where the choice may change, given scores of jitter; and the jitter.
+
+        Shapes (n, K) and (n, R), ms. It is asked as if jitter were part of the way and each score an origin.
+        """
+        jitter_ms = self.inputs.jitter.at(z[:, np.newaxis], np.array(origin), np.arange(self.inputs.shape[3]))
+        seen = replace(self.inputs, rtt_ms=self.inputs.rtt_ms[origin] + jitter_ms)
+        hour, place = np.zeros(len(z), dtype=np.intp), np.arange(len(z))
+        return _stated(self.candidate, seen, Requests(hour, place, np.full(len(z), workload))), jitter_ms
 
 
 def states_breaks(candidate: Candidate, inputs: Inputs) -> bool:

@@ -22,7 +22,7 @@ FARTHEST, SEARCHED = 8.25, 257
 #: How closely a search finds a change, relative to itself.
 _CLOSE = 1e-12
 #: A value of probability above 0 that is so near to where the choice changes is asked about by itself.
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 
 #: From cells and a value for each, the region that is chosen, shape (m,).
 Chosen = Callable[[Index, Array], Regions]
@@ -96,13 +96,13 @@ class Span:
             place = np.searchsorted(known, values[rows])
             below, above = known[np.maximum(place - 1, 0)], known[np.minimum(place, len(known) - 1)]
             nearest = np.where(values[rows] - below < above - values[rows], below, above)
-            close = np.abs(values[rows] - nearest) <= _ROUNDING * np.abs(nearest)
+            close = np.abs(values[rows] - nearest) <= ROUNDING * np.abs(nearest)
             near[rows] = np.where(close, nearest, np.nan)
         return near
 
 
 def grid(laws: Sequence[Law | None]) -> Array:
-    """Return values of each law, ascending, shape (W, G): no 1.2 % of its requests lie between two of them."""
+    """Return values of each law, ascending, shape (W, G): less than 1.2 % lies between two."""
     even = np.linspace(-1, 1, SEARCHED)
     z = FARTHEST * even * (0.4 + 0.6 * even**2)
     return np.stack([law.at(z) if law else np.zeros_like(z) for law in laws])
@@ -147,6 +147,33 @@ def inside(low: Array, high: Array, span: Span, workload: Index) -> Array:
     return np.where(np.nextafter(low, np.inf) >= high, high, low + (high - low) / 2)
 
 
+@dataclass(frozen=True)
+class _Bracket:
+    """Brackets of a change: a cell's values where it has not come yet, and where it has; shape (n,) each."""
+
+    cell: Index
+    low: Array
+    high: Array
+    before: Regions
+    after: Regions
+
+    def __getitem__(self, rows: NDArray[np.bool_]) -> _Bracket:
+        return _Bracket(*(column[rows] for column in vars(self).values()))
+
+    def __add__(self, other: _Bracket) -> _Bracket:
+        both = zip(vars(self).values(), vars(other).values(), strict=True)
+        return _Bracket(*(np.concatenate(columns) for columns in both))
+
+    def halved(self, middle: Array, between: Regions) -> _Bracket:
+        """Return the brackets of the first change in each; where there is one more, that one's too."""
+        same = between == self.before
+        third = ~same & (between != self.after)
+        low, high = np.where(same, middle, self.low), np.where(same, self.high, middle)
+        first = _Bracket(self.cell, low, high, self.before, np.where(same, self.after, between))
+        second = _Bracket(self.cell, middle, self.high, between, self.after)
+        return first + second[third]
+
+
 def searched(workload: Index, values: Array, chosen: Chosen) -> Array:
     """Return where the choice changes, as a search finds it.
 
@@ -170,28 +197,15 @@ def searched(workload: Index, values: Array, chosen: Chosen) -> Array:
     steps = values[workload]
     region = chosen(np.repeat(np.arange(cells), count), steps.ravel()).reshape(cells, count)
     cell, place = np.nonzero(np.diff(region, axis=1))
-    low, high = steps[cell, place], steps[cell, place + 1]
-    before, after = region[cell, place], region[cell, place + 1]
-    done: list[tuple[Index, Array]] = []
-    while len(cell):
-        middle = low + (high - low) / 2
-        between = chosen(cell, middle)
-        same = between == before
-        third = ~same & (between != after)  # it changes once more, up to the old end
-        more = cell[third], middle[third], high[third], between[third], after[third]
-        search = (
-            cell,
-            np.where(same, middle, low),
-            np.where(same, high, middle),
-            before,
-            np.where(same, after, between),
-        )
-        cell, low, high, before, after = (np.append(*both) for both in zip(search, more, strict=True))
-        found = high - low <= _CLOSE * (1 + np.abs(high))
-        done.append((cell[found], low[found]))
-        cell, low, high, before, after = (column[~found] for column in (cell, low, high, before, after))
-    columns = zip((np.empty(0, dtype=np.intp), np.empty(0)), *done, strict=True)
-    return _by_cell(*(np.concatenate(column) for column in columns), cells)
+    ends = steps[cell, place], steps[cell, place + 1]
+    open_ = _Bracket(cell, *ends, region[cell, place], region[cell, place + 1])
+    done = open_[np.zeros(len(cell), dtype=bool)]
+    while len(open_.cell):
+        middle = open_.low + (open_.high - open_.low) / 2
+        halves = open_.halved(middle, chosen(open_.cell, middle))
+        narrow = halves.high - halves.low <= _CLOSE * (1 + np.abs(halves.high))
+        open_, done = halves[~narrow], done + halves[narrow]
+    return _by_cell(done.cell, done.low, cells)
 
 
 def _atoms(law: Law) -> Array:

@@ -73,11 +73,9 @@ def _bars(ax: Axes, rows: pl.DataFrame, names: list[str], points: str) -> None:
     ax.axvline(0, color=MUTED, linewidth=0.6)
     ax.spines["left"].set_visible(False)
     ax.grid(visible=True, axis="x")
-    reach = np.abs([*rows[points], *rows["chosen"].drop_nulls(), 0.0])
-    if reach.max() < 0.05:  # rounding is no tornado
-        ax.set_xlim(-0.1, 0.1)
-    else:
-        ax.margins(x=0.06)
+    ends = np.array([*rows[points], *rows.filter(~pl.col("same"))["chosen"].drop_nulls(), -0.05, 0.05])
+    room = 0.06 * float(np.ptp(ends))  # and what is less than 0.05 points looks like nothing
+    ax.set_xlim(float(ends.min()) - room, float(ends.max()) + room)
 
 
 def _mark() -> dict[str, Any]:

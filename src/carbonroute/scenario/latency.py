@@ -108,11 +108,10 @@ class Latency:
         shares = np.empty(columns[0].shape)
         for index, law, at in self._laws(columns[0]):
             rows = Rows(*(column[at] for column in columns[1:]))
-            shares[at] = (
-                beyond(law, self.jitter, rows)
-                if by == "service"
-                else self._beyond_by_prompt(index, _tokens(law), rows)
-            )
+            if by == "prompt":
+                shares[at] = self._beyond_by_prompt(index, _tokens(law), rows)
+            else:
+                shares[at] = beyond(law, self.jitter, rows)
         return shares
 
     def share(self, workload: ArrayLike, low: ArrayLike, high: ArrayLike, *, by: By = "service") -> Array:

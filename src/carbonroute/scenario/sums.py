@@ -94,7 +94,7 @@ def _below(score: Array, left_ms: Array, std: float, jitter_std: float) -> Array
     share[at] = (ndtr(-x / std) + ndtr(-h)) / 2 + owens_t(h, jitter_std / std) - ndtr(-score[at])
     at = np.flatnonzero((missing > 0) & (missing < _FAR * jitter_std) & (score > -_FAR))
     a, d, x, h = score[at], missing[at], left_ms[at], left_ms[at] / total_std
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         wedges = owens_t(a, d / (a * jitter_std))
         wedges += owens_t(h, (a * jitter_std**2 - std * d) / (x * jitter_std))
     share[at] = wedges + np.copysign(ndtr(-np.abs(h)), h) / 2 - np.copysign(ndtr(-np.abs(a)), a) / 2

@@ -89,14 +89,18 @@ class Intensity:
             passed = fraction + np.cumsum(gaps)
             last = np.searchsorted(passed, (whole[-1] - before) + part[-1])
             if last:
-                yield partial(self._block, demand, index, passed[:last], (whole - before) + part, limits)
+                yield partial(self._block, demand, index, passed[:last], (whole, part, before), limits)
             if last < len(passed):
                 return
             step = np.floor(passed[-1])
             before, fraction, index = before + step, float(passed[-1] - step), index + 1
 
-    def _block(self, demand: Demand, index: int, reached: Array, ahead: Array, limits: Array) -> Requests:
-        """Return requests that come when so many were expected; `ahead` is what is expected at each edge."""
+    def _block(
+        self, demand: Demand, index: int, reached: Array, edges: tuple[Array, Array, float], limits: Array
+    ) -> Requests:
+        """Return requests that come when so many were expected since the whole number before."""
+        whole, part, before = edges
+        ahead = (whole - before) + part
         slot = np.searchsorted(ahead, reached, side="right") - 1
         time_s = self.edges_s[slot] + (reached - ahead[slot]) / self.requests_per_s[slot]
         time_s = np.minimum(time_s, np.nextafter(self.edges_s[slot + 1], 0))

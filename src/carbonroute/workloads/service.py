@@ -77,7 +77,7 @@ class Law(Spec):
 
     @property
     def steps(self) -> Array | None:
-        """All values that it takes, each as likely as any other, shape (n,); None where there is no end."""
+        """All values that it takes, each as likely as any other, shape (n,); None where it has others too."""
         return None
 
     @property

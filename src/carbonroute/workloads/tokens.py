@@ -158,21 +158,17 @@ class Tokens(Law):
         from scipy.special import ndtr
 
         if by == "service" and self.steps is not None:
-            everything = self.up_to(np.full_like(value, np.inf), "prompt")
+            everything = self.up_to(np.full(np.shape(value), np.inf), "prompt")
             return np.where(value < self.steps[0], 0.0, everything)
         if by == "service":
-            return self._up_to_service(np.ravel(value)).reshape(5, *np.shape(value))
+            times_ms, place = np.unique(value, return_inverse=True)
+            return self._up_to_service(times_ms)[:, place].reshape(5, *np.shape(value))
         share, prompt = ndtr(self.prompts.score(value)), self.prompts.partial(value)
         first, square = self.answer_ms.partial(np.array(np.inf))
-        prefill, squared_prefill = (
-            prompt[0] * self.prefill_ms_per_token,
-            prompt[1] * self.prefill_ms_per_token**2,
-        )
-        rest = self.overhead_ms + first
-        squared = (rest**2 + square - first**2) * share + 2 * rest * prefill + squared_prefill
-        return np.stack(
-            [share, rest * share + prefill, squared, prompt[0], self.answer_tokens.average() * share]
-        )
+        rate, rest = self.prefill_ms_per_token, self.overhead_ms + first
+        service = rest * share + rate * prompt[0]
+        squared = (rest**2 + square - first**2) * share + 2 * rest * rate * prompt[0] + rate**2 * prompt[1]
+        return np.stack([share, service, squared, prompt[0], self.answer_tokens.average() * share])
 
     def _up_to_service(self, time_ms: Array) -> Array:
         """Return `up_to` times of shape (n,): the answer's part in closed form, integrated over prompts."""

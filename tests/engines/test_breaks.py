@@ -1,0 +1,138 @@
+"""A choice by service time is settled to the last double."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from carbonroute import rng
+from carbonroute.engines.breaks import settled
+from carbonroute.engines.draws import SCHEMES
+from carbonroute.engines.plans import Plans, plan, value_of
+from carbonroute.engines.routing import Traits, ask, route
+from carbonroute.scenario import Inputs
+from carbonroute.traffic import Requests
+from scenarios import Document, documents, inputs_of
+
+#: Service times above which a policy goes to region 1, 2, …
+Steps = list[float]
+Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def chooser(steps: list[Steps]) -> Choose:
+    """Return a policy that goes to the next region above each step of a cell."""
+
+    def choose(cell: np.ndarray, service_ms: np.ndarray) -> np.ndarray:
+        assert (service_ms >= 0).all()
+        assert np.isfinite(service_ms).all()
+        return np.array([sum(s > step for step in steps[c]) for c, s in zip(cell, service_ms, strict=True)])
+
+    return choose
+
+
+def around(times_ms: np.ndarray) -> np.ndarray:
+    """Return each time, its neighbours among the doubles, and others."""
+    return np.concatenate(
+        [times_ms, np.nextafter(times_ms, 0), np.nextafter(times_ms, np.inf), times_ms / 3, times_ms * 2 + 1]
+    )
+
+
+def by_breaks(breaks: np.ndarray, regions: np.ndarray, cell: int, times_ms: np.ndarray) -> np.ndarray:
+    passed = (breaks[cell] < times_ms[:, np.newaxis]).sum(axis=1)
+    return np.asarray(regions[cell, passed])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.floats(1e-3, 1e6), max_size=5), min_size=1, max_size=4),
+    st.sampled_from([0.0, 1e-16, -1e-15, 1e-12, 0.3]),
+    st.randoms(use_true_random=False),
+)
+def test_changes_are_found_wherever_they_are(steps: list[Steps], error: float, dice: object) -> None:
+    """However roughly they are stated, as long as the choice does not come back to an earlier one."""
+    most = max(map(len, steps))
+    stated = np.full((len(steps), most + 1), np.nan)
+    for cell, of_cell in enumerate(steps):
+        stated[cell, : len(of_cell)] = np.array(of_cell[::-1]) * (1 + error)
+    choose = chooser(steps)
+    breaks, regions = settled(choose, stated, np.full(len(steps), 100.0))
+    for cell, of_cell in enumerate(steps):
+        times_ms = around(np.array([0.5, 7.0, *of_cell]))
+        expected = choose(np.full(len(times_ms), cell), times_ms)
+        np.testing.assert_array_equal(by_breaks(breaks, regions, cell, times_ms), expected)
+
+
+def test_what_is_stated_well_takes_few_questions() -> None:
+    asked: list[int] = []
+    choose = chooser([[20.0, 50.0, 95.0]] * 10)
+
+    def counting(cell: np.ndarray, service_ms: np.ndarray) -> np.ndarray:
+        asked.append(len(cell))
+        return choose(cell, service_ms)
+
+    stated = np.tile([20.0 + 1e-14, 50.0 - 1e-14, 95.0], (10, 1))
+    breaks, _ = settled(counting, stated, np.full(10, 100.0))
+    assert breaks.tolist() == [[20.0, 50.0, 95.0]] * 10
+    assert len(asked) <= 3
+    assert asked[0] == 10 * (3 * 3 + 1)
+
+
+def test_no_breaks_make_one_piece() -> None:
+    for stated in (np.empty((3, 0)), np.full((3, 2), np.nan), np.array([[-5.0, np.inf]] * 3)):
+        breaks, regions = settled(chooser([[]] * 3), stated, np.full(3, 100.0))
+        assert breaks.shape == (3, 0)
+        assert regions.tolist() == [[0]] * 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(documents())
+def test_a_plan_is_what_requests_are_told_one_by_one(document: Document) -> None:
+    """Of every policy that is shown service times, at the very breaks and around them."""
+    for entry in document["policies"]:
+        entry["information"] = {"service_time": "actual"}
+    inputs = inputs_of(document)
+    hours, origins, workloads, _ = inputs.shape
+    hour, origin, workload = np.indices((min(hours, 3), origins, workloads)).reshape(3, -1)
+    planned = 0
+    for candidate in inputs.candidates:
+        found = plan(candidate, inputs, Requests(hour, origin, workload), {}, 10**9)
+        if found is None or not found.breaks.size or candidate.on_cells:
+            continue
+        planned += 1
+        for cell, breaks in enumerate(found.breaks):
+            times_ms = around(breaks[np.isfinite(breaks)])
+            if len(times_ms):
+                of = Requests(*(np.full(len(times_ms), column[cell]) for column in (hour, origin, workload)))
+                told = ask(candidate, inputs, of, Traits(times_ms))
+                np.testing.assert_array_equal(by_breaks(found.breaks, found.regions, cell, times_ms), told)
+    assume(planned)
+
+
+def streamed(document: Document) -> Inputs:
+    document["sampling"] = {"scheme": "streams", "seed": document["sampling"]["seed"]}
+    return inputs_of(document)
+
+
+@settings(max_examples=40, deadline=None)
+@given(documents(), st.sampled_from([64, 7]))
+def test_plans_last_from_block_to_block(document: Document, block: int) -> None:
+    """Cells come and go; whatever of their plans is kept, requests go where they are told."""
+    inputs = streamed(document)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rng, "BLOCK", block)
+        plans = Plans(inputs, inputs.candidates)
+        ((_, blocks),) = SCHEMES["streams"](inputs)
+        for one in blocks:
+            rows = plans.rows(one)
+            row = np.repeat(rows, one.cells.counts)
+            for candidate, found in zip(inputs.candidates, plans.plans, strict=True):
+                if found is None:
+                    continue
+                cells, region = route(candidate, inputs, one)
+                value = value_of(candidate, one)[:, np.newaxis]
+                passed = (found.breaks[row] < value).sum(axis=1)
+                np.testing.assert_array_equal(found.regions[row, passed], np.repeat(region, cells.counts))
