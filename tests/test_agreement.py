@@ -11,6 +11,7 @@ from statistics import NormalDist
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
@@ -22,6 +23,7 @@ from carbonroute.engines import exact, sampled
 from carbonroute.metrics import agreement
 from carbonroute.metrics.agreement import z_of_events, z_score
 from carbonroute.metrics.standard_errors import standard_errors
+from carbonroute.outcome import Samples
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.store import read_tables
 from carbonroute.study import replications, run
@@ -37,11 +39,11 @@ RICH = [
     ('kind = "fixed-rate"', 'kind = "poisson"'),
     ('service_time = "mean"', 'service_time = "mean"\ncarbon_age = "3h"'),
     ('use = "constrained-hybrid"\nmargin_ms = 5', 'use = "carbon-first"'),
-    ("slo_ms = 100", "slo_ms = 85\nenergy_j = 0.5\nembodied_g = 0.001\npayload_mb = 2"),
+    ("slo_ms = 100", "slo_ms = 85\nenergy_j = 0.5\nembodied_g = 0.0002\npayload_mb = 2"),
     ("jitter_std_ms = 3", "jitter_std_ms = 3\nenergy_j_per_gb = 100"),
     (
         'service_ms = { law = "normal", mean = 120, std = 25, floor = 1 }',
-        'energy_j_per_prompt_token = 0.001\nenergy_j_per_answer_token = 0.02\nservice_ms = { law = "tokens", '
+        'energy_j_per_prompt_token = 0.02\nenergy_j_per_answer_token = 0.02\nservice_ms = { law = "tokens", '
         "prefill_ms_per_token = 0.1, decode_ms_per_token = 1, "
         'prompt_tokens = { law = "lognormal", mean = 100, std = 100 }, '
         'answer_tokens = { law = "gamma", mean = 100, std = 60 } }',
@@ -137,15 +139,38 @@ def test_z_has_the_spread_of_a_normal_number(tmp_path: Path) -> None:
     """Over 60 runs: percentiles, rare events and means alike."""
     plain, runs = load(small.write(tmp_path, *RICH[:4], ("slo_ms = 100", "slo_ms = 85"))), 60
     exact = once(resolve(plain), "exact", 1)
-    found = [held_against(once(resolve(with_seed(plain, seed)), "sampled", 1), exact) for seed in range(runs)]
-    z = pl.concat(found).filter(~pl.col("figure").str.contains("reduction|extra"))
+    each = [held_against(once(resolve(with_seed(plain, seed)), "sampled", 1), exact) for seed in range(runs)]
+    z = pl.concat(each).filter(~pl.col("figure").str.contains("reduction|extra"))
     spread = z.group_by("policy", "workload", "figure").agg(
-        pl.col("z").std().alias("std"), pl.col("z").mean()
+        pl.col("z").std().alias("std"),
+        pl.col("z").mean(),
+        relative=pl.col("sampled").std() / pl.col("standard_error").mean(),
     )
     # Mid-probabilities of events that hardly ever come have hardly any spread.
     assert max(spread["std"].to_list()) <= 1 + Z / math.sqrt(2 * runs - 2)
     assert max(spread["z"].abs().to_list()) <= Z / math.sqrt(runs) * 1.1
-    assert min(spread.filter(figure="p95_latency_ms")["std"].to_list()) >= 1 - Z / math.sqrt(2 * runs - 2)
+    percentiles = spread.filter(figure="p95_latency_ms")
+    for found in (percentiles["std"], percentiles["relative"]):
+        assert min(found.to_list()) >= 1 - Z / math.sqrt(2 * runs - 2)
+        assert max(found.to_list()) <= 1 + Z / math.sqrt(2 * runs - 2)
+
+
+def test_a_percentile_too_high_is_off_upwards_and_one_rare_event_not_by_thousands() -> None:
+    inputs = resolve(load("published"))
+    sampled, exact = (once(inputs, engine, 1) for engine in ("sampled", "exact"))
+    first = sampled.outcomes[0]
+    assert isinstance(first.latency, Samples)
+    late = first.violations.copy()
+    late[0, 0, 0] = 1
+    slower = Samples(tuple((np.concatenate(parts) + 5,) for parts in first.latency.parts))
+    planted = replace(first, violations=late, latency=slower)
+    rows = held_against(replace(sampled, outcomes=(planted, *sampled.outcomes[1:])), exact)
+    of_first = rows.filter(pl.col("workload").is_null(), policy="Latency-First")
+    z = dict(of_first.select("figure", "z").iter_rows())
+    assert z["p95_latency_ms"] > 10
+    expected = float(exact.outcomes[0].violations.sum())  # of a Poisson number of late requests
+    assert z["slo_violation_pct"] == pytest.approx(NormalDist().inv_cdf(1 - expected / 2), rel=1e-4)
+    assert 5 < z["slo_violation_pct"] < 6
 
 
 def dirtier(carbon: Signal) -> Signal:
@@ -189,9 +214,16 @@ def test_a_planted_fault_is_found_and_ends_with_1(
     rows = read_tables(tmp_path).agreement
     assert figure in agreement.beyond(rows, 5)["figure"].to_list()
     assert pl.read_csv(tmp_path / "tables" / "agreement.csv").columns == COLUMNS
-    assert main([*arguments, "--json"]) == 1
+
+
+def test_a_disagreement_is_in_json_and_on_stderr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disagreeing(lambda inputs: replace(inputs, slo_ms=inputs.slo_ms * 0.5), monkeypatch)
+    options = ["--sim-hours", "9", "--engine", "both", "--no-figures", "--output", str(tmp_path), "--json"]
+    assert main(["simulate", "published", *options]) == 1
     out, err = capsys.readouterr()
-    assert len(json.loads(out)["agreement"]) == rows.height
+    assert len(json.loads(out)["agreement"]) == read_tables(tmp_path).agreement.height
     assert "one of the engines is wrong" in err
 
 

@@ -237,7 +237,25 @@ def test_where_no_policy_keeps_the_limits_the_nearest_is_named(tmp_path: Path) -
     )
 
 
-FIGURES = ("slo_violation_pct", "avg_carbon_g_per_kwh", "p95_latency_ms", "avg_latency_ms", "total_kg")
+def test_the_nearest_policy_exceeds_its_worst_limit_least_and_can_be_run(varied: Frontier) -> None:
+    points = varied.points.head(4).with_columns(
+        pl.Series("clairvoyant", [False, False, False, True]),
+        pl.Series("slo_violation_pct", [4.0, 1.0, 2.0, 1.0]),
+        pl.Series("p95_latency_ms", [10.0, 500.0, 250.0, 200.0]),
+    )
+    frontier = replace(varied, points=points, limits=Limits(1.0, 100.0))
+    assert frontier.nearest == 2  # 2.5 times a limit; the others 4 and 5 times, and the last is clairvoyant
+    assert replace(frontier, limits=Limits(0.0)).nearest == 1
+
+
+FIGURES = (
+    "slo_violation_pct",
+    "avg_carbon_g_per_kwh",
+    "carbon_reduction_pct",
+    "p95_latency_ms",
+    "avg_latency_ms",
+)
+GRAMS = ("emissions_g_per_request", "total_kg", "emissions_reduction_pct")
 
 
 @pytest.mark.parametrize("grams", [False, True])
@@ -257,7 +275,7 @@ def test_every_entry_reaches_its_point_when_it_is_pasted_into_the_scenario(
     path = tmp_path / "small.toml"
     path.write_text("\n\n".join([path.read_text(encoding="utf-8"), *entries]), encoding="utf-8")
     result = study.run(path, engine="exact").tables.policies.tail(len(entries))
-    for name in FIGURES[: 5 if grams else 4]:
+    for name in (*FIGURES, *(GRAMS if grams else ())):
         expected = frontier.points[name].to_list()
         assert result[name].to_list() == pytest.approx(expected, rel=1e-9, abs=1e-12), name
     assert result["clairvoyant"].to_list() == frontier.points["clairvoyant"].to_list()
@@ -278,7 +296,7 @@ def test_the_recommended_entry_of_the_published_study_keeps_what_it_promises(
     point = frontier.points.row(frontier.recommended, named=True)
     assert row["policy"] == f"Recommended: {point['policy']}"
     assert not row["clairvoyant"]  # although the study's information is
-    for name in FIGURES[:4]:
+    for name in FIGURES:
         assert row[name] == pytest.approx(point[name], rel=1e-9)
     for name, limit in limits.given().items():
         assert row[name] <= limit * (1 + 1e-9)
@@ -342,6 +360,9 @@ def test_what_is_tried(published: Frontier) -> None:
     choices = tried(published.inputs)
     alphas = [choice.entry["alpha"] for choice in of(choices, "hybrid", "alpha") if not choice.own]
     assert sorted(alphas) == [step / 100 for step in range(101)]
+    margins = of(choices, "constrained-hybrid", "margin_ms")
+    assert margins[0].entry["margin_ms"] == 0  # the simplest
+    assert margins[0].candidate.information.service_time == "mean"
     near = [choice.entry["k"] for choice in of(choices, "nearest-greenest", "k")]
     assert near == [1, 2, 3, 4, 5]
     risky = of(choices, "constrained-hybrid", "max_violation")
@@ -418,12 +439,29 @@ def test_who_stands_for_another_takes_over_its_role_and_says_so(tmp_path: Path) 
     assert only.points["carbon_reduction_pct"][0] == 0
 
 
-def test_policies_that_count_requests_are_left_out_and_named(tmp_path: Path) -> None:
-    turns = '[[policies]]\nuse = "round-robin"\n'
+def test_the_baseline_is_latency_first_whatever_the_scenario_begins_with(tmp_path: Path) -> None:
+    frontier = found(tmp_path, ('use = "latency-first"', 'use = "carbon-first"'))
+    zero = frontier.points.filter(pl.col("carbon_reduction_pct") == 0)
+    assert zero["policy"].to_list() == ["Latency-First"]
+    assert frontier.points["baseline"].unique().to_list() == ["Latency-First"]
+    assert frontier.points["carbon_reduction_pct"][0] > 0
+
+
+def test_policies_that_cannot_be_worked_out_are_left_out_and_named(tmp_path: Path) -> None:
+    code = (
+        "class Seer:\n    name = 'Seer'\n    oracle = True\n"
+        "    reads = {'rtt_ms', 'service_ms', 'jitter_ms'}\n\n"
+        "    def cost(self, view):\n        return view.jitter_ms + view.rtt_ms\n"
+    )
+    (tmp_path / "seer.py").write_text(code, encoding="utf-8")
+    more = '[[policies]]\nuse = "round-robin"\n[[policies]]\nuse = "seer.py:Seer"\n'
     last = 'use = "constrained-hybrid"\nmargin_ms = 5\n'
-    frontier = found(tmp_path, (last, last + turns))
-    assert "Round-Robin" not in frontier.points["policy"].to_list()
-    assert [note for note in frontier.notes if note.startswith("Left out: Round-Robin goes by the order")]
+    frontier = found(tmp_path, (last, last + more))
+    assert not {"Round-Robin", "Seer"} & set(frontier.points["policy"])
+    left_out = [note for note in frontier.notes if note.startswith("Left out: ")]
+    assert len(left_out) == 2
+    assert left_out[0].startswith("Left out: Round-Robin goes by the order of requests")
+    assert left_out[1].startswith("Left out: Seer is shown jitter")
 
 
 def test_the_user_s_own_limit_is_among_the_risks(tmp_path: Path) -> None:
@@ -439,7 +477,7 @@ def test_figures_are_those_of_the_exact_engine(published: Frontier) -> None:
     both = published.points.join(result, on="policy", suffix="_run").filter("own")
     assert both.height == 6  # two of the seven decide alike
     assert published.points["alike"].to_list().count("Hybrid (α=0.3)") == 1
-    for name in FIGURES[:4]:
+    for name in FIGURES:
         assert both[name].to_list() == pytest.approx(both[f"{name}_run"].to_list(), rel=1e-12)
 
 
@@ -478,3 +516,8 @@ def test_the_findings_say_what_the_points_say(published: Frontier) -> None:
         assert f"{row['carbon_reduction_pct']:.1f} % of mean carbon intensity against Latency-First" in said
         assert f"(violations {row['slo_violation_pct']:.2f} %, P95 {row['p95_latency_ms']:.1f} ms" in said
     assert said.startswith("For at most 1 % SLO violations, use ")
+    for sentence in finding(published):
+        violations = float(sentence.partition("(violations ")[2].partition(" %")[0])
+        assert sentence.endswith(", beyond the limits.") is (violations > 1)
+    static = published.points.row(by_predicate=pl.col("static_baseline"), named=True)
+    assert 1 < static["slo_violation_pct"] < 2

@@ -108,19 +108,22 @@ def spelt(name: str, factor: float, document: dict[str, Any]) -> dict[str, objec
     }
 
 
+def in_the_file(frontier: Frontier, name: str, factor: float, path: Path) -> dict[str, Any]:
+    """Return what the recommended policy reaches when the scenario's own file is changed."""
+    document = frontier.inputs.scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
+    entry = entry_text(frontier, frontier.recommended or 0)
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{entry}\n", encoding="utf-8")
+    policies = study.run(path, spelt(name, factor, document), engine="exact").tables.policies
+    return policies.row(-1, named=True)
+
+
 @pytest.mark.parametrize("name", INPUTS)
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 def test_the_policy_left_as_it_is_reaches_what_the_changed_scenario_file_gives(
     name: str, factor: float, frontier: Frontier, table: pl.DataFrame, tmp_path: Path
 ) -> None:
-    scenario = frontier.inputs.scenario
     assert frontier.recommended is not None
-    path = small.write(tmp_path, *VARIED)
-    entry = entry_text(frontier, frontier.recommended)
-    path.write_text(f"{path.read_text(encoding='utf-8')}\n{entry}\n", encoding="utf-8")
-    document = scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
-    policies = study.run(path, spelt(name, factor, document), engine="exact").tables.policies
-    fixed = policies.row(-1, named=True)
+    fixed = in_the_file(frontier, name, factor, small.write(tmp_path, *VARIED))
     row = changed(table, name, round(100 * (factor - 1), 9))
     assert row["saved_pct"] == pytest.approx(fixed["carbon_reduction_pct"], rel=1e-9)
     assert row["slo_violation_pct"] == pytest.approx(fixed["slo_violation_pct"], rel=1e-9)
@@ -131,6 +134,22 @@ def test_the_policy_left_as_it_is_reaches_what_the_changed_scenario_file_gives(
     )
     assert row["keeps_limits"] is (row["slo_violation_pct"] <= 1 + 1e-9)
     assert row["policy"] == base["policy"]
+
+
+def test_a_policy_decides_on_the_changed_carbon(tmp_path: Path) -> None:
+    """Two regions are so much alike that a tenth makes the other one the cleaner."""
+    alike = (*VARIED, ("noise = 0.5", "noise = 0.01"), ("carbon_g_per_kwh = 200", "carbon_g_per_kwh = 103"))
+    frontier = run(small.write(tmp_path, *alike), Limits(1.0))
+    best = frontier.points.row(frontier.recommended or 0, named=True)
+    row = changed(rules(frontier, Limits(10.0), "latency-first", "carbon-first"), "Carbon of C", 10.0)
+    assert row["policy"] == "Carbon-First" != best["policy"]
+    place = frontier.points["policy"].to_list().index("Carbon-First")
+    named = replace(
+        frontier, points=frontier.points.with_columns(recommended=np.arange(len(frontier.choices)) == place)
+    )
+    fixed = in_the_file(named, "Carbon of C", 1.1, small.write(tmp_path, *alike))
+    assert row["saved_pct"] == pytest.approx(fixed["carbon_reduction_pct"], rel=1e-9)
+    assert row["slo_violation_pct"] == pytest.approx(fixed["slo_violation_pct"], rel=1e-9)
 
 
 def test_what_is_chosen_instead_keeps_the_limits_and_saves_no_less(table: pl.DataFrame) -> None:

@@ -127,7 +127,7 @@ class Frontier:
         """Row of the policy that a router can run and that exceeds the limits least, relative to them."""
         excess = np.max(
             [
-                self.points[name].to_numpy() / max(limit, np.finfo(float).tiny)
+                self.points[name].to_numpy() / max(limit, TOLERANCE)
                 for name, limit in self.limits.given().items()
             ],
             axis=0,

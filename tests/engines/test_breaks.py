@@ -14,7 +14,10 @@ from carbonroute.engines.breaks import settled
 from carbonroute.engines.draws import SCHEMES
 from carbonroute.engines.plans import Plans, plan, value_of
 from carbonroute.engines.routing import Traits, ask, route
-from carbonroute.scenario import Inputs
+from carbonroute.policies import View
+from carbonroute.policies.base import SplittingPolicy
+from carbonroute.scenario import Inputs, load, resolve
+from carbonroute.scenario.information import Information
 from carbonroute.traffic import Requests
 from scenarios import Document, documents, inputs_of
 
@@ -110,6 +113,24 @@ def test_a_plan_is_what_requests_are_told_one_by_one(document: Document) -> None
                 told = ask(candidate, inputs, of, Traits(times_ms))
                 np.testing.assert_array_equal(by_breaks(found.breaks, found.regions, cell, times_ms), told)
     assume(planned)
+
+
+class Quarters(SplittingPolicy):
+    """A quarter of the requests to each of the first four of five regions."""
+
+    def weights(self, view: View) -> np.ndarray:
+        return np.broadcast_to([0.25, 0.25, 0.25, 0.25, 0.0], view.rtt_ms.shape)
+
+
+def test_dice_on_a_limit_fall_to_the_next_region() -> None:
+    inputs = resolve(load("published"))
+    zero = np.zeros(1, dtype=np.intp)
+    cell = Requests(zero, zero, zero)
+    found = plan(inputs.candidate("it", Quarters(), Information()), inputs, cell, {}, 1)
+    assert found is not None
+    dice = np.array([0.0, 0.25, 0.5, 0.75, np.nextafter(1, 0)])
+    assert by_breaks(found.breaks, found.regions, 0, dice).tolist() == [0, 1, 2, 3, 3]
+    assert by_breaks(found.breaks, found.regions, 0, np.nextafter(dice[1:4], 0)).tolist() == [0, 1, 2]
 
 
 def streamed(document: Document) -> Inputs:

@@ -158,6 +158,11 @@ def test_spawned_workers_find_policies_and_logs(
     assert asked != {os.getpid()}
 
 
+def test_a_log_is_not_read_in_a_fork(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="polars' threads stay behind"):
+        sampled.run(inputs_of(tmp_path, "replay"), workers=2, start_method="fork")
+
+
 def test_the_published_scheme_takes_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = resolve(load("published"))
     alone = sampled.run(inputs)

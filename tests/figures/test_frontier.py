@@ -162,6 +162,15 @@ def test_every_policy_of_the_table_has_its_place(p95_ms: float | None, grams: bo
     assert ("Emissions saved" if grams else "Carbon intensity saved") in ax.get_xlabel()
 
 
+def test_policies_beyond_a_limit_of_latency_have_no_colour() -> None:
+    table = points(max_p95_latency_ms=120.0, own=0, clairvoyant=False, bound=False, static_baseline=False)
+    (late,) = (line for line in pareto_front.draw(table).lines if line.get_linestyle() == "None")
+    marked = table["recommended"] | table["knee"]
+    expected = table.filter((table["p95_latency_ms"] > 120) & ~marked)["carbon_reduction_pct"]
+    assert np.asarray(late.get_xdata()).tolist() == expected.to_list()
+    assert "P95 above 120 ms" in words(pareto_front.draw(table))
+
+
 def test_the_line_is_the_front_and_steps_up_before_the_next_policy() -> None:
     table = points()
     front = table.filter("on_front").sort("slo_violation_pct")

@@ -54,6 +54,12 @@ def test_a_quantile_is_within_a_thousandth(one: list[float], other: list[float],
         assert counted.mean(workload) == pytest.approx(kept.mean(workload), rel=1e-12)
 
 
+def test_what_takes_longer_than_35_years_is_spread_up_to_the_longest() -> None:
+    endless = Histogram.of(samples([2.0**41, 2.0**42, 2.0**43]))
+    assert 2.0**41 < endless.quantile(0.5) < 2.0**43
+    assert endless.quantile(1.0) == 2.0**43
+
+
 def test_the_tolerance_is_that_of_the_bins() -> None:
     """Latencies that crowd at the beginning of a bin and at its end: no more is promised."""
     begin = edge_ms(np.array([30_000]))[0]

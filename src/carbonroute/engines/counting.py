@@ -55,28 +55,28 @@ class Counting:
         return tuple(self._outcome(policy, totals) for policy in range(policies))
 
     def _add(self, block: Block, totals: kernel.Totals) -> None:
-        cells, by_cell = block.cells, self.plans.by_cell
+        cells, plans = block.cells, self.plans
         places = kernel.Places(cells.starts, cells.counts, cells.of.hour, cells.of.origin, cells.of.workload)
-        rows = self.plans.rows(block)
-        chosen = kernel.Chosen(by_cell, *kernel.layers(self.plans.regions[rows]))
+        rows = plans.rows(block)
+        chosen = kernel.Chosen(plans.by_cell, *kernel.layers(plans.regions[rows]))
         late = kernel.tally_cells(places, self._luck(block, chosen.regions), self.tables, chosen, totals)
-        alone = {policy: self._regions(policy, block, places, rows) for policy in self.plans.others}
+        alone = {policy: self._regions(policy, block, places, rows) for policy in plans.others}
         for policy, region in alone.items():
             luck = self._luck(block, region[:, np.newaxis])
             kernel.tally_requests(places, luck, self.tables, region, totals, policy)
         if self.baseline is None:
             return
-        column = np.flatnonzero(by_cell == self.baseline)
+        column = np.flatnonzero(plans.by_cell == self.baseline)
         if len(column) and not self.inputs.jitter.by_pair:
             kernel.pair_cells(places, self.tables, chosen, late, int(column[0]), totals)
         else:
-            alone |= {policy: self._regions(policy, block, places, rows) for policy in by_cell.tolist()}
+            alone |= {policy: self._regions(policy, block, places, rows) for policy in plans.by_cell.tolist()}
         if alone:
-            theirs = self._regions(self.baseline, block, places, rows)
-            there = self._luck(block, theirs[:, np.newaxis])
-            for policy, mine in alone.items():
-                luck = self._luck(block, mine[:, np.newaxis]), there
-                kernel.pair_requests(places, self.tables, luck, (mine, theirs), policy, totals)
+            baseline = self._regions(self.baseline, block, places, rows)
+            there = self._luck(block, baseline[:, np.newaxis])
+            for policy, region in alone.items():
+                here, both = self._luck(block, region[:, np.newaxis]), (region, baseline)
+                kernel.pair_requests(places, self.tables, (here, there), both, policy, totals)
 
     def _regions(self, policy: int, block: Block, places: kernel.Places, rows: Regions) -> Regions:
         """Return the region of each of n requests under a policy, shape (n,)."""

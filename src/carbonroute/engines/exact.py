@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from carbonroute import memory
 from carbonroute.engines.luck import Cells, Luck, Prompts, Services
-from carbonroute.engines.oracles import Pairs, Totals, states_breaks
+from carbonroute.engines.oracles import Totals, states_breaks
+from carbonroute.engines.pairs import Pairs
 from carbonroute.engines.pieces import Span
 from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Mixture, Outcome
@@ -25,8 +26,8 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Progress = Callable[[int, int], None]
 
-#: Questions that are asked at a time.
-_AT_ONCE = 2**18
+#: Rows at a time.
+_AT_ONCE = 2**16
 _BYTES_PER_CELL = 24
 
 
@@ -201,7 +202,7 @@ def routed(luck: Luck, expected: Array, step: Callable[[int], None] | None = Non
     """
     inputs = luck.inputs
     hours, origins, workloads, regions = inputs.shape
-    at_once = max(1, _AT_ONCE // (origins * workloads * luck.questions))
+    at_once = max(1, _AT_ONCE // (origins * workloads * luck.rows))
     for first in range(0, hours, at_once):
         some = expected[first : first + at_once]
         hour, origin, workload = (

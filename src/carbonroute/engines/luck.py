@@ -46,8 +46,8 @@ class Luck(ABC):
 
     #: What the ends of pieces are values of.
     by: ClassVar[By] = "service"
-    #: How many times a policy is asked about a cell, or thereabouts.
-    questions: ClassVar[int] = 1
+    #: How many rows there are of a cell, or thereabouts.
+    rows: ClassVar[int] = 16
 
     candidate: Candidate
     inputs: Inputs
@@ -117,7 +117,7 @@ class Cells(Luck):
 class Services(Luck):
     """The request's own service time."""
 
-    questions = 8
+    rows = 8
 
     def pieces(self, cells: Requests) -> Pieces:
         """Return the pieces between the breaks that the policy states, or that a search finds."""
@@ -139,7 +139,7 @@ class Prompts(Luck):
     """The request's prompt; a workload without tokens has none, and all of its requests are alike."""
 
     by = "prompt"
-    questions = 300
+    rows = 300
 
     def pieces(self, cells: Requests) -> Pieces:
         """Return the pieces between the breaks that the policy states, or that a search finds."""

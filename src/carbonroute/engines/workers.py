@@ -29,7 +29,7 @@ from carbonroute.errors import PolicyError, WorkerError
 from carbonroute.outcome import Outcome
 from carbonroute.policies import POLICIES
 from carbonroute.scenario import Candidate, Inputs
-from carbonroute.traffic import Pending
+from carbonroute.traffic import Pending, Replay
 
 #: Blocks that are tallied together: some two million requests.
 CHUNK = 32
@@ -108,6 +108,8 @@ def parts(
     The first one is tallied here while processes start: it finds a policy's faults, and leaves compiled
     loops on disk.
     """
+    if start_method == "fork" and isinstance(inputs.scenario.traffic, Replay):
+        raise ValueError("a forked process waits for ever where it reads a log: polars' threads stay behind")
     here = Chunks(inputs, kept=kept, size=CHUNK)
     expected = inputs.arrivals.count / (CHUNK * rng.BLOCK)
     others = min(workers - 1, int(expected))

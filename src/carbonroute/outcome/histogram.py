@@ -124,8 +124,7 @@ class Histogram:
         counts, low_ms, high_ms = self._of(workload)
         begin, end = self._edges(low_ms, high_ms)
         until = np.append(0, np.cumsum(counts)) / counts.sum()
-        share = np.interp(latency_ms, np.append(begin, end[-1]), until)
-        return np.where(latency_ms < low_ms, 0.0, np.where(latency_ms >= high_ms, 1.0, share))
+        return np.interp(latency_ms, np.append(begin, end[-1]), until)
 
     def _of(self, workload: int | None) -> tuple[Counts, float, float]:
         chosen = _chosen(workload)
