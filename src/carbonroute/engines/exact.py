@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from carbonroute import memory
 from carbonroute.engines.luck import Cells, Luck, Prompts, Services
-from carbonroute.engines.oracles import Totals, states_breaks
+from carbonroute.engines.obstacles import refuse
+from carbonroute.engines.oracles import Totals
 from carbonroute.engines.pairs import Pairs
-from carbonroute.engines.pieces import Span
-from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Mixture, Outcome
 from carbonroute.outcome.mixture import Groups
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
-from carbonroute.workloads import Tokens
 from carbonroute.workloads.energy import account
 
 Array = NDArray[np.float64]
@@ -72,85 +70,6 @@ def run(
 
         outcomes.append(_outcome(luck_of(inputs, candidate), expected, step))
     return tuple(outcomes)
-
-
-def refuse(inputs: Inputs) -> None:
-    """Refuse a run that the engine cannot work out, with all that stands in the way.
-
-    Raises
-    ------
-    InputError
-        If something does.
-    """
-    faults = []
-    if inputs.arrivals.own:
-        remedy = "only the sampled engine knows them: take --engine sampled"
-        faults.append(Fault("traffic", inputs.arrivals.own, remedy))
-    for index, candidate in enumerate(inputs.candidates):
-        if found := obstacle(inputs, candidate):
-            remedy = "leave it out, or take --engine sampled"
-            faults.append(Fault(f"policies[{index}]", f"{candidate.label} {found}", remedy))
-    if faults:
-        raise InputError(inputs.scenario.name, faults)
-
-
-def obstacle(inputs: Inputs, candidate: Candidate) -> str:
-    """Return why a policy's results cannot be worked out, in words; empty where they can."""
-    if candidate.reads("turn"):
-        return "goes by the order of requests, which expected values do not have"
-    if candidate.oracle and candidate.reads("jitter_ms"):
-        return _obstacle_of_oracle(inputs, candidate)
-    by_tokens = candidate.reads("violation_share") or (candidate.reads("energy_j") and _token_j(inputs).any())
-    if candidate.clairvoyant and by_tokens and any(law.per_request for law in inputs.laws):
-        return (
-            "goes by a request's own service time and by its prompt: only one of them can be integrated over"
-        )
-    return ""
-
-
-def _obstacle_of_oracle(inputs: Inputs, candidate: Candidate) -> str:
-    if not states_breaks(candidate, inputs):
-        return "is shown jitter, and does not state where its choice changes (breaks_ms)"
-    if candidate.reads("energy_j") and _tokens_reorder(inputs):
-        return (
-            "goes by the energy of a request's own tokens, and they change which region takes the least grams"
-        )
-    return ""
-
-
-def _left_ms(inputs: Inputs, workload: Index, rtt_ms: Array) -> Array:
-    """Return the longest service and jitter that are in time: to the last bit, where a law has a step."""
-    slo_ms = inputs.slo_ms[workload]
-    left_ms = slo_ms - rtt_ms
-    step_ms = Span.of(inputs.laws).atoms_near(workload, left_ms)
-    in_time = rtt_ms + step_ms <= slo_ms
-    return np.where(np.isnan(step_ms), left_ms, np.where(in_time, step_ms, np.nextafter(step_ms, -np.inf)))
-
-
-def _token_j(inputs: Inputs) -> Array:
-    return inputs.energy.token_j if inputs.energy else np.zeros((len(inputs.laws), 2))
-
-
-def _tokens_reorder(inputs: Inputs) -> bool:
-    """Whether the order of regions by a request's grams depends on how many tokens it has.
-
-    Its grams grow with the energy of the tokens along a straight line in each region, and two lines cross
-    once at most: it does not where the order is the same at both ends.
-    """
-    energy = inputs.energy
-    if energy is None:
-        return False
-    for workload in np.flatnonzero(energy.token_j.any(axis=1)):
-        law = inputs.laws[workload]
-        if not isinstance(law, Tokens):
-            continue
-        lengths = Span.of((law.prompts, law.answer_tokens))
-        ends_j = energy.token_j[workload] @ np.stack([lengths.low, lengths.high], axis=1)
-        at_the_wall_j = energy.at_the_wall_j(np.full(2, workload), ends_j)
-        few, many = (np.argsort(inputs.carbon.g_per_kwh * j, axis=1, kind="stable") for j in at_the_wall_j)
-        if (few != many).any():
-            return True
-    return False
 
 
 def luck_of(inputs: Inputs, candidate: Candidate) -> Luck:
@@ -227,9 +146,7 @@ def _outcome(luck: Luck, expected: Array, step: Callable[[int], None]) -> Outcom
     place = _place(groups, shape)
     rtt_ms = inputs.rtt_ms[groups.origin, groups.region]
     share, time_ms, square_ms2, *tokens = luck.means(groups)
-    late = luck.beyond(_left_ms(inputs, groups.workload, rtt_ms), groups)
     latency_square = square_ms2 + 2 * rtt_ms * time_ms + rtt_ms**2 * share
-    tokens_j = (_token_j(inputs)[groups.workload].T * tokens).sum(axis=0)
 
     def summed(values: Array) -> Array:
         sums = np.zeros(math.prod(shape))
@@ -241,11 +158,11 @@ def _outcome(luck: Luck, expected: Array, step: Callable[[int], None]) -> Outcom
         policy=candidate.label,
         clairvoyant=candidate.clairvoyant,
         requests=totals,
-        violations=summed(requests * late),
+        violations=summed(requests * luck.late(groups)),
         latency_sum_ms=summed(requests * (time_ms + rtt_ms * share)),
         carbon_sum_g_per_kwh=carbon_sum,
         latency=Mixture(luck, groups, rtt_ms, requests, share, time_ms),
-        emissions=account(inputs.energy, totals, carbon_sum, summed(found.carbon * tokens_j))
+        emissions=account(inputs.energy, totals, carbon_sum, summed(found.carbon * token_j(inputs, groups, tokens)))
         if inputs.energy
         else None,
         latency_square_sum_ms2=summed(requests * latency_square),

@@ -47,7 +47,7 @@ class Luck(ABC):
     #: What the ends of pieces are values of.
     by: ClassVar[By] = "service"
     #: How many rows there are of a cell, or thereabouts.
-    rows: ClassVar[int] = 16
+    rows: ClassVar[int] = 1
 
     candidate: Candidate
     inputs: Inputs
@@ -70,6 +70,17 @@ class Luck(ABC):
         for by, rows in self._by(groups):
             shares[rows] = self.inputs.latency.beyond(time_ms[rows], *vars(groups[rows]).values(), by=by)
         return shares
+
+    def late(self, groups: Groups) -> Array:
+        """Return the probability of each group's piece and of a violation, shape (m,).
+
+        Where the law of service times has a step next to the limit, the last bit of the sum decides.
+        """
+        slo_ms = self.inputs.slo_ms[groups.workload]
+        rtt_ms = self.inputs.rtt_ms[groups.origin, groups.region]
+        step_ms = Span.of(self.inputs.laws).atoms_near(groups.workload, slo_ms - rtt_ms)
+        last_ms = np.where(rtt_ms + step_ms <= slo_ms, step_ms, np.nextafter(step_ms, -np.inf))
+        return self.beyond(np.where(np.isnan(step_ms), slo_ms - rtt_ms, last_ms), groups)
 
     def means(self, groups: Groups) -> Array:
         """Return what a request is expected to have that counts in the group's piece alone, shape (5, m).

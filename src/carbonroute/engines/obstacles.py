@@ -1,0 +1,78 @@
+"""What stands in the way of working out a run instead of sampling it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from carbonroute.engines.oracles import states_breaks
+from carbonroute.engines.pieces import Span
+from carbonroute.errors import Fault, InputError
+from carbonroute.scenario import Candidate, Inputs
+from carbonroute.workloads import Tokens
+
+
+def refuse(inputs: Inputs) -> None:
+    """Refuse a run that the engine cannot work out, with all that stands in the way.
+
+    Raises
+    ------
+    InputError
+        If something does.
+    """
+    faults = []
+    if inputs.arrivals.own:
+        remedy = "only the sampled engine knows them: take --engine sampled"
+        faults.append(Fault("traffic", inputs.arrivals.own, remedy))
+    for index, candidate in enumerate(inputs.candidates):
+        if found := obstacle(inputs, candidate):
+            remedy = "leave it out, or take --engine sampled"
+            faults.append(Fault(f"policies[{index}]", f"{candidate.label} {found}", remedy))
+    if faults:
+        raise InputError(inputs.scenario.name, faults)
+
+
+def obstacle(inputs: Inputs, candidate: Candidate) -> str:
+    """Return why a policy's results cannot be worked out, in words; empty where they can."""
+    if candidate.reads("turn"):
+        return "goes by the order of requests, which expected values do not have"
+    if candidate.oracle and candidate.reads("jitter_ms"):
+        return _obstacle_of_oracle(inputs, candidate)
+    by_energy = candidate.reads("energy_j") and inputs.energy is not None and inputs.energy.token_j.any()
+    by_prompt = any(law.per_request for law in inputs.laws) and (by_energy or candidate.reads("violation_share"))
+    if candidate.clairvoyant and by_prompt:
+        return (
+            "goes by a request's own service time and by its prompt: only one of them can be integrated over"
+        )
+    return ""
+
+
+def _obstacle_of_oracle(inputs: Inputs, candidate: Candidate) -> str:
+    if not states_breaks(candidate, inputs):
+        return "is shown jitter, and does not state where its choice changes (breaks_ms)"
+    if candidate.reads("energy_j") and _tokens_reorder(inputs):
+        return (
+            "goes by the energy of a request's own tokens, and they change which region takes the least grams"
+        )
+    return ""
+
+
+def _tokens_reorder(inputs: Inputs) -> bool:
+    """Whether the order of regions by a request's grams depends on how many tokens it has.
+
+    Its grams grow with the energy of the tokens along a straight line in each region, and two lines cross
+    once at most: it does not where the order is the same at both ends.
+    """
+    energy = inputs.energy
+    if energy is None:
+        return False
+    for workload in np.flatnonzero(energy.token_j.any(axis=1)):
+        law = inputs.laws[workload]
+        if not isinstance(law, Tokens):
+            continue
+        lengths = Span.of((law.prompts, law.answer_tokens))
+        ends_j = energy.token_j[workload] @ np.stack([lengths.low, lengths.high], axis=1)
+        at_the_wall_j = energy.at_the_wall_j(np.full(2, workload), ends_j)
+        few, many = (np.argsort(inputs.carbon.g_per_kwh * j, axis=1, kind="stable") for j in at_the_wall_j)
+        if (few != many).any():
+            return True
+    return False
