@@ -184,6 +184,7 @@ def test_requests_with_service_times_of_their_own_are_refused(
     assert main([command, str(path), "--output", str(out)]) == 2
     err = capsys.readouterr().err
     assert "service times" in err
+    assert "compare policies with carbonroute simulate" in err
     assert "Traceback" not in err
     assert not out.exists()
 

@@ -31,7 +31,7 @@ from carbonroute.frontier import (
 )
 from carbonroute.policies.base import Array
 from carbonroute.scenario import Inputs, load, resolve
-from carbonroute.sweep import Choice, _roundest, distinct, sweep
+from carbonroute.sweep import Choice, _roundest, distinct, left_out, sweep
 from carbonroute.traffic import Requests
 
 #: Slow regions are clean, and no region is clean at all hours: every rule has something to choose.
@@ -458,10 +458,29 @@ def test_policies_that_cannot_be_worked_out_are_left_out_and_named(tmp_path: Pat
     last = 'use = "constrained-hybrid"\nmargin_ms = 5\n'
     frontier = found(tmp_path, (last, last + more))
     assert not {"Round-Robin", "Seer"} & set(frontier.points["policy"])
-    left_out = [note for note in frontier.notes if note.startswith("Left out: ")]
-    assert len(left_out) == 2
-    assert left_out[0].startswith("Left out: Round-Robin goes by the order of requests")
-    assert left_out[1].startswith("Left out: Seer is shown jitter")
+    notes = [note for note in frontier.notes if note.startswith("Left out: ")]
+    assert len(notes) == 2
+    assert notes[0].startswith("Left out: Round-Robin goes by the order of requests")
+    assert notes[1].startswith("Left out: Seer is shown jitter")
+
+
+def test_a_bound_that_cannot_be_worked_out_is_left_out_and_named(tmp_path: Path) -> None:
+    """The grams of a request's own tokens decide which region takes least, and they are not known."""
+    times = "overhead_ms = 5, decode_ms_per_token = 0.4, prefill_ms_per_token = 0.1"
+    prompt, answer = (f'{{ law = "gamma", mean = {mean}, std = 15 }}' for mean in (50, 30))
+    law = f'{{ law = "tokens", {times}, prompt_tokens = {prompt}, answer_tokens = {answer} }}'
+    tokens = f"service_ms = {law}\nenergy_j_per_answer_token = 1\npayload_mb = 1"
+    path = small.write(
+        tmp_path,
+        ('service_ms = { law = "normal", mean = 20, std = 4 }', tokens),
+        ('service_ms = { law = "normal", mean = 120, std = 25, floor = 1 }', tokens),
+        ("jitter_std_ms = 3", "jitter_std_ms = 3\nenergy_j_per_gb = 10000"),
+        ("carbon_g_per_kwh = 50", "carbon_g_per_kwh = 50\npue = 10"),
+        ("hours = 6", "hours = 1"),
+    )
+    inputs = resolve(load(path))
+    assert not [choice for choice in tried(inputs) if "bound" in choice.roles]
+    assert [note.partition(" goes by")[0] for note in left_out(inputs)] == ["Left out: Clairvoyant bound"]
 
 
 def test_the_user_s_own_limit_is_among_the_risks(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 import small
 from carbonroute import study
+from carbonroute.errors import InputError
 from carbonroute.frontier import Frontier, Limits, entry_text, explore, run, saved_pct
+from carbonroute.frontier import finding as frontier_finding
 from carbonroute.network import PairLognormal
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.sensitivity import Change, changes, finding, sensitivity
@@ -210,6 +212,18 @@ def test_95th_percentiles_are_worked_out_where_they_decide(frontier: Frontier) -
 def test_a_scenario_without_recommendation_has_no_sensitivity(tmp_path: Path) -> None:
     frontier = run(small.write(tmp_path, *VARIED, ("hours = 4", "hours = 1")), Limits(None, 1.0))
     with pytest.raises(ValueError, match="a P95 of at most 1 ms"):
+        sensitivity(frontier)
+
+
+def test_without_carbon_there_is_a_recommendation_and_nothing_to_save(tmp_path: Path) -> None:
+    clean = (
+        ("carbon_g_per_kwh = 400", "carbon_g_per_kwh = 0"),
+        ("carbon_g_per_kwh = 50", "carbon_g_per_kwh = 0"),
+    )
+    frontier = run(small.write(tmp_path, *clean, ("hours = 6", "hours = 1")), Limits(1.0))
+    assert frontier.recommended is not None
+    assert "runs at 0.0 g/kWh" in frontier_finding(frontier)[0]
+    with pytest.raises(InputError, match="without carbon there is nothing to save"):
         sensitivity(frontier)
 
 

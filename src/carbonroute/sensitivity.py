@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from carbonroute.errors import Fault, InputError
 from carbonroute.frontier import Frontier, explore, feasible, saved_pct
 from carbonroute.network import HalfNormal
 from carbonroute.scenario import Inputs
@@ -50,11 +51,16 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
     Raises
     ------
     ValueError
-        If nothing is recommended, or there is nothing to save.
+        If nothing is recommended.
+    InputError
+        If there is no carbon to save.
     """
     if frontier.recommended is None:
         raise ValueError(f"no policy keeps to {frontier.limits}: there is nothing to vary")
     base = frontier.points.row(frontier.recommended, named=True)
+    if saved_pct(base) is None:
+        fault = Fault("carbon", f"{base['baseline']} meets none", "without carbon there is nothing to save")
+        raise InputError(frontier.inputs.scenario.name, [fault])
     best = frontier.choices[frontier.recommended]
     rivals = (best, *(choice for choice in frontier.tried if not choice.candidate.clairvoyant))
     cases = [(*case, factor) for case in changes(frontier.inputs) for factor in (1 - STEP, 1 + STEP)]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute.engines.exact import obstacle
+from carbonroute.engines.obstacles import obstacle
 from carbonroute.engines.routing import ask, estimates_ms
 from carbonroute.policies import POLICIES
 from carbonroute.policies.base import policy_name

@@ -91,13 +91,18 @@ def test_no_breaks_make_one_piece() -> None:
         assert regions.tolist() == [[0]] * 3
 
 
+def streamed(document: Document) -> Inputs:
+    for entry in document["policies"]:
+        entry["information"] = {"service_time": "actual"}
+    document["sampling"] = {"scheme": "streams", "seed": document["sampling"]["seed"]}
+    return inputs_of(document)
+
+
 @settings(max_examples=60, deadline=None)
 @given(documents())
 def test_a_plan_is_what_requests_are_told_one_by_one(document: Document) -> None:
     """Of every policy that is shown service times, at the very breaks and around them."""
-    for entry in document["policies"]:
-        entry["information"] = {"service_time": "actual"}
-    inputs = inputs_of(document)
+    inputs = streamed(document)
     hours, origins, workloads, _ = inputs.shape
     hour, origin, workload = np.indices((min(hours, 3), origins, workloads)).reshape(3, -1)
     planned = 0
@@ -133,13 +138,8 @@ def test_dice_on_a_limit_fall_to_the_next_region() -> None:
     assert by_breaks(found.breaks, found.regions, 0, np.nextafter(dice[1:4], 0)).tolist() == [0, 1, 2]
 
 
-def streamed(document: Document) -> Inputs:
-    document["sampling"] = {"scheme": "streams", "seed": document["sampling"]["seed"]}
-    return inputs_of(document)
-
-
 @settings(max_examples=40, deadline=None)
-@given(documents(), st.sampled_from([64, 7]))
+@given(documents(), st.sampled_from([64, 30, 16, 7]))
 def test_plans_last_from_block_to_block(document: Document, block: int) -> None:
     """Cells come and go; whatever of their plans is kept, requests go where they are told."""
     inputs = streamed(document)

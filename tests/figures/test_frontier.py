@@ -164,11 +164,23 @@ def test_every_policy_of_the_table_has_its_place(p95_ms: float | None, grams: bo
 
 def test_policies_beyond_a_limit_of_latency_have_no_colour() -> None:
     table = points(max_p95_latency_ms=120.0, own=0, clairvoyant=False, bound=False, static_baseline=False)
-    (late,) = (line for line in pareto_front.draw(table).lines if line.get_linestyle() == "None")
+    ax = pareto_front.draw(table)
+    (late,) = (line for line in ax.lines if line.get_linestyle() == "None")
     marked = table["recommended"] | table["knee"]
     expected = table.filter((table["p95_latency_ms"] > 120) & ~marked)["carbon_reduction_pct"]
     assert np.asarray(late.get_xdata()).tolist() == expected.to_list()
+    dots = max(ax.collections, key=lambda marks: len(np.asarray(marks.get_offsets())))
+    coloured = table.filter((table["p95_latency_ms"] <= 120) & ~marked)["carbon_reduction_pct"]
+    assert np.asarray(dots.get_offsets())[:, 0].tolist() == coloured.to_list()
     assert "P95 above 120 ms" in words(pareto_front.draw(table))
+
+
+def test_the_recommended_policy_lies_on_top_of_all_others() -> None:
+    table = points()
+    best = table.row(by_predicate=pl.col("recommended"), named=True)
+    top = max(pareto_front.draw(table).collections, key=lambda marks: marks.get_zorder())
+    place = np.asarray(top.get_offsets())[0].tolist()
+    assert place == [best["carbon_reduction_pct"], best["slo_violation_pct"]]
 
 
 def test_the_line_is_the_front_and_steps_up_before_the_next_policy() -> None:

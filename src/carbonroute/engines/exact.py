@@ -14,7 +14,7 @@ from carbonroute.engines.luck import Cells, Luck, Prompts, Services
 from carbonroute.engines.obstacles import refuse
 from carbonroute.engines.oracles import Totals
 from carbonroute.engines.pairs import Pairs
-from carbonroute.outcome import Mixture, Outcome
+from carbonroute.outcome import Hours, Mixture, Outcome
 from carbonroute.outcome.mixture import Groups
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
@@ -26,6 +26,8 @@ Progress = Callable[[int, int], None]
 
 #: Rows at a time.
 _AT_ONCE = 2**16
+#: Numbers by hour, over all policies, up to which they are kept: 256 MiB.
+_KEPT = 2**25
 _BYTES_PER_CELL = 24
 
 
@@ -70,6 +72,16 @@ def run(
 
         outcomes.append(_outcome(luck_of(inputs, candidate), expected, step))
     return tuple(outcomes)
+
+
+def notes(inputs: Inputs) -> tuple[str, ...]:
+    """Return what is to be said about how a run is worked out: one line each."""
+    why = (
+        "does not tell where its choice changes (breaks_ms): it was searched for, and a piece of less than "
+        "1.2 % of the requests can have been missed where those on both of its sides go the same way"
+    )
+    lucks = [luck_of(inputs, candidate) for candidate in inputs.candidates]
+    return tuple(f"{luck.candidate.label} {why}" for luck in lucks if luck.searches)
 
 
 def luck_of(inputs: Inputs, candidate: Candidate) -> Luck:
@@ -127,33 +139,37 @@ def routed(luck: Luck, expected: Array, step: Callable[[int], None] | None = Non
         hour, origin, workload = (
             column + start for column, start in zip(np.nonzero(some), (first, 0, 0), strict=True)
         )
-        found = luck.pieces(Requests(hour, origin, workload))
-        hour = hour[found.cell]
-        yield Rows(
-            hour,
-            Groups(workload[found.cell], origin[found.cell], found.region, found.low, found.high),
-            some[some > 0][found.cell] * found.part,
-            inputs.carbon.g_per_kwh.take(hour * regions + found.region),
-        )
+        if len(hour):
+            found = luck.pieces(Requests(hour, origin, workload))
+            hour = hour[found.cell]
+            yield Rows(
+                hour,
+                Groups(workload[found.cell], origin[found.cell], found.region, found.low, found.high),
+                some[some > 0][found.cell] * found.part,
+                inputs.carbon.g_per_kwh.take(hour * regions + found.region),
+            )
         if step:
             step(min(first + at_once, hours))
 
 
 def _outcome(luck: Luck, expected: Array, step: Callable[[int], None]) -> Outcome:
-    inputs, candidate, shape = luck.inputs, luck.candidate, luck.inputs.shape[1:]
-    found = _gathered(luck, expected, step)
+    inputs, candidate, (hours, *shape) = luck.inputs, luck.candidate, luck.inputs.shape
+    kept = len(inputs.candidates) * hours * math.prod(shape[1:]) <= _KEPT
+    by_hour = np.zeros((hours, *shape[1:])) if kept else None
+    found = _gathered(luck, expected, step, by_hour)
     groups, requests = found.groups, found.requests
-    place = _place(groups, shape)
     rtt_ms = inputs.rtt_ms[groups.origin, groups.region]
     share, time_ms, square_ms2, *tokens = luck.means(groups)
-    latency_square = square_ms2 + 2 * rtt_ms * time_ms + rtt_ms**2 * share
+    latency_square_ms2 = square_ms2 + 2 * rtt_ms * time_ms + rtt_ms**2 * share
+    place = _place(groups, tuple(shape))
 
     def summed(values: Array) -> Array:
-        sums = np.zeros(math.prod(shape))
-        np.add.at(sums, place, values)
-        return sums.reshape(shape)
+        return _summed(place, values, math.prod(shape)).reshape(shape)
 
-    totals, carbon_sum = summed(requests * share), summed(found.carbon * share)
+    totals, carbon_sum, emissions = summed(requests * share), summed(found.carbon * share), None
+    if inputs.energy is not None:
+        tokens_j = (inputs.energy.token_j[groups.workload].T * tokens).sum(axis=0)
+        emissions = account(inputs.energy, totals, carbon_sum, summed(found.carbon * tokens_j))
     return Outcome(
         policy=candidate.label,
         clairvoyant=candidate.clairvoyant,
@@ -162,17 +178,24 @@ def _outcome(luck: Luck, expected: Array, step: Callable[[int], None]) -> Outcom
         latency_sum_ms=summed(requests * (time_ms + rtt_ms * share)),
         carbon_sum_g_per_kwh=carbon_sum,
         latency=Mixture(luck, groups, rtt_ms, requests, share, time_ms),
-        emissions=account(inputs.energy, totals, carbon_sum, summed(found.carbon * token_j(inputs, groups, tokens)))
-        if inputs.energy
-        else None,
-        latency_square_sum_ms2=summed(requests * latency_square),
+        emissions=emissions,
+        latency_square_sum_ms2=summed(requests * latency_square_ms2),
         carbon_square_sum=summed(found.carbon_square * share),
+        hours=None if by_hour is None else Hours(by_hour),
     )
 
 
 @dataclass(frozen=True)
 class _Gathered:
-    """Groups of requests over all hours, with sums over them; shape (K,) each."""
+    """Groups of requests over all hours, with sums over them; shape (K,) each.
+
+    Attributes
+    ----------
+    groups
+        Each of them once.
+    requests, carbon, carbon_square
+        Number of requests of which they are a piece, and sums of their carbon intensity and of its square.
+    """
 
     groups: Groups
     requests: Array
@@ -180,32 +203,48 @@ class _Gathered:
     carbon_square: Array
 
 
-def _gathered(luck: Luck, expected: Array, step: Callable[[int], None]) -> _Gathered:
-    """Add up what goes the same way, whatever the hour."""
-    shape, found = luck.inputs.shape[1:], []
+def _gathered(luck: Luck, expected: Array, step: Callable[[int], None], by_hour: Array | None) -> _Gathered:
+    """Add up what goes the same way, whatever the hour; and to `by_hour`, in every hour."""
+    shape, nothing = luck.inputs.shape[1:], np.empty(0, dtype=np.intp)
+    found = [_Gathered(Groups.whole(nothing, nothing, nothing), *np.empty((3, 0)))]
     for rows in routed(luck, expected, step):
+        groups, which = _distinct(rows.groups, shape)
         carbon = rows.requests * rows.carbon_g_per_kwh
-        found.append(
-            _added(rows.groups, np.stack([rows.requests, carbon, carbon * rows.carbon_g_per_kwh]), shape)
-        )
+        sums = rows.requests, carbon, carbon * rows.carbon_g_per_kwh
+        found.append(_Gathered(groups, *(_summed(which, each) for each in sums)))
+        if by_hour is not None:
+            some = by_hour[rows.hour[0] : rows.hour[-1] + 1]
+            where = rows.hour - rows.hour[0], rows.groups.workload, rows.groups.region
+            place = np.ravel_multi_index(where, some.shape)
+            requests = rows.requests * luck.share(groups)[which]
+            some += _summed(place, requests, some.size).reshape(some.shape)
     columns = zip(*(vars(part.groups).values() for part in found), strict=True)
-    sums = np.hstack([[part.requests, part.carbon, part.carbon_square] for part in found])
-    return _added(Groups(*(np.concatenate(column) for column in columns)), sums, shape)
+    groups, which = _distinct(Groups(*(np.concatenate(column) for column in columns)), shape)
+    parts = zip(*((part.requests, part.carbon, part.carbon_square) for part in found), strict=True)
+    return _Gathered(groups, *(_summed(which, np.concatenate(part)) for part in parts))
 
 
-def _added(groups: Groups, values: Array, shape: tuple[int, ...]) -> _Gathered:
-    """Add up the values, shape (3, m), of rows that are of the same group."""
+def _summed(which: Index, values: Array, length: int = 0) -> Array:
+    """Return the sums of values by what they belong to."""
+    sums: Array = np.bincount(which, values, minlength=length).astype(float, copy=False)
+    return sums
+
+
+def _distinct(groups: Groups, shape: tuple[int, ...]) -> tuple[Groups, Index]:
+    """Return each of some groups once, and which of these each of them is, shape (m,)."""
     if (groups.low == -np.inf).all() and (groups.high == np.inf).all():
         place = _place(groups, shape)
-        sums = np.stack([np.bincount(place, row, minlength=math.prod(shape)) for row in values])
-        there = np.flatnonzero(sums[0])
-        origin, workload, region = np.unravel_index(there, shape)
-        return _Gathered(Groups.whole(workload, origin, region), *sums[:, there])
+        there = np.zeros(math.prod(shape), dtype=bool)
+        there[place] = True
+        origin, workload, region = np.unravel_index(np.flatnonzero(there), shape)
+        return Groups.whole(workload, origin, region), (np.cumsum(there) - 1)[place]
     order = np.lexsort(tuple(vars(groups).values()))
     ordered = groups[order]
-    same = [column[1:] == column[:-1] for column in vars(ordered).values()]
-    first = np.flatnonzero(np.append(True, ~np.all(same, axis=0)))
-    return _Gathered(ordered[first], *np.add.reduceat(values[:, order], first, axis=1))
+    differs = [column[1:] != column[:-1] for column in vars(ordered).values()]
+    new = np.append(True, np.any(differs, axis=0))
+    which = np.empty(len(order), dtype=np.intp)
+    which[order] = np.cumsum(new) - 1
+    return ordered[np.flatnonzero(new)], which
 
 
 def _place(groups: Groups, shape: tuple[int, ...]) -> Index:

@@ -33,6 +33,9 @@ from carbonroute.workloads import By, Law, Tokens
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
+#: The first cell: what is asked about any of them is asked about it.
+_FIRST = Requests(*np.zeros((3, 1), dtype=np.intp))
+
 
 @dataclass(frozen=True)
 class Luck(ABC):
@@ -55,6 +58,11 @@ class Luck(ABC):
     @abstractmethod
     def pieces(self, cells: Requests) -> Pieces:
         """Return where the requests of some cells go, piece by piece."""
+
+    @property
+    def searches(self) -> bool:
+        """Whether the policy does not tell where its choice changes, and that has to be searched for."""
+        return False
 
     def share(self, groups: Groups) -> Array:
         """Return the probability of each group's piece, shape (m,)."""
@@ -141,6 +149,11 @@ class Services(Luck):
             breaks = searched(cells.workload, grid(self.inputs.laws), chosen)
         return pieces(cells.workload, breaks, self._span, chosen)
 
+    @property
+    def searches(self) -> bool:
+        """Whether the policy does not tell where its choice changes, and that has to be searched for."""
+        return breaks_ms(self.candidate, self.inputs, _FIRST) is None
+
     @cached_property
     def _span(self) -> Span:
         return Span.of(self.inputs.laws)
@@ -162,6 +175,11 @@ class Prompts(Luck):
         if breaks is None:
             breaks = searched(cells.workload, grid(self._lengths), chosen)
         return pieces(cells.workload, breaks, self._span, chosen)
+
+    @property
+    def searches(self) -> bool:
+        """Whether the policy does not tell where its choice changes, and that has to be searched for."""
+        return self._stated(_FIRST) is None
 
     def _stated(self, cells: Requests) -> Array | None:
         """Return the prompts where the choice may change, shape (n, K); None if not known."""

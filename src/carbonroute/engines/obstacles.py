@@ -38,7 +38,9 @@ def obstacle(inputs: Inputs, candidate: Candidate) -> str:
     if candidate.oracle and candidate.reads("jitter_ms"):
         return _obstacle_of_oracle(inputs, candidate)
     by_energy = candidate.reads("energy_j") and inputs.energy is not None and inputs.energy.token_j.any()
-    by_prompt = any(law.per_request for law in inputs.laws) and (by_energy or candidate.reads("violation_share"))
+    by_prompt = any(law.per_request for law in inputs.laws) and (
+        by_energy or candidate.reads("violation_share")
+    )
     if candidate.clairvoyant and by_prompt:
         return (
             "goes by a request's own service time and by its prompt: only one of them can be integrated over"

@@ -48,7 +48,7 @@ class _Parts:
     low: Array
     high: Array
 
-    def __getitem__(self, rows: Index) -> _Parts:
+    def __getitem__(self, rows: Index | NDArray[np.bool_]) -> _Parts:
         return _Parts(*(column[rows] for column in vars(self).values()))
 
 
@@ -99,15 +99,15 @@ class Pairs(Oracle):
 
         jitter, shares = self.inputs.jitter, np.zeros(len(groups))
         for row, parts in self._parts(groups):
-            late, of = np.empty(len(row)), groups[row]
-            at = np.flatnonzero(parts.z_low == parts.z_high)
-            left_ms = (time_ms[row] - jitter.at(parts.z_low, of.origin, of.region))[at]
-            ends = np.maximum(parts.low[at], left_ms), np.maximum(parts.high[at], left_ms)
-            late[at] = self.inputs.latency.share(of.workload[at], *ends)
-            at = np.flatnonzero(parts.low == parts.high)
-            left_z = jitter.score(time_ms[row] - parts.low, of.origin, of.region)
-            early, end = ndtr(-np.maximum(parts.z_low, left_z)), ndtr(-np.maximum(parts.z_high, left_z))
-            late[at] = (early - end)[at]
+            late = np.empty(len(row))
+            scored = parts.z_low == parts.z_high
+            at, of, left_ms = parts[scored], groups[row[scored]], time_ms[row[scored]]
+            left_ms = left_ms - jitter.at(at.z_low, of.origin, of.region)
+            ends = np.maximum(at.low, left_ms), np.maximum(at.high, left_ms)
+            late[scored] = self.inputs.latency.share(of.workload, *ends)
+            at, of, left_ms = parts[~scored], groups[row[~scored]], time_ms[row[~scored]]
+            left_z = jitter.score(left_ms - at.low, of.origin, of.region)
+            late[~scored] = ndtr(-np.maximum(at.z_low, left_z)) - ndtr(-np.maximum(at.z_high, left_z))
             shares += np.bincount(row, parts.weight * late, minlength=len(groups))
         return shares
 

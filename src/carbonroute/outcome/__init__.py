@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.outcome.histogram import Histogram
+from carbonroute.outcome.hours import Hours
 from carbonroute.outcome.mixture import Mixture
 from carbonroute.outcome.paired import Paired
 from carbonroute.outcome.samples import Samples
@@ -19,6 +20,7 @@ from carbonroute.workloads.energy import Emissions
 __all__ = [
     "Counts",
     "Histogram",
+    "Hours",
     "LatencyDistribution",
     "Mixture",
     "Outcome",
@@ -76,6 +78,8 @@ class Outcome:
         None where nobody keeps them.
     paired
         The baseline on the same requests, or None where they met others, or nobody looked.
+    hours
+        Requests by the hour; None where nobody keeps them.
     """
 
     policy: str
@@ -89,6 +93,7 @@ class Outcome:
     latency_square_sum_ms2: Sums | None = None
     carbon_square_sum: Sums | None = None
     paired: Paired | None = None
+    hours: Hours | None = None
 
     @classmethod
     def merged(cls, parts: Sequence[Outcome]) -> Outcome:

@@ -112,6 +112,8 @@ class Mixture:
 
     def _searched(self, share: float) -> dict[int | None, float]:
         """Return a quantile of all requests and of each workload, all bracketed together."""
+        if not len(self.groups):
+            return {}
         order = np.argsort(self.groups.workload, kind="stable")
         rows = self._rows(np.concatenate([order, order]))
         workload = np.append(np.full(len(order), -1), self.groups.workload[order])

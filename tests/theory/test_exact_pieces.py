@@ -1,0 +1,278 @@
+"""Pieces of service time, prompt and jitter against integrals by an adaptive rule, and steps to the last bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from carbonroute.engines import exact
+from carbonroute.network import HalfNormal, PairLognormal
+from carbonroute.outcome import Mixture, Outcome
+from carbonroute.policies import PolicyLike, View
+from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
+from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
+from carbonroute.scenario import Inputs
+from carbonroute.scenario.information import Information
+from carbonroute.workloads import Gamma, Lognormal, Normal, ServiceLaw, Tokens
+from random_inputs import measured
+from scenarios import inputs_of
+
+SLO_MS, NEAR_MS, FAR_MS, STD_MS = 100.0, 5.0, 60.0, 3.0
+SERVICE = Normal(law="normal", mean=35, std=8, floor=1)
+
+
+def scenario(law: ServiceLaw = SERVICE, jitter: HalfNormal | PairLognormal | None = None) -> Inputs:
+    """Return 100 requests for two regions in one hour; the far one is cleaner."""
+    inputs = inputs_of(
+        {
+            "schema": 1,
+            "name": "pieces",
+            "horizon": {"hours": 1},
+            "traffic": {"kind": "fixed-rate", "requests_per_hour": 100},
+            "carbon": {"kind": "synthetic", "noise": 0},
+            "network": {"jitter_std_ms": STD_MS, "rtt_ms": {"o": {"near": NEAR_MS, "far": FAR_MS}}},
+            "origins": [{"name": "o", "share": 1.0}],
+            "regions": [
+                {"name": "near", "carbon_g_per_kwh": 400},
+                {"name": "far", "carbon_g_per_kwh": 40},
+            ],
+            "workloads": [
+                {
+                    "id": "w",
+                    "name": "w",
+                    "model": "w",
+                    "share": 1.0,
+                    "slo_ms": SLO_MS,
+                    "service_ms": {"law": "normal", "mean": 35, "std": 8},
+                }
+            ],
+            "policies": [{"use": "latency-first"}],
+        }
+    )
+    return replace(inputs, laws=(law,), jitter=jitter or inputs.jitter)
+
+
+def under(policy: PolicyLike, inputs: Inputs, service_time: str = "actual") -> Outcome:
+    candidate = inputs.candidate("policy", policy, Information(service_time=service_time))
+    (outcome,) = exact.run(replace(inputs, candidates=(candidate,)))
+    assert isinstance(outcome.latency, Mixture)
+    assert float(outcome.latency.groups.low.min()) in {-np.inf, 0.0}
+    assert outcome.requests.sum() == pytest.approx(100, abs=1e-10)
+    return outcome
+
+
+def integral(of_score: Callable[[float], float], *kinks: float) -> float:
+    """Return ∫ φ(z)·f(z) dz."""
+    points = sorted([-9.0, *(kink for kink in kinks if abs(kink) < 9), 9.0])
+    value: float = sum(
+        quad(lambda z: of_score(z) * norm.pdf(z), a, b, epsabs=1e-12, epsrel=1e-11, limit=200)[0]
+        for a, b in zip(points, points[1:], strict=False)
+    )
+    return value
+
+
+def score(time_ms: float) -> float:
+    return (time_ms - SERVICE.mean) / SERVICE.std
+
+
+def service_ms(z: float) -> float:
+    return max(SERVICE.floor, SERVICE.mean + SERVICE.std * z)
+
+
+def beyond(jitter_ms: float) -> float:
+    return 1.0 if jitter_ms < 0 else float(norm.sf(jitter_ms / STD_MS))
+
+
+def test_a_clairvoyant_policy_is_cut_where_the_far_region_is_too_late() -> None:
+    outcome = under(ConstrainedHybrid(), scenario())
+    limit = SLO_MS - FAR_MS
+    kinks = score(limit), score(SERVICE.floor)
+    far = norm.cdf(score(limit))
+    assert outcome.requests[0, 0, 1] == pytest.approx(100 * far, rel=1e-12)
+
+    def late_ms(z: float) -> float:
+        return SLO_MS - (FAR_MS if service_ms(z) <= limit else NEAR_MS) - service_ms(z)
+
+    late = integral(lambda z: beyond(late_ms(z)), *kinks, score(SLO_MS - NEAR_MS))
+    assert outcome.violations.sum() == pytest.approx(100 * late, abs=1e-8)
+    mean_jitter_ms = STD_MS / math.sqrt(2 * math.pi)
+    latency_ms = integral(lambda z: SLO_MS - late_ms(z), *kinks) + mean_jitter_ms
+    assert outcome.latency_sum_ms.sum() == pytest.approx(100 * latency_ms, rel=1e-10)
+    square = integral(
+        lambda z: (SLO_MS - late_ms(z)) ** 2 + 2 * (SLO_MS - late_ms(z)) * mean_jitter_ms + STD_MS**2 / 2,
+        *kinks,
+    )
+    assert outcome.latency_square_sum_ms2 is not None
+    assert outcome.latency_square_sum_ms2.sum() == pytest.approx(100 * square, rel=1e-10)
+    for latency_ms in (40.0, 70.0, 99.0, 103.0):
+        share = integral(
+            lambda z, t=latency_ms: 1 - beyond(t - SLO_MS + late_ms(z)), *kinks, score(latency_ms - FAR_MS)
+        )
+        found = outcome.latency.cdf(np.array([latency_ms]))[0]
+        assert found == pytest.approx(share, abs=1e-9)
+
+
+def test_the_bound_is_cut_where_service_and_jitter_are_too_long() -> None:
+    outcome = under(ClairvoyantBound(), scenario())
+    far_left, near_left = SLO_MS - FAR_MS, SLO_MS - NEAR_MS
+
+    def within(limit_ms: float) -> float:
+        return integral(lambda z: 1 - beyond(limit_ms - service_ms(z)), score(limit_ms), score(SERVICE.floor))
+
+    late = 1 - within(near_left)
+    assert outcome.requests[0, 0] == pytest.approx(
+        [100 * (within(near_left) - within(far_left)), 100 * (within(far_left) + late)], abs=1e-8
+    )
+    assert outcome.violations[0, 0] == pytest.approx([0, 100 * late], abs=1e-10)
+
+    def sum_ms(power: int, low_ms: float, high_ms: float) -> float:
+        """Return E[(S + J)ᵏ], low < S + J ≤ high, from the survival of the sum."""
+
+        def survival(time_ms: float) -> float:
+            return 1 - within(time_ms)
+
+        ends = low_ms**power * survival(low_ms) - high_ms**power * survival(high_ms)
+        tail = quad(lambda t: power * t ** (power - 1) * survival(t), low_ms, high_ms, epsabs=1e-7)[0]
+        return float(ends + tail)
+
+    near_ms = sum_ms(1, far_left, near_left)
+    share = within(near_left) - within(far_left)
+    assert outcome.latency_sum_ms[0, 0, 0] == pytest.approx(100 * (near_ms + NEAR_MS * share), rel=1e-6)
+    quantile_ms = outcome.latency.quantile(0.9)
+    assert within(quantile_ms - FAR_MS) + share * 0 < 0.9 < within(quantile_ms)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        SERVICE,
+        Gamma(law="gamma", mean=35, std=20),
+        Normal(law="normal", mean=35, std=0.01),
+        Lognormal(law="lognormal", mean=35, std=0),
+        measured(np.array([20.0, 30.0, 39.0, 40.0, 60.0])),
+    ],
+    ids=["normal", "gamma", "narrow", "fixed", "measured"],
+)
+def test_the_bound_with_a_jitter_of_each_pair(law: ServiceLaw) -> None:
+    sigma = np.array([[0.8, 0.1]])
+    jitter = PairLognormal(np.array([[NEAR_MS, FAR_MS]]), sigma)
+    outcome = under(ClairvoyantBound(), scenario(law, jitter))
+
+    def in_time(z: float, region: int) -> float:
+        rtt_ms = (NEAR_MS, FAR_MS)[region]
+        left_ms = SLO_MS - rtt_ms - max(0.0, rtt_ms * math.expm1(sigma[0, region] * z))
+        return float(norm.cdf(law.score(np.array(left_ms))))
+
+    edges = law.edges if law.steps is None else np.unique(law.steps)
+    kinks = [
+        float(jitter.score(np.array(SLO_MS - rtt_ms - edge), np.array(0), np.array(region)))
+        for region, rtt_ms in enumerate((NEAR_MS, FAR_MS))
+        for edge in edges
+    ]
+    in_far = integral(lambda z: in_time(z, 1), 0.0, *kinks)
+    late = 1 - integral(lambda z: max(in_time(z, 0), in_time(z, 1)), 0.0, *kinks)
+    assert outcome.requests[0, 0] == pytest.approx(
+        [100 * (1 - in_far - late), 100 * (in_far + late)], abs=1e-3
+    )
+    assert outcome.violations.sum() == pytest.approx(100 * late, abs=1e-3)
+
+
+class Strict:
+    """A policy with < where others have ≤."""
+
+    name = "strict"
+    reads = frozenset({"rtt_ms", "carbon_g_per_kwh", "service_ms", "slo_ms"})
+
+    def cost(self, view: View) -> np.ndarray:
+        in_time = view.rtt_ms + view.service_ms[..., np.newaxis] < view.slo_ms[..., np.newaxis]
+        return np.where(in_time, view.carbon_g_per_kwh, np.inf)
+
+    def breaks_ms(self, view: View) -> np.ndarray:
+        return view.slo_ms[..., np.newaxis] - view.rtt_ms
+
+
+@pytest.mark.parametrize(
+    ("law", "share"),
+    [
+        (Normal(law="normal", mean=40, std=0), 1.0),
+        (Normal(law="normal", mean=30, std=10, floor=40), float(norm.cdf(1))),
+        (measured(np.array([39.0, 40.0, 40.0, 41.0])), 0.5),
+    ],
+    ids=["fixed", "floor", "measured"],
+)
+@pytest.mark.parametrize("jitter_std_ms", [0.0, 3.0])
+def test_a_service_time_on_the_limit_goes_where_the_policy_says(
+    law: ServiceLaw, share: float, jitter_std_ms: float
+) -> None:
+    inputs = scenario(law, HalfNormal(std_ms=jitter_std_ms))  # 40 ms are just in time in the far region
+    weak, strict = (under(policy, inputs) for policy in (ConstrainedHybrid(), Strict()))
+    assert weak.requests[0, 0, 1] - strict.requests[0, 0, 1] == pytest.approx(100 * share)
+    late = 0.0 if jitter_std_ms == 0 else 0.5
+    assert weak.violations[0, 0, 1] - strict.violations[0, 0, 1] == pytest.approx(
+        100 * share * late, abs=1e-4
+    )
+
+
+def test_the_last_bit_of_a_sum_decides_as_it_does_for_a_single_request() -> None:
+    for rtt_ms, service, slo_ms in (
+        (0.1, 0.2, 0.3),
+        (0.3, 0.1, 0.4),
+        (59.7, 40.3, 100.0),
+        (65.1, 34.9, 100.0),
+    ):
+        inputs = scenario(Normal(law="normal", mean=service, std=0), HalfNormal(std_ms=0))
+        inputs = replace(inputs, rtt_ms=np.array([[rtt_ms, rtt_ms]]), slo_ms=np.array([slo_ms]))
+        (outcome,) = exact.run(inputs)
+        assert outcome.violations.sum() == (100 if rtt_ms + service > slo_ms else 0)
+
+
+def test_a_router_sees_prompts_and_not_answers() -> None:
+    prompts = Gamma(law="gamma", mean=100, std=60)
+    answers = Normal(law="normal", mean=20, std=5)
+    law = Tokens(
+        law="tokens",
+        overhead_ms=2,
+        prefill_ms_per_token=0.2,
+        decode_ms_per_token=0.5,
+        prompt_tokens=prompts,
+        answer_tokens=answers,
+    )
+    outcome = under(ConstrainedHybrid(), scenario(law), "mean")
+    longest = (SLO_MS - FAR_MS - 2 - 0.5 * answers.average()) / 0.2
+    limit = float(prompts.score(np.array(longest)))
+    assert outcome.requests[0, 0, 1] == pytest.approx(100 * norm.cdf(limit), rel=1e-9)
+
+    def served_ms(z: float) -> float:
+        prompt = float(prompts.at(np.array(z)))
+        return 2 + 0.2 * prompt + 0.5 * answers.average() + (FAR_MS if prompt <= longest else NEAR_MS)
+
+    mean_ms = integral(served_ms, limit) + STD_MS / math.sqrt(2 * math.pi)
+    assert outcome.latency_sum_ms.sum() == pytest.approx(100 * mean_ms, rel=1e-8)
+
+
+def test_a_search_finds_a_narrow_piece_between_two_changes() -> None:
+    class Third:
+        name = "third"
+        reads = frozenset({"rtt_ms", "service_ms"})
+
+        def cost(self, view: View) -> np.ndarray:
+            wanted = np.where(view.service_ms <= 35, 0, np.where(view.service_ms <= 35.001, 2, 1))
+            return (np.arange(3) != wanted[..., np.newaxis]).astype(float)
+
+    inputs = scenario()
+    carbon = np.ones((1, 3))
+    inputs = replace(
+        inputs,
+        rtt_ms=np.array([[5.0, 60.0, 70.0]]),
+        carbon=replace(inputs.carbon, g_per_kwh=carbon, measured_g_per_kwh=carbon),
+    )
+    outcome = under(Third(), inputs)
+    share = norm.cdf(score(35.001)) - norm.cdf(score(35))
+    assert outcome.requests[0, 0, 2] == pytest.approx(100 * share, rel=1e-6)
+    assert outcome.requests[0, 0, 0] == pytest.approx(50, rel=1e-9)
