@@ -212,8 +212,11 @@ def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_machine")
-def test_more_requests_than_memory_are_refused(tmp_path: Path, refused: Refusals) -> None:
-    scenario = small.write(tmp_path, ("requests_per_hour = 50", "requests_per_hour = 1_000_000_000_000"))
+def test_more_requests_in_the_published_order_than_memory_are_refused(
+    tmp_path: Path, refused: Refusals
+) -> None:
+    many = ("requests_per_hour = 50", "requests_per_hour = 1_000_000_000_000")
+    scenario = small.write(tmp_path, many, ('"streams"', '"published"'))
     refused(
         scenario, "traffic: ", "6,000,000,000,000 requests", "this machine has 8.0 GiB", only_simulate=True
     )

@@ -113,9 +113,7 @@ def test_quiet_prints_nothing(scenario: str, tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("options", "limits"),
     [
-        ([], {"slo_violation_pct": 1.0}),
         (["--max-violation", "0.02"], {"slo_violation_pct": 2.0}),
-        (["--max-p95", "190"], {"p95_latency_ms": 190.0}),
         (["--max-p95", "215", "--max-violation=5%"], {"slo_violation_pct": 5.0, "p95_latency_ms": 215.0}),
         (["--max-latency", "70"], {"avg_latency_ms": 70.0}),
     ],

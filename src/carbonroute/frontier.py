@@ -166,7 +166,7 @@ def run(
         raise InputError(inputs.scenario.name, [Fault("traffic", inputs.arrivals.own, remedy)])
     limit = limits.slo_violation_pct
     # A budget above the limit may keep it: not every workload can spend all of its own.
-    risks = () if not limit else [float(f"{limit * (20 + step) / 2000:.6g}") for step in range(21)]
+    risks = () if not limit else [float(f"{limit * (10 + step) / 1000:.6g}") for step in range(11)]
     return explore(inputs, tuple(sweep(inputs, risks)), limits, progress=progress)
 
 

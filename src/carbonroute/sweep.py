@@ -26,9 +26,12 @@ from carbonroute.units import HOURS_PER_DAY
 
 #: Service times that a router may reckon with, besides the mean: shares of requests that are no slower.
 QUANTILES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-#: Preferred numbers, twelve to a decade: IEC 60063, series E12. As text: 1.2e-05 shall be spelt so.
-E12 = ("1", "1.2", "1.5", "1.8", "2.2", "2.7", "3.3", "3.9", "4.7", "5.6", "6.8", "8.2")
-#: Risks that are tried: every power of ten times E12, up to the highest.
+#: Preferred numbers, 24 to a decade: IEC 60063, series E24. As text: 1.2e-05 shall be spelt so.
+E24 = (
+    *("1", "1.1", "1.2", "1.3", "1.5", "1.6", "1.8", "2", "2.2", "2.4", "2.7", "3"),
+    *("3.3", "3.6", "3.9", "4.3", "4.7", "5.1", "5.6", "6.2", "6.8", "7.5", "8.2", "9.1"),
+)
+#: Risks that are tried: every power of ten times E24, up to the highest.
 POWERS, HIGHEST_RISK = (-5, -4, -3, -2, -1), 0.5
 #: Margins that are tried per estimate of service times.
 MOST_MARGINS = 100
@@ -254,4 +257,4 @@ def _roundest(low: float, high: float) -> float:
 
 
 def _risks() -> Iterator[float]:
-    return (float(f"{number}e{power}") for number in E12 for power in POWERS)
+    return (float(f"{number}e{power}") for number in E24 for power in POWERS)

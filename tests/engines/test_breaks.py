@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from carbonroute import rng
+from carbonroute.engines import plans as plans_module
 from carbonroute.engines.breaks import settled
-from carbonroute.engines.draws import SCHEMES
+from carbonroute.engines.draws import SCHEMES, stream_blocks
 from carbonroute.engines.plans import Plans, plan, value_of
 from carbonroute.engines.routing import Traits, ask, route
-from carbonroute.policies import View
+from carbonroute.policies import Policy, View
 from carbonroute.policies.base import SplittingPolicy
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.scenario.information import Information
@@ -157,3 +159,42 @@ def test_plans_last_from_block_to_block(document: Document, block: int) -> None:
                 value = value_of(candidate, one)[:, np.newaxis]
                 passed = (found.breaks[row] < value).sum(axis=1)
                 np.testing.assert_array_equal(found.regions[row, passed], np.repeat(region, cells.counts))
+
+
+def test_what_was_not_planned_for_is_asked_about_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four cells and ten requests: too many questions. Two cells, one of them the same, and thirty requests."""
+    monkeypatch.setattr(plans_module, "_AHEAD", 0)
+    inputs = resolve(load("published", {"policies": [{"use": "constrained-hybrid"}]}))
+    plans = Plans(inputs, inputs.candidates)
+    hours = np.array([0, 1, 2, 3, 3, 3, 3, 3, 3, 3]), np.array([3, 4] * 15)
+    pending = [(i, partial(Requests, hour, 0 * hour, 0 * hour)) for i, hour in enumerate(hours)]
+    first, second = stream_blocks(inputs, pending, compiled=False)
+    assert plans.rows(first).tolist() == [0, 1, 2, 3]
+    assert plans.plans == [None]
+    assert plans.rows(second).tolist() == [0, 1]
+    (found,) = plans.plans
+    assert found is not None
+    np.testing.assert_array_equal(found.breaks[:, 0], found.breaks[0, 0])
+    assert len(found.breaks) == 2
+
+
+class Taught(Policy):
+    """Goes by service times, and by turns."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset({"rtt_ms", "service_ms", "turn"})
+
+    def cost(self, view: View) -> np.ndarray:
+        assert view.turn is not None
+        return view.rtt_ms * (view.turn % 2 - 0.5)[..., np.newaxis]
+
+    def breaks_ms(self, view: View) -> np.ndarray:
+        return np.empty((*view.slo_ms.shape, 0))
+
+
+def test_who_goes_by_turns_is_asked_about_every_request() -> None:
+    inputs = resolve(load("published"))
+    zero = np.zeros(1, dtype=np.intp)
+    candidate = inputs.candidate("it", Taught(), Information(service_time="actual"))
+    assert plan(candidate, inputs, Requests(zero, zero, zero), {}, 10**9) is None

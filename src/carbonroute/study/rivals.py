@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from carbonroute.engines import exact
+from carbonroute.engines.obstacles import obstacle
 from carbonroute.metrics import Comparison
 from carbonroute.outcome import Outcome
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
@@ -40,7 +40,7 @@ def with_rivals(inputs: Inputs, engine: str) -> tuple[Inputs, Callable[[Sequence
         steps = {
             name: place(rival)
             for name, rival in (_steps(inputs) if inputs.energy else ())
-            if engine != "exact" or not exact.obstacle(inputs, rival)  # nobody asked for it: it ends no run
+            if engine != "exact" or not obstacle(inputs, rival)  # nobody asked for it: it ends no run
         }
         fresh = {
             candidate.label: place(replace(candidate, knowledge=truth(inputs.carbon)))
