@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from benchmarks import engine, process, real, scale, scaling
+from benchmarks import engine, exact, process, real, scale, scaling
 from benchmarks.measuring import Row, Size
 
 Subject = Callable[[Size], list[Row]]
@@ -13,6 +13,7 @@ Subject = Callable[[Size], list[Row]]
 SUBJECTS: Mapping[str, Subject] = MappingProxyType(
     {
         "engine": engine.measure,
+        "exact": exact.measure,
         "scale": scale.measure,
         "scaling": scaling.measure,
         "process": process.measure,

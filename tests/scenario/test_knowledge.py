@@ -128,6 +128,18 @@ def test_no_request_is_routed_by_a_value_that_is_missing(seed: int, rule: str, a
         np.testing.assert_array_equal(green, dirty)
 
 
+def test_blind_hours_are_routed_by_latency_alone() -> None:
+    inputs = resolve(load("five-aws-regions", {"horizon.hours": 6, "traffic.requests_per_hour": 500}))
+    nothing = replace(inputs.carbon, measured_g_per_kwh=np.full_like(inputs.carbon.measured_g_per_kwh, NAN))
+    routed = run_with(inputs, nothing, Information(carbon_missing="latency-only"))
+    by_latency = run_with(inputs, inputs.carbon, Information())
+    names = [entry.use for entry in inputs.scenario.policies if entry.use != "clairvoyant-bound"]
+    nearest = by_latency[names.index("latency-first")]
+    for name, requests in zip(names, routed, strict=True):
+        if name not in {"static-greenest", "random", "round-robin"}:  # none of them goes by the hour's carbon
+            np.testing.assert_array_equal(requests, nearest, err_msg=name)
+
+
 def test_old_values_cost_grams_and_the_run_says_how_many() -> None:
     fresh, old = (
         run("five-aws-regions", {"horizon.hours": 2000, "information.carbon_age": age})

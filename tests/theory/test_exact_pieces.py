@@ -1,4 +1,4 @@
-"""Pieces of service time, prompt and jitter against an adaptive rule of integration; steps to the last bit."""
+"""Pieces of service time, prompt and jitter against an adaptive rule of integration, and steps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SERVICE = Normal(law="normal", mean=35, std=8, floor=1)
 
 def scenario(law: ServiceLaw = SERVICE, jitter: HalfNormal | PairLognormal | None = None) -> Inputs:
     """Return 100 requests for two regions in one hour; the far one is cleaner."""
-    inputs = inputs_of(
+    inputs: Inputs = inputs_of(
         {
             "schema": 1,
             "name": "pieces",

@@ -177,12 +177,24 @@ def _outcome(luck: Luck, expected: Array, step: Callable[[int], None]) -> Outcom
         violations=summed(requests * luck.late(groups)),
         latency_sum_ms=summed(requests * (time_ms + rtt_ms * share)),
         carbon_sum_g_per_kwh=carbon_sum,
-        latency=Mixture(luck, groups, rtt_ms, requests, share, time_ms),
+        latency=_latency(luck, groups, rtt_ms, requests),
         emissions=emissions,
         latency_square_sum_ms2=summed(requests * latency_square_ms2),
         carbon_square_sum=summed(found.carbon_square * share),
         hours=None if by_hour is None else Hours(by_hour),
     )
+
+
+def _latency(luck: Luck, groups: Groups, rtt_ms: Array, requests: Array) -> Mixture:
+    """Return the distribution of latency; those of one round trip and one law are one group."""
+    if not luck.inputs.jitter.by_pair:
+        columns = np.stack([groups.workload, rtt_ms, groups.low, groups.high])
+        (workload, rtt_ms, *ends), which = np.unique(columns, axis=1, return_inverse=True)
+        nowhere = np.zeros(len(workload), dtype=np.intp)
+        groups = Groups(workload.astype(np.intp), nowhere, nowhere, *ends)
+        requests = _summed(which.reshape(-1), requests)
+    share, time_ms, *_ = luck.means(groups)
+    return Mixture(luck, groups, rtt_ms, requests, share, time_ms)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ class Luck(ABC):
         """
         slo_ms = self.inputs.slo_ms[groups.workload]
         rtt_ms = self.inputs.rtt_ms[groups.origin, groups.region]
-        step_ms = Span.of(self.inputs.laws).atoms_near(groups.workload, slo_ms - rtt_ms)
+        step_ms = self.span.atoms_near(groups.workload, slo_ms - rtt_ms)
         last_ms = np.where(rtt_ms + step_ms <= slo_ms, step_ms, np.nextafter(step_ms, -np.inf))
         return self.beyond(np.where(np.isnan(step_ms), slo_ms - rtt_ms, last_ms), groups)
 
@@ -110,6 +110,11 @@ class Luck(ABC):
         whole = (groups.low == -np.inf) & (groups.high == np.inf)
         by_prompt = self._has_tokens[groups.workload] & ((self.by == "prompt") | whole)
         return [("prompt", np.flatnonzero(by_prompt)), ("service", np.flatnonzero(~by_prompt))]
+
+    @cached_property
+    def span(self) -> Span:
+        """Which service times there are."""
+        return Span.of(self.inputs.laws)
 
     @cached_property
     def _has_tokens(self) -> NDArray[np.bool_]:
@@ -147,16 +152,12 @@ class Services(Luck):
         breaks = breaks_ms(self.candidate, self.inputs, cells)
         if breaks is None:
             breaks = searched(cells.workload, grid(self.inputs.laws), chosen)
-        return pieces(cells.workload, breaks, self._span, chosen)
+        return pieces(cells.workload, breaks, self.span, chosen)
 
     @property
     def searches(self) -> bool:
         """Whether the policy does not tell where its choice changes, and that has to be searched for."""
         return breaks_ms(self.candidate, self.inputs, _FIRST) is None
-
-    @cached_property
-    def _span(self) -> Span:
-        return Span.of(self.inputs.laws)
 
 
 class Prompts(Luck):
@@ -174,7 +175,7 @@ class Prompts(Luck):
         breaks = self._stated(cells)
         if breaks is None:
             breaks = searched(cells.workload, grid(self._lengths), chosen)
-        return pieces(cells.workload, breaks, self._span, chosen)
+        return pieces(cells.workload, breaks, Span.of(self._lengths), chosen)
 
     @property
     def searches(self) -> bool:
@@ -223,7 +224,3 @@ class Prompts(Luck):
     @cached_property
     def _lengths(self) -> tuple[Law | None, ...]:
         return tuple(law.prompts if isinstance(law, Tokens) else None for law in self.inputs.laws)
-
-    @cached_property
-    def _span(self) -> Span:
-        return Span.of(self._lengths)

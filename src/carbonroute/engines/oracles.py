@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.engines.luck import Luck
-from carbonroute.engines.pieces import FARTHEST, Pieces, Span, pieces
+from carbonroute.engines.pieces import FARTHEST, Pieces, pieces
 from carbonroute.engines.routing import Traits, breaks_ms
 from carbonroute.errors import PolicyError
 from carbonroute.outcome.mixture import Groups
@@ -68,7 +68,9 @@ class Totals(Oracle):
             none_ms = np.zeros((len(cell), self.inputs.shape[3]))
             return self._asked(cells, cell, shown(self.inputs, cells.workload[cell], total_ms, none_ms))
 
-        return pieces(cells.workload, stated(self.candidate, self.inputs, cells), self._span, chosen)
+        reach_ms = self.inputs.jitter.at(np.array(FARTHEST), *_NOWHERE)
+        span = replace(self.span, high=self.span.high + reach_ms)
+        return pieces(cells.workload, stated(self.candidate, self.inputs, cells), span, chosen)
 
     def share(self, groups: Groups) -> Array:
         """Return the probability of each group's piece, shape (m,)."""
@@ -123,11 +125,6 @@ class Totals(Oracle):
             splits = jitter.score(times_ms[:, np.newaxis] - kinks_ms, *_NOWHERE)
             means[:, rows] = means[:, rows] / 2 + over_scores(none, everywhere, splits, given)
         return means
-
-    @cached_property
-    def _span(self) -> Span:
-        span, jitter = Span.of(self.inputs.laws), self.inputs.jitter
-        return replace(span, high=span.high + jitter.at(np.array(FARTHEST), *_NOWHERE))
 
 
 def states_breaks(candidate: Candidate, inputs: Inputs) -> bool:

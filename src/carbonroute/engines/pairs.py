@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.engines.oracles import Oracle, later, shown, stated
-from carbonroute.engines.pieces import FARTHEST, ROUNDING, Pieces, Span, between, inside
+from carbonroute.engines.pieces import FARTHEST, ROUNDING, Pieces, between, inside
 from carbonroute.outcome.mixture import Groups
 from carbonroute.traffic import Requests
 from carbonroute.workloads.integrals import over_scores
@@ -191,10 +191,10 @@ class Pairs(Oracle):
         z = (limits[:-1, np.newaxis] + half * (1 + node)).ravel()
         weights = (half * weight).ravel() * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
         z, weights = np.append(0.0, z), np.append(0.5, weights)  # all scores up to 0 are no jitter
-        workloads, span = np.full(len(z), workload), Span.of(self.inputs.laws)
-        row, low, high = between(workloads, self._breaks(origin, workload, z)[0], span)
+        workloads = np.full(len(z), workload)
+        row, low, high = between(workloads, self._breaks(origin, workload, z)[0], self.span)
         parts = _Parts(weights[row], z[row], z[row], low, high)
-        return z[row], inside(low, high, span, workloads[row]), parts
+        return z[row], inside(low, high, self.span, workloads[row]), parts
 
     def _cut_scores(self, origin: int, workload: int, steps: Array) -> tuple[Array, Array, _Parts]:
         """Return parts with a service time each, and score and service time of a request in each."""

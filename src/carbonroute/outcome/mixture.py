@@ -18,9 +18,9 @@ _ENDS = 1e-9
 #: Probabilities are as exact as sums over many groups. Where no request lies between two latencies, the lower
 #: one is the quantile.
 _ROUNDING = 1e-13
-#: How narrow a quantile is bracketed, relative to itself; and how close, relative to its bracket, a guess is
-#: tried on both sides.
-_NARROW, _CLOSENESS = 5e-10, 1 / 64
+#: How narrow a quantile is bracketed, relative to itself; so the highest one, where axes end; and how
+#: close, relative to its bracket, a guess is tried on both sides.
+_NARROW, _ROUGH, _CLOSENESS = 5e-10, 5e-5, 1 / 64
 #: Groups × latencies that are worked out at once; and the latencies that tell where a group changes at all.
 _AT_ONCE, _COARSE = 2**20, 33
 
@@ -104,13 +104,14 @@ class Mixture:
         """Return the lowest latency that a share of requests stays within, ms; NaN without requests.
 
         To 1e-9 of itself. For a share of 1 it is the latency that one request in a thousand million exceeds,
-        or the highest one, where there is one.
+        or the highest one, where there is one; to 1e-4.
         """
         if share not in self._quantiles:
-            self._quantiles[share] = self._searched(min(max(share, _ENDS), 1 - _ENDS) - _ROUNDING)
+            narrow = _NARROW if share < 1 else _ROUGH
+            self._quantiles[share] = self._searched(min(max(share, _ENDS), 1 - _ENDS) - _ROUNDING, narrow)
         return self._quantiles[share].get(workload, math.nan)
 
-    def _searched(self, share: float) -> dict[int | None, float]:
+    def _searched(self, share: float, narrow: float) -> dict[int | None, float]:
         """Return a quantile of all requests and of each workload, all bracketed together."""
         if not len(self.groups):
             return {}
@@ -127,7 +128,7 @@ class Mixture:
             return shares
 
         wanted = share * np.add.reduceat(rows.requests * rows.share, first)
-        reached_ms = _reached(within, wanted, 2 * float(self.rtt_ms.max()) + 1).tolist()
+        reached_ms = _reached(within, wanted, 2 * float(self.rtt_ms.max()) + 1, narrow).tolist()
         return {None if index < 0 else index: ms for index, ms in zip(sets.tolist(), reached_ms, strict=True)}
 
     def cdf(self, latency_ms: Array, workload: int | None = None) -> Array:
@@ -183,7 +184,7 @@ class Mixture:
         return np.maximum(self.share - self.law.beyond(time_ms, self.groups), 0.0)
 
 
-def _reached(within: Callable[[Array], Array], wanted: Array, highest_ms: float) -> Array:
+def _reached(within: Callable[[Array], Array], wanted: Array, highest_ms: float, narrow: float) -> Array:
     """Return the lowest latency at which each of S rising functions has reached a value, ms, shape (S,).
 
     Brackets are cut in the middle, and on both sides of where a line between their ends reaches the value:
@@ -197,6 +198,8 @@ def _reached(within: Callable[[Array], Array], wanted: Array, highest_ms: float)
         The values, shape (S,); each is reached somewhere.
     highest_ms
         Where to begin, ms.
+    narrow
+        How narrow the brackets are to be, relative to themselves.
     """
     while (within(np.full((len(wanted), 1), highest_ms))[:, 0] < wanted).any():
         highest_ms *= 2
@@ -211,7 +214,7 @@ def _reached(within: Callable[[Array], Array], wanted: Array, highest_ms: float)
         start, end = values[row, before], values[row, place]
         right = high_ms - low_ms <= 2.1 * closeness * width_ms
         width_ms, closeness = high_ms - low_ms, np.where(right, closeness**2, _CLOSENESS)
-        if (width_ms <= _NARROW * (high_ms + 1e-3)).all():
+        if (width_ms <= narrow * (high_ms + 1e-3)).all():
             return high_ms
         guess = (wanted - start) / np.where(end > start, end - start, 1.0)
         tried = np.column_stack([guess - closeness, guess + closeness, np.full(len(wanted), 0.5)])
