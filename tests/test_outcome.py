@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,6 +87,15 @@ def test_outcomes_of_parts_add_up() -> None:
     for workload in range(3):
         alone = np.concatenate([samples_of(part).parts[workload][0] for part in parts])
         assert whole.latency.quantile(0.9, workload) == np.quantile(alone, 0.9)
+
+
+def test_what_one_part_does_not_know_is_not_known_of_all() -> None:
+    one, other = (replace(outcome(seed), latency_square_sum_ms2=np.full((2, 3, 2), seed)) for seed in (1, 2))
+    both = Outcome.merged([one, other])
+    assert both.latency_square_sum_ms2 is not None
+    assert (both.latency_square_sum_ms2 == 3).all()
+    assert both.carbon_square_sum is None
+    assert Outcome.merged([one, replace(other, latency_square_sum_ms2=None)]).latency_square_sum_ms2 is None
 
 
 def test_outcomes_without_energies_stay_without() -> None:

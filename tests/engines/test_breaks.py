@@ -162,7 +162,7 @@ def test_plans_last_from_block_to_block(document: Document, block: int) -> None:
 
 
 def test_what_was_not_planned_for_is_asked_about_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four cells and ten requests are too many questions; two cells, one of them the same, and thirty are not."""
+    """Four cells are too many questions for ten requests; two, one of them the same, are not for thirty."""
     monkeypatch.setattr(plans_module, "_AHEAD", 0)
     inputs = resolve(load("published", {"policies": [{"use": "constrained-hybrid"}]}))
     plans = Plans(inputs, inputs.candidates)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
@@ -57,6 +57,7 @@ PARTS = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(PARTS, st.floats(0.001, 0.9999))
+@example([(0, 0.0, 2.0), (0, 1.0, 1.0), (1, 64.0, 455.85645792972456), (1, 300.0, 822.1432379358967)], 0.001)
 def test_a_quantile_is_where_the_distribution_reaches_its_share(
     parts: list[tuple[int, float, float]], share: float
 ) -> None:

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.optimize import brentq
 from scipy.stats import norm
 
 from carbonroute.engines import exact
@@ -22,10 +23,12 @@ from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Inputs
 from carbonroute.scenario.information import Information
 from carbonroute.workloads import Gamma, Lognormal, Normal, ServiceLaw, Tokens
+from carbonroute.workloads.energy import Energy
 from random_inputs import measured
 from scenarios import inputs_of
 
 SLO_MS, NEAR_MS, FAR_MS, STD_MS = 100.0, 5.0, 60.0, 3.0
+RTT_MS = NEAR_MS, FAR_MS
 SERVICE = Normal(law="normal", mean=35, std=8, floor=1)
 
 
@@ -150,6 +153,9 @@ def test_the_bound_is_cut_where_service_and_jitter_are_too_long() -> None:
     near_ms = sum_ms(1, far_left, near_left)
     share = within(near_left) - within(far_left)
     assert outcome.latency_sum_ms[0, 0, 0] == pytest.approx(100 * (near_ms + NEAR_MS * share), rel=1e-6)
+    near_ms2 = sum_ms(2, far_left, near_left) + 2 * NEAR_MS * near_ms + NEAR_MS**2 * share
+    assert outcome.latency_square_sum_ms2 is not None
+    assert outcome.latency_square_sum_ms2[0, 0, 0] == pytest.approx(100 * near_ms2, rel=1e-6)
     quantile_ms = outcome.latency.quantile(0.9)
     assert within(quantile_ms - FAR_MS) < 0.9 < within(quantile_ms)
 
@@ -171,14 +177,14 @@ def test_the_bound_with_a_jitter_of_each_pair(law: ServiceLaw) -> None:
     outcome = under(ClairvoyantBound(), scenario(law, jitter))
 
     def in_time(z: float, region: int) -> float:
-        rtt_ms = (NEAR_MS, FAR_MS)[region]
+        rtt_ms = RTT_MS[region]
         left_ms = SLO_MS - rtt_ms - max(0.0, rtt_ms * math.expm1(sigma[0, region] * z))
         return float(norm.cdf(law.score(np.array(left_ms))))
 
     edges = law.edges if law.steps is None else np.unique(law.steps)
     kinks = [
         float(jitter.score(np.array(SLO_MS - rtt_ms - edge), np.array(0), np.array(region)))
-        for region, rtt_ms in enumerate((NEAR_MS, FAR_MS))
+        for region, rtt_ms in enumerate(RTT_MS)
         for edge in edges
     ]
     in_far = integral(lambda z: in_time(z, 1), 0.0, *kinks)
@@ -187,6 +193,36 @@ def test_the_bound_with_a_jitter_of_each_pair(law: ServiceLaw) -> None:
         [100 * (1 - in_far - late), 100 * (in_far + late)], abs=1e-3
     )
     assert outcome.violations.sum() == pytest.approx(100 * late, abs=1e-3)
+
+    def near_ms(z: float, power: int) -> float:
+        """Return E[latencyᵏ] of those that only the near region answers in time, given the jitter's score."""
+        jitter_ms = [max(0.0, rtt_ms * math.expm1(sigma[0, r] * z)) for r, rtt_ms in enumerate(RTT_MS)]
+        far, near = (np.array(SLO_MS - RTT_MS[r] - jitter_ms[r]) for r in (1, 0))
+        if far >= near:
+            return 0.0
+        share, (once, twice) = in_time(z, 0) - in_time(z, 1), law.partial(near) - law.partial(far)
+        latency_ms = NEAR_MS + jitter_ms[0]
+        powers = once + latency_ms * share, twice + 2 * latency_ms * once + latency_ms**2 * share
+        return float(powers[power - 1])
+
+    first, second = (integral(partial(near_ms, power=power), 0.0, *kinks) for power in (1, 2))
+    assert outcome.latency_sum_ms[0, 0, 0] == pytest.approx(100 * first, rel=1e-4, abs=1e-3)
+    assert outcome.latency_square_sum_ms2 is not None
+    assert outcome.latency_square_sum_ms2[0, 0, 0] == pytest.approx(100 * second, rel=1e-4, abs=1e-3)
+
+
+def test_the_last_bit_decides_for_a_bound_with_a_jitter_of_each_pair() -> None:
+    """Half of the requests have no jitter: they are in time in the far region, where the rounded sum is."""
+    tenths = np.arange(1, 1000) / 10
+    rtt_ms, service_ms = np.meshgrid(tenths, tenths)
+    rounded = (rtt_ms + service_ms <= SLO_MS) & (service_ms > SLO_MS - rtt_ms) & (rtt_ms > 10)
+    assert rounded.any()
+    for far_ms, fixed_ms in zip(rtt_ms[rounded][::50], service_ms[rounded][::50], strict=True):
+        rtt = np.array([[NEAR_MS, far_ms]])
+        jitter = PairLognormal(rtt, np.full((1, 2), 0.1))
+        inputs = scenario(Normal(law="normal", mean=fixed_ms, std=0), jitter)
+        outcome = under(ClairvoyantBound(), replace(inputs, rtt_ms=rtt))
+        assert outcome.requests[0, 0, 1] == pytest.approx(50, abs=1e-3)
 
 
 class Strict:
@@ -238,7 +274,8 @@ def test_the_last_bit_of_a_sum_decides_as_it_does_for_a_single_request() -> None
         assert outcome.violations.sum() == (100 if rtt_ms + service > slo_ms else 0)
 
 
-def test_a_router_sees_prompts_and_not_answers() -> None:
+def with_tokens() -> tuple[Inputs, Gamma, Normal]:
+    """Return a scenario of requests with tokens, and the laws of prompts and answers."""
     prompts = Gamma(law="gamma", mean=100, std=60)
     answers = Normal(law="normal", mean=20, std=5)
     law = Tokens(
@@ -249,7 +286,14 @@ def test_a_router_sees_prompts_and_not_answers() -> None:
         prompt_tokens=prompts,
         answer_tokens=answers,
     )
-    outcome = under(ConstrainedHybrid(), scenario(law), "mean")
+    none, one = np.zeros(1), np.ones(2)
+    energy = Energy(none, np.array([[0.3, 0.7]]), one, one, none, none)
+    return replace(scenario(law), energy=energy), prompts, answers
+
+
+def test_a_router_sees_prompts_and_not_answers() -> None:
+    inputs, prompts, answers = with_tokens()
+    outcome = under(ConstrainedHybrid(), inputs, "mean")
     longest = (SLO_MS - FAR_MS - 2 - 0.5 * answers.average()) / 0.2
     limit = float(prompts.score(np.array(longest)))
     assert outcome.requests[0, 0, 1] == pytest.approx(100 * norm.cdf(limit), rel=1e-9)
@@ -260,6 +304,50 @@ def test_a_router_sees_prompts_and_not_answers() -> None:
 
     mean_ms = integral(served_ms, limit) + STD_MS / math.sqrt(2 * math.pi)
     assert outcome.latency_sum_ms.sum() == pytest.approx(100 * mean_ms, rel=1e-8)
+    # Those that go far have shorter prompts than others, and answers like all.
+    tokens_j = 0.3 * prompts.partial(np.array(longest))[0] + 0.7 * answers.average() * norm.cdf(limit)
+    assert outcome.emissions is not None
+    grams = 100 * tokens_j / 3.6e6 * inputs.carbon.g_per_kwh[0, 1]
+    assert outcome.emissions.operational_g[0, 0, 1] == pytest.approx(grams, rel=1e-8)
+    seer = under(ConstrainedHybrid(), inputs)
+    assert seer.emissions is not None
+    every_j = 0.3 * prompts.average() + 0.7 * answers.average()
+    by_carbon = (seer.emissions.operational_g[0, 0] / inputs.carbon.g_per_kwh[0]).sum() * 3.6e6
+    assert by_carbon == pytest.approx(100 * every_j, rel=1e-5)
+    fast_j = seer.emissions.operational_g[0, 0, 1] / seer.carbon_sum_g_per_kwh[0, 0, 1] * 3.6e6
+    assert fast_j < 0.95 * every_j
+
+
+class Frugal:
+    """A policy that sends what takes more than so much energy to the far region."""
+
+    name = "frugal"
+    reads = frozenset({"rtt_ms", "energy_j"})
+
+    def cost(self, view: View) -> np.ndarray:
+        assert view.energy_j is not None
+        far = view.energy_j[..., 0] > 50
+        return np.stack([np.where(far, 1.0, 0.0), np.where(far, 0.0, 1.0)], axis=-1)
+
+
+def test_a_router_reckons_energy_and_risk_by_the_prompt() -> None:
+    inputs, prompts, answers = with_tokens()
+    frugal = under(Frugal(), inputs, "mean")
+    longest = (50 - 0.7 * answers.average()) / 0.3
+    shares = 1 - norm.cdf(prompts.score(np.array(longest)))
+    assert frugal.requests[0, 0, 1] == pytest.approx(100 * shares, rel=1e-9)
+
+    careful = under(ConstrainedHybrid(max_violation=0.2), inputs, "mean")
+
+    def risk(prompt: float) -> float:
+        return integral(
+            lambda z: beyond(SLO_MS - FAR_MS - 2 - 0.2 * prompt - 0.5 * float(answers.at(np.array(z)))),
+            (SLO_MS - FAR_MS - 2 - 0.2 * prompt - 0.5 * answers.mean) / (0.5 * answers.std),
+        )
+
+    longest = float(brentq(lambda prompt: risk(prompt) - 0.2, 50, 250, xtol=1e-6))
+    shares = norm.cdf(prompts.score(np.array(longest)))
+    assert careful.requests[0, 0, 1] == pytest.approx(100 * shares, rel=1e-5)
 
 
 def test_a_search_finds_a_narrow_piece_between_two_changes() -> None:

@@ -196,15 +196,13 @@ def tally_cells(places: Places, luck: Luck, tables: Tables, chosen: Chosen, tota
         workload, count = places.workload[c], places.counts[c]
         row = (places.origin[c] * len(tables.slo_ms) + workload) * tables.rtt_ms.shape[1]
         start, end = places.starts[c], places.starts[c] + count
-        tokens_j = luck.tokens_j[start:end].sum() if len(luck.tokens_j) else 0.0
+        tokens_j = _sum(luck.tokens_j, start, end)
         for d in range(regions.shape[1]):
             region = regions[c, d]
             if region < 0:
                 break
-            rtt_ms, carbon = (
-                tables.rtt_ms[places.origin[c], region],
-                tables.carbon_g_per_kwh[places.hour[c], region],
-            )
+            carbon = tables.carbon_g_per_kwh[places.hour[c], region]
+            rtt_ms = tables.rtt_ms[places.origin[c], region]
             of = (start, end, d if apart else 0, rtt_ms, tables.slo_ms[workload])
             late, total_ms, low_ms, high_ms = 0, 0.0, 0.0, 0.0
             if count >= _MANY:
@@ -215,7 +213,7 @@ def tally_cells(places: Places, luck: Luck, tables: Tables, chosen: Chosen, tota
                     continue
                 bins, ends_ms = totals.bins[p, workload], totals.ends_ms[p, workload]
                 if count >= _MANY:
-                    bins[first : last + 1] += shared[first : last + 1]
+                    _add(bins, shared, first, last)
                 else:
                     late, total_ms, low_ms, high_ms = _count(luck, of, tables, bins)
                 totals.requests[p, row + region] += count
@@ -224,7 +222,8 @@ def tally_cells(places: Places, luck: Luck, tables: Tables, chosen: Chosen, tota
                 totals.sums[p, 1, row + region] += count * carbon
                 totals.sums[p, 2, row + region] += tokens_j * carbon
                 ends_ms[0], ends_ms[1] = min(ends_ms[0], low_ms), max(ends_ms[1], high_ms)
-            shared[first : last + 1] = 0
+            for b in range(first, last + 1):
+                shared[b] = 0
             violations[c, d] = late
     return violations
 
@@ -356,6 +355,22 @@ def _count(
         high_ms = latency_ms if latency_ms > high_ms else high_ms
         bins[_bin_of(latency_ms, tables, len(bins))] += 1
     return late, total_ms, low_ms, high_ms
+
+
+@compiled
+def _add(bins: Whole, more: Whole, first: int, last: int) -> None:
+    """Add some bins to others, from the first one up to the last."""
+    for b in range(first, last + 1):
+        bins[b] += more[b]
+
+
+@compiled
+def _sum(values: Array, start: int, end: int) -> float:
+    """Return the sum of some values; 0 where there are none at all."""
+    total = 0.0
+    for i in range(min(start, len(values)), min(end, len(values))):
+        total += values[i]
+    return total
 
 
 @compiled

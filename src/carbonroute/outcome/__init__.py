@@ -103,7 +103,8 @@ class Outcome:
         ----------
         parts
             At least one: outcomes of the same policy over other requests of the same origins, workloads and
-            regions. Policy and clairvoyance are those of the first.
+            regions. Policy and clairvoyance are those of the first; what one of them does not know, and the
+            hours of several, are left out.
         """
         emissions = [part.emissions for part in parts if part.emissions]
         paired = [part.paired for part in parts if part.paired]
@@ -121,7 +122,10 @@ class Outcome:
             )
             if emissions
             else None,
+            latency_square_sum_ms2=_sum_known([part.latency_square_sum_ms2 for part in parts]),
+            carbon_square_sum=_sum_known([part.carbon_square_sum for part in parts]),
             paired=reduce(Paired.__add__, paired) if len(paired) == len(parts) else None,
+            hours=parts[0].hours if len(parts) == 1 else None,
         )
 
 
@@ -149,3 +153,9 @@ def _counted(distribution: LatencyDistribution) -> Histogram:
 
 def _sum(parts: Iterable[NDArray[Any]]) -> NDArray[Any]:
     return reduce(np.add, parts)
+
+
+def _sum_known(parts: Sequence[Sums | None]) -> Sums | None:
+    """Return the sum, or None where one of them is not known."""
+    known = [part for part in parts if part is not None]
+    return _sum(known) if len(known) == len(parts) else None

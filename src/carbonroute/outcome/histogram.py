@@ -124,7 +124,8 @@ class Histogram:
         counts, low_ms, high_ms = self._of(workload)
         begin, end = self._edges(low_ms, high_ms)
         until = np.append(0, np.cumsum(counts)) / counts.sum()
-        return np.interp(latency_ms, np.append(begin, end[-1]), until)
+        share: Array = np.interp(latency_ms, np.append(begin, end[-1]), until)
+        return share
 
     def _of(self, workload: int | None) -> tuple[Counts, float, float]:
         chosen = _chosen(workload)

@@ -201,13 +201,13 @@ def _reached(within: Callable[[Array], Array], wanted: Array, highest_ms: float,
     narrow
         How narrow the brackets are to be, relative to themselves.
     """
-    while (within(np.full((len(wanted), 1), highest_ms))[:, 0] < wanted).any():
-        highest_ms *= 2
     ends_ms: Array = np.tile(np.linspace(0, highest_ms, _COARSE), (len(wanted), 1))
-    values, row = within(ends_ms), np.arange(len(wanted))
+    while ((values := within(ends_ms))[:, -1] < wanted).any():
+        ends_ms = 2 * ends_ms
+    row = np.arange(len(wanted))
     width_ms, closeness = np.full(len(wanted), np.inf), np.full(len(wanted), _CLOSENESS)
     while True:
-        place = (values < wanted[:, np.newaxis]).sum(axis=1)
+        place = (values >= wanted[:, np.newaxis]).argmax(axis=1)  # values can fall by rounding
         before = np.maximum(place - 1, 0)  # what is reached at a latency of 0 is reached there
         low_ms: Array = ends_ms[row, before]
         high_ms: Array = ends_ms[row, place]
