@@ -1,4 +1,4 @@
-"""Streams are keyed by seed, purpose and block: change one of them, and the numbers have nothing in common."""
+"""Streams are keyed by seed, purpose and block: with another key, numbers have nothing in common."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Every figure that is printed, sampled beside exact, on scenarios with all laws and 2 to 8 regions.
 
-Seeds are fixed, so a run that passes will pass again. By chance alone, one figure in 16,000 is further off than
-4 standard errors; those that the engines know to vary less than independent draws, hardly ever.
+Seeds are fixed, so a run that passes will pass again. By chance alone, one figure in 16,000 is further off
+than 4 standard errors; those that vary less than independent draws do, hardly ever.
 """
 
 from __future__ import annotations
