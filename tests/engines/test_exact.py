@@ -107,7 +107,7 @@ def compare(number: int, requests: int) -> None:
         assert_agree(inputs, mine, drawn)
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(8))
 def test_sampled_requests_are_what_is_expected(number: int) -> None:
     compare(number, 20_000)
 
@@ -258,6 +258,27 @@ def test_hours_add_up_and_may_be_worked_out_in_parts(number: int, monkeypatch: p
             np.testing.assert_allclose(outcome.hours.requests.sum(axis=(1, 2)), by_hour, rtol=1e-9)
 
 
+def test_policies_that_decide_alike_have_the_same_figures_to_the_last_bit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    document = simple(
+        horizon={"hours": 100},
+        policies=[
+            {"use": "carbon-first"},
+            {"use": "constrained-hybrid", "label": "seer"},
+            {"use": "constrained-hybrid", "label": "honest", "information": {"service_time": "mean"}},
+            {"use": "clairvoyant-bound"},
+        ],
+    )
+    document["workloads"][0]["slo_ms"] = 1000
+    monkeypatch.setattr(exact, "_AT_ONCE", 56)  # other parts for those who see more
+    one, *others = exact.run(inputs_of(document))
+    assert one.requests[0, 0, 1] == pytest.approx(100_000)
+    for other in others:
+        np.testing.assert_array_equal(averages(one), averages(other))
+        assert one.latency.quantile(0.95) == other.latency.quantile(0.95)
+
+
 def test_no_requests_are_no_trouble() -> None:
     for outcome in exact.run(inputs_of(simple()), requests=np.zeros((3, 1, 1))):
         assert not outcome.requests.any()
@@ -357,6 +378,29 @@ def test_all_that_cannot_be_worked_out_is_refused_at_once() -> None:
         f"  traffic: {found['traffic']}; only the sampled engine knows them: take --engine sampled"
     )
     assert refusal(whole).splitlines() == ["simple: 5 faults", *told.values()]
+
+
+def test_requests_with_prompts_of_their_own_are_refused_as_such() -> None:
+    inputs = inputs_of(with_tokens())
+    law = inputs.laws[0].model_copy(update={"prompt_tokens": None})
+    arrivals = replace(inputs.arrivals, own="requests of log.csv bring their own prompt tokens")
+    message = refusal(replace(inputs, laws=(law,), arrivals=arrivals))
+    assert message.startswith("simple: traffic: requests of log.csv bring their own prompt tokens; only the")
+
+
+@pytest.mark.parametrize("field", ["energy_j", "violation_share"])
+def test_what_a_policy_reads_stands_in_the_way_only_where_it_depends_on_tokens(field: str) -> None:
+    class Torn(Policy):
+        reads = frozenset({"rtt_ms", "service_ms", field})
+
+        def cost(self, view: View) -> np.ndarray:
+            return view.rtt_ms
+
+    for document, refused in ((with_tokens(), True), (simple(), False)):
+        inputs = inputs_of(document)
+        candidate = inputs.candidate("torn", Torn(), Information(service_time="actual"))
+        assert bool(obstacle(inputs, candidate)) is refused
+        assert not obstacle(inputs, inputs.candidate("torn", Torn(), Information()))
 
 
 def test_an_oracle_whose_order_tokens_do_not_change_is_worked_out() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,7 +177,7 @@ def _outcome(luck: Luck, expected: Array, step: Callable[[int], None]) -> Outcom
         violations=summed(requests * luck.late(groups)),
         latency_sum_ms=summed(requests * (time_ms + rtt_ms * share)),
         carbon_sum_g_per_kwh=carbon_sum,
-        latency=_latency(luck, groups, rtt_ms, requests),
+        latency=_latency(luck, Mixture(luck, groups, rtt_ms, requests, share, time_ms)),
         emissions=emissions,
         latency_square_sum_ms2=summed(requests * latency_square_ms2),
         carbon_square_sum=summed(found.carbon_square * share),
@@ -185,16 +185,14 @@ def _outcome(luck: Luck, expected: Array, step: Callable[[int], None]) -> Outcom
     )
 
 
-def _latency(luck: Luck, groups: Groups, rtt_ms: Array, requests: Array) -> Mixture:
-    """Return the distribution of latency; those of one round trip and one law are one group."""
-    if not luck.inputs.jitter.by_pair:
-        columns = np.stack([groups.workload, rtt_ms, groups.low, groups.high])
-        (workload, rtt_ms, *ends), which = np.unique(columns, axis=1, return_inverse=True)
-        nowhere = np.zeros(len(workload), dtype=np.intp)
-        groups = Groups(workload.astype(np.intp), nowhere, nowhere, *ends)
-        requests = _summed(which.reshape(-1), requests)
-    share, time_ms, *_ = luck.means(groups)
-    return Mixture(luck, groups, rtt_ms, requests, share, time_ms)
+def _latency(luck: Luck, parts: Mixture) -> Mixture:
+    """Return the same distribution of latency; groups of one round trip and one law are one group."""
+    if luck.inputs.jitter.by_pair:
+        return parts
+    groups = parts.groups
+    columns = np.stack([groups.workload, parts.rtt_ms, groups.low, groups.high])
+    _, first, which = np.unique(columns, axis=1, return_index=True, return_inverse=True)
+    return replace(parts.rows(first), requests=_summed(which.reshape(-1), parts.requests))
 
 
 @dataclass(frozen=True)
@@ -216,47 +214,56 @@ class _Gathered:
 
 
 def _gathered(luck: Luck, expected: Array, step: Callable[[int], None], by_hour: Array | None) -> _Gathered:
-    """Add up what goes the same way, whatever the hour; and to `by_hour`, in every hour."""
+    """Add up what goes the same way, whatever the hour; and to `by_hour`, in every hour.
+
+    What is not cut into pieces is added up one by one, in the order of the cells: policies that decide alike
+    have the same sums, to the last bit.
+    """
     shape, nothing = luck.inputs.shape[1:], np.empty(0, dtype=np.intp)
+    totals = np.zeros((3, math.prod(shape)))
     found = [_Gathered(Groups.whole(nothing, nothing, nothing), *np.empty((3, 0)))]
     for rows in routed(luck, expected, step):
-        groups, which = _distinct(rows.groups, shape)
         carbon = rows.requests * rows.carbon_g_per_kwh
-        sums = rows.requests, carbon, carbon * rows.carbon_g_per_kwh
-        found.append(_Gathered(groups, *(_summed(which, each) for each in sums)))
+        sums = np.stack([rows.requests, carbon, carbon * rows.carbon_g_per_kwh])
+        place, share = _place(rows.groups, shape), np.ones(len(rows.hour))
+        cut = np.flatnonzero(~rows.groups.are_whole)
+        if len(cut):
+            groups, which = _distinct(rows.groups[cut])
+            found.append(_Gathered(groups, *(_summed(which, each) for each in sums[:, cut])))
+            share[cut], sums[:, cut] = luck.share(groups)[which], 0.0
+        for total, each in zip(totals, sums, strict=True):
+            np.add.at(total, place, each)
         if by_hour is not None:
-            some = by_hour[rows.hour[0] : rows.hour[-1] + 1]
-            where = rows.hour - rows.hour[0], rows.groups.workload, rows.groups.region
-            place = np.ravel_multi_index(where, some.shape)
-            requests = rows.requests * luck.share(groups)[which]
-            some += _summed(place, requests, some.size).reshape(some.shape)
-    columns = zip(*(vars(part.groups).values() for part in found), strict=True)
-    groups, which = _distinct(Groups(*(np.concatenate(column) for column in columns)), shape)
-    parts = zip(*((part.requests, part.carbon, part.carbon_square) for part in found), strict=True)
-    return _Gathered(groups, *(_summed(which, np.concatenate(part)) for part in parts))
+            where = rows.hour, rows.groups.workload, rows.groups.region
+            np.add.at(by_hour.reshape(-1), np.ravel_multi_index(where, by_hour.shape), rows.requests * share)
+    there = np.flatnonzero(totals[0])
+    origin, workload, region = np.unravel_index(there, shape)
+    return _joined([_Gathered(Groups.whole(workload, origin, region), *totals[:, there]), *found])
+
+
+def _joined(parts: Sequence[_Gathered]) -> _Gathered:
+    """Return several as one, with each group once."""
+    columns = zip(*(vars(part.groups).values() for part in parts), strict=True)
+    groups, which = _distinct(Groups(*(np.concatenate(column) for column in columns)))
+    sums = zip(*((part.requests, part.carbon, part.carbon_square) for part in parts), strict=True)
+    return _Gathered(groups, *(_summed(which, np.concatenate(each)) for each in sums))
+
+
+def _distinct(groups: Groups) -> tuple[Groups, Index]:
+    """Return each of some groups once, and which of these each of them is, shape (m,)."""
+    order = np.lexsort(tuple(vars(groups).values()))
+    ordered = groups[order]
+    differs = [column[1:] != column[:-1] for column in vars(ordered).values()]
+    new = np.append(True, np.any(differs, axis=0))[: len(order)]
+    which = np.empty(len(order), dtype=np.intp)
+    which[order] = np.cumsum(new) - 1
+    return ordered[np.flatnonzero(new)], which
 
 
 def _summed(which: Index, values: Array, length: int = 0) -> Array:
     """Return the sums of values by what they belong to."""
     sums: Array = np.bincount(which, values, minlength=length).astype(float, copy=False)
     return sums
-
-
-def _distinct(groups: Groups, shape: tuple[int, ...]) -> tuple[Groups, Index]:
-    """Return each of some groups once, and which of these each of them is, shape (m,)."""
-    if (groups.low == -np.inf).all() and (groups.high == np.inf).all():
-        place = _place(groups, shape)
-        there = np.zeros(math.prod(shape), dtype=bool)
-        there[place] = True
-        origin, workload, region = np.unravel_index(np.flatnonzero(there), shape)
-        return Groups.whole(workload, origin, region), (np.cumsum(there) - 1)[place]
-    order = np.lexsort(tuple(vars(groups).values()))
-    ordered = groups[order]
-    differs = [column[1:] != column[:-1] for column in vars(ordered).values()]
-    new = np.append(True, np.any(differs, axis=0))
-    which = np.empty(len(order), dtype=np.intp)
-    which[order] = np.cumsum(new) - 1
-    return ordered[np.flatnonzero(new)], which
 
 
 def _place(groups: Groups, shape: tuple[int, ...]) -> Index:

@@ -107,8 +107,7 @@ class Luck(ABC):
 
     def _by(self, groups: Groups) -> list[tuple[By, Index]]:
         """Return which rows are told by what; all requests with tokens by their prompts: the better law."""
-        whole = (groups.low == -np.inf) & (groups.high == np.inf)
-        by_prompt = self._has_tokens[groups.workload] & ((self.by == "prompt") | whole)
+        by_prompt = self._has_tokens[groups.workload] & ((self.by == "prompt") | groups.are_whole)
         return [("prompt", np.flatnonzero(by_prompt)), ("service", np.flatnonzero(~by_prompt))]
 
     @cached_property

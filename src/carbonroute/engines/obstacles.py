@@ -71,7 +71,7 @@ def _tokens_reorder(inputs: Inputs) -> bool:
         law = inputs.laws[workload]
         if not isinstance(law, Tokens):
             continue
-        lengths = Span.of((law.prompts, law.answer_tokens))
+        lengths = Span.of((law.prompt_tokens, law.answer_tokens))
         ends_j = energy.token_j[workload] @ np.stack([lengths.low, lengths.high], axis=1)
         at_the_wall_j = energy.at_the_wall_j(np.full(2, workload), ends_j)
         few, many = (np.argsort(inputs.carbon.g_per_kwh * j, axis=1, kind="stable") for j in at_the_wall_j)

@@ -157,7 +157,8 @@ def shown(inputs: Inputs, workload: Index, service_ms: Array, jitter_ms: Array) 
     tokens_j = np.zeros(len(workload))
     for index, law in enumerate(inputs.laws):
         if isinstance(law, Tokens) and inputs.energy:
-            lengths = law.prompts.average(), law.answer_tokens.average()
+            prompt = law.prompt_tokens.average() if law.prompt_tokens else 0.0
+            lengths = prompt, law.answer_tokens.average()
             tokens_j[workload == index] = inputs.energy.token_j[index] @ lengths
     return Traits(service_ms, tokens_j, jitter_ms)
 

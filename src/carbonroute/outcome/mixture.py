@@ -49,6 +49,12 @@ class Groups:
         ends = (np.broadcast_to(end, workload.shape) for end in (-np.inf, np.inf))
         return cls(workload, origin, region, *ends)
 
+    @property
+    def are_whole(self) -> NDArray[np.bool_]:
+        """Which of them are no pieces, shape (K,)."""
+        whole: NDArray[np.bool_] = (self.low == -np.inf) & (self.high == np.inf)
+        return whole
+
     def __len__(self) -> int:
         return len(self.workload)
 
@@ -116,7 +122,7 @@ class Mixture:
         if not len(self.groups):
             return {}
         order = np.argsort(self.groups.workload, kind="stable")
-        rows = self._rows(np.concatenate([order, order]))
+        rows = self.rows(np.concatenate([order, order]))
         workload = np.append(np.full(len(order), -1), self.groups.workload[order])
         sets, first = np.unique(workload, return_index=True)
         of = np.searchsorted(sets, workload)
@@ -140,9 +146,10 @@ class Mixture:
     def _of(self, workload: int | None) -> Mixture:
         if workload is None:
             return self
-        return self._rows(np.flatnonzero(self.groups.workload == workload))
+        return self.rows(np.flatnonzero(self.groups.workload == workload))
 
-    def _rows(self, rows: Index | slice) -> Mixture:
+    def rows(self, rows: Index | slice) -> Mixture:
+        """Return the latency of some groups."""
         return Mixture(
             law=self.law,
             groups=self.groups[rows],
@@ -156,7 +163,7 @@ class Mixture:
         """Return the number of requests within each of n ascending latencies, shape (n,)."""
         total, step = np.zeros(len(latency_ms)), max(1, _AT_ONCE // len(latency_ms))
         for first in range(0, len(self.requests), step):
-            total += self._rows(slice(first, first + step))._added(latency_ms)
+            total += self.rows(slice(first, first + step))._added(latency_ms)
         return total
 
     def _added(self, latency_ms: Array) -> Array:
@@ -169,14 +176,14 @@ class Mixture:
         shares = known[:, span]
         rising = np.append(np.diff(known, axis=1) > 0, np.zeros((len(known), 1), dtype=bool), axis=1)
         row, column = np.nonzero(rising[:, span])
-        shares[row, column] = self._rows(row)._shares_of(latency_ms[column])
+        shares[row, column] = self.rows(row)._shares_of(latency_ms[column])
         return self.requests @ shares
 
     def _shares(self, latency_ms: Array) -> Array:
         """Return the probability of each group to be within each of n latencies, or n of its own, (K, n)."""
         row = np.repeat(np.arange(len(self.requests)), latency_ms.shape[-1])
         wanted_ms = np.broadcast_to(latency_ms, (len(self.requests), latency_ms.shape[-1])).ravel()
-        return self._rows(row)._shares_of(wanted_ms).reshape(len(self.requests), -1)
+        return self.rows(row)._shares_of(wanted_ms).reshape(len(self.requests), -1)
 
     def _shares_of(self, latency_ms: Array) -> Array:
         """Return the probability of each group to be within a latency of its own, shape (K,)."""
