@@ -331,3 +331,18 @@ def test_sums_over_pairs_add_up() -> None:
     assert (parts.policy, parts.requests) == ("it", 40)
     assert [*vars(parts).values()][1:] == pytest.approx([*vars(whole).values()][1:])
     assert whole.late_here != whole.late_there
+
+
+def test_a_policy_that_was_searched_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "class Mine:\n"
+        "    name = 'Mine'\n"
+        "    def cost(self, view):\n"
+        "        in_time = view.rtt_ms + view.service_ms[..., None] <= view.slo_ms[..., None]\n"
+        "        return np.where(in_time, view.carbon_g_per_kwh, np.inf)\n"
+    )
+    mine = ('use = "latency-first"', 'use = "mine.py:Mine"\ninformation = { service_time = "actual" }')
+    notes = run(small.write(tmp_path, mine), engine="exact").tables.overview["notes"][0].to_list()
+    assert [note for note in notes if note.startswith("Mine does not tell where its choice changes")]
+    assert not [note for note in notes if note.startswith("Constrained Hybrid")]

@@ -8,6 +8,7 @@ from functools import partial
 
 import polars as pl
 
+from carbonroute.engines import exact
 from carbonroute.errors import Fault, InputError
 from carbonroute.scenario import Scenario, resolve
 from carbonroute.study.precision import FEWEST, MOST, Precision
@@ -69,6 +70,8 @@ class Plan:
         """Yield what a reader must know of how it was run."""
         if self.engine == "exact":
             yield "Expected values, worked out: no luck of requests is in them, and they have no intervals"
+        if self.engine in {"exact", "both"}:
+            yield from exact.notes(done.inputs)
         if figures is None:
             return
         yield (
