@@ -18,7 +18,7 @@ def figures(
     run: Path,
     /,
     *,
-    format: Formats = (),  # noqa: A002  the option's name
+    formats: Formats = (),
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Draw the figures of a finished run again, from its tables alone.
@@ -27,7 +27,7 @@ def figures(
     ----------
     run
         Folder of the run.
-    format
+    formats
         Write the figures in this format, besides PNG: svg or pdf; may be given again.
     quiet
         Print nothing but errors.
@@ -35,7 +35,7 @@ def figures(
     tables, facts = read_tables(run), read_manifest(run)
     folder = RunFolder.reopen(run)
     with progress(quiet=quiet) as bar:
-        drawn = draw_into(folder, tables, ("png", *format), stepper(bar, "drawing"))
+        drawn = draw_into(folder, tables, ("png", *formats), stepper(bar, "drawing"))
     folder.finish(facts)
     if not quiet:
         out().print(f"Drew {drawn} figures into {run}/graphs/.", soft_wrap=True)

@@ -68,7 +68,7 @@ def frontier(
     seed: int | None = None,
     output: Path = Path("outputs"),
     figures: Annotated[bool, Parameter(negative="--no-figures")] = True,
-    format: Formats = (),  # noqa: A002  the option's name
+    formats: Formats = (),
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -95,7 +95,7 @@ def frontier(
         Folder for the results; what a run of the same scenario left there stays.
     figures
         Draw the figure.
-    format
+    formats
         Write the figure in this format, besides PNG: svg or pdf; may be given again.
     json
         Print the results as JSON, at full precision, instead of the table.
@@ -114,7 +114,7 @@ def frontier(
         if figures:
             from carbonroute.figures import pareto_front
 
-            draw_into(folder, "pareto_front", lambda: pareto_front.draw(found.points), ("png", *format))
+            draw_into(folder, "pareto_front", lambda: pareto_front.draw(found.points), ("png", *formats))
         folder.finish({**facts, "frontier": {"limits": limits.given(), "finding": finding(found)}})
     if json:
         _print_json(found, entry)

@@ -32,7 +32,7 @@ def sensitivity(
     seed: int | None = None,
     output: Path = Path("outputs"),
     figures: Annotated[bool, Parameter(negative="--no-figures")] = True,
-    format: Formats = (),  # noqa: A002  the option's name
+    formats: Formats = (),
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -58,7 +58,7 @@ def sensitivity(
         Folder for the results; what a run of the same scenario left there stays.
     figures
         Draw the figure.
-    format
+    formats
         Write the figure in this format, besides PNG: svg or pdf; may be given again.
     json
         Print the results as JSON, at full precision, instead of the table.
@@ -82,7 +82,7 @@ def sensitivity(
         if figures:
             from carbonroute.figures import tornado
 
-            draw_into(folder, "sensitivity", lambda: tornado.draw(table), ("png", *format))
+            draw_into(folder, "sensitivity", lambda: tornado.draw(table), ("png", *formats))
         folder.finish({**facts, "sensitivity": {"limits": limits.given(), "finding": said}})
     if json:
         document = {

@@ -54,7 +54,7 @@ def simulate(
     until: str | None = None,
     max_violation: Annotated[float, Parameter(converter=_share)] = MAX_VIOLATION,
     figures: Annotated[bool, Parameter(negative="--no-figures")] = True,
-    format: Formats = (),  # noqa: A002  the option's name
+    formats: Formats = (),
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -87,7 +87,7 @@ def simulate(
         Violations up to which a policy counts as viable: 5% or 0.05.
     figures
         Draw the figures.
-    format
+    formats
         Write the figures in this format, besides PNG: svg or pdf; may be given again.
     json
         Print the results as JSON, at full precision, instead of the table.
@@ -116,7 +116,7 @@ def simulate(
         if figures:
             from carbonroute.cli.figures import draw_into
 
-            draw_into(folder, result.tables, ("png", *format), stepper(bar, "drawing"))
+            draw_into(folder, result.tables, ("png", *formats), stepper(bar, "drawing"))
         folder.finish(facts(result))
     if json:
         _print_json(result)

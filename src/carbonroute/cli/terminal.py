@@ -14,7 +14,9 @@ from rich.console import Console
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-Formats = Annotated[tuple[Literal["png", "svg", "pdf"], ...], Parameter(consume_multiple=False)]
+Formats = Annotated[
+    tuple[Literal["png", "svg", "pdf"], ...], Parameter(name="--format", consume_multiple=False)
+]
 
 #: Width of tables that do not go to a terminal: nothing is cut in a log.
 _FILE_WIDTH = 160
