@@ -159,7 +159,7 @@ class _Speller:
 
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs
-        self.information = _of_a_router(inputs)
+        self.information = inputs.of_a_router
         #: The same knowledge of carbon for all: a copy for each would take gigabytes.
         self.knowing = inputs.candidate("", POLICIES.members["carbon-first"](), self.information)
         self.taken = {entry.shown for entry in inputs.scenario.policies}
@@ -204,20 +204,6 @@ def _own(inputs: Inputs) -> Iterator[Choice]:
         told = {"information": _spelt(spelt.information)} if spelt.information else {}
         parameter = numbers[0] if len(numbers) == 1 else ""
         yield Choice({"use": spelt.use, **parameters, **told}, parameter, candidate, own=True)
-
-
-def _of_a_router(inputs: Inputs) -> Information:
-    """Return the scenario's information without what no router can know, with a rule for missing carbon."""
-    information = inputs.scenario.information
-    changes = {}
-    if information.clairvoyant:
-        changes["service_time"] = "mean"
-    if inputs.forecast is None:
-        changes["carbon"] = "current"
-    unknown = information.carbon == "forecast" or np.isnan(inputs.carbon.measured_g_per_kwh).any()
-    if unknown and information.carbon_missing == "refuse":  # nobody asked for these policies: they end no run
-        changes["carbon_missing"] = "latency-only"
-    return information.model_copy(update=changes)
 
 
 def _spelt(information: Information) -> dict[str, Any]:

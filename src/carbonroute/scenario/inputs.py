@@ -201,6 +201,23 @@ class Inputs:
         whole = expected.sum(axis=(1, 2), keepdims=True)
         return np.where(whole > 0, expected / np.where(whole > 0, whole, 1.0), stated)
 
+    @property
+    def of_a_router(self) -> Information:
+        """The scenario's information without what no router can know, for policies that nobody asked for.
+
+        They end no run: where carbon values may be missing and no rule says what then, latency decides.
+        """
+        information = self.scenario.information
+        changes = {}
+        if information.clairvoyant:
+            changes["service_time"] = "mean"
+        if self.forecast is None:
+            changes["carbon"] = "current"
+        unknown = information.carbon == "forecast" or np.isnan(self.carbon.measured_g_per_kwh).any()
+        if unknown and information.carbon_missing == "refuse":
+            changes["carbon_missing"] = "latency-only"
+        return information.model_copy(update=changes)
+
     def candidate(self, label: str, policy: PolicyLike, information: Information) -> Candidate:
         """Return a policy of the run with what it knows.
 

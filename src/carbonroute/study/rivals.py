@@ -71,15 +71,7 @@ def _latency_first(inputs: Inputs) -> Candidate:
 
 def _steps(inputs: Inputs) -> Iterator[tuple[str, Candidate]]:
     """Yield what a saving is made of: from no knowledge of carbon to all."""
-    information = inputs.scenario.information
-    changes = {}
-    if information.clairvoyant:
-        changes["service_time"] = "mean"
-    if information.carbon_missing == "refuse":  # nobody asked for this policy: it ends no run
-        changes["carbon_missing"] = "latency-only"
-    if inputs.forecast is None:
-        changes["carbon"] = "current"
-    information = information.model_copy(update=changes)
+    information = inputs.of_a_router
     yield "latency-first", _latency_first(inputs)
     if inputs.carbon.reference_g_per_kwh is not None:
         yield "static-greenest", inputs.candidate("Static-Greenest", StaticGreenest(), information)
