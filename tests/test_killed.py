@@ -12,8 +12,8 @@ import pytest
 from carbonroute.cli import main
 from refusals import content
 
-#: Forks a run, kills it after a while, and says whether the kill came before the run's own end. It imports
-#: everything once, so that the kills fall into the run and not into Python's start.
+#: Forks runs and kills them: every third before a certain file takes its name, the others after a while. It
+#: imports everything once, so that the kills fall into the run and not into Python's start.
 DRIVER = """
 import json, os, shutil, signal, sys, time
 from pathlib import Path
@@ -24,13 +24,28 @@ import matplotlib.backends.backend_agg, matplotlib.figure
 before, folder, kills, arguments = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
 
 
-def start():
+def start(files=None):
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(before, folder)
     child = os.fork()
     if child == 0:
+        if files is not None:
+            die_after(files)
         os._exit(main([*arguments, "--seed", "2", "--output", str(folder)]))
     return child
+
+
+def die_after(files):
+    # Between two files, wherever the clock stands: just before the next one takes its final name.
+    put, done = os.replace, []
+
+    def replace(*names):
+        if len(done) == files:
+            os.kill(os.getpid(), signal.SIGKILL)
+        put(*names)
+        done.append(names)
+
+    os.replace = replace
 
 
 def ended(child):
@@ -45,15 +60,16 @@ def whole():
 
 whole_s = min(whole() for _ in range(3))
 for kill in range(kills):
-    child = start()
-    # Two of three fall into the second half, where the files are written.
-    share = kill / kills
-    time.sleep(whole_s * (share if kill % 3 == 0 else 0.4 + 0.6 * share))
-    os.kill(child, signal.SIGKILL)
+    counted = kill % 3 == 0
+    child = start(kill // 3 % FILES if counted else None)
+    if not counted:
+        # The later, the more likely while the files are written.
+        time.sleep(whole_s * (0.2 + 0.8 * kill / kills))
+        os.kill(child, signal.SIGKILL)
     code = ended(child)
     paths = [path for path in folder.rglob("*") if path.is_file()]
     files = {str(path.relative_to(folder)): path.read_bytes().hex() for path in paths}
-    print(json.dumps({"code": code, "files": files}), flush=True)
+    print(json.dumps({"counted": counted, "code": code, "files": files}), flush=True)
 """
 
 
@@ -68,14 +84,15 @@ def kill_runs(tmp_path: Path, kills: int, *options: str) -> None:
     different = {name for name in old if old[name] != new[name]}
     assert len(different) >= 7
     places = [str(tmp_path / "old"), str(tmp_path / "run")]
-    command = [sys.executable, "-c", DRIVER, *places, str(kills), *arguments]
+    driver = f"FILES = {len(different)}\n{DRIVER}"
+    command = [sys.executable, "-c", driver, *places, str(kills), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     runs = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(runs) == kills
-    killed, half_done = 0, 0
+    half_done = 0
     for run in runs:
-        killed += run["code"] == -9
+        assert run["code"] == -9 or not run["counted"]
         found = {name: bytes.fromhex(data) for name, data in run["files"].items()}
         final = {name: data for name, data in found.items() if not Path(name).name.startswith(".")}
         assert final.keys() == old.keys()
@@ -83,9 +100,8 @@ def kill_runs(tmp_path: Path, kills: int, *options: str) -> None:
             assert data in (old[name], new[name]), f"{name} is torn"
         states = {final[name] == new[name] for name in different}
         half_done += states == {True, False}
-    # The kills came before the end, and some of them between two files.
-    assert killed >= 0.6 * kills
-    assert half_done >= 1
+    # Of the counted ones, all but those before the first new file came between two.
+    assert half_done >= kills // 3 - -(-kills // 3 // len(different)) - 1
 
 
 def test_fifty_kills_leave_whole_files(tmp_path: Path) -> None:
