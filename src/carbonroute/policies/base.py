@@ -53,8 +53,26 @@ class View:
         is asked about alone.
     traffic_share
         Part of the hour's requests that the cell stands for, shape (…): shown to joint policies.
+    utilisation
+        Share of the servers' time that was in use over the last control interval, in the pool that would serve
+        the request in each region, 0…1, shape (…, R). Without capacity 0.
+    wait_ms
+        Estimate of what a request that reaches that pool now would wait, ms, shape (…, R). Without capacity 0.
+    available
+        Whether the region can be sent to, shape (…, R): not in an outage, nor in maintenance.
+    requests_per_s
+        Requests of the cell per second as last measured, shape (…).
+    busy_ms
+        Server time that the request is expected to take in each region, ms, shape (…, R): its service time by
+        the speed there, or its part of a full batch.
+    servers
+        Servers of that pool, shape (…, R); inf where nothing limits them.
+    pool
+        Number of that pool, shape (…, R): workloads that share servers have the same one.
+    idle_power_w
+        What a server takes that does nothing, at the wall, W, shape (…, R).
 
-    The last five are None where a policy does not declare to read them.
+    All from `energy_j` on are None where a policy does not declare to read them.
     """
 
     rtt_ms: Array
@@ -67,12 +85,31 @@ class View:
     turn: Array | None = None
     violation_share: Array | None = None
     traffic_share: Array | None = None
+    utilisation: Array | None = None
+    wait_ms: Array | None = None
+    available: NDArray[np.bool_] | None = None
+    requests_per_s: Array | None = None
+    busy_ms: Array | None = None
+    servers: Array | None = None
+    pool: Regions | None = None
+    idle_power_w: Array | None = None
 
 
 VIEW_FIELDS = frozenset(field.name for field in fields(View))
 
+#: What a router measures of its regions while it runs.
+STATE_FIELDS = frozenset({"utilisation", "wait_ms", "available", "requests_per_s"})
+
+#: What the regions can carry.
+CAPACITY_FIELDS = frozenset({"busy_ms", "servers", "pool", "idle_power_w"})
+
 #: What a policy sees without declaring it: the same for all requests of a cell, and free of charge.
-COMMON_FIELDS = VIEW_FIELDS - {"energy_j", "jitter_ms", "turn", "violation_share", "traffic_share"}
+COMMON_FIELDS = (
+    VIEW_FIELDS
+    - {"energy_j", "jitter_ms", "turn", "violation_share", "traffic_share"}
+    - STATE_FIELDS
+    - CAPACITY_FIELDS
+)
 
 #: How far a policy's weights may be from adding up to 1.
 WEIGHT_TOLERANCE = 1e-9
