@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from benchmarks import engine, exact, process, real, scale, scaling
+from benchmarks import engine, exact, optimal, process, queues, real, scale, scaling
 from benchmarks.measuring import Row, Size
 
 Subject = Callable[[Size], list[Row]]
@@ -18,5 +18,7 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
         "scaling": scaling.measure,
         "process": process.measure,
         "real": real.measure,
+        "queue": queues.measure,
+        "optimal": optimal.measure,
     }
 )

@@ -21,6 +21,7 @@ FLOORS = {
     "sweep": 4,
     "frontier": 4,
     "sensitivity": 4,
+    "headroom": 4,
     "metrics": 4,
     "inspection": 4,
     "store": 4,

@@ -11,6 +11,7 @@ import pytest
 
 import small
 from carbonroute.cli import main
+from carbonroute.errors import InputError
 from carbonroute.metrics import objectives
 from carbonroute.scenario import load
 from carbonroute.scenario.objectives import FIGURES, Bound, Objectives
@@ -114,9 +115,19 @@ def test_any_other_bound_is_refused(text: str) -> None:
 
 def test_every_figure_of_the_policy_table_can_be_an_objective() -> None:
     tables = run("five-aws-regions", {"horizon.hours": 1}).tables
-    limits = {"baseline_carbon_g_per_kwh", "max_violation_pct", "requests"}
+    limits = {"baseline_carbon_g_per_kwh", "max_violation_pct", "requests", "rejected"}
     numbers = [name for name, kind in tables.policies.schema.items() if kind.is_numeric()]
-    assert [name for name in numbers if name not in limits] == list(FIGURES)
+    reached = [name for name in numbers if name not in limits and not name.startswith("unlimited_")]
+    assert reached == list(FIGURES)
+
+
+def test_figures_of_queues_need_servers(tmp_path: Path) -> None:
+    bound = section("rejected_pct = '<= 1'")
+    with pytest.raises(InputError, match="rejected_pct: the scenario states no pools"):
+        load(small.write(tmp_path, bound))
+    pools = ("[horizon]", "[[pools]]\nservers = 1\n[horizon]")
+    row = run(load(small.write(tmp_path, bound, pools))).tables.objectives.row(0, named=True)
+    assert (row["figure"], row["met"], row["value"]) == ("rejected_pct", True, 0)
 
 
 def section(*bounds: str, policy: str = "Latency-First") -> small.Change:

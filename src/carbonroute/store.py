@@ -36,6 +36,8 @@ from carbonroute.units import J_PER_KWH
 MANIFEST = "manifest.json"
 
 _LIBRARIES = ("matplotlib", "numpy", "polars", "pydantic", "scipy")
+#: Tables that a run without queues does not write.
+_OF_QUEUES = ("pools", "utilisation", "wait_cdf", "latency_cdf_unlimited")
 _OTHER_FOLDER = "name another folder, or remove it first"
 _PARTIAL = ".partial"
 #: A partial file of this age belongs to a run that was killed.
@@ -152,16 +154,21 @@ def write_run(folder: RunFolder, result: Result) -> None:
         "intervals": tables.intervals,
         "objectives": tables.objectives,
         "agreement": tables.agreement,
+        "pools": tables.pools,
     }
     for name, table in more.items():
         if table.height:
             folder.write(f"tables/{name}.csv", _csv(table))
     folder.write("data/carbon_intensity_traces.csv", _csv(_wide(tables.carbon, "hour", "carbon_g_per_kwh")))
     folder.write("data/latency_matrix.csv", _csv(_wide(tables.rtt, "origin", "rtt_ms")))
+    if tables.utilisation.height:
+        folder.write("data/utilisation.csv", _csv(tables.utilisation))
     for field in fields(Tables):
-        parquet = io.BytesIO()
-        getattr(tables, field.name).write_parquet(parquet)
-        folder.write(_parquet_name(field.name), parquet.getvalue())
+        table = getattr(tables, field.name)
+        if table.height or field.name not in _OF_QUEUES:
+            parquet = io.BytesIO()
+            table.write_parquet(parquet)
+            folder.write(_parquet_name(field.name), parquet.getvalue())
 
 
 def facts(result: Result) -> dict[str, Any]:
@@ -302,6 +309,8 @@ def read_tables(path: Path) -> Tables:
     tables = {}
     for field in fields(Tables):
         name = _parquet_name(field.name)
+        if name not in digests and field.name in _OF_QUEUES:
+            continue
         if not (path / name).is_file() or sha256(path / name) != digests.get(name):
             raise RunFolderError(
                 f"{path / name}: is not what the manifest says; run `carbonroute simulate` again"

@@ -15,7 +15,8 @@ from carbonroute.engines import plans as plans_module
 from carbonroute.engines.breaks import settled
 from carbonroute.engines.draws import SCHEMES, stream_blocks
 from carbonroute.engines.plans import Plans, plan, value_of
-from carbonroute.engines.routing import Traits, ask, route
+from carbonroute.engines.routing import ask, route
+from carbonroute.engines.views import Traits
 from carbonroute.policies import Policy, View
 from carbonroute.policies.base import SplittingPolicy
 from carbonroute.scenario import Inputs, load, resolve

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,6 +37,7 @@ class Size:
     reduction: str = "mixed"  # "mixed" | "negative" | "null" | "same"
     latency: str = "usual"  # "usual" | "huge" | "tails"
     saving: str = "usual"  # "usual" | "more" | "nothing" | "huge" | "tiny" | "first only"
+    load: float = 1.0  # share of capacity, in the busiest hours: beyond 1 requests wait for long
     synthetic_geography: bool = False
     seed: int = 1
 
@@ -66,7 +67,7 @@ def make(size: Size | None = None, **changes: Any) -> Tables:
     if size.policies == 1:
         clairvoyant = [True]
     policies = _policies(size, rng, names["Policy"], clairvoyant)
-    return Tables(
+    tables = Tables(
         policies=policies,
         routing=_routing(rng, names["Policy"], clairvoyant, names["Region"]),
         workloads=_workloads(size, rng, policies, names["Workload"]),
@@ -89,6 +90,43 @@ def make(size: Size | None = None, **changes: Any) -> Tables:
             }
         ),
     )
+    more = queues(tables.latency_cdf, names["Region"], size.hours, size.load, size.seed)
+    return replace(tables, **more)
+
+
+def queues(
+    latency: pl.DataFrame, regions: list[str], hours: int, load: float = 1.0, seed: int = 1
+) -> dict[str, pl.DataFrame]:
+    """Make the tables of queues for the policies of a latency table."""
+    rng = np.random.default_rng(seed)
+    policies = latency.select("policy", "clairvoyant").unique(maintain_order=True)
+    cells = (policies.height, hours, len(regions))
+    day = 1 + 0.5 * np.sin(2 * np.pi * np.arange(hours) / 24)[:, np.newaxis]
+    offered = (
+        load * rng.uniform(0.1, 0.9, (policies.height, 1, len(regions))) * day * rng.uniform(0.9, 1.1, cells)
+    )
+    rows = policies.select(pl.all().repeat_by(hours * len(regions)).explode())
+    utilisation = rows.with_columns(
+        hour=np.broadcast_to(np.arange(hours)[:, np.newaxis], cells).ravel(),
+        region=pl.Series(regions * (hours * policies.height)),
+        utilisation=np.minimum(offered, 1).ravel(),
+        servers=10.0,
+        waiting=np.maximum(offered - 1, 0).ravel(),
+        offered=10 * offered.ravel(),
+    )
+    share = np.linspace(0.3, 1, 100)
+    longest_ms = 10.0 ** rng.uniform(1, 5, policies.height)
+    waits = [
+        pl.DataFrame(
+            {"policy": policy, "clairvoyant": seer, "share": share, "wait_ms": longest * (share - 0.3) ** 3}
+        )
+        for (policy, seer), longest in zip(policies.iter_rows(), longest_ms, strict=True)
+    ]
+    return {
+        "utilisation": utilisation,
+        "wait_cdf": pl.concat(waits),
+        "latency_cdf_unlimited": latency.with_columns(pl.col("latency_ms") * 0.8),
+    }
 
 
 def _policies(
@@ -335,7 +373,7 @@ def study() -> Tables:
             "dominated_by": pl.Series(_dominated(names, carbon, violations, average), dtype=pl.String),
         }
     )
-    return Tables(
+    tables = Tables(
         policies=policies,
         routing=_study_routing(),
         workloads=_study_workloads(),
@@ -369,6 +407,7 @@ def study() -> Tables:
             }
         ),
     )
+    return replace(tables, **queues(tables.latency_cdf, STUDY_REGIONS, 168))
 
 
 def _study_saving() -> pl.DataFrame:

@@ -141,8 +141,10 @@ def test_changes_are_written_with_their_sign() -> None:
 def test_what_has_nothing_to_show_is_not_wanted() -> None:
     data = tables("study")
     assert all(figure.wanted(data) for figure in FIGURES.values())
-    silent = dataclasses.replace(data, saving=data.saving.clear())
-    assert [name for name, figure in FIGURES.items() if not figure.wanted(silent)] == ["saving_steps"]
+    none = {name: getattr(data, name).clear() for name in ("saving", "utilisation", "wait_cdf")}
+    silent = dataclasses.replace(data, **none)
+    unwanted = [name for name, figure in FIGURES.items() if not figure.wanted(silent)]
+    assert unwanted == ["saving_steps", "utilisation", "wait_cdf"]
 
 
 def test_only_what_is_wanted_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -244,6 +246,8 @@ def calls(data: Tables) -> dict[str, functools.partial[Axes]]:
         "carbon_traces": (data.carbon,),
         "carbon_heatmap": (data.carbon,),
         "saving_steps": (data.saving,),
+        "utilisation": (data.utilisation,),
+        "wait_cdf": (data.wait_cdf, data.latency_cdf, data.latency_cdf_unlimited),
     }
     return {
         name: functools.partial(getattr(figures, name).draw, *frames.get(name, (data.policies,)))
@@ -258,7 +262,7 @@ def test_the_register_is_the_studys() -> None:
     }  # fmt: skip
     plain = {
         "regional_carbon_latency", "tradeoff_curve", "routing_distribution", "workload_slo_violations",
-        "carbon_traces", "prior_work_comparison", "saving_steps",
+        "carbon_traces", "prior_work_comparison", "saving_steps", "utilisation", "wait_cdf",
     }  # fmt: skip
     assert folders == dict.fromkeys(premium, "graphs/premium") | dict.fromkeys(plain, "graphs")
 
@@ -272,6 +276,8 @@ FINDINGS = {
     "carbon_traces": ["EU-North", "168 hours"],
     "prior_work_comparison": ["59.6 %", "1.01 %"],
     "saving_steps": ["50.0 g CO₂e", "static-greenest saves 57.8 %", "hourly routing saves 1.4 % more"],
+    "utilisation": ["of 168 hours", "1 of 7 policies overruns none"],
+    "wait_cdf": ["95 % of requests wait at most"],
     "carbon_heatmap": ["g CO₂e/kWh", "Singapore"],
     "radar_policy_comparison": ["Latency-First leads in 3 of 5"],
     "latency_cdf": ["79.5 ms under Latency-First", "225.9 ms under Carbon-First"],
@@ -396,12 +402,12 @@ def test_the_largest_origin_is_shown_the_first_on_ties() -> None:
 def test_bytes_do_not_depend_on_the_process() -> None:
     """Neither hash seeds nor the clock get into a file."""
     program = (
-        "import hashlib; from carbonroute.figures import render; from tests.figures import factory;"
+        "import hashlib; from carbonroute.figures import render; from figures import factory;"
         "print([hashlib.sha256(render('tradeoff_curve', factory.study(), f)).hexdigest()"
         " for f in ('svg', 'pdf')])"
     )
     root = Path(__file__).parents[2]
-    path = os.pathsep.join([str(root), str(root / "src")])
+    path = os.pathsep.join([str(root / "tests"), str(root / "src")])
     answers = {
         subprocess.run(
             [sys.executable, "-c", program],

@@ -48,7 +48,8 @@ def test_a_quantile_is_within_a_thousandth(one: list[float], other: list[float],
     counted = Histogram.of(kept)
     for workload in (None, 0, 1):
         exact = kept.quantile(share, workload)
-        assert counted.quantile(share, workload) == pytest.approx(exact, rel=WITHIN, abs=MICROSECOND_MS)
+        most_ms = WITHIN * exact + MICROSECOND_MS  # both, where one of two that are interpolated is almost 0
+        assert counted.quantile(share, workload) == pytest.approx(exact, abs=most_ms)
         assert counted.quantile(0.0, workload) == kept.quantile(0.0, workload)
         assert counted.quantile(1.0, workload) == kept.quantile(1.0, workload)
         assert counted.mean(workload) == pytest.approx(kept.mean(workload), rel=1e-12)

@@ -1,21 +1,27 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
 import carbonroute
 from carbonroute.errors import PolicyError
 from carbonroute.policies import POLICIES, Policy, SplittingPolicy, View, decide, split
-from carbonroute.policies.base import Array, PolicyLike, Regions, breaks
+from carbonroute.policies.base import CAPACITY_FIELDS, STATE_FIELDS, Array, PolicyLike, Regions, breaks
 from carbonroute.policies.carbon_first import CarbonFirst
 from carbonroute.policies.checks import CHECKS, check_policy
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.hybrid import Hybrid
 from carbonroute.policies.latency_first import LatencyFirst
+from carbonroute.policies.least_loaded import LeastLoaded
 from carbonroute.policies.nearest_greenest import NearestGreenest
+from carbonroute.policies.plan import Plan
+from carbonroute.policies.power_of_two import PowerOfTwo
 from carbonroute.policies.random_region import RandomRegion
 from carbonroute.policies.round_robin import RoundRobin
+from carbonroute.policies.spill import Spill
 from carbonroute.policies.static_greenest import StaticGreenest
 
 MEMBERS = [
@@ -35,6 +41,11 @@ MEMBERS = [
     NearestGreenest(k=3),
     RoundRobin(),
     RandomRegion(),
+    LeastLoaded(),
+    PowerOfTwo(),
+    Spill(),
+    Spill(max_utilisation=0.1, margin_ms=9),
+    Spill(max_violation=0.05),
     ClairvoyantBound(),
 ]
 
@@ -226,6 +237,23 @@ class JointOverAnHour(SplitsByNearness):
         return shares(1 / (view.rtt_ms + 100 * busy))
 
 
+class SplitsOntoOutages(SplitsByNearness):
+    """Broken: sees which regions are available, and sends half of the requests anywhere."""
+
+    reads = frozenset({"rtt_ms", "available"})
+
+    def weights(self, view: View) -> Array:
+        assert view.available is not None
+        return shares((1 + view.available) / view.rtt_ms)
+
+
+class PlansSomethingElse(SplitsByNearness):
+    """Broken: plans for other weights than it gives."""
+
+    def plan(self, view: View) -> Plan:
+        return Plan(np.full(view.rtt_ms.shape, 1 / view.rtt_ms.shape[-1]))
+
+
 class ChoosesJointly(Policy):
     """A joint policy that splits nothing."""
 
@@ -256,6 +284,8 @@ BROKEN = {
     SplitsOnMoreThanItSays: "reads: weights depend",
     SplitsInPlace: "input",
     JointOverHours: "batch: what is answered for an hour",
+    SplitsOntoOutages: "availability",
+    PlansSomethingElse: "plan: its weights",
 }
 
 
@@ -271,6 +301,26 @@ def test_a_broken_policy_is_caught_by_name(broken: type[PolicyLike], problem: st
 @pytest.mark.parametrize("fit", [SplitsByNearness, JointOverAnHour, ChoosesJointly])
 def test_policies_that_split_or_decide_jointly_can_keep_the_contract(fit: type[PolicyLike]) -> None:
     check_policy(fit())
+
+
+@dataclass(frozen=True)
+class ReadsUnsaid(Policy):
+    """Broken: goes by a field that it does not declare to read."""
+
+    field: str
+
+    def cost(self, view: View) -> Array:
+        values = np.asarray(getattr(view, self.field), dtype=float)
+        cost: Array = view.rtt_ms + 10 * (
+            values if values.ndim > view.slo_ms.ndim else values[..., np.newaxis]
+        )
+        return cost
+
+
+@pytest.mark.parametrize("field", sorted(STATE_FIELDS | CAPACITY_FIELDS))
+def test_load_and_capacity_are_read_by_those_who_say_so(field: str) -> None:
+    with pytest.raises(PolicyError, match="reads: cost depends"):
+        check_policy(ReadsUnsaid(field))
 
 
 def test_every_check_is_needed() -> None:

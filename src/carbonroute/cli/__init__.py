@@ -41,6 +41,10 @@ app.command(
     "carbonroute.cli.sensitivity:sensitivity",
     help="Say which input the policy to use hangs on, each changed by a tenth.",
 )
+app.command(
+    "carbonroute.cli.headroom:headroom",
+    help="Say what is left of each policy's saving the less capacity there is to spare.",
+)
 app.command("carbonroute.cli.policies:policies", help="List the policies that a scenario can use.")
 app.command("carbonroute.cli.scenarios:scenarios", help="List the built-in scenarios.")
 app.command(

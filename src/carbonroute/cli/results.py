@@ -31,6 +31,22 @@ _NUMBERS = MappingProxyType(
 )
 #: Besides, where the scenario states energies.
 _GRAMS = MappingProxyType({"total_kg": "Emissions\nkg", "emissions_reduction_pct": "Reduction\n%"})
+#: And where requests queue, in a table of their own.
+_QUEUES = MappingProxyType(
+    {
+        "rejected_pct": "Rejected\n%",
+        "avg_wait_ms": "Wait\nms",
+        "p95_wait_ms": "P95 wait\nms",
+        "hours_over_capacity": "Hours over\ncapacity",
+        "flips_per_day": "Flips\nper day",
+        "unlimited_carbon_reduction_pct": "Unlimited\nsaves %",
+        "survives_pct": "Survives\n%",
+    }
+)
+#: Decimals of figures that have others than one.
+_STYLES = MappingProxyType(
+    {"total_kg": ".4g", "rejected_pct": ".2f", "avg_wait_ms": ".2f", "p95_wait_ms": ".2f"}
+)
 #: Where less room is, a figure and its interval stand on two lines, and grams in a table of their own.
 _ROOM, _ROOM_FOR_ALL = 120, 160
 #: Decimals at most.
@@ -72,7 +88,7 @@ def missed(tables: Tables) -> Iterator[str]:
 
 
 def _policy_tables(result: Result, width: int) -> Iterator[Table]:
-    """Yield the policies' figures in one table, or on a narrow terminal grams in a second one."""
+    """Yield the policies' figures in one table, on a narrow terminal grams in a second; queues in another."""
     grams = _GRAMS if result.tables.policies["total_kg"].null_count() == 0 else {}
     room = _ROOM_FOR_ALL if grams and len(result.seeds) > 1 else _ROOM
     joint = " " if width >= room else "\n"
@@ -81,6 +97,13 @@ def _policy_tables(result: Result, width: int) -> Iterator[Table]:
     else:
         yield _policy_table(result, _NUMBERS, joint)
         yield _policy_table(result, grams, joint, verdict=False)
+    of_queues = {name: heading for name, heading in _QUEUES.items() if _known(result.tables.policies, name)}
+    if of_queues:
+        yield _policy_table(result, of_queues, joint, verdict=False)
+
+
+def _known(policies: pl.DataFrame, name: str) -> bool:
+    return policies[name].null_count() < policies.height
 
 
 def _policy_table(result: Result, columns: Mapping[str, str], joint: str, *, verdict: bool = True) -> Table:
@@ -114,7 +137,7 @@ def _plain(value: str | float | None, name: str) -> str:
     """Return a figure as text; the published study's columns are text already."""
     if value is None or isinstance(value, str):
         return value or "–"
-    return f"{value:.4g}" if name == "total_kg" else f"{value:z.1f}"
+    return f"{value:{_STYLES.get(name, 'z.1f')}}"
 
 
 def _verdict(policy: Row) -> str:

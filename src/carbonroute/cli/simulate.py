@@ -48,7 +48,7 @@ def simulate(
     reqs_per_hour: int | None = None,
     seed: int | None = None,
     output: Path = Path("outputs"),
-    engine: Literal["sampled", "exact", "both"] = "sampled",
+    engine: Literal["sampled", "exact", "both", "queued"] | None = None,
     workers: int = 1,
     replications: int | None = None,
     until: str | None = None,
@@ -75,8 +75,9 @@ def simulate(
     output
         Folder for the results.
     engine
-        How to evaluate: every request sampled, expected values worked out, or both, side by side. The exit
-        code is 1 where they disagree.
+        How to evaluate: every request sampled; expected values worked out; both, side by side (the exit code
+        is 1 where they disagree); or queued, where requests wait for servers. By default queued where the
+        scenario states pools of servers, and sampled elsewhere.
     workers
         Processes that sample; the results are the same for any number.
     replications

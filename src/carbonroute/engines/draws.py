@@ -60,6 +60,8 @@ class Block:
         The scenario's arrays.
     index, first
         Index of the block, and of its first request, in the run.
+    requests
+        The requests as they come, shape (n,).
     places
         The requests' places before sorting, shape (n,).
     cells
@@ -77,6 +79,7 @@ class Block:
     inputs: Inputs
     index: int
     first: int
+    requests: Requests
     places: Places
     cells: Cells
     limits: NDArray[np.intp]
@@ -224,7 +227,8 @@ def _block(
     if requests.service_ms is not None:
         measured_ms = requests.service_ms.take(order)
         service_ms = np.where(np.isnan(measured_ms), service_ms, measured_ms)
-    return Block(inputs, index, index * rng.BLOCK, order, cells, limits, service_ms, jitter_z, tokens)
+    first = index * rng.BLOCK
+    return Block(inputs, index, first, requests, order, cells, limits, service_ms, jitter_z, tokens)
 
 
 def _sorted(

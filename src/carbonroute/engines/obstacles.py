@@ -20,6 +20,9 @@ def refuse(inputs: Inputs) -> None:
         If something does.
     """
     faults = []
+    if not inputs.capacity.neutral:
+        remedy = "leave the pools out, or take --engine queued"
+        faults.append(Fault("pools", "requests wait where servers are busy, which has a memory", remedy))
     if inputs.arrivals.own:
         remedy = "only the sampled engine knows them: take --engine sampled"
         faults.append(Fault("traffic", inputs.arrivals.own, remedy))

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from carbonroute.engines.luck import Luck
 from carbonroute.engines.pieces import FARTHEST, Pieces, pieces
-from carbonroute.engines.routing import Traits, breaks_ms
+from carbonroute.engines.routing import breaks_ms
+from carbonroute.engines.views import Traits
 from carbonroute.errors import PolicyError
 from carbonroute.outcome.mixture import Groups
 from carbonroute.policies.base import Regions, policy_name

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from carbonroute.engines.breaks import settled
 from carbonroute.engines.draws import Block
-from carbonroute.engines.routing import Answer, Traits, ask, breaks_ms
+from carbonroute.engines.routing import Answer, ask, breaks_ms
+from carbonroute.engines.views import Traits
 from carbonroute.policies.base import Regions, splits
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests

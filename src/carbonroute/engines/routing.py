@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.engines.draws import Block, Cells
+from carbonroute.engines.views import Traits, estimates_ms, folded, of_cells, view
 from carbonroute.policies import View, decide, split, splits
 from carbonroute.policies.base import Regions, breaks
 from carbonroute.scenario import Candidate, Inputs
@@ -24,38 +24,6 @@ Answer = NDArray[Any]
 
 #: Rows × regions of one question: what a policy computes with them stays in the processor's cache.
 _QUESTION = 2**17
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What tells requests of the same hour, origin and workload apart, for n of them.
-
-    Attributes
-    ----------
-    service_ms
-        What is known of each one's service time, ms, shape (n,).
-    tokens_j
-        IT energy of its tokens, as far as it is known, J, shape (n,); None where none depends on tokens.
-    jitter_ms
-        Its jitter in each region, ms, shape (n, R): for oracles. None for all others.
-    turn
-        Its number in the order of arrival, shape (n,). None where nobody asks.
-    violation_share
-        Probability that it is late in each region, shape (n, R). None where it is that of all in its cell.
-    """
-
-    service_ms: Array
-    tokens_j: Array | None = None
-    jitter_ms: Array | None = None
-    turn: Array | None = None
-    violation_share: Array | None = None
-
-    def of(self, rows: slice) -> Traits:
-        """Return those of some requests."""
-        rest = {
-            name: None if x is None else x[rows] for name, x in vars(self).items() if name != "service_ms"
-        }
-        return Traits(self.service_ms[rows], **rest)
 
 
 def route(
@@ -81,7 +49,9 @@ def route(
             region += block.uniform >= np.repeat(limit, block.cells.counts)
         return block.singles, region
     cells = block.singles if candidate.varies or (candidate.sizes and inputs.has_tokens) else block.cells
-    return cells, ask(candidate, inputs, cells.of, _traits(candidate, inputs, block, cells), kept)
+    # A block whose cells have one request each may show it as such.
+    traits = traits_of(candidate, inputs, block, cells) if len(cells.of) == len(block) else None
+    return cells, ask(candidate, inputs, cells.of, traits, kept)
 
 
 def ask(
@@ -118,13 +88,13 @@ def ask(
         return _ask_jointly(candidate, inputs, of, {} if kept is None else kept)
     policy, regions = candidate.policy, inputs.shape[3]
     if traits is None:
-        traits = _of_cells(candidate, inputs, of.workload)
+        traits = of_cells(candidate, inputs, of.workload)
     answer = np.empty((len(of), regions) if splits(policy) else len(of), float if splits(policy) else np.intp)
     step = max(1, _QUESTION // regions)
     for first in range(0, len(of), step):
         rows = slice(first, first + step)
         cells = Requests(of.hour[rows], of.origin[rows], of.workload[rows])
-        answer[rows] = _answer(candidate, _view(candidate, inputs, cells, traits.of(rows)))
+        answer[rows] = _answer(candidate, view(candidate, inputs, cells, traits.of(rows)))
     return _unless_blind(candidate, inputs, of, answer)
 
 
@@ -139,41 +109,8 @@ def breaks_ms(
     """
     if splits(candidate.policy):
         return None
-    traits = _of_cells(candidate, inputs, of.workload) if traits is None else traits
-    return breaks(candidate.policy, _view(candidate, inputs, of, traits))
-
-
-def estimates_ms(candidate: Candidate, inputs: Inputs) -> Array:
-    """Return what is known of the service time of any request of each workload, ms, shape (W,)."""
-    share = candidate.information.quantile
-    return np.array(
-        [
-            law.estimate_ms(prompt, share)
-            if isinstance(law, Tokens)
-            else candidate.information.service_estimate_ms(law)
-            for law, (prompt, _) in zip(inputs.laws, _average_tokens(inputs), strict=True)
-        ]
-    )
-
-
-def _average_tokens(inputs: Inputs) -> Array:
-    """Return average lengths of prompts and answers, shape (W, 2); 0 where the traffic alone knows them."""
-    return np.array(
-        [
-            (law.prompt_tokens.average() if law.prompt_tokens else 0.0, law.answer_tokens.average())
-            if isinstance(law, Tokens)
-            else (0.0, 0.0)
-            for law in inputs.laws
-        ]
-    )
-
-
-def _of_cells(candidate: Candidate, inputs: Inputs, workload: NDArray[np.intp]) -> Traits:
-    """Return what is known of any request of a cell."""
-    tokens_j = None
-    if candidate.reads("energy_j") and inputs.energy is not None:
-        tokens_j = (inputs.energy.token_j * _average_tokens(inputs)).sum(axis=1).take(workload)
-    return Traits(estimates_ms(candidate, inputs).take(workload), tokens_j)
+    traits = of_cells(candidate, inputs, of.workload) if traits is None else traits
+    return breaks(candidate.policy, view(candidate, inputs, of, traits))
 
 
 def _ask_jointly(candidate: Candidate, inputs: Inputs, of: Requests, kept: dict[int, Answer]) -> Answer:
@@ -194,23 +131,18 @@ def _ask_hours(candidate: Candidate, inputs: Inputs, hours: NDArray[np.intp]) ->
     """Ask a joint policy about some hours; shape (hours, O, W) or (hours, O, W, R)."""
     leading = (len(hours), *inputs.shape[1:3])
     hour, origin, workload = np.indices(leading).reshape(3, -1)
-    flat = _view(
+    flat = view(
         candidate,
         inputs,
         Requests(hours[hour], origin, workload),
-        _of_cells(candidate, inputs, workload),
+        of_cells(candidate, inputs, workload),
     )
-    there = {name: values for name, values in vars(flat).items() if values is not None}
-    folded = {name: values.reshape(*leading, *values.shape[1:]) for name, values in there.items()}
-    return _answer(candidate, replace(flat, **folded, traffic_share=inputs.traffic_share[hours]))
+    return _answer(candidate, folded(flat, leading, inputs.traffic_share[hours]))
 
 
-def _answer(candidate: Candidate, view: View) -> Answer:
-    for values in vars(view).values():
-        if values is not None:
-            values.setflags(write=False)
+def _answer(candidate: Candidate, shown: View) -> Answer:
     policy = candidate.policy
-    return split(policy, view) if splits(policy) else decide(policy, view)
+    return split(policy, shown) if splits(policy) else decide(policy, shown)
 
 
 def _unless_blind(candidate: Candidate, inputs: Inputs, of: Requests, answer: Answer) -> Answer:
@@ -223,10 +155,8 @@ def _unless_blind(candidate: Candidate, inputs: Inputs, of: Requests, answer: An
     return answer
 
 
-def _traits(candidate: Candidate, inputs: Inputs, block: Block, cells: Cells) -> Traits | None:
-    """Return what a policy may know of a block's requests one by one; None where it is asked per cell."""
-    if len(cells.of) != len(block):
-        return None
+def traits_of(candidate: Candidate, inputs: Inputs, block: Block, cells: Cells) -> Traits:
+    """Return what a policy may know of a block's requests one by one, each of which is a cell."""
     tokens_j = None
     if candidate.reads("energy_j") and inputs.energy is not None:
         tokens_j = block.tokens_j if candidate.oracle else block.expected_tokens_j
@@ -264,38 +194,7 @@ def _service_ms(candidate: Candidate, inputs: Inputs, block: Block, cells: Cells
     return estimates_ms(candidate, inputs).take(cells.of.workload)
 
 
-def _view(candidate: Candidate, inputs: Inputs, of: Requests, traits: Traits) -> View:
-    """Return what a policy may know of some cells or requests; what costs time is for those who read it."""
-    reference = inputs.carbon.reference_g_per_kwh
-    # A row per region in memory: policies work on whole columns of these transposed views.
-    return View(
-        rtt_ms=inputs.rtt_ms.T.take(of.origin, axis=1).T,
-        carbon_g_per_kwh=candidate.knowledge.g_per_kwh.T.take(of.hour, axis=1).T,
-        service_ms=traits.service_ms,
-        slo_ms=inputs.slo_ms.take(of.workload),
-        carbon_reference_g_per_kwh=None
-        if reference is None
-        else np.broadcast_to(reference, (len(of), reference.size)),
-        energy_j=_energy_j(inputs, of.workload, traits.tokens_j) if candidate.reads("energy_j") else None,
-        jitter_ms=traits.jitter_ms,
-        turn=traits.turn,
-        violation_share=_violation_share(inputs, of, traits) if candidate.reads("violation_share") else None,
-    )
-
-
-def _violation_share(inputs: Inputs, of: Requests, traits: Traits) -> Array:
-    if traits.violation_share is not None:
-        return traits.violation_share
-    return inputs.violation_share[of.origin, of.workload]
-
-
 def _jitter_ms(inputs: Inputs, z: Array, origin: NDArray[np.intp]) -> Array:
     regions = np.arange(inputs.rtt_ms.shape[1])
     jitter_ms = inputs.jitter.at(z[:, np.newaxis], origin[:, np.newaxis], regions)
     return np.broadcast_to(jitter_ms, (len(z), len(regions)))
-
-
-def _energy_j(inputs: Inputs, workload: NDArray[np.intp], tokens_j: Array | None) -> Array | None:
-    if inputs.energy is None:
-        return None
-    return inputs.energy.at_the_wall_j(workload, np.zeros(len(workload)) if tokens_j is None else tokens_j)

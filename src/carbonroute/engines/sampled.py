@@ -67,14 +67,26 @@ def run(
         if progress:
             progress(done, max(done, requests * policies))
 
+    require_memory(inputs)
     if inputs.scenario.sampling.scheme == "published":
-        what = f"sampling {requests:,} requests in the published order"
-        memory.require(requests * _BYTES_PER_REQUEST, inputs.scenario.name, "traffic", what)
         outcomes: Part | None = _in_sequence(inputs, step, kept=kept)
     else:
         found = parts(inputs, step, kept=kept, workers=workers, start_method=start_method)
         outcomes = reduce(_merged, found, None)
-    if outcomes is None or not outcomes[0].requests.any():
+    return refuse_none(inputs, outcomes or ())
+
+
+def require_memory(inputs: Inputs) -> None:
+    """Refuse a run whose requests, all drawn at once, would not fit into memory."""
+    requests = math.ceil(inputs.arrivals.count)
+    if inputs.scenario.sampling.scheme == "published":
+        what = f"sampling {requests:,} requests in the published order"
+        memory.require(requests * _BYTES_PER_REQUEST, inputs.scenario.name, "traffic", what)
+
+
+def refuse_none(inputs: Inputs, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+    """Return the outcomes of a run, unless no request came."""
+    if not outcomes or not outcomes[0].requests.any():
         none_came = f"no request came in {inputs.shape[0]:,} hours, {inputs.arrivals.count:.3g} were expected"
         remedy = "lengthen horizon.hours, or raise the rate"
         raise InputError(inputs.scenario.name, [Fault("traffic", none_came, remedy)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,15 +12,16 @@ from numpy.typing import NDArray
 
 from carbonroute.engines.draws import Block, Cells
 from carbonroute.engines.routing import Answer, route
-from carbonroute.outcome import Outcome, Paired, Samples
+from carbonroute.outcome import Histogram, LatencyDistribution, Outcome, Paired, Samples
 from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs
+from carbonroute.traffic import Requests
 from carbonroute.workloads.energy import account
 
 
 def tally(inputs: Inputs, candidates: Sequence[Candidate], blocks: Iterable[Block]) -> tuple[Outcome, ...]:
     """Route blocks of requests under some policies; return an outcome for each of them."""
-    tallies = [_Tally(candidate, inputs) for candidate in candidates]
+    tallies = [Tally(candidate, inputs) for candidate in candidates]
     together = len(candidates) == len(inputs.candidates)  # otherwise others meet other requests
     baseline = inputs.baseline if together else None
     for block in blocks:
@@ -41,14 +43,31 @@ def serve(
     shape (C,); and the latency of each request, ms, shape (n,).
     """
     cells, region = route(candidate, inputs, block, kept)
+    return cells, region, latencies_ms(inputs, block, cells, region, block.service_ms)
+
+
+def latencies_ms(
+    inputs: Inputs, block: Block, cells: Cells, region: Regions, service_ms: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return rtt + service + jitter of a block's n requests, ms, shape (n,).
+
+    Parameters
+    ----------
+    inputs, block
+        The scenario, and the requests.
+    cells, region
+        The cells they were routed by, and the region of each, shape (C,).
+    service_ms
+        What each takes there, ms, shape (n,).
+    """
     latency_ms = np.repeat(inputs.rtt_ms.take(cells.of.origin * inputs.shape[3] + region), cells.counts)
-    latency_ms += block.service_ms
+    latency_ms += service_ms
     if inputs.jitter.by_pair:
         pair = (np.repeat(column, cells.counts) for column in (cells.of.origin, region))
         latency_ms += inputs.jitter.at(block.jitter_z, *pair)
     else:
         latency_ms += block.jitter_ms
-    return cells, region, latency_ms
+    return latency_ms
 
 
 class _Served(NamedTuple):
@@ -59,35 +78,79 @@ class _Served(NamedTuple):
     carbon_g_per_kwh: NDArray[np.float64]
 
 
-class _Tally:
-    """One policy's results so far."""
+class Times:
+    """Times of requests by workload: every one of them, or counted by bin."""
 
-    def __init__(self, candidate: Candidate, inputs: Inputs) -> None:
+    def __init__(self, workloads: int, *, kept: bool) -> None:
+        self._kept = kept
+        self._samples: list[list[NDArray[np.float64]]] = [[] for _ in range(workloads)]
+        self._counted: Histogram | None = None
+
+    def add(self, times_ms: NDArray[np.float64], limits: NDArray[np.intp]) -> None:
+        """Add those of n requests; `limits`: where each workload's begin, and the end, shape (W + 1,)."""
+        parts = [times_ms[first:last] for first, last in pairwise(limits)]
+        if self._kept:
+            for samples, part in zip(self._samples, parts, strict=True):
+                samples.append(part)
+        else:
+            more = Histogram.of(Samples(tuple((part,) for part in parts)))
+            self._counted = Histogram.joined([self._counted, more]) if self._counted else more
+
+    def distribution(self) -> LatencyDistribution:
+        """Return their distribution."""
+        return self._counted or Samples(tuple(tuple(parts) for parts in self._samples))
+
+
+class Tally:
+    """One policy's results so far; `kept`: with every latency."""
+
+    def __init__(self, candidate: Candidate, inputs: Inputs, *, kept: bool = True) -> None:
         self.candidate = candidate
         self.inputs = inputs
         self.shape = inputs.shape[1:]
         self.kept: dict[int, Answer] = {}
         sums = np.zeros((5, math.prod(self.shape)))
         self.requests, self.violations, self.latency_sum_ms, self.carbon_sum, self.token_sum = sums
-        self.samples: list[list[NDArray[np.float64]]] = [[] for _ in inputs.slo_ms]
+        self.latency = Times(len(inputs.slo_ms), kept=kept)
         self.paired: Paired | None = None
 
     def add(self, block: Block) -> _Served:
+        """Route a block's requests, and add up what becomes of them."""
         cells, region, latency_ms = serve(self.inputs, self.candidate, block, self.kept)
-        late = np.empty(len(block), dtype=bool)
+        return self.account(cells, region, latency_ms, block.limits, block.tokens_j)
+
+    def account(
+        self,
+        cells: Cells,
+        region: Regions,
+        latency_ms: NDArray[np.float64],
+        limits: NDArray[np.intp],
+        tokens_j: NDArray[np.float64] | None,
+    ) -> _Served:
+        """Add up n requests that were served.
+
+        Parameters
+        ----------
+        cells, region
+            Cells of them, and the region of each, shape (C,).
+        latency_ms, tokens_j
+            Of each request, shape (n,).
+        limits
+            Where each workload's requests begin, and the end, shape (W + 1,).
+        """
+        late = np.empty(len(latency_ms), dtype=bool)
         for workload, slo_ms in enumerate(self.inputs.slo_ms):
-            span = slice(*block.limits[workload : workload + 2])
+            span = slice(*limits[workload : workload + 2])
             np.greater(latency_ms[span], slo_ms, out=late[span])
-            self.samples[workload].append(latency_ms[span])
-        _, workloads, regions = self.shape
-        group = (cells.of.origin * workloads + cells.of.workload) * regions + region
-        carbon = self.inputs.carbon.g_per_kwh.take(cells.of.hour * regions + region)
-        self.requests += self._by_group(group, cells.counts)
-        self.violations += self._by_group(group, cells.total(late))
-        self.latency_sum_ms += self._by_group(group, cells.total(latency_ms))
-        self.carbon_sum += self._by_group(group, cells.counts * carbon)
-        if block.tokens_j is not None:
-            self.token_sum += self._by_group(group, cells.total(block.tokens_j) * carbon)
+        self.latency.add(latency_ms, limits)
+        group = self.group(cells.of, region)
+        carbon = self.inputs.carbon.g_per_kwh.take(cells.of.hour * self.shape[2] + region)
+        self.requests += self.by_group(group, cells.counts)
+        self.violations += self.by_group(group, cells.total(late))
+        self.latency_sum_ms += self.by_group(group, cells.total(latency_ms))
+        self.carbon_sum += self.by_group(group, cells.counts * carbon)
+        if tokens_j is not None:
+            self.token_sum += self.by_group(group, cells.total(tokens_j) * carbon)
         return _Served(latency_ms, late, np.repeat(carbon, cells.counts))
 
     def pair(self, mine: _Served, baseline: str, theirs: _Served) -> None:
@@ -97,11 +160,17 @@ class _Tally:
         more = Paired.of(baseline, latency_ms, (mine.late, theirs.late), carbon_g_per_kwh)
         self.paired = more if self.paired is None else self.paired + more
 
-    def _by_group(self, group: NDArray[np.intp], of_cell: NDArray[Any]) -> NDArray[Any]:
+    def group(self, of: Requests, region: Regions) -> NDArray[np.intp]:
+        """Return the place of each in a row of all origins × workloads × regions."""
+        _, workloads, regions = self.shape
+        return (of.origin * workloads + of.workload) * regions + region
+
+    def by_group(self, group: NDArray[np.intp], of_cell: NDArray[Any]) -> NDArray[Any]:
         """Return the sum of the cells' numbers by origin × workload × region."""
         return np.bincount(group, of_cell, minlength=math.prod(self.shape))
 
     def outcome(self) -> Outcome:
+        """Return what became of all requests."""
         requests = self.requests.astype(np.int64).reshape(self.shape)
         carbon_sum, energy = self.carbon_sum.reshape(self.shape), self.inputs.energy
         token_sum = self.token_sum.reshape(self.shape)
@@ -112,7 +181,7 @@ class _Tally:
             violations=self.violations.astype(np.int64).reshape(self.shape),
             latency_sum_ms=self.latency_sum_ms.reshape(self.shape),
             carbon_sum_g_per_kwh=carbon_sum,
-            latency=Samples(tuple(tuple(parts) for parts in self.samples)),
+            latency=self.latency.distribution(),
             emissions=account(energy, requests, carbon_sum, token_sum) if energy else None,
             paired=self.paired,
         )

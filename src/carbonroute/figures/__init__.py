@@ -20,6 +20,8 @@ from carbonroute.figures import (
     routing_distribution,
     saving_steps,
     tradeoff_curve,
+    utilisation,
+    wait_cdf,
     workload_slo_violations,
 )
 from carbonroute.figures.layout import add_footer, figure_of
@@ -65,6 +67,16 @@ FIGURES: Mapping[str, Figure] = {
     "carbon_traces": Figure("graphs", lambda t: carbon_traces.draw(t.carbon), of_requests=False),
     "saving_steps": Figure(
         "graphs", lambda t: saving_steps.draw(t.saving), wanted=lambda t: not t.saving.is_empty()
+    ),
+    "utilisation": Figure(
+        "graphs",
+        lambda t: utilisation.draw(t.utilisation),
+        wanted=lambda t: t.utilisation["utilisation"].null_count() < t.utilisation.height,
+    ),
+    "wait_cdf": Figure(
+        "graphs",
+        lambda t: wait_cdf.draw(t.wait_cdf, t.latency_cdf, t.latency_cdf_unlimited),
+        wanted=lambda t: not t.wait_cdf.is_empty(),
     ),
     "prior_work_comparison": Figure("graphs", lambda t: prior_work_comparison.draw(t.overview, t.policies)),
     "carbon_heatmap": Figure("graphs/premium", lambda t: carbon_heatmap.draw(t.carbon), of_requests=False),

@@ -16,9 +16,12 @@ from carbonroute.metrics import (
     objectives,
     overview,
     policies,
+    pools,
+    queueing,
     routing,
     saving,
     surroundings,
+    wait_cdf,
     workloads,
 )
 from carbonroute.metrics.comparison import Comparison
@@ -81,6 +84,7 @@ def tabulate(
             [long.table(by_policy, by_workload, by_region), long.differences(outcomes, baseline)]
         )
         sure = intervals.over_replications(inputs, outcomes, baseline.policy, figures, replications)
+    notes = list(queueing.notes(outcomes, one_run=replications is None))
     return Tables(
         policies=by_policy,
         routing=by_region,
@@ -89,9 +93,15 @@ def tabulate(
         carbon=surroundings.carbon(inputs),
         rtt=surroundings.rtt(inputs),
         saving=by_step,
-        overview=overview.table(inputs, by_policy, by_step, sure),
+        overview=overview.table(inputs, by_policy, by_step, sure, notes),
         intervals=sure,
         objectives=objectives.table(inputs.scenario.objectives, by_policy, sure),
+        pools=pools.table(inputs, outcomes),
+        utilisation=pools.by_the_hour(inputs, outcomes),
+        wait_cdf=wait_cdf.table(outcomes),
+        latency_cdf_unlimited=latency_cdf.table(
+            [free for outcome in outcomes if (free := comparison.unlimited.get(outcome.policy))]
+        ),
     )
 
 

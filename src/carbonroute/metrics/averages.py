@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from carbonroute.outcome import Counts, Outcome, Sums
 from carbonroute.units import G_PER_KG, pct
 from carbonroute.workloads.energy import Emissions
@@ -16,6 +18,11 @@ def number(requests: Counts) -> int | float:
 def counted(outcome: Outcome) -> bool:
     """Whether an outcome's requests were counted; otherwise they are expected ones, without any luck."""
     return outcome.requests.dtype.kind in "iu"
+
+
+def queued(outcomes: Iterable[Outcome]) -> bool:
+    """Whether requests had to queue for servers in any of some outcomes."""
+    return any(outcome.queueing is not None for outcome in outcomes)
 
 
 def mean(sums: Sums | Counts, requests: Counts) -> float | None:

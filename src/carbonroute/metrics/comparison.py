@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from carbonroute.outcome import Outcome
 
@@ -22,9 +22,15 @@ class Comparison:
         By name, from no knowledge of carbon to all: where the saving comes from.
     replications
         How many runs all of these, and the policies' own outcomes, are merged from.
+    unlimited
+        Of a run with queues, by label: the same policies where no region's capacity has an end.
+    unlimited_baseline
+        The baseline there: what reductions of those refer to.
     """
 
     baseline: Outcome
     fresh: Mapping[str, Outcome]
     steps: Mapping[str, Outcome]
     replications: int = 1
+    unlimited: Mapping[str, Outcome] = field(default_factory=dict)
+    unlimited_baseline: Outcome | None = None

@@ -15,7 +15,7 @@ from carbonroute.intervals import (
     rule_of_three,
     t_half_width,
 )
-from carbonroute.metrics.averages import counted
+from carbonroute.metrics.averages import counted, queued
 from carbonroute.metrics.long import DIFFERENCE, KEY
 from carbonroute.outcome import Outcome, Paired
 from carbonroute.scenario import Inputs
@@ -40,9 +40,10 @@ CLOPPER_PEARSON, RULE_OF_THREE = "clopper-pearson", "rule of three"
 def within_a_run(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     """Return what one run tells of its own luck: violation shares, and differences from the baseline.
 
-    Nothing where requests are expected ones: no luck is in them.
+    Nothing where requests are expected ones: no luck is in them. Nor where they queue: one that waits makes
+    others wait, and so they say less than as many independent ones.
     """
-    if not all(counted(outcome) for outcome in outcomes):
+    if not all(counted(outcome) for outcome in outcomes) or queued(outcomes):
         return pl.DataFrame(schema=SCHEMA)
     differences = [
         row for outcome in outcomes if outcome.paired for row in _paired(outcome.policy, outcome.paired)
@@ -60,7 +61,7 @@ def over_replications(
     """Return the intervals of all figures, from how much they differ between replications.
 
     Where no request at all was late, or every one, replications do not differ: then the requests of all of
-    them are counted, as in a run.
+    them are counted, as in a run; where they queue, such shares have no interval.
 
     Parameters
     ----------
@@ -99,8 +100,10 @@ def violations(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     """Return the intervals of violation shares of counted requests, per policy and per workload.
 
     Clopper–Pearson; where no request was late, or every one, there is one side to err on, and it gets all of
-    what is left to chance: the rule of three.
+    what is left to chance: the rule of three. None where requests queue, and are not independent.
     """
+    if queued(outcomes):
+        return pl.DataFrame(schema=SCHEMA)
     workloads = [workload.id for workload in inputs.scenario.workloads]
     late = np.stack([outcome.violations.sum(axis=(0, 2)) for outcome in outcomes])
     of = np.stack([outcome.requests.sum(axis=(0, 2)) for outcome in outcomes])

@@ -9,14 +9,18 @@ import polars as pl
 
 from carbonroute.outcome import Outcome
 
+SCHEMA = {"policy": pl.String, "clairvoyant": pl.Boolean, "share": pl.Float64, "latency_ms": pl.Float64}
+
 #: Points of the latency distribution that tables keep.
 _CDF_POINTS = 1001
 
 
 def table(outcomes: Sequence[Outcome]) -> pl.DataFrame:
-    """Return the share of requests within each of evenly spaced latencies, under each policy."""
-    parts = []
+    """Return the share of served requests within each of evenly spaced latencies, under each policy."""
+    parts = [pl.DataFrame(schema=SCHEMA)]
     for outcome in outcomes:
+        if outcome.queueing and not outcome.served.any():
+            continue
         latency_ms = np.linspace(0, max(outcome.latency.quantile(1.0), 1e-9), _CDF_POINTS)
         parts.append(
             pl.DataFrame({"share": outcome.latency.cdf(latency_ms), "latency_ms": latency_ms}).select(

@@ -57,7 +57,7 @@ def _rows(outcome: Outcome, baseline: Outcome) -> Iterator[dict[str, Any]]:
 
 def _means(outcome: Outcome) -> dict[str, float | None]:
     return {
-        "avg_latency_ms": mean(outcome.latency_sum_ms, outcome.requests),
+        "avg_latency_ms": mean(outcome.latency_sum_ms, outcome.served),
         "slo_violation_pct": share_pct(outcome.violations, outcome.requests),
-        "avg_carbon_g_per_kwh": mean(outcome.carbon_sum_g_per_kwh, outcome.requests),
+        "avg_carbon_g_per_kwh": mean(outcome.carbon_sum_g_per_kwh, outcome.served),
     }

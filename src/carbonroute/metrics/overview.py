@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
@@ -17,7 +17,11 @@ _NOT_MEASURED = ("guess", "scale", "assum", "estimat")
 
 
 def table(
-    inputs: Inputs, policies: pl.DataFrame, saving: pl.DataFrame, intervals: pl.DataFrame
+    inputs: Inputs,
+    policies: pl.DataFrame,
+    saving: pl.DataFrame,
+    intervals: pl.DataFrame,
+    more_notes: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Return the row; `intervals` says how sure the policies' violation shares are."""
     scenario = inputs.scenario
@@ -29,6 +33,7 @@ def table(
         *_what_age_costs(inputs, policies),
         *_where_it_comes_from(saving),
         *_what_nothing_means(intervals),
+        *more_notes,
     ]
     return pl.DataFrame(
         {

@@ -8,6 +8,7 @@ import polars as pl
 
 from carbonroute.metrics.averages import mean, number, share_pct, total_kg
 from carbonroute.metrics.comparison import Comparison
+from carbonroute.metrics.queueing import QUEUE_COLUMNS, UNLIMITED_COLUMNS, against_unlimited, of_queues
 from carbonroute.outcome import Outcome
 from carbonroute.units import pct
 
@@ -19,39 +20,44 @@ EMISSION_COLUMNS = (
     "total_kg",
     "emissions_reduction_pct",
 )
+IDLE = "idle_g_per_request"
 FRESH_COLUMNS = ("fresh_carbon_g_per_kwh", "fresh_total_kg", "extra_vs_fresh_pct")
 
 
 def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> pl.DataFrame:
     """Return what each policy reached; see `Tables.policies`."""
     baseline = comparison.baseline
-    reference = mean(baseline.carbon_sum_g_per_kwh, baseline.requests)
+    reference = mean(baseline.carbon_sum_g_per_kwh, baseline.served)
     rows = []
     for outcome in outcomes:
-        carbon = mean(outcome.carbon_sum_g_per_kwh, outcome.requests)
+        carbon = mean(outcome.carbon_sum_g_per_kwh, outcome.served)
+        reduction_pct = pct(1 - carbon / reference) if carbon is not None and reference else None
         violations = share_pct(outcome.violations, outcome.requests)
         rows.append(
             {
                 "policy": outcome.policy,
                 "clairvoyant": outcome.clairvoyant,
                 "requests": number(outcome.requests),
-                "avg_latency_ms": mean(outcome.latency_sum_ms, outcome.requests),
-                "p95_latency_ms": outcome.latency.quantile(0.95),
+                "avg_latency_ms": mean(outcome.latency_sum_ms, outcome.served),
+                "p95_latency_ms": outcome.latency.quantile(0.95) if outcome.served.any() else None,
                 "slo_violation_pct": violations,
                 "avg_carbon_g_per_kwh": carbon,
-                "carbon_reduction_pct": pct(1 - carbon / reference)
-                if carbon is not None and reference
-                else None,
+                "carbon_reduction_pct": reduction_pct,
                 "baseline": baseline.policy,
                 "baseline_carbon_g_per_kwh": reference,
                 "max_violation_pct": pct(max_violation),
                 "viable": violations is not None and violations <= pct(max_violation),
                 **_emissions(outcome, comparison),
                 **_against_fresh(outcome, comparison),
+                **of_queues(outcome),
+                IDLE: _idle(outcome),
+                **against_unlimited(outcome, reduction_pct, comparison),
             }
         )
-    numbers = dict.fromkeys(("carbon_reduction_pct", *EMISSION_COLUMNS, *FRESH_COLUMNS), pl.Float64)
-    table = pl.DataFrame(rows, schema_overrides=numbers)
+    per_request = ("avg_latency_ms", "p95_latency_ms", "avg_carbon_g_per_kwh", "carbon_reduction_pct")
+    more = (*EMISSION_COLUMNS, *FRESH_COLUMNS, *QUEUE_COLUMNS, IDLE, *UNLIMITED_COLUMNS)
+    numbers = dict.fromkeys((*per_request, *more), pl.Float64)
+    table = pl.DataFrame(rows, schema_overrides={**numbers, "rejected": pl.Int64})
     return table.with_columns(dominated_by=pl.Series(_dominated_by(table), dtype=pl.String))
 
 
@@ -59,25 +65,30 @@ def _emissions(outcome: Outcome, comparison: Comparison) -> dict[str, float | No
     emissions, baseline = outcome.emissions, comparison.baseline
     if emissions is None or baseline.emissions is None:
         return dict.fromkeys(EMISSION_COLUMNS)
-    per_request = mean(emissions.total_g, outcome.requests)
-    reference = mean(baseline.emissions.total_g, baseline.requests)
+    per_request = mean(emissions.total_g, outcome.served)
+    reference = mean(baseline.emissions.total_g, baseline.served)
     reduction_pct = pct(1 - per_request / reference) if per_request is not None and reference else None
     return {
         "emissions_g_per_request": per_request,
-        "operational_g_per_request": mean(emissions.operational_g, outcome.requests),
-        "network_g_per_request": mean(emissions.network_g, outcome.requests),
-        "embodied_g_per_request": mean(emissions.embodied_g, outcome.requests),
+        "operational_g_per_request": mean(emissions.operational_g, outcome.served),
+        "network_g_per_request": mean(emissions.network_g, outcome.served),
+        "embodied_g_per_request": mean(emissions.embodied_g, outcome.served),
         "total_kg": total_kg(emissions) / comparison.replications,
         "emissions_reduction_pct": reduction_pct,
     }
+
+
+def _idle(outcome: Outcome) -> float | None:
+    idle_g = outcome.emissions.idle_g if outcome.emissions else None
+    return None if idle_g is None else mean(idle_g, outcome.served)
 
 
 def _against_fresh(outcome: Outcome, comparison: Comparison) -> dict[str, float | None]:
     fresh = comparison.fresh.get(outcome.policy)
     if fresh is None:
         return dict.fromkeys(FRESH_COLUMNS)
-    fresh_carbon = mean(fresh.carbon_sum_g_per_kwh, fresh.requests)
-    mine, best = mean(outcome.carbon_sum_g_per_kwh, outcome.requests), fresh_carbon
+    fresh_carbon = mean(fresh.carbon_sum_g_per_kwh, fresh.served)
+    mine, best = mean(outcome.carbon_sum_g_per_kwh, outcome.served), fresh_carbon
     fresh_kg = None
     if outcome.emissions and fresh.emissions:
         mine, best = total_kg(outcome.emissions), total_kg(fresh.emissions)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from carbonroute.metrics.policies import EMISSION_COLUMNS
+from carbonroute.metrics.policies import EMISSION_COLUMNS, IDLE
+from carbonroute.metrics.queueing import QUEUE_COLUMNS, UNLIMITED_COLUMNS
 from carbonroute.metrics.tables import Tables
 from carbonroute.units import pct
 
@@ -36,6 +37,8 @@ def simulation_results(tables: Tables) -> pl.DataFrame:
     more: tuple[str, ...] = EMISSION_COLUMNS if policies["total_kg"].null_count() == 0 else ()
     if policies["extra_vs_fresh_pct"].null_count() < policies.height:
         more += ("extra_vs_fresh_pct",)
+    of_queues = (*QUEUE_COLUMNS, IDLE, *UNLIMITED_COLUMNS)
+    more += tuple(name for name in of_queues if policies[name].null_count() < policies.height)
     results = policies.select(*_RESULT_COLUMNS, *more).join(wide, on="policy", maintain_order="left")
     return _with_label(results, tables)
 

@@ -135,7 +135,7 @@ def _latency(outcome: Outcome, workload: int | None = None) -> Mean:
     return _moments(
         outcome.latency_sum_ms[:, of],
         None if squares is None else squares[:, of],
-        outcome.requests[:, of],
+        outcome.served[:, of],
     )
 
 
@@ -145,7 +145,7 @@ def _late(outcome: Outcome, workload: int | None = None) -> Mean:
 
 
 def _carbon(outcome: Outcome) -> Mean:
-    return _moments(outcome.carbon_sum_g_per_kwh, outcome.carbon_square_sum, outcome.requests)
+    return _moments(outcome.carbon_sum_g_per_kwh, outcome.carbon_square_sum, outcome.served)
 
 
 def _grams(inputs: Inputs, outcome: Outcome) -> dict[str, Mean]:
@@ -166,10 +166,8 @@ def _grams(inputs: Inputs, outcome: Outcome) -> dict[str, Mean]:
         carbon, squares = outcome.carbon_sum_g_per_kwh, outcome.carbon_square_sum
         if squares is None:
             return Mean(math.nan, math.nan)
-        sums = first * carbon + e * outcome.requests
-        return _moments(
-            sums, square * squares + 2 * e * first * carbon + e**2 * outcome.requests, outcome.requests
-        )
+        sums, served = first * carbon + e * outcome.served, outcome.served
+        return _moments(sums, square * squares + 2 * e * first * carbon + e**2 * served, served)
 
     return {
         "emissions": moments(operational + network, per_j, embodied_g),

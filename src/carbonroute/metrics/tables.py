@@ -8,7 +8,10 @@ import polars as pl
 
 from carbonroute.metrics.agreement import SCHEMA as AGREEMENT
 from carbonroute.metrics.intervals import SCHEMA as INTERVALS
+from carbonroute.metrics.latency_cdf import SCHEMA as LATENCY_CDF
 from carbonroute.metrics.objectives import SCHEMA as OBJECTIVES
+from carbonroute.metrics.pools import POOLS, UTILISATION
+from carbonroute.metrics.wait_cdf import SCHEMA as WAIT_CDF
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,15 @@ class Tables:
         ``fresh_total_kg``, what it reaches on perfectly fresh data, and ``extra_vs_fresh_pct``, how much more
         it emits (without energies: how much higher its mean carbon intensity is); null where its data are
         fresh.
+        Where requests queue, and null elsewhere: ``rejected`` and ``rejected_pct`` (of all requests; they
+        count as violations, and have neither latency nor grams), ``avg_wait_ms`` and ``p95_wait_ms`` (of
+        served requests), ``hours_over_capacity`` (hours in which a pool was sent more than it can carry; of
+        the pool that has most of them), ``flips_per_day`` (how often a cell's main region changes),
+        ``idle_g_per_request`` (electricity of switched-on servers beyond what requests take; null where
+        their power is not stated); and what the policy reaches where no capacity has an end:
+        ``unlimited_carbon_g_per_kwh``, ``unlimited_carbon_reduction_pct``, ``unlimited_slo_violation_pct``,
+        ``unlimited_total_kg``, and ``survives_pct``, how much of that reduction is left (null where there
+        is none).
     routing
         One row per policy × region: ``policy``, ``clairvoyant``, ``region``, ``requests``, ``share`` (0…1).
     workloads
@@ -69,6 +81,22 @@ class Tables:
     agreement
         Sampled against exact, a row per figure: ``policy``, ``workload``, ``figure``, ``sampled``, ``exact``,
         ``standard_error``, ``z``. Empty where one engine alone was asked.
+    pools
+        Where requests queue, a row per policy and pool of servers: ``policy``, ``clairvoyant``, ``region``,
+        ``pool`` (label), ``servers`` (switched on, mean), ``utilisation_pct`` (share of their time in use),
+        ``peak_utilisation_pct`` (of the busiest hour), ``avg_waiting`` (requests), ``rejected``,
+        ``hours_over_capacity``, ``server_worth_g_per_h`` (what one more server in the region would save, or
+        null). Servers and utilisation are null where nothing limits them. This table and the next three are
+        empty where capacity plays no part.
+    utilisation
+        A row per policy × hour × region: ``policy``, ``clairvoyant``, ``hour``, ``region``, ``utilisation``
+        (0…1, pools weighed by their servers), ``servers``, ``waiting`` (requests, mean), ``offered`` (work
+        that was sent there, in servers). Null where nothing limits them.
+    wait_cdf
+        Quantiles of time in a queue per policy: ``policy``, ``clairvoyant``, ``share`` (of served requests,
+        0…1, ascending), ``wait_ms``.
+    latency_cdf_unlimited
+        As `latency_cdf`, of the same policies where no capacity has an end.
     """
 
     policies: pl.DataFrame
@@ -82,3 +110,7 @@ class Tables:
     intervals: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=INTERVALS))
     objectives: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OBJECTIVES))
     agreement: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=AGREEMENT))
+    pools: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=POOLS))
+    utilisation: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=UTILISATION))
+    wait_cdf: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WAIT_CDF))
+    latency_cdf_unlimited: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LATENCY_CDF))

@@ -16,7 +16,7 @@ def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     rows = []
     for outcome in outcomes:
         for index, workload in enumerate(inputs.scenario.workloads):
-            requests = outcome.requests[:, index]
+            requests, served = outcome.requests[:, index], outcome.served[:, index]
             rows.append(
                 {
                     "policy": outcome.policy,
@@ -24,8 +24,8 @@ def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
                     "workload": workload.id,
                     "name": workload.name,
                     "requests": number(requests),
-                    "avg_latency_ms": mean(outcome.latency_sum_ms[:, index], requests),
-                    "p95_latency_ms": outcome.latency.quantile(0.95, index) if requests.any() else None,
+                    "avg_latency_ms": mean(outcome.latency_sum_ms[:, index], served),
+                    "p95_latency_ms": outcome.latency.quantile(0.95, index) if served.any() else None,
                     "slo_ms": workload.slo_ms,
                     "slo_violation_pct": share_pct(outcome.violations[:, index], requests),
                 }

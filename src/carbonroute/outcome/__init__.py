@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.outcome.distribution import Counts, LatencyDistribution, Sums, joined
 from carbonroute.outcome.histogram import Histogram
 from carbonroute.outcome.hours import Hours
 from carbonroute.outcome.mixture import Mixture
 from carbonroute.outcome.paired import Paired
+from carbonroute.outcome.queueing import Queueing
 from carbonroute.outcome.samples import Samples
 from carbonroute.workloads.energy import Emissions
 
@@ -25,30 +27,11 @@ __all__ = [
     "Mixture",
     "Outcome",
     "Paired",
+    "Queueing",
     "Samples",
     "Sums",
     "joined",
 ]
-
-#: Numbers of requests: whole ones where they are counted, expected ones where they are worked out.
-Counts = NDArray[np.int64] | NDArray[np.float64]
-Sums = NDArray[np.float64]
-
-
-class LatencyDistribution(Protocol):
-    """Distribution of latency over all requests of a run, or over those of one workload."""
-
-    def mean(self, workload: int | None = None) -> float:
-        """Return the mean latency, ms; NaN without requests."""
-        ...
-
-    def quantile(self, share: float, workload: int | None = None) -> float:
-        """Return the latency that a share of requests stays within, ms; NaN without requests."""
-        ...
-
-    def cdf(self, latency_ms: NDArray[np.float64], workload: int | None = None) -> NDArray[np.float64]:
-        """Return the share of requests within each of some ascending, evenly spaced latencies."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -62,15 +45,15 @@ class Outcome:
     clairvoyant
         Whether the policy decided on something that no router can know.
     requests
-        Number of requests.
+        Number of requests, also of those that no server took.
     violations
-        Number of requests over their SLO.
+        Number of requests over their SLO, or rejected.
     latency_sum_ms
-        Sum of latencies, ms.
+        Sum of latencies of the served requests, ms.
     carbon_sum_g_per_kwh
-        Sum over requests of the carbon intensity of their region and hour, gCO2e/kWh.
+        Sum over served requests of the carbon intensity of their region and hour, gCO2e/kWh.
     latency
-        Distribution of latency.
+        Distribution of latency of the served requests.
     emissions
         What the requests emitted, or None where the scenario states no energies.
     latency_square_sum_ms2, carbon_square_sum
@@ -80,6 +63,8 @@ class Outcome:
         The baseline on the same requests, or None where they met others, or nobody looked.
     hours
         Requests by the hour; None where nobody keeps them.
+    queueing
+        What waited, what was rejected and how busy servers were; None where capacity plays no part.
     """
 
     policy: str
@@ -94,6 +79,12 @@ class Outcome:
     carbon_square_sum: Sums | None = None
     paired: Paired | None = None
     hours: Hours | None = None
+    queueing: Queueing | None = None
+
+    @property
+    def served(self) -> Counts:
+        """Number of requests that a server took: all that have a latency and emit, shape (O, W, R)."""
+        return self.requests if self.queueing is None else self.requests - self.queueing.rejected
 
     @classmethod
     def merged(cls, parts: Sequence[Outcome]) -> Outcome:
@@ -119,6 +110,7 @@ class Outcome:
                 operational_g=_sum(part.operational_g for part in emissions),
                 network_g=_sum(part.network_g for part in emissions),
                 embodied_g=_sum(part.embodied_g for part in emissions),
+                idle_g=_sum_known([part.idle_g for part in emissions]),
             )
             if emissions
             else None,
@@ -126,29 +118,8 @@ class Outcome:
             carbon_square_sum=_sum_known([part.carbon_square_sum for part in parts]),
             paired=reduce(Paired.__add__, paired) if len(paired) == len(parts) else None,
             hours=parts[0].hours if len(parts) == 1 else None,
+            queueing=Queueing.merged([part.queueing for part in parts]),
         )
-
-
-def joined(distributions: Sequence[LatencyDistribution]) -> LatencyDistribution:
-    """Return the distribution over the requests of all of several: samples, or else a histogram.
-
-    Raises
-    ------
-    TypeError
-        If one of them counts no requests.
-    """
-    samples = [one for one in distributions if isinstance(one, Samples)]
-    if len(samples) == len(distributions):
-        return Samples.joined(samples)
-    return Histogram.joined([_counted(one) for one in distributions])
-
-
-def _counted(distribution: LatencyDistribution) -> Histogram:
-    if isinstance(distribution, Samples):
-        return Histogram.of(distribution)
-    if isinstance(distribution, Histogram):
-        return distribution
-    raise TypeError(f"a {type(distribution).__name__} cannot be joined: it counts no requests")
 
 
 def _sum(parts: Iterable[NDArray[Any]]) -> NDArray[Any]:

@@ -17,9 +17,15 @@ from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.hybrid import Hybrid
 from carbonroute.policies.latency_first import LatencyFirst
+from carbonroute.policies.least_loaded import LeastLoaded
 from carbonroute.policies.nearest_greenest import NearestGreenest
+from carbonroute.policies.optimal import Optimal
+from carbonroute.policies.power_of_two import PowerOfTwo
+from carbonroute.policies.provision import Provision
 from carbonroute.policies.random_region import RandomRegion
 from carbonroute.policies.round_robin import RoundRobin
+from carbonroute.policies.router import Control, Decision, Router
+from carbonroute.policies.spill import Spill
 from carbonroute.policies.static_greenest import StaticGreenest
 from carbonroute.registry import Registry
 
@@ -34,6 +40,11 @@ POLICIES = Registry(
         "nearest-greenest": NearestGreenest,
         "round-robin": RoundRobin,
         "random": RandomRegion,
+        "least-loaded": LeastLoaded,
+        "power-of-two": PowerOfTwo,
+        "spill": Spill,
+        "optimal": Optimal,
+        "provision": Provision,
         "clairvoyant-bound": ClairvoyantBound,
     },
     group="carbonroute.policies",
@@ -41,8 +52,11 @@ POLICIES = Registry(
 
 __all__ = [
     "POLICIES",
+    "Control",
+    "Decision",
     "Policy",
     "PolicyLike",
+    "Router",
     "SplittingPolicy",
     "View",
     "breaks",

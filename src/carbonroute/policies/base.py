@@ -54,10 +54,11 @@ class View:
     traffic_share
         Part of the hour's requests that the cell stands for, shape (…): shown to joint policies.
     utilisation
-        Share of the servers' time that was in use over the last control interval, in the pool that would serve
-        the request in each region, 0…1, shape (…, R). Without capacity 0.
+        Share of the servers' time that was in use over the last control interval, in the pool that would
+        serve the request in each region, 0…1, shape (…, R). Without capacity 0.
     wait_ms
-        Estimate of what a request that reaches that pool now would wait, ms, shape (…, R). Without capacity 0.
+        Estimate of what a request that reaches that pool now would wait, ms, shape (…, R). Without capacity
+        0.
     available
         Whether the region can be sent to, shape (…, R): not in an outage, nor in maintenance.
     requests_per_s
@@ -292,6 +293,17 @@ def split(policy: Splitter, view: View) -> Array:
         weights = np.asarray(policy.weights(view))
     except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
         raise PolicyError(policy_name(policy), f"{type(error).__name__}: {error}") from error
+    return as_shares(policy, view, weights)
+
+
+def as_shares(policy: PolicyLike, view: View, weights: Array) -> Array:
+    """Return a policy's weights, shape (…, R), adding up to 1; refuse what are no shares.
+
+    Raises
+    ------
+    PolicyError
+        If they have a wrong shape or type, or are no shares.
+    """
     if weights.shape != view.rtt_ms.shape or weights.dtype.kind not in "fiu":
         found = f"weights have shape {weights.shape}, {weights.dtype}"
         raise PolicyError(

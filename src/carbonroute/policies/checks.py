@@ -18,7 +18,6 @@ from carbonroute.policies.base import (
     COMMON_FIELDS,
     VIEW_FIELDS,
     WEIGHT_TOLERANCE,
-    Array,
     PolicyLike,
     View,
     breaks,
@@ -27,6 +26,7 @@ from carbonroute.policies.base import (
     split,
     splits,
 )
+from carbonroute.policies.plan import plan
 
 Check = Callable[[PolicyLike, View], str | None]
 
@@ -44,7 +44,8 @@ def check_policy(policy: PolicyLike, *, seed: int = 0) -> None:
     determinism, no use of global dice, a batch decided as one by one (hour by hour where a policy decides for
     an hour together), renamed regions, declared reads, and untouched input. Of those that choose also:
     eligible regions preferred and the lowest RTT where there is none, and no change of choice between the
-    breaks that a policy declares. Weights may differ by `WEIGHT_TOLERANCE`.
+    breaks that a policy declares. Of those that split also: nothing is sent to regions that a policy sees to
+    be out, and a plan has the policy's weights. Weights may differ by `WEIGHT_TOLERANCE`.
 
     Parameters
     ----------
@@ -75,6 +76,7 @@ def check_policy(policy: PolicyLike, *, seed: int = 0) -> None:
 
 def _views(seed: int, *, joint: bool) -> Iterator[View]:
     dice = rng.stream(seed, "policy checks")
+    state_dice = rng.stream(seed, "policy checks of state")
     leading = _CELLS if joint else (int(np.prod(_CELLS)),)
     for regions in (1, 2, 5, 7):
         for slo_ms in (20.0, 120.0, 1000.0):  # few, some and all regions within the SLO
@@ -90,7 +92,27 @@ def _views(seed: int, *, joint: bool) -> Iterator[View]:
                 turn=dice.permutation(np.prod(_CELLS)).reshape(leading).astype(float),
                 violation_share=dice.random(per_region) ** 3,
                 traffic_share=dice.dirichlet(np.ones(_CELLS[1] * _CELLS[2]), _CELLS[0]).reshape(leading),
+                **_state(state_dice, leading, regions),
             )
+
+
+def _state(dice: np.random.Generator, leading: tuple[int, ...], regions: int) -> dict[str, Any]:
+    """Return what a view says of load and capacity: one pool per region, and now and then one is out."""
+    per_region = (*leading, regions)
+    hours = (_CELLS[0], *(1 for _ in leading[1:]), regions) if len(leading) > 1 else per_region
+    available = dice.random(hours) < 0.8
+    available[..., 0] |= ~available.any(axis=-1)
+    servers = np.where(dice.random(regions) < 0.8, dice.integers(1, 6, regions), np.inf)
+    return {
+        "utilisation": dice.random(per_region),
+        "wait_ms": np.maximum(dice.uniform(-50, 100, per_region), 0.0),
+        "available": np.broadcast_to(available, per_region).copy(),
+        "requests_per_s": dice.uniform(0, 40, leading),
+        "busy_ms": dice.uniform(1, 100, per_region),
+        "servers": np.broadcast_to(servers, per_region).copy(),
+        "pool": np.broadcast_to(np.arange(regions), per_region).copy(),
+        "idle_power_w": np.broadcast_to(dice.uniform(0, 300, regions), per_region).copy(),
+    }
 
 
 def _answer(policy: PolicyLike, view: View) -> NDArray[Any]:
@@ -108,8 +130,9 @@ def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
     return one.shape == other.shape and bool((np.abs(one - other) <= WEIGHT_TOLERANCE).all())
 
 
-def _mapped(view: View, change: Callable[[Array], Array]) -> View:
-    return View(**{name: change(values) for name, values in vars(view).items()})
+def _mapped(view: View, change: Callable[[NDArray[Any]], NDArray[Any]]) -> View:
+    fields: dict[str, Any] = {name: change(values) for name, values in vars(view).items()}
+    return View(**fields)
 
 
 def _shape(policy: PolicyLike, view: View) -> str | None:
@@ -195,10 +218,34 @@ def _reads(policy: PolicyLike, view: View) -> str | None:
     unknown = set(declared) - VIEW_FIELDS
     if unknown:
         return f"reads: a view has no {', '.join(sorted(unknown))}"
-    hidden: dict[str, Array] = {name: getattr(view, name)[::-1] * 1.5 for name in VIEW_FIELDS - set(declared)}
+    hidden: dict[str, Any] = {name: _other(getattr(view, name)) for name in VIEW_FIELDS - set(declared)}
     if not np.array_equal(_raw(policy, view), _raw(policy, replace(view, **hidden))):
         what = "weights depend" if splits(policy) else "cost depends"
         return f"reads: {what} on more of the view than the declared {', '.join(sorted(declared))}"
+    return None
+
+
+def _other(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values of the same kind that are not the same: numbers, pools that are shared, truth turned."""
+    if values.dtype == np.bool_:
+        return ~values
+    return np.asarray(values[::-1] * 1.5) if values.dtype.kind == "f" else values // 2
+
+
+def _availability(policy: PolicyLike, view: View) -> str | None:
+    if not splits(policy) or "available" not in getattr(policy, "reads", ()) or view.available is None:
+        return None  # routers see to it
+    out = ~view.available & view.available.any(axis=-1, keepdims=True)
+    if (split(policy, view)[out] > 0).any():
+        return "availability: requests are sent to a region that is not available although another is"
+    return None
+
+
+def _plan(policy: PolicyLike, view: View) -> str | None:
+    if not splits(policy) or not hasattr(policy, "plan"):
+        return None
+    if not _alike(plan(policy, view).weights, split(policy, view)):
+        return "plan: its weights are not those that the policy gives when asked for them"
     return None
 
 
@@ -236,6 +283,8 @@ CHECKS: tuple[Check, ...] = (
     _eligibility,
     _permutation,
     _reads,
+    _availability,
+    _plan,
     _input,
     _breaks,
 )

@@ -7,11 +7,21 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from carbonroute.errors import Fault, did_you_mean
 from carbonroute.policies import POLICIES, PolicyLike, splits
 from carbonroute.policies.base import COMMON_FIELDS, VIEW_FIELDS, policy_name
+from carbonroute.policies.router import Control
 from carbonroute.registry import UnknownReferenceError
 from carbonroute.scenario.faults import fault_of, key_text, refuse, several
 from carbonroute.scenario.information import Information
@@ -33,6 +43,11 @@ class PolicyEntry(Spec):
         Display name, instead of the policy's own.
     information
         Instead of the scenario's.
+    control
+        Keys to use instead of the scenario's.
+    max_utilisation
+        Regions with more of their servers in use are not eligible: a parameter of the policy where it takes
+        one of this name, and the router's own limit otherwise.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -40,14 +55,37 @@ class PolicyEntry(Spec):
     use: Annotated[str, Field(min_length=1)]
     label: Name | None = None
     information: Information | None = None
+    control: Control | None = None
+    max_utilisation: float | None = Field(default=None, gt=0, le=1)
     _policy: PolicyLike = PrivateAttr()
     _file: Path | None = PrivateAttr(default=None)
+    _router_limit: float | None = PrivateAttr(default=None)
+
+    @field_validator("control")
+    @classmethod
+    def _same_requests_count(cls, control: Control | None) -> Control | None:
+        if control and "warmup_hours" in control.model_fields_set:
+            remedy = "policies are compared over the same requests: state control.warmup_hours for all"
+            refuse([Fault(".warmup_hours", "found a warm-up of one policy's own", remedy)])
+        return control
+
+    @field_serializer("control")
+    def _as_given(self, control: Control | None) -> dict[str, Any] | None:
+        """Return the given keys alone: the others are the scenario's."""
+        return control.model_dump(exclude_unset=True) if control else None
 
     @model_validator(mode="after")
     def _build(self, info: ValidationInfo) -> PolicyEntry:
         folder = folder_of(info.context)
-        parameters = self.__pydantic_extra__ or {}
-        self._policy = build_policy(self.use, parameters, folder)
+        use, parameters = _with_number(self.use, self.__pydantic_extra__ or {})
+        member = _member(use, folder)
+        known = inspect.signature(member).parameters
+        if self.max_utilisation is not None and "max_utilisation" in known:
+            parameters = {**parameters, "max_utilisation": self.max_utilisation}
+        else:
+            self._router_limit = self.max_utilisation
+        refuse(_unfit_parameters(use, parameters, known))
+        self._policy = _built(use, member, parameters)
         self._file = POLICIES.source(self.use, folder)
         return self
 
@@ -66,10 +104,21 @@ class PolicyEntry(Spec):
         """The display name."""
         return self.label or policy_name(self._policy)
 
+    @property
+    def router_limit(self) -> float | None:
+        """The router's own `max_utilisation`; None where the policy takes the key itself."""
+        return self._router_limit
 
-def build_policy(use: str, parameters: Mapping[str, Any], folder: Path) -> PolicyLike:
-    """Return the policy that a name and its parameters describe; raise all faults in one validation error."""
-    use, parameters = _with_number(use, parameters)
+    def control_within(self, control: Control) -> Control:
+        """Return the scenario's control with the keys that are given here."""
+        given = self.control
+        return control.model_copy(
+            update={name: getattr(given, name) for name in given.model_fields_set} if given else None
+        )
+
+
+def _member(use: str, folder: Path) -> type:
+    """Return the class that a name stands for, if it is a policy's."""
     try:
         member = POLICIES.find(use, folder)
     except UnknownReferenceError as failure:
@@ -79,7 +128,11 @@ def build_policy(use: str, parameters: Mapping[str, Any], folder: Path) -> Polic
         remedy = "a policy returns a cost per region, or weights"
         fault = Fault(".use", f"{use!r} has no method cost(view)", remedy)
         raise several([fault])
-    refuse(_unfit_parameters(use, parameters, inspect.signature(member).parameters))
+    return member
+
+
+def _built(use: str, member: type, parameters: Mapping[str, Any]) -> PolicyLike:
+    """Return a policy made with its parameters; raise all faults in one validation error."""
     try:
         policy: PolicyLike = member(**parameters)
         name = policy_name(policy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from carbonroute.carbon import Signal
 from carbonroute.errors import Fault, InputError
 from carbonroute.network import Jitter
 from carbonroute.policies import PolicyLike, splits
-from carbonroute.policies.base import COMMON_FIELDS
+from carbonroute.policies.base import COMMON_FIELDS, STATE_FIELDS
+from carbonroute.policies.router import Control
+from carbonroute.scenario.capacity import Capacity
 from carbonroute.scenario.information import Information
 from carbonroute.scenario.knowledge import Forecaster, Knowledge, hidden, known, truth
 from carbonroute.scenario.latency import Latency
@@ -41,12 +43,18 @@ class Candidate:
         What it may know.
     knowledge
         The carbon intensities that it decides on.
+    control
+        How a router asks it, and how far traffic may move.
+    max_utilisation
+        Regions with more of their servers in use are not eligible, whatever the policy; None: no limit.
     """
 
     label: str
     policy: PolicyLike
     information: Information
     knowledge: Knowledge
+    control: Control = field(default_factory=Control)
+    max_utilisation: float | None = None
 
     def reads(self, field: str) -> bool:
         """Whether the policy declares to read a field of the view."""
@@ -76,6 +84,19 @@ class Candidate:
     def on_cells(self) -> bool:
         """Whether it is never asked about single requests: it splits traffic, or decides jointly."""
         return splits(self.policy) or self.joint
+
+    @property
+    def on_state(self) -> bool:
+        """Whether what it does depends on what a run has measured or done before: not on the hour alone."""
+        control = self.control
+        held = (
+            control.hysteresis > 0
+            or control.max_step < 1
+            or control.min_home_share > 0
+            or control.max_region_share < 1
+            or control.routers > 1
+        )
+        return held or self.max_utilisation is not None or any(map(self.reads, STATE_FIELDS))
 
     @property
     def knows(self) -> str:
@@ -133,6 +154,8 @@ class Inputs:
         What a request costs in each region, or None where the scenario states no energies.
     jitter
         Law of the network jitter.
+    capacity
+        What the regions can carry: nothing limits them where the scenario states no pools.
     candidates
         The policies to compare.
     baseline
@@ -154,6 +177,7 @@ class Inputs:
     laws: tuple[ServiceLaw, ...]
     energy: Energy | None
     jitter: Jitter
+    capacity: Capacity
     candidates: tuple[Candidate, ...]
     files: Mapping[str, Path]
     notes: tuple[str, ...]
@@ -218,8 +242,15 @@ class Inputs:
             changes["carbon_missing"] = "latency-only"
         return information.model_copy(update=changes)
 
-    def candidate(self, label: str, policy: PolicyLike, information: Information) -> Candidate:
-        """Return a policy of the run with what it knows.
+    def candidate(
+        self,
+        label: str,
+        policy: PolicyLike,
+        information: Information,
+        control: Control | None = None,
+        max_utilisation: float | None = None,
+    ) -> Candidate:
+        """Return a policy of the run with what it knows, under the scenario's control if no other is given.
 
         Raises
         ------
@@ -227,7 +258,8 @@ class Inputs:
             If carbon values that it decides on are missing, and no rule says what then; or long-run means; or
             the risk of requests whose prompts come with them.
         """
-        candidate = Candidate(label, policy, information, hidden(self.carbon))
+        control = control or self.scenario.control
+        candidate = Candidate(label, policy, information, hidden(self.carbon), control, max_utilisation)
         reads = getattr(policy, "reads", COMMON_FIELDS)
         if reads is not COMMON_FIELDS and REFERENCE in reads and self.carbon.reference_g_per_kwh is None:
             found = f"{label} goes by long-run means, and none are known before the run"

@@ -159,8 +159,14 @@ class Latency:
             tokens[:, at] = _piece(_tokens(law), lows[at], highs[at], by)[3:]
         return tokens[0], tokens[1]
 
-    def violation_share(self) -> Array:
-        """Return P(rtt + service + jitter > slo), shape (O, W, R); NaN where prompts have no law."""
+    def violation_share(self, more_ms: ArrayLike = 0.0) -> Array:
+        """Return P(rtt + service + jitter + more > slo), shape (O, W, R); NaN where prompts have no law.
+
+        Parameters
+        ----------
+        more_ms
+            What else a request takes, ms, shape (W, R).
+        """
         origins, regions = self.rtt_ms.shape
         known = [
             w
@@ -169,7 +175,8 @@ class Latency:
         ]
         o, w, r = np.ix_(range(origins), known, range(regions))
         shares = np.full((origins, len(self.laws), regions), np.nan)
-        shares[:, known] = self.beyond(self.slo_ms[w] - self.rtt_ms[o, r], w, o, r)
+        more_ms = np.broadcast_to(more_ms, (len(self.laws), regions))
+        shares[:, known] = self.beyond(self.slo_ms[w] - self.rtt_ms[o, r] - more_ms[w, r], w, o, r)
         return shares
 
     def late_share(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -14,12 +15,14 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_
 from carbonroute.carbon import CarbonSource, Profile
 from carbonroute.errors import Fault, did_you_mean
 from carbonroute.network import MAX_RTT_MS, LognormalJitter, Missing
+from carbonroute.policies.router import Control
 from carbonroute.rng import MAX_SEED
 from carbonroute.scenario.entry import PolicyEntry, folder_of
 from carbonroute.scenario.faults import key_text, refuse
 from carbonroute.scenario.information import Information
 from carbonroute.scenario.names import Name
-from carbonroute.scenario.objectives import IN_GRAMS, Objectives
+from carbonroute.scenario.objectives import IN_GRAMS, IN_QUEUES, Objectives
+from carbonroute.scenario.pools import Pool, pool_faults
 from carbonroute.spec import Spec
 from carbonroute.traffic import FixedRate, Traffic
 from carbonroute.units import (
@@ -41,6 +44,9 @@ MAX_MEAN_PER_SLO = 100.0
 #: Names that a region cannot have: they are columns of the tables that have a column per region.
 RESERVED = frozenset({"hour", "time", "origin"})
 
+
+T = TypeVar("T")
+Members = Annotated[tuple[T, ...], Field(strict=False)]  # TOML has lists
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Milliseconds = Annotated[float, Field(ge=0, le=MAX_TIME_MS)]
@@ -181,6 +187,8 @@ class Region(Spec):
         Energy that a request takes here, relative to the workload's.
     latitude, longitude
         Degrees, north and east positive: for round-trip times that are estimated.
+    pools
+        Its servers, instead of the scenario's pools.
     """
 
     name: Name
@@ -192,6 +200,7 @@ class Region(Spec):
     hardware_factor: float = Field(default=1.0, gt=0, le=1000)
     latitude: Latitude | None = None
     longitude: Longitude | None = None
+    pools: Members[Pool] = ()
 
     @field_validator("name")
     @classmethod
@@ -297,10 +306,6 @@ class Network(Spec):
         return self
 
 
-T = TypeVar("T")
-Members = Annotated[tuple[T, ...], Field(strict=False)]  # TOML has lists
-
-
 class Scenario(Spec):
     """Everything that defines a run. Made by `carbonroute.load`.
 
@@ -312,8 +317,10 @@ class Scenario(Spec):
         What the run is called, and what it is about.
     sources
         Whom to cite for the factors between energy and grams, by factor: one of `FACTORS`.
-    horizon, sampling, information, traffic, carbon, origins, regions, network, workloads, policies
+    horizon, sampling, information, control, traffic, carbon, origins, workloads, regions, network, policies
         The sections of the file.
+    pools
+        Servers of every region that states none of its own; where neither does, nothing limits a region.
     objectives
         What one of the policies must reach, or None.
     """
@@ -325,13 +332,15 @@ class Scenario(Spec):
     horizon: Horizon
     sampling: Sampling = Sampling()
     information: Information = Information()
+    control: Control = Control()
     traffic: Traffic
     carbon: CarbonSource
     # The order matters: a validator sees the fields above its own, where they are valid.
     origins: Members[Origin]
-    regions: Members[Region]
-    network: Network
     workloads: Members[Workload]
+    regions: Members[Region]
+    pools: Members[Pool] = ()
+    network: Network
     policies: Members[PolicyEntry]
     objectives: Objectives | None = None
     _folder: Path = PrivateAttr(default=Path())
@@ -339,6 +348,11 @@ class Scenario(Spec):
     def model_post_init(self, context: Any, /) -> None:
         """Remember what the scenario's paths are relative to."""
         self._folder = folder_of(context)
+
+    @property
+    def has_pools(self) -> bool:
+        """Whether any region's servers are stated."""
+        return bool(self.pools) or any(region.pools for region in self.regions)
 
     @property
     def folder(self) -> Path:
@@ -351,6 +365,15 @@ class Scenario(Spec):
         if version != SCHEMA:
             raise ValueError(f"found {version}; this version of carbonroute reads schema {SCHEMA}")
         return version
+
+    @field_validator("control")
+    @classmethod
+    def _something_is_counted(cls, control: Control, info: ValidationInfo) -> Control:
+        horizon = info.data.get("horizon")
+        if horizon and control.warmup_hours >= horizon.hours:
+            found = f"found {control.warmup_hours:g} h, and a horizon of {horizon.hours} h"
+            refuse([Fault(".warmup_hours", found, "a warm-up that ends before the horizon is expected")])
+        return control
 
     @field_validator("traffic")
     @classmethod
@@ -371,15 +394,27 @@ class Scenario(Spec):
 
     @field_validator("regions")
     @classmethod
-    def _regions_differ(cls, regions: tuple[Region, ...]) -> tuple[Region, ...]:
+    def _regions_differ(cls, regions: tuple[Region, ...], info: ValidationInfo) -> tuple[Region, ...]:
         of_the_whole = [
             Fault(f"[{index}].carbon.{key}", f"found {key} in a region's own carbon", f"state carbon.{key}")
             for index, region in enumerate(regions)
             for key in ("forecast", "allow_mixed_accounting")
             if region.carbon and key in region.carbon.model_fields_set
         ]
-        refuse([*_repeated([region.name for region in regions], "name"), *of_the_whole])
+        repeated = _repeated([region.name for region in regions], "name")
+        pools = (
+            replace(fault, where=f"[{index}].pools{fault.where}")
+            for index, region in enumerate(regions)
+            for fault in _unfit(region.pools, info)
+        )
+        refuse(chain(repeated, of_the_whole, pools))
         return regions
+
+    @field_validator("pools")
+    @classmethod
+    def _pools_serve_all(cls, pools: tuple[Pool, ...], info: ValidationInfo) -> tuple[Pool, ...]:
+        refuse(_unfit(pools, info))
+        return pools
 
     @field_validator("workloads")
     @classmethod
@@ -421,6 +456,14 @@ class Scenario(Spec):
                 for name in objectives.bounds
                 if name in IN_GRAMS
             ]
+        regions = info.data.get("regions", ())
+        if regions and not (info.data.get("pools") or any(region.pools for region in regions)):
+            remedy = "state pools, or leave the objective out"
+            faults += [
+                Fault(f".{name}", "the scenario states no pools of servers", remedy)
+                for name in objectives.bounds
+                if name in IN_QUEUES
+            ]
         refuse(faults)
         return objectives
 
@@ -439,6 +482,14 @@ class Scenario(Spec):
         )
         refuse(chain(rows, *cells))
         return network
+
+
+def _unfit(pools: Sequence[Pool], info: ValidationInfo) -> Iterator[Fault]:
+    """Yield what is wrong with the pools of one region, where there are any and the workloads are known."""
+    workloads = info.data.get("workloads")
+    if pools and workloads:
+        has_energy = all(workload.has_energy for workload in workloads)
+        yield from pool_faults(pools, [workload.id for workload in workloads], has_energy=has_energy)
 
 
 def _misplaced(

@@ -89,6 +89,8 @@ class Objectives(Spec):
         The same of figures in grams, for which energies must be stated.
     total_kg, emissions_reduction_pct, fresh_carbon_g_per_kwh, fresh_total_kg, extra_vs_fresh_pct
         The same.
+    rejected_pct, avg_wait_ms, p95_wait_ms, hours_over_capacity, flips_per_day, survives_pct
+        The same of queues, for which pools of servers must be stated; `idle_g_per_request` needs both.
     """
 
     policy: Name
@@ -106,6 +108,13 @@ class Objectives(Spec):
     fresh_carbon_g_per_kwh: BoundText | None = None
     fresh_total_kg: BoundText | None = None
     extra_vs_fresh_pct: BoundText | None = None
+    rejected_pct: BoundText | None = None
+    avg_wait_ms: BoundText | None = None
+    p95_wait_ms: BoundText | None = None
+    hours_over_capacity: BoundText | None = None
+    flips_per_day: BoundText | None = None
+    idle_g_per_request: BoundText | None = None
+    survives_pct: BoundText | None = None
 
     @property
     def bounds(self) -> dict[str, Bound]:
@@ -113,8 +122,9 @@ class Objectives(Spec):
         return {name: Bound.read(text) for name in FIGURES if (text := getattr(self, name)) is not None}
 
 
-#: The policy table's figures, in its order, and those that need energies.
+#: The policy table's figures, in its order, those that need energies, and those that need servers.
 FIGURES = tuple(name for name in Objectives.model_fields if name != "policy")
 IN_GRAMS = frozenset(
     name for name in FIGURES if "emissions" in name or name.endswith(("g_per_request", "_kg"))
 )
+IN_QUEUES = frozenset(FIGURES[FIGURES.index("rejected_pct") :])

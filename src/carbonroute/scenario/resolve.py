@@ -14,6 +14,7 @@ from carbonroute import memory, rng
 from carbonroute.carbon import Forecast, Query, Signal, combined
 from carbonroute.errors import Fault, InputError
 from carbonroute.policies.base import COMMON_FIELDS
+from carbonroute.scenario.capacity import capacity_of
 from carbonroute.scenario.inputs import REFERENCE, Inputs
 from carbonroute.scenario.knowledge import history_hours
 from carbonroute.scenario.model import Scenario
@@ -46,6 +47,7 @@ def resolve(scenario: Scenario) -> Inputs:
     rtt = round_trips(scenario)
     laws = tuple(workload.service_ms.read(scenario.folder) for workload in scenario.workloads)
     _require_tokens(scenario, laws)
+    capacity, servers = capacity_of(scenario, arrivals, laws)
     inputs = Inputs(
         scenario=scenario,
         origin_share=np.array([origin.share for origin in scenario.origins]),
@@ -58,12 +60,19 @@ def resolve(scenario: Scenario) -> Inputs:
         laws=laws,
         energy=_energy(scenario),
         jitter=rtt.jitter,
+        capacity=capacity,
         candidates=(),
         files=_files(scenario, laws) | dict(carbon.files) | dict(arrivals.files),
-        notes=(*carbon.notes, *arrivals.notes, *rtt.notes),
+        notes=(*carbon.notes, *arrivals.notes, *rtt.notes, *servers),
     )
     candidates = tuple(
-        inputs.candidate(entry.shown, entry.policy, entry.information or scenario.information)
+        inputs.candidate(
+            entry.shown,
+            entry.policy,
+            entry.information or scenario.information,
+            entry.control_within(scenario.control),
+            entry.router_limit,
+        )
         for entry in scenario.policies
     )
     left_out = dict.fromkeys(note for candidate in candidates for note in candidate.knowledge.notes)

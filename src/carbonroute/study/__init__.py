@@ -48,7 +48,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
     source: Scenario | str | Path,
     changes: Mapping[str, object] | None = None,
     *,
-    engine: str = "sampled",
+    engine: str | None = None,
     max_violation: float = MAX_VIOLATION,
     workers: int = 1,
     replications: int | None = None,
@@ -65,7 +65,8 @@ def run(  # noqa: PLR0913  one argument per option of the command
         Values to set before the run, by dotted path; not with a scenario that is loaded already.
     engine
         One of `carbonroute.engines.ENGINES`; or ``"both"``, sampled, held against exact in
-        `Tables.agreement`.
+        `Tables.agreement`. By default queued where the scenario states pools of servers, and sampled
+        elsewhere.
     max_violation
         Share of SLO violations up to which a policy counts as viable, 0…1.
     workers
@@ -91,6 +92,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
     'Latency-First'
     """
     scenario = source if isinstance(source, Scenario) else load(source, changes)
+    engine = engine or ("queued" if scenario.has_pools else "sampled")
     plan = Plan.read(engine, workers, replications, until)
     done, figures = carry_out(plan, scenario, progress)
     noted = replace(done.inputs, notes=(*done.inputs.notes, *plan.notes(done, figures)))

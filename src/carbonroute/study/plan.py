@@ -49,7 +49,7 @@ class Plan:
         most = replications if replications is not None else (MOST if precision else 1)
         _at_least(1, "workers", workers)
         _at_least(FEWEST if precision else 1, "replications", most)
-        if engine != "sampled" and most > 1:
+        if engine in {"exact", "both"} and most > 1:
             found = f"engine {engine!r} works out expected values: replications have nothing to average out"
             raise InputError("until" if precision else "replications", [Fault("", found, "leave it out")])
         if engine == "exact" and workers > 1:
@@ -72,6 +72,8 @@ class Plan:
             yield "Expected values, worked out: no luck of requests is in them, and they have no intervals"
         if self.engine in {"exact", "both"}:
             yield from exact.notes(done.inputs)
+        if self.engine != "queued" and not done.inputs.capacity.neutral:
+            yield "What regions can carry is left out, as if nothing limited them: the queued engine knows it"
         if figures is None:
             return
         yield (

@@ -63,6 +63,12 @@ class Replications:
                 },
                 steps={name: merged([step, theirs.steps[name]]) for name, step in mine.steps.items()},
                 replications=mine.replications + theirs.replications,
+                unlimited={
+                    label: merged([one, theirs.unlimited[label]]) for label, one in mine.unlimited.items()
+                },
+                unlimited_baseline=merged([mine.unlimited_baseline, theirs.unlimited_baseline])
+                if mine.unlimited_baseline and theirs.unlimited_baseline
+                else None,
             ),
         )
 
@@ -100,5 +106,15 @@ def once(inputs: Inputs, engine: str, workers: int, progress: Progress | None = 
     with_all, compare = with_rivals(inputs, engine)
     options = {"workers": workers} if engine == "sampled" else {}
     outcomes = ENGINES[engine](with_all, progress, **options)
-    compared = outcomes[: len(inputs.candidates)]
-    return Replications(inputs, (inputs.scenario.sampling.seed,), compared, compare(outcomes))
+    compared, comparison = outcomes[: len(inputs.candidates)], compare(outcomes)
+    if engine == "queued" and not inputs.capacity.neutral:
+        unlimited = ENGINES["sampled"](with_all, workers=workers)
+        free = compare(unlimited).baseline
+        comparison = replace(
+            comparison,
+            # What saves carbon is held against the same thing with capacity and without.
+            baseline=replace(free, policy=f"{free.policy} without limits"),
+            unlimited={one.policy: one for one in unlimited[: len(inputs.candidates)]},
+            unlimited_baseline=free,
+        )
+    return Replications(inputs, (inputs.scenario.sampling.seed,), compared, comparison)

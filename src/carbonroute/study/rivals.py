@@ -36,7 +36,8 @@ def with_rivals(inputs: Inputs, engine: str) -> tuple[Inputs, Callable[[Sequence
 
     baseline = place(_latency_first(inputs))
     steps, fresh = {}, {}
-    if engine == "exact" or _meet_the_same_requests(inputs):
+    # With queues, every policy has a system of its own to itself: only what the baseline needs is run.
+    if engine == "exact" or (engine == "sampled" and _meet_the_same_requests(inputs)):
         steps = {
             name: place(rival)
             for name, rival in (_steps(inputs) if inputs.energy else ())

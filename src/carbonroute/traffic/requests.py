@@ -79,6 +79,13 @@ class Demand:
 Pending = Callable[[], Requests]
 
 
+def in_order(_index: int, requests: Requests) -> Array:
+    """Return the stated times of a block's requests, s: one that is late comes with the one before it."""
+    if requests.time_s is None:
+        raise RuntimeError("the requests have no times: their traffic must state Arrivals.times")
+    return np.maximum.accumulate(requests.time_s)
+
+
 @dataclass(frozen=True)
 class Arrivals:
     """The requests of a run; they can be sent to another process.
@@ -93,6 +100,10 @@ class Arrivals:
     expected
         Gives the number of requests that are expected by hour × origin × workload, shape (H, O, W): those of
         a log are counted, and shared out where their origins or workloads are drawn.
+    times
+        Gives the moments at which the requests of a block come, s from the start of the horizon, ascending,
+        shape (n,), from the block's index and its requests. Whoever goes from block to block of a log keeps
+        the latest moment: the first rows of a block may be late too.
     own
         What the requests bring of their own, such as service times, in words; empty where all there is to
         know of a request are hour, origin and workload.
@@ -111,6 +122,7 @@ class Arrivals:
     count: float
     pending: Callable[[], Iterator[Pending]]
     expected: Callable[[], Array]
+    times: Callable[[int, Requests], Array] = in_order
     own: str = ""
     files: Mapping[str, Path] = field(default_factory=dict)
     source: str = ""

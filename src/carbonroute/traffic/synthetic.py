@@ -12,6 +12,7 @@ from pydantic import Field
 from carbonroute import rng
 from carbonroute.spec import Spec
 from carbonroute.traffic.requests import Array, Arrivals, Demand, Index, Pending, Requests, pick
+from carbonroute.units import S_PER_HOUR
 
 
 class FixedRate(Spec):
@@ -39,7 +40,12 @@ class FixedRate(Spec):
     def arrivals(self, demand: Demand) -> Arrivals:
         """Return the requests of a horizon."""
         count = self.requests(demand.hours)
-        return Arrivals(count, partial(self._pending, demand), partial(self._expected, demand))
+        return Arrivals(
+            count,
+            partial(self._pending, demand),
+            partial(self._expected, demand),
+            partial(self._times, demand.seed),
+        )
 
     def _pending(self, demand: Demand) -> Iterator[Pending]:
         blocks = -(-self.requests(demand.hours) // rng.BLOCK)
@@ -51,6 +57,14 @@ class FixedRate(Spec):
         origin = rng.stream(demand.seed, "origin", index).random(len(hour))
         workload = rng.stream(demand.seed, "workload", index).random(len(hour))
         return Requests(hour, pick(origin, demand.origin_share), pick(workload, demand.workload_share))
+
+    def _times(self, seed: int, index: int, requests: Requests) -> Array:
+        """Return when a block's requests come, s: each at a random place in its equal part of the hour."""
+        count = len(requests)
+        number = (index * rng.BLOCK + np.arange(count)) % self.requests_per_hour
+        part: Array = (number + rng.stream(seed, "time", index).random(count)) / self.requests_per_hour
+        ends_s: Array = np.nextafter((requests.hour + 1) * S_PER_HOUR, 0)  # which rounding must not reach
+        return np.minimum((requests.hour + part) * S_PER_HOUR, ends_s)
 
     def _expected(self, demand: Demand) -> Array:
         in_an_hour = self.requests_per_hour * np.outer(demand.origin_share, demand.workload_share)

@@ -68,16 +68,21 @@ class Emissions:
         Electricity of the network, at the serving region's carbon intensity and without PUE.
     embodied_g
         Share of the hardware's manufacture.
+    idle_g
+        Electricity that switched-on servers take beyond what requests do, PUE included; None where the
+        power of a server is not stated.
     """
 
     operational_g: Array
     network_g: Array
     embodied_g: Array
+    idle_g: Array | None = None
 
     @property
     def total_g(self) -> Array:
-        """All three together."""
-        return self.operational_g + self.network_g + self.embodied_g
+        """All of them together."""
+        total_g = self.operational_g + self.network_g + self.embodied_g
+        return total_g if self.idle_g is None else total_g + self.idle_g
 
 
 def emissions_g(energy_j: Array, pue: Array, carbon_g_per_kwh: Array) -> Array:

@@ -1,0 +1,143 @@
+"""``carbonroute headroom``: what is left of the saving the less capacity there is to spare."""
+
+from __future__ import annotations
+
+import math
+import sys
+from contextlib import redirect_stdout
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import polars as pl
+from cyclopts import Parameter
+
+from carbonroute.cli.frontier import changes_of, draw_into
+from carbonroute.cli.simulate import share
+from carbonroute.cli.terminal import Formats, out, progress, stepper
+from carbonroute.errors import Fault, InputError
+from carbonroute.headroom import HEADROOMS, Headroom, finding, run
+from carbonroute.store import add_to
+from carbonroute.study import MAX_VIOLATION
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def _share(_type: object, tokens: tuple[object, ...]) -> float:
+    return share(str(getattr(tokens[0], "value", tokens[0])))
+
+
+def headroom(
+    scenario: str,
+    /,
+    *,
+    at: str | None = None,
+    sim_hours: int | None = None,
+    seed: int | None = None,
+    output: Path = Path("outputs"),
+    max_violation: Annotated[float, Parameter(converter=_share)] = MAX_VIOLATION,
+    figures: Annotated[bool, Parameter(negative="--no-figures")] = True,
+    formats: Formats = (),
+    json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    quiet: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Run a scenario with its servers multiplied, and say what is left of each policy's saving.
+
+    Headroom is capacity over mean load: 1.25 is a quarter more than the load needs on average.
+
+    Parameters
+    ----------
+    scenario
+        A TOML file, or a built-in scenario's name, whose pools say how capacity is spread.
+    at
+        Headrooms, with commas between: "1,1.25,2,inf". By default 1 to 5, and without limits.
+    sim_hours
+        Hours to simulate, instead of the scenario's.
+    seed
+        Seed of all random numbers, instead of the scenario's.
+    output
+        Folder for the results; what a run of the same scenario left there stays.
+    max_violation
+        Violations up to which a policy counts as viable: 5% or 0.05.
+    figures
+        Draw the figure.
+    formats
+        Write the figure in this format, besides PNG: svg or pdf; may be given again.
+    json
+        Print the results as JSON, at full precision, instead of the table.
+    quiet
+        Print nothing but errors (and the JSON, with --json).
+    """
+    headrooms = HEADROOMS if at is None else numbers(at)
+    # What a user's policy prints is a log: stdout is for the results.
+    with progress(quiet=quiet) as bar, redirect_stdout(sys.stderr):
+        found = run(
+            scenario,
+            headrooms,
+            changes_of(sim_hours, seed),
+            max_violation=max_violation,
+            progress=stepper(bar, "simulating"),
+        )
+        folder, facts = add_to(output, found.inputs, {"tables/headroom", "graphs/headroom"})
+        folder.write("tables/headroom.csv", found.points.write_csv().encode())
+        if figures:
+            from carbonroute.figures import headroom as figure
+
+            draw_into(folder, "headroom", lambda: figure.draw(found.points), ("png", *formats))
+        folder.finish({**facts, "headroom": {"finding": finding(found)}})
+    if json:
+        rows = [_finite(row) for row in found.points.rows(named=True)]
+        document = {"scenario": found.inputs.scenario.name, "finding": finding(found), "points": rows}
+        sys.stdout.write(dumps(document, indent=2, allow_nan=False) + "\n")
+    elif not quiet:
+        console = out()
+        console.print(_table(found))
+        for sentence in finding(found):
+            console.print(f"– {sentence}.", soft_wrap=True)
+        console.print(f"\nWrote {folder.path}/tables/headroom.csv.", soft_wrap=True)
+    return 0
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Return numbers with commas between.
+
+    >>> numbers("1, 1.25,inf")
+    (1.0, 1.25, inf)
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            "--at", [Fault("", f"found {text!r}", 'numbers with commas are expected, such as "1,1.25,inf"')]
+        ) from None
+
+
+def _finite(row: dict[str, object]) -> dict[str, object]:
+    """Return a row with null for what JSON cannot say: a headroom without end."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
+
+
+def _table(found: Headroom) -> Table:
+    """Show each policy's saving by headroom, with its violations below."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    steps = found.points["headroom"].unique(maintain_order=True).to_list()
+    title = f"{found.inputs.scenario.name}: carbon reduction, and violations, % by headroom"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("Policy", overflow="fold")
+    for step in steps:
+        table.add_column("∞" if step == math.inf else f"{step:g} ×", justify="right", no_wrap=True)
+    for policy in found.points["policy"].unique(maintain_order=True):
+        rows = found.points.filter(pl.col("policy") == policy).rows(named=True)
+        cells = [
+            f"{'–' if row['carbon_reduction_pct'] is None else format(row['carbon_reduction_pct'], 'z.1f')}\n"
+            f"({row['slo_violation_pct']:.2f})"
+            for row in rows
+        ]
+        table.add_row(f"{policy}{' †' * rows[0]['clairvoyant']}", *cells)
+    return table

@@ -1,0 +1,94 @@
+"""The queued engine: every request travels, waits where servers are busy, is served, and travels back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from carbonroute.engines.draws import SCHEMES
+from carbonroute.engines.sampled import KEPT, refuse_none, require_memory
+from carbonroute.errors import Fault, InputError
+from carbonroute.outcome import Outcome
+from carbonroute.policies.router import Router
+from carbonroute.scenario import Inputs
+from carbonroute.scenario.capacity import UNLIMITED
+
+__all__ = ["run"]
+
+Progress = Callable[[int, int], None]
+
+
+def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]:
+    """Route all requests of a scenario under each of its policies, and let them wait for servers.
+
+    A request leaves its origin, reaches the region after half the round trip, waits for a server of its pool,
+    first come first served, is served, and travels back; jitter comes on the way back. One that finds the
+    queue full, or nobody there, is rejected: a violation without latency. After the horizon no request
+    comes, and those in the system are served. What a request emits is charged at the carbon intensity of the
+    hour in which it is served. Without any limit the results are those of the sampled engine, to the bit.
+
+    Parameters
+    ----------
+    inputs
+        The scenario's arrays.
+    progress
+        Called with the number of requests × policies sent, and of all.
+
+    Returns
+    -------
+    One outcome per policy, in the scenario's order, each with its `queueing`. The same for the same scenario
+    and seed, to the bit. Memory holds the requests in the system and their blocks; up to `sampled.KEPT`
+    latencies are kept, beyond they are counted by bin.
+
+    Raises
+    ------
+    InputError
+        If a policy cannot be asked as its control demands, no request comes, or memory would not suffice.
+    PolicyError
+        If a policy breaks its contract.
+    """
+    from carbonroute.engines.queued.loop import Loop
+
+    _refuse(inputs)
+    requests, policies = math.ceil(inputs.arrivals.count), len(inputs.candidates)
+    require_memory(inputs)
+    kept, done, outcomes = requests * policies <= KEPT, 0, []
+    for together, blocks in SCHEMES[inputs.scenario.sampling.scheme](inputs, compiled=not kept):
+        loops = [Loop(inputs.candidates[index], inputs, kept=kept) for index in together]
+        last_s = 0.0
+        for block in blocks:
+            time_s = np.maximum(inputs.arrivals.times(block.index, block.requests), last_s)
+            last_s = time_s[-1]
+            for loop in loops:
+                loop.add(block, time_s)
+            done += len(block) * len(loops)
+            if progress:
+                progress(done, max(done, requests * policies))
+        outcomes += [loop.outcome() for loop in loops]
+    return refuse_none(inputs, tuple(outcomes))
+
+
+def _refuse(inputs: Inputs) -> None:
+    """Refuse policies that cannot be asked as their control demands."""
+    faults = []
+    for index, candidate in enumerate(inputs.candidates):
+        where, control = f"policies[{index}]", candidate.control
+        router = Router(candidate.policy, control, candidate.max_utilisation)
+        alone = candidate.varies or (candidate.sizes and inputs.has_tokens)
+        if alone and (router.needs_cells or control.routers > 1):
+            found = (
+                f"{candidate.label} is asked about single requests, and its control is about shares of them"
+            )
+            remedy = "leave out hysteresis, max_step, min_home_share, max_region_share and routers"
+            faults.append(Fault(f"{where}.control", found, remedy))
+        if getattr(candidate.policy, "places_servers", False):
+            if control.routers > 1:
+                found = f"{candidate.label} places servers, and {control.routers} routers would each do so"
+                faults.append(Fault(f"{where}.control.routers", found, "1 is expected"))
+            if (inputs.capacity.servers >= UNLIMITED).any():
+                found = f"{candidate.label} places servers, and there are regions with unlimited ones"
+                faults.append(Fault(where, found, "state servers of every pool"))
+    if faults:
+        raise InputError(inputs.scenario.name, faults)

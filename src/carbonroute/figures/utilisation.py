@@ -1,0 +1,139 @@
+"""Lines: how busy each region's servers are over time, a panel per policy, and what comes beyond capacity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter
+
+from carbonroute.figures.layout import DOUBLE_IN, Sheet, number_ticks
+from carbonroute.figures.panels import Panels
+from carbonroute.figures.style import (
+    LIMIT,
+    MUTED,
+    clairvoyant_note,
+    in_order,
+    one_line,
+    policy_labels,
+    region_looks,
+    styled,
+)
+from carbonroute.figures.words import percent, tick
+from carbonroute.units import HOURS_PER_DAY
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+MOST_POLICIES = 9
+COLUMNS, PANEL_IN = 3, 0.85
+LONGEST_HOURLY = 21 * 24  # hours; beyond, daily means
+HIGHEST_PCT = 200.0  # work beyond capacity is shown up to here
+
+
+@styled
+def draw(utilisation: pl.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw how busy servers are, by the hour, or beyond three weeks by the day.
+
+    Parameters
+    ----------
+    utilisation
+        ``Tables.utilisation``: ``policy``, ``clairvoyant``, ``hour``, ``region``, ``utilisation`` (0…1),
+        ``servers``, ``offered`` (servers).
+    ax
+        Axes to draw on, its place split into panels; without it, a figure of its own.
+    """
+    names, labels, looks = (
+        in_order(utilisation, "policy"),
+        policy_labels(utilisation),
+        region_looks(utilisation),
+    )
+    shown = names[:MOST_POLICIES]
+    layout = Panels.of([labels[name] for name in shown], COLUMNS, PANEL_IN, DOUBLE_IN)
+    sheet = Sheet(ax, DOUBLE_IN, layout.height_in)
+    daily = utilisation["hour"].n_unique() > LONGEST_HOURLY
+    traces = _traces(utilisation, daily=daily)
+    panels = layout.on(sheet.ax, sheet.plot_pt[0])
+    top = _top(traces.filter(pl.col("policy").is_in(shown)))
+    for name, panel in zip(shown, panels, strict=True):
+        for (region,), trace in traces.filter(policy=name).group_by("region", maintain_order=True):
+            look, x = looks[str(region)], trace["x"].to_numpy()
+            panel.plot(x, trace["busy_pct"].to_numpy(), color=look.colour, linestyle=look.line, linewidth=0.9)
+            over = np.clip(np.nan_to_num(trace["sent_pct"].to_numpy()), 100, HIGHEST_PCT)
+            panel.fill_between(x, 100, over, color=look.colour, alpha=0.35, linewidth=0)
+        panel.axhline(100, color=LIMIT, linewidth=0.7, linestyle=(0, (4, 2)))
+        panel.set_ylim(0, top)
+        panel.margins(x=0.01)
+        panel.yaxis.set_major_locator(
+            FixedLocator([value for value in (0, 50, 100, 150, 200) if value <= top])
+        )
+        panel.yaxis.set_major_formatter(FuncFormatter(tick))
+        number_ticks(panel.xaxis, most=4)
+        panel.grid(visible=True, axis="y")
+    for panel in panels[-layout.columns :]:
+        panel.set_xlabel("Day" if daily else "Hour")
+    middle = panels[(layout.rows // 2) * layout.columns]
+    middle.set_ylabel(f"{'Daily mean of servers' if daily else 'Servers'} in use (%)")
+    left_out = len(names) - len(shown)
+    more = [f"{left_out} more policies are in data/utilisation.csv"] if left_out else []
+    return sheet.finish(_title(utilisation), [_key(utilisation)], [*more, *clairvoyant_note(utilisation)])
+
+
+def _traces(utilisation: pl.DataFrame, *, daily: bool) -> pl.DataFrame:
+    """Give ``policy``, ``region``, ``x`` (hours, days), what is in use, and what was sent beyond all, %."""
+    x = pl.col("hour") // HOURS_PER_DAY if daily else pl.col("hour")
+    sent = pl.when(pl.col("servers") > 0).then((pl.col("offered") / pl.col("servers")).clip(lower_bound=1))
+    return utilisation.group_by("policy", "region", x.alias("x"), maintain_order=True).agg(
+        busy_pct=100 * pl.col("utilisation").mean(), sent_pct=100 * sent.mean()
+    )
+
+
+def _top(traces: pl.DataFrame) -> float:
+    """Give the highest share that the panels show: capacity, or what was sent beyond it."""
+    highest = float(np.nan_to_num(traces["sent_pct"].to_numpy()).max())
+    return min(max(106.0, 1.06 * highest), HIGHEST_PCT)
+
+
+def _key(utilisation: pl.DataFrame) -> list[Artist]:
+    keys: list[Artist] = [
+        Line2D([], [], color=look.colour, linestyle=look.line, label=one_line(region))
+        for region, look in region_looks(utilisation).items()
+    ]
+    capacity = Line2D([], [], color=LIMIT, linewidth=0.7, linestyle=(0, (4, 2)), label="capacity")
+    beyond = Patch(facecolor=MUTED, alpha=0.35, linewidth=0, label="sent there beyond capacity")
+    return [*keys, capacity, *([beyond] if _over(utilisation).height else [])]
+
+
+def _over(utilisation: pl.DataFrame) -> pl.DataFrame:
+    """Give the rows in which more was sent to a region than its servers can do."""
+    return utilisation.filter(pl.col("offered") > pl.col("servers"))
+
+
+def _title(utilisation: pl.DataFrame) -> str:
+    """Say which policy overruns which region in the most hours (the first on ties), or how busy any gets."""
+    labels, hours = policy_labels(utilisation), utilisation["hour"].n_unique()
+    known = utilisation.filter(pl.col("utilisation").is_not_null())
+    over = _over(utilisation).group_by("policy", "region", maintain_order=True).agg(pl.len().alias("hours"))
+    if over.height:
+        worst = over.row(int(over["hours"].to_numpy().argmax()), named=True)
+        spared = utilisation["policy"].n_unique() - over["policy"].n_unique()
+        said = (
+            f"{labels[worst['policy']]} sends {one_line(worst['region'])} more than it can carry in "
+            f"{worst['hours']:,} of {hours:,} hours"
+        )
+        if len(labels) == 1:
+            return said
+        none = f"{spared} of {len(labels)} policies overrun{'s' * (spared == 1)} none"
+        return f"{said}; {none if spared else 'every policy overruns one'}"
+    if known.is_empty():
+        return "Nothing limits the servers of any region"
+    top = known.row(int(known["utilisation"].to_numpy().argmax()), named=True)
+    busiest = f"{percent(100 * top['utilisation'])} of {one_line(top['region'])}"
+    return (
+        f"No region is sent more than it can carry; the busiest hour takes {busiest} "
+        f"under {labels[top['policy']]}"
+    )

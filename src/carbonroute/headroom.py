@@ -1,0 +1,154 @@
+"""What is left of a saving the less capacity there is to spare."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from carbonroute.errors import Fault, InputError
+from carbonroute.metrics import tabulate
+from carbonroute.scenario import Inputs, Scenario, load, resolve
+from carbonroute.scenario.capacity import UNLIMITED, offered_load
+from carbonroute.study import MAX_VIOLATION
+from carbonroute.study.replications import once
+from carbonroute.units import pct
+
+#: Capacity over mean load.
+HEADROOMS = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, math.inf)
+
+_COLUMNS = (
+    "policy",
+    "clairvoyant",
+    "avg_latency_ms",
+    "p95_latency_ms",
+    "slo_violation_pct",
+    "rejected_pct",
+    "avg_wait_ms",
+    "avg_carbon_g_per_kwh",
+    "carbon_reduction_pct",
+    "survives_pct",
+    "total_kg",
+)
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """What policies reach with more or less capacity.
+
+    Attributes
+    ----------
+    inputs
+        The scenario, with the capacity that it states.
+    points
+        A row per headroom and policy: ``headroom`` (capacity over mean load, infinite without limits),
+        ``servers`` (of all regions; null without limits), and columns of `Tables.policies`, of which
+        reductions refer to Latency-First without limits.
+    max_violation_pct
+        Violations up to which a policy counts as viable, %.
+    """
+
+    inputs: Inputs
+    points: pl.DataFrame
+    max_violation_pct: float
+
+
+def run(
+    source: Scenario | str | Path,
+    headrooms: Sequence[float] = HEADROOMS,
+    changes: dict[str, object] | None = None,
+    *,
+    max_violation: float = MAX_VIOLATION,
+    progress: Callable[[int, int], None] | None = None,
+) -> Headroom:
+    """Run a scenario with its servers multiplied so that they carry so many times the mean load.
+
+    Parameters
+    ----------
+    source
+        A scenario, a built-in scenario's name, or a TOML file; its pools say how capacity is spread.
+    headrooms
+        Capacity over mean load, above 0; infinity is without limits.
+    changes
+        Values to set before the run, by dotted path; not with a scenario that is loaded already.
+    max_violation
+        Share of SLO violations up to which a policy counts as viable, 0…1.
+    progress
+        Called with the number of requests × policies × headrooms done, and of all.
+
+    Raises
+    ------
+    InputError
+        If no pool has a number of servers, a headroom is no positive number, or the load cannot be known.
+    """
+    scenario = source if isinstance(source, Scenario) else load(source, changes)
+    wrong = [value for value in headrooms if not value > 0]
+    if wrong or not headrooms:
+        found = f"found {wrong[0]:g}" if wrong else "found none"
+        raise InputError("headroom", [Fault("", found, "numbers above 0 are expected, such as 1.25")])
+    inputs = resolve(scenario)
+    capacity = inputs.capacity
+    counted = capacity.servers < UNLIMITED
+    if not counted.any():
+        remedy = "state how capacity is spread: [[pools]] with servers or load_share"
+        raise InputError(scenario.name, [Fault("pools", "no region has a number of servers", remedy)])
+    load_servers = offered_load(inputs)
+    if math.isnan(load_servers.sum()):
+        found = "service times come with the log, and nothing tells the load before"
+        raise InputError(scenario.name, [Fault("traffic", found, "state a law of service times")])
+    rows = []
+    for place, headroom in enumerate(sorted(set(headrooms))):
+        with_headroom = replace(inputs, capacity=capacity.with_headroom(headroom, load_servers))
+        part = progress and partial(_part, progress, place, len(set(headrooms)))
+        done = once(with_headroom, "queued", 1, part)
+        policies = tabulate(done.inputs, done.outcomes, done.comparison, max_violation).policies
+        servers = (
+            None if headroom == math.inf else int(with_headroom.capacity.servers[counted].sum())
+        )
+        rows.append(
+            policies.select(
+                pl.lit(headroom).alias("headroom"), pl.lit(servers, pl.Int64).alias("servers"), *_COLUMNS
+            )
+        )
+    return Headroom(inputs, pl.concat(rows), pct(max_violation))
+
+
+def finding(found: Headroom) -> list[str]:
+    """Return in words who saves most at each headroom among the viable, and how much of that survives."""
+    free = _best(found, math.inf)
+    said = []
+    for headroom in found.points["headroom"].unique(maintain_order=True):
+        best = _best(found, headroom)
+        where = "without limits" if headroom == math.inf else f"with capacity for {headroom:g} × the load"
+        if best is None:
+            said.append(f"{where}: no policy stays within {found.max_violation_pct:g} % violations")
+            continue
+        of_free = ""
+        if free is not None and headroom != math.inf and free["carbon_reduction_pct"] > 0:
+            part = pct(best["carbon_reduction_pct"] / free["carbon_reduction_pct"])
+            of_free = f", {part:.0f} % of what can be saved without limits"
+        said.append(
+            f"{where}: {best['policy']} saves {best['carbon_reduction_pct']:.1f} % at "
+            f"{best['slo_violation_pct']:.2f} % violations{of_free}"
+        )
+    return [f"{line[0].upper()}{line[1:]}" for line in said]
+
+
+def _best(found: Headroom, headroom: float) -> dict[str, float] | None:
+    """Return the row of the largest saving among policies that are viable, or None."""
+    rows = found.points.filter(
+        (pl.col("headroom") == headroom)
+        & (pl.col("slo_violation_pct") <= found.max_violation_pct)
+        & ~pl.col("clairvoyant")
+    )
+    best = rows.sort("carbon_reduction_pct", descending=True, nulls_last=True, maintain_order=True)
+    return next(best.iter_rows(named=True), None)
+
+
+def _part(progress: Callable[[int, int], None], place: int, parts: int, done: int, total: int) -> None:
+    """Report the progress of one of several equal parts."""
+    progress(place * total + done, parts * total)

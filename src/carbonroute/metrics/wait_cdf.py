@@ -1,0 +1,40 @@
+"""The distribution of time in a queue under each policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from carbonroute.outcome import LatencyDistribution, Outcome
+
+SCHEMA = {"policy": pl.String, "clairvoyant": pl.Boolean, "share": pl.Float64, "wait_ms": pl.Float64}
+
+#: Up to where waits are told apart on an even scale, ms; beyond, points to every power of ten.
+_EVEN_MS, _POINTS = 0.1, 100
+
+
+def table(outcomes: Sequence[Outcome]) -> pl.DataFrame:
+    """Return the share of served requests that wait no longer than each of some times, under each policy."""
+    parts = [
+        pl.DataFrame({"share": share, "wait_ms": wait_ms}).select(
+            pl.lit(outcome.policy).alias("policy"), pl.lit(outcome.clairvoyant).alias("clairvoyant"), pl.all()
+        )
+        for outcome in outcomes
+        if outcome.queueing and outcome.served.any()
+        for share, wait_ms in _pieces(outcome.queueing.wait)
+    ]
+    return pl.concat([pl.DataFrame(schema=SCHEMA), *parts])
+
+
+def _pieces(wait: LatencyDistribution) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Yield shares and times: many wait for nothing, some for very long, and both are to be told apart."""
+    longest_ms, first, low_ms, high_ms = wait.quantile(1.0), 0, 0.0, _EVEN_MS
+    while True:
+        wait_ms = np.linspace(low_ms, high_ms, _POINTS)
+        yield wait.cdf(wait_ms)[first:], wait_ms[first:]
+        if high_ms >= longest_ms:
+            return
+        first, low_ms, high_ms = 1, high_ms, 10 * high_ms

@@ -1,0 +1,54 @@
+"""A distribution of times over requests, whichever engine made it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonroute.outcome.histogram import Histogram
+from carbonroute.outcome.samples import Samples
+
+#: Numbers of requests: whole ones where they are counted, expected ones where they are worked out.
+Counts = NDArray[np.int64] | NDArray[np.float64]
+Sums = NDArray[np.float64]
+
+
+class LatencyDistribution(Protocol):
+    """Distribution of latency over all requests of a run, or over those of one workload."""
+
+    def mean(self, workload: int | None = None) -> float:
+        """Return the mean latency, ms; NaN without requests."""
+        ...
+
+    def quantile(self, share: float, workload: int | None = None) -> float:
+        """Return the latency that a share of requests stays within, ms; NaN without requests."""
+        ...
+
+    def cdf(self, latency_ms: NDArray[np.float64], workload: int | None = None) -> NDArray[np.float64]:
+        """Return the share of requests within each of some ascending, evenly spaced latencies."""
+        ...
+
+
+def joined(distributions: Sequence[LatencyDistribution]) -> LatencyDistribution:
+    """Return the distribution over the requests of all of several: samples, or else a histogram.
+
+    Raises
+    ------
+    TypeError
+        If one of them counts no requests.
+    """
+    samples = [one for one in distributions if isinstance(one, Samples)]
+    if len(samples) == len(distributions):
+        return Samples.joined(samples)
+    return Histogram.joined([_counted(one) for one in distributions])
+
+
+def _counted(distribution: LatencyDistribution) -> Histogram:
+    if isinstance(distribution, Samples):
+        return Histogram.of(distribution)
+    if isinstance(distribution, Histogram):
+        return distribution
+    raise TypeError(f"a {type(distribution).__name__} cannot be joined: it counts no requests")

@@ -1,0 +1,74 @@
+"""What a policy that plans an hour as a whole answers with: weights, and maybe the servers for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from carbonroute.errors import PolicyError
+from carbonroute.policies.base import Array, Splitter, View, as_shares, policy_name, split
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The answer of a joint policy's `plan(view)`, for H hours.
+
+    Attributes
+    ----------
+    weights
+        The part of the requests that each region gets, shape (H, O, W, R): 0…1, 1 in all.
+    servers
+        Servers that the policy wants in the pools, shape (H, O, W, R): the same number wherever the pool is
+        the same. None to leave them as they are.
+    server_worth_g_per_h
+        What one more server in each region would save, gCO2e per hour, shape (H, R). None where not known.
+    """
+
+    weights: Array
+    servers: Array | None = None
+    server_worth_g_per_h: Array | None = None
+
+
+def plan(policy: Splitter, view: View) -> Plan:
+    """Ask a policy that splits traffic for its plan: its `plan` where it has one, its weights otherwise.
+
+    Parameters
+    ----------
+    policy
+        Any object with `name` and `weights`.
+    view
+        What the policy may know; leading axes (H, O, W).
+
+    Raises
+    ------
+    PolicyError
+        If the policy raises, or returns weights that are no shares or servers that are no numbers from 0.
+    """
+    rule: Callable[[View], Plan] | None = getattr(policy, "plan", None)
+    if rule is None:
+        return Plan(split(policy, view))
+    try:
+        answer = rule(view)
+    except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
+        raise PolicyError(policy_name(policy), f"{type(error).__name__}: {error}") from error
+    servers = answer.servers
+    if servers is not None and (servers.shape != view.rtt_ms.shape or not (servers >= 0).all()):  # or NaN
+        found = f"servers have shape {servers.shape}, from {servers.min():g}"
+        raise PolicyError(
+            policy_name(policy), f"{found}; a number from 0 per pool is expected, {view.rtt_ms.shape}"
+        )
+    return replace(answer, weights=as_shares(policy, view, np.asarray(answer.weights)))
+
+
+def grams(view: View) -> Array:
+    """Return what a request emits in each region, shape (…, R), up to a factor that is the same in all.
+
+    Carbon intensity times energy, where energies are known. Those that are all in tokens of unknown number
+    are 0: carbon intensity decides then.
+    """
+    if view.energy_j is None:
+        return view.carbon_g_per_kwh
+    weighed: Array = view.carbon_g_per_kwh * np.where(view.energy_j > 0, view.energy_j, 1.0)
+    return weighed

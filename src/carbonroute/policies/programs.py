@@ -1,0 +1,399 @@
+"""One tick's routing as a linear program: least grams within capacity, a share of each region, and the SLO.
+
+A program never fails to answer. All demand is routed, and to regions that are available where any is. What
+else cannot be kept is broken as little as possible, in this order: the least overload, in servers; the fewest
+requests beyond `max_region_share`; the fewest late beyond `max_violation`; and then the fewest grams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from carbonroute.policies.assignment import cheapest_assignment
+from carbonroute.policies.base import Array, Regions, View
+from carbonroute.policies.plan import grams
+from carbonroute.spec import Spec
+from carbonroute.units import J_PER_KWH, MS_PER, S_PER_HOUR
+
+#: Cells with fewer requests than this part of the mean are answered by themselves: they load nothing.
+_NEXT_TO_NOTHING = 1e-7
+
+#: What a limit may be passed by, as a part of it: rounding.
+_ROUNDING = 1e-9
+
+T = TypeVar("T")
+
+#: What scipy calls a program that nothing solves.
+INFEASIBLE = 2
+
+#: HiGHS: no presolve, which costs more than it saves here, and constraints kept as far as it goes.
+_OPTIONS = {"presolve": False, "primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}
+
+#: A column that costs more than this per unit, at the optimum's prices, is in no optimal answer.
+_PRICED_OUT = 1e-8
+
+
+class Limits(Spec):
+    """What a program keeps.
+
+    Attributes
+    ----------
+    max_utilisation
+        Share of the servers' time that may be in use in each pool.
+    max_violation
+        Share of each workload's requests that may break the SLO; 1 or None for no limit.
+    max_region_share
+        Share of all requests that may go to one region.
+    """
+
+    max_utilisation: float = Field(default=0.8, gt=0, le=1)
+    max_violation: float | None = Field(default=0.01, ge=0, le=1)
+    max_region_share: float = Field(default=1.0, gt=0, le=1)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The view's fields that its program reads."""
+        always = {"carbon_g_per_kwh", "energy_j", "available", "requests_per_s", "busy_ms", "servers", "pool"}
+        return frozenset(always if self.violation_budget == 1 else always | {"violation_share"})
+
+    @property
+    def violation_budget(self) -> float:
+        """Share of each workload's requests that may break the SLO, 1 where there is no limit."""
+        return 1.0 if self.max_violation is None else self.max_violation
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What programs know of H hours.
+
+    Attributes
+    ----------
+    requests_per_s
+        Shape (H, O, W).
+    cost
+        Of a request in each region: J·gCO2e/kWh, or gCO2e/kWh without energies; shape (H, O, W, R).
+    late
+        Probability that it breaks its SLO there, shape (H, O, W, R); 0 where that is not limited.
+    busy_s
+        Server time that it takes there, s, shape (H, O, W, R).
+    allowed
+        Whether it may go there, shape (H, O, W, R): available, or all of them where none is.
+    pool, servers
+        Number of the pool, and its servers, shape (H, O, W, R).
+    """
+
+    requests_per_s: Array
+    cost: Array
+    late: Array
+    busy_s: Array
+    allowed: NDArray[np.bool_]
+    pool: Regions
+    servers: Array
+
+    @classmethod
+    def of(cls, view: View, limits: Limits) -> Demand:
+        """Read a view whose leading axes are (H, O, W)."""
+        available = np.asarray(_known(view.available, "whether regions are available"), dtype=bool)
+        unlimited = limits.violation_budget == 1
+        return cls(
+            requests_per_s=_known(view.requests_per_s, "how many requests there are"),
+            cost=grams(view),
+            late=np.zeros_like(view.carbon_g_per_kwh)
+            if unlimited
+            else _known(view.violation_share, "the risk of requests"),
+            busy_s=_known(view.busy_ms, "what requests take") / MS_PER["s"],
+            allowed=available | ~available.any(axis=-1, keepdims=True),
+            pool=_known(view.pool, "which pool serves"),
+            servers=_known(view.servers, "what regions can carry"),
+        )
+
+    def ticks(self) -> Iterator[Tick]:
+        """Return each hour by itself."""
+        workloads, regions = self.cost.shape[2:]
+        for hour, requests_per_s in enumerate(self.requests_per_s):
+            per_s = requests_per_s.ravel()
+            some = per_s > _NEXT_TO_NOTHING * per_s.mean() if per_s.any() else np.zeros(per_s.shape, bool)
+            cells = np.flatnonzero(some)
+
+            def of_cells(values: Any, cells: Regions = cells, hour: int = hour) -> Any:
+                return values[hour].reshape(-1, regions)[cells]
+
+            pool = self.pool[hour].ravel()
+            servers = np.full(pool.max() + 1, np.inf)
+            servers[pool[::-1]] = self.servers[hour].ravel()[::-1]  # the first cell that a pool serves says
+            yield Tick(
+                cells=cells,
+                workload=cells % workloads,
+                requests_per_s=per_s[cells],
+                cost=of_cells(self.cost),
+                late=of_cells(self.late),
+                busy_s=of_cells(self.busy_s),
+                allowed=of_cells(self.allowed),
+                pool=of_cells(self.pool),
+                servers=servers,
+            )
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One hour, or one tick of a router: C cells that have requests, R regions, P pools.
+
+    Attributes
+    ----------
+    cells
+        Their numbers among the hour's O × W, shape (C,).
+    workload, requests_per_s
+        Shape (C,).
+    cost, late, busy_s, allowed, pool
+        As in `Demand`, shape (C, R).
+    servers
+        Of each pool, shape (P,).
+    """
+
+    cells: Regions
+    workload: Regions
+    requests_per_s: Array
+    cost: Array
+    late: Array
+    busy_s: Array
+    allowed: NDArray[np.bool_]
+    pool: Regions
+    servers: Array
+
+    def load(self, weights: Array) -> Array:
+        """Return the servers in use on average in each pool, shape (P,), by weights of shape (C, R)."""
+        in_use = self.requests_per_s[:, np.newaxis] * weights * self.busy_s
+        return np.bincount(self.pool.ravel(), in_use.ravel(), len(self.servers)).astype(float)
+
+    def kept(self, weights: Array, limits: Limits) -> bool:
+        """Whether weights of shape (C, R) keep capacity and each region's share."""
+        share = self.requests_per_s @ weights / self.requests_per_s.sum()
+        return bool(
+            (self.load(weights) <= limits.max_utilisation * self.servers * (1 + _ROUNDING)).all()
+            and (share <= limits.max_region_share * (1 + _ROUNDING)).all()
+        )
+
+    def hopeless(self, limits: Limits) -> bool:
+        """Whether a workload would be late too often even if every region could take all of it."""
+        safest = np.where(self.allowed, self.late, np.inf).min(axis=1)
+        at_least = np.bincount(self.workload, self.requests_per_s * safest)
+        return bool(
+            (at_least > limits.violation_budget * np.bincount(self.workload, self.requests_per_s)).any()
+        )
+
+
+class Answer(NamedTuple):
+    """Weights of shape (C, R), and what one more server saves in each pool, in costs per s, shape (P,)."""
+
+    weights: Array
+    worth_per_s: Array
+
+
+def route(demand: Demand, limits: Limits) -> tuple[Array, Array]:
+    """Return the weights, shape (H, O, W, R), and what one more server saves in each region, shape (H, R).
+
+    The latter in units of cost per s: see `g_per_h`.
+
+    Where neither servers nor shares limit anything, the program falls apart into one per workload, which
+    `cheapest_assignment` solves for all hours at once. An hour whose answer keeps the other limits by itself
+    has its optimum already. Only what is left needs a linear program of its own.
+    """
+    weights, worth_per_s = unlimited(demand, limits), np.zeros(demand.cost[:, 0, 0].shape)
+    if limits.max_region_share == 1 and not np.isfinite(demand.servers).any():
+        return weights, worth_per_s
+    for hour, tick in enumerate(demand.ticks()):
+        cells = weights[hour].reshape(-1, weights.shape[-1])
+        if len(tick.cells) and not tick.kept(cells[tick.cells], limits):
+            answer = solve(tick, limits)
+            cells[tick.cells] = answer.weights
+            worth_per_s[hour] = answer.worth_per_s[tick.pool].max(axis=0)
+    return weights, worth_per_s
+
+
+def unlimited(demand: Demand, limits: Limits) -> Array:
+    """Return the weights where neither servers nor shares of regions are looked at, shape (H, O, W, R)."""
+    # What is worse than the worst allowed region in both respects is chosen at no price.
+    cost, late = (
+        np.where(demand.allowed, values, 1 + values.max(axis=-1, keepdims=True))
+        for values in (demand.cost, demand.late)
+    )
+    weights = cheapest_assignment(cost, late, demand.requests_per_s, limits.violation_budget)
+    # A cell of which no requests are known takes the cheapest region that keeps the SLO by itself.
+    risk = demand.late + 2 * (demand.servers == 0) + 4 * ~demand.allowed
+    in_time = risk <= np.maximum(limits.violation_budget, risk.min(axis=-1, keepdims=True))
+    alone = np.where(in_time, cost, np.inf).argmin(axis=-1)
+    few = demand.requests_per_s <= _NEXT_TO_NOTHING * demand.requests_per_s.mean(axis=(1, 2), keepdims=True)
+    return np.where(few[..., np.newaxis], np.eye(cost.shape[-1])[alone], weights)
+
+
+def g_per_h(cost_per_s: Array, view: View) -> Array | None:
+    """Return costs per s in gCO2e per hour; None where the scenario states no energies."""
+    return None if view.energy_j is None else cost_per_s * (S_PER_HOUR / J_PER_KWH)
+
+
+@dataclass(frozen=True)
+class Program:
+    """Find the cheapest columns, from 0 up, with matrix · columns = right.
+
+    The first K columns are flows: the requests of a cell that go to a region, in mean cells. The rows are one
+    per cell, all of whose requests are routed, and one per limit: what is used of it, plus a column for what
+    is left, minus one for the excess, is the limit. Costs and server time are in their means too, so that all
+    numbers are near 1, and the solver's tolerances mean the same to all.
+
+    Attributes
+    ----------
+    cell, region
+        Of each flow, shape (K,).
+    matrix, right, cost
+        Shapes (rows, columns), (rows,) and (columns,).
+    excess
+        Columns of the excess over capacities, shares and risks: the most important first. They are the last.
+    capacity_pool, capacity_row
+        Pools whose capacity can be reached, and their rows, shape (pools,).
+    mean_requests_per_s, mean_cost, mean_busy_s
+        What the units stand for.
+    """
+
+    cell: Regions
+    region: Regions
+    matrix: Any
+    right: Array
+    cost: Array
+    excess: tuple[slice, ...]
+    capacity_pool: Regions
+    capacity_row: Regions
+    mean_requests_per_s: float
+    mean_cost: float
+    mean_busy_s: float
+
+    @property
+    def load_unit(self) -> float:
+        """How many busy servers the rows of capacities count as 1."""
+        return self.mean_requests_per_s * self.mean_busy_s
+
+    @property
+    def upper(self) -> Array:
+        """What columns may be where nothing is broken: 0 for the excess, and +inf."""
+        upper = np.full(len(self.cost), np.inf)
+        for kind in self.excess:
+            upper[kind] = 0
+        return upper
+
+    @classmethod
+    def of(cls, tick: Tick, limits: Limits) -> Program:
+        """Write down a tick, without the capacities that cannot be reached."""
+        from scipy.sparse import csr_array, eye_array, hstack, vstack
+
+        cell, region = np.nonzero(tick.allowed)
+        pool, workload, flows = tick.pool[cell, region], tick.workload[cell], np.arange(len(cell))
+        means = (tick.requests_per_s.mean(), tick.cost[cell, region].mean(), tick.busy_s[cell, region].mean())
+        mean_requests_per_s, mean_cost, mean_busy_s = (float(mean) or 1.0 for mean in means)
+        requests, busy = tick.requests_per_s / mean_requests_per_s, tick.busy_s[cell, region] / mean_busy_s
+
+        def uses(of: Regions, use: Array, groups: int) -> Any:
+            return csr_array((use, (of, flows)), shape=(groups, len(flows)))
+
+        one, regions, workloads = np.ones(len(flows)), tick.cost.shape[1], int(tick.workload.max()) + 1
+        capacity = limits.max_utilisation * tick.servers / (mean_requests_per_s * mean_busy_s)
+        reached = np.flatnonzero(np.bincount(pool, requests[cell] * busy, len(capacity)) > capacity)
+        shared = np.arange(regions if limits.max_region_share < 1 else 0)
+        share = np.full(len(shared), limits.max_region_share * requests.sum())
+        risky = np.arange(workloads if limits.violation_budget < 1 else 0)
+        budget = limits.violation_budget * np.bincount(tick.workload, requests)
+        limited = [
+            (uses(pool, busy, len(capacity))[reached], capacity[reached]),
+            (uses(region, one, regions)[shared], share),
+            (uses(workload, tick.late[cell, region], workloads)[risky], budget[risky]),
+        ]
+        used = vstack([uses(cell, one, len(requests)), *(rows for rows, _ in limited)])
+        right = np.concatenate([requests, *(limit for _, limit in limited)])
+        unused = eye_array(len(right), len(right) - len(requests), k=-len(requests))
+        ends = np.cumsum([len(flows) + unused.shape[1], *(len(limit) for _, limit in limited)])
+        return cls(
+            cell=cell,
+            region=region,
+            matrix=hstack([used, unused, -unused]).tocsc(),
+            right=right,
+            cost=np.concatenate([tick.cost[cell, region] / mean_cost, np.zeros(2 * unused.shape[1])]),
+            excess=tuple(slice(start, end) for start, end in pairwise(ends) if start < end),
+            capacity_pool=reached,
+            capacity_row=len(requests) + np.arange(len(reached)),
+            mean_requests_per_s=mean_requests_per_s,
+            mean_cost=mean_cost,
+            mean_busy_s=mean_busy_s,
+        )
+
+
+def solve(tick: Tick, limits: Limits) -> Answer:
+    """Return the cheapest answer that breaks as little as possible.
+
+    Nothing is broken where that is possible. Where it is not, the excess over each kind of limit is made as
+    small as possible in turn. What an optimum leaves at 0 and would have to pay for stays at 0 from then on:
+    the others are just those that are as good, by complementary slackness.
+    """
+    of_tick = Program.of(tick, limits)
+    found = None if tick.hopeless(limits) else _least(of_tick, of_tick.cost, of_tick.upper)
+    if found is None:
+        upper = np.full(len(of_tick.cost), np.inf)
+        for kind in of_tick.excess:
+            broken = np.zeros(len(upper))
+            broken[kind] = 1
+            upper[answered(_least(of_tick, broken, upper)).reduced > _PRICED_OUT] = 0
+        found = answered(_least(of_tick, of_tick.cost, upper))
+    weights = np.zeros(tick.cost.shape)
+    weights[of_tick.cell, of_tick.region] = found.columns[: len(of_tick.cell)]
+    weights /= weights.sum(axis=1, keepdims=True)
+    worth_per_s = np.zeros(len(tick.servers))
+    price = -found.price[of_tick.capacity_row] * of_tick.mean_cost / of_tick.mean_busy_s
+    worth_per_s[of_tick.capacity_pool] = np.maximum(price, 0.0) * limits.max_utilisation
+    return Answer(weights, worth_per_s)
+
+
+class _Found(NamedTuple):
+    """An optimum: the columns, the price of each row, and what one more unit of each column would cost."""
+
+    columns: Array
+    price: Array
+    reduced: Array
+
+
+def _least(of_tick: Program, cost: Array, upper: Array) -> _Found | None:
+    """Return the columns of least cost from 0 to `upper`, which is 0 or +inf; None if there are none."""
+    from scipy.optimize import linprog
+
+    free = np.flatnonzero(upper)
+    found = linprog(
+        cost[free],
+        A_eq=of_tick.matrix[:, free],
+        b_eq=of_tick.right,
+        bounds=(0, None),
+        method="highs-ds",
+        options=_OPTIONS,
+    )
+    if found.status == INFEASIBLE:
+        return None
+    if found.status:
+        raise ArithmeticError(f"HiGHS found no optimum: {found.message}")
+    columns, reduced = np.zeros(len(upper)), np.zeros(len(upper))
+    columns[free], reduced[free] = np.maximum(found.x, 0.0), found.lower.marginals
+    return _Found(columns, found.eqlin.marginals, reduced)
+
+
+def answered(found: T | None) -> T:
+    """Return what was found of a program that has an answer by the way it is written."""
+    if found is None:
+        raise ArithmeticError("HiGHS found a program infeasible that has an answer")
+    return found
+
+
+def _known(values: T | None, what: str) -> T:
+    if values is None:
+        raise ValueError(f"{what} is not known here")
+    return values

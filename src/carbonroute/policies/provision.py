@@ -1,0 +1,244 @@
+"""Provision: where a budget of servers is switched on, and what goes there, by a mixed-integer program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from carbonroute.policies.base import Array, Regions, SplittingPolicy, View
+from carbonroute.policies.plan import Plan
+from carbonroute.policies.programs import INFEASIBLE, Demand, Limits, Program, Tick, answered, g_per_h, route
+
+#: How far from the optimum a placement may be, as a part of its grams: no seconds, which would let results
+#: depend on the machine.
+_GAP = 1e-6
+
+#: HiGHS without presolve, after which it may print a line of its own to standard output.
+_OPTIONS = {"presolve": False, "mip_rel_gap": _GAP}
+
+#: By how much a later aim may spoil an earlier one, in mean cells or their server time.
+_KEPT = 1e-5
+
+#: Servers that rounding may be mistaken for.
+_ROUNDING = 1e-7
+
+
+class Provision(Limits, SplittingPolicy):
+    """Place a budget of servers in every tick, and split the traffic over them, so that both emit least.
+
+    Counted are the grams of the requests, and those of the servers that are switched on and idle. Limits that
+    cannot be kept are broken as little as possible, as by `Optimal`; the budget and the limits on servers
+    always hold, but that no server is switched off faster than `max_change` allows. No more servers are
+    switched on than are needed, also where idling costs nothing. Pools without limit stay so, unless a budget
+    is stated. The idea is CASPER's (Souza et al., 2023).
+
+    Attributes
+    ----------
+    max_utilisation
+        Share of the servers' time that may be in use in each pool.
+    max_violation
+        Share of each workload's requests that may break the SLO, by the laws of service time and jitter; 1 or
+        None for no limit.
+    max_region_share
+        Share of all requests that may go to one region.
+    budget
+        Servers in all; all that are switched on now where it is not stated.
+    max_per_region
+        Servers in one region.
+    max_change
+        Servers that may be switched on or off in one pool and tick.
+    """
+
+    joint: ClassVar[bool] = True
+
+    budget: int | None = Field(default=None, ge=0)
+    max_per_region: int | None = Field(default=None, ge=0)
+    max_change: int | None = Field(default=None, ge=0)
+
+    @property
+    def name(self) -> str:
+        """Display name."""
+        return "Provision"
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The view's fields that its program reads."""
+        return super().reads | {"idle_power_w"}
+
+    def weights(self, view: View) -> Array:
+        """Return how each cell's requests are split, shape (H, O, W, R)."""
+        return self.plan(view).weights
+
+    def plan(self, view: View) -> Plan:
+        """Return the weights, the servers for them, and what one more server in each region would save."""
+        if view.idle_power_w is None:
+            raise ValueError("what idle servers take is not known here")
+        demand = Demand.of(view, self)
+        idle_cost = np.nan_to_num(view.idle_power_w) * view.carbon_g_per_kwh
+        stocks = [
+            self._stock(*of_hour) for of_hour in zip(demand.pool, demand.servers, idle_cost, strict=True)
+        ]
+        servers = demand.servers.astype(float)
+        for hour, (tick, stock) in enumerate(zip(demand.ticks(), stocks, strict=True)):
+            if stock.pool.size:
+                servers[hour] = _in_pools(tick, stock, _placed(tick, self, stock))[demand.pool[hour]]
+        demand = replace(demand, servers=servers)
+        weights, worth_per_s = route(demand, self)
+        for hour, (tick, stock) in enumerate(zip(demand.ticks(), stocks, strict=True)):
+            load = tick.load(weights[hour].reshape(-1, weights.shape[-1])[tick.cells])[stock.pool]
+            needed = np.ceil(load / self.max_utilisation - _ROUNDING)
+            needed = np.maximum(np.minimum(needed, tick.servers[stock.pool]), stock.lower)
+            servers[hour] = _in_pools(tick, stock, needed)[demand.pool[hour]]
+        return Plan(weights, servers, g_per_h(worth_per_s, view))
+
+    def _stock(self, pool: Regions, now: Array, idle_cost: Array) -> Stock:
+        """Return what may be placed in an hour; arguments of shape (O, W, R)."""
+        number, first = np.unique(pool, return_index=True)  # the first cell that a pool serves says
+        placed = np.isfinite(now.ravel()[first]) | (self.budget is not None)
+        number, first = number[placed], first[placed]
+        region, on = first % pool.shape[-1], now.ravel()[first]
+        change = np.inf if self.max_change is None else self.max_change
+        lower = np.maximum(np.where(np.isfinite(on), on, 0) - change, 0)
+        budget = on.sum() if self.budget is None else self.budget
+        per_region = budget if self.max_per_region is None else self.max_per_region
+        most = np.append(np.full(pool.shape[-1], per_region), budget)
+        at_least = np.append(np.bincount(region, lower, pool.shape[-1]), lower.sum())
+        return Stock(number, region, idle_cost.ravel()[first], lower, on + change, np.maximum(most, at_least))
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What may be placed in one hour: Q pools in R regions.
+
+    Attributes
+    ----------
+    pool, region
+        Their numbers, shape (Q,).
+    idle_cost_per_s
+        Of a server that is switched on, shape (Q,).
+    lower, upper
+        Servers that each may have, shape (Q,).
+    most
+        Servers that each region may have, and in the end all of them, shape (R + 1,).
+    """
+
+    pool: Regions
+    region: Regions
+    idle_cost_per_s: Array
+    lower: Array
+    upper: Array
+    most: Array
+
+
+def _in_pools(tick: Tick, stock: Stock, servers: Array) -> Array:
+    """Return the servers of each pool, shape (P,): those given, shape (Q,), and the others as they are."""
+    of_pool = tick.servers.copy()
+    of_pool[stock.pool] = servers
+    return of_pool
+
+
+def _placed(tick: Tick, limits: Limits, stock: Stock) -> Array:
+    """Return the servers of each pool of the stock, shape (Q,), with which requests and idling cost least."""
+    if not len(tick.cells):
+        return stock.lower
+    placement = Placement.of(tick, limits, stock)
+    found = None if tick.hopeless(limits) else placement.least(placement.cost, placement.upper)
+    if found is None:
+        upper = np.where(placement.whole, placement.upper, np.inf)
+        kept: list[tuple[Array, float]] = []
+        for kind in placement.excess:
+            broken = np.zeros(len(upper))
+            broken[kind] = 1
+            least = placement.least(broken, upper, kept)
+            kept.append((broken, float(answered(least) @ broken) + _KEPT))
+        found = answered(placement.least(placement.cost, upper, kept))
+    servers: Array = found[placement.whole].round()
+    return servers
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A tick's program, with one more column for each pool: the servers that are placed there.
+
+    Attributes
+    ----------
+    matrix, low, high
+        low ≤ matrix · columns ≤ high: the tick's rows, and one for the servers of each region and of all.
+    cost, lower, upper
+        Of each column, shape (columns,).
+    whole
+        Which columns are servers, shape (columns,).
+    excess
+        As in `Program`.
+    """
+
+    matrix: Any
+    low: Array
+    high: Array
+    cost: Array
+    lower: Array
+    upper: Array
+    whole: NDArray[np.bool_]
+    excess: tuple[slice, ...]
+
+    @classmethod
+    def of(cls, tick: Tick, limits: Limits, stock: Stock) -> Placement:
+        """Write down a tick without servers in the stock's pools: what is placed adds to their capacity."""
+        from scipy.sparse import block_array, csr_array, vstack
+
+        flows = Program.of(replace(tick, servers=_in_pools(tick, stock, np.zeros(len(stock.pool)))), limits)
+        row = np.full(len(tick.servers), -1)
+        row[flows.capacity_pool] = flows.capacity_row
+        row = row[stock.pool]
+        reached = np.flatnonzero(row >= 0)  # nothing can be sent to the others
+        pools, rows, columns = len(row), len(flows.right), len(flows.cost)
+        one_server = np.full(len(reached), limits.max_utilisation / flows.load_unit)
+        adds = csr_array((one_server, (row[reached], reached)), shape=(rows, pools))
+        of_region = csr_array(
+            (np.ones(pools), (stock.region, np.arange(pools))), (len(stock.most) - 1, pools)
+        )
+        idle_cost = stock.idle_cost_per_s / (flows.mean_cost * flows.mean_requests_per_s)
+        return cls(
+            matrix=block_array([[flows.matrix, -adds], [None, vstack([of_region, np.ones((1, pools))])]]),
+            low=np.append(flows.right, np.full(len(stock.most), -np.inf)),
+            high=np.append(flows.right, stock.most),
+            cost=np.append(flows.cost, idle_cost),
+            lower=np.append(np.zeros(columns), stock.lower),
+            upper=np.append(flows.upper, stock.upper),
+            whole=np.arange(columns + pools) >= columns,
+            excess=flows.excess,
+        )
+
+    def least(self, cost: Array, upper: Array, kept: Iterable[tuple[Array, float]] = ()) -> Array | None:
+        """Return the columns of least cost; None if there are none.
+
+        Parameters
+        ----------
+        cost, upper
+            Instead of the placement's own, shape (columns,).
+        kept
+            Other costs, and what they may be at most.
+        """
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
+        found = milp(
+            cost,
+            integrality=self.whole,
+            bounds=Bounds(self.lower, upper),
+            constraints=[
+                LinearConstraint(self.matrix, self.low, self.high),
+                *(LinearConstraint(other[np.newaxis], -np.inf, most) for other, most in kept),
+            ],
+            options=_OPTIONS,
+        )
+        if found.status == INFEASIBLE:
+            return None
+        if found.status:
+            raise ArithmeticError(f"HiGHS found no optimum: {found.message}")
+        columns: Array = found.x
+        return columns
