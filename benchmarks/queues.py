@@ -1,4 +1,4 @@
-"""The queue system beside SimPy and Ciw on the same work, M/M/8 at a load of 80 %, and beside a sum."""
+"""The queue system beside SimPy, Ciw and a sum on the same work, M/M/8 at a load of 80 %; and a week."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measuring import Row, Size, medians_s
+from benchmarks.scaling import draw
+from carbonroute.engines import queued
 from carbonroute.rng import BLOCK
+from carbonroute.scenario import Scenario, resolve
+from carbonroute.study import run
 
 if TYPE_CHECKING:
     from carbonroute.engines.queued.system import System
@@ -21,6 +25,7 @@ Array = NDArray[np.float64]
 
 SERVERS, RATE = 8, 6.4
 BLOCKS = 64
+HOURS = 168
 #: Requests that the others serve, and those of a small tick.
 FEW, TICK = 20_000, 100
 
@@ -101,7 +106,56 @@ def tick_s(reach_s: Array, service_ms: Array) -> float:
     return float(np.median(taken))
 
 
+def week_of_six_regions(requests: int) -> Scenario:
+    """Return a week of so many requests over six regions that each carry 0.4 of the load, under `spill`."""
+    names = [f"r{index}" for index in range(6)]
+    rtt_ms = {
+        name: {other: 10 + 30 * abs(i - j) for j, other in enumerate(names)} for i, name in enumerate(names)
+    }
+    law = {"law": "gamma", "mean": 1000, "std": 500}
+    return Scenario.model_validate(
+        {
+            "schema": 1,
+            "name": "six regions",
+            "horizon": {"hours": HOURS},
+            "traffic": {"kind": "poisson", "requests_per_hour": requests / HOURS},
+            "carbon": {"kind": "synthetic", "noise": 0.1},
+            "network": {"jitter_std_ms": 3, "rtt_ms": rtt_ms},
+            "origins": [{"name": name, "share": 1 / 6} for name in names],
+            "regions": [
+                {"name": name, "carbon_g_per_kwh": 100 * (index + 1)} for index, name in enumerate(names)
+            ],
+            "pools": [{"load_share": 0.4}],
+            "workloads": [
+                {"id": "w", "name": "w", "model": "w", "share": 1.0, "slo_ms": 3000, "service_ms": law}
+            ],
+            "policies": [{"use": "spill"}],
+        }
+    )
+
+
+def week(size: Size) -> list[Row]:
+    """A week from the scenario to tables: the queued engine, and the same without limits beside it."""
+    requests = 20_000 if size.small else 10_000_000
+    scenario = week_of_six_regions(requests)
+    inputs = resolve(scenario)
+    draw_s, engine_s, whole_s = medians_s(
+        min(size.repeat, 3), lambda: draw(requests), lambda: queued.run(inputs), lambda: run(scenario)
+    )
+    return [
+        Row(f"a week of {requests:,} requests, six regions, spill: engine", f"{engine_s:.1f} s"),
+        Row("the same, requests per second", f"{requests / engine_s / 1e6:.1f} M/s"),
+        Row("the same ÷ drawing", f"{engine_s / draw_s:.0f}×"),
+        Row("the same, scenario to tables", f"{whole_s:.1f} s"),
+    ]
+
+
 def measure(size: Size) -> list[Row]:
+    return [*system(size), *week(size)]
+
+
+def system(size: Size) -> list[Row]:
+    """The system alone, beside the others."""
     many, few = (BLOCK, 500) if size.small else (BLOCKS * BLOCK, FEW)
     reach_s, service_ms = work(many)
     first = reach_s[:few], service_ms[:few]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,8 @@ def test_waits_are_of_served_requests(inputs: Inputs) -> None:
     assert found["avg_wait_ms"] == pytest.approx(200)
     assert found["p95_wait_ms"] == pytest.approx(380)
     assert (found["hours_over_capacity"], found["flips_per_day"]) == (1.5, 6)
+    unknown = replace(FAR, queueing=queueing(flips_per_day=math.nan))
+    assert row(tables(inputs, unknown))["flips_per_day"] is None
 
 
 def test_grams_are_per_request_served(inputs: Inputs) -> None:
@@ -186,14 +189,28 @@ def test_pools_of_a_region_are_weighed_by_their_servers(inputs: Inputs) -> None:
 
 
 def test_hours_of_a_warm_up_count_for_nothing(inputs: Inputs) -> None:
-    hourly: dict[str, Any] = {
-        name: np.where(np.array([[True], [False]]), np.nan, getattr(queueing(), name))
-        for name in ("utilisation", "servers", "waiting", "offered")
-    }
-    found = tables(inputs, replace(FAR, queueing=queueing(**hourly)))
+    """They are those without a utilisation."""
+    used = np.where(np.array([[True], [False]]), np.nan, queueing().utilisation)
+    found = tables(inputs, replace(FAR, queueing=queueing(utilisation=used)))
     assert found.utilisation["utilisation"].to_list() == [None, None, None, 0.5]
     bert = found.pools.row(1, named=True)
     assert (bert["servers"], bert["utilisation_pct"], bert["avg_waiting"]) == (4, 50, 1)
+
+
+def test_shorter_slots_are_drawn_together_by_the_hour(inputs: Inputs) -> None:
+    """Half hours: in the first one of the second hour, one server of four is on, and busy."""
+    slots = {"servers": [2.0, 2.0, 1.0, 4.0], "utilisation": [1.0, 0.5, 1.0, 0.25], "waiting": [4.0, 0, 0, 0]}
+    hourly: dict[str, Any] = {name: np.outer(column, [0.0, 1.0, 0.0]) for name, column in slots.items()}
+    fine = queueing(**hourly, offered=hourly["servers"], slot_s=1800.0)
+    found = tables(inputs, replace(FAR, queueing=fine))
+    far = found.utilisation.filter(region="far")
+    assert far["hour"].to_list() == [0, 1]
+    assert far["servers"].to_list() == [2, 2.5]
+    assert far["utilisation"].to_list() == pytest.approx([0.75, 2 / 5])
+    assert far["waiting"].to_list() == [2, 0]
+    bert = found.pools.row(1, named=True)
+    assert (bert["peak_utilisation_pct"], bert["servers"]) == (75, 2.25)
+    assert bert["utilisation_pct"] == pytest.approx(100 * 5 / 9)
 
 
 @pytest.mark.parametrize("binned", [False, True])

@@ -75,6 +75,7 @@ class Totals:
         return kept
 
     def stacked(self) -> Array:
+        """Return all four, shape (4, H)."""
         return np.stack([self.overload, self.beyond_share, self.beyond_risk, self.cost_per_s])
 
 

@@ -217,7 +217,7 @@ def test_what_is_sent_beyond_capacity_is_shaded_above_it() -> None:
 def test_beyond_three_weeks_days_are_shown() -> None:
     data = factory.make(hours=22 * 24, policies=2, regions=2)
     panel = utilisation.draw(data.utilisation).child_axes[0]
-    assert panel.get_ylabel() == "Daily mean of servers in use (%)"
+    assert panel.get_ylabel().replace("\n", " ") == "Daily mean of servers in use (%)"
     assert len(np.asarray(panel.lines[0].get_xdata())) == 22
     hour = pl.col("hour") % 24  # a day that is over capacity for an hour shows that, whatever its mean is
     work = pl.when(hour == 12).then(15.0).otherwise(1.0)

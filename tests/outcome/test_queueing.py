@@ -29,6 +29,7 @@ def queueing(scale: int = 1, **changes: Any) -> Queueing:
         flips_per_day=3.0 * scale,
         server_worth_g_per_h=np.array([4.0, 0.0]) * scale,
         left_out=7 * scale,
+        slot_s=300.0,
     )
     return replace(part, **changes)
 
@@ -61,7 +62,7 @@ def test_counts_and_sums_add_up() -> None:
     assert (both.rejected == 4).all()
     assert both.rejected.dtype.kind == "i"
     assert (both.wait_sum_ms == 40).all()
-    assert (both.left_out, both.runs) == (28, 2)
+    assert (both.left_out, both.runs, both.slot_s) == (28, 2, 300)
     assert both.wait.mean() == pytest.approx((5 + 15 + 15 + 45) / 4)
 
 

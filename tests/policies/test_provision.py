@@ -36,9 +36,8 @@ def idle_cost(seen: View, servers: Array) -> Array:
 def aims(seen: View, weights: Array, servers: Array, policy: Provision) -> Array:
     """Return overload, excess of shares and risks, and cost per s with idle servers', shape (4, H)."""
     placed = ticks.with_servers(seen, servers)
-    idle = np.array([[0.0], [0.0], [0.0], [1.0]]) * idle_cost(seen, servers)
-    stacked: Array = ticks.totals(placed, weights, policy).stacked() + idle
-    return stacked
+    totals = ticks.totals(placed, weights, policy)
+    return replace(totals, cost_per_s=totals.cost_per_s + idle_cost(seen, servers)).stacked()
 
 
 def placements(policy: Provision, now: Array) -> Array:

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from carbonroute.figures.layout import DOUBLE_IN, Sheet, number_ticks
+from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, Sheet, number_ticks, wrap
 from carbonroute.figures.panels import Panels
 from carbonroute.figures.style import (
     LIMIT,
@@ -77,7 +77,8 @@ def draw(utilisation: pl.DataFrame, ax: Axes | None = None) -> Axes:
     for panel in panels[-layout.columns :]:
         panel.set_xlabel("Day" if daily else "Hour")
     middle = panels[(layout.rows // 2) * layout.columns]
-    middle.set_ylabel(f"{'Daily mean of servers' if daily else 'Servers'} in use (%)")
+    in_use = f"{'Daily mean of servers' if daily else 'Servers'} in use (%)"
+    middle.set_ylabel(wrap(in_use, PANEL_IN * PT_PER_IN) if layout.rows == 1 else in_use)
     left_out = len(names) - len(shown)
     more = [f"{left_out} more policies are in data/utilisation.csv"] if left_out else []
     return sheet.finish(_title(utilisation), [_key(utilisation)], [*more, *clairvoyant_note(utilisation)])

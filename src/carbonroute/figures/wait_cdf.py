@@ -57,7 +57,8 @@ def draw(
     low, high = (pick(_end(t, "latency_ms") for t in (latency_cdf, latency_cdf_unlimited) if t.height)
                  for pick in (min, max))  # fmt: skip
     if high > LONG_TAIL * low:
-        _logarithmic(latencies, max(float(latency_cdf["latency_ms"].to_numpy()[1]), 1.0), high)
+        both = pl.concat([latency_cdf, latency_cdf_unlimited]).filter(pl.col("share") > 1 - SHOWN_SHARE)
+        _logarithmic(latencies, 0.8 * max(float(both["latency_ms"].to_numpy().min()), SHORTEST_MS), high)
         latencies.set_xlabel("Latency (ms, logarithmic)")
     else:
         latencies.set_xlim(0, high)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from carbonroute.outcome import Outcome, Queueing
 from carbonroute.scenario import Inputs
+from carbonroute.units import S_PER_HOUR
 
 Array = NDArray[np.float64]
 
@@ -39,6 +40,39 @@ UTILISATION = {
 }
 
 
+class Hourly(NamedTuple):
+    """What pools did by the hour, shape (H, P) each; NaN in hours that are not all counted.
+
+    Attributes
+    ----------
+    utilisation, servers, waiting, offered
+        As in `Queueing`. Utilisation is NaN where there is no end of servers, or none.
+    """
+
+    utilisation: Array
+    servers: Array
+    waiting: Array
+    offered: Array
+
+    @classmethod
+    def of(cls, queueing: Queueing) -> Hourly:
+        """Return the means over the slots of each hour; of utilisation, weighed by servers."""
+
+        def mean(slots: Array) -> Array:
+            by_hour: Array = slots.reshape(-1, round(S_PER_HOUR / queueing.slot_s), slots.shape[1]).mean(
+                axis=1
+            )
+            return by_hour
+
+        counted = np.where(np.isnan(mean(queueing.utilisation)), np.nan, 1.0)
+        servers, waiting, offered = (
+            counted * mean(slots) for slots in (queueing.servers, queueing.waiting, queueing.offered)
+        )
+        with np.errstate(invalid="ignore"):
+            busy = mean(queueing.utilisation * queueing.servers)
+            return cls(busy / servers, servers, waiting, offered)
+
+
 def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     """Return a row per policy and pool; none where capacity plays no part."""
     rows = [
@@ -51,14 +85,14 @@ def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
 
 
 def _pools(inputs: Inputs, queueing: Queueing) -> Iterator[dict[str, Any]]:
-    capacity = inputs.capacity
-    counted = ~np.isnan(queueing.utilisation).any(axis=1)  # not the hours of a warm-up
-    busy, servers = queueing.utilisation[counted], queueing.servers[counted]
+    capacity, hourly = inputs.capacity, Hourly.of(queueing)
+    counted = ~np.isnan(hourly.servers).any(axis=1)  # not the hours of a warm-up
+    busy, servers = np.nan_to_num(hourly.utilisation[counted]), hourly.servers[counted]
     columns = {
         "servers": servers.mean(axis=0),
         "utilisation_pct": 100 * _weighed(busy, servers),
         "peak_utilisation_pct": 100 * busy.max(axis=0, initial=0),
-        "avg_waiting": queueing.waiting[counted].mean(axis=0),
+        "avg_waiting": hourly.waiting[counted].mean(axis=0),
         "rejected": np.bincount(
             capacity.pool.ravel(), queueing.rejected.sum(axis=0).ravel(), len(capacity.region)
         ).astype(np.int64),
@@ -85,12 +119,12 @@ def by_the_hour(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
         if (queueing := outcome.queueing) is None:
             continue
         member = inputs.capacity.region[:, np.newaxis] == np.arange(len(regions))
-        hours = len(queueing.servers)
-        servers, waiting, offered = (
-            _by_region(of, member) for of in (queueing.servers, queueing.waiting, queueing.offered)
-        )
-        with np.errstate(invalid="ignore", divide="ignore"):
-            utilisation = _by_region(queueing.utilisation * queueing.servers, member) / servers
+        hourly = Hourly.of(queueing)
+        hours = len(hourly.servers)
+        servers, waiting, offered = (_by_region(of, member) for of in hourly[1:])
+        with np.errstate(invalid="ignore"):
+            busy = np.where(hourly.servers == 0, 0.0, hourly.utilisation * hourly.servers)
+            utilisation = _by_region(busy, member) / servers
         parts.append(
             pl.DataFrame(
                 {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import polars as pl
@@ -40,7 +41,7 @@ def of_queues(outcome: Outcome) -> dict[str, float | None]:
         "avg_wait_ms": mean(queueing.wait_sum_ms, served),
         "p95_wait_ms": queueing.wait.quantile(0.95) if served.any() else None,
         "hours_over_capacity": float(queueing.hours_over_capacity.max()),
-        "flips_per_day": queueing.flips_per_day,
+        "flips_per_day": None if math.isnan(queueing.flips_per_day) else queueing.flips_per_day,
     }
 
 

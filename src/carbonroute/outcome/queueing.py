@@ -27,7 +27,8 @@ class Queueing:
     wait
         Distribution of that time over the served requests.
     utilisation
-        Share of the time of switched-on servers in which they were busy, 0…1, shape (S, P).
+        Share of the time of switched-on servers in which they were busy, 0…1, shape (S, P); NaN before the
+        end of the warm-up.
     servers
         Mean number of servers switched on, inf where nothing limits them, shape (S, P).
     waiting
@@ -37,7 +38,7 @@ class Queueing:
     hours_over_capacity
         Hours in which a pool was sent more than it can carry, shape (P,).
     flips_per_day
-        How often a cell's main region changes in a day: mean over cells and routers.
+        How often a cell's main region changes in a day: mean over cells and routers; NaN where not known.
     server_worth_g_per_h
         What one more server in a region would save, gCO2e/h, shape (R,), or None where no policy worked
         it out.
@@ -85,6 +86,7 @@ class Queueing:
             hours_over_capacity=_mean([part.hours_over_capacity for part in known], runs),
             flips_per_day=float(_mean([np.array(part.flips_per_day) for part in known], runs)),
             server_worth_g_per_h=_mean(worth, runs) if len(worth) == len(known) else None,
+            slot_s=known[0].slot_s,
             left_out=sum(part.left_out for part in known),
             runs=sum(runs),
         )

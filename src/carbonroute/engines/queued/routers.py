@@ -51,6 +51,8 @@ class Routers:
         self._turn_s = np.zeros(self._count)
         self._traits = of_cells(candidate, inputs, np.tile(np.arange(shape[1]), shape[0]))
         self._alone = candidate.varies or (candidate.sizes and inputs.has_tokens)
+        self._dice: tuple[int, Array] | None = None
+        self._shown: tuple[int, View] | None = None
         self._of_block: tuple[int, Traits, Index] | None = None
         self.flips = 0
         self.servers: Array | None = None
@@ -70,19 +72,18 @@ class Routers:
             return
         shown = self._view(hour, state)
         router = self._blind if self._is_blind(hour) else self.router
-        held, who = np.unique(self._after, return_inverse=True) if len(self._weights) else (None, None)
-        if held is None or who is None:
-            decisions, who = [router.decide(shown, None)], np.zeros(self._count, dtype=np.intp)
-            former = np.stack([decisions[0].weights])
+        if len(self._weights):
+            held, who = np.unique(self._after, return_inverse=True)
+            decisions = [router.decide(shown, self._weights[index]) for index in held]
         else:
-            former = self._weights[held]
-            decisions = [router.decide(shown, weights) for weights in former]
-        latter = np.stack([decision.weights for decision in decisions])
-        moved = former.argmax(axis=-1) != latter.argmax(axis=-1)
+            held, who = np.zeros(1, dtype=np.intp), np.zeros(self._count, dtype=np.intp)
+            decisions = [router.decide(shown, None)]
+            self._weights = decisions[0].weights[np.newaxis]
+        before, after = self._weights[held], np.stack([decision.weights for decision in decisions])
+        moved = before.argmax(axis=-1) != after.argmax(axis=-1)
         self.flips += int(moved.sum(axis=(1, 2))[who].sum())
-        different, place = np.unique(np.concatenate([former, latter]), axis=0, return_inverse=True)
-        self._weights, place = different, place.reshape(-1)
-        self._before, self._after = place[who], place[len(former) + who]
+        self._weights, place = _distinct(np.concatenate([before, after]))
+        self._before, self._after = place[who], place[len(held) + who]
         self._turn_s = np.full(self._count, now_s)
         if self._count > 1:
             dice = rng.stream(self._inputs.scenario.sampling.seed, "routers", tick)
@@ -104,7 +105,11 @@ class Routers:
             whole: Regions = self._weights.argmax(axis=-1)[at]
             return whole
         limits = np.cumsum(self._weights[..., :-1], axis=-1)[at]
-        regions: Regions = (_as_they_come(block, block.uniform)[span, np.newaxis] >= limits).sum(axis=-1)
+        if self._dice is None or self._dice[0] != block.index:
+            dice = np.empty(len(block))
+            dice[block.order] = block.uniform
+            self._dice = block.index, dice
+        regions: Regions = (self._dice[1][span, np.newaxis] >= limits).sum(axis=-1)
         return regions
 
     def _choose(self, block: Block, span: slice, state: State) -> Regions:
@@ -124,15 +129,23 @@ class Routers:
 
     def _view(self, hour: int, state: State) -> View:
         """Return what each router sees of all cells, leading axes (1, O, W)."""
-        inputs, candidate = self._inputs, self._candidate
-        origins, workloads, _ = inputs.shape[1:]
-        origin, workload = np.indices((origins, workloads)).reshape(2, -1)
-        mine = replace(
+        state = replace(
             state, requests_per_s=state.requests_per_s / self._count, servers=state.servers * self._fair
         )
-        of = Requests(np.full(len(origin), hour), origin, workload)
-        flat = view(candidate, inputs, of, self._traits, mine, self.router.reads)
-        return folded(flat, (1, origins, workloads), inputs.traffic_share[hour : hour + 1])
+        leading = 1, *self._inputs.shape[1:3]
+        if self._shown is None or self._shown[0] != hour:
+            origin, workload = np.indices(leading[1:]).reshape(2, -1)
+            of = Requests(np.full(len(origin), hour), origin, workload)
+            flat = view(self._candidate, self._inputs, of, self._traits, state, self.router.reads)
+            self._shown = hour, folded(flat, leading, self._inputs.traffic_share[hour : hour + 1])
+        shown = self._shown[1]
+        # Within an hour, only what is measured is new.
+        measured = {
+            name: np.broadcast_to(values, getattr(shown, name).shape)
+            for name, values in vars(state).items()
+            if values is not None and getattr(shown, name) is not None
+        }
+        return replace(shown, **measured)
 
     def _is_blind(self, hour: int) -> bool:
         knowledge = self._candidate.knowledge
@@ -144,8 +157,9 @@ class Routers:
         return dice.integers(self._count, size=len(block))
 
 
-def _as_they_come(block: Block, values: Array) -> Array:
-    """Return values of a block's requests in the order of their coming."""
-    came = np.empty_like(values)
-    came[block.order] = values
-    return came
+def _distinct(weights: Array) -> tuple[Array, Index]:
+    """Return the different ones among some weights, (G, O, W, R), and which of them each is."""
+    places: dict[bytes, int] = {}
+    place = np.array([places.setdefault(one.tobytes(), len(places)) for one in weights], dtype=np.intp)
+    first = np.unique(place, return_index=True)[1]
+    return weights[first], place
