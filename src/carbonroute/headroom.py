@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -21,6 +22,9 @@ from carbonroute.units import pct
 #: Capacity over mean load.
 HEADROOMS = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, math.inf)
 
+#: A finite headroom beyond it is a slip of the keyboard.
+MOST = 1000.0
+
 _COLUMNS = (
     "policy",
     "clairvoyant",
@@ -33,6 +37,7 @@ _COLUMNS = (
     "carbon_reduction_pct",
     "survives_pct",
     "total_kg",
+    "emissions_reduction_pct",
 )
 
 
@@ -72,7 +77,7 @@ def run(
     source
         A scenario, a built-in scenario's name, or a TOML file; its pools say how capacity is spread.
     headrooms
-        Capacity over mean load, above 0; infinity is without limits.
+        Capacity over mean load, above 0 and up to 1,000; infinity is without limits.
     changes
         Values to set before the run, by dotted path; not with a scenario that is loaded already.
     max_violation
@@ -83,13 +88,15 @@ def run(
     Raises
     ------
     InputError
-        If no pool has a number of servers, a headroom is no positive number, or the load cannot be known.
+        If no pool has a number of servers, a headroom is out of range, or the load cannot be known.
     """
-    scenario = source if isinstance(source, Scenario) else load(source, changes)
-    wrong = [value for value in headrooms if not value > 0]
-    if wrong or not headrooms:
+    steps = sorted(set(headrooms))
+    wrong = [value for value in headrooms if not (0 < value <= MOST or value == math.inf)]
+    if wrong or not steps:
         found = f"found {wrong[0]:g}" if wrong else "found none"
-        raise InputError("headroom", [Fault("", found, "numbers above 0 are expected, such as 1.25")])
+        remedy = f"numbers above 0 and up to {MOST:g} are expected, such as 1.25, or inf for no limits"
+        raise InputError("headroom", [Fault("", found, remedy)])
+    scenario = source if isinstance(source, Scenario) else load(source, changes)
     inputs = resolve(scenario)
     capacity = inputs.capacity
     counted = capacity.servers < UNLIMITED
@@ -101,14 +108,12 @@ def run(
         found = "service times come with the log, and nothing tells the load before"
         raise InputError(scenario.name, [Fault("traffic", found, "state a law of service times")])
     rows = []
-    for place, headroom in enumerate(sorted(set(headrooms))):
+    for place, headroom in enumerate(steps):
         with_headroom = replace(inputs, capacity=capacity.with_headroom(headroom, load_servers))
-        part = progress and partial(_part, progress, place, len(set(headrooms)))
+        part = progress and partial(_part, progress, place, len(steps))
         done = once(with_headroom, "queued", 1, part)
         policies = tabulate(done.inputs, done.outcomes, done.comparison, max_violation).policies
-        servers = (
-            None if headroom == math.inf else int(with_headroom.capacity.servers[counted].sum())
-        )
+        servers = None if headroom == math.inf else int(with_headroom.capacity.servers[counted].sum())
         rows.append(
             policies.select(
                 pl.lit(headroom).alias("headroom"), pl.lit(servers, pl.Int64).alias("servers"), *_COLUMNS
@@ -120,32 +125,36 @@ def run(
 def finding(found: Headroom) -> list[str]:
     """Return in words who saves most at each headroom among the viable, and how much of that survives."""
     free = _best(found, math.inf)
+    possible_pct = free["carbon_reduction_pct"] if free else 0.0
     said = []
     for headroom in found.points["headroom"].unique(maintain_order=True):
         best = _best(found, headroom)
-        where = "without limits" if headroom == math.inf else f"with capacity for {headroom:g} × the load"
+        where = "Without limits" if headroom == math.inf else f"With capacity for {headroom:g} × the load"
         if best is None:
-            said.append(f"{where}: no policy stays within {found.max_violation_pct:g} % violations")
+            viable = f"{found.max_violation_pct:g} % violations"
+            said.append(f"{where}: no policy that a router can run stays within {viable}")
             continue
+        reduction_pct, emissions_pct = best["carbon_reduction_pct"], best["emissions_reduction_pct"]
+        grams = "" if emissions_pct is None else f" ({emissions_pct:z.1f} % in grams)"
         of_free = ""
-        if free is not None and headroom != math.inf and free["carbon_reduction_pct"] > 0:
-            part = pct(best["carbon_reduction_pct"] / free["carbon_reduction_pct"])
-            of_free = f", {part:.0f} % of what can be saved without limits"
+        if headroom != math.inf and possible_pct > 0:
+            of_free = f", {pct(reduction_pct / possible_pct):z.0f} % of what can be saved without limits"
         said.append(
-            f"{where}: {best['policy']} saves {best['carbon_reduction_pct']:.1f} % at "
+            f"{where}: {best['policy']} saves {reduction_pct:z.1f} %{grams} at "
             f"{best['slo_violation_pct']:.2f} % violations{of_free}"
         )
-    return [f"{line[0].upper()}{line[1:]}" for line in said]
+    return said
 
 
-def _best(found: Headroom, headroom: float) -> dict[str, float] | None:
+def _best(found: Headroom, headroom: float) -> dict[str, Any] | None:
     """Return the row of the largest saving among policies that are viable, or None."""
     rows = found.points.filter(
         (pl.col("headroom") == headroom)
         & (pl.col("slo_violation_pct") <= found.max_violation_pct)
+        & pl.col("carbon_reduction_pct").is_not_null()
         & ~pl.col("clairvoyant")
     )
-    best = rows.sort("carbon_reduction_pct", descending=True, nulls_last=True, maintain_order=True)
+    best = rows.sort("carbon_reduction_pct", descending=True, maintain_order=True)
     return next(best.iter_rows(named=True), None)
 
 

@@ -397,7 +397,7 @@ def test_several_routers_see_their_own_part_of_the_traffic() -> None:
 
 def test_provision_moves_servers_to_where_they_are_of_use() -> None:
     pools = [{"servers": 8, "idle_power_w": 50, "busy_power_w": 100}]
-    inputs = inputs_of(pools=pools, policies=[{"use": "provision"}, {"use": "spill"}])
+    inputs = inputs_of(pools=pools, policies=[{"use": "provision", "max_violation": 0.05}, {"use": "spill"}])
     placed, fixed = run(inputs)
     assert placed.queueing
     assert fixed.queueing
@@ -429,11 +429,10 @@ def test_policies_asked_by_the_request_cannot_share_traffic(control: Document, w
         run(inputs_of(policies=policies))
 
 
-def test_servers_are_placed_by_one_router_and_from_a_stated_number() -> None:
+def test_servers_are_placed_by_one_router() -> None:
     policies = [{"use": "provision", "control": {"routers": 2}}]
-    with pytest.raises(InputError, match="unlimited") as refusal:
+    with pytest.raises(InputError, match="2 routers would each do so"):
         run(inputs_of(policies=policies))
-    assert "2 routers" in str(refusal.value)
 
 
 def test_requests_one_by_one_keep_away_from_busy_regions_too() -> None:

@@ -121,7 +121,8 @@ def test_the_offered_load_is_rate_times_service_time(tmp_path: Path) -> None:
     batches = "batching = { max_batch = 8, max_wait_ms = 5, fixed_ms = 4, per_request_ms = 1.5 }"
     faster = inputs_of(tmp_path, TEN_PER_S, common("speed = 2", batches))
     np.testing.assert_allclose(offered_load(faster), [7 * 0.002, 3 * 0.002], rtol=1e-12)
-    np.testing.assert_allclose(faster.capacity.busy_ms(np.array([20.0, 120.0]), np.arange(2)), 1.0, rtol=1e-12)
+    busy_ms = faster.capacity.busy_ms(np.array([20.0, 120.0]), np.arange(2))
+    np.testing.assert_allclose(busy_ms, 1.0, rtol=1e-12)
 
 
 def test_the_load_of_changing_traffic_is_the_mean_over_the_horizon(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import polars as pl
 from cyclopts import Parameter
 
-from carbonroute.cli.frontier import changes_of, draw_into
-from carbonroute.cli.simulate import share
+from carbonroute.cli.frontier import Share, changes_of, draw_into
 from carbonroute.cli.terminal import Formats, out, progress, stepper
 from carbonroute.errors import Fault, InputError
 from carbonroute.headroom import HEADROOMS, Headroom, finding, run
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def _share(_type: object, tokens: tuple[object, ...]) -> float:
-    return share(str(getattr(tokens[0], "value", tokens[0])))
-
-
 def headroom(
     scenario: str,
     /,
@@ -36,7 +31,7 @@ def headroom(
     sim_hours: int | None = None,
     seed: int | None = None,
     output: Path = Path("outputs"),
-    max_violation: Annotated[float, Parameter(converter=_share)] = MAX_VIOLATION,
+    max_violation: Share = None,
     figures: Annotated[bool, Parameter(negative="--no-figures")] = True,
     formats: Formats = (),
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
@@ -59,7 +54,7 @@ def headroom(
     output
         Folder for the results; what a run of the same scenario left there stays.
     max_violation
-        Violations up to which a policy counts as viable: 5% or 0.05.
+        Violations up to which a policy counts as viable: 5% or 0.05, as by default.
     figures
         Draw the figure.
     formats
@@ -76,7 +71,7 @@ def headroom(
             scenario,
             headrooms,
             changes_of(sim_hours, seed),
-            max_violation=max_violation,
+            max_violation=MAX_VIOLATION if max_violation is None else max_violation,
             progress=stepper(bar, "simulating"),
         )
         folder, facts = add_to(output, found.inputs, {"tables/headroom", "graphs/headroom"})
@@ -87,12 +82,20 @@ def headroom(
             draw_into(folder, "headroom", lambda: figure.draw(found.points), ("png", *formats))
         folder.finish({**facts, "headroom": {"finding": finding(found)}})
     if json:
-        rows = [_finite(row) for row in found.points.rows(named=True)]
-        document = {"scenario": found.inputs.scenario.name, "finding": finding(found), "points": rows}
+        # JSON knows no infinity: null is without limits.
+        points = found.points.with_columns(pl.when(pl.col("headroom").is_finite()).then("headroom"))
+        document = {
+            "scenario": found.inputs.scenario.name,
+            "max_violation_pct": found.max_violation_pct,
+            "finding": finding(found),
+            "points": points.rows(named=True),
+        }
         sys.stdout.write(dumps(document, indent=2, allow_nan=False) + "\n")
     elif not quiet:
         console = out()
         console.print(_table(found))
+        if found.points["clairvoyant"].any():
+            console.print("† clairvoyant: decides on what no router can know.")
         for sentence in finding(found):
             console.print(f"– {sentence}.", soft_wrap=True)
         console.print(f"\nWrote {folder.path}/tables/headroom.csv.", soft_wrap=True)
@@ -113,21 +116,13 @@ def numbers(text: str) -> tuple[float, ...]:
         ) from None
 
 
-def _finite(row: dict[str, object]) -> dict[str, object]:
-    """Return a row with null for what JSON cannot say: a headroom without end."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
-    }
-
-
 def _table(found: Headroom) -> Table:
     """Show each policy's saving by headroom, with its violations below."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     steps = found.points["headroom"].unique(maintain_order=True).to_list()
-    title = f"{found.inputs.scenario.name}: carbon reduction, and violations, % by headroom"
+    title = f"{found.inputs.scenario.name}: carbon reduction, % (and violations, %), by headroom"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("Policy", overflow="fold")
     for step in steps:

@@ -150,6 +150,7 @@ def _print_json(result: Result) -> None:
         "policies": _with_verdict(result),
         "workloads": tables.workloads.rows(named=True),
         "saving": tables.saving.rows(named=True),
+        "pools": tables.pools.rows(named=True),
         "intervals": tables.intervals.rows(named=True),
         "agreement": [_finite(row) for row in tables.agreement.rows(named=True)],
     }

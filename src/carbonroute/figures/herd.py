@@ -31,8 +31,8 @@ def draw(herd: pl.DataFrame, ax: Axes | None = None) -> Axes:
     herd
         One row per policy, time and region: ``policy``, ``hour`` (may be finer than hours), ``region``,
         ``share`` (0…1), ``utilisation`` (0…1); and per policy ``flips_per_day``, ``hours_over_capacity``,
-        ``avg_carbon_g_per_kwh`` (gCO2e/kWh), ``extra_pct`` (how much more carbon than without a herd, %, or
-        null).
+        ``avg_carbon_g_per_kwh`` (gCO2e/kWh), ``extra_pct`` (how much more carbon than under the first of
+        them, %; null for that).
     ax
         Axes to draw on, its place split into panels; without it, a figure of its own.
     """

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from carbonroute.metrics import (
+    herd,
     intervals,
     latency_cdf,
     long,
@@ -99,6 +100,7 @@ def tabulate(
         pools=pools.table(inputs, outcomes),
         utilisation=pools.by_the_hour(inputs, outcomes),
         wait_cdf=wait_cdf.table(outcomes),
+        herd=herd.table(inputs, outcomes),
         latency_cdf_unlimited=latency_cdf.table(
             [free for outcome in outcomes if (free := comparison.unlimited.get(outcome.policy))]
         ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from carbonroute.metrics.agreement import SCHEMA as AGREEMENT
+from carbonroute.metrics.herd import SCHEMA as HERD
 from carbonroute.metrics.intervals import SCHEMA as INTERVALS
 from carbonroute.metrics.latency_cdf import SCHEMA as LATENCY_CDF
 from carbonroute.metrics.objectives import SCHEMA as OBJECTIVES
@@ -95,6 +96,11 @@ class Tables:
     wait_cdf
         Quantiles of time in a queue per policy: ``policy``, ``clairvoyant``, ``share`` (of served requests,
         0…1, ascending), ``wait_ms``.
+    herd
+        Of policies with several routers, a row per slot of time and region: ``policy``, ``clairvoyant``,
+        ``hour`` (with fractions), ``region``, ``share`` (of the work sent, 0…1), ``utilisation`` (of its
+        fullest pool), and for the policy ``flips_per_day``, ``hours_over_capacity``,
+        ``avg_carbon_g_per_kwh``, ``extra_pct`` (more carbon than under the first of them, %; null for that).
     latency_cdf_unlimited
         As `latency_cdf`, of the same policies where no capacity has an end.
     """
@@ -113,4 +119,5 @@ class Tables:
     pools: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=POOLS))
     utilisation: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=UTILISATION))
     wait_cdf: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WAIT_CDF))
+    herd: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=HERD))
     latency_cdf_unlimited: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LATENCY_CDF))

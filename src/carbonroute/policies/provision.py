@@ -21,6 +21,9 @@ _GAP = 1e-6
 #: HiGHS without presolve, after which it may print a line of its own to standard output.
 _OPTIONS = {"presolve": False, "mip_rel_gap": _GAP}
 
+#: What a server may count in a row: rounding it moves the row by a tenth of what HiGHS lets pass.
+_ROUNDABLE = 0.1
+
 #: By how much a later aim may spoil an earlier one, in mean cells or their server time.
 _KEPT = 1e-5
 
@@ -55,6 +58,7 @@ class Provision(Limits, SplittingPolicy):
     """
 
     joint: ClassVar[bool] = True
+    places_servers: ClassVar[bool] = True
 
     budget: int | None = Field(default=None, ge=0)
     max_per_region: int | None = Field(default=None, ge=0)
@@ -189,7 +193,7 @@ class Placement:
     @classmethod
     def of(cls, tick: Tick, limits: Limits, stock: Stock) -> Placement:
         """Write down a tick without servers in the stock's pools: what is placed adds to their capacity."""
-        from scipy.sparse import block_array, csr_array, vstack
+        from scipy.sparse import block_array, csr_array, diags_array, vstack
 
         flows = Program.of(replace(tick, servers=_in_pools(tick, stock, np.zeros(len(stock.pool)))), limits)
         row = np.full(len(tick.servers), -1)
@@ -197,16 +201,26 @@ class Placement:
         row = row[stock.pool]
         reached = np.flatnonzero(row >= 0)  # nothing can be sent to the others
         pools, rows, columns = len(row), len(flows.right), len(flows.cost)
-        one_server = np.full(len(reached), limits.max_utilisation / flows.load_unit)
-        adds = csr_array((one_server, (row[reached], reached)), shape=(rows, pools))
+        one_server = limits.max_utilisation / flows.load_unit
+        adds = csr_array((np.full(len(reached), one_server), (row[reached], reached)), shape=(rows, pools))
         of_region = csr_array(
             (np.ones(pools), (stock.region, np.arange(pools))), (len(stock.most) - 1, pools)
         )
+        counts = vstack([of_region, np.ones((1, pools))])
+        # Rows are scaled so that rounding a server to a whole one breaks none by more than HiGHS lets pass.
+        scale = np.ones(rows)
+        scale[row[reached]] = min(1.0, _ROUNDABLE / one_server)
+        count_scale = _ROUNDABLE / max(pools, 1)
         idle_cost = stock.idle_cost_per_s / (flows.mean_cost * flows.mean_requests_per_s)
         return cls(
-            matrix=block_array([[flows.matrix, -adds], [None, vstack([of_region, np.ones((1, pools))])]]),
-            low=np.append(flows.right, np.full(len(stock.most), -np.inf)),
-            high=np.append(flows.right, stock.most),
+            matrix=block_array(
+                [
+                    [diags_array(scale) @ flows.matrix, -diags_array(scale) @ adds],
+                    [None, count_scale * counts],
+                ]
+            ),
+            low=np.append(scale * flows.right, np.full(len(stock.most), -np.inf)),
+            high=np.append(scale * flows.right, count_scale * stock.most),
             cost=np.append(flows.cost, idle_cost),
             lower=np.append(np.zeros(columns), stock.lower),
             upper=np.append(flows.upper, stock.upper),

@@ -13,8 +13,10 @@ from carbonroute.engines import ENGINES
 from carbonroute.engines.sampled import KEPT
 from carbonroute.metrics import Comparison, figures_of
 from carbonroute.outcome import Histogram, Outcome, Samples
-from carbonroute.scenario import Inputs, Scenario
+from carbonroute.policies.router import Control
+from carbonroute.scenario import Capacity, Inputs, Scenario
 from carbonroute.study.rivals import with_rivals
+from carbonroute.units import S_PER_HOUR
 
 Progress = Callable[[int, int], None]
 
@@ -103,18 +105,45 @@ def with_seed(scenario: Scenario, seed: int) -> Scenario:
 
 def once(inputs: Inputs, engine: str, workers: int, progress: Progress | None = None) -> Replications:
     """Run an engine over a scenario's policies, and what they are held against."""
+    seed = inputs.scenario.sampling.seed
+    if engine == "queued" and not inputs.capacity.neutral:
+        return Replications(inputs, (seed,), *_with_and_without_limits(inputs, progress))
     with_all, compare = with_rivals(inputs, engine)
     options = {"workers": workers} if engine == "sampled" else {}
     outcomes = ENGINES[engine](with_all, progress, **options)
-    compared, comparison = outcomes[: len(inputs.candidates)], compare(outcomes)
-    if engine == "queued" and not inputs.capacity.neutral:
-        unlimited = ENGINES["sampled"](with_all, workers=workers)
-        free = compare(unlimited).baseline
-        comparison = replace(
-            comparison,
-            # What saves carbon is held against the same thing with capacity and without.
-            baseline=replace(free, policy=f"{free.policy} without limits"),
-            unlimited={one.policy: one for one in unlimited[: len(inputs.candidates)]},
-            unlimited_baseline=free,
-        )
-    return Replications(inputs, (inputs.scenario.sampling.seed,), compared, comparison)
+    return Replications(inputs, (seed,), outcomes[: len(inputs.candidates)], compare(outcomes))
+
+
+def _with_and_without_limits(
+    inputs: Inputs, progress: Progress | None
+) -> tuple[tuple[Outcome, ...], Comparison]:
+    """Run the policies with what regions can carry, and hold them against the same without limits.
+
+    Carbon reductions refer to the baseline without limits in both, so that they can be compared.
+    """
+    outcomes = ENGINES["queued"](inputs, progress)
+    free = _without_limits(inputs)
+    with_baseline, compare = with_rivals(free, "queued")
+    unlimited = ENGINES["queued"](with_baseline)
+    baseline = compare(unlimited).baseline
+    return outcomes, Comparison(
+        baseline=replace(baseline, policy=f"{baseline.policy} without limits"),
+        fresh={},
+        steps={},
+        unlimited={one.policy: one for one in unlimited[: len(free.candidates)]},
+        unlimited_baseline=baseline,
+    )
+
+
+def _without_limits(inputs: Inputs) -> Inputs:
+    """Return a run in which nobody waits, and no router holds back: policies alone, asked every hour."""
+    _, _, workloads, regions = inputs.shape
+    calm = Control(interval_s=S_PER_HOUR, warmup_hours=inputs.scenario.control.warmup_hours)
+    return replace(
+        inputs,
+        scenario=inputs.scenario.model_copy(update={"control": calm}),
+        capacity=Capacity.unlimited(workloads, regions, inputs.capacity.region_names),
+        candidates=tuple(
+            replace(candidate, control=calm, max_utilisation=None) for candidate in inputs.candidates
+        ),
+    )

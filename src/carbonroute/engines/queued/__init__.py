@@ -13,7 +13,6 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome
 from carbonroute.policies.router import Router
 from carbonroute.scenario import Inputs
-from carbonroute.scenario.capacity import UNLIMITED
 
 __all__ = ["run"]
 
@@ -83,12 +82,8 @@ def _refuse(inputs: Inputs) -> None:
             )
             remedy = "leave out hysteresis, max_step, min_home_share, max_region_share and routers"
             faults.append(Fault(f"{where}.control", found, remedy))
-        if getattr(candidate.policy, "places_servers", False):
-            if control.routers > 1:
-                found = f"{candidate.label} places servers, and {control.routers} routers would each do so"
-                faults.append(Fault(f"{where}.control.routers", found, "1 is expected"))
-            if (inputs.capacity.servers >= UNLIMITED).any():
-                found = f"{candidate.label} places servers, and there are regions with unlimited ones"
-                faults.append(Fault(where, found, "state servers of every pool"))
+        if getattr(candidate.policy, "places_servers", False) and control.routers > 1:
+            found = f"{candidate.label} places servers, and {control.routers} routers would each do so"
+            faults.append(Fault(f"{where}.control.routers", found, "1 is expected"))
     if faults:
         raise InputError(inputs.scenario.name, faults)

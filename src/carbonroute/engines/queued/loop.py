@@ -106,6 +106,7 @@ class Loop:
     def outcome(self) -> Outcome:
         """Let what is in the system be served, and return what became of all requests."""
         self._proceed(np.inf)
+        self._switch(self.system.servers)
         self.system.advance(np.inf)
         self._meter.read()
         self._ledger.settle(self.system)
@@ -169,8 +170,14 @@ class Loop:
         wanted = self._routers.servers
         if wanted is not None:
             servers = self.system.servers
-            servers[self._inputs.capacity.pool] = np.rint(wanted[0]).astype(np.int64)
-            self.system.set_servers(servers)
+            stated = np.where(np.isfinite(wanted[0]), wanted[0], UNLIMITED)
+            servers[self._inputs.capacity.pool] = np.rint(stated).astype(np.int64)
+            self._switch(servers)
+
+    def _switch(self, servers: NDArray[np.int64]) -> None:
+        """Switch servers on and off; a pool with requests in line, or on their way to it, keeps one."""
+        expected = self.system.waiting + self.system.travelling > 0
+        self.system.set_servers(np.maximum(servers, expected))
 
     def _send(self, block: Block, span: slice, time_s: Array, region: Regions, rank: Index) -> None:
         """Send some of a block's requests on their way, each to its region."""

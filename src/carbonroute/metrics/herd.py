@@ -1,0 +1,67 @@
+"""What several routers do together: where traffic goes from minute to minute, and what calm costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from carbonroute.metrics.averages import mean
+from carbonroute.outcome import Outcome
+from carbonroute.scenario import Inputs
+from carbonroute.units import S_PER_HOUR, pct
+
+SCHEMA = {
+    "policy": pl.String,
+    "clairvoyant": pl.Boolean,
+    "hour": pl.Float64,
+    "region": pl.String,
+    "share": pl.Float64,
+    "utilisation": pl.Float64,
+    "flips_per_day": pl.Float64,
+    "hours_over_capacity": pl.Float64,
+    "avg_carbon_g_per_kwh": pl.Float64,
+    "extra_pct": pl.Float64,
+}
+
+
+def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
+    """Return a row per policy with several routers, slot of time and region; none without such policies."""
+    regions = [region.name for region in inputs.scenario.regions]
+    member = (inputs.capacity.region[:, np.newaxis] == np.arange(len(regions))).astype(float)
+    parts, first = [pl.DataFrame(schema=SCHEMA)], None
+    for candidate, outcome in zip(inputs.candidates, outcomes, strict=True):
+        queueing = outcome.queueing
+        if queueing is None or candidate.control.routers == 1:
+            continue
+        offered = queueing.offered @ member
+        total = offered.sum(axis=1, keepdims=True)
+        full = np.where(np.isfinite(queueing.servers), np.nan_to_num(queueing.utilisation), 0.0)
+        carbon = mean(outcome.carbon_sum_g_per_kwh, outcome.served)
+        first = carbon if first is None else first
+        hour = np.arange(len(offered)) * queueing.slot_s / S_PER_HOUR
+        parts.append(
+            pl.DataFrame(
+                {
+                    "hour": np.repeat(hour, len(regions)),
+                    "region": regions * len(hour),
+                    "share": np.divide(offered, total, out=np.zeros_like(offered), where=total > 0).ravel(),
+                    # A region is as full as its fullest pool.
+                    "utilisation": np.where(member > 0, full[..., np.newaxis], 0.0).max(axis=1).ravel(),
+                }
+            )
+            .with_columns(
+                policy=pl.lit(outcome.policy),
+                clairvoyant=pl.lit(outcome.clairvoyant),
+                flips_per_day=pl.lit(queueing.flips_per_day),
+                hours_over_capacity=pl.lit(float(queueing.hours_over_capacity.max())),
+                avg_carbon_g_per_kwh=pl.lit(carbon, pl.Float64),
+                extra_pct=pl.lit(
+                    None if len(parts) == 1 or not first or carbon is None else pct(carbon / first - 1),
+                    pl.Float64,
+                ),
+            )
+            .select(SCHEMA)
+        )
+    return pl.concat(parts)
