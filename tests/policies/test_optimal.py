@@ -201,22 +201,27 @@ def test_a_cell_without_requests_goes_to_the_cheapest_region_that_is_in_time() -
     idle = np.zeros((2, 3, 2), dtype=bool)
     idle[0, 1, 1] = idle[1] = True
     seen = replace(seen, requests_per_s=np.where(idle, 0.0, known(seen.requests_per_s)))
+    out, without_servers = np.eye(4, dtype=bool)[[2, 3]][:, np.newaxis, np.newaxis], np.array([0, 1, 0, 0])
+    seen = replace(seen, available=known(seen.available) & ~out)
+    seen = ticks.with_servers(seen, np.where(without_servers, 0.0, known(seen.servers)))
     cost = seen.carbon_g_per_kwh * known(seen.energy_j)
-    in_time = known(seen.violation_share) <= 0.01
+    usable = known(seen.available) & ~without_servers.astype(bool)
+    in_time = (known(seen.violation_share) <= 0.01) & usable
     assert in_time.any(axis=-1).all()
     expected = np.eye(4)[np.where(in_time, cost, np.inf).argmin(axis=-1)]
     np.testing.assert_array_equal(split(Optimal(), seen)[idle], expected[idle])
     hopeless = replace(seen, violation_share=known(seen.violation_share) + 0.5)
-    safest = np.eye(4)[known(seen.violation_share).argmin(axis=-1)]
+    safest = np.eye(4)[np.where(usable, known(seen.violation_share), np.inf).argmin(axis=-1)]
     np.testing.assert_array_equal(split(Optimal(), hopeless)[idle], safest[idle])
 
 
 def test_a_cell_with_next_to_no_requests_is_answered_as_well_as_any() -> None:
-    """A millionth of the others' rate: its own choice is as good as theirs."""
+    """A hundred-thousandth of the others' rate: it goes by the same prices, and takes no room from others."""
     seen = ticks.view(5, 20, 4, 1, 5, load=0.6)
-    few = np.where(np.arange(4)[:, np.newaxis] == 0, 1e-6, 1.0) * known(seen.requests_per_s)
+    few = np.where(np.arange(4)[:, np.newaxis] == 0, 1e-5, 1.0) * known(seen.requests_per_s)
     seen = replace(seen, requests_per_s=few, violation_share=np.zeros_like(known(seen.violation_share)))
     plan = Optimal().plan(seen)
+    assert ticks.totals(seen, plan.weights, Optimal()).kept().all()
     sent = (few[..., np.newaxis] * plan.weights * known(seen.busy_ms)).sum(axis=(1, 2)) / 1000
     full = sent > 0.8 * known(seen.servers)[:, 0, 0] * (1 - 1e-4)
     cost = seen.carbon_g_per_kwh * known(seen.energy_j)

@@ -45,8 +45,9 @@ def placements(policy: Provision, now: Array) -> Array:
     budget = int(now.sum()) if policy.budget is None else policy.budget
     most = budget if policy.max_per_region is None else policy.max_per_region
     change = budget if policy.max_change is None else policy.max_change
-    every = np.array(list(product(range(most + 1), repeat=len(now))))
-    return every[(every.sum(axis=1) <= budget) & (np.abs(every - now) <= change).all(axis=1)]
+    every = np.array(list(product(range(most + 1), repeat=len(now))), dtype=float)
+    possible: Array = every[(every.sum(axis=1) <= budget) & (np.abs(every - now) <= change).all(axis=1)]
+    return possible
 
 
 CASES = [
@@ -71,7 +72,7 @@ def check(seed: int, load: float, policy: Provision) -> tuple[bool, bool]:
     all_servers = placements(policy, known(seen.servers)[0, 0, 0])
     assert servers[0, 0, 0].tolist() in all_servers.tolist()
     many = ticks.hour(seen, 0, len(all_servers))
-    each = np.broadcast_to(all_servers[:, np.newaxis, np.newaxis].astype(float), many.rtt_ms.shape)
+    each = np.broadcast_to(all_servers[:, np.newaxis, np.newaxis], many.rtt_ms.shape)
     placed = ticks.with_servers(many, each)
     every = aims(many, split(optimal(policy), placed), each, policy)
     for aim, value in enumerate(best):
@@ -184,7 +185,7 @@ def test_a_server_more_in_a_region_is_worth_what_it_saves_in_grams_of_requests()
 
 
 def test_large_budgets_are_placed_as_well() -> None:
-    """Hundreds of servers, and nothing is printed by the solver."""
+    """Hundreds of servers, in pools of their own."""
     seen = ticks.view(2, 2, 6, 3, 8, load=0.003, own_pools=True)
     found = plan(Provision(), seen)
     servers = known(found.servers)
@@ -192,12 +193,14 @@ def test_large_budgets_are_placed_as_well() -> None:
     assert ticks.totals(ticks.with_servers(seen, servers), found.weights, Provision()).kept().all()
 
 
-def test_the_solver_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    """HiGHS does, now and then, after its presolve."""
-    for seed in range(4):
-        for load in (0.7, 1.2):
-            plan(Provision(max_violation=0.003), ticks.view(seed, 2, 2, 3, 5, load=load))
-    assert capfd.readouterr() == ("", "")
+def test_no_server_is_on_without_work_where_idling_costs_nothing() -> None:
+    for seed in range(20, 40):
+        seen = ticks.view(seed, 1, 2, 2, 3, load=0.3)
+        seen = replace(seen, idle_power_w=np.zeros(seen.rtt_ms.shape))
+        found = plan(Provision(max_violation=None), seen)
+        sent = known(seen.requests_per_s)[..., np.newaxis] * found.weights * known(seen.busy_ms) / 1000
+        needed = np.ceil(sent.sum(axis=(1, 2)) / 0.8 - 1e-6)
+        np.testing.assert_array_equal(known(found.servers)[:, 0, 0], needed)
 
 
 def test_what_it_needs_and_is_not_shown_is_named() -> None:

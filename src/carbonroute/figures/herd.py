@@ -62,7 +62,7 @@ def draw(herd: pl.DataFrame, ax: Axes | None = None) -> Axes:
     left_out = len(names) - len(shown)
     notes = [f"{left_out} more are left out"] if left_out else []
     if herd["extra_pct"].null_count() < herd.height:
-        notes.append("In brackets: how much more carbon than without a herd")
+        notes.append(f"In brackets: carbon against {one_line(shown[0])}")
     return sheet.finish(_title(of_policy), [_key(herd)], notes)
 
 

@@ -62,6 +62,6 @@ def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
                     pl.Float64,
                 ),
             )
-            .select(SCHEMA)
+            .select(list(SCHEMA))
         )
     return pl.concat(parts)

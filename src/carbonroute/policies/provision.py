@@ -18,7 +18,7 @@ from carbonroute.policies.programs import INFEASIBLE, Demand, Limits, Program, T
 #: depend on the machine.
 _GAP = 1e-6
 
-#: HiGHS without presolve, after which it may print a line of its own to standard output.
+#: HiGHS without presolve, which gains little here and lets it print more often (`Placement.of`).
 _OPTIONS = {"presolve": False, "mip_rel_gap": _GAP}
 
 #: What a server may count in a row: rounding it moves the row by a tenth of what HiGHS lets pass.
@@ -207,7 +207,8 @@ class Placement:
             (np.ones(pools), (stock.region, np.arange(pools))), (len(stock.most) - 1, pools)
         )
         counts = vstack([of_region, np.ones((1, pools))])
-        # Rows are scaled so that rounding a server to a whole one breaks none by more than HiGHS lets pass.
+        # HiGHS rounds servers to whole ones, repairs rows that this breaks by more than a millionth, and then
+        # prints a line to standard output, whatever it is told: rows are scaled to give it little cause.
         scale = np.ones(rows)
         scale[row[reached]] = min(1.0, _ROUNDABLE / one_server)
         count_scale = _ROUNDABLE / max(pools, 1)
