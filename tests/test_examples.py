@@ -10,10 +10,21 @@ import polars as pl
 import pytest
 
 from carbonroute.cli import main
+from carbonroute.scenario import load, resolve
+from carbonroute.scenario.capacity import offered_load
 from carbonroute.study import Result, run
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = {path.stem: path for path in (ROOT / "examples").glob("*.toml")}
+
+#: Examples with servers, and requests per hour of a run that is over soon; the servers follow the load.
+SMALL = {
+    "capacity-published": 100_000,
+    "capacity-50": 3000,
+    "capacity-34": 3000,
+    "capacity-25": 3000,
+    "capacity-herd": 3000,
+}
 
 
 def files(document: Any) -> list[str]:
@@ -30,7 +41,7 @@ def example(name: str) -> Path:
     """Return an example whose data is there; skip the test otherwise."""
     path = EXAMPLES[name]
     named = files(tomllib.loads(path.read_text(encoding="utf-8")))
-    assert named
+    assert named or name == "capacity-published"  # it needs no data, as the published study
     if not all((path.parent / file).is_file() for file in named):
         pytest.skip("the example's data files are not part of the repository, and not there")
     return path
@@ -41,15 +52,10 @@ def test_an_example_runs_and_says_what_it_is(name: str, tmp_path: Path) -> None:
     document = tomllib.loads(EXAMPLES[name].read_text(encoding="utf-8"))
     assert document["name"] == name
     assert 40 < len(document["description"]) < 150
-    arguments = [
-        "simulate",
-        str(example(name)),
-        "--sim-hours",
-        "30",
-        "--no-figures",
-        "--output",
-        str(tmp_path),
-    ]
+    size = ["--sim-hours", "30"]
+    if name in SMALL:
+        size = ["--sim-hours", "2", "--reqs-per-hour", str(SMALL[name])]
+    arguments = ["simulate", str(example(name)), *size, "--no-figures", "--output", str(tmp_path)]
     assert main(arguments) == 0
     results = pl.read_csv(tmp_path / "tables" / "simulation_results.csv")
     assert results.height == len(document["policies"])
@@ -119,3 +125,66 @@ def test_the_year_on_real_grids_is_in_grams_and_an_hour_late() -> None:
     assert kinds >= {"round-robin", "random", "static-greenest", "nearest-greenest", "clairvoyant-bound"}
     assert any(note.startswith("Carbon values that are 1h old cost") for note in notes(result))
     assert any(note.startswith("Carbon values that are 6h old cost") for note in notes(result))
+
+
+def table(result: Result) -> dict[str, dict[str, Any]]:
+    """Return the row of each policy."""
+    return {row["policy"]: row for row in result.tables.policies.rows(named=True)}
+
+
+def policies(name: str, *labels: str) -> list[dict[str, Any]]:
+    """Return some entries of an example: those of these labels, or uses where they have none."""
+    entries = tomllib.loads(EXAMPLES[name].read_text(encoding="utf-8"))["policies"]
+    return [next(one for one in entries if one.get("label", one["use"]) == label) for label in labels]
+
+
+def test_greedy_policies_of_the_published_study_overrun_the_clean_region_and_spill_does_not() -> None:
+    labels = ("carbon-first", "constrained-hybrid", "Constrained Hybrid (not above 80 %)", "spill")
+    changes = {"horizon.hours": 1, "traffic.requests_per_hour": 480_000}  # 4 servers of work, 2 in a region
+    shown = {"policies": policies("capacity-published", *labels)}
+    rows = table(run(example("capacity-published"), changes | shown))
+    assert not any(row["clairvoyant"] for row in rows.values())
+    greedy, careful, capped, spill = rows.values()
+    assert greedy["unlimited_slo_violation_pct"] < 75
+    assert greedy["slo_violation_pct"] > 99
+    assert greedy["rejected_pct"] == pytest.approx(50, abs=1)
+    assert careful["unlimited_slo_violation_pct"] < 2
+    assert careful["slo_violation_pct"] > 20
+    assert careful["rejected_pct"] == pytest.approx(10, abs=2)  # 2.4 servers of work, of which 2 are done
+    assert (spill["rejected"], spill["hours_over_capacity"]) == (0, 0)
+    assert capped["flips_per_day"] > 100 > spill["flips_per_day"]
+
+
+@pytest.mark.parametrize(("name", "servers"), [("capacity-50", 10), ("capacity-34", 7), ("capacity-25", 5)])
+def test_the_servers_of_a_region_carry_what_the_example_s_name_says(name: str, servers: int) -> None:
+    inputs = resolve(load(example(name)))
+    load_servers = offered_load(inputs).sum()
+    assert load_servers == pytest.approx(9 * 2.2)
+    assert inputs.capacity.servers.tolist() == [servers] * 6
+    assert servers - 1 < float(name.rpartition("-")[2]) / 100 * load_servers <= servers
+
+
+def test_idle_servers_emit_and_provision_switches_them_off() -> None:
+    changes = {"horizon.hours": 2, "traffic.requests_per_hour": 3000}
+    shown = {"policies": policies("capacity-34", "spill", "Provision (any violations)")}
+    spill, provision = table(run(example("capacity-34"), changes | shown)).values()
+    assert spill["idle_g_per_request"] > 5 * provision["idle_g_per_request"] > 0
+    assert provision["emissions_reduction_pct"] > spill["emissions_reduction_pct"]
+
+
+def test_a_herd_flaps_and_fair_shares_calm_it_down() -> None:
+    labels = (
+        "Argmin, not above 80 %",
+        "Argmin, ramp of 10 % a minute",
+        "Spill, whole capacity each",
+        "Spill, fair shares",
+        "Spill, one router",
+    )
+    changes = {"horizon.hours": 3, "policies": policies("capacity-herd", *labels)}
+    greedy, ramp, whole, fair, alone = table(run(example("capacity-herd"), changes)).values()
+    late = [row["slo_violation_pct"] for row in (whole, greedy, ramp, fair)]
+    assert late == sorted(late, reverse=True)
+    assert fair["slo_violation_pct"] < 5 < ramp["slo_violation_pct"] < 50 < greedy["slo_violation_pct"]
+    assert greedy["flips_per_day"] > 100 > fair["flips_per_day"]
+    for name in ("carbon_reduction_pct", "slo_violation_pct"):
+        assert fair[name] == pytest.approx(alone[name], abs=1)

@@ -81,6 +81,11 @@ def test_servers_are_multiplied_until_they_carry_so_many_times_the_load(found: H
     assert of(found, HYBRID)["servers"].to_list() == [2 + 1, 3 + 2, 7 + 4, 16 + 8, None]
 
 
+def test_regions_without_a_limit_keep_none_and_count_for_nothing(tmp_path: Path) -> None:
+    found = run(small.write(tmp_path, *BUSY, ("pools = [{ servers = 8 }]", "")), (1.0, 2.0))
+    assert of(found, HYBRID)["servers"].to_list() == [4, 8]
+
+
 def test_more_headroom_rejects_less_and_makes_nobody_wait_longer(found: Headroom) -> None:
     for policy in POLICIES:
         rows = of(found, policy)
@@ -355,3 +360,11 @@ def test_it_is_written_beside_a_run_of_the_same_scenario(busy: Path, tmp_path: P
     assert after.keys() - before.keys() == {"tables/headroom.csv"}
     assert all(after[name] == content for name, content in before.items() if name != "manifest.json")
     assert {"finding", "headroom", "engine"} < read_manifest(tmp_path).keys()
+
+
+def test_a_figure_of_an_earlier_call_does_not_stay(busy: Path, tmp_path: Path) -> None:
+    arguments = ["headroom", str(busy), "--at", "2", "--output", str(tmp_path), "--quiet"]
+    assert main(arguments) == 0
+    assert "graphs/headroom.png" in files(tmp_path)
+    assert main([*arguments, "--no-figures"]) == 0
+    assert sorted(files(tmp_path)) == ["manifest.json", "tables/headroom.csv"]

@@ -122,7 +122,22 @@ def queues(
         )
         for (policy, seer), longest in zip(policies.iter_rows(), longest_ms, strict=True)
     ]
+    of_policy = policies.with_columns(
+        flips_per_day=rng.uniform(0, 500, policies.height),
+        hours_over_capacity=rng.uniform(0, hours, policies.height),
+        avg_carbon_g_per_kwh=rng.uniform(20, 400, policies.height),
+        extra_pct=pl.Series([None, *rng.uniform(-50, 50, policies.height - 1)], dtype=pl.Float64),
+    )
+    herd = utilisation.select(
+        "policy",
+        "clairvoyant",
+        pl.col("hour").cast(pl.Float64),
+        "region",
+        share=pl.col("offered") / pl.col("offered").sum().over("policy", "hour"),
+        utilisation="utilisation",
+    ).join(of_policy, on=["policy", "clairvoyant"], maintain_order="left")
     return {
+        "herd": herd,
         "utilisation": utilisation,
         "wait_cdf": pl.concat(waits),
         "latency_cdf_unlimited": latency.with_columns(pl.col("latency_ms") * 0.8),

@@ -141,10 +141,10 @@ def test_changes_are_written_with_their_sign() -> None:
 def test_what_has_nothing_to_show_is_not_wanted() -> None:
     data = tables("study")
     assert all(figure.wanted(data) for figure in FIGURES.values())
-    none = {name: getattr(data, name).clear() for name in ("saving", "utilisation", "wait_cdf")}
+    none = {name: getattr(data, name).clear() for name in ("saving", "utilisation", "wait_cdf", "herd")}
     silent = dataclasses.replace(data, **none)
     unwanted = [name for name, figure in FIGURES.items() if not figure.wanted(silent)]
-    assert unwanted == ["saving_steps", "utilisation", "wait_cdf"]
+    assert unwanted == ["saving_steps", "utilisation", "wait_cdf", "herd"]
 
 
 def test_only_what_is_wanted_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -247,6 +247,7 @@ def calls(data: Tables) -> dict[str, functools.partial[Axes]]:
         "carbon_heatmap": (data.carbon,),
         "saving_steps": (data.saving,),
         "utilisation": (data.utilisation,),
+        "herd": (data.herd,),
         "wait_cdf": (data.wait_cdf, data.latency_cdf, data.latency_cdf_unlimited),
     }
     return {
@@ -262,7 +263,7 @@ def test_the_register_is_the_studys() -> None:
     }  # fmt: skip
     plain = {
         "regional_carbon_latency", "tradeoff_curve", "routing_distribution", "workload_slo_violations",
-        "carbon_traces", "prior_work_comparison", "saving_steps", "utilisation", "wait_cdf",
+        "carbon_traces", "prior_work_comparison", "saving_steps", "utilisation", "wait_cdf", "herd",
     }  # fmt: skip
     assert folders == dict.fromkeys(premium, "graphs/premium") | dict.fromkeys(plain, "graphs")
 
@@ -278,6 +279,7 @@ FINDINGS = {
     "saving_steps": ["50.0 g CO₂e", "static-greenest saves 57.8 %", "hourly routing saves 1.4 % more"],
     "utilisation": ["of 168 hours", "1 of 7 policies overruns none"],
     "wait_cdf": ["95 % of requests wait at most"],
+    "herd": ["changes a cell's main region", "times a day"],
     "carbon_heatmap": ["g CO₂e/kWh", "Singapore"],
     "radar_policy_comparison": ["Latency-First leads in 3 of 5"],
     "latency_cdf": ["79.5 ms under Latency-First", "225.9 ms under Carbon-First"],

@@ -56,6 +56,7 @@ def herds(
             pl.DataFrame(
                 {
                     "policy": factory._name("Policy", place + 1, names),
+                    "clairvoyant": False,
                     "hour": np.repeat(time, regions),
                     "region": [factory._name("Region", i + 1, names) for i in range(regions)] * len(time),
                     "share": share.ravel(),

@@ -8,7 +8,14 @@ import pytest
 import carbonroute
 from carbonroute.errors import PolicyError
 from carbonroute.policies import POLICIES, Policy, SplittingPolicy, View, decide, split
-from carbonroute.policies.base import CAPACITY_FIELDS, STATE_FIELDS, Array, PolicyLike, Regions, breaks
+from carbonroute.policies.base import (
+    CAPACITY_FIELDS,
+    STATE_FIELDS,
+    Array,
+    PolicyLike,
+    Regions,
+    breaks,
+)
 from carbonroute.policies.carbon_first import CarbonFirst
 from carbonroute.policies.checks import CHECKS, check_policy
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
@@ -17,8 +24,10 @@ from carbonroute.policies.hybrid import Hybrid
 from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.policies.least_loaded import LeastLoaded
 from carbonroute.policies.nearest_greenest import NearestGreenest
+from carbonroute.policies.optimal import Optimal
 from carbonroute.policies.plan import Plan
 from carbonroute.policies.power_of_two import PowerOfTwo
+from carbonroute.policies.provision import Provision
 from carbonroute.policies.random_region import RandomRegion
 from carbonroute.policies.round_robin import RoundRobin
 from carbonroute.policies.spill import Spill
@@ -47,7 +56,11 @@ MEMBERS = [
     Spill(max_utilisation=0.1, margin_ms=9),
     Spill(max_violation=0.05),
     ClairvoyantBound(),
+    Optimal(),
+    Optimal(max_violation=0.3),
 ]
+#: Those that take long over every answer.
+SLOW = [Provision(max_violation=1)]
 
 
 @pytest.mark.parametrize("policy", MEMBERS, ids=repr)
@@ -55,8 +68,14 @@ def test_every_member_keeps_the_contract(policy: Policy) -> None:
     check_policy(policy)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", SLOW, ids=repr)
+def test_every_slow_member_keeps_the_contract(policy: Policy) -> None:
+    check_policy(policy)
+
+
 def test_no_member_is_left_out() -> None:
-    assert {type(policy) for policy in MEMBERS} == set(POLICIES.members.values())
+    assert {type(policy) for policy in (*MEMBERS, *SLOW)} == set(POLICIES.members.values())
 
 
 class NormalisesOverTheBatch(Policy):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
 from json import dumps
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +13,7 @@ import polars as pl
 from cyclopts import Parameter
 
 from carbonroute.cli.simulate import share
-from carbonroute.cli.terminal import Formats, out, progress, stepper
+from carbonroute.cli.terminal import Formats, out, progress, results_alone, stepper
 from carbonroute.errors import Fault, InputError
 from carbonroute.frontier import Frontier, Limits, entry_text, finding, run
 from carbonroute.store import RunFolder, add_to
@@ -103,8 +102,7 @@ def frontier(
         Print nothing but errors (and the JSON, with --json).
     """
     limits = limits_of(max_violation, max_p95, max_latency)
-    # What a user's policy prints is a log: stdout is for the results.
-    with progress(quiet=quiet) as bar, redirect_stdout(sys.stderr):
+    with progress(quiet=quiet) as bar, results_alone():
         found = run(scenario, limits, changes_of(sim_hours, seed), progress=stepper(bar, "working out"))
         folder, facts = add_to(output, found.inputs, {"tables/frontier", "policy", "graphs/pareto_front"})
         folder.write("tables/frontier.csv", found.points.write_csv().encode())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from contextlib import redirect_stdout
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ import polars as pl
 from cyclopts import Parameter
 
 from carbonroute.cli.frontier import Share, changes_of, draw_into
-from carbonroute.cli.terminal import Formats, out, progress, stepper
+from carbonroute.cli.terminal import Formats, out, progress, results_alone, stepper
 from carbonroute.errors import Fault, InputError
 from carbonroute.headroom import HEADROOMS, Headroom, finding, run
 from carbonroute.store import add_to
@@ -65,8 +64,7 @@ def headroom(
         Print nothing but errors (and the JSON, with --json).
     """
     headrooms = HEADROOMS if at is None else numbers(at)
-    # What a user's policy prints is a log: stdout is for the results.
-    with progress(quiet=quiet) as bar, redirect_stdout(sys.stderr):
+    with progress(quiet=quiet) as bar, results_alone():
         found = run(
             scenario,
             headrooms,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import redirect_stdout
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ from cyclopts import Parameter
 from carbonroute import frontier
 from carbonroute import sensitivity as inputs
 from carbonroute.cli.frontier import Share, changes_of, draw_into, limits_of
-from carbonroute.cli.terminal import Formats, out, progress, stepper
+from carbonroute.cli.terminal import Formats, out, progress, results_alone, stepper
 from carbonroute.store import add_to
 
 if TYPE_CHECKING:
@@ -66,8 +65,7 @@ def sensitivity(
         Print nothing but errors (and the JSON, with --json).
     """
     limits = limits_of(max_violation, max_p95, max_latency)
-    # What a user's policy prints is a log: stdout is for the results.
-    with progress(quiet=quiet) as bar, redirect_stdout(sys.stderr):
+    with progress(quiet=quiet) as bar, results_alone():
         found = frontier.run(
             scenario, limits, changes_of(sim_hours, seed), progress=stepper(bar, "recommending")
         )

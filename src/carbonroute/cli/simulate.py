@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from contextlib import redirect_stdout
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +12,7 @@ from cyclopts import Parameter
 
 from carbonroute.cli import DONE, MISSED
 from carbonroute.cli.results import missed, print_run
-from carbonroute.cli.terminal import Formats, out, progress, stepper
+from carbonroute.cli.terminal import Formats, out, progress, results_alone, stepper
 from carbonroute.engines import sampled
 from carbonroute.errors import Fault, InputError
 from carbonroute.metrics import simulation_results
@@ -99,8 +98,7 @@ def simulate(
     changes = {path: value for path, value in given.items() if value is not None}
     if reqs_per_hour is not None:
         _require_rate(scenario)
-    # What a user's policy prints is a log: stdout is for the results.
-    with progress(quiet=quiet) as bar, redirect_stdout(sys.stderr):
+    with progress(quiet=quiet) as bar, results_alone():
         step = stepper(bar, "simulating")
         result = run(
             scenario,

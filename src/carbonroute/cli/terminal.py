@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -38,6 +38,23 @@ def out() -> Console:
         highlight=False,
         emoji=False,
     )
+
+
+@contextmanager
+def results_alone() -> Iterator[None]:
+    """Keep stdout for the results: what a user's policy or a library prints meanwhile goes to stderr.
+
+    Libraries in other languages write to the process's own stdout, so that is turned round as well.
+    """
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 @contextmanager

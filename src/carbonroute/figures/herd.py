@@ -10,7 +10,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from carbonroute.figures.layout import DOUBLE_IN, Sheet, number_ticks
 from carbonroute.figures.panels import Panels
-from carbonroute.figures.style import LIMIT, in_order, one_line, region_looks, styled
+from carbonroute.figures.style import (
+    LIMIT,
+    clairvoyant_note,
+    in_order,
+    one_line,
+    policy_labels,
+    region_looks,
+    styled,
+)
 from carbonroute.figures.words import CARBON, number, percent, tick
 
 if TYPE_CHECKING:
@@ -29,10 +37,10 @@ def draw(herd: pl.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     herd
-        One row per policy, time and region: ``policy``, ``hour`` (may be finer than hours), ``region``,
-        ``share`` (0…1), ``utilisation`` (0…1); and per policy ``flips_per_day``, ``hours_over_capacity``,
-        ``avg_carbon_g_per_kwh`` (gCO2e/kWh), ``extra_pct`` (how much more carbon than under the first of
-        them, %; null for that).
+        ``Tables.herd``: one row per policy, time and region: ``policy``, ``clairvoyant``, ``hour`` (may be
+        finer than hours), ``region``, ``share`` (0…1), ``utilisation`` (0…1); and per policy
+        ``flips_per_day``, ``hours_over_capacity``, ``avg_carbon_g_per_kwh`` (gCO2e/kWh), ``extra_pct`` (how
+        much more carbon than under the first of them, %; null for that).
     ax
         Axes to draw on, its place split into panels; without it, a figure of its own.
     """
@@ -40,7 +48,8 @@ def draw(herd: pl.DataFrame, ax: Axes | None = None) -> Axes:
     shown, looks = names[:MOST_POLICIES], region_looks(herd)
     firsts = herd.unique("policy", keep="first", maintain_order=True).rows(named=True)
     of_policy = {row["policy"]: row for row in firsts}
-    layout = Panels.of([_heading(of_policy[name]) for name in shown], 1, PANEL_IN, DOUBLE_IN)
+    labels = policy_labels(herd)
+    layout = Panels.of([_heading(labels[name], of_policy[name]) for name in shown], 1, PANEL_IN, DOUBLE_IN)
     sheet = Sheet(ax, DOUBLE_IN, layout.height_in)
     panels = layout.on(sheet.ax, sheet.plot_pt[0])
     for name, panel in zip(shown, panels, strict=True):
@@ -60,18 +69,18 @@ def draw(herd: pl.DataFrame, ax: Axes | None = None) -> Axes:
     panels[-1].set_xlabel("Hour")
     panels[len(panels) // 2].set_ylabel("Share of traffic (%)")
     left_out = len(names) - len(shown)
-    notes = [f"{left_out} more are left out"] if left_out else []
+    notes = [*clairvoyant_note(herd), *([f"{left_out} more are left out"] if left_out else [])]
     if herd["extra_pct"].null_count() < herd.height:
         notes.append(f"In brackets: carbon against {one_line(shown[0])}")
     return sheet.finish(_title(of_policy), [_key(herd)], notes)
 
 
-def _heading(row: dict[str, Any]) -> str:
+def _heading(label: str, row: dict[str, Any]) -> str:
     extra = (
         "" if row["extra_pct"] is None else f" ({'+' * (row['extra_pct'] >= 0)}{percent(row['extra_pct'])})"
     )
     return (
-        f"{one_line(row['policy'])}: {number(row['flips_per_day'])} flips a day, "
+        f"{label}: {number(row['flips_per_day'])} flips a day, "
         f"{number(row['hours_over_capacity'])} hours over capacity, "
         f"{number(row['avg_carbon_g_per_kwh'])} {CARBON}{extra}"
     )
