@@ -4,55 +4,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from carbonroute import rng
 from carbonroute.engines import queued, sampled
 from carbonroute.engines.queued import loop as loops
 from carbonroute.engines.queued import run
-from carbonroute.errors import InputError
+from carbonroute.engines.queued.system import System
 from carbonroute.outcome import Outcome
-from carbonroute.scenario import Inputs, Scenario, resolve
+from carbonroute.scenario import load, resolve
+from carbonroute.study.replications import once
+from queued_runs import (
+    FEW,
+    ONE,
+    POLICIES,
+    Document,
+    document,
+    inputs_of,
+    late_rows,
+    logged,
+    queueing_of,
+    services_ms,
+)
 from random_inputs import random_inputs
-
-Document = dict[str, Any]
-
-
-def document(**changes: Any) -> Document:
-    """Return a scenario of two regions and a workload, with other sections where they are named."""
-    return {
-        "schema": 1,
-        "name": "queues",
-        "horizon": {"hours": 2},
-        "sampling": {"seed": 7},
-        "traffic": {"kind": "poisson", "requests_per_hour": 20_000},
-        "carbon": {"kind": "synthetic"},
-        "network": {"rtt_ms": {"here": {"near": 10, "far": 40}}},
-        "origins": [{"name": "here", "share": 1.0}],
-        "regions": [
-            {"name": "near", "carbon_g_per_kwh": 400},
-            {"name": "far", "carbon_g_per_kwh": 50},
-        ],
-        "workloads": [
-            {
-                "id": "w",
-                "name": "w",
-                "model": "w",
-                "share": 1.0,
-                "slo_ms": 2000,
-                "energy_j": 3.6,
-                "service_ms": {"law": "gamma", "mean": 500, "std": 500},
-            }
-        ],
-        "policies": [{"use": "latency-first"}, {"use": "carbon-first"}],
-        **changes,
-    }
-
-
-def inputs_of(**changes: Any) -> Inputs:
-    return resolve(Scenario.model_validate(document(**changes)))
 
 
 def same(one: Outcome, other: Outcome) -> None:
@@ -98,8 +76,6 @@ def test_routers_that_are_asked_every_minute_decide_as_by_the_hour(number: int) 
 
 
 def test_the_published_study_is_the_same_with_servers_for_all() -> None:
-    from carbonroute.scenario import load
-
     inputs = resolve(load("published"))
     for one, other in zip(sampled.run(inputs), run(inputs), strict=True):
         same(one, other)
@@ -150,9 +126,7 @@ def test_waits_are_those_of_theory() -> None:
     per_hour = queueing.waiting[:, 0].reshape(hours, -1).mean(axis=1)[1:] / rate * 1000
     tolerance = 5 * per_hour.std() / math.sqrt(hours)
     assert tolerance < 0.1 * theory_ms
-    assert outcome.queueing.wait_sum_ms.sum() / outcome.served.sum() == pytest.approx(
-        theory_ms, abs=tolerance
-    )
+    assert queueing.wait_sum_ms.sum() / outcome.served.sum() == pytest.approx(theory_ms, abs=tolerance)
     assert np.nanmean(queueing.utilisation[:, 0]) == pytest.approx(0.7, abs=0.01)
     assert 1 - queueing.wait.cdf(np.linspace(0, 5000, 3))[0] == pytest.approx(waits, abs=0.02)
 
@@ -196,7 +170,7 @@ def test_conservation_at_every_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrived = served + rejected + in the system, as whole numbers, whenever routers are asked."""
     checked = []
 
-    class Watched(loops.System):
+    class Watched(System):
         def send(self, *columns: Any) -> None:
             self.sent = getattr(self, "sent", 0) + len(np.asarray(columns[0]))
             super().send(*columns)
@@ -220,30 +194,6 @@ def test_conservation_at_every_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(checked) > 3 * 120
 
 
-def test_a_router_keeps_away_from_a_region_that_is_out() -> None:
-    near = {
-        "name": "near",
-        "carbon_g_per_kwh": 400,
-        "pools": [{"servers": 50, "unavailable": [{"kind": "outage", "from_hour": 1, "hours": 0.5}]}],
-    }
-    regions = [near, {"name": "far", "carbon_g_per_kwh": 50}]
-    (outcome,) = run(inputs_of(regions=regions, policies=[{"use": "latency-first"}]))
-    # Half an hour of two goes elsewhere; but for what is under way when it begins, nothing is rejected.
-    assert outcome.requests[0, 0, 1] == pytest.approx(outcome.requests.sum() / 4, rel=0.05)
-    assert outcome.queueing
-    assert outcome.queueing.rejected.sum() <= 5
-
-
-def test_an_outage_that_begins_between_two_ticks_is_seen_at_the_next() -> None:
-    window = {"kind": "outage", "from_hour": 1 + 1 / 120, "hours": 0.5}
-    near = {"name": "near", "carbon_g_per_kwh": 400, "pools": [{"servers": 50, "unavailable": [window]}]}
-    regions = [near, {"name": "far", "carbon_g_per_kwh": 50}]
-    (outcome,) = run(inputs_of(regions=regions, policies=[{"use": "latency-first"}]))
-    assert outcome.queueing
-    half_a_minute = 20_000 / 120
-    assert outcome.queueing.rejected.sum() == pytest.approx(half_a_minute, abs=6 * math.sqrt(half_a_minute))
-
-
 def test_emissions_are_idle_and_busy_power_where_power_is_stated() -> None:
     """Two servers of 100 W idle and 300 W busy, PUE 1.5, 360 g/kWh at every hour: worked by hand."""
     region = {"name": "near", "carbon_g_per_kwh": 360, "pue": 1.5}
@@ -260,16 +210,8 @@ def test_emissions_are_idle_and_busy_power_where_power_is_stated() -> None:
     idle_g = 2 * 100 * 2 * 3600 / 3.6e6 * 1.5 * 360
     # What is in service at the end is served after it, on power of its own.
     assert outcome.emissions.idle_g.sum() == pytest.approx(idle_g, rel=1e-3)
-    block = next(iter(_services_ms(inputs)))
-    busy_g = 200 * block.sum() / 1000 / 3.6e6 * 1.5 * 360
+    busy_g = 200 * services_ms(inputs).sum() / 1000 / 3.6e6 * 1.5 * 360
     assert outcome.emissions.operational_g.sum() == pytest.approx(busy_g, rel=1e-9)
-
-
-def _services_ms(inputs: Inputs) -> list[np.ndarray]:
-    from carbonroute.engines.draws import streams
-
-    ((_, blocks),) = streams(inputs)
-    return [block.service_ms for block in blocks]
 
 
 def test_idle_servers_of_a_region_without_requests_emit_too() -> None:
@@ -287,7 +229,6 @@ def test_idle_servers_of_a_region_without_requests_emit_too() -> None:
 
 def test_a_request_is_charged_at_the_hour_in_which_it_is_served() -> None:
     """With a queue of half an hour, a third of the requests meets the carbon of the next hour."""
-    shape = {"hourly": [1.0] * 24}
     inputs = inputs_of(
         horizon={"hours": 2},
         traffic={"kind": "poisson", "requests_per_hour": 6 * 3600, "diurnal": {"hourly": [1] + [0.0] * 23}},
@@ -295,118 +236,11 @@ def test_a_request_is_charged_at_the_hour_in_which_it_is_served() -> None:
         pools=[{"servers": 2}],
         policies=[{"use": "latency-first"}],
     )
-    assert shape
     (outcome,) = run(inputs)
     first, second = inputs.carbon.g_per_kwh[:2, 0]
     late = (outcome.carbon_sum_g_per_kwh.sum() / outcome.served.sum() - first) / (second - first)
     served_in_the_first = 2 / 0.5 * 3600
     assert late == pytest.approx(1 - served_in_the_first / outcome.served.sum(), abs=0.02)
-
-
-HERD = {
-    "pools": [{"servers": 6, "queue_limit": 50}],
-    "traffic": {"kind": "poisson", "requests_per_hour": 60_000},
-    "workloads": [
-        {
-            "id": "w",
-            "name": "w",
-            "model": "w",
-            "share": 1.0,
-            "slo_ms": 2000,
-            "energy_j": 3.6,
-            "service_ms": {"law": "gamma", "mean": 500, "std": 50},
-        }
-    ],
-}
-
-
-def test_a_herd_flaps_and_ramp_and_shares_of_capacity_calm_it() -> None:
-    argmin = {"use": "carbon-first", "max_utilisation": 0.8}
-    herd: Document = {"routers": 10}
-    policies = [
-        {**argmin, "label": "argmin", "control": herd},
-        {**argmin, "label": "ramp", "control": {**herd, "max_step": 0.1}},
-        {"use": "spill", "label": "whole", "control": herd},
-        {"use": "spill", "label": "fair", "control": {**herd, "capacity": "fair-share"}},
-    ]
-    found = {one.policy: one for one in run(inputs_of(**HERD, policies=policies))}
-    over, flips = ({}, {})
-    for label, one in found.items():
-        assert one.queueing
-        over[label], flips[label] = one.queueing.hours_over_capacity.max(), one.queueing.flips_per_day
-    assert flips["argmin"] > 200
-    assert flips["ramp"] < 0.7 * flips["argmin"]
-    assert over["argmin"] > 10 * max(over["fair"], 0.05)
-    assert over["whole"] > over["fair"]
-    assert flips["fair"] < 0.1 * flips["argmin"]
-
-
-def test_routers_of_a_herd_turn_at_times_of_their_own() -> None:
-    """Of many routers that all turn within an interval, half have turned by its middle."""
-    from carbonroute.engines.queued.routers import Routers
-    from carbonroute.engines.views import State
-
-    policies = [{"use": "least-loaded", "control": {"routers": 1000}}]
-    inputs = inputs_of(policies=policies)
-    routers = Routers(inputs.candidates[0], inputs)
-    block = next(iter(_blocks(inputs)))
-    n = 20_000
-    span, when = slice(0, n), np.full(n, 90.0)
-
-    def state(*used: float) -> State:
-        load = np.array([used])
-        return State(load, load * 0, np.ones((1, 2), dtype=bool), np.full((1, 2), 5.0), np.full((1, 1), 5.0))
-
-    routers.decide(0, 0.0, 0, state(0.0, 1.0))
-    routers.decide(1, 60.0, 0, state(1.0, 0.0))
-    share = routers.route(block, span, when, state(1.0, 0.0)).mean()
-    assert share == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(1000))
-    assert routers.route(block, span, np.full(n, 60.0), state(1.0, 0.0)).mean() < 0.01
-    assert routers.route(block, span, np.full(n, 119.9), state(1.0, 0.0)).mean() > 0.99
-
-
-def _blocks(inputs: Inputs) -> Any:
-    from carbonroute.engines.draws import streams
-
-    ((_, blocks),) = streams(inputs)
-    return blocks
-
-
-def test_several_routers_see_their_own_part_of_the_traffic() -> None:
-    from carbonroute.engines.queued.routers import Routers
-    from carbonroute.engines.views import State
-
-    seen: list[Any] = []
-    policies = [{"use": "spill", "control": {"routers": 4, "capacity": "fair-share"}}]
-    inputs = inputs_of(policies=policies, pools=[{"servers": 8}])
-    routers = Routers(inputs.candidates[0], inputs)
-    whole = State(
-        np.zeros((1, 2)),
-        np.zeros((1, 2)),
-        np.ones((1, 2), dtype=bool),
-        np.full((1, 2), 8.0),
-        np.full((1, 1), 12.0),
-    )
-    shown = routers._view(0, whole)
-    seen.append(shown)
-    assert shown.requests_per_s is not None
-    assert shown.servers is not None
-    assert shown.requests_per_s.ravel().tolist() == [3.0]
-    assert shown.servers.ravel().tolist() == [2.0, 2.0]
-
-
-def test_provision_moves_servers_to_where_they_are_of_use() -> None:
-    pools = [{"servers": 8, "idle_power_w": 50, "busy_power_w": 100}]
-    inputs = inputs_of(pools=pools, policies=[{"use": "provision", "max_violation": 0.05}, {"use": "spill"}])
-    placed, fixed = run(inputs)
-    assert placed.queueing
-    assert fixed.queueing
-    near, far = placed.queueing.servers[-1]
-    assert far > near
-    assert near + far <= 16
-    assert placed.emissions
-    assert fixed.emissions
-    assert placed.emissions.total_g.sum() < fixed.emissions.total_g.sum()
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
@@ -418,34 +252,6 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
         assert other.queueing
         assert np.array_equal(one.queueing.utilisation, other.queueing.utilisation)
         assert one.queueing.flips_per_day == other.queueing.flips_per_day
-
-
-@pytest.mark.parametrize(
-    ("control", "word"), [({"hysteresis": 0.1}, "single requests"), ({"routers": 3}, "single requests")]
-)
-def test_policies_asked_by_the_request_cannot_share_traffic(control: Document, word: str) -> None:
-    policies = [{"use": "constrained-hybrid", "information": {"service_time": "actual"}, "control": control}]
-    with pytest.raises(InputError, match=word):
-        run(inputs_of(policies=policies))
-
-
-def test_servers_are_placed_by_one_router() -> None:
-    policies = [{"use": "provision", "control": {"routers": 2}}]
-    with pytest.raises(InputError, match="2 routers would each do so"):
-        run(inputs_of(policies=policies))
-
-
-def test_requests_one_by_one_keep_away_from_busy_regions_too() -> None:
-    """A policy that sees service times is asked by the request, with the state of the last tick."""
-    seer = {"use": "constrained-hybrid", "information": {"service_time": "actual"}}
-    policies = [{**seer, "label": "blind"}, {**seer, "label": "careful", "max_utilisation": 0.8}]
-    inputs = inputs_of(
-        **{**HERD, "traffic": {"kind": "poisson", "requests_per_hour": 45_000}}, policies=policies
-    )
-    blind, careful = run(inputs)
-    assert blind.queueing
-    assert careful.queueing
-    assert careful.queueing.rejected.sum() < 0.8 * blind.queueing.rejected.sum()
 
 
 def test_speed_shortens_service() -> None:
@@ -481,3 +287,178 @@ def test_tokens_are_served_and_their_energy_counts() -> None:
         if one.policy != "Spill":
             same(free, one)
         assert one.emissions.total_g.sum() > 0
+
+
+#: Times that no sum rounds: an eighth of a second, and half a round trip of a 64th.
+RTT_MS = 31.25
+
+
+def test_a_day_s_books_are_those_worked_out_by_hand(tmp_path: Path) -> None:
+    """One server, and place for one in line; half an hour of warm-up; 100 W idle, 300 W busy, PUE 1.5."""
+    rows = [(0, 100), (5, 10), (6, 10), (600, 100)]  # in the warm-up: served; after 95 s; rejected; served
+    rows += [(1800, 1000), (3000, 500)]
+    rows += [(3400, 700), (3450, 50)]  # waits for 100 s; finds one in line
+    rows += [(3500, 100)]  # comes with a completion, which is first; waits for 700 s, into the next hour
+    rows += [(7190, 100)]  # 90 s of it after the horizon
+    inputs = inputs_of(
+        tmp_path,
+        traffic=logged(tmp_path, [(float(time_s), float(service_s)) for time_s, service_s in rows]),
+        carbon={"kind": "synthetic", "diurnal_amplitude": 0.5, "peak_hour": 12},
+        regions=[{"name": "near", "carbon_g_per_kwh": 400, "pue": 1.5}],
+        network={"rtt_ms": {"here": {"near": RTT_MS}}},
+        pools=[{"servers": 1, "queue_limit": 1, "idle_power_w": 100, "busy_power_w": 300}],
+        policies=[{"use": "latency-first"}],
+        control={"warmup_hours": 0.5},
+    )
+    (outcome,) = run(inputs)
+    queueing = queueing_of(outcome)
+    assert (queueing.left_out, outcome.requests.sum(), queueing.rejected.sum()) == (4, 6, 1)
+    waits_s, services_s = np.array([0, 0, 100, 700, 0]), np.array([1000, 500, 700, 100, 100])
+    assert queueing.wait_sum_ms.sum() == 1000 * waits_s.sum()
+    assert queueing.wait.quantile(1) == 700_000
+    latencies_ms = RTT_MS + 1000 * (waits_s + services_s)
+    assert outcome.latency_sum_ms.sum() == latencies_ms.sum()
+    assert outcome.latency.quantile(1) == latencies_ms.max()
+    assert outcome.violations.sum() == 6
+    first, second = inputs.carbon.g_per_kwh[:, 0]
+    assert outcome.carbon_sum_g_per_kwh.sum() == pytest.approx(3 * first + 2 * second, rel=1e-12)
+    half_s = RTT_MS / 2000
+    busy_s = np.array([1000 + 500 + 100 - half_s, 600 + half_s + 100 + 100])
+    on_s = np.array([1800, 3600 + 90 + half_s])
+    g_per_w_s = 1.5 * np.array([first, second]) / 3.6e6
+    assert outcome.emissions
+    assert outcome.emissions.idle_g is not None
+    assert outcome.emissions.operational_g.sum() == pytest.approx(200 * busy_s @ g_per_w_s, rel=1e-12)
+    assert outcome.emissions.idle_g.sum() == pytest.approx(100 * on_s @ g_per_w_s, rel=1e-12)
+    # Minutes in which more than a minute's work was sent, the last one among them.
+    assert queueing.hours_over_capacity == pytest.approx(5 / 60)
+    assert np.isnan(queueing.utilisation[:30, 0]).all()
+    assert queueing.utilisation[[30, 40, 60, 75], 0].tolist() == [1 - half_s / 60, 1, 1, 0]
+
+
+@pytest.mark.parametrize("kind", ["fixed-rate", "gamma-renewal", "rate-file", "replay"])
+def test_every_kind_of_traffic_goes_through_queues(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "rate.csv").write_text("rate\n0.5\n0\n0\n0\n1\n0\n", encoding="utf-8")
+    traffic = {
+        "fixed-rate": {"kind": kind, "requests_per_hour": 500},
+        "gamma-renewal": {"kind": kind, "requests_per_hour": 500, "cv": 3},
+        "rate-file": {"kind": kind, "path": "rate.csv", "unit": "requests/s", "window": "30min"},
+        "replay": late_rows(tmp_path),
+    }[kind]
+    changes = {"horizon": {"hours": 3}, "pools": ONE, "policies": POLICIES}
+    inputs = inputs_of(tmp_path, traffic=traffic, **changes)
+    came = sum(len(block) for block in inputs.arrivals.blocks())
+    for outcome in run(inputs):
+        queueing = queueing_of(outcome)
+        assert outcome.requests.sum() == came
+        assert outcome.served.sum() + queueing.rejected.sum() == came
+        assert queueing.offered.sum() * queueing.slot_s == pytest.approx(came * 0.75, rel=0.4)
+        if kind in {"rate-file", "replay"}:  # an hour of nothing
+            assert queueing.offered[60:120].sum() == 0
+            assert queueing.utilisation[70:120].sum() == 0
+
+
+def test_blocks_of_any_size_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log leaves no dice but those of policies that split traffic."""
+    policies = [policy for policy in POLICIES if policy["use"] not in {"spill", "optimal"}]
+    policies = [policy for policy in policies if "budget" not in policy]
+    changes = {"horizon": {"hours": 3}, "pools": ONE, "policies": policies, "control": {"warmup_hours": 0.3}}
+    inputs = inputs_of(tmp_path, traffic=late_rows(tmp_path), **changes)
+    whole = run(inputs)
+    monkeypatch.setattr(rng, "BLOCK", 100)
+    for one, other in zip(whole, run(inputs), strict=True):
+        assert np.array_equal(one.requests, other.requests)
+        assert np.array_equal(one.violations, other.violations)
+        assert one.latency_sum_ms == pytest.approx(other.latency_sum_ms, rel=1e-12)
+        assert one.latency.quantile(0.95) == other.latency.quantile(0.95)
+        mine, theirs = queueing_of(one), queueing_of(other)
+        assert np.array_equal(mine.rejected, theirs.rejected)
+        assert np.array_equal(mine.waiting, theirs.waiting)
+        assert mine.flips_per_day == pytest.approx(theirs.flips_per_day, nan_ok=True)
+        assert mine.left_out == theirs.left_out > 100  # a block of nothing else among them
+    monkeypatch.setattr(queued, "KEPT", 0)
+    for one, other in zip(whole, run(inputs), strict=True):
+        assert np.array_equal(one.violations, other.violations)
+
+
+@pytest.mark.parametrize(
+    ("hours", "control"),
+    [
+        (2, {"interval_s": 7 * 60.0, "warmup_hours": 0.7771}),
+        (2, {"interval_s": 5400.0}),
+        (1, {"interval_s": 86400.0, "warmup_hours": 0.1}),
+        (1, {"interval_s": 13.7, "hysteresis": 0.1, "max_step": 0.3, "max_region_share": 0.7}),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else str(value),
+)
+def test_intervals_and_warm_ups_of_any_length(hours: int, control: Document) -> None:
+    by_cell = [policy for policy in POLICIES if policy["use"] in {"spill", "carbon-first"}]
+    policies = by_cell if "hysteresis" in control else POLICIES
+    inputs = inputs_of(horizon={"hours": hours}, traffic=FEW, pools=ONE, policies=policies, control=control)
+    block = next(iter(inputs.arrivals.blocks()))
+    early = int((inputs.arrivals.times(0, block) < 3600 * control.get("warmup_hours", 0)).sum())
+    for outcome in run(inputs):
+        assert queueing_of(outcome).left_out == early
+        assert outcome.requests.sum() + early == len(block)
+        served_s = queueing_of(outcome).offered.sum() * queueing_of(outcome).slot_s
+        assert served_s == pytest.approx(services_ms(inputs).sum() / 1000)
+
+
+def test_the_last_interval_counts_and_the_warm_up_does_not() -> None:
+    """Twice as much as two servers can do, at every moment."""
+    traffic = {"kind": "fixed-rate", "requests_per_hour": 28_800}
+    policies = [{"use": "latency-first"}]
+    pools = [{"servers": 2}]
+    for control, hours in (({"interval_s": 86400.0}, 1), ({"interval_s": 3600.0, "warmup_hours": 0.5}, 0.5)):
+        inputs = inputs_of(
+            horizon={"hours": 1}, traffic=traffic, policies=policies, pools=pools, control=control
+        )
+        (outcome,) = run(inputs)
+        assert queueing_of(outcome).hours_over_capacity.tolist() == [hours, 0]
+
+
+@pytest.mark.parametrize("restart", ["never", "per-policy"])
+def test_the_published_scheme_meets_queues(restart: str) -> None:
+    sampling = {"scheme": "published", "seed": 7, "restart": restart}
+    traffic = {"kind": "fixed-rate", "requests_per_hour": 7000}
+    policies = [{"use": "least-loaded", "label": str(place)} for place in range(2)]
+    one, other = run(inputs_of(sampling=sampling, traffic=traffic, pools=ONE, policies=policies))
+    assert one.requests.sum() == other.requests.sum() == 14_000
+    assert queueing_of(one).rejected.sum() > 0
+    alike = queueing_of(one).wait_sum_ms.sum() == queueing_of(other).wait_sum_ms.sum()
+    assert alike == (restart == "per-policy")
+
+
+def test_a_workload_without_requests_may_have_a_pool_of_its_own() -> None:
+    (workload,) = document()["workloads"]
+    workloads = [workload, {**workload, "id": "v", "name": "v", "model": "v", "share": 0.0}]
+    powers = {"idle_power_w": 10, "busy_power_w": 20}
+    pools = [{"servers": 1, "workloads": [name], **powers} for name in ("w", "v")]
+    inputs = inputs_of(workloads=workloads, pools=pools, traffic=FEW, policies=POLICIES)
+    for outcome in run(inputs):
+        assert outcome.requests[:, 1].sum() == 0
+        assert outcome.emissions
+        assert outcome.emissions.idle_g is not None
+        # Its servers are on all the same.
+        idle_g = 10 * 3600 / 3.6e6 * inputs.carbon.g_per_kwh.sum(axis=0)
+        assert outcome.emissions.idle_g[0, 1] == pytest.approx(idle_g)
+
+
+def test_what_a_run_is_held_against_has_no_limits() -> None:
+    policies = [{"use": "carbon-first", "max_utilisation": 0.5, "control": {"max_step": 0.1}}]
+    control = {"warmup_hours": 0.5, "min_home_share": 0.5}
+    traffic = {"kind": "poisson", "requests_per_hour": 15_000}
+    inputs = inputs_of(pools=ONE, traffic=traffic, policies=policies, control=control)
+    replication = once(inputs, "queued", 1)
+    (limited,), compared = replication.outcomes, replication.comparison
+    assert compared.unlimited_baseline
+    free = compared.unlimited[limited.policy]
+    for outcome in (free, compared.baseline, compared.unlimited_baseline):
+        assert outcome.served.sum() == limited.requests.sum()
+        assert queueing_of(outcome).wait_sum_ms.sum() == 0
+        assert queueing_of(outcome).left_out == queueing_of(limited).left_out > 0
+    assert free.requests[..., 0].sum() == 0
+    assert limited.requests[..., 0].sum() > 0
+    assert queueing_of(limited).rejected.sum() > 0
+    assert compared.baseline.requests[..., 1].sum() == 0
+    assert compared.baseline.policy == "Latency-First without limits"

@@ -77,7 +77,7 @@ def test_score_is_the_way_back_of_at(law: Law) -> None:
     np.testing.assert_allclose(law.at(law.score(law.at(z))), law.at(z), rtol=1e-9)
 
 
-@pytest.mark.parametrize(("law", "theory"), THEORY, ids=str)
+@pytest.mark.parametrize(("law", "theory"), THEORY, ids=[str(law) for law, _ in THEORY])
 def test_scores_and_shares_are_those_of_the_law(law: Law, theory: Any) -> None:
     z = np.linspace(-7, 7, 57)
     values = np.where(z < 0, theory.ppf(stats.norm.cdf(z)), theory.isf(stats.norm.sf(z)))

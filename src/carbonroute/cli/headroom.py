@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from json import dumps
 from pathlib import Path
@@ -119,12 +118,13 @@ def _table(found: Headroom) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    steps = found.points["headroom"].unique(maintain_order=True).to_list()
-    title = f"{found.inputs.scenario.name}: carbon reduction, % (and violations, %), by headroom"
+    title = f"{found.inputs.scenario.name}: carbon reduction, % (and violations, %), by headroom and servers"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("Policy", overflow="fold")
-    for step in steps:
-        table.add_column("∞" if step == math.inf else f"{step:g} ×", justify="right", no_wrap=True)
+    for step, servers in found.points.select("headroom", "servers").unique(maintain_order=True).rows():
+        # Servers come whole: two headrooms can be the same.
+        heading = "∞\n" if servers is None else f"{step:g} ×\n{servers}"
+        table.add_column(heading, justify="right", no_wrap=True)
     for policy in found.points["policy"].unique(maintain_order=True):
         rows = found.points.filter(pl.col("policy") == policy).rows(named=True)
         cells = [

@@ -30,10 +30,11 @@ def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     """Return a row per policy with several routers, slot of time and region; none without such policies."""
     regions = [region.name for region in inputs.scenario.regions]
     member = (inputs.capacity.region[:, np.newaxis] == np.arange(len(regions))).astype(float)
+    herds = {candidate.label for candidate in inputs.candidates if candidate.control.routers > 1}
     parts, first = [pl.DataFrame(schema=SCHEMA)], None
-    for candidate, outcome in zip(inputs.candidates, outcomes, strict=True):
+    for outcome in outcomes:
         queueing = outcome.queueing
-        if queueing is None or candidate.control.routers == 1:
+        if queueing is None or outcome.policy not in herds:
             continue
         offered = queueing.offered @ member
         total = offered.sum(axis=1, keepdims=True)

@@ -33,6 +33,7 @@ def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: fl
         carbon = mean(outcome.carbon_sum_g_per_kwh, outcome.served)
         reduction_pct = pct(1 - carbon / reference) if carbon is not None and reference else None
         violations = share_pct(outcome.violations, outcome.requests)
+        viable = violations is not None and violations <= pct(max_violation)
         rows.append(
             {
                 "policy": outcome.policy,
@@ -46,12 +47,13 @@ def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: fl
                 "baseline": baseline.policy,
                 "baseline_carbon_g_per_kwh": reference,
                 "max_violation_pct": pct(max_violation),
-                "viable": violations is not None and violations <= pct(max_violation),
+                "viable": viable,
                 **_emissions(outcome, comparison),
                 **_against_fresh(outcome, comparison),
                 **of_queues(outcome),
                 IDLE: _idle(outcome),
-                **against_unlimited(outcome, reduction_pct, comparison),
+                # Where requests are lost or late, a saving is none.
+                **against_unlimited(outcome, reduction_pct if viable else None, comparison),
             }
         )
     per_request = ("avg_latency_ms", "p95_latency_ms", "avg_carbon_g_per_kwh", "carbon_reduction_pct")

@@ -55,7 +55,7 @@ def against_unlimited(
     outcome
         With capacity.
     reduction_pct
-        Its carbon reduction, %.
+        Its carbon reduction, %; None where it counts for nothing.
     comparison
         Holds the other outcome; reductions refer to the baseline without limits there.
     """

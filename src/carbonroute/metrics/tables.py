@@ -46,7 +46,7 @@ class Tables:
         their power is not stated); and what the policy reaches where no capacity has an end:
         ``unlimited_carbon_g_per_kwh``, ``unlimited_carbon_reduction_pct``, ``unlimited_slo_violation_pct``,
         ``unlimited_total_kg``, and ``survives_pct``, how much of that reduction is left (null where there
-        is none).
+        is none, or the policy is not viable).
     routing
         One row per policy × region: ``policy``, ``clairvoyant``, ``region``, ``requests``, ``share`` (0…1).
     workloads

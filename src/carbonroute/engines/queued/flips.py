@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from carbonroute.scenario import Inputs
 from carbonroute.traffic import Requests
+from carbonroute.units import S_PER_HOUR
 
 Index = NDArray[np.intp]
 
@@ -17,13 +18,13 @@ class Flips:
     Attributes
     ----------
     count
-        Of all cells together.
+        Of all cells together, from the end of the warm-up on.
     known
         Whether all requests of a cell and hour went to one region; otherwise there is nothing to count.
     """
 
-    def __init__(self, inputs: Inputs) -> None:
-        self._shape = inputs.shape[1:3]
+    def __init__(self, inputs: Inputs, warmup_s: float) -> None:
+        self._shape, self._first_hour = inputs.shape[1:3], warmup_s / S_PER_HOUR
         self._last = np.full(self._shape[0] * self._shape[1], -1)
         self.count, self.known = 0, True
 
@@ -36,5 +37,5 @@ class Flips:
         same_hour = ~first & (np.diff(hour, prepend=-1) == 0)
         self.known &= not same_hour.any()
         former = np.where(first, self._last[cell], np.roll(region, 1))
-        self.count += int(((former != region) & (former >= 0)).sum())
+        self.count += int(((former != region) & (former >= 0) & (hour >= self._first_hour)).sum())
         self._last[cell[np.roll(first, -1)]] = region[np.roll(first, -1)]

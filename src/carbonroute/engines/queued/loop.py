@@ -27,8 +27,10 @@ from carbonroute.workloads.energy import Emissions
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-#: The rate of requests is known as its mean over about so long.
+#: What was sent is known as its mean over about so long.
 _MEMORY_S = 600.0
+#: What stood in line is forgotten sooner: where nothing is sent any more, the usual wait goes to 0 with it.
+_LINE_MEMORY_S = _MEMORY_S / 2
 
 
 class Loop:
@@ -55,7 +57,7 @@ class Loop:
         self._routers = Routers(candidate, inputs)
         self._by_state = candidate.on_state or len(capacity.windows) > 0
         self._kept: dict[int, Answer] = {}
-        self._flips = Flips(inputs)
+        self._flips = Flips(inputs, warmup_s)
         hours, slot_s = inputs.shape[0], self._meter.slot_s
         ticks_s = np.arange(math.ceil(hours * S_PER_HOUR / control.interval_s)) * control.interval_s
         slots_s = np.arange(1, round(hours * S_PER_HOUR / slot_s) + 1) * slot_s
@@ -72,9 +74,7 @@ class Loop:
         self._busy_ms = capacity.busy_ms(alone_ms, workload)
         # What a request takes longer than alone and at speed 1, on average: nobody knows the law of that.
         self._longer_ms = capacity.taken_ms(alone_ms, workload) - alone_ms[:, np.newaxis]
-        part = inputs.workload_share[:, np.newaxis] + np.zeros(inputs.shape[3])
-        of_pool = (np.bincount(capacity.pool.ravel(), x.ravel()) for x in (part * self._busy_ms, part))
-        self._mean_busy_ms = np.divide(*of_pool)
+        self._mean_busy_ms = _mean_of_pools(self._busy_ms, inputs)
         # Waiting requests, and work sent, in servers, as usual of late, shape (P,).
         self._in_line, self._load = np.zeros((2, len(capacity.region)))
         self._state = self._measured(0.0)
@@ -106,6 +106,7 @@ class Loop:
     def outcome(self) -> Outcome:
         """Let what is in the system be served, and return what became of all requests."""
         self._proceed(np.inf)
+        self._measured(self.system.now_s)  # the last interval counts too
         self._switch(self.system.servers)
         self.system.advance(np.inf)
         self._meter.read()
@@ -132,18 +133,16 @@ class Loop:
     def _measured(self, now_s: float) -> State:
         """Return what a router measures: utilisation and traffic since the last tick, the rest as it is."""
         system, capacity = self.system, self._inputs.capacity
-        took_s, more = self._meter.tick()
+        took_s, counted_s, more = self._meter.tick()
         if took_s > 0:
-            part = -math.expm1(-took_s / _MEMORY_S)
+            part, of_line = -np.expm1(-took_s / np.array([_MEMORY_S, _LINE_MEMORY_S]))
             self._per_s = (1 - part) * self._per_s + part * self._came / took_s
             self._came = np.zeros(self._came.shape)
-            self._in_line = (1 - part) * self._in_line + part * more.waiting_s / took_s
+            self._in_line = (1 - of_line) * self._in_line + of_line * more.waiting_s / took_s
             self._load = (1 - part) * self._load + part * more.sent_s / took_s
             if self._routers.worth_g_per_h is not None:
-                self._worth, self._worth_s = (
-                    self._worth + took_s * self._routers.worth_g_per_h,
-                    self._worth_s + took_s,
-                )
+                self._worth += counted_s * self._routers.worth_g_per_h
+                self._worth_s += counted_s
         on = np.where(system.servers < UNLIMITED, system.servers, np.inf).astype(np.float64)
         used = np.divide(more.busy_s, more.server_s, out=np.zeros(len(on)), where=more.server_s > 0)
         waits = (system.busy >= on) & (on > 0)
@@ -198,7 +197,7 @@ class Loop:
         """Return emissions with those of pools whose power is stated by what their servers did.
 
         A pool's grams are shared out by the service time of its requests; of one that served none, idle
-        ones by the traffic that is expected.
+        ones by the traffic that is expected, and evenly where there is none.
         """
         capacity, shape = self._inputs.capacity, self._inputs.shape[1:]
         known = ~np.isnan(self._meter.busy_g)
@@ -207,9 +206,11 @@ class Loop:
         place = np.broadcast_to(capacity.pool, shape)
         expected = np.multiply.outer(self._inputs.origin_share, self._inputs.workload_share)
         work = self._ledger.work
-        total = np.bincount(place.ravel(), work.ravel(), len(known))
-        part = np.where(total[place] > 0, work, np.broadcast_to(expected[..., np.newaxis], shape))
-        part = part / np.bincount(place.ravel(), part.ravel(), len(known))[place]
+        part = np.zeros(shape)
+        for share in (work, expected[..., np.newaxis], np.ones(())):
+            total = np.bincount(place.ravel(), part.ravel(), len(known))[place]
+            part = np.where(total > 0, part, share)
+        part /= np.bincount(place.ravel(), part.ravel(), len(known))[place]
         busy_g, idle_g = (
             np.where(known, grams, 0.0)[place] * part for grams in (self._meter.busy_g, self._meter.idle_g)
         )
@@ -217,29 +218,36 @@ class Loop:
         return replace(emissions, operational_g=operational_g, idle_g=idle_g)
 
     def _queueing(self) -> Queueing:
-        meter, capacity = self._meter, self._inputs.capacity
-        limited = capacity.servers < UNLIMITED
-        flips, cells, days = (
-            self._flips.count,
-            self._inputs.shape[1] * self._inputs.shape[2],
-            self._inputs.shape[0] / 24,
-        )
-        if self._by_state:
-            flips, cells = self._routers.flips, cells * self._candidate.control.routers
+        meter = self._meter
+        control, flips = self._candidate.control, self._routers if self._by_state else self._flips
+        cells = self._inputs.shape[1] * self._inputs.shape[2] * (control.routers if self._by_state else 1)
+        days = (self._inputs.shape[0] - control.warmup_hours) / 24
         on_s = np.maximum(meter.server_s, meter.busy_s)
-        used = np.divide(meter.busy_s, on_s, out=np.zeros(on_s.shape), where=limited & (on_s > 0))
-        used[: math.ceil(self._candidate.control.warmup_hours * S_PER_HOUR / meter.slot_s)] = np.nan
+        used = np.divide(meter.busy_s, on_s, out=np.zeros(on_s.shape), where=on_s > 0)
+        used[: math.ceil(control.warmup_hours * S_PER_HOUR / meter.slot_s)] = np.nan
         return Queueing(
             rejected=self._ledger.rejected.astype(np.int64),
             wait_sum_ms=self._ledger.wait_sum_ms,
             wait=self._ledger.wait.distribution(),
             utilisation=used,
-            servers=np.where(limited, meter.server_s / meter.slot_s, np.inf),
+            servers=meter.server_s / meter.slot_s,
             waiting=meter.waiting_s / meter.slot_s,
             offered=meter.sent_s / meter.slot_s,
             slot_s=meter.slot_s,
             hours_over_capacity=meter.over_s / S_PER_HOUR,
-            flips_per_day=flips / cells / days if self._flips.known or self._by_state else math.nan,
+            flips_per_day=flips.count / cells / days if flips.known else math.nan,
             server_worth_g_per_h=self._worth / self._worth_s if self._worth_s > 0 else None,
             left_out=self._ledger.left_out,
         )
+
+
+def _mean_of_pools(busy_ms: Array, inputs: Inputs) -> Array:
+    """Return the mean server time of each pool's requests, shape (P,), from those of shape (W, R).
+
+    By the shares of its workloads; evenly where they have none.
+    """
+    pool = inputs.capacity.pool
+    part = np.repeat(inputs.workload_share[:, np.newaxis], pool.shape[1], axis=1)
+    share = np.where(np.bincount(pool.ravel(), part.ravel())[pool] > 0, part, 1.0)
+    work = np.bincount(pool.ravel(), (share * busy_ms).ravel())
+    return work / np.bincount(pool.ravel(), share.ravel())

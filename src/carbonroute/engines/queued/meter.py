@@ -52,12 +52,13 @@ class Meter:
     Attributes
     ----------
     busy_s, waiting_s, server_s, sent_s
-        By slot, shape (S, P); what comes after the horizon is in the last one.
+        By slot, shape (S, P); what comes after the horizon is in the last one. Time of servers is infinite
+        where nothing limits them.
     busy_g, idle_g
         What busy servers emit beyond idle ones, and what all that are on emit idle, gCO2e, shape (P,); NaN
         where a pool's power is not stated. Nothing before the end of the warm-up.
     over_s
-        Time in which a pool was sent more than it can carry, s, shape (P,).
+        Time in which a pool was sent more than it can carry, s, shape (P,); the warm-up is left out.
     """
 
     def __init__(self, inputs: Inputs, system: System, warmup_s: float) -> None:
@@ -82,35 +83,41 @@ class Meter:
         """Add up what has come since the last reading: at the end of every slot, at least."""
         reading, now_s = self._read(), self._system.now_s
         more, within = reading.since(self._last), self._now_s < self._end_s
+        # A policy that places servers may have limited a pool that was not.
+        limited = (self._system.servers < UNLIMITED) | (now_s == self._now_s)
+        on_s = np.where(limited, more.server_s, np.inf)
         slot = min(int(self._now_s // self.slot_s), len(self.busy_s) - 1)
         self.busy_s[slot] += more.busy_s
         self.waiting_s[slot] += more.waiting_s
         self.sent_s[slot] += more.sent_s
         if within:  # what is on after the horizon, only to empty the queues, is busy
-            self.server_s[slot] += more.server_s
+            self.server_s[slot] += on_s
         if self._now_s >= self._warmup_s:
-            self._emit(more, within=within)
+            self._emit(more.busy_s, on_s if within else more.busy_s)
         self._last, self._now_s = reading, now_s
 
-    def tick(self) -> tuple[float, Reading]:
-        """Return the time since the last tick, s, and what has come; call after `read`."""
+    def tick(self) -> tuple[float, float, Reading]:
+        """Return the time since the last tick, and that after the warm-up, s, and what has come since.
+
+        Call after `read`.
+        """
         more, took_s = self._last.since(self._tick), self._now_s - self._tick_s
-        self.over_s[more.sent_s > more.server_s * (1 + 1e-9)] += took_s
+        counted_s = min(took_s, max(0.0, self._now_s - self._warmup_s))
+        self.over_s[more.sent_s > more.server_s * (1 + 1e-9)] += counted_s
         self._tick, self._tick_s = self._last, self._now_s
-        return took_s, more
+        return took_s, counted_s, more
 
     def _read(self) -> Reading:
         system = self._system
         columns = system.busy_s, system.waiting_s, system.server_s, self._sent_s
         return Reading(*(column.copy() for column in columns))
 
-    def _emit(self, more: Reading, *, within: bool) -> None:
+    def _emit(self, busy_s: Array, on_s: Array) -> None:
         capacity = self._inputs.capacity
         hour = min(int(self._now_s // S_PER_HOUR), self._inputs.shape[0] - 1)
         carbon = self._inputs.carbon.g_per_kwh[hour, capacity.region]
         # What is switched off serves to the end of its request; unlimited servers are never idle.
-        on_s = np.maximum(more.server_s, more.busy_s)
-        on_s = np.where(within & (capacity.servers < UNLIMITED), on_s, more.busy_s)
-        busy_j = (capacity.busy_w - capacity.idle_w) * more.busy_s
+        on_s = np.where(np.isfinite(on_s), np.maximum(on_s, busy_s), busy_s)
+        busy_j = (capacity.busy_w - capacity.idle_w) * busy_s
         self.busy_g += emissions_g(busy_j, self._pue, carbon)
         self.idle_g += emissions_g(capacity.idle_w * on_s, self._pue, carbon)

@@ -16,6 +16,7 @@ from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.policies.router import Router
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
+from carbonroute.units import S_PER_HOUR
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -29,8 +30,10 @@ class Routers:
 
     Attributes
     ----------
-    flips
-        How often the main region of a cell changed, in all routers together.
+    count
+        How often the main region of a cell changed after the warm-up, in all routers together: its *flips*.
+    known
+        Whether there are such: not where single requests are asked about.
     servers
         Servers that a provisioning policy wants, shape (O, W, R), or None.
     worth_g_per_h
@@ -54,7 +57,7 @@ class Routers:
         self._dice: tuple[int, Array] | None = None
         self._shown: tuple[int, View] | None = None
         self._of_block: tuple[int, Traits, Index] | None = None
-        self.flips = 0
+        self.count, self.known = 0, not self._alone
         self.servers: Array | None = None
         self.worth_g_per_h: Array | None = None
 
@@ -80,8 +83,9 @@ class Routers:
             decisions = [router.decide(shown, None)]
             self._weights = decisions[0].weights[np.newaxis]
         before, after = self._weights[held], np.stack([decision.weights for decision in decisions])
-        moved = before.argmax(axis=-1) != after.argmax(axis=-1)
-        self.flips += int(moved.sum(axis=(1, 2))[who].sum())
+        if now_s >= self._candidate.control.warmup_hours * S_PER_HOUR:
+            moved = before.argmax(axis=-1) != after.argmax(axis=-1)
+            self.count += int(moved.sum(axis=(1, 2))[who].sum())
         self._weights, place = _distinct(np.concatenate([before, after]))
         self._before, self._after = place[who], place[len(held) + who]
         self._turn_s = np.full(self._count, now_s)
