@@ -37,7 +37,7 @@ MANIFEST = "manifest.json"
 
 _LIBRARIES = ("matplotlib", "numpy", "polars", "pydantic", "scipy")
 #: Tables that a run without queues does not write.
-_OF_QUEUES = ("pools", "utilisation", "wait_cdf", "latency_cdf_unlimited")
+_OF_QUEUES = ("pools", "utilisation", "wait_cdf", "herd", "latency_cdf_unlimited")
 _OTHER_FOLDER = "name another folder, or remove it first"
 _PARTIAL = ".partial"
 #: A partial file of this age belongs to a run that was killed.
