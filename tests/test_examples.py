@@ -140,7 +140,10 @@ def policies(name: str, *labels: str) -> list[dict[str, Any]]:
 
 def test_greedy_policies_of_the_published_study_overrun_the_clean_region_and_spill_does_not() -> None:
     labels = ("carbon-first", "constrained-hybrid", "Constrained Hybrid (not above 80 %)", "spill")
-    changes = {"horizon.hours": 1, "traffic.requests_per_hour": 480_000}  # 4 servers of work, 2 in a region
+    changes: dict[str, object] = {
+        "horizon.hours": 1,
+        "traffic.requests_per_hour": 480_000,
+    }  # 4 servers of work, 2 in a region
     shown = {"policies": policies("capacity-published", *labels)}
     rows = table(run(example("capacity-published"), changes | shown))
     assert not any(row["clairvoyant"] for row in rows.values())
@@ -165,7 +168,7 @@ def test_the_servers_of_a_region_carry_what_the_example_s_name_says(name: str, s
 
 
 def test_idle_servers_emit_and_provision_switches_them_off() -> None:
-    changes = {"horizon.hours": 2, "traffic.requests_per_hour": 3000}
+    changes: dict[str, object] = {"horizon.hours": 2, "traffic.requests_per_hour": 3000}
     shown = {"policies": policies("capacity-34", "spill", "Provision (any violations)")}
     spill, provision = table(run(example("capacity-34"), changes | shown)).values()
     assert spill["idle_g_per_request"] > 5 * provision["idle_g_per_request"] > 0
