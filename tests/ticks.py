@@ -30,6 +30,7 @@ def view(seed: int, *shape: int, load: float = 0.5, risk: float = 0.02, own_pool
     parts = dice.dirichlet(np.full(regions, 5.0), in_pools[:3])
     in_use = requests_per_s.sum(axis=(1, 2)) * 0.05 / in_pools[2] / load
     pool = np.arange(in_pools[2] * regions).reshape(1, 1, -1, regions)
+    servers = np.ceil(parts * in_use[:, np.newaxis, np.newaxis, np.newaxis])
     per_region: dict[str, Any] = {
         "rtt_ms": dice.uniform(1, 250, (hours, shape[1], 1, regions)),
         "carbon_g_per_kwh": dice.uniform(20, 600, (hours, 1, 1, regions)),
@@ -41,7 +42,8 @@ def view(seed: int, *shape: int, load: float = 0.5, risk: float = 0.02, own_pool
         "wait_ms": np.maximum(dice.uniform(-50, 50, in_pools), 0.0),
         "available": np.ones(shape, dtype=bool),
         "busy_ms": busy_ms,
-        "servers": np.ceil(parts * in_use[:, np.newaxis, np.newaxis, np.newaxis]),
+        "servers": servers,
+        "installed": servers,
         "pool": pool,
         "idle_power_w": dice.uniform(20, 200, (1, 1, 1, regions)),
     }

@@ -66,6 +66,7 @@ def check(seed: int, load: float, policy: Provision) -> tuple[bool, bool]:
     rates = known(seen.requests_per_s)
     seen = replace(seen, requests_per_s=rates * load * 4 / (rates * 0.05).sum())
     seen = ticks.with_servers(seen, np.array([2.0, 1.0, 2.0]))
+    seen = replace(seen, installed=seen.servers)
     found = plan(policy, seen)
     servers = known(found.servers)
     best = aims(seen, found.weights, servers, policy)[:, 0]
@@ -101,6 +102,7 @@ def example(now: list[float], rate: float = 10.0, **changes: Array) -> View:
         "available": np.ones(3, dtype=bool),
         "busy_ms": np.full(3, 100.0),
         "servers": np.array(now),
+        "installed": np.array(now),
         "pool": np.array([4, 0, 2]),
         "idle_power_w": np.full(3, 100.0),
     } | changes
@@ -204,9 +206,9 @@ def test_no_server_is_on_without_work_where_idling_costs_nothing() -> None:
 
 
 def test_what_it_needs_and_is_not_shown_is_named() -> None:
-    with pytest.raises(PolicyError, match="what idle servers take is not known here"):
+    with pytest.raises(PolicyError, match="what idle servers take, is not known here"):
         split(Provision(), replace(example([1, 2, 3]), idle_power_w=None))
-    assert Provision().reads - Optimal().reads == {"idle_power_w"}
+    assert Provision().reads - Optimal().reads == {"idle_power_w", "installed"}
 
 
 @pytest.mark.slow
@@ -214,3 +216,10 @@ def test_what_it_needs_and_is_not_shown_is_named() -> None:
 def test_no_placement_is_better_in_many_instances(load: float, policy: Provision) -> None:
     for seed in range(2, 40):
         check(seed, load, policy)
+
+
+def test_without_a_budget_all_that_is_installed_may_be_switched_on_again() -> None:
+    asleep = example([0, 0, 0], installed=np.array([1.0, 1.0, 1.0]))
+    servers, _ = placed(Provision(), asleep)
+    assert servers == placed(Provision(budget=3), asleep)[0]
+    assert sum(servers) > 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from carbonroute.policies import View
 from carbonroute.policies.base import CAPACITY_FIELDS, STATE_FIELDS
-from carbonroute.scenario import Candidate, Inputs
+from carbonroute.scenario import UNLIMITED, Candidate, Inputs
 from carbonroute.traffic import Replay, Requests
 from carbonroute.units import MS_PER, S_PER_HOUR
 from carbonroute.workloads import Tokens
@@ -218,6 +218,7 @@ def _of_regions(
             "available": np.ones(shape, dtype=bool),
             "servers": np.full(shape, np.inf),
             "pool": np.broadcast_to(np.arange(shape[1]), shape),
+            "installed": np.full(shape, np.inf),
             "idle_power_w": np.zeros(shape),
             "busy_ms": np.broadcast_to(service_ms[:, np.newaxis], shape),
         }
@@ -226,7 +227,9 @@ def _of_regions(
         measured = {name: getattr(state, name) for name in ("utilisation", "wait_ms", "available", "servers")}
         pue = inputs.energy.pue if inputs.energy else np.ones(shape[1])
         idle_w = np.nan_to_num(capacity.idle_w) * pue[capacity.region]
-        measured |= {"pool": capacity.pool, "idle_power_w": idle_w[capacity.pool]}
+        installed = np.where(capacity.servers < UNLIMITED, capacity.servers, np.inf)
+        of_pools = {"pool": capacity.pool, "idle_power_w": idle_w[capacity.pool]}
+        measured |= {**of_pools, "installed": installed[capacity.pool]}
         shown = {name: values.take(of.workload, axis=0) for name, values in measured.items()}
         shown["busy_ms"] = capacity.busy_ms(service_ms, of.workload)
     shown = {name: values for name, values in shown.items() if name in wanted}

@@ -80,7 +80,7 @@ def draw(utilisation: pl.DataFrame, ax: Axes | None = None) -> Axes:
     in_use = f"{'Daily mean of servers' if daily else 'Servers'} in use (%)"
     middle.set_ylabel(wrap(in_use, PANEL_IN * PT_PER_IN) if layout.rows == 1 else in_use)
     left_out = len(names) - len(shown)
-    more = [f"{left_out} more policies are in data/utilisation.csv"] if left_out else []
+    more = [f"{left_out} more in data/utilisation.csv"] if left_out else []
     return sheet.finish(_title(utilisation), [_key(utilisation)], [*more, *clairvoyant_note(utilisation)])
 
 

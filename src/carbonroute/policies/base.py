@@ -67,7 +67,9 @@ class View:
         Server time that the request is expected to take in each region, ms, shape (…, R): its service time by
         the speed there, or its part of a full batch.
     servers
-        Servers of that pool, shape (…, R); inf where nothing limits them.
+        Servers of that pool that are switched on, shape (…, R); inf where nothing limits them.
+    installed
+        Servers that the scenario states of that pool, on or off, shape (…, R); inf where it states none.
     pool
         Number of that pool, shape (…, R): workloads that share servers have the same one.
     idle_power_w
@@ -92,6 +94,7 @@ class View:
     requests_per_s: Array | None = None
     busy_ms: Array | None = None
     servers: Array | None = None
+    installed: Array | None = None
     pool: Regions | None = None
     idle_power_w: Array | None = None
 
@@ -102,7 +105,7 @@ VIEW_FIELDS = frozenset(field.name for field in fields(View))
 STATE_FIELDS = frozenset({"utilisation", "wait_ms", "available", "requests_per_s"})
 
 #: What the regions can carry.
-CAPACITY_FIELDS = frozenset({"busy_ms", "servers", "pool", "idle_power_w"})
+CAPACITY_FIELDS = frozenset({"busy_ms", "servers", "installed", "pool", "idle_power_w"})
 
 #: What a policy sees without declaring it: the same for all requests of a cell, and free of charge.
 COMMON_FIELDS = (

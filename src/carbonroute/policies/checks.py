@@ -110,6 +110,7 @@ def _state(dice: np.random.Generator, leading: tuple[int, ...], regions: int) ->
         "requests_per_s": dice.uniform(0, 40, leading),
         "busy_ms": dice.uniform(1, 100, per_region),
         "servers": np.broadcast_to(servers, per_region).copy(),
+        "installed": np.broadcast_to(servers + dice.integers(0, 3, regions), per_region).copy(),
         "pool": np.broadcast_to(np.arange(regions), per_region).copy(),
         "idle_power_w": np.broadcast_to(dice.uniform(0, 300, regions), per_region).copy(),
     }

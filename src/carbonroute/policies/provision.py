@@ -50,7 +50,7 @@ class Provision(Limits, SplittingPolicy):
     max_region_share
         Share of all requests that may go to one region.
     budget
-        Servers in all; all that are switched on now where it is not stated.
+        Servers in all; where it is not stated, all that are installed.
     max_per_region
         Servers in one region.
     max_change
@@ -72,7 +72,7 @@ class Provision(Limits, SplittingPolicy):
     @property
     def reads(self) -> frozenset[str]:
         """The view's fields that its program reads."""
-        return super().reads | {"idle_power_w"}
+        return super().reads | {"idle_power_w", "installed"}
 
     def weights(self, view: View) -> Array:
         """Return how each cell's requests are split, shape (H, O, W, R)."""
@@ -80,13 +80,12 @@ class Provision(Limits, SplittingPolicy):
 
     def plan(self, view: View) -> Plan:
         """Return the weights, the servers for them, and what one more server in each region would save."""
-        if view.idle_power_w is None:
-            raise ValueError("what idle servers take is not known here")
+        if view.idle_power_w is None or view.installed is None:
+            raise ValueError("what is installed, and what idle servers take, is not known here")
         demand = Demand.of(view, self)
         idle_cost = np.nan_to_num(view.idle_power_w) * view.carbon_g_per_kwh
-        stocks = [
-            self._stock(*of_hour) for of_hour in zip(demand.pool, demand.servers, idle_cost, strict=True)
-        ]
+        of_hours = zip(demand.pool, demand.servers, view.installed, idle_cost, strict=True)
+        stocks = [self._stock(*of_hour) for of_hour in of_hours]
         servers = demand.servers.astype(float)
         for hour, (tick, stock) in enumerate(zip(demand.ticks(), stocks, strict=True)):
             if stock.pool.size:
@@ -100,7 +99,7 @@ class Provision(Limits, SplittingPolicy):
             servers[hour] = _in_pools(tick, stock, needed)[demand.pool[hour]]
         return Plan(weights, servers, g_per_h(worth_per_s, view))
 
-    def _stock(self, pool: Regions, now: Array, idle_cost: Array) -> Stock:
+    def _stock(self, pool: Regions, now: Array, installed: Array, idle_cost: Array) -> Stock:
         """Return what may be placed in an hour; arguments of shape (O, W, R)."""
         number, first = np.unique(pool, return_index=True)  # the first cell that a pool serves says
         placed = np.isfinite(now.ravel()[first]) | (self.budget is not None)
@@ -108,7 +107,7 @@ class Provision(Limits, SplittingPolicy):
         region, on = first % pool.shape[-1], now.ravel()[first]
         change = np.inf if self.max_change is None else self.max_change
         lower = np.maximum(np.where(np.isfinite(on), on, 0) - change, 0)
-        budget = on.sum() if self.budget is None else self.budget
+        budget = installed.ravel()[first].sum() if self.budget is None else self.budget
         per_region = budget if self.max_per_region is None else self.max_per_region
         most = np.append(np.full(pool.shape[-1], per_region), budget)
         at_least = np.append(np.bincount(region, lower, pool.shape[-1]), lower.sum())
