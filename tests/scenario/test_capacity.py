@@ -86,14 +86,24 @@ def test_pools_become_arrays(tmp_path: Path) -> None:
 
 def test_without_pools_nothing_limits_a_region(tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path)
-    unlimited = Capacity.unlimited(2, 2, ["A", "B"])
+    unlimited = inputs.capacity
     for field in fields(Capacity):
-        np.testing.assert_array_equal(getattr(inputs.capacity, field.name), getattr(unlimited, field.name))
+        kept = getattr(unlimited.without_limits(), field.name)
+        np.testing.assert_array_equal(getattr(unlimited, field.name), kept)
     assert unlimited.labels == unlimited.region_names == ("A", "B")
     assert unlimited.pool.tolist() == [[0, 1], [0, 1]]
     assert (unlimited.servers == UNLIMITED).all()
     assert (unlimited.limited, unlimited.neutral) == (False, True)
     assert not any("load" in note for note in inputs.notes)
+
+
+def test_without_limits_the_hardware_is_the_same(tmp_path: Path) -> None:
+    capacity = inputs_of(tmp_path, (PLAIN, POOLS), TEN_PER_S, *ENERGIES).capacity
+    free = capacity.without_limits()
+    assert capacity.limited
+    assert not free.limited
+    for name in ("region", "pool", "speed", "idle_w", "busy_w"):
+        np.testing.assert_array_equal(getattr(free, name), getattr(capacity, name))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +190,7 @@ def test_headroom_leaves_unlimited_pools_out(tmp_path: Path) -> None:
     capacity = inputs_of(tmp_path, (PLAIN, POOLS), TEN_PER_S, *ENERGIES).capacity
     half = capacity.with_servers(np.array([4, UNLIMITED, UNLIMITED]))
     assert half.with_headroom(3.0, np.array(8.0)).servers.tolist() == [12, UNLIMITED, UNLIMITED]
-    unlimited = Capacity.unlimited(2, 2, ["A", "B"])
+    unlimited = inputs_of(tmp_path).capacity
     assert unlimited.with_headroom(3.0, np.array(8.0)).servers.tolist() == [UNLIMITED, UNLIMITED]
 
 

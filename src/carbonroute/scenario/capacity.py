@@ -129,12 +129,6 @@ class Capacity:
             region_names=tuple(names),
         )
 
-    @classmethod
-    def unlimited(cls, workloads: int, regions: int, names: Sequence[str]) -> Capacity:
-        """Return regions that nothing limits: a pool each, of speed 1."""
-        ids = [str(index) for index in range(workloads)]
-        return cls.of([[Pool()]] * regions, [UNLIMITED] * regions, ids, names)
-
     @property
     def limited(self) -> bool:
         """Whether a request can wait, or be rejected: servers, queues, batches or windows say so."""
@@ -210,6 +204,20 @@ class Capacity:
         servers = self.servers.copy()
         servers[counted] = _whole(servers[counted] * (factor * offered.sum() / power))
         return replace(self, servers=servers)
+
+    def without_limits(self) -> Capacity:
+        """Return the same hardware, of which there is always enough: nobody waits, nor for a batch."""
+        everywhere, never = np.full(len(self.servers), UNLIMITED), np.zeros(len(self.servers))
+        return replace(
+            self,
+            servers=everywhere,
+            queue_limit=everywhere,
+            max_batch=never.astype(np.int64),
+            max_wait_s=never,
+            batch_fixed_s=never,
+            batch_per_request_s=never,
+            windows=np.zeros((0, 4)),
+        )
 
     def _at_speed_1_ms(self, service_ms: Array, workload: Index) -> Array:
         """Return the server time of requests in each region, whatever the speed, ms, shape (n, R)."""

@@ -14,7 +14,7 @@ from carbonroute.engines.sampled import KEPT
 from carbonroute.metrics import Comparison, figures_of
 from carbonroute.outcome import Histogram, Outcome, Samples
 from carbonroute.policies.router import Control
-from carbonroute.scenario import Capacity, Inputs, Scenario
+from carbonroute.scenario import Inputs, Scenario
 from carbonroute.study.rivals import with_rivals
 from carbonroute.units import S_PER_HOUR
 
@@ -137,12 +137,11 @@ def _with_and_without_limits(
 
 def _without_limits(inputs: Inputs) -> Inputs:
     """Return a run in which nobody waits, and no router holds back: policies alone, asked every hour."""
-    _, _, workloads, regions = inputs.shape
     calm = Control(interval_s=S_PER_HOUR, warmup_hours=inputs.scenario.control.warmup_hours)
     return replace(
         inputs,
         scenario=inputs.scenario.model_copy(update={"control": calm}),
-        capacity=Capacity.unlimited(workloads, regions, inputs.capacity.region_names),
+        capacity=inputs.capacity.without_limits(),
         candidates=tuple(
             replace(candidate, control=calm, max_utilisation=None) for candidate in inputs.candidates
         ),
