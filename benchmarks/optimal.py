@@ -26,6 +26,8 @@ def tick(cells: Cells, load: float, seed: int = 1) -> View:
     requests_per_s = dice.gamma(2, 5, shape[:3])
     in_use = (requests_per_s[..., np.newaxis] * busy_ms).mean(axis=-1).sum() / 1000
     late = 1 / (1 + np.exp((np.linspace(100, 400, workloads)[:, np.newaxis] - rtt_ms - service_ms) / 8))
+    carries = np.ceil(dice.dirichlet(np.full(regions, 3.0)) * in_use / (0.8 * load))
+    servers = np.broadcast_to(carries, shape)
     return View(
         rtt_ms=np.broadcast_to(rtt_ms, shape),
         carbon_g_per_kwh=np.broadcast_to(dice.uniform(20, 600, regions), shape),
@@ -36,9 +38,8 @@ def tick(cells: Cells, load: float, seed: int = 1) -> View:
         available=np.ones(shape, dtype=bool),
         requests_per_s=requests_per_s,
         busy_ms=busy_ms,
-        servers=np.broadcast_to(
-            np.ceil(dice.dirichlet(np.full(regions, 3.0)) * in_use / (0.8 * load)), shape
-        ),
+        servers=servers,
+        installed=servers,
         pool=np.broadcast_to(np.arange(regions), shape),
         idle_power_w=np.full(shape, 100.0),
     )
