@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from carbonroute.policies import View
 from carbonroute.policies.base import CAPACITY_FIELDS, STATE_FIELDS
 from carbonroute.scenario import UNLIMITED, Candidate, Inputs
-from carbonroute.traffic import Replay, Requests
-from carbonroute.units import MS_PER, S_PER_HOUR
+from carbonroute.traffic import Requests
+from carbonroute.units import MS_PER
 from carbonroute.workloads import Tokens
 
 Array = NDArray[np.float64]
@@ -234,19 +234,8 @@ def _of_regions(
         shown["busy_ms"] = capacity.busy_ms(service_ms, of.workload)
     shown = {name: values for name, values in shown.items() if name in wanted}
     if "requests_per_s" in wanted:
-        rate = expected_per_s(inputs)[of.hour, of.origin, of.workload] if state is None else None
-        shown["requests_per_s"] = state.requests_per_s[of.origin, of.workload] if state else rate
+        cells = of.origin, of.workload
+        shown["requests_per_s"] = (
+            inputs.expected_per_s[of.hour, *cells] if state is None else state.requests_per_s[cells]
+        )
     return shown
-
-
-def expected_per_s(inputs: Inputs) -> Array:
-    """Return how many requests of each cell are expected per second, shape (H, O, W).
-
-    By the rates that the scenario states; of a log, which nobody knows before, its mean by the stated shares.
-    """
-    hours = inputs.shape[0]
-    if isinstance(inputs.scenario.traffic, Replay):
-        in_an_hour = np.full(hours, inputs.arrivals.count / hours)
-    else:
-        in_an_hour = inputs.arrivals.expected().sum(axis=(1, 2))
-    return in_an_hour[:, np.newaxis, np.newaxis] / S_PER_HOUR * inputs.traffic_share

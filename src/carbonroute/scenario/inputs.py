@@ -22,7 +22,7 @@ from carbonroute.scenario.knowledge import Forecaster, Knowledge, hidden, known,
 from carbonroute.scenario.latency import Latency
 from carbonroute.scenario.model import Scenario
 from carbonroute.traffic import Arrivals, Replay
-from carbonroute.units import pct
+from carbonroute.units import S_PER_HOUR, pct
 from carbonroute.workloads import ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
 
@@ -224,6 +224,20 @@ class Inputs:
         expected = self.arrivals.expected()
         whole = expected.sum(axis=(1, 2), keepdims=True)
         return np.where(whole > 0, expected / np.where(whole > 0, whole, 1.0), stated)
+
+    @cached_property
+    def expected_per_s(self) -> NDArray[np.float64]:
+        """How many requests of each cell are expected per second, shape (H, O, W).
+
+        By the rates that the scenario states; of a log, which nobody knows before, its mean by the stated
+        shares.
+        """
+        hours = self.shape[0]
+        if isinstance(self.scenario.traffic, Replay):
+            in_an_hour = np.full(hours, self.arrivals.count / hours)
+        else:
+            in_an_hour = self.arrivals.expected().sum(axis=(1, 2))
+        return in_an_hour[:, np.newaxis, np.newaxis] / S_PER_HOUR * self.traffic_share
 
     @property
     def of_a_router(self) -> Information:

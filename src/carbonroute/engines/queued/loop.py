@@ -15,7 +15,7 @@ from carbonroute.engines.queued.meter import Meter
 from carbonroute.engines.queued.routers import Routers
 from carbonroute.engines.queued.system import System
 from carbonroute.engines.routing import Answer, route
-from carbonroute.engines.views import State, estimates_ms, expected_per_s
+from carbonroute.engines.views import State, estimates_ms
 from carbonroute.outcome import Outcome
 from carbonroute.outcome.queueing import Queueing
 from carbonroute.policies.base import Regions
@@ -66,7 +66,7 @@ class Loop:
         self._steps_s = np.unique(np.concatenate([ticks_s, slots_s, [min(warmup_s, slots_s[-1])]]))
         self._ticks_s = np.append(ticks_s, np.inf)
         self._step = self._tick = 0
-        self._per_s = expected_per_s(inputs)[0]
+        self._per_s = inputs.expected_per_s[0]
         self._came = np.zeros(self._per_s.shape)
         self._worth, self._worth_s = np.zeros(inputs.shape[3]), 0.0
         workload = np.arange(inputs.shape[2])
