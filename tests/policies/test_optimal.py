@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -261,3 +262,26 @@ def test_what_it_needs_and_is_not_shown_is_named() -> None:
     with pytest.raises(PolicyError, match="what regions can carry is not known here"):
         split(Optimal(), replace(example(), servers=None))
     assert "violation_share" in Optimal().reads - Optimal(max_violation=None).reads
+
+
+@pytest.mark.parametrize("load", [0.5, 0.9, 1.6])
+def test_where_the_simplex_method_cannot_tell_the_other_one_answers(
+    load: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scipy import optimize
+
+    seen, policy = ticks.view(3, 1, 4, 3, 5, load=load), Optimal()
+    expected = ticks.totals(seen, policy.plan(seen).weights, policy).stacked()
+    solve, asked = optimize.linprog, []
+
+    def undecided(*columns: Any, method: str, **keys: Any) -> Any:
+        asked.append(method)
+        found = solve(*columns, method=method, **keys)
+        if method == "highs-ds":
+            found.status, found.message = 4, "model_status is Unknown"
+        return found
+
+    monkeypatch.setattr(optimize, "linprog", undecided)
+    answered = ticks.totals(seen, policy.plan(seen).weights, policy).stacked()
+    assert "highs-ipm" in asked
+    np.testing.assert_allclose(answered, expected, rtol=1e-6, atol=1e-6)

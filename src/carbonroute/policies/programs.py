@@ -25,9 +25,6 @@ from carbonroute.units import J_PER_KWH, MS_PER, S_PER_HOUR
 #: Cells with fewer requests than this part of the mean are answered by themselves: they load nothing.
 _NEXT_TO_NOTHING = 1e-7
 
-#: A probability that counts as none: HiGHS loses its way where numbers of a row differ by more than that.
-_NEVER = 1e-9
-
 #: What a limit may be passed by, as a part of it: rounding.
 _ROUNDING = 1e-9
 
@@ -303,7 +300,6 @@ class Program:
         def uses(of: Regions, use: Array, groups: int) -> Any:
             return csr_array((use, (of, flows)), shape=(groups, len(flows)))
 
-        late = tick.late[cell, region]
         one, regions, workloads = np.ones(len(flows)), tick.cost.shape[1], int(tick.workload.max()) + 1
         capacity = limits.max_utilisation * tick.servers / (mean_requests_per_s * mean_busy_s)
         reached = np.flatnonzero(np.bincount(pool, requests[cell] * busy, len(capacity)) > capacity)
@@ -314,7 +310,7 @@ class Program:
         limited = [
             (uses(pool, busy, len(capacity))[reached], capacity[reached]),
             (uses(region, one, regions)[shared], share),
-            (uses(workload, np.where(late > _NEVER, late, 0.0), workloads)[risky], budget[risky]),
+            (uses(workload, tick.late[cell, region], workloads)[risky], budget[risky]),
         ]
         used = vstack([uses(cell, one, len(requests)), *(rows for rows, _ in limited)])
         right = np.concatenate([requests, *(limit for _, limit in limited)])
