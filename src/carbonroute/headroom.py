@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
 from carbonroute.metrics import tabulate
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.capacity import UNLIMITED, offered_load
 from carbonroute.study import MAX_VIOLATION
-from carbonroute.study.replications import once
+from carbonroute.study.replications import part_of, without_limits
 from carbonroute.units import pct
 
 #: Capacity over mean load.
@@ -107,12 +107,11 @@ def run(
     if math.isnan(load_servers.sum()):
         found = "service times come with the log, and nothing tells the load before"
         raise InputError(scenario.name, [Fault("traffic", found, "state a law of service times")])
-    rows = []
+    rows, comparison = [], without_limits(inputs)
     for place, headroom in enumerate(steps):
         with_headroom = replace(inputs, capacity=capacity.with_headroom(headroom, load_servers))
-        part = progress and partial(_part, progress, place, len(steps))
-        done = once(with_headroom, "queued", 1, part)
-        policies = tabulate(done.inputs, done.outcomes, done.comparison, max_violation).policies
+        outcomes = ENGINES["queued"](with_headroom, part_of(progress, place, len(steps)))
+        policies = tabulate(with_headroom, outcomes, comparison, max_violation).policies
         servers = None if headroom == math.inf else int(with_headroom.capacity.servers[counted].sum())
         rows.append(
             policies.select(
@@ -156,8 +155,3 @@ def _best(found: Headroom, headroom: float) -> dict[str, Any] | None:
     )
     best = rows.sort("carbon_reduction_pct", descending=True, maintain_order=True)
     return next(best.iter_rows(named=True), None)
-
-
-def _part(progress: Callable[[int, int], None], place: int, parts: int, done: int, total: int) -> None:
-    """Report the progress of one of several equal parts."""
-    progress(place * total + done, parts * total)

@@ -147,7 +147,7 @@ def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[Choice, ...]:
 
 def _decisions(candidate: Candidate, inputs: Inputs, cells: Requests) -> bytes:
     """Return what tells a policy's decisions apart: they themselves, unless requests of a cell differ."""
-    if candidate.varies or (candidate.sizes and inputs.has_tokens):
+    if inputs.by_request(candidate):
         return f"{candidate.policy!r} {candidate.information!r}".encode()
     answer = ask(candidate, inputs, cells)
     if answer.ndim == 2 and (answer.max(axis=1) == 1).all():  # weights that split nothing

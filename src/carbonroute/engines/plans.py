@@ -65,7 +65,7 @@ def value_of(candidate: Candidate, block: Block) -> Array:
 
 def by_cell(candidate: Candidate, inputs: Inputs) -> bool:
     """Whether a candidate sends all requests of a cell to one region."""
-    per_request = candidate.varies or (candidate.sizes and inputs.has_tokens)
+    per_request = inputs.by_request(candidate)
     return not (splits(candidate.policy) or per_request)
 
 

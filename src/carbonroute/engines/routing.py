@@ -48,7 +48,7 @@ def route(
         for limit in np.cumsum(weights[:, :-1], axis=1).T:
             region += block.uniform >= np.repeat(limit, block.cells.counts)
         return block.singles, region
-    cells = block.singles if candidate.varies or (candidate.sizes and inputs.has_tokens) else block.cells
+    cells = block.singles if inputs.by_request(candidate) else block.cells
     # A block whose cells have one request each may show it as such.
     traits = traits_of(candidate, inputs, block, cells) if len(cells.of) == len(block) else None
     return cells, ask(candidate, inputs, cells.of, traits, kept)

@@ -56,6 +56,13 @@ class Control(Spec):
     routers: int = Field(default=1, ge=1, le=1000)
     capacity: Literal["whole", "fair-share"] = "whole"
 
+    @property
+    def limits_shares(self) -> bool:
+        """Whether it holds or limits shares of a cell's traffic, which single requests do not have."""
+        return (
+            self.hysteresis > 0 or self.max_step < 1 or self.min_home_share > 0 or self.max_region_share < 1
+        )
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -122,13 +129,7 @@ class Router:
     @property
     def needs_cells(self) -> bool:
         """Whether it can be asked about cells alone, because it holds or limits shares of their traffic."""
-        control = self.control
-        return (
-            control.hysteresis > 0
-            or control.max_step < 1
-            or control.min_home_share > 0
-            or control.max_region_share < 1
-        )
+        return self.control.limits_shares
 
     def choose(self, view: View) -> Regions:
         """Return the region of each request, of a policy that chooses and without limits on shares.

@@ -88,15 +88,12 @@ class Candidate:
     @property
     def on_state(self) -> bool:
         """Whether what it does depends on what a run has measured or done before: not on the hour alone."""
-        control = self.control
-        held = (
-            control.hysteresis > 0
-            or control.max_step < 1
-            or control.min_home_share > 0
-            or control.max_region_share < 1
-            or control.routers > 1
-        )
-        return held or self.max_utilisation is not None or any(map(self.reads, STATE_FIELDS))
+        return self.controlled or any(map(self.reads, STATE_FIELDS))
+
+    @property
+    def controlled(self) -> bool:
+        """Whether its router does anything of its own, beside asking it."""
+        return self.control.limits_shares or self.control.routers > 1 or self.max_utilisation is not None
 
     @property
     def knows(self) -> str:
@@ -224,6 +221,10 @@ class Inputs:
         expected = self.arrivals.expected()
         whole = expected.sum(axis=(1, 2), keepdims=True)
         return np.where(whole > 0, expected / np.where(whole > 0, whole, 1.0), stated)
+
+    def by_request(self, candidate: Candidate) -> bool:
+        """Whether a policy is asked about single requests: what it reads differs within a cell."""
+        return candidate.varies or (candidate.sizes and self.has_tokens)
 
     @cached_property
     def expected_per_s(self) -> NDArray[np.float64]:

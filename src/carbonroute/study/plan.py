@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import polars as pl
 
@@ -12,7 +11,7 @@ from carbonroute.engines import exact
 from carbonroute.errors import Fault, InputError
 from carbonroute.scenario import Scenario, resolve
 from carbonroute.study.precision import FEWEST, MOST, Precision
-from carbonroute.study.replications import Progress, Replications, once, seeds, with_seed
+from carbonroute.study.replications import Progress, Replications, once, part_of, seeds, with_seed
 
 
 @dataclass(frozen=True)
@@ -114,10 +113,5 @@ def carry_out(
 def _runs(plan: Plan, scenario: Scenario, progress: Progress | None) -> Iterator[Replications]:
     engine = "sampled" if plan.engine == "both" else plan.engine
     for place, seed in enumerate(seeds(scenario.sampling.seed)):
-        part = progress and partial(_part, progress, place, plan.most)
+        part = part_of(progress, place, plan.most)
         yield once(resolve(with_seed(scenario, seed)), engine, plan.workers, part)
-
-
-def _part(progress: Progress, place: int, parts: int, done: int, total: int) -> None:
-    """Report the progress of one of several equal parts."""
-    progress(place * total + done, parts * total)

@@ -103,30 +103,34 @@ def with_seed(scenario: Scenario, seed: int) -> Scenario:
     return scenario.model_copy(update={"sampling": scenario.sampling.model_copy(update={"seed": seed})})
 
 
+def part_of(progress: Progress | None, place: int, parts: int) -> Progress | None:
+    """Return what reports the progress of one of several equal parts of a run, by its place among them."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(place * total + done, parts * total)
+
+
 def once(inputs: Inputs, engine: str, workers: int, progress: Progress | None = None) -> Replications:
     """Run an engine over a scenario's policies, and what they are held against."""
     seed = inputs.scenario.sampling.seed
     if engine == "queued" and not inputs.capacity.neutral:
-        return Replications(inputs, (seed,), *_with_and_without_limits(inputs, progress))
+        return Replications(inputs, (seed,), ENGINES[engine](inputs, progress), without_limits(inputs))
     with_all, compare = with_rivals(inputs, engine)
     options = {"workers": workers} if engine == "sampled" else {}
     outcomes = ENGINES[engine](with_all, progress, **options)
     return Replications(inputs, (seed,), outcomes[: len(inputs.candidates)], compare(outcomes))
 
 
-def _with_and_without_limits(
-    inputs: Inputs, progress: Progress | None
-) -> tuple[tuple[Outcome, ...], Comparison]:
-    """Run the policies with what regions can carry, and hold them against the same without limits.
+def without_limits(inputs: Inputs) -> Comparison:
+    """Run the policies where nobody waits: what their runs with capacity, however much, are held against.
 
     Carbon reductions refer to the baseline without limits in both, so that they can be compared.
     """
-    outcomes = ENGINES["queued"](inputs, progress)
-    free = _without_limits(inputs)
+    free = _freed(inputs)
     with_baseline, compare = with_rivals(free, "queued")
     unlimited = ENGINES["queued"](with_baseline)
     baseline = compare(unlimited).baseline
-    return outcomes, Comparison(
+    return Comparison(
         baseline=replace(baseline, policy=f"{baseline.policy} without limits"),
         fresh={},
         steps={},
@@ -135,7 +139,7 @@ def _with_and_without_limits(
     )
 
 
-def _without_limits(inputs: Inputs) -> Inputs:
+def _freed(inputs: Inputs) -> Inputs:
     """Return a run in which nobody waits, and no router holds back: policies alone, asked every hour."""
     calm = Control(interval_s=S_PER_HOUR, warmup_hours=inputs.scenario.control.warmup_hours)
     return replace(

@@ -75,7 +75,7 @@ def _refuse(inputs: Inputs) -> None:
     for index, candidate in enumerate(inputs.candidates):
         where, control = f"policies[{index}]", candidate.control
         router = Router(candidate.policy, control, candidate.max_utilisation)
-        alone = candidate.varies or (candidate.sizes and inputs.has_tokens)
+        alone = inputs.by_request(candidate)
         if alone and (router.needs_cells or control.routers > 1):
             found = (
                 f"{candidate.label} is asked about single requests, and its control is about shares of them"

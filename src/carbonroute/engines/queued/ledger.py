@@ -109,10 +109,8 @@ class Ledger:
             self.left_out += int((~counted).sum())
             there = np.flatnonzero(counted & ~rejected)
             of = Requests(hour[there], of.origin[there], of.workload[there])
-            cells, region = (
-                Cells(of, np.arange(len(there)), np.ones(len(there), dtype=np.intp)),
-                region[there],
-            )
+            cells = Cells(of, np.arange(len(there)), np.ones(len(there), dtype=np.intp))
+            region = region[there]
             limits = np.searchsorted(there, limits)
             latency_ms, wait_ms, service_ms = latency_ms[there], wait_ms[there], service_ms[there]
             tokens_j = None if tokens_j is None else tokens_j[there]

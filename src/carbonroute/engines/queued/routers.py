@@ -53,7 +53,7 @@ class Routers:
         self._before = self._after = np.zeros(self._count, dtype=np.intp)
         self._turn_s = np.zeros(self._count)
         self._traits = of_cells(candidate, inputs, np.tile(np.arange(shape[1]), shape[0]))
-        self._alone = candidate.varies or (candidate.sizes and inputs.has_tokens)
+        self._alone = inputs.by_request(candidate)
         self._dice: tuple[int, Array] | None = None
         self._shown: tuple[int, View] | None = None
         self._of_block: tuple[int, Traits, Index] | None = None
