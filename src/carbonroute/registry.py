@@ -120,7 +120,7 @@ class Registry:
         module = sys.modules[name] = ModuleType(name)
         module.__file__ = str(path)
         try:
-            exec(compile(content, path, "exec", dont_inherit=True), vars(module))  # noqa: S102  that is the purpose
+            exec(compile(content, path, "exec", dont_inherit=True), vars(module))  # noqa: S102  the user names it to be run
         except (Exception, SystemExit) as error:  # any code may run at import, and fail in any way
             del sys.modules[name]
             frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename == str(path)]

@@ -25,7 +25,7 @@ _FILE_WIDTH = 160
 class _Out(Console):
     def on_broken_pipe(self) -> None:
         """Leave it to `main`."""
-        raise  # noqa: PLE0704  called where the error is caught
+        raise  # noqa: PLE0704  rich calls this while it handles that error
 
 
 def out() -> Console:

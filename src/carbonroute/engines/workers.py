@@ -197,10 +197,10 @@ def _end_with_parent() -> None:
 
 @lru_cache(maxsize=1)
 def _chunks(path: str) -> Chunks:
-    beside, rest = pickle.loads(Path(path).read_bytes())  # noqa: S301  our own parent wrote it
+    beside, rest = pickle.loads(Path(path).read_bytes())  # noqa: S301  the parent process wrote this file
     for reference, folder in beside:
         POLICIES.find(reference, folder)
-    inputs, kept, size = pickle.loads(rest)  # noqa: S301  as above
+    inputs, kept, size = pickle.loads(rest)  # noqa: S301  part of the parent's file
     return Chunks(inputs, kept=kept, size=size)
 
 

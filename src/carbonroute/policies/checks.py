@@ -156,12 +156,12 @@ def _determinism(policy: PolicyLike, view: View) -> str | None:
 def _dice(policy: PolicyLike, view: View) -> str | None:
     kept = _global_dice()
     try:
-        np.random.seed(rng.MAX_SEED)  # noqa: NPY002  a state that no policy left behind
+        np.random.seed(rng.MAX_SEED)  # noqa: NPY002  global dice, known, to see if they move
         before = pickle.dumps(_global_dice())
         _raw(policy, view)
         after = pickle.dumps(_global_dice())
     finally:
-        np.random.set_state(kept[0])  # noqa: NPY002  as it was
+        np.random.set_state(kept[0])  # noqa: NPY002  the caller's global dice, put back
         random.setstate(kept[1])
     if before != after:
         return "dice: global random numbers were drawn; state and dice come in by the door"
