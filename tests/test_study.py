@@ -346,3 +346,10 @@ def test_a_policy_that_was_searched_is_named(tmp_path: Path) -> None:
     notes = run(small.write(tmp_path, mine), engine="exact").tables.overview["notes"][0].to_list()
     assert [note for note in notes if note.startswith("Mine does not tell where its choice changes")]
     assert not [note for note in notes if note.startswith("Constrained Hybrid")]
+
+
+@pytest.mark.parametrize(("engine", "said"), [("sampled", True), ("exact", True), ("queued", False)])
+def test_control_that_an_engine_does_not_know_is_said(tmp_path: Path, engine: str, said: bool) -> None:
+    path = small.write(tmp_path, ("[horizon]", "[control]\nmax_step = 0.5\n[horizon]"))
+    notes = run(path, engine=engine).tables.overview["notes"][0]
+    assert any("max_utilisation say is left out" in note for note in notes) == said

@@ -73,6 +73,8 @@ class Plan:
             yield from exact.notes(done.inputs)
         if self.engine != "queued" and not done.inputs.capacity.neutral:
             yield "What regions can carry is left out, as if nothing limited them: the queued engine knows it"
+        if self.engine != "queued" and any(candidate.controlled for candidate in done.inputs.candidates):
+            yield "What control and max_utilisation say is left out: the queued engine alone has routers"
         if figures is None:
             return
         yield (
