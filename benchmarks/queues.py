@@ -15,8 +15,8 @@ from benchmarks.measuring import Row, Size, medians_s
 from benchmarks.scaling import draw
 from carbonroute.engines import queued
 from carbonroute.rng import BLOCK
+from carbonroute.runs import run
 from carbonroute.scenario import Scenario, resolve
-from carbonroute.study import run
 
 if TYPE_CHECKING:
     from carbonroute.engines.queued.system import System

@@ -13,8 +13,8 @@ from benchmarks.measuring import Row, Size, medians_s
 from benchmarks.process import child
 from benchmarks.scale import draw
 from carbonroute.engines import sampled
+from carbonroute.runs import run
 from carbonroute.scenario import Inputs, Scenario, load, resolve
-from carbonroute.study import run
 
 ZONES = 52
 START = datetime(2021, 1, 1, tzinfo=UTC)

@@ -24,11 +24,11 @@ from carbonroute.metrics import agreement
 from carbonroute.metrics.agreement import z_of_events, z_score
 from carbonroute.metrics.standard_errors import standard_errors
 from carbonroute.outcome import Samples
+from carbonroute.runs import replications, run
+from carbonroute.runs.agreement import held_against
+from carbonroute.runs.replications import Replications, once, with_seed
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.store import read_tables
-from carbonroute.study import replications, run
-from carbonroute.study.agreement import held_against
-from carbonroute.study.replications import Replications, once, with_seed
 
 #: Failure probability 1e-6, two-sided.
 Z = NormalDist().inv_cdf(1 - 0.5e-6)

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import small
-from carbonroute import study
+from carbonroute import runs
 from carbonroute.cli import main
 from carbonroute.store import read_manifest
 
@@ -77,7 +77,7 @@ def test_the_entry_can_be_appended_to_the_scenario(finished_frontier: Path, tmp_
     assert list(tomllib.loads(entry)) == ["policies"]
     path = tmp_path / "mine.toml"
     path.write_text((finished_frontier / "small.toml").read_text(encoding="utf-8") + entry, encoding="utf-8")
-    row = study.run(path, engine="exact").tables.policies.row(-1, named=True)
+    row = runs.run(path, engine="exact").tables.policies.row(-1, named=True)
     best = (
         pl.read_csv(finished_frontier / "out" / "tables" / "frontier.csv")
         .filter("recommended")

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from carbonroute.cli import main
+from carbonroute.runs import Result, run
 from carbonroute.scenario import load, resolve
 from carbonroute.scenario.capacity import offered_load
-from carbonroute.study import Result, run
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = {path.stem: path for path in (ROOT / "examples").glob("*.toml")}

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import small
-from carbonroute import study
+from carbonroute import runs
 from carbonroute.engines.routing import ask
 from carbonroute.frontier import (
     Frontier,
@@ -274,7 +274,7 @@ def test_every_entry_reaches_its_point_when_it_is_pasted_into_the_scenario(
     entries = [entry_text(frontier, row) for row in range(frontier.points.height)]
     path = tmp_path / "small.toml"
     path.write_text("\n\n".join([path.read_text(encoding="utf-8"), *entries]), encoding="utf-8")
-    result = study.run(path, engine="exact").tables.policies.tail(len(entries))
+    result = runs.run(path, engine="exact").tables.policies.tail(len(entries))
     for name in (*FIGURES, *(GRAMS if grams else ())):
         expected = frontier.points[name].to_list()
         assert result[name].to_list() == pytest.approx(expected, rel=1e-9, abs=1e-12), name
@@ -292,7 +292,7 @@ def test_the_recommended_entry_of_the_published_study_keeps_what_it_promises(
     entry = entry_text(frontier, frontier.recommended)
     path = tmp_path / "mine.toml"
     path.write_text(f"{builtin_text('published')}\n{entry}\n", encoding="utf-8")
-    row = study.run(path, {"horizon.hours": 6}, engine="exact").tables.policies.row(-1, named=True)
+    row = runs.run(path, {"horizon.hours": 6}, engine="exact").tables.policies.row(-1, named=True)
     point = frontier.points.row(frontier.recommended, named=True)
     assert row["policy"] == f"Recommended: {point['policy']}"
     assert not row["clairvoyant"]  # although the study's information is
@@ -492,7 +492,7 @@ def test_the_user_s_own_limit_is_among_the_risks(tmp_path: Path) -> None:
 
 
 def test_figures_are_those_of_the_exact_engine(published: Frontier) -> None:
-    result = study.run("published", {"horizon.hours": 24}, engine="exact").tables.policies
+    result = runs.run("published", {"horizon.hours": 24}, engine="exact").tables.policies
     both = published.points.join(result, on="policy", suffix="_run").filter("own")
     assert both.height == 6  # two of the seven decide alike
     assert published.points["alike"].to_list().count("Hybrid (α=0.3)") == 1

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import small
-from carbonroute import study
+from carbonroute import runs
 from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.headroom import Headroom, finding, run
@@ -109,7 +109,7 @@ def test_what_is_rejected_is_at_least_what_no_server_has_time_for(found: Headroo
 
 
 def test_without_limits_figures_are_those_of_the_sampled_engine(busy: Path, found: Headroom) -> None:
-    free = study.run(busy, engine="sampled").tables.policies
+    free = runs.run(busy, engine="sampled").tables.policies
     for policy in POLICIES:
         last, alone = of(found, policy).row(-1, named=True), free.filter(policy=policy).row(0, named=True)
         for name in ("avg_latency_ms", "p95_latency_ms", "slo_violation_pct", "avg_carbon_g_per_kwh"):
@@ -122,7 +122,7 @@ def test_every_step_is_a_run_of_the_scenario_with_so_many_servers(
     headroom: float, servers: tuple[int, int], tmp_path: Path, found: Headroom
 ) -> None:
     stated = (("servers = 8", f"servers = {servers[0]}"), ("servers = 4", f"servers = {servers[1]}"))
-    alone = study.run(small.write(tmp_path, *BUSY, *stated)).tables.policies
+    alone = runs.run(small.write(tmp_path, *BUSY, *stated)).tables.policies
     step = found.points.filter(headroom=headroom)
     for name in set(step.columns) & set(alone.columns) - {"clairvoyant"}:
         assert step[name].to_list() == alone[name].to_list(), name

@@ -17,6 +17,8 @@ FLOORS = {
     "__main__": 7,
     "cli": 6,
     "figures": 5,
+    "report": 5,
+    "runs": 4,
     "study": 4,
     "sweep": 4,
     "frontier": 4,

@@ -22,8 +22,8 @@ from carbonroute.metrics import (
 )
 from carbonroute.metrics import tabulate as tabulate_against
 from carbonroute.outcome import Outcome, Samples
+from carbonroute.runs import Result, run
 from carbonroute.scenario import Inputs, load, resolve
-from carbonroute.study import Result, run
 from carbonroute.workloads.energy import Emissions
 
 

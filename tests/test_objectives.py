@@ -13,10 +13,10 @@ import small
 from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.metrics import objectives
+from carbonroute.runs import run
 from carbonroute.scenario import load
 from carbonroute.scenario.objectives import FIGURES, Bound, Objectives
 from carbonroute.store import read_manifest, read_tables
-from carbonroute.study import run
 
 POLICIES = pl.DataFrame(
     {"policy": ["Other", "Mine"], "slo_violation_pct": [50.0, 1.01], "carbon_reduction_pct": [None, 40.0]}

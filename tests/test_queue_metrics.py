@@ -17,9 +17,9 @@ from rich.console import Console
 from carbonroute.cli.results import print_run
 from carbonroute.metrics import Comparison, Tables, as_published, figures_of, simulation_results, tabulate
 from carbonroute.outcome import Histogram, Outcome, Paired, Queueing, Samples
+from carbonroute.runs import Result
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.store import RunFolder, read_tables, write_run
-from carbonroute.study import Result
 from carbonroute.workloads.energy import Emissions
 
 
@@ -282,7 +282,7 @@ def test_the_finding_says_what_survives(inputs: Inputs) -> None:
 
 
 def test_a_run_without_queues_has_none_of_it(tmp_path: Path) -> None:
-    from carbonroute.study import run
+    from carbonroute.runs import run
 
     found = run("published", {"horizon.hours": 1}).tables
     assert found.policies["rejected"].null_count() == found.policies.height

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import small
-from carbonroute import study
+from carbonroute import runs
 from carbonroute.errors import InputError
 from carbonroute.frontier import Frontier, Limits, entry_text, explore, run, saved_pct
 from carbonroute.frontier import finding as frontier_finding
@@ -115,7 +115,7 @@ def in_the_file(frontier: Frontier, name: str, factor: float, path: Path) -> dic
     document = frontier.inputs.scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
     entry = entry_text(frontier, frontier.recommended or 0)
     path.write_text(f"{path.read_text(encoding='utf-8')}\n{entry}\n", encoding="utf-8")
-    policies = study.run(path, spelt(name, factor, document), engine="exact").tables.policies
+    policies = runs.run(path, spelt(name, factor, document), engine="exact").tables.policies
     return policies.row(-1, named=True)
 
 

@@ -16,8 +16,8 @@ import pytest
 
 from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
+from carbonroute.runs import run
 from carbonroute.store import RunFolder, read_manifest, read_tables
-from carbonroute.study import run
 
 SMALL = ["simulate", "published", "--quiet", "--sim-hours", "3", "--output"]
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from carbonroute.outcome import Outcome
     from carbonroute.policies import Policy, View
     from carbonroute.policies.checks import check_policy
+    from carbonroute.runs import Result, run
     from carbonroute.scenario.load import load
     from carbonroute.scenario.model import Scenario
     from carbonroute.store import read_tables
-    from carbonroute.study import Result, run
 
 #: Where each public name lives. A name is imported when it is first used: `--help` needs none of them.
 _HOMES = {
@@ -32,7 +32,7 @@ _HOMES = {
     "Outcome": "outcome",
     "Policy": "policies",
     "PolicyError": "errors",
-    "Result": "study",
+    "Result": "runs",
     "RunFolderError": "errors",
     "Scenario": "scenario",
     "Tables": "metrics",
@@ -41,7 +41,7 @@ _HOMES = {
     "load": "scenario",
     "read_tables": "store",
     "render": "figures",
-    "run": "study",
+    "run": "runs",
     "simulation_results": "metrics",
 }
 

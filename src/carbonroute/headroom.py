@@ -13,10 +13,10 @@ import polars as pl
 from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
 from carbonroute.metrics import tabulate
+from carbonroute.runs import MAX_VIOLATION
+from carbonroute.runs.replications import part_of, without_limits
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.capacity import UNLIMITED, offered_load
-from carbonroute.study import MAX_VIOLATION
-from carbonroute.study.replications import part_of, without_limits
 from carbonroute.units import pct
 
 #: Capacity over mean load.

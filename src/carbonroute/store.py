@@ -26,9 +26,9 @@ from carbonroute.metrics import (
     simulation_results,
     where_the_saving_comes_from,
 )
+from carbonroute.runs import Result
 from carbonroute.scenario import Inputs, Scenario
 from carbonroute.scenario.model import FACTORS
-from carbonroute.study import Result
 from carbonroute.tablefile import read_table
 from carbonroute.textfile import sha256
 from carbonroute.units import J_PER_KWH

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from carbonroute.engines import sampled
 from carbonroute.engines.draws import SCHEMES
+from carbonroute.runs import run
 from carbonroute.scenario import Inputs
-from carbonroute.study import run
 from scenarios import Document, documents, inputs_of
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from carbonroute.engines import sampled
 from carbonroute.errors import InputError
 from carbonroute.metrics import simulation_results
+from carbonroute.runs import run
 from carbonroute.scenario import builtin_text, load
-from carbonroute.study import run
 from scenarios import Document, documents, inputs_of
 
 SHEET = Path(__file__).parents[1] / "golden" / "emissions_sheet.csv"

@@ -16,8 +16,8 @@ from carbonroute.engines.queued import loop as loops
 from carbonroute.engines.queued import run
 from carbonroute.engines.queued.system import System
 from carbonroute.outcome import Outcome
+from carbonroute.runs.replications import once
 from carbonroute.scenario import load, resolve
-from carbonroute.study.replications import once
 from queued_runs import (
     FEW,
     ONE,

@@ -10,8 +10,8 @@ import pytest
 from carbonroute.cli import main
 from carbonroute.errors import InputError, PolicyError
 from carbonroute.policies import POLICIES
+from carbonroute.runs import run
 from carbonroute.scenario import builtin_text, load
-from carbonroute.study import run
 
 POLICY = '''
 """A policy that avoids one region by its number."""

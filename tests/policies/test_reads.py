@@ -8,8 +8,8 @@ import pytest
 
 import small
 from carbonroute.errors import InputError
+from carbonroute.runs import run
 from carbonroute.scenario import load
-from carbonroute.study import run
 
 OWN = ('use = "latency-first"', 'use = "own.py:Own"')
 CHEAT = """\

@@ -13,10 +13,10 @@ from carbonroute.carbon import Signal
 from carbonroute.engines import sampled
 from carbonroute.errors import InputError
 from carbonroute.policies import POLICIES
+from carbonroute.runs import run
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.scenario.information import Information
 from carbonroute.scenario.knowledge import history_hours, known
-from carbonroute.study import run
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 NAN = np.nan

@@ -15,8 +15,8 @@ import small
 from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.rng import MAX_SEED
+from carbonroute.runs import run
 from carbonroute.scenario import Scenario, builtin_scenarios, builtin_text, load, resolve
-from carbonroute.study import run
 
 
 def test_the_sections_of_a_file_become_fields(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 from carbonroute.engines.obstacles import obstacle
-from carbonroute.study.agreement import held_against
-from carbonroute.study.replications import once
+from carbonroute.runs.agreement import held_against
+from carbonroute.runs.replications import once
 from random_inputs import random_inputs
 
 MOST = 4.0

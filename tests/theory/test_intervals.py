@@ -27,8 +27,8 @@ from carbonroute.intervals import (
     t_half_width,
 )
 from carbonroute.metrics import intervals
+from carbonroute.runs.replications import with_seed
 from carbonroute.scenario import Scenario, load, resolve
-from carbonroute.study.replications import with_seed
 
 Array = NDArray[np.float64]
 

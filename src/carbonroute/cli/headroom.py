@@ -14,8 +14,8 @@ from carbonroute.cli.frontier import Share, changes_of, draw_into
 from carbonroute.cli.terminal import Formats, out, progress, results_alone, stepper
 from carbonroute.errors import Fault, InputError
 from carbonroute.headroom import HEADROOMS, Headroom, finding, run
+from carbonroute.runs import MAX_VIOLATION
 from carbonroute.store import add_to
-from carbonroute.study import MAX_VIOLATION
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from carbonroute.metrics import Tables
-    from carbonroute.study import Result
+    from carbonroute.runs import Result
 
 #: Columns of the printed table and their headings, in two lines.
 _NUMBERS = MappingProxyType(

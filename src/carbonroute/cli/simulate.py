@@ -16,9 +16,9 @@ from carbonroute.cli.terminal import Formats, out, progress, results_alone, step
 from carbonroute.engines import sampled
 from carbonroute.errors import Fault, InputError
 from carbonroute.metrics import simulation_results
+from carbonroute.runs import MAX_VIOLATION, Result, run
 from carbonroute.scenario import load
 from carbonroute.store import RunFolder, facts, write_run
-from carbonroute.study import MAX_VIOLATION, Result, run
 
 
 def share(text: str) -> float:

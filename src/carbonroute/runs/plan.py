@@ -9,9 +9,9 @@ import polars as pl
 
 from carbonroute.engines import exact
 from carbonroute.errors import Fault, InputError
+from carbonroute.runs.precision import FEWEST, MOST, Precision
+from carbonroute.runs.replications import Progress, Replications, once, part_of, seeds, with_seed
 from carbonroute.scenario import Scenario, resolve
-from carbonroute.study.precision import FEWEST, MOST, Precision
-from carbonroute.study.replications import Progress, Replications, once, part_of, seeds, with_seed
 
 
 @dataclass(frozen=True)

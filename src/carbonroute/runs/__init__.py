@@ -8,10 +8,10 @@ from pathlib import Path
 
 from carbonroute.metrics import Tables, tabulate
 from carbonroute.outcome import Outcome
+from carbonroute.runs.agreement import held_against
+from carbonroute.runs.plan import Plan, carry_out
+from carbonroute.runs.replications import once
 from carbonroute.scenario import Inputs, Scenario, load
-from carbonroute.study.agreement import held_against
-from carbonroute.study.plan import Plan, carry_out
-from carbonroute.study.replications import once
 
 __all__ = ["MAX_VIOLATION", "Result", "run"]
 

@@ -16,10 +16,10 @@ from carbonroute import rng
 from carbonroute.errors import InputError
 from carbonroute.metrics import Tables
 from carbonroute.outcome import Histogram, Outcome, Paired, Samples
+from carbonroute.runs import Result, replications, run
+from carbonroute.runs.precision import FEWEST, Precision
+from carbonroute.runs.replications import seeds, with_seed
 from carbonroute.scenario import Scenario, load
-from carbonroute.study import Result, replications, run
-from carbonroute.study.precision import FEWEST, Precision
-from carbonroute.study.replications import seeds, with_seed
 
 #: A policy that breaks SLOs.
 GREEDY = 'use = "constrained-hybrid"\nmargin_ms = 5', 'use = "carbon-first"'

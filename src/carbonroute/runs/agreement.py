@@ -7,7 +7,7 @@ import polars as pl
 from carbonroute.metrics import agreement
 from carbonroute.metrics.long import DIFFERENCE
 from carbonroute.metrics.standard_errors import standard_errors
-from carbonroute.study.replications import Replications
+from carbonroute.runs.replications import Replications
 
 
 def held_against(sampled: Replications, exact: Replications) -> pl.DataFrame:

@@ -14,8 +14,8 @@ from carbonroute.engines.sampled import KEPT
 from carbonroute.metrics import Comparison, figures_of
 from carbonroute.outcome import Histogram, Outcome, Samples
 from carbonroute.policies.router import Control
+from carbonroute.runs.rivals import with_rivals
 from carbonroute.scenario import Inputs, Scenario
-from carbonroute.study.rivals import with_rivals
 from carbonroute.units import S_PER_HOUR
 
 Progress = Callable[[int, int], None]
