@@ -99,12 +99,26 @@ class PolicyError(CarbonrouteError):
 
 
 class WorkerError(CarbonrouteError):
-    """A process that shared the work ended before it was done."""
+    """A process that shared the work ended before it was done, or is not fit for it.
+
+    Parameters
+    ----------
+    problem, remedy
+        What is wrong, and what would be right; by default, that it ended.
+    """
+
+    def __init__(self, problem: str = "", remedy: str = "") -> None:
+        self.problem = problem or (
+            "a worker process ended before its work was done: it was killed, as for want of memory, or its "
+            "start failed"
+        )
+        self.remedy = remedy or (
+            "take fewer workers; a script that takes several begins with: if __name__ == '__main__':"
+        )
+        super().__init__(self.problem, self.remedy)
 
     def __str__(self) -> str:
-        why = "it was killed, as for want of memory, or its start failed"
-        remedy = "take fewer workers; a script that takes several begins with: if __name__ == '__main__':"
-        return f"a worker process ended before its work was done: {why}; {remedy}"
+        return f"{_plain(self.problem)}; {_plain(self.remedy)}"
 
 
 class RunFolderError(CarbonrouteError):

@@ -45,6 +45,11 @@ app.command(
     "carbonroute.cli.headroom:headroom",
     help="Say what is left of each policy's saving the less capacity there is to spare.",
 )
+study = App(name="study", help="Run many scenarios over a grid, and see what they found together.")
+study.command("carbonroute.cli.study:run", name="run", help="Run a study; killed, it goes on where it was.")
+study.command("carbonroute.cli.study:status", name="status", help="Say how far a study is.")
+study.command("carbonroute.cli.study:show", name="show", help="Print what a finished study found.")
+app.command(study)
 app.command("carbonroute.cli.policies:policies", help="List the policies that a scenario can use.")
 app.command("carbonroute.cli.scenarios:scenarios", help="List the built-in scenarios.")
 app.command(

@@ -22,6 +22,27 @@ EMISSION_COLUMNS = (
 )
 IDLE = "idle_g_per_request"
 FRESH_COLUMNS = ("fresh_carbon_g_per_kwh", "fresh_total_kg", "extra_vs_fresh_pct")
+#: All columns, in their order.
+COLUMNS = (
+    "policy",
+    "clairvoyant",
+    "requests",
+    "avg_latency_ms",
+    "p95_latency_ms",
+    "slo_violation_pct",
+    "avg_carbon_g_per_kwh",
+    "carbon_reduction_pct",
+    "baseline",
+    "baseline_carbon_g_per_kwh",
+    "max_violation_pct",
+    "viable",
+    *EMISSION_COLUMNS,
+    *FRESH_COLUMNS,
+    *QUEUE_COLUMNS,
+    IDLE,
+    *UNLIMITED_COLUMNS,
+    "dominated_by",
+)
 
 
 def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> pl.DataFrame:
@@ -60,7 +81,8 @@ def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: fl
     more = (*EMISSION_COLUMNS, *FRESH_COLUMNS, *QUEUE_COLUMNS, IDLE, *UNLIMITED_COLUMNS)
     numbers = dict.fromkeys((*per_request, *more), pl.Float64)
     table = pl.DataFrame(rows, schema_overrides={**numbers, "rejected": pl.Int64})
-    return table.with_columns(dominated_by=pl.Series(_dominated_by(table), dtype=pl.String))
+    table = table.with_columns(dominated_by=pl.Series(_dominated_by(table), dtype=pl.String))
+    return table.select(COLUMNS)
 
 
 def _emissions(outcome: Outcome, comparison: Comparison) -> dict[str, float | None]:

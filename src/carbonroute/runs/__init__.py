@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import cast
 
+import polars as pl
+
+from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.metrics import Tables, tabulate
 from carbonroute.outcome import Outcome
 from carbonroute.runs.agreement import held_against
+from carbonroute.runs.notebook import as_html
 from carbonroute.runs.plan import Plan, carry_out
 from carbonroute.runs.replications import once
 from carbonroute.scenario import Inputs, Scenario, load
 
-__all__ = ["MAX_VIOLATION", "Result", "run"]
+__all__ = ["MAX_VIOLATION", "Result", "default_engine", "run"]
 
 #: Share of SLO violations up to which a policy counts as viable.
 MAX_VIOLATION = 0.05
@@ -42,6 +47,30 @@ class Result:
     outcomes: tuple[Outcome, ...]
     tables: Tables
     seeds: tuple[int, ...]
+
+    def table(self, name: str = "policies") -> pl.DataFrame:
+        """Return one of the run's tables, at full precision.
+
+        Parameters
+        ----------
+        name
+            A field of `Tables`: ``"policies"``, ``"workloads"``, ``"intervals"``, …
+
+        Raises
+        ------
+        InputError
+            If there is no table of that name.
+        """
+        names = [field.name for field in fields(Tables)]
+        if name not in names:
+            raise InputError(
+                "table", [Fault("", f"there is none called {name!r}", did_you_mean(name, names))]
+            )
+        return cast("pl.DataFrame", getattr(self.tables, name))
+
+    def _repr_html_(self) -> str:
+        """Show the finding and the policies in a notebook."""
+        return as_html(self.tables)
 
 
 def run(  # noqa: PLR0913  one argument per option of the command
@@ -92,7 +121,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
     'Latency-First'
     """
     scenario = source if isinstance(source, Scenario) else load(source, changes)
-    engine = engine or ("queued" if scenario.has_pools else "sampled")
+    engine = engine or default_engine(scenario)
     plan = Plan.read(engine, workers, replications, until)
     done, figures = carry_out(plan, scenario, progress)
     noted = replace(done.inputs, notes=(*done.inputs.notes, *plan.notes(done, figures)))
@@ -100,3 +129,8 @@ def run(  # noqa: PLR0913  one argument per option of the command
     if engine == "both":
         tables = replace(tables, agreement=held_against(done, once(done.inputs, "exact", workers=1)))
     return Result(done.inputs, engine, done.outcomes, tables, done.seeds)
+
+
+def default_engine(scenario: Scenario) -> str:
+    """Return the engine of a scenario for which nobody names one."""
+    return "queued" if scenario.has_pools else "sampled"

@@ -7,14 +7,17 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.scenario.changes import changed
 from carbonroute.scenario.faults import SEVERAL, as_found, fault_of, key_text
 from carbonroute.scenario.model import Scenario
 from carbonroute.scenario.parse import parse
+
+S = TypeVar("S", bound=BaseModel)
 
 
 def builtin_scenarios() -> tuple[str, ...]:
@@ -40,7 +43,8 @@ def load(source: str | Path, changes: Mapping[str, object] | None = None) -> Sce
     source
         A built-in scenario's name, or a TOML file.
     changes
-        Values to set before checking, by dotted path: ``{"sampling.seed": 7}``.
+        Values to set before checking, by path: ``{"sampling.seed": 7, "regions[US-East].pue": 1.1}``; see
+        `carbonroute.scenario.changes`.
 
     Raises
     ------
@@ -52,41 +56,79 @@ def load(source: str | Path, changes: Mapping[str, object] | None = None) -> Sce
     >>> load("published", {"horizon.hours": 24}).horizon.hours
     24
     """
+    data, folder = tables(source)
+    return checked(data, str(source), folder, changes)
+
+
+def tables(source: str | Path, folder: Path | None = None) -> tuple[dict[str, Any], Path]:
+    """Return a scenario's tables as its TOML has them, unchecked, and what its paths are relative to.
+
+    Parameters
+    ----------
+    source
+        A built-in scenario's name, or a TOML file.
+    folder
+        Where a file is looked for, and what a built-in scenario's paths are relative to; by default the
+        working directory.
+
+    Raises
+    ------
+    InputError
+        If there is no such scenario, or it is no TOML.
+    """
+    folder = folder or Path()
     if isinstance(source, str) and source in builtin_scenarios():
-        return _checked(tomllib.loads(builtin_text(source)), source, Path(), changes or {})
-    path = Path(source)
+        return tomllib.loads(builtin_text(source)), folder
+    path = folder / source
     if path.suffix != ".toml" and not os.path.exists(path):  # noqa: PTH110  False where Path.exists raises
         remedy = did_you_mean(str(source), builtin_scenarios())
         fault = Fault("", "there is no such scenario file or built-in scenario", remedy)
         raise InputError(str(source), [fault])
-    return _checked(parse(path), str(source), path.parent, changes or {})
+    return parse(path), path.parent
 
 
-def _checked(data: dict[str, Any], source: str, folder: Path, changes: Mapping[str, object]) -> Scenario:
-    for path, value in changes.items():
-        *tables, key = path.split(".")
-        table = data
-        for name in tables:
-            table = table.setdefault(name, {})
-            if not isinstance(table, dict):
-                raise InputError(source, [Fault(name, as_found(table), "a table is expected")])
-        table[key] = value
+def checked(
+    data: Mapping[str, Any], source: str, folder: Path, changes: Mapping[str, object] | None = None
+) -> Scenario:
+    """Return the scenario that tables spell, with values set by path; see `load`."""
+    return validated(Scenario, changed(data, changes or {}, source), source, folder)
+
+
+def validated(model: type[S], data: Mapping[str, Any], source: str, folder: Path) -> S:
+    """Return what tables spell, as a model.
+
+    Parameters
+    ----------
+    model
+        The model.
+    data
+        Tables as TOML gives them.
+    source
+        What an error calls them.
+    folder
+        What paths in them are relative to.
+
+    Raises
+    ------
+    InputError
+        With all faults.
+    """
     try:
-        return Scenario.model_validate(data, context={"folder": folder})
+        return model.model_validate(data, context={"folder": folder})
     except ValidationError as error:
         details = error.errors(include_url=False)
-        raise InputError(source, (fault for detail in details for fault in _faults(detail))) from error
+        raise InputError(source, (fault for detail in details for fault in _faults(detail, model))) from error
 
 
-def _faults(details: Mapping[str, Any]) -> Iterator[Fault]:
+def _faults(details: Mapping[str, Any], model: type[BaseModel]) -> Iterator[Fault]:
     """Yield the faults behind one of pydantic's error details."""
     kind, context = details["type"], details.get("ctx", {})
-    where, models = _place(details["loc"])
+    where, models = _place(details["loc"], model)
     if kind == SEVERAL:
         for fault in context["faults"]:
             yield Fault(where + fault.where, fault.found, fault.remedy)
     elif kind == "extra_forbidden":
-        _, around = _place(details["loc"][:-1])
+        _, around = _place(details["loc"][:-1], model)
         keys = [field.alias or name for model in around for name, field in model.model_fields.items()]
         yield Fault(where, "unknown key", did_you_mean(str(details["loc"][-1]), keys))
     elif kind in {"union_tag_invalid", "union_tag_not_found"}:
@@ -102,10 +144,10 @@ def _faults(details: Mapping[str, Any]) -> Iterator[Fault]:
         yield fault_of(where, details)
 
 
-def _place(location: Sequence[str | int]) -> tuple[str, list[type[BaseModel]]]:
+def _place(location: Sequence[str | int], model: type[BaseModel]) -> tuple[str, list[type[BaseModel]]]:
     """Return a location as the file has it, such as ``regions[2].name``, and the models that may be there."""
     path = ""
-    models: list[type[BaseModel]] = [Scenario]
+    models: list[type[BaseModel]] = [model]
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"

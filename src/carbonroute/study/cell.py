@@ -1,0 +1,164 @@
+"""One cell, worked out: what a worker does, wherever it runs."""
+
+from __future__ import annotations
+
+import io
+import platform
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from carbonroute.errors import CarbonrouteError
+from carbonroute.metrics import policies
+from carbonroute.runs import default_engine
+from carbonroute.runs.plan import Plan, carry_out
+from carbonroute.scenario import Inputs
+from carbonroute.study.cells import Base
+from carbonroute.textfile import sha256
+
+#: Libraries whose version may change the last bit of a result.
+LIBRARIES = ("carbonroute", "numba", "numpy", "polars", "pydantic", "scipy")
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What came of a cell.
+
+    Attributes
+    ----------
+    columns
+        Values per policy, by column of the policy table; empty where it failed.
+    about
+        What the figures count and where they come from: accounting and sources of carbon and traffic.
+    notes
+        What was assumed, filled or left out.
+    files
+        SHA-256 of every file that was read, by the name that the scenario gives it.
+    error
+        Why it failed, in a line; empty where it did not.
+    log
+        What was printed meanwhile, and where it failed.
+    seconds
+        Time it took.
+    versions
+        Of the software that worked it out.
+    """
+
+    columns: Mapping[str, list[Any]]
+    about: Mapping[str, Any]
+    notes: tuple[str, ...]
+    files: Mapping[str, str]
+    error: str
+    log: str
+    seconds: float
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def work_out(base: Base, changes: Mapping[str, Any]) -> Worked:
+    """Work out a cell of a study; an error in it is a result like any other.
+
+    Parameters
+    ----------
+    base
+        What all cells have in common.
+    changes
+        What this one changes, by path.
+    """
+    begin = time.perf_counter()
+    with _listening() as heard:
+        try:
+            table, inputs, notes = _policies(base, changes)
+        except Exception as error:  # noqa: BLE001  a cell may run anyone's policy: what it raises is its result
+            # What we raise on purpose says where and what in its message; of others, the place is needed.
+            lines = "" if isinstance(error, CarbonrouteError) else traceback.format_exc()
+            said = str(error) if isinstance(error, CarbonrouteError) else f"{type(error).__name__}: {error}"
+            failed = (said or type(error).__name__, heard.getvalue() + lines)
+            return Worked({}, {}, (), {}, *failed, time.perf_counter() - begin, versions())
+    columns = {name: table[name].to_list() for name in ("policy", "clairvoyant", *base.file.columns)}
+    about = {
+        "accounting": str(inputs.carbon.accounting),
+        "carbon_source": inputs.carbon.source,
+        "traffic_source": inputs.arrivals.source,
+    }
+    files = {name: _digest(path) for name, path in sorted(inputs.files.items())}
+    seconds = time.perf_counter() - begin
+    return Worked(columns, about, notes, files, "", heard.getvalue(), seconds, versions())
+
+
+def _policies(base: Base, changes: Mapping[str, Any]) -> tuple[pl.DataFrame, Inputs, tuple[str, ...]]:
+    """Return the policy table of a cell, what went into it, and what must be known of it."""
+    file, scenario = base.file, base.scenario(changes)
+    plan = Plan.read(file.engine or default_engine(scenario), 1, file.replications, file.until)
+    done, figures = carry_out(plan, scenario, None)
+    table = policies.table(done.outcomes, done.comparison, file.max_violation)
+    if file.baseline:
+        table = against(table, file.baseline)
+    return table, done.inputs, (*done.inputs.notes, *plan.notes(done, figures))
+
+
+def against(table: pl.DataFrame, baseline: str) -> pl.DataFrame:
+    """Return a policy table whose reductions refer to another of its policies.
+
+    Parameters
+    ----------
+    table
+        As of `Tables.policies`.
+    baseline
+        Label of the policy.
+    """
+    row = table.filter(policy=baseline).row(0, named=True)
+    references = {
+        "carbon_reduction_pct": ("avg_carbon_g_per_kwh", row["avg_carbon_g_per_kwh"]),
+        "emissions_reduction_pct": ("emissions_g_per_request", row["emissions_g_per_request"]),
+    }
+    return table.with_columns(
+        pl.lit(baseline).alias("baseline"),
+        pl.lit(row["avg_carbon_g_per_kwh"], pl.Float64).alias("baseline_carbon_g_per_kwh"),
+        *(
+            pl.lit(None, pl.Float64).alias(name)
+            if not reference
+            else (100 * (1 - pl.col(column) / reference)).alias(name)
+            for name, (column, reference) in references.items()
+        ),
+    )
+
+
+@contextmanager
+def _listening() -> Iterator[io.StringIO]:
+    """Hear what is printed meanwhile, if this process does one thing at a time: stdout is the process's."""
+    heard = io.StringIO()
+    if threading.current_thread() is not threading.main_thread():
+        yield heard
+        return
+    with redirect_stdout(heard), redirect_stderr(heard):
+        yield heard
+
+
+def _digest(path: Path) -> str:
+    status = path.stat()
+    return _digest_of(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest_of(path: Path, _size: int, _mtime_ns: int) -> str:
+    """Return a file's digest; worked out once as long as its size and time stay the same."""
+    return sha256(path)
+
+
+@lru_cache(maxsize=1)
+def _versions() -> tuple[tuple[str, str], ...]:
+    return ("python", platform.python_version()), *((name, version(name)) for name in LIBRARIES)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result may depend on."""
+    return dict(_versions())

@@ -1,0 +1,68 @@
+"""Workers of a Dask cluster that somebody has started: on other machines, under SLURM, or in Kubernetes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from carbonroute.errors import Fault, InputError
+from carbonroute.study.workers import AHEAD, Seat
+
+#: How long the scheduler may take to answer, and how often it is asked how many workers there are.
+TIMEOUT_S, ASK_EVERY_S = 30.0, 5.0
+
+
+@contextmanager
+def cluster_at(address: str) -> Iterator[Sequence[Seat]]:
+    """Provide all workers of a Dask cluster as one seat, which grows and shrinks with the cluster.
+
+    Parameters
+    ----------
+    address
+        Of its scheduler, such as ``tcp://10.0.0.1:8786``.
+
+    Raises
+    ------
+    InputError
+        If Dask is not installed, or nobody answers there.
+    """
+    try:
+        from distributed import KilledWorker
+    except ImportError as error:
+        remedy = "install it: pip install 'carbonroute[dask]'"
+        raise InputError("--cluster", [Fault("", "Dask is not installed", remedy)]) from error
+    try:
+        client: Any = _client(address)
+    except (OSError, ValueError) as error:
+        found = f"no Dask scheduler answers at {address!r} ({error})"
+        raise InputError(
+            "--cluster", [Fault("", found, "an address such as tcp://host:8786 is expected")]
+        ) from error
+    with client:
+        threads = _Threads(client)
+        # An executor that outlives a break: Dask begins a cell anew elsewhere, and gives up after three.
+        executor = client.get_executor(pure=False)
+        yield [Seat(lambda: executor, threads, fatal=(KilledWorker,))]
+
+
+def _client(address: str) -> Any:
+    """Return a client of Dask, which has no types."""
+    import distributed
+
+    connect: Any = distributed.Client
+    return connect(address, timeout=TIMEOUT_S, set_as_default=False)
+
+
+class _Threads:
+    """How many cells a cluster is given at a time: two per thread."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self._asked_at, self._depth = client, -ASK_EVERY_S, AHEAD
+
+    def __call__(self) -> int:
+        if time.monotonic() - self._asked_at >= ASK_EVERY_S:
+            self._depth = AHEAD * max(1, sum(self._client.nthreads().values()))
+            self._asked_at = time.monotonic()
+        return self._depth

@@ -1,0 +1,200 @@
+"""A study run to its end: cells out to whoever works on them, results in to the journal."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from carbonroute.errors import RunFolderError, WorkerError
+from carbonroute.store import reporting
+from carbonroute.study.cell import Worked, versions, work_out
+from carbonroute.study.cells import Study, in_words
+from carbonroute.study.folder import LOGS, differences
+from carbonroute.study.journal import DONE, FAILED, Journal, Record
+from carbonroute.study.progress import LATEST, Progress, rate
+from carbonroute.study.workers import Seat
+
+#: How often a cell is begun that fails by itself.
+ATTEMPTS = 2
+#: How often a cell is begun whose worker dies over it: workers are killed for reasons of their own.
+DEATHS = 4
+
+
+@dataclass
+class Conduct:
+    """What is going on while cells are worked out.
+
+    Attributes
+    ----------
+    study, journal, folder
+        What is run, what is done of it, and where.
+    report
+        Called whenever a cell has ended.
+    """
+
+    study: Study
+    journal: Journal
+    folder: Path
+    report: Callable[[Progress], None] | None = None
+    _failures: Counter[int] = field(default_factory=Counter)
+    _deaths: Counter[int] = field(default_factory=Counter)
+    _waiting: deque[int] = field(default_factory=deque)
+    _done: int = 0
+    _failed: int = 0
+    _before: int = 0
+    _moments: deque[float] = field(default_factory=lambda: deque(maxlen=LATEST))
+
+    def run(self, seats: Sequence[Seat], cells: Iterable[int]) -> None:
+        """Have cells worked out, and write down what comes of them.
+
+        Parameters
+        ----------
+        seats
+            Where.
+        cells
+            Their indices.
+
+        Raises
+        ------
+        RunFolderError
+            If the folder cannot be written.
+        WorkerError
+            If workers cannot even start.
+        """
+        self._waiting.extend(cells)
+        self._before = len(self.study.cells) - len(self._waiting)
+        left = set(self._waiting)
+        self._failed = sum(
+            status == FAILED for cell, status in self.journal.statuses.items() if cell not in left
+        )
+        self._tell()
+        while self._waiting or any(seat.futures for seat in seats):
+            self._hand_out(seats)
+            running = [future for seat in seats for future in seat.futures]
+            wait(running, return_when=FIRST_COMPLETED)
+            for seat in seats:
+                self._take_in(seat)
+
+    def _hand_out(self, seats: Sequence[Seat]) -> None:
+        """Give every seat what it has room for, the emptiest first."""
+        while self._waiting:
+            seat = max(seats, key=lambda seat: seat.free)
+            if not seat.free:
+                return
+            cell = self._waiting.popleft()
+            try:
+                seat.submit(cell, work_out, self.study.base, self.study.cells[cell].changes)
+            except BrokenExecutor:  # it died since; what it was working on is taken in first
+                self._waiting.appendleft(cell)
+                return
+
+    def _take_in(self, seat: Seat) -> None:
+        """Write down what a seat has ended; put its cells back where its worker died."""
+        ended = [future for future in seat.futures if future.done()]
+        for future in ended:
+            if future.cancelled():
+                raise WorkerError(
+                    "the cluster has gone away", "start it, and run the study again: it goes on"
+                )
+            error = future.exception()
+            if error is None:
+                self._ended(seat.futures.pop(future), future.result())
+            elif isinstance(error, seat.fatal) and not isinstance(error, BrokenExecutor):
+                self._died(seat.futures.pop(future))
+        if any(future.done() for future in seat.futures):
+            self._mend(seat)
+
+    def _mend(self, seat: Seat) -> None:
+        """Renew a seat whose process died: the cell it had begun is to blame, the others wait again."""
+        errors = [future.exception() for future in seat.futures if future.done()]
+        for error in errors:
+            if error is not None and not isinstance(error, BrokenExecutor):
+                raise error
+        blamed, others = seat.renew()
+        self._waiting.extendleft(reversed(others))
+        for cell in blamed:
+            self._died(cell)
+
+    def _ended(self, index: int, worked: Worked) -> None:
+        self._require_same_software(worked)
+        if not worked.error:
+            self._require_same_files(worked)
+            self._record(index, worked, DONE)
+            return
+        self._failures[index] += 1
+        self._log(index, worked)
+        if self._failures[index] < ATTEMPTS:
+            self._waiting.appendleft(index)
+        else:
+            self._record(index, worked, FAILED)
+
+    def _died(self, index: int) -> None:
+        self._deaths[index] += 1
+        if self._deaths[index] < DEATHS:
+            self._waiting.appendleft(index)
+            return
+        error = f"its worker process died {DEATHS} times, as for want of memory"
+        self._record(index, Worked({}, {}, (), {}, error, "", 0.0), FAILED)
+
+    def _record(self, index: int, worked: Worked, status: str) -> None:
+        cell = self.study.cells[index]
+        attempts = self._failures[index] + self._deaths[index] + (status == DONE)
+        if status == DONE:
+            self._log(index, worked)
+        self.journal.add(
+            Record(
+                cell=index,
+                digest=cell.digest,
+                status=status,
+                attempts=attempts,
+                seconds=worked.seconds,
+                at=time.time(),
+                error=worked.error,
+                columns=worked.columns,
+                about=worked.about,
+                notes=worked.notes,
+                files=worked.files,
+            )
+        )
+        self._done += 1
+        self._moments.append(time.monotonic())
+        self._failed += status == FAILED
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.report:
+            done = self._before + self._done
+            self.report(Progress(done, self._failed, len(self.study.cells), rate(self._moments)))
+
+    def _require_same_files(self, worked: Worked) -> None:
+        """Refuse to mix results of data files that changed meanwhile, or that differ between machines."""
+        for name, digest in worked.files.items():
+            if self.journal.files.get(name, digest) != digest:
+                raise RunFolderError(
+                    f"{self.folder}: {name} is not what it was when the first cells were run; put it back, "
+                    "or name another folder"
+                )
+
+    def _require_same_software(self, worked: Worked) -> None:
+        if worked.versions:
+            unlike = list(differences(versions(), dict(worked.versions)))
+            if unlike:
+                found = f"a worker has other software: {', '.join(unlike)}"
+                raise WorkerError(found, "install the same on all machines")
+
+    def _log(self, index: int, worked: Worked) -> None:
+        """Add an attempt to the cell's log."""
+        cell = self.study.cells[index]
+        verdict = f"failed: {worked.error}" if worked.error else "done"
+        lines = [
+            f"{in_words(cell, self.study.axes)}, digest {cell.digest}",
+            f"{verdict}, {worked.seconds:.3f} s",
+            *(f"– {note}." for note in worked.notes),
+        ]
+        path = self.folder / LOGS / f"{index:06d}-{cell.digest[:12]}.log"
+        with reporting(path), path.open("a", encoding="utf-8") as file:
+            file.write("\n".join([*lines, worked.log]).rstrip("\n") + "\n")

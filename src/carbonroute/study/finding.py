@@ -1,0 +1,73 @@
+"""What a study found, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import polars as pl
+
+from carbonroute.study.overview import GRAMS, axes, best, plain, saved_column
+from carbonroute.study.tables import StudyTables
+
+
+def finding(tables: StudyTables) -> list[str]:
+    """Return in words which policy that a router could run saves most, where, and how far that holds."""
+    return list(_sentences(tables))
+
+
+def _sentences(tables: StudyTables) -> Iterator[str]:
+    cells = tables.results["cell"].n_unique()
+    failed = tables.results.filter(status="failed").height
+    summary = tables.summary.filter(~pl.col("clairvoyant"))
+    if failed:
+        yield f"{failed} of {cells} cells failed, and nothing is said of them."
+    if summary.is_empty():
+        yield "No policy that a router could run was tried."
+        return
+    saved = saved_column(summary)
+    limit = f"{summary['max_violation_pct'][0]:.6g} % SLO violations"
+    viable = summary.filter(pl.col("viable") & pl.col(saved).is_not_null())
+    names = axes(tables)
+    if viable.is_empty():
+        lowest = summary.sort("slo_violation_pct", maintain_order=True).row(0, named=True)
+        yield (
+            f"No policy stays within {limit} anywhere in the grid; {lowest['policy']} comes nearest with "
+            f"{lowest['slo_violation_pct']:.2f} %{_where(lowest, names)}."
+        )
+        return
+    what = "emissions" if saved == GRAMS else "mean carbon intensity"
+    most = viable.sort(saved, descending=True, maintain_order=True).row(0, named=True)
+    yield (
+        f"Within {limit}, {most['policy']} cuts {what} most: by {most[saved]:z.1f} %{_interval(most, saved)} "
+        f"against {most['baseline']} (violations {most['slo_violation_pct']:.2f} %){_where(most, names)}."
+    )
+    if names:
+        yield from _how_far(tables, saved)
+
+
+def _how_far(tables: StudyTables, saved: str) -> Iterator[str]:
+    """Say which policies are best in how many combinations, and how much is saved at least and most."""
+    places = best(tables)
+    viable = places.filter(pl.col("policy").is_not_null())
+    wins = viable.group_by("policy", maintain_order=True).len()
+    wins = wins.sort("len", descending=True, maintain_order=True)
+    named = ", ".join(f"{policy} in {count}" for policy, count in wins.head(4).iter_rows())
+    more = f" and {wins.height - 4} more policies in the rest" if wins.height > 4 else ""
+    saved_pct = viable[saved].to_numpy()
+    yield (
+        f"Of {places.height} combinations, the best policy within the limit is {named}{more}; it saves "
+        f"{saved_pct.min():z.1f} to {saved_pct.max():z.1f} %."
+    )
+    if nowhere := places.height - viable.height:
+        yield f"In {nowhere} of them, no policy that a router could run keeps the limit."
+
+
+def _where(row: Mapping[str, Any], names: list[str]) -> str:
+    places = ", ".join(f"{name} = {plain(row[name])}" for name in names)
+    return f" at {places}" if places else ""
+
+
+def _interval(row: Mapping[str, Any], name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return "" if low is None else f" (95 % interval {low:z.1f} to {high:z.1f} %, {row['n']} seeds)"

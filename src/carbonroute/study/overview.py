@@ -1,0 +1,78 @@
+"""A study at a glance: each policy over all combinations of the axes, and the best one of each."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import polars as pl
+
+from carbonroute.study.tables import StudyTables
+
+GRAMS, INTENSITY = "emissions_reduction_pct", "carbon_reduction_pct"
+#: Columns of `policies` that are figures, and how many decimals they deserve.
+STYLES = MappingProxyType(
+    {
+        "saved_least_pct": "z.1f",
+        "saved_median_pct": "z.1f",
+        "saved_most_pct": "z.1f",
+        "violations_median_pct": ".2f",
+        "violations_most_pct": ".2f",
+    }
+)
+
+
+def saved_column(summary: pl.DataFrame) -> str:
+    """Return the column of what is saved: in grams, where all cells state energies."""
+    return GRAMS if summary.height and not summary[GRAMS].null_count() else INTENSITY
+
+
+def axes(tables: StudyTables) -> list[str]:
+    """Return the axes whose combinations a summary has: all that are not averaged."""
+    return tables.axes.filter(~pl.col("averaged"))["axis"].unique(maintain_order=True).to_list()
+
+
+def policies(tables: StudyTables) -> pl.DataFrame:
+    """Return each policy over all combinations.
+
+    Returns
+    -------
+    A row per policy, in the order of the results: ``policy``, ``clairvoyant``, ``combinations`` (in which it
+    takes part), ``viable`` (of them), ``best`` (of those, where no other policy that a router could run saves
+    more), and the least, median and most of what it saves, and of its violations; see `STYLES`.
+    """
+    saved = saved_column(tables.summary)
+    wins = best(tables)["policy"].drop_nulls().value_counts(name="best")
+    table = tables.summary.group_by("policy", maintain_order=True).agg(
+        pl.col("clairvoyant").any(),
+        pl.len().alias("combinations"),
+        pl.col("viable").sum(),
+        pl.col(saved).min().alias("saved_least_pct"),
+        pl.col(saved).median().alias("saved_median_pct"),
+        pl.col(saved).max().alias("saved_most_pct"),
+        pl.col("slo_violation_pct").median().alias("violations_median_pct"),
+        pl.col("slo_violation_pct").max().alias("violations_most_pct"),
+    )
+    table = table.join(wins, on="policy", how="left", maintain_order="left")
+    return table.with_columns(pl.col("best").fill_null(0))
+
+
+def best(tables: StudyTables) -> pl.DataFrame:
+    """Return the viable policy that saves most in each combination, of those that a router could run.
+
+    Returns
+    -------
+    Rows of the summary, in its order; null behind the axes where no policy is viable.
+    """
+    names, saved = axes(tables), saved_column(tables.summary)
+    viable = tables.summary.filter(pl.col("viable") & ~pl.col("clairvoyant") & pl.col(saved).is_not_null())
+    most = viable.sort(saved, descending=True, maintain_order=True)
+    if not names:
+        return most.head(1)
+    places = tables.summary.select(names).unique(maintain_order=True)
+    first = most.unique(names, keep="first", maintain_order=True)
+    return places.join(first, on=names, how="left", maintain_order="left", nulls_equal=True)
+
+
+def plain(value: object) -> str:
+    """Write an axis's value: a number without needless decimals, a label as it is."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,128 @@
+"""How far a study is, told by its folder: from any other process, at any time."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from carbonroute.study.folder import is_held, read_settings
+from carbonroute.study.journal import FAILED, records
+
+#: The rate is that of the last cells: so many.
+LATEST = 200
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run of a study is.
+
+    Attributes
+    ----------
+    done
+        Cells that have ended, in earlier runs too, failed ones included.
+    failed
+        Those that failed.
+    total
+        All cells.
+    cells_per_s
+        Rate of the latest cells; None before there are two.
+    """
+
+    done: int
+    failed: int
+    total: int
+    cells_per_s: float | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a study is.
+
+    Attributes
+    ----------
+    name
+        Of the study.
+    total, done, failed
+        Cells: all; those that have ended, failed ones included; those that failed.
+    running
+        Whether a process is at work on it.
+    cells_per_s
+        Rate of the latest cells, while one is; else null.
+    remaining_s
+        Time left at that rate; else null.
+    errors
+        Of failed cells, by index.
+    """
+
+    name: str
+    total: int
+    done: int
+    failed: int
+    running: bool
+    cells_per_s: float | None
+    remaining_s: float | None
+    errors: dict[int, str]
+
+    def __str__(self) -> str:
+        parts = [f"{self.done:,} of {self.total:,} cells"]
+        if self.cells_per_s is not None:
+            parts.append(f"{self.cells_per_s:.3g} cells/s")
+        if self.remaining_s is not None:
+            parts.append(f"ETA {in_clock(self.remaining_s)}")
+        if self.failed:
+            parts.append(f"{self.failed:,} failed")
+        return ", ".join(parts)
+
+
+def status(folder: str | Path) -> Status:
+    """Return how far the study of a folder is.
+
+    Parameters
+    ----------
+    folder
+        Of a study, finished or not.
+
+    Raises
+    ------
+    RunFolderError
+        If there is no study in it, or its journal is damaged.
+    """
+    place = Path(folder)
+    settings = read_settings(place)
+    ended: dict[int, str] = {}
+    moments: deque[float] = deque(maxlen=LATEST)
+    for record in records(place):
+        ended[record.cell] = record.error if record.status == FAILED else ""
+        moments.append(record.at)
+    running = is_held(place)
+    total = math.prod(len(labels) for labels in settings["axes"].values())
+    cells_per_s = rate(moments) if running else None
+    return Status(
+        name=settings["name"],
+        total=total,
+        done=len(ended),
+        failed=sum(map(bool, ended.values())),
+        running=running,
+        cells_per_s=cells_per_s,
+        remaining_s=(total - len(ended)) / cells_per_s if cells_per_s else None,
+        errors={cell: error for cell, error in sorted(ended.items()) if error},
+    )
+
+
+def rate(moments: Sequence[float]) -> float | None:
+    """Return how often something happened per second, by its latest moments; None before there are two."""
+    took_s = moments[-1] - moments[0] if len(moments) > 1 else 0.0
+    return (len(moments) - 1) / took_s if took_s > 0 else None
+
+
+def in_clock(seconds: float) -> str:
+    """Write a time as hours, minutes and seconds.
+
+    >>> in_clock(3725.4)
+    '1:02:05'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -1,0 +1,177 @@
+"""A study's results as tables: every cell and policy, the axes, and means over what is luck alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import polars as pl
+
+from carbonroute.errors import RunFolderError
+from carbonroute.intervals import t_half_width
+from carbonroute.store import MANIFEST, STUDY, read_manifest
+from carbonroute.study.cells import Study
+from carbonroute.study.file import FIXED, KEPT, Axis
+from carbonroute.study.journal import DONE, Record, records
+from carbonroute.tablefile import read_table
+from carbonroute.textfile import sha256
+
+RESULTS = "results.parquet"
+#: Records that are turned into a table at a time.
+_CHUNK = 2000
+#: Columns of `StudyTables.axes`.
+AXES = MappingProxyType({"axis": pl.String, "label": pl.String, "number": pl.Float64, "averaged": pl.Boolean})
+_TEXTS = ("policy", "baseline", "dominated_by")
+_FLAGS = ("clairvoyant", "viable")
+
+
+@dataclass(frozen=True)
+class StudyTables:
+    """What a study found, at full precision.
+
+    Attributes
+    ----------
+    results
+        A row per cell and policy, in the grid's order: ``cell``, ``digest`` (SHA-256 of the cell's scenario),
+        ``status`` (``"done"`` or ``"failed"``), ``error`` (or null), a column per axis under its name
+        (numbers where all its values are numbers, else labels), ``policy``, ``clairvoyant``, and columns of
+        `Tables.policies`. A failed cell has one row, with nulls.
+    axes
+        A row per value, in order: ``axis`` (column of `results`), ``label``, ``number`` (or null),
+        ``averaged`` (whether the axis is luck alone: seeds).
+    summary
+        A row per policy and combination of the axes that are not averaged, failed cells left out: the axes,
+        ``policy``, ``clairvoyant``, ``n`` (cells behind it), each number's mean under its own name, with
+        ``<name>_low`` and ``<name>_high`` (95 % t intervals over the averaged axes; null where n < 2),
+        ``viable`` (whether the mean of violations is within the limit), ``max_violation_pct``, ``baseline``.
+    facts
+        The manifest.
+    """
+
+    results: pl.DataFrame
+    axes: pl.DataFrame
+    summary: pl.DataFrame
+    facts: Mapping[str, Any]
+
+
+def results_of(study: Study, folder: Path) -> pl.DataFrame:
+    """Return the results of all cells that a study's folder has; see `StudyTables.results`."""
+    frames, columns = [], ("policy", "clairvoyant", *study.file.columns)
+    schema = _schema(study.axes, columns)
+    last: dict[int, int] = {}
+    for number, record in enumerate(records(folder)):
+        last[record.cell] = number
+    chunk: list[Record] = []
+    for number, record in enumerate(records(folder)):
+        if last[record.cell] == number:
+            chunk.append(record)
+        if len(chunk) == _CHUNK:
+            frames.append(_frame(chunk, study, columns, schema))
+            chunk = []
+    frames.append(_frame(chunk, study, columns, schema))
+    return pl.concat(frames).sort("cell", maintain_order=True)
+
+
+def _schema(axes: Sequence[Axis], columns: Sequence[str]) -> dict[str, Any]:
+    of_axes = {axis.name: _type_of(axis) for axis in axes}
+    of_columns = {
+        name: pl.String if name in _TEXTS else pl.Boolean if name in _FLAGS else pl.Float64
+        for name in columns
+    }
+    fixed = {"cell": pl.Int64, "digest": pl.String, "status": pl.String, "error": pl.String}
+    return {**fixed, **of_axes, **of_columns}
+
+
+def _type_of(axis: Axis) -> Any:
+    if not axis.numeric:
+        return pl.String
+    return pl.Int64 if all(isinstance(value.number, int) for value in axis.values) else pl.Float64
+
+
+def _frame(
+    chunk: Sequence[Record], study: Study, columns: Sequence[str], schema: Mapping[str, Any]
+) -> pl.DataFrame:
+    """Return the rows of some cells."""
+    data: dict[str, list[Any]] = {name: [] for name in schema}
+    for record in chunk:
+        height = len(record.columns["policy"]) if record.status == DONE else 1
+        fixed = [record.cell, record.digest, record.status, record.error or None]
+        for name, value in zip(list(schema)[: len(fixed)], fixed, strict=True):
+            data[name] += [value] * height
+        for axis, value in zip(study.axes, study.cells[record.cell].values, strict=True):
+            data[axis.name] += [value.number if axis.numeric else value.label] * height
+        for name in columns:
+            data[name] += record.columns[name] if record.status == DONE else [None]
+    return pl.DataFrame([pl.Series(name, data[name], schema[name], strict=False) for name in schema])
+
+
+def axes_of(axes: Sequence[Axis]) -> pl.DataFrame:
+    """Return a study's axes; see `StudyTables.axes`."""
+    rows = [
+        (axis.name, value.label, None if value.number is None else float(value.number), axis.averaged)
+        for axis in axes
+        for value in axis.values
+    ]
+    return pl.DataFrame(rows, dict(AXES), orient="row")
+
+
+def summary_of(results: pl.DataFrame, axes: pl.DataFrame) -> pl.DataFrame:
+    """Return means over what is luck alone, with their intervals; see `StudyTables.summary`."""
+    names = axes["axis"].unique(maintain_order=True).to_list()
+    averaged = set(axes.filter("averaged")["axis"])
+    fixed = [name for name in names if name not in averaged]
+    keys = [*fixed, "policy", "clairvoyant"]
+    numbers = [
+        name
+        for name, kind in results.schema.items()
+        if kind == pl.Float64 and name not in {*names, *FIXED, "max_violation_pct"}
+    ]
+    kept = [name for name in KEPT if name in {"baseline", "max_violation_pct"}]
+    done = results.filter(status=DONE)
+    table = done.group_by(keys, maintain_order=True).agg(
+        pl.len().cast(pl.Int64).alias("n"),
+        pl.col(*numbers).mean(),
+        pl.col(*numbers).std().name.suffix(" std"),
+        # A figure that some cells lack has no interval: what they would say is not known.
+        pl.col(*numbers).null_count().name.suffix(" nulls"),
+        pl.col(*kept).first(),
+    )
+    intervals = [column for name in numbers for column in _interval(table, name)]
+    viable = (pl.col("slo_violation_pct") <= pl.col("max_violation_pct")).fill_null(value=False)
+    return table.with_columns(*intervals, viable.alias("viable")).select(
+        *keys, "n", *(f"{name}{end}" for name in numbers for end in ("", "_low", "_high")), *kept, "viable"
+    )
+
+
+def _interval(table: pl.DataFrame, name: str) -> Iterator[pl.Series]:
+    half_width = pl.Series(t_half_width(table[f"{name} std"].fill_null(float("nan")), table["n"])).fill_nan(
+        None
+    )
+    whole = table[f"{name} nulls"] == 0
+    half_width = pl.select(pl.when(whole).then(half_width)).to_series()
+    yield (table[name] - half_width).alias(f"{name}_low")
+    yield (table[name] + half_width).alias(f"{name}_high")
+
+
+def read(path: Path) -> StudyTables:
+    """Return the tables of a study's folder, after checking that they are what its manifest says.
+
+    Raises
+    ------
+    RunFolderError
+        If it is not the folder of a finished study, or a table was changed since.
+    """
+    if not (path / MANIFEST).exists() and (path / "study.json").exists():
+        raise RunFolderError(f"{path}: its study is not finished; `carbonroute study run` goes on with it")
+    facts = read_manifest(path)
+    if facts.get("kind") != STUDY:
+        raise RunFolderError(f"{path}: holds a run, not a study; name the folder of a study")
+    if not (path / RESULTS).is_file() or sha256(path / RESULTS) != facts["outputs"].get(RESULTS):
+        found = f"{path / RESULTS}: is not what the manifest says"
+        raise RunFolderError(f"{found}; `carbonroute study run` makes it again from its journal")
+    results = read_table(path / RESULTS, str(path / RESULTS), may_be_empty=True)
+    axes = pl.DataFrame(facts["axes"], dict(AXES))
+    return StudyTables(results, axes, summary_of(results, axes), facts)
