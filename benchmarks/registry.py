@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from benchmarks import engine, exact, optimal, process, queues, real, scale, scaling
+from benchmarks import engine, exact, optimal, process, queues, real, scale, scaling, studies
 from benchmarks.measuring import Row, Size
 
 Subject = Callable[[Size], list[Row]]
@@ -20,5 +20,6 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
         "real": real.measure,
         "queue": queues.measure,
         "optimal": optimal.measure,
+        "study": studies.measure,
     }
 )

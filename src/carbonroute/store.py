@@ -14,7 +14,7 @@ from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -29,11 +29,15 @@ from carbonroute.metrics import (
 from carbonroute.runs import Result
 from carbonroute.scenario import Inputs, Scenario
 from carbonroute.scenario.model import FACTORS
-from carbonroute.tablefile import read_table
+from carbonroute.tablefile import csv_bytes, read_table
 from carbonroute.textfile import sha256
 from carbonroute.units import J_PER_KWH
 
 MANIFEST = "manifest.json"
+#: What the manifest of a study says it is (a run's says nothing).
+STUDY: Literal["study"] = "study"
+#: What makes a folder that of a study, finished or not.
+SETTINGS = "study.json"
 
 _LIBRARIES = ("matplotlib", "numpy", "polars", "pydantic", "scipy")
 #: Tables that a run without queues does not write.
@@ -55,24 +59,31 @@ class RunFolder:
     ----------
     path
         The folder; made when it is missing.
+    kind
+        What it holds: a run, or a study.
 
     Raises
     ------
     RunFolderError
-        If the folder cannot be made or written.
+        If the folder cannot be made or written, or holds something of another kind.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: Literal["run", "study"] = "run") -> None:
         self.path = path
         self.digests: dict[str, str] = {}
-        with _reporting(path):
+        with reporting(path):
             path.mkdir(parents=True, exist_ok=True)
-            self._earlier = read_manifest(path)["outputs"] if (path / MANIFEST).exists() else {}
+            earlier = read_manifest(path) if (path / MANIFEST).exists() else {"outputs": {}, "kind": kind}
+        held = earlier.get("kind", "run")
+        if held != kind or (kind == "run" and (path / SETTINGS).exists()):
+            other = "study" if kind == "run" else "run"
+            raise RunFolderError(f"{path}: holds a {other}, not a {kind}; name another folder")
+        self._earlier = earlier["outputs"]
 
     def write(self, name: str, data: bytes) -> Path:
         """Write one file of the run, by its name relative to the folder; return its path."""
         target = self.path / name
-        with _reporting(target):
+        with reporting(target):
             write_whole(target, data)
         self.digests[name] = hashlib.sha256(data).hexdigest()
         return target
@@ -80,14 +91,14 @@ class RunFolder:
     @classmethod
     def reopen(cls, path: Path) -> RunFolder:
         """Return the folder of a finished run, to write more into it."""
-        outputs = read_manifest(path)["outputs"]
-        folder = cls(path)
-        folder.digests = dict(outputs)
+        manifest = read_manifest(path)
+        folder = cls(path, manifest.get("kind", "run"))
+        folder.digests = dict(manifest["outputs"])
         return folder
 
     def finish(self, facts: Mapping[str, Any]) -> Path:
         """Remove what an earlier run left over, write the manifest, and return its path."""
-        with _reporting(self.path):
+        with reporting(self.path):
             for name in self._earlier.keys() - self.digests.keys():
                 (self.path / name).unlink(missing_ok=True)
             for folder in {(self.path / name).parent for name in [*self.digests, MANIFEST]}:
@@ -98,7 +109,7 @@ class RunFolder:
 
 
 @contextmanager
-def _reporting(path: Path) -> Iterator[None]:
+def reporting(path: Path) -> Iterator[None]:
     """Turn an operating system's refusal into an error that names the place."""
     try:
         yield
@@ -138,7 +149,7 @@ def create_whole(target: Path, data: bytes) -> None:
     RunFolderError
         If there is such a file, or it cannot be written.
     """
-    with _reporting(target):
+    with reporting(target):
         if target.exists():
             raise RunFolderError(f"{target}: is there already; name another file, or remove it first")
         write_whole(target, data)
@@ -147,8 +158,10 @@ def create_whole(target: Path, data: bytes) -> None:
 def write_run(folder: RunFolder, result: Result) -> None:
     """Write a run's tables and data: CSV as published, Parquet at full precision."""
     tables = result.tables
-    folder.write("tables/simulation_results.csv", _csv(as_published(simulation_results(tables), tables)))
-    folder.write("tables/per_workload_results.csv", _csv(as_published(per_workload_results(tables), tables)))
+    folder.write("tables/simulation_results.csv", csv_bytes(as_published(simulation_results(tables), tables)))
+    folder.write(
+        "tables/per_workload_results.csv", csv_bytes(as_published(per_workload_results(tables), tables))
+    )
     more = {
         "where_the_saving_comes_from": where_the_saving_comes_from(tables),
         "intervals": tables.intervals,
@@ -158,11 +171,13 @@ def write_run(folder: RunFolder, result: Result) -> None:
     }
     for name, table in more.items():
         if table.height:
-            folder.write(f"tables/{name}.csv", _csv(table))
-    folder.write("data/carbon_intensity_traces.csv", _csv(_wide(tables.carbon, "hour", "carbon_g_per_kwh")))
-    folder.write("data/latency_matrix.csv", _csv(_wide(tables.rtt, "origin", "rtt_ms")))
+            folder.write(f"tables/{name}.csv", csv_bytes(table))
+    folder.write(
+        "data/carbon_intensity_traces.csv", csv_bytes(_wide(tables.carbon, "hour", "carbon_g_per_kwh"))
+    )
+    folder.write("data/latency_matrix.csv", csv_bytes(_wide(tables.rtt, "origin", "rtt_ms")))
     if tables.utilisation.height:
-        folder.write("data/utilisation.csv", _csv(tables.utilisation))
+        folder.write("data/utilisation.csv", csv_bytes(tables.utilisation))
     for field in fields(Tables):
         table = getattr(tables, field.name)
         if table.height or field.name not in _OF_QUEUES:
@@ -321,10 +336,6 @@ def read_tables(path: Path) -> Tables:
 
 def _parquet_name(table: str) -> str:
     return f"data/{table}.parquet"
-
-
-def _csv(table: pl.DataFrame) -> bytes:
-    return table.write_csv().encode()
 
 
 def _wide(table: pl.DataFrame, index: str, values: str) -> pl.DataFrame:

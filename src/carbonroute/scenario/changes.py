@@ -32,7 +32,7 @@ def parts(path: str) -> list[Part]:
     """
     found: list[Part] = []
     place = 0
-    while place < len(path):
+    while place < len(path) or not found:
         match = _PART.match(path, place)
         if match is None or (match["member"] and not found):
             remedy = "keys parted by dots are expected, such as network.jitter_std_ms or regions[US-East].pue"

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.store import STUDY, RunFolder
+from carbonroute.store import STUDY, RunFolder, reporting
 from carbonroute.study import cells
 from carbonroute.study.cell import versions
 from carbonroute.study.conduct import Conduct
@@ -17,7 +17,15 @@ from carbonroute.study.facts import facts_of
 from carbonroute.study.folder import LOGS, alone_in, claim
 from carbonroute.study.journal import DONE, FAILED, Journal
 from carbonroute.study.progress import Progress, Status, status
-from carbonroute.study.tables import RESULTS, StudyTables, axes_of, read, results_of, summary_of
+from carbonroute.study.tables import (
+    RESULTS,
+    StudyTables,
+    axes_of,
+    is_finished,
+    read,
+    results_of,
+    summary_of,
+)
 from carbonroute.study.workers import Seat, processes
 
 __all__ = ["Progress", "Status", "StudyTables", "read", "run", "status"]
@@ -77,11 +85,13 @@ def run(  # noqa: PLR0913  one argument per option of the command
         claim(place, {**study.settings, "versions": versions()})
         with Journal(place) as journal:
             left = _left(study, journal, retry=retry)
-            conduct = Conduct(study, journal, place, progress)
+            if not left and is_finished(place):
+                return read(place)
             if left:
-                (place / LOGS).mkdir(exist_ok=True)
+                with reporting(place):
+                    (place / LOGS).mkdir(exist_ok=True)
                 with _seats(workers, cluster, len(left)) as seats:
-                    conduct.run(seats, left)
+                    Conduct(study, journal, place, progress).run(seats, left)
         return _finish(study, place, command)
 
 

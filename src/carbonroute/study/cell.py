@@ -77,7 +77,7 @@ def work_out(base: Base, changes: Mapping[str, Any]) -> Worked:
     with _listening() as heard:
         try:
             table, inputs, notes = _policies(base, changes)
-        except Exception as error:  # noqa: BLE001  a cell may run anyone's policy: what it raises is its result
+        except (Exception, SystemExit) as error:  # noqa: BLE001  anyone's policy may raise anything
             # What we raise on purpose says where and what in its message; of others, the place is needed.
             lines = "" if isinstance(error, CarbonrouteError) else traceback.format_exc()
             said = str(error) if isinstance(error, CarbonrouteError) else f"{type(error).__name__}: {error}"

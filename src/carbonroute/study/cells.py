@@ -13,9 +13,11 @@ from typing import Any
 from carbonroute.errors import MAX_FAULTS, Fault, InputError, did_you_mean
 from carbonroute.runs.plan import Plan
 from carbonroute.scenario import Scenario
+from carbonroute.scenario.changes import changed
 from carbonroute.scenario.load import checked, tables
 from carbonroute.study import file as study_file
 from carbonroute.study.file import Axis, StudyFile, Value
+from carbonroute.study.folder import CELLS
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Study:
             **left,
             "axes": axes,
             "first_scenario": dump(scenario),
-            "cells": hashlib.sha256("".join(cell.digest for cell in self.cells).encode()).hexdigest(),
+            CELLS: hashlib.sha256("".join(cell.digest for cell in self.cells).encode()).hexdigest(),
         }
 
 
@@ -141,8 +143,6 @@ def read(path: Path, progress: Callable[[int, int], None] | None = None) -> Stud
 
 
 def _with_changes(base: Base, source: str) -> dict[str, Any]:
-    from carbonroute.scenario.changes import changed
-
     return changed(base.data, base.file.changes, f"{source}: changes")
 
 

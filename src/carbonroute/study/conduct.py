@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from carbonroute.errors import RunFolderError, WorkerError
 from carbonroute.store import reporting
@@ -83,19 +84,23 @@ class Conduct:
         """Give every seat what it has room for, the emptiest first."""
         while self._waiting:
             seat = max(seats, key=lambda seat: seat.free)
-            if not seat.free:
+            if seat.free <= 0:
                 return
             cell = self._waiting.popleft()
             try:
                 seat.submit(cell, work_out, self.study.base, self.study.cells[cell].changes)
             except BrokenExecutor:  # it died since; what it was working on is taken in first
                 self._waiting.appendleft(cell)
-                return
+                if seat.futures:
+                    return
+                self._mend(seat)
 
     def _take_in(self, seat: Seat) -> None:
         """Write down what a seat has ended; put its cells back where its worker died."""
-        ended = [future for future in seat.futures if future.done()]
-        for future in ended:
+        broken = any(map(_broke, seat.futures))
+        if broken:
+            wait(seat.futures)  # they end with it, one or the other because it is done
+        for future in [future for future in seat.futures if future.done() and not _broke(future)]:
             if future.cancelled():
                 raise WorkerError(
                     "the cluster has gone away", "start it, and run the study again: it goes on"
@@ -103,17 +108,15 @@ class Conduct:
             error = future.exception()
             if error is None:
                 self._ended(seat.futures.pop(future), future.result())
-            elif isinstance(error, seat.fatal) and not isinstance(error, BrokenExecutor):
+            elif isinstance(error, seat.fatal):
                 self._died(seat.futures.pop(future))
-        if any(future.done() for future in seat.futures):
+            else:
+                raise error
+        if broken:
             self._mend(seat)
 
     def _mend(self, seat: Seat) -> None:
         """Renew a seat whose process died: the cell it had begun is to blame, the others wait again."""
-        errors = [future.exception() for future in seat.futures if future.done()]
-        for error in errors:
-            if error is not None and not isinstance(error, BrokenExecutor):
-                raise error
         blamed, others = seat.renew()
         self._waiting.extendleft(reversed(others))
         for cell in blamed:
@@ -198,3 +201,8 @@ class Conduct:
         path = self.folder / LOGS / f"{index:06d}-{cell.digest[:12]}.log"
         with reporting(path), path.open("a", encoding="utf-8") as file:
             file.write("\n".join([*lines, worked.log]).rstrip("\n") + "\n")
+
+
+def _broke(future: Future[Any]) -> bool:
+    """Whether a future ended because its executor broke, and not by what it was to do."""
+    return future.done() and not future.cancelled() and isinstance(future.exception(), BrokenExecutor)

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -282,17 +282,28 @@ def _text(value: Any) -> str:
     >>> _text([{"use": "hybrid", "alpha": 0.7}, {"use": "carbon-first"}]), _text(True), _text(3.0)
     ('hybrid(alpha=0.7), carbon-first', 'true', '3')
     """
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    if isinstance(value, datetime | date):
-        return value.isoformat()
     if isinstance(value, list):
         return ", ".join(map(_text, value))
     if isinstance(value, dict):
         return _text_of_table(value)
-    return str(value)
+    if isinstance(value, datetime):
+        return _text_of_time(value)
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _text_of_time(time: datetime) -> str:
+    """Write a time, and of midnight in UTC the day alone.
+
+    >>> from datetime import UTC
+    >>> [_text_of_time(datetime(2021, 1, 2, hour, tzinfo=UTC)) for hour in (0, 6)]
+    ['2021-01-02', '2021-01-02 06:00Z']
+    """
+    if time.tzinfo is None or time.utcoffset():
+        return time.isoformat(" ")
+    rest = time.strftime("%H:%M:%S").removesuffix(":00")
+    return time.strftime("%Y-%m-%d") + ("" if rest == "00:00" else f" {rest}Z")
 
 
 def _text_of_table(table: Mapping[str, Any]) -> str:

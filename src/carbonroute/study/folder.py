@@ -16,6 +16,8 @@ from carbonroute.errors import RunFolderError
 from carbonroute.store import MANIFEST, SETTINGS, STUDY, read_manifest, reporting, write_whole
 
 LOGS = "logs"
+#: The setting that is the digest of all cells' scenarios.
+CELLS = "digest_of_cells"
 _LOCK = ".lock"
 #: What may change of a study between two runs in one folder: words about it.
 _WORDS = ("name", "description")
@@ -80,6 +82,8 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
     earlier = read_settings(folder)
     now = json.loads(_as_json(settings))
     changes = list(differences(_without_words(earlier), _without_words(now)))
+    if len(changes) > 1:  # what changed their scenarios is said already
+        changes = [change for change in changes if not change.startswith(f"{CELLS}: ")]
     if changes:
         raise RunFolderError(
             "\n".join(

@@ -12,7 +12,7 @@ import polars as pl
 
 from carbonroute.errors import RunFolderError
 from carbonroute.intervals import t_half_width
-from carbonroute.store import MANIFEST, STUDY, read_manifest
+from carbonroute.store import MANIFEST, SETTINGS, STUDY, read_manifest
 from carbonroute.study.cells import Study
 from carbonroute.study.file import FIXED, KEPT, Axis
 from carbonroute.study.journal import DONE, Record, records
@@ -156,20 +156,35 @@ def _interval(table: pl.DataFrame, name: str) -> Iterator[pl.Series]:
     yield (table[name] + half_width).alias(f"{name}_high")
 
 
-def read(path: Path) -> StudyTables:
+def is_finished(path: Path) -> bool:
+    """Whether a folder has the results of a study as its manifest states them."""
+    return (path / MANIFEST).exists() and _as_stated(path, read_manifest(path))
+
+
+def _as_stated(path: Path, facts: Mapping[str, Any]) -> bool:
+    return (path / RESULTS).is_file() and sha256(path / RESULTS) == facts["outputs"].get(RESULTS)
+
+
+def read(folder: str | Path) -> StudyTables:
     """Return the tables of a study's folder, after checking that they are what its manifest says.
+
+    Parameters
+    ----------
+    folder
+        Of a finished study.
 
     Raises
     ------
     RunFolderError
         If it is not the folder of a finished study, or a table was changed since.
     """
-    if not (path / MANIFEST).exists() and (path / "study.json").exists():
+    path = Path(folder)
+    if not (path / MANIFEST).exists() and (path / SETTINGS).exists():
         raise RunFolderError(f"{path}: its study is not finished; `carbonroute study run` goes on with it")
     facts = read_manifest(path)
     if facts.get("kind") != STUDY:
         raise RunFolderError(f"{path}: holds a run, not a study; name the folder of a study")
-    if not (path / RESULTS).is_file() or sha256(path / RESULTS) != facts["outputs"].get(RESULTS):
+    if not _as_stated(path, facts):
         found = f"{path / RESULTS}: is not what the manifest says"
         raise RunFolderError(f"{found}; `carbonroute study run` makes it again from its journal")
     results = read_table(path / RESULTS, str(path / RESULTS), may_be_empty=True)

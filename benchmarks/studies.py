@@ -1,0 +1,81 @@
+"""Ten thousand exact cells of the published scenario: on one worker, on two, and the bare engine calls."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.measuring import Row, Size
+from carbonroute import study
+from carbonroute.engines import ENGINES
+from carbonroute.scenario import resolve
+from carbonroute.study import cells
+
+FULL, SMALL = (100, 100), (2, 3)
+
+STUDY = """
+schema = 1
+name = "ten thousand cells"
+scenario = "published"
+engine = "exact"
+
+[grid]
+"network.jitter_std_ms" = {{ from = 0.1, to = {jitters}, step = 0.1 }}
+"sampling.seed" = {{ from = 1, to = {seeds} }}
+"""
+
+
+def measure(size: Size) -> list[Row]:
+    jitters, seeds = SMALL if size.small else FULL
+    count, repeat = jitters * seeds, 1 if size.small else min(size.repeat, 3)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "study.toml"
+        file.write_text(STUDY.format(jitters=jitters / 10, seeds=seeds), encoding="utf-8")
+        engine_s, figures_s = bare(cells.read(file))  # warm, and once more in each turn
+        turns: dict[str, list[float]] = {"engine": [], "figures": [], "one": [], "two": []}
+        for turn in range(repeat):
+            engine_s, figures_s = bare(cells.read(file))
+            turns["engine"].append(engine_s)
+            turns["figures"].append(figures_s)
+            for name, workers in (("one", 1), ("two", 2)):
+                place = Path(folder) / f"{name}-{turn}"
+                turns[name].append(seconds(partial(study.run, file, place, workers=workers)))
+    engine_s, figures_s, one_s, two_s = (statistics.median(taken) for taken in turns.values())
+    return [
+        Row(f"bare calls of the exact engine, {count:,} scenarios in turn", f"{engine_s:.1f} s"),
+        Row("reading mean, P95, violations and carbon of each policy", f"{figures_s:.1f} s"),
+        Row(f"study of {count:,} cells, 1 worker", f"{one_s:.1f} s"),
+        Row(f"study of {count:,} cells, 2 workers", f"{two_s:.1f} s"),
+        Row("1 worker ÷ 2 workers", f"{one_s / two_s:.2f}×", "≥ 1.8×"),
+        Row("1 worker ÷ (engine and figures)", f"{one_s / (engine_s + figures_s):.2f}×", "≤ 1.2×"),
+        Row("1 worker ÷ engine alone", f"{one_s / engine_s:.2f}×"),
+        Row("cells per second, 2 workers", f"{count / two_s:.0f}"),
+    ]
+
+
+def bare(found: cells.Study) -> tuple[float, float]:
+    """Return the time that the engine takes over all cells, and then reading its outcomes' figures, s."""
+    engine_s = figures_s = 0.0
+    for cell in found.cells:
+        inputs = resolve(found.base.scenario(cell.changes))
+        begin = time.perf_counter()
+        outcomes = ENGINES["exact"](inputs)
+        end = time.perf_counter()
+        for outcome in outcomes:
+            outcome.latency.mean()
+            outcome.latency.quantile(0.95)
+            outcome.violations.sum()
+            outcome.carbon_sum_g_per_kwh.sum()
+        engine_s += end - begin
+        figures_s += time.perf_counter() - end
+    return engine_s, figures_s
+
+
+def seconds(call: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
