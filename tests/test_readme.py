@@ -38,7 +38,7 @@ def test_the_readme_s_commands_work(tmp_path: Path) -> None:
         if "examples/" in command and not study and not (ROOT.parent / "shared" / "data").is_dir():
             continue
         arguments = command.replace("scripts/", f"{ROOT}/scripts/").split()
-        if "examples/" in command and not study:  # a year takes its time: two days, or two hours, show that it works
+        if "examples/" in command and not study:  # a year takes its time: two days or hours will do
             arguments += ["--sim-hours", "2" if "capacity" in command else "48"]
         done = subprocess.run(
             arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

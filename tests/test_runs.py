@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html.parser import HTMLParser
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -353,3 +354,65 @@ def test_control_that_an_engine_does_not_know_is_said(tmp_path: Path, engine: st
     path = small.write(tmp_path, ("[horizon]", "[control]\nmax_step = 0.5\n[horizon]"))
     notes = run(path, engine=engine).tables.overview["notes"][0]
     assert any("max_utilisation say is left out" in note for note in notes) == said
+
+
+def test_a_table_is_asked_for_by_its_name(scenario: Scenario) -> None:
+    result = run(scenario)
+    assert result.table() is result.tables.policies
+    assert all(result.table(name) is table for name, table in vars(result.tables).items())
+    with pytest.raises(InputError) as refusal:
+        result.table("polices")
+    assert str(refusal.value).startswith(
+        "table: there is none called 'polices'; did you mean 'policies'? Known: policies, routing,"
+    )
+
+
+class Shown(HTMLParser):
+    """What a page of HTML holds: its elements, its text, and the cells of its table."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.text = ""
+        self.rows: list[list[str]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: object) -> None:
+        self.elements.add(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self.rows[-1].append("")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self.lasttag in {"td", "th"} and data.strip():
+            self.rows[-1][-1] += data
+
+
+def test_a_notebook_shows_the_finding_and_the_policies(tmp_path: Path) -> None:
+    hostile = '</td><img src=x onerror="alert(1)">'
+    named = f'use = "hybrid"\nalpha = 0.5\nlabel = {hostile!r}'
+    actual = 'service_time = "mean"', 'service_time = "actual"'
+    result = run(small.write(tmp_path, ('use = "hybrid"\nalpha = 0.5', named), actual))
+    shown = Shown(result._repr_html_())
+    assert shown.elements == {"p", "table", "tr", "th", "td"}
+    assert shown.text.startswith(result.table("overview")["finding"][0])
+    heading, *rows = shown.rows
+    assert heading[:3] == ["Policy", "Latency, ms", "P95, ms"]
+    marks = [" †" if clairvoyant else "" for clairvoyant in result.table()["clairvoyant"]]
+    assert marks == ["", "", " †"]
+    names = ["Latency-First", hostile, result.table()["policy"][2]]
+    assert [row[0] for row in rows] == [name + mark for name, mark in zip(names, marks, strict=True)]
+    assert [float(row[1]) for row in rows] == pytest.approx(
+        result.table()["avg_latency_ms"].to_list(), abs=0.051
+    )
+    assert "† clairvoyant: decides on what no router can know." in shown.text
+    assert "clairvoyant" not in run(small.write(tmp_path))._repr_html_()
+
+
+def test_a_notebook_shows_grams_where_there_are_any() -> None:
+    result = run("five-aws-regions", {"horizon.hours": 2, "traffic.requests_per_hour": 30})
+    heading, first, *_ = Shown(result._repr_html_()).rows
+    assert heading[-2:] == ["Emissions, kg", "Reduction of emissions, %"]
+    assert float(first[-2]) == pytest.approx(result.table()["total_kg"][0], rel=1e-3)

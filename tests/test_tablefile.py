@@ -1,7 +1,9 @@
-"""A line is at fault, whichever of the two checks of lines looks at it."""
+"""Table files: a line is at fault, whichever of the two checks of lines looks at it; no cell is run."""
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import polars as pl
@@ -9,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import small
 from carbonroute import tablefile
+from carbonroute.cli import main
 from carbonroute.errors import InputError
-from carbonroute.tablefile import check_lines, read_table
+from carbonroute.tablefile import check_lines, csv_bytes, read_table
 
 
 def refusal(data: bytes, columns: int) -> str:
@@ -74,3 +78,62 @@ def test_a_file_that_expands_ten_thousandfold_is_refused_by_its_size(tmp_path: P
     assert path.stat().st_size * 10_000 < count  # one byte a value
     with pytest.raises(InputError, match=r"carbon: holds 120,000,000 values; the limit is 100,000,000"):
         read_table(path, "carbon")
+
+
+def written(table: pl.DataFrame) -> list[list[str]]:
+    """Return the cells that a spreadsheet reads from a CSV file, its first row being the heading."""
+    return list(csv.reader(io.StringIO(csv_bytes(table).decode(), newline="")))
+
+
+@pytest.mark.parametrize(
+    "first", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
+)
+def test_no_cell_or_heading_is_run_as_a_formula(first: str) -> None:
+    text = f'{first}HYPERLINK("http://x.example","y")'
+    cells = written(pl.DataFrame({text: ["plain", text], "ms": [1.5, None]}))
+    assert cells == [["'" + text, "ms"], ["plain", "1.5"], ["'" + text, ""]]
+    assert written(pl.DataFrame({"policy": [text]})) == [["policy"], ["'" + text]]
+
+
+def test_every_text_stands_in_quotes_beside_a_formula() -> None:
+    table = pl.DataFrame(
+        {"policy": ["=1+1", 'a "b"', None], "note": ["x;=1+1", "", "y"], "ms": [1.5, -2.0, None]}
+    )
+    assert csv_bytes(table) == b'"policy","note","ms"\n"\'=1+1","x;=1+1",1.5\n"a ""b""","",-2.0\n,"y",\n'
+
+
+def test_two_headings_may_become_the_same() -> None:
+    assert written(pl.DataFrame({"=a": [1], "'=a": [2]})) == [["'=a", "'=a"], ["1", "2"]]
+
+
+@pytest.mark.parametrize("number", ["-0.5", "+2", "-1e-7", "-inf", "0.0"])
+def test_a_table_without_formulas_keeps_its_bytes(number: str) -> None:
+    table = pl.DataFrame(
+        {"policy": ["Hybrid (α=0.5)", "a,b", None], "pct": [number] * 3, "ms": [-1.5, None, 2.0]}
+    )
+    assert csv_bytes(table) == table.write_csv().encode()
+
+
+@TRIES
+@given(text=st.text(st.sampled_from("=+-@\t\r1.e,\"' a"), max_size=6))
+def test_what_begins_as_a_formula_is_a_number_or_text(text: str) -> None:
+    for cell in (row[0] for row in written(pl.DataFrame({text: [text]}))):
+        assert cell.removeprefix("'") == text.removeprefix("'")
+        if cell[:1] in set("=+-@\t\r"):
+            assert cell == cell.strip()
+            float(cell)
+
+
+def test_a_run_s_files_hold_no_formula(tmp_path: Path) -> None:
+    label = ('use = "hybrid"', 'use = "hybrid"\nlabel = "=1+1"')
+    origin = [("West = {", '"@West" = {'), ('name = "West"', 'name = "@West"')]
+    scenario = small.write(tmp_path, label, *origin)
+    assert (
+        main(["simulate", str(scenario), "--no-figures", "--quiet", "--output", str(tmp_path / "run")]) == 0
+    )
+    files = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "run").rglob("*.csv")}
+    assert '"\'=1+1",' in files["simulation_results.csv"]
+    assert '"\'=1+1",' in files["intervals.csv"]
+    assert '"\'@West",' in files["latency_matrix.csv"]
+    cells = [cell for text in files.values() for row in csv.reader(text.splitlines()) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "@"))]

@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from carbonroute.errors import CarbonrouteError, InputError, PolicyError, RunFolderError
-    from carbonroute.figures import render
+    from carbonroute.figures import draw, render
     from carbonroute.metrics import Tables, simulation_results
     from carbonroute.outcome import Outcome
     from carbonroute.policies import Policy, View
@@ -38,6 +38,7 @@ _HOMES = {
     "Tables": "metrics",
     "View": "policies",
     "check_policy": "policies.checks",
+    "draw": "figures",
     "load": "scenario",
     "read_tables": "store",
     "render": "figures",
@@ -57,6 +58,7 @@ __all__ = [
     "Tables",
     "View",
     "check_policy",
+    "draw",
     "load",
     "read_tables",
     "render",

@@ -18,6 +18,7 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.inspection import toml
 from carbonroute.metrics.averages import mean, share_pct, total_kg
 from carbonroute.outcome import Outcome
+from carbonroute.outcome.mixture import quantiles
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.faults import key_text
 from carbonroute.scenario.names import MAX_NAME
@@ -189,7 +190,7 @@ def explore(
     limits
         What the recommended policy must keep.
     tails
-        Whether to work out 95th percentiles, which takes half of the time; null otherwise.
+        Whether to work out 95th percentiles; null otherwise.
     progress
         Called with the number of hours × policies done, and of all.
     """
@@ -199,7 +200,9 @@ def explore(
     baseline = next(
         outcome for outcome, choice in zip(outcomes, choices, strict=True) if "baseline" in choice.roles
     )
-    reached = [_reached(outcome, baseline, tails=tails) for outcome in outcomes]
+    latencies = [outcome.latency for outcome in outcomes]
+    p95_ms = quantiles(latencies, 0.95) if tails else [None] * len(outcomes)
+    reached = [_reached(outcome, baseline, p95) for outcome, p95 in zip(outcomes, p95_ms, strict=True)]
     points = _judged(_described(choices, reached), limits)
     return Frontier(inputs, limits, tried, choices, points, (*inputs.notes, *_notes(inputs, choices)))
 
@@ -309,7 +312,7 @@ def _judged(points: pl.DataFrame, limits: Limits) -> pl.DataFrame:
     )
 
 
-def _reached(outcome: Outcome, baseline: Outcome, *, tails: bool) -> dict[str, Any]:
+def _reached(outcome: Outcome, baseline: Outcome, p95_latency_ms: float | None) -> dict[str, Any]:
     """Return the figures of a policy that has requests, as in `carbonroute.metrics.Tables.policies`."""
     requests, emissions = outcome.requests, outcome.emissions
     carbon, usual = (mean(each.carbon_sum_g_per_kwh, each.requests) or 0.0 for each in (outcome, baseline))
@@ -328,7 +331,7 @@ def _reached(outcome: Outcome, baseline: Outcome, *, tails: bool) -> dict[str, A
         if grams is not None and usual_grams
         else None,
         "slo_violation_pct": share_pct(outcome.violations, requests),
-        "p95_latency_ms": outcome.latency.quantile(0.95) if tails else None,
+        "p95_latency_ms": p95_latency_ms,
         "avg_latency_ms": mean(outcome.latency_sum_ms, requests),
         "baseline": baseline.policy,
     }

@@ -1,6 +1,7 @@
-"""Reading table files that somebody else made: CSV, also compressed, and Parquet, within limits.
+"""Table files. Reading those that somebody else made: CSV, also compressed, and Parquet, within limits.
 
 A line of a CSV file is a row, with as many fields as the header has; what is not is refused with its line.
+Writing CSV that a spreadsheet may open.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from carbonroute.errors import Fault, InputError
 from carbonroute.textfile import plain_lines, read_bytes, refused, regular_file
@@ -23,6 +25,9 @@ MAX_VALUES = 100_000_000
 
 #: The first data line of a CSV file, below its header.
 FIRST_LINE = 2
+
+#: How a text begins that a spreadsheet would run (OWASP, CSV injection); the last four: = + - @, full width.
+_FORMULA = r"^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]"
 
 
 def read_table(path: Path, shown: str, *, may_be_empty: bool = False) -> pl.DataFrame:
@@ -47,6 +52,26 @@ def read_table(path: Path, shown: str, *, may_be_empty: bool = False) -> pl.Data
     if table.is_empty() and not may_be_empty:
         raise refused(shown, "there is a header and no data", "one line per value, or per hour, is expected")
     return table
+
+
+def csv_bytes(table: pl.DataFrame) -> bytes:
+    """Return a table as a CSV file, of which a spreadsheet runs no cell as a formula.
+
+    A text or a heading that would be run, such as ``=1+1``, has an apostrophe before it, and then all texts
+    stand in double quotes. A number that is kept as text, such as ``-0.5``, stays as it is.
+    """
+    cells, names = table.map_columns(cs.string(), _not_run), pl.Series(table.columns, dtype=pl.String)
+    heading = _not_run(names)
+    if heading.equals(names) and cells.equals(table):
+        return table.write_csv().encode()
+    # The heading is written as a row: two names may have become the same.
+    parts = (heading.to_frame().transpose(), cells)
+    return "".join(part.write_csv(include_header=False, quote_style="non_numeric") for part in parts).encode()
+
+
+def _not_run(texts: pl.Series) -> pl.Series:
+    formula = texts.str.contains(_FORMULA) & texts.cast(pl.Float64, strict=False).is_null()
+    return ("'" + texts).zip_with(formula.fill_null(value=False), texts)
 
 
 def column_text(column: pl.Series, shown: str) -> pl.Series:

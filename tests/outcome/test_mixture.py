@@ -10,11 +10,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
+from carbonroute.engines import exact
 from carbonroute.network import HalfNormal
-from carbonroute.outcome import Mixture
-from carbonroute.outcome.mixture import Groups
+from carbonroute.outcome import Mixture, Samples
+from carbonroute.outcome import mixture as module
+from carbonroute.outcome.mixture import Groups, quantiles
 from carbonroute.scenario.latency import Latency
 from carbonroute.workloads import Normal
+from random_inputs import random_inputs
 
 LAWS = (
     Normal(law="normal", mean=30, std=4, floor=1),
@@ -29,6 +32,7 @@ class Whole:
     def __init__(self, jitter_std_ms: float) -> None:
         jitter = HalfNormal(std_ms=jitter_std_ms)
         self.latency = Latency(LAWS, jitter, np.zeros((1, 1)), np.full(len(LAWS), 100.0))
+        self.alike = jitter_std_ms
 
     def beyond(self, time_ms: np.ndarray, groups: Groups) -> np.ndarray:
         return self.latency.beyond(time_ms, groups.workload, groups.origin, groups.region)
@@ -119,3 +123,40 @@ def test_thousands_of_groups_are_worked_out_in_parts() -> None:
         sum(n * half.cdf(grid_ms) for n, half in zip(number, halves, strict=True)) / sum(number),
         rtol=1e-12,
     )
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(PARTS, st.sampled_from([0, 3, 20])), min_size=1, max_size=6), st.floats(0.001, 1.0))
+def test_quantiles_searched_together_are_to_the_bit_those_that_each_has_alone(
+    several: list[tuple[list[tuple[int, float, float]], float]], share: float
+) -> None:
+    # One in which the quantile lies on a step takes many more cuts than the others.
+    steps = mixture([(2, 5, 90.0), (2, 60, 5.0)], jitter_std_ms=0)
+    latencies = [steps, *(mixture(parts, jitter_std_ms) for parts, jitter_std_ms in several)]
+    for workload in (None, 0, 1, 2):
+        alone = [latency.quantile(share, workload) for latency in latencies]
+        np.testing.assert_array_equal(quantiles(latencies, share, workload), alone)
+
+
+def test_latencies_of_any_kind_keep_their_places() -> None:
+    counted, nothing = Samples(((np.array([1.0, 2.0, 4.0]),),)), mixture([])
+    known, other = mixture([(0, 20, 7.0)]), mixture([(1, 90, 1.0)])
+    found = quantiles([known, counted, nothing, other], 0.5)
+    assert found[:2] == [known.quantile(0.5), 2.0]
+    assert math.isnan(found[2])
+    assert found[3] == other.quantile(0.5)
+    assert quantiles([], 0.5) == []
+
+
+@pytest.mark.parametrize("number", [2, 7, 12, 18])
+def test_policies_of_a_scenario_have_the_quantiles_that_each_has_alone(number: int) -> None:
+    latencies = [outcome.latency for outcome in exact.run(random_inputs(number, 300))]
+    for share in (0.5, 0.95):
+        assert quantiles(latencies, share) == [latency.quantile(share) for latency in latencies]
+
+
+def test_quantiles_of_many_groups_are_worked_out_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    latencies = [mixture([(0, rtt, 1.0), (1, 2 * rtt, 3.0)]) for rtt in np.linspace(0, 200, 40)]
+    at_once = quantiles(latencies, 0.95)
+    monkeypatch.setattr(module, "_AT_ONCE", 100)
+    assert quantiles(latencies, 0.95) == at_once

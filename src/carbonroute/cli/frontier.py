@@ -17,6 +17,7 @@ from carbonroute.cli.terminal import Formats, out, progress, results_alone, step
 from carbonroute.errors import Fault, InputError
 from carbonroute.frontier import Frontier, Limits, entry_text, finding, run
 from carbonroute.store import RunFolder, add_to
+from carbonroute.tablefile import csv_bytes
 from carbonroute.units import pct
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def frontier(
     with progress(quiet=quiet) as bar, results_alone():
         found = run(scenario, limits, changes_of(sim_hours, seed), progress=stepper(bar, "working out"))
         folder, facts = add_to(output, found.inputs, {"tables/frontier", "policy", "graphs/pareto_front"})
-        folder.write("tables/frontier.csv", found.points.write_csv().encode())
+        folder.write("tables/frontier.csv", csv_bytes(found.points))
         entry = "" if found.recommended is None else entry_text(found, found.recommended) + "\n"
         if entry:
             folder.write("policy.toml", entry.encode())

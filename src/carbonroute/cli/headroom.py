@@ -16,6 +16,7 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.headroom import HEADROOMS, Headroom, finding, run
 from carbonroute.runs import MAX_VIOLATION
 from carbonroute.store import add_to
+from carbonroute.tablefile import csv_bytes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -72,7 +73,7 @@ def headroom(
             progress=stepper(bar, "simulating"),
         )
         folder, facts = add_to(output, found.inputs, {"tables/headroom", "graphs/headroom"})
-        folder.write("tables/headroom.csv", found.points.write_csv().encode())
+        folder.write("tables/headroom.csv", csv_bytes(found.points))
         if figures:
             from carbonroute.figures import headroom as figure
 

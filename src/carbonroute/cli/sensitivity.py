@@ -14,6 +14,7 @@ from carbonroute import sensitivity as inputs
 from carbonroute.cli.frontier import Share, changes_of, draw_into, limits_of
 from carbonroute.cli.terminal import Formats, out, progress, results_alone, stepper
 from carbonroute.store import add_to
+from carbonroute.tablefile import csv_bytes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -76,7 +77,7 @@ def sensitivity(
         table = inputs.sensitivity(found, stepper(bar, "changing inputs"))
         said += inputs.finding(table)
         folder, facts = add_to(output, found.inputs, {"tables/sensitivity", "graphs/sensitivity"})
-        folder.write("tables/sensitivity.csv", table.write_csv().encode())
+        folder.write("tables/sensitivity.csv", csv_bytes(table))
         if figures:
             from carbonroute.figures import tornado
 

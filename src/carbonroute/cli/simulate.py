@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
+from collections.abc import Mapping
+from itertools import chain
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Literal
@@ -54,6 +57,7 @@ def simulate(
     max_violation: Annotated[float, Parameter(converter=_share)] = MAX_VIOLATION,
     figures: Annotated[bool, Parameter(negative="--no-figures")] = True,
     formats: Formats = (),
+    report: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -89,6 +93,8 @@ def simulate(
         Draw the figures.
     formats
         Write the figures in this format, besides PNG: svg or pdf; may be given again.
+    report
+        Write report.html too: one page that shows all of it, and needs no network.
     json
         Print the results as JSON, at full precision, instead of the table.
     quiet
@@ -98,6 +104,18 @@ def simulate(
     changes = {path: value for path, value in given.items() if value is not None}
     if reqs_per_hour is not None:
         _require_rate(scenario)
+    command = _command(
+        scenario,
+        {
+            "--sim-hours": sim_hours,
+            "--reqs-per-hour": reqs_per_hour,
+            "--seed": seed,
+            "--engine": engine,
+            "--replications": replications,
+            "--until": until,
+            "--max-violation": None if max_violation == MAX_VIOLATION else max_violation,
+        },
+    )
     with progress(quiet=quiet) as bar, results_alone():
         step = stepper(bar, "simulating")
         result = run(
@@ -116,13 +134,17 @@ def simulate(
             from carbonroute.cli.figures import draw_into
 
             draw_into(folder, result.tables, ("png", *formats), stepper(bar, "drawing"))
-        folder.finish(facts(result))
+        folder.finish({**facts(result), "command": command})
+        if report:
+            from carbonroute.report import write
+
+            write(output)
     if json:
         _print_json(result)
     elif not quiet:
         console = out()
         print_run(console, result)
-        files = f"{len(folder.digests)} files, listed in manifest.json"
+        files = f"{len(folder.digests) + report} files, listed in manifest.json"
         console.print(f"\nWrote {folder.path}/ ({files}).", soft_wrap=True)
     for note in sampled.notes(result.inputs, workers):
         sys.stderr.write(f"note: {note}\n")
@@ -130,6 +152,16 @@ def simulate(
     if quiet or json:
         sys.stderr.writelines(f"{line}\n" for line in shortfalls)
     return MISSED if shortfalls else DONE
+
+
+def _command(scenario: str, options: Mapping[str, object]) -> str:
+    """Return what to type for the same results: the scenario, and the options that were given.
+
+    >>> _command("my scenario.toml", {"--seed": 7, "--engine": None, "--until": "avg_latency_ms ± 1"})
+    "carbonroute simulate 'my scenario.toml' --seed 7 --until 'avg_latency_ms ± 1'"
+    """
+    given = [(name, str(value)) for name, value in options.items() if value is not None]
+    return shlex.join(["carbonroute", "simulate", scenario, *chain.from_iterable(given)])
 
 
 def _require_rate(scenario: str) -> None:

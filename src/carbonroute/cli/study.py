@@ -7,22 +7,23 @@ import sys
 from collections.abc import Callable, Iterator
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
 from cyclopts import Parameter
 
 from carbonroute import study
 from carbonroute.cli import DONE, MISSED
-from carbonroute.cli.terminal import out, progress, results_alone, stepper
+from carbonroute.cli.terminal import out, progress, results_alone
 from carbonroute.study import overview
 from carbonroute.tablefile import csv_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
     from rich.table import Table
 
-    from carbonroute.study import Progress, StudyTables
+    from carbonroute.study import StudyTables
 
 #: Combinations that are printed; all of them are in the table.
 _SHOWN = 40
@@ -63,14 +64,15 @@ def run(
     place = output or Path("outputs") / file.stem
     try:
         with progress(quiet=quiet) as bar, results_alone():
+            checking, running = _watched(bar)
             tables = study.run(
                 file,
                 place,
                 workers=workers,
                 cluster=cluster,
                 retry=retry,
-                checking=stepper(bar, "checking"),
-                progress=_watched(bar),
+                checking=checking,
+                progress=running,
                 command=shlex.join(["carbonroute", "study", "run", str(file)]),
             )
     except KeyboardInterrupt:
@@ -139,19 +141,30 @@ def show(
     return DONE
 
 
-def _watched(bar: Any) -> Callable[[Progress], None] | None:
-    """Return what shows how far a study is, on one line."""
+def _watched(
+    bar: Progress | None,
+) -> tuple[Callable[[int, int], None] | None, Callable[[study.Progress], None] | None]:
+    """Return what shows how many cells are checked, and then, on the same line, how far the study is."""
     if bar is None:
-        return None
-    task = bar.add_task("running", total=None)
+        return None, None
+    task = bar.add_task("checking")
+    running = False
 
-    def show_it(now: Progress) -> None:
+    def check(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
+
+    def show_it(now: study.Progress) -> None:
+        nonlocal running
         rate = f", {now.cells_per_s:.3g}/s" if now.cells_per_s else ""
         failed = f", {now.failed:,} failed" if now.failed else ""
         said = f"{now.done:,} of {now.total:,} cells{rate}{failed}"
-        bar.update(task, completed=now.done, total=now.total, description=said)
+        if running:
+            bar.update(task, completed=now.done, description=said)
+        else:  # what an earlier run had done is no part of the rate
+            bar.reset(task, completed=now.done, total=now.total, description=said)
+            running = True
 
-    return show_it
+    return check, show_it
 
 
 def _print(console: Console, tables: StudyTables) -> None:

@@ -15,6 +15,7 @@ The last two are in `carbonroute.engines.oracles`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -65,6 +66,12 @@ class Luck(ABC):
         """Whether the policy does not tell where its choice changes, and that has to be searched for."""
         return False
 
+    @property
+    def alike(self) -> Hashable:
+        """What laws have in common that answer alike: all of a scenario, but those with one of their own."""
+        own = type(self).beyond is not Luck.beyond
+        return id(self) if own else (id(self.inputs.latency), self.by)
+
     def share(self, groups: Groups) -> Array:
         """Return the probability of each group's piece, shape (m,)."""
         shares = np.empty(len(groups))
@@ -106,10 +113,13 @@ class Luck(ABC):
             means[3:, with_tokens] = latency.tokens_mean(of.workload, of.low, of.high, by=by)
         return means
 
-    def _by(self, groups: Groups) -> list[tuple[By, Index]]:
-        """Return which rows are told by what; all requests with tokens by their prompts: the better law."""
+    def _by(self, groups: Groups) -> Iterator[tuple[By, Index]]:
+        """Yield which rows are told by what; all requests with tokens by their prompts: the better law."""
         by_prompt = self._has_tokens[groups.workload] & ((self.by == "prompt") | groups.are_whole)
-        return [("prompt", np.flatnonzero(by_prompt)), ("service", np.flatnonzero(~by_prompt))]
+        if by_prompt.any():
+            yield "prompt", np.flatnonzero(by_prompt)
+        if not by_prompt.all():
+            yield "service", np.flatnonzero(~by_prompt)
 
     @cached_property
     def span(self) -> Span:

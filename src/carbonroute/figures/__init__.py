@@ -6,7 +6,7 @@ A figure is one file with ``draw(table, ax=None) -> Axes``, and one line in ``FI
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from carbonroute.figures import (
     bubble_tradeoff,
@@ -25,8 +25,9 @@ from carbonroute.figures import (
     wait_cdf,
     workload_slo_violations,
 )
-from carbonroute.figures.layout import add_footer, figure_of
+from carbonroute.figures.layout import add_footer, add_label_below, clear, figure_of, take_title
 from carbonroute.figures.style import house
+from carbonroute.metrics import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,9 +35,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Page
 
-    from carbonroute.metrics import Tables
+    from carbonroute.runs import Result
 
 Format = Literal["png", "svg", "pdf"]
+
+
+class Draw(Protocol):
+    """How a member draws."""
+
+    def __call__(self, tables: Tables, ax: Axes | None = None, /) -> Axes:
+        """Draw a run's tables into the given axes, or into a figure of its own."""
+        ...
 
 
 class Figure(NamedTuple):
@@ -55,37 +64,53 @@ class Figure(NamedTuple):
     """
 
     folder: str
-    draw: Callable[[Tables], Axes]
+    draw: Draw
     wanted: Callable[[Tables], bool] = lambda _: True
     of_requests: bool = True
 
 
 FIGURES: Mapping[str, Figure] = {
-    "regional_carbon_latency": Figure("graphs", lambda t: regional_carbon_latency.draw(t.carbon, t.rtt)),
-    "tradeoff_curve": Figure("graphs", lambda t: tradeoff_curve.draw(t.policies)),
-    "routing_distribution": Figure("graphs", lambda t: routing_distribution.draw(t.routing)),
-    "workload_slo_violations": Figure("graphs", lambda t: workload_slo_violations.draw(t.workloads)),
-    "carbon_traces": Figure("graphs", lambda t: carbon_traces.draw(t.carbon), of_requests=False),
+    "regional_carbon_latency": Figure(
+        "graphs", lambda t, ax=None: regional_carbon_latency.draw(t.carbon, t.rtt, ax)
+    ),
+    "tradeoff_curve": Figure("graphs", lambda t, ax=None: tradeoff_curve.draw(t.policies, ax)),
+    "routing_distribution": Figure("graphs", lambda t, ax=None: routing_distribution.draw(t.routing, ax)),
+    "workload_slo_violations": Figure(
+        "graphs", lambda t, ax=None: workload_slo_violations.draw(t.workloads, ax)
+    ),
+    "carbon_traces": Figure("graphs", lambda t, ax=None: carbon_traces.draw(t.carbon, ax), of_requests=False),
     "saving_steps": Figure(
-        "graphs", lambda t: saving_steps.draw(t.saving), wanted=lambda t: not t.saving.is_empty()
+        "graphs", lambda t, ax=None: saving_steps.draw(t.saving, ax), wanted=lambda t: not t.saving.is_empty()
     ),
     "utilisation": Figure(
         "graphs",
-        lambda t: utilisation.draw(t.utilisation),
+        lambda t, ax=None: utilisation.draw(t.utilisation, ax),
         wanted=lambda t: t.utilisation["utilisation"].null_count() < t.utilisation.height,
     ),
     "wait_cdf": Figure(
         "graphs",
-        lambda t: wait_cdf.draw(t.wait_cdf, t.latency_cdf, t.latency_cdf_unlimited),
+        lambda t, ax=None: wait_cdf.draw(t.wait_cdf, t.latency_cdf, t.latency_cdf_unlimited, ax),
         wanted=lambda t: not t.wait_cdf.is_empty(),
     ),
-    "herd": Figure("graphs", lambda t: herd.draw(t.herd), wanted=lambda t: not t.herd.is_empty()),
-    "prior_work_comparison": Figure("graphs", lambda t: prior_work_comparison.draw(t.overview, t.policies)),
-    "carbon_heatmap": Figure("graphs/premium", lambda t: carbon_heatmap.draw(t.carbon), of_requests=False),
-    "radar_policy_comparison": Figure("graphs/premium", lambda t: radar_policy_comparison.draw(t.policies)),
-    "latency_cdf": Figure("graphs/premium", lambda t: latency_cdf.draw(t.latency_cdf, t.workloads)),
-    "bubble_tradeoff": Figure("graphs/premium", lambda t: bubble_tradeoff.draw(t.policies)),
-    "carbon_savings_bar": Figure("graphs/premium", lambda t: carbon_savings_bar.draw(t.policies)),
+    "herd": Figure(
+        "graphs", lambda t, ax=None: herd.draw(t.herd, ax), wanted=lambda t: not t.herd.is_empty()
+    ),
+    "prior_work_comparison": Figure(
+        "graphs", lambda t, ax=None: prior_work_comparison.draw(t.overview, t.policies, ax)
+    ),
+    "carbon_heatmap": Figure(
+        "graphs/premium", lambda t, ax=None: carbon_heatmap.draw(t.carbon, ax), of_requests=False
+    ),
+    "radar_policy_comparison": Figure(
+        "graphs/premium", lambda t, ax=None: radar_policy_comparison.draw(t.policies, ax)
+    ),
+    "latency_cdf": Figure(
+        "graphs/premium", lambda t, ax=None: latency_cdf.draw(t.latency_cdf, t.workloads, ax)
+    ),
+    "bubble_tradeoff": Figure("graphs/premium", lambda t, ax=None: bubble_tradeoff.draw(t.policies, ax)),
+    "carbon_savings_bar": Figure(
+        "graphs/premium", lambda t, ax=None: carbon_savings_bar.draw(t.policies, ax)
+    ),
 }
 
 # Nothing that differs between two runs of the same data: no date, no version.
@@ -109,11 +134,61 @@ def page(name: str, tables: Tables) -> Page:
     tables
         What the run found.
     """
+    return figure_of(draw(name, tables))
+
+
+def draw(name: str, run: Result | Tables, ax: Axes | None = None) -> Axes:
+    """Draw one figure in the house style, to show it or to put it among others.
+
+    Parameters
+    ----------
+    name
+        A name in ``FIGURES``.
+    run
+        A finished run, or its tables.
+    ax
+        Where to draw, after clearing it; by default in a figure of its own, as high as it needs to be.
+
+    Returns
+    -------
+    Axes
+        What was drawn on: its figure can be saved, its title and labels can be changed.
+
+    Raises
+    ------
+    ValueError
+        If there is no figure of that name, or this run has nothing for it to show.
+    """
+    tables = run if isinstance(run, Tables) else run.tables
+    if name not in FIGURES:
+        raise ValueError(f"no figure {name!r}; there are {', '.join(FIGURES)}")
+    member = FIGURES[name]
+    if not member.wanted(tables):
+        shown = ", ".join(one for one in FIGURES if FIGURES[one].wanted(tables))
+        raise ValueError(f"this run has nothing for figure {name!r} to show; there are {shown}")
     with house():
-        figure = figure_of(FIGURES[name].draw(tables))
-        if FIGURES[name].of_requests and tables.overview["synthetic_geography"][0]:
-            add_footer(figure, SYNTHETIC_GEOGRAPHY)
-    return figure
+        if ax is not None:
+            clear(ax)
+        drawn = member.draw(tables, ax)
+        if member.of_requests and tables.overview["synthetic_geography"][0]:
+            label = add_footer if ax is None else add_label_below
+            label(figure_of(drawn), SYNTHETIC_GEOGRAPHY)
+    return drawn
+
+
+def captioned(name: str, tables: Tables) -> tuple[Page, str]:
+    """Draw one figure without its title, and give the title's text: a page sets it as a caption.
+
+    Parameters
+    ----------
+    name
+        A name in ``FIGURES``.
+    tables
+        What the run found.
+    """
+    drawn = draw(name, tables)
+    with house():
+        return figure_of(drawn), take_title(drawn)
 
 
 def render(name: str, tables: Tables, fmt: Format = "png") -> bytes:
@@ -133,8 +208,6 @@ def render(name: str, tables: Tables, fmt: Format = "png") -> bytes:
     ValueError
         If there is no figure of that name, or the format is another.
     """
-    if name not in FIGURES:
-        raise ValueError(f"no figure {name!r}; there are {', '.join(FIGURES)}")
     if fmt not in METADATA:
         raise ValueError(f"no format {fmt!r}; there are {', '.join(METADATA)}")
     return as_file(page(name, tables), fmt)

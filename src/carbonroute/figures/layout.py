@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import re
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
@@ -58,6 +59,16 @@ def figure_of(ax: Axes) -> Figure:
     if figure is None:
         raise ValueError("the given axes belong to no figure; add them to one")
     return figure
+
+
+def clear(ax: Axes) -> None:
+    """Clear an axes that was made in any style, and give it the one that is in force."""
+    ax.clear()
+    settings = cast("Any", mpl.rcParams)  # its keys are typed one by one
+    for side, spine in ax.spines.items():
+        spine.set_visible(settings.get(f"axes.spines.{side}", True))
+        spine.set_edgecolor(settings["axes.edgecolor"])
+        spine.set_linewidth(settings["axes.linewidth"])
 
 
 class Sheet:
@@ -179,6 +190,7 @@ class Sheet:
         artist = self.ax.set_title(text, y=1.0, ha="left", weight="bold", linespacing=LINE_SPACING)
         artist.set_transform(self._hang(-edges.left, edges.top + GAP_PT))
         artist.set_x(0.0)
+        artist.set_label(title)  # as it was before it was wrapped
         return GAP_PT + _height(self.ax, artist)
 
     def _note(self, note: str, edges: Edges, down_pt: float) -> float:
@@ -228,6 +240,30 @@ def add_footer(figure: Figure, text: str) -> None:
     figure.set_size_inches(width, height + rise)
     x, y = PAD_PT / PT_PER_IN / width, PAD_PT / PT_PER_IN / (height + rise)
     figure.text(x, y, text, color=MUTED, va="bottom", size=TEXT_PT, linespacing=LINE_SPACING)
+
+
+def add_label_below(figure: Figure, text: str) -> None:
+    """Write a text, once, at the foot of a figure that was given; its size and its axes stay as they are."""
+    if text not in figure.get_supxlabel().split("\n"):
+        lines = "\n".join(filter(None, (figure.get_supxlabel(), text)))
+        figure.supxlabel(
+            lines, x=PAD_PT / PT_PER_IN / figure.get_figwidth(), ha="left", color=MUTED, size=TEXT_PT
+        )
+
+
+def take_title(ax: Axes) -> str:
+    """Take the title out of a finished figure, which shrinks by its height, and return its text."""
+    figure, title = figure_of(ax), ax.title
+    width, height = figure.get_size_inches()
+    left = height - (GAP_PT + _height(ax, title)) / PT_PER_IN
+    title.set_visible(False)
+    for each in figure.axes:
+        x0, y0, wide, high = each.get_position(original=True).bounds
+        each.set_position((x0, y0 * height / left, wide, high * height / left))
+    for text in figure.texts:
+        text.set_y(text.get_position()[1] * height / left)
+    figure.set_size_inches(width, left)
+    return " ".join(str(title.get_label()).split())
 
 
 def _height(ax: Axes, artist: Text) -> float:

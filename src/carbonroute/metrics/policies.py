@@ -10,6 +10,7 @@ from carbonroute.metrics.averages import mean, number, share_pct, total_kg
 from carbonroute.metrics.comparison import Comparison
 from carbonroute.metrics.queueing import QUEUE_COLUMNS, UNLIMITED_COLUMNS, against_unlimited, of_queues
 from carbonroute.outcome import Outcome
+from carbonroute.outcome.mixture import quantiles
 from carbonroute.units import pct
 
 EMISSION_COLUMNS = (
@@ -49,8 +50,9 @@ def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: fl
     """Return what each policy reached; see `Tables.policies`."""
     baseline = comparison.baseline
     reference = mean(baseline.carbon_sum_g_per_kwh, baseline.served)
+    p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
     rows = []
-    for outcome in outcomes:
+    for outcome, p95_latency_ms in zip(outcomes, p95_ms, strict=True):
         carbon = mean(outcome.carbon_sum_g_per_kwh, outcome.served)
         reduction_pct = pct(1 - carbon / reference) if carbon is not None and reference else None
         violations = share_pct(outcome.violations, outcome.requests)
@@ -61,7 +63,7 @@ def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: fl
                 "clairvoyant": outcome.clairvoyant,
                 "requests": number(outcome.requests),
                 "avg_latency_ms": mean(outcome.latency_sum_ms, outcome.served),
-                "p95_latency_ms": outcome.latency.quantile(0.95) if outcome.served.any() else None,
+                "p95_latency_ms": p95_latency_ms if outcome.served.any() else None,
                 "slo_violation_pct": violations,
                 "avg_carbon_g_per_kwh": carbon,
                 "carbon_reduction_pct": reduction_pct,

@@ -8,13 +8,16 @@ import polars as pl
 
 from carbonroute.metrics.averages import mean, number, share_pct
 from carbonroute.outcome import Outcome
+from carbonroute.outcome.mixture import quantiles
 from carbonroute.scenario import Inputs
 
 
 def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     """Return what each policy reached for each workload."""
+    latencies = [outcome.latency for outcome in outcomes]
+    p95_ms = [quantiles(latencies, 0.95, index) for index in range(len(inputs.scenario.workloads))]
     rows = []
-    for outcome in outcomes:
+    for outcome, its_p95_ms in zip(outcomes, zip(*p95_ms, strict=True), strict=True):
         for index, workload in enumerate(inputs.scenario.workloads):
             requests, served = outcome.requests[:, index], outcome.served[:, index]
             rows.append(
@@ -25,7 +28,7 @@ def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
                     "name": workload.name,
                     "requests": number(requests),
                     "avg_latency_ms": mean(outcome.latency_sum_ms[:, index], served),
-                    "p95_latency_ms": outcome.latency.quantile(0.95, index) if served.any() else None,
+                    "p95_latency_ms": its_p95_ms[index] if served.any() else None,
                     "slo_ms": workload.slo_ms,
                     "slo_violation_pct": share_pct(outcome.violations[:, index], requests),
                 }

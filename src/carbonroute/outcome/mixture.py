@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from carbonroute.outcome.distribution import LatencyDistribution
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -65,6 +68,11 @@ class Groups:
 class Law(Protocol):
     """Law of what a request takes besides the round trip."""
 
+    @property
+    def alike(self) -> Hashable:
+        """What laws have in common that answer alike, and can be asked for one another."""
+        ...
+
     def beyond(self, time_ms: Array, groups: Groups) -> Array:
         """Return the probability to be of a group's piece, and to take longer than a time."""
         ...
@@ -96,7 +104,6 @@ class Mixture:
     requests: Array
     share: Array
     mean_ms: Array
-    _quantiles: dict[float, dict[int | None, float]] = field(default_factory=dict, repr=False, compare=False)
 
     def mean(self, workload: int | None = None) -> float:
         """Return the mean latency, ms; NaN without requests."""
@@ -112,30 +119,7 @@ class Mixture:
         To 1e-9 of itself. For a share of 1 it is the latency that one request in a thousand million exceeds,
         or the highest one, where there is one; to 1e-4.
         """
-        if share not in self._quantiles:
-            narrow = _NARROW if share < 1 else _ROUGH
-            self._quantiles[share] = self._searched(min(max(share, _ENDS), 1 - _ENDS) - _ROUNDING, narrow)
-        return self._quantiles[share].get(workload, math.nan)
-
-    def _searched(self, share: float, narrow: float) -> dict[int | None, float]:
-        """Return a quantile of all requests and of each workload, all bracketed together."""
-        if not len(self.groups):
-            return {}
-        order = np.argsort(self.groups.workload, kind="stable")
-        rows = self.rows(np.concatenate([order, order]))
-        workload = np.append(np.full(len(order), -1), self.groups.workload[order])
-        sets, first = np.unique(workload, return_index=True)
-        of = np.searchsorted(sets, workload)
-
-        def within(latency_ms: Array) -> Array:
-            shares: Array = np.add.reduceat(
-                rows.requests[:, np.newaxis] * rows._shares(latency_ms[of]), first
-            )
-            return shares
-
-        wanted = share * np.add.reduceat(rows.requests * rows.share, first)
-        reached_ms = _reached(within, wanted, 2 * float(self.rtt_ms.max()) + 1, narrow).tolist()
-        return {None if index < 0 else index: ms for index, ms in zip(sets.tolist(), reached_ms, strict=True)}
+        return quantiles([self], share, workload)[0]
 
     def cdf(self, latency_ms: Array, workload: int | None = None) -> Array:
         """Return the share of requests within each of some ascending latencies; NaN without requests."""
@@ -181,9 +165,12 @@ class Mixture:
 
     def _shares(self, latency_ms: Array) -> Array:
         """Return the probability of each group to be within each of n latencies, or n of its own, (K, n)."""
-        row = np.repeat(np.arange(len(self.requests)), latency_ms.shape[-1])
-        wanted_ms = np.broadcast_to(latency_ms, (len(self.requests), latency_ms.shape[-1])).ravel()
-        return self.rows(row)._shares_of(wanted_ms).reshape(len(self.requests), -1)
+        wanted_ms = np.broadcast_to(latency_ms, (len(self.requests), latency_ms.shape[-1]))
+        row, shares = np.arange(len(wanted_ms)), np.empty(wanted_ms.shape)
+        for some in np.array_split(row, 1 + wanted_ms.size // _AT_ONCE):
+            each = self.rows(np.repeat(some, wanted_ms.shape[1]))
+            shares[some] = each._shares_of(wanted_ms[some].ravel()).reshape(-1, wanted_ms.shape[1])
+        return shares
 
     def _shares_of(self, latency_ms: Array) -> Array:
         """Return the probability of each group to be within a latency of its own, shape (K,)."""
@@ -191,40 +178,107 @@ class Mixture:
         return np.maximum(self.share - self.law.beyond(time_ms, self.groups), 0.0)
 
 
-def _reached(within: Callable[[Array], Array], wanted: Array, highest_ms: float, narrow: float) -> Array:
+def quantiles(
+    distributions: Sequence[LatencyDistribution], share: float, workload: int | None = None
+) -> list[float]:
+    """Return a quantile of each of several distributions, ms; NaN without requests.
+
+    Expected latencies are searched together: much sooner, and to the bit what each of them has alone.
+
+    Parameters
+    ----------
+    distributions
+        Of latency.
+    share
+        Of the requests that stay within the quantile, 0…1.
+    workload
+        Whose requests; None for all.
+    """
+    found_ms, together = np.full(len(distributions), np.nan), defaultdict(list)
+    for place, distribution in enumerate(distributions):
+        if not isinstance(distribution, Mixture):
+            found_ms[place] = distribution.quantile(share, workload)
+        elif len((part := distribution._of(workload)).groups):
+            together[part.law.alike].append((place, part))
+    for several in together.values():
+        places, parts = zip(*several, strict=True)
+        found_ms[list(places)] = _searched(parts, share)
+    values: list[float] = found_ms.tolist()
+    return values
+
+
+def _searched(parts: Sequence[Mixture], share: float) -> Array:
+    """Return a quantile of each of S mixtures with groups, whose laws are alike, ms, shape (S,)."""
+    rows, sizes = _joined(parts), np.array([len(part.groups) for part in parts])
+    of, first = np.repeat(np.arange(len(parts)), sizes), np.cumsum(sizes) - sizes
+
+    def within(latency_ms: Array, sets: Index) -> Array:
+        there = np.flatnonzero(np.isin(of, sets))
+        begin = np.cumsum(sizes[sets]) - sizes[sets]
+        shares = rows.rows(there)._shares(np.repeat(latency_ms, sizes[sets], axis=0))
+        numbers: Array = np.add.reduceat(rows.requests[there, np.newaxis] * shares, begin)
+        return numbers
+
+    wanted = min(max(share, _ENDS), 1 - _ENDS) - _ROUNDING
+    return _reached(
+        within,
+        wanted * np.add.reduceat(rows.requests * rows.share, first),
+        2 * np.maximum.reduceat(rows.rtt_ms, first) + 1,
+        _NARROW if share < 1 else _ROUGH,
+    )
+
+
+def _joined(parts: Sequence[Mixture]) -> Mixture:
+    """Return the groups of several mixtures as one, by the law of the first."""
+    groups = zip(*(vars(part.groups).values() for part in parts), strict=True)
+    values = zip(*((part.rtt_ms, part.requests, part.share, part.mean_ms) for part in parts), strict=True)
+    return Mixture(parts[0].law, Groups(*map(np.concatenate, groups)), *map(np.concatenate, values))
+
+
+def _reached(
+    within: Callable[[Array, Index], Array], wanted: Array, highest_ms: Array, narrow: float
+) -> Array:
     """Return the lowest latency at which each of S rising functions has reached a value, ms, shape (S,).
 
     Brackets are cut in the middle, and on both sides of where a line between their ends reaches the value:
     the closer, the better the last such guess was. Where a function makes a step, the middle gets there.
+    What is narrow is asked no more: no function's result depends on the others.
 
     Parameters
     ----------
     within
-        From latencies, shape (S, n), the values of each function there.
+        From latencies, shape (n, k), and n of the functions, ascending: the values of each there.
     wanted
         The values, shape (S,); each is reached somewhere.
     highest_ms
-        Where to begin, ms.
+        Where to begin, ms, shape (S,).
     narrow
         How narrow the brackets are to be, relative to themselves.
     """
-    ends_ms: Array = np.tile(np.linspace(0, highest_ms, _COARSE), (len(wanted), 1))
-    while ((values := within(ends_ms))[:, -1] < wanted).any():
-        ends_ms = 2 * ends_ms
-    row = np.arange(len(wanted))
+    which, reached_ms = np.arange(len(wanted)), np.empty(len(wanted))
+    ends_ms: Array = highest_ms[:, np.newaxis] * np.linspace(0, 1, _COARSE)
+    values = within(ends_ms, which)
+    while len(short := np.flatnonzero(values[:, -1] < wanted)):
+        ends_ms[short] *= 2
+        values[short] = within(ends_ms[short], short)
     width_ms, closeness = np.full(len(wanted), np.inf), np.full(len(wanted), _CLOSENESS)
     while True:
+        row = np.arange(len(which))
         place = (values >= wanted[:, np.newaxis]).argmax(axis=1)  # values can fall by rounding
         before = np.maximum(place - 1, 0)  # what is reached at a latency of 0 is reached there
-        low_ms: Array = ends_ms[row, before]
-        high_ms: Array = ends_ms[row, place]
+        low_ms, high_ms = ends_ms[row, before], ends_ms[row, place]
         start, end = values[row, before], values[row, place]
         right = high_ms - low_ms <= 2.1 * closeness * width_ms
         width_ms, closeness = high_ms - low_ms, np.where(right, closeness**2, _CLOSENESS)
-        if (width_ms <= narrow * (high_ms + 1e-3)).all():
-            return high_ms
+        reached_ms[which] = high_ms
+        wide = width_ms > narrow * (high_ms + 1e-3)
+        if not wide.any():
+            return reached_ms
+        which, wanted, width_ms, closeness, low_ms, high_ms, start, end = (
+            column[wide] for column in (which, wanted, width_ms, closeness, low_ms, high_ms, start, end)
+        )
         guess = (wanted - start) / np.where(end > start, end - start, 1.0)
         tried = np.column_stack([guess - closeness, guess + closeness, np.full(len(wanted), 0.5)])
         between_ms = low_ms[:, np.newaxis] + width_ms[:, np.newaxis] * np.sort(np.clip(tried, 0, 1), axis=1)
         ends_ms = np.column_stack([low_ms, between_ms, high_ms])
-        values = np.column_stack([start, within(between_ms), end])
+        values = np.column_stack([start, within(between_ms, which), end])

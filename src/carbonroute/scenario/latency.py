@@ -208,7 +208,7 @@ class Latency:
 
     def _laws(self, workload: Index) -> Iterator[tuple[int, ServiceLaw, NDArray[np.bool_]]]:
         """Yield each workload that occurs, its law, and where it does."""
-        for index in np.unique(workload):
+        for index in np.flatnonzero(np.bincount(workload.reshape(-1))):
             yield int(index), self.laws[index], workload == index
 
     def _answers(self, workload: int, origin: Index, region: Index) -> Iterator[tuple[Table, Index]]:

@@ -64,7 +64,9 @@ def _of_normals(law: Normal, jitter_std_ms: float, rows: Rows) -> Array:
 
     left_ms = rows.time_ms - law.mean
     low, high = ((np.maximum(limit, law.floor) - law.mean) / law.std for limit in (rows.low, rows.high))
-    share = _below(high, left_ms, law.std, jitter_std_ms) - _below(low, left_ms, law.std, jitter_std_ms)
+    ends = np.concatenate([high, low]), np.concatenate([left_ms, left_ms])
+    below = _below(*ends, law.std, jitter_std_ms)
+    share = below[: len(rows)] - below[len(rows) :]
     at_floor = np.flatnonzero((rows.low < law.floor) & (law.floor <= rows.high))
     over = ndtr((law.floor - rows.time_ms[at_floor]) / jitter_std_ms)
     over[rows.time_ms[at_floor] < law.floor] = 1.0

@@ -85,7 +85,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
         claim(place, {**study.settings, "versions": versions()})
         with Journal(place) as journal:
             left = _left(study, journal, retry=retry)
-            if not left and is_finished(place):
+            if not left and is_finished(place, journal.failed):
                 return read(place)
             if left:
                 with reporting(place):

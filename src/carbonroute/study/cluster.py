@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ def cluster_at(address: str) -> Iterator[Sequence[Seat]]:
         raise InputError(
             "--cluster", [Fault("", found, "an address such as tcp://host:8786 is expected")]
         ) from error
-    with client:
+    with _quiet(), client:
         threads = _Threads(client)
         # An executor that outlives a break: Dask begins a cell anew elsewhere, and gives up after three.
         executor = client.get_executor(pure=False)
@@ -50,9 +51,25 @@ def cluster_at(address: str) -> Iterator[Sequence[Seat]]:
 def _client(address: str) -> Any:
     """Return a client of Dask, which has no types."""
     import distributed
+    from distributed.comm import get_address_host
 
+    get_address_host(address)  # refuses an unknown protocol before there is a client to close
     connect: Any = distributed.Client
     return connect(address, timeout=TIMEOUT_S, set_as_default=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask from printing traces when a cluster goes away: that is told in a line."""
+    loggers = [logging.getLogger(name) for name in ("distributed.client", "tornado.application")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class _Threads:

@@ -108,8 +108,8 @@ class Conduct:
             error = future.exception()
             if error is None:
                 self._ended(seat.futures.pop(future), future.result())
-            elif isinstance(error, seat.fatal):
-                self._died(seat.futures.pop(future))
+            elif isinstance(error, seat.fatal):  # who raises it has begun the cell so often already
+                self._died(seat.futures.pop(future), DEATHS)
             else:
                 raise error
         if broken:
@@ -135,8 +135,8 @@ class Conduct:
         else:
             self._record(index, worked, FAILED)
 
-    def _died(self, index: int) -> None:
-        self._deaths[index] += 1
+    def _died(self, index: int, times: int = 1) -> None:
+        self._deaths[index] += times
         if self._deaths[index] < DEATHS:
             self._waiting.appendleft(index)
             return

@@ -108,6 +108,11 @@ class Journal:
         finally:
             os.close(self._file)
 
+    @property
+    def failed(self) -> set[int]:
+        """Cells that failed."""
+        return {cell for cell, status in self.statuses.items() if status == FAILED}
+
     def add(self, record: Record) -> None:
         """Write a record behind the others."""
         text = json.dumps(asdict(record), separators=(",", ":"), ensure_ascii=False)

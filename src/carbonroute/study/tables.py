@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -156,9 +156,20 @@ def _interval(table: pl.DataFrame, name: str) -> Iterator[pl.Series]:
     yield (table[name] + half_width).alias(f"{name}_high")
 
 
-def is_finished(path: Path) -> bool:
-    """Whether a folder has the results of a study as its manifest states them."""
-    return (path / MANIFEST).exists() and _as_stated(path, read_manifest(path))
+def is_finished(path: Path, failed: Set[int]) -> bool:
+    """Whether a folder has the results of a study as its manifest states them.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    failed
+        Cells that failed, by its journal: after a retry that was killed at its end, results are older.
+    """
+    if not (path / MANIFEST).exists():
+        return False
+    facts = read_manifest(path)
+    return _as_stated(path, facts) and {one["cell"] for one in facts["failed"]} == failed
 
 
 def _as_stated(path: Path, facts: Mapping[str, Any]) -> bool:

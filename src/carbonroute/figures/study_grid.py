@@ -1,0 +1,309 @@
+"""The grid of a study as its figures see it: axes, places, what is saved there, and by whom."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axis import XAxis
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from carbonroute.figures.layout import share_ticks, text_width, widest, wrap
+from carbonroute.figures.style import TEXT_PT, clairvoyants, in_order, one_line, policy_labels
+from carbonroute.figures.words import percent, plain, tick
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from numpy.typing import NDArray
+
+LONGEST_LABEL = 32  # letters
+MOST_LINES = 4  # of a label
+NARROWEST_PT = 8.5  # places nearer to one another have no room for a name each
+LOWEST_PCT = 1e-3  # violations below are drawn in proportion, so that none at all has a place
+WIDE = 30.0  # violations whose highest is so many times the lowest are drawn by powers of ten
+VIOLATED = "slo_violation_pct"
+
+
+@dataclass(frozen=True)
+class GridAxis:
+    """One axis of the grid.
+
+    Attributes
+    ----------
+    name
+        Its column in the summary.
+    labels
+        Its values in words, in order.
+    numbers
+        Its values, or None where they are no numbers, or not all finite.
+    keys
+        Its values as the summary's column holds them.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    numbers: tuple[float, ...] | None
+    keys: tuple[Any, ...]
+
+    def __len__(self) -> int:
+        """Return the number of values."""
+        return len(self.labels)
+
+    def places(self, summary: pl.DataFrame) -> NDArray[np.int64]:
+        """Return the place, 0…, of each row of a summary along this axis."""
+        place = {key: index for index, key in enumerate(self.keys)}
+        return np.array([place[key] for key in summary[self.name]], dtype=np.int64)
+
+    @property
+    def short(self) -> list[str]:
+        """Its values in few words."""
+        return short_labels(self.labels)
+
+    def label(self, row: dict[str, Any]) -> str:
+        """Return the value of a row of the summary in few words."""
+        return self.short[self.keys.index(row[self.name])]
+
+
+def grid_axes(summary: pl.DataFrame, axes: pl.DataFrame) -> list[GridAxis]:
+    """Return the axes that span the grid, the one with most values first; not those of luck alone.
+
+    Parameters
+    ----------
+    summary, axes
+        ``StudyTables.summary`` and ``StudyTables.axes``.
+    """
+    spanning = axes.filter(~pl.col("averaged"))
+    made = [_grid_axis(name, rows, summary) for name, rows in _by_axis(spanning)]
+    return sorted(made, key=len, reverse=True)
+
+
+def _by_axis(axes: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    return [(name, axes.filter(axis=name)) for name in in_order(axes, "axis")]
+
+
+def _grid_axis(name: str, rows: pl.DataFrame, summary: pl.DataFrame) -> GridAxis:
+    numeric = summary[name].dtype.is_numeric()
+    keys = rows["number" if numeric else "label"].cast(summary[name].dtype)
+    plottable = numeric and rows["number"].is_finite().all()
+    return GridAxis(
+        name, tuple(map(one_line, rows["label"])), tuple(keys) if plottable else None, tuple(keys)
+    )
+
+
+def averaged_note(axes: pl.DataFrame) -> list[str]:
+    """Return the note that says what every figure is the mean over, if there is such an axis."""
+    over = [f"{rows.height} values of {one_line(name)}" for name, rows in _by_axis(axes.filter("averaged"))]
+    return [f"Means over {' × '.join(over)}"] if over else []
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of the summary, and what an axis says of it."""
+
+    column: str
+    label: str
+
+
+def saving(summary: pl.DataFrame) -> Metric:
+    """Choose what tells the saving, as the study's finding does: grams where all rows have them."""
+    in_grams = summary.height and not summary["emissions_reduction_pct"].null_count()
+    baselines = summary["baseline"].drop_nulls().unique()
+    versus = one_line(baselines[0]) if baselines.len() == 1 else "each cell's baseline"
+    if in_grams:
+        return Metric("emissions_reduction_pct", f"Emissions saved vs. {versus} (%)")
+    return Metric("carbon_reduction_pct", f"Carbon intensity saved vs. {versus} (%)")
+
+
+def limit_pct(summary: pl.DataFrame) -> float | None:
+    """Return the limit on violations behind ``viable``, in percent; None where cells differ in it."""
+    limits = summary["max_violation_pct"].drop_nulls().unique()
+    return float(limits[0]) if limits.len() == 1 else None
+
+
+def within(summary: pl.DataFrame) -> str:
+    """Return the limit on violations in words."""
+    limit = limit_pct(summary)
+    return "the limit on violations" if limit is None else f"{plain(limit)} % violations"
+
+
+def beyond(summary: pl.DataFrame) -> str:
+    """Return what the mark of rows that are not viable means."""
+    limit = limit_pct(summary)
+    return "more violations than the limit" if limit is None else f"more than {plain(limit)} % violations"
+
+
+def winners(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str) -> pl.DataFrame:
+    """Return, for each place of the grid that has one, the row of the best viable policy a router can run.
+
+    From the best place on; of policies that save the same, the first one.
+    """
+    viable = runnable(summary).filter(pl.col("viable").fill_null(value=False) & pl.col(column).is_finite())
+    ranked = viable.sort(column, descending=True, maintain_order=True)
+    if not axes:
+        return ranked.head(1)
+    return ranked.unique([axis.name for axis in axes], keep="first", maintain_order=True)
+
+
+def runnable(summary: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of policies that a router can run."""
+    return summary.filter(~pl.col("clairvoyant"))
+
+
+def places(summary: pl.DataFrame, axes: Sequence[GridAxis]) -> int:
+    """Return how many places of the grid have a result."""
+    return summary.select(axis.name for axis in axes).n_unique() if axes else 1
+
+
+def best_somewhere(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str, most: int) -> list[str]:
+    """Choose the policies worth showing, in the table's order.
+
+    Those come first that are the best in most places, then those that reach most anywhere; the clairvoyant
+    ones, of which there is nothing to choose, come last.
+    """
+    names, marked = in_order(summary, "policy"), clairvoyants(summary)
+    wins = dict(winners(summary, axes, column)["policy"].value_counts().iter_rows())
+    highest = dict(summary.group_by("policy").agg(pl.col(column).max()).iter_rows())
+
+    def rank(name: str) -> tuple[bool, int, float]:
+        reach = highest[name]
+        return name in marked, -wins.get(name, 0), math.inf if reach is None else -reach
+
+    chosen = set(sorted(names, key=rank)[:most])
+    return [name for name in names if name in chosen]
+
+
+def left_out_note(summary: pl.DataFrame, shown: Sequence[str]) -> list[str]:
+    """Return the note that says how many policies a figure leaves out."""
+    count = summary["policy"].n_unique() - len(shown)
+    return [f"{more_policies(count)} in the study's tables"] if count else []
+
+
+def more_policies(count: int) -> str:
+    """Return how many policies there are besides those that are shown, in words."""
+    return f"{count} more {'policy' if count == 1 else 'policies'}"
+
+
+def where(row: dict[str, Any], axes: Sequence[GridAxis]) -> str:
+    """Return the place of a row in words, along the axes that have more than one value."""
+    return ", ".join(f"{one_line(axis.name)} {axis.label(row)}" for axis in axes if len(axis) > 1)
+
+
+def said_of(row: dict[str, Any], axes: Sequence[GridAxis], column: str, labels: dict[str, str]) -> str:
+    """Return what a row saves in words: how much, by which policy, at which place."""
+    place = where(row, axes)
+    return f"{percent(row[column])} ({labels[row['policy']]}{', ' + place if place else ''})"
+
+
+def finding(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str) -> str:
+    """Say what the best policy saves within the limit, from the best place of the grid to the worst."""
+    best = winners(summary, axes, column)
+    if best.is_empty():
+        return f"No policy that a router can run keeps to {within(summary)} anywhere"
+    labels = policy_labels(summary)
+    high, low = best.row(0, named=True), best.row(-1, named=True)
+    said = f"Within {within(summary)}, the best policy saves {said_of(high, axes, column, labels)}"
+    if best.height > 1 and round(high[column] - low[column], 1) > 0:
+        said += f" at most, and {said_of(low, axes, column, labels)} at least"
+    none = places(summary, axes) - best.height
+    return f"{said}; at {none:,} of {places(summary, axes):,} places none keeps to it" if none else said
+
+
+def shorten(label: str, longest: int = LONGEST_LABEL) -> str:
+    """Cut a label that is too long, and say so by an ellipsis.
+
+    Examples
+    --------
+    >>> shorten("eu-north-1, us-west-2, ap-south-1", 16)
+    'eu-north-1, us-…'
+    """
+    return label if len(label) <= longest else f"{label[: longest - 1].rstrip()}…"
+
+
+def short_labels(labels: Sequence[str], longest: int = LONGEST_LABEL) -> list[str]:
+    """Cut labels that are too long; where two would then look alike, give each its number.
+
+    Examples
+    --------
+    >>> short_labels(["Paris", "Rome"]), short_labels(["Paris 1", "Paris 2"], 5)
+    (['Paris', 'Rome'], ['1: Pari…', '2: Pari…'])
+    """
+    cut = [shorten(label, longest) for label in labels]
+    if len(set(cut)) == len(set(labels)):
+        return cut
+    return [f"{index}: {label}" for index, label in enumerate(cut, start=1)]
+
+
+def name_places(axis: Axis, grid_axis: GridAxis, slot_pt: float) -> None:
+    """Name the places 0, 1, … of a plot's axis: numbers as many as there is room for, texts all or none.
+
+    Parameters
+    ----------
+    axis
+        The plot's x or y axis.
+    grid_axis
+        What it shows.
+    slot_pt
+        From one place to the next, in points.
+    """
+    axis.set_tick_params(length=0)
+    labels, level = grid_axis.short, isinstance(axis, XAxis)
+    if grid_axis.numbers is not None:
+        step = _step((widest(labels) + 4 if level else NARROWEST_PT) / slot_pt)
+        axis.set_ticks(range(0, len(labels), step), labels=labels[::step])
+    elif slot_pt < NARROWEST_PT:
+        axis.set_ticks([])
+    elif not level:
+        axis.set_ticks(range(len(labels)), labels=labels)
+    else:
+        wrapped = _level(labels, slot_pt - 4)
+        axis.set_ticks(range(len(labels)), labels=wrapped or labels, rotation=0 if wrapped else 90)
+
+
+def _step(least: float) -> int:
+    """Return the least of 1, 2, 5, 10, 20, 50, … that is not below a number."""
+    power: int = 10 ** max(0, math.floor(math.log10(least)))
+    return next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= least)
+
+
+def _level(labels: Sequence[str], width_pt: float) -> list[str]:
+    """Break labels between words into lines no wider than there is room; none if that takes too many."""
+    if widest([word for label in labels for word in label.split()]) > width_pt:
+        return []
+    wrapped = [wrap(label, width_pt) for label in labels]
+    return wrapped if all(label.count("\n") < MOST_LINES for label in wrapped) else []
+
+
+def axis_title(grid_axis: GridAxis, *, named: bool = True) -> str:
+    """Return the name of an axis, with the number of its values where none is named."""
+    name = one_line(grid_axis.name)
+    return name if named else f"{name} ({len(grid_axis):,} values in the study's order)"
+
+
+def label_room(grid_axis: GridAxis) -> float:
+    """Return the width that upright places' names take, in points."""
+    return widest(grid_axis.short) + TEXT_PT
+
+
+def violation_scale(ax: Axes, values: NDArray[np.float64], limit: float | None) -> None:
+    """Scale a y axis of violations in percent: by powers of ten where they are far apart."""
+    lowest, top = float(values.min()), max(float(values.max()), 1.5 * (limit or 0.0), LOWEST_PCT)
+    if top > WIDE * max(lowest, LOWEST_PCT):
+        ax.set_yscale("symlog", linthresh=LOWEST_PCT, linscale=0.6)
+        ax.set_ylim(-0.4 * LOWEST_PCT, 2.5 * top)
+        ax.yaxis.set_major_locator(FixedLocator([0.0, *(10.0**power for power in range(-3, 3))]))
+        ax.yaxis.set_major_formatter(FuncFormatter(tick))
+        ax.yaxis.set_minor_locator(NullLocator())
+    else:
+        ax.set_ylim(-0.04 * top, 1.12 * top)
+        share_ticks(ax.yaxis)
+
+
+def fits(texts: Sequence[str], width_pt: float) -> bool:
+    """Tell whether every text is narrower than a width, in points."""
+    return all(text_width(text) + 2 <= width_pt for text in texts)

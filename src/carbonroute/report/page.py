@@ -1,0 +1,247 @@
+"""A page as data, and its one template: whatever is reported is made of these parts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_WITH_UNIT = re.compile(r"(?<![^\s(±])(?:± )?\d[\d.,]* (?:%|ms\b|[kmµ]?g\b|t\b)")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes
+    ----------
+    heading, unit
+        What stands above it.
+    numeric
+        Whether it holds numbers.
+    best
+        Which end is the good one, or None: the first click on its heading sorts that end to the top.
+    """
+
+    heading: str
+    unit: str = ""
+    numeric: bool = True
+    best: Literal["low", "high"] | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Attributes
+    ----------
+    text, detail
+        What it shows, and what it shows smaller below that.
+    value
+        What it is sorted by; None sorts last.
+    """
+
+    text: str
+    value: float | str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table; its first cell is its heading."""
+
+    cells: tuple[Cell, ...]
+    clairvoyant: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, in the order that it is first shown in.
+
+    Attributes
+    ----------
+    id
+        Of the element; unique on the page.
+    caption
+        What it shows.
+    columns, rows
+        As many cells in a row as there are columns.
+    sortable
+        Whether readers can sort it.
+    summary
+        What it is folded away behind, or nothing.
+    """
+
+    kind: ClassVar[str] = "table"
+    id: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    sortable: bool = True
+    summary: str = ""
+
+    @property
+    def clairvoyant(self) -> bool:
+        """Whether any row is marked."""
+        return any(row.clairvoyant for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing.
+
+    Attributes
+    ----------
+    id
+        Of the element; unique on the page.
+    heading
+        What it is of.
+    svg
+        The drawing, as `carbonroute.report.svg.inline` gives it: the one text that is not escaped.
+    finding, reading
+        What it shows here, and how to read it.
+    """
+
+    kind: ClassVar[str] = "figure"
+    id: str
+    heading: str
+    svg: str
+    finding: str
+    reading: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list of remarks."""
+
+    kind: ClassVar[str] = "items"
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Terms, and what is said of each."""
+
+    kind: ClassVar[str] = "facts"
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text to copy as it is; folded away behind a summary, if there is one."""
+
+    kind: ClassVar[str] = "code"
+    text: str
+    summary: str = ""
+
+
+Block = Table | Figure | Text | Items | Facts | Code
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page, named in its contents."""
+
+    id: str
+    heading: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Something that had to be reached, and whether it was."""
+
+    met: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that a page shows.
+
+    Attributes
+    ----------
+    title, description
+        What it is about.
+    about
+        Its size in a few words each.
+    finding
+        What was found, in words.
+    verdicts
+        What had to be reached.
+    warnings
+        What a reader must know before anything else.
+    sections
+        The rest, in order.
+    maker
+        What made it.
+    """
+
+    title: str
+    description: str
+    about: tuple[str, ...]
+    finding: str
+    verdicts: tuple[Verdict, ...]
+    warnings: tuple[str, ...]
+    sections: tuple[Section, ...]
+    maker: str
+
+
+def render(page: Page) -> str:
+    """Return a page as one HTML file, which asks for nothing beyond itself."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("carbonroute", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["tied"] = tied
+    script = _asset("page.js")
+    template = environment.get_template("page.html.j2")
+    return template.render(page=page, style=_asset("page.css"), script=script, script_digest=_digest(script))
+
+
+def tied(text: str) -> Markup:
+    """Return a text in which no line ends between a number and its unit; all else in it is escaped.
+
+    Examples
+    --------
+    >>> print(tied("at 5 % of <all>"))
+    at <span class="tied">5 %</span> of &lt;all&gt;
+    """
+    from markupsafe import Markup
+
+    parts, place = Markup(), 0
+    for found in _WITH_UNIT.finditer(text):
+        parts += text[place : found.start()]
+        parts += Markup('<span class="tied">{}</span>').format(found.group())
+        place = found.end()
+    return parts + text[place:]
+
+
+def _asset(name: str) -> str:
+    return (resources.files("carbonroute.report") / name).read_text(encoding="utf-8")
+
+
+def _digest(script: str) -> str:
+    """Return how a content security policy names a script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"

@@ -1,0 +1,114 @@
+"""The page of one run, made of its tables and its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from carbonroute.errors import RunFolderError
+from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, as_file, captioned
+from carbonroute.metrics import Tables, objectives
+from carbonroute.report import capacity, data, policies, reproduction, risk
+from carbonroute.report.page import Figure, Items, Page, Section, Verdict
+from carbonroute.report.readings import READINGS
+from carbonroute.report.svg import inline
+
+#: The report's name in a run folder.
+REPORT = "report.html"
+
+_ENGINES = {
+    "sampled": "every request sampled",
+    "exact": "expected values, worked out",
+    "both": "every request sampled, and held against expected values",
+    "queued": "every request sampled, with queues",
+}
+#: What the page says of a run, from its manifest.
+_NEEDED = (
+    "carbonroute",
+    "engine",
+    "seeds",
+    "max_violation_pct",
+    "carbon",
+    "traffic",
+    "knowledge",
+    "factors",
+    "scenario",
+    "versions",
+    "inputs",
+)
+
+
+def page_of_run(facts: Mapping[str, Any], tables: Tables, path: Path) -> Page:
+    """Return what the report of a run shows.
+
+    Parameters
+    ----------
+    facts, tables
+        The run's manifest and tables.
+    path
+        Its folder, for messages.
+
+    Raises
+    ------
+    RunFolderError
+        If the manifest does not say what the page needs.
+    """
+    missing = [name for name in _NEEDED if name not in facts]
+    if missing:
+        raise RunFolderError(
+            f"{path}: its manifest does not state {missing[0]!r}; run `carbonroute simulate` again"
+        )
+    overview = tables.overview.row(0, named=True)
+    sections = (
+        policies.section(tables),
+        Section("figures", "Figures", tuple(_figures(tables))),
+        *policies.saving(tables),
+        *risk.sections(tables, facts["engine"]),
+        *capacity.sections(tables),
+        *_notes(overview),
+        data.section(facts, overview),
+        reproduction.section(facts, leaving_out=REPORT),
+    )
+    return Page(
+        title=overview["scenario"],
+        description=facts["scenario"].get("description", ""),
+        about=tuple(_about(facts, tables)),
+        finding=overview["finding"],
+        verdicts=tuple(
+            Verdict(row["met"], f"{row['policy']} – {objectives.in_words(row)}.")
+            for row in tables.objectives.rows(named=True)
+        ),
+        warnings=(SYNTHETIC_GEOGRAPHY,) if overview["synthetic_geography"] else (),
+        sections=sections,
+        maker=f"carbonroute {facts['carbonroute']}",
+    )
+
+
+def _about(facts: Mapping[str, Any], tables: Tables) -> Iterator[str]:
+    """Yield the size of the run, in a few words each."""
+    yield f"{tables.policies.height} policies" if tables.policies.height > 1 else "1 policy"
+    yield tables.overview["regions"][0]
+    yield f"{tables.overview['hours'][0]:,} hours"
+    yield f"{tables.policies['requests'][0]:,.0f} requests"
+    if len(facts["seeds"]) > 1:
+        yield f"{len(facts['seeds']):,} replications"
+    yield _ENGINES.get(facts["engine"], facts["engine"])
+
+
+def _figures(tables: Tables) -> Iterator[Figure]:
+    """Yield every figure that has something to show."""
+    for name, member in FIGURES.items():
+        if member.wanted(tables):
+            drawn, finding = captioned(name, tables)
+            heading, reading = READINGS[name]
+            label = f"Figure: {heading}. {reading}"
+            svg = inline(as_file(drawn, "svg"), f"svg-{name}", label)
+            yield Figure(f"figure-{name}", heading, svg, f"{finding}.", reading)
+
+
+def _notes(overview: Mapping[str, Any]) -> Iterator[Section]:
+    """Yield what was assumed, filled or left out, if anything was."""
+    if overview["notes"]:
+        notes = tuple(f"{note}." for note in overview["notes"])
+        yield Section("notes", "Assumptions and remarks", (Items(notes),))
