@@ -16,6 +16,6 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("carbonroute-0.1.0-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (ROOT / "src").rglob("*"):
-        if path.suffix in {".py", ".toml", ".typed"}:
+        if path.suffix in {".py", ".toml", ".typed", ".j2", ".css", ".js"}:
             assert path.relative_to(ROOT / "src").as_posix() in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

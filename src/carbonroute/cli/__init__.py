@@ -33,7 +33,7 @@ app.command(
     help="Run a scenario: print the policy table, write tables and figures.",
 )
 app.command("carbonroute.cli.figures:figures", help="Draw the figures of a finished run again.")
-app.command("carbonroute.cli.report:report", help="Write one page that shows all of a finished run.")
+app.command("carbonroute.cli.report:report", help="Write one page that shows all of a finished run or study.")
 app.command(
     "carbonroute.cli.frontier:frontier",
     help="Try many policies and parameters: draw the front, and name the one to use within limits.",

@@ -1,4 +1,4 @@
-"""``carbonroute report``: one page that shows all of a finished run."""
+"""``carbonroute report``: one page that shows all of a finished run or study."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from carbonroute.cli.terminal import out
 from carbonroute.report import write
 
 
-def report(run: Path, /, *, output: Path | None = None) -> int:
-    """Write the report of a finished run, one HTML file that needs no network, and print its path.
+def report(folder: Path, /, *, output: Path | None = None) -> int:
+    """Write the report of a finished run or study, one HTML file that needs no network, and print its path.
 
     Parameters
     ----------
-    run
-        Folder of the run.
+    folder
+        Of the run or study.
     output
-        File to write; by default report.html in the run's folder, listed in its manifest.
+        File to write; by default report.html in that folder, listed in its manifest.
     """
-    out().print(str(write(run, output)), soft_wrap=True)
+    out().print(str(write(folder, output)), soft_wrap=True)
     return 0

@@ -1,38 +1,39 @@
-"""What a run found, on one page that opens anywhere: no network, nothing beside the file itself."""
+"""What a run or study found, on one page that opens anywhere: no network, nothing beside the file itself."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from carbonroute.errors import RunFolderError
 from carbonroute.report.page import Page, render
 from carbonroute.report.run import REPORT, page_of_run
+from carbonroute.report.study import page_of_study
 from carbonroute.store import STUDY, RunFolder, read_manifest, read_tables, reporting, write_whole
+from carbonroute.study import read
 
 __all__ = ["REPORT", "Page", "page_of", "render", "write"]
 
 
 def page_of(path: Path) -> Page:
-    """Return what the report of a finished run's folder shows.
+    """Return what the report of a finished run's or study's folder shows.
 
     Raises
     ------
     RunFolderError
-        If the folder is not that of a finished run, or a table was changed since.
+        If the folder is not that of a finished run or study, or a table was changed since.
     """
     facts = read_manifest(path)
     if facts.get("kind") == STUDY:
-        raise RunFolderError(f"{path}: is the folder of a study; name the folder of a run")
+        return page_of_study(read(path), path)
     return page_of_run(facts, read_tables(path), path)
 
 
 def write(path: Path, output: Path | None = None) -> Path:
-    """Write the report of a finished run; the same run always gives the same bytes.
+    """Write the report of a finished run or study; the same one always gives the same bytes.
 
     Parameters
     ----------
     path
-        The run's folder.
+        Its folder.
     output
         File to write, replaced where there is one; by default ``report.html`` in the folder, which its
         manifest then lists.
@@ -45,7 +46,7 @@ def write(path: Path, output: Path | None = None) -> Path:
     Raises
     ------
     RunFolderError
-        If the folder is not that of a finished run, or the file cannot be written.
+        If the folder is not that of a finished run or study, or the file cannot be written.
     """
     content = render(page_of(path)).encode()
     if output is not None:
