@@ -10,8 +10,8 @@ from carbonroute.figures.words import number
 from carbonroute.report.page import Cell
 
 NONE = "–"
-#: Decimals at most, however narrow an interval is.
-_MOST_DECIMALS = 6
+#: Decimals more than usual at most, however narrow an interval is: a table has to be read.
+_MORE_DECIMALS = 2
 
 
 def cell(value: float | None, digits: int = 1, interval: Mapping[str, Any] | None = None) -> Cell:
@@ -30,7 +30,8 @@ def cell(value: float | None, digits: int = 1, interval: Mapping[str, Any] | Non
         return Cell(number(value, digits), value)
     low, high = interval["low"], interval["high"]
     if high > low:
-        digits = min(max(digits, 1 - math.floor(math.log10((high - low) / 2))), _MOST_DECIMALS)
+        needed = 1 - math.floor(math.log10((high - low) / 2))
+        digits = min(max(digits, needed), digits + _MORE_DECIMALS)
     shown, *ends = (number(each, digits) if each else "0" for each in (value, low, high))
     return Cell(shown, value, " to ".join(ends))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from carbonroute.errors import Fault, InputError
@@ -51,7 +51,7 @@ def cluster_at(address: str) -> Iterator[Sequence[Seat]]:
 def _client(address: str) -> Any:
     """Return a client of Dask, which has no types."""
     import distributed
-    from distributed.comm import get_address_host
+    from distributed.comm.addressing import get_address_host
 
     get_address_host(address)  # refuses an unknown protocol before there is a client to close
     connect: Any = distributed.Client
@@ -80,6 +80,7 @@ class _Threads:
 
     def __call__(self) -> int:
         if time.monotonic() - self._asked_at >= ASK_EVERY_S:
-            self._depth = AHEAD * max(1, sum(self._client.nthreads().values()))
+            with suppress(OSError):  # that the scheduler is gone is told by its cells
+                self._depth = AHEAD * max(1, sum(self._client.nthreads().values()))
             self._asked_at = time.monotonic()
         return self._depth
