@@ -273,3 +273,9 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, capsys: pytest
     for verb in ("show", "status"):
         assert main(["study", verb, of_run]) == 2
     assert len(study.read(of_study).results) > 0
+
+
+def test_workers_find_files_wherever_they_are_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, "")
+    monkeypatch.chdir(tmp_path)
+    assert cells.read(Path("made.toml")).base.folder == tmp_path

@@ -136,7 +136,7 @@ def read(path: Path, progress: Callable[[int, int], None] | None = None) -> Stud
     file = study_file.read(path)
     axes = study_file.axes_of(file, source)
     Plan.read(file.engine or "sampled", 1, file.replications, file.until)
-    data, folder = tables(file.scenario, path.parent)
+    data, folder = tables(file.scenario, path.parent.absolute())  # workers may be begun elsewhere
     base = Base(file, data, file.scenario, folder)
     base = Base(file, _with_changes(base, source), file.scenario, folder)
     return Study(path, base, axes, cells_of(base, axes, source, progress))
