@@ -44,7 +44,7 @@ class Own:
     def act(self):
         with (HERE / "begun.txt").open("a") as file:
             file.write(f"{self.number}\\n")
-        time.sleep(self.seconds)
+        time.sleep(0.5 if self.does == "wait" else self.seconds)
         if self.does == "fail" and not (HERE / "mended").exists():
             raise ValueError(f"number {self.number} is out of luck")
         if self.does == "fail once" and first_time(f"failed-{self.number}"):
@@ -113,7 +113,12 @@ class Made:
 
 
 def own(
-    count: int, *, seconds: float = 0.0, does: Mapping[int, str] | None = None, failed: Sequence[int] = ()
+    count: int,
+    *,
+    seconds: float = 0.0,
+    does: Mapping[int, str] | None = None,
+    failed: Sequence[int] = (),
+    head: str = "",
 ) -> Made:
     """Return a study of so many cells that write down when they are begun, and some of which do more."""
     told = does or {}
@@ -123,7 +128,7 @@ def own(
         f'"policies[Own].does" = "{told.get(number, "nothing")}"\n'
         for number in range(count)
     )
-    text = f'[changes]\n"horizon.hours" = 2\n"policies[Own].seconds" = {seconds}\n{variants}'
+    text = f'{head}[changes]\n"horizon.hours" = 2\n"policies[Own].seconds" = {seconds}\n{variants}'
     return Made(text, count, 4, beside=_WITH_OWN, failed=tuple(failed))
 
 
@@ -189,6 +194,10 @@ STUDIES: Mapping[str, Made] = {
     ),
     "a policy of one's own": own(4),
     "a failing cell": own(4, does={1: "fail"}, failed=[1]),
+    # The first one ends last, and every cell has notes of its own: how wide its interval is.
+    "cells out of order": own(
+        4, does={0: "wait"}, head='replications = 10\nuntil = "avg_latency_ms ± 100"\n'
+    ),
     "replications": Made(f"replications = 3\n{_SEEDS}", 4),
     "an interval": Made(
         'replications = 12\nuntil = "avg_latency_ms ± 2"\n[grid]\n"network.jitter_std_ms" = [3, 9]\n', 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -164,7 +165,7 @@ def no_cell_twice(made: studies.Made, seen: list[dict[str, Any]]) -> None:
 
 def test_killed_studies_go_on(tmp_path: Path) -> None:
     made = studies.own(6)
-    no_cell_twice(made, kill_runs(tmp_path, made, 24, 4, "--workers", "2"))
+    no_cell_twice(made, kill_runs(tmp_path, made, 21, 4, "--workers", "2"))
 
 
 def test_a_killed_retry_goes_on(tmp_path: Path) -> None:
@@ -204,3 +205,15 @@ def test_half_a_line_is_not_read_and_is_written_anew(tmp_path: Path) -> None:
         assert main(["study", "run", str(file), "--output", str(folder), "--quiet"]) == 0
         assert studies.outcome(folder) == expected
         assert len(journal.read_bytes().splitlines()) == 4
+
+
+def test_a_line_is_written_whole_where_the_disk_takes_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:1000]))
+    made = studies.own(3)
+    file, folder = made.write(tmp_path), tmp_path / "out"
+    assert main(["study", "run", str(file), "--output", str(folder), "--quiet"]) == 0
+    assert min(len(line) for line in (folder / "journal.jsonl").read_bytes().splitlines()) > 1000
+    studies.assert_complete(made, folder)

@@ -20,7 +20,7 @@ from carbonroute.study.journal import Journal, Record
 from carbonroute.study.workers import Seat, processes
 
 #: Of each kind that needs no compiled code: it would be compiled in every worker.
-FEW = ("exact, two axes", "three axes", "a carbon file", "a failing cell")
+FEW = ("exact, two axes", "three axes", "a carbon file", "a failing cell", "cells out of order")
 
 
 def same_bytes(made: studies.Made, tmp_path: Path, counts: tuple[int, ...]) -> None:
