@@ -140,6 +140,37 @@ def test_a_file_that_changed_between_cells_is_named(
     edit(place / name, new, old)
     assert run(place / "study.toml", folder) == 0
     assert (folder / "results.parquet").read_bytes() == (place / "whole.parquet").read_bytes()
+    edit(place / name, old, new)  # nor are finished results called those of another file
+    assert run(place / "study.toml", folder) == 2
+
+
+RESTLESS = """
+from pathlib import Path
+
+class Restless:
+    name = "Restless"
+    reads = frozenset({"rtt_ms"})
+
+    def cost(self, view):
+        with Path(__file__).open("a") as file:
+            file.write("# asked once more\\n")
+        return view.rtt_ms
+"""
+
+
+def test_a_file_that_changes_while_cells_are_run_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write(tmp_path).rename(tmp_path / "small.toml")
+    (tmp_path / "restless.py").write_text(RESTLESS, encoding="utf-8")
+    (tmp_path / "study.toml").write_text(
+        'schema = 1\nname = "made"\nscenario = "small.toml"\nengine = "exact"\n'
+        '[changes]\npolicies = [{ use = "restless.py:Restless" }]\n[grid]\nsampling.seed = [1, 2, 3]\n',
+        encoding="utf-8",
+    )
+    assert run(tmp_path / "study.toml", tmp_path / "out") == 2
+    assert "restless.py:Restless is not what it was" in capsys.readouterr().err
+    assert len(studies.journal(tmp_path / "out")) == 1
 
 
 def test_a_folder_that_cannot_be_made_is_told(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from io import BytesIO
@@ -12,7 +11,7 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.store import STUDY, RunFolder, reporting
 from carbonroute.study import cells
 from carbonroute.study.cell import versions
-from carbonroute.study.conduct import Conduct
+from carbonroute.study.conduct import Conduct, not_what_it_was
 from carbonroute.study.facts import facts_of
 from carbonroute.study.folder import LOGS, alone_in, claim
 from carbonroute.study.journal import DONE, FAILED, Journal
@@ -26,7 +25,8 @@ from carbonroute.study.tables import (
     results_of,
     summary_of,
 )
-from carbonroute.study.workers import Seat, processes
+from carbonroute.study.workers import Seat, cores, processes
+from carbonroute.textfile import sha256
 
 __all__ = ["Progress", "Status", "StudyTables", "read", "run", "status"]
 
@@ -84,6 +84,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
     with alone_in(place):
         claim(place, {**study.settings, "versions": versions()})
         with Journal(place) as journal:
+            _require_same_files(study, journal)
             left = _left(study, journal, retry=retry)
             if not left and is_finished(place, journal.failed):
                 return read(place)
@@ -93,6 +94,14 @@ def run(  # noqa: PLR0913  one argument per option of the command
                 with _seats(workers, cluster, len(left)) as seats:
                     Conduct(study, journal, place, progress).run(seats, left)
         return _finish(study, place, command)
+
+
+def _require_same_files(study: cells.Study, journal: Journal) -> None:
+    """Refuse to go on, or to call finished, what was made of files that are not what they were."""
+    for name, digest in journal.files.items():
+        file = study.base.folder / name.partition(":")[0]  # of a policy's file, without its class
+        if file.is_file() and sha256(file) != digest:
+            raise not_what_it_was(journal.path.parent, name)
 
 
 def _left(study: cells.Study, journal: Journal, *, retry: bool) -> list[int]:
@@ -106,7 +115,7 @@ def _seats(workers: int | None, cluster: str | None, count: int) -> AbstractCont
         from carbonroute.study.cluster import cluster_at
 
         return cluster_at(cluster)
-    return processes(min(workers or len(os.sched_getaffinity(0)), count))
+    return processes(min(workers or cores(), count))
 
 
 def _finish(study: cells.Study, place: Path, command: str | None) -> StudyTables:

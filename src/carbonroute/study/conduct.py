@@ -25,6 +25,12 @@ ATTEMPTS = 2
 DEATHS = 4
 
 
+def not_what_it_was(folder: Path, name: str) -> RunFolderError:
+    """Return the error for a file that changed since cells were made of it."""
+    found = f"{folder}: {name} is not what it was when the first cells were run"
+    return RunFolderError(f"{found}; put it back, or name another folder")
+
+
 @dataclass
 class Conduct:
     """What is going on while cells are worked out.
@@ -177,10 +183,7 @@ class Conduct:
         """Refuse to mix results of data files that changed meanwhile, or that differ between machines."""
         for name, digest in worked.files.items():
             if self.journal.files.get(name, digest) != digest:
-                raise RunFolderError(
-                    f"{self.folder}: {name} is not what it was when the first cells were run; put it back, "
-                    "or name another folder"
-                )
+                raise not_what_it_was(self.folder, name)
 
     def _require_same_software(self, worked: Worked) -> None:
         if worked.versions:

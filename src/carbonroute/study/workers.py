@@ -91,6 +91,12 @@ class Seat:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    # Not every system tells what a process may use: then all there are.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
 def processes(workers: int) -> Iterator[Sequence[Seat]]:
     """Provide so many processes of this machine."""
