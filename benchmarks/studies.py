@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import numpy as np
 
 from benchmarks.measuring import Row, Size
 from carbonroute import study
 from carbonroute.engines import ENGINES
 from carbonroute.outcome.mixture import quantiles
 from carbonroute.scenario import resolve
-from carbonroute.study import cells
+from carbonroute.study import cells, journal
+from carbonroute.study.workers import AHEAD
 
 FULL, SMALL = (100, 100), (2, 3)
 
@@ -45,8 +50,10 @@ def measure(size: Size) -> list[Row]:
             turns["engine"].append(engine_s)
             turns["figures"].append(figures_s)
             for name, workers in (("one", 1), ("two", 2)):
-                place = Path(folder) / f"{name}-{turn}"
+                place, begun_s = Path(folder) / f"{name}-{turn}", time.process_time()
                 turns[name].append(seconds(partial(study.run, file, place, workers=workers)))
+                own_s = (time.process_time() - begun_s) / count
+            times_s = [record.seconds for record in journal.records(place)]
     engine_s, figures_s, one_s, two_s = (statistics.median(taken) for taken in turns.values())
     return [
         Row(f"bare calls of the exact engine, {count:,} scenarios in turn", f"{engine_s:.1f} s"),
@@ -57,7 +64,47 @@ def measure(size: Size) -> list[Row]:
         Row("1 worker ÷ (engine and figures)", f"{one_s / (engine_s + figures_s):.2f}×", "≤ 1.2×"),
         Row("1 worker ÷ engine alone", f"{one_s / engine_s:.2f}×"),
         Row("cells per second, 2 workers", f"{count / two_s:.0f}"),
+        Row("time of the command itself per cell, checking and the table included", f"{1e3 * own_s:.2f} ms"),
+        *(
+            Row(
+                f"simulated: cells per second, {workers:,} workers",
+                f"{simulated(workers, times_s, own_s):.0f}",
+            )
+            for workers in (4, 16, 64, 256)
+        ),
     ]
+
+
+def simulated(workers: int, times_s: Sequence[float], own_s: float) -> float:
+    """Return how many cells a second workers get done that one command hands cells to.
+
+    Parameters
+    ----------
+    workers
+        Each works on one cell after the other, and has the next one before it.
+    times_s
+        What cells take, s; each is drawn as often as needed.
+    own_s
+        What the command needs for each result before it hands out another cell, s.
+    """
+    count = 50 * workers + len(times_s)
+    durations = iter(np.random.default_rng(1).choice(times_s, count))
+    idle_from = [0.0] * workers
+    results: list[tuple[float, int]] = []
+
+    def hand_out(worker: int, now: float) -> None:
+        idle_from[worker] = max(idle_from[worker], now) + next(durations, math.inf)
+        heapq.heappush(results, (idle_from[worker], worker))
+
+    for worker in range(workers):
+        for _ in range(AHEAD):
+            hand_out(worker, 0.0)
+    command_s = 0.0
+    for _ in range(count - AHEAD * workers):
+        ended, worker = heapq.heappop(results)
+        command_s = max(command_s, ended) + own_s
+        hand_out(worker, command_s)
+    return (count - AHEAD * workers) / command_s
 
 
 def bare(found: cells.Study) -> tuple[float, float]:
