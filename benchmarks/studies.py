@@ -108,9 +108,13 @@ def simulated(workers: int, times_s: Sequence[float], own_s: float) -> float:
 
 
 def bare(found: cells.Study) -> tuple[float, float]:
-    """Return the time that the engine takes over all cells, and then reading its outcomes' figures, s."""
+    """Return the time that the engine takes over all cells, and then reading its outcomes' figures, s.
+
+    Measured on every fifth cell: they are much alike.
+    """
     engine_s = figures_s = 0.0
-    for cell in found.cells:
+    measured = found.cells[::5]
+    for cell in measured:
         inputs = resolve(found.base.scenario(cell.changes))
         begin = time.perf_counter()
         outcomes = ENGINES["exact"](inputs)
@@ -122,7 +126,8 @@ def bare(found: cells.Study) -> tuple[float, float]:
             outcome.carbon_sum_g_per_kwh.sum()
         engine_s += end - begin
         figures_s += time.perf_counter() - end
-    return engine_s, figures_s
+    times = len(found.cells) / len(measured)
+    return times * engine_s, times * figures_s
 
 
 def seconds(call: Callable[[], object]) -> float:
