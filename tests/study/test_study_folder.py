@@ -168,7 +168,7 @@ def test_a_file_that_changes_while_cells_are_run_is_named(
         '[changes]\npolicies = [{ use = "restless.py:Restless" }]\n[grid]\nsampling.seed = [1, 2, 3]\n',
         encoding="utf-8",
     )
-    assert run(tmp_path / "study.toml", tmp_path / "out") == 2
+    assert run(tmp_path / "study.toml", tmp_path / "out", "--workers", "1") == 2
     assert "restless.py:Restless is not what it was" in capsys.readouterr().err
     assert len(studies.journal(tmp_path / "out")) == 1
 
