@@ -45,14 +45,18 @@ def measure(size: Size) -> list[Row]:
         found = cells.read(file)
         bare(replace(found, cells=found.cells[:5]))  # warm
         turns: dict[str, list[float]] = {"engine": [], "figures": [], "one": [], "two": []}
+
+        def measure_bare() -> None:
+            for name, taken_s in zip(("engine", "figures"), bare(found), strict=True):
+                turns[name].append(taken_s)
+
         for turn in range(repeat):
-            engine_s, figures_s = bare(found)
-            turns["engine"].append(engine_s)
-            turns["figures"].append(figures_s)
+            measure_bare()
             for name, workers in (("one", 1), ("two", 2)):
                 place, begun_s = Path(folder) / f"{name}-{turn}", time.process_time()
                 turns[name].append(seconds(partial(study.run, file, place, workers=workers)))
                 own_s = (time.process_time() - begun_s) / count
+                measure_bare()  # before and after: machines have moods
             times_s = [record.seconds for record in journal.records(place)]
     engine_s, figures_s, one_s, two_s = (statistics.median(taken) for taken in turns.values())
     return [

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from carbonroute.units import MINUTES_PER_DAY
 
+_SPAN = re.compile(r"([0-9]{1,9})(min|h|d)", re.ASCII)
 _MINUTES = MappingProxyType({"min": 1, "h": 60, "d": MINUTES_PER_DAY})
 MAX_MINUTES = 366 * MINUTES_PER_DAY
 
@@ -24,7 +25,7 @@ def minutes(text: str) -> int:
     >>> minutes("6h"), minutes("30min"), minutes("2d")
     (360, 30, 2880)
     """
-    match = re.fullmatch(r"([0-9]{1,9})(min|h|d)", text, re.ASCII)
+    match = _SPAN.fullmatch(text)
     if not match or (span := int(match[1]) * _MINUTES[match[2]]) > MAX_MINUTES:
         raise ValueError(f"found {text!r}; a span such as '30min', '6h' or '2d' is expected, up to a year")
     return span

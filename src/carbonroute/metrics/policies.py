@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import polars as pl
 
 from carbonroute.metrics.averages import mean, number, share_pct, total_kg
@@ -44,6 +46,15 @@ COLUMNS = (
     *UNLIMITED_COLUMNS,
     "dominated_by",
 )
+_TYPES: dict[str, type[pl.DataType] | None] = {
+    **dict.fromkeys(COLUMNS, pl.Float64),
+    **dict.fromkeys(("policy", "baseline", "dominated_by"), pl.String),
+    **dict.fromkeys(("clairvoyant", "viable"), pl.Boolean),
+    "requests": None,  # whole numbers where they were counted
+    "rejected": pl.Int64,
+}
+#: Of two policies, one that has less of one of these and no more of any other dominates.
+_BURDENS = ("avg_carbon_g_per_kwh", "slo_violation_pct", "avg_latency_ms")
 
 
 def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> pl.DataFrame:
@@ -51,7 +62,7 @@ def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: fl
     baseline = comparison.baseline
     reference = mean(baseline.carbon_sum_g_per_kwh, baseline.served)
     p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for outcome, p95_latency_ms in zip(outcomes, p95_ms, strict=True):
         carbon = mean(outcome.carbon_sum_g_per_kwh, outcome.served)
         reduction_pct = pct(1 - carbon / reference) if carbon is not None and reference else None
@@ -79,12 +90,9 @@ def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: fl
                 **against_unlimited(outcome, reduction_pct if viable else None, comparison),
             }
         )
-    per_request = ("avg_latency_ms", "p95_latency_ms", "avg_carbon_g_per_kwh", "carbon_reduction_pct")
-    more = (*EMISSION_COLUMNS, *FRESH_COLUMNS, *QUEUE_COLUMNS, IDLE, *UNLIMITED_COLUMNS)
-    numbers = dict.fromkeys((*per_request, *more), pl.Float64)
-    table = pl.DataFrame(rows, schema_overrides={**numbers, "rejected": pl.Int64})
-    table = table.with_columns(dominated_by=pl.Series(_dominated_by(table), dtype=pl.String))
-    return table.select(COLUMNS)
+    for row, name in zip(rows, _dominated_by(rows), strict=True):
+        row["dominated_by"] = name
+    return pl.DataFrame(rows, schema=_TYPES)
 
 
 def _emissions(outcome: Outcome, comparison: Comparison) -> dict[str, float | None]:
@@ -126,11 +134,11 @@ def _against_fresh(outcome: Outcome, comparison: Comparison) -> dict[str, float 
     }
 
 
-def _dominated_by(policies: pl.DataFrame) -> list[str | None]:
-    burden = policies.select("avg_carbon_g_per_kwh", "slo_violation_pct", "avg_latency_ms").to_numpy()
-    names = policies["policy"].to_list()
+def _dominated_by(rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    burdens = [[row[column] for column in _BURDENS] for row in rows]
+    burden = np.array(burdens, dtype=float)  # None is NaN, which is neither more nor less
     found = []
     for mine in burden:
-        dominates = (burden <= mine).all(axis=1) & (burden < mine).any(axis=1)
-        found.append(next((name for name, better in zip(names, dominates, strict=True) if better), None))
+        better = (burden <= mine).all(axis=1) & (burden < mine).any(axis=1)
+        found.append(rows[better.argmax()]["policy"] if better.any() else None)
     return found

@@ -90,12 +90,13 @@ def seeds(first: int) -> Iterator[int]:
     >>> list(islice(seeds(42), 3)) == list(islice(seeds(42), 4))[:3]
     True
     """
-    dice, seen, seed = rng.stream(first, "replications"), set[int](), first
+    yield first
+    dice, seen = rng.stream(first, "replications"), {first}
     while True:
+        seed = int(dice.integers(rng.MAX_SEED, endpoint=True))
         if seed not in seen:
             seen.add(seed)
             yield seed
-        seed = int(dice.integers(rng.MAX_SEED, endpoint=True))
 
 
 def with_seed(scenario: Scenario, seed: int) -> Scenario:

@@ -287,7 +287,14 @@ class Inputs:
             return replace(candidate, information=clairvoyance, knowledge=truth(self.carbon))
         if not candidate.reads("carbon_g_per_kwh"):
             return candidate
-        return replace(candidate, knowledge=known(information, self.carbon, self.forecast))
+        if information not in self._known:
+            self._known[information] = known(information, self.carbon, self.forecast)
+        return replace(candidate, knowledge=self._known[information])
+
+    @cached_property
+    def _known(self) -> dict[Information, Knowledge]:
+        """What candidates know, once for all with the same information."""
+        return {}
 
     def _require_prompts(self, label: str) -> None:
         """Refuse a policy that needs the risk of all requests of a workload, where prompts have no law."""

@@ -7,7 +7,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -115,7 +115,7 @@ class Journal:
 
     def add(self, record: Record) -> None:
         """Write a record behind the others."""
-        text = json.dumps(asdict(record), separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(vars(record), separators=(",", ":"), ensure_ascii=False)
         line = f"{zlib.crc32(text.encode()):08x} {text}\n".encode()
         with reporting(self.path):
             while line:  # a full disk takes a part before it refuses
