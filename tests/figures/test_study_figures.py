@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection, QuadMesh
 from matplotlib.figure import Figure as Page
 
-from carbonroute.figures import Format, as_file, of_studies, study_grid
+from carbonroute.figures import Format, as_file, captioned, of_studies, study_grid
 from carbonroute.figures.layout import figure_of
 from carbonroute.figures.of_studies import STUDY_FIGURES
 from carbonroute.figures.study_maps import BROKEN_HATCH, MOST_PANELS, NONE_HATCH
@@ -421,7 +421,7 @@ def test_unknown_unwanted_and_unwritable_figures_are_refused() -> None:
 
 def test_a_caption_is_the_title_that_the_drawing_then_lacks() -> None:
     data = tables("1 axis")
-    page, caption = of_studies.captioned("study_heatmap", study_tables(data))
+    page, caption = captioned(of_studies.draw("study_heatmap", study_tables(data)))
     assert caption == title("study_heatmap", data)
     assert page.get_figheight() < figure_of(draw("study_heatmap", data)).get_figheight()
 

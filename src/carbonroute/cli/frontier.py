@@ -13,7 +13,7 @@ import polars as pl
 from cyclopts import Parameter
 
 from carbonroute.cli.simulate import share
-from carbonroute.cli.terminal import Formats, out, progress, results_alone, stepper
+from carbonroute.cli.terminal import Formats, empty_table, out, progress, results_alone, stepper
 from carbonroute.errors import Fault, InputError
 from carbonroute.frontier import Frontier, Limits, entry_text, finding, run
 from carbonroute.store import RunFolder, add_to
@@ -168,14 +168,9 @@ def _print(found: Frontier, entry: str, folder: RunFolder) -> None:
 
 def _table(found: Frontier) -> Table:
     """Show the scenario's own policies and those that the findings name."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     shown = found.points.filter(pl.any_horizontal("own", "recommended", "knee", "static_baseline", "bound"))
     shown = shown.sort("slo_violation_pct", descending=True, maintain_order=True)
-    table = Table(
-        title=found.inputs.scenario.name, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+    table = empty_table(found.inputs.scenario.name)
     table.add_column("Policy", overflow="fold")
     numbers = {name: looks for name, looks in _NUMBERS.items() if shown[name].null_count() < shown.height}
     for heading, _ in numbers.values():

@@ -11,7 +11,7 @@ import polars as pl
 from cyclopts import Parameter
 
 from carbonroute.cli.frontier import Share, changes_of, draw_into
-from carbonroute.cli.terminal import Formats, out, progress, results_alone, stepper
+from carbonroute.cli.terminal import Formats, empty_table, out, progress, results_alone, stepper
 from carbonroute.errors import Fault, InputError
 from carbonroute.headroom import HEADROOMS, Headroom, finding, run
 from carbonroute.runs import MAX_VIOLATION
@@ -116,11 +116,8 @@ def numbers(text: str) -> tuple[float, ...]:
 
 def _table(found: Headroom) -> Table:
     """Show each policy's saving by headroom, with its violations below."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     title = f"{found.inputs.scenario.name}: carbon reduction, % (and violations, %), by headroom and servers"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = empty_table(title)
     table.add_column("Policy", overflow="fold")
     for step, servers in found.points.select("headroom", "servers").unique(maintain_order=True).rows():
         # Servers come whole: two headrooms can be the same.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 
-from carbonroute.cli.terminal import out
+from carbonroute.cli.terminal import empty_table, out
 from carbonroute.errors import Fault, InputError
 from carbonroute.inspection import Inspection, Kind, inspect_file
 from carbonroute.scenario import builtin_scenarios, load
@@ -146,10 +146,7 @@ def _print(console: Console, part: Inspection) -> None:
 
 
 def _facts(facts: Any) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, show_header=False, padding=(0, 1, 0, 0))
+    table = empty_table(headings=False)
     table.add_column()
     table.add_column(justify="right")
     for name, found in facts.items():
@@ -159,16 +156,13 @@ def _facts(facts: Any) -> Table:
 
 def _rows(part: Inspection) -> Table:
     """Show the table of an inspection, without counts of faults that nothing has."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     silent = {
         name
         for name, column in zip(part.table.columns, part.table.iter_columns(), strict=True)
         if (column.dtype.is_integer() and "est_hour" not in name and not column.sum())
         or column.null_count() == len(column)
     }
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = empty_table()
     names = [name for name in part.table.columns if name not in silent]
     for name in names:
         right = part.table[name].dtype.is_numeric()

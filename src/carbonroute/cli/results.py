@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from carbonroute.cli.terminal import empty_table
 from carbonroute.metrics import agreement, as_published, objectives, simulation_results
 from carbonroute.metrics.intervals import CLOPPER_PEARSON, RULE_OF_THREE
 
@@ -69,7 +70,7 @@ def print_run(console: Console, result: Result) -> None:
         console.print(f"Ranges: 95 % confidence intervals {of}; all of them are in tables/intervals.csv.")
     if tables.agreement.height:
         console.print(_agreement_table(tables.agreement))
-        console.print(verdict_on(tables.agreement), soft_wrap=True)
+        console.print(agreement.in_words(tables.agreement), soft_wrap=True)
     if tables.objectives.height:
         console.print(f"\nObjectives of {tables.objectives['policy'][0]}:")
     for line in map(objectives.in_words, tables.objectives.rows(named=True)):
@@ -84,7 +85,7 @@ def missed(tables: Tables) -> Iterator[str]:
     for row in tables.objectives.filter(~pl.col("met")).rows(named=True):
         yield f"{row['policy']}: {objectives.in_words(row)}"
     if agreement.beyond(tables.agreement, agreement.MOST).height:
-        yield verdict_on(tables.agreement)
+        yield agreement.in_words(tables.agreement)
 
 
 def _policy_tables(result: Result, width: int) -> Iterator[Table]:
@@ -107,12 +108,9 @@ def _known(policies: pl.DataFrame, name: str) -> bool:
 
 
 def _policy_table(result: Result, columns: Mapping[str, str], joint: str, *, verdict: bool = True) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     tables = result.tables
     title = result.inputs.scenario.name
-    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = empty_table(title)
     longest_word = max(map(len, " ".join(tables.policies["policy"]).split()))
     shown.add_column("Policy", overflow="fold", min_width=min(max(longest_word, 14), 16))
     for heading in columns.values():
@@ -174,11 +172,8 @@ def _with_interval(plain: str, interval: Row | None, joint: str) -> str:
 
 def _agreement_table(rows: pl.DataFrame) -> Table:
     """Show each policy's worst figure, and all that are worth a look."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     title = "sampled against exact: the worst figure of each policy"
-    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = empty_table(title)
     for heading in ("Policy", "Workload", "Figure"):
         shown.add_column(heading, overflow="fold")
     for heading in ("Sampled", "Exact", "z"):
@@ -187,16 +182,3 @@ def _agreement_table(rows: pl.DataFrame) -> Table:
         numbers = (f"{row['sampled']:.6g}", f"{row['exact']:.6g}", f"{row['z']:+.1f}")
         shown.add_row(row["policy"], row["workload"] or "", row["figure"], *numbers)
     return shown
-
-
-def verdict_on(rows: pl.DataFrame) -> str:
-    """Return in words whether the two engines agree."""
-    off = agreement.beyond(rows, agreement.MOST)
-    if off.is_empty():
-        return (
-            f"All {rows.height} figures of the sampled engine are within {agreement.MOST:g} standard errors."
-        )
-    return (
-        f"{off.height} of {rows.height} figures of the sampled engine are more than {agreement.MOST:g} "
-        "standard errors off: one of the engines is wrong."
-    )

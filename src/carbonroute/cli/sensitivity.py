@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from carbonroute import frontier
 from carbonroute import sensitivity as inputs
 from carbonroute.cli.frontier import Share, changes_of, draw_into, limits_of
-from carbonroute.cli.terminal import Formats, out, progress, results_alone, stepper
+from carbonroute.cli.terminal import Formats, empty_table, out, progress, results_alone, stepper
 from carbonroute.store import add_to
 from carbonroute.tablefile import csv_bytes
 
@@ -101,11 +101,8 @@ def sensitivity(
 
 
 def _table(rows: pl.DataFrame) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     title = f"{rows['policy'][0]}, left as it is, and what would be used instead"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = empty_table(title)
     table.add_column("Input", overflow="fold")
     for heading in ("Change\n%", "Saved\n%", "change\npoints", "Violations\n%", "change\npoints"):
         table.add_column(heading, justify="right", no_wrap=True)

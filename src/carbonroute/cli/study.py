@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from carbonroute import study
 from carbonroute.cli import DONE, MISSED
-from carbonroute.cli.terminal import out, progress, results_alone
+from carbonroute.cli.terminal import empty_table, out, progress, results_alone
 from carbonroute.study import overview
 from carbonroute.tablefile import csv_bytes
 
@@ -193,16 +193,8 @@ def _failures(tables: StudyTables) -> Iterator[str]:
 
 
 def _policies(tables: StudyTables) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     rows = overview.policies(tables)
-    shown = Table(
-        title=f"{tables.facts['name']}: each policy over all combinations",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    shown = empty_table(f"{tables.facts['name']}: each policy over all combinations")
     shown.add_column("Policy", overflow="fold")
     headings = (
         "Viable\nin",
@@ -225,16 +217,8 @@ def _policies(tables: StudyTables) -> Table:
 
 
 def _combinations(tables: StudyTables, best: pl.DataFrame) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     saved = overview.saved_column(tables.summary)
-    shown = Table(
-        title="the best policy within the limit that a router could run",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    shown = empty_table("the best policy within the limit that a router could run")
     axes = overview.axes(tables)
     for name in axes:
         shown.add_column(name, overflow="fold")

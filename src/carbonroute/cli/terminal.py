@@ -13,6 +13,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from rich.table import Table
 
 Formats = Annotated[
     tuple[Literal["png", "svg", "pdf"], ...], Parameter(name="--format", consume_multiple=False)
@@ -37,6 +38,16 @@ def out() -> Console:
         markup=False,
         highlight=False,
         emoji=False,
+    )
+
+
+def empty_table(title: str | None = None, *, headings: bool = True) -> Table:
+    """Return an empty table in the style of all of them."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_header=headings, padding=(0, 1, 0, 0)
     )
 
 

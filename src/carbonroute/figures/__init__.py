@@ -176,17 +176,8 @@ def draw(name: str, run: Result | Tables, ax: Axes | None = None) -> Axes:
     return drawn
 
 
-def captioned(name: str, tables: Tables) -> tuple[Page, str]:
-    """Draw one figure without its title, and give the title's text: a page sets it as a caption.
-
-    Parameters
-    ----------
-    name
-        A name in ``FIGURES``.
-    tables
-        What the run found.
-    """
-    drawn = draw(name, tables)
+def captioned(drawn: Axes) -> tuple[Page, str]:
+    """Take the title of what was drawn away, and give it as text: a page sets it as a caption."""
     with house():
         return figure_of(drawn), take_title(drawn)
 
@@ -208,13 +199,19 @@ def render(name: str, tables: Tables, fmt: Format = "png") -> bytes:
     ValueError
         If there is no figure of that name, or the format is another.
     """
-    if fmt not in METADATA:
-        raise ValueError(f"no format {fmt!r}; there are {', '.join(METADATA)}")
     return as_file(page(name, tables), fmt)
 
 
 def as_file(figure: Page, fmt: Format) -> bytes:
-    """Give a figure in the house style as a file's content."""
+    """Give a figure in the house style as a file's content.
+
+    Raises
+    ------
+    ValueError
+        If the format is another.
+    """
+    if fmt not in METADATA:
+        raise ValueError(f"no format {fmt!r}; there are {', '.join(METADATA)}")
     content = io.BytesIO()
     with house():
         figure.savefig(content, format=fmt, metadata=dict(METADATA[fmt]))

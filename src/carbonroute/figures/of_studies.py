@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from carbonroute.figures import (
-    METADATA,
     Format,
     as_file,
     study_heatmap,
@@ -17,15 +16,13 @@ from carbonroute.figures import (
     study_pareto,
     study_violations,
 )
-from carbonroute.figures.layout import figure_of, take_title
-from carbonroute.figures.style import house
+from carbonroute.figures.layout import figure_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import polars as pl
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Page
 
     from carbonroute.study import StudyTables
 
@@ -91,13 +88,6 @@ def wanted(tables: StudyTables) -> list[str]:
     return [name for name, member in STUDY_FIGURES.items() if member.wanted(tables.summary, tables.axes)]
 
 
-def captioned(name: str, tables: StudyTables) -> tuple[Page, str]:
-    """Draw one figure without its title, and give the title's text: a page sets it as a caption."""
-    drawn = draw(name, tables)
-    with house():
-        return figure_of(drawn), take_title(drawn)
-
-
 def render(name: str, tables: StudyTables, fmt: Format = "png") -> bytes:
     """Draw one figure of a study and give it as a file's content; the same tables always give the same bytes.
 
@@ -115,6 +105,4 @@ def render(name: str, tables: StudyTables, fmt: Format = "png") -> bytes:
     ValueError
         If there is no figure of that name, it has nothing to show, or the format is another.
     """
-    if fmt not in METADATA:
-        raise ValueError(f"no format {fmt!r}; there are {', '.join(METADATA)}")
     return as_file(figure_of(draw(name, tables)), fmt)

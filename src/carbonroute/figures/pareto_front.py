@@ -9,12 +9,12 @@ import polars as pl
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from carbonroute.figures.layout import DOUBLE_IN, Sheet, figure_of, fold, number_ticks, share_ticks
+from carbonroute.figures.layout import DOUBLE_IN, Sheet, figure_of, fold, number_ticks
 from carbonroute.figures.placing import label_points
 from carbonroute.figures.style import DAGGER, INK, MUTED, ZONE, clairvoyant_note, one_line, runs, styled
-from carbonroute.figures.words import CARBON, VIOLATIONS, number, percent, plain, tick
+from carbonroute.figures.violation_scale import scale_violations
+from carbonroute.figures.words import CARBON, VIOLATIONS, number, percent, plain
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 COLOURS = "viridis"
 DOT_PT, MARK_PT, STAR_PT, RING_PT = 3.0, 5.5, 10.0, 10.0
-LOWEST_PCT = 1e-3  # violations below are drawn in proportion, so that none at all has a place
-WIDE = 30.0  # violations whose highest is so many times the lowest are drawn by powers of ten
 SAME_PT = 2.5  # points nearer than this share a label
 LABEL_PT = 120.0
 
@@ -98,19 +96,10 @@ def _axes(ax: Axes, points: pl.DataFrame, xy: NDArray[np.float64]) -> None:
     ax.set_xlabel(label)
     ax.set_ylabel(VIOLATIONS)
     number_ticks(ax.xaxis)
-    limit = points["max_slo_violation_pct"][0] or 0.0
-    lowest, top = float(xy[:, 1].min()), max(float(xy[:, 1].max()), 1.5 * limit, LOWEST_PCT)
-    if top > WIDE * max(lowest, LOWEST_PCT):
-        ax.set_yscale("symlog", linthresh=LOWEST_PCT, linscale=0.6)
-        ax.set_ylim(-0.4 * LOWEST_PCT, 2.5 * top)
-        ax.yaxis.set_major_locator(FixedLocator([0.0, *(10.0**power for power in range(-3, 3))]))
-        ax.yaxis.set_major_formatter(FuncFormatter(tick))
-        ax.yaxis.set_minor_locator(NullLocator())
-    else:
-        ax.set_ylim(-0.04 * top, 1.12 * top)
-        share_ticks(ax.yaxis)
+    limit = points["max_slo_violation_pct"][0]
+    scale_violations(ax, xy[:, 1], limit)
     ax.grid(visible=True)
-    if points["max_slo_violation_pct"][0] is not None:
+    if limit is not None:
         ax.axhspan(ax.get_ylim()[0], limit, color=ZONE, linewidth=0, zorder=0)
 
 

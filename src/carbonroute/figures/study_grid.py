@@ -9,24 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 from matplotlib.axis import XAxis
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from carbonroute.figures.layout import share_ticks, text_width, widest, wrap
+from carbonroute.figures.layout import text_width, widest, wrap
 from carbonroute.figures.style import TEXT_PT, clairvoyants, in_order, one_line, policy_labels
-from carbonroute.figures.words import percent, plain, tick
+from carbonroute.figures.words import percent, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from numpy.typing import NDArray
 
 LONGEST_LABEL = 32  # letters
 MOST_LINES = 4  # of a label
 NARROWEST_PT = 8.5  # places nearer to one another have no room for a name each
-LOWEST_PCT = 1e-3  # violations below are drawn in proportion, so that none at all has a place
-WIDE = 30.0  # violations whose highest is so many times the lowest are drawn by powers of ten
 VIOLATED = "slo_violation_pct"
 
 
@@ -288,20 +284,6 @@ def axis_title(grid_axis: GridAxis, *, named: bool = True) -> str:
 def label_room(grid_axis: GridAxis) -> float:
     """Return the width that upright places' names take, in points."""
     return widest(grid_axis.short) + TEXT_PT
-
-
-def violation_scale(ax: Axes, values: NDArray[np.float64], limit: float | None) -> None:
-    """Scale a y axis of violations in percent: by powers of ten where they are far apart."""
-    lowest, top = float(values.min()), max(float(values.max()), 1.5 * (limit or 0.0), LOWEST_PCT)
-    if top > WIDE * max(lowest, LOWEST_PCT):
-        ax.set_yscale("symlog", linthresh=LOWEST_PCT, linscale=0.6)
-        ax.set_ylim(-0.4 * LOWEST_PCT, 2.5 * top)
-        ax.yaxis.set_major_locator(FixedLocator([0.0, *(10.0**power for power in range(-3, 3))]))
-        ax.yaxis.set_major_formatter(FuncFormatter(tick))
-        ax.yaxis.set_minor_locator(NullLocator())
-    else:
-        ax.set_ylim(-0.04 * top, 1.12 * top)
-        share_ticks(ax.yaxis)
 
 
 def fits(texts: Sequence[str], width_pt: float) -> bool:

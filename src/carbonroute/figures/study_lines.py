@@ -30,7 +30,6 @@ from carbonroute.figures.study_grid import (
     name_places,
     places,
     saving,
-    violation_scale,
     winners,
     within,
 )
@@ -47,6 +46,7 @@ from carbonroute.figures.style import (
     policy_looks,
     styled,
 )
+from carbonroute.figures.violation_scale import scale_violations
 from carbonroute.figures.words import VIOLATIONS, number, percent, tick
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _scale(panels: Sequence[Axes], parts: Sequence[Part], limit: float | None) -
         number_ticks(panel.yaxis, most=5)
     if _paired(parts):
         risks = parts[-1].rows[VIOLATED].drop_nulls().to_numpy()
-        violation_scale(panels[-1], risks if risks.size else np.zeros(1), limit)
+        scale_violations(panels[-1], risks if risks.size else np.zeros(1), limit)
         if limit is not None:
             panels[-1].axhline(limit, **LIMIT_LINE)
 

@@ -25,7 +25,6 @@ from carbonroute.figures.study_grid import (
     runnable,
     said_of,
     saving,
-    violation_scale,
     where,
     winners,
     within,
@@ -43,6 +42,7 @@ from carbonroute.figures.style import (
     policy_looks,
     styled,
 )
+from carbonroute.figures.violation_scale import scale_violations
 from carbonroute.figures.words import VIOLATIONS, plain
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _scale(ax: Axes, xy: NDArray[np.float64], metric: Metric, limit: float | Non
     ax.set_xlabel(metric.label)
     ax.set_ylabel(VIOLATIONS)
     number_ticks(ax.xaxis)
-    violation_scale(ax, xy[:, 1], limit)
+    scale_violations(ax, xy[:, 1], limit)
     ax.grid(visible=True)
     if limit is not None:
         ax.axhspan(ax.get_ylim()[0], limit, color=ZONE, linewidth=0, zorder=0)

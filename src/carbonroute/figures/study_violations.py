@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 from matplotlib.colors import Normalize, SymLogNorm
 
-from carbonroute.figures.study_grid import LOWEST_PCT, VIOLATED, WIDE, grid_axes, within
+from carbonroute.figures.study_grid import VIOLATED, grid_axes, within
 from carbonroute.figures.study_maps import Scale, draw_maps, split
 from carbonroute.figures.style import policy_labels, styled
+from carbonroute.figures.violation_scale import LOWEST_PCT, WIDE
 from carbonroute.figures.words import VIOLATIONS
 
 if TYPE_CHECKING:

@@ -167,3 +167,11 @@ def worst(agreement: pl.DataFrame) -> pl.DataFrame:
     """Return each policy's worst figure, and all that are worth a look."""
     off = pl.col("z").abs()
     return agreement.filter((off == off.max().over("policy")) | ~(off <= REMARKABLE))
+
+
+def in_words(rows: pl.DataFrame) -> str:
+    """Return whether the two engines agree, in a sentence."""
+    off, of = beyond(rows, MOST).height, f"{rows.height} figures of the sampled engine"
+    if not off:
+        return f"All {of} are within {MOST:g} standard errors."
+    return f"{off} of {of} are more than {MOST:g} standard errors off: one of the engines is wrong."

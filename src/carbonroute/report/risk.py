@@ -26,7 +26,7 @@ def sections(tables: Tables, engine: str) -> Iterator[Section]:
     per_policy, per_workload = _per_policy(tables), _per_workload(tables)
     yield Section("risk", "Risk", (Text(_how_sure(tables, engine)), per_policy, per_workload))
     if tables.agreement.height:
-        blocks = (Text(_agreement_in_words(tables.agreement)), _agreement_table(tables.agreement))
+        blocks = (Text(agreement.in_words(tables.agreement)), _agreement_table(tables.agreement))
         yield Section("agreement", "Sampled against exact", blocks)
 
 
@@ -107,18 +107,6 @@ def _violations(row: dict[str, float | None]) -> tuple[Cell, Cell, Cell]:
         return found, cell(None), cell(None)
     low, _, high = found.detail.partition(" to ")
     return Cell(found.text, found.value), Cell(low, row["low"]), Cell(high, row["high"])
-
-
-def _agreement_in_words(rows: pl.DataFrame) -> str:
-    off = agreement.beyond(rows, agreement.MOST).height
-    if not off:
-        return (
-            f"All {rows.height} figures of the sampled engine are within {agreement.MOST:g} standard errors."
-        )
-    return (
-        f"{off} of {rows.height} figures of the sampled engine are more than {agreement.MOST:g} standard "
-        "errors off: one of the engines is wrong."
-    )
 
 
 def _agreement_table(rows: pl.DataFrame) -> Table:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from carbonroute.errors import RunFolderError
-from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, as_file, captioned
+from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, as_file, captioned, draw
 from carbonroute.metrics import Tables, objectives
 from carbonroute.report import capacity, data, policies, reproduction, risk
 from carbonroute.report.page import Figure, Items, Page, Section, Verdict
@@ -100,7 +100,7 @@ def _figures(tables: Tables) -> Iterator[Figure]:
     """Yield every figure that has something to show."""
     for name, member in FIGURES.items():
         if member.wanted(tables):
-            drawn, finding = captioned(name, tables)
+            drawn, finding = captioned(draw(name, tables))
             heading, reading = READINGS[name]
             label = f"Figure: {heading}. {reading}"
             svg = inline(as_file(drawn, "svg"), f"svg-{name}", label)

@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from carbonroute.errors import RunFolderError
-from carbonroute.figures import as_file
-from carbonroute.figures.of_studies import captioned, wanted
+from carbonroute.figures import as_file, captioned
+from carbonroute.figures.of_studies import draw, wanted
 from carbonroute.figures.study_grid import GridAxis, Metric, averaged_note, grid_axes, saving, within
 from carbonroute.figures.style import one_line
 from carbonroute.figures.words import MassUnit, mass_unit, plain
@@ -181,7 +181,7 @@ def _what(metric: Metric) -> str:
 def _figures(tables: StudyTables) -> Iterator[Figure]:
     """Yield every figure that has something to show."""
     for name in wanted(tables):
-        drawn, finding = captioned(name, tables)
+        drawn, finding = captioned(draw(name, tables))
         heading, reading = _READINGS[name]
         svg = inline(as_file(drawn, "svg"), f"svg-{name}", f"Figure: {heading}. {reading}")
         yield Figure(f"figure-{name}", heading, svg, f"{finding}.", reading)
