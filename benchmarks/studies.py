@@ -6,20 +6,24 @@ import heapq
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
+import carbonroute
 from benchmarks.measuring import Row, Size
 from carbonroute import study
 from carbonroute.engines import ENGINES
 from carbonroute.outcome.mixture import quantiles
 from carbonroute.scenario import resolve
-from carbonroute.study import cells, journal
+from carbonroute.study import journal
+from carbonroute.study.cell import Worked, work_out
+from carbonroute.study.cells import Base
 from carbonroute.study.workers import AHEAD
 
 FULL, SMALL = (100, 100), (2, 3)
@@ -39,26 +43,23 @@ engine = "exact"
 def measure(size: Size) -> list[Row]:
     jitters, seeds = SMALL if size.small else FULL
     count, repeat = jitters * seeds, 1 if size.small else min(size.repeat, 3)
+    turns: dict[str, list[float]] = {"engine": [], "figures": [], "run": [], "one": [], "two": []}
     with TemporaryDirectory() as folder:
         file = Path(folder) / "study.toml"
         file.write_text(STUDY.format(jitters=jitters / 10, seeds=seeds), encoding="utf-8")
-        found = cells.read(file)
-        bare(replace(found, cells=found.cells[:5]))  # warm
-        turns: dict[str, list[float]] = {"engine": [], "figures": [], "one": [], "two": []}
-
-        def measure_bare() -> None:
-            for name, taken_s in zip(("engine", "figures"), bare(found), strict=True):
-                turns[name].append(taken_s)
-
         for turn in range(repeat):
-            measure_bare()
-            for name, workers in (("one", 1), ("two", 2)):
-                place, begun_s = Path(folder) / f"{name}-{turn}", time.process_time()
-                turns[name].append(seconds(partial(study.run, file, place, workers=workers)))
-                own_s = (time.process_time() - begun_s) / count
-                measure_bare()  # before and after: machines have moods
+            bare_s = Path(folder) / f"bare-{turn}.txt"
+            with patch("carbonroute.study.conduct.work_out", partial(beside_bare_calls, bare_s)):
+                one_s = seconds(partial(study.run, file, Path(folder) / f"one-{turn}", workers=1))
+            taken = np.loadtxt(bare_s, ndmin=2)
+            for column, name in enumerate(("engine", "figures", "run"), start=1):
+                turns[name].append(taken[:, column].mean() * count)
+            turns["one"].append(one_s - taken.sum())
+            place, begun_s = Path(folder) / f"two-{turn}", time.process_time()
+            turns["two"].append(seconds(partial(study.run, file, place, workers=2)))
+            own_s = (time.process_time() - begun_s) / count
             times_s = [record.seconds for record in journal.records(place)]
-    engine_s, figures_s, one_s, two_s = (statistics.median(taken) for taken in turns.values())
+    engine_s, figures_s, run_s, one_s, two_s = (statistics.median(taken) for taken in turns.values())
     return [
         Row(f"bare calls of the exact engine, {count:,} scenarios in turn", f"{engine_s:.1f} s"),
         Row("reading mean, P95, violations and carbon of each policy", f"{figures_s:.1f} s"),
@@ -67,6 +68,7 @@ def measure(size: Size) -> list[Row]:
         Row("1 worker ÷ 2 workers", f"{one_s / two_s:.2f}×", "≥ 1.8×"),
         Row("1 worker ÷ (engine and figures)", f"{one_s / (engine_s + figures_s):.2f}×", "≤ 1.2×"),
         Row("1 worker ÷ engine alone", f"{one_s / engine_s:.2f}×"),
+        Row("1 worker ÷ carbonroute.run of each scenario in a loop", f"{one_s / run_s:.2f}×"),
         Row("cells per second, 2 workers", f"{count / two_s:.0f}"),
         Row("time of the command itself per cell, checking and the table included", f"{1e3 * own_s:.2f} ms"),
         *(
@@ -111,27 +113,28 @@ def simulated(workers: int, times_s: Sequence[float], own_s: float) -> float:
     return (count - AHEAD * workers) / command_s
 
 
-def bare(found: cells.Study) -> tuple[float, float]:
-    """Return the time that the engine takes over all cells, and then reading its outcomes' figures, s.
+def beside_bare_calls(bare_s: Path, base: Base, changes: Mapping[str, Any]) -> Worked:
+    """Work out a cell; of every fifth seed, also the bare way, and write down what that takes.
 
-    Measured on every fifth cell: they are much alike.
+    In the same process and at the same time: a machine that others share is faster now and slower then.
     """
-    engine_s = figures_s = 0.0
-    measured = found.cells[::5]
-    for cell in measured:
-        inputs = resolve(found.base.scenario(cell.changes))
-        begin = time.perf_counter()
+    if changes["sampling.seed"] % 5 == 1:
+        moments_s = [time.perf_counter()]
+        inputs = resolve(base.scenario(changes))
+        moments_s.append(time.perf_counter())
         outcomes = ENGINES["exact"](inputs)
-        end = time.perf_counter()
+        moments_s.append(time.perf_counter())
         quantiles([outcome.latency for outcome in outcomes], 0.95)
         for outcome in outcomes:
             outcome.latency.mean()
             outcome.violations.sum()
             outcome.carbon_sum_g_per_kwh.sum()
-        engine_s += end - begin
-        figures_s += time.perf_counter() - end
-    times = len(found.cells) / len(measured)
-    return times * engine_s, times * figures_s
+        moments_s.append(time.perf_counter())
+        carbonroute.run("published", changes, engine="exact")
+        moments_s.append(time.perf_counter())
+        with bare_s.open("a", encoding="utf-8") as file:
+            file.write(" ".join(map(str, np.diff(moments_s))) + "\n")
+    return work_out(base, changes)
 
 
 def seconds(call: Callable[[], object]) -> float:

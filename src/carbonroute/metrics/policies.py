@@ -59,16 +59,21 @@ _BURDENS = ("avg_carbon_g_per_kwh", "slo_violation_pct", "avg_latency_ms")
 
 def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> pl.DataFrame:
     """Return what each policy reached; see `Tables.policies`."""
+    return pl.DataFrame(rows(outcomes, comparison, max_violation), schema=_TYPES)
+
+
+def rows(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> list[dict[str, Any]]:
+    """Return the rows of that table, by column."""
     baseline = comparison.baseline
     reference = mean(baseline.carbon_sum_g_per_kwh, baseline.served)
     p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
-    rows: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for outcome, p95_latency_ms in zip(outcomes, p95_ms, strict=True):
         carbon = mean(outcome.carbon_sum_g_per_kwh, outcome.served)
         reduction_pct = pct(1 - carbon / reference) if carbon is not None and reference else None
         violations = share_pct(outcome.violations, outcome.requests)
         viable = violations is not None and violations <= pct(max_violation)
-        rows.append(
+        found.append(
             {
                 "policy": outcome.policy,
                 "clairvoyant": outcome.clairvoyant,
@@ -90,9 +95,9 @@ def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: fl
                 **against_unlimited(outcome, reduction_pct if viable else None, comparison),
             }
         )
-    for row, name in zip(rows, _dominated_by(rows), strict=True):
+    for row, name in zip(found, _dominated_by(found), strict=True):
         row["dominated_by"] = name
-    return pl.DataFrame(rows, schema=_TYPES)
+    return found
 
 
 def _emissions(outcome: Outcome, comparison: Comparison) -> dict[str, float | None]:

@@ -222,4 +222,5 @@ def _of_parameter(details: Mapping[str, Any]) -> Fault:
 
 def folder_of(context: Any) -> Path:
     """Return what a scenario's paths are relative to, from the context that it is read in."""
-    return Path(context["folder"]) if context else Path()
+    folder: Path = context["folder"] if context else Path()
+    return folder

@@ -7,15 +7,13 @@ import platform
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import polars as pl
 
 from carbonroute.errors import CarbonrouteError
 from carbonroute.metrics import policies
@@ -24,6 +22,9 @@ from carbonroute.runs.plan import Plan, carry_out
 from carbonroute.scenario import Inputs
 from carbonroute.study.cells import Base
 from carbonroute.textfile import sha256
+from carbonroute.units import pct
+
+Row = Mapping[str, Any]
 
 #: Libraries whose version may change the last bit of a result.
 LIBRARIES = ("carbonroute", "numba", "numpy", "polars", "pydantic", "scipy")
@@ -76,14 +77,14 @@ def work_out(base: Base, changes: Mapping[str, Any]) -> Worked:
     begin = time.perf_counter()
     with _listening() as heard:
         try:
-            table, inputs, notes = _policies(base, changes)
+            rows, inputs, notes = _policies(base, changes)
         except (Exception, SystemExit) as error:  # noqa: BLE001  anyone's policy may raise anything
             # What we raise on purpose says where and what in its message; of others, the place is needed.
             lines = "" if isinstance(error, CarbonrouteError) else traceback.format_exc()
             said = str(error) if isinstance(error, CarbonrouteError) else f"{type(error).__name__}: {error}"
             failed = (said or type(error).__name__, heard.getvalue() + lines)
             return Worked({}, {}, (), {}, *failed, time.perf_counter() - begin, versions())
-    columns = {name: table[name].to_list() for name in ("policy", "clairvoyant", *base.file.columns)}
+    columns = {name: [row[name] for row in rows] for name in ("policy", "clairvoyant", *base.file.columns)}
     about = {
         "accounting": str(inputs.carbon.accounting),
         "carbon_source": inputs.carbon.source,
@@ -94,42 +95,37 @@ def work_out(base: Base, changes: Mapping[str, Any]) -> Worked:
     return Worked(columns, about, notes, files, "", heard.getvalue(), seconds, versions())
 
 
-def _policies(base: Base, changes: Mapping[str, Any]) -> tuple[pl.DataFrame, Inputs, tuple[str, ...]]:
-    """Return the policy table of a cell, what went into it, and what must be known of it."""
+def _policies(base: Base, changes: Mapping[str, Any]) -> tuple[Sequence[Row], Inputs, tuple[str, ...]]:
+    """Return the rows of a cell's policy table, what went into it, and what must be known of it."""
     file, scenario = base.file, base.scenario(changes)
     plan = Plan.read(file.engine or default_engine(scenario), 1, file.replications, file.until)
     done, figures = carry_out(plan, scenario, None)
-    table = policies.table(done.outcomes, done.comparison, file.max_violation)
+    rows: Sequence[Row] = policies.rows(done.outcomes, done.comparison, file.max_violation)
     if file.baseline:
-        table = against(table, file.baseline)
-    return table, done.inputs, (*done.inputs.notes, *plan.notes(done, figures))
+        rows = _against(file.baseline, rows)
+    return rows, done.inputs, (*done.inputs.notes, *plan.notes(done, figures))
 
 
-def against(table: pl.DataFrame, baseline: str) -> pl.DataFrame:
-    """Return a policy table whose reductions refer to another of its policies.
-
-    Parameters
-    ----------
-    table
-        As of `Tables.policies`.
-    baseline
-        Label of the policy.
-    """
-    row = table.filter(policy=baseline).row(0, named=True)
-    references = {
-        "carbon_reduction_pct": ("avg_carbon_g_per_kwh", row["avg_carbon_g_per_kwh"]),
-        "emissions_reduction_pct": ("emissions_g_per_request", row["emissions_g_per_request"]),
+def _against(baseline: str, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of policies with reductions that refer to another one of them."""
+    reference = next(row for row in rows if row["policy"] == baseline)
+    of = {
+        "carbon_reduction_pct": "avg_carbon_g_per_kwh",
+        "emissions_reduction_pct": "emissions_g_per_request",
     }
-    return table.with_columns(
-        pl.lit(baseline).alias("baseline"),
-        pl.lit(row["avg_carbon_g_per_kwh"], pl.Float64).alias("baseline_carbon_g_per_kwh"),
-        *(
-            pl.lit(None, pl.Float64).alias(name)
-            if not reference
-            else (100 * (1 - pl.col(column) / reference)).alias(name)
-            for name, (column, reference) in references.items()
-        ),
-    )
+
+    def reduction_pct(row: Row, name: str) -> float | None:
+        return None if row[name] is None or not reference[name] else pct(1 - row[name] / reference[name])
+
+    return [
+        {
+            **row,
+            "baseline": baseline,
+            "baseline_carbon_g_per_kwh": reference["avg_carbon_g_per_kwh"],
+            **{reduction: reduction_pct(row, name) for reduction, name in of.items()},
+        }
+        for row in rows
+    ]
 
 
 @contextmanager
