@@ -17,6 +17,7 @@ from carbonroute.errors import InputError
 from carbonroute.runs import run as run_once
 from carbonroute.scenario import load
 from carbonroute.study import cells
+from carbonroute.study.tables import summary_of
 
 HEAD = 'schema = 1\nname = "made"\nscenario = "small.toml"\nengine = "exact"\n'
 
@@ -208,6 +209,29 @@ def test_seeds_are_averaged_with_their_intervals(tmp_path: Path) -> None:
     half_width = 3.182446305 * std / 2  # Student's t with 3 degrees of freedom, 97.5 %
     assert row["avg_carbon_g_per_kwh_low"] == pytest.approx(mean - half_width)
     assert row["avg_carbon_g_per_kwh_high"] == pytest.approx(mean + half_width)
+
+
+def test_intervals_of_shares_go_no_further_than_shares_can() -> None:
+    results = pl.DataFrame(
+        {
+            "status": "done",
+            "sampling.seed": [1, 2],
+            "policy": "Hybrid",
+            "clairvoyant": False,
+            "slo_violation_pct": [0.1, 3.0],
+            "carbon_reduction_pct": [-1.0, 3.0],
+            "max_violation_pct": 5.0,
+            "baseline": "Latency-First",
+        }
+    )
+    axes = pl.DataFrame(
+        {"axis": "sampling.seed", "label": ["1", "2"], "number": [1.0, 2.0], "averaged": True}
+    )
+    row = summary_of(results, axes).row(0, named=True)
+    t = 12.706204736  # Student's, one degree of freedom, 97.5 %; times half of what lies between the two
+    assert row["slo_violation_pct_low"] == 0
+    assert row["slo_violation_pct_high"] == pytest.approx(1.55 + t * 2.9 / 2)
+    assert row["carbon_reduction_pct_low"] == pytest.approx(1 - t * 4 / 2)
 
 
 def test_reductions_refer_to_the_baseline_that_is_asked_for(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -115,6 +117,39 @@ def test_a_changed_study_is_refused_with_what_changed(
     after = content(place / "out")
     del before[".lock"], after[".lock"]  # it says who looked
     assert after == before
+
+
+def test_what_changed_is_named_where_labels_stayed_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = """engine = "exact"
+[grid]
+policies = [[{ use = "latency-first" }], [{ use = "carbon-first", label = "Own" }]]
+[[variants]]
+label = "calm"
+changes = { network.jitter_std_ms = 1 }
+[[variants]]
+label = "rough"
+changes = { network.jitter_std_ms = 5 }
+"""
+    file = studies.Made(text, 4).write(tmp_path)
+    assert run(file, tmp_path / "out") == 0
+    edit(file, "jitter_std_ms = 5", "jitter_std_ms = 6")
+    edit(file, 'use = "carbon-first", label', 'use = "latency-first", label')
+    assert run(file, tmp_path / "out") == 2
+    told = capsys.readouterr().err.splitlines()[1:]
+    assert told == [
+        '  axes.policies[1].changes.policies[0].use: was "carbon-first", is "latency-first"',
+        "  axes.variant[1].changes.network.jitter_std_ms: was 5, is 6",
+    ]
+
+
+def test_who_only_looks_keeps_nobody_from_starting(finished: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(finished, tmp_path / "copy")
+    with (place / "out" / ".lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        Timer(0.1, fcntl.flock, (lock.fileno(), fcntl.LOCK_UN)).start()
+        assert run(place / "study.toml", place / "out") == 0
 
 
 def test_other_words_about_a_study_are_no_other_study(finished: Path, tmp_path: Path) -> None:

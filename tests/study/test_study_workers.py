@@ -7,12 +7,15 @@ import random
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 import studies
 from carbonroute.cli import main
+from carbonroute.errors import WorkerError
 from carbonroute.study import cells
 from carbonroute.study.conduct import Conduct
 from carbonroute.study.folder import LOGS
@@ -122,6 +125,26 @@ def test_a_cell_that_ends_while_another_is_written_down_is_no_death(
         lines = conduct(cells.read(file), tmp_path / "out", list(seats))
     assert [record.attempts for record in lines] == [1] * 8
     assert sorted(studies.begun(file)) == list(range(8))
+
+
+def test_silence_of_workers_that_are_gone_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carbonroute.study.conduct._SILENCE_S", 0.1)
+    asked: list[int] = []
+
+    def gone() -> bool:
+        asked.append(len(asked))
+        return len(asked) == 3
+
+    study = cells.read(studies.own(2).write(tmp_path))
+    with ThreadPoolExecutor(1) as executor:
+        over = Event()
+        executor.submit(over.wait)  # it never comes to a cell
+        with pytest.raises(WorkerError, match="the cluster has gone away"):
+            conduct(study, tmp_path / "out", [Seat(lambda: executor, lambda: 2, gone=gone)])
+        over.set()
+    assert len(asked) == 3
 
 
 def test_a_script_whose_workers_cannot_start_is_told_so(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ class Study:
     def settings(self) -> dict[str, Any]:
         """What makes two studies the same: another one must not go on in the folder of this."""
         stated = self.file.model_dump(mode="json", by_alias=True, exclude_none=True)
-        axes = {axis.name: [value.label for value in axis.values] for axis in self.axes}
+        axes = {axis.name: [value.stated for value in axis.values] for axis in self.axes}
         left = {name: value for name, value in stated.items() if name not in {"changes", "grid", "variants"}}
         scenario = self.base.scenario(self.cells[0].changes)
         return {

@@ -45,7 +45,7 @@ def cluster_at(address: str) -> Iterator[Sequence[Seat]]:
         threads = _Threads(client)
         # An executor that outlives a break: Dask begins a cell anew elsewhere, and gives up after three.
         executor = client.get_executor(pure=False)
-        yield [Seat(lambda: executor, threads, fatal=(KilledWorker,))]
+        yield [Seat(lambda: executor, threads, (KilledWorker,), lambda: client.status == "closed")]
 
 
 def _client(address: str) -> Any:

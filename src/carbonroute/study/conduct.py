@@ -23,6 +23,9 @@ from carbonroute.study.workers import Seat
 ATTEMPTS = 2
 #: How often a cell is begun whose worker dies over it: workers are killed for reasons of their own.
 DEATHS = 4
+#: After so long without a result, it is asked whether there is anybody left.
+_SILENCE_S = 30.0
+_GONE = "the cluster has gone away", "start it, and run the study again: it goes on"
 
 
 def not_what_it_was(folder: Path, name: str) -> RunFolderError:
@@ -82,7 +85,9 @@ class Conduct:
         while self._waiting or any(seat.futures for seat in seats):
             self._hand_out(seats)
             running = [future for seat in seats for future in seat.futures]
-            wait(running, return_when=FIRST_COMPLETED)
+            ended, _ = wait(running, _SILENCE_S, return_when=FIRST_COMPLETED)
+            if not ended and any(seat.gone() for seat in seats):
+                raise WorkerError(*_GONE)
             for seat in seats:
                 self._take_in(seat)
 
@@ -108,9 +113,7 @@ class Conduct:
             wait(seat.futures)  # they end with it, one or the other because it is done
         for future in [future for future in seat.futures if future.done() and not _broke(future)]:
             if future.cancelled():
-                raise WorkerError(
-                    "the cluster has gone away", "start it, and run the study again: it goes on"
-                )
+                raise WorkerError(*_GONE)
             error = future.exception()
             if error is None:
                 self._ended(seat.futures.pop(future), future.result())

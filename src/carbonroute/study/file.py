@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
+from pydantic_core import to_jsonable_python
 
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.metrics.policies import COLUMNS
@@ -60,6 +61,14 @@ class Value:
     label: str
     number: int | float | None
     changes: Mapping[str, Any]
+
+    @property
+    def stated(self) -> Any:
+        """All that it is, as JSON has it: its label, and what it sets where that does not say it."""
+        only = next(iter(self.changes.values())) if len(self.changes) == 1 else None
+        if only is not None and not isinstance(only, list | dict) and _text(only) == self.label:
+            return self.label
+        return {"label": self.label, "changes": to_jsonable_python(self.changes)}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ LOGS = "logs"
 #: The setting that is the digest of all cells' scenarios.
 CELLS = "digest_of_cells"
 _LOCK = ".lock"
+_PATIENCE_S = 0.5
 #: What may change of a study between two runs in one folder: words about it.
 _WORDS = ("name", "description")
 
@@ -37,7 +39,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock)
         except BlockingIOError as error:
             holder = os.pread(lock, 1000, 0).decode(errors="replace") or "another process"
             raise RunFolderError(
@@ -50,6 +52,20 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def _lock(lock: int) -> None:
+    """Take a lock, or raise `BlockingIOError`; those who only look hold it for an instant."""
+    last_try_at = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > last_try_at:
+                raise
+            time.sleep(_PATIENCE_S / 10)
+        else:
+            return
 
 
 def is_held(folder: Path) -> bool:

@@ -98,7 +98,7 @@ def status(folder: str | Path) -> Status:
         ended[record.cell] = record.error if record.status == FAILED else ""
         moments.append(record.at)
     running = is_held(place)
-    total = math.prod(len(labels) for labels in settings["axes"].values())
+    total = math.prod(len(values) for values in settings["axes"].values())
     cells_per_s = rate(moments) if running else None
     return Status(
         name=settings["name"],

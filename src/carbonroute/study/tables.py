@@ -26,6 +26,8 @@ _CHUNK = 2000
 AXES = MappingProxyType({"axis": pl.String, "label": pl.String, "number": pl.Float64, "averaged": pl.Boolean})
 _TEXTS = ("policy", "baseline", "dominated_by")
 _FLAGS = ("clairvoyant", "viable")
+#: Columns that are shares, %: their intervals go no further than shares can.
+_SHARES_PCT = ("slo_violation_pct", "rejected_pct", "unlimited_slo_violation_pct")
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,8 @@ def _interval(table: pl.DataFrame, name: str) -> Iterator[pl.Series]:
     )
     whole = table[f"{name} nulls"] == 0
     half_width = pl.select(pl.when(whole).then(half_width)).to_series()
-    yield (table[name] - half_width).alias(f"{name}_low")
-    yield (table[name] + half_width).alias(f"{name}_high")
+    for end, value in (("low", table[name] - half_width), ("high", table[name] + half_width)):
+        yield (value.clip(0, 100) if name in _SHARES_PCT else value).alias(f"{name}_{end}")
 
 
 def is_finished(path: Path, failed: Set[int]) -> bool:

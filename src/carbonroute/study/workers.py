@@ -36,6 +36,8 @@ class Seat:
     fatal
         Exceptions that say that a worker died over a cell. Where the executor dies with it (a
         `BrokenExecutor`), it is made anew.
+    gone
+        Tells whether nothing will come of its cells any more: asked when nothing has for a while.
     """
 
     def __init__(
@@ -43,8 +45,9 @@ class Seat:
         open_executor: Callable[[], Executor],
         depth: Callable[[], int],
         fatal: tuple[type[BaseException], ...] = (),
+        gone: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._make, self.depth, self.fatal = open_executor, depth, fatal
+        self._make, self.depth, self.fatal, self.gone = open_executor, depth, fatal, gone
         self.futures: dict[Future[Any], int] = {}
         self._stillborn = 0
         self._open()
