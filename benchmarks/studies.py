@@ -15,7 +15,6 @@ from unittest.mock import patch
 
 import numpy as np
 
-import carbonroute
 from benchmarks.measuring import Row, Size
 from carbonroute import study
 from carbonroute.engines import ENGINES
@@ -43,7 +42,7 @@ engine = "exact"
 def measure(size: Size) -> list[Row]:
     jitters, seeds = SMALL if size.small else FULL
     count, repeat = jitters * seeds, 1 if size.small else min(size.repeat, 3)
-    turns: dict[str, list[float]] = {"engine": [], "figures": [], "run": [], "one": [], "two": []}
+    turns: dict[str, list[float]] = {"engine": [], "figures": [], "one": [], "two": []}
     with TemporaryDirectory() as folder:
         file = Path(folder) / "study.toml"
         file.write_text(STUDY.format(jitters=jitters / 10, seeds=seeds), encoding="utf-8")
@@ -52,14 +51,14 @@ def measure(size: Size) -> list[Row]:
             with patch("carbonroute.study.conduct.work_out", partial(beside_bare_calls, bare_s)):
                 one_s = seconds(partial(study.run, file, Path(folder) / f"one-{turn}", workers=1))
             taken = np.loadtxt(bare_s, ndmin=2)
-            for column, name in enumerate(("engine", "figures", "run"), start=1):
+            for column, name in enumerate(("engine", "figures"), start=1):
                 turns[name].append(taken[:, column].mean() * count)
             turns["one"].append(one_s - taken.sum())
             place, begun_s = Path(folder) / f"two-{turn}", time.process_time()
             turns["two"].append(seconds(partial(study.run, file, place, workers=2)))
             own_s = (time.process_time() - begun_s) / count
             times_s = [record.seconds for record in journal.records(place)]
-    engine_s, figures_s, run_s, one_s, two_s = (statistics.median(taken) for taken in turns.values())
+    engine_s, figures_s, one_s, two_s = (statistics.median(taken) for taken in turns.values())
     return [
         Row(f"bare calls of the exact engine, {count:,} scenarios in turn", f"{engine_s:.1f} s"),
         Row("reading mean, P95, violations and carbon of each policy", f"{figures_s:.1f} s"),
@@ -68,7 +67,6 @@ def measure(size: Size) -> list[Row]:
         Row("1 worker ÷ 2 workers", f"{one_s / two_s:.2f}×", "≥ 1.8×"),
         Row("1 worker ÷ (engine and figures)", f"{one_s / (engine_s + figures_s):.2f}×", "≤ 1.2×"),
         Row("1 worker ÷ engine alone", f"{one_s / engine_s:.2f}×"),
-        Row("1 worker ÷ carbonroute.run of each scenario in a loop", f"{one_s / run_s:.2f}×"),
         Row("cells per second, 2 workers", f"{count / two_s:.0f}"),
         Row("time of the command itself per cell, checking and the table included", f"{1e3 * own_s:.2f} ms"),
         *(
@@ -129,8 +127,6 @@ def beside_bare_calls(bare_s: Path, base: Base, changes: Mapping[str, Any]) -> W
             outcome.latency.mean()
             outcome.violations.sum()
             outcome.carbon_sum_g_per_kwh.sum()
-        moments_s.append(time.perf_counter())
-        carbonroute.run("published", changes, engine="exact")
         moments_s.append(time.perf_counter())
         with bare_s.open("a", encoding="utf-8") as file:
             file.write(" ".join(map(str, np.diff(moments_s))) + "\n")

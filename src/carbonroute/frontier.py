@@ -168,15 +168,13 @@ def run(
     limit = limits.slo_violation_pct
     # A budget above the limit may keep it: not every workload can spend all of its own.
     risks = () if not limit else [float(f"{limit * (10 + step) / 1000:.6g}") for step in range(11)]
-    return explore(inputs, tuple(sweep(inputs, risks)), limits, progress=progress)
+    return explore(inputs, tuple(sweep(inputs, risks)), limits, progress)
 
 
 def explore(
     inputs: Inputs,
     tried: tuple[Choice, ...],
     limits: Limits,
-    *,
-    tails: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Frontier:
     """Work out what some policies reach, and which of them to use.
@@ -189,8 +187,6 @@ def explore(
         From the simplest on; with the role ``"baseline"`` among them.
     limits
         What the recommended policy must keep.
-    tails
-        Whether to work out 95th percentiles; null otherwise.
     progress
         Called with the number of hours × policies done, and of all.
     """
@@ -200,8 +196,7 @@ def explore(
     baseline = next(
         outcome for outcome, choice in zip(outcomes, choices, strict=True) if "baseline" in choice.roles
     )
-    latencies = [outcome.latency for outcome in outcomes]
-    p95_ms = quantiles(latencies, 0.95) if tails else [None] * len(outcomes)
+    p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
     reached = [_reached(outcome, baseline, p95) for outcome, p95 in zip(outcomes, p95_ms, strict=True)]
     points = _judged(_described(choices, reached), limits)
     return Frontier(inputs, limits, tried, choices, points, (*inputs.notes, *_notes(inputs, choices)))
@@ -312,7 +307,7 @@ def _judged(points: pl.DataFrame, limits: Limits) -> pl.DataFrame:
     )
 
 
-def _reached(outcome: Outcome, baseline: Outcome, p95_latency_ms: float | None) -> dict[str, Any]:
+def _reached(outcome: Outcome, baseline: Outcome, p95_latency_ms: float) -> dict[str, Any]:
     """Return the figures of a policy that has requests, as in `carbonroute.metrics.Tables.policies`."""
     requests, emissions = outcome.requests, outcome.emissions
     carbon, usual = (mean(each.carbon_sum_g_per_kwh, each.requests) or 0.0 for each in (outcome, baseline))

@@ -64,11 +64,10 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
     best = frontier.choices[frontier.recommended]
     rivals = (best, *(choice for choice in frontier.tried if not choice.candidate.clairvoyant))
     cases = [(*case, factor) for case in changes(frontier.inputs) for factor in (1 - STEP, 1 + STEP)]
-    tails = frontier.limits.p95_latency_ms is not None
     rows = []
     for done, (name, change, factor) in enumerate(cases, start=1):
         changed = change(frontier.inputs, factor)
-        again = explore(changed, tuple(_anew(rivals, frontier.inputs, changed)), frontier.limits, tails=tails)
+        again = explore(changed, tuple(_anew(rivals, frontier.inputs, changed)), frontier.limits)
         rows.append({"input": name, "change_pct": round(pct(factor - 1), 9), **_compared(again, base)})
         if progress:
             progress(done, len(cases))

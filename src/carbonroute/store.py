@@ -136,7 +136,7 @@ def write_whole(target: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)
-    except BaseException:
+    except BaseException:  # Ctrl-C, too, leaves nothing half-written
         partial.unlink(missing_ok=True)
         raise
 

@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.text import Annotation, Text
 
+from carbonroute.figures.style import house
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -32,12 +34,19 @@ def page_of(ax: Axes) -> Figure:
 
 
 def texts(ax: Axes) -> list[Shown]:
-    """Give every text that the figure shows; call after drawing."""
-    return [
-        Shown(text.get_text(), Text.get_window_extent(text))
-        for text in _visible(page_of(ax))
-        if isinstance(text, Text) and text.get_text().strip()
-    ]
+    """Give every text that the figure shows, drawn in the house's style."""
+    with house():
+        page_of(ax).draw_without_rendering()
+        return [
+            Shown(text.get_text(), Text.get_window_extent(text))
+            for text in _visible(page_of(ax))
+            if isinstance(text, Text) and text.get_text().strip()
+        ]
+
+
+def words(ax: Axes) -> str:
+    """Give all words of a page as one line."""
+    return " ".join(" ".join(shown.text for shown in texts(ax)).split())
 
 
 def _visible(artist: Artist) -> Iterator[Artist]:

@@ -68,18 +68,6 @@ def drawn(name: str, case: str) -> Axes:
     return draw(name, tables(case))
 
 
-def looked_at(ax: Axes) -> list[looking.Shown]:
-    """Draw the page and give its texts."""
-    with house():
-        looking.page_of(ax).draw_without_rendering()
-        return looking.texts(ax)
-
-
-def words(ax: Axes) -> str:
-    """Give all words of a page as one line."""
-    return " ".join(" ".join(shown.text for shown in looked_at(ax)).split())
-
-
 def title(name: str, data: Tables) -> str:
     return " ".join(draw(name, data).get_title().split())
 
@@ -88,7 +76,7 @@ def title(name: str, data: Tables) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
     ax = drawn(name, case)
-    shown = looked_at(ax)
+    shown = looking.texts(ax)
     assert len(shown) > 3
     assert looking.overlaps(shown) == []
     assert looking.outside(shown, looking.page_of(ax)) == []
@@ -98,7 +86,7 @@ def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
 @pytest.mark.parametrize("saving", ["usual", "more", "nothing", "huge", "tiny", "first only"])
 def test_steps_are_legible_whatever_they_save(saving: str, names: str) -> None:
     ax = draw("saving_steps", factory.make(saving=saving, names=names))
-    shown = looked_at(ax)
+    shown = looking.texts(ax)
     assert looking.overlaps(shown) == []
     assert looking.outside(shown, looking.page_of(ax)) == []
 
@@ -134,7 +122,7 @@ def test_bars_end_where_the_step_and_the_one_before_it_end() -> None:
 def test_changes_are_written_with_their_sign() -> None:
     data = factory.make()
     saved = data.saving.with_columns(saved_pct=pl.Series([0.0, 85.2, 85.19, 84.3]))
-    said = words(draw("saving_steps", dataclasses.replace(data, saving=saved)))
+    said = looking.words(draw("saving_steps", dataclasses.replace(data, saving=saved)))
     assert all(text in said for text in ("(−85.2 %)", "(0.0 %)", "(+0.9 %)"))
 
 
@@ -169,10 +157,9 @@ def test_a_drawn_geography_is_said_on_every_figure_of_requests(name: str, case: 
     drawn_for = data.overview.with_columns(synthetic_geography=pl.lit(value=True))
     sheet = page(name, dataclasses.replace(data, overview=drawn_for))
     plain = page(name, data)
+    shown = looking.texts(sheet.axes[0])
     with house():
-        sheet.draw_without_rendering()
         plain.draw_without_rendering()
-        shown = looking.texts(sheet.axes[0])
     said = " ".join(" ".join(text.text for text in shown).split())
     if name in {"carbon_traces", "carbon_heatmap"}:
         assert "eography" not in said
@@ -189,7 +176,7 @@ def test_a_drawn_geography_is_said_on_every_figure_of_requests(name: str, case: 
 @pytest.mark.parametrize("name", ["tradeoff_curve", "bubble_tradeoff"])
 def test_points_are_labelled_without_overlap_wherever_they_lie(name: str, seed: int) -> None:
     data = factory.make(policies=15 if seed % 2 else 7, names="long" if seed % 3 else "short", seed=seed)
-    assert looking.overlaps(looked_at(draw(name, data))) == []
+    assert looking.overlaps(looking.texts(draw(name, data))) == []
 
 
 @pytest.mark.parametrize("case", ["big", "study"])
@@ -213,7 +200,7 @@ def test_looking_finds_faults(name: str) -> None:
     page = looking.page_of(ax)
     page.text(0.02, 0.98, "over the title, which is here", va="top")
     page.text(0.97, 0.5, "off the page")
-    shown = looked_at(ax)
+    shown = looking.texts(ax)
     assert looking.overlaps(shown) != []
     assert looking.outside(shown, page) == ["off the page"]
 
@@ -310,7 +297,7 @@ def test_the_headline_says_what_is_left_without_foresight() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_clairvoyant_policy_is_marked(name: str) -> None:
-    said = words(drawn(name, "study"))
+    said = looking.words(drawn(name, "study"))
     if name in {"regional_carbon_latency", "carbon_traces", "carbon_heatmap"}:  # no policies in them
         assert DAGGER not in said
         return
@@ -327,13 +314,13 @@ def test_without_clairvoyant_policies_there_is_no_mark(name: str) -> None:
         for field in dataclasses.fields(data)
         if "clairvoyant" in (frame := getattr(data, field.name)).columns
     }
-    assert DAGGER not in words(draw(name, dataclasses.replace(data, **honest)))
+    assert DAGGER not in looking.words(draw(name, dataclasses.replace(data, **honest)))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_mean_themselves(name: str) -> None:
     """Neither mathematics nor line breaks in a name are interpreted."""
-    said = words(drawn(name, "odd names")).replace(" ", "")
+    said = looking.words(drawn(name, "odd names")).replace(" ", "")
     assert r"\alpha$\frac" in said or r"a$b_c%<x>" in said
 
 
@@ -341,7 +328,7 @@ def test_names_mean_themselves(name: str) -> None:
 def test_the_limit_is_the_tables(name: str) -> None:
     data = tables("study")
     other = data.policies.with_columns(max_violation_pct=pl.lit(12.5))
-    said = words(draw(name, dataclasses.replace(data, policies=other)))
+    said = looking.words(draw(name, dataclasses.replace(data, policies=other)))
     assert "12.5 % violations" in said
     assert "5 %" not in said.replace("12.5 %", "")
 

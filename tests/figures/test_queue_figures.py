@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Page
 
 from carbonroute.figures import headroom, herd, utilisation, wait_cdf
-from carbonroute.figures.style import CLAIRVOYANT_NOTE, house
+from carbonroute.figures.style import CLAIRVOYANT_NOTE
 
 from . import factory, looking
 
@@ -90,15 +90,9 @@ def drawn(case: str) -> Axes:
     return CASES[case]()
 
 
-def looked_at(ax: Axes) -> list[looking.Shown]:
-    with house():
-        looking.page_of(ax).draw_without_rendering()
-        return looking.texts(ax)
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_no_text_overlaps_or_leaves_the_page(case: str) -> None:
-    shown = looked_at(drawn(case))
+    shown = looking.texts(drawn(case))
     assert len(shown) > 3
     assert looking.overlaps(shown) == []
     assert looking.outside(shown, looking.page_of(drawn(case))) == []
@@ -120,10 +114,6 @@ def title(ax: Axes) -> str:
     return " ".join(ax.get_title().split())
 
 
-def words(ax: Axes) -> str:
-    return " ".join(" ".join(shown.text for shown in looked_at(ax)).split())
-
-
 def test_headroom_says_who_loses_most_and_where_there_is_no_limit() -> None:
     table = by_headroom()
     assert title(drawn("headroom")) == (
@@ -133,7 +123,7 @@ def test_headroom_says_who_loses_most_and_where_there_is_no_limit() -> None:
     assert title(headroom.draw(by_headroom(1))) == "No policy saves less where headroom is narrow"
     finite = table.filter(pl.col("headroom").is_finite())
     assert "it saves 54.0 % at 3×" in title(headroom.draw(finite))
-    said = words(drawn("headroom"))
+    said = looking.words(drawn("headroom"))
     assert "1× 1.25× 1.5× 2× 3× ∞" in said
     assert CLAIRVOYANT_NOTE in said
 
@@ -154,13 +144,13 @@ def test_where_nothing_is_saved_there_is_nothing_to_lose() -> None:
 
 
 def test_a_herd_s_figures_stand_over_its_panel() -> None:
-    said = words(drawn("herd"))
+    said = looking.words(drawn("herd"))
     assert "Policy-1: 80.0 flips a day, 12.0 hours over capacity, 120.0 g CO₂e/kWh (+4.5 %)" in said
-    assert "(+" not in words(drawn("herd, odd names"))
+    assert "(+" not in looking.words(drawn("herd, odd names"))
     assert (
         title(drawn("herd")) == "Policy-1 changes a cell's main region 80.0 times a day, Policy-3 20.0 times"
     )
-    assert "2 more are left out" in words(drawn("many herds"))
+    assert "2 more are left out" in looking.words(drawn("many herds"))
 
 
 def test_shares_of_traffic_fill_the_panel() -> None:

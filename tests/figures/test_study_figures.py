@@ -94,16 +94,6 @@ def drawn(name: str, case: str) -> Axes:
     return draw(name, tables(case))
 
 
-def looked_at(ax: Axes) -> list[looking.Shown]:
-    with house():
-        looking.page_of(ax).draw_without_rendering()
-        return looking.texts(ax)
-
-
-def words(ax: Axes) -> str:
-    return " ".join(" ".join(shown.text for shown in looked_at(ax)).split())
-
-
 def title(name: str, data: Study) -> str:
     return " ".join(draw(name, data).get_title().split())
 
@@ -114,7 +104,7 @@ def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
         assert (name, case) in {("study_lines", "1 value"), ("study_lines", "300 texts")}
         return
     ax = drawn(name, case)
-    shown = looked_at(ax)
+    shown = looking.texts(ax)
     assert len(shown) > 3
     assert looking.overlaps(shown) == []
     assert looking.outside(shown, looking.page_of(ax)) == []
@@ -147,15 +137,15 @@ def test_draws_into_a_given_axes_and_touches_no_settings(name: str) -> None:
 @pytest.mark.parametrize("name", STUDY_FIGURES)
 def test_clairvoyant_policies_are_marked(name: str) -> None:
     data = make({"a": [1, 2, 3], "b": [1, 2]}, policies=4)
-    assert f"Policy-3{DAGGER}" in words(draw(name, data))
-    assert CLAIRVOYANT_NOTE in words(draw(name, data))
+    assert f"Policy-3{DAGGER}" in looking.words(draw(name, data))
+    assert CLAIRVOYANT_NOTE in looking.words(draw(name, data))
     honest = Study(data.summary.with_columns(clairvoyant=pl.lit(value=False)), data.axes)
-    assert DAGGER not in words(draw(name, honest))
+    assert DAGGER not in looking.words(draw(name, honest))
 
 
 @pytest.mark.parametrize("name", STUDY_FIGURES)
 def test_names_mean_themselves(name: str) -> None:
-    said = words(drawn(name, "odd names")).replace(" ", "")
+    said = looking.words(drawn(name, "odd names")).replace(" ", "")
     assert r"\alpha$\frac" in said or r"a$b_c%<x>" in said
     assert name == "study_pareto" or r"a_$b\x" in said
 
@@ -240,19 +230,21 @@ def test_what_has_no_result_is_hatched_and_has_no_colour() -> None:
         panel = panels(ax)[0]
         assert np.argwhere(np.ma.getmaskarray(cells(panel))).tolist() == [[0, 1], [1, 2]]
         assert hatched(panel, NONE_HATCH) == {(0, 1), (1, 2)}
-        assert "no result" in words(ax)
-        assert "no result" not in words(draw(name, data))
+        assert "no result" in looking.words(ax)
+        assert "no result" not in looking.words(draw(name, data))
     lines = panels(draw("study_lines", Study(summary, data.axes)))
     assert np.isnan(np.asarray(lines[0].lines[0].get_ydata(), dtype=float)).tolist() == [False, True, False]
-    assert "1 rows without" not in words(draw("study_pareto", data))
-    assert "2 rows without a result are left out" in words(draw("study_pareto", Study(summary, data.axes)))
+    assert "1 rows without" not in looking.words(draw("study_pareto", data))
+    assert "2 rows without a result are left out" in looking.words(
+        draw("study_pareto", Study(summary, data.axes))
+    )
 
 
 def test_a_mean_over_a_further_axis_is_said_and_hatched_if_any_of_it_breaks_the_limit() -> None:
     data = make({"a": [1, 2, 3, 4], "b": [1, 2, 3], "c": ["x", "y", "z"]})
     rows = data.summary.with_columns(viable=(pl.col("c") != "y") | (pl.col("a") != 2))
     ax = draw("study_heatmap", Study(rows, data.axes))
-    assert "Each cell is the mean over 3 values of c" in words(ax)
+    assert "Each cell is the mean over 3 values of c" in looking.words(ax)
     panel = panel_of(ax, "Policy-5")
     mean = rows.filter(policy="Policy-5", a=3, b=2)["emissions_reduction_pct"].mean()
     assert cells(panel)[1, 2] == pytest.approx(mean)
@@ -262,7 +254,7 @@ def test_a_mean_over_a_further_axis_is_said_and_hatched_if_any_of_it_breaks_the_
 def test_few_further_values_have_panels_of_their_own() -> None:
     ax = drawn("study_heatmap", "3 axes, few policies")
     assert headings(ax)[:2] == ["Policy-2, season winter", "Policy-2, season summer"]
-    assert "mean over" not in words(ax)
+    assert "mean over" not in looking.words(ax)
 
 
 def test_of_many_policies_those_best_somewhere_are_shown_and_the_rest_is_counted() -> None:
@@ -272,7 +264,7 @@ def test_of_many_policies_those_best_somewhere_are_shown_and_the_rest_is_counted
     shown = [heading.rstrip(DAGGER) for heading in headings(ax)]
     assert len(shown) == MOST_PANELS
     assert wins <= set(shown)
-    assert "2 more policies in the study's tables" in words(ax)
+    assert "2 more policies in the study's tables" in looking.words(ax)
 
 
 def test_more_emissions_have_another_hue_as_deep_as_savings() -> None:
@@ -327,9 +319,9 @@ def test_the_limit_is_the_tables_and_one_that_differs_is_not_named() -> None:
     data = tables("1 axis")
     for name in STUDY_FIGURES:
         other = Study(data.summary.with_columns(max_violation_pct=12.5), data.axes)
-        assert "12.5 % violations" in words(draw(name, other))
+        assert "12.5 % violations" in looking.words(draw(name, other))
         differs = Study(data.summary.with_columns(max_violation_pct=pl.col("carbon.pue") * 5), data.axes)
-        assert "5 %" not in words(draw(name, differs)).replace(".5 %", "")
+        assert "5 %" not in looking.words(draw(name, differs)).replace(".5 %", "")
 
 
 def test_intervals_are_bands_over_numbers_and_bars_over_texts() -> None:
@@ -339,9 +331,9 @@ def test_intervals_are_bands_over_numbers_and_bars_over_texts() -> None:
     for panel, column in ((saved, "emissions_reduction_pct"), (risked, "slo_violation_pct")):
         band = panel.collections[3].get_paths()[0].vertices
         assert set(rows[f"{column}_low"]) | set(rows[f"{column}_high"]) <= set(np.asarray(band)[:, 1])
-    assert "95 % interval" in words(drawn("study_lines", "seeds"))
-    assert "Means over 10 values of seed" in words(drawn("study_lines", "seeds"))
-    assert "95 % interval" not in words(drawn("study_lines", "1 axis"))
+    assert "95 % interval" in looking.words(drawn("study_lines", "seeds"))
+    assert "Means over 10 values of seed" in looking.words(drawn("study_lines", "seeds"))
+    assert "95 % interval" not in looking.words(drawn("study_lines", "1 axis"))
     texts = tables("long texts, seeds").summary.filter(policy="Policy-4")
     bars = panels(drawn("study_lines", "long texts, seeds"))[0].collections[3].get_paths()
     assert {np.asarray(path.vertices)[0, 1] for path in bars} == set(texts["emissions_reduction_pct_low"])
@@ -431,5 +423,5 @@ def test_looking_finds_faults() -> None:
     ax = draw("study_heatmap", tables("1 axis"))
     looking.page_of(ax).text(0.02, 0.98, "over the title, which is here", va="top")
     looking.page_of(ax).text(0.97, 0.5, "off the page")
-    assert looking.overlaps(looked_at(ax)) != []
-    assert looking.outside(looked_at(ax), looking.page_of(ax)) == ["off the page"]
+    assert looking.overlaps(looking.texts(ax)) != []
+    assert looking.outside(looking.texts(ax), looking.page_of(ax)) == ["off the page"]

@@ -176,6 +176,8 @@ def _query(scenario: Scenario) -> Query:
             horizon = np.stack(
                 [rng.stream(seed, f"carbon noise of {name}").random(hours) for name in regions]
             )
+        if not history:
+            return horizon
         before = [rng.stream(seed, f"carbon noise before, of {name}").random(history) for name in regions]
         return np.hstack([np.stack(before)[:, ::-1], horizon])
 
