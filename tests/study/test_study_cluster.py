@@ -127,7 +127,8 @@ def test_a_cell_that_always_kills_its_worker_fails_alone(tmp_path: Path) -> None
         done = studies.run(file, folder, "--cluster", started.address)
     assert done.returncode == 1, done.stderr
     studies.assert_complete(made, folder)
-    assert studies.begun(file).count(2) == 4
+    # Dask begins it four times; if others waited for the same worker, it is then begun four times alone.
+    assert studies.begun(file).count(2) in {4, 8}
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://here", "no-such-host.invalid:8786"])

@@ -7,9 +7,12 @@ import random
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer
+from typing import Any
 
 import pytest
 
@@ -125,6 +128,43 @@ def test_a_cell_that_ends_while_another_is_written_down_is_no_death(
         lines = conduct(cells.read(file), tmp_path / "out", list(seats))
     assert [record.attempts for record in lines] == [1] * 8
     assert sorted(studies.begun(file)) == list(range(8))
+
+
+class KilledError(Exception):
+    """What a cluster says of everything that waited for a worker when it died."""
+
+
+class OneFate(Executor):
+    """Ends together whatever it has: with errors, if seed 2 is among it."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[Future[Any], Callable[[], Any], bool]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.held.append((future, partial(fn, *arguments, **options), {"sampling.seed": 2} in arguments))
+        Timer(0.2, self.end_all).start()
+        return future
+
+    def end_all(self) -> None:
+        held, self.held = self.held, []
+        for future, work, _ in held:
+            if any(deadly for _, _, deadly in held):
+                future.set_exception(KilledError())
+            else:
+                future.set_result(work())
+
+
+def test_cells_that_waited_for_the_same_worker_are_not_to_blame(tmp_path: Path) -> None:
+    made = studies.Made('engine = "exact"\n[grid]\nsampling.seed = [1, 2, 3, 4]\n', 4)
+    study = cells.read(made.write(tmp_path))
+    lines = conduct(study, tmp_path / "out", [Seat(OneFate, lambda: 4, (KilledError,))])
+    assert sorted((record.cell, record.status) for record in lines) == [
+        (0, "done"),
+        (1, "failed"),
+        (2, "done"),
+        (3, "done"),
+    ]
 
 
 def test_silence_of_workers_that_are_gone_ends_the_run(

@@ -53,6 +53,8 @@ class Conduct:
     _failures: Counter[int] = field(default_factory=Counter)
     _deaths: Counter[int] = field(default_factory=Counter)
     _waiting: deque[int] = field(default_factory=deque)
+    _suspects: deque[int] = field(default_factory=deque)
+    _alone: int | None = None
     _done: int = 0
     _failed: int = 0
     _before: int = 0
@@ -82,7 +84,7 @@ class Conduct:
             status == FAILED for cell, status in self.journal.statuses.items() if cell not in left
         )
         self._tell()
-        while self._waiting or any(seat.futures for seat in seats):
+        while self._waiting or self._suspects or any(seat.futures for seat in seats):
             self._hand_out(seats)
             running = [future for seat in seats for future in seat.futures]
             ended, _ = wait(running, _SILENCE_S, return_when=FIRST_COMPLETED)
@@ -92,7 +94,11 @@ class Conduct:
                 self._take_in(seat)
 
     def _hand_out(self, seats: Sequence[Seat]) -> None:
-        """Give every seat what it has room for, the emptiest first."""
+        """Give every seat what it has room for, the emptiest first; suspects one by one, after all others."""
+        if not any(seat.futures for seat in seats):
+            self._alone = self._suspects.popleft() if self._suspects and not self._waiting else None
+            if self._alone is not None:
+                self._waiting.append(self._alone)
         while self._waiting:
             seat = max(seats, key=lambda seat: seat.free)
             if seat.free <= 0:
@@ -117,8 +123,8 @@ class Conduct:
             error = future.exception()
             if error is None:
                 self._ended(seat.futures.pop(future), future.result())
-            elif isinstance(error, seat.fatal):  # who raises it has begun the cell so often already
-                self._died(seat.futures.pop(future), DEATHS)
+            elif isinstance(error, seat.fatal):
+                self._accused(seat.futures.pop(future))
             else:
                 raise error
         if broken:
@@ -143,6 +149,13 @@ class Conduct:
             self._waiting.appendleft(index)
         else:
             self._record(index, worked, FAILED)
+
+    def _accused(self, index: int) -> None:
+        """Blame a cell that workers died over several times, if no other can have been the reason."""
+        if index == self._alone:
+            self._died(index, DEATHS)
+        else:  # each time it may have been that of another cell, which waited for the same worker
+            self._suspects.append(index)
 
     def _died(self, index: int, times: int = 1) -> None:
         self._deaths[index] += times
