@@ -124,6 +124,22 @@ return found;
 )
 
 
+_BROKEN_WORDS = """
+const found = [];
+for (const heading of document.querySelectorAll('thead th')) {
+  const walker = document.createTreeWalker(heading, NodeFilter.SHOW_TEXT);
+  for (let node; node = walker.nextNode();)
+    for (const word of node.data.matchAll(/\\S+/g)) {
+      const range = document.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      if (range.getClientRects().length > 1) found.push(word[0]);
+    }
+}
+return found;
+"""
+
+
 def _measured(page: Page, body: str) -> list[Any]:
     found = page.evaluate(f"() => {{ {body} }}")
     assert isinstance(found, list)
@@ -138,6 +154,11 @@ def sticking_out(page: Page) -> list[str]:
 def scrolling_sideways(page: Page) -> list[str]:
     """Return the elements that a reader must scroll sideways to see the whole of."""
     return _measured(page, _SCROLLING)
+
+
+def broken_words(page: Page) -> list[str]:
+    """Return the words in headings of tables that go on in the next line."""
+    return _measured(page, _BROKEN_WORDS)
 
 
 def texts(page: Page) -> list[dict[str, Any]]:

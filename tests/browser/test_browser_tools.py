@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from . import conftest
-from .measures import illegible, scrolling_sideways, sticking_out, texts
+from .measures import broken_words, illegible, scrolling_sideways, sticking_out, texts
 from .opening import Opener
 
 
@@ -75,6 +75,13 @@ def test_what_sticks_out_is_found(opened: Opener, page: Path) -> None:
     assert [name.partition(" ")[0] for name in sticking_out(shown)] == ["div#wide"]
     assert [name.partition(" ")[0] for name in scrolling_sideways(shown)] == ["div#box"]
     assert sticking_out(opened(page, width=768).page) == []
+
+
+def test_words_that_are_broken_are_found(opened: Opener, page: Path) -> None:
+    heads = "".join(f"<th>{words}</th>" for words in ("two words", "Policy", "Violations, most"))
+    style = "th { overflow-wrap: anywhere; width: 4rem } table { table-layout: fixed; width: 12rem }"
+    write(page, f"<table><thead><tr>{heads}</tr></thead></table>", style)
+    assert broken_words(opened(page).page) == ["Violations,"]
 
 
 def test_requests_and_complaints_are_kept(opened: Opener, page: Path) -> None:

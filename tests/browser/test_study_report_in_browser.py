@@ -13,7 +13,7 @@ from carbonroute.cli import main
 from carbonroute.figures.of_studies import wanted
 
 from .made import HOSTILE
-from .measures import illegible, scrolling_sideways, sticking_out
+from .measures import broken_words, illegible, scrolling_sideways, sticking_out
 from .opening import Opener
 
 STUDY = """
@@ -98,6 +98,14 @@ def test_it_fits_every_window_and_every_text_can_be_read(folder: Path, opened: O
         page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
         page.set_viewport_size({"width": width, "height": 800})
         assert illegible(page) == [], (scheme, width)
+
+
+@pytest.mark.parametrize("width", [768, 1000, 1280])
+def test_headings_break_no_word_but_very_long_ones(folder: Path, opened: Opener, width: int) -> None:
+    page = opened(folder / "report.html", width=width).page
+    assert [word for word in broken_words(page) if len(word) <= 12] == []
+    table = page.locator("#policies .scroll").first
+    assert table.evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
 def test_combinations_are_sorted_by_what_they_save(folder: Path, opened: Opener) -> None:

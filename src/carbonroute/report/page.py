@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+_LONG_WORD = 12
 _WITH_UNIT = re.compile(r"(?<![^\s(±])(?:± )?\d[\d.,]* (?:%|ms\b|[kmµ]?g\b|t\b)")
 
 
@@ -34,6 +35,11 @@ class Column:
     unit: str = ""
     numeric: bool = True
     best: Literal["low", "high"] | None = None
+
+    @property
+    def has_long_word(self) -> bool:
+        """Whether a word of it is too long for a column: that one may be broken anywhere."""
+        return any(len(word) > _LONG_WORD for word in f"{self.heading} {self.unit}".split())
 
 
 @dataclass(frozen=True)
