@@ -200,7 +200,7 @@ def _chunks(path: str) -> Chunks:
     beside, rest = pickle.loads(Path(path).read_bytes())  # noqa: S301  the parent process wrote this file
     for reference, folder in beside:
         POLICIES.find(reference, folder)
-    inputs, kept, size = pickle.loads(rest)  # noqa: S301  part of the parent's file
+    inputs, kept, size = pickle.loads(rest)  # noqa: S301  bytes from that same file
     return Chunks(inputs, kept=kept, size=size)
 
 

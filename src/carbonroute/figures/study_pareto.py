@@ -63,7 +63,7 @@ LABEL_PT, CLEAR_PT = 130.0, 4.0
 FRONT: Any = MappingProxyType({"color": INK, "linewidth": 0.7})
 
 
-def wanted(summary: pl.DataFrame, axes: pl.DataFrame) -> bool:  # noqa: ARG001 - as of every figure of a study
+def wanted(summary: pl.DataFrame, axes: pl.DataFrame) -> bool:  # noqa: ARG001  all are asked alike
     """Tell whether there is any point to show."""
     return not _known(summary, saving(summary)).is_empty()
 
