@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import small
 from carbonroute.cli import main
 from refusals import Refusals
+
+# The same examples everywhere and every time, however long they take: no verdict hangs on a clock.
+settings.register_profile(
+    "any machine",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("any machine")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    """Say at the end, in one line, how many tests were skipped and why."""
+    yield
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])]
+    if reasons:
+        terminalreporter.write_line(skipped(reasons))
+
+
+def skipped(reasons: list[str]) -> str:
+    """Return a line that counts reasons, the most frequent first."""
+    parts = []
+    for reason, count in Counter(reasons).most_common():
+        words = reason.removeprefix("Skipped: ")
+        need = words.removeprefix("needs ")
+        parts.append(f"{count}: {words}" if need == words else f"{count} need{'s' * (count == 1)} {need}")
+    return f"{len(reasons)} skipped: {', '.join(parts)}"
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +18,7 @@ from rich.console import Console
 
 import carbonroute
 import small
+import studies
 from carbonroute.cli import main
 from carbonroute.cli.results import print_run
 from carbonroute.cli.simulate import share
@@ -234,13 +234,17 @@ def test_init_validate_simulate(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_an_interrupted_run_ends_with_130(tmp_path: Path) -> None:
-    arguments = ["simulate", "published", "--reqs-per-hour", "200000", "--output", str(tmp_path)]
+    (tmp_path / "own.py").write_text(studies.OWN, encoding="utf-8")
+    scenario = small.write(tmp_path)
+    with scenario.open("a", encoding="utf-8") as file:
+        file.write('[[policies]]\nuse = "own.py:Own"\nseconds = 3600.0\n')
+    arguments = ["simulate", str(scenario), "--output", str(tmp_path / "outputs")]
     process = subprocess.Popen(
         [COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    time.sleep(4)  # a busy machine takes its time to start
+    studies.wait_until((tmp_path / "begun.txt").exists)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=600)
     assert (process.returncode, out, err) == (130, "", "interrupted\n")
 
 

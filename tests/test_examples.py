@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+import needs
 from carbonroute.cli import main
 from carbonroute.runs import Result, run
 from carbonroute.scenario import load, resolve
@@ -43,7 +44,7 @@ def example(name: str) -> Path:
     named = files(tomllib.loads(path.read_text(encoding="utf-8")))
     assert named or name == "capacity-published"  # it needs no data, as the published study
     if not all((path.parent / file).is_file() for file in named):
-        pytest.skip("the example's data files are not part of the repository, and not there")
+        pytest.skip(needs.DATA)
     return path
 
 

@@ -52,7 +52,7 @@ def run(path: Path, killers: tuple[str, ...]) -> subprocess.CompletedProcess[str
     command += [str(TESTS / killer) for killer in killers]
     environment = os.environ | {"PYTHONPATH": str(path)}
     return subprocess.run(
-        command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, timeout=600, check=False
+        command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, timeout=3000, check=False
     )
 
 

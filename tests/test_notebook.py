@@ -118,9 +118,9 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {**os.environ, **{name: str(folder / name.lower()) for name in places}}
     copy = folder / NOTEBOOK.name
     copy.write_bytes(NOTEBOOK.read_bytes())
-    command = [sys.executable, "-m", "jupyter", "execute", "--timeout=120", "--inplace", copy.name]
+    command = [sys.executable, "-m", "jupyter", "execute", "--timeout=600", "--inplace", copy.name]
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=1200
     )
     assert done.returncode == 0, done.stderr
     return copy

@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import needs
 from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
 from carbonroute.runs import run
@@ -219,7 +220,7 @@ def test_a_place_that_cannot_be_replaced_keeps_its_file(
     assert [path.name for path in table.parent.iterdir() if path.name.startswith(".")] == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@needs.no_root
 def test_a_folder_without_permission_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old = contents(folder)
     (folder / "tables").chmod(0o500)

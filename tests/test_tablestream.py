@@ -41,7 +41,7 @@ def streamed(path: Path, columns: list[str], piece_bytes: int) -> pl.DataFrame:
     return pl.concat(pieces)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tables, st.sampled_from(["\n", "\r\n"]), st.integers(1, 200), st.integers(0, 3), st.booleans())
 def test_pieces_of_any_size_make_the_whole_table(
     rows: list[list[str]], ends: str, piece_bytes: int, blank: int, packed: bool
@@ -78,7 +78,7 @@ ROWS = [
 LINES = st.lists(st.sampled_from(ROWS), min_size=1, max_size=8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from([["a", "b"], ["a"]]), LINES, st.integers(1, 60))
 def test_a_streamed_file_is_refused_where_the_whole_one_is(
     names: list[str], lines: list[str], piece_bytes: int

@@ -30,7 +30,7 @@ def command() -> str:
     found = next(filter(None, map(shutil.which, COMMANDS)), None)
     if found is not None:
         return found
-    missing = f"there is none of the commands {', '.join(COMMANDS)}: scripts/browser installs one"
+    missing = f"needs one of the commands {', '.join(COMMANDS)}: scripts/browser installs one"
     if os.environ.get("CARBONROUTE_BROWSER") == "required":
         pytest.fail(missing)
     pytest.skip(missing)

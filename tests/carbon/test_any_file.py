@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import small
@@ -20,7 +20,7 @@ from carbonroute.errors import InputError
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 from refusals import has_parts
 
-ANY = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANY = settings(max_examples=250)
 RULES = st.fixed_dictionaries(
     {},
     optional={
@@ -119,7 +119,7 @@ def test_any_bytes_at_all(tmp_path: Path, data: bytes, rules: dict[str, str], na
 SERIES = st.lists(
     st.tuples(st.floats(2, MAX_CARBON_G_PER_KWH), st.floats(2, MAX_CARBON_G_PER_KWH)), min_size=6, max_size=30
 )
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=60)
 
 
 @FEW

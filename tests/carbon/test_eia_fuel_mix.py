@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
+import needs
 from asking import DATA, loaded, march, values, write
 from carbonroute.carbon.eia_fuel_mix import EiaFuelMix
 from carbonroute.carbon.source import Readings
@@ -126,7 +127,7 @@ def test_what_must_be_stated(left_out: str) -> None:
         loaded(EiaFuelMix, path="mix.csv", **keys)
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason="real data is not at ../shared/data")
+@needs.data(REAL)
 def test_real_rows_agree_with_the_intensity_that_came_with_them() -> None:
     zones = ("PJM", "CISO", "MISO", "AZPS")
     source = loaded(
@@ -154,7 +155,7 @@ def test_real_rows_agree_with_the_intensity_that_came_with_them() -> None:
     }
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason="real data is not at ../shared/data")
+@needs.data(REAL)
 def test_the_real_file_s_factors_are_those_of_least_squares() -> None:
     real = pl.read_parquet(REAL).drop_nulls()
     mwh = real.select(list(FACTORS)).to_numpy()

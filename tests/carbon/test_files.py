@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import needs
 import small
 from asking import DATA, START, ask, query, source, table
 from carbonroute.errors import InputError
@@ -244,7 +245,7 @@ def test_history_is_what_the_file_holds_and_nothing_else(tmp_path: Path) -> None
     assert np.array_equal(found.g_per_kwh, EXPECTED[2:])
 
 
-@pytest.mark.skipif(not ACTUAL.is_file(), reason="real data is not at ../shared/data")
+@needs.data(ACTUAL)
 def test_a_real_file_of_two_years_gives_its_own_numbers() -> None:
     section = small.changed(small.WIDE, ("carbon.csv", ACTUAL.name), ('"time"', '"datetime_utc"'))
     asked = query(ACTUAL.parent, zones=("DE", "SE"), hours=8760, history_hours=48)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+import needs
 from asking import DATA, MARCH, march, write
 from carbonroute.carbon.forecast import Forecast
 from carbonroute.errors import InputError
@@ -153,7 +154,7 @@ TABLES = st.dictionaries(
     st.none() | st.integers(-50, 2100).map(float),
     max_size=60,
 ).map(lambda cells: [("A", -40, 0, 1.0), ("B", -40, 0, 1.0), *((*cell, v) for cell, v in cells.items())])
-TRIES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+TRIES = settings(max_examples=60)
 
 
 @TRIES
@@ -187,7 +188,7 @@ REAL_KEYS = KEYS | {
 }
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason="real data is not at ../shared/data")
+@needs.data(REAL)
 @pytest.mark.parametrize("age_hours", [1, 80])
 def test_real_forecasts_of_half_a_year(age_hours: int) -> None:
     zones, start = ("DE", "SE", "PJM"), datetime(2021, 7, 10, tzinfo=UTC)
@@ -206,7 +207,7 @@ def test_real_forecasts_of_half_a_year(age_hours: int) -> None:
     assert np.isnan(found).sum() == counts["no_lead"] > 0 if age_hours > 72 else not np.isnan(found).any()
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason="real data is not at ../shared/data")
+@needs.data(REAL)
 def test_the_real_file_has_an_issue_twice_which_is_refused_unless_a_rule_says_so() -> None:
     asked = march(DATA, "DE", start=datetime(2021, 7, 10, tzinfo=UTC), hours=24)
     with pytest.raises(InputError, match=r"zone DE, issue 2021-12-04T00:00Z: found '0'"):

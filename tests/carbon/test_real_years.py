@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import needs
 import small
 from asking import DATA, query, source
 from carbonroute.carbon import Signal
@@ -19,7 +20,7 @@ EIA_SECTION = (
     f'kind = "file"\npath = "{EIA.name}"\nlayout = "long"\ntime_column = "timestamp"\nzone_column = "ba"\n'
     'value_column = "avg_CI"\nunit = "g/kWh"\n'
 )
-of_eia = pytest.mark.skipif(not EIA.is_file(), reason="real data is not at ../shared/data")
+of_eia = needs.data(EIA)
 
 
 def eia(rules: str, **changes: Any) -> Signal:

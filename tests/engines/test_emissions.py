@@ -70,7 +70,7 @@ def test_the_sheet_has_twenty_cases() -> None:
 ENERGIES = st.floats(0.001, 50)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(documents(), st.lists(ENERGIES, min_size=6, max_size=6), st.floats(1, 2))
 def test_unrelated_regions_change_nobody_s_grams(
     document: Document, energies: list[float], pue: float

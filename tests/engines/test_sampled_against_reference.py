@@ -31,7 +31,7 @@ def engine_requests(inputs: Inputs) -> list[tuple[np.ndarray, np.ndarray]]:
     return results
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(documents(), st.sampled_from([rng.BLOCK, 64, 7]))
 def test_every_request_agrees(document: Document, block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

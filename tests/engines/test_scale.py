@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import needs
 from carbonroute import rng
 from carbonroute.engines import kernel, sampled
 from carbonroute.network.jitter import PairLognormal
@@ -73,7 +74,7 @@ def assert_pairs_agree(one: Paired | None, other: Paired | None, of: Outcome) ->
     assert other.carbon_square == pytest.approx(one.carbon_square, rel=1e-12, abs=scale * 1000)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(documents(), st.sampled_from([rng.BLOCK, 64, 7]), st.data())
 def test_counted_as_kept(document: Document, block: int, data: st.DataObject) -> None:
     inputs = inputs_of(document)
@@ -248,7 +249,7 @@ def peak_kib(per_hour: int) -> tuple[int, int]:
     return before, after
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+@needs.linux
 def test_memory_does_not_grow_with_the_number_of_requests() -> None:
     """Kept, the latencies of the larger run alone would take 280 MiB more."""
     _, small = peak_kib(15_000)
@@ -258,7 +259,7 @@ def test_memory_does_not_grow_with_the_number_of_requests() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+@needs.linux
 def test_a_billion_requests_take_less_than_400_megabytes() -> None:
     _, peak = peak_kib(5_952_381)
     assert peak * 1024 < 400e6

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import needs
 import samples
 import small
 from carbonroute.errors import InputError
@@ -21,7 +22,7 @@ from carbonroute.inspection.traffic import inspect as inspect_log
 from carbonroute.scenario import load
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not beside the repository")
+needs_data = needs.data(DATA)
 
 
 def write(folder: Path, text: str, name: str = "file.csv") -> Path:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+import needs
 from carbonroute.errors import InputError
 from carbonroute.network import Places, complete, read_matrix, refuse_faster_than_light
 from carbonroute.network.distance import (
@@ -23,7 +24,7 @@ from carbonroute.network.distance import (
 )
 
 CLOUDPING = Path(__file__).parents[2].parent / "shared" / "data" / "network" / "aws_cloudping_p50_matrix.csv"
-needs_cloudping = pytest.mark.skipif(not CLOUDPING.is_file(), reason="real data is not at ../shared/data")
+needs_cloudping = needs.data(CLOUDPING)
 
 #: The city that each region is named after, or lies near (AWS, "Regions and Availability Zones").
 AWS = {
@@ -96,7 +97,6 @@ def test_distances_that_geometry_gives(a: Point, b: Point, expected: float) -> N
     assert km(a, b) == pytest.approx(expected, rel=1e-12, abs=2 * R * 2e-8)
 
 
-@settings(deadline=None)
 @given(points, points)
 def test_a_distance_is_that_of_the_vectors_to_both_points(a: Point, b: Point) -> None:
     def vector(point: Point) -> np.ndarray:
@@ -111,7 +111,6 @@ def test_a_distance_is_that_of_the_vectors_to_both_points(a: Point, b: Point) ->
     assert 0 <= km(a, b) <= math.pi * R
 
 
-@settings(deadline=None)
 @given(points, points, points)
 def test_a_detour_is_never_shorter(a: Point, b: Point, c: Point) -> None:
     assert km(a, c) <= km(a, b) + km(b, c) + 2 * R * 4e-8

@@ -8,10 +8,11 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import needs
 from carbonroute import rng
 from carbonroute.errors import InputError
 from carbonroute.network import HalfNormal, LognormalJitter, PairLognormal, read_matrix
@@ -82,7 +83,6 @@ def test_a_request_meets_the_jitter_of_its_pair(tmp_path: Path) -> None:
     assert every[[0, 1, 2], region].tolist() == one_by_one
 
 
-@settings(deadline=None)
 @given(st.floats(1e-3, 6e4), st.floats(1, 999))
 def test_any_percentiles_are_met(p50_ms: float, ratio: float) -> None:
     p50, one = np.array([[p50_ms]]), np.array(0)
@@ -152,7 +152,7 @@ def test_a_law_that_cannot_be_meant_is_refused(change: dict[str, object]) -> Non
         LognormalJitter.model_validate({"law": "lognormal", "p90_file": "p90.csv", **change})
 
 
-@pytest.mark.skipif(not (P50.is_file() and P90.is_file()), reason="real data is not at ../shared/data")
+@needs.data(P50, P90)
 def test_real_percentiles_are_met() -> None:
     names = P50.read_text(encoding="utf-8").partition("\n")[0].split(",")[1:]
     p50_ms, p90_ms = (read_matrix(path, path.name, names, names) for path in (P50, P90))

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import needs
 import small
 from carbonroute.errors import InputError
 from carbonroute.network import read_matrix
@@ -126,7 +127,7 @@ def test_the_faults_of_a_large_matrix_are_found_in_time(tmp_path: Path, refused:
     assert len(message.splitlines()) == 51
 
 
-@pytest.mark.skipif(not CLOUDPING.is_file(), reason="real data is not at ../shared/data")
+@needs.data(CLOUDPING)
 def test_a_real_matrix_gives_its_own_numbers(tmp_path: Path) -> None:
     names = (
         ('"West"', '"us-west-1"'),
@@ -195,7 +196,7 @@ def test_what_is_no_gap_is_still_refused(case: str, tmp_path: Path) -> None:
     assert all(word in str(refused.value) for word in words), refused.value
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(
     st.lists(st.sampled_from(["West", "East", "A", "1", "-1", "", " ", "nan", "1e9", '"', ",", "\n", "\0"]))
 )

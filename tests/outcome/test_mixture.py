@@ -59,7 +59,7 @@ PARTS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(PARTS, st.floats(0.001, 0.9999))
 @example([(0, 0.0, 2.0), (0, 1.0, 1.0), (1, 64.0, 455.85645792972456), (1, 300.0, 822.1432379358967)], 0.001)
 def test_a_quantile_is_where_the_distribution_reaches_its_share(
@@ -74,7 +74,7 @@ def test_a_quantile_is_where_the_distribution_reaches_its_share(
         assert latency.mean(workload) == pytest.approx(alone.mean())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(PARTS)
 def test_many_latencies_have_the_shares_that_each_has_alone(parts: list[tuple[int, float, float]]) -> None:
     latency = mixture(parts)
@@ -125,7 +125,7 @@ def test_thousands_of_groups_are_worked_out_in_parts() -> None:
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(PARTS, st.sampled_from([0, 3, 20])), min_size=1, max_size=6), st.floats(0.001, 1.0))
 def test_quantiles_searched_together_are_to_the_bit_those_that_each_has_alone(
     several: list[tuple[list[tuple[int, float, float]], float]], share: float

@@ -56,7 +56,7 @@ def lowest_cost(cost: Array, risk: Array, traffic: Array, budget: float) -> floa
     return best
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.integers(0, 2**32), st.integers(1, 3), st.integers(1, 3), st.sampled_from([0.003, 0.02, 0.1, 0.3]))
 def test_it_costs_as_little_as_the_best_of_all_vertices(
     seed: int, origins: int, regions: int, budget: float

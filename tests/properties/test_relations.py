@@ -12,7 +12,7 @@ from carbonroute.engines import sampled
 from carbonroute.outcome import Outcome
 from scenarios import Document, documents, inputs_of
 
-some = settings(max_examples=60, deadline=None)
+some = settings(max_examples=60)
 
 
 def run(document: Document) -> tuple[Outcome, ...]:

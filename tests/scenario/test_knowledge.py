@@ -104,7 +104,7 @@ def run_with(inputs: Inputs, carbon: Signal, information: Information) -> list[n
     return [outcome.requests for outcome in sampled.run(replace(inputs, candidates=candidates))]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rule=st.sampled_from(["last:3h", "static", "latency-only"]),

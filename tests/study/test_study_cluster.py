@@ -107,7 +107,7 @@ def test_a_killed_worker_and_then_the_scheduler_lose_nothing(tmp_path: Path) -> 
             studies.wait_until(lambda: len(studies.journal(folder)) >= at_kill + 4)
             assert coordinator.poll() is None
             started.scheduler.kill()
-            _, said = coordinator.communicate(timeout=120)
+            _, said = coordinator.communicate(timeout=600)
     assert coordinator.returncode == 2
     assert said == "error: the cluster has gone away; start it, and run the study again: it goes on\n"
     kept = [record.cell for record in studies.journal(folder)]
@@ -142,7 +142,7 @@ def test_an_address_where_nobody_answers_is_told(address: str, tmp_path: Path) -
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=600,
         env={**os.environ, "NO_COLOR": "1"},
     )
     assert done.returncode == 2

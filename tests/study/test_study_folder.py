@@ -222,7 +222,7 @@ def limited(kib: int, file: Path, folder: Path, *options: str) -> subprocess.Com
     """Run a study that can write no file of more than so many KiB."""
     command = studies.command(file, folder, "--workers", "2", *options)
     shell = ["bash", "-c", f'ulimit -f {kib}; exec "$@"', "bash", *command]
-    return subprocess.run(shell, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(shell, capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.mark.parametrize(("kib", "name"), [(1, "study.json"), (8, "journal.jsonl")])
@@ -267,7 +267,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", str(place)], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip("no file system can be mounted here")
+        pytest.skip("needs leave to mount a file system")
     try:
         yield place
     finally:

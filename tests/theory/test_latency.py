@@ -433,7 +433,7 @@ def test_pieces_by_prompt_add_up_to_the_whole(law: Tokens) -> None:
             assert by_prompt.sum() == pytest.approx(float(whole), rel=1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     mean=st.floats(1, 500),
     std=st.floats(1e-3, 500),

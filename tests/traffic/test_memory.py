@@ -11,6 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+import needs
+
 #: Reads all of a log, and prints its requests and the peak memory before and after, KiB.
 READ = """
 import re, sys
@@ -38,7 +40,7 @@ BYTES_PER_REQUEST = 48
 BYTES_PER_LINE = 42
 
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+pytestmark = needs.linux
 
 
 def write_log(path: Path, size_bytes: int) -> int:

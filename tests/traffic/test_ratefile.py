@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
+import needs
 from carbonroute.errors import InputError
 from carbonroute.traffic import RateFile, intensity
 from traffic.wanted import DATA, START, demand, together
@@ -146,7 +147,7 @@ def test_a_file_that_ends_is_repeated_only_where_that_is_said(tmp_path: Path) ->
     assert not any("starts again" in n for n in rates().arrivals(demand(folder=tmp_path, hours=6)).notes)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="real data is not at ../shared/data")
+@needs.data(DATA)
 def test_a_published_file_of_rates_gives_its_own_counts() -> None:
     table = pl.read_parquet(DATA / SERVEGEN)
     per_s = table.sum_horizontal().to_numpy()[: 24 * 6].astype(float) * 0.01

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import needs
 from carbonroute import rng
 from carbonroute.errors import InputError
 from carbonroute.traffic import Replay
@@ -96,7 +97,7 @@ def expected(rows: list[tuple[Any, ...]]) -> dict[str, np.ndarray]:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(row, min_size=1, max_size=60), st.sampled_from(sorted(WRITERS)), st.integers(1, 3000))
 def test_any_log_is_played_row_by_row(rows: list[tuple[Any, ...]], name: str, piece_bytes: int) -> None:
     table = pl.DataFrame(rows, schema=dict(zip(COLUMNS, TYPES, strict=True)), orient="row")
@@ -148,7 +149,7 @@ FIELD = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.lists(FIELD, min_size=1, max_size=7), max_size=6),
     st.sampled_from(["iso", "s", "ms", "us", "ns"]),
@@ -326,7 +327,7 @@ def test_frames_of_one_size_hold_the_same_rows(lengths: list[int], size: int) ->
 AZURE = {"conv": 19366, "code": 8819}
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="real data is not at ../shared/data")
+@needs.data(DATA)
 @pytest.mark.parametrize("name", AZURE)
 def test_a_published_trace_is_played_as_it_is(name: str) -> None:
     path = f"AzureLLMInferenceTrace_{name}_2023.csv.gz"
@@ -361,7 +362,7 @@ def test_a_published_trace_is_played_as_it_is(name: str) -> None:
     assert arrivals.synthetic_geography
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="real data is not at ../shared/data")
+@needs.data(DATA)
 def test_two_traces_begin_together_at_hour_0() -> None:
     logs = [
         {"path": f"AzureLLMInferenceTrace_{name}_2023.csv.gz", "time_column": "TIMESTAMP", "time_zone": "UTC"}

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonroute.errors import InputError
@@ -34,7 +34,6 @@ def text_of(moment: datetime, layout: tuple[str, str, str, str]) -> str:
     return moment.isoformat(sep=between, timespec=precision) + more + offset
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(moments, layouts), min_size=1, max_size=20), st.booleans())
 def test_text_of_any_layout_is_read_like_the_standard_library(
     rows: list[tuple[datetime, tuple[str, str, str, str]]], same: bool
@@ -45,7 +44,6 @@ def test_text_of_any_layout_is_read_like_the_standard_library(
     assert to_utc(pl.Series("time", stamps), "UTC", NEVER, "file").to_list() == wanted
 
 
-@settings(deadline=None)
 @given(st.lists(recent, min_size=1, max_size=30), st.sampled_from(ZONES), st.booleans())
 def test_local_times_are_read_like_the_standard_library(
     times: list[datetime], zone: str, typed: bool

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from scipy.special import ndtr, ndtri
@@ -92,7 +92,6 @@ def test_the_quantile_of_k_in_n_is_the_kth_time(n: int) -> None:
     assert [law.quantile(k / n) for k in range(1, n)] == list(range(1, n))
 
 
-@settings(deadline=None)
 @given(
     times_ms=st.lists(st.floats(0.001, 1e9), min_size=2, max_size=40),
     z=st.floats(-9, 9),
@@ -107,7 +106,6 @@ def test_it_is_the_inverse_of_the_empirical_distribution_function(times_ms: list
     assert Fraction(below, n) < share or below == 0
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.001, 1e9), min_size=2, max_size=40))
 def test_its_average_is_the_mean_whatever_the_order(times_ms: list[float]) -> None:
     assert with_times(times_ms).average() == pytest.approx(fmean(times_ms), rel=1e-14)
@@ -203,7 +201,7 @@ def test_bad_times_are_refused(case: str, tmp_path: Path) -> None:
     assert all(word in message for word in words), message
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(
     st.lists(st.sampled_from(["1", "2e3", "-0", "0x1", "", " ", "nan", "1e999", '"', ",", "\n", "\0", "½"]))
 )

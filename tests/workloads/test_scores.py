@@ -131,7 +131,7 @@ def test_what_has_no_end_of_values_has_no_steps(law: Law) -> None:
     assert law.steps is None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     times_ms=st.lists(st.floats(0.1, 1e6), min_size=2, max_size=40),
     value=st.floats(-1, 1.1e6),

@@ -140,7 +140,7 @@ def test_with_one_length_fixed_it_is_the_law_of_the_other(law: Tokens, factor: f
     np.testing.assert_allclose(law.at(z), expected, rtol=1e-12)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     prompt=st.tuples(st.floats(1, 1e5), st.floats(0.001, 3)),
     answer=st.tuples(st.floats(1, 1e4), st.floats(0.001, 3)),

@@ -26,8 +26,8 @@ class Piecewise:
     Examples
     --------
     >>> sine = Piecewise(np.array([0.0, 1.0, 3.0]), np.sin)
-    >>> sine(np.array([0.5, 2.0, 9.0])) - np.sin([0.5, 2.0, 3.0])
-    array([0., 0., 0.])
+    >>> bool(np.allclose(sine(np.array([0.5, 2.0, 9.0])), np.sin([0.5, 2.0, 3.0]), rtol=0, atol=1e-9))
+    True
     """
 
     def __init__(self, edges: Array, function: Callable[[Array], Array]) -> None:

@@ -1,0 +1,19 @@
+"""Marks of tests that need something that is not everywhere; each reason begins with "needs"."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+DATA = "needs data files that are not part of this repository"
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: peak memory is read from /proc")
+no_root = pytest.mark.skipif(os.geteuid() == 0, reason="needs a user other than root")
+
+
+def data(*paths: Path) -> pytest.MarkDecorator:
+    """Return the mark of a test that reads files or folders of real data."""
+    return pytest.mark.skipif(not all(path.exists() for path in paths), reason=DATA)
