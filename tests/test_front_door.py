@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,13 +29,3 @@ def test_the_version_is_the_newest_in_the_changelog() -> None:
     )
     assert newest is not None
     assert newest[1] == carbonroute.__version__
-
-
-def test_every_dependency_is_pinned_with_hashes_and_without_an_address() -> None:
-    pinned = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8")
-    assert "http" not in pinned
-    assert not [line for line in pinned.splitlines() if line.startswith("-")]  # no options: no addresses
-    names = set(re.findall(r"^([a-z0-9-]+)==.* \\\n    --hash=sha256:", pinned, re.MULTILINE))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
-    assert {re.split(r"[<>=]", requirement)[0] for requirement in wanted} <= names

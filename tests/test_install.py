@@ -250,6 +250,40 @@ def test_what_was_made_from_something_else_is_set_up_anew(no_pip: Path, tmp_path
     assert moved.install(PYTHON=str(other)).stdout == RUN
 
 
+def test_a_venv_that_was_cut_short_is_made_anew(no_pip: Path, tmp_path: Path) -> None:
+    project = made(tmp_path, no_pip)
+    cut = without(tmp_path / "cut", "venv", "mkdir .venv/bin; false", project.python)
+    assert project.install(PYTHON=str(cut)).returncode != 0
+    assert (project.folder / ".venv" / "bin").is_dir()
+    assert project.install().stdout == RUN
+
+
+def test_a_link_is_not_followed(no_pip: Path, tmp_path: Path) -> None:
+    project = made(tmp_path, no_pip)
+    assert project.install("dev").stdout == RUN + DEV
+    other = made(tmp_path / "other", no_pip)
+    (other.folder / ".venv").symlink_to(project.folder / ".venv")
+    before = sorted(project.folder.rglob("*"))
+    done = other.install()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert ".venv is a link" in done.stderr
+    assert sorted(project.folder.rglob("*")) == before
+    assert project.install("dev").stdout == ""
+
+
+def test_a_venv_of_somebody_is_used_and_kept(no_pip: Path, tmp_path: Path) -> None:
+    project = made(tmp_path, no_pip)
+    place = project.folder / ".venv"
+    place.mkdir()
+    (place / "mine").touch()
+    done = project.install()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Move it away" in done.stderr
+    subprocess.run([project.python, "-m", "venv", place], check=True)
+    assert project.install().stdout == RUN
+    assert (place / "mine").exists()
+
+
 def without(path: Path, asked: str, answer: str, python: Path) -> Path:
     """Write a Python that answers something of its own when it is asked a certain thing."""
     script = f'#!/bin/sh\n[ "$2" != "{asked}" ] || {{ {answer}; exit; }}\nexec "{python}" "$@"\n'
@@ -278,7 +312,7 @@ def test_no_python_and_no_such_lock_are_told(no_pip: Path, tmp_path: Path) -> No
     project = made(tmp_path, no_pip)
     done = project.install(PYTHON="no-such-python")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("carbonroute needs Python 3.11 or later; found: none.\n")
+    assert "carbonroute needs Python 3.11 or later; found: none.\n" in done.stderr
     done = project.install("tests")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith("scripts/install [run|dev]\n")
