@@ -143,8 +143,8 @@ def finding(found: Headroom) -> list[str]:
         where = "Without limits" if headroom == math.inf else f"With capacity for {headroom:g} × the load"
         best = _best(found, measure.reduction, headroom)
         if best is None:
-            viable = f"{found.max_violation_pct:g} % violations"
-            said.append(f"{where}: no policy that a router can run stays within {viable}")
+            none = f"no policy that a router can run stays within {found.max_violation_pct:g} % violations"
+            said.append(f"{where}: {'there is nothing to save' if _viable(found, headroom).height else none}")
             continue
         share = ""
         if headroom != math.inf and free and saves(free[measure.reduction]):
@@ -169,24 +169,23 @@ def _saves(best: dict[str, Any], measure: Measure, column: str, baseline: str) -
 
 def _as_good(found: Headroom, best: dict[str, Any], measure: Measure) -> str:
     """Name the other viable policies that save as much, to the decimal that is printed."""
-    rows = _viable(found, measure.reduction, best["headroom"])
-    alike = rows.filter(
+    alike = _viable(found, best["headroom"]).filter(
         (pl.col("policy") != best["policy"])
         & (pl.col(measure.reduction).round(1) == round(best[measure.reduction], 1))
     )
     return f" (as does {', '.join(alike['policy'])})" if alike.height else ""
 
 
-def _viable(found: Headroom, column: str, headroom: float) -> pl.DataFrame:
+def _viable(found: Headroom, headroom: float) -> pl.DataFrame:
     return found.points.filter(
         (pl.col("headroom") == headroom)
         & (pl.col("slo_violation_pct") <= found.max_violation_pct)
-        & pl.col(column).is_not_null()
         & ~pl.col("clairvoyant")
     )
 
 
 def _best(found: Headroom, column: str, headroom: float) -> dict[str, Any] | None:
     """Return the row of the largest saving among policies that are viable, or None."""
-    best = _viable(found, column, headroom).sort(column, descending=True, maintain_order=True)
+    known = _viable(found, headroom).filter(pl.col(column).is_not_null())
+    best = known.sort(column, descending=True, maintain_order=True)
     return next(best.iter_rows(named=True), None)

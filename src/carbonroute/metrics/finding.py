@@ -83,7 +83,7 @@ def _what_survives(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
         f"against {free['baseline']} (violations {free['unlimited_slo_violation_pct']:.2f} %)"
     )
     kept = _best(honest.filter("viable"), measure.reduction)
-    if kept is None:
+    if kept is None or (kept["policy"] != free["policy"] and not saves(kept[measure.reduction])):
         yield f"{sentence}; with them, no policy keeps any of it within {limit_pct:.6g} % SLO violations."
         return
     survives = f"{share_in_words(kept[measure.reduction], possible_pct)} of that survives"

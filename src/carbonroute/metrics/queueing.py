@@ -100,5 +100,10 @@ def notes(outcomes: Sequence[Outcome], *, one_run: bool) -> Iterator[str]:
     if left_out:
         count = " to ".join(f"{number:,}" for number in sorted({min(left_out), max(left_out)}))
         yield f"{count} requests came before the end of the warm-up: they were served, and are not counted"
+    if any(outcome.queueing.rejected.any() for outcome in outcomes if outcome.queueing):
+        yield (
+            "Carbon, latency and grams per request, and reductions of them, are of served requests: rejected "
+            "ones have none"
+        )
     if one_run:
         yield "Requests in a queue are not independent: --replications gives intervals, one run does not"
