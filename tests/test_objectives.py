@@ -19,7 +19,12 @@ from carbonroute.scenario.objectives import FIGURES, Bound, Objectives
 from carbonroute.store import read_manifest, read_tables
 
 POLICIES = pl.DataFrame(
-    {"policy": ["Other", "Mine"], "slo_violation_pct": [50.0, 1.01], "carbon_reduction_pct": [None, 40.0]}
+    {
+        "policy": ["Other", "Mine"],
+        "baseline": ["Near"] * 2,
+        "slo_violation_pct": [50.0, 1.01],
+        "carbon_reduction_pct": [None, 40.0],
+    }
 )
 INTERVALS = pl.DataFrame(
     {
@@ -62,6 +67,26 @@ def test_an_objective_is_met_by_the_figure_and_doubted_by_its_interval(
     assert row["margin"] == pytest.approx(margin)
 
 
+@pytest.mark.parametrize(
+    ("figure", "against"),
+    [
+        ("carbon_reduction_pct", "Near without limits"),
+        ("survives_pct", "Near without limits"),
+        ("same_capacity_emissions_reduction_pct", "Near on the same capacity"),
+        ("slo_violation_pct", None),
+    ],
+)
+def test_a_reduction_says_against_whom(figure: str, against: str | None) -> None:
+    both = {"baseline": "Near without limits", "same_capacity_baseline": "Near on the same capacity"}
+    policies = pl.DataFrame([{"policy": "Far", figure: 25.0, **both}])
+    (row,) = objectives.table(Objectives(policy="Far", **{figure: ">= 20"}), policies, INTERVALS).rows(
+        named=True
+    )
+    assert row["against"] == against
+    named = f" against {against}" if against else ""
+    assert objectives.in_words(row) == f"met: {figure} >= 20{named}, found 25, 5 to spare"
+
+
 def test_without_an_interval_there_is_nothing_to_doubt_by() -> None:
     row = checked(carbon_reduction_pct=">= 40")
     assert (row["met"], row["low"], row["high"], row["beyond_doubt"]) == (True, None, None, None)
@@ -71,7 +96,9 @@ def test_a_figure_that_a_run_does_not_have_meets_nothing() -> None:
     wanted = Objectives(policy="Other", carbon_reduction_pct="> -1000")
     (row,) = objectives.table(wanted, POLICIES, INTERVALS).rows(named=True)
     assert (row["met"], row["value"], row["margin"]) == (False, None, None)
-    assert objectives.in_words(row) == "missed: carbon_reduction_pct > -1000, of which this run has no value"
+    assert objectives.in_words(row) == (
+        "missed: carbon_reduction_pct > -1000 against Near, of which this run has no value"
+    )
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,76 @@ def test_what_survives_is_held_against_the_same_policy_without_limits(inputs: In
     assert row(tables(inputs, unlimited_baseline=None))["survives_pct"] is None
 
 
+def with_grams(outcome: Outcome, per_request_g: float) -> Outcome:
+    """Return an outcome of which every served request emits so much, whatever the mean intensity."""
+    served, nothing = outcome.served.astype(float), cells(0.0, 0.0)
+    return replace(outcome, emissions=Emissions(per_request_g * served, nothing, nothing))
+
+
+def in_grams(now_g: float, free_g: float, usual_g: float = 4.0, same_g: float = 4.0) -> Comparison:
+    """Return what `now_g` per request is held against: without limits, and on the same capacity."""
+    free, near = (with_grams(UNLIMITED[name], g) for name, g in (("Far", free_g), ("Near", usual_g)))
+    same = with_grams(replace(NEAR, policy="Near on the same capacity"), same_g)
+    return Comparison(
+        near, {}, {}, unlimited={"Near": near, "Far": free}, unlimited_baseline=near, same_capacity=same
+    )
+
+
+@pytest.mark.parametrize(
+    ("now_g", "free_g", "reduction", "possible", "survives"),
+    [
+        (3.0, 1.0, 25, 75, 100 / 3),
+        (3.99, 3.98, 0.25, 0.5, 50),  # of little, half is left
+        (5.0, 1.0, -25, 75, 0),  # more than the baseline: nothing is left
+        (3.0, 4.0, 25, 0, None),  # nothing is possible
+        (3.0, 5.0, 25, -25, None),
+    ],
+)
+def test_what_survives_is_of_grams(
+    inputs: Inputs, now_g: float, free_g: float, reduction: float, possible: float, survives: float | None
+) -> None:
+    """Mean intensities are 300 and 100 against 400 g/kWh, and count for nothing where grams are known."""
+    comparison = in_grams(now_g, free_g)
+    found = row(tabulate(inputs, [with_grams(FAR, now_g)], comparison, 0.3))
+    assert found["emissions_reduction_pct"] == pytest.approx(reduction)
+    assert found["unlimited_emissions_reduction_pct"] == pytest.approx(possible)
+    assert found["unlimited_carbon_reduction_pct"] == pytest.approx(75)
+    assert found["survives_pct"] == (None if survives is None else pytest.approx(survives))
+    assert row(tabulate(inputs, [with_grams(FAR, now_g)], comparison, 0.2))["survives_pct"] is None
+
+
+def test_latency_first_on_the_same_capacity_has_columns_of_its_own(inputs: Inputs) -> None:
+    found = row(tabulate(inputs, [with_grams(FAR, 3.0)], in_grams(3.0, 1.0, same_g=6.0), 0.3))
+    assert (found["baseline"], found["same_capacity_baseline"]) == ("Near", "Near on the same capacity")
+    assert found["same_capacity_emissions_reduction_pct"] == pytest.approx(50)
+    assert found["same_capacity_carbon_reduction_pct"] == pytest.approx(25)
+    assert row(tables(inputs))["same_capacity_baseline"] is None
+
+
+def test_a_baseline_without_grams_leaves_nothing_to_save(inputs: Inputs) -> None:
+    found = tabulate(inputs, [with_grams(FAR, 3.0)], in_grams(3.0, 1.0, usual_g=0.0, same_g=0.0), 0.3)
+    shown = row(found)
+    for name in (
+        "emissions_reduction_pct",
+        "unlimited_emissions_reduction_pct",
+        "same_capacity_emissions_reduction_pct",
+        "survives_pct",
+    ):
+        assert shown[name] is None
+    assert shown["carbon_reduction_pct"] == pytest.approx(25)
+    assert found.overview["finding"][0] == "Against Near, there is nothing to save."
+
+
+def test_grams_dominate_where_they_are_known(inputs: Inputs) -> None:
+    """Both have the same violations and latency; one has less intensity, the other one fewer grams."""
+    one, other = outcome("One", 100.0, queueing()), outcome("Other", 300.0, queueing())
+    assert row(tables(inputs, one, other), "Other")["dominated_by"] == "One"
+    few = [with_grams(one, 2.0), with_grams(other, 1.0)]
+    found = tabulate(inputs, few, in_grams(2.0, 1.0), 0.3)
+    assert row(found, "Other")["dominated_by"] is None
+    assert row(found, "One")["dominated_by"] == "Other"
+
+
 def test_a_policy_that_serves_nothing_has_no_averages(inputs: Inputs) -> None:
     none = outcome("Far", 1.0, queueing((40, 60), wait=Samples(((), (), ())), wait_sum_ms=cells(0.0, 0.0)))
     found = tables(inputs, NEAR, none)
@@ -243,7 +313,9 @@ def test_one_run_with_queues_has_no_intervals_and_says_so(inputs: Inputs) -> Non
     assert found.intervals.is_empty()
     notes = found.overview["notes"][0].to_list()
     assert notes == [
-        "Requests in a queue are not independent: --replications gives intervals, one run does not"
+        "Carbon, latency and grams per request, and reductions of them, are of served requests: rejected "
+        "ones have none",
+        "Requests in a queue are not independent: --replications gives intervals, one run does not",
     ]
     late = replace(FAR, queueing=queueing(left_out=1500))
     notes = tables(inputs, late).overview["notes"][0].to_list()
@@ -266,13 +338,14 @@ def test_the_finding_says_what_survives(inputs: Inputs) -> None:
     assert said == (
         "Far cuts mean carbon intensity by 25.0 % against Near (violations 24.00 %, latency 50.0 ms), "
         "the most within 30 % SLO violations. Without limits on capacity, Far would cut mean carbon "
-        "intensity by 75.0 % (violations 4.00 %); with them it cuts 25.0 %: 33 % of that survives."
+        "intensity by 75.0 % against Near (violations 4.00 %); with them it cuts it by 25.0 %: 33.3 % of "
+        "that survives."
     )
     other = outcome("Middle", 380.0, queueing((0, 0)))
     said = tables(inputs, NEAR, FAR, other, limit=0.1).overview["finding"][0]
     assert said.endswith(
-        "(violations 4.00 %); with them it cuts 25.0 % at 24.00 % violations, and the best within 10 % is "
-        "Middle with 5.0 %: 7 % of that survives."
+        "(violations 4.00 %); with them it cuts it by 25.0 % at 24.00 % violations, and the best within "
+        "10 %, Middle, cuts it by 5.0 %: 6.7 % of that survives."
     )
     said = tables(inputs, NEAR, FAR, limit=0.1).overview["finding"][0]
     assert said.endswith("with them, no policy keeps any of it within 10 % SLO violations.")

@@ -17,13 +17,13 @@ from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
 from carbonroute.inspection import toml
 from carbonroute.metrics.averages import mean, share_pct, total_kg
+from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of, measure_of_row, saves
 from carbonroute.outcome import Outcome
 from carbonroute.outcome.mixture import quantiles
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.faults import key_text
 from carbonroute.scenario.names import MAX_NAME
 from carbonroute.sweep import Choice, distinct, left_out, sweep
-from carbonroute.units import pct
 
 Array = NDArray[np.float64]
 
@@ -204,8 +204,7 @@ def explore(
 
 def burden(points: pl.DataFrame) -> Array:
     """Return what each policy emits: grams per request, or where none are stated, mean carbon intensity."""
-    in_grams = points["emissions_g_per_request"].null_count() == 0
-    values: Array = points["emissions_g_per_request" if in_grams else "avg_carbon_g_per_kwh"].to_numpy()
+    values: Array = points[measure_of(points).amount].to_numpy()
     return values
 
 
@@ -214,8 +213,7 @@ def saved_pct(point: Mapping[str, Any]) -> float | None:
 
     None where there is nothing to save.
     """
-    in_grams = point["emissions_g_per_request"] is not None
-    saved: float | None = point["emissions_reduction_pct" if in_grams else "carbon_reduction_pct"]
+    saved: float | None = point[measure_of_row(point).reduction]
     return saved
 
 
@@ -310,21 +308,12 @@ def _judged(points: pl.DataFrame, limits: Limits) -> pl.DataFrame:
 def _reached(outcome: Outcome, baseline: Outcome, p95_latency_ms: float) -> dict[str, Any]:
     """Return the figures of a policy that has requests, as in `carbonroute.metrics.Tables.policies`."""
     requests, emissions = outcome.requests, outcome.emissions
-    carbon, usual = (mean(each.carbon_sum_g_per_kwh, each.requests) or 0.0 for each in (outcome, baseline))
-    grams = usual_grams = None
-    if emissions and baseline.emissions:
-        grams, usual_grams = (
-            mean(emissions.total_g, requests),
-            mean(baseline.emissions.total_g, baseline.requests),
-        )
     return {
-        "avg_carbon_g_per_kwh": carbon,
-        "carbon_reduction_pct": pct(1 - carbon / usual) if usual else None,
-        "emissions_g_per_request": grams,
+        INTENSITY.amount: INTENSITY.of(outcome),
+        INTENSITY.reduction: INTENSITY.reduction_of(outcome, baseline),
+        GRAMS.amount: GRAMS.of(outcome),
         "total_kg": total_kg(emissions) if emissions else None,
-        "emissions_reduction_pct": pct(1 - grams / usual_grams)
-        if grams is not None and usual_grams
-        else None,
+        GRAMS.reduction: GRAMS.reduction_of(outcome, baseline),
         "slo_violation_pct": share_pct(outcome.violations, requests),
         "p95_latency_ms": p95_latency_ms,
         "avg_latency_ms": mean(outcome.latency_sum_ms, requests),
@@ -394,17 +383,18 @@ def finding(frontier: Frontier) -> list[str]:
 def outcome_in_words(point: Mapping[str, Any]) -> str:
     """Say what a policy saves, at which risk and latency; a row of `Frontier.points`.
 
-    >>> outcome_in_words({"emissions_reduction_pct": None, "carbon_reduction_pct": 56.2, "baseline": "Near",
+    >>> outcome_in_words({"total_kg": None, "carbon_reduction_pct": 56.2, "baseline": "Near",
     ...     "slo_violation_pct": 0.987, "p95_latency_ms": 118.04, "avg_latency_ms": 70.1})
     'saves 56.2 % of mean carbon intensity against Near (violations 0.99 %, P95 118.0 ms, mean 70.1 ms)'
     """
-    grams, intensity = point["emissions_reduction_pct"], point["carbon_reduction_pct"]
-    if grams is not None:
-        saved = f"saves {grams:z.1f} % of emissions against {point['baseline']}"
-    elif intensity is not None:
-        saved = f"saves {intensity:z.1f} % of mean carbon intensity against {point['baseline']}"
+    measure, reduction = measure_of_row(point), saved_pct(point)
+    if reduction is None:
+        saved = f"takes {point[measure.amount]:.4g} {measure.unit}"
+    elif saves(-reduction):
+        saved = f"takes {-reduction:.1f} % more of {measure.name} than {point['baseline']}"
     else:
-        saved = f"runs at {point['avg_carbon_g_per_kwh']:.1f} g/kWh"
+        how_much = f"{reduction:.1f} %" if saves(reduction) else "nothing"
+        saved = f"saves {how_much} of {measure.name} against {point['baseline']}"
     return (
         f"{saved} (violations {point['slo_violation_pct']:.2f} %, P95 {point['p95_latency_ms']:.1f} ms, "
         f"mean {point['avg_latency_ms']:.1f} ms)"

@@ -13,8 +13,11 @@ import polars as pl
 from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
 from carbonroute.metrics import tabulate
+from carbonroute.metrics.finding import share_in_words
+from carbonroute.metrics.measure import GRAMS, INTENSITY, Measure, effect, measure_of, saves
 from carbonroute.runs import MAX_VIOLATION
-from carbonroute.runs.replications import part_of, without_limits
+from carbonroute.runs.replications import beside, part_of, without_limits
+from carbonroute.runs.rivals import with_rivals
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.capacity import UNLIMITED, offered_load
 from carbonroute.units import pct
@@ -34,10 +37,14 @@ _COLUMNS = (
     "rejected_pct",
     "avg_wait_ms",
     "avg_carbon_g_per_kwh",
-    "carbon_reduction_pct",
+    INTENSITY.reduction,
     "survives_pct",
     "total_kg",
-    "emissions_reduction_pct",
+    GRAMS.reduction,
+    "baseline",
+    "same_capacity_baseline",
+    INTENSITY.same_capacity,
+    GRAMS.same_capacity,
 )
 
 
@@ -51,8 +58,8 @@ class Headroom:
         The scenario, with the capacity that it states.
     points
         A row per headroom and policy: ``headroom`` (capacity over mean load, infinite without limits),
-        ``servers`` (of all regions; null without limits), and columns of `Tables.policies`, of which
-        reductions refer to Latency-First without limits.
+        ``servers`` (of all regions; null without limits), and columns of `Tables.policies`: reductions
+        refer to Latency-First without limits, and some to Latency-First on the same capacity.
     max_violation_pct
         Violations up to which a policy counts as viable, %.
     """
@@ -110,8 +117,10 @@ def run(
     rows, comparison = [], without_limits(inputs)
     for place, headroom in enumerate(steps):
         with_headroom = replace(inputs, capacity=capacity.with_headroom(headroom, load_servers))
-        outcomes = ENGINES["queued"](with_headroom, part_of(progress, place, len(steps)))
-        policies = tabulate(with_headroom, outcomes, comparison, max_violation).policies
+        with_baseline, compare = with_rivals(with_headroom, "queued", baseline_alone=True)
+        all_outcomes = ENGINES["queued"](with_baseline, part_of(progress, place, len(steps)))
+        outcomes, both = all_outcomes[: len(inputs.candidates)], beside(comparison, compare(all_outcomes))
+        policies = tabulate(with_headroom, outcomes, both, max_violation).policies
         servers = None if headroom == math.inf else int(with_headroom.capacity.servers[counted].sum())
         rows.append(
             policies.select(
@@ -122,36 +131,61 @@ def run(
 
 
 def finding(found: Headroom) -> list[str]:
-    """Return in words who saves most at each headroom among the viable, and how much of that survives."""
-    free = _best(found, math.inf)
-    possible_pct = free["carbon_reduction_pct"] if free else 0.0
+    """Return in words who saves most at each headroom among the viable, and how much of that survives.
+
+    Savings are of grams where energies are stated. What is held against Latency-First on the same capacity
+    has a sentence of its own.
+    """
+    measure = measure_of(found.points)
+    free = _best(found, measure.reduction, math.inf)
     said = []
     for headroom in found.points["headroom"].unique(maintain_order=True):
-        best = _best(found, headroom)
         where = "Without limits" if headroom == math.inf else f"With capacity for {headroom:g} × the load"
+        best = _best(found, measure.reduction, headroom)
         if best is None:
-            viable = f"{found.max_violation_pct:g} % violations"
-            said.append(f"{where}: no policy that a router can run stays within {viable}")
+            none = f"no policy that a router can run stays within {found.max_violation_pct:g} % violations"
+            said.append(f"{where}: {'there is nothing to save' if _viable(found, headroom).height else none}")
             continue
-        reduction_pct, emissions_pct = best["carbon_reduction_pct"], best["emissions_reduction_pct"]
-        grams = "" if emissions_pct is None else f" ({emissions_pct:z.1f} % in grams)"
-        of_free = ""
-        if headroom != math.inf and possible_pct > 0:
-            of_free = f", {pct(reduction_pct / possible_pct):z.0f} % of what can be saved without limits"
+        share = ""
+        if headroom != math.inf and free and saves(free[measure.reduction]):
+            left = share_in_words(best[measure.reduction], free[measure.reduction])
+            share = f", {left} of what can be saved without limits"
         said.append(
-            f"{where}: {best['policy']} saves {reduction_pct:z.1f} %{grams} at "
-            f"{best['slo_violation_pct']:.2f} % violations{of_free}"
+            f"{where}: {_saves(best, measure, measure.reduction, best['baseline'])} at "
+            f"{best['slo_violation_pct']:.2f} % violations{_as_good(found, best, measure)}{share}"
         )
+        if headroom != math.inf and best[measure.same_capacity] is not None:
+            against = best["same_capacity_baseline"]
+            said.append(f"{where}: {_saves(best, measure, measure.same_capacity, against)}")
     return said
 
 
-def _best(found: Headroom, headroom: float) -> dict[str, Any] | None:
-    """Return the row of the largest saving among policies that are viable, or None."""
-    rows = found.points.filter(
+def _saves(best: dict[str, Any], measure: Measure, column: str, baseline: str) -> str:
+    if saves(best[column]):
+        return f"{best['policy']} saves {best[column]:.1f} % of {measure.name} against {baseline}"
+    does = effect(measure, best[column], again=True)
+    return f"no policy cuts {measure.name} against {baseline}; {best['policy']}, the best, {does}"
+
+
+def _as_good(found: Headroom, best: dict[str, Any], measure: Measure) -> str:
+    """Name the other viable policies that save as much, to the decimal that is printed."""
+    alike = _viable(found, best["headroom"]).filter(
+        (pl.col("policy") != best["policy"])
+        & (pl.col(measure.reduction).round(1) == round(best[measure.reduction], 1))
+    )
+    return f" (as does {', '.join(alike['policy'])})" if alike.height else ""
+
+
+def _viable(found: Headroom, headroom: float) -> pl.DataFrame:
+    return found.points.filter(
         (pl.col("headroom") == headroom)
         & (pl.col("slo_violation_pct") <= found.max_violation_pct)
-        & pl.col("carbon_reduction_pct").is_not_null()
         & ~pl.col("clairvoyant")
     )
-    best = rows.sort("carbon_reduction_pct", descending=True, maintain_order=True)
+
+
+def _best(found: Headroom, column: str, headroom: float) -> dict[str, Any] | None:
+    """Return the row of the largest saving among policies that are viable, or None."""
+    known = _viable(found, headroom).filter(pl.col(column).is_not_null())
+    best = known.sort(column, descending=True, maintain_order=True)
     return next(best.iter_rows(named=True), None)

@@ -101,8 +101,12 @@ def test_without_limits_the_hardware_is_the_same(tmp_path: Path) -> None:
     capacity = inputs_of(tmp_path, (PLAIN, POOLS), TEN_PER_S, *ENERGIES).capacity
     free = capacity.without_limits()
     assert capacity.limited
-    assert not free.limited
-    for name in ("region", "pool", "speed", "idle_w", "busy_w"):
+    assert (free.servers == UNLIMITED).all()
+    assert (free.queue_limit == UNLIMITED).all()
+    assert not len(free.windows)
+    batches = ("max_batch", "max_wait_s", "batch_fixed_s", "batch_per_request_s")
+    assert free.max_batch.any()
+    for name in ("region", "pool", "speed", "idle_w", "busy_w", *batches):
         np.testing.assert_array_equal(getattr(free, name), getattr(capacity, name))
 
 

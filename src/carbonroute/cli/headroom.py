@@ -14,6 +14,7 @@ from carbonroute.cli.frontier import Share, changes_of, draw_into
 from carbonroute.cli.terminal import Formats, empty_table, out, progress, results_alone, stepper
 from carbonroute.errors import Fault, InputError
 from carbonroute.headroom import HEADROOMS, Headroom, finding, run
+from carbonroute.metrics.measure import measure_of
 from carbonroute.runs import MAX_VIOLATION
 from carbonroute.store import add_to
 from carbonroute.tablefile import csv_bytes
@@ -116,7 +117,11 @@ def numbers(text: str) -> tuple[float, ...]:
 
 def _table(found: Headroom) -> Table:
     """Show each policy's saving by headroom, with its violations below."""
-    title = f"{found.inputs.scenario.name}: carbon reduction, % (and violations, %), by headroom and servers"
+    measure, baseline = measure_of(found.points), found.points["baseline"][0]
+    title = (
+        f"{found.inputs.scenario.name}: reduction of {measure.name} against {baseline}, % (and violations, "
+        "%), by headroom and servers"
+    )
     table = empty_table(title)
     table.add_column("Policy", overflow="fold")
     for step, servers in found.points.select("headroom", "servers").unique(maintain_order=True).rows():
@@ -126,7 +131,7 @@ def _table(found: Headroom) -> Table:
     for policy in found.points["policy"].unique(maintain_order=True):
         rows = found.points.filter(pl.col("policy") == policy).rows(named=True)
         cells = [
-            f"{'–' if row['carbon_reduction_pct'] is None else format(row['carbon_reduction_pct'], 'z.1f')}\n"
+            f"{'–' if row[measure.reduction] is None else format(row[measure.reduction], 'z.1f')}\n"
             f"({row['slo_violation_pct']:.2f})"
             for row in rows
         ]

@@ -12,6 +12,7 @@ import polars as pl
 from carbonroute.cli.terminal import empty_table
 from carbonroute.metrics import agreement, as_published, objectives, simulation_results
 from carbonroute.metrics.intervals import CLOPPER_PEARSON, RULE_OF_THREE
+from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,12 +27,12 @@ _NUMBERS = MappingProxyType(
         "avg_latency_ms": "Latency\nms",
         "p95_latency_ms": "P95\nms",
         "slo_violation_pct": "Violations\n%",
-        "avg_carbon_g_per_kwh": "Carbon\ng/kWh",
-        "carbon_reduction_pct": "Reduction\n%",
+        INTENSITY.amount: "Carbon\ng/kWh",
+        INTENSITY.reduction: "Reduction\n%",
     }
 )
 #: Besides, where the scenario states energies.
-_GRAMS = MappingProxyType({"total_kg": "Emissions\nkg", "emissions_reduction_pct": "Reduction\n%"})
+_GRAMS = MappingProxyType({"total_kg": "Emissions\nkg", GRAMS.reduction: "Reduction\n%"})
 #: And where requests queue, in a table of their own.
 _QUEUES = MappingProxyType(
     {
@@ -40,8 +41,6 @@ _QUEUES = MappingProxyType(
         "p95_wait_ms": "P95 wait\nms",
         "hours_over_capacity": "Hours over\ncapacity",
         "flips_per_day": "Flips\nper day",
-        "unlimited_carbon_reduction_pct": "Unlimited\nsaves %",
-        "survives_pct": "Survives\n%",
     }
 )
 #: Decimals of figures that have others than one.
@@ -63,6 +62,8 @@ def print_run(console: Console, result: Result) -> None:
         console.print(table)
     if any(outcome.clairvoyant for outcome in result.outcomes):
         console.print("† clairvoyant: decides on what no router can know.")
+    for line in _baselines(tables.policies):
+        console.print(line, soft_wrap=True)
     if tables.intervals.height:
         of = (
             f"over {count:,} replications" if (count := len(result.seeds)) > 1 else "for the luck of this run"
@@ -80,6 +81,17 @@ def print_run(console: Console, result: Result) -> None:
         console.print(f"– {note}.", soft_wrap=True)
 
 
+def _baselines(policies: pl.DataFrame) -> Iterator[str]:
+    """Yield what the columns of a run with queues refer to."""
+    if policies["same_capacity_baseline"].null_count() < policies.height:
+        measure, row = measure_of(policies), policies.row(0, named=True)
+        yield (
+            f"Unlimited, and what survives of it: {measure.name} per served request, against "
+            f"{row['baseline']}, as all reductions."
+        )
+        yield f"Same cap.: {measure.name} per served request, against {row['same_capacity_baseline']}."
+
+
 def missed(tables: Tables) -> Iterator[str]:
     """Yield what a run missed of what it had to reach: objectives, and the agreement of the two engines."""
     for row in tables.objectives.filter(~pl.col("met")).rows(named=True):
@@ -90,7 +102,8 @@ def missed(tables: Tables) -> Iterator[str]:
 
 def _policy_tables(result: Result, width: int) -> Iterator[Table]:
     """Yield the policies' figures in one table, on a narrow terminal grams in a second; queues in another."""
-    grams = _GRAMS if result.tables.policies["total_kg"].null_count() == 0 else {}
+    measure = measure_of(result.tables.policies)
+    grams = _GRAMS if measure is GRAMS else {}
     room = _ROOM_FOR_ALL if grams and len(result.seeds) > 1 else _ROOM
     joint = " " if width >= room else "\n"
     if width >= _ROOM or not grams:
@@ -98,7 +111,13 @@ def _policy_tables(result: Result, width: int) -> Iterator[Table]:
     else:
         yield _policy_table(result, _NUMBERS, joint)
         yield _policy_table(result, grams, joint, verdict=False)
-    of_queues = {name: heading for name, heading in _QUEUES.items() if _known(result.tables.policies, name)}
+    columns = {
+        **_QUEUES,
+        measure.same_capacity: "Same cap.\nsaves %",
+        measure.unlimited: "Unlimited\nsaves %",
+        "survives_pct": "Survives\n%",
+    }
+    of_queues = {name: heading for name, heading in columns.items() if _known(result.tables.policies, name)}
     if of_queues:
         yield _policy_table(result, of_queues, joint, verdict=False)
 

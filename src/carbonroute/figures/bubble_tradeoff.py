@@ -20,7 +20,8 @@ from carbonroute.figures.style import (
     policy_looks,
     styled,
 )
-from carbonroute.figures.words import CARBON, carbon_column, limit, lowest, number, percent, plain
+from carbonroute.figures.words import amount, carbon_column, limit, lowest, number, percent, plain
+from carbonroute.metrics.measure import measure_of
 
 if TYPE_CHECKING:
     from typing import Any
@@ -40,8 +41,8 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     policies
-        ``Tables.policies``: ``policy``, ``clairvoyant``, ``carbon_reduction_pct`` (%; where it is null,
-        ``avg_carbon_g_per_kwh``, gCO2e/kWh), ``slo_violation_pct`` (%), ``avg_latency_ms`` (ms, the bubbles'
+        ``Tables.policies``: ``policy``, ``clairvoyant``, what `words.carbon_column` chooses (%, or where
+        nothing can be saved g or gCO2e/kWh), ``slo_violation_pct`` (%), ``avg_latency_ms`` (ms, the bubbles'
         area), ``max_violation_pct`` (%), ``baseline``.
     ax
         Axes to draw on; without it, a figure of its own.
@@ -113,20 +114,16 @@ def _sizes(policies: pl.DataFrame) -> list[Artist]:
 
 def _title(policies: pl.DataFrame) -> str:
     labels, carbon = policy_labels(policies), carbon_column(policies)
-    cleanest = lowest(policies, "avg_carbon_g_per_kwh")
+    cleanest = lowest(policies, measure_of(policies).amount)
     fastest = lowest(policies, "avg_latency_ms")
-    amount = (
-        f"{number(cleanest['avg_carbon_g_per_kwh'])} {CARBON}"
-        if carbon.less_is_better
-        else f"{percent(cleanest['carbon_reduction_pct'])} reduction"
-    )
+    reached = amount(cleanest) if carbon.less_is_better else f"{percent(cleanest[carbon.name])} reduction"
     if cleanest["policy"] == fastest["policy"]:
         return (
-            f"{labels[cleanest['policy']]} is both the cleanest policy ({amount}) and the fastest "
+            f"{labels[cleanest['policy']]} is both the cleanest policy ({reached}) and the fastest "
             f"({number(fastest['avg_latency_ms'])} ms on average)"
         )
     return (
-        f"{labels[cleanest['policy']]}, the cleanest policy ({amount}), takes "
+        f"{labels[cleanest['policy']]}, the cleanest policy ({reached}), takes "
         f"{number(cleanest['avg_latency_ms'])} ms on average; {labels[fastest['policy']]}, the fastest, "
         f"takes {number(fastest['avg_latency_ms'])} ms"
     )

@@ -34,8 +34,8 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     policies
-        ``Tables.policies``: ``policy``, ``clairvoyant``, ``carbon_reduction_pct`` (%; where it is null,
-        ``avg_carbon_g_per_kwh``, gCO2e/kWh), ``slo_violation_pct`` (%), ``max_violation_pct`` (%),
+        ``Tables.policies``: ``policy``, ``clairvoyant``, what `words.carbon_column` chooses (%, or where
+        nothing can be saved g or gCO2e/kWh), ``slo_violation_pct`` (%), ``max_violation_pct`` (%),
         ``viable``, ``baseline``.
     ax
         Axes to draw on, its place split into two panels; without it, a figure of its own.

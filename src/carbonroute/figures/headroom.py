@@ -23,6 +23,7 @@ from carbonroute.figures.style import (
     styled,
 )
 from carbonroute.figures.words import VIOLATIONS, percent, plain
+from carbonroute.metrics.measure import GRAMS, measure_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 PANEL_IN = 1.5
 REJECTED: Any = MappingProxyType({"linewidth": 0.7, "linestyle": (0, (5, 1, 1, 1))})
-COLUMNS = {"carbon_reduction_pct": "Carbon reduction (%)", "slo_violation_pct": VIOLATIONS}
 
 
 @styled
@@ -41,8 +41,8 @@ def draw(headroom: pl.DataFrame, ax: Axes | None = None) -> Axes:
     ----------
     headroom
         One row per policy and headroom: ``policy``, ``clairvoyant``, ``headroom`` (capacity over mean load,
-        infinite without limits), ``carbon_reduction_pct`` (%), ``slo_violation_pct`` and ``rejected_pct``
-        (% of requests).
+        infinite without limits), ``emissions_reduction_pct`` or without energies ``carbon_reduction_pct``
+        (%), ``slo_violation_pct`` and ``rejected_pct`` (% of requests).
     ax
         Axes to draw on, its place split into two panels; without it, a figure of its own.
     """
@@ -50,7 +50,10 @@ def draw(headroom: pl.DataFrame, ax: Axes | None = None) -> Axes:
     layout = Panels.of(["What is saved", "What is risked"], 1, PANEL_IN, DOUBLE_IN)
     sheet = Sheet(ax, DOUBLE_IN, layout.height_in)
     panels = layout.on(sheet.ax, sheet.plot_pt[0])
-    for panel, (column, label) in zip(panels, COLUMNS.items(), strict=True):
+    measure = measure_of(headroom)
+    saved = "Emissions reduction (%)" if measure is GRAMS else "Carbon reduction (%)"
+    columns = {measure.reduction: saved, "slo_violation_pct": VIOLATIONS}
+    for panel, (column, label) in zip(panels, columns.items(), strict=True):
         _lines(panel, headroom, column, steps)
         panel.set_ylabel(label)
         panel.set_xticks(range(len(steps)), labels=[_in_words(step) for step in steps])
@@ -101,17 +104,14 @@ def _key(headroom: pl.DataFrame) -> list[Artist]:
 
 def _title(headroom: pl.DataFrame) -> str:
     """Say which policy loses most of its saving from the widest to the narrowest headroom."""
-    labels = policy_labels(headroom)
+    labels, saved = policy_labels(headroom), measure_of(headroom).reduction
     ends = {
         str(policy): rows.sort("headroom").rows(named=True)
-        for (policy,), rows in headroom.filter(pl.col("carbon_reduction_pct").is_not_null()).group_by(
+        for (policy,), rows in headroom.filter(pl.col(saved).is_not_null()).group_by(
             "policy", maintain_order=True
         )
     }
-    lost = {
-        policy: rows[-1]["carbon_reduction_pct"] - rows[0]["carbon_reduction_pct"]
-        for policy, rows in ends.items()
-    }
+    lost = {policy: rows[-1][saved] - rows[0][saved] for policy, rows in ends.items()}
     if not lost:
         return "There is nothing to save: the baseline meets no carbon"
     policy = max(lost, key=lost.__getitem__)
@@ -120,7 +120,7 @@ def _title(headroom: pl.DataFrame) -> str:
         return "No policy saves less where headroom is narrow"
     reaches = "without limits" if math.isinf(wide["headroom"]) else f"at {_in_words(wide['headroom'])}"
     return (
-        f"{labels[policy]} loses most: it saves {percent(wide['carbon_reduction_pct'])} {reaches}, and "
-        f"{percent(narrow['carbon_reduction_pct'])} at {_in_words(narrow['headroom'])} the mean load, with "
+        f"{labels[policy]} loses most: it saves {percent(wide[saved])} {reaches}, and "
+        f"{percent(narrow[saved])} at {_in_words(narrow['headroom'])} the mean load, with "
         f"{percent(narrow['slo_violation_pct'], 2)} violations"
     )

@@ -19,7 +19,8 @@ from carbonroute.figures.style import (
     region_looks,
     styled,
 )
-from carbonroute.figures.words import CARBON, number, percent, tick
+from carbonroute.figures.words import amount, number, percent, tick
+from carbonroute.metrics.measure import GRAMS, measure_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -39,8 +40,9 @@ def draw(herd: pl.DataFrame, ax: Axes | None = None) -> Axes:
     herd
         ``Tables.herd``: one row per policy, time and region: ``policy``, ``clairvoyant``, ``hour`` (may be
         finer than hours), ``region``, ``share`` (0…1), ``utilisation`` (0…1); and per policy
-        ``flips_per_day``, ``hours_over_capacity``, ``avg_carbon_g_per_kwh`` (gCO2e/kWh), ``extra_pct`` (how
-        much more carbon than under the first of them, %; null for that).
+        ``flips_per_day``, ``hours_over_capacity``, ``avg_carbon_g_per_kwh`` (gCO2e/kWh),
+        ``emissions_g_per_request`` (null without energies), ``extra_pct`` (how much more of that, or without
+        energies of carbon intensity, than under the first of them, %; null for that).
     ax
         Axes to draw on, its place split into panels; without it, a figure of its own.
     """
@@ -71,7 +73,8 @@ def draw(herd: pl.DataFrame, ax: Axes | None = None) -> Axes:
     left_out = len(names) - len(shown)
     notes = [*clairvoyant_note(herd), *([f"{left_out} more are left out"] if left_out else [])]
     if herd["extra_pct"].null_count() < herd.height:
-        notes.append(f"In brackets: carbon against {one_line(shown[0])}")
+        what = "emissions" if measure_of(herd) is GRAMS else "carbon"
+        notes.append(f"In brackets: {what} against {one_line(shown[0])}")
     return sheet.finish(_title(of_policy), [_key(herd)], notes)
 
 
@@ -82,7 +85,7 @@ def _heading(label: str, row: dict[str, Any]) -> str:
     return (
         f"{label}: {number(row['flips_per_day'])} flips a day, "
         f"{number(row['hours_over_capacity'])} hours over capacity, "
-        f"{number(row['avg_carbon_g_per_kwh'])} {CARBON}{extra}"
+        f"{amount(row)}{extra}"
     )
 
 

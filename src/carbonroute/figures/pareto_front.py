@@ -14,7 +14,8 @@ from carbonroute.figures.layout import DOUBLE_IN, Sheet, figure_of, fold, number
 from carbonroute.figures.placing import label_points
 from carbonroute.figures.style import DAGGER, INK, MUTED, ZONE, clairvoyant_note, one_line, runs, styled
 from carbonroute.figures.violation_scale import scale_violations
-from carbonroute.figures.words import CARBON, VIOLATIONS, number, percent, plain
+from carbonroute.figures.words import VIOLATIONS, amount, percent, plain
+from carbonroute.metrics.measure import GRAMS, measure_of, measure_of_row
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -49,8 +50,9 @@ def draw(points: pl.DataFrame, ax: Axes | None = None) -> Axes:
         ``Frontier.points``: ``policy``, ``clairvoyant``, ``own``, ``alike``, ``static_baseline``,
         ``bound``, ``on_front``, ``knee``, ``recommended``, ``slo_violation_pct`` (%), ``avg_latency_ms``,
         ``p95_latency_ms`` (ms),
-        ``emissions_reduction_pct`` (%; where it is null ``carbon_reduction_pct``, and where that is too
-        ``avg_carbon_g_per_kwh``, gCO2e/kWh), ``baseline``, and the limits (null where there is none):
+        ``emissions_reduction_pct`` (%; without energies ``carbon_reduction_pct``, and where nothing can be
+        saved ``emissions_g_per_request``, g, or ``avg_carbon_g_per_kwh``, gCO2e/kWh), ``baseline``, and the
+        limits (null where there is none):
         ``max_slo_violation_pct`` (%), ``max_p95_latency_ms``, ``max_avg_latency_ms`` (ms).
     ax
         Axes to draw on; without it, a figure of its own.
@@ -72,13 +74,11 @@ def draw(points: pl.DataFrame, ax: Axes | None = None) -> Axes:
 def _carbon(points: pl.DataFrame) -> tuple[str, str]:
     """Choose the carbon axis: its column, and what it says."""
     baseline = one_line(points["baseline"][0])
-    for column, what in (
-        ("emissions_reduction_pct", "Emissions"),
-        ("carbon_reduction_pct", "Carbon intensity"),
-    ):
-        if not points[column].null_count():
-            return column, f"{what} saved vs. {baseline} (%)"
-    return "avg_carbon_g_per_kwh", f"Average carbon intensity ({CARBON}; less to the right)"
+    measure = measure_of(points)
+    what = "Emissions" if measure is GRAMS else "Carbon intensity"
+    if not points[measure.reduction].null_count():
+        return measure.reduction, f"{what} saved vs. {baseline} (%)"
+    return measure.amount, f"{what} ({measure.unit}; less to the right)"
 
 
 def _places(points: pl.DataFrame) -> NDArray[np.float64]:
@@ -246,8 +246,7 @@ def _title(points: pl.DataFrame) -> str:
 
 
 def _saves(row: dict[str, Any]) -> str:
-    saved = row["emissions_reduction_pct"]
-    saved = row["carbon_reduction_pct"] if saved is None else saved
+    saved = row[measure_of_row(row).reduction]
     if saved is None:
-        return f"runs at {number(row['avg_carbon_g_per_kwh'])} {CARBON}"
-    return f"saves {percent(saved)}"
+        return f"takes {amount(row)}"
+    return f"saves {percent(saved)}" if round(saved, 1) else "saves nothing"

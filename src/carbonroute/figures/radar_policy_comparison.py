@@ -20,6 +20,7 @@ from carbonroute.figures.style import (
     policy_looks,
     styled,
 )
+from carbonroute.metrics.measure import GRAMS, measure_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,9 +42,10 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     ----------
     policies
         ``Tables.policies``: ``policy``, ``clairvoyant``, ``avg_latency_ms``, ``p95_latency_ms`` (ms, less is
-        better), ``slo_violation_pct`` (%; compliance is the rest to 100), ``carbon_reduction_pct`` (%),
-        ``avg_carbon_g_per_kwh`` (gCO2e/kWh; efficiency is its inverse). Each is scaled to [0, 1] over the
-        policies of the table, 1 being the best; a range of 0 counts as 1.
+        better), ``slo_violation_pct`` (%; compliance is the rest to 100), ``emissions_reduction_pct`` (%) and
+        ``emissions_g_per_request`` (g; efficiency is its inverse), or without energies
+        ``carbon_reduction_pct`` (%) and ``avg_carbon_g_per_kwh`` (gCO2e/kWh). Each is scaled to [0, 1] over
+        the policies of the table, 1 being the best; a range of 0 counts as 1.
     ax
         Axes to draw on; without it, a figure of its own.
     """
@@ -62,23 +64,27 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
         row, column = divmod(index, columns)
         centre = np.array([(column + 0.5) * CELL[0], -(row + 0.6) * CELL[1]])
         _radar(ax, policies, index, centre, outlines, list(scores))
-    return sheet.finish(_title(policies, scores), notes=[_note(scores), *clairvoyant_note(policies)])
+    return sheet.finish(
+        _title(policies, scores), notes=[_note(policies, scores), *clairvoyant_note(policies)]
+    )
 
 
 def _scores(policies: pl.DataFrame) -> dict[str, Array]:
     """Give the score of every policy on every axis that is defined."""
-    carbon = policies["avg_carbon_g_per_kwh"].to_numpy().astype(float)
+    measure = measure_of(policies)
+    carbon = policies[measure.amount].to_numpy().astype(float)
+    reduction = f"{'Emissions' if measure is GRAMS else 'Carbon'}\nreduction"
     with np.errstate(divide="ignore"):
         efficiency = 1 / carbon
     scores = {
         "Latency": _scaled(-policies["avg_latency_ms"].to_numpy()),
         "P95": _scaled(-policies["p95_latency_ms"].to_numpy()),
         "SLO": _scaled(-policies["slo_violation_pct"].to_numpy()),
-        "Carbon\nreduction": None,
+        reduction: None,
         "Carbon\nefficiency": _scaled(efficiency),
     }
-    if policies["carbon_reduction_pct"].null_count() == 0:
-        scores["Carbon\nreduction"] = _scaled(policies["carbon_reduction_pct"].to_numpy())
+    if policies[measure.reduction].null_count() == 0:
+        scores[reduction] = _scaled(policies[measure.reduction].to_numpy())
     return {name: values for name, values in scores.items() if values is not None}
 
 
@@ -135,11 +141,12 @@ def _radar(
     )  # fmt: skip
 
 
-def _note(scores: dict[str, Array]) -> str:
-    left_out = "" if len(scores) == 5 else " Carbon reduction is left out: the baseline's carbon is 0."
+def _note(policies: pl.DataFrame, scores: dict[str, Array]) -> str:
+    what, served = ("emissions", "requests") if measure_of(policies) is GRAMS else ("carbon", "energy")
+    left_out = "" if len(scores) == 5 else f" The reduction is left out: the baseline's {what} is 0."
     return (
         "Outer is better. Each axis runs from the worst policy of this run (centre) to the best (rim): "
-        "average latency, P95 latency, SLO compliance, carbon reduction, and carbon efficiency (energy "
+        f"average latency, P95 latency, SLO compliance, {what} reduction, and carbon efficiency ({served} "
         f"served per gram of CO₂e). Grey: the other policies.{left_out}"
     )
 

@@ -53,8 +53,9 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     ax
         Axes to draw on; without it, a figure of its own.
     """
-    unit = mass_unit(saving["total_kg"].to_list())
-    totals = saving["total_kg"].to_numpy() * unit.per_kg
+    totals_kg, of_all = _totals_kg(saving)
+    unit = mass_unit(totals_kg.tolist())
+    totals = totals_kg * unit.per_kg
     before = np.insert(totals[:-1], 0, totals[0])
     texts = [
         f"{number(total, unit.digits)} {unit.name}{_points(saving, row)}" for row, total in enumerate(totals)
@@ -66,7 +67,8 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(saving.height), labels=labels)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(saving.height - 0.5, -0.5)
-    ax.set_xlabel(f"Emissions of all requests ({unit.name} CO₂e)")
+    whose = "all requests" if of_all else f"as many requests as {one_line(saving['step'][0])} serves"
+    ax.set_xlabel(f"Emissions of {whose} ({unit.name} CO₂e)")
     sheet.settle()
     room = min((max(map(text_width, texts)) + 8) / sheet.plot_pt[0], 0.5)
     ax.set_xlim(0, (totals.max() or 1.0) / (1 - room))
@@ -77,6 +79,20 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
         ax.annotate(text, end, (4, 0), textcoords="offset points", va="center", bbox=BACKING)
     notes = [_what_percent_means(saving), *clairvoyant_note(saving)]
     return sheet.finish(_title(saving), [_key(totals - before)], [note for note in notes if note])
+
+
+def _totals_kg(saving: pl.DataFrame) -> tuple[NDArray[np.float64], bool]:
+    """Give what each step emits, kg, and whether that is all that it emits.
+
+    Steps that turn requests away serve different numbers of them: then each is given what it would emit for
+    as many requests as the first one serves, so that bars tell the same as percentages.
+    """
+    totals_kg = saving["total_kg"].to_numpy()
+    if saving["saved_pct"].null_count():
+        return totals_kg, True
+    compared_kg = totals_kg[0] * (1 - saving["saved_pct"].to_numpy() / 100)
+    same = bool(np.allclose(compared_kg, totals_kg, rtol=1e-9, atol=0))
+    return (totals_kg if same else compared_kg), same
 
 
 def _bars(ax: Axes, saving: pl.DataFrame, totals: NDArray[np.float64], before: NDArray[np.float64]) -> None:

@@ -13,6 +13,7 @@ from matplotlib.axis import XAxis
 from carbonroute.figures.layout import text_width, widest, wrap
 from carbonroute.figures.style import TEXT_PT, clairvoyants, in_order, one_line, policy_labels
 from carbonroute.figures.words import percent, plain
+from carbonroute.metrics.measure import GRAMS, measure_of, saves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,12 +109,11 @@ class Metric:
 
 def saving(summary: pl.DataFrame) -> Metric:
     """Choose what tells the saving, as the study's finding does: grams where all rows have them."""
-    in_grams = summary.height and not summary["emissions_reduction_pct"].null_count()
+    measure = measure_of(summary)
     baselines = summary["baseline"].drop_nulls().unique()
     versus = one_line(baselines[0]) if baselines.len() == 1 else "each cell's baseline"
-    if in_grams:
-        return Metric("emissions_reduction_pct", f"Emissions saved vs. {versus} (%)")
-    return Metric("carbon_reduction_pct", f"Carbon intensity saved vs. {versus} (%)")
+    what = "Emissions" if measure is GRAMS else "Carbon intensity"
+    return Metric(measure.reduction, f"{what} saved vs. {versus} (%)")
 
 
 def limit_pct(summary: pl.DataFrame) -> float | None:
@@ -203,6 +203,8 @@ def finding(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str) -> str
         return f"No policy that a router can run keeps to {within(summary)} anywhere"
     labels = policy_labels(summary)
     high, low = best.row(0, named=True), best.row(-1, named=True)
+    if not saves(high[column]):
+        return f"Within {within(summary)}, nothing is saved anywhere"
     said = f"Within {within(summary)}, the best policy saves {said_of(high, axes, column, labels)}"
     if best.height > 1 and round(high[column] - low[column], 1) > 0:
         said += f" at most, and {said_of(low, axes, column, labels)} at least"

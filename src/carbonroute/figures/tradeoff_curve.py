@@ -38,8 +38,8 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     policies
-        ``Tables.policies``: ``policy``, ``clairvoyant``, ``carbon_reduction_pct`` (%; where it is null,
-        ``avg_carbon_g_per_kwh``, gCO2e/kWh), ``slo_violation_pct`` (%), ``max_violation_pct`` (%),
+        ``Tables.policies``: ``policy``, ``clairvoyant``, what `words.carbon_column` chooses (%, or where
+        nothing can be saved g or gCO2e/kWh), ``slo_violation_pct`` (%), ``max_violation_pct`` (%),
         ``viable``, ``dominated_by``, ``baseline``.
     ax
         Axes to draw on; without it, a figure of its own.

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from carbonroute.figures.style import policy_labels
+from carbonroute.metrics.measure import GRAMS, INTENSITY, Measure, measure_of, measure_of_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,23 +75,37 @@ def plain(value: float) -> str:
     return tick(float(f"{value:.6g}"))
 
 
-def change(reduction_pct: float) -> str:
-    """Say what a carbon reduction in percent does to carbon.
+def change(reduction_pct: float, measure: Measure) -> str:
+    """Say what a reduction in percent does to carbon, or to emissions.
 
     Examples
     --------
-    >>> change(59.6), change(-3.0), change(0.01)
-    ('cuts carbon 59.6 %', 'raises carbon 3.0 %', 'leaves carbon unchanged')
+    >>> change(59.6, INTENSITY), change(-3.0, GRAMS), change(0.01, GRAMS)
+    ('cuts carbon 59.6 %', 'raises emissions 3.0 %', 'leaves emissions unchanged')
     """
+    what = "emissions" if measure is GRAMS else "carbon"
     if round(reduction_pct, 1) == 0:
-        return "leaves carbon unchanged"
-    return f"{'cuts' if reduction_pct > 0 else 'raises'} carbon {percent(abs(reduction_pct))}"
+        return f"leaves {what} unchanged"
+    return f"{'cuts' if reduction_pct > 0 else 'raises'} {what} {percent(abs(reduction_pct))}"
+
+
+def amount(row: dict[str, Any]) -> str:
+    """Write what a policy emits, a row of ``Tables.policies``: with a unit that suits it."""
+    measure = measure_of_row(row)
+    value = row[measure.amount]
+    if measure is INTENSITY:
+        return f"{number(value)} {CARBON}"
+    unit = mass_unit([value / 1e3])
+    return f"{number(value / 1e3 * unit.per_kg, unit.digits)} {unit.name} CO₂e per request"
 
 
 def best(policies: pl.DataFrame) -> dict[str, Any] | None:
-    """Give the row of the viable policy with the least carbon (the first on ties), or None."""
+    """Give the row of the viable policy with the least carbon (the first on ties), or None.
+
+    Grams, where energies are stated.
+    """
     viable = policies.filter("viable")
-    return lowest(viable, "avg_carbon_g_per_kwh") if viable.height else None
+    return lowest(viable, measure_of(policies).amount) if viable.height else None
 
 
 def lowest(frame: pl.DataFrame, column: str) -> dict[str, Any]:
@@ -105,9 +120,9 @@ def highest(frame: pl.DataFrame, column: str) -> dict[str, Any]:
 
 def achievement(row: dict[str, Any]) -> str:
     """Say what a policy (a row of ``Tables.policies``) reaches in carbon."""
-    if row["carbon_reduction_pct"] is None:
-        return f"runs at {number(row['avg_carbon_g_per_kwh'])} {CARBON}"
-    return change(row["carbon_reduction_pct"])
+    measure = measure_of_row(row)
+    reduction_pct = row[measure.reduction]
+    return f"takes {amount(row)}" if reduction_pct is None else change(reduction_pct, measure)
 
 
 def headline(policies: pl.DataFrame) -> str:
@@ -177,16 +192,13 @@ class CarbonColumn(NamedTuple):
 
 
 def carbon_column(policies: pl.DataFrame) -> CarbonColumn:
-    """Choose the carbon axis: the reduction, or where a zero baseline leaves it undefined, the intensity."""
-    if policies["carbon_reduction_pct"].null_count():
+    """Choose the carbon axis: the reduction, or where a zero baseline leaves it undefined, the amount."""
+    measure = measure_of(policies)
+    if policies[measure.reduction].null_count():
+        what = "Emissions" if measure is GRAMS else "Average carbon intensity"
         return CarbonColumn(
-            "avg_carbon_g_per_kwh",
-            f"Average carbon intensity ({CARBON}; less to the right)",
-            less_is_better=True,
+            measure.amount, f"{what} ({measure.unit}; less to the right)", less_is_better=True
         )
-    baseline = policies["baseline"][0]
-    return CarbonColumn(
-        "carbon_reduction_pct",
-        f"Carbon reduction vs. {' '.join(str(baseline).split())} (%)",
-        less_is_better=False,
-    )
+    baseline = " ".join(str(policies["baseline"][0]).split())
+    what = "Emissions" if measure is GRAMS else "Carbon"
+    return CarbonColumn(measure.reduction, f"{what} reduction vs. {baseline} (%)", less_is_better=False)

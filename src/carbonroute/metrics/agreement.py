@@ -58,7 +58,9 @@ def table(
     -----
     z is the difference in standard errors. Events of which few are expected are not normal: theirs is the
     score that a normal number of the same probability has. A percentile's is by how many standard errors the
-    exact share of requests below it is off. Where there is no luck, z is 0 or infinite.
+    exact share of requests below it is off. A percentile of counted bins can be anywhere in its bin: the
+    width of the bin is part of its standard error, and its z is that of the best value within the width.
+    Where there is no luck, z is 0 or infinite.
     """
     pairs = {mine.policy: _Pair(inputs, mine, other) for mine, other in zip(sampled, exact, strict=True)}
     expected = {row[:3]: row[3] for row in figures[1].iter_rows()}
@@ -134,7 +136,7 @@ class _Pair:
         index = None if workload is None else self.workloads[workload]
         n, latency = self._number(self.sampled, index), self.sampled.latency
         latency_ms = latency.quantile(_P95, index)
-        blur = _BIN if isinstance(latency, Histogram) else _ROUNDING
+        blur = self._blur
         low, high = self.exact.latency.cdf(
             np.array([latency_ms * (1 - blur), latency_ms * (1 + blur)]), index
         )
@@ -144,12 +146,21 @@ class _Pair:
         return -z_of_events(math.floor(_P95 * (n - 1)) + 1, n, share)
 
     def error_of_percentile(self, workload: str | None) -> float:
-        """Return half of what lies between the percentiles one standard error of the share apart, ms."""
+        """Return half of what lies between the percentiles one standard error of the share apart, ms.
+
+        And the width of a bin, where latencies were counted in bins.
+        """
         index = None if workload is None else self.workloads[workload]
         error = self._error_below(self._number(self.sampled, index))
         ends = (self.exact.latency.quantile(min(_P95 + sign * error, 1.0), index) for sign in (1, -1))
         high_ms, low_ms = ends
-        return (high_ms - low_ms) / 2
+        width_ms = self._blur * self.sampled.latency.quantile(_P95, index)
+        return (high_ms - low_ms) / 2 + width_ms
+
+    @property
+    def _blur(self) -> float:
+        """By what part of itself a percentile may be off without any luck: rounding, or the width of bins."""
+        return _BIN if isinstance(self.sampled.latency, Histogram) else _ROUNDING
 
     def _error_below(self, n: float) -> float:
         return math.sqrt(_P95 * (1 - _P95) / n)

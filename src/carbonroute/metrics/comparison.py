@@ -15,7 +15,7 @@ class Comparison:
     Attributes
     ----------
     baseline
-        What carbon reductions refer to; it need not be one of the run's outcomes.
+        What reductions refer to; it need not be one of the run's outcomes.
     fresh
         Of each policy that decides on old, forecast or missing carbon, by label: the same on fresh data.
     steps
@@ -26,6 +26,8 @@ class Comparison:
         Of a run with queues, by label: the same policies where no region's capacity has an end.
     unlimited_baseline
         The baseline there: what reductions of those refer to.
+    same_capacity
+        Of a run with queues: Latency-First on the same capacity.
     """
 
     baseline: Outcome
@@ -34,3 +36,4 @@ class Comparison:
     replications: int = 1
     unlimited: Mapping[str, Outcome] = field(default_factory=dict)
     unlimited_baseline: Outcome | None = None
+    same_capacity: Outcome | None = None

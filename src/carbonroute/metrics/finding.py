@@ -1,82 +1,118 @@
-"""What a run found, in one sentence."""
+"""What a run found, in a few sentences, each of which names what it is held against."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
 
+from carbonroute.metrics.measure import Measure, effect, measure_of, saves, survives_pct
 from carbonroute.metrics.queueing import has_queues
+
+Row = Mapping[str, Any]
 
 
 def finding(policies: pl.DataFrame) -> str:
     """Return in words which policy a router could run saves most within the limit, and at what price.
 
-    In grams, where the scenario states energies. Where requests queue, also what is left of the saving.
+    In grams, where the scenario states energies. Where requests queue, also what that is against
+    Latency-First on the same capacity, and what is left of what could be saved without limits.
     """
-    return f"{_most_saving(policies)}{_what_survives(policies) if has_queues(policies) else ''}"
+    measure = measure_of(policies)
+    sentences = [_most_saving(policies, measure)]
+    if has_queues(policies):
+        sentences += [*_on_the_same_capacity(policies, measure), *_what_survives(policies, measure)]
+    return " ".join(sentences)
 
 
-def _most_saving(policies: pl.DataFrame) -> str:
+def _most_saving(policies: pl.DataFrame, measure: Measure) -> str:
     limit = f"{policies['max_violation_pct'][0]:.6g} % SLO violations"
-    in_grams = policies["total_kg"].null_count() == 0
-    what, it = ("emissions", "them") if in_grams else ("mean carbon intensity", "it")
-    policies = policies.with_columns(
-        pl.col("emissions_reduction_pct" if in_grams else "carbon_reduction_pct").alias("saved_pct")
-    )
-    viable = policies.filter(pl.col("viable") & pl.col("saved_pct").is_not_null())
+    viable = policies.filter("viable")
     if viable.is_empty():
         nearest = policies.sort("slo_violation_pct", maintain_order=True).row(0, named=True)
         lowest = f"{nearest['policy']} comes nearest with {nearest['slo_violation_pct']:.2f} %"
         return f"No policy stays within {limit}; {lowest}."
-    by_saving = viable.sort("saved_pct", descending=True, maintain_order=True).rows(named=True)
-    honest = next((row for row in by_saving if not row["clairvoyant"]), None)
-    clairvoyant = next((row for row in by_saving if row["clairvoyant"]), None)
-    if honest and honest["saved_pct"] > 0:
-        sentence = f"{honest['policy']} cuts {what} {_effect(honest)}, the most within {limit}"
+    if _best(viable, measure.reduction) is None:
+        return f"Against {policies['baseline'][0]}, there is nothing to save."
+    honest = _best(viable.filter(~pl.col("clairvoyant")), measure.reduction)
+    clairvoyant = _best(viable.filter("clairvoyant"), measure.reduction)
+    if honest and saves(honest[measure.reduction]):
+        sentence = (
+            f"{honest['policy']} {effect(measure, honest[measure.reduction])} against {_against(honest)}, "
+            f"the most within {limit}"
+        )
     else:
-        sentence = f"No policy that a router could run cuts carbon within {limit}"
-    if clairvoyant and clairvoyant["saved_pct"] > 0:
-        sentence += f"; with clairvoyance, {clairvoyant['policy']} cuts {it} {_effect(clairvoyant)}"
+        baseline = policies["baseline"][0]
+        sentence = f"No policy that a router could run cuts {measure.name} against {baseline} within {limit}"
+    if clairvoyant and saves(clairvoyant[measure.reduction]):
+        cuts = effect(measure, clairvoyant[measure.reduction], again=True)
+        sentence += f"; with clairvoyance, {clairvoyant['policy']} {cuts} against {_against(clairvoyant)}"
     return sentence + "."
 
 
-def _what_survives(policies: pl.DataFrame) -> str:
-    """Return what the best policy that a router could run saves without and with limits on capacity."""
+def _against(policy: Row) -> str:
+    return (
+        f"{policy['baseline']} (violations {policy['slo_violation_pct']:.2f} %, "
+        f"latency {policy['avg_latency_ms']:.1f} ms)"
+    )
+
+
+def _on_the_same_capacity(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
+    """Yield what the best policy that a router could run saves against Latency-First with the same limits."""
+    best = _best(policies.filter(pl.col("viable") & ~pl.col("clairvoyant")), measure.same_capacity)
+    if best is None:
+        return
+    against = best["same_capacity_baseline"]
+    if not saves(best[measure.same_capacity]):
+        yield f"Against {against}, nothing is saved."
+        return
+    yield f"Against {against}, {best['policy']} {effect(measure, best[measure.same_capacity])}."
+
+
+def _what_survives(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
+    """Yield what the best policy that a router could run saves without and with limits on capacity."""
     limit_pct = policies["max_violation_pct"][0]
     honest = policies.filter(~pl.col("clairvoyant"))
-    free = _best(
-        honest.filter(pl.col("unlimited_slo_violation_pct") <= limit_pct), "unlimited_carbon_reduction_pct"
-    )
-    if free is None or free["unlimited_carbon_reduction_pct"] <= 0:
-        return ""
-    possible_pct = free["unlimited_carbon_reduction_pct"]
+    free = _best(honest.filter(pl.col("unlimited_slo_violation_pct") <= limit_pct), measure.unlimited)
+    if free is None or not saves(free[measure.unlimited]):
+        return
+    possible_pct = free[measure.unlimited]
     sentence = (
-        f" Without limits on capacity, {free['policy']} would cut mean carbon intensity by "
-        f"{possible_pct:.1f} % (violations {free['unlimited_slo_violation_pct']:.2f} %)"
+        f"Without limits on capacity, {free['policy']} would cut {measure.name} by {possible_pct:.1f} % "
+        f"against {free['baseline']} (violations {free['unlimited_slo_violation_pct']:.2f} %)"
     )
-    kept = _best(honest.filter("viable"), "carbon_reduction_pct")
-    if kept is None or kept["carbon_reduction_pct"] <= 0:
-        return f"{sentence}; with them, no policy keeps any of it within {limit_pct:.6g} % SLO violations."
-    share = f"{100 * kept['carbon_reduction_pct'] / possible_pct:.0f} % of that survives"
+    kept = _best(honest.filter("viable"), measure.reduction)
+    if kept is None or (kept["policy"] != free["policy"] and not saves(kept[measure.reduction])):
+        yield f"{sentence}; with them, no policy keeps any of it within {limit_pct:.6g} % SLO violations."
+        return
+    survives = f"{share_in_words(kept[measure.reduction], possible_pct)} of that survives"
     if kept["policy"] == free["policy"]:
-        return f"{sentence}; with them it cuts {kept['carbon_reduction_pct']:.1f} %: {share}."
-    now = f"{free['carbon_reduction_pct']:.1f} %" if free["carbon_reduction_pct"] is not None else "nothing"
-    return (
-        f"{sentence}; with them it cuts {now} at {free['slo_violation_pct']:.2f} % violations, and the best "
-        f"within {limit_pct:.6g} % is {kept['policy']} with {kept['carbon_reduction_pct']:.1f} %: {share}."
+        does = effect(measure, kept[measure.reduction], again=True)
+        yield f"{sentence}; with them it {does}: {survives}."
+        return
+    now = free[measure.reduction]
+    does = "serves nothing" if now is None else effect(measure, now, again=True)
+    best = f"the best within {limit_pct:.6g} %, {kept['policy']},"
+    yield (
+        f"{sentence}; with them it {does} at {free['slo_violation_pct']:.2f} % violations, and {best} "
+        f"{effect(measure, kept[measure.reduction], again=True)}: {survives}."
     )
 
 
-def _best(policies: pl.DataFrame, column: str) -> Mapping[str, Any] | None:
+def share_in_words(reduction: float, possible: float) -> str:
+    """Return how much of a possible reduction there is, in words.
+
+    >>> share_in_words(15.0, 60.0), share_in_words(-30.5, 87.5), share_in_words(96.6, 87.5)
+    ('25.0 %', 'nothing', 'all')
+    """
+    share = survives_pct(reduction, possible)
+    if share is None or round(share, 1) == 0:
+        return "nothing"
+    return "all" if share > 100 else f"{share:.1f} %"
+
+
+def _best(policies: pl.DataFrame, column: str) -> Row | None:
     """Return the row with the highest value, the first on ties; None without any."""
     known = policies.filter(pl.col(column).is_not_null()).sort(column, descending=True, maintain_order=True)
     return known.row(0, named=True) if known.height else None
-
-
-def _effect(row: Mapping[str, Any]) -> str:
-    return (
-        f"by {row['saved_pct']:.1f} % against {row['baseline']} "
-        f"(violations {row['slo_violation_pct']:.2f} %, latency {row['avg_latency_ms']:.1f} ms)"
-    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from carbonroute.metrics.averages import mean
+from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs
 from carbonroute.units import S_PER_HOUR, pct
@@ -23,6 +23,7 @@ SCHEMA = {
     "hours_over_capacity": pl.Float64,
     "avg_carbon_g_per_kwh": pl.Float64,
     "extra_pct": pl.Float64,
+    GRAMS.amount: pl.Float64,
 }
 
 
@@ -39,8 +40,9 @@ def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
         offered = queueing.offered @ member
         total = offered.sum(axis=1, keepdims=True)
         full = np.where(np.isfinite(queueing.servers), np.nan_to_num(queueing.utilisation), 0.0)
-        carbon = mean(outcome.carbon_sum_g_per_kwh, outcome.served)
-        first = carbon if first is None else first
+        grams, carbon = GRAMS.of(outcome), INTENSITY.of(outcome)
+        amount = grams if outcome.emissions else carbon
+        first = amount if first is None else first
         hour = np.arange(len(offered)) * queueing.slot_s / S_PER_HOUR
         parts.append(
             pl.DataFrame(
@@ -59,9 +61,10 @@ def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
                 hours_over_capacity=pl.lit(float(queueing.hours_over_capacity.max())),
                 avg_carbon_g_per_kwh=pl.lit(carbon, pl.Float64),
                 extra_pct=pl.lit(
-                    None if len(parts) == 1 or not first or carbon is None else pct(carbon / first - 1),
+                    None if len(parts) == 1 or not first or amount is None else pct(amount / first - 1),
                     pl.Float64,
                 ),
+                emissions_g_per_request=pl.lit(grams, pl.Float64),
             )
             .select(list(SCHEMA))
         )

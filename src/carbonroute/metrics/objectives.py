@@ -7,6 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from carbonroute.metrics.measure import GRAMS, INTENSITY
+from carbonroute.metrics.queueing import SURVIVES
 from carbonroute.scenario.objectives import Bound, Objectives
 
 SCHEMA = {
@@ -19,6 +21,7 @@ SCHEMA = {
     "margin": pl.Float64,
     "met": pl.Boolean,
     "beyond_doubt": pl.Boolean,
+    "against": pl.String,
 }
 
 
@@ -34,7 +37,12 @@ def table(objectives: Objectives | None, policies: pl.DataFrame, intervals: pl.D
     whole = intervals.filter(pl.col("workload").is_null(), policy=objectives.policy)
     ends = {row["figure"]: row for row in whole.rows(named=True)}
     rows = [
-        {"policy": objectives.policy, "figure": name, **_checked(bound, found[name], ends.get(name, {}))}
+        {
+            "policy": objectives.policy,
+            "figure": name,
+            **_checked(bound, found[name], ends.get(name, {})),
+            "against": _baseline(name, found),
+        }
         for name, bound in objectives.bounds.items()
     ]
     return pl.DataFrame(rows, schema=SCHEMA)
@@ -53,9 +61,19 @@ def _checked(bound: Bound, value: float | None, interval: Mapping[str, Any]) -> 
     }
 
 
+def _baseline(figure: str, policy: Mapping[str, Any]) -> str | None:
+    """Return the label of the policy that a reduction refers to; None where a figure is no reduction."""
+    if figure in {GRAMS.same_capacity, INTENSITY.same_capacity}:
+        label: str | None = policy["same_capacity_baseline"]
+        return label
+    return policy["baseline"] if figure in {GRAMS.reduction, INTENSITY.reduction, SURVIVES} else None
+
+
 def in_words(objective: Mapping[str, Any]) -> str:
     """Return one objective's row as a line to read."""
     wanted = f"{objective['figure']} {objective['bound']}"
+    if objective["against"] is not None:
+        wanted += f" against {objective['against']}"
     if objective["value"] is None:
         return f"missed: {wanted}, of which this run has no value"
     verdict = "met" if objective["met"] else "missed"

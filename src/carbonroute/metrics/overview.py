@@ -9,6 +9,7 @@ import polars as pl
 from carbonroute.intervals import CONFIDENCE
 from carbonroute.metrics.finding import finding
 from carbonroute.metrics.intervals import RULE_OF_THREE, VIOLATIONS
+from carbonroute.metrics.measure import GRAMS, measure_of
 from carbonroute.scenario import Inputs
 from carbonroute.units import pct
 
@@ -63,7 +64,8 @@ def _doubtful_energies(inputs: Inputs) -> Iterator[str]:
 
 def _what_age_costs(inputs: Inputs, policies: pl.DataFrame) -> Iterator[str]:
     """Yield a line for each kind of old, forecast or incomplete carbon that policies decide on."""
-    what = "grams" if policies["total_kg"].null_count() == 0 else "mean carbon intensity"
+    measure = measure_of(policies)
+    what = "grams" if measure is GRAMS else measure.name
     costs: dict[str, list[str]] = {}
     for candidate, row in zip(inputs.candidates, policies.rows(named=True), strict=False):
         if row["extra_vs_fresh_pct"] is not None:

@@ -10,18 +10,25 @@ import polars as pl
 
 from carbonroute.metrics.averages import mean, number, share_pct, total_kg
 from carbonroute.metrics.comparison import Comparison
-from carbonroute.metrics.queueing import QUEUE_COLUMNS, UNLIMITED_COLUMNS, against_unlimited, of_queues
+from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of_row
+from carbonroute.metrics.queueing import (
+    MORE_OF_QUEUES,
+    QUEUE_COLUMNS,
+    UNLIMITED_COLUMNS,
+    against_baselines,
+    of_queues,
+)
 from carbonroute.outcome import Outcome
 from carbonroute.outcome.mixture import quantiles
 from carbonroute.units import pct
 
 EMISSION_COLUMNS = (
-    "emissions_g_per_request",
+    GRAMS.amount,
     "operational_g_per_request",
     "network_g_per_request",
     "embodied_g_per_request",
     "total_kg",
-    "emissions_reduction_pct",
+    GRAMS.reduction,
 )
 IDLE = "idle_g_per_request"
 FRESH_COLUMNS = ("fresh_carbon_g_per_kwh", "fresh_total_kg", "extra_vs_fresh_pct")
@@ -45,16 +52,19 @@ COLUMNS = (
     IDLE,
     *UNLIMITED_COLUMNS,
     "dominated_by",
+    *MORE_OF_QUEUES,
 )
+#: Those that hold text.
+TEXTS = ("policy", "baseline", "dominated_by", "same_capacity_baseline")
 _TYPES: dict[str, type[pl.DataType] | None] = {
     **dict.fromkeys(COLUMNS, pl.Float64),
-    **dict.fromkeys(("policy", "baseline", "dominated_by"), pl.String),
+    **dict.fromkeys(TEXTS, pl.String),
     **dict.fromkeys(("clairvoyant", "viable"), pl.Boolean),
     "requests": None,  # whole numbers where they were counted
     "rejected": pl.Int64,
 }
-#: Of two policies, one that has less of one of these and no more of any other dominates.
-_BURDENS = ("avg_carbon_g_per_kwh", "slo_violation_pct", "avg_latency_ms")
+#: Of two policies, one that has less carbon or of one of these, and no more of any other, dominates.
+_BURDENS = ("slo_violation_pct", "avg_latency_ms")
 
 
 def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> pl.DataFrame:
@@ -65,12 +75,9 @@ def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: fl
 def rows(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> list[dict[str, Any]]:
     """Return the rows of that table, by column."""
     baseline = comparison.baseline
-    reference = mean(baseline.carbon_sum_g_per_kwh, baseline.served)
     p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
     found: list[dict[str, Any]] = []
     for outcome, p95_latency_ms in zip(outcomes, p95_ms, strict=True):
-        carbon = mean(outcome.carbon_sum_g_per_kwh, outcome.served)
-        reduction_pct = pct(1 - carbon / reference) if carbon is not None and reference else None
         violations = share_pct(outcome.violations, outcome.requests)
         viable = violations is not None and violations <= pct(max_violation)
         found.append(
@@ -81,18 +88,17 @@ def rows(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: flo
                 "avg_latency_ms": mean(outcome.latency_sum_ms, outcome.served),
                 "p95_latency_ms": p95_latency_ms if outcome.served.any() else None,
                 "slo_violation_pct": violations,
-                "avg_carbon_g_per_kwh": carbon,
-                "carbon_reduction_pct": reduction_pct,
+                INTENSITY.amount: INTENSITY.of(outcome),
+                INTENSITY.reduction: INTENSITY.reduction_of(outcome, baseline),
                 "baseline": baseline.policy,
-                "baseline_carbon_g_per_kwh": reference,
+                "baseline_carbon_g_per_kwh": INTENSITY.of(baseline),
                 "max_violation_pct": pct(max_violation),
                 "viable": viable,
                 **_emissions(outcome, comparison),
                 **_against_fresh(outcome, comparison),
                 **of_queues(outcome),
                 IDLE: _idle(outcome),
-                # Where requests are lost or late, a saving is none.
-                **against_unlimited(outcome, reduction_pct if viable else None, comparison),
+                **against_baselines(outcome, comparison, viable=viable),
             }
         )
     for row, name in zip(found, _dominated_by(found), strict=True):
@@ -104,16 +110,13 @@ def _emissions(outcome: Outcome, comparison: Comparison) -> dict[str, float | No
     emissions, baseline = outcome.emissions, comparison.baseline
     if emissions is None or baseline.emissions is None:
         return dict.fromkeys(EMISSION_COLUMNS)
-    per_request = mean(emissions.total_g, outcome.served)
-    reference = mean(baseline.emissions.total_g, baseline.served)
-    reduction_pct = pct(1 - per_request / reference) if per_request is not None and reference else None
     return {
-        "emissions_g_per_request": per_request,
+        GRAMS.amount: GRAMS.of(outcome),
         "operational_g_per_request": mean(emissions.operational_g, outcome.served),
         "network_g_per_request": mean(emissions.network_g, outcome.served),
         "embodied_g_per_request": mean(emissions.embodied_g, outcome.served),
         "total_kg": total_kg(emissions) / comparison.replications,
-        "emissions_reduction_pct": reduction_pct,
+        GRAMS.reduction: GRAMS.reduction_of(outcome, baseline),
     }
 
 
@@ -140,7 +143,7 @@ def _against_fresh(outcome: Outcome, comparison: Comparison) -> dict[str, float 
 
 
 def _dominated_by(rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
-    burdens = [[row[column] for column in _BURDENS] for row in rows]
+    burdens = [[row[column] for column in (measure_of_row(row).amount, *_BURDENS)] for row in rows]
     burden = np.array(burdens, dtype=float)  # None is NaN, which is neither more nor less
     found = []
     for mine in burden:

@@ -9,8 +9,8 @@ import polars as pl
 
 from carbonroute.metrics.averages import mean, number, queued, share_pct, total_kg
 from carbonroute.metrics.comparison import Comparison
+from carbonroute.metrics.measure import GRAMS, INTENSITY, survives_pct
 from carbonroute.outcome import Outcome
-from carbonroute.units import pct
 
 #: Columns of the policy table, in its order.
 QUEUE_COLUMNS = (
@@ -21,12 +21,20 @@ QUEUE_COLUMNS = (
     "hours_over_capacity",
     "flips_per_day",
 )
+SURVIVES = "survives_pct"
 UNLIMITED_COLUMNS = (
     "unlimited_carbon_g_per_kwh",
-    "unlimited_carbon_reduction_pct",
+    INTENSITY.unlimited,
     "unlimited_slo_violation_pct",
     "unlimited_total_kg",
-    "survives_pct",
+    SURVIVES,
+)
+#: The last ones of the policy table: files keep the order in which columns were added.
+MORE_OF_QUEUES = (
+    GRAMS.unlimited,
+    "same_capacity_baseline",
+    INTENSITY.same_capacity,
+    GRAMS.same_capacity,
 )
 
 
@@ -45,35 +53,37 @@ def of_queues(outcome: Outcome) -> dict[str, float | None]:
     }
 
 
-def against_unlimited(
-    outcome: Outcome, reduction_pct: float | None, comparison: Comparison
-) -> dict[str, float | None]:
-    """Return what the policy reaches where no capacity has an end, and what of that saving is left.
+def against_baselines(
+    outcome: Outcome, comparison: Comparison, *, viable: bool
+) -> dict[str, str | float | None]:
+    """Return what limits on capacity leave of a policy's saving, against either baseline.
 
     Parameters
     ----------
     outcome
         With capacity.
-    reduction_pct
-        Its carbon reduction, %; None where it counts for nothing.
     comparison
-        Holds the other outcome; reductions refer to the baseline without limits there.
+        Holds the same policy without limits, and Latency-First without limits and on the same capacity.
+    viable
+        Whether the policy counts: where requests are lost or late, nothing survives.
     """
     free, baseline = comparison.unlimited.get(outcome.policy), comparison.unlimited_baseline
+    same = comparison.same_capacity
+    found: dict[str, str | float | None] = dict.fromkeys((*UNLIMITED_COLUMNS, *MORE_OF_QUEUES))
+    if same is not None:
+        found["same_capacity_baseline"] = same.policy
+        found |= {one.same_capacity: one.reduction_of(outcome, same) for one in (INTENSITY, GRAMS)}
     if free is None or baseline is None:
-        return dict.fromkeys(UNLIMITED_COLUMNS)
-    carbon = mean(free.carbon_sum_g_per_kwh, free.served)
-    reference = mean(baseline.carbon_sum_g_per_kwh, baseline.served)
-    possible_pct = pct(1 - carbon / reference) if carbon is not None and reference else None
-    survives_pct = None
-    if reduction_pct is not None and possible_pct is not None and possible_pct > 0:
-        survives_pct = pct(reduction_pct / possible_pct)
-    return {
-        "unlimited_carbon_g_per_kwh": carbon,
-        "unlimited_carbon_reduction_pct": possible_pct,
+        return found
+    measure = GRAMS if free.emissions else INTENSITY
+    possible = measure.reduction_of(free, baseline)
+    left = measure.reduction_of(outcome, comparison.baseline) if viable else None
+    return found | {
+        "unlimited_carbon_g_per_kwh": INTENSITY.of(free),
         "unlimited_slo_violation_pct": share_pct(free.violations, free.requests),
         "unlimited_total_kg": total_kg(free.emissions) / comparison.replications if free.emissions else None,
-        "survives_pct": survives_pct,
+        SURVIVES: survives_pct(left, possible),
+        **{one.unlimited: one.reduction_of(free, baseline) for one in (INTENSITY, GRAMS)},
     }
 
 
@@ -90,5 +100,10 @@ def notes(outcomes: Sequence[Outcome], *, one_run: bool) -> Iterator[str]:
     if left_out:
         count = " to ".join(f"{number:,}" for number in sorted({min(left_out), max(left_out)}))
         yield f"{count} requests came before the end of the warm-up: they were served, and are not counted"
+    if any(outcome.queueing.rejected.any() for outcome in outcomes if outcome.queueing):
+        yield (
+            "Carbon, latency and grams per request, and reductions of them, are of served requests: rejected "
+            "ones have none"
+        )
     if one_run:
         yield "Requests in a queue are not independent: --replications gives intervals, one run does not"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
+from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of, reduction_pct
 from carbonroute.metrics.policies import EMISSION_COLUMNS, IDLE
-from carbonroute.metrics.queueing import QUEUE_COLUMNS, UNLIMITED_COLUMNS
+from carbonroute.metrics.queueing import MORE_OF_QUEUES, QUEUE_COLUMNS, UNLIMITED_COLUMNS
 from carbonroute.metrics.tables import Tables
-from carbonroute.units import pct
 
 _RESULT_COLUMNS = (
     "policy",
@@ -30,17 +30,22 @@ _PUBLISHED_STYLE = {
 
 
 def simulation_results(tables: Tables) -> pl.DataFrame:
-    """Return one row per policy with a column of requests per region, at full precision."""
+    """Return one row per policy with a column of requests per region, at full precision.
+
+    Columns stand in the order in which they were added: those that queues got last are the last.
+    """
     by_region = tables.routing.with_columns(("requests_" + pl.col("region")).alias("region"))
     wide = by_region.pivot("region", index="policy", values="requests", maintain_order=True)
     policies = tables.policies
-    more: tuple[str, ...] = EMISSION_COLUMNS if policies["total_kg"].null_count() == 0 else ()
+    more: tuple[str, ...] = EMISSION_COLUMNS if measure_of(policies) is GRAMS else ()
     if policies["extra_vs_fresh_pct"].null_count() < policies.height:
         more += ("extra_vs_fresh_pct",)
     of_queues = (*QUEUE_COLUMNS, IDLE, *UNLIMITED_COLUMNS)
     more += tuple(name for name in of_queues if policies[name].null_count() < policies.height)
     results = policies.select(*_RESULT_COLUMNS, *more).join(wide, on="policy", maintain_order="left")
-    return _with_label(results, tables)
+    last = [name for name in MORE_OF_QUEUES if policies[name].null_count() < policies.height]
+    labelled = _with_label(results, tables)
+    return labelled.with_columns(policies[name] for name in last)
 
 
 def per_workload_results(tables: Tables) -> pl.DataFrame:
@@ -64,10 +69,10 @@ def as_published(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
 
     Carbon reductions are worked out from the rounded averages, as there.
     """
-    if "carbon_reduction_pct" in results.columns:
+    if INTENSITY.reduction in results.columns:
         baseline = round(tables.policies["baseline_carbon_g_per_kwh"][0], 1)
-        reduction = pct(1 - pl.col("avg_carbon_g_per_kwh").round(1) / baseline) if baseline else None
-        results = results.with_columns(carbon_reduction_pct=reduction)
+        found = [reduction_pct(amount, baseline) for amount in results[INTENSITY.amount].round(1)]
+        results = results.with_columns(pl.Series(INTENSITY.reduction, found, pl.Float64))
     return results.with_columns(
         pl.Series(name, [None if value is None else f"{value:{style}}" for value in results[name]], pl.String)
         for name, style in _PUBLISHED_STYLE.items()

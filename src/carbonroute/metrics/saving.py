@@ -8,7 +8,7 @@ import polars as pl
 
 from carbonroute.metrics.averages import share_pct, total_kg
 from carbonroute.metrics.comparison import Comparison
-from carbonroute.units import pct
+from carbonroute.metrics.measure import GRAMS
 
 _SCHEMA = {
     "step": pl.String,
@@ -21,21 +21,22 @@ _SCHEMA = {
 
 
 def table(comparison: Comparison) -> pl.DataFrame:
-    """Return a row per step; none where the scenario states no energies."""
-    rows: list[dict[str, Any]] = []
-    for step, outcome in comparison.steps.items():
-        if outcome.emissions is None:
-            continue
-        kg = total_kg(outcome.emissions) / comparison.replications
-        first_kg = rows[0]["total_kg"] if rows else kg
-        rows.append(
-            {
-                "step": step,
-                "policy": outcome.policy,
-                "clairvoyant": outcome.clairvoyant,
-                "total_kg": kg,
-                "saved_pct": pct(1 - kg / first_kg) if first_kg else None,
-                "slo_violation_pct": share_pct(outcome.violations, outcome.requests),
-            }
-        )
+    """Return a row per step that serves requests; none where the scenario states no energies.
+
+    What is saved is per served request: a step that turns requests away saves nothing by that.
+    """
+    known = {step: one for step, one in comparison.steps.items() if GRAMS.of(one) is not None}
+    first = next(iter(known.values()), None)
+    rows: list[dict[str, Any]] = [
+        {
+            "step": step,
+            "policy": outcome.policy,
+            "clairvoyant": outcome.clairvoyant,
+            "total_kg": total_kg(outcome.emissions) / comparison.replications,
+            "saved_pct": GRAMS.reduction_of(outcome, first),
+            "slo_violation_pct": share_pct(outcome.violations, outcome.requests),
+        }
+        for step, outcome in known.items()
+        if outcome.emissions
+    ]
     return pl.DataFrame(rows, schema=_SCHEMA)

@@ -27,13 +27,16 @@ class Tables:
     policies
         One row per policy: ``policy`` (label), ``clairvoyant`` (bool), ``requests``, ``avg_latency_ms``,
         ``p95_latency_ms``, ``slo_violation_pct``, ``avg_carbon_g_per_kwh``, ``carbon_reduction_pct``
-        (null where the baseline's carbon is 0), ``baseline`` (label of the policy that reductions refer to),
+        (null where the baseline's carbon is 0), ``baseline`` (label of the policy that reductions refer to;
+        where requests queue, that is without limits on capacity),
         ``baseline_carbon_g_per_kwh``,
         ``max_violation_pct`` (the limit behind ``viable``), ``viable`` (bool), ``dominated_by`` (label of the
-        first policy at least as good in carbon, violations and average latency and better in one; or null).
-        In grams of CO2e, null where the scenario states no energies: ``emissions_g_per_request`` and its
-        parts ``operational_g_per_request``, ``network_g_per_request`` and ``embodied_g_per_request``;
-        ``total_kg`` of all requests (of several replications: their mean); ``emissions_reduction_pct``. Where
+        first policy at least as good in carbon, violations and average latency and better in one; or null;
+        carbon is ``emissions_g_per_request`` where energies are stated).
+        In grams of CO2e, null where the scenario states no energies: ``emissions_g_per_request`` (per
+        *served* request) and its parts ``operational_g_per_request``, ``network_g_per_request`` and
+        ``embodied_g_per_request``; ``total_kg`` of all requests (of several replications: their mean);
+        ``emissions_reduction_pct`` (of grams per served request). Where
         a policy decides on old, forecast or missing carbon: ``fresh_carbon_g_per_kwh`` and
         ``fresh_total_kg``, what it reaches on perfectly fresh data, and ``extra_vs_fresh_pct``, how much more
         it emits (without energies: how much higher its mean carbon intensity is); null where its data are
@@ -45,8 +48,11 @@ class Tables:
         ``idle_g_per_request`` (electricity of switched-on servers beyond what requests take; null where
         their power is not stated); and what the policy reaches where no capacity has an end:
         ``unlimited_carbon_g_per_kwh``, ``unlimited_carbon_reduction_pct``, ``unlimited_slo_violation_pct``,
-        ``unlimited_total_kg``, and ``survives_pct``, how much of that reduction is left (null where there
-        is none, or the policy is not viable).
+        ``unlimited_total_kg``, ``unlimited_emissions_reduction_pct``, and ``survives_pct``, how much of that
+        reduction (of grams, where energies are stated) is left: 0 where emissions rise instead, null where
+        nothing is possible, or the policy is not viable. Against Latency-First on the same capacity, whose
+        label is ``same_capacity_baseline``: ``same_capacity_carbon_reduction_pct`` and
+        ``same_capacity_emissions_reduction_pct``.
     routing
         One row per policy × region: ``policy``, ``clairvoyant``, ``region``, ``requests``, ``share`` (0…1).
     workloads
@@ -63,8 +69,9 @@ class Tables:
         One row per origin × region: ``origin``, ``origin_share``, ``region``, ``rtt_ms``.
     saving
         Where the saving comes from, a row per step from no knowledge of carbon to all: ``step``, ``policy``,
-        ``clairvoyant``, ``total_kg``, ``saved_pct`` (of the first step's), ``slo_violation_pct``. Empty where
-        the scenario states no energies.
+        ``clairvoyant``, ``total_kg``, ``saved_pct`` (of what the first step emits per served request),
+        ``slo_violation_pct``. Empty where the scenario states no energies. Where requests queue, all steps
+        are on the same capacity.
     overview
         One row: ``scenario``, ``workloads`` (models in words), ``regions`` (in words), ``hours``,
         ``finding`` (one sentence), ``notes`` (what was assumed, filled or left out, and what the age of the
@@ -78,7 +85,8 @@ class Tables:
     objectives
         A row per objective of the scenario: ``policy``, ``figure``, ``bound`` (as stated), ``value``,
         ``low``, ``high`` (null without interval), ``margin`` (in the figure's unit, negative where it
-        is missed), ``met``, ``beyond_doubt`` (whether the whole interval is on one side; null without).
+        is missed), ``met``, ``beyond_doubt`` (whether the whole interval is on one side; null without),
+        ``against`` (label of the policy that a reduction refers to; null for other figures).
     agreement
         Sampled against exact, a row per figure: ``policy``, ``workload``, ``figure``, ``sampled``, ``exact``,
         ``standard_error``, ``z``. Empty where one engine alone was asked.
@@ -100,7 +108,8 @@ class Tables:
         Of policies with several routers, a row per slot of time and region: ``policy``, ``clairvoyant``,
         ``hour`` (with fractions), ``region``, ``share`` (of the work sent, 0…1), ``utilisation`` (of its
         fullest pool), and for the policy ``flips_per_day``, ``hours_over_capacity``,
-        ``avg_carbon_g_per_kwh``, ``extra_pct`` (more carbon than under the first of them, %; null for that).
+        ``avg_carbon_g_per_kwh``, ``extra_pct`` (more grams, or without energies more carbon intensity, than
+        under the first of them, %; null for that), ``emissions_g_per_request``.
     latency_cdf_unlimited
         As `latency_cdf`, of the same policies where no capacity has an end.
     """

@@ -1,8 +1,8 @@
-"""Spill: the cheapest region, until it is full; then the next one."""
+"""Spill: the region that emits least, until it is full; then the next one."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +19,24 @@ Known = TypeVar("Known", bound=NDArray[Any])
 
 
 class Spill(Spec, SplittingPolicy):
-    """Fill the cheapest eligible regions up to a utilisation, and spill what is left to the next ones.
+    """Fill the eligible regions that emit least up to a utilisation, and spill what is left to the next ones.
 
-    Cheap is what emits little: carbon intensity, times energy where it is known. A region is eligible if it
-    is available and rtt + service ≤ SLO − margin, or with `max_violation` if P(rtt + service + jitter > SLO)
-    is at most that.
+    What a request emits is carbon intensity, times energy where it is known. A region is eligible if it is
+    available and rtt + service ≤ SLO − margin, or with `max_violation` if P(rtt + service + jitter > SLO) is
+    at most that.
 
-    In each hour, pairs of a cell (origin × workload) and an eligible region are taken in the order of what a
-    request emits there, and of RTT where that is the same. The cell's requests that have no place yet get one
-    as long as the pool has servers' time for them: requests per second times the seconds that one takes, at
-    most `max_utilisation` of its servers. What finds no room is split between the cell's eligible regions in
-    proportion to their servers, and waits there. Where no region is eligible, requests go to the lowest RTT,
-    and their room is taken first: they have nowhere else to go.
+    In each hour, every cell (origin × workload) asks for the eligible region where its requests emit least,
+    and, as far as that is full, for its next one. Regions are filled in the order of what all traffic would
+    emit there. What fills is the time of the servers: requests per second times the seconds that one takes,
+    at most `max_utilisation` of them. So the cells that save most grams per second of a server, against their
+    next region, get room first, those without a next region before all others; of equal ones the nearest.
+    What finds no room is split between the cell's eligible regions in proportion to their servers, and waits
+    there. Where no region is eligible, requests go to the lowest RTT, and their room is taken first: they
+    have nowhere else to go.
 
-    Without limits on servers this is Constrained Hybrid.
+    Where every cell may use every region, and regions differ by the same factors for all workloads, this is
+    the optimum of the linear program of `Optimal`. docs/capacity.md says how near it is elsewhere. Without
+    limits on servers this is Constrained Hybrid.
 
     Attributes
     ----------
@@ -100,11 +104,13 @@ class Spill(Spec, SplittingPolicy):
         first = np.lexsort((np.where(reachable, view.rtt_ms, np.inf), cost), axis=-1)[..., 0]
         weights = np.eye(cost.shape[-1])[first]
         room = self.max_utilisation * _of_pools(servers, pool)
-        erlangs = _known(view.requests_per_s)[..., np.newaxis] * _known(view.busy_ms) / 1000
+        per_s, busy_ms = _known(view.requests_per_s)[..., np.newaxis], _known(view.busy_ms)
+        erlangs = per_s * busy_ms / 1000
+        regions = (per_s * grams(view)).sum(axis=(1, 2)).argsort(axis=-1, kind="stable")
         for hour in np.flatnonzero((_sums(weights * erlangs, pool) > room).any(axis=1)):
-            of_hour = (weights, cost, view.rtt_ms, erlangs, servers, pool)
-            cells = [values[hour].reshape(-1, cost.shape[-1]) for values in of_hour]
-            weights[hour] = _filled(room[hour], *cells).reshape(cost.shape[1:])
+            all_hours = _Hour(weights, cost, view.rtt_ms, busy_ms, erlangs, servers, pool)
+            cells = _Hour(*(values[hour].reshape(-1, cost.shape[-1]) for values in all_hours))
+            weights[hour] = _filled(room[hour], regions[hour], cells).reshape(cost.shape[1:])
         return weights
 
     def _in_time(self, view: View) -> NDArray[np.bool_]:
@@ -142,35 +148,83 @@ def _sums(values: Array, pool: Regions) -> Array:
     return sums.reshape(-1, pools).astype(float, copy=False)
 
 
-def _filled(
-    room: Array, first: Array, cost: Array, rtt_ms: Array, erlangs: Array, servers: Array, pool: Regions
-) -> Array:
-    """Return the weights of C cells of an hour, whose pools have room for so many Erlangs, shape (C, R).
+class _Hour(NamedTuple):
+    """C cells of an hour, shape (C, R) each.
 
-    The other arguments have that shape too: `first` is each cell's cheapest region, as weights, and `erlangs`
-    is what all its requests would take in each region.
+    Where each emits least, as weights; what a request emits, +inf where it may not go; its round trip and
+    server time; what all its requests would take, in Erlangs; and the servers and numbers of the pools.
     """
-    eligible = cost < np.inf
+
+    first: Array
+    cost: Array
+    rtt_ms: Array
+    busy_ms: Array
+    erlangs: Array
+    servers: Array
+    pool: Regions
+
+
+def _filled(room: Array, regions: Regions, of: _Hour) -> Array:
+    """Return the weights of an hour's cells, shape (C, R).
+
+    Parameters
+    ----------
+    room
+        What each pool has room for, in Erlangs, shape (P,).
+    regions
+        In the order in which they are filled, shape (R,).
+    of
+        The cells.
+    """
+    eligible = of.cost < np.inf
     nowhere = np.asarray(~eligible.any(axis=1))
-    weights: Array = first * nowhere[:, np.newaxis]
-    taken = np.bincount(pool.ravel(), (weights * erlangs).ravel(), len(room))
+    weights: Array = of.first * nowhere[:, np.newaxis]
+    taken = np.bincount(of.pool.ravel(), (weights * of.erlangs).ravel(), len(room))
     open_room, left = np.maximum(room - taken, 0.0).tolist(), (~nowhere).astype(float).tolist()
-    pairs = np.lexsort((rtt_ms.ravel(), cost.ravel()))[: eligible.sum()]
+    choice, saved = _choices(of.cost, of.rtt_ms)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        saved_per_s = saved / of.busy_ms
+    order = np.broadcast_to(regions.argsort(), of.cost.shape)
+    keys = (of.rtt_ms, -saved_per_s, order, ~eligible)
+    pairs = np.lexsort([key.ravel() for key in keys])[: eligible.sum()]
     # One pair after the other, because what is left for it hangs on all before. Lists: they are much faster
     # than arrays to go through one by one.
-    parts = []
-    columns = (pairs // cost.shape[1], pool.ravel()[pairs], erlangs.ravel()[pairs])
-    for cell, its_pool, needs in zip(*(column.tolist() for column in columns), strict=True):
-        part = left[cell]
-        if part > 0:
+    asked = [0] * len(left)
+    parts = [0.0] * len(pairs)
+    of_pairs = (values.ravel()[pairs] for values in (of.pool, of.erlangs, choice))
+    columns = (pairs // len(regions), *of_pairs)
+    listed = list(zip(*(column.tolist() for column in columns), strict=True))
+    spilled = True
+    while spilled:  # once, but where workloads differ in which region emits less
+        spilled = False
+        for place, (cell, its_pool, needs, its_choice) in enumerate(listed):
+            part = left[cell]
+            if part == 0 or asked[cell] != its_choice:
+                continue
             if part * needs > open_room[its_pool]:
                 part = min(part, open_room[its_pool] / needs)
             left[cell] -= part
             open_room[its_pool] = max(open_room[its_pool] - part * needs, 0.0)
-        parts.append(part)
+            parts[place] = part
+            if left[cell] > 0:
+                asked[cell] += 1
+                spilled = True
     weights.flat[pairs] = parts
     no_room = np.array(left) > 0  # and so no region without a limit
-    waits = np.where(eligible[no_room], servers[no_room], 0.0)
+    waits = np.where(eligible[no_room], of.servers[no_room], 0.0)
     waits = np.where(waits.sum(axis=1, keepdims=True) > 0, waits, eligible[no_room])
     weights[no_room] += np.array(left)[no_room, np.newaxis] * waits / waits.sum(axis=1, keepdims=True)
     return weights
+
+
+def _choices(cost: Array, rtt_ms: Array) -> tuple[Regions, Array]:
+    """Return each region's place in a cell's order, 0 for the cheapest, and what the next one costs more.
+
+    Shape (C, R) both; +inf where there is no next one that is eligible.
+    """
+    order = np.lexsort((rtt_ms, cost), axis=-1)
+    next_cost = np.take_along_axis(cost, np.roll(order, -1, axis=1), axis=1)
+    next_cost[:, -1] = np.inf
+    choice = np.argsort(order, axis=-1)
+    with np.errstate(invalid="ignore"):
+        return choice, np.take_along_axis(next_cost, choice, axis=1) - cost

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from carbonroute.metrics import Tables
+from carbonroute.metrics.measure import measure_of
 from carbonroute.report.cells import cell, significant, words
 from carbonroute.report.page import Block, Column, Row, Section, Table
 
@@ -14,9 +15,6 @@ _OF_POLICIES = {
     "p95_wait_ms": (Column("P95 wait", "ms", best="low"), 1),
     "hours_over_capacity": (Column("Time over capacity", "h", best="low"), 1),
     "flips_per_day": (Column("Flips", "per day", best="low"), 1),
-    "unlimited_carbon_reduction_pct": (Column("Reduction without limits", "%", best="high"), 1),
-    "carbon_reduction_pct": (Column("With them", "%", best="high"), 1),
-    "survives_pct": (Column("Survives", "%", best="high"), 0),
 }
 _OF_POOLS = {
     "servers": (Column("Servers"), 1),
@@ -37,7 +35,15 @@ def sections(tables: Tables) -> Iterator[Section]:
 
 def _policies(tables: Tables) -> Table:
     policies = tables.policies
-    known = {name: of for name, of in _OF_POLICIES.items() if policies[name].null_count() < policies.height}
+    measure = measure_of(policies)
+    of_policies = {
+        **_OF_POLICIES,
+        measure.unlimited: (Column("Reduction without limits", "%", best="high"), 1),
+        measure.reduction: (Column("With them", "%", best="high"), 1),
+        "survives_pct": (Column("Survives", "%", best="high"), 1),
+        measure.same_capacity: (Column("On the same capacity", "%", best="high"), 1),
+    }
+    known = {name: of for name, of in of_policies.items() if policies[name].null_count() < policies.height}
     rows = tuple(
         Row(
             (words(row["policy"]), *(cell(row[name], digits) for name, (_, digits) in known.items())),
@@ -46,9 +52,14 @@ def _policies(tables: Tables) -> Table:
         for row in policies.rows(named=True)
     )
     columns = (Column("Policy", numeric=False), *(column for column, _ in known.values()))
+    first = policies.row(0, named=True)
     caption = (
-        "Waiting and rejection under each policy, and what is left of its saving where regions can be full."
+        "Waiting and rejection under each policy, and what is left of its saving where regions can be full. "
+        f"Reductions are of {measure.name} per served request, without limits and with them against "
+        f"{first['baseline']}."
     )
+    if first["same_capacity_baseline"] is not None:
+        caption += f" The last column is against {first['same_capacity_baseline']}."
     return Table("table-capacity", caption, columns, rows)
 
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from carbonroute.figures.words import MassUnit, change, mass_unit, number, plain
 from carbonroute.metrics import Tables, as_published, simulation_results
+from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
 from carbonroute.report.cells import cell, words
 from carbonroute.report.page import Block, Cell, Column, Row, Section, Table, Text
 
@@ -17,8 +18,8 @@ _PUBLISHED = {
     "avg_latency_ms": (Column("Mean latency", "ms", best="low"), 1),
     "p95_latency_ms": (Column("P95 latency", "ms", best="low"), 1),
     "slo_violation_pct": (Column("SLO violations", "%", best="low"), 2),
-    "avg_carbon_g_per_kwh": (Column("Carbon intensity", "g CO₂e/kWh", best="low"), 1),
-    "carbon_reduction_pct": (Column("Carbon reduction", "%", best="high"), 1),
+    INTENSITY.amount: (Column("Carbon intensity", "g CO₂e/kWh", best="low"), 1),
+    INTENSITY.reduction: (Column("Carbon reduction", "%", best="high"), 1),
 }
 
 Interval = Mapping[str, Any]
@@ -35,7 +36,7 @@ def section(tables: Tables) -> Section:
 def _table(tables: Tables) -> Table:
     policies = tables.policies
     columns = [Column("Policy", numeric=False), *(column for column, _ in _PUBLISHED.values())]
-    unit = mass_unit(policies["total_kg"].to_list()) if policies["total_kg"].null_count() == 0 else None
+    unit = mass_unit(policies["total_kg"].to_list()) if measure_of(policies) is GRAMS else None
     if unit:
         columns += [
             Column("Emissions", f"{unit.name} CO₂e", best="low"),
@@ -83,7 +84,7 @@ def _grams(row: Mapping[str, Any], unit: MassUnit, intervals: Mapping[str, Inter
     if interval and interval["low"] is not None:
         interval = {end: interval[end] * unit.per_kg for end in ("low", "high")}
     yield cell(row["total_kg"] * unit.per_kg, unit.digits, interval)
-    yield cell(row["emissions_reduction_pct"], 1, intervals.get("emissions_reduction_pct"))
+    yield cell(row[GRAMS.reduction], 1, intervals.get(GRAMS.reduction))
 
 
 def _verdict(row: Mapping[str, Any]) -> Cell:
@@ -116,7 +117,10 @@ def saving(tables: Tables) -> Iterator[Section]:
         )
         for row in tables.saving.rows(named=True)
     )
-    caption = "From no knowledge of carbon to all of it; what is saved is against the first step."
+    caption = (
+        "From no knowledge of carbon to all of it; what is saved, per served request, is against the first "
+        "step."
+    )
     steps = Table("table-saving", caption, columns, rows, sortable=False)
     yield Section("saving", "Where the saving comes from", (Text(_in_words(tables.saving)), steps))
 
@@ -125,7 +129,7 @@ def _in_words(saving: pl.DataFrame) -> str:
     """Say what each step reaches, against the first."""
     first, *others = saving.rows(named=True)
     said = "; ".join(
-        f"{row['step']} ({row['policy']}) {change(row['saved_pct'])}"
+        f"{row['step']} ({row['policy']}) {change(row['saved_pct'], GRAMS)}"
         for row in others
         if row["saved_pct"] is not None
     )

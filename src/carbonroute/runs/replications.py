@@ -51,6 +51,10 @@ class Replications:
         """Return these and others as one."""
         mine, theirs = self.comparison, other.comparison
         merged = partial(_merged, kept=KEPT // len(self.outcomes))
+
+        def both(one: Outcome | None, another: Outcome | None) -> Outcome | None:
+            return merged([one, another]) if one and another else None
+
         return Replications(
             self.inputs,
             self.seeds + other.seeds,
@@ -68,9 +72,8 @@ class Replications:
                 unlimited={
                     label: merged([one, theirs.unlimited[label]]) for label, one in mine.unlimited.items()
                 },
-                unlimited_baseline=merged([mine.unlimited_baseline, theirs.unlimited_baseline])
-                if mine.unlimited_baseline and theirs.unlimited_baseline
-                else None,
+                unlimited_baseline=both(mine.unlimited_baseline, theirs.unlimited_baseline),
+                same_capacity=both(mine.same_capacity, theirs.same_capacity),
             ),
         )
 
@@ -114,21 +117,38 @@ def part_of(progress: Progress | None, place: int, parts: int) -> Progress | Non
 def once(inputs: Inputs, engine: str, workers: int, progress: Progress | None = None) -> Replications:
     """Run an engine over a scenario's policies, and what they are held against."""
     seed = inputs.scenario.sampling.seed
-    if engine == "queued" and not inputs.capacity.neutral:
-        return Replications(inputs, (seed,), ENGINES[engine](inputs, progress), without_limits(inputs))
     with_all, compare = with_rivals(inputs, engine)
     options = {"workers": workers} if engine == "sampled" else {}
     outcomes = ENGINES[engine](with_all, progress, **options)
-    return Replications(inputs, (seed,), outcomes[: len(inputs.candidates)], compare(outcomes))
+    comparison = compare(outcomes)
+    if engine == "queued" and not inputs.capacity.neutral:
+        comparison = beside(without_limits(inputs), comparison)
+    return Replications(inputs, (seed,), outcomes[: len(inputs.candidates)], comparison)
+
+
+def beside(unlimited: Comparison, limited: Comparison) -> Comparison:
+    """Return what a run with capacity is held against: no limits, and Latency-First on the same capacity.
+
+    Parameters
+    ----------
+    unlimited
+        What `without_limits` found.
+    limited
+        Of the run with capacity. Its steps are steps from its own baseline.
+    """
+    baseline = limited.baseline
+    same = replace(baseline, policy=f"{baseline.policy} on the same capacity")
+    steps = {name: same if step is baseline else step for name, step in limited.steps.items()}
+    return replace(unlimited, steps=steps, same_capacity=same)
 
 
 def without_limits(inputs: Inputs) -> Comparison:
-    """Run the policies where nobody waits: what their runs with capacity, however much, are held against.
+    """Run the policies where servers never lack: what runs with capacity, however much, are held against.
 
-    Carbon reductions refer to the baseline without limits in both, so that they can be compared.
+    Reductions refer to the baseline without limits in both, so that they can be compared.
     """
     free = _freed(inputs)
-    with_baseline, compare = with_rivals(free, "queued")
+    with_baseline, compare = with_rivals(free, "queued", baseline_alone=True)
     unlimited = ENGINES["queued"](with_baseline)
     baseline = compare(unlimited).baseline
     return Comparison(
@@ -141,7 +161,7 @@ def without_limits(inputs: Inputs) -> Comparison:
 
 
 def _freed(inputs: Inputs) -> Inputs:
-    """Return a run in which nobody waits, and no router holds back: policies alone, asked every hour."""
+    """Return a run in which servers never lack, and no router holds back: policies asked every hour."""
     calm = Control(interval_s=S_PER_HOUR, warmup_hours=inputs.scenario.control.warmup_hours)
     return replace(
         inputs,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from carbonroute.engines import queued
 from carbonroute.engines.obstacles import obstacle
 from carbonroute.metrics import Comparison
 from carbonroute.outcome import Outcome
@@ -18,8 +19,17 @@ from carbonroute.scenario import Candidate, Inputs
 from carbonroute.scenario.knowledge import truth
 
 
-def with_rivals(inputs: Inputs, engine: str) -> tuple[Inputs, Callable[[Sequence[Outcome]], Comparison]]:
+def with_rivals(
+    inputs: Inputs, engine: str, *, baseline_alone: bool = False
+) -> tuple[Inputs, Callable[[Sequence[Outcome]], Comparison]]:
     """Return the run's policies and, behind them and unseen, what they are held against.
+
+    Parameters
+    ----------
+    inputs, engine
+        The run, and the name of its engine.
+    baseline_alone
+        Whether Latency-First is all that is wanted.
 
     Returns
     -------
@@ -28,7 +38,11 @@ def with_rivals(inputs: Inputs, engine: str) -> tuple[Inputs, Callable[[Sequence
     candidates = list(inputs.candidates)
 
     def place(rival: Candidate) -> int:
-        same = (i for i, candidate in enumerate(candidates) if _decides_alike(candidate, rival))
+        same = (
+            i
+            for i, candidate in enumerate(candidates)
+            if _decides_alike(candidate, rival) and (engine != "queued" or _held_alike(candidate, rival))
+        )
         if (index := next(same, None)) is None:
             index = len(candidates)
             candidates.append(rival)
@@ -36,13 +50,15 @@ def with_rivals(inputs: Inputs, engine: str) -> tuple[Inputs, Callable[[Sequence
 
     baseline = place(_latency_first(inputs))
     steps, fresh = {}, {}
-    # With queues, every policy has a system of its own to itself: only what the baseline needs is run.
-    if engine == "exact" or (engine == "sampled" and _meet_the_same_requests(inputs)):
+    compared = not baseline_alone and (engine == "exact" or _meet_the_same_requests(inputs))
+    if compared and inputs.energy:
         steps = {
             name: place(rival)
-            for name, rival in (_steps(inputs) if inputs.energy else ())
-            if engine != "exact" or not obstacle(inputs, rival)  # nobody asked for it: it ends no run
+            for name, rival in _steps(inputs)
+            if not _refused(inputs, rival, engine)  # nobody asked for it: it ends no run
         }
+    # With queues, every policy has a system of its own to itself: what fresh data would do is not run.
+    if compared and engine != "queued":
         fresh = {
             candidate.label: place(replace(candidate, knowledge=truth(inputs.carbon)))
             for candidate in inputs.candidates
@@ -58,6 +74,12 @@ def with_rivals(inputs: Inputs, engine: str) -> tuple[Inputs, Callable[[Sequence
         )
 
     return replace(inputs, candidates=tuple(candidates), baseline=baseline), compare
+
+
+def _refused(inputs: Inputs, rival: Candidate, engine: str) -> bool:
+    if engine == "queued":
+        return any(queued.faults(inputs, rival, ""))
+    return engine == "exact" and bool(obstacle(inputs, rival))
 
 
 def _meet_the_same_requests(inputs: Inputs) -> bool:
@@ -80,6 +102,11 @@ def _steps(inputs: Inputs) -> Iterator[tuple[str, Candidate]]:
     yield "hourly routing", inputs.candidate(hourly.name, hourly, information)
     bound = ClairvoyantBound()
     yield "clairvoyant bound", inputs.candidate(bound.name, bound, information)
+
+
+def _held_alike(one: Candidate, other: Candidate) -> bool:
+    """Whether the routers of two candidates hold back alike."""
+    return (one.control, one.max_utilisation) == (other.control, other.max_utilisation)
 
 
 def _decides_alike(one: Candidate, other: Candidate) -> bool:

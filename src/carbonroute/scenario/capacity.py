@@ -206,18 +206,12 @@ class Capacity:
         return replace(self, servers=servers)
 
     def without_limits(self) -> Capacity:
-        """Return the same hardware, of which there is always enough: nobody waits, nor for a batch."""
-        everywhere, never = np.full(len(self.servers), UNLIMITED), np.zeros(len(self.servers))
-        return replace(
-            self,
-            servers=everywhere,
-            queue_limit=everywhere,
-            max_batch=never.astype(np.int64),
-            max_wait_s=never,
-            batch_fixed_s=never,
-            batch_per_request_s=never,
-            windows=np.zeros((0, 4)),
-        )
+        """Return the same hardware, of which there is always enough: nobody waits for a server.
+
+        Speed, power and the rule of batches stay: a batch still waits for more requests, and for no server.
+        """
+        everywhere = np.full(len(self.servers), UNLIMITED)
+        return replace(self, servers=everywhere, queue_limit=everywhere, windows=np.zeros((0, 4)))
 
     def _at_speed_1_ms(self, service_ms: Array, workload: Index) -> Array:
         """Return the server time of requests in each region, whatever the speed, ms, shape (n, R)."""

@@ -91,6 +91,8 @@ class Objectives(Spec):
         The same.
     rejected_pct, avg_wait_ms, p95_wait_ms, hours_over_capacity, flips_per_day, survives_pct
         The same of queues, for which pools of servers must be stated; `idle_g_per_request` needs both.
+    same_capacity_carbon_reduction_pct, same_capacity_emissions_reduction_pct
+        The same, against Latency-First on the same capacity.
     """
 
     policy: Name
@@ -115,6 +117,8 @@ class Objectives(Spec):
     flips_per_day: BoundText | None = None
     idle_g_per_request: BoundText | None = None
     survives_pct: BoundText | None = None
+    same_capacity_carbon_reduction_pct: BoundText | None = None
+    same_capacity_emissions_reduction_pct: BoundText | None = None
 
     @property
     def bounds(self) -> dict[str, Bound]:

@@ -17,12 +17,12 @@ from typing import Any
 
 from carbonroute.errors import CarbonrouteError
 from carbonroute.metrics import policies
+from carbonroute.metrics.measure import GRAMS, INTENSITY, reduction_pct
 from carbonroute.runs import default_engine
 from carbonroute.runs.plan import Plan, carry_out
 from carbonroute.scenario import Inputs
 from carbonroute.study.cells import Base
 from carbonroute.textfile import sha256
-from carbonroute.units import pct
 
 Row = Mapping[str, Any]
 
@@ -109,20 +109,15 @@ def _policies(base: Base, changes: Mapping[str, Any]) -> tuple[Sequence[Row], In
 def _against(baseline: str, rows: Sequence[Row]) -> list[Row]:
     """Return the rows of policies with reductions that refer to another one of them."""
     reference = next(row for row in rows if row["policy"] == baseline)
-    of = {
-        "carbon_reduction_pct": "avg_carbon_g_per_kwh",
-        "emissions_reduction_pct": "emissions_g_per_request",
-    }
-
-    def reduction_pct(row: Row, name: str) -> float | None:
-        return None if row[name] is None or not reference[name] else pct(1 - row[name] / reference[name])
-
     return [
         {
             **row,
             "baseline": baseline,
             "baseline_carbon_g_per_kwh": reference["avg_carbon_g_per_kwh"],
-            **{reduction: reduction_pct(row, name) for reduction, name in of.items()},
+            **{
+                one.reduction: reduction_pct(row[one.amount], reference[one.amount])
+                for one in (INTENSITY, GRAMS)
+            },
         }
         for row in rows
     ]

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from pydantic_core import to_jsonable_python
 
 from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.metrics.policies import COLUMNS
 from carbonroute.runs import MAX_VIOLATION
 from carbonroute.scenario.faults import as_found, refuse
@@ -29,8 +30,8 @@ FIXED = ("cell", "digest", "status", "error", "policy", "clairvoyant")
 #: Columns that are kept whatever metrics are asked for: findings are made of them.
 KEPT = (
     "slo_violation_pct",
-    "carbon_reduction_pct",
-    "emissions_reduction_pct",
+    INTENSITY.reduction,
+    GRAMS.reduction,
     "baseline",
     "max_violation_pct",
     "viable",

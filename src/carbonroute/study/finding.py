@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from carbonroute.study.overview import GRAMS, axes, best, plain, saved_column
+from carbonroute.metrics.measure import measure_of, saves
+from carbonroute.study.overview import axes, best, plain
 from carbonroute.study.tables import StudyTables
 
 
@@ -25,9 +26,10 @@ def _sentences(tables: StudyTables) -> Iterator[str]:
     if summary.is_empty():
         yield "No policy that a router could run was tried."
         return
-    saved = saved_column(summary)
+    measure = measure_of(tables.summary)
+    saved = measure.reduction
     limit = f"{summary['max_violation_pct'][0]:.6g} % SLO violations"
-    viable = summary.filter(pl.col("viable") & pl.col(saved).is_not_null())
+    viable = summary.filter("viable")
     names = axes(tables)
     if viable.is_empty():
         lowest = summary.sort("slo_violation_pct", maintain_order=True).row(0, named=True)
@@ -36,11 +38,14 @@ def _sentences(tables: StudyTables) -> Iterator[str]:
             f"{lowest['slo_violation_pct']:.2f} %{_where(lowest, names)}."
         )
         return
-    what = "emissions" if saved == GRAMS else "mean carbon intensity"
-    most = viable.sort(saved, descending=True, maintain_order=True).row(0, named=True)
+    most = viable.sort(saved, descending=True, nulls_last=True, maintain_order=True).row(0, named=True)
+    if not saves(most[saved]):
+        yield f"Within {limit}, nothing is saved: no policy cuts {measure.name} against {most['baseline']}."
+        return
     yield (
-        f"Within {limit}, {most['policy']} cuts {what} most: by {most[saved]:z.1f} %{_interval(most, saved)} "
-        f"against {most['baseline']} (violations {most['slo_violation_pct']:.2f} %){_where(most, names)}."
+        f"Within {limit}, {most['policy']} cuts {measure.name} most: by {most[saved]:.1f} "
+        f"%{_interval(most, saved)} against {most['baseline']} (violations {most['slo_violation_pct']:.2f} "
+        f"%){_where(most, names)}."
     )
     if names:
         yield from _how_far(tables, saved)

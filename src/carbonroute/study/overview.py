@@ -6,9 +6,9 @@ from types import MappingProxyType
 
 import polars as pl
 
+from carbonroute.metrics.measure import measure_of
 from carbonroute.study.tables import StudyTables
 
-GRAMS, INTENSITY = "emissions_reduction_pct", "carbon_reduction_pct"
 #: Columns of `policies` that are figures, and how many decimals they deserve.
 STYLES = MappingProxyType(
     {
@@ -23,7 +23,7 @@ STYLES = MappingProxyType(
 
 def saved_column(summary: pl.DataFrame) -> str:
     """Return the column of what is saved: in grams, where all cells state energies."""
-    return GRAMS if summary.height and not summary[GRAMS].null_count() else INTENSITY
+    return measure_of(summary).reduction
 
 
 def axes(tables: StudyTables) -> list[str]:

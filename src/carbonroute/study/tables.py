@@ -12,6 +12,7 @@ import polars as pl
 
 from carbonroute.errors import RunFolderError
 from carbonroute.intervals import t_half_width
+from carbonroute.metrics.policies import TEXTS
 from carbonroute.store import MANIFEST, SETTINGS, STUDY, read_manifest
 from carbonroute.study.cells import Study
 from carbonroute.study.file import FIXED, KEPT, Axis
@@ -24,7 +25,6 @@ RESULTS = "results.parquet"
 _CHUNK = 2000
 #: Columns of `StudyTables.axes`.
 AXES = MappingProxyType({"axis": pl.String, "label": pl.String, "number": pl.Float64, "averaged": pl.Boolean})
-_TEXTS = ("policy", "baseline", "dominated_by")
 _FLAGS = ("clairvoyant", "viable")
 #: Columns that are shares, %: their intervals go no further than shares can.
 _SHARES_PCT = ("slo_violation_pct", "rejected_pct", "unlimited_slo_violation_pct")
@@ -80,8 +80,7 @@ def results_of(study: Study, folder: Path) -> pl.DataFrame:
 def _schema(axes: Sequence[Axis], columns: Sequence[str]) -> dict[str, Any]:
     of_axes = {axis.name: _type_of(axis) for axis in axes}
     of_columns = {
-        name: pl.String if name in _TEXTS else pl.Boolean if name in _FLAGS else pl.Float64
-        for name in columns
+        name: pl.String if name in TEXTS else pl.Boolean if name in _FLAGS else pl.Float64 for name in columns
     }
     fixed = {"cell": pl.Int64, "digest": pl.String, "status": pl.String, "error": pl.String}
     return {**fixed, **of_axes, **of_columns}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from carbonroute.engines.sampled import KEPT, refuse_none, require_memory
 from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome
 from carbonroute.policies.router import Router
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Candidate, Inputs
 
-__all__ = ["run"]
+__all__ = ["faults", "run"]
 
 Progress = Callable[[int, int], None]
 
@@ -71,19 +71,31 @@ def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]
 
 def _refuse(inputs: Inputs) -> None:
     """Refuse policies that cannot be asked as their control demands."""
-    faults = []
-    for index, candidate in enumerate(inputs.candidates):
-        where, control = f"policies[{index}]", candidate.control
-        router = Router(candidate.policy, control, candidate.max_utilisation)
-        alone = inputs.by_request(candidate)
-        if alone and (router.needs_cells or control.routers > 1):
-            found = (
-                f"{candidate.label} is asked about single requests, and its control is about shares of them"
-            )
-            remedy = "leave out hysteresis, max_step, min_home_share, max_region_share and routers"
-            faults.append(Fault(f"{where}.control", found, remedy))
-        if getattr(candidate.policy, "places_servers", False) and control.routers > 1:
-            found = f"{candidate.label} places servers, and {control.routers} routers would each do so"
-            faults.append(Fault(f"{where}.control.routers", found, "1 is expected"))
-    if faults:
-        raise InputError(inputs.scenario.name, faults)
+    found = [
+        fault
+        for index, candidate in enumerate(inputs.candidates)
+        for fault in faults(inputs, candidate, f"policies[{index}]")
+    ]
+    if found:
+        raise InputError(inputs.scenario.name, found)
+
+
+def faults(inputs: Inputs, candidate: Candidate, where: str) -> Iterator[Fault]:
+    """Yield why a policy cannot be asked as its control demands; nothing where it can.
+
+    Parameters
+    ----------
+    inputs, candidate
+        The scenario, and a policy with its control.
+    where
+        Path of the policy in the scenario file, for the faults.
+    """
+    control = candidate.control
+    router = Router(candidate.policy, control, candidate.max_utilisation)
+    if inputs.by_request(candidate) and (router.needs_cells or control.routers > 1):
+        found = f"{candidate.label} is asked about single requests, and its control is about shares of them"
+        remedy = "leave out hysteresis, max_step, min_home_share, max_region_share and routers"
+        yield Fault(f"{where}.control", found, remedy)
+    if getattr(candidate.policy, "places_servers", False) and control.routers > 1:
+        found = f"{candidate.label} places servers, and {control.routers} routers would each do so"
+        yield Fault(f"{where}.control.routers", found, "1 is expected")

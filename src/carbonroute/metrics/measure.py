@@ -1,0 +1,155 @@
+"""What carbon is measured by, grams or mean intensity, and what a reduction of it is.
+
+Everything that ranks policies, names the best one, or says what dominates or survives asks here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from carbonroute.metrics.averages import mean
+from carbonroute.outcome import Outcome, Sums
+from carbonroute.units import pct
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of carbon: the columns that hold it, and its name in sentences.
+
+    Attributes
+    ----------
+    amount
+        Column of what a served request emits, g, or of the mean carbon intensity, gCO2e/kWh.
+    reduction
+        Column of the reduction against the baseline, %; where requests queue, that is Latency-First without
+        limits on capacity.
+    same_capacity
+        Column of the reduction against Latency-First on the same capacity, %.
+    unlimited
+        Column of the reduction without limits on capacity, %.
+    name, plural
+        What is cut or raised, and whether that is a plural.
+    unit
+        Of the amount.
+    sums
+        Sums of the amount over the served requests of an outcome, or None where they are not known.
+    """
+
+    amount: str
+    reduction: str
+    same_capacity: str
+    unlimited: str
+    name: str
+    plural: bool
+    unit: str
+    sums: Callable[[Outcome], Sums | None]
+
+    def of(self, outcome: Outcome) -> float | None:
+        """Return the amount per served request; None where it is not stated, or none was served."""
+        sums = self.sums(outcome)
+        return None if sums is None else mean(sums, outcome.served)
+
+    def reduction_of(self, outcome: Outcome | None, baseline: Outcome | None) -> float | None:
+        """Return the reduction of an outcome against another one, %; None where one of them is not known."""
+        if outcome is None or baseline is None:
+            return None
+        return reduction_pct(self.of(outcome), self.of(baseline))
+
+    @property
+    def it(self) -> str:
+        """The pronoun for its name."""
+        return "them" if self.plural else "it"
+
+
+GRAMS = Measure(
+    "emissions_g_per_request",
+    "emissions_reduction_pct",
+    "same_capacity_emissions_reduction_pct",
+    "unlimited_emissions_reduction_pct",
+    "emissions",
+    plural=True,
+    unit="g CO₂e per request",
+    sums=lambda outcome: outcome.emissions.total_g if outcome.emissions else None,
+)
+INTENSITY = Measure(
+    "avg_carbon_g_per_kwh",
+    "carbon_reduction_pct",
+    "same_capacity_carbon_reduction_pct",
+    "unlimited_carbon_reduction_pct",
+    "mean carbon intensity",
+    plural=False,
+    unit="g CO₂e/kWh",
+    sums=lambda outcome: outcome.carbon_sum_g_per_kwh,
+)
+#: Columns of which the first that a table has is known just where energies are stated.
+_STATED = ("total_kg", GRAMS.amount, GRAMS.reduction)
+
+
+def measure_of(policies: pl.DataFrame) -> Measure:
+    """Return the measure of a table of policies: grams where all of it states energies, intensity elsewhere.
+
+    Parameters
+    ----------
+    policies
+        Energies are stated where the first of its columns ``total_kg``, ``emissions_g_per_request`` and
+        ``emissions_reduction_pct`` has no nulls.
+    """
+    name = next((name for name in _STATED if name in policies.columns), None)
+    return INTENSITY if name is None or policies.is_empty() or policies[name].null_count() else GRAMS
+
+
+def measure_of_row(policy: Mapping[str, Any]) -> Measure:
+    """Return the measure of one row of such a table."""
+    stated = next((policy[name] for name in _STATED if name in policy), None)
+    return INTENSITY if stated is None else GRAMS
+
+
+def reduction_pct(amount: float | None, reference: float | None) -> float | None:
+    """Return by how much less an amount is than a reference, %: 100 · (1 − amount / reference).
+
+    None where one of them is not known, or the reference is 0: then there is nothing to reduce.
+
+    >>> reduction_pct(25.0, 100.0), reduction_pct(150.0, 100.0), reduction_pct(1.0, 0.0)
+    (75.0, -50.0, None)
+    """
+    return pct(1 - amount / reference) if amount is not None and reference else None
+
+
+def survives_pct(reduction: float | None, possible: float | None) -> float | None:
+    """Return the share of a possible reduction that is left of it, %; 0 where emissions rise instead.
+
+    None where one of them is not known, or nothing is possible.
+
+    >>> survives_pct(15.0, 60.0), survives_pct(-30.5, 87.5), survives_pct(-1.0, -2.0), survives_pct(0.2, 0.4)
+    (25.0, 0.0, None, 50.0)
+    """
+    if reduction is None or possible is None or possible <= 0:
+        return None
+    return max(0.0, pct(reduction / possible))
+
+
+def saves(reduction: float | None) -> bool:
+    """Whether a reduction is one as printed, with one decimal.
+
+    >>> saves(0.06), saves(0.04), saves(-3.0), saves(None)
+    (True, False, False, False)
+    """
+    return reduction is not None and round(reduction, 1) > 0
+
+
+def effect(measure: Measure, reduction: float, *, again: bool = False) -> str:
+    """Return what a reduction does, as a verb with its object.
+
+    >>> effect(GRAMS, 59.62), effect(INTENSITY, -3.0), effect(GRAMS, 0.01)
+    ('cuts emissions by 59.6 %', 'raises mean carbon intensity by 3.0 %', 'does not change emissions')
+    >>> effect(GRAMS, -30.5, again=True)
+    'raises them by 30.5 %'
+    """
+    what = measure.it if again else measure.name
+    if round(reduction, 1) == 0:
+        return f"does not change {what}"
+    return f"{'cuts' if reduction > 0 else 'raises'} {what} by {abs(reduction):.1f} %"
