@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -181,15 +181,39 @@ class Router:
         PolicyError
             If the policy breaks its contract.
         """
+        answer = self.decide_in_turn(view, held)
+        servers, worth = answer.servers, answer.server_worth_g_per_h
+        return Decision(
+            answer.weights[0], None if servers is None else servers[0], None if worth is None else worth[0]
+        )
+
+    def decide_in_turn(self, view: View, held: Array | None) -> Plan:
+        """Decide as `decide` does for several ticks, each of which holds what the one before decided.
+
+        Parameters
+        ----------
+        view
+            What the policy may know at each tick; leading axes (K, O, W).
+        held
+            Weights in force before the first, shape (O, W, R), or None.
+
+        Returns
+        -------
+        Plan, whose leading axis has the ticks.
+        """
         if splits(self.policy):
             answer = plan(self.policy, view)
-            weights = _moved(answer.weights, self._open(view), view)[0]
+            weights = _moved(answer.weights, self._open(view), view)
         else:
-            weights = np.eye(view.rtt_ms.shape[-1])[self.choose(view)][0]
+            weights = np.eye(view.rtt_ms.shape[-1])[self.choose(view)]
             answer = Plan(weights)
-        weights = self._controlled(weights, view, held)
-        servers, worth = answer.servers, answer.server_worth_g_per_h
-        return Decision(weights, None if servers is None else servers[0], None if worth is None else worth[0])
+        if self.control.limits_shares:
+            in_turn = []
+            for tick, wanted in enumerate(weights):
+                held = self._controlled(wanted, _of_tick(view, tick), held)
+                in_turn.append(held)
+            weights = np.stack(in_turn)
+        return replace(answer, weights=weights)
 
     def _open(self, view: View) -> NDArray[np.bool_]:
         """Return which regions are available and not too full, shape (…, R)."""
@@ -241,6 +265,13 @@ class _Within:
         cost = np.where(self.is_open, self.policy.cost(view), np.inf)
         nowhere = (cost == np.inf).all(axis=-1, keepdims=True)
         return np.where(nowhere, _reachable_rtt_ms(view), cost)
+
+
+def _of_tick(view: View, tick: int) -> View:
+    """Return what is seen at one of several ticks, leading axes (1, O, W)."""
+    return View(
+        **{name: None if values is None else values[tick : tick + 1] for name, values in vars(view).items()}
+    )
 
 
 def _available(view: View) -> NDArray[np.bool_]:

@@ -160,12 +160,12 @@ class Latency:
         return tokens[0], tokens[1]
 
     def violation_share(self, more_ms: ArrayLike = 0.0) -> Array:
-        """Return P(rtt + service + jitter + more > slo), shape (O, W, R); NaN where prompts have no law.
+        """Return P(rtt + service + jitter + more > slo), shape (…, O, W, R); NaN where prompts have no law.
 
         Parameters
         ----------
         more_ms
-            What else a request takes, ms, shape (W, R).
+            What else a request takes, ms, shape (…, W, R).
         """
         origins, regions = self.rtt_ms.shape
         known = [
@@ -174,9 +174,11 @@ class Latency:
             if not (isinstance(law, Tokens) and law.prompt_tokens is None)
         ]
         o, w, r = np.ix_(range(origins), known, range(regions))
-        shares = np.full((origins, len(self.laws), regions), np.nan)
-        more_ms = np.broadcast_to(more_ms, (len(self.laws), regions))
-        shares[:, known] = self.beyond(self.slo_ms[w] - self.rtt_ms[o, r] - more_ms[w, r], w, o, r)
+        leading = np.shape(more_ms)[:-2]
+        shares = np.full((*leading, origins, len(self.laws), regions), np.nan)
+        more_ms = np.broadcast_to(more_ms, (*leading, len(self.laws), regions))
+        left_ms = self.slo_ms[w] - self.rtt_ms[o, r] - more_ms[..., w, r]
+        shares[..., known, :] = self.beyond(left_ms, w, o, r)
         return shares
 
     def late_share(
