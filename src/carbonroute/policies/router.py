@@ -208,12 +208,25 @@ class Router:
             weights = np.eye(view.rtt_ms.shape[-1])[self.choose(view)]
             answer = Plan(weights)
         if self.control.limits_shares:
-            in_turn = []
-            for tick, wanted in enumerate(weights):
-                held = self._controlled(wanted, _of_tick(view, tick), held)
-                in_turn.append(held)
-            weights = np.stack(in_turn)
+            weights = self._in_turn(weights, view, held)
         return replace(answer, weights=weights)
+
+    def _in_turn(self, weights: Array, view: View, held: Array | None) -> Array:
+        """Return what comes of the weights that are wanted at K ticks, shape (K, O, W, R).
+
+        Mostly, what is held stays the same for a while: some ticks are worked out at once from the same
+        weights, and count up to the first that changes them.
+        """
+        decided, tick, ahead = np.empty_like(weights), 0, 1
+        while tick < len(weights):
+            some = slice(tick, tick + ahead)
+            found = self._controlled(weights[some], _of_ticks(view, some), held)
+            changes = np.ones(1, dtype=bool) if held is None else (found != held).any(axis=(1, 2, 3))
+            right = int(changes.argmax()) + 1 if changes.any() else len(found)
+            decided[tick : tick + right], held = found[:right], found[right - 1]
+            tick += right
+            ahead = 1 if changes.any() else 2 * ahead
+        return decided
 
     def _open(self, view: View) -> NDArray[np.bool_]:
         """Return which regions are available and not too full, shape (…, R)."""
@@ -225,23 +238,31 @@ class Router:
         return is_open & (view.utilisation <= self.max_utilisation)
 
     def _controlled(self, weights: Array, view: View, held: Array | None) -> Array:
+        """Return what comes of wanted weights, shape (K, O, W, R), where the same ones are held at each."""
         control = self.control
         if held is not None and control.hysteresis > 0:
             weights = np.where(self._stays(weights, held, view)[..., np.newaxis], held, weights)
         weights = _at_home(weights, view, control.min_home_share)
         if control.max_region_share < 1:
-            weights = _capped(weights, view, self._open(view)[0], control.max_region_share)
+            is_open = self._open(view)
+            capped = [
+                _capped(
+                    wanted, _of_ticks(view, slice(tick, tick + 1)), is_open[tick], control.max_region_share
+                )
+                for tick, wanted in enumerate(weights)
+            ]
+            weights = np.stack(capped)
         if held is not None and control.max_step < 1:
-            weights = _ramped(weights, held, _reachable(view)[0], control.max_step)
+            weights = _ramped(weights, held, _reachable(view), control.max_step)
         return weights
 
     def _stays(self, weights: Array, held: Array, view: View) -> NDArray[np.bool_]:
-        """Return which cells stay as they are, shape (O, W): a move would save something, but little."""
+        """Return which cells stay as they are, shape (K, O, W): a move would save something, but little."""
         eligible = self._open(view)
         if not splits(self.policy):
             eligible = eligible & (np.asarray(self.policy.cost(view)) < np.inf)
-        may_stay = (eligible[0] | (held <= 0)).all(axis=-1)
-        each_g = grams(view)[0]
+        may_stay = (eligible | (held <= 0)).all(axis=-1)
+        each_g = grams(view)
         held_g, new_g = (held * each_g).sum(axis=-1), (weights * each_g).sum(axis=-1)
         stays: NDArray[np.bool_] = (
             may_stay & (new_g < held_g) & (new_g > (1 - self.control.hysteresis) * held_g)
@@ -267,11 +288,9 @@ class _Within:
         return np.where(nowhere, _reachable_rtt_ms(view), cost)
 
 
-def _of_tick(view: View, tick: int) -> View:
-    """Return what is seen at one of several ticks, leading axes (1, O, W)."""
-    return View(
-        **{name: None if values is None else values[tick : tick + 1] for name, values in vars(view).items()}
-    )
+def _of_ticks(view: View, ticks: slice) -> View:
+    """Return what is seen at some of several ticks, leading axes (K, O, W)."""
+    return View(**{name: None if values is None else values[ticks] for name, values in vars(view).items()})
 
 
 def _available(view: View) -> NDArray[np.bool_]:
@@ -302,9 +321,9 @@ def _moved(weights: Array, is_open: NDArray[np.bool_], view: View) -> Array:
 
 def _at_home(weights: Array, view: View, floor: float) -> Array:
     """Return weights of which each cell's region of lowest RTT has the floor at least, if it is available."""
-    home = np.eye(weights.shape[-1])[view.rtt_ms[0].argmin(axis=-1)]
+    home = np.eye(weights.shape[-1])[view.rtt_ms.argmin(axis=-1)]
     share = (weights * home).sum(axis=-1, keepdims=True)
-    is_up = (_available(view)[0] * home).sum(axis=-1, keepdims=True) > 0
+    is_up = (_available(view) * home).sum(axis=-1, keepdims=True) > 0
     low = is_up & (share < floor)
     scale = (1 - floor) / np.where(low, 1 - share, 1.0)
     return np.where(low, weights * scale * (1 - home) + floor * home, weights)

@@ -30,8 +30,8 @@ from carbonroute.workloads.energy import Emissions
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-#: Ticks × cells × regions, or steps × pools, that are looked at together.
-_TOGETHER = 2**17
+#: Ticks × cells × regions, or steps × pools, that are looked at together; and ticks.
+_TOGETHER, _TICKS = 2**17, 2**11
 #: Requests that come while routers are asked ahead: where there are more, they are most of the work.
 _FEW = 500
 
@@ -166,7 +166,7 @@ class Loop:
         policy = self._candidate.policy
         if not isinstance(policy, Declaring) or getattr(policy, "places_servers", False):
             return 1
-        return max(1, _TOGETHER // math.prod(self._inputs.shape[1:]))
+        return min(_TICKS, max(1, _TOGETHER // math.prod(self._inputs.shape[1:])))
 
     def _proceed(self, until_s: float) -> None:
         """Let happen what comes up to a time, and decide at the beginning of every interval."""
@@ -273,13 +273,12 @@ class Loop:
 
     def _pass_ticks(self, readings: Readings, decided: Decisions | None) -> None:
         """Count the intervals that end at some readings, in each of which the decision before it held."""
-        counted_s = self._meter.pass_ticks(readings)
-        plan = decided.plan if decided else None
+        counted_s, plan = self._meter.pass_ticks(readings), decided.plan if decided else None
         later = plan.server_worth_g_per_h if plan else None
-        for tick, time_s in enumerate(counted_s):
-            worth = self._routers.worth_g_per_h if tick == 0 else None if later is None else later[tick - 1]
-            if worth is not None:
-                self._worth += time_s * worth
+        worth = [self._routers.worth_g_per_h, *(() if later is None else later[:-1])]
+        for time_s, each in zip(counted_s, worth, strict=False):
+            if each is not None:
+                self._worth += time_s * each
                 self._worth_s += time_s
 
     def _send(self, span: slice, moments_s: Array) -> Array:
