@@ -98,17 +98,10 @@ class State:
             None if self.violation_share is None else self.violation_share[cell],
         )
 
-    def of_cells(self) -> dict[str, NDArray[Any]]:
-        """Return by name what is measured of the cells, leading axes (K, O, W); read-only."""
-        cells = self.requests_per_s.shape
-        regional = {name: getattr(self, name)[:, np.newaxis] for name in _OF_POOLS}
-        whole = {**regional, "violation_share": self.violation_share}
-        fields = {
-            name: np.broadcast_to(values, (*cells, values.shape[-1]))
-            for name, values in whole.items()
-            if values is not None
-        }
-        return {**fields, "requests_per_s": np.broadcast_to(self.requests_per_s, cells)}
+    def of_cells(self, name: str) -> NDArray[Any] | None:
+        """Return a field with the leading axes of cells, (K, O or 1, W); None where it is not measured."""
+        values: NDArray[Any] | None = getattr(self, name, None)
+        return values[:, np.newaxis] if values is not None and name in _OF_POOLS else values
 
 
 #: What is measured of the pool that serves a workload in a region.

@@ -90,10 +90,10 @@ class Estimator:
     def _recent(self, more: Readings, came: Array) -> Memory:
         """Return means that forget exponentially."""
         took_s, before = more.now_s, self._memory
-        times_s, which = np.unique(took_s, return_inverse=True)
-        # Two at a time, as ever: what more of them at once give may differ in the last bit.
-        parts = np.array([-np.expm1(-time_s / np.array([_MEMORY_S, _LINE_MEMORY_S])) for time_s in times_s])
-        part, of_line = parts[which].T
+        # One time at once, as a part of many may differ in the last bit; most are the same.
+        memory_s = np.array([_MEMORY_S, _LINE_MEMORY_S])
+        parts = {time_s: -np.expm1(-time_s / memory_s) for time_s in set(took_s.tolist())}
+        part, of_line = np.array([parts[time_s] for time_s in took_s.tolist()]).T
         return Memory(
             _faded(before.per_s[0], came, part, took_s),
             _faded(before.in_line[0], more.waiting_s, of_line, took_s),
@@ -108,9 +108,11 @@ class Estimator:
         work_ms = memory.in_line * self._mean_busy_ms
         usual_ms = np.divide(work_ms, memory.load, out=np.zeros(work_ms.shape), where=memory.load > 0)
         more_ms = self._longer_ms + np.take(usual_ms, self._inputs.capacity.pool, axis=1)
-        different, which = np.unique(more_ms.reshape(len(more_ms), -1), axis=0, return_inverse=True)
-        share = self._inputs.latency.violation_share(different.reshape(-1, *more_ms.shape[1:]))
-        return share[which.reshape(-1)]
+        # Where nobody has waited for long, it is the same at all ticks.
+        places: dict[bytes, int] = {}
+        which = [places.setdefault(each.tobytes(), len(places)) for each in more_ms]
+        different = more_ms[np.unique(which, return_index=True)[1]]
+        return self._inputs.latency.violation_share(different)[which]
 
 
 @compiled

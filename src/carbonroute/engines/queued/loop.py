@@ -32,6 +32,8 @@ Index = NDArray[np.intp]
 
 #: Ticks × cells × regions, or steps × pools, that are looked at together; and ticks.
 _TOGETHER, _TICKS = 2**17, 2**11
+#: Guesses that last for fewer ticks cost more than they save; ticks that are taken singly then, at most.
+_PAYS, _SINGLY = 4, 64
 #: Requests that come while routers are asked ahead: where there are more, they are most of the work.
 _FEW = 500
 
@@ -115,6 +117,8 @@ class Loop:
         self._part = Part.none()
         self._ahead: Decisions | None = None
         self._at_most = self._together()
+        # How often in a row guesses did not last, and for how many ticks none are made.
+        self._failed = self._singly = 0
         self._came = np.zeros(inputs.shape[1] * inputs.shape[2])
         self._sent_s = np.zeros(len(capacity.region))
         self._worth, self._worth_s = np.zeros(inputs.shape[3]), 0.0
@@ -145,12 +149,14 @@ class Loop:
         """Let what is in the system be served, and return what became of all requests."""
         self._part = Part.none()
         self._proceed(np.inf)
-        self._pass_ticks(self._meter.last, None)  # the last interval counts too
+        last = self._meter.last
+        self._pass_ticks(last, last.since(self._meter.tick), None)  # the last interval counts too
         self._switch(self.system.servers)
         self.system.advance(np.inf)
         last_s = np.array([self.system.now_s])
         pools = self.system.through(last_s)
-        self._meter.read(_readings(last_s, pools, self._sent_s[np.newaxis]), pools["servers"])
+        self._meter.read(_readings(last_s, pools, self._sent_s[np.newaxis]))
+        self._meter.add_up()
         self._ledger.settle(self.system)
         outcome = self._ledger.outcome()
         if outcome.emissions is not None:
@@ -198,8 +204,8 @@ class Loop:
 
     def _foreseeable(self, ticks: Ticks) -> int:
         """Return at how many of the next ticks routers are asked together."""
-        if self._tick == 0:
-            return 1  # there is nothing before to guess by
+        if self._singly or self._tick == 0:  # nothing was decided before the first
+            return 1
         before = np.searchsorted(self._part.time_s, ticks.now_s) - self._part.start
         blind = self._routers.blind(ticks.hour)
         apart = np.flatnonzero((before > _FEW) | (blind != blind[0]))
@@ -215,12 +221,13 @@ class Loop:
         sent_s = np.cumsum(np.concatenate([self._sent_s[np.newaxis], work_s]), axis=0)
         readings = _readings(steps_s, pools, sent_s[1:-1])
         at, decided = self._step_of_tick[self._tick : self._tick + len(ticks)] - self._step, None
+        more = readings[at].since(self._meter.tick)
         if self._by_state and len(ticks):
-            more = readings[at].since(self._meter.tick)
             state, memory = self._estimator.update(more, ticks.now_s, pools[at], came[:-1])
             decided = self._routers.decide(ticks, state)
             right = self._right(span, ticks, decided) if saved else len(ticks)
-            self._ahead = decided[right:] if right < len(ticks) else None
+            self._learn(right, len(ticks))
+            self._ahead = decided[right:] if right < len(ticks) else self._ahead and self._ahead[right:]
             if saved and right < len(ticks):
                 at, steps_s = at[:right], steps_s[: at[right - 1] + 1]
                 span = self._part.before(steps_s[-1])
@@ -229,16 +236,23 @@ class Loop:
                 self.system.through(steps_s)
             self._estimator.keep(memory, right - 1)
             decided = decided[:right]
-        taken = slice(len(steps_s))
-        self._meter.read(readings[taken], pools["servers"][taken])
+        self._meter.read(readings[: len(steps_s)])
         self._sent_s, self._came, self._part.start = sent_s[len(steps_s)], came[-1], span.stop
         self._step += len(steps_s)
         if len(at):
-            self._pass_ticks(readings[at], decided)
+            self._pass_ticks(readings[at], more[: len(at)], decided)
         if decided:
             self._keep(decided)
         self._tick += len(at)
         self._ledger.settle(self.system)
+
+    def _learn(self, right: int, asked: int) -> None:
+        """Take ticks singly for a while where guesses do not last, again and again: the longer each time."""
+        if asked == 1:
+            self._singly = max(0, self._singly - 1)
+            return
+        self._failed = 0 if right >= min(asked, _PAYS) else self._failed + 1
+        self._singly = min(2**self._failed // 8, _SINGLY)
 
     def _route(self, span: slice, ticks: Ticks, ahead: Decisions | None) -> None:
         """Decide where some requests go: as was decided, or guessed."""
@@ -271,9 +285,9 @@ class Loop:
         expected = self.system.waiting + self.system.travelling > 0
         self.system.set_servers(np.maximum(servers, expected))
 
-    def _pass_ticks(self, readings: Readings, decided: Decisions | None) -> None:
+    def _pass_ticks(self, readings: Readings, more: Readings, decided: Decisions | None) -> None:
         """Count the intervals that end at some readings, in each of which the decision before it held."""
-        counted_s, plan = self._meter.pass_ticks(readings), decided.plan if decided else None
+        counted_s, plan = self._meter.pass_ticks(readings, more), decided.plan if decided else None
         later = plan.server_worth_g_per_h if plan else None
         worth = [self._routers.worth_g_per_h, *(() if later is None else later[:-1])]
         for time_s, each in zip(counted_s, worth, strict=False):
@@ -363,4 +377,5 @@ class Loop:
 
 
 def _readings(now_s: Array, pools: Records, sent_s: Array) -> Readings:
-    return Readings(now_s, pools["busy_s"], pools["waiting_s"], pools["server_s"], sent_s)
+    integrals_s = np.stack([pools["busy_s"], pools["waiting_s"], pools["server_s"], sent_s])
+    return Readings(now_s, integrals_s, pools["servers"])

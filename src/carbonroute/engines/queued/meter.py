@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,45 +14,78 @@ from carbonroute.units import S_PER_HOUR
 from carbonroute.workloads.energy import emissions_g
 
 Array = NDArray[np.float64]
+Whole = NDArray[np.int64]
 Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Readings:
-    """What is read at n moments, or what has come between them.
+    """What is read of P pools at n moments, or what has come between them.
 
     Attributes
     ----------
     now_s
         When, s, shape (n,).
-    busy_s, waiting_s, server_s, sent_s
+    integrals_s
         Time integrals up to then of busy servers, waiting requests and servers, and work sent, s, shape
-        (n, P).
+        (4, n, P).
+    servers
+        Switched on then, shape (n, P).
     """
 
     now_s: Array
-    busy_s: Array
-    waiting_s: Array
-    server_s: Array
-    sent_s: Array
+    integrals_s: Array
+    servers: Whole
 
     @classmethod
     def none(cls, pools: int) -> Readings:
         """Return the one reading before anything happens."""
-        return cls(np.zeros(1), *np.zeros((4, 1, pools)))
+        return cls(np.zeros(1), np.zeros((4, 1, pools)), np.zeros((1, pools), dtype=np.int64))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Readings]) -> Readings:
+        """Return some readings, one after the other."""
+        return cls(
+            np.concatenate([part.now_s for part in parts]),
+            np.concatenate([part.integrals_s for part in parts], axis=1),
+            np.concatenate([part.servers for part in parts]),
+        )
+
+    @property
+    def busy_s(self) -> Array:
+        """Of busy servers, shape (n, P)."""
+        return self.integrals_s[0]
+
+    @property
+    def waiting_s(self) -> Array:
+        """Of waiting requests, shape (n, P)."""
+        return self.integrals_s[1]
+
+    @property
+    def server_s(self) -> Array:
+        """Of servers switched on, shape (n, P)."""
+        return self.integrals_s[2]
+
+    @property
+    def sent_s(self) -> Array:
+        """Work of the requests sent, shape (n, P)."""
+        return self.integrals_s[3]
 
     def __getitem__(self, rows: slice | Index) -> Readings:
-        return Readings(*(column[rows] for column in vars(self).values()))
+        return Readings(self.now_s[rows], self.integrals_s[:, rows], self.servers[rows])
 
     def since(self, before: Readings) -> Readings:
         """Return what has come between each reading and the one before it, the first one after `before`."""
-        columns = zip(vars(self).values(), vars(before).values(), strict=True)
-        return Readings(*(np.diff(column, axis=0, prepend=earlier[-1:]) for column, earlier in columns))
+        every = Readings.joined([before[-1:], self])
+        passed_s, more_s = np.diff(every.now_s), np.diff(every.integrals_s, axis=1)
+        return Readings(passed_s, more_s, self.servers)
 
 
 #: Slots that a run is divided into: the shortest of these, s, of which there are not too many, or an hour.
 _SLOTS_S = 60.0, 300.0, 900.0
 _MANY = 2016
+#: Readings are added up once they have come so often.
+_PENDING = 256
 
 
 def slot_s(hours: int) -> float:
@@ -93,22 +127,24 @@ class Meter:
         pue = inputs.energy.pue if inputs.energy else np.ones(inputs.shape[3])
         self._pue = pue[capacity.region]
         self.busy_g, self.idle_g = (np.where(np.isnan(capacity.busy_w), np.nan, 0.0) for _ in range(2))
-        self.last = self.tick = Readings.none(pools)
+        self.last = self.tick = self._added_up = Readings.none(pools)
+        self._pending: list[Readings] = []
 
-    def read(self, readings: Readings, servers: NDArray[np.int64]) -> None:
-        """Add up what has come up to some readings: at the end of every slot, at least.
+    def read(self, readings: Readings) -> None:
+        """Take some readings, in the order of time: at the end of every slot, at least. See `add_up`."""
+        self._pending.append(readings)
+        self.last = readings[-1:]
+        if len(self._pending) == _PENDING:
+            self.add_up()
 
-        Parameters
-        ----------
-        readings
-            n of them, in the order of time.
-        servers
-            Switched on at each, shape (n, P).
-        """
-        more, start_s = readings.since(self.last), np.append(self.last.now_s, readings.now_s[:-1])
+    def add_up(self) -> None:
+        """Add up what was read: now and then, as arrays, and at the end."""
+        readings = Readings.joined(self._pending)
+        more = readings.since(self._added_up)
+        start_s = np.concatenate([self._added_up.now_s, readings.now_s[:-1]])
         within = start_s < self._end_s
         # A policy that places servers may have limited a pool that was not.
-        limited = (servers < UNLIMITED) | (more.now_s == 0)[:, np.newaxis]
+        limited = (more.servers < UNLIMITED) | (more.now_s == 0)[:, np.newaxis]
         on_s = np.where(limited, more.server_s, np.inf)
         slot = np.minimum((start_s // self.slot_s).astype(np.intp), len(self.busy_s) - 1)
         np.add.at(self.busy_s, slot, more.busy_s)
@@ -119,11 +155,16 @@ class Meter:
         counted = start_s >= self._warmup_s
         on_s = np.where(within[:, np.newaxis], on_s, more.busy_s)
         self._emit(start_s[counted], more.busy_s[counted], on_s[counted])
-        self.last = readings[-1:]
+        self._pending, self._added_up = [], self.last
 
-    def pass_ticks(self, readings: Readings) -> Array:
-        """Count the time up to each of n ticks from the one before, less the warm-up; return it, s, (n,)."""
-        more = readings.since(self.tick)
+    def pass_ticks(self, readings: Readings, more: Readings) -> Array:
+        """Count the time up to each of n ticks from the one before, less the warm-up; return it, s, (n,).
+
+        Parameters
+        ----------
+        readings, more
+            What is read at the ticks, and what has come since the one before each.
+        """
         counted_s = np.minimum(more.now_s, np.maximum(0.0, readings.now_s - self._warmup_s))
         over = more.sent_s > more.server_s * (1 + 1e-9)
         self.over_s = _added(self.over_s, np.where(over, counted_s[:, np.newaxis], 0.0))

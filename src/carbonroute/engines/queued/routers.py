@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -229,14 +230,22 @@ class Routers:
             )
             self._cells = folded(flat, leading, self._inputs.traffic_share[:1])
         # From tick to tick, only what is measured is new, and what changes by the hour.
-        new = {
-            **state.of_cells(),
+        by_hour = {
             "traffic_share": self._inputs.traffic_share[hour],
             "carbon_g_per_kwh": self._candidate.knowledge.g_per_kwh[hour][:, np.newaxis, np.newaxis],
         }
-        shown = {
-            name: np.broadcast_to(new.get(name, values), (len(hour), *values.shape[1:]))
-            for name, values in vars(self._cells).items()
-            if values is not None
-        }
+        shown = {}
+        for name, values in vars(self._cells).items():
+            if values is not None:
+                new = by_hour.get(name, state.of_cells(name))
+                shown[name] = _read_only(values if new is None else new, (len(hour), *values.shape[1:]))
         return View(**shown)
+
+
+def _read_only(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return values that nobody can change, broadcast to a shape where they have another one."""
+    if values.shape != shape:
+        return np.broadcast_to(values, shape)
+    seen = values.view()
+    seen.setflags(write=False)
+    return seen
