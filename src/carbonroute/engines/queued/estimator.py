@@ -108,11 +108,7 @@ class Estimator:
         work_ms = memory.in_line * self._mean_busy_ms
         usual_ms = np.divide(work_ms, memory.load, out=np.zeros(work_ms.shape), where=memory.load > 0)
         more_ms = self._longer_ms + np.take(usual_ms, self._inputs.capacity.pool, axis=1)
-        # Where nobody has waited for long, it is the same at all ticks.
-        places: dict[bytes, int] = {}
-        which = [places.setdefault(each.tobytes(), len(places)) for each in more_ms]
-        different = more_ms[np.unique(which, return_index=True)[1]]
-        return self._inputs.latency.violation_share(different)[which]
+        return self._inputs.latency.violation_share(more_ms)
 
 
 @compiled
