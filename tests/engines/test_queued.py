@@ -14,7 +14,7 @@ from carbonroute import rng
 from carbonroute.engines import queued, sampled
 from carbonroute.engines.queued import loop as loops
 from carbonroute.engines.queued import run
-from carbonroute.engines.queued.system import System
+from carbonroute.engines.queued.system import Saved, System
 from carbonroute.outcome import Outcome
 from carbonroute.runs.replications import once
 from carbonroute.scenario import load, resolve
@@ -171,15 +171,32 @@ def test_conservation_at_every_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     checked = []
 
     class Watched(System):
+        sent = kept = 0
+
         def send(self, *columns: Any) -> None:
-            self.sent = getattr(self, "sent", 0) + len(np.asarray(columns[0]))
+            self.sent += len(np.asarray(columns[0]))
             super().send(*columns)
 
         def advance(self, until_s: float) -> None:
             super().advance(until_s)
             inside = self.serving + self.waiting + self.travelling
-            assert self.served.sum() + self.rejected.sum() + inside.sum() == getattr(self, "sent", 0)
+            assert self.served.sum() + self.rejected.sum() + inside.sum() == self.sent
             checked.append(until_s)
+
+        def through(self, times_s: np.ndarray) -> np.ndarray:
+            read = []
+            for now_s in times_s:
+                read.append(super().through(np.array([now_s])))
+                self.advance(now_s)
+            return np.concatenate(read)
+
+        def save(self, more: int) -> Saved:
+            self.kept = self.sent
+            return super().save(more)
+
+        def restore(self, saved: Saved) -> None:
+            self.sent = self.kept
+            super().restore(saved)
 
     monkeypatch.setattr(loops, "System", Watched)
     pools = [

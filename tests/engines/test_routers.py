@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from carbonroute.engines.queued import run
-from carbonroute.engines.queued.routers import Routers
+from carbonroute.engines.queued.routers import Routers, Ticks
 from carbonroute.engines.views import State
 from carbonroute.errors import InputError
 from carbonroute.policies import View
@@ -72,30 +72,24 @@ def test_routers_of_a_herd_turn_at_times_of_their_own() -> None:
     n = 20_000
     span, when = slice(0, n), np.full(n, 90.0)
 
-    def state(*used: float) -> State:
-        load = np.array([used])
-        return State(load, load * 0, np.ones((1, 2), dtype=bool), np.full((1, 2), 5.0), np.full((1, 1), 5.0))
-
-    routers.decide(0, 0.0, 0, state(0.0, 1.0))
-    routers.decide(1, 60.0, 0, state(1.0, 0.0))
-    share = routers.route(block, span, when, state(1.0, 0.0)).mean()
+    load = np.array([[[0.0, 1.0]], [[1.0, 0.0]]])
+    state = State(load, load * 0, np.ones(load.shape, dtype=bool), load * 0 + 5, np.full((2, 1, 1), 5.0))
+    ticks = Ticks(np.arange(2), np.array([0.0, 60.0]), np.zeros(2, dtype=np.intp))
+    routers.keep(routers.decide(ticks, state))
+    none = ticks[2:]
+    share = routers.route(block, span, when, none).mean()
     assert share == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(1000))
-    assert routers.route(block, span, np.full(n, 60.0), state(1.0, 0.0)).mean() < 0.01
-    assert routers.route(block, span, np.full(n, 119.9), state(1.0, 0.0)).mean() > 0.99
+    assert routers.route(block, span, np.full(n, 60.0), none).mean() < 0.01
+    assert routers.route(block, span, np.full(n, 119.9), none).mean() > 0.99
 
 
 def test_several_routers_see_their_own_part_of_the_traffic() -> None:
     policies = [{"use": "spill", "control": {"routers": 4, "capacity": "fair-share"}}]
     inputs = inputs_of(policies=policies, pools=[{"servers": 8}])
     routers = Routers(inputs.candidates[0], inputs)
-    whole = State(
-        np.zeros((1, 2)),
-        np.zeros((1, 2)),
-        np.ones((1, 2), dtype=bool),
-        np.full((1, 2), 8.0),
-        np.full((1, 1), 12.0),
-    )
-    shown = routers._view(0, whole)
+    none = np.zeros((1, 1, 2))
+    whole = State(none, none, none == 0, none + 8, np.full((1, 1, 1), 12.0))
+    shown = routers._view(np.zeros(1, dtype=np.intp), whole)
     assert shown.requests_per_s is not None
     assert shown.servers is not None
     assert shown.requests_per_s.ravel().tolist() == [3.0]

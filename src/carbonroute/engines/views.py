@@ -54,16 +54,16 @@ class Traits:
 
 @dataclass(frozen=True)
 class State:
-    """What a router has measured when it decides. O origins, W workloads, R regions.
+    """What a router has measured when it decides, at K ticks. O origins, W workloads, R regions.
 
     Attributes
     ----------
     utilisation, wait_ms, available, servers
-        Of the pool that serves a workload in a region, as in `View`, shape (W, R).
+        Of the pool that serves a workload in a region, as in `View`, shape (K, W, R).
     requests_per_s
-        Of each cell, shape (O, W).
+        Of each cell, shape (K, O, W).
     violation_share
-        Probability of a late answer with the usual wait, shape (O, W, R); None where nobody asks.
+        Probability of a late answer with the usual wait, shape (K, O, W, R); None where nobody asks.
     """
 
     utilisation: Array
@@ -72,6 +72,40 @@ class State:
     servers: Array
     requests_per_s: Array
     violation_share: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.servers)
+
+    def __getitem__(self, ticks: slice) -> State:
+        return State(*(None if values is None else values[ticks] for values in vars(self).values()))
+
+    def then(self, other: State) -> State:
+        """Return what is measured at these ticks and those of another state, which come after them."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return State(
+            *(None if one is None or two is None else np.concatenate([one, two]) for one, two in pairs)
+        )
+
+    def rows(self, tick: Index, of: Requests) -> State:
+        """Return what is measured for each of n requests at its tick, in rows of shape (n, R) and (n,)."""
+        pool, cell = (tick, of.workload), (tick, of.origin, of.workload)
+        return State(
+            self.utilisation[pool],
+            self.wait_ms[pool],
+            self.available[pool],
+            self.servers[pool],
+            self.requests_per_s[cell],
+            None if self.violation_share is None else self.violation_share[cell],
+        )
+
+    def of_cells(self, name: str) -> NDArray[Any] | None:
+        """Return a field with the leading axes of cells, (K, O or 1, W); None where it is not measured."""
+        values: NDArray[Any] | None = getattr(self, name, None)
+        return values[:, np.newaxis] if values is not None and name in _OF_POOLS else values
+
+
+#: What is measured of the pool that serves a workload in a region.
+_OF_POOLS = "utilisation", "wait_ms", "available", "servers"
 
 
 def view(
@@ -91,7 +125,7 @@ def view(
     of, traits
         Hour, origin and workload of each of n cells or requests, and what else tells them apart.
     state
-        What is measured of the regions; None where they have no limits, and nothing is.
+        What is measured of the regions, in rows; None where they have no limits, and nothing is.
     more
         Fields that are read beside those that the policy declares.
     """
@@ -177,7 +211,7 @@ def _violation_share(inputs: Inputs, of: Requests, traits: Traits, state: State 
     if traits.violation_share is not None:
         return traits.violation_share
     if state is not None and state.violation_share is not None:
-        return state.violation_share[of.origin, of.workload]
+        return state.violation_share
     return inputs.violation_share[of.origin, of.workload]
 
 
@@ -224,18 +258,18 @@ def _of_regions(
         }
     else:
         capacity = inputs.capacity
-        measured = {name: getattr(state, name) for name in ("utilisation", "wait_ms", "available", "servers")}
+        measured = {name: getattr(state, name) for name in _OF_POOLS}
         pue = inputs.energy.pue if inputs.energy else np.ones(shape[1])
         idle_w = np.nan_to_num(capacity.idle_w) * pue[capacity.region]
         installed = np.where(capacity.servers < UNLIMITED, capacity.servers, np.inf)
         of_pools = {"pool": capacity.pool, "idle_power_w": idle_w[capacity.pool]}
-        measured |= {**of_pools, "installed": installed[capacity.pool]}
-        shown = {name: values.take(of.workload, axis=0) for name, values in measured.items()}
+        of_pools |= {"installed": installed[capacity.pool]}
+        shown = measured | {name: values.take(of.workload, axis=0) for name, values in of_pools.items()}
         shown["busy_ms"] = capacity.busy_ms(service_ms, of.workload)
     shown = {name: values for name, values in shown.items() if name in wanted}
     if "requests_per_s" in wanted:
         cells = of.origin, of.workload
         shown["requests_per_s"] = (
-            inputs.expected_per_s[of.hour, *cells] if state is None else state.requests_per_s[cells]
+            inputs.expected_per_s[of.hour, *cells] if state is None else state.requests_per_s
         )
     return shown

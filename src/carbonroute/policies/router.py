@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -181,15 +181,52 @@ class Router:
         PolicyError
             If the policy breaks its contract.
         """
+        answer = self.decide_in_turn(view, held)
+        servers, worth = answer.servers, answer.server_worth_g_per_h
+        return Decision(
+            answer.weights[0], None if servers is None else servers[0], None if worth is None else worth[0]
+        )
+
+    def decide_in_turn(self, view: View, held: Array | None) -> Plan:
+        """Decide as `decide` does for several ticks, each of which holds what the one before decided.
+
+        Parameters
+        ----------
+        view
+            What the policy may know at each tick; leading axes (K, O, W).
+        held
+            Weights in force before the first, shape (O, W, R), or None.
+
+        Returns
+        -------
+        Plan, whose leading axis has the ticks.
+        """
         if splits(self.policy):
             answer = plan(self.policy, view)
-            weights = _moved(answer.weights, self._open(view), view)[0]
+            weights = _moved(answer.weights, self._open(view), view)
         else:
-            weights = np.eye(view.rtt_ms.shape[-1])[self.choose(view)][0]
+            weights = np.eye(view.rtt_ms.shape[-1])[self.choose(view)]
             answer = Plan(weights)
-        weights = self._controlled(weights, view, held)
-        servers, worth = answer.servers, answer.server_worth_g_per_h
-        return Decision(weights, None if servers is None else servers[0], None if worth is None else worth[0])
+        if self.control.limits_shares:
+            weights = self._in_turn(weights, view, held)
+        return replace(answer, weights=weights)
+
+    def _in_turn(self, weights: Array, view: View, held: Array | None) -> Array:
+        """Return what comes of the weights that are wanted at K ticks, shape (K, O, W, R).
+
+        Mostly, what is held stays the same for a while: some ticks are worked out at once from the same
+        weights, and count up to the first that changes them.
+        """
+        decided, tick, ahead = np.empty_like(weights), 0, 1
+        while tick < len(weights):
+            some = slice(tick, tick + ahead)
+            found = self._controlled(weights[some], _of_ticks(view, some), held)
+            changes = np.ones(1, dtype=bool) if held is None else (found != held).any(axis=(1, 2, 3))
+            right = int(changes.argmax()) + 1 if changes.any() else len(found)
+            decided[tick : tick + right], held = found[:right], found[right - 1]
+            tick += right
+            ahead = 1 if changes.any() else 2 * ahead
+        return decided
 
     def _open(self, view: View) -> NDArray[np.bool_]:
         """Return which regions are available and not too full, shape (…, R)."""
@@ -201,23 +238,31 @@ class Router:
         return is_open & (view.utilisation <= self.max_utilisation)
 
     def _controlled(self, weights: Array, view: View, held: Array | None) -> Array:
+        """Return what comes of wanted weights, shape (K, O, W, R), where the same ones are held at each."""
         control = self.control
         if held is not None and control.hysteresis > 0:
             weights = np.where(self._stays(weights, held, view)[..., np.newaxis], held, weights)
         weights = _at_home(weights, view, control.min_home_share)
         if control.max_region_share < 1:
-            weights = _capped(weights, view, self._open(view)[0], control.max_region_share)
+            is_open = self._open(view)
+            capped = [
+                _capped(
+                    wanted, _of_ticks(view, slice(tick, tick + 1)), is_open[tick], control.max_region_share
+                )
+                for tick, wanted in enumerate(weights)
+            ]
+            weights = np.stack(capped)
         if held is not None and control.max_step < 1:
-            weights = _ramped(weights, held, _reachable(view)[0], control.max_step)
+            weights = _ramped(weights, held, _reachable(view), control.max_step)
         return weights
 
     def _stays(self, weights: Array, held: Array, view: View) -> NDArray[np.bool_]:
-        """Return which cells stay as they are, shape (O, W): a move would save something, but little."""
+        """Return which cells stay as they are, shape (K, O, W): a move would save something, but little."""
         eligible = self._open(view)
         if not splits(self.policy):
             eligible = eligible & (np.asarray(self.policy.cost(view)) < np.inf)
-        may_stay = (eligible[0] | (held <= 0)).all(axis=-1)
-        each_g = grams(view)[0]
+        may_stay = (eligible | (held <= 0)).all(axis=-1)
+        each_g = grams(view)
         held_g, new_g = (held * each_g).sum(axis=-1), (weights * each_g).sum(axis=-1)
         stays: NDArray[np.bool_] = (
             may_stay & (new_g < held_g) & (new_g > (1 - self.control.hysteresis) * held_g)
@@ -241,6 +286,11 @@ class _Within:
         cost = np.where(self.is_open, self.policy.cost(view), np.inf)
         nowhere = (cost == np.inf).all(axis=-1, keepdims=True)
         return np.where(nowhere, _reachable_rtt_ms(view), cost)
+
+
+def _of_ticks(view: View, ticks: slice) -> View:
+    """Return what is seen at some of several ticks, leading axes (K, O, W)."""
+    return View(**{name: None if values is None else values[ticks] for name, values in vars(view).items()})
 
 
 def _available(view: View) -> NDArray[np.bool_]:
@@ -271,9 +321,9 @@ def _moved(weights: Array, is_open: NDArray[np.bool_], view: View) -> Array:
 
 def _at_home(weights: Array, view: View, floor: float) -> Array:
     """Return weights of which each cell's region of lowest RTT has the floor at least, if it is available."""
-    home = np.eye(weights.shape[-1])[view.rtt_ms[0].argmin(axis=-1)]
+    home = np.eye(weights.shape[-1])[view.rtt_ms.argmin(axis=-1)]
     share = (weights * home).sum(axis=-1, keepdims=True)
-    is_up = (_available(view)[0] * home).sum(axis=-1, keepdims=True) > 0
+    is_up = (_available(view) * home).sum(axis=-1, keepdims=True) > 0
     low = is_up & (share < floor)
     scale = (1 - floor) / np.where(low, 1 - share, 1.0)
     return np.where(low, weights * scale * (1 - home) + floor * home, weights)

@@ -160,23 +160,28 @@ class Latency:
         return tokens[0], tokens[1]
 
     def violation_share(self, more_ms: ArrayLike = 0.0) -> Array:
-        """Return P(rtt + service + jitter + more > slo), shape (O, W, R); NaN where prompts have no law.
+        """Return P(rtt + service + jitter + more > slo), shape (…, O, W, R); NaN where prompts have no law.
 
         Parameters
         ----------
         more_ms
-            What else a request takes, ms, shape (W, R).
+            What else a request takes, ms, shape (…, W, R).
         """
         origins, regions = self.rtt_ms.shape
-        known = [
-            w
-            for w, law in enumerate(self.laws)
-            if not (isinstance(law, Tokens) and law.prompt_tokens is None)
-        ]
-        o, w, r = np.ix_(range(origins), known, range(regions))
-        shares = np.full((origins, len(self.laws), regions), np.nan)
-        more_ms = np.broadcast_to(more_ms, (len(self.laws), regions))
-        shares[:, known] = self.beyond(self.slo_ms[w] - self.rtt_ms[o, r] - more_ms[w, r], w, o, r)
+        leading = np.shape(more_ms)[:-2]
+        more_ms = np.broadcast_to(more_ms, (*leading, len(self.laws), regions))
+        shares = np.full((*leading, origins, len(self.laws), regions), np.nan)
+        pair = np.arange(self.rtt_ms.size).reshape(origins, regions) if self.jitter.by_pair else 0
+        for w, law in enumerate(self.laws):
+            if isinstance(law, Tokens) and law.prompt_tokens is None:
+                continue
+            left_ms = self.slo_ms[w] - self.rtt_ms - more_ms[..., np.newaxis, w, :]
+            asked = np.empty(left_ms.shape, dtype=complex)  # a pair and a time: numbers that can be sorted
+            asked.real, asked.imag = pair, left_ms
+            each, which = np.unique(asked, return_inverse=True)  # asked again, it would be the same
+            of_pair = each.real.astype(np.intp)
+            found = self.beyond(each.imag, w, of_pair // regions, of_pair % regions)
+            shares[..., w, :] = found[which.reshape(left_ms.shape)]
         return shares
 
     def late_share(

@@ -70,6 +70,18 @@ REQUEST = np.dtype(
     ]
 )
 
+#: One pool at one moment: time integrals up to it, s, and counts at it.
+READING = np.dtype(
+    [
+        ("busy_s", np.float64),
+        ("waiting_s", np.float64),
+        ("server_s", np.float64),
+        ("busy", np.int64),
+        ("waiting", np.int64),
+        ("servers", np.int64),
+    ]
+)
+
 #: Arrays of these.
 Records = NDArray[Any]
 
@@ -114,6 +126,39 @@ def advance(
         if not _run(pools[p], windows, heaps, requests, until_s):
             return at, False
     return at, True
+
+
+@compiled
+def through(
+    pools: Records, windows: Array, heaps: Records, requests: Records, order: Whole, at: int, times_s: Array
+) -> tuple[int, Records]:
+    """Let happen what happens up to each of some times in turn, and read all pools there.
+
+    Parameters
+    ----------
+    pools, windows, heaps, requests, order, at
+        As of `advance`.
+    times_s
+        Ascending, shape (n,).
+
+    Returns
+    -------
+    The new `at`, and what was read, `READING`, shape (n, P); of fewer times, if a heap is full. Between
+    events, integrals are not added to, whatever the steps of time.
+    """
+    readings = np.empty((len(times_s), len(pools)), dtype=READING)
+    for step in range(len(times_s)):
+        at, done = advance(pools, windows, heaps, requests, order, at, times_s[step])
+        if not done:
+            return at, readings[:step]
+        for p in range(len(pools)):
+            pool, reading = pools[p], readings[step, p]
+            passed_s = times_s[step] - pool.clock_s
+            reading.busy_s = pool.busy_s + pool.busy * passed_s
+            reading.waiting_s = pool.waiting_s + pool.waiting * passed_s
+            reading.server_s = pool.server_s + pool.servers * passed_s
+            reading.busy, reading.waiting, reading.servers = pool.busy, pool.waiting, pool.servers
+    return at, readings
 
 
 @compiled

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.engines.draws import Block
+from carbonroute.engines.queued.estimator import Estimator
+from carbonroute.engines.queued.events import Records
 from carbonroute.engines.queued.flips import Flips
 from carbonroute.engines.queued.ledger import Ledger
-from carbonroute.engines.queued.meter import Meter
-from carbonroute.engines.queued.routers import Routers
-from carbonroute.engines.queued.system import System
+from carbonroute.engines.queued.meter import Meter, Readings
+from carbonroute.engines.queued.routers import Decisions, Routers, Ticks
+from carbonroute.engines.queued.system import Saved, System
 from carbonroute.engines.routing import Answer, route
-from carbonroute.engines.views import State, estimates_ms
+from carbonroute.engines.views import estimates_ms
+from carbonroute.errors import PolicyError
 from carbonroute.outcome import Outcome
 from carbonroute.outcome.queueing import Queueing
-from carbonroute.policies.base import Regions
+from carbonroute.policies.base import Declaring, Regions
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.scenario.capacity import UNLIMITED
 from carbonroute.units import MS_PER, S_PER_HOUR
@@ -27,10 +30,46 @@ from carbonroute.workloads.energy import Emissions
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-#: What was sent is known as its mean over about so long.
-_MEMORY_S = 600.0
-#: What stood in line is forgotten sooner: where nothing is sent any more, the usual wait goes to 0 with it.
-_LINE_MEMORY_S = _MEMORY_S / 2
+#: Ticks × cells × regions, or steps × pools, that are looked at together; and ticks.
+_TOGETHER, _TICKS = 2**17, 2**11
+#: Guesses that last for fewer ticks cost more than they save; ticks that are taken singly then, at most.
+_PAYS, _SINGLY = 4, 64
+#: Requests that come while routers are asked ahead: where there are more, they are most of the work.
+_FEW = 500
+
+
+@dataclass
+class Part:
+    """A block of n requests on its way into the system.
+
+    Attributes
+    ----------
+    block
+        None before the first one.
+    time_s
+        When each comes, s, shape (n,), ascending.
+    rank
+        Where each stands in the block, shape (n,).
+    region
+        Where each goes, shape (n,): as far as it is known.
+    start
+        The first that is not on its way.
+    """
+
+    block: Block | None
+    time_s: Array
+    rank: Index
+    region: Regions
+    start: int = 0
+
+    @classmethod
+    def none(cls) -> Part:
+        """Return no requests."""
+        return cls(None, np.empty(0), *np.empty((2, 0), dtype=np.intp))
+
+    def before(self, until_s: float) -> slice:
+        """Return the next requests, those that come before a time."""
+        return slice(self.start, int(np.searchsorted(self.time_s, until_s, side="left")))
 
 
 class Loop:
@@ -38,6 +77,11 @@ class Loop:
 
     Where a policy goes by the state of the regions, routers decide at the beginning of every control
     interval; all else is decided as in the sampled engine.
+
+    Where few requests come in an interval, a policy is asked about many ticks at once: its decisions are
+    guessed, the system runs under them, and the policy says what it decides at each tick. As far as no
+    request goes elsewhere than guessed, that is what happens; from there on, the system comes back and goes
+    on with what was decided as the next guess. Results are the same as tick by tick, to the bit.
 
     Parameters
     ----------
@@ -52,10 +96,11 @@ class Loop:
         control, capacity = candidate.control, inputs.capacity
         self.system = System(capacity)
         warmup_s = control.warmup_hours * S_PER_HOUR
-        self._meter = Meter(inputs, self.system, warmup_s)
+        self._meter = Meter(inputs, warmup_s)
         self._ledger = Ledger(candidate, inputs, warmup_s, kept=kept)
         self._routers = Routers(candidate, inputs)
         self._by_state = candidate.on_state or len(capacity.windows) > 0
+        self._estimator = Estimator(candidate, inputs)
         self._kept: dict[int, Answer] = {}
         self._flips = Flips(inputs, warmup_s)
         hours, slot_s = inputs.shape[0], self._meter.slot_s
@@ -64,20 +109,20 @@ class Loop:
         if not (self._by_state or capacity.limited):
             ticks_s = ticks_s[:1]  # nothing depends on them
         self._steps_s = np.unique(np.concatenate([ticks_s, slots_s, [min(warmup_s, slots_s[-1])]]))
-        self._ticks_s = np.append(ticks_s, np.inf)
+        hour = np.minimum((ticks_s // S_PER_HOUR).astype(np.intp), hours - 1)
+        self._ticks = Ticks(np.arange(1, len(ticks_s) + 1), ticks_s, hour)
+        self._step_of_tick = np.searchsorted(self._steps_s, ticks_s)
+        # The next step and tick.
         self._step = self._tick = 0
-        self._per_s = inputs.expected_per_s[0]
-        self._came = np.zeros(self._per_s.shape)
+        self._part = Part.none()
+        self._ahead: Decisions | None = None
+        self._at_most = self._together()
+        # How often in a row guesses did not last, and for how many ticks none are made.
+        self._failed = self._singly = 0
+        self._came = np.zeros(inputs.shape[1] * inputs.shape[2])
+        self._sent_s = np.zeros(len(capacity.region))
         self._worth, self._worth_s = np.zeros(inputs.shape[3]), 0.0
-        workload = np.arange(inputs.shape[2])
-        alone_ms = estimates_ms(candidate, inputs)
-        self._busy_ms = capacity.busy_ms(alone_ms, workload)
-        # What a request takes longer than alone and at speed 1, on average: nobody knows the law of that.
-        self._longer_ms = capacity.taken_ms(alone_ms, workload) - alone_ms[:, np.newaxis]
-        self._mean_busy_ms = _mean_of_pools(self._busy_ms, inputs)
-        # Waiting requests, and work sent, in servers, as usual of late, shape (P,).
-        self._in_line, self._load = np.zeros((2, len(capacity.region)))
-        self._state = self._measured(0.0)
+        self._busy_ms = capacity.busy_ms(estimates_ms(candidate, inputs), np.arange(inputs.shape[2]))
 
     def add(self, block: Block, time_s: Array) -> None:
         """Send a block's requests, which come at these times, s, shape (n,), ascending."""
@@ -89,15 +134,12 @@ class Loop:
             cells, of_cell = route(self._candidate, self._inputs, block, self._kept)
             self._flips.add(cells.of, of_cell)
             region = np.repeat(of_cell, cells.counts)[rank]
-        start = 0
-        while start < len(block):
-            self._proceed(time_s[start])
-            next_s = self._steps_s[self._step] if self._step < len(self._steps_s) else np.inf
-            span = slice(start, int(np.searchsorted(time_s, next_s, side="left")))
-            if self._by_state:
-                region[span] = self._routers.route(block, span, time_s[span], self._state)
-            self._send(block, span, time_s, region, rank)
-            start = span.stop
+        self._part = Part(block, time_s, rank, region)
+        self._proceed(time_s[-1])
+        rest, none = self._part.before(np.inf), self._ticks[:0]
+        self._route(rest, none, None)
+        self._sent_s = self._sent_s + self._send(rest, none.now_s)[0]
+        self._came = self._came + self._counted(rest, none)[0]
         if cells is None:
             cells, of_cell = block.singles, region[block.order]
         self._ledger.open(block, cells, of_cell, time_s[block.order])
@@ -105,67 +147,132 @@ class Loop:
 
     def outcome(self) -> Outcome:
         """Let what is in the system be served, and return what became of all requests."""
+        self._part = Part.none()
         self._proceed(np.inf)
-        self._measured(self.system.now_s)  # the last interval counts too
+        last = self._meter.last
+        self._pass_ticks(last, last.since(self._meter.tick), None)  # the last interval counts too
         self._switch(self.system.servers)
         self.system.advance(np.inf)
-        self._meter.read()
+        last_s = np.array([self.system.now_s])
+        pools = self.system.through(last_s)
+        self._meter.read(_readings(last_s, pools, self._sent_s[np.newaxis]))
+        self._meter.add_up()
         self._ledger.settle(self.system)
         outcome = self._ledger.outcome()
         if outcome.emissions is not None:
             outcome = replace(outcome, emissions=self._by_power(outcome.emissions))
         return replace(outcome, queueing=self._queueing())
 
+    def _together(self) -> int:
+        """Return at how many ticks a policy may be asked at once.
+
+        The family promises that what it says of one does not depend on the others; a policy of anybody's own
+        may count how often it is asked. What is guessed is where requests go, not how many servers there are.
+        """
+        policy = self._candidate.policy
+        if not isinstance(policy, Declaring) or getattr(policy, "places_servers", False):
+            return 1
+        return min(_TICKS, max(1, _TOGETHER // math.prod(self._inputs.shape[1:])))
+
     def _proceed(self, until_s: float) -> None:
         """Let happen what comes up to a time, and decide at the beginning of every interval."""
         while self._step < len(self._steps_s) and self._steps_s[self._step] <= until_s:
-            now_s = float(self._steps_s[self._step])
-            self.system.advance(now_s)
-            self._meter.read()
-            self._ledger.settle(self.system)
-            self._step += 1
-            if now_s == self._ticks_s[self._tick]:
-                self._tick += 1
-                self._state = self._measured(now_s)
-                if self._by_state:
-                    self._decide(now_s)
+            steps_s, ticks = self._next(until_s)
+            if not self._by_state or len(ticks) <= 1:
+                self._go(steps_s, ticks, None)
+                continue
+            span = self._part.before(steps_s[-1])
+            saved = self.system.save(span.stop - span.start)
+            try:
+                self._go(steps_s, ticks, saved)
+            except PolicyError:  # perhaps of what never happens: from here on, nothing is guessed
+                self.system.restore(saved)
+                self._at_most = 1
 
-    def _measured(self, now_s: float) -> State:
-        """Return what a router measures: utilisation and traffic since the last tick, the rest as it is."""
-        system, capacity = self.system, self._inputs.capacity
-        took_s, counted_s, more = self._meter.tick()
-        if took_s > 0:
-            part, of_line = -np.expm1(-took_s / np.array([_MEMORY_S, _LINE_MEMORY_S]))
-            self._per_s = (1 - part) * self._per_s + part * self._came / took_s
-            self._came = np.zeros(self._came.shape)
-            self._in_line = (1 - of_line) * self._in_line + of_line * more.waiting_s / took_s
-            self._load = (1 - part) * self._load + part * more.sent_s / took_s
-            if self._routers.worth_g_per_h is not None:
-                self._worth += counted_s * self._routers.worth_g_per_h
-                self._worth_s += counted_s
-        on = np.where(system.servers < UNLIMITED, system.servers, np.inf).astype(np.float64)
-        used = np.divide(more.busy_s, more.server_s, out=np.zeros(len(on)), where=more.server_s > 0)
-        waits = (system.busy >= on) & (on > 0)
-        wait_ms = np.where(waits, (system.waiting + 1) * self._mean_busy_ms / np.maximum(on, 1), 0.0)
-        up = np.ones(len(on), dtype=bool)
-        closed, _, start_s, end_s = capacity.windows.T
-        up[closed[(start_s <= now_s) & (now_s < end_s)].astype(np.intp)] = False
-        pool = capacity.pool
-        state = State(np.minimum(used, 1.0)[pool], wait_ms[pool], up[pool], on[pool], self._per_s)
-        if self._by_state and self._candidate.reads("violation_share"):
-            more_ms = self._longer_ms + self._usual_wait_ms[pool]
-            return replace(state, violation_share=self._inputs.latency.violation_share(more_ms))
-        return state
+    def _next(self, until_s: float) -> tuple[Array, Ticks]:
+        """Return steps up to a time that are taken together, and the ticks among them.
 
-    @property
-    def _usual_wait_ms(self) -> Array:
-        """What requests of each pool have waited of late, by Little's law, ms, shape (P,)."""
-        work_ms = self._in_line * self._mean_busy_ms
-        return np.divide(work_ms, self._load, out=np.zeros(len(work_ms)), where=self._load > 0)
+        Where routers decide, the last of them is a tick if one is.
+        """
+        last = int(np.searchsorted(self._steps_s, until_s, side="right"))
+        last = min(last, self._step + max(1, _TOGETHER // len(self._sent_s)))
+        ticks = self._ticks[self._tick : int(np.searchsorted(self._step_of_tick, last))]
+        if self._by_state and len(ticks):
+            ticks = ticks[: self._foreseeable(ticks[: self._at_most])]
+            last = int(self._step_of_tick[self._tick + len(ticks) - 1]) + 1
+        return self._steps_s[self._step : last], ticks
 
-    def _decide(self, now_s: float) -> None:
-        hour = min(int(now_s // S_PER_HOUR), self._inputs.shape[0] - 1)
-        self._routers.decide(self._tick, now_s, hour, self._state)
+    def _foreseeable(self, ticks: Ticks) -> int:
+        """Return at how many of the next ticks routers are asked together."""
+        if self._singly or self._tick == 0:  # nothing was decided before the first
+            return 1
+        before = np.searchsorted(self._part.time_s, ticks.now_s) - self._part.start
+        blind = self._routers.blind(ticks.hour)
+        apart = np.flatnonzero((before > _FEW) | (blind != blind[0]))
+        return max(1, int(apart[0])) if apart.size else len(ticks)
+
+    def _go(self, steps_s: Array, ticks: Ticks, saved: Saved | None) -> None:
+        """Take some steps, as far as guesses are right; where nothing is saved, none are made."""
+        span = self._part.before(steps_s[-1])
+        self._route(span, ticks, self._ahead)
+        work_s, came = self._send(span, steps_s), self._counted(span, ticks)
+        came[0] += self._came
+        pools = self.system.through(steps_s)
+        sent_s = np.cumsum(np.concatenate([self._sent_s[np.newaxis], work_s]), axis=0)
+        readings = _readings(steps_s, pools, sent_s[1:-1])
+        at, decided = self._step_of_tick[self._tick : self._tick + len(ticks)] - self._step, None
+        more = readings[at].since(self._meter.tick)
+        if self._by_state and len(ticks):
+            state, memory = self._estimator.update(more, ticks.now_s, pools[at], came[:-1])
+            decided = self._routers.decide(ticks, state)
+            right = self._right(span, ticks, decided) if saved else len(ticks)
+            self._learn(right, len(ticks))
+            self._ahead = decided[right:] if right < len(ticks) else self._ahead and self._ahead[right:]
+            if saved and right < len(ticks):
+                at, steps_s = at[:right], steps_s[: at[right - 1] + 1]
+                span = self._part.before(steps_s[-1])
+                self.system.restore(saved)
+                self._send(span, steps_s)
+                self.system.through(steps_s)
+            self._estimator.keep(memory, right - 1)
+            decided = decided[:right]
+        self._meter.read(readings[: len(steps_s)])
+        self._sent_s, self._came, self._part.start = sent_s[len(steps_s)], came[-1], span.stop
+        self._step += len(steps_s)
+        if len(at):
+            self._pass_ticks(readings[at], more[: len(at)], decided)
+        if decided:
+            self._keep(decided)
+        self._tick += len(at)
+        self._ledger.settle(self.system)
+
+    def _learn(self, right: int, asked: int) -> None:
+        """Take ticks singly for a while where guesses do not last, again and again: the longer each time."""
+        if asked == 1:
+            self._singly = max(0, self._singly - 1)
+            return
+        self._failed = 0 if right >= min(asked, _PAYS) else self._failed + 1
+        self._singly = min(2**self._failed // 8, _SINGLY)
+
+    def _route(self, span: slice, ticks: Ticks, ahead: Decisions | None) -> None:
+        """Decide where some requests go: as was decided, or guessed."""
+        part = self._part
+        if self._by_state and part.block is not None and span.stop > span.start:
+            time_s = part.time_s[span]
+            part.region[span] = self._routers.route(part.block, span, time_s, ticks, ahead)
+
+    def _right(self, span: slice, ticks: Ticks, decided: Decisions) -> int:
+        """Send requests where it was decided; return the tick up to which they went there anyway."""
+        guessed = self._part.region[span].copy()
+        self._route(span, ticks, decided)
+        wrong = np.flatnonzero(self._part.region[span] != guessed)
+        if not wrong.size:
+            return len(ticks)
+        return int(np.searchsorted(ticks.now_s, self._part.time_s[span][wrong[0]], side="right"))
+
+    def _keep(self, decided: Decisions) -> None:
+        """Do what was decided, and switch servers where that is part of it."""
+        self._routers.keep(decided)
         wanted = self._routers.servers
         if wanted is not None:
             servers = self.system.servers
@@ -178,20 +285,48 @@ class Loop:
         expected = self.system.waiting + self.system.travelling > 0
         self.system.set_servers(np.maximum(servers, expected))
 
-    def _send(self, block: Block, span: slice, time_s: Array, region: Regions, rank: Index) -> None:
-        """Send some of a block's requests on their way, each to its region."""
-        capacity, of = self._inputs.capacity, block.requests
-        origin, workload, to = of.origin[span], of.workload[span], region[span]
+    def _pass_ticks(self, readings: Readings, more: Readings, decided: Decisions | None) -> None:
+        """Count the intervals that end at some readings, in each of which the decision before it held."""
+        counted_s, plan = self._meter.pass_ticks(readings, more), decided.plan if decided else None
+        later = plan.server_worth_g_per_h if plan else None
+        worth = [self._routers.worth_g_per_h, *(() if later is None else later[:-1])]
+        for time_s, each in zip(counted_s, worth, strict=False):
+            if each is not None:
+                self._worth += time_s * each
+                self._worth_s += time_s
+
+    def _send(self, span: slice, moments_s: Array) -> Array:
+        """Send some requests on their way, each to its region.
+
+        Returns
+        -------
+        Work of those that come before each of n moments and after the one before, and after the last, s,
+        shape (n + 1, P).
+        """
+        capacity, part, pools = self._inputs.capacity, self._part, len(self._sent_s)
+        block, time_s = part.block, part.time_s[span]
+        if block is None or not len(time_s):
+            return np.zeros((len(moments_s) + 1, pools))
+        of, to = block.requests, part.region[span]
+        origin, workload = of.origin[span], of.workload[span]
         pool = capacity.pool[workload, to]
-        service_ms = block.service_ms[rank[span]]
+        service_ms = block.service_ms[part.rank[span]]
         there_ms = self._inputs.rtt_ms[origin, to] / 2
-        self.system.send(time_s[span] + there_ms / MS_PER["s"], pool, service_ms)
+        self.system.send(time_s + there_ms / MS_PER["s"], pool, service_ms)
         alone_ms = service_ms / capacity.speed[pool]
         work_ms = np.where(capacity.max_batch[pool] > 0, self._busy_ms[workload, to], alone_ms)
-        self._meter.send(pool, work_ms / MS_PER["s"])
-        origins, workloads = self._came.shape
-        cell = np.bincount(origin * workloads + workload, minlength=origins * workloads)
-        self._came += cell.reshape(origins, workloads)
+        place = np.searchsorted(moments_s, time_s, side="right") * pools + pool
+        sums = np.bincount(place, work_ms / MS_PER["s"], (len(moments_s) + 1) * pools)
+        return sums.reshape(-1, pools)
+
+    def _counted(self, span: slice, ticks: Ticks) -> Array:
+        """Return the requests of each cell before each tick, and after the last, shape (K + 1, O·W)."""
+        cells, block = len(self._came), self._part.block
+        if block is None:
+            return np.zeros((len(ticks) + 1, cells))
+        cell = block.requests.origin[span] * self._inputs.shape[2] + block.requests.workload[span]
+        place = np.searchsorted(ticks.now_s, self._part.time_s[span], side="right") * cells + cell
+        return np.bincount(place, minlength=(len(ticks) + 1) * cells).reshape(-1, cells).astype(np.float64)
 
     def _by_power(self, emissions: Emissions) -> Emissions:
         """Return emissions with those of pools whose power is stated by what their servers did.
@@ -241,13 +376,6 @@ class Loop:
         )
 
 
-def _mean_of_pools(busy_ms: Array, inputs: Inputs) -> Array:
-    """Return the mean server time of each pool's requests, shape (P,), from those of shape (W, R).
-
-    By the shares of its workloads; evenly where they have none.
-    """
-    pool = inputs.capacity.pool
-    part = np.repeat(inputs.workload_share[:, np.newaxis], pool.shape[1], axis=1)
-    share = np.where(np.bincount(pool.ravel(), part.ravel())[pool] > 0, part, 1.0)
-    work = np.bincount(pool.ravel(), (share * busy_ms).ravel())
-    return work / np.bincount(pool.ravel(), share.ravel())
+def _readings(now_s: Array, pools: Records, sent_s: Array) -> Readings:
+    integrals_s = np.stack([pools["busy_s"], pools["waiting_s"], pools["server_s"], sent_s])
+    return Readings(now_s, integrals_s, pools["servers"])

@@ -2,38 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute.engines.queued.system import System
 from carbonroute.scenario import Inputs
 from carbonroute.scenario.capacity import UNLIMITED
 from carbonroute.units import S_PER_HOUR
 from carbonroute.workloads.energy import emissions_g
 
 Array = NDArray[np.float64]
+Whole = NDArray[np.int64]
+Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Time integrals so far, s, shape (P,): of busy servers, waiting requests, servers; and work sent."""
+class Readings:
+    """What is read of P pools at n moments, or what has come between them.
 
-    busy_s: Array
-    waiting_s: Array
-    server_s: Array
-    sent_s: Array
+    Attributes
+    ----------
+    now_s
+        When, s, shape (n,).
+    integrals_s
+        Time integrals up to then of busy servers, waiting requests and servers, and work sent, s, shape
+        (4, n, P).
+    servers
+        Switched on then, shape (n, P).
+    """
 
-    def since(self, before: Reading) -> Reading:
-        """Return what has come between two readings."""
-        mine, theirs = vars(self), vars(before)
-        return Reading(**{name: mine[name] - theirs[name] for name in mine})
+    now_s: Array
+    integrals_s: Array
+    servers: Whole
+
+    @classmethod
+    def none(cls, pools: int) -> Readings:
+        """Return the one reading before anything happens."""
+        return cls(np.zeros(1), np.zeros((4, 1, pools)), np.zeros((1, pools), dtype=np.int64))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Readings]) -> Readings:
+        """Return some readings, one after the other."""
+        return cls(
+            np.concatenate([part.now_s for part in parts]),
+            np.concatenate([part.integrals_s for part in parts], axis=1),
+            np.concatenate([part.servers for part in parts]),
+        )
+
+    @property
+    def busy_s(self) -> Array:
+        """Of busy servers, shape (n, P)."""
+        return self.integrals_s[0]
+
+    @property
+    def waiting_s(self) -> Array:
+        """Of waiting requests, shape (n, P)."""
+        return self.integrals_s[1]
+
+    @property
+    def server_s(self) -> Array:
+        """Of servers switched on, shape (n, P)."""
+        return self.integrals_s[2]
+
+    @property
+    def sent_s(self) -> Array:
+        """Work of the requests sent, shape (n, P)."""
+        return self.integrals_s[3]
+
+    def __getitem__(self, rows: slice | Index) -> Readings:
+        return Readings(self.now_s[rows], self.integrals_s[:, rows], self.servers[rows])
+
+    def since(self, before: Readings) -> Readings:
+        """Return what has come between each reading and the one before it, the first one after `before`."""
+        every = Readings.joined([before[-1:], self])
+        passed_s, more_s = np.diff(every.now_s), np.diff(every.integrals_s, axis=1)
+        return Readings(passed_s, more_s, self.servers)
 
 
 #: Slots that a run is divided into: the shortest of these, s, of which there are not too many, or an hour.
 _SLOTS_S = 60.0, 300.0, 900.0
 _MANY = 2016
+#: Readings are added up once they have come so often.
+_PENDING = 256
 
 
 def slot_s(hours: int) -> float:
@@ -47,7 +99,9 @@ def slot_s(hours: int) -> float:
 
 
 class Meter:
-    """Reads a system from time to time. S slots of the horizon, P pools.
+    """Adds up what is read of a system. S slots of the horizon, P pools.
+
+    Sums are made in the order of time: they are the same, to the bit, however many readings come at once.
 
     Attributes
     ----------
@@ -59,10 +113,12 @@ class Meter:
         where a pool's power is not stated. Nothing before the end of the warm-up.
     over_s
         Time in which a pool was sent more than it can carry, s, shape (P,); the warm-up is left out.
+    last, tick
+        The last reading, and the one of the last tick.
     """
 
-    def __init__(self, inputs: Inputs, system: System, warmup_s: float) -> None:
-        self._inputs, self._system, self._warmup_s = inputs, system, warmup_s
+    def __init__(self, inputs: Inputs, warmup_s: float) -> None:
+        self._inputs, self._warmup_s = inputs, warmup_s
         capacity, pools = inputs.capacity, len(inputs.capacity.region)
         self.slot_s, self._end_s = slot_s(inputs.shape[0]), inputs.shape[0] * S_PER_HOUR
         slots = round(self._end_s / self.slot_s)
@@ -71,53 +127,62 @@ class Meter:
         pue = inputs.energy.pue if inputs.energy else np.ones(inputs.shape[3])
         self._pue = pue[capacity.region]
         self.busy_g, self.idle_g = (np.where(np.isnan(capacity.busy_w), np.nan, 0.0) for _ in range(2))
-        self._sent_s = np.zeros(pools)
-        self._last = self._tick = self._read()
-        self._now_s = self._tick_s = system.now_s
+        self.last = self.tick = self._added_up = Readings.none(pools)
+        self._pending: list[Readings] = []
 
-    def send(self, pool: NDArray[np.intp], work_s: Array) -> None:
-        """Count the work of requests that are sent to pools, s, shape (n,) both."""
-        self._sent_s += np.bincount(pool, work_s, minlength=len(self._sent_s))
+    def read(self, readings: Readings) -> None:
+        """Take some readings, in the order of time: at the end of every slot, at least. See `add_up`."""
+        self._pending.append(readings)
+        self.last = readings[-1:]
+        if len(self._pending) == _PENDING:
+            self.add_up()
 
-    def read(self) -> None:
-        """Add up what has come since the last reading: at the end of every slot, at least."""
-        reading, now_s = self._read(), self._system.now_s
-        more, within = reading.since(self._last), self._now_s < self._end_s
+    def add_up(self) -> None:
+        """Add up what was read: now and then, as arrays, and at the end."""
+        readings = Readings.joined(self._pending)
+        more = readings.since(self._added_up)
+        start_s = np.concatenate([self._added_up.now_s, readings.now_s[:-1]])
+        within = start_s < self._end_s
         # A policy that places servers may have limited a pool that was not.
-        limited = (self._system.servers < UNLIMITED) | (now_s == self._now_s)
+        limited = (more.servers < UNLIMITED) | (more.now_s == 0)[:, np.newaxis]
         on_s = np.where(limited, more.server_s, np.inf)
-        slot = min(int(self._now_s // self.slot_s), len(self.busy_s) - 1)
-        self.busy_s[slot] += more.busy_s
-        self.waiting_s[slot] += more.waiting_s
-        self.sent_s[slot] += more.sent_s
-        if within:  # what is on after the horizon, only to empty the queues, is busy
-            self.server_s[slot] += on_s
-        if self._now_s >= self._warmup_s:
-            self._emit(more.busy_s, on_s if within else more.busy_s)
-        self._last, self._now_s = reading, now_s
+        slot = np.minimum((start_s // self.slot_s).astype(np.intp), len(self.busy_s) - 1)
+        np.add.at(self.busy_s, slot, more.busy_s)
+        np.add.at(self.waiting_s, slot, more.waiting_s)
+        np.add.at(self.sent_s, slot, more.sent_s)
+        # What is on after the horizon, only to empty the queues, is busy.
+        np.add.at(self.server_s, slot[within], on_s[within])
+        counted = start_s >= self._warmup_s
+        on_s = np.where(within[:, np.newaxis], on_s, more.busy_s)
+        self._emit(start_s[counted], more.busy_s[counted], on_s[counted])
+        self._pending, self._added_up = [], self.last
 
-    def tick(self) -> tuple[float, float, Reading]:
-        """Return the time since the last tick, and that after the warm-up, s, and what has come since.
+    def pass_ticks(self, readings: Readings, more: Readings) -> Array:
+        """Count the time up to each of n ticks from the one before, less the warm-up; return it, s, (n,).
 
-        Call after `read`.
+        Parameters
+        ----------
+        readings, more
+            What is read at the ticks, and what has come since the one before each.
         """
-        more, took_s = self._last.since(self._tick), self._now_s - self._tick_s
-        counted_s = min(took_s, max(0.0, self._now_s - self._warmup_s))
-        self.over_s[more.sent_s > more.server_s * (1 + 1e-9)] += counted_s
-        self._tick, self._tick_s = self._last, self._now_s
-        return took_s, counted_s, more
+        counted_s = np.minimum(more.now_s, np.maximum(0.0, readings.now_s - self._warmup_s))
+        over = more.sent_s > more.server_s * (1 + 1e-9)
+        self.over_s = _added(self.over_s, np.where(over, counted_s[:, np.newaxis], 0.0))
+        self.tick = readings[-1:]
+        return counted_s
 
-    def _read(self) -> Reading:
-        system = self._system
-        columns = system.busy_s, system.waiting_s, system.server_s, self._sent_s
-        return Reading(*(column.copy() for column in columns))
-
-    def _emit(self, busy_s: Array, on_s: Array) -> None:
+    def _emit(self, start_s: Array, busy_s: Array, on_s: Array) -> None:
         capacity = self._inputs.capacity
-        hour = min(int(self._now_s // S_PER_HOUR), self._inputs.shape[0] - 1)
-        carbon = self._inputs.carbon.g_per_kwh[hour, capacity.region]
+        hour = np.minimum((start_s // S_PER_HOUR).astype(np.intp), self._inputs.shape[0] - 1)
+        carbon = self._inputs.carbon.g_per_kwh[hour][:, capacity.region]
         # What is switched off serves to the end of its request; unlimited servers are never idle.
         on_s = np.where(np.isfinite(on_s), np.maximum(on_s, busy_s), busy_s)
         busy_j = (capacity.busy_w - capacity.idle_w) * busy_s
-        self.busy_g += emissions_g(busy_j, self._pue, carbon)
-        self.idle_g += emissions_g(capacity.idle_w * on_s, self._pue, carbon)
+        self.busy_g = _added(self.busy_g, emissions_g(busy_j, self._pue, carbon))
+        self.idle_g = _added(self.idle_g, emissions_g(capacity.idle_w * on_s, self._pue, carbon))
+
+
+def _added(total: Array, more: Array) -> Array:
+    """Return a total, shape (P,), with n rows added to it one after the other, shape (n, P)."""
+    added: Array = np.cumsum(np.concatenate([total[np.newaxis], more]), axis=0)[-1]
+    return added

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from carbonroute.engines.routing import traits_of
 from carbonroute.engines.views import State, Traits, folded, of_cells, view
 from carbonroute.policies.base import Regions, View
 from carbonroute.policies.latency_first import LatencyFirst
+from carbonroute.policies.plan import Plan
 from carbonroute.policies.router import Router
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
@@ -22,11 +24,54 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 
+@dataclass(frozen=True)
+class Ticks:
+    """K moments, one after the other, at which routers are asked: number, time, s, and hour; shape (K,)."""
+
+    number: Index
+    now_s: Array
+    hour: Index
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def __getitem__(self, ticks: slice) -> Ticks:
+        return Ticks(self.number[ticks], self.now_s[ticks], self.hour[ticks])
+
+    def then(self, other: Ticks) -> Ticks:
+        """Return these ticks, and others that come after them."""
+        return Ticks(*map(np.append, vars(self).values(), vars(other).values()))
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What is decided at K ticks, before anybody keeps to it.
+
+    Attributes
+    ----------
+    ticks, state
+        When, and what was measured then.
+    plan
+        What all routers do from each on, leading axes (K, O, W); None where single requests are asked about.
+    """
+
+    ticks: Ticks
+    state: State
+    plan: Plan | None
+
+    def __getitem__(self, rows: slice) -> Decisions:
+        plan = None
+        if self.plan is not None:
+            columns = vars(self.plan).items()
+            plan = Plan(**{name: None if column is None else column[rows] for name, column in columns})
+        return Decisions(self.ticks[rows], self.state[rows], plan)
+
+
 class Routers:
     """N independent routers of one policy. O origins, W workloads, R regions.
 
-    All of them see what was measured at the beginning of an interval. One alone decides at once; several
-    decide at random times within the interval, each on its own.
+    All of them see what was measured at the beginning of an interval, and so decide the same. One alone
+    decides at once; several turn at random times within the interval, each on its own.
 
     Attributes
     ----------
@@ -37,7 +82,7 @@ class Routers:
     servers
         Servers that a provisioning policy wants, shape (O, W, R), or None.
     worth_g_per_h
-        What one more server in each region would save, mean over the routers, shape (R,), or None.
+        What one more server in each region would save, shape (R,), or None.
     """
 
     def __init__(self, candidate: Candidate, inputs: Inputs) -> None:
@@ -48,67 +93,89 @@ class Routers:
         self._count = control.routers
         self._fair = 1 / control.routers if control.capacity == "fair-share" else 1.0
         shape = inputs.shape[1:]
-        # What each router did before its last decision and does after it: weights (G, O, W, R), and which.
+        # Weights before the last decision and after it, shape (2, O, W, R): none at first; and when that was.
         self._weights = np.empty((0, *shape))
-        self._before = self._after = np.zeros(self._count, dtype=np.intp)
-        self._turn_s = np.zeros(self._count)
+        self._last: Decisions | None = None
         self._traits = of_cells(candidate, inputs, np.tile(np.arange(shape[1]), shape[0]))
         self._alone = inputs.by_request(candidate)
-        self._dice: tuple[int, Array] | None = None
-        self._shown: tuple[int, View] | None = None
+        # Of the present block, by its index: what tells requests apart, their dice, and their routers.
         self._of_block: tuple[int, Traits, Index] | None = None
+        self._dice: tuple[int, Array] | None = None
+        self._router: tuple[int, Index] | None = None
+        self._cells: View | None = None
         self.count, self.known = 0, not self._alone
         self.servers: Array | None = None
         self.worth_g_per_h: Array | None = None
 
-    def decide(self, tick: int, now_s: float, hour: int, state: State) -> None:
-        """Let every router decide once.
+    def blind(self, hour: Index) -> NDArray[np.bool_]:
+        """Return in which hours the lowest RTT decides: carbon is read, and unknown."""
+        return self._candidate.knowledge.blind[hour] & self._candidate.reads("carbon_g_per_kwh")
+
+    def decide(self, ticks: Ticks, state: State) -> Decisions:
+        """Decide at some ticks, whose hours are all blind or none of them; see `keep`.
 
         Parameters
         ----------
-        tick, now_s, hour
-            Index of the interval, when it begins, s, and the hour whose carbon is known.
+        ticks
+            K of them, the next ones.
         state
-            What is measured of all regions and traffic.
+            What is measured of all regions and traffic at each.
         """
         if self._alone:
-            return
-        shown = self._view(hour, state)
-        router = self._blind if self._is_blind(hour) else self.router
-        if len(self._weights):
-            held, who = np.unique(self._after, return_inverse=True)
-            decisions = [router.decide(shown, self._weights[index]) for index in held]
-        else:
-            held, who = np.zeros(1, dtype=np.intp), np.zeros(self._count, dtype=np.intp)
-            decisions = [router.decide(shown, None)]
-            self._weights = decisions[0].weights[np.newaxis]
-        before, after = self._weights[held], np.stack([decision.weights for decision in decisions])
-        if now_s >= self._candidate.control.warmup_hours * S_PER_HOUR:
-            moved = before.argmax(axis=-1) != after.argmax(axis=-1)
-            self.count += int(moved.sum(axis=(1, 2))[who].sum())
-        self._weights, place = _distinct(np.concatenate([before, after]))
-        self._before, self._after = place[who], place[len(held) + who]
-        self._turn_s = np.full(self._count, now_s)
-        if self._count > 1:
-            dice = rng.stream(self._inputs.scenario.sampling.seed, "routers", tick)
-            self._turn_s += dice.random(self._count) * self._candidate.control.interval_s
-        self.servers = decisions[0].servers
-        worth = [decision.server_worth_g_per_h for decision in decisions]
-        known = [one for one in worth if one is not None]
-        self.worth_g_per_h = np.mean(known, axis=0) if known else None
+            return Decisions(ticks, state, None)
+        router = self._blind if self.blind(ticks.hour[:1]).all() else self.router
+        held = self._weights[-1] if len(self._weights) else None
+        return Decisions(ticks, state, router.decide_in_turn(self._view(ticks.hour, state), held))
 
-    def route(self, block: Block, span: slice, time_s: Array, state: State) -> Regions:
-        """Return the region of each of some requests of a block, in the order of their coming, shape (n,)."""
+    def keep(self, decisions: Decisions) -> None:
+        """Do what was decided at some ticks, from each to the next."""
+        self._last, plan = decisions[-1:], decisions.plan
+        if plan is None:
+            return
+        held = self._weights[-1:] if len(self._weights) else plan.weights[:1]
+        weights = np.concatenate([held, plan.weights])
+        main = weights.argmax(axis=-1)
+        counts = decisions.ticks.now_s >= self._candidate.control.warmup_hours * S_PER_HOUR
+        self.count += self._count * int((main[1:] != main[:-1])[counts].sum())
+        self._weights = weights[-2:]
+        self.servers = None if plan.servers is None else plan.servers[-1]
+        worth = plan.server_worth_g_per_h
+        self.worth_g_per_h = None if worth is None else worth[-1]
+
+    def route(
+        self, block: Block, span: slice, time_s: Array, ticks: Ticks, ahead: Decisions | None = None
+    ) -> Regions:
+        """Return the region of each of some requests of a block, in the order of their coming, shape (n,).
+
+        Parameters
+        ----------
+        block, span, time_s
+            The requests, and when they come, s, shape (n,).
+        ticks
+            Those that come after the last decision that was kept.
+        ahead
+            What is decided at the first of them, or guessed: the last decision holds for all others.
+        """
+        if self._last is None:
+            raise RuntimeError("nothing has been decided before these requests")
+        tick = np.searchsorted(ticks.now_s, time_s, side="right")
         if self._alone:
-            return self._choose(block, span, state)
-        of, rows = block.requests, np.arange(span.start, span.stop)
-        router = np.zeros(len(rows), dtype=np.intp) if self._count == 1 else self._drawn(block)[span]
-        group = np.where(time_s >= self._turn_s[router], self._after[router], self._before[router])
-        at = group, of.origin[span], of.workload[span]
-        if (self._weights.max(axis=-1) == 1).all():
-            whole: Regions = self._weights.argmax(axis=-1)[at]
+            state = self._last.state if ahead is None else self._last.state.then(ahead.state)
+            return self._choose(block, span, state, np.minimum(tick, len(state) - 1))
+        weights = self._weights
+        if ahead is not None and ahead.plan is not None:
+            weights = np.concatenate([weights, ahead.plan.weights])
+        row = np.minimum(tick + 1, len(weights) - 1)
+        if self._count > 1:
+            moves = (weights[1:] != weights[:-1]).any(axis=(1, 2, 3))
+            some = np.flatnonzero(moves[row - 1] & (row == tick + 1))
+            router, when = self._drawn(block)[span][some], self._last.ticks.then(ticks)
+            row[some] -= ~self._turned(router, time_s[some], when, tick[some])
+        cell = row, block.requests.origin[span], block.requests.workload[span]
+        if (weights.max(axis=-1) == 1).all():
+            whole: Regions = weights.argmax(axis=-1)[cell]
             return whole
-        limits = np.cumsum(self._weights[..., :-1], axis=-1)[at]
+        limits = np.cumsum(weights[..., :-1], axis=-1)[cell]
         if self._dice is None or self._dice[0] != block.index:
             dice = np.empty(len(block))
             dice[block.order] = block.uniform
@@ -116,8 +183,25 @@ class Routers:
         regions: Regions = (self._dice[1][span, np.newaxis] >= limits).sum(axis=-1)
         return regions
 
-    def _choose(self, block: Block, span: slice, state: State) -> Regions:
-        """Ask about single requests."""
+    def _drawn(self, block: Block) -> Index:
+        """Return which router each request of a block comes to."""
+        if self._router is None or self._router[0] != block.index:
+            dice = rng.stream(self._inputs.scenario.sampling.seed, "router", block.index)
+            self._router = block.index, dice.integers(self._count, size=len(block))
+        return self._router[1]
+
+    def _turned(self, router: Index, time_s: Array, ticks: Ticks, tick: Index) -> NDArray[np.bool_]:
+        """Return whether each of n requests comes to a router that has turned since the tick before it."""
+        turned = np.empty(len(time_s), dtype=bool)
+        for last in np.unique(tick):
+            of_tick = np.flatnonzero(tick == last)
+            dice = rng.stream(self._inputs.scenario.sampling.seed, "routers", int(ticks.number[last]))
+            turn_s = ticks.now_s[last] + dice.random(self._count) * self._candidate.control.interval_s
+            turned[of_tick] = time_s[of_tick] >= turn_s[router[of_tick]]
+        return turned
+
+    def _choose(self, block: Block, span: slice, state: State, tick: Index) -> Regions:
+        """Ask about single requests, with the state at the tick of each."""
         if self._of_block is None or self._of_block[0] != block.index:
             came = np.empty(len(block), dtype=np.intp)
             came[block.order] = np.arange(len(block))
@@ -126,44 +210,42 @@ class Routers:
         _, traits, came = self._of_block
         asked, rows = block.requests, came[span]
         of = Requests(asked.hour[span], asked.origin[span], asked.workload[span])
+        state = state.rows(tick, of)
         shown = view(self._candidate, self._inputs, of, traits.of(rows), state, self.router.reads)
         region = self.router.choose(shown)
-        blind = self._candidate.knowledge.blind[of.hour] & self._candidate.reads("carbon_g_per_kwh")
+        blind = self.blind(of.hour)
         return np.where(blind, self._blind.choose(shown), region) if blind.any() else region
 
-    def _view(self, hour: int, state: State) -> View:
-        """Return what each router sees of all cells, leading axes (1, O, W)."""
+    def _view(self, hour: Index, state: State) -> View:
+        """Return what each router sees of all cells at K ticks, leading axes (K, O, W)."""
         state = replace(
             state, requests_per_s=state.requests_per_s / self._count, servers=state.servers * self._fair
         )
         leading = 1, *self._inputs.shape[1:3]
-        if self._shown is None or self._shown[0] != hour:
+        if self._cells is None:
             origin, workload = np.indices(leading[1:]).reshape(2, -1)
-            of = Requests(np.full(len(origin), hour), origin, workload)
-            flat = view(self._candidate, self._inputs, of, self._traits, state, self.router.reads)
-            self._shown = hour, folded(flat, leading, self._inputs.traffic_share[hour : hour + 1])
-        shown = self._shown[1]
-        # Within an hour, only what is measured is new.
-        measured = {
-            name: np.broadcast_to(values, getattr(shown, name).shape)
-            for name, values in vars(state).items()
-            if values is not None and getattr(shown, name) is not None
+            of = Requests(np.zeros(len(origin), dtype=np.intp), origin, workload)
+            flat = view(
+                self._candidate, self._inputs, of, self._traits, state.rows(of.hour, of), self.router.reads
+            )
+            self._cells = folded(flat, leading, self._inputs.traffic_share[:1])
+        # From tick to tick, only what is measured is new, and what changes by the hour.
+        by_hour = {
+            "traffic_share": self._inputs.traffic_share[hour],
+            "carbon_g_per_kwh": self._candidate.knowledge.g_per_kwh[hour][:, np.newaxis, np.newaxis],
         }
-        return replace(shown, **measured)
-
-    def _is_blind(self, hour: int) -> bool:
-        knowledge = self._candidate.knowledge
-        return bool(knowledge.blind[hour]) and self._candidate.reads("carbon_g_per_kwh")
-
-    def _drawn(self, block: Block) -> Index:
-        """Return which router each request of a block comes to."""
-        dice = rng.stream(self._inputs.scenario.sampling.seed, "router", block.index)
-        return dice.integers(self._count, size=len(block))
+        shown = {}
+        for name, values in vars(self._cells).items():
+            if values is not None:
+                new = by_hour.get(name, state.of_cells(name))
+                shown[name] = _read_only(values if new is None else new, (len(hour), *values.shape[1:]))
+        return View(**shown)
 
 
-def _distinct(weights: Array) -> tuple[Array, Index]:
-    """Return the different ones among some weights, (G, O, W, R), and which of them each is."""
-    places: dict[bytes, int] = {}
-    place = np.array([places.setdefault(one.tobytes(), len(places)) for one in weights], dtype=np.intp)
-    first = np.unique(place, return_index=True)[1]
-    return weights[first], place
+def _read_only(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return values that nobody can change, broadcast to a shape where they have another one."""
+    if values.shape != shape:
+        return np.broadcast_to(values, shape)
+    seen = values.view()
+    seen.setflags(write=False)
+    return seen

@@ -53,6 +53,17 @@ class Settled(NamedTuple):
     rejected: NDArray[np.bool_]
 
 
+class Saved(NamedTuple):
+    """A system at some moment, as far as the future changes it."""
+
+    now_s: float
+    pools: events.Records
+    heaps: events.Records
+    requests: events.Records
+    order: Whole
+    places: tuple[int, int, int, int]
+
+
 class System:
     """P pools with their servers, each serving in the order in which requests reach it.
 
@@ -150,6 +161,57 @@ class System:
                 self._make_room()
         last_s = max(self.now_s, float(self._pools["clock_s"].max())) if math.isinf(until_s) else until_s
         self.now_s = float(last_s)
+
+    def through(self, times_s: Array) -> events.Records:
+        """Let happen all that happens up to and including each of some times in turn.
+
+        Parameters
+        ----------
+        times_s
+            Finite and ascending, shape (n,), n > 0; none before `now_s`.
+
+        Returns
+        -------
+        What all pools read at each time, `events.READING`, shape (n, P).
+        """
+        self._sort()
+        left_s, parts = times_s, []
+        while len(left_s):
+            if parts:
+                self._make_room()
+            self._at, readings = events.through(
+                self._pools, self._windows, self._heaps, self._requests, self._order, self._at, left_s
+            )
+            parts.append(readings)
+            left_s = left_s[len(readings) :]
+        self.now_s = float(times_s[-1])
+        return np.concatenate(parts)
+
+    def save(self, more: int) -> Saved:
+        """Return what `restore` needs to come back to this moment.
+
+        Parameters
+        ----------
+        more
+            How many requests may be sent until then. None may be handed out.
+        """
+        self._make_rows(more)
+        self._sort()
+        start = self._oldest + self.settled  # what is settled stays as it is
+        return Saved(
+            self.now_s,
+            self._pools.copy(),
+            self._heaps.copy(),
+            self._requests[start : self._next].copy(),
+            self._order,
+            (self._unsettled, self._next, self._at, self._sorted),
+        )
+
+    def restore(self, saved: Saved) -> None:
+        """Come back to a moment: nothing has happened since. Once for each."""
+        self.now_s, self._pools, self._heaps, requests, self._order, places = saved
+        self._unsettled, self._next, self._at, self._sorted = places
+        self._requests[self._unsettled : self._next] = requests
 
     @property
     def settled(self) -> int:
