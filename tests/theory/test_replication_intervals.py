@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -177,7 +178,7 @@ def test_the_printed_intervals_cover_as_they_say(tmp_path: Path) -> None:
 FAR = ("slo_ms = 85", "slo_ms = 185")
 
 
-def violations(base: Scenario) -> dict[str, tuple[str, int, float]]:
+def violations(base: Scenario) -> dict[str, tuple[Any, ...]]:
     """Return how the interval of no violation was made, from how many trials, and its upper end, %."""
     table = run(base, replications=4).tables.intervals
     table = table.filter(pl.col("workload").is_null(), figure="slo_violation_pct", value=0.0)

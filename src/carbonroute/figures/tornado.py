@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -91,11 +92,11 @@ def _bars(ax: Axes, rows: pl.DataFrame, names: list[str], points: str) -> None:
 
 
 #: Marks of what another policy would reach, and of what this one does where routers are not told.
-_INSTEAD = MappingProxyType({
+_INSTEAD: Mapping[str, Any] = MappingProxyType({
     "marker": "D", "markersize": 3.2, "markerfacecolor": "white", "markeredgecolor": INK,
     "markeredgewidth": 0.7, "linestyle": "none", "zorder": 3,
 })  # fmt: skip
-_UNTOLD = MappingProxyType({
+_UNTOLD: Mapping[str, Any] = MappingProxyType({
     "marker": "|", "markersize": 6.5, "markeredgecolor": INK, "markeredgewidth": 1.3, "linestyle": "none",
     "zorder": 2.5,
 })  # fmt: skip
