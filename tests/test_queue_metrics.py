@@ -329,7 +329,10 @@ def test_replications_give_intervals_but_none_by_counting(inputs: Inputs) -> Non
     comparison = replace(COMPARISON, baseline=never)
     figures = pl.concat([figures_of(inputs, [never], comparison)] * 3)
     found = tabulate(inputs, [never], comparison, 0.3, figures)
-    assert set(found.intervals["method"]) == {"t over 3 replications"}
+    assert set(found.intervals["method"]) == {"t over 3 replications", "Korn-Graubard over 3 replications"}
+    without = found.intervals.filter(figure="slo_violation_pct")
+    assert without["value"].to_list() == [0] * without.height
+    assert without["low"].null_count() == without["high"].null_count() == without.height > 0
     assert found.overview["notes"][0].to_list() == []
 
 

@@ -72,7 +72,7 @@ def test_replications_are_runs_with_other_seeds_together(scenario: Scenario) -> 
 
 
 @pytest.mark.parametrize(
-    "figure", ["avg_latency_ms", "p95_latency_ms", "slo_violation_pct", "carbon_reduction_pct"]
+    "figure", ["avg_latency_ms", "p95_latency_ms", "avg_carbon_g_per_kwh", "carbon_reduction_pct"]
 )
 def test_intervals_over_replications_are_student_s(figure: str, scenario: Scenario) -> None:
     together = run(scenario, replications=4)
@@ -84,9 +84,32 @@ def test_intervals_over_replications_are_student_s(figure: str, scenario: Scenar
         if np.ptp(values) == 0:
             continue
         low, high = stats.t.interval(0.95, 3, row["value"], stats.sem(values))
-        most = 100 if figure == "slo_violation_pct" else np.inf
-        assert (row["low"], row["high"]) == pytest.approx((max(low, 0), min(high, most)))
+        assert (row["low"], row["high"]) == pytest.approx((low, high))
         assert (row["method"], row["n"], row["confidence"]) == ("t over 4 replications", 4, 0.95)
+
+
+@pytest.mark.parametrize("figure", ["slo_violation_pct", "share_A"])
+def test_intervals_of_shares_over_replications_are_korn_and_graubard_s(
+    figure: str, scenario: Scenario
+) -> None:
+    together = run(scenario, replications=4)
+    shares = [
+        run(with_seed(scenario, seed)).tables.intervals.filter(WHOLE, figure=figure)
+        if figure == "slo_violation_pct"
+        else run(with_seed(scenario, seed)).tables.routing.filter(region="A").rename({"share": "value"})
+        for seed in together.seeds
+    ]
+    whole = 100 if figure == "slo_violation_pct" else 1
+    for place, row in enumerate(intervals(together.tables, figure).rows(named=True)):
+        values = np.array([table["value"][place] for table in shares]) / whole
+        mean = row["value"] / whole
+        trials = mean * (1 - mean) / (values.var(ddof=1) / 4) * (1.959964 / 3.182446) ** 2 if mean else 0
+        if trials == 0:
+            continue
+        low = stats.beta.ppf(0.025, mean * trials, trials - mean * trials + 1)
+        high = stats.beta.ppf(0.975, mean * trials + 1, trials - mean * trials)
+        assert (row["low"], row["high"]) == pytest.approx((whole * low, whole * high), rel=1e-5)
+        assert (row["method"], row["n"]) == ("Korn-Graubard over 4 replications", 4)
 
 
 def test_differences_are_those_of_each_replication(scenario: Scenario) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -199,6 +200,83 @@ def test_a_margin_that_no_longer_keeps_the_limit_is_followed_by_a_longer_one(fro
     assert changed(table, "Jitter", -10.0)["same"]
     assert "Mean service times +10 %" in finding(table)[3]
     assert "Jitter" not in finding(table)[3]
+
+
+#: One origin; the far region is in time if a request takes no more than 30 ms, of 20 ± 10.
+BY_HAND = """\
+schema = 1
+name = "by hand"
+horizon = { hours = 2 }
+sampling = { scheme = "streams", seed = 1 }
+information = { service_time = "mean" }
+traffic = { kind = "fixed-rate", requests_per_hour = 10 }
+carbon = { kind = "synthetic" }
+network = { rtt_ms = { Here = { Near = 10, Far = 70 } } }
+origins = [{ name = "Here", share = 1 }]
+regions = [{ name = "Near", carbon_g_per_kwh = 400 }, { name = "Far", carbon_g_per_kwh = 100 }]
+[[workloads]]
+id = "w"
+name = "w"
+model = "m"
+share = 1
+slo_ms = 100
+service_ms = { law = "normal", mean = 20, std = 10 }
+[[policies]]
+use = "constrained-hybrid"
+max_violation = 0.2
+"""
+
+#: Of the far region: what a saving of 1 − 100/400 becomes, and P(70 + S > 100), after each change.
+UNTOLD = {
+    ("Latency limits (SLO)", -10.0): (75.0, NormalDist(20, 10).cdf(20)),
+    ("Latency limits (SLO)", 10.0): (75.0, 1 - NormalDist(20, 10).cdf(40)),
+    ("Round-trip times", -10.0): (75.0, 1 - NormalDist(20, 10).cdf(37)),
+    ("Round-trip times", 10.0): (75.0, 1 - NormalDist(20, 10).cdf(23)),
+    ("Mean service times", -10.0): (75.0, 1 - NormalDist(18, 10).cdf(30)),
+    ("Mean service times", 10.0): (75.0, 1 - NormalDist(22, 10).cdf(30)),
+    ("Spread of service times", -10.0): (75.0, 1 - NormalDist(20, 9).cdf(30)),
+    ("Spread of service times", 10.0): (75.0, 1 - NormalDist(20, 11).cdf(30)),
+    ("Carbon of Near", -10.0): (100 * (1 - 100 / 360), 1 - NormalDist(20, 10).cdf(30)),
+    ("Carbon of Near", 10.0): (100 * (1 - 100 / 440), 1 - NormalDist(20, 10).cdf(30)),
+    ("Carbon of Far", -10.0): (100 * (1 - 90 / 400), 1 - NormalDist(20, 10).cdf(30)),
+    ("Carbon of Far", 10.0): (100 * (1 - 110 / 400), 1 - NormalDist(20, 10).cdf(30)),
+}
+#: Told of it, routers turn to the near region, where nobody is late.
+TOLD_GOES_NEAR = {("Latency limits (SLO)", -10.0), ("Round-trip times", 10.0), ("Mean service times", 10.0)}
+
+
+def test_routers_that_are_not_told_go_on_as_before_and_the_changed_world_decides(tmp_path: Path) -> None:
+    path = tmp_path / "by-hand.toml"
+    path.write_text(BY_HAND, encoding="utf-8")
+    found = run(load(path), Limits(20.0))
+    tried = tuple(
+        choice
+        for choice in found.tried
+        if choice.entry["use"] == "latency-first"
+        or choice.entry == {"use": "constrained-hybrid", "max_violation": 0.2}
+    )
+    table = sensitivity(explore(found.inputs, tried, Limits(20.0)))
+    assert {(row["input"], row["change_pct"]) for row in table.rows(named=True)} == UNTOLD.keys()
+    for row in table.rows(named=True):
+        saved_pct_by_hand, late = UNTOLD[row["input"], row["change_pct"]]
+        assert row["untold_saved_pct"] == pytest.approx(saved_pct_by_hand, rel=1e-9)
+        assert row["untold_saved_points"] == pytest.approx(saved_pct_by_hand - 75, abs=1e-9)
+        assert row["untold_slo_violation_pct"] == pytest.approx(100 * late, rel=1e-9)
+        usual = 100 * (1 - NormalDist(20, 10).cdf(30))
+        assert row["untold_violation_points"] == pytest.approx(100 * late - usual, abs=1e-9)
+        assert row["untold_keeps_limits"] is (late <= 0.2)
+        goes_near = (row["input"], row["change_pct"]) in TOLD_GOES_NEAR
+        assert row["saved_pct"] == pytest.approx(0 if goes_near else saved_pct_by_hand, abs=1e-9)
+        assert row["keeps_limits"]
+    said = " ".join(finding(table))
+    assert "Left as it is, it keeps the limits all the time." in said
+    assert (
+        "Where routers are not told of the change, it breaks a limit with: Round-trip times +10 %, "
+        "Latency limits (SLO) -10 %, Mean service times +10 %." in said
+    )
+    assert (
+        "Not told, its violations hang most on Latency limits (SLO): 10 % less and more change them" in said
+    )
 
 
 def test_95th_percentiles_are_worked_out_where_they_decide(frontier: Frontier) -> None:

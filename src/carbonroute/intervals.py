@@ -14,6 +14,11 @@ CONFIDENCE = 0.95
 
 Interval = tuple[float, float]
 
+#: Of more trials, quantiles of the beta distribution lose digits: 1e12 leave an interval of 1e-6.
+_MOST_TRIALS = 1e12
+#: Values that differ by less, as a share of themselves, are the same but for rounding.
+_ROUNDING = 1e-12
+
 
 def clopper_pearson(
     k: ArrayLike, n: ArrayLike, confidence: float = CONFIDENCE
@@ -95,6 +100,58 @@ def t_half_width(std: ArrayLike, n: ArrayLike, confidence: float = CONFIDENCE) -
     std, n = np.asarray(std, dtype=float), np.asarray(n, dtype=float)
     half_width: NDArray[np.float64] = stdtrit(n - 1, (1 + confidence) / 2) * std / np.sqrt(n)
     return np.where(n > 1, half_width, np.nan)
+
+
+def share_interval(
+    mean: ArrayLike, std: ArrayLike, n: ArrayLike, confidence: float = CONFIDENCE
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the interval of a share of which n independent values are known, each of any number of requests.
+
+    From their spread follows of how many independent requests a share would vary as much, the effective
+    sample size m(1 − m) / (s²/n); reduced by (z/t)², as the spread is itself an estimate, it goes into
+    Clopper and Pearson's interval. So it ends at 0 and 1, and is longer on the side where the values have
+    their tail: a t interval of few and skewed values ends too early there.
+
+    Parameters
+    ----------
+    mean, std
+        The values' mean m, 0…1, and standard deviation s, with n − 1 in its denominator.
+    n
+        Number of values. Any shapes that broadcast.
+    confidence
+        Of the interval, 0…1.
+
+    Returns
+    -------
+    Lower and upper ends, 0…1; the mean itself where all values are the same and neither 0 nor 1. NaN for
+    fewer than two values, and where all are 0, or all are 1: how rare the other is, no spread tells.
+
+    Notes
+    -----
+    Korn and Graubard, Confidence intervals for proportions with small expected number of positive counts
+    estimated from survey data, Survey Methodology 24 (1998), 193-201.
+
+    Examples
+    --------
+    >>> low, high = share_interval(0.01, 0.02, 20)
+    >>> round(float(low), 4), round(float(high), 4)
+    (0.0029, 0.0245)
+    """
+    from scipy.special import betaincinv, ndtri, stdtrit
+
+    mean, std, n = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (mean, std, n)))
+    tail = (1 - confidence) / 2
+    known = (n > 1) & (mean > 0) & (mean < 1)
+    spread = known & (std > _ROUNDING * mean)
+    mean_there, n_there = mean[spread], n[spread]
+    shrink = (ndtri(tail) / stdtrit(n_there - 1, tail)) ** 2
+    trials = mean_there * (1 - mean_there) * n_there / std[spread] ** 2 * shrink
+    trials = np.minimum(trials, _MOST_TRIALS)
+    hits = mean_there * trials
+    low, high = (np.where(known, mean, np.nan) for _ in range(2))
+    low[spread] = betaincinv(hits, trials - hits + 1, tail)
+    high[spread] = betaincinv(hits + 1, trials - hits, 1 - tail)
+    return low, high
 
 
 def mean_interval(total: float, total_of_squares: float, n: int) -> Interval:

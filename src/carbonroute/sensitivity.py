@@ -44,9 +44,13 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
     (change of it, percentage points), ``slo_violation_pct``, ``violation_points`` and ``keeps_limits``;
     what would be recommended instead, ``chosen`` (null where no policy keeps the limits), its
     ``chosen_settings``, ``chosen_saved_pct``, ``chosen_violation_pct`` (null likewise) and ``same`` (whether
-    it decides like the recommended one). A policy that works its choices out from its inputs does so anew, as
-    a router would. Savings are grams, or where none are stated mean carbon intensity, in % of what
-    Latency-First takes under the same change.
+    it decides like the recommended one). All of these are of routers that are told of the change: a policy
+    that works its choices out from its inputs does so anew.
+
+    The same of a router that is not told, and decides by the unchanged inputs while its requests meet the
+    changed ones: ``untold_saved_pct``, ``untold_saved_points``, ``untold_slo_violation_pct``,
+    ``untold_violation_points`` and ``untold_keeps_limits``. Savings are grams, or where none are stated mean
+    carbon intensity, in % of what Latency-First takes under the same change, told of it likewise or not.
 
     Raises
     ------
@@ -63,12 +67,21 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
         raise InputError(frontier.inputs.scenario.name, [fault])
     best = frontier.choices[frontier.recommended]
     rivals = (best, *(choice for choice in frontier.tried if not choice.candidate.clairvoyant))
+    untold = [_untold(choice, frontier.inputs) for choice in (best, _baseline(rivals))]
     cases = [(*case, factor) for case in changes(frontier.inputs) for factor in (1 - STEP, 1 + STEP)]
     rows = []
     for done, (name, change, factor) in enumerate(cases, start=1):
         changed = change(frontier.inputs, factor)
         again = explore(changed, tuple(_anew(rivals, frontier.inputs, changed)), frontier.limits)
-        rows.append({"input": name, "change_pct": round(pct(factor - 1), 9), **_compared(again, base)})
+        unaware = _fixed(explore(changed, tuple(untold), frontier.limits), base)
+        rows.append(
+            {
+                "input": name,
+                "change_pct": round(pct(factor - 1), 9),
+                **_compared(again, base),
+                **{f"untold_{column}": value for column, value in unaware.items()},
+            }
+        )
         if progress:
             progress(done, len(cases))
     swing = pl.col("saved_points").abs().max().over("input")
@@ -108,10 +121,16 @@ def finding(table: pl.DataFrame) -> list[str]:
             "Left as it is, it keeps the limits all the time",
             "Left as it is, it breaks a limit with",
         ),
+        (
+            "untold_keeps_limits",
+            "Where routers are not told of the change, it keeps the limits all the time",
+            "Where routers are not told of the change, it breaks a limit with",
+        ),
     ):
         rows = table.filter(~pl.col(column)).rows(named=True)
         cases = ", ".join(f"{row['input']} {row['change_pct']:+g} %" for row in rows)
         said.append(f"{some}: {cases}" if rows else none)
+    said.append(_most(table, "untold_violation_points", "Not told, its violations", step))
     return [f"{sentence}." for sentence in said]
 
 
@@ -127,21 +146,37 @@ def _most(table: pl.DataFrame, points: str, what: str, step: str) -> str:
 
 def _compared(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the recommended policy, in row 0, reaches after a change, and what then is recommended."""
-    fixed = again.points.row(0, named=True)
     chosen = None if again.recommended is None else again.points.row(again.recommended, named=True)
     return {
         "policy": base["policy"],
-        "saved_pct": saved_pct(fixed),
-        "saved_points": (saved_pct(fixed) or 0.0) - (saved_pct(base) or 0.0),
-        "slo_violation_pct": fixed["slo_violation_pct"],
-        "violation_points": fixed["slo_violation_pct"] - base["slo_violation_pct"],
-        "keeps_limits": bool(feasible(again.points, again.limits)[0]),
+        **_fixed(again, base),
         "chosen": chosen and chosen["policy"],
         "chosen_settings": chosen and chosen["settings"],
         "chosen_saved_pct": chosen and saved_pct(chosen),
         "chosen_violation_pct": chosen and chosen["slo_violation_pct"],
         "same": again.recommended == 0,
     }
+
+
+def _fixed(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the recommended policy, in row 0, reaches after a change."""
+    fixed = again.points.row(0, named=True)
+    return {
+        "saved_pct": saved_pct(fixed),
+        "saved_points": (saved_pct(fixed) or 0.0) - (saved_pct(base) or 0.0),
+        "slo_violation_pct": fixed["slo_violation_pct"],
+        "violation_points": fixed["slo_violation_pct"] - base["slo_violation_pct"],
+        "keeps_limits": bool(feasible(again.points, again.limits)[0]),
+    }
+
+
+def _baseline(choices: Sequence[Choice]) -> Choice:
+    return next(choice for choice in choices if "baseline" in choice.roles)
+
+
+def _untold(choice: Choice, inputs: Inputs) -> Choice:
+    """Return the same choice as a router makes it that goes on believing in these inputs."""
+    return replace(choice, candidate=replace(choice.candidate, beliefs=inputs))
 
 
 def _anew(rivals: Sequence[Choice], before: Inputs, inputs: Inputs) -> Iterator[Choice]:

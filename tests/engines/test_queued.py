@@ -353,6 +353,28 @@ def test_a_day_s_books_are_those_worked_out_by_hand(tmp_path: Path) -> None:
     assert queueing.utilisation[[30, 40, 60, 75], 0].tolist() == [1 - half_s / 60, 1, 1, 0]
 
 
+def test_after_the_horizon_only_servers_that_serve_take_power(tmp_path: Path) -> None:
+    """Of three servers, one serves for 90 s after the hour, and another for 30 s; the third does nothing."""
+    rows = [(0.0, 10.0), (3590.0, 100.0), (3595.0, 35.0)]
+    inputs = inputs_of(
+        tmp_path,
+        horizon={"hours": 1},
+        traffic=logged(tmp_path, rows),
+        regions=[{"name": "near", "carbon_g_per_kwh": 360}],
+        network={"rtt_ms": {"here": {"near": 0}}},
+        pools=[{"servers": 3, "idle_power_w": 100, "busy_power_w": 300}],
+        policies=[{"use": "latency-first"}],
+    )
+    (outcome,) = run(inputs)
+    assert outcome.emissions
+    assert outcome.emissions.idle_g is not None
+    g_per_w_s = 360 / 3.6e6
+    assert outcome.emissions.idle_g.sum() == pytest.approx(100 * (3 * 3600 + 90 + 30) * g_per_w_s, rel=1e-12)
+    assert outcome.emissions.operational_g.sum() == pytest.approx(
+        200 * (10 + 100 + 35) * g_per_w_s, rel=1e-12
+    )
+
+
 @pytest.mark.parametrize("kind", ["fixed-rate", "gamma-renewal", "rate-file", "replay"])
 def test_every_kind_of_traffic_goes_through_queues(kind: str, tmp_path: Path) -> None:
     (tmp_path / "rate.csv").write_text("rate\n0.5\n0\n0\n0\n1\n0\n", encoding="utf-8")

@@ -94,6 +94,8 @@ def changes(inputs: int = 14, size: float = 5.0, *, same: bool = False, names: s
             "chosen_saved_pct": [None if i % 5 == 4 else 57.0 + value for i, value in enumerate(saved)],
             "chosen_violation_pct": [None if i % 5 == 4 else 1.0 for i in range(2 * inputs)],
             "same": [same] * 2 * inputs,
+            "untold_saved_points": 0.7 * saved,
+            "untold_violation_points": 0.3 * scale,
         },
         schema_overrides={"chosen_saved_pct": pl.Float64, "chosen_violation_pct": pl.Float64},
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from scipy import stats
 
 import small
 from carbonroute import study
@@ -219,7 +220,11 @@ def test_intervals_of_shares_go_no_further_than_shares_can() -> None:
             "policy": "Hybrid",
             "clairvoyant": False,
             "slo_violation_pct": [0.1, 3.0],
+            "rejected_pct": [0.0, 0.0],
+            "unlimited_slo_violation_pct": [100.0, 100.0],
             "carbon_reduction_pct": [-1.0, 3.0],
+            "emissions_reduction_pct": [99.0, 99.9],
+            "avg_wait_ms": [0.0, 1.0],
             "max_violation_pct": 5.0,
             "baseline": "Latency-First",
         }
@@ -229,9 +234,18 @@ def test_intervals_of_shares_go_no_further_than_shares_can() -> None:
     )
     row = summary_of(results, axes).row(0, named=True)
     t = 12.706204736  # Student's, one degree of freedom, 97.5 %; times half of what lies between the two
-    assert row["slo_violation_pct_low"] == 0
-    assert row["slo_violation_pct_high"] == pytest.approx(1.55 + t * 2.9 / 2)
+    # As many trials would vary so much, less (1.96/t)² of them: 1.73, of which 0.0268 are violations.
+    trials = 0.0155 * 0.9845 / (0.029 / 2) ** 2 * (1.959963985 / t) ** 2
+    high = 100 * stats.beta.ppf(0.975, 0.0155 * trials + 1, 0.9845 * trials)
+    assert 0 <= row["slo_violation_pct_low"] < 1e-9
+    assert row["slo_violation_pct_high"] == pytest.approx(high)
+    for same in ("rejected_pct", "unlimited_slo_violation_pct"):  # nothing says how rare the other is
+        assert row[f"{same}_low"] is None
+        assert row[f"{same}_high"] is None
     assert row["carbon_reduction_pct_low"] == pytest.approx(1 - t * 4 / 2)
+    assert row["emissions_reduction_pct_high"] == 100
+    assert row["avg_wait_ms_low"] == 0
+    assert row["avg_wait_ms_high"] == pytest.approx(0.5 + t / 2)
 
 
 def test_reductions_refer_to_the_baseline_that_is_asked_for(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def combined(default: Source, own: Sequence[Source | None], query: Query) -> Sig
         np.concatenate(known)[order] if len(known) == len(parts) else None,
         _cleaning(parts, [part.key for part, _ in asked]),
         tuple(dict.fromkeys(note for part in parts for note in part.notes)) + notes,
+        max(part.persistence_hours for part in parts),
     )
 
 

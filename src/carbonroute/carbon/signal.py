@@ -148,6 +148,9 @@ class Signal:
         What was done to the data and how often, for the manifest: JSON values.
     notes
         The same for people: one line each.
+    persistence_hours
+        What is drawn in it is as good as new after so long: 1 where every hour is drawn anew, more where
+        weather lasts, 0 where nothing is drawn.
     """
 
     g_per_kwh: NDArray[np.float64]
@@ -158,6 +161,7 @@ class Signal:
     reference_g_per_kwh: NDArray[np.float64] | None = None
     cleaning: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    persistence_hours: float = 0.0
 
     def __post_init__(self) -> None:
         known = (self.g_per_kwh >= 0) & (self.g_per_kwh <= MAX_CARBON_G_PER_KWH)  # False for NaN

@@ -78,7 +78,23 @@ class Synthetic(Spec):
             self.accounting,
             source="synthetic: made from stated means",
             reference_g_per_kwh=np.maximum(self.floor_g_per_kwh, mean),
+            persistence_hours=self._persistence_hours(query),
         )
+
+    def _persistence_hours(self, query: Query) -> float:
+        """Return how many hours of what is drawn say as much of its mean as one that is drawn anew.
+
+        Of weather (1 + φ)/(1 − φ), the autocorrelation time of an AR(1) process: Sokal, Monte Carlo methods
+        in statistical mechanics, in Functional Integration (1997), 131-192.
+        """
+        weather = self._of_regions(query, "weather_std_g_per_kwh") > 0
+        if not weather.any():
+            return 1.0 if self.noise else 0.0
+        phi = self._hourly_correlation(query)[weather].max()
+        return float((1 + phi) / (1 - phi))
+
+    def _hourly_correlation(self, query: Query) -> Array:
+        return self._of_regions(query, "weather_day_correlation") ** (1 / HOURS_PER_DAY)
 
     def _of_regions(self, query: Query, name: str) -> Array:
         """Return a setting of every region, its own or the scenario's, shape (R,)."""
@@ -110,7 +126,7 @@ class Synthetic(Spec):
         std = self._of_regions(query, "weather_std_g_per_kwh")
         if not std.any():
             return np.zeros((query.history_hours + query.hours, len(std)))
-        phi = self._of_regions(query, "weather_day_correlation") ** (1 / HOURS_PER_DAY)
+        phi = self._hourly_correlation(query)
         luck = query.normal().T
         fresh, start = np.sqrt(1 - phi**2) * luck, query.history_hours
         weather = np.empty_like(luck)

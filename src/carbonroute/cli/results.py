@@ -11,7 +11,7 @@ import polars as pl
 
 from carbonroute.cli.terminal import empty_table
 from carbonroute.metrics import agreement, as_published, objectives, simulation_results
-from carbonroute.metrics.intervals import CLOPPER_PEARSON, RULE_OF_THREE
+from carbonroute.metrics.intervals import RULE_OF_THREE
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
 
 if TYPE_CHECKING:
@@ -170,6 +170,8 @@ def _with_interval(plain: str, interval: Row | None, joint: str) -> str:
     '1.01 [0.90, 1.12]'
     >>> _with_interval("1.01", {**interval, "method": "t over 9 replications"}, " ")
     '1.01 ± 0.11'
+    >>> _with_interval("1.01", {**interval, "method": "Korn-Graubard over 9 replications"}, " ")
+    '1.01 [0.90, 1.12]'
     >>> _with_interval("0.00", {"value": 0, "low": 0, "high": 0.00893, "method": "rule of three"}, " ")
     '< 0.0089'
     """
@@ -182,11 +184,11 @@ def _with_interval(plain: str, interval: Row | None, joint: str) -> str:
     decimals = len(plain.partition(".")[2])
     if half_width > 0:
         decimals = min(max(decimals, 1 - math.floor(math.log10(half_width))), _DECIMALS)
-    if interval["method"] == RULE_OF_THREE:
+    if interval["method"].startswith(RULE_OF_THREE):
         return f"< {high:.2g}" if value == 0 else f"> {low:.{decimals}f}"
-    if interval["method"] == CLOPPER_PEARSON:
-        return f"{value:.{decimals}f}{joint}[{low:.{decimals}f}, {high:.{decimals}f}]"
-    return f"{value:z.{decimals}f}{joint}± {half_width:.{decimals}f}"
+    if interval["method"].startswith("t over"):
+        return f"{value:z.{decimals}f}{joint}± {half_width:.{decimals}f}"
+    return f"{value:.{decimals}f}{joint}[{low:.{decimals}f}, {high:.{decimals}f}]"
 
 
 def _agreement_table(rows: pl.DataFrame) -> Table:

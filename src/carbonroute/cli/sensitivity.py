@@ -38,7 +38,9 @@ def sensitivity(
 ) -> int:
     """Change each input by 10%, down and up, and see what becomes of the policy that `frontier` recommends.
 
-    Without any limit, at most 1% violations are asked for. The exit code is 1 where nothing is recommended.
+    It shows what its routers reach when they are told of the change and decide anew, and when they are not
+    and decide as before. Without any limit, at most 1% violations are asked for. The exit code is 1 where
+    nothing is recommended.
 
     Parameters
     ----------
@@ -104,7 +106,10 @@ def _table(rows: pl.DataFrame) -> Table:
     title = f"{rows['policy'][0]}, left as it is, and what would be used instead"
     table = empty_table(title)
     table.add_column("Input", overflow="fold")
-    for heading in ("Change\n%", "Saved\n%", "change\npoints", "Violations\n%", "change\npoints"):
+    for heading in (
+        *("Change\n%", "Saved\n%", "change\npoints", "not told\n%"),
+        *("Violations\n%", "change\npoints", "not told\n%"),
+    ):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Instead", overflow="fold")
     for heading in ("Saved\n%", "Violations\n%"):
@@ -112,8 +117,10 @@ def _table(rows: pl.DataFrame) -> Table:
     columns = {
         "saved_pct": "z.1f",
         "saved_points": "+z.1f",
+        "untold_saved_pct": "z.1f",
         "slo_violation_pct": ".2f",
         "violation_points": "+z.2f",
+        "untold_slo_violation_pct": ".2f",
     }
     for row in rows.rows(named=True):
         figures = [f"{row[name]:{style}}" for name, style in columns.items()]

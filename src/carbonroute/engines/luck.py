@@ -199,8 +199,9 @@ class Prompts(Luck):
         times_ms = breaks_ms(self.candidate, self.inputs, cells)
         if times_ms is None:
             return None
-        rest_ms, per_token_ms = np.full((2, len(self.inputs.laws), 1), np.nan)
-        for index, law in enumerate(self.inputs.laws):
+        laws = self.candidate.believed(self.inputs).laws
+        rest_ms, per_token_ms = np.full((2, len(laws), 1), np.nan)
+        for index, law in enumerate(laws):
             if isinstance(law, Tokens) and law.prefill_ms_per_token:
                 rest_ms[index] = law.estimate_ms(np.zeros(()), self._quantile)
                 per_token_ms[index] = law.prefill_ms_per_token
@@ -209,7 +210,8 @@ class Prompts(Luck):
 
     def _traits(self, origin: Index, workload: Index, prompt: Array) -> Traits:
         """Return what is known of requests with prompts, tokens."""
-        candidate, inputs = self.candidate, self.inputs
+        candidate = self.candidate
+        inputs = candidate.believed(self.inputs)
         service_ms = estimates_ms(candidate, inputs)[workload]
         tokens_j = np.zeros(len(workload)) if candidate.reads("energy_j") and inputs.energy else None
         risk = inputs.violation_share[origin, workload] if candidate.reads("violation_share") else None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from carbonroute.engines.breaks import settled
 from carbonroute.engines.draws import Block
-from carbonroute.engines.routing import Answer, ask, breaks_ms
+from carbonroute.engines.routing import Answer, ask, believed, breaks_ms
 from carbonroute.engines.views import Traits
 from carbonroute.policies.base import Regions, splits
 from carbonroute.scenario import Candidate, Inputs
@@ -60,7 +60,9 @@ def value_of(candidate: Candidate, block: Block) -> Array:
     """Return what a plan goes by: the dice of each request, or what is known of its service time."""
     if splits(candidate.policy):
         return block.uniform
-    return block.service_ms if candidate.information.clairvoyant else block.estimate_ms(candidate.information)
+    if candidate.information.clairvoyant:
+        return block.service_ms
+    return believed(candidate, block).estimate_ms(candidate.information)
 
 
 def by_cell(candidate: Candidate, inputs: Inputs) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -84,6 +85,7 @@ def ask(
     PolicyError
         If the policy breaks its contract.
     """
+    inputs = candidate.believed(inputs)
     if candidate.joint:
         return _ask_jointly(candidate, inputs, of, {} if kept is None else kept)
     policy, regions = candidate.policy, inputs.shape[3]
@@ -157,7 +159,7 @@ def _unless_blind(candidate: Candidate, inputs: Inputs, of: Requests, answer: An
 
 def traits_of(candidate: Candidate, inputs: Inputs, block: Block, cells: Cells) -> Traits:
     """Return what a policy may know of a block's requests one by one, each of which is a cell."""
-    tokens_j = None
+    inputs, block, tokens_j = candidate.believed(inputs), believed(candidate, block), None
     if candidate.reads("energy_j") and inputs.energy is not None:
         tokens_j = block.tokens_j if candidate.oracle else block.expected_tokens_j
     return Traits(
@@ -169,6 +171,12 @@ def traits_of(candidate: Candidate, inputs: Inputs, block: Block, cells: Cells) 
         turn=(block.first + block.order).astype(float) if candidate.reads("turn") else None,
         violation_share=_late_share(inputs, block, cells.of) if candidate.reads("violation_share") else None,
     )
+
+
+def believed(candidate: Candidate, block: Block) -> Block:
+    """Return the same requests, what is not known of them reckoned by the laws that a policy believes in."""
+    inputs = candidate.believed(block.inputs)
+    return block if inputs is block.inputs else replace(block, inputs=inputs)
 
 
 def _late_share(inputs: Inputs, block: Block, of: Requests) -> Array | None:

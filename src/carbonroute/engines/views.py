@@ -129,6 +129,7 @@ def view(
     more
         Fields that are read beside those that the policy declares.
     """
+    inputs = candidate.believed(inputs)
     reference = inputs.carbon.reference_g_per_kwh
     # A row per region in memory: policies work on whole columns of these transposed views.
     shown = View(
@@ -176,7 +177,7 @@ def _locked(shown: View) -> View:
 
 def estimates_ms(candidate: Candidate, inputs: Inputs) -> Array:
     """Return what is known of the service time of any request of each workload, ms, shape (W,)."""
-    share = candidate.information.quantile
+    inputs, share = candidate.believed(inputs), candidate.information.quantile
     return np.array(
         [
             law.estimate_ms(prompt, share)
@@ -189,7 +190,7 @@ def estimates_ms(candidate: Candidate, inputs: Inputs) -> Array:
 
 def of_cells(candidate: Candidate, inputs: Inputs, workload: Index) -> Traits:
     """Return what is known of any request of a cell."""
-    tokens_j = None
+    inputs, tokens_j = candidate.believed(inputs), None
     if candidate.reads("energy_j") and inputs.energy is not None:
         tokens_j = (inputs.energy.token_j * _average_tokens(inputs)).sum(axis=1).take(workload)
     return Traits(estimates_ms(candidate, inputs).take(workload), tokens_j)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +35,9 @@ def draw(table: pl.DataFrame, ax: Axes | None = None) -> Axes:
     table
         That of `carbonroute.sensitivity`: ``input``, ``change_pct`` (%, down and up), ``policy``,
         ``saved_pct`` (%), ``saved_points``, ``violation_points`` (percentage points), ``slo_violation_pct``,
-        ``chosen_saved_pct``, ``chosen_violation_pct`` (%) and ``same``.
+        ``chosen_saved_pct``, ``chosen_violation_pct`` (%), ``same``, ``untold_saved_points`` and
+        ``untold_violation_points`` (percentage points). Bars are of routers that are told of a change, lines
+        across them of routers that are not.
     ax
         Axes to draw on, its place split into two panels; without it, a figure of its own.
     """
@@ -68,21 +72,34 @@ def _bars(ax: Axes, rows: pl.DataFrame, names: list[str], points: str) -> None:
         of_input = rows.filter(pl.col("input") == name).sort("change_pct")
         for row, (colour, side) in zip(of_input.rows(named=True), SIDES, strict=True):
             ax.barh(place + side, row[points], height=0.34, color=colour, linewidth=0)
+            ax.plot(row[f"untold_{points}"], place + side, **_UNTOLD)
             if not row["same"] and row["chosen"] is not None:
-                ax.plot(row["chosen"], place + side, **_mark())
+                ax.plot(row["chosen"], place + side, **_INSTEAD)
     ax.axvline(0, color=MUTED, linewidth=0.6)
     ax.spines["left"].set_visible(False)
     ax.grid(visible=True, axis="x")
-    ends = np.array([*rows[points], *rows.filter(~pl.col("same"))["chosen"].drop_nulls(), -0.05, 0.05])
+    ends = np.array(
+        [
+            *rows[points],
+            *rows[f"untold_{points}"],
+            *rows.filter(~pl.col("same"))["chosen"].drop_nulls(),
+            -0.05,
+            0.05,
+        ]
+    )
     room = 0.06 * float(np.ptp(ends))  # and what is less than 0.05 points looks like nothing
     ax.set_xlim(float(ends.min()) - room, float(ends.max()) + room)
 
 
-def _mark() -> dict[str, Any]:
-    return {
-        "marker": "D", "markersize": 3.2, "markerfacecolor": "white", "markeredgecolor": INK,
-        "markeredgewidth": 0.7, "linestyle": "none", "zorder": 3,
-    }  # fmt: skip
+#: Marks of what another policy would reach, and of what this one does where routers are not told.
+_INSTEAD: Mapping[str, Any] = MappingProxyType({
+    "marker": "D", "markersize": 3.2, "markerfacecolor": "white", "markeredgecolor": INK,
+    "markeredgewidth": 0.7, "linestyle": "none", "zorder": 3,
+})  # fmt: skip
+_UNTOLD: Mapping[str, Any] = MappingProxyType({
+    "marker": "|", "markersize": 6.5, "markeredgecolor": INK, "markeredgewidth": 1.3, "linestyle": "none",
+    "zorder": 2.5,
+})  # fmt: skip
 
 
 def _key(rows: pl.DataFrame) -> list[Artist]:
@@ -91,8 +108,9 @@ def _key(rows: pl.DataFrame) -> list[Artist]:
         Patch(facecolor=colour, label=f"{plain(abs(step))} % {'less' if step < 0 else 'more'} of the input")
         for step, (colour, _) in zip(steps, SIDES, strict=True)
     ]
+    key.append(Line2D([], [], label="routers not told", **_UNTOLD))
     if not rows["same"].all():
-        key.append(Line2D([], [], label="with the policy that would be used instead", **_mark()))
+        key.append(Line2D([], [], label="with the policy that would be used instead", **_INSTEAD))
     return key
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from carbonroute.intervals import (
     CONFIDENCE,
+    Interval,
     clopper_pearson,
     mean_interval,
     paired_share_interval,
     rule_of_three,
+    share_interval,
     t_half_width,
 )
 from carbonroute.metrics.averages import counted, queued
@@ -20,6 +27,8 @@ from carbonroute.metrics.long import DIFFERENCE, KEY
 from carbonroute.outcome import Outcome, Paired
 from carbonroute.scenario import Inputs
 from carbonroute.units import pct
+
+Array = NDArray[np.float64]
 
 SCHEMA = {
     "policy": pl.String,
@@ -32,9 +41,16 @@ SCHEMA = {
     "n": pl.Int64,
     "confidence": pl.Float64,
 }
-_INTERVAL = ("low", "high", "method", "n", "confidence")
 VIOLATIONS = "slo_violation_pct"
 CLOPPER_PEARSON, RULE_OF_THREE = "clopper-pearson", "rule of three"
+#: Where it counts hours: requests of an hour may all be late together.
+BY_THE_HOUR = f"{RULE_OF_THREE} by the hour"
+
+#: Shares in percent; those of the requests that a region serves are 0…1.
+_SHARES_PCT = (VIOLATIONS, "rejected_pct", "unlimited_slo_violation_pct")
+_OF_REGION = "share_"
+#: Figures that may be negative.
+_SIGNED = ("reduction_pct", "survives_pct", DIFFERENCE)
 
 
 def within_a_run(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
@@ -51,6 +67,31 @@ def within_a_run(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     return pl.concat([violations(inputs, outcomes), pl.DataFrame(differences, SCHEMA, orient="row")])
 
 
+def ends(figure: str, mean: Array, std: Array, n: Array) -> tuple[Array, Array]:
+    """Return the 95 % intervals of a figure from independent values, such as those of several seeds.
+
+    Parameters
+    ----------
+    figure
+        Its name: a column of the policy table, ``share_<region>``, or the name of a difference.
+    mean, std, n
+        The figure, its values' standard deviation (n − 1 in the denominator) and their number; shape (m,).
+
+    Returns
+    -------
+    Lower and upper ends in the figure's unit, no further out than it can be, shape (m,). NaN for fewer than
+    two values, and where a share is 0 in all of them, or 1, or differs in none from another share.
+    """
+    if whole := _whole(figure):
+        low, high = share_interval(mean / whole, std / whole, n)
+        return whole * low, whole * high
+    least, most = _range(figure)
+    half_width = t_half_width(std, n)
+    if figure == VIOLATIONS + DIFFERENCE:
+        half_width = np.where(std > 0, half_width, np.nan)
+    return np.clip(mean - half_width, least, most), np.clip(mean + half_width, least, most)
+
+
 def over_replications(
     inputs: Inputs,
     outcomes: Sequence[Outcome],
@@ -60,8 +101,8 @@ def over_replications(
 ) -> pl.DataFrame:
     """Return the intervals of all figures, from how much they differ between replications.
 
-    Where no request at all was late, or every one, replications do not differ: then the requests of all of
-    them are counted, as in a run; where they queue, such shares have no interval.
+    A share that is 0 in all replications, or 1, does not differ between them: then independent trials are
+    counted, see `_Trials`. Where requests queue, nobody knows how many there are, and it has no interval.
 
     Parameters
     ----------
@@ -76,24 +117,88 @@ def over_replications(
     """
     spread = replications.group_by(KEY).agg(pl.col("value").std().alias("std"), pl.len().alias("n"))
     table = figures.join(spread, on=KEY, nulls_equal=True, maintain_order="left")
-    half_width = pl.Series(t_half_width(table["std"], table["n"])).fill_nan(None)
-    paired = pl.when(pl.col("figure").str.ends_with(DIFFERENCE)).then(pl.lit(f"paired with {baseline}, "))
-    table = table.select(
-        *KEY,
-        "value",
-        low=_possible(pl.col("value") - half_width),
-        high=_possible(pl.col("value") + half_width),
-        method=paired.otherwise(pl.lit("")) + pl.format("t over {} replications", "n"),
-        n=pl.col("n").cast(pl.Int64),
-        confidence=pl.lit(CONFIDENCE),
-    )
-    certain = violations(inputs, outcomes).filter(method=RULE_OF_THREE).drop("value")
-    table = table.join(
-        certain, on=KEY, how="left", nulls_equal=True, maintain_order="left", suffix=" counted"
-    )
-    return table.select(
-        *KEY, "value", *(pl.coalesce(f"{name} counted", name).alias(name) for name in _INTERVAL)
-    )
+    names, value, std, n = (table[name].to_numpy() for name in ("figure", "value", "std", "n"))
+    low, high = np.full((2, table.height), np.nan)
+    for figure in dict.fromkeys(names):
+        rows = names == figure
+        low[rows], high[rows] = ends(figure, value[rows], std[rows], n[rows])
+    trials = {} if queued(outcomes) else dict(_trials(inputs, outcomes))
+    rows = [
+        _row(row, interval, trials.get(row["policy"]), baseline)
+        for row, *interval in zip(table.rows(named=True), low.tolist(), high.tolist(), strict=True)
+    ]
+    return pl.DataFrame(rows, SCHEMA, orient="row")
+
+
+def _row(
+    row: Mapping[str, Any], interval: Sequence[float], trials: _Trials | None, baseline: str
+) -> tuple[Any, ...]:
+    """Return a figure with its interval, by trials that are counted where replications do not differ."""
+    policy, workload, figure, value, n = (row[name] for name in (*KEY, "value", "n"))
+    low, high = (None if math.isnan(end) else end for end in interval)
+    whole = _whole(figure)
+    method = f"{'t' if whole is None else 'Korn-Graubard'} over {n} replications"
+    if low is None and n > 1 and trials:
+        method, n = trials.of(figure, workload, n)
+        low, high = _counted(value, whole, n)
+    if figure.endswith(DIFFERENCE):
+        method = f"paired with {baseline}, {method}"
+    return policy, workload, figure, value, low, high, method, n, CONFIDENCE
+
+
+def _counted(value: float, whole: float | None, n: int) -> Interval:
+    """Return the interval of a share that is 0 in n trials, or the whole; or of a difference of shares."""
+    if whole is None:
+        more, fewer = (max(sign * value, 0.0) / pct(1) * n for sign in (1, -1))
+        low, high = paired_share_interval(more, fewer, n)
+        return pct(low), pct(high)
+    margin = whole * float(rule_of_three(n))
+    return (0.0, margin) if value == 0 else (whole - margin, whole)
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """How many independent trials a policy's requests were, in all replications together.
+
+    Requests themselves, if its decisions are the same in all of them: it reads no carbon, or carbon of which
+    nothing is drawn. Otherwise all requests of an hour may go elsewhere together, and hours are counted: as
+    many as carbon persists for are one, and those of more traffic than others have count for the heaviest.
+
+    Attributes
+    ----------
+    inputs, outcome
+        The scenario, and what became of the policy's requests.
+    persistence_hours
+        See `Signal.persistence_hours`; 0 where the policy's decisions are the same in all replications.
+    expected
+        Gives the requests that are expected by hour × origin × workload, shape (H, O, W).
+    """
+
+    inputs: Inputs
+    outcome: Outcome
+    persistence_hours: float
+    expected: Callable[[], Array]
+
+    def of(self, figure: str, workload: str | None, replications: int) -> tuple[str, int]:
+        """Return what is counted, as an interval's method, and how many there are."""
+        ids = [one.id for one in self.inputs.scenario.workloads]
+        which = slice(None) if workload is None else [ids.index(workload)]
+        requests = int(self.outcome.requests[:, which].sum())
+        # Wherever they go, no more are late than in the worst region.
+        worst = self.inputs.violation_share[:, which].max()
+        harmless = figure == VIOLATIONS and worst <= rule_of_three(requests)
+        if not self.persistence_hours or harmless:
+            return RULE_OF_THREE, requests
+        by_hour = self.expected()[:, :, which].sum(axis=(1, 2))
+        hours = max(1.0, float(by_hour.sum() / by_hour.max()) / self.persistence_hours)
+        return BY_THE_HOUR, min(round(replications * hours), requests)
+
+
+def _trials(inputs: Inputs, outcomes: Sequence[Outcome]) -> Iterator[tuple[str, _Trials]]:
+    expected = cache(inputs.arrivals.expected)  # those of a log are read
+    for candidate, outcome in zip(inputs.candidates, outcomes, strict=True):
+        drawn = inputs.carbon.persistence_hours if candidate.reads("carbon_g_per_kwh") else 0.0
+        yield candidate.label, _Trials(inputs, outcome, drawn, expected)
 
 
 def violations(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
@@ -146,8 +251,18 @@ def _paired(policy: str, paired: Paired) -> Iterator[tuple[object, ...]]:
         yield policy, None, figure + DIFFERENCE, *value_and_ends, method, n, CONFIDENCE
 
 
-def _possible(end: pl.Expr) -> pl.Expr:
-    """Return an interval's end no further out than the figure itself can be."""
-    figure = pl.col("figure")
-    share = pl.when(figure.str.starts_with("share_")).then(end.clip(0, 1)).otherwise(end)
-    return pl.when(figure == VIOLATIONS).then(end.clip(0, 100)).otherwise(share)
+def _whole(figure: str) -> float | None:
+    """Return what a figure is a share of, in its unit; None where it is none."""
+    if figure in _SHARES_PCT:
+        return pct(1)
+    return 1.0 if figure.startswith(_OF_REGION) else None
+
+
+def _range(figure: str) -> Interval:
+    """Return between which values a figure that is no share can be."""
+    if figure == VIOLATIONS + DIFFERENCE:
+        return -pct(1), pct(1)
+    if figure == "extra_vs_fresh_pct":
+        return -pct(1), math.inf
+    least = -math.inf if figure.endswith(_SIGNED) else 0.0
+    return least, pct(1) if figure.endswith("reduction_pct") else math.inf

@@ -8,7 +8,7 @@ import polars as pl
 
 from carbonroute.intervals import CONFIDENCE
 from carbonroute.metrics.finding import finding
-from carbonroute.metrics.intervals import RULE_OF_THREE, VIOLATIONS
+from carbonroute.metrics.intervals import BY_THE_HOUR, RULE_OF_THREE, VIOLATIONS
 from carbonroute.metrics.measure import GRAMS, measure_of
 from carbonroute.scenario import Inputs
 from carbonroute.units import pct
@@ -86,8 +86,14 @@ def _where_it_comes_from(saving: pl.DataFrame) -> Iterator[str]:
 
 
 def _what_nothing_means(intervals: pl.DataFrame) -> Iterator[str]:
-    """Yield a line for each number of requests of which none was late."""
-    none = intervals.filter(pl.col("workload").is_null(), figure=VIOLATIONS, method=RULE_OF_THREE, value=0)
-    for (n,), rows in none.group_by("n", maintain_order=True):
+    """Yield a line for each number of requests, or of hours, of which none was late."""
+    counted = {
+        RULE_OF_THREE: "requests",
+        BY_THE_HOUR: "hours, whose requests are late together or not at all",
+    }
+    none = intervals.filter(
+        pl.col("workload").is_null(), pl.col("method").is_in(counted), figure=VIOLATIONS, value=0
+    )
+    for (method, n), rows in none.group_by("method", "n", maintain_order=True):
         below = f"below {rows['high'][0]:.2g} % at {pct(CONFIDENCE):g} % confidence"
-        yield f"No violation means 0 of {n:,} requests: {below} ({', '.join(rows['policy'])})"
+        yield f"No violation means 0 of {n:,} {counted[str(method)]}: {below} ({', '.join(rows['policy'])})"

@@ -35,7 +35,7 @@ def _how_sure(tables: Tables, engine: str) -> str:
     violations = tables.intervals.filter(figure=VIOLATIONS)
     if violations.is_empty():
         return {"exact": _WITHOUT_LUCK, "queued": _IN_QUEUES}.get(engine, _NONE_COUNTED)
-    if violations["method"].str.contains("replications").any():
+    if tables.intervals["method"].str.contains("replications").any():
         return "Intervals cover 95 % of what other replications would show; all are in tables/intervals.csv."
     return (
         "Intervals cover 95 % of the luck of this run: other requests from the same laws would have given "

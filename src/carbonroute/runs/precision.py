@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from carbonroute.errors import Fault, InputError, did_you_mean
-from carbonroute.intervals import t_half_width
 from carbonroute.metrics import intervals
+from carbonroute.metrics.long import KEY
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs
 from carbonroute.scenario.objectives import FIGURES
@@ -84,13 +84,9 @@ class Precision:
         if whole.is_empty():
             remedy = "name another figure, or state what it needs: energies, or carbon that is not fresh"
             raise InputError("until", [Fault("", f"this run has no {self.figure}", remedy)])
-        spread = whole.group_by("policy", maintain_order=True).agg(
-            pl.col("value").std().alias("std"), n=pl.len()
-        )
-        half_widths = dict(zip(spread["policy"], t_half_width(spread["std"], spread["n"]), strict=True))
-        if self.figure == intervals.VIOLATIONS:
-            counted = intervals.violations(inputs, outcomes)
-            certain = counted.filter(pl.col("workload").is_null(), method=intervals.RULE_OF_THREE)
-            half_widths |= dict(zip(certain["policy"], (certain["high"] - certain["low"]) / 2, strict=True))
-        policy = max(half_widths, key=half_widths.__getitem__)
-        return policy, float(half_widths[policy])
+        means = whole.group_by(KEY, maintain_order=True).agg(pl.col("value").mean())
+        found = intervals.over_replications(inputs, outcomes, "", means, whole)
+        half_widths = (found["high"] - found["low"]) / 2
+        # A share that never differs where requests queue has no interval, and none is awaited.
+        place = half_widths.fill_null(0.0).arg_max() or 0
+        return found["policy"][place], half_widths.fill_null(0.0)[place]

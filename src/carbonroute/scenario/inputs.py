@@ -47,6 +47,9 @@ class Candidate:
         How a router asks it, and how far traffic may move.
     max_utilisation
         Regions with more of their servers in use are not eligible, whatever the policy; None: no limit.
+    beliefs
+        The scenario that it decides by, where that is another one than its requests meet: None where it
+        knows the one that they meet. The sampled and the exact engine alone know of it.
     """
 
     label: str
@@ -55,6 +58,11 @@ class Candidate:
     knowledge: Knowledge
     control: Control = field(default_factory=Control)
     max_utilisation: float | None = None
+    beliefs: Inputs | None = None
+
+    def believed(self, inputs: Inputs) -> Inputs:
+        """Return the scenario that it decides by, given the one that requests meet: an oracle sees that."""
+        return inputs if self.beliefs is None or self.oracle else self.beliefs
 
     def reads(self, field: str) -> bool:
         """Whether the policy declares to read a field of the view."""

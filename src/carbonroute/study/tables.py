@@ -8,10 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from carbonroute.errors import RunFolderError
-from carbonroute.intervals import t_half_width
+from carbonroute.metrics.intervals import ends
 from carbonroute.metrics.policies import TEXTS
 from carbonroute.store import MANIFEST, SETTINGS, STUDY, read_manifest
 from carbonroute.study.cells import Study
@@ -26,8 +27,6 @@ _CHUNK = 2000
 #: Columns of `StudyTables.axes`.
 AXES = MappingProxyType({"axis": pl.String, "label": pl.String, "number": pl.Float64, "averaged": pl.Boolean})
 _FLAGS = ("clairvoyant", "viable")
-#: Columns that are shares, %: their intervals go no further than shares can.
-_SHARES_PCT = ("slo_violation_pct", "rejected_pct", "unlimited_slo_violation_pct")
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,8 @@ class StudyTables:
     summary
         A row per policy and combination of the axes that are not averaged, failed cells left out: the axes,
         ``policy``, ``clairvoyant``, ``n`` (cells behind it), each number's mean under its own name, with
-        ``<name>_low`` and ``<name>_high`` (95 % t intervals over the averaged axes; null where n < 2),
+        ``<name>_low`` and ``<name>_high`` (95 % intervals over the averaged axes, made like those of
+        replications; null where n < 2, and of a share that is 0 in all cells, or 100 %),
         ``viable`` (whether the mean of violations is within the limit), ``max_violation_pct``, ``baseline``.
     facts
         The manifest.
@@ -148,13 +148,10 @@ def summary_of(results: pl.DataFrame, axes: pl.DataFrame) -> pl.DataFrame:
 
 
 def _interval(table: pl.DataFrame, name: str) -> Iterator[pl.Series]:
-    half_width = pl.Series(t_half_width(table[f"{name} std"].fill_null(float("nan")), table["n"])).fill_nan(
-        None
-    )
-    whole = table[f"{name} nulls"] == 0
-    half_width = pl.select(pl.when(whole).then(half_width)).to_series()
-    for end, value in (("low", table[name] - half_width), ("high", table[name] + half_width)):
-        yield (value.clip(0, 100) if name in _SHARES_PCT else value).alias(f"{name}_{end}")
+    mean, std, n = (table[column].cast(pl.Float64).to_numpy() for column in (name, f"{name} std", "n"))
+    known = (table[f"{name} nulls"] == 0).to_numpy()
+    for end, values in zip(("low", "high"), ends(name, mean, std, n), strict=True):
+        yield pl.Series(f"{name}_{end}", np.where(known, values, np.nan)).fill_nan(None)
 
 
 def is_finished(path: Path, failed: Set[int]) -> bool:

@@ -71,6 +71,8 @@ def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]
 
 def _refuse(inputs: Inputs) -> None:
     """Refuse policies that cannot be asked as their control demands."""
+    if any(candidate.beliefs for candidate in inputs.candidates):
+        raise ValueError("routers of the queued engine decide by the scenario that their requests meet")
     found = [
         fault
         for index, candidate in enumerate(inputs.candidates)
