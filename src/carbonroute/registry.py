@@ -11,7 +11,7 @@ from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
 
-from carbonroute.errors import CarbonrouteError, did_you_mean
+from carbonroute.errors import CarbonrouteError, described, did_you_mean, is_interrupt
 
 
 class UnknownReferenceError(CarbonrouteError):
@@ -45,7 +45,7 @@ class Registry:
         """Return the members that installed packages bring: name -> ``"package.module:Class"``."""
         return {point.name: point.value for point in entry_points(group=self.group)}
 
-    def find(self, reference: str, folder: Path) -> type:
+    def find(self, reference: str, folder: Path, *, code: bool = True) -> type:
         """Return the class that a reference names.
 
         Parameters
@@ -54,6 +54,9 @@ class Registry:
             A member's name, ``"package.module:Class"``, or ``"file.py:Class"``.
         folder
             Where files are looked for: the scenario's own folder. Code from elsewhere is not run.
+        code
+            Whether code of others may be run: files, modules and what installed packages bring. Without, they
+            are refused before anything of them is looked at.
 
         Raises
         ------
@@ -63,6 +66,11 @@ class Registry:
         if reference in self.members:
             return self.members[reference]
         place, separator, attribute = reference.partition(":")
+        if not code and (separator or reference in self.installed()):
+            raise UnknownReferenceError(
+                f"{reference!r} is code from outside carbonroute, and is not run",
+                f"name a built-in {self.kind}, or leave --no-code out if you trust it",
+            )
         if not separator:
             return self._installed_class(reference)
         module = self._file(place, folder) if place.endswith(".py") else self._module(place)
@@ -84,9 +92,11 @@ class Registry:
     def _module(self, name: str) -> ModuleType:
         try:
             return importlib.import_module(name)
-        except (Exception, SystemExit) as error:  # any code may run at import, and fail in any way
+        except BaseException as error:  # any code may run at import, and fail in any way
+            if is_interrupt(error):
+                raise
             raise UnknownReferenceError(
-                f"cannot import {name!r} ({type(error).__name__}: {error})",
+                f"cannot import {name!r} ({described(error)})",
                 f"a {self.kind} outside a package is named by its file: 'file.py:Class'",
             ) from error
 
@@ -121,11 +131,13 @@ class Registry:
         module.__file__ = str(path)
         try:
             exec(compile(content, path, "exec", dont_inherit=True), vars(module))  # noqa: S102  the user names it to be run
-        except (Exception, SystemExit) as error:  # any code may run at import, and fail in any way
+        except BaseException as error:  # any code may run at import, and fail in any way
             del sys.modules[name]
+            if is_interrupt(error):
+                raise
             frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename == str(path)]
             line = f"line {frames[-1].lineno}: " if frames else ""
-            found = f"{path.name} fails when it is run ({line}{type(error).__name__}: {error})"
+            found = f"{path.name} fails when it is run ({line}{described(error)})"
             raise UnknownReferenceError(found, f"mend the {self.kind}") from error
 
 

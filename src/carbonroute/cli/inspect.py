@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 
-from carbonroute.cli.terminal import empty_table, out
+from carbonroute.cli.terminal import NoCode, empty_table, out, print_json, results_alone
 from carbonroute.errors import Fault, InputError
 from carbonroute.inspection import Inspection, Kind, inspect_file
 from carbonroute.scenario import builtin_scenarios, load
@@ -41,6 +39,7 @@ def inspect(
     kind: Annotated[Kind | None, Parameter(name="--as")] = None,
     picture: Path | None = None,
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    no_code: NoCode = False,
 ) -> int:
     """Say what is in a data file, what is wrong with it, and which scenario lines would read it.
 
@@ -64,20 +63,21 @@ def inspect(
         raise InputError(
             "--as", [Fault("", "found a scenario", "leave it out: the scenario says what its files are")]
         )
-    if is_scenario:
-        from carbonroute.inspection.scenario import inspect_scenario
+    with results_alone():
+        if is_scenario:
+            from carbonroute.inspection.scenario import inspect_scenario
 
-        parts: Sequence[Inspection] = inspect_scenario(load(file))
-    else:
-        parts = [inspect_file(Path(file), kind)]
-    drawn = _draw(parts, picture, cast("Format", form)) if picture is not None else []
+            parts: Sequence[Inspection] = inspect_scenario(load(file, code=not no_code))
+        else:
+            parts = [inspect_file(Path(file), kind)]
+        drawn = _draw(parts, picture, cast("Format", form)) if picture is not None else []
     if json:
         content = (
             {"scenario": file, "parts": [part.as_json() for part in parts]}
             if is_scenario
             else parts[0].as_json()
         )
-        sys.stdout.write(dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        print_json(content)
         return 0
     console = out()
     for part in parts:
