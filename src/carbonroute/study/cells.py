@@ -162,9 +162,6 @@ def cells_of(
         With what is wrong in cells: each fault once, with the first cell that has it.
     """
     total = math.prod(len(axis.values) for axis in axes)
-    if total > study_file.MAX_VALUES:
-        found = f"{total:,} cells"
-        raise InputError(source, [Fault("grid", found, f"at most {study_file.MAX_VALUES:,} are expected")])
     cells: list[Cell] = []
     faults: dict[tuple[str, str], Fault] = {}
     seen: dict[str, int] = {}
