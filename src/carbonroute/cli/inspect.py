@@ -107,6 +107,7 @@ def _draw(parts: Sequence[Inspection], picture: Path, form: Format) -> list[Path
         inspection_traffic,
     )
     from carbonroute.figures.layout import figure_of
+    from carbonroute.figures.words import printable
 
     figures: dict[str, Callable[..., Axes]] = {
         "carbon": inspection_carbon.draw,
@@ -120,7 +121,8 @@ def _draw(parts: Sequence[Inspection], picture: Path, form: Format) -> list[Path
     paths = []
     for place, part in enumerate(shown, start=1):
         name = picture if len(shown) == 1 else picture.with_stem(f"{picture.stem}-{place}-{part.kind}")
-        write_whole(name, as_file(figure_of(figures[part.kind](**part.pictures)), form))
+        tables = {what: printable(table) for what, table in part.pictures.items()}
+        write_whole(name, as_file(figure_of(figures[part.kind](**tables)), form))
         paths.append(name)
     return paths
 
@@ -129,7 +131,7 @@ def _print(console: Console, part: Inspection) -> None:
     console.print(f"\n{part.name}: {_TITLES[part.kind]}", soft_wrap=True)
     for what, said in filter(lambda item: item[1] or item[0] == "row names", part.reading.items()):
         console.print(
-            f"  {what}: {said!r}" if what.endswith(("column", "names")) else f"  {what}: {said}",
+            f"  {what}: {said!r}" if what.endswith(("column", "names")) else f"  {what}: {_line(said)}",
             soft_wrap=True,
         )
     if part.facts:
@@ -181,6 +183,11 @@ def _heading(name: str) -> str:
     return name.replace("_", " ")
 
 
+def _line(text: str) -> str:
+    """Return text of a file on one line: its own line breaks could pass for lines of ours."""
+    return text.replace("\n", "\\n")
+
+
 def shown(found: Any) -> str:
     """Write a fact for people.
 
@@ -190,7 +197,7 @@ def shown(found: Any) -> str:
     if found is None or (isinstance(found, float) and math.isnan(found)):
         return "–"
     if isinstance(found, bool | str):
-        return str(found)
+        return _line(str(found))
     if isinstance(found, datetime):
         return found.isoformat(timespec="seconds").replace("+00:00", "Z")
     if isinstance(found, int):

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from carbonroute.errors import CarbonrouteError, described, is_interrupt
+from carbonroute.errors import CarbonrouteError, described, is_interrupt, visible
 from carbonroute.metrics import policies
 from carbonroute.runs import default_engine
 from carbonroute.runs.plan import Plan, carry_out
@@ -84,7 +84,7 @@ def work_out(base: Base, changes: Mapping[str, Any]) -> Worked:
             # What we raise on purpose says where and what in its message; of others, the place is needed.
             lines = "" if isinstance(error, CarbonrouteError) else traceback.format_exc()
             said = str(error) if isinstance(error, CarbonrouteError) else described(error)
-            failed = (said or type(error).__name__, heard.getvalue() + lines)
+            failed = (visible(said) or type(error).__name__, heard.getvalue() + lines)
             return Worked({}, {}, (), {}, *failed, time.perf_counter() - begin, versions())
     columns = {name: [row[name] for row in rows] for name in ("policy", "clairvoyant", *base.file.columns)}
     about = {

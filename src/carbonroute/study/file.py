@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import floordiv, truediv
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -280,10 +281,9 @@ def _numbers(steps: Mapping[str, Any], source: str, where: str) -> list[int | fl
     if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in (first, last, step)):
         raise InputError(source, [Fault(where, as_found(dict(steps)), "numbers are expected")])
     whole = all(isinstance(one, int) for one in (first, last, step))
-    if whole and step:  # integers may be beyond all floats
-        count = (last - first) // step + 1
-    else:
-        count = (last - first) / step + 1 if step else math.nan
+    # Of integers exactly: large ones have no float of their own.
+    quotient = floordiv if whole else truediv
+    count = quotient(last - first, step) + 1 if step else 0
     if not 1 <= count <= MAX_VALUES:
         remedy = f"a step that leads from one to the other is expected, with at most {MAX_VALUES:,} values"
         raise InputError(source, [Fault(where, as_found(dict(steps)), remedy)])
