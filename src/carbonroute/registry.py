@@ -45,7 +45,11 @@ class Registry:
         """Return the members that installed packages bring: name -> ``"package.module:Class"``."""
         return {point.name: point.value for point in entry_points(group=self.group)}
 
-    def find(self, reference: str, folder: Path, *, code: bool = True) -> type:
+    def is_foreign(self, reference: str) -> bool:
+        """Whether a reference names code of others: a file, a module, or what an installed package brings."""
+        return reference not in self.members and (":" in reference or reference in self.installed())
+
+    def find(self, reference: str, folder: Path) -> type:
         """Return the class that a reference names.
 
         Parameters
@@ -54,9 +58,6 @@ class Registry:
             A member's name, ``"package.module:Class"``, or ``"file.py:Class"``.
         folder
             Where files are looked for: the scenario's own folder. Code from elsewhere is not run.
-        code
-            Whether code of others may be run: files, modules and what installed packages bring. Without, they
-            are refused before anything of them is looked at.
 
         Raises
         ------
@@ -66,11 +67,6 @@ class Registry:
         if reference in self.members:
             return self.members[reference]
         place, separator, attribute = reference.partition(":")
-        if not code and (separator or reference in self.installed()):
-            raise UnknownReferenceError(
-                f"{reference!r} is code from outside carbonroute, and is not run",
-                f"name a built-in {self.kind}, or leave --no-code out if you trust it",
-            )
         if not separator:
             return self._installed_class(reference)
         module = self._file(place, folder) if place.endswith(".py") else self._module(place)

@@ -78,7 +78,12 @@ class PolicyEntry(Spec):
     def _build(self, info: ValidationInfo) -> PolicyEntry:
         folder = folder_of(info.context)
         use, parameters = _with_number(self.use, self.__pydantic_extra__ or {})
-        member = _member(use, folder, code=(info.context or {}).get("code", True))
+        if not (info.context or {}).get("code", True) and POLICIES.is_foreign(use):
+            called = f" ({self.label})" if self.label else ""
+            found = f"{use!r}{called} is code from outside carbonroute, and is not run"
+            remedy = "name a built-in policy; if you trust it, leave --no-code out"
+            refuse([Fault(".use", found, remedy)])
+        member = _member(use, folder)
         known = inspect.signature(member).parameters
         if self.max_utilisation is not None and "max_utilisation" in known:
             parameters = {**parameters, "max_utilisation": self.max_utilisation}
@@ -117,10 +122,10 @@ class PolicyEntry(Spec):
         )
 
 
-def _member(use: str, folder: Path, *, code: bool) -> type:
+def _member(use: str, folder: Path) -> type:
     """Return the class that a name stands for, if it is a policy's."""
     try:
-        member = POLICIES.find(use, folder, code=code)
+        member = POLICIES.find(use, folder)
     except UnknownReferenceError as failure:
         raise several([Fault(".use", failure.found, failure.remedy)]) from failure
     # before it is made: what is no policy is not run
