@@ -40,6 +40,7 @@ FLOORS = {
     "rng": 0,
     "intervals": 0,
     "registry": 0,
+    "processes": 0,
     "spec": 0,
     "memory": 0,
     "textfile": 0,

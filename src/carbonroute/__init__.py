@@ -8,12 +8,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # the command line begins here: what takes time is imported where Ctrl-C is expected
 if TYPE_CHECKING:
+    from typing import Any
+
     from carbonroute.errors import CarbonrouteError, InputError, PolicyError, RunFolderError
     from carbonroute.figures import draw, render
     from carbonroute.metrics import Tables, simulation_results
@@ -70,6 +70,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'carbonroute' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"carbonroute.{_HOMES[name]}"), name)
 
 

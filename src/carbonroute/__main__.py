@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from carbonroute.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from carbonroute.cli import main
+
+        sys.exit(main())
+    except KeyboardInterrupt:  # before `main` has begun, which ends by itself otherwise
+        sys.exit(130)

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -143,7 +144,43 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"{question}Known: {listed or 'none'}"
 
 
+def visible(text: str) -> str:
+    r"""Return text that commands nothing: what is no letter, sign or space is written as its escape.
+
+    So are control characters but the line feed, marks of direction and other format characters, line and
+    paragraph separators, and lone surrogates. Nothing that is printed, and no page, holds any of them.
+
+    >>> print(visible("\x1b[31mred\x07, \u202eback\nnext line"))
+    \x1b[31mred\x07, \u202eback
+    next line
+    """
+    return "\n".join(line if line.isprintable() else "".join(map(_shown, line)) for line in text.split("\n"))
+
+
+def _shown(character: str) -> str:
+    spelt = character.isprintable() or unicodedata.category(character) == "Zs"
+    return character if spelt else repr(character)[1:-1]
+
+
 def _plain(text: str) -> str:
     """Return text that a terminal shows as one line: without control characters, and cut where it is long."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:_MAX_CHARACTERS])
     return shown if len(text) <= _MAX_CHARACTERS else f"{shown}…"
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether an exception is Ctrl-C, and no error of the code that it came out of."""
+    return type(error) is KeyboardInterrupt
+
+
+def described(error: BaseException) -> str:
+    """Return an exception's type and text, whatever its class makes of being asked.
+
+    >>> described(ValueError("no such region")), described(MemoryError())
+    ('ValueError: no such region', 'MemoryError')
+    """
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  anyone's exception may fail at telling its text: its type is known
+        text = "its text cannot be told"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

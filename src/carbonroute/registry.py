@@ -11,7 +11,7 @@ from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
 
-from carbonroute.errors import CarbonrouteError, did_you_mean
+from carbonroute.errors import CarbonrouteError, described, did_you_mean, is_interrupt
 
 
 class UnknownReferenceError(CarbonrouteError):
@@ -44,6 +44,10 @@ class Registry:
     def installed(self) -> dict[str, str]:
         """Return the members that installed packages bring: name -> ``"package.module:Class"``."""
         return {point.name: point.value for point in entry_points(group=self.group)}
+
+    def is_foreign(self, reference: str) -> bool:
+        """Whether a reference names code of others: a file, a module, or what an installed package brings."""
+        return reference not in self.members and (":" in reference or reference in self.installed())
 
     def find(self, reference: str, folder: Path) -> type:
         """Return the class that a reference names.
@@ -84,9 +88,11 @@ class Registry:
     def _module(self, name: str) -> ModuleType:
         try:
             return importlib.import_module(name)
-        except (Exception, SystemExit) as error:  # any code may run at import, and fail in any way
+        except BaseException as error:  # any code may run at import, and fail in any way
+            if is_interrupt(error):
+                raise
             raise UnknownReferenceError(
-                f"cannot import {name!r} ({type(error).__name__}: {error})",
+                f"cannot import {name!r} ({described(error)})",
                 f"a {self.kind} outside a package is named by its file: 'file.py:Class'",
             ) from error
 
@@ -121,11 +127,13 @@ class Registry:
         module.__file__ = str(path)
         try:
             exec(compile(content, path, "exec", dont_inherit=True), vars(module))  # noqa: S102  the user names it to be run
-        except (Exception, SystemExit) as error:  # any code may run at import, and fail in any way
+        except BaseException as error:  # any code may run at import, and fail in any way
             del sys.modules[name]
+            if is_interrupt(error):
+                raise
             frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename == str(path)]
             line = f"line {frames[-1].lineno}: " if frames else ""
-            found = f"{path.name} fails when it is run ({line}{type(error).__name__}: {error})"
+            found = f"{path.name} fails when it is run ({line}{described(error)})"
             raise UnknownReferenceError(found, f"mend the {self.kind}") from error
 
 

@@ -18,6 +18,7 @@ from carbonroute.errors import InputError
 from carbonroute.runs import run as run_once
 from carbonroute.scenario import load
 from carbonroute.study import cells
+from carbonroute.study import file as study_file
 from carbonroute.study.tables import summary_of
 
 HEAD = 'schema = 1\nname = "made"\nscenario = "small.toml"\nengine = "exact"\n'
@@ -110,11 +111,20 @@ policies = [[{ use = "hybrid", alpha = 0.3 }], [{ use = "hybrid", alpha = 0.6 },
         ("{ from = 0, to = 0.3, step = 0.1 }", [0.0, 0.1, 0.2, 0.3]),
         ("{ from = 3, to = 1, step = -1 }", [3, 2, 1]),
         ("{ from = 1, to = 2, step = 0.4 }", [1.0, 1.4, 1.8]),
+        ("{ from = 10, to = 1, step = -4 }", [10, 6, 2]),
     ],
 )
 def test_ranges_hold_both_ends_and_plain_numbers(tmp_path: Path, steps: str, numbers: list[float]) -> None:
     found = cells.read(made(tmp_path, f"[grid]\nnetwork.jitter_std_ms = {steps}\n"))
     assert [cell.values[0].number for cell in found.cells] == numbers
+
+
+def test_large_integers_are_counted_exactly(tmp_path: Path) -> None:
+    text = made(
+        tmp_path, "[grid]\nnetwork.jitter_std_ms = { from = 9007199254740992, to = 9007199254740995 }\n"
+    )
+    (axis,) = study_file.axes_of(study_file.read(text), "study")
+    assert [value.number for value in axis.values] == [2**53 + place for place in range(4)]
 
 
 def test_without_axes_a_study_is_one_cell(tmp_path: Path) -> None:
@@ -138,6 +148,40 @@ def test_without_axes_a_study_is_one_cell(tmp_path: Path) -> None:
         ("[grid]\nsampling.seed = { from = 1, to = 3, step = 0 }\n", "a step that leads from one"),
         ("[grid]\nsampling.seed = { from = 1, to = 30000000 }\n", "at most 1,000,000 values"),
         ("[grid]\nsampling.seed = { from = 'a', to = 3 }\n", "numbers are expected"),
+        (
+            "[grid]\nsampling.seed = { from = 0, to = 1e400 }\n",
+            "found {'from': 0, 'to': inf}; a step that leads",
+        ),
+        ("[grid]\nsampling.seed = { from = nan, to = 3 }\n", "a step that leads from one to the other"),
+        ("[grid]\nsampling.seed = { from = -inf, to = inf }\n", "a step that leads from one to the other"),
+        ("[grid]\nsampling.seed = { from = -1e308, to = 1e308, step = 1e-308 }\n", "a step that leads from"),
+        ("[grid]\nsampling.seed = { from = 0, to = 1, step = 5e-324 }\n", "a step that leads from one to"),
+        ("[grid]\nsampling.seed = { from = true, to = 3 }\n", "numbers are expected"),
+        ("[grid]\nsampling.seed = { from = 1, to = 9223372036854775807 }\n", "at most 1,000,000 values"),
+        (
+            f"[grid]\nsampling.seed = {{ from = 0, to = 1{'0' * 300} }}\n",
+            "grid.sampling.seed.to: found an integer of 997 bits; an integer of 64 bits is expected",
+        ),
+        (
+            f"[grid]\nsampling.seed = [0x{'f' * 5000}]\n",
+            "grid.sampling.seed[0]: found an integer of 20000 bits",
+        ),
+        (f"[changes]\nsampling.seed = 1{'0' * 300}\n", "changes.sampling.seed: found an integer of 997 bits"),
+        ("[changes]\nhorizon.hours = inf\n", "cell 0: horizon.hours: found inf"),
+        ("[changes]\nhorizon.start = 0001-01-01T00:00:00+14:00\n", "lies outside the calendar"),
+        (
+            "replications = 10000000000000000000\n",
+            "replications: found 10000000000000000000; an integer of 64 bits",
+        ),
+        (
+            "[grid]\nsampling.seed = { from = 1, to = 1000000 }\n"
+            "horizon.hours = { from = 1, to = 1000000 }\n",
+            "grid: 1,000,000,000,000 cells; at most 1,000,000 are expected",
+        ),
+        (
+            "[grid]\ndescription = ['\\u202e']\n".replace("'", '"'),
+            "description: found '\\u202e'; state it as a variant",
+        ),
         ("metrics = ['latency']\n", "metrics[0]: found 'latency'; did you mean"),
         ("baseline = 'Nobody'\n", "baseline: there is no policy 'Nobody' in cell 0"),
         ("engin = 'exact'\n", "engin: unknown key; did you mean 'engine'?"),

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 from cyclopts import Parameter
 
-from carbonroute.cli.terminal import Formats, out, progress, stepper
+from carbonroute.cli.terminal import Formats, NoCode, out, progress, results_alone, stepper
 from carbonroute.figures import FIGURES, Format, render
 from carbonroute.metrics import Tables
 from carbonroute.store import RunFolder, read_manifest, read_tables
@@ -20,6 +20,7 @@ def figures(
     *,
     formats: Formats = (),
     quiet: Annotated[bool, Parameter(negative=())] = False,
+    no_code: NoCode = False,  # noqa: ARG001  it never runs any
 ) -> int:
     """Draw the figures of a finished run again, from its tables alone.
 
@@ -34,7 +35,7 @@ def figures(
     """
     tables, facts = read_tables(run), read_manifest(run)
     folder = RunFolder.reopen(run)
-    with progress(quiet=quiet) as bar:
+    with progress(quiet=quiet) as bar, results_alone(quiet=quiet):
         drawn = draw_into(folder, tables, ("png", *formats), stepper(bar, "drawing"))
     folder.finish(facts)
     if not quiet:

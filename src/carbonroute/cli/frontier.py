@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from json import dumps
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -13,9 +11,19 @@ import polars as pl
 from cyclopts import Parameter
 
 from carbonroute.cli.simulate import share
-from carbonroute.cli.terminal import Formats, empty_table, out, progress, results_alone, stepper
+from carbonroute.cli.terminal import (
+    Formats,
+    NoCode,
+    empty_table,
+    out,
+    print_json,
+    progress,
+    results_alone,
+    stepper,
+)
 from carbonroute.errors import Fault, InputError
 from carbonroute.frontier import Frontier, Limits, entry_text, finding, run
+from carbonroute.scenario import load
 from carbonroute.store import RunFolder, add_to
 from carbonroute.tablefile import csv_bytes
 from carbonroute.units import pct
@@ -71,6 +79,7 @@ def frontier(
     formats: Formats = (),
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
+    no_code: NoCode = False,
 ) -> int:
     """Try many policies and parameters by the exact engine, and name the one to use within limits.
 
@@ -103,8 +112,9 @@ def frontier(
         Print nothing but errors (and the JSON, with --json).
     """
     limits = limits_of(max_violation, max_p95, max_latency)
-    with progress(quiet=quiet) as bar, results_alone():
-        found = run(scenario, limits, changes_of(sim_hours, seed), progress=stepper(bar, "working out"))
+    with progress(quiet=quiet) as bar, results_alone(quiet=quiet):
+        loaded = load(scenario, changes_of(sim_hours, seed), code=not no_code)
+        found = run(loaded, limits, progress=stepper(bar, "working out"))
         folder, facts = add_to(output, found.inputs, {"tables/frontier", "policy", "graphs/pareto_front"})
         folder.write("tables/frontier.csv", csv_bytes(found.points))
         entry = "" if found.recommended is None else entry_text(found, found.recommended) + "\n"
@@ -194,4 +204,4 @@ def _print_json(found: Frontier, entry: str) -> None:
         "entry": entry or None,
         "points": found.points.rows(named=True),
     }
-    sys.stdout.write(dumps(document, indent=2, allow_nan=False) + "\n")
+    print_json(document)

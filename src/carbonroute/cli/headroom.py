@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +9,21 @@ import polars as pl
 from cyclopts import Parameter
 
 from carbonroute.cli.frontier import Share, changes_of, draw_into
-from carbonroute.cli.terminal import Formats, empty_table, out, progress, results_alone, stepper
+from carbonroute.cli.terminal import (
+    Formats,
+    NoCode,
+    empty_table,
+    out,
+    print_json,
+    progress,
+    results_alone,
+    stepper,
+)
 from carbonroute.errors import Fault, InputError
 from carbonroute.headroom import HEADROOMS, Headroom, finding, run
 from carbonroute.metrics.measure import measure_of
 from carbonroute.runs import MAX_VIOLATION
+from carbonroute.scenario import load
 from carbonroute.store import add_to
 from carbonroute.tablefile import csv_bytes
 
@@ -36,6 +44,7 @@ def headroom(
     formats: Formats = (),
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
+    no_code: NoCode = False,
 ) -> int:
     """Run a scenario with its servers multiplied, and say what is left of each policy's saving.
 
@@ -65,11 +74,10 @@ def headroom(
         Print nothing but errors (and the JSON, with --json).
     """
     headrooms = HEADROOMS if at is None else numbers(at)
-    with progress(quiet=quiet) as bar, results_alone():
+    with progress(quiet=quiet) as bar, results_alone(quiet=quiet):
         found = run(
-            scenario,
+            load(scenario, changes_of(sim_hours, seed), code=not no_code),
             headrooms,
-            changes_of(sim_hours, seed),
             max_violation=MAX_VIOLATION if max_violation is None else max_violation,
             progress=stepper(bar, "simulating"),
         )
@@ -89,7 +97,7 @@ def headroom(
             "finding": finding(found),
             "points": points.rows(named=True),
         }
-        sys.stdout.write(dumps(document, indent=2, allow_nan=False) + "\n")
+        print_json(document)
     elif not quiet:
         console = out()
         console.print(_table(found))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 
-from carbonroute.cli.terminal import empty_table, out
+from carbonroute.cli.terminal import NoCode, empty_table, out, print_json, results_alone
 from carbonroute.errors import Fault, InputError
 from carbonroute.inspection import Inspection, Kind, inspect_file
 from carbonroute.scenario import builtin_scenarios, load
@@ -41,6 +39,7 @@ def inspect(
     kind: Annotated[Kind | None, Parameter(name="--as")] = None,
     picture: Path | None = None,
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    no_code: NoCode = False,
 ) -> int:
     """Say what is in a data file, what is wrong with it, and which scenario lines would read it.
 
@@ -64,20 +63,21 @@ def inspect(
         raise InputError(
             "--as", [Fault("", "found a scenario", "leave it out: the scenario says what its files are")]
         )
-    if is_scenario:
-        from carbonroute.inspection.scenario import inspect_scenario
+    with results_alone():
+        if is_scenario:
+            from carbonroute.inspection.scenario import inspect_scenario
 
-        parts: Sequence[Inspection] = inspect_scenario(load(file))
-    else:
-        parts = [inspect_file(Path(file), kind)]
-    drawn = _draw(parts, picture, cast("Format", form)) if picture is not None else []
+            parts: Sequence[Inspection] = inspect_scenario(load(file, code=not no_code))
+        else:
+            parts = [inspect_file(Path(file), kind)]
+        drawn = _draw(parts, picture, cast("Format", form)) if picture is not None else []
     if json:
         content = (
             {"scenario": file, "parts": [part.as_json() for part in parts]}
             if is_scenario
             else parts[0].as_json()
         )
-        sys.stdout.write(dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        print_json(content)
         return 0
     console = out()
     for part in parts:
@@ -107,6 +107,7 @@ def _draw(parts: Sequence[Inspection], picture: Path, form: Format) -> list[Path
         inspection_traffic,
     )
     from carbonroute.figures.layout import figure_of
+    from carbonroute.figures.words import printable
 
     figures: dict[str, Callable[..., Axes]] = {
         "carbon": inspection_carbon.draw,
@@ -120,7 +121,8 @@ def _draw(parts: Sequence[Inspection], picture: Path, form: Format) -> list[Path
     paths = []
     for place, part in enumerate(shown, start=1):
         name = picture if len(shown) == 1 else picture.with_stem(f"{picture.stem}-{place}-{part.kind}")
-        write_whole(name, as_file(figure_of(figures[part.kind](**part.pictures)), form))
+        tables = {what: printable(table) for what, table in part.pictures.items()}
+        write_whole(name, as_file(figure_of(figures[part.kind](**tables)), form))
         paths.append(name)
     return paths
 
@@ -129,7 +131,7 @@ def _print(console: Console, part: Inspection) -> None:
     console.print(f"\n{part.name}: {_TITLES[part.kind]}", soft_wrap=True)
     for what, said in filter(lambda item: item[1] or item[0] == "row names", part.reading.items()):
         console.print(
-            f"  {what}: {said!r}" if what.endswith(("column", "names")) else f"  {what}: {said}",
+            f"  {what}: {said!r}" if what.endswith(("column", "names")) else f"  {what}: {_line(said)}",
             soft_wrap=True,
         )
     if part.facts:
@@ -181,6 +183,11 @@ def _heading(name: str) -> str:
     return name.replace("_", " ")
 
 
+def _line(text: str) -> str:
+    """Return text of a file on one line: its own line breaks could pass for lines of ours."""
+    return text.replace("\n", "\\n")
+
+
 def shown(found: Any) -> str:
     """Write a fact for people.
 
@@ -190,7 +197,7 @@ def shown(found: Any) -> str:
     if found is None or (isinstance(found, float) and math.isnan(found)):
         return "–"
     if isinstance(found, bool | str):
-        return str(found)
+        return _line(str(found))
     if isinstance(found, datetime):
         return found.isoformat(timespec="seconds").replace("+00:00", "Z")
     if isinstance(found, int):

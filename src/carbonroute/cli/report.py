@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from carbonroute.cli.terminal import out
+from carbonroute.cli.terminal import NoCode, out, results_alone
 from carbonroute.report import write
 
 
-def report(folder: Path, /, *, output: Path | None = None) -> int:
+def report(folder: Path, /, *, output: Path | None = None, no_code: NoCode = False) -> int:  # noqa: ARG001  it never runs any
     """Write the report of a finished run or study, one HTML file that needs no network, and print its path.
 
     Parameters
@@ -18,5 +18,7 @@ def report(folder: Path, /, *, output: Path | None = None) -> int:
     output
         File to write; by default report.html in that folder, listed in its manifest.
     """
-    out().print(str(write(folder, output)), soft_wrap=True)
+    with results_alone():
+        path = write(folder, output)
+    out().print(str(path), soft_wrap=True)
     return 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +10,18 @@ from cyclopts import Parameter
 from carbonroute import frontier
 from carbonroute import sensitivity as inputs
 from carbonroute.cli.frontier import Share, changes_of, draw_into, limits_of
-from carbonroute.cli.terminal import Formats, empty_table, out, progress, results_alone, stepper
+from carbonroute.cli.terminal import (
+    Formats,
+    NoCode,
+    empty_table,
+    out,
+    print_json,
+    progress,
+    results_alone,
+    say,
+    stepper,
+)
+from carbonroute.scenario import load
 from carbonroute.store import add_to
 from carbonroute.tablefile import csv_bytes
 
@@ -35,6 +44,7 @@ def sensitivity(
     formats: Formats = (),
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
+    no_code: NoCode = False,
 ) -> int:
     """Change each input by 10%, down and up, and see what becomes of the policy that `frontier` recommends.
 
@@ -68,13 +78,12 @@ def sensitivity(
         Print nothing but errors (and the JSON, with --json).
     """
     limits = limits_of(max_violation, max_p95, max_latency)
-    with progress(quiet=quiet) as bar, results_alone():
-        found = frontier.run(
-            scenario, limits, changes_of(sim_hours, seed), progress=stepper(bar, "recommending")
-        )
+    with progress(quiet=quiet) as bar, results_alone(quiet=quiet):
+        loaded = load(scenario, changes_of(sim_hours, seed), code=not no_code)
+        found = frontier.run(loaded, limits, progress=stepper(bar, "recommending"))
         said = frontier.finding(found)[:1]
         if found.recommended is None:
-            sys.stderr.write(f"{said[0]}\n")
+            say(said[0])
             return 1
         table = inputs.sensitivity(found, stepper(bar, "changing inputs"))
         said += inputs.finding(table)
@@ -92,7 +101,7 @@ def sensitivity(
             "finding": said,
             "changes": table.rows(named=True),
         }
-        sys.stdout.write(dumps(document, indent=2, allow_nan=False) + "\n")
+        print_json(document)
     elif not quiet:
         console = out()
         console.print(_table(table))

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import math
 import shlex
-import sys
 from collections.abc import Mapping
 from itertools import chain
-from json import dumps
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from carbonroute.cli import DONE, MISSED
 from carbonroute.cli.results import missed, print_run
-from carbonroute.cli.terminal import Formats, out, progress, results_alone, stepper
+from carbonroute.cli.terminal import (
+    DONE,
+    MISSED,
+    Formats,
+    NoCode,
+    out,
+    print_json,
+    progress,
+    results_alone,
+    say,
+    stepper,
+)
 from carbonroute.engines import sampled
-from carbonroute.errors import Fault, InputError
+from carbonroute.errors import Fault, InputError, visible
 from carbonroute.metrics import simulation_results
 from carbonroute.runs import MAX_VIOLATION, Result, run
-from carbonroute.scenario import load
+from carbonroute.scenario import Scenario, load
 from carbonroute.store import RunFolder, facts, write_run
 
 
@@ -60,6 +68,7 @@ def simulate(
     report: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
+    no_code: NoCode = False,
 ) -> int:
     """Run a scenario under each of its policies, print the policy table, and write tables and figures.
 
@@ -102,8 +111,6 @@ def simulate(
     """
     given = {"horizon.hours": sim_hours, "traffic.requests_per_hour": reqs_per_hour, "sampling.seed": seed}
     changes = {path: value for path, value in given.items() if value is not None}
-    if reqs_per_hour is not None:
-        _require_rate(scenario)
     command = _command(
         scenario,
         {
@@ -116,11 +123,12 @@ def simulate(
             "--max-violation": None if max_violation == MAX_VIOLATION else max_violation,
         },
     )
-    with progress(quiet=quiet) as bar, results_alone():
+    with progress(quiet=quiet) as bar, results_alone(quiet=quiet):
         step = stepper(bar, "simulating")
+        if reqs_per_hour is not None:
+            _require_rate(load(scenario, code=not no_code))
         result = run(
-            scenario,
-            changes,
+            load(scenario, changes, code=not no_code),
             engine=engine,
             max_violation=max_violation,
             workers=workers,
@@ -147,10 +155,11 @@ def simulate(
         files = f"{len(folder.digests) + report} files, listed in manifest.json"
         console.print(f"\nWrote {folder.path}/ ({files}).", soft_wrap=True)
     for note in sampled.notes(result.inputs, workers):
-        sys.stderr.write(f"note: {note}\n")
+        say(f"note: {note}")
     shortfalls = list(missed(result.tables))
     if quiet or json:
-        sys.stderr.writelines(f"{line}\n" for line in shortfalls)
+        for line in shortfalls:
+            say(line)
     return MISSED if shortfalls else DONE
 
 
@@ -161,12 +170,12 @@ def _command(scenario: str, options: Mapping[str, object]) -> str:
     "carbonroute simulate 'my scenario.toml' --seed 7 --until 'avg_latency_ms ± 1'"
     """
     given = [(name, str(value)) for name, value in options.items() if value is not None]
-    return shlex.join(["carbonroute", "simulate", scenario, *chain.from_iterable(given)])
+    return visible(shlex.join(["carbonroute", "simulate", scenario, *chain.from_iterable(given)]))
 
 
-def _require_rate(scenario: str) -> None:
+def _require_rate(scenario: Scenario) -> None:
     """Refuse a rate from the command line where the scenario's traffic has none."""
-    traffic = load(scenario).traffic
+    traffic = scenario.traffic
     if not hasattr(traffic, "requests_per_hour"):
         found = f"traffic of kind {traffic.kind!r} brings its own rate"
         raise InputError("--reqs-per-hour", [Fault("", found, "leave the option out")])
@@ -184,7 +193,7 @@ def _print_json(result: Result) -> None:
         "intervals": tables.intervals.rows(named=True),
         "agreement": [_finite(row) for row in tables.agreement.rows(named=True)],
     }
-    sys.stdout.write(dumps(document, indent=2, allow_nan=False) + "\n")
+    print_json(document)
 
 
 def _finite(row: dict[str, object]) -> dict[str, object]:

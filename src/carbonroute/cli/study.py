@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Callable, Iterator
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +11,19 @@ import polars as pl
 from cyclopts import Parameter
 
 from carbonroute import study
-from carbonroute.cli import DONE, MISSED
-from carbonroute.cli.terminal import empty_table, out, progress, results_alone
+from carbonroute.cli.terminal import (
+    DONE,
+    MISSED,
+    NoCode,
+    empty_table,
+    out,
+    print_csv,
+    print_json,
+    progress,
+    results_alone,
+    say,
+)
+from carbonroute.errors import visible
 from carbonroute.study import overview
 from carbonroute.tablefile import csv_bytes
 
@@ -40,6 +49,7 @@ def run(
     cluster: str | None = None,
     retry: Annotated[bool, Parameter(negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
+    no_code: NoCode = False,
 ) -> int:
     """Run all cells of a study that its folder does not have yet.
 
@@ -63,7 +73,7 @@ def run(
     """
     place = output or Path("outputs") / file.stem
     try:
-        with progress(quiet=quiet) as bar, results_alone():
+        with progress(quiet=quiet) as bar, results_alone(quiet=quiet):
             checking, running = _watched(bar)
             tables = study.run(
                 file,
@@ -73,10 +83,11 @@ def run(
                 retry=retry,
                 checking=checking,
                 progress=running,
-                command=shlex.join(["carbonroute", "study", "run", str(file)]),
+                command=visible(shlex.join(["carbonroute", "study", "run", str(file)])),
+                code=not no_code,
             )
     except KeyboardInterrupt:
-        sys.stderr.write("What is done is kept: the same command goes on with the rest.\n")
+        say("What is done is kept: the same command goes on with the rest.")
         raise
     if not quiet:
         console = out()
@@ -84,7 +95,8 @@ def run(
         console.print(f"\nWrote {place}/results.parquet.", soft_wrap=True)
     failed = tables.facts["failed"]
     if quiet and failed:
-        sys.stderr.writelines(f"{line}\n" for line in _failures(tables))
+        for line in _failures(tables):
+            say(line)
     return MISSED if failed else DONE
 
 
@@ -100,7 +112,7 @@ def status(folder: Path, /, *, json: Annotated[bool, Parameter(name="--json", ne
     """
     now = study.status(folder)
     if json:
-        sys.stdout.write(dumps(vars(now), indent=2) + "\n")
+        print_json(vars(now))
         return DONE
     console = out()
     state = "running" if now.running else "finished" if now.done == now.total else "stopped"
@@ -132,10 +144,10 @@ def show(
     """
     tables = study.read(folder)
     if csv:
-        sys.stdout.write(csv_bytes(tables.results).decode())
+        print_csv(csv_bytes(tables.results).decode())
     elif json:
         document = {**tables.facts, "results": tables.results.rows(named=True)}
-        sys.stdout.write(dumps(document, indent=2, allow_nan=False) + "\n")
+        print_json(document)
     else:
         _print(out(), tables)
     return DONE

@@ -2,43 +2,145 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Annotated, Literal
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from io import TextIOBase
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 from cyclopts import Parameter
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from carbonroute.errors import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
+#: Exit codes: an objective or a check was missed; wrong usage or input.
+DONE, MISSED, REFUSED = 0, 1, 2
+
 Formats = Annotated[
     tuple[Literal["png", "svg", "pdf"], ...], Parameter(name="--format", consume_multiple=False)
+]
+
+NoCode = Annotated[
+    bool,
+    Parameter(
+        name="--no-code",
+        negative=(),
+        help="Run no code but carbonroute's own: a scenario is refused that names a policy of a file, a "
+        "module or an installed package.",
+    ),
 ]
 
 #: Width of tables that do not go to a terminal: nothing is cut in a log.
 _FILE_WIDTH = 160
 
 
-class _Out(Console):
+class Printed(TextIOBase):
+    """A stream to people: control characters in what is written to it arrive as their escapes.
+
+    Everything that is printed goes through it, whoever prints. `console` alone writes to the stream behind
+    it, what it has made of text and colours.
+
+    Parameters
+    ----------
+    stream
+        Where it arrives.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream.stream if isinstance(stream, Printed) else stream
+
+    def write(self, text: str) -> int:
+        """Write text; return how much of it, which is all."""
+        self.stream.write(visible(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Send on what is waiting."""
+        self.stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        """Return the number of the file behind it."""
+        return self.stream.fileno()
+
+    def writable(self) -> bool:
+        """Whether it can be written to: it is for nothing else."""
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Of the stream behind it."""
+        return self.stream.encoding
+
+
+class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Leave it to `main`."""
         raise  # noqa: PLE0704  rich calls this while it handles that error
 
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as ever, and nothing that commands the terminal but what the console itself does."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
 
-def out() -> Console:
-    """Return the console on stdout. Text from scenarios is printed as it is, not as markup."""
-    return _Out(
-        file=sys.stdout,
-        width=None if sys.stdout.isatty() else _FILE_WIDTH,
+
+def console(stream: TextIO, width: int | None = None) -> Console:
+    """Return a console on a stream. Text from files is printed as it is, not as markup."""
+    return _Console(
+        file=stream.stream if isinstance(stream, Printed) else stream,
+        width=width,
         color_system=None if os.environ.get("NO_COLOR") else "auto",  # nor bold and italics
         markup=False,
         highlight=False,
         emoji=False,
     )
+
+
+def out() -> Console:
+    """Return the console on stdout."""
+    return console(sys.stdout, None if sys.stdout.isatty() else _FILE_WIDTH)
+
+
+def say(text: str) -> None:
+    """Print a line to stderr: an error or a note."""
+    try:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except OSError:
+        drop(sys.stderr)
+
+
+def print_json(document: object) -> None:
+    """Print a document as JSON, at full precision and in ASCII."""
+    text = dumps(document, indent=2, allow_nan=False)
+    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")  # the one control character that JSON allows
+
+
+def print_csv(text: str) -> None:
+    """Print a table as CSV: to a program as it is, and to a terminal as all that is printed."""
+    stream = sys.stdout
+    if isinstance(stream, Printed) and not stream.isatty():
+        stream = stream.stream
+    stream.write(text)
+
+
+def drop(stream: TextIO) -> None:
+    """Send what is still to be printed nowhere: the interpreter would fail on it once more at its end."""
+    with suppress(OSError), Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def empty_table(title: str | None = None, *, headings: bool = True) -> Table:
@@ -52,20 +154,53 @@ def empty_table(title: str | None = None, *, headings: bool = True) -> Table:
 
 
 @contextmanager
-def results_alone() -> Iterator[None]:
+def results_alone(*, quiet: bool = False) -> Iterator[None]:
     """Keep stdout for the results: what a user's policy or a library prints meanwhile goes to stderr.
 
-    Libraries in other languages write to the process's own stdout, so that is turned round as well.
+    Libraries in other languages write to the process's own stdout, so that is turned round as well. What
+    libraries warn of is told as notes, each once and after the work; with `quiet`, nothing but errors is.
     """
     sys.stdout.flush()
     kept = os.dup(1)
+    printed = Printed(sys.stderr)
     try:
         os.dup2(2, 1)
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(printed), redirect_stderr(printed), _noting(quiet=quiet):
             yield
     finally:
         os.dup2(kept, 1)
         os.close(kept)
+
+
+@contextmanager
+def _noting(*, quiet: bool) -> Iterator[None]:
+    """Hear what libraries warn of, by either of Python's ways, and tell it in the end."""
+    heard = _Heard(logging.ERROR if quiet else logging.WARNING)
+    root = logging.getLogger()
+    root.addHandler(heard)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = heard.warning
+            yield
+    finally:
+        root.removeHandler(heard)
+    for text in heard.texts:
+        say(f"note: {text}")
+
+
+class _Heard(logging.Handler):
+    """What libraries said, each text once."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.texts: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts[" ".join(record.getMessage().split())] = None
+
+    def warning(self, message: Warning | str, *_place: object) -> None:
+        if self.level <= logging.WARNING:
+            self.texts[" ".join(str(message).split())] = None
 
 
 @contextmanager
@@ -77,13 +212,13 @@ def progress(*, quiet: bool) -> Iterator[Progress | None]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console(sys.stderr), transient=True) as bar:
         yield bar
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from carbonroute.cli.terminal import out
+from carbonroute.cli.terminal import NoCode, out, results_alone
 from carbonroute.scenario import load, resolve
 
 
-def validate(file: str, /) -> int:
-    """Check a scenario and its data files without running it; all faults are listed at once.
+def validate(file: str, /, *, no_code: NoCode = False) -> int:
+    """Check a scenario and its data files without simulating it; all faults are listed at once.
 
     Parameters
     ----------
     file
         A TOML file, or a built-in scenario's name.
     """
-    inputs = resolve(load(file))
+    with results_alone():
+        inputs = resolve(load(file, code=not no_code))
     hours, origins, workloads, regions = inputs.shape
     requests = round(inputs.arrivals.count)
     console = out()

@@ -7,9 +7,7 @@ order: the result is the same, to the bit, whoever works on which.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
-import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,14 +18,14 @@ from functools import lru_cache, partial
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
 
 from carbonroute import rng
 from carbonroute.engines import samples
 from carbonroute.engines.draws import Block, stream_blocks
-from carbonroute.errors import PolicyError, WorkerError
+from carbonroute.errors import PolicyError, WorkerError, described, is_interrupt
 from carbonroute.outcome import Outcome
 from carbonroute.policies import POLICIES
+from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Pending, Replay
 
@@ -130,10 +128,11 @@ def _shared(here: Chunks, others: int, start_method: str) -> Iterator[Part]:
         path = Path(folder) / "inputs"
         path.write_bytes(_packed(here))
         pool = ProcessPoolExecutor(
-            others, mp_context=multiprocessing.get_context(start_method), initializer=_begin
+            others, mp_context=multiprocessing.get_context(start_method), initializer=begin
         )
         try:
-            yield from _in_order(here, pool, str(path), others)
+            with ended_on_failure():
+                yield from _in_order(here, pool, str(path), others)
         except BrokenProcessPool as error:
             raise WorkerError from error
         finally:
@@ -141,13 +140,15 @@ def _shared(here: Chunks, others: int, start_method: str) -> Iterator[Part]:
 
 
 def _in_order(here: Chunks, pool: ProcessPoolExecutor, path: str, others: int) -> Iterator[Part]:
-    for _ in range(others):
-        pool.submit(_chunks, path)  # they load the scenario while the first chunk is tallied here
+    with deaf_to_interrupts():
+        for _ in range(others):
+            pool.submit(_chunks, path)  # they load the scenario while the first chunk is tallied here
     ahead: deque[Future[Part | None]] = deque([_finished(here.tally(0))])
     index = 1
     while True:
         while sum(not future.done() for future in ahead) < 2 * others:
-            ahead.append(pool.submit(_tally, path, index))
+            with deaf_to_interrupts():  # it may start a process that was not needed before
+                ahead.append(pool.submit(_tally, path, index))
             index += 1
         if not ahead[0].done() and len(ahead) < 4 * (others + 1):
             ahead.append(_finished(here.tally(index)))
@@ -171,8 +172,10 @@ def _packed(chunks: Chunks) -> bytes:
     for candidate in inputs.candidates:
         try:
             pickle.dumps(candidate.policy)
-        except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
-            problem = f"cannot be sent to another process ({error}); put its class into a module"
+        except BaseException as error:  # a policy may be anyone's code: name it, whatever it raised
+            if is_interrupt(error):
+                raise
+            problem = f"cannot be sent to another process ({described(error)}); put its class into a module"
             raise PolicyError(candidate.label, f"{problem}, or take one worker") from error
     beside = [(entry.use, inputs.scenario.folder) for entry in inputs.scenario.policies if entry.file]
     rest = replace(inputs, forecast=None)  # what came of it is in the candidates
@@ -180,19 +183,6 @@ def _packed(chunks: Chunks) -> bytes:
 
 
 # What follows runs in the other processes.
-
-
-def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: these just end
-    sys.stdout = sys.stderr  # what a policy prints is a log
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)
 
 
 @lru_cache(maxsize=1)

@@ -27,6 +27,7 @@ from carbonroute.figures import (
 )
 from carbonroute.figures.layout import add_footer, add_label_below, clear, figure_of, take_title
 from carbonroute.figures.style import house
+from carbonroute.figures.words import printable
 from carbonroute.metrics import Tables
 
 if TYPE_CHECKING:
@@ -159,7 +160,8 @@ def draw(name: str, run: Result | Tables, ax: Axes | None = None) -> Axes:
     ValueError
         If there is no figure of that name, or this run has nothing for it to show.
     """
-    tables = run if isinstance(run, Tables) else run.tables
+    found = run if isinstance(run, Tables) else run.tables
+    tables = Tables(**{name: printable(table) for name, table in vars(found).items()})
     if name not in FIGURES:
         raise ValueError(f"no figure {name!r}; there are {', '.join(FIGURES)}")
     member = FIGURES[name]

@@ -17,6 +17,7 @@ from carbonroute.figures import (
     study_violations,
 )
 from carbonroute.figures.layout import figure_of
+from carbonroute.figures.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,7 +81,7 @@ def draw(name: str, tables: StudyTables, ax: Axes | None = None) -> Axes:
     if not STUDY_FIGURES[name].wanted(tables.summary, tables.axes):
         shown = ", ".join(wanted(tables)) or "none"
         raise ValueError(f"this study has nothing for figure {name!r} to show; there are {shown}")
-    return STUDY_FIGURES[name].draw(tables.summary, tables.axes, ax)
+    return STUDY_FIGURES[name].draw(printable(tables.summary), printable(tables.axes), ax)
 
 
 def wanted(tables: StudyTables) -> list[str]:

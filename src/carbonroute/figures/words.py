@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import polars as pl
+
+from carbonroute.errors import visible
 from carbonroute.figures.style import policy_labels
 from carbonroute.metrics.measure import GRAMS, INTENSITY, Measure, measure_of, measure_of_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import polars as pl
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 CARBON = "g CO₂e/kWh"
@@ -202,3 +203,20 @@ def carbon_column(policies: pl.DataFrame) -> CarbonColumn:
     baseline = " ".join(str(policies["baseline"][0]).split())
     what = "Emissions" if measure is GRAMS else "Carbon"
     return CarbonColumn(measure.reduction, f"{what} reduction vs. {baseline} (%)", less_is_better=False)
+
+
+def printable(frame: pl.DataFrame) -> pl.DataFrame:
+    r"""Return a table whose texts and names of columns command nothing: see `visible`.
+
+    A drawing would show boxes for control characters, and an SVG that holds one is no XML.
+
+    >>> import polars as pl
+    >>> printable(pl.DataFrame({"region": ["A\x1b[0m", "B"]}))["region"].to_list()
+    ['A\\x1b[0m', 'B']
+    """
+    for name in frame.columns:
+        if frame[name].dtype == pl.String:
+            texts = frame[name].drop_nulls().unique()
+            odd = {text: visible(text) for text in texts if not text.isprintable()}
+            frame = frame.with_columns(pl.col(name).replace(odd)) if odd else frame
+    return frame.rename(visible)

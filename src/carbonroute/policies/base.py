@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute.errors import PolicyError
+from carbonroute.errors import PolicyError, described, is_interrupt
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -264,10 +268,8 @@ def decide(policy: Chooser, view: View) -> Regions:
         If the policy raises, or returns a wrong shape, type, NaN or a region that does not exist.
     """
     rule: Callable[[Chooser, View], Regions] = getattr(type(policy), "choose", cheapest)
-    try:
+    with blaming(policy):
         region = np.asarray(rule(policy, view))
-    except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
-        raise PolicyError(policy_name(policy), f"{type(error).__name__}: {error}") from error
     expected = view.rtt_ms.shape[:-1]
     if region.shape != expected or region.dtype.kind not in "iu":
         found = f"choose returned shape {region.shape}, {region.dtype}"
@@ -292,10 +294,8 @@ def split(policy: Splitter, view: View) -> Array:
     PolicyError
         If the policy raises, or returns a wrong shape or type, or parts that are no shares.
     """
-    try:
+    with blaming(policy):
         weights = np.asarray(policy.weights(view))
-    except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
-        raise PolicyError(policy_name(policy), f"{type(error).__name__}: {error}") from error
     return as_shares(policy, view, weights)
 
 
@@ -334,10 +334,8 @@ def breaks(policy: Chooser, view: View) -> Array | None:
         If the policy raises, or returns a wrong shape or type.
     """
     rule: Callable[[View], Array | None] | None = getattr(policy, "breaks_ms", None)
-    try:
+    with blaming(policy):
         answer = rule(view) if rule else None
-    except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
-        raise PolicyError(policy_name(policy), f"{type(error).__name__}: {error}") from error
     if answer is None:
         return None
     breaks_ms = np.asarray(answer)
@@ -346,6 +344,28 @@ def breaks(policy: Chooser, view: View) -> Array | None:
         found = f"breaks_ms returned shape {breaks_ms.shape}, {breaks_ms.dtype}"
         raise PolicyError(policy_name(policy), f"{found}; times in ms are expected, {leading} and an axis")
     return breaks_ms
+
+
+@contextmanager
+def blaming(policy: PolicyLike) -> Iterator[None]:
+    """Turn whatever a policy raises into an error that names the policy and the line of its code.
+
+    A policy may be anyone's code and raise anything, `GeneratorExit` and `SystemExit` included.
+
+    Raises
+    ------
+    PolicyError
+        In the place of anything but `KeyboardInterrupt` itself, which is Ctrl-C.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        file = getattr(sys.modules.get(type(policy).__module__), "__file__", None)
+        lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == file]
+        place = f" ({Path(file).name}, line {lines[-1]})" if file and lines else ""
+        raise PolicyError(policy_name(policy), f"{described(error)}{place}") from error
 
 
 def splits(policy: PolicyLike) -> TypeIs[Splitter]:

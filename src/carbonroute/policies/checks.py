@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute import rng
-from carbonroute.errors import PolicyError
+from carbonroute.errors import PolicyError, described, is_interrupt
 from carbonroute.policies.base import (
     COMMON_FIELDS,
     VIEW_FIELDS,
@@ -66,8 +66,10 @@ def check_policy(policy: PolicyLike, *, seed: int = 0) -> None:
                 problem = check(policy, deepcopy(view))
             except PolicyError as error:
                 problem = error.problem
-            except Exception as error:  # noqa: BLE001  a policy may be anyone's code: report what it raised
-                problem = f"{type(error).__name__}: {error}"
+            except BaseException as error:  # a policy may be anyone's code: report what it raised
+                if is_interrupt(error):
+                    raise
+                problem = described(error)
             if problem:
                 problems[problem] = None
     if problems:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from carbonroute.errors import PolicyError
-from carbonroute.policies.base import Array, Splitter, View, as_shares, policy_name, split
+from carbonroute.policies.base import Array, Splitter, View, as_shares, blaming, policy_name, split
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,8 @@ def plan(policy: Splitter, view: View) -> Plan:
     rule: Callable[[View], Plan] | None = getattr(policy, "plan", None)
     if rule is None:
         return Plan(split(policy, view))
-    try:
+    with blaming(policy):
         answer = rule(view)
-    except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
-        raise PolicyError(policy_name(policy), f"{type(error).__name__}: {error}") from error
     servers = answer.servers
     if servers is not None and (servers.shape != view.rtt_ms.shape or not (servers >= 0).all()):  # or NaN
         found = f"servers have shape {servers.shape}, from {servers.min():g}"

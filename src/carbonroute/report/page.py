@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from carbonroute.errors import visible
+
 if TYPE_CHECKING:
     from markupsafe import Markup
 
@@ -223,7 +225,8 @@ def render(page: Page) -> str:
     environment.filters["tied"] = tied
     script = _asset("page.js")
     template = environment.get_template("page.html.j2")
-    return template.render(page=page, style=_asset("page.css"), script=script, script_digest=_digest(script))
+    style = _asset("page.css")
+    return visible(template.render(page=page, style=style, script=script, script_digest=_digest(script)))
 
 
 def tied(text: str) -> Markup:

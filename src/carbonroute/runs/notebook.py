@@ -7,6 +7,7 @@ from html import escape
 from types import MappingProxyType
 from typing import Any
 
+from carbonroute.errors import visible
 from carbonroute.metrics import Tables, as_published, simulation_results
 
 #: Columns that are shown, the last two where the scenario states energies.
@@ -39,7 +40,7 @@ def as_html(tables: Tables) -> str:
     said += [_SYNTHETIC] * overview["synthetic_geography"]
     lines = [_row("th", ["Policy", *shown.values()]), *(_row("td", row) for row in rows)]
     finding, *below = (f"<p>{escape(line)}</p>" for line in said)
-    return "\n".join([finding, "<table>", *lines, "</table>", *below])
+    return visible("\n".join([finding, "<table>", *lines, "</table>", *below]))
 
 
 def _row(kind: str, cells: Iterable[str]) -> str:

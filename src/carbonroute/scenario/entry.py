@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from carbonroute.errors import Fault, did_you_mean
+from carbonroute.errors import Fault, described, did_you_mean, is_interrupt
 from carbonroute.policies import POLICIES, PolicyLike, splits
 from carbonroute.policies.base import COMMON_FIELDS, VIEW_FIELDS, policy_name
 from carbonroute.policies.router import Control
@@ -78,6 +78,11 @@ class PolicyEntry(Spec):
     def _build(self, info: ValidationInfo) -> PolicyEntry:
         folder = folder_of(info.context)
         use, parameters = _with_number(self.use, self.__pydantic_extra__ or {})
+        if not (info.context or {}).get("code", True) and POLICIES.is_foreign(use):
+            called = f" ({self.label})" if self.label else ""
+            found = f"{use!r}{called} is code from outside carbonroute, and is not run"
+            remedy = "name a built-in policy; if you trust it, leave --no-code out"
+            refuse([Fault(".use", found, remedy)])
         member = _member(use, folder)
         known = inspect.signature(member).parameters
         if self.max_utilisation is not None and "max_utilisation" in known:
@@ -139,8 +144,10 @@ def _built(use: str, member: type, parameters: Mapping[str, Any]) -> PolicyLike:
         unfit = _unfit_declarations(use, policy)
     except ValidationError as error:
         raise several(_of_parameter(details) for details in error.errors()) from error
-    except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
-        fault = Fault("", f"{use!r} cannot be made ({type(error).__name__}: {error})", "mend it or its keys")
+    except BaseException as error:  # a policy may be anyone's code: name it, whatever it raised
+        if is_interrupt(error):
+            raise
+        fault = Fault("", f"{use!r} cannot be made ({described(error)})", "mend it or its keys")
         raise several([fault]) from error
     refuse(unfit)
     if not is_name(name):

@@ -35,7 +35,7 @@ def builtin_text(name: str) -> str:
     )
 
 
-def load(source: str | Path, changes: Mapping[str, object] | None = None) -> Scenario:
+def load(source: str | Path, changes: Mapping[str, object] | None = None, *, code: bool = True) -> Scenario:
     """Read and check a scenario.
 
     Parameters
@@ -45,6 +45,9 @@ def load(source: str | Path, changes: Mapping[str, object] | None = None) -> Sce
     changes
         Values to set before checking, by path: ``{"sampling.seed": 7, "regions[US-East].pue": 1.1}``; see
         `carbonroute.scenario.changes`.
+    code
+        Whether code of others may be run: a scenario's policies can be classes of a file beside it or of any
+        installed module, and these run when it is loaded. Without, only built-in policies are accepted.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def load(source: str | Path, changes: Mapping[str, object] | None = None) -> Sce
     24
     """
     data, folder = tables(source)
-    return checked(data, str(source), folder, changes)
+    return checked(data, str(source), folder, changes, code=code)
 
 
 def tables(source: str | Path, folder: Path | None = None) -> tuple[dict[str, Any], Path]:
@@ -88,13 +91,18 @@ def tables(source: str | Path, folder: Path | None = None) -> tuple[dict[str, An
 
 
 def checked(
-    data: Mapping[str, Any], source: str, folder: Path, changes: Mapping[str, object] | None = None
+    data: Mapping[str, Any],
+    source: str,
+    folder: Path,
+    changes: Mapping[str, object] | None = None,
+    *,
+    code: bool = True,
 ) -> Scenario:
     """Return the scenario that tables spell, with values set by path; see `load`."""
-    return validated(Scenario, changed(data, changes or {}, source), source, folder)
+    return validated(Scenario, changed(data, changes or {}, source), source, folder, code=code)
 
 
-def validated(model: type[S], data: Mapping[str, Any], source: str, folder: Path) -> S:
+def validated(model: type[S], data: Mapping[str, Any], source: str, folder: Path, *, code: bool = True) -> S:
     """Return what tables spell, as a model.
 
     Parameters
@@ -107,6 +115,8 @@ def validated(model: type[S], data: Mapping[str, Any], source: str, folder: Path
         What an error calls them.
     folder
         What paths in them are relative to.
+    code
+        Whether code of others may be run.
 
     Raises
     ------
@@ -114,7 +124,7 @@ def validated(model: type[S], data: Mapping[str, Any], source: str, folder: Path
         With all faults.
     """
     try:
-        return model.model_validate(data, context={"folder": folder})
+        return model.model_validate(data, context={"folder": folder, "code": code})
     except ValidationError as error:
         details = error.errors(include_url=False)
         raise InputError(source, (fault for detail in details for fault in _faults(detail, model))) from error

@@ -41,6 +41,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
     checking: Callable[[int, int], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
     command: str | None = None,
+    code: bool = True,
 ) -> StudyTables:
     """Run all cells of a study that its folder does not have yet, and write its results.
 
@@ -65,6 +66,8 @@ def run(  # noqa: PLR0913  one argument per option of the command
         Called whenever a cell has ended.
     command
         What a reader can type to run it again.
+    code
+        Whether code of others may be run: policies of files, modules and installed packages.
 
     Raises
     ------
@@ -79,7 +82,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
         found = f"found {workers}" + (" and --cluster" if cluster else "")
         remedy = "the cluster has workers of its own: leave it out" if cluster else "1 or more is expected"
         raise InputError("workers", [Fault("", found, remedy)])
-    study = cells.read(Path(file), checking)
+    study = cells.read(Path(file), checking, code=code)
     place = Path(output)
     with alone_in(place):
         claim(place, {**study.settings, "versions": versions()})

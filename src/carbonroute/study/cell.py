@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from carbonroute.errors import CarbonrouteError
+from carbonroute.errors import CarbonrouteError, described, is_interrupt, visible
 from carbonroute.metrics import policies
 from carbonroute.metrics.measure import GRAMS, INTENSITY, reduction_pct
 from carbonroute.runs import default_engine
@@ -78,11 +78,13 @@ def work_out(base: Base, changes: Mapping[str, Any]) -> Worked:
     with _listening() as heard:
         try:
             rows, inputs, notes = _policies(base, changes)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  anyone's policy may raise anything
+        except BaseException as error:  # anyone's policy may raise anything
+            if is_interrupt(error):
+                raise
             # What we raise on purpose says where and what in its message; of others, the place is needed.
             lines = "" if isinstance(error, CarbonrouteError) else traceback.format_exc()
-            said = str(error) if isinstance(error, CarbonrouteError) else f"{type(error).__name__}: {error}"
-            failed = (said or type(error).__name__, heard.getvalue() + lines)
+            said = str(error) if isinstance(error, CarbonrouteError) else described(error)
+            failed = (visible(said) or type(error).__name__, heard.getvalue() + lines)
             return Worked({}, {}, (), {}, *failed, time.perf_counter() - begin, versions())
     columns = {name: [row[name] for row in rows] for name in ("policy", "clairvoyant", *base.file.columns)}
     about = {

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,15 @@ class Base:
         What an error calls them.
     folder
         What paths in them are relative to.
+    code
+        Whether code of others may be run: policies of files, modules and installed packages.
     """
 
     file: StudyFile
     data: Mapping[str, Any]
     source: str
     folder: Path
+    code: bool = True
 
     def scenario(self, changes: Mapping[str, Any]) -> Scenario:
         """Return a cell's scenario.
@@ -49,7 +52,7 @@ class Base:
         InputError
             If there can be no such scenario.
         """
-        return checked(self.data, self.source, self.folder, changes)
+        return checked(self.data, self.source, self.folder, changes, code=self.code)
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Study:
         }
 
 
-def read(path: Path, progress: Callable[[int, int], None] | None = None) -> Study:
+def read(path: Path, progress: Callable[[int, int], None] | None = None, *, code: bool = True) -> Study:
     """Read a study file and check all of its cells.
 
     Parameters
@@ -126,6 +129,8 @@ def read(path: Path, progress: Callable[[int, int], None] | None = None) -> Stud
         The file.
     progress
         Called with the number of cells checked, and of all.
+    code
+        Whether code of others may be run.
 
     Raises
     ------
@@ -137,8 +142,8 @@ def read(path: Path, progress: Callable[[int, int], None] | None = None) -> Stud
     axes = study_file.axes_of(file, source)
     Plan.read(file.engine or "sampled", 1, file.replications, file.until)
     data, folder = tables(file.scenario, path.parent.absolute())  # workers may be begun elsewhere
-    base = Base(file, data, file.scenario, folder)
-    base = Base(file, _with_changes(base, source), file.scenario, folder)
+    base = Base(file, data, file.scenario, folder, code)
+    base = replace(base, data=_with_changes(base, source))
     return Study(path, base, axes, cells_of(base, axes, source, progress))
 
 
@@ -157,9 +162,6 @@ def cells_of(
         With what is wrong in cells: each fault once, with the first cell that has it.
     """
     total = math.prod(len(axis.values) for axis in axes)
-    if total > study_file.MAX_VALUES:
-        found = f"{total:,} cells"
-        raise InputError(source, [Fault("grid", found, f"at most {study_file.MAX_VALUES:,} are expected")])
     cells: list[Cell] = []
     faults: dict[tuple[str, str], Fault] = {}
     seen: dict[str, int] = {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from carbonroute.errors import RunFolderError, WorkerError
+from carbonroute.errors import RunFolderError, WorkerError, visible
 from carbonroute.store import reporting
 from carbonroute.study.cell import Worked, versions, work_out
 from carbonroute.study.cells import Study, in_words
@@ -219,7 +219,7 @@ class Conduct:
         ]
         path = self.folder / LOGS / f"{index:06d}-{cell.digest[:12]}.log"
         with reporting(path), path.open("a", encoding="utf-8") as file:
-            file.write("\n".join([*lines, worked.log]).rstrip("\n") + "\n")
+            file.write(visible("\n".join([*lines, worked.log])).rstrip("\n") + "\n")
 
 
 def _broke(future: Future[Any]) -> bool:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import floordiv, truediv
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -215,15 +216,27 @@ def axes_of(file: StudyFile, source: str) -> tuple[Axis, ...]:
     InputError
         If an axis has no values, a name that is taken, or values that cannot be told apart.
     """
-    axes = list(_of_grid(file.grid, source))
+    axes = []
+    for axis in _of_grid(file.grid, source):
+        axes.append(axis)
+        _require_cells(axes, source)  # before the next axis takes memory
     by_axis: dict[str, list[Value]] = {}
     for variant in file.variants:
         value = Value(variant.label, None, by_path(variant.changes))
         by_axis.setdefault(variant.axis, []).append(value)
     axes += [Axis(name, tuple(values)) for name, values in by_axis.items()]
+    _require_cells(axes, source)
     if faults := list(_faults(axes)):
         raise InputError(source, faults)
     return tuple(axes)
+
+
+def _require_cells(axes: Sequence[Axis], source: str) -> None:
+    """Refuse a study of too many cells."""
+    total = math.prod(len(axis.values) for axis in axes)
+    if total > MAX_VALUES:
+        found = f"{total:,} cells"
+        raise InputError(source, [Fault("grid", found, f"at most {MAX_VALUES:,} are expected")])
 
 
 def by_path(changes: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -268,11 +281,13 @@ def _numbers(steps: Mapping[str, Any], source: str, where: str) -> list[int | fl
     first, last, step = steps["from"], steps["to"], steps.get("step", 1)
     if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in (first, last, step)):
         raise InputError(source, [Fault(where, as_found(dict(steps)), "numbers are expected")])
-    count = (last - first) / step + 1 if step else math.nan
+    whole = all(isinstance(one, int) for one in (first, last, step))
+    # Of integers exactly: large ones have no float of their own.
+    quotient = floordiv if whole else truediv
+    count = quotient(last - first, step) + 1 if step else 0
     if not 1 <= count <= MAX_VALUES:
         remedy = f"a step that leads from one to the other is expected, with at most {MAX_VALUES:,} values"
         raise InputError(source, [Fault(where, as_found(dict(steps)), remedy)])
-    whole = all(isinstance(one, int) for one in (first, last, step))
     # Rounded so that a tenth of a step ten times is one: as somebody would have written it.
     return [
         first + place * step if whole else float(f"{first + place * step:.12g}")
@@ -335,6 +350,10 @@ def _faults(axes: Sequence[Axis]) -> Iterator[Fault]:
             yield Fault(axis.name, "is an axis of the grid and of variants", "axes must differ in name")
         if not is_name(axis.name):
             yield Fault(axis.name, "is no name of an axis", "give the values in variants, with an axis")
+        for value in axis.values:
+            if not value.label.isprintable():
+                remedy = "state it as a variant, with a label in printable characters"
+                yield Fault(axis.name, as_found(value.label), remedy)
         if not axis.values:
             yield Fault(axis.name, "has no values", "one value or more is expected")
         yield from _alike(axis)

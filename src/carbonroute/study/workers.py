@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from threading import Thread
 from typing import Any
 
 from carbonroute.errors import WorkerError
+from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure
 
 #: Cells that a process has before it, so that it never waits for the next one.
 AHEAD = 2
@@ -53,8 +51,9 @@ class Seat:
         self._open()
 
     def _open(self) -> None:
-        self._executor = self._make()
-        self._started = self._executor.submit(_ready)
+        with deaf_to_interrupts():
+            self._executor = self._make()
+            self._started = self._executor.submit(_ready)
 
     @property
     def free(self) -> int:
@@ -107,11 +106,13 @@ def processes(workers: int) -> Iterator[Sequence[Seat]]:
     context.set_forkserver_preload(["carbonroute.study.cell"])
 
     def open_executor() -> Executor:
-        return ProcessPoolExecutor(1, mp_context=context, initializer=_begin)
+        return ProcessPoolExecutor(1, mp_context=context, initializer=begin)
 
-    seats = [Seat(open_executor, lambda: AHEAD) for _ in range(workers)]
+    seats: list[Seat] = []
     try:
-        yield seats
+        with ended_on_failure():
+            seats += (Seat(open_executor, lambda: AHEAD) for _ in range(workers))
+            yield seats
     finally:
         for seat in seats:
             seat.close()
@@ -119,17 +120,3 @@ def processes(workers: int) -> Iterator[Sequence[Seat]]:
 
 def _ready() -> None:
     """Do nothing: a process that has done it has started."""
-
-
-def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: these just end
-    os.dup2(2, 1)  # what a library prints is a log
-    sys.stdout = sys.stderr
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)

@@ -27,8 +27,17 @@ T = TypeVar("T")
 _MS_PER_S = MS_PER["s"]
 _OUTAGE = 1
 
+
+def _records(fields: list[tuple[str, type]]) -> np.dtype[Any]:
+    """Return a type of records whose fields are attributes of them in Python, too.
+
+    In compiled code they are of any; with NUMBA_DISABLE_JIT=1, loops run as plain Python.
+    """
+    return np.dtype((np.record, fields))
+
+
 #: One pool: what it is, what is in it, what has come of it, and where its heap and its windows lie.
-POOL = np.dtype(
+POOL = _records(
     [
         ("servers", np.int64),
         ("speed", np.float64),
@@ -57,10 +66,10 @@ POOL = np.dtype(
 )
 
 #: One busy server: when it completes, and how many requests it serves. All pools' heaps lie in a row.
-BUSY = np.dtype([("end_s", np.float64), ("requests", np.int64)])
+BUSY = _records([("end_s", np.float64), ("requests", np.int64)])
 
 #: One request not yet handed out.
-REQUEST = np.dtype(
+REQUEST = _records(
     [
         ("reach_s", np.float64),
         ("pool", np.int64),
