@@ -29,6 +29,7 @@ from carbonroute.errors import PolicyError, WorkerError
 from carbonroute.outcome import Outcome
 from carbonroute.policies import POLICIES
 from carbonroute.scenario import Candidate, Inputs
+from carbonroute.textfile import Digests
 from carbonroute.traffic import Pending, Replay
 
 #: Blocks that are tallied together: some two million requests.
@@ -174,7 +175,11 @@ def _packed(chunks: Chunks) -> bytes:
         except Exception as error:  # a policy may be anyone's code: name it, whatever it raised
             problem = f"cannot be sent to another process ({error}); put its class into a module"
             raise PolicyError(candidate.label, f"{problem}, or take one worker") from error
-    beside = [(entry.use, inputs.scenario.folder) for entry in inputs.scenario.policies if entry.file]
+    beside = [
+        (entry.use, inputs.scenario.folder, entry.digest)
+        for entry in inputs.scenario.policies
+        if entry.digest
+    ]
     rest = replace(inputs, forecast=None)  # what came of it is in the candidates
     return pickle.dumps((beside, pickle.dumps((rest, chunks.kept, chunks.size))))
 
@@ -198,8 +203,8 @@ def _end_with_parent() -> None:
 @lru_cache(maxsize=1)
 def _chunks(path: str) -> Chunks:
     beside, rest = pickle.loads(Path(path).read_bytes())  # noqa: S301  the parent process wrote this file
-    for reference, folder in beside:
-        POLICIES.find(reference, folder)
+    for reference, folder, digest in beside:
+        Digests({reference: digest}).add(reference, POLICIES.find(reference, folder).digest)
     inputs, kept, size = pickle.loads(rest)  # noqa: S301  bytes from that same file
     return Chunks(inputs, kept=kept, size=size)
 

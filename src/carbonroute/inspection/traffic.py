@@ -18,8 +18,9 @@ from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.sniff import Guess
 from carbonroute.inspection.statistics import dispersion, gap_variation
 from carbonroute.inspection.times import lacks_offset, read_times
+from carbonroute.limits import PIECE_BYTES
 from carbonroute.tablefile import column_numbers, column_text
-from carbonroute.tablestream import PIECE_BYTES, stream_table
+from carbonroute.tablestream import stream_table
 from carbonroute.times import EPOCH
 from carbonroute.units import CENTURY_S, PER_SECOND, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 

@@ -21,6 +21,7 @@ from carbonroute.scenario.information import Information
 from carbonroute.scenario.knowledge import Forecaster, Knowledge, hidden, known, truth
 from carbonroute.scenario.latency import Latency
 from carbonroute.scenario.model import Scenario
+from carbonroute.textfile import Digests
 from carbonroute.traffic import Arrivals, Replay
 from carbonroute.units import S_PER_HOUR, pct
 from carbonroute.workloads import ServiceLaw, Tokens
@@ -158,7 +159,9 @@ class Inputs:
     baseline
         Index of the one that others are held against request by request, or None.
     files
-        Every file that was read, by the name that the scenario gives it.
+        Every file that belongs to it, by the name that the scenario gives it.
+    digests
+        Of what was read of them: of every file that was needed, and of the policies' code.
     notes
         What was assumed, left out or filled on the way: one line each.
     """
@@ -179,6 +182,7 @@ class Inputs:
     files: Mapping[str, Path]
     notes: tuple[str, ...]
     baseline: int | None = None
+    digests: Digests = field(default_factory=Digests)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

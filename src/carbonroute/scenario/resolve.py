@@ -19,6 +19,7 @@ from carbonroute.scenario.inputs import REFERENCE, Inputs
 from carbonroute.scenario.knowledge import history_hours
 from carbonroute.scenario.model import Scenario
 from carbonroute.scenario.round_trips import round_trips
+from carbonroute.textfile import Digests
 from carbonroute.traffic import Demand, Replay
 from carbonroute.units import MB_PER_GB
 from carbonroute.workloads import ServiceLaw, Tokens
@@ -40,12 +41,13 @@ def resolve(scenario: Scenario) -> Inputs:
     """
     _require_memory(scenario)
     regions = [region.carbon for region in scenario.regions]
-    query = _query(scenario)
+    digests = Digests({entry.use: entry.digest for entry in scenario.policies if entry.digest})
+    query = _query(scenario, digests)
     carbon = combined(scenario.carbon, regions, query)
     forecast = scenario.carbon.forecast
-    arrivals = scenario.traffic.arrivals(_demand(scenario))
-    rtt = round_trips(scenario)
-    laws = tuple(workload.service_ms.read(scenario.folder) for workload in scenario.workloads)
+    arrivals = scenario.traffic.arrivals(_demand(scenario, digests))
+    rtt = round_trips(scenario, digests)
+    laws = tuple(workload.service_ms.read(scenario.folder, digests) for workload in scenario.workloads)
     _require_tokens(scenario, laws)
     capacity, servers = capacity_of(scenario, arrivals, laws)
     inputs = Inputs(
@@ -63,6 +65,7 @@ def resolve(scenario: Scenario) -> Inputs:
         capacity=capacity,
         candidates=(),
         files=_files(scenario, laws) | dict(carbon.files) | dict(arrivals.files),
+        digests=digests,
         notes=(*carbon.notes, *arrivals.notes, *rtt.notes, *servers),
     )
     candidates = tuple(
@@ -138,7 +141,7 @@ def _energy(scenario: Scenario) -> Energy | None:
     )
 
 
-def _demand(scenario: Scenario) -> Demand:
+def _demand(scenario: Scenario, digests: Digests) -> Demand:
     return Demand(
         hours=scenario.horizon.hours,
         start=scenario.horizon.start,
@@ -149,6 +152,7 @@ def _demand(scenario: Scenario) -> Demand:
         utc_offset_hours=np.array([origin.utc_offset_hours for origin in scenario.origins]),
         seed=scenario.sampling.seed,
         folder=scenario.folder,
+        digests=digests,
     )
 
 
@@ -162,7 +166,7 @@ def _require_memory(scenario: Scenario) -> None:
     memory.require(results * _BYTES_PER_RESULT, scenario.name, "policies", what)
 
 
-def _query(scenario: Scenario) -> Query:
+def _query(scenario: Scenario, digests: Digests) -> Query:
     regions = tuple(region.name for region in scenario.regions)
     seed, hours = scenario.sampling.seed, scenario.horizon.hours
     policies = scenario.policies
@@ -202,4 +206,5 @@ def _query(scenario: Scenario) -> Query:
         or scenario.workloads[0].has_energy,
         uniform=uniform,
         normal=normal,
+        digests=digests,
     )

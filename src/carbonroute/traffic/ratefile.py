@@ -93,7 +93,7 @@ class RateFile(Spec):
             evenly spaced, or the file does not cover the horizon.
         """
         path = demand.folder / self.path
-        table = read_table(path, self.path)
+        table = read_table(path, self.path, demand.digests)
         columns = self._columns(table, demand)
         rates = self._rates_per_s(table, columns)
         late_s = self._late_s(table, demand)
