@@ -144,27 +144,42 @@ class ParquetFile:
             raise _DamageError
         return total
 
-    def collect(self, names: Sequence[str], first: int, rows: int) -> pl.DataFrame:
+    def collect(
+        self, names: Sequence[str], first: int, rows: int, most_bytes: float = float("inf")
+    ) -> pl.DataFrame:
         """Return rows of some columns as text, numbers and times.
 
         A column of any other type keeps it and is empty. Times outside the years 1 to 9999 are null.
 
+        Parameters
+        ----------
+        names
+            The columns.
+        first, rows
+            The index of the first row, and how many there are.
+        most_bytes
+            Limit of all texts together.
+
         Raises
         ------
         InputError
-            If a text is longer than a line of a text file may be, or the file is damaged.
+            If the texts are more, one is longer than a line of a text file may be, or the file is damaged.
         """
         columns = [_readable(name, self.schema[name]) for name in names]
         with _guarded(self.shown):
             table = self._lazy.slice(first, rows).select(columns).collect()
         if len(table) != min(rows, self.rows - first):
             raise _damaged(self.shown)
+        total = 0
         for column in table.select(pl.col(pl.String)).iter_columns():
             lengths = _text_bytes(column)
+            total += int(lengths.sum())
             if lengths.max(initial=0) > MAX_LINE_BYTES:
                 row = int(lengths.argmax())
                 found = f"row {first + row + 1}, {column.name}: a text of {lengths[row]:,} bytes"
                 raise refused(self.shown, found, f"the limit is {MAX_LINE_BYTES:,}")
+        if total > most_bytes:
+            raise refused(self.shown, f"holds {total:,} bytes of text", f"the limit is {most_bytes:,}")
         return table
 
     def whole(self) -> pl.DataFrame:

@@ -79,7 +79,7 @@ def _whole(file: ParquetFile) -> pl.DataFrame:
     if (values := file.rows * len(names)) > MAX_VALUES:
         raise refused(file.shown, f"holds {values:,} values", f"the limit is {MAX_VALUES:,}")
     file.require(file.readable(names), MAX_BYTES)
-    return file.collect(names, 0, file.rows)
+    return file.collect(names, 0, file.rows, MAX_BYTES)
 
 
 def read_parquet(path: Path, shown: str) -> pl.DataFrame:

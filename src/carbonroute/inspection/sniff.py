@@ -325,7 +325,7 @@ def _is_number(column: pl.Series) -> bool:
 
 
 def _is_time(column: pl.Series) -> bool:
-    if column.dtype.is_temporal():
+    if isinstance(column.dtype, pl.Date | pl.Datetime):
         return True
     known = _known(column) if column.dtype == pl.String else column.clear()
     sample = known.head(50).to_list()
