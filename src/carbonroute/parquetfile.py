@@ -196,6 +196,19 @@ class ParquetFile:
         with _guarded(self.shown):
             return self._lazy.collect()
 
+    def head(self, rows: int) -> pl.DataFrame:
+        """Return at most so many rows of all columns that are text, numbers or times; fewer of long texts.
+
+        Raises
+        ------
+        InputError
+            If the columns are too large, or the file is damaged.
+        """
+        names = self.readable(self.schema)
+        self.require(names)
+        table = self.collect(names, 0, rows)
+        return table[: next(iter(_cuts(table)[1:]), 0)]
+
     def pieces(self, names: Sequence[str], rows: int) -> Iterator[tuple[int, pl.DataFrame]]:
         """Yield columns in pieces, each with the index of its first row.
 

@@ -34,8 +34,8 @@ _FORMULA = r"^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]"
 #: Rows, each piece with the line of its first one.
 Pieces = Iterator[tuple[int, pl.DataFrame]]
 
-#: How the library fails at text that it cannot take; a panic is no subclass of Exception.
-_FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+#: How polars fails at text that it cannot take; a panic is no subclass of Exception.
+FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
 def read_table(path: Path, shown: str, digests: Digests | None = None) -> pl.DataFrame:
@@ -195,14 +195,14 @@ def parsed(data: bytes, shown: str, first_line: int, parse: Callable[[bytes], pl
         table = parse(data)
         if len(table) == data.count(b"\n") + 1:
             return table
-    except _FAILURES as error:
+    except FAILURES as error:
         reason = str(error).partition("\n")[0]
     ends = np.append(np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")), len(data))
 
     def fails(lines: int) -> bool:
         try:
             return len(parse(data[: ends[lines - 1]])) != lines
-        except _FAILURES:
+        except FAILURES:
             return True
 
     line = first_line + bisect_left(range(1, len(ends)), 1, key=fails)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from tempfile import SpooledTemporaryFile
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import Self
 from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
+
+from carbonroute.errors import RunFolderError
 
 Index = NDArray[np.int64]
 
@@ -74,8 +76,12 @@ class Ordered:
             self._runs[-1] = _Run(self._runs[-1].begin, end, last)
         else:
             self._runs.append(_Run(self.count, end, last))
-        self._file.seek(self.count * _BYTES)
-        self._file.write(values.tobytes())
+        try:
+            self._file.seek(self.count * _BYTES)
+            self._file.write(values.tobytes())
+        except OSError as error:
+            found = f"{gettempdir()}: cannot hold the times of a log ({error.strerror or error})"
+            raise RunFolderError(f"{found}; make room, or name another folder in TMPDIR") from error
         self.count = end
 
     def ascending(self) -> Iterator[Index]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,10 @@ from carbonroute.workloads.energy import Energy
 _BYTES_PER_CARBON_VALUE = 64
 #: Requests, violations, and the sums of latency and carbon, while they are added up and after.
 _BYTES_PER_RESULT = 64
+#: An expected number of requests, as number, share and rate.
+_BYTES_PER_EXPECTED = 24
+#: Server time, busy time and waiting time of a pool in an hour.
+_BYTES_PER_USE = 64
 
 
 def resolve(scenario: Scenario) -> Inputs:
@@ -46,6 +50,7 @@ def resolve(scenario: Scenario) -> Inputs:
     carbon = combined(scenario.carbon, regions, query)
     forecast = scenario.carbon.forecast
     arrivals = scenario.traffic.arrivals(_demand(scenario, digests))
+    arrivals = replace(arrivals, expected=partial(_expected, arrivals.expected, scenario))
     rtt = round_trips(scenario, digests)
     laws = tuple(workload.service_ms.read(scenario.folder, digests) for workload in scenario.workloads)
     _require_tokens(scenario, laws)
@@ -156,11 +161,23 @@ def _demand(scenario: Scenario, digests: Digests) -> Demand:
     )
 
 
+def _expected(expected: Callable[[], NDArray[np.float64]], scenario: Scenario) -> NDArray[np.float64]:
+    """Return the expected requests by hour × origin × workload, where there is memory for them."""
+    hours, origins, workloads = scenario.horizon.hours, len(scenario.origins), len(scenario.workloads)
+    what = f"expected requests of {hours:,} hours × {origins:,} origins × {workloads:,} workloads"
+    size = hours * origins * workloads * _BYTES_PER_EXPECTED
+    memory.require(size, scenario.name, "horizon.hours", what)
+    return expected()
+
+
 def _require_memory(scenario: Scenario) -> None:
     """Refuse a scenario whose tables would not fit, whatever its number of requests."""
     hours, regions = scenario.horizon.hours, len(scenario.regions)
     what = f"carbon intensity of {hours:,} hours × {regions:,} regions"
     memory.require(hours * regions * _BYTES_PER_CARBON_VALUE, scenario.name, "horizon.hours", what)
+    pools = sum(len(region.pools or scenario.pools) for region in scenario.regions)
+    what = f"use of {pools:,} pools in {hours:,} hours"
+    memory.require(hours * pools * _BYTES_PER_USE, scenario.name, "horizon.hours", what)
     results = len(scenario.origins) * len(scenario.workloads) * regions * len(scenario.policies)
     what = f"results of {results:,} origins × workloads × regions × policies"
     memory.require(results * _BYTES_PER_RESULT, scenario.name, "policies", what)
