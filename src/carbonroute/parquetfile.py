@@ -7,6 +7,7 @@ column takes is therefore read from its pages' own headers, in Thrift's compact 
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -252,6 +253,7 @@ def parquet(path: Path, shown: str, digests: Digests | None = None) -> Iterator[
             groups, rows, columns = footer.get(4, []), footer[3], footer[2][0].get(5, 0)
             if rows != sum(group[3] for group in groups) or any(group[3] < 0 for group in groups):
                 raise _DamageError
+            columns, rows = operator.index(columns), operator.index(rows)
         if columns > MAX_COLUMNS:
             raise refused(shown, f"has {columns:,} columns", f"the limit is {MAX_COLUMNS:,}")
         with _guarded(shown):

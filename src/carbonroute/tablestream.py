@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from carbonroute.tablefile import FIRST_LINE, PARQUET, Pieces, csv_pieces, parse
 from carbonroute.textfile import Digests, refused, repeated
 
 #: A text that a colon follows, which is how a key begins.
-_KEY = r'"(?:[^"\\]|\\.)*"\s*:'
+_KEY = r'"(?:[^"\\]|\\.)*":'
+_SPACED = re.compile(rb'"\s+:')
 
 
 class _TwiceError(Exception):
@@ -136,7 +138,7 @@ def _refuse_twice(data: bytes, shown: str, first_line: int) -> None:
         What the file is called in messages, and the number of the first line.
     """
     lines = pl.Series([data.decode()]).str.split("\n").explode()
-    keys = lines.str.extract_all(_KEY)
+    keys = (lines.str.replace_all(r'"\s+:', '":') if _SPACED.search(data) else lines).str.extract_all(_KEY)
     # Keys that stand twice may be those of two objects in a line, and escapes may spell one differently.
     suspect = (keys.list.len() != keys.list.n_unique()) | keys.list.join("").str.contains("\\", literal=True)
     for row in suspect.arg_true():

@@ -401,5 +401,6 @@ def _lines(path: Path, shown: str) -> Iterator[str]:
     pieces = chunks(path, shown, _HEAD_BYTES)
     data, more = next(pieces, b""), next(pieces, b"")
     if more:
-        data = data[: data.rfind(b"\n") + 1] or data + more  # a line that is too long is refused as such
+        whole = data[: data.rfind(b"\n") + 1]
+        data = whole if whole.count(b"\n") > 1 else data + more  # a line that is too long is refused as such
     yield from (line for line in plain_text(data, shown).split("\n")[: HEAD_ROWS + 1] if line.strip())

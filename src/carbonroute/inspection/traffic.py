@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carbonroute.errors import Fault, InputError
+from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.inspection import toml
 from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.ordering import Ordered
@@ -183,6 +183,9 @@ def inspect(
         If not a row can be read, or none has a time.
     """
     time = guess.columns["time column"]
+    if time not in guess.head.columns:
+        remedy = did_you_mean(time, guess.head.columns)
+        raise InputError(shown, [Fault("time column", f"there is no column {time!r}", remedy)])
     clock = _Clock.of(guess.head[time], time, unit, time_zone)
     seen, broken = _Seen(), None
     try:

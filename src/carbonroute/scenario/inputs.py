@@ -237,11 +237,10 @@ class Inputs:
         By the rates that the scenario states; of a log, which nobody knows before, its mean by the stated
         shares.
         """
-        hours = self.shape[0]
         if isinstance(self.scenario.traffic, Replay):
-            in_an_hour = np.full(hours, self.arrivals.count / hours)
-        else:
-            in_an_hour = self.arrivals.expected().sum(axis=(1, 2))
+            in_an_hour = self.arrivals.count / self.shape[0]
+            return np.broadcast_to(in_an_hour / S_PER_HOUR * self.traffic_share[0], self.traffic_share.shape)
+        in_an_hour = self.arrivals.expected().sum(axis=(1, 2))
         return in_an_hour[:, np.newaxis, np.newaxis] / S_PER_HOUR * self.traffic_share
 
     @property
