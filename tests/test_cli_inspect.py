@@ -102,7 +102,7 @@ def test_a_kind_can_be_forced(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ),
         (["odd.csv", "--picture", "x"], "--picture: the name has no ending"),
         (["published", "--as", "carbon"], "--as: found a scenario"),
-        ([".", "--as", "carbon"], ".: cannot be read (Is a directory)"),
+        ([".", "--as", "carbon"], ".: is a directory; name a file"),
     ],
 )
 def test_what_cannot_be_done_ends_in_exit_code_2(

@@ -44,6 +44,8 @@ FLOORS = {
     "spec": 0,
     "memory": 0,
     "textfile": 0,
+    "limits": 0,
+    "parquetfile": 0,
     "tablefile": 0,
     "tablestream": 0,
     "times": 0,

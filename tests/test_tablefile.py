@@ -60,7 +60,7 @@ def test_lines_without_fault_are_not_looked_at_one_by_one(row: str, monkeypatch:
 
 def test_a_quote_inside_a_field_is_no_second_column(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('a"b,c"d\n1\n', encoding="utf-8")
-    with pytest.raises(InputError, match=r"t.csv: line 1 has 1 fields; the header has 2"):
+    with pytest.raises(InputError, match=r"t.csv: line 2 has 1 fields; the header has 2"):
         read_table(tmp_path / "t.csv", "t.csv")
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carbonroute import tablestream
+from carbonroute import tablefile, textfile
 from carbonroute.errors import InputError
 from carbonroute.tablefile import FIRST_LINE, read_table
 from carbonroute.tablestream import stream_table
@@ -127,7 +127,7 @@ def test_missing_columns_are_all_told_with_what_asked_for_them(tmp_path: Path) -
 def test_a_tail_of_empty_lines_without_end_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tablestream, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(tablefile, "MAX_LINE_BYTES", 1000)
     (tmp_path / "t.csv").write_bytes(b"a\n1\n" + b"\n" * 5000)
     with pytest.raises(InputError, match=r"t.csv: line 3 is empty"):
         list(stream_table(tmp_path / "t.csv", "t.csv", {"k": "a"}, 100))
@@ -139,12 +139,12 @@ def test_a_disk_that_fails_in_the_middle_is_an_error_with_a_place(
     data = b"a\n" + b"1\n" * 1000
     (tmp_path / "t.csv").write_bytes(data)
 
-    class Failing(io.BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
+    class Failing(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes | None:
             if self.tell():
                 raise OSError(5, "Input/output error")
             return super().read(size)
 
-    monkeypatch.setattr(Path, "open", lambda path, mode: Failing(data))
+    monkeypatch.setattr(textfile, "FileIO", Failing)
     with pytest.raises(InputError, match=r"t.csv: cannot be read \(Input/output error\)"):
         list(stream_table(tmp_path / "t.csv", "t.csv", {"k": "a"}, 100))

@@ -131,14 +131,23 @@ def first_faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     return tuple(islice(faults, MAX_FAULTS + 1))
 
 
+def shortened(text: str, most: int = 100) -> str:
+    """Return a text as a message names it, cut where it is long.
+
+    >>> shortened("abcdef", 4)
+    'abc…'
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the remedy for an unknown word: the nearest known one, and what else there is.
 
     >>> did_you_mean("hybird", ["hybrid", "carbon-first"])
     "did you mean 'hybrid'? Known: hybrid, carbon-first"
     """
-    names = list(known)
-    near = difflib.get_close_matches(word, names[:_MAX_COMPARED], n=1)
+    names = [shortened(name) for name in known]
+    near = difflib.get_close_matches(shortened(word), names[:_MAX_COMPARED], n=1)
     question = f"did you mean {near[0]!r}? " if near else ""
     listed = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
     return f"{question}Known: {listed or 'none'}"

@@ -6,12 +6,15 @@ import hashlib
 import importlib
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
 
-from carbonroute.errors import CarbonrouteError, described, did_you_mean, is_interrupt
+from carbonroute.errors import CarbonrouteError, InputError, described, did_you_mean, is_interrupt
+from carbonroute.limits import MAX_CODE_BYTES
+from carbonroute.textfile import read_bytes
 
 
 class UnknownReferenceError(CarbonrouteError):
@@ -21,6 +24,22 @@ class UnknownReferenceError(CarbonrouteError):
         self.found = found
         self.remedy = remedy
         super().__init__(found, remedy)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The class that a reference names.
+
+    Attributes
+    ----------
+    member
+        The class.
+    digest
+        SHA-256 of the file whose code was run for it, in hexadecimal; None where the reference names no file.
+    """
+
+    member: type
+    digest: str | None = None
 
 
 class Registry:
@@ -49,8 +68,8 @@ class Registry:
         """Whether a reference names code of others: a file, a module, or what an installed package brings."""
         return reference not in self.members and (":" in reference or reference in self.installed())
 
-    def find(self, reference: str, folder: Path) -> type:
-        """Return the class that a reference names.
+    def find(self, reference: str, folder: Path) -> Found:
+        """Return the class that a reference names, and what its code was.
 
         Parameters
         ----------
@@ -65,12 +84,14 @@ class Registry:
             If there is no such thing.
         """
         if reference in self.members:
-            return self.members[reference]
+            return Found(self.members[reference])
         place, separator, attribute = reference.partition(":")
         if not separator:
-            return self._installed_class(reference)
-        module = self._file(place, folder) if place.endswith(".py") else self._module(place)
-        return _class_in(module, place, attribute)
+            return Found(self._installed_class(reference))
+        if not place.endswith(".py"):
+            return Found(_class_in(self._module(place), place, attribute))
+        module, digest = self._file(place, folder)
+        return Found(_class_in(module, place, attribute), digest)
 
     def source(self, reference: str, folder: Path) -> Path | None:
         """Return the file that a ``"file.py:Class"`` reference reads, or None for any other reference."""
@@ -96,23 +117,25 @@ class Registry:
                 f"a {self.kind} outside a package is named by its file: 'file.py:Class'",
             ) from error
 
-    def _file(self, place: str, folder: Path) -> ModuleType:
+    def _file(self, place: str, folder: Path) -> tuple[ModuleType, str]:
         path, content = self._beside(place, folder)
         # The content is part of the name: an edited file is loaded anew within one process.
         name = f"carbonroute_user_{path.stem}_{hashlib.sha256(bytes(path) + content).hexdigest()[:12]}"
         if name not in sys.modules:
             self._run(name, path, content)
-        return sys.modules[name]
+        return sys.modules[name], hashlib.sha256(content).hexdigest()
 
     def _beside(self, place: str, folder: Path) -> tuple[Path, bytes]:
         try:
             path = (folder / place).resolve()
-            inside, there = path.is_relative_to(folder.resolve()), path.is_file()
-            content = path.read_bytes() if inside and there else b""
+            inside, there = path.is_relative_to(folder.resolve()), path.exists()
+            content = read_bytes(path, place, MAX_CODE_BYTES) if inside and there else b""
         # RuntimeError: links in a circle; ValueError: a NUL in the name
         except (OSError, RuntimeError, ValueError) as error:
             remedy = f"name the {self.kind}'s file beside the scenario"
             raise UnknownReferenceError(f"cannot read {place} ({error})", remedy) from error
+        except InputError as error:
+            raise UnknownReferenceError(f"{place} {error.faults[0].found}", error.faults[0].remedy) from error
         if not inside:
             found = f"{place} lies outside the scenario's folder, and is not run"
             raise UnknownReferenceError(found, "put the file beside the scenario")

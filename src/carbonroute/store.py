@@ -29,7 +29,7 @@ from carbonroute.metrics import (
 from carbonroute.runs import Result
 from carbonroute.scenario import Inputs, Scenario
 from carbonroute.scenario.model import FACTORS
-from carbonroute.tablefile import csv_bytes, read_table
+from carbonroute.tablefile import csv_bytes, read_parquet
 from carbonroute.textfile import sha256
 from carbonroute.units import J_PER_KWH
 
@@ -226,7 +226,7 @@ def origin(inputs: Inputs) -> dict[str, Any]:
     return {
         "scenario": inputs.scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
-        "inputs": {name: sha256(path) for name, path in sorted(inputs.files.items())},
+        "inputs": dict(sorted(inputs.digests.items())),
     }
 
 
@@ -330,7 +330,7 @@ def read_tables(path: Path) -> Tables:
             raise RunFolderError(
                 f"{path / name}: is not what the manifest says; run `carbonroute simulate` again"
             )
-        tables[field.name] = read_table(path / name, str(path / name), may_be_empty=True)
+        tables[field.name] = read_parquet(path / name, str(path / name))
     return Tables(**tables)
 
 

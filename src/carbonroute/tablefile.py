@@ -1,4 +1,4 @@
-"""Table files. Reading those that somebody else made: CSV, also compressed, and Parquet, within limits.
+"""Table files. Reading those that somebody else made, as a whole: CSV, also compressed, and Parquet.
 
 A line of a CSV file is a row, with as many fields as the header has; what is not is refused with its line.
 Writing CSV that a spreadsheet may open.
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,12 @@ import polars as pl
 import polars.selectors as cs
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.textfile import plain_lines, read_bytes, refused, regular_file
+from carbonroute.limits import MAX_BYTES, MAX_COLUMNS, MAX_LINE_BYTES, MAX_NAME, MAX_VALUES, PIECE_BYTES
+from carbonroute.parquetfile import ParquetFile, parquet
+from carbonroute.textfile import Digests, chunks, plain_lines, refused, repeated
 
-MAX_COLUMNS = 10_000
-MAX_VALUES = 100_000_000
+#: What the names of Parquet files end in.
+PARQUET = frozenset({".parquet", ".pq"})
 
 #: The first data line of a CSV file, below its header.
 FIRST_LINE = 2
@@ -30,8 +31,18 @@ FIRST_LINE = 2
 _FORMULA = r"^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]"
 
 
-def read_table(path: Path, shown: str, *, may_be_empty: bool = False) -> pl.DataFrame:
+#: Rows, each piece with the line of its first one.
+Pieces = Iterator[tuple[int, pl.DataFrame]]
+
+#: How polars fails at text that it cannot take; a panic is no subclass of Exception.
+FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+
+
+def read_table(path: Path, shown: str, digests: Digests | None = None) -> pl.DataFrame:
     """Read a table; the columns of a CSV file come as text, those of a Parquet file typed.
+
+    Columns of a Parquet file that are neither text, numbers nor times keep their type and come empty:
+    `column_text` refuses them where they are wanted.
 
     Parameters
     ----------
@@ -39,19 +50,163 @@ def read_table(path: Path, shown: str, *, may_be_empty: bool = False) -> pl.Data
         The file: ``.csv``, ``.csv.gz`` or ``.parquet``.
     shown
         What the file is called in messages.
-    may_be_empty
-        Whether a table without rows will do.
+    digests
+        Where the digest of what is read is noted.
 
     Raises
     ------
     InputError
         If there is no such file, it is too large, or it is not such a table.
     """
-    is_parquet = path.suffix.lower() in {".parquet", ".pq"}
-    table = _read_parquet(path, shown) if is_parquet else _read_csv(read_bytes(path, shown), shown)
-    if table.is_empty() and not may_be_empty:
+    if path.suffix.lower() in PARQUET:
+        with parquet(path, shown, digests) as file:
+            table = _whole(file)
+    else:
+        parts, values = [], 0
+        for _, part in csv_pieces(path, shown, list, digests=digests, limit=MAX_BYTES):
+            values += part.height * part.width
+            if values > MAX_VALUES:
+                raise refused(shown, f"holds more than {MAX_VALUES:,} values", "take a part of it")
+            parts.append(part)
+        table = pl.concat(parts) if parts else pl.DataFrame()
+    if table.is_empty():
         raise refused(shown, "there is a header and no data", "one line per value, or per hour, is expected")
     return table
+
+
+def _whole(file: ParquetFile) -> pl.DataFrame:
+    names = list(file.schema)
+    if (values := file.rows * len(names)) > MAX_VALUES:
+        raise refused(file.shown, f"holds {values:,} values", f"the limit is {MAX_VALUES:,}")
+    file.require(file.readable(names), MAX_BYTES)
+    return file.collect(names, 0, file.rows, MAX_BYTES)
+
+
+def read_parquet(path: Path, shown: str) -> pl.DataFrame:
+    """Return a table of our own from a Parquet file, with columns of any type; it may be empty.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is too large, or it is not a Parquet file.
+    """
+    with parquet(path, shown) as file:
+        return file.whole()
+
+
+def csv_pieces(
+    path: Path,
+    shown: str,
+    wanted: Callable[[list[str]], Sequence[str]],
+    piece_bytes: int = PIECE_BYTES,
+    digests: Digests | None = None,
+    limit: float = float("inf"),
+) -> Pieces:
+    """Yield columns of a CSV file as text, piece by piece.
+
+    Parameters
+    ----------
+    path, shown
+        The file, and what it is called in messages.
+    wanted
+        Returns which columns are wanted, of all that there are; or refuses the file.
+    piece_bytes
+        Size of a piece; the rows do not depend on it.
+    digests
+        Where the digest of what is read is noted.
+    limit
+        Most bytes that the file may have.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is no such table: when a line that is not a row is reached.
+    """
+    names: list[str] = []
+    for line, data in text_pieces(path, shown, piece_bytes, digests, limit):
+        first_line, body = line, data
+        if not names:
+            head, _, body = data.partition(b"\n")
+            first_line += 1
+            names = column_names(head, shown)
+            columns = _columns(wanted(names), names)
+            if not body:
+                continue
+        check_lines(body, shown, len(names), first_line)
+        yield first_line, parsed(body, shown, first_line, columns)
+    if not names:
+        raise refused(shown, "the file is empty", "a header line and data are expected")
+
+
+def _columns(wanted: Sequence[str], names: list[str]) -> Callable[[bytes], pl.DataFrame]:
+    """Return what parses lines to the wanted columns, in the order of the file."""
+    place_of = {name: place for place, name in enumerate(names)}
+    places = sorted({place_of[name] for name in wanted})
+
+    def parse(data: bytes) -> pl.DataFrame:
+        table = pl.read_csv(io.BytesIO(data), has_header=False, infer_schema=False, columns=places)
+        table.columns = [names[place] for place in places]
+        return table
+
+    return parse
+
+
+def text_pieces(
+    path: Path,
+    shown: str,
+    piece_bytes: int,
+    digests: Digests | None = None,
+    limit: float = float("inf"),
+) -> Iterator[tuple[int, bytes]]:
+    """Yield whole lines of a text file, without the last line's end, and the number of the first of them."""
+    first_line, held = 1, b""
+    for chunk in chunks(path, shown, piece_bytes, limit, digests):
+        held += chunk
+        if len(held) < piece_bytes:
+            continue
+        body = held[: held.rfind(b"\n") + 1].rstrip(b"\r\n")
+        if len(held) - len(body) > MAX_LINE_BYTES + 2:
+            plain_lines(held, shown, first_line)
+            line = first_line + body.count(b"\n") + bool(body)
+            raise refused(shown, f"line {line} is empty", "one row per line is expected")
+        if body:  # empty lines are kept: at the end of the file they do no harm
+            end = held.index(b"\n", len(body)) + 1
+            yield first_line, plain_lines(held[:end], shown, first_line)[:-1]
+            held = held[end:]
+            first_line += body.count(b"\n") + 1
+    if rest := plain_lines(held, shown, first_line).rstrip(b"\n"):
+        yield first_line, rest
+
+
+def parsed(data: bytes, shown: str, first_line: int, parse: Callable[[bytes], pl.DataFrame]) -> pl.DataFrame:
+    """Return lines as a table with a row for each; refuse the first that does not make one.
+
+    Parameters
+    ----------
+    data
+        Lines of UTF-8 text, without the end of the last one.
+    shown, first_line
+        What the file is called in messages, and the number of the first line.
+    parse
+        Makes a table of lines.
+    """
+    reason = "it makes no row"
+    try:
+        table = parse(data)
+        if len(table) == data.count(b"\n") + 1:
+            return table
+    except FAILURES as error:
+        reason = str(error).partition("\n")[0]
+    ends = np.append(np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")), len(data))
+
+    def fails(lines: int) -> bool:
+        try:
+            return len(parse(data[: ends[lines - 1]])) != lines
+        except FAILURES:
+            return True
+
+    line = first_line + bisect_left(range(1, len(ends)), 1, key=fails)
+    raise refused(shown, f"line {line} cannot be read ({reason})", "one row per line is expected")
 
 
 def csv_bytes(table: pl.DataFrame) -> bytes:
@@ -76,13 +231,11 @@ def _not_run(texts: pl.Series) -> pl.Series:
 
 def column_text(column: pl.Series, shown: str) -> pl.Series:
     """Return a table's column as text; refuse what is neither text, numbers nor times."""
-    try:
-        return column.cast(pl.String)
-    except pl.exceptions.PolarsError as error:
-        fault = Fault(
-            f"column {column.name!r}", f"holds {column.dtype}", "text, numbers or times are expected"
-        )
-        raise InputError(shown, [fault]) from error
+    dtype = column.dtype
+    if not (dtype.is_numeric() or isinstance(dtype, pl.String | pl.Date | pl.Datetime | pl.Null)):
+        fault = Fault(f"column {column.name!r}", f"holds {dtype}", "text, numbers or times are expected")
+        raise InputError(shown, [fault])
+    return column.cast(pl.String)
 
 
 def column_numbers(text: pl.Series) -> pl.Series:
@@ -102,10 +255,16 @@ def column_names(head: bytes, shown: str) -> list[str]:
         raise refused(shown, f"line 1 has {columns:,} fields", f"the limit is {MAX_COLUMNS:,}")
     check_lines(head, shown, columns, first_line=1)
     # The header is read as a row: polars leaves doubled quotes in names.
-    names = [name or "" for name in _parsed(head, shown, has_header=False).row(0)]
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise refused(shown, f"line 1: column {name!r} stands {count} times", "name every column once")
+    row = parsed(
+        head, shown, 1, lambda data: pl.read_csv(io.BytesIO(data), has_header=False, infer_schema=False)
+    )
+    names = [name or "" for name in row.row(0)]
+    if (name := repeated(names)) is not None:
+        found = f"line 1: column {name!r} stands {names.count(name)} times"
+        raise refused(shown, found, "name every column once")
+    if len(longest := max(names, key=len)) > MAX_NAME:
+        found = f"line 1: the name of column {names.index(longest) + 1} has {len(longest):,} characters"
+        raise refused(shown, found, f"the limit is {MAX_NAME:,}")
     return names
 
 
@@ -125,7 +284,8 @@ def check_lines(data: bytes, shown: str, columns: int, first_line: int) -> None:
     """
     if _lines_agree(data, columns):
         return
-    for line, row in enumerate(data.decode().split("\n"), start=first_line):
+    for line, text in enumerate(io.BytesIO(data + b"\n"), start=first_line):
+        row = text.decode().removesuffix("\n")
         if not row.strip():
             raise refused(shown, f"line {line} is empty", "one row per line is expected")
         if row.count('"') % 2:
@@ -133,38 +293,6 @@ def check_lines(data: bytes, shown: str, columns: int, first_line: int) -> None:
             raise refused(shown, found, "one row per line is expected")
         if (fields := _fields(row)) != columns:
             raise refused(shown, f"line {line} has {fields} fields", f"the header has {columns}")
-
-
-@contextmanager
-def parquet(path: Path, shown: str) -> Iterator[pl.LazyFrame]:
-    """Give a Parquet file to read from; what its reader cannot take is refused."""
-    regular_file(path, shown)
-    try:
-        yield pl.scan_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        found = f"is not a Parquet file ({str(error).splitlines()[0]})"
-        raise refused(shown, found, "check the file and its name") from error
-    except pl.exceptions.PanicException as error:  # no subclass of Exception: some damage kills the reader
-        raise refused(shown, "is a damaged Parquet file", "copy it again") from error
-
-
-def _read_csv(data: bytes, shown: str) -> pl.DataFrame:
-    data = plain_lines(data, shown).rstrip(b"\n")
-    if not data.strip():
-        raise refused(shown, "the file is empty", "a header line and data are expected")
-    names = column_names(data.partition(b"\n")[0], shown)
-    check_lines(data, shown, len(names), first_line=1)
-    table = _parsed(data, shown)
-    table.columns = names
-    return table
-
-
-def _parsed(data: bytes, shown: str, *, has_header: bool = True) -> pl.DataFrame:
-    try:
-        return pl.read_csv(io.BytesIO(data), has_header=has_header, infer_schema=False)
-    except pl.exceptions.PolarsError as error:
-        found = f"is not a CSV table ({str(error).splitlines()[0]})"
-        raise refused(shown, found, "comma-separated values are expected") from error
 
 
 def _fields(row: str) -> int:
@@ -189,11 +317,3 @@ def _lines_agree(data: bytes, columns: int) -> bool:
         return bool((ends > starts).all() and ((text[starts] > ord(" ")) & (text[starts] < 127)).all())
     first, last = commas[:: columns - 1], commas[columns - 2 :: columns - 1]
     return bool((first >= starts).all() and (last < ends).all())
-
-
-def _read_parquet(path: Path, shown: str) -> pl.DataFrame:
-    with parquet(path, shown) as lazy:
-        values = lazy.select(pl.len()).collect().item() * len(lazy.collect_schema())
-        if values > MAX_VALUES:
-            raise refused(shown, f"holds {values:,} values", f"the limit is {MAX_VALUES:,}")
-        return lazy.collect()

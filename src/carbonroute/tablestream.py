@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import io
 import json
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.tablefile import FIRST_LINE, check_lines, column_names, parquet
-from carbonroute.textfile import MAX_LINE_BYTES, chunks, plain_lines, refused
+from carbonroute.limits import PIECE_BYTES, PIECE_VALUES
+from carbonroute.parquetfile import parquet
+from carbonroute.tablefile import FIRST_LINE, PARQUET, Pieces, csv_pieces, parsed, text_pieces
+from carbonroute.textfile import Digests, refused, repeated
 
-#: What is held at a time: bytes of text, and values of a Parquet file.
-PIECE_BYTES = 2**24
-PIECE_VALUES = 2**20
+#: A text that a colon follows, which is how a key begins.
+_KEY = r'"(?:[^"\\]|\\.)*":'
+_SPACED = re.compile(rb'"\s+:')
 
-#: Rows, each piece with the line of its first one.
-Pieces = Iterator[tuple[int, pl.DataFrame]]
+
+class _TwiceError(Exception):
+    """An object has this key twice."""
 
 
 def stream_table(
@@ -28,6 +31,7 @@ def stream_table(
     wanted: Mapping[str, str],
     piece_bytes: int = PIECE_BYTES,
     piece_values: int = PIECE_VALUES,
+    digests: Digests | None = None,
 ) -> Pieces:
     """Yield some columns of a table of any size, piece by piece, each with the line of its first row.
 
@@ -45,6 +49,8 @@ def stream_table(
         line has them all.
     piece_bytes, piece_values
         Size of a piece of text, and of a Parquet file; the rows do not depend on them.
+    digests
+        Where the digest of what is read is noted, when all of it has been read.
 
     Raises
     ------
@@ -53,12 +59,12 @@ def stream_table(
     """
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else "".join(suffixes[-1:])
-    if kind in {".parquet", ".pq"}:
-        pieces = _stream_parquet(path, shown, wanted, piece_values)
+    if kind in PARQUET:
+        pieces = _stream_parquet(path, shown, wanted, piece_values, digests)
     elif kind == ".csv":
-        pieces = _stream_csv(path, shown, wanted, piece_bytes)
+        pieces = csv_pieces(path, shown, lambda names: _required(wanted, names, shown), piece_bytes, digests)
     elif kind in {".jsonl", ".ndjson"}:
-        pieces = _stream_json(path, shown, wanted, piece_bytes)
+        pieces = _stream_json(path, shown, wanted, piece_bytes, digests)
     else:
         remedy = "a name that ends in .csv, .csv.gz, .jsonl, .jsonl.gz or .parquet is expected"
         raise refused(shown, f"is of unknown kind {path.suffix!r}", remedy)
@@ -70,44 +76,20 @@ def stream_table(
         raise refused(shown, "there is a header and no data", "one line per request is expected")
 
 
-def _stream_csv(path: Path, shown: str, wanted: Mapping[str, str], piece_bytes: int) -> Pieces:
-    names: list[str] = []
-    for line, data in _text_pieces(path, shown, piece_bytes):
-        first_line, body = line, data
-        if not names:
-            head, _, body = data.partition(b"\n")
-            first_line += 1
-            names = column_names(head, shown)
-            _require(wanted, names, shown)
-            if not body:
-                continue
-        check_lines(body, shown, len(names), first_line)
-        yield first_line, _parsed(body, shown, first_line, _csv_parser(wanted, names))
-    if not names:
-        raise refused(shown, "the file is empty", "a header line and data are expected")
-
-
-def _csv_parser(wanted: Mapping[str, str], names: list[str]) -> Callable[[bytes], pl.DataFrame]:
-    places = sorted({names.index(name) for name in wanted.values()})
-
-    def parse(data: bytes) -> pl.DataFrame:
-        table = pl.read_csv(io.BytesIO(data), has_header=False, infer_schema=False, columns=places)
-        return table.rename(dict(zip(table.columns, [names[place] for place in places], strict=True)))
-
-    return parse
-
-
-def _stream_json(path: Path, shown: str, wanted: Mapping[str, str], piece_bytes: int) -> Pieces:
+def _stream_json(
+    path: Path, shown: str, wanted: Mapping[str, str], piece_bytes: int, digests: Digests | None
+) -> Pieces:
     schema = dict.fromkeys(wanted.values(), pl.String())
 
     def parse(data: bytes) -> pl.DataFrame:
         return pl.read_ndjson(io.BytesIO(data), schema=schema)
 
     first_line = 0
-    for first_line, data in _text_pieces(path, shown, piece_bytes):
+    for first_line, data in text_pieces(path, shown, piece_bytes, digests):
         if first_line == 1:
-            _require(wanted, _keys(data.partition(b"\n")[0], shown), shown)
-        yield first_line, _parsed(data, shown, first_line, parse)
+            _required(wanted, _keys(data.partition(b"\n")[0], shown), shown)
+        _refuse_twice(data, shown, first_line)
+        yield first_line, parsed(data, shown, first_line, parse)
     if not first_line:
         raise refused(shown, "the file is empty", "a JSON object per line is expected")
 
@@ -122,62 +104,53 @@ def _keys(row: bytes, shown: str) -> list[str]:
     return list(found)
 
 
-def _stream_parquet(path: Path, shown: str, wanted: Mapping[str, str], piece_values: int) -> Pieces:
-    names = list(dict.fromkeys(wanted.values()))
-    rows = max(piece_values // max(len(names), 1), 1)
-    with parquet(path, shown) as lazy:
-        _require(wanted, lazy.collect_schema().names(), shown)
-        total = lazy.select(pl.len()).collect().item()
-        for first in range(0, total, rows):
-            yield FIRST_LINE + first, lazy.select(names).slice(first, rows).collect()
+def _stream_parquet(
+    path: Path, shown: str, wanted: Mapping[str, str], piece_values: int, digests: Digests | None
+) -> Pieces:
+    with parquet(path, shown, digests) as file:
+        names = _required(wanted, list(file.schema), shown)
+        rows = max(piece_values // max(len(names), 1), 1)
+        for first, piece in file.pieces(names, rows):
+            yield FIRST_LINE + first, piece
 
 
-def _require(wanted: Mapping[str, str], names: list[str], shown: str) -> None:
+def _required(wanted: Mapping[str, str], names: list[str], shown: str) -> Sequence[str]:
+    """Return the wanted columns, each once; refuse a table that lacks one."""
+    there = set(names)
     faults = first_faults(
         Fault(where, f"there is no column {name!r}", did_you_mean(name, names))
         for where, name in wanted.items()
-        if name not in names
+        if name not in there
     )
     if faults:
         raise InputError(shown, faults)
+    return list(dict.fromkeys(wanted.values()))
 
 
-def _text_pieces(path: Path, shown: str, piece_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """Yield whole lines of a text file, without the last line's end, and the number of the first of them."""
-    first_line, held = 1, b""
-    for chunk in chunks(path, shown, piece_bytes):
-        held += chunk
-        if len(held) < piece_bytes:
-            continue
-        body = held[: held.rfind(b"\n") + 1].rstrip(b"\r\n")
-        if len(held) - len(body) > MAX_LINE_BYTES + 2:
-            plain_lines(held, shown, first_line)
-            line = first_line + body.count(b"\n") + bool(body)
-            raise refused(shown, f"line {line} is empty", "one row per line is expected")
-        if body:  # empty lines are kept: at the end of the file they do no harm
-            end = held.index(b"\n", len(body)) + 1
-            yield first_line, plain_lines(held[:end], shown, first_line)[:-1]
-            held = held[end:]
-            first_line += body.count(b"\n") + 1
-    if rest := plain_lines(held, shown, first_line).rstrip(b"\n"):
-        yield first_line, rest
+def _refuse_twice(data: bytes, shown: str, first_line: int) -> None:
+    """Refuse lines of JSON in which an object has a key twice.
 
-
-def _parsed(data: bytes, shown: str, first_line: int, parse: Callable[[bytes], pl.DataFrame]) -> pl.DataFrame:
-    """Return lines as a table with a row for each; refuse the first that does not make one."""
-
-    def fails(lines: int) -> bool:
+    Parameters
+    ----------
+    data
+        The lines, without the end of the last one.
+    shown, first_line
+        What the file is called in messages, and the number of the first line.
+    """
+    lines = pl.Series([data.decode()]).str.split("\n").explode()
+    keys = (lines.str.replace_all(r'"\s+:', '":') if _SPACED.search(data) else lines).str.extract_all(_KEY)
+    # Keys that stand twice may be those of two objects in a line, and escapes may spell one differently.
+    suspect = (keys.list.len() != keys.list.n_unique()) | keys.list.join("").str.contains("\\", literal=True)
+    for row in suspect.arg_true():
         try:
-            return len(parse(b"\n".join(data.split(b"\n", lines)[:lines]))) != lines
-        except pl.exceptions.PolarsError:
-            return True
+            json.loads(lines[row], object_pairs_hook=_once)
+        except _TwiceError as error:
+            found = f"line {first_line + row}: the key {str(error)!r} stands twice"
+            raise refused(shown, found, "name every key once") from error
+        except (ValueError, RecursionError):  # no JSON at all: refused with its line when it is parsed
+            return
 
-    reason = "it makes no row"
-    try:
-        table = parse(data)
-        if len(table) == data.count(b"\n") + 1:
-            return table
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-    line = first_line + bisect_left(range(1, data.count(b"\n") + 1), 1, key=fails)
-    raise refused(shown, f"line {line} cannot be read ({reason})", "one row per line is expected")
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    if (name := repeated([name for name, _ in pairs])) is not None:
+        raise _TwiceError(name)

@@ -1,4 +1,7 @@
-"""Bytes and text of files that somebody else made, within limits.
+"""Bytes and text of files that somebody else made, within limits, and the digests of what was read.
+
+Only regular files are opened, or links to them: a pipe may never answer, a device never end, and most files
+are read more than once. A file that changes while it is read is refused.
 
 Windows line ends and a byte order mark are accepted: spreadsheets write both. Everything else that is not
 plain UTF-8 text is refused with its line.
@@ -11,40 +14,147 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 
 from carbonroute.errors import Fault, InputError
+from carbonroute.limits import MAX_BYTES, MAX_EXPANSION, MAX_LINE_BYTES
 
-MAX_BYTES = 512 * 2**20
-MAX_LINE_BYTES = 2**20
-#: Compressed text expands by a factor of 3 to 30; what goes far beyond is a fault or an attack.
-MAX_EXPANSION = 200
 _CHUNK = 2**20
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
-def read_bytes(path: Path, shown: str, limit: int = MAX_BYTES) -> bytes:
-    """Return a regular file's content, at most `limit` bytes, expanded if its name ends in ``.gz``."""
-    size = regular_file(path, shown).st_size
-    if size > limit:
-        raise refused(shown, f"the file has {size:,} bytes", f"the limit is {limit:,}")
-    return b"".join(chunks(path, shown, max(size, _CHUNK), limit))
+class Digests(dict[str, str]):
+    """SHA-256 of each file that a run has read, in hexadecimal, by the name that the scenario gives it.
+
+    They are digests of the bytes that were read: of all readings of a file, which must be the same.
+    """
+
+    def add(self, shown: str, digest: str) -> None:
+        """Note the digest of a file that was read from its beginning to its end.
+
+        Raises
+        ------
+        InputError
+            If it was another when the file was read before.
+        """
+        if self.setdefault(shown, digest) != digest:
+            raise _changed(shown)
 
 
-def chunks(path: Path, shown: str, chunk_bytes: int, limit: float = float("inf")) -> Iterator[bytes]:
-    """Yield a regular file's content piece by piece, expanded to at most `limit` bytes if it is packed."""
-    regular_file(path, shown)
+class InputFile:
+    """A regular file, open for reading from its beginning to its end.
+
+    Parameters
+    ----------
+    file
+        The file itself.
+    shown
+        What it is called in messages.
+
+    Attributes
+    ----------
+    place
+        How much of it was read, bytes.
+    """
+
+    def __init__(self, file: FileIO, shown: str) -> None:
+        self.file = file
+        self.shown = shown
+        self._status = os.fstat(file.fileno())
+        self._digest = hashlib.sha256()
+        self.place = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes that it had when it was opened."""
+        return self._status.st_size
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, at most `size`; none at the end."""
+        try:
+            data = self.file.read(size) or b""
+        except OSError as error:
+            raise _unreadable(self.shown, error, "copy it again") from error
+        self._digest.update(data)
+        self.place += len(data)
+        if self.place > self.size:  # it grows, and may do so for ever
+            raise _changed(self.shown)
+        return data
+
+    def skip(self, chunk_bytes: int = _CHUNK) -> None:
+        """Read to the end, for the digest alone."""
+        while self.read(chunk_bytes):
+            pass
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what was read, in hexadecimal: the whole file.
+
+        Raises
+        ------
+        InputError
+            If the file was changed since it was opened.
+        """
+        now = os.fstat(self.file.fileno())
+        before = self._status.st_size, self._status.st_mtime_ns
+        if self.place != self.size or (now.st_size, now.st_mtime_ns) != before:
+            raise _changed(self.shown)
+        return self._digest.hexdigest()
+
+
+@contextmanager
+def opened(path: Path, shown: str) -> Iterator[InputFile]:
+    """Open a regular file.
+
+    Raises
+    ------
+    InputError
+        If there is none, it is something else, or it cannot be read.
+    """
     try:
+        _require_regular(path.stat(), shown)  # to open a device may already do something
+        file = FileIO(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise _unreadable(shown, error, f"looked for {path}") from error
+    with file:
+        _require_regular(os.fstat(file.fileno()), shown)
+        yield InputFile(file, shown)
+
+
+def read_bytes(path: Path, shown: str, limit: int = MAX_BYTES, digests: Digests | None = None) -> bytes:
+    """Return a regular file's content, at most `limit` bytes, expanded if its name ends in ``.gz``."""
+    return b"".join(chunks(path, shown, _CHUNK, limit, digests))
+
+
+def chunks(
+    path: Path, shown: str, chunk_bytes: int, limit: float = float("inf"), digests: Digests | None = None
+) -> Iterator[bytes]:
+    """Yield a regular file's content piece by piece, at most `limit` bytes, expanded if it is packed.
+
+    When all of it has been read its digest is added to `digests`.
+    """
+    with opened(path, shown) as file:
+        if file.size > limit:
+            raise refused(shown, f"the file has {file.size:,} bytes", f"the limit is {limit:,}")
         if path.suffix.lower() == ".gz":
-            yield from _expand(path, shown, limit)
-            return
-        with path.open("rb") as file:
+            yield from _expand(file, shown, limit)
+        else:
             while chunk := file.read(chunk_bytes):
                 yield chunk
-    except OSError as error:
-        raise _unreadable(path, shown, error) from error
+        digest = file.digest()
+    if digests is not None:
+        digests.add(shown, digest)
 
 
 def sha256(path: Path) -> str:
@@ -72,8 +182,8 @@ def plain_lines(data: bytes, shown: str, first_line: int = 1) -> bytes:
     lengths = np.diff(ends, prepend=-1, append=len(data)) - 1
     if lengths.max() > MAX_LINE_BYTES:
         line = int(lengths.argmax()) + first_line
-        found = f"line {line} has {lengths.max():,} bytes"
-        raise refused(shown, found, f"the limit is {MAX_LINE_BYTES:,} bytes a line")
+        found = f"line {line} has more than {MAX_LINE_BYTES:,} bytes"
+        raise refused(shown, found, "shorter lines of text are expected")
     if (place := data.find(b"\0")) >= 0:
         line = _line(data, place, first_line)
         raise refused(shown, f"line {line} holds a NUL byte", "save it as plain UTF-8 text")
@@ -90,17 +200,22 @@ def plain_lines(data: bytes, shown: str, first_line: int = 1) -> bytes:
     return data
 
 
-def regular_file(path: Path, shown: str) -> os.stat_result:
-    """Return a file's status, or refuse what is no regular file: some devices never end."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise _unreadable(path, shown, error) from error
+def _require_regular(status: os.stat_result, shown: str) -> None:
+    """Refuse what is no regular file."""
     if stat.S_ISDIR(status.st_mode):
         raise refused(shown, "is a directory", "name a file")
     if not stat.S_ISREG(status.st_mode):
-        raise refused(shown, "is not a regular file", "name a file")
-    return status
+        kind = next((kind for is_kind, kind in _KINDS if is_kind(status.st_mode)), "something else")
+        remedy = "name a file; what comes through a pipe must be written into one first"
+        raise refused(shown, f"is not a regular file but {kind}", remedy)
+
+
+def _unreadable(shown: str, error: OSError | ValueError, remedy: str) -> InputError:
+    return refused(shown, f"cannot be read ({getattr(error, 'strerror', None) or error})", remedy)
+
+
+def _changed(shown: str) -> InputError:
+    return refused(shown, "changed while it was read", "run again when nothing writes it any more")
 
 
 def refused(shown: str, found: str, remedy: str) -> InputError:
@@ -108,22 +223,26 @@ def refused(shown: str, found: str, remedy: str) -> InputError:
     return InputError(shown, [Fault("", found, remedy)])
 
 
+def repeated(names: Sequence[str]) -> str | None:
+    """Return the first of some names that stands there twice, or None."""
+    if len(set(names)) == len(names):
+        return None
+    counts = Counter(names)
+    return next(name for name in names if counts[name] > 1)
+
+
 def _line(data: bytes, place: int, first_line: int) -> int:
     return data.count(b"\n", 0, place) + first_line
 
 
-def _unreadable(path: Path, shown: str, error: OSError | ValueError) -> InputError:
-    reason = getattr(error, "strerror", None) or str(error)
-    return refused(shown, f"cannot be read ({reason})", f"looked for {path}")
-
-
-def _expand(path: Path, shown: str, limit: float) -> Iterator[bytes]:
+def _expand(file: InputFile, shown: str, limit: float) -> Iterator[bytes]:
+    """Yield what a packed file holds."""
     total = 0
     try:
-        with path.open("rb") as packed, gzip.open(packed) as file:
-            while chunk := file.read(_CHUNK):
+        with gzip.open(cast("IO[bytes]", file)) as expanded:
+            while chunk := expanded.read(_CHUNK):
                 total += len(chunk)
-                if total > min(limit, max(packed.tell() * MAX_EXPANSION, 16 * _CHUNK)):
+                if total > min(limit, max(file.place * MAX_EXPANSION, 8 * _CHUNK)):
                     raise refused(
                         shown, f"expands to {total:,} bytes and more", "expand it and check what it is"
                     )

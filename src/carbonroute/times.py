@@ -49,6 +49,8 @@ def to_utc(
     shown: str,
     first_line: int = FIRST_LINE,
     series: pl.Series | None = None,
+    *,
+    lenient: bool = False,
 ) -> pl.Series:
     """Return a table's time column in UTC, to the microsecond; what is finer is cut off.
 
@@ -71,6 +73,8 @@ def to_utc(
     series
         Which series each entry belongs to, if entries are in the order of time: a local time that stands
         twice in a series, where clocks are put back, is then told apart by its order.
+    lenient
+        Return null for what cannot be used, and refuse nothing.
 
     Raises
     ------
@@ -92,6 +96,9 @@ def to_utc(
         try:
             instants[stamp] = _instant(stamp, time_zone, horizon)
         except _BadTimeError as error:
+            instants[stamp] = None
+            if lenient:
+                continue
             faults.setdefault(error.args, Fault(f"line {first_line + rows[row]}, {column.name}", *error.args))
             bad += 1
             if bad > MAX_FAULTS:
@@ -106,6 +113,8 @@ def _at_once(column: pl.Series, time_zone: str | None) -> pl.Series:
     nothing = pl.Series(column.name, [None], dtype=_UTC_TIME).new_from_index(0, len(column))
     try:
         times = _of_layout(column) if column.dtype == pl.String else column
+        if times.dtype == pl.Date:
+            times = times.cast(pl.Datetime("us"))  # midnight, as of text
         if not isinstance(times.dtype, pl.Datetime):
             return nothing
         times = times.dt.cast_time_unit("us")

@@ -19,6 +19,7 @@ from carbonroute.figures import (
 )
 from carbonroute.inspection.carbon import Hours, pictures
 from carbonroute.inspection.network import long
+from carbonroute.inspection.ordering import Ordered
 from carbonroute.inspection.traffic import pictures as traffic_pictures
 
 from . import looking
@@ -46,7 +47,7 @@ def carbon(
 
 def traffic(requests: int, span_s: float) -> Axes:
     times_s = np.sort(np.random.default_rng(requests).uniform(0, span_s, requests))
-    tables = traffic_pictures((1e6 * times_s).astype(np.int64), dated=False)
+    tables = traffic_pictures(Ordered.of((1e6 * times_s).astype(np.int64)), dated=False)
     return inspection_traffic.draw(tables["rate"], tables["gaps"])
 
 
@@ -124,7 +125,7 @@ def test_a_year_is_shown_by_the_day() -> None:
 
 def test_windows_hold_all_requests_but_those_of_the_last_part() -> None:
     times_us = np.arange(0, 600_000_001, 1_000_000)  # one a second, for ten minutes
-    rate = traffic_pictures(times_us, dated=True)["rate"]
+    rate = traffic_pictures(Ordered.of(times_us), dated=True)["rate"]
     assert rate["requests_per_s"].to_list() == [1.0] * 10
     assert rate["time"][1] - rate["time"][0] == timedelta(minutes=1)
 

@@ -107,8 +107,8 @@ def test_a_kind_that_is_forced_is_all_that_is_looked_for(tmp_path: Path) -> None
     [
         ("empty.csv", b"", "is no table|there is no data"),
         ("header.csv", b"time,A\n", "there is no data"),
-        ("bad.parquet", b"PAR1 and nothing else", "is no table"),
-        ("bad.csv.gz", b"\x1f\x8b broken", "cannot be read"),
+        ("bad.parquet", b"PAR1 and nothing else", "is not a Parquet file"),
+        ("bad.csv.gz", b"\x1f\x8b broken", "is not a complete gzip file"),
         ("bytes.csv", b"time,A\n\xff\xfe,1\n", "is not UTF-8"),
         ("list.json", b"[1, 2]", "this JSON is nothing that is known"),
     ],

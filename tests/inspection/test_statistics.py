@@ -7,16 +7,37 @@ import math
 import numpy as np
 import pytest
 
+from carbonroute.inspection.ordering import Ordered
 from carbonroute.inspection.statistics import (
+    Gaps,
+    Windows,
     amplitude,
     asymmetry,
-    dispersion,
-    gap_variation,
     lag_correlation,
     mean_day,
 )
 
-HOUR_US = 3_600_000_000
+
+def gaps_of(times_us: np.ndarray, pieces: int = 1) -> Gaps:
+    """Return the gaps of sorted times that come in so many pieces."""
+    parts = [part for part in np.array_split(times_us, pieces) if len(part)]
+    return Gaps(lambda: iter(parts), float((times_us[-1] - times_us[0]) / max(len(times_us) - 1, 1)))
+
+
+def gap_variation(times_us: np.ndarray) -> float:
+    return gaps_of(times_us).variation()
+
+
+def windows_of(times_us: np.ndarray, window_us: int, pieces: int = 1) -> Windows:
+    windows = Windows(int(times_us[0]), window_us)
+    for part in np.array_split(times_us, pieces):
+        if len(part):
+            windows.add(part)
+    return windows
+
+
+def dispersion(times_us: np.ndarray, window_us: int) -> float:
+    return windows_of(times_us, window_us).dispersion(int(times_us[-1]))
 
 
 def test_a_mean_day_begins_at_midnight_whenever_the_series_does() -> None:
@@ -90,6 +111,69 @@ def test_gamma_gaps_are_as_variable_as_they_were_drawn() -> None:
     cv = 3.0
     spread = cv * math.sqrt(((2 + 6 * cv**2) / 4 + cv**2 - 2 * cv**2) / len(gaps))
     assert gap_variation(np.cumsum(gaps).astype(np.int64)) == pytest.approx(cv, abs=5 * spread)
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 7, 400])
+@pytest.mark.parametrize("scale", [3, 3_000, 3_000_000, 5_000_000_000])
+def test_what_comes_in_pieces_is_as_if_it_came_at_once(pieces: int, scale: int) -> None:
+    """Against NumPy, over all of the times at once."""
+    rng = np.random.default_rng(scale)
+    times = np.cumsum(rng.exponential(scale, 300).astype(np.int64))
+    gaps, all_of_them = np.diff(times), gaps_of(times, pieces)
+    assert all_of_them.median_us() == np.median(gaps)
+    assert all_of_them.longest_us == gaps.max()
+    assert all_of_them.variation() == pytest.approx(gaps.std() / gaps.mean(), rel=1e-12)
+    shares = np.linspace(0, 1, 501)
+    assert all_of_them.quantiles_us(shares) == pytest.approx(np.quantile(gaps, shares), rel=1e-3)
+    window = max(20 * scale // 3, 1)
+    place = (times - times[0]) // window
+    whole = (times[-1] - times[0]) // window
+    counts = np.bincount(place[place < whole], minlength=whole)
+    found = windows_of(times, window, pieces)
+    assert found.dispersion(int(times[-1])) == pytest.approx(counts.var(ddof=1) / counts.mean(), rel=1e-12)
+    in_all = np.bincount(place)
+    assert (found.most, found.at_us) == (in_all.max(), times[0] + in_all.argmax() * window)
+
+
+def test_a_median_between_two_gaps_and_of_equal_ones() -> None:
+    assert gaps_of(np.array([0, 10, 10 + 7_000_001, 10 + 14_000_002])).median_us() == 7_000_001
+    assert gaps_of(np.array([0, 10, 30])).median_us() == 15
+    assert gaps_of(np.arange(1000) * 123_456_789_012, pieces=3).median_us() == 123_456_789_012
+    assert math.isnan(gaps_of(np.array([5])).median_us())
+
+
+def test_windows_take_no_room_where_nothing_is() -> None:
+    """A window a second from the year 1 to the year 9999 would be 315 billion."""
+    ends = np.array([-62_135_596_800, -62_135_596_795, 253_402_300_799]) * 1_000_000
+    windows = int(ends[2] - ends[0]) // 1_000_000
+    mean = 2 / windows  # the last one is in no whole window
+    variance = (2 - 2 * mean) / (windows - 1)
+    assert dispersion(ends, 1_000_000) == pytest.approx(variance / mean)
+
+
+@pytest.mark.parametrize("held", [64, 10**6])
+@pytest.mark.parametrize("order", ["ascending", "descending", "shuffled", "in parts", "equal"])
+def test_times_in_any_order_come_back_sorted(order: str, held: int) -> None:
+    values = np.arange(5000) // 3
+    rng = np.random.default_rng(4)
+    parts = np.array_split(values, 37)
+    if order == "descending":
+        parts = [part[::-1] for part in reversed(parts)]
+    elif order == "shuffled":
+        parts = np.array_split(rng.permutation(values), 37)
+    elif order == "in parts":
+        parts = [parts[place] for place in rng.permutation(37)]
+    elif order == "equal":
+        parts = [np.full(100, 7)] * 50
+    ordered = Ordered(held)
+    for part in parts:
+        ordered.add(part)
+    expected = np.sort(np.concatenate(parts))
+    for _ in range(2):  # as often as wanted
+        found = list(ordered.ascending())
+        assert np.array_equal(np.concatenate(found), expected)
+        assert max(map(len, found)) <= 64 * 37 if held == 64 else True
+    assert (ordered.count, ordered.low, ordered.high) == (5000, expected[0], expected[-1])
 
 
 def test_asymmetry_is_of_names_that_are_rows_and_columns() -> None:

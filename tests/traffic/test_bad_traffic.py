@@ -283,7 +283,7 @@ def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
     for size in (2**24, 100_000):
         found = message(partial(traffic.arrivals, demand(folder=tmp_path), size))
         assert "line 5 has " in found
-        assert "the limit is 1,048,576 bytes a line" in found
+        assert "has more than 1,048,576 bytes" in found
 
 
 def test_a_bomb_is_refused(tmp_path: Path) -> None:
@@ -437,7 +437,7 @@ def test_dated_traffic_needs_a_date(tmp_path: Path) -> None:
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "log.csv")
     for path, words in (
-        ("log.csv", "log.csv: is not a regular file; name a file"),
+        ("log.csv", "log.csv: is not a regular file but a pipe; name a file"),
         ("gone.csv", "gone.csv: cannot be read (No such file or directory)"),
         ("folder.csv", "folder.csv: is a directory; name a file"),
     ):

@@ -59,7 +59,7 @@ class CarbonAwareSdk(PublishedFormat):
             With file and place: what is not such a list, or has another duration than `step`.
         """
         start, end = self.window(query)
-        parts = [self._file(path, shown) for shown, path in self.files(query).items()]
+        parts = [self._file(path, shown, query) for shown, path in self.files(query).items()]
         table = joined(parts)
         unknown = pl.col("value") == -1
         wanted = pl.col("zone").is_in(query.zones) & pl.col("time").is_between(start, end, closed="left")
@@ -68,8 +68,8 @@ class CarbonAwareSdk(PublishedFormat):
         table = table.with_columns(raw=known.then("raw"), value=known.then("value"))
         return Readings(table, self.accounting, counts)
 
-    def _file(self, path: Path, shown: str) -> pl.DataFrame:
-        content, place = jsonfile.read_json(path, shown), ""
+    def _file(self, path: Path, shown: str, query: Query) -> pl.DataFrame:
+        content, place = jsonfile.read_json(path, shown, query.digests), ""
         if isinstance(content, dict):
             place = "Emissions" if "Emissions" in content else "emissions"
             content = content.get(place)

@@ -84,7 +84,7 @@ class EiaFuelMix(FileSource):
         return Readings(table, labelled(self.accounting, _LABELS), counts)
 
     def _file(self, path: Path, shown: str, query: Query) -> pl.DataFrame:
-        table = read_table(path, shown)
+        table = read_table(path, shown, query.digests)
         self._require_columns(table, query.key, shown)
         window = self.window(query)
         part = pl.DataFrame(

@@ -59,7 +59,7 @@ class ElectricityMaps(PublishedFormat):
         start, end = self.window(query)
         parts, estimates = [], 0
         for shown, path in self.files(query).items():
-            table = read_table(path, shown)
+            table = read_table(path, shown, query.digests)
             raw = column_text(column_named(table, _VALUE[self.scope], shown), shown)
             part = pl.DataFrame(
                 {

@@ -71,7 +71,7 @@ class CarbonFile(FileSource):
         """
         parts, known, told_apart = [], dict[str, None](), 0
         for shown, path in self.files(query).items():
-            table = read_table(path, shown)
+            table = read_table(path, shown, query.digests)
             self._require_columns(table.columns, query.key, shown)
             series = self._series(table, shown) if self.clocks_back == "in-order" else None
             stamps = table[self.time_column]

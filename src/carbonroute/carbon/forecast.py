@@ -118,7 +118,7 @@ class Forecast(Spec):
 
     def _rows(self, query: Query, start: datetime) -> pl.DataFrame:
         """Return `zone`, `issue` and `lead` (hours from `start`, and from the issue) and `value` (g/kWh)."""
-        table = read_table(query.folder / self.path, self.path)
+        table = read_table(query.folder / self.path, self.path, query.digests)
         self._require_columns(table)
         horizon = start, start + timedelta(hours=query.hours)
         raw = column_text(table[self.value_column], self.path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,9 @@ from typing import Any
 import polars as pl
 
 from carbonroute.errors import Fault, InputError, first_faults
-from carbonroute.textfile import MAX_BYTES, read_bytes
+from carbonroute.limits import MAX_JSON_BYTES, MAX_JSON_VALUES
+from carbonroute.textfile import Digests, read_bytes, refused, repeated
 
-#: A parsed file takes some ten times its size in memory.
-MAX_JSON_BYTES = MAX_BYTES // 4
 _TOP = "top level"
 _NAMES = {
     dict: "an object",
@@ -36,7 +35,15 @@ class _NotJsonError(ValueError):
     """A literal that Python would take and JSON does not know."""
 
 
-def read_json(path: Path, shown: str) -> Any:
+class _FaultyError(Exception):
+    """A text is no JSON, or has a key twice: with each fault's place."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = first_faults(faults)
+        super().__init__(self.faults)
+
+
+def read_json(path: Path, shown: str, digests: Digests | None = None) -> Any:
     """Return a JSON file's content; every number is a float.
 
     Parameters
@@ -45,46 +52,56 @@ def read_json(path: Path, shown: str) -> Any:
         The file: ``.json`` or ``.json.gz``.
     shown
         What the file is called in messages.
+    digests
+        Where the digest of what is read is noted.
 
     Raises
     ------
     InputError
         If there is no such file, it is too large or not strict JSON: with line and column, or place.
     """
-    twice: list[tuple[dict[str, Any], str]] = []
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice.append((found, next(name for name in names if names.count(name) > 1)))
-        return found
-
+    data = read_bytes(path, shown, MAX_JSON_BYTES, digests)
+    if (values := sum(map(data.count, (b",", b"{", b"[")))) > MAX_JSON_VALUES:
+        raise refused(shown, f"holds {values:,} values", f"the limit is {MAX_JSON_VALUES:,}")
     try:
-        text = read_bytes(path, shown, MAX_JSON_BYTES).decode("utf-8-sig")
-        content = json.loads(text, object_pairs_hook=once, parse_constant=_refuse, parse_int=float)
-        if re.search(r"\\u[dD][89a-fA-F]", text):
-            json.dumps(content, ensure_ascii=False).encode()  # half a character, which no table can hold
-    except json.JSONDecodeError as error:
-        found = f"is not JSON ({error.msg})" if text.strip() else "the file is empty"
-        fault = Fault(f"line {error.lineno}, column {error.colno}", found, "copy or export the file again")
+        return _content(data.decode("utf-8-sig"))
+    except _FaultyError as error:
+        raise InputError(shown, error.faults) from error
     except _NotJsonError as error:
         fault = Fault(f"value {error}", "is no number in JSON", "write null where a value is missing")
     except UnicodeError as error:
         fault = Fault(_TOP, f"is not UTF-8 text ({error})", "save the file as UTF-8")
     except RecursionError:
         fault = Fault(_TOP, "is nested too deeply", "check what the file is")
-    else:
-        if not twice:
-            return content
+    raise InputError(shown, [fault])
+
+
+def _content(text: str) -> Any:
+    """Return what a text of JSON says."""
+    twice: list[tuple[dict[str, Any], str]] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs) and (name := repeated([name for name, _ in pairs])) is not None:
+            twice.append((found, name))
+        return found
+
+    try:
+        content = json.loads(text, object_pairs_hook=once, parse_constant=_refuse, parse_int=float)
+    except json.JSONDecodeError as error:
+        found = f"is not JSON ({error.msg})" if text.strip() else "the file is empty"
+        where = f"line {error.lineno}, column {error.colno}"
+        raise _FaultyError([Fault(where, found, "copy or export the file again")]) from error
+    if re.search(r"\\u[dD][89a-fA-F]", text):
+        json.dumps(content, ensure_ascii=False).encode()  # half a character, which no table can hold
+    if twice:
         names = {id(item): name for item, name in twice}
-        faults = (
+        raise _FaultyError(
             Fault(f"{place}.{names[id(item)]}".lstrip("."), "the key stands twice", "name every key once")
             for place, item in _places(content)
             if id(item) in names
         )
-        raise InputError(shown, faults)
-    raise InputError(shown, [fault])
+    return content
 
 
 def items(content: Any, where: str, shown: str) -> list[dict[str, Any]]:

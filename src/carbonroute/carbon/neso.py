@@ -52,14 +52,16 @@ class Neso(PublishedFormat):
             With file and place: what is not such an answer, or has intervals of another length than `step`.
         """
         start, end = self.window(query)
-        parts = [self._file(path, shown) for shown, path in self.files(query).items()]
+        parts = [self._file(path, shown, query) for shown, path in self.files(query).items()]
         table = joined(parts)
         forecasts = pl.concat(parts).filter(pl.col("time").is_between(start, end, closed="left"))
         counts = {"forecasts in place of missing values": int(forecasts["forecast"].sum())}
         return Readings(table, labelled(self.accounting, self.labels), counts)
 
-    def _file(self, path: Path, shown: str) -> pl.DataFrame:
-        data = jsonfile.member(jsonfile.read_json(path, shown), "data", (list, dict), "", shown)
+    def _file(self, path: Path, shown: str, query: Query) -> pl.DataFrame:
+        data = jsonfile.member(
+            jsonfile.read_json(path, shown, query.digests), "data", (list, dict), "", shown
+        )
         if isinstance(data, dict) or any(isinstance(item, dict) and "data" in item for item in data):
             raise _regional(shown)
         rows = jsonfile.items(data, "data", shown)

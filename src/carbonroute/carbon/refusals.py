@@ -14,13 +14,18 @@ from carbonroute.carbon.rules import Rules
 from carbonroute.carbon.signal import Query
 from carbonroute.carbon.wanted import Wanted
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.tablefile import MAX_VALUES, found_text
+from carbonroute.limits import MAX_VALUES
+from carbonroute.tablefile import found_text
 from carbonroute.textfile import refused
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 Flags = NDArray[np.bool_]
 
 _SHOWN = 5
+#: A table of hours may have so many empty values for one that is there, and so many in any case: a century
+#: of four zones.
+_SPARSE = 200
+_SPARSE_VALUES = 4_000_000
 #: Values of a whole file that are all below it look like kg/kWh: hardly a grid is so clean all the time.
 TINY_G_PER_KWH = 2.0
 
@@ -45,14 +50,20 @@ def require_zones(rows: Rows, table: pl.DataFrame, query: Query, shown: str) -> 
 
 
 def require_size(rows: Rows, shown: str) -> None:
-    """Refuse rows that lie so far apart that no table could hold all that is between them."""
+    """Refuse rows of which a few lie so far from the others that a table of all hours would be empty."""
     if not len(rows.slot):
         return
-    first, last = rows.hour.min(), rows.hour.max()
-    values = int(last - first + 1) * rows.slots_per_hour * len(rows.zones)
-    if values > MAX_VALUES:
-        found = f"times run from {rows.time_of(first)} to {rows.time_of(last)}: {values:,} values"
-        raise refused(shown, found, f"the limit is {MAX_VALUES:,}: check the times")
+    first, last = int(rows.slot.argmin()), int(rows.slot.argmax())
+    slots = int(rows.slot[last] - rows.slot[first]) + 1
+    values = slots * len(rows.zones)
+    if values <= min(max(_SPARSE_VALUES, _SPARSE * len(rows.slot)), MAX_VALUES):
+        return
+    middle = int(np.median(rows.slot))
+    far = max(first, last, key=lambda row: abs(int(rows.slot[row]) - middle))
+    span = " to ".join(rows.time_of(int(rows.hour[row])) for row in (first, last))
+    found = f"{len(rows.slot):,} rows run from {span}, which would be {values:,} values"
+    remedy = f"check the times, first of all {rows.place(far)}: {rows.time_of(int(rows.hour[far]))}"
+    raise refused(shown, found, remedy)
 
 
 def require_grams(rows: Rows, rules: Rules, query: Query, shown: str) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from carbonroute.carbon.profile import Profile
 from carbonroute.spec import Spec
+from carbonroute.textfile import Digests
 from carbonroute.units import HOURS_PER_WEEK, MAX_CARBON_G_PER_KWH
 
 
@@ -84,6 +85,8 @@ class Query:
         Place of each region in the scenario, if these are some of its regions.
     key
         Where the scenario spells the source, for messages.
+    digests
+        Where the digest of every file that is read is noted.
     """
 
     regions: tuple[str, ...]
@@ -99,6 +102,7 @@ class Query:
     normal: Callable[[], NDArray[np.float64]]
     index: tuple[int, ...] | None = None
     key: str = "carbon"
+    digests: Digests = field(default_factory=Digests, compare=False)
 
     @property
     def reference_hours(self) -> int:

@@ -73,22 +73,24 @@ class WattTime(PublishedFormat):
         """
         parts, warnings = [], 0
         for shown, path in self.files(query).items():
-            part, of_file = self._json(path, shown) if _is_json(shown) else self._csv(path, shown, query)
+            part, of_file = (
+                self._json(path, shown, query) if _is_json(shown) else self._csv(path, shown, query)
+            )
             parts.append(part.with_columns(pl.col("value") * G_PER_KWH["lb/MWh"], file=pl.lit(shown)))
             warnings += of_file
         accounting = labelled(self.accounting, self.labels)
         return Readings(joined(parts), accounting, {"warnings of the source": warnings})
 
     def _csv(self, path: Path, shown: str, query: Query) -> tuple[pl.DataFrame, int]:
-        table = read_table(path, shown)
+        table = read_table(path, shown, query.digests)
         raw = column_text(column_named(table, ["value"], shown), shown)
         time = to_utc(column_named(table, ["point_time"], shown), self.time_zone, self.window(query), shown)
         lines = pl.Series("line", range(FIRST_LINE, FIRST_LINE + len(table)))
         part = pl.DataFrame({"line": lines, "time": time, "raw": raw, "value": column_numbers(raw)})
         return part.with_columns(place=pl.format("line {}", "line"), zone=pl.lit(self.region)), 0
 
-    def _json(self, path: Path, shown: str) -> tuple[pl.DataFrame, int]:
-        answer = jsonfile.read_json(path, shown)
+    def _json(self, path: Path, shown: str, query: Query) -> tuple[pl.DataFrame, int]:
+        answer = jsonfile.read_json(path, shown, query.digests)
         meta = jsonfile.member(answer, "meta", (dict,), "", shown)
         self._check(meta, shown)
         warnings = jsonfile.member(meta, "warnings", (list, type(None)), "meta", shown) or []

@@ -27,6 +27,7 @@ from carbonroute.outcome import Outcome
 from carbonroute.policies import POLICIES
 from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure
 from carbonroute.scenario import Candidate, Inputs
+from carbonroute.textfile import Digests
 from carbonroute.traffic import Pending, Replay
 
 #: Blocks that are tallied together: some two million requests.
@@ -177,7 +178,11 @@ def _packed(chunks: Chunks) -> bytes:
                 raise
             problem = f"cannot be sent to another process ({described(error)}); put its class into a module"
             raise PolicyError(candidate.label, f"{problem}, or take one worker") from error
-    beside = [(entry.use, inputs.scenario.folder) for entry in inputs.scenario.policies if entry.file]
+    beside = [
+        (entry.use, inputs.scenario.folder, entry.digest)
+        for entry in inputs.scenario.policies
+        if entry.digest
+    ]
     rest = replace(inputs, forecast=None)  # what came of it is in the candidates
     return pickle.dumps((beside, pickle.dumps((rest, chunks.kept, chunks.size))))
 
@@ -188,8 +193,8 @@ def _packed(chunks: Chunks) -> bytes:
 @lru_cache(maxsize=1)
 def _chunks(path: str) -> Chunks:
     beside, rest = pickle.loads(Path(path).read_bytes())  # noqa: S301  the parent process wrote this file
-    for reference, folder in beside:
-        POLICIES.find(reference, folder)
+    for reference, folder, digest in beside:
+        Digests({reference: digest}).add(reference, POLICIES.find(reference, folder).digest)
     inputs, kept, size = pickle.loads(rest)  # noqa: S301  bytes from that same file
     return Chunks(inputs, kept=kept, size=size)
 

@@ -29,6 +29,8 @@ SPIKE_LIMIT = 40.0
 #: Longest gap that interpolation is suggested for, and that any rule is.
 _INTERPOLATE_HOURS, _FILL_HOURS = 6, 24
 _NAMED = 5
+#: Beyond it, nothing is a carbon intensity in any unit, or what a grid generates in an hour.
+MAX_VALUE = 1e12
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: str | Non
     rows = placed(timed, zones, rules, first.replace(minute=0, second=0, microsecond=0))
     if not in_grams:
         value = rows.table["value"].fill_null(np.nan).to_numpy()
-        rows = replace(rows, absurd=~rows.missing & ~((value >= 0) & np.isfinite(value)))
+        rows = replace(rows, absurd=~rows.missing & ~((value >= 0) & (value <= MAX_VALUE)))
     require_size(rows, shown)
     hours = _by_hour(rows, rules)
     facts = {

@@ -23,6 +23,8 @@ from carbonroute.units import MINUTES_PER_DAY, US_PER_MINUTE, pct
 Array = NDArray[np.float64]
 
 _NAMED = 5
+#: Beyond it, nothing is a rate in any unit, and sums lose their meaning.
+MAX_RATE = 1e15
 
 
 def inspect(path: Path, shown: str, guess: Guess, window: str | None = None) -> Inspection:
@@ -48,7 +50,7 @@ def inspect(path: Path, shown: str, guess: Guess, window: str | None = None) -> 
     rates = np.stack([column_numbers(text).fill_null(np.nan).to_numpy() for text in texts], axis=1).astype(
         float
     )
-    bad = ~((rates >= 0) & np.isfinite(rates))
+    bad = ~((rates >= 0) & (rates <= MAX_RATE))
     findings = []
     if bad.any():
         named = [

@@ -17,6 +17,7 @@ from carbonroute.inspection import forecasts, network, rates, traffic
 from carbonroute.inspection.carbon import Hours, describe, describe_hours, pictures
 from carbonroute.inspection.carbon_files import query_of
 from carbonroute.inspection.facts import Inspection, Kind
+from carbonroute.inspection.ordering import Ordered
 from carbonroute.inspection.sniff import Guess, head_of
 from carbonroute.scenario import Scenario, resolve
 from carbonroute.scenario.inputs import Inputs
@@ -189,8 +190,8 @@ def _arrivals(scenario: Scenario, arrivals: Arrivals) -> Inspection:
     findings = list(arrivals.notes)
     if looked < arrivals.count and looked >= _MOST_REQUESTS:
         findings.append(f"only the first {looked:,} requests were looked at")
-    known = np.sort(np.concatenate(times)) if times else None
-    if known is not None and len(known):
+    known = Ordered.of(np.concatenate(times)) if times else None
+    if known is not None and known.count:
         described = traffic.describe(known, looked, dated=False)
         picture = traffic.pictures(known, dated=False)
     else:

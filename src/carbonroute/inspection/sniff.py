@@ -5,11 +5,9 @@ Looked at are a JSON file as a whole, and of a table its first rows.
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from carbonroute.carbon import jsonfile
 from carbonroute.inspection.facts import Kind
-from carbonroute.tablefile import column_numbers
-from carbonroute.textfile import plain_text, refused
+from carbonroute.parquetfile import parquet
+from carbonroute.tablefile import FAILURES, PARQUET, column_names, column_numbers
+from carbonroute.textfile import chunks, plain_text, refused
 
 HEAD_ROWS = 2000
 _HEAD_BYTES = 2**20
@@ -325,7 +325,7 @@ def _is_number(column: pl.Series) -> bool:
 
 
 def _is_time(column: pl.Series) -> bool:
-    if column.dtype.is_temporal():
+    if isinstance(column.dtype, pl.Date | pl.Datetime):
         return True
     known = _known(column) if column.dtype == pl.String else column.clear()
     sample = known.head(50).to_list()
@@ -349,19 +349,13 @@ def head_of(path: Path, shown: str) -> pl.DataFrame:
         If the file cannot be read, or holds no table.
     """
     suffix = _suffix(path)
-    try:
-        if suffix in {".parquet", ".pq"}:
-            head = pl.scan_parquet(path, glob=False).head(HEAD_ROWS).collect()
-        else:
-            is_json = suffix in _JSON_LINES
-            lines = list(filter(_is_object if is_json else _is_row, _lines(path, shown)))
-            head = pl.read_ndjson(_bytes(lines)) if is_json else _csv(lines)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = str(error).splitlines()[0]
-        raise refused(shown, f"is no table ({reason})", _FILES) from error
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise refused(shown, f"cannot be read ({reason})", _FILES) from error
+    if suffix in PARQUET:
+        with parquet(path, shown) as file:
+            head = file.head(HEAD_ROWS)
+    else:
+        is_json = suffix in _JSON_LINES
+        lines = list(filter(_is_object if is_json else _is_row, _lines(path, shown)))
+        head = _table(lines, shown, is_json=is_json)
     if head.is_empty():
         raise refused(shown, "there is no data", _FILES)
     return head
@@ -381,22 +375,32 @@ def _is_row(line: str) -> bool:
     return line.count('"') % 2 == 0
 
 
-def _csv(lines: list[str]) -> pl.DataFrame:
-    """Return the lines of a CSV file as text; the header is read as a row, which frees names of quotes."""
-    names = pl.read_csv(_bytes(lines[:1]), has_header=False, infer_schema=False).row(0)
-    head = pl.read_csv(_bytes(lines), infer_schema=False, truncate_ragged_lines=True)
-    head.columns = [name or "" for name in names]
+def _table(lines: list[str], shown: str, *, is_json: bool) -> pl.DataFrame:
+    """Return lines as a table, with no more checks than it takes to read them."""
+    if not lines:
+        return pl.DataFrame()
+    data = io.BytesIO("\n".join(lines).encode())
+    names = [] if is_json else column_names(lines[0].encode(), shown)
+    try:
+        if is_json:
+            return _as_words(pl.read_ndjson(data, infer_schema_length=None))
+        head = pl.read_csv(data, infer_schema=False, truncate_ragged_lines=True)
+    except FAILURES as error:
+        raise refused(shown, f"is no table ({str(error).partition(chr(10))[0]})", _FILES) from error
+    head.columns = names
     return head
 
 
-def _bytes(lines: list[str]) -> io.BytesIO:
-    return io.BytesIO("\n".join(lines).encode())
+def _as_words(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of JSON lines without what holds lists or objects, which a log's columns cannot be."""
+    return table.select(~cs.nested())
 
 
 def _lines(path: Path, shown: str) -> Iterator[str]:
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        data = file.read(_HEAD_BYTES)
-        more = bool(file.read(1))
+    """Yield the first lines of a text file that are not empty."""
+    pieces = chunks(path, shown, _HEAD_BYTES)
+    data, more = next(pieces, b""), next(pieces, b"")
     if more:
-        data = data[: data.rfind(b"\n") + 1]
+        whole = data[: data.rfind(b"\n") + 1]
+        data = whole if whole.count(b"\n") > 1 else data + more  # a line that is too long is refused as such
     yield from (line for line in plain_text(data, shown).split("\n")[: HEAD_ROWS + 1] if line.strip())

@@ -1,7 +1,12 @@
-"""Numbers that describe series, arrivals and matrices: pure functions on arrays."""
+"""Numbers that describe series, arrivals and matrices.
+
+Series and matrices are arrays; arrivals may be any number, and are counted while they go by in order.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +19,15 @@ Index = NDArray[np.int64]
 
 #: Windows that it takes to speak of a variance over them.
 MIN_WINDOWS = 10
+
+#: Bins of gaps are those of the number's own bits, 1,024 to every power of two. What is longer than a float
+#: counts in microseconds, 285 years, ranks as that.
+_SHIFT = 42
+_OFFSET = 1023 << (52 - _SHIFT)
+_LONGEST = 2**53 - 1
+_BINS = (53 << (52 - _SHIFT)) + 1
+#: Parts that a bin is divided into to find a gap in it.
+_PARTS = 2**16
 
 
 class Asymmetry(NamedTuple):
@@ -74,29 +88,169 @@ def lag_correlation(values: Array, lag: int) -> Array:
     return found
 
 
-def gap_variation(times_us: Index) -> float:
-    """Return the coefficient of variation of the gaps between sorted times; 1 for a Poisson process.
+class Windows:
+    """Counts of ascending times in windows of one length, of which only those that hold any take part.
 
-    NaN for fewer than 2 gaps, or if all are 0.
+    Parameters
+    ----------
+    begin_us
+        Where a window begins; no time lies before.
+    window_us
+        Their length.
+
+    Attributes
+    ----------
+    most, at_us
+        The highest count, and where the first window with it begins.
     """
-    gaps = np.diff(times_us)
-    mean = gaps.mean() if len(gaps) > 1 else 0.0
-    return float(gaps.std() / mean) if mean else float("nan")
+
+    def __init__(self, begin_us: int, window_us: int) -> None:
+        self.begin_us = begin_us
+        self.window_us = window_us
+        self.most = 0
+        self.at_us = begin_us
+        self._window = -1
+        self._count = 0
+        self._sum = 0
+        self._squares = 0
+
+    def add(self, times_us: Index) -> None:
+        """Count some times: ascending, and none before those that came before."""
+        window = (times_us - self.begin_us) // self.window_us
+        first = np.append(0, np.flatnonzero(np.diff(window)) + 1)
+        counts = np.diff(first, append=len(window))
+        windows = window[first].tolist()
+        if windows[0] == self._window:
+            counts[0] += self._count
+        else:
+            self._sum, self._squares = self._sum + self._count, self._squares + self._count**2
+        for count in counts[: min(1, len(counts) - 1)].tolist():  # it may be of many pieces
+            self._sum, self._squares = self._sum + count, self._squares + count**2
+        self._sum += int(counts[1:-1].sum())
+        self._squares += int((counts[1:-1] ** 2).sum())
+        most = int(counts.argmax())
+        if counts[most] > self.most:
+            self.most, self.at_us = int(counts[most]), self.begin_us + windows[most] * self.window_us
+        self._window, self._count = windows[-1], int(counts[-1])
+
+    def dispersion(self, last_us: int) -> float:
+        """Return variance over mean of the counts in the whole windows up to the last time.
+
+        1 for a Poisson process, whatever the window. NaN for fewer than `MIN_WINDOWS`.
+        """
+        windows = (last_us - self.begin_us) // self.window_us
+        if windows < MIN_WINDOWS:
+            return float("nan")
+        last = self._count if self._window < windows else 0  # a part of a window would look like a lull
+        total, squares = self._sum + last, self._squares + last**2
+        # In whole numbers: a mean of squares less a squared mean would lose its digits.
+        return (windows * squares - total**2) / ((windows - 1) * total)
 
 
-def dispersion(times_us: Index, window_us: int) -> float:
-    """Return variance over mean of the counts in the whole windows since the first of the sorted times.
+class Gaps:
+    """Gaps between ascending times, counted in bins of which each is a 1,024th of its value, or 1 µs.
 
-    1 for a Poisson process, whatever the window. NaN for fewer than `MIN_WINDOWS`.
+    Parameters
+    ----------
+    times
+        Gives ascending times, µs, piece by piece, the same ones at every call.
+    mean_us
+        Mean of the gaps.
+
+    Attributes
+    ----------
+    count, longest_us
+        How many there are, and the longest; 0 for none.
     """
-    if not len(times_us):
-        return float("nan")
-    windows = int((times_us[-1] - times_us[0]) // window_us)
-    if windows < MIN_WINDOWS:
-        return float("nan")
-    place = (times_us - times_us[0]) // window_us
-    counts = np.bincount(place[place < windows], minlength=windows)
-    return float(counts.var(ddof=1) / counts.mean())
+
+    def __init__(self, times: Callable[[], Iterator[Index]], mean_us: float) -> None:
+        self.count = 0
+        self.longest_us = 0
+        self._times = times
+        self._mean_us = mean_us
+        self._counts = np.zeros(_BINS, dtype=np.int64)
+        squares = []
+        for gaps in self._each():
+            self.count += len(gaps)
+            self.longest_us = max(self.longest_us, int(gaps.max()))
+            squares.append(float(((gaps - mean_us) ** 2).sum()))
+            self._counts += np.bincount(_bin_of(gaps), minlength=_BINS)
+        self._squares = math.fsum(squares)
+
+    def _each(self) -> Iterator[Index]:
+        last: Index = np.empty(0, dtype=np.int64)
+        for times in self._times():
+            gaps = np.diff(times, prepend=last)
+            if len(gaps):
+                yield gaps
+            last = times[-1:]
+
+    def variation(self) -> float:
+        """Return the coefficient of variation; 1 for a Poisson process.
+
+        NaN for fewer than 2 gaps, or if all are 0.
+        """
+        if self.count < 2 or not self._mean_us:
+            return float("nan")
+        return math.sqrt(self._squares / self.count) / self._mean_us
+
+    def median_us(self) -> float:
+        """Return the median, exactly; NaN for none."""
+        if not self.count:
+            return float("nan")
+        middle = [self._ranked(rank) for rank in {(self.count - 1) // 2, self.count // 2}]
+        return sum(middle) / len(middle)
+
+    def _ranked(self, rank: int) -> int:
+        """Return the gap with so many others before it in ascending order."""
+        until = np.cumsum(self._counts)
+        place = int(np.searchsorted(until, rank, side="right"))
+        low, high = _edge(place), _edge(place + 1)
+        rank -= int(until[place] - self._counts[place])
+        while high - low > 1:
+            width = -(-(high - low) // _PARTS)
+            counts = np.zeros(_PARTS, dtype=np.int64)
+            for each in self._each():
+                gaps = np.minimum(each, _LONGEST)
+                inside = gaps[(gaps >= low) & (gaps < high)]
+                counts += np.bincount((inside - low) // width, minlength=_PARTS)
+            until = np.cumsum(counts)
+            place = int(np.searchsorted(until, rank, side="right"))
+            rank -= int(until[place] - counts[place])
+            low, high = low + place * width, min(low + (place + 1) * width, high)
+        return low
+
+    def quantiles_us(self, shares: Array) -> Array:
+        """Return quantiles to within a bin, shape of `shares`; NaN for none."""
+        if not self.count:
+            return np.full(len(shares), np.nan)
+        place = shares * (self.count - 1)
+        low = np.floor(place).astype(np.int64)
+        below, above = self._near(low), self._near(np.minimum(low + 1, self.count - 1))
+        found: Array = below + (place - low) * (above - below)
+        return found
+
+    def _near(self, ranks: Index) -> Array:
+        """Return gaps by their rank to within a bin, shape of `ranks`."""
+        until = np.cumsum(self._counts)
+        place = np.searchsorted(until, ranks, side="right")
+        low = np.array([_edge(int(at)) for at in place], dtype=np.float64)
+        width = np.array([_edge(int(at) + 1) - 1 for at in place]) - low
+        within = (ranks - (until - self._counts)[place] + 0.5) / self._counts[place]
+        return np.where(ranks == self.count - 1, self.longest_us, low + within * width)
+
+
+def _bin_of(gaps_us: Index) -> NDArray[np.int64]:
+    """Return the bin of each gap: the highest bits of it as a number, of which one is 0 itself."""
+    bits = np.minimum(gaps_us, _LONGEST).astype(np.float64).view(np.int64) >> _SHIFT
+    return np.where(gaps_us > 0, bits - _OFFSET + 1, 0)
+
+
+def _edge(place: int) -> int:
+    """Return the lowest whole gap of a bin, µs."""
+    if not place:
+        return 0
+    return math.ceil(float(np.int64((place - 1 + _OFFSET) << _SHIFT).view(np.float64)))
 
 
 def asymmetry(matrix: Array, rows: list[str], columns: list[str]) -> Asymmetry:

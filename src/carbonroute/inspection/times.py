@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import polars as pl
 
 from carbonroute.durations import minutes
-from carbonroute.errors import InputError
-from carbonroute.tablefile import FIRST_LINE, column_text
+from carbonroute.tablefile import FIRST_LINE
 from carbonroute.times import ALWAYS, to_utc
 from carbonroute.units import MINUTES_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 
@@ -30,27 +28,15 @@ def read_times(
     shown, first_line
         What the file is called, and where the column begins in it.
     """
-    zone = time_zone or "UTC"
-    try:
-        return to_utc(column, zone, ALWAYS, shown, first_line)
-    except InputError:
-        text = column_text(column, shown)
-        known = {stamp: _time(stamp, zone, shown) for stamp in text.unique()}
-        return pl.Series(column.name, [known[stamp] for stamp in text], dtype=pl.Datetime("us", "UTC"))
-
-
-def _time(stamp: str | None, zone: str, shown: str) -> datetime | None:
-    try:
-        time: datetime = to_utc(pl.Series([stamp], dtype=pl.String), zone, ALWAYS, shown)[0]
-    except InputError:
-        return None
-    return time
+    return to_utc(column, time_zone or "UTC", ALWAYS, shown, first_line, lenient=True)
 
 
 def lacks_offset(column: pl.Series) -> bool:
     """Whether a column's times, by the first of them, do not say in which zone they are."""
     if isinstance(column.dtype, pl.Datetime):
         return column.dtype.time_zone is None
+    if column.dtype != pl.String:
+        return True
     first = column.drop_nulls().head(1).to_list()
     return (
         bool(first)

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from carbonroute.errors import shortened
+
 _WIDTH = 110
 #: How a value begins that the file does not tell.
 _OPEN = "TODO: "
@@ -72,5 +74,5 @@ def text(word: str) -> str:
 
 def names(words: Sequence[str], most: int = 60) -> str:
     """Return names as a list in a comment, cut where there are very many."""
-    listed = ", ".join(map(text, words[:most]))
+    listed = ", ".join(text(shortened(word)) for word in words[:most])
     return listed if len(words) <= most else f"{listed} and {len(words) - most} more"

@@ -1,7 +1,8 @@
-"""Inspecting a log of requests of any size: it is streamed, and only its times are held."""
+"""Inspecting a log of requests of any size in constant memory: many times are sorted on the disk."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,22 +11,107 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from carbonroute.errors import Fault, InputError
+from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.inspection import toml
 from carbonroute.inspection.facts import Inspection
+from carbonroute.inspection.ordering import Ordered
 from carbonroute.inspection.sniff import Guess
-from carbonroute.inspection.statistics import dispersion, gap_variation
+from carbonroute.inspection.statistics import Gaps, Windows
 from carbonroute.inspection.times import lacks_offset, read_times
+from carbonroute.limits import PIECE_BYTES
 from carbonroute.tablefile import column_numbers, column_text
-from carbonroute.tablestream import PIECE_BYTES, stream_table
-from carbonroute.times import EPOCH
-from carbonroute.units import CENTURY_S, PER_SECOND, US_PER_HOUR, US_PER_MINUTE, US_PER_S
+from carbonroute.tablestream import stream_table
+from carbonroute.times import ALWAYS, EPOCH
+from carbonroute.units import CENTURY_S, PER_SECOND, US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 
 _WINDOWS = (("second", US_PER_S), ("minute", US_PER_MINUTE), ("hour", US_PER_HOUR))
 _POINTS = 400
 _COUNTED = ("prompt tokens", "answer tokens", "service time")
+#: Windows that a picture shows at most.
+_MOST_POINTS = 100_000
+#: Different numbers, or words, that are counted one by one; of more numbers, the first digits are.
+_MOST_DIFFERENT = 2**17
+_MOST_BYTES = 2**25
+_DIGITS = 4
+#: Numbers that count from any zero: 9,000 years of it, on either side.
+_FARTHEST_US = 2**58
+_COUNTS = {"value": pl.Float64, "count": pl.Int64}
+_OF_WORDS = {"value": pl.String}
+
+
+@dataclass
+class _Numbers:
+    """How often each number of a column occurs; of very many different ones, their first digits.
+
+    Attributes
+    ----------
+    counts
+        Columns ``value`` and ``count``, ascending.
+    blank
+        Rows without a number.
+    total, low, high
+        Sum, least and greatest of the numbers.
+    is_rounded
+        Whether `counts` has numbers of `_DIGITS` digits.
+    """
+
+    counts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_COUNTS))
+    blank: int = 0
+    total: float = 0.0
+    low: float = math.inf
+    high: float = -math.inf
+    is_rounded: bool = False
+
+    def add(self, numbers: pl.Series) -> None:
+        """Take in a piece of the column, null where it holds no number."""
+        values = numbers.cast(pl.Float64)
+        values = values.filter(values.is_finite().fill_null(value=False)).alias("value")
+        self.blank += len(numbers) - len(values)
+        if not len(values):
+            return
+        self.total += values.sum()
+        self.low = min(self.low, float(values.to_numpy().min()))
+        self.high = max(self.high, float(values.to_numpy().max()))
+        counts = values.value_counts().cast({"count": pl.Int64})
+        self.counts = _summed(pl.concat([self.counts, counts]), rounded=self.is_rounded)
+        if len(self.counts) > _MOST_DIFFERENT and not self.is_rounded:
+            self.is_rounded = True
+            self.counts = _summed(self.counts, rounded=True)
+
+    def row(self, what: str) -> dict[str, Any]:
+        """Return mean and quantiles."""
+        value, count = self.counts["value"].to_numpy(), self.counts["count"].to_numpy()
+        upto = np.cumsum(count)
+        rows = int(upto[-1]) if len(upto) else 0
+
+        def at(share: float) -> float:
+            return float(value[np.searchsorted(upto, share * rows)]) if rows else math.nan
+
+        found = {"of": what, "rows": rows, "mean": self.total / rows if rows else math.nan}
+        ends = {"min": self.low if rows else math.nan, "max": self.high if rows else math.nan}
+        return {**found, "median": at(0.5), "p95": at(0.95), **ends}
+
+
+def _summed(counts: pl.DataFrame, *, rounded: bool) -> pl.DataFrame:
+    value = pl.col("value").round_sig_figs(_DIGITS) if rounded else pl.col("value")
+    return counts.group_by(value).agg(pl.col("count").sum()).sort("value")
+
+
+@dataclass
+class _Words:
+    """How often each word of a column occurs; None, where there are too many to be names."""
+
+    counts: pl.DataFrame | None = field(default_factory=lambda: pl.DataFrame(schema=_COUNTS | _OF_WORDS))
+
+    def add(self, words: pl.Series) -> None:
+        """Take in a piece of the column."""
+        if self.counts is None:
+            return
+        found = words.alias("value").value_counts().cast({"count": pl.Int64})
+        counts = _summed(pl.concat([self.counts, found]), rounded=False)
+        few = len(counts) <= _MOST_DIFFERENT and counts.estimated_size() <= _MOST_BYTES
+        self.counts = counts if few else None
 
 
 @dataclass
@@ -34,22 +120,40 @@ class _Seen:
 
     Attributes
     ----------
-    times_us
-        Of all rows, piece by piece, unsorted.
-    counts
-        How often each value of a counted column occurs: quantiles need no more.
-    rows, lost
-        All rows, and those without a time that can be read.
-    words
-        The words of columns that name something, and how often each.
+    times
+        Of all rows, µs.
+    ends
+        Earliest and latest time, with the line of each.
+    numbers, words
+        What counted columns hold, and those that name something.
+    rows, lost, back
+        All rows, those without a time that can be read, and those earlier than the row before them.
     """
 
-    times_us: list[NDArray[np.int64]] = field(default_factory=list)
-    counts: dict[str, pl.DataFrame] = field(default_factory=dict)
-    blank: dict[str, int] = field(default_factory=dict)
-    words: dict[str, pl.DataFrame] = field(default_factory=dict)
+    times: Ordered = field(default_factory=Ordered)
+    ends: list[tuple[int, int]] = field(default_factory=list)
+    numbers: dict[str, _Numbers] = field(default_factory=dict)
+    words: dict[str, _Words] = field(default_factory=dict)
     rows: int = 0
     lost: int = 0
+    back: int = 0
+    _last_us: int | None = None
+
+    def add_times(self, times: pl.Series, line: int) -> None:
+        """Take in times of rows from a line on, null where there is none."""
+        self.rows += len(times)
+        self.lost += times.null_count()
+        lines = line + times.is_not_null().arg_true().to_numpy().astype(np.int64)
+        times_us = times.drop_nulls().to_numpy().astype(np.int64)
+        if not len(times_us):
+            return
+        before = times_us[:1] if self._last_us is None else [self._last_us]
+        self.back += int((np.diff(times_us, prepend=before) < 0).sum())
+        self._last_us = int(times_us[-1])
+        ends = [(int(times_us[row]), int(lines[row])) for row in (times_us.argmin(), times_us.argmax())]
+        known = self.ends or ends
+        self.ends = [min(known[0], ends[0]), max(known[1], ends[1], key=lambda end: end[0])]
+        self.times.add(times_us)
 
 
 def inspect(
@@ -79,6 +183,9 @@ def inspect(
         If not a row can be read, or none has a time.
     """
     time = guess.columns["time column"]
+    if time not in guess.head.columns:
+        remedy = did_you_mean(time, guess.head.columns)
+        raise InputError(shown, [Fault("time column", f"there is no column {time!r}", remedy)])
     clock = _Clock.of(guess.head[time], time, unit, time_zone)
     seen, broken = _Seen(), None
     try:
@@ -88,34 +195,24 @@ def inspect(
         broken = error
         if not seen.rows:
             raise
-    times_us = np.concatenate(seen.times_us)
-    if not len(times_us):
+    if not seen.times.count:
         raise InputError(
             shown, [Fault(time, "not one entry is a time", "ISO 8601 times or numbers are expected")]
         )
-    back = int((np.diff(times_us) < 0).sum())
-    times_us.sort()
     findings = [*clock.findings()]
     if broken:
         findings.append(f"only the first {seen.rows:,} rows could be read: {broken}")
-    if seen.lost:
-        findings.append(f"{seen.lost:,} rows without a time that can be read, left out")
-    if back:
-        findings.append(f"{back:,} rows are earlier than the row before them")
-    for what, blank in seen.blank.items():
-        if blank:
-            findings.append(f"{blank:,} rows without {what} (column {guess.columns[f'{what} column']!r})")
+    findings += _findings(seen, guess, dated=clock.dated)
+    numbers = [found.row(what) for what, found in seen.numbers.items()]
     return Inspection(
         name=shown,
         kind="traffic",
         reading=guess.reading() | {"clock": clock.said},
-        facts=describe(times_us, seen.rows, dated=clock.dated),
-        table=pl.concat([_quantiles(what, counts) for what, counts in seen.counts.items()])
-        if seen.counts
-        else pl.DataFrame(),
+        facts=describe(seen.times, seen.rows, dated=clock.dated),
+        table=pl.DataFrame(numbers),
         findings=tuple(findings),
-        suggestion=_suggest(shown, guess, clock, times_us, seen),
-        pictures=pictures(times_us, dated=clock.dated),
+        suggestion=_suggest(shown, guess, clock, seen),
+        pictures=pictures(seen.times, dated=clock.dated),
     )
 
 
@@ -145,9 +242,10 @@ class _Clock:
             numbers = column_numbers(head)
         if numbers is None:
             return cls(column, "iso", zone if lacks_offset(head) else "")
-        first = numbers.cast(pl.Float64).drop_nulls()[0]
+        usual = numbers.cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
+        middle = float(np.median(usual)) if len(usual) else math.nan
         low, high = CENTURY_S
-        believable = (name for name, per_s in PER_SECOND.items() if low <= first / per_s <= high)
+        believable = (name for name, per_s in PER_SECOND.items() if low <= middle / per_s <= high)
         return cls(column, unit or next(believable, None), "")
 
     @property
@@ -177,11 +275,19 @@ class _Clock:
             return read_times(column, self.zone, shown, line).to_physical()
         factor = US_PER_S / PER_SECOND[self.unit or "s"]
         text = column if column.dtype.is_numeric() else column_text(column, shown).str.strip_chars()
-        whole = text.cast(pl.Int64, strict=False) if not text.dtype.is_float() else None
-        if whole is not None and factor >= 1 and not whole.null_count():
-            return whole * int(factor)  # exact, where a float is not
         numbers = text.cast(pl.Float64, strict=False) * factor
-        return numbers.set(~numbers.is_finite().fill_null(False), None).round().cast(pl.Int64, strict=False)
+        numbers = numbers.set(~numbers.is_between(*self._span_us).fill_null(value=False), None)
+        whole = text.cast(pl.Int64, strict=False) if factor >= 1 and not text.dtype.is_float() else None
+        if whole is None or whole.null_count():
+            return numbers.round().cast(pl.Int64)
+        return pl.select(pl.when(numbers.is_not_null()).then(whole * int(factor))).to_series()  # exact
+
+    @property
+    def _span_us(self) -> tuple[int, int]:
+        """Between which microseconds a time is believed."""
+        if not self.dated:
+            return -_FARTHEST_US, _FARTHEST_US
+        return tuple((end - EPOCH) // timedelta(microseconds=1) for end in ALWAYS)
 
 
 def _pieces(path: Path, shown: str, guess: Guess, size: int) -> Iterator[tuple[int, pl.DataFrame]]:
@@ -191,70 +297,102 @@ def _pieces(path: Path, shown: str, guess: Guess, size: int) -> Iterator[tuple[i
 
 def _add(seen: _Seen, piece: tuple[int, pl.DataFrame], guess: Guess, clock: _Clock, shown: str) -> None:
     line, table = piece
-    times = clock.read(table[clock.column], shown, line)
-    seen.rows += len(table)
-    seen.lost += times.null_count()
-    seen.times_us.append(times.drop_nulls().to_numpy().astype(np.int64))
+    seen.add_times(clock.read(table[clock.column], shown, line), line)
     for what in (what for what in _COUNTED if f"{what} column" in guess.columns):
         column = table[guess.columns[f"{what} column"]]
         numbers = column if column.dtype.is_numeric() else column_numbers(column_text(column, shown))
-        known = numbers.cast(pl.Float64).fill_nan(None).drop_nulls()
-        seen.blank[what] = seen.blank.get(what, 0) + len(numbers) - len(known)
-        _merge(seen.counts, what, known)
+        seen.numbers.setdefault(what, _Numbers()).add(numbers)
     for what in (what for what in ("origin", "workload") if f"{what} column" in guess.columns):
-        _merge(seen.words, what, column_text(table[guess.columns[f"{what} column"]], shown))
+        words = column_text(table[guess.columns[f"{what} column"]], shown)
+        seen.words.setdefault(what, _Words()).add(words)
 
 
-def _merge(into: dict[str, pl.DataFrame], what: str, values: pl.Series) -> None:
-    found = values.alias("value").value_counts()
-    known = pl.concat([into[what], found]) if what in into else found
-    into[what] = known.group_by("value").agg(pl.col("count").sum()).sort("value")
+def _findings(seen: _Seen, guess: Guess, *, dated: bool) -> Iterator[str]:
+    """Yield what is wrong or odd in the rows of a log."""
+    if seen.lost:
+        yield f"{seen.lost:,} rows without a time that can be read, left out"
+    if seen.back:
+        yield f"{seen.back:,} rows are earlier than the row before them"
+    yield from _far_off(seen, dated=dated)
+    for what, found in seen.numbers.items():
+        column = guess.columns[f"{what} column"]
+        if found.blank:
+            yield f"{found.blank:,} rows without {what} (column {column!r})"
+        if found.is_rounded:
+            yield f"median and p95 of {what} (column {column!r}) are of its values to {_DIGITS} digits"
+    for what, words in seen.words.items():
+        if words.counts is None:
+            column = guess.columns[f"{what} column"]
+            yield f"column {column!r} has more than {_MOST_DIFFERENT:,} different words: no {what}"
 
 
-def _quantiles(what: str, counts: pl.DataFrame) -> pl.DataFrame:
-    """Return mean and quantiles of values that are known by how often each occurs."""
-    value, count = counts["value"].to_numpy(), counts["count"].to_numpy()
-    upto = np.cumsum(count)
-    total = int(upto[-1]) if len(upto) else 0
+def _far_off(seen: _Seen, *, dated: bool) -> Iterator[str]:
+    """Yield where a few times lie ten times as far from the bulk of them as that reaches, or more."""
+    count = seen.times.count
+    few = max(1, count // 20)
+    if count <= 2 * few:
+        return
+    low, high = _ranked(seen.times, few), _ranked(seen.times, count - 1 - few)
+    far_us = 10 * max(high - low, US_PER_DAY)
+    sides = (low - far_us, "before", seen.ends[0]), (high + far_us, "after", seen.ends[1])
+    for until_us, side, (time_us, line) in sides:
+        beyond = (
+            times < until_us if side == "before" else times > until_us for times in seen.times.ascending()
+        )
+        if found := sum(int(flags.sum()) for flags in beyond):
+            where = f"the {'first' if side == 'before' else 'last'} at {_text(time_us, dated)}, line {line}"
+            bulk = f"{_text(low, dated)} … {_text(high, dated)}"
+            yield f"{found:,} of {count:,} rows lie far {side} the others, which are of {bulk}: {where}"
 
-    def at(share: float) -> float:
-        return float(value[np.searchsorted(upto, share * total)]) if total else float("nan")
 
-    mean = float((value * count).sum() / total) if total else float("nan")
-    row = {"of": what, "rows": total, "mean": mean, "median": at(0.5), "p95": at(0.95)}
-    return pl.DataFrame([row | {"min": at(0.0), "max": at(1.0)}])
+def _ranked(times: Ordered, rank: int) -> int:
+    """Return the time with so many others before it."""
+    for piece in times.ascending():
+        if rank < len(piece):
+            return int(piece[rank])
+        rank -= len(piece)
+    raise IndexError(rank)
 
 
-def describe(times_us: NDArray[np.int64], rows: int, *, dated: bool) -> dict[str, Any]:
+def _text(time_us: int, dated: bool) -> str:
+    shown = _shown(time_us, dated)
+    return f"{shown:g} s" if isinstance(shown, float) else shown.isoformat().replace("+00:00", "Z")
+
+
+def describe(times: Ordered, rows: int, *, dated: bool) -> dict[str, Any]:
     """Describe when requests came.
 
     Parameters
     ----------
-    times_us
-        Microseconds since 1970, or any zero; sorted, at least one.
+    times
+        Microseconds since 1970, or any zero; at least one.
     rows
         Of the log.
     dated
         Whether the times belong to the calendar.
     """
-    span_us = int(times_us[-1] - times_us[0])
-    hour, at_most = _busiest_hour(times_us)
-    gaps_s = np.diff(times_us) / US_PER_S
+    span_us = times.high - times.low
+    hours = Windows(times.low // US_PER_HOUR * US_PER_HOUR, US_PER_HOUR)
+    windows = {name: Windows(times.low, size) for name, size in _WINDOWS}
+    for piece in times.ascending():
+        for counted in (hours, *windows.values()):
+            counted.add(piece)
+    gaps = Gaps(times.ascending, span_us / (times.count - 1) if times.count > 1 else 0.0)
     ending = "" if dated else "_s"
-    spread = {f"dispersion_per_{name}": dispersion(times_us, window) for name, window in _WINDOWS}
+    spread = {f"dispersion_per_{name}": counted.dispersion(times.high) for name, counted in windows.items()}
     return {
         "rows": rows,
-        "requests": len(times_us),
-        f"first{ending}": _shown(times_us[0], dated),
-        f"last{ending}": _shown(times_us[-1], dated),
+        "requests": times.count,
+        f"first{ending}": _shown(times.low, dated),
+        f"last{ending}": _shown(times.high, dated),
         "span_hours": span_us / US_PER_HOUR,
-        "mean_requests_per_s": (len(times_us) - 1) / (span_us / US_PER_S) if span_us else float("nan"),
-        "gap_cv": gap_variation(times_us),
-        "median_gap_s": float(np.median(gaps_s)) if len(gaps_s) else float("nan"),
-        "longest_gap_s": float(gaps_s.max()) if len(gaps_s) else float("nan"),
+        "mean_requests_per_s": (times.count - 1) / (span_us / US_PER_S) if span_us else float("nan"),
+        "gap_cv": gaps.variation(),
+        "median_gap_s": gaps.median_us() / US_PER_S,
+        "longest_gap_s": gaps.longest_us / US_PER_S if gaps.count else float("nan"),
         **spread,
-        f"busiest_hour{ending}": _shown(hour, dated),
-        "busiest_hour_requests": at_most,
+        f"busiest_hour{ending}": _shown(hours.at_us, dated),
+        "busiest_hour_requests": hours.most,
     }
 
 
@@ -262,36 +400,37 @@ def _shown(time_us: int | np.int64, dated: bool) -> datetime | float:
     return EPOCH + timedelta(microseconds=int(time_us)) if dated else int(time_us) / US_PER_S
 
 
-def _busiest_hour(times_us: NDArray[np.int64]) -> tuple[int, int]:
-    """Return the start of the clock hour with the most requests, and how many they are."""
-    hours, counts = np.unique(times_us // US_PER_HOUR, return_counts=True)
-    most = int(counts.argmax())
-    return int(hours[most]) * US_PER_HOUR, int(counts[most])
+def pictures(times: Ordered, *, dated: bool) -> dict[str, pl.DataFrame]:
+    """Return the tables of the picture: ``rate`` (hour, time, requests_per_s) and ``gaps`` (share, gap_s).
 
-
-def pictures(times_us: NDArray[np.int64], *, dated: bool) -> dict[str, pl.DataFrame]:
-    """Return the tables of the picture: ``rate`` (hour, time, requests_per_s) and ``gaps`` (share, gap_s)."""
-    span_us = max(int(times_us[-1] - times_us[0]), 1)
+    Gaps are exact to 0.1 %.
+    """
+    span_us = max(times.high - times.low, 1)
     window_us = next((size for _, size in _WINDOWS if span_us / size <= _POINTS), US_PER_HOUR)
+    window_us *= -(-span_us // (window_us * _MOST_POINTS))
     windows = max(span_us // window_us, 1)  # whole ones: a part of a window would look like a lull
-    place = (times_us - times_us[0]) // window_us
-    counts = np.bincount(place[place < windows], minlength=windows)
-    begin_us = times_us[0] + np.arange(windows) * window_us
+    counts = np.zeros(windows, dtype=np.int64)
+    for piece in times.ascending():
+        place = (piece - times.low) // window_us
+        counts += np.bincount(place[place < windows], minlength=windows)
+    begin_us = times.low + np.arange(windows) * window_us
     rate = pl.DataFrame(
         {
-            "hour": (begin_us - times_us[0]) / US_PER_HOUR,
+            "hour": (begin_us - times.low) / US_PER_HOUR,
             "time": pl.Series(begin_us).cast(pl.Datetime("us", "UTC")) if dated else [None] * windows,
             "requests_per_s": counts / (window_us / US_PER_S),
         },
         schema_overrides={"time": pl.Datetime("us", "UTC")},
     )
     share = np.linspace(0, 1, 501)
-    gaps_s = np.diff(times_us) / US_PER_S
-    quantiles = np.quantile(gaps_s, share) if len(gaps_s) else np.full(501, np.nan)
-    return {"rate": rate, "gaps": pl.DataFrame({"share": share, "gap_s": quantiles})}
+    gaps = Gaps(times.ascending, 0.0)
+    return {
+        "rate": rate,
+        "gaps": pl.DataFrame({"share": share, "gap_s": gaps.quantiles_us(share) / US_PER_S}),
+    }
 
 
-def _suggest(shown: str, guess: Guess, clock: _Clock, times_us: NDArray[np.int64], seen: _Seen) -> str:
+def _suggest(shown: str, guess: Guess, clock: _Clock, seen: _Seen) -> str:
     columns = guess.columns
     unit = clock.unit or toml.ask("one of s, ms, us, ns")
     has_service = "service time column" in columns
@@ -305,13 +444,15 @@ def _suggest(shown: str, guess: Guess, clock: _Clock, times_us: NDArray[np.int64
         "service_column": columns.get("service time column"),
         "service_unit": toml.ask("ms or s") if has_service else None,
     }
-    hours = int((times_us[-1] - times_us[0]) // US_PER_HOUR) + 1
+    hours = (seen.times.high - seen.times.low) // US_PER_HOUR + 1
     comments = [f"horizon: hours = {hours} holds all of it"]
     if clock.dated:
-        start = EPOCH + timedelta(hours=int(times_us[0] // US_PER_HOUR))
+        start = EPOCH + timedelta(hours=seen.times.low // US_PER_HOUR)
         comments.append(f'or align = "calendar", with horizon.start = {start.strftime("%Y-%m-%dT%H:%M:00Z")}')
-    for what, counts in seen.words.items():
-        named = [str(word) for word in counts.sort("count", descending=True)["value"].head(20)]
+    for what, words in seen.words.items():
+        if words.counts is None:
+            continue
+        named = [str(word) for word in words.counts.sort("count", descending=True)["value"].head(20)]
         key = f"{what}_column = {toml.text(columns[f'{what} column'])}"
         comments.append(f"{key} would tell each request's {what}: {toml.names(named)}")
     comments.append("source and licence: whom to cite")

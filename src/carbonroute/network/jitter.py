@@ -21,6 +21,7 @@ from pydantic import Field
 from carbonroute.errors import Fault, InputError, first_faults
 from carbonroute.network.matrix import read_matrix
 from carbonroute.spec import Spec
+from carbonroute.textfile import Digests
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -127,7 +128,12 @@ class LognormalJitter(Spec):
     p90_file: str = Field(min_length=1)
 
     def fit(
-        self, folder: Path, origins: Sequence[str], regions: Sequence[str], p50_ms: Array
+        self,
+        folder: Path,
+        origins: Sequence[str],
+        regions: Sequence[str],
+        p50_ms: Array,
+        digests: Digests | None = None,
     ) -> PairLognormal:
         """Return the jitter of each pair.
 
@@ -139,6 +145,8 @@ class LognormalJitter(Spec):
             Names of rows and columns, in the order of `p50_ms`.
         p50_ms
             Median round trips, shape (O, R).
+        digests
+            Where the digest of what is read is noted.
 
         Raises
         ------
@@ -146,7 +154,7 @@ class LognormalJitter(Spec):
             If the file is no such matrix, or a 90th percentile is below its median, or `MAX_RATIO` times as
             large or more: where the median is 0, it must be 0.
         """
-        p90_ms = read_matrix(folder / self.p90_file, self.p90_file, origins, regions)
+        p90_ms = read_matrix(folder / self.p90_file, self.p90_file, origins, regions, digests=digests)
         faults = first_faults(
             Fault(
                 f"{origins[o]} to {regions[r]}",

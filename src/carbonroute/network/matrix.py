@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.textfile import Digests
 
 #: Light needs 134 ms around the Earth and back in vacuum; a minute is a fault of unit.
 MAX_RTT_MS = 60_000.0
@@ -27,6 +28,7 @@ def read_matrix(
     origins: Sequence[str],
     regions: Sequence[str],
     missing: Missing = "refuse",
+    digests: Digests | None = None,
 ) -> NDArray[np.float64]:
     """Return the round-trip time of each origin and region, ms, shape (O, R).
 
@@ -39,6 +41,8 @@ def read_matrix(
         Names of the rows and columns to return, in order.
     missing
         With ``"great-circle"``, a row, column or value that is not there gives NaN, to be estimated.
+    digests
+        Where the digest of what is read is noted.
 
     Raises
     ------
@@ -46,7 +50,7 @@ def read_matrix(
         If a row or column is missing or stands twice, or a value is not a number from 0 to `MAX_RTT_MS`; with
         ``"great-circle"``, if one stands twice, a value is there and no such number, or none is there.
     """
-    table = read_table(path, shown)
+    table = read_table(path, shown, digests)
     names, columns = column_text(table.to_series(0), shown).to_list(), table.columns[1:]
     optional = missing == "great-circle"
     misplaced = (

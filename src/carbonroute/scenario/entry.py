@@ -22,7 +22,7 @@ from carbonroute.errors import Fault, described, did_you_mean, is_interrupt
 from carbonroute.policies import POLICIES, PolicyLike, splits
 from carbonroute.policies.base import COMMON_FIELDS, VIEW_FIELDS, policy_name
 from carbonroute.policies.router import Control
-from carbonroute.registry import UnknownReferenceError
+from carbonroute.registry import Found, UnknownReferenceError
 from carbonroute.scenario.faults import fault_of, key_text, refuse, several
 from carbonroute.scenario.information import Information
 from carbonroute.scenario.names import NAME_RULE, Name, is_name
@@ -59,6 +59,7 @@ class PolicyEntry(Spec):
     max_utilisation: float | None = Field(default=None, gt=0, le=1)
     _policy: PolicyLike = PrivateAttr()
     _file: Path | None = PrivateAttr(default=None)
+    _digest: str | None = PrivateAttr(default=None)
     _router_limit: float | None = PrivateAttr(default=None)
 
     @field_validator("control")
@@ -80,10 +81,11 @@ class PolicyEntry(Spec):
         use, parameters = _with_number(self.use, self.__pydantic_extra__ or {})
         if not (info.context or {}).get("code", True) and POLICIES.is_foreign(use):
             called = f" ({self.label})" if self.label else ""
-            found = f"{use!r}{called} is code from outside carbonroute, and is not run"
+            refusal = f"{use!r}{called} is code from outside carbonroute, and is not run"
             remedy = "name a built-in policy; if you trust it, leave --no-code out"
-            refuse([Fault(".use", found, remedy)])
-        member = _member(use, folder)
+            refuse([Fault(".use", refusal, remedy)])
+        found = _found(use, folder)
+        member = found.member
         known = inspect.signature(member).parameters
         if self.max_utilisation is not None and "max_utilisation" in known:
             parameters = {**parameters, "max_utilisation": self.max_utilisation}
@@ -91,7 +93,7 @@ class PolicyEntry(Spec):
             self._router_limit = self.max_utilisation
         refuse(_unfit_parameters(use, parameters, known))
         self._policy = _built(use, member, parameters)
-        self._file = POLICIES.source(self.use, folder)
+        self._file, self._digest = POLICIES.source(self.use, folder), found.digest
         return self
 
     @property
@@ -103,6 +105,11 @@ class PolicyEntry(Spec):
     def file(self) -> Path | None:
         """The file that the policy was read from, if it is one beside the scenario."""
         return self._file
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of that file as it was read, in hexadecimal."""
+        return self._digest
 
     @property
     def shown(self) -> str:
@@ -122,18 +129,18 @@ class PolicyEntry(Spec):
         )
 
 
-def _member(use: str, folder: Path) -> type:
+def _found(use: str, folder: Path) -> Found:
     """Return the class that a name stands for, if it is a policy's."""
     try:
-        member = POLICIES.find(use, folder)
+        found = POLICIES.find(use, folder)
     except UnknownReferenceError as failure:
         raise several([Fault(".use", failure.found, failure.remedy)]) from failure
     # before it is made: what is no policy is not run
-    if not any(callable(getattr(member, method, None)) for method in ("cost", "weights")):
+    if not any(callable(getattr(found.member, method, None)) for method in ("cost", "weights")):
         remedy = "a policy returns a cost per region, or weights"
         fault = Fault(".use", f"{use!r} has no method cost(view)", remedy)
         raise several([fault])
-    return member
+    return found
 
 
 def _built(use: str, member: type, parameters: Mapping[str, Any]) -> PolicyLike:

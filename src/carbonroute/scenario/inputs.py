@@ -21,6 +21,7 @@ from carbonroute.scenario.information import Information
 from carbonroute.scenario.knowledge import Forecaster, Knowledge, hidden, known, truth
 from carbonroute.scenario.latency import Latency
 from carbonroute.scenario.model import Scenario
+from carbonroute.textfile import Digests
 from carbonroute.traffic import Arrivals, Replay
 from carbonroute.units import S_PER_HOUR, pct
 from carbonroute.workloads import ServiceLaw, Tokens
@@ -166,7 +167,9 @@ class Inputs:
     baseline
         Index of the one that others are held against request by request, or None.
     files
-        Every file that was read, by the name that the scenario gives it.
+        Every file that belongs to it, by the name that the scenario gives it.
+    digests
+        Of what was read of them: of every file that was needed, and of the policies' code.
     notes
         What was assumed, left out or filled on the way: one line each.
     """
@@ -187,6 +190,7 @@ class Inputs:
     files: Mapping[str, Path]
     notes: tuple[str, ...]
     baseline: int | None = None
+    digests: Digests = field(default_factory=Digests)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -241,11 +245,10 @@ class Inputs:
         By the rates that the scenario states; of a log, which nobody knows before, its mean by the stated
         shares.
         """
-        hours = self.shape[0]
         if isinstance(self.scenario.traffic, Replay):
-            in_an_hour = np.full(hours, self.arrivals.count / hours)
-        else:
-            in_an_hour = self.arrivals.expected().sum(axis=(1, 2))
+            in_an_hour = self.arrivals.count / self.shape[0]
+            return np.broadcast_to(in_an_hour / S_PER_HOUR * self.traffic_share[0], self.traffic_share.shape)
+        in_an_hour = self.arrivals.expected().sum(axis=(1, 2))
         return in_an_hour[:, np.newaxis, np.newaxis] / S_PER_HOUR * self.traffic_share
 
     @property

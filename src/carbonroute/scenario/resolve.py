@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from carbonroute.scenario.inputs import REFERENCE, Inputs
 from carbonroute.scenario.knowledge import history_hours
 from carbonroute.scenario.model import Scenario
 from carbonroute.scenario.round_trips import round_trips
+from carbonroute.textfile import Digests
 from carbonroute.traffic import Demand, Replay
 from carbonroute.units import MB_PER_GB
 from carbonroute.workloads import ServiceLaw, Tokens
@@ -28,6 +29,10 @@ from carbonroute.workloads.energy import Energy
 _BYTES_PER_CARBON_VALUE = 64
 #: Requests, violations, and the sums of latency and carbon, while they are added up and after.
 _BYTES_PER_RESULT = 64
+#: An expected number of requests, as number, share and rate.
+_BYTES_PER_EXPECTED = 24
+#: Server time, busy time and waiting time of a pool in an hour.
+_BYTES_PER_USE = 64
 
 
 def resolve(scenario: Scenario) -> Inputs:
@@ -40,12 +45,14 @@ def resolve(scenario: Scenario) -> Inputs:
     """
     _require_memory(scenario)
     regions = [region.carbon for region in scenario.regions]
-    query = _query(scenario)
+    digests = Digests({entry.use: entry.digest for entry in scenario.policies if entry.digest})
+    query = _query(scenario, digests)
     carbon = combined(scenario.carbon, regions, query)
     forecast = scenario.carbon.forecast
-    arrivals = scenario.traffic.arrivals(_demand(scenario))
-    rtt = round_trips(scenario)
-    laws = tuple(workload.service_ms.read(scenario.folder) for workload in scenario.workloads)
+    arrivals = scenario.traffic.arrivals(_demand(scenario, digests))
+    arrivals = replace(arrivals, expected=partial(_expected, arrivals.expected, scenario))
+    rtt = round_trips(scenario, digests)
+    laws = tuple(workload.service_ms.read(scenario.folder, digests) for workload in scenario.workloads)
     _require_tokens(scenario, laws)
     capacity, servers = capacity_of(scenario, arrivals, laws)
     inputs = Inputs(
@@ -63,6 +70,7 @@ def resolve(scenario: Scenario) -> Inputs:
         capacity=capacity,
         candidates=(),
         files=_files(scenario, laws) | dict(carbon.files) | dict(arrivals.files),
+        digests=digests,
         notes=(*carbon.notes, *arrivals.notes, *rtt.notes, *servers),
     )
     candidates = tuple(
@@ -138,7 +146,7 @@ def _energy(scenario: Scenario) -> Energy | None:
     )
 
 
-def _demand(scenario: Scenario) -> Demand:
+def _demand(scenario: Scenario, digests: Digests) -> Demand:
     return Demand(
         hours=scenario.horizon.hours,
         start=scenario.horizon.start,
@@ -149,7 +157,17 @@ def _demand(scenario: Scenario) -> Demand:
         utc_offset_hours=np.array([origin.utc_offset_hours for origin in scenario.origins]),
         seed=scenario.sampling.seed,
         folder=scenario.folder,
+        digests=digests,
     )
+
+
+def _expected(expected: Callable[[], NDArray[np.float64]], scenario: Scenario) -> NDArray[np.float64]:
+    """Return the expected requests by hour × origin × workload, where there is memory for them."""
+    hours, origins, workloads = scenario.horizon.hours, len(scenario.origins), len(scenario.workloads)
+    what = f"expected requests of {hours:,} hours × {origins:,} origins × {workloads:,} workloads"
+    size = hours * origins * workloads * _BYTES_PER_EXPECTED
+    memory.require(size, scenario.name, "horizon.hours", what)
+    return expected()
 
 
 def _require_memory(scenario: Scenario) -> None:
@@ -157,12 +175,15 @@ def _require_memory(scenario: Scenario) -> None:
     hours, regions = scenario.horizon.hours, len(scenario.regions)
     what = f"carbon intensity of {hours:,} hours × {regions:,} regions"
     memory.require(hours * regions * _BYTES_PER_CARBON_VALUE, scenario.name, "horizon.hours", what)
+    pools = sum(len(region.pools or scenario.pools) for region in scenario.regions)
+    what = f"use of {pools:,} pools in {hours:,} hours"
+    memory.require(hours * pools * _BYTES_PER_USE, scenario.name, "horizon.hours", what)
     results = len(scenario.origins) * len(scenario.workloads) * regions * len(scenario.policies)
     what = f"results of {results:,} origins × workloads × regions × policies"
     memory.require(results * _BYTES_PER_RESULT, scenario.name, "policies", what)
 
 
-def _query(scenario: Scenario) -> Query:
+def _query(scenario: Scenario, digests: Digests) -> Query:
     regions = tuple(region.name for region in scenario.regions)
     seed, hours = scenario.sampling.seed, scenario.horizon.hours
     policies = scenario.policies
@@ -202,4 +223,5 @@ def _query(scenario: Scenario) -> Query:
         or scenario.workloads[0].has_energy,
         uniform=uniform,
         normal=normal,
+        digests=digests,
     )

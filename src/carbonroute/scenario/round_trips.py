@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from carbonroute.network import HalfNormal, Jitter, Places, complete, read_matrix, refuse_faster_than_light
 from carbonroute.scenario.model import Origin, Region, Scenario
+from carbonroute.textfile import Digests
 
 #: Estimated pairs that a note names.
 _NAMED = 3
@@ -46,8 +47,15 @@ class RoundTrips:
         )
 
 
-def round_trips(scenario: Scenario) -> RoundTrips:
+def round_trips(scenario: Scenario, digests: Digests | None = None) -> RoundTrips:
     """Read, complete and check a scenario's round-trip times.
+
+    Parameters
+    ----------
+    scenario
+        The scenario.
+    digests
+        Where the digest of every file that is read is noted.
 
     Raises
     ------
@@ -58,7 +66,8 @@ def round_trips(scenario: Scenario) -> RoundTrips:
     origins, regions = _places(scenario.origins), _places(scenario.regions)
     if network.rtt_file is not None:
         shown = network.rtt_file
-        rtt_ms = read_matrix(scenario.folder / shown, shown, origins.names, regions.names, network.missing)
+        path = scenario.folder / shown
+        rtt_ms = read_matrix(path, shown, origins.names, regions.names, network.missing, digests)
     else:
         shown, rows = "network.rtt_ms", network.rtt_ms or {}
         times = [[rows.get(origin, {}).get(region) for region in regions.names] for origin in origins.names]
@@ -66,7 +75,7 @@ def round_trips(scenario: Scenario) -> RoundTrips:
     refuse_faster_than_light(rtt_ms, origins, regions, shown)
     rtt_ms, estimated = complete(rtt_ms, origins, regions, shown)
     if network.jitter:
-        jitter: Jitter = network.jitter.fit(scenario.folder, origins.names, regions.names, rtt_ms)
+        jitter: Jitter = network.jitter.fit(scenario.folder, origins.names, regions.names, rtt_ms, digests)
     else:
         jitter = HalfNormal(std_ms=network.jitter_std_ms)
     return RoundTrips(rtt_ms, jitter, tuple(estimated))

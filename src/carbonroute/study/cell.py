@@ -12,7 +12,6 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from carbonroute.errors import CarbonrouteError, described, is_interrupt, visible
@@ -22,7 +21,6 @@ from carbonroute.runs import default_engine
 from carbonroute.runs.plan import Plan, carry_out
 from carbonroute.scenario import Inputs
 from carbonroute.study.cells import Base
-from carbonroute.textfile import sha256
 
 Row = Mapping[str, Any]
 
@@ -92,7 +90,7 @@ def work_out(base: Base, changes: Mapping[str, Any]) -> Worked:
         "carbon_source": inputs.carbon.source,
         "traffic_source": inputs.arrivals.source,
     }
-    files = {name: _digest(path) for name, path in sorted(inputs.files.items())}
+    files = dict(sorted(inputs.digests.items()))
     seconds = time.perf_counter() - begin
     return Worked(columns, about, notes, files, "", heard.getvalue(), seconds, versions())
 
@@ -134,17 +132,6 @@ def _listening() -> Iterator[io.StringIO]:
         return
     with redirect_stdout(heard), redirect_stderr(heard):
         yield heard
-
-
-def _digest(path: Path) -> str:
-    status = path.stat()
-    return _digest_of(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _digest_of(path: Path, _size: int, _mtime_ns: int) -> str:
-    """Return a file's digest; worked out once as long as its size and time stay the same."""
-    return sha256(path)
 
 
 @lru_cache(maxsize=1)

@@ -18,7 +18,7 @@ from carbonroute.store import MANIFEST, SETTINGS, STUDY, read_manifest
 from carbonroute.study.cells import Study
 from carbonroute.study.file import FIXED, KEPT, Axis
 from carbonroute.study.journal import DONE, Record, records
-from carbonroute.tablefile import read_table
+from carbonroute.tablefile import read_parquet
 from carbonroute.textfile import sha256
 
 RESULTS = "results.parquet"
@@ -196,6 +196,6 @@ def read(folder: str | Path) -> StudyTables:
     if not _as_stated(path, facts):
         found = f"{path / RESULTS}: is not what the manifest says"
         raise RunFolderError(f"{found}; `carbonroute study run` makes it again from its journal")
-    results = read_table(path / RESULTS, str(path / RESULTS), may_be_empty=True)
+    results = read_parquet(path / RESULTS, str(path / RESULTS))
     axes = pl.DataFrame(facts["axes"], dict(AXES))
     return StudyTables(results, axes, summary_of(results, axes), facts)

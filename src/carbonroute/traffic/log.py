@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.spec import Spec
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text
+from carbonroute.tablefile import FIRST_LINE, Pieces, column_numbers, column_text, found_text
 from carbonroute.tablestream import stream_table
 from carbonroute.times import ALWAYS, TimeZone, to_utc
 from carbonroute.traffic.requests import Demand
@@ -111,7 +111,7 @@ class Log(Spec):
     def times(self, demand: Demand, place: str, dated: bool, piece_bytes: int) -> Iterator[pl.Series]:
         """Yield the times alone, microseconds since 1970 UTC, or since the log's own zero."""
         wanted = {f"{place}.time_column": self.time_column}
-        for line, table in stream_table(demand.folder / self.path, self.path, wanted, piece_bytes):
+        for line, table in self._streamed(demand, wanted, piece_bytes):
             piece = Piece(self.path, table, line)
             times = self._time_us(piece, demand, dated)
             piece.settle()
@@ -146,7 +146,7 @@ class Log(Spec):
         keys = [key for key in type(self).model_fields if key.endswith("_column")]
         wanted = {f"{place}.{key}": name for key in keys if (name := getattr(self, key)) is not None}
         constant = -1 if self.workload is None else demand.workloads.index(self.workload)
-        for line, table in stream_table(demand.folder / self.path, self.path, wanted, piece_bytes):
+        for line, table in self._streamed(demand, wanted, piece_bytes):
             piece = Piece(self.path, table, line)
             service = piece.numbers(
                 self.service_column, MAX_TIME_MS / MS_PER[self.service_unit or "ms"], gaps=True
@@ -161,6 +161,10 @@ class Log(Spec):
             }
             piece.settle()
             yield pl.DataFrame(columns)
+
+    def _streamed(self, demand: Demand, wanted: Mapping[str, str], piece_bytes: int) -> Pieces:
+        path = demand.folder / self.path
+        return stream_table(path, self.path, wanted, piece_bytes, digests=demand.digests)
 
     def _time_us(self, piece: Piece, demand: Demand, dated: bool) -> pl.Series:
         column = piece.table[self.time_column]

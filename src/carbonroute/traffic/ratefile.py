@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field, field_validator
 
-from carbonroute import durations
+from carbonroute import durations, memory
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.spec import Spec
 from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
@@ -26,6 +26,8 @@ from carbonroute.units import S_PER_HOUR, US_PER_MINUTE
 _SECONDS = MappingProxyType({"requests/s": 1.0, "requests/min": 60.0, "requests/h": S_PER_HOUR})
 MAX_REQUESTS_PER_HOUR = 1e12
 _SHOWN = 5
+#: A rate, its share and their sums.
+_BYTES_PER_RATE = 64
 
 
 class RateFile(Spec):
@@ -93,7 +95,7 @@ class RateFile(Spec):
             evenly spaced, or the file does not cover the horizon.
         """
         path = demand.folder / self.path
-        table = read_table(path, self.path)
+        table = read_table(path, self.path, demand.digests)
         columns = self._columns(table, demand)
         rates = self._rates_per_s(table, columns)
         late_s = self._late_s(table, demand)
@@ -105,11 +107,14 @@ class RateFile(Spec):
             remedy = 'shorten horizon.hours, or let the file start again: repeat = "file"'
             raise InputError(self.path, [Fault("traffic.window", found, remedy)])
         first = int(late_s // window_s)
-        rates = rates[np.arange(first, windows) % len(rates)]
-        edges_s = np.clip(np.arange(first, windows + 1) * window_s - late_s, 0, end_s)
         by_origin = isinstance(self.columns, Mapping)
-        share = rates if by_origin else demand.origin_share[np.newaxis]
-        intensity = Intensity(edges_s, rates.sum(axis=1), share)
+        wide = len(columns) if by_origin else 1
+        what = f"rates of {windows - first:,} windows × {wide:,} columns"
+        memory.require((windows - first) * wide * _BYTES_PER_RATE, self.path, "traffic.window", what)
+        row = np.arange(first, windows) % len(rates)
+        edges_s = np.clip(np.arange(first, windows + 1) * window_s - late_s, 0, end_s)
+        share = rates[row] if by_origin else demand.origin_share[np.newaxis]
+        intensity = Intensity(edges_s, rates.sum(axis=1)[row], share)
         arrivals = intensity.arrivals(demand, self.cv)
         if not arrivals.count:
             nothing = Fault("", "all rates within the horizon are 0", "at least one above 0 is expected")

@@ -14,8 +14,8 @@ from pydantic import Field, field_validator
 
 from carbonroute import rng
 from carbonroute.errors import Fault, InputError
+from carbonroute.limits import PIECE_BYTES
 from carbonroute.spec import Spec
-from carbonroute.tablestream import PIECE_BYTES
 from carbonroute.times import EPOCH
 from carbonroute.traffic.log import Log
 from carbonroute.traffic.requests import Array, Arrivals, Demand, Index, Pending, Requests, pick

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.textfile import Digests
+
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
@@ -62,6 +64,8 @@ class Demand:
         Of all dice: `carbonroute.rng.stream`.
     folder
         What paths in the scenario are relative to.
+    digests
+        Where the digest of every file that is read is noted: whoever reads one again reads the same.
     """
 
     hours: int
@@ -73,6 +77,7 @@ class Demand:
     utc_offset_hours: Array
     seed: int
     folder: Path
+    digests: Digests = field(default_factory=Digests, compare=False)
 
 
 #: A block of requests that is drawn, or read, when it is called.

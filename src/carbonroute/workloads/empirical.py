@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.textfile import Digests
 from carbonroute.units import MAX_TIME_MS, MS_PER
 from carbonroute.workloads.service import Array, Law, score_of
 
@@ -46,7 +47,7 @@ class Empirical(Law):
         """The data file that the law needs, as the scenario names it."""
         return self.path
 
-    def read(self, folder: Path) -> Self:
+    def read(self, folder: Path, digests: Digests | None = None) -> Self:
         """Return the law with its times.
 
         Raises
@@ -55,7 +56,7 @@ class Empirical(Law):
             If the file cannot be read, has no such column or less than two times, or one of them is missing,
             not a number, not above 0, or more than `MAX_TIME_MS`.
         """
-        table = read_table(folder / self.path, self.path)
+        table = read_table(folder / self.path, self.path, digests)
         where = f"column {self.column!r}"
         if self.column not in table.columns:
             raise InputError(self.path, [Fault(where, "missing", did_you_mean(self.column, table.columns))])

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from carbonroute.spec import Spec
+from carbonroute.textfile import Digests
 from carbonroute.units import MAX_TIME_MS
 from carbonroute.workloads.integrals import FARTHEST
 
@@ -49,8 +50,10 @@ class Law(Spec):
         """The data file that the law needs, as the scenario names it."""
         return None
 
-    def read(self, _folder: Path) -> Self:
+    def read(self, _folder: Path, _digests: Digests | None = None) -> Self:
         """Return the law with the values of its file, which is named relative to a folder.
+
+        The digest of what is read is noted in the digests.
 
         Raises
         ------
