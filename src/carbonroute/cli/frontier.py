@@ -103,9 +103,9 @@ def frontier(
         Print nothing but errors (and the JSON, with --json).
     """
     limits = limits_of(max_violation, max_p95, max_latency)
-    with progress(quiet=quiet) as bar, results_alone():
+    with progress(quiet=quiet) as bar, results_alone(), RunFolder(output) as folder:
         found = run(scenario, limits, changes_of(sim_hours, seed), progress=stepper(bar, "working out"))
-        folder, facts = add_to(output, found.inputs, {"tables/frontier", "policy", "graphs/pareto_front"})
+        facts = add_to(folder, found.inputs, "frontier")
         folder.write("tables/frontier.csv", csv_bytes(found.points))
         entry = "" if found.recommended is None else entry_text(found, found.recommended) + "\n"
         if entry:
@@ -115,6 +115,7 @@ def frontier(
 
             draw_into(folder, "pareto_front", lambda: pareto_front.draw(found.points), ("png", *formats))
         folder.finish({**facts, "frontier": {"limits": limits.given(), "finding": finding(found)}})
+    sys.stderr.writelines(f"note: {note}\n" for note in folder.notes)
     if json:
         _print_json(found, entry)
     elif not quiet:

@@ -15,7 +15,7 @@ from carbonroute.cli.terminal import Formats, empty_table, out, progress, result
 from carbonroute.errors import Fault, InputError
 from carbonroute.headroom import HEADROOMS, Headroom, finding, run
 from carbonroute.runs import MAX_VIOLATION
-from carbonroute.store import add_to
+from carbonroute.store import RunFolder, add_to
 from carbonroute.tablefile import csv_bytes
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def headroom(
         Print nothing but errors (and the JSON, with --json).
     """
     headrooms = HEADROOMS if at is None else numbers(at)
-    with progress(quiet=quiet) as bar, results_alone():
+    with progress(quiet=quiet) as bar, results_alone(), RunFolder(output) as folder:
         found = run(
             scenario,
             headrooms,
@@ -72,13 +72,14 @@ def headroom(
             max_violation=MAX_VIOLATION if max_violation is None else max_violation,
             progress=stepper(bar, "simulating"),
         )
-        folder, facts = add_to(output, found.inputs, {"tables/headroom", "graphs/headroom"})
+        facts = add_to(folder, found.inputs, "headroom")
         folder.write("tables/headroom.csv", csv_bytes(found.points))
         if figures:
             from carbonroute.figures import headroom as figure
 
             draw_into(folder, "headroom", lambda: figure.draw(found.points), ("png", *formats))
         folder.finish({**facts, "headroom": {"finding": finding(found)}})
+    sys.stderr.writelines(f"note: {note}\n" for note in folder.notes)
     if json:
         # JSON knows no infinity: null is without limits.
         points = found.points.with_columns(pl.when(pl.col("headroom").is_finite()).then("headroom"))

@@ -14,9 +14,9 @@ from cyclopts import Parameter
 
 from carbonroute.cli.terminal import empty_table, out
 from carbonroute.errors import Fault, InputError
+from carbonroute.folder import write_named
 from carbonroute.inspection import Inspection, Kind, inspect_file
 from carbonroute.scenario import builtin_scenarios, load
-from carbonroute.store import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,7 +120,7 @@ def _draw(parts: Sequence[Inspection], picture: Path, form: Format) -> list[Path
     paths = []
     for place, part in enumerate(shown, start=1):
         name = picture if len(shown) == 1 else picture.with_stem(f"{picture.stem}-{place}-{part.kind}")
-        write_whole(name, as_file(figure_of(figures[part.kind](**part.pictures)), form))
+        write_named(name, as_file(figure_of(figures[part.kind](**part.pictures)), form))
         paths.append(name)
     return paths
 

@@ -13,7 +13,7 @@ from carbonroute import frontier
 from carbonroute import sensitivity as inputs
 from carbonroute.cli.frontier import Share, changes_of, draw_into, limits_of
 from carbonroute.cli.terminal import Formats, empty_table, out, progress, results_alone, stepper
-from carbonroute.store import add_to
+from carbonroute.store import RunFolder, add_to
 from carbonroute.tablefile import csv_bytes
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def sensitivity(
         Print nothing but errors (and the JSON, with --json).
     """
     limits = limits_of(max_violation, max_p95, max_latency)
-    with progress(quiet=quiet) as bar, results_alone():
+    with progress(quiet=quiet) as bar, results_alone(), RunFolder(output) as folder:
         found = frontier.run(
             scenario, limits, changes_of(sim_hours, seed), progress=stepper(bar, "recommending")
         )
@@ -76,13 +76,14 @@ def sensitivity(
             return 1
         table = inputs.sensitivity(found, stepper(bar, "changing inputs"))
         said += inputs.finding(table)
-        folder, facts = add_to(output, found.inputs, {"tables/sensitivity", "graphs/sensitivity"})
+        facts = add_to(folder, found.inputs, "sensitivity")
         folder.write("tables/sensitivity.csv", csv_bytes(table))
         if figures:
             from carbonroute.figures import tornado
 
             draw_into(folder, "sensitivity", lambda: tornado.draw(table), ("png", *formats))
         folder.finish({**facts, "sensitivity": {"limits": limits.given(), "finding": said}})
+    sys.stderr.writelines(f"note: {note}\n" for note in folder.notes)
     if json:
         document = {
             "scenario": found.inputs.scenario.name,

@@ -116,7 +116,7 @@ def simulate(
             "--max-violation": None if max_violation == MAX_VIOLATION else max_violation,
         },
     )
-    with progress(quiet=quiet) as bar, results_alone():
+    with progress(quiet=quiet) as bar, results_alone(), RunFolder(output) as folder:
         step = stepper(bar, "simulating")
         result = run(
             scenario,
@@ -128,7 +128,6 @@ def simulate(
             until=until,
             progress=step,
         )
-        folder = RunFolder(output)
         write_run(folder, result)
         if figures:
             from carbonroute.cli.figures import draw_into
@@ -146,7 +145,7 @@ def simulate(
         print_run(console, result)
         files = f"{len(folder.digests) + report} files, listed in manifest.json"
         console.print(f"\nWrote {folder.path}/ ({files}).", soft_wrap=True)
-    for note in sampled.notes(result.inputs, workers):
+    for note in (*folder.notes, *sampled.notes(result.inputs, workers)):
         sys.stderr.write(f"note: {note}\n")
     shortfalls = list(missed(result.tables))
     if quiet or json:

@@ -74,6 +74,7 @@ def run(
                 checking=checking,
                 progress=running,
                 command=shlex.join(["carbonroute", "study", "run", str(file)]),
+                note=_note,
             )
     except KeyboardInterrupt:
         sys.stderr.write("What is done is kept: the same command goes on with the rest.\n")
@@ -86,6 +87,10 @@ def run(
     if quiet and failed:
         sys.stderr.writelines(f"{line}\n" for line in _failures(tables))
     return MISSED if failed else DONE
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"note: {text}\n")
 
 
 def status(folder: Path, /, *, json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:

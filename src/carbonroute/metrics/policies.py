@@ -46,7 +46,7 @@ COLUMNS = (
     *UNLIMITED_COLUMNS,
     "dominated_by",
 )
-_TYPES: dict[str, type[pl.DataType] | None] = {
+TYPES: dict[str, type[pl.DataType] | None] = {
     **dict.fromkeys(COLUMNS, pl.Float64),
     **dict.fromkeys(("policy", "baseline", "dominated_by"), pl.String),
     **dict.fromkeys(("clairvoyant", "viable"), pl.Boolean),
@@ -59,7 +59,7 @@ _BURDENS = ("avg_carbon_g_per_kwh", "slo_violation_pct", "avg_latency_ms")
 
 def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> pl.DataFrame:
     """Return what each policy reached; see `Tables.policies`."""
-    return pl.DataFrame(rows(outcomes, comparison, max_violation), schema=_TYPES)
+    return pl.DataFrame(rows(outcomes, comparison, max_violation), schema=TYPES)
 
 
 def rows(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from carbonroute.metrics.averages import share_pct, total_kg
 from carbonroute.metrics.comparison import Comparison
 from carbonroute.units import pct
 
-_SCHEMA = {
+SCHEMA = {
     "step": pl.String,
     "policy": pl.String,
     "clairvoyant": pl.Boolean,
@@ -38,4 +38,4 @@ def table(comparison: Comparison) -> pl.DataFrame:
                 "slo_violation_pct": share_pct(outcome.violations, outcome.requests),
             }
         )
-    return pl.DataFrame(rows, schema=_SCHEMA)
+    return pl.DataFrame(rows, schema=SCHEMA)
