@@ -36,6 +36,8 @@ class Shape:
         Columns of numbers that are never negative.
     unbounded
         Columns of numbers that may be infinite.
+    names
+        Columns of names: text of printable characters.
     """
 
     columns: Mapping[str, Any]
@@ -43,6 +45,7 @@ class Shape:
     key: tuple[str, ...] = ()
     at_least_0: frozenset[str] = frozenset()
     unbounded: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
 
 
 def read_shaped(data: bytes, shape: Shape, place: str, remedy: str) -> pl.DataFrame:
@@ -114,6 +117,9 @@ def _misfits(table: pl.DataFrame, shape: Shape) -> Iterator[str]:
             yield from _where(table, name, column.is_nan() | (finite & (column.abs() > LARGEST)))
         if column.dtype.is_numeric() and name in shape.at_least_0:
             yield from _where(table, name, column < -ROUNDING)
+        if name in shape.names:
+            unnamed = column.map_elements(lambda text: not (text and text.isprintable()), pl.Boolean)
+            yield from _where(table, name, unnamed.fill_null(value=False))
     if shape.key:
         combinations = math.prod(table[name].n_unique() for name in shape.key)
         key = ", ".join(shape.key)

@@ -25,6 +25,21 @@ from carbonroute.tableshape import Shape
 
 #: Whole numbers where requests were counted, fractions where they are expected ones.
 _COUNT = (pl.Int64, pl.Float64)
+#: Columns of names.
+_NAMES = frozenset(
+    (
+        "policy",
+        "baseline",
+        "dominated_by",
+        "region",
+        "origin",
+        "workload",
+        "name",
+        "scenario",
+        "workloads",
+        "regions",
+    )
+)
 _PER_POLICY = {"policy": pl.String, "clairvoyant": pl.Boolean}
 
 
@@ -52,6 +67,7 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
             frozenset(("policy", "clairvoyant", "requests", "baseline", "max_violation_pct", "viable")),
             ("policy",),
             frozenset(name for name in policies.TYPES if name.startswith(("avg_", "p95_", "slo_"))),
+            names=_NAMES & policies.TYPES.keys(),
         ),
         "routing": _shape(
             {**_PER_POLICY, "region": pl.String, "requests": _COUNT, "share": pl.Float64}, "policy", "region"
@@ -130,10 +146,6 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
 )
 
 
-#: Columns by which tables refer to one another.
-_NAMES = ("policy", "region", "workload")
-
-
 def misfits(tables: Tables) -> Iterator[str]:
     """Yield what tables of which each has its shape say against one another."""
     names = {
@@ -150,8 +162,9 @@ def misfits(tables: Tables) -> Iterator[str]:
                 yield f"table {field.name} has a {column} that another table lacks"
             if column in whole.get(field.name, ()) and len(found) < len(names[column]):
                 yield f"table {field.name} lacks a {column} that another table has"
-    if any(found.is_empty() or not all(map(str.isprintable, found)) for found in names.values()):
-        yield "its tables have no name for a policy, region or workload that can be printed"
+    for column, found in names.items():
+        if found.is_empty():
+            yield f"its tables know no {column}"
     if tables.overview.height != 1:
         yield f"table overview has {tables.overview.height} rows, where 1 is expected"
     elif not _counts(tables.carbon["hour"], tables.overview["hours"][0]):

@@ -75,9 +75,18 @@ def _is_metric(name: str) -> str:
 _Metric = Annotated[str, AfterValidator(_is_metric)]
 
 
+def _is_printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("printable characters are expected")
+    return text
+
+
+_Shown = Annotated[str, AfterValidator(_is_printable)]
+
+
 class _AxisValue(Part):
-    axis: str
-    label: str
+    axis: _Shown
+    label: _Shown
     number: float | None
     averaged: bool
 
@@ -130,7 +139,10 @@ class StudyManifest(Manifest):
         }
         columns = {**ALWAYS, **kinds, **types_of(("policy", "clairvoyant", *self.metrics))}
         return Shape(
-            columns, frozenset(("cell", "digest", "status", *kinds)), at_least_0=frozenset(("cell",))
+            columns,
+            frozenset(("cell", "digest", "status", *kinds)),
+            at_least_0=frozenset(("cell",)),
+            names=frozenset(("policy", "baseline")) & columns.keys(),
         )
 
     @property
