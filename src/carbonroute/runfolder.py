@@ -1,9 +1,9 @@
 """The folder of a run or study: it is of one run, wholly, and nothing of anybody else's is touched.
 
 Files wait in a folder of their own until all of them are complete and on the disk. Then the manifest is taken
-away, the files are put in their places, what an earlier run left over is removed, and the new manifest comes
-last. A run that fails before that leaves the earlier one as it was; one that is killed meanwhile leaves a
-folder without a manifest, which no command reads.
+away, unless all that it lists stays as it is; the files are put in their places, what an earlier run left is
+removed, and the new manifest comes last. A run that fails before that leaves the earlier one as it was; one
+that is killed meanwhile leaves a folder without a manifest, which no command reads.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ class RunFolder:
             for name in self._waiting:
                 stands(self.path, name)
                 make_folder_of(self.path, name)
-            self._take_away_manifest()
+            self._expect(left)
             for name, place in self._waiting.items():
                 move(self.path, place, name)
             for name in left:
@@ -263,14 +263,14 @@ class RunFolder:
             move(self.path, self._waiting.pop(name), name)
             sync(self.path, [name])
 
-    def _take_away_manifest(self) -> None:
-        """Let the folder be of no run; a next one finds what may be left over of this one and the earlier."""
-        files = {name: sorted(stated) for name, stated in self._earlier.items()}
-        for name in self._waiting:
-            files[name] = sorted({*files.get(name, []), self.digests[name]})
-        self.put(REPLACING, _as_json({"files": files}))
-        remove(self.path, MANIFEST)
-        sync(self.path, [MANIFEST])
+    def _expect(self, left: Collection[str]) -> None:
+        """Write down what may be found if this ends half way; take the manifest away if it will not hold."""
+        files = {name: {*self._earlier.get(name, ()), self.digests[name]} for name in self._waiting}
+        expected = {name: sorted(stated) for name, stated in (self._earlier | files).items()}
+        self.put(REPLACING, _as_json({"files": expected}))
+        if left or any(len(files[name]) > 1 for name in files.keys() & self._earlier.keys()):
+            remove(self.path, MANIFEST)
+            sync(self.path, [MANIFEST])
 
     def _left_over(self) -> Iterator[str]:
         """Yield files of the earlier run that are none of this one; note which of them are left alone."""

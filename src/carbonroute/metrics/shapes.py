@@ -56,7 +56,14 @@ def _shape(
         Columns that may be null, negative, infinite; no others are.
     """
     required, at_least_0 = set(columns) - set(nullable.split()), set(columns) - set(signed.split())
-    return Shape(columns, frozenset(required), key, frozenset(at_least_0), frozenset(unbounded.split()))
+    return Shape(
+        columns,
+        frozenset(required),
+        key,
+        at_least_0=frozenset(at_least_0),
+        unbounded=frozenset(unbounded.split()),
+        names=_NAMES & columns.keys(),
+    )
 
 
 #: By field of `Tables`.
