@@ -1,4 +1,4 @@
-"""Writers stay in their folder: no link is followed, nothing is removed but what was written there, and one writes."""
+"""Writers stay in their folder: they follow no link, remove nothing but what they wrote, and come alone."""
 
 from __future__ import annotations
 
