@@ -169,9 +169,9 @@ def misfits(tables: Tables) -> Iterator[str]:
                 yield f"table {field.name} has a {column} that another table lacks"
             if column in whole.get(field.name, ()) and len(found) < len(names[column]):
                 yield f"table {field.name} lacks a {column} that another table has"
-    for column, found in names.items():
-        if found.is_empty():
-            yield f"its tables know no {column}"
+    for name in ("policies", "rtt", "workloads", "latency_cdf"):
+        if getattr(tables, name).is_empty():
+            yield f"table {name} has no rows"
     if tables.overview.height != 1:
         yield f"table overview has {tables.overview.height} rows, where 1 is expected"
     elif not _counts(tables.carbon["hour"], tables.overview["hours"][0]):
