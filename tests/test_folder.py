@@ -14,7 +14,6 @@ import pytest
 
 import small
 import studies
-from carbonroute import folder as folders
 from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
 from carbonroute.folder import LOCK, alone_in, is_held, write_named
@@ -348,7 +347,8 @@ def test_a_lock_that_nobody_holds_any_more_is_none(simulate: Callable[[Path], in
 def test_a_lock_that_its_holder_removes_meanwhile_is_taken_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flock, taken = fcntl.flock, []
+    flock = fcntl.flock
+    taken: list[int] = []
 
     def late(lock: int, how: int) -> None:
         if not taken:
@@ -356,7 +356,7 @@ def test_a_lock_that_its_holder_removes_meanwhile_is_taken_anew(
         taken.append(lock)
         flock(lock, how)
 
-    monkeypatch.setattr(folders.fcntl, "flock", late)
+    monkeypatch.setattr(fcntl, "flock", late)
     with alone_in(tmp_path, "writing"):
         monkeypatch.undo()
         assert len(taken) == 2
