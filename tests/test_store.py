@@ -168,7 +168,7 @@ def failing_at(call: int, error: BaseException) -> Callable[[int], None]:
     return fsync
 
 
-@pytest.mark.parametrize("call", range(1, 25))
+@pytest.mark.parametrize("call", range(1, 24))
 def test_a_disk_that_fills_up_leaves_one_run_or_none(
     call: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,10 +181,9 @@ def test_a_disk_that_fills_up_leaves_one_run_or_none(
         "cannot write here (No space left on device); make room and rights, or name another place" in message
     )
     monkeypatch.undo()
-    after = contents(folder)
-    if after != old:  # it was putting files in their places
-        assert "manifest.json" not in after or after == new
-        assert run_into(folder, 2) == new
+    after = {name: data for name, data in contents(folder).items() if not name.startswith(".")}
+    assert "manifest.json" not in after or after in (old, new)
+    assert run_into(folder, 2) == new
 
 
 def run_into(folder: Path, seed: int) -> dict[str, bytes]:

@@ -118,9 +118,10 @@ def _holding(folder: Path, name: str, *, make: bool = False) -> Iterator[tuple[i
 
 
 def make_folder_of(folder: Path, name: str) -> None:
-    """Make the folder that a name below a folder is in, unless it is there."""
-    with _holding(folder, name, make=True):
-        pass
+    """Make the folder that a name below a folder is in, unless it is there; refuse one without rights."""
+    with _holding(folder, name, make=True) as (held, _):
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=held):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def open_file(folder: Path, name: str, flags: int) -> int:

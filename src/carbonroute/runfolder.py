@@ -241,7 +241,7 @@ class RunFolder:
         manifest = self._waiting.pop(MANIFEST)
         with writing(self.path):
             left = list(self._left_over())
-            for name in self._waiting:
+            for name in (*self._waiting, *left):
                 stands(self.path, name)
                 make_folder_of(self.path, name)
             self._expect(left)
@@ -280,7 +280,7 @@ class RunFolder:
                 self.notes.append(
                     f"{self.path / name}: left alone, though an earlier run lists it ({reason})"
                 )
-            else:
+            elif stands(self.path, name):
                 yield name
 
     def _kept_because(self, name: str) -> str:

@@ -195,8 +195,8 @@ def _lines(folder: Path, check: Callable[[Record], Iterator[str]] | None) -> Ite
 
 
 def _read(line: bytes, place: str) -> Record:
-    found, _, text = line.rstrip(b"\n").partition(b" ")
-    if found != f"{zlib.crc32(text):08x}".encode():
+    check, _, text = line.rstrip(b"\n").partition(b" ")
+    if check != f"{zlib.crc32(text):08x}".encode():
         raise RunFolderError(f"{place} is damaged: its checksum does not match; {_REMEDY}")
     try:
         return _records().validate_json(text)
