@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,16 @@ def escaped(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.col(name).replace({table[name].drop_nulls()[0]: "\x1b[31m"}))
 
 
+def without_values(name: str, table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table with nulls in a column."""
+    return table.with_columns(pl.lit(None, table[name].dtype).alias(name))
+
+
+def with_times(times: pl.Expr, table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table with other times."""
+    return table.with_columns(times.alias("time"))
+
+
 #: Damages of any table, of such as have a row per combination of names, and of numbers.
 DAMAGES: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
     "a column of another type": other_type,
@@ -97,6 +108,19 @@ def test_tables_of_a_run_that_do_not_go_together_are_refused(
         refused([command, str(out)], capsys, "run `carbonroute simulate` again")
 
 
+@pytest.mark.parametrize(
+    "name", ["policies", "routing", "workloads", "carbon", "rtt", "overview", "intervals"]
+)
+def test_a_null_where_a_run_has_a_value_is_refused(
+    name: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = f"data/{name}.parquet"
+    for column in sorted(SHAPES[name].required):
+        out = shutil.copytree(run / "out", tmp_path / column)
+        path = own_table(out, file, partial(without_values, column))
+        refused(["report", str(out)], capsys, f"{path}: column '{column}' holds None in row 0")
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize(
     ("name", "column"),
@@ -124,7 +148,7 @@ def test_times_that_do_not_go_with_their_hours_are_refused(
     for number, time in enumerate((pl.lit(None), pl.lit(2**61), pl.col("time").cast(pl.Int64).sort())):
         out = shutil.copytree(run / "out", tmp_path / str(number))
         wrong = pl.when(pl.col("hour") == 1).then(time).otherwise(0).cast(pl.Datetime("us", "UTC"))
-        own_table(out, "data/carbon.parquet", lambda it: it.with_columns(wrong.alias("time")))  # noqa: B023
+        own_table(out, "data/carbon.parquet", partial(with_times, wrong))
         refused(["report", str(out)], capsys, "table carbon has times that are not an hour apart")
 
 

@@ -195,10 +195,11 @@ def test_an_interrupted_run_leaves_whole_files(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = contents(folder)
-    monkeypatch.setattr(os, "fsync", failing_at(1, KeyboardInterrupt()))
+    monkeypatch.setattr(os, "fsync", failing_at(5, KeyboardInterrupt()))
     assert main([*SMALL, str(folder), "--no-figures", "--seed", "2"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert contents(folder) == old
+    assert not (folder / ".staging").exists()
 
 
 def test_a_place_that_cannot_be_replaced_keeps_its_file(

@@ -399,7 +399,7 @@ def test_drawn_origins_are_said_first(finished: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"kind": "study"}, "is not what the manifest says"), ({"factors": None}, "does not state 'factors'")],
+    [({"kind": "study"}, "does not state 'name'"), ({"factors": None}, "does not state 'factors'")],
 )
 def test_a_folder_that_is_no_run_s_is_refused(
     change: dict[str, Any], said: str, finished: Path, tmp_path: Path
