@@ -143,8 +143,11 @@ def test_a_full_disk_leaves_the_old_file(folder: Path, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunFolderError, match=r"simulation_results.csv: cannot write here \(No space left"):
-        RunFolder(folder).write("tables/simulation_results.csv", b"new")
+    with (
+        pytest.raises(RunFolderError, match=r"simulation_results.csv: cannot write here \(No space left"),
+        RunFolder(folder) as opened,
+    ):
+        opened.write("tables/simulation_results.csv", b"new")
     assert contents(folder) == before  # no partial file either
 
 
@@ -153,16 +156,6 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main([*SMALL, str(tmp_path / "taken")]) == 2
     assert f"error: {tmp_path / 'taken'}: cannot write here" in capsys.readouterr().err
     assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"
-
-
-def test_partial_files_of_a_killed_run_are_cleared_away_later(folder: Path) -> None:
-    old, young = folder / ".a.csv.0.partial", folder / ".b.csv.0.partial"
-    for partial in (old, young):
-        partial.write_bytes(b"half")
-    os.utime(old, (0, 0))
-    assert main([*SMALL, str(folder), "--no-figures"]) == 0
-    assert not old.exists()
-    assert young.exists()  # its run may still be writing
 
 
 def failing_at(call: int, error: BaseException) -> Callable[[int], None]:
@@ -176,8 +169,8 @@ def failing_at(call: int, error: BaseException) -> Callable[[int], None]:
     return fsync
 
 
-@pytest.mark.parametrize("call", [1, 5, 12])
-def test_a_disk_that_fills_up_leaves_whole_files(
+@pytest.mark.parametrize("call", range(1, 24))
+def test_a_disk_that_fills_up_leaves_one_run_or_none(
     call: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     new = run_into(folder.with_name("new"), 2)
@@ -188,10 +181,10 @@ def test_a_disk_that_fills_up_leaves_whole_files(
     assert (
         "cannot write here (No space left on device); make room and rights, or name another place" in message
     )
-    after = contents(folder)
-    assert after.keys() == old.keys()
-    assert all(after[name] in (old[name], new[name]) for name in after)
-    assert after["manifest.json"] == old["manifest.json"]
+    monkeypatch.undo()
+    after = {name: data for name, data in contents(folder).items() if not name.startswith(".")}
+    assert "manifest.json" not in after or after in (old, new)
+    assert run_into(folder, 2) == new
 
 
 def run_into(folder: Path, seed: int) -> dict[str, bytes]:
@@ -203,10 +196,11 @@ def test_an_interrupted_run_leaves_whole_files(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = contents(folder)
-    monkeypatch.setattr(os, "fsync", failing_at(1, KeyboardInterrupt()))
+    monkeypatch.setattr(os, "fsync", failing_at(5, KeyboardInterrupt()))
     assert main([*SMALL, str(folder), "--no-figures", "--seed", "2"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert contents(folder) == old
+    assert not (folder / ".staging").exists()
 
 
 def test_a_place_that_cannot_be_replaced_keeps_its_file(
@@ -233,7 +227,9 @@ def test_a_folder_without_permission_is_refused(folder: Path, capsys: pytest.Cap
 def test_files_have_the_rights_that_the_user_gives(mask: int, mode: int, tmp_path: Path) -> None:
     before = os.umask(mask)
     try:
-        path = RunFolder(tmp_path / "run").write("tables/a.csv", b"1")
+        folder = RunFolder(tmp_path / "run")
+        path = folder.write("tables/a.csv", b"1")
+        folder.finish({})
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == mode
@@ -265,6 +261,6 @@ def test_a_run_into_another_tool_s_folder_starts_nothing(
 ) -> None:
     (tmp_path / "manifest.json").write_text('{"name": "an extension"}', encoding="utf-8")
     assert main([*SMALL, str(tmp_path)]) == 2
-    message = f"error: {tmp_path / 'manifest.json'}: is not the manifest of a run; name another folder"
+    message = f"error: {tmp_path / 'manifest.json'}: does not state 'outputs'; name another folder"
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]

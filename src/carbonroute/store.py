@@ -1,24 +1,21 @@
-"""The run folder: files that appear whole or not at all, and a manifest that knows their digests."""
+"""A run's folder: the tables and data that are written there, what its manifest states, and the way back."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-import os
 import platform
-import time
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
-from secrets import token_hex
-from typing import Any, Literal
+from typing import Annotated, Any, Self
 
 import polars as pl
+from pydantic import Field, JsonValue, model_validator
 
 from carbonroute.errors import RunFolderError
+from carbonroute.folder import stands
+from carbonroute.manifest import MANIFEST, STUDY, Document, Manifest, Nothing, Part, Sha256, read_manifest
 from carbonroute.metrics import (
     Tables,
     as_published,
@@ -26,133 +23,31 @@ from carbonroute.metrics import (
     simulation_results,
     where_the_saving_comes_from,
 )
+from carbonroute.metrics.shapes import SHAPES, misfits
+from carbonroute.runfolder import RunFolder, read_stated, require_as_stated, writer_of
 from carbonroute.runs import Result
 from carbonroute.scenario import Inputs, Scenario
 from carbonroute.scenario.model import FACTORS
-from carbonroute.tablefile import csv_bytes, read_parquet
-from carbonroute.textfile import sha256
+from carbonroute.tablefile import csv_bytes
+from carbonroute.tableshape import read_shaped
 from carbonroute.units import J_PER_KWH
 
-MANIFEST = "manifest.json"
-#: What the manifest of a study says it is (a run's says nothing).
-STUDY: Literal["study"] = "study"
-#: What makes a folder that of a study, finished or not.
-SETTINGS = "study.json"
+__all__ = [
+    "RunFolder",
+    "RunManifest",
+    "add_to",
+    "facts",
+    "origin",
+    "read_manifest",
+    "read_tables",
+    "tables_of",
+    "write_run",
+]
 
 _LIBRARIES = ("matplotlib", "numpy", "polars", "pydantic", "scipy")
 #: Tables that a run without queues does not write.
 _OF_QUEUES = ("pools", "utilisation", "wait_cdf", "herd", "latency_cdf_unlimited")
-_OTHER_FOLDER = "name another folder, or remove it first"
-_PARTIAL = ".partial"
-#: A partial file of this age belongs to a run that was killed.
-_ABANDONED_AFTER_S = 600
-
-
-class RunFolder:
-    """A folder that one run writes into.
-
-    Every file is written beside its place and moved there when it is complete and on the disk. The manifest
-    comes last: it lists what belongs to the run, and what an earlier run left that this one did not write
-    again is removed. A `manifest.json` that is no run's is left alone, and the folder with it.
-
-    Parameters
-    ----------
-    path
-        The folder; made when it is missing.
-    kind
-        What it holds: a run, or a study.
-
-    Raises
-    ------
-    RunFolderError
-        If the folder cannot be made or written, or holds something of another kind.
-    """
-
-    def __init__(self, path: Path, kind: Literal["run", "study"] = "run") -> None:
-        self.path = path
-        self.digests: dict[str, str] = {}
-        with reporting(path):
-            path.mkdir(parents=True, exist_ok=True)
-            earlier = read_manifest(path) if (path / MANIFEST).exists() else {"outputs": {}, "kind": kind}
-        held = earlier.get("kind", "run")
-        if held != kind or (kind == "run" and (path / SETTINGS).exists()):
-            other = "study" if kind == "run" else "run"
-            raise RunFolderError(f"{path}: holds a {other}, not a {kind}; name another folder")
-        self._earlier = earlier["outputs"]
-
-    def write(self, name: str, data: bytes) -> Path:
-        """Write one file of the run, by its name relative to the folder; return its path."""
-        target = self.path / name
-        with reporting(target):
-            write_whole(target, data)
-        self.digests[name] = hashlib.sha256(data).hexdigest()
-        return target
-
-    @classmethod
-    def reopen(cls, path: Path) -> RunFolder:
-        """Return the folder of a finished run, to write more into it."""
-        manifest = read_manifest(path)
-        folder = cls(path, manifest.get("kind", "run"))
-        folder.digests = dict(manifest["outputs"])
-        return folder
-
-    def finish(self, facts: Mapping[str, Any]) -> Path:
-        """Remove what an earlier run left over, write the manifest, and return its path."""
-        with reporting(self.path):
-            for name in self._earlier.keys() - self.digests.keys():
-                (self.path / name).unlink(missing_ok=True)
-            for folder in {(self.path / name).parent for name in [*self.digests, MANIFEST]}:
-                _remove_abandoned(folder)
-        manifest = {**facts, "outputs": dict(sorted(self.digests.items()))}
-        text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        return self.write(MANIFEST, text.encode())
-
-
-@contextmanager
-def reporting(path: Path) -> Iterator[None]:
-    """Turn an operating system's refusal into an error that names the place."""
-    try:
-        yield
-    except OSError as error:
-        found = f"cannot write here ({error.strerror or error})"
-        raise RunFolderError(f"{path}: {found}; make room and rights, or name another place") from error
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove partial files of runs that were killed long ago; another run may be writing its own."""
-    for partial in folder.glob(f".*{_PARTIAL}"):
-        with suppress(FileNotFoundError):
-            if time.time() - partial.stat().st_mtime > _ABANDONED_AFTER_S:
-                partial.unlink()
-
-
-def write_whole(target: Path, data: bytes) -> None:
-    """Write a file so that its name never holds less than all of it, whatever happens."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{token_hex(4)}{_PARTIAL}")
-    try:
-        with partial.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    except BaseException:  # Ctrl-C, too, leaves nothing half-written
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def create_whole(target: Path, data: bytes) -> None:
-    """Write a new file; refuse to replace one.
-
-    Raises
-    ------
-    RunFolderError
-        If there is such a file, or it cannot be written.
-    """
-    with reporting(target):
-        if target.exists():
-            raise RunFolderError(f"{target}: is there already; name another file, or remove it first")
-        write_whole(target, data)
+_AGAIN = "run `carbonroute simulate` again"
 
 
 def write_run(folder: RunFolder, result: Result) -> None:
@@ -221,6 +116,55 @@ def facts(result: Result) -> dict[str, Any]:
     }
 
 
+class _Carbon(Document):
+    cleaning: dict[str, JsonValue]
+
+
+class _Scenario(Document):
+    name: str
+    description: str = ""
+
+
+class _Workload(Part):
+    energy_j: float | None
+    energy_j_per_prompt_token: float | None
+    energy_j_per_answer_token: float | None
+    embodied_g: float | None
+    payload_mb: float | None
+    energy_source: str
+
+
+class _Factors(Part):
+    workloads: dict[str, _Workload]
+    pue: dict[str, float]
+    hardware_factor: dict[str, float]
+    network_energy_j_per_gb: float
+    sources: dict[str, str]
+
+    @model_validator(mode="after")
+    def _same_regions(self) -> Self:
+        if self.pue.keys() != self.hardware_factor.keys():
+            raise ValueError("hardware_factor should have the regions of pue")
+        return self
+
+
+class RunManifest(Manifest):
+    """What a report needs of a run's manifest; see `facts`."""
+
+    carbonroute: str
+    engine: str
+    seeds: Annotated[list[int], Field(min_length=1)]
+    max_violation_pct: float
+    carbon: _Carbon
+    traffic: dict[str, JsonValue]
+    knowledge: dict[str, JsonValue]
+    factors: _Factors | Nothing
+    scenario: _Scenario
+    versions: dict[str, str]
+    inputs: dict[str, Sha256]
+    command: str = ""
+
+
 def origin(inputs: Inputs) -> dict[str, Any]:
     """Return what all results of a scenario follow from: the scenario, its data, and the libraries."""
     return {
@@ -230,27 +174,30 @@ def origin(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def add_to(path: Path, inputs: Inputs, stems: Collection[str]) -> tuple[RunFolder, dict[str, Any]]:
-    """Return the folder of a run, to write more about its scenario into it, and what its manifest states.
+def add_to(folder: RunFolder, inputs: Inputs, command: str) -> dict[str, Any]:
+    """Let a folder keep the run of a scenario for a command that writes more about it; return what it states.
 
     Where the folder is not that of a run of the same scenario, data and versions, it is begun anew.
 
     Parameters
     ----------
-    path, inputs
+    folder, inputs
         The folder, and what is written about.
-    stems
-        Names of files without their endings: what an earlier run has of them is not kept.
+    command
+        Which writes: what it wrote earlier is not kept.
+
+    Raises
+    ------
+    RunFolderError
+        If a file of that run was changed since.
     """
     facts = {"carbonroute": version("carbonroute"), **origin(inputs)}
-    earlier = read_manifest(path) if (path / MANIFEST).exists() else {}
-    if all(earlier.get(name) == fact for name, fact in facts.items()):
-        folder = RunFolder.reopen(path)
-        for name in earlier.pop("outputs"):
-            if name.rpartition(".")[0] in stems:
-                del folder.digests[name]
-        return folder, earlier
-    return RunFolder(path), facts
+    earlier = read_manifest(folder.path) if stands(folder.path, MANIFEST) else {}
+    if any(earlier.get(name) != fact for name, fact in facts.items()):
+        return facts
+    outputs = earlier.pop("outputs")
+    folder.keep(outputs, but={name for name in outputs if writer_of(name) == command})
+    return earlier
 
 
 def _by_region(inputs: Inputs) -> dict[str, float] | None:
@@ -287,51 +234,39 @@ def _factors(scenario: Scenario) -> dict[str, Any]:
     }
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Return a run folder's manifest.
-
-    Raises
-    ------
-    RunFolderError
-        If there is none, or it is not one.
-    """
-    try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RunFolderError(f"{path}: there is no {MANIFEST}; name the folder of a finished run") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunFolderError(f"{path / MANIFEST}: cannot be read ({error}); {_OTHER_FOLDER}") from error
-    outputs = manifest.get("outputs") if isinstance(manifest, dict) else None
-    if not isinstance(outputs, dict) or not all(_stays_inside(name) for name in outputs):
-        raise RunFolderError(f"{path / MANIFEST}: is not the manifest of a run; {_OTHER_FOLDER}")
-    return dict(manifest)
-
-
-def _stays_inside(name: str) -> bool:
-    """Whether a path from a manifest names something below its folder: files of earlier runs are removed."""
-    return not Path(name).is_absolute() and ".." not in Path(name).parts
-
-
 def read_tables(path: Path) -> Tables:
-    """Return the tables of a run folder, after checking that they are what its manifest says.
+    """Return the tables of a run folder, after checking that all of it is what its manifest says.
 
     Raises
     ------
     RunFolderError
-        If the folder is not that of a finished run, or a table was changed since.
+        If the folder is not that of a finished run, a file of it was changed since, or a table is none that
+        a run writes.
     """
-    digests = read_manifest(path)["outputs"]
+    outputs = read_manifest(path)["outputs"]
+    require_as_stated(path, outputs)
+    return tables_of(path, outputs)
+
+
+def tables_of(path: Path, outputs: Mapping[str, str]) -> Tables:
+    """Return the tables of a run folder, of which these outputs are known to be what they are.
+
+    Raises
+    ------
+    RunFolderError
+        If the folder is not that of a run, or a table is none that a run writes.
+    """
+    if read_manifest(path).get("kind") == STUDY:
+        raise RunFolderError(f"{path}: holds a study, not a run; name the folder of a run")
     tables = {}
-    for field in fields(Tables):
-        name = _parquet_name(field.name)
-        if name not in digests and field.name in _OF_QUEUES:
-            continue
-        if not (path / name).is_file() or sha256(path / name) != digests.get(name):
-            raise RunFolderError(
-                f"{path / name}: is not what the manifest says; run `carbonroute simulate` again"
-            )
-        tables[field.name] = read_parquet(path / name, str(path / name))
-    return Tables(**tables)
+    for name, shape in SHAPES.items():
+        file = _parquet_name(name)
+        if file in outputs or name not in _OF_QUEUES:
+            tables[name] = read_shaped(read_stated(path, file, outputs), shape, str(path / file), _AGAIN)
+    found = Tables(**tables)
+    for misfit in misfits(found):
+        raise RunFolderError(f"{path}: {misfit}; {_AGAIN}")
+    return found
 
 
 def _parquet_name(table: str) -> str:

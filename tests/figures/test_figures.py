@@ -145,6 +145,7 @@ def test_only_what_is_wanted_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPatch
         drawn = command.draw_into(
             folder, dataclasses.replace(data, saving=saving), ("png", "svg", "png"), None
         )
+        folder.finish({})
         assert drawn == count
         assert (folder.path / "graphs" / "saving_steps.png").exists() == (count == len(FIGURES))
         assert len(list(folder.path.rglob("*.[ps][nv]g"))) == 2 * count

@@ -386,7 +386,7 @@ def test_many_policies_and_regions_with_long_names(tmp_path: Path) -> None:
 
 def test_drawn_origins_are_said_first(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path / "run")
-    folder = RunFolder.reopen(tmp_path / "run")
+    folder = RunFolder.reopen(tmp_path / "run", "report")
     overview = read_tables(finished).overview.with_columns(synthetic_geography=pl.lit(value=True))
     overview.write_parquet(tmp_path / "overview.parquet")
     folder.write("data/overview.parquet", (tmp_path / "overview.parquet").read_bytes())
@@ -399,7 +399,7 @@ def test_drawn_origins_are_said_first(finished: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"kind": "study"}, "is not what the manifest says"), ({"factors": None}, "does not state 'factors'")],
+    [({"kind": "study"}, "does not state 'name'"), ({"factors": None}, "does not state 'factors'")],
 )
 def test_a_folder_that_is_no_run_s_is_refused(
     change: dict[str, Any], said: str, finished: Path, tmp_path: Path

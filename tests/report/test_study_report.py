@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -13,7 +12,6 @@ import pytest
 
 import small
 from carbonroute import study
-from carbonroute.errors import RunFolderError
 from carbonroute.report.page import Facts, Figure, Page, Section, Table, Text, render
 from carbonroute.report.study import MOST_FAILURES, MOST_ROWS, page_of_study
 from carbonroute.study import StudyTables, overview
@@ -42,7 +40,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> StudyTables:
 
 
 def page(tables: StudyTables) -> Page:
-    return page_of_study(tables, Path("out"))
+    return page_of_study(tables)
 
 
 def with_facts(tables: StudyTables, **facts: Any) -> StudyTables:
@@ -221,11 +219,3 @@ def test_the_page_is_whole_in_itself(found: StudyTables) -> None:
     outside = set(re.findall(r"(?:src|href)=\"((?!#|data:)[^\"]*)", html))
     assert outside == set()
     assert render(page(found)) == html
-
-
-def test_a_manifest_without_what_is_needed_is_refused(found: StudyTables) -> None:
-    facts = {name: fact for name, fact in found.facts.items() if name != "finding"}
-    with pytest.raises(
-        RunFolderError, match="out: its manifest does not state 'finding'; run the study again"
-    ):
-        page(dataclasses.replace(found, facts=facts))

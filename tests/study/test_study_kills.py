@@ -62,8 +62,8 @@ class Moments:
         self.pass_one()
         return done
 
-    def replaced(self, *names):
-        self.around(self.replace, *names)
+    def replaced(self, *names, **how):
+        self.around(lambda: self.replace(*names, **how))
 
     def truncated(self, *to):
         self.around(self.truncate, *to)

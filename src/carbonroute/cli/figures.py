@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from carbonroute.cli.terminal import Formats, NoCode, out, progress, results_alone, stepper
 from carbonroute.figures import FIGURES, Format, render
 from carbonroute.metrics import Tables
-from carbonroute.store import RunFolder, read_manifest, read_tables
+from carbonroute.store import RunFolder, read_manifest, tables_of
 
 
 def figures(
@@ -33,11 +33,14 @@ def figures(
     quiet
         Print nothing but errors.
     """
-    tables, facts = read_tables(run), read_manifest(run)
-    folder = RunFolder.reopen(run)
-    with progress(quiet=quiet) as bar, results_alone(quiet=quiet):
+    with (
+        progress(quiet=quiet) as bar,
+        results_alone(quiet=quiet),
+        RunFolder.reopen(run, "figures") as folder,
+    ):
+        tables, facts = tables_of(run, folder.digests), read_manifest(run)
         drawn = draw_into(folder, tables, ("png", *formats), stepper(bar, "drawing"))
-    folder.finish(facts)
+        folder.finish(facts)
     if not quiet:
         out().print(f"Drew {drawn} figures into {run}/graphs/.", soft_wrap=True)
     return 0

@@ -19,6 +19,7 @@ from carbonroute.cli.terminal import (
     print_json,
     progress,
     results_alone,
+    say,
     stepper,
 )
 from carbonroute.errors import Fault, InputError
@@ -112,10 +113,10 @@ def frontier(
         Print nothing but errors (and the JSON, with --json).
     """
     limits = limits_of(max_violation, max_p95, max_latency)
-    with progress(quiet=quiet) as bar, results_alone(quiet=quiet):
+    with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
         loaded = load(scenario, changes_of(sim_hours, seed), code=not no_code)
         found = run(loaded, limits, progress=stepper(bar, "working out"))
-        folder, facts = add_to(output, found.inputs, {"tables/frontier", "policy", "graphs/pareto_front"})
+        facts = add_to(folder, found.inputs, "frontier")
         folder.write("tables/frontier.csv", csv_bytes(found.points))
         entry = "" if found.recommended is None else entry_text(found, found.recommended) + "\n"
         if entry:
@@ -125,6 +126,8 @@ def frontier(
 
             draw_into(folder, "pareto_front", lambda: pareto_front.draw(found.points), ("png", *formats))
         folder.finish({**facts, "frontier": {"limits": limits.given(), "finding": finding(found)}})
+    for note in folder.notes:
+        say(f"note: {note}")
     if json:
         _print_json(found, entry)
     elif not quiet:

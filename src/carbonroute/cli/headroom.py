@@ -17,6 +17,7 @@ from carbonroute.cli.terminal import (
     print_json,
     progress,
     results_alone,
+    say,
     stepper,
 )
 from carbonroute.errors import Fault, InputError
@@ -24,7 +25,7 @@ from carbonroute.headroom import HEADROOMS, Headroom, finding, run
 from carbonroute.metrics.measure import measure_of
 from carbonroute.runs import MAX_VIOLATION
 from carbonroute.scenario import load
-from carbonroute.store import add_to
+from carbonroute.store import RunFolder, add_to
 from carbonroute.tablefile import csv_bytes
 
 if TYPE_CHECKING:
@@ -74,20 +75,22 @@ def headroom(
         Print nothing but errors (and the JSON, with --json).
     """
     headrooms = HEADROOMS if at is None else numbers(at)
-    with progress(quiet=quiet) as bar, results_alone(quiet=quiet):
+    with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
         found = run(
             load(scenario, changes_of(sim_hours, seed), code=not no_code),
             headrooms,
             max_violation=MAX_VIOLATION if max_violation is None else max_violation,
             progress=stepper(bar, "simulating"),
         )
-        folder, facts = add_to(output, found.inputs, {"tables/headroom", "graphs/headroom"})
+        facts = add_to(folder, found.inputs, "headroom")
         folder.write("tables/headroom.csv", csv_bytes(found.points))
         if figures:
             from carbonroute.figures import headroom as figure
 
             draw_into(folder, "headroom", lambda: figure.draw(found.points), ("png", *formats))
         folder.finish({**facts, "headroom": {"finding": finding(found)}})
+    for note in folder.notes:
+        say(f"note: {note}")
     if json:
         # JSON knows no infinity: null is without limits.
         points = found.points.with_columns(pl.when(pl.col("headroom").is_finite()).then("headroom"))

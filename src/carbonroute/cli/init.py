@@ -9,8 +9,8 @@ from cyclopts import Parameter
 
 from carbonroute.cli.terminal import out
 from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.folder import create_named
 from carbonroute.scenario import builtin_scenarios, builtin_text
-from carbonroute.store import create_whole
 
 
 def init(file: Path, /, *, source: Annotated[str, Parameter(name="--from")] = "starter") -> int:
@@ -27,6 +27,6 @@ def init(file: Path, /, *, source: Annotated[str, Parameter(name="--from")] = "s
         raise InputError(
             "--from", [Fault("", f"no scenario {source!r}", did_you_mean(source, builtin_scenarios()))]
         )
-    create_whole(file, builtin_text(source).encode())
+    create_named(file, builtin_text(source).encode())
     out().print(f"Wrote {file}. Next: carbonroute simulate {file}", soft_wrap=True)
     return 0

@@ -12,9 +12,9 @@ from cyclopts import Parameter
 
 from carbonroute.cli.terminal import NoCode, empty_table, out, print_json, results_alone
 from carbonroute.errors import Fault, InputError
+from carbonroute.folder import write_named
 from carbonroute.inspection import Inspection, Kind, inspect_file
 from carbonroute.scenario import builtin_scenarios, load
-from carbonroute.store import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +122,7 @@ def _draw(parts: Sequence[Inspection], picture: Path, form: Format) -> list[Path
     for place, part in enumerate(shown, start=1):
         name = picture if len(shown) == 1 else picture.with_stem(f"{picture.stem}-{place}-{part.kind}")
         tables = {what: printable(table) for what, table in part.pictures.items()}
-        write_whole(name, as_file(figure_of(figures[part.kind](**tables)), form))
+        write_named(name, as_file(figure_of(figures[part.kind](**tables)), form))
         paths.append(name)
     return paths
 

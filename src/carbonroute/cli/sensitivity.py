@@ -22,7 +22,7 @@ from carbonroute.cli.terminal import (
     stepper,
 )
 from carbonroute.scenario import load
-from carbonroute.store import add_to
+from carbonroute.store import RunFolder, add_to
 from carbonroute.tablefile import csv_bytes
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def sensitivity(
         Print nothing but errors (and the JSON, with --json).
     """
     limits = limits_of(max_violation, max_p95, max_latency)
-    with progress(quiet=quiet) as bar, results_alone(quiet=quiet):
+    with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
         loaded = load(scenario, changes_of(sim_hours, seed), code=not no_code)
         found = frontier.run(loaded, limits, progress=stepper(bar, "recommending"))
         said = frontier.finding(found)[:1]
@@ -87,13 +87,15 @@ def sensitivity(
             return 1
         table = inputs.sensitivity(found, stepper(bar, "changing inputs"))
         said += inputs.finding(table)
-        folder, facts = add_to(output, found.inputs, {"tables/sensitivity", "graphs/sensitivity"})
+        facts = add_to(folder, found.inputs, "sensitivity")
         folder.write("tables/sensitivity.csv", csv_bytes(table))
         if figures:
             from carbonroute.figures import tornado
 
             draw_into(folder, "sensitivity", lambda: tornado.draw(table), ("png", *formats))
         folder.finish({**facts, "sensitivity": {"limits": limits.given(), "finding": said}})
+    for note in folder.notes:
+        say(f"note: {note}")
     if json:
         document = {
             "scenario": found.inputs.scenario.name,

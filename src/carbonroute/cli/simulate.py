@@ -123,7 +123,7 @@ def simulate(
             "--max-violation": None if max_violation == MAX_VIOLATION else max_violation,
         },
     )
-    with progress(quiet=quiet) as bar, results_alone(quiet=quiet):
+    with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
         step = stepper(bar, "simulating")
         if reqs_per_hour is not None:
             _require_rate(load(scenario, code=not no_code))
@@ -136,7 +136,6 @@ def simulate(
             until=until,
             progress=step,
         )
-        folder = RunFolder(output)
         write_run(folder, result)
         if figures:
             from carbonroute.cli.figures import draw_into
@@ -154,7 +153,7 @@ def simulate(
         print_run(console, result)
         files = f"{len(folder.digests) + report} files, listed in manifest.json"
         console.print(f"\nWrote {folder.path}/ ({files}).", soft_wrap=True)
-    for note in sampled.notes(result.inputs, workers):
+    for note in (*folder.notes, *sampled.notes(result.inputs, workers)):
         say(f"note: {note}")
     shortfalls = list(missed(result.tables))
     if quiet or json:

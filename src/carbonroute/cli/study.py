@@ -85,6 +85,7 @@ def run(
                 progress=running,
                 command=visible(shlex.join(["carbonroute", "study", "run", str(file)])),
                 code=not no_code,
+                note=_note,
             )
     except KeyboardInterrupt:
         say("What is done is kept: the same command goes on with the rest.")
@@ -98,6 +99,10 @@ def run(
         for line in _failures(tables):
             say(line)
     return MISSED if failed else DONE
+
+
+def _note(text: str) -> None:
+    say(f"note: {text}")
 
 
 def status(folder: Path, /, *, json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:

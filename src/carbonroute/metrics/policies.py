@@ -56,7 +56,7 @@ COLUMNS = (
 )
 #: Those that hold text.
 TEXTS = ("policy", "baseline", "dominated_by", "same_capacity_baseline")
-_TYPES: dict[str, type[pl.DataType] | None] = {
+TYPES: dict[str, type[pl.DataType] | None] = {
     **dict.fromkeys(COLUMNS, pl.Float64),
     **dict.fromkeys(TEXTS, pl.String),
     **dict.fromkeys(("clairvoyant", "viable"), pl.Boolean),
@@ -69,7 +69,7 @@ _BURDENS = ("slo_violation_pct", "avg_latency_ms")
 
 def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> pl.DataFrame:
     """Return what each policy reached; see `Tables.policies`."""
-    return pl.DataFrame(rows(outcomes, comparison, max_violation), schema=_TYPES)
+    return pl.DataFrame(rows(outcomes, comparison, max_violation), schema=TYPES)
 
 
 def rows(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from carbonroute.metrics.averages import share_pct, total_kg
 from carbonroute.metrics.comparison import Comparison
 from carbonroute.metrics.measure import GRAMS
 
-_SCHEMA = {
+SCHEMA = {
     "step": pl.String,
     "policy": pl.String,
     "clairvoyant": pl.Boolean,
@@ -39,4 +39,4 @@ def table(comparison: Comparison) -> pl.DataFrame:
         for step, outcome in known.items()
         if outcome.emissions
     ]
-    return pl.DataFrame(rows, schema=_SCHEMA)
+    return pl.DataFrame(rows, schema=SCHEMA)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from carbonroute.folder import write_named
+from carbonroute.manifest import STUDY, read_manifest
 from carbonroute.report.page import Page, render
 from carbonroute.report.run import REPORT, page_of_run
 from carbonroute.report.study import page_of_study
-from carbonroute.store import STUDY, RunFolder, read_manifest, read_tables, reporting, write_whole
-from carbonroute.study import read
+from carbonroute.runfolder import RunFolder, require_as_stated
+from carbonroute.store import RunManifest, tables_of
+from carbonroute.study import tables_in
 
 __all__ = ["REPORT", "Page", "page_of", "render", "write"]
 
@@ -16,15 +20,27 @@ __all__ = ["REPORT", "Page", "page_of", "render", "write"]
 def page_of(path: Path) -> Page:
     """Return what the report of a finished run's or study's folder shows.
 
+    Parameters
+    ----------
+    path
+        The folder.
+
     Raises
     ------
     RunFolderError
         If the folder is not that of a finished run or study, or a table was changed since.
     """
-    facts = read_manifest(path)
-    if facts.get("kind") == STUDY:
-        return page_of_study(read(path), path)
-    return page_of_run(facts, read_tables(path), path)
+    outputs = read_manifest(path)["outputs"]
+    require_as_stated(path, outputs)
+    return _page(path, outputs)
+
+
+def _page(path: Path, outputs: Mapping[str, str]) -> Page:
+    """Return what the report shows, of a folder of which these outputs are known to be what they are."""
+    if read_manifest(path).get("kind") == STUDY:
+        return page_of_study(tables_in(path, outputs))
+    tables = tables_of(path, outputs)
+    return page_of_run(read_manifest(path, RunManifest), tables)
 
 
 def write(path: Path, output: Path | None = None) -> Path:
@@ -48,12 +64,10 @@ def write(path: Path, output: Path | None = None) -> Path:
     RunFolderError
         If the folder is not that of a finished run or study, or the file cannot be written.
     """
-    content = render(page_of(path)).encode()
     if output is not None:
-        with reporting(output):
-            write_whole(output, content)
+        write_named(output, render(page_of(path)).encode())
         return output
-    folder = RunFolder.reopen(path)
-    written = folder.write(REPORT, content)
-    folder.finish(read_manifest(path))
+    with RunFolder.reopen(path, "report") as folder:
+        written = folder.write(REPORT, render(_page(path, folder.digests)).encode())
+        folder.finish(read_manifest(path))
     return written

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from carbonroute.errors import RunFolderError
 from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, as_file, captioned, draw
 from carbonroute.metrics import Tables, objectives
 from carbonroute.report import capacity, data, policies, reproduction, risk
@@ -23,42 +21,16 @@ _ENGINES = {
     "both": "every request sampled, and held against expected values",
     "queued": "every request sampled, with queues",
 }
-#: What the page says of a run, from its manifest.
-_NEEDED = (
-    "carbonroute",
-    "engine",
-    "seeds",
-    "max_violation_pct",
-    "carbon",
-    "traffic",
-    "knowledge",
-    "factors",
-    "scenario",
-    "versions",
-    "inputs",
-)
 
 
-def page_of_run(facts: Mapping[str, Any], tables: Tables, path: Path) -> Page:
+def page_of_run(facts: Mapping[str, Any], tables: Tables) -> Page:
     """Return what the report of a run shows.
 
     Parameters
     ----------
     facts, tables
-        The run's manifest and tables.
-    path
-        Its folder, for messages.
-
-    Raises
-    ------
-    RunFolderError
-        If the manifest does not say what the page needs.
+        The run's manifest, as `RunManifest` has it, and its tables.
     """
-    missing = [name for name in _NEEDED if name not in facts]
-    if missing:
-        raise RunFolderError(
-            f"{path}: its manifest does not state {missing[0]!r}; run `carbonroute simulate` again"
-        )
     overview = tables.overview.row(0, named=True)
     sections = (
         policies.section(tables),

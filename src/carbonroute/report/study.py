@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 
-from carbonroute.errors import RunFolderError
 from carbonroute.figures import as_file, captioned
 from carbonroute.figures.of_studies import draw, wanted
 from carbonroute.figures.study_grid import GridAxis, Metric, averaged_note, grid_axes, saving, within
@@ -38,11 +36,6 @@ from carbonroute.study import StudyTables, overview
 _Values = Mapping[str, Any]
 #: Rows of the summary that the page shows, and failed cells whose errors it tells.
 MOST_ROWS, MOST_FAILURES = 500, 100
-#: What the page says of a study, from its manifest.
-_NEEDED = (
-    "carbonroute", "name", "engine", "cells", "digest", "failed", "finding", "about", "notes", "versions",
-    "inputs",
-)  # fmt: skip
 _READINGS: Mapping[str, Reading] = MappingProxyType(
     {
         "study_heatmap": Reading(
@@ -78,25 +71,9 @@ _SOURCES = MappingProxyType(
 )
 
 
-def page_of_study(tables: StudyTables, path: Path) -> Page:
-    """Return what the report of a study shows.
-
-    Parameters
-    ----------
-    tables
-        What it found, as `carbonroute.study.read` gives it.
-    path
-        Its folder, for messages.
-
-    Raises
-    ------
-    RunFolderError
-        If the manifest does not say what the page needs.
-    """
+def page_of_study(tables: StudyTables) -> Page:
+    """Return what the report of a study shows, of what it found as `carbonroute.study.read` gives it."""
     facts = tables.facts
-    missing = [name for name in _NEEDED if name not in facts]
-    if missing:
-        raise RunFolderError(f"{path}: its manifest does not state {missing[0]!r}; run the study again")
     return Page(
         title=facts["name"],
         description=facts.get("description", ""),

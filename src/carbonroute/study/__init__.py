@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.store import STUDY, RunFolder, reporting
+from carbonroute.folder import make_folder_of, writing
+from carbonroute.manifest import STUDY
+from carbonroute.runfolder import RunFolder
 from carbonroute.study import cells
 from carbonroute.study.cell import versions
 from carbonroute.study.conduct import Conduct, not_what_it_was
 from carbonroute.study.facts import facts_of
-from carbonroute.study.folder import LOGS, alone_in, claim
-from carbonroute.study.journal import DONE, FAILED, Journal
+from carbonroute.study.finished import is_finished, misfits_of, read, tables_in
+from carbonroute.study.folder import LOGS, claim
+from carbonroute.study.journal import DONE, FAILED, NAME, Journal
 from carbonroute.study.progress import Progress, Status, status
 from carbonroute.study.tables import (
     RESULTS,
     StudyTables,
     axes_of,
-    is_finished,
-    read,
     results_of,
     summary_of,
 )
 from carbonroute.study.workers import Seat, cores, processes
 from carbonroute.textfile import sha256
 
-__all__ = ["Progress", "Status", "StudyTables", "read", "run", "status"]
+__all__ = ["Progress", "Status", "StudyTables", "read", "run", "status", "tables_in"]
 
 
 def run(  # noqa: PLR0913  one argument per option of the command
@@ -42,6 +44,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
     progress: Callable[[Progress], None] | None = None,
     command: str | None = None,
     code: bool = True,
+    note: Callable[[str], None] | None = None,
 ) -> StudyTables:
     """Run all cells of a study that its folder does not have yet, and write its results.
 
@@ -68,6 +71,8 @@ def run(  # noqa: PLR0913  one argument per option of the command
         What a reader can type to run it again.
     code
         Whether code of others may be run: policies of files, modules and installed packages.
+    note
+        Called with what was left alone of an earlier run.
 
     Raises
     ------
@@ -84,19 +89,23 @@ def run(  # noqa: PLR0913  one argument per option of the command
         raise InputError("workers", [Fault("", found, remedy)])
     study = cells.read(Path(file), checking, code=code)
     place = Path(output)
-    with alone_in(place):
-        claim(place, {**study.settings, "versions": versions()})
-        with Journal(place) as journal:
+    with RunFolder(place, STUDY, own=(NAME, f"{LOGS}/-", RESULTS)) as results:
+        claim(results, {**study.settings, "versions": versions()})
+        with Journal(place, partial(misfits_of, study)) as journal:
             _require_same_files(study, journal)
             left = _left(study, journal, retry=retry)
             if not left and is_finished(place, journal.failed):
                 return read(place)
             if left:
-                with reporting(place):
-                    (place / LOGS).mkdir(exist_ok=True)
+                with writing(place):
+                    make_folder_of(place, f"{LOGS}/-")
                 with _seats(workers, cluster, len(left)) as seats:
                     Conduct(study, journal, place, progress).run(seats, left)
-        return _finish(study, place, command)
+        _finish(study, results, command)
+        if note:
+            for text in results.notes:
+                note(text)
+        return read(place)
 
 
 def _require_same_files(study: cells.Study, journal: Journal) -> None:
@@ -121,13 +130,11 @@ def _seats(workers: int | None, cluster: str | None, count: int) -> AbstractCont
     return processes(min(workers or cores(), count))
 
 
-def _finish(study: cells.Study, place: Path, command: str | None) -> StudyTables:
+def _finish(study: cells.Study, folder: RunFolder, command: str | None) -> None:
     """Write the results of a study whose cells have all ended."""
-    results, axes = results_of(study, place), axes_of(study.axes)
+    results, axes = results_of(study, folder.path), axes_of(study.axes)
     tables = StudyTables(results, axes, summary_of(results, axes), {})
-    folder = RunFolder(place, STUDY)
     parquet = BytesIO()
     results.write_parquet(parquet)
     folder.write(RESULTS, parquet.getvalue())
-    folder.finish(facts_of(study, tables, place, command))
-    return read(place)
+    folder.finish(facts_of(study, tables, folder.path, command))

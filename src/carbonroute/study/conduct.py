@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from carbonroute.errors import RunFolderError, WorkerError, visible
-from carbonroute.store import reporting
+from carbonroute.folder import open_file, writing
 from carbonroute.study.cell import Worked, versions, work_out
 from carbonroute.study.cells import Study, in_words
 from carbonroute.study.folder import LOGS, differences
@@ -165,7 +166,7 @@ class Conduct:
         error = f"its worker process died {DEATHS} times, as for want of memory"
         self._record(index, Worked({}, {}, (), {}, error, "", 0.0), FAILED)
 
-    def _record(self, index: int, worked: Worked, status: str) -> None:
+    def _record(self, index: int, worked: Worked, status: Literal["done", "failed"]) -> None:
         cell = self.study.cells[index]
         attempts = self._failures[index] + self._deaths[index] + (status == DONE)
         if status == DONE:
@@ -217,9 +218,12 @@ class Conduct:
             f"{verdict}, {worked.seconds:.3f} s",
             *(f"– {note}." for note in worked.notes),
         ]
-        path = self.folder / LOGS / f"{index:06d}-{cell.digest[:12]}.log"
-        with reporting(path), path.open("a", encoding="utf-8") as file:
-            file.write(visible("\n".join([*lines, worked.log])).rstrip("\n") + "\n")
+        name = f"{LOGS}/{index:06d}-{cell.digest[:12]}.log"
+        text = visible("\n".join([*lines, worked.log])).rstrip("\n") + "\n"
+        with writing(self.folder / name):
+            file = open_file(self.folder, name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            with os.fdopen(file, "ab") as log:
+                log.write(text.encode(errors="replace"))
 
 
 def _broke(future: Future[Any]) -> bool:

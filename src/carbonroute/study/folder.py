@@ -1,101 +1,54 @@
-"""The folder of a study: one run at a time, of one study, whose result appears whole or not at all."""
+"""What the folder of a study remembers of it, and what changed since."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import socket
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, JsonValue
 
 from carbonroute.errors import RunFolderError
-from carbonroute.store import MANIFEST, SETTINGS, STUDY, read_manifest, reporting, write_whole
+from carbonroute.folder import reading, stands
+from carbonroute.manifest import OTHER_FOLDER, SETTINGS, Document, read_document
+from carbonroute.runfolder import RunFolder
 
 LOGS = "logs"
 #: The setting that is the digest of all cells' scenarios.
 CELLS = "digest_of_cells"
-_LOCK = ".lock"
-_PATIENCE_S = 0.5
 #: What may change of a study between two runs in one folder: words about it.
 _WORDS = ("name", "description")
 
 
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a study's folder for this process; made if it is missing.
+class Settings(Document):
+    """What must be known of a study before it is finished.
 
-    Raises
-    ------
-    RunFolderError
-        If another process holds it, or it cannot be written.
+    Attributes
+    ----------
+    name
+        Of the study.
+    axes
+        The values of each axis.
     """
-    with reporting(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            _lock(lock)
-        except BlockingIOError as error:
-            holder = os.pread(lock, 1000, 0).decode(errors="replace") or "another process"
-            raise RunFolderError(
-                f"{folder}: {holder} is running a study here; wait for it, or name another folder"
-            ) from error
-        with reporting(folder / _LOCK):
-            os.ftruncate(lock, 0)
-            since = datetime.now(UTC).isoformat(timespec="seconds")
-            os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()} (since {since})".encode(), 0)
-        yield
-    finally:
-        os.close(lock)
+
+    name: str
+    axes: dict[str, Annotated[list[JsonValue], Field(min_length=1)]]
 
 
-def _lock(lock: int) -> None:
-    """Take a lock, or raise `BlockingIOError`; those who only look hold it for an instant."""
-    last_try_at = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > last_try_at:
-                raise
-            time.sleep(_PATIENCE_S / 10)
-        else:
-            return
-
-
-def is_held(folder: Path) -> bool:
-    """Whether a process is running a study in a folder."""
-    path = folder / _LOCK
-    if not path.exists():
-        return False
-    with path.open("rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-def claim(folder: Path, settings: Mapping[str, Any]) -> None:
+def claim(folder: RunFolder, settings: Mapping[str, Any]) -> None:
     """Make a folder that of a study, or see that it is.
 
     Raises
     ------
     RunFolderError
-        If it is the folder of something else; with what changed, if it is of a study that was another.
+        With what changed, if it is of a study that was another.
     """
-    if (folder / MANIFEST).exists() and read_manifest(folder).get("kind") != STUDY:
-        raise RunFolderError(f"{folder}: holds a run, not a study; name another folder")
-    if not (folder / SETTINGS).exists():
-        with reporting(folder / SETTINGS):
-            write_whole(folder / SETTINGS, _as_json(settings))
-        return
-    earlier = read_settings(folder)
+    with reading(folder.path / SETTINGS):
+        if not stands(folder.path, SETTINGS):
+            folder.put(SETTINGS, _as_json(settings))
+            return
+    _, earlier = read_document(folder.path, SETTINGS, Settings, OTHER_FOLDER)
     now = json.loads(_as_json(settings))
     changes = list(differences(_without_words(earlier), _without_words(now)))
     if len(changes) > 1:  # what changed their scenarios is said already
@@ -104,7 +57,8 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
         raise RunFolderError(
             "\n".join(
                 [
-                    f"{folder}: holds another study; name another folder, or remove this one. What changed:",
+                    f"{folder.path}: holds another study; name another folder, or remove this one. "
+                    "What changed:",
                     *(f"  {change}" for change in changes[:20]),
                     *([f"  and {len(changes) - 20} more"] if len(changes) > 20 else []),
                 ]
@@ -112,21 +66,18 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
         )
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
+def read_settings(folder: Path) -> Settings:
     """Return what a folder's study is.
 
     Raises
     ------
     RunFolderError
-        If there is none.
+        If there is none, or that cannot be told.
     """
-    try:
-        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RunFolderError(f"{folder}: there is no {SETTINGS}; name the folder of a study") from error
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{folder / SETTINGS}: cannot be read ({error})") from error
-    return dict(settings)
+    with reading(folder / SETTINGS):
+        if not stands(folder, SETTINGS):
+            raise RunFolderError(f"{folder}: there is no {SETTINGS}; name the folder of a study")
+    return read_document(folder, SETTINGS, Settings, OTHER_FOLDER)[0]
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:

@@ -6,19 +6,28 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from carbonroute.errors import RunFolderError
-from carbonroute.store import reporting
+from carbonroute.folder import open_file, reading, write_all, writing
+from carbonroute.manifest import Sha256, in_words
 
 NAME = "journal.jsonl"
-DONE, FAILED = "done", "failed"
+DONE: Literal["done"] = "done"
+FAILED: Literal["failed"] = "failed"
+Value = bool | int | float | str | None
 #: How often what is written is also brought to the disk: a kill loses nothing, a power cut this much.
 _SYNC_EVERY_S = 1.0
+#: Longer lines are none of ours: a policy's figures take some hundreds of bytes.
+_MAX_LINE_BYTES = 2**26
+_REMEDY = "remove it, and its cell is run again"
 
 
 @dataclass(frozen=True)
@@ -45,17 +54,19 @@ class Record:
         As of `Worked`.
     """
 
-    cell: int
-    digest: str
-    status: str
+    __pydantic_config__: ClassVar = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    cell: Annotated[int, Field(ge=0)]
+    digest: Sha256
+    status: Literal["done", "failed"]
     attempts: int
     seconds: float
     at: float
     error: str = ""
-    columns: Mapping[str, list[Any]] = field(default_factory=dict)
-    about: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, list[Value]] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Sha256] = field(default_factory=dict)
 
     def without_figures(self) -> Record:
         """Return it without what takes room."""
@@ -71,6 +82,8 @@ class Journal:
     ----------
     folder
         Of the study.
+    check
+        As of `records`.
 
     Attributes
     ----------
@@ -85,15 +98,16 @@ class Journal:
         If it cannot be read or written, or is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, check: Callable[[Record], Iterator[str]] | None = None) -> None:
         self.path = folder / NAME
         self.statuses: dict[int, str] = {}
         self.files: dict[str, str] = {}
-        for record in records(folder):
+        whole = 0
+        for line, record in _lines(folder, check):
             self._note(record)
-        with reporting(self.path):
-            whole = _whole_bytes(self.path)
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            whole += len(line)
+        with writing(self.path):
+            self._file = open_file(folder, NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.ftruncate(self._file, whole)
         self._synced_at = time.monotonic()
 
@@ -116,10 +130,9 @@ class Journal:
     def add(self, record: Record) -> None:
         """Write a record behind the others."""
         text = json.dumps(vars(record), separators=(",", ":"), ensure_ascii=False)
-        line = f"{zlib.crc32(text.encode()):08x} {text}\n".encode()
-        with reporting(self.path):
-            while line:  # a full disk takes a part before it refuses
-                line = line[os.write(self._file, line) :]
+        data = text.encode(errors="replace")  # an error's text may hold halves of characters
+        with writing(self.path):
+            write_all(self._file, f"{zlib.crc32(data):08x} ".encode() + data + b"\n")
         self._note(record)
         if time.monotonic() - self._synced_at > _SYNC_EVERY_S:
             self.sync()
@@ -130,45 +143,67 @@ class Journal:
 
     def sync(self) -> None:
         """Bring all that was written to the disk."""
-        with reporting(self.path):
+        with writing(self.path):
             os.fsync(self._file)
         self._synced_at = time.monotonic()
 
 
-def records(folder: Path) -> Iterator[Record]:
+def records(folder: Path, check: Callable[[Record], Iterator[str]] | None = None) -> Iterator[Record]:
     """Yield what a study's folder has of its cells, in the order in which they ended; none if there is none.
 
     A cell that was run again after it failed stands there twice: the last record counts.
     A line that is not whole at the end is left out: it is being written, or was when its run was killed.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    check
+        Yields what is wrong with a record.
 
     Raises
     ------
     RunFolderError
         If any other line is damaged.
     """
-    path = folder / NAME
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                return
-            yield _read(line, f"{path}: line {number}")
+    return (record for _, record in _lines(folder, check))
+
+
+def _lines(folder: Path, check: Callable[[Record], Iterator[str]] | None) -> Iterator[tuple[bytes, Record]]:
+    """Yield the whole lines of a journal, each with what it says."""
+    path, done = folder / NAME, set()
+    with reading(path):
+        try:
+            journal = open_file(folder, NAME, os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        with os.fdopen(journal, "rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE_BYTES), b""), start=1):
+                if not line.endswith(b"\n") and len(line) < _MAX_LINE_BYTES:
+                    return
+                place = f"{path}: line {number}"
+                record = _read(line, place)
+                if record.cell in done:
+                    found: str | None = "is of a cell that was done before"
+                else:
+                    found = next(check(record), None) if check else None
+                if found:
+                    raise RunFolderError(f"{place} {found}; {_REMEDY}")
+                if record.status == DONE:
+                    done.add(record.cell)
+                yield line, record
 
 
 def _read(line: bytes, place: str) -> Record:
     check, _, text = line.rstrip(b"\n").partition(b" ")
     if check != f"{zlib.crc32(text):08x}".encode():
-        raise RunFolderError(
-            f"{place} is damaged: its checksum does not match; remove it, and its cell is run again"
-        )
-    fields = json.loads(text)
-    return Record(**{**fields, "notes": tuple(fields["notes"])})
+        raise RunFolderError(f"{place} is damaged: its checksum does not match; {_REMEDY}")
+    try:
+        return _records().validate_json(text)
+    except ValidationError as error:
+        raise RunFolderError(f"{place} is damaged: {in_words(error)}; {_REMEDY}") from error
 
 
-def _whole_bytes(path: Path) -> int:
-    """Return how much of a journal are whole lines."""
-    if not path.exists():
-        return 0
-    with path.open("rb") as file:
-        return sum(len(line) for line in file if line.endswith(b"\n"))
+@lru_cache(maxsize=1)
+def _records() -> TypeAdapter[Record]:
+    return TypeAdapter(Record)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from carbonroute.study.folder import is_held, read_settings
-from carbonroute.study.journal import FAILED, records
+from carbonroute.folder import is_held
+from carbonroute.study.folder import read_settings
+from carbonroute.study.journal import FAILED, Record, records
 
 #: The rate is that of the last cells: so many.
 LATEST = 200
@@ -92,16 +94,16 @@ def status(folder: str | Path) -> Status:
     """
     place = Path(folder)
     settings = read_settings(place)
+    total = math.prod(map(len, settings.axes.values()))
     ended: dict[int, str] = {}
     moments: deque[float] = deque(maxlen=LATEST)
-    for record in records(place):
+    for record in records(place, partial(_unknown, total)):
         ended[record.cell] = record.error if record.status == FAILED else ""
         moments.append(record.at)
     running = is_held(place)
-    total = math.prod(len(values) for values in settings["axes"].values())
     cells_per_s = rate(moments) if running else None
     return Status(
-        name=settings["name"],
+        name=settings.name,
         total=total,
         done=len(ended),
         failed=sum(map(bool, ended.values())),
@@ -110,6 +112,11 @@ def status(folder: str | Path) -> Status:
         remaining_s=(total - len(ended)) / cells_per_s if cells_per_s else None,
         errors={cell: error for cell, error in sorted(ended.items()) if error},
     )
+
+
+def _unknown(total: int, record: Record) -> Iterator[str]:
+    if record.cell >= total:
+        yield "is of a cell that this study has not"
 
 
 def rate(moments: Sequence[float]) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -11,15 +11,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carbonroute.errors import RunFolderError
 from carbonroute.metrics.intervals import ends
 from carbonroute.metrics.policies import TEXTS
-from carbonroute.store import MANIFEST, SETTINGS, STUDY, read_manifest
 from carbonroute.study.cells import Study
 from carbonroute.study.file import FIXED, KEPT, Axis
 from carbonroute.study.journal import DONE, Record, records
-from carbonroute.tablefile import read_parquet
-from carbonroute.textfile import sha256
 
 RESULTS = "results.parquet"
 #: Records that are turned into a table at a time.
@@ -27,6 +23,8 @@ _CHUNK = 2000
 #: Columns of `StudyTables.axes`.
 AXES = MappingProxyType({"axis": pl.String, "label": pl.String, "number": pl.Float64, "averaged": pl.Boolean})
 _FLAGS = ("clairvoyant", "viable")
+#: Columns that every study has.
+ALWAYS = MappingProxyType({"cell": pl.Int64, "digest": pl.String, "status": pl.String, "error": pl.String})
 
 
 @dataclass(frozen=True)
@@ -79,11 +77,14 @@ def results_of(study: Study, folder: Path) -> pl.DataFrame:
 
 def _schema(axes: Sequence[Axis], columns: Sequence[str]) -> dict[str, Any]:
     of_axes = {axis.name: _type_of(axis) for axis in axes}
-    of_columns = {
+    return {**ALWAYS, **of_axes, **types_of(columns)}
+
+
+def types_of(columns: Iterable[str]) -> dict[str, Any]:
+    """Return the types of columns of the policy table."""
+    return {
         name: pl.String if name in TEXTS else pl.Boolean if name in _FLAGS else pl.Float64 for name in columns
     }
-    fixed = {"cell": pl.Int64, "digest": pl.String, "status": pl.String, "error": pl.String}
-    return {**fixed, **of_axes, **of_columns}
 
 
 def _type_of(axis: Axis) -> Any:
@@ -152,50 +153,3 @@ def _interval(table: pl.DataFrame, name: str) -> Iterator[pl.Series]:
     known = (table[f"{name} nulls"] == 0).to_numpy()
     for end, values in zip(("low", "high"), ends(name, mean, std, n), strict=True):
         yield pl.Series(f"{name}_{end}", np.where(known, values, np.nan)).fill_nan(None)
-
-
-def is_finished(path: Path, failed: Set[int]) -> bool:
-    """Whether a folder has the results of a study as its manifest states them.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    failed
-        Cells that failed, by its journal: after a retry that was killed at its end, results are older.
-    """
-    if not (path / MANIFEST).exists():
-        return False
-    facts = read_manifest(path)
-    return _as_stated(path, facts) and {one["cell"] for one in facts["failed"]} == failed
-
-
-def _as_stated(path: Path, facts: Mapping[str, Any]) -> bool:
-    return (path / RESULTS).is_file() and sha256(path / RESULTS) == facts["outputs"].get(RESULTS)
-
-
-def read(folder: str | Path) -> StudyTables:
-    """Return the tables of a study's folder, after checking that they are what its manifest says.
-
-    Parameters
-    ----------
-    folder
-        Of a finished study.
-
-    Raises
-    ------
-    RunFolderError
-        If it is not the folder of a finished study, or a table was changed since.
-    """
-    path = Path(folder)
-    if not (path / MANIFEST).exists() and (path / SETTINGS).exists():
-        raise RunFolderError(f"{path}: its study is not finished; `carbonroute study run` goes on with it")
-    facts = read_manifest(path)
-    if facts.get("kind") != STUDY:
-        raise RunFolderError(f"{path}: holds a run, not a study; name the folder of a study")
-    if not _as_stated(path, facts):
-        found = f"{path / RESULTS}: is not what the manifest says"
-        raise RunFolderError(f"{found}; `carbonroute study run` makes it again from its journal")
-    results = read_parquet(path / RESULTS, str(path / RESULTS))
-    axes = pl.DataFrame(facts["axes"], dict(AXES))
-    return StudyTables(results, axes, summary_of(results, axes), facts)
