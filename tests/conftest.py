@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+import needs
 import small
 from carbonroute.cli import main
 from refusals import Refusals
@@ -30,17 +30,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Genera
     yield
     reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])]
     if reasons:
-        terminalreporter.write_line(skipped(reasons))
-
-
-def skipped(reasons: list[str]) -> str:
-    """Return a line that counts reasons, the most frequent first."""
-    parts = []
-    for reason, count in Counter(reasons).most_common():
-        words = reason.removeprefix("Skipped: ")
-        need = words.removeprefix("needs ")
-        parts.append(f"{count}: {words}" if need == words else f"{count} need{'s' * (count == 1)} {need}")
-    return f"{len(reasons)} skipped: {', '.join(parts)}"
+        terminalreporter.write_line(needs.said_of(reasons))
 
 
 @pytest.fixture(scope="session")

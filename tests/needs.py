@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,3 +19,12 @@ no_root = pytest.mark.skipif(os.geteuid() == 0, reason="needs a user other than 
 def data(*paths: Path) -> pytest.MarkDecorator:
     """Return the mark of a test that reads files or folders of real data."""
     return pytest.mark.skipif(not all(path.exists() for path in paths), reason=DATA)
+
+
+def said_of(reasons: Sequence[str]) -> str:
+    """Return a line that counts the reasons of skipped tests, the most frequent first."""
+    parts = []
+    for reason, count in Counter(reason.removeprefix("Skipped: ") for reason in reasons).most_common():
+        need = reason.removeprefix("needs ")
+        parts.append(f"{count}: {reason}" if need == reason else f"{count} need{'s' * (count == 1)} {need}")
+    return f"{len(reasons)} skipped: {', '.join(parts)}"

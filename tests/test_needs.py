@@ -1,0 +1,48 @@
+"""What is skipped is said in one line at the end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+
+SKIPPED = """
+import pytest
+import needs
+
+@pytest.mark.parametrize("number", range(3))
+@needs.data(needs.Path("/nowhere"))
+def test_on_data(number):
+    pass
+
+def test_with_a_friend():
+    pytest.skip("needs a friend")
+
+def test_that_is_tired():
+    pytest.skip("tired")
+
+def test_that_runs():
+    pass
+"""
+
+
+def test_skipped_tests_are_counted_in_the_last_line_by_reason(tmp_path: Path) -> None:
+    (tmp_path / "test_some.py").write_text(SKIPPED, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", "-n", "2"]
+    done = subprocess.run(
+        [*command, str(tmp_path)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{TESTS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    *_, said, totals = done.stdout.splitlines()
+    assert said == (
+        "5 skipped: 3 need data files that are not part of this repository, 1 needs a friend, 1: tired"
+    )
+    assert totals.startswith("1 passed, 5 skipped in ")
