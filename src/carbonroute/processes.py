@@ -7,16 +7,23 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from threading import Thread
+from typing import TypeVar
+
+T = TypeVar("T")
+
+#: A signal can arrive on a thread of a library, and wakes nobody then: who waits looks up this often.
+LOOK_UP_S = 1.0
 
 
 @contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
     """Let processes that are started meanwhile not hear Ctrl-C, which reaches all processes of a terminal.
 
-    They inherit what is held back here, and so from their first instant on: one that is interrupted while it
-    imports would print a traceback. Whoever started them ends them: see `ended_on_failure`.
+    One that is interrupted while it still imports would print a traceback. They inherit what is held back
+    here from their first instant on, until they `begin`.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -37,8 +44,17 @@ def ended_on_failure() -> Iterator[None]:
         raise
 
 
+def result(future: Future[T]) -> T:
+    """Return a future's result; a signal ends the wait for it, whichever thread it arrives on."""
+    while not future.done():
+        wait([future], LOOK_UP_S)
+    return future.result()
+
+
 def begin() -> None:
     """Make this process a worker: what it prints is a log, and it ends with the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: these just end
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     Thread(target=_end_with_parent, daemon=True).start()

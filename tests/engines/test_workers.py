@@ -217,7 +217,10 @@ def test_a_worker_that_dies_is_reported(tmp_path: Path) -> None:
 
 def test_a_policy_s_fault_comes_home(tmp_path: Path) -> None:
     inputs = with_policy(inputs_of(tmp_path, "fixed-rate"), Faulty("raises"))
-    with pytest.raises(PolicyError, match="policy 'Faulty': ZeroDivisionError: by nothing; mend the policy"):
+    with pytest.raises(
+        PolicyError,
+        match=r"policy 'Faulty': ZeroDivisionError: by nothing \(test_workers\.py, line \d+\); mend",
+    ):
         sampled.run(inputs, workers=2, start_method="fork")
 
 

@@ -25,7 +25,7 @@ from carbonroute.engines.draws import Block, stream_blocks
 from carbonroute.errors import PolicyError, WorkerError, described, is_interrupt
 from carbonroute.outcome import Outcome
 from carbonroute.policies import POLICIES
-from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure
+from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure, result
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.textfile import Digests
 from carbonroute.traffic import Pending, Replay
@@ -155,7 +155,7 @@ def _in_order(here: Chunks, pool: ProcessPoolExecutor, path: str, others: int) -
             ahead.append(_finished(here.tally(index)))
             index += 1
             continue
-        part = ahead.popleft().result()
+        part = result(ahead.popleft())
         if part is None:
             return
         yield part

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from carbonroute.errors import RunFolderError, WorkerError, visible
 from carbonroute.folder import open_file, writing
+from carbonroute.processes import LOOK_UP_S
 from carbonroute.study.cell import Worked, versions, work_out
 from carbonroute.study.cells import Study, in_words
 from carbonroute.study.folder import LOGS, differences
@@ -24,8 +25,6 @@ from carbonroute.study.workers import Seat
 ATTEMPTS = 2
 #: How often a cell is begun whose worker dies over it: workers are killed for reasons of their own.
 DEATHS = 4
-#: After so long without a result, it is asked whether there is anybody left.
-_SILENCE_S = 30.0
 _GONE = "the cluster has gone away", "start it, and run the study again: it goes on"
 
 
@@ -88,7 +87,7 @@ class Conduct:
         while self._waiting or self._suspects or any(seat.futures for seat in seats):
             self._hand_out(seats)
             running = [future for seat in seats for future in seat.futures]
-            ended, _ = wait(running, _SILENCE_S, return_when=FIRST_COMPLETED)
+            ended, _ = wait(running, LOOK_UP_S, return_when=FIRST_COMPLETED)
             if not ended and any(seat.gone() for seat in seats):
                 raise WorkerError(*_GONE)
             for seat in seats:
