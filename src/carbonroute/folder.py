@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from secrets import token_hex
 
 from carbonroute.errors import RunFolderError
-from carbonroute.textfile import MAX_BYTES
+from carbonroute.limits import MAX_BYTES
 
 #: Held while a process writes into a folder; says which.
 LOCK = ".lock"

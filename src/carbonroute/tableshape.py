@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from carbonroute.errors import RunFolderError
-from carbonroute.textfile import MAX_BYTES
+from carbonroute.limits import MAX_BYTES
 
 #: No figure of a run is larger; what is would end in overflows.
 LARGEST = 1e30

@@ -36,8 +36,8 @@ def parse(path: Path) -> dict[str, Any]:
         if dots > MAX_DOTS:
             raise refused(shown, f"line {line} has {dots:,} dots", f"the limit is {MAX_DOTS:,} a line")
     try:
-        data = tomllib.loads(text)
-        too_large = list(_too_large(data, ""))
+        tables = tomllib.loads(text)
+        too_large = list(_too_large(tables, ""))
     except RecursionError as error:
         raise refused(shown, "is nested too deeply", "a scenario has three levels") from error
     except tomllib.TOMLDecodeError as error:
@@ -46,7 +46,7 @@ def parse(path: Path) -> dict[str, Any]:
         raise refused(shown, "holds a number that is too long", "write numbers in fewer digits") from error
     if too_large:
         raise InputError(shown, too_large)
-    return data
+    return tables
 
 
 def _too_large(value: object, path: str) -> Iterator[Fault]:
