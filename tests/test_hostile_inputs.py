@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -22,6 +23,9 @@ from carbonroute import parquetfile, textfile
 from carbonroute.carbon import jsonfile
 from carbonroute.cli import main
 from carbonroute.errors import InputError, did_you_mean
+from carbonroute.inspection.sniff import sniff
+from carbonroute.inspection.traffic import inspect as inspect_log
+from carbonroute.limits import PIECE_BYTES
 from carbonroute.parquetfile import parquet
 from carbonroute.scenario import load, resolve
 from carbonroute.tablefile import read_parquet, read_table
@@ -93,7 +97,7 @@ def test_long_texts_of_a_log_come_in_small_pieces(tmp_path: Path) -> None:
     for line, piece in stream_table(tmp_path / "t.parquet", "t", {"k": "a", "l": "b"}):
         assert line == rows + 2
         assert piece["b"].to_list() == list(range(rows, rows + len(piece)))
-        assert len(piece) <= parquetfile.PIECE_BYTES // 100_000
+        assert len(piece) <= PIECE_BYTES // 100_000
         rows += len(piece)
     assert rows == 2000
 
@@ -107,7 +111,10 @@ def test_a_single_text_is_no_longer_than_a_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("compression", ["zstd", "uncompressed", "snappy", "gzip"])
 @pytest.mark.parametrize("pages", [None, 100])
 def test_what_a_column_unpacks_to_is_read_from_its_pages(
-    compression: str, pages: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compression: Literal["zstd", "uncompressed", "snappy", "gzip"],
+    pages: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     values = np.random.default_rng(1).integers(0, 2**62, 3000)
     path = tmp_path / "t.parquet"
@@ -600,3 +607,77 @@ def test_expected_requests_of_more_cells_than_memory_are_refused(tmp_path: Path)
     )
     said = refusal(resolve(load(scenario)).arrivals.expected)
     assert "expected requests of 1,000,000 hours × 302 origins × 2 workloads would take 13.5 GiB" in said
+
+
+# logs of any size
+
+
+def written_log(path: Path, rows: int, *, in_order: bool = True) -> Path:
+    """Write a log of so many requests, a tenth of a second apart on average."""
+    rng = np.random.default_rng(rows)
+    times = 1_700_000_000 + np.cumsum(rng.exponential(0.1, rows))
+    if not in_order:
+        times = rng.permutation(times)
+    table = pl.DataFrame(
+        {
+            "arrival_time": times,
+            "input_tokens": rng.integers(1, 4000, rows),
+            "latency_s": rng.lognormal(0, 1, rows),
+            "model": pl.Series([f"m{i}" for i in range(rows)]),
+        }
+    )
+    table.write_ndjson(path) if path.suffix == ".jsonl" else table.write_csv(path)
+    return path
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_log_in_small_parts_is_described_as_if_it_were_held(
+    in_order: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written_log(tmp_path / "log.csv", 20_000, in_order=in_order)
+    guess = sniff(path, "log.csv")
+    whole = inspect_log(path, "log.csv", guess).as_json()
+    monkeypatch.setattr("carbonroute.inspection.ordering.Ordered.__init__.__defaults__", (500,))
+    parts = inspect_log(path, "log.csv", guess, piece_bytes=20_000).as_json()
+    assert parts["facts"] == {
+        name: pytest.approx(fact, rel=1e-12) if isinstance(fact, float) else fact
+        for name, fact in whole["facts"].items()
+    }
+    assert [row["p95"] for row in parts["table"]] == [row["p95"] for row in whole["table"]]
+
+
+def test_numbers_of_very_many_values_are_counted_by_their_first_digits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written_log(tmp_path / "log.csv", 20_000)
+    table = pl.read_csv(path)
+    monkeypatch.setattr("carbonroute.inspection.traffic._MOST_DIFFERENT", 5000)
+    found = inspect_log(path, "log.csv", sniff(path, "log.csv"), piece_bytes=50_000)
+    rows = {row["of"]: row for row in found.table.rows(named=True)}
+    for what, name in (("service time", "latency_s"), ("prompt tokens", "input_tokens")):
+        values, row = table[name].to_numpy(), rows[what]
+        rel = 1e-3 if what == "service time" else 1e-12
+        assert row["mean"] == pytest.approx(values.mean(), rel=1e-12)
+        assert (row["min"], row["max"], row["rows"]) == (values.min(), values.max(), 20_000)
+        at = np.quantile(values, [0.5, 0.95], method="inverted_cdf")
+        assert [row["median"], row["p95"]] == pytest.approx(at.tolist(), rel=rel)
+    said = " ".join(found.findings)
+    assert "median and p95 of service time (column 'latency_s') are of its values to 4 digits" in said
+    assert "of prompt tokens" not in said
+    assert "column 'model' has more than 5,000 different words: no workload" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_the_memory_of_an_inspection_does_not_grow_with_the_log(
+    name: str, in_order: bool, tmp_path: Path
+) -> None:
+    peaks = []
+    for rows in (1_000_000, 8_000_000):
+        path = written_log(tmp_path / name, rows, in_order=in_order)
+        code, _, peak_mib = peak("inspect", str(path))
+        assert code == 0
+        peaks.append(peak_mib)
+    assert peaks[1] < peaks[0] + 64, peaks
+    assert peaks[1] < PEAK_MIB

@@ -140,10 +140,10 @@ def test_a_disk_that_fails_in_the_middle_is_an_error_with_a_place(
     (tmp_path / "t.csv").write_bytes(data)
 
     class Failing(io.FileIO):
-        def read(self, size: int | None = -1, /) -> bytes | None:
+        def read(self, size: int | None = -1, /) -> bytes:
             if self.tell():
                 raise OSError(5, "Input/output error")
-            return super().read(size)
+            return super().read(size) or b""
 
     monkeypatch.setattr(textfile, "FileIO", Failing)
     with pytest.raises(InputError, match=r"t.csv: cannot be read \(Input/output error\)"):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import io
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-from carbonroute.errors import Fault, InputError
+from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.limits import MAX_BYTES, MAX_COLUMNS, MAX_LINE_BYTES, MAX_NAME, MAX_VALUES, PIECE_BYTES
 from carbonroute.parquetfile import ParquetFile, parquet
 from carbonroute.textfile import Digests, chunks, plain_lines, refused, repeated
@@ -92,6 +92,32 @@ def read_parquet(path: Path, shown: str) -> pl.DataFrame:
     """
     with parquet(path, shown) as file:
         return file.whole()
+
+
+def required(wanted: Mapping[str, str], names: Sequence[str], shown: str) -> Sequence[str]:
+    """Return the wanted columns, each once; refuse a table that lacks one.
+
+    Parameters
+    ----------
+    wanted
+        Names of the columns, by what asks for them in messages.
+    names, shown
+        Those that the table has, and what it is called in messages.
+
+    Raises
+    ------
+    InputError
+        With every column that is not there.
+    """
+    there = set(names)
+    faults = first_faults(
+        Fault(where, f"there is no column {name!r}", did_you_mean(name, names))
+        for where, name in wanted.items()
+        if name not in there
+    )
+    if faults:
+        raise InputError(shown, faults)
+    return list(dict.fromkeys(wanted.values()))
 
 
 def csv_pieces(

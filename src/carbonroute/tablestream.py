@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
-from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.limits import PIECE_BYTES, PIECE_VALUES
 from carbonroute.parquetfile import parquet
-from carbonroute.tablefile import FIRST_LINE, PARQUET, Pieces, csv_pieces, parsed, text_pieces
+from carbonroute.tablefile import FIRST_LINE, PARQUET, Pieces, csv_pieces, parsed, required, text_pieces
 from carbonroute.textfile import Digests, refused, repeated
 
 #: A text that a colon follows, which is how a key begins.
@@ -62,7 +61,7 @@ def stream_table(
     if kind in PARQUET:
         pieces = _stream_parquet(path, shown, wanted, piece_values, digests)
     elif kind == ".csv":
-        pieces = csv_pieces(path, shown, lambda names: _required(wanted, names, shown), piece_bytes, digests)
+        pieces = csv_pieces(path, shown, lambda names: required(wanted, names, shown), piece_bytes, digests)
     elif kind in {".jsonl", ".ndjson"}:
         pieces = _stream_json(path, shown, wanted, piece_bytes, digests)
     else:
@@ -87,7 +86,7 @@ def _stream_json(
     first_line = 0
     for first_line, data in text_pieces(path, shown, piece_bytes, digests):
         if first_line == 1:
-            _required(wanted, _keys(data.partition(b"\n")[0], shown), shown)
+            required(wanted, _keys(data.partition(b"\n")[0], shown), shown)
         _refuse_twice(data, shown, first_line)
         yield first_line, parsed(data, shown, first_line, parse)
     if not first_line:
@@ -108,23 +107,10 @@ def _stream_parquet(
     path: Path, shown: str, wanted: Mapping[str, str], piece_values: int, digests: Digests | None
 ) -> Pieces:
     with parquet(path, shown, digests) as file:
-        names = _required(wanted, list(file.schema), shown)
+        names = required(wanted, list(file.schema), shown)
         rows = max(piece_values // max(len(names), 1), 1)
         for first, piece in file.pieces(names, rows):
             yield FIRST_LINE + first, piece
-
-
-def _required(wanted: Mapping[str, str], names: list[str], shown: str) -> Sequence[str]:
-    """Return the wanted columns, each once; refuse a table that lacks one."""
-    there = set(names)
-    faults = first_faults(
-        Fault(where, f"there is no column {name!r}", did_you_mean(name, names))
-        for where, name in wanted.items()
-        if name not in there
-    )
-    if faults:
-        raise InputError(shown, faults)
-    return list(dict.fromkeys(wanted.values()))
 
 
 def _refuse_twice(data: bytes, shown: str, first_line: int) -> None:

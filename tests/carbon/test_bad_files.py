@@ -382,10 +382,10 @@ def test_a_named_pipe_is_refused(tmp_path: Path) -> None:
 
 def test_a_disk_that_fails_is_an_error_with_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Failing(io.FileIO):
-        def read(self, size: int | None = -1, /) -> bytes | None:
+        def read(self, size: int | None = -1, /) -> bytes:
             if os.path.samestat(os.fstat(self.fileno()), (tmp_path / "carbon.csv").stat()):
                 raise OSError(5, "Input/output error")
-            return super().read(size)
+            return super().read(size) or b""
 
     monkeypatch.setattr(textfile, "FileIO", Failing)
     assert says(refusal(tmp_path, WIDE), "carbon.csv: cannot be read (Input/output error)", "copy it again")

@@ -194,7 +194,7 @@ def _packed(chunks: Chunks) -> bytes:
 def _chunks(path: str) -> Chunks:
     beside, rest = pickle.loads(Path(path).read_bytes())  # noqa: S301  the parent process wrote this file
     for reference, folder, digest in beside:
-        Digests({reference: digest}).add(reference, POLICIES.find(reference, folder).digest)
+        Digests({reference: digest}).add(reference, POLICIES.find(reference, folder).digest or "")
     inputs, kept, size = pickle.loads(rest)  # noqa: S301  bytes from that same file
     return Chunks(inputs, kept=kept, size=size)
 

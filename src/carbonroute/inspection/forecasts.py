@@ -14,7 +14,7 @@ from carbonroute.inspection.carbon_files import unit_in
 from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.sniff import Guess
 from carbonroute.inspection.times import lacks_offset, read_times
-from carbonroute.tablefile import column_numbers, column_text, read_table
+from carbonroute.tablefile import column_numbers, column_text, read_table, required
 from carbonroute.units import G_PER_KWH
 
 #: Mean absolute error, as a share of the actual mean, from which forecasts say little.
@@ -41,6 +41,7 @@ def inspect(
         If the file is no table.
     """
     table = read_table(path, shown)
+    required({**guess.columns, **{f"where.{name}": name for name in where}}, table.columns, shown)
     for name, word in where.items():
         table = table.filter(column_text(table[name], shown) == word)
     if table.is_empty():

@@ -17,7 +17,7 @@ from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.sniff import Guess
 from carbonroute.inspection.statistics import amplitude
 from carbonroute.inspection.times import common_step_us, lacks_offset, read_times
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
+from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table, required
 from carbonroute.units import MINUTES_PER_DAY, US_PER_MINUTE, pct
 
 Array = NDArray[np.float64]
@@ -46,6 +46,9 @@ def inspect(path: Path, shown: str, guess: Guess, window: str | None = None) -> 
     """
     table = read_table(path, shown)
     columns, time = guess.several["rates"], guess.columns.get("time column")
+    required(
+        {**guess.columns, **{f"column of rates {name!r}": name for name in columns}}, table.columns, shown
+    )
     texts = [column_text(table[name], shown) for name in columns]
     rates = np.stack([column_numbers(text).fill_null(np.nan).to_numpy() for text in texts], axis=1).astype(
         float

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.errors import Fault, InputError
 from carbonroute.inspection import toml
 from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.ordering import Ordered
@@ -20,7 +20,7 @@ from carbonroute.inspection.sniff import Guess
 from carbonroute.inspection.statistics import Gaps, Windows
 from carbonroute.inspection.times import lacks_offset, read_times
 from carbonroute.limits import PIECE_BYTES
-from carbonroute.tablefile import column_numbers, column_text
+from carbonroute.tablefile import column_numbers, column_text, required
 from carbonroute.tablestream import stream_table
 from carbonroute.times import ALWAYS, EPOCH
 from carbonroute.units import CENTURY_S, PER_SECOND, US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
@@ -36,8 +36,8 @@ _MOST_BYTES = 2**25
 _DIGITS = 4
 #: Numbers that count from any zero: 9,000 years of it, on either side.
 _FARTHEST_US = 2**58
-_COUNTS = {"value": pl.Float64, "count": pl.Int64}
-_OF_WORDS = {"value": pl.String}
+_COUNTS = {"value": pl.Float64(), "count": pl.Int64()}
+_OF_WORDS = {"value": pl.String(), "count": pl.Int64()}
 
 
 @dataclass
@@ -70,7 +70,7 @@ class _Numbers:
         self.blank += len(numbers) - len(values)
         if not len(values):
             return
-        self.total += values.sum()
+        self.total += float(values.sum())
         self.low = min(self.low, float(values.to_numpy().min()))
         self.high = max(self.high, float(values.to_numpy().max()))
         counts = values.value_counts().cast({"count": pl.Int64})
@@ -102,7 +102,7 @@ def _summed(counts: pl.DataFrame, *, rounded: bool) -> pl.DataFrame:
 class _Words:
     """How often each word of a column occurs; None, where there are too many to be names."""
 
-    counts: pl.DataFrame | None = field(default_factory=lambda: pl.DataFrame(schema=_COUNTS | _OF_WORDS))
+    counts: pl.DataFrame | None = field(default_factory=lambda: pl.DataFrame(schema=_OF_WORDS))
 
     def add(self, words: pl.Series) -> None:
         """Take in a piece of the column."""
@@ -183,9 +183,7 @@ def inspect(
         If not a row can be read, or none has a time.
     """
     time = guess.columns["time column"]
-    if time not in guess.head.columns:
-        remedy = did_you_mean(time, guess.head.columns)
-        raise InputError(shown, [Fault("time column", f"there is no column {time!r}", remedy)])
+    required({"time column": time}, guess.head.columns, shown)
     clock = _Clock.of(guess.head[time], time, unit, time_zone)
     seen, broken = _Seen(), None
     try:
@@ -287,7 +285,8 @@ class _Clock:
         """Between which microseconds a time is believed."""
         if not self.dated:
             return -_FARTHEST_US, _FARTHEST_US
-        return tuple((end - EPOCH) // timedelta(microseconds=1) for end in ALWAYS)
+        first, last = ((end - EPOCH) // timedelta(microseconds=1) for end in ALWAYS)
+        return first, last
 
 
 def _pieces(path: Path, shown: str, guess: Guess, size: int) -> Iterator[tuple[int, pl.DataFrame]]:

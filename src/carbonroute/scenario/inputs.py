@@ -247,7 +247,9 @@ class Inputs:
         """
         if isinstance(self.scenario.traffic, Replay):
             in_an_hour = self.arrivals.count / self.shape[0]
-            return np.broadcast_to(in_an_hour / S_PER_HOUR * self.traffic_share[0], self.traffic_share.shape)
+            per_s = in_an_hour / S_PER_HOUR * self.traffic_share[0]
+            every_hour: NDArray[np.float64] = np.broadcast_to(per_s, self.traffic_share.shape)
+            return every_hour
         in_an_hour = self.arrivals.expected().sum(axis=(1, 2))
         return in_an_hour[:, np.newaxis, np.newaxis] / S_PER_HOUR * self.traffic_share
 

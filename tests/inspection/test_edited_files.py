@@ -109,3 +109,22 @@ def test_very_many_parquet_files_of_any_columns(
     tmp_path: Path, data: bytes, edits: list[Edit], kind: tuple[str, ...]
 ) -> None:
     look_at_columns(tmp_path, data, edits, kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "old"), [("forecast", b"forecast"), ("rates", b"0,1"), ("traffic, csv", b"TIMESTAMP")]
+)
+def test_a_scenario_whose_file_lost_a_column_is_described(
+    files: Mapping[str, Good], name: str, old: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = files[name]
+    text = good.scenario.read_text(encoding="utf-8")
+    if name == "rates":  # columns are named where not all of them count
+        good.scenario.with_name("named.toml").write_text(
+            text.replace('kind = "rate-file"', 'kind = "rate-file"\ncolumns = ["0"]'), encoding="utf-8"
+        )
+    good.path.write_bytes(good.data.replace(old, b"x,1" if name == "rates" else b"x", 1))
+    path = good.scenario.with_name("named.toml") if name == "rates" else good.scenario
+    assert main(["inspect", str(path)]) == 0
+    lost = old.decode().partition(",")[0]
+    assert f"there is no column '{lost}'" in " ".join(capsys.readouterr().out.split())
