@@ -132,7 +132,7 @@ def test_a_folder_of_results_runs_nothing(tmp_path: Path, finished: Path) -> Non
     manifest = read_manifest(folder)
     policies = [{"use": "own.py:Own"}, {"use": "own:Own"}]
     evil = {**manifest, "scenario": {**manifest["scenario"], "policies": policies}}
-    RunFolder.reopen(folder).finish(evil)
+    RunFolder.reopen(folder, "figures").finish(evil)
     assert main(["figures", str(folder), "--quiet", "--no-code"]) == 0
     assert main(["report", str(folder), "--no-code"]) == 0
     assert main(["report", str(folder), "--output", str(tmp_path / "page.html")]) == 0

@@ -104,7 +104,7 @@ def foreign_run(folder: Path) -> list[str]:
     out = folder / "out"
     assert main(["simulate", str(small.write(folder)), "--no-figures", "--quiet", "--output", str(out)]) == 0
     manifest = read_manifest(out)
-    run = RunFolder.reopen(out)
+    run = RunFolder.reopen(out, "simulate")
     for path in (out / "data").glob("*.parquet"):
         planted = pl.col(pl.String).replace({"Latency-First": CELL, "A": CELL})
         pl.read_parquet(path).with_columns(planted).write_parquet(path)

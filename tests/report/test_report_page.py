@@ -277,7 +277,7 @@ def test_a_run_from_python_says_how_to_run_its_scenario_again(
 
 def test_queued_runs_show_capacity_and_say_why_there_are_no_intervals(tmp_path: Path) -> None:
     path = folder_of(tmp_path, queued_runs.document(**queued_runs.HERD, horizon={"hours": 1}))
-    assert ids_of_sections(path)[:4] == ["policies", "figures", "risk", "capacity"]
+    assert ids_of_sections(path)[:5] == ["policies", "figures", "saving", "risk", "capacity"]
     pools = read_tables(path).pools
     assert len(table(path, "pools").rows) == pools.height > 0
     said = text_of(html_of(path))

@@ -109,7 +109,7 @@ AT_LOAD: dict[str, tuple[str | bytes, str, str, tuple[str, ...]]] = {
         "",
         ("policies[1]: 'mine.py:Mine' cannot be made (KeyError: 'price')", "mend it or its keys"),
     ),
-    "a folder": (GOOD, "folder.py:Mine", "", (f"{USE}there is no file folder.py", "Known: link.py, mine.py")),
+    "a folder": (GOOD, "folder.py:Mine", "", (f"{USE}folder.py is a directory", "name a file")),
     "a pipe of bytes": (
         GOOD,
         "/dev/zero.py:Mine",
