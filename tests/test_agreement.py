@@ -87,6 +87,15 @@ def test_scores_of_certain_and_of_impossible_events() -> None:
     assert z_of_events(530, 1000, 0.5) == pytest.approx(30 / math.sqrt(250), rel=0.01)
 
 
+def test_what_rounding_leaves_of_nothing_is_no_share(tmp_path: Path) -> None:
+    """A sum of parts may end a little below 0."""
+    inputs = resolve(load(small.write(tmp_path)))
+    (drawn, *_), (expected, *_) = sampled.run(inputs), exact.run(inputs)
+    below = replace(expected, violations=np.full_like(expected.violations, -1e-6))
+    never = replace(drawn, violations=np.zeros_like(drawn.violations))
+    assert agreement._Pair(inputs, never, below).z_of_few(None, "slo_violation_pct") == 0
+
+
 def test_what_is_beyond_and_what_is_worst() -> None:
     rows = pl.DataFrame(
         {"policy": ["P", "P", "Q", "Q"], "z": [-4.0, 3.5, math.inf, 1.0], "figure": list("abcd")}

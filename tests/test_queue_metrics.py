@@ -17,6 +17,7 @@ from rich.console import Console
 from carbonroute.cli.results import print_run
 from carbonroute.metrics import Comparison, Tables, as_published, figures_of, simulation_results, tabulate
 from carbonroute.outcome import Histogram, Outcome, Paired, Queueing, Samples
+from carbonroute.policies.router import Control
 from carbonroute.runs import Result
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.store import RunFolder, read_tables, write_run
@@ -334,6 +335,16 @@ def test_replications_give_intervals_but_none_by_counting(inputs: Inputs) -> Non
     assert without["value"].to_list() == [0] * without.height
     assert without["low"].null_count() == without["high"].null_count() == without.height > 0
     assert found.overview["notes"][0].to_list() == []
+
+
+def test_herds_are_compared_with_the_first_of_them(inputs: Inputs) -> None:
+    """Carbon of 400, 300 and 0 g/kWh: what calm costs is a quarter less, and all."""
+    labels = ("Near", "Far", "Clean")
+    herd = tuple(replace(inputs.candidates[0], label=label, control=Control(routers=5)) for label in labels)
+    outcomes = (NEAR, FAR, outcome("Clean", 0.0, queueing()))
+    found = tables(replace(inputs, candidates=herd), *outcomes).herd
+    extra_pct = found.unique("policy", maintain_order=True).select("policy", "extra_pct").rows()
+    assert extra_pct == [("Near", None), ("Far", -25.0), ("Clean", -100.0)]
 
 
 def test_the_finding_says_what_survives(inputs: Inputs) -> None:

@@ -49,6 +49,7 @@ budget = "per-workload"
 use = "static-greenest"
 [[policies]]
 use = "clairvoyant-bound"
+label = "Bound"
 """
 OLD_POLICIES = small.SCENARIO[small.SCENARIO.index("[[policies]]") :]
 #: Several regions may answer in time, and which ones hangs on the last tenth of what is believed.
@@ -120,7 +121,7 @@ def test_both_engines_agree_on_policies_that_are_wrong(
         for one, other in zip(told, expected, strict=True)
         if abs(one.violations.sum() - other.violations.sum()) > 1e-3 * one.requests.sum()
     }
-    assert {"Latency-First", "Clairvoyant Bound"}.isdisjoint(differ)
+    assert {"Latency-First", "Bound"}.isdisjoint(differ)
     if name != "Spread of service times":
         assert differ & {"By risk", "By budget"}
 
@@ -131,7 +132,7 @@ def test_carbon_and_shares_that_are_believed_wrongly(name: str, tmp_path: Path) 
     truth = dict(changes(beliefs))[name](beliefs, 1.1)
     expected = exact.run(believing(beliefs, truth))
     for before, after in zip(exact.run(beliefs), expected, strict=True):
-        if after.policy == "Clairvoyant Bound":
+        if after.policy == "Bound":
             continue  # sees the truth
         # What each origin and workload does is what it did, whatever came of it.
         share = before.requests / before.requests.sum(axis=2, keepdims=True)

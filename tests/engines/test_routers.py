@@ -284,6 +284,16 @@ def test_a_region_that_was_overloaded_is_tried_again() -> None:
     assert offered[-60:, 1].mean() > 10 * offered[-60:, 0].mean()
 
 
+def test_a_region_without_servers_that_is_sent_nothing_is_not_over_capacity() -> None:
+    policies = [{"use": "provision", "budget": 2, "max_violation": 0.5}]
+    inputs = inputs_of(pools=[{"servers": 3}], policies=policies, traffic=FEW, control={"interval_s": 600})
+    (outcome,) = run(inputs)
+    queueing = queueing_of(outcome)
+    assert queueing.servers.max(axis=0).tolist() == [0, 1]
+    assert queueing.offered.sum(axis=0)[0] == 0
+    assert queueing.hours_over_capacity.tolist() == [0, 0]
+
+
 def test_servers_that_a_budget_limits_are_counted_where_nothing_else_does() -> None:
     pools = [{"idle_power_w": 100, "busy_power_w": 100}]
     policies = [{"use": "provision", "budget": 6, "max_violation": 0.5}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from itertools import pairwise
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
-from scipy import stats
+from scipy import integrate, stats
 
 from carbonroute import rng
 from carbonroute.workloads import Normal, ServiceLaw, Tokens
@@ -49,6 +50,26 @@ LOGNORMAL = tokens(length("lognormal", 1000, 1500), length("lognormal", 200, 150
 def test_the_time_is_linear_in_the_lengths() -> None:
     times_ms = LOGNORMAL.time_ms(np.array([[0.0], [1000.0]]), np.array([0.0, 1.0, 300.0]))
     assert times_ms.tolist() == [[5, 25, 6005], [505, 525, 6505]]
+
+
+@pytest.mark.parametrize("z", [-5.0, 0.0, 5.0, 7.95])
+def test_the_law_of_the_time_holds_to_the_far_end(z: float) -> None:
+    """At a score z, the time is exceeded with probability Φ(−z), by quadrature over the prompt."""
+    law = tokens(length("lognormal", 100, 50), length("gamma", 20, 20), decode_ms_per_token=5.0)
+    sigma = math.sqrt(math.log1p(0.25))
+    left_ms = float(law.at(np.array([z]))[0]) - 5.0
+
+    def later(prompt_z: float) -> float:
+        prompt = 100 * math.exp(sigma * prompt_z - sigma**2 / 2)
+        answer = max(0.0, (left_ms - 0.5 * prompt) / 5)
+        return float(stats.norm.pdf(prompt_z) * stats.expon.sf(answer, scale=20))
+
+    # Where the sum is far out, it is by far the answer that is; pieces keep the quadrature's eyes on it.
+    ends = np.linspace(-12, 12, 49)
+    tail = math.fsum(
+        integrate.quad(later, low, high, epsabs=0, epsrel=1e-10)[0] for low, high in pairwise(ends)
+    )
+    assert stats.norm.isf(tail) == pytest.approx(z, abs=1e-3)
 
 
 def test_lengths_have_their_laws() -> None:
