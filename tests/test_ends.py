@@ -8,7 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
@@ -36,11 +36,11 @@ def start(
     stdout: int = subprocess.PIPE,
     stderr: int = subprocess.PIPE,
     first: Callable[[], None] | None = None,
-    **environment: str,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "carbonroute", *arguments],
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
         stdout=stdout,
         stderr=stderr,
         preexec_fn=first,
@@ -102,7 +102,7 @@ def test_a_signal_while_files_are_written_leaves_no_part_of_one(
         encoding="utf-8",
     )
     paths = os.pathsep.join([str(tmp_path), *sys.path])
-    done = start(*simulate(small.write(tmp_path)), PYTHONPATH=paths)
+    done = start(*simulate(small.write(tmp_path)), environment={"PYTHONPATH": paths})
     assert done.returncode == 128 + number
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
@@ -135,7 +135,7 @@ def test_a_signal_ends_workers_too(number: signal.Signals, loaded: bool, tmp_pat
         "os.killpg(0, signal.SIGINT)" if number == signal.SIGINT else "os.kill(os.getpid(), signal.SIGTERM)"
     )
     scenario = own_policy(tmp_path, f"{wait}{strike}", MANY, top=top)
-    done = start(*simulate(scenario, "--workers", "2"), TMPDIR=str(temporary))
+    done = start(*simulate(scenario, "--workers", "2"), environment={"TMPDIR": str(temporary)})
     assert done.returncode == 128 + number
     assert done.stderr == ("interrupted\n" if number == signal.SIGINT else "terminated\n")
     assert not list(temporary.iterdir())
@@ -145,12 +145,13 @@ def test_a_signal_ends_workers_too(number: signal.Signals, loaded: bool, tmp_pat
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_study_and_its_workers(number: signal.Signals, tmp_path: Path) -> None:
-    """The worker would go on for ever: it is ended by the process that it works for."""
+    """The worker would go on: it is ended by the process that it works for."""
     (tmp_path / "pids").mkdir()
     body = (
         'Path(__file__).with_name("pids").joinpath(str(os.getpid())).touch()\n'
         f"os.kill(multiprocessing.parent_process().pid, {number})\n"
-        "while True:\n    time.sleep(1)"
+        "time.sleep(20)\n"
+        'Path(__file__).with_name("survived").touch()'
     )
     own_policy(tmp_path, body)
     file = tmp_path / "study.toml"
@@ -160,6 +161,7 @@ def test_a_signal_ends_a_study_and_its_workers(number: signal.Signals, tmp_path:
     assert done.stderr.splitlines()[0].startswith("What is done is kept")
     assert done.stderr.splitlines()[1:] == ["interrupted" if number == signal.SIGINT else "terminated"]
     ended(tmp_path / "pids")
+    assert not (tmp_path / "survived").exists()
 
 
 #: Sends Ctrl-C at an import after that of the command line's front, by its number; or counts them.
@@ -183,11 +185,11 @@ if not last:
 def test_ctrl_c_while_it_imports_ends_it_as_at_any_other_time(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTING, encoding="utf-8")
     settings = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]), "COUNT_INTO": str(tmp_path / "n")}
-    assert start("validate", "published", INTERRUPT_AT="0", **settings).returncode == 0
+    assert start("validate", "published", environment={**settings, "INTERRUPT_AT": "0"}).returncode == 0
     imports = int((tmp_path / "n").read_text(encoding="utf-8"))
     assert imports > 100
     for number in (1, 2, 3, *(imports * part // 8 for part in range(1, 8))):
-        done = start("validate", "published", INTERRUPT_AT=str(number), **settings)
+        done = start("validate", "published", environment={**settings, "INTERRUPT_AT": str(number)})
         assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n"), number
 
 
@@ -228,7 +230,7 @@ def test_a_closed_stream_hears_nothing(arguments: list[str], closed: tuple[int, 
 
 def test_results_do_not_depend_on_streams_that_are_closed(tmp_path: Path) -> None:
     scenario = own_policy(tmp_path, "os.write(1, b'printed')\nprint('printed')")
-    done = start(*simulate(scenario), first=lambda: [os.close(number) for number in (0, 1, 2)] and None)
+    done = start(*simulate(scenario), first=lambda: os.closerange(0, 3))
     assert done.returncode == 0
     assert main(["report", str(tmp_path / "out")]) == 0  # every digest holds
 
@@ -349,9 +351,9 @@ def test_matplotlib_says_nothing_if_quiet(tmp_path: Path) -> None:
     settings = {"MPLCONFIGDIR": str(tmp_path / "no-folder"), "TMPDIR": str(tmp_path)}
     small.write(tmp_path, ('name = "B"', 'name = "بلد"'), ("B = 65", '"بلد" = 65'), ("B = 10", '"بلد" = 10'))
     arguments = ["frontier", str(tmp_path / "small.toml"), "--output", str(tmp_path / "out")]
-    done = start(*arguments, "--quiet", **settings)
+    done = start(*arguments, "--quiet", environment=settings)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    done = start(*arguments, **settings)
+    done = start(*arguments, environment=settings)
     assert done.returncode == 0
     lines = done.stderr.splitlines()
     assert any("Matplotlib" in line for line in lines)
@@ -363,6 +365,7 @@ def test_without_compiled_loops_queues_give_the_same(tmp_path: Path) -> None:
     pools = "[[pools]]\nservers = 2\nqueue_limit = 3\n[[policies]]"
     scenario = small.write(tmp_path, ("[[policies]]", pools))
     printed = [
-        start(*simulate(scenario, "--json"), NUMBA_DISABLE_JIT=disabled).stdout for disabled in ("0", "1")
+        start(*simulate(scenario, "--json"), environment={"NUMBA_DISABLE_JIT": disabled}).stdout
+        for disabled in ("0", "1")
     ]
     assert printed[0] == printed[1] != ""

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
+from carbonroute import memory
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.limits import MAX_BYTES, MAX_COLUMNS, MAX_LINE_BYTES, MAX_NAME, MAX_VALUES, PIECE_BYTES
 from carbonroute.parquetfile import ParquetFile, parquet
@@ -33,6 +34,9 @@ _FORMULA = r"^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]"
 
 #: Rows, each piece with the line of its first one.
 Pieces = Iterator[tuple[int, pl.DataFrame]]
+
+#: A value as text and as number, with its time, its zone and its place in the file.
+_BYTES_PER_VALUE = 100
 
 #: How polars fails at text that it cannot take; a panic is no subclass of Exception.
 FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -65,8 +69,7 @@ def read_table(path: Path, shown: str, digests: Digests | None = None) -> pl.Dat
         parts, values = [], 0
         for _, part in csv_pieces(path, shown, list, digests=digests, limit=MAX_BYTES):
             values += part.height * part.width
-            if values > MAX_VALUES:
-                raise refused(shown, f"holds more than {MAX_VALUES:,} values", "take a part of it")
+            _require_room(values, shown)
             parts.append(part)
         table = pl.concat(parts) if parts else pl.DataFrame()
     if table.is_empty():
@@ -74,10 +77,16 @@ def read_table(path: Path, shown: str, digests: Digests | None = None) -> pl.Dat
     return table
 
 
+def _require_room(values: int, shown: str) -> None:
+    """Refuse a table of more values than are taken, or than this machine can hold."""
+    if values > MAX_VALUES:
+        raise refused(shown, f"holds {values:,} values", f"the limit is {MAX_VALUES:,}")
+    memory.require(values * _BYTES_PER_VALUE, shown, "", f"a table of {values:,} values")
+
+
 def _whole(file: ParquetFile) -> pl.DataFrame:
     names = list(file.schema)
-    if (values := file.rows * len(names)) > MAX_VALUES:
-        raise refused(file.shown, f"holds {values:,} values", f"the limit is {MAX_VALUES:,}")
+    _require_room(file.rows * len(names), file.shown)
     file.require(file.readable(names), MAX_BYTES)
     return file.collect(names, 0, file.rows, MAX_BYTES)
 

@@ -293,7 +293,11 @@ def test_times_far_apart_are_refused_before_they_fill_the_memory(tmp_path: Path)
     text = table({"A": YEAR}) + "9999-12-31T00:00Z,100\n"
     section = keys(repeat="year", step="5min")
     message = refusal(tmp_path, text, section, zones=("A",))
-    assert says(message, "8,761 rows run from 2021-01-01T00:00Z to 9999-12-31T00:00Z", "check the times, first of all line 8762")
+    assert says(
+        message,
+        "8,761 rows run from 2021-01-01T00:00Z to 9999-12-31T00:00Z",
+        "check the times, first of all line 8762",
+    )
     assert ask(tmp_path, text, zones=("A",)).g_per_kwh[:, 0].tolist() == YEAR[:6]
 
 

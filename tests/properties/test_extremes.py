@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import pytest
@@ -129,8 +129,9 @@ def put(document: Document, path: tuple[Step, ...], value: Any) -> None:
             inner = inner[step]
         except (KeyError, IndexError, TypeError):
             return
-    if isinstance(inner, dict) or (isinstance(inner, list) and path[-1] in range(len(inner))):
-        inner[path[-1]] = value
+    last = path[-1]
+    if isinstance(inner, dict) or (isinstance(inner, list) and isinstance(last, int) and last < len(inner)):
+        cast("Any", inner)[last] = value
 
 
 @st.composite
@@ -145,8 +146,8 @@ def extremes(draw: st.DrawFn) -> Document:
     return document
 
 
-def at(document: Document, path: tuple[Step, ...]) -> Any:
-    inner: Any = document
+def at(document: Any, path: tuple[Step, ...]) -> Any:
+    inner = document
     for step in path:
         inner = inner[step]
     return inner

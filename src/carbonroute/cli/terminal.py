@@ -57,7 +57,7 @@ class Printed(TextIOBase):
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self.stream = stream.stream if isinstance(stream, Printed) else stream
+        self.stream: TextIO = stream.stream if isinstance(stream, Printed) else stream
 
     def write(self, text: str) -> int:
         """Write text; return how much of it, which is all."""
@@ -175,32 +175,28 @@ def results_alone(*, quiet: bool = False) -> Iterator[None]:
 @contextmanager
 def _noting(*, quiet: bool) -> Iterator[None]:
     """Hear what libraries warn of, by either of Python's ways, and tell it in the end."""
-    heard = _Heard(logging.ERROR if quiet else logging.WARNING)
+    logged = _Heard(logging.ERROR if quiet else logging.WARNING)
     root = logging.getLogger()
-    root.addHandler(heard)
+    root.addHandler(logged)
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = heard.warning
+        with warnings.catch_warnings(record=True) as warned:
             yield
     finally:
-        root.removeHandler(heard)
-    for text in heard.texts:
+        root.removeHandler(logged)
+    texts = [] if quiet else [str(one.message) for one in warned]
+    for text in dict.fromkeys(" ".join(each.split()) for each in [*texts, *logged.texts]):
         say(f"note: {text}")
 
 
 class _Heard(logging.Handler):
-    """What libraries said, each text once."""
+    """What libraries log, each text once."""
 
     def __init__(self, level: int) -> None:
         super().__init__(level)
         self.texts: dict[str, None] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts[" ".join(record.getMessage().split())] = None
-
-    def warning(self, message: Warning | str, *_place: object) -> None:
-        if self.level <= logging.WARNING:
-            self.texts[" ".join(str(message).split())] = None
+        self.texts[record.getMessage()] = None
 
 
 @contextmanager

@@ -77,14 +77,20 @@ class State:
         return len(self.servers)
 
     def __getitem__(self, ticks: slice) -> State:
-        return State(*(None if values is None else values[ticks] for values in vars(self).values()))
+        known: dict[str, Any] = {
+            name: values[ticks] for name, values in vars(self).items() if values is not None
+        }
+        return State(**known)
 
     def then(self, other: State) -> State:
         """Return what is measured at these ticks and those of another state, which come after them."""
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return State(
-            *(None if one is None or two is None else np.concatenate([one, two]) for one, two in pairs)
-        )
+        later = vars(other)
+        known: dict[str, Any] = {
+            name: np.concatenate([values, later[name]])
+            for name, values in vars(self).items()
+            if values is not None and later[name] is not None
+        }
+        return State(**known)
 
     def rows(self, tick: Index, of: Requests) -> State:
         """Return what is measured for each of n requests at its tick, in rows of shape (n, R) and (n,)."""

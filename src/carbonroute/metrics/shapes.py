@@ -128,7 +128,9 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
         ),
         "intervals": _shape(intervals.SCHEMA, nullable="workload low high", signed="value low high"),
         "objectives": _shape(
-            objectives.SCHEMA, nullable="value low high margin beyond_doubt against", signed="value low high margin"
+            objectives.SCHEMA,
+            nullable="value low high margin beyond_doubt against",
+            signed="value low high margin",
         ),
         "agreement": _shape(agreement.SCHEMA, nullable="workload", signed="sampled exact z", unbounded="z"),
         "pools": _shape(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -217,7 +217,7 @@ class Router:
         Mostly, what is held stays the same for a while: some ticks are worked out at once from the same
         weights, and count up to the first that changes them.
         """
-        decided, tick, ahead = np.empty_like(weights), 0, 1
+        decided, tick, ahead = np.empty_like(weights), 0, 1 if held is None else len(weights)
         while tick < len(weights):
             some = slice(tick, tick + ahead)
             found = self._controlled(weights[some], _of_ticks(view, some), held)
@@ -290,7 +290,8 @@ class _Within:
 
 def _of_ticks(view: View, ticks: slice) -> View:
     """Return what is seen at some of several ticks, leading axes (K, O, W)."""
-    return View(**{name: None if values is None else values[ticks] for name, values in vars(view).items()})
+    known: dict[str, Any] = {name: values[ticks] for name, values in vars(view).items() if values is not None}
+    return View(**known)
 
 
 def _available(view: View) -> NDArray[np.bool_]:

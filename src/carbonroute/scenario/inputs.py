@@ -250,8 +250,8 @@ class Inputs:
             per_s = in_an_hour / S_PER_HOUR * self.traffic_share[0]
             every_hour: NDArray[np.float64] = np.broadcast_to(per_s, self.traffic_share.shape)
             return every_hour
-        in_an_hour = self.arrivals.expected().sum(axis=(1, 2))
-        return in_an_hour[:, np.newaxis, np.newaxis] / S_PER_HOUR * self.traffic_share
+        by_hour: NDArray[np.float64] = self.arrivals.expected().sum(axis=(1, 2))
+        return by_hour[:, np.newaxis, np.newaxis] / S_PER_HOUR * self.traffic_share
 
     @property
     def of_a_router(self) -> Information:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import floordiv, truediv
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -281,13 +280,11 @@ def _numbers(steps: Mapping[str, Any], source: str, where: str) -> list[int | fl
     first, last, step = steps["from"], steps["to"], steps.get("step", 1)
     if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in (first, last, step)):
         raise InputError(source, [Fault(where, as_found(dict(steps)), "numbers are expected")])
-    whole = all(isinstance(one, int) for one in (first, last, step))
-    # Of integers exactly: large ones have no float of their own.
-    quotient = floordiv if whole else truediv
-    count = quotient(last - first, step) + 1 if step else 0
+    count = (last - first) / step + 1 if step else math.nan
     if not 1 <= count <= MAX_VALUES:
         remedy = f"a step that leads from one to the other is expected, with at most {MAX_VALUES:,} values"
         raise InputError(source, [Fault(where, as_found(dict(steps)), remedy)])
+    whole = all(isinstance(one, int) for one in (first, last, step))
     # Rounded so that a tenth of a step ten times is one: as somebody would have written it.
     return [
         first + place * step if whole else float(f"{first + place * step:.12g}")

@@ -5,7 +5,7 @@ Importing it imports numba: engines do so once a run begins.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,9 +79,17 @@ class Estimator:
         up = np.ones(on.shape, dtype=bool)
         for closed, _, start_s, end_s in capacity.windows:
             up[(start_s <= now_s) & (now_s < end_s), int(closed)] = False
-        of_regions = (np.take(column, pool, axis=1) for column in (np.minimum(used, 1.0), wait_ms, up, on))
-        per_s = memory.per_s.reshape(-1, *self._inputs.shape[1:3])
-        return State(*of_regions, per_s, self._risk(memory) if self._shows_risk else None), memory
+        # A row per region lies in memory, as in any view: sums over regions are made in the same order.
+        columns = {"utilisation": np.minimum(used, 1.0), "wait_ms": wait_ms, "available": up, "servers": on}
+        of_regions: dict[str, Any] = {
+            name: np.take(column, pool.T, axis=1).transpose(0, 2, 1) for name, column in columns.items()
+        }
+        state = State(
+            **of_regions,
+            requests_per_s=memory.per_s.reshape(-1, *self._inputs.shape[1:3]),
+            violation_share=self._risk(memory) if self._shows_risk else None,
+        )
+        return state, memory
 
     def keep(self, memory: Memory, tick: int) -> None:
         """Remember what is known at one of the ticks that were worked out."""

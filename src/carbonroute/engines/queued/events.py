@@ -80,7 +80,7 @@ REQUEST = _records(
 )
 
 #: One pool at one moment: time integrals up to it, s, and counts at it.
-READING = np.dtype(
+READING = _records(
     [
         ("busy_s", np.float64),
         ("waiting_s", np.float64),

@@ -30,8 +30,10 @@ from carbonroute.workloads.energy import Emissions
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-#: Ticks × cells × regions, or steps × pools, that are looked at together; and ticks.
-_TOGETHER, _TICKS = 2**17, 2**11
+#: Ticks × cells × regions, or steps × pools, that are looked at together.
+_TOGETHER = 2**17
+#: Ticks that are looked at together; and where each has to wait for the one before: shares are held or limited.
+_TICKS, _TICKS_IN_TURN = 2048, 64
 #: Guesses that last for fewer ticks cost more than they save; ticks that are taken singly then, at most.
 _PAYS, _SINGLY = 4, 64
 #: Requests that come while routers are asked ahead: where there are more, they are most of the work.
@@ -104,7 +106,7 @@ class Loop:
         self._kept: dict[int, Answer] = {}
         self._flips = Flips(inputs, warmup_s)
         hours, slot_s = inputs.shape[0], self._meter.slot_s
-        ticks_s = np.arange(math.ceil(hours * S_PER_HOUR / control.interval_s)) * control.interval_s
+        ticks_s: Array = np.arange(math.ceil(hours * S_PER_HOUR / control.interval_s)) * control.interval_s
         slots_s = np.arange(1, round(hours * S_PER_HOUR / slot_s) + 1) * slot_s
         if not (self._by_state or capacity.limited):
             ticks_s = ticks_s[:1]  # nothing depends on them
@@ -172,7 +174,8 @@ class Loop:
         policy = self._candidate.policy
         if not isinstance(policy, Declaring) or getattr(policy, "places_servers", False):
             return 1
-        return min(_TICKS, max(1, _TOGETHER // math.prod(self._inputs.shape[1:])))
+        most = min(_TICKS, _TICKS_IN_TURN) if self._candidate.control.limits_shares else _TICKS
+        return min(most, max(1, _TOGETHER // math.prod(self._inputs.shape[1:])))
 
     def _proceed(self, until_s: float) -> None:
         """Let happen what comes up to a time, and decide at the beginning of every interval."""
@@ -316,7 +319,7 @@ class Loop:
         alone_ms = service_ms / capacity.speed[pool]
         work_ms = np.where(capacity.max_batch[pool] > 0, self._busy_ms[workload, to], alone_ms)
         place = np.searchsorted(moments_s, time_s, side="right") * pools + pool
-        sums = np.bincount(place, work_ms / MS_PER["s"], (len(moments_s) + 1) * pools)
+        sums: Array = np.bincount(place, work_ms / MS_PER["s"], (len(moments_s) + 1) * pools)
         return sums.reshape(-1, pools)
 
     def _counted(self, span: slice, ticks: Ticks) -> Array:

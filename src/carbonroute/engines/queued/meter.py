@@ -54,22 +54,26 @@ class Readings:
     @property
     def busy_s(self) -> Array:
         """Of busy servers, shape (n, P)."""
-        return self.integrals_s[0]
+        busy_s: Array = self.integrals_s[0]
+        return busy_s
 
     @property
     def waiting_s(self) -> Array:
         """Of waiting requests, shape (n, P)."""
-        return self.integrals_s[1]
+        waiting_s: Array = self.integrals_s[1]
+        return waiting_s
 
     @property
     def server_s(self) -> Array:
         """Of servers switched on, shape (n, P)."""
-        return self.integrals_s[2]
+        server_s: Array = self.integrals_s[2]
+        return server_s
 
     @property
     def sent_s(self) -> Array:
         """Work of the requests sent, shape (n, P)."""
-        return self.integrals_s[3]
+        sent_s: Array = self.integrals_s[3]
+        return sent_s
 
     def __getitem__(self, rows: slice | Index) -> Readings:
         return Readings(self.now_s[rows], self.integrals_s[:, rows], self.servers[rows])
@@ -139,6 +143,8 @@ class Meter:
 
     def add_up(self) -> None:
         """Add up what was read: now and then, as arrays, and at the end."""
+        if not self._pending:
+            return
         readings = Readings.joined(self._pending)
         more = readings.since(self._added_up)
         start_s = np.concatenate([self._added_up.now_s, readings.now_s[:-1]])

@@ -175,7 +175,8 @@ class System:
         What all pools read at each time, `events.READING`, shape (n, P).
         """
         self._sort()
-        left_s, parts = times_s, []
+        left_s = times_s
+        parts: list[events.Records] = []
         while len(left_s):
             if parts:
                 self._make_room()
