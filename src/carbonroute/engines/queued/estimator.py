@@ -79,7 +79,9 @@ class Estimator:
         up = np.ones(on.shape, dtype=bool)
         for closed, _, start_s, end_s in capacity.windows:
             up[(start_s <= now_s) & (now_s < end_s), int(closed)] = False
-        of_regions = (np.take(column, pool, axis=1) for column in (np.minimum(used, 1.0), wait_ms, up, on))
+        # A row per region lies in memory, as in any view: sums over regions are made in the same order.
+        columns = np.minimum(used, 1.0), wait_ms, up, on
+        of_regions = (np.take(column, pool.T, axis=1).transpose(0, 2, 1) for column in columns)
         per_s = memory.per_s.reshape(-1, *self._inputs.shape[1:3])
         return State(*of_regions, per_s, self._risk(memory) if self._shows_risk else None), memory
 

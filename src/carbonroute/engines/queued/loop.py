@@ -30,8 +30,10 @@ from carbonroute.workloads.energy import Emissions
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-#: Ticks × cells × regions, or steps × pools, that are looked at together; and ticks.
-_TOGETHER, _TICKS = 2**17, 2**11
+#: Ticks × cells × regions, or steps × pools, that are looked at together.
+_TOGETHER = 2**17
+#: Ticks that are looked at together; and where each has to wait for the one before: shares are held or limited.
+_TICKS, _TICKS_IN_TURN = 2048, 64
 #: Guesses that last for fewer ticks cost more than they save; ticks that are taken singly then, at most.
 _PAYS, _SINGLY = 4, 64
 #: Requests that come while routers are asked ahead: where there are more, they are most of the work.
@@ -172,7 +174,8 @@ class Loop:
         policy = self._candidate.policy
         if not isinstance(policy, Declaring) or getattr(policy, "places_servers", False):
             return 1
-        return min(_TICKS, max(1, _TOGETHER // math.prod(self._inputs.shape[1:])))
+        most = min(_TICKS, _TICKS_IN_TURN) if self._candidate.control.limits_shares else _TICKS
+        return min(most, max(1, _TOGETHER // math.prod(self._inputs.shape[1:])))
 
     def _proceed(self, until_s: float) -> None:
         """Let happen what comes up to a time, and decide at the beginning of every interval."""

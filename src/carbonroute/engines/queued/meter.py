@@ -139,6 +139,8 @@ class Meter:
 
     def add_up(self) -> None:
         """Add up what was read: now and then, as arrays, and at the end."""
+        if not self._pending:
+            return
         readings = Readings.joined(self._pending)
         more = readings.since(self._added_up)
         start_s = np.concatenate([self._added_up.now_s, readings.now_s[:-1]])

@@ -1,0 +1,245 @@
+"""Ticks that are taken together: the same as one by one, to the bit, and far fewer questions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from carbonroute.engines.queued import loop as loops
+from carbonroute.engines.queued import run
+from carbonroute.engines.queued.loop import Loop
+from carbonroute.engines.queued.system import System
+from carbonroute.errors import PolicyError
+from carbonroute.policies import View
+from carbonroute.policies.base import Policy
+from carbonroute.scenario import Inputs
+from pools import pools
+from queued_runs import POLICIES, Document, document, inputs_of, logged
+
+#: What a router may hold back, and how many there may be.
+CONTROLS: tuple[Document, ...] = (
+    {"hysteresis": 0.1, "max_step": 0.2},
+    {"min_home_share": 0.3, "max_region_share": 0.6},
+    {"routers": 7, "capacity": "fair-share", "max_step": 0.3},
+)
+HELD = [
+    {**policy, "control": control, "label": f"{policy['use']} {place}"}
+    for place, control in enumerate(CONTROLS)
+    for policy in ({"use": "spill"}, {"use": "least-loaded"}, {"use": "carbon-first", "max_utilisation": 0.8})
+]
+BATCHING = {"max_batch": 4, "max_wait_ms": 2000, "fixed_ms": 400, "per_request_ms": 100}
+OUT = {"kind": "outage", "from_hour": 2.3, "hours": 1.2}
+
+
+def sparse(**changes: Any) -> Inputs:
+    """Return a scenario with less than a request per tick, some of which wait all the same."""
+    (workload,) = document()["workloads"]
+    slow = {**workload, "slo_ms": 40_000, "service_ms": {"law": "gamma", "mean": 20_000, "std": 20_000}}
+    given: Document = {
+        "horizon": {"hours": 6},
+        "traffic": {"kind": "poisson", "requests_per_hour": 50},
+        "pools": [{"servers": 1, "queue_limit": 3}],
+        "workloads": [slow],
+    }
+    return inputs_of(**{**given, **changes})
+
+
+def many_regions() -> Document:
+    """Return nine origins and nine regions: sums over so many are made in another order than those of few."""
+    dice = np.random.default_rng(5)
+    names = [f"n{index}" for index in range(9)]
+    return {
+        "network": {
+            "rtt_ms": {
+                name: dict(zip(names, dice.integers(1, 200, 9).tolist(), strict=True)) for name in names
+            }
+        },
+        "origins": [{"name": name, "share": 1 / 9} for name in names],
+        "regions": [
+            {"name": name, "carbon_g_per_kwh": int(dice.integers(10, 600)), "pue": 1.1} for name in names
+        ],
+    }
+
+
+def leaves(value: Any, name: str = "") -> dict[str, Any]:
+    """Return all that an outcome holds, by name."""
+    if is_dataclass(value):
+        parts = [leaves(getattr(value, one.name), f"{name}.{one.name}") for one in fields(value)]
+        return {key: leaf for part in parts for key, leaf in part.items()}
+    return {name: value.tobytes() if isinstance(value, np.ndarray) else repr(value)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"policies": POLICIES},
+        {"policies": HELD},
+        {"policies": HELD, "control": {"interval_s": 13.7, "warmup_hours": 1.234}, "horizon": {"hours": 2}},
+        {"policies": POLICIES, "pools": [{"servers": 2, "batching": BATCHING, "unavailable": [OUT]}]},
+        {"policies": [*POLICIES, *HELD], "horizon": {"hours": 1}, **many_regions()},
+        {
+            "policies": POLICIES,
+            "horizon": {"hours": 1},
+            "traffic": {"kind": "poisson", "requests_per_hour": 2000},
+        },
+        {"policies": [{"use": "provision", "max_violation": 0.5}], "control": {"interval_s": 600}},
+    ],
+    ids=["sparse", "held", "odd-interval", "batches-outage", "many-regions", "dense", "provision"],
+)
+def test_ticks_that_are_taken_together_are_the_same_to_the_bit(
+    changes: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = sparse(**changes)
+    blind = np.arange(inputs.shape[0]) % 5 == 2
+    inputs = replace(
+        inputs,
+        candidates=tuple(
+            replace(one, knowledge=replace(one.knowledge, blind=blind)) for one in inputs.candidates
+        ),
+    )
+    together = run(inputs)
+    monkeypatch.setattr(loops, "_TICKS", 1)
+    for one, other in zip(together, run(inputs), strict=True):
+        mine, theirs = leaves(one), leaves(other)
+        assert [name for name in mine if mine[name] != theirs[name]] == [], one.policy
+
+
+@pytest.mark.parametrize("policy", [*POLICIES, *HELD], ids=lambda policy: policy["label"])
+def test_cost_follows_what_happens(policy: Document, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 6,000 ticks with hardly anything in them, few are a step of their own."""
+    steps = []
+
+    class Counted(System):
+        def through(self, times_s: np.ndarray) -> np.ndarray:
+            steps.append(len(times_s))
+            return super().through(times_s)
+
+    monkeypatch.setattr(loops, "System", Counted)
+    run(
+        inputs_of(
+            horizon={"hours": 100}, traffic={"kind": "poisson", "requests_per_hour": 50}, policies=[policy]
+        )
+    )
+    assert len(steps) < 6000 / 20
+
+
+@dataclass
+class Strict(Policy):
+    """Goes to the second region once the first has work, and raises where that one has much of it."""
+
+    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms", "utilisation"})
+
+    def cost(self, view: View) -> np.ndarray:
+        assert view.utilisation is not None
+        near = view.utilisation[..., :1]
+        if (near > 0.4).any():
+            raise ValueError("too much")
+        return np.where(near > 0, view.rtt_ms[..., ::-1], view.rtt_ms)
+
+
+def strict(folder: Path, *rows: tuple[float, float]) -> Inputs:
+    inputs = inputs_of(
+        folder,
+        traffic=logged(folder, list(rows)),
+        policies=[{"use": "latency-first"}],
+        pools=[{"servers": 1}],
+    )
+    candidate = replace(inputs.candidates[0], policy=Strict())
+    return replace(inputs, candidates=(candidate,))
+
+
+def test_an_error_about_what_never_happens_ends_no_run(tmp_path: Path) -> None:
+    """Were the second request sent after the first, the policy would raise."""
+    (outcome,) = run(strict(tmp_path, (70.0, 20.0), (130.0, 30.0), (400.0, 1.0)))
+    assert outcome.requests[0, 0].tolist() == [2, 1]
+
+
+def test_an_error_about_what_happens_ends_it(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="too much"):
+        run(strict(tmp_path, (70.0, 1.0), (190.0, 30.0), (400.0, 1.0)))
+
+
+def test_a_policy_of_nobody_s_family_is_asked_at_every_tick() -> None:
+    @dataclass
+    class Counting:
+        asked: int = 0
+        name: str = "Counting"
+        reads: frozenset[str] = frozenset({"rtt_ms", "utilisation"})
+
+        def cost(self, view: View) -> np.ndarray:
+            assert len(view.rtt_ms) == 1
+            self.asked += 1
+            return view.rtt_ms
+
+    inputs, policy = sparse(policies=[{"use": "latency-first"}]), Counting()
+    run(replace(inputs, candidates=(replace(inputs.candidates[0], policy=policy),)))
+    assert policy.asked == 6 * 60
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_system_that_comes_back_goes_on_as_if_nothing_had_happened(seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    reach_s, pool, service_ms = (
+        np.sort(dice.uniform(0, 100, 400)),
+        dice.integers(0, 2, 400),
+        dice.uniform(0, 900, 400),
+    )
+    systems = [
+        System(pools([1, 2], [(0, 1, 30, 40)], max_batch=[0, 3], max_wait_s=1, batch_fixed_s=0.4))
+        for _ in "ab"
+    ]
+    for system in systems:
+        system.send(reach_s[:100], pool[:100], service_ms[:100])
+        system.advance(20)
+    once, twice = systems
+    saved = twice.save(200)
+    twice.send(20 + reach_s[100:300], 1 - pool[100:300], service_ms[100:300])
+    twice.through(np.array([50.0, 90.0]))
+    twice.restore(saved)
+    times_s = np.linspace(25, 300, 7)
+    read = []
+    for system in systems:
+        system.send(20 + reach_s[100:], pool[100:], service_ms[100:])
+        read.append(system.through(times_s))
+    assert once.now_s == twice.now_s == 300
+    assert np.array_equal(*read)
+    settled = [system.settle(system.settled) for system in systems]
+    assert all(np.array_equal(*columns, equal_nan=True) for columns in zip(*settled, strict=True))
+    assert np.array_equal(once.served, twice.served)
+
+
+def test_readings_are_those_of_single_steps() -> None:
+    capacity, times_s = pools([1, 3], [(1, 0, 5, 9)]), np.arange(1.0, 40.0)
+    dice = np.random.default_rng(2)
+    together, apart = System(capacity), System(capacity)
+    for system in (together, apart):
+        dice = np.random.default_rng(2)
+        system.send(dice.uniform(0, 20, 60), dice.integers(0, 2, 60), dice.uniform(0, 3000, 60))
+    for read, now_s in zip(together.through(times_s), times_s, strict=True):
+        apart.advance(now_s)
+        for name in ("busy_s", "waiting_s", "server_s", "busy", "waiting", "servers"):
+            assert np.array_equal(read[name], getattr(apart, name)), name
+
+
+def test_guesses_pause_where_they_do_not_last() -> None:
+    """Loads that differ in every tick: ticks are mostly taken one by one, as guessing would be in vain."""
+    traffic = {"kind": "poisson", "requests_per_hour": 12_000}
+    asked = []
+
+    class Watched(Loop):
+        def _learn(self, right: int, asked_at: int) -> None:
+            asked.append(asked_at)
+            super()._learn(right, asked_at)
+
+    inputs = inputs_of(
+        horizon={"hours": 4}, pools=[{"servers": 3}], traffic=traffic, policies=[{"use": "least-loaded"}]
+    )
+    patched = pytest.MonkeyPatch()
+    with patched.context() as patch:
+        patch.setattr(loops, "Loop", Watched)
+        run(inputs)
+    assert np.mean(np.array(asked) > 1) < 0.2
