@@ -217,15 +217,15 @@ class Router:
         Mostly, what is held stays the same for a while: some ticks are worked out at once from the same
         weights, and count up to the first that changes them.
         """
-        decided, tick, ahead = np.empty_like(weights), 0, 1 if held is None else len(weights)
+        decided, tick, ahead = np.empty(weights.shape), 0, 1 if held is None else len(weights)
         while tick < len(weights):
             some = slice(tick, tick + ahead)
             found = self._controlled(weights[some], _of_ticks(view, some), held)
             changes = np.ones(1, dtype=bool) if held is None else (found != held).any(axis=(1, 2, 3))
             right = int(changes.argmax()) + 1 if changes.any() else len(found)
-            decided[tick : tick + right], held = found[:right], found[right - 1]
+            decided[tick : tick + right] = found[:right]
             tick += right
-            ahead = 1 if changes.any() else 2 * ahead
+            held, ahead = decided[tick - 1], 1 if changes.any() else 2 * ahead
         return decided
 
     def _open(self, view: View) -> NDArray[np.bool_]:
