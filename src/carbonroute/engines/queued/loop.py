@@ -32,7 +32,7 @@ Index = NDArray[np.intp]
 
 #: Ticks × cells × regions, or steps × pools, that are looked at together.
 _TOGETHER = 2**17
-#: Ticks that are looked at together; and where each has to wait for the one before: shares are held or limited.
+#: Ticks that are looked at together; and where what is held from each to the next is limited.
 _TICKS, _TICKS_IN_TURN = 2048, 64
 #: Guesses that last for fewer ticks cost more than they save; ticks that are taken singly then, at most.
 _PAYS, _SINGLY = 4, 64
@@ -106,7 +106,8 @@ class Loop:
         self._kept: dict[int, Answer] = {}
         self._flips = Flips(inputs, warmup_s)
         hours, slot_s = inputs.shape[0], self._meter.slot_s
-        ticks_s: Array = np.arange(math.ceil(hours * S_PER_HOUR / control.interval_s)) * control.interval_s
+        ticks = np.arange(math.ceil(hours * S_PER_HOUR / control.interval_s), dtype=np.float64)
+        ticks_s = ticks * control.interval_s
         slots_s = np.arange(1, round(hours * S_PER_HOUR / slot_s) + 1) * slot_s
         if not (self._by_state or capacity.limited):
             ticks_s = ticks_s[:1]  # nothing depends on them
@@ -319,8 +320,9 @@ class Loop:
         alone_ms = service_ms / capacity.speed[pool]
         work_ms = np.where(capacity.max_batch[pool] > 0, self._busy_ms[workload, to], alone_ms)
         place = np.searchsorted(moments_s, time_s, side="right") * pools + pool
-        sums: Array = np.bincount(place, work_ms / MS_PER["s"], (len(moments_s) + 1) * pools)
-        return sums.reshape(-1, pools)
+        work_s = np.zeros((len(moments_s) + 1, pools))
+        work_s.flat = np.bincount(place, work_ms / MS_PER["s"], work_s.size)
+        return work_s
 
     def _counted(self, span: slice, ticks: Ticks) -> Array:
         """Return the requests of each cell before each tick, and after the last, shape (K + 1, O·W)."""

@@ -230,8 +230,8 @@ class Routers:
                 self._candidate, self._inputs, of, self._traits, state.rows(of.hour, of), self.router.reads
             )
             self._cells = folded(flat, leading, self._inputs.traffic_share[:1])
-        # From tick to tick, only what is measured is new, and what changes by the hour. A row per region lies in
-        # memory as in any view: sums over regions come out the same, to the bit.
+        # From tick to tick, only what is measured is new, and what changes by the hour. A row per region lies
+        # in memory, as in any view: sums over regions are made in the same order.
         carbon = np.repeat(self._candidate.knowledge.g_per_kwh[hour], leading[1] * leading[2], axis=1)
         by_hour = {
             "traffic_share": self._inputs.traffic_share[hour],
