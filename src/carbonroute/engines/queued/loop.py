@@ -320,9 +320,8 @@ class Loop:
         alone_ms = service_ms / capacity.speed[pool]
         work_ms = np.where(capacity.max_batch[pool] > 0, self._busy_ms[workload, to], alone_ms)
         place = np.searchsorted(moments_s, time_s, side="right") * pools + pool
-        work_s = np.zeros((len(moments_s) + 1, pools))
-        work_s.flat = np.bincount(place, work_ms / MS_PER["s"], work_s.size)
-        return work_s
+        sums = np.bincount(place, work_ms / MS_PER["s"], (len(moments_s) + 1) * pools)
+        return np.asarray(sums.reshape(-1, pools), dtype=np.float64)
 
     def _counted(self, span: slice, ticks: Ticks) -> Array:
         """Return the requests of each cell before each tick, and after the last, shape (K + 1, O·W)."""
