@@ -198,7 +198,7 @@ def test_what_is_locked_is_installed_and_nothing_else(some_pip: Path, tmp_path: 
     assert (done.returncode, project.installed()) == (0, {**run, "helping": "1.0"}), done.stderr
 
     project.release("covering", "1.0", "Summary: not what it was")
-    (project.folder / ".venv" / "installed-from").unlink()
+    (project.folder / ".venv" / "installed-from").write_text("run from something else", encoding="utf-8")
     done = project.install()
     assert done.returncode != 0
     assert "THESE PACKAGES DO NOT MATCH THE HASHES" in done.stderr

@@ -99,18 +99,29 @@ def carbon_file(folder: Path) -> list[str]:
     return ["validate", str(small.write_with_carbon(folder, data))]
 
 
-def foreign_run(folder: Path) -> list[str]:
+PLANTED = {
+    "overview": [pl.lit(CELL).alias(name) for name in ("finding", "accounting", "source", "traffic_source")],
+    "policies": [pl.col("policy").replace({"Latency-First": CELL})],
+}
+
+
+def foreign_run(folder: Path, fields: tuple[str, ...] = ("overview",)) -> list[str]:
     """The folder of a run whose tables and manifest hold such texts, with digests that are right."""
     out = folder / "out"
     assert main(["simulate", str(small.write(folder)), "--no-figures", "--quiet", "--output", str(out)]) == 0
     manifest = read_manifest(out)
     run = RunFolder.reopen(out, "simulate")
-    for path in (out / "data").glob("*.parquet"):
-        planted = pl.col(pl.String).replace({"Latency-First": CELL, "A": CELL})
-        pl.read_parquet(path).with_columns(planted).write_parquet(path)
+    for name in fields:
+        path = out / "data" / f"{name}.parquet"
+        pl.read_parquet(path).with_columns(*PLANTED[name]).write_parquet(path)
         run.write(f"data/{path.name}", path.read_bytes())
     run.finish({**manifest, "command": EVIL})
     return ["figures", str(out), "--format", "svg"]
+
+
+def foreign_policies(folder: Path) -> list[str]:
+    """Names that no run would have let in."""
+    return foreign_run(folder, ("policies",))
 
 
 def study(*lines: str) -> Callable[[Path], list[str]]:
@@ -159,6 +170,7 @@ PLACES: dict[str, tuple[Callable[[Path], list[str]], int]] = {
     "a value of a file": (inspected("a.csv", f"time,B\n{CELL},5\n2021-01-01T01:00Z,{CELL}\n"), 2),
     "a round-trip matrix": (inspected("a.csv", f"origin,{CELL},B\nWest,4,5\nEast,5,6\n", "--as", "rtt"), 0),
     "a run folder": (foreign_run, 0),
+    "a run folder's policies": (foreign_policies, 2),
     "a study's label": (study(f"[grid]\ndescription = [{EVIL_TOML}, 'other']"), 2),
     "a study's cell that fails": (study("[changes]\n'policies[0].use' = 'own.py:Failing'"), 1),
 }  # fmt: skip

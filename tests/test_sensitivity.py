@@ -300,7 +300,7 @@ def test_without_carbon_there_is_a_recommendation_and_nothing_to_save(tmp_path: 
     )
     frontier = run(small.write(tmp_path, *clean, ("hours = 6", "hours = 1")), Limits(1.0))
     assert frontier.recommended is not None
-    assert "runs at 0.0 g/kWh" in frontier_finding(frontier)[0]
+    assert "takes 0 g CO₂e/kWh" in frontier_finding(frontier)[0]
     with pytest.raises(InputError, match="without carbon there is nothing to save"):
         sensitivity(frontier)
 

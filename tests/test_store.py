@@ -86,8 +86,10 @@ def test_replications_are_written_and_come_back(tmp_path: Path) -> None:
     intervals = pl.read_csv(place / "tables" / "intervals.csv")
     assert intervals["value"].to_list() == result.tables.intervals["value"].to_list()
     assert intervals["method"].unique().sort().to_list() == [
+        "Korn-Graubard over 4 replications",
         "paired with Latency-First, t over 4 replications",
         "rule of three",
+        "rule of three by the hour",
         "t over 4 replications",
     ]
 

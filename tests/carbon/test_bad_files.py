@@ -398,8 +398,8 @@ def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
 
 GZ = section(("carbon.csv", "carbon.csv.gz"))
 PACKED = gzip.compress(WIDE.encode(), mtime=0)
-#: 10 GB of zeros.
-BOMB = gzip.compress(b"\n" * 10_000_000, mtime=0) * 1000
+#: 10 GB of rows.
+BOMB = PACKED + gzip.compress(b"2021-01-01T06:00Z,400,50\n" * 400_000, mtime=0) * 1000
 
 PACKED_FILES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "truncated": (PACKED[:-12], ("is not a complete gzip file", "copy it again")),
@@ -408,7 +408,7 @@ PACKED_FILES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "wrong checksum": (PACKED[:-8] + bytes(8), ("is not a complete gzip file (CRC", "copy it again")),
     "damaged": (PACKED[:40] + b"\xff" * 20 + PACKED[60:], ("is not a complete gzip file", "copy it")),
     "followed by more": (PACKED + b"more", ("is not a complete gzip file", "copy it again")),
-    "bomb": (BOMB, ("expands to 9,437,184 bytes and more", "expand it and check what it is")),
+    "bomb": (BOMB, ("expands to ", "bytes and more", "expand it and check what it is")),
     "bad inside": (
         gzip.compress(changed(("401", "x")).encode()),
         ("line 3, zone A: found 'x'", BELIEVABLE),

@@ -110,7 +110,10 @@ def test_ticks_that_are_taken_together_are_the_same_to_the_bit(
 
 @pytest.mark.parametrize("policy", [*POLICIES, *HELD], ids=lambda policy: policy["label"])
 def test_cost_follows_what_happens(policy: Document, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 6,000 ticks with hardly anything in them, few are a step of their own."""
+    """Of 6,000 ticks with hardly anything in them, few are a step of their own.
+
+    Where a policy that goes by the load is held, what it does changes with every few requests.
+    """
     steps = []
 
     class Counted(System):
@@ -124,7 +127,8 @@ def test_cost_follows_what_happens(policy: Document, monkeypatch: pytest.MonkeyP
             horizon={"hours": 100}, traffic={"kind": "poisson", "requests_per_hour": 50}, policies=[policy]
         )
     )
-    assert len(steps) < 6000 / 20
+    held_by_load = policy["use"] == "least-loaded" and "control" in policy
+    assert len(steps) < (6000 / 5 if held_by_load else 6000 / 20)
 
 
 @dataclass
