@@ -24,7 +24,8 @@ def data(*paths: Path) -> pytest.MarkDecorator:
 def said_of(reasons: Sequence[str]) -> str:
     """Return a line that counts the reasons of skipped tests, the most frequent first."""
     parts = []
-    for reason, count in Counter(reason.removeprefix("Skipped: ") for reason in reasons).most_common():
+    counts = Counter(reason.removeprefix("Skipped: ") for reason in reasons)
+    for reason, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])):
         need = reason.removeprefix("needs ")
         parts.append(f"{count}: {reason}" if need == reason else f"{count} need{'s' * (count == 1)} {need}")
     return f"{len(reasons)} skipped: {', '.join(parts)}"

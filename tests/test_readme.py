@@ -42,7 +42,7 @@ def carry_out(commands: list[str], folder: Path) -> None:
     (folder / "examples").symlink_to(ROOT / "examples")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     for command in commands:
-        arguments = command.replace("scripts/", f"{ROOT}/scripts/").split()
+        arguments = [re.sub("^scripts/", f"{ROOT}/scripts/", word) for word in command.split()]
         if reads_data(command):  # a year takes its time: two days or hours will do
             arguments += ["--sim-hours", "2" if "capacity" in command else "48"]
         done = subprocess.run(
