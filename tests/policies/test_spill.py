@@ -94,6 +94,14 @@ def test_small_requests_that_emit_little_leave_room_for_large_ones_that_emit_muc
     assert weights(Optimal(max_violation=1), view) == [[0.4, 0.6], [0, 1]]
 
 
+def test_short_requests_go_first_where_rounding_alone_tells_what_is_saved() -> None:
+    """Energy is 0.1 J a millisecond: 3 · 0.1 J in 3 ms and 0.1 J in 1 ms differ in the last bit per second."""
+    view = hour([[5, 40], [40, 70]], [30, 400], per_s=[200, 600], servers=[0.75, 10])
+    energy_j = np.array([[3 * 0.1, 3 * 0.1], [0.1, 0.1]]).reshape(1, 2, 1, 2)
+    busy_ms = np.array([[3.0, 3.0], [1.0, 1.0]]).reshape(1, 2, 1, 2)
+    assert weights(Spill(), replace(view, energy_j=energy_j, busy_ms=busy_ms)) == [[0, 1], [1, 0]]
+
+
 def test_who_has_no_other_region_goes_first() -> None:
     """The first origin saves more in the clean region, and the second has nowhere else to go."""
     view = hour([[40, 5], [50, 90]], [30, 400], per_s=[40, 40], servers=[1, 10])

@@ -29,7 +29,8 @@ class Spill(Spec, SplittingPolicy):
     and, as far as that is full, for its next one. Regions are filled in the order of what all traffic would
     emit there. What fills is the time of the servers: requests per second times the seconds that one takes,
     at most `max_utilisation` of them. So the cells that save most grams per second of a server, against their
-    next region, get room first, those without a next region before all others; of equal ones the nearest.
+    next region, get room first, those without a next region before all others; of equal ones those whose
+    requests are short, then the nearest.
     What finds no room is split between the cell's eligible regions in proportion to their servers, and waits
     there. Where no region is eligible, requests go to the lowest RTT, and their room is taken first: they
     have nowhere else to go.
@@ -185,7 +186,7 @@ def _filled(room: Array, regions: Regions, of: _Hour) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         saved_per_s = saved / of.busy_ms
     order = np.broadcast_to(regions.argsort(), of.cost.shape)
-    keys = (of.rtt_ms, -saved_per_s, order, ~eligible)
+    keys = (of.rtt_ms, of.busy_ms, -_rounded(saved_per_s), order, ~eligible)
     pairs = np.lexsort([key.ravel() for key in keys])[: eligible.sum()]
     # One pair after the other, because what is left for it hangs on all before. Lists: they are much faster
     # than arrays to go through one by one.
@@ -215,6 +216,12 @@ def _filled(room: Array, regions: Regions, of: _Hour) -> Array:
     waits = np.where(waits.sum(axis=1, keepdims=True) > 0, waits, eligible[no_room])
     weights[no_room] += np.array(left)[no_room, np.newaxis] * waits / waits.sum(axis=1, keepdims=True)
     return weights
+
+
+def _rounded(values: Array) -> Array:
+    """Return values to 30 binary digits: what is equal but for rounding compares equal."""
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.round(np.ldexp(mantissa, 30)), exponent - 30)
 
 
 def _choices(cost: Array, rtt_ms: Array) -> tuple[Regions, Array]:
