@@ -95,7 +95,7 @@ def test_small_requests_that_emit_little_leave_room_for_large_ones_that_emit_muc
 
 
 def test_short_requests_go_first_where_rounding_alone_tells_what_is_saved() -> None:
-    """Energy is 0.1 J a millisecond: 3 · 0.1 J in 3 ms and 0.1 J in 1 ms differ in the last bit per second."""
+    """Energy is 0.1 J a millisecond: 3 · 0.1 J in 3 ms and 0.1 J in 1 ms differ in the last bit a second."""
     view = hour([[5, 40], [40, 70]], [30, 400], per_s=[200, 600], servers=[0.75, 10])
     energy_j = np.array([[3 * 0.1, 3 * 0.1], [0.1, 0.1]]).reshape(1, 2, 1, 2)
     busy_ms = np.array([[3.0, 3.0], [1.0, 1.0]]).reshape(1, 2, 1, 2)
