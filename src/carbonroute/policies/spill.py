@@ -221,7 +221,8 @@ def _filled(room: Array, regions: Regions, of: _Hour) -> Array:
 def _rounded(values: Array) -> Array:
     """Return values to 30 binary digits: what is equal but for rounding compares equal."""
     mantissa, exponent = np.frexp(values)
-    return np.ldexp(np.round(np.ldexp(mantissa, 30)), exponent - 30)
+    rounded: Array = np.ldexp(np.round(np.ldexp(mantissa, 30)), exponent - 30)
+    return rounded
 
 
 def _choices(cost: Array, rtt_ms: Array) -> tuple[Regions, Array]:
