@@ -93,8 +93,9 @@ def at_once(count: int) -> None:
 
 def simulate(folder: Path, count: int, workers: int) -> None:
     """Run the command, with so many requests, as a process."""
-    text = builtin_text("published").replace('scheme = "published"', 'scheme = "streams"')
-    (folder / "streams.toml").write_text(text, encoding="utf-8")
+    published = builtin_text("published").splitlines()
+    text = [line for line in published if not line.startswith(("scheme", "restart"))]
+    (folder / "streams.toml").write_text("\n".join(text), encoding="utf-8")
     options = ["--reqs-per-hour", str(max(1, count // 168)), "--workers", str(workers)]
     options += ["--no-figures", "--quiet", "--output", str(folder / "out")]
     child(["carbonroute", "simulate", str(folder / "streams.toml"), *options])
