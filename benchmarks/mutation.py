@@ -34,7 +34,7 @@ AREAS: Mapping[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "batching": (
         8,
-        ("scenario/capacity.py", "scenario/pools.py"),
+        ("scenario/resolved/capacity.py", "scenario/written/pools.py"),
         ("scenario/test_capacity.py", "engines/test_queued.py", "engines/test_routers.py",
          "test_bad_inputs.py"),
     ),

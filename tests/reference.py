@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from carbonroute import rng
+from carbonroute.control.information import Information
 from carbonroute.scenario import Inputs
-from carbonroute.scenario.information import Information
 from carbonroute.traffic import FixedRate
 from carbonroute.workloads import Normal
 

@@ -27,8 +27,8 @@ from carbonroute.outcome import Samples
 from carbonroute.runs import replications, run
 from carbonroute.runs.agreement import held_against
 from carbonroute.runs.replications import Replications, once, with_seed
+from carbonroute.runs.store import read_tables
 from carbonroute.scenario import Inputs, Scenario, load, resolve
-from carbonroute.store import read_tables
 
 #: Failure probability 1e-6, two-sided.
 Z = NormalDist().inv_cdf(1 - 0.5e-6)

@@ -20,8 +20,8 @@ import carbonroute
 import small
 import studies
 from carbonroute.cli import main
+from carbonroute.cli.options import share
 from carbonroute.cli.results import print_run
-from carbonroute.cli.simulate import share
 
 COMMAND = str(Path(sys.executable).with_name("carbonroute"))
 SMALL = ["simulate", "published", "--sim-hours", "3", "--no-figures", "--output"]

@@ -14,7 +14,7 @@ import pytest
 import small
 from carbonroute import runs
 from carbonroute.cli import main
-from carbonroute.store import read_manifest
+from carbonroute.runs.store import read_manifest
 
 #: Three regions, of which the nearest is never the cleanest; two hours.
 VARIED = (

@@ -15,10 +15,10 @@ import pytest
 
 from carbonroute import study
 from carbonroute.cli import main
-from carbonroute.manifest import read_manifest
 from carbonroute.metrics import Tables
 from carbonroute.metrics.shapes import SHAPES
-from carbonroute.store import read_tables
+from carbonroute.runs.manifest import read_manifest
+from carbonroute.runs.store import read_tables
 from damage import draw_nothing, made_run, made_study, own_table, refused, restated
 from refusals import content
 

@@ -13,7 +13,7 @@ import needs
 from carbonroute.cli import main
 from carbonroute.runs import Result, run
 from carbonroute.scenario import load, resolve
-from carbonroute.scenario.capacity import offered_load
+from carbonroute.scenario.resolved.capacity import offered_load
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = {path.stem: path for path in (ROOT / "examples").glob("*.toml")}

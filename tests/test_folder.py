@@ -16,9 +16,9 @@ import small
 import studies
 from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
-from carbonroute.folder import LOCK, alone_in, is_held, write_named
-from carbonroute.manifest import read_manifest
-from carbonroute.runfolder import RunFolder
+from carbonroute.files.folder import LOCK, alone_in, is_held, write_named
+from carbonroute.runs.folder import RunFolder
+from carbonroute.runs.manifest import read_manifest
 from refusals import content, has_parts
 
 

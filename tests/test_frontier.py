@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 import small
 from carbonroute import runs
-from carbonroute.engines.routing import ask
-from carbonroute.frontier import (
+from carbonroute.analysis.frontier import (
     Frontier,
     Limits,
     burden,
@@ -29,9 +28,10 @@ from carbonroute.frontier import (
     recommended,
     run,
 )
+from carbonroute.analysis.sweep import Choice, _roundest, distinct, left_out, sweep
+from carbonroute.engines.routing import ask
 from carbonroute.policies.base import Array
 from carbonroute.scenario import Inputs, load, resolve
-from carbonroute.sweep import Choice, _roundest, distinct, left_out, sweep
 from carbonroute.traffic import Requests
 
 #: Slow regions are clean, and no region is clean at all hours: every rule has something to choose.

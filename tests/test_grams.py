@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from carbonroute import headroom
+from carbonroute.analysis import headroom
 from carbonroute.metrics import simulation_results
 from carbonroute.runs import Result, run
 from carbonroute.scenario import Scenario

@@ -19,18 +19,19 @@ import polars as pl
 import pytest
 
 import small
-from carbonroute import parquetfile, textfile
 from carbonroute.carbon import jsonfile
 from carbonroute.cli import main
 from carbonroute.errors import InputError, did_you_mean
+from carbonroute.files import parquet as parquetfile
+from carbonroute.files import text as textfile
+from carbonroute.files.limits import PIECE_BYTES
+from carbonroute.files.parquet import parquet
+from carbonroute.files.streams import stream_table
+from carbonroute.files.tables import read_parquet, read_table
+from carbonroute.files.text import Digests, read_bytes
 from carbonroute.inspection.sniff import sniff
 from carbonroute.inspection.traffic import inspect as inspect_log
-from carbonroute.limits import PIECE_BYTES
-from carbonroute.parquetfile import parquet
 from carbonroute.scenario import load, resolve
-from carbonroute.tablefile import read_parquet, read_table
-from carbonroute.tablestream import stream_table
-from carbonroute.textfile import Digests, read_bytes
 from mutations import COLUMNS
 from refusals import Refusals
 
@@ -149,7 +150,7 @@ def test_a_column_of_any_type_is_read_or_refused_by_its_type(kind: str, tmp_path
 
 
 def _texts(column: pl.Series) -> Iterator[str]:
-    from carbonroute.tablefile import column_text
+    from carbonroute.files.tables import column_text
 
     yield from column_text(column, "t").to_list()
 

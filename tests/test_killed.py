@@ -15,9 +15,9 @@ import pytest
 import small
 from carbonroute.cli import figures as drawing
 from carbonroute.cli import main
-from carbonroute.manifest import read_manifest
 from carbonroute.report import run as page_of_run
-from carbonroute.runfolder import require_as_stated
+from carbonroute.runs.folder import require_as_stated
+from carbonroute.runs.manifest import read_manifest
 from refusals import content
 
 #: Forks a command again and again, each killed before another of its calls that change files. It imports

@@ -15,7 +15,7 @@ from carbonroute import study
 from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.report import write
-from carbonroute.store import RunFolder, read_manifest
+from carbonroute.runs.store import RunFolder, read_manifest
 
 #: Leaves a file behind where it is run.
 OWN = """

@@ -14,9 +14,9 @@ from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.metrics import objectives
 from carbonroute.runs import run
+from carbonroute.runs.store import read_manifest, read_tables
 from carbonroute.scenario import load
-from carbonroute.scenario.objectives import FIGURES, Bound, Objectives
-from carbonroute.store import read_manifest, read_tables
+from carbonroute.scenario.written.objectives import FIGURES, Bound, Objectives
 
 POLICIES = pl.DataFrame(
     {

@@ -19,7 +19,7 @@ import small
 from carbonroute.cli import main
 from carbonroute.errors import visible
 from carbonroute.report import page_of, render
-from carbonroute.store import RunFolder, read_manifest
+from carbonroute.runs.store import RunFolder, read_manifest
 
 #: Colour, title (OSC), bell, carriage return, DEL, a C1 control; marks of direction, separators; markup.
 EVIL = (

@@ -15,12 +15,12 @@ import pytest
 from rich.console import Console
 
 from carbonroute.cli.results import print_run
+from carbonroute.control.router import Control
 from carbonroute.metrics import Comparison, Tables, as_published, figures_of, simulation_results, tabulate
 from carbonroute.outcome import Histogram, Outcome, Paired, Queueing, Samples
-from carbonroute.policies.router import Control
 from carbonroute.runs import Result
+from carbonroute.runs.store import RunFolder, read_tables, write_run
 from carbonroute.scenario import Inputs, load, resolve
-from carbonroute.store import RunFolder, read_tables, write_run
 from carbonroute.workloads.energy import Emissions
 
 

@@ -13,12 +13,12 @@ import pytest
 
 import small
 from carbonroute import runs
+from carbonroute.analysis.frontier import Frontier, Limits, entry_text, explore, run, saved_pct
+from carbonroute.analysis.frontier import finding as frontier_finding
+from carbonroute.analysis.sensitivity import Change, changes, finding, sensitivity
 from carbonroute.errors import InputError
-from carbonroute.frontier import Frontier, Limits, entry_text, explore, run, saved_pct
-from carbonroute.frontier import finding as frontier_finding
 from carbonroute.network import PairLognormal
 from carbonroute.scenario import Inputs, load, resolve
-from carbonroute.sensitivity import Change, changes, finding, sensitivity
 from carbonroute.workloads import Empirical, Law, Lognormal, ServiceLaw, Tokens
 
 #: Three regions of which the nearest is never the cleanest; few hours.

@@ -18,7 +18,7 @@ import needs
 from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
 from carbonroute.runs import run
-from carbonroute.store import RunFolder, read_manifest, read_tables
+from carbonroute.runs.store import RunFolder, read_manifest, read_tables
 
 SMALL = ["simulate", "published", "--quiet", "--sim-hours", "3", "--output"]
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import small
-from carbonroute import tablefile
 from carbonroute.cli import main
 from carbonroute.errors import InputError
-from carbonroute.tablefile import check_lines, csv_bytes, read_table
+from carbonroute.files import tables as tablefile
+from carbonroute.files.tables import check_lines, csv_bytes, read_table
 
 
 def refusal(data: bytes, columns: int) -> str:

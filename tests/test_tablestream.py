@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carbonroute import tablefile, textfile
 from carbonroute.errors import InputError
-from carbonroute.tablefile import FIRST_LINE, read_table
-from carbonroute.tablestream import stream_table
+from carbonroute.files import tables as tablefile
+from carbonroute.files import text as textfile
+from carbonroute.files.streams import stream_table
+from carbonroute.files.tables import FIRST_LINE, read_table
 
 field = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=5)
 tables = st.integers(1, 5).flatmap(

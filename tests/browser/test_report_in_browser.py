@@ -16,7 +16,7 @@ from playwright.sync_api import Locator, Page
 
 from carbonroute.figures import FIGURES
 from carbonroute.metrics import Tables
-from carbonroute.store import read_manifest, read_tables
+from carbonroute.runs.store import read_manifest, read_tables
 
 from .made import HOSTILE, RUNS
 from .measures import illegible, scrolling_sideways, sticking_out, texts

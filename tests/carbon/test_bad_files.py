@@ -13,8 +13,9 @@ import pytest
 
 import small
 from asking import query, refusal, says, source
-from carbonroute import tablefile, textfile
 from carbonroute.errors import InputError
+from carbonroute.files import tables as tablefile
+from carbonroute.files import text as textfile
 from refusals import Refusals
 
 WIDE, LONG = small.WIDE_CSV, small.LONG_CSV

@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from carbonroute import rng
+from carbonroute.control.information import Information
 from carbonroute.engines import plans as plans_module
 from carbonroute.engines.breaks import settled
 from carbonroute.engines.draws import SCHEMES, stream_blocks
@@ -20,7 +21,6 @@ from carbonroute.engines.views import Traits
 from carbonroute.policies import Policy, View
 from carbonroute.policies.base import SplittingPolicy
 from carbonroute.scenario import Inputs, load, resolve
-from carbonroute.scenario.information import Information
 from carbonroute.traffic import Requests
 from scenarios import Document, documents, inputs_of
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from carbonroute.control.information import Information
 from carbonroute.engines import exact, sampled
 from carbonroute.engines.obstacles import obstacle
 from carbonroute.errors import InputError
@@ -18,7 +19,6 @@ from carbonroute.policies import Policy, View
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Inputs
-from carbonroute.scenario.information import Information
 from random_inputs import random_inputs
 from scenarios import Document, inputs_of
 

@@ -227,7 +227,8 @@ GROWING = """
 import re, sys
 from pathlib import Path
 from carbonroute.engines import sampled, counting
-from carbonroute.scenario import load, resolve
+from carbonroute.scenario import load
+from carbonroute.scenario import resolve
 
 def peak():
     return re.search("VmHWM:\\\\s*([0-9]+) kB", Path("/proc/self/status").read_text())[1]

@@ -12,7 +12,7 @@ import simpy
 from numpy.typing import NDArray
 
 from carbonroute.engines.queued.system import System
-from carbonroute.scenario.capacity import UNLIMITED, Capacity
+from carbonroute.scenario.resolved.capacity import UNLIMITED, Capacity
 from pools import pools
 
 Array = NDArray[np.float64]

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from carbonroute import rng
+from carbonroute.control.information import Information
 from carbonroute.engines import routing, sampled
 from carbonroute.engines.draws import SCHEMES
 from carbonroute.engines.routing import Answer, ask, route
@@ -19,7 +20,6 @@ from carbonroute.policies import PolicyLike, SplittingPolicy, View
 from carbonroute.policies.base import VIEW_FIELDS, Array
 from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.scenario import Candidate, Inputs
-from carbonroute.scenario.information import Information
 from carbonroute.traffic import Requests
 from scenarios import Document, inputs_of
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from carbonroute.engines.queued.system import System
-from carbonroute.scenario.capacity import UNLIMITED, Capacity
+from carbonroute.scenario.resolved.capacity import UNLIMITED, Capacity
 from pools import pools
 
 Array = NDArray[np.float64]

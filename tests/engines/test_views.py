@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from carbonroute.control.information import Information
 from carbonroute.engines.views import estimates_ms, of_cells
 from carbonroute.policies import POLICIES
 from carbonroute.scenario import Inputs, Scenario, resolve
-from carbonroute.scenario.information import Information
 from queued_runs import document
 
 TOKENS: dict[str, Any] = {

@@ -18,13 +18,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from carbonroute.control.information import Information
 from carbonroute.engines import sampled, workers
 from carbonroute.errors import Fault, InputError, PolicyError, WorkerError
 from carbonroute.outcome import Histogram, Outcome, Samples
 from carbonroute.policies import Policy, View
 from carbonroute.policies.base import Array
 from carbonroute.scenario import Inputs, builtin_text, load, resolve
-from carbonroute.scenario.information import Information
 
 # Python from 3.12 on warns of what these tests do on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -249,8 +249,9 @@ import os, sys, time
 from dataclasses import replace
 from carbonroute.engines import sampled, workers
 from carbonroute.policies import Policy
-from carbonroute.scenario import load, resolve
-from carbonroute.scenario.information import Information
+from carbonroute.scenario import load
+from carbonroute.scenario import resolve
+from carbonroute.control.information import Information
 
 
 class Slow(Policy):

@@ -21,7 +21,7 @@ from matplotlib.patches import Rectangle
 
 from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, page, render
 from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house
-from carbonroute.store import RunFolder
+from carbonroute.runs.store import RunFolder
 
 from . import factory, looking
 
@@ -136,13 +136,13 @@ def test_what_has_nothing_to_show_is_not_wanted() -> None:
 
 
 def test_only_what_is_wanted_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from carbonroute.cli import figures as command
+    from carbonroute.cli import drawing
 
     data = tables("study")
-    monkeypatch.setattr(command, "render", lambda name, _tables, fmt: f"{name} {fmt}".encode())
+    monkeypatch.setattr(drawing, "render", lambda name, _tables, fmt: f"{name} {fmt}".encode())
     for saving, count in ((data.saving, len(FIGURES)), (data.saving.clear(), len(FIGURES) - 1)):
         folder = RunFolder(tmp_path / str(count))
-        drawn = command.draw_into(
+        drawn = drawing.draw_all(
             folder, dataclasses.replace(data, saving=saving), ("png", "svg", "png"), None
         )
         folder.finish({})

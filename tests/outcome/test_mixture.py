@@ -15,7 +15,7 @@ from carbonroute.network import HalfNormal
 from carbonroute.outcome import Mixture, Samples
 from carbonroute.outcome import mixture as module
 from carbonroute.outcome.mixture import Groups, quantiles
-from carbonroute.scenario.latency import Latency
+from carbonroute.scenario.resolved.latency import Latency
 from carbonroute.workloads import Normal
 from random_inputs import random_inputs
 

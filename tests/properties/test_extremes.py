@@ -21,7 +21,7 @@ from carbonroute.errors import CarbonrouteError
 from carbonroute.metrics import Tables
 from carbonroute.runs import run
 from carbonroute.scenario import resolve
-from carbonroute.scenario.load import checked
+from carbonroute.scenario.written.load import checked
 
 Step = str | int
 Document = dict[str, Any]

@@ -27,8 +27,8 @@ from carbonroute.figures import FIGURES
 from carbonroute.report import page_of, render, write
 from carbonroute.report.page import Page, Table
 from carbonroute.report.readings import READINGS
+from carbonroute.runs.store import RunFolder, facts, read_manifest, read_tables, write_run
 from carbonroute.scenario import Scenario
-from carbonroute.store import RunFolder, facts, read_manifest, read_tables, write_run
 
 HOSTILE = (
     "<script>alert(1)</script>",

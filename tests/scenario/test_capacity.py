@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import small
+from carbonroute.control.router import Control
 from carbonroute.policies import Policy, View
 from carbonroute.policies.base import CAPACITY_FIELDS, COMMON_FIELDS, STATE_FIELDS, SplittingPolicy
-from carbonroute.policies.router import Control
 from carbonroute.scenario import UNLIMITED, Candidate, Capacity, Inputs, Scenario, load, offered_load, resolve
 from refusals import Refusals
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbonroute.carbon import Signal
+from carbonroute.control.information import Information
+from carbonroute.control.knowledge import history_hours, known
 from carbonroute.engines import sampled
 from carbonroute.errors import InputError
 from carbonroute.policies import POLICIES
 from carbonroute.runs import run
 from carbonroute.scenario import Inputs, load, resolve
-from carbonroute.scenario.information import Information
-from carbonroute.scenario.knowledge import history_hours, known
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 NAN = np.nan

@@ -14,6 +14,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.stats import norm
 
+from carbonroute.control.information import Information
 from carbonroute.engines import exact
 from carbonroute.network import HalfNormal, PairLognormal
 from carbonroute.outcome import Mixture, Outcome
@@ -21,7 +22,6 @@ from carbonroute.policies import PolicyLike, View
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Inputs
-from carbonroute.scenario.information import Information
 from carbonroute.workloads import Gamma, Lognormal, Normal, ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
 from random_inputs import measured

@@ -20,7 +20,7 @@ from scipy.special import gammaincc, ndtri
 from carbonroute import rng
 from carbonroute.network import HalfNormal, Jitter, PairLognormal
 from carbonroute.scenario import load, resolve
-from carbonroute.scenario.latency import Latency
+from carbonroute.scenario.resolved.latency import Latency
 from carbonroute.workloads import By, Empirical, Gamma, Lognormal, Normal, ServiceLaw, Tokens
 
 Array = NDArray[np.float64]

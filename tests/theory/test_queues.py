@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from carbonroute import rng
 from carbonroute.engines.queued.system import Settled, System
 from carbonroute.intervals import t_half_width
-from carbonroute.scenario.capacity import UNLIMITED
+from carbonroute.scenario.resolved.capacity import UNLIMITED
 from pools import pools
 
 Array = NDArray[np.float64]

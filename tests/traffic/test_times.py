@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonroute.errors import InputError
-from carbonroute.times import to_utc
+from carbonroute.files.times import to_utc
 
 ALWAYS = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 NEVER = ALWAYS[0], ALWAYS[0]

@@ -13,8 +13,8 @@ from carbonroute.carbon import jsonfile
 from carbonroute.carbon.formats import PublishedFormat, joined
 from carbonroute.carbon.signal import Query
 from carbonroute.carbon.source import Readings
-from carbonroute.durations import minutes
 from carbonroute.errors import Fault, InputError
+from carbonroute.files.durations import minutes
 
 #: ``[days.]hours:minutes[:seconds]`` as .NET writes a TimeSpan, or ISO 8601.
 _SPAN = re.compile(

@@ -15,8 +15,8 @@ from carbonroute.carbon.grid import NO_VALUE
 from carbonroute.carbon.signal import Accounting, Query
 from carbonroute.carbon.source import FileSource, Name, Readings
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.times import to_utc
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.files.times import to_utc
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 Factor = Annotated[float, Field(ge=0, le=MAX_CARBON_G_PER_KWH)]

@@ -10,8 +10,8 @@ from carbonroute.carbon.formats import PublishedFormat, column_named, joined, la
 from carbonroute.carbon.signal import Accounting, Query
 from carbonroute.carbon.source import Readings
 from carbonroute.errors import Fault, InputError
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.times import to_utc
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.files.times import to_utc
 
 #: Headers in small letters, newest first: the exports of 2022 to 2025 differ in them.
 _VALUE = {

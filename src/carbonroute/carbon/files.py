@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from carbonroute.carbon.signal import Query
 from carbonroute.carbon.source import FileSource, Readings
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
-from carbonroute.times import to_utc
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table
+from carbonroute.files.times import to_utc
 from carbonroute.units import G_PER_KWH
 
 

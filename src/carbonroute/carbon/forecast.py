@@ -15,9 +15,9 @@ from pydantic import Field
 from carbonroute.carbon.grid import NO_VALUE, iso
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.files.times import TimeZone, to_utc
 from carbonroute.spec import Spec
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.times import TimeZone, to_utc
 from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR
 
 #: Nobody forecasts a grid hour by hour for more than a year.

@@ -17,8 +17,8 @@ from typing import Any
 import polars as pl
 
 from carbonroute.errors import Fault, InputError, first_faults
-from carbonroute.limits import MAX_JSON_BYTES, MAX_JSON_VALUES
-from carbonroute.textfile import Digests, read_bytes, refused, repeated
+from carbonroute.files.limits import MAX_JSON_BYTES, MAX_JSON_VALUES
+from carbonroute.files.text import Digests, read_bytes, refused, repeated
 
 _TOP = "top level"
 _NAMES = {

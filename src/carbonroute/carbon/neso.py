@@ -12,8 +12,8 @@ from carbonroute.carbon.formats import PublishedFormat, joined, labelled
 from carbonroute.carbon.rules import Step
 from carbonroute.carbon.signal import Accounting, Query
 from carbonroute.carbon.source import Name, Readings
-from carbonroute.durations import minutes
 from carbonroute.errors import Fault, InputError
+from carbonroute.files.durations import minutes
 
 
 class Neso(PublishedFormat):

@@ -14,9 +14,9 @@ from carbonroute.carbon.rules import Rules
 from carbonroute.carbon.signal import Query
 from carbonroute.carbon.wanted import Wanted
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.limits import MAX_VALUES
-from carbonroute.tablefile import found_text
-from carbonroute.textfile import refused
+from carbonroute.files.limits import MAX_VALUES
+from carbonroute.files.tables import found_text
+from carbonroute.files.text import refused
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 Flags = NDArray[np.bool_]

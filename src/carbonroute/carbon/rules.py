@@ -8,7 +8,7 @@ from typing import Literal, cast
 from pydantic import field_validator
 
 from carbonroute.carbon.gaps import Filling
-from carbonroute.durations import minutes, whole_hours
+from carbonroute.files.durations import minutes, whole_hours
 from carbonroute.spec import Spec
 
 Step = Literal["5min", "10min", "15min", "20min", "30min", "1h", "2h", "3h", "4h", "6h", "12h", "1d"]

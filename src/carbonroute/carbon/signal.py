@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.carbon.profile import Profile
+from carbonroute.files.text import Digests
 from carbonroute.spec import Spec
-from carbonroute.textfile import Digests
 from carbonroute.units import HOURS_PER_WEEK, MAX_CARBON_G_PER_KWH
 
 

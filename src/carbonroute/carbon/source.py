@@ -17,7 +17,7 @@ from carbonroute.carbon.forecast import Forecast
 from carbonroute.carbon.rules import Rules
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
-from carbonroute.times import TimeZone
+from carbonroute.files.times import TimeZone
 
 Name = Annotated[str, Field(min_length=1)]
 

@@ -13,10 +13,10 @@ from carbonroute.carbon.formats import PublishedFormat, column_named, joined, la
 from carbonroute.carbon.rules import Step
 from carbonroute.carbon.signal import Accounting, Query
 from carbonroute.carbon.source import Name, Readings
-from carbonroute.durations import minutes
 from carbonroute.errors import Fault, InputError
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
-from carbonroute.times import to_utc
+from carbonroute.files.durations import minutes
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table
+from carbonroute.files.times import to_utc
 from carbonroute.units import G_PER_KWH
 
 _UNITS = "lbs_co2_per_mwh"

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 
-from carbonroute.cli.terminal import NoCode, empty_table, out, print_json, results_alone
+from carbonroute.cli.options import NoCode
+from carbonroute.cli.terminal import empty_table, out, print_json, results_alone
 from carbonroute.errors import Fault, InputError
-from carbonroute.folder import write_named
+from carbonroute.files.folder import write_named
 from carbonroute.inspection import Inspection, Kind, inspect_file
 from carbonroute.scenario import builtin_scenarios, load
 

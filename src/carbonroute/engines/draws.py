@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute import rng
+from carbonroute.control.information import Information
 from carbonroute.errors import Fault, InputError
 from carbonroute.scenario import Inputs
-from carbonroute.scenario.information import Information
 from carbonroute.traffic import Pending, Requests
 from carbonroute.workloads import Tokens
 

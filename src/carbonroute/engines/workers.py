@@ -23,11 +23,11 @@ from carbonroute import rng
 from carbonroute.engines import samples
 from carbonroute.engines.draws import Block, stream_blocks
 from carbonroute.errors import PolicyError, WorkerError, described, is_interrupt
+from carbonroute.files.text import Digests
 from carbonroute.outcome import Outcome
 from carbonroute.policies import POLICIES
 from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure, result
 from carbonroute.scenario import Candidate, Inputs
-from carbonroute.textfile import Digests
 from carbonroute.traffic import Pending, Replay
 
 #: Blocks that are tallied together: some two million requests.

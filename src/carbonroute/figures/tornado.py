@@ -33,7 +33,7 @@ def draw(table: pl.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     table
-        That of `carbonroute.sensitivity`: ``input``, ``change_pct`` (%, down and up), ``policy``,
+        That of `carbonroute.analysis.sensitivity`: ``input``, ``change_pct`` (%, down and up), ``policy``,
         ``saved_pct`` (%), ``saved_points``, ``violation_points`` (percentage points), ``slo_violation_pct``,
         ``chosen_saved_pct``, ``chosen_violation_pct`` (%), ``same``, ``untold_saved_points`` and
         ``untold_violation_points`` (percentage points). Bars are of routers that are told of a change, lines

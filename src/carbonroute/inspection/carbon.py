@@ -16,10 +16,10 @@ from carbonroute.carbon.looks import copies, standstills
 from carbonroute.carbon.refusals import require_size
 from carbonroute.carbon.rules import Rules, Step
 from carbonroute.carbon.spikes import spikes
+from carbonroute.files.text import refused
+from carbonroute.files.times import EPOCH
 from carbonroute.inspection.statistics import amplitude, lag_correlation, mean_day
 from carbonroute.inspection.times import common_step_us, span_text, step_name
-from carbonroute.textfile import refused
-from carbonroute.times import EPOCH
 from carbonroute.units import HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR, pct
 
 Array = NDArray[np.float64]

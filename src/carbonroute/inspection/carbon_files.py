@@ -15,12 +15,12 @@ from pydantic import TypeAdapter
 
 from carbonroute.carbon import CarbonSource, Query, jsonfile
 from carbonroute.carbon.formats import PublishedFormat, column_named
-from carbonroute.inspection import toml
+from carbonroute.files import toml
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table
 from carbonroute.inspection.carbon import Series, describe, pictures
 from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.sniff import Guess
 from carbonroute.inspection.times import common_step_us, lacks_offset, read_times, step_name
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
 from carbonroute.units import G_PER_KWH, US_PER_S
 
 #: How a column's name states the unit of its values.

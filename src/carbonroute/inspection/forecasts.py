@@ -9,12 +9,12 @@ from types import MappingProxyType
 import polars as pl
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.inspection import toml
+from carbonroute.files import toml
+from carbonroute.files.tables import column_numbers, column_text, read_table, required
 from carbonroute.inspection.carbon_files import unit_in
 from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.sniff import Guess
 from carbonroute.inspection.times import lacks_offset, read_times
-from carbonroute.tablefile import column_numbers, column_text, read_table, required
 from carbonroute.units import G_PER_KWH
 
 #: Mean absolute error, as a share of the actual mean, from which forecasts say little.

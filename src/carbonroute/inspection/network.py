@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from carbonroute.inspection import toml
+from carbonroute.files import toml
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table
+from carbonroute.files.text import refused
 from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.sniff import Guess
 from carbonroute.inspection.statistics import asymmetry
 from carbonroute.network import MAX_RTT_MS
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
-from carbonroute.textfile import refused
 
 _NAMED = 5
 

@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from carbonroute.durations import minutes
-from carbonroute.inspection import toml
+from carbonroute.files import toml
+from carbonroute.files.durations import minutes
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table, required
 from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.sniff import Guess
 from carbonroute.inspection.statistics import amplitude
 from carbonroute.inspection.times import common_step_us, lacks_offset, read_times
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table, required
 from carbonroute.units import MINUTES_PER_DAY, US_PER_MINUTE, pct
 
 Array = NDArray[np.float64]

@@ -13,6 +13,7 @@ import polars as pl
 from carbonroute.carbon import Forecast, Signal
 from carbonroute.carbon.source import FileSource
 from carbonroute.errors import InputError
+from carbonroute.files.tables import read_table
 from carbonroute.inspection import forecasts, network, rates, traffic
 from carbonroute.inspection.carbon import Hours, describe, describe_hours, pictures
 from carbonroute.inspection.carbon_files import query_of
@@ -20,9 +21,8 @@ from carbonroute.inspection.facts import Inspection, Kind
 from carbonroute.inspection.ordering import Ordered
 from carbonroute.inspection.sniff import Guess, head_of
 from carbonroute.scenario import Scenario, resolve
-from carbonroute.scenario.inputs import Inputs
-from carbonroute.scenario.round_trips import round_trips
-from carbonroute.tablefile import read_table
+from carbonroute.scenario.resolved.inputs import Inputs
+from carbonroute.scenario.resolved.round_trips import round_trips
 from carbonroute.traffic import Arrivals, RateFile, Replay
 from carbonroute.traffic.log import Log
 from carbonroute.units import US_PER_S

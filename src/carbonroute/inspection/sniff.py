@@ -19,10 +19,10 @@ import polars as pl
 import polars.selectors as cs
 
 from carbonroute.carbon import jsonfile
+from carbonroute.files.parquet import parquet
+from carbonroute.files.tables import FAILURES, PARQUET, column_names, column_numbers
+from carbonroute.files.text import chunks, plain_text, refused
 from carbonroute.inspection.facts import Kind
-from carbonroute.parquetfile import parquet
-from carbonroute.tablefile import FAILURES, PARQUET, column_names, column_numbers
-from carbonroute.textfile import chunks, plain_text, refused
 
 HEAD_ROWS = 2000
 _HEAD_BYTES = 2**20

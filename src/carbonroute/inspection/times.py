@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from carbonroute.durations import minutes
-from carbonroute.tablefile import FIRST_LINE
-from carbonroute.times import ALWAYS, to_utc
+from carbonroute.files.durations import minutes
+from carbonroute.files.tables import FIRST_LINE
+from carbonroute.files.times import ALWAYS, to_utc
 from carbonroute.units import MINUTES_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 
 _STEPS = ("5min", "10min", "15min", "20min", "30min", "1h", "2h", "3h", "4h", "6h", "12h", "1d")

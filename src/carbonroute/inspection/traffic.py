@@ -13,16 +13,16 @@ import numpy as np
 import polars as pl
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.inspection import toml
+from carbonroute.files import toml
+from carbonroute.files.limits import PIECE_BYTES
+from carbonroute.files.streams import stream_table
+from carbonroute.files.tables import column_numbers, column_text, required
+from carbonroute.files.times import ALWAYS, EPOCH
 from carbonroute.inspection.facts import Inspection
 from carbonroute.inspection.ordering import Ordered
 from carbonroute.inspection.sniff import Guess
 from carbonroute.inspection.statistics import Gaps, Windows
 from carbonroute.inspection.times import lacks_offset, read_times
-from carbonroute.limits import PIECE_BYTES
-from carbonroute.tablefile import column_numbers, column_text, required
-from carbonroute.tablestream import stream_table
-from carbonroute.times import ALWAYS, EPOCH
 from carbonroute.units import CENTURY_S, PER_SECOND, US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 
 _WINDOWS = (("second", US_PER_S), ("minute", US_PER_MINUTE), ("hour", US_PER_HOUR))

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from carbonroute.errors import Fault, InputError, first_faults
+from carbonroute.files.text import Digests
 from carbonroute.network.matrix import read_matrix
 from carbonroute.spec import Spec
-from carbonroute.textfile import Digests
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

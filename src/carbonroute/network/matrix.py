@@ -12,8 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.textfile import Digests
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.files.text import Digests
 
 #: Light needs 134 ms around the Earth and back in vacuum; a minute is a fault of unit.
 MAX_RTT_MS = 60_000.0

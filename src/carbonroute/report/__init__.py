@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from carbonroute.folder import write_named
-from carbonroute.manifest import STUDY, read_manifest
+from carbonroute.files.folder import write_named
 from carbonroute.report.page import Page, render
 from carbonroute.report.run import REPORT, page_of_run
 from carbonroute.report.study import page_of_study
-from carbonroute.runfolder import RunFolder, require_as_stated
-from carbonroute.store import RunManifest, tables_of
+from carbonroute.runs.folder import RunFolder, require_as_stated
+from carbonroute.runs.manifest import STUDY, read_manifest
+from carbonroute.runs.store import RunManifest, tables_of
 from carbonroute.study import tables_in
 
 __all__ = ["REPORT", "Page", "page_of", "render", "write"]

@@ -9,11 +9,11 @@ from functools import partial
 import polars as pl
 
 from carbonroute import rng
+from carbonroute.control.router import Control
 from carbonroute.engines import ENGINES
 from carbonroute.engines.sampled import KEPT
 from carbonroute.metrics import Comparison, figures_of
 from carbonroute.outcome import Histogram, Outcome, Samples
-from carbonroute.policies.router import Control
 from carbonroute.runs.rivals import with_rivals
 from carbonroute.scenario import Inputs, Scenario
 from carbonroute.units import S_PER_HOUR

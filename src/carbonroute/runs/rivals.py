@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from carbonroute.control.knowledge import truth
 from carbonroute.engines import queued
 from carbonroute.engines.obstacles import obstacle
 from carbonroute.metrics import Comparison
@@ -16,7 +17,6 @@ from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.policies.static_greenest import StaticGreenest
 from carbonroute.scenario import Candidate, Inputs
-from carbonroute.scenario.knowledge import truth
 
 
 def with_rivals(

@@ -9,9 +9,10 @@ from io import BytesIO
 from pathlib import Path
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.folder import make_folder_of, writing
-from carbonroute.manifest import STUDY
-from carbonroute.runfolder import RunFolder
+from carbonroute.files.folder import make_folder_of, writing
+from carbonroute.files.text import sha256
+from carbonroute.runs.folder import RunFolder
+from carbonroute.runs.manifest import STUDY
 from carbonroute.study import cells
 from carbonroute.study.cell import versions
 from carbonroute.study.conduct import Conduct, not_what_it_was
@@ -28,7 +29,6 @@ from carbonroute.study.tables import (
     summary_of,
 )
 from carbonroute.study.workers import Seat, cores, processes
-from carbonroute.textfile import sha256
 
 __all__ = ["Progress", "Status", "StudyTables", "read", "run", "status", "tables_in"]
 

@@ -13,8 +13,8 @@ from typing import Any
 from carbonroute.errors import MAX_FAULTS, Fault, InputError, did_you_mean
 from carbonroute.runs.plan import Plan
 from carbonroute.scenario import Scenario
-from carbonroute.scenario.changes import changed
-from carbonroute.scenario.load import checked, tables
+from carbonroute.scenario.written.changes import changed
+from carbonroute.scenario.written.load import checked, tables
 from carbonroute.study import file as study_file
 from carbonroute.study.file import Axis, StudyFile, Value
 from carbonroute.study.folder import CELLS

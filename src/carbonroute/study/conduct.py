@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from carbonroute.errors import RunFolderError, WorkerError, visible
-from carbonroute.folder import open_file, writing
+from carbonroute.files.folder import open_file, writing
 from carbonroute.processes import LOOK_UP_S
 from carbonroute.study.cell import Worked, versions, work_out
 from carbonroute.study.cells import Study, in_words

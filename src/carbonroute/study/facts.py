@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from carbonroute.manifest import STUDY
+from carbonroute.runs.manifest import STUDY
 from carbonroute.study.cell import versions
 from carbonroute.study.cells import Study, dump, in_words
 from carbonroute.study.finding import finding

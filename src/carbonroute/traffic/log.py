@@ -12,10 +12,10 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files.streams import stream_table
+from carbonroute.files.tables import FIRST_LINE, Pieces, column_numbers, column_text, found_text
+from carbonroute.files.times import ALWAYS, TimeZone, to_utc
 from carbonroute.spec import Spec
-from carbonroute.tablefile import FIRST_LINE, Pieces, column_numbers, column_text, found_text
-from carbonroute.tablestream import stream_table
-from carbonroute.times import ALWAYS, TimeZone, to_utc
 from carbonroute.traffic.requests import Demand
 from carbonroute.units import CENTURY_S, MAX_TIME_MS, MS_PER, PER_SECOND, US_PER_S
 

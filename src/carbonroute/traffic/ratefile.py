@@ -13,11 +13,12 @@ import numpy as np
 import polars as pl
 from pydantic import Field, field_validator
 
-from carbonroute import durations, memory
+from carbonroute import memory
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files import durations
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.files.times import TimeZone, to_utc
 from carbonroute.spec import Spec
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.times import TimeZone, to_utc
 from carbonroute.traffic.intensity import Intensity, Variation
 from carbonroute.traffic.requests import Array, Arrivals, Demand
 from carbonroute.units import S_PER_HOUR, US_PER_MINUTE

@@ -14,9 +14,9 @@ from pydantic import Field, field_validator
 
 from carbonroute import rng
 from carbonroute.errors import Fault, InputError
-from carbonroute.limits import PIECE_BYTES
+from carbonroute.files.limits import PIECE_BYTES
+from carbonroute.files.times import EPOCH
 from carbonroute.spec import Spec
-from carbonroute.times import EPOCH
 from carbonroute.traffic.log import Log
 from carbonroute.traffic.requests import Array, Arrivals, Demand, Index, Pending, Requests, pick
 from carbonroute.traffic.tally import Tally

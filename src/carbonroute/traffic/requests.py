@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute.textfile import Digests
+from carbonroute.files.text import Digests
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

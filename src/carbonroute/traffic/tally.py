@@ -9,7 +9,7 @@ from datetime import timedelta
 import polars as pl
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.times import EPOCH
+from carbonroute.files.times import EPOCH
 from carbonroute.traffic.log import Log
 from carbonroute.units import US_PER_HOUR
 

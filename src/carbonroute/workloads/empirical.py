@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from carbonroute.errors import Fault, InputError, did_you_mean
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.textfile import Digests
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.files.text import Digests
 from carbonroute.units import MAX_TIME_MS, MS_PER
 from carbonroute.workloads.service import Array, Law, score_of
 

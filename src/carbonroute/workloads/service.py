@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from carbonroute.files.text import Digests
 from carbonroute.spec import Spec
-from carbonroute.textfile import Digests
 from carbonroute.units import MAX_TIME_MS
 from carbonroute.workloads.integrals import FARTHEST
 

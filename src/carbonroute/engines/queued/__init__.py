@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from carbonroute.control.router import Router
 from carbonroute.engines.draws import SCHEMES
 from carbonroute.engines.sampled import KEPT, refuse_none, require_memory
 from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome
-from carbonroute.policies.router import Router
 from carbonroute.scenario import Candidate, Inputs
 
 __all__ = ["faults", "run"]

@@ -15,7 +15,7 @@ from carbonroute.engines.queued.events import Records
 from carbonroute.engines.queued.meter import Readings
 from carbonroute.engines.views import State, estimates_ms
 from carbonroute.scenario import Candidate, Inputs
-from carbonroute.scenario.capacity import UNLIMITED
+from carbonroute.scenario.resolved.capacity import UNLIMITED
 
 Array = NDArray[np.float64]
 

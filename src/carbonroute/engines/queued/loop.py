@@ -23,7 +23,7 @@ from carbonroute.outcome import Outcome
 from carbonroute.outcome.queueing import Queueing
 from carbonroute.policies.base import Declaring, Regions
 from carbonroute.scenario import Candidate, Inputs
-from carbonroute.scenario.capacity import UNLIMITED
+from carbonroute.scenario.resolved.capacity import UNLIMITED
 from carbonroute.units import MS_PER, S_PER_HOUR
 from carbonroute.workloads.energy import Emissions
 

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute import rng
+from carbonroute.control.router import Router
 from carbonroute.engines.draws import Block
 from carbonroute.engines.routing import traits_of
 from carbonroute.engines.views import State, Traits, folded, of_cells, view
 from carbonroute.policies.base import Regions, View
 from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.policies.plan import Plan
-from carbonroute.policies.router import Router
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.units import S_PER_HOUR
