@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-import needs
-import small
 from carbonroute.cli import main
-from refusals import Refusals
+from helpers import needs, small
+from helpers.refusals import Refusals
 
 # The same examples everywhere and every time, however long they take: no verdict hangs on a clock.
 settings.register_profile(

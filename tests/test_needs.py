@@ -11,7 +11,7 @@ TESTS = Path(__file__).parent
 
 SKIPPED = """
 import pytest
-import needs
+from helpers import needs
 
 @pytest.mark.parametrize("number", range(3))
 @needs.data(needs.Path("/nowhere"))

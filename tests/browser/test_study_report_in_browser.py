@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import small
 from carbonroute import study
 from carbonroute.cli import main
 from carbonroute.figures.of_studies import wanted
+from helpers import small
 
 from .made import HOSTILE
 from .measures import broken_words, illegible, scrolling_sideways, sticking_out

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from asking import loaded, march
 from carbonroute.carbon.carbon_aware_sdk import CarbonAwareSdk
 from carbonroute.carbon.eia_fuel_mix import EiaFuelMix
 from carbonroute.carbon.electricity_maps import ElectricityMaps
@@ -19,6 +18,7 @@ from carbonroute.carbon.neso import Neso
 from carbonroute.carbon.source import FileSource
 from carbonroute.carbon.watttime import WattTime
 from carbonroute.errors import InputError
+from helpers.carbon_sources import loaded, march
 
 MEMBERS: dict[str, type[FileSource]] = {
     "electricity-maps": ElectricityMaps,

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import small
-from asking import START, query, source, table
 from carbonroute.carbon import CarbonFile, Query, Signal, Synthetic, combined
 from carbonroute.errors import InputError
+from helpers import small
+from helpers.carbon_sources import START, query, source, table
 
 AVERAGE = 'accounting = { rate = "average", scope = "direct" }\n'
 MARGINAL = 'accounting = { rate = "marginal" }\n'

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-import needs
-from asking import DATA, MARCH, march, write
 from carbonroute.carbon.forecast import Forecast
 from carbonroute.errors import InputError
+from helpers import needs
+from helpers.carbon_sources import DATA, MARCH, march, write
 
 REAL = DATA / "carboncast_forecasts_96h_2021H2_13zones.parquet"
 KEYS: dict[str, Any] = {

@@ -22,7 +22,7 @@ from carbonroute.policies import Policy, View
 from carbonroute.policies.base import SplittingPolicy
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.traffic import Requests
-from scenarios import Document, documents, inputs_of
+from helpers.scenarios import Document, documents, inputs_of
 
 #: Service times above which a policy goes to region 1, 2, …
 Steps = list[float]

@@ -19,8 +19,8 @@ from carbonroute.policies import Policy, View
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Inputs
-from random_inputs import random_inputs
-from scenarios import Document, inputs_of
+from helpers.random_inputs import random_inputs
+from helpers.scenarios import Document, inputs_of
 
 #: Probability that a right engine fails one comparison: some 10⁵ of them fail by chance less than once in 10⁶
 #: times, all together.

@@ -10,7 +10,7 @@ from carbonroute.engines import exact, sampled
 from carbonroute.outcome import Hours, Outcome
 from carbonroute.scenario import Inputs
 from carbonroute.units import J_PER_KWH
-from scenarios import Document, inputs_of
+from helpers.scenarios import Document, inputs_of
 
 RUNS, PER_HOUR, HOURS = 400, 60, 8
 #: Probability that one of some 40 comparisons fails by luck: of the variance of 400 means, which are nearly

@@ -18,7 +18,7 @@ from carbonroute.engines.queued.system import Saved, System
 from carbonroute.outcome import Outcome
 from carbonroute.runs.replications import once
 from carbonroute.scenario import load, resolve
-from queued_runs import (
+from helpers.queued_runs import (
     FEW,
     ONE,
     POLICIES,
@@ -30,7 +30,7 @@ from queued_runs import (
     queueing_of,
     services_ms,
 )
-from random_inputs import random_inputs
+from helpers.random_inputs import random_inputs
 
 
 def same(one: Outcome, other: Outcome) -> None:

@@ -15,7 +15,7 @@ from carbonroute.engines.views import State
 from carbonroute.errors import InputError
 from carbonroute.policies import View
 from carbonroute.scenario import Inputs
-from queued_runs import FEW, HERD, ONE, Document, blocks_of, document, inputs_of, logged, queueing_of
+from helpers.queued_runs import FEW, HERD, ONE, Document, blocks_of, document, inputs_of, logged, queueing_of
 
 
 def test_a_router_keeps_away_from_a_region_that_is_out() -> None:

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import needs
 from carbonroute import rng
 from carbonroute.engines import kernel, sampled
 from carbonroute.network.jitter import PairLognormal
 from carbonroute.outcome import Histogram, Outcome, Paired, Samples
 from carbonroute.scenario import Inputs, load, resolve
-from scenarios import Document, documents, inputs_of
+from helpers import needs
+from helpers.scenarios import Document, documents, inputs_of
 
 SUMS = ("latency_sum_ms", "carbon_sum_g_per_kwh")
 GRAMS = ("operational_g", "network_g", "embodied_g")

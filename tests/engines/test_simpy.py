@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from carbonroute.engines.queued.system import System
 from carbonroute.scenario.resolved.capacity import UNLIMITED, Capacity
-from pools import pools
+from helpers.pools import pools
 
 Array = NDArray[np.float64]
 Step = Generator[simpy.Event, Any, None]

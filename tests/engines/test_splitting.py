@@ -21,7 +21,7 @@ from carbonroute.policies.base import VIEW_FIELDS, Array
 from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
-from scenarios import Document, inputs_of
+from helpers.scenarios import Document, inputs_of
 
 FAILURE = 1e-6
 

@@ -17,8 +17,8 @@ from carbonroute.errors import PolicyError
 from carbonroute.policies import View
 from carbonroute.policies.base import Policy
 from carbonroute.scenario import Inputs
-from pools import pools
-from queued_runs import POLICIES, Document, document, inputs_of, logged
+from helpers.pools import pools
+from helpers.queued_runs import POLICIES, Document, document, inputs_of, logged
 
 #: What a router may hold back, and how many there may be.
 CONTROLS: tuple[Document, ...] = (

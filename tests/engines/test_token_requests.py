@@ -16,7 +16,7 @@ from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs, resolve
 from carbonroute.scenario.written.entry import PolicyEntry
 from carbonroute.units import J_PER_KWH
-from scenarios import Document, inputs_of
+from helpers.scenarios import Document, inputs_of
 
 LAW = {
     "law": "tokens",

@@ -12,7 +12,7 @@ from carbonroute.control.information import Information
 from carbonroute.engines.views import estimates_ms, of_cells
 from carbonroute.policies import POLICIES
 from carbonroute.scenario import Inputs, Scenario, resolve
-from queued_runs import document
+from helpers.queued_runs import document
 
 TOKENS: dict[str, Any] = {
     "law": "tokens",

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carbonroute.cli import main
-from mutations import EDITS, FILES, PARQUET, Edit, edited, scenario_of
+from helpers.mutations import EDITS, FILES, PARQUET, Edit, edited, scenario_of
 
 AS = [("--as", kind) for kind in ("carbon", "traffic", "rates", "rtt")]
 KINDS = st.sampled_from([(), (), ("--json",), *AS])

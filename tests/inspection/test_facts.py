@@ -10,9 +10,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-import needs
-import samples
-import small
 from carbonroute.errors import InputError
 from carbonroute.inspection import Inspection, inspect_file
 from carbonroute.inspection.carbon import describe
@@ -20,6 +17,7 @@ from carbonroute.inspection.scenario import inspect_scenario
 from carbonroute.inspection.sniff import sniff
 from carbonroute.inspection.traffic import inspect as inspect_log
 from carbonroute.scenario import load
+from helpers import needs, samples, small
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 needs_data = needs.data(DATA)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import samples
 from carbonroute.errors import InputError
 from carbonroute.inspection.sniff import Guess, sniff
+from helpers import samples
 
 EXPECTED = {
     "wide": ("carbon", "wide"),

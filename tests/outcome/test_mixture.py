@@ -17,7 +17,7 @@ from carbonroute.outcome import mixture as module
 from carbonroute.outcome.mixture import Groups, quantiles
 from carbonroute.scenario.resolved.latency import Latency
 from carbonroute.workloads import Normal
-from random_inputs import random_inputs
+from helpers.random_inputs import random_inputs
 
 LAWS = (
     Normal(law="normal", mean=30, std=4, floor=1),

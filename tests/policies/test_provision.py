@@ -8,14 +8,14 @@ from itertools import product
 import numpy as np
 import pytest
 
-import ticks
 from carbonroute.errors import PolicyError
 from carbonroute.policies import View, split
 from carbonroute.policies.base import Array
 from carbonroute.policies.optimal import Optimal
 from carbonroute.policies.plan import plan
 from carbonroute.policies.provision import Provision
-from ticks import known
+from helpers import ticks
+from helpers.ticks import known
 
 #: Part of the grams by which a placement may miss the optimum: where its search ends, and rounding.
 GAP = 2e-6

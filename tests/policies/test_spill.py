@@ -10,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-import ticks
 from carbonroute.errors import PolicyError
 from carbonroute.policies import View, decide, split
 from carbonroute.policies.base import Array, Regions
@@ -19,6 +18,7 @@ from carbonroute.policies.least_loaded import LeastLoaded
 from carbonroute.policies.optimal import Optimal
 from carbonroute.policies.power_of_two import PowerOfTwo
 from carbonroute.policies.spill import Spill
+from helpers import ticks
 
 
 def hour(

@@ -16,7 +16,7 @@ from carbonroute import study
 from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
 from carbonroute.runs.store import read_tables
-from damage import draw_nothing, line_of, made_run, made_study, records_of, restated
+from helpers.damage import draw_nothing, line_of, made_run, made_study, records_of, restated
 
 MANY = settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
 FEW = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

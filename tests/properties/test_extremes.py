@@ -16,12 +16,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-import small
 from carbonroute.errors import CarbonrouteError
 from carbonroute.metrics import Tables
 from carbonroute.runs import run
 from carbonroute.scenario import resolve
 from carbonroute.scenario.written.load import checked
+from helpers import small
 
 Step = str | int
 Document = dict[str, Any]

@@ -18,8 +18,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-import queued_runs
-import small
 from carbonroute import run
 from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
@@ -29,6 +27,7 @@ from carbonroute.report.page import Page, Table
 from carbonroute.report.readings import READINGS
 from carbonroute.runs.store import RunFolder, facts, read_manifest, read_tables, write_run
 from carbonroute.scenario import Scenario
+from helpers import queued_runs, small
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-import small
 from carbonroute import study
 from carbonroute.report.page import Facts, Figure, Page, Section, Table, Text, render
 from carbonroute.report.study import MOST_FAILURES, MOST_ROWS, page_of_study
 from carbonroute.study import StudyTables, overview
+from helpers import small
 
 STUDY = """\
 schema = 1

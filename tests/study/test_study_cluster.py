@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-import studies
 from carbonroute.cli import main
+from helpers import studies
 
 
 @dataclass(frozen=True)

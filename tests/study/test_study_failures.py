@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import studies
 from carbonroute import study
 from carbonroute.cli import main
+from helpers import studies
 
 
 def run(file: Path, folder: Path, *options: str) -> int:

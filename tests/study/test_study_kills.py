@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-import studies
 from carbonroute.cli import main
+from helpers import studies
 
 #: Runs a study again and again, each time killed at another moment, and to its end thereafter; prints what
 #: it saw. Runs are forked from a process that has imported everything, and share what forks their workers:

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-import studies
 from carbonroute.cli import main
 from carbonroute.errors import WorkerError
 from carbonroute.study import cells
@@ -24,6 +23,7 @@ from carbonroute.study.conduct import Conduct
 from carbonroute.study.folder import LOGS
 from carbonroute.study.journal import Journal, Record
 from carbonroute.study.workers import Seat, processes
+from helpers import studies
 
 #: Of each kind that needs no compiled code: it would be compiled in every worker.
 FEW = ("exact, two axes", "three axes", "a carbon file", "a failing cell", "cells out of order")

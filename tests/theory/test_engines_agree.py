@@ -14,7 +14,7 @@ import pytest
 from carbonroute.engines.obstacles import obstacle
 from carbonroute.runs.agreement import held_against
 from carbonroute.runs.replications import once
-from random_inputs import random_inputs
+from helpers.random_inputs import random_inputs
 
 MOST = 4.0
 

@@ -24,8 +24,8 @@ from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Inputs
 from carbonroute.workloads import Gamma, Lognormal, Normal, ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
-from random_inputs import measured
-from scenarios import inputs_of
+from helpers.random_inputs import measured
+from helpers.scenarios import inputs_of
 
 SLO_MS, NEAR_MS, FAR_MS, STD_MS = 100.0, 5.0, 60.0, 3.0
 RTT_MS = NEAR_MS, FAR_MS

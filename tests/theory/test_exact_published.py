@@ -13,7 +13,7 @@ from scipy.stats import norm
 from carbonroute.engines import exact
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs, load, resolve
-from reference import users
+from helpers.reference import users
 
 PUBLISHED = Path(__file__).parents[1] / "golden" / "policy_results.csv"
 #: Standard errors that one of the 26 comparisons below exceeds by luck once in a million times.

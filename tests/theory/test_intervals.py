@@ -16,7 +16,6 @@ import pytest
 from numpy.typing import NDArray
 from scipy import integrate, stats
 
-import small
 from carbonroute.engines import sampled
 from carbonroute.intervals import (
     CONFIDENCE,
@@ -29,6 +28,7 @@ from carbonroute.intervals import (
 from carbonroute.metrics import intervals
 from carbonroute.runs.replications import with_seed
 from carbonroute.scenario import Scenario, load, resolve
+from helpers import small
 
 Array = NDArray[np.float64]
 

@@ -19,7 +19,7 @@ from carbonroute import rng
 from carbonroute.engines.queued.system import Settled, System
 from carbonroute.intervals import t_half_width
 from carbonroute.scenario.resolved.capacity import UNLIMITED
-from pools import pools
+from helpers.pools import pools
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Array]

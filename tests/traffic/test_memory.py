@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-import needs
+from helpers import needs
 
 #: Reads all of a log, and prints its requests and the peak memory before and after, KiB.
 READ = """

@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import needs
 from carbonroute import rng
 from carbonroute.errors import InputError
 from carbonroute.traffic import Replay
 from carbonroute.traffic.replay import _merged, _of_size
+from helpers import needs
 from traffic.wanted import DATA, START, demand, together
 
 KEYS: dict[str, Any] = {

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import small
 from carbonroute.carbon import CarbonFile, Query, Signal
 from carbonroute.carbon.source import FileSource, Readings
 from carbonroute.errors import InputError
-from refusals import has_parts
+from helpers import small
+from helpers.refusals import has_parts
 
 START = datetime(2021, 1, 1, tzinfo=UTC)
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
-DATA = Path(__file__).parents[2] / "shared" / "data" / "carbon"
+DATA = Path(__file__).parents[3] / "shared" / "data" / "carbon"
 
 
 def query(folder: Path = Path(), **changes: Any) -> Query:

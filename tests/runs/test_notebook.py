@@ -24,7 +24,7 @@ from carbonroute.figures.layout import figure_of
 from carbonroute.figures.style import MUTED, TEXT_PT
 from carbonroute.runs import Result
 
-NOTEBOOK = Path(__file__).parents[1] / "examples" / "notebook.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "examples" / "notebook.ipynb"
 SHOWN = "tradeoff_curve"
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 import carbonroute
-import small
 from carbonroute import study
 from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.report import write
 from carbonroute.runs.store import RunFolder, read_manifest
+from helpers import small
 
 #: Leaves a file behind where it is run.
 OWN = """

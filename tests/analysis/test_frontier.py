@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import small
 from carbonroute import runs
 from carbonroute.analysis.frontier import (
     Frontier,
@@ -33,6 +32,7 @@ from carbonroute.engines.routing import ask
 from carbonroute.policies.base import Array
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.traffic import Requests
+from helpers import small
 
 #: Slow regions are clean, and no region is clean at all hours: every rule has something to choose.
 VARIED = (

@@ -18,7 +18,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-import small
 from carbonroute.carbon import jsonfile
 from carbonroute.cli import main
 from carbonroute.errors import InputError, did_you_mean
@@ -32,8 +31,9 @@ from carbonroute.files.text import Digests, read_bytes
 from carbonroute.inspection.sniff import sniff
 from carbonroute.inspection.traffic import inspect as inspect_log
 from carbonroute.scenario import load, resolve
-from mutations import COLUMNS
-from refusals import Refusals
+from helpers import small
+from helpers.mutations import COLUMNS
+from helpers.refusals import Refusals
 
 #: What a process may take at its peak, MiB: imports take 120 to 200.
 PEAK_MIB = 600

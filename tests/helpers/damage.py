@@ -12,12 +12,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-import small
-import studies
 from carbonroute.cli import main
 from carbonroute.report import run as page_of_run
 from carbonroute.report import study as page_of_study
-from refusals import has_parts
+from helpers import small, studies
+from helpers.refusals import has_parts
 
 STUDY = studies.Made(
     'engine = "exact"\n[grid]\n"network.jitter_std_ms" = [1, 2]\n"workloads[short].slo_ms" = [60, 100]\n', 4

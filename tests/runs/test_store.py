@@ -14,11 +14,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import needs
 from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
 from carbonroute.runs import run
 from carbonroute.runs.store import RunFolder, read_manifest, read_tables
+from helpers import needs
 
 SMALL = ["simulate", "published", "--quiet", "--sim-hours", "3", "--output"]
 

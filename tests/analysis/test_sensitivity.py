@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-import small
 from carbonroute import runs
 from carbonroute.analysis.frontier import Frontier, Limits, entry_text, explore, run, saved_pct
 from carbonroute.analysis.frontier import finding as frontier_finding
@@ -20,6 +19,7 @@ from carbonroute.errors import InputError
 from carbonroute.network import PairLognormal
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.workloads import Empirical, Law, Lognormal, ServiceLaw, Tokens
+from helpers import small
 
 #: Three regions of which the nearest is never the cleanest; few hours.
 VARIED = (

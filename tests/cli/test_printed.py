@@ -15,11 +15,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import small
 from carbonroute.cli import main
 from carbonroute.errors import visible
 from carbonroute.report import page_of, render
 from carbonroute.runs.store import RunFolder, read_manifest
+from helpers import small
 
 #: Colour, title (OSC), bell, carriage return, DEL, a C1 control; marks of direction, separators; markup.
 EVIL = (

@@ -12,18 +12,17 @@ from pathlib import Path
 
 import pytest
 
-import needs
-import small
 from carbonroute.errors import InputError
 from carbonroute.scenario import load
-from refusals import Refusals, content
+from helpers import needs, small
+from helpers.refusals import Refusals, content
 
 #: Round trips from a file that need not be there: what is tested is refused before it is read.
 RTT_FILE = (
     "[network.rtt_ms]\nWest = { A = 5, B = 65 }\nEast = { A = 80, B = 10 }\n",
     'rtt_file = "matrix.csv"\n',
 )
-VALUES = Path(__file__).parent / "scenario" / "bad_values.txt"
+VALUES = Path(__file__).parent / "bad_values.txt"
 
 
 def values() -> list[object]:

@@ -17,11 +17,10 @@ import pytest
 from rich.console import Console
 
 import carbonroute
-import small
-import studies
 from carbonroute.cli import main
 from carbonroute.cli.options import share
 from carbonroute.cli.results import print_run
+from helpers import small, studies
 
 COMMAND = str(Path(sys.executable).with_name("carbonroute"))
 SMALL = ["simulate", "published", "--sim-hours", "3", "--no-figures", "--output"]

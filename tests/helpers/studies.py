@@ -14,8 +14,8 @@ from pathlib import Path
 import polars as pl
 import psutil  # type: ignore[import-untyped]  # it ships no types
 
-import small
 from carbonroute.study.journal import Record, records
+from helpers import small
 
 #: A policy that does as it is told the first time that it is asked, after it has written down its number.
 OWN = '''\

@@ -10,7 +10,7 @@ import numpy as np
 from carbonroute.network import Jitter, PairLognormal
 from carbonroute.scenario import Inputs, Scenario, resolve
 from carbonroute.workloads import Empirical, Gamma, Lognormal, Normal, ServiceLaw, Tokens
-from scenarios import Document
+from helpers.scenarios import Document
 
 ACTUAL = {"service_time": "actual"}
 POLICIES: tuple[Document, ...] = (

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import samples
-import small
 from carbonroute.cli import main
+from helpers import samples, small
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from carbonroute.analysis import headroom
 from carbonroute.metrics import simulation_results
 from carbonroute.runs import Result, run
 from carbonroute.scenario import Scenario
-from queued_runs import document, inputs_of, logged, services_ms
+from helpers.queued_runs import document, inputs_of, logged, services_ms
 
 NEAR_G, FAR_G = 400.0, 50.0  # g/kWh
 J_PER_KWH = 3.6e6

@@ -19,8 +19,8 @@ from carbonroute.metrics import Tables
 from carbonroute.metrics.shapes import SHAPES
 from carbonroute.runs.manifest import read_manifest
 from carbonroute.runs.store import read_tables
-from damage import draw_nothing, made_run, made_study, own_table, refused, restated
-from refusals import content
+from helpers.damage import draw_nothing, made_run, made_study, own_table, refused, restated
+from helpers.refusals import content
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-import small
 from carbonroute import runs
 from carbonroute.analysis.headroom import Headroom, finding, run
 from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.runs.store import read_manifest
 from carbonroute.scenario import load, resolve
+from helpers import small
 
 #: Two regions; 0.7 · 2 s + 0.3 · 12 s = 5 s of a server for a request, 0.8 a second: 4 servers of work.
 #: A has twice the servers of B, which is cleaner, and all but Latency-First send everything there.

@@ -11,10 +11,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import small
 from carbonroute import runs
 from carbonroute.cli import main
 from carbonroute.runs.store import read_manifest
+from helpers import small
 
 #: Three regions, of which the nearest is never the cleanest; two hours.
 VARIED = (

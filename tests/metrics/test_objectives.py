@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-import small
 from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.metrics import objectives
@@ -17,6 +16,7 @@ from carbonroute.runs import run
 from carbonroute.runs.store import read_manifest, read_tables
 from carbonroute.scenario import load
 from carbonroute.scenario.written.objectives import FIGURES, Bound, Objectives
+from helpers import small
 
 POLICIES = pl.DataFrame(
     {

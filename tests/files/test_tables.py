@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import small
 from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.files import tables as tablefile
 from carbonroute.files.tables import check_lines, csv_bytes, read_table
+from helpers import small
 
 
 def refusal(data: bytes, columns: int) -> str:

@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-import small
 from carbonroute.cli import main
 from carbonroute.errors import PolicyError
 from carbonroute.policies.checks import check_policy
+from helpers import small
 
 MANY = ("requests_per_hour = 50", "requests_per_hour = 800000")  # two chunks of a run, and more
 

@@ -16,7 +16,6 @@ import polars as pl
 import pytest
 from scipy import stats
 
-import small
 from carbonroute.carbon import Signal
 from carbonroute.cli import main
 from carbonroute.engines import exact, sampled
@@ -29,6 +28,7 @@ from carbonroute.runs.agreement import held_against
 from carbonroute.runs.replications import Replications, once, with_seed
 from carbonroute.runs.store import read_tables
 from carbonroute.scenario import Inputs, Scenario, load, resolve
+from helpers import small
 
 #: Failure probability 1e-6, two-sided.
 Z = NormalDist().inv_cdf(1 - 0.5e-6)

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
-import small
-import studies
 from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
 from carbonroute.files.folder import LOCK, alone_in, is_held, write_named
 from carbonroute.runs.folder import RunFolder
 from carbonroute.runs.manifest import read_manifest
-from refusals import content, has_parts
+from helpers import small, studies
+from helpers.refusals import content, has_parts
 
 
 @pytest.fixture(scope="module")

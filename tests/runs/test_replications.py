@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 from scipy import stats
 
-import small
 from carbonroute import rng
 from carbonroute.errors import InputError
 from carbonroute.metrics import Tables
@@ -21,6 +20,7 @@ from carbonroute.runs import Result, replications, run
 from carbonroute.runs.precision import FEWEST, Precision
 from carbonroute.runs.replications import seeds, with_seed
 from carbonroute.scenario import Scenario, load
+from helpers import small
 
 #: A policy that breaks SLOs.
 GREEDY = 'use = "constrained-hybrid"\nmargin_ms = 5', 'use = "carbon-first"'

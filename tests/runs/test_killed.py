@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-import small
 from carbonroute.cli import figures as drawing
 from carbonroute.cli import main
 from carbonroute.report import run as page_of_run
 from carbonroute.runs.folder import require_as_stated
 from carbonroute.runs.manifest import read_manifest
-from refusals import content
+from helpers import small
+from helpers.refusals import content
 
 #: Forks a command again and again, each killed before another of its calls that change files. It imports
 #: everything once, and draws no figures but writes text for them.

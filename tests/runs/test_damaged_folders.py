@@ -13,8 +13,8 @@ import pytest
 
 from carbonroute import study
 from carbonroute.cli import main
-from damage import line_of, made_run, made_study, records_of, refused
-from refusals import content
+from helpers.damage import line_of, made_run, made_study, records_of, refused
+from helpers.refusals import content
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,8 @@ from pathlib import Path
 import polars as pl
 from hypothesis import strategies as st
 
-import samples
-import small
 from carbonroute.inspection import inspect_file
+from helpers import samples, small
 
 Make = Callable[[Path], Path]
 #: What is put into a file: numbers, times, words and bytes that readers stumble on.
