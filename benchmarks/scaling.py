@@ -8,15 +8,18 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.measuring import Row, Size, medians_s
+from benchmarks.process import child
 from carbonroute import rng
 from carbonroute.engines import sampled
-from carbonroute.scenario import Inputs, load, resolve
+from carbonroute.scenario import Inputs, builtin_text, load, resolve
 
 MANY, VAST = 100_000_000, 1_000_000_000
 
@@ -43,20 +46,22 @@ def measure(size: Size) -> list[Row]:
     from helpers import reference
 
     small, repeat = 3 * rng.BLOCK, 1 if size.small else min(size.repeat, 5)
-    inputs, larger = (inputs_of(small if size.small else times * MANY) for times in (1, 3))
+    inputs = inputs_of(small if size.small else MANY)
     count, policies = round(inputs.arrivals.count), len(inputs.candidates)
     scalar = resolve(load("published", {"horizon.hours": 2 if size.small else 168}))
-    scalar_s, draw_s, one_s, spawned_s, forked_s = medians_s(
+    scalar_s, draw_s, one_s, two_s, single_s, pair_s = medians_s(
         repeat,
         lambda: reference.simulate(scalar),
         lambda: draw(count),
         lambda: sampled.run(inputs),
         lambda: sampled.run(inputs, workers=2),
-        lambda: sampled.run(inputs, workers=2, start_method="fork"),
+        lambda: alone(count),
+        lambda: at_once(count),
     )
-    larger_s, shared_s = medians_s(
-        min(repeat, 2), lambda: sampled.run(larger), lambda: sampled.run(larger, workers=2)
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        alone_s, shared_s = medians_s(
+            repeat, *(partial(simulate, Path(folder), count, workers) for workers in (1, 2))
+        )
     each_s = one_s / (count * policies)
     scalar_each_s = scalar_s / (round(scalar.arrivals.count) * policies)
     vast = small if size.small else VAST
@@ -69,12 +74,31 @@ def measure(size: Size) -> list[Row]:
         Row(
             "scalar reference ÷ engine, per request and policy", f"{scalar_each_s / each_s:,.0f}×", "≥ 1,000×"
         ),
-        Row("2 workers, forked: speed-up", f"{one_s / forked_s:.2f}×", "≥ 1.8×"),
-        Row("2 workers, spawned: speed-up, their start included", f"{one_s / spawned_s:.2f}×"),
-        Row("the same on three times as many requests", f"{larger_s / shared_s:.2f}×", "≥ 1.8×"),
+        Row("two processes at once ÷ one alone", f"{pair_s / single_s:.2f}×"),
+        Row("2 workers: speed-up of the engine", f"{one_s / two_s:.2f}×", "≥ 1.8×"),
+        Row("carbonroute simulate, as many requests, as a process", f"{alone_s:.1f} s"),
+        Row("the same with 2 workers: speed-up, start-up included", f"{alone_s / shared_s:.2f}×", "≥ 1.8×"),
         Row(f"{vast:,} requests, a process of its own", f"{wall_s:.0f} s"),
         Row("its peak memory", f"{peak_bytes / 1e6:.0f} MB", "≤ 400 MB"),
     ]
+
+
+def at_once(count: int) -> None:
+    """Run so many requests in each of two processes at the same time."""
+    command = [sys.executable, "-m", "benchmarks.scaling", str(count)]
+    started = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    if any(process.wait() for process in started):
+        raise RuntimeError(f"{command} failed")
+
+
+def simulate(folder: Path, count: int, workers: int) -> None:
+    """Run the command, with so many requests, as a process."""
+    published = builtin_text("published").splitlines()
+    text = [line for line in published if not line.startswith(("scheme", "restart"))]
+    (folder / "streams.toml").write_text("\n".join(text), encoding="utf-8")
+    options = ["--reqs-per-hour", str(max(1, count // 168)), "--workers", str(workers)]
+    options += ["--no-figures", "--quiet", "--output", str(folder / "out")]
+    child(["carbonroute", "simulate", str(folder / "streams.toml"), *options])
 
 
 def alone(count: int) -> tuple[float, int]:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
 from threading import Thread
 from typing import TypeVar
 
@@ -16,6 +18,19 @@ T = TypeVar("T")
 
 #: A signal can arrive on a thread of a library, and wakes nobody then: who waits looks up this often.
 LOOK_UP_S = 1.0
+
+
+def server(*modules: str) -> BaseContext:
+    """Return a context whose processes are forks of a server that imports some modules once, in advance.
+
+    A fresh interpreter would import them for a second or two each time; a fork of this process would copy
+    locks that threads of libraries hold.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(modules))
+    with deaf_to_interrupts():
+        forkserver.ensure_running()
+    return context
 
 
 @contextmanager

@@ -98,6 +98,12 @@ def test_any_number_of_workers_gives_the_same(
         assert_same(alone, sampled.run(inputs, workers=count, start_method="fork"))
 
 
+@pytest.mark.parametrize("kind", ["fixed-rate", "replay"])
+def test_processes_come_from_a_server_if_nothing_else_is_asked_for(kind: str, tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, kind)
+    assert_same(sampled.run(inputs), sampled.run(inputs, workers=2))
+
+
 def test_another_chunk_s_outcome_is_another(tmp_path: Path) -> None:
     """What makes the test above able to fail: parts differ, and so does a sum in another order."""
     chunks = workers.Chunks(inputs_of(tmp_path, "fixed-rate"), kept=False, size=1)
@@ -150,7 +156,7 @@ def test_spawned_workers_find_policies_and_logs(
     inputs = inputs_of(tmp_path, "replay", extra=entries)
     alone = sampled.run(inputs)
     capfd.readouterr()
-    assert_same(alone, sampled.run(inputs, workers=2))
+    assert_same(alone, sampled.run(inputs, workers=2, start_method="spawn"))
     printed = capfd.readouterr()
     assert f"asked in {os.getpid()}" in printed.out
     asked = {int(line.split()[-1]) for line in printed.err.splitlines() if line.startswith("asked in")}

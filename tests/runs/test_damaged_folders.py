@@ -206,3 +206,27 @@ def test_a_cell_that_was_done_stands_in_a_journal_once(
     journal = place / "out" / "journal.jsonl"
     journal.write_bytes(journal.read_bytes() + journal.read_bytes().splitlines(keepends=True)[0])
     refused(["study", "status", str(place / "out")], capsys, "line 5 is of a cell that was done before")
+
+
+@pytest.mark.parametrize(("kind", "commands"), [("run", ["report", "figures"]), ("finished", ["report"])])
+def test_a_folder_with_a_changed_file_is_refused_whether_or_not_the_file_is_read(
+    kind: str,
+    commands: list[str],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A table that a command does not read is of the run as well."""
+    place: Path = request.getfixturevalue(kind)
+    shutil.copytree(place, tmp_path / "place")
+    folder = tmp_path / "place" / "out"
+    outputs = json.loads((folder / "manifest.json").read_bytes())["outputs"]
+    assert outputs
+    for name in outputs:
+        kept = (folder / name).read_bytes()
+        (folder / name).write_bytes(kept + b"\n")
+        for command in commands:
+            capsys.readouterr()
+            assert main([command, str(folder)]) == 2
+            assert str(folder / name) in capsys.readouterr().err
+        (folder / name).write_bytes(kept)

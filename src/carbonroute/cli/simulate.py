@@ -89,6 +89,8 @@ def simulate(
             "--max-violation": None if max_violation == MAX_VIOLATION else max_violation,
         },
     )
+    if workers > 1 and engine not in {"exact", "queued"}:
+        sampled.ready()
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
         step = stepper(bar, "simulating")
         if reqs_per_hour is not None:

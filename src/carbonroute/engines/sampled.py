@@ -9,12 +9,12 @@ from functools import reduce
 from carbonroute import memory
 from carbonroute.engines.draws import SCHEMES
 from carbonroute.engines.samples import serve
-from carbonroute.engines.workers import Part, counted, parts, tally_of
+from carbonroute.engines.workers import SERVER, Part, counted, parts, ready, tally_of
 from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs
 
-__all__ = ["notes", "run", "serve"]
+__all__ = ["notes", "ready", "run", "serve"]
 
 Progress = Callable[[int, int], None]
 
@@ -25,7 +25,7 @@ _BYTES_PER_REQUEST = 24
 
 
 def run(
-    inputs: Inputs, progress: Progress | None = None, *, workers: int = 1, start_method: str = "spawn"
+    inputs: Inputs, progress: Progress | None = None, *, workers: int = 1, start_method: str = SERVER
 ) -> tuple[Outcome, ...]:
     """Route all requests of a scenario under each of its policies.
 
@@ -42,7 +42,8 @@ def run(
         Processes that share the work, this one among them. The published scheme draws from one generator in
         sequence, and uses no others.
     start_method
-        How they start: see `multiprocessing.get_context`.
+        How they start: see `multiprocessing.get_context`. By default a server forks them that has imported
+        what they need; `ready` starts it early.
 
     Returns
     -------

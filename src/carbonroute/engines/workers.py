@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import chain, islice
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,16 +27,26 @@ from carbonroute.errors import PolicyError, WorkerError, described, is_interrupt
 from carbonroute.files.text import Digests
 from carbonroute.outcome import Outcome
 from carbonroute.policies import POLICIES
-from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure, result
+from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure, result, server
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Pending, Replay
 
+#: How processes start if nothing else is asked for.
+SERVER = "forkserver"
 #: Blocks that are tallied together: some two million requests.
 CHUNK = 32
 
 #: Outcomes of a part of the requests, one per policy.
 Part = tuple[Outcome, ...]
 Tally = Callable[[Iterable[Block]], Part]
+
+
+def ready() -> BaseContext:
+    """Start the server that other processes come from, unless it runs; return their context.
+
+    It imports what they need: whoever knows early that there will be some calls this first.
+    """
+    return server("carbonroute.engines.counting", "carbonroute.scenario")
 
 
 def tally_of(inputs: Inputs, candidates: Sequence[Candidate], *, kept: bool) -> Tally:
@@ -128,9 +139,8 @@ def _shared(here: Chunks, others: int, start_method: str) -> Iterator[Part]:
     with TemporaryDirectory(prefix="carbonroute-") as folder:
         path = Path(folder) / "inputs"
         path.write_bytes(_packed(here))
-        pool = ProcessPoolExecutor(
-            others, mp_context=multiprocessing.get_context(start_method), initializer=begin
-        )
+        context = ready() if start_method == SERVER else multiprocessing.get_context(start_method)
+        pool = ProcessPoolExecutor(others, mp_context=context, initializer=begin)
         try:
             with ended_on_failure():
                 yield from _in_order(here, pool, str(path), others)

@@ -6,7 +6,6 @@ process: only the cell that was being worked on is to blame, the others wait for
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from carbonroute.errors import WorkerError
-from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure
+from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure, server
 
 #: Cells that a process has before it, so that it never waits for the next one.
 AHEAD = 2
@@ -102,8 +101,7 @@ def cores() -> int:
 @contextmanager
 def processes(workers: int) -> Iterator[Sequence[Seat]]:
     """Provide so many processes of this machine."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["carbonroute.study.cell"])
+    context = server("carbonroute.study.cell")
 
     def open_executor() -> Executor:
         return ProcessPoolExecutor(1, mp_context=context, initializer=begin)
