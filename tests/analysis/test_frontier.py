@@ -28,8 +28,8 @@ from carbonroute.analysis.frontier import (
     run,
 )
 from carbonroute.analysis.sweep import Choice, _roundest, distinct, left_out, sweep
+from carbonroute.arrays import Array
 from carbonroute.engines.routing import ask
-from carbonroute.policies.base import Array
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.traffic import Requests
 from helpers import small

@@ -18,12 +18,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from carbonroute.arrays import Array
 from carbonroute.control.information import Information
 from carbonroute.engines import sampled, workers
 from carbonroute.errors import Fault, InputError, PolicyError, WorkerError
 from carbonroute.outcome import Histogram, Outcome, Samples
 from carbonroute.policies import Policy, View
-from carbonroute.policies.base import Array
 from carbonroute.scenario import Inputs, builtin_text, load, resolve
 
 # Python from 3.12 on warns of what these tests do on purpose.

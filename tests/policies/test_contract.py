@@ -6,16 +6,10 @@ import numpy as np
 import pytest
 
 import carbonroute
+from carbonroute.arrays import Array
 from carbonroute.errors import PolicyError
 from carbonroute.policies import POLICIES, Policy, SplittingPolicy, View, decide, split
-from carbonroute.policies.base import (
-    CAPACITY_FIELDS,
-    STATE_FIELDS,
-    Array,
-    PolicyLike,
-    Regions,
-    breaks,
-)
+from carbonroute.policies.base import CAPACITY_FIELDS, STATE_FIELDS, PolicyLike, Regions, breaks
 from carbonroute.policies.carbon_first import CarbonFirst
 from carbonroute.policies.checks import CHECKS, check_policy
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound

@@ -13,17 +13,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import gammaincc, ndtri
 
 from carbonroute import rng
+from carbonroute.arrays import Array
 from carbonroute.network import HalfNormal, Jitter, PairLognormal
 from carbonroute.scenario import load, resolve
 from carbonroute.scenario.resolved.latency import Latency
 from carbonroute.workloads import By, Empirical, Gamma, Lognormal, Normal, ServiceLaw, Tokens
 
-Array = NDArray[np.float64]
 INFINITE = math.inf
 EVERYTHING = (-INFINITE, INFINITE)
 #: Of `quad`: with its full output it does not warn of rounding, and its error is looked at instead.

@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy import stats
 from scipy.integrate import quad
 
 from carbonroute import rng
+from carbonroute.arrays import Array, Index
 from carbonroute.workloads import By, Distribution, Empirical, Gamma, Law, Lognormal, Normal, Tokens
-from carbonroute.workloads.integrals import FARTHEST, Index, over_scores
+from carbonroute.workloads.integrals import FARTHEST, over_scores
 from carbonroute.workloads.piecewise import Piecewise
 
-Array = NDArray[np.float64]
 Length = Normal | Lognormal | Gamma
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from carbonroute.analysis.sweep import Choice, distinct, left_out, sweep
+from carbonroute.arrays import Array, Mask
 from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
@@ -24,8 +24,6 @@ from carbonroute.outcome import Outcome
 from carbonroute.outcome.mixture import quantiles
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.written.names import MAX_NAME
-
-Array = NDArray[np.float64]
 
 #: How far rounding may carry a figure over its limit, as a share of the limit (or of 1 ms, or 1 %).
 TOLERANCE = 1e-9
@@ -217,7 +215,7 @@ def saved_pct(point: Mapping[str, Any]) -> float | None:
     return saved
 
 
-def on_front(carbon: Array, violations: Array) -> NDArray[np.bool_]:
+def on_front(carbon: Array, violations: Array) -> Mask:
     """Return which points no other one dominates: as little of both, and less of one.
 
     Parameters
@@ -232,7 +230,7 @@ def on_front(carbon: Array, violations: Array) -> NDArray[np.bool_]:
     """
     as_good = (carbon[:, np.newaxis] <= carbon) & (violations[:, np.newaxis] <= violations)
     better = (carbon[:, np.newaxis] < carbon) | (violations[:, np.newaxis] < violations)
-    front: NDArray[np.bool_] = np.logical_not((as_good & better).any(axis=0))
+    front: Mask = np.logical_not((as_good & better).any(axis=0))
     return front
 
 
@@ -265,10 +263,10 @@ def knee(carbon: Array, violations: Array) -> int | None:
     return place if below[place] > TOLERANCE else None
 
 
-def feasible(points: pl.DataFrame, limits: Limits) -> NDArray[np.bool_]:
+def feasible(points: pl.DataFrame, limits: Limits) -> Mask:
     """Return which points a router can run within the limits, shape (n,)."""
     kept = [points[name].to_numpy() <= _allowed(limit) for name, limit in limits.given().items()]
-    allowed: NDArray[np.bool_] = np.logical_and.reduce([~points["clairvoyant"].to_numpy(), *kept])
+    allowed: Mask = np.logical_and.reduce([~points["clairvoyant"].to_numpy(), *kept])
     return allowed
 
 

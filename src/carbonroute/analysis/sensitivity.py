@@ -9,10 +9,10 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from carbonroute.analysis.frontier import Frontier, explore, feasible, saved_pct
 from carbonroute.analysis.sweep import Choice
+from carbonroute.arrays import Array
 from carbonroute.control.knowledge import Forecaster, Knowledge
 from carbonroute.errors import Fault, InputError
 from carbonroute.network import HalfNormal
@@ -20,7 +20,6 @@ from carbonroute.scenario import Inputs
 from carbonroute.units import MAX_CARBON_G_PER_KWH, pct
 from carbonroute.workloads import Empirical, Law, ServiceLaw, Tokens
 
-Array = NDArray[np.float64]
 Change: TypeAlias = Callable[[Inputs, float], Inputs]
 
 #: By how much an input is changed, down and up.

@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.control.information import Information
 from carbonroute.engines.obstacles import obstacle
 from carbonroute.engines.routing import ask
@@ -224,7 +224,7 @@ def _margins(inputs: Inputs, knowing: Candidate) -> Iterator[tuple[float, Inform
                 yield margin_ms, told
 
 
-def _between(slack_ms: NDArray[np.float64]) -> list[float]:
+def _between(slack_ms: Array) -> list[float]:
     """Return 0 and a margin between any two neighbours of what is left of the limits, as round as can be."""
     edges = np.unique(np.append(slack_ms[slack_ms > 0], 0.0))
     pairs = list(pairwise(edges))

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from carbonroute import memory
+from carbonroute.arrays import Array, Index
 from carbonroute.engines.luck import Cells, Luck, Prompts, Services
 from carbonroute.engines.obstacles import refuse
 from carbonroute.engines.oracles import Totals
@@ -20,8 +20,6 @@ from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.workloads.energy import account
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 Progress = Callable[[int, int], None]
 
 #: Rows at a time.

@@ -13,8 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Whole = NDArray[np.int64]
+from carbonroute.arrays import Array, Integers
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,11 +33,11 @@ def compiled(function: Callable[P, T]) -> Callable[P, T]:
 class Places(NamedTuple):
     """Cells of a block: their requests lie one after the other; shape (C,) each."""
 
-    starts: Whole
-    counts: Whole
-    hour: Whole
-    origin: Whole
-    workload: Whole
+    starts: Integers
+    counts: Integers
+    hour: Integers
+    origin: Integers
+    workload: Integers
 
 
 class Luck(NamedTuple):
@@ -69,9 +68,9 @@ class Chosen(NamedTuple):
     Distinct regions of each cell (C, L), −1 behind the last one, and which of them each policy's is (C, P).
     """
 
-    policies: Whole
-    regions: Whole
-    layer: Whole
+    policies: Integers
+    regions: Integers
+    layer: Integers
 
 
 class Totals(NamedTuple):
@@ -82,18 +81,21 @@ class Totals(NamedTuple):
     carbon are more, each with its squares (P, 4); requests late here alone, and there alone (P, 2).
     """
 
-    requests: Whole
-    violations: Whole
+    requests: Integers
+    violations: Integers
     sums: Array
-    bins: Whole
+    bins: Integers
     ends_ms: Array
     more: Array
-    apart: Whole
+    apart: Integers
 
 
 @compiled
 def sort(
-    columns: tuple[Whole, Whole, Whole], first_hour: int, scores: tuple[Array, Array], counts: Whole
+    columns: tuple[Integers, Integers, Integers],
+    first_hour: int,
+    scores: tuple[Array, Array],
+    counts: Integers,
 ) -> tuple[NDArray[np.int32], Array, Array]:
     """Sort n requests by workload, hour and origin, and leave those of a cell in the order of their coming.
 
@@ -127,7 +129,7 @@ def sort(
 
 
 @compiled
-def pick(places: Places, value: Array, breaks: Array, regions: Whole) -> Whole:
+def pick(places: Places, value: Array, breaks: Array, regions: Integers) -> Integers:
     """Return the region of each of n requests: its cell's, behind as many breaks as lie below its value.
 
     Parameters
@@ -148,7 +150,7 @@ def pick(places: Places, value: Array, breaks: Array, regions: Whole) -> Whole:
 
 
 @compiled
-def layers(regions: Whole) -> tuple[Whole, Whole]:
+def layers(regions: Integers) -> tuple[Integers, Integers]:
     """Return the distinct regions of each row, and which of them each entry is; see `Chosen`.
 
     Parameters
@@ -179,7 +181,7 @@ def layers(regions: Whole) -> tuple[Whole, Whole]:
 
 
 @compiled
-def tally_cells(places: Places, luck: Luck, tables: Tables, chosen: Chosen, totals: Totals) -> Whole:
+def tally_cells(places: Places, luck: Luck, tables: Tables, chosen: Chosen, totals: Totals) -> Integers:
     """Add up what C cells mean for policies that send each of them to one region.
 
     Where a cell has many requests, those that go to one region are counted once for all such policies.
@@ -230,7 +232,7 @@ def tally_cells(places: Places, luck: Luck, tables: Tables, chosen: Chosen, tota
 
 @compiled
 def pair_cells(
-    places: Places, tables: Tables, chosen: Chosen, violations: Whole, baseline: int, totals: Totals
+    places: Places, tables: Tables, chosen: Chosen, violations: Integers, baseline: int, totals: Totals
 ) -> None:
     """Hold C cells under each policy against those under one of them, by its place among them.
 
@@ -259,7 +261,7 @@ def pair_requests(
     places: Places,
     tables: Tables,
     luck: tuple[Luck, Luck],
-    region: tuple[Whole, Whole],
+    region: tuple[Integers, Integers],
     policy: int,
     totals: Totals,
 ) -> None:
@@ -291,7 +293,7 @@ def pair_requests(
 
 @compiled
 def tally_requests(
-    places: Places, luck: Luck, tables: Tables, region: Whole, totals: Totals, policy: int
+    places: Places, luck: Luck, tables: Tables, region: Integers, totals: Totals, policy: int
 ) -> None:
     """Add up what one policy's n requests mean, each in a region of its own, shape (n,)."""
     regions = tables.rtt_ms.shape[1]
@@ -329,7 +331,7 @@ def tally_requests(
 
 @compiled
 def _count(
-    luck: Luck, of: tuple[int, int, int, float, float], tables: Tables, bins: Whole
+    luck: Luck, of: tuple[int, int, int, float, float], tables: Tables, bins: Integers
 ) -> tuple[int, float, float, float]:
     """Count the latencies of a cell's requests to one region by bin.
 
@@ -358,7 +360,7 @@ def _count(
 
 
 @compiled
-def _add(bins: Whole, more: Whole, first: int, last: int) -> None:
+def _add(bins: Integers, more: Integers, first: int, last: int) -> None:
     """Add some bins to others, from the first one up to the last."""
     for b in range(first, last + 1):
         bins[b] += more[b]

@@ -21,8 +21,8 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.engines.pieces import Pieces, Span, grid, pieces, searched
 from carbonroute.engines.routing import ask, breaks_ms
 from carbonroute.engines.views import Traits, estimates_ms
@@ -31,9 +31,6 @@ from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.workloads import By, Law, Tokens
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: The first cell: what is asked about any of them is asked about it.
 _FIRST = Requests(*np.zeros((3, 1), dtype=np.intp))
@@ -127,7 +124,7 @@ class Luck(ABC):
         return Span.of(self.inputs.laws)
 
     @cached_property
-    def _has_tokens(self) -> NDArray[np.bool_]:
+    def _has_tokens(self) -> Mask:
         return np.array([isinstance(law, Tokens) for law in self.inputs.laws])
 
     def _asked(self, cells: Requests, cell: Index, traits: Traits) -> Regions:

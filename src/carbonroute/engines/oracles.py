@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index
 from carbonroute.engines.luck import Luck
 from carbonroute.engines.pieces import FARTHEST, Pieces, pieces
 from carbonroute.engines.routing import breaks_ms
@@ -19,9 +19,6 @@ from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.workloads import Tokens
 from carbonroute.workloads.integrals import over_scores
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: Scores between which means of a law with tokens are interpolated: to 1e-5 of themselves.
 _TABULATED = 1025

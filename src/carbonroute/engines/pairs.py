@@ -7,16 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.engines.oracles import Oracle, later, shown, stated
 from carbonroute.engines.pieces import FARTHEST, ROUNDING, Pieces, between, inside
 from carbonroute.outcome.mixture import Groups
 from carbonroute.traffic import Requests
 from carbonroute.workloads.integrals import over_scores
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: Rows × parts in memory at once.
 _AT_ONCE = 2**20
@@ -48,7 +45,7 @@ class _Parts:
     low: Array
     high: Array
 
-    def __getitem__(self, rows: Index | NDArray[np.bool_]) -> _Parts:
+    def __getitem__(self, rows: Index | Mask) -> _Parts:
         return _Parts(*(column[rows] for column in vars(self).values()))
 
 

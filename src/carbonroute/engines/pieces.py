@@ -9,13 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.policies.base import Regions
 from carbonroute.workloads import Law, Normal, Tokens
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: Scores between which all but one value in 10¹⁶ lie, and how many of them a search begins with.
 FARTHEST, SEARCHED = 8.25, 257
@@ -157,7 +154,7 @@ class _Bracket:
     before: Regions
     after: Regions
 
-    def __getitem__(self, rows: NDArray[np.bool_]) -> _Bracket:
+    def __getitem__(self, rows: Mask) -> _Bracket:
         return _Bracket(*(column[rows] for column in vars(self).values()))
 
     def __add__(self, other: _Bracket) -> _Bracket:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index
 from carbonroute.engines.breaks import settled
 from carbonroute.engines.draws import Block
 from carbonroute.engines.routing import Answer, ask, believed, breaks_ms
@@ -20,9 +20,6 @@ from carbonroute.engines.views import Traits
 from carbonroute.policies.base import Regions, splits
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: Cells of hours to come that are planned for at once.
 _AHEAD = 512

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.outcome.distribution import LatencyDistribution
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: The lowest quantile, and how far the highest is from 1: where a law has no end, they stand for it.
 _ENDS = 1e-9
@@ -53,9 +50,9 @@ class Groups:
         return cls(workload, origin, region, *ends)
 
     @property
-    def are_whole(self) -> NDArray[np.bool_]:
+    def are_whole(self) -> Mask:
         """Which of them are no pieces, shape (K,)."""
-        whole: NDArray[np.bool_] = (self.low == -np.inf) & (self.high == np.inf)
+        whole: Mask = (self.low == -np.inf) & (self.high == np.inf)
         return whole
 
     def __len__(self) -> int:

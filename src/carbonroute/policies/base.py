@@ -12,15 +12,14 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.errors import PolicyError, described, is_interrupt
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-Array: TypeAlias = NDArray[np.float64]
-Regions: TypeAlias = NDArray[np.intp]
+Regions: TypeAlias = Index
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class View:
     traffic_share: Array | None = None
     utilisation: Array | None = None
     wait_ms: Array | None = None
-    available: NDArray[np.bool_] | None = None
+    available: Mask | None = None
     requests_per_s: Array | None = None
     busy_ms: Array | None = None
     servers: Array | None = None

@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from carbonroute.arrays import Array
 from carbonroute.policies.assignment import cheapest_assignment
-from carbonroute.policies.base import Array, Policy, View
+from carbonroute.policies.base import Policy, View
 from carbonroute.spec import Spec
 
 

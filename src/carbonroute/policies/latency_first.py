@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from carbonroute.policies.base import Array, Policy, View
+from carbonroute.arrays import Array
+from carbonroute.policies.base import Policy, View
 from carbonroute.spec import Spec
 
 

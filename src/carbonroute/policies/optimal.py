@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from carbonroute.policies.base import Array, SplittingPolicy, View
+from carbonroute.arrays import Array
+from carbonroute.policies.base import SplittingPolicy, View
 from carbonroute.policies.plan import Plan
 from carbonroute.policies.programs import Demand, Limits, g_per_h, route
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from carbonroute.policies.base import Array, Regions, SplittingPolicy, View
+from carbonroute.arrays import Array, Mask
+from carbonroute.policies.base import Regions, SplittingPolicy, View
 from carbonroute.policies.plan import Plan
 from carbonroute.policies.programs import INFEASIBLE, Demand, Limits, Program, Tick, answered, g_per_h, route
 
@@ -186,7 +186,7 @@ class Placement:
     cost: Array
     lower: Array
     upper: Array
-    whole: NDArray[np.bool_]
+    whole: Mask
     excess: tuple[slice, ...]
 
     @classmethod

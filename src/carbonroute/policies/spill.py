@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from carbonroute.policies.base import Array, Regions, SplittingPolicy, View
+from carbonroute.arrays import Array, Mask
+from carbonroute.policies.base import Regions, SplittingPolicy, View
 from carbonroute.policies.plan import grams
 from carbonroute.spec import Spec
 
@@ -114,7 +115,7 @@ class Spill(Spec, SplittingPolicy):
             weights[hour] = _filled(room[hour], regions[hour], cells).reshape(cost.shape[1:])
         return weights
 
-    def _in_time(self, view: View) -> NDArray[np.bool_]:
+    def _in_time(self, view: View) -> Mask:
         if self.max_violation is not None:
             return _known(view.violation_share) <= self.max_violation
         budget_ms = (view.slo_ms - self.margin_ms)[..., np.newaxis]

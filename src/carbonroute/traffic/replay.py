@@ -13,12 +13,13 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from carbonroute import rng
+from carbonroute.arrays import Array, Index
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.limits import PIECE_BYTES
 from carbonroute.files.times import EPOCH
 from carbonroute.spec import Spec
 from carbonroute.traffic.log import Log
-from carbonroute.traffic.requests import Array, Arrivals, Demand, Index, Pending, Requests, pick
+from carbonroute.traffic.requests import Arrivals, Demand, Pending, Requests, pick
 from carbonroute.traffic.tally import Tally
 from carbonroute.units import US_PER_HOUR, US_PER_S
 
