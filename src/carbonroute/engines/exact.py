@@ -14,7 +14,7 @@ from carbonroute.engines.luck import Cells, Luck, Prompts, Services
 from carbonroute.engines.obstacles import refuse
 from carbonroute.engines.oracles import Totals
 from carbonroute.engines.pairs import Pairs
-from carbonroute.outcome import Hours, Mixture, Outcome
+from carbonroute.outcome import Mixture, Outcome
 from carbonroute.outcome.mixture import Groups
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
@@ -24,8 +24,6 @@ Progress = Callable[[int, int], None]
 
 #: Rows at a time.
 _AT_ONCE = 2**16
-#: Numbers by hour, over all policies, up to which they are kept: 256 MiB.
-_KEPT = 2**25
 _BYTES_PER_CELL = 24
 
 
@@ -151,15 +149,13 @@ def routed(luck: Luck, expected: Array, step: Callable[[int], None] | None = Non
 
 
 def _outcome(luck: Luck, expected: Array, step: Callable[[int], None]) -> Outcome:
-    inputs, candidate, (hours, *shape) = luck.inputs, luck.candidate, luck.inputs.shape
-    kept = len(inputs.candidates) * hours * math.prod(shape[1:]) <= _KEPT
-    by_hour = np.zeros((hours, *shape[1:])) if kept else None
-    found = _gathered(luck, expected, step, by_hour)
+    inputs, candidate, shape = luck.inputs, luck.candidate, luck.inputs.shape[1:]
+    found = _gathered(luck, expected, step)
     groups, requests = found.groups, found.requests
     rtt_ms = inputs.rtt_ms[groups.origin, groups.region]
     share, time_ms, square_ms2, *tokens = luck.means(groups)
     latency_square_ms2 = square_ms2 + 2 * rtt_ms * time_ms + rtt_ms**2 * share
-    place = _place(groups, tuple(shape))
+    place = _place(groups, shape)
 
     def summed(values: Array) -> Array:
         return _summed(place, values, math.prod(shape)).reshape(shape)
@@ -179,7 +175,6 @@ def _outcome(luck: Luck, expected: Array, step: Callable[[int], None]) -> Outcom
         emissions=emissions,
         latency_square_sum_ms2=summed(requests * latency_square_ms2),
         carbon_square_sum=summed(found.carbon_square * share),
-        hours=None if by_hour is None else Hours(by_hour),
     )
 
 
@@ -211,8 +206,8 @@ class _Gathered:
     carbon_square: Array
 
 
-def _gathered(luck: Luck, expected: Array, step: Callable[[int], None], by_hour: Array | None) -> _Gathered:
-    """Add up what goes the same way, whatever the hour; and to `by_hour`, in every hour.
+def _gathered(luck: Luck, expected: Array, step: Callable[[int], None]) -> _Gathered:
+    """Add up what goes the same way, whatever the hour.
 
     What is not cut into pieces is added up one by one, in the order of the cells: policies that decide alike
     have the same sums, to the last bit.
@@ -223,17 +218,14 @@ def _gathered(luck: Luck, expected: Array, step: Callable[[int], None], by_hour:
     for rows in routed(luck, expected, step):
         carbon = rows.requests * rows.carbon_g_per_kwh
         sums = np.stack([rows.requests, carbon, carbon * rows.carbon_g_per_kwh])
-        place, share = _place(rows.groups, shape), np.ones(len(rows.hour))
+        place = _place(rows.groups, shape)
         cut = np.flatnonzero(~rows.groups.are_whole)
         if len(cut):
             groups, which = _distinct(rows.groups[cut])
             found.append(_Gathered(groups, *(_summed(which, each) for each in sums[:, cut])))
-            share[cut], sums[:, cut] = luck.share(groups)[which], 0.0
+            sums[:, cut] = 0.0
         for total, each in zip(totals, sums, strict=True):
             np.add.at(total, place, each)
-        if by_hour is not None:
-            where = rows.hour, rows.groups.workload, rows.groups.region
-            np.add.at(by_hour.reshape(-1), np.ravel_multi_index(where, by_hour.shape), rows.requests * share)
     there = np.flatnonzero(totals[0])
     origin, workload, region = np.unravel_index(there, shape)
     return _joined([_Gathered(Groups.whole(workload, origin, region), *totals[:, there]), *found])
