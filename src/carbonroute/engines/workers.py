@@ -6,12 +6,11 @@ order: the result is the same, to the bit, whoever works on which.
 
 from __future__ import annotations
 
-import multiprocessing
 import pickle
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -26,7 +25,7 @@ from carbonroute.errors import PolicyError, WorkerError, described, is_interrupt
 from carbonroute.files.text import Digests
 from carbonroute.outcome import Outcome
 from carbonroute.policies import POLICIES
-from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure, result
+from carbonroute.processes import Pool, ended_on_failure, result
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Pending, Replay
 
@@ -128,9 +127,7 @@ def _shared(here: Chunks, others: int, start_method: str) -> Iterator[Part]:
     with TemporaryDirectory(prefix="carbonroute-") as folder:
         path = Path(folder) / "inputs"
         path.write_bytes(_packed(here))
-        pool = ProcessPoolExecutor(
-            others, mp_context=multiprocessing.get_context(start_method), initializer=begin
-        )
+        pool = Pool(others, start_method)
         try:
             with ended_on_failure():
                 yield from _in_order(here, pool, str(path), others)
@@ -140,16 +137,14 @@ def _shared(here: Chunks, others: int, start_method: str) -> Iterator[Part]:
             pool.shutdown(cancel_futures=True)
 
 
-def _in_order(here: Chunks, pool: ProcessPoolExecutor, path: str, others: int) -> Iterator[Part]:
-    with deaf_to_interrupts():
-        for _ in range(others):
-            pool.submit(_chunks, path)  # they load the scenario while the first chunk is tallied here
+def _in_order(here: Chunks, pool: Pool, path: str, others: int) -> Iterator[Part]:
+    for _ in range(others):
+        pool.submit(_chunks, path)  # they load the scenario while the first chunk is tallied here
     ahead: deque[Future[Part | None]] = deque([_finished(here.tally(0))])
     index = 1
     while True:
         while sum(not future.done() for future in ahead) < 2 * others:
-            with deaf_to_interrupts():  # it may start a process that was not needed before
-                ahead.append(pool.submit(_tally, path, index))
+            ahead.append(pool.submit(_tally, path, index))
             index += 1
         if not ahead[0].done() and len(ahead) < 4 * (others + 1):
             ahead.append(_finished(here.tally(index)))

@@ -6,15 +6,14 @@ process: only the cell that was being worked on is to blame, the others wait for
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from typing import Any
 
 from carbonroute.errors import WorkerError
-from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure
+from carbonroute.processes import Pool, ended_on_failure
 
 #: Cells that a process has before it, so that it never waits for the next one.
 AHEAD = 2
@@ -51,9 +50,8 @@ class Seat:
         self._open()
 
     def _open(self) -> None:
-        with deaf_to_interrupts():
-            self._executor = self._make()
-            self._started = self._executor.submit(_ready)
+        self._executor = self._make()
+        self._started = self._executor.submit(_ready)
 
     @property
     def free(self) -> int:
@@ -102,11 +100,9 @@ def cores() -> int:
 @contextmanager
 def processes(workers: int) -> Iterator[Sequence[Seat]]:
     """Provide so many processes of this machine."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["carbonroute.study.cell"])
 
     def open_executor() -> Executor:
-        return ProcessPoolExecutor(1, mp_context=context, initializer=begin)
+        return Pool(1, "forkserver", preload=("carbonroute.study.cell",))
 
     seats: list[Seat] = []
     try:
