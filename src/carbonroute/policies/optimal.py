@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import ClassVar, Self
 
 from carbonroute.arrays import Array
 from carbonroute.policies.base import SplittingPolicy, View
@@ -50,6 +51,11 @@ class Optimal(Limits, SplittingPolicy):
     """
 
     joint: ClassVar[bool] = True
+
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        """Yield the defaults, and more violations."""
+        yield from (cls(), cls(max_violation=0.3))
 
     @property
     def name(self) -> str:

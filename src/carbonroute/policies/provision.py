@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -63,6 +63,11 @@ class Provision(Limits, SplittingPolicy):
     budget: int | None = Field(default=None, ge=0)
     max_per_region: int | None = Field(default=None, ge=0)
     max_change: int | None = Field(default=None, ge=0)
+
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        """Yield more violations than by default."""
+        yield cls(max_violation=1)
 
     @property
     def name(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from collections.abc import Iterator
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,11 @@ class Spill(Spec, SplittingPolicy):
             found = f"found a margin_ms of {self.margin_ms:g} beside max_violation"
             raise ValueError(f"{found}; one of them is expected: a risk needs no margin")
         return self
+
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        """Yield each of its rules."""
+        yield from (cls(), cls(max_utilisation=0.1, margin_ms=9), cls(max_violation=0.05))
 
     @property
     def name(self) -> str:

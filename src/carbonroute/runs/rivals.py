@@ -18,6 +18,9 @@ from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.policies.static_greenest import StaticGreenest
 from carbonroute.scenario import Candidate, Inputs
 
+#: The policy that reductions refer to.
+BASELINE = LatencyFirst()
+
 
 def with_rivals(
     inputs: Inputs, engine: str, *, baseline_alone: bool = False
@@ -88,8 +91,7 @@ def _meet_the_same_requests(inputs: Inputs) -> bool:
 
 
 def _latency_first(inputs: Inputs) -> Candidate:
-    policy = LatencyFirst()
-    return inputs.candidate(policy.name, policy, inputs.scenario.information)
+    return inputs.candidate(BASELINE.name, BASELINE, inputs.scenario.information)
 
 
 def _steps(inputs: Inputs) -> Iterator[tuple[str, Candidate]]:
