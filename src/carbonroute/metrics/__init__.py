@@ -26,7 +26,7 @@ from carbonroute.metrics import (
     workloads,
 )
 from carbonroute.metrics.comparison import Comparison
-from carbonroute.metrics.finding import finding
+from carbonroute.metrics.headlines.run import finding
 from carbonroute.metrics.results import (
     as_published,
     per_workload_results,

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from carbonroute.metrics.headlines.study import finding
 from carbonroute.runs.manifest import STUDY
 from carbonroute.study.cell import versions
 from carbonroute.study.cells import Study, dump, in_words
-from carbonroute.study.finding import finding
 from carbonroute.study.journal import FAILED, Record, records
+from carbonroute.study.overview import axes
 from carbonroute.study.tables import StudyTables
 from carbonroute.units import pct
 
@@ -62,7 +63,7 @@ def facts_of(study: Study, tables: StudyTables, folder: Path, command: str | Non
             for cell in sorted(errors)
             if errors[cell]
         ],
-        "finding": finding(tables),
+        "finding": list(finding(tables.results, tables.summary, axes(tables))),
         "about": [{**json.loads(text), "cells": len(which)} for text, which in _ordered(about)],
         "notes": [{"note": text, "cells": len(which)} for text, which in _ordered(notes)][:MAX_NOTES],
         "scenario": dump(study.base.scenario(study.cells[0].changes)),
