@@ -19,7 +19,7 @@ T = TypeVar("T")
 LOOK_UP_S = 1.0
 
 
-class Pool(ProcessPoolExecutor):
+class WorkerPool(ProcessPoolExecutor):
     """Processes of this machine, which end with this one.
 
     Parameters

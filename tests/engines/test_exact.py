@@ -11,7 +11,7 @@ import pytest
 
 from carbonroute.control.information import Information
 from carbonroute.engines import exact, sampled
-from carbonroute.engines.obstacles import obstacle
+from carbonroute.engines.unsupported import unsupported
 from carbonroute.errors import InputError
 from carbonroute.network import PairLognormal
 from carbonroute.outcome import Mixture, Outcome
@@ -35,7 +35,7 @@ def workable(inputs: Inputs) -> Inputs:
     """Return a scenario without the policies that the engine cannot work out."""
     return replace(
         inputs,
-        candidates=tuple(candidate for candidate in inputs.candidates if not obstacle(inputs, candidate)),
+        candidates=tuple(candidate for candidate in inputs.candidates if not unsupported(inputs, candidate)),
     )
 
 
@@ -396,8 +396,8 @@ def test_what_a_policy_reads_stands_in_the_way_only_where_it_depends_on_tokens(f
     for document, refused in ((with_tokens(), True), (simple(), False)):
         inputs = inputs_of(document)
         candidate = inputs.candidate("torn", Torn(), Information(service_time="actual"))
-        assert bool(obstacle(inputs, candidate)) is refused
-        assert not obstacle(inputs, inputs.candidate("torn", Torn(), Information()))
+        assert bool(unsupported(inputs, candidate)) is refused
+        assert not unsupported(inputs, inputs.candidate("torn", Torn(), Information()))
 
 
 def test_an_oracle_whose_order_tokens_do_not_change_is_worked_out() -> None:

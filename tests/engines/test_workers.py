@@ -166,7 +166,7 @@ def test_a_log_is_not_read_in_a_fork(tmp_path: Path) -> None:
 def test_the_published_scheme_takes_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = resolve(load("published"))
     alone = sampled.run(inputs)
-    monkeypatch.setattr(workers, "Pool", None)
+    monkeypatch.setattr(workers, "WorkerPool", None)
     both = sampled.run(inputs, workers=2)
     np.testing.assert_array_equal(alone[0].latency_sum_ms, both[0].latency_sum_ms)
     assert sampled.notes(inputs, 2) == (
@@ -176,7 +176,7 @@ def test_the_published_scheme_takes_one_process(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_run_of_one_chunk_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "Pool", None)
+    monkeypatch.setattr(workers, "WorkerPool", None)
     inputs = resolve(load("published", {"sampling": {"scheme": "streams"}}))
     assert sampled.run(inputs, workers=8)[0].requests.sum() == 33_600
 

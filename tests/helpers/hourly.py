@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from carbonroute.arrays import Array
-from carbonroute.engines.exact import luck_of, routed
+from carbonroute.engines.exact import conditioning_of, routed
 from carbonroute.scenario import Candidate, Inputs
 
 
 def expected_requests(inputs: Inputs, candidate: Candidate, expected: Array | None = None) -> Array:
     """Return how many requests the exact engine expects by hour × workload × region, shape (H, W, R)."""
     hours, _, workloads, regions = inputs.shape
-    requests, luck = np.zeros((hours, workloads, regions)), luck_of(inputs, candidate)
-    for rows in routed(luck, inputs.arrivals.expected() if expected is None else expected):
+    requests, conditioning = np.zeros((hours, workloads, regions)), conditioning_of(inputs, candidate)
+    for rows in routed(conditioning, inputs.arrivals.expected() if expected is None else expected):
         place = rows.hour, rows.groups.workload, rows.groups.region
-        np.add.at(requests, place, rows.requests * luck.share(rows.groups))
+        np.add.at(requests, place, rows.requests * conditioning.share(rows.groups))
     return requests
 
 

@@ -15,8 +15,8 @@ from carbonroute.metrics import tabulate
 from carbonroute.metrics.headlines import headroom as headlines
 from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.runs import MAX_VIOLATION
+from carbonroute.runs.baselines import with_baselines
 from carbonroute.runs.replications import beside, part_of, without_limits
-from carbonroute.runs.rivals import with_rivals
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.resolved.capacity import UNLIMITED, offered_load
 from carbonroute.units import pct
@@ -116,7 +116,7 @@ def run(
     rows, comparison = [], without_limits(inputs)
     for place, headroom in enumerate(steps):
         with_headroom = replace(inputs, capacity=capacity.with_headroom(headroom, load_servers))
-        with_baseline, compare = with_rivals(with_headroom, "queued", baseline_alone=True)
+        with_baseline, compare = with_baselines(with_headroom, "queued", baseline_alone=True)
         all_outcomes = ENGINES["queued"](with_baseline, part_of(progress, place, len(steps)))
         outcomes, both = all_outcomes[: len(inputs.candidates)], beside(comparison, compare(all_outcomes))
         policies = tabulate(with_headroom, outcomes, both, max_violation).policies

@@ -65,13 +65,13 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
         fault = Fault("carbon", f"{base['baseline']} meets none", "without carbon there is nothing to save")
         raise InputError(frontier.inputs.scenario.name, [fault])
     best = frontier.choices[frontier.recommended]
-    rivals = (best, *(choice for choice in frontier.tried if not choice.candidate.clairvoyant))
-    untold = [_untold(choice, frontier.inputs) for choice in (best, _baseline(rivals))]
+    baselines = (best, *(choice for choice in frontier.tried if not choice.candidate.clairvoyant))
+    untold = [_untold(choice, frontier.inputs) for choice in (best, _baseline(baselines))]
     cases = [(*case, factor) for case in changes(frontier.inputs) for factor in (1 - STEP, 1 + STEP)]
     rows = []
     for done, (name, change, factor) in enumerate(cases, start=1):
         changed = change(frontier.inputs, factor)
-        again = explore(changed, tuple(_anew(rivals, frontier.inputs, changed)), frontier.limits)
+        again = explore(changed, tuple(_anew(baselines, frontier.inputs, changed)), frontier.limits)
         unaware = _fixed(explore(changed, tuple(untold), frontier.limits), base)
         rows.append(
             {
@@ -137,13 +137,13 @@ def _untold(choice: Choice, inputs: Inputs) -> Choice:
     return replace(choice, candidate=replace(choice.candidate, beliefs=inputs))
 
 
-def _anew(rivals: Sequence[Choice], before: Inputs, inputs: Inputs) -> Iterator[Choice]:
+def _anew(baselines: Sequence[Choice], before: Inputs, inputs: Inputs) -> Iterator[Choice]:
     """Yield the same choices with what they know of other inputs."""
     if inputs.carbon is before.carbon:
-        yield from rivals
+        yield from baselines
         return
     known: dict[int, Knowledge] = {}  # what choices share stays shared
-    for choice in rivals:
+    for choice in baselines:
         old = choice.candidate
         if id(old.knowledge) not in known:
             known[id(old.knowledge)] = inputs.candidate(old.label, old.policy, old.information).knowledge

@@ -15,13 +15,13 @@ import numpy as np
 
 from carbonroute.arrays import Array
 from carbonroute.control.information import Information
-from carbonroute.engines.obstacles import obstacle
 from carbonroute.engines.routing import ask
+from carbonroute.engines.unsupported import unsupported
 from carbonroute.engines.views import estimates_ms
 from carbonroute.policies import POLICIES
 from carbonroute.policies.base import Declaring, PolicyLike, Trial, policy_name
 from carbonroute.policies.trials import Setting
-from carbonroute.runs.rivals import BASELINE
+from carbonroute.runs.baselines import BASELINE
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.scenario.resolved.inputs import REFERENCE
 from carbonroute.spec import Spec
@@ -76,7 +76,7 @@ def sweep(inputs: Inputs, risks: Sequence[float] = ()) -> Iterator[Choice]:
     spell = _Speller(inputs)
     for use, trial in _swept(spell, risks):
         choice = spell(use, trial)
-        if not obstacle(inputs, choice.candidate):
+        if not unsupported(inputs, choice.candidate):
             yield choice
 
 
@@ -86,7 +86,7 @@ def left_out(inputs: Inputs) -> Iterator[str]:
     if not any(candidate.oracle for candidate in candidates):
         candidates += tuple(spell(*each).candidate for each in _swept(spell) if each[1].policy.oracle)
     for candidate in candidates:
-        if why := obstacle(inputs, candidate):
+        if why := unsupported(inputs, candidate):
             yield f"Left out: {candidate.label} {why}"
 
 
@@ -203,7 +203,7 @@ def _parameter(entry: Mapping[str, Any]) -> str:
 
 def _own(inputs: Inputs) -> Iterator[Choice]:
     for spelt, candidate in zip(inputs.scenario.policies, inputs.candidates, strict=True):
-        if obstacle(inputs, candidate):
+        if unsupported(inputs, candidate):
             continue
         entry = {"use": spelt.use, **(spelt.model_extra or {})}
         told = {"information": _spelt(spelt.information)} if spelt.information else {}

@@ -25,7 +25,7 @@ from carbonroute.errors import PolicyError, WorkerError, described, is_interrupt
 from carbonroute.files.text import Digests
 from carbonroute.outcome import Outcome
 from carbonroute.policies import POLICIES
-from carbonroute.processes import Pool, ended_on_failure, result
+from carbonroute.processes import WorkerPool, ended_on_failure, result
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Pending, Replay
 
@@ -127,7 +127,7 @@ def _shared(here: Chunks, others: int, start_method: str) -> Iterator[Part]:
     with TemporaryDirectory(prefix="carbonroute-") as folder:
         path = Path(folder) / "inputs"
         path.write_bytes(_packed(here))
-        pool = Pool(others, start_method)
+        pool = WorkerPool(others, start_method)
         try:
             with ended_on_failure():
                 yield from _in_order(here, pool, str(path), others)
@@ -137,7 +137,7 @@ def _shared(here: Chunks, others: int, start_method: str) -> Iterator[Part]:
             pool.shutdown(cancel_futures=True)
 
 
-def _in_order(here: Chunks, pool: Pool, path: str, others: int) -> Iterator[Part]:
+def _in_order(here: Chunks, pool: WorkerPool, path: str, others: int) -> Iterator[Part]:
     for _ in range(others):
         pool.submit(_chunks, path)  # they load the scenario while the first chunk is tallied here
     ahead: deque[Future[Part | None]] = deque([_finished(here.tally(0))])

@@ -62,7 +62,7 @@ class Groups:
         return Groups(*(column[rows] for column in vars(self).values()))
 
 
-class Law(Protocol):
+class LatencyLaw(Protocol):
     """Law of what a request takes besides the round trip."""
 
     @property
@@ -95,7 +95,7 @@ class Mixture:
         Mean time by the law times 1 in the piece and 0 outside, ms, shape (K,).
     """
 
-    law: Law
+    law: LatencyLaw
     groups: Groups
     rtt_ms: Array
     requests: Array

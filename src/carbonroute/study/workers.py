@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from carbonroute.errors import WorkerError
-from carbonroute.processes import Pool, ended_on_failure
+from carbonroute.processes import WorkerPool, ended_on_failure
 
 #: Cells that a process has before it, so that it never waits for the next one.
 AHEAD = 2
@@ -102,7 +102,7 @@ def processes(workers: int) -> Iterator[Sequence[Seat]]:
     """Provide so many processes of this machine."""
 
     def open_executor() -> Executor:
-        return Pool(1, "forkserver", preload=("carbonroute.study.cell",))
+        return WorkerPool(1, "forkserver", preload=("carbonroute.study.cell",))
 
     seats: list[Seat] = []
     try:

@@ -1,4 +1,4 @@
-"""What the manifest of a study states, besides its outputs."""
+"""The manifest of a study, without its outputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from carbonroute.units import pct
 MAX_NOTES = 20
 
 
-def facts_of(study: Study, tables: StudyTables, folder: Path, command: str | None) -> dict[str, Any]:
+def manifest_of(study: Study, tables: StudyTables, folder: Path, command: str | None) -> dict[str, Any]:
     """Return what a study's manifest states: enough to understand its results, and to run it again.
 
     Parameters
