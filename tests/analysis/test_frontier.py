@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -27,10 +27,14 @@ from carbonroute.analysis.frontier import (
     recommended,
     run,
 )
-from carbonroute.analysis.sweep import Choice, _roundest, distinct, left_out, sweep
+from carbonroute.analysis.sweep import Choice, distinct, left_out, sweep
+from carbonroute.arrays import Array
 from carbonroute.engines.routing import ask
-from carbonroute.policies.base import Array
+from carbonroute.policies import POLICIES, Policy, View
+from carbonroute.policies.base import Trial
+from carbonroute.policies.trials import Setting, roundest
 from carbonroute.scenario import Inputs, load, resolve
+from carbonroute.spec import Spec
 from carbonroute.traffic import Requests
 from helpers import small
 
@@ -383,6 +387,34 @@ def test_what_is_tried(published: Frontier) -> None:
     }
 
 
+class Farthest(Spec, Policy):
+    """A new member: one file, which is this class, and one line in POLICIES."""
+
+    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms"})
+    power: int
+
+    @classmethod
+    def trials(cls, setting: Setting) -> Iterator[Trial]:
+        yield from (Trial(cls(power=power)) for power in range(setting.rtt_ms.shape[1]))
+
+    def cost(self, view: View) -> Array:
+        return -(view.rtt_ms**self.power)
+
+
+def test_a_policy_says_itself_what_a_sweep_tries(
+    published: Frontier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [choice.entry["use"] for choice in tried(published.inputs)]
+    monkeypatch.setitem(POLICIES.members, "farthest", Farthest)
+    choices = tried(published.inputs)
+    assert [choice.entry for choice in of(choices, "farthest", "power")] == [
+        {"use": "farthest", "power": power} for power in range(5)
+    ]
+    assert [choice.entry["use"] for choice in choices if choice.entry["use"] != "farthest"] == before
+    uses = [choice.entry["use"] for choice in choices if not choice.own]  # the simplest first
+    assert uses.index("nearest-greenest") < uses.index("farthest") < uses.index("hybrid")
+
+
 @pytest.mark.parametrize("share", [None, 0.5, 0.9, 0.999])
 def test_no_margin_is_left_out_that_makes_a_difference(share: float | None, published: Frontier) -> None:
     inputs = published.inputs
@@ -404,7 +436,7 @@ def test_no_margin_is_left_out_that_makes_a_difference(share: float | None, publ
 def test_the_roundest_number_between_two_lies_between_them(low: float, width: float) -> None:
     high = low + width
     if low < (low + high) / 2 < high:
-        assert low < _roundest(low, high) < high
+        assert low < roundest(low, high) < high
 
 
 def test_policies_are_merged_just_where_they_decide_alike(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ import pytest
 from carbonroute import runs
 from carbonroute.analysis.frontier import Frontier, Limits, entry_text, explore, run, saved_pct
 from carbonroute.analysis.frontier import finding as frontier_finding
-from carbonroute.analysis.sensitivity import Change, changes, finding, sensitivity
+from carbonroute.analysis.sensitivity import Change, changes, sensitivity
 from carbonroute.errors import InputError
+from carbonroute.metrics.headlines.sensitivity import finding
 from carbonroute.network import PairLognormal
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.workloads import Empirical, Law, Lognormal, ServiceLaw, Tokens

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from carbonroute.arrays import Array
 from carbonroute.control.router import Control, Router
 from carbonroute.errors import PolicyError
 from carbonroute.policies import View, decide, split, splits
-from carbonroute.policies.base import COMMON_FIELDS, Array, PolicyLike
+from carbonroute.policies.base import COMMON_FIELDS, PolicyLike
 from carbonroute.policies.carbon_first import CarbonFirst
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.hybrid import Hybrid

@@ -11,7 +11,7 @@ import pytest
 
 from carbonroute.control.information import Information
 from carbonroute.engines import exact, sampled
-from carbonroute.engines.obstacles import obstacle
+from carbonroute.engines.unsupported import unsupported
 from carbonroute.errors import InputError
 from carbonroute.network import PairLognormal
 from carbonroute.outcome import Mixture, Outcome
@@ -19,6 +19,7 @@ from carbonroute.policies import Policy, View
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Inputs
+from helpers.hourly import expected_requests
 from helpers.random_inputs import random_inputs
 from helpers.scenarios import Document, inputs_of
 
@@ -34,7 +35,7 @@ def workable(inputs: Inputs) -> Inputs:
     """Return a scenario without the policies that the engine cannot work out."""
     return replace(
         inputs,
-        candidates=tuple(candidate for candidate in inputs.candidates if not obstacle(inputs, candidate)),
+        candidates=tuple(candidate for candidate in inputs.candidates if not unsupported(inputs, candidate)),
     )
 
 
@@ -239,8 +240,9 @@ def test_counted_requests_take_the_place_of_expected_ones() -> None:
     np.testing.assert_allclose(split.requests, [[[7.5, 7.5]]])
     carbon_sum = split.carbon_sum_g_per_kwh[0, 0]
     np.testing.assert_allclose(carbon_sum, 5 * carbon[0] + 2.5 * carbon[2], rtol=1e-12)
-    assert split.hours is not None
-    np.testing.assert_allclose(split.hours.requests[:, 0], np.array([[5, 5], [0, 0], [2.5, 2.5]]))
+    (random,) = (candidate for candidate in inputs.candidates if candidate.label == "Random")
+    by_hour = expected_requests(inputs, random, counts)
+    np.testing.assert_allclose(by_hour[:, 0], np.array([[5, 5], [0, 0], [2.5, 2.5]]))
 
 
 @pytest.mark.parametrize("number", [1, 4, 6])
@@ -248,14 +250,12 @@ def test_hours_add_up_and_may_be_worked_out_in_parts(number: int, monkeypatch: p
     inputs = workable(random_inputs(number, 1000))
     at_once = exact.run(inputs)
     monkeypatch.setattr(exact, "_AT_ONCE", 1)
-    for one, other in zip(at_once, exact.run(inputs), strict=True):
+    expected = inputs.arrivals.expected().sum(axis=(1, 2))
+    for one, other, candidate in zip(at_once, exact.run(inputs), inputs.candidates, strict=True):
         np.testing.assert_allclose(averages(one), averages(other), rtol=1e-9, atol=1e-15)
-        for outcome in (one, other):
-            assert outcome.hours is not None
-            of_all = outcome.hours.requests.sum(axis=0)
-            np.testing.assert_allclose(of_all, outcome.requests.sum(axis=0), rtol=1e-9, atol=1e-9)
-            by_hour = inputs.arrivals.expected().sum(axis=(1, 2))
-            np.testing.assert_allclose(outcome.hours.requests.sum(axis=(1, 2)), by_hour, rtol=1e-9)
+        by_hour = expected_requests(inputs, candidate)
+        np.testing.assert_allclose(by_hour.sum(axis=0), one.requests.sum(axis=0), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(by_hour.sum(axis=(1, 2)), expected, rtol=1e-9)
 
 
 def test_policies_that_decide_alike_have_the_same_figures_to_the_last_bit(
@@ -297,15 +297,12 @@ def test_blind_hours_are_routed_by_latency() -> None:
     inputs = inputs_of(simple())
     hybrid = inputs.candidates[0]
     blind = replace(hybrid.knowledge, blind=np.array([False, True, False]))
-    outcome, known = (
-        exact.run(replace(inputs, candidates=(candidate,)))[0]
-        for candidate in (replace(hybrid, knowledge=blind), hybrid)
+    unknown, known = (
+        expected_requests(inputs, candidate) for candidate in (replace(hybrid, knowledge=blind), hybrid)
     )
-    assert outcome.hours is not None
-    assert known.hours is not None
-    np.testing.assert_allclose(outcome.hours.requests[1], [[1000, 0]])
-    np.testing.assert_allclose(outcome.hours.requests[0], known.hours.requests[0])
-    assert known.hours.requests[1, 0, 1] > 500
+    np.testing.assert_allclose(unknown[1], [[1000, 0]])
+    np.testing.assert_allclose(unknown[0], known[0])
+    assert known[1, 0, 1] > 500
 
 
 def refusal(inputs: Inputs) -> str:
@@ -399,8 +396,8 @@ def test_what_a_policy_reads_stands_in_the_way_only_where_it_depends_on_tokens(f
     for document, refused in ((with_tokens(), True), (simple(), False)):
         inputs = inputs_of(document)
         candidate = inputs.candidate("torn", Torn(), Information(service_time="actual"))
-        assert bool(obstacle(inputs, candidate)) is refused
-        assert not obstacle(inputs, inputs.candidate("torn", Torn(), Information()))
+        assert bool(unsupported(inputs, candidate)) is refused
+        assert not unsupported(inputs, inputs.candidate("torn", Torn(), Information()))
 
 
 def test_an_oracle_whose_order_tokens_do_not_change_is_worked_out() -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from carbonroute import memory
+from carbonroute.arrays import Array
 from carbonroute.control.information import Information
 from carbonroute.engines import sampled
 from carbonroute.errors import InputError
 from carbonroute.policies import Policy, View
-from carbonroute.policies.base import Array
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.units import MAX_CARBON_G_PER_KWH

@@ -11,13 +11,14 @@ import pytest
 from scipy import stats
 
 from carbonroute import rng
+from carbonroute.arrays import Array
 from carbonroute.control.information import Information
 from carbonroute.engines import routing, sampled
 from carbonroute.engines.draws import SCHEMES
 from carbonroute.engines.routing import Answer, ask, route
 from carbonroute.errors import PolicyError
 from carbonroute.policies import PolicyLike, SplittingPolicy, View
-from carbonroute.policies.base import VIEW_FIELDS, Array
+from carbonroute.policies.base import VIEW_FIELDS
 from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.text import Annotation, Text
 
+from carbonroute.arrays import Array
 from carbonroute.figures.style import house
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
-    from numpy.typing import NDArray
 
 
 class Shown(NamedTuple):
@@ -67,7 +67,7 @@ def _visible(artist: Artist) -> Iterator[Artist]:
             yield from _visible(child)
 
 
-def _extents(shown: list[Shown]) -> NDArray[np.float64]:
+def _extents(shown: list[Shown]) -> Array:
     return np.array([text.box.extents for text in shown])
 
 

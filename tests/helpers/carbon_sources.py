@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.carbon import CarbonFile, Query, Signal
 from carbonroute.carbon.source import FileSource, Readings
 from carbonroute.errors import InputError
@@ -47,7 +47,7 @@ def query(folder: Path = Path(), **changes: Any) -> Query:
 def march(folder: Path, *zones: str, **changes: Any) -> Query:
     """Return a query for the first two hours of March 2024, changed; it has no dice to give."""
 
-    def no_dice() -> NDArray[np.float64]:
+    def no_dice() -> Array:
         raise AssertionError("a file needs no dice")
 
     given: dict[str, Any] = {"start": MARCH, "hours": 2, "uniform": no_dice, "normal": no_dice}

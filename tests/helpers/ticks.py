@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from carbonroute import rng
+from carbonroute.arrays import Array, Mask
 from carbonroute.policies import View
-from carbonroute.policies.base import Array
 from carbonroute.policies.programs import Limits
 
 T = TypeVar("T")
@@ -71,9 +70,9 @@ class Totals:
     beyond_risk: Array  # requests per s that are late beyond the limit, over all workloads
     cost_per_s: Array  # J·g/kWh
 
-    def kept(self) -> NDArray[np.bool_]:
+    def kept(self) -> Mask:
         """Return in which hours nothing is broken, up to rounding."""
-        kept: NDArray[np.bool_] = (self.overload + self.beyond_share + self.beyond_risk) < 1e-7
+        kept: Mask = (self.overload + self.beyond_share + self.beyond_risk) < 1e-7
         return kept
 
     def stacked(self) -> Array:

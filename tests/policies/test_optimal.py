@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from carbonroute.arrays import Array
 from carbonroute.errors import PolicyError
 from carbonroute.policies import POLICIES, View, decide, split, splits
-from carbonroute.policies.base import Array, PolicyLike
+from carbonroute.policies.base import PolicyLike
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.hybrid import Hybrid
 from carbonroute.policies.nearest_greenest import NearestGreenest

@@ -8,9 +8,9 @@ from itertools import product
 import numpy as np
 import pytest
 
+from carbonroute.arrays import Array
 from carbonroute.errors import PolicyError
 from carbonroute.policies import View, split
-from carbonroute.policies.base import Array
 from carbonroute.policies.optimal import Optimal
 from carbonroute.policies.plan import plan
 from carbonroute.policies.provision import Provision

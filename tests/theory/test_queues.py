@@ -13,15 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from carbonroute import rng
+from carbonroute.arrays import Array
 from carbonroute.engines.queued.system import Settled, System
 from carbonroute.intervals import t_half_width
 from carbonroute.scenario.resolved.capacity import UNLIMITED
 from helpers.pools import pools
 
-Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Array]
 
 RUNS = 200

@@ -6,26 +6,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain, count
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from carbonroute.analysis.sweep import Choice, distinct, left_out, sweep
+from carbonroute.arrays import Array, Mask
 from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.toml import key_text
 from carbonroute.metrics.averages import mean, share_pct, total_kg
-from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of, measure_of_row, saves
+from carbonroute.metrics.headlines import frontier as headlines
+from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of, measure_of_row
 from carbonroute.outcome import Outcome
 from carbonroute.outcome.mixture import quantiles
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.written.names import MAX_NAME
-
-Array = NDArray[np.float64]
 
 #: How far rounding may carry a figure over its limit, as a share of the limit (or of 1 ms, or 1 %).
 TOLERANCE = 1e-9
@@ -37,14 +35,6 @@ _NUMBERS = (
     "total_kg",
     "emissions_reduction_pct",
     "p95_latency_ms",
-)
-#: Whom the findings name beside the recommendation, by column.
-_OTHERS = MappingProxyType(
-    {
-        "static_baseline": "A fixed choice, {},",
-        "bound": "The {}, which no router can run,",
-        "knee": "The knee of the front, {},",
-    }
 )
 
 
@@ -217,7 +207,7 @@ def saved_pct(point: Mapping[str, Any]) -> float | None:
     return saved
 
 
-def on_front(carbon: Array, violations: Array) -> NDArray[np.bool_]:
+def on_front(carbon: Array, violations: Array) -> Mask:
     """Return which points no other one dominates: as little of both, and less of one.
 
     Parameters
@@ -232,7 +222,7 @@ def on_front(carbon: Array, violations: Array) -> NDArray[np.bool_]:
     """
     as_good = (carbon[:, np.newaxis] <= carbon) & (violations[:, np.newaxis] <= violations)
     better = (carbon[:, np.newaxis] < carbon) | (violations[:, np.newaxis] < violations)
-    front: NDArray[np.bool_] = np.logical_not((as_good & better).any(axis=0))
+    front: Mask = np.logical_not((as_good & better).any(axis=0))
     return front
 
 
@@ -265,10 +255,10 @@ def knee(carbon: Array, violations: Array) -> int | None:
     return place if below[place] > TOLERANCE else None
 
 
-def feasible(points: pl.DataFrame, limits: Limits) -> NDArray[np.bool_]:
+def feasible(points: pl.DataFrame, limits: Limits) -> Mask:
     """Return which points a router can run within the limits, shape (n,)."""
     kept = [points[name].to_numpy() <= _allowed(limit) for name, limit in limits.given().items()]
-    allowed: NDArray[np.bool_] = np.logical_and.reduce([~points["clairvoyant"].to_numpy(), *kept])
+    allowed: Mask = np.logical_and.reduce([~points["clairvoyant"].to_numpy(), *kept])
     return allowed
 
 
@@ -357,48 +347,18 @@ def entry_text(frontier: Frontier, row: int) -> str:
     numbered = (f"{name[: MAX_NAME - 9]} ({number})" for number in count(2))
     label = next(label for label in chain([name], numbered) if label not in taken)
     keys = {"use": choice.entry["use"], "label": label, **choice.entry}
-    reached = f"{frontier.inputs.scenario.name}, for {frontier.limits}: {outcome_in_words(point)}"
+    reached = f"{frontier.inputs.scenario.name}, for {frontier.limits}: {headlines.outcome(point)}"
     return toml.section("[[policies]]", {key_text(key): value for key, value in keys.items()}, [reached])
 
 
 def finding(frontier: Frontier) -> list[str]:
-    """Return what the frontier says, in sentences: the recommendation, what bounds it, and the knee."""
-    points, row, limits = frontier.points, frontier.recommended, frontier.limits
-    best = points.row(frontier.nearest if row is None else row, named=True)
-    first = f"For {limits}, use {best['policy']}: it"
-    if row is None:
-        first = f"No policy that a router can run keeps to {limits}; {best['policy']} comes nearest: it"
-    named = [(first, best)]
-    for column, words in _OTHERS.items():
-        named += [(words.format(point["policy"]), point) for point in points.filter(column).rows(named=True)]
-    late = [
-        any(point[name] > _allowed(limit) for name, limit in limits.given().items()) for _, point in named
-    ]
-    return [
-        f"{who} {outcome_in_words(point)}{', beyond the limits' * beyond}."
-        for (who, point), beyond in zip(named, late, strict=True)
-    ]
-
-
-def outcome_in_words(point: Mapping[str, Any]) -> str:
-    """Say what a policy saves, at which risk and latency; a row of `Frontier.points`.
-
-    >>> outcome_in_words({"total_kg": None, "carbon_reduction_pct": 56.2, "baseline": "Near",
-    ...     "slo_violation_pct": 0.987, "p95_latency_ms": 118.04, "avg_latency_ms": 70.1})
-    'saves 56.2 % of mean carbon intensity against Near (violations 0.99 %, P95 118.0 ms, mean 70.1 ms)'
-    """
-    measure, reduction = measure_of_row(point), saved_pct(point)
-    if reduction is None:
-        saved = f"takes {point[measure.amount]:.4g} {measure.unit}"
-    elif saves(-reduction):
-        saved = f"takes {-reduction:.1f} % more of {measure.name} than {point['baseline']}"
-    else:
-        how_much = f"{reduction:.1f} %" if saves(reduction) else "nothing"
-        saved = f"saves {how_much} of {measure.name} against {point['baseline']}"
-    return (
-        f"{saved} (violations {point['slo_violation_pct']:.2f} %, P95 {point['p95_latency_ms']:.1f} ms, "
-        f"mean {point['avg_latency_ms']:.1f} ms)"
-    )
+    """Return the headline of a frontier: the recommendation, its bounds, and the knee."""
+    points, limits = frontier.points, frontier.limits
+    excess = [points[name].to_numpy() > _allowed(limit) for name, limit in limits.given().items()]
+    beyond = np.logical_or.reduce(excess) if excess else np.zeros(points.height, dtype=bool)
+    row = frontier.recommended
+    kept = row is not None
+    return headlines.finding(points, str(limits), beyond, frontier.nearest if row is None else row, kept=kept)
 
 
 def _notes(inputs: Inputs, choices: Sequence[Choice]) -> Iterator[str]:

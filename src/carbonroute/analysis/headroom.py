@@ -6,18 +6,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
 from carbonroute.metrics import tabulate
-from carbonroute.metrics.finding import share_in_words
-from carbonroute.metrics.measure import GRAMS, INTENSITY, Measure, effect, measure_of, saves
+from carbonroute.metrics.headlines import headroom as headlines
+from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.runs import MAX_VIOLATION
+from carbonroute.runs.baselines import with_baselines
 from carbonroute.runs.replications import beside, part_of, without_limits
-from carbonroute.runs.rivals import with_rivals
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.resolved.capacity import UNLIMITED, offered_load
 from carbonroute.units import pct
@@ -117,7 +116,7 @@ def run(
     rows, comparison = [], without_limits(inputs)
     for place, headroom in enumerate(steps):
         with_headroom = replace(inputs, capacity=capacity.with_headroom(headroom, load_servers))
-        with_baseline, compare = with_rivals(with_headroom, "queued", baseline_alone=True)
+        with_baseline, compare = with_baselines(with_headroom, "queued", baseline_alone=True)
         all_outcomes = ENGINES["queued"](with_baseline, part_of(progress, place, len(steps)))
         outcomes, both = all_outcomes[: len(inputs.candidates)], beside(comparison, compare(all_outcomes))
         policies = tabulate(with_headroom, outcomes, both, max_violation).policies
@@ -130,62 +129,6 @@ def run(
     return Headroom(inputs, pl.concat(rows), pct(max_violation))
 
 
-def finding(found: Headroom) -> list[str]:
-    """Return in words who saves most at each headroom among the viable, and how much of that survives.
-
-    Savings are of grams where energies are stated. What is held against Latency-First on the same capacity
-    has a sentence of its own.
-    """
-    measure = measure_of(found.points)
-    free = _best(found, measure.reduction, math.inf)
-    said = []
-    for headroom in found.points["headroom"].unique(maintain_order=True):
-        where = "Without limits" if headroom == math.inf else f"With capacity for {headroom:g} × the load"
-        best = _best(found, measure.reduction, headroom)
-        if best is None:
-            none = f"no policy that a router can run stays within {found.max_violation_pct:g} % violations"
-            said.append(f"{where}: {'there is nothing to save' if _viable(found, headroom).height else none}")
-            continue
-        share = ""
-        if headroom != math.inf and free and saves(free[measure.reduction]):
-            left = share_in_words(best[measure.reduction], free[measure.reduction])
-            share = f", {left} of what can be saved without limits"
-        said.append(
-            f"{where}: {_saves(best, measure, measure.reduction, best['baseline'])} at "
-            f"{best['slo_violation_pct']:.2f} % violations{_as_good(found, best, measure)}{share}"
-        )
-        if headroom != math.inf and best[measure.same_capacity] is not None:
-            against = best["same_capacity_baseline"]
-            said.append(f"{where}: {_saves(best, measure, measure.same_capacity, against)}")
-    return said
-
-
-def _saves(best: dict[str, Any], measure: Measure, column: str, baseline: str) -> str:
-    if saves(best[column]):
-        return f"{best['policy']} saves {best[column]:.1f} % of {measure.name} against {baseline}"
-    does = effect(measure, best[column], again=True)
-    return f"no policy cuts {measure.name} against {baseline}; {best['policy']}, the best, {does}"
-
-
-def _as_good(found: Headroom, best: dict[str, Any], measure: Measure) -> str:
-    """Name the other viable policies that save as much, to the decimal that is printed."""
-    alike = _viable(found, best["headroom"]).filter(
-        (pl.col("policy") != best["policy"])
-        & (pl.col(measure.reduction).round(1) == round(best[measure.reduction], 1))
-    )
-    return f" (as does {', '.join(alike['policy'])})" if alike.height else ""
-
-
-def _viable(found: Headroom, headroom: float) -> pl.DataFrame:
-    return found.points.filter(
-        (pl.col("headroom") == headroom)
-        & (pl.col("slo_violation_pct") <= found.max_violation_pct)
-        & ~pl.col("clairvoyant")
-    )
-
-
-def _best(found: Headroom, column: str, headroom: float) -> dict[str, Any] | None:
-    """Return the row of the largest saving among policies that are viable, or None."""
-    known = _viable(found, headroom).filter(pl.col(column).is_not_null())
-    best = known.sort(column, descending=True, maintain_order=True)
-    return next(best.iter_rows(named=True), None)
+def finding(headroom: Headroom) -> list[str]:
+    """Return the headline of an analysis."""
+    return headlines.finding(headroom.points, headroom.max_violation_pct)

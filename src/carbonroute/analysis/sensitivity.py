@@ -9,10 +9,10 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from carbonroute.analysis.frontier import Frontier, explore, feasible, saved_pct
 from carbonroute.analysis.sweep import Choice
+from carbonroute.arrays import Array
 from carbonroute.control.knowledge import Forecaster, Knowledge
 from carbonroute.errors import Fault, InputError
 from carbonroute.network import HalfNormal
@@ -20,7 +20,6 @@ from carbonroute.scenario import Inputs
 from carbonroute.units import MAX_CARBON_G_PER_KWH, pct
 from carbonroute.workloads import Empirical, Law, ServiceLaw, Tokens
 
-Array = NDArray[np.float64]
 Change: TypeAlias = Callable[[Inputs, float], Inputs]
 
 #: By how much an input is changed, down and up.
@@ -66,13 +65,13 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
         fault = Fault("carbon", f"{base['baseline']} meets none", "without carbon there is nothing to save")
         raise InputError(frontier.inputs.scenario.name, [fault])
     best = frontier.choices[frontier.recommended]
-    rivals = (best, *(choice for choice in frontier.tried if not choice.candidate.clairvoyant))
-    untold = [_untold(choice, frontier.inputs) for choice in (best, _baseline(rivals))]
+    baselines = (best, *(choice for choice in frontier.tried if not choice.candidate.clairvoyant))
+    untold = [_untold(choice, frontier.inputs) for choice in (best, _baseline(baselines))]
     cases = [(*case, factor) for case in changes(frontier.inputs) for factor in (1 - STEP, 1 + STEP)]
     rows = []
     for done, (name, change, factor) in enumerate(cases, start=1):
         changed = change(frontier.inputs, factor)
-        again = explore(changed, tuple(_anew(rivals, frontier.inputs, changed)), frontier.limits)
+        again = explore(changed, tuple(_anew(baselines, frontier.inputs, changed)), frontier.limits)
         unaware = _fixed(explore(changed, tuple(untold), frontier.limits), base)
         rows.append(
             {
@@ -101,47 +100,6 @@ def changes(inputs: Inputs) -> Iterator[tuple[str, Change]]:
             yield f"Requests from {origin.name}", partial(_share, index)
     for index, region in enumerate(inputs.scenario.regions):
         yield f"Carbon of {region.name}", partial(_carbon, index)
-
-
-def finding(table: pl.DataFrame) -> list[str]:
-    """Return in sentences which input matters most, and whether another policy would be the one to use."""
-    policy, step = table["policy"][0], f"{abs(table['change_pct'][0]):g} %"
-    said = [
-        _most(table, "saved_points", f"The savings of {policy}", step),
-        _most(table, "violation_points", "Its violations", step),
-    ]
-    for column, none, some in (
-        (
-            "same",
-            "No change makes another policy or parameter the one to use",
-            "Another one would be used with",
-        ),
-        (
-            "keeps_limits",
-            "Left as it is, it keeps the limits all the time",
-            "Left as it is, it breaks a limit with",
-        ),
-        (
-            "untold_keeps_limits",
-            "Where routers are not told of the change, it keeps the limits all the time",
-            "Where routers are not told of the change, it breaks a limit with",
-        ),
-    ):
-        rows = table.filter(~pl.col(column)).rows(named=True)
-        cases = ", ".join(f"{row['input']} {row['change_pct']:+g} %" for row in rows)
-        said.append(f"{some}: {cases}" if rows else none)
-    said.append(_most(table, "untold_violation_points", "Not told, its violations", step))
-    return [f"{sentence}." for sentence in said]
-
-
-def _most(table: pl.DataFrame, points: str, what: str, step: str) -> str:
-    """Say which input moves something most, and by how much."""
-    worst = table.row(int(table[points].abs().arg_max() or 0), named=True)
-    if abs(worst[points]) < 0.005:
-        return f"{what} hang on no input"
-    moved = table.filter(pl.col("input") == worst["input"])[points].to_list()
-    by = " and ".join(f"{change:+.2f}" for change in moved)
-    return f"{what} hang most on {worst['input']}: {step} less and more change them by {by} points"
 
 
 def _compared(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,13 +137,13 @@ def _untold(choice: Choice, inputs: Inputs) -> Choice:
     return replace(choice, candidate=replace(choice.candidate, beliefs=inputs))
 
 
-def _anew(rivals: Sequence[Choice], before: Inputs, inputs: Inputs) -> Iterator[Choice]:
+def _anew(baselines: Sequence[Choice], before: Inputs, inputs: Inputs) -> Iterator[Choice]:
     """Yield the same choices with what they know of other inputs."""
     if inputs.carbon is before.carbon:
-        yield from rivals
+        yield from baselines
         return
     known: dict[int, Knowledge] = {}  # what choices share stays shared
-    for choice in rivals:
+    for choice in baselines:
         old = choice.candidate
         if id(old.knowledge) not in known:
             known[id(old.knowledge)] = inputs.candidate(old.label, old.policy, old.information).knowledge

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from carbonroute.analysis import frontier
-from carbonroute.analysis import sensitivity as inputs
+from carbonroute.analysis.sensitivity import sensitivity as vary
 from carbonroute.cli.drawing import draw_one
 from carbonroute.cli.options import (
     AddedOutput,
@@ -25,6 +25,7 @@ from carbonroute.cli.options import (
 )
 from carbonroute.cli.terminal import empty_table, out, print_json, progress, results_alone, say, stepper
 from carbonroute.files.tables import csv_bytes
+from carbonroute.metrics.headlines import sensitivity as headlines
 from carbonroute.runs.store import RunFolder, add_to
 from carbonroute.scenario import load
 
@@ -68,8 +69,8 @@ def sensitivity(
         if found.recommended is None:
             say(said[0])
             return 1
-        table = inputs.sensitivity(found, stepper(bar, "changing inputs"))
-        said += inputs.finding(table)
+        table = vary(found, stepper(bar, "changing inputs"))
+        said += headlines.finding(table)
         facts = add_to(folder, found.inputs, "sensitivity")
         folder.write("tables/sensitivity.csv", csv_bytes(table))
         if figures:

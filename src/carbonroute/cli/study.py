@@ -25,6 +25,7 @@ from carbonroute.cli.terminal import (
 )
 from carbonroute.errors import visible
 from carbonroute.files.tables import csv_bytes
+from carbonroute.metrics.headlines.study import plain
 from carbonroute.study import overview
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def _combinations(tables: StudyTables, best: pl.DataFrame) -> Table:
     for heading in ("Saved\n%", "Violations\n%", "Latency\nms"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for row in best.head(_SHOWN).rows(named=True):
-        places = [overview.plain(row[name]) for name in axes]
+        places = [plain(row[name]) for name in axes]
         if row["policy"] is None:
             shown.add_row(*places, "none", "–", "–", "–")
             continue

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from carbonroute.arrays import Array
 from carbonroute.policies.base import (
     COMMON_FIELDS,
-    Array,
     Chooser,
     PolicyLike,
     Regions,

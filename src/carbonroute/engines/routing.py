@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index
 from carbonroute.engines.draws import Block, Cells
 from carbonroute.engines.views import Traits, estimates_ms, folded, of_cells, view
 from carbonroute.policies import View, decide, split, splits
@@ -17,8 +18,6 @@ from carbonroute.policies.base import Regions, breaks
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.workloads import Tokens
-
-Array = NDArray[np.float64]
 
 #: The region for each of n cells, shape (n,); of a policy that splits traffic, its weights, shape (n, R).
 Answer = NDArray[Any]
@@ -129,7 +128,7 @@ def _ask_jointly(candidate: Candidate, inputs: Inputs, of: Requests, kept: dict[
     return _unless_blind(candidate, inputs, of, answers[place.reshape(-1), of.origin, of.workload])
 
 
-def _ask_hours(candidate: Candidate, inputs: Inputs, hours: NDArray[np.intp]) -> Answer:
+def _ask_hours(candidate: Candidate, inputs: Inputs, hours: Index) -> Answer:
     """Ask a joint policy about some hours; shape (hours, O, W) or (hours, O, W, R)."""
     leading = (len(hours), *inputs.shape[1:3])
     hour, origin, workload = np.indices(leading).reshape(3, -1)
@@ -202,7 +201,7 @@ def _service_ms(candidate: Candidate, inputs: Inputs, block: Block, cells: Cells
     return estimates_ms(candidate, inputs).take(cells.of.workload)
 
 
-def _jitter_ms(inputs: Inputs, z: Array, origin: NDArray[np.intp]) -> Array:
+def _jitter_ms(inputs: Inputs, z: Array, origin: Index) -> Array:
     regions = np.arange(inputs.rtt_ms.shape[1])
     jitter_ms = inputs.jitter.at(z[:, np.newaxis], origin[:, np.newaxis], regions)
     return np.broadcast_to(jitter_ms, (len(z), len(regions)))

@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.policies import View
 from carbonroute.policies.base import CAPACITY_FIELDS, STATE_FIELDS
 from carbonroute.scenario import UNLIMITED, Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.units import MS_PER
 from carbonroute.workloads import Tokens
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class State:
 
     utilisation: Array
     wait_ms: Array
-    available: NDArray[np.bool_]
+    available: Mask
     servers: Array
     requests_per_s: Array
     violation_share: Array | None = None

@@ -20,8 +20,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Integers
 from carbonroute.errors import InputError
 from carbonroute.files.limits import (
     MAX_BYTES,
@@ -319,7 +319,7 @@ def _readable(name: str, dtype: pl.DataType) -> pl.Expr:
     return column if narrow else column.cast(pl.Float64)
 
 
-def _text_bytes(column: pl.Series) -> NDArray[np.int64]:
+def _text_bytes(column: pl.Series) -> Integers:
     """Return how long each text of a column is, bytes; 0 where there is none."""
     return column.str.len_bytes().fill_null(0).to_numpy().astype(np.int64)
 

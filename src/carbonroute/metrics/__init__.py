@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from carbonroute.metrics import (
+    conditions,
     herd,
     intervals,
     latency_cdf,
@@ -21,12 +22,11 @@ from carbonroute.metrics import (
     queueing,
     routing,
     saving,
-    surroundings,
     wait_cdf,
     workloads,
 )
 from carbonroute.metrics.comparison import Comparison
-from carbonroute.metrics.finding import finding
+from carbonroute.metrics.headlines.run import finding
 from carbonroute.metrics.results import (
     as_published,
     per_workload_results,
@@ -91,8 +91,8 @@ def tabulate(
         routing=by_region,
         workloads=by_workload,
         latency_cdf=latency_cdf.table(outcomes),
-        carbon=surroundings.carbon(inputs),
-        rtt=surroundings.rtt(inputs),
+        carbon=conditions.carbon(inputs),
+        rtt=conditions.rtt(inputs),
         saving=by_step,
         overview=overview.table(inputs, by_policy, by_step, sure, notes),
         intervals=sure,

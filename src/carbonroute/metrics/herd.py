@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from carbonroute.metrics.measure import GRAMS, INTENSITY
+from carbonroute.metrics.measure import GRAMS, INTENSITY, extra_pct, measure_of_outcome
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs
-from carbonroute.units import S_PER_HOUR, pct
+from carbonroute.units import S_PER_HOUR
 
 SCHEMA = {
     "policy": pl.String,
@@ -40,8 +40,7 @@ def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
         offered = queueing.offered @ member
         total = offered.sum(axis=1, keepdims=True)
         full = np.where(np.isfinite(queueing.servers), np.nan_to_num(queueing.utilisation), 0.0)
-        grams, carbon = GRAMS.of(outcome), INTENSITY.of(outcome)
-        amount = grams if outcome.emissions else carbon
+        amount = measure_of_outcome(outcome).of(outcome)
         first = amount if first is None else first
         hour = np.arange(len(offered)) * queueing.slot_s / S_PER_HOUR
         parts.append(
@@ -59,12 +58,9 @@ def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
                 clairvoyant=pl.lit(outcome.clairvoyant),
                 flips_per_day=pl.lit(queueing.flips_per_day),
                 hours_over_capacity=pl.lit(float(queueing.hours_over_capacity.max())),
-                avg_carbon_g_per_kwh=pl.lit(carbon, pl.Float64),
-                extra_pct=pl.lit(
-                    None if len(parts) == 1 or not first or amount is None else pct(amount / first - 1),
-                    pl.Float64,
-                ),
-                emissions_g_per_request=pl.lit(grams, pl.Float64),
+                avg_carbon_g_per_kwh=pl.lit(INTENSITY.of(outcome), pl.Float64),
+                extra_pct=pl.lit(None if len(parts) == 1 else extra_pct(amount, first), pl.Float64),
+                emissions_g_per_request=pl.lit(GRAMS.of(outcome), pl.Float64),
             )
             .select(list(SCHEMA))
         )

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.intervals import (
     CONFIDENCE,
     Interval,
@@ -27,8 +27,6 @@ from carbonroute.metrics.long import DIFFERENCE, KEY
 from carbonroute.outcome import Outcome, Paired
 from carbonroute.scenario import Inputs
 from carbonroute.units import pct
-
-Array = NDArray[np.float64]
 
 SCHEMA = {
     "policy": pl.String,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from carbonroute.intervals import CONFIDENCE
-from carbonroute.metrics.finding import finding
+from carbonroute.metrics.headlines.run import finding
 from carbonroute.metrics.intervals import BY_THE_HOUR, RULE_OF_THREE, VIOLATIONS
 from carbonroute.metrics.measure import GRAMS, measure_of
 from carbonroute.scenario import Inputs

@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Mask
 from carbonroute.outcome import Outcome, Queueing
 from carbonroute.scenario import Inputs
 from carbonroute.units import S_PER_HOUR
-
-Array = NDArray[np.float64]
 
 POOLS = {
     "policy": pl.String,
@@ -143,7 +141,7 @@ def by_the_hour(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _by_region(by_pool: Array, member: NDArray[np.bool_]) -> Array:
+def _by_region(by_pool: Array, member: Mask) -> Array:
     """Return sums over the pools of each region, shape (H, R); no product, in which inf · 0 is NaN."""
     sums: Array = np.where(member, by_pool[..., np.newaxis], 0.0).sum(axis=1)
     return sums

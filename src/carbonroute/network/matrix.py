@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
 from carbonroute.files.text import Digests
@@ -29,7 +29,7 @@ def read_matrix(
     regions: Sequence[str],
     missing: Missing = "refuse",
     digests: Digests | None = None,
-) -> NDArray[np.float64]:
+) -> Array:
     """Return the round-trip time of each origin and region, ms, shape (O, R).
 
     Parameters

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from traceback import extract_tb
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.errors import PolicyError, described, is_interrupt
+from carbonroute.policies.trials import Setting
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-Array: TypeAlias = NDArray[np.float64]
-Regions: TypeAlias = NDArray[np.intp]
+Regions: TypeAlias = Index
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class View:
     traffic_share: Array | None = None
     utilisation: Array | None = None
     wait_ms: Array | None = None
-    available: NDArray[np.bool_] | None = None
+    available: Mask | None = None
     requests_per_s: Array | None = None
     busy_ms: Array | None = None
     servers: Array | None = None
@@ -152,6 +152,21 @@ class Splitter(Protocol):
 PolicyLike: TypeAlias = Chooser | Splitter
 
 
+class Trial(NamedTuple):
+    """A policy that an analysis of trade-offs tries.
+
+    Attributes
+    ----------
+    policy
+        With its parameters.
+    service_time
+        The estimate of service times that it is told, as of `Information`; None for the scenario's own.
+    """
+
+    policy: Policy | SplittingPolicy
+    service_time: str | None = None
+
+
 class Declaring:
     """What every member declares of itself, as an attribute of its class or a property of the object."""
 
@@ -187,6 +202,16 @@ class Declaring:
         but that hour's view.
         """
         return False
+
+    @classmethod
+    def examples(cls) -> Iterable[Self]:
+        """Yield members with typical parameters: each must keep the contract (`carbonroute.check_policy`)."""
+        yield cls()
+
+    @classmethod
+    def trials(cls, _setting: Setting) -> Iterable[Trial]:
+        """Yield the parameters that an analysis of trade-offs tries, the simplest first; by default none."""
+        return ()
 
 
 class Policy(Declaring, ABC):

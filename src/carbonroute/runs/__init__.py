@@ -14,8 +14,8 @@ from carbonroute.metrics import Tables, tabulate
 from carbonroute.outcome import Outcome
 from carbonroute.runs.agreement import held_against
 from carbonroute.runs.notebook import as_html
-from carbonroute.runs.plan import Plan, carry_out
 from carbonroute.runs.replications import once
+from carbonroute.runs.run_plan import RunPlan, carry_out
 from carbonroute.scenario import Inputs, Scenario, load
 
 __all__ = ["MAX_VIOLATION", "Result", "default_engine", "run"]
@@ -122,7 +122,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
     """
     scenario = source if isinstance(source, Scenario) else load(source, changes)
     engine = engine or default_engine(scenario)
-    plan = Plan.read(engine, workers, replications, until)
+    plan = RunPlan.read(engine, workers, replications, until)
     done, figures = carry_out(plan, scenario, progress)
     noted = replace(done.inputs, notes=(*done.inputs.notes, *plan.notes(done, figures)))
     tables = tabulate(noted, done.outcomes, done.comparison, max_violation, figures)

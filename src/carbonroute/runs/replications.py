@@ -14,7 +14,7 @@ from carbonroute.engines import ENGINES
 from carbonroute.engines.sampled import KEPT
 from carbonroute.metrics import Comparison, figures_of
 from carbonroute.outcome import Histogram, Outcome, Samples
-from carbonroute.runs.rivals import with_rivals
+from carbonroute.runs.baselines import with_baselines
 from carbonroute.scenario import Inputs, Scenario
 from carbonroute.units import S_PER_HOUR
 
@@ -117,7 +117,7 @@ def part_of(progress: Progress | None, place: int, parts: int) -> Progress | Non
 def once(inputs: Inputs, engine: str, workers: int, progress: Progress | None = None) -> Replications:
     """Run an engine over a scenario's policies, and what they are held against."""
     seed = inputs.scenario.sampling.seed
-    with_all, compare = with_rivals(inputs, engine)
+    with_all, compare = with_baselines(inputs, engine)
     options = {"workers": workers} if engine == "sampled" else {}
     outcomes = ENGINES[engine](with_all, progress, **options)
     comparison = compare(outcomes)
@@ -148,7 +148,7 @@ def without_limits(inputs: Inputs) -> Comparison:
     Reductions refer to the baseline without limits in both, so that they can be compared.
     """
     free = _freed(inputs)
-    with_baseline, compare = with_rivals(free, "queued", baseline_alone=True)
+    with_baseline, compare = with_baselines(free, "queued", baseline_alone=True)
     unlimited = ENGINES["queued"](with_baseline)
     baseline = compare(unlimited).baseline
     return Comparison(

@@ -110,7 +110,7 @@ class _Note(Part):
 
 
 class StudyManifest(Manifest):
-    """What the manifest of a study states; see `carbonroute.study.facts.facts_of`."""
+    """What the manifest of a study states; see `carbonroute.study.manifest.facts_of`."""
 
     kind: Literal["study"]
     carbonroute: str

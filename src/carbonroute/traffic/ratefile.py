@@ -14,13 +14,14 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from carbonroute import memory
+from carbonroute.arrays import Array
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import durations
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
 from carbonroute.files.times import TimeZone, to_utc
 from carbonroute.spec import Spec
 from carbonroute.traffic.intensity import Intensity, Variation
-from carbonroute.traffic.requests import Array, Arrivals, Demand
+from carbonroute.traffic.requests import Arrivals, Demand
 from carbonroute.units import S_PER_HOUR, US_PER_MINUTE
 
 #: Seconds in the time to which a rate refers.

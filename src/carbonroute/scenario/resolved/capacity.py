@@ -11,16 +11,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Integers, Mask
 from carbonroute.errors import Fault, InputError
 from carbonroute.scenario.written.model import Scenario
 from carbonroute.scenario.written.pools import MAX_SERVERS, Pool
 from carbonroute.traffic import Arrivals, Replay
 from carbonroute.units import MS_PER, S_PER_HOUR
 from carbonroute.workloads import ServiceLaw, Tokens
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Whole = NDArray[np.int64]
 
 #: A number of servers, or of waiting requests, that nothing reaches.
 UNLIMITED = 2**62
@@ -64,10 +61,10 @@ class Capacity:
 
     region: Index
     pool: Index
-    servers: Whole
+    servers: Integers
     speed: Array
-    queue_limit: Whole
-    max_batch: Whole
+    queue_limit: Integers
+    max_batch: Integers
     max_wait_s: Array
     batch_fixed_s: Array
     batch_per_request_s: Array
@@ -323,7 +320,7 @@ def _serving(pools: Sequence[Sequence[Pool]], workloads: Sequence[str]) -> Index
     return np.array(columns, dtype=np.intp).T
 
 
-def _unfit_shares(scenario: Scenario, servers: Array, stated: NDArray[np.bool_]) -> list[Fault]:
+def _unfit_shares(scenario: Scenario, servers: Array, stated: Mask) -> list[Fault]:
     """Return the faults in load shares that make so many servers, shape (P,), each once."""
     places = [
         f"regions[{r}].pools[{i}]" if region.pools else f"pools[{i}]"
@@ -359,6 +356,6 @@ def _made_of_shares(pools: Sequence[Pool], capacity: Capacity) -> tuple[str, ...
     )
 
 
-def _whole(servers: Array) -> Whole:
+def _whole(servers: Array) -> Integers:
     """Return numbers of servers, rounded up, 1 at least."""
     return np.clip(np.ceil(servers * (1 - _ROUNDING)), 1, UNLIMITED).astype(np.int64)

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.carbon import Signal
 from carbonroute.control.information import Information
 from carbonroute.control.knowledge import Forecaster, Knowledge, hidden, known, truth
@@ -175,10 +175,10 @@ class Inputs:
     """
 
     scenario: Scenario
-    origin_share: NDArray[np.float64]
-    workload_share: NDArray[np.float64]
-    slo_ms: NDArray[np.float64]
-    rtt_ms: NDArray[np.float64]
+    origin_share: Array
+    workload_share: Array
+    slo_ms: Array
+    rtt_ms: Array
     carbon: Signal
     forecast: Forecaster | None
     arrivals: Arrivals
@@ -214,7 +214,7 @@ class Inputs:
         return Latency(self.laws, self.jitter, self.rtt_ms, self.slo_ms)
 
     @cached_property
-    def violation_share(self) -> NDArray[np.float64]:
+    def violation_share(self) -> Array:
         """P(rtt + service + jitter > slo) by origin, workload and region, shape (O, W, R).
 
         NaN for a workload whose prompts come with its requests: see `Latency.late_share`.
@@ -222,7 +222,7 @@ class Inputs:
         return self.latency.violation_share()
 
     @cached_property
-    def traffic_share(self) -> NDArray[np.float64]:
+    def traffic_share(self) -> Array:
         """What is expected of an hour's traffic: each origin's and workload's part, shape (H, O, W).
 
         By the rates that the scenario states; of a log, which nobody knows before, by the stated shares.
@@ -239,7 +239,7 @@ class Inputs:
         return candidate.varies or (candidate.sizes and self.has_tokens)
 
     @cached_property
-    def expected_per_s(self) -> NDArray[np.float64]:
+    def expected_per_s(self) -> Array:
         """How many requests of each cell are expected per second, shape (H, O, W).
 
         By the rates that the scenario states; of a log, which nobody knows before, its mean by the stated
@@ -248,9 +248,9 @@ class Inputs:
         if isinstance(self.scenario.traffic, Replay):
             in_an_hour = self.arrivals.count / self.shape[0]
             per_s = in_an_hour / S_PER_HOUR * self.traffic_share[0]
-            every_hour: NDArray[np.float64] = np.broadcast_to(per_s, self.traffic_share.shape)
+            every_hour: Array = np.broadcast_to(per_s, self.traffic_share.shape)
             return every_hour
-        by_hour: NDArray[np.float64] = self.arrivals.expected().sum(axis=(1, 2))
+        by_hour: Array = self.arrivals.expected().sum(axis=(1, 2))
         return by_hour[:, np.newaxis, np.newaxis] / S_PER_HOUR * self.traffic_share
 
     @property

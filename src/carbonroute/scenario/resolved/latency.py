@@ -23,15 +23,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.network import Jitter
 from carbonroute.scenario.resolved.sums import Rows, Table, beyond
 from carbonroute.workloads import By, ServiceLaw, Tokens
 from carbonroute.workloads.integrals import over_scores
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: Infinite times are as far as that: differences between them stay numbers.
 _FAR_MS = 1e30
@@ -211,7 +209,7 @@ class Latency:
             shares[at] = _over_prompts(law, table, rows[at])
         return shares
 
-    def _laws(self, workload: Index) -> Iterator[tuple[int, ServiceLaw, NDArray[np.bool_]]]:
+    def _laws(self, workload: Index) -> Iterator[tuple[int, ServiceLaw, Mask]]:
         """Yield each workload that occurs, its law, and where it does."""
         for index in np.flatnonzero(np.bincount(workload.reshape(-1))):
             yield int(index), self.laws[index], workload == index

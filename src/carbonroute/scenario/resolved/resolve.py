@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from carbonroute import memory, rng
+from carbonroute.arrays import Array
 from carbonroute.carbon import Forecast, Query, Signal, combined
 from carbonroute.control.knowledge import history_hours
 from carbonroute.errors import Fault, InputError
@@ -161,7 +161,7 @@ def _demand(scenario: Scenario, digests: Digests) -> Demand:
     )
 
 
-def _expected(expected: Callable[[], NDArray[np.float64]], scenario: Scenario) -> NDArray[np.float64]:
+def _expected(expected: Callable[[], Array], scenario: Scenario) -> Array:
     """Return the expected requests by hour × origin × workload, where there is memory for them."""
     hours, origins, workloads = scenario.horizon.hours, len(scenario.origins), len(scenario.workloads)
     what = f"expected requests of {hours:,} hours × {origins:,} origins × {workloads:,} workloads"
@@ -190,7 +190,7 @@ def _query(scenario: Scenario, digests: Digests) -> Query:
     known = [scenario.information, *(entry.information for entry in policies if entry.information)]
     history = max(map(history_hours, known))
 
-    def uniform() -> NDArray[np.float64]:
+    def uniform() -> Array:
         if scenario.sampling.scheme == "published":  # region after region, from one generator
             horizon = rng.published(seed).random_sample((len(regions), hours))
         else:
@@ -202,7 +202,7 @@ def _query(scenario: Scenario, digests: Digests) -> Query:
         before = [rng.stream(seed, f"carbon noise before, of {name}").random(history) for name in regions]
         return np.hstack([np.stack(before)[:, ::-1], horizon])
 
-    def normal() -> NDArray[np.float64]:
+    def normal() -> Array:
         horizon = [rng.stream(seed, f"carbon weather of {name}").standard_normal(hours) for name in regions]
         before = [
             rng.stream(seed, f"carbon weather before, of {name}").standard_normal(history) for name in regions

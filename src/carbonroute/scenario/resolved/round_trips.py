@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.files.text import Digests
 from carbonroute.network import HalfNormal, Jitter, Places, complete, read_matrix, refuse_faster_than_light
 from carbonroute.scenario.written.model import Origin, Region, Scenario
@@ -30,7 +30,7 @@ class RoundTrips:
         Pairs of origin and region whose time was estimated by distance.
     """
 
-    rtt_ms: NDArray[np.float64]
+    rtt_ms: Array
     jitter: Jitter
     estimated: tuple[tuple[str, str], ...]
 

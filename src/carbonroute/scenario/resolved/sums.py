@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index
 from carbonroute.network import HalfNormal, Jitter
 from carbonroute.workloads import Law, Normal
 from carbonroute.workloads.integrals import FARTHEST, over_scores
 from carbonroute.workloads.piecewise import Piecewise
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: So many fixed times are summed over one by one.
 _SINGLE = 4096

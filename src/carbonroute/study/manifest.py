@@ -1,4 +1,4 @@
-"""What the manifest of a study states, besides its outputs."""
+"""The manifest of a study, without its outputs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from carbonroute.metrics.headlines.study import finding
 from carbonroute.runs.manifest import STUDY
 from carbonroute.study.cell import versions
 from carbonroute.study.cells import Study, dump, in_words
-from carbonroute.study.finding import finding
 from carbonroute.study.journal import FAILED, Record, records
+from carbonroute.study.overview import axes
 from carbonroute.study.tables import StudyTables
 from carbonroute.units import pct
 
@@ -20,7 +21,7 @@ from carbonroute.units import pct
 MAX_NOTES = 20
 
 
-def facts_of(study: Study, tables: StudyTables, folder: Path, command: str | None) -> dict[str, Any]:
+def manifest_of(study: Study, tables: StudyTables, folder: Path, command: str | None) -> dict[str, Any]:
     """Return what a study's manifest states: enough to understand its results, and to run it again.
 
     Parameters
@@ -62,7 +63,7 @@ def facts_of(study: Study, tables: StudyTables, folder: Path, command: str | Non
             for cell in sorted(errors)
             if errors[cell]
         ],
-        "finding": finding(tables),
+        "finding": list(finding(tables.results, tables.summary, axes(tables))),
         "about": [{**json.loads(text), "cells": len(which)} for text, which in _ordered(about)],
         "notes": [{"note": text, "cells": len(which)} for text, which in _ordered(notes)][:MAX_NOTES],
         "scenario": dump(study.base.scenario(study.cells[0].changes)),

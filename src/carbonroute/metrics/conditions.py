@@ -1,4 +1,4 @@
-"""What went into a run: carbon intensities and round-trip times."""
+"""The conditions of a run: carbon intensities and round-trip times."""
 
 from __future__ import annotations
 

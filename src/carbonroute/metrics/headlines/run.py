@@ -1,4 +1,4 @@
-"""What a run found, in a few sentences, each of which names what it is held against."""
+"""The headline of a run: the policy that saves most within the limit, and what capacity leaves of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from carbonroute.metrics.best import best, runnable
 from carbonroute.metrics.measure import Measure, effect, measure_of, saves, survives_pct
 from carbonroute.metrics.queueing import has_queues
 
@@ -33,10 +34,10 @@ def _most_saving(policies: pl.DataFrame, measure: Measure) -> str:
         nearest = policies.sort("slo_violation_pct", maintain_order=True).row(0, named=True)
         lowest = f"{nearest['policy']} comes nearest with {nearest['slo_violation_pct']:.2f} %"
         return f"No policy stays within {limit}; {lowest}."
-    if _best(viable, measure.reduction) is None:
+    if best(viable, measure.reduction) is None:
         return f"Against {policies['baseline'][0]}, there is nothing to save."
-    honest = _best(viable.filter(~pl.col("clairvoyant")), measure.reduction)
-    clairvoyant = _best(viable.filter("clairvoyant"), measure.reduction)
+    honest = best(runnable(viable), measure.reduction)
+    clairvoyant = best(viable.filter("clairvoyant"), measure.reduction)
     if honest and saves(honest[measure.reduction]):
         sentence = (
             f"{honest['policy']} {effect(measure, honest[measure.reduction])} against {_against(honest)}, "
@@ -60,21 +61,21 @@ def _against(policy: Row) -> str:
 
 def _on_the_same_capacity(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
     """Yield what the best policy that a router could run saves against Latency-First with the same limits."""
-    best = _best(policies.filter(pl.col("viable") & ~pl.col("clairvoyant")), measure.same_capacity)
-    if best is None:
+    most = best(runnable(policies).filter("viable"), measure.same_capacity)
+    if most is None:
         return
-    against = best["same_capacity_baseline"]
-    if not saves(best[measure.same_capacity]):
+    against = most["same_capacity_baseline"]
+    if not saves(most[measure.same_capacity]):
         yield f"Against {against}, nothing is saved."
         return
-    yield f"Against {against}, {best['policy']} {effect(measure, best[measure.same_capacity])}."
+    yield f"Against {against}, {most['policy']} {effect(measure, most[measure.same_capacity])}."
 
 
 def _what_survives(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
     """Yield what the best policy that a router could run saves without and with limits on capacity."""
     limit_pct = policies["max_violation_pct"][0]
-    honest = policies.filter(~pl.col("clairvoyant"))
-    free = _best(honest.filter(pl.col("unlimited_slo_violation_pct") <= limit_pct), measure.unlimited)
+    honest = runnable(policies)
+    free = best(honest.filter(pl.col("unlimited_slo_violation_pct") <= limit_pct), measure.unlimited)
     if free is None or not saves(free[measure.unlimited]):
         return
     possible_pct = free[measure.unlimited]
@@ -82,7 +83,7 @@ def _what_survives(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
         f"Without limits on capacity, {free['policy']} would cut {measure.name} by {possible_pct:.1f} % "
         f"against {free['baseline']} (violations {free['unlimited_slo_violation_pct']:.2f} %)"
     )
-    kept = _best(honest.filter("viable"), measure.reduction)
+    kept = best(honest.filter("viable"), measure.reduction)
     if kept is None or (kept["policy"] != free["policy"] and not saves(kept[measure.reduction])):
         yield f"{sentence}; with them, no policy keeps any of it within {limit_pct:.6g} % SLO violations."
         return
@@ -93,9 +94,9 @@ def _what_survives(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
         return
     now = free[measure.reduction]
     does = "serves nothing" if now is None else effect(measure, now, again=True)
-    best = f"the best within {limit_pct:.6g} %, {kept['policy']},"
+    other = f"the best within {limit_pct:.6g} %, {kept['policy']},"
     yield (
-        f"{sentence}; with them it {does} at {free['slo_violation_pct']:.2f} % violations, and {best} "
+        f"{sentence}; with them it {does} at {free['slo_violation_pct']:.2f} % violations, and {other} "
         f"{effect(measure, kept[measure.reduction], again=True)}: {survives}."
     )
 
@@ -110,9 +111,3 @@ def share_in_words(reduction: float, possible: float) -> str:
     if share is None or round(share, 1) == 0:
         return "nothing"
     return "all" if share > 100 else f"{share:.1f} %"
-
-
-def _best(policies: pl.DataFrame, column: str) -> Row | None:
-    """Return the row with the highest value, the first on ties; None without any."""
-    known = policies.filter(pl.col(column).is_not_null()).sort(column, descending=True, maintain_order=True)
-    return known.row(0, named=True) if known.height else None

@@ -1,4 +1,4 @@
-"""What a run's policies are held against: rivals that nobody asked for, and that stay unseen."""
+"""The baselines of a run: policies that run beside the scenario's own, for comparison alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from carbonroute.control.knowledge import truth
 from carbonroute.engines import queued
-from carbonroute.engines.obstacles import obstacle
+from carbonroute.engines.unsupported import unsupported
 from carbonroute.metrics import Comparison
 from carbonroute.outcome import Outcome
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
@@ -18,18 +18,21 @@ from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.policies.static_greenest import StaticGreenest
 from carbonroute.scenario import Candidate, Inputs
 
+#: The policy that reductions refer to.
+BASELINE = LatencyFirst()
 
-def with_rivals(
+
+def with_baselines(
     inputs: Inputs, engine: str, *, baseline_alone: bool = False
 ) -> tuple[Inputs, Callable[[Sequence[Outcome]], Comparison]]:
-    """Return the run's policies and, behind them and unseen, what they are held against.
+    """Return the run's policies followed by its baselines.
 
     Parameters
     ----------
     inputs, engine
         The run, and the name of its engine.
     baseline_alone
-        Whether Latency-First is all that is wanted.
+        Whether to add Latency-First alone.
 
     Returns
     -------
@@ -37,15 +40,15 @@ def with_rivals(
     """
     candidates = list(inputs.candidates)
 
-    def place(rival: Candidate) -> int:
+    def place(added: Candidate) -> int:
         same = (
             i
             for i, candidate in enumerate(candidates)
-            if _decides_alike(candidate, rival) and (engine != "queued" or _held_alike(candidate, rival))
+            if _decides_alike(candidate, added) and (engine != "queued" or _held_alike(candidate, added))
         )
         if (index := next(same, None)) is None:
             index = len(candidates)
-            candidates.append(rival)
+            candidates.append(added)
         return index
 
     baseline = place(_latency_first(inputs))
@@ -53,9 +56,9 @@ def with_rivals(
     compared = not baseline_alone and (engine == "exact" or _meet_the_same_requests(inputs))
     if compared and inputs.energy:
         steps = {
-            name: place(rival)
-            for name, rival in _steps(inputs)
-            if not _refused(inputs, rival, engine)  # nobody asked for it: it ends no run
+            name: place(step)
+            for name, step in _steps(inputs)
+            if not _refused(inputs, step, engine)  # nobody asked for it: it ends no run
         }
     # With queues, every policy has a system of its own to itself: what fresh data would do is not run.
     if compared and engine != "queued":
@@ -76,10 +79,10 @@ def with_rivals(
     return replace(inputs, candidates=tuple(candidates), baseline=baseline), compare
 
 
-def _refused(inputs: Inputs, rival: Candidate, engine: str) -> bool:
+def _refused(inputs: Inputs, baseline: Candidate, engine: str) -> bool:
     if engine == "queued":
-        return any(queued.faults(inputs, rival, ""))
-    return engine == "exact" and bool(obstacle(inputs, rival))
+        return any(queued.faults(inputs, baseline, ""))
+    return engine == "exact" and bool(unsupported(inputs, baseline))
 
 
 def _meet_the_same_requests(inputs: Inputs) -> bool:
@@ -88,8 +91,7 @@ def _meet_the_same_requests(inputs: Inputs) -> bool:
 
 
 def _latency_first(inputs: Inputs) -> Candidate:
-    policy = LatencyFirst()
-    return inputs.candidate(policy.name, policy, inputs.scenario.information)
+    return inputs.candidate(BASELINE.name, BASELINE, inputs.scenario.information)
 
 
 def _steps(inputs: Inputs) -> Iterator[tuple[str, Candidate]]:

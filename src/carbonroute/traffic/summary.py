@@ -1,4 +1,4 @@
-"""What a log holds: counted while its rows are checked."""
+"""Summary of a request log, counted while its rows are checked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHORTEST_MS, _LONGEST_MS = 1e-3, 3.6e6
 
 
 @dataclass
-class Tally:
+class LogSummary:
     """Counts over the rows of one log, piece after piece.
 
     Attributes

@@ -1,15 +1,15 @@
-"""What a policy's choice depends on besides hour, origin and workload: its pieces, and the law of each.
+"""The random variables on which a choice is conditioned, besides hour, origin and workload.
 
-::
+A choice is constant on segments of the variable, whose law gives the probability of each::
 
-    Luck                  pieces, share, beyond, means
-    ├── Cells             nothing: one answer for all requests of a cell, or weights
-    ├── Services          the request's own service time: clairvoyant policies
-    ├── Prompts           the request's prompt, by which a router reckons its service time, energy and risk
-    ├── Totals            service time and jitter together: oracles, where jitter is the same to all regions
-    └── Pairs             service time and jitter: oracles, where each origin and region has its own jitter
+    Conditioning          segments, share, beyond, means
+    ├── ByCell            none: one answer for all requests of a cell, or weights
+    ├── ByServiceTime     the request's service time: clairvoyant policies
+    ├── ByPrompt          the request's prompt, from which a router estimates service time, energy and risk
+    ├── ByTotal           the sum of service time and jitter: oracles, where jitter is the same to all regions
+    └── ByPairJitter      service time and jitter: oracles, where each origin and region has its own jitter
 
-The last two are in `carbonroute.engines.oracles`.
+The last two are in `carbonroute.engines.oracles` and `carbonroute.engines.pair_jitter`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from carbonroute.engines.pieces import Pieces, Span, grid, pieces, searched
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.engines.routing import ask, breaks_ms
+from carbonroute.engines.segments import Segments, Span, grid, searched, segments
 from carbonroute.engines.views import Traits, estimates_ms
 from carbonroute.outcome.mixture import Groups
 from carbonroute.policies.base import Regions
@@ -32,16 +32,13 @@ from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.workloads import By, Law, Tokens
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-
 #: The first cell: what is asked about any of them is asked about it.
 _FIRST = Requests(*np.zeros((3, 1), dtype=np.intp))
 
 
 @dataclass(frozen=True)
-class Luck(ABC):
-    """Base of the members.
+class Conditioning(ABC):
+    """Base of the family.
 
     Attributes
     ----------
@@ -49,7 +46,7 @@ class Luck(ABC):
         The policy with what it knows, and the scenario.
     """
 
-    #: What the ends of pieces are values of.
+    #: What the ends of segments are values of.
     by: ClassVar[By] = "service"
     #: How many rows there are of a cell, or thereabouts.
     rows: ClassVar[int] = 1
@@ -58,8 +55,8 @@ class Luck(ABC):
     inputs: Inputs
 
     @abstractmethod
-    def pieces(self, cells: Requests) -> Pieces:
-        """Return where the requests of some cells go, piece by piece."""
+    def segments(self, cells: Requests) -> Segments:
+        """Return the regions of the requests of some cells, by segment."""
 
     @property
     def searches(self) -> bool:
@@ -69,11 +66,11 @@ class Luck(ABC):
     @property
     def alike(self) -> Hashable:
         """What laws have in common that answer alike: all of a scenario, but those with one of their own."""
-        own = type(self).beyond is not Luck.beyond
+        own = type(self).beyond is not Conditioning.beyond
         return id(self) if own else (id(self.inputs.latency), self.by)
 
     def share(self, groups: Groups) -> Array:
-        """Return the probability of each group's piece, shape (m,)."""
+        """Return the probability of each group's segment, shape (m,)."""
         shares = np.empty(len(groups))
         for by, rows in self._by(groups):
             of = groups[rows]
@@ -81,14 +78,14 @@ class Luck(ABC):
         return shares
 
     def beyond(self, time_ms: Array, groups: Groups) -> Array:
-        """Return the probability of each group's piece and of service + jitter > time, shape (m,)."""
+        """Return the probability of each group's segment and of service + jitter > time, shape (m,)."""
         shares = np.empty(len(groups))
         for by, rows in self._by(groups):
             shares[rows] = self.inputs.latency.beyond(time_ms[rows], *vars(groups[rows]).values(), by=by)
         return shares
 
     def late(self, groups: Groups) -> Array:
-        """Return the probability of each group's piece and of a violation, shape (m,).
+        """Return the probability of each group's segment and of a violation, shape (m,).
 
         Where the law of service times has a step next to the limit, the last bit of the sum decides.
         """
@@ -99,9 +96,9 @@ class Luck(ABC):
         return self.beyond(np.where(np.isnan(step_ms), slo_ms - rtt_ms, last_ms), groups)
 
     def means(self, groups: Groups) -> Array:
-        """Return what a request is expected to have that counts in the group's piece alone, shape (5, m).
+        """Return what a request is expected to have that counts in the group's segment alone, shape (5, m).
 
-        Its number (the share of the piece), service + jitter (ms), the square of that, prompt and answer
+        Its number (the share of the segment), service + jitter (ms), the square of that, prompt and answer
         (tokens; 0 where there are none).
         """
         means, latency = np.zeros((5, len(groups))), self.inputs.latency
@@ -127,7 +124,7 @@ class Luck(ABC):
         return Span.of(self.inputs.laws)
 
     @cached_property
-    def _has_tokens(self) -> NDArray[np.bool_]:
+    def _has_tokens(self) -> Mask:
         return np.array([isinstance(law, Tokens) for law in self.inputs.laws])
 
     def _asked(self, cells: Requests, cell: Index, traits: Traits) -> Regions:
@@ -136,25 +133,25 @@ class Luck(ABC):
         return region
 
 
-class Cells(Luck):
-    """Nothing else: one answer for all requests of a cell, or weights."""
+class ByCell(Conditioning):
+    """No further variable: one answer for all requests of a cell, or weights."""
 
-    def pieces(self, cells: Requests) -> Pieces:
+    def segments(self, cells: Requests) -> Segments:
         """Return one row per cell; where traffic is split, one for each part."""
         answer = ask(self.candidate, self.inputs, cells)
         if answer.ndim == 1:
-            return Pieces.whole(np.arange(len(cells)), answer, np.ones(len(cells)))
+            return Segments.whole(np.arange(len(cells)), answer, np.ones(len(cells)))
         cell, region = np.nonzero(answer)
-        return Pieces.whole(cell, region, answer[cell, region])
+        return Segments.whole(cell, region, answer[cell, region])
 
 
-class Services(Luck):
-    """The request's own service time."""
+class ByServiceTime(Conditioning):
+    """Conditioned on the request's service time."""
 
     rows = 8
 
-    def pieces(self, cells: Requests) -> Pieces:
-        """Return the pieces between the breaks that the policy states, or that a search finds."""
+    def segments(self, cells: Requests) -> Segments:
+        """Return the segments between the breaks that the policy states, or that a search finds."""
 
         def chosen(cell: Index, service_ms: Array) -> Regions:
             return self._asked(cells, cell, Traits(service_ms))
@@ -162,7 +159,7 @@ class Services(Luck):
         breaks = breaks_ms(self.candidate, self.inputs, cells)
         if breaks is None:
             breaks = searched(cells.workload, grid(self.inputs.laws), chosen)
-        return pieces(cells.workload, breaks, self.span, chosen)
+        return segments(cells.workload, breaks, self.span, chosen)
 
     @property
     def searches(self) -> bool:
@@ -170,14 +167,14 @@ class Services(Luck):
         return breaks_ms(self.candidate, self.inputs, _FIRST) is None
 
 
-class Prompts(Luck):
-    """The request's prompt; a workload without tokens has none, and all of its requests are alike."""
+class ByPrompt(Conditioning):
+    """Conditioned on the request's prompt; all requests of a workload without tokens are alike."""
 
     by = "prompt"
     rows = 300
 
-    def pieces(self, cells: Requests) -> Pieces:
-        """Return the pieces between the breaks that the policy states, or that a search finds."""
+    def segments(self, cells: Requests) -> Segments:
+        """Return the segments between the breaks that the policy states, or that a search finds."""
 
         def chosen(cell: Index, prompt: Array) -> Regions:
             return self._asked(cells, cell, self._traits(cells.origin[cell], cells.workload[cell], prompt))
@@ -185,7 +182,7 @@ class Prompts(Luck):
         breaks = self._stated(cells)
         if breaks is None:
             breaks = searched(cells.workload, grid(self._lengths), chosen)
-        return pieces(cells.workload, breaks, Span.of(self._lengths), chosen)
+        return segments(cells.workload, breaks, Span.of(self._lengths), chosen)
 
     @property
     def searches(self) -> bool:

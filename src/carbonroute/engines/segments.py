@@ -1,6 +1,6 @@
-"""Where a policy's choice depends on a request's own luck: pieces of that luck in which it does not.
+"""Segments of a random variable on which a policy's choice is constant.
 
-A piece lies above its lower end and up to its upper end, which it includes.
+A segment lies above its lower end and up to its upper end, which it includes.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.policies.base import Regions
 from carbonroute.workloads import Law, Normal, Tokens
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: Scores between which all but one value in 10¹⁶ lie, and how many of them a search begins with.
 FARTHEST, SEARCHED = 8.25, 257
@@ -29,19 +26,19 @@ Chosen = Callable[[Index, Array], Regions]
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """What each of n cells' requests do, in m rows that are sorted by cell and by value.
+class Segments:
+    """The regions of n cells' requests, in m rows that are sorted by cell and by value.
 
     Attributes
     ----------
     cell
         Index of the cell, shape (m,).
     region
-        Where the requests of the piece go, shape (m,).
+        Where the requests of the segment go, shape (m,).
     part
         Which part of them does, shape (m,): 1 but where traffic is split.
     low, high
-        Ends of the piece, shape (m,).
+        Ends of the segment, shape (m,).
     """
 
     cell: Index
@@ -51,14 +48,14 @@ class Pieces:
     high: Array
 
     @classmethod
-    def whole(cls, cell: Index, region: Regions, part: Array) -> Pieces:
-        """Return rows that are no pieces."""
+    def whole(cls, cell: Index, region: Regions, part: Array) -> Segments:
+        """Return rows of a single segment per cell."""
         return cls(cell, region, part, *(np.broadcast_to(end, part.shape) for end in (-np.inf, np.inf)))
 
 
 @dataclass(frozen=True)
 class Span:
-    """Which values a request's luck can have, for each workload.
+    """The range of the conditioning variable, for each workload.
 
     Attributes
     ----------
@@ -108,8 +105,8 @@ def grid(laws: Sequence[Law | None]) -> Array:
     return np.stack([law.at(z) if law else np.zeros_like(z) for law in laws])
 
 
-def pieces(workload: Index, breaks: Array, span: Span, chosen: Chosen) -> Pieces:
-    """Return the pieces between breaks, with neighbours of the same region made one.
+def segments(workload: Index, breaks: Array, span: Span, chosen: Chosen) -> Segments:
+    """Return the segments between breaks, with neighbours of the same region made one.
 
     Parameters
     ----------
@@ -126,11 +123,11 @@ def pieces(workload: Index, breaks: Array, span: Span, chosen: Chosen) -> Pieces
     region = chosen(cell, inside(low, high, span, workload[cell]))
     first = np.flatnonzero(np.append(True, (np.diff(cell) != 0) | (np.diff(region) != 0)))
     last = np.append(first[1:], len(cell)) - 1
-    return Pieces(cell[first], region[first], np.ones(len(first)), low[first], high[last])
+    return Segments(cell[first], region[first], np.ones(len(first)), low[first], high[last])
 
 
 def between(workload: Index, breaks: Array, span: Span) -> tuple[Index, Array, Array]:
-    """Return the pieces between breaks: the cell, the lower and the upper end of each, shape (m,)."""
+    """Return the segments between breaks: the cell, the lower and the upper end of each, shape (m,)."""
     breaks = _with_atoms(workload, breaks, span)
     lowest, highest = span.low[workload, np.newaxis], span.high[workload, np.newaxis]
     ends = np.sort(np.where((breaks >= lowest) & (breaks < highest), breaks, np.nan), axis=1)
@@ -142,7 +139,7 @@ def between(workload: Index, breaks: Array, span: Span) -> tuple[Index, Array, A
 
 
 def inside(low: Array, high: Array, span: Span, workload: Index) -> Array:
-    """Return a value of each piece: one of probability above 0, where there is one by itself."""
+    """Return a value of each segment: one of probability above 0, where there is one by itself."""
     low, high = np.maximum(low, span.low[workload]), np.minimum(high, span.high[workload])
     return np.where(np.nextafter(low, np.inf) >= high, high, low + (high - low) / 2)
 
@@ -157,7 +154,7 @@ class _Bracket:
     before: Regions
     after: Regions
 
-    def __getitem__(self, rows: NDArray[np.bool_]) -> _Bracket:
+    def __getitem__(self, rows: Mask) -> _Bracket:
         return _Bracket(*(column[rows] for column in vars(self).values()))
 
     def __add__(self, other: _Bracket) -> _Bracket:
@@ -175,10 +172,10 @@ class _Bracket:
 
 
 def searched(workload: Index, values: Array, chosen: Chosen) -> Array:
-    """Return where the choice changes, as a search finds it.
+    """Search for the values at which the choice changes.
 
-    Between two values with different choices every change is found, whatever lies between them; a piece that
-    lies between two values with the same choice escapes.
+    Between two values with different choices every change is found, whatever lies between them. A segment
+    between two values with the same choice is missed.
 
     Parameters
     ----------
@@ -219,7 +216,7 @@ def _atoms(law: Law) -> Array:
 
 
 def _with_atoms(workload: Index, breaks: Array, span: Span) -> Array:
-    """Return the breaks, with two around every atom that is next to one: it is a piece of its own."""
+    """Return the breaks, with two around every atom that is next to one: it is a segment of its own."""
     if not any(len(values) for values in span.atoms):
         return breaks
     near = span.atoms_near(workload, breaks)

@@ -1,41 +1,42 @@
-"""What a study found, in words."""
+"""The headline of a study: the policy that saves most, where, and how far that holds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
+from carbonroute.metrics.best import best_of_each, runnable
 from carbonroute.metrics.measure import measure_of, saves
-from carbonroute.study.overview import axes, best, plain
-from carbonroute.study.tables import StudyTables
 
 
-def finding(tables: StudyTables) -> list[str]:
-    """Return in words which policy that a router could run saves most, where, and how far that holds."""
-    return list(_sentences(tables))
+def finding(results: pl.DataFrame, summary: pl.DataFrame, axes: Sequence[str]) -> Iterator[str]:
+    """Yield which policy that a router could run saves most, where, and how far that holds.
 
-
-def _sentences(tables: StudyTables) -> Iterator[str]:
-    cells = tables.results["cell"].n_unique()
-    failed = tables.results.filter(status="failed").height
-    summary = tables.summary.filter(~pl.col("clairvoyant"))
+    Parameters
+    ----------
+    results, summary
+        Tables of the study.
+    axes
+        Columns of the summary whose combinations it has.
+    """
+    cells, failed = results["cell"].n_unique(), results.filter(status="failed").height
+    policies = runnable(summary)
     if failed:
         yield f"{failed} of {cells} cells failed, and nothing is said of them."
-    if summary.is_empty():
+    if policies.is_empty():
         yield "No policy that a router could run was tried."
         return
-    measure = measure_of(tables.summary)
+    measure = measure_of(summary)
     saved = measure.reduction
-    limit = f"{summary['max_violation_pct'][0]:.6g} % SLO violations"
-    viable = summary.filter("viable")
-    names = axes(tables)
+    limit = f"{policies['max_violation_pct'][0]:.6g} % SLO violations"
+    viable = policies.filter("viable")
     if viable.is_empty():
-        lowest = summary.sort("slo_violation_pct", maintain_order=True).row(0, named=True)
+        lowest = policies.sort("slo_violation_pct", maintain_order=True).row(0, named=True)
         yield (
             f"No policy stays within {limit} anywhere in the grid; {lowest['policy']} comes nearest with "
-            f"{lowest['slo_violation_pct']:.2f} %{_where(lowest, names)}."
+            f"{lowest['slo_violation_pct']:.2f} %{_where(lowest, axes)}."
         )
         return
     most = viable.sort(saved, descending=True, nulls_last=True, maintain_order=True).row(0, named=True)
@@ -45,15 +46,14 @@ def _sentences(tables: StudyTables) -> Iterator[str]:
     yield (
         f"Within {limit}, {most['policy']} cuts {measure.name} most: by {most[saved]:.1f} "
         f"%{_interval(most, saved)} against {most['baseline']} (violations {most['slo_violation_pct']:.2f} "
-        f"%){_where(most, names)}."
+        f"%){_where(most, axes)}."
     )
-    if names:
-        yield from _how_far(tables, saved)
+    if axes:
+        yield from _how_far(best_of_each(summary, axes, saved), saved)
 
 
-def _how_far(tables: StudyTables, saved: str) -> Iterator[str]:
+def _how_far(places: pl.DataFrame, saved: str) -> Iterator[str]:
     """Say which policies are best in how many combinations, and how much is saved at least and most."""
-    places = best(tables)
     viable = places.filter(pl.col("policy").is_not_null())
     wins = viable.group_by("policy", maintain_order=True).len()
     wins = wins.sort("len", descending=True, maintain_order=True)
@@ -68,11 +68,16 @@ def _how_far(tables: StudyTables, saved: str) -> Iterator[str]:
         yield f"In {nowhere} of them, no policy that a router could run keeps the limit."
 
 
-def _where(row: Mapping[str, Any], names: list[str]) -> str:
-    places = ", ".join(f"{name} = {plain(row[name])}" for name in names)
+def _where(row: Mapping[str, Any], axes: Sequence[str]) -> str:
+    places = ", ".join(f"{name} = {plain(row[name])}" for name in axes)
     return f" at {places}" if places else ""
 
 
 def _interval(row: Mapping[str, Any], name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return "" if low is None else f" (95 % interval {low:z.1f} to {high:z.1f} %, {row['n']} seeds)"
+
+
+def plain(value: object) -> str:
+    """Write an axis's value: a number without needless decimals, a label as it is."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -39,7 +39,7 @@ def test_missing_values_that_no_policy_sees_end_no_run(monkeypatch: pytest.Monke
     measured = inputs.carbon.measured_g_per_kwh.copy()
     measured[3:9, 0] = np.nan
     inputs = replace(inputs, carbon=replace(inputs.carbon, measured_g_per_kwh=measured))
-    monkeypatch.setattr("carbonroute.runs.plan.resolve", lambda _: inputs)
+    monkeypatch.setattr("carbonroute.runs.run_plan.resolve", lambda _: inputs)
     assert run(inputs.scenario).tables.saving["step"].to_list() == ALL
 
 

@@ -15,7 +15,7 @@ from carbonroute.scenario import Scenario, resolve
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """How a scenario is run.
 
     Attributes
@@ -36,7 +36,7 @@ class Plan:
     precision: Precision | None
 
     @classmethod
-    def read(cls, engine: str, workers: int, replications: int | None, until: str | None) -> Plan:
+    def read(cls, engine: str, workers: int, replications: int | None, until: str | None) -> RunPlan:
         """Return the plan that the arguments of `carbonroute.run` make.
 
         Raises
@@ -93,7 +93,7 @@ def _at_least(least: int, name: str, value: int) -> None:
 
 
 def carry_out(
-    plan: Plan, scenario: Scenario, progress: Progress | None
+    plan: RunPlan, scenario: Scenario, progress: Progress | None
 ) -> tuple[Replications, pl.DataFrame | None]:
     """Run a scenario as often as is planned.
 
@@ -112,7 +112,7 @@ def carry_out(
     return done, figures
 
 
-def _runs(plan: Plan, scenario: Scenario, progress: Progress | None) -> Iterator[Replications]:
+def _runs(plan: RunPlan, scenario: Scenario, progress: Progress | None) -> Iterator[Replications]:
     engine = "sampled" if plan.engine == "both" else plan.engine
     for place, seed in enumerate(seeds(scenario.sampling.seed)):
         part = part_of(progress, place, plan.most)

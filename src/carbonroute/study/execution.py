@@ -1,4 +1,4 @@
-"""A study run to its end: cells out to whoever works on them, results in to the journal."""
+"""Execution of a study: cells go to workers, results to the journal."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def not_what_it_was(folder: Path, name: str) -> RunFolderError:
 
 
 @dataclass
-class Conduct:
-    """What is going on while cells are worked out.
+class Execution:
+    """The state of a study while its cells run.
 
     Attributes
     ----------

@@ -1,23 +1,23 @@
-"""What stands in the way of working out a run instead of sampling it."""
+"""Runs and policies that the exact engine does not support."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from carbonroute.engines.oracles import states_breaks
-from carbonroute.engines.pieces import Span
+from carbonroute.engines.segments import Span
 from carbonroute.errors import Fault, InputError
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.workloads import Tokens
 
 
 def refuse(inputs: Inputs) -> None:
-    """Refuse a run that the engine cannot work out, with all that stands in the way.
+    """Refuse a run that the exact engine does not support, with all reasons.
 
     Raises
     ------
     InputError
-        If something does.
+        If there is one.
     """
     faults = []
     if not inputs.capacity.neutral:
@@ -27,19 +27,19 @@ def refuse(inputs: Inputs) -> None:
         remedy = "only the sampled engine knows them: take --engine sampled"
         faults.append(Fault("traffic", inputs.arrivals.own, remedy))
     for index, candidate in enumerate(inputs.candidates):
-        if found := obstacle(inputs, candidate):
+        if reason := unsupported(inputs, candidate):
             remedy = "leave it out, or take --engine sampled"
-            faults.append(Fault(f"policies[{index}]", f"{candidate.label} {found}", remedy))
+            faults.append(Fault(f"policies[{index}]", f"{candidate.label} {reason}", remedy))
     if faults:
         raise InputError(inputs.scenario.name, faults)
 
 
-def obstacle(inputs: Inputs, candidate: Candidate) -> str:
-    """Return why a policy's results cannot be worked out, in words; empty where they can."""
+def unsupported(inputs: Inputs, candidate: Candidate) -> str:
+    """Return why the exact engine does not support a policy, in words; "" where it does."""
     if candidate.reads("turn"):
         return "goes by the order of requests, which expected values do not have"
     if candidate.oracle and candidate.reads("jitter_ms"):
-        return _obstacle_of_oracle(inputs, candidate)
+        return _unsupported_oracle(inputs, candidate)
     by_energy = candidate.reads("energy_j") and inputs.energy is not None and inputs.energy.token_j.any()
     by_prompt = any(law.per_request for law in inputs.laws) and (
         by_energy or candidate.reads("violation_share")
@@ -51,7 +51,7 @@ def obstacle(inputs: Inputs, candidate: Candidate) -> str:
     return ""
 
 
-def _obstacle_of_oracle(inputs: Inputs, candidate: Candidate) -> str:
+def _unsupported_oracle(inputs: Inputs, candidate: Candidate) -> str:
     if not states_breaks(candidate, inputs):
         return "is shown jitter, and does not state where its choice changes (breaks_ms)"
     if candidate.reads("energy_j") and _tokens_reorder(inputs):

@@ -1,4 +1,4 @@
-"""Pieces of service time and jitter: what oracles see, where each origin and region has its own jitter."""
+"""Oracles conditioned on service time and on the jitter of each origin and region."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from carbonroute.engines.oracles import Oracle, later, shown, stated
-from carbonroute.engines.pieces import FARTHEST, ROUNDING, Pieces, between, inside
+from carbonroute.arrays import Array, Index, Mask
+from carbonroute.engines.oracles import OracleConditioning, later, shown, stated
+from carbonroute.engines.segments import FARTHEST, ROUNDING, Segments, between, inside
 from carbonroute.outcome.mixture import Groups
 from carbonroute.traffic import Requests
 from carbonroute.workloads.integrals import over_scores
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: Rows × parts in memory at once.
 _AT_ONCE = 2**20
@@ -48,7 +45,7 @@ class _Parts:
     low: Array
     high: Array
 
-    def __getitem__(self, rows: Index | NDArray[np.bool_]) -> _Parts:
+    def __getitem__(self, rows: Index | Mask) -> _Parts:
         return _Parts(*(column[rows] for column in vars(self).values()))
 
 
@@ -72,29 +69,29 @@ class _Sets:
     parts: _Parts
 
 
-class Pairs(Oracle):
+class ByPairJitter(OracleConditioning):
     """Service time and jitter, where each origin and region has a jitter of its own.
 
     All regions' jitters have the same score. What exceeds the same of the policy's breaks goes to the same
-    region: it is one piece, and its number stands for both of its ends. A smooth law of service times is
+    region: it is one segment, and its number stands for both of its ends. A smooth law of service times is
     integrated over the score, and of fixed or measured ones each is cut by scores. A share errs by no more
     than 1e-5; where there are more than 2,048 measured times, and some are taken together, 5e-4.
     """
 
-    def pieces(self, cells: Requests) -> Pieces:
-        """Return the pieces that exceed the same of the policy's breaks."""
+    def segments(self, cells: Requests) -> Segments:
+        """Return the segments that exceed the same of the policy's breaks."""
         (sets, count), pair = self._sets, cells.origin * self.inputs.shape[2] + cells.workload
         cell, number = _expanded(np.cumsum(count)[pair] - count[pair], count[pair])
         workload, jitter_ms = cells.workload[cell], sets.jitter_ms[number]
         region = self._asked(cells, cell, shown(self.inputs, workload, sets.service_ms[number], jitter_ms))
-        return Pieces(cell, region, np.ones(len(cell)), number.astype(float), number.astype(float))
+        return Segments(cell, region, np.ones(len(cell)), number.astype(float), number.astype(float))
 
     def share(self, groups: Groups) -> Array:
-        """Return the probability of each group's piece, shape (m,)."""
+        """Return the probability of each group's segment, shape (m,)."""
         return self.beyond(np.full(len(groups), -np.inf), groups)
 
     def beyond(self, time_ms: Array, groups: Groups) -> Array:
-        """Return the probability of each group's piece and of service + jitter > time, shape (m,)."""
+        """Return the probability of each group's segment and of service + jitter > time, shape (m,)."""
         from scipy.special import ndtr
 
         jitter, shares = self.inputs.jitter, np.zeros(len(groups))
@@ -112,7 +109,7 @@ class Pairs(Oracle):
         return shares
 
     def means(self, groups: Groups) -> Array:
-        """Return what a request is expected to have that counts in the group's piece alone, shape (5, m)."""
+        """Return expectations of a request that count in the group's segment alone, shape (5, m)."""
         means = np.zeros((5, len(groups)))
         for row, parts in self._parts(groups):
             of, values = groups[row], np.empty((5, len(row)))

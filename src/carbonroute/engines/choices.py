@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index
 from carbonroute.engines.breaks import settled
 from carbonroute.engines.draws import Block
 from carbonroute.engines.routing import Answer, ask, believed, breaks_ms
@@ -21,15 +21,12 @@ from carbonroute.policies.base import Regions, splits
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-
 #: Cells of hours to come that are planned for at once.
 _AHEAD = 512
 
 
 @dataclass(frozen=True)
-class Plan:
+class Choices:
     """Where the requests of C cells go, by a value that each request has.
 
     Attributes
@@ -43,7 +40,7 @@ class Plan:
     breaks: Array
     regions: Regions
 
-    def joined(self, other: Plan, place: Index) -> Plan:
+    def joined(self, other: Choices, place: Index) -> Choices:
         """Return the plan of this one's cells and another's, by their place among all of them, (C,)."""
         width = max(self.breaks.shape[1], other.breaks.shape[1])
         breaks = np.full((len(self.breaks) + len(other.breaks), width), np.inf)
@@ -53,7 +50,7 @@ class Plan:
             last, columns = first + len(part.breaks), part.breaks.shape[1]
             breaks[first:last, :columns], regions[first:last, : columns + 1] = part.breaks, part.regions
             first = last
-        return Plan(breaks[place], regions[place])
+        return Choices(breaks[place], regions[place])
 
 
 def value_of(candidate: Candidate, block: Block) -> Array:
@@ -73,7 +70,7 @@ def by_cell(candidate: Candidate, inputs: Inputs) -> bool:
 
 def plan(
     candidate: Candidate, inputs: Inputs, of: Requests, kept: dict[int, Answer], most: int
-) -> Plan | None:
+) -> Choices | None:
     """Return what a candidate does with requests of some cells.
 
     Parameters
@@ -91,12 +88,12 @@ def plan(
     about.
     """
     if by_cell(candidate, inputs):
-        return Plan(np.empty((len(of), 0)), ask(candidate, inputs, of, kept=kept)[:, np.newaxis])
+        return Choices(np.empty((len(of), 0)), ask(candidate, inputs, of, kept=kept)[:, np.newaxis])
     if splits(candidate.policy):
         limits = np.cumsum(ask(candidate, inputs, of, kept=kept)[:, :-1], axis=1)
         regions = np.broadcast_to(np.arange(limits.shape[1] + 1), (len(of), limits.shape[1] + 1))
         # What falls on a limit belongs to the next region.
-        return Plan(np.nextafter(limits, -np.inf), regions)
+        return Choices(np.nextafter(limits, -np.inf), regions)
     if not _by_service_time(candidate, inputs):
         return None
     stated_ms = breaks_ms(candidate, inputs, of)
@@ -107,7 +104,7 @@ def plan(
         asked = Requests(of.hour[cell], of.origin[cell], of.workload[cell])
         return ask(candidate, inputs, asked, Traits(service_ms))
 
-    return Plan(*settled(choose, stated_ms, inputs.slo_ms[of.workload]))
+    return Choices(*settled(choose, stated_ms, inputs.slo_ms[of.workload]))
 
 
 def _by_service_time(candidate: Candidate, inputs: Inputs) -> bool:
@@ -137,7 +134,7 @@ class Plans:
         self.inputs, self.candidates = inputs, candidates
         cell_wise = np.array([by_cell(candidate, inputs) for candidate in candidates], dtype=bool)
         self.by_cell, self.others = np.flatnonzero(cell_wise), np.flatnonzero(~cell_wise).tolist()
-        self.plans: list[Plan | None] = [None for _ in candidates]
+        self.plans: list[Choices | None] = [None for _ in candidates]
         self.regions = np.empty((0, len(self.by_cell)), dtype=np.intp)
         self._kept: list[dict[int, Answer]] = [{} for _ in candidates]
         self._keys = np.empty(0, dtype=np.intp)
