@@ -8,21 +8,20 @@ import numpy as np
 import polars as pl
 from matplotlib.colors import Normalize
 
-from carbonroute.figures.study_grid import finding, grid_axes, saving
-from carbonroute.figures.study_maps import Scale, draw_maps, split
-from carbonroute.figures.style import styled
+from carbonroute.figures.figure import figure
+from carbonroute.figures.study_grid import finding, grid_axes, has_grid, has_savings, saving
+from carbonroute.figures.study_maps import MapScale, draw_maps, split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def wanted(summary: pl.DataFrame, axes: pl.DataFrame) -> bool:
-    """Tell whether there is a grid, and anything saved or lost over it."""
-    known = summary[saving(summary).column].drop_nulls()
-    return not axes.filter(~pl.col("averaged")).is_empty() and not known.is_empty()
-
-
-@styled
+@figure(
+    "What is saved over the grid",
+    "Each cell is a place of the grid, its colour what the policy saves there. Hatched cells break the "
+    "limit on violations: however much they save, they are no choice.",
+    has_data=lambda summary, axes: has_grid(axes) and has_savings(summary),
+)
 def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw what is saved at each place of the grid; what breaks the limit on violations is hatched.
 
@@ -32,13 +31,11 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
     Parameters
     ----------
     summary
-        ``StudyTables.summary``: the axes' columns, ``policy``, ``clairvoyant``, ``viable``, ``baseline``,
+        The axes' columns, ``policy``, ``clairvoyant``, ``viable``, ``baseline``,
         ``max_violation_pct`` (%), and ``emissions_reduction_pct`` or ``carbon_reduction_pct`` (%; null:
         no result).
     axes
-        ``StudyTables.axes``: ``axis``, ``label``, ``number``, ``averaged``.
-    ax
-        Axes to draw on, its place split into panels; without it, a figure of its own.
+        ``axis``, ``label``, ``number``, ``averaged``.
     """
     grid, metric = grid_axes(summary, axes), saving(summary)
     against = summary.filter(pl.col("policy") != pl.col("baseline").fill_null(""))
@@ -49,10 +46,10 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
     return draw_maps(shown, axes, layout, scale, finding(summary, grid, metric.column), ax)
 
 
-def _scale(values: np.ndarray, column: str, label: str) -> Scale:
+def _scale(values: np.ndarray, column: str, label: str) -> MapScale:
     """Choose colours: two of them, equally deep, where some policy emits more."""
     low, high = float(values.min()), float(values.max())
     if low < -0.05:
         most = max(-low, high)
-        return Scale(column, label, "PuOr", Normalize(-most, most), (1, 0), (low, max(high, 0.0)))
-    return Scale(column, label, "cividis", Normalize(min(low, 0.0), max(high, 0.1)), (1, 0))
+        return MapScale(column, label, "PuOr", Normalize(-most, most), (1, 0), (low, max(high, 0.0)))
+    return MapScale(column, label, "cividis", Normalize(min(low, 0.0), max(high, 0.1)), (1, 0))

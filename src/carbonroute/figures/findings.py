@@ -1,79 +1,20 @@
-"""Numbers and findings in words, as titles and labels say them."""
+"""Sentences about policies that several figures say: the best one, what it saves, what it violates."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import polars as pl
-
-from carbonroute.errors import visible
+from carbonroute.figures.formatting import CARBON_UNIT, mass_unit, number, one_line, percent, plain
 from carbonroute.figures.style import policy_labels
 from carbonroute.metrics.measure import GRAMS, INTENSITY, Measure, measure_of, measure_of_row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-CARBON = "g CO₂e/kWh"
-CARBON_INTENSITY = f"Carbon intensity ({CARBON})"
-VIOLATIONS = "SLO violations (% of requests)"
-
-
-def number(value: float, digits: int = 1) -> str:
-    """Write a number with so many decimals, a true minus sign, and never "−0".
-
-    Examples
-    --------
-    >>> number(-3.25), number(-0.001), number(12345.6, 0)
-    ('−3.2', '0.0', '12,346')
-    """
-    if not math.isfinite(value):
-        return "n/a"
-    if abs(value) >= 1e6:
-        return _power(value, ".2e")
-    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
-
-
-def tick(value: float, _position: int | None = None) -> str:
-    """Write a tick's value: short, whatever its size.
-
-    Examples
-    --------
-    >>> tick(2500.0), tick(-0.5), tick(3e6), tick(1e12)
-    ('2,500', '−0.5', '3×10⁶', '10¹²')
-    """
-    return f"{round(value, 9):,.10g}".replace("-", "−") if abs(value) < 1e5 else _power(value, ".3g")
-
-
-def _power(value: float, form: str) -> str:
-    """Write a large number with a power of ten."""
-    mantissa, _, exponent = f"{value:{form}}".replace("-", "−").partition("e")
-    if not exponent:
-        return mantissa
-    power = "10" + str(int(exponent)).translate(SUPERSCRIPTS)
-    return power if mantissa == "1" else f"{mantissa}×{power}"
-
-
-def percent(value: float, digits: int = 1) -> str:
-    """Write a percentage, with the space that SI asks for."""
-    return f"{number(value, digits)} %"
+    import polars as pl
 
 
 def limit(policies: pl.DataFrame) -> float:
     """Give the limit on violations behind ``viable``, in percent (column ``max_violation_pct``)."""
     return float(policies["max_violation_pct"][0])
-
-
-def plain(value: float) -> str:
-    """Write a number as its author did: no needless decimals.
-
-    Examples
-    --------
-    >>> plain(5.0), plain(0.5)
-    ('5', '0.5')
-    """
-    return tick(float(f"{value:.6g}"))
 
 
 def change(reduction_pct: float, measure: Measure) -> str:
@@ -95,7 +36,7 @@ def amount(row: dict[str, Any]) -> str:
     measure = measure_of_row(row)
     value = row[measure.amount]
     if measure is INTENSITY:
-        return f"{number(value)} {CARBON}"
+        return f"{number(value)} {CARBON_UNIT}"
     unit = mass_unit([value / 1e3])
     return f"{number(value / 1e3 * unit.per_kg, unit.digits)} {unit.name} CO₂e per request"
 
@@ -158,32 +99,6 @@ def _none_viable(policies: pl.DataFrame, labels: dict[str, str]) -> str:
     )
 
 
-class MassUnit(NamedTuple):
-    """A unit that suits some masses: how many there are in a kilogram, and how many decimals to show."""
-
-    name: str
-    per_kg: float
-    digits: int
-
-
-_MASS_UNITS = (("t", 1e-3), ("kg", 1.0), ("g", 1e3), ("mg", 1e6), ("µg", 1e9))
-
-
-def mass_unit(masses_kg: Sequence[float]) -> MassUnit:
-    """Choose the unit in which the largest of some masses has one to three digits, and three are shown.
-
-    Examples
-    --------
-    >>> mass_unit([0.0123, 0.0045])
-    MassUnit(name='g', per_kg=1000.0, digits=1)
-    """
-    largest = max(map(abs, masses_kg), default=0.0)
-    if not largest:
-        return MassUnit("g", 1e3, 0)
-    name, per_kg = next((unit for unit in _MASS_UNITS if largest * unit[1] >= 1), _MASS_UNITS[-1])
-    return MassUnit(name, per_kg, max(0, 2 - math.floor(math.log10(largest * per_kg))))
-
-
 class CarbonColumn(NamedTuple):
     """Where a figure finds a policy's carbon, what its axis says, and whether less is better."""
 
@@ -200,23 +115,11 @@ def carbon_column(policies: pl.DataFrame) -> CarbonColumn:
         return CarbonColumn(
             measure.amount, f"{what} ({measure.unit}; less to the right)", less_is_better=True
         )
-    baseline = " ".join(str(policies["baseline"][0]).split())
+    baseline = one_line(policies["baseline"][0])
     what = "Emissions" if measure is GRAMS else "Carbon"
     return CarbonColumn(measure.reduction, f"{what} reduction vs. {baseline} (%)", less_is_better=False)
 
 
-def printable(frame: pl.DataFrame) -> pl.DataFrame:
-    r"""Return a table whose texts and names of columns command nothing: see `visible`.
-
-    A drawing would show boxes for control characters, and an SVG that holds one is no XML.
-
-    >>> import polars as pl
-    >>> printable(pl.DataFrame({"region": ["A\x1b[0m", "B"]}))["region"].to_list()
-    ['A\\x1b[0m', 'B']
-    """
-    for name in frame.columns:
-        if frame[name].dtype == pl.String:
-            texts = frame[name].drop_nulls().unique()
-            odd = {text: visible(text) for text in texts if not text.isprintable()}
-            frame = frame.with_columns(pl.col(name).replace(odd)) if odd else frame
-    return frame.rename(visible)
+def saved_label(measure: Measure, baseline: str) -> str:
+    """Return the label of an axis of what is saved."""
+    return f"{'Emissions' if measure is GRAMS else 'Carbon intensity'} saved vs. {one_line(baseline)} (%)"
