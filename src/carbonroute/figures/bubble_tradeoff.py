@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -16,11 +17,6 @@ from carbonroute.figures.scatter import label_policies, points_of, set_policy_ax
 from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles
 from carbonroute.metrics.measure import measure_of
 
-if TYPE_CHECKING:
-    import polars as pl
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-
 LARGEST_PT = 30.0  # diameter of the largest bubble
 DOT_PT = 3.5
 
@@ -31,7 +27,7 @@ DOT_PT = 3.5
     folder="graphs/premium",
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw what each policy saves, what it risks, and how long its requests take.
+    """Draw the saving, the violations and the mean latency of each policy.
 
     Parameters
     ----------

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import CARBON_LABEL, CARBON_UNIT, number, one_line
@@ -13,10 +13,6 @@ from carbonroute.figures.heatmap import draw_cells
 from carbonroute.figures.layout import PlotArea
 from carbonroute.figures.style import in_order
 from carbonroute.units import HOURS_PER_DAY
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
 ROW_IN = 0.24
 

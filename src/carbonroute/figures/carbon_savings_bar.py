@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from carbonroute.figures.figure import figure
@@ -12,10 +12,6 @@ from carbonroute.figures.formatting import VIOLATIONS_LABEL, number, plain
 from carbonroute.figures.layout import BACKING, DOUBLE_IN, PlotArea, text_width
 from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles
 from carbonroute.figures.ticks import number_ticks, percent_ticks
-
-if TYPE_CHECKING:
-    import polars as pl
-    from matplotlib.axes import Axes
 
 ROW_IN = 0.21
 
@@ -26,7 +22,7 @@ ROW_IN = 0.21
     folder="graphs/premium",
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw what each policy saves, beside what it risks.
+    """Draw the saving of each policy beside its violations.
 
     Parameters
     ----------

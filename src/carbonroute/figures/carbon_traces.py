@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import polars as pl
+from matplotlib.axes import Axes
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import CARBON_LABEL, CARBON_UNIT, number, one_line, percent
@@ -12,9 +11,6 @@ from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, PlotArea
 from carbonroute.figures.style import in_order, region_styles
 from carbonroute.figures.ticks import date_ticks, number_ticks
 from carbonroute.units import HOURS_PER_DAY
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 LONGEST_HOURLY = 21 * 24  # hours; beyond, daily means with a band
 MANY_REGIONS = 6  # beyond, both columns, and no bands: they would hide one another

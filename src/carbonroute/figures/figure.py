@@ -1,17 +1,15 @@
-"""A figure: the function that draws it, and what a reader is told about it."""
+"""A figure: the function that draws it, its heading, how to read it, and its alternative text."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, ParamSpec
+
+from matplotlib.axes import Axes
 
 from carbonroute.figures.style import house_style
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from matplotlib.axes import Axes
 
 P = ParamSpec("P")
 

@@ -1,38 +1,37 @@
-"""Sentences about policies that several figures say: the best one, what it saves, what it violates."""
+"""Sentences about policies that several figures share: the best one, its saving, its violations."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import polars as pl
 
 from carbonroute.figures.formatting import CARBON_UNIT, mass_unit, number, one_line, percent, plain
 from carbonroute.figures.style import policy_labels
 from carbonroute.metrics.measure import GRAMS, INTENSITY, Measure, measure_of, measure_of_row
 
-if TYPE_CHECKING:
-    import polars as pl
-
 
 def limit(policies: pl.DataFrame) -> float:
-    """Give the limit on violations behind ``viable``, in percent (column ``max_violation_pct``)."""
+    """Return the limit on violations behind ``viable``, in percent (column ``max_violation_pct``)."""
     return float(policies["max_violation_pct"][0])
 
 
 def change(reduction_pct: float, measure: Measure) -> str:
-    """Say what a reduction in percent does to carbon, or to emissions.
+    """Say how a reduction in percent changes carbon, or emissions.
 
     Examples
     --------
     >>> change(59.6, INTENSITY), change(-3.0, GRAMS), change(0.01, GRAMS)
     ('cuts carbon 59.6 %', 'raises emissions 3.0 %', 'leaves emissions unchanged')
     """
-    what = "emissions" if measure is GRAMS else "carbon"
+    name = "emissions" if measure is GRAMS else "carbon"
     if round(reduction_pct, 1) == 0:
-        return f"leaves {what} unchanged"
-    return f"{'cuts' if reduction_pct > 0 else 'raises'} {what} {percent(abs(reduction_pct))}"
+        return f"leaves {name} unchanged"
+    return f"{'cuts' if reduction_pct > 0 else 'raises'} {name} {percent(abs(reduction_pct))}"
 
 
 def amount(row: dict[str, Any]) -> str:
-    """Write what a policy emits, a row of ``Tables.policies``: with a unit that suits it."""
+    """Write the emissions of a policy, a row of ``Tables.policies``: with a unit that suits it."""
     measure = measure_of_row(row)
     value = row[measure.amount]
     if measure is INTENSITY:
@@ -42,7 +41,7 @@ def amount(row: dict[str, Any]) -> str:
 
 
 def best(policies: pl.DataFrame) -> dict[str, Any] | None:
-    """Give the row of the viable policy with the least carbon (the first on ties), or None.
+    """Return the row of the viable policy with the least carbon (the first on ties), or None.
 
     Grams, where energies are stated.
     """
@@ -51,24 +50,24 @@ def best(policies: pl.DataFrame) -> dict[str, Any] | None:
 
 
 def lowest(frame: pl.DataFrame, column: str) -> dict[str, Any]:
-    """Give the row with the lowest value, the first on ties (where polars' ``arg_min`` may give another)."""
+    """Return the row with the lowest value, the first on ties (polars' ``arg_min`` may return another)."""
     return frame.row(int(frame[column].to_numpy().argmin()), named=True)
 
 
 def highest(frame: pl.DataFrame, column: str) -> dict[str, Any]:
-    """Give the row with the highest value, the first on ties."""
+    """Return the row with the highest value, the first on ties."""
     return frame.row(int(frame[column].to_numpy().argmax()), named=True)
 
 
 def achievement(row: dict[str, Any]) -> str:
-    """Say what a policy (a row of ``Tables.policies``) reaches in carbon."""
+    """Say how far a policy (a row of ``Tables.policies``) reduces carbon."""
     measure = measure_of_row(row)
     reduction_pct = row[measure.reduction]
     return f"takes {amount(row)}" if reduction_pct is None else change(reduction_pct, measure)
 
 
 def headline(policies: pl.DataFrame) -> str:
-    """Say what the best viable policy reaches, and what is left of it without foresight.
+    """Say how far the best viable policy reduces carbon, and how far one without foresight does.
 
     Uses all columns of ``Tables.policies`` that concern carbon, violations and viability.
     """
@@ -100,7 +99,7 @@ def _none_viable(policies: pl.DataFrame, labels: dict[str, str]) -> str:
 
 
 class CarbonColumn(NamedTuple):
-    """Where a figure finds a policy's carbon, what its axis says, and whether less is better."""
+    """The column of a policy's carbon, the label of its axis, and whether less is better."""
 
     name: str
     label: str
@@ -111,15 +110,15 @@ def carbon_column(policies: pl.DataFrame) -> CarbonColumn:
     """Choose the carbon axis: the reduction, or where a zero baseline leaves it undefined, the amount."""
     measure = measure_of(policies)
     if policies[measure.reduction].null_count():
-        what = "Emissions" if measure is GRAMS else "Average carbon intensity"
+        name = "Emissions" if measure is GRAMS else "Average carbon intensity"
         return CarbonColumn(
-            measure.amount, f"{what} ({measure.unit}; less to the right)", less_is_better=True
+            measure.amount, f"{name} ({measure.unit}; less to the right)", less_is_better=True
         )
     baseline = one_line(policies["baseline"][0])
-    what = "Emissions" if measure is GRAMS else "Carbon"
-    return CarbonColumn(measure.reduction, f"{what} reduction vs. {baseline} (%)", less_is_better=False)
+    name = "Emissions" if measure is GRAMS else "Carbon"
+    return CarbonColumn(measure.reduction, f"{name} reduction vs. {baseline} (%)", less_is_better=False)
 
 
 def saved_label(measure: Measure, baseline: str) -> str:
-    """Return the label of an axis of what is saved."""
+    """Return the label of an axis of savings."""
     return f"{'Emissions' if measure is GRAMS else 'Carbon intensity'} saved vs. {one_line(baseline)} (%)"

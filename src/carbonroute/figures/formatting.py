@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import polars as pl
 
 from carbonroute.errors import visible
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 CARBON_UNIT = "g CO₂e/kWh"

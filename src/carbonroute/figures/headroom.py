@@ -1,13 +1,14 @@
-"""Lines: what is left of each policy's saving, and what it risks, the less capacity there is to spare."""
+"""Lines: saving and violations of each policy over headroom (capacity over mean load)."""
 
 from __future__ import annotations
 
 import math
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from carbonroute.figures.figure import figure
@@ -17,9 +18,6 @@ from carbonroute.figures.panel_grid import PanelGrid
 from carbonroute.figures.style import MUTED, by_policy, clairvoyant_note, policy_labels, policy_styles
 from carbonroute.figures.ticks import number_ticks
 from carbonroute.metrics.measure import GRAMS, measure_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PANEL_IN = 1.5
 REJECTED: Any = MappingProxyType({"linewidth": 0.7, "linestyle": (0, (5, 1, 1, 1))})

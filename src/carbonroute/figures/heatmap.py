@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.collections import QuadMesh
-    from numpy.typing import NDArray
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from numpy.typing import NDArray
 
 
 def draw_cells(ax: Axes, values: NDArray[np.float64], colours: str = "cividis", norm: Any = None) -> QuadMesh:

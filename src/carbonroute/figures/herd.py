@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from carbonroute.figures.figure import figure
@@ -15,10 +17,6 @@ from carbonroute.figures.panel_grid import PanelGrid
 from carbonroute.figures.style import LIMIT, clairvoyant_note, policy_labels, region_styles
 from carbonroute.figures.ticks import fixed_ticks, number_ticks
 from carbonroute.metrics.measure import GRAMS, measure_of
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
 
 MOST_POLICIES = 10
 PANEL_IN = 0.62
@@ -54,8 +52,8 @@ def draw(herd: pl.DataFrame, ax: Axes | None = None) -> Axes:
     left_out = len(firsts) - len(drawn)
     notes = [*clairvoyant_note(herd), *([f"{left_out} more are left out"] if left_out else [])]
     if herd["extra_pct"].null_count() < herd.height:
-        what = "emissions" if measure_of(herd) is GRAMS else "carbon"
-        notes.append(f"In brackets: {what} against {one_line(drawn[0]['policy'])}")
+        name = "emissions" if measure_of(herd) is GRAMS else "carbon"
+        notes.append(f"In brackets: {name} against {one_line(drawn[0]['policy'])}")
     legend: list[Artist] = [Patch(facecolor=style.colour, label=style.label) for style in regions.values()]
     legend.append(Patch(facecolor=LIMIT, label="on top: a region without a server to spare"))
     return area.finish(_title(firsts), [legend], notes)

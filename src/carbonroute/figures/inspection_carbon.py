@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import polars as pl
+from matplotlib.axes import Axes
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import CARBON_LABEL, one_line, significant
@@ -12,9 +11,6 @@ from carbonroute.figures.layout import DOUBLE_IN, PlotArea
 from carbonroute.figures.style import in_order, region_styles
 from carbonroute.figures.ticks import date_ticks, number_ticks
 from carbonroute.units import HOURS_PER_DAY
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 LONGEST_HOURLY = 21 * 24  # values; beyond, daily means
 

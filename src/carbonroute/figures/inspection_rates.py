@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import polars as pl
+from matplotlib.axes import Axes
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import plain, significant
 from carbonroute.figures.layout import DOUBLE_IN, PlotArea
 from carbonroute.figures.style import POLICY_COLOURS
 from carbonroute.figures.ticks import number_ticks
-
-if TYPE_CHECKING:
-    import polars as pl
-    from matplotlib.axes import Axes
 
 
 @figure("Request rates in a file", "The line is the rate of all clients together, window by window.")

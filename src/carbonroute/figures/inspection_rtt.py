@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import number, one_line, shorten
 from carbonroute.figures.heatmap import draw_cells
 from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PT_PER_IN, SINGLE_IN, PlotArea
 from carbonroute.figures.style import FAINT, TEXT_PT, in_order
-
-if TYPE_CHECKING:
-    import polars as pl
-    from matplotlib.axes import Axes
 
 MOST_NAMED = 40
 LONGEST_NAME = 24

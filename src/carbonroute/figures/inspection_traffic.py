@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from carbonroute.figures.figure import figure
@@ -12,11 +13,6 @@ from carbonroute.figures.formatting import significant
 from carbonroute.figures.layout import DOUBLE_IN, PlotArea
 from carbonroute.figures.style import DASHED, MUTED, POLICY_COLOURS
 from carbonroute.figures.ticks import number_ticks
-
-if TYPE_CHECKING:
-    import polars as pl
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
 
 COLOUR = POLICY_COLOURS[0]
 
@@ -59,7 +55,7 @@ def draw(rate: pl.DataFrame, gaps: pl.DataFrame, ax: Axes | None = None) -> Axes
 
 
 def _gaps(ax: Axes, gaps: pl.DataFrame) -> None:
-    """Draw the share of gaps that are longer, beside what it would be in a Poisson process."""
+    """Draw the share of gaps that are longer, beside that of a Poisson process."""
     share, gap_s = gaps["share"].to_numpy(), gaps["gap_s"].to_numpy()
     known = np.isfinite(gap_s)
     if known.any():

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from carbonroute.figures.layout import LINE_SPACING, PT_PER_IN, text_width, widest
 from carbonroute.figures.style import MUTED, TEXT_PT
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
 DOT_PT = 1.5  # half the width of a dot without a label
 

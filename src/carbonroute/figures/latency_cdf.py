@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from carbonroute.figures.cdf import mark_handle, mark_share, percentiles_95, set_log_axis, set_share_axis
@@ -15,11 +16,6 @@ from carbonroute.figures.label_placement import spread_top_labels
 from carbonroute.figures.layout import PlotArea
 from carbonroute.figures.style import LIMIT, by_policy, clairvoyant_note, policy_labels, policy_styles
 from carbonroute.figures.ticks import number_ticks
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from matplotlib.axes import Axes
 
 SHOWN_SHARE = 0.99  # of every policy's requests lies inside the axes
 LONG_TAIL = 4.0  # times the largest SLO: beyond, the latency axis is logarithmic
@@ -71,10 +67,10 @@ def _marks(shares: np.ndarray[tuple[int], np.dtype[np.float64]], place: int, pol
 
 
 def _scales(ax: Axes, latency_cdf: pl.DataFrame, largest_slo: float) -> None:
-    shown = latency_cdf.filter(pl.col("share") <= SHOWN_SHARE)["latency_ms"].to_numpy()
-    end = max(float(shown.max()), 1.08 * largest_slo)
+    inside = latency_cdf.filter(pl.col("share") <= SHOWN_SHARE)["latency_ms"].to_numpy()
+    end = max(float(inside.max()), 1.08 * largest_slo)
     if end > LONG_TAIL * largest_slo:
-        start = max(float(shown.min()), 1e-3)
+        start = max(float(inside.min()), 1e-3)
         set_log_axis(ax, 0.9 * min(start, largest_slo), end, most=7, ticks_from_ms=start)
         ax.set_xlabel("Latency (ms, logarithmic)")
     else:

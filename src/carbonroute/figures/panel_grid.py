@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
 
 from carbonroute.figures.layout import LINE_SPACING, PT_PER_IN, wrap
 from carbonroute.figures.style import TEXT_PT
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
 
 #: Room between two panels side by side, and around a heading, in points.
 BETWEEN_PT, AROUND_PT = 12.0, 7.0

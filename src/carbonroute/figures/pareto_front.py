@@ -1,15 +1,19 @@
-"""The frontier: what can be saved at which risk, a dot per policy, its mean latency as its colour."""
+"""Scatter: saving against violations of every policy tried, mean latency as colour, and the front."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import amount, saved_label
@@ -25,12 +29,6 @@ from carbonroute.figures.scatter import (
 )
 from carbonroute.figures.style import DAGGER, INK, MUTED, clairvoyant_note
 from carbonroute.metrics.measure import GRAMS, measure_of, measure_of_row
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.cm import ScalarMappable
-    from numpy.typing import NDArray
 
 COLOURS = "viridis"
 DOT_PT, MARK_PT, STAR_PT = 3.0, 5.5, 10.0
@@ -195,7 +193,7 @@ def _mark_handle(marker: str, size: float, name: str) -> Artist:
 
 
 def _title(frontier: pl.DataFrame) -> str:
-    """Say what the recommended policy saves, and what lies beyond it."""
+    """Say how much the recommended policy saves, and the clairvoyant bound."""
     values = [(frontier[f"max_{column}"][0], f"{unit} {name}") for column, name, unit in _LIMITS]
     limits = " and ".join(f"{plain(value)} {name}" for value, name in values if value is not None)
     best = frontier.filter("recommended")

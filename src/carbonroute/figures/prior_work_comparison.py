@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import polars as pl
+from matplotlib.axes import Axes
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import headline
 from carbonroute.figures.formatting import one_line
 from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, wrap
 from carbonroute.figures.style import FAINT, INK, TEXT_PT, ZONE, clairvoyant_note
-
-if TYPE_CHECKING:
-    import polars as pl
-    from matplotlib.axes import Axes
 
 
 class System(NamedTuple):
@@ -28,42 +27,18 @@ class System(NamedTuple):
 HEADER = System("System", "Workload", "Regions", "Key finding", "Source")
 WIDTHS = (0.14, 0.21, 0.18, 0.28, 0.19)  # shares of the width, column by column
 RELATED = (
-    System(
-        "Google CICS (2021)",
-        "Deferrable data-centre work",
-        "Google's fleet",
-        "Day-ahead carbon forecasts move work to cleaner hours",
-        "arXiv 2106.11750",
-    ),
-    System(
-        "CASPER (2023)",
-        "Web services (Wikimedia)",
-        "6 AWS regions",
-        "Up to 70 % less carbon, given 400–500 ms of latency slack",
-        "arXiv 2403.14792",
-    ),
-    System(
-        "Microsoft (2023)",
-        "General compute",
-        "Azure, worldwide",
-        "SCI falls by up to 75 % when work moves in space, by 15 % when it moves in time",
-        "Microsoft, carbon-aware computing whitepaper",
-    ),
-    System(
-        "CASA (2024)",
-        "Serverless functions",
-        "Several regions",
-        "2.6× less carbon and 1.4× better SLO attainment",
-        "CASA, 2024",
-    ),
-    System(
-        "Caribou (2024)",
-        "Serverless workflows",
-        "North America (AWS)",
-        "22.9–66.6 % less carbon on average",
-        "SOSP 2024",
-    ),
-)
+    System("Google CICS (2021)", "Deferrable data-centre work", "Google's fleet",
+           "Day-ahead carbon forecasts move work to cleaner hours", "arXiv 2106.11750"),
+    System("CASPER (2023)", "Web services (Wikimedia)", "6 AWS regions",
+           "Up to 70 % less carbon, given 400–500 ms of latency slack", "arXiv 2403.14792"),
+    System("Microsoft (2023)", "General compute", "Azure, worldwide",
+           "SCI falls by up to 75 % when work moves in space, by 15 % when it moves in time",
+           "Microsoft, carbon-aware computing whitepaper"),
+    System("CASA (2024)", "Serverless functions", "Several regions",
+           "2.6× less carbon and 1.4× better SLO attainment", "CASA, 2024"),
+    System("Caribou (2024)", "Serverless workflows", "North America (AWS)",
+           "22.9–66.6 % less carbon on average", "SOSP 2024"),
+)  # fmt: skip
 CELL_PAD_PT = 5.0
 
 

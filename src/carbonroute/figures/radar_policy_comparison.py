@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.patches import Polygon
+from numpy.typing import NDArray
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, wrap
@@ -15,21 +18,13 @@ from carbonroute.figures.style import (
     FAINT,
     MUTED,
     TEXT_PT,
+    SeriesStyle,
     clairvoyant_note,
     policy_styles,
 )
 from carbonroute.metrics.measure import GRAMS, measure_of
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import polars as pl
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
-
-    from carbonroute.figures.style import SeriesStyle
-
-    Array = NDArray[np.float64]
+Array = NDArray[np.float64]
 
 COLUMNS = 4
 CELL = (3.05, 3.1)  # width and height of a radar's place; the radar itself has radius 1
@@ -77,7 +72,7 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def _scores(policies: pl.DataFrame) -> dict[str, Array]:
-    """Give the score of every policy on every axis that is defined."""
+    """Return the score of every policy on every axis that is defined."""
     measure = measure_of(policies)
     carbon = policies[measure.amount].to_numpy().astype(float)
     reduction = f"{'Emissions' if measure is GRAMS else 'Carbon'}\nreduction"
@@ -109,7 +104,7 @@ def _directions(axes: int) -> Array:
 
 
 def _outline(scores: Array) -> Array:
-    """Give (policy, axis, 2): the corners of each policy's polygon around the origin."""
+    """Return (policy, axis, 2): the corners of each policy's polygon around the origin."""
     return scores[:, :, None] * _directions(scores.shape[1])
 
 
@@ -137,11 +132,11 @@ def _radar(
 
 
 def _note(policies: pl.DataFrame, scores: dict[str, Array]) -> str:
-    what, served = ("emissions", "requests") if measure_of(policies) is GRAMS else ("carbon", "energy")
-    left_out = "" if len(scores) == 5 else f" The reduction is left out: the baseline's {what} is 0."
+    name, served = ("emissions", "requests") if measure_of(policies) is GRAMS else ("carbon", "energy")
+    left_out = "" if len(scores) == 5 else f" The reduction is left out: the baseline's {name} is 0."
     return (
         "Outer is better. Each axis runs from the worst policy of this run (centre) to the best (rim): "
-        f"average latency, P95 latency, SLO compliance, {what} reduction, and carbon efficiency ({served} "
+        f"average latency, P95 latency, SLO compliance, {name} reduction, and carbon efficiency ({served} "
         f"served per gram of CO₂e). Grey: the other policies.{left_out}"
     )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
 from carbonroute.figures.figure import figure
@@ -15,9 +15,6 @@ from carbonroute.figures.formatting import CARBON_UNIT, number, one_line
 from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, PlotArea
 from carbonroute.figures.style import INK, region_styles
 from carbonroute.figures.ticks import number_ticks
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MANY_REGIONS = 8
 

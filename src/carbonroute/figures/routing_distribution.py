@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import highest
@@ -13,9 +12,6 @@ from carbonroute.figures.formatting import one_line, percent
 from carbonroute.figures.layout import PlotArea
 from carbonroute.figures.style import clairvoyant_note, policy_labels, region_styles
 from carbonroute.figures.ticks import percent_ticks
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 ROW_IN = 0.2
 

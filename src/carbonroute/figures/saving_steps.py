@@ -1,11 +1,15 @@
-"""Where the saving comes from: what each step of knowledge emits, and what it adds to the step before."""
+"""Bars: emissions of each step of knowledge, and the change from the step before."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import mass_unit, number, one_line, percent
@@ -20,12 +24,6 @@ from carbonroute.figures.style import (
     clairvoyant_note,
 )
 from carbonroute.figures.ticks import number_ticks
-
-if TYPE_CHECKING:
-    import polars as pl
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
 GAP_LINES = 0.8  # between rows
 BAR = 0.6
@@ -76,7 +74,7 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def _totals_kg(saving: pl.DataFrame) -> tuple[NDArray[np.float64], bool]:
-    """Return what each step emits, kg, and whether that is all that it emits.
+    """Return the emissions of each step, kg, and whether they are of all its requests.
 
     Steps that turn requests away serve different numbers of them: then each is given what it would emit for
     as many requests as the first one serves, so that bars tell the same as percentages.
@@ -90,7 +88,7 @@ def _totals_kg(saving: pl.DataFrame) -> tuple[NDArray[np.float64], bool]:
 
 
 def _bars(ax: Axes, saving: pl.DataFrame, totals: NDArray[np.float64], before: NDArray[np.float64]) -> None:
-    """Draw what each step emits, and what it saves or adds between its end and that of the step before."""
+    """Draw the emissions of each step, and the difference from those of the step before."""
     for row, clairvoyant in enumerate(saving["clairvoyant"]):
         low, high = sorted((totals[row], before[row]))
         colour = SAVED if totals[row] < before[row] else LIMIT
@@ -116,7 +114,7 @@ def _labels(saving: pl.DataFrame) -> list[str]:
 
 
 def _gains(saving: pl.DataFrame) -> list[float]:
-    """Return what each step saves beyond the one before it, in percent of the first; empty if that is 0."""
+    """Return the saving of each step beyond the one before it, in % of the first; empty if that is 0."""
     saved = saving["saved_pct"]
     return [] if saved.null_count() else saved.diff().fill_null(0.0).to_list()
 
@@ -153,7 +151,7 @@ def _title(saving: pl.DataFrame) -> str:
 
 
 def _effect(step: str, gain: float, *, possible: bool, first: bool) -> str:
-    """Say what a step adds to the saving: in percent, then in percentage points of the same whole."""
+    """Say how much a step adds to the saving: in percent, then in percentage points of the same whole."""
     more = "" if first else " more"
     if round(gain, 1) == 0:
         return f"{step} {'would save' if possible else 'saves'} nothing{more}"

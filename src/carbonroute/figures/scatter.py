@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from carbonroute.figures.findings import carbon_column, limit
 from carbonroute.figures.formatting import VIOLATIONS_LABEL, plain, ranges
@@ -14,14 +18,6 @@ from carbonroute.figures.label_placement import label_points
 from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, SINGLE_IN
 from carbonroute.figures.style import ZONE, policy_styles
 from carbonroute.figures.ticks import number_ticks, percent_ticks, scale_violations
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import polars as pl
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
 SAME_PT = 2.5  # points nearer than this cannot be told apart and share a label
 MANY_POLICIES = 8

@@ -1,12 +1,14 @@
-"""Tornado: how far each input, changed alone, moves what a recommended policy saves and risks."""
+"""Tornado: change of saving and violations of the recommended policy with each input alone."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -15,10 +17,6 @@ from carbonroute.figures.formatting import number, one_line, plain
 from carbonroute.figures.layout import DOUBLE_IN, PlotArea
 from carbonroute.figures.style import INK, MUTED, POLICY_COLOURS, in_order
 from carbonroute.figures.ticks import number_ticks
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
 
 ROW_IN = 0.22
 MOST_ROWS = 25
@@ -31,7 +29,7 @@ SIDES = ((POLICY_COLOURS[0], -0.18), (POLICY_COLOURS[1], 0.18))
     "A pair of bars is an input, changed down and up: the longer, the more the result depends on it.",
 )
 def draw(sensitivity: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw what becomes of saving and violations, the inputs that move the saving most on top.
+    """Draw the change of saving and violations, the inputs that move the saving most on top.
 
     Parameters
     ----------
@@ -43,7 +41,7 @@ def draw(sensitivity: pl.DataFrame, ax: Axes | None = None) -> Axes:
         across them of routers that are not.
     """
     names = in_order(sensitivity, "input")[:MOST_ROWS]
-    shown = sensitivity.filter(pl.col("input").is_in(names))
+    rows = sensitivity.filter(pl.col("input").is_in(names))
     area = PlotArea(ax, DOUBLE_IN, height_in=max(0.8, ROW_IN * len(names)))
     left, right = area.split(0.5, 0.05)
     left.name_rows([one_line(name) for name in names])
@@ -55,16 +53,16 @@ def draw(sensitivity: pl.DataFrame, ax: Axes | None = None) -> Axes:
     )  # fmt: skip
     for panel, points, now, chosen, label in panels:
         instead = pl.col(chosen) - (pl.col(now) - pl.col(points))
-        _bars(panel.ax, shown.with_columns(chosen=instead), names, points)
+        _bars(panel.ax, rows.with_columns(chosen=instead), names, points)
         panel.ax.set_xlabel(label)
         number_ticks(panel.ax.xaxis, most=5)
     left_out = sensitivity["input"].n_unique() - len(names)
     notes = [f"{left_out} inputs that move the saving less are left out"] if left_out else []
-    return area.finish(_title(sensitivity), [_legend(shown)], notes)
+    return area.finish(_title(sensitivity), [_legend(rows)], notes)
 
 
 def _bars(ax: Axes, rows: pl.DataFrame, names: list[str], points: str) -> None:
-    """Draw a bar down and one up for each input, and a mark for what another policy would do."""
+    """Draw a bar down and one up for each input, and a mark for another policy."""
     for place, name in enumerate(names):
         of_input = rows.filter(pl.col("input") == name).sort("change_pct")
         for row, (colour, side) in zip(of_input.rows(named=True), SIDES, strict=True):
@@ -77,11 +75,11 @@ def _bars(ax: Axes, rows: pl.DataFrame, names: list[str], points: str) -> None:
     ax.grid(visible=True, axis="x")
     instead = rows.filter(~pl.col("same"))["chosen"].drop_nulls()
     ends = np.array([*rows[points], *rows[f"untold_{points}"], *instead, -0.05, 0.05])
-    room = 0.06 * float(np.ptp(ends))  # and what is less than 0.05 points looks like nothing
+    room = 0.06 * float(np.ptp(ends))  # and changes below 0.05 points are not visible
     ax.set_xlim(float(ends.min()) - room, float(ends.max()) + room)
 
 
-#: Marks of what another policy would reach, and of what this one does where routers are not told.
+#: Marks of the policy that would be chosen instead, and of this one where routers are not told.
 _INSTEAD: Any = MappingProxyType({
     "marker": "D", "markersize": 3.2, "markerfacecolor": "white", "markeredgecolor": INK,
     "markeredgewidth": 0.7, "linestyle": "none", "zorder": 3,

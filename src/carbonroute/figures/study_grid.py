@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
-from matplotlib.axis import XAxis
+from matplotlib.axis import Axis, XAxis
+from numpy.typing import NDArray
 
 from carbonroute.figures.findings import saved_label
 from carbonroute.figures.formatting import count_of, one_line, percent, plain, shorten
 from carbonroute.figures.layout import text_width, widest, wrap
 from carbonroute.figures.style import TEXT_PT, clairvoyants, in_order, policy_labels
 from carbonroute.metrics.measure import measure_of, saves
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from matplotlib.axis import Axis
-    from numpy.typing import NDArray
 
 LONGEST_LABEL = 32  # letters
 MOST_LINES = 4  # of a label
@@ -123,7 +119,7 @@ class SummaryMetric:
 
 
 def saving(summary: pl.DataFrame) -> SummaryMetric:
-    """Return the metric of what is saved, as in the study's finding: grams where all rows have them."""
+    """Return the metric of savings, as in the study's finding: grams where all rows have them."""
     measure = measure_of(summary)
     baselines = summary["baseline"].drop_nulls().unique()
     versus = baselines[0] if baselines.len() == 1 else "each cell's baseline"
@@ -197,9 +193,9 @@ def most_relevant(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str, 
     return [name for name in names if name in chosen]
 
 
-def left_out_note(summary: pl.DataFrame, shown: Sequence[str]) -> list[str]:
+def left_out_note(summary: pl.DataFrame, drawn: Sequence[str]) -> list[str]:
     """Return the note that says how many policies a figure leaves out."""
-    count = summary["policy"].n_unique() - len(shown)
+    count = summary["policy"].n_unique() - len(drawn)
     return [f"{count_of(count, 'more policy', 'more policies')} in the study's tables"] if count else []
 
 

@@ -1,19 +1,15 @@
-"""Heat maps: what each policy saves over the grid of a study."""
+"""Heat maps: saving of each policy over the grid of a study."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.study_grid import finding, grid_axes, has_grid, has_savings, saving
 from carbonroute.figures.study_maps import MapScale, draw_maps, split
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @figure(
@@ -23,7 +19,7 @@ if TYPE_CHECKING:
     has_data=lambda summary, axes: has_grid(axes) and has_savings(summary),
 )
 def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw what is saved at each place of the grid; what breaks the limit on violations is hatched.
+    """Draw the saving at each place of the grid; cells over the limit on violations are hatched.
 
     With one axis a row per policy; with more a panel per policy, spanned by the two axes with most values.
     Further axes make panels of their own where these are few, and are averaged over where not.
@@ -39,11 +35,11 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
     """
     grid, metric = grid_axes(summary, axes), saving(summary)
     against = summary.filter(pl.col("policy") != pl.col("baseline").fill_null(""))
-    shown = against if against.height else summary  # the baseline saves nothing against itself
-    values = shown[metric.column].drop_nulls().to_numpy()
+    drawn = against if against.height else summary  # the baseline saves nothing against itself
+    values = drawn[metric.column].drop_nulls().to_numpy()
     scale = _scale(values[np.isfinite(values)], metric.column, metric.label)
-    layout = split(grid, shown["policy"].n_unique())
-    return draw_maps(shown, axes, layout, scale, finding(summary, grid, metric.column), ax)
+    layout = split(grid, drawn["policy"].n_unique())
+    return draw_maps(drawn, axes, layout, scale, finding(summary, grid, metric.column), ax)
 
 
 def _scale(values: np.ndarray, column: str, label: str) -> MapScale:

@@ -1,61 +1,37 @@
-"""Lines: what each policy saves and risks along one axis of a study, with intervals where there are any."""
+"""Lines: saving and violations of each policy along one axis of a study, with intervals."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from carbonroute.figures import study_grid
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import VIOLATIONS_LABEL, number, percent, tick
 from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, size_pt, wrap
 from carbonroute.figures.panel_grid import PanelGrid
-from carbonroute.figures.study_grid import (
-    VIOLATION_PCT,
-    GridAxis,
-    SummaryMetric,
-    above_limit_text,
-    averaged_note,
-    axis_title,
-    combinations,
-    grid_axes,
-    has_savings,
-    left_out_note,
-    limit_pct,
-    limit_text,
-    longer,
-    mean_note,
-    most_relevant,
-    name_places,
-    place_text,
-    places,
-    saving,
-    winners,
-)
+from carbonroute.figures.study_grid import VIOLATION_PCT, GridAxis, SummaryMetric
 from carbonroute.figures.style import (
     FAINT,
     MUTED,
+    SeriesStyle,
     clairvoyant_note,
     limit_line,
     policy_labels,
     policy_styles,
 )
 from carbonroute.figures.ticks import number_ticks, scale_violations
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-
-    from carbonroute.figures.style import SeriesStyle
 
 MOST_POLICIES, MOST_PANELS, MOST_NAMED = 9, 12, 40
 BIG_PT, SMALL_PT, MOST_MARKERS = 4.0, 1.5, 30  # dots; small ones where the axis has more values
@@ -74,20 +50,21 @@ class LinePanel:
     metric: SummaryMetric
 
 
-def _longest(grid: Sequence[GridAxis]) -> GridAxis | None:
+def _longest(summary: pl.DataFrame, axes: pl.DataFrame) -> GridAxis | None:
     """Return the axis with most values, if there is one with several that are numbers or can all be named."""
-    return next((axis for axis in longer(grid) if axis.numbers or len(axis) <= MOST_NAMED), None)
+    grid = study_grid.longer(study_grid.grid_axes(summary, axes))
+    return next((axis for axis in grid if axis.numbers or len(axis) <= MOST_NAMED), None)
 
 
 @figure(
     "Along the longest axis",
     "A line is a policy; crosses break the limit on violations, bands are 95 % intervals over seeds.",
-    has_data=lambda summary, axes: has_savings(summary) and _longest(grid_axes(summary, axes)) is not None,
+    has_data=lambda summary, axes: study_grid.has_savings(summary) and _longest(summary, axes) is not None,
 )
 def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw policies along the axis with most values: lines over numbers, dots over categories.
 
-    With one axis, what is saved and what is risked; with more, what is saved in a panel for each combination
+    With one axis, savings and violations; with more, savings in a panel for each combination
     of the others' values. Where these are too many, both are means over them.
 
     Parameters
@@ -99,31 +76,31 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
     axes
         ``axis``, ``label``, ``number``, ``averaged``.
     """
-    grid, metric = longer(grid_axes(summary, axes)), saving(summary)
-    x = _longest(grid)
+    grid, metric = study_grid.longer(study_grid.grid_axes(summary, axes)), study_grid.saving(summary)
+    x = _longest(summary, axes)
     if x is None:
         raise ValueError("no axis has several values that are numbers or can all be named")
     further = [axis for axis in grid if axis is not x]
-    shown = most_relevant(summary, grid, metric.column, MOST_POLICIES)
-    rows = summary.filter(pl.col("policy").is_in(shown) & pl.col(metric.column).is_finite())
+    selected = study_grid.most_relevant(summary, grid, metric.column, MOST_POLICIES)
+    rows = summary.filter(pl.col("policy").is_in(selected) & pl.col(metric.column).is_finite())
     parts = _parts(rows, further, metric)
     paired = _paired(parts)
     headings = [part.heading for part in parts]
     layout = PanelGrid.of(headings, *((1, ALONE_IN) if paired else (3, PANEL_IN)), DOUBLE_IN)
     area = PlotArea(ax, DOUBLE_IN, layout.height_in)
     panels = layout.panels(area.ax, area.size_pt[0])
-    styles = {name: style for name, style in policy_styles(summary).items() if name in shown}
+    styles = {name: style for name, style in policy_styles(summary).items() if name in selected}
     for panel, part in zip(panels, parts, strict=True):
         _along_numbers(panel, x, most=6 if paired else 4)
         _lines(panel, part, x, styles)
-    _scale(panels, parts, limit_pct(summary))
+    _scale(panels, parts, study_grid.limit_pct(summary))
     area.fit()
     _name(panels, parts, layout, x)
     visible = summary.filter(pl.col("policy").is_in(rows["policy"].unique().implode()))
     notes = [
-        *(mean_note("point", "marked", further) if paired else []),
-        *averaged_note(axes),
-        *left_out_note(summary, visible["policy"].unique().to_list()),
+        *(study_grid.mean_note("point", "marked", further) if paired else []),
+        *study_grid.averaged_note(axes),
+        *study_grid.left_out_note(summary, visible["policy"].unique().to_list()),
         *clairvoyant_note(visible),
     ]
     legend = [*(style.marker_handle(line=True) for style in styles.values()), *_marks(summary, rows, parts)]
@@ -136,7 +113,8 @@ def _parts(rows: pl.DataFrame, further: Sequence[GridAxis], metric: SummaryMetri
         risk = SummaryMetric(VIOLATION_PCT, VIOLATIONS_LABEL)
         return [LinePanel("What is saved", rows, metric), LinePanel("What is risked", rows, risk)]
     return [
-        LinePanel(place_text(place, further), rows.filter(**place), metric) for place in combinations(further)
+        LinePanel(study_grid.place_text(place, further), rows.filter(**place), metric)
+        for place in study_grid.combinations(further)
     ]
 
 
@@ -165,7 +143,7 @@ def _along(rows: pl.DataFrame, x: GridAxis, column: str) -> pl.DataFrame:
 
 
 def _along_numbers(ax: Axes, x: GridAxis, most: int) -> None:
-    """Give an axis of numbers its ticks: at powers of ten where they are far apart."""
+    """Set the ticks of an axis of numbers: at powers of ten where they are far apart."""
     if x.numbers is None:
         return
     number_ticks(ax.xaxis, most)
@@ -201,7 +179,7 @@ def _broken(size_pt: float) -> dict[str, Any]:
 
 
 def _scale(panels: Sequence[Axes], parts: Sequence[LinePanel], limit: float | None) -> None:
-    """Give panels of the same metric the same scale."""
+    """Set the same scale for panels of the same metric."""
     low, high = min(panel.get_xlim()[0] for panel in panels), max(panel.get_xlim()[1] for panel in panels)
     for panel in panels:
         panel.set_xlim(low, high)
@@ -225,11 +203,11 @@ def _name(panels: Sequence[Axes], parts: Sequence[LinePanel], layout: PanelGrid,
     wide = size_pt(panels[0])[0]
     if x.numbers is None:
         for panel in panels:
-            name_places(panel.xaxis, x, wide / len(x))
+            study_grid.name_places(panel.xaxis, x, wide / len(x))
             panel.set_xlim(-0.5, len(x) - 0.5)
             panel.vlines(np.arange(1, len(x)) - 0.5, 0, 1, **BETWEEN, transform=panel.get_xaxis_transform())
     for panel in layout.lowest(panels):
-        panel.set_xlabel(wrap(axis_title(x, named=panel.get_xticks().size > 0), wide))
+        panel.set_xlabel(wrap(study_grid.axis_title(x, named=panel.get_xticks().size > 0), wide))
     if _paired(parts):
         for panel, part in zip(panels, parts, strict=True):
             panel.set_ylabel(wrap(part.metric.label, ALONE_IN * PT_PER_IN))
@@ -241,8 +219,10 @@ def _marks(summary: pl.DataFrame, rows: pl.DataFrame, parts: Sequence[LinePanel]
     """Return the legend entries of all but the policies."""
     marks: list[Artist] = []
     if not rows["viable"].fill_null(value=False).all():
-        marks.append(Line2D([], [], color=MUTED, label=above_limit_text(summary), **_broken(BIG_PT)))
-    if _paired(parts) and limit_pct(summary) is not None:
+        marks.append(
+            Line2D([], [], color=MUTED, label=study_grid.above_limit_text(summary), **_broken(BIG_PT))
+        )
+    if _paired(parts) and study_grid.limit_pct(summary) is not None:
         marks.append(Line2D([], [], label="limit", **limit_line(0.7)))
     if rows[f"{parts[0].metric.column}_low"].count():
         marks.append(Patch(facecolor=MUTED, alpha=0.3, linewidth=0, label="95 % interval"))
@@ -251,12 +231,16 @@ def _marks(summary: pl.DataFrame, rows: pl.DataFrame, parts: Sequence[LinePanel]
 
 def _title(summary: pl.DataFrame, grid: Sequence[GridAxis], column: str) -> str:
     """Say which policy saves most within the limit, and at how many places of the grid."""
-    best, total, labels = winners(summary, grid, column), places(summary, grid), policy_labels(summary)
+    best, total, labels = (
+        study_grid.winners(summary, grid, column),
+        study_grid.places(summary, grid),
+        policy_labels(summary),
+    )
     if best.is_empty():
-        return f"No policy that a router can run keeps to {limit_text(summary)} anywhere"
+        return f"No policy that a router can run keeps to {study_grid.limit_text(summary)} anywhere"
     wins = best["policy"].value_counts(sort=True)
     first = wins.row(0, named=True)
-    sentence = f"Within {limit_text(summary)}, {labels[first['policy']]} saves most"
+    sentence = f"Within {study_grid.limit_text(summary)}, {labels[first['policy']]} saves most"
     if first["count"] == total:
         values = best[column].to_numpy()
         return f"{sentence} everywhere: {number(values.min())} to {percent(values.max())}"

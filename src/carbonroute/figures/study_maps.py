@@ -4,52 +4,35 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
+from matplotlib.colors import Normalize
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
+from carbonroute.figures import study_grid
 from carbonroute.figures.formatting import number
 from carbonroute.figures.heatmap import draw_cells
 from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, figure_of, size_pt, wrap
 from carbonroute.figures.panel_grid import SIDES_PT, PanelGrid
-from carbonroute.figures.study_grid import (
-    GridAxis,
-    above_limit_text,
-    averaged_note,
-    axis_title,
-    combinations,
-    fits,
-    label_room,
-    left_out_note,
-    longer,
-    mean_note,
-    most_relevant,
-    name_places,
-    place_text,
-    saving,
-)
+from carbonroute.figures.study_grid import GridAxis
 from carbonroute.figures.style import FAINT, INK, MUTED, clairvoyant_note, policy_labels
 from carbonroute.figures.ticks import TICK_STEPS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import polars as pl
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Normalize
-    from numpy.typing import NDArray
 
 MOST_PANELS, MOST_ROWS = 12, 40
 ROW_PT = 11.0
 HIGHEST_IN = 9.0  # all panels together
 LOWEST_IN, UNNAMED_IN, TALLEST_IN = 0.6, 1.8, 5.0  # one panel, at most if not every row needs its name
-BAR_PT, BAR_IN = 48.0, 2.4  # what the colour bar takes at the side, and its greatest height
+BAR_PT, BAR_IN = 48.0, 2.4  # room for the colour bar at the side, and its greatest height
 MOST_WRITTEN = 800  # cells; of more, the values are not written
 BROKEN_HATCH, NONE_HATCH = "//////", "xxxx"
 
@@ -68,7 +51,7 @@ class MapScale:
         A colour map's name.
     norm
         From value to colour.
-    shown
+    span
         The lowest and the highest value on the colour bar; None: all that has a colour.
     ticks
         Values to name on the bar; None: round ones.
@@ -81,7 +64,7 @@ class MapScale:
     colours: str
     norm: Normalize
     digits: tuple[int, ...]
-    shown: tuple[float, float] | None = None
+    span: tuple[float, float] | None = None
     ticks: tuple[float, ...] | None = None
 
 
@@ -114,7 +97,7 @@ def split(axes: Sequence[GridAxis], policies: int) -> MapLayout:
     policies
         How many there are.
     """
-    spanning = longer(axes) or list(axes[:1])
+    spanning = study_grid.longer(axes) or list(axes[:1])
     x, rest = spanning[0], tuple(spanning[1:])
     if not rest:
         return MapLayout(x, None, (), ())
@@ -133,10 +116,10 @@ def _wordy(axis: GridAxis) -> int:
 def draw_maps(
     summary: pl.DataFrame, axes: pl.DataFrame, layout: MapLayout, scale: MapScale, title: str, ax: Axes | None
 ) -> Axes:
-    """Draw maps of one column of a summary, with marks for what breaks the limit and what has no result."""
-    cells, shown = _cells(summary, layout, scale.column)
-    rows = layout.y or _policy_axis(summary, shown)
-    sides_pt = label_room(rows) + 2 * ROW_PT + BAR_PT
+    """Draw maps of one column of a summary, with marks for cells over the limit and without a result."""
+    cells, selected = _cells(summary, layout, scale.column)
+    rows = layout.y or _policy_axis(summary, selected)
+    sides_pt = study_grid.label_room(rows) + 2 * ROW_PT + BAR_PT
     page_in = DOUBLE_IN - (sides_pt - SIDES_PT) / PT_PER_IN
     many = len(layout.x) > 30
     grid = PanelGrid.of([each.heading for each in cells], 2 if many else 3, _height_in(rows), page_in)
@@ -149,9 +132,9 @@ def draw_maps(
         _name(panels, grid, layout, rows)
         area.fit()
     _write(panels, cells, scale)
-    marked = clairvoyant_note(summary.filter(summary["policy"].is_in(list(shown))))
-    means = mean_note("cell", "hatched", layout.over)
-    notes = [*means, *averaged_note(axes), *left_out_note(summary, shown), *marked]
+    marked = clairvoyant_note(summary.filter(summary["policy"].is_in(list(selected))))
+    means = study_grid.mean_note("cell", "hatched", layout.over)
+    notes = [*means, *study_grid.averaged_note(axes), *study_grid.left_out_note(summary, selected), *marked]
     return area.finish(title, [_legend(summary, cells)], notes)
 
 
@@ -161,27 +144,27 @@ def _height_in(rows: GridAxis) -> float:
     return max(LOWEST_IN, min(ROW_PT * len(rows) / PT_PER_IN, TALLEST_IN if nameable else UNNAMED_IN))
 
 
-def _policy_axis(summary: pl.DataFrame, shown: Sequence[str]) -> GridAxis:
+def _policy_axis(summary: pl.DataFrame, policies: Sequence[str]) -> GridAxis:
     labels = policy_labels(summary)
-    return GridAxis("policy", tuple(labels[name] for name in shown), None, tuple(shown))
+    return GridAxis("policy", tuple(labels[name] for name in policies), None, tuple(policies))
 
 
 def _cells(summary: pl.DataFrame, layout: MapLayout, column: str) -> tuple[list[MapPanel], list[str]]:
     """Return the panels, and the policies that they show."""
     spanning = [axis for axis in (layout.x, layout.y, *layout.panels, *layout.over) if axis]
-    ranked = saving(summary).column
+    ranked = study_grid.saving(summary).column
     if layout.y is None:
-        shown = most_relevant(summary, spanning, ranked, MOST_ROWS)
-        return [_panel("", summary, _policy_axis(summary, shown), layout.x, column)], shown
-    places = combinations(layout.panels)
+        selected = study_grid.most_relevant(summary, spanning, ranked, MOST_ROWS)
+        return [_panel("", summary, _policy_axis(summary, selected), layout.x, column)], selected
+    places = study_grid.combinations(layout.panels)
     most = max(3, min(MOST_PANELS, 3 * int(HIGHEST_IN / _height_in(layout.y))) // len(places))
-    shown = most_relevant(summary, spanning, ranked, most)
+    selected = study_grid.most_relevant(summary, spanning, ranked, most)
     labels = policy_labels(summary)
     panels = []
-    for name, place in itertools.product(shown, places):
-        heading = ", ".join(filter(None, [labels[name], place_text(place, layout.panels)]))
+    for name, place in itertools.product(selected, places):
+        heading = ", ".join(filter(None, [labels[name], study_grid.place_text(place, layout.panels)]))
         panels.append(_panel(heading, summary.filter(policy=name, **place), layout.y, layout.x, column))
-    return panels, shown
+    return panels, selected
 
 
 def _panel(heading: str, rows: pl.DataFrame, y: GridAxis, x: GridAxis, column: str) -> MapPanel:
@@ -240,8 +223,8 @@ def _colour_bar(area: PlotArea, grid: PanelGrid, scale: MapScale) -> None:
     bar = figure_of(area.ax).colorbar(ScalarMappable(scale.norm, scale.colours), cax=place)
     bar.outline.set_visible(False)
     bar.minorticks_off()
-    if scale.shown is not None:
-        place.set_ylim(*scale.shown)
+    if scale.span is not None:
+        place.set_ylim(*scale.span)
     if scale.ticks is not None:
         place.set_yticks(_apart(scale.ticks, [float(scale.norm(value)) * high_pt for value in scale.ticks]))
     else:
@@ -266,14 +249,14 @@ def _name(panels: Sequence[Axes], grid: PanelGrid, layout: MapLayout, rows: Grid
     """Name the places of all panels' axes, in the size that these have now."""
     for panel in panels:
         wide, high = size_pt(panel)
-        name_places(panel.xaxis, layout.x, wide / len(layout.x))
-        name_places(panel.yaxis, rows, high / len(rows))
+        study_grid.name_places(panel.xaxis, layout.x, wide / len(layout.x))
+        study_grid.name_places(panel.yaxis, rows, high / len(rows))
     for panel in grid.lowest(panels):
-        title = axis_title(layout.x, named=len(panel.get_xticks()) > 0)
+        title = study_grid.axis_title(layout.x, named=len(panel.get_xticks()) > 0)
         panel.set_xlabel(wrap(title, size_pt(panel)[0]))
     if layout.y is not None:
         middle = grid.middle(panels)
-        title = axis_title(layout.y, named=len(middle.get_yticks()) > 0)
+        title = study_grid.axis_title(layout.y, named=len(middle.get_yticks()) > 0)
         middle.set_ylabel(wrap(title, grid.panel_in * PT_PER_IN + 40 * (grid.rows > 1)))
 
 
@@ -284,7 +267,9 @@ def _write(panels: Sequence[Axes], cells: Sequence[MapPanel], scale: MapScale) -
     if sum(each.values.size for each in cells) > MOST_WRITTEN or high / rows < ROW_PT - 2:
         return
     known = np.concatenate([each.values[~np.isnan(each.values)] for each in cells])
-    digits = next((d for d in scale.digits if fits([number(v, d) for v in known], wide / columns)), None)
+    digits = next(
+        (d for d in scale.digits if study_grid.fits([number(v, d) for v in known], wide / columns)), None
+    )
     if digits is None:
         return
     for panel, each in zip(panels, cells, strict=True):
@@ -302,7 +287,7 @@ def _legend(summary: pl.DataFrame, cells: Sequence[MapPanel]) -> list[Artist]:
     known = [~np.isnan(each.values) for each in cells]
     broken = any((each.broken & is_known).any() for each, is_known in zip(cells, known, strict=True))
     marks = [
-        (broken, "white", INK, BROKEN_HATCH, above_limit_text(summary)),
+        (broken, "white", INK, BROKEN_HATCH, study_grid.above_limit_text(summary)),
         (not all(is_known.all() for is_known in known), FAINT, MUTED, NONE_HATCH, "no result"),
     ]
     return [

@@ -1,46 +1,35 @@
-"""The front of a study: what can be saved at which risk, a dot per policy and place of the grid."""
+"""Scatter: saving against violations, a dot per policy and place of the grid of a study, and the front."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
+from carbonroute.figures import study_grid
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import count_of
 from carbonroute.figures.label_placement import label_points
 from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, figure_of, fold, widest
 from carbonroute.figures.scatter import numbered_handles, set_point_axes, viable_handle
-from carbonroute.figures.study_grid import (
-    VIOLATION_PCT,
-    GridAxis,
-    SummaryMetric,
-    averaged_note,
-    grid_axes,
-    limit_pct,
-    limit_text,
-    longer,
-    most_relevant,
-    place_text,
-    runnable,
-    saving,
-    saving_text,
-    winners,
+from carbonroute.figures.study_grid import VIOLATION_PCT, GridAxis, SummaryMetric
+from carbonroute.figures.style import (
+    INK,
+    MUTED,
+    TEXT_PT,
+    SeriesStyle,
+    clairvoyant_note,
+    policy_labels,
+    policy_styles,
 )
-from carbonroute.figures.style import INK, MUTED, TEXT_PT, clairvoyant_note, policy_labels, policy_styles
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
-
-    from carbonroute.figures.style import SeriesStyle
 
 MOST_POLICIES = 14
 MANY, MOST_VECTORS = 300, 2000  # points; of more, they are smaller, or small and drawn as pixels
@@ -56,7 +45,7 @@ OTHERS: Any = MappingProxyType({"marker": "o", "markerfacecolor": MUTED, "marker
     "The front of all combinations",
     "Each dot is a policy at one place of the grid: further right saves more, further down breaks fewer "
     "latency limits. Nothing that a router can run lies further right below the line.",
-    has_data=lambda summary, _: not _known(summary, saving(summary)).is_empty(),
+    has_data=lambda summary, _: not _known(summary, study_grid.saving(summary)).is_empty(),
 )
 def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw every policy at every place of the grid, and the front of those that a router can run.
@@ -70,15 +59,15 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
     axes
         ``axis``, ``label``, ``number``, ``averaged``.
     """
-    grid, metric = grid_axes(summary, axes), saving(summary)
+    grid, metric = study_grid.grid_axes(summary, axes), study_grid.saving(summary)
     points = _known(summary, metric)
     area = PlotArea(ax, DOUBLE_IN, height_in=3.4)
     ax = area.ax
     xy = points.select(metric.column, VIOLATION_PCT).to_numpy().astype(np.float64)
-    set_point_axes(ax, xy, metric.label, limit_pct(summary))
+    set_point_axes(ax, xy, metric.label, study_grid.limit_pct(summary))
     area.fit()
-    shown = most_relevant(summary, grid, metric.column, MOST_POLICIES)
-    styles = {name: style for name, style in policy_styles(summary).items() if name in shown}
+    selected = study_grid.most_relevant(summary, grid, metric.column, MOST_POLICIES)
+    styles = {name: style for name, style in policy_styles(summary).items() if name in selected}
     _dots(ax, points, xy, styles)
     front = _front(points, metric)
     ends = front.select(metric.column, VIOLATION_PCT).to_numpy()
@@ -88,8 +77,8 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
     notes = [f"{missing:,} rows without a result are left out"] if missing else []
     return area.finish(
         _title(summary, grid, metric),
-        [numbered, _legend(points, styles, limit_pct(summary))],
-        [*notes, *averaged_note(axes), *clairvoyant_note(points)],
+        [numbered, _legend(points, styles, study_grid.limit_pct(summary))],
+        [*notes, *study_grid.averaged_note(axes), *clairvoyant_note(points)],
     )
 
 
@@ -118,8 +107,8 @@ def _dots(ax: Axes, points: pl.DataFrame, xy: NDArray[np.float64], styles: dict[
 
 
 def _front(points: pl.DataFrame, metric: SummaryMetric) -> pl.DataFrame:
-    """Return what a router can run and no other beats in saving and violations, from the least of both on."""
-    order = runnable(points).sort(
+    """Return the Pareto front of saving and violations of runnable policies, from the least of both on."""
+    order = study_grid.runnable(points).sort(
         [VIOLATION_PCT, metric.column], descending=[False, True], maintain_order=True
     )
     saved = pl.col(metric.column)
@@ -128,7 +117,7 @@ def _front(points: pl.DataFrame, metric: SummaryMetric) -> pl.DataFrame:
 
 def _names(front: pl.DataFrame, grid: Sequence[GridAxis], labels: dict[str, str]) -> list[str]:
     return [
-        ", ".join(filter(None, (labels[row["policy"]], place_text(row, longer(grid)))))
+        ", ".join(filter(None, (labels[row["policy"]], study_grid.place_text(row, study_grid.longer(grid)))))
         for row in front.iter_rows(named=True)
     ]
 
@@ -193,13 +182,13 @@ def _legend(points: pl.DataFrame, styles: dict[str, SeriesStyle], limit: float |
 
 def _title(summary: pl.DataFrame, grid: Sequence[GridAxis], metric: SummaryMetric) -> str:
     """Say how much the best point within the limit saves, and how many points are within it."""
-    best, labels = winners(summary, grid, metric.column), policy_labels(summary)
+    best, labels = study_grid.winners(summary, grid, metric.column), policy_labels(summary)
     if best.is_empty():
-        return f"No policy that a router can run keeps to {limit_text(summary)} anywhere"
-    counted = runnable(summary)
+        return f"No policy that a router can run keeps to {study_grid.limit_text(summary)} anywhere"
+    counted = study_grid.runnable(summary)
     viable = counted["viable"].fill_null(value=False).sum()
-    most = saving_text(best.row(0, named=True), grid, metric.column, labels)
+    most = study_grid.saving_text(best.row(0, named=True), grid, metric.column, labels)
     return (
-        f"Within {limit_text(summary)}, at most {most} is saved; "
+        f"Within {study_grid.limit_text(summary)}, at most {most} is saved; "
         f"{viable:,} of {counted.height:,} points keep to it"
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, SymLogNorm
+from numpy.typing import NDArray
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import VIOLATIONS_LABEL
@@ -15,10 +15,6 @@ from carbonroute.figures.study_maps import MapScale, draw_maps, split
 from carbonroute.figures.style import policy_labels
 from carbonroute.figures.ticks import LOWEST_PCT, WIDE
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
-
 
 @figure(
     "What is risked over the grid",
@@ -26,7 +22,7 @@ if TYPE_CHECKING:
     has_data=lambda summary, axes: has_grid(axes) and summary[VIOLATION_PCT].count() > 0,
 )
 def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the share of violations at each place of the grid; what breaks the limit is hatched.
+    """Draw the share of violations at each place of the grid; cells over the limit are hatched.
 
     Laid out as the map of savings is.
 

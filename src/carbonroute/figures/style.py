@@ -7,23 +7,20 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import matplotlib as mpl
+import polars as pl
 from matplotlib import font_manager
+from matplotlib.artist import Artist
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from carbonroute.figures.formatting import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import polars as pl
-    from matplotlib.artist import Artist
 
 INK = "#222222"
 MUTED = "#6B6B6B"
@@ -60,35 +57,24 @@ def _families() -> list[str]:
 
 
 def _settings() -> dict[str, Any]:
+    texts = ("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")
+    inks = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor")
+    lines = ("axes.linewidth", "xtick.major.width", "ytick.major.width", "hatch.linewidth")
     return {
+        **dict.fromkeys(texts, TEXT_PT),
+        **dict.fromkeys(inks, INK),
+        **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), MUTED),
+        **dict.fromkeys(lines, 0.6),
+        **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 2.5),
+        **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
         "font.family": _families(),
-        "font.size": TEXT_PT,
         "axes.titlesize": TITLE_PT,
-        "axes.labelsize": TEXT_PT,
-        "xtick.labelsize": TEXT_PT,
-        "ytick.labelsize": TEXT_PT,
-        "legend.fontsize": TEXT_PT,
         "text.parse_math": False,  # names are the user's: "$" and "_" mean themselves
-        "text.color": INK,
-        "axes.labelcolor": INK,
-        "axes.edgecolor": MUTED,
-        "axes.linewidth": 0.6,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
         "axes.axisbelow": True,
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
-        "xtick.labelcolor": INK,
-        "ytick.labelcolor": INK,
-        "xtick.major.width": 0.6,
-        "ytick.major.width": 0.6,
-        "xtick.major.size": 2.5,
-        "ytick.major.size": 2.5,
         "grid.color": "#E6E6E6",
         "grid.linewidth": 0.5,
         "lines.linewidth": 1.1,
         "lines.markersize": 4.5,
-        "hatch.linewidth": 0.6,
         "savefig.dpi": 300,
         "svg.hashsalt": "carbonroute",
         "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from carbonroute.figures.figure import figure
@@ -20,11 +23,6 @@ from carbonroute.figures.scatter import (
 )
 from carbonroute.figures.style import INK, MUTED, clairvoyant_note, policy_styles
 
-if TYPE_CHECKING:
-    import polars as pl
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-
 RING_PT = 8.5
 RING: Any = MappingProxyType({
     "marker": "o", "color": INK, "markersize": RING_PT, "markerfacecolor": "none", "markeredgecolor": INK,
@@ -38,7 +36,7 @@ RING: Any = MappingProxyType({
     "shaded band holds those within the limit on violations.",
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw what each policy saves against what it risks.
+    """Draw the saving of each policy against its violations.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
-"""Lines: how busy each region's servers are over time, a panel per policy, and what comes beyond capacity."""
+"""Lines: share of each region's servers in use over time, a panel per policy, and load beyond capacity."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -13,15 +13,16 @@ from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import one_line, percent
 from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, wrap
 from carbonroute.figures.panel_grid import PanelGrid
-from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, region_styles
+from carbonroute.figures.style import (
+    MUTED,
+    SeriesStyle,
+    clairvoyant_note,
+    limit_line,
+    policy_labels,
+    region_styles,
+)
 from carbonroute.figures.ticks import fixed_ticks, number_ticks
 from carbonroute.units import HOURS_PER_DAY
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-
-    from carbonroute.figures.style import SeriesStyle
 
 MOST_POLICIES = 9
 COLUMNS, PANEL_IN = 3, 0.85
@@ -45,14 +46,14 @@ def draw(utilisation: pl.DataFrame, ax: Axes | None = None) -> Axes:
         ``servers``, ``offered`` (servers).
     """
     labels, regions = policy_labels(utilisation), region_styles(utilisation)
-    shown = list(labels)[:MOST_POLICIES]
-    grid = PanelGrid.of([labels[name] for name in shown], COLUMNS, PANEL_IN, DOUBLE_IN)
+    drawn = list(labels)[:MOST_POLICIES]
+    grid = PanelGrid.of([labels[name] for name in drawn], COLUMNS, PANEL_IN, DOUBLE_IN)
     area = PlotArea(ax, DOUBLE_IN, grid.height_in)
     daily = utilisation["hour"].n_unique() > LONGEST_HOURLY
     traces = _traces(utilisation, daily=daily)
     panels = grid.panels(area.ax, area.size_pt[0])
-    top = _top(traces.filter(pl.col("policy").is_in(shown)))
-    for name, panel in zip(shown, panels, strict=True):
+    top = _top(traces.filter(pl.col("policy").is_in(drawn)))
+    for name, panel in zip(drawn, panels, strict=True):
         _lines(panel, traces.filter(policy=name), regions)
         panel.set_ylim(0, top)
         fixed_ticks(panel.yaxis, (value for value in (0, 50, 100, 150, 200) if value <= top))
@@ -61,7 +62,7 @@ def draw(utilisation: pl.DataFrame, ax: Axes | None = None) -> Axes:
     middle = panels[(grid.rows // 2) * grid.columns]
     in_use = f"{'Daily mean of servers' if daily else 'Servers'} in use (%)"
     middle.set_ylabel(wrap(in_use, PANEL_IN * PT_PER_IN) if grid.rows == 1 else in_use)
-    left_out = len(labels) - len(shown)
+    left_out = len(labels) - len(drawn)
     more = [f"{left_out} more in data/utilisation.csv"] if left_out else []
     legend = [*(style.line_handle() for style in regions.values()), *_handles(utilisation)]
     return area.finish(_title(utilisation), [legend], [*more, *clairvoyant_note(utilisation)])
@@ -80,7 +81,7 @@ def _lines(panel: Axes, traces: pl.DataFrame, regions: dict[str, SeriesStyle]) -
 
 
 def _traces(utilisation: pl.DataFrame, *, daily: bool) -> pl.DataFrame:
-    """Return ``policy``, ``region``, ``x`` (hours, days), what is in use, and what was sent beyond all, %."""
+    """Return ``policy``, ``region``, ``x`` (hours, days), the servers in use and the load sent, % of all."""
     x = pl.col("hour") // HOURS_PER_DAY if daily else pl.col("hour")
     sent = pl.when(pl.col("servers") > 0).then((pl.col("offered") / pl.col("servers")).clip(lower_bound=1))
     return utilisation.group_by("policy", "region", x.alias("x"), maintain_order=True).agg(
@@ -89,7 +90,7 @@ def _traces(utilisation: pl.DataFrame, *, daily: bool) -> pl.DataFrame:
 
 
 def _top(traces: pl.DataFrame) -> float:
-    """Return the highest share that the panels show: capacity, or what was sent beyond it."""
+    """Return the highest share that the panels show: capacity, or the load beyond it."""
     highest = float(np.nan_to_num(traces["sent_pct"].to_numpy()).max())
     return min(max(106.0, 1.06 * highest), HIGHEST_PCT)
 

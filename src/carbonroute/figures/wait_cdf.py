@@ -1,10 +1,11 @@
-"""Lines: how long requests wait under each policy, and what that does to latency."""
+"""Lines: cumulative distributions of waiting time and of latency per policy, where requests queue."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from carbonroute.figures.cdf import mark_handle, mark_share, percentiles_95, set_log_axis, set_share_axis
@@ -12,15 +13,15 @@ from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import number, percent
 from carbonroute.figures.layout import DOUBLE_IN, PlotArea
 from carbonroute.figures.panel_grid import PanelGrid
-from carbonroute.figures.style import MUTED, by_policy, clairvoyant_note, policy_labels, policy_styles
+from carbonroute.figures.style import (
+    MUTED,
+    SeriesStyle,
+    by_policy,
+    clairvoyant_note,
+    policy_labels,
+    policy_styles,
+)
 from carbonroute.figures.ticks import number_ticks
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from matplotlib.axes import Axes
-
-    from carbonroute.figures.style import SeriesStyle
 
 SHOWN_SHARE = 0.999  # of every policy's requests lies inside the axes
 SHORTEST_MS = 0.1  # a wait below is as good as none
@@ -92,8 +93,8 @@ def _scale_latency(ax: Axes, both: pl.DataFrame, cdfs: list[pl.DataFrame]) -> No
 
 
 def _end(cdf: pl.DataFrame, column: str) -> float:
-    shown = cdf.filter(pl.col("share") <= SHOWN_SHARE)[column]
-    return float(shown.to_numpy().max()) if shown.len() else 0.0
+    inside = cdf.filter(pl.col("share") <= SHOWN_SHARE)[column]
+    return float(inside.to_numpy().max()) if inside.len() else 0.0
 
 
 def _title(wait_cdf: pl.DataFrame) -> str:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import polars as pl
+from matplotlib.axes import Axes
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import highest
 from carbonroute.figures.formatting import VIOLATIONS_LABEL, number, one_line, percent, plain
 from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, PlotArea
-from carbonroute.figures.style import MUTED, TEXT_PT, clairvoyant_note, in_order, policy_labels, policy_styles
+from carbonroute.figures.style import (
+    MUTED,
+    TEXT_PT,
+    SeriesStyle,
+    clairvoyant_note,
+    in_order,
+    policy_labels,
+    policy_styles,
+)
 from carbonroute.figures.ticks import percent_ticks
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from carbonroute.figures.style import SeriesStyle
 
 FEW_BARS = 8
 GROUP = 0.86  # share of a workload's place that its bars fill

@@ -240,10 +240,10 @@ def tied(text: str) -> Markup:
     from markupsafe import Markup
 
     parts, place = Markup(), 0
-    for found in _WITH_UNIT.finditer(text):
-        parts += text[place : found.start()]
-        parts += Markup('<span class="tied">{}</span>').format(found.group())
-        place = found.end()
+    for match in _WITH_UNIT.finditer(text):
+        parts += text[place : match.start()]
+        parts += Markup('<span class="tied">{}</span>').format(match.group())
+        place = match.end()
     return parts + text[place:]
 
 

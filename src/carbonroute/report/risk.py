@@ -37,7 +37,7 @@ def sections(tables: Tables, engine: str) -> Iterator[Section]:
 
 
 def _about_intervals(tables: Tables, engine: str) -> str:
-    """Say what the intervals cover, or why there are none."""
+    """Say how the intervals are meant, or why there are none."""
     violations = tables.intervals.filter(figure=VIOLATIONS)
     if violations.is_empty():
         return {"exact": _EXACT, "queued": _QUEUED}.get(engine, _NONE)

@@ -24,7 +24,7 @@ _ENGINES = {
 
 
 def page_of_run(facts: Mapping[str, Any], tables: Tables) -> Page:
-    """Return what the report of a run shows.
+    """Return the page of a run.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _about(facts: Mapping[str, Any], tables: Tables) -> Iterator[str]:
 
 
 def _notes(overview: Mapping[str, Any]) -> Iterator[Section]:
-    """Yield what was assumed, filled or left out, if anything was."""
+    """Yield the assumptions and remarks, if there are any."""
     if overview["notes"]:
         notes = tuple(f"{note}." for note in overview["notes"])
         yield Section("notes", "Assumptions and remarks", (Items(notes),))

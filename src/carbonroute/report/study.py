@@ -1,4 +1,4 @@
-"""The page of a study: the policies over all of its cells, every combination, and what failed."""
+"""The page of a study: the policies over all of its cells, every combination, and the failures."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _policies(tables: StudyTables) -> Iterator[Block]:
 
 
 def _saved_from(metric: SummaryMetric) -> str:
-    """Return the measure of what is saved, and the baseline."""
+    """Return the measure of savings, and the baseline."""
     return f"What is saved: {metric.label.removesuffix(' (%)')}"
 
 
