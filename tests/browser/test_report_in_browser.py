@@ -14,7 +14,7 @@ import pytest
 from matplotlib import image
 from playwright.sync_api import Locator, Page
 
-from carbonroute.figures import FIGURES
+from carbonroute.figures import available
 from carbonroute.metrics import Tables
 from carbonroute.runs.store import read_manifest, read_tables
 
@@ -53,7 +53,7 @@ def report(run: Path) -> Path:
 
 
 def drawn(tables: Tables) -> list[str]:
-    return [name for name, member in FIGURES.items() if member.wanted(tables)]
+    return available(tables)
 
 
 def test_the_page_is_alone_silent_and_small(run: Path, opened: Opener) -> None:

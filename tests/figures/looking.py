@@ -9,7 +9,7 @@ from matplotlib.axis import Axis
 from matplotlib.text import Annotation, Text
 
 from carbonroute.arrays import Array
-from carbonroute.figures.style import house
+from carbonroute.figures.style import house_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def page_of(ax: Axes) -> Figure:
 
 def texts(ax: Axes) -> list[Shown]:
     """Give every text that the figure shows, drawn in the house's style."""
-    with house():
+    with house_style():
         page_of(ax).draw_without_rendering()
         return [
             Shown(text.get_text(), Text.get_window_extent(text))

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Page
 from matplotlib.patches import Rectangle
 
-from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, page, render
-from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house
+from carbonroute import figures
+from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, available, render
+from carbonroute.figures.layout import figure_of
+from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house_style
 from carbonroute.runs.store import RunFolder
 
 from . import factory, looking
@@ -33,7 +36,8 @@ if TYPE_CHECKING:
     from carbonroute.figures import Format
     from carbonroute.metrics import Tables
 
-NAMES = list(FIGURES)
+#: The figures of a run.
+NAMES = available(factory.study())
 
 GRID: dict[str, Callable[[], Tables]] = {
     "study": factory.study,
@@ -59,7 +63,7 @@ def tables(case: str) -> Tables:
 
 
 def draw(name: str, data: Tables) -> Axes:
-    return FIGURES[name].draw(data)
+    return figures.draw(name, data)
 
 
 @functools.cache
@@ -126,28 +130,28 @@ def test_changes_are_written_with_their_sign() -> None:
     assert all(text in said for text in ("(−85.2 %)", "(0.0 %)", "(+0.9 %)"))
 
 
-def test_what_has_nothing_to_show_is_not_wanted() -> None:
+def test_a_figure_without_data_is_not_available() -> None:
     data = tables("study")
-    assert all(figure.wanted(data) for figure in FIGURES.values())
     none = {name: getattr(data, name).clear() for name in ("saving", "utilisation", "wait_cdf", "herd")}
     silent = dataclasses.replace(data, **none)
-    unwanted = [name for name, figure in FIGURES.items() if not figure.wanted(silent)]
-    assert unwanted == ["saving_steps", "utilisation", "wait_cdf", "herd"]
+    assert set(NAMES) - set(available(silent)) == {"saving_steps", "utilisation", "wait_cdf", "herd"}
+    empty = data.utilisation.with_columns(utilisation=pl.lit(None, pl.Float64))
+    assert "utilisation" not in available(dataclasses.replace(data, utilisation=empty))
 
 
-def test_only_what_is_wanted_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_only_what_is_available_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from carbonroute.cli import drawing
 
     data = tables("study")
     monkeypatch.setattr(drawing, "render", lambda name, _tables, fmt: f"{name} {fmt}".encode())
-    for saving, count in ((data.saving, len(FIGURES)), (data.saving.clear(), len(FIGURES) - 1)):
+    for saving, count in ((data.saving, len(NAMES)), (data.saving.clear(), len(NAMES) - 1)):
         folder = RunFolder(tmp_path / str(count))
         drawn = drawing.draw_all(
             folder, dataclasses.replace(data, saving=saving), ("png", "svg", "png"), None
         )
         folder.finish({})
         assert drawn == count
-        assert (folder.path / "graphs" / "saving_steps.png").exists() == (count == len(FIGURES))
+        assert (folder.path / "graphs" / "saving_steps.png").exists() == (count == len(NAMES))
         assert len(list(folder.path.rglob("*.[ps][nv]g"))) == 2 * count
 
 
@@ -156,10 +160,10 @@ def test_only_what_is_wanted_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPatch
 def test_a_drawn_geography_is_said_on_every_figure_of_requests(name: str, case: str) -> None:
     data = tables(case)
     drawn_for = data.overview.with_columns(synthetic_geography=pl.lit(value=True))
-    sheet = page(name, dataclasses.replace(data, overview=drawn_for))
-    plain = page(name, data)
+    sheet = figure_of(draw(name, dataclasses.replace(data, overview=drawn_for)))
+    plain = figure_of(draw(name, data))
     shown = looking.texts(sheet.axes[0])
-    with house():
+    with house_style():
         plain.draw_without_rendering()
     said = " ".join(" ".join(text.text for text in shown).split())
     if name in {"carbon_traces", "carbon_heatmap"}:
@@ -184,7 +188,7 @@ def test_points_are_labelled_without_overlap_wherever_they_lie(name: str, seed: 
 @pytest.mark.parametrize("name", NAMES)
 def test_text_is_of_the_size_of_print(name: str, case: str) -> None:
     ax = drawn(name, case)
-    with house():
+    with house_style():
         sizes = {
             text.get_fontsize()
             for text in looking.page_of(ax).findobj(mpl.text.Text)
@@ -223,29 +227,17 @@ def test_draws_into_a_given_axes_and_touches_no_settings(name: str) -> None:
 
 def calls(data: Tables) -> dict[str, functools.partial[Axes]]:
     """Give every figure's own ``draw`` with its tables filled in, as a user calls it."""
-    from carbonroute import figures
-
-    frames = {
-        "regional_carbon_latency": (data.carbon, data.rtt),
-        "prior_work_comparison": (data.overview, data.policies),
-        "latency_cdf": (data.latency_cdf, data.workloads),
-        "routing_distribution": (data.routing,),
-        "workload_slo_violations": (data.workloads,),
-        "carbon_traces": (data.carbon,),
-        "carbon_heatmap": (data.carbon,),
-        "saving_steps": (data.saving,),
-        "utilisation": (data.utilisation,),
-        "herd": (data.herd,),
-        "wait_cdf": (data.wait_cdf, data.latency_cdf, data.latency_cdf_unlimited),
-    }
     return {
-        name: functools.partial(getattr(figures, name).draw, *frames.get(name, (data.policies,)))
+        name: functools.partial(
+            import_module(f"carbonroute.figures.{name}").draw,
+            *(getattr(data, table) for table in FIGURES[name].tables),
+        )
         for name in NAMES
     }
 
 
 def test_the_register_is_the_studys() -> None:
-    folders = {name: member.folder for name, member in FIGURES.items()}
+    folders = {name: FIGURES[name].folder for name in NAMES}
     premium = {
         "carbon_heatmap", "radar_policy_comparison", "latency_cdf", "bubble_tradeoff", "carbon_savings_bar",
     }  # fmt: skip

@@ -39,8 +39,8 @@ def made_study(place: Path) -> Path:
 
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no figures into reports."""
-    monkeypatch.setattr(page_of_run, "_figures", lambda _: ())
-    monkeypatch.setattr(page_of_study, "_figures", lambda _: ())
+    monkeypatch.setattr(page_of_run, "figures", lambda _: ())
+    monkeypatch.setattr(page_of_study, "figures", lambda _: ())
 
 
 def restated(folder: Path, name: str) -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from carbonroute.cli import figures as drawing
-from carbonroute.cli import main
+from carbonroute.cli import drawing, main
 from carbonroute.report import run as page_of_run
 from carbonroute.runs.folder import require_as_stated
 from carbonroute.runs.manifest import read_manifest
@@ -25,7 +24,8 @@ from helpers.refusals import content
 DRIVER = """
 import json, os, shutil, signal, sys
 from pathlib import Path
-import carbonroute.cli.figures, carbonroute.cli.frontier, carbonroute.cli.report, carbonroute.cli.simulate
+import carbonroute.cli.drawing, carbonroute.cli.figures, carbonroute.cli.frontier, carbonroute.cli.report
+import carbonroute.cli.simulate
 import carbonroute.metrics, carbonroute.report.run, rich.table
 from carbonroute.cli import main
 
@@ -61,8 +61,8 @@ def killed(folder, last=None):
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        carbonroute.cli.figures.render = text_of
-        carbonroute.report.run._figures = lambda tables: ()
+        carbonroute.cli.drawing.render = text_of
+        carbonroute.report.run.figures = lambda tables: ()
         for name in ("open", *CHANGING):
             counted(name, last)
         code = main([word.replace("FOLDER", str(folder)) for word in arguments])
@@ -137,7 +137,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
         "render",
         lambda name, tables, form: f"{name} {form} {tables.policies['avg_latency_ms'].to_list()}".encode(),
     )
-    monkeypatch.setattr(page_of_run, "_figures", lambda _: ())
+    monkeypatch.setattr(page_of_run, "figures", lambda _: ())
 
 
 def judge(kills: Kills, tmp_path: Path, command: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:

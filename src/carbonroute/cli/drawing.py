@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from carbonroute.figures import FIGURES, Format, as_file, render
+from carbonroute.figures import FIGURES, Format, available, render
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    import polars as pl
 
     from carbonroute.metrics import Tables
     from carbonroute.runs.store import RunFolder
 
 
 def draw_all(
-    folder: RunFolder, tables: Tables, formats: Sequence[str], progress: Callable[[int, int], None] | None
+    folder: RunFolder,
+    tables: Tables | Mapping[str, pl.DataFrame],
+    formats: Sequence[str],
+    progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Draw every figure that has data into a run folder, in each format; return how many."""
-    names = [name for name, figure in FIGURES.items() if figure.wanted(tables)]
+    """Draw every figure that has data into a run folder, in each format; return the number of figures."""
+    names = available(tables)
     files = [(name, form) for name in names for form in dict.fromkeys(formats)]
     for done, (name, form) in enumerate(files, start=1):
         data = render(name, tables, cast(Format, form))
@@ -26,12 +29,3 @@ def draw_all(
         if progress:
             progress(done, len(files))
     return len(names)
-
-
-def draw_one(folder: RunFolder, name: str, draw: Callable[[], Axes], formats: Sequence[str]) -> None:
-    """Draw one figure into a run folder, in each format."""
-    from carbonroute.figures.layout import figure_of
-
-    figure = figure_of(draw())
-    for form in dict.fromkeys(formats):
-        folder.write(f"graphs/{name}.{form}", as_file(figure, cast(Format, form)))

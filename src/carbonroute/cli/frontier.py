@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from carbonroute.analysis.frontier import Frontier, entry_text, finding, run
-from carbonroute.cli.drawing import draw_one
 from carbonroute.cli.options import (
     AddedOutput,
     CarbonSeed,
@@ -94,9 +93,9 @@ def frontier(
         if entry:
             folder.write("policy.toml", entry.encode())
         if figures:
-            from carbonroute.figures import pareto_front
+            from carbonroute.cli.drawing import draw_all
 
-            draw_one(folder, "pareto_front", lambda: pareto_front.draw(found.points), ("png", *formats))
+            draw_all(folder, {"frontier": found.points}, ("png", *formats))
         folder.finish({**facts, "frontier": {"limits": limits.given(), "finding": finding(found)}})
     for note in folder.notes:
         say(f"note: {note}")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from carbonroute.analysis.headroom import HEADROOMS, Headroom, finding, run
-from carbonroute.cli.drawing import draw_one
 from carbonroute.cli.options import (
     AddedOutput,
     Figures,
@@ -70,9 +69,9 @@ def headroom(
         facts = add_to(folder, found.inputs, "headroom")
         folder.write("tables/headroom.csv", csv_bytes(found.points))
         if figures:
-            from carbonroute.figures import headroom as figure
+            from carbonroute.cli.drawing import draw_all
 
-            draw_one(folder, "headroom", lambda: figure.draw(found.points), ("png", *formats))
+            draw_all(folder, {"headroom": found.points}, ("png", *formats))
         folder.finish({**facts, "headroom": {"finding": finding(found)}})
     for note in folder.notes:
         say(f"note: {note}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -18,7 +18,6 @@ from carbonroute.inspection import Inspection, Kind, inspect_file
 from carbonroute.scenario import builtin_scenarios, load
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from rich.console import Console
     from rich.table import Table
 
@@ -100,30 +99,15 @@ def _format(picture: Path) -> str:
 
 def _draw(parts: Sequence[Inspection], picture: Path, form: Format) -> list[Path]:
     """Draw every part that can be shown, into one file or numbered ones; return which."""
-    from carbonroute.figures import (
-        as_file,
-        inspection_carbon,
-        inspection_matrix,
-        inspection_rates,
-        inspection_traffic,
-    )
-    from carbonroute.figures.layout import figure_of
-    from carbonroute.figures.words import printable
+    from carbonroute.figures import render
 
-    figures: dict[str, Callable[..., Axes]] = {
-        "carbon": inspection_carbon.draw,
-        "traffic": inspection_traffic.draw,
-        "rates": inspection_rates.draw,
-        "rtt": inspection_matrix.draw,
-    }
     shown = [part for part in parts if part.pictures]
     if not shown:
         raise InputError(parts[0].name, [Fault("--picture", "there is nothing to draw", "see its findings")])
     paths = []
     for place, part in enumerate(shown, start=1):
         name = picture if len(shown) == 1 else picture.with_stem(f"{picture.stem}-{place}-{part.kind}")
-        tables = {what: printable(table) for what, table in part.pictures.items()}
-        write_named(name, as_file(figure_of(figures[part.kind](**tables)), form))
+        write_named(name, render(f"inspection_{part.kind}", part.pictures, form))
         paths.append(name)
     return paths
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from carbonroute.analysis import frontier
 from carbonroute.analysis.sensitivity import sensitivity as vary
-from carbonroute.cli.drawing import draw_one
 from carbonroute.cli.options import (
     AddedOutput,
     CarbonSeed,
@@ -74,9 +73,9 @@ def sensitivity(
         facts = add_to(folder, found.inputs, "sensitivity")
         folder.write("tables/sensitivity.csv", csv_bytes(table))
         if figures:
-            from carbonroute.figures import tornado
+            from carbonroute.cli.drawing import draw_all
 
-            draw_one(folder, "sensitivity", lambda: tornado.draw(table), ("png", *formats))
+            draw_all(folder, {"sensitivity": table}, ("png", *formats))
         folder.finish({**facts, "sensitivity": {"limits": limits.given(), "finding": said}})
     for note in folder.notes:
         say(f"note: {note}")

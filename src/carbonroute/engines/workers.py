@@ -6,6 +6,7 @@ order: the result is the same, to the bit, whoever works on which.
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 import sys
 from collections import deque

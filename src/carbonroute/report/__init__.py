@@ -1,4 +1,4 @@
-"""What a run or study found, on one page that opens anywhere: no network, nothing beside the file itself."""
+"""The report of a run or a study: one HTML file that needs no network and no other file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["REPORT", "Page", "page_of", "render", "write"]
 
 
 def page_of(path: Path) -> Page:
-    """Return what the report of a finished run's or study's folder shows.
+    """Return the page of a finished run's or study's folder.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def page_of(path: Path) -> Page:
 
 
 def _page(path: Path, outputs: Mapping[str, str]) -> Page:
-    """Return what the report shows, of a folder of which these outputs are known to be what they are."""
+    """Return the page of a folder whose outputs have been checked."""
     if read_manifest(path).get("kind") == STUDY:
         return page_of_study(tables_in(path, outputs))
     tables = tables_of(path, outputs)

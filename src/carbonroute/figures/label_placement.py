@@ -1,25 +1,22 @@
-"""Placing labels: beside points or over an edge, so that none covers another."""
+"""Placement of labels: beside points or over an edge, so that none covers another."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from carbonroute.figures.layout import LINE_SPACING, PT_PER_IN, text_width, widest
 from carbonroute.figures.style import MUTED, TEXT_PT
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
-
 DOT_PT = 1.5  # half the width of a dot without a label
 
 
-class Box(NamedTuple):
+class Rectangle(NamedTuple):
     """A rectangle in points."""
 
     x0: float
@@ -27,24 +24,24 @@ class Box(NamedTuple):
     x1: float
     y1: float
 
-    def hits(self, other: Box) -> bool:
+    def hits(self, other: Rectangle) -> bool:
         """Tell whether two rectangles overlap."""
         return self.x0 < other.x1 and other.x0 < self.x1 and self.y0 < other.y1 and other.y0 < self.y1
 
-    def within(self, other: Box) -> bool:
+    def within(self, other: Rectangle) -> bool:
         """Tell whether this rectangle lies inside another."""
         return self.x0 >= other.x0 and self.y0 >= other.y0 and self.x1 <= other.x1 and self.y1 <= other.y1
 
 
-def _around(x: float, y: float, half_width: float, half_height: float) -> Box:
-    return Box(x - half_width, y - half_height, x + half_width, y + half_height)
+def _around(x: float, y: float, half_width: float, half_height: float) -> Rectangle:
+    return Rectangle(x - half_width, y - half_height, x + half_width, y + half_height)
 
 
-class Placed(NamedTuple):
-    """Where a label goes: its rectangle, and the line from it to its point (as small rectangles)."""
+class PlacedLabel(NamedTuple):
+    """The rectangle of a label, and the line from it to its point (as small rectangles)."""
 
-    box: Box
-    leader: list[Box]
+    box: Rectangle
+    leader: list[Rectangle]
 
 
 def label_points(
@@ -80,13 +77,13 @@ def label_points(
     pixels = ax.transData.transform(points)
     scale = PT_PER_IN / ax.figure.dpi
     spots = pixels * scale
-    inside = Box(*(float(value) * scale for value in ax.bbox.extents))
+    inside = Rectangle(*(float(value) * scale for value in ax.bbox.extents))
     line_y = float(ax.transData.transform((points[0, 0], level))[1]) * scale
     kept = [_around(x, y, clear, clear) for (x, y), clear in zip(spots, clear_pt, strict=True)]
-    kept.append(Box(inside.x0, line_y, inside.x1, line_y))
+    kept.append(Rectangle(inside.x0, line_y, inside.x1, line_y))
     if others is not None and len(others):
         kept.extend(_around(x, y, DOT_PT, DOT_PT) for x, y in ax.transData.transform(others) * scale)
-    placed: list[Placed] = []
+    placed: list[PlacedLabel] = []
     for spot, text, clear in zip(spots, texts, clear_pt, strict=True):
         place = _find_place(spot, text, float(clear), inside, kept, placed)
         if place is None:
@@ -101,10 +98,10 @@ def _find_place(
     spot: NDArray[np.float64],
     text: str,
     clear: float,
-    inside: Box,
-    kept: Sequence[Box],
-    placed: Sequence[Placed],
-) -> Placed | None:
+    inside: Rectangle,
+    kept: Sequence[Rectangle],
+    placed: Sequence[PlacedLabel],
+) -> PlacedLabel | None:
     lines = text.split("\n")
     half_width = widest(lines) / 2 + 1
     half_height = len(lines) * TEXT_PT * LINE_SPACING / 2
@@ -121,22 +118,27 @@ def _find_place(
                 and not any(box.hits(other) for other in taken)
                 and not any(step.hits(place.box) for step in leader for place in placed)
             ):
-                return Placed(box, leader)
+                return PlacedLabel(box, leader)
     return None
 
 
-def _nearest(spot: NDArray[np.float64], box: Box) -> tuple[float, float]:
+def _nearest(spot: NDArray[np.float64], box: Rectangle) -> tuple[float, float]:
     return min(max(float(spot[0]), box.x0), box.x1), min(max(float(spot[1]), box.y0), box.y1)
 
 
-def _leader(spot: NDArray[np.float64], box: Box) -> list[Box]:
+def _leader(spot: NDArray[np.float64], box: Rectangle) -> list[Rectangle]:
     x, y = _nearest(spot, box)
     steps = np.linspace(0.15, 0.95, 12)
     return [_around(spot[0] + (x - spot[0]) * s, spot[1] + (y - spot[1]) * s, 0.4, 0.4) for s in steps]
 
 
 def _write(
-    ax: Axes, point: NDArray[np.float64], spot: NDArray[np.float64], text: str, place: Placed, clear: float
+    ax: Axes,
+    point: NDArray[np.float64],
+    spot: NDArray[np.float64],
+    text: str,
+    place: PlacedLabel,
+    clear: float,
 ) -> None:
     box = place.box
     middle = ((box.x0 + box.x1) / 2 - spot[0], (box.y0 + box.y1) / 2 - spot[1])

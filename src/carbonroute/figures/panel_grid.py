@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
 
 from carbonroute.figures.layout import LINE_SPACING, PT_PER_IN, wrap
 from carbonroute.figures.style import TEXT_PT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from matplotlib.axes import Axes
 
 #: Room between two panels side by side, and around a heading, in points.
 BETWEEN_PT, AROUND_PT = 12.0, 7.0
@@ -18,8 +16,8 @@ BETWEEN_PT, AROUND_PT = 12.0, 7.0
 SIDES_PT = 50.0
 
 
-class Panels(NamedTuple):
-    """How panels are laid out.
+class PanelGrid(NamedTuple):
+    """A layout of panels.
 
     Attributes
     ----------
@@ -36,7 +34,7 @@ class Panels(NamedTuple):
     panel_in: float
 
     @classmethod
-    def of(cls, headings: Sequence[str], columns: int, panel_in: float, width_in: float) -> Panels:
+    def of(cls, headings: Sequence[str], columns: int, panel_in: float, width_in: float) -> PanelGrid:
         """Return the layout of panels on a page of some width, in inches."""
         columns = min(columns, len(headings))
         wide_pt = (width_in * PT_PER_IN - SIDES_PT - (columns - 1) * BETWEEN_PT) / columns
@@ -50,34 +48,28 @@ class Panels(NamedTuple):
     @property
     def height_in(self) -> float:
         """Height of all of them, in inches."""
-        return self.rows * self._row_in
-
-    @property
-    def _row_in(self) -> float:
         lines = 1 + max(heading.count("\n") for heading in self.headings)
-        return self.panel_in + (lines * TEXT_PT * LINE_SPACING + AROUND_PT) / PT_PER_IN
+        return self.rows * (self.panel_in + (lines * TEXT_PT * LINE_SPACING + AROUND_PT) / PT_PER_IN)
 
-    def on(self, ax: Axes, width_pt: float) -> list[Axes]:
-        """Return the panels, with tick labels at the left and below alone.
+    def lowest(self, panels: Sequence[Axes]) -> Sequence[Axes]:
+        """Return the panels with nothing below them."""
+        return panels[-self.columns :]
 
-        Parameters
-        ----------
-        ax
-            Their place, of which nothing else is shown.
-        width_pt
-            How wide it is, in points.
-        """
+    def middle(self, panels: Sequence[Axes]) -> Axes:
+        """Return the panel at the left whose label stands for all rows."""
+        return panels[(self.rows - 1) // 2 * self.columns]
+
+    def panels(self, ax: Axes, width_pt: float) -> list[Axes]:
+        """Replace axes, so many points wide, by the panels; tick labels stand at the left and below alone."""
         ax.axis("off")
         between, row, high = BETWEEN_PT / width_pt, 1 / self.rows, self.panel_in / self.height_in
         wide = (1 - (self.columns - 1) * between) / self.columns
-        made = []
-        for place, (line, column) in enumerate(self._places()):
+        panels = []
+        for place, heading in enumerate(self.headings):
+            line, column = divmod(place, self.columns)
             panel = ax.inset_axes((column * (wide + between), 1 - (line + 1) * row, wide, high))
-            panel.set_title(self.headings[place], loc="left", size=TEXT_PT, pad=2.5, linespacing=LINE_SPACING)
-            lowest = place + self.columns >= len(self.headings)
-            panel.tick_params(labelbottom=lowest, labelleft=column == 0)
-            made.append(panel)
-        return made
-
-    def _places(self) -> Iterator[tuple[int, int]]:
-        return (divmod(place, self.columns) for place in range(len(self.headings)))
+            panel.set_title(heading, loc="left", size=TEXT_PT, pad=2.5, linespacing=LINE_SPACING)
+            below = place + self.columns < len(self.headings)
+            panel.tick_params(labelbottom=not below, labelleft=column == 0)
+            panels.append(panel)
+        return panels
