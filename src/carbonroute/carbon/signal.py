@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,7 +60,7 @@ class MixedAccounting:
 
 @dataclass(frozen=True)
 class Query:
-    """What a scenario wants of a carbon source.
+    """A scenario's query of a carbon source: regions, zones and hours.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Query:
     folder
         What paths in the scenario are relative to.
     history_hours
-        How many hours before the horizon are wanted too: what a router knows at hour 0 may be that old.
+        Hours before the horizon that are asked for too: a router's value at hour 0 may be that old.
     reference
         Whether long-run means from before the horizon are asked for.
     uniform, normal
@@ -104,6 +104,24 @@ class Query:
     key: str = "carbon"
     digests: Digests = field(default_factory=Digests, compare=False)
 
+    @classmethod
+    def of_all_times(cls, zones: Sequence[str], folder: Path = Path()) -> Query:
+        """Return a query for some zones and all times that a file can have."""
+        nothing = np.zeros((len(zones), 0))
+        return cls(
+            regions=tuple(zones),
+            zones=tuple(zones),
+            mean_g_per_kwh=(None,) * len(zones),
+            profiles=(None,) * len(zones),
+            hours=200 * 8766,
+            start=datetime(1900, 1, 1, tzinfo=UTC),
+            folder=folder,
+            history_hours=0,
+            reference=False,
+            uniform=lambda: nothing,
+            normal=lambda: nothing,
+        )
+
     @property
     def reference_hours(self) -> int:
         """Hours before the horizon that long-run means are of: as many as it has, a week at least."""
@@ -113,9 +131,9 @@ class Query:
         """Return how messages name a region of the query, such as ``regions[2]``."""
         return f"regions[{self.index[region] if self.index else region}]"
 
-    def part(self, wanted: Sequence[int], key: str) -> Query:
+    def part(self, some: Sequence[int], key: str) -> Query:
         """Return the query of some of the regions, each with its own dice, for a source spelled at `key`."""
-        rows = list(wanted)
+        rows = list(some)
         return replace(
             self,
             regions=tuple(self.regions[i] for i in rows),
