@@ -18,6 +18,11 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @classmethod
+    def spelled(cls, **entries: Any) -> Self:
+        """Return the value that a scenario spells with these entries."""
+        return cls.model_validate(entries)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Spelled:

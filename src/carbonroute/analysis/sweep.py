@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute.control.information import Information
+from carbonroute.control.information import Information, ServiceEstimate
 from carbonroute.engines.obstacles import obstacle
 from carbonroute.engines.routing import ask
 from carbonroute.engines.views import estimates_ms
@@ -192,7 +192,7 @@ class _Speller:
     def _label(self, policy: Any, parameter: str, information: Information) -> str:
         label = policy_name(policy)
         if parameter == "margin_ms":
-            label += f", {information.service_time.replace(':', ' ')}"
+            label += f", {str(information.service_time).replace(':', ' ')}"
         return f"{label} (swept)" if label in self.taken else label
 
 
@@ -208,14 +208,14 @@ def _own(inputs: Inputs) -> Iterator[Choice]:
 
 
 def _spelt(information: Information) -> dict[str, Any]:
-    return {"service_time": information.service_time, **information.model_dump(exclude_defaults=True)}
+    return {"service_time": str(information.service_time), **information.model_dump(exclude_defaults=True)}
 
 
 def _margins(inputs: Inputs, knowing: Candidate) -> Iterator[tuple[float, Information]]:
     """Yield margins and estimates of service times that make another set of regions eligible."""
     seen = set()
     for estimate in ("mean", *(f"quantile:{share:g}" for share in QUANTILES)):
-        told = knowing.information.model_copy(update={"service_time": estimate})
+        told = knowing.information.model_copy(update={"service_time": ServiceEstimate.parse(estimate)})
         needed_ms = inputs.rtt_ms[:, :, np.newaxis] + estimates_ms(replace(knowing, information=told), inputs)
         for margin_ms in _between(inputs.slo_ms - needed_ms):
             eligible = (needed_ms <= inputs.slo_ms - margin_ms).tobytes()
