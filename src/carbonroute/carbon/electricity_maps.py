@@ -183,5 +183,9 @@ def _answer(content: Any, shown: str) -> tuple[dict[str, list[Any]], str]:
     """Return the columns of an answer, and the place of a value with ``{}`` for its index."""
     zone = validated(_Answer, content, shown).zone
     values, where = _values(content)
-    rows = records(_Value, values, where.removesuffix("[{}]"), shown)
+    if where:
+        rows = records(_Value, values, where.removesuffix("[{}]"), shown)
+    else:
+        latest = validated(_Value, content, shown)
+        rows = {name: [getattr(latest, name)] for name in _Value.model_fields}
     return {**rows, "zone": [own or zone for own in rows["zone"]]}, where

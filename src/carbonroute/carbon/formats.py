@@ -16,6 +16,7 @@ from carbonroute.carbon.source import FileSource, Survey
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition
+from carbonroute.files.strict_json import TOP
 from carbonroute.files.tables import read_table
 from carbonroute.files.time_columns import common_step_us
 
@@ -129,7 +130,7 @@ def of_json(
     zone: Sequence[str] | str,
     value: Sequence[float | None],
 ) -> pl.DataFrame:
-    """Return values of a JSON list as `Readings.table`; `where`: place of a value, ``{}`` for its index."""
+    """Return values of a JSON list as `Readings.table`; `where`: place of a value, ``{}``: its index."""
     table = pl.DataFrame(
         {
             "index": range(len(value)),
@@ -139,7 +140,7 @@ def of_json(
     )
     return table.select(
         file=pl.lit(shown),
-        place=pl.format(where, "index"),
+        place=pl.format(where, "index") if where else pl.lit(TOP),
         time="time",
         zone=pl.lit(zone) if isinstance(zone, str) else pl.Series(zone, dtype=pl.String),
         raw=pl.col("value").cast(pl.String).str.strip_suffix(".0"),
