@@ -1,4 +1,4 @@
-"""Carbon from what each fuel generated, as the U.S. Energy Information Administration (EIA) publishes it."""
+"""Carbon from generation by fuel, as the U.S. Energy Information Administration (EIA) publishes it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class EiaFuelMix(FileSource):
 
     .. math:: c = \sum_f f_f \max(E_f, 0) / \sum_f \max(E_f, 0)
 
-    with the stated factor :math:`f_f` of each fuel. It is an average over what a zone generates. Generation
+    with the stated factor :math:`f_f` of each fuel. It is an average over a zone's generation. Generation
     can be negative, where storage is filled or a plant feeds itself; that is no part of the mix, is taken as
     0 and counted. A fuel that a zone never reports in a file counts as none of the mix; a row that lacks one
     which the zone reports elsewhere is missing and counted, because leaving it out would change the mix. So
@@ -111,7 +111,7 @@ class EiaFuelMix(FileSource):
     factors_source
         Where the factors are from, to cite.
     other_columns
-        Columns that are no fuels. A column that is neither is refused: a fuel forgotten would change the mix.
+        Columns that are no fuels. Any further column is refused: a fuel left out would change the mix.
     """
 
     json_keys: ClassVar[str] = "EIA's response.data[…].fueltype"

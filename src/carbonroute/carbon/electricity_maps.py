@@ -50,7 +50,7 @@ class ElectricityMaps(PublishedFormat):
 
     Of the interface, JSON of ``/carbon-intensity/`` ``latest``, ``history`` and ``past-range`` is read.
 
-    The numbers are averages of what a zone uses, its imports traced to where they come from
+    The numbers are averages of a zone's consumption, its imports traced to where they come from
     (https://www.electricitymaps.com/methodology). Times are the starts of intervals in UTC; a region's zone
     is the export's zone id, such as ``"DE"`` or ``"US-CAL-CISO"``.
 

@@ -41,7 +41,7 @@ class CarbonFile(FileSource):
     layout
         ``"wide"``: a column per zone; ``"long"``: a row per zone and time.
     time_column
-        Holds ISO 8601 times: the start of what a value stands for.
+        Holds ISO 8601 times: the start of a value's interval.
     zone_column, value_column
         Of the long layout.
     where

@@ -54,7 +54,7 @@ class Forecast(Spec):
     time_zone
         IANA name of the zone that times without an offset are in.
     source, licence
-        Whom to cite, and what may be done with the data.
+        Whom to cite, and the terms of use.
     """
 
     path: str = Field(min_length=1)

@@ -18,7 +18,7 @@ from carbonroute.units import HOURS_PER_WEEK, MAX_CARBON_G_PER_KWH
 
 
 class Accounting(Spec):
-    """What a carbon intensity counts. Numbers with different labels must not be compared.
+    """Labels of a carbon intensity. Numbers with different labels must not be compared.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Accounting(Spec):
     scope
         Combustion alone, or the whole life cycle of plants and fuels.
     boundary
-        Of what a zone generates, or of what it uses (flow-traced).
+        Of a zone's generation, or of its consumption (flow-traced).
     """
 
     rate: Literal["average", "marginal"] | None = None
@@ -154,10 +154,10 @@ class Signal:
     Attributes
     ----------
     g_per_kwh
-        What the account uses, gCO2e/kWh, shape (hours, R); finite, 0 … `MAX_CARBON_G_PER_KWH`.
+        Values of the account, gCO2e/kWh, shape (hours, R); finite, 0 … `MAX_CARBON_G_PER_KWH`.
     measured_g_per_kwh
-        What a router could have seen: the values of the history and the horizon, shape
-        (history_hours + hours, R), NaN where the source has none, or one that cleaning threw out or filled.
+        Measured values of the history and the horizon, which a router could have seen, shape
+        (history_hours + hours, R); NaN where the source has none, or cleaning removed or filled it.
     accounting
         What the numbers count.
     source
@@ -167,12 +167,12 @@ class Signal:
     reference_g_per_kwh
         Long-run mean of each region that is known before the horizon, shape (R,), or None.
     cleaning
-        What was done to the data and how often, for the manifest: JSON values.
+        Uses of cleaning rules, and warnings, for the manifest: JSON values.
     notes
         The same for people: one line each.
     persistence_hours
-        What is drawn in it is as good as new after so long: 1 where every hour is drawn anew, more where
-        weather lasts, 0 where nothing is drawn.
+        Autocorrelation time of its random part: 1 where every hour is drawn anew, more where weather lasts, 0
+        where nothing is drawn.
     """
 
     g_per_kwh: NDArray[np.float64]

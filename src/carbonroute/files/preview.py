@@ -232,7 +232,7 @@ def _table(lines: list[str], shown: str, *, is_json: bool) -> pl.DataFrame:
 
 
 def _as_words(table: pl.DataFrame) -> pl.DataFrame:
-    """Return a table of JSON lines without what holds lists or objects, which a log's columns cannot be."""
+    """Return a table of JSON lines without columns of lists or objects, which a log does not have."""
     return table.select(~cs.nested())
 
 

@@ -258,7 +258,7 @@ class _Clock:
         )
 
     def findings(self) -> Iterator[str]:
-        """Yield what the file leaves open."""
+        """Yield the facts that the file does not state."""
         if self.zone is None:
             yield f"times in {self.column!r} have no offset: taken as UTC here; time_zone must say their zone"
         if self.unit is None:
@@ -306,7 +306,7 @@ def _add(
 
 
 def _findings(seen: _Seen, recognition: Recognition, *, dated: bool) -> Iterator[str]:
-    """Yield what is wrong or odd in the rows of a log."""
+    """Yield faults and oddities in the rows of a log."""
     if seen.lost:
         yield f"{seen.lost:,} rows without a time that can be read, left out"
     if seen.back:
