@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from carbonroute.arrays import Array, Mask
 from carbonroute.carbon.calendar import nearest_year
 from carbonroute.carbon.gaps import filled, runs_of
-from carbonroute.carbon.looks import copies, standstills
+from carbonroute.carbon.quality import copies, standstills
 from carbonroute.carbon.spikes import spikes
 
 HOLED = arrays(

@@ -29,7 +29,7 @@ def signal(measured: list[list[float]], hours: int) -> Signal:
 
 
 def seen(rule: str, measured: list[list[float]], hours: int, age: str = "0h") -> list[list[float]]:
-    information = Information(carbon_missing=rule, carbon_age=age)
+    information = Information.spelled(carbon_missing=rule, carbon_age=age)
     values: list[list[float]] = known(information, signal(measured, hours), None).g_per_kwh.tolist()
     return values
 
@@ -43,7 +43,7 @@ def test_values_are_as_old_as_stated() -> None:
 
 def test_the_last_value_stands_in_for_so_long_and_no_longer() -> None:
     measured = [[1.0, 9.0], [2.0, NAN], [3.0, NAN], [4.0, NAN], [5.0, 8.0]]
-    everything = known(Information(carbon_missing="last:2h"), signal(measured, 4), None)
+    everything = known(Information.spelled(carbon_missing="last:2h"), signal(measured, 4), None)
     blind = [MAX_CARBON_G_PER_KWH] * 2
     assert everything.g_per_kwh.tolist() == [[2, 9], [3, 9], blind, [5, 8]]
     assert everything.blind.tolist() == [False, False, True, False]
@@ -66,7 +66,7 @@ def test_a_forecast_is_asked_for_by_its_age_and_what_it_leaves_out_is_kept() -> 
         asked.append(age)
         return np.array([[NAN, 5.0], [7.0, 8.0]]), {"absurd": 1, "repeated": 0}
 
-    information = Information(carbon="forecast", carbon_age="9h", carbon_missing="static")
+    information = Information.spelled(carbon="forecast", carbon_age="9h", carbon_missing="static")
     found = known(information, signal([[1.0, 2.0], [3.0, 4.0]], 2), forecast)
     assert asked == [9]
     assert found.g_per_kwh.tolist() == [[500, 5], [7, 8]]
@@ -87,13 +87,13 @@ def test_missing_values_are_refused_by_default() -> None:
 
 
 def test_history_reaches_as_far_as_a_policy_may_look() -> None:
-    assert history_hours(Information(carbon_age="6h", carbon_missing="last:2d")) == 54
+    assert history_hours(Information.spelled(carbon_age="6h", carbon_missing="last:2d")) == 54
 
 
 @pytest.mark.parametrize("text", ["-1h", "1.5h", "90min", "1", "one hour", "367d", "٣h", ""])
 def test_an_age_is_a_span_of_whole_hours(text: str) -> None:
     with pytest.raises(ValueError, match=r"(is|are) expected"):
-        Information(carbon_age=text)
+        Information.spelled(carbon_age=text)
 
 
 def run_with(inputs: Inputs, carbon: Signal, information: Information) -> list[np.ndarray]:
@@ -113,7 +113,7 @@ def run_with(inputs: Inputs, carbon: Signal, information: Information) -> list[n
 def test_no_request_is_routed_by_a_value_that_is_missing(seed: int, rule: str, age: str) -> None:
     """With 1 % of the values missing, nothing hangs on what they would have been."""
     inputs = resolve(load("five-aws-regions", {"horizon.hours": 72, "traffic.requests_per_hour": 20}))
-    information = Information(carbon_age=age, carbon_missing=rule)
+    information = Information.spelled(carbon_age=age, carbon_missing=rule)
     dice = np.random.default_rng(seed)
     measured = np.vstack([inputs.carbon.g_per_kwh[: history_hours(information)], inputs.carbon.g_per_kwh])
     missing = np.asarray(dice.random(measured.shape) < 0.01)
@@ -131,7 +131,7 @@ def test_no_request_is_routed_by_a_value_that_is_missing(seed: int, rule: str, a
 def test_blind_hours_are_routed_by_latency_alone() -> None:
     inputs = resolve(load("five-aws-regions", {"horizon.hours": 6, "traffic.requests_per_hour": 500}))
     nothing = replace(inputs.carbon, measured_g_per_kwh=np.full_like(inputs.carbon.measured_g_per_kwh, NAN))
-    routed = run_with(inputs, nothing, Information(carbon_missing="latency-only"))
+    routed = run_with(inputs, nothing, Information.spelled(carbon_missing="latency-only"))
     by_latency = run_with(inputs, inputs.carbon, Information())
     names = [entry.use for entry in inputs.scenario.policies if entry.use != "clairvoyant-bound"]
     nearest = by_latency[names.index("latency-first")]

@@ -197,5 +197,5 @@ class Taught(Policy):
 def test_who_goes_by_turns_is_asked_about_every_request() -> None:
     inputs = resolve(load("published"))
     zero = np.zeros(1, dtype=np.intp)
-    candidate = inputs.candidate("it", Taught(), Information(service_time="actual"))
+    candidate = inputs.candidate("it", Taught(), Information.spelled(service_time="actual"))
     assert plan(candidate, inputs, Requests(zero, zero, zero), {}, 10**9) is None

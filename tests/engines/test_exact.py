@@ -357,7 +357,7 @@ def test_all_that_cannot_be_worked_out_is_refused_at_once() -> None:
     carbon = np.array([[400.0, 40.0], [40.0, 50.0], [400.0, 40.0]])
     inputs = replace(inputs, carbon=replace(inputs.carbon, g_per_kwh=carbon, measured_g_per_kwh=carbon))
     more = (Unsaid(), Torn(), ClairvoyantBound())
-    candidates = tuple(inputs.candidate(p.name, p, Information(service_time="actual")) for p in more)
+    candidates = tuple(inputs.candidate(p.name, p, Information.spelled(service_time="actual")) for p in more)
     arrivals = replace(inputs.arrivals, own="requests of log.csv bring their own service times")
     whole = replace(inputs, candidates=inputs.candidates + candidates, arrivals=arrivals)
     remedy = "leave it out, or take --engine sampled"
@@ -395,7 +395,7 @@ def test_what_a_policy_reads_stands_in_the_way_only_where_it_depends_on_tokens(f
 
     for document, refused in ((with_tokens(), True), (simple(), False)):
         inputs = inputs_of(document)
-        candidate = inputs.candidate("torn", Torn(), Information(service_time="actual"))
+        candidate = inputs.candidate("torn", Torn(), Information.spelled(service_time="actual"))
         assert bool(unsupported(inputs, candidate)) is refused
         assert not unsupported(inputs, inputs.candidate("torn", Torn(), Information()))
 
@@ -419,8 +419,8 @@ class Silent(Policy):
 @pytest.mark.parametrize("number", [1, 3, 4, 8])
 def test_a_search_finds_what_a_policy_would_have_told(number: int) -> None:
     inputs = random_inputs(number, 100)
-    told = inputs.candidate("told", ConstrainedHybrid(), Information(service_time="actual"))
-    silent = inputs.candidate("silent", Silent(), Information(service_time="actual"))
+    told = inputs.candidate("told", ConstrainedHybrid(), Information.spelled(service_time="actual"))
+    silent = inputs.candidate("silent", Silent(), Information.spelled(service_time="actual"))
     inputs = replace(inputs, candidates=(told, silent))
     one, other = exact.run(inputs)
     np.testing.assert_allclose(averages(one), averages(other), rtol=1e-9, atol=1e-12)

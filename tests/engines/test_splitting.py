@@ -198,7 +198,7 @@ class SeesAll(ByOrigin):
 
 def test_policies_that_are_asked_about_cells_are_never_clairvoyant() -> None:
     inputs = inputs_of(document())
-    actual = Information(service_time="actual")
+    actual = Information.spelled(service_time="actual")
     recorder = Recorder()
     candidate, ours = with_policy(inputs, recorder, actual)
     (outcome,) = sampled.run(ours)

@@ -54,6 +54,6 @@ def test_energy_is_that_of_an_average_prompt_and_answer(energies: dict[str, floa
 def test_service_time_is_that_of_an_average_prompt_and_an_average_or_a_long_answer() -> None:
     inputs = inputs_of()
     for service_time, answer in (("mean", 20.0), ("quantile:0.9", 20 + 2 * 1.2815515655446004)):
-        information = Information(service_time=service_time)
+        information = Information.spelled(service_time=service_time)
         candidate = inputs.candidate("", POLICIES.members["latency-first"](), information)
         assert estimates_ms(candidate, inputs)[1] == pytest.approx(10 + 0.5 * 100 + 5 * answer, rel=1e-9)

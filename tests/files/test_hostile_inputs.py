@@ -18,17 +18,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from carbonroute.carbon import jsonfile
 from carbonroute.cli import main
 from carbonroute.errors import InputError, did_you_mean
 from carbonroute.files import parquet as parquetfile
+from carbonroute.files import strict_json
 from carbonroute.files import text as textfile
 from carbonroute.files.limits import PIECE_BYTES
 from carbonroute.files.parquet import parquet
 from carbonroute.files.streams import stream_table
 from carbonroute.files.tables import read_parquet, read_table
 from carbonroute.files.text import Digests, read_bytes
-from carbonroute.inspection.sniff import sniff
+from carbonroute.inspection.recognise import recognised
 from carbonroute.inspection.traffic import inspect as inspect_log
 from carbonroute.scenario import load, resolve
 from helpers import small
@@ -254,13 +254,13 @@ def test_the_nearest_of_very_long_words_is_not_looked_for_in_all_of_them() -> No
 def test_many_keys_of_which_one_stands_twice(tmp_path: Path) -> None:
     keys = ", ".join(f'"k{i}": {i}' for i in range(150_000))
     (tmp_path / "t.json").write_text(f'{{"data": [{{{keys}, "k7": 1}}]}}', encoding="utf-8")
-    said = refusal(partial(jsonfile.read_json, tmp_path / "t.json", "t"))
+    said = refusal(partial(strict_json.read_json, tmp_path / "t.json", "t"))
     assert said == "t: data[0].k7: the key stands twice; name every key once"
 
 
 def test_more_values_than_memory_are_refused_by_their_number(tmp_path: Path) -> None:
     (tmp_path / "t.json").write_text("[" + "{}," * 10_000_000 + "{}]", encoding="utf-8")
-    said = refusal(partial(jsonfile.read_json, tmp_path / "t.json", "t"))
+    said = refusal(partial(strict_json.read_json, tmp_path / "t.json", "t"))
     assert said == "t: holds 20,000,002 values; the limit is 10,000,000"
 
 
@@ -636,10 +636,10 @@ def test_a_log_in_small_parts_is_described_as_if_it_were_held(
     in_order: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written_log(tmp_path / "log.csv", 20_000, in_order=in_order)
-    guess = sniff(path, "log.csv")
-    whole = inspect_log(path, "log.csv", guess).as_json()
+    file = recognised(path, "log.csv")
+    whole = file.inspection().as_json()
     monkeypatch.setattr("carbonroute.inspection.ordering.Ordered.__init__.__defaults__", (500,))
-    parts = inspect_log(path, "log.csv", guess, piece_bytes=20_000).as_json()
+    parts = inspect_log(file.preview, file.recognition, piece_bytes=20_000).as_json()
     assert parts["facts"] == {
         name: pytest.approx(fact, rel=1e-12) if isinstance(fact, float) else fact
         for name, fact in whole["facts"].items()
@@ -653,7 +653,8 @@ def test_numbers_of_very_many_values_are_counted_by_their_first_digits(
     path = written_log(tmp_path / "log.csv", 20_000)
     table = pl.read_csv(path)
     monkeypatch.setattr("carbonroute.inspection.traffic._MOST_DIFFERENT", 5000)
-    found = inspect_log(path, "log.csv", sniff(path, "log.csv"), piece_bytes=50_000)
+    file = recognised(path, "log.csv")
+    found = inspect_log(file.preview, file.recognition, piece_bytes=50_000)
     rows = {row["of"]: row for row in found.table.rows(named=True)}
     for what, name in (("service time", "latency_s"), ("prompt tokens", "input_tokens")):
         values, row = table[name].to_numpy(), rows[what]

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from carbonroute.arrays import Array
-from carbonroute.carbon import CarbonFile, Query, Signal
+from carbonroute.carbon import Query, Signal
+from carbonroute.carbon.files import CarbonFile
 from carbonroute.carbon.source import FileSource, Readings
 from carbonroute.errors import InputError
 from helpers import small

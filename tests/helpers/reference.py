@@ -302,7 +302,7 @@ def simulate(inputs: Inputs) -> list[list[Served]]:
         choose = choice_of(entry, means)
         information = entry.information or scenario.information
         if oracle := entry.use == "clairvoyant-bound":
-            information = Information(service_time="actual")
+            information = Information.spelled(service_time="actual")
         known_carbon = truth if oracle else decided_on(inputs, information)
         served = []
         requests = zip(users(inputs), luck(inputs, generator), dice(inputs), strict=True)
@@ -321,7 +321,7 @@ def simulate(inputs: Inputs) -> list[list[Served]]:
             seen = Seen(
                 rtt=rtt,
                 carbon=known_carbon[hour],
-                service=service if actual else estimate_ms(model, information.service_time),
+                service=service if actual else estimate_ms(model, str(information.service_time)),
                 slo=model.slo_ms,
                 jitter=[jitter] * len(rtt),
                 energy=energy,

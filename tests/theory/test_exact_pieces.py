@@ -64,7 +64,7 @@ def scenario(law: ServiceLaw = SERVICE, jitter: HalfNormal | PairLognormal | Non
 
 
 def under(policy: PolicyLike, inputs: Inputs, service_time: str = "actual") -> Outcome:
-    candidate = inputs.candidate("policy", policy, Information(service_time=service_time))
+    candidate = inputs.candidate("policy", policy, Information.spelled(service_time=service_time))
     (outcome,) = exact.run(replace(inputs, candidates=(candidate,)))
     assert isinstance(outcome.latency, Mixture)
     assert float(outcome.latency.groups.low.min()) in {-np.inf, 0.0}

@@ -56,7 +56,7 @@ def test_the_published_policies(rows: dict[str, list[str]]) -> None:
 
 def test_what_a_router_can_reach(rows: dict[str, list[str]]) -> None:
     inputs = resolve(load("published"))
-    actual, mean = Information(service_time="actual"), Information(service_time="mean")
+    actual, mean = Information.spelled(service_time="actual"), Information.spelled(service_time="mean")
     asked: dict[str, tuple[PolicyLike, Information]] = {
         "Latency-First": (LatencyFirst(), mean),
         "Constrained Hybrid †": (ConstrainedHybrid(), actual),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from carbonroute.arrays import Array
-from carbonroute.control.information import Information
+from carbonroute.control.information import Information, ServiceEstimate
 from carbonroute.engines.routing import ask
 from carbonroute.engines.unsupported import unsupported
 from carbonroute.engines.views import estimates_ms
@@ -182,7 +182,7 @@ class _Speller:
         return estimates_ms(candidate, self.inputs)
 
     def _told(self, estimate: str) -> Information:
-        return self.information.model_copy(update={"service_time": estimate})
+        return self.information.model_copy(update={"service_time": ServiceEstimate.parse(estimate)})
 
 
 def _roles(candidate: Candidate) -> frozenset[str]:
@@ -211,4 +211,4 @@ def _own(inputs: Inputs) -> Iterator[Choice]:
 
 
 def _spelt(information: Information) -> dict[str, Any]:
-    return {"service_time": information.service_time, **information.model_dump(exclude_defaults=True)}
+    return {"service_time": str(information.service_time), **information.model_dump(exclude_defaults=True)}

@@ -3,13 +3,65 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Self
 
-from pydantic import field_validator
-
-from carbonroute.files.durations import whole_hours
-from carbonroute.spec import Spec
+from carbonroute.files.durations import Hours, whole_hours
+from carbonroute.spec import Spec, Spelled
 from carbonroute.workloads import ServiceLaw
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ServiceEstimate(Spelled):
+    """The estimate of a service time: ``"mean"``, ``"quantile:0.95"``, or the ``"actual"`` time.
+
+    Attributes
+    ----------
+    share
+        Of service times that the estimate covers; None where it is no quantile.
+    """
+
+    share: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the estimate that a text spells."""
+        if text in {"mean", "actual"}:
+            return cls(text)
+        word, _, number = text.partition(":")
+        try:
+            share = float(number)
+        except ValueError:
+            share = math.nan
+        if word != "quantile" or not 0 < share < 1:
+            raise ValueError(f"found {text!r}; 'mean', 'actual' or 'quantile:p' with 0 < p < 1 is expected")
+        return cls(text, share)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MissingRule(Spelled):
+    """The stand-in for a missing carbon value: ``"refuse"``, ``"last:6h"``, ``"static"``, ``"latency-only"``.
+
+    Attributes
+    ----------
+    last_hours
+        How much older the last value may be that stands for it; 0 where none does.
+    """
+
+    last_hours: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the rule that a text spells."""
+        if text in {"refuse", "static", "latency-only"}:
+            return cls(text)
+        word, _, longest = text.partition(":")
+        if word != "last":
+            raise ValueError(
+                f"found {text!r}; 'refuse', 'last:<max>' such as 'last:6h', 'static' or 'latency-only' "
+                "is expected"
+            )
+        return cls(text, whole_hours(longest))
 
 
 class Information(Spec):
@@ -30,44 +82,10 @@ class Information(Spec):
         unknown is routed by latency alone.
     """
 
-    service_time: str = "mean"
+    service_time: ServiceEstimate = ServiceEstimate("mean")
     carbon: Literal["current", "forecast"] = "current"
-    carbon_age: str = "0h"
-    carbon_missing: str = "refuse"
-
-    @field_validator("service_time")
-    @classmethod
-    def _known_estimate(cls, text: str) -> str:
-        if text not in {"mean", "actual"}:
-            word, _, number = text.partition(":")
-            try:
-                share = float(number)
-            except ValueError:
-                share = math.nan
-            if word != "quantile" or not 0 < share < 1:
-                raise ValueError(
-                    f"found {text!r}; 'mean', 'actual' or 'quantile:p' with 0 < p < 1 is expected"
-                )
-        return text
-
-    @field_validator("carbon_age")
-    @classmethod
-    def _whole_hours(cls, text: str) -> str:
-        whole_hours(text)
-        return text
-
-    @field_validator("carbon_missing")
-    @classmethod
-    def _known_rule(cls, text: str) -> str:
-        if text not in {"refuse", "static", "latency-only"}:
-            word, _, longest = text.partition(":")
-            if word != "last":
-                raise ValueError(
-                    f"found {text!r}; 'refuse', 'last:<max>' such as 'last:6h', 'static' or 'latency-only' "
-                    "is expected"
-                )
-            whole_hours(longest)
-        return text
+    carbon_age: Hours = Hours("0h")
+    carbon_missing: MissingRule = MissingRule("refuse")
 
     @property
     def clairvoyant(self) -> bool:
@@ -77,23 +95,17 @@ class Information(Spec):
     @property
     def quantile(self) -> float | None:
         """The share of service times that the estimate covers; None where it is the mean."""
-        return (
-            float(self.service_time.partition(":")[2]) if self.service_time.startswith("quantile:") else None
-        )
+        return self.service_time.share
 
     @property
     def carbon_age_hours(self) -> int:
         """How old carbon values are."""
-        return whole_hours(self.carbon_age)
+        return self.carbon_age.hours
 
     @property
     def last_hours(self) -> int:
         """How much older the last value may be that stands for a missing one; 0 where none does."""
-        return (
-            whole_hours(self.carbon_missing.partition(":")[2])
-            if self.carbon_missing.startswith("last:")
-            else 0
-        )
+        return self.carbon_missing.last_hours
 
     def service_estimate_ms(self, law: ServiceLaw) -> float:
         """Return what is known of a workload's service time before it is served, ms."""

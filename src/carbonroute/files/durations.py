@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Self
 
+from carbonroute.spec import Spelled
 from carbonroute.units import MINUTES_PER_DAY
 
 _SPAN = re.compile(r"([0-9]{1,9})(min|h|d)", re.ASCII)
@@ -48,3 +51,21 @@ def whole_hours(text: str) -> int:
     if rest:
         raise ValueError(f"found {text!r}; whole hours are expected, such as '6h'")
     return hours
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Hours(Spelled):
+    """A span of whole hours, such as ``"6h"``.
+
+    Attributes
+    ----------
+    hours
+        Its length.
+    """
+
+    hours: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the span that a text spells."""
+        return cls(text, whole_hours(text))

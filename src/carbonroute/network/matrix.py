@@ -12,6 +12,7 @@ import polars as pl
 
 from carbonroute.arrays import Array
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files.preview import MOST, Certainty, Preview, Recognition
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
 from carbonroute.files.text import Digests
 
@@ -20,6 +21,20 @@ MAX_RTT_MS = 60_000.0
 
 #: What to do about a round-trip time that is not there: refuse the matrix, or estimate the time by distance.
 Missing = Literal["refuse", "great-circle"]
+
+
+def recognise_matrix(preview: Preview) -> Recognition | None:
+    """Recognise a table whose first column holds the names of its other columns, which hold numbers."""
+    first, *rest = preview.head.columns or [""]
+    if not rest or preview.head[first].dtype != pl.String or first in preview.times:
+        return None
+    rows, columns = set(preview.head[first].drop_nulls()), set(rest)
+    numbers = columns & set(preview.numbers)
+    if not numbers:
+        return None
+    alike = len(rows & columns) >= 0.5 * min(len(rows), len(rest)) and len(numbers) >= MOST * len(rest)
+    certainty = Certainty.COLUMNS if alike else Certainty.POSSIBLE
+    return Recognition(certainty, "matrix", {"row names": first}, {"columns": tuple(rest)})
 
 
 def read_matrix(

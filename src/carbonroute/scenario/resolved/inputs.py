@@ -11,7 +11,7 @@ import numpy as np
 
 from carbonroute.arrays import Array
 from carbonroute.carbon import Signal
-from carbonroute.control.information import Information
+from carbonroute.control.information import Information, MissingRule, ServiceEstimate
 from carbonroute.control.knowledge import Forecaster, Knowledge, hidden, known, truth
 from carbonroute.control.router import Control
 from carbonroute.errors import Fault, InputError
@@ -260,14 +260,14 @@ class Inputs:
         They end no run: where carbon values may be missing and no rule says what then, latency decides.
         """
         information = self.scenario.information
-        changes = {}
+        changes: dict[str, object] = {}
         if information.clairvoyant:
-            changes["service_time"] = "mean"
+            changes["service_time"] = ServiceEstimate("mean")
         if self.forecast is None:
             changes["carbon"] = "current"
         unknown = information.carbon == "forecast" or np.isnan(self.carbon.measured_g_per_kwh).any()
         if unknown and information.carbon_missing == "refuse":
-            changes["carbon_missing"] = "latency-only"
+            changes["carbon_missing"] = MissingRule("latency-only")
         return information.model_copy(update=changes)
 
     def candidate(
@@ -296,7 +296,7 @@ class Inputs:
         if candidate.on_cells and candidate.reads("violation_share"):
             self._require_prompts(label)
         if candidate.oracle:
-            clairvoyance = Information(service_time="actual")
+            clairvoyance = Information.spelled(service_time="actual")
             return replace(candidate, information=clairvoyance, knowledge=truth(self.carbon))
         if not candidate.reads("carbon_g_per_kwh"):
             return candidate

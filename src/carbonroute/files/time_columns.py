@@ -1,17 +1,12 @@
-"""Times of a file that may be faulty: what can be read is read, what cannot is counted."""
+"""Columns of times in a file that may have faults: read leniently, their offset, their usual step."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import polars as pl
 
-from carbonroute.files.durations import minutes
 from carbonroute.files.tables import FIRST_LINE
 from carbonroute.files.times import ALWAYS, to_utc
 from carbonroute.units import MINUTES_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
-
-_STEPS = ("5min", "10min", "15min", "20min", "30min", "1h", "2h", "3h", "4h", "6h", "12h", "1d")
 
 
 def read_times(
@@ -51,7 +46,7 @@ def _no_minus(stamp: str) -> bool:
 
 
 def common_step_us(times: pl.DataFrame) -> int | None:
-    """Return what lies most often between a zone's neighbouring times, µs; None without any neighbours.
+    """Return the most frequent distance of a zone's neighbouring times, µs; None without neighbours.
 
     Parameters
     ----------
@@ -69,15 +64,6 @@ def common_step_us(times: pl.DataFrame) -> int | None:
         return None
     most = gaps["gap"].value_counts().sort("count", "gap", descending=[True, False])
     return int(most["gap"][0])
-
-
-def step_name(step_us: int | None, known: Sequence[str] = _STEPS) -> str | None:
-    """Return a step as a scenario spells it, or None where it has no word for it.
-
-    >>> step_name(1_800_000_000), step_name(420_000_000)
-    ('30min', None)
-    """
-    return next((name for name in known if minutes(name) * US_PER_MINUTE == step_us), None)
 
 
 def span_text(span_us: int) -> str:

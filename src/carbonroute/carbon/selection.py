@@ -1,4 +1,4 @@
-"""Which hours of a file a query wants, and where each is found."""
+"""Which hours of a file a query selects: history, reference for long-run means, and horizon."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The wanted hours, counted from hour 0: history, what long-run means are taken of, and horizon.
+class Selection:
+    """The hours that a query selects of a file, counted from hour 0: history, reference hours and horizon.
 
     Attributes
     ----------
     hour
-        Each wanted hour, in order, shape (n,).
+        Each selected hour, in order, shape (n,).
     source
-        The hour of the file that stands for it, shape (n, Z): itself, or one of another year.
+        The hour of the file that its value comes from, shape (n, Z): itself, or one of another year.
     begin
-        First hour of long-run means, or of the horizon. Of the horizon every hour must have a value.
+        First reference hour, or first hour of the horizon. Every hour of the horizon must have a value.
     zone_first, zone_last
         Hours of each zone's first and last row, shape (Z,).
     """
@@ -43,26 +43,26 @@ class Wanted:
 
     @property
     def first(self) -> int:
-        """The first wanted hour."""
+        """The first selected hour."""
         return int(self.hour[0])
 
     @property
     def account(self) -> Flags:
-        """Which of the wanted hours enter means or account, shape (n,)."""
+        """Which of the selected hours are of the reference or the horizon, shape (n,)."""
         return self.hour >= self.begin
 
     @property
     def needed(self) -> Flags:
-        """Which of the wanted hours must have a value, shape (n,)."""
+        """Which of the selected hours must have a value, shape (n,)."""
         return self.hour >= 0
 
     def of(self, grid: Grid) -> NDArray[np.float64]:
-        """Return the grid's values of the wanted hours, shape (n, Z); NaN beyond the grid."""
+        """Return the grid's values of the selected hours, shape (n, Z); NaN beyond the grid."""
         place, inside = self._place(grid)
         return np.where(inside, np.take_along_axis(grid.values, place, axis=0), np.nan)
 
     def used(self, grid: Grid, which: Flags | None = None) -> Flags:
-        """Return which of the grid's values are wanted, shape (H, Z)."""
+        """Return which of the grid's values are selected, shape (H, Z)."""
         place, inside = self._place(grid)
         if which is not None:
             inside &= which[:, np.newaxis]
@@ -76,8 +76,8 @@ class Wanted:
         return np.where(inside, place, 0), inside
 
 
-def wanted(rows: Rows, rules: Rules, query: Query, shown: str) -> Wanted:
-    """Return the hours that a query wants of a file's rows.
+def selection(rows: Rows, rules: Rules, query: Query, shown: str) -> Selection:
+    """Return the hours that a query selects of a file's rows.
 
     Raises
     ------
@@ -113,8 +113,8 @@ def wanted(rows: Rows, rules: Rules, query: Query, shown: str) -> Wanted:
                 :, np.newaxis
             ]
         early = (hour < 0)[:, np.newaxis] & (source > hour[:, np.newaxis])
-        source = np.where(early, last + 1, source)  # what came later was not known before
-    return Wanted(hour, source, begin, first, last)
+        source = np.where(early, last + 1, source)  # later values were not known before
+    return Selection(hour, source, begin, first, last)
 
 
 def _reference_hours(rules: Rules, query: Query, first: Index, last: Index) -> int:

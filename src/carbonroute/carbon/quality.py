@@ -1,4 +1,4 @@
-"""What looks wrong in a series without being impossible: it is kept, and said."""
+"""Implausible values, which are kept and reported: standstills, and zones that are copies of others."""
 
 from __future__ import annotations
 

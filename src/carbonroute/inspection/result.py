@@ -1,4 +1,4 @@
-"""What an inspection hands on: facts, tables and sentences, for people and for programs."""
+"""The result of an inspection: facts, tables and sentences, for people and for programs."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any, Literal, get_args
 import numpy as np
 import polars as pl
 
-#: What a file can be. A forecast is a kind of carbon.
+#: Kinds of files. A forecast is a kind of carbon.
 Kind = Literal["carbon", "traffic", "rates", "rtt"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is in one file, or in what a scenario makes of its sources.
+    """The description of one file, or of one signal of a scenario.
 
     Attributes
     ----------
     name
         The file as it was named, or the scenario's section.
     kind
-        What it is.
+        Its kind.
     reading
-        How it was read, and which columns were taken for what.
+        How it was read, and the role of its columns.
     facts
-        Single numbers, by what they are: units are in the names.
+        Single numbers by name; units are in the names.
     table
-        A row per zone or the like; empty where there is nothing of that kind.
+        A row per zone or column; may be empty.
     findings
-        What is wrong or odd, a sentence each.
+        Faults and oddities, a sentence each.
     suggestion
-        Lines of a scenario (TOML) that read the file; empty where it stands in one already.
+        Lines of a scenario (TOML) that read the file; empty where a scenario reads it already.
     pictures
         Tables that the kind's figure draws, by the name of its parameter.
     """
@@ -50,7 +50,7 @@ class Inspection:
     pictures: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Return all but the pictures as JSON values, at full precision; what is no number is null."""
+        """Return all but the pictures as JSON values, at full precision; NaN is null."""
         return {
             "name": self.name,
             "kind": self.kind,
@@ -63,7 +63,7 @@ class Inspection:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON knows it.
+    """Return a value as a JSON value.
 
     >>> plain({"mean": float("nan"), "rows": [np.int64(3)]})
     {'mean': None, 'rows': [3]}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from carbonroute.errors import InputError
-from carbonroute.inspection.sniff import Guess, sniff
+from carbonroute.inspection import Kind
+from carbonroute.inspection.recognise import Recognised, recognised
 from helpers import samples
 
 EXPECTED = {
@@ -23,26 +24,30 @@ EXPECTED = {
 }
 
 
-def guess(path: Path) -> Guess:
-    return sniff(path, path.name)
+def known(path: Path, kind: Kind | None = None) -> Recognised:
+    return recognised(path, path.name, kind)
 
 
 @pytest.mark.parametrize("name", samples.CARBON)
 def test_carbon_formats(name: str, tmp_path: Path) -> None:
-    found = guess(samples.CARBON[name](tmp_path))
-    assert (found.kind, found.format) == EXPECTED[name]
+    found = known(samples.CARBON[name](tmp_path))
+    assert (found.reader.kind, found.recognition.format) == EXPECTED[name]
 
 
 def test_columns_of_a_long_table(tmp_path: Path) -> None:
-    found = guess(samples.long(tmp_path))
-    assert found.columns == {"time column": "when", "zone column": "area", "value column": "carbon"}
-    assert found.several["further columns of words"] == ("kind",)
+    found = known(samples.long(tmp_path))
+    assert found.recognition.columns == {
+        "time column": "when",
+        "zone column": "area",
+        "value column": "carbon",
+    }
+    assert found.recognition.lists["further columns of words"] == ("kind",)
 
 
 def test_forecasts(tmp_path: Path) -> None:
-    found = guess(samples.forecast(tmp_path))
-    assert (found.kind, found.format) == ("carbon", "forecast")
-    assert found.columns == {
+    found = known(samples.forecast(tmp_path))
+    assert (found.reader.kind, found.recognition.format) == ("carbon", "forecast")
+    assert found.recognition.columns == {
         "issue column": "issue",
         "lead column": "lead_h",
         "zone column": "zone",
@@ -70,15 +75,15 @@ def test_forecasts(tmp_path: Path) -> None:
     ],
 )
 def test_logs(name: str, columns: dict[str, str], tmp_path: Path) -> None:
-    found = guess(samples.TRAFFIC[name](tmp_path))
-    assert (found.kind, dict(found.columns)) == ("traffic", columns)
+    found = known(samples.TRAFFIC[name](tmp_path))
+    assert (found.reader.kind, dict(found.recognition.columns)) == ("traffic", columns)
 
 
 def test_rates_and_matrices(tmp_path: Path) -> None:
-    assert guess(samples.rates(tmp_path)).several == {"rates": ("0", "1")}
-    assert guess(samples.matrix(tmp_path)).several == {"columns": ("West", "East", "A", "B")}
-    assert guess(samples.rates(tmp_path)).kind == "rates"
-    assert guess(samples.matrix(tmp_path)).kind == "rtt"
+    assert known(samples.rates(tmp_path)).recognition.lists == {"rates": ("0", "1")}
+    assert known(samples.matrix(tmp_path)).recognition.lists == {"columns": ("West", "East", "A", "B")}
+    assert known(samples.rates(tmp_path)).reader.kind == "rates"
+    assert known(samples.matrix(tmp_path)).reader.kind == "rtt"
 
 
 def test_a_table_of_something_else_is_not_taken_for_anything(tmp_path: Path) -> None:
@@ -87,19 +92,19 @@ def test_a_table_of_something_else_is_not_taken_for_anything(tmp_path: Path) -> 
     with pytest.raises(
         InputError, match="cannot tell what this is: columns 'system', 'model', 'watts'"
     ) as error:
-        guess(path)
+        known(path)
     for kind in ("carbon", "traffic", "rates", "rtt", "--as"):
         assert kind in str(error.value)
 
 
 def test_a_kind_that_is_forced_is_all_that_is_looked_for(tmp_path: Path) -> None:
     path = samples.wide(tmp_path)
-    assert sniff(path, path.name, "rates").columns == {"time column": "time"}
-    assert sniff(path, path.name, "traffic").format == "log"
+    assert known(path, "rates").recognition.columns == {"time column": "time"}
+    assert known(path, "traffic").recognition.format == "log"
     with pytest.raises(InputError, match="as rtt, a first column that names"):
-        sniff(path, path.name, "rtt")
+        known(path, "rtt")
     with pytest.raises(InputError, match="this JSON is nothing that is known"):
-        sniff(samples.neso(tmp_path), "gb.json", "traffic")
+        known(samples.neso(tmp_path), "traffic")
 
 
 @pytest.mark.parametrize(
@@ -116,10 +121,10 @@ def test_a_kind_that_is_forced_is_all_that_is_looked_for(tmp_path: Path) -> None
 def test_what_cannot_be_read_is_refused(name: str, content: bytes, reason: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=reason):
-        guess(tmp_path / name)
+        known(tmp_path / name)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     for name in ("none.csv", "none.parquet", "none.json"):
         with pytest.raises(InputError, match=name):
-            guess(tmp_path / name)
+            known(tmp_path / name)
