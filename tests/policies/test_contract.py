@@ -68,7 +68,7 @@ def test_every_member_keeps_the_contract(policy: Policy) -> None:
     check_policy(policy)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("policy", SLOW, ids=repr)
 def test_every_slow_member_keeps_the_contract(policy: Policy) -> None:
     check_policy(policy)
