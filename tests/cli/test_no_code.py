@@ -11,8 +11,7 @@ import pytest
 
 import carbonroute
 from carbonroute import study
-from carbonroute.cli import figures as drawing
-from carbonroute.cli import main
+from carbonroute.cli import drawing, main
 from carbonroute.errors import InputError
 from carbonroute.report import write
 from carbonroute.runs.store import RunFolder, read_manifest

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from carbonroute.cli import figures as drawing
-from carbonroute.cli import main
+from carbonroute.cli import drawing, main
 from carbonroute.report import run as page_of_run
 from carbonroute.runs.folder import require_as_stated
 from carbonroute.runs.manifest import read_manifest
@@ -25,7 +24,7 @@ from helpers.refusals import content
 DRIVER = """
 import json, os, shutil, signal, sys
 from pathlib import Path
-import carbonroute.cli.figures, carbonroute.cli.frontier, carbonroute.cli.report, carbonroute.cli.simulate
+import carbonroute.cli.drawing, carbonroute.cli.figures, carbonroute.cli.frontier, carbonroute.cli.report, carbonroute.cli.simulate
 import carbonroute.metrics, carbonroute.report.run, rich.table
 from carbonroute.cli import main
 
@@ -61,7 +60,7 @@ def killed(folder, last=None):
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        carbonroute.cli.figures.render = text_of
+        carbonroute.cli.drawing.render = text_of
         carbonroute.report.run._figures = lambda tables: ()
         for name in ("open", *CHANGING):
             counted(name, last)
