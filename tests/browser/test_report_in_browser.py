@@ -42,7 +42,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: make(tmp_path_factory.mktemp(name)) for name, make in RUNS.items()}
 
 
-@pytest.fixture(params=sorted(RUNS))
+@pytest.fixture(params=["crowded", "queued", pytest.param("published", marks=pytest.mark.full)])
 def run(request: pytest.FixtureRequest, runs: dict[str, Path]) -> Path:
     """Return the folder of one run."""
     return runs[request.param]

@@ -228,7 +228,7 @@ def on_terminal(command: list[str]) -> str:
     return shown.decode().replace("\r\n", "\n")
 
 
-@pytest.fixture(scope="module", params=[through_pipes, on_terminal])
+@pytest.fixture(scope="module", params=[pytest.param(through_pipes, marks=pytest.mark.full), on_terminal])
 def printed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[str, int]]:
@@ -275,12 +275,11 @@ def test_names_of_an_inspected_file_bring_no_lines_of_their_own(
 
 
 def test_a_page_and_its_drawings_hold_no_control_character(tmp_path: Path) -> None:
-    assert main(foreign_run(tmp_path)) == 0
-    for path in (tmp_path / "out").rglob("*.svg"):
-        assert not commanding(path.read_text(encoding="utf-8")), path
+    foreign_run(tmp_path)
     page = render(page_of(tmp_path / "out"))
     assert not commanding(page)
     assert "\\u202e" in page
+    assert page.count("<svg") > 5
 
 
 @pytest.mark.parametrize("text", ["", "α = 0.7 †", "a\nb", "1\u00a0000", "東京 🌍"])

@@ -113,7 +113,7 @@ def test_sampled_requests_are_what_is_expected(number: int) -> None:
     compare(number, 20_000)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("number", range(100, 300))
 def test_sampled_requests_are_what_is_expected_on_many_scenarios(number: int) -> None:
     compare(number, 100_000)

@@ -59,7 +59,7 @@ def test_without_limits_it_is_the_sampled_engine_to_the_bit(number: int) -> None
     without_limits(number, 2_000)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("number", range(8, 208))
 def test_without_limits_it_is_the_sampled_engine_in_200_scenarios(number: int) -> None:
     without_limits(number, 70_000)

@@ -13,6 +13,7 @@ import pytest
 DATA = "needs data files that are not part of this repository"
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: peak memory is read from /proc")
+full = pytest.mark.skip(reason="needs scripts/test --full")
 no_root = pytest.mark.skipif(os.geteuid() == 0, reason="needs a user other than root")
 
 

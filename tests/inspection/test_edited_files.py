@@ -93,7 +93,7 @@ def test_a_scenario_with_parts_taken_out_and_put_in(
     told("validate", str(path))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @MANY
 @given(name=st.sampled_from(sorted(FILES)), edits=EDITS, packed=st.booleans(), kind=KINDS)
 def test_very_many_files_with_parts_taken_out_and_put_in(
@@ -102,7 +102,7 @@ def test_very_many_files_with_parts_taken_out_and_put_in(
     look(files[name], edits, packed, kind)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @MANY
 @given(data=PARQUET, edits=st.one_of(st.just([]), EDITS), kind=KINDS)
 def test_very_many_parquet_files_of_any_columns(

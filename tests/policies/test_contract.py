@@ -25,7 +25,7 @@ SLOW = {"provision"}
 @pytest.mark.parametrize(
     "policy",
     [
-        pytest.param(policy, id=repr(policy), marks=[pytest.mark.slow] if use in SLOW else [])
+        pytest.param(policy, id=repr(policy), marks=[pytest.mark.full] if use in SLOW else [])
         for use, member in POLICIES.members.items()
         for policy in cast("type[Policy]", member).examples()
     ],

@@ -211,7 +211,7 @@ def test_what_it_needs_and_is_not_shown_is_named() -> None:
     assert Provision().reads - Optimal().reads == {"idle_power_w", "installed"}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(("load", "policy"), CASES, ids=repr)
 def test_no_placement_is_better_in_many_instances(load: float, policy: Provision) -> None:
     for seed in range(2, 40):

@@ -154,7 +154,7 @@ def test_damaged_folders_are_refused_or_what_they_were(
     damage_and_read(data, places)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @MANY
 @given(data=st.data())
 def test_many_damaged_folders_are_refused_or_what_they_were(

@@ -181,7 +181,7 @@ def test_extreme_values_run_or_are_refused(document: Document, engine: str | Non
     assert_runs_or_is_refused(document, engine)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(max_examples=20_000, deadline=None)
 @given(extremes(), st.sampled_from([None, "exact"]))
 def test_many_extreme_values_run_or_are_refused(document: Document, engine: str | None) -> None:

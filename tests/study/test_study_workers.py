@@ -46,7 +46,7 @@ def test_any_number_of_workers_gives_the_same_bytes(name: str, tmp_path: Path) -
     same_bytes(studies.STUDIES[name], tmp_path, (1, 2, 4))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", studies.STUDIES)
 def test_any_number_of_workers_gives_the_same_bytes_for_all_kinds(name: str, tmp_path: Path) -> None:
     same_bytes(studies.STUDIES[name], tmp_path, (1, 2, 3, 4, 8))
@@ -76,7 +76,7 @@ def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
     kill_workers(tmp_path, 8)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_fifty_killed_workers_lose_nothing(tmp_path: Path) -> None:
     kill_workers(tmp_path, 50)
 

@@ -36,7 +36,7 @@ def test_engines_agree(number: int) -> None:
     assert_agree(number, 20_000)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("number", range(400, 600))
 def test_engines_agree_on_many_scenarios(number: int) -> None:
     assert_agree(number, 20_000)
