@@ -30,7 +30,7 @@ def signal(measured: list[list[float]], hours: int) -> Signal:
 
 def seen(rule: str, measured: list[list[float]], hours: int, age: str = "0h") -> list[list[float]]:
     information = Information(carbon_missing=rule, carbon_age=age)
-    values: list[list[float]] = known(information, signal(measured, hours), None).g_per_kwh.tolist()
+    values: list[list[float]] = known(information, signal(measured, hours), None).shown_g_per_kwh.tolist()
     return values
 
 
@@ -45,7 +45,7 @@ def test_the_last_value_stands_in_for_so_long_and_no_longer() -> None:
     measured = [[1.0, 9.0], [2.0, NAN], [3.0, NAN], [4.0, NAN], [5.0, 8.0]]
     everything = known(Information(carbon_missing="last:2h"), signal(measured, 4), None)
     blind = [MAX_CARBON_G_PER_KWH] * 2
-    assert everything.g_per_kwh.tolist() == [[2, 9], [3, 9], blind, [5, 8]]
+    assert everything.shown_g_per_kwh.tolist() == [[2, 9], [3, 9], blind, [5, 8]]
     assert everything.blind.tolist() == [False, False, True, False]
     assert (everything.missing, everything.substituted) == (3, 2)
 

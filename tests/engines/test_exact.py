@@ -19,6 +19,7 @@ from carbonroute.policies import Policy, View
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Inputs
+from helpers.blind import blinded
 from helpers.random_inputs import random_inputs
 from helpers.scenarios import Document, inputs_of
 
@@ -296,10 +297,9 @@ def test_progress_is_told_in_hours_and_policies() -> None:
 def test_blind_hours_are_routed_by_latency() -> None:
     inputs = inputs_of(simple())
     hybrid = inputs.candidates[0]
-    blind = replace(hybrid.knowledge, blind=np.array([False, True, False]))
     outcome, known = (
         exact.run(replace(inputs, candidates=(candidate,)))[0]
-        for candidate in (replace(hybrid, knowledge=blind), hybrid)
+        for candidate in (blinded(hybrid, [False, True, False]), hybrid)
     )
     assert outcome.hours is not None
     assert known.hours is not None

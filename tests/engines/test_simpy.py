@@ -11,8 +11,8 @@ import pytest
 import simpy
 from numpy.typing import NDArray
 
+from carbonroute.control.capacity import UNLIMITED, Capacity
 from carbonroute.engines.queued.system import System
-from carbonroute.scenario.resolved.capacity import UNLIMITED, Capacity
 from helpers.pools import pools
 
 Array = NDArray[np.float64]

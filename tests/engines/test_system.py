@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
+from carbonroute.control.capacity import UNLIMITED, Capacity
 from carbonroute.engines.queued.system import System
-from carbonroute.scenario.resolved.capacity import UNLIMITED, Capacity
 from helpers.pools import pools
 
 Array = NDArray[np.float64]

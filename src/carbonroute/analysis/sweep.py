@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from carbonroute.control.information import Information
 from carbonroute.engines.obstacles import obstacle
-from carbonroute.engines.routing import ask
-from carbonroute.engines.views import estimates_ms
+from carbonroute.engines.routing import ask, estimates_ms
 from carbonroute.policies import POLICIES
 from carbonroute.policies.base import policy_name
 from carbonroute.scenario import Candidate, Inputs

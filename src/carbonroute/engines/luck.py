@@ -23,9 +23,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.control.views import Traits
 from carbonroute.engines.pieces import Pieces, Span, grid, pieces, searched
-from carbonroute.engines.routing import ask, breaks_ms
-from carbonroute.engines.views import Traits, estimates_ms
+from carbonroute.engines.routing import ask, breaks_ms, estimates_ms
 from carbonroute.outcome.mixture import Groups
 from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs

@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.control.views import Traits
 from carbonroute.engines.luck import Luck
 from carbonroute.engines.pieces import FARTHEST, Pieces, pieces
 from carbonroute.engines.routing import breaks_ms
-from carbonroute.engines.views import Traits
 from carbonroute.errors import PolicyError
 from carbonroute.outcome.mixture import Groups
 from carbonroute.policies.base import Regions, policy_name

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from carbonroute.policies.base import Array, Policy, View
+from carbonroute.policies.base import LowestRtt
 from carbonroute.spec import Spec
 
 
-class LatencyFirst(Spec, Policy):
+class LatencyFirst(Spec, LowestRtt):
     """Choose the region with the lowest round-trip time.
 
     The baseline that every carbon reduction refers to: it is what a latency-based DNS record does.
@@ -21,13 +19,7 @@ class LatencyFirst(Spec, Policy):
     1
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms"})
-
     @property
     def name(self) -> str:
         """Display name."""
         return "Latency-First"
-
-    def cost(self, view: View) -> Array:
-        """Return the round-trip time, ms."""
-        return view.rtt_ms

@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from carbonroute.control.sums import Rows, Table, beyond
 from carbonroute.network import Jitter
-from carbonroute.scenario.resolved.sums import Rows, Table, beyond
 from carbonroute.workloads import By, ServiceLaw, Tokens
 from carbonroute.workloads.integrals import over_scores
 
