@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.control.capacity import UNLIMITED
 from carbonroute.control.site import Site
 from carbonroute.control.views import State
 
@@ -49,6 +50,25 @@ class Reading:
     busy: Array
     waiting: Array
     available: NDArray[np.bool_]
+
+    @classmethod
+    def none(cls, site: Site, moments: int) -> Reading:
+        """Return what there is to read before anything happens, at K moments of 0 s each."""
+        pools, capacity = (moments, len(site.capacity.region)), site.capacity
+        nothing, origins_workloads = np.zeros(pools), site.shape[0] * site.shape[1]
+        servers = np.where(capacity.servers < UNLIMITED, capacity.servers, np.inf).astype(np.float64)
+        return cls(
+            passed_s=np.zeros(moments),
+            busy_s=nothing,
+            waiting_s=nothing,
+            server_s=nothing,
+            sent_s=nothing,
+            requests=np.zeros((moments, origins_workloads)),
+            servers=np.broadcast_to(servers, pools),
+            busy=nothing,
+            waiting=nothing,
+            available=np.ones(pools, dtype=bool),
+        )
 
     def __len__(self) -> int:
         return len(self.passed_s)

@@ -25,7 +25,7 @@ from carbonroute.control.knowledge import Known
 from carbonroute.control.router import Decision, Router
 from carbonroute.control.site import Site
 from carbonroute.control.unknown import unless_unknown
-from carbonroute.control.views import Cells, State, Traits, average_traits, estimates_ms, folded, view
+from carbonroute.control.views import CellIndex, State, Traits, average_traits, estimates_ms, folded, view
 from carbonroute.policies.base import PolicyLike, View
 from carbonroute.policies.plan import Plan
 
@@ -57,7 +57,7 @@ class Actuator(Protocol):
 
 
 @dataclass(frozen=True)
-class Traffic:
+class ExpectedTraffic:
     """The traffic that is expected of each cell, O origins × W workloads.
 
     Attributes
@@ -149,7 +149,7 @@ class ControlLoop:
         site: Site,
         feed: CarbonFeed,
         information: Information,
-        traffic: Traffic,
+        traffic: ExpectedTraffic,
         *,
         by_request: bool = False,
     ) -> None:
@@ -164,7 +164,7 @@ class ControlLoop:
             with_risk="violation_share" in router.reads,
         )
         self._averages = self._estimator.start
-        self._cells = Cells.of(site)
+        self._cells = CellIndex.of(site)
         self._traits: Traits = average_traits(site, information, router.reads, self._cells.workload)
         self._facts: View | None = None
         self.held: Array | None = None
@@ -222,13 +222,8 @@ class ControlLoop:
 
     def _decided(self, on: Decisions) -> Decisions:
         shown = self.view(on.now_s, on.known, on.state)
-
-        def ask(policy: PolicyLike) -> Plan:
-            return replace(self.router, policy=policy).ask(shown)
-
-        asked = unless_unknown(self.router.policy, on.known.unknown, ask)
-        weights = self.router.within_limits(asked.weights, shown, self.held)
-        return replace(on, view=shown, asked_weights=asked.weights, plan=replace(asked, weights=weights))
+        asked, plan = decided(self.router, shown, on.known.unknown, self.held)
+        return replace(on, view=shown, asked_weights=asked.weights, plan=plan)
 
     def view(self, now_s: Array, known: Known, state: State) -> View:
         """Return what each router sees of all cells at K moments, leading axes (K, O, W)."""
@@ -254,6 +249,26 @@ class ControlLoop:
             new = by_time.get(name, state.of_cells(name))
             shown[name] = _read_only(values if new is None else new, (moments, *values.shape[1:]))
         return View(**shown)
+
+
+def decided(router: Router, shown: View, unknown: NDArray[np.bool_], held: Array | None) -> tuple[Plan, Plan]:
+    """Return what the policy answers to a view at K moments, and what the router makes of it.
+
+    Parameters
+    ----------
+    router, shown
+        The router, and what it is shown, leading axes (K, O, W).
+    unknown
+        Whether some region's carbon is unknown, shape (K,): to a policy that reads it, at all or at none.
+    held
+        Weights in force before the first, shape (O, W, R), or None.
+    """
+
+    def ask(policy: PolicyLike) -> Plan:
+        return replace(router, policy=policy).ask(shown)
+
+    asked = unless_unknown(router.policy, unknown, ask)
+    return asked, replace(asked, weights=router.within_limits(asked.weights, shown, held))
 
 
 def _part(of: View | Plan, moments: slice) -> dict[str, NDArray[Any]]:

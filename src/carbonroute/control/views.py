@@ -21,7 +21,7 @@ Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Cells:
+class CellIndex:
     """The origin and the workload of each of n cells or requests, shape (n,)."""
 
     origin: Index
@@ -31,7 +31,7 @@ class Cells:
         return len(self.origin)
 
     @classmethod
-    def of(cls, site: Site) -> Cells:
+    def of(cls, site: Site) -> CellIndex:
         """Return all cells of a site, n = O · W, origin by origin."""
         return cls(*np.indices(site.shape[:2]).reshape(2, -1))
 
@@ -108,7 +108,7 @@ class State:
         }
         return State(**known)
 
-    def rows(self, tick: Index, of: Cells) -> State:
+    def rows(self, tick: Index, of: CellIndex) -> State:
         """Return what is measured for each of n requests at its tick, in rows of shape (n, R) and (n,)."""
         pool, cell = (tick, of.workload), (tick, of.origin, of.workload)
         return State(
@@ -133,7 +133,7 @@ _OF_POOLS = "utilisation", "wait_ms", "available", "servers"
 def view(
     site: Site,
     reads: Collection[str],
-    of: Cells,
+    of: CellIndex,
     carbon_g_per_kwh: Array,
     traits: Traits,
     measured: State | Array | None = None,
@@ -223,7 +223,7 @@ def average_traits(site: Site, information: Information, reads: Collection[str],
     return Traits(estimates_ms(site, information).take(workload), tokens_j)
 
 
-def _violation_share(site: Site, of: Cells, traits: Traits, state: State | None) -> Array:
+def _violation_share(site: Site, of: CellIndex, traits: Traits, state: State | None) -> Array:
     if traits.violation_share is not None:
         return traits.violation_share
     if state is not None and state.violation_share is not None:
@@ -248,7 +248,7 @@ def _energy_j(site: Site, workload: Index, traits: Traits, state: State | None) 
     return np.where(np.isnan(more_w), at_the_wall_j, by_power_j)
 
 
-def _of_regions(site: Site, of: Cells, service_ms: Array, state: State | None) -> dict[str, Any]:
+def _of_regions(site: Site, of: CellIndex, service_ms: Array, state: State | None) -> dict[str, Any]:
     """Return what is known of the pools that would serve; where there are no limits, neutral values."""
     shape = len(of), site.shape[2]
     if state is None:

@@ -155,7 +155,7 @@ def view_of(candidate: Candidate, inputs: Inputs, of: Requests, traits: Traits) 
     inputs, reads = candidate.believed(inputs), fields_read(candidate.policy)
     expected = inputs.expected_per_s[of.hour, of.origin, of.workload] if "requests_per_s" in reads else None
     carbon = candidate.knowledge.shown_g_per_kwh.T.take(of.hour, axis=1).T
-    return view(inputs.site, reads, views.Cells(of.origin, of.workload), carbon, traits, expected)
+    return view(inputs.site, reads, views.CellIndex(of.origin, of.workload), carbon, traits, expected)
 
 
 def estimates_ms(candidate: Candidate, inputs: Inputs) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.control.capacity import UNLIMITED
+from carbonroute.control.decisions import DecisionJournal
 from carbonroute.control.estimator import Reading
 from carbonroute.control.loop import Decisions
 from carbonroute.engines.draws import Block
@@ -91,17 +92,28 @@ class Loop:
         The policy, and the scenario.
     kept
         Whether every latency is kept.
+    journal
+        Where decisions for whole cells are written, or None.
     """
 
-    def __init__(self, candidate: Candidate, inputs: Inputs, *, kept: bool) -> None:
+    def __init__(
+        self,
+        candidate: Candidate,
+        inputs: Inputs,
+        *,
+        kept: bool,
+        journal: DecisionJournal | None = None,
+    ) -> None:
         self._candidate, self._inputs = candidate, inputs
         control, capacity = candidate.control, inputs.capacity
         self.system = System(capacity)
         warmup_s = control.warmup_hours * S_PER_HOUR
         self._meter = Meter(inputs, warmup_s)
         self._ledger = Ledger(candidate, inputs, warmup_s, kept=kept)
-        self._routers = Routers(candidate, inputs)
+        self._routers = Routers(candidate, inputs, journal)
         self._by_state = candidate.on_state or len(capacity.windows) > 0
+        if not self._by_state:
+            self._routers.note_hours()
         self._kept: dict[int, Answer] = {}
         self._flips = Flips(inputs, warmup_s)
         hours, slot_s = inputs.shape[0], self._meter.slot_s

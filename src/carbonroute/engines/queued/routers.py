@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute import rng
+from carbonroute.control.decisions import DecisionJournal
 from carbonroute.control.draw import drawn, limits_of
 from carbonroute.control.estimator import Reading
-from carbonroute.control.loop import ControlLoop, Decisions, Traffic
+from carbonroute.control.loop import ControlLoop, Decisions, ExpectedTraffic
 from carbonroute.control.router import Router
 from carbonroute.control.unknown import unless_unknown
-from carbonroute.control.views import Cells, State, Traits, view
+from carbonroute.control.views import CellIndex, State, Traits, view
 from carbonroute.engines.draws import Block
 from carbonroute.engines.routing import traits_of
 from carbonroute.policies.base import Regions
@@ -67,8 +68,8 @@ class Routers:
         What one more server in each region would save, shape (R,), or None.
     """
 
-    def __init__(self, candidate: Candidate, inputs: Inputs) -> None:
-        self._candidate, self._inputs = candidate, inputs
+    def __init__(self, candidate: Candidate, inputs: Inputs, journal: DecisionJournal | None = None) -> None:
+        self._candidate, self._inputs, self._journal = candidate, inputs, journal
         control = candidate.control
         self.loop = control_loop(candidate, inputs)
         self._count = control.routers
@@ -90,10 +91,13 @@ class Routers:
 
     def keep(self, ticks: Ticks, decisions: Decisions) -> None:
         """Do what was decided at some ticks, from each to the next."""
+        before = self.loop.held
         self.loop.keep(decisions)
         self._last, plan = (ticks[-1:], decisions[-1:]), decisions.plan
         if plan is None:
             return
+        if self._journal is not None:
+            self._journal.add(decisions, before)
         held = self._weights[-1:] if len(self._weights) else plan.weights[:1]
         weights = np.concatenate([held, plan.weights])
         main = weights.argmax(axis=-1)
@@ -103,6 +107,16 @@ class Routers:
         self.servers = None if plan.servers is None else plan.servers[-1]
         worth = plan.server_worth_g_per_h
         self.worth_g_per_h = None if worth is None else worth[-1]
+
+    def note_hours(self) -> None:
+        """Write the decisions of every hour, where a policy goes by the hour and not by measurements."""
+        if self._journal is None or self._alone:
+            return
+        for hour in range(self._inputs.shape[0]):
+            before, now_s = self.loop.held, np.array([hour * S_PER_HOUR])
+            decisions = self.loop.decide(now_s, Reading.none(self._inputs.site, 1))
+            self.loop.keep(decisions)
+            self._journal.add(decisions, before, measured=False)
 
     def route(
         self, block: Block, span: slice, time_s: Array, ticks: Ticks, ahead: Decisions | None = None
@@ -170,7 +184,11 @@ class Routers:
             self._of_block = block.index, traits, came
         _, traits, came = self._of_block
         asked, rows, site = block.requests, came[span], self._inputs.site
-        hour, of, router = asked.hour[span], Cells(asked.origin[span], asked.workload[span]), self.loop.router
+        hour, of, router = (
+            asked.hour[span],
+            CellIndex(asked.origin[span], asked.workload[span]),
+            self.loop.router,
+        )
         knowledge = self._candidate.knowledge
         carbon = knowledge.shown_g_per_kwh.T.take(hour, axis=1).T
         shown = view(site, router.reads, of, carbon, traits.of(rows), state.rows(tick, of))
@@ -193,6 +211,6 @@ def control_loop(candidate: Candidate, inputs: Inputs) -> ControlLoop:
         inputs.site,
         candidate.knowledge,
         candidate.information,
-        Traffic(inputs.expected_per_s[0], share_at),
+        ExpectedTraffic(inputs.expected_per_s[0], share_at),
         by_request=inputs.by_request(candidate),
     )
