@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
 from carbonroute.files.text import Digests
 
 #: Light needs 134 ms around the Earth and back in vacuum; a minute is a fault of unit.
@@ -50,6 +48,10 @@ def read_matrix(
         If a row or column is missing or stands twice, or a value is not a number from 0 to `MAX_RTT_MS`; with
         ``"great-circle"``, if one stands twice, a value is there and no such number, or none is there.
     """
+    import polars as pl
+
+    from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+
     table = read_table(path, shown, digests)
     names, columns = column_text(table.to_series(0), shown).to_list(), table.columns[1:]
     optional = missing == "great-circle"

@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from carbonroute.carbon.signal import MixedAccounting
 from carbonroute.control.decisions import (
     About,
@@ -28,6 +26,7 @@ from carbonroute.policies import PolicyLike
 from carbonroute.policies.base import fields_read
 from carbonroute.scenario import Inputs
 from carbonroute.scenario.written.entry import PolicyEntry
+from carbonroute.scenario.written.load import validated
 
 _LIBRARIES = ("carbonroute", "numpy", "scipy")
 #: The calendar of a scenario without one.
@@ -78,7 +77,9 @@ def replay(folder: Path, *, beside: Path, code: bool) -> Iterator[Replayed]:
     Raises
     ------
     RunFolderError
-        If there are no records, or some are damaged or name a policy that cannot be had.
+        If there are no records, or some are damaged.
+    InputError
+        If a policy cannot be made.
     PolicyError
         If a policy breaks its contract.
     """
@@ -106,13 +107,8 @@ def _differs(record: DecisionRecord, policy: PolicyLike, journal: Path) -> bool:
 def _policy(record: DecisionRecord, journal: Path, beside: Path, *, code: bool) -> PolicyLike:
     """Return the policy that a record names."""
     facts, place = record.policy, f"{journal}: policy {record.policy.use!r}"
-    try:
-        entry = PolicyEntry.model_validate(
-            {"use": facts.use, **facts.parameters}, context={"folder": beside, "code": code}
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        raise RunFolderError(f"{place} cannot be made: {first['msg']}") from error
+    given = {"use": facts.use, **facts.parameters}
+    entry = validated(PolicyEntry, given, place, beside, code=code)
     if entry.digest != facts.file_sha256:
         raise RunFolderError(
             f"{place} is another file than the one that decided; name its folder by --beside"
