@@ -63,7 +63,8 @@ app.command(study)
 app.command("carbonroute.cli.policies:policies", help="List the policies that a scenario can use.")
 app.command(
     "carbonroute.cli.replay:replay",
-    help="Ask policies again from the records of their decisions, and say how many differ.",
+    help="Ask policies again from the records of their decisions, and say how many differ.\n\n"
+    "Records that name a policy of a file or module have it run for this. With --no-code it is refused.",
 )
 app.command("carbonroute.cli.scenarios:scenarios", help="List the built-in scenarios.")
 app.command(
