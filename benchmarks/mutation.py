@@ -34,15 +34,15 @@ AREAS: Mapping[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "batching": (
         8,
-        ("scenario/resolved/capacity.py", "scenario/written/pools.py"),
+        ("control/capacity.py", "scenario/written/pools.py"),
         ("scenario/test_capacity.py", "engines/test_queued.py", "engines/test_routers.py",
          "scenario/test_bad_inputs.py"),
     ),
     "tokens": (
         10,
-        ("workloads/tokens.py", "engines/views.py"),
+        ("workloads/tokens.py", "control/views.py", "control/site.py"),
         ("workloads", "engines/test_token_requests.py", "engines/test_exact.py", "engines/test_routers.py",
-         "control/test_knowledge.py", "engines/test_emissions.py", "engines/test_views.py"),
+         "control/test_knowledge.py", "engines/test_emissions.py", "control/test_views.py"),
     ),
     "metrics": (
         14,

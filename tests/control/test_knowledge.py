@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from carbonroute.carbon import Signal
 from carbonroute.control.information import Information
-from carbonroute.control.knowledge import history_hours, known
+from carbonroute.control.knowledge import KINDS, history_hours, known
 from carbonroute.engines import sampled
 from carbonroute.errors import InputError
 from carbonroute.policies import POLICIES
@@ -30,7 +30,7 @@ def signal(measured: list[list[float]], hours: int) -> Signal:
 
 def seen(rule: str, measured: list[list[float]], hours: int, age: str = "0h") -> list[list[float]]:
     information = Information.spelled(carbon_missing=rule, carbon_age=age)
-    values: list[list[float]] = known(information, signal(measured, hours), None).g_per_kwh.tolist()
+    values: list[list[float]] = known(information, signal(measured, hours), None).shown_g_per_kwh.tolist()
     return values
 
 
@@ -45,7 +45,7 @@ def test_the_last_value_stands_in_for_so_long_and_no_longer() -> None:
     measured = [[1.0, 9.0], [2.0, NAN], [3.0, NAN], [4.0, NAN], [5.0, 8.0]]
     everything = known(Information.spelled(carbon_missing="last:2h"), signal(measured, 4), None)
     blind = [MAX_CARBON_G_PER_KWH] * 2
-    assert everything.g_per_kwh.tolist() == [[2, 9], [3, 9], blind, [5, 8]]
+    assert everything.shown_g_per_kwh.tolist() == [[2, 9], [3, 9], blind, [5, 8]]
     assert everything.blind.tolist() == [False, False, True, False]
     assert (everything.missing, everything.substituted) == (3, 2)
 
@@ -77,6 +77,35 @@ def test_a_forecast_is_asked_for_by_its_age_and_what_it_leaves_out_is_kept() -> 
 def test_an_hour_without_all_values_is_routed_by_latency() -> None:
     top = MAX_CARBON_G_PER_KWH
     assert seen("latency-only", [[NAN, 1.0], [3.0, 4.0]], 2) == [[top, top], [3, 4]]
+
+
+def test_every_value_has_its_age_and_kind_at_any_moment() -> None:
+    measured = [[1.0, 9.0], [2.0, NAN], [3.0, NAN], [4.0, NAN], [5.0, 8.0]]
+    last = known(Information.spelled(carbon_missing="last:2h", carbon_age="1h"), signal(measured, 3), None)
+    moments = last.at(np.array([0.0, 3599.5, 3600.0, 2 * 3600.0 + 60, 9e9]))
+    assert [[KINDS[kind] for kind in row] for row in moments.kind] == [
+        ["measured", "substituted"],
+        ["measured", "substituted"],
+        ["measured", "substituted"],
+        ["measured", "unknown"],
+        ["measured", "unknown"],
+    ]
+    np.testing.assert_array_equal(moments.g_per_kwh[:, 1], [9, 9, 9, NAN, NAN])
+    assert moments.age_s[:3].tolist() == [[3600, 2 * 3600], [7199.5, 10799.5], [3600, 3 * 3600]]
+    assert moments.age_s[3, 0] == 3660
+    assert np.isnan(moments.age_s[3, 1])
+    assert moments.unknown.tolist() == [False, False, False, True, True]
+    assert (moments.shown_g_per_kwh[3] == MAX_CARBON_G_PER_KWH).all()
+    static = known(Information.spelled(carbon_missing="static"), signal(measured, 3), None).at(np.zeros(1))
+    assert KINDS[static.kind[0, 1]] == "static"
+    assert np.isnan(static.age_s[0, 1])
+    said = known(Information.spelled(carbon="forecast", carbon_age="2h"), signal(measured, 3), _three_hours)
+    assert KINDS[said.at(np.zeros(1)).kind[0, 0]] == "forecast"
+    assert said.at(np.full(1, 60.0)).age_s[0, 0] == 7260
+
+
+def _three_hours(_age: int) -> tuple[np.ndarray, dict[str, int]]:
+    return np.ones((3, 2)), {}
 
 
 def test_missing_values_are_refused_by_default() -> None:

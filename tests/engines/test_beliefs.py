@@ -12,7 +12,7 @@ import pytest
 from carbonroute.analysis.sensitivity import changes
 from carbonroute.engines import exact, sampled
 from carbonroute.engines.queued import run as queued
-from carbonroute.engines.views import estimates_ms
+from carbonroute.engines.routing import estimates_ms
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs, load, resolve
 from helpers import small

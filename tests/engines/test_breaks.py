@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from carbonroute import rng
 from carbonroute.control.information import Information
+from carbonroute.control.views import Traits
 from carbonroute.engines import choices as plans_module
 from carbonroute.engines.breaks import settled
 from carbonroute.engines.choices import Plans, plan, value_of
 from carbonroute.engines.draws import SCHEMES, stream_blocks
 from carbonroute.engines.routing import ask, route
-from carbonroute.engines.views import Traits
 from carbonroute.policies import Policy, View
 from carbonroute.policies.base import SplittingPolicy
 from carbonroute.scenario import Inputs, load, resolve

@@ -19,6 +19,7 @@ from carbonroute.policies import Policy, View
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Inputs
+from helpers.blind import blinded
 from helpers.hourly import expected_requests
 from helpers.random_inputs import random_inputs
 from helpers.scenarios import Document, inputs_of
@@ -296,9 +297,8 @@ def test_progress_is_told_in_hours_and_policies() -> None:
 def test_blind_hours_are_routed_by_latency() -> None:
     inputs = inputs_of(simple())
     hybrid = inputs.candidates[0]
-    blind = replace(hybrid.knowledge, blind=np.array([False, True, False]))
     unknown, known = (
-        expected_requests(inputs, candidate) for candidate in (replace(hybrid, knowledge=blind), hybrid)
+        expected_requests(inputs, candidate) for candidate in (blinded(hybrid, [False, True, False]), hybrid)
     )
     np.testing.assert_allclose(unknown[1], [[1000, 0]])
     np.testing.assert_allclose(unknown[0], known[0])

@@ -11,8 +11,8 @@ import pytest
 import simpy
 
 from carbonroute.arrays import Array, Integers
+from carbonroute.control.capacity import UNLIMITED, Capacity
 from carbonroute.engines.queued.system import System
-from carbonroute.scenario.resolved.capacity import UNLIMITED, Capacity
 from helpers.pools import pools
 
 Step = Generator[simpy.Event, Any, None]

@@ -22,6 +22,7 @@ from carbonroute.policies.base import VIEW_FIELDS
 from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
+from helpers.blind import blinded
 from helpers.scenarios import Document, inputs_of
 
 FAILURE = 1e-6
@@ -183,7 +184,7 @@ def test_a_joint_policy_may_choose() -> None:
 def test_hours_whose_carbon_is_unknown_go_to_the_lowest_rtt() -> None:
     inputs = inputs_of(document())
     candidate, _ = with_policy(inputs, Recorder())
-    blind = replace(candidate, knowledge=replace(candidate.knowledge, blind=np.array([False, True, False])))
+    blind = blinded(candidate, [False, True, False])
     of = Requests(np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([0, 0, 1]))
     weights = ask(blind, inputs, of)
     np.testing.assert_array_equal(weights[1:], [[1, 0, 0], [0, 1, 0]])

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import ArrayLike
 
 from carbonroute.arrays import Array, Integers
+from carbonroute.control.capacity import UNLIMITED, Capacity
 from carbonroute.engines.queued.system import System
-from carbonroute.scenario.resolved.capacity import UNLIMITED, Capacity
 from helpers.pools import pools
 
 MAINTENANCE, OUTAGE = 0, 1

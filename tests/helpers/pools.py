@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from carbonroute.scenario.resolved.capacity import UNLIMITED, Capacity
+from carbonroute.control.capacity import UNLIMITED, Capacity
 
 Windows = Sequence[tuple[float, float, float, float]]
 

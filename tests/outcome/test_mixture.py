@@ -10,12 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
+from carbonroute.control.latency import Latency
 from carbonroute.engines import exact
 from carbonroute.network import HalfNormal
 from carbonroute.outcome import Mixture, Samples
 from carbonroute.outcome import mixture as module
 from carbonroute.outcome.mixture import Groups, quantiles
-from carbonroute.scenario.resolved.latency import Latency
 from carbonroute.workloads import Normal
 from helpers.random_inputs import random_inputs
 

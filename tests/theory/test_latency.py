@@ -18,9 +18,9 @@ from scipy.special import gammaincc, ndtri
 
 from carbonroute import rng
 from carbonroute.arrays import Array
+from carbonroute.control.latency import Latency
 from carbonroute.network import HalfNormal, Jitter, PairLognormal
 from carbonroute.scenario import load, resolve
-from carbonroute.scenario.resolved.latency import Latency
 from carbonroute.workloads import By, Empirical, Gamma, Lognormal, Normal, ServiceLaw, Tokens
 
 INFINITE = math.inf

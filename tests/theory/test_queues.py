@@ -16,9 +16,9 @@ import pytest
 
 from carbonroute import rng
 from carbonroute.arrays import Array
+from carbonroute.control.capacity import UNLIMITED
 from carbonroute.engines.queued.system import Settled, System
 from carbonroute.intervals import t_half_width
-from carbonroute.scenario.resolved.capacity import UNLIMITED
 from helpers.pools import pools
 
 Draw = Callable[[np.random.Generator, int], Array]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from carbonroute.control.capacity import UNLIMITED
 from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
 from carbonroute.metrics import tabulate
@@ -18,7 +19,7 @@ from carbonroute.runs import MAX_VIOLATION
 from carbonroute.runs.baselines import with_baselines
 from carbonroute.runs.replications import beside, part_of, without_limits
 from carbonroute.scenario import Inputs, Scenario, load, resolve
-from carbonroute.scenario.resolved.capacity import UNLIMITED, offered_load
+from carbonroute.scenario.resolved.capacity import offered_load
 from carbonroute.units import pct
 
 #: Capacity over mean load.

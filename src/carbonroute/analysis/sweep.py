@@ -15,9 +15,8 @@ import numpy as np
 
 from carbonroute.arrays import Array
 from carbonroute.control.information import Information, ServiceEstimate
-from carbonroute.engines.routing import ask
+from carbonroute.engines.routing import ask, estimates_ms
 from carbonroute.engines.unsupported import unsupported
-from carbonroute.engines.views import estimates_ms
 from carbonroute.policies import POLICIES
 from carbonroute.policies.base import Declaring, PolicyLike, Trial, policy_name
 from carbonroute.policies.trials import Setting

@@ -61,6 +61,11 @@ study.command("carbonroute.cli.study:status", name="status", help="Say how far a
 study.command("carbonroute.cli.study:show", name="show", help="Print what a finished study found.")
 app.command(study)
 app.command("carbonroute.cli.policies:policies", help="List the policies that a scenario can use.")
+app.command(
+    "carbonroute.cli.replay:replay",
+    help="Ask policies again from the records of their decisions, and say how many differ.\n\n"
+    "Records that name a policy of a file or module have it run for this. With --no-code it is refused.",
+)
 app.command("carbonroute.cli.scenarios:scenarios", help="List the built-in scenarios.")
 app.command(
     "carbonroute.cli.inspect:inspect",

@@ -49,6 +49,7 @@ def simulate(
     figures: Figures = True,
     formats: Formats = (),
     report: Annotated[bool, Parameter(negative=())] = False,
+    journal: Path | None = None,
     json: Json = False,
     quiet: Quiet = False,
     no_code: NoCode = False,
@@ -75,6 +76,8 @@ def simulate(
         Add replications until an interval is this narrow under every policy: "slo_violation_pct ± 0.05".
     report
         Write report.html too: one page that shows all of it, and needs no network.
+    journal
+        Folder for the records of every decision of a queued run; see `carbonroute replay`.
     """
     changes = changes_of(sim_hours, seed, reqs_per_hour)
     command = _command(
@@ -102,6 +105,7 @@ def simulate(
             workers=workers,
             replications=replications,
             until=until,
+            journal=journal,
             progress=step,
         )
         write_run(folder, result)

@@ -11,12 +11,12 @@ from pydantic import Field
 
 from carbonroute.arrays import Array
 from carbonroute.policies.base import (
-    COMMON_FIELDS,
     Chooser,
     PolicyLike,
     Regions,
     View,
     decide,
+    fields_read,
     policy_name,
     splits,
 )
@@ -124,7 +124,7 @@ class Router:
             own.add("utilisation")
         if self.control.max_region_share < 1:
             own.add("requests_per_s")
-        return frozenset(getattr(self.policy, "reads", COMMON_FIELDS)) | own
+        return frozenset(fields_read(self.policy)) | own
 
     @property
     def needs_cells(self) -> bool:
@@ -201,15 +201,19 @@ class Router:
         -------
         Plan, whose leading axis has the ticks.
         """
+        asked = self.ask(view)
+        return replace(asked, weights=self.within_limits(asked.weights, view, held))
+
+    def ask(self, view: View) -> Plan:
+        """Return what the policy answers at K ticks, sent to open regions, before any limit on shares."""
         if splits(self.policy):
             answer = plan(self.policy, view)
-            weights = _moved(answer.weights, self._open(view), view)
-        else:
-            weights = np.eye(view.rtt_ms.shape[-1])[self.choose(view)]
-            answer = Plan(weights)
-        if self.control.limits_shares:
-            weights = self._in_turn(weights, view, held)
-        return replace(answer, weights=weights)
+            return replace(answer, weights=_moved(answer.weights, self._open(view), view))
+        return Plan(np.eye(view.rtt_ms.shape[-1])[self.choose(view)])
+
+    def within_limits(self, weights: Array, view: View, held: Array | None) -> Array:
+        """Return what comes of an answer's weights at K ticks, shape (K, O, W, R); see `decide`."""
+        return self._in_turn(weights, view, held) if self.control.limits_shares else weights
 
     def _in_turn(self, weights: Array, view: View, held: Array | None) -> Array:
         """Return what comes of the weights that are wanted at K ticks, shape (K, O, W, R).

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from carbonroute.arrays import Array, Index
+from carbonroute.control.draw import limits_of
+from carbonroute.control.views import Traits
 from carbonroute.engines.breaks import settled
 from carbonroute.engines.draws import Block
 from carbonroute.engines.routing import Answer, ask, believed, breaks_ms
-from carbonroute.engines.views import Traits
 from carbonroute.policies.base import Regions, splits
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
@@ -90,7 +91,7 @@ def plan(
     if by_cell(candidate, inputs):
         return Choices(np.empty((len(of), 0)), ask(candidate, inputs, of, kept=kept)[:, np.newaxis])
     if splits(candidate.policy):
-        limits = np.cumsum(ask(candidate, inputs, of, kept=kept)[:, :-1], axis=1)
+        limits = limits_of(ask(candidate, inputs, of, kept=kept))
         regions = np.broadcast_to(np.arange(limits.shape[1] + 1), (len(of), limits.shape[1] + 1))
         # What falls on a limit belongs to the next region.
         return Choices(np.nextafter(limits, -np.inf), regions)

@@ -23,9 +23,9 @@ from typing import ClassVar
 import numpy as np
 
 from carbonroute.arrays import Array, Index, Mask
-from carbonroute.engines.routing import ask, breaks_ms
+from carbonroute.control.views import Traits
+from carbonroute.engines.routing import ask, breaks_ms, estimates_ms
 from carbonroute.engines.segments import Segments, Span, grid, searched, segments
-from carbonroute.engines.views import Traits, estimates_ms
 from carbonroute.outcome.mixture import Groups
 from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs

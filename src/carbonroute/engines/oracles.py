@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from carbonroute.arrays import Array, Index
+from carbonroute.control.views import Traits
 from carbonroute.engines.conditioning import Conditioning
 from carbonroute.engines.routing import breaks_ms
 from carbonroute.engines.segments import FARTHEST, Segments, segments
-from carbonroute.engines.views import Traits
 from carbonroute.errors import PolicyError
 from carbonroute.outcome.mixture import Groups
 from carbonroute.policies.base import Regions, policy_name

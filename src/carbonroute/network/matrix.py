@@ -65,6 +65,8 @@ def read_matrix(
         If a row or column is missing or stands twice, or a value is not a number from 0 to `MAX_RTT_MS`; with
         ``"great-circle"``, if one stands twice, a value is there and no such number, or none is there.
     """
+    import polars as pl
+
     table = read_table(path, shown, digests)
     names, columns = column_text(table.to_series(0), shown).to_list(), table.columns[1:]
     optional = missing == "great-circle"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -257,6 +257,16 @@ class SplittingPolicy(Declaring, ABC):
         """Return the part of the requests that each region gets, shape (…, R): 0…1, 1 in all."""
 
 
+class LowestRtt(Policy):
+    """Choose the lowest round-trip time: what is left to go by where nothing else is known."""
+
+    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms"})
+
+    def cost(self, view: View) -> Array:
+        """Return the round-trip time, ms."""
+        return view.rtt_ms
+
+
 def cheapest(policy: Chooser, view: View) -> Regions:
     """Return the region of lowest cost, or of lowest RTT where none is eligible; the first on ties."""
     cost = np.asarray(policy.cost(view))
@@ -396,6 +406,12 @@ def blaming(policy: PolicyLike) -> Iterator[None]:
 def splits(policy: PolicyLike) -> TypeIs[Splitter]:
     """Whether a policy answers with weights instead of a choice."""
     return bool(getattr(policy, "splits", False))
+
+
+def fields_read(policy: PolicyLike) -> Collection[str]:
+    """Return the view's fields that a policy declares to read; `COMMON_FIELDS` where it declares none."""
+    reads: Collection[str] = getattr(policy, "reads", COMMON_FIELDS)
+    return reads
 
 
 def policy_name(policy: PolicyLike) -> str:

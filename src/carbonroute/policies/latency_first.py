@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
-from carbonroute.arrays import Array
-from carbonroute.policies.base import Policy, Trial, View
+from carbonroute.policies.base import LowestRtt, Trial
 from carbonroute.policies.trials import Setting
 from carbonroute.spec import Spec
 
 
-class LatencyFirst(Spec, Policy):
+class LatencyFirst(Spec, LowestRtt):
     """Choose the region with the lowest round-trip time.
 
     The baseline that every carbon reduction refers to: it is what a latency-based DNS record does.
@@ -24,8 +22,6 @@ class LatencyFirst(Spec, Policy):
     1
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms"})
-
     @classmethod
     def trials(cls, _setting: Setting) -> Iterator[Trial]:
         """Yield the policy itself."""
@@ -35,7 +31,3 @@ class LatencyFirst(Spec, Policy):
     def name(self) -> str:
         """Display name."""
         return "Latency-First"
-
-    def cost(self, view: View) -> Array:
-        """Return the round-trip time, ms."""
-        return view.rtt_ms

@@ -66,7 +66,7 @@ def with_baselines(
             candidate.label: place(replace(candidate, knowledge=truth(inputs.carbon)))
             for candidate in inputs.candidates
             if candidate.reads("carbon_g_per_kwh")
-            and not np.array_equal(candidate.knowledge.g_per_kwh, inputs.carbon.g_per_kwh)
+            and not np.array_equal(candidate.knowledge.shown_g_per_kwh, inputs.carbon.g_per_kwh)
         }
 
     def compare(outcomes: Sequence[Outcome]) -> Comparison:
@@ -117,7 +117,7 @@ def _decides_alike(one: Candidate, other: Candidate) -> bool:
         return False
     same_estimate = one.information.service_time == other.information.service_time
     same_carbon = one.knowledge is other.knowledge or np.array_equal(
-        one.knowledge.g_per_kwh, other.knowledge.g_per_kwh
+        one.knowledge.shown_g_per_kwh, other.knowledge.shown_g_per_kwh
     )
     return (same_estimate or not one.reads("service_ms")) and (
         same_carbon or not one.reads("carbon_g_per_kwh")

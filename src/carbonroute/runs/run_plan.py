@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -28,15 +29,25 @@ class RunPlan:
         Replications, at most.
     precision
         What ends them earlier, or None.
+    journal
+        Folder for the records of decisions, or None.
     """
 
     engine: str
     workers: int
     most: int
     precision: Precision | None
+    journal: Path | None = None
 
     @classmethod
-    def read(cls, engine: str, workers: int, replications: int | None, until: str | None) -> RunPlan:
+    def read(
+        cls,
+        engine: str,
+        workers: int,
+        replications: int | None,
+        until: str | None,
+        journal: Path | None = None,
+    ) -> RunPlan:
         """Return the plan that the arguments of `carbonroute.run` make.
 
         Raises
@@ -53,7 +64,12 @@ class RunPlan:
             raise InputError("until" if precision else "replications", [Fault("", found, "leave it out")])
         if engine == "exact" and workers > 1:
             raise InputError("workers", [Fault("", "the exact engine draws no requests", "leave it out")])
-        return cls(engine, workers, most, precision)
+        if journal is not None and (engine != "queued" or most > 1):
+            found = f"engine {engine!r}" if engine != "queued" else f"{most:,} replications"
+            raise InputError(
+                "journal", [Fault("", f"found {found}", "one run of engine 'queued' is expected")]
+            )
+        return cls(engine, workers, most, precision, journal)
 
     def fulfilled(self, done: Replications, figures: pl.DataFrame) -> bool:
         """Whether no further replication is needed."""
@@ -116,4 +132,4 @@ def _runs(plan: RunPlan, scenario: Scenario, progress: Progress | None) -> Itera
     engine = "sampled" if plan.engine == "both" else plan.engine
     for place, seed in enumerate(seeds(scenario.sampling.seed)):
         part = part_of(progress, place, plan.most)
-        yield once(resolve(with_seed(scenario, seed)), engine, plan.workers, part)
+        yield once(resolve(with_seed(scenario, seed)), engine, plan.workers, part, plan.journal)

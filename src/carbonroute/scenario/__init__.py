@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from carbonroute.scenario.resolved.capacity import UNLIMITED, Capacity, offered_load
+from carbonroute.control.capacity import UNLIMITED, Capacity
+from carbonroute.scenario.resolved.capacity import offered_load
 from carbonroute.scenario.resolved.inputs import Candidate, Inputs
 from carbonroute.scenario.resolved.resolve import resolve
 from carbonroute.scenario.written.load import builtin_scenarios, builtin_text, load

@@ -11,16 +11,17 @@ import numpy as np
 
 from carbonroute.arrays import Array
 from carbonroute.carbon import Signal
+from carbonroute.control.capacity import Capacity
 from carbonroute.control.information import Information, MissingRule, ServiceEstimate
 from carbonroute.control.knowledge import Forecaster, Knowledge, hidden, known, truth
+from carbonroute.control.latency import Latency
 from carbonroute.control.router import Control
+from carbonroute.control.site import Site
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.text import Digests
 from carbonroute.network import Jitter
 from carbonroute.policies import PolicyLike, splits
-from carbonroute.policies.base import COMMON_FIELDS, STATE_FIELDS
-from carbonroute.scenario.resolved.capacity import Capacity
-from carbonroute.scenario.resolved.latency import Latency
+from carbonroute.policies.base import COMMON_FIELDS, STATE_FIELDS, fields_read
 from carbonroute.scenario.written.model import Scenario
 from carbonroute.traffic import Arrivals, Replay
 from carbonroute.units import S_PER_HOUR, pct
@@ -67,7 +68,7 @@ class Candidate:
 
     def reads(self, field: str) -> bool:
         """Whether the policy declares to read a field of the view."""
-        return field in getattr(self.policy, "reads", COMMON_FIELDS)
+        return field in fields_read(self.policy)
 
     @property
     def oracle(self) -> bool:
@@ -209,17 +210,28 @@ class Inputs:
         return by_energy or any(law.per_request for law in self.laws)
 
     @cached_property
+    def site(self) -> Site:
+        """What of it a router knows."""
+        return Site(
+            rtt_ms=self.rtt_ms,
+            slo_ms=self.slo_ms,
+            laws=self.laws,
+            jitter=self.jitter,
+            energy=self.energy,
+            capacity=self.capacity,
+            carbon_reference_g_per_kwh=self.carbon.reference_g_per_kwh,
+            workload_share=self.workload_share,
+        )
+
+    @property
     def latency(self) -> Latency:
         """The law of service time and jitter."""
-        return Latency(self.laws, self.jitter, self.rtt_ms, self.slo_ms)
+        return self.site.latency
 
-    @cached_property
+    @property
     def violation_share(self) -> Array:
-        """P(rtt + service + jitter > slo) by origin, workload and region, shape (O, W, R).
-
-        NaN for a workload whose prompts come with its requests: see `Latency.late_share`.
-        """
-        return self.latency.violation_share()
+        """P(rtt + service + jitter > slo): see `Site`."""
+        return self.site.violation_share
 
     @cached_property
     def traffic_share(self) -> Array:
@@ -288,7 +300,7 @@ class Inputs:
         """
         control = control or self.scenario.control
         candidate = Candidate(label, policy, information, hidden(self.carbon), control, max_utilisation)
-        reads = getattr(policy, "reads", COMMON_FIELDS)
+        reads = fields_read(policy)
         if reads is not COMMON_FIELDS and REFERENCE in reads and self.carbon.reference_g_per_kwh is None:
             found = f"{label} goes by long-run means, and none are known before the run"
             remedy = "state them, or take a carbon file that begins a day or more before horizon.start"

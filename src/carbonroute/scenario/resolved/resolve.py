@@ -15,7 +15,7 @@ from carbonroute.carbon import Forecast, Query, Signal, combined
 from carbonroute.control.knowledge import history_hours
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.text import Digests
-from carbonroute.policies.base import COMMON_FIELDS
+from carbonroute.policies.base import fields_read
 from carbonroute.scenario.resolved.capacity import capacity_of
 from carbonroute.scenario.resolved.inputs import REFERENCE, Inputs
 from carbonroute.scenario.resolved.round_trips import round_trips
@@ -218,7 +218,7 @@ def _query(scenario: Scenario, digests: Digests) -> Query:
         start=scenario.horizon.start,
         folder=scenario.folder,
         history_hours=history,
-        reference=any(REFERENCE in getattr(entry.policy, "reads", COMMON_FIELDS) for entry in policies)
+        reference=any(REFERENCE in fields_read(entry.policy) for entry in policies)
         or any(information.carbon_missing == "static" for information in known)
         or scenario.workloads[0].has_energy,
         uniform=uniform,

@@ -23,7 +23,7 @@ from carbonroute.control.router import Control
 from carbonroute.errors import Fault, described, did_you_mean, is_interrupt
 from carbonroute.files.toml import key_text
 from carbonroute.policies import POLICIES, PolicyLike, splits
-from carbonroute.policies.base import COMMON_FIELDS, VIEW_FIELDS, policy_name
+from carbonroute.policies.base import VIEW_FIELDS, fields_read, policy_name
 from carbonroute.registry import Found, UnknownReferenceError
 from carbonroute.scenario.written.faults import fault_of, refuse, several
 from carbonroute.scenario.written.names import NAME_RULE, Name, is_name
@@ -186,7 +186,7 @@ def _unfit_declarations(use: str, policy: PolicyLike) -> list[Fault]:
     if not callable(getattr(policy, method, None)):
         remedy = "splits = True is for policies that return weights(view), and only for them"
         return [Fault(".use", f"{use!r} has no method {method}(view)", remedy)]
-    reads = getattr(policy, "reads", COMMON_FIELDS)
+    reads = fields_read(policy)
     if isinstance(reads, str) or not isinstance(reads, Collection):
         return [
             Fault(".use", f"{use!r} has reads = {reads!r}", "a set of names of the view's fields is expected")

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from carbonroute.arrays import Array, Index, Mask
+from carbonroute.control.sums import Rows, Table, beyond
 from carbonroute.network import Jitter
-from carbonroute.scenario.resolved.sums import Rows, Table, beyond
 from carbonroute.workloads import By, ServiceLaw, Tokens
 from carbonroute.workloads.integrals import over_scores
 

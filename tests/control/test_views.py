@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from carbonroute.control.information import Information
-from carbonroute.engines.views import estimates_ms, of_cells
+from carbonroute.control.views import average_traits, estimates_ms
 from carbonroute.policies import POLICIES
 from carbonroute.scenario import Inputs, Scenario, resolve
 from helpers.queued_runs import document
@@ -45,8 +45,8 @@ def inputs_of(**more: Any) -> Inputs:
 )
 def test_energy_is_that_of_an_average_prompt_and_answer(energies: dict[str, float], joules: float) -> None:
     inputs = inputs_of(**energies)
-    candidate = inputs.candidate("", POLICIES.members["spill"](), Information())
-    traits = of_cells(candidate, inputs, np.array([1, 0, 1]))
+    reads = POLICIES.members["spill"]().reads
+    traits = average_traits(inputs.site, Information(), reads, np.array([1, 0, 1]))
     assert traits.tokens_j is not None
     assert traits.tokens_j == pytest.approx([joules, 0, joules], rel=1e-9)
 
@@ -55,5 +55,6 @@ def test_service_time_is_that_of_an_average_prompt_and_an_average_or_a_long_answ
     inputs = inputs_of()
     for service_time, answer in (("mean", 20.0), ("quantile:0.9", 20 + 2 * 1.2815515655446004)):
         information = Information.spelled(service_time=service_time)
-        candidate = inputs.candidate("", POLICIES.members["latency-first"](), information)
-        assert estimates_ms(candidate, inputs)[1] == pytest.approx(10 + 0.5 * 100 + 5 * answer, rel=1e-9)
+        assert estimates_ms(inputs.site, information)[1] == pytest.approx(
+            10 + 0.5 * 100 + 5 * answer, rel=1e-9
+        )

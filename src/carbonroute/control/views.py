@@ -1,4 +1,4 @@
-"""What a policy is shown: of cells or single requests, and of regions as far as anyone measures them."""
+"""What a policy is shown: the facts of the site, carbon as known, and the regions as measured."""
 
 from __future__ import annotations
 
@@ -10,12 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Index, Mask
-from carbonroute.policies import View
-from carbonroute.policies.base import CAPACITY_FIELDS, STATE_FIELDS
-from carbonroute.scenario import UNLIMITED, Candidate, Inputs
-from carbonroute.traffic import Requests
+from carbonroute.control.capacity import UNLIMITED
+from carbonroute.control.information import Information
+from carbonroute.control.site import Site
+from carbonroute.policies.base import CAPACITY_FIELDS, STATE_FIELDS, View
 from carbonroute.units import MS_PER
 from carbonroute.workloads import Tokens
+
+
+@dataclass(frozen=True)
+class CellIndex:
+    """The origin and the workload of each of n cells or requests, shape (n,)."""
+
+    origin: Index
+    workload: Index
+
+    def __len__(self) -> int:
+        return len(self.origin)
+
+    @classmethod
+    def of(cls, site: Site) -> CellIndex:
+        """Return all cells of a site, n = O · W, origin by origin."""
+        return cls(*np.indices(site.shape[:2]).reshape(2, -1))
 
 
 @dataclass(frozen=True)
@@ -90,7 +106,7 @@ class State:
         }
         return State(**known)
 
-    def rows(self, tick: Index, of: Requests) -> State:
+    def rows(self, tick: Index, of: CellIndex) -> State:
         """Return what is measured for each of n requests at its tick, in rows of shape (n, R) and (n,)."""
         pool, cell = (tick, of.workload), (tick, of.origin, of.workload)
         return State(
@@ -113,44 +129,50 @@ _OF_POOLS = "utilisation", "wait_ms", "available", "servers"
 
 
 def view(
-    candidate: Candidate,
-    inputs: Inputs,
-    of: Requests,
+    site: Site,
+    reads: Collection[str],
+    of: CellIndex,
+    carbon_g_per_kwh: Array,
     traits: Traits,
-    state: State | None = None,
-    more: Collection[str] = (),
+    measured: State | Array | None = None,
 ) -> View:
-    """Return what a policy may know of some cells or requests; what costs time is for those who read it.
+    """Return what a policy may know of n cells or requests: fields that take time to work out, if read.
 
     Parameters
     ----------
-    candidate, inputs
-        The policy with what it knows, and the scenario.
+    site
+        Facts of the regions.
+    reads
+        Fields of the view that the policy and its router read.
     of, traits
-        Hour, origin and workload of each of n cells or requests, and what else tells them apart.
-    state
-        What is measured of the regions, in rows; None where they have no limits, and nothing is.
-    more
-        Fields that are read beside those that the policy declares.
+        Which cells or requests, and what else tells them apart.
+    carbon_g_per_kwh
+        As known of each one's moment, gCO2e/kWh, shape (n, R).
+    measured
+        The state of the regions, in rows. Where they have no limits, and so no state: the requests per s that
+        are expected of each one's cell, shape (n,); None if nobody reads them.
     """
-    inputs = candidate.believed(inputs)
-    reference = inputs.carbon.reference_g_per_kwh
+    state, reference = measured if isinstance(measured, State) else None, site.carbon_reference_g_per_kwh
+    energy_j = _energy_j(site, of.workload, traits, state) if "energy_j" in reads else None
+    risk = _violation_share(site, of, traits, state) if "violation_share" in reads else None
+    wanted = (STATE_FIELDS | CAPACITY_FIELDS).intersection(reads)
+    of_regions = _of_regions(site, of, traits.service_ms, state) if wanted else {}
+    if not isinstance(measured, State):
+        of_regions["requests_per_s"] = measured
     # A row per region in memory: policies work on whole columns of these transposed views.
     shown = View(
-        rtt_ms=inputs.rtt_ms.T.take(of.origin, axis=1).T,
-        carbon_g_per_kwh=candidate.knowledge.g_per_kwh.T.take(of.hour, axis=1).T,
+        rtt_ms=site.rtt_ms.T.take(of.origin, axis=1).T,
+        carbon_g_per_kwh=carbon_g_per_kwh,
         service_ms=traits.service_ms,
-        slo_ms=inputs.slo_ms.take(of.workload),
+        slo_ms=site.slo_ms.take(of.workload),
         carbon_reference_g_per_kwh=None
         if reference is None
         else np.broadcast_to(reference, (len(of), reference.size)),
-        energy_j=_energy_j(inputs, of.workload, traits, state) if candidate.reads("energy_j") else None,
+        energy_j=energy_j,
         jitter_ms=traits.jitter_ms,
         turn=traits.turn,
-        violation_share=_violation_share(inputs, of, traits, state)
-        if candidate.reads("violation_share")
-        else None,
-        **_of_regions(inputs, of, traits.service_ms, state, _wanted(candidate, more)),
+        violation_share=risk,
+        **{name: values for name, values in of_regions.items() if name in wanted},
     )
     return _locked(shown)
 
@@ -167,8 +189,8 @@ def folded(flat: View, leading: tuple[int, ...], traffic_share: Array) -> View:
     traffic_share
         Of each cell, shape (H, O, W).
     """
-    there = {name: values for name, values in vars(flat).items() if values is not None}
-    shaped = {name: values.reshape(*leading, *values.shape[1:]) for name, values in there.items()}
+    known = {name: values for name, values in vars(flat).items() if values is not None}
+    shaped = {name: values.reshape(*leading, *values.shape[1:]) for name, values in known.items()}
     return _locked(replace(flat, **shaped, traffic_share=traffic_share))
 
 
@@ -179,57 +201,44 @@ def _locked(shown: View) -> View:
     return shown
 
 
-def estimates_ms(candidate: Candidate, inputs: Inputs) -> Array:
-    """Return what is known of the service time of any request of each workload, ms, shape (W,)."""
-    inputs, share = candidate.believed(inputs), candidate.information.quantile
+def estimates_ms(site: Site, information: Information) -> Array:
+    """Return the estimated service time of any request of each workload, ms, shape (W,)."""
     return np.array(
         [
-            law.estimate_ms(prompt, share)
+            law.estimate_ms(prompt, information.quantile)
             if isinstance(law, Tokens)
-            else candidate.information.service_estimate_ms(law)
-            for law, (prompt, _) in zip(inputs.laws, _average_tokens(inputs), strict=True)
+            else information.service_estimate_ms(law)
+            for law, (prompt, _) in zip(site.laws, site.average_tokens, strict=True)
         ]
     )
 
 
-def of_cells(candidate: Candidate, inputs: Inputs, workload: Index) -> Traits:
-    """Return what is known of any request of a cell."""
-    inputs, tokens_j = candidate.believed(inputs), None
-    if candidate.reads("energy_j") and inputs.energy is not None:
-        tokens_j = (inputs.energy.token_j * _average_tokens(inputs)).sum(axis=1).take(workload)
-    return Traits(estimates_ms(candidate, inputs).take(workload), tokens_j)
+def average_traits(site: Site, information: Information, reads: Collection[str], workload: Index) -> Traits:
+    """Return the traits of requests that nothing is known of but their workload, shape (n,)."""
+    tokens_j = None
+    if "energy_j" in reads and site.energy is not None:
+        tokens_j = (site.energy.token_j * site.average_tokens).sum(axis=1).take(workload)
+    return Traits(estimates_ms(site, information).take(workload), tokens_j)
 
 
-def _average_tokens(inputs: Inputs) -> Array:
-    """Return average lengths of prompts and answers, shape (W, 2); 0 where the traffic alone knows them."""
-    return np.array(
-        [
-            (law.prompt_tokens.average() if law.prompt_tokens else 0.0, law.answer_tokens.average())
-            if isinstance(law, Tokens)
-            else (0.0, 0.0)
-            for law in inputs.laws
-        ]
-    )
-
-
-def _violation_share(inputs: Inputs, of: Requests, traits: Traits, state: State | None) -> Array:
+def _violation_share(site: Site, of: CellIndex, traits: Traits, state: State | None) -> Array:
     if traits.violation_share is not None:
         return traits.violation_share
     if state is not None and state.violation_share is not None:
         return state.violation_share
-    return inputs.violation_share[of.origin, of.workload]
+    return site.violation_share[of.origin, of.workload]
 
 
-def _energy_j(inputs: Inputs, workload: Index, traits: Traits, state: State | None) -> Array | None:
+def _energy_j(site: Site, workload: Index, traits: Traits, state: State | None) -> Array | None:
     """Return what a request takes at the wall: where a pool's power is stated, that of its server's time."""
-    energy = inputs.energy
+    energy = site.energy
     if energy is None:
         return None
     tokens_j = np.zeros(len(workload)) if traits.tokens_j is None else traits.tokens_j
     at_the_wall_j = energy.at_the_wall_j(workload, tokens_j)
     if state is None:
         return at_the_wall_j
-    capacity = inputs.capacity
+    capacity = site.capacity
     pool = capacity.pool.take(workload, axis=0)
     more_w = (capacity.busy_w - capacity.idle_w)[pool] * energy.pue
     by_power_j = more_w * capacity.busy_ms(traits.service_ms, workload) / MS_PER["s"]
@@ -237,21 +246,11 @@ def _energy_j(inputs: Inputs, workload: Index, traits: Traits, state: State | No
     return np.where(np.isnan(more_w), at_the_wall_j, by_power_j)
 
 
-def _wanted(candidate: Candidate, more: Collection[str]) -> set[str]:
-    known = STATE_FIELDS | CAPACITY_FIELDS
-    return {name for name in known if candidate.reads(name)} | (known & set(more))
-
-
-def _of_regions(
-    inputs: Inputs, of: Requests, service_ms: Array, state: State | None, wanted: Collection[str]
-) -> dict[str, Any]:
-    """Return those of the wanted fields; without limits, what is neutral."""
-    if not wanted:
-        return {}
-    shape = len(of), inputs.shape[3]
-    shown: dict[str, Any]
+def _of_regions(site: Site, of: CellIndex, service_ms: Array, state: State | None) -> dict[str, Any]:
+    """Return what is known of the pools that would serve; where there are no limits, neutral values."""
+    shape = len(of), site.shape[2]
     if state is None:
-        shown = {
+        return {
             "utilisation": np.zeros(shape),
             "wait_ms": np.zeros(shape),
             "available": np.ones(shape, dtype=bool),
@@ -261,20 +260,13 @@ def _of_regions(
             "idle_power_w": np.zeros(shape),
             "busy_ms": np.broadcast_to(service_ms[:, np.newaxis], shape),
         }
-    else:
-        capacity = inputs.capacity
-        measured = {name: getattr(state, name) for name in _OF_POOLS}
-        pue = inputs.energy.pue if inputs.energy else np.ones(shape[1])
-        idle_w = np.nan_to_num(capacity.idle_w) * pue[capacity.region]
-        installed = np.where(capacity.servers < UNLIMITED, capacity.servers, np.inf)
-        of_pools = {"pool": capacity.pool, "idle_power_w": idle_w[capacity.pool]}
-        of_pools |= {"installed": installed[capacity.pool]}
-        shown = measured | {name: values.take(of.workload, axis=0) for name, values in of_pools.items()}
-        shown["busy_ms"] = capacity.busy_ms(service_ms, of.workload)
-    shown = {name: values for name, values in shown.items() if name in wanted}
-    if "requests_per_s" in wanted:
-        cells = of.origin, of.workload
-        shown["requests_per_s"] = (
-            inputs.expected_per_s[of.hour, *cells] if state is None else state.requests_per_s
-        )
+    capacity = site.capacity
+    measured = {name: getattr(state, name) for name in (*_OF_POOLS, "requests_per_s")}
+    pue = site.energy.pue if site.energy else np.ones(shape[1])
+    idle_w = np.nan_to_num(capacity.idle_w) * pue[capacity.region]
+    installed = np.where(capacity.servers < UNLIMITED, capacity.servers, np.inf)
+    of_pools = {"pool": capacity.pool, "idle_power_w": idle_w[capacity.pool]}
+    of_pools |= {"installed": installed[capacity.pool]}
+    shown = measured | {name: values.take(of.workload, axis=0) for name, values in of_pools.items()}
+    shown["busy_ms"] = capacity.busy_ms(service_ms, of.workload)
     return shown
