@@ -44,6 +44,17 @@ def test_columns_of_a_long_table(tmp_path: Path) -> None:
     assert found.recognition.lists["further columns of words"] == ("kind",)
 
 
+def test_a_reader_that_is_less_sure_leaves_a_comment(tmp_path: Path) -> None:
+    path = tmp_path / "both.csv"
+    rows = [f"2021-01-01T{hour:02}:00Z,A,400,1,2" for hour in range(24)]
+    path.write_text("\n".join(["time,zone,carbon,COL,NG", *rows]), encoding="utf-8")
+    found = known(path)
+    assert (found.recognition.format, found.recognition.lists["fuels"]) == ("long", ("COL", "NG"))
+    assert '# columns of fuels are there too, for kind = "eia-fuel-mix": "COL", "NG"' in (
+        found.inspection().suggestion
+    )
+
+
 def test_forecasts(tmp_path: Path) -> None:
     found = known(samples.forecast(tmp_path))
     assert (found.reader.kind, found.recognition.format) == ("carbon", "forecast")
