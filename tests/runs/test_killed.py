@@ -24,8 +24,8 @@ from helpers.refusals import content
 DRIVER = """
 import json, os, shutil, signal, sys
 from pathlib import Path
-import carbonroute.cli.drawing, carbonroute.cli.figures, carbonroute.cli.frontier, carbonroute.cli.report, carbonroute.cli.simulate
-import carbonroute.metrics, carbonroute.report.run, rich.table
+import carbonroute.cli.drawing, carbonroute.cli.figures, carbonroute.cli.frontier, carbonroute.cli.report
+import carbonroute.cli.simulate, carbonroute.metrics, carbonroute.report.run, rich.table
 from carbonroute.cli import main
 
 before, root, arguments = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
