@@ -25,6 +25,7 @@ from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, available, render
 from carbonroute.figures.layout import figure_of
 from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house_style
 from carbonroute.runs.store import RunFolder
+from helpers.grids import grid
 
 from . import factory, looking
 
@@ -76,8 +77,7 @@ def title(name: str, data: Tables) -> str:
     return " ".join(draw(name, data).get_title().split())
 
 
-@pytest.mark.parametrize("case", GRID)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "case"), grid(NAMES, GRID, one_of=4))
 def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
     ax = drawn(name, case)
     shown = looking.texts(ax)
@@ -86,8 +86,10 @@ def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
     assert looking.outside(shown, looking.page_of(ax)) == []
 
 
-@pytest.mark.parametrize("names", ["short", "long", "odd"])
-@pytest.mark.parametrize("saving", ["usual", "more", "nothing", "huge", "tiny", "first only"])
+@pytest.mark.parametrize(
+    ("saving", "names"),
+    grid(["usual", "more", "nothing", "huge", "tiny", "first only"], ["short", "long", "odd"], one_of=3),
+)
 def test_steps_are_legible_whatever_they_save(saving: str, names: str) -> None:
     ax = draw("saving_steps", factory.make(saving=saving, names=names))
     shown = looking.texts(ax)
@@ -155,8 +157,7 @@ def test_only_what_is_available_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPa
         assert len(list(folder.path.rglob("*.[ps][nv]g"))) == 2 * count
 
 
-@pytest.mark.parametrize("case", ["big", "one of each"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "case"), grid(NAMES, ["one of each", "big"], one_of=2))
 def test_a_drawn_geography_is_said_on_every_figure_of_requests(name: str, case: str) -> None:
     data = tables(case)
     drawn_for = data.overview.with_columns(synthetic_geography=pl.lit(value=True))
@@ -177,15 +178,13 @@ def test_a_drawn_geography_is_said_on_every_figure_of_requests(name: str, case: 
     assert (boxes[0].width, boxes[0].height) == pytest.approx((boxes[1].width, boxes[1].height))
 
 
-@pytest.mark.parametrize("seed", range(3, 9))
-@pytest.mark.parametrize("name", ["tradeoff_curve", "bubble_tradeoff"])
+@pytest.mark.parametrize(("name", "seed"), grid(["tradeoff_curve", "bubble_tradeoff"], range(3, 9), one_of=2))
 def test_points_are_labelled_without_overlap_wherever_they_lie(name: str, seed: int) -> None:
     data = factory.make(policies=15 if seed % 2 else 7, names="long" if seed % 3 else "short", seed=seed)
     assert looking.overlaps(looking.texts(draw(name, data))) == []
 
 
-@pytest.mark.parametrize("case", ["big", "study"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "case"), grid(NAMES, ["big", "study"], one_of=2))
 def test_text_is_of_the_size_of_print(name: str, case: str) -> None:
     ax = drawn(name, case)
     with house_style():
@@ -274,7 +273,7 @@ def test_titles_state_the_runs_own_result(name: str) -> None:
     assert [finding for finding in FINDINGS[name] if finding not in said] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", grid(NAMES, one_of=2))
 def test_titles_change_with_the_data(name: str) -> None:
     small = factory.Size(regions=3, policies=4, workloads=2, hours=48)
     assert title(name, factory.make(small)) != title(name, factory.make(dataclasses.replace(small, seed=2)))
@@ -299,7 +298,7 @@ def test_every_clairvoyant_policy_is_marked(name: str) -> None:
     assert not re.search(rf"(First|\)){DAGGER}", said)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", grid(NAMES, one_of=2))
 def test_without_clairvoyant_policies_there_is_no_mark(name: str) -> None:
     data = tables("study")
     honest = {
@@ -329,8 +328,8 @@ def test_the_limit_is_the_tables(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "fmt"),
     # A PDF takes a second, for its fonts: the three that differ most in what they draw.
-    [(name, fmt) for name in NAMES for fmt in ("png", "svg")]
-    + [(name, "pdf") for name in ("carbon_heatmap", "bubble_tradeoff", "workload_slo_violations")],
+    grid(NAMES, ("png", "svg"), one_of=2)
+    + grid(("carbon_heatmap", "bubble_tradeoff", "workload_slo_violations"), ("pdf",), one_of=3),
 )
 def test_bytes_are_the_same_every_time(name: str, fmt: Format) -> None:
     data = factory.make(regions=2, policies=3, workloads=2, hours=24)

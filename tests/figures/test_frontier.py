@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from carbonroute.figures import as_file, pareto_front, sensitivity
 from carbonroute.figures.layout import figure_of
 from carbonroute.figures.style import CLAIRVOYANT_NOTE
+from helpers.grids import grid
 
 from . import factory, looking
 
@@ -123,7 +124,7 @@ CASES: dict[str, Callable[[], Axes]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", grid(CASES, one_of=2))
 def test_no_text_overlaps_or_leaves_the_page(case: str) -> None:
     ax = CASES[case]()
     shown = looking.texts(ax)
@@ -246,8 +247,12 @@ def test_the_title_names_the_input_that_matters_most() -> None:
     assert "35 inputs that move the saving less are left out" in looking.words(sensitivity.draw(changes(60)))
 
 
-@pytest.mark.parametrize("drawn", [lambda: pareto_front.draw(points()), lambda: sensitivity.draw(changes())])
-@pytest.mark.parametrize("form", ["svg", "pdf"])
+@pytest.mark.parametrize(
+    ("drawn", "form"),
+    grid(
+        [lambda: pareto_front.draw(points()), lambda: sensitivity.draw(changes())], ["svg", "pdf"], one_of=2
+    ),
+)
 def test_the_same_table_gives_the_same_bytes(drawn: Callable[[], Axes], form: Any) -> None:
     assert as_file(figure_of(drawn()), form) == as_file(figure_of(drawn()), form)
 

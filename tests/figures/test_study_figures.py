@@ -21,6 +21,7 @@ from carbonroute.figures.study_maps import BROKEN_HATCH, MOST_PANELS, NONE_HATCH
 from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house_style
 from carbonroute.study import StudyTables
 from carbonroute.study.overview import best, saved_column
+from helpers.grids import grid
 
 from . import looking
 from .study_factory import Study, make
@@ -68,7 +69,6 @@ GRID: dict[str, Callable[[], Study]] = {
     "infinite": lambda: make({"headroom": [1.25, 2.5, float("inf")]}),
 }
 STUDY_FIGURES = [name for name in FIGURES if name.startswith("study_")]
-CASES = [(name, case) for case in GRID for name in STUDY_FIGURES]
 
 
 @functools.cache
@@ -98,7 +98,7 @@ def title(name: str, data: Study) -> str:
     return " ".join(draw(name, data).get_title().split())
 
 
-@pytest.mark.parametrize(("name", "case"), CASES)
+@pytest.mark.parametrize(("name", "case"), grid(STUDY_FIGURES, GRID, one_of=3))
 def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
     if not has_data(name, tables(case)):
         assert (name, case) in {("study_lines", "1 value"), ("study_lines", "300 texts")}
@@ -112,8 +112,9 @@ def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
     assert looking.page_of(ax).get_figheight() <= 11
 
 
-@pytest.mark.parametrize("case", ["15 policies", "long texts, seeds", "2 axes"])
-@pytest.mark.parametrize("name", STUDY_FIGURES)
+@pytest.mark.parametrize(
+    ("name", "case"), grid(STUDY_FIGURES, ["15 policies", "long texts, seeds", "2 axes"], one_of=3)
+)
 def test_text_is_of_the_size_of_print(name: str, case: str) -> None:
     page = looking.page_of(drawn(name, case))
     with house_style():
@@ -392,8 +393,7 @@ def test_of_seventy_thousand_points_those_that_cover_others_are_drawn() -> None:
     assert len(as_file(figure_of(ax), "svg")) < 600_000
 
 
-@pytest.mark.parametrize("name", STUDY_FIGURES)
-@pytest.mark.parametrize("fmt", ["png", "svg"])
+@pytest.mark.parametrize(("name", "fmt"), grid(STUDY_FIGURES, ["png", "svg"], one_of=2))
 def test_the_same_tables_give_the_same_bytes(name: str, fmt: Format) -> None:
     data = make({"a": [1, 2, 3], "b": [1, 2]}, policies=3, failed=0.1)._asdict()
     first = figures.render(name, data, fmt)
