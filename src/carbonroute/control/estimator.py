@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,11 @@ from carbonroute.control.site import Site
 from carbonroute.control.views import State
 
 Array = NDArray[np.float64]
+Recursion = Callable[[Array, Array, Array], Array]
 
-#: Time constant of the exponential means of traffic and of the work sent, s.
-_MEMORY_S = 600.0
-#: That of the requests in line is shorter: where nothing is sent any more, the usual wait goes to 0 with it.
-_LINE_MEMORY_S = _MEMORY_S / 2
+#: Time constants of exponential means, s: of traffic and of the work sent; and of the requests in line.
+#: The second is shorter, so that the usual wait goes to 0 where nothing is sent.
+_MEMORY_S = np.array([600.0, 300.0])
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,18 @@ class Averages:
         return Averages(self.per_s[moments], self.in_line[moments], self.load[moments])
 
 
+def recursion(before: Array, keep: Array, gain: Array) -> Array:
+    """Return means at K moments, m ← keep·m + gain, shape (K, n), from those before, (n,).
+
+    Plain enough for numba, which gives the same bits.
+    """
+    means, mean = np.empty_like(gain), before
+    for moment in range(len(gain)):
+        mean = keep[moment] * mean + gain[moment]
+        means[moment] = mean
+    return means
+
+
 class Estimator:
     """Works out the state of the regions. It remembers nothing: averages come in and go out.
 
@@ -110,10 +123,21 @@ class Estimator:
         Requests per s that are expected at first, shape (O, W).
     with_risk
         Whether to work out the violation shares with the usual waits.
+    recursion
+        `recursion`, or the same compiled, for those who ask about many moments.
     """
 
-    def __init__(self, site: Site, service_ms: Array, expected_per_s: Array, *, with_risk: bool) -> None:
+    def __init__(
+        self,
+        site: Site,
+        service_ms: Array,
+        expected_per_s: Array,
+        *,
+        with_risk: bool,
+        recursion: Recursion = recursion,
+    ) -> None:
         self._site, self._with_risk, capacity = site, with_risk, site.capacity
+        self._recursion = recursion
         workload = np.arange(site.shape[1])
         # What a request takes longer than alone and at speed 1, on average: nobody knows the law of that.
         self._longer_ms = capacity.taken_ms(service_ms, workload) - service_ms[:, np.newaxis]
@@ -131,7 +155,7 @@ class Estimator:
             The averages at the moment before the first, with K = 1; `start` at a first one.
         """
         pool, on = self._site.capacity.pool, reading.servers
-        averages = _updated(before, reading)
+        averages = self._updated(before, reading)
         used = np.divide(reading.busy_s, reading.server_s, out=np.zeros(on.shape), where=reading.server_s > 0)
         waits = (reading.busy >= on) & (on > 0)
         wait_ms = np.where(waits, (reading.waiting + 1) * self._mean_busy_ms / np.maximum(on, 1), 0.0)
@@ -152,6 +176,20 @@ class Estimator:
         )
         return state, averages
 
+    def _updated(self, before: Averages, reading: Reading) -> Averages:
+        """Return the means m ← (1 − a)·m + a·x/t with a = 1 − exp(−t/T), where x is what came in a time t."""
+        came, passed_s = (reading.requests, reading.waiting_s, reading.sent_s), reading.passed_s
+        counts = [values.shape[1] for values in came]
+        times_s, place = np.unique(passed_s, return_inverse=True)
+        # One time at once, as a part of many may differ in the last bit; most are the same.
+        parts = np.array([-np.expm1(-time_s / _MEMORY_S) for time_s in times_s])
+        part = parts[:, np.repeat([0, 1, 0], counts)][place]
+        gain = part * np.concatenate(came, axis=1)
+        np.divide(gain, passed_s[:, np.newaxis], out=gain, where=(passed_s > 0)[:, np.newaxis])
+        last = np.concatenate([before.per_s[0], before.in_line[0], before.load[0]])
+        means = self._recursion(last, 1 - part, gain)
+        return Averages(*np.split(means, np.cumsum(counts)[:-1], axis=1))
+
     def _risk(self, averages: Averages) -> Array:
         """Return the probability of a late answer with the usual wait, shape (K, O, W, R).
 
@@ -161,24 +199,6 @@ class Estimator:
         usual_ms = np.divide(work_ms, load, out=np.zeros(work_ms.shape), where=load > 0)
         more_ms = self._longer_ms + np.take(usual_ms, self._site.capacity.pool, axis=1)
         return self._site.latency.violation_share(more_ms)
-
-
-def _updated(before: Averages, reading: Reading) -> Averages:
-    """Return the means m ← (1 − a)·m + a·x/t with a = 1 − exp(−t/T), where x is what came in a time t."""
-    passed_s, came = reading.passed_s, (reading.requests, reading.waiting_s, reading.sent_s)
-    memory_s = np.repeat([_MEMORY_S, _LINE_MEMORY_S, _MEMORY_S], [values.shape[1] for values in came])
-    # One time at once, as a part of many may differ in the last bit; most are the same.
-    parts = {time_s: -np.expm1(-time_s / memory_s) for time_s in set(passed_s.tolist())}
-    part = np.array([parts[time_s] for time_s in passed_s.tolist()])
-    more = part * np.concatenate(came, axis=1)
-    some = passed_s > 0
-    more[some] /= passed_s[some, np.newaxis]
-    means = np.empty((len(reading) + 1, len(memory_s)))
-    means[0] = np.concatenate([before.per_s, before.in_line, before.load], axis=1)
-    for keep, gain, last, mean in zip(1 - part, more, means[:-1], means[1:], strict=True):
-        np.add(keep * last, gain, out=mean)
-    ends = np.cumsum([values.shape[1] for values in came])
-    return Averages(*np.split(means[1:], ends[:-1], axis=1))
 
 
 def _mean_of_pools(busy_ms: Array, site: Site) -> Array:

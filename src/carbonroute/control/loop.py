@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute.control.estimator import Averages, Estimator, Reading
+from carbonroute.control.estimator import Averages, Estimator, Reading, Recursion, recursion
 from carbonroute.control.information import Information
 from carbonroute.control.knowledge import Known
 from carbonroute.control.router import Decision, Router
@@ -136,6 +136,8 @@ class ControlLoop:
         As expected.
     by_request
         Whether the policy is asked about single requests, elsewhere: no weights are decided then.
+    recursion
+        As of `Estimator`.
 
     Attributes
     ----------
@@ -152,6 +154,7 @@ class ControlLoop:
         traffic: ExpectedTraffic,
         *,
         by_request: bool = False,
+        recursion: Recursion = recursion,
     ) -> None:
         self.router, self._site, self._feed, self._traffic = router, site, feed, traffic
         self._by_request, control = by_request, router.control
@@ -162,6 +165,7 @@ class ControlLoop:
             estimates_ms(site, information),
             traffic.at_first_per_s,
             with_risk="violation_share" in router.reads,
+            recursion=recursion,
         )
         self._averages = self._estimator.start
         self._cells = CellIndex.of(site)

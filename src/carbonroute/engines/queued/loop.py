@@ -247,7 +247,7 @@ class Loop:
                 self.system.restore(saved)
                 self._send(span, steps_s)
                 self.system.through(steps_s)
-            decided = decided[:right]
+            decided = decided if right == len(decided) else decided[:right]
         self._meter.read(readings[: len(steps_s)])
         self._sent_s, self._came, self._part.start = sent_s[len(steps_s)], came[-1], span.stop
         self._step += len(steps_s)

@@ -1,4 +1,7 @@
-"""One router or several, each with an equal part of the traffic, that are asked every control interval."""
+"""One router or several, each with an equal part of the traffic, that are asked every control interval.
+
+Importing it imports numba: engines do so once a run begins.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from numpy.typing import NDArray
 from carbonroute import rng
 from carbonroute.control.decisions import DecisionJournal
 from carbonroute.control.draw import drawn, limits_of
-from carbonroute.control.estimator import Reading
+from carbonroute.control.estimator import Reading, recursion
 from carbonroute.control.loop import ControlLoop, Decisions, ExpectedTraffic
 from carbonroute.control.router import Router
 from carbonroute.control.unknown import unless_unknown
 from carbonroute.control.views import CellIndex, State, Traits, view
 from carbonroute.engines.draws import Block
+from carbonroute.engines.kernel import compiled
 from carbonroute.engines.routing import traits_of
 from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs
@@ -23,6 +27,8 @@ from carbonroute.units import S_PER_HOUR
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+
+_recursion = compiled(recursion)
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Routers:
         self._count = control.routers
         # Weights before the last decision and after it, shape (2, O, W, R): none at first; and when that was.
         self._weights = np.empty((0, *inputs.shape[1:]))
-        self._last: tuple[Ticks, Decisions] | None = None
+        self._last: tuple[Ticks, State] | None = None
         self._alone = inputs.by_request(candidate)
         # Of the present block, by its index: what tells requests apart, their dice, and their routers.
         self._of_block: tuple[int, Traits, Index] | None = None
@@ -93,7 +99,7 @@ class Routers:
         """Do what was decided at some ticks, from each to the next."""
         before = self.loop.held
         self.loop.keep(decisions)
-        self._last, plan = (ticks[-1:], decisions[-1:]), decisions.plan
+        self._last, plan = (ticks[-1:], decisions.state[-1:]), decisions.plan
         if plan is None:
             return
         if self._journal is not None:
@@ -137,7 +143,7 @@ class Routers:
         tick = np.searchsorted(ticks.now_s, time_s, side="right")
         last_tick, last = self._last
         if self._alone:
-            state = last.state if ahead is None else last.state.then(ahead.state)
+            state = last if ahead is None else last.then(ahead.state)
             return self._choose(block, span, state, np.minimum(tick, len(state) - 1))
         weights = self._weights
         if ahead is not None and ahead.plan is not None:
@@ -213,4 +219,5 @@ def control_loop(candidate: Candidate, inputs: Inputs) -> ControlLoop:
         candidate.information,
         ExpectedTraffic(inputs.expected_per_s[0], share_at),
         by_request=inputs.by_request(candidate),
+        recursion=_recursion,
     )
