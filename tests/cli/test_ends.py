@@ -89,6 +89,12 @@ def test_a_signal_ends_a_command_without_a_word_more(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_signal_within_code_that_runs_from_a_string_has_its_own_exit_code(tmp_path: Path) -> None:
+    """As that of dataclasses does: after a plain KeyboardInterrupt Python would end by SIGINT."""
+    scenario = own_policy(tmp_path, f"exec('os.kill(os.getpid(), {signal.SIGTERM}); time.sleep(60)')")
+    assert start(*simulate(scenario)).returncode == 143
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_files_are_written_leaves_no_part_of_one(
     number: signal.Signals, tmp_path: Path

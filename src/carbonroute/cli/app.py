@@ -18,7 +18,7 @@ from types import FrameType
 from cyclopts import App, CycloptsError
 
 from carbonroute.cli.terminal import DONE, REFUSED, Printed, console, drop, say
-from carbonroute.errors import CarbonrouteError
+from carbonroute.errors import CarbonrouteError, Ended
 
 #: A command that a signal ended has this and the signal's number, as shells have it: 143 after SIGTERM.
 BY_SIGNAL = 128
@@ -132,7 +132,7 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.Signals(number))
+    raise Ended(signal.Signals(number))
 
 
 def _open_closed() -> None:

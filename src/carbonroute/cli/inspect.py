@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from carbonroute.figures import Format
 
 _FORMATS = ("png", "svg", "pdf")
+#: Rows of a table that are printed.
+_MOST_ROWS = 200
 _TITLES = {
     "carbon": "carbon intensity",
     "traffic": "requests",
@@ -123,6 +125,8 @@ def _print(console: Console, part: Inspection) -> None:
         console.print(_facts(part.facts))
     if not part.table.is_empty():
         console.print(_rows(part))
+    if part.table.height > _MOST_ROWS:
+        console.print(f"… and {part.table.height - _MOST_ROWS:,} rows more, which --json prints.")
     for finding in part.findings:
         console.print(f"– {finding}.", soft_wrap=True)
     if part.suggestion:
@@ -156,7 +160,7 @@ def _rows(part: Inspection) -> Table:
         table.add_column(
             _heading(name).replace(" ", "\n"), justify="right" if right else "left", overflow="fold"
         )
-    for row in part.table.select(names).iter_rows():
+    for row in part.table.select(names).head(_MOST_ROWS).iter_rows():
         table.add_row(*map(shown, row))
     return table
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from carbonroute.intervals import CONFIDENCE
 from carbonroute.metrics.headlines.run import finding
-from carbonroute.metrics.intervals import BY_THE_HOUR, RULE_OF_THREE, VIOLATIONS
+from carbonroute.metrics.intervals import BY_THE_HOUR, RULE_OF_THREE, VIOLATIONS, upper_bound
 from carbonroute.metrics.measure import GRAMS, measure_of
 from carbonroute.scenario import Inputs
 from carbonroute.units import pct
@@ -95,5 +95,5 @@ def _what_nothing_means(intervals: pl.DataFrame) -> Iterator[str]:
         pl.col("workload").is_null(), pl.col("method").is_in(counted), figure=VIOLATIONS, value=0
     )
     for (method, n), rows in none.group_by("method", "n", maintain_order=True):
-        below = f"below {rows['high'][0]:.2g} % at {pct(CONFIDENCE):g} % confidence"
+        below = f"below {upper_bound(rows['high'][0])} % at {pct(CONFIDENCE):g} % confidence"
         yield f"No violation means 0 of {n:,} {counted[str(method)]}: {below} ({', '.join(rows['policy'])})"

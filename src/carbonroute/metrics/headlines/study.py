@@ -49,11 +49,15 @@ def finding(results: pl.DataFrame, summary: pl.DataFrame, axes: Sequence[str]) -
         f"%){_where(most, axes)}."
     )
     if axes:
-        yield from _how_far(best_of_each(summary, axes, saved), saved)
+        kept = viable.select(axes).n_unique()
+        yield from _how_far(best_of_each(summary, axes, saved), saved, kept)
 
 
-def _how_far(places: pl.DataFrame, saved: str) -> Iterator[str]:
-    """Say which policies are best in how many combinations, and how much is saved at least and most."""
+def _how_far(places: pl.DataFrame, saved: str, kept: int) -> Iterator[str]:
+    """Yield which policies are best in how many combinations, and the least and the greatest saving.
+
+    In `kept` of the combinations some policy keeps the limit.
+    """
     viable = places.filter(pl.col("policy").is_not_null())
     wins = viable.group_by("policy", maintain_order=True).len()
     wins = wins.sort("len", descending=True, maintain_order=True)
@@ -64,8 +68,10 @@ def _how_far(places: pl.DataFrame, saved: str) -> Iterator[str]:
         f"Of {places.height} combinations, the best policy within the limit is {named}{more}; it saves "
         f"{saved_pct.min():z.1f} to {saved_pct.max():z.1f} %."
     )
-    if nowhere := places.height - viable.height:
+    if nowhere := places.height - kept:
         yield f"In {nowhere} of them, no policy that a router could run keeps the limit."
+    if nothing := kept - viable.height:
+        yield f"In {nothing} of them, there is nothing to save: the baseline emits nothing."
 
 
 def _where(row: Mapping[str, Any], axes: Sequence[str]) -> str:
