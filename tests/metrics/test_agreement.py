@@ -93,7 +93,7 @@ def test_what_rounding_leaves_of_nothing_is_no_share(tmp_path: Path) -> None:
     (drawn, *_), (expected, *_) = sampled.run(inputs), exact.run(inputs)
     below = replace(expected, violations=np.full_like(expected.violations, -1e-6))
     never = replace(drawn, violations=np.zeros_like(drawn.violations))
-    assert agreement._Pair(inputs, never, below).z_of_few(None, "slo_violation_pct") == 0
+    assert agreement._Pair(inputs.scenario, never, below).z_of_few(None, "slo_violation_pct") == 0
 
 
 def test_what_is_beyond_and_what_is_worst() -> None:

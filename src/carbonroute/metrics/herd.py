@@ -9,7 +9,8 @@ import polars as pl
 
 from carbonroute.metrics.measure import GRAMS, INTENSITY, extra_pct, measure_of_outcome
 from carbonroute.outcome import Outcome
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Candidate, Scenario
+from carbonroute.scenario.resolved.capacity import Capacity
 from carbonroute.units import S_PER_HOUR
 
 SCHEMA = {
@@ -27,11 +28,13 @@ SCHEMA = {
 }
 
 
-def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
+def table(
+    scenario: Scenario, capacity: Capacity, candidates: Sequence[Candidate], outcomes: Sequence[Outcome]
+) -> pl.DataFrame:
     """Return a row per policy with several routers, slot of time and region; none without such policies."""
-    regions = [region.name for region in inputs.scenario.regions]
-    member = (inputs.capacity.region[:, np.newaxis] == np.arange(len(regions))).astype(float)
-    herds = {candidate.label for candidate in inputs.candidates if candidate.control.routers > 1}
+    regions = [region.name for region in scenario.regions]
+    member = (capacity.region[:, np.newaxis] == np.arange(len(regions))).astype(float)
+    herds = {candidate.label for candidate in candidates if candidate.control.routers > 1}
     parts, first = [pl.DataFrame(schema=SCHEMA)], None
     for outcome in outcomes:
         queueing = outcome.queueing
