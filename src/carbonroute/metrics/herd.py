@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from carbonroute.control.capacity import Capacity
 from carbonroute.metrics.measure import GRAMS, INTENSITY, extra_pct, measure_of_outcome
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Candidate, Scenario
-from carbonroute.scenario.resolved.capacity import Capacity
 from carbonroute.units import S_PER_HOUR
 
 SCHEMA = {

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from carbonroute.arrays import Array, Mask
+from carbonroute.control.capacity import Capacity
 from carbonroute.outcome import Outcome, Queueing
 from carbonroute.scenario import Scenario
-from carbonroute.scenario.resolved.capacity import Capacity
 from carbonroute.units import S_PER_HOUR
 
 POOLS = {
