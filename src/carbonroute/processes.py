@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -19,14 +20,19 @@ T = TypeVar("T")
 
 #: A signal can arrive on a thread of a library, and wakes nobody then: who waits looks up this often.
 LOOK_UP_S = 1.0
+#: Bytes of the temporary folder's path: a socket's has 103 at most (macOS), and its own names take some 40.
+_MAX_TEMPORARY = 60
 
 
 def server(*modules: str) -> BaseContext:
     """Return a context whose processes are forks of a server that imports some modules once, in advance.
 
     A fresh interpreter would import them for a second or two each time; a fork of this process would copy
-    locks that threads of libraries hold.
+    locks that threads of libraries hold. Fresh interpreters it is where the path of the server's socket, in
+    the temporary folder, would be longer than a socket's can be.
     """
+    if len(os.fsencode(tempfile.gettempdir())) > _MAX_TEMPORARY:
+        return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(modules))
     with _deaf_to_interrupts():

@@ -75,7 +75,7 @@ class Moments:
 def start(folder, last=None):
     child = os.fork()
     if child == 0:
-        forkserver._forkserver.ensure_running = lambda: None
+        forkserver.ensure_running = forkserver._forkserver.ensure_running = lambda: None
         moments = Moments(last)
         code = main(["study", "run", file, "--output", str(folder), "--quiet", *arguments])
         (folder / "moments").write_text(str(moments.count))

@@ -50,16 +50,20 @@ class LinePanel:
     metric: SummaryMetric
 
 
-def _longest(summary: pl.DataFrame, axes: pl.DataFrame) -> GridAxis | None:
+def _longest(grid: Sequence[GridAxis]) -> GridAxis | None:
     """Return the axis with most values, if there is one with several that are numbers or can all be named."""
-    grid = study_grid.longer(study_grid.grid_axes(summary, axes))
-    return next((axis for axis in grid if axis.numbers or len(axis) <= MOST_NAMED), None)
+    legible = (axis for axis in grid if axis.numbers or len(axis) <= MOST_NAMED)
+    return next((axis for axis in legible if len(axis) > 1), None)
+
+
+def _has_data(summary: pl.DataFrame, axes: pl.DataFrame) -> bool:
+    return study_grid.has_savings(summary) and _longest(study_grid.grid_axes(summary, axes)) is not None
 
 
 @figure(
     "Along the longest axis",
     "A line is a policy; crosses break the limit on violations, bands are 95 % intervals over seeds.",
-    has_data=lambda summary, axes: study_grid.has_savings(summary) and _longest(summary, axes) is not None,
+    has_data=_has_data,
 )
 def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw policies along the axis with most values: lines over numbers, dots over categories.
@@ -77,7 +81,7 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
         ``axis``, ``label``, ``number``, ``averaged``.
     """
     grid, metric = study_grid.longer(study_grid.grid_axes(summary, axes)), study_grid.saving(summary)
-    x = _longest(summary, axes)
+    x = _longest(grid)
     if x is None:
         raise ValueError("no axis has several values that are numbers or can all be named")
     further = [axis for axis in grid if axis is not x]
@@ -231,11 +235,8 @@ def _marks(summary: pl.DataFrame, rows: pl.DataFrame, parts: Sequence[LinePanel]
 
 def _title(summary: pl.DataFrame, grid: Sequence[GridAxis], column: str) -> str:
     """Say which policy saves most within the limit, and at how many places of the grid."""
-    best, total, labels = (
-        study_grid.winners(summary, grid, column),
-        study_grid.places(summary, grid),
-        policy_labels(summary),
-    )
+    best, labels = study_grid.winners(summary, grid, column), policy_labels(summary)
+    total = study_grid.places(summary, grid)
     if best.is_empty():
         return f"No policy that a router can run keeps to {study_grid.limit_text(summary)} anywhere"
     wins = best["policy"].value_counts(sort=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import polars as pl
 
 from carbonroute.arrays import Array
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.files.preview import MOST, Certainty, Preview, Recognition
-from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
 from carbonroute.files.text import Digests
+
+if TYPE_CHECKING:
+    from carbonroute.files.preview import Preview, Recognition
 
 #: Light needs 134 ms around the Earth and back in vacuum; a minute is a fault of unit.
 MAX_RTT_MS = 60_000.0
@@ -25,6 +25,10 @@ Missing = Literal["refuse", "great-circle"]
 
 def recognise_matrix(preview: Preview) -> Recognition | None:
     """Recognise a table whose first column holds the names of its other columns, which hold numbers."""
+    import polars as pl
+
+    from carbonroute.files.preview import MOST, Certainty, Recognition
+
     first, *rest = preview.head.columns or [""]
     if not rest or preview.head[first].dtype != pl.String or first in preview.times:
         return None
@@ -66,6 +70,8 @@ def read_matrix(
         ``"great-circle"``, if one stands twice, a value is there and no such number, or none is there.
     """
     import polars as pl
+
+    from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
 
     table = read_table(path, shown, digests)
     names, columns = column_text(table.to_series(0), shown).to_list(), table.columns[1:]

@@ -17,6 +17,7 @@ class LatencyFirst(Spec, LowestRtt):
     Examples
     --------
     >>> import numpy as np
+    >>> from carbonroute.policies import View
     >>> view = View(np.array([65.0, 5.0]), np.array([30.0, 400.0]), np.array(18.0), np.array(100.0))
     >>> int(LatencyFirst().choose(view))
     1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import polars as pl
 
@@ -63,7 +64,7 @@ def _end(end: str, record: Record) -> TableCell:
 
 _POLICY, _REQUESTS = text_field("Policy", "policy"), number_field("Requests", "requests", 0)
 _SHARE = (
-    Field(Column("SLO violations", "%", best="low"), _violations),
+    Field(Column("SLO violations", "%", best="low"), lambda record: replace(_violations(record), detail="")),
     Field(Column("From (95 %)", "%"), lambda record: _end("low", record)),
     Field(Column("To (95 %)", "%"), lambda record: _end("high", record)),
 )
