@@ -12,7 +12,7 @@ from carbonroute.scenario import load, resolve
 
 def measure(size: Size) -> list[Row]:
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    import reference
+    from helpers import reference
 
     inputs = resolve(load("published", {"horizon.hours": 2 if size.small else 168}))
     slow_s, fast_s = medians_s(size.repeat, lambda: reference.simulate(inputs), lambda: sampled.run(inputs))

@@ -34,24 +34,24 @@ AREAS: Mapping[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "batching": (
         8,
-        ("scenario/capacity.py", "scenario/pools.py"),
+        ("control/capacity.py", "scenario/written/pools.py"),
         ("scenario/test_capacity.py", "engines/test_queued.py", "engines/test_routers.py",
-         "test_bad_inputs.py"),
+         "scenario/test_bad_inputs.py"),
     ),
     "tokens": (
         10,
-        ("workloads/tokens.py", "engines/views.py"),
+        ("workloads/tokens.py", "control/views.py", "control/site.py"),
         ("workloads", "engines/test_token_requests.py", "engines/test_exact.py", "engines/test_routers.py",
-         "scenario/test_knowledge.py", "engines/test_emissions.py", "engines/test_views.py"),
+         "control/test_knowledge.py", "engines/test_emissions.py", "control/test_views.py"),
     ),
     "metrics": (
         14,
         ("metrics",),
-        ("test_metrics.py", "test_queue_metrics.py", "test_objectives.py", "test_runs.py",
-         "test_agreement.py", "theory/test_replication_intervals.py", "scenario/test_knowledge.py"),
+        ("metrics", "runs/test_replications.py",
+         "theory/test_replication_intervals.py", "control/test_knowledge.py"),
     ),
     "study": (12, ("study",), ("study",)),
-    "inspection": (12, ("inspection",), ("inspection", "test_cli_inspect.py")),
+    "inspection": (12, ("inspection",), ("inspection", "cli/test_inspect.py")),
     "report": (8, ("report",), ("report",)),
 }  # fmt: skip
 #: Seconds for a mutant's tests, which may hang; and for those of an area, when their lines are looked at.

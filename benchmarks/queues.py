@@ -34,7 +34,7 @@ def eight() -> System:
     """Return an empty system of one pool."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from carbonroute.engines.queued.system import System
-    from pools import pools
+    from helpers.pools import pools
 
     return System(pools([SERVERS]))
 

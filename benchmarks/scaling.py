@@ -43,7 +43,7 @@ def draw(count: int) -> None:
 
 def measure(size: Size) -> list[Row]:
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    import reference
+    from helpers import reference
 
     small, repeat = 3 * rng.BLOCK, 1 if size.small else min(size.repeat, 5)
     inputs = inputs_of(small if size.small else MANY)

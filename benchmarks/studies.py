@@ -48,7 +48,7 @@ def measure(size: Size) -> list[Row]:
         file.write_text(STUDY.format(jitters=jitters / 10, seeds=seeds), encoding="utf-8")
         for turn in range(repeat):
             bare_s = Path(folder) / f"bare-{turn}.txt"
-            with patch("carbonroute.study.conduct.work_out", partial(beside_bare_calls, bare_s)):
+            with patch("carbonroute.study.execution.work_out", partial(beside_bare_calls, bare_s)):
                 one_s = seconds(partial(study.run, file, Path(folder) / f"one-{turn}", workers=1))
             taken = np.loadtxt(bare_s, ndmin=2)
             for column, name in enumerate(("engine", "figures"), start=1):

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-import needs
-import small
 from carbonroute.cli import main
-from refusals import Refusals
+from helpers import needs, small
+from helpers.refusals import Refusals
 
 # The same examples everywhere and every time, however long they take: no verdict hangs on a clock.
 settings.register_profile(
@@ -22,6 +21,24 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("any machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options that choose among the tests with the mark `full`."""
+    parser.addoption("--full", action="store_true", help="run the tests with the mark `full` too")
+    parser.addoption(
+        "--full-part", metavar="K/N", help="of these, run each N-th: those of part K of 0 to N - 1"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip the tests with the mark `full` that were not asked for."""
+    part, parts = map(int, (config.getoption("full_part") or "-1/1").split("/"))
+    if not config.getoption("full"):
+        full = [item for item in items if item.get_closest_marker("full")]
+        for place, item in enumerate(full):
+            if place % parts != part:
+                item.add_marker(needs.full)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

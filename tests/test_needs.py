@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parent
 
 SKIPPED = """
 import pytest
-import needs
+from helpers import needs
 
 @pytest.mark.parametrize("number", range(3))
 @needs.data(needs.Path("/nowhere"))
@@ -21,6 +23,11 @@ def test_on_data(number):
 def test_with_a_friend():
     pytest.skip("needs a friend")
 
+@pytest.mark.full
+@pytest.mark.parametrize("number", range(20))
+def test_at_full_size(number):
+    pass
+
 def test_that_is_tired():
     pytest.skip("tired")
 
@@ -29,9 +36,19 @@ def test_that_runs():
 """
 
 
-def test_skipped_tests_are_counted_in_the_last_line_by_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "line", "passed"),
+    [
+        (["-n", "2"], "25 skipped: 20 need scripts/test --full, 3 need data files", 1),
+        (["--full-part", "3/10"], "23 skipped: 18 need scripts/test --full, 3 need data files", 3),
+        (["--full"], "5 skipped: 3 need data files", 21),
+    ],
+)
+def test_skipped_tests_are_counted_in_the_last_line_by_reason(
+    tmp_path: Path, options: list[str], line: str, passed: int
+) -> None:
     (tmp_path / "test_some.py").write_text(SKIPPED, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", "-n", "2"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", *options]
     done = subprocess.run(
         [*command, str(tmp_path)],
         cwd=tmp_path,
@@ -42,7 +59,5 @@ def test_skipped_tests_are_counted_in_the_last_line_by_reason(tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stdout
     *_, said, totals = done.stdout.splitlines()
-    assert said == (
-        "5 skipped: 3 need data files that are not part of this repository, 1 needs a friend, 1: tired"
-    )
-    assert totals.startswith("1 passed, 5 skipped in ")
+    assert said == f"{line} that are not part of this repository, 1 needs a friend, 1: tired"
+    assert totals.startswith(f"{passed} passed, {line.partition(' ')[0]} skipped")

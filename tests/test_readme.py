@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import carbonroute
-import needs
 from carbonroute.cli import main
 from carbonroute.study import cells
+from helpers import needs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

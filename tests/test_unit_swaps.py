@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import small
 from carbonroute.errors import InputError
 from carbonroute.scenario import load, resolve
+from helpers import small
 
 Files = dict[str, str]
 

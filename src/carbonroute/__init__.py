@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from carbonroute.policies import Policy, View
     from carbonroute.policies.checks import check_policy
     from carbonroute.runs import Result, run
-    from carbonroute.scenario.load import load
-    from carbonroute.scenario.model import Scenario
-    from carbonroute.store import read_tables
+    from carbonroute.runs.store import read_tables
+    from carbonroute.scenario.written.load import load
+    from carbonroute.scenario.written.model import Scenario
 
 #: Where each public name lives. A name is imported when it is first used: `--help` needs none of them.
 _HOMES = {
@@ -40,7 +40,7 @@ _HOMES = {
     "check_policy": "policies.checks",
     "draw": "figures",
     "load": "scenario",
-    "read_tables": "store",
+    "read_tables": "runs.store",
     "render": "figures",
     "run": "runs",
     "simulation_results": "metrics",

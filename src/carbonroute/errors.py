@@ -177,9 +177,17 @@ def _plain(text: str) -> str:
     return shown if len(text) <= _MAX_CHARACTERS else f"{shown}…"
 
 
+class Ended(KeyboardInterrupt):
+    """A signal that ends this process; its argument is the signal.
+
+    A class of its own: once a plain KeyboardInterrupt has left code that runs from a string, as that of
+    dataclasses does, Python ends by SIGINT, whatever exit code it is given.
+    """
+
+
 def is_interrupt(error: BaseException) -> bool:
-    """Whether an exception is Ctrl-C, and no error of the code that it came out of."""
-    return type(error) is KeyboardInterrupt
+    """Whether an exception is Ctrl-C or another signal, and no error of the code that it came out of."""
+    return type(error) in {KeyboardInterrupt, Ended}
 
 
 def described(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Processes that share work: what they do when they start, and that none outlives what it works for."""
+"""Worker processes: a pool of them, how one starts, and that none outlives its parent."""
 
 from __future__ import annotations
 
@@ -6,45 +6,58 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, wait
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from threading import Thread
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 #: A signal can arrive on a thread of a library, and wakes nobody then: who waits looks up this often.
 LOOK_UP_S = 1.0
+#: Bytes of the temporary folder's path: a socket's has 103 at most (macOS), and its own names take some 40.
+_MAX_TEMPORARY = 60
 
 
 def server(*modules: str) -> BaseContext:
     """Return a context whose processes are forks of a server that imports some modules once, in advance.
 
     A fresh interpreter would import them for a second or two each time; a fork of this process would copy
-    locks that threads of libraries hold.
+    locks that threads of libraries hold. Fresh interpreters it is where the path of the server's socket, in
+    the temporary folder, would be longer than a socket's can be.
     """
+    if len(os.fsencode(tempfile.gettempdir())) > _MAX_TEMPORARY:
+        return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(modules))
-    with deaf_to_interrupts():
+    with _deaf_to_interrupts():
         forkserver.ensure_running()
     return context
 
 
-@contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """Let processes that are started meanwhile not hear Ctrl-C, which reaches all processes of a terminal.
+class WorkerPool(ProcessPoolExecutor):
+    """Processes of this machine, which end with this one.
 
-    One that is interrupted while it still imports would print a traceback. They inherit what is held back
-    here from their first instant on, until they `begin`.
+    Parameters
+    ----------
+    workers
+        How many at most.
+    context
+        How they start: of `multiprocessing`, or a `server`.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def __init__(self, workers: int, context: BaseContext) -> None:
+        super().__init__(workers, mp_context=context, initializer=_begin)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Give it work; a process may be started for it."""
+        with _deaf_to_interrupts():
+            return super().submit(fn, *args, **kwargs)
 
 
 @contextmanager
@@ -66,7 +79,21 @@ def result(future: Future[T]) -> T:
     return future.result()
 
 
-def begin() -> None:
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let processes that are started meanwhile not hear Ctrl-C, which reaches all processes of a terminal.
+
+    One that is interrupted while it still imports would print a traceback. They inherit what is held back
+    here from their first instant on, until they `_begin`.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin() -> None:
     """Make this process a worker: what it prints is a log, and it ends with the process that started it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: these just end
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

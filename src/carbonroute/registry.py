@@ -13,8 +13,8 @@ from traceback import extract_tb
 from types import ModuleType
 
 from carbonroute.errors import CarbonrouteError, InputError, described, did_you_mean, is_interrupt
-from carbonroute.limits import MAX_CODE_BYTES
-from carbonroute.textfile import read_bytes
+from carbonroute.files.limits import MAX_CODE_BYTES
+from carbonroute.files.text import read_bytes
 
 
 class UnknownReferenceError(CarbonrouteError):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 
 class Spec(BaseModel):
@@ -13,3 +17,54 @@ class Spec(BaseModel):
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def spelled(cls, **entries: Any) -> Self:
+        """Return the value that a scenario spells with these entries."""
+        return cls.model_validate(entries)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Spelled:
+    """A value that a scenario spells as text, such as ``"interpolate:6h"``: parsed once, dumped as spelled.
+
+    It equals its text. A member is a frozen dataclass with ``eq=False, repr=False`` and its own `parse`.
+
+    Attributes
+    ----------
+    text
+        The text.
+    """
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the value of a text.
+
+        Raises
+        ------
+        ValueError
+            With the texts that are expected.
+        """
+        return cls(text)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return repr(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return self.text == (other.text if isinstance(other, Spelled) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(
+            cls.parse,
+            core_schema.str_schema(strict=True),
+            serialization=core_schema.to_string_ser_schema(when_used="always"),
+        )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import small
 from carbonroute.cli import main
+from helpers import small
 
 ROOT = Path(__file__).parents[2]
 

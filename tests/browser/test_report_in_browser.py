@@ -14,9 +14,9 @@ import pytest
 from matplotlib import image
 from playwright.sync_api import Locator, Page
 
-from carbonroute.figures import FIGURES
+from carbonroute.figures import available
 from carbonroute.metrics import Tables
-from carbonroute.store import read_manifest, read_tables
+from carbonroute.runs.store import read_manifest, read_tables
 
 from .made import HOSTILE, RUNS
 from .measures import illegible, scrolling_sideways, sticking_out, texts
@@ -42,7 +42,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: make(tmp_path_factory.mktemp(name)) for name, make in RUNS.items()}
 
 
-@pytest.fixture(params=sorted(RUNS))
+@pytest.fixture(params=["crowded", "queued", pytest.param("published", marks=pytest.mark.full)])
 def run(request: pytest.FixtureRequest, runs: dict[str, Path]) -> Path:
     """Return the folder of one run."""
     return runs[request.param]
@@ -53,7 +53,7 @@ def report(run: Path) -> Path:
 
 
 def drawn(tables: Tables) -> list[str]:
-    return [name for name, member in FIGURES.items() if member.wanted(tables)]
+    return available(tables)
 
 
 def test_the_page_is_alone_silent_and_small(run: Path, opened: Opener) -> None:

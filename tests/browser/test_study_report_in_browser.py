@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import small
 from carbonroute import study
 from carbonroute.cli import main
-from carbonroute.figures.of_studies import wanted
+from carbonroute.figures import available
+from helpers import small
 
 from .made import HOSTILE
 from .measures import broken_words, illegible, scrolling_sideways, sticking_out
@@ -75,7 +75,8 @@ def test_it_is_alone_and_silent_and_names_are_text(folder: Path, opened: Opener)
 
 def test_every_figure_has_a_text_alternative(folder: Path, opened: Opener) -> None:
     page = opened(folder / "report.html").page
-    names = wanted(study.read(folder))
+    tables = study.read(folder)
+    names = available({"summary": tables.summary, "axes": tables.axes})
     assert len(names) >= 3
     assert page.locator("figure svg").count() == page.locator("svg").count() == len(names)
     tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import small
-from asking import ask, table
 from carbonroute.carbon import Signal
 from carbonroute.errors import InputError
 from carbonroute.units import MAX_CARBON_G_PER_KWH
-from refusals import has_parts
+from helpers import small
+from helpers.carbon_sources import ask, table
+from helpers.refusals import has_parts
 
 ANY = settings(max_examples=250)
 RULES = st.fixed_dictionaries(

@@ -11,11 +11,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import small
-from asking import query, refusal, says, source
-from carbonroute import tablefile, textfile
 from carbonroute.errors import InputError
-from refusals import Refusals
+from carbonroute.files import tables as tablefile
+from carbonroute.files import text as textfile
+from helpers import small
+from helpers.carbon_sources import query, refusal, says, source
+from helpers.refusals import Refusals
 
 WIDE, LONG = small.WIDE_CSV, small.LONG_CSV
 NAIVE = WIDE.replace("Z,", ",")

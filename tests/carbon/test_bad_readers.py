@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from asking import loaded, march
 from carbonroute.carbon.carbon_aware_sdk import CarbonAwareSdk
 from carbonroute.carbon.eia_fuel_mix import EiaFuelMix
 from carbonroute.carbon.electricity_maps import ElectricityMaps
@@ -19,6 +18,7 @@ from carbonroute.carbon.neso import Neso
 from carbonroute.carbon.source import FileSource
 from carbonroute.carbon.watttime import WattTime
 from carbonroute.errors import InputError
+from helpers.carbon_sources import loaded, march
 
 MEMBERS: dict[str, type[FileSource]] = {
     "electricity-maps": ElectricityMaps,
@@ -178,7 +178,7 @@ CASES = {
     ),
     "watttime: meta twice": Bad("watttime", META, f"{META}, {META}", ("meta", "stands twice", "once")),
     "watttime: no meta": Bad("watttime", f", {META}", "", ("meta", "missing", "an object is expected")),
-    "watttime: no data": Bad("watttime", '"data"', '"date"', ("data", "found null", "a list of objects")),
+    "watttime: no data": Bad("watttime", '"data"', '"date"', ("data", "missing", "a list of objects")),
     "watttime: empty list": Bad(
         "watttime", json.dumps(POINTS), "[]", ("data", "an empty list", "a list of objects")
     ),
@@ -307,7 +307,7 @@ CASES = {
         ("data", "of regions", "expected"),
     ),
     "neso: an error of the server": Bad(
-        "neso", NESO, '{"error": {"code": "400"}}', ("data", "missing", "a list or an object is expected")
+        "neso", NESO, '{"error": {"code": "400"}}', ("data", "missing", "a list of objects is expected")
     ),
     "neso: no intensity": Bad("neso", '"intensity"', '"i"', ("data[0].intensity", "missing", "an object is")),
     "neso: actual is text": Bad(

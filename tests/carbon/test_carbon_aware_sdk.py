@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from asking import loaded, march, values, write
 from carbonroute.carbon.carbon_aware_sdk import CarbonAwareSdk
 from carbonroute.carbon.source import Readings
+from helpers.carbon_sources import loaded, march, values, write
 
 ROWS: list[dict[str, Any]] = [
     {"location": "eastus", "time": "2024-03-01T00:00:00+00:00", "rating": 312.5, "duration": "01:00:00"},

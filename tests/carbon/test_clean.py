@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import small
-from asking import START, ask, refusal, says, table
+from helpers import small
+from helpers.carbon_sources import START, ask, refusal, says, table
 
 NAN = np.nan
 PLAIN = [100.0, 110, 120, 130, 140, 150]

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-import small
-from asking import ask, refusal, says
+from helpers import small
+from helpers.carbon_sources import ask, refusal, says
 
 NEW_YORK = ZoneInfo("America/New_York")
 BACK = datetime(2021, 11, 7, 6, tzinfo=UTC)  # 1:00 EST, for the second time

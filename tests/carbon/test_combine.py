@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import small
-from asking import START, query, source, table
-from carbonroute.carbon import CarbonFile, Query, Signal, Synthetic, combined
+from carbonroute.carbon import Query, Signal, Synthetic, combined
+from carbonroute.carbon.files import CarbonFile
 from carbonroute.errors import InputError
+from helpers import small
+from helpers.carbon_sources import START, query, source, table
 
 AVERAGE = 'accounting = { rate = "average", scope = "direct" }\n'
 MARGINAL = 'accounting = { rate = "marginal" }\n'
@@ -146,7 +147,7 @@ def test_what_cleaning_did_to_each_is_kept(tmp_path: Path) -> None:
     rule = 'gaps = "interpolate:1h"\n'
     grid = file(tmp_path, "grid.csv", {"A": holed, "B": holed, "C": holed}, rule)
     own = file(tmp_path, "own.csv", {"B": holed}, rule)
-    again = grid.model_copy(update={"gaps": "interpolate:2h"})
+    again = CarbonFile.model_validate({**grid.model_dump(exclude_unset=True), "gaps": "interpolate:2h"})
     found = ask(tmp_path, grid, [None, own, again])
     assert set(found.cleaning) == {"grid.csv", "own.csv", "grid.csv (regions[2].carbon)"}
     assert found.cleaning["own.csv"]["filled"]["by_zone"] == {"B": 1}

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-import needs
-from asking import DATA, loaded, march, values, write
 from carbonroute.carbon.eia_fuel_mix import EiaFuelMix
 from carbonroute.carbon.source import Readings
+from helpers import needs
+from helpers.carbon_sources import DATA, loaded, march, values, write
 
 REAL = DATA / "eia_us_2022_9zones.parquet"
 #: Found by least squares from the real file's own avg_CI; see the last test.

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from asking import loaded, march, values, write
 from carbonroute.carbon.electricity_maps import ElectricityMaps
 from carbonroute.carbon.signal import Accounting
 from carbonroute.carbon.source import Readings
+from helpers.carbon_sources import loaded, march, values, write
 
 NEW = (
     "Datetime (UTC),Country,Zone name,Zone id,Carbon intensity gCO₂eq/kWh (direct),"

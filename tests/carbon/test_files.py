@@ -13,10 +13,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-import needs
-import small
-from asking import DATA, START, ask, query, source, table
 from carbonroute.errors import InputError
+from helpers import needs, small
+from helpers.carbon_sources import DATA, START, ask, query, source, table
 
 ACTUAL = DATA / "carboncast_actual_2020-2021_13zones.csv.gz"
 EXPECTED = np.array([[400.0 + hour, 50.0 + hour] for hour in range(6)])

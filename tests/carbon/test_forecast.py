@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
-import needs
-from asking import DATA, MARCH, march, write
+from carbonroute.arrays import Array
 from carbonroute.carbon.forecast import Forecast
 from carbonroute.errors import InputError
+from helpers import needs
+from helpers.carbon_sources import DATA, MARCH, march, write
 
 REAL = DATA / "carboncast_forecasts_96h_2021H2_13zones.parquet"
 KEYS: dict[str, Any] = {
@@ -53,7 +53,7 @@ def csv(rows: list[Row]) -> str:
 
 def known(
     folder: Path, text: str, age_hours: int, *zones: str, hours: int = 9, **keys: Any
-) -> tuple[NDArray[np.float64], dict[str, int]]:
+) -> tuple[Array, dict[str, int]]:
     write(folder, "forecast.csv", text)
     return Forecast(**KEYS | keys).known_and_counts(march(folder, *zones, hours=hours), age_hours)
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from asking import loaded, march, values, write
 from carbonroute.carbon.neso import Neso
 from carbonroute.carbon.source import Readings
+from helpers.carbon_sources import loaded, march, values, write
 
 
 def half_hour(begin: str, end: str, forecast: float | None, actual: float | None) -> dict[str, Any]:

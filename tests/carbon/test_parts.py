@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Mask
 from carbonroute.carbon.calendar import nearest_year
 from carbonroute.carbon.gaps import filled, runs_of
-from carbonroute.carbon.looks import copies, standstills
+from carbonroute.carbon.quality import copies, standstills
 from carbonroute.carbon.spikes import spikes
 
-Array = NDArray[np.float64]
 HOLED = arrays(
     np.float64,
     st.tuples(st.integers(1, 80), st.integers(1, 3)),
@@ -27,7 +26,7 @@ HOLED = arrays(
 
 
 @given(arrays(np.bool_, st.tuples(st.integers(0, 40), st.integers(1, 3))))
-def test_runs_are_those_that_one_finds_by_looking(flags: NDArray[np.bool_]) -> None:
+def test_runs_are_those_that_one_finds_by_looking(flags: Mask) -> None:
     looked = []
     for column in range(flags.shape[1]):
         row = 0

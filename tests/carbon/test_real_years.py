@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import needs
-import small
-from asking import DATA, query, source
 from carbonroute.carbon import Signal
 from carbonroute.errors import InputError
+from helpers import needs, small
+from helpers.carbon_sources import DATA, query, source
 
 EIA = DATA / "eia_us_2022_9zones.parquet"
 EIA_ZONES = ("AZPS", "BPAT", "CISO", "ERCO", "SOCO", "MISO", "NYIS", "PJM", "WAAT")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import small
-from asking import START, ask, table
+from helpers import small
+from helpers.carbon_sources import START, ask, table
 
 
 def before(hours: int) -> dict[str, list[float | None]]:

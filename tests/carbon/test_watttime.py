@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from asking import MARCH, loaded, march, values, write
 from carbonroute.carbon.source import Readings
 from carbonroute.carbon.watttime import WattTime
+from helpers.carbon_sources import MARCH, loaded, march, values, write
 
 META = {
     "data_point_period_seconds": 300,

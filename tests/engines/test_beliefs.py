@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import small
+from carbonroute.analysis.sensitivity import changes
 from carbonroute.engines import exact, sampled
 from carbonroute.engines.queued import run as queued
-from carbonroute.engines.views import estimates_ms
+from carbonroute.engines.routing import estimates_ms
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs, load, resolve
-from carbonroute.sensitivity import changes
+from helpers import small
 
 POLICIES = """\
 [[policies]]

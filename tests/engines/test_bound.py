@@ -12,7 +12,7 @@ from carbonroute.engines import sampled
 from carbonroute.engines.draws import SCHEMES
 from carbonroute.runs import run
 from carbonroute.scenario import Inputs
-from scenarios import Document, documents, inputs_of
+from helpers.scenarios import Document, documents, inputs_of
 
 
 def grams_and_delays(inputs: Inputs, index: int) -> tuple[np.ndarray, np.ndarray]:

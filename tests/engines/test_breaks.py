@@ -11,18 +11,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from carbonroute import rng
-from carbonroute.engines import plans as plans_module
+from carbonroute.control.information import Information
+from carbonroute.control.views import Traits
+from carbonroute.engines import choices as plans_module
 from carbonroute.engines.breaks import settled
+from carbonroute.engines.choices import Plans, plan, value_of
 from carbonroute.engines.draws import SCHEMES, stream_blocks
-from carbonroute.engines.plans import Plans, plan, value_of
 from carbonroute.engines.routing import ask, route
-from carbonroute.engines.views import Traits
 from carbonroute.policies import Policy, View
 from carbonroute.policies.base import SplittingPolicy
 from carbonroute.scenario import Inputs, load, resolve
-from carbonroute.scenario.information import Information
 from carbonroute.traffic import Requests
-from scenarios import Document, documents, inputs_of
+from helpers.scenarios import Document, documents, inputs_of
 
 #: Service times above which a policy goes to region 1, 2, …
 Steps = list[float]
@@ -197,5 +197,5 @@ class Taught(Policy):
 def test_who_goes_by_turns_is_asked_about_every_request() -> None:
     inputs = resolve(load("published"))
     zero = np.zeros(1, dtype=np.intp)
-    candidate = inputs.candidate("it", Taught(), Information(service_time="actual"))
+    candidate = inputs.candidate("it", Taught(), Information.spelled(service_time="actual"))
     assert plan(candidate, inputs, Requests(zero, zero, zero), {}, 10**9) is None

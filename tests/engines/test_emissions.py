@@ -18,7 +18,7 @@ from carbonroute.errors import InputError
 from carbonroute.metrics import simulation_results
 from carbonroute.runs import run
 from carbonroute.scenario import builtin_text, load
-from scenarios import Document, documents, inputs_of
+from helpers.scenarios import Document, documents, inputs_of
 
 SHEET = Path(__file__).parents[1] / "golden" / "emissions_sheet.csv"
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from carbonroute.control.information import Information
 from carbonroute.engines import exact, sampled
-from carbonroute.engines.obstacles import obstacle
+from carbonroute.engines.unsupported import unsupported
 from carbonroute.errors import InputError
 from carbonroute.network import PairLognormal
 from carbonroute.outcome import Mixture, Outcome
@@ -18,9 +19,10 @@ from carbonroute.policies import Policy, View
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Inputs
-from carbonroute.scenario.information import Information
-from random_inputs import random_inputs
-from scenarios import Document, inputs_of
+from helpers.blind import blinded
+from helpers.hourly import expected_requests
+from helpers.random_inputs import random_inputs
+from helpers.scenarios import Document, inputs_of
 
 #: Probability that a right engine fails one comparison: some 10⁵ of them fail by chance less than once in 10⁶
 #: times, all together.
@@ -34,7 +36,7 @@ def workable(inputs: Inputs) -> Inputs:
     """Return a scenario without the policies that the engine cannot work out."""
     return replace(
         inputs,
-        candidates=tuple(candidate for candidate in inputs.candidates if not obstacle(inputs, candidate)),
+        candidates=tuple(candidate for candidate in inputs.candidates if not unsupported(inputs, candidate)),
     )
 
 
@@ -112,7 +114,7 @@ def test_sampled_requests_are_what_is_expected(number: int) -> None:
     compare(number, 20_000)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("number", range(100, 300))
 def test_sampled_requests_are_what_is_expected_on_many_scenarios(number: int) -> None:
     compare(number, 100_000)
@@ -239,8 +241,9 @@ def test_counted_requests_take_the_place_of_expected_ones() -> None:
     np.testing.assert_allclose(split.requests, [[[7.5, 7.5]]])
     carbon_sum = split.carbon_sum_g_per_kwh[0, 0]
     np.testing.assert_allclose(carbon_sum, 5 * carbon[0] + 2.5 * carbon[2], rtol=1e-12)
-    assert split.hours is not None
-    np.testing.assert_allclose(split.hours.requests[:, 0], np.array([[5, 5], [0, 0], [2.5, 2.5]]))
+    (random,) = (candidate for candidate in inputs.candidates if candidate.label == "Random")
+    by_hour = expected_requests(inputs, random, counts)
+    np.testing.assert_allclose(by_hour[:, 0], np.array([[5, 5], [0, 0], [2.5, 2.5]]))
 
 
 @pytest.mark.parametrize("number", [1, 4, 6])
@@ -248,14 +251,12 @@ def test_hours_add_up_and_may_be_worked_out_in_parts(number: int, monkeypatch: p
     inputs = workable(random_inputs(number, 1000))
     at_once = exact.run(inputs)
     monkeypatch.setattr(exact, "_AT_ONCE", 1)
-    for one, other in zip(at_once, exact.run(inputs), strict=True):
+    expected = inputs.arrivals.expected().sum(axis=(1, 2))
+    for one, other, candidate in zip(at_once, exact.run(inputs), inputs.candidates, strict=True):
         np.testing.assert_allclose(averages(one), averages(other), rtol=1e-9, atol=1e-15)
-        for outcome in (one, other):
-            assert outcome.hours is not None
-            of_all = outcome.hours.requests.sum(axis=0)
-            np.testing.assert_allclose(of_all, outcome.requests.sum(axis=0), rtol=1e-9, atol=1e-9)
-            by_hour = inputs.arrivals.expected().sum(axis=(1, 2))
-            np.testing.assert_allclose(outcome.hours.requests.sum(axis=(1, 2)), by_hour, rtol=1e-9)
+        by_hour = expected_requests(inputs, candidate)
+        np.testing.assert_allclose(by_hour.sum(axis=0), one.requests.sum(axis=0), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(by_hour.sum(axis=(1, 2)), expected, rtol=1e-9)
 
 
 def test_policies_that_decide_alike_have_the_same_figures_to_the_last_bit(
@@ -296,16 +297,12 @@ def test_progress_is_told_in_hours_and_policies() -> None:
 def test_blind_hours_are_routed_by_latency() -> None:
     inputs = inputs_of(simple())
     hybrid = inputs.candidates[0]
-    blind = replace(hybrid.knowledge, blind=np.array([False, True, False]))
-    outcome, known = (
-        exact.run(replace(inputs, candidates=(candidate,)))[0]
-        for candidate in (replace(hybrid, knowledge=blind), hybrid)
+    unknown, known = (
+        expected_requests(inputs, candidate) for candidate in (blinded(hybrid, [False, True, False]), hybrid)
     )
-    assert outcome.hours is not None
-    assert known.hours is not None
-    np.testing.assert_allclose(outcome.hours.requests[1], [[1000, 0]])
-    np.testing.assert_allclose(outcome.hours.requests[0], known.hours.requests[0])
-    assert known.hours.requests[1, 0, 1] > 500
+    np.testing.assert_allclose(unknown[1], [[1000, 0]])
+    np.testing.assert_allclose(unknown[0], known[0])
+    assert known[1, 0, 1] > 500
 
 
 def refusal(inputs: Inputs) -> str:
@@ -360,7 +357,7 @@ def test_all_that_cannot_be_worked_out_is_refused_at_once() -> None:
     carbon = np.array([[400.0, 40.0], [40.0, 50.0], [400.0, 40.0]])
     inputs = replace(inputs, carbon=replace(inputs.carbon, g_per_kwh=carbon, measured_g_per_kwh=carbon))
     more = (Unsaid(), Torn(), ClairvoyantBound())
-    candidates = tuple(inputs.candidate(p.name, p, Information(service_time="actual")) for p in more)
+    candidates = tuple(inputs.candidate(p.name, p, Information.spelled(service_time="actual")) for p in more)
     arrivals = replace(inputs.arrivals, own="requests of log.csv bring their own service times")
     whole = replace(inputs, candidates=inputs.candidates + candidates, arrivals=arrivals)
     remedy = "leave it out, or take --engine sampled"
@@ -398,9 +395,9 @@ def test_what_a_policy_reads_stands_in_the_way_only_where_it_depends_on_tokens(f
 
     for document, refused in ((with_tokens(), True), (simple(), False)):
         inputs = inputs_of(document)
-        candidate = inputs.candidate("torn", Torn(), Information(service_time="actual"))
-        assert bool(obstacle(inputs, candidate)) is refused
-        assert not obstacle(inputs, inputs.candidate("torn", Torn(), Information()))
+        candidate = inputs.candidate("torn", Torn(), Information.spelled(service_time="actual"))
+        assert bool(unsupported(inputs, candidate)) is refused
+        assert not unsupported(inputs, inputs.candidate("torn", Torn(), Information()))
 
 
 def test_an_oracle_whose_order_tokens_do_not_change_is_worked_out() -> None:
@@ -422,8 +419,8 @@ class Silent(Policy):
 @pytest.mark.parametrize("number", [1, 3, 4, 8])
 def test_a_search_finds_what_a_policy_would_have_told(number: int) -> None:
     inputs = random_inputs(number, 100)
-    told = inputs.candidate("told", ConstrainedHybrid(), Information(service_time="actual"))
-    silent = inputs.candidate("silent", Silent(), Information(service_time="actual"))
+    told = inputs.candidate("told", ConstrainedHybrid(), Information.spelled(service_time="actual"))
+    silent = inputs.candidate("silent", Silent(), Information.spelled(service_time="actual"))
     inputs = replace(inputs, candidates=(told, silent))
     one, other = exact.run(inputs)
     np.testing.assert_allclose(averages(one), averages(other), rtol=1e-9, atol=1e-12)

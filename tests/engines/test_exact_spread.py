@@ -7,10 +7,11 @@ import pytest
 from scipy.stats import chi2
 
 from carbonroute.engines import exact, sampled
-from carbonroute.outcome import Hours, Outcome
-from carbonroute.scenario import Inputs
+from carbonroute.outcome import Outcome
+from carbonroute.scenario import Candidate, Inputs
 from carbonroute.units import J_PER_KWH
-from scenarios import Document, inputs_of
+from helpers.hourly import expected_requests, variance_between_hours
+from helpers.scenarios import Document, inputs_of
 
 RUNS, PER_HOUR, HOURS = 400, 60, 8
 #: Probability that one of some 40 comparisons fails by luck: of the variance of 400 means, which are nearly
@@ -64,7 +65,7 @@ def means(outcome: Outcome) -> np.ndarray:
     return np.array([part.sum() / outcome.requests.sum() for part in sums])
 
 
-def variances(inputs: Inputs, outcome: Outcome, *, fixed: bool) -> np.ndarray:
+def variances(inputs: Inputs, candidate: Candidate, outcome: Outcome, *, fixed: bool) -> np.ndarray:
     """Return the variances of these between requests; of those of the same hour, where its number is fixed.
 
     Grams are linear in carbon: those of a workload in a region are f · C + e. What latency and violations
@@ -72,7 +73,6 @@ def variances(inputs: Inputs, outcome: Outcome, *, fixed: bool) -> np.ndarray:
     """
     carbon, n, energy = inputs.carbon.g_per_kwh[:, np.newaxis], outcome.requests.sum(), inputs.energy
     assert energy is not None
-    assert outcome.hours is not None
     assert outcome.latency_square_sum_ms2 is not None
     assert outcome.carbon_square_sum is not None
     factor = np.outer(energy.request_j, energy.hardware_factor * energy.pue) / J_PER_KWH
@@ -91,7 +91,8 @@ def variances(inputs: Inputs, outcome: Outcome, *, fixed: bool) -> np.ndarray:
     )
     total: np.ndarray = np.array([part.sum() / n for part in squares]) - means(outcome) ** 2
     values = (carbon, factor * carbon + embodied, np.array([1.0, 0.0]))
-    between = [outcome.hours.variance_between(value) for value in values]
+    requests = expected_requests(inputs, candidate)
+    between = [variance_between_hours(requests, value) for value in values]
     return total - np.array([*between, 0, 0]) if fixed else total
 
 
@@ -105,8 +106,8 @@ def test_means_of_sampled_runs_vary_as_the_engine_says(kind: str) -> None:
         found.append([means(outcome) for outcome in drawn])
     spread = np.var(found, axis=0, ddof=1) * PER_HOUR * HOURS
     low, high = chi2.ppf([RARE, 1 - RARE], RUNS - 1) / (RUNS - 1)
-    for outcome, mine in zip(exact.run(inputs), spread, strict=True):
-        expected = variances(inputs, outcome, fixed=kind == "fixed-rate")
+    for candidate, outcome, mine in zip(inputs.candidates, exact.run(inputs), spread, strict=True):
+        expected = variances(inputs, candidate, outcome, fixed=kind == "fixed-rate")
         scale = 1e-12 * means(outcome) ** 2
         assert (mine <= high * expected + scale).all(), (outcome.policy, mine / expected)
         assert (mine[:3] >= low * expected[:3] - scale[:3]).all(), (outcome.policy, mine / expected)
@@ -115,9 +116,8 @@ def test_means_of_sampled_runs_vary_as_the_engine_says(kind: str) -> None:
 def test_hours_of_one_mean_differ_in_nothing() -> None:
     requests = np.random.default_rng(1).uniform(0, 5, (4, 2, 3))
     requests[2] = 0
-    hours = Hours(requests)
-    assert hours.variance_between(np.ones(3)) == pytest.approx(0, abs=1e-12)
+    assert variance_between_hours(requests, np.ones(3)) == pytest.approx(0, abs=1e-12)
     by_hour = np.arange(4.0)[:, np.newaxis, np.newaxis]
     weights = requests.sum(axis=(1, 2)) / requests.sum()
     mean = weights @ np.arange(4)
-    assert hours.variance_between(by_hour) == pytest.approx(weights @ (np.arange(4) - mean) ** 2)
+    assert variance_between_hours(requests, by_hour) == pytest.approx(weights @ (np.arange(4) - mean) ** 2)

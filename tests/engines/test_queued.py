@@ -18,7 +18,7 @@ from carbonroute.engines.queued.system import Saved, System
 from carbonroute.outcome import Outcome
 from carbonroute.runs.replications import once
 from carbonroute.scenario import load, resolve
-from queued_runs import (
+from helpers.queued_runs import (
     FEW,
     ONE,
     POLICIES,
@@ -30,7 +30,7 @@ from queued_runs import (
     queueing_of,
     services_ms,
 )
-from random_inputs import random_inputs
+from helpers.random_inputs import random_inputs
 
 
 def same(one: Outcome, other: Outcome) -> None:
@@ -59,7 +59,7 @@ def test_without_limits_it_is_the_sampled_engine_to_the_bit(number: int) -> None
     without_limits(number, 2_000)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("number", range(8, 208))
 def test_without_limits_it_is_the_sampled_engine_in_200_scenarios(number: int) -> None:
     without_limits(number, 70_000)

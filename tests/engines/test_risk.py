@@ -17,7 +17,7 @@ from scipy import stats
 from carbonroute.engines import exact, sampled
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs, builtin_scenarios, load, resolve
-from scenarios import Document, inputs_of
+from helpers.scenarios import Document, inputs_of
 from test_examples import EXAMPLES, SMALL, example
 
 FAILURE = 1e-6

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from carbonroute.control.estimator import Reading
+from carbonroute.control.views import State
 from carbonroute.engines.queued import run
-from carbonroute.engines.queued.routers import Routers, Ticks
-from carbonroute.engines.views import State
+from carbonroute.engines.queued.routers import Routers, Ticks, control_loop
 from carbonroute.errors import InputError
 from carbonroute.policies import View
 from carbonroute.scenario import Inputs
-from queued_runs import FEW, HERD, ONE, Document, blocks_of, document, inputs_of, logged, queueing_of
+from helpers.blind import blinded
+from helpers.queued_runs import FEW, HERD, ONE, Document, blocks_of, document, inputs_of, logged, queueing_of
 
 
 def test_a_router_keeps_away_from_a_region_that_is_out() -> None:
@@ -72,24 +74,39 @@ def test_routers_of_a_herd_turn_at_times_of_their_own() -> None:
     n = 20_000
     span, when = slice(0, n), np.full(n, 90.0)
 
-    load = np.array([[[0.0, 1.0]], [[1.0, 0.0]]])
-    state = State(load, load * 0, np.ones(load.shape, dtype=bool), load * 0 + 5, np.full((2, 1, 1), 5.0))
-    ticks = Ticks(np.arange(2), np.array([0.0, 60.0]), np.zeros(2, dtype=np.intp))
-    routers.keep(routers.decide(ticks, state))
-    none = ticks[2:]
-    share = routers.route(block, span, when, none).mean()
+    load, none, ticks = (
+        np.array([[0.0, 1.0], [1.0, 0.0]]),
+        np.zeros((2, 2)),
+        Ticks.at(np.array([0.0, 60.0]), 1),
+    )
+    reading = Reading(
+        passed_s=np.array([0.0, 60.0]),
+        busy_s=60 * load,
+        waiting_s=none,
+        server_s=none + 60,
+        sent_s=none,
+        requests=np.full((2, 1), 300.0),
+        servers=none + 5,
+        busy=none,
+        waiting=none,
+        available=none == 0,
+    )
+    routers.keep(ticks, routers.decide(ticks, reading))
+    later = ticks[2:]
+    share = routers.route(block, span, when, later).mean()
     assert share == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(1000))
-    assert routers.route(block, span, np.full(n, 60.0), none).mean() < 0.01
-    assert routers.route(block, span, np.full(n, 119.9), none).mean() > 0.99
+    assert routers.route(block, span, np.full(n, 60.0), later).mean() < 0.01
+    assert routers.route(block, span, np.full(n, 119.9), later).mean() > 0.99
 
 
 def test_several_routers_see_their_own_part_of_the_traffic() -> None:
     policies = [{"use": "spill", "control": {"routers": 4, "capacity": "fair-share"}}]
     inputs = inputs_of(policies=policies, pools=[{"servers": 8}])
-    routers = Routers(inputs.candidates[0], inputs)
+    loop = control_loop(inputs.candidates[0], inputs)
     none = np.zeros((1, 1, 2))
     whole = State(none, none, none == 0, none + 8, np.full((1, 1, 1), 12.0))
-    shown = routers._view(np.zeros(1, dtype=np.intp), whole)
+    now_s = np.zeros(1)
+    shown = loop.view(now_s, inputs.candidates[0].knowledge.at(now_s), whole)
     assert shown.requests_per_s is not None
     assert shown.servers is not None
     assert shown.requests_per_s.ravel().tolist() == [3.0]
@@ -222,10 +239,7 @@ def test_blind_hours_go_to_the_lowest_rtt_whatever_is_measured() -> None:
     ]
     workloads = [{**document()["workloads"][0], "slo_ms": 20_000}]
     inputs = inputs_of(pools=[{"servers": 50}], traffic=FEW, policies=policies, workloads=workloads)
-    blind = tuple(
-        replace(one, knowledge=replace(one.knowledge, blind=np.array([True, False])))
-        for one in inputs.candidates
-    )
+    blind = tuple(blinded(one, [True, False]) for one in inputs.candidates)
     first = int((next(iter(inputs.arrivals.blocks())).hour == 0).sum())
     for outcome in run(replace(inputs, candidates=blind)):
         near, far = outcome.requests.sum(axis=(0, 1))

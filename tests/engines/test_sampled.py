@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from carbonroute import memory
+from carbonroute.arrays import Array
+from carbonroute.control.information import Information
 from carbonroute.engines import sampled
 from carbonroute.errors import InputError
 from carbonroute.policies import Policy, View
-from carbonroute.policies.base import Array
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Inputs, load, resolve
-from carbonroute.scenario.information import Information
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
-ACTUAL, MEAN = Information(service_time="actual"), Information(service_time="mean")
+ACTUAL, MEAN = Information.spelled(service_time="actual"), Information.spelled(service_time="mean")
 
 
 class Listening(Policy):
@@ -128,7 +128,7 @@ def test_foresight_keeps_violations_lower_than_the_mean_does() -> None:
 
 def test_a_margin_and_a_quantile_lower_violations() -> None:
     inputs = published({"sampling": {"scheme": "streams"}})
-    careful = Information(service_time="quantile:0.99")
+    careful = Information.spelled(service_time="quantile:0.99")
     candidates = (
         inputs.candidate("mean", ConstrainedHybrid(), MEAN),
         inputs.candidate("margin", ConstrainedHybrid(margin_ms=9), MEAN),

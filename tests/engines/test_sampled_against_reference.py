@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import reference
 from carbonroute import rng
 from carbonroute.engines import sampled
 from carbonroute.engines.draws import SCHEMES
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs
-from scenarios import Document, documents, inputs_of
+from helpers import reference
+from helpers.scenarios import Document, documents, inputs_of
 
 
 def engine_requests(inputs: Inputs) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import needs
 from carbonroute import rng
 from carbonroute.engines import kernel, sampled
 from carbonroute.network.jitter import PairLognormal
 from carbonroute.outcome import Histogram, Outcome, Paired, Samples
 from carbonroute.scenario import Inputs, load, resolve
-from scenarios import Document, documents, inputs_of
+from helpers import needs
+from helpers.scenarios import Document, documents, inputs_of
 
 SUMS = ("latency_sum_ms", "carbon_sum_g_per_kwh")
 GRAMS = ("operational_g", "network_g", "embodied_g")
@@ -227,7 +227,8 @@ GROWING = """
 import re, sys
 from pathlib import Path
 from carbonroute.engines import sampled, counting
-from carbonroute.scenario import load, resolve
+from carbonroute.scenario import load
+from carbonroute.scenario import resolve
 
 def peak():
     return re.search("VmHWM:\\\\s*([0-9]+) kB", Path("/proc/self/status").read_text())[1]
@@ -258,7 +259,7 @@ def test_memory_does_not_grow_with_the_number_of_requests() -> None:
     assert large < 400 * 1024
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @needs.linux
 def test_a_billion_requests_take_less_than_400_megabytes() -> None:
     _, peak = peak_kib(5_952_381)

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import simpy
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Integers
+from carbonroute.control.capacity import UNLIMITED, Capacity
 from carbonroute.engines.queued.system import System
-from carbonroute.scenario.capacity import UNLIMITED, Capacity
-from pools import pools
+from helpers.pools import pools
 
-Array = NDArray[np.float64]
 Step = Generator[simpy.Event, Any, None]
 
 HORIZON_S = 60.0
@@ -28,7 +27,7 @@ class Work:
 
     capacity: Capacity
     reach_s: Array
-    pool: NDArray[np.int64]
+    pool: Integers
     service_ms: Array
     changes: list[tuple[float, list[int]]] = field(default_factory=list)
 
@@ -179,7 +178,7 @@ def by_system(work: Work, dice: np.random.Generator) -> Found:
     order = dice.permutation(len(work.reach_s))
     changes = dict(work.changes)
     stops_s = np.sort(np.concatenate((dice.uniform(0, HORIZON_S, 7), list(changes))))
-    sent: list[NDArray[np.int64]] = []
+    sent: list[Integers] = []
     for stop_s in (*stops_s, np.inf):
         due = np.isin(order, np.concatenate(sent), invert=True) if sent else np.full(len(order), True)
         part = order[due & ((work.reach_s[order] <= stop_s) | (dice.random(len(order)) < 0.2))]

@@ -11,17 +11,19 @@ import pytest
 from scipy import stats
 
 from carbonroute import rng
+from carbonroute.arrays import Array
+from carbonroute.control.information import Information
 from carbonroute.engines import routing, sampled
 from carbonroute.engines.draws import SCHEMES
 from carbonroute.engines.routing import Answer, ask, route
 from carbonroute.errors import PolicyError
 from carbonroute.policies import PolicyLike, SplittingPolicy, View
-from carbonroute.policies.base import VIEW_FIELDS, Array
+from carbonroute.policies.base import VIEW_FIELDS
 from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.scenario import Candidate, Inputs
-from carbonroute.scenario.information import Information
 from carbonroute.traffic import Requests
-from scenarios import Document, inputs_of
+from helpers.blind import blinded
+from helpers.scenarios import Document, inputs_of
 
 FAILURE = 1e-6
 
@@ -182,7 +184,7 @@ def test_a_joint_policy_may_choose() -> None:
 def test_hours_whose_carbon_is_unknown_go_to_the_lowest_rtt() -> None:
     inputs = inputs_of(document())
     candidate, _ = with_policy(inputs, Recorder())
-    blind = replace(candidate, knowledge=replace(candidate.knowledge, blind=np.array([False, True, False])))
+    blind = blinded(candidate, [False, True, False])
     of = Requests(np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([0, 0, 1]))
     weights = ask(blind, inputs, of)
     np.testing.assert_array_equal(weights[1:], [[1, 0, 0], [0, 1, 0]])
@@ -197,7 +199,7 @@ class SeesAll(ByOrigin):
 
 def test_policies_that_are_asked_about_cells_are_never_clairvoyant() -> None:
     inputs = inputs_of(document())
-    actual = Information(service_time="actual")
+    actual = Information.spelled(service_time="actual")
     recorder = Recorder()
     candidate, ours = with_policy(inputs, recorder, actual)
     (outcome,) = sampled.run(ours)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from carbonroute.arrays import Array, Integers
+from carbonroute.control.capacity import UNLIMITED, Capacity
 from carbonroute.engines.queued.system import System
-from carbonroute.scenario.capacity import UNLIMITED, Capacity
-from pools import pools
-
-Array = NDArray[np.float64]
+from helpers.pools import pools
 
 MAINTENANCE, OUTAGE = 0, 1
 COUNTS = ("served", "rejected", "busy", "serving", "waiting", "servers")
@@ -47,7 +46,7 @@ class Work:
 
     issued_s: Array
     reach_s: Array
-    pool: NDArray[np.int64]
+    pool: Integers
     service_ms: Array
     changes: list[tuple[float, list[int]]]
 

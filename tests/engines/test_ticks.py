@@ -17,8 +17,9 @@ from carbonroute.errors import PolicyError
 from carbonroute.policies import View
 from carbonroute.policies.base import Policy
 from carbonroute.scenario import Inputs
-from pools import pools
-from queued_runs import POLICIES, Document, document, inputs_of, logged
+from helpers.blind import blinded
+from helpers.pools import pools
+from helpers.queued_runs import POLICIES, Document, document, inputs_of, logged
 
 #: What a router may hold back, and how many there may be.
 CONTROLS: tuple[Document, ...] = (
@@ -97,9 +98,7 @@ def test_ticks_that_are_taken_together_are_the_same_to_the_bit(
     blind = np.arange(inputs.shape[0]) % 5 == 2
     inputs = replace(
         inputs,
-        candidates=tuple(
-            replace(one, knowledge=replace(one.knowledge, blind=blind)) for one in inputs.candidates
-        ),
+        candidates=tuple(blinded(one, blind) for one in inputs.candidates),
     )
     together = run(inputs)
     monkeypatch.setattr(loops, "_TICKS", 1)

@@ -14,9 +14,9 @@ from carbonroute.engines.draws import SCHEMES
 from carbonroute.errors import InputError
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs, resolve
-from carbonroute.scenario.entry import PolicyEntry
+from carbonroute.scenario.written.entry import PolicyEntry
 from carbonroute.units import J_PER_KWH
-from scenarios import Document, inputs_of
+from helpers.scenarios import Document, inputs_of
 
 LAW = {
     "law": "tokens",

@@ -18,13 +18,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from carbonroute.arrays import Array
+from carbonroute.control.information import Information
 from carbonroute.engines import sampled, workers
 from carbonroute.errors import Fault, InputError, PolicyError, WorkerError
 from carbonroute.outcome import Histogram, Outcome, Samples
 from carbonroute.policies import Policy, View
-from carbonroute.policies.base import Array
 from carbonroute.scenario import Inputs, builtin_text, load, resolve
-from carbonroute.scenario.information import Information
 
 # Python from 3.12 on warns of what these tests do on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -172,7 +172,7 @@ def test_a_log_is_not_read_in_a_fork(tmp_path: Path) -> None:
 def test_the_published_scheme_takes_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = resolve(load("published"))
     alone = sampled.run(inputs)
-    monkeypatch.setattr(workers, "ProcessPoolExecutor", None)
+    monkeypatch.setattr(workers, "WorkerPool", None)
     both = sampled.run(inputs, workers=2)
     np.testing.assert_array_equal(alone[0].latency_sum_ms, both[0].latency_sum_ms)
     assert sampled.notes(inputs, 2) == (
@@ -182,7 +182,7 @@ def test_the_published_scheme_takes_one_process(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_run_of_one_chunk_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "ProcessPoolExecutor", None)
+    monkeypatch.setattr(workers, "WorkerPool", None)
     inputs = resolve(load("published", {"sampling": {"scheme": "streams"}}))
     assert sampled.run(inputs, workers=8)[0].requests.sum() == 33_600
 
@@ -255,8 +255,9 @@ import os, sys, time
 from dataclasses import replace
 from carbonroute.engines import sampled, workers
 from carbonroute.policies import Policy
-from carbonroute.scenario import load, resolve
-from carbonroute.scenario.information import Information
+from carbonroute.scenario import load
+from carbonroute.scenario import resolve
+from carbonroute.control.information import Information
 
 
 class Slow(Policy):

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.text import Annotation, Text
 
-from carbonroute.figures.style import house
+from carbonroute.arrays import Array
+from carbonroute.figures.style import house_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
-    from numpy.typing import NDArray
 
 
 class Shown(NamedTuple):
@@ -35,7 +35,7 @@ def page_of(ax: Axes) -> Figure:
 
 def texts(ax: Axes) -> list[Shown]:
     """Give every text that the figure shows, drawn in the house's style."""
-    with house():
+    with house_style():
         page_of(ax).draw_without_rendering()
         return [
             Shown(text.get_text(), Text.get_window_extent(text))
@@ -67,7 +67,7 @@ def _visible(artist: Artist) -> Iterator[Artist]:
             yield from _visible(child)
 
 
-def _extents(shown: list[Shown]) -> NDArray[np.float64]:
+def _extents(shown: list[Shown]) -> Array:
     return np.array([text.box.extents for text in shown])
 
 

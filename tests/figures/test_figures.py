@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Page
 from matplotlib.patches import Rectangle
 
-from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, page, render
-from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house
-from carbonroute.store import RunFolder
+from carbonroute import figures
+from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, available, render
+from carbonroute.figures.layout import figure_of
+from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house_style
+from carbonroute.runs.store import RunFolder
+from helpers.grids import grid
 
 from . import factory, looking
 
@@ -33,7 +37,8 @@ if TYPE_CHECKING:
     from carbonroute.figures import Format
     from carbonroute.metrics import Tables
 
-NAMES = list(FIGURES)
+#: The figures of a run.
+NAMES = available(factory.study())
 
 GRID: dict[str, Callable[[], Tables]] = {
     "study": factory.study,
@@ -59,7 +64,7 @@ def tables(case: str) -> Tables:
 
 
 def draw(name: str, data: Tables) -> Axes:
-    return FIGURES[name].draw(data)
+    return figures.draw(name, data)
 
 
 @functools.cache
@@ -72,8 +77,7 @@ def title(name: str, data: Tables) -> str:
     return " ".join(draw(name, data).get_title().split())
 
 
-@pytest.mark.parametrize("case", GRID)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "case"), grid(NAMES, GRID, one_of=4))
 def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
     ax = drawn(name, case)
     shown = looking.texts(ax)
@@ -82,8 +86,10 @@ def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
     assert looking.outside(shown, looking.page_of(ax)) == []
 
 
-@pytest.mark.parametrize("names", ["short", "long", "odd"])
-@pytest.mark.parametrize("saving", ["usual", "more", "nothing", "huge", "tiny", "first only"])
+@pytest.mark.parametrize(
+    ("saving", "names"),
+    grid(["usual", "more", "nothing", "huge", "tiny", "first only"], ["short", "long", "odd"], one_of=3),
+)
 def test_steps_are_legible_whatever_they_save(saving: str, names: str) -> None:
     ax = draw("saving_steps", factory.make(saving=saving, names=names))
     shown = looking.texts(ax)
@@ -126,40 +132,39 @@ def test_changes_are_written_with_their_sign() -> None:
     assert all(text in said for text in ("(−85.2 %)", "(0.0 %)", "(+0.9 %)"))
 
 
-def test_what_has_nothing_to_show_is_not_wanted() -> None:
+def test_a_figure_without_data_is_not_available() -> None:
     data = tables("study")
-    assert all(figure.wanted(data) for figure in FIGURES.values())
     none = {name: getattr(data, name).clear() for name in ("saving", "utilisation", "wait_cdf", "herd")}
     silent = dataclasses.replace(data, **none)
-    unwanted = [name for name, figure in FIGURES.items() if not figure.wanted(silent)]
-    assert unwanted == ["saving_steps", "utilisation", "wait_cdf", "herd"]
+    assert set(NAMES) - set(available(silent)) == {"saving_steps", "utilisation", "wait_cdf", "herd"}
+    empty = data.utilisation.with_columns(utilisation=pl.lit(None, pl.Float64))
+    assert "utilisation" not in available(dataclasses.replace(data, utilisation=empty))
 
 
-def test_only_what_is_wanted_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from carbonroute.cli import figures as command
+def test_only_what_is_available_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from carbonroute.cli import drawing
 
     data = tables("study")
-    monkeypatch.setattr(command, "render", lambda name, _tables, fmt: f"{name} {fmt}".encode())
-    for saving, count in ((data.saving, len(FIGURES)), (data.saving.clear(), len(FIGURES) - 1)):
+    monkeypatch.setattr(drawing, "render", lambda name, _tables, fmt: f"{name} {fmt}".encode())
+    for saving, count in ((data.saving, len(NAMES)), (data.saving.clear(), len(NAMES) - 1)):
         folder = RunFolder(tmp_path / str(count))
-        drawn = command.draw_into(
+        drawn = drawing.draw_all(
             folder, dataclasses.replace(data, saving=saving), ("png", "svg", "png"), None
         )
         folder.finish({})
         assert drawn == count
-        assert (folder.path / "graphs" / "saving_steps.png").exists() == (count == len(FIGURES))
+        assert (folder.path / "graphs" / "saving_steps.png").exists() == (count == len(NAMES))
         assert len(list(folder.path.rglob("*.[ps][nv]g"))) == 2 * count
 
 
-@pytest.mark.parametrize("case", ["big", "one of each"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "case"), grid(NAMES, ["one of each", "big"], one_of=2))
 def test_a_drawn_geography_is_said_on_every_figure_of_requests(name: str, case: str) -> None:
     data = tables(case)
     drawn_for = data.overview.with_columns(synthetic_geography=pl.lit(value=True))
-    sheet = page(name, dataclasses.replace(data, overview=drawn_for))
-    plain = page(name, data)
+    sheet = figure_of(draw(name, dataclasses.replace(data, overview=drawn_for)))
+    plain = figure_of(draw(name, data))
     shown = looking.texts(sheet.axes[0])
-    with house():
+    with house_style():
         plain.draw_without_rendering()
     said = " ".join(" ".join(text.text for text in shown).split())
     if name in {"carbon_traces", "carbon_heatmap"}:
@@ -173,18 +178,16 @@ def test_a_drawn_geography_is_said_on_every_figure_of_requests(name: str, case: 
     assert (boxes[0].width, boxes[0].height) == pytest.approx((boxes[1].width, boxes[1].height))
 
 
-@pytest.mark.parametrize("seed", range(3, 9))
-@pytest.mark.parametrize("name", ["tradeoff_curve", "bubble_tradeoff"])
+@pytest.mark.parametrize(("name", "seed"), grid(["tradeoff_curve", "bubble_tradeoff"], range(3, 9), one_of=2))
 def test_points_are_labelled_without_overlap_wherever_they_lie(name: str, seed: int) -> None:
     data = factory.make(policies=15 if seed % 2 else 7, names="long" if seed % 3 else "short", seed=seed)
     assert looking.overlaps(looking.texts(draw(name, data))) == []
 
 
-@pytest.mark.parametrize("case", ["big", "study"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "case"), grid(NAMES, ["big", "study"], one_of=2))
 def test_text_is_of_the_size_of_print(name: str, case: str) -> None:
     ax = drawn(name, case)
-    with house():
+    with house_style():
         sizes = {
             text.get_fontsize()
             for text in looking.page_of(ax).findobj(mpl.text.Text)
@@ -223,29 +226,17 @@ def test_draws_into_a_given_axes_and_touches_no_settings(name: str) -> None:
 
 def calls(data: Tables) -> dict[str, functools.partial[Axes]]:
     """Give every figure's own ``draw`` with its tables filled in, as a user calls it."""
-    from carbonroute import figures
-
-    frames = {
-        "regional_carbon_latency": (data.carbon, data.rtt),
-        "prior_work_comparison": (data.overview, data.policies),
-        "latency_cdf": (data.latency_cdf, data.workloads),
-        "routing_distribution": (data.routing,),
-        "workload_slo_violations": (data.workloads,),
-        "carbon_traces": (data.carbon,),
-        "carbon_heatmap": (data.carbon,),
-        "saving_steps": (data.saving,),
-        "utilisation": (data.utilisation,),
-        "herd": (data.herd,),
-        "wait_cdf": (data.wait_cdf, data.latency_cdf, data.latency_cdf_unlimited),
-    }
     return {
-        name: functools.partial(getattr(figures, name).draw, *frames.get(name, (data.policies,)))
+        name: functools.partial(
+            import_module(f"carbonroute.figures.{name}").draw,
+            *(getattr(data, table) for table in FIGURES[name].tables),
+        )
         for name in NAMES
     }
 
 
 def test_the_register_is_the_studys() -> None:
-    folders = {name: member.folder for name, member in FIGURES.items()}
+    folders = {name: FIGURES[name].folder for name in NAMES}
     premium = {
         "carbon_heatmap", "radar_policy_comparison", "latency_cdf", "bubble_tradeoff", "carbon_savings_bar",
     }  # fmt: skip
@@ -282,7 +273,7 @@ def test_titles_state_the_runs_own_result(name: str) -> None:
     assert [finding for finding in FINDINGS[name] if finding not in said] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", grid(NAMES, one_of=2))
 def test_titles_change_with_the_data(name: str) -> None:
     small = factory.Size(regions=3, policies=4, workloads=2, hours=48)
     assert title(name, factory.make(small)) != title(name, factory.make(dataclasses.replace(small, seed=2)))
@@ -307,7 +298,7 @@ def test_every_clairvoyant_policy_is_marked(name: str) -> None:
     assert not re.search(rf"(First|\)){DAGGER}", said)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", grid(NAMES, one_of=2))
 def test_without_clairvoyant_policies_there_is_no_mark(name: str) -> None:
     data = tables("study")
     honest = {
@@ -337,8 +328,8 @@ def test_the_limit_is_the_tables(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "fmt"),
     # A PDF takes a second, for its fonts: the three that differ most in what they draw.
-    [(name, fmt) for name in NAMES for fmt in ("png", "svg")]
-    + [(name, "pdf") for name in ("carbon_heatmap", "bubble_tradeoff", "workload_slo_violations")],
+    grid(NAMES, ("png", "svg"), one_of=2)
+    + grid(("carbon_heatmap", "bubble_tradeoff", "workload_slo_violations"), ("pdf",), one_of=3),
 )
 def test_bytes_are_the_same_every_time(name: str, fmt: Format) -> None:
     data = factory.make(regions=2, policies=3, workloads=2, hours=24)

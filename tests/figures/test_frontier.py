@@ -11,9 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Page
 from matplotlib.patches import Rectangle
 
-from carbonroute.figures import as_file, pareto_front, tornado
+from carbonroute.figures import as_file, pareto_front, sensitivity
 from carbonroute.figures.layout import figure_of
 from carbonroute.figures.style import CLAIRVOYANT_NOTE
+from helpers.grids import grid
 
 from . import factory, looking
 
@@ -115,15 +116,15 @@ CASES: dict[str, Callable[[], Axes]] = {
         points(max_slo_violation_pct=None, max_p95_latency_ms=120.0, max_avg_latency_ms=70.0)
     ),
     "nothing to save": lambda: pareto_front.draw(points(carbon_reduction_pct=None, avg_carbon_g_per_kwh=0.0)),
-    "tornado": lambda: tornado.draw(changes()),
-    "one input": lambda: tornado.draw(changes(1)),
-    "many inputs": lambda: tornado.draw(changes(60, names="long")),
-    "odd inputs": lambda: tornado.draw(changes(12, names="odd")),
-    "no change": lambda: tornado.draw(changes(9, 0.0, same=True)),
+    "tornado": lambda: sensitivity.draw(changes()),
+    "one input": lambda: sensitivity.draw(changes(1)),
+    "many inputs": lambda: sensitivity.draw(changes(60, names="long")),
+    "odd inputs": lambda: sensitivity.draw(changes(12, names="odd")),
+    "no change": lambda: sensitivity.draw(changes(9, 0.0, same=True)),
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", grid(CASES, one_of=2))
 def test_no_text_overlaps_or_leaves_the_page(case: str) -> None:
     ax = CASES[case]()
     shown = looking.texts(ax)
@@ -222,7 +223,7 @@ def test_clairvoyant_policies_are_marked() -> None:
 
 def test_bars_are_the_changes_of_the_table() -> None:
     table = changes(6)
-    left, right = tornado.draw(table).child_axes
+    left, right = sensitivity.draw(table).child_axes
     for panel, column in ((left, "saved_points"), (right, "violation_points")):
         widths = [patch.get_width() for patch in panel.patches if isinstance(patch, Rectangle)]
         assert widths == pytest.approx(table[column].to_list())
@@ -230,22 +231,28 @@ def test_bars_are_the_changes_of_the_table() -> None:
     assert len(marks) == table["chosen"].len() - table["chosen"].null_count()
     assert np.asarray(marks[0].get_xdata())[0] == pytest.approx(table["chosen_saved_pct"][0] - 56.9)
     assert not [
-        line for line in tornado.draw(changes(6, same=True)).child_axes[0].lines if line.get_marker() == "D"
+        line
+        for line in sensitivity.draw(changes(6, same=True)).child_axes[0].lines
+        if line.get_marker() == "D"
     ]
 
 
 def test_the_title_names_the_input_that_matters_most() -> None:
-    title = " ".join(tornado.draw(changes(6)).get_title().split())
+    title = " ".join(sensitivity.draw(changes(6)).get_title().split())
     low, high = changes(6)["saved_pct"][0], changes(6)["saved_pct"][1]
     assert title.endswith(f"hangs most on Input-1: {low:.1f} to {high:.1f} %")
-    assert "whichever input changes" in tornado.draw(changes(6, 0.0, same=True)).get_title().replace(
+    assert "whichever input changes" in sensitivity.draw(changes(6, 0.0, same=True)).get_title().replace(
         "\n", " "
     )
-    assert "35 inputs that move the saving less are left out" in looking.words(tornado.draw(changes(60)))
+    assert "35 inputs that move the saving less are left out" in looking.words(sensitivity.draw(changes(60)))
 
 
-@pytest.mark.parametrize("drawn", [lambda: pareto_front.draw(points()), lambda: tornado.draw(changes())])
-@pytest.mark.parametrize("form", ["svg", "pdf"])
+@pytest.mark.parametrize(
+    ("drawn", "form"),
+    grid(
+        [lambda: pareto_front.draw(points()), lambda: sensitivity.draw(changes())], ["svg", "pdf"], one_of=2
+    ),
+)
 def test_the_same_table_gives_the_same_bytes(drawn: Callable[[], Axes], form: Any) -> None:
     assert as_file(figure_of(drawn()), form) == as_file(figure_of(drawn()), form)
 
@@ -255,5 +262,5 @@ def test_a_given_axes_keeps_its_place() -> None:
     FigureCanvasAgg(page)
     one, other = page.subplots(1, 2)
     assert pareto_front.draw(points(), one) is one
-    assert tornado.draw(changes(), other) is other
+    assert sensitivity.draw(changes(), other) is other
     assert tuple(page.get_size_inches()) == (12, 5)

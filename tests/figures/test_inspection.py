@@ -13,8 +13,8 @@ from matplotlib.figure import Figure as Page
 
 from carbonroute.figures import (
     inspection_carbon,
-    inspection_matrix,
     inspection_rates,
+    inspection_rtt,
     inspection_traffic,
 )
 from carbonroute.inspection.carbon import Hours, pictures
@@ -60,7 +60,7 @@ def matrix(rows: int, columns: int, name: str = "place-", missing: int = 0) -> A
     values = np.random.default_rng(rows).uniform(1, 400, (rows, columns))
     values.flat[:missing] = np.nan
     names = [[f"{name}{index}" for index in range(count)] for count in (rows, columns)]
-    return inspection_matrix.draw(long(values, *names))
+    return inspection_rtt.draw(long(values, *names))
 
 
 CASES: dict[str, Callable[[], Axes]] = {
@@ -98,7 +98,7 @@ def test_titles_are_about_the_table() -> None:
     assert carbon(1, 48).get_title().startswith("Z0 is at ")
     assert "values are missing" in carbon(4, 300, gaps=True).get_title()
     values = np.array([[1.0, 99.0], [250.4, np.nan]])
-    title = inspection_matrix.draw(long(values, ["a", "b"], ["c", "d"])).get_title()
+    title = inspection_rtt.draw(long(values, ["a", "b"], ["c", "d"])).get_title()
     said = " ".join(title.split())
     assert said == "Round trips take up to 250 ms from b to c; 1 of 4 pairs are missing"
     rate = pl.DataFrame({"hour": [0.0, 1.0, 2.0], "rate": [1.0, 1.0, 4.0]})

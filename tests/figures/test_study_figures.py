@@ -14,13 +14,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection, QuadMesh
 from matplotlib.figure import Figure as Page
 
-from carbonroute.figures import Format, as_file, captioned, of_studies, study_grid
+from carbonroute import figures
+from carbonroute.figures import FIGURES, Format, as_file, available, captioned, study_grid
 from carbonroute.figures.layout import figure_of
-from carbonroute.figures.of_studies import STUDY_FIGURES
 from carbonroute.figures.study_maps import BROKEN_HATCH, MOST_PANELS, NONE_HATCH
-from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house
+from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house_style
 from carbonroute.study import StudyTables
 from carbonroute.study.overview import best, saved_column
+from helpers.grids import grid
 
 from . import looking
 from .study_factory import Study, make
@@ -67,7 +68,7 @@ GRID: dict[str, Callable[[], Study]] = {
     "nothing viable": lambda: make({"a": [1, 2, 3], "b": [1, 2]}, violations="all", grams=False),
     "infinite": lambda: make({"headroom": [1.25, 2.5, float("inf")]}),
 }
-CASES = [(name, case) for case in GRID for name in STUDY_FIGURES]
+STUDY_FIGURES = [name for name in FIGURES if name.startswith("study_")]
 
 
 @functools.cache
@@ -76,11 +77,11 @@ def tables(case: str) -> Study:
 
 
 def draw(name: str, data: Study, ax: Axes | None = None) -> Axes:
-    return STUDY_FIGURES[name].draw(data.summary, data.axes, ax)
+    return figures.draw(name, data._asdict(), ax)
 
 
-def wanted(name: str, data: Study) -> bool:
-    return STUDY_FIGURES[name].wanted(data.summary, data.axes)
+def has_data(name: str, data: Study) -> bool:
+    return name in available(data._asdict())
 
 
 def study_tables(data: Study) -> StudyTables:
@@ -97,9 +98,9 @@ def title(name: str, data: Study) -> str:
     return " ".join(draw(name, data).get_title().split())
 
 
-@pytest.mark.parametrize(("name", "case"), CASES)
+@pytest.mark.parametrize(("name", "case"), grid(STUDY_FIGURES, GRID, one_of=3))
 def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
-    if not wanted(name, tables(case)):
+    if not has_data(name, tables(case)):
         assert (name, case) in {("study_lines", "1 value"), ("study_lines", "300 texts")}
         return
     ax = drawn(name, case)
@@ -111,11 +112,12 @@ def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
     assert looking.page_of(ax).get_figheight() <= 11
 
 
-@pytest.mark.parametrize("case", ["15 policies", "long texts, seeds", "2 axes"])
-@pytest.mark.parametrize("name", STUDY_FIGURES)
+@pytest.mark.parametrize(
+    ("name", "case"), grid(STUDY_FIGURES, ["15 policies", "long texts, seeds", "2 axes"], one_of=3)
+)
 def test_text_is_of_the_size_of_print(name: str, case: str) -> None:
     page = looking.page_of(drawn(name, case))
-    with house():
+    with house_style():
         sizes = {text.get_fontsize() for text in page.findobj(mpl.text.Text) if text.get_text().strip()}
     assert sizes <= {7.0, 8.0}
 
@@ -150,12 +152,12 @@ def test_names_mean_themselves(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STUDY_FIGURES)
-def test_what_has_nothing_to_show_is_not_wanted(name: str) -> None:
+def test_what_has_nothing(name: str) -> None:
     alone = make({}, seeds=5)
-    assert wanted(name, alone) == (name == "study_pareto")
-    assert wanted(name, make({"a": [1, 2]}, nothing=True)) == (name == "study_violations")
+    assert has_data(name, alone) == (name == "study_pareto")
+    assert has_data(name, make({"a": [1, 2]}, nothing=True)) == (name == "study_violations")
     data = tables("1 axis")
-    assert not wanted(name, Study(data.summary.clear(), data.axes))
+    assert not has_data(name, Study(data.summary.clear(), data.axes))
 
 
 def panels(ax: Axes) -> list[Axes]:
@@ -391,28 +393,27 @@ def test_of_seventy_thousand_points_those_that_cover_others_are_drawn() -> None:
     assert len(as_file(figure_of(ax), "svg")) < 600_000
 
 
-@pytest.mark.parametrize("name", STUDY_FIGURES)
-@pytest.mark.parametrize("fmt", ["png", "svg"])
+@pytest.mark.parametrize(("name", "fmt"), grid(STUDY_FIGURES, ["png", "svg"], one_of=2))
 def test_the_same_tables_give_the_same_bytes(name: str, fmt: Format) -> None:
-    data = study_tables(make({"a": [1, 2, 3], "b": [1, 2]}, policies=3, failed=0.1))
-    first = of_studies.render(name, data, fmt)
+    data = make({"a": [1, 2, 3], "b": [1, 2]}, policies=3, failed=0.1)._asdict()
+    first = figures.render(name, data, fmt)
     with mpl.rc_context({"font.size": 20, "svg.hashsalt": "other"}):
-        assert of_studies.render(name, data, fmt) == first
+        assert figures.render(name, data, fmt) == first
 
 
 def test_unknown_unwanted_and_unwritable_figures_are_refused() -> None:
-    data = study_tables(tables("1 axis"))
-    with pytest.raises(ValueError, match="no figure 'pie' of a study; there are study_heatmap"):
-        of_studies.render("pie", data)
+    data = tables("1 axis")._asdict()
+    with pytest.raises(ValueError, match="no figure 'pie'; there are study_heatmap"):
+        figures.render("pie", data)
     with pytest.raises(ValueError, match=f"no format 'gif'; there are {', '.join(get_args(Format))}"):
-        of_studies.render("study_lines", data, "gif")  # type: ignore[arg-type]  # the refusal is the subject
-    with pytest.raises(ValueError, match="nothing for figure 'study_lines' to show; there are study_pareto"):
-        of_studies.draw("study_lines", study_tables(make({}, seeds=3)))
+        figures.render("study_lines", data, "gif")  # type: ignore[arg-type]  # the refusal is the subject
+    with pytest.raises(ValueError, match="no data for figure 'study_lines'; there are study_pareto"):
+        figures.draw("study_lines", make({}, seeds=3)._asdict())
 
 
 def test_a_caption_is_the_title_that_the_drawing_then_lacks() -> None:
     data = tables("1 axis")
-    page, caption = captioned(of_studies.draw("study_heatmap", study_tables(data)))
+    page, caption = captioned(draw("study_heatmap", data))
     assert caption == title("study_heatmap", data)
     assert page.get_figheight() < figure_of(draw("study_heatmap", data)).get_figheight()
 

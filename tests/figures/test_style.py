@@ -10,8 +10,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from carbonroute.figures import FIGURES
-from carbonroute.figures.style import POLICY_COLOURS, REGION_COLOURS, policy_looks, region_looks
+from carbonroute import figures
+from carbonroute.figures.style import POLICY_COLOURS, REGION_COLOURS, policy_styles, region_styles
 
 from . import factory
 
@@ -62,18 +62,18 @@ def test_colours_stand_out_from_white(colour: str) -> None:
 
 def test_thirty_policies_and_regions_all_look_different() -> None:
     names = [f"P{index}" for index in range(24)]
-    for looks in (
-        policy_looks(pl.DataFrame({"policy": names})),
-        region_looks(pl.DataFrame({"region": names})),
+    for styles in (
+        policy_styles(pl.DataFrame({"policy": names, "clairvoyant": [False] * 24})),
+        region_styles(pl.DataFrame({"region": names})),
     ):
-        assert len({look.colour for look in looks.values()}) == 24
-        assert len({(look.hatch, look.colour) for look in looks.values()}) == 24
-        assert len({(look.marker, look.line) for look in looks.values()}) == 24
+        assert len({style.colour for style in styles.values()}) == 24
+        assert len({(style.hatch, style.colour) for style in styles.values()}) == 24
+        assert len({(style.marker, style.line) for style in styles.values()}) == 24
 
 
 def colours(name: str) -> set[str]:
     """Give the colours of all marks of a figure of policies."""
-    ax = FIGURES[name].draw(factory.make(policies=15))
+    ax = figures.draw(name, factory.make(policies=15))
     page = ax.get_figure(root=True)
     assert page is not None
     lines = {str(line.get_color()) for axes in [ax, *ax.child_axes] for line in axes.lines}
@@ -100,5 +100,5 @@ def colours(name: str) -> set[str]:
     ],
 )
 def test_a_policy_has_one_colour_in_all_figures(name: str) -> None:
-    looks = policy_looks(factory.make(policies=15).policies)
-    assert {look.colour.lower() for look in looks.values()} <= colours(name)
+    styles = policy_styles(factory.make(policies=15).policies)
+    assert {style.colour.lower() for style in styles.values()} <= colours(name)

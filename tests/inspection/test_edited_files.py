@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carbonroute.cli import main
-from mutations import EDITS, FILES, PARQUET, Edit, edited, scenario_of
+from helpers.mutations import EDITS, FILES, PARQUET, Edit, edited, scenario_of
 
 AS = [("--as", kind) for kind in ("carbon", "traffic", "rates", "rtt")]
 KINDS = st.sampled_from([(), (), ("--json",), *AS])
@@ -93,7 +93,7 @@ def test_a_scenario_with_parts_taken_out_and_put_in(
     told("validate", str(path))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @MANY
 @given(name=st.sampled_from(sorted(FILES)), edits=EDITS, packed=st.booleans(), kind=KINDS)
 def test_very_many_files_with_parts_taken_out_and_put_in(
@@ -102,7 +102,7 @@ def test_very_many_files_with_parts_taken_out_and_put_in(
     look(files[name], edits, packed, kind)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @MANY
 @given(data=PARQUET, edits=st.one_of(st.just([]), EDITS), kind=KINDS)
 def test_very_many_parquet_files_of_any_columns(

@@ -10,16 +10,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-import needs
-import samples
-import small
 from carbonroute.errors import InputError
 from carbonroute.inspection import Inspection, inspect_file
 from carbonroute.inspection.carbon import describe
+from carbonroute.inspection.recognise import recognised
 from carbonroute.inspection.scenario import inspect_scenario
-from carbonroute.inspection.sniff import sniff
 from carbonroute.inspection.traffic import inspect as inspect_log
 from carbonroute.scenario import load
+from helpers import needs, samples, small
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 needs_data = needs.data(DATA)
@@ -96,8 +94,8 @@ def test_the_step_is_the_most_common_one(minutes: int, tmp_path: Path) -> None:
 
 def test_a_log_in_numbers_whatever_the_size_of_a_piece(tmp_path: Path) -> None:
     path = samples.log_csv(tmp_path)
-    guess = sniff(path, "log.csv")
-    whole, pieces = (inspect_log(path, "log.csv", guess, piece_bytes=size) for size in (2**24, 500))
+    file = recognised(path, "log.csv")
+    whole, pieces = (inspect_log(file.preview, file.recognition, piece_bytes=size) for size in (2**24, 500))
     assert whole.as_json() == pieces.as_json()
     facts = whole.facts
     assert (facts["requests"], facts["gap_cv"], facts["busiest_hour_requests"]) == (400, 0, 100)
@@ -123,7 +121,8 @@ def test_a_broken_log_is_described_up_to_where_it_breaks(tmp_path: Path) -> None
     lines = path.read_text(encoding="utf-8").splitlines()
     lines[9], lines[250] = "yesterday,1,2", "too,few"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    found = inspect_log(path, "log.csv", sniff(path, "log.csv"), piece_bytes=500)
+    file = recognised(path, "log.csv")
+    found = inspect_log(file.preview, file.recognition, piece_bytes=500)
     assert 200 < found.facts["rows"] < 250
     said = " ".join(found.findings)
     assert "rows could be read: log.csv: line 251 has 2 fields" in said

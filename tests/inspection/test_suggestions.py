@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import samples
-import small
 from carbonroute.inspection import inspect_file
 from carbonroute.scenario import Inputs, load, resolve
+from helpers import samples, small
 
 ANSWERS = (
     (r'"TODO: an IANA name[^"]*"', '"UTC"'),

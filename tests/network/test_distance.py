@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import needs
 from carbonroute.errors import InputError
 from carbonroute.network import Places, complete, read_matrix, refuse_faster_than_light
 from carbonroute.network.distance import (
@@ -22,6 +21,7 @@ from carbonroute.network.distance import (
     estimated_rtt_ms,
     great_circle_km,
 )
+from helpers import needs
 
 CLOUDPING = Path(__file__).parents[2].parent / "shared" / "data" / "network" / "aws_cloudping_p50_matrix.csv"
 needs_cloudping = needs.data(CLOUDPING)

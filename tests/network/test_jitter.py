@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import needs
 from carbonroute import rng
 from carbonroute.errors import InputError
 from carbonroute.network import HalfNormal, LognormalJitter, PairLognormal, read_matrix
+from helpers import needs
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "network"
 P50, P90 = DATA / "aws_cloudping_p50_matrix.csv", DATA / "aws_cloudping_p90_matrix.csv"

@@ -12,12 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import needs
-import small
 from carbonroute.errors import InputError
 from carbonroute.network import read_matrix
 from carbonroute.scenario import load, resolve
-from refusals import Refusals
+from helpers import needs, small
+from helpers.refusals import Refusals
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "network"
 CLOUDPING = DATA / "aws_cloudping_p50_matrix.csv"

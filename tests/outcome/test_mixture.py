@@ -10,14 +10,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
+from carbonroute.control.latency import Latency
 from carbonroute.engines import exact
 from carbonroute.network import HalfNormal
 from carbonroute.outcome import Mixture, Samples
 from carbonroute.outcome import mixture as module
 from carbonroute.outcome.mixture import Groups, quantiles
-from carbonroute.scenario.latency import Latency
 from carbonroute.workloads import Normal
-from random_inputs import random_inputs
+from helpers.random_inputs import random_inputs
 
 LAWS = (
     Normal(law="normal", mean=30, std=4, floor=1),

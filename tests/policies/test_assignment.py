@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from carbonroute import rng
+from carbonroute.arrays import Array
 from carbonroute.policies import View, split
 from carbonroute.policies.assignment import cheapest_assignment
-from carbonroute.policies.base import Array
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 
 #: Part of the budget that may be left: the reserve against rounding, and rounding.

@@ -1,81 +1,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pytest
 
 import carbonroute
+from carbonroute.arrays import Array
 from carbonroute.errors import PolicyError
 from carbonroute.policies import POLICIES, Policy, SplittingPolicy, View, decide, split
-from carbonroute.policies.base import (
-    CAPACITY_FIELDS,
-    STATE_FIELDS,
-    Array,
-    PolicyLike,
-    Regions,
-    breaks,
-)
+from carbonroute.policies.base import CAPACITY_FIELDS, STATE_FIELDS, PolicyLike, Regions, breaks
 from carbonroute.policies.carbon_first import CarbonFirst
 from carbonroute.policies.checks import CHECKS, check_policy
-from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.hybrid import Hybrid
 from carbonroute.policies.latency_first import LatencyFirst
-from carbonroute.policies.least_loaded import LeastLoaded
-from carbonroute.policies.nearest_greenest import NearestGreenest
-from carbonroute.policies.optimal import Optimal
 from carbonroute.policies.plan import Plan
-from carbonroute.policies.power_of_two import PowerOfTwo
-from carbonroute.policies.provision import Provision
-from carbonroute.policies.random_region import RandomRegion
-from carbonroute.policies.round_robin import RoundRobin
-from carbonroute.policies.spill import Spill
-from carbonroute.policies.static_greenest import StaticGreenest
 
-MEMBERS = [
-    LatencyFirst(),
-    CarbonFirst(),
-    Hybrid(alpha=0.0),
-    Hybrid(alpha=0.3),
-    Hybrid(alpha=1.0),
-    Hybrid(alpha=0.5, rtt_bounds_ms=(5, 300), carbon_bounds_g_per_kwh=(5, 900)),
-    ConstrainedHybrid(),
-    ConstrainedHybrid(margin_ms=9),
-    ConstrainedHybrid(max_violation=0.01),
-    ConstrainedHybrid(max_violation=0.05, budget="per-workload"),
-    ConstrainedHybrid(max_violation=0.4, budget="per-workload"),
-    StaticGreenest(),
-    NearestGreenest(k=1),
-    NearestGreenest(k=3),
-    RoundRobin(),
-    RandomRegion(),
-    LeastLoaded(),
-    PowerOfTwo(),
-    Spill(),
-    Spill(max_utilisation=0.1, margin_ms=9),
-    Spill(max_violation=0.05),
-    ClairvoyantBound(),
-    Optimal(),
-    Optimal(max_violation=0.3),
-]
 #: Those that take long over every answer.
-SLOW = [Provision(max_violation=1)]
+SLOW = {"provision"}
 
 
-@pytest.mark.parametrize("policy", MEMBERS, ids=repr)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param(policy, id=repr(policy), marks=[pytest.mark.full] if use in SLOW else [])
+        for use, member in POLICIES.members.items()
+        for policy in cast("type[Policy]", member).examples()
+    ],
+)
 def test_every_member_keeps_the_contract(policy: Policy) -> None:
     check_policy(policy)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("policy", SLOW, ids=repr)
-def test_every_slow_member_keeps_the_contract(policy: Policy) -> None:
-    check_policy(policy)
-
-
-def test_no_member_is_left_out() -> None:
-    assert {type(policy) for policy in (*MEMBERS, *SLOW)} == set(POLICIES.members.values())
 
 
 class NormalisesOverTheBatch(Policy):

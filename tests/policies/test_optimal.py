@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-import ticks
+from carbonroute.arrays import Array
 from carbonroute.errors import PolicyError
 from carbonroute.policies import POLICIES, View, decide, split, splits
-from carbonroute.policies.base import Array, PolicyLike
+from carbonroute.policies.base import PolicyLike
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.hybrid import Hybrid
 from carbonroute.policies.nearest_greenest import NearestGreenest
 from carbonroute.policies.optimal import Optimal
 from carbonroute.policies.provision import Provision
-from ticks import known
+from helpers import ticks
+from helpers.ticks import known
 
 #: Part of the grams that rounding, and the constraints' own rounding, may make.
 ROUNDING = 1e-6

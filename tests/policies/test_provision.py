@@ -8,14 +8,14 @@ from itertools import product
 import numpy as np
 import pytest
 
-import ticks
+from carbonroute.arrays import Array
 from carbonroute.errors import PolicyError
 from carbonroute.policies import View, split
-from carbonroute.policies.base import Array
 from carbonroute.policies.optimal import Optimal
 from carbonroute.policies.plan import plan
 from carbonroute.policies.provision import Provision
-from ticks import known
+from helpers import ticks
+from helpers.ticks import known
 
 #: Part of the grams by which a placement may miss the optimum: where its search ends, and rounding.
 GAP = 2e-6
@@ -211,7 +211,7 @@ def test_what_it_needs_and_is_not_shown_is_named() -> None:
     assert Provision().reads - Optimal().reads == {"idle_power_w", "installed"}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(("load", "policy"), CASES, ids=repr)
 def test_no_placement_is_better_in_many_instances(load: float, policy: Provision) -> None:
     for seed in range(2, 40):

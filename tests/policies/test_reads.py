@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import small
 from carbonroute.errors import InputError
 from carbonroute.runs import run
 from carbonroute.scenario import load
+from helpers import small
 
 OWN = ('use = "latency-first"', 'use = "own.py:Own"')
 CHEAT = """\

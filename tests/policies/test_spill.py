@@ -7,18 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
-import ticks
+from carbonroute.arrays import Array, Mask
 from carbonroute.errors import PolicyError
 from carbonroute.policies import View, decide, split
-from carbonroute.policies.base import Array, Regions
+from carbonroute.policies.base import Regions
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.least_loaded import LeastLoaded
 from carbonroute.policies.optimal import Optimal
 from carbonroute.policies.power_of_two import PowerOfTwo
 from carbonroute.policies.spill import Spill
+from helpers import ticks
 
 
 def hour(
@@ -202,7 +202,7 @@ def random_view(
     )
 
 
-def parts(view: View) -> tuple[Array, Regions, Array, NDArray[np.bool_], Array]:
+def parts(view: View) -> tuple[Array, Regions, Array, Mask, Array]:
     """Return Erlangs, pools, servers, what is eligible, and costs, each of shape (H, O, W, R)."""
     assert view.requests_per_s is not None
     assert view.busy_ms is not None
@@ -263,9 +263,7 @@ def test_nobody_would_find_room_somewhere_cheaper(seed: int, *, alike: bool) -> 
         sent = w > 1e-9
         assert ok[sent].all()
 
-        def saved_per_s(
-            cell: int, region: int, c: Array = c, ok: NDArray[np.bool_] = ok, s: Array = s
-        ) -> float:
+        def saved_per_s(cell: int, region: int, c: Array = c, ok: Mask = ok, s: Array = s) -> float:
             dearer = c[cell][ok[cell] & (c[cell] > c[cell, region])]
             return float((dearer.min(initial=np.inf) - c[cell, region]) / s[cell, region])
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from carbonroute import study
 from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
-from carbonroute.store import read_tables
-from damage import draw_nothing, line_of, made_run, made_study, records_of, restated
+from carbonroute.runs.store import read_tables
+from helpers.damage import draw_nothing, line_of, made_run, made_study, records_of, restated
 
 MANY = settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
 FEW = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -154,7 +154,7 @@ def test_damaged_folders_are_refused_or_what_they_were(
     damage_and_read(data, places)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @MANY
 @given(data=st.data())
 def test_many_damaged_folders_are_refused_or_what_they_were(

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-import small
 from carbonroute.errors import CarbonrouteError
 from carbonroute.metrics import Tables
 from carbonroute.runs import run
 from carbonroute.scenario import resolve
-from carbonroute.scenario.load import checked
+from carbonroute.scenario.written.load import checked
+from helpers import small
 
 Step = str | int
 Document = dict[str, Any]
@@ -181,7 +181,7 @@ def test_extreme_values_run_or_are_refused(document: Document, engine: str | Non
     assert_runs_or_is_refused(document, engine)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(max_examples=20_000, deadline=None)
 @given(extremes(), st.sampled_from([None, "exact"]))
 def test_many_extreme_values_run_or_are_refused(document: Document, engine: str | None) -> None:

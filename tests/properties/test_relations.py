@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from carbonroute.engines import sampled
 from carbonroute.outcome import Outcome
-from scenarios import Document, documents, inputs_of
+from helpers.scenarios import Document, documents, inputs_of
 
 some = settings(max_examples=60)
 

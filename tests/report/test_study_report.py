@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-import small
 from carbonroute import study
-from carbonroute.report.page import Facts, Figure, Page, Section, Table, Text, render
+from carbonroute.report.page import Facts, FigureBlock, Page, Section, TableBlock, Text, render
 from carbonroute.report.study import MOST_FAILURES, MOST_ROWS, page_of_study
 from carbonroute.study import StudyTables, overview
+from helpers import small
 
 STUDY = """\
 schema = 1
@@ -51,9 +51,9 @@ def section(of: Page, name: str) -> Section:
     return next(each for each in of.sections if each.id == name)
 
 
-def table(of: Page, name: str) -> Table:
+def table(of: Page, name: str) -> TableBlock:
     blocks = (block for each in of.sections for block in each.blocks)
-    return next(block for block in blocks if isinstance(block, Table) and block.id == name)
+    return next(block for block in blocks if isinstance(block, TableBlock) and block.id == name)
 
 
 def texts(of: Section) -> str:
@@ -206,7 +206,7 @@ class Ids(HTMLParser):
 def test_the_page_is_whole_in_itself(found: StudyTables) -> None:
     made = page(found)
     html = render(made)
-    drawn = [block for block in section(made, "figures").blocks if isinstance(block, Figure)]
+    drawn = [block for block in section(made, "figures").blocks if isinstance(block, FigureBlock)]
     assert [each.id.removeprefix("figure-") for each in drawn] == [
         "study_heatmap", "study_violations", "study_lines", "study_pareto",
     ]  # fmt: skip

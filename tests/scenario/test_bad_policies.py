@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import small
 from carbonroute.cli import main
-from refusals import Refusals
+from helpers import small
+from helpers.refusals import Refusals
 
 #: A policy of one's own, as it should be.
 GOOD = """

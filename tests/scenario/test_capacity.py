@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import small
+from carbonroute.control.router import Control
 from carbonroute.policies import Policy, View
 from carbonroute.policies.base import CAPACITY_FIELDS, COMMON_FIELDS, STATE_FIELDS, SplittingPolicy
-from carbonroute.policies.router import Control
 from carbonroute.scenario import UNLIMITED, Candidate, Capacity, Inputs, Scenario, load, offered_load, resolve
-from refusals import Refusals
+from helpers import small
+from helpers.refusals import Refusals
 
 #: Region A: a pool per workload, one of them of batches; region B: one of the scenario's own pools.
 POOLS = """\

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from carbonroute.errors import InputError
 from carbonroute.scenario import load
-from carbonroute.scenario.changes import changed, parts
+from carbonroute.scenario.written.changes import changed, parts
 
 TREE: dict[str, Any] = {
     "horizon": {"hours": 24},

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-import small
 from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.rng import MAX_SEED
 from carbonroute.runs import run
 from carbonroute.scenario import Scenario, builtin_scenarios, builtin_text, load, resolve
+from helpers import small
 
 
 def test_the_sections_of_a_file_become_fields(tmp_path: Path) -> None:

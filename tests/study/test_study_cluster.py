@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-import studies
 from carbonroute.cli import main
+from helpers import studies
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def test_a_cluster_gives_the_same_bytes(name: str, two_workers: Cluster, tmp_pat
     same_bytes(studies.STUDIES[name], tmp_path, two_workers.address)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", studies.STUDIES)
 def test_a_cluster_gives_the_same_bytes_for_all_kinds(
     name: str, two_workers: Cluster, tmp_path: Path
@@ -119,7 +119,7 @@ def test_a_killed_worker_and_then_the_scheduler_lose_nothing(tmp_path: Path) -> 
     assert studies.outcome(folder) == studies.outcome(tmp_path / "here")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_cell_that_always_kills_its_worker_fails_alone(tmp_path: Path) -> None:
     made = studies.own(5, does={2: "die"}, failed=[2])
     file, folder = made.write(tmp_path), tmp_path / "out"

@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import studies
 from carbonroute import study
 from carbonroute.cli import main
+from helpers import studies
 
 
 def run(file: Path, folder: Path, *options: str) -> int:
@@ -92,7 +92,7 @@ def test_workers_with_other_software_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # As seen from here: the workers know nothing of it.
-    monkeypatch.setattr("carbonroute.study.conduct.versions", lambda: {"polars": "0.1"})
+    monkeypatch.setattr("carbonroute.study.execution.versions", lambda: {"polars": "0.1"})
     folder = tmp_path / "out"
     assert run(studies.own(2).write(tmp_path), folder) == 2
     message = capsys.readouterr().err

@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 from scipy import stats
 
-import small
 from carbonroute import study
 from carbonroute.cli import main
 from carbonroute.errors import InputError
@@ -20,6 +19,7 @@ from carbonroute.scenario import load
 from carbonroute.study import cells
 from carbonroute.study import file as study_file
 from carbonroute.study.tables import summary_of
+from helpers import small
 
 HEAD = 'schema = 1\nname = "made"\nscenario = "small.toml"\nengine = "exact"\n'
 

@@ -11,11 +11,10 @@ from threading import Timer
 
 import pytest
 
-import small
-import studies
 from carbonroute import study
 from carbonroute.cli import main
-from refusals import content, has_parts
+from helpers import small, studies
+from helpers.refusals import content, has_parts
 
 _STUDY = 'engine = "exact"\nmetrics = ["avg_latency_ms"]\n[grid]\n"network.jitter_std_ms" = [1, 2]\n'
 #: One that reads a data file, and a policy of one's own.

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-import studies
 from carbonroute.cli import main
+from helpers import studies
 
 #: Runs a study again and again, each time killed at another moment, and to its end thereafter; prints what
 #: it saw. Runs are forked from a process that has imported everything, and share what forks their workers:
@@ -75,7 +75,7 @@ class Moments:
 def start(folder, last=None):
     child = os.fork()
     if child == 0:
-        forkserver._forkserver.ensure_running = lambda: None
+        forkserver.ensure_running = forkserver._forkserver.ensure_running = lambda: None
         moments = Moments(last)
         code = main(["study", "run", file, "--output", str(folder), "--quiet", *arguments])
         (folder / "moments").write_text(str(moments.count))
@@ -178,13 +178,13 @@ def test_a_killed_retry_goes_on(tmp_path: Path) -> None:
     assert all(1 not in run["first"] + run["second"] for run in seen)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_two_hundred_killed_studies_go_on(tmp_path: Path) -> None:
     made = studies.own(30)
     no_cell_twice(made, kill_runs(tmp_path, made, 120, 80, "--workers", "2"))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_killed_studies_with_failing_cells_go_on(tmp_path: Path) -> None:
     made = studies.own(12, does={3: "fail", 8: "fail"}, failed=[3, 8])
     kill_runs(tmp_path, made, 60, 20, "--workers", "3")

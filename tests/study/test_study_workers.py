@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-import studies
 from carbonroute.cli import main
 from carbonroute.errors import WorkerError
 from carbonroute.study import cells
-from carbonroute.study.conduct import Conduct
+from carbonroute.study.execution import Execution
 from carbonroute.study.folder import LOGS
 from carbonroute.study.journal import Journal, Record
 from carbonroute.study.workers import Seat, processes
+from helpers import studies
 
 #: Of each kind that needs no compiled code: it would be compiled in every worker.
 FEW = ("exact, two axes", "three axes", "a carbon file", "a failing cell", "cells out of order")
@@ -46,7 +46,7 @@ def test_any_number_of_workers_gives_the_same_bytes(name: str, tmp_path: Path) -
     same_bytes(studies.STUDIES[name], tmp_path, (1, 2, 4))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", studies.STUDIES)
 def test_any_number_of_workers_gives_the_same_bytes_for_all_kinds(name: str, tmp_path: Path) -> None:
     same_bytes(studies.STUDIES[name], tmp_path, (1, 2, 3, 4, 8))
@@ -76,7 +76,7 @@ def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
     kill_workers(tmp_path, 8)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_fifty_killed_workers_lose_nothing(tmp_path: Path) -> None:
     kill_workers(tmp_path, 50)
 
@@ -96,7 +96,7 @@ def conduct(study: cells.Study, folder: Path, seats: list[Seat]) -> list[Record]
     """Run all cells of a study on seats, and return what is in the journal."""
     (folder / LOGS).mkdir(parents=True)
     with Journal(folder) as journal:
-        Conduct(study, journal, folder).run(seats, range(len(study.cells)))
+        Execution(study, journal, folder).run(seats, range(len(study.cells)))
     return studies.journal(folder)
 
 
@@ -179,7 +179,7 @@ def test_cells_that_waited_for_the_same_worker_are_not_to_blame(tmp_path: Path) 
 def test_silence_of_workers_that_are_gone_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carbonroute.study.conduct.LOOK_UP_S", 0.1)
+    monkeypatch.setattr("carbonroute.study.execution.LOOK_UP_S", 0.1)
     asked: list[int] = []
 
     def gone() -> bool:

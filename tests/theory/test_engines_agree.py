@@ -11,10 +11,10 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from carbonroute.engines.obstacles import obstacle
+from carbonroute.engines.unsupported import unsupported
 from carbonroute.runs.agreement import held_against
 from carbonroute.runs.replications import once
-from random_inputs import random_inputs
+from helpers.random_inputs import random_inputs
 
 MOST = 4.0
 
@@ -22,7 +22,7 @@ MOST = 4.0
 def assert_agree(number: int, requests: int) -> None:
     """Run a scenario under a third of the policies that can be worked out."""
     inputs = random_inputs(number, requests)
-    all_known = [candidate for candidate in inputs.candidates if not obstacle(inputs, candidate)]
+    all_known = [candidate for candidate in inputs.candidates if not unsupported(inputs, candidate)]
     known = tuple(all_known[number % 3 :: 3])
     inputs = replace(inputs, candidates=known)
     found = held_against(once(inputs, "sampled", 1), once(inputs, "exact", 1))
@@ -36,7 +36,7 @@ def test_engines_agree(number: int) -> None:
     assert_agree(number, 20_000)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("number", range(400, 600))
 def test_engines_agree_on_many_scenarios(number: int) -> None:
     assert_agree(number, 20_000)

@@ -14,6 +14,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.stats import norm
 
+from carbonroute.control.information import Information
 from carbonroute.engines import exact
 from carbonroute.network import HalfNormal, PairLognormal
 from carbonroute.outcome import Mixture, Outcome
@@ -21,11 +22,10 @@ from carbonroute.policies import PolicyLike, View
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.scenario import Inputs
-from carbonroute.scenario.information import Information
 from carbonroute.workloads import Gamma, Lognormal, Normal, ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
-from random_inputs import measured
-from scenarios import inputs_of
+from helpers.random_inputs import measured
+from helpers.scenarios import inputs_of
 
 SLO_MS, NEAR_MS, FAR_MS, STD_MS = 100.0, 5.0, 60.0, 3.0
 RTT_MS = NEAR_MS, FAR_MS
@@ -64,7 +64,7 @@ def scenario(law: ServiceLaw = SERVICE, jitter: HalfNormal | PairLognormal | Non
 
 
 def under(policy: PolicyLike, inputs: Inputs, service_time: str = "actual") -> Outcome:
-    candidate = inputs.candidate("policy", policy, Information(service_time=service_time))
+    candidate = inputs.candidate("policy", policy, Information.spelled(service_time=service_time))
     (outcome,) = exact.run(replace(inputs, candidates=(candidate,)))
     assert isinstance(outcome.latency, Mixture)
     assert float(outcome.latency.groups.low.min()) in {-np.inf, 0.0}

@@ -13,10 +13,9 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import integrate, stats
 
-import small
+from carbonroute.arrays import Array, Integers
 from carbonroute.engines import sampled
 from carbonroute.intervals import (
     CONFIDENCE,
@@ -29,8 +28,7 @@ from carbonroute.intervals import (
 from carbonroute.metrics import intervals
 from carbonroute.runs.replications import with_seed
 from carbonroute.scenario import Scenario, load, resolve
-
-Array = NDArray[np.float64]
+from helpers import small
 
 RUNS = 1000
 #: Two-sided, failure probability 1e-6.
@@ -64,7 +62,7 @@ def test_impossible_counts_are_refused(k: int, n: int) -> None:
         clopper_pearson(k, n)
 
 
-def share_interval(k: NDArray[np.int64], n: int) -> tuple[Array, Array]:
+def share_interval(k: Integers, n: int) -> tuple[Array, Array]:
     """Return what is printed of k events in n trials: of none or all, the rule of three."""
     low, high = clopper_pearson(k, n)
     margin = rule_of_three(n)

@@ -13,17 +13,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import gammaincc, ndtri
 
 from carbonroute import rng
+from carbonroute.arrays import Array
+from carbonroute.control.latency import Latency
 from carbonroute.network import HalfNormal, Jitter, PairLognormal
 from carbonroute.scenario import load, resolve
-from carbonroute.scenario.latency import Latency
 from carbonroute.workloads import By, Empirical, Gamma, Lognormal, Normal, ServiceLaw, Tokens
 
-Array = NDArray[np.float64]
 INFINITE = math.inf
 EVERYTHING = (-INFINITE, INFINITE)
 #: Of `quad`: with its full output it does not warn of rounding, and its error is looked at instead.
@@ -162,7 +161,7 @@ def asked(law: ServiceLaw, jitter: Jitter) -> Iterator[float]:
         yield float(service_ms) + extra_ms
 
 
-def pieces(law: ServiceLaw) -> list[tuple[float, float]]:
+def segments(law: ServiceLaw) -> list[tuple[float, float]]:
     first, second = map(float, law.at(np.array([-0.4, 0.9])))
     return [EVERYTHING, (-INFINITE, first), (first, second), (second, INFINITE)]
 
@@ -171,7 +170,7 @@ def pieces(law: ServiceLaw) -> list[tuple[float, float]]:
 @pytest.mark.parametrize("law", NORMALS, ids=str)
 def test_normal_service_and_half_normal_jitter(law: Normal, ratio: float) -> None:
     jitter, reference = half_normal(ratio * law.std), theory(law)
-    for time_ms, piece in product(asked(law, jitter), pieces(law)):
+    for time_ms, piece in product(asked(law, jitter), segments(law)):
         expected = integrated(reference, jitter, time_ms, piece)
         assert beyond(law, jitter, time_ms, piece) == pytest.approx(expected, abs=2e-13), (time_ms, piece)
 
@@ -196,7 +195,7 @@ def test_without_jitter_it_is_the_law_of_the_service() -> None:
     laws: list[ServiceLaw] = [normal(18, 4, 15), lognormal(18, 9), gamma(18, 9)]
     for law, jitter in product(laws, jitters):
         reference = theory(law)
-        for time_ms, (low, high) in product([14.0, 15.0, 18.0, 31.0], pieces(law)):
+        for time_ms, (low, high) in product([14.0, 15.0, 18.0, 31.0], segments(law)):
             tail = reference.beyond(high) if high < INFINITE else 0.0
             expected = max(0.0, reference.beyond(max(low, time_ms)) - tail)
             assert beyond(law, jitter, time_ms, (low, high)) == pytest.approx(expected, abs=1e-13)
@@ -249,7 +248,7 @@ JITTERS: list[Jitter] = [
 @pytest.mark.parametrize("law", SMOOTH, ids=str)
 def test_every_smooth_law_with_every_jitter(law: ServiceLaw, jitter: Jitter) -> None:
     reference = theory(law)
-    for time_ms, piece in product(list(asked(law, jitter))[::2], pieces(law)[::2]):
+    for time_ms, piece in product(list(asked(law, jitter))[::2], segments(law)[::2]):
         expected = integrated(reference, jitter, time_ms, piece)
         assert beyond(law, jitter, time_ms, piece) == pytest.approx(expected, abs=1e-10), (time_ms, piece)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import carbonroute
+from carbonroute.control.information import Information
 from carbonroute.engines import exact
 from carbonroute.intervals import clopper_pearson
 from carbonroute.policies import PolicyLike
@@ -17,7 +18,6 @@ from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.policies.static_greenest import StaticGreenest
 from carbonroute.scenario import load, resolve
-from carbonroute.scenario.information import Information
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "tests" / "golden" / "policy_results.csv"
@@ -56,7 +56,7 @@ def test_the_published_policies(rows: dict[str, list[str]]) -> None:
 
 def test_what_a_router_can_reach(rows: dict[str, list[str]]) -> None:
     inputs = resolve(load("published"))
-    actual, mean = Information(service_time="actual"), Information(service_time="mean")
+    actual, mean = Information.spelled(service_time="actual"), Information.spelled(service_time="mean")
     asked: dict[str, tuple[PolicyLike, Information]] = {
         "Latency-First": (LatencyFirst(), mean),
         "Constrained Hybrid †": (ConstrainedHybrid(), actual),

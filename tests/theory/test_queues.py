@@ -13,15 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from carbonroute import rng
+from carbonroute.arrays import Array
+from carbonroute.control.capacity import UNLIMITED
 from carbonroute.engines.queued.system import Settled, System
 from carbonroute.intervals import t_half_width
-from carbonroute.scenario.capacity import UNLIMITED
-from pools import pools
+from helpers.pools import pools
 
-Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Array]
 
 RUNS = 200
@@ -174,7 +173,7 @@ def test_queues_are_those_of_theory(case: Case) -> None:
     assert_held(case, *case.small)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_queues_are_those_of_theory_within_a_hundredth(case: Case) -> None:
     assert_held(case, *case.slow)

@@ -162,7 +162,7 @@ def test_no_interval_of_a_share_is_a_point_or_leaves_0_to_1(
     }
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_printed_intervals_cover_as_they_say(tmp_path: Path) -> None:
     """The same by whole runs, other seeds, and all that is printed of them."""
     base, covered = scenario(tmp_path), []
@@ -246,6 +246,7 @@ def test_violations_that_never_differ_from_the_baseline_s(tmp_path: Path) -> Non
         ("avg_wait_ms", 0.01, 0, math.inf),
         ("emissions_g_per_request", 0.01, 0, math.inf),
         ("carbon_reduction_pct", 99.0, -math.inf, 100),
+        ("survives_pct", 1.0, 0, math.inf),
         ("extra_vs_fresh_pct", -99.0, -100, math.inf),
         ("slo_violation_pct_difference", 99.0, -100, 100),
         ("avg_carbon_g_per_kwh_difference", 0.01, -math.inf, math.inf),

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asking import query
 from carbonroute import rng
 from carbonroute.carbon import Profile, Signal, Synthetic
 from carbonroute.errors import InputError
 from carbonroute.scenario import load, resolve
+from helpers.carbon_sources import query
 
 Z = NormalDist().inv_cdf(1 - 0.5e-6)
 DAYS = 4000

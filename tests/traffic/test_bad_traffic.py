@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from carbonroute.errors import InputError
 from carbonroute.traffic import RateFile, Replay, Traffic
-from refusals import has_parts
+from helpers.refusals import has_parts
 from traffic.wanted import demand
 
 TIME = "2023-11-16T05:00:00Z"

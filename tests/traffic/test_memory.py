@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-import needs
+from helpers import needs
 
 #: Reads all of a log, and prints its requests and the peak memory before and after, KiB.
 READ = """
@@ -88,7 +88,7 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
     assert large < 1.5 * small
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_gigabyte_takes_no_more_than_three_times_its_columns(tmp_path: Path) -> None:
     rows, peak = peak_bytes(tmp_path, 2**30)
     assert peak < 3 * rows * BYTES_PER_REQUEST

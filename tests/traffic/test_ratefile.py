@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 from scipy import stats
 
-import needs
 from carbonroute.errors import InputError
 from carbonroute.traffic import RateFile, intensity
+from helpers import needs
 from traffic.wanted import DATA, START, demand, together
 
 SERVEGEN = "servegen_m-large_client_rates_10min.parquet"

@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import needs
 from carbonroute import rng
 from carbonroute.errors import InputError
 from carbonroute.traffic import Replay
 from carbonroute.traffic.replay import _merged, _of_size
+from helpers import needs
 from traffic.wanted import DATA, START, demand, together
 
 KEYS: dict[str, Any] = {
@@ -298,7 +298,7 @@ def test_blocks_and_draws_do_not_depend_on_the_pieces(tmp_path: Path) -> None:
 def test_logs_are_merged_by_time_whatever_their_pieces(logs: list[list[int]], sizes: list[int]) -> None:
     """A row counts as the latest time so far in its log; ties go to the first log."""
 
-    def pieces(log: int) -> Iterator[pl.DataFrame]:
+    def segments(log: int) -> Iterator[pl.DataFrame]:
         rows = pl.DataFrame({"time_us": logs[log], "row": range(len(logs[log]))}, schema_overrides=INTEGERS)
         for first in range(0, len(rows), sizes[log]):
             yield rows[first : first + sizes[log]].with_columns(of=pl.lit(log))
@@ -306,7 +306,7 @@ def test_logs_are_merged_by_time_whatever_their_pieces(logs: list[list[int]], si
     wanted = sorted(
         (max(times[: row + 1]), log, row) for log, times in enumerate(logs) for row in range(len(times))
     )
-    frames = list(_merged([pieces(log) for log in range(len(logs))]))
+    frames = list(_merged([segments(log) for log in range(len(logs))]))
     found = [(log, row) for frame in frames for log, row in frame.select("of", "row").iter_rows()]
     assert found == [(log, row) for _, log, row in wanted]
 

@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy import stats
 from scipy.integrate import quad
 
 from carbonroute import rng
+from carbonroute.arrays import Array, Index
 from carbonroute.workloads import By, Distribution, Empirical, Gamma, Law, Lognormal, Normal, Tokens
-from carbonroute.workloads.integrals import FARTHEST, Index, over_scores
+from carbonroute.workloads.integrals import FARTHEST, over_scores
 from carbonroute.workloads.piecewise import Piecewise
 
-Array = NDArray[np.float64]
 Length = Normal | Lognormal | Gamma
 
 
@@ -272,8 +271,8 @@ def test_requests_up_to_a_time_or_a_prompt() -> None:
     times_ms = law.time_ms(prompt, answer)
     what = np.stack([np.ones(n), times_ms, times_ms**2, prompt, answer])
     five_sigma_and_more = 5.5  # of ten figures: a failure probability of 4e-7
-    pieces: list[tuple[By, float, Array]] = [("service", 3000.0, times_ms), ("prompt", 700.0, prompt)]
-    for by, value, of in pieces:
+    segments: list[tuple[By, float, Array]] = [("service", 3000.0, times_ms), ("prompt", 700.0, prompt)]
+    for by, value, of in segments:
         inside = what * (of <= value)
         found = law.up_to(np.array(value), by)
         error = inside.std(axis=1) / math.sqrt(n)

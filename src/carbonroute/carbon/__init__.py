@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
-from carbonroute.carbon.carbon_aware_sdk import CarbonAwareSdk
 from carbonroute.carbon.combine import combined
-from carbonroute.carbon.eia_fuel_mix import EiaFuelMix
-from carbonroute.carbon.electricity_maps import ElectricityMaps
-from carbonroute.carbon.files import CarbonFile
 from carbonroute.carbon.forecast import Forecast
-from carbonroute.carbon.neso import Neso
 from carbonroute.carbon.profile import Profile
 from carbonroute.carbon.signal import Accounting, MixedAccounting, Query, Signal
+from carbonroute.carbon.source import FileSource
 from carbonroute.carbon.synthetic import Synthetic
-from carbonroute.carbon.watttime import WattTime
 
-CarbonSource = Annotated[
-    Synthetic | CarbonFile | ElectricityMaps | WattTime | CarbonAwareSdk | Neso | EiaFuelMix,
-    Field(discriminator="kind"),
-]
+#: Every source: its module in this package, and its class.
+_REGISTER = (
+    "synthetic:Synthetic",
+    "files:CarbonFile",
+    "electricity_maps:ElectricityMaps",
+    "watttime:WattTime",
+    "carbon_aware_sdk:CarbonAwareSdk",
+    "neso:Neso",
+    "eia_fuel_mix:EiaFuelMix",
+)
+
+
+def _source(entry: str) -> type[Synthetic | FileSource]:
+    module, _, name = entry.partition(":")
+    member: type[Synthetic | FileSource] = getattr(import_module(f"{__name__}.{module}"), name)
+    return member
+
+
+SOURCES = tuple(map(_source, _REGISTER))
+
+if TYPE_CHECKING:
+    CarbonSource = Synthetic | FileSource
+else:
+    CarbonSource = Annotated[Union[SOURCES], Field(discriminator="kind")]  # noqa: UP007  members come from the register
 
 __all__ = [
+    "SOURCES",
     "Accounting",
-    "CarbonAwareSdk",
-    "CarbonFile",
     "CarbonSource",
-    "EiaFuelMix",
-    "ElectricityMaps",
+    "FileSource",
     "Forecast",
     "MixedAccounting",
-    "Neso",
     "Profile",
     "Query",
     "Signal",
     "Synthetic",
-    "WattTime",
     "combined",
 ]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import polars as pl
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
 
-from carbonroute.carbon import jsonfile
-from carbonroute.carbon.formats import PublishedFormat, joined
-from carbonroute.carbon.signal import Query
+from carbonroute.carbon.formats import PublishedFormat, Suggestion, of_json, usual_step
 from carbonroute.carbon.source import Readings
-from carbonroute.durations import minutes
 from carbonroute.errors import Fault, InputError
+from carbonroute.files import toml
+from carbonroute.files.answers import Answer, Instant, records
+from carbonroute.files.durations import minutes
+from carbonroute.files.preview import Certainty, Preview, Recognition
 
 #: ``[days.]hours:minutes[:seconds]`` as .NET writes a TimeSpan, or ISO 8601.
 _SPAN = re.compile(
@@ -22,6 +22,19 @@ _SPAN = re.compile(
     r"|P(?:(?P<D>\d{1,4})D)?(?:T(?:(?P<H>\d{1,4})H)?(?:(?P<M>\d{1,4})M)?(?:(?P<S>\d{1,6})S)?)?",
     re.ASCII,
 )
+
+
+class _Emission(Answer):
+    location: str
+    time: Instant
+    rating: float | None = None
+    duration: str
+
+
+class _EmissionOfNet(_Emission):
+    """The same as .NET spells its keys by default."""
+
+    model_config = ConfigDict(alias_generator=str.title)
 
 
 class CarbonAwareSdk(PublishedFormat):
@@ -39,6 +52,9 @@ class CarbonAwareSdk(PublishedFormat):
         As in `FileSource`; every duration must agree with it.
     """
 
+    form: ClassVar = "json"
+    json_keys: ClassVar[str] = "the Carbon Aware SDK's rating"
+
     kind: Literal["carbon-aware-sdk"]
 
     @model_validator(mode="after")
@@ -50,51 +66,68 @@ class CarbonAwareSdk(PublishedFormat):
             )
         return self
 
-    def read(self, query: Query) -> Readings:
-        """Return the rows of the files, and how many ratings asked for are −1.
+    @classmethod
+    def recognise(cls, preview: Preview) -> Recognition | None:
+        """Recognise a list of objects with a ``rating``, at the top or under ``Emissions``."""
+        content = preview.content
+        if isinstance(content, dict):
+            content = content.get("Emissions", content.get("emissions"))
+        first = content[0] if isinstance(content, list) and content else None
+        known = isinstance(first, dict) and "rating" in {key.lower() for key in first}
+        return Recognition(Certainty.SIGNATURE, "carbon-aware-sdk") if known else None
+
+    @classmethod
+    def suggest(cls, content: Any, shown: str) -> Suggestion:
+        """Return settings that read an answer; what its ratings count is the scenario's to state."""
+        rows, _, _ = _emissions(content, shown)
+        step = usual_step(
+            pl.Series(rows["time"], dtype=pl.Datetime("us", "UTC")), pl.Series(rows["location"])
+        )
+        rate = toml.ask("average or marginal")
+        settings = {"kind": "carbon-aware-sdk", "step": step, "accounting": {"rate": rate}}
+        return Suggestion(settings, assumed={"accounting": {"rate": "average"}})
+
+    def parse_answer(self, content: Any, shown: str) -> Readings:
+        """Return the ratings of an answer; flagged are those of −1.
 
         Raises
         ------
         InputError
-            With file and place: what is not such a list, or has another duration than `step`.
+            With place: an answer of another kind, or durations other than `step`.
         """
-        start, end = self.window(query)
-        parts = [self._file(path, shown, query) for shown, path in self.files(query).items()]
-        table = joined(parts)
-        unknown = pl.col("value") == -1
-        wanted = pl.col("zone").is_in(query.zones) & pl.col("time").is_between(start, end, closed="left")
-        counts = {"ratings of -1, taken as missing": table.select((unknown & wanted).sum()).item()}
-        known = pl.when(unknown.not_() | pl.col("value").is_null())
-        table = table.with_columns(raw=known.then("raw"), value=known.then("value"))
-        return Readings(table, self.accounting, counts)
-
-    def _file(self, path: Path, shown: str, query: Query) -> pl.DataFrame:
-        content, place = jsonfile.read_json(path, shown, query.digests), ""
-        if isinstance(content, dict):
-            place = "Emissions" if "Emissions" in content else "emissions"
-            content = content.get(place)
-        rows, where = jsonfile.items(content, place, shown), f"{place}[{{}}]"
-        time, zone, rating, duration = (
-            name.title() if name.title() in rows[0] else name
-            for name in ("time", "location", "rating", "duration")
-        )
-        self._check_step(jsonfile.column(rows, duration, (str,), where, shown), f"{where}.{duration}", shown)
-        return jsonfile.numbers(rows, rating, where, shown).with_columns(
-            time=jsonfile.times(rows, time, where, shown),
-            zone=pl.Series(jsonfile.column(rows, zone, (str,), where, shown), dtype=pl.String),
-            file=pl.lit(shown),
+        rows, where, key = _emissions(content, shown)
+        self._check_step(rows["duration"], f"{where}.{key}", shown)
+        table = of_json(shown, where, rows["time"], rows["location"], rows["rating"])
+        unknown = (pl.col("value") == -1).fill_null(value=False)
+        known = pl.when(~unknown)
+        return Readings(
+            table.with_columns(unknown=unknown, raw=known.then("raw"), value=known.then("value")),
+            self.accounting,
+            flagged={"unknown": "ratings of -1, taken as missing"},
         )
 
     def _check_step(self, durations: list[str], where: str, shown: str) -> None:
         right = {text for text in set(durations) if _seconds(text) == minutes(self.step) * 60}
         remedy = f"step = {self.step!r} is expected"
         faults = [
-            Fault(where.format(row), f"found {text!r}", remedy)
+            Fault(where.format(row).lstrip("."), f"found {text!r}", remedy)
             for row, text in enumerate(durations)
             if text not in right
         ]
         if faults:
             raise InputError(shown, faults)
+
+
+def _emissions(content: Any, shown: str) -> tuple[dict[str, list[Any]], str, str]:
+    """Return the columns of an answer, the place of a row (``{}``: its index), and its key of durations."""
+    place = ""
+    if isinstance(content, dict):
+        place = "Emissions" if "Emissions" in content else "emissions"
+        content = content.get(place)
+    first = content[0] if isinstance(content, list) and content else None
+    of_net = isinstance(first, dict) and "Location" in first
+    rows = records(_EmissionOfNet if of_net else _Emission, content, place, shown)
+    return rows, f"{place}[{{}}]", "Duration" if of_net else "duration"
 
 
 def _seconds(span: str) -> int | None:

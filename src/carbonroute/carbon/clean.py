@@ -1,4 +1,4 @@
-"""What a carbon series must be before anything is routed on it: complete, hourly, and believable."""
+"""Cleaning a carbon series: complete, hourly and plausible, or refused with all faults."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from carbonroute.carbon import refusals
 from carbonroute.carbon.calendar import HOURS_OF_YEAR
 from carbonroute.carbon.gaps import filled
 from carbonroute.carbon.grid import Grid, Rows, hourly, out_of_order, placed, repeated, spread
-from carbonroute.carbon.looks import copies, standstills
+from carbonroute.carbon.quality import copies, standstills
 from carbonroute.carbon.report import Report
 from carbonroute.carbon.rules import Rules
+from carbonroute.carbon.selection import Selection, selection
 from carbonroute.carbon.signal import Query
 from carbonroute.carbon.spikes import spikes, usual_change
-from carbonroute.carbon.wanted import Wanted, wanted
 from carbonroute.errors import InputError
 from carbonroute.units import HOURS_PER_DAY
 
@@ -29,18 +29,18 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A query's values, one column per region.
+    """The cleaned values of a query, one column per region.
 
     Attributes
     ----------
     g_per_kwh
         The horizon's, complete, shape (hours, R).
     measured_g_per_kwh
-        What was measured in history and horizon, shape (history_hours + hours, R); NaN where nothing was.
+        Measured values of history and horizon, shape (history_hours + hours, R); NaN where there is none.
     reference_g_per_kwh
         Mean before the horizon, shape (R,), or None.
     report
-        What was done.
+        Uses of the rules, and warnings.
     """
 
     g_per_kwh: Array
@@ -50,21 +50,20 @@ class Cleaned:
 
 
 def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, shown: str) -> Cleaned:
-    """Return what a query wants of a file's rows, or refuse them with all their faults.
+    """Return the cleaned values of a query, or refuse a file's rows with all their faults.
 
-    Looked at are the rows of the wanted zones: those of the horizon, of the history, of the time before it if
-    long-run means are wanted, and up to a year around, by which gaps and spikes are judged; with
-    ``repeat = "year"``, all.
+    Checked are the rows of the query's zones: those of the horizon, of the history, of the reference hours
+    before it, and up to a year around, by which gaps and spikes are judged; with ``repeat = "year"``, all.
 
     Raises
     ------
     InputError
-        With place and zone: what is not there, no carbon intensity, off the grid, there twice, or missing
-        beyond what the rules fill.
+        With place and zone: values that are missing beyond the rules, impossible or repeated, and times off
+        the grid.
     """
     rows = placed(table, query.zones, rules, start)
     refusals.require_zones(rows, table, query, shown)
-    hours = wanted(rows, rules, query, shown)
+    hours = selection(rows, rules, query, shown)
     report = Report()
     if (back := out_of_order(rows)) > 0:
         report.add("out_of_order_rows", back, f"{back:,} rows out of order, sorted")
@@ -80,15 +79,16 @@ def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, sh
     spiky = _spiky(measured, hours.used(measured), rows, rules, report)
     measured = Grid(measured.first, np.where(spiky, np.nan, measured.values))
     complete = measured
-    if rules.filling is not None:
-        complete = Grid(measured.first, filled(measured.values, *rules.filling))
+    if rules.gaps.filling is not None:
+        filled_in = filled(measured.values, rules.gaps.filling, rules.gaps.max_hours)
+        complete = Grid(measured.first, filled_in)
     faults += refusals.of_hours(rows, hours, measured, complete, spiky, rules)
     if faults:
         raise InputError(shown, faults)
 
     account = hours.of(complete)
     _count_hours(hours, measured, complete, rows, rules, report)
-    _look(hours, measured, account[-query.hours :], rows, rules, report)
+    _warn(hours, measured, account[-query.hours :], rows, rules, report)
     column = [rows.zones.index(zone) for zone in query.zones]
     before = account[hours.begin - hours.first : -hours.first][:, column]
     return Cleaned(
@@ -149,11 +149,11 @@ def _hourly(rows: Rows, rules: Rules, report: Report) -> Grid:
 
 
 def _spiky(grid: Grid, used: Flags, rows: Rows, rules: Rules, report: Report) -> Flags:
-    if rules.spike_limit is None:
+    if rules.spikes.limit is None:
         return np.zeros_like(used)
-    found = spikes(grid.values, rules.spike_limit)
+    found = spikes(grid.values, rules.spikes.limit)
     what = f"spikes removed by {rules.spikes}"
-    report.count("spikes", found & used, rows.zones, _time(rows, grid), what, rules.spikes)
+    report.count("spikes", found & used, rows.zones, _time(rows, grid), what, rules.spikes.text)
     if still := [
         zone for zone, change in zip(rows.zones, usual_change(grid.values), strict=True) if change == 0
     ]:
@@ -166,19 +166,19 @@ def _spiky(grid: Grid, used: Flags, rows: Rows, rules: Rules, report: Report) ->
 
 
 def _count_hours(
-    hours: Wanted, measured: Grid, complete: Grid, rows: Rows, rules: Rules, report: Report
+    hours: Selection, measured: Grid, complete: Grid, rows: Rows, rules: Rules, report: Report
 ) -> None:
     filled_here = np.isnan(measured.values) & ~np.isnan(complete.values)
     gap = hours.used(measured, hours.account) & filled_here
     what = f"missing hours filled by {rules.gaps}"
-    report.count("filled", gap, rows.zones, _time(rows, measured), what, rules.gaps)
+    report.count("filled", gap, rows.zones, _time(rows, measured), what, rules.gaps.text)
     away = (hours.source != hours.hour[:, np.newaxis]) & (hours.source <= hours.zone_last)
     what = "hours outside the file taken from the nearest year in it"
     report.count("repeated", away, rows.zones, lambda h: rows.time_of(hours.first + h), what, "year")
 
 
-def _look(hours: Wanted, measured: Grid, horizon: Array, rows: Rows, rules: Rules, report: Report) -> None:
-    """Report what looks wrong without being impossible: standstills that touch what is used, and copies."""
+def _warn(hours: Selection, measured: Grid, horizon: Array, rows: Rows, rules: Rules, report: Report) -> None:
+    """Report implausible values: standstills that touch a selected hour, and copies."""
     runs = standstills(measured.values, max(HOURS_PER_DAY, rules.step_minutes // 60 + 1))
     used = np.vstack([np.zeros((1, len(rows.zones)), dtype=np.int64), hours.used(measured).cumsum(axis=0)])
     touched = used[runs.begin + runs.length, runs.column] > used[runs.begin, runs.column]

@@ -12,7 +12,7 @@ from carbonroute.errors import Fault, InputError
 
 
 class Source(Protocol):
-    """What every carbon source is."""
+    """A carbon source."""
 
     @property
     def allow_mixed_accounting(self) -> bool:
@@ -32,12 +32,12 @@ def combined(default: Source, own: Sequence[Source | None], query: Query) -> Sig
     own
         Each region's own source, or None where it is the scenario's.
     query
-        What is wanted, of all regions.
+        Zones and hours of all regions.
 
     Raises
     ------
     InputError
-        What a source refuses; and numbers that count different things, if `default` does not allow that.
+        If a source refuses; or if numbers count different things and `default` does not allow that.
     """
     groups: list[tuple[Source, list[int]]] = []
     for region, source in enumerate(default if source is None else source for source in own):
@@ -99,7 +99,7 @@ def _accounting(
 
 
 def _cleaning(parts: Sequence[Signal], keys: Sequence[str]) -> dict[str, Any]:
-    """Return what was done to all parts, by source; where two read the same file, with their keys."""
+    """Return the cleaning of all parts by source; where two read the same file, with their keys."""
     merged: dict[str, Any] = {}
     for part, key in zip(parts, keys, strict=True):
         for name, done in part.cleaning.items():

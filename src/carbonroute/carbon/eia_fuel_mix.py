@@ -1,22 +1,27 @@
-"""Carbon from what each fuel generated, as the U.S. Energy Information Administration (EIA) publishes it."""
+"""Carbon from generation by fuel, as the U.S. Energy Information Administration (EIA) publishes it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+import re
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from carbonroute.carbon.formats import joined, labelled
+from carbonroute.carbon.columns import distinct, placed_by_line, surveyed, value_column, zone_column
+from carbonroute.carbon.formats import labelled
 from carbonroute.carbon.grid import NO_VALUE
 from carbonroute.carbon.signal import Accounting, Query
-from carbonroute.carbon.source import FileSource, Name, Readings
+from carbonroute.carbon.source import FileSource, Name, Readings, Survey
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.times import to_utc
+from carbonroute.files import toml
+from carbonroute.files.answers import Answer, as_instant, records, validated
+from carbonroute.files.preview import Certainty, Preview, Recognition
+from carbonroute.files.tables import column_numbers, column_text, found_text
+from carbonroute.files.times import to_utc
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 Factor = Annotated[float, Field(ge=0, le=MAX_CARBON_G_PER_KWH)]
@@ -25,12 +30,73 @@ _MAX_MWH = 1e7
 _LABELS = Accounting(rate="average", boundary="production")
 
 
+#: Names of columns of fuels, in small letters.
+_FUELS = frozenset(
+    [
+        "wnd",
+        "sun",
+        "wat",
+        "oil",
+        "ng",
+        "col",
+        "nuc",
+        "oth",
+        "wind",
+        "solar",
+        "hydro",
+        "water",
+        "gas",
+        "coal",
+        "nuclear",
+        "other",
+        "geo",
+        "biomass",
+        "petroleum",
+        "bat",
+        "ps",
+        "snb",
+        "ues",
+        "unk",
+        "natural_gas",
+    ]
+)
+
+
+def _of_hour(text: object) -> object:
+    """Return a period such as ``"2024-03-01T05"`` as a time in UTC; any other value as `as_instant` does."""
+    is_hour = isinstance(text, str) and re.fullmatch(r"[0-9-]{10}T[0-9]{2}", text)
+    return as_instant(f"{text}:00Z" if is_hour else text)
+
+
+def _as_text(value: object) -> object:
+    return repr(value) if isinstance(value, float) else value
+
+
+class _Generation(Answer):
+    period: Annotated[datetime, BeforeValidator(_of_hour)]
+    respondent: str
+    fueltype: str
+    value: Annotated[str | None, BeforeValidator(_as_text)] = None
+    unit: str = Field(alias="value-units")
+
+
+class _Response(Answer):
+    data: list[Any]
+
+
+class _Answer(Answer):
+    response: _Response
+
+
 class EiaFuelMix(FileSource):
-    r"""Carbon intensity from a table of generation: a row per hour and zone, a column of MWh per fuel.
+    r"""Carbon intensity from generation: a table with a row per hour and zone and a column of MWh per fuel.
+
+    An answer of the interface's ``electricity/rto/fuel-type-data`` (JSON) is such a table too. Its columns
+    are ``period`` (moved from the end of an hour to its start), ``respondent``, and every ``fueltype``.
 
     .. math:: c = \sum_f f_f \max(E_f, 0) / \sum_f \max(E_f, 0)
 
-    with the stated factor :math:`f_f` of each fuel. It is an average over what a zone generates. Generation
+    with the stated factor :math:`f_f` of each fuel. It is an average over a zone's generation. Generation
     can be negative, where storage is filled or a plant feeds itself; that is no part of the mix, is taken as
     0 and counted. A fuel that a zone never reports in a file counts as none of the mix; a row that lacks one
     which the zone reports elsewhere is missing and counted, because leaving it out would change the mix. So
@@ -45,8 +111,10 @@ class EiaFuelMix(FileSource):
     factors_source
         Where the factors are from, to cite.
     other_columns
-        Columns that are no fuels. A column that is neither is refused: a fuel forgotten would change the mix.
+        Columns that are no fuels. Any further column is refused: a fuel left out would change the mix.
     """
+
+    json_keys: ClassVar[str] = "EIA's response.data[…].fueltype"
 
     kind: Literal["eia-fuel-mix"]
     time_column: Name
@@ -64,55 +132,102 @@ class EiaFuelMix(FileSource):
             )
         return self
 
-    def read(self, query: Query) -> Readings:
-        """Return the mix's carbon intensity, and what was taken as 0 or missing.
+    @classmethod
+    def recognise(cls, preview: Preview) -> Recognition | None:
+        """Recognise EIA's JSON, and tables of times, zones and fuels, if they have no carbon intensity."""
+        if preview.is_json:
+            fuels = _fuels(preview.content)
+            columns = {"time column": "period", "zone column": "respondent"}
+            return (
+                Recognition(Certainty.SIGNATURE, "eia-fuel-mix", columns, {"fuels": fuels}) if fuels else None
+            )
+        fuels = tuple(name for name in preview.numbers if name.strip().lower() in _FUELS)
+        zone = zone_column(preview)
+        if not preview.times or zone is None or preview.is_log or not fuels:
+            return None
+        certainty = Certainty.SHAPE
+        if value_column(preview) is not None:
+            certainty = Certainty.POSSIBLE
+        elif len(fuels) < 3:
+            return None
+        columns = {"time column": preview.times[0], "zone column": zone}
+        note = f'columns of fuels are there too, for kind = "eia-fuel-mix": {toml.names(fuels)}'
+        return Recognition(certainty, "eia-fuel-mix", columns, {"fuels": fuels}, (note,))
+
+    @classmethod
+    def survey(cls, preview: Preview, recognition: Recognition) -> Survey:
+        """Return the generation of all fuels, MWh: without factors there is no carbon intensity yet."""
+        shown, fuels = preview.shown, recognition.lists["fuels"]
+        if preview.is_json:
+            table, place = _of_answer(preview.content, shown)
+            frame = table.select(file=pl.lit(shown), place=place, time="period")
+            times, findings = {"time_column": "period"}, list[str]()
+        else:
+            table, frame, times, findings = surveyed(preview, recognition)
+        zone = recognition.columns["zone column"]
+        mwh = pl.DataFrame([column_numbers(column_text(table[fuel], shown)).alias(fuel) for fuel in fuels])
+        total = mwh.select(pl.sum_horizontal(pl.all().clip(lower_bound=0))).to_series()
+        rows = frame.with_columns(
+            zone=column_text(table[zone], shown), raw=total.cast(pl.String), value=total
+        )
+        known = {times["time_column"], zone, *fuels}
+        settings = {
+            "kind": "eia-fuel-mix",
+            "zone_column": zone,
+            "other_columns": [name for name in table.columns if name not in known] or None,
+            "factors_source": toml.ask("whom to cite for the factors"),
+            "factors_g_per_kwh": dict.fromkeys(fuels, toml.ask("g/kWh")),
+            **times,
+        }
+        comments = [f"zones: {toml.names(distinct(rows, 'zone'))}"]
+        return Survey(rows, "MWh generated", settings, comments, findings)
+
+    def parse_answer(self, content: Any, shown: str) -> Readings:
+        """Return the mix's carbon intensity of an answer: see `parse_table`."""
+        table, place = _of_answer(content, shown)
+        return self._mix(table, place, shown, Query.of_all_times(distinct(table, "respondent")))
+
+    def parse_table(self, table: pl.DataFrame, shown: str, query: Query) -> Readings:
+        """Return the mix's carbon intensity; flagged are negative generation and rows that lack a fuel.
 
         Raises
         ------
         InputError
-            With file, line and column: what is not there, no number, or has neither factor nor other meaning.
+            With place and column: columns that are missing or unknown, and entries that are no number.
         """
-        start, end = self.window(query)
-        parts = [self._file(path, shown, query) for shown, path in self.files(query).items()]
-        wanted = pl.col("zone").is_in(query.zones) & pl.col("time").is_between(start, end, closed="left")
-        inside = pl.concat(parts).filter(wanted)
-        counts = {
-            "negative generation, taken as 0": int(inside["negative"].sum()),
-            "rows that lack a fuel, taken as missing": int(inside["lacks"].sum()),
-        }
-        table = joined(parts)
-        return Readings(table, labelled(self.accounting, _LABELS), counts)
+        return self._mix(table, None, shown, query)
 
-    def _file(self, path: Path, shown: str, query: Query) -> pl.DataFrame:
-        table = read_table(path, shown, query.digests)
+    def _mix(self, table: pl.DataFrame, place: pl.Series | None, shown: str, query: Query) -> Readings:
+        """Return the readings of a table; `place` of its rows, if that is not their line."""
         self._require_columns(table, query.key, shown)
         window = self.window(query)
-        part = pl.DataFrame(
-            {
-                "line": range(FIRST_LINE, FIRST_LINE + len(table)),
-                "time": to_utc(table[self.time_column], self.time_zone, window, shown),
-                "zone": column_text(table[self.zone_column], shown),
-            }
-        )
-        wanted = part["zone"].is_in(query.zones) & part["time"].is_between(*window, closed="left")
-        mwh = self._mwh(table, wanted, shown)
+        time = to_utc(table[self.time_column], self.time_zone, window, shown)
+        rows = placed_by_line(table, shown, time)
+        if place is not None:
+            rows = rows.with_columns(place=place)
+        rows = rows.with_columns(zone=column_text(table[self.zone_column], shown))
+        asked = rows["zone"].is_in(query.zones) & rows["time"].is_between(*window, closed="left")
+        mwh = self._mwh(table, rows["place"], asked, shown)
         lacks = np.zeros(len(table), dtype=bool)
         for zone in set(query.zones):
-            rows = (part["zone"] == zone).fill_null(value=False).to_numpy()
-            known = ~np.isnan(mwh[rows])
-            lacks[rows] = (~known & known.any(axis=0)).any(axis=1) & known.any(axis=1)
+            of_zone = (rows["zone"] == zone).fill_null(value=False).to_numpy()
+            known = ~np.isnan(mwh[of_zone])
+            lacks[of_zone] = (~known & known.any(axis=0)).any(axis=1) & known.any(axis=1)
         mix = np.maximum(np.nan_to_num(mwh), 0)
         total = mix.sum(axis=1)
         total[lacks | (total == 0)] = np.nan
         value = pl.Series(mix @ np.array(list(self.factors_g_per_kwh.values())) / total).fill_nan(None)
-        return part.with_columns(
-            file=pl.lit(shown),
-            place=pl.format("line {}", "line"),
+        table = rows.with_columns(
             raw=value.cast(pl.String),
             value=value,
             negative=pl.Series((mwh < 0).sum(axis=1)),
             lacks=pl.Series(lacks),
         )
+        flags = {
+            "negative": "negative generation, taken as 0",
+            "lacks": "rows that lack a fuel, taken as missing",
+        }
+        return Readings(table, labelled(self.accounting, _LABELS), flagged=flags)
 
     def _require_columns(self, table: pl.DataFrame, scenario_key: str, shown: str) -> None:
         meant = {
@@ -135,8 +250,10 @@ class EiaFuelMix(FileSource):
         if faults:
             raise InputError(shown, first_faults(faults))
 
-    def _mwh(self, table: pl.DataFrame, wanted: pl.Series, shown: str) -> NDArray[np.float64]:
-        """Return generation, shape (rows, fuels), NaN where there is none; refuse what is no number."""
+    def _mwh(
+        self, table: pl.DataFrame, place: pl.Series, asked: pl.Series, shown: str
+    ) -> NDArray[np.float64]:
+        """Return generation, shape (rows, fuels), NaN where there is none; refuse words in rows asked for."""
         columns: list[pl.Series] = []
         faults: list[Fault] = []
         for fuel in self.factors_g_per_kwh:
@@ -144,11 +261,53 @@ class EiaFuelMix(FileSource):
             mwh = column_numbers(text)
             sensible = (mwh.abs() <= _MAX_MWH).fill_null(value=False)  # False for NaN
             nothing = text.fill_null("").str.strip_chars().str.to_lowercase().is_in(NO_VALUE)
-            wrong = (wanted & ~sensible & ~nothing).arg_true()
+            wrong = (asked & ~sensible & ~nothing).arg_true()
             remedy = f"MWh of one interval are expected, up to {_MAX_MWH:g}"
-            places = ((row, f"line {FIRST_LINE + row}, {fuel}") for row in wrong)
-            faults += first_faults(Fault(place, found_text(text[row]), remedy) for row, place in places)
+            faults += first_faults(
+                Fault(f"{place[row]}, {fuel}", found_text(text[row]), remedy) for row in wrong
+            )
             columns.append(mwh.set(~sensible, None))
         if faults:
             raise InputError(shown, faults)
         return np.column_stack([column.to_numpy() for column in columns])
+
+
+def _fuels(content: Any) -> tuple[str, ...]:
+    """Return the fuels of an answer of ``electricity/rto/fuel-type-data``; none if it is no such answer."""
+    response = content.get("response") if isinstance(content, dict) else None
+    data = response.get("data") if isinstance(response, dict) else None
+    if not isinstance(data, list):
+        return ()
+    fuels = [row.get("fueltype") for row in data if isinstance(row, dict)]
+    return tuple(dict.fromkeys(fuel for fuel in fuels if isinstance(fuel, str)))
+
+
+def _of_answer(content: Any, shown: str) -> tuple[pl.DataFrame, pl.Series]:
+    """Return an answer as a table with a column per fuel, and the places of its rows.
+
+    A period is the end of an hour in UTC; the table has its start.
+    """
+    response = validated(_Answer, content, shown).response
+    where = "response.data"
+    rows = records(_Generation, response.data, where, shown)
+    remedy = "'megawatthours' is expected"
+    faults = [
+        Fault(f"{where}[{row}].value-units", f"found {unit!r}", remedy)
+        for row, unit in enumerate(rows["unit"])
+        if unit != "megawatthours"
+    ]
+    if faults:
+        raise InputError(shown, first_faults(faults))
+    long = pl.DataFrame(
+        {**rows, "period": pl.Series(rows["period"], dtype=pl.Datetime("us", "UTC"))}
+    ).with_row_index()
+    key = ("period", "respondent", "fueltype")
+    again = long.filter(~pl.struct(*key).is_first_distinct())
+    if len(again):
+        remedy = "one value for each period, respondent and fueltype is expected"
+        places = again["index"].to_list()
+        raise InputError(shown, (Fault(f"{where}[{row}]", "stands twice", remedy) for row in places))
+    wide = long.pivot("fueltype", index=["period", "respondent"], values="value", maintain_order=True)
+    first = long.group_by("period", "respondent", maintain_order=True).agg(pl.col("index").first())["index"]
+    table = wide.with_columns(pl.col("period") - pl.duration(hours=1))
+    return table, pl.select(pl.format(f"{where}[{{}}]", first)).to_series()

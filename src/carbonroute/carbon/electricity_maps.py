@@ -1,17 +1,23 @@
-"""Carbon from Electricity Maps: the CSV files of its data portal."""
+"""Carbon from Electricity Maps: CSV files of its data portal, and JSON answers of its interface."""
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Any, ClassVar, Literal
 
 import polars as pl
+from pydantic import Field
 
-from carbonroute.carbon.formats import PublishedFormat, column_named, joined, labelled
+from carbonroute.carbon.columns import column_named, placed_by_line
+from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json, usual_step
 from carbonroute.carbon.signal import Accounting, Query
 from carbonroute.carbon.source import Readings
 from carbonroute.errors import Fault, InputError
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.times import to_utc
+from carbonroute.files.answers import Answer, Instant, records, validated
+from carbonroute.files.preview import Certainty, Preview, Recognition
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text
+from carbonroute.files.time_columns import read_times
+from carbonroute.files.times import to_utc
 
 #: Headers in small letters, newest first: the exports of 2022 to 2025 differ in them.
 _VALUE = {
@@ -24,20 +30,39 @@ _VALUE = {
 }
 
 
-class ElectricityMaps(PublishedFormat):
-    """History of a zone as the Electricity Maps data portal exports it (CSV, also ``.gz``).
+_HEADER = "carbon intensity gco₂eq/kwh ("
 
-    The numbers are averages of what a zone uses, its imports traced to where they come from
+
+class _Value(Answer):
+    zone: str | None = None
+    value: float | None = Field(alias="carbonIntensity")
+    datetime: Instant
+    is_estimated: bool | None = Field(default=None, alias="isEstimated")
+    emission_factors: str | None = Field(default=None, alias="emissionFactorType")
+
+
+class _Answer(Answer):
+    zone: str
+
+
+class ElectricityMaps(PublishedFormat):
+    """History of a zone: an export of the data portal (CSV, also ``.gz``) or an answer of the interface.
+
+    Of the interface, JSON of ``/carbon-intensity/`` ``latest``, ``history`` and ``past-range`` is read.
+
+    The numbers are averages of a zone's consumption, its imports traced to where they come from
     (https://www.electricitymaps.com/methodology). Times are the starts of intervals in UTC; a region's zone
     is the export's zone id, such as ``"DE"`` or ``"US-CAL-CISO"``.
 
     Attributes
     ----------
     scope
-        Which of the two columns counts: combustion alone, or the whole life cycle.
+        Which emission factors: combustion alone, or the whole life cycle.
     estimated
-        What becomes of values that the source estimated: they count, or are taken as missing.
+        Whether values that the source estimated are kept, or count as missing.
     """
+
+    json_keys: ClassVar[str] = "Electricity Maps' carbonIntensity"
 
     kind: Literal["electricity-maps"]
     scope: Literal["direct", "lifecycle"]
@@ -48,39 +73,82 @@ class ElectricityMaps(PublishedFormat):
         """What the numbers count."""
         return Accounting(rate="average", scope=self.scope, boundary="consumption")
 
-    def read(self, query: Query) -> Readings:
-        """Return the rows of the files, and how many of the hours asked for are estimates.
+    @classmethod
+    def recognise(cls, preview: Preview) -> Recognition | None:
+        """Recognise the portal's header, and JSON whose values are called ``carbonIntensity``."""
+        header = any(name.strip().lower().startswith(_HEADER) for name in preview.head.columns)
+        first = next(iter(_values(preview.content)[0]), None)
+        known = header or (isinstance(first, dict) and "carbonIntensity" in first)
+        return Recognition(Certainty.SIGNATURE, "electricity-maps") if known else None
+
+    @classmethod
+    def suggest(cls, content: Any, shown: str) -> Suggestion:
+        """Return settings that read an export or an answer."""
+        if isinstance(content, pl.DataFrame):
+            zones = (
+                column_text(column_named(content, ["zone id"], shown), shown).str.strip_chars().drop_nulls()
+            )
+            times = read_times(column_named(content, ["datetime (utc)"], shown), "UTC", shown)
+            names = [name.lower() for name in content.columns]
+            scopes = [
+                scope
+                for scope, word in (("lifecycle", "life|lca"), ("direct", "direct"))
+                if any(re.search(f"co₂eq.*{word}", name) for name in names)
+            ]
+        else:
+            rows, _ = _answer(content, shown)
+            times, zones = (
+                pl.Series(rows["datetime"], dtype=pl.Datetime("us", "UTC")),
+                pl.Series(rows["zone"]),
+            )
+            scopes = [next(filter(None, rows["emission_factors"]), "lifecycle")]
+        settings = {"kind": "electricity-maps", "scope": scopes[0], "step": usual_step(times, zones)}
+        return Suggestion(settings, [f'scope could also be "{scope}"' for scope in scopes[1:]])
+
+    def parse_table(self, table: pl.DataFrame, shown: str, query: Query) -> Readings:
+        """Return the values of an export; flagged are estimates.
 
         Raises
         ------
         InputError
-            With file and line: columns that are not there, and times and flags that cannot be read.
+            With line: columns that are missing, and times and flags that cannot be read.
         """
-        start, end = self.window(query)
-        parts, estimates = [], 0
-        for shown, path in self.files(query).items():
-            table = read_table(path, shown, query.digests)
-            raw = column_text(column_named(table, _VALUE[self.scope], shown), shown)
-            part = pl.DataFrame(
-                {
-                    "line": range(FIRST_LINE, FIRST_LINE + len(table)),
-                    "time": to_utc(
-                        column_named(table, ["datetime (utc)"], shown), "UTC", (start, end), shown
-                    ),
-                    "zone": column_text(column_named(table, ["zone id"], shown), shown).str.strip_chars(),
-                    "raw": raw,
-                    "value": column_numbers(raw),
-                    "estimated": self._estimated(table, shown),
-                }
-            ).with_columns(file=pl.lit(shown), place=pl.format("line {}", "line"))
-            wanted = pl.col("zone").is_in(query.zones) & pl.col("time").is_between(start, end, closed="left")
-            estimates += part.select((wanted & pl.col("estimated")).sum()).item()
-            if self.estimated == "missing":
-                known = pl.when(~pl.col("estimated"))
-                part = part.with_columns(raw=known.then("raw"), value=known.then("value"))
-            parts.append(part)
-        accounting = labelled(self.accounting, self.labels)
-        return Readings(joined(parts), accounting, {"estimated by the source": estimates})
+        raw = column_text(column_named(table, _VALUE[self.scope], shown), shown)
+        time = to_utc(column_named(table, ["datetime (utc)"], shown), "UTC", self.window(query), shown)
+        rows = placed_by_line(table, shown, time).with_columns(
+            zone=column_text(column_named(table, ["zone id"], shown), shown).str.strip_chars(),
+            raw=raw,
+            value=column_numbers(raw),
+        )
+        return self._readings(rows.with_columns(estimated=self._estimated(table, shown)))
+
+    def parse_answer(self, content: Any, shown: str) -> Readings:
+        """Return the values of an answer; flagged are estimates.
+
+        Raises
+        ------
+        InputError
+            With place: parts that are missing or of another type, and values of another scope.
+        """
+        rows, where = _answer(content, shown)
+        remedy = f"{self.scope!r} is expected: as the scenario says"
+        faults = [
+            Fault(f"{where.format(row)}.emissionFactorType".lstrip("."), f"found {scope!r}", remedy)
+            for row, scope in enumerate(rows["emission_factors"])
+            if scope not in (None, self.scope)
+        ]
+        if faults:
+            raise InputError(shown, faults)
+        table = of_json(shown, where, rows["datetime"], rows["zone"], rows["value"])
+        estimated = pl.Series([flag is True for flag in rows["is_estimated"]], dtype=pl.Boolean)
+        return self._readings(table.with_columns(estimated=estimated))
+
+    def _readings(self, table: pl.DataFrame) -> Readings:
+        if self.estimated == "missing":
+            known = pl.when(~pl.col("estimated"))
+            table = table.with_columns(raw=known.then("raw"), value=known.then("value"))
+        flags = {"estimated": "estimated by the source"}
+        return Readings(table, labelled(self.accounting, self.labels), flagged=flags)
 
     def _estimated(self, table: pl.DataFrame, shown: str) -> pl.Series:
         """Return which rows are estimates; a file without that column is refused where it matters."""
@@ -99,3 +167,25 @@ class ElectricityMaps(PublishedFormat):
             )
             raise InputError(shown, faults)
         return says == "true"
+
+
+def _values(content: Any) -> tuple[list[Any], str]:
+    """Return the values of an answer: a list, or the answer itself; and their place, ``{}`` for the index."""
+    if not isinstance(content, dict):
+        return [], ""
+    for key in ("history", "data"):
+        if isinstance(content.get(key), list):
+            return content[key], f"{key}[{{}}]"
+    return [content], ""
+
+
+def _answer(content: Any, shown: str) -> tuple[dict[str, list[Any]], str]:
+    """Return the columns of an answer, and the place of a value with ``{}`` for its index."""
+    zone = validated(_Answer, content, shown).zone
+    values, where = _values(content)
+    if where:
+        rows = records(_Value, values, where.removesuffix("[{}]"), shown)
+    else:
+        latest = validated(_Value, content, shown)
+        rows = {name: [getattr(latest, name)] for name in _Value.model_fields}
+    return {**rows, "zone": [own or zone for own in rows["zone"]]}, where

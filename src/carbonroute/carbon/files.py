@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import polars as pl
 from pydantic import Field, model_validator
 
+from carbonroute.carbon.columns import (
+    UNIT,
+    distinct,
+    other_words,
+    placed_by_line,
+    suffixes_of,
+    surveyed,
+    unit_in,
+    value_column,
+    zone_column,
+)
 from carbonroute.carbon.signal import Query
-from carbonroute.carbon.source import FileSource, Readings
+from carbonroute.carbon.source import FileSource, Readings, Survey
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
-from carbonroute.times import to_utc
+from carbonroute.files import toml
+from carbonroute.files.preview import Certainty, Preview, Recognition, first_named
+from carbonroute.files.tables import column_numbers, column_text, read_table
+from carbonroute.files.times import to_utc
 from carbonroute.units import G_PER_KWH
+
+#: Names of columns that logs of requests have, and tables of a column per zone have not.
+_REQUEST = re.compile(r"arriv|request|submit|prompt|token|latency|model", re.I)
 
 
 class CarbonFile(FileSource):
@@ -24,7 +41,7 @@ class CarbonFile(FileSource):
     layout
         ``"wide"``: a column per zone; ``"long"``: a row per zone and time.
     time_column
-        Holds ISO 8601 times: the start of what a value stands for.
+        Holds ISO 8601 times: the start of a value's interval.
     zone_column, value_column
         Of the long layout.
     where
@@ -33,11 +50,13 @@ class CarbonFile(FileSource):
     column_suffix
         Of the wide layout: a zone's column is its key and this suffix.
     clocks_back
-        What becomes of local times that happen twice, where clocks are put back: they are refused, or told
-        apart by their order in the file.
+        Whether local times that happen twice, where clocks are put back, are refused, or told apart by their
+        order in the file.
     unit
         Of the values: one of `carbonroute.units.G_PER_KWH`.
     """
+
+    form: ClassVar = "table"
 
     kind: Literal["file"]
     layout: Literal["wide", "long"]
@@ -61,58 +80,92 @@ class CarbonFile(FileSource):
             raise ValueError("layout 'long' has no column per zone; column_suffix belongs to 'wide'")
         return self
 
+    @classmethod
+    def recognise(cls, preview: Preview) -> Recognition | None:
+        """Recognise any table of times beside a zone and an intensity, or beside columns of numbers alone."""
+        if not preview.times or not preview.numbers or preview.is_log:
+            return None
+        columns = {"time column": preview.times[0]}
+        zone = zone_column(preview)
+        if zone is None:
+            zones = tuple(
+                name for name in preview.head.columns if name not in preview.times
+            )  # empty ones too
+            is_log = first_named(_REQUEST, preview.head.columns)
+            certainty = Certainty.POSSIBLE if is_log else Certainty.SHAPE
+            return None if preview.words else Recognition(certainty, "wide", columns, {"zones": zones})
+        value = value_column(preview)
+        if value is None:
+            return None
+        columns |= {"zone column": zone, "value column": value}
+        words = {"further columns of words": other_words(preview, zone)}
+        return Recognition(Certainty.SHAPE, "long", columns, words)
+
+    @classmethod
+    def survey(cls, preview: Preview, recognition: Recognition) -> Survey:
+        """Return the rows of a table, its values in the unit of the file, and settings that read it."""
+        table, frame, times, findings = surveyed(preview, recognition)
+        rows = _survey_wide if recognition.format == "wide" else _survey_long
+        raw, unit, settings, comments = rows(table, frame, recognition, preview.shown)
+        settings = {"kind": "file", "layout": recognition.format, **settings, **times}
+        return Survey(raw.with_columns(value=column_numbers(raw["raw"])), unit, settings, comments, findings)
+
     def read(self, query: Query) -> Readings:
-        """Return what the files hold of a query's zones.
+        """Return the readings of all files.
 
         Raises
         ------
         InputError
-            If a file cannot be read, or has no column or zone that is asked for.
+            If a file cannot be read, or no file has a column or zone that is asked for.
         """
-        parts, known, told_apart = [], dict[str, None](), 0
-        for shown, path in self.files(query).items():
-            table = read_table(path, shown, query.digests)
-            self._require_columns(table.columns, query.key, shown)
-            series = self._series(table, shown) if self.clocks_back == "in-order" else None
-            stamps = table[self.time_column]
-            times = to_utc(stamps, self.time_zone, self.window(query), shown, series=series)
-            if series is not None:
-                told_apart += _told_apart(stamps, times, series)
-            line = pl.int_range(FIRST_LINE, FIRST_LINE + len(table), eager=True)
-            frame = pl.DataFrame(
-                {"file": shown, "place": pl.select(pl.format("line {}", line)), "time": times}
+        readings = super().read(query)
+        if self.layout == "wide" and set(query.zones) - set(readings.table["zone"]):
+            tables = [read_table(path, shown) for shown, path in self.files(query).items()]
+            self._require_zones(
+                list(dict.fromkeys(name for table in tables for name in table.columns)), query
             )
-            rows = (
-                self._wide(table, frame, query, shown)
-                if self.layout == "wide"
-                else self._long(table, frame, shown)
-            )
-            parts.append(rows)
-            known |= dict.fromkeys(table.columns)
-        if self.layout == "wide":
-            self._require_zones(list(known), query)
-        rows = pl.concat(parts)
+        return readings
+
+    def parse_table(self, table: pl.DataFrame, shown: str, query: Query) -> Readings:
+        """Return the readings of a table: of the wide layout, those of the query's zones.
+
+        Raises
+        ------
+        InputError
+            If a column is missing, or a time cannot be read.
+        """
+        self._require_columns(table.columns, query.key, shown)
+        series = self._series(table, shown) if self.clocks_back == "in-order" else None
+        stamps = table[self.time_column]
+        times = to_utc(stamps, self.time_zone, self.window(query), shown, series=series)
+        told_apart = 0 if series is None else _told_apart(stamps, times, series)
+        frame = placed_by_line(table, shown, times)
+        rows = (
+            self._wide(table, frame, query, shown)
+            if self.layout == "wide"
+            else self._long(table, frame, shown)
+        )
         value = column_numbers(rows["raw"]) * G_PER_KWH[self.unit]
-        what = "local times told apart by their order where clocks are put back"
-        return Readings(rows.with_columns(value=value), self.accounting, {what: told_apart})
+        remark = "local times told apart by their order where clocks are put back"
+        return Readings(rows.with_columns(value=value), self.accounting, {remark: told_apart})
 
     def _series(self, table: pl.DataFrame, shown: str) -> pl.Series:
-        """Return what tells the file's series apart, for every row."""
+        """Return the series of every row: its zone and the words of `where`."""
         names = [] if self.layout == "wide" else [str(self.zone_column), *self.where]
         columns = [column_text(table[name], shown).fill_null("") for name in names]
         if not columns:
             return pl.repeat("", len(table), eager=True)
         return pl.select(pl.concat_str(columns, separator="\n")).to_series()
 
-    def _require_columns(self, there: Sequence[str], key: str, shown: str) -> None:
-        wanted = [("time_column", self.time_column)]
+    def _require_columns(self, columns: Sequence[str], key: str, shown: str) -> None:
+        stated = [("time_column", self.time_column)]
         if self.layout == "long":
-            wanted += [("zone_column", str(self.zone_column)), ("value_column", str(self.value_column))]
-        wanted += [(f"where.{column}", column) for column in self.where]
+            stated += [("zone_column", str(self.zone_column)), ("value_column", str(self.value_column))]
+        stated += [(f"where.{column}", column) for column in self.where]
         faults = first_faults(
-            Fault(f"{key}.{name}", f"there is no column {column!r}", did_you_mean(column, there))
-            for name, column in wanted
-            if column not in there
+            Fault(f"{key}.{name}", f"there is no column {column!r}", did_you_mean(column, columns))
+            for name, column in stated
+            if column not in columns
         )
         if faults:
             raise InputError(shown, faults)
@@ -141,6 +194,40 @@ class CarbonFile(FileSource):
         for name, text in self.where.items():
             counts &= (column_text(table[name], shown) == text).fill_null(value=False)
         return frame.with_columns(zone=zone, raw=value).filter(counts)
+
+
+def _survey_wide(
+    table: pl.DataFrame, frame: pl.DataFrame, recognition: Recognition, shown: str
+) -> tuple[pl.DataFrame, str | None, dict[str, Any], list[str]]:
+    """Return the rows of all columns, their unit, and settings and comments."""
+    columns = recognition.lists["zones"]
+    parts = [frame.with_columns(zone=pl.lit(name), raw=column_text(table[name], shown)) for name in columns]
+    zones, suffixes = suffixes_of(columns)
+    comments = [f"zones: {toml.names(zones)}"]
+    if len(suffixes) > 1:
+        comments.append(f"column_suffix could also be {' or '.join(map(toml.text, suffixes[1:]))}")
+    unit = unit_in(columns)
+    settings = {"unit": unit or UNIT, "column_suffix": suffixes[0] or None}
+    return pl.concat(parts), unit, settings, comments
+
+
+def _survey_long(
+    table: pl.DataFrame, frame: pl.DataFrame, recognition: Recognition, shown: str
+) -> tuple[pl.DataFrame, str | None, dict[str, Any], list[str]]:
+    """Return the rows of all series, their unit, and settings and comments; words tell series apart."""
+    zone, name = recognition.columns["zone column"], recognition.columns["value column"]
+    words = {key: distinct(table, key) for key in recognition.lists["further columns of words"]}
+    choices = {key: entries for key, entries in words.items() if 1 < len(entries) <= 10}
+    label = pl.concat_str([column_text(table[key], shown) for key in (zone, *choices)], separator=" ")
+    rows = frame.with_columns(zone=pl.select(label).to_series(), raw=column_text(table[name], shown))
+    unit = unit_in([name])
+    settings = {
+        "zone_column": zone,
+        "value_column": name,
+        "where": {key: toml.ask(f"one of {', '.join(entries)}") for key, entries in choices.items()} or None,
+        "unit": unit or UNIT,
+    }
+    return rows, unit, settings, [f"zones: {toml.names(distinct(table, zone))}"]
 
 
 def _told_apart(stamps: pl.Series, times: pl.Series, series: pl.Series) -> int:

@@ -1,7 +1,8 @@
-"""Forecasts of carbon intensity as they were issued, and what each hour could have known of itself."""
+"""Issued forecasts of carbon intensity, and the forecast of each hour that was out at a given age."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,14 +13,20 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
+from carbonroute.carbon.columns import other_words, zone_column
 from carbonroute.carbon.grid import NO_VALUE, iso
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files.preview import Certainty, Preview, Recognition, first_named
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.files.times import TimeZone, to_utc
 from carbonroute.spec import Spec
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.times import TimeZone, to_utc
 from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR
 
+_ISSUE = re.compile(r"issue|reference|init|creat|generated|run", re.I)
+_LEAD = re.compile(r"lead|horizon|step_?h", re.I)
+_FORECAST = re.compile(r"forecast|predict", re.I)
+_ACTUAL = re.compile(r"actual|observ|measur", re.I)
 #: Nobody forecasts a grid hour by hour for more than a year.
 _MAX_LEAD_HOURS = 366 * HOURS_PER_DAY
 
@@ -47,7 +54,7 @@ class Forecast(Spec):
     time_zone
         IANA name of the zone that times without an offset are in.
     source, licence
-        Whom to cite, and what may be done with the data.
+        Whom to cite, and the terms of use.
     """
 
     path: str = Field(min_length=1)
@@ -62,16 +69,30 @@ class Forecast(Spec):
     source: str = ""
     licence: str = ""
 
+    @classmethod
+    def recognise(cls, preview: Preview) -> Recognition | None:
+        """Recognise a table with columns of issues, leads, forecasts and zones."""
+        issue, lead = first_named(_ISSUE, preview.times), first_named(_LEAD, preview.numbers)
+        value = first_named(_FORECAST, [name for name in preview.numbers if name != lead])
+        zone = zone_column(preview)
+        if not (issue and lead and value and zone):
+            return None
+        columns = {"issue column": issue, "lead column": lead, "zone column": zone, "value column": value}
+        if actual := first_named(_ACTUAL, preview.numbers):
+            columns["actual column"] = actual
+        words = {"further columns of words": other_words(preview, zone)}
+        return Recognition(Certainty.COLUMNS, "forecast", columns, words)
+
     def files(self, query: Query) -> Mapping[str, Path]:
         """Return the file read, by the name that the scenario gives it."""
         return {self.path: query.folder / self.path}
 
     def known(self, query: Query, age_hours: int) -> NDArray[np.float64]:
-        """Return what `known_and_counts` does, without the counts."""
+        """Return the forecasts of `known_and_counts`, without the counts."""
         return self.known_and_counts(query, age_hours)[0]
 
     def known_and_counts(self, query: Query, age_hours: int) -> tuple[NDArray[np.float64], dict[str, int]]:
-        """Return each hour's forecast from the latest issue that is at least so old, and why there is none.
+        """Return each hour's forecast from the latest issue of a given age or older, and counts of its gaps.
 
         For hour t that is the zone's latest issue at or before t − `age_hours`. Later ones are never looked
         at, and where the latest lacks the hour, no earlier one steps in.
@@ -185,7 +206,7 @@ class Forecast(Spec):
 
 
 def _latest(rows: pl.DataFrame, zones: list[str], hours: int, age_hours: int) -> pl.DataFrame:
-    """Return what each hour's latest usable issue says, by hour and zone, and why it says nothing."""
+    """Return each hour's forecast by its latest usable issue, by hour and zone, and the reason for a gap."""
     cells = pl.DataFrame({"hour": range(hours)}).join(pl.DataFrame({"zone": zones}), how="cross")
     issued = rows.select("zone", "issue", latest="issue").unique().sort("issue")
     said = (
@@ -211,7 +232,7 @@ def _latest(rows: pl.DataFrame, zones: list[str], hours: int, age_hours: int) ->
 
 
 def _faults(rows: pl.DataFrame, refuse_repeated: bool) -> tuple[Fault, ...]:
-    """Return what is wrong in the rows of the wanted zones."""
+    """Return the faults in the rows of the query's zones."""
     lead, value = pl.col("lead"), pl.col("value")
     no_lead = ~((lead % 1 == 0) & lead.is_between(0, _MAX_LEAD_HOURS)).fill_null(value=False)
     no_number = value.is_null() & ~pl.col("raw").fill_null("").str.strip_chars().str.to_lowercase().is_in(

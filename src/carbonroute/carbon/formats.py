@@ -1,23 +1,54 @@
-"""What the readers of published formats share: what they know of their labels and columns."""
+"""Sources of one provider's format, whose labels, units and time zone are known."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
-from carbonroute.carbon.signal import Accounting
-from carbonroute.carbon.source import FileSource
-from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.carbon.rules import Step, step_of
+from carbonroute.carbon.signal import Accounting, Query
+from carbonroute.carbon.source import FileSource, Survey
+from carbonroute.errors import Fault, InputError
+from carbonroute.files import toml
+from carbonroute.files.preview import Preview, Recognition
+from carbonroute.files.strict_json import TOP
+from carbonroute.files.tables import read_table
+from carbonroute.files.time_columns import common_step_us
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Settings that read a file.
+
+    Attributes
+    ----------
+    settings
+        Keys of the scenario's section; a value of None is left out.
+    comments
+        Notes for the suggested lines.
+    assumed
+        Values with which `carbonroute inspect` reads the file where the scenario must state them.
+    names_zones
+        Whether the file names its zones.
+    """
+
+    settings: Mapping[str, Any]
+    comments: Sequence[str] = ()
+    assumed: Mapping[str, Any] = field(default_factory=dict)
+    names_zones: bool = True
 
 
 class PublishedFormat(FileSource):
-    """A file source whose format says in which zone its times are, and some of what its numbers count."""
+    """A file source whose format states the zone of its times, and some of what its numbers count."""
 
     @property
     def labels(self) -> Accounting:
-        """What numbers in this format count; what it leaves open is the scenario's to state."""
+        """What numbers in this format count; the rest is the scenario's to state."""
         return Accounting()
 
     @model_validator(mode="after")
@@ -29,6 +60,50 @@ class PublishedFormat(FileSource):
                 "leave it out"
             )
         return self
+
+    @classmethod
+    @abstractmethod
+    def suggest(cls, content: Any, shown: str) -> Suggestion:
+        """Return settings that read a recognised file, by its content: a table or a JSON value.
+
+        Raises
+        ------
+        InputError
+            If it lacks a part that the settings depend on.
+        """
+
+    @classmethod
+    def survey(cls, preview: Preview, recognition: Recognition) -> Survey:  # noqa: ARG003  its columns are known
+        """Return the readings of a recognised file, and the settings that read it."""
+        shown = preview.shown
+        content = preview.content if preview.is_json else read_table(preview.path, shown)
+        suggestion = cls.suggest(content, shown)
+        settings = {key: entry for key, entry in suggestion.settings.items() if entry is not None}
+        try:
+            source = cls.model_validate({"path": preview.path.name, **settings, **suggestion.assumed})
+        except ValidationError as error:
+            faults = [
+                Fault(str(detail["loc"][0]) if detail["loc"] else "", detail["msg"], "check the file")
+                for detail in error.errors()
+            ]
+            raise InputError(shown, faults) from error
+        query = Query.of_all_times(())
+        if preview.is_json:
+            readings = source.parse_answer(content, shown)
+        else:
+            readings = source.parse_table(content, shown, query)
+        zones = readings.table["zone"].drop_nulls().unique(maintain_order=True).to_list()
+        readings = readings.counted(zones, *source.window(query))
+        named = [f"zones: {toml.names(zones)}"] if suggestion.names_zones else []
+        return Survey(
+            readings.table,
+            "g/kWh",
+            settings,
+            [*named, *suggestion.comments],
+            [f"{count:,} {remark}" for remark, count in readings.counts.items() if count],
+            source.labels,
+            source.step,
+        )
 
 
 def labelled(stated: Accounting, known: Accounting) -> Accounting:
@@ -48,25 +123,32 @@ def labelled(stated: Accounting, known: Accounting) -> Accounting:
     return Accounting(**labels)
 
 
-def joined(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Return the rows of several files as `Readings.table`, without those of no zone."""
-    table = pl.concat(part.select("file", "place", "time", "zone", "raw", "value") for part in parts)
-    return table.filter(pl.col("zone").is_not_null())
+def of_json(
+    shown: str,
+    where: str,
+    time: Sequence[Any],
+    zone: Sequence[str] | str,
+    value: Sequence[float | None],
+) -> pl.DataFrame:
+    """Return values of a JSON list as `Readings.table`; `where`: place of a value, ``{}``: its index."""
+    table = pl.DataFrame(
+        {
+            "index": range(len(value)),
+            "time": pl.Series(time, dtype=pl.Datetime("us", "UTC")),
+            "value": pl.Series(value, dtype=pl.Float64),
+        }
+    )
+    return table.select(
+        file=pl.lit(shown),
+        place=pl.format(where, "index") if where else pl.lit(TOP),
+        time="time",
+        zone=pl.lit(zone) if isinstance(zone, str) else pl.Series(zone, dtype=pl.String),
+        raw=pl.col("value").cast(pl.String).str.strip_suffix(".0"),
+        value="value",
+    )
 
 
-def column_named(table: pl.DataFrame, names: Sequence[str], shown: str) -> pl.Series:
-    """Return the one column that has one of these names, in capitals or not.
-
-    Raises
-    ------
-    InputError
-        If there is none, or more than one.
-    """
-    known = [column for column in table.columns if column.strip().lower() in names]
-    if len(known) == 1:
-        return table[known[0]]
-    if known:
-        found = f"there are several columns for one thing: {', '.join(map(repr, known))}"
-        raise InputError(shown, [Fault("line 1", found, "keep one of them")])
-    remedy = did_you_mean(names[0], table.columns)
-    raise InputError(shown, [Fault("line 1", f"there is no column {names[0]!r}", remedy)])
+def usual_step(time: pl.Series, zone: pl.Series | None = None) -> Step | None:
+    """Return the most frequent step of each zone's times, if a scenario has a word for it."""
+    zones = pl.repeat("", len(time), eager=True) if zone is None or len(zone) != len(time) else zone
+    return step_of(common_step_us(pl.DataFrame({"zone": zones, "time": time})))

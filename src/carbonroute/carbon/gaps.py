@@ -40,10 +40,10 @@ def runs_of(flags: NDArray[np.bool_]) -> Runs:
 
 
 def filled(values: Array, rule: Filling, max_hours: int) -> Array:
-    """Return hourly values with their short gaps filled; what cannot be filled stays NaN.
+    """Return hourly values with their short gaps filled; other gaps stay NaN.
 
-    A gap is filled if it has at most `max_hours` hours and a value on either side: beyond the first and the
-    last value there is nothing to go by.
+    A gap is filled if it has at most `max_hours` hours and a value on either side: before the first and after
+    the last value there are no neighbours.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From rows to hours: what stands in a file's rows, put on the horizon's grid of hours."""
+"""From rows of a file to the horizon's grid of hours."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ NO_VALUE = ("", "nan", "na", "n/a", "null", "none")
 
 @dataclass(frozen=True)
 class Rows:
-    """A file's rows of some zones, and what they are good for. All shapes (rows,).
+    """A file's rows of some zones, with their hours and faults. All shapes (rows,).
 
     Attributes
     ----------
     table
         The rows, as in `carbonroute.carbon.source.Readings`.
     zones
-        The wanted zones, each once.
+        The query's zones, each once.
     column
         Index of each row's zone.
     slot
@@ -45,9 +45,9 @@ class Rows:
     start
         Hour 0.
     off
-        Its time is not on the grid.
+        Whether its time is not on the grid.
     missing, absurd
-        It has no value; it has one that is no carbon intensity.
+        Whether it has no value; or one that no carbon intensity can have.
     """
 
     table: pl.DataFrame
@@ -102,9 +102,11 @@ def iso(time: datetime) -> str:
 
 
 def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datetime) -> Rows:
-    """Return the rows of the wanted zones, in the order of the file, with their places on the grid."""
+    """Return the rows of some zones, in the order of the file, with their places on the grid."""
     names = tuple(dict.fromkeys(zones))
-    column = table["zone"].cast(pl.Enum(names), strict=False).to_physical().cast(pl.Int64)  # null: not wanted
+    column = (
+        table["zone"].cast(pl.Enum(names), strict=False).to_physical().cast(pl.Int64)
+    )  # null: another zone
     if column.null_count():
         table, column = table.filter(column.is_not_null()), column.drop_nulls()
     minutes = min(rules.step_minutes, 60)

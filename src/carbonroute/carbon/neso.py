@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import polars as pl
+from pydantic import Field
 
-from carbonroute.carbon import jsonfile
-from carbonroute.carbon.formats import PublishedFormat, joined, labelled
+from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json
 from carbonroute.carbon.rules import Step
-from carbonroute.carbon.signal import Accounting, Query
+from carbonroute.carbon.signal import Accounting
 from carbonroute.carbon.source import Name, Readings
-from carbonroute.durations import minutes
 from carbonroute.errors import Fault, InputError
+from carbonroute.files.answers import Answer, Instant, records, validated
+from carbonroute.files.durations import minutes
+from carbonroute.files.preview import Certainty, Preview, Recognition
+
+
+class _Intensity(Answer):
+    forecast: float | None = None
+    actual: float | None = None
+
+
+class _HalfHour(Answer):
+    start: Instant = Field(alias="from")
+    end: Instant = Field(alias="to")
+    intensity: _Intensity
+
+
+class _History(Answer):
+    data: list[Any]
 
 
 class Neso(PublishedFormat):
@@ -26,12 +42,15 @@ class Neso(PublishedFormat):
     Attributes
     ----------
     zone
-        What a region's zone calls this grid.
+        The zone of this grid.
     step
         As in `FileSource`; the file must agree with it.
     actual_missing
-        What stands in for a half-hour without a measured value: nothing, or the forecast beside it, counted.
+        The value of a half-hour without a measured one: none, or the forecast beside it, counted.
     """
+
+    form: ClassVar = "json"
+    json_keys: ClassVar[str] = "NESO's data[…].intensity"
 
     kind: Literal["neso"]
     step: Step = "30min"
@@ -43,49 +62,60 @@ class Neso(PublishedFormat):
         """What the numbers count."""
         return Accounting(rate="average", scope="direct", boundary="consumption")
 
-    def read(self, query: Query) -> Readings:
-        """Return the half-hours, and for how many of those asked for a forecast stands in.
+    @classmethod
+    def recognise(cls, preview: Preview) -> Recognition | None:
+        """Recognise the interface's JSON: a list under ``data`` whose first object has an ``intensity``."""
+        data = preview.content.get("data") if isinstance(preview.content, dict) else None
+        first = data[0] if isinstance(data, list) and data else None
+        known = isinstance(first, dict) and "intensity" in first
+        return Recognition(Certainty.SIGNATURE, "neso") if known else None
+
+    @classmethod
+    def suggest(cls, content: Any, shown: str) -> Suggestion:  # noqa: ARG003  they are the same for all
+        """Return settings that read an answer."""
+        comment = 'actual_missing = "forecast" puts the forecast where nothing was measured'
+        return Suggestion({"kind": "neso"}, [comment])
+
+    def parse_answer(self, content: Any, shown: str) -> Readings:
+        """Return the half-hours of an answer; flagged are those with a forecast in place of a value.
 
         Raises
         ------
         InputError
-            With file and place: what is not such an answer, or has intervals of another length than `step`.
+            With place: an answer of another kind, or intervals of another length than `step`.
         """
-        start, end = self.window(query)
-        parts = [self._file(path, shown, query) for shown, path in self.files(query).items()]
-        table = joined(parts)
-        forecasts = pl.concat(parts).filter(pl.col("time").is_between(start, end, closed="left"))
-        counts = {"forecasts in place of missing values": int(forecasts["forecast"].sum())}
-        return Readings(table, labelled(self.accounting, self.labels), counts)
-
-    def _file(self, path: Path, shown: str, query: Query) -> pl.DataFrame:
-        data = jsonfile.member(
-            jsonfile.read_json(path, shown, query.digests), "data", (list, dict), "", shown
+        data = content.get("data") if isinstance(content, dict) else None
+        if isinstance(data, dict) or any(
+            isinstance(item, dict) and {"data", "regions"} & set(item) for item in data or ()
+        ):
+            raise _regional(shown)
+        answer = validated(_History, content, shown)
+        rows = records(_HalfHour, answer.data, "data", shown)
+        self._check_step(rows, shown)
+        actual = [intensity.actual for intensity in rows["intensity"]]
+        value = actual
+        if self.actual_missing == "forecast":
+            value = [
+                intensity.forecast if intensity.actual is None else intensity.actual
+                for intensity in rows["intensity"]
+            ]
+        stands_in = [was is None and now is not None for was, now in zip(actual, value, strict=True)]
+        table = of_json(shown, "data[{}].intensity", rows["start"], self.zone, value)
+        return Readings(
+            table.with_columns(forecast=pl.Series(stands_in)),
+            labelled(self.accounting, self.labels),
+            flagged={"forecast": "forecasts in place of missing values"},
         )
-        if isinstance(data, dict) or any(isinstance(item, dict) and "data" in item for item in data):
-            raise _regional(shown)
-        rows = jsonfile.items(data, "data", shown)
-        if "regions" in rows[0]:
-            raise _regional(shown)
-        time = jsonfile.times(rows, "from", "data[{}]", shown)
-        self._check_step(time, jsonfile.times(rows, "to", "data[{}]", shown), shown)
-        intensity = jsonfile.column(rows, "intensity", (dict,), "data[{}]", shown)
-        part = jsonfile.numbers(intensity, "actual", "data[{}].intensity", shown)
-        missing = part["value"].is_null()
-        if self.actual_missing == "forecast" and missing.any():
-            forecast = jsonfile.numbers(intensity, "forecast", "data[{}].intensity", shown)
-            part = part.with_columns(pl.coalesce(pl.col(name), forecast[name]) for name in ("raw", "value"))
-        stands_in = missing & part["value"].is_not_null()
-        return part.with_columns(time=time, forecast=stands_in, zone=pl.lit(self.zone), file=pl.lit(shown))
 
-    def _check_step(self, start: pl.Series, end: pl.Series, shown: str) -> None:
-        lengths = (end - start).dt.total_seconds() / 60
+    def _check_step(self, rows: dict[str, list[Any]], shown: str) -> None:
         remedy = f"step = {self.step!r} is expected"
-        wrong = (lengths != minutes(self.step)).arg_true()
-        if len(wrong):
-            raise InputError(
-                shown, (Fault(f"data[{row}].to", f"{lengths[row]:g} min after from", remedy) for row in wrong)
-            )
+        lengths = [
+            (end - start).total_seconds() / 60 for start, end in zip(rows["start"], rows["end"], strict=True)
+        ]
+        wrong = [row for row, length in enumerate(lengths) if length != minutes(self.step)]
+        if wrong:
+            faults = (Fault(f"data[{row}].to", f"{lengths[row]:g} min after from", remedy) for row in wrong)
+            raise InputError(shown, faults)
 
 
 def _regional(shown: str) -> InputError:

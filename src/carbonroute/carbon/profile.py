@@ -1,4 +1,4 @@
-"""What one region's synthetic carbon looks like, where it differs from the others'."""
+"""The shape of one region's synthetic carbon, where it is not the scenario's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Correlation = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Profile(Spec):
-    """One region's own values; what is left out is the scenario's.
+    """One region's own values; the scenario's hold for those left out.
 
     Attributes
     ----------
@@ -27,9 +27,9 @@ class Profile(Spec):
     utc_offset_hours
         Local time minus UTC.
     weather_std_g_per_kwh
-        Standard deviation of what changes from day to day, gCO2e/kWh.
+        Standard deviation of the weather, gCO2e/kWh.
     weather_day_correlation
-        Correlation of that with itself a day before.
+        Correlation of the weather with itself 24 hours before.
     """
 
     diurnal_amplitude: Amplitude | None = None

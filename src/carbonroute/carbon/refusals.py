@@ -1,4 +1,4 @@
-"""Why a carbon file cannot be used: every fault with its place, its finding and what would be right."""
+"""Faults of a carbon file: the place, the finding, and the value that is expected."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from carbonroute.carbon.gaps import runs_of
 from carbonroute.carbon.grid import Grid, Row, Rows, iso, repeated, too_close
 from carbonroute.carbon.rules import Rules
+from carbonroute.carbon.selection import Selection
 from carbonroute.carbon.signal import Query
-from carbonroute.carbon.wanted import Wanted
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.limits import MAX_VALUES
-from carbonroute.tablefile import found_text
-from carbonroute.textfile import refused
+from carbonroute.files.limits import MAX_VALUES
+from carbonroute.files.tables import found_text
+from carbonroute.files.text import refused
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 Flags = NDArray[np.bool_]
@@ -76,7 +76,7 @@ def require_grams(rows: Rows, rules: Rules, query: Query, shown: str) -> None:
 
 
 def of_rows(rows: Rows, seen: Flags, rules: Rules) -> list[Fault]:
-    """Return what is wrong with the rows that are looked at: absurd, off the grid, there twice."""
+    """Return the faults of the checked rows: impossible values, times off the grid, repeated times."""
     faults = []
     if rules.absurd == "refuse":
         remedy = (
@@ -100,9 +100,9 @@ def of_rows(rows: Rows, seen: Flags, rules: Rules) -> list[Fault]:
 
 
 def of_hours(
-    rows: Rows, hours: Wanted, measured: Grid, complete: Grid, spiky: Flags, rules: Rules
+    rows: Rows, hours: Selection, measured: Grid, complete: Grid, spiky: Flags, rules: Rules
 ) -> list[Fault]:
-    """Return which hours of the horizon lack a value: by row or by gap where a row says why, else by zone."""
+    """Return the hours of the horizon without a value: by row or gap where there is one, else by zone."""
     lacking = np.isnan(hours.of(complete)) & hours.needed[:, np.newaxis]
     if not lacking.any():
         return []
@@ -111,7 +111,7 @@ def of_hours(
     cells = hours.used(complete, hours.needed) & np.isnan(complete.values)
     said = np.zeros_like(cells)
     faults = []
-    if rules.filling is None:
+    if rules.gaps.filling is None:
         remedy = "complete the file, or name a rule: gaps = 'interpolate:6h' or 'previous-day:24h'"
         spike, empty = spiky[here] & cells[here], rows.missing & cells[here]
         dropped = rows.absurd & cells[here]
@@ -141,14 +141,15 @@ def _gap(rows: Rows, first: int, length: int, column: int, rules: Rules) -> Faul
 
 
 def _why(length: int, rules: Rules) -> str:
-    longest = rules.filling[1] if rules.filling else 0
+    longest = rules.gaps.max_hours
     if length > longest:
-        return f"gaps = {rules.gaps!r} fills up to {longest} in a row: allow more, or choose another horizon"
-    return f"gaps = {rules.gaps!r} finds nothing there to fill it from: complete the file"
+        rule = f"gaps = {rules.gaps.text!r}"
+        return f"{rule} fills up to {longest} in a row: allow more, or choose another horizon"
+    return f"gaps = {rules.gaps.text!r} finds nothing there to fill it from: complete the file"
 
 
-def _absent(rows: Rows, hours: Wanted, lacking: Flags, rules: Rules) -> Iterator[Fault]:
-    """Yield for each zone the hours that no row tells anything of."""
+def _absent(rows: Rows, hours: Selection, lacking: Flags, rules: Rules) -> Iterator[Fault]:
+    """Yield for each zone the hours that have no row."""
     for column in np.flatnonzero(lacking.any(axis=0)):
         missing = hours.source[lacking[:, column], column]
         listed = ", ".join(rows.time_of(hour) for hour in missing[:_SHOWN])
@@ -163,13 +164,13 @@ def _absent(rows: Rows, hours: Wanted, lacking: Flags, rules: Rules) -> Iterator
 
 
 def _usual_minutes(rows: Rows, column: int) -> int:
-    """Return how far apart a zone's values are, min; 0 if it has too few to tell."""
+    """Return the median distance of a zone's values, min; 0 for fewer than 3."""
     slots = np.unique(rows.slot[rows.column == column])
     return int(np.median(np.diff(slots))) * 60 // rows.slots_per_hour if len(slots) > 2 else 0
 
 
 def _found(row: Row) -> str:
-    """Return how a message names a row's value: as it stands there, and in g/kWh where that differs."""
+    """Return a row's value for messages: as in the file, and in g/kWh where that differs."""
     raw, value = row["raw"], row["value"]
     as_read = value is None or raw is None or f"{value:g}" == raw.strip()
     return found_text(raw) if as_read else f"{found_text(raw)}, {value:g} g/kWh"

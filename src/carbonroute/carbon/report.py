@@ -1,4 +1,4 @@
-"""What cleaning did, for people and for programs."""
+"""A report of cleaning: sentences for people, JSON values for programs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SHOWN = 3
 
 @dataclass
 class Report:
-    """Collects what was done to one source's data: a sentence, and the same as JSON values."""
+    """Uses of rules on one source's data, and warnings: a sentence of each, and JSON values."""
 
     details: dict[str, Any] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)
 
     def add(self, key: str, detail: Any, sentence: str) -> None:
-        """Add something that was done or found."""
+        """Add a use of a rule, or a warning."""
         self.details[key] = detail
         self.sentences.append(sentence)
 
@@ -33,18 +33,18 @@ class Report:
         what: str,
         rule: str | None = None,
     ) -> None:
-        """Add how often something was done, by zone and with its first hours; nothing if it never was.
+        """Add a count by zone, with the first hours; nothing if it is 0.
 
         Parameters
         ----------
         times
-            How often in each hour and zone, shape (hours, zones).
+            Count in each hour and zone, shape (hours, zones).
         time_of
             Text of a row's hour.
         what
             The sentence's end, after the number.
         rule
-            By which rule, if the scenario names one.
+            The rule, if the scenario names one.
         """
         counts = times.sum(axis=0)
         if not counts.any():
@@ -68,9 +68,9 @@ class Report:
         )
 
     def note(self, shown: str) -> tuple[str, ...]:
-        """Return all of it as one line, or nothing if nothing was done."""
+        """Return the sentences as one line, or nothing if there are none."""
         return (f"{shown}: {'; '.join(self.sentences)}",) if self.sentences else ()
 
     def cleaning(self, shown: str) -> dict[str, Any]:
-        """Return all of it as JSON values, by the name of the source."""
+        """Return the JSON values, by the name of the source."""
         return {shown: self.details} if self.details else {}

@@ -1,21 +1,86 @@
-"""What may be done about the faults of a carbon file; the default of every rule is to refuse or to keep."""
+"""Rules for the faults of a carbon file; every default refuses, or keeps a value that may be right."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal, cast
-
-from pydantic import field_validator
+from dataclasses import dataclass
+from typing import Literal, Self, cast, get_args
 
 from carbonroute.carbon.gaps import Filling
-from carbonroute.durations import minutes, whole_hours
-from carbonroute.spec import Spec
+from carbonroute.files.durations import minutes, whole_hours
+from carbonroute.spec import Spec, Spelled
+from carbonroute.units import US_PER_MINUTE
 
 Step = Literal["5min", "10min", "15min", "20min", "30min", "1h", "2h", "3h", "4h", "6h", "12h", "1d"]
 
 
+def step_of(step_us: int | None) -> Step | None:
+    """Return a step of so many microseconds as a scenario spells it; None if there is no such step.
+
+    >>> step_of(1_800_000_000), step_of(420_000_000)
+    ('30min', None)
+    """
+    return next((name for name in get_args(Step) if minutes(name) * US_PER_MINUTE == step_us), None)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GapRule(Spelled):
+    """How hours without a value are filled: ``"refuse"``, ``"interpolate:6h"`` or ``"previous-day:24h"``.
+
+    Attributes
+    ----------
+    filling
+        Where the values come from; None if gaps are refused.
+    max_hours
+        The longest gap that is filled.
+    """
+
+    filling: Filling | None = None
+    max_hours: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the rule that a text spells."""
+        if text == "refuse":
+            return cls(text)
+        kind, _, span = text.partition(":")
+        try:
+            hours = whole_hours(span)
+        except ValueError:
+            hours = 0
+        if kind not in get_args(Filling) or hours < 1:
+            raise ValueError(
+                f"found {text!r}; 'refuse', 'interpolate:6h' or 'previous-day:24h' is expected, with the "
+                "longest gap to fill in whole hours"
+            )
+        return cls(text, cast(Filling, kind), hours)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SpikeRule(Spelled):
+    """Which values are removed as spikes: ``"keep"`` for none, or ``"remove:40"``.
+
+    Attributes
+    ----------
+    limit
+        Distance of a spike from the values around it, in usual hourly changes; None if all are kept.
+    """
+
+    limit: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the rule that a text spells."""
+        if text == "keep":
+            return cls(text)
+        match = re.fullmatch(r"remove:([0-9]{1,6}(?:\.[0-9]{1,6})?)", text)
+        if not match or float(match[1]) < 1:
+            raise ValueError(f"found {text!r}; 'keep' or 'remove:40' is expected, with a limit of 1 and more")
+        return cls(text, float(match[1]))
+
+
 class Rules(Spec):
-    """How a series becomes complete, hourly and believable. Whatever a rule does is counted and shown.
+    """How a series becomes complete, hourly and plausible. Every use of a rule is counted and reported.
 
     Attributes
     ----------
@@ -23,18 +88,17 @@ class Rules(Spec):
         Length of the interval that one value stands for. Shorter ones are averaged into hours, and an hour
         that lacks one of them is missing; the value of a longer one stands for each of its hours.
     gaps
-        What becomes of hours without a value: ``"refuse"``; ``"interpolate:6h"``, linear in time between the
+        How hours without a value are filled: ``"refuse"``; ``"interpolate:6h"``, linear in time between the
         neighbours; or ``"previous-day:24h"``, the same hour of the last day before the gap. The span is the
         longest run of missing hours that is filled; longer ones are refused.
     duplicates
-        Which of several values for one time counts: ``"refuse"``, ``"first"``, ``"last"`` or ``"mean"`` of
-        those that are there.
+        Which of several values for one time counts: ``"refuse"``, ``"first"``, ``"last"``, ``"mean"``.
     spikes
-        ``"keep"``, or ``"remove:40"``: values that stand apart from their surroundings by more than so many
-        times the zone's usual hourly change become missing; see `carbonroute.carbon.spikes`.
+        ``"keep"``, or ``"remove:40"``: values further from the hours around them than 40 times the zone's
+        usual hourly change become missing; see `carbonroute.carbon.spikes`.
     absurd
-        Whether what is no carbon intensity (words, negative, beyond `MAX_CARBON_G_PER_KWH`) is refused, or
-        taken as missing.
+        Whether an impossible carbon intensity (words, negative, beyond `MAX_CARBON_G_PER_KWH`) is refused, or
+        counts as missing.
     tiny
         Whether values that are all below 2 g/kWh are refused, because they look like kg/kWh, or kept.
     repeat
@@ -42,47 +106,12 @@ class Rules(Spec):
     """
 
     step: Step = "1h"
-    gaps: str = "refuse"
+    gaps: GapRule = GapRule("refuse")
     duplicates: Literal["refuse", "first", "last", "mean"] = "refuse"
-    spikes: str = "keep"
+    spikes: SpikeRule = SpikeRule("keep")
     absurd: Literal["refuse", "missing"] = "refuse"
     tiny: Literal["refuse", "keep"] = "refuse"
     repeat: Literal["year"] | None = None
-
-    @field_validator("gaps")
-    @classmethod
-    def _known_gaps(cls, rule: str) -> str:
-        kind, _, span = rule.partition(":")
-        try:
-            known = rule == "refuse" or (kind in {"interpolate", "previous-day"} and whole_hours(span) >= 1)
-        except ValueError:
-            known = False
-        if not known:
-            raise ValueError(
-                f"found {rule!r}; 'refuse', 'interpolate:6h' or 'previous-day:24h' is expected, with the "
-                "longest gap to fill in whole hours"
-            )
-        return rule
-
-    @field_validator("spikes")
-    @classmethod
-    def _known_spikes(cls, rule: str) -> str:
-        if rule != "keep" and not (
-            re.fullmatch(r"remove:[0-9]{1,6}(\.[0-9]{1,6})?", rule) and float(rule[7:]) >= 1
-        ):
-            raise ValueError(f"found {rule!r}; 'keep' or 'remove:40' is expected, with a limit of 1 and more")
-        return rule
-
-    @property
-    def filling(self) -> tuple[Filling, int] | None:
-        """The rule that fills gaps, and the longest gap that it fills, hours; None if they are refused."""
-        kind, _, span = self.gaps.partition(":")
-        return None if kind == "refuse" else (cast(Filling, kind), whole_hours(span))
-
-    @property
-    def spike_limit(self) -> float | None:
-        """How many usual changes make a spike; None if all values are kept."""
-        return None if self.spikes == "keep" else float(self.spikes.removeprefix("remove:"))
 
     @property
     def step_minutes(self) -> int:

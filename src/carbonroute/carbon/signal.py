@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.carbon.profile import Profile
+from carbonroute.files.text import Digests
 from carbonroute.spec import Spec
-from carbonroute.textfile import Digests
 from carbonroute.units import HOURS_PER_WEEK, MAX_CARBON_G_PER_KWH
 
 
 class Accounting(Spec):
-    """What a carbon intensity counts. Numbers with different labels must not be compared.
+    """Labels of a carbon intensity. Numbers with different labels must not be compared.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Accounting(Spec):
     scope
         Combustion alone, or the whole life cycle of plants and fuels.
     boundary
-        Of what a zone generates, or of what it uses (flow-traced).
+        Of a zone's generation, or of its consumption (flow-traced).
     """
 
     rate: Literal["average", "marginal"] | None = None
@@ -60,7 +60,7 @@ class MixedAccounting:
 
 @dataclass(frozen=True)
 class Query:
-    """What a scenario wants of a carbon source.
+    """A scenario's query of a carbon source: regions, zones and hours.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Query:
     folder
         What paths in the scenario are relative to.
     history_hours
-        How many hours before the horizon are wanted too: what a router knows at hour 0 may be that old.
+        Hours before the horizon that are asked for too: a router's value at hour 0 may be that old.
     reference
         Whether long-run means from before the horizon are asked for.
     uniform, normal
@@ -104,6 +104,24 @@ class Query:
     key: str = "carbon"
     digests: Digests = field(default_factory=Digests, compare=False)
 
+    @classmethod
+    def of_all_times(cls, zones: Sequence[str], folder: Path = Path()) -> Query:
+        """Return a query for some zones and all times that a file can have."""
+        nothing = np.zeros((len(zones), 0))
+        return cls(
+            regions=tuple(zones),
+            zones=tuple(zones),
+            mean_g_per_kwh=(None,) * len(zones),
+            profiles=(None,) * len(zones),
+            hours=200 * 8766,
+            start=datetime(1900, 1, 1, tzinfo=UTC),
+            folder=folder,
+            history_hours=0,
+            reference=False,
+            uniform=lambda: nothing,
+            normal=lambda: nothing,
+        )
+
     @property
     def reference_hours(self) -> int:
         """Hours before the horizon that long-run means are of: as many as it has, a week at least."""
@@ -113,9 +131,9 @@ class Query:
         """Return how messages name a region of the query, such as ``regions[2]``."""
         return f"regions[{self.index[region] if self.index else region}]"
 
-    def part(self, wanted: Sequence[int], key: str) -> Query:
+    def part(self, some: Sequence[int], key: str) -> Query:
         """Return the query of some of the regions, each with its own dice, for a source spelled at `key`."""
-        rows = list(wanted)
+        rows = list(some)
         return replace(
             self,
             regions=tuple(self.regions[i] for i in rows),
@@ -136,10 +154,10 @@ class Signal:
     Attributes
     ----------
     g_per_kwh
-        What the account uses, gCO2e/kWh, shape (hours, R); finite, 0 … `MAX_CARBON_G_PER_KWH`.
+        Values of the account, gCO2e/kWh, shape (hours, R); finite, 0 … `MAX_CARBON_G_PER_KWH`.
     measured_g_per_kwh
-        What a router could have seen: the values of the history and the horizon, shape
-        (history_hours + hours, R), NaN where the source has none, or one that cleaning threw out or filled.
+        Measured values of the history and the horizon, which a router could have seen, shape
+        (history_hours + hours, R); NaN where the source has none, or cleaning removed or filled it.
     accounting
         What the numbers count.
     source
@@ -149,12 +167,12 @@ class Signal:
     reference_g_per_kwh
         Long-run mean of each region that is known before the horizon, shape (R,), or None.
     cleaning
-        What was done to the data and how often, for the manifest: JSON values.
+        Uses of cleaning rules, and warnings, for the manifest: JSON values.
     notes
         The same for people: one line each.
     persistence_hours
-        What is drawn in it is as good as new after so long: 1 where every hour is drawn anew, more where
-        weather lasts, 0 where nothing is drawn.
+        Autocorrelation time of its random part: 1 where every hour is drawn anew, more where weather lasts, 0
+        where nothing is drawn.
     """
 
     g_per_kwh: NDArray[np.float64]

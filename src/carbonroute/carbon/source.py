@@ -1,13 +1,14 @@
-"""What all sources that read files share: where they are, and what may be done about their faults."""
+"""Sources that read files: fetch a file, parse its content into readings, clean the readings by rules."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, Literal
 
 import polars as pl
 from pydantic import Field, field_validator
@@ -17,34 +18,80 @@ from carbonroute.carbon.forecast import Forecast
 from carbonroute.carbon.rules import Rules
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
-from carbonroute.times import TimeZone
+from carbonroute.files.preview import Preview, Recognition
+from carbonroute.files.strict_json import read_json
+from carbonroute.files.tables import read_table
+from carbonroute.files.times import TimeZone
 
 Name = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True)
 class Readings:
-    """What a reader found in its files, as it stands there.
+    """Parsed values of one or several files, before cleaning.
 
     Attributes
     ----------
     table
-        Columns ``file`` (as shown in messages), ``place`` (``"line 7"``, ``"data[3]"``), ``time`` (UTC, µs:
-        start of the interval), ``zone``, ``raw`` (text as found) and ``value`` (g/kWh, null where `raw` is no
-        number). Rows of zones that are not wanted may be there.
+        Columns ``file`` (its name in messages), ``place`` (``"line 7"``, ``"data[3]"``), ``time`` (UTC, µs:
+        start of the interval), ``zone``, ``raw`` (text in the file) and ``value`` (g/kWh, null where `raw` is
+        no number). Rows of other zones than the query's may be among them.
     accounting
         What the numbers count: as the scenario states it, or as the format says.
     counts
-        What the source itself says of its values, such as ``{"estimated by the source": 12}``.
+        Remarks of the source on its values, such as ``{"warnings of the source": 12}``.
+    flagged
+        Further columns of the table whose sum over the query's zones and times is a remark too: the name of
+        the column and the remark.
     """
 
     table: pl.DataFrame
     accounting: Accounting
     counts: Mapping[str, int] = field(default_factory=dict)
+    flagged: Mapping[str, str] = field(default_factory=dict)
+
+    def counted(self, zones: Sequence[str], start: datetime, end: datetime) -> Readings:
+        """Return the readings with every flag counted over some zones, from `start` up to `end`."""
+        asked = pl.col("zone").is_in(zones) & pl.col("time").is_between(start, end, closed="left")
+        rows = self.table.filter(asked)
+        sums = {remark: int(rows[column].sum()) for column, remark in self.flagged.items()}
+        table = self.table.select("file", "place", "time", "zone", "raw", "value")
+        return Readings(table.filter(pl.col("zone").is_not_null()), self.accounting, {**self.counts, **sums})
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A file of any quality as a source would read it, and the settings that read it.
+
+    Attributes
+    ----------
+    table
+        As of `Readings`; times that cannot be read are null.
+    unit
+        Of the values; None if the file does not state it.
+    settings
+        Keys of the scenario's section; a value that the file does not tell is `carbonroute.files.toml.ask`.
+    comments, findings
+        Notes for the suggested lines, and on the file.
+    accounting
+        What the numbers count; None if the scenario must state it.
+    step
+        Length of an interval, where the settings state it.
+    """
+
+    table: pl.DataFrame
+    unit: str | None
+    settings: Mapping[str, Any]
+    comments: Sequence[str] = ()
+    findings: Sequence[str] = ()
+    accounting: Accounting | None = None
+    step: str | None = None
 
 
 class FileSource(Rules):
-    """A source that reads files. A member says how, in `read`; the rest is the same for all.
+    """A source that reads files. A member parses their content; the rest is the same for all.
+
+    For `carbonroute inspect`, a member also recognises its files and suggests the settings that read them.
 
     Attributes
     ----------
@@ -57,10 +104,15 @@ class FileSource(Rules):
     source, licence, retrieved
         Whom to cite, under what terms, and when the data was fetched.
     allow_mixed_accounting
-        Whether regions may be compared whose numbers count different things; it is then stated.
+        Whether regions may be compared whose numbers count different things; results then state it.
     forecast
-        What was forecast of these numbers, for a policy that decides on forecasts.
+        Forecasts of these numbers, for a policy that decides on forecasts.
     """
+
+    #: The keys by which `recognise` knows a JSON file, for the message that no source does.
+    json_keys: ClassVar[str] = ""
+    #: Whether files hold tables, JSON, or either by their names.
+    form: ClassVar[Literal["table", "json", "by name"]] = "by name"
 
     kind: str
     path: Name | Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
@@ -81,15 +133,82 @@ class FileSource(Rules):
             raise ValueError(f"found {path!r}; the name of a file is expected, or an array of names")
         return path
 
+    @classmethod
     @abstractmethod
-    def read(self, query: Query) -> Readings:
-        """Return what the files hold of a query's zones.
+    def recognise(cls, preview: Preview) -> Recognition | None:
+        """Return how this source would take a file, and how surely; None if it is not one of its own."""
+
+    @classmethod
+    @abstractmethod
+    def survey(cls, preview: Preview, recognition: Recognition) -> Survey:
+        """Return the content of a recognised file, whatever its faults, and the settings that read it.
 
         Raises
         ------
         InputError
-            If a file cannot be read, or holds no such zone.
+            If its rows cannot be read at all.
         """
+
+    def parse_table(self, table: pl.DataFrame, shown: str, query: Query) -> Readings:
+        """Return the readings in a table.
+
+        Parameters
+        ----------
+        table
+            CSV columns as text, Parquet columns as they are.
+        shown
+            Its name in messages.
+        query
+            Zones and times that are asked for; faults elsewhere may be ignored.
+
+        Raises
+        ------
+        InputError
+            With the place of every part that cannot be read.
+        """
+        raise NotImplementedError(f"{type(self).__name__} reads no tables")
+
+    def parse_answer(self, content: Any, shown: str) -> Readings:
+        """Return the readings in the JSON of a file, or of a provider's answer.
+
+        Parameters
+        ----------
+        content
+            From `carbonroute.files.strict_json.parse_json`.
+        shown
+            Its name in messages.
+
+        Raises
+        ------
+        InputError
+            With the place of every part that cannot be read.
+        """
+        raise NotImplementedError(f"{type(self).__name__} reads no JSON")
+
+    @classmethod
+    def is_json(cls, name: str) -> bool:
+        """Whether a file of this name holds JSON; else it holds a table."""
+        return cls.form == "json" or (cls.form == "by name" and name.lower().endswith((".json", ".json.gz")))
+
+    def read(self, query: Query) -> Readings:
+        """Return the readings of all files.
+
+        Raises
+        ------
+        InputError
+            If a file cannot be read, or lacks a column or zone that is asked for.
+        """
+        window, parts = self.window(query), []
+        for shown, path in self.files(query).items():
+            if self.is_json(shown):
+                part = self.parse_answer(read_json(path, shown, query.digests), shown)
+            else:
+                part = self.parse_table(read_table(path, shown, query.digests), shown, query)
+            parts.append(part.counted(query.zones, *window))
+        counts = Counter[str]()
+        for part in parts:
+            counts.update(part.counts)
+        return Readings(pl.concat(part.table for part in parts), parts[0].accounting, counts)
 
     def files(self, query: Query) -> dict[str, Path]:
         """Return the files to read, by the name that the scenario gives them."""
@@ -98,12 +217,12 @@ class FileSource(Rules):
 
     @property
     def shown(self) -> str:
-        """What the source is called in messages: its files."""
+        """Name of the source in messages: its files."""
         return self.path if isinstance(self.path, str) else ", ".join(self.path)
 
     @staticmethod
     def window(query: Query) -> tuple[datetime, datetime]:
-        """Return between which instants times must be clear: from history or long-run means on.
+        """Return start and end of all hours that a query asks for, history and reference hours included.
 
         Raises
         ------
@@ -115,19 +234,19 @@ class FileSource(Rules):
         return start - timedelta(hours=before), start + timedelta(hours=query.hours)
 
     def signal(self, query: Query) -> Signal:
-        """Return the signal of a query's zones and hours, cleaned by the rules and with all that counted.
+        """Return the signal of a query's zones and hours, cleaned by the rules; their uses are counted.
 
         Raises
         ------
         InputError
-            With file, line and zone: what is not there, is not believable, or lacks more than the rules fill.
+            With file, line and zone: missing columns or zones, impossible values, gaps beyond the rules.
         """
         start = _start(query)
         readings = self.read(query)
         clean = cleaned(readings.table, self, query, start, self.shown)
-        for what, count in readings.counts.items():
+        for remark, count in readings.counts.items():
             if count:
-                clean.report.add(what, count, f"{count:,} {what}")
+                clean.report.add(remark, count, f"{count:,} {remark}")
         terms = [
             self.source or f"file {self.shown}",
             self.licence,
@@ -147,6 +266,6 @@ class FileSource(Rules):
 
 def _start(query: Query) -> datetime:
     if query.start is None:
-        found = Fault("horizon.start", "missing", "carbon from a file needs the date and time of hour 0")
-        raise InputError("scenario", [found])
+        fault = Fault("horizon.start", "missing", "carbon from a file needs the date and time of hour 0")
+        raise InputError("scenario", [fault])
     return query.start.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Hours that stand apart from their surroundings further than their zone ever moves."""
+"""Spikes: hours much further from the hours around them than their zone usually changes."""
 
 from __future__ import annotations
 

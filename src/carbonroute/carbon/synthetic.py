@@ -40,7 +40,7 @@ class Synthetic(Spec):
     allow_mixed_accounting
         Whether regions may be compared whose numbers count different things; it is then stated.
     forecast
-        What was forecast of these numbers, for a policy that decides on forecasts.
+        Forecasts of these numbers, for a policy that decides on forecasts.
     """
 
     kind: Literal["synthetic"]
@@ -82,7 +82,7 @@ class Synthetic(Spec):
         )
 
     def _persistence_hours(self, query: Query) -> float:
-        """Return how many hours of what is drawn say as much of its mean as one that is drawn anew.
+        """Return the autocorrelation time of the random part, hours: 1 for independent hours, 0 for none.
 
         Of weather (1 + φ)/(1 − φ), the autocorrelation time of an AR(1) process: Sokal, Monte Carlo methods
         in statistical mechanics, in Functional Integration (1997), 131-192.
@@ -104,7 +104,7 @@ class Synthetic(Spec):
     def _daily(self, query: Query) -> Array:
         """Return the factor on the mean: 1 + A·sin(2π((local hour) mod 24 − (p − 6))/24).
 
-        Shape (history_hours + hours, R), as of all that is made here.
+        Shape (history_hours + hours, R).
         """
         offset = np.array([profile.utc_offset_hours if profile else 0.0 for profile in query.profiles])
         at_start = query.start.hour + query.start.minute / 60 if query.start else 0.0
@@ -116,22 +116,22 @@ class Synthetic(Spec):
         return daily
 
     def _weather(self, query: Query) -> Array:
-        """Return what changes from day to day, gCO2e/kWh.
+        """Return the weather, gCO2e/kWh.
 
         Hour 0 is drawn from the stationary law. An hour's weather is φ times that of the hour before plus
-        fresh luck, with φ²⁴ the correlation over a day. The history is made by the same rule backward from
-        hour 0, which gives the same law, as such a process looks alike in both directions; so the horizon
-        stays what it is, however much history is asked for.
+        a new normal draw, with φ²⁴ the correlation over a day. The history is made by the same rule backward
+        from hour 0, which gives the same law, as such a process looks alike in both directions; so the
+        horizon does not depend on the length of the history.
         """
         std = self._of_regions(query, "weather_std_g_per_kwh")
         if not std.any():
             return np.zeros((query.history_hours + query.hours, len(std)))
         phi = self._hourly_correlation(query)
-        luck = query.normal().T
-        fresh, start = np.sqrt(1 - phi**2) * luck, query.history_hours
-        weather = np.empty_like(luck)
-        weather[start] = luck[start]
-        for hour in range(start + 1, len(luck)):
+        draws = query.normal().T
+        fresh, start = np.sqrt(1 - phi**2) * draws, query.history_hours
+        weather = np.empty_like(draws)
+        weather[start] = draws[start]
+        for hour in range(start + 1, len(draws)):
             weather[hour] = phi * weather[hour - 1] + fresh[hour]
         for hour in range(start - 1, -1, -1):
             weather[hour] = phi * weather[hour + 1] + fresh[hour]

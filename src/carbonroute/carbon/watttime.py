@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import polars as pl
 from pydantic import model_validator
 
-from carbonroute.carbon import jsonfile
-from carbonroute.carbon.formats import PublishedFormat, column_named, joined, labelled
-from carbonroute.carbon.rules import Step
+from carbonroute.carbon.columns import column_named, placed_by_line
+from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json, usual_step
+from carbonroute.carbon.rules import Step, step_of
 from carbonroute.carbon.signal import Accounting, Query
 from carbonroute.carbon.source import Name, Readings
-from carbonroute.durations import minutes
 from carbonroute.errors import Fault, InputError
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
-from carbonroute.times import to_utc
-from carbonroute.units import G_PER_KWH
+from carbonroute.files import toml
+from carbonroute.files.answers import Answer, Instant, kind_of, records, validated
+from carbonroute.files.durations import minutes
+from carbonroute.files.preview import Certainty, Preview, Recognition
+from carbonroute.files.tables import column_numbers, column_text
+from carbonroute.files.time_columns import read_times
+from carbonroute.files.times import to_utc
+from carbonroute.units import G_PER_KWH, US_PER_S
 
 _UNITS = "lbs_co2_per_mwh"
+
+
+class _Point(Answer):
+    point_time: Instant
+    value: float | None = None
+
+
+class _Meta(Answer):
+    region: str
+    signal_type: str
+    units: str
+    data_point_period_seconds: float
+    warnings: list[Any] | None = None
+    generated_at: Any = None
+    generated_at_period_seconds: Any = None
+
+
+class _History(Answer):
+    meta: _Meta
+    data: list[Any]
 
 
 class WattTime(PublishedFormat):
@@ -35,10 +58,12 @@ class WattTime(PublishedFormat):
     signal_type
         Which signal the file must be of.
     region, units
-        What a CSV file does not say of itself and must be stated for one; JSON must agree where they are.
+        Of a CSV file, which does not state them; JSON must agree where the scenario states them.
     step
         As in `FileSource`; JSON must agree with it.
     """
+
+    json_keys: ClassVar[str] = "WattTime's meta and data"
 
     kind: Literal["watttime"]
     step: Step = "5min"
@@ -56,57 +81,82 @@ class WattTime(PublishedFormat):
     @model_validator(mode="after")
     def _csv_says_nothing_of_itself(self) -> WattTime:
         names = (self.path,) if isinstance(self.path, str) else self.path
-        if not all(_is_json(name) for name in names) and (self.region is None or self.units is None):
+        if not all(self.is_json(name) for name in names) and (self.region is None or self.units is None):
             raise ValueError(
                 "a CSV file of WattTime does not say whose numbers it holds; state region and "
                 f"units = {_UNITS!r}, and signal_type if it is not 'co2_moer'"
             )
         return self
 
-    def read(self, query: Query) -> Readings:
-        """Return the rows of the files in g/kWh, and how many warnings came with them.
+    @classmethod
+    def recognise(cls, preview: Preview) -> Recognition | None:
+        """Recognise JSON with ``meta`` and ``data``, and tables of ``point_time`` and ``value``."""
+        keys = set(preview.content) if isinstance(preview.content, dict) else set()
+        names = {name.strip().lower() for name in preview.head.columns}
+        known = {"meta", "data"} <= keys or {"point_time", "value"} <= names
+        return Recognition(Certainty.SIGNATURE, "watttime") if known else None
+
+    @classmethod
+    def suggest(cls, content: Any, shown: str) -> Suggestion:
+        """Return settings that read an answer; of a table, the region is the scenario's to state."""
+        if isinstance(content, pl.DataFrame):
+            times = read_times(column_named(content, ["point_time"], shown), "UTC", shown)
+            settings = {
+                "kind": "watttime",
+                "region": toml.ask("whose numbers these are"),
+                "units": _UNITS,
+                "step": usual_step(times),
+            }
+            comments = [
+                f'the file states no unit: "{_UNITS}" is the only one of WattTime\'s carbon signals',
+                'nor which signal it is: signal_type = "co2_moer" unless stated',
+            ]
+            return Suggestion(settings, comments, {"region": "a region"}, names_zones=False)
+        meta = validated(_History, content, shown).meta
+        step = step_of(int((meta.data_point_period_seconds or 0) * US_PER_S))
+        return Suggestion({"kind": "watttime", "signal_type": meta.signal_type, "step": step})
+
+    def parse_answer(self, content: Any, shown: str) -> Readings:
+        """Return the values of an answer in g/kWh, with the number of its warnings.
 
         Raises
         ------
         InputError
-            With file and place: what is no such answer, of another signal, unit or step, or a forecast.
+            With place: an answer of another kind, signal, unit or step, or a forecast.
         """
-        parts, warnings = [], 0
-        for shown, path in self.files(query).items():
-            part, of_file = (
-                self._json(path, shown, query) if _is_json(shown) else self._csv(path, shown, query)
-            )
-            parts.append(part.with_columns(pl.col("value") * G_PER_KWH["lb/MWh"], file=pl.lit(shown)))
-            warnings += of_file
-        accounting = labelled(self.accounting, self.labels)
-        return Readings(joined(parts), accounting, {"warnings of the source": warnings})
+        answer = validated(_History, content, shown)
+        self._check(answer.meta, shown)
+        rows = records(_Point, answer.data, "data", shown)
+        table = of_json(shown, "data[{}]", rows["point_time"], answer.meta.region, rows["value"])
+        return self._readings(table, len(answer.meta.warnings or ()))
 
-    def _csv(self, path: Path, shown: str, query: Query) -> tuple[pl.DataFrame, int]:
-        table = read_table(path, shown, query.digests)
+    def parse_table(self, table: pl.DataFrame, shown: str, query: Query) -> Readings:
+        """Return the values of a table in g/kWh.
+
+        Raises
+        ------
+        InputError
+            With line: columns that are missing, and times that cannot be read.
+        """
         raw = column_text(column_named(table, ["value"], shown), shown)
         time = to_utc(column_named(table, ["point_time"], shown), self.time_zone, self.window(query), shown)
-        lines = pl.Series("line", range(FIRST_LINE, FIRST_LINE + len(table)))
-        part = pl.DataFrame({"line": lines, "time": time, "raw": raw, "value": column_numbers(raw)})
-        return part.with_columns(place=pl.format("line {}", "line"), zone=pl.lit(self.region)), 0
+        rows = placed_by_line(table, shown, time)
+        return self._readings(rows.with_columns(zone=pl.lit(self.region), raw=raw, value=column_numbers(raw)))
 
-    def _json(self, path: Path, shown: str, query: Query) -> tuple[pl.DataFrame, int]:
-        answer = jsonfile.read_json(path, shown, query.digests)
-        meta = jsonfile.member(answer, "meta", (dict,), "", shown)
-        self._check(meta, shown)
-        warnings = jsonfile.member(meta, "warnings", (list, type(None)), "meta", shown) or []
-        rows = jsonfile.items(answer.get("data"), "data", shown)
-        part = jsonfile.numbers(rows, "value", "data[{}]", shown)
-        times = jsonfile.times(rows, "point_time", "data[{}]", shown)
-        return part.with_columns(time=times, zone=pl.lit(meta["region"])), len(warnings)
+    def _readings(self, table: pl.DataFrame, warnings: int = 0) -> Readings:
+        return Readings(
+            table.with_columns(pl.col("value") * G_PER_KWH["lb/MWh"]),
+            labelled(self.accounting, self.labels),
+            {"warnings of the source": warnings},
+        )
 
-    def _check(self, meta: dict[str, Any], shown: str) -> None:
-        """Refuse an answer that is not what the scenario says it is, with all that is wrong."""
-        if "generated_at" in meta or "generated_at_period_seconds" in meta:
+    def _check(self, meta: _Meta, shown: str) -> None:
+        """Refuse an answer that differs from the scenario's settings, with all differences."""
+        if {"generated_at", "generated_at_period_seconds"} & meta.model_fields_set:
             remedy = "an answer of /v3/historical is expected"
             raise InputError(shown, [Fault("meta.generated_at", "the file is a forecast", remedy)])
-        region = jsonfile.member(meta, "region", (str,), "meta", shown)
         expected = (
-            ("region", self.region or region, "as the scenario says"),
+            ("region", self.region or meta.region, "as the scenario says"),
             ("signal_type", self.signal_type, "as the scenario says"),
             ("units", _UNITS, "the only unit of a carbon signal"),
             ("data_point_period_seconds", minutes(self.step) * 60.0, f"step = {self.step!r}"),
@@ -114,15 +164,11 @@ class WattTime(PublishedFormat):
         faults = [
             Fault(
                 f"meta.{key}",
-                f"found {jsonfile.kind_of(found)}",
-                f"{jsonfile.kind_of(right)} is expected: {why}",
+                f"found {kind_of(getattr(meta, key))}",
+                f"{kind_of(right)} is expected: {why}",
             )
             for key, right, why in expected
-            if (found := jsonfile.member(meta, key, (type(right),), "meta", shown)) != right
+            if getattr(meta, key) != right
         ]
         if faults:
             raise InputError(shown, faults)
-
-
-def _is_json(name: str) -> bool:
-    return name.lower().endswith((".json", ".json.gz"))

@@ -18,7 +18,7 @@ from types import FrameType
 from cyclopts import App, CycloptsError
 
 from carbonroute.cli.terminal import DONE, REFUSED, Printed, console, drop, say
-from carbonroute.errors import CarbonrouteError
+from carbonroute.errors import CarbonrouteError, Ended
 
 #: A command that a signal ended has this and the signal's number, as shells have it: 143 after SIGTERM.
 BY_SIGNAL = 128
@@ -61,6 +61,11 @@ study.command("carbonroute.cli.study:status", name="status", help="Say how far a
 study.command("carbonroute.cli.study:show", name="show", help="Print what a finished study found.")
 app.command(study)
 app.command("carbonroute.cli.policies:policies", help="List the policies that a scenario can use.")
+app.command(
+    "carbonroute.cli.replay:replay",
+    help="Ask policies again from the records of their decisions, and say how many differ.\n\n"
+    "Records that name a policy of a file or module have it run for this. With --no-code it is refused.",
+)
 app.command("carbonroute.cli.scenarios:scenarios", help="List the built-in scenarios.")
 app.command(
     "carbonroute.cli.inspect:inspect",
@@ -127,7 +132,7 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.Signals(number))
+    raise Ended(signal.Signals(number))
 
 
 def _open_closed() -> None:

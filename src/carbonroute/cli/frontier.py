@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from cyclopts import Parameter
 
-from carbonroute.cli.simulate import share
-from carbonroute.cli.terminal import (
+from carbonroute.analysis.frontier import Frontier, entry_text, finding, run
+from carbonroute.cli.options import (
+    AddedOutput,
+    CarbonSeed,
+    Figures,
     Formats,
+    Json,
+    MaxLatency,
+    MaxP95,
+    MaxViolation,
     NoCode,
-    empty_table,
-    out,
-    print_json,
-    progress,
-    results_alone,
-    say,
-    stepper,
+    Quiet,
+    SimHours,
+    changes_of,
+    limits_of,
 )
-from carbonroute.errors import Fault, InputError
-from carbonroute.frontier import Frontier, Limits, entry_text, finding, run
+from carbonroute.cli.terminal import empty_table, out, print_json, progress, results_alone, say, stepper
+from carbonroute.files.tables import csv_bytes
+from carbonroute.runs.store import RunFolder, add_to
 from carbonroute.scenario import load
-from carbonroute.store import RunFolder, add_to
-from carbonroute.tablefile import csv_bytes
-from carbonroute.units import pct
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from rich.table import Table
 
-    from carbonroute.figures import Format
 
 #: Columns of the printed table, their headings in two lines, and decimals.
 _NUMBERS = MappingProxyType(
@@ -59,27 +57,20 @@ _MARKS = MappingProxyType(
 )
 
 
-def _share(_type: object, tokens: tuple[object, ...]) -> float:
-    return share(str(getattr(tokens[0], "value", tokens[0])))
-
-
-Share = Annotated[float | None, Parameter(converter=_share)]
-
-
 def frontier(
     scenario: str = "published",
     /,
     *,
-    max_violation: Share = None,
-    max_p95: float | None = None,
-    max_latency: float | None = None,
-    sim_hours: int | None = None,
-    seed: int | None = None,
-    output: Path = Path("outputs"),
-    figures: Annotated[bool, Parameter(negative="--no-figures")] = True,
+    max_violation: MaxViolation = None,
+    max_p95: MaxP95 = None,
+    max_latency: MaxLatency = None,
+    sim_hours: SimHours = None,
+    seed: CarbonSeed = None,
+    output: AddedOutput = Path("outputs"),
+    figures: Figures = True,
     formats: Formats = (),
-    json: Annotated[bool, Parameter(name="--json", negative=())] = False,
-    quiet: Annotated[bool, Parameter(negative=())] = False,
+    json: Json = False,
+    quiet: Quiet = False,
     no_code: NoCode = False,
 ) -> int:
     """Try many policies and parameters by the exact engine, and name the one to use within limits.
@@ -91,26 +82,6 @@ def frontier(
     ----------
     scenario
         A built-in scenario's name (see `carbonroute scenarios`) or a TOML file.
-    max_violation
-        Most SLO violations of the recommended policy: 1% or 0.01.
-    max_p95
-        Highest 95th percentile of its latency, ms.
-    max_latency
-        Highest mean of its latency, ms.
-    sim_hours
-        Hours to work out, instead of the scenario's.
-    seed
-        Seed of the scenario's carbon, instead of its own; the engine itself draws nothing.
-    output
-        Folder for the results; what a run of the same scenario left there stays.
-    figures
-        Draw the figure.
-    formats
-        Write the figure in this format, besides PNG: svg or pdf; may be given again.
-    json
-        Print the results as JSON, at full precision, instead of the table.
-    quiet
-        Print nothing but errors (and the JSON, with --json).
     """
     limits = limits_of(max_violation, max_p95, max_latency)
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
@@ -122,9 +93,9 @@ def frontier(
         if entry:
             folder.write("policy.toml", entry.encode())
         if figures:
-            from carbonroute.figures import pareto_front
+            from carbonroute.cli.drawing import draw_all
 
-            draw_into(folder, "pareto_front", lambda: pareto_front.draw(found.points), ("png", *formats))
+            draw_all(folder, {"frontier": found.points}, ("png", *formats))
         folder.finish({**facts, "frontier": {"limits": limits.given(), "finding": finding(found)}})
     for note in folder.notes:
         say(f"note: {note}")
@@ -133,32 +104,6 @@ def frontier(
     elif not quiet:
         _print(found, entry, folder)
     return 0 if entry else 1
-
-
-def limits_of(max_violation: float | None, max_p95: float | None, max_latency: float | None) -> Limits:
-    """Return the limits that were asked for, or at most 1 % violations."""
-    for option, limit in {"--max-p95": max_p95, "--max-latency": max_latency}.items():
-        if limit is not None and not 0 < limit < float("inf"):
-            raise InputError(option, [Fault("", f"found {limit:g}", "a time above 0 in ms is expected")])
-    if (max_violation, max_p95, max_latency) == (None, None, None):
-        max_violation = 0.01
-    return Limits(None if max_violation is None else pct(max_violation), max_p95, max_latency)
-
-
-def changes_of(sim_hours: int | None, seed: int | None) -> dict[str, object]:
-    """Return what options change in the scenario."""
-    given = {"horizon.hours": sim_hours, "sampling.seed": seed}
-    return {path: value for path, value in given.items() if value is not None}
-
-
-def draw_into(folder: RunFolder, name: str, draw: Callable[[], Axes], formats: Sequence[str]) -> None:
-    """Draw one figure into a run folder, in each format."""
-    from carbonroute.figures import as_file
-    from carbonroute.figures.layout import figure_of
-
-    figure = figure_of(draw())
-    for form in dict.fromkeys(formats):
-        folder.write(f"graphs/{name}.{form}", as_file(figure, cast("Format", form)))
 
 
 def _print(found: Frontier, entry: str, folder: RunFolder) -> None:

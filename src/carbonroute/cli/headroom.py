@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import polars as pl
-from cyclopts import Parameter
 
-from carbonroute.cli.frontier import Share, changes_of, draw_into
-from carbonroute.cli.terminal import (
+from carbonroute.analysis.headroom import HEADROOMS, Headroom, finding, run
+from carbonroute.cli.options import (
+    AddedOutput,
+    Figures,
     Formats,
+    Json,
     NoCode,
-    empty_table,
-    out,
-    print_json,
-    progress,
-    results_alone,
-    say,
-    stepper,
+    Quiet,
+    Seed,
+    SimHours,
+    ViableViolation,
+    changes_of,
 )
+from carbonroute.cli.terminal import empty_table, out, print_json, progress, results_alone, say, stepper
 from carbonroute.errors import Fault, InputError
-from carbonroute.headroom import HEADROOMS, Headroom, finding, run
+from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics.measure import measure_of
 from carbonroute.runs import MAX_VIOLATION
+from carbonroute.runs.store import RunFolder, add_to
 from carbonroute.scenario import load
-from carbonroute.store import RunFolder, add_to
-from carbonroute.tablefile import csv_bytes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,14 +37,14 @@ def headroom(
     /,
     *,
     at: str | None = None,
-    sim_hours: int | None = None,
-    seed: int | None = None,
-    output: Path = Path("outputs"),
-    max_violation: Share = None,
-    figures: Annotated[bool, Parameter(negative="--no-figures")] = True,
+    sim_hours: SimHours = None,
+    seed: Seed = None,
+    output: AddedOutput = Path("outputs"),
+    max_violation: ViableViolation = MAX_VIOLATION,
+    figures: Figures = True,
     formats: Formats = (),
-    json: Annotated[bool, Parameter(name="--json", negative=())] = False,
-    quiet: Annotated[bool, Parameter(negative=())] = False,
+    json: Json = False,
+    quiet: Quiet = False,
     no_code: NoCode = False,
 ) -> int:
     """Run a scenario with its servers multiplied, and say what is left of each policy's saving.
@@ -57,37 +57,21 @@ def headroom(
         A TOML file, or a built-in scenario's name, whose pools say how capacity is spread.
     at
         Headrooms, with commas between: "1,1.25,2,inf". By default 1 to 5, and without limits.
-    sim_hours
-        Hours to simulate, instead of the scenario's.
-    seed
-        Seed of all random numbers, instead of the scenario's.
-    output
-        Folder for the results; what a run of the same scenario left there stays.
-    max_violation
-        Violations up to which a policy counts as viable: 5% or 0.05, as by default.
-    figures
-        Draw the figure.
-    formats
-        Write the figure in this format, besides PNG: svg or pdf; may be given again.
-    json
-        Print the results as JSON, at full precision, instead of the table.
-    quiet
-        Print nothing but errors (and the JSON, with --json).
     """
     headrooms = HEADROOMS if at is None else numbers(at)
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
         found = run(
             load(scenario, changes_of(sim_hours, seed), code=not no_code),
             headrooms,
-            max_violation=MAX_VIOLATION if max_violation is None else max_violation,
+            max_violation=max_violation,
             progress=stepper(bar, "simulating"),
         )
         facts = add_to(folder, found.inputs, "headroom")
         folder.write("tables/headroom.csv", csv_bytes(found.points))
         if figures:
-            from carbonroute.figures import headroom as figure
+            from carbonroute.cli.drawing import draw_all
 
-            draw_into(folder, "headroom", lambda: figure.draw(found.points), ("png", *formats))
+            draw_all(folder, {"headroom": found.points}, ("png", *formats))
         folder.finish({**facts, "headroom": {"finding": finding(found)}})
     for note in folder.notes:
         say(f"note: {note}")

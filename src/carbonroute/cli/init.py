@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from carbonroute.cli.terminal import out
 from carbonroute.errors import Fault, InputError, did_you_mean
-from carbonroute.folder import create_named
+from carbonroute.files.folder import create_named
 from carbonroute.scenario import builtin_scenarios, builtin_text
 
 

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 
-from carbonroute.cli.terminal import NoCode, empty_table, out, print_json, results_alone
+from carbonroute.cli.options import NoCode
+from carbonroute.cli.terminal import empty_table, out, print_json, results_alone
 from carbonroute.errors import Fault, InputError
-from carbonroute.folder import write_named
+from carbonroute.files.folder import write_named
 from carbonroute.inspection import Inspection, Kind, inspect_file
 from carbonroute.scenario import builtin_scenarios, load
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from rich.console import Console
     from rich.table import Table
 
     from carbonroute.figures import Format
 
 _FORMATS = ("png", "svg", "pdf")
+#: Rows of a table that are printed.
+_MOST_ROWS = 200
 _TITLES = {
     "carbon": "carbon intensity",
     "traffic": "requests",
@@ -99,30 +101,15 @@ def _format(picture: Path) -> str:
 
 def _draw(parts: Sequence[Inspection], picture: Path, form: Format) -> list[Path]:
     """Draw every part that can be shown, into one file or numbered ones; return which."""
-    from carbonroute.figures import (
-        as_file,
-        inspection_carbon,
-        inspection_matrix,
-        inspection_rates,
-        inspection_traffic,
-    )
-    from carbonroute.figures.layout import figure_of
-    from carbonroute.figures.words import printable
+    from carbonroute.figures import render
 
-    figures: dict[str, Callable[..., Axes]] = {
-        "carbon": inspection_carbon.draw,
-        "traffic": inspection_traffic.draw,
-        "rates": inspection_rates.draw,
-        "rtt": inspection_matrix.draw,
-    }
     shown = [part for part in parts if part.pictures]
     if not shown:
         raise InputError(parts[0].name, [Fault("--picture", "there is nothing to draw", "see its findings")])
     paths = []
     for place, part in enumerate(shown, start=1):
         name = picture if len(shown) == 1 else picture.with_stem(f"{picture.stem}-{place}-{part.kind}")
-        tables = {what: printable(table) for what, table in part.pictures.items()}
-        write_named(name, as_file(figure_of(figures[part.kind](**tables)), form))
+        write_named(name, render(f"inspection_{part.kind}", part.pictures, form))
         paths.append(name)
     return paths
 
@@ -138,6 +125,8 @@ def _print(console: Console, part: Inspection) -> None:
         console.print(_facts(part.facts))
     if not part.table.is_empty():
         console.print(_rows(part))
+    if part.table.height > _MOST_ROWS:
+        console.print(f"… and {part.table.height - _MOST_ROWS:,} rows more, which --json prints.")
     for finding in part.findings:
         console.print(f"– {finding}.", soft_wrap=True)
     if part.suggestion:
@@ -171,7 +160,7 @@ def _rows(part: Inspection) -> Table:
         table.add_column(
             _heading(name).replace(" ", "\n"), justify="right" if right else "left", overflow="fold"
         )
-    for row in part.table.select(names).iter_rows():
+    for row in part.table.select(names).head(_MOST_ROWS).iter_rows():
         table.add_row(*map(shown, row))
     return table
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from carbonroute.cli.terminal import NoCode, out, results_alone
+from carbonroute.cli.options import NoCode
+from carbonroute.cli.terminal import out, results_alone
 from carbonroute.report import write
 
 

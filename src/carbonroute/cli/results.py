@@ -11,7 +11,7 @@ import polars as pl
 
 from carbonroute.cli.terminal import empty_table
 from carbonroute.metrics import agreement, as_published, objectives, simulation_results
-from carbonroute.metrics.intervals import RULE_OF_THREE
+from carbonroute.metrics.intervals import RULE_OF_THREE, upper_bound
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
 
 if TYPE_CHECKING:
@@ -168,10 +168,12 @@ def _with_interval(plain: str, interval: Row | None, joint: str) -> str:
     >>> interval = {"value": 1.0063, "low": 0.901, "high": 1.118, "method": "clopper-pearson"}
     >>> _with_interval("1.01", interval, " ")
     '1.01 [0.90, 1.12]'
-    >>> _with_interval("1.01", {**interval, "method": "t over 9 replications"}, " ")
+    >>> _with_interval("1.01", {**interval, "low": 0.8946, "method": "t over 9 replications"}, " ")
     '1.01 ± 0.11'
     >>> _with_interval("1.01", {**interval, "method": "Korn-Graubard over 9 replications"}, " ")
     '1.01 [0.90, 1.12]'
+    >>> _with_interval("1.01", {**interval, "low": 0.0, "method": "t over 9 replications"}, " ")
+    '1.01 [0.00, 1.12]'
     >>> _with_interval("0.00", {"value": 0, "low": 0, "high": 0.00893, "method": "rule of three"}, " ")
     '< 0.0089'
     """
@@ -179,14 +181,16 @@ def _with_interval(plain: str, interval: Row | None, joint: str) -> str:
         return plain
     value, low, high = interval["value"], interval["low"], interval["high"]
     half_width = max(high - value, value - low)
+    symmetric = math.isclose(high - value, value - low, rel_tol=1e-6, abs_tol=1e-12 * abs(value))
     if "e" in plain:
-        return f"{value:.4g}{joint}± {half_width:.2g}"
+        interval_text = f"± {half_width:.2g}" if symmetric else f"[{low:.3g}, {high:.3g}]"
+        return f"{value:.4g}{joint}{interval_text}"
     decimals = len(plain.partition(".")[2])
     if half_width > 0:
         decimals = min(max(decimals, 1 - math.floor(math.log10(half_width))), _DECIMALS)
     if interval["method"].startswith(RULE_OF_THREE):
-        return f"< {high:.2g}" if value == 0 else f"> {low:.{decimals}f}"
-    if interval["method"].startswith("t over"):
+        return f"< {upper_bound(high)}" if value == 0 else f"> {low:.{decimals}f}"
+    if interval["method"].startswith("t over") and symmetric:
         return f"{value:z.{decimals}f}{joint}± {half_width:.{decimals}f}"
     return f"{value:.{decimals}f}{joint}[{low:.{decimals}f}, {high:.{decimals}f}]"
 

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from carbonroute import frontier
-from carbonroute import sensitivity as inputs
-from carbonroute.cli.frontier import Share, changes_of, draw_into, limits_of
-from carbonroute.cli.terminal import (
+from carbonroute.analysis import frontier
+from carbonroute.analysis.sensitivity import sensitivity as vary
+from carbonroute.cli.options import (
+    AddedOutput,
+    CarbonSeed,
+    Figures,
     Formats,
+    Json,
+    MaxLatency,
+    MaxP95,
+    MaxViolation,
     NoCode,
-    empty_table,
-    out,
-    print_json,
-    progress,
-    results_alone,
-    say,
-    stepper,
+    Quiet,
+    SimHours,
+    changes_of,
+    limits_of,
 )
+from carbonroute.cli.terminal import empty_table, out, print_json, progress, results_alone, say, stepper
+from carbonroute.files.tables import csv_bytes
+from carbonroute.metrics.headlines import sensitivity as headlines
+from carbonroute.runs.store import RunFolder, add_to
 from carbonroute.scenario import load
-from carbonroute.store import RunFolder, add_to
-from carbonroute.tablefile import csv_bytes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,16 +37,16 @@ def sensitivity(
     scenario: str = "published",
     /,
     *,
-    max_violation: Share = None,
-    max_p95: float | None = None,
-    max_latency: float | None = None,
-    sim_hours: int | None = None,
-    seed: int | None = None,
-    output: Path = Path("outputs"),
-    figures: Annotated[bool, Parameter(negative="--no-figures")] = True,
+    max_violation: MaxViolation = None,
+    max_p95: MaxP95 = None,
+    max_latency: MaxLatency = None,
+    sim_hours: SimHours = None,
+    seed: CarbonSeed = None,
+    output: AddedOutput = Path("outputs"),
+    figures: Figures = True,
     formats: Formats = (),
-    json: Annotated[bool, Parameter(name="--json", negative=())] = False,
-    quiet: Annotated[bool, Parameter(negative=())] = False,
+    json: Json = False,
+    quiet: Quiet = False,
     no_code: NoCode = False,
 ) -> int:
     """Change each input by 10%, down and up, and see what becomes of the policy that `frontier` recommends.
@@ -56,26 +59,6 @@ def sensitivity(
     ----------
     scenario
         A built-in scenario's name (see `carbonroute scenarios`) or a TOML file.
-    max_violation
-        Most SLO violations of the recommended policy: 1% or 0.01.
-    max_p95
-        Highest 95th percentile of its latency, ms.
-    max_latency
-        Highest mean of its latency, ms.
-    sim_hours
-        Hours to work out, instead of the scenario's.
-    seed
-        Seed of the scenario's carbon, instead of its own; the engine itself draws nothing.
-    output
-        Folder for the results; what a run of the same scenario left there stays.
-    figures
-        Draw the figure.
-    formats
-        Write the figure in this format, besides PNG: svg or pdf; may be given again.
-    json
-        Print the results as JSON, at full precision, instead of the table.
-    quiet
-        Print nothing but errors (and the JSON, with --json).
     """
     limits = limits_of(max_violation, max_p95, max_latency)
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
@@ -85,14 +68,14 @@ def sensitivity(
         if found.recommended is None:
             say(said[0])
             return 1
-        table = inputs.sensitivity(found, stepper(bar, "changing inputs"))
-        said += inputs.finding(table)
+        table = vary(found, stepper(bar, "changing inputs"))
+        said += headlines.finding(table)
         facts = add_to(folder, found.inputs, "sensitivity")
         folder.write("tables/sensitivity.csv", csv_bytes(table))
         if figures:
-            from carbonroute.figures import tornado
+            from carbonroute.cli.drawing import draw_all
 
-            draw_into(folder, "sensitivity", lambda: tornado.draw(table), ("png", *formats))
+            draw_all(folder, {"sensitivity": table}, ("png", *formats))
         folder.finish({**facts, "sensitivity": {"limits": limits.given(), "finding": said}})
     for note in folder.notes:
         say(f"note: {note}")

@@ -11,63 +11,47 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from carbonroute.cli.results import missed, print_run
-from carbonroute.cli.terminal import (
-    DONE,
-    MISSED,
+from carbonroute.cli.options import (
+    Figures,
     Formats,
+    Json,
     NoCode,
-    out,
-    print_json,
-    progress,
-    results_alone,
-    say,
-    stepper,
+    Output,
+    Quiet,
+    Seed,
+    SimHours,
+    ViableViolation,
+    changes_of,
 )
+from carbonroute.cli.results import missed, print_run
+from carbonroute.cli.terminal import DONE, MISSED, out, print_json, progress, results_alone, say, stepper
 from carbonroute.engines import sampled
 from carbonroute.errors import Fault, InputError, visible
 from carbonroute.metrics import simulation_results
 from carbonroute.runs import MAX_VIOLATION, Result, run
+from carbonroute.runs.store import RunFolder, facts, write_run
 from carbonroute.scenario import Scenario, load
-from carbonroute.store import RunFolder, facts, write_run
-
-
-def share(text: str) -> float:
-    """Return a share from ``5%`` or ``0.05``; a bare number above 1 is ambiguous and refused."""
-    number = text.removesuffix("%").strip()
-    try:
-        value = float(number) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1
-    if not 0 <= value <= 1:
-        raise ValueError(
-            f"found {text!r}; a percentage such as '5%' or a share from 0 to 1 such as 0.05 is expected"
-        )
-    return value
-
-
-def _share(_type: object, tokens: tuple[object, ...]) -> float:
-    return share(str(getattr(tokens[0], "value", tokens[0])))
 
 
 def simulate(
     scenario: str = "published",
     /,
     *,
-    sim_hours: int | None = None,
+    sim_hours: SimHours = None,
     reqs_per_hour: int | None = None,
-    seed: int | None = None,
-    output: Path = Path("outputs"),
+    seed: Seed = None,
+    output: Output = Path("outputs"),
     engine: Literal["sampled", "exact", "both", "queued"] | None = None,
     workers: int = 1,
     replications: int | None = None,
     until: str | None = None,
-    max_violation: Annotated[float, Parameter(converter=_share)] = MAX_VIOLATION,
-    figures: Annotated[bool, Parameter(negative="--no-figures")] = True,
+    max_violation: ViableViolation = MAX_VIOLATION,
+    figures: Figures = True,
     formats: Formats = (),
     report: Annotated[bool, Parameter(negative=())] = False,
-    json: Annotated[bool, Parameter(name="--json", negative=())] = False,
-    quiet: Annotated[bool, Parameter(negative=())] = False,
+    journal: Path | None = None,
+    json: Json = False,
+    quiet: Quiet = False,
     no_code: NoCode = False,
 ) -> int:
     """Run a scenario under each of its policies, print the policy table, and write tables and figures.
@@ -78,14 +62,8 @@ def simulate(
     ----------
     scenario
         A built-in scenario's name (see `carbonroute scenarios`) or a TOML file.
-    sim_hours
-        Hours to simulate, instead of the scenario's.
     reqs_per_hour
         Requests per hour, instead of the scenario's.
-    seed
-        Seed of all random numbers, instead of the scenario's.
-    output
-        Folder for the results.
     engine
         How to evaluate: every request sampled; expected values worked out; both, side by side (the exit code
         is 1 where they disagree); or queued, where requests wait for servers. By default queued where the
@@ -96,21 +74,12 @@ def simulate(
         Independent runs, each with a seed of its own: figures get intervals. With --until: at most so many.
     until
         Add replications until an interval is this narrow under every policy: "slo_violation_pct ± 0.05".
-    max_violation
-        Violations up to which a policy counts as viable: 5% or 0.05.
-    figures
-        Draw the figures.
-    formats
-        Write the figures in this format, besides PNG: svg or pdf; may be given again.
     report
         Write report.html too: one page that shows all of it, and needs no network.
-    json
-        Print the results as JSON, at full precision, instead of the table.
-    quiet
-        Print nothing but errors (and the JSON, with --json).
+    journal
+        Folder for the records of every decision of a queued run; see `carbonroute replay`.
     """
-    given = {"horizon.hours": sim_hours, "traffic.requests_per_hour": reqs_per_hour, "sampling.seed": seed}
-    changes = {path: value for path, value in given.items() if value is not None}
+    changes = changes_of(sim_hours, seed, reqs_per_hour)
     command = _command(
         scenario,
         {
@@ -136,13 +105,14 @@ def simulate(
             workers=workers,
             replications=replications,
             until=until,
+            journal=journal,
             progress=step,
         )
         write_run(folder, result)
         if figures:
-            from carbonroute.cli.figures import draw_into
+            from carbonroute.cli.drawing import draw_all
 
-            draw_into(folder, result.tables, ("png", *formats), stepper(bar, "drawing"))
+            draw_all(folder, result.tables, ("png", *formats), stepper(bar, "drawing"))
         folder.finish({**facts(result), "command": command})
         if report:
             from carbonroute.report import write

@@ -11,10 +11,10 @@ import polars as pl
 from cyclopts import Parameter
 
 from carbonroute import study
+from carbonroute.cli.options import NoCode, Quiet
 from carbonroute.cli.terminal import (
     DONE,
     MISSED,
-    NoCode,
     empty_table,
     out,
     print_csv,
@@ -24,8 +24,9 @@ from carbonroute.cli.terminal import (
     say,
 )
 from carbonroute.errors import visible
+from carbonroute.files.tables import csv_bytes
+from carbonroute.metrics.headlines.study import plain
 from carbonroute.study import overview
-from carbonroute.tablefile import csv_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +49,7 @@ def run(
     workers: int | None = None,
     cluster: str | None = None,
     retry: Annotated[bool, Parameter(negative=())] = False,
-    quiet: Annotated[bool, Parameter(negative=())] = False,
+    quiet: Quiet = False,
     no_code: NoCode = False,
 ) -> int:
     """Run all cells of a study that its folder does not have yet.
@@ -68,8 +69,6 @@ def run(
         Address of a Dask scheduler, such as tcp://host:8786: its workers work instead.
     retry
         Run cells again that failed before.
-    quiet
-        Print nothing but errors.
     """
     place = output or Path("outputs") / file.stem
     try:
@@ -243,7 +242,7 @@ def _combinations(tables: StudyTables, best: pl.DataFrame) -> Table:
     for heading in ("Saved\n%", "Violations\n%", "Latency\nms"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for row in best.head(_SHOWN).rows(named=True):
-        places = [overview.plain(row[name]) for name in axes]
+        places = [plain(row[name]) for name in axes]
         if row["policy"] is None:
             shown.add_row(*places, "none", "–", "–", "–")
             continue

@@ -11,9 +11,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from io import TextIOBase
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from cyclopts import Parameter
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
@@ -25,20 +24,6 @@ if TYPE_CHECKING:
 
 #: Exit codes: an objective or a check was missed; wrong usage or input.
 DONE, MISSED, REFUSED = 0, 1, 2
-
-Formats = Annotated[
-    tuple[Literal["png", "svg", "pdf"], ...], Parameter(name="--format", consume_multiple=False)
-]
-
-NoCode = Annotated[
-    bool,
-    Parameter(
-        name="--no-code",
-        negative=(),
-        help="Run no code but carbonroute's own: a scenario is refused that names a policy of a file, a "
-        "module or an installed package.",
-    ),
-]
 
 #: Width of tables that do not go to a terminal: nothing is cut in a log.
 _FILE_WIDTH = 160

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from carbonroute.cli.terminal import NoCode, out, results_alone
+from carbonroute.cli.options import NoCode
+from carbonroute.cli.terminal import out, results_alone
 from carbonroute.scenario import load, resolve
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index
 from carbonroute.policies.base import Regions
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: From cells and a service time for each, the region that is chosen.
 Choose = Callable[[Index, Array], Regions]

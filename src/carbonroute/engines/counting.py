@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from carbonroute.engines import kernel
+from carbonroute.engines.choices import Plans, value_of
 from carbonroute.engines.draws import Block
-from carbonroute.engines.plans import Plans, value_of
 from carbonroute.engines.routing import route
 from carbonroute.outcome import Outcome, Paired
 from carbonroute.outcome.histogram import BINS, OFFSET, SHIFT, Histogram
@@ -30,7 +30,7 @@ class Counting:
     def __init__(self, inputs: Inputs, candidates: Sequence[Candidate]) -> None:
         self.inputs, self.candidates = inputs, candidates
         # Arrays of one kind for the compiled loops, wherever the scenario has its own from.
-        self.tables = kernel.Tables(
+        self.tables = kernel.Lookups(
             np.array(inputs.rtt_ms), np.array(inputs.carbon.g_per_kwh), np.array(inputs.slo_ms), SHIFT, OFFSET
         )
         self.plans = Plans(inputs, candidates)
@@ -41,7 +41,7 @@ class Counting:
         """Return an outcome for each policy."""
         _, origins, workloads, regions = self.inputs.shape
         policies, groups = len(self.candidates), origins * workloads * regions
-        totals = kernel.Totals(
+        totals = kernel.Accumulators(
             requests=np.zeros((policies, groups), dtype=np.int64),
             violations=np.zeros((policies, groups), dtype=np.int64),
             sums=np.zeros((policies, 3, groups)),
@@ -54,16 +54,18 @@ class Counting:
             self._add(block, totals)
         return tuple(self._outcome(policy, totals) for policy in range(policies))
 
-    def _add(self, block: Block, totals: kernel.Totals) -> None:
+    def _add(self, block: Block, totals: kernel.Accumulators) -> None:
         cells, plans = block.cells, self.plans
-        places = kernel.Places(cells.starts, cells.counts, cells.of.hour, cells.of.origin, cells.of.workload)
+        places = kernel.CellSpans(
+            cells.starts, cells.counts, cells.of.hour, cells.of.origin, cells.of.workload
+        )
         rows = plans.rows(block)
         chosen = kernel.Chosen(plans.by_cell, *kernel.layers(plans.regions[rows]))
-        late = kernel.tally_cells(places, self._luck(block, chosen.regions), self.tables, chosen, totals)
+        late = kernel.tally_cells(places, self._draws(block, chosen.regions), self.tables, chosen, totals)
         alone = {policy: self._regions(policy, block, places, rows) for policy in plans.others}
         for policy, region in alone.items():
-            luck = self._luck(block, region[:, np.newaxis])
-            kernel.tally_requests(places, luck, self.tables, region, totals, policy)
+            draws = self._draws(block, region[:, np.newaxis])
+            kernel.tally_requests(places, draws, self.tables, region, totals, policy)
         if self.baseline is None:
             return
         column = np.flatnonzero(plans.by_cell == self.baseline)
@@ -73,12 +75,12 @@ class Counting:
             alone |= {policy: self._regions(policy, block, places, rows) for policy in plans.by_cell.tolist()}
         if alone:
             baseline = self._regions(self.baseline, block, places, rows)
-            there = self._luck(block, baseline[:, np.newaxis])
+            there = self._draws(block, baseline[:, np.newaxis])
             for policy, region in alone.items():
-                here, both = self._luck(block, region[:, np.newaxis]), (region, baseline)
+                here, both = self._draws(block, region[:, np.newaxis]), (region, baseline)
                 kernel.pair_requests(places, self.tables, (here, there), both, policy, totals)
 
-    def _regions(self, policy: int, block: Block, places: kernel.Places, rows: Regions) -> Regions:
+    def _regions(self, policy: int, block: Block, places: kernel.CellSpans, rows: Regions) -> Regions:
         """Return the region of each of n requests under a policy, shape (n,)."""
         candidate, plan = self.candidates[policy], self.plans.plans[policy]
         if plan is None:
@@ -86,7 +88,7 @@ class Counting:
         value = value_of(candidate, block) if plan.breaks.shape[1] else block.service_ms
         return kernel.pick(places, value, plan.breaks[rows], plan.regions[rows])
 
-    def _luck(self, block: Block, regions: Regions) -> kernel.Luck:
+    def _draws(self, block: Block, regions: Regions) -> kernel.Draws:
         """Return what was drawn, with the jitter to some regions.
 
         Parameters
@@ -106,9 +108,9 @@ class Counting:
         else:
             jitter_ms = block.jitter_ms[np.newaxis]
         tokens_j = np.empty(0) if block.tokens_j is None else block.tokens_j
-        return kernel.Luck(block.service_ms, jitter_ms, tokens_j)
+        return kernel.Draws(block.service_ms, jitter_ms, tokens_j)
 
-    def _outcome(self, policy: int, totals: kernel.Totals) -> Outcome:
+    def _outcome(self, policy: int, totals: kernel.Accumulators) -> Outcome:
         shape, energy = self.inputs.shape[1:], self.inputs.energy
         requests = totals.requests[policy].reshape(shape)
         latency_sum_ms, carbon_sum, token_sum = totals.sums[policy].reshape(3, *shape)
@@ -125,7 +127,7 @@ class Counting:
             paired=self._paired(policy, totals),
         )
 
-    def _paired(self, policy: int, totals: kernel.Totals) -> Paired | None:
+    def _paired(self, policy: int, totals: kernel.Accumulators) -> Paired | None:
         if self.baseline is None:
             return None
         requests = int(totals.requests[policy].sum())

@@ -13,15 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute import rng
+from carbonroute.arrays import Array, Index
+from carbonroute.control.information import Information
 from carbonroute.errors import Fault, InputError
 from carbonroute.scenario import Inputs
-from carbonroute.scenario.information import Information
 from carbonroute.traffic import Pending, Requests
 from carbonroute.workloads import Tokens
 
-Array = NDArray[np.float64]
-
-Places = NDArray[np.int32] | NDArray[np.intp]
+Places = NDArray[np.int32] | Index
 
 #: Cells that a block's requests can fall into, up to which they are sorted by counting.
 _FEW = 2**16
@@ -40,8 +39,8 @@ class Cells:
     """
 
     of: Requests
-    starts: NDArray[np.intp]
-    counts: NDArray[np.intp]
+    starts: Index
+    counts: Index
 
     def total(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the sum of the requests' values in each cell, shape (C,)."""
@@ -82,7 +81,7 @@ class Block:
     requests: Requests
     places: Places
     cells: Cells
-    limits: NDArray[np.intp]
+    limits: Index
     service_ms: Array
     jitter_z: Array
     tokens: Array | None
@@ -91,7 +90,7 @@ class Block:
         return len(self.places)
 
     @cached_property
-    def order(self) -> NDArray[np.intp]:
+    def order(self) -> Index:
         """The requests' places before sorting, to index with, shape (n,)."""
         return self.places.astype(np.intp, copy=False)
 
@@ -201,8 +200,8 @@ def stream_blocks(
 
 def _published_blocks(
     inputs: Inputs,
-    origin: NDArray[np.intp],
-    workload: NDArray[np.intp],
+    origin: Index,
+    workload: Index,
     luck: np.random.Generator,
     *,
     compiled: bool,
@@ -260,7 +259,7 @@ def _sorted(
     return order, Cells(of, starts, counts), (scored[0], scored[1])
 
 
-def _service_ms(inputs: Inputs, limits: NDArray[np.intp], service_z: Array, tokens: Array | None) -> Array:
+def _service_ms(inputs: Inputs, limits: Index, service_z: Array, tokens: Array | None) -> Array:
     """Return the actual service time of each request, sorted by workload, ms, shape (n,)."""
     service_ms = np.empty(len(service_z))
     for law, ends in zip(inputs.laws, pairwise(limits), strict=True):
@@ -277,7 +276,7 @@ def _tokens(
     index: int,
     requests: Requests,
     order: Places,
-    limits: NDArray[np.intp],
+    limits: Index,
     answer_z: Array,
 ) -> Array:
     """Return prompt and answer tokens of each request, shape (2, n): as the traffic has them, or drawn."""

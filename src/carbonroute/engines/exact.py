@@ -7,27 +7,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from carbonroute import memory
-from carbonroute.engines.luck import Cells, Luck, Prompts, Services
-from carbonroute.engines.obstacles import refuse
-from carbonroute.engines.oracles import Totals
-from carbonroute.engines.pairs import Pairs
-from carbonroute.outcome import Hours, Mixture, Outcome
+from carbonroute.arrays import Array, Index
+from carbonroute.engines.conditioning import ByCell, ByPrompt, ByServiceTime, Conditioning
+from carbonroute.engines.oracles import ByTotal
+from carbonroute.engines.pair_jitter import ByPairJitter
+from carbonroute.engines.unsupported import refuse
+from carbonroute.outcome import Mixture, Outcome
 from carbonroute.outcome.mixture import Groups
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.workloads.energy import account
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 Progress = Callable[[int, int], None]
 
 #: Rows at a time.
 _AT_ONCE = 2**16
-#: Numbers by hour, over all policies, up to which they are kept: 256 MiB.
-_KEPT = 2**25
 _BYTES_PER_CELL = 24
 
 
@@ -70,7 +66,7 @@ def run(
             if progress:
                 progress(done * hours + hour, len(inputs.candidates) * hours)
 
-        outcomes.append(_outcome(luck_of(inputs, candidate), expected, step))
+        outcomes.append(_outcome(conditioning_of(inputs, candidate), expected, step))
     return tuple(outcomes)
 
 
@@ -80,35 +76,37 @@ def notes(inputs: Inputs) -> tuple[str, ...]:
         "does not tell where its choice changes (breaks_ms): it was searched for, and a piece of less than "
         "1.2 % of the requests can have been missed where those on both of its sides go the same way"
     )
-    lucks = [luck_of(inputs, candidate) for candidate in inputs.candidates]
-    return tuple(f"{luck.candidate.label} {why}" for luck in lucks if luck.searches)
+    conditionings = [conditioning_of(inputs, candidate) for candidate in inputs.candidates]
+    return tuple(
+        f"{conditioning.candidate.label} {why}" for conditioning in conditionings if conditioning.searches
+    )
 
 
-def luck_of(inputs: Inputs, candidate: Candidate) -> Luck:
-    """Return what a policy's choice depends on besides hour, origin and workload."""
+def conditioning_of(inputs: Inputs, candidate: Candidate) -> Conditioning:
+    """Return the random variables on which a policy's choice is conditioned."""
     if candidate.on_cells:
-        return Cells(candidate, inputs)
+        return ByCell(candidate, inputs)
     if candidate.oracle and candidate.reads("jitter_ms"):
-        return (Pairs if inputs.jitter.by_pair else Totals)(candidate, inputs)
+        return (ByPairJitter if inputs.jitter.by_pair else ByTotal)(candidate, inputs)
     if candidate.clairvoyant:
-        return Services(candidate, inputs)
+        return ByServiceTime(candidate, inputs)
     if candidate.sizes and any(law.per_request for law in inputs.laws):
-        return Prompts(candidate, inputs)
-    return Cells(candidate, inputs)
+        return ByPrompt(candidate, inputs)
+    return ByCell(candidate, inputs)
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Requests of some cells, as far as they go to one region; shape (m,) each.
+class RoutedRequests:
+    """Expected requests of cells by the region that serves them; shape (m,) each.
 
     Attributes
     ----------
     hour
         Of the horizon.
     groups
-        Workload, origin and region, and which piece of a cell's requests.
+        Workload, origin and region, and which segment of a cell's requests.
     requests
-        How many are expected of which they are a piece.
+        How many are expected of which they are a segment.
     carbon_g_per_kwh
         Carbon intensity that they meet.
     """
@@ -119,30 +117,32 @@ class Rows:
     carbon_g_per_kwh: Array
 
 
-def routed(luck: Luck, expected: Array, step: Callable[[int], None] | None = None) -> Iterator[Rows]:
+def routed(
+    conditioning: Conditioning, expected: Array, step: Callable[[int], None] | None = None
+) -> Iterator[RoutedRequests]:
     """Yield where expected requests go, some hours at a time.
 
     Parameters
     ----------
-    luck
+    conditioning
         Of the policy.
     expected
         Requests by hour × origin × workload, shape (H, O, W).
     step
         Called with the number of hours done.
     """
-    inputs = luck.inputs
+    inputs = conditioning.inputs
     hours, origins, workloads, regions = inputs.shape
-    at_once = max(1, _AT_ONCE // (origins * workloads * luck.rows))
+    at_once = max(1, _AT_ONCE // (origins * workloads * conditioning.rows))
     for first in range(0, hours, at_once):
         some = expected[first : first + at_once]
         hour, origin, workload = (
             column + start for column, start in zip(np.nonzero(some), (first, 0, 0), strict=True)
         )
         if len(hour):
-            found = luck.pieces(Requests(hour, origin, workload))
+            found = conditioning.segments(Requests(hour, origin, workload))
             hour = hour[found.cell]
-            yield Rows(
+            yield RoutedRequests(
                 hour,
                 Groups(workload[found.cell], origin[found.cell], found.region, found.low, found.high),
                 some[some > 0][found.cell] * found.part,
@@ -152,16 +152,14 @@ def routed(luck: Luck, expected: Array, step: Callable[[int], None] | None = Non
             step(min(first + at_once, hours))
 
 
-def _outcome(luck: Luck, expected: Array, step: Callable[[int], None]) -> Outcome:
-    inputs, candidate, (hours, *shape) = luck.inputs, luck.candidate, luck.inputs.shape
-    kept = len(inputs.candidates) * hours * math.prod(shape[1:]) <= _KEPT
-    by_hour = np.zeros((hours, *shape[1:])) if kept else None
-    found = _gathered(luck, expected, step, by_hour)
+def _outcome(conditioning: Conditioning, expected: Array, step: Callable[[int], None]) -> Outcome:
+    inputs, candidate, shape = conditioning.inputs, conditioning.candidate, conditioning.inputs.shape[1:]
+    found = _gathered(conditioning, expected, step)
     groups, requests = found.groups, found.requests
     rtt_ms = inputs.rtt_ms[groups.origin, groups.region]
-    share, time_ms, square_ms2, *tokens = luck.means(groups)
+    share, time_ms, square_ms2, *tokens = conditioning.means(groups)
     latency_square_ms2 = square_ms2 + 2 * rtt_ms * time_ms + rtt_ms**2 * share
-    place = _place(groups, tuple(shape))
+    place = _place(groups, shape)
 
     def summed(values: Array) -> Array:
         return _summed(place, values, math.prod(shape)).reshape(shape)
@@ -174,20 +172,19 @@ def _outcome(luck: Luck, expected: Array, step: Callable[[int], None]) -> Outcom
         policy=candidate.label,
         clairvoyant=candidate.clairvoyant,
         requests=totals,
-        violations=summed(requests * luck.late(groups)),
+        violations=summed(requests * conditioning.late(groups)),
         latency_sum_ms=summed(requests * (time_ms + rtt_ms * share)),
         carbon_sum_g_per_kwh=carbon_sum,
-        latency=_latency(luck, Mixture(luck, groups, rtt_ms, requests, share, time_ms)),
+        latency=_latency(conditioning, Mixture(conditioning, groups, rtt_ms, requests, share, time_ms)),
         emissions=emissions,
         latency_square_sum_ms2=summed(requests * latency_square_ms2),
         carbon_square_sum=summed(found.carbon_square * share),
-        hours=None if by_hour is None else Hours(by_hour),
     )
 
 
-def _latency(luck: Luck, parts: Mixture) -> Mixture:
+def _latency(conditioning: Conditioning, parts: Mixture) -> Mixture:
     """Return the same distribution of latency; groups of one round trip and one law are one group."""
-    if luck.inputs.jitter.by_pair:
+    if conditioning.inputs.jitter.by_pair:
         return parts
     groups = parts.groups
     columns = np.stack([groups.workload, parts.rtt_ms, groups.low, groups.high])
@@ -204,7 +201,7 @@ class _Gathered:
     groups
         Each of them once.
     requests, carbon, carbon_square
-        Number of requests of which they are a piece, and sums of their carbon intensity and of its square.
+        Number of requests of which they are a segment, and sums of their carbon intensity and of its square.
     """
 
     groups: Groups
@@ -213,29 +210,26 @@ class _Gathered:
     carbon_square: Array
 
 
-def _gathered(luck: Luck, expected: Array, step: Callable[[int], None], by_hour: Array | None) -> _Gathered:
-    """Add up what goes the same way, whatever the hour; and to `by_hour`, in every hour.
+def _gathered(conditioning: Conditioning, expected: Array, step: Callable[[int], None]) -> _Gathered:
+    """Sum the requests of each group over all hours.
 
-    What is not cut into pieces is added up one by one, in the order of the cells: policies that decide alike
-    have the same sums, to the last bit.
+    Cells that are not cut into segments are added one by one, in their order: policies that decide alike have
+    bit-identical sums.
     """
-    shape, nothing = luck.inputs.shape[1:], np.empty(0, dtype=np.intp)
+    shape, nothing = conditioning.inputs.shape[1:], np.empty(0, dtype=np.intp)
     totals = np.zeros((3, math.prod(shape)))
     found = [_Gathered(Groups.whole(nothing, nothing, nothing), *np.empty((3, 0)))]
-    for rows in routed(luck, expected, step):
+    for rows in routed(conditioning, expected, step):
         carbon = rows.requests * rows.carbon_g_per_kwh
         sums = np.stack([rows.requests, carbon, carbon * rows.carbon_g_per_kwh])
-        place, share = _place(rows.groups, shape), np.ones(len(rows.hour))
+        place = _place(rows.groups, shape)
         cut = np.flatnonzero(~rows.groups.are_whole)
         if len(cut):
             groups, which = _distinct(rows.groups[cut])
             found.append(_Gathered(groups, *(_summed(which, each) for each in sums[:, cut])))
-            share[cut], sums[:, cut] = luck.share(groups)[which], 0.0
+            sums[:, cut] = 0.0
         for total, each in zip(totals, sums, strict=True):
             np.add.at(total, place, each)
-        if by_hour is not None:
-            where = rows.hour, rows.groups.workload, rows.groups.region
-            np.add.at(by_hour.reshape(-1), np.ravel_multi_index(where, by_hour.shape), rows.requests * share)
     there = np.flatnonzero(totals[0])
     origin, workload, region = np.unravel_index(there, shape)
     return _joined([_Gathered(Groups.whole(workload, origin, region), *totals[:, there]), *found])
@@ -261,7 +255,7 @@ def _distinct(groups: Groups) -> tuple[Groups, Index]:
 
 
 def _summed(which: Index, values: Array, length: int = 0) -> Array:
-    """Return the sums of values by what they belong to."""
+    """Return the sum of the values of each group, shape (max(length, groups),)."""
     sums: Array = np.bincount(which, values, minlength=length).astype(float, copy=False)
     return sums
 

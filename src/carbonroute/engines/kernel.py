@@ -13,8 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Whole = NDArray[np.int64]
+from carbonroute.arrays import Array, Integers
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,17 +30,17 @@ def compiled(function: Callable[P, T]) -> Callable[P, T]:
         return njit(nogil=True)(function)
 
 
-class Places(NamedTuple):
+class CellSpans(NamedTuple):
     """Cells of a block: their requests lie one after the other; shape (C,) each."""
 
-    starts: Whole
-    counts: Whole
-    hour: Whole
-    origin: Whole
-    workload: Whole
+    starts: Integers
+    counts: Integers
+    hour: Integers
+    origin: Integers
+    workload: Integers
 
 
-class Luck(NamedTuple):
+class Draws(NamedTuple):
     """What was drawn for the requests of a block.
 
     Service time, shape (n,); jitter, shape (1, n) where it is the same to all regions and (L, n) otherwise;
@@ -53,7 +52,7 @@ class Luck(NamedTuple):
     tokens_j: Array
 
 
-class Tables(NamedTuple):
+class Lookups(NamedTuple):
     """Round-trip times (O, R), carbon intensities (H, R), latency limits (W,), and the bins of latencies."""
 
     rtt_ms: Array
@@ -69,12 +68,12 @@ class Chosen(NamedTuple):
     Distinct regions of each cell (C, L), −1 behind the last one, and which of them each policy's is (C, P).
     """
 
-    policies: Whole
-    regions: Whole
-    layer: Whole
+    policies: Integers
+    regions: Integers
+    layer: Integers
 
 
-class Totals(NamedTuple):
+class Accumulators(NamedTuple):
     """What is added up for P policies: by origin × workload × region (G), by workload, or in all.
 
     Requests and violations (P, G); sums (P, 3, G) of latency, carbon, and tokens' energy × carbon; latencies
@@ -82,18 +81,21 @@ class Totals(NamedTuple):
     carbon are more, each with its squares (P, 4); requests late here alone, and there alone (P, 2).
     """
 
-    requests: Whole
-    violations: Whole
+    requests: Integers
+    violations: Integers
     sums: Array
-    bins: Whole
+    bins: Integers
     ends_ms: Array
     more: Array
-    apart: Whole
+    apart: Integers
 
 
 @compiled
 def sort(
-    columns: tuple[Whole, Whole, Whole], first_hour: int, scores: tuple[Array, Array], counts: Whole
+    columns: tuple[Integers, Integers, Integers],
+    first_hour: int,
+    scores: tuple[Array, Array],
+    counts: Integers,
 ) -> tuple[NDArray[np.int32], Array, Array]:
     """Sort n requests by workload, hour and origin, and leave those of a cell in the order of their coming.
 
@@ -127,7 +129,7 @@ def sort(
 
 
 @compiled
-def pick(places: Places, value: Array, breaks: Array, regions: Whole) -> Whole:
+def pick(places: CellSpans, value: Array, breaks: Array, regions: Integers) -> Integers:
     """Return the region of each of n requests: its cell's, behind as many breaks as lie below its value.
 
     Parameters
@@ -148,7 +150,7 @@ def pick(places: Places, value: Array, breaks: Array, regions: Whole) -> Whole:
 
 
 @compiled
-def layers(regions: Whole) -> tuple[Whole, Whole]:
+def layers(regions: Integers) -> tuple[Integers, Integers]:
     """Return the distinct regions of each row, and which of them each entry is; see `Chosen`.
 
     Parameters
@@ -179,7 +181,9 @@ def layers(regions: Whole) -> tuple[Whole, Whole]:
 
 
 @compiled
-def tally_cells(places: Places, luck: Luck, tables: Tables, chosen: Chosen, totals: Totals) -> Whole:
+def tally_cells(
+    places: CellSpans, draws: Draws, tables: Lookups, chosen: Chosen, totals: Accumulators
+) -> Integers:
     """Add up what C cells mean for policies that send each of them to one region.
 
     Where a cell has many requests, those that go to one region are counted once for all such policies.
@@ -190,13 +194,13 @@ def tally_cells(places: Places, luck: Luck, tables: Tables, chosen: Chosen, tota
     """
     policies, regions, layer = chosen
     violations = np.zeros(regions.shape, dtype=np.int64)
-    apart = len(luck.jitter_ms) > 1
+    apart = len(draws.jitter_ms) > 1
     shared = np.zeros(totals.bins.shape[2], dtype=np.int64)
     for c in range(len(places.starts)):
         workload, count = places.workload[c], places.counts[c]
         row = (places.origin[c] * len(tables.slo_ms) + workload) * tables.rtt_ms.shape[1]
         start, end = places.starts[c], places.starts[c] + count
-        tokens_j = _sum(luck.tokens_j, start, end)
+        tokens_j = _sum(draws.tokens_j, start, end)
         for d in range(regions.shape[1]):
             region = regions[c, d]
             if region < 0:
@@ -206,7 +210,7 @@ def tally_cells(places: Places, luck: Luck, tables: Tables, chosen: Chosen, tota
             of = (start, end, d if apart else 0, rtt_ms, tables.slo_ms[workload])
             late, total_ms, low_ms, high_ms = 0, 0.0, 0.0, 0.0
             if count >= _MANY:
-                late, total_ms, low_ms, high_ms = _count(luck, of, tables, shared)
+                late, total_ms, low_ms, high_ms = _count(draws, of, tables, shared)
             first, last = _bin_of(low_ms, tables, len(shared)), _bin_of(high_ms, tables, len(shared))
             for column, p in enumerate(policies):
                 if layer[c, column] != d:
@@ -215,7 +219,7 @@ def tally_cells(places: Places, luck: Luck, tables: Tables, chosen: Chosen, tota
                 if count >= _MANY:
                     _add(bins, shared, first, last)
                 else:
-                    late, total_ms, low_ms, high_ms = _count(luck, of, tables, bins)
+                    late, total_ms, low_ms, high_ms = _count(draws, of, tables, bins)
                 totals.requests[p, row + region] += count
                 totals.violations[p, row + region] += late
                 totals.sums[p, 0, row + region] += total_ms
@@ -230,7 +234,12 @@ def tally_cells(places: Places, luck: Luck, tables: Tables, chosen: Chosen, tota
 
 @compiled
 def pair_cells(
-    places: Places, tables: Tables, chosen: Chosen, violations: Whole, baseline: int, totals: Totals
+    places: CellSpans,
+    tables: Lookups,
+    chosen: Chosen,
+    violations: Integers,
+    baseline: int,
+    totals: Accumulators,
 ) -> None:
     """Hold C cells under each policy against those under one of them, by its place among them.
 
@@ -256,12 +265,12 @@ def pair_cells(
 
 @compiled
 def pair_requests(
-    places: Places,
-    tables: Tables,
-    luck: tuple[Luck, Luck],
-    region: tuple[Whole, Whole],
+    places: CellSpans,
+    tables: Lookups,
+    draws: tuple[Draws, Draws],
+    region: tuple[Integers, Integers],
     policy: int,
-    totals: Totals,
+    totals: Accumulators,
 ) -> None:
     """Hold n requests under one policy against the same under another; luck and region, (n,), of both."""
     mine, theirs = region
@@ -271,10 +280,10 @@ def pair_requests(
         longer_ms, longer_square, more, more_square = 0.0, 0.0, 0.0, 0.0
         late_here, late_there = 0, 0
         for i in range(places.starts[c], places.starts[c] + places.counts[c]):
-            here_ms = rtt_ms[mine[i]] + luck[0].service_ms[i]
-            here_ms += luck[0].jitter_ms[0, i]
-            there_ms = rtt_ms[theirs[i]] + luck[1].service_ms[i]
-            there_ms += luck[1].jitter_ms[0, i]
+            here_ms = rtt_ms[mine[i]] + draws[0].service_ms[i]
+            here_ms += draws[0].jitter_ms[0, i]
+            there_ms = rtt_ms[theirs[i]] + draws[1].service_ms[i]
+            there_ms += draws[1].jitter_ms[0, i]
             longer_ms += here_ms - there_ms
             longer_square += (here_ms - there_ms) ** 2
             more += carbon[mine[i]] - carbon[theirs[i]]
@@ -291,7 +300,7 @@ def pair_requests(
 
 @compiled
 def tally_requests(
-    places: Places, luck: Luck, tables: Tables, region: Whole, totals: Totals, policy: int
+    places: CellSpans, draws: Draws, tables: Lookups, region: Integers, totals: Accumulators, policy: int
 ) -> None:
     """Add up what one policy's n requests mean, each in a region of its own, shape (n,)."""
     regions = tables.rtt_ms.shape[1]
@@ -304,8 +313,8 @@ def tally_requests(
         low_ms, high_ms = ends_ms
         for i in range(places.starts[c], places.starts[c] + places.counts[c]):
             there = np.uint64(region[i])
-            latency_ms = rtt_ms[there] + luck.service_ms[i]
-            latency_ms += luck.jitter_ms[0, i]
+            latency_ms = rtt_ms[there] + draws.service_ms[i]
+            latency_ms += draws.jitter_ms[0, i]
             count[there] += 1
             late[there] += latency_ms > slo_ms
             total_ms[there] += latency_ms
@@ -313,9 +322,9 @@ def tally_requests(
             high_ms = latency_ms if latency_ms > high_ms else high_ms
             bins[_bin_of(latency_ms, tables, len(bins))] += 1
         ends_ms[0], ends_ms[1] = low_ms, high_ms
-        if len(luck.tokens_j):
+        if len(draws.tokens_j):
             for i in range(places.starts[c], places.starts[c] + places.counts[c]):
-                tokens_j[region[i]] += luck.tokens_j[i]
+                tokens_j[region[i]] += draws.tokens_j[i]
         row = (places.origin[c] * len(tables.slo_ms) + workload) * regions
         for r in range(regions):
             carbon = tables.carbon_g_per_kwh[places.hour[c], r]
@@ -329,7 +338,7 @@ def tally_requests(
 
 @compiled
 def _count(
-    luck: Luck, of: tuple[int, int, int, float, float], tables: Tables, bins: Whole
+    draws: Draws, of: tuple[int, int, int, float, float], tables: Lookups, bins: Integers
 ) -> tuple[int, float, float, float]:
     """Count the latencies of a cell's requests to one region by bin.
 
@@ -347,8 +356,8 @@ def _count(
     start, end, row, rtt_ms, slo_ms = of
     late, total_ms, low_ms, high_ms = 0, 0.0, np.inf, -np.inf
     for i in range(start, end):
-        latency_ms = rtt_ms + luck.service_ms[i]
-        latency_ms += luck.jitter_ms[row, i]
+        latency_ms = rtt_ms + draws.service_ms[i]
+        latency_ms += draws.jitter_ms[row, i]
         late += latency_ms > slo_ms
         total_ms += latency_ms
         low_ms = latency_ms if latency_ms < low_ms else low_ms
@@ -358,7 +367,7 @@ def _count(
 
 
 @compiled
-def _add(bins: Whole, more: Whole, first: int, last: int) -> None:
+def _add(bins: Integers, more: Integers, first: int, last: int) -> None:
     """Add some bins to others, from the first one up to the last."""
     for b in range(first, last + 1):
         bins[b] += more[b]
@@ -374,7 +383,7 @@ def _sum(values: Array, start: int, end: int) -> float:
 
 
 @compiled
-def _bin_of(latency_ms: float, tables: Tables, bins: int) -> int:
+def _bin_of(latency_ms: float, tables: Lookups, bins: int) -> int:
     """Return a latency's bin; see `carbonroute.outcome.histogram.bin_of`."""
     index = int(np.float64(latency_ms).view(np.int64) >> tables.shift) - tables.offset
     return min(max(index, 0), bins - 1)

@@ -1,4 +1,4 @@
-"""Pieces of service time and jitter together: what oracles see, where jitter is the same to all regions."""
+"""Oracles conditioned on the sum of service time and jitter, where jitter is the same to all regions."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from carbonroute.engines.luck import Luck
-from carbonroute.engines.pieces import FARTHEST, Pieces, pieces
+from carbonroute.arrays import Array, Index
+from carbonroute.control.views import Traits
+from carbonroute.engines.conditioning import Conditioning
 from carbonroute.engines.routing import breaks_ms
-from carbonroute.engines.views import Traits
+from carbonroute.engines.segments import FARTHEST, Segments, segments
 from carbonroute.errors import PolicyError
 from carbonroute.outcome.mixture import Groups
 from carbonroute.policies.base import Regions, policy_name
@@ -19,9 +19,6 @@ from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.workloads import Tokens
 from carbonroute.workloads.integrals import over_scores
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: Scores between which means of a law with tokens are interpolated: to 1e-5 of themselves.
 _TABULATED = 1025
@@ -31,7 +28,7 @@ _AT_ONCE = 2**17
 _NOWHERE = np.zeros(2, dtype=np.intp)
 
 
-class Oracle(Luck):
+class OracleConditioning(Conditioning):
     """Base of oracles: what they have in common is service time without jitter."""
 
     rows = 8
@@ -59,11 +56,11 @@ class Oracle(Luck):
         return tables
 
 
-class Totals(Oracle):
+class ByTotal(OracleConditioning):
     """Service time and jitter together, where jitter is the same to all regions."""
 
-    def pieces(self, cells: Requests) -> Pieces:
-        """Return the pieces between the sums of service time and jitter that the policy states."""
+    def segments(self, cells: Requests) -> Segments:
+        """Return the segments between the sums of service time and jitter that the policy states."""
 
         def chosen(cell: Index, total_ms: Array) -> Regions:
             none_ms = np.zeros((len(cell), self.inputs.shape[3]))
@@ -71,20 +68,20 @@ class Totals(Oracle):
 
         reach_ms = self.inputs.jitter.at(np.array(FARTHEST), *_NOWHERE)
         span = replace(self.span, high=self.span.high + reach_ms)
-        return pieces(cells.workload, stated(self.candidate, self.inputs, cells), span, chosen)
+        return segments(cells.workload, stated(self.candidate, self.inputs, cells), span, chosen)
 
     def share(self, groups: Groups) -> Array:
-        """Return the probability of each group's piece, shape (m,)."""
+        """Return the probability of each group's segment, shape (m,)."""
         late = (self._beyond(end, groups.workload) for end in (groups.low, groups.high))
         return np.maximum(next(late) - next(late), 0.0)
 
     def beyond(self, time_ms: Array, groups: Groups) -> Array:
-        """Return the probability of each group's piece and of service + jitter > time, shape (m,)."""
+        """Return the probability of each group's segment and of service + jitter > time, shape (m,)."""
         ends = (np.maximum(end, time_ms) for end in (groups.low, groups.high))
         return self.share(Groups(groups.workload, groups.origin, groups.region, *ends))
 
     def means(self, groups: Groups) -> Array:
-        """Return what a request is expected to have that counts in the group's piece alone, shape (5, m)."""
+        """Return expectations of a request that count in the group's segment alone, shape (5, m)."""
         means = np.empty((5, len(groups)))
         for index in np.unique(groups.workload):
             rows = np.flatnonzero(groups.workload == index)

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index
+from carbonroute.control import views
+from carbonroute.control.draw import drawn, limits_of
+from carbonroute.control.unknown import unless_unknown
+from carbonroute.control.views import Traits, average_traits, folded, view
 from carbonroute.engines.draws import Block, Cells
-from carbonroute.engines.views import Traits, estimates_ms, folded, of_cells, view
-from carbonroute.policies import View, decide, split, splits
-from carbonroute.policies.base import Regions, breaks
+from carbonroute.policies import PolicyLike, View, decide, split, splits
+from carbonroute.policies.base import Regions, breaks, fields_read
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.workloads import Tokens
-
-Array = NDArray[np.float64]
 
 #: The region for each of n cells, shape (n,); of a policy that splits traffic, its weights, shape (n, R).
 Answer = NDArray[Any]
@@ -44,11 +46,8 @@ def route(
     What there is a region for, the block's cells or its single requests, and that region, shape (C,).
     """
     if splits(candidate.policy):
-        weights = ask(candidate, inputs, block.cells.of, kept=kept)
-        region = np.zeros(len(block), dtype=np.intp)
-        for limit in np.cumsum(weights[:, :-1], axis=1).T:
-            region += block.uniform >= np.repeat(limit, block.cells.counts)
-        return block.singles, region
+        limits = limits_of(ask(candidate, inputs, block.cells.of, kept=kept))
+        return block.singles, drawn(np.repeat(limits, block.cells.counts, axis=0), block.uniform)
     cells = block.singles if inputs.by_request(candidate) else block.cells
     # A block whose cells have one request each may show it as such.
     traits = traits_of(candidate, inputs, block, cells) if len(cells.of) == len(block) else None
@@ -89,15 +88,14 @@ def ask(
     if candidate.joint:
         return _ask_jointly(candidate, inputs, of, {} if kept is None else kept)
     policy, regions = candidate.policy, inputs.shape[3]
-    if traits is None:
-        traits = of_cells(candidate, inputs, of.workload)
+    traits = traits or _average_traits(candidate, inputs, of.workload)
     answer = np.empty((len(of), regions) if splits(policy) else len(of), float if splits(policy) else np.intp)
     step = max(1, _QUESTION // regions)
     for first in range(0, len(of), step):
         rows = slice(first, first + step)
         cells = Requests(of.hour[rows], of.origin[rows], of.workload[rows])
-        answer[rows] = _answer(candidate, view(candidate, inputs, cells, traits.of(rows)))
-    return _unless_blind(candidate, inputs, of, answer)
+        answer[rows] = _answer(candidate, cells.hour, view_of(candidate, inputs, cells, traits.of(rows)))
+    return answer
 
 
 def breaks_ms(
@@ -111,8 +109,8 @@ def breaks_ms(
     """
     if splits(candidate.policy):
         return None
-    traits = of_cells(candidate, inputs, of.workload) if traits is None else traits
-    return breaks(candidate.policy, view(candidate, inputs, of, traits))
+    traits = traits or _average_traits(candidate, inputs, of.workload)
+    return breaks(candidate.policy, view_of(candidate, inputs, of, traits))
 
 
 def _ask_jointly(candidate: Candidate, inputs: Inputs, of: Requests, kept: dict[int, Answer]) -> Answer:
@@ -126,35 +124,45 @@ def _ask_jointly(candidate: Candidate, inputs: Inputs, of: Requests, kept: dict[
         asked = unknown[first : first + step]
         kept.update(zip(asked.tolist(), _ask_hours(candidate, inputs, asked), strict=True))
     answers = np.stack([kept[hour] for hour in hours.tolist()])
-    return _unless_blind(candidate, inputs, of, answers[place.reshape(-1), of.origin, of.workload])
+    return answers[place.reshape(-1), of.origin, of.workload]
 
 
-def _ask_hours(candidate: Candidate, inputs: Inputs, hours: NDArray[np.intp]) -> Answer:
+def _ask_hours(candidate: Candidate, inputs: Inputs, hours: Index) -> Answer:
     """Ask a joint policy about some hours; shape (hours, O, W) or (hours, O, W, R)."""
     leading = (len(hours), *inputs.shape[1:3])
     hour, origin, workload = np.indices(leading).reshape(3, -1)
-    flat = view(
-        candidate,
-        inputs,
-        Requests(hours[hour], origin, workload),
-        of_cells(candidate, inputs, workload),
-    )
-    return _answer(candidate, folded(flat, leading, inputs.traffic_share[hours]))
+    of = Requests(hours[hour], origin, workload)
+    flat = view_of(candidate, inputs, of, _average_traits(candidate, inputs, workload))
+    return _answer(candidate, of.hour.reshape(leading), folded(flat, leading, inputs.traffic_share[hours]))
 
 
-def _answer(candidate: Candidate, shown: View) -> Answer:
-    policy = candidate.policy
-    return split(policy, shown) if splits(policy) else decide(policy, shown)
+def _answer(candidate: Candidate, hour: Index, shown: View) -> Answer:
+    """Ask about cells or requests of some hours, which have the leading axes of the view."""
+
+    def asked(policy: PolicyLike) -> Answer:
+        if splits(policy):
+            return split(policy, shown)
+        region = decide(policy, shown)
+        return np.eye(shown.rtt_ms.shape[-1])[region] if splits(candidate.policy) else region
+
+    return unless_unknown(candidate.policy, candidate.knowledge.blind[hour], asked)
 
 
-def _unless_blind(candidate: Candidate, inputs: Inputs, of: Requests, answer: Answer) -> Answer:
-    """Return the answer, and the lowest RTT in hours whose carbon is unknown to a policy that reads it."""
-    if not (candidate.knowledge.blind.any() and candidate.reads("carbon_g_per_kwh")):
-        return answer
-    blind = candidate.knowledge.blind.take(of.hour)
-    nearest = inputs.rtt_ms.argmin(axis=1).take(of.origin[blind])
-    answer[blind] = np.eye(inputs.shape[3])[nearest] if answer.ndim == 2 else nearest
-    return answer
+def view_of(candidate: Candidate, inputs: Inputs, of: Requests, traits: Traits) -> View:
+    """Return what a policy may know of n cells or requests where nothing is measured."""
+    inputs, reads = candidate.believed(inputs), fields_read(candidate.policy)
+    expected = inputs.expected_per_s[of.hour, of.origin, of.workload] if "requests_per_s" in reads else None
+    carbon = candidate.knowledge.shown_g_per_kwh.T.take(of.hour, axis=1).T
+    return view(inputs.site, reads, views.CellIndex(of.origin, of.workload), carbon, traits, expected)
+
+
+def estimates_ms(candidate: Candidate, inputs: Inputs) -> Array:
+    """Return the service time of any request of each workload, as a policy estimates it, ms, shape (W,)."""
+    return views.estimates_ms(candidate.believed(inputs).site, candidate.information)
+
+
+def _average_traits(candidate: Candidate, inputs: Inputs, workload: Index) -> Traits:
+    return average_traits(inputs.site, candidate.information, fields_read(candidate.policy), workload)
 
 
 def traits_of(candidate: Candidate, inputs: Inputs, block: Block, cells: Cells) -> Traits:
@@ -202,7 +210,7 @@ def _service_ms(candidate: Candidate, inputs: Inputs, block: Block, cells: Cells
     return estimates_ms(candidate, inputs).take(cells.of.workload)
 
 
-def _jitter_ms(inputs: Inputs, z: Array, origin: NDArray[np.intp]) -> Array:
+def _jitter_ms(inputs: Inputs, z: Array, origin: Index) -> Array:
     regions = np.arange(inputs.rtt_ms.shape[1])
     jitter_ms = inputs.jitter.at(z[:, np.newaxis], origin[:, np.newaxis], regions)
     return np.broadcast_to(jitter_ms, (len(z), len(regions)))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.engines.draws import Block, Cells
 from carbonroute.engines.routing import Answer, route
 from carbonroute.outcome import Histogram, LatencyDistribution, Outcome, Paired, Samples
@@ -34,7 +35,7 @@ def tally(inputs: Inputs, candidates: Sequence[Candidate], blocks: Iterable[Bloc
 
 def serve(
     inputs: Inputs, candidate: Candidate, block: Block, kept: dict[int, Answer] | None = None
-) -> tuple[Cells, Regions, NDArray[np.float64]]:
+) -> tuple[Cells, Regions, Array]:
     """Route a block's n requests under one policy.
 
     Returns
@@ -46,9 +47,7 @@ def serve(
     return cells, region, latencies_ms(inputs, block, cells, region, block.service_ms)
 
 
-def latencies_ms(
-    inputs: Inputs, block: Block, cells: Cells, region: Regions, service_ms: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def latencies_ms(inputs: Inputs, block: Block, cells: Cells, region: Regions, service_ms: Array) -> Array:
     """Return rtt + service + jitter of a block's n requests, ms, shape (n,).
 
     Parameters
@@ -73,9 +72,9 @@ def latencies_ms(
 class _Served(NamedTuple):
     """What became of a block's requests under a policy, shape (n,) each."""
 
-    latency_ms: NDArray[np.float64]
-    late: NDArray[np.bool_]
-    carbon_g_per_kwh: NDArray[np.float64]
+    latency_ms: Array
+    late: Mask
+    carbon_g_per_kwh: Array
 
 
 class Times:
@@ -83,10 +82,10 @@ class Times:
 
     def __init__(self, workloads: int, *, kept: bool) -> None:
         self._kept = kept
-        self._samples: list[list[NDArray[np.float64]]] = [[] for _ in range(workloads)]
+        self._samples: list[list[Array]] = [[] for _ in range(workloads)]
         self._counted: Histogram | None = None
 
-    def add(self, times_ms: NDArray[np.float64], limits: NDArray[np.intp]) -> None:
+    def add(self, times_ms: Array, limits: Index) -> None:
         """Add those of n requests; `limits`: where each workload's begin, and the end, shape (W + 1,)."""
         parts = [times_ms[first:last] for first, last in pairwise(limits)]
         if self._kept:
@@ -123,9 +122,9 @@ class Tally:
         self,
         cells: Cells,
         region: Regions,
-        latency_ms: NDArray[np.float64],
-        limits: NDArray[np.intp],
-        tokens_j: NDArray[np.float64] | None,
+        latency_ms: Array,
+        limits: Index,
+        tokens_j: Array | None,
     ) -> _Served:
         """Add up n requests that were served.
 
@@ -160,12 +159,12 @@ class Tally:
         more = Paired.of(baseline, latency_ms, (mine.late, theirs.late), carbon_g_per_kwh)
         self.paired = more if self.paired is None else self.paired + more
 
-    def group(self, of: Requests, region: Regions) -> NDArray[np.intp]:
+    def group(self, of: Requests, region: Regions) -> Index:
         """Return the place of each in a row of all origins × workloads × regions."""
         _, workloads, regions = self.shape
         return (of.origin * workloads + of.workload) * regions + region
 
-    def by_group(self, group: NDArray[np.intp], of_cell: NDArray[Any]) -> NDArray[Any]:
+    def by_group(self, group: Index, of_cell: NDArray[Any]) -> NDArray[Any]:
         """Return the sum of the cells' numbers by origin × workload × region."""
         return np.bincount(group, of_cell, minlength=math.prod(self.shape))
 

@@ -11,7 +11,7 @@ import pickle
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -24,11 +24,11 @@ from carbonroute import rng
 from carbonroute.engines import samples
 from carbonroute.engines.draws import Block, stream_blocks
 from carbonroute.errors import PolicyError, WorkerError, described, is_interrupt
+from carbonroute.files.text import Digests
 from carbonroute.outcome import Outcome
 from carbonroute.policies import POLICIES
-from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure, result, server
+from carbonroute.processes import WorkerPool, ended_on_failure, result, server
 from carbonroute.scenario import Candidate, Inputs
-from carbonroute.textfile import Digests
 from carbonroute.traffic import Pending, Replay
 
 #: How processes start if nothing else is asked for.
@@ -140,7 +140,7 @@ def _shared(here: Chunks, others: int, start_method: str) -> Iterator[Part]:
         path = Path(folder) / "inputs"
         path.write_bytes(_packed(here))
         context = ready() if start_method == SERVER else multiprocessing.get_context(start_method)
-        pool = ProcessPoolExecutor(others, mp_context=context, initializer=begin)
+        pool = WorkerPool(others, context)
         try:
             with ended_on_failure():
                 yield from _in_order(here, pool, str(path), others)
@@ -150,16 +150,14 @@ def _shared(here: Chunks, others: int, start_method: str) -> Iterator[Part]:
             pool.shutdown(cancel_futures=True)
 
 
-def _in_order(here: Chunks, pool: ProcessPoolExecutor, path: str, others: int) -> Iterator[Part]:
-    with deaf_to_interrupts():
-        for _ in range(others):
-            pool.submit(_chunks, path)  # they load the scenario while the first chunk is tallied here
+def _in_order(here: Chunks, pool: WorkerPool, path: str, others: int) -> Iterator[Part]:
+    for _ in range(others):
+        pool.submit(_chunks, path)  # they load the scenario while the first chunk is tallied here
     ahead: deque[Future[Part | None]] = deque([_finished(here.tally(0))])
     index = 1
     while True:
         while sum(not future.done() for future in ahead) < 2 * others:
-            with deaf_to_interrupts():  # it may start a process that was not needed before
-                ahead.append(pool.submit(_tally, path, index))
+            ahead.append(pool.submit(_tally, path, index))
             index += 1
         if not ahead[0].done() and len(ahead) < 4 * (others + 1):
             ahead.append(_finished(here.tally(index)))

@@ -1,211 +1,169 @@
-"""The family of figures: each draws the tables of one run, and nothing else.
+"""Figures: each draws the tables of a run, a study, an analysis or a data file, and nothing else.
 
-A figure is one file with ``draw(table, ax=None) -> Axes``, and one line in ``FIGURES``.
+A figure is one file with a function ``draw`` under `carbonroute.figures.figure.figure`, and one line in
+``FIGURES``.
 """
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from carbonroute.figures import (
-    bubble_tradeoff,
-    carbon_heatmap,
-    carbon_savings_bar,
-    carbon_traces,
-    herd,
-    latency_cdf,
-    prior_work_comparison,
-    radar_policy_comparison,
-    regional_carbon_latency,
-    routing_distribution,
-    saving_steps,
-    tradeoff_curve,
-    utilisation,
-    wait_cdf,
-    workload_slo_violations,
-)
+from carbonroute.figures.formatting import printable
 from carbonroute.figures.layout import add_footer, add_label_below, clear, figure_of, take_title
-from carbonroute.figures.style import house
-from carbonroute.figures.words import printable
-from carbonroute.metrics import Tables
+from carbonroute.figures.style import house_style
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
+    import polars as pl
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Page
 
-    from carbonroute.runs import Result
+    from carbonroute.figures.figure import Figure
+    from carbonroute.metrics import Tables
 
 Format = Literal["png", "svg", "pdf"]
 
+#: Every figure by the name of its module, which is also that of its files; in the order of a report.
+FIGURES: Mapping[str, Figure[...]] = MappingProxyType(
+    {
+        name: import_module(f"{__name__}.{name}").draw
+        for name in (
+            "regional_carbon_latency",
+            "tradeoff_curve",
+            "routing_distribution",
+            "workload_slo_violations",
+            "carbon_traces",
+            "saving_steps",
+            "utilisation",
+            "wait_cdf",
+            "herd",
+            "prior_work_comparison",
+            "carbon_heatmap",
+            "radar_policy_comparison",
+            "latency_cdf",
+            "bubble_tradeoff",
+            "carbon_savings_bar",
+            # of studies
+            "study_heatmap",
+            "study_violations",
+            "study_lines",
+            "study_pareto",
+            # of analyses
+            "pareto_front",
+            "headroom",
+            "sensitivity",
+            # of data files
+            "inspection_carbon",
+            "inspection_traffic",
+            "inspection_rates",
+            "inspection_rtt",
+        )
+    }
+)
 
-class Draw(Protocol):
-    """How a member draws."""
-
-    def __call__(self, tables: Tables, ax: Axes | None = None, /) -> Axes:
-        """Draw a run's tables into the given axes, or into a figure of its own."""
-        ...
-
-
-class Figure(NamedTuple):
-    """A member of the family.
-
-    Attributes
-    ----------
-    folder
-        Where its file goes.
-    draw
-        Draws it from a run's tables.
-    wanted
-        Whether these tables have anything for it to show.
-    of_requests
-        Whether it shows what became of requests, and so depends on where they come from.
-    """
-
-    folder: str
-    draw: Draw
-    wanted: Callable[[Tables], bool] = lambda _: True
-    of_requests: bool = True
-
-
-FIGURES: Mapping[str, Figure] = {
-    "regional_carbon_latency": Figure(
-        "graphs", lambda t, ax=None: regional_carbon_latency.draw(t.carbon, t.rtt, ax)
-    ),
-    "tradeoff_curve": Figure("graphs", lambda t, ax=None: tradeoff_curve.draw(t.policies, ax)),
-    "routing_distribution": Figure("graphs", lambda t, ax=None: routing_distribution.draw(t.routing, ax)),
-    "workload_slo_violations": Figure(
-        "graphs", lambda t, ax=None: workload_slo_violations.draw(t.workloads, ax)
-    ),
-    "carbon_traces": Figure("graphs", lambda t, ax=None: carbon_traces.draw(t.carbon, ax), of_requests=False),
-    "saving_steps": Figure(
-        "graphs", lambda t, ax=None: saving_steps.draw(t.saving, ax), wanted=lambda t: not t.saving.is_empty()
-    ),
-    "utilisation": Figure(
-        "graphs",
-        lambda t, ax=None: utilisation.draw(t.utilisation, ax),
-        wanted=lambda t: t.utilisation["utilisation"].null_count() < t.utilisation.height,
-    ),
-    "wait_cdf": Figure(
-        "graphs",
-        lambda t, ax=None: wait_cdf.draw(t.wait_cdf, t.latency_cdf, t.latency_cdf_unlimited, ax),
-        wanted=lambda t: not t.wait_cdf.is_empty(),
-    ),
-    "herd": Figure(
-        "graphs", lambda t, ax=None: herd.draw(t.herd, ax), wanted=lambda t: not t.herd.is_empty()
-    ),
-    "prior_work_comparison": Figure(
-        "graphs", lambda t, ax=None: prior_work_comparison.draw(t.overview, t.policies, ax)
-    ),
-    "carbon_heatmap": Figure(
-        "graphs/premium", lambda t, ax=None: carbon_heatmap.draw(t.carbon, ax), of_requests=False
-    ),
-    "radar_policy_comparison": Figure(
-        "graphs/premium", lambda t, ax=None: radar_policy_comparison.draw(t.policies, ax)
-    ),
-    "latency_cdf": Figure(
-        "graphs/premium", lambda t, ax=None: latency_cdf.draw(t.latency_cdf, t.workloads, ax)
-    ),
-    "bubble_tradeoff": Figure("graphs/premium", lambda t, ax=None: bubble_tradeoff.draw(t.policies, ax)),
-    "carbon_savings_bar": Figure(
-        "graphs/premium", lambda t, ax=None: carbon_savings_bar.draw(t.policies, ax)
-    ),
-}
-
-# Nothing that differs between two runs of the same data: no date, no version.
-METADATA: Mapping[Format, Mapping[str, Any]] = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
-
+#: Nothing that differs between two files of the same data: no date, no version.
+METADATA: Mapping[Format, Mapping[str, Any]] = MappingProxyType(
+    {
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }
+)
 
 SYNTHETIC_GEOGRAPHY = "Synthetic geography: where requests come from was drawn, not measured."
 
 
-def page(name: str, tables: Tables) -> Page:
-    """Draw one figure with all that it must say of its data.
+class HasTables(Protocol):
+    """A finished run."""
+
+    @property
+    def tables(self) -> Tables:
+        """Its tables."""
+        ...
+
+
+def available(data: HasTables | Tables | Mapping[str, pl.DataFrame]) -> list[str]:
+    """Return the names of the figures that have something to show.
 
     Parameters
     ----------
-    name
-        A name in ``FIGURES``.
-    tables
-        What the run found.
+    data
+        A finished run, its tables, or any tables by name.
     """
-    return figure_of(draw(name, tables))
+    tables = _by_name(data)
+    return [name for name, figure in FIGURES.items() if figure.is_in(tables)]
 
 
-def draw(name: str, run: Result | Tables, ax: Axes | None = None) -> Axes:
+def draw(name: str, data: HasTables | Tables | Mapping[str, pl.DataFrame], ax: Axes | None = None) -> Axes:
     """Draw one figure in the house style, to show it or to put it among others.
 
     Parameters
     ----------
     name
         A name in ``FIGURES``.
-    run
-        A finished run, or its tables.
+    data
+        A finished run, its tables, or any tables by name.
     ax
         Where to draw, after clearing it; by default in a figure of its own, as high as it needs to be.
 
     Returns
     -------
     Axes
-        What was drawn on: its figure can be saved, its title and labels can be changed.
+        The axes: its figure can be saved, its title and labels can be changed.
 
     Raises
     ------
     ValueError
-        If there is no figure of that name, or this run has nothing for it to show.
+        If there is no figure of that name, or the data has nothing for it to show.
     """
-    found = run if isinstance(run, Tables) else run.tables
-    tables = Tables(**{name: printable(table) for name, table in vars(found).items()})
-    if name not in FIGURES:
-        raise ValueError(f"no figure {name!r}; there are {', '.join(FIGURES)}")
-    member = FIGURES[name]
-    if not member.wanted(tables):
-        shown = ", ".join(one for one in FIGURES if FIGURES[one].wanted(tables))
-        raise ValueError(f"this run has nothing for figure {name!r} to show; there are {shown}")
-    with house():
+    tables = _by_name(data)
+    figure = FIGURES.get(name)
+    if figure is None or not figure.is_in(tables):
+        fault = "no figure" if figure is None else "there is no data for figure"
+        raise ValueError(f"{fault} {name!r}; there are {', '.join(available(data)) or 'none'}")
+    with house_style():
         if ax is not None:
             clear(ax)
-        drawn = member.draw(tables, ax)
-        if member.of_requests and tables.overview["synthetic_geography"][0]:
+        drawn = figure(*(printable(tables[table]) for table in figure.tables), ax)
+        if figure.of_requests and "overview" in tables and tables["overview"]["synthetic_geography"][0]:
             label = add_footer if ax is None else add_label_below
             label(figure_of(drawn), SYNTHETIC_GEOGRAPHY)
     return drawn
 
 
-def captioned(drawn: Axes) -> tuple[Page, str]:
-    """Take the title of what was drawn away, and give it as text: a page sets it as a caption."""
-    with house():
-        return figure_of(drawn), take_title(drawn)
+def _by_name(data: HasTables | Tables | Mapping[str, pl.DataFrame]) -> Mapping[str, pl.DataFrame]:
+    return data if isinstance(data, Mapping) else vars(getattr(data, "tables", data))
 
 
-def render(name: str, tables: Tables, fmt: Format = "png") -> bytes:
-    """Draw one figure and give it as a file's content; the same tables always give the same bytes.
+def captioned(ax: Axes) -> tuple[Page, str]:
+    """Take the title out of a drawn figure, and return both: a page sets it as a caption."""
+    with house_style():
+        return figure_of(ax), take_title(ax)
+
+
+def render(name: str, data: HasTables | Tables | Mapping[str, pl.DataFrame], fmt: Format = "png") -> bytes:
+    """Draw one figure, and return the content of its file: the same bytes for the same tables.
 
     Parameters
     ----------
-    name
-        A name in ``FIGURES``.
-    tables
-        What the run found.
+    name, data
+        As in `draw`.
     fmt
         ``"png"`` (300 dpi), ``"svg"`` or ``"pdf"``.
 
     Raises
     ------
     ValueError
-        If there is no figure of that name, or the format is another.
+        As `draw`, or if the format is another.
     """
-    return as_file(page(name, tables), fmt)
+    return as_file(figure_of(draw(name, data)), fmt)
 
 
-def as_file(figure: Page, fmt: Format) -> bytes:
-    """Give a figure in the house style as a file's content.
+def as_file(page: Page, fmt: Format) -> bytes:
+    """Return the content of a file of a figure in the house style.
 
     Raises
     ------
@@ -215,6 +173,6 @@ def as_file(figure: Page, fmt: Format) -> bytes:
     if fmt not in METADATA:
         raise ValueError(f"no format {fmt!r}; there are {', '.join(METADATA)}")
     content = io.BytesIO()
-    with house():
-        figure.savefig(content, format=fmt, metadata=dict(METADATA[fmt]))
+    with house_style():
+        page.savefig(content, format=fmt, metadata=dict(METADATA[fmt]))
     return content.getvalue()

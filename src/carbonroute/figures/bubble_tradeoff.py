@@ -2,66 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from carbonroute.figures.layout import Sheet
-from carbonroute.figures.scatter import axes_limits, label_policies, points_of, width_in
-from carbonroute.figures.style import (
-    LIMIT,
-    MUTED,
-    clairvoyant_note,
-    clairvoyants,
-    marker_style,
-    policy_labels,
-    policy_looks,
-    styled,
-)
-from carbonroute.figures.words import amount, carbon_column, limit, lowest, number, percent, plain
+from carbonroute.figures.figure import figure
+from carbonroute.figures.findings import amount, carbon_column, limit, lowest
+from carbonroute.figures.formatting import number, percent, plain, significant
+from carbonroute.figures.layout import PlotArea
+from carbonroute.figures.scatter import label_policies, points_of, set_policy_axes, width_in
+from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles
 from carbonroute.metrics.measure import measure_of
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    import polars as pl
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
 
 LARGEST_PT = 30.0  # diameter of the largest bubble
 DOT_PT = 3.5
 
 
-@styled
+@figure(
+    "Saving, risk and latency at once",
+    "As above, with average latency as the area of a bubble: the best are low, far right and small.",
+    folder="graphs/premium",
+)
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw what each policy saves, what it risks, and how long its requests take.
+    """Draw the saving, the violations and the mean latency of each policy.
 
     Parameters
     ----------
     policies
-        ``Tables.policies``: ``policy``, ``clairvoyant``, what `words.carbon_column` chooses (%, or where
-        nothing can be saved g or gCO2e/kWh), ``slo_violation_pct`` (%), ``avg_latency_ms`` (ms, the bubbles'
-        area), ``max_violation_pct`` (%), ``baseline``.
-    ax
-        Axes to draw on; without it, a figure of its own.
+        ``policy``, ``clairvoyant``, the column of `findings.carbon_column` (%, or where nothing can be saved
+        g or gCO2e/kWh), ``slo_violation_pct`` (%), ``avg_latency_ms`` (ms, the bubbles' area),
+        ``max_violation_pct`` (%), ``baseline``.
     """
-    sheet = Sheet(ax, width_in(policies), height_in=2.5)
-    ax = sheet.ax
-    axes_limits(ax, policies)
-    _make_room(ax)
-    ax.axhline(limit(policies), **_limit_line())
+    area = PlotArea(ax, width_in(policies), height_in=2.5)
+    set_policy_axes(area.ax, policies)
+    _widen(area.ax)
+    area.ax.axhline(limit(policies), **limit_line(0.8))
     diameters = _diameters(policies)
-    _bubbles(ax, policies, diameters)
-    sheet.settle()
-    names = label_policies(ax, policies, [max(size, DOT_PT) / 2 for size in diameters])
-    return sheet.finish(
-        _title(policies), [names, _sizes(policies), _limit_key(policies)], clairvoyant_note(policies)
-    )
+    _bubbles(area.ax, policies, diameters)
+    area.fit()
+    names = label_policies(area.ax, policies, [max(size, DOT_PT) / 2 for size in diameters])
+    line = Line2D([], [], label=f"limit: {plain(limit(policies))} % violations", **limit_line(0.8))
+    return area.finish(_title(policies), [names, _sizes(policies), [line]], clairvoyant_note(policies))
 
 
-def _make_room(ax: Axes) -> None:
+def _widen(ax: Axes) -> None:
     """Widen the limits so that the largest bubble fits at the border."""
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     ax.set_xlim(left - 0.05 * (right - left), right + 0.05 * (right - left))
@@ -78,35 +65,24 @@ def _diameters(policies: pl.DataFrame) -> list[float]:
 
 
 def _bubbles(ax: Axes, policies: pl.DataFrame, diameters: list[float]) -> None:
-    looks, marked = policy_looks(policies), clairvoyants(policies)
-    for policy, (x, y), size in zip(looks, points_of(policies), diameters, strict=True):
-        look = looks[policy]
-        ax.plot(x, y, "o", markersize=size, color=look.colour, alpha=0.22, markeredgewidth=0)
-        edge = (0, (2, 1.2)) if policy in marked else "-"
-        ax.scatter(x, y, s=size**2, facecolor="none", edgecolor=look.colour, linewidth=0.8, linestyle=edge)
-        style = marker_style(look, hollow=policy in marked)
-        ax.plot(x, y, color=look.colour, **style | {"markersize": DOT_PT})
-
-
-def _limit_line() -> dict[str, Any]:
-    return {"color": LIMIT, "linewidth": 0.8, "linestyle": (0, (4, 2))}
-
-
-def _limit_key(policies: pl.DataFrame) -> list[Artist]:
-    return [Line2D([], [], label=f"limit: {plain(limit(policies))} % violations", **_limit_line())]
+    styles = policy_styles(policies).values()
+    for style, (x, y), size in zip(styles, points_of(policies), diameters, strict=True):
+        ax.plot(x, y, "o", markersize=size, color=style.colour, alpha=0.22, markeredgewidth=0)
+        edge = (0, (2, 1.2)) if style.clairvoyant else "-"
+        ax.scatter(x, y, s=size**2, facecolor="none", edgecolor=style.colour, linewidth=0.8, linestyle=edge)
+        ax.plot(x, y, color=style.colour, **style.of_markers | {"markersize": DOT_PT})
 
 
 def _sizes(policies: pl.DataFrame) -> list[Artist]:
-    """Give a legend of at most three round latencies."""
+    """Return a legend of at most three round latencies."""
     latency = policies["avg_latency_ms"].to_numpy()
     low, high = float(latency.min()), float(latency.max())
-    round_ms = [
-        ms for ms in MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(low, high) if 0 < ms <= high
-    ]
+    ticks = MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(low, high)
+    round_ms = [ms for ms in ticks if 0 < ms <= high]
     return [
         Line2D(
             [], [], marker="o", linestyle="none", markersize=_diameter(ms, high), markerfacecolor="#E4E4E4",
-            markeredgecolor=MUTED, markeredgewidth=0.8, label=f"{plain(float(f'{ms:.3g}'))} ms on average",
+            markeredgecolor=MUTED, markeredgewidth=0.8, label=f"{significant(ms)} ms on average",
         )
         for ms in round_ms[-3:] or [high]
     ]  # fmt: skip
@@ -117,13 +93,13 @@ def _title(policies: pl.DataFrame) -> str:
     cleanest = lowest(policies, measure_of(policies).amount)
     fastest = lowest(policies, "avg_latency_ms")
     reached = amount(cleanest) if carbon.less_is_better else f"{percent(cleanest[carbon.name])} reduction"
+    cleanest_name, fastest_ms = labels[cleanest["policy"]], number(fastest["avg_latency_ms"])
     if cleanest["policy"] == fastest["policy"]:
         return (
-            f"{labels[cleanest['policy']]} is both the cleanest policy ({reached}) and the fastest "
-            f"({number(fastest['avg_latency_ms'])} ms on average)"
+            f"{cleanest_name} is both the cleanest policy ({reached}) and the fastest "
+            f"({fastest_ms} ms on average)"
         )
     return (
-        f"{labels[cleanest['policy']]}, the cleanest policy ({reached}), takes "
-        f"{number(cleanest['avg_latency_ms'])} ms on average; {labels[fastest['policy']]}, the fastest, "
-        f"takes {number(fastest['avg_latency_ms'])} ms"
+        f"{cleanest_name}, the cleanest policy ({reached}), takes {number(cleanest['avg_latency_ms'])} ms on "
+        f"average; {labels[fastest['policy']]}, the fastest, takes {fastest_ms} ms"
     )

@@ -2,61 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
-from carbonroute.figures.layout import Sheet, figure_of, number_ticks
-from carbonroute.figures.style import in_order, one_line, styled
-from carbonroute.figures.words import CARBON, CARBON_INTENSITY, number
+from carbonroute.figures.figure import figure
+from carbonroute.figures.formatting import CARBON_LABEL, CARBON_UNIT, number, one_line
+from carbonroute.figures.heatmap import draw_cells
+from carbonroute.figures.layout import PlotArea
+from carbonroute.figures.style import in_order
 from carbonroute.units import HOURS_PER_DAY
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
 ROW_IN = 0.24
 
 
-@styled
+@figure(
+    "Carbon by hour of the day",
+    "A row is a region, a column an hour of the day: the colour is the mean carbon intensity then.",
+    folder="graphs/premium",
+    of_requests=False,
+)
 def draw(carbon: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw when in the day each region is clean.
 
     Parameters
     ----------
     carbon
-        ``Tables.carbon``: ``hour``, ``time`` (UTC, or null: then the hour of the day is ``hour`` mod 24),
-        ``region``, ``carbon_g_per_kwh`` (gCO2e/kWh, mean over the days).
-    ax
-        Axes to draw on; without it, a figure of its own.
+        ``hour``, ``time`` (UTC, or null: then the hour of the day is ``hour`` mod 24), ``region``,
+        ``carbon_g_per_kwh`` (gCO2e/kWh, mean over the days).
     """
-    regions = in_order(carbon, "region")
-    means = _means(carbon)
-    sheet = Sheet(ax, height_in=max(0.8, ROW_IN * len(regions)))
-    ax = sheet.ax
-    image = ax.pcolormesh(
-        np.arange(HOURS_PER_DAY + 1) - 0.5,
-        np.arange(len(regions) + 1) - 0.5,
-        means,
-        cmap="cividis",
-        rasterized=True,
-    )
-    sheet.rows([one_line(region) for region in regions])
-    ax.set_xticks(range(0, HOURS_PER_DAY, 3))
+    regions = [one_line(region) for region in in_order(carbon, "region")]
     dated = carbon["time"].null_count() == 0
-    ax.set_xlabel("Hour of day (UTC)" if dated else "Hour of day (simulated hour mod 24)")
-    ax.spines[:].set_visible(False)
-    bar = figure_of(ax).colorbar(image, cax=ax.inset_axes((1.03, 0, 0.035, 1)))
-    bar.outline.set_visible(False)
-    number_ticks(bar.ax.yaxis, most=4)
-    sheet.side_label(bar.ax.yaxis, CARBON_INTENSITY)
-    return sheet.finish(_title(regions, means))
+    means = _means(carbon, dated=dated)
+    area = PlotArea(ax, height_in=max(0.8, ROW_IN * len(regions)))
+    cells = draw_cells(area.ax, means)
+    area.name_rows(regions)
+    area.ax.set_xticks(range(0, HOURS_PER_DAY, 3))
+    area.ax.set_xlabel("Hour of day (UTC)" if dated else "Hour of day (simulated hour mod 24)")
+    area.colour_bar(cells, CARBON_LABEL, gap=0.03, width=0.035, most=4)
+    return area.finish(_title(regions, means))
 
 
-def _means(carbon: pl.DataFrame) -> NDArray[np.float64]:
-    """Give (region, hour of day): mean carbon; NaN for an hour of day that the run does not reach."""
-    dated = carbon["time"].null_count() == 0
+def _means(carbon: pl.DataFrame, *, dated: bool) -> NDArray[np.float64]:
+    """Return mean carbon (region, hour of day), gCO2e/kWh; NaN for an hour that the run does not reach."""
     hour = pl.col("time").dt.hour() if dated else pl.col("hour") % HOURS_PER_DAY
     cells = carbon.group_by("region", hour.alias("of_day")).agg(pl.col("carbon_g_per_kwh").mean())
     row = {region: index for index, region in enumerate(in_order(carbon, "region"))}
@@ -69,11 +58,11 @@ def _means(carbon: pl.DataFrame) -> NDArray[np.float64]:
 def _title(regions: list[str], means: NDArray[np.float64]) -> str:
     swings = np.nanmax(means, axis=1) - np.nanmin(means, axis=1)
     most = int(swings.argmax())
-    name, swing = one_line(regions[most]), f"{number(swings[most], 0)} {CARBON}"
+    name, swing = regions[most], f"{number(swings[most], 0)} {CARBON_UNIT}"
     if len(regions) == 1:
         return f"The mean carbon of {name} varies by {swing} over the day"
     level = np.nanmean(means, axis=1)
     return (
-        f"Mean carbon differs by {number(level.max() - level.min(), 0)} {CARBON} between regions, "
+        f"Mean carbon differs by {number(level.max() - level.min(), 0)} {CARBON_UNIT} between regions, "
         f"and by at most {swing} over the day ({name})"
     )

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from carbonroute.figures.layout import DOUBLE_IN, Sheet, number_ticks
-from carbonroute.figures.style import MUTED, POLICY_COLOURS, styled
-from carbonroute.figures.words import plain
+from carbonroute.figures.figure import figure
+from carbonroute.figures.formatting import significant
+from carbonroute.figures.layout import DOUBLE_IN, PlotArea
+from carbonroute.figures.style import DASHED, MUTED, POLICY_COLOURS
+from carbonroute.figures.ticks import number_ticks
 
-if TYPE_CHECKING:
-    import polars as pl
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-
-GAP = 0.1  # between the panels, as a share of the width
 COLOUR = POLICY_COLOURS[0]
 
 
-@styled
+@figure(
+    "Requests in a file",
+    "At the left the rate over time, at the right the share of gaps between requests that are longer, beside "
+    "that of a Poisson process.",
+)
 def draw(rate: pl.DataFrame, gaps: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw when requests came.
 
@@ -30,45 +31,40 @@ def draw(rate: pl.DataFrame, gaps: pl.DataFrame, ax: Axes | None = None) -> Axes
         ``hour`` (since the first request), ``requests_per_s``: means of windows one after the other.
     gaps
         ``share`` (0…1, ascending), ``gap_s``: quantiles of the time between requests.
-    ax
-        Axes to draw on, its place split into two panels; without it, a figure of its own.
     """
-    sheet = Sheet(ax, DOUBLE_IN, height_in=2.0)
-    sheet.ax.axis("off")
-    left = sheet.ax.inset_axes((0, 0, 0.6 - GAP / 2, 1))
-    right = sheet.ax.inset_axes((0.6 + GAP / 2, 0, 0.4 - GAP / 2, 1))
+    area = PlotArea(ax, DOUBLE_IN, height_in=2.0)
+    left, right = area.split(0.6, 0.1)
     hour, per_s = rate["hour"].to_numpy().astype(float), rate["requests_per_s"].to_numpy()
     minutes = hour.max(initial=0) < 3
-    left.step(hour * (60 if minutes else 1), per_s, where="post", color=COLOUR, linewidth=0.8)
-    left.set_ylim(bottom=0)
-    left.margins(x=0.01)
-    number_ticks(left.xaxis)
-    number_ticks(left.yaxis)
-    left.grid(visible=True, axis="y")
-    left.set_xlabel(f"{'Minutes' if minutes else 'Hours'} since the first request")
-    Sheet(left).side_label(left.yaxis, "Requests per second")
-    _gaps(right, gaps)
-    span = " to ".join(plain(float(f"{value:.3g}")) for value in (per_s.min(), per_s.max()))
-    title = f"From window to window, {span} requests come per second"
-    key: list[Artist] = [
+    left.ax.step(hour * (60 if minutes else 1), per_s, where="post", color=COLOUR, linewidth=0.8)
+    left.ax.set_ylim(bottom=0)
+    left.ax.margins(x=0.01)
+    number_ticks(left.ax.xaxis)
+    number_ticks(left.ax.yaxis)
+    left.ax.grid(visible=True, axis="y")
+    left.ax.set_xlabel(f"{'Minutes' if minutes else 'Hours'} since the first request")
+    left.label_side(left.ax.yaxis, "Requests per second")
+    _gaps(right.ax, gaps)
+    right.label_side(right.ax.yaxis, "Share of longer gaps")
+    span = " to ".join(significant(value) for value in (per_s.min(), per_s.max()))
+    legend: list[Artist] = [
         Line2D([], [], color=COLOUR, label="as logged"),
-        Line2D([], [], color=MUTED, linestyle=(0, (4, 2)), label="exponential of the same mean (Poisson)"),
+        Line2D([], [], color=MUTED, linestyle=DASHED, label="exponential of the same mean (Poisson)"),
     ]
-    return sheet.finish(title, [key])
+    return area.finish(f"From window to window, {span} requests come per second", [legend])
 
 
 def _gaps(ax: Axes, gaps: pl.DataFrame) -> None:
-    """Draw the share of gaps that are longer, beside what it would be in a Poisson process."""
+    """Draw the share of gaps that are longer, beside that of a Poisson process."""
     share, gap_s = gaps["share"].to_numpy(), gaps["gap_s"].to_numpy()
     known = np.isfinite(gap_s)
     if known.any():
         mean = np.trapezoid(gap_s[known], share[known])
         ax.plot(gap_s, 1 - share, color=COLOUR)
         reach = np.linspace(0, float(np.quantile(gap_s[known], 0.99)) or 1.0, 200)
-        ax.plot(reach, np.exp(-reach / mean) if mean else 0 * reach, color=MUTED, linestyle=(0, (4, 2)))
+        ax.plot(reach, np.exp(-reach / mean) if mean else 0 * reach, color=MUTED, linestyle=DASHED)
         ax.set_xlim(0, reach[-1])
     ax.set_ylim(0, 1)
     number_ticks(ax.xaxis, most=4)
     number_ticks(ax.yaxis)
     ax.set_xlabel("Gap between requests (s)")
-    Sheet(ax).side_label(ax.yaxis, "Share of longer gaps")

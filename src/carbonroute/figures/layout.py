@@ -1,34 +1,30 @@
-"""Layout that all figures share: nothing overlaps, nothing is cut, the figure is as high as it needs to be.
+"""Layout of a figure: the plot, its title, legends and notes; no text overlaps or leaves the page.
 
-Whatever stands around a plot (title above; keys and notes below) hangs on the axes' corners at measured
-distances in points. A figure of our own then grows to hold it; an axes that was given keeps its place.
+The title above a plot, and the legends and notes below it, stand at measured distances in points from the
+corners of the axes. A page of the figure's own then grows to hold them; given axes keep their place.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from carbonroute.figures.style import MUTED, TEXT_PT, TITLE_PT
-from carbonroute.figures.words import tick
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.transforms import Transform
+from carbonroute.figures.ticks import number_ticks
 
 SINGLE_IN = 3.5  # a column of a two-column paper
 DOUBLE_IN = 7.16  # both columns
@@ -36,11 +32,10 @@ PAD_PT = 4.0
 GAP_PT = 5.0
 LINE_SPACING = 1.2
 PT_PER_IN = 72.0
-TICK_STEPS = [1, 2, 2.5, 5, 10]
 BACKING = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 
 
-class Edges(NamedTuple):
+class Margins(NamedTuple):
     """How far something reaches over the four sides of the axes, in points."""
 
     left: float
@@ -49,7 +44,7 @@ class Edges(NamedTuple):
     top: float
 
 
-def _alike(one: Edges, other: Edges) -> bool:
+def _nearly_equal(one: Margins, other: Margins) -> bool:
     return all(abs(a - b) < 0.5 for a, b in zip(one, other, strict=True))
 
 
@@ -59,6 +54,12 @@ def figure_of(ax: Axes) -> Figure:
     if figure is None:
         raise ValueError("the given axes belong to no figure; add them to one")
     return figure
+
+
+def size_pt(ax: Axes) -> tuple[float, float]:
+    """Return width and height of the plot of an axes, in points."""
+    scale = PT_PER_IN / figure_of(ax).dpi
+    return ax.bbox.width * scale, ax.bbox.height * scale
 
 
 def clear(ax: Axes) -> None:
@@ -71,15 +72,15 @@ def clear(ax: Axes) -> None:
         spine.set_linewidth(settings["axes.linewidth"])
 
 
-class Sheet:
-    """An axes being drawn on: in a figure of its own, or in a place that was given.
+class PlotArea:
+    """The axes that a figure draws on, in a page of its own or in a given place, and the text around it.
 
     Parameters
     ----------
     ax
-        The given axes, or None for a figure of its own.
+        The given axes, or None for a page of its own.
     width_in, height_in
-        Width of the own figure, and height of the plot in it (without title, labels and keys), in inches.
+        Width of the own page, and height of the plot in it (without title, labels and legends), in inches.
     """
 
     def __init__(self, ax: Axes | None, width_in: float = SINGLE_IN, height_in: float = 2.0) -> None:
@@ -91,49 +92,47 @@ class Sheet:
             FigureCanvasAgg(figure)
             ax = figure.add_axes((0.15, 0.15, 0.8, 0.8))
         self.ax = ax
-        self._settled = Edges(0, 0, 0, 0)
+        self._fitted = Margins(0, 0, 0, 0)
 
     @property
-    def plot_pt(self) -> tuple[float, float]:
+    def size_pt(self) -> tuple[float, float]:
         """Width and height of the plot itself, in points."""
-        box = self.ax.bbox
-        scale = PT_PER_IN / self._dpi
-        return box.width * scale, box.height * scale
+        return size_pt(self.ax)
 
     @property
     def _dpi(self) -> float:
         return float(figure_of(self.ax).dpi)
 
-    def settle(self) -> Edges:
+    def fit(self) -> Margins:
         """Give the plot its final size, with room at the sides for the labels it has by now."""
-        edges = self._edges()
+        margins = self._margins()
         for _ in range(2):  # twice: the number of ticks depends on the size
-            if not self._owned or _alike(edges, self._settled):
+            if not self._owned or _nearly_equal(margins, self._fitted):
                 break
-            self._resize(edges.left, edges.right, edges.bottom, edges.top)
-            self._settled = edges
-            edges = self._edges()
-        return edges
+            self._resize(margins.left, margins.right, margins.bottom, margins.top)
+            self._fitted = margins
+            margins = self._margins()
+        return margins
 
-    def finish(self, title: str, keys: Sequence[Sequence[Artist]] = (), notes: Sequence[str] = ()) -> Axes:
-        """Add the title, the keys and the notes, and give the figure its final size."""
-        edges = self.settle()
-        top = edges.top + self._title(title, edges)
-        bottom = edges.bottom
-        for key in filter(None, keys):
-            bottom += GAP_PT + self._key(key, edges, bottom + GAP_PT)
+    def finish(self, title: str, legends: Sequence[Sequence[Artist]] = (), notes: Sequence[str] = ()) -> Axes:
+        """Add the title, the legends and the notes, and give the page its final size."""
+        margins = self.fit()
+        top = margins.top + self._title(title, margins)
+        bottom = margins.bottom
+        for handles in filter(None, legends):
+            bottom += GAP_PT + self._legend(handles, margins, bottom + GAP_PT)
         for note in notes:
-            bottom += GAP_PT + self._note(note, edges, bottom + GAP_PT)
+            bottom += GAP_PT + self._note(note, margins, bottom + GAP_PT)
         if self._owned:
-            self._resize(edges.left, edges.right, bottom, top)
+            self._resize(margins.left, margins.right, bottom, top)
         return self.ax
 
-    def categories(self, labels: Sequence[str], *, longest_lines: int = 3) -> None:
+    def name_columns(self, labels: Sequence[str], *, longest_lines: int = 3) -> None:
         """Name the places 0, 1, … of the x axis: level and wrapped where that fits, else upright."""
         self.ax.set_xticks([])
-        self.settle()
+        self.fit()
         left, right = self.ax.get_xlim()
-        slot = self.plot_pt[0] / (right - left)
+        slot = self.size_pt[0] / (right - left)
         for joint in ("-", "- "):  # broken after hyphens only where it must be
             wrapped = [_narrow(label.replace("-", joint), slot - 4).replace("- ", "-") for label in labels]
             widths = [widest(text.split("\n")) for text in wrapped]
@@ -147,27 +146,41 @@ class Sheet:
         )
         self.ax.tick_params(axis="x", length=0)
 
-    def rows(self, labels: Sequence[str]) -> None:
+    def name_rows(self, labels: Sequence[str]) -> None:
         """Name the places 0, 1, … of the y axis, the first on top."""
         self.ax.set_yticks(range(len(labels)), labels=[fold(label) for label in labels])
         self.ax.tick_params(axis="y", length=0)
         self.ax.set_ylim(len(labels) - 0.5, -0.5)
 
-    def side_label(self, axis: Axis, text: str) -> None:
+    def label_side(self, axis: Axis, text: str) -> None:
         """Label an upright axis, in lines no longer than the plot is high."""
         axis.set_label_text(wrap(text, max(self._height_pt(), 60)))
 
-    def _height_pt(self) -> float:
-        return self._height_in * PT_PER_IN if self._owned else self.plot_pt[1]
+    def split(self, left_share: float, gap_share: float) -> tuple[PlotArea, PlotArea]:
+        """Replace the plot by two panels side by side, with a gap between: shares of the width."""
+        self.ax.axis("off")
+        left = self.ax.inset_axes((0, 0, left_share - gap_share / 2, 1))
+        right = self.ax.inset_axes((left_share + gap_share / 2, 0, 1 - left_share - gap_share / 2, 1))
+        return PlotArea(left), PlotArea(right)
 
-    def _edges(self) -> Edges:
+    def colour_bar(self, colours: ScalarMappable, label: str, *, gap: float, width: float, most: int) -> None:
+        """Draw a colour bar at the right, with so many ticks; gap and width are shares of the plot's."""
+        bar = figure_of(self.ax).colorbar(colours, cax=self.ax.inset_axes((1 + gap, 0, width, 1)))
+        bar.outline.set_visible(False)
+        number_ticks(bar.ax.yaxis, most)
+        self.label_side(bar.ax.yaxis, label)
+
+    def _height_pt(self) -> float:
+        return self._height_in * PT_PER_IN if self._owned else self.size_pt[1]
+
+    def _margins(self) -> Margins:
         around = self.ax.get_tightbbox(for_layout_only=True)
         plot = self.ax.bbox
         if around is None:
-            return Edges(0, 0, 0, 0)
+            return Margins(0, 0, 0, 0)
         scale = PT_PER_IN / self._dpi
         reach = (plot.x0 - around.x0, around.x1 - plot.x1, plot.y0 - around.y0, around.y1 - plot.y1)
-        return Edges(*(max(pixels * scale, 0.0) for pixels in reach))
+        return Margins(*(max(pixels * scale, 0.0) for pixels in reach))
 
     def _resize(self, left: float, right: float, bottom: float, top: float) -> None:
         height = self._height_in + (bottom + top + 2 * PAD_PT) / PT_PER_IN
@@ -178,46 +191,46 @@ class Sheet:
             (x0 / self._width_in, y0 / height, (x1 - x0) / self._width_in, self._height_in / height)
         )
 
-    def _room(self, edges: Edges) -> float:
-        return self.plot_pt[0] + edges.left + edges.right
+    def _room(self, margins: Margins) -> float:
+        return self.size_pt[0] + margins.left + margins.right
 
-    def _hang(self, x_pt: float, y_pt: float) -> Transform:
+    def _offset(self, x_pt: float, y_pt: float) -> Transform:
         shift = ScaledTranslation(x_pt / PT_PER_IN, y_pt / PT_PER_IN, self.ax.figure.dpi_scale_trans)
         return self.ax.transAxes + shift
 
-    def _title(self, title: str, edges: Edges) -> float:
-        text = wrap(title, self._room(edges), size=TITLE_PT, bold=True)
+    def _title(self, title: str, margins: Margins) -> float:
+        text = wrap(title, self._room(margins), size=TITLE_PT, bold=True)
         artist = self.ax.set_title(text, y=1.0, ha="left", weight="bold", linespacing=LINE_SPACING)
-        artist.set_transform(self._hang(-edges.left, edges.top + GAP_PT))
+        artist.set_transform(self._offset(-margins.left, margins.top + GAP_PT))
         artist.set_x(0.0)
         artist.set_label(title)  # as it was before it was wrapped
         return GAP_PT + _height(self.ax, artist)
 
-    def _note(self, note: str, edges: Edges, down_pt: float) -> float:
-        text = wrap(note, self._room(edges))
+    def _note(self, note: str, margins: Margins, down_pt: float) -> float:
+        text = wrap(note, self._room(margins))
         artist = self.ax.text(
             0,
             0,
             text,
             color=MUTED,
             va="top",
-            transform=self._hang(-edges.left, -down_pt),
+            transform=self._offset(-margins.left, -down_pt),
             linespacing=LINE_SPACING,
         )
         return _height(self.ax, artist)
 
-    def _key(self, handles: Sequence[Artist], edges: Edges, down_pt: float) -> float:
+    def _legend(self, handles: Sequence[Artist], margins: Margins, down_pt: float) -> float:
         labels = [str(handle.get_label()) for handle in handles]
         marker_pt = max((getattr(handle, "get_markersize", float)() for handle in handles), default=0.0)
         em = max(1.1 * marker_pt / TEXT_PT, 1.0)
         rise = 0.35 * TEXT_PT * (em - 1) / 2  # a legend centres markers above the middle of a high row
         lined = any(getattr(handle, "get_linestyle", str)() not in ("None", "none", "") for handle in handles)
-        room = self._room(edges)
+        room = self._room(margins)
         columns = max(1, min(len(handles), int(room / (min(map(text_width, labels)) + 2 * TEXT_PT))))
         for ncols in range(columns, 0, -1):
             legend = Legend(
                 self.ax, list(handles), labels, loc="upper left", bbox_to_anchor=(0, 0), ncols=ncols,
-                bbox_transform=self._hang(-edges.left, -down_pt - rise), frameon=False, borderpad=0,
+                bbox_transform=self._offset(-margins.left, -down_pt - rise), frameon=False, borderpad=0,
                 borderaxespad=0, handlelength=max(1.8 if lined else 1.0, em), handleheight=max(0.7, em),
                 handletextpad=0.5, columnspacing=1.2, labelspacing=0.35,
             )  # fmt: skip
@@ -325,17 +338,3 @@ def fold(label: str, lines: int = 2, longest_pt: float = 110.0) -> str:
     if width <= longest_pt or lines == 1:
         return label
     return wrap(label, max(longest_pt, 1.1 * width / lines))
-
-
-def number_ticks(axis: Axis, most: int = 6) -> None:
-    """Put few, round, plainly written ticks on an axis."""
-    axis.set_major_locator(MaxNLocator(nbins=most, steps=TICK_STEPS))
-    axis.set_major_formatter(FuncFormatter(tick))
-
-
-def share_ticks(axis: Axis, most: int = 6) -> None:
-    """Put ticks on an axis of percentages whose limits are set: none below 0 or beyond 100."""
-    low, high = sorted(axis.get_view_interval())
-    values = MaxNLocator(nbins=most, steps=TICK_STEPS).tick_values(max(low, 0), min(high, 100))
-    axis.set_major_locator(FixedLocator([value for value in values if 0 <= value <= min(high, 100)]))
-    axis.set_major_formatter(FuncFormatter(tick))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, Sheet, wrap
-from carbonroute.figures.style import FAINT, INK, TEXT_PT, ZONE, clairvoyant_note, one_line, styled
-from carbonroute.figures.words import headline
+import polars as pl
+from matplotlib.axes import Axes
 
-if TYPE_CHECKING:
-    import polars as pl
-    from matplotlib.axes import Axes
+from carbonroute.figures.figure import figure
+from carbonroute.figures.findings import headline
+from carbonroute.figures.formatting import one_line
+from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, wrap
+from carbonroute.figures.style import FAINT, INK, TEXT_PT, ZONE, clairvoyant_note
 
 
-class Row(NamedTuple):
-    """One system of the table."""
+class System(NamedTuple):
+    """A row of the table."""
 
     system: str
     workload: str
@@ -23,64 +24,42 @@ class Row(NamedTuple):
     source: str
 
 
-HEADER = Row("System", "Workload", "Regions", "Key finding", "Source")
+HEADER = System("System", "Workload", "Regions", "Key finding", "Source")
 WIDTHS = (0.14, 0.21, 0.18, 0.28, 0.19)  # shares of the width, column by column
 RELATED = (
-    Row(
-        "Google CICS (2021)",
-        "Deferrable data-centre work",
-        "Google's fleet",
-        "Day-ahead carbon forecasts move work to cleaner hours",
-        "arXiv 2106.11750",
-    ),
-    Row(
-        "CASPER (2023)",
-        "Web services (Wikimedia)",
-        "6 AWS regions",
-        "Up to 70 % less carbon, given 400–500 ms of latency slack",
-        "arXiv 2403.14792",
-    ),
-    Row(
-        "Microsoft (2023)",
-        "General compute",
-        "Azure, worldwide",
-        "SCI falls by up to 75 % when work moves in space, by 15 % when it moves in time",
-        "Microsoft, carbon-aware computing whitepaper",
-    ),
-    Row(
-        "CASA (2024)",
-        "Serverless functions",
-        "Several regions",
-        "2.6× less carbon and 1.4× better SLO attainment",
-        "CASA, 2024",
-    ),
-    Row(
-        "Caribou (2024)",
-        "Serverless workflows",
-        "North America (AWS)",
-        "22.9–66.6 % less carbon on average",
-        "SOSP 2024",
-    ),
-)
+    System("Google CICS (2021)", "Deferrable data-centre work", "Google's fleet",
+           "Day-ahead carbon forecasts move work to cleaner hours", "arXiv 2106.11750"),
+    System("CASPER (2023)", "Web services (Wikimedia)", "6 AWS regions",
+           "Up to 70 % less carbon, given 400–500 ms of latency slack", "arXiv 2403.14792"),
+    System("Microsoft (2023)", "General compute", "Azure, worldwide",
+           "SCI falls by up to 75 % when work moves in space, by 15 % when it moves in time",
+           "Microsoft, carbon-aware computing whitepaper"),
+    System("CASA (2024)", "Serverless functions", "Several regions",
+           "2.6× less carbon and 1.4× better SLO attainment", "CASA, 2024"),
+    System("Caribou (2024)", "Serverless workflows", "North America (AWS)",
+           "22.9–66.6 % less carbon on average", "SOSP 2024"),
+)  # fmt: skip
 CELL_PAD_PT = 5.0
 
 
-@styled
+@figure(
+    "Beside related work",
+    "Other systems with their own workloads and baselines, and this run in the last row; their figures are "
+    "not comparable one to one.",
+)
 def draw(overview: pl.DataFrame, policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw this run's result below those of related systems.
 
     Parameters
     ----------
     overview
-        ``Tables.overview``: ``scenario``, ``workloads``, ``regions``, ``hours``, ``finding``, ``accounting``,
+        ``scenario``, ``workloads``, ``regions``, ``hours``, ``finding``, ``accounting``,
         ``source``.
     policies
-        ``Tables.policies``, for the title (see ``words.headline``).
-    ax
-        Axes to draw on; without it, a figure of its own.
+        For the title: see `findings.headline`.
     """
     rows = [HEADER, *RELATED, _own_row(overview)]
-    width_pt = (DOUBLE_IN * 72 if ax is None else Sheet(ax).plot_pt[0]) - 2 * CELL_PAD_PT
+    width_pt = (DOUBLE_IN * 72 if ax is None else PlotArea(ax).size_pt[0]) - 2 * CELL_PAD_PT
     cells = [
         [
             wrap(text, share * width_pt - 2 * CELL_PAD_PT, bold=row is HEADER)
@@ -93,8 +72,8 @@ def draw(overview: pl.DataFrame, policies: pl.DataFrame, ax: Axes | None = None)
         for row in cells
     ]
     total = sum(heights)
-    sheet = Sheet(ax, DOUBLE_IN, height_in=total / 72)
-    ax = sheet.ax
+    area = PlotArea(ax, DOUBLE_IN, height_in=total / 72)
+    ax = area.ax
     ax.set_xlim(0, 1)
     ax.set_ylim(total, 0)
     ax.axis("off")
@@ -102,14 +81,13 @@ def draw(overview: pl.DataFrame, policies: pl.DataFrame, ax: Axes | None = None)
     for index, (row, height) in enumerate(zip(cells, heights, strict=True)):
         _row(ax, row, y, height, first=index == 0, last=index == len(cells) - 1)
         y += height
-    return sheet.finish(
-        f"Beside related work, this run: {headline(policies)}", notes=clairvoyant_note(policies)
-    )
+    title = f"Beside related work, this run: {headline(policies)}"
+    return area.finish(title, notes=clairvoyant_note(policies))
 
 
-def _own_row(overview: pl.DataFrame) -> Row:
+def _own_row(overview: pl.DataFrame) -> System:
     facts = overview.row(0, named=True)
-    return Row(
+    return System(
         system=f"This run: {one_line(facts['scenario'])}",
         workload=one_line(facts["workloads"]),
         regions=f"{one_line(facts['regions'])}, {facts['hours']:,} h",

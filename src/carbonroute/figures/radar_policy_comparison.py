@@ -2,75 +2,77 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.patches import Polygon
+from numpy.typing import NDArray
 
-from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, Sheet, wrap
+from carbonroute.figures.figure import figure
+from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, wrap
 from carbonroute.figures.style import (
     CLAIRVOYANT_HATCH,
     FAINT,
     MUTED,
     TEXT_PT,
+    SeriesStyle,
     clairvoyant_note,
-    clairvoyants,
-    policy_labels,
-    policy_looks,
-    styled,
+    policy_styles,
 )
 from carbonroute.metrics.measure import GRAMS, measure_of
 
-if TYPE_CHECKING:
-    import polars as pl
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
-
-    Array = NDArray[np.float64]
+Array = NDArray[np.float64]
 
 COLUMNS = 4
 CELL = (3.05, 3.1)  # width and height of a radar's place; the radar itself has radius 1
 NAME_PT = 122.0
 
 
-@styled
+@figure(
+    "Policies on several scales",
+    "A small radar per policy, each quality scaled over the policies: further out is better.",
+    folder="graphs/premium",
+)
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw each policy's strengths, before the outlines of all the others.
 
     Parameters
     ----------
     policies
-        ``Tables.policies``: ``policy``, ``clairvoyant``, ``avg_latency_ms``, ``p95_latency_ms`` (ms, less is
+        ``policy``, ``clairvoyant``, ``avg_latency_ms``, ``p95_latency_ms`` (ms, less is
         better), ``slo_violation_pct`` (%; compliance is the rest to 100), ``emissions_reduction_pct`` (%) and
         ``emissions_g_per_request`` (g; efficiency is its inverse), or without energies
         ``carbon_reduction_pct`` (%) and ``avg_carbon_g_per_kwh`` (gCO2e/kWh). Each is scaled to [0, 1] over
         the policies of the table, 1 being the best; a range of 0 counts as 1.
-    ax
-        Axes to draw on; without it, a figure of its own.
     """
     scores = _scores(policies)
     columns = min(COLUMNS, policies.height)
     rows = -(-policies.height // columns)
     width = DOUBLE_IN if columns > 2 else DOUBLE_IN / 2
-    sheet = Sheet(ax, width, height_in=rows * CELL[1] * width / (columns * CELL[0]))
-    ax = sheet.ax
+    area = PlotArea(ax, width, height_in=rows * CELL[1] * width / (columns * CELL[0]))
+    ax = area.ax
     ax.set_xlim(0, columns * CELL[0])
     ax.set_ylim(-rows * CELL[1], 0)
     ax.set_aspect("equal")
     ax.axis("off")
     outlines = _outline(np.array(list(scores.values())).T)
-    for index in range(policies.height):
+    styles = list(policy_styles(policies).values())
+    for index, style in enumerate(styles):
         row, column = divmod(index, columns)
         centre = np.array([(column + 0.5) * CELL[0], -(row + 0.6) * CELL[1]])
-        _radar(ax, policies, index, centre, outlines, list(scores))
-    return sheet.finish(
-        _title(policies, scores), notes=[_note(policies, scores), *clairvoyant_note(policies)]
+        others = np.delete(outlines, index, axis=0) + centre
+        _radar(ax, style, centre, outlines[index] + centre, others, list(scores))
+    notes = [_note(policies, scores), *clairvoyant_note(policies)]
+    return area.finish(
+        _title([style.label for style in styles], np.array(list(scores.values()))), notes=notes
     )
 
 
 def _scores(policies: pl.DataFrame) -> dict[str, Array]:
-    """Give the score of every policy on every axis that is defined."""
+    """Return the score of every policy on every axis that is defined."""
     measure = measure_of(policies)
     carbon = policies[measure.amount].to_numpy().astype(float)
     reduction = f"{'Emissions' if measure is GRAMS else 'Carbon'}\nreduction"
@@ -102,65 +104,51 @@ def _directions(axes: int) -> Array:
 
 
 def _outline(scores: Array) -> Array:
-    """Give (policy, axis, 2): the corners of each policy's polygon around the origin."""
+    """Return (policy, axis, 2): the corners of each policy's polygon around the origin."""
     return scores[:, :, None] * _directions(scores.shape[1])
 
 
 def _radar(
-    ax: Axes, policies: pl.DataFrame, index: int, centre: Array, outlines: Array, axes: list[str]
+    ax: Axes, style: SeriesStyle, centre: Array, own: Array, others: Array, axes: Sequence[str]
 ) -> None:
-    policy = policies["policy"][index]
-    look, hollow = policy_looks(policies)[policy], policy in clairvoyants(policies)
     spokes = _directions(len(axes))
     rings = [centre + radius * spokes for radius in (0.5, 1.0)]
     ax.add_collection(PolyCollection(rings, facecolor="none", edgecolor=FAINT, linewidth=0.6))
-    others = np.delete(outlines, index, axis=0) + centre
     ax.add_collection(PolyCollection(list(others), facecolor="none", edgecolor="#BDBDBD", linewidth=0.4))
-    own = outlines[index] + centre
-    ax.add_patch(Polygon(own, facecolor=look.colour, alpha=0.25, linewidth=0))
-    ax.add_patch(
-        Polygon(
-            own,
-            facecolor="none",
-            edgecolor=look.colour,
-            linewidth=1.3,
-            hatch=CLAIRVOYANT_HATCH if hollow else None,
-        )
-    )
-    ax.plot(*own.T, look.marker, color=look.colour, markersize=3.5)
+    hatch = CLAIRVOYANT_HATCH if style.clairvoyant else None
+    ax.add_patch(Polygon(own, facecolor=style.colour, alpha=0.25, linewidth=0))
+    ax.add_patch(Polygon(own, facecolor="none", edgecolor=style.colour, linewidth=1.3, hatch=hatch))
+    ax.plot(*own.T, style.marker, color=style.colour, markersize=3.5)
     for name, (x, y) in zip(axes, spokes, strict=True):
         ax.annotate(
             name, centre + np.array([x, y]), (-4 * np.sign(x) * (y > -0.5), 4 if y > -0.5 else -4),
             textcoords="offset points", color=MUTED, linespacing=1.0,
             ha="center" if abs(x) < 0.7 else "left" if x > 0 else "right", va="bottom" if y > -0.5 else "top",
         )  # fmt: skip
-    label = wrap(policy_labels(policies)[policy], NAME_PT, bold=True)
     ax.annotate(
-        label, centre + np.array([0, 1]), (0, TEXT_PT + 9), textcoords="offset points", ha="center",
-        va="bottom", weight="bold", linespacing=LINE_SPACING,
+        wrap(style.label, NAME_PT, bold=True), centre + np.array([0, 1]), (0, TEXT_PT + 9),
+        textcoords="offset points", ha="center", va="bottom", weight="bold", linespacing=LINE_SPACING,
     )  # fmt: skip
 
 
 def _note(policies: pl.DataFrame, scores: dict[str, Array]) -> str:
-    what, served = ("emissions", "requests") if measure_of(policies) is GRAMS else ("carbon", "energy")
-    left_out = "" if len(scores) == 5 else f" The reduction is left out: the baseline's {what} is 0."
+    name, served = ("emissions", "requests") if measure_of(policies) is GRAMS else ("carbon", "energy")
+    left_out = "" if len(scores) == 5 else f" The reduction is left out: the baseline's {name} is 0."
     return (
         "Outer is better. Each axis runs from the worst policy of this run (centre) to the best (rim): "
-        f"average latency, P95 latency, SLO compliance, {what} reduction, and carbon efficiency ({served} "
+        f"average latency, P95 latency, SLO compliance, {name} reduction, and carbon efficiency ({served} "
         f"served per gram of CO₂e). Grey: the other policies.{left_out}"
     )
 
 
-def _title(policies: pl.DataFrame, scores: dict[str, Array]) -> str:
-    """Say who leads in most respects, and in how many that policy comes last."""
-    table = np.array(list(scores.values()))
-    axes = len(table)
-    labels = list(policy_labels(policies).values())
-    if policies.height == 1:
+def _title(labels: Sequence[str], scores: Array) -> str:
+    """Say which policy leads in most respects (axis, policy), and in how many it comes last."""
+    axes = len(scores)
+    if len(labels) == 1:
         return f"{labels[0]} is the only policy of this run and so marks the rim of every axis"
-    if (table == 1).all():
-        return f"All {policies.height} policies are equal in every respect"
-    leads, trails = (table == 1).sum(axis=0), (table == 0).sum(axis=0)
+    if (scores == 1).all():
+        return f"All {len(labels)} policies are equal in every respect"
+    leads, trails = (scores == 1).sum(axis=0), (scores == 0).sum(axis=0)
     leader = int(leads.argmax())
     if leads[leader] == axes:
         return f"{labels[leader]} is best in all {axes} respects"

@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, Sheet, number_ticks
-from carbonroute.figures.style import INK, bar_style, one_line, region_looks, styled
-from carbonroute.figures.words import CARBON, highest, lowest, number
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from carbonroute.figures.figure import figure
+from carbonroute.figures.findings import highest, lowest
+from carbonroute.figures.formatting import CARBON_UNIT, number, one_line
+from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, PlotArea
+from carbonroute.figures.style import INK, region_styles
+from carbonroute.figures.ticks import number_ticks
 
 MANY_REGIONS = 8
 
 
-@styled
+@figure(
+    "Carbon and distance",
+    "Bars are each region's mean carbon intensity, the line its round-trip time from the largest origin: a "
+    "low bar under a high line is clean, but far away.",
+)
 def draw(carbon: pl.DataFrame, rtt: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw how clean each region is beside how far it is from the largest origin.
 
     Parameters
     ----------
     carbon
-        ``Tables.carbon``: ``region``, ``carbon_g_per_kwh`` (mean over the hours, gCO2e/kWh, left axis).
+        ``region``, ``carbon_g_per_kwh`` (mean over the hours, gCO2e/kWh, left axis).
     rtt
-        ``Tables.rtt``: ``origin``, ``origin_share``, ``region``, ``rtt_ms`` (ms, right axis). The origin with
+        ``origin``, ``origin_share``, ``region``, ``rtt_ms`` (ms, right axis). The origin with
         the largest share is shown, the first on ties.
-    ax
-        Axes to draw on; without it, a figure of its own.
     """
     regions = _per_region(carbon, rtt)
     origin = one_line(_largest_origin(rtt))
-    sheet = Sheet(ax, DOUBLE_IN if regions.height > MANY_REGIONS else SINGLE_IN, height_in=1.9)
-    ax = sheet.ax
-    _bars(ax, regions)
-    sheet.side_label(ax.yaxis, f"Bars: mean carbon ({CARBON})")
-    _line(sheet, regions, f"Line: RTT from {origin} (ms)")
-    sheet.categories([one_line(region) for region in regions["region"]])
-    return sheet.finish(_title(regions, origin))
+    area = PlotArea(ax, DOUBLE_IN if regions.height > MANY_REGIONS else SINGLE_IN, height_in=1.9)
+    _bars(area.ax, regions)
+    area.label_side(area.ax.yaxis, f"Bars: mean carbon ({CARBON_UNIT})")
+    _line(area, regions, f"Line: RTT from {origin} (ms)")
+    area.name_columns([one_line(region) for region in regions["region"]])
+    return area.finish(_title(regions, origin))
 
 
 def _largest_origin(rtt: pl.DataFrame) -> str:
@@ -49,35 +50,35 @@ def _largest_origin(rtt: pl.DataFrame) -> str:
 
 
 def _per_region(carbon: pl.DataFrame, rtt: pl.DataFrame) -> pl.DataFrame:
-    """Give ``region``, ``carbon_g_per_kwh`` (mean) and ``rtt_ms`` from the largest origin."""
+    """Return ``region``, ``carbon_g_per_kwh`` (mean) and ``rtt_ms`` from the largest origin."""
     mean = carbon.group_by("region", maintain_order=True).agg(pl.col("carbon_g_per_kwh").mean())
     nearest = rtt.filter(pl.col("origin") == _largest_origin(rtt)).select("region", "rtt_ms")
     return mean.join(nearest, on="region", how="left", maintain_order="left")
 
 
 def _bars(ax: Axes, regions: pl.DataFrame) -> None:
-    looks = region_looks(regions)
-    for place, (region, carbon) in enumerate(regions.select("region", "carbon_g_per_kwh").iter_rows()):
-        ax.bar(place, carbon, width=0.62, **bar_style(looks[region]))
+    styles = region_styles(regions).values()
+    for place, (style, carbon) in enumerate(zip(styles, regions["carbon_g_per_kwh"], strict=True)):
+        ax.bar(place, carbon, width=0.62, **style.of_bars)
     ax.set_xlim(-0.5, regions.height - 0.5)
     ax.set_ylim(0, _top(regions["carbon_g_per_kwh"]))
     number_ticks(ax.yaxis)
 
 
-def _line(sheet: Sheet, regions: pl.DataFrame, label: str) -> None:
+def _line(area: PlotArea, regions: pl.DataFrame, label: str) -> None:
     # The right axis is a child of the left one, so that both live in whatever axes was given.
     scale = _top(regions["carbon_g_per_kwh"]) / _top(regions["rtt_ms"])
-    sheet.ax.plot(
+    area.ax.plot(
         range(regions.height), regions["rtt_ms"].to_numpy() * scale, color=INK, marker="o", linewidth=1.0,
         markerfacecolor="white", markeredgecolor=INK, clip_on=False,
         path_effects=[withStroke(linewidth=2.2, foreground="white")],
     )  # fmt: skip
-    right = sheet.ax.secondary_yaxis(
+    right = area.ax.secondary_yaxis(
         "right", functions=(partial(np.multiply, 1 / scale), partial(np.multiply, scale))
     )
     right.spines["right"].set_visible(True)
     number_ticks(right.yaxis)
-    sheet.side_label(right.yaxis, label)
+    area.label_side(right.yaxis, label)
 
 
 def _top(values: pl.Series) -> float:
@@ -100,7 +101,7 @@ def _title(regions: pl.DataFrame, origin: str) -> str:
 
 
 def _carbon(row: dict[str, float]) -> str:
-    return f"{number(row['carbon_g_per_kwh'], 0)} {CARBON}"
+    return f"{number(row['carbon_g_per_kwh'], 0)} {CARBON_UNIT}"
 
 
 def _rtt(row: dict[str, float]) -> str:

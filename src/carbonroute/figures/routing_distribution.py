@@ -2,57 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 
-from carbonroute.figures.layout import Sheet, share_ticks
-from carbonroute.figures.style import (
-    bar_key,
-    bar_style,
-    clairvoyant_note,
-    one_line,
-    policy_labels,
-    region_looks,
-    styled,
-)
-from carbonroute.figures.words import highest, percent
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
+from carbonroute.figures.figure import figure
+from carbonroute.figures.findings import highest
+from carbonroute.figures.formatting import one_line, percent
+from carbonroute.figures.layout import PlotArea
+from carbonroute.figures.style import clairvoyant_note, policy_labels, region_styles
+from carbonroute.figures.ticks import percent_ticks
 
 ROW_IN = 0.2
 
 
-@styled
+@figure("Where requests go", "Each bar is all requests of a policy, its parts the regions that serve them.")
 def draw(routing: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw where each policy sends its requests.
 
     Parameters
     ----------
     routing
-        ``Tables.routing``: ``policy``, ``clairvoyant``, ``region``, ``share`` (0…1, drawn in percent).
-    ax
-        Axes to draw on; without it, a figure of its own.
+        ``policy``, ``clairvoyant``, ``region``, ``share`` (0…1, drawn in percent).
     """
-    labels, looks = policy_labels(routing), region_looks(routing)
-    sheet = Sheet(ax, height_in=max(0.5, ROW_IN * len(labels)))
-    ax = sheet.ax
+    labels, styles = policy_labels(routing), region_styles(routing)
+    area = PlotArea(ax, height_in=max(0.5, ROW_IN * len(labels)))
     left = np.zeros(len(labels))
-    keys: list[Artist] = []
-    for region, look in looks.items():
+    for region, style in styles.items():
         width = 100 * _shares(routing, region, list(labels))
-        ax.barh(np.arange(len(labels)), width, left=left, height=0.72, **bar_style(look))
-        keys.append(bar_key(one_line(region), look))
+        area.ax.barh(np.arange(len(labels)), width, left=left, height=0.72, **style.of_bars)
         left += width
-    sheet.rows(list(labels.values()))
-    ax.set_xlim(0, 100)
-    share_ticks(ax.xaxis)
-    ax.set_xlabel("Share of requests (%)")
-    ax.spines["left"].set_visible(False)
-    return sheet.finish(_title(routing), [keys], clairvoyant_note(routing))
+    area.name_rows(list(labels.values()))
+    area.ax.set_xlim(0, 100)
+    percent_ticks(area.ax.xaxis)
+    area.ax.set_xlabel("Share of requests (%)")
+    area.ax.spines["left"].set_visible(False)
+    legend = [style.bar_handle() for style in styles.values()]
+    return area.finish(_title(routing), [legend], clairvoyant_note(routing))
 
 
 def _shares(

@@ -1,22 +1,19 @@
-"""Where the saving comes from: what each step of knowledge emits, and what it adds to the step before."""
+"""Bars: emissions of each step of knowledge, and the change from the step before."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
-from carbonroute.figures.layout import (
-    BACKING,
-    DOUBLE_IN,
-    LINE_SPACING,
-    PT_PER_IN,
-    Sheet,
-    fold,
-    number_ticks,
-    text_width,
-)
+from carbonroute.figures.figure import figure
+from carbonroute.figures.formatting import mass_unit, number, one_line, percent
+from carbonroute.figures.layout import BACKING, DOUBLE_IN, LINE_SPACING, PT_PER_IN, PlotArea, fold, text_width
 from carbonroute.figures.style import (
     CLAIRVOYANT_HATCH,
     DAGGER,
@@ -25,64 +22,59 @@ from carbonroute.figures.style import (
     MUTED,
     TEXT_PT,
     clairvoyant_note,
-    one_line,
-    styled,
 )
-from carbonroute.figures.words import mass_unit, number, percent
-
-if TYPE_CHECKING:
-    import polars as pl
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
+from carbonroute.figures.ticks import number_ticks
 
 GAP_LINES = 0.8  # between rows
 BAR = 0.6
 SAVED = "#009E73"
 
 
-@styled
+@figure(
+    "Where the saving comes from",
+    "From no knowledge of carbon to all of it: what each step emits, and what it takes off the step before.",
+)
 def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the way from no knowledge of carbon to all, a bar per step.
 
     Parameters
     ----------
     saving
-        ``Tables.saving``, of at least one row: ``step``, ``policy``, ``clairvoyant``, ``total_kg`` (kg CO2e),
+        At least one row: ``step``, ``policy``, ``clairvoyant``, ``total_kg`` (kg CO2e),
         ``saved_pct`` (% of the first step's; null where that is 0), ``slo_violation_pct`` (% or null).
-    ax
-        Axes to draw on; without it, a figure of its own.
     """
     totals_kg, of_all = _totals_kg(saving)
     unit = mass_unit(totals_kg.tolist())
     totals = totals_kg * unit.per_kg
     before = np.insert(totals[:-1], 0, totals[0])
+    changes = _changes(saving)
     texts = [
-        f"{number(total, unit.digits)} {unit.name}{_points(saving, row)}" for row, total in enumerate(totals)
+        f"{number(total, unit.digits)} {unit.name}{change}"
+        for total, change in zip(totals, changes, strict=True)
     ]
     labels = _labels(saving)
     row_lines = max(label.count("\n") + 1 for label in labels) + GAP_LINES
-    sheet = Sheet(ax, DOUBLE_IN, height_in=saving.height * row_lines * TEXT_PT * LINE_SPACING / PT_PER_IN)
-    ax = sheet.ax
+    area = PlotArea(ax, DOUBLE_IN, height_in=saving.height * row_lines * TEXT_PT * LINE_SPACING / PT_PER_IN)
+    ax = area.ax
     ax.set_yticks(range(saving.height), labels=labels)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(saving.height - 0.5, -0.5)
     whose = "all requests" if of_all else f"as many requests as {one_line(saving['step'][0])} serves"
     ax.set_xlabel(f"Emissions of {whose} ({unit.name} CO₂e)")
-    sheet.settle()
-    room = min((max(map(text_width, texts)) + 8) / sheet.plot_pt[0], 0.5)
+    area.fit()
+    room = min((max(map(text_width, texts)) + 8) / area.size_pt[0], 0.5)
     ax.set_xlim(0, (totals.max() or 1.0) / (1 - room))
     number_ticks(ax.xaxis)
     _bars(ax, saving, totals, before)
     for row, text in enumerate(texts):
         end = (max(totals[row], before[row]), row)
         ax.annotate(text, end, (4, 0), textcoords="offset points", va="center", bbox=BACKING)
-    notes = [_what_percent_means(saving), *clairvoyant_note(saving)]
-    return sheet.finish(_title(saving), [_key(totals - before)], [note for note in notes if note])
+    notes = [*_note(saving), *clairvoyant_note(saving)]
+    return area.finish(_title(saving), [_legend(totals - before)], notes)
 
 
 def _totals_kg(saving: pl.DataFrame) -> tuple[NDArray[np.float64], bool]:
-    """Give what each step emits, kg, and whether that is all that it emits.
+    """Return the emissions of each step, kg, and whether they are of all its requests.
 
     Steps that turn requests away serve different numbers of them: then each is given what it would emit for
     as many requests as the first one serves, so that bars tell the same as percentages.
@@ -96,15 +88,15 @@ def _totals_kg(saving: pl.DataFrame) -> tuple[NDArray[np.float64], bool]:
 
 
 def _bars(ax: Axes, saving: pl.DataFrame, totals: NDArray[np.float64], before: NDArray[np.float64]) -> None:
-    """Draw what each step emits, and what it saves or adds between its end and that of the step before."""
+    """Draw the emissions of each step, and the difference from those of the step before."""
     for row, clairvoyant in enumerate(saving["clairvoyant"]):
         low, high = sorted((totals[row], before[row]))
         colour = SAVED if totals[row] < before[row] else LIMIT
-        looks: dict[str, Any] = {"facecolor": colour, "linewidth": 0}
+        style: dict[str, Any] = {"facecolor": colour, "linewidth": 0}
         if clairvoyant:
-            looks = {"facecolor": "white", "edgecolor": colour, "hatch": CLAIRVOYANT_HATCH, "linewidth": 0.8}
+            style = {"facecolor": "white", "edgecolor": colour, "hatch": CLAIRVOYANT_HATCH, "linewidth": 0.8}
         ax.barh(row, low, height=BAR, color=FAINT, linewidth=0)
-        ax.barh(row, high - low, left=low, height=BAR, **looks)
+        ax.barh(row, high - low, left=low, height=BAR, **style)
         ax.plot([totals[row]] * 2, [row - BAR / 2, row + BAR / 2], color=MUTED, linewidth=1.2)
         if row:
             ax.plot([before[row]] * 2, [row - 1 + BAR / 2, row - BAR / 2], color=MUTED, linewidth=0.6)
@@ -122,32 +114,28 @@ def _labels(saving: pl.DataFrame) -> list[str]:
 
 
 def _gains(saving: pl.DataFrame) -> list[float]:
-    """Give what each step saves beyond the one before it, in percent of the first; empty if that is 0."""
+    """Return the saving of each step beyond the one before it, in % of the first; empty if that is 0."""
     saved = saving["saved_pct"]
     return [] if saved.null_count() else saved.diff().fill_null(0.0).to_list()
 
 
-def _points(saving: pl.DataFrame, row: int) -> str:
-    gains = _gains(saving)
-    if not row or not gains:
-        return ""
-    sign = "+" if round(-gains[row], 1) > 0 else ""
-    return f" ({sign}{percent(-gains[row])})"
+def _changes(saving: pl.DataFrame) -> list[str]:
+    """Write the change of each step from the one before it; nothing for the first, or if that is 0."""
+    changes = [-gain for gain in _gains(saving)[1:]]
+    texts = [f" ({'+' * (round(change, 1) > 0)}{percent(change)})" for change in changes]
+    return ["", *texts] if changes else [""] * saving.height
 
 
-def _what_percent_means(saving: pl.DataFrame) -> str:
+def _note(saving: pl.DataFrame) -> list[str]:
     if saving.height < 2 or not _gains(saving):
-        return ""
-    return f"In brackets: change from the step before, in % of what {one_line(saving['step'][0])} emits"
+        return []
+    return [f"In brackets: change from the step before, in % of what {one_line(saving['step'][0])} emits"]
 
 
-def _key(changes: NDArray[np.float64]) -> list[Artist]:
-    key: list[Artist] = [Patch(facecolor=FAINT, label="emitted")]
-    if (changes < 0).any():
-        key.append(Patch(facecolor=SAVED, label="saved by this step"))
-    if (changes > 0).any():
-        key.append(Patch(facecolor=LIMIT, label="added by this step"))
-    return key
+def _legend(changes: NDArray[np.float64]) -> list[Artist]:
+    saved = [Patch(facecolor=SAVED, label="saved by this step")] if (changes < 0).any() else []
+    added = [Patch(facecolor=LIMIT, label="added by this step")] if (changes > 0).any() else []
+    return [Patch(facecolor=FAINT, label="emitted"), *saved, *added]
 
 
 def _title(saving: pl.DataFrame) -> str:
@@ -157,17 +145,13 @@ def _title(saving: pl.DataFrame) -> str:
     first = f"{steps[0][:1].upper()}{steps[0][1:]} emits {emitted} {unit.name} CO₂e"
     if not gains:
         return f"{first}: there is nothing to save"
-    said = [
-        _effect(step, gain, possible=clairvoyant, first=place == 0)
-        for place, (step, gain, clairvoyant) in enumerate(
-            zip(steps[1:], gains[1:], saving["clairvoyant"][1:], strict=True)
-        )
-    ]
-    return "; ".join([first, *said])
+    later = enumerate(zip(steps[1:], gains[1:], saving["clairvoyant"][1:], strict=True))
+    effects = [_effect(step, gain, possible=seer, first=place == 0) for place, (step, gain, seer) in later]
+    return "; ".join([first, *effects])
 
 
 def _effect(step: str, gain: float, *, possible: bool, first: bool) -> str:
-    """Say what a step adds to the saving: in percent, then in percentage points of the same whole."""
+    """Say how much a step adds to the saving: in percent, then in percentage points of the same whole."""
     more = "" if first else " more"
     if round(gain, 1) == 0:
         return f"{step} {'would save' if possible else 'saves'} nothing{more}"

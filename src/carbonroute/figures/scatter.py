@@ -1,23 +1,23 @@
-"""What the scatter figures share: points of carbon against violations, limits, and labels without overlap."""
+"""Scatter figures of carbon against violations: axes, the viable zone, and labels without overlap."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
-from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, number_ticks, share_ticks
-from carbonroute.figures.placing import label_points
-from carbonroute.figures.style import clairvoyants, marker_key, policy_labels, policy_looks, runs
-from carbonroute.figures.words import VIOLATIONS, carbon_column, limit
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import polars as pl
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
+from carbonroute.figures.findings import carbon_column, limit
+from carbonroute.figures.formatting import VIOLATIONS_LABEL, plain, ranges
+from carbonroute.figures.label_placement import label_points
+from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, SINGLE_IN
+from carbonroute.figures.style import ZONE, policy_styles
+from carbonroute.figures.ticks import number_ticks, percent_ticks, scale_violations
 
 SAME_PT = 2.5  # points nearer than this cannot be told apart and share a label
 MANY_POLICIES = 8
@@ -25,64 +25,97 @@ MOST_NAMES = 3  # in one label
 
 
 def width_in(policies: pl.DataFrame) -> float:
-    """Choose the figure's width: many policies need both columns for their key."""
+    """Choose the figure's width: many policies need both columns for their legend."""
     return DOUBLE_IN if policies.height > MANY_POLICIES else SINGLE_IN
 
 
 def points_of(policies: pl.DataFrame) -> NDArray[np.float64]:
-    """Give (N, 2): carbon (reduction in %, or intensity in gCO2e/kWh) and violations in %, per policy."""
+    """Return (N, 2): carbon (reduction in %, or amount) and violations in %, per policy."""
     return policies.select(carbon_column(policies).name, "slo_violation_pct").to_numpy().astype(np.float64)
 
 
-def axes_limits(ax: Axes, policies: pl.DataFrame) -> None:
-    """Set limits, ticks and labels; the better end of the carbon axis is on the right."""
+def set_policy_axes(ax: Axes, policies: pl.DataFrame) -> None:
+    """Set limits, ticks and labels for the few policies of a run."""
     carbon = carbon_column(policies)
     x, y = points_of(policies).T
-    low, high = float(x.min()), float(x.max())
-    margin = 0.1 * (high - low) or max(0.1 * abs(high), 1.0)
-    left, right = low - margin, high + margin
-    ax.set_xlim(*((right, left) if carbon.less_is_better else (left, right)))
+    set_carbon_axis(ax, x, carbon.label, margin=0.1, less_is_better=carbon.less_is_better)
     top = max(1.12 * float(y.max()), 1.6 * limit(policies), 0.1)
     ax.set_ylim(-0.06 * top, top)
-    ax.set_xlabel(carbon.label)
-    ax.set_ylabel(VIOLATIONS)
+    percent_ticks(ax.yaxis)
+
+
+def set_point_axes(
+    ax: Axes, xy: NDArray[np.float64], label: str, limit_pct: float | None, *, less_is_better: bool = False
+) -> None:
+    """Set limits, ticks and labels for many points, and shade the viable zone."""
+    set_carbon_axis(ax, xy[:, 0], label, margin=0.05, less_is_better=less_is_better)
+    scale_violations(ax, xy[:, 1], limit_pct)
+    if limit_pct is not None:
+        shade_viable(ax, limit_pct)
+
+
+def set_carbon_axis(
+    ax: Axes, x: NDArray[np.float64], label: str, *, margin: float, less_is_better: bool
+) -> None:
+    """Set the x axis, with a margin as a share of its range; the better end is on the right."""
+    low, high = float(x.min()), float(x.max())
+    beside = margin * (high - low) or max(0.1 * abs(high), 1.0)
+    ends = (low - beside, high + beside)
+    ax.set_xlim(*(ends[::-1] if less_is_better else ends))
+    ax.set_xlabel(label)
+    ax.set_ylabel(VIOLATIONS_LABEL)
     ax.grid(visible=True)
     number_ticks(ax.xaxis)
-    share_ticks(ax.yaxis)
+
+
+def shade_viable(ax: Axes, limit_pct: float) -> None:
+    """Shade the points within a limit on violations."""
+    ax.axhspan(ax.get_ylim()[0], limit_pct, color=ZONE, linewidth=0, zorder=0)
+
+
+def viable_handle(limit_pct: float) -> Artist:
+    """Return the legend entry of the viable zone."""
+    return Patch(facecolor=ZONE, label=f"at most {plain(limit_pct)} % violations")
+
+
+def numbered_handles(names: Sequence[str]) -> list[Artist]:
+    """Return legend entries that say which policy a number stands for."""
+    return [Line2D([], [], linestyle="none", label=f"{i} {name}") for i, name in enumerate(names, start=1)]
 
 
 def label_policies(ax: Axes, policies: pl.DataFrame, clear_pt: Sequence[float]) -> list[Artist]:
-    """Label the points with names if there is room, else with numbers; return the key that is then needed.
+    """Label the points with names if there is room, else with numbers; return the legend that is then needed.
 
     ``clear_pt`` is half the width of what is drawn at each point, in points.
     """
-    labels = list(policy_labels(policies).values())
-    points = points_of(policies)
-    groups = _groups(ax, points)
+    styles, points, level = policy_styles(policies), points_of(policies), limit(policies)
+    labels = [style.label for style in styles.values()]
+    groups = coinciding(ax, points)
     spots = np.array([points[group[0]] for group in groups])
     clear = np.array([max(clear_pt[i] for i in group) for group in groups])
     names = ["\n".join(labels[i] for i in group) for group in groups]
-    numbers = [runs([i + 1 for i in group]) for group in groups]
-    level = limit(policies)
     if max(map(len, groups)) <= MOST_NAMES and label_points(ax, spots, names, clear, level):
         return []
-    numbered = label_points(ax, spots, numbers, clear, level)
-    looks, marked = policy_looks(policies), clairvoyants(policies)
+    numbered = label_points(ax, spots, numbers_of(groups), clear, level)
     return [
-        marker_key(f"{place} {label}" if numbered else label, looks[policy], hollow=policy in marked)
-        for place, (policy, label) in enumerate(zip(looks, labels, strict=True), start=1)
+        style.marker_handle(number=place if numbered else None)
+        for place, style in enumerate(styles.values(), start=1)
     ]
 
 
-def _groups(ax: Axes, points: NDArray[np.float64]) -> list[list[int]]:
-    """Put points that lie on one another together, in the table's order."""
-    spots = ax.transData.transform(points) * 72 / ax.figure.dpi
+def numbers_of(groups: Sequence[Sequence[int]]) -> list[str]:
+    """Return the label of each group of points: their numbers, from 1."""
+    return [ranges([index + 1 for index in group]) for group in groups]
+
+
+def coinciding(ax: Axes, points: NDArray[np.float64]) -> list[list[int]]:
+    """Group points that lie on one another, in the table's order."""
+    spots = ax.transData.transform(points) * PT_PER_IN / ax.figure.dpi
     groups: list[list[int]] = []
     for index, spot in enumerate(spots):
-        for group in groups:
-            if np.hypot(*(spots[group[0]] - spot)) < SAME_PT:
-                group.append(index)
-                break
-        else:
+        near = (group for group in groups if np.hypot(*(spots[group[0]] - spot)) < SAME_PT)
+        if (group := next(near, None)) is None:
             groups.append([index])
+        else:
+            group.append(index)
     return groups

@@ -1,42 +1,40 @@
-"""The grid of a study as its figures see it: axes, places, what is saved there, and by whom."""
+"""The grid of a study: its axes, the best policy at each place, and sentences about them."""
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
-from matplotlib.axis import XAxis
+from matplotlib.axis import Axis, XAxis
+from numpy.typing import NDArray
 
+from carbonroute.figures.findings import saved_label
+from carbonroute.figures.formatting import count_of, one_line, percent, plain, shorten
 from carbonroute.figures.layout import text_width, widest, wrap
-from carbonroute.figures.style import TEXT_PT, clairvoyants, in_order, one_line, policy_labels
-from carbonroute.figures.words import percent, plain
-from carbonroute.metrics.measure import GRAMS, measure_of, saves
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.axis import Axis
-    from numpy.typing import NDArray
+from carbonroute.figures.style import TEXT_PT, clairvoyants, in_order, policy_labels
+from carbonroute.metrics.measure import measure_of, saves
 
 LONGEST_LABEL = 32  # letters
 MOST_LINES = 4  # of a label
 NARROWEST_PT = 8.5  # places nearer to one another have no room for a name each
-VIOLATED = "slo_violation_pct"
+VIOLATION_PCT = "slo_violation_pct"
 
 
 @dataclass(frozen=True)
 class GridAxis:
-    """One axis of the grid.
+    """One axis of the grid of a study.
 
     Attributes
     ----------
     name
         Its column in the summary.
     labels
-        Its values in words, in order.
+        Its values as text, in order.
     numbers
         Its values, or None where they are no numbers, or not all finite.
     keys
@@ -59,16 +57,16 @@ class GridAxis:
 
     @property
     def short(self) -> list[str]:
-        """Its values in few words."""
+        """Its values as short text."""
         return short_labels(self.labels)
 
-    def label(self, row: dict[str, Any]) -> str:
-        """Return the value of a row of the summary in few words."""
+    def label(self, row: Mapping[str, Any]) -> str:
+        """Return the value of a row of the summary as short text."""
         return self.short[self.keys.index(row[self.name])]
 
 
 def grid_axes(summary: pl.DataFrame, axes: pl.DataFrame) -> list[GridAxis]:
-    """Return the axes that span the grid, the one with most values first; not those of luck alone.
+    """Return the axes that span the grid, the one with most values first; seeds are averaged over.
 
     Parameters
     ----------
@@ -76,8 +74,8 @@ def grid_axes(summary: pl.DataFrame, axes: pl.DataFrame) -> list[GridAxis]:
         ``StudyTables.summary`` and ``StudyTables.axes``.
     """
     spanning = axes.filter(~pl.col("averaged"))
-    made = [_grid_axis(name, rows, summary) for name, rows in _by_axis(spanning)]
-    return sorted(made, key=len, reverse=True)
+    grid = [_grid_axis(name, rows, summary) for name, rows in _by_axis(spanning)]
+    return sorted(grid, key=len, reverse=True)
 
 
 def _by_axis(axes: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
@@ -94,26 +92,48 @@ def _grid_axis(name: str, rows: pl.DataFrame, summary: pl.DataFrame) -> GridAxis
 
 
 def averaged_note(axes: pl.DataFrame) -> list[str]:
-    """Return the note that says what every figure is the mean over, if there is such an axis."""
-    over = [f"{rows.height} values of {one_line(name)}" for name, rows in _by_axis(axes.filter("averaged"))]
-    return [f"Means over {' × '.join(over)}"] if over else []
+    """Return the note that says over which axes all values are means, if there are any."""
+    over = values_of((name, rows.height) for name, rows in _by_axis(axes.filter("averaged")))
+    return [f"Means over {over}"] if over else []
+
+
+def mean_note(unit: str, mark: str, axes: Sequence[GridAxis]) -> list[str]:
+    """Return the note that each cell or point is the mean over some axes of the grid, if there are any."""
+    over = values_of((axis.name, len(axis)) for axis in axes)
+    return (
+        [f"Each {unit} is the mean over {over}; {mark} where any of them exceeds the limit"] if over else []
+    )
+
+
+def values_of(axes: Iterable[tuple[str, int]]) -> str:
+    """Write how many values each axis has."""
+    return " × ".join(f"{count} values of {one_line(name)}" for name, count in axes)
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A column of the summary, and what an axis says of it."""
+class SummaryMetric:
+    """A column of the summary, and the label of an axis that shows it."""
 
     column: str
     label: str
 
 
-def saving(summary: pl.DataFrame) -> Metric:
-    """Choose what tells the saving, as the study's finding does: grams where all rows have them."""
+def saving(summary: pl.DataFrame) -> SummaryMetric:
+    """Return the metric of savings, as in the study's finding: grams where all rows have them."""
     measure = measure_of(summary)
     baselines = summary["baseline"].drop_nulls().unique()
-    versus = one_line(baselines[0]) if baselines.len() == 1 else "each cell's baseline"
-    what = "Emissions" if measure is GRAMS else "Carbon intensity"
-    return Metric(measure.reduction, f"{what} saved vs. {versus} (%)")
+    versus = baselines[0] if baselines.len() == 1 else "each cell's baseline"
+    return SummaryMetric(measure.reduction, saved_label(measure, versus))
+
+
+def has_savings(summary: pl.DataFrame) -> bool:
+    """Tell whether any saving is known."""
+    return not summary[saving(summary).column].drop_nulls().is_empty()
+
+
+def has_grid(axes: pl.DataFrame) -> bool:
+    """Tell whether there is an axis that is not averaged over."""
+    return not axes["averaged"].all()
 
 
 def limit_pct(summary: pl.DataFrame) -> float | None:
@@ -122,14 +142,14 @@ def limit_pct(summary: pl.DataFrame) -> float | None:
     return float(limits[0]) if limits.len() == 1 else None
 
 
-def within(summary: pl.DataFrame) -> str:
-    """Return the limit on violations in words."""
+def limit_text(summary: pl.DataFrame) -> str:
+    """Return the limit on violations as text."""
     limit = limit_pct(summary)
     return "the limit on violations" if limit is None else f"{plain(limit)} % violations"
 
 
-def beyond(summary: pl.DataFrame) -> str:
-    """Return what the mark of rows that are not viable means."""
+def above_limit_text(summary: pl.DataFrame) -> str:
+    """Return the meaning of the mark of rows that are not viable."""
     limit = limit_pct(summary)
     return "more violations than the limit" if limit is None else f"more than {plain(limit)} % violations"
 
@@ -156,11 +176,10 @@ def places(summary: pl.DataFrame, axes: Sequence[GridAxis]) -> int:
     return summary.select(axis.name for axis in axes).n_unique() if axes else 1
 
 
-def best_somewhere(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str, most: int) -> list[str]:
-    """Choose the policies worth showing, in the table's order.
+def most_relevant(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str, most: int) -> list[str]:
+    """Choose so many policies, in the table's order: best in most places, then highest anywhere.
 
-    Those come first that are the best in most places, then those that reach most anywhere; the clairvoyant
-    ones, of which there is nothing to choose, come last.
+    Clairvoyant ones, which nobody can choose, come last.
     """
     names, marked = in_order(summary, "policy"), clairvoyants(summary)
     wins = dict(winners(summary, axes, column)["policy"].value_counts().iter_rows())
@@ -174,53 +193,53 @@ def best_somewhere(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str,
     return [name for name in names if name in chosen]
 
 
-def left_out_note(summary: pl.DataFrame, shown: Sequence[str]) -> list[str]:
+def left_out_note(summary: pl.DataFrame, drawn: Sequence[str]) -> list[str]:
     """Return the note that says how many policies a figure leaves out."""
-    count = summary["policy"].n_unique() - len(shown)
-    return [f"{more_policies(count)} in the study's tables"] if count else []
+    count = summary["policy"].n_unique() - len(drawn)
+    return [f"{count_of(count, 'more policy', 'more policies')} in the study's tables"] if count else []
 
 
-def more_policies(count: int) -> str:
-    """Return how many policies there are besides those that are shown, in words."""
-    return f"{count} more {'policy' if count == 1 else 'policies'}"
+def place_text(row: Mapping[str, Any], axes: Iterable[GridAxis]) -> str:
+    """Write the place of a row along some axes."""
+    return ", ".join(f"{one_line(axis.name)} {axis.label(row)}" for axis in axes)
 
 
-def where(row: dict[str, Any], axes: Sequence[GridAxis]) -> str:
-    """Return the place of a row in words, along the axes that have more than one value."""
-    return ", ".join(f"{one_line(axis.name)} {axis.label(row)}" for axis in axes if len(axis) > 1)
+def longer(axes: Iterable[GridAxis]) -> list[GridAxis]:
+    """Return the axes with more than one value."""
+    return [axis for axis in axes if len(axis) > 1]
 
 
-def said_of(row: dict[str, Any], axes: Sequence[GridAxis], column: str, labels: dict[str, str]) -> str:
-    """Return what a row saves in words: how much, by which policy, at which place."""
-    place = where(row, axes)
+def combinations(axes: Sequence[GridAxis]) -> list[dict[str, Any]]:
+    """Return every combination of the axes' values, by the axes' names."""
+    values = itertools.product(*(axis.keys for axis in axes))
+    return [dict(zip((axis.name for axis in axes), keys, strict=True)) for keys in values]
+
+
+def saving_text(
+    row: Mapping[str, Any], axes: Sequence[GridAxis], column: str, labels: Mapping[str, str]
+) -> str:
+    """Write a row's saving: how much, by which policy, at which place."""
+    place = place_text(row, longer(axes))
     return f"{percent(row[column])} ({labels[row['policy']]}{', ' + place if place else ''})"
 
 
 def finding(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str) -> str:
-    """Say what the best policy saves within the limit, from the best place of the grid to the worst."""
+    """Say how much the best policy saves within the limit, from the best place of the grid to the worst."""
     best = winners(summary, axes, column)
     if best.is_empty():
-        return f"No policy that a router can run keeps to {within(summary)} anywhere"
+        return f"No policy that a router can run keeps to {limit_text(summary)} anywhere"
     labels = policy_labels(summary)
     high, low = best.row(0, named=True), best.row(-1, named=True)
     if not saves(high[column]):
-        return f"Within {within(summary)}, nothing is saved anywhere"
-    said = f"Within {within(summary)}, the best policy saves {said_of(high, axes, column, labels)}"
+        return f"Within {limit_text(summary)}, nothing is saved anywhere"
+    sentence = (
+        f"Within {limit_text(summary)}, the best policy saves {saving_text(high, axes, column, labels)}"
+    )
     if best.height > 1 and round(high[column] - low[column], 1) > 0:
-        said += f" at most, and {said_of(low, axes, column, labels)} at least"
-    none = places(summary, axes) - best.height
-    return f"{said}; at {none:,} of {places(summary, axes):,} places none keeps to it" if none else said
-
-
-def shorten(label: str, longest: int = LONGEST_LABEL) -> str:
-    """Cut a label that is too long, and say so by an ellipsis.
-
-    Examples
-    --------
-    >>> shorten("eu-north-1, us-west-2, ap-south-1", 16)
-    'eu-north-1, us-…'
-    """
-    return label if len(label) <= longest else f"{label[: longest - 1].rstrip()}…"
+        sentence += f" at most, and {saving_text(low, axes, column, labels)} at least"
+    total = places(summary, axes)
+    none = total - best.height
+    return f"{sentence}; at {none:,} of {total:,} places none keeps to it" if none else sentence
 
 
 def short_labels(labels: Sequence[str], longest: int = LONGEST_LABEL) -> list[str]:
@@ -245,7 +264,7 @@ def name_places(axis: Axis, grid_axis: GridAxis, slot_pt: float) -> None:
     axis
         The plot's x or y axis.
     grid_axis
-        What it shows.
+        The axis of the grid that it shows.
     slot_pt
         From one place to the next, in points.
     """

@@ -1,61 +1,37 @@
-"""Lines: what each policy saves and risks along one axis of a study, with intervals where there are any."""
+"""Lines: saving and violations of each policy along one axis of a study, with intervals."""
 
 from __future__ import annotations
 
-import itertools
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, Sheet, figure_of, number_ticks, wrap
-from carbonroute.figures.panels import Panels
-from carbonroute.figures.study_grid import (
-    VIOLATED,
-    GridAxis,
-    Metric,
-    averaged_note,
-    axis_title,
-    best_somewhere,
-    beyond,
-    grid_axes,
-    left_out_note,
-    limit_pct,
-    name_places,
-    places,
-    saving,
-    winners,
-    within,
-)
+from carbonroute.figures import study_grid
+from carbonroute.figures.figure import figure
+from carbonroute.figures.formatting import VIOLATIONS_LABEL, number, percent, tick
+from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, size_pt, wrap
+from carbonroute.figures.panel_grid import PanelGrid
+from carbonroute.figures.study_grid import VIOLATION_PCT, GridAxis, SummaryMetric
 from carbonroute.figures.style import (
     FAINT,
-    LIMIT,
     MUTED,
+    SeriesStyle,
     clairvoyant_note,
-    clairvoyants,
-    marker_key,
-    marker_style,
-    one_line,
+    limit_line,
     policy_labels,
-    policy_looks,
-    styled,
+    policy_styles,
 )
-from carbonroute.figures.violation_scale import scale_violations
-from carbonroute.figures.words import VIOLATIONS, number, percent, tick
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-
-    from carbonroute.figures.style import Look
+from carbonroute.figures.ticks import number_ticks, scale_violations
 
 MOST_POLICIES, MOST_PANELS, MOST_NAMED = 9, 12, 40
 BIG_PT, SMALL_PT, MOST_MARKERS = 4.0, 1.5, 30  # dots; small ones where the axis has more values
@@ -63,88 +39,92 @@ ALONE_IN, PANEL_IN = 1.6, 1.1
 FAR_APART = 100.0  # numbers whose highest is so many times the lowest are drawn by powers of ten
 DODGE = 0.6  # of a category's width, over which its policies stand side by side
 BETWEEN: Any = MappingProxyType({"color": FAINT, "linewidth": 0.5, "zorder": 0})
-LIMIT_LINE: Any = MappingProxyType({"color": LIMIT, "linewidth": 0.7, "linestyle": (0, (4, 2))})
 
 
 @dataclass(frozen=True)
-class Part:
-    """One panel: its heading, the rows it shows, and of what."""
+class LinePanel:
+    """One panel: its heading, the rows that it shows, and their metric."""
 
     heading: str
     rows: pl.DataFrame
-    metric: Metric
+    metric: SummaryMetric
 
 
-def wanted(summary: pl.DataFrame, axes: pl.DataFrame) -> bool:
-    """Tell whether some axis has more than one value, and anything is known along it."""
-    known = summary[saving(summary).column].drop_nulls()
-    return not known.is_empty() and _shown_axis(grid_axes(summary, axes)) is not None
-
-
-def _shown_axis(grid: Sequence[GridAxis]) -> GridAxis | None:
+def _longest(grid: Sequence[GridAxis]) -> GridAxis | None:
     """Return the axis with most values, if there is one with several that are numbers or can all be named."""
-    legible = (axis for axis in grid if len(axis) > 1 and (axis.numbers or len(axis) <= MOST_NAMED))
-    return next(legible, None)
+    legible = (axis for axis in grid if axis.numbers or len(axis) <= MOST_NAMED)
+    return next((axis for axis in legible if len(axis) > 1), None)
 
 
-@styled
+def _has_data(summary: pl.DataFrame, axes: pl.DataFrame) -> bool:
+    return study_grid.has_savings(summary) and _longest(study_grid.grid_axes(summary, axes)) is not None
+
+
+@figure(
+    "Along the longest axis",
+    "A line is a policy; crosses break the limit on violations, bands are 95 % intervals over seeds.",
+    has_data=_has_data,
+)
 def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw policies along the axis with most values: lines over numbers, dots over categories.
 
-    With one axis, what is saved and what is risked; with more, what is saved in a panel for each combination
+    With one axis, savings and violations; with more, savings in a panel for each combination
     of the others' values. Where these are too many, both are means over them.
 
     Parameters
     ----------
     summary
-        ``StudyTables.summary``: the axes' columns, ``policy``, ``clairvoyant``, ``viable``, ``baseline``,
+        The axes' columns, ``policy``, ``clairvoyant``, ``viable``, ``baseline``,
         ``max_violation_pct`` (%), and with ``_low`` and ``_high`` (null without interval)
         ``slo_violation_pct`` and ``emissions_reduction_pct`` or ``carbon_reduction_pct`` (%).
     axes
-        ``StudyTables.axes``: ``axis``, ``label``, ``number``, ``averaged``.
-    ax
-        Axes to draw on, its place split into panels; without it, a figure of its own.
+        ``axis``, ``label``, ``number``, ``averaged``.
     """
-    grid = [axis for axis in grid_axes(summary, axes) if len(axis) > 1]
-    x, metric = _shown_axis(grid), saving(summary)
+    grid, metric = study_grid.longer(study_grid.grid_axes(summary, axes)), study_grid.saving(summary)
+    x = _longest(grid)
     if x is None:
-        raise ValueError("no axis that lines can be drawn along: see `wanted`")
+        raise ValueError("no axis has several values that are numbers or can all be named")
     further = [axis for axis in grid if axis is not x]
-    shown = best_somewhere(summary, grid, metric.column, MOST_POLICIES)
-    rows = summary.filter(pl.col("policy").is_in(shown) & pl.col(metric.column).is_finite())
+    selected = study_grid.most_relevant(summary, grid, metric.column, MOST_POLICIES)
+    rows = summary.filter(pl.col("policy").is_in(selected) & pl.col(metric.column).is_finite())
     parts = _parts(rows, further, metric)
-    layout = Panels.of(
-        [part.heading for part in parts], *((1, ALONE_IN) if _paired(parts) else (3, PANEL_IN)), DOUBLE_IN
-    )
-    sheet = Sheet(ax, DOUBLE_IN, layout.height_in)
-    panels = layout.on(sheet.ax, sheet.plot_pt[0])
-    looks = {name: look for name, look in policy_looks(summary).items() if name in shown}
+    paired = _paired(parts)
+    headings = [part.heading for part in parts]
+    layout = PanelGrid.of(headings, *((1, ALONE_IN) if paired else (3, PANEL_IN)), DOUBLE_IN)
+    area = PlotArea(ax, DOUBLE_IN, layout.height_in)
+    panels = layout.panels(area.ax, area.size_pt[0])
+    styles = {name: style for name, style in policy_styles(summary).items() if name in selected}
     for panel, part in zip(panels, parts, strict=True):
-        _along_numbers(panel, x, most=6 if _paired(parts) else 4)
-        _lines(panel, part, x, looks)
-    _scale(panels, parts, limit_pct(summary))
-    sheet.settle()
+        _along_numbers(panel, x, most=6 if paired else 4)
+        _lines(panel, part, x, styles)
+    _scale(panels, parts, study_grid.limit_pct(summary))
+    area.fit()
     _name(panels, parts, layout, x)
-    key = _key(summary, rows, parts, looks)
-    return sheet.finish(_title(summary, grid, metric.column), [key], _notes(summary, axes, parts, further))
+    visible = summary.filter(pl.col("policy").is_in(rows["policy"].unique().implode()))
+    notes = [
+        *(study_grid.mean_note("point", "marked", further) if paired else []),
+        *study_grid.averaged_note(axes),
+        *study_grid.left_out_note(summary, visible["policy"].unique().to_list()),
+        *clairvoyant_note(visible),
+    ]
+    legend = [*(style.marker_handle(line=True) for style in styles.values()), *_marks(summary, rows, parts)]
+    return area.finish(_title(summary, grid, metric.column), [legend], notes)
 
 
-def _parts(rows: pl.DataFrame, further: Sequence[GridAxis], metric: Metric) -> list[Part]:
+def _parts(rows: pl.DataFrame, further: Sequence[GridAxis], metric: SummaryMetric) -> list[LinePanel]:
     """Return the panels: one for each combination of the further axes' values if these are few, else two."""
     if not 1 < math.prod(map(len, further)) <= MOST_PANELS:
-        risk = Metric(VIOLATED, VIOLATIONS)
-        return [Part("What is saved", rows, metric), Part("What is risked", rows, risk)]
-    made = []
-    for values in itertools.product(*(axis.keys for axis in further)):
-        at = dict(zip((axis.name for axis in further), values, strict=True))
-        heading = ", ".join(f"{one_line(axis.name)} {axis.label(at)}" for axis in further)
-        made.append(Part(heading, rows.filter(**at), metric))
-    return made
+        risk = SummaryMetric(VIOLATION_PCT, VIOLATIONS_LABEL)
+        return [LinePanel("What is saved", rows, metric), LinePanel("What is risked", rows, risk)]
+    return [
+        LinePanel(study_grid.place_text(place, further), rows.filter(**place), metric)
+        for place in study_grid.combinations(further)
+    ]
 
 
-def _paired(parts: Sequence[Part]) -> bool:
-    """Tell whether the panels are what is saved and what is risked."""
-    return parts[-1].metric.column == VIOLATED
+def _paired(parts: Sequence[LinePanel]) -> bool:
+    """Tell whether the panels are savings and violations."""
+    return parts[-1].metric.column == VIOLATION_PCT
 
 
 def _along(rows: pl.DataFrame, x: GridAxis, column: str) -> pl.DataFrame:
@@ -153,7 +133,7 @@ def _along(rows: pl.DataFrame, x: GridAxis, column: str) -> pl.DataFrame:
     Also ``viable``: whether all rows behind it are. Null, all of it, where there is no row.
     """
     alone = pl.when(pl.len() == 1)
-    found = (
+    by_place = (
         rows.with_columns(place=x.places(rows))
         .group_by("place")
         .agg(
@@ -163,11 +143,11 @@ def _along(rows: pl.DataFrame, x: GridAxis, column: str) -> pl.DataFrame:
             viable=pl.col("viable").fill_null(value=False).all(),
         )
     )
-    return pl.DataFrame({"place": range(len(x))}).join(found, "place", how="left", maintain_order="left")
+    return pl.DataFrame({"place": range(len(x))}).join(by_place, "place", how="left", maintain_order="left")
 
 
 def _along_numbers(ax: Axes, x: GridAxis, most: int) -> None:
-    """Give an axis of numbers its ticks: at powers of ten where they are far apart."""
+    """Set the ticks of an axis of numbers: at powers of ten where they are far apart."""
     if x.numbers is None:
         return
     number_ticks(ax.xaxis, most)
@@ -178,37 +158,37 @@ def _along_numbers(ax: Axes, x: GridAxis, most: int) -> None:
         ax.xaxis.set_major_formatter(FuncFormatter(tick))
 
 
-def _lines(ax: Axes, part: Part, x: GridAxis, looks: Mapping[str, Look]) -> None:
-    marked, at = clairvoyants(part.rows), np.array(x.numbers or range(len(x)), dtype=np.float64)
+def _lines(ax: Axes, part: LinePanel, x: GridAxis, styles: Mapping[str, SeriesStyle]) -> None:
+    at = np.array(x.numbers or range(len(x)), dtype=np.float64)
     size = SMALL_PT if len(x) > MOST_MARKERS else BIG_PT
-    for index, (policy, look) in enumerate(looks.items()):
+    for index, (policy, style) in enumerate(styles.items()):
         line = _along(part.rows.filter(policy=policy), x, part.metric.column)
         y, low, high = (line[name].cast(pl.Float64).to_numpy() for name in ("y", "low", "high"))
-        places = at if x.numbers else at + DODGE * ((index + 0.5) / len(looks) - 0.5)
+        spots = at if x.numbers else at + DODGE * ((index + 0.5) / len(styles) - 0.5)
         if x.numbers:
-            ax.fill_between(places, low, high, color=look.colour, alpha=0.2, linewidth=0, zorder=1)
+            ax.fill_between(spots, low, high, color=style.colour, alpha=0.2, linewidth=0, zorder=1)
         else:
-            ax.vlines(places, low, high, color=look.colour, linewidth=0.8)
-        stroke = look.line if x.numbers else "none"
-        ax.plot(places, y, color=look.colour, linestyle=stroke, linewidth=0.9)
+            ax.vlines(spots, low, high, color=style.colour, linewidth=0.8)
+        stroke = style.line if x.numbers else "none"
+        ax.plot(spots, y, color=style.colour, linestyle=stroke, linewidth=0.9)
         viable = line["viable"].fill_null(value=False).to_numpy()
-        style = marker_style(look, hollow=policy in marked) | {"linestyle": "none", "markersize": size}
-        style |= {"markeredgewidth": 0.0} if size == SMALL_PT else {}
-        ax.plot(places[viable], y[viable], **style)
-        ax.plot(places[~viable], y[~viable], color=look.colour, **_broken(size))
+        marker = style.of_markers | {"linestyle": "none", "markersize": size}
+        marker |= {"markeredgewidth": 0.0} if size == SMALL_PT else {}
+        ax.plot(spots[viable], y[viable], **marker)
+        ax.plot(spots[~viable], y[~viable], color=style.colour, **_broken(size))
 
 
 def _broken(size_pt: float) -> dict[str, Any]:
     return {"marker": "x", "markersize": size_pt, "markeredgewidth": 0.9, "linestyle": "none"}
 
 
-def _scale(panels: Sequence[Axes], parts: Sequence[Part], limit: float | None) -> None:
-    """Give panels of the same metric the same scale."""
+def _scale(panels: Sequence[Axes], parts: Sequence[LinePanel], limit: float | None) -> None:
+    """Set the same scale for panels of the same metric."""
     low, high = min(panel.get_xlim()[0] for panel in panels), max(panel.get_xlim()[1] for panel in panels)
     for panel in panels:
         panel.set_xlim(low, high)
         panel.grid(visible=True, axis="y")
-    saved = [panel for panel, part in zip(panels, parts, strict=True) if part.metric.column != VIOLATED]
+    saved = panels[:1] if _paired(parts) else panels
     low = min(panel.get_ylim()[0] for panel in saved)
     high = max(panel.get_ylim()[1] for panel in saved)
     for panel in saved:
@@ -216,77 +196,60 @@ def _scale(panels: Sequence[Axes], parts: Sequence[Part], limit: float | None) -
         panel.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
         number_ticks(panel.yaxis, most=5)
     if _paired(parts):
-        risks = parts[-1].rows[VIOLATED].drop_nulls().to_numpy()
+        risks = parts[-1].rows[VIOLATION_PCT].drop_nulls().to_numpy()
         scale_violations(panels[-1], risks if risks.size else np.zeros(1), limit)
         if limit is not None:
-            panels[-1].axhline(limit, **LIMIT_LINE)
+            panels[-1].axhline(limit, **limit_line(0.7))
 
 
-def _name(panels: Sequence[Axes], parts: Sequence[Part], layout: Panels, x: GridAxis) -> None:
+def _name(panels: Sequence[Axes], parts: Sequence[LinePanel], layout: PanelGrid, x: GridAxis) -> None:
     """Name the axes of all panels, which have their final width."""
-    wide = panels[0].get_window_extent().width * PT_PER_IN / figure_of(panels[0]).dpi
-    for place, panel in enumerate(panels):
-        if x.numbers is None:
-            name_places(panel.xaxis, x, wide / len(x))
+    wide = size_pt(panels[0])[0]
+    if x.numbers is None:
+        for panel in panels:
+            study_grid.name_places(panel.xaxis, x, wide / len(x))
             panel.set_xlim(-0.5, len(x) - 0.5)
             panel.vlines(np.arange(1, len(x)) - 0.5, 0, 1, **BETWEEN, transform=panel.get_xaxis_transform())
-        if place + layout.columns >= len(panels):
-            panel.set_xlabel(wrap(axis_title(x, named=panel.get_xticks().size > 0), wide))
+    for panel in layout.lowest(panels):
+        panel.set_xlabel(wrap(study_grid.axis_title(x, named=panel.get_xticks().size > 0), wide))
     if _paired(parts):
         for panel, part in zip(panels, parts, strict=True):
             panel.set_ylabel(wrap(part.metric.label, ALONE_IN * PT_PER_IN))
     else:
-        middle = panels[(layout.rows - 1) // 2 * layout.columns]
-        middle.set_ylabel(wrap(parts[0].metric.label, PANEL_IN * PT_PER_IN))
+        layout.middle(panels).set_ylabel(wrap(parts[0].metric.label, PANEL_IN * PT_PER_IN))
 
 
-def _key(
-    summary: pl.DataFrame, rows: pl.DataFrame, parts: Sequence[Part], looks: Mapping[str, Look]
-) -> list[Artist]:
-    labels, marked = policy_labels(summary), clairvoyants(summary)
-    key = [marker_key(labels[name], look, hollow=name in marked, line=True) for name, look in looks.items()]
+def _marks(summary: pl.DataFrame, rows: pl.DataFrame, parts: Sequence[LinePanel]) -> list[Artist]:
+    """Return the legend entries of all but the policies."""
+    marks: list[Artist] = []
     if not rows["viable"].fill_null(value=False).all():
-        key.append(Line2D([], [], color=MUTED, label=beyond(summary), **_broken(BIG_PT)))
-    if _paired(parts) and limit_pct(summary) is not None:
-        key.append(Line2D([], [], label="limit", **LIMIT_LINE))
-    if rows[f"{parts[0].metric.column}_low"].drop_nulls().len():
-        key.append(Patch(facecolor=MUTED, alpha=0.3, linewidth=0, label="95 % interval"))
-    return key
-
-
-def _notes(
-    summary: pl.DataFrame, axes: pl.DataFrame, parts: Sequence[Part], further: Sequence[GridAxis]
-) -> list[str]:
-    over = " × ".join(f"{len(axis)} values of {one_line(axis.name)}" for axis in further)
-    shown = parts[0].rows["policy"].unique()
-    return [
-        *(
-            [f"Each point is the mean over {over}; marked where any of them exceeds the limit"]
-            if over and _paired(parts)
-            else []
-        ),
-        *averaged_note(axes),
-        *left_out_note(summary, shown.to_list()),
-        *clairvoyant_note(summary.filter(pl.col("policy").is_in(shown.implode()))),
-    ]
+        marks.append(
+            Line2D([], [], color=MUTED, label=study_grid.above_limit_text(summary), **_broken(BIG_PT))
+        )
+    if _paired(parts) and study_grid.limit_pct(summary) is not None:
+        marks.append(Line2D([], [], label="limit", **limit_line(0.7)))
+    if rows[f"{parts[0].metric.column}_low"].count():
+        marks.append(Patch(facecolor=MUTED, alpha=0.3, linewidth=0, label="95 % interval"))
+    return marks
 
 
 def _title(summary: pl.DataFrame, grid: Sequence[GridAxis], column: str) -> str:
     """Say which policy saves most within the limit, and at how many places of the grid."""
-    best, total, labels = winners(summary, grid, column), places(summary, grid), policy_labels(summary)
+    best, labels = study_grid.winners(summary, grid, column), policy_labels(summary)
+    total = study_grid.places(summary, grid)
     if best.is_empty():
-        return f"No policy that a router can run keeps to {within(summary)} anywhere"
+        return f"No policy that a router can run keeps to {study_grid.limit_text(summary)} anywhere"
     wins = best["policy"].value_counts(sort=True)
     first = wins.row(0, named=True)
-    said = f"Within {within(summary)}, {labels[first['policy']]} saves most"
+    sentence = f"Within {study_grid.limit_text(summary)}, {labels[first['policy']]} saves most"
     if first["count"] == total:
         values = best[column].to_numpy()
-        return f"{said} everywhere: {number(values.min())} to {percent(values.max())}"
-    said += f" at {first['count']:,} of {total:,} places"
+        return f"{sentence} everywhere: {number(values.min())} to {percent(values.max())}"
+    sentence += f" at {first['count']:,} of {total:,} places"
     if wins.height > 1:
         second = wins.row(1, named=True)
-        said += f", {labels[second['policy']]} at {second['count']:,}"
+        sentence += f", {labels[second['policy']]} at {second['count']:,}"
     others = best.height - wins["count"].head(2).sum()
-    said += f", others at {others:,}" if others else ""
+    sentence += f", others at {others:,}" if others else ""
     none = total - best.height
-    return f"{said}; at {none:,} none keeps to it" if none else said
+    return f"{sentence}; at {none:,} none keeps to it" if none else sentence

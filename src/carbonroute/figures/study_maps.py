@@ -4,72 +4,54 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
+from matplotlib.colors import Normalize
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
-from carbonroute.figures.layout import (
-    DOUBLE_IN,
-    PT_PER_IN,
-    TICK_STEPS,
-    Sheet,
-    figure_of,
-    wrap,
-)
-from carbonroute.figures.panels import SIDES_PT, Panels
-from carbonroute.figures.study_grid import (
-    GridAxis,
-    averaged_note,
-    axis_title,
-    best_somewhere,
-    beyond,
-    fits,
-    label_room,
-    left_out_note,
-    name_places,
-    saving,
-)
-from carbonroute.figures.style import FAINT, INK, MUTED, clairvoyant_note, one_line, policy_labels
-from carbonroute.figures.words import number
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import polars as pl
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Normalize
-    from numpy.typing import NDArray
+from carbonroute.figures import study_grid
+from carbonroute.figures.formatting import number
+from carbonroute.figures.heatmap import draw_cells
+from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, figure_of, size_pt, wrap
+from carbonroute.figures.panel_grid import SIDES_PT, PanelGrid
+from carbonroute.figures.study_grid import GridAxis
+from carbonroute.figures.style import FAINT, INK, MUTED, clairvoyant_note, policy_labels
+from carbonroute.figures.ticks import TICK_STEPS
 
 MOST_PANELS, MOST_ROWS = 12, 40
 ROW_PT = 11.0
 HIGHEST_IN = 9.0  # all panels together
 LOWEST_IN, UNNAMED_IN, TALLEST_IN = 0.6, 1.8, 5.0  # one panel, at most if not every row needs its name
-BAR_PT, BAR_IN = 48.0, 2.4  # what the colour bar takes at the side, and its greatest height
+BAR_PT, BAR_IN = 48.0, 2.4  # room for the colour bar at the side, and its greatest height
 MOST_WRITTEN = 800  # cells; of more, the values are not written
 BROKEN_HATCH, NONE_HATCH = "//////", "xxxx"
 
 
 @dataclass(frozen=True)
-class Scale:
-    """What a map shows, and by which colours.
+class MapScale:
+    """A column of the summary, and the colours of its values.
 
     Attributes
     ----------
     column
         Of the summary.
     label
-        What the colour bar says.
+        Label of the colour bar.
     colours
         A colour map's name.
     norm
         From value to colour.
-    shown
+    span
         The lowest and the highest value on the colour bar; None: all that has a colour.
     ticks
         Values to name on the bar; None: round ones.
@@ -82,12 +64,12 @@ class Scale:
     colours: str
     norm: Normalize
     digits: tuple[int, ...]
-    shown: tuple[float, float] | None = None
+    span: tuple[float, float] | None = None
     ticks: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
-class Cells:
+class MapPanel:
     """One panel: its heading, values (Y, X), NaN where there is no result, and which break the limit."""
 
     heading: str
@@ -96,8 +78,8 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Split:
-    """How a grid is laid out: the axes of a panel (no `y`: policies), of panels, and those averaged over."""
+class MapLayout:
+    """The layout of a grid: the axes of a panel (no `y`: policies), of panels, and those averaged over."""
 
     x: GridAxis
     y: GridAxis | None
@@ -105,7 +87,7 @@ class Split:
     over: tuple[GridAxis, ...]
 
 
-def split(axes: Sequence[GridAxis], policies: int) -> Split:
+def split(axes: Sequence[GridAxis], policies: int) -> MapLayout:
     """Lay out a grid: the two axes with most values span a panel, the others make panels if these are few.
 
     Parameters
@@ -115,15 +97,15 @@ def split(axes: Sequence[GridAxis], policies: int) -> Split:
     policies
         How many there are.
     """
-    spanning = [axis for axis in axes if len(axis) > 1] or list(axes[:1])
+    spanning = study_grid.longer(axes) or list(axes[:1])
     x, rest = spanning[0], tuple(spanning[1:])
     if not rest:
-        return Split(x, None, (), ())
+        return MapLayout(x, None, (), ())
     y, further = rest[0], rest[1:]
     if _wordy(x) > _wordy(y):  # names have more room beside rows
         x, y = y, x
     few = policies * math.prod(map(len, further)) <= MOST_PANELS
-    return Split(x, y, further if few else (), () if few else further)
+    return MapLayout(x, y, further if few else (), () if few else further)
 
 
 def _wordy(axis: GridAxis) -> int:
@@ -132,60 +114,60 @@ def _wordy(axis: GridAxis) -> int:
 
 
 def draw_maps(
-    summary: pl.DataFrame, axes: pl.DataFrame, layout: Split, scale: Scale, title: str, ax: Axes | None
+    summary: pl.DataFrame, axes: pl.DataFrame, layout: MapLayout, scale: MapScale, title: str, ax: Axes | None
 ) -> Axes:
-    """Draw maps of one column of a summary, with marks for what breaks the limit and what has no result."""
-    cells, shown = _cells(summary, layout, scale.column)
-    rows = layout.y or _policy_axis(summary, shown)
-    sides_pt = label_room(rows) + 2 * ROW_PT + BAR_PT
+    """Draw maps of one column of a summary, with marks for cells over the limit and without a result."""
+    cells, selected = _cells(summary, layout, scale.column)
+    rows = layout.y or _policy_axis(summary, selected)
+    sides_pt = study_grid.label_room(rows) + 2 * ROW_PT + BAR_PT
     page_in = DOUBLE_IN - (sides_pt - SIDES_PT) / PT_PER_IN
     many = len(layout.x) > 30
-    panels_layout = Panels.of([each.heading for each in cells], 2 if many else 3, _height_in(rows), page_in)
-    sheet = Sheet(ax, DOUBLE_IN, panels_layout.height_in)
-    panels = panels_layout.on(sheet.ax, page_in * PT_PER_IN - SIDES_PT)
+    grid = PanelGrid.of([each.heading for each in cells], 2 if many else 3, _height_in(rows), page_in)
+    area = PlotArea(ax, DOUBLE_IN, grid.height_in)
+    panels = grid.panels(area.ax, page_in * PT_PER_IN - SIDES_PT)
     for panel, each in zip(panels, cells, strict=True):
         _paint(panel, each, scale, upward=layout.y is not None and layout.y.numbers is not None)
-    _bar(sheet, panels_layout, scale)
-    _name(panels, panels_layout, layout, rows)
-    sheet.settle()
-    _name(panels, panels_layout, layout, rows)  # again: the panels have their final size by now
-    sheet.settle()
+    _colour_bar(area, grid, scale)
+    for _ in range(2):  # twice: the names depend on the size of the panels, which depends on the names
+        _name(panels, grid, layout, rows)
+        area.fit()
     _write(panels, cells, scale)
-    return sheet.finish(title, [_key(summary, cells)], _notes(summary, axes, layout, shown))
+    marked = clairvoyant_note(summary.filter(summary["policy"].is_in(list(selected))))
+    means = study_grid.mean_note("cell", "hatched", layout.over)
+    notes = [*means, *study_grid.averaged_note(axes), *study_grid.left_out_note(summary, selected), *marked]
+    return area.finish(title, [_legend(summary, cells)], notes)
 
 
 def _height_in(rows: GridAxis) -> float:
-    """Return the height of a panel: room for each row to be named or its values written, if that is sane."""
+    """Return the height of a panel: room to name each row or write its values, up to a limit."""
     nameable = rows.numbers is None and len(rows) <= MOST_ROWS
     return max(LOWEST_IN, min(ROW_PT * len(rows) / PT_PER_IN, TALLEST_IN if nameable else UNNAMED_IN))
 
 
-def _policy_axis(summary: pl.DataFrame, shown: Sequence[str]) -> GridAxis:
+def _policy_axis(summary: pl.DataFrame, policies: Sequence[str]) -> GridAxis:
     labels = policy_labels(summary)
-    return GridAxis("policy", tuple(labels[name] for name in shown), None, tuple(shown))
+    return GridAxis("policy", tuple(labels[name] for name in policies), None, tuple(policies))
 
 
-def _cells(summary: pl.DataFrame, layout: Split, column: str) -> tuple[list[Cells], list[str]]:
+def _cells(summary: pl.DataFrame, layout: MapLayout, column: str) -> tuple[list[MapPanel], list[str]]:
     """Return the panels, and the policies that they show."""
     spanning = [axis for axis in (layout.x, layout.y, *layout.panels, *layout.over) if axis]
-    ranked = saving(summary).column
+    ranked = study_grid.saving(summary).column
     if layout.y is None:
-        shown = best_somewhere(summary, spanning, ranked, MOST_ROWS)
-        return [_cut("", summary, _policy_axis(summary, shown), layout.x, column)], shown
-    combinations = list(itertools.product(*(axis.keys for axis in layout.panels)))
-    most = max(3, min(MOST_PANELS, 3 * int(HIGHEST_IN / _height_in(layout.y))) // len(combinations))
-    shown = best_somewhere(summary, spanning, ranked, most)
+        selected = study_grid.most_relevant(summary, spanning, ranked, MOST_ROWS)
+        return [_panel("", summary, _policy_axis(summary, selected), layout.x, column)], selected
+    places = study_grid.combinations(layout.panels)
+    most = max(3, min(MOST_PANELS, 3 * int(HIGHEST_IN / _height_in(layout.y))) // len(places))
+    selected = study_grid.most_relevant(summary, spanning, ranked, most)
     labels = policy_labels(summary)
-    made = []
-    for name, values in itertools.product(shown, combinations):
-        at = dict(zip((axis.name for axis in layout.panels), values, strict=True))
-        words = [f"{one_line(axis.name)} {axis.label(at)}" for axis in layout.panels]
-        heading = ", ".join([labels[name], *words])
-        made.append(_cut(heading, summary.filter(policy=name, **at), layout.y, layout.x, column))
-    return made, shown
+    panels = []
+    for name, place in itertools.product(selected, places):
+        heading = ", ".join(filter(None, [labels[name], study_grid.place_text(place, layout.panels)]))
+        panels.append(_panel(heading, summary.filter(policy=name, **place), layout.y, layout.x, column))
+    return panels, selected
 
 
-def _cut(heading: str, rows: pl.DataFrame, y: GridAxis, x: GridAxis, column: str) -> Cells:
+def _panel(heading: str, rows: pl.DataFrame, y: GridAxis, x: GridAxis, column: str) -> MapPanel:
     """Return the cells of some rows; of several in one cell their mean, broken where any of them is."""
     rows = rows.filter(rows[y.name].is_in(list(y.keys)) & rows[column].is_finite().fill_null(value=False))
     at = (y.places(rows), x.places(rows))
@@ -194,15 +176,12 @@ def _cut(heading: str, rows: pl.DataFrame, y: GridAxis, x: GridAxis, column: str
     np.add.at(count, at, 1)
     np.add.at(broken, at, ~rows["viable"].fill_null(value=False).to_numpy())
     with np.errstate(invalid="ignore"):
-        return Cells(heading, total / count, broken > 0)
+        return MapPanel(heading, total / count, broken > 0)
 
 
-def _paint(ax: Axes, cells: Cells, scale: Scale, *, upward: bool) -> None:
+def _paint(ax: Axes, cells: MapPanel, scale: MapScale, *, upward: bool) -> None:
     height, width = cells.values.shape
-    ax.pcolormesh(
-        np.arange(width + 1) - 0.5, np.arange(height + 1) - 0.5, np.ma.masked_invalid(cells.values),
-        cmap=scale.colours, norm=scale.norm, rasterized=True,
-    )  # fmt: skip
+    draw_cells(ax, cells.values, scale.colours, scale.norm)
     missing = np.isnan(cells.values)
     dark = _dark(cells.values, scale)
     _hatch(ax, missing, NONE_HATCH, MUTED, FAINT)
@@ -210,7 +189,6 @@ def _paint(ax: Axes, cells: Cells, scale: Scale, *, upward: bool) -> None:
     _hatch(ax, cells.broken & ~missing & ~dark, BROKEN_HATCH, INK, "none")
     ax.set_xlim(-0.5, width - 0.5)
     ax.set_ylim(*((-0.5, height - 0.5) if upward else (height - 0.5, -0.5)))
-    ax.spines[:].set_visible(False)
 
 
 def _hatch(ax: Axes, which: NDArray[np.bool_], hatch: str, colour: str, face: str) -> None:
@@ -224,11 +202,11 @@ def _hatch(ax: Axes, which: NDArray[np.bool_], hatch: str, colour: str, face: st
     ax.add_collection(PolyCollection(bars, rasterized=True, **style))
 
 
-def _colours(values: NDArray[np.float64], scale: Scale) -> NDArray[np.float64]:
+def _colours(values: NDArray[np.float64], scale: MapScale) -> NDArray[np.float64]:
     return np.asarray(mpl.colormaps[scale.colours](scale.norm(np.ma.masked_invalid(values))))
 
 
-def _dark(values: NDArray[np.float64], scale: Scale) -> NDArray[np.bool_]:
+def _dark(values: NDArray[np.float64], scale: MapScale) -> NDArray[np.bool_]:
     """Tell on which colours white stands out more than black (relative luminance as of WCAG 2)."""
     rgb = _colours(values, scale)[..., :3]
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
@@ -236,25 +214,25 @@ def _dark(values: NDArray[np.float64], scale: Scale) -> NDArray[np.bool_]:
     return dark
 
 
-def _bar(sheet: Sheet, layout: Panels, scale: Scale) -> None:
+def _colour_bar(area: PlotArea, grid: PanelGrid, scale: MapScale) -> None:
     """Draw the colour bar, from the top of the first panel down."""
-    top = 1 - 1 / layout.rows + layout.panel_in / layout.height_in
-    share = min(top, BAR_IN / layout.height_in)
-    place = sheet.ax.inset_axes((1.02, top - share, 0.018, share))
-    bar = figure_of(sheet.ax).colorbar(ScalarMappable(scale.norm, scale.colours), cax=place)
+    top = 1 - 1 / grid.rows + grid.panel_in / grid.height_in
+    share = min(top, BAR_IN / grid.height_in)
+    high_pt = share * grid.height_in * PT_PER_IN
+    place = area.ax.inset_axes((1.02, top - share, 0.018, share))
+    bar = figure_of(area.ax).colorbar(ScalarMappable(scale.norm, scale.colours), cax=place)
     bar.outline.set_visible(False)
     bar.minorticks_off()
-    if scale.shown is not None:
-        place.set_ylim(*scale.shown)
+    if scale.span is not None:
+        place.set_ylim(*scale.span)
     if scale.ticks is not None:
-        high_pt = share * layout.height_in * PT_PER_IN
         place.set_yticks(_apart(scale.ticks, [float(scale.norm(value)) * high_pt for value in scale.ticks]))
     else:
         place.yaxis.set_major_locator(mpl.ticker.MaxNLocator(nbins=5, steps=TICK_STEPS))
     place.yaxis.set_major_formatter(
         mpl.ticker.FuncFormatter(lambda value, _: f"{value:,.10g}".replace("-", "−"))
     )
-    place.set_ylabel(wrap(scale.label, max(share * layout.height_in * PT_PER_IN, 60)))
+    place.set_ylabel(wrap(scale.label, max(high_pt, 60)))
 
 
 def _apart(ticks: Sequence[float], places_pt: Sequence[float]) -> list[float]:
@@ -267,35 +245,31 @@ def _apart(ticks: Sequence[float], places_pt: Sequence[float]) -> list[float]:
     return kept
 
 
-def _size_pt(ax: Axes) -> tuple[float, float]:
-    box = ax.get_window_extent()
-    scale = PT_PER_IN / figure_of(ax).dpi
-    return box.width * scale, box.height * scale
-
-
-def _name(panels: Sequence[Axes], layout: Panels, parts: Split, rows: GridAxis) -> None:
+def _name(panels: Sequence[Axes], grid: PanelGrid, layout: MapLayout, rows: GridAxis) -> None:
     """Name the places of all panels' axes, in the size that these have now."""
-    for place, panel in enumerate(panels):
-        wide, high = _size_pt(panel)
-        name_places(panel.xaxis, parts.x, wide / len(parts.x))
-        name_places(panel.yaxis, rows, high / len(rows))
-        if place + layout.columns >= len(panels):
-            title = axis_title(parts.x, named=len(panel.get_xticks()) > 0)
-            panel.set_xlabel(wrap(title, wide))
-    if parts.y is not None:
-        middle = panels[(layout.rows - 1) // 2 * layout.columns]
-        title = axis_title(parts.y, named=len(middle.get_yticks()) > 0)
-        middle.set_ylabel(wrap(title, layout.panel_in * PT_PER_IN + 40 * (layout.rows > 1)))
+    for panel in panels:
+        wide, high = size_pt(panel)
+        study_grid.name_places(panel.xaxis, layout.x, wide / len(layout.x))
+        study_grid.name_places(panel.yaxis, rows, high / len(rows))
+    for panel in grid.lowest(panels):
+        title = study_grid.axis_title(layout.x, named=len(panel.get_xticks()) > 0)
+        panel.set_xlabel(wrap(title, size_pt(panel)[0]))
+    if layout.y is not None:
+        middle = grid.middle(panels)
+        title = study_grid.axis_title(layout.y, named=len(middle.get_yticks()) > 0)
+        middle.set_ylabel(wrap(title, grid.panel_in * PT_PER_IN + 40 * (grid.rows > 1)))
 
 
-def _write(panels: Sequence[Axes], cells: Sequence[Cells], scale: Scale) -> None:
+def _write(panels: Sequence[Axes], cells: Sequence[MapPanel], scale: MapScale) -> None:
     """Write the values into the cells, with as many decimals as there is room for, if for any."""
-    wide, high = _size_pt(panels[0])
+    wide, high = size_pt(panels[0])
     rows, columns = cells[0].values.shape
     if sum(each.values.size for each in cells) > MOST_WRITTEN or high / rows < ROW_PT - 2:
         return
     known = np.concatenate([each.values[~np.isnan(each.values)] for each in cells])
-    digits = next((d for d in scale.digits if fits([number(v, d) for v in known], wide / columns)), None)
+    digits = next(
+        (d for d in scale.digits if study_grid.fits([number(v, d) for v in known], wide / columns)), None
+    )
     if digits is None:
         return
     for panel, each in zip(panels, cells, strict=True):
@@ -309,23 +283,15 @@ def _write(panels: Sequence[Axes], cells: Sequence[Cells], scale: Scale) -> None
             ).set_in_layout(False)  # fmt: skip
 
 
-def _key(summary: pl.DataFrame, cells: Sequence[Cells]) -> list[Artist]:
-    key: list[Artist] = []
-    if any((each.broken & ~np.isnan(each.values)).any() for each in cells):
-        key.append(
-            Patch(facecolor="white", edgecolor=INK, hatch=BROKEN_HATCH, linewidth=0.3, label=beyond(summary))
-        )
-    if any(np.isnan(each.values).any() for each in cells):
-        key.append(
-            Patch(facecolor=FAINT, edgecolor=MUTED, hatch=NONE_HATCH, linewidth=0.3, label="no result")
-        )
-    return key
-
-
-def _notes(summary: pl.DataFrame, axes: pl.DataFrame, layout: Split, shown: Sequence[str]) -> list[str]:
-    over = " × ".join(f"{len(axis)} values of {one_line(axis.name)}" for axis in layout.over)
-    notes = [f"Each cell is the mean over {over}; hatched where any of them exceeds the limit"] * bool(over)
-    marked = summary.filter(summary["policy"].is_in(list(shown)))
+def _legend(summary: pl.DataFrame, cells: Sequence[MapPanel]) -> list[Artist]:
+    known = [~np.isnan(each.values) for each in cells]
+    broken = any((each.broken & is_known).any() for each, is_known in zip(cells, known, strict=True))
+    marks = [
+        (broken, "white", INK, BROKEN_HATCH, study_grid.above_limit_text(summary)),
+        (not all(is_known.all() for is_known in known), FAINT, MUTED, NONE_HATCH, "no result"),
+    ]
     return [
-        *notes, *averaged_note(axes), *left_out_note(summary, shown), *clairvoyant_note(marked),
-    ]  # fmt: skip
+        Patch(facecolor=face, edgecolor=edge, hatch=hatch, linewidth=0.3, label=label)
+        for used, face, edge, hatch, label in marks
+        if used
+    ]

@@ -1,58 +1,35 @@
-"""The front of a study: what can be saved at which risk, a dot per policy and place of the grid."""
+"""Scatter: saving against violations, a dot per policy and place of the grid of a study, and the front."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
-from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, Sheet, figure_of, fold, number_ticks, widest
-from carbonroute.figures.placing import label_points
-from carbonroute.figures.study_grid import (
-    VIOLATED,
-    GridAxis,
-    Metric,
-    averaged_note,
-    best_somewhere,
-    grid_axes,
-    limit_pct,
-    more_policies,
-    runnable,
-    said_of,
-    saving,
-    where,
-    winners,
-    within,
-)
+from carbonroute.figures import study_grid
+from carbonroute.figures.figure import figure
+from carbonroute.figures.formatting import count_of
+from carbonroute.figures.label_placement import label_points
+from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, figure_of, fold, widest
+from carbonroute.figures.scatter import numbered_handles, set_point_axes, viable_handle
+from carbonroute.figures.study_grid import VIOLATION_PCT, GridAxis, SummaryMetric
 from carbonroute.figures.style import (
     INK,
     MUTED,
     TEXT_PT,
-    ZONE,
+    SeriesStyle,
     clairvoyant_note,
-    clairvoyants,
-    marker_key,
-    marker_style,
     policy_labels,
-    policy_looks,
-    styled,
+    policy_styles,
 )
-from carbonroute.figures.violation_scale import scale_violations
-from carbonroute.figures.words import VIOLATIONS, plain
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
-
-    from carbonroute.figures.style import Look
 
 MOST_POLICIES = 14
 MANY, MOST_VECTORS = 300, 2000  # points; of more, they are smaller, or small and drawn as pixels
@@ -61,68 +38,55 @@ SAME_PT = 0.8  # of points of one policy in a square of this size, one is drawn:
 MOST_NAMED, MOST_KEY_LINES = 10, 6
 LABEL_PT, CLEAR_PT = 130.0, 4.0
 FRONT: Any = MappingProxyType({"color": INK, "linewidth": 0.7})
+OTHERS: Any = MappingProxyType({"marker": "o", "markerfacecolor": MUTED, "markeredgewidth": 0.0})
 
 
-def wanted(summary: pl.DataFrame, axes: pl.DataFrame) -> bool:  # noqa: ARG001  all are asked alike
-    """Tell whether there is any point to show."""
-    return not _known(summary, saving(summary)).is_empty()
-
-
-@styled
+@figure(
+    "The front of all combinations",
+    "Each dot is a policy at one place of the grid: further right saves more, further down breaks fewer "
+    "latency limits. Nothing that a router can run lies further right below the line.",
+    has_data=lambda summary, _: not _known(summary, study_grid.saving(summary)).is_empty(),
+)
 def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw every policy at every place of the grid, and the front of those that a router can run.
 
     Parameters
     ----------
     summary
-        ``StudyTables.summary``: the axes' columns, ``policy``, ``clairvoyant``, ``viable``, ``baseline``,
+        The axes' columns, ``policy``, ``clairvoyant``, ``viable``, ``baseline``,
         ``slo_violation_pct`` and ``max_violation_pct`` (%), and ``emissions_reduction_pct`` or
         ``carbon_reduction_pct`` (%). Rows in which one of them is null have no dot.
     axes
-        ``StudyTables.axes``: ``axis``, ``label``, ``number``, ``averaged``.
-    ax
-        Axes to draw on; without it, a figure of its own.
+        ``axis``, ``label``, ``number``, ``averaged``.
     """
-    grid, metric = grid_axes(summary, axes), saving(summary)
+    grid, metric = study_grid.grid_axes(summary, axes), study_grid.saving(summary)
     points = _known(summary, metric)
-    sheet = Sheet(ax, DOUBLE_IN, height_in=3.4)
-    ax = sheet.ax
-    xy = points.select(metric.column, VIOLATED).to_numpy().astype(np.float64)
-    _scale(ax, xy, metric, limit_pct(summary))
-    sheet.settle()
-    shown = best_somewhere(summary, grid, metric.column, MOST_POLICIES)
-    _dots(ax, points, xy, {name: look for name, look in policy_looks(summary).items() if name in shown})
+    area = PlotArea(ax, DOUBLE_IN, height_in=3.4)
+    ax = area.ax
+    xy = points.select(metric.column, VIOLATION_PCT).to_numpy().astype(np.float64)
+    set_point_axes(ax, xy, metric.label, study_grid.limit_pct(summary))
+    area.fit()
+    selected = study_grid.most_relevant(summary, grid, metric.column, MOST_POLICIES)
+    styles = {name: style for name, style in policy_styles(summary).items() if name in selected}
+    _dots(ax, points, xy, styles)
     front = _front(points, metric)
-    ends = front.select(metric.column, VIOLATED).to_numpy()
+    ends = front.select(metric.column, VIOLATION_PCT).to_numpy()
     ax.plot(*ends.T, drawstyle="steps-pre", zorder=2.5, **FRONT)
-    named = _labels(ax, front, ends, xy, _names(front, grid, policy_labels(summary)))
+    numbered = _labels(ax, front, ends, xy, _names(front, grid, policy_labels(summary)))
     missing = summary.height - points.height
     notes = [f"{missing:,} rows without a result are left out"] if missing else []
-    return sheet.finish(
+    return area.finish(
         _title(summary, grid, metric),
-        [named, _key(points, shown, summary)],
-        [*notes, *averaged_note(axes), *clairvoyant_note(points)],
+        [numbered, _legend(points, styles, study_grid.limit_pct(summary))],
+        [*notes, *study_grid.averaged_note(axes), *clairvoyant_note(points)],
     )
 
 
-def _known(summary: pl.DataFrame, metric: Metric) -> pl.DataFrame:
-    return summary.filter(pl.col(metric.column).is_finite() & pl.col(VIOLATED).is_finite())
+def _known(summary: pl.DataFrame, metric: SummaryMetric) -> pl.DataFrame:
+    return summary.filter(pl.col(metric.column).is_finite() & pl.col(VIOLATION_PCT).is_finite())
 
 
-def _scale(ax: Axes, xy: NDArray[np.float64], metric: Metric, limit: float | None) -> None:
-    low, high = float(xy[:, 0].min()), float(xy[:, 0].max())
-    margin = 0.05 * (high - low) or max(0.1 * abs(high), 1.0)
-    ax.set_xlim(low - margin, high + margin)
-    ax.set_xlabel(metric.label)
-    ax.set_ylabel(VIOLATIONS)
-    number_ticks(ax.xaxis)
-    scale_violations(ax, xy[:, 1], limit)
-    ax.grid(visible=True)
-    if limit is not None:
-        ax.axhspan(ax.get_ylim()[0], limit, color=ZONE, linewidth=0, zorder=0)
-
-
-def _dots(ax: Axes, points: pl.DataFrame, xy: NDArray[np.float64], looks: dict[str, Look]) -> None:
+def _dots(ax: Axes, points: pl.DataFrame, xy: NDArray[np.float64], styles: dict[str, SeriesStyle]) -> None:
     """Draw the points, of those that cover one another only the first, and as pixels if there are many."""
     spots = ax.transData.transform(xy) * PT_PER_IN / figure_of(ax).dpi
     drawn = points.with_columns(
@@ -130,34 +94,30 @@ def _dots(ax: Axes, points: pl.DataFrame, xy: NDArray[np.float64], looks: dict[s
         pl.Series("column", np.floor(spots[:, 0] / SAME_PT)),
         pl.Series("row", np.floor(spots[:, 1] / SAME_PT)),
     ).unique(["policy", "column", "row"], keep="first", maintain_order=True)  # fmt: skip
-    marked = clairvoyants(points)
     pixels = drawn.height > MOST_VECTORS
     size = SMALL_PT if pixels else MIDDLE_PT if drawn.height > MANY else BIG_PT
-    style: dict[str, Any] = {"linestyle": "none", "markersize": size, "rasterized": pixels}
-    rest = drawn.filter(~pl.col("policy").is_in(list(looks)))
-    ax.plot(rest["x"], rest["y"], **_other(), **style, zorder=1.9)
-    for policy, look in looks.items():
-        mine, hollow = drawn.filter(policy=policy), policy in marked
-        mark = marker_style(look, hollow=hollow)
+    dots: dict[str, Any] = {"linestyle": "none", "markersize": size, "rasterized": pixels}
+    rest = drawn.filter(~pl.col("policy").is_in(list(styles)))
+    ax.plot(rest["x"], rest["y"], **OTHERS, **dots, zorder=1.9)
+    for policy, style in styles.items():
+        rows, marker = drawn.filter(policy=policy), style.of_markers | dots
         if drawn.height > MANY:
-            mark["markeredgewidth"] = 0.6 if hollow else 0.0
-        ax.plot(mine["x"], mine["y"], label=policy, **(mark | style), zorder=2 - 0.05 * hollow)
+            marker["markeredgewidth"] = 0.6 if style.clairvoyant else 0.0
+        ax.plot(rows["x"], rows["y"], label=policy, **marker, zorder=2 - 0.05 * style.clairvoyant)
 
 
-def _other() -> dict[str, Any]:
-    return {"marker": "o", "markerfacecolor": MUTED, "markeredgewidth": 0.0}
-
-
-def _front(points: pl.DataFrame, metric: Metric) -> pl.DataFrame:
-    """Return what a router can run and no other beats in saving and violations, from the least of both on."""
-    order = runnable(points).sort([VIOLATED, metric.column], descending=[False, True], maintain_order=True)
+def _front(points: pl.DataFrame, metric: SummaryMetric) -> pl.DataFrame:
+    """Return the Pareto front of saving and violations of runnable policies, from the least of both on."""
+    order = study_grid.runnable(points).sort(
+        [VIOLATION_PCT, metric.column], descending=[False, True], maintain_order=True
+    )
     saved = pl.col(metric.column)
     return order.filter((saved > saved.cum_max().shift(1)).fill_null(value=True))
 
 
 def _names(front: pl.DataFrame, grid: Sequence[GridAxis], labels: dict[str, str]) -> list[str]:
     return [
-        ", ".join(filter(None, (labels[row["policy"]], where(row, grid))))
+        ", ".join(filter(None, (labels[row["policy"]], study_grid.place_text(row, study_grid.longer(grid)))))
         for row in front.iter_rows(named=True)
     ]
 
@@ -185,7 +145,7 @@ def _labels(
     numbered = [f"{index + 1} {name}" for index, name in enumerate(names)]
     beside = max(1, int(DOUBLE_IN * PT_PER_IN / (widest(numbered) + 2 * TEXT_PT)))
     if len(names) <= MOST_KEY_LINES * beside and written(every, [str(index + 1) for index in every]):
-        return [Line2D([], [], linestyle="none", label=label) for label in numbered]
+        return numbered_handles(names)
     viable = np.flatnonzero(front["viable"].fill_null(value=False))
     some = sorted({0, *viable[-1:].tolist(), len(names) - 1})
     written(some, [fold(names[index], 3, LABEL_PT) for index in some])
@@ -209,29 +169,26 @@ def _thinned(ax: Axes, xy: NDArray[np.float64]) -> NDArray[np.float64]:
     return xy[np.sort(first)]
 
 
-def _key(points: pl.DataFrame, shown: Sequence[str], summary: pl.DataFrame) -> list[Artist]:
-    labels, looks, marked = policy_labels(points), policy_looks(summary), clairvoyants(points)
-    key: list[Artist] = [
-        marker_key(labels[name], looks[name], hollow=name in marked) for name in shown if name in labels
-    ]
-    others = len(labels) - len(key)
+def _legend(points: pl.DataFrame, styles: dict[str, SeriesStyle], limit: float | None) -> list[Artist]:
+    names = set(points["policy"])
+    handles = [style.marker_handle() for name, style in styles.items() if name in names]
+    others = len(names) - len(handles)
     if others:
-        key.append(Line2D([], [], linestyle="none", label=more_policies(others), **_other()))
-    key.append(Line2D([], [], label="front of all that a router can run", **FRONT))
-    limit = limit_pct(summary)
-    if limit is not None:
-        key.append(Patch(facecolor=ZONE, label=f"at most {plain(limit)} % violations"))
-    return key
+        label = count_of(others, "more policy", "more policies")
+        handles.append(Line2D([], [], linestyle="none", label=label, **OTHERS))
+    handles.append(Line2D([], [], label="front of all that a router can run", **FRONT))
+    return handles if limit is None else [*handles, viable_handle(limit)]
 
 
-def _title(summary: pl.DataFrame, grid: Sequence[GridAxis], metric: Metric) -> str:
-    """Say what the best point within the limit saves, and how many points are within it."""
-    best, labels = winners(summary, grid, metric.column), policy_labels(summary)
+def _title(summary: pl.DataFrame, grid: Sequence[GridAxis], metric: SummaryMetric) -> str:
+    """Say how much the best point within the limit saves, and how many points are within it."""
+    best, labels = study_grid.winners(summary, grid, metric.column), policy_labels(summary)
     if best.is_empty():
-        return f"No policy that a router can run keeps to {within(summary)} anywhere"
-    counted = runnable(summary)
+        return f"No policy that a router can run keeps to {study_grid.limit_text(summary)} anywhere"
+    counted = study_grid.runnable(summary)
     viable = counted["viable"].fill_null(value=False).sum()
+    most = study_grid.saving_text(best.row(0, named=True), grid, metric.column, labels)
     return (
-        f"Within {within(summary)}, at most {said_of(best.row(0, named=True), grid, metric.column, labels)} "
-        f"is saved; {viable:,} of {counted.height:,} points keep to it"
+        f"Within {study_grid.limit_text(summary)}, at most {most} is saved; "
+        f"{viable:,} of {counted.height:,} points keep to it"
     )

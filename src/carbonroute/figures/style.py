@@ -1,27 +1,26 @@
-"""Looks that all figures share: house style, one colour per policy and per region, labels.
+"""The house style: fonts, colours, and one style per policy and per region.
 
-Looks are given by order in the tables, so a policy or region looks the same in every figure of a run.
+Styles follow the order in the tables, so a policy or region looks the same in every figure of a run.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 import matplotlib as mpl
+import polars as pl
 from matplotlib import font_manager
+from matplotlib.artist import Artist
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    import polars as pl
-    from matplotlib.artist import Artist
+from carbonroute.figures.formatting import one_line
 
 INK = "#222222"
 MUTED = "#6B6B6B"
@@ -40,6 +39,7 @@ POLICY_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E09A00", "#56A9D
 REGION_COLOURS = ("#332288", "#CC6677", "#2FA08F", "#117733", "#74B3EC", "#AA4499", "#9A8F2E", "#7F1D45")
 MARKERS = ("o", "s", "^", "D", "v", "<", ">", "p", "X", "h", "P", "d", "*", "8", "H")
 LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
+DASHED: Any = (0, (4, 2))  # marks limits and quantiles
 HATCHES = ("", "xxxx", "....", "++++")
 CLAIRVOYANT_HATCH = "/////"
 
@@ -49,18 +49,6 @@ FALLBACK_FAMILIES = (
     "Microsoft YaHei", "Nirmala UI", "Arial Unicode MS",
 )  # fmt: skip
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-class Look(NamedTuple):
-    """How a policy or a region looks in every figure."""
-
-    colour: str
-    marker: str
-    line: Any
-    hatch: str
-
 
 @functools.cache
 def _families() -> list[str]:
@@ -69,35 +57,24 @@ def _families() -> list[str]:
 
 
 def _settings() -> dict[str, Any]:
+    texts = ("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")
+    inks = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor")
+    lines = ("axes.linewidth", "xtick.major.width", "ytick.major.width", "hatch.linewidth")
     return {
+        **dict.fromkeys(texts, TEXT_PT),
+        **dict.fromkeys(inks, INK),
+        **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), MUTED),
+        **dict.fromkeys(lines, 0.6),
+        **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 2.5),
+        **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
         "font.family": _families(),
-        "font.size": TEXT_PT,
         "axes.titlesize": TITLE_PT,
-        "axes.labelsize": TEXT_PT,
-        "xtick.labelsize": TEXT_PT,
-        "ytick.labelsize": TEXT_PT,
-        "legend.fontsize": TEXT_PT,
         "text.parse_math": False,  # names are the user's: "$" and "_" mean themselves
-        "text.color": INK,
-        "axes.labelcolor": INK,
-        "axes.edgecolor": MUTED,
-        "axes.linewidth": 0.6,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
         "axes.axisbelow": True,
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
-        "xtick.labelcolor": INK,
-        "ytick.labelcolor": INK,
-        "xtick.major.width": 0.6,
-        "ytick.major.width": 0.6,
-        "xtick.major.size": 2.5,
-        "ytick.major.size": 2.5,
         "grid.color": "#E6E6E6",
         "grid.linewidth": 0.5,
         "lines.linewidth": 1.1,
         "lines.markersize": 4.5,
-        "hatch.linewidth": 0.6,
         "savefig.dpi": 300,
         "svg.hashsalt": "carbonroute",
         "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
@@ -105,7 +82,7 @@ def _settings() -> dict[str, Any]:
 
 
 @contextmanager
-def house() -> Iterator[None]:
+def house_style() -> Iterator[None]:
     """Apply the house style, from matplotlib's own defaults, and leave no trace of it."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
@@ -115,44 +92,74 @@ def house() -> Iterator[None]:
         yield
 
 
-def styled(draw: Callable[P, T]) -> Callable[P, T]:
-    """Make a drawing function run in the house style, whatever the caller's rcParams are."""
+@dataclass(frozen=True)
+class SeriesStyle:
+    """How a policy or a region looks in every figure, and its name there.
 
-    @functools.wraps(draw)
-    def inside(*args: P.args, **kwargs: P.kwargs) -> T:
-        with house():
-            return draw(*args, **kwargs)
+    Clairvoyant policies have a dagger behind their name, hollow markers, and hollow, hatched bars.
+    """
 
-    return inside
+    label: str
+    colour: str
+    marker: str
+    line: Any
+    hatch: str
+    clairvoyant: bool = False
+
+    @property
+    def of_bars(self) -> dict[str, Any]:
+        """The properties of its bars."""
+        if self.clairvoyant:
+            hollow = {"facecolor": "white", "edgecolor": self.colour}
+            return hollow | {"hatch": CLAIRVOYANT_HATCH, "linewidth": 0.8}
+        return {"facecolor": self.colour, "edgecolor": "white", "hatch": self.hatch, "linewidth": 0.3}
+
+    @property
+    def of_markers(self) -> dict[str, Any]:
+        """The properties of its markers."""
+        face, edge, width = ("white", self.colour, 1.1) if self.clairvoyant else (self.colour, "white", 0.5)
+        return {
+            "marker": self.marker, "markerfacecolor": face, "markeredgecolor": edge, "markeredgewidth": width,
+        }  # fmt: skip
+
+    def bar_handle(self) -> Artist:
+        """Return a legend entry for bars."""
+        return Patch(label=self.label, **self.of_bars)
+
+    def line_handle(self) -> Artist:
+        """Return a legend entry for a line."""
+        return Line2D([], [], color=self.colour, linestyle=self.line, label=self.label)
+
+    def marker_handle(self, *, line: bool = False, number: int | None = None) -> Artist:
+        """Return a legend entry for markers, with a line through them, or a number before the name."""
+        label = self.label if number is None else f"{number} {self.label}"
+        style: Any = self.line if line else "none"
+        return Line2D([], [], color=self.colour, linestyle=style, label=label, **self.of_markers)
 
 
-def in_order(frame: pl.DataFrame, column: str) -> list[str]:
-    """Give the distinct values of a column in the table's order."""
-    return [str(value) for value in frame[column].unique(maintain_order=True)]
+def policy_styles(frame: pl.DataFrame) -> dict[str, SeriesStyle]:
+    """Return the style of every policy of a table (columns ``policy``, ``clairvoyant``)."""
+    return _styles(in_order(frame, "policy"), POLICY_COLOURS, clairvoyants(frame))
 
 
-def policy_looks(frame: pl.DataFrame) -> dict[str, Look]:
-    """Give every policy of a table (column ``policy``) its look."""
-    return _looks(in_order(frame, "policy"), POLICY_COLOURS)
+def region_styles(frame: pl.DataFrame, column: str = "region") -> dict[str, SeriesStyle]:
+    """Return the style of every region of a table."""
+    return _styles(in_order(frame, column), REGION_COLOURS, set())
 
 
-def region_looks(frame: pl.DataFrame) -> dict[str, Look]:
-    """Give every region of a table (column ``region``) its look."""
-    return _looks(in_order(frame, "region"), REGION_COLOURS)
-
-
-def _looks(names: Sequence[str], palette: Sequence[str]) -> dict[str, Look]:
-    return {name: _look(index, palette) for index, name in enumerate(names)}
-
-
-def _look(index: int, palette: Sequence[str]) -> Look:
-    lap, place = divmod(index, len(palette))
-    return Look(
-        colour=_shade(palette[place], lap),
-        marker=MARKERS[index % len(MARKERS)],
-        line=LINES[lap % len(LINES)],
-        hatch=HATCHES[lap % len(HATCHES)],
-    )
+def _styles(names: Sequence[str], palette: Sequence[str], clairvoyant: set[str]) -> dict[str, SeriesStyle]:
+    styles = {}
+    for index, name in enumerate(names):
+        lap, place = divmod(index, len(palette))
+        styles[name] = SeriesStyle(
+            label=one_line(name) + DAGGER * (name in clairvoyant),
+            colour=_shade(palette[place], lap),
+            marker=MARKERS[index % len(MARKERS)],
+            line=LINES[lap % len(LINES)],
+            hatch=HATCHES[lap % len(HATCHES)],
+            clairvoyant=name in clairvoyant,
+        )
+    return styles
 
 
 def _shade(colour: str, lap: int) -> str:
@@ -165,67 +172,31 @@ def _shade(colour: str, lap: int) -> str:
     return to_hex((red, green, blue))
 
 
+def in_order(frame: pl.DataFrame, column: str) -> list[str]:
+    """Return the distinct values of a column in the table's order."""
+    return [str(value) for value in frame[column].unique(maintain_order=True)]
+
+
+def by_policy(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return the rows of each policy, in the table's order."""
+    return {str(policy): rows for (policy,), rows in frame.group_by("policy", maintain_order=True)}
+
+
 def clairvoyants(frame: pl.DataFrame) -> set[str]:
-    """Give the policies that saw what no router can know (columns ``policy``, ``clairvoyant``)."""
+    """Return the policies that see more than a router can know (columns ``policy``, ``clairvoyant``)."""
     return set(frame.filter("clairvoyant")["policy"])
 
 
 def policy_labels(frame: pl.DataFrame) -> dict[str, str]:
-    """Give every policy its label: its name on one line, with a dagger behind it if it is clairvoyant."""
-    marked = clairvoyants(frame)
-    return {name: one_line(name) + DAGGER * (name in marked) for name in in_order(frame, "policy")}
+    """Return the label of every policy: its name on one line, with a dagger if it is clairvoyant."""
+    return {name: style.label for name, style in policy_styles(frame).items()}
 
 
 def clairvoyant_note(frame: pl.DataFrame) -> list[str]:
-    """Give the note that explains the dagger, if the table has any clairvoyant policy."""
+    """Return the note that explains the dagger, if the table has any clairvoyant policy."""
     return [CLAIRVOYANT_NOTE] if clairvoyants(frame) else []
 
 
-def one_line(name: str) -> str:
-    """Write a name on one line, whatever white space it holds."""
-    return " ".join(name.split())
-
-
-def bar_style(look: Look, *, hollow: bool = False) -> dict[str, Any]:
-    """Give a bar's properties; clairvoyant policies are hollow and hatched."""
-    if hollow:
-        return {"facecolor": "white", "edgecolor": look.colour, "hatch": CLAIRVOYANT_HATCH, "linewidth": 0.8}
-    return {"facecolor": look.colour, "edgecolor": "white", "hatch": look.hatch, "linewidth": 0.3}
-
-
-def marker_style(look: Look, *, hollow: bool = False) -> dict[str, Any]:
-    """Give a marker's properties; clairvoyant policies are hollow."""
-    return {
-        "marker": look.marker,
-        "markerfacecolor": "white" if hollow else look.colour,
-        "markeredgecolor": look.colour if hollow else "white",
-        "markeredgewidth": 1.1 if hollow else 0.5,
-    }
-
-
-def bar_key(label: str, look: Look, *, hollow: bool = False) -> Artist:
-    """Give a legend entry for bars."""
-    return Patch(label=label, **bar_style(look, hollow=hollow))
-
-
-def marker_key(label: str, look: Look, *, hollow: bool = False, line: bool = False) -> Artist:
-    """Give a legend entry for markers, with the line through them if ``line``."""
-    linestyle: Any = look.line if line else "none"
-    return Line2D(
-        [], [], color=look.colour, linestyle=linestyle, label=label, **marker_style(look, hollow=hollow)
-    )
-
-
-def runs(numbers: Sequence[int]) -> str:
-    """Write ascending numbers with their runs drawn together.
-
-    Examples
-    --------
-    >>> runs([1, 2, 3, 5, 7, 8])
-    '1–3, 5, 7, 8'
-    """
-    parts: list[str] = []
-    for _, group in itertools.groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
-        run = [number for _, number in group]
-        parts += [f"{run[0]}–{run[-1]}"] if len(run) > 2 else [str(number) for number in run]
-    return ", ".join(parts)
+def limit_line(width: float) -> dict[str, Any]:
+    """Return the properties of a line that marks a limit."""
+    return {"color": LIMIT, "linewidth": width, "linestyle": DASHED}

@@ -2,76 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import Any
 
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
-from carbonroute.figures.layout import Sheet
-from carbonroute.figures.scatter import axes_limits, label_policies, points_of, width_in
-from carbonroute.figures.style import (
-    INK,
-    MUTED,
-    ZONE,
-    clairvoyant_note,
-    clairvoyants,
-    marker_style,
-    policy_looks,
-    styled,
+from carbonroute.figures.figure import figure
+from carbonroute.figures.findings import headline, limit
+from carbonroute.figures.layout import PlotArea
+from carbonroute.figures.scatter import (
+    label_policies,
+    points_of,
+    set_policy_axes,
+    shade_viable,
+    viable_handle,
+    width_in,
 )
-from carbonroute.figures.words import headline, limit, plain
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    import polars as pl
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
+from carbonroute.figures.style import INK, MUTED, clairvoyant_note, policy_styles
 
 RING_PT = 8.5
+RING: Any = MappingProxyType({
+    "marker": "o", "color": INK, "markersize": RING_PT, "markerfacecolor": "none", "markeredgecolor": INK,
+    "markeredgewidth": 0.7, "linestyle": "none",
+})  # fmt: skip
 
 
-@styled
+@figure(
+    "What each policy saves and risks",
+    "Each mark is a policy. Further right saves more carbon, further down breaks fewer latency limits; the "
+    "shaded band holds those within the limit on violations.",
+)
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw what each policy saves against what it risks.
+    """Draw the saving of each policy against its violations.
 
     Parameters
     ----------
     policies
-        ``Tables.policies``: ``policy``, ``clairvoyant``, what `words.carbon_column` chooses (%, or where
-        nothing can be saved g or gCO2e/kWh), ``slo_violation_pct`` (%), ``max_violation_pct`` (%),
-        ``viable``, ``dominated_by``, ``baseline``.
-    ax
-        Axes to draw on; without it, a figure of its own.
+        ``policy``, ``clairvoyant``, the column of `findings.carbon_column` (%, or where nothing can be saved
+        g or gCO2e/kWh), ``slo_violation_pct`` (%), ``max_violation_pct`` (%), ``viable``, ``dominated_by``,
+        ``baseline``.
     """
-    sheet = Sheet(ax, width_in(policies), height_in=2.3)
-    ax = sheet.ax
-    axes_limits(ax, policies)
-    ax.axhspan(ax.get_ylim()[0], limit(policies), color=ZONE, linewidth=0, zorder=0)
-    _points(ax, policies)
-    sheet.settle()
-    names = label_policies(ax, policies, [RING_PT / 2] * policies.height)
-    return sheet.finish(headline(policies), [names, _key(policies)], clairvoyant_note(policies))
-
-
-def _points(ax: Axes, policies: pl.DataFrame) -> None:
-    looks, marked = policy_looks(policies), clairvoyants(policies)
-    rows = zip(policies["policy"], policies["dominated_by"].is_null(), points_of(policies), strict=True)
-    for policy, undominated, (x, y) in rows:
-        if undominated:
-            ax.plot(x, y, **_ring())
-        ax.plot(x, y, color=looks[policy].colour, **marker_style(looks[policy], hollow=policy in marked))
-
-
-def _ring() -> dict[str, Any]:
-    return {
-        "marker": "o", "color": INK, "markersize": RING_PT, "markerfacecolor": "none", "markeredgecolor": INK,
-        "markeredgewidth": 0.7, "linestyle": "none",
-    }  # fmt: skip
-
-
-def _key(policies: pl.DataFrame) -> list[Artist]:
-    zone = Patch(facecolor=ZONE, label=f"at most {plain(limit(policies))} % violations")
-    ring = Line2D([], [], label="ringed: no policy dominates it", **_ring())
-    dot = Line2D([], [], marker="o", color=MUTED, linestyle="none", label="dominated", markeredgewidth=0)
-    return [zone, ring, *([dot] if policies["dominated_by"].null_count() < policies.height else [])]
+    area = PlotArea(ax, width_in(policies), height_in=2.3)
+    set_policy_axes(area.ax, policies)
+    shade_viable(area.ax, limit(policies))
+    styles, undominated = policy_styles(policies).values(), policies["dominated_by"].is_null()
+    for style, ringed, (x, y) in zip(styles, undominated, points_of(policies), strict=True):
+        if ringed:
+            area.ax.plot(x, y, **RING)
+        area.ax.plot(x, y, color=style.colour, **style.of_markers)
+    area.fit()
+    names = label_policies(area.ax, policies, [RING_PT / 2] * policies.height)
+    marks: list[Artist] = [
+        viable_handle(limit(policies)), Line2D([], [], label="ringed: no policy dominates it", **RING),
+    ]  # fmt: skip
+    if not undominated.all():
+        marks.append(
+            Line2D([], [], marker="o", color=MUTED, linestyle="none", label="dominated", markeredgewidth=0)
+        )
+    return area.finish(headline(policies), [names, marks], clairvoyant_note(policies))

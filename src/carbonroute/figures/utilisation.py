@@ -1,33 +1,28 @@
-"""Lines: how busy each region's servers are over time, a panel per policy, and what comes beyond capacity."""
+"""Lines: share of each region's servers in use over time, a panel per policy, and load beyond capacity."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, Sheet, number_ticks, wrap
-from carbonroute.figures.panels import Panels
+from carbonroute.figures.figure import figure
+from carbonroute.figures.formatting import one_line, percent
+from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, wrap
+from carbonroute.figures.panel_grid import PanelGrid
 from carbonroute.figures.style import (
-    LIMIT,
     MUTED,
+    SeriesStyle,
     clairvoyant_note,
-    in_order,
-    one_line,
+    limit_line,
     policy_labels,
-    region_looks,
-    styled,
+    region_styles,
 )
-from carbonroute.figures.words import percent, tick
+from carbonroute.figures.ticks import fixed_ticks, number_ticks
 from carbonroute.units import HOURS_PER_DAY
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
 
 MOST_POLICIES = 9
 COLUMNS, PANEL_IN = 3, 0.85
@@ -35,57 +30,58 @@ LONGEST_HOURLY = 21 * 24  # hours; beyond, daily means
 HIGHEST_PCT = 200.0  # work beyond capacity is shown up to here
 
 
-@styled
+@figure(
+    "How busy servers are",
+    "A panel is a policy, a line a region's servers in use; what is shaded beyond 100 % was sent there, and "
+    "had to wait or was turned away.",
+    has_data=lambda utilisation: utilisation["utilisation"].null_count() < utilisation.height,
+)
 def draw(utilisation: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw how busy servers are, by the hour, or beyond three weeks by the day.
 
     Parameters
     ----------
     utilisation
-        ``Tables.utilisation``: ``policy``, ``clairvoyant``, ``hour``, ``region``, ``utilisation`` (0…1),
+        ``policy``, ``clairvoyant``, ``hour``, ``region``, ``utilisation`` (0…1),
         ``servers``, ``offered`` (servers).
-    ax
-        Axes to draw on, its place split into panels; without it, a figure of its own.
     """
-    names, labels, looks = (
-        in_order(utilisation, "policy"),
-        policy_labels(utilisation),
-        region_looks(utilisation),
-    )
-    shown = names[:MOST_POLICIES]
-    layout = Panels.of([labels[name] for name in shown], COLUMNS, PANEL_IN, DOUBLE_IN)
-    sheet = Sheet(ax, DOUBLE_IN, layout.height_in)
+    labels, regions = policy_labels(utilisation), region_styles(utilisation)
+    drawn = list(labels)[:MOST_POLICIES]
+    grid = PanelGrid.of([labels[name] for name in drawn], COLUMNS, PANEL_IN, DOUBLE_IN)
+    area = PlotArea(ax, DOUBLE_IN, grid.height_in)
     daily = utilisation["hour"].n_unique() > LONGEST_HOURLY
     traces = _traces(utilisation, daily=daily)
-    panels = layout.on(sheet.ax, sheet.plot_pt[0])
-    top = _top(traces.filter(pl.col("policy").is_in(shown)))
-    for name, panel in zip(shown, panels, strict=True):
-        for (region,), trace in traces.filter(policy=name).group_by("region", maintain_order=True):
-            look, x = looks[str(region)], trace["x"].to_numpy()
-            panel.plot(x, trace["busy_pct"].to_numpy(), color=look.colour, linestyle=look.line, linewidth=0.9)
-            over = np.clip(np.nan_to_num(trace["sent_pct"].to_numpy()), 100, HIGHEST_PCT)
-            panel.fill_between(x, 100, over, color=look.colour, alpha=0.35, linewidth=0)
-        panel.axhline(100, color=LIMIT, linewidth=0.7, linestyle=(0, (4, 2)))
+    panels = grid.panels(area.ax, area.size_pt[0])
+    top = _top(traces.filter(pl.col("policy").is_in(drawn)))
+    for name, panel in zip(drawn, panels, strict=True):
+        _lines(panel, traces.filter(policy=name), regions)
         panel.set_ylim(0, top)
-        panel.margins(x=0.01)
-        panel.yaxis.set_major_locator(
-            FixedLocator([value for value in (0, 50, 100, 150, 200) if value <= top])
-        )
-        panel.yaxis.set_major_formatter(FuncFormatter(tick))
-        number_ticks(panel.xaxis, most=4)
-        panel.grid(visible=True, axis="y")
-    for panel in panels[-layout.columns :]:
+        fixed_ticks(panel.yaxis, (value for value in (0, 50, 100, 150, 200) if value <= top))
+    for panel in grid.lowest(panels):
         panel.set_xlabel("Day" if daily else "Hour")
-    middle = panels[(layout.rows // 2) * layout.columns]
+    middle = panels[(grid.rows // 2) * grid.columns]
     in_use = f"{'Daily mean of servers' if daily else 'Servers'} in use (%)"
-    middle.set_ylabel(wrap(in_use, PANEL_IN * PT_PER_IN) if layout.rows == 1 else in_use)
-    left_out = len(names) - len(shown)
+    middle.set_ylabel(wrap(in_use, PANEL_IN * PT_PER_IN) if grid.rows == 1 else in_use)
+    left_out = len(labels) - len(drawn)
     more = [f"{left_out} more in data/utilisation.csv"] if left_out else []
-    return sheet.finish(_title(utilisation), [_key(utilisation)], [*more, *clairvoyant_note(utilisation)])
+    legend = [*(style.line_handle() for style in regions.values()), *_handles(utilisation)]
+    return area.finish(_title(utilisation), [legend], [*more, *clairvoyant_note(utilisation)])
+
+
+def _lines(panel: Axes, traces: pl.DataFrame, regions: dict[str, SeriesStyle]) -> None:
+    for (region,), trace in traces.group_by("region", maintain_order=True):
+        style, x = regions[str(region)], trace["x"].to_numpy()
+        panel.plot(x, trace["busy_pct"].to_numpy(), color=style.colour, linestyle=style.line, linewidth=0.9)
+        over = np.clip(np.nan_to_num(trace["sent_pct"].to_numpy()), 100, HIGHEST_PCT)
+        panel.fill_between(x, 100, over, color=style.colour, alpha=0.35, linewidth=0)
+    panel.axhline(100, **limit_line(0.7))
+    panel.margins(x=0.01)
+    number_ticks(panel.xaxis, most=4)
+    panel.grid(visible=True, axis="y")
 
 
 def _traces(utilisation: pl.DataFrame, *, daily: bool) -> pl.DataFrame:
-    """Give ``policy``, ``region``, ``x`` (hours, days), what is in use, and what was sent beyond all, %."""
+    """Return ``policy``, ``region``, ``x`` (hours, days), the servers in use and the load sent, % of all."""
     x = pl.col("hour") // HOURS_PER_DAY if daily else pl.col("hour")
     sent = pl.when(pl.col("servers") > 0).then((pl.col("offered") / pl.col("servers")).clip(lower_bound=1))
     return utilisation.group_by("policy", "region", x.alias("x"), maintain_order=True).agg(
@@ -94,23 +90,20 @@ def _traces(utilisation: pl.DataFrame, *, daily: bool) -> pl.DataFrame:
 
 
 def _top(traces: pl.DataFrame) -> float:
-    """Give the highest share that the panels show: capacity, or what was sent beyond it."""
+    """Return the highest share that the panels show: capacity, or the load beyond it."""
     highest = float(np.nan_to_num(traces["sent_pct"].to_numpy()).max())
     return min(max(106.0, 1.06 * highest), HIGHEST_PCT)
 
 
-def _key(utilisation: pl.DataFrame) -> list[Artist]:
-    keys: list[Artist] = [
-        Line2D([], [], color=look.colour, linestyle=look.line, label=one_line(region))
-        for region, look in region_looks(utilisation).items()
-    ]
-    capacity = Line2D([], [], color=LIMIT, linewidth=0.7, linestyle=(0, (4, 2)), label="capacity")
+def _handles(utilisation: pl.DataFrame) -> list[Artist]:
+    """Return the legend entries of capacity, and of requests beyond it if there are any."""
+    capacity = Line2D([], [], label="capacity", **limit_line(0.7))
     beyond = Patch(facecolor=MUTED, alpha=0.35, linewidth=0, label="sent there beyond capacity")
-    return [*keys, capacity, *([beyond] if _over(utilisation).height else [])]
+    return [capacity, *([beyond] if _over(utilisation).height else [])]
 
 
 def _over(utilisation: pl.DataFrame) -> pl.DataFrame:
-    """Give the rows in which more was sent to a region than its servers can do."""
+    """Return the rows in which more was sent to a region than its servers can do."""
     return utilisation.filter(pl.col("offered") > pl.col("servers"))
 
 
@@ -122,14 +115,14 @@ def _title(utilisation: pl.DataFrame) -> str:
     if over.height:
         worst = over.row(int(over["hours"].to_numpy().argmax()), named=True)
         spared = utilisation["policy"].n_unique() - over["policy"].n_unique()
-        said = (
+        sentence = (
             f"{labels[worst['policy']]} sends {one_line(worst['region'])} more than it can carry in "
             f"{worst['hours']:,} of {hours:,} hours"
         )
         if len(labels) == 1:
-            return said
+            return sentence
         none = f"{spared} of {len(labels)} policies overrun{'s' * (spared == 1)} none"
-        return f"{said}; {none if spared else 'every policy overruns one'}"
+        return f"{sentence}; {none if spared else 'every policy overruns one'}"
     if known.is_empty():
         return "Nothing limits the servers of any region"
     top = known.row(int(known["utilisation"].to_numpy().argmax()), named=True)

@@ -2,91 +2,80 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import polars as pl
+from matplotlib.axes import Axes
 
-from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, Sheet, share_ticks
+from carbonroute.figures.figure import figure
+from carbonroute.figures.findings import highest
+from carbonroute.figures.formatting import VIOLATIONS_LABEL, number, one_line, percent, plain
+from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, PlotArea
 from carbonroute.figures.style import (
     MUTED,
     TEXT_PT,
-    Look,
-    bar_key,
-    bar_style,
+    SeriesStyle,
     clairvoyant_note,
-    clairvoyants,
     in_order,
-    one_line,
     policy_labels,
-    policy_looks,
-    styled,
+    policy_styles,
 )
-from carbonroute.figures.words import VIOLATIONS, highest, number, percent, plain
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from carbonroute.figures.ticks import percent_ticks
 
 FEW_BARS = 8
 GROUP = 0.86  # share of a workload's place that its bars fill
 
 
-@styled
+@figure(
+    "Whose requests are late",
+    "A bar is the share of a workload's requests over its latency limit, under one policy.",
+)
 def draw(workloads: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw how often each workload misses its SLO under each policy.
 
     Parameters
     ----------
     workloads
-        ``Tables.workloads``: ``policy``, ``clairvoyant``, ``workload``, ``name``, ``slo_ms`` (ms),
+        ``policy``, ``clairvoyant``, ``workload``, ``name``, ``slo_ms`` (ms),
         ``slo_violation_pct`` (%; null where there was no request).
-    ax
-        Axes to draw on; without it, a figure of its own.
     """
-    labels, ids = policy_labels(workloads), in_order(workloads, "workload")
-    sheet = Sheet(ax, SINGLE_IN if len(labels) * len(ids) <= FEW_BARS else DOUBLE_IN, height_in=1.9)
-    ax = sheet.ax
-    looks, marked = policy_looks(workloads), clairvoyants(workloads)
-    top = _top(workloads)
-    ax.set_ylim(0, 1.2 * top)
-    ax.set_xlim(-0.5, len(ids) - 0.5)
-    ax.set_ylabel(VIOLATIONS)
-    share_ticks(ax.yaxis)
-    sheet.categories(_workload_labels(workloads))
-    _bars(sheet, workloads, ids)
-    keys = [bar_key(labels[policy], look, hollow=policy in marked) for policy, look in looks.items()]
-    return sheet.finish(_title(workloads), [keys], clairvoyant_note(workloads))
+    styles, ids = policy_styles(workloads), in_order(workloads, "workload")
+    area = PlotArea(ax, SINGLE_IN if len(styles) * len(ids) <= FEW_BARS else DOUBLE_IN, height_in=1.9)
+    area.ax.set_ylim(0, 1.2 * _top(workloads))
+    area.ax.set_xlim(-0.5, len(ids) - 0.5)
+    area.ax.set_ylabel(VIOLATIONS_LABEL)
+    percent_ticks(area.ax.yaxis)
+    area.name_columns(_workload_labels(workloads))
+    _bars(area, workloads, styles, ids)
+    legend = [style.bar_handle() for style in styles.values()]
+    return area.finish(_title(workloads), [legend], clairvoyant_note(workloads))
 
 
-def _bars(sheet: Sheet, workloads: pl.DataFrame, ids: list[str]) -> None:
+def _bars(area: PlotArea, workloads: pl.DataFrame, styles: dict[str, SeriesStyle], ids: list[str]) -> None:
     """Draw a group of bars per workload; each bar has its value on it where there is room."""
-    looks, marked = policy_looks(workloads), clairvoyants(workloads)
-    width = GROUP / len(looks)
-    roomy = sheet.plot_pt[0] * width / len(ids) > TEXT_PT + 1
-    values = {
-        (row[0], row[1]): row[2]
-        for row in workloads.select("policy", "workload", "slo_violation_pct").iter_rows()
-    }
+    width = GROUP / len(styles)
+    roomy = area.size_pt[0] * width / len(ids) > TEXT_PT + 1
+    rows = workloads.select("policy", "workload", "slo_violation_pct").iter_rows()
+    values = {(policy, workload): value for policy, workload, value in rows}
     for group, workload in enumerate(ids):
-        of_group = [values.get((policy, workload)) for policy in looks]
-        for place, (policy, value) in enumerate(zip(looks, of_group, strict=True)):
+        of_group = [values.get((policy, workload)) for policy in styles]
+        for place, (style, value) in enumerate(zip(styles.values(), of_group, strict=True)):
             x = group + (place + 0.5) * width - GROUP / 2
-            _bar(sheet.ax, x, width, value, looks[policy], hollow=policy in marked)
+            _bar(area.ax, x, width, value, style)
             if roomy and any(of_group):
-                _write(sheet.ax, x, value)
+                _write(area.ax, x, value)
         if not any(of_group):
             text = "no requests" if all(value is None for value in of_group) else "no violations"
-            sheet.ax.annotate(
+            area.ax.annotate(
                 text, (group, 0), (0, 4), textcoords="offset points", ha="center", va="bottom", color=MUTED
             )
 
 
-def _bar(ax: Axes, x: float, width: float, value: float | None, look: Look, *, hollow: bool) -> None:
+def _bar(ax: Axes, x: float, width: float, value: float | None, style: SeriesStyle) -> None:
     if value is None:
         return
-    ax.bar(x, value, width=0.92 * width, **bar_style(look, hollow=hollow))
+    ax.bar(x, value, width=0.92 * width, **style.of_bars)
     # A base line in the policy's colour: a bar of height 0 is a result, not a gap.
     ends = [x - 0.46 * width, x + 0.46 * width]
-    ax.plot(ends, [0, 0], color=look.colour, linewidth=1.6, clip_on=False, solid_capstyle="butt")
+    ax.plot(ends, [0, 0], color=style.colour, linewidth=1.6, clip_on=False, solid_capstyle="butt")
 
 
 def _write(ax: Axes, x: float, value: float | None) -> None:

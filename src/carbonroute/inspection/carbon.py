@@ -1,4 +1,4 @@
-"""What is in a series of carbon intensities: span, faults, level, and the shape of its day."""
+"""Description of a series of carbon intensities: span, faults, level, and mean day."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from numpy.typing import NDArray
 
 from carbonroute.carbon.gaps import runs_of
 from carbonroute.carbon.grid import Rows, hourly, iso, placed, repeated, spread
-from carbonroute.carbon.looks import copies, standstills
+from carbonroute.carbon.quality import copies, standstills
 from carbonroute.carbon.refusals import require_size
-from carbonroute.carbon.rules import Rules, Step
+from carbonroute.carbon.rules import Rules, Step, step_of
 from carbonroute.carbon.spikes import spikes
+from carbonroute.files.text import refused
+from carbonroute.files.time_columns import common_step_us, span_text
+from carbonroute.files.times import EPOCH
 from carbonroute.inspection.statistics import amplitude, lag_correlation, mean_day
-from carbonroute.inspection.times import common_step_us, span_text, step_name
-from carbonroute.textfile import refused
-from carbonroute.times import EPOCH
 from carbonroute.units import HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR, pct
 
 Array = NDArray[np.float64]
 
-#: What counts as a spike here, in usual hourly changes: the first choice that `carbon.spikes` names.
+#: Limit of a spike, in usual hourly changes: the first choice that `carbon.spikes` names.
 SPIKE_LIMIT = 40.0
 #: Longest gap that interpolation is suggested for, and that any rule is.
 _INTERPOLATE_HOURS, _FILL_HOURS = 6, 24
 _NAMED = 5
-#: Beyond it, nothing is a carbon intensity in any unit, or what a grid generates in an hour.
+#: Larger numbers are neither a carbon intensity in any unit nor the generation of a grid in an hour.
 MAX_VALUE = 1e12
 
 
@@ -40,7 +40,7 @@ class Hours:
     Attributes
     ----------
     zones
-        What the columns are called.
+        Names of the columns.
     start
         First hour, UTC; of synthetic carbon any midnight.
     values
@@ -52,13 +52,13 @@ class Hours:
     values: Array
 
     def time_of(self, hour: int) -> str:
-        """Return an hour as sentences show it."""
+        """Return an hour as text."""
         return iso(self.start + timedelta(hours=int(hour)))
 
 
 @dataclass(frozen=True)
 class Series:
-    """What a file's rows hold, whatever is wrong with them.
+    """Description of a file's rows, whatever their faults.
 
     Attributes
     ----------
@@ -67,11 +67,11 @@ class Series:
     table
         A row per zone.
     findings
-        What is wrong or odd.
+        Faults and oddities, a sentence each.
     hours
         The values by the hour.
     step
-        Length of an interval as a scenario spells it, None if it has no word for it.
+        Length of an interval as a scenario spells it; None if no step of a scenario has it.
     """
 
     facts: dict[str, Any]
@@ -103,7 +103,7 @@ def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: str | Non
         Columns ``file``, ``place``, ``time`` (UTC, null where it could not be read), ``zone``, ``raw`` and
         ``value``: as in `carbonroute.carbon.source.Readings`.
     shown
-        What the file is called in messages.
+        Name of the file in messages.
     in_grams
         Whether values are in g/kWh; else those beyond `MAX_CARBON_G_PER_KWH` count as they are.
     step
@@ -118,7 +118,7 @@ def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: str | Non
     if timed.is_empty():
         raise refused(shown, "no row has a time and a zone", "check the file")
     gap_us = common_step_us(timed.select("zone", "time"))
-    step = step or step_name(gap_us)
+    step = step or step_of(gap_us)
     rules = Rules(step=cast(Step, step or "1h"), duplicates="first")
     zones = tuple(timed["zone"].unique(maintain_order=True))
     first, last = cast(datetime, timed["time"].min()), cast(datetime, timed["time"].max())
@@ -155,7 +155,7 @@ def _by_hour(rows: Rows, rules: Rules) -> Hours:
 
 
 def _row_counts(rows: Rows) -> pl.DataFrame:
-    """Count by zone what is wrong with single rows."""
+    """Count by zone the faults of single rows."""
     again = np.zeros(len(rows.slot), dtype=bool)
     again[~rows.off] = repeated(rows.where(~rows.off))
     per_zone = {
@@ -231,14 +231,14 @@ def _listed(by_zone: dict[str, int]) -> str:
 
 
 def describe_hours(hours: Hours, still_hours: int = HOURS_PER_DAY) -> tuple[pl.DataFrame, list[str]]:
-    """Describe values by the hour: a row per zone, and what is odd in sentences.
+    """Describe values by the hour: a row per zone, and findings in sentences.
 
     Parameters
     ----------
     hours
         The values.
     still_hours
-        How long a value must stand to be said.
+        How long a value must stand still to be reported.
     """
     values, zones = hours.values, hours.zones
     found_spikes = spikes(values, SPIKE_LIMIT)

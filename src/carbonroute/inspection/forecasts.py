@@ -1,20 +1,19 @@
-"""Inspecting a table of issued forecasts: how far they reach, and how far off they were."""
+"""Inspecting a table of issued forecasts: their leads and their errors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 import polars as pl
 
+from carbonroute.carbon.columns import distinct, unit_in
 from carbonroute.errors import Fault, InputError
-from carbonroute.inspection import toml
-from carbonroute.inspection.carbon_files import unit_in
-from carbonroute.inspection.facts import Inspection
-from carbonroute.inspection.sniff import Guess
-from carbonroute.inspection.times import lacks_offset, read_times
-from carbonroute.tablefile import column_numbers, column_text, read_table, required
+from carbonroute.files import toml
+from carbonroute.files.preview import Preview, Recognition
+from carbonroute.files.tables import column_numbers, column_text, read_table, required
+from carbonroute.files.time_columns import lacks_offset, read_times
+from carbonroute.inspection.result import Inspection
 from carbonroute.units import G_PER_KWH
 
 #: Mean absolute error, as a share of the actual mean, from which forecasts say little.
@@ -22,16 +21,14 @@ _POOR_SHARE = 0.5
 
 
 def inspect(
-    path: Path, shown: str, guess: Guess, where: Mapping[str, str] = MappingProxyType({})
+    preview: Preview, recognition: Recognition, where: Mapping[str, str] = MappingProxyType({})
 ) -> Inspection:
-    """Inspect a table of forecasts, a row per zone (and what else tells series apart) in the result.
+    """Inspect a table of forecasts; the result has a row per zone (and further words that tell series apart).
 
     Parameters
     ----------
-    path, shown
-        The file, and what it is called.
-    guess
-        Its columns.
+    preview, recognition
+        The file, and the roles of its columns.
     where
         Takes only the rows that have these words in these columns.
 
@@ -40,15 +37,16 @@ def inspect(
     InputError
         If the file is no table.
     """
-    table = read_table(path, shown)
-    required({**guess.columns, **{f"where.{name}": name for name in where}}, table.columns, shown)
+    shown = preview.shown
+    table = read_table(preview.path, shown)
+    required({**recognition.columns, **{f"where.{name}": name for name in where}}, table.columns, shown)
     for name, word in where.items():
         table = table.filter(column_text(table[name], shown) == word)
     if table.is_empty():
         raise InputError(shown, [Fault("where", "no row has all of these words", "check the scenario")])
-    names = guess.columns
+    names = recognition.columns
     issue = read_times(table[names["issue column"]], None, shown)
-    others = [name for name in guess.several["further columns of words"] if table[name].n_unique() <= 10]
+    others = [name for name in recognition.lists["further columns of words"] if table[name].n_unique() <= 10]
     keys = [names["zone column"], *others]
     rows = pl.DataFrame(
         {
@@ -74,7 +72,7 @@ def inspect(
     return Inspection(
         name=shown,
         kind="carbon",
-        reading=guess.reading() | {"unit of values": unit or "not stated by the file: as they stand"},
+        reading=recognition.reading() | {"unit of values": unit or "not stated by the file: as they stand"},
         facts=facts,
         table=by_zone,
         findings=tuple(_findings(by_zone, issue)),
@@ -93,13 +91,13 @@ def _suggestion(
         "lead_column": names["lead column"],
         "zone_column": names["zone column"],
         "value_column": names["value column"],
-        "where": {key: toml.ask(f"one of {', '.join(_words(table, key))}") for key in others} or None,
+        "where": {key: toml.ask(f"one of {', '.join(distinct(table, key))}") for key in others} or None,
         "unit": unit_in([names["value column"]]) or toml.ask(f"one of {', '.join(G_PER_KWH)}"),
         "time_zone": toml.ZONE if lacks_offset(table[names["issue column"]]) else None,
         "duplicates": "first" if repeats else None,
     }
     comments = [
-        f"zones: {toml.names(_words(table, names['zone column']))}",
+        f"zones: {toml.names(distinct(table, names['zone column']))}",
         "stands beside the [carbon] section that these are forecasts of",
     ]
     return toml.section("[carbon.forecast]", entries, comments)
@@ -118,10 +116,6 @@ def _actual(table: pl.DataFrame, name: str | None, shown: str) -> pl.Series:
     if name is None:
         return pl.repeat(None, len(table), dtype=pl.Float64, eager=True)
     return column_numbers(column_text(table[name], shown))
-
-
-def _words(table: pl.DataFrame, name: str) -> list[str]:
-    return table[name].drop_nulls().unique(maintain_order=True).cast(pl.String).to_list()
 
 
 def _by_zone(rows: pl.DataFrame) -> pl.DataFrame:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from carbonroute.inspection import toml
-from carbonroute.inspection.facts import Inspection
-from carbonroute.inspection.sniff import Guess
+from carbonroute.files import toml
+from carbonroute.files.preview import Preview, Recognition
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table
+from carbonroute.files.text import refused
+from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import asymmetry
 from carbonroute.network import MAX_RTT_MS
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table
-from carbonroute.textfile import refused
 
 _NAMED = 5
 
 
-def inspect(path: Path, shown: str, guess: Guess) -> Inspection:
+def inspect(preview: Preview, recognition: Recognition) -> Inspection:
     """Inspect a matrix file: rows are where requests come from, columns where they go, in ms.
 
     Raises
@@ -29,7 +28,8 @@ def inspect(path: Path, shown: str, guess: Guess) -> Inspection:
     InputError
         If the file is no table.
     """
-    table = read_table(path, shown)
+    shown = preview.shown
+    table = read_table(preview.path, shown)
     texts = [column_text(column, shown) for column in table.iter_columns()]
     rows = [name or "" for name in texts[0]]
     columns = table.columns[1:]
@@ -60,7 +60,7 @@ def inspect(path: Path, shown: str, guess: Guess) -> Inspection:
     return Inspection(
         name=shown,
         kind="rtt",
-        reading=guess.reading() | {"unit of values": "ms, which is what a scenario reads"},
+        reading=recognition.reading() | {"unit of values": "ms, which is what a scenario reads"},
         facts=facts,
         table=pl.DataFrame(),
         findings=(*findings, *more),
@@ -92,7 +92,7 @@ def describe(
     rows, columns
         Their names.
     shown
-        What it is called in messages.
+        Its name in messages.
 
     Raises
     ------

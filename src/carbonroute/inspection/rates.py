@@ -11,43 +11,44 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from carbonroute.durations import minutes
-from carbonroute.inspection import toml
-from carbonroute.inspection.facts import Inspection
-from carbonroute.inspection.sniff import Guess
+from carbonroute.files import toml
+from carbonroute.files.durations import minutes
+from carbonroute.files.preview import Preview, Recognition
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table, required
+from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
+from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import amplitude
-from carbonroute.inspection.times import common_step_us, lacks_offset, read_times
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, read_table, required
 from carbonroute.units import MINUTES_PER_DAY, US_PER_MINUTE, pct
 
 Array = NDArray[np.float64]
 
 _NAMED = 5
-#: Beyond it, nothing is a rate in any unit, and sums lose their meaning.
+#: Larger numbers are a rate in no unit, and their sums would not be finite.
 MAX_RATE = 1e15
 
 
-def inspect(path: Path, shown: str, guess: Guess, window: str | None = None) -> Inspection:
+def inspect(preview: Preview, recognition: Recognition, window: str | None = None) -> Inspection:
     """Inspect a file of rates, in the unit that they are in.
 
     Parameters
     ----------
-    path, shown
-        The file, and what it is called.
-    guess
-        Its columns.
+    preview, recognition
+        The file, and the roles of its columns.
     window
-        Time between rows, if that is known; else that of its times, or what its name says.
+        Time between rows, if it is known; else that of its times, or of its name.
 
     Raises
     ------
     InputError
         If the file is no table.
     """
-    table = read_table(path, shown)
-    columns, time = guess.several["rates"], guess.columns.get("time column")
+    shown = preview.shown
+    table = read_table(preview.path, shown)
+    columns, time = recognition.lists["rates"], recognition.columns.get("time column")
     required(
-        {**guess.columns, **{f"column of rates {name!r}": name for name in columns}}, table.columns, shown
+        {**recognition.columns, **{f"column of rates {name!r}": name for name in columns}},
+        table.columns,
+        shown,
     )
     texts = [column_text(table[name], shown) for name in columns]
     rates = np.stack([column_numbers(text).fill_null(np.nan).to_numpy() for text in texts], axis=1).astype(
@@ -90,7 +91,7 @@ def inspect(path: Path, shown: str, guess: Guess, window: str | None = None) -> 
     return Inspection(
         name=shown,
         kind="rates",
-        reading=guess.reading(),
+        reading=recognition.reading(),
         facts=facts,
         table=pl.DataFrame(),
         findings=tuple(findings),
@@ -100,7 +101,7 @@ def inspect(path: Path, shown: str, guess: Guess, window: str | None = None) -> 
 
 
 def _facts(known: Array, total: Array, day: Array | None, window_min: float | None) -> dict[str, Any]:
-    """Return what is in the rates: of each client, shape (windows, clients), of all, and of the mean day."""
+    """Return facts of the rates of each client, shape (windows, clients), their total, and the mean day."""
     busy = bool(total.any())
     return {
         "windows": len(total),
@@ -124,7 +125,7 @@ def _facts(known: Array, total: Array, day: Array | None, window_min: float | No
 def _window(
     table: pl.DataFrame, time: str | None, shown: str, window: str | None
 ) -> tuple[float | None, str]:
-    """Return the minutes between rows, and who says so."""
+    """Return the minutes between rows, and where they are stated."""
     if window is not None:
         return float(minutes(window)), "stated"
     if time is not None:

@@ -1,4 +1,4 @@
-"""Inspecting what a scenario reads, as it reads it, and what it makes up."""
+"""Inspecting a scenario: the files that it reads, as it reads them, and the signals that a run uses."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from carbonroute.carbon import Forecast, Signal
-from carbonroute.carbon.source import FileSource
+from carbonroute.carbon import FileSource, Forecast, Query, Signal
 from carbonroute.errors import InputError
+from carbonroute.files.preview import Certainty, Preview, Recognition, head_of
+from carbonroute.files.tables import read_table
 from carbonroute.inspection import forecasts, network, rates, traffic
 from carbonroute.inspection.carbon import Hours, describe, describe_hours, pictures
-from carbonroute.inspection.carbon_files import query_of
-from carbonroute.inspection.facts import Inspection, Kind
 from carbonroute.inspection.ordering import Ordered
-from carbonroute.inspection.sniff import Guess, head_of
+from carbonroute.inspection.result import Inspection, Kind
 from carbonroute.scenario import Scenario, resolve
-from carbonroute.scenario.inputs import Inputs
-from carbonroute.scenario.round_trips import round_trips
-from carbonroute.tablefile import read_table
+from carbonroute.scenario.resolved.inputs import Inputs
+from carbonroute.scenario.resolved.round_trips import round_trips
 from carbonroute.traffic import Arrivals, RateFile, Replay
 from carbonroute.traffic.log import Log
 from carbonroute.units import US_PER_S
@@ -34,9 +32,9 @@ _DAYLESS = datetime(2001, 1, 1, tzinfo=UTC)
 
 
 def inspect_scenario(scenario: Scenario) -> list[Inspection]:
-    """Inspect every file that a scenario reads, and the signals that it uses or makes up.
+    """Inspect every file that a scenario reads, and the signals that a run uses.
 
-    What cannot be read is said in the findings of its part.
+    A file that cannot be read has the reason among its findings.
     """
     inputs = _resolved(scenario)
     parts = [*_carbon_files(scenario), *_traffic_files(scenario)]
@@ -62,11 +60,11 @@ def _resolved(scenario: Scenario) -> Inputs | InputError:
 
 def _carbon_files(scenario: Scenario) -> Iterator[Inspection]:
     own = [(region.carbon or scenario.carbon, region.zone or region.name) for region in scenario.regions]
-    looked_at: list[FileSource] = []
+    inspected: list[FileSource] = []
     for source, _ in own:
-        if not isinstance(source, FileSource) or source in looked_at:
+        if not isinstance(source, FileSource) or source in inspected:
             continue
-        looked_at.append(source)
+        inspected.append(source)
         zones = [zone for other, zone in own if other == source]
         yield _told(source.shown, "carbon", partial(_file, source, zones, scenario.folder))
         if (forecast := source.forecast) is not None:
@@ -82,10 +80,10 @@ def _told(name: str, kind: Kind, look: Callable[[], Inspection]) -> Inspection:
 
 
 def _file(source: FileSource, zones: list[str], folder: Path) -> Inspection:
-    readings = source.read(query_of(list(dict.fromkeys(zones)), folder))
-    wanted = readings.table.filter(pl.col("zone").is_in(zones))
-    series = describe(wanted, source.shown, in_grams=True, step=source.step)
-    counts = [f"{count:,} {what}" for what, count in readings.counts.items() if count]
+    readings = source.read(Query.of_all_times(list(dict.fromkeys(zones)), folder))
+    table = readings.table.filter(pl.col("zone").is_in(zones))
+    series = describe(table, source.shown, in_grams=True, step=source.step)
+    counts = [f"{count:,} {remark}" for remark, count in readings.counts.items() if count]
     reading = {"format": source.kind, "accounting": str(readings.accounting), "unit of values": "g/kWh"}
     return Inspection(
         name=source.shown,
@@ -105,9 +103,12 @@ def _forecast(forecast: Forecast, folder: Path) -> Inspection:
         "zone column": forecast.zone_column,
         "value column": forecast.value_column,
     }
-    guess = Guess("carbon", "forecast", columns, {"further columns of words": ()})
-    found = forecasts.inspect(folder / forecast.path, forecast.path, guess, forecast.where)
-    return _without_suggestion(found, {"unit of values": forecast.unit})
+    lists: dict[str, tuple[str, ...]] = {"further columns of words": ()}
+    recognition = Recognition(Certainty.SIGNATURE, "forecast", columns, lists)
+    file = Preview(folder / forecast.path, forecast.path)
+    return _without_suggestion(
+        forecasts.inspect(file, recognition, forecast.where), {"unit of values": forecast.unit}
+    )
 
 
 def _traffic_files(scenario: Scenario) -> Iterator[Inspection]:
@@ -130,9 +131,10 @@ def _log(log: Log, folder: Path) -> Inspection:
     }
     columns = {what: name for what, name in named.items() if name is not None}
     path = folder / log.path
-    guess = Guess("traffic", "log", columns, head=head_of(path, log.path))
+    recognition = Recognition(Certainty.SIGNATURE, "log", columns)
+    file = Preview(path, log.path, head=head_of(path, log.path))
     unit = None if log.time_unit == "iso" else log.time_unit
-    return _without_suggestion(traffic.inspect(path, log.path, guess, unit, log.time_zone))
+    return _without_suggestion(traffic.inspect(file, recognition, unit, log.time_zone))
 
 
 def _rates(source: RateFile, folder: Path) -> Inspection:
@@ -141,9 +143,9 @@ def _rates(source: RateFile, folder: Path) -> Inspection:
     times = {"time column": source.time_column} if source.time_column else {}
     there = [name for name in read_table(path, source.path).columns if name != source.time_column]
     columns = list(given.values()) if isinstance(given, dict) else list(given or there)
-    guess = Guess("rates", "rate-file", times, {"rates": tuple(columns)})
-    found = rates.inspect(path, source.path, guess, source.window)
-    return _without_suggestion(found, {"unit of values": source.unit, "window": source.window})
+    recognition = Recognition(Certainty.SIGNATURE, "rate-file", times, {"rates": tuple(columns)})
+    result = rates.inspect(Preview(path, source.path), recognition, source.window)
+    return _without_suggestion(result, {"unit of values": source.unit, "window": source.window})
 
 
 def _without_suggestion(found: Inspection, said: dict[str, str] | None = None) -> Inspection:

@@ -65,7 +65,7 @@ def mean_day(values: Array, first_hour: int) -> Array:
 
 
 def amplitude(day: Array) -> Array:
-    """Return half of what lies between the highest and the lowest hour of a mean day, shape (Z,).
+    """Return half the distance of the highest and the lowest hour of a mean day, shape (Z,).
 
     NaN where the day has an hour without a value.
     """

@@ -6,23 +6,22 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.inspection import toml
-from carbonroute.inspection.facts import Inspection
+from carbonroute.files import toml
+from carbonroute.files.limits import PIECE_BYTES
+from carbonroute.files.preview import Preview, Recognition
+from carbonroute.files.streams import stream_table
+from carbonroute.files.tables import column_numbers, column_text, required
+from carbonroute.files.time_columns import lacks_offset, read_times
+from carbonroute.files.times import ALWAYS, EPOCH
 from carbonroute.inspection.ordering import Ordered
-from carbonroute.inspection.sniff import Guess
+from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import Gaps, Windows
-from carbonroute.inspection.times import lacks_offset, read_times
-from carbonroute.limits import PIECE_BYTES
-from carbonroute.tablefile import column_numbers, column_text, required
-from carbonroute.tablestream import stream_table
-from carbonroute.times import ALWAYS, EPOCH
 from carbonroute.units import CENTURY_S, PER_SECOND, US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 
 _WINDOWS = (("second", US_PER_S), ("minute", US_PER_MINUTE), ("hour", US_PER_HOUR))
@@ -157,9 +156,8 @@ class _Seen:
 
 
 def inspect(
-    path: Path,
-    shown: str,
-    guess: Guess,
+    preview: Preview,
+    recognition: Recognition,
     unit: str | None = None,
     time_zone: str | None = None,
     piece_bytes: int = PIECE_BYTES,
@@ -168,10 +166,8 @@ def inspect(
 
     Parameters
     ----------
-    path, shown
-        The file, and what it is called.
-    guess
-        Its columns.
+    preview, recognition
+        The file, and the roles of its columns.
     unit, time_zone
         Those of times that are numbers, or lack an offset, if they are known.
     piece_bytes
@@ -182,13 +178,14 @@ def inspect(
     InputError
         If not a row can be read, or none has a time.
     """
-    time = guess.columns["time column"]
-    required({"time column": time}, guess.head.columns, shown)
-    clock = _Clock.of(guess.head[time], time, unit, time_zone)
+    time = recognition.columns["time column"]
+    shown = preview.shown
+    required({"time column": time}, preview.head.columns, shown)
+    clock = _Clock.of(preview.head[time], time, unit, time_zone)
     seen, broken = _Seen(), None
     try:
-        for piece in _pieces(path, shown, guess, piece_bytes):
-            _add(seen, piece, guess, clock, shown)
+        for piece in _pieces(preview, recognition, piece_bytes):
+            _add(seen, piece, recognition, clock, shown)
     except InputError as error:
         broken = error
         if not seen.rows:
@@ -200,16 +197,16 @@ def inspect(
     findings = [*clock.findings()]
     if broken:
         findings.append(f"only the first {seen.rows:,} rows could be read: {broken}")
-    findings += _findings(seen, guess, dated=clock.dated)
+    findings += _findings(seen, recognition, dated=clock.dated)
     numbers = [found.row(what) for what, found in seen.numbers.items()]
     return Inspection(
         name=shown,
         kind="traffic",
-        reading=guess.reading() | {"clock": clock.said},
+        reading=recognition.reading() | {"clock": clock.said},
         facts=describe(seen.times, seen.rows, dated=clock.dated),
         table=pl.DataFrame(numbers),
         findings=tuple(findings),
-        suggestion=_suggest(shown, guess, clock, seen),
+        suggestion=_suggest(shown, recognition, clock, seen),
         pictures=pictures(seen.times, dated=clock.dated),
     )
 
@@ -261,7 +258,7 @@ class _Clock:
         )
 
     def findings(self) -> Iterator[str]:
-        """Yield what the file leaves open."""
+        """Yield the facts that the file does not state."""
         if self.zone is None:
             yield f"times in {self.column!r} have no offset: taken as UTC here; time_zone must say their zone"
         if self.unit is None:
@@ -289,39 +286,41 @@ class _Clock:
         return first, last
 
 
-def _pieces(path: Path, shown: str, guess: Guess, size: int) -> Iterator[tuple[int, pl.DataFrame]]:
-    wanted = {what: name for what, name in guess.columns.items() if what.endswith(" column")}
-    yield from stream_table(path, shown, wanted, size)
+def _pieces(preview: Preview, recognition: Recognition, size: int) -> Iterator[tuple[int, pl.DataFrame]]:
+    columns = {what: name for what, name in recognition.columns.items() if what.endswith(" column")}
+    yield from stream_table(preview.path, preview.shown, columns, size)
 
 
-def _add(seen: _Seen, piece: tuple[int, pl.DataFrame], guess: Guess, clock: _Clock, shown: str) -> None:
+def _add(
+    seen: _Seen, piece: tuple[int, pl.DataFrame], recognition: Recognition, clock: _Clock, shown: str
+) -> None:
     line, table = piece
     seen.add_times(clock.read(table[clock.column], shown, line), line)
-    for what in (what for what in _COUNTED if f"{what} column" in guess.columns):
-        column = table[guess.columns[f"{what} column"]]
+    for what in (what for what in _COUNTED if f"{what} column" in recognition.columns):
+        column = table[recognition.columns[f"{what} column"]]
         numbers = column if column.dtype.is_numeric() else column_numbers(column_text(column, shown))
         seen.numbers.setdefault(what, _Numbers()).add(numbers)
-    for what in (what for what in ("origin", "workload") if f"{what} column" in guess.columns):
-        words = column_text(table[guess.columns[f"{what} column"]], shown)
+    for what in (what for what in ("origin", "workload") if f"{what} column" in recognition.columns):
+        words = column_text(table[recognition.columns[f"{what} column"]], shown)
         seen.words.setdefault(what, _Words()).add(words)
 
 
-def _findings(seen: _Seen, guess: Guess, *, dated: bool) -> Iterator[str]:
-    """Yield what is wrong or odd in the rows of a log."""
+def _findings(seen: _Seen, recognition: Recognition, *, dated: bool) -> Iterator[str]:
+    """Yield faults and oddities in the rows of a log."""
     if seen.lost:
         yield f"{seen.lost:,} rows without a time that can be read, left out"
     if seen.back:
         yield f"{seen.back:,} rows are earlier than the row before them"
     yield from _far_off(seen, dated=dated)
     for what, found in seen.numbers.items():
-        column = guess.columns[f"{what} column"]
+        column = recognition.columns[f"{what} column"]
         if found.blank:
             yield f"{found.blank:,} rows without {what} (column {column!r})"
         if found.is_rounded:
             yield f"median and p95 of {what} (column {column!r}) are of its values to {_DIGITS} digits"
     for what, words in seen.words.items():
         if words.counts is None:
-            column = guess.columns[f"{what} column"]
+            column = recognition.columns[f"{what} column"]
             yield f"column {column!r} has more than {_MOST_DIFFERENT:,} different words: no {what}"
 
 
@@ -429,8 +428,8 @@ def pictures(times: Ordered, *, dated: bool) -> dict[str, pl.DataFrame]:
     }
 
 
-def _suggest(shown: str, guess: Guess, clock: _Clock, seen: _Seen) -> str:
-    columns = guess.columns
+def _suggest(shown: str, recognition: Recognition, clock: _Clock, seen: _Seen) -> str:
+    columns = recognition.columns
     unit = clock.unit or toml.ask("one of s, ms, us, ns")
     has_service = "service time column" in columns
     entries = {

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from carbonroute.metrics import (
+    conditions,
     herd,
     intervals,
     latency_cdf,
@@ -21,12 +22,11 @@ from carbonroute.metrics import (
     queueing,
     routing,
     saving,
-    surroundings,
     wait_cdf,
     workloads,
 )
 from carbonroute.metrics.comparison import Comparison
-from carbonroute.metrics.finding import finding
+from carbonroute.metrics.headlines.run import finding
 from carbonroute.metrics.results import (
     as_published,
     per_workload_results,
@@ -74,8 +74,8 @@ def tabulate(
         other.
     """
     by_policy = policies.table(outcomes, comparison, max_violation)
-    by_region = routing.table(inputs, outcomes)
-    by_workload = workloads.table(inputs, outcomes)
+    by_region = routing.table(inputs.scenario, outcomes)
+    by_workload = workloads.table(inputs.scenario, outcomes)
     by_step = saving.table(comparison)
     baseline = comparison.baseline
     if replications is None:
@@ -91,16 +91,16 @@ def tabulate(
         routing=by_region,
         workloads=by_workload,
         latency_cdf=latency_cdf.table(outcomes),
-        carbon=surroundings.carbon(inputs),
-        rtt=surroundings.rtt(inputs),
+        carbon=conditions.carbon(inputs.scenario, inputs.carbon.g_per_kwh),
+        rtt=conditions.rtt(inputs.scenario, inputs.rtt_ms),
         saving=by_step,
         overview=overview.table(inputs, by_policy, by_step, sure, notes),
         intervals=sure,
         objectives=objectives.table(inputs.scenario.objectives, by_policy, sure),
-        pools=pools.table(inputs, outcomes),
-        utilisation=pools.by_the_hour(inputs, outcomes),
+        pools=pools.table(inputs.scenario, inputs.capacity, outcomes),
+        utilisation=pools.by_the_hour(inputs.scenario, inputs.capacity, outcomes),
         wait_cdf=wait_cdf.table(outcomes),
-        herd=herd.table(inputs, outcomes),
+        herd=herd.table(inputs.scenario, inputs.capacity, inputs.candidates, outcomes),
         latency_cdf_unlimited=latency_cdf.table(
             [free for outcome in outcomes if (free := comparison.unlimited.get(outcome.policy))]
         ),
@@ -114,5 +114,7 @@ def figures_of(inputs: Inputs, outcomes: Sequence[Outcome], comparison: Comparis
     Differences from the baseline come last.
     """
     by_policy = policies.table(outcomes, comparison, max_violation=1)
-    figures = long.table(by_policy, workloads.table(inputs, outcomes), routing.table(inputs, outcomes))
+    figures = long.table(
+        by_policy, workloads.table(inputs.scenario, outcomes), routing.table(inputs.scenario, outcomes)
+    )
     return pl.concat([figures, long.differences(outcomes, comparison.baseline)])

@@ -12,7 +12,7 @@ from carbonroute.metrics.averages import number
 from carbonroute.metrics.intervals import VIOLATIONS
 from carbonroute.metrics.standard_errors import Key
 from carbonroute.outcome import Histogram, Outcome
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Scenario
 
 #: |z| above which the two engines cannot both be right, and what is worth a look.
 MOST, REMARKABLE = 5.0, 3.0
@@ -35,7 +35,7 @@ _PERCENTILE, _P95 = "p95_latency_ms", 0.95
 
 
 def table(
-    inputs: Inputs,
+    scenario: Scenario,
     sampled: Sequence[Outcome],
     exact: Sequence[Outcome],
     figures: tuple[pl.DataFrame, pl.DataFrame],
@@ -45,7 +45,7 @@ def table(
 
     Parameters
     ----------
-    inputs
+    scenario
         The scenario.
     sampled, exact
         Outcomes of either engine, one per policy.
@@ -62,7 +62,9 @@ def table(
     width of the bin is part of its standard error, and its z is that of the best value within the width.
     Where there is no luck, z is 0 or infinite.
     """
-    pairs = {mine.policy: _Pair(inputs, mine, other) for mine, other in zip(sampled, exact, strict=True)}
+    pairs = {
+        sample.policy: _Pair(scenario, sample, other) for sample, other in zip(sampled, exact, strict=True)
+    }
     expected = {row[:3]: row[3] for row in figures[1].iter_rows()}
     rows = []
     for policy, workload, figure, value in figures[0].iter_rows():
@@ -111,10 +113,10 @@ def z_of_events(k: float, n: float, share: float) -> float:
 class _Pair:
     """What either engine says of a policy."""
 
-    def __init__(self, inputs: Inputs, sampled: Outcome, exact: Outcome) -> None:
+    def __init__(self, scenario: Scenario, sampled: Outcome, exact: Outcome) -> None:
         self.sampled, self.exact = sampled, exact
-        self.workloads = {workload.id: index for index, workload in enumerate(inputs.scenario.workloads)}
-        self.regions = {f"share_{region.name}": index for index, region in enumerate(inputs.scenario.regions)}
+        self.workloads = {workload.id: index for index, workload in enumerate(scenario.workloads)}
+        self.regions = {f"share_{region.name}": index for index, region in enumerate(scenario.regions)}
 
     def z_of_few(self, workload: str | None, figure: str) -> float | None:
         """Return z of a share of requests, where few of them, or all but few, are expected to have it."""

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from carbonroute.metrics.measure import GRAMS, INTENSITY
+from carbonroute.control.capacity import Capacity
+from carbonroute.metrics.measure import GRAMS, INTENSITY, extra_pct, measure_of_outcome
 from carbonroute.outcome import Outcome
-from carbonroute.scenario import Inputs
-from carbonroute.units import S_PER_HOUR, pct
+from carbonroute.scenario import Candidate, Scenario
+from carbonroute.units import S_PER_HOUR
 
 SCHEMA = {
     "policy": pl.String,
@@ -27,11 +28,13 @@ SCHEMA = {
 }
 
 
-def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
+def table(
+    scenario: Scenario, capacity: Capacity, candidates: Sequence[Candidate], outcomes: Sequence[Outcome]
+) -> pl.DataFrame:
     """Return a row per policy with several routers, slot of time and region; none without such policies."""
-    regions = [region.name for region in inputs.scenario.regions]
-    member = (inputs.capacity.region[:, np.newaxis] == np.arange(len(regions))).astype(float)
-    herds = {candidate.label for candidate in inputs.candidates if candidate.control.routers > 1}
+    regions = [region.name for region in scenario.regions]
+    member = (capacity.region[:, np.newaxis] == np.arange(len(regions))).astype(float)
+    herds = {candidate.label for candidate in candidates if candidate.control.routers > 1}
     parts, first = [pl.DataFrame(schema=SCHEMA)], None
     for outcome in outcomes:
         queueing = outcome.queueing
@@ -40,8 +43,7 @@ def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
         offered = queueing.offered @ member
         total = offered.sum(axis=1, keepdims=True)
         full = np.where(np.isfinite(queueing.servers), np.nan_to_num(queueing.utilisation), 0.0)
-        grams, carbon = GRAMS.of(outcome), INTENSITY.of(outcome)
-        amount = grams if outcome.emissions else carbon
+        amount = measure_of_outcome(outcome).of(outcome)
         first = amount if first is None else first
         hour = np.arange(len(offered)) * queueing.slot_s / S_PER_HOUR
         parts.append(
@@ -59,12 +61,9 @@ def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
                 clairvoyant=pl.lit(outcome.clairvoyant),
                 flips_per_day=pl.lit(queueing.flips_per_day),
                 hours_over_capacity=pl.lit(float(queueing.hours_over_capacity.max())),
-                avg_carbon_g_per_kwh=pl.lit(carbon, pl.Float64),
-                extra_pct=pl.lit(
-                    None if len(parts) == 1 or not first or amount is None else pct(amount / first - 1),
-                    pl.Float64,
-                ),
-                emissions_g_per_request=pl.lit(grams, pl.Float64),
+                avg_carbon_g_per_kwh=pl.lit(INTENSITY.of(outcome), pl.Float64),
+                extra_pct=pl.lit(None if len(parts) == 1 else extra_pct(amount, first), pl.Float64),
+                emissions_g_per_request=pl.lit(GRAMS.of(outcome), pl.Float64),
             )
             .select(list(SCHEMA))
         )

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.intervals import (
     CONFIDENCE,
     Interval,
@@ -27,8 +27,6 @@ from carbonroute.metrics.long import DIFFERENCE, KEY
 from carbonroute.outcome import Outcome, Paired
 from carbonroute.scenario import Inputs
 from carbonroute.units import pct
-
-Array = NDArray[np.float64]
 
 SCHEMA = {
     "policy": pl.String,
@@ -50,7 +48,7 @@ BY_THE_HOUR = f"{RULE_OF_THREE} by the hour"
 _SHARES_PCT = (VIOLATIONS, "rejected_pct", "unlimited_slo_violation_pct")
 _OF_REGION = "share_"
 #: Figures that may be negative.
-_SIGNED = ("reduction_pct", "survives_pct", DIFFERENCE)
+_SIGNED = ("reduction_pct", DIFFERENCE)
 
 
 def within_a_run(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
@@ -256,6 +254,15 @@ def _whole(figure: str) -> float | None:
     if figure in _SHARES_PCT:
         return pct(1)
     return 1.0 if figure.startswith(_OF_REGION) else None
+
+
+def upper_bound(high: float) -> str:
+    """Return an upper bound with two digits that count, and never as a power of ten.
+
+    >>> upper_bound(0.00893), upper_bound(97.6), upper_bound(100.0)
+    ('0.0089', '98', '100')
+    """
+    return f"{high:.2g}" if high < 99 else f"{high:.0f}"
 
 
 def _range(figure: str) -> Interval:

@@ -9,7 +9,7 @@ import polars as pl
 
 from carbonroute.metrics.averages import mean, share_pct
 from carbonroute.outcome import Outcome
-from carbonroute.scenario.objectives import FIGURES
+from carbonroute.scenario.written.objectives import FIGURES
 
 #: What tells one figure from another.
 KEY = ("policy", "workload", "figure")

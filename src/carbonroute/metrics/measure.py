@@ -108,6 +108,11 @@ def measure_of_row(policy: Mapping[str, Any]) -> Measure:
     return INTENSITY if stated is None else GRAMS
 
 
+def measure_of_outcome(outcome: Outcome) -> Measure:
+    """Return the measure of an outcome: grams where it has emissions."""
+    return GRAMS if outcome.emissions else INTENSITY
+
+
 def reduction_pct(amount: float | None, reference: float | None) -> float | None:
     """Return by how much less an amount is than a reference, %: 100 · (1 − amount / reference).
 
@@ -117,6 +122,14 @@ def reduction_pct(amount: float | None, reference: float | None) -> float | None
     (75.0, -50.0, None)
     """
     return pct(1 - amount / reference) if amount is not None and reference else None
+
+
+def extra_pct(amount: float | None, reference: float | None) -> float | None:
+    """Return by how much more an amount is than a reference, %: 100 · (amount / reference − 1).
+
+    None where one of them is not known, or the reference is 0.
+    """
+    return pct(amount / reference - 1) if amount is not None and reference else None
 
 
 def survives_pct(reduction: float | None, possible: float | None) -> float | None:

@@ -9,7 +9,7 @@ import polars as pl
 
 from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.metrics.queueing import SURVIVES
-from carbonroute.scenario.objectives import Bound, Objectives
+from carbonroute.scenario.written.objectives import Bound, Objectives
 
 SCHEMA = {
     "policy": pl.String,

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from carbonroute.intervals import CONFIDENCE
-from carbonroute.metrics.finding import finding
-from carbonroute.metrics.intervals import BY_THE_HOUR, RULE_OF_THREE, VIOLATIONS
+from carbonroute.metrics.headlines.run import finding
+from carbonroute.metrics.intervals import BY_THE_HOUR, RULE_OF_THREE, VIOLATIONS, upper_bound
 from carbonroute.metrics.measure import GRAMS, measure_of
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Candidate, Inputs, Scenario
 from carbonroute.units import pct
 
 #: Words by which a source says that a figure is not measured.
@@ -30,8 +30,8 @@ def table(
     count = len(scenario.regions)
     notes = [
         *inputs.notes,
-        *_doubtful_energies(inputs),
-        *_what_age_costs(inputs, policies),
+        *_doubtful_energies(scenario),
+        *_costs_of_age(inputs.candidates, policies),
         *_where_it_comes_from(saving),
         *_what_nothing_means(intervals),
         *more_notes,
@@ -52,9 +52,9 @@ def table(
     )
 
 
-def _doubtful_energies(inputs: Inputs) -> Iterator[str]:
+def _doubtful_energies(scenario: Scenario) -> Iterator[str]:
     """Yield a line for each energy that nobody measured, or that has no source."""
-    for workload in inputs.scenario.workloads:
+    for workload in scenario.workloads:
         source = workload.energy_source
         if workload.has_energy and not source:
             yield f"The energy of {workload.id} has no source (energy_source)"
@@ -62,12 +62,12 @@ def _doubtful_energies(inputs: Inputs) -> Iterator[str]:
             yield f"The energy of {workload.id} is not measured: {source}"
 
 
-def _what_age_costs(inputs: Inputs, policies: pl.DataFrame) -> Iterator[str]:
+def _costs_of_age(candidates: Sequence[Candidate], policies: pl.DataFrame) -> Iterator[str]:
     """Yield a line for each kind of old, forecast or incomplete carbon that policies decide on."""
     measure = measure_of(policies)
     what = "grams" if measure is GRAMS else measure.name
     costs: dict[str, list[str]] = {}
-    for candidate, row in zip(inputs.candidates, policies.rows(named=True), strict=False):
+    for candidate, row in zip(candidates, policies.rows(named=True), strict=False):
         if row["extra_vs_fresh_pct"] is not None:
             costs.setdefault(candidate.knows, []).append(
                 f"{row['policy']} {row['extra_vs_fresh_pct']:+z.2f} %"
@@ -95,5 +95,5 @@ def _what_nothing_means(intervals: pl.DataFrame) -> Iterator[str]:
         pl.col("workload").is_null(), pl.col("method").is_in(counted), figure=VIOLATIONS, value=0
     )
     for (method, n), rows in none.group_by("method", "n", maintain_order=True):
-        below = f"below {rows['high'][0]:.2g} % at {pct(CONFIDENCE):g} % confidence"
+        below = f"below {upper_bound(rows['high'][0])} % at {pct(CONFIDENCE):g} % confidence"
         yield f"No violation means 0 of {n:,} {counted[str(method)]}: {below} ({', '.join(rows['policy'])})"

@@ -10,7 +10,7 @@ import polars as pl
 
 from carbonroute.metrics.averages import mean, number, share_pct, total_kg
 from carbonroute.metrics.comparison import Comparison
-from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of_row
+from carbonroute.metrics.measure import GRAMS, INTENSITY, extra_pct, measure_of_row
 from carbonroute.metrics.queueing import (
     MORE_OF_QUEUES,
     QUEUE_COLUMNS,
@@ -129,16 +129,14 @@ def _against_fresh(outcome: Outcome, comparison: Comparison) -> dict[str, float 
     fresh = comparison.fresh.get(outcome.policy)
     if fresh is None:
         return dict.fromkeys(FRESH_COLUMNS)
-    fresh_carbon = mean(fresh.carbon_sum_g_per_kwh, fresh.served)
-    mine, best = mean(outcome.carbon_sum_g_per_kwh, outcome.served), fresh_carbon
-    fresh_kg = None
+    amount, reference, fresh_kg = INTENSITY.of(outcome), INTENSITY.of(fresh), None
     if outcome.emissions and fresh.emissions:
-        mine, best = total_kg(outcome.emissions), total_kg(fresh.emissions)
-        fresh_kg = best / comparison.replications
+        amount, reference = total_kg(outcome.emissions), total_kg(fresh.emissions)
+        fresh_kg = reference / comparison.replications
     return {
-        "fresh_carbon_g_per_kwh": fresh_carbon,
+        "fresh_carbon_g_per_kwh": INTENSITY.of(fresh),
         "fresh_total_kg": fresh_kg,
-        "extra_vs_fresh_pct": pct(mine / best - 1) if mine is not None and best else None,
+        "extra_vs_fresh_pct": extra_pct(amount, reference),
     }
 
 

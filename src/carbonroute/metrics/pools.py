@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Mask
+from carbonroute.control.capacity import Capacity
 from carbonroute.outcome import Outcome, Queueing
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Scenario
 from carbonroute.units import S_PER_HOUR
-
-Array = NDArray[np.float64]
 
 POOLS = {
     "policy": pl.String,
@@ -73,19 +72,19 @@ class Hourly(NamedTuple):
             return cls(busy / servers, servers, waiting, offered)
 
 
-def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
+def table(scenario: Scenario, capacity: Capacity, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     """Return a row per policy and pool; none where capacity plays no part."""
     rows = [
         {"policy": outcome.policy, "clairvoyant": outcome.clairvoyant, **row}
         for outcome in outcomes
         if outcome.queueing
-        for row in _pools(inputs, outcome.queueing)
+        for row in _pools(scenario, capacity, outcome.queueing)
     ]
     return pl.DataFrame(rows, schema=POOLS)
 
 
-def _pools(inputs: Inputs, queueing: Queueing) -> Iterator[dict[str, Any]]:
-    capacity, hourly = inputs.capacity, Hourly.of(queueing)
+def _pools(scenario: Scenario, capacity: Capacity, queueing: Queueing) -> Iterator[dict[str, Any]]:
+    hourly = Hourly.of(queueing)
     counted = ~np.isnan(hourly.servers).any(axis=1)  # not the hours of a warm-up
     busy, servers = np.nan_to_num(hourly.utilisation[counted]), hourly.servers[counted]
     columns = {
@@ -104,21 +103,21 @@ def _pools(inputs: Inputs, queueing: Queueing) -> Iterator[dict[str, Any]]:
         if np.isinf(row["servers"]):  # a share of what has no end says nothing
             row |= {"servers": None, "utilisation_pct": None, "peak_utilisation_pct": None}
         yield {
-            "region": inputs.scenario.regions[region].name,
+            "region": scenario.regions[region].name,
             "pool": label,
             **row,
             "server_worth_g_per_h": None if worth is None else worth[region].item(),
         }
 
 
-def by_the_hour(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
+def by_the_hour(scenario: Scenario, capacity: Capacity, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     """Return a row per policy, hour and region, its pools weighed by their servers; see `Tables`."""
-    regions = [region.name for region in inputs.scenario.regions]
+    regions = [region.name for region in scenario.regions]
     parts = [pl.DataFrame(schema=UTILISATION)]
     for outcome in outcomes:
         if (queueing := outcome.queueing) is None:
             continue
-        member = inputs.capacity.region[:, np.newaxis] == np.arange(len(regions))
+        member = capacity.region[:, np.newaxis] == np.arange(len(regions))
         hourly = Hourly.of(queueing)
         hours = len(hourly.servers)
         servers, waiting, offered = (_by_region(of, member) for of in hourly[1:])
@@ -143,7 +142,7 @@ def by_the_hour(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _by_region(by_pool: Array, member: NDArray[np.bool_]) -> Array:
+def _by_region(by_pool: Array, member: Mask) -> Array:
     """Return sums over the pools of each region, shape (H, R); no product, in which inf · 0 is NaN."""
     sums: Array = np.where(member, by_pool[..., np.newaxis], 0.0).sum(axis=1)
     return sums

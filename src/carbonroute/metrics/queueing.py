@@ -9,7 +9,7 @@ import polars as pl
 
 from carbonroute.metrics.averages import mean, number, queued, share_pct, total_kg
 from carbonroute.metrics.comparison import Comparison
-from carbonroute.metrics.measure import GRAMS, INTENSITY, survives_pct
+from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of_outcome, survives_pct
 from carbonroute.outcome import Outcome
 
 #: Columns of the policy table, in its order.
@@ -75,7 +75,7 @@ def against_baselines(
         found |= {one.same_capacity: one.reduction_of(outcome, same) for one in (INTENSITY, GRAMS)}
     if free is None or baseline is None:
         return found
-    measure = GRAMS if free.emissions else INTENSITY
+    measure = measure_of_outcome(free)
     possible = measure.reduction_of(free, baseline)
     left = measure.reduction_of(outcome, comparison.baseline) if viable else None
     return found | {

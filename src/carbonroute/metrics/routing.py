@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import polars as pl
 
 from carbonroute.outcome import Outcome
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Scenario
 
 
-def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
+def table(scenario: Scenario, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     """Return how many requests each region serves under each policy."""
     rows = []
     for outcome in outcomes:
         by_region = outcome.requests.sum(axis=(0, 1))
-        for region, requests in zip(inputs.scenario.regions, by_region, strict=True):
+        for region, requests in zip(scenario.regions, by_region, strict=True):
             rows.append(
                 {
                     "policy": outcome.policy,

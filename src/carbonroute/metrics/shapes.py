@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from carbonroute.files.schema import Shape
 from carbonroute.metrics import (
     agreement,
     herd,
@@ -21,7 +22,6 @@ from carbonroute.metrics import (
     wait_cdf,
 )
 from carbonroute.metrics.tables import Tables
-from carbonroute.tableshape import Shape
 
 #: Whole numbers where requests were counted, fractions where they are expected ones.
 _COUNT = (pl.Int64, pl.Float64)

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.metrics.averages import number
 from carbonroute.metrics.comparison import Comparison
 from carbonroute.outcome import Counts, Outcome, Sums
@@ -21,8 +21,6 @@ from carbonroute.traffic import FixedRate, Replay
 from carbonroute.units import G_PER_KG, J_PER_KWH, pct
 from carbonroute.workloads import ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
-
-Array = NDArray[np.float64]
 
 #: What tells one figure from another: policy, workload (None: all), figure.
 Key = tuple[str, str | None, str]

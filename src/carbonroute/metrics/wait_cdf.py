@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.outcome import LatencyDistribution, Outcome
 
 SCHEMA = {"policy": pl.String, "clairvoyant": pl.Boolean, "share": pl.Float64, "wait_ms": pl.Float64}
@@ -29,7 +29,7 @@ def table(outcomes: Sequence[Outcome]) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=SCHEMA), *parts])
 
 
-def _pieces(wait: LatencyDistribution) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def _pieces(wait: LatencyDistribution) -> Iterator[tuple[Array, Array]]:
     """Yield shares and times: many wait for nothing, some for very long, and both are to be told apart."""
     longest_ms, first, low_ms, high_ms = wait.quantile(1.0), 0, 0.0, _EVEN_MS
     while True:

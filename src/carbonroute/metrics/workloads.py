@@ -9,16 +9,16 @@ import polars as pl
 from carbonroute.metrics.averages import mean, number, share_pct
 from carbonroute.outcome import Outcome
 from carbonroute.outcome.mixture import quantiles
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Scenario
 
 
-def table(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
+def table(scenario: Scenario, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     """Return what each policy reached for each workload."""
     latencies = [outcome.latency for outcome in outcomes]
-    p95_ms = [quantiles(latencies, 0.95, index) for index in range(len(inputs.scenario.workloads))]
+    p95_ms = [quantiles(latencies, 0.95, index) for index in range(len(scenario.workloads))]
     rows = []
     for outcome, its_p95_ms in zip(outcomes, zip(*p95_ms, strict=True), strict=True):
-        for index, workload in enumerate(inputs.scenario.workloads):
+        for index, workload in enumerate(scenario.workloads):
             requests, served = outcome.requests[:, index], outcome.served[:, index]
             rows.append(
                 {

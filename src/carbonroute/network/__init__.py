@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carbonroute.network.distance import Places, complete, refuse_faster_than_light
 from carbonroute.network.jitter import HalfNormal, LognormalJitter, PairLognormal
-from carbonroute.network.matrix import MAX_RTT_MS, Missing, read_matrix
+from carbonroute.network.matrix import MAX_RTT_MS, Missing, read_matrix, recognise_matrix
 
 Jitter = HalfNormal | PairLognormal
 
@@ -18,5 +18,6 @@ __all__ = [
     "Places",
     "complete",
     "read_matrix",
+    "recognise_matrix",
     "refuse_faster_than_light",
 ]

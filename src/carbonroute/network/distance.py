@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Mask
 from carbonroute.errors import Fault, InputError, first_faults
-
-Array = NDArray[np.float64]
 
 #: Mean radius R₁ = (2a + b)/3 of the ellipsoid (H. Moritz, Geodetic Reference System 1980, Journal of Geodesy
 #: 74, 2000, p. 131). A great circle on this sphere errs by up to 0.6 %.
@@ -46,9 +44,9 @@ class Places:
     degrees: Array
 
     @property
-    def known(self) -> NDArray[np.bool_]:
+    def known(self) -> Mask:
         """Which have coordinates, shape (n,)."""
-        known: NDArray[np.bool_] = ~np.isnan(self.degrees.sum(axis=1))
+        known: Mask = ~np.isnan(self.degrees.sum(axis=1))
         return known
 
 

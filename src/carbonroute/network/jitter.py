@@ -15,16 +15,13 @@ from statistics import NormalDist
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from carbonroute.arrays import Array, Index
 from carbonroute.errors import Fault, InputError, first_faults
+from carbonroute.files.text import Digests
 from carbonroute.network.matrix import read_matrix
 from carbonroute.spec import Spec
-from carbonroute.textfile import Digests
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: A 90th percentile of so many medians is milliseconds over seconds.
 MAX_RATIO = 1000.0

@@ -5,21 +5,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.textfile import Digests
+from carbonroute.files.text import Digests
+
+if TYPE_CHECKING:
+    from carbonroute.files.preview import Preview, Recognition
 
 #: Light needs 134 ms around the Earth and back in vacuum; a minute is a fault of unit.
 MAX_RTT_MS = 60_000.0
 
 #: What to do about a round-trip time that is not there: refuse the matrix, or estimate the time by distance.
 Missing = Literal["refuse", "great-circle"]
+
+
+def recognise_matrix(preview: Preview) -> Recognition | None:
+    """Recognise a table whose first column holds the names of its other columns, which hold numbers."""
+    import polars as pl
+
+    from carbonroute.files.preview import MOST, Certainty, Recognition
+
+    first, *rest = preview.head.columns or [""]
+    if not rest or preview.head[first].dtype != pl.String or first in preview.times:
+        return None
+    rows, columns = set(preview.head[first].drop_nulls()), set(rest)
+    numbers = columns & set(preview.numbers)
+    if not numbers:
+        return None
+    alike = len(rows & columns) >= 0.5 * min(len(rows), len(rest)) and len(numbers) >= MOST * len(rest)
+    certainty = Certainty.COLUMNS if alike else Certainty.POSSIBLE
+    return Recognition(certainty, "matrix", {"row names": first}, {"columns": tuple(rest)})
 
 
 def read_matrix(
@@ -29,7 +48,7 @@ def read_matrix(
     regions: Sequence[str],
     missing: Missing = "refuse",
     digests: Digests | None = None,
-) -> NDArray[np.float64]:
+) -> Array:
     """Return the round-trip time of each origin and region, ms, shape (O, R).
 
     Parameters
@@ -50,6 +69,10 @@ def read_matrix(
         If a row or column is missing or stands twice, or a value is not a number from 0 to `MAX_RTT_MS`; with
         ``"great-circle"``, if one stands twice, a value is there and no such number, or none is there.
     """
+    import polars as pl
+
+    from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+
     table = read_table(path, shown, digests)
     names, columns = column_text(table.to_series(0), shown).to_list(), table.columns[1:]
     optional = missing == "great-circle"

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from carbonroute.outcome.distribution import Counts, LatencyDistribution, Sums, joined
 from carbonroute.outcome.histogram import Histogram
-from carbonroute.outcome.hours import Hours
 from carbonroute.outcome.mixture import Mixture
 from carbonroute.outcome.paired import Paired
 from carbonroute.outcome.queueing import Queueing
@@ -22,7 +21,6 @@ from carbonroute.workloads.energy import Emissions
 __all__ = [
     "Counts",
     "Histogram",
-    "Hours",
     "LatencyDistribution",
     "Mixture",
     "Outcome",
@@ -61,8 +59,6 @@ class Outcome:
         None where nobody keeps them.
     paired
         The baseline on the same requests, or None where they met others, or nobody looked.
-    hours
-        Requests by the hour; None where nobody keeps them.
     queueing
         What waited, what was rejected and how busy servers were; None where capacity plays no part.
     """
@@ -78,7 +74,6 @@ class Outcome:
     latency_square_sum_ms2: Sums | None = None
     carbon_square_sum: Sums | None = None
     paired: Paired | None = None
-    hours: Hours | None = None
     queueing: Queueing | None = None
 
     @property
@@ -94,8 +89,8 @@ class Outcome:
         ----------
         parts
             At least one: outcomes of the same policy over other requests of the same origins, workloads and
-            regions. Policy and clairvoyance are those of the first; what one of them does not know, and the
-            hours of several, are left out.
+            regions. Policy and clairvoyance are those of the first; what one of them does not know is
+            left out.
         """
         emissions = [part.emissions for part in parts if part.emissions]
         paired = [part.paired for part in parts if part.paired]
@@ -117,7 +112,6 @@ class Outcome:
             latency_square_sum_ms2=_sum_known([part.latency_square_sum_ms2 for part in parts]),
             carbon_square_sum=_sum_known([part.carbon_square_sum for part in parts]),
             paired=reduce(Paired.__add__, paired) if len(paired) == len(parts) else None,
-            hours=parts[0].hours if len(parts) == 1 else None,
             queueing=Queueing.merged([part.queueing for part in parts]),
         )
 

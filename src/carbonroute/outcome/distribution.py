@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from carbonroute.arrays import Array, Integers
 from carbonroute.outcome.histogram import Histogram
 from carbonroute.outcome.samples import Samples
 
 #: Numbers of requests: whole ones where they are counted, expected ones where they are worked out.
-Counts = NDArray[np.int64] | NDArray[np.float64]
-Sums = NDArray[np.float64]
+Counts = Integers | Array
+Sums = Array
 
 
 class LatencyDistribution(Protocol):
@@ -27,7 +25,7 @@ class LatencyDistribution(Protocol):
         """Return the latency that a share of requests stays within, ms; NaN without requests."""
         ...
 
-    def cdf(self, latency_ms: NDArray[np.float64], workload: int | None = None) -> NDArray[np.float64]:
+    def cdf(self, latency_ms: Array, workload: int | None = None) -> Array:
         """Return the share of requests within each of some ascending, evenly spaced latencies."""
         ...
 

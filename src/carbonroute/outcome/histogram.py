@@ -13,10 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Integers
 from carbonroute.outcome.samples import Samples
-
-Array = NDArray[np.float64]
-Counts = NDArray[np.int64]
 
 #: Bits of a latency in ms that fall away: all but sign, exponent and ten bits of the fraction.
 SHIFT = 42
@@ -29,9 +27,9 @@ OFFSET = (_EXPONENT_BIAS + _LOWEST) * _PER_OCTAVE
 BINS = (_HIGHEST - _LOWEST) * _PER_OCTAVE
 
 
-def bin_of(latency_ms: Array) -> NDArray[np.intp]:
+def bin_of(latency_ms: Array) -> Index:
     """Return the bin of each latency ≥ 0, shape of `latency_ms`."""
-    bins: NDArray[np.intp] = np.clip((latency_ms.view(np.int64) >> SHIFT) - OFFSET, 0, BINS - 1)
+    bins: Index = np.clip((latency_ms.view(np.int64) >> SHIFT) - OFFSET, 0, BINS - 1)
     return bins
 
 
@@ -56,7 +54,7 @@ class Histogram:
     """
 
     first: int
-    counts: Counts
+    counts: Integers
     sum_ms: Array
     low_ms: Array
     high_ms: Array
@@ -73,7 +71,7 @@ class Histogram:
         )
 
     @classmethod
-    def trimmed(cls, counts: Counts, sum_ms: Array, low_ms: Array, high_ms: Array) -> Histogram:
+    def trimmed(cls, counts: Integers, sum_ms: Array, low_ms: Array, high_ms: Array) -> Histogram:
         """Return the histogram of counts in all `BINS` bins, shape (W, BINS), without the empty ends."""
         there = np.flatnonzero(counts.any(axis=0))
         first, last = (int(there[0]), int(there[-1])) if there.size else (0, 0)
@@ -127,7 +125,7 @@ class Histogram:
         share: Array = np.interp(latency_ms, np.append(begin, end[-1]), until)
         return share
 
-    def _of(self, workload: int | None) -> tuple[Counts, float, float]:
+    def _of(self, workload: int | None) -> tuple[Integers, float, float]:
         chosen = _chosen(workload)
         return (
             self.counts[chosen].sum(axis=0),

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.outcome.distribution import LatencyDistribution
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: The lowest quantile, and how far the highest is from 1: where a law has no end, they stand for it.
 _ENDS = 1e-9
@@ -53,9 +50,9 @@ class Groups:
         return cls(workload, origin, region, *ends)
 
     @property
-    def are_whole(self) -> NDArray[np.bool_]:
+    def are_whole(self) -> Mask:
         """Which of them are no pieces, shape (K,)."""
-        whole: NDArray[np.bool_] = (self.low == -np.inf) & (self.high == np.inf)
+        whole: Mask = (self.low == -np.inf) & (self.high == np.inf)
         return whole
 
     def __len__(self) -> int:
@@ -65,7 +62,7 @@ class Groups:
         return Groups(*(column[rows] for column in vars(self).values()))
 
 
-class Law(Protocol):
+class LatencyLaw(Protocol):
     """Law of what a request takes besides the round trip."""
 
     @property
@@ -98,7 +95,7 @@ class Mixture:
         Mean time by the law times 1 in the piece and 0 outside, ms, shape (K,).
     """
 
-    law: Law
+    law: LatencyLaw
     groups: Groups
     rtt_ms: Array
     requests: Array

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from carbonroute.arrays import Array, Mask
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Paired:
         cls,
         policy: str,
         latency_ms: tuple[Array, Array],
-        late: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+        late: tuple[Mask, Mask],
         carbon_g_per_kwh: tuple[Array, Array],
     ) -> Paired:
         """Return the sums over n requests, of each under this policy and under the other, shape (n,)."""

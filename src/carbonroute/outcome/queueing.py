@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.outcome.distribution import Counts, LatencyDistribution, Sums, joined
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
+
+from carbonroute.arrays import Array
 
 #: Sampled latencies that bracket a quantile, and from how many requests on that pays.
 _SAMPLE = 10_000
@@ -25,7 +26,7 @@ class Samples:
         For each workload, arrays that together hold the latency of its requests, ms.
     """
 
-    parts: tuple[tuple[NDArray[np.float64], ...], ...]
+    parts: tuple[tuple[Array, ...], ...]
 
     @classmethod
     def joined(cls, several: Sequence[Samples]) -> Samples:
@@ -66,7 +67,7 @@ class Samples:
         at = first - below
         return float(np.quantile(np.partition(between, (at, at + 1))[at : at + 2], place - first))
 
-    def cdf(self, latency_ms: NDArray[np.float64], workload: int | None = None) -> NDArray[np.float64]:
+    def cdf(self, latency_ms: Array, workload: int | None = None) -> Array:
         """Return the share of requests within each of some ascending, evenly spaced latencies."""
         low, bins = latency_ms[0], len(latency_ms)
         per_ms = (bins - 1) / (latency_ms[-1] - low)
@@ -76,9 +77,9 @@ class Samples:
             place *= per_ms
             np.clip(np.ceil(place, out=place), 0, bins, out=place)
             counts += np.bincount(place.astype(np.intp), minlength=bins + 1)
-        share: NDArray[np.float64] = np.cumsum(counts[:-1]) / counts.sum()
+        share: Array = np.cumsum(counts[:-1]) / counts.sum()
         return share
 
-    def _of(self, workload: int | None) -> list[NDArray[np.float64]]:
+    def _of(self, workload: int | None) -> list[Array]:
         chosen = self.parts if workload is None else self.parts[workload : workload + 1]
         return [part for parts in chosen for part in parts if part.size]

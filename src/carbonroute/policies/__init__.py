@@ -24,7 +24,6 @@ from carbonroute.policies.power_of_two import PowerOfTwo
 from carbonroute.policies.provision import Provision
 from carbonroute.policies.random_region import RandomRegion
 from carbonroute.policies.round_robin import RoundRobin
-from carbonroute.policies.router import Control, Decision, Router
 from carbonroute.policies.spill import Spill
 from carbonroute.policies.static_greenest import StaticGreenest
 from carbonroute.registry import Registry
@@ -52,11 +51,8 @@ POLICIES = Registry(
 
 __all__ = [
     "POLICIES",
-    "Control",
-    "Decision",
     "Policy",
     "PolicyLike",
-    "Router",
     "SplittingPolicy",
     "View",
     "breaks",

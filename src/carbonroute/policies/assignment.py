@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from carbonroute.policies.base import Array, Regions
+from carbonroute.arrays import Array
+from carbonroute.policies.base import Regions
 
 #: Part of the budget that is left unspent, so that rounding breaks no promise.
 _RESERVE = 1e-9

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from traceback import extract_tb
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.errors import PolicyError, described, is_interrupt
+from carbonroute.policies.trials import Setting
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-Array: TypeAlias = NDArray[np.float64]
-Regions: TypeAlias = NDArray[np.intp]
+Regions: TypeAlias = Index
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class View:
     traffic_share: Array | None = None
     utilisation: Array | None = None
     wait_ms: Array | None = None
-    available: NDArray[np.bool_] | None = None
+    available: Mask | None = None
     requests_per_s: Array | None = None
     busy_ms: Array | None = None
     servers: Array | None = None
@@ -152,6 +152,21 @@ class Splitter(Protocol):
 PolicyLike: TypeAlias = Chooser | Splitter
 
 
+class Trial(NamedTuple):
+    """A policy that an analysis of trade-offs tries.
+
+    Attributes
+    ----------
+    policy
+        With its parameters.
+    service_time
+        The estimate of service times that it is told, as of `Information`; None for the scenario's own.
+    """
+
+    policy: Policy | SplittingPolicy
+    service_time: str | None = None
+
+
 class Declaring:
     """What every member declares of itself, as an attribute of its class or a property of the object."""
 
@@ -187,6 +202,16 @@ class Declaring:
         but that hour's view.
         """
         return False
+
+    @classmethod
+    def examples(cls) -> Iterable[Self]:
+        """Yield members with typical parameters: each must keep the contract (`carbonroute.check_policy`)."""
+        yield cls()
+
+    @classmethod
+    def trials(cls, _setting: Setting) -> Iterable[Trial]:
+        """Yield the parameters that an analysis of trade-offs tries, the simplest first; by default none."""
+        return ()
 
 
 class Policy(Declaring, ABC):
@@ -230,6 +255,16 @@ class SplittingPolicy(Declaring, ABC):
     @abstractmethod
     def weights(self, view: View) -> Array:
         """Return the part of the requests that each region gets, shape (…, R): 0…1, 1 in all."""
+
+
+class LowestRtt(Policy):
+    """Choose the lowest round-trip time: what is left to go by where nothing else is known."""
+
+    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms"})
+
+    def cost(self, view: View) -> Array:
+        """Return the round-trip time, ms."""
+        return view.rtt_ms
 
 
 def cheapest(policy: Chooser, view: View) -> Regions:
@@ -371,6 +406,12 @@ def blaming(policy: PolicyLike) -> Iterator[None]:
 def splits(policy: PolicyLike) -> TypeIs[Splitter]:
     """Whether a policy answers with weights instead of a choice."""
     return bool(getattr(policy, "splits", False))
+
+
+def fields_read(policy: PolicyLike) -> Collection[str]:
+    """Return the view's fields that a policy declares to read; `COMMON_FIELDS` where it declares none."""
+    reads: Collection[str] = getattr(policy, "reads", COMMON_FIELDS)
+    return reads
 
 
 def policy_name(policy: PolicyLike) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
-from carbonroute.policies.base import Array, Policy, View
+from carbonroute.arrays import Array
+from carbonroute.policies.base import Policy, Trial, View
+from carbonroute.policies.trials import Setting
 from carbonroute.spec import Spec
 
 
@@ -20,6 +23,11 @@ class CarbonFirst(Spec, Policy):
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"carbon_g_per_kwh"})
+
+    @classmethod
+    def trials(cls, _setting: Setting) -> Iterator[Trial]:
+        """Yield the policy itself."""
+        yield Trial(cls())
 
     @property
     def name(self) -> str:

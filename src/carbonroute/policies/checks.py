@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from carbonroute import rng
 from carbonroute.errors import PolicyError, described, is_interrupt
 from carbonroute.policies.base import (
-    COMMON_FIELDS,
     VIEW_FIELDS,
     WEIGHT_TOLERANCE,
     PolicyLike,
     View,
     breaks,
     decide,
+    fields_read,
     policy_name,
     split,
     splits,
@@ -217,7 +217,7 @@ def _permutation(policy: PolicyLike, view: View) -> str | None:
 
 
 def _reads(policy: PolicyLike, view: View) -> str | None:
-    declared = getattr(policy, "reads", COMMON_FIELDS)
+    declared = fields_read(policy)
     unknown = set(declared) - VIEW_FIELDS
     if unknown:
         return f"reads: a view has no {', '.join(sorted(unknown))}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
 
-from carbonroute.policies.base import Array, Policy, View
+from carbonroute.arrays import Array
+from carbonroute.policies.base import Policy, Trial, View
+from carbonroute.policies.trials import Setting
 from carbonroute.spec import Spec
 
 
@@ -32,6 +35,11 @@ class ClairvoyantBound(Spec, Policy):
         {"rtt_ms", "carbon_g_per_kwh", "service_ms", "slo_ms", "energy_j", "jitter_ms"}
     )
     oracle: ClassVar[bool] = True
+
+    @classmethod
+    def trials(cls, _setting: Setting) -> Iterator[Trial]:
+        """Yield the policy itself."""
+        yield Trial(cls())
 
     @property
     def name(self) -> str:

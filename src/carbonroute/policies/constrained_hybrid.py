@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from carbonroute.arrays import Array
 from carbonroute.policies.assignment import cheapest_assignment
-from carbonroute.policies.base import Array, Policy, View
+from carbonroute.policies.base import Policy, Trial, View
+from carbonroute.policies.trials import Setting
 from carbonroute.spec import Spec
 
 
@@ -64,6 +67,21 @@ class ConstrainedHybrid(Spec, Policy):
             found = f"found budget = {self.budget!r} without max_violation"
             raise ValueError(f"{found}; state the share that may be late, such as 0.01")
         return self
+
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        """Yield each of its rules."""
+        yield from (cls(), cls(margin_ms=9), cls(max_violation=0.01))
+        yield from (cls(max_violation=share, budget="per-workload") for share in (0.05, 0.4))
+
+    @classmethod
+    def trials(cls, setting: Setting) -> Iterator[Trial]:
+        """Yield margins, then risks, then budgets."""
+        for margin_ms, estimate in setting.margins_ms():
+            yield Trial(cls(margin_ms=margin_ms), estimate)
+        yield from (Trial(cls(max_violation=risk)) for risk in setting.all_risks())
+        for risk in setting.all_risks():
+            yield Trial(cls(max_violation=risk, budget="per-workload"))
 
     @property
     def name(self) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from carbonroute.policies.base import Array, Policy, View
+from carbonroute.arrays import Array
+from carbonroute.policies.base import Policy, Trial, View
+from carbonroute.policies.trials import Setting
 from carbonroute.spec import Spec
 
 
@@ -44,6 +47,18 @@ class Hybrid(Spec, Policy):
     alpha: float = Field(ge=0, le=1)
     rtt_bounds_ms: Bounds | None = None
     carbon_bounds_g_per_kwh: Bounds | None = None
+
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        """Yield weights at both ends and between them, and fixed bounds."""
+        yield from (cls(alpha=alpha) for alpha in (0.0, 0.3, 1.0))
+        yield cls(alpha=0.5, rtt_bounds_ms=(5, 300), carbon_bounds_g_per_kwh=(5, 900))
+
+    @classmethod
+    def trials(cls, _setting: Setting) -> Iterator[Trial]:
+        """Yield weights in steps of a hundredth, the shortest to write first."""
+        alphas = sorted((step / 100 for step in range(101)), key=lambda alpha: len(str(alpha)))
+        yield from (Trial(cls(alpha=alpha)) for alpha in alphas)
 
     @property
     def name(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator
 
-from carbonroute.policies.base import Array, Policy, View
+from carbonroute.policies.base import LowestRtt, Trial
+from carbonroute.policies.trials import Setting
 from carbonroute.spec import Spec
 
 
-class LatencyFirst(Spec, Policy):
+class LatencyFirst(Spec, LowestRtt):
     """Choose the region with the lowest round-trip time.
 
     The baseline that every carbon reduction refers to: it is what a latency-based DNS record does.
@@ -16,18 +17,18 @@ class LatencyFirst(Spec, Policy):
     Examples
     --------
     >>> import numpy as np
+    >>> from carbonroute.policies import View
     >>> view = View(np.array([65.0, 5.0]), np.array([30.0, 400.0]), np.array(18.0), np.array(100.0))
     >>> int(LatencyFirst().choose(view))
     1
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms"})
+    @classmethod
+    def trials(cls, _setting: Setting) -> Iterator[Trial]:
+        """Yield the policy itself."""
+        yield Trial(cls())
 
     @property
     def name(self) -> str:
         """Display name."""
         return "Latency-First"
-
-    def cost(self, view: View) -> Array:
-        """Return the round-trip time, ms."""
-        return view.rtt_ms

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
-from carbonroute.policies.base import Array, Policy, View
+from carbonroute.arrays import Array
+from carbonroute.policies.base import Policy, Trial, View
+from carbonroute.policies.trials import Setting
 from carbonroute.spec import Spec
 
 
@@ -31,6 +34,16 @@ class NearestGreenest(Spec, Policy):
     reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms", "carbon_g_per_kwh"})
 
     k: int = Field(ge=1)
+
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        """Yield one near region, and some."""
+        yield from (cls(k=k) for k in (1, 3))
+
+    @classmethod
+    def trials(cls, setting: Setting) -> Iterator[Trial]:
+        """Yield every number of near regions."""
+        yield from (Trial(cls(k=k)) for k in range(1, setting.rtt_ms.shape[1] + 1))
 
     @property
     def name(self) -> str:

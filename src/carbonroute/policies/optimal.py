@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import ClassVar, Self
 
-from carbonroute.policies.base import Array, SplittingPolicy, View
+from carbonroute.arrays import Array
+from carbonroute.policies.base import SplittingPolicy, View
 from carbonroute.policies.plan import Plan
 from carbonroute.policies.programs import Demand, Limits, g_per_h, route
 
@@ -49,6 +51,11 @@ class Optimal(Limits, SplittingPolicy):
     """
 
     joint: ClassVar[bool] = True
+
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        """Yield the defaults, and more violations."""
+        yield from (cls(), cls(max_violation=0.3))
 
     @property
     def name(self) -> str:

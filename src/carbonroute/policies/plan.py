@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from carbonroute.arrays import Array
 from carbonroute.errors import PolicyError
-from carbonroute.policies.base import Array, Splitter, View, as_shares, blaming, policy_name, split
+from carbonroute.policies.base import Splitter, View, as_shares, blaming, policy_name, split
 
 
 @dataclass(frozen=True)

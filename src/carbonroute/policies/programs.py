@@ -13,11 +13,11 @@ from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from carbonroute.arrays import Array, Mask
 from carbonroute.policies.assignment import cheapest_assignment
-from carbonroute.policies.base import Array, Regions, View
+from carbonroute.policies.base import Regions, View
 from carbonroute.policies.plan import grams
 from carbonroute.spec import Spec
 from carbonroute.units import J_PER_KWH, MS_PER, S_PER_HOUR
@@ -93,7 +93,7 @@ class Demand:
     cost: Array
     late: Array
     busy_s: Array
-    allowed: NDArray[np.bool_]
+    allowed: Mask
     pool: Regions
     servers: Array
 
@@ -163,7 +163,7 @@ class Tick:
     cost: Array
     late: Array
     busy_s: Array
-    allowed: NDArray[np.bool_]
+    allowed: Mask
     pool: Regions
     servers: Array
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from carbonroute.policies.base import Array, Regions, SplittingPolicy, View
+from carbonroute.arrays import Array, Mask
+from carbonroute.policies.base import Regions, SplittingPolicy, View
 from carbonroute.policies.plan import Plan
 from carbonroute.policies.programs import INFEASIBLE, Demand, Limits, Program, Tick, answered, g_per_h, route
 
@@ -63,6 +63,11 @@ class Provision(Limits, SplittingPolicy):
     budget: int | None = Field(default=None, ge=0)
     max_per_region: int | None = Field(default=None, ge=0)
     max_change: int | None = Field(default=None, ge=0)
+
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        """Yield more violations than by default."""
+        yield cls(max_violation=1)
 
     @property
     def name(self) -> str:
@@ -186,7 +191,7 @@ class Placement:
     cost: Array
     lower: Array
     upper: Array
-    whole: NDArray[np.bool_]
+    whole: Mask
     excess: tuple[slice, ...]
 
     @classmethod

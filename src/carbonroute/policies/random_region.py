@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from carbonroute.policies.base import Array, SplittingPolicy, View
+from carbonroute.arrays import Array
+from carbonroute.policies.base import SplittingPolicy, View
 from carbonroute.spec import Spec
 
 

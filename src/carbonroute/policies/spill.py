@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from collections.abc import Iterator
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from carbonroute.policies.base import Array, Regions, SplittingPolicy, View
+from carbonroute.arrays import Array, Mask
+from carbonroute.policies.base import Regions, SplittingPolicy, View
 from carbonroute.policies.plan import grams
 from carbonroute.spec import Spec
 
@@ -74,6 +76,11 @@ class Spill(Spec, SplittingPolicy):
             raise ValueError(f"{found}; one of them is expected: a risk needs no margin")
         return self
 
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        """Yield each of its rules."""
+        yield from (cls(), cls(max_utilisation=0.1, margin_ms=9), cls(max_violation=0.05))
+
     @property
     def name(self) -> str:
         """Display name, with what is not as by default."""
@@ -114,7 +121,7 @@ class Spill(Spec, SplittingPolicy):
             weights[hour] = _filled(room[hour], regions[hour], cells).reshape(cost.shape[1:])
         return weights
 
-    def _in_time(self, view: View) -> NDArray[np.bool_]:
+    def _in_time(self, view: View) -> Mask:
         if self.max_violation is not None:
             return _known(view.violation_share) <= self.max_violation
         budget_ms = (view.slo_ms - self.margin_ms)[..., np.newaxis]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
 
-from carbonroute.policies.base import Array, Policy, View
+from carbonroute.arrays import Array
+from carbonroute.policies.base import Policy, Trial, View
+from carbonroute.policies.trials import Setting
 from carbonroute.spec import Spec
 
 
@@ -28,6 +31,12 @@ class StaticGreenest(Spec, Policy):
     reads: ClassVar[frozenset[str]] = frozenset(
         {"rtt_ms", "service_ms", "slo_ms", "carbon_reference_g_per_kwh"}
     )
+
+    @classmethod
+    def trials(cls, setting: Setting) -> Iterator[Trial]:
+        """Yield the policy where long-run means are known."""
+        if setting.has_reference:
+            yield Trial(cls())
 
     @property
     def name(self) -> str:

@@ -1,24 +1,24 @@
-"""What a run or study found, on one page that opens anywhere: no network, nothing beside the file itself."""
+"""The report of a run or a study: one HTML file that needs no network and no other file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from carbonroute.folder import write_named
-from carbonroute.manifest import STUDY, read_manifest
+from carbonroute.files.folder import write_named
 from carbonroute.report.page import Page, render
 from carbonroute.report.run import REPORT, page_of_run
 from carbonroute.report.study import page_of_study
-from carbonroute.runfolder import RunFolder, require_as_stated
-from carbonroute.store import RunManifest, tables_of
+from carbonroute.runs.folder import RunFolder, require_as_stated
+from carbonroute.runs.manifest import STUDY, read_manifest
+from carbonroute.runs.store import RunManifest, tables_of
 from carbonroute.study import tables_in
 
 __all__ = ["REPORT", "Page", "page_of", "render", "write"]
 
 
 def page_of(path: Path) -> Page:
-    """Return what the report of a finished run's or study's folder shows.
+    """Return the page of a finished run's or study's folder.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def page_of(path: Path) -> Page:
 
 
 def _page(path: Path, outputs: Mapping[str, str]) -> Page:
-    """Return what the report shows, of a folder of which these outputs are known to be what they are."""
+    """Return the page of a folder whose outputs have been checked."""
     if read_manifest(path).get("kind") == STUDY:
         return page_of_study(tables_in(path, outputs))
     tables = tables_of(path, outputs)

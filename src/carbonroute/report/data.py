@@ -1,28 +1,33 @@
-"""What went in: accounting labels, sources, factors, and what was done to the data."""
+"""The inputs: accounting labels, sources, factors, and the cleaning of the data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from carbonroute.report.cells import significant, words
-from carbonroute.report.page import Block, Cell, Column, Facts, Row, Section, Table
+from carbonroute.report.page import Block, Column, Facts, Section
+from carbonroute.report.table_cells import Field, known, pairs_table, significant_cell, table_of, text_field
 
 _NOT_STATED = "not stated"
 _WITHIN = ": "
-_FACTORS = {
-    "energy_j": Column("Energy", "J"),
-    "energy_j_per_prompt_token": Column("per prompt token", "J"),
-    "energy_j_per_answer_token": Column("per answer token", "J"),
-    "embodied_g": Column("Embodied", "g CO₂e"),
-    "payload_mb": Column("Payload", "MB"),
-}
-_OF_REGIONS = {"pue": Column("PUE"), "hardware_factor": Column("Hardware factor")}
 _SHOWN_APART = frozenset({"source", "synthetic_geography"})
 
 
+def _factor(heading: str, name: str, unit: str = "") -> Field:
+    return Field(Column(heading, unit), lambda record: significant_cell(record[name], 6))
+
+
+_ENERGIES = {
+    "energy_j": _factor("Energy", "energy_j", "J"),
+    "energy_j_per_prompt_token": _factor("per prompt token", "energy_j_per_prompt_token", "J"),
+    "energy_j_per_answer_token": _factor("per answer token", "energy_j_per_answer_token", "J"),
+    "embodied_g": _factor("Embodied", "embodied_g", "g CO₂e"),
+    "payload_mb": _factor("Payload", "payload_mb", "MB"),
+}
+
+
 def section(facts: Mapping[str, Any], overview: Mapping[str, Any]) -> Section:
-    """Return where the data come from, and what was done to them."""
+    """Return the sources of the data, and how it was treated."""
     sources = {
         "What carbon values count": overview["accounting"] or _NOT_STATED,
         "Carbon": overview["source"] or _NOT_STATED,
@@ -32,53 +37,37 @@ def section(facts: Mapping[str, Any], overview: Mapping[str, Any]) -> Section:
 
 
 def _factors(facts: Mapping[str, Any]) -> Iterator[Block]:
-    """Yield what stands between a request and its grams, with its sources."""
+    """Yield the factors between a request and its grams, with their sources."""
     factors = facts["factors"]
     if not factors:
         return
-    of_workloads = factors["workloads"]
-    known = {
-        name: column
-        for name, column in _FACTORS.items()
-        if any(workload[name] is not None for workload in of_workloads.values())
-    }
-    yield Table(
-        "table-energies",
-        "Energy of a request, by workload.",
-        (Column("Workload", numeric=False), *known.values(), Column("Source of the energy", numeric=False)),
-        tuple(
-            Row((words(name), *(significant(one[each], 6) for each in known), words(one["energy_source"])))
-            for name, one in of_workloads.items()
-        ),
-        sortable=False,
-    )
-    yield Table(
-        "table-regions",
-        "What a region makes of it.",
-        (Column("Region", numeric=False), *_OF_REGIONS.values()),
-        tuple(
-            Row((words(region), *(significant(factors[name][region], 6) for name in _OF_REGIONS)))
-            for region in factors["pue"]
-        ),
-        sortable=False,
-    )
-    network = f"{significant(factors['network_energy_j_per_gb'], 6).text} J/GB"
+    workloads = [{"workload": name, **workload} for name, workload in factors["workloads"].items()]
+    source = text_field("Source of the energy", "energy_source")
+    fields = [text_field("Workload", "workload"), *known(_ENERGIES, workloads), source]
+    yield table_of("table-energies", "Energy of a request, by workload.", fields, workloads, sortable=False)
+    regions = [
+        {"region": region, "pue": pue, "hardware_factor": factors["hardware_factor"][region]}
+        for region, pue in factors["pue"].items()
+    ]
+    hardware = _factor("Hardware factor", "hardware_factor")
+    fields = [text_field("Region", "region"), _factor("PUE", "pue"), hardware]
+    yield table_of("table-regions", "What a region makes of it.", fields, regions, sortable=False)
+    network = f"{significant_cell(factors['network_energy_j_per_gb'], 6).text} J/GB"
     sources = {f"Source of {name}": source for name, source in factors["sources"].items()}
     yield Facts({"Energy of the network": network, **sources})
 
 
 def _treatment(facts: Mapping[str, Any]) -> Iterator[Block]:
-    """Yield what cleaning did, what traffic files hold, and what policies knew less of."""
+    """Yield the effects of cleaning, the content of traffic files, and the gaps in policies' data."""
     traffic = {name: fact for name, fact in facts["traffic"].items() if name not in _SHOWN_APART}
     for identity, caption, of in (
         ("table-cleaning", "What was done to the carbon data.", facts["carbon"]["cleaning"]),
         ("table-traffic", "What was made of the traffic.", traffic),
         ("table-knowledge", "What was missing in what policies knew.", facts["knowledge"]),
     ):
-        rows = tuple(Row((words(name), Cell(value))) for name, value in _flat(of))
-        if rows:
-            columns = (Column("What", numeric=False), Column("Found", numeric=False))
-            yield Table(identity, caption, columns, rows, sortable=False)
+        table = pairs_table(identity, caption, ("Item", "Value"), _flat(of))
+        if table.rows:
+            yield table
 
 
 def _flat(fact: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
@@ -96,12 +85,12 @@ def _flat(fact: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]
         for place, value in enumerate(fact, start=1):
             yield from _flat(value, (*path, str(place)))
     elif fact is not None:
-        yield _WITHIN.join(path), _in_words(fact)
+        yield _WITHIN.join(path), _as_text(fact)
 
 
-def _in_words(value: object) -> str:
+def _as_text(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(map(_in_words, value)) or "none"
+        return ", ".join(map(_as_text, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

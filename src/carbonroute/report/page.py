@@ -1,4 +1,4 @@
-"""A page as data, and its one template: whatever is reported is made of these parts."""
+"""The content of a page, in parts, and its rendering as HTML."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Column:
     Attributes
     ----------
     heading, unit
-        What stands above it.
+        Its text.
     numeric
         Whether it holds numbers.
     best
@@ -45,15 +45,15 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A cell of a table.
 
     Attributes
     ----------
     text, detail
-        What it shows, and what it shows smaller below that.
+        Its text, and smaller text below that.
     value
-        What it is sorted by; None sorts last.
+        The value that it is sorted by; None sorts last.
     """
 
     text: str
@@ -62,15 +62,15 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A row of a table; its first cell is its heading."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     clairvoyant: bool = False
 
 
 @dataclass(frozen=True)
-class Table:
+class TableBlock:
     """A table, in the order that it is first shown in.
 
     Attributes
@@ -78,20 +78,20 @@ class Table:
     id
         Of the element; unique on the page.
     caption
-        What it shows.
+        Its subject.
     columns, rows
         As many cells in a row as there are columns.
     sortable
         Whether readers can sort it.
     summary
-        What it is folded away behind, or nothing.
+        The line that unfolds it; nothing if it is always open.
     """
 
     kind: ClassVar[str] = "table"
     id: str
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     sortable: bool = True
     summary: str = ""
 
@@ -102,7 +102,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Figure:
+class FigureBlock:
     """A drawing.
 
     Attributes
@@ -110,11 +110,11 @@ class Figure:
     id
         Of the element; unique on the page.
     heading
-        What it is of.
+        Its subject.
     svg
         The drawing, as `carbonroute.report.svg.inline` gives it: the one text that is not escaped.
     finding, reading
-        What it shows here, and how to read it.
+        Its result here, and how to read it.
     """
 
     kind: ClassVar[str] = "figure"
@@ -143,7 +143,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Facts:
-    """Terms, and what is said of each."""
+    """Terms, each with its value."""
 
     kind: ClassVar[str] = "facts"
     facts: Mapping[str, str]
@@ -158,7 +158,7 @@ class Code:
     summary: str = ""
 
 
-Block = Table | Figure | Text | Items | Facts | Code
+Block = TableBlock | FigureBlock | Text | Items | Facts | Code
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Something that had to be reached, and whether it was."""
+    """An objective, and whether it was met."""
 
     met: bool
     text: str
@@ -180,24 +180,24 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Page:
-    """All that a page shows.
+    """The content of a page.
 
     Attributes
     ----------
     title, description
-        What it is about.
+        Its subject.
     about
         Its size in a few words each.
     finding
-        What was found, in words.
+        The result in a sentence.
     verdicts
-        What had to be reached.
+        The objectives.
     warnings
-        What a reader must know before anything else.
+        Remarks to read before anything else.
     sections
         The rest, in order.
     maker
-        What made it.
+        The program and version that made it.
     """
 
     title: str
@@ -240,10 +240,10 @@ def tied(text: str) -> Markup:
     from markupsafe import Markup
 
     parts, place = Markup(), 0
-    for found in _WITH_UNIT.finditer(text):
-        parts += text[place : found.start()]
-        parts += Markup('<span class="tied">{}</span>').format(found.group())
-        place = found.end()
+    for match in _WITH_UNIT.finditer(text):
+        parts += text[place : match.start()]
+        parts += Markup('<span class="tied">{}</span>').format(match.group())
+        place = match.end()
     return parts + text[place:]
 
 

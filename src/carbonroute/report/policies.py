@@ -2,94 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Literal
 
 import polars as pl
 
-from carbonroute.figures.words import MassUnit, change, mass_unit, number, plain
+from carbonroute.figures.findings import change
+from carbonroute.figures.formatting import MassUnit, mass_unit, number, plain
 from carbonroute.metrics import Tables, as_published, simulation_results
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
-from carbonroute.report.cells import cell, words
-from carbonroute.report.page import Block, Cell, Column, Row, Section, Table, Text
+from carbonroute.report.page import Block, Column, Section, TableBlock, TableCell, Text
+from carbonroute.report.table_cells import (
+    Field,
+    Record,
+    number_cell,
+    number_field,
+    table_of,
+    text_cell,
+    text_field,
+)
 
-#: Columns with the decimals of the published study.
-_PUBLISHED = {
-    "avg_latency_ms": (Column("Mean latency", "ms", best="low"), 1),
-    "p95_latency_ms": (Column("P95 latency", "ms", best="low"), 1),
-    "slo_violation_pct": (Column("SLO violations", "%", best="low"), 2),
-    INTENSITY.amount: (Column("Carbon intensity", "g CO₂e/kWh", best="low"), 1),
-    INTENSITY.reduction: (Column("Carbon reduction", "%", best="high"), 1),
-}
-
-Interval = Mapping[str, Any]
+CONFIDENCE = "Small figures below a number are its 95 % confidence interval."
 
 
 def section(tables: Tables) -> Section:
-    """Return the table of policies, and what it counts by."""
+    """Return the table of policies, and a remark on its intervals."""
     blocks: list[Block] = [_table(tables)]
     if tables.intervals.filter(pl.col("workload").is_null()).height:
-        blocks.append(Text("Small figures below a number are its 95 % confidence interval."))
+        blocks.append(Text(CONFIDENCE))
     return Section("policies", "Policies", tuple(blocks))
 
 
-def _table(tables: Tables) -> Table:
+def _table(tables: Tables) -> TableBlock:
     policies = tables.policies
-    columns = [Column("Policy", numeric=False), *(column for column, _ in _PUBLISHED.values())]
-    unit = mass_unit(policies["total_kg"].to_list()) if measure_of(policies) is GRAMS else None
-    if unit:
-        columns += [
-            Column("Emissions", f"{unit.name} CO₂e", best="low"),
-            Column("Emissions reduction", "%", best="high"),
-        ]
-    stale = policies["extra_vs_fresh_pct"].null_count() < policies.height
-    if stale:
-        columns.append(Column("Cost of old data", "%", best="low"))
-    columns.append(Column("Verdict", numeric=False))
     whole = tables.intervals.filter(pl.col("workload").is_null()).rows(named=True)
     intervals = {(row["policy"], row["figure"]): row for row in whole}
     published = as_published(simulation_results(tables), tables).rows(named=True)
-    rows = []
-    for row, shown in zip(policies.rows(named=True), published, strict=True):
-        of_row = {
-            figure: interval for (policy, figure), interval in intervals.items() if policy == row["policy"]
-        }
-        cells = [words(row["policy"]), *_as_published(row, shown, of_row)]
-        if unit:
-            cells += _grams(row, unit, of_row)
-        if stale:
-            cells.append(cell(row["extra_vs_fresh_pct"], 2))
-        rows.append(Row((*cells, _verdict(row)), row["clairvoyant"]))
-    limit = plain(policies["max_violation_pct"][0])
+
+    def column(
+        heading: str, name: str, digits: int, unit: str, best: Literal["low", "high"],
+        make: Callable[[Record, str, int, Record | None], TableCell],
+    ) -> Field:  # fmt: skip
+        return Field(
+            Column(heading, unit, best=best),
+            lambda record: make(record, name, digits, intervals.get((record["policy"], name))),
+        )
+
+    fields = [
+        text_field("Policy", "policy"),
+        column("Mean latency", "avg_latency_ms", 1, "ms", "low", _published),
+        column("P95 latency", "p95_latency_ms", 1, "ms", "low", _published),
+        column("SLO violations", "slo_violation_pct", 2, "%", "low", _published),
+        column("Carbon intensity", INTENSITY.amount, 1, "g CO₂e/kWh", "low", _published),
+        column("Carbon reduction", INTENSITY.reduction, 1, "%", "high", _published),
+    ]
+    if measure_of(policies) is GRAMS:
+        unit = mass_unit(policies["total_kg"].to_list())
+        mass = partial(_mass, unit)
+        fields += [
+            column("Emissions", "total_kg", unit.digits, f"{unit.name} CO₂e", "low", mass),
+            column("Emissions reduction", GRAMS.reduction, 1, "%", "high", _number),
+        ]
+    if policies["extra_vs_fresh_pct"].null_count() < policies.height:
+        fields.append(number_field("Cost of old data", "extra_vs_fresh_pct", 2, unit="%", best="low"))
+    fields.append(Field(Column("Verdict", numeric=False), _verdict))
     caption = (
         f"What each policy reaches. Reductions are against {policies['baseline'][0]}; a policy is viable up "
-        f"to {limit} % violations."
+        f"to {plain(policies['max_violation_pct'][0])} % violations."
     )
-    return Table("table-policies", caption, tuple(columns), tuple(rows))
+    records = [
+        {**row, "published": texts} for row, texts in zip(policies.rows(named=True), published, strict=True)
+    ]
+    return table_of("table-policies", caption, fields, records)
 
 
-def _as_published(
-    row: Mapping[str, Any], shown: Mapping[str, str | None], intervals: Mapping[str, Interval]
-) -> Iterator[Cell]:
-    """Yield the published study's figures: with the digits of its tables, or as its interval asks."""
-    for name, (_, digits) in _PUBLISHED.items():
-        found = cell(row[name], digits, intervals.get(name))
-        if (text := shown[name]) is not None and not found.detail:
-            found = Cell(number(float(text), digits), found.value)
-        yield found
+def _number(record: Record, name: str, digits: int, interval: Record | None) -> TableCell:
+    return number_cell(record[name], digits, interval)
 
 
-def _grams(row: Mapping[str, Any], unit: MassUnit, intervals: Mapping[str, Interval]) -> Iterator[Cell]:
-    interval = intervals.get("total_kg")
+def _published(record: Record, name: str, digits: int, interval: Record | None) -> TableCell:
+    """Return a number with the digits of the published study's tables, or those that its interval needs."""
+    cell, text = number_cell(record[name], digits, interval), record["published"][name]
+    return cell if text is None or cell.detail else TableCell(number(float(text), digits), cell.value)
+
+
+def _mass(unit: MassUnit, record: Record, name: str, digits: int, interval: Record | None) -> TableCell:
     if interval and interval["low"] is not None:
         interval = {end: interval[end] * unit.per_kg for end in ("low", "high")}
-    yield cell(row["total_kg"] * unit.per_kg, unit.digits, interval)
-    yield cell(row[GRAMS.reduction], 1, intervals.get(GRAMS.reduction))
+    return number_cell(record[name] * unit.per_kg, digits, interval)
 
 
-def _verdict(row: Mapping[str, Any]) -> Cell:
-    verdict = "viable" if row["viable"] else f"over {plain(row['max_violation_pct'])} % violations"
-    return words(verdict, f"dominated by {row['dominated_by']}" if row["dominated_by"] else "")
+def verdict(record: Record) -> str:
+    """Return whether a policy is viable, and else why it is not."""
+    return "viable" if record["viable"] else f"over {plain(record['max_violation_pct'])} % violations"
+
+
+def _verdict(record: Record) -> TableCell:
+    by = record["dominated_by"]
+    return text_cell(verdict(record), f"dominated by {by}" if by else "")
 
 
 def saving(tables: Tables) -> Iterator[Section]:
@@ -97,44 +108,30 @@ def saving(tables: Tables) -> Iterator[Section]:
     if tables.saving.is_empty():
         return
     unit = mass_unit(tables.saving["total_kg"].to_list())
-    columns = (
-        Column("Step", numeric=False),
-        Column("Policy", numeric=False),
-        Column("Emissions", f"{unit.name} CO₂e", best="low"),
-        Column("Saved", "%", best="high"),
-        Column("SLO violations", "%", best="low"),
-    )
-    rows = tuple(
-        Row(
-            (
-                words(row["step"]),
-                words(row["policy"]),
-                cell(row["total_kg"] * unit.per_kg, unit.digits),
-                cell(row["saved_pct"]),
-                cell(row["slo_violation_pct"], 2),
-            ),
-            row["clairvoyant"],
-        )
-        for row in tables.saving.rows(named=True)
+    fields = (
+        text_field("Step", "step"),
+        text_field("Policy", "policy"),
+        Field(
+            Column("Emissions", f"{unit.name} CO₂e", best="low"),
+            lambda record: _mass(unit, record, "total_kg", unit.digits, None),
+        ),
+        number_field("Saved", "saved_pct", unit="%", best="high"),
+        number_field("SLO violations", "slo_violation_pct", 2, unit="%", best="low"),
     )
     caption = (
         "From no knowledge of carbon to all of it; what is saved, per served request, is against the first "
         "step."
     )
-    steps = Table("table-saving", caption, columns, rows, sortable=False)
-    yield Section("saving", "Where the saving comes from", (Text(_in_words(tables.saving)), steps))
+    records = tables.saving.rows(named=True)
+    steps = table_of("table-saving", caption, fields, records, sortable=False)
+    yield Section("saving", "Where the saving comes from", (Text(_effects(records)), steps))
 
 
-def _in_words(saving: pl.DataFrame) -> str:
-    """Say what each step reaches, against the first."""
-    first, *others = saving.rows(named=True)
-    said = "; ".join(
-        f"{row['step']} ({row['policy']}) {change(row['saved_pct'], GRAMS)}"
-        for row in others
-        if row["saved_pct"] is not None
-    )
-    return (
-        f"Against {first['policy']}: {said}."
-        if said
-        else f"{first['policy']} emits, and no step is measured against it."
-    )
+def _effects(steps: list[dict[str, Any]]) -> str:
+    """Say how far each step reduces emissions, against the first."""
+    first, *others = steps
+    known: list[Mapping[str, Any]] = [row for row in others if row["saved_pct"] is not None]
+    effects = (f"{row['step']} ({row['policy']}) {change(row['saved_pct'], GRAMS)}" for row in known)
+    if not known:
+        return f"{first['policy']} emits, and no step is measured against it."
+    return f"Against {first['policy']}: {'; '.join(effects)}."

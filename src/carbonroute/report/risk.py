@@ -1,134 +1,111 @@
-"""What a saving risks, and how sure that is."""
+"""The risk of a saving: violations, and their confidence intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import polars as pl
 
 from carbonroute.metrics import Tables, agreement
 from carbonroute.metrics.intervals import VIOLATIONS
-from carbonroute.report.cells import cell, significant, words
-from carbonroute.report.page import Cell, Column, Row, Section, Table, Text
-
-_WITHOUT_LUCK = (
-    "There are no intervals: these are expected values, worked out, and no luck is involved in them."
+from carbonroute.report.page import Column, Section, TableBlock, TableCell, Text
+from carbonroute.report.table_cells import (
+    Field,
+    Record,
+    number_cell,
+    number_field,
+    significant_cell,
+    table_of,
+    text_field,
 )
-_IN_QUEUES = (
+
+_EXACT = "There are no intervals: these are expected values, computed without random numbers."
+_QUEUED = (
     "There are no intervals: a request that waits makes others wait, so the requests of one run are not "
     "independent. Replications (--replications 20) give every figure an interval."
 )
-_NONE_COUNTED = "There are no intervals: this run tells nothing about its own luck."
+_NONE = "There are no intervals: one run does not show how far its results vary."
 
 
 def sections(tables: Tables, engine: str) -> Iterator[Section]:
     """Yield violations with their intervals, and the two engines side by side if both were asked."""
     per_policy, per_workload = _per_policy(tables), _per_workload(tables)
-    yield Section("risk", "Risk", (Text(_how_sure(tables, engine)), per_policy, per_workload))
+    yield Section("risk", "Risk", (Text(_about_intervals(tables, engine)), per_policy, per_workload))
     if tables.agreement.height:
-        blocks = (Text(agreement.in_words(tables.agreement)), _agreement_table(tables.agreement))
+        blocks = (Text(agreement.in_words(tables.agreement)), _agreement(tables.agreement))
         yield Section("agreement", "Sampled against exact", blocks)
 
 
-def _how_sure(tables: Tables, engine: str) -> str:
-    """Say what the intervals are, or why there are none."""
+def _about_intervals(tables: Tables, engine: str) -> str:
+    """Say how the intervals are meant, or why there are none."""
     violations = tables.intervals.filter(figure=VIOLATIONS)
     if violations.is_empty():
-        return {"exact": _WITHOUT_LUCK, "queued": _IN_QUEUES}.get(engine, _NONE_COUNTED)
+        return {"exact": _EXACT, "queued": _QUEUED}.get(engine, _NONE)
     if tables.intervals["method"].str.contains("replications").any():
         return "Intervals cover 95 % of what other replications would show; all are in tables/intervals.csv."
     return (
-        "Intervals cover 95 % of the luck of this run: other requests from the same laws would have given "
-        "other shares. Where no request was late, the rule of three says how many could be. All of them are "
-        "in tables/intervals.csv."
+        "Intervals are at 95 % confidence: other requests drawn from the same laws would give other shares. "
+        "Where no request was late, the rule of three says how many could be. All of them are in "
+        "tables/intervals.csv."
     )
 
 
-def _per_policy(tables: Tables) -> Table:
-    columns = (
-        Column("Policy", numeric=False),
-        Column("Requests"),
-        Column("SLO violations", "%", best="low"),
-        *_ENDS,
-        Column("Method", numeric=False),
-    )
+def _violations(record: Record) -> TableCell:
+    return number_cell(record[VIOLATIONS], 2, record)
+
+
+def _end(end: str, record: Record) -> TableCell:
+    """Return one end of the interval of violations, with as many decimals as the share itself."""
+    low, _, high = _violations(record).detail.partition(" to ")
+    text = {"low": low, "high": high}[end]
+    return TableCell(text, record[end]) if text else number_cell(None)
+
+
+_POLICY, _REQUESTS = text_field("Policy", "policy"), number_field("Requests", "requests", 0)
+_SHARE = (
+    Field(Column("SLO violations", "%", best="low"), lambda record: replace(_violations(record), detail="")),
+    Field(Column("From (95 %)", "%"), lambda record: _end("low", record)),
+    Field(Column("To (95 %)", "%"), lambda record: _end("high", record)),
+)
+
+
+def _per_policy(tables: Tables) -> TableBlock:
+    fields = (_POLICY, _REQUESTS, *_SHARE, text_field("Method", "method"))
     policies = tables.policies.with_columns(workload=pl.lit(None, pl.String))
-    rows = tuple(
-        Row(
-            (words(row["policy"]), cell(row["requests"], 0), *_violations(row), words(row["method"])),
-            row["clairvoyant"],
-        )
-        for row in _with_intervals(policies, tables).rows(named=True)
+    caption = "SLO violations of each policy, of all requests."
+    return table_of("table-risk", caption, fields, _with_intervals(policies, tables))
+
+
+def _per_workload(tables: Tables) -> TableBlock:
+    fields = (
+        _POLICY,
+        text_field("Workload", "name"),
+        _REQUESTS,
+        Field(Column("SLO", "ms"), lambda record: significant_cell(record["slo_ms"], 6)),
+        number_field("P95 latency", "p95_latency_ms", unit="ms", best="low"),
+        *_SHARE,
     )
-    return Table("table-risk", "SLO violations of each policy, of all requests.", columns, rows)
+    caption = "SLO violations of each policy and workload."
+    return table_of("table-workloads", caption, fields, _with_intervals(tables.workloads, tables))
 
 
-def _per_workload(tables: Tables) -> Table:
-    columns = (
-        Column("Policy", numeric=False),
-        Column("Workload", numeric=False),
-        Column("Requests"),
-        Column("SLO", "ms"),
-        Column("P95 latency", "ms", best="low"),
-        Column("SLO violations", "%", best="low"),
-        *_ENDS,
-    )
-    rows = tuple(
-        Row(
-            (
-                words(row["policy"]),
-                words(row["name"]),
-                cell(row["requests"], 0),
-                significant(row["slo_ms"], 6),
-                cell(row["p95_latency_ms"]),
-                *_violations(row),
-            ),
-            row["clairvoyant"],
-        )
-        for row in _with_intervals(tables.workloads, tables).rows(named=True)
-    )
-    return Table("table-workloads", "SLO violations of each policy and workload.", columns, rows)
-
-
-_ENDS = (Column("From (95 %)", "%"), Column("To (95 %)", "%"))
-
-
-def _with_intervals(table: pl.DataFrame, tables: Tables) -> pl.DataFrame:
-    """Give each row the interval of its violations, or nulls."""
+def _with_intervals(table: pl.DataFrame, tables: Tables) -> list[dict[str, float | None]]:
+    """Return the rows of a table, each with the interval of its violations, or None."""
     intervals = tables.intervals.filter(figure=VIOLATIONS)
     ends = intervals.select("policy", "workload", "low", "high", "method")
-    return table.join(ends, on=["policy", "workload"], how="left", nulls_equal=True, maintain_order="left")
+    joined = table.join(ends, ["policy", "workload"], how="left", nulls_equal=True, maintain_order="left")
+    return joined.rows(named=True)
 
 
-def _violations(row: dict[str, float | None]) -> tuple[Cell, Cell, Cell]:
-    """Return a share with the ends of its interval, all with as many decimals as it deserves."""
-    found = cell(row[VIOLATIONS], 2, {"low": row["low"], "high": row["high"]})
-    if not found.detail:
-        return found, cell(None), cell(None)
-    low, _, high = found.detail.partition(" to ")
-    return Cell(found.text, found.value), Cell(low, row["low"]), Cell(high, row["high"])
-
-
-def _agreement_table(rows: pl.DataFrame) -> Table:
-    columns = (
-        Column("Policy", numeric=False),
-        Column("Workload", numeric=False),
-        Column("Figure", numeric=False),
-        Column("Sampled"),
-        Column("Exact"),
-        Column("Difference", "standard errors"),
+def _agreement(rows: pl.DataFrame) -> TableBlock:
+    fields = (
+        _POLICY,
+        text_field("Workload", "workload"),
+        text_field("Figure", "figure"),
+        Field(Column("Sampled"), lambda record: significant_cell(record["sampled"], 6)),
+        Field(Column("Exact"), lambda record: significant_cell(record["exact"], 6)),
+        number_field("Difference", "z", unit="standard errors"),
     )
-    shown = tuple(
-        Row(
-            (
-                words(row["policy"]),
-                words(row["workload"] or "all"),
-                words(row["figure"]),
-                significant(row["sampled"], 6),
-                significant(row["exact"], 6),
-                cell(row["z"]),
-            )
-        )
-        for row in agreement.worst(rows).rows(named=True)
-    )
-    return Table("table-agreement", "The worst figure of each policy.", columns, shown)
+    worst = agreement.worst(rows).with_columns(pl.col("workload").replace("", None).fill_null("all"))
+    return table_of("table-agreement", "The worst figure of each policy.", fields, worst.rows(named=True))

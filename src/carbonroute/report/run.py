@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, as_file, captioned, draw
+from carbonroute.figures import SYNTHETIC_GEOGRAPHY
+from carbonroute.figures.formatting import count_of
 from carbonroute.metrics import Tables, objectives
 from carbonroute.report import capacity, data, policies, reproduction, risk
-from carbonroute.report.page import Figure, Items, Page, Section, Verdict
-from carbonroute.report.readings import READINGS
-from carbonroute.report.svg import inline
+from carbonroute.report.figures import figures
+from carbonroute.report.page import Items, Page, Section, Verdict
 
 #: The report's name in a run folder.
 REPORT = "report.html"
@@ -24,7 +24,7 @@ _ENGINES = {
 
 
 def page_of_run(facts: Mapping[str, Any], tables: Tables) -> Page:
-    """Return what the report of a run shows.
+    """Return the page of a run.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def page_of_run(facts: Mapping[str, Any], tables: Tables) -> Page:
     overview = tables.overview.row(0, named=True)
     sections = (
         policies.section(tables),
-        Section("figures", "Figures", tuple(_figures(tables))),
+        Section("figures", "Figures", tuple(figures(tables))),
         *policies.saving(tables),
         *risk.sections(tables, facts["engine"]),
         *capacity.sections(tables),
@@ -59,7 +59,7 @@ def page_of_run(facts: Mapping[str, Any], tables: Tables) -> Page:
 
 def _about(facts: Mapping[str, Any], tables: Tables) -> Iterator[str]:
     """Yield the size of the run, in a few words each."""
-    yield f"{tables.policies.height} policies" if tables.policies.height > 1 else "1 policy"
+    yield count_of(tables.policies.height, "policy", "policies")
     yield tables.overview["regions"][0]
     yield f"{tables.overview['hours'][0]:,} hours"
     yield f"{tables.policies['requests'][0]:,.0f} requests"
@@ -68,19 +68,8 @@ def _about(facts: Mapping[str, Any], tables: Tables) -> Iterator[str]:
     yield _ENGINES.get(facts["engine"], facts["engine"])
 
 
-def _figures(tables: Tables) -> Iterator[Figure]:
-    """Yield every figure that has something to show."""
-    for name, member in FIGURES.items():
-        if member.wanted(tables):
-            drawn, finding = captioned(draw(name, tables))
-            heading, reading = READINGS[name]
-            label = f"Figure: {heading}. {reading}"
-            svg = inline(as_file(drawn, "svg"), f"svg-{name}", label)
-            yield Figure(f"figure-{name}", heading, svg, f"{finding}.", reading)
-
-
 def _notes(overview: Mapping[str, Any]) -> Iterator[Section]:
-    """Yield what was assumed, filled or left out, if anything was."""
+    """Yield the assumptions and remarks, if there are any."""
     if overview["notes"]:
         notes = tuple(f"{note}." for note in overview["notes"])
         yield Section("notes", "Assumptions and remarks", (Items(notes),))

@@ -14,8 +14,8 @@ from carbonroute.metrics import Tables, tabulate
 from carbonroute.outcome import Outcome
 from carbonroute.runs.agreement import held_against
 from carbonroute.runs.notebook import as_html
-from carbonroute.runs.plan import Plan, carry_out
 from carbonroute.runs.replications import once
+from carbonroute.runs.run_plan import RunPlan, carry_out
 from carbonroute.scenario import Inputs, Scenario, load
 
 __all__ = ["MAX_VIOLATION", "Result", "default_engine", "run"]
@@ -82,6 +82,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
     workers: int = 1,
     replications: int | None = None,
     until: str | None = None,
+    journal: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Run a scenario under each of its policies.
@@ -106,6 +107,9 @@ def run(  # noqa: PLR0913  one argument per option of the command
     until
         Add replications until the interval of a figure is this narrow under every policy, such as
         ``"slo_violation_pct ± 0.05"``; see `Precision`.
+    journal
+        Folder for the records of every decision of the queued engine, one run of it; policies that are asked
+        about single requests have none.
     progress
         Called with the number of requests × policies done, and of all.
 
@@ -122,7 +126,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
     """
     scenario = source if isinstance(source, Scenario) else load(source, changes)
     engine = engine or default_engine(scenario)
-    plan = Plan.read(engine, workers, replications, until)
+    plan = RunPlan.read(engine, workers, replications, until, journal)
     done, figures = carry_out(plan, scenario, progress)
     noted = replace(done.inputs, notes=(*done.inputs.notes, *plan.notes(done, figures)))
     tables = tabulate(noted, done.outcomes, done.comparison, max_violation, figures)

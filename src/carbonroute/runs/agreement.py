@@ -15,4 +15,4 @@ def held_against(sampled: Replications, exact: Replications) -> pl.DataFrame:
     errors = standard_errors(sampled.inputs, exact.outcomes, exact.comparison, sampled.outcomes)
     printed = ~pl.col("figure").str.ends_with(DIFFERENCE)
     figures = sampled.figures.filter(printed), exact.figures.filter(printed)
-    return agreement.table(sampled.inputs, sampled.outcomes, exact.outcomes, figures, errors)
+    return agreement.table(sampled.inputs.scenario, sampled.outcomes, exact.outcomes, figures, errors)

@@ -13,7 +13,7 @@ from carbonroute.metrics import intervals
 from carbonroute.metrics.long import KEY
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs
-from carbonroute.scenario.objectives import FIGURES
+from carbonroute.scenario.written.objectives import FIGURES
 
 #: Replications before an interval is believed: the spread of fewer is a guess.
 FEWEST = 10

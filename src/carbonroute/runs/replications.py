@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 
 from carbonroute import rng
+from carbonroute.control.router import Control
 from carbonroute.engines import ENGINES
 from carbonroute.engines.sampled import KEPT
 from carbonroute.metrics import Comparison, figures_of
 from carbonroute.outcome import Histogram, Outcome, Samples
-from carbonroute.policies.router import Control
-from carbonroute.runs.rivals import with_rivals
+from carbonroute.runs.baselines import with_baselines
+from carbonroute.runs.journals import written
 from carbonroute.scenario import Inputs, Scenario
 from carbonroute.units import S_PER_HOUR
 
@@ -114,12 +117,24 @@ def part_of(progress: Progress | None, place: int, parts: int) -> Progress | Non
     return lambda done, total: progress(place * total + done, parts * total)
 
 
-def once(inputs: Inputs, engine: str, workers: int, progress: Progress | None = None) -> Replications:
-    """Run an engine over a scenario's policies, and what they are held against."""
+def once(
+    inputs: Inputs,
+    engine: str,
+    workers: int,
+    progress: Progress | None = None,
+    journal: Path | None = None,
+) -> Replications:
+    """Run an engine over a scenario's policies, and what they are held against.
+
+    Decisions of the queued engine are written to a journal, if a folder for it is given.
+    """
     seed = inputs.scenario.sampling.seed
-    with_all, compare = with_rivals(inputs, engine)
-    options = {"workers": workers} if engine == "sampled" else {}
-    outcomes = ENGINES[engine](with_all, progress, **options)
+    with_all, compare = with_baselines(inputs, engine)
+    options: dict[str, object] = {"workers": workers} if engine == "sampled" else {}
+    with ExitStack() as stack:
+        if journal:
+            options["journals"] = stack.enter_context(written(inputs, journal))
+        outcomes = ENGINES[engine](with_all, progress, **options)
     comparison = compare(outcomes)
     if engine == "queued" and not inputs.capacity.neutral:
         comparison = beside(without_limits(inputs), comparison)
@@ -148,7 +163,7 @@ def without_limits(inputs: Inputs) -> Comparison:
     Reductions refer to the baseline without limits in both, so that they can be compared.
     """
     free = _freed(inputs)
-    with_baseline, compare = with_rivals(free, "queued", baseline_alone=True)
+    with_baseline, compare = with_baselines(free, "queued", baseline_alone=True)
     unlimited = ENGINES["queued"](with_baseline)
     baseline = compare(unlimited).baseline
     return Comparison(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from carbonroute.scenario.capacity import UNLIMITED, Capacity, offered_load
-from carbonroute.scenario.inputs import Candidate, Inputs
-from carbonroute.scenario.load import builtin_scenarios, builtin_text, load
-from carbonroute.scenario.model import Scenario
-from carbonroute.scenario.resolve import resolve
+from carbonroute.control.capacity import UNLIMITED, Capacity
+from carbonroute.scenario.resolved.capacity import offered_load
+from carbonroute.scenario.resolved.inputs import Candidate, Inputs
+from carbonroute.scenario.resolved.resolve import resolve
+from carbonroute.scenario.written.load import builtin_scenarios, builtin_text, load
+from carbonroute.scenario.written.model import Scenario
 
 __all__ = [
     "UNLIMITED",

@@ -9,16 +9,17 @@ from io import BytesIO
 from pathlib import Path
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.folder import make_folder_of, writing
-from carbonroute.manifest import STUDY
-from carbonroute.runfolder import RunFolder
+from carbonroute.files.folder import make_folder_of, writing
+from carbonroute.files.text import sha256
+from carbonroute.runs.folder import RunFolder
+from carbonroute.runs.manifest import STUDY
 from carbonroute.study import cells
 from carbonroute.study.cell import versions
-from carbonroute.study.conduct import Conduct, not_what_it_was
-from carbonroute.study.facts import facts_of
+from carbonroute.study.execution import Execution, not_what_it_was
 from carbonroute.study.finished import is_finished, misfits_of, read, tables_in
 from carbonroute.study.folder import LOGS, claim
 from carbonroute.study.journal import DONE, FAILED, NAME, Journal
+from carbonroute.study.manifest import manifest_of
 from carbonroute.study.progress import Progress, Status, status
 from carbonroute.study.tables import (
     RESULTS,
@@ -28,7 +29,6 @@ from carbonroute.study.tables import (
     summary_of,
 )
 from carbonroute.study.workers import Seat, cores, processes
-from carbonroute.textfile import sha256
 
 __all__ = ["Progress", "Status", "StudyTables", "read", "run", "status", "tables_in"]
 
@@ -100,7 +100,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
                 with writing(place):
                     make_folder_of(place, f"{LOGS}/-")
                 with _seats(workers, cluster, len(left)) as seats:
-                    Conduct(study, journal, place, progress).run(seats, left)
+                    Execution(study, journal, place, progress).run(seats, left)
         _finish(study, results, command)
         if note:
             for text in results.notes:
@@ -137,4 +137,4 @@ def _finish(study: cells.Study, folder: RunFolder, command: str | None) -> None:
     parquet = BytesIO()
     results.write_parquet(parquet)
     folder.write(RESULTS, parquet.getvalue())
-    folder.finish(facts_of(study, tables, folder.path, command))
+    folder.finish(manifest_of(study, tables, folder.path, command))

@@ -18,7 +18,7 @@ from carbonroute.errors import CarbonrouteError, described, is_interrupt, visibl
 from carbonroute.metrics import policies
 from carbonroute.metrics.measure import GRAMS, INTENSITY, reduction_pct
 from carbonroute.runs import default_engine
-from carbonroute.runs.plan import Plan, carry_out
+from carbonroute.runs.run_plan import RunPlan, carry_out
 from carbonroute.scenario import Inputs
 from carbonroute.study.cells import Base
 
@@ -98,7 +98,7 @@ def work_out(base: Base, changes: Mapping[str, Any]) -> Worked:
 def _policies(base: Base, changes: Mapping[str, Any]) -> tuple[Sequence[Row], Inputs, tuple[str, ...]]:
     """Return the rows of a cell's policy table, what went into it, and what must be known of it."""
     file, scenario = base.file, base.scenario(changes)
-    plan = Plan.read(file.engine or default_engine(scenario), 1, file.replications, file.until)
+    plan = RunPlan.read(file.engine or default_engine(scenario), 1, file.replications, file.until)
     done, figures = carry_out(plan, scenario, None)
     rows: Sequence[Row] = policies.rows(done.outcomes, done.comparison, file.max_violation)
     if file.baseline:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from carbonroute.errors import MAX_FAULTS, Fault, InputError, did_you_mean
-from carbonroute.runs.plan import Plan
+from carbonroute.runs.run_plan import RunPlan
 from carbonroute.scenario import Scenario
-from carbonroute.scenario.changes import changed
-from carbonroute.scenario.load import checked, tables
+from carbonroute.scenario.written.changes import changed
+from carbonroute.scenario.written.load import checked, tables
 from carbonroute.study import file as study_file
 from carbonroute.study.file import Axis, StudyFile, Value
 from carbonroute.study.folder import CELLS
@@ -140,7 +140,7 @@ def read(path: Path, progress: Callable[[int, int], None] | None = None, *, code
     source = str(path)
     file = study_file.read(path)
     axes = study_file.axes_of(file, source)
-    Plan.read(file.engine or "sampled", 1, file.replications, file.until)
+    RunPlan.read(file.engine or "sampled", 1, file.replications, file.until)
     data, folder = tables(file.scenario, path.parent.absolute())  # workers may be begun elsewhere
     base = Base(file, data, file.scenario, folder, code)
     base = replace(base, data=_with_changes(base, source))

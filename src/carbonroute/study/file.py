@@ -14,14 +14,14 @@ from pydantic import Field, field_validator
 from pydantic_core import to_jsonable_python
 
 from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.files.toml import as_found, parse
 from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.metrics.policies import COLUMNS
 from carbonroute.runs import MAX_VIOLATION
-from carbonroute.scenario.faults import as_found, refuse
-from carbonroute.scenario.load import validated
-from carbonroute.scenario.model import MAX_TEXT, Members
-from carbonroute.scenario.names import Name, is_name
-from carbonroute.scenario.parse import parse
+from carbonroute.scenario.written.faults import refuse
+from carbonroute.scenario.written.load import validated
+from carbonroute.scenario.written.model import MAX_TEXT, Members
+from carbonroute.scenario.written.names import Name, is_name
 from carbonroute.spec import Spec
 
 SCHEMA = 1

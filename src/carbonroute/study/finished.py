@@ -11,14 +11,14 @@ import polars as pl
 from pydantic import AfterValidator, Field
 
 from carbonroute.errors import RunFolderError, did_you_mean
-from carbonroute.folder import digest, reading, stands
-from carbonroute.manifest import MANIFEST, STUDY, Manifest, Part, Sha256, read_manifest
+from carbonroute.files.folder import digest, reading, stands
+from carbonroute.files.schema import LARGEST, Shape, read_shaped
 from carbonroute.metrics.policies import COLUMNS
-from carbonroute.runfolder import read_stated, require_as_stated
+from carbonroute.runs.folder import read_stated, require_as_stated
+from carbonroute.runs.manifest import MANIFEST, STUDY, Manifest, Part, Sha256, read_manifest
 from carbonroute.study.cells import Study
 from carbonroute.study.journal import DONE, FAILED, Record, Value
 from carbonroute.study.tables import ALWAYS, AXES, RESULTS, StudyTables, summary_of, types_of
-from carbonroute.tableshape import LARGEST, Shape, read_shaped
 
 _AGAIN = "`carbonroute study run` makes it again from its journal"
 #: Columns that a cell that is done has values of, and what is said of where its figures come from.
@@ -110,7 +110,7 @@ class _Note(Part):
 
 
 class StudyManifest(Manifest):
-    """What the manifest of a study states; see `carbonroute.study.facts.facts_of`."""
+    """What the manifest of a study states; see `carbonroute.study.manifest.facts_of`."""
 
     kind: Literal["study"]
     carbonroute: str

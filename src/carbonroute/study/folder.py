@@ -10,9 +10,9 @@ from typing import Annotated, Any
 from pydantic import Field, JsonValue
 
 from carbonroute.errors import RunFolderError
-from carbonroute.folder import reading, stands
-from carbonroute.manifest import OTHER_FOLDER, SETTINGS, Document, read_document
-from carbonroute.runfolder import RunFolder
+from carbonroute.files.folder import reading, stands
+from carbonroute.runs.folder import RunFolder
+from carbonroute.runs.manifest import OTHER_FOLDER, SETTINGS, Document, read_document
 
 LOGS = "logs"
 #: The setting that is the digest of all cells' scenarios.

@@ -16,8 +16,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from carbonroute.errors import RunFolderError
-from carbonroute.folder import open_file, reading, write_all, writing
-from carbonroute.manifest import Sha256, in_words
+from carbonroute.files.folder import open_file, reading, write_all, writing
+from carbonroute.runs.manifest import Sha256, in_words
 
 NAME = "journal.jsonl"
 DONE: Literal["done"] = "done"

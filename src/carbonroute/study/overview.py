@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import polars as pl
 
+from carbonroute.metrics.best import best_of_each
 from carbonroute.metrics.measure import measure_of
 from carbonroute.study.tables import StudyTables
 
@@ -63,16 +64,4 @@ def best(tables: StudyTables) -> pl.DataFrame:
     -------
     Rows of the summary, in its order; null behind the axes where no policy is viable.
     """
-    names, saved = axes(tables), saved_column(tables.summary)
-    viable = tables.summary.filter(pl.col("viable") & ~pl.col("clairvoyant") & pl.col(saved).is_not_null())
-    most = viable.sort(saved, descending=True, maintain_order=True)
-    if not names:
-        return most.head(1)
-    places = tables.summary.select(names).unique(maintain_order=True)
-    first = most.unique(names, keep="first", maintain_order=True)
-    return places.join(first, on=names, how="left", maintain_order="left", nulls_equal=True)
-
-
-def plain(value: object) -> str:
-    """Write an axis's value: a number without needless decimals, a label as it is."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return best_of_each(tables.summary, axes(tables), saved_column(tables.summary))

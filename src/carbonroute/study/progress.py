@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from carbonroute.folder import is_held
+from carbonroute.files.folder import is_held
 from carbonroute.study.folder import read_settings
 from carbonroute.study.journal import FAILED, Record, records
 

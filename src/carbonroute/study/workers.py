@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from typing import Any
 
 from carbonroute.errors import WorkerError
-from carbonroute.processes import begin, deaf_to_interrupts, ended_on_failure, server
+from carbonroute.processes import WorkerPool, ended_on_failure, server
 
 #: Cells that a process has before it, so that it never waits for the next one.
 AHEAD = 2
@@ -50,9 +50,8 @@ class Seat:
         self._open()
 
     def _open(self) -> None:
-        with deaf_to_interrupts():
-            self._executor = self._make()
-            self._started = self._executor.submit(_ready)
+        self._executor = self._make()
+        self._started = self._executor.submit(_ready)
 
     @property
     def free(self) -> int:
@@ -104,7 +103,7 @@ def processes(workers: int) -> Iterator[Sequence[Seat]]:
     context = server("carbonroute.study.cell")
 
     def open_executor() -> Executor:
-        return ProcessPoolExecutor(1, mp_context=context, initializer=begin)
+        return WorkerPool(1, context)
 
     seats: list[Seat] = []
     try:

@@ -7,8 +7,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, model_validator
 
+from carbonroute.arrays import Array
 from carbonroute.spec import Spec
-from carbonroute.traffic.requests import Array, Demand
+from carbonroute.traffic.requests import Demand
 from carbonroute.units import HOURS_PER_DAY, S_PER_HOUR
 
 #: All time zones are whole quarters of an hour away from UTC.

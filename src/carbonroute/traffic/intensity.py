@@ -17,7 +17,8 @@ import numpy as np
 from pydantic import Field
 
 from carbonroute import rng
-from carbonroute.traffic.requests import Array, Arrivals, Demand, Pending, Requests, pick
+from carbonroute.arrays import Array
+from carbonroute.traffic.requests import Arrivals, Demand, Pending, Requests, pick
 from carbonroute.units import S_PER_HOUR
 
 #: Coefficient of variation of the gaps between requests, in operational time. 1 makes a Poisson process.

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import polars as pl
 from pydantic import Field, model_validator
 
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files.preview import TIME, Certainty, Preview, Recognition, first_named
+from carbonroute.files.streams import stream_table
+from carbonroute.files.tables import FIRST_LINE, Pieces, column_numbers, column_text, found_text
+from carbonroute.files.times import ALWAYS, TimeZone, to_utc
 from carbonroute.spec import Spec
-from carbonroute.tablefile import FIRST_LINE, Pieces, column_numbers, column_text, found_text
-from carbonroute.tablestream import stream_table
-from carbonroute.times import ALWAYS, TimeZone, to_utc
 from carbonroute.traffic.requests import Demand
 from carbonroute.units import CENTURY_S, MAX_TIME_MS, MS_PER, PER_SECOND, US_PER_S
 
@@ -24,6 +27,27 @@ MAX_TOKENS = 1e8
 _SPAN_S = -3e10, 3e10
 #: Bad values of a column that are shown.
 _SHOWN = 5
+
+_ARRIVAL = re.compile(r"arriv|request|submit", re.I)
+_SERVICE = re.compile(r"latency|service|duration|inference|elapsed", re.I)
+#: Names of columns of numbers, and of words, by their role.
+_NUMBERS = MappingProxyType(
+    {
+        "prompt tokens": re.compile(
+            r"(context|prompt|input|request|query).*tok|n_?in_?tok|tok.*(in|prompt)$", re.I
+        ),
+        "answer tokens": re.compile(
+            r"(generat|answer|output|complet|response|decod).*tok|n_?out_?tok|tok.*out$", re.I
+        ),
+        "service time": _SERVICE,
+    }
+)
+_WORDS = MappingProxyType(
+    {
+        "origin": re.compile("origin|country|region|continent", re.I),
+        "workload": re.compile("model|workload", re.I),
+    }
+)
 
 Column = Annotated[str, Field(min_length=1)]
 
@@ -67,6 +91,26 @@ class Log(Spec):
     service_unit: Literal["ms", "s"] | None = None
     source: str = ""
     licence: str = ""
+
+    @classmethod
+    def recognise(cls, preview: Preview) -> Recognition | None:
+        """Recognise JSON lines with a time, and tables of times beside tokens, or of times of arrivals."""
+        numeric = [name for name in preview.numbers if TIME.search(name) and not _SERVICE.search(name)]
+        time = next(iter([*preview.times, *numeric]), None)
+        if time is None:
+            return None
+        tokens = [_NUMBERS["prompt tokens"], _NUMBERS["answer tokens"]]
+        has_tokens = any(
+            pattern.search(name) for name in preview.head.columns if name != time for pattern in tokens
+        )
+        certain = preview.is_log or has_tokens or _ARRIVAL.search(time)
+        columns = {"time column": time}
+        numbers = [name for name in preview.numbers if name != time]
+        for names, patterns in ((numbers, _NUMBERS), (preview.words, _WORDS)):
+            for role, pattern in patterns.items():
+                if name := first_named(pattern, names):
+                    columns[f"{role} column"] = name
+        return Recognition(Certainty.COLUMNS if certain else Certainty.POSSIBLE, "log", columns)
 
     @model_validator(mode="after")
     def _keys_agree(self) -> Log:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,17 +14,21 @@ import numpy as np
 import polars as pl
 from pydantic import Field, field_validator
 
-from carbonroute import durations, memory
+from carbonroute import memory
+from carbonroute.arrays import Array
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files import durations
+from carbonroute.files.preview import Certainty, Preview, Recognition
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.files.times import TimeZone, to_utc
 from carbonroute.spec import Spec
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.times import TimeZone, to_utc
 from carbonroute.traffic.intensity import Intensity, Variation
-from carbonroute.traffic.requests import Array, Arrivals, Demand
+from carbonroute.traffic.requests import Arrivals, Demand
 from carbonroute.units import S_PER_HOUR, US_PER_MINUTE
 
 #: Seconds in the time to which a rate refers.
 _SECONDS = MappingProxyType({"requests/s": 1.0, "requests/min": 60.0, "requests/h": S_PER_HOUR})
+_RATE = re.compile(r"rate|rps|qps|requests?(_|$|/)|per_s", re.I)
 MAX_REQUESTS_PER_HOUR = 1e12
 _SHOWN = 5
 #: A rate, its share and their sums.
@@ -77,6 +82,19 @@ class RateFile(Spec):
     repeat: Literal["file"] | None = None
     source: str = ""
     licence: str = ""
+
+    @classmethod
+    def recognise(cls, preview: Preview) -> Recognition | None:
+        """Recognise tables of nothing but numbers, and columns called rates beside times."""
+        time = next(iter(preview.times), None)
+        rates = tuple(name for name in preview.numbers if name != time)
+        if preview.is_log or not rates:
+            return None
+        only_numbers = time is None and len(rates) == len(preview.head.columns)
+        certain = only_numbers or all(_RATE.search(name) for name in rates)
+        columns = {"time column": time} if time else {}
+        certainty = Certainty.COLUMNS if certain else Certainty.POSSIBLE
+        return Recognition(certainty, "rate-file", columns, {"rates": rates})
 
     @field_validator("window")
     @classmethod

@@ -13,13 +13,14 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from carbonroute import rng
+from carbonroute.arrays import Array, Index
 from carbonroute.errors import Fault, InputError
-from carbonroute.limits import PIECE_BYTES
+from carbonroute.files.limits import PIECE_BYTES
+from carbonroute.files.times import EPOCH
 from carbonroute.spec import Spec
-from carbonroute.times import EPOCH
 from carbonroute.traffic.log import Log
-from carbonroute.traffic.requests import Array, Arrivals, Demand, Index, Pending, Requests, pick
-from carbonroute.traffic.tally import Tally
+from carbonroute.traffic.requests import Arrivals, Demand, Pending, Requests, pick
+from carbonroute.traffic.summary import LogSummary
 from carbonroute.units import US_PER_HOUR, US_PER_S
 
 
@@ -72,7 +73,7 @@ class Replay(Spec):
             faults.append(Fault("horizon.start", "missing", remedy))
         if faults:
             raise InputError("scenario", faults)
-        tallies = [Tally() for _ in self.logs]
+        tallies = [LogSummary() for _ in self.logs]
         start_us = self._start_us(demand, piece_bytes)
         for index, tally in enumerate(tallies):
             for piece in self._pieces(index, demand, piece_bytes):

@@ -8,12 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from carbonroute.textfile import Digests
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
+from carbonroute.arrays import Array, Index
+from carbonroute.files.text import Digests
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from carbonroute import rng
+from carbonroute.arrays import Array, Index
 from carbonroute.spec import Spec
-from carbonroute.traffic.requests import Array, Arrivals, Demand, Index, Pending, Requests, pick
+from carbonroute.traffic.requests import Arrivals, Demand, Pending, Requests, pick
 from carbonroute.units import S_PER_HOUR
 
 

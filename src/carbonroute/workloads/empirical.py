@@ -9,11 +9,11 @@ from typing import Literal, Self, cast
 import numpy as np
 from pydantic import Field, PrivateAttr
 
+from carbonroute.arrays import Array
 from carbonroute.errors import Fault, InputError, did_you_mean
-from carbonroute.tablefile import FIRST_LINE, column_numbers, column_text, found_text, read_table
-from carbonroute.textfile import Digests
+from carbonroute.files.text import Digests
 from carbonroute.units import MAX_TIME_MS, MS_PER
-from carbonroute.workloads.service import Array, Law, score_of
+from carbonroute.workloads.service import Law, score_of
 
 #: A probability so close below a multiple of 1/n counts as that multiple: rounding shall not add a rank.
 _ROUNDING = 1e-12
@@ -56,6 +56,8 @@ class Empirical(Law):
             If the file cannot be read, has no such column or less than two times, or one of them is missing,
             not a number, not above 0, or more than `MAX_TIME_MS`.
         """
+        from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+
         table = read_table(folder / self.path, self.path, digests)
         where = f"column {self.column!r}"
         if self.column not in table.columns:

@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Integers
 from carbonroute.units import J_PER_KWH
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Energy:
     network_j: Array
     embodied_g: Array
 
-    def at_the_wall_j(self, workload: NDArray[np.intp], tokens_j: Array) -> Array:
+    def at_the_wall_j(self, workload: Index, tokens_j: Array) -> Array:
         """Return what requests take in each region, network included, J, shape (n, R).
 
         Parameters
@@ -97,7 +95,7 @@ def emissions_g(energy_j: Array, pue: Array, carbon_g_per_kwh: Array) -> Array:
 
 def account(
     energy: Energy,
-    requests: NDArray[np.int64] | Array,
+    requests: Integers | Array,
     carbon_sum_g_per_kwh: Array,
     token_sum_j_g_per_kwh: Array,
 ) -> Emissions:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
+from carbonroute.arrays import Array, Index
 
 #: Scores beyond are left out: one normal in 10³³.
 FARTHEST = 12.0

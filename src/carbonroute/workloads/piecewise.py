@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from carbonroute.arrays import Array
 
 #: Chebyshev polynomials per panel.
 _TERMS = 12

@@ -24,15 +24,13 @@ from statistics import NormalDist
 from typing import Annotated, ClassVar, Literal, Self, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from carbonroute.arrays import Array
+from carbonroute.files.text import Digests
 from carbonroute.spec import Spec
-from carbonroute.textfile import Digests
 from carbonroute.units import MAX_TIME_MS
 from carbonroute.workloads.integrals import FARTHEST
-
-Array = NDArray[np.float64]
 
 #: Milliseconds, or tokens: a thousand million of either is a fault of unit.
 NotNegative = Annotated[float, Field(ge=0, le=MAX_TIME_MS)]

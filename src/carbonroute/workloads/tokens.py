@@ -8,11 +8,11 @@ from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 import numpy as np
 from pydantic import Field, model_validator
 
+from carbonroute.arrays import Array, Index
 from carbonroute.units import MAX_TIME_MS
-from carbonroute.workloads.integrals import Index, over_scores
+from carbonroute.workloads.integrals import over_scores
 from carbonroute.workloads.piecewise import Piecewise
 from carbonroute.workloads.service import (
-    Array,
     Distribution,
     Gamma,
     Law,

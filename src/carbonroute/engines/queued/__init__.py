@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from carbonroute.control.router import Router
 from carbonroute.engines.draws import SCHEMES
 from carbonroute.engines.sampled import KEPT, refuse_none, require_memory
 from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome
-from carbonroute.policies.router import Router
 from carbonroute.scenario import Candidate, Inputs
+
+if TYPE_CHECKING:
+    from carbonroute.control.decisions import DecisionJournal
 
 __all__ = ["faults", "run"]
 
 Progress = Callable[[int, int], None]
 
 
-def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]:
+def run(
+    inputs: Inputs,
+    progress: Progress | None = None,
+    *,
+    journals: Mapping[int, DecisionJournal] = MappingProxyType({}),
+) -> tuple[Outcome, ...]:
     """Route all requests of a scenario under each of its policies, and let them wait for servers.
 
     A request leaves its origin, reaches the region after half the round trip, waits for a server of its pool,
@@ -34,6 +44,8 @@ def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]
         The scenario's arrays.
     progress
         Called with the number of requests × policies sent, and of all.
+    journals
+        Where decisions are written, by the index of the policy.
 
     Returns
     -------
@@ -55,7 +67,10 @@ def run(inputs: Inputs, progress: Progress | None = None) -> tuple[Outcome, ...]
     require_memory(inputs)
     kept, done, outcomes = requests * policies <= KEPT, 0, []
     for together, blocks in SCHEMES[inputs.scenario.sampling.scheme](inputs, compiled=not kept):
-        loops = [Loop(inputs.candidates[index], inputs, kept=kept) for index in together]
+        loops = [
+            Loop(inputs.candidates[index], inputs, kept=kept, journal=journals.get(index))
+            for index in together
+        ]
         last_s = 0.0
         for block in blocks:
             time_s = np.maximum(inputs.arrivals.times(block.index, block.requests), last_s)

@@ -8,22 +8,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.control.capacity import UNLIMITED
+from carbonroute.control.decisions import DecisionJournal
+from carbonroute.control.estimator import Reading
+from carbonroute.control.loop import Decisions
 from carbonroute.engines.draws import Block
-from carbonroute.engines.queued.estimator import Estimator
 from carbonroute.engines.queued.events import Records
 from carbonroute.engines.queued.flips import Flips
 from carbonroute.engines.queued.ledger import Ledger
 from carbonroute.engines.queued.meter import Meter, Readings
-from carbonroute.engines.queued.routers import Decisions, Routers, Ticks
+from carbonroute.engines.queued.routers import Routers, Ticks
 from carbonroute.engines.queued.system import Saved, System
-from carbonroute.engines.routing import Answer, route
-from carbonroute.engines.views import estimates_ms
+from carbonroute.engines.routing import Answer, estimates_ms, route
 from carbonroute.errors import PolicyError
 from carbonroute.outcome import Outcome
 from carbonroute.outcome.queueing import Queueing
 from carbonroute.policies.base import Declaring, Regions
 from carbonroute.scenario import Candidate, Inputs
-from carbonroute.scenario.capacity import UNLIMITED
 from carbonroute.units import MS_PER, S_PER_HOUR
 from carbonroute.workloads.energy import Emissions
 
@@ -91,18 +92,28 @@ class Loop:
         The policy, and the scenario.
     kept
         Whether every latency is kept.
+    journal
+        Where decisions for whole cells are written, or None.
     """
 
-    def __init__(self, candidate: Candidate, inputs: Inputs, *, kept: bool) -> None:
+    def __init__(
+        self,
+        candidate: Candidate,
+        inputs: Inputs,
+        *,
+        kept: bool,
+        journal: DecisionJournal | None = None,
+    ) -> None:
         self._candidate, self._inputs = candidate, inputs
         control, capacity = candidate.control, inputs.capacity
         self.system = System(capacity)
         warmup_s = control.warmup_hours * S_PER_HOUR
         self._meter = Meter(inputs, warmup_s)
         self._ledger = Ledger(candidate, inputs, warmup_s, kept=kept)
-        self._routers = Routers(candidate, inputs)
+        self._routers = Routers(candidate, inputs, journal)
         self._by_state = candidate.on_state or len(capacity.windows) > 0
-        self._estimator = Estimator(candidate, inputs)
+        if not self._by_state:
+            self._routers.note_hours()
         self._kept: dict[int, Answer] = {}
         self._flips = Flips(inputs, warmup_s)
         hours, slot_s = inputs.shape[0], self._meter.slot_s
@@ -112,8 +123,7 @@ class Loop:
         if not (self._by_state or capacity.limited):
             ticks_s = ticks_s[:1]  # nothing depends on them
         self._steps_s = np.unique(np.concatenate([ticks_s, slots_s, [min(warmup_s, slots_s[-1])]]))
-        hour = np.minimum((ticks_s // S_PER_HOUR).astype(np.intp), hours - 1)
-        self._ticks = Ticks(np.arange(1, len(ticks_s) + 1), ticks_s, hour)
+        self._ticks = Ticks.at(ticks_s, hours)
         self._step_of_tick = np.searchsorted(self._steps_s, ticks_s)
         # The next step and tick.
         self._step = self._tick = 0
@@ -211,7 +221,7 @@ class Loop:
         if self._singly or self._tick == 0:  # nothing was decided before the first
             return 1
         before = np.searchsorted(self._part.time_s, ticks.now_s) - self._part.start
-        blind = self._routers.blind(ticks.hour)
+        blind = self._candidate.knowledge.blind[ticks.hour]
         apart = np.flatnonzero((before > _FEW) | (blind != blind[0]))
         return max(1, int(apart[0])) if apart.size else len(ticks)
 
@@ -227,8 +237,7 @@ class Loop:
         at, decided = self._step_of_tick[self._tick : self._tick + len(ticks)] - self._step, None
         more = readings[at].since(self._meter.tick)
         if self._by_state and len(ticks):
-            state, memory = self._estimator.update(more, ticks.now_s, pools[at], came[:-1])
-            decided = self._routers.decide(ticks, state)
+            decided = self._routers.decide(ticks, self._reading(ticks, more, pools[at], came[:-1]))
             right = self._right(span, ticks, decided) if saved else len(ticks)
             self._learn(right, len(ticks))
             self._ahead = decided[right:] if right < len(ticks) else self._ahead and self._ahead[right:]
@@ -238,15 +247,14 @@ class Loop:
                 self.system.restore(saved)
                 self._send(span, steps_s)
                 self.system.through(steps_s)
-            self._estimator.keep(memory, right - 1)
-            decided = decided[:right]
+            decided = decided if right == len(decided) else decided[:right]
         self._meter.read(readings[: len(steps_s)])
         self._sent_s, self._came, self._part.start = sent_s[len(steps_s)], came[-1], span.stop
         self._step += len(steps_s)
         if len(at):
             self._pass_ticks(readings[at], more[: len(at)], decided)
         if decided:
-            self._keep(decided)
+            self._keep(ticks[:right], decided)
         self._tick += len(at)
         self._ledger.settle(self.system)
 
@@ -274,9 +282,27 @@ class Loop:
             return len(ticks)
         return int(np.searchsorted(ticks.now_s, self._part.time_s[span][wrong[0]], side="right"))
 
-    def _keep(self, decided: Decisions) -> None:
+    def _reading(self, ticks: Ticks, more: Readings, pools: Records, came: Array) -> Reading:
+        """Return what routers read at some ticks, of what has come since the tick before each."""
+        servers, up = pools["servers"], np.ones(pools.shape, dtype=bool)
+        for closed, _, start_s, end_s in self._inputs.capacity.windows:
+            up[(start_s <= ticks.now_s) & (ticks.now_s < end_s), int(closed)] = False
+        return Reading(
+            passed_s=more.now_s,
+            busy_s=more.busy_s,
+            waiting_s=more.waiting_s,
+            server_s=more.server_s,
+            sent_s=more.sent_s,
+            requests=came,
+            servers=np.where(servers < UNLIMITED, servers, np.inf).astype(np.float64),
+            busy=pools["busy"].astype(np.float64),
+            waiting=pools["waiting"].astype(np.float64),
+            available=up,
+        )
+
+    def _keep(self, ticks: Ticks, decided: Decisions) -> None:
         """Do what was decided, and switch servers where that is part of it."""
-        self._routers.keep(decided)
+        self._routers.keep(ticks, decided)
         wanted = self._routers.servers
         if wanted is not None:
             servers = self.system.servers

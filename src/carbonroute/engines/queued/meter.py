@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.control.capacity import UNLIMITED
 from carbonroute.scenario import Inputs
-from carbonroute.scenario.capacity import UNLIMITED
 from carbonroute.units import S_PER_HOUR
 from carbonroute.workloads.energy import emissions_g
 

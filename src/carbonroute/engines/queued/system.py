@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from carbonroute.engines.queued import events
 
 if TYPE_CHECKING:
-    from carbonroute.scenario.capacity import Capacity
+    from carbonroute.control.capacity import Capacity
 
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]

@@ -1,0 +1,1 @@
+"""Analyses: many evaluations of one scenario, for one question each."""

@@ -1,0 +1,373 @@
+"""The frontier: what carbon can be saved at which risk, and the policy to use within given limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from carbonroute.analysis.sweep import Choice, distinct, left_out, sweep
+from carbonroute.arrays import Array, Mask
+from carbonroute.engines import ENGINES
+from carbonroute.errors import Fault, InputError
+from carbonroute.files import toml
+from carbonroute.files.toml import key_text
+from carbonroute.metrics.averages import mean, share_pct, total_kg
+from carbonroute.metrics.headlines import frontier as headlines
+from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of, measure_of_row
+from carbonroute.outcome import Outcome
+from carbonroute.outcome.mixture import quantiles
+from carbonroute.scenario import Inputs, Scenario, load, resolve
+from carbonroute.scenario.written.names import MAX_NAME
+
+#: How far rounding may carry a figure over its limit, as a share of the limit (or of 1 ms, or 1 %).
+TOLERANCE = 1e-9
+
+#: Columns that may be null.
+_NUMBERS = (
+    "carbon_reduction_pct",
+    "emissions_g_per_request",
+    "total_kg",
+    "emissions_reduction_pct",
+    "p95_latency_ms",
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a policy must keep to be recommended; None where there is no limit.
+
+    Attributes
+    ----------
+    slo_violation_pct
+        Highest part of requests that break their SLO, %.
+    p95_latency_ms, avg_latency_ms
+        Highest 95th percentile and mean of latency, ms.
+    """
+
+    slo_violation_pct: float | None = None
+    p95_latency_ms: float | None = None
+    avg_latency_ms: float | None = None
+
+    def given(self) -> dict[str, float]:
+        """Return the limits that there are, by the column that they limit."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    def __str__(self) -> str:
+        words = {
+            "slo_violation_pct": "at most {:.6g} % SLO violations",
+            "p95_latency_ms": "a P95 of at most {:.6g} ms",
+            "avg_latency_ms": "a mean latency of at most {:.6g} ms",
+        }
+        return " and ".join(words[name].format(value) for name, value in self.given().items())
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """What every policy that was tried reaches, by the exact engine.
+
+    Attributes
+    ----------
+    inputs
+        The scenario.
+    limits
+        What the recommendation keeps.
+    tried
+        All that was tried, from the simplest on.
+    choices
+        Of all that decide alike, the simplest.
+    points
+        One row per choice: ``policy`` (label), ``family``, ``parameter`` and ``value`` (what is swept; "" and
+        null where nothing is), ``settings`` (all keys of the policy's entry, as TOML), ``clairvoyant``,
+        ``own`` (whether the scenario has it), ``alike`` (the scenario's policies that decide alike, parted by
+        semicolons); ``avg_carbon_g_per_kwh``, ``carbon_reduction_pct``,
+        ``emissions_g_per_request``, ``total_kg``, ``emissions_reduction_pct`` (the last three null where the
+        scenario states no energies), ``slo_violation_pct``, ``p95_latency_ms``, ``avg_latency_ms``,
+        ``baseline`` (label of the policy that reductions refer to); ``static_baseline`` and ``bound``
+        (whether it is one of them); ``on_front`` (whether no policy that a router can run has as little
+        carbon and as few violations, and less of one), ``knee``, ``recommended``; ``max_slo_violation_pct``,
+        ``max_p95_latency_ms`` and ``max_avg_latency_ms`` (the limits, null where there is none).
+    notes
+        What was assumed or left out: one line each.
+    """
+
+    inputs: Inputs
+    limits: Limits
+    tried: tuple[Choice, ...]
+    choices: tuple[Choice, ...]
+    points: pl.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def recommended(self) -> int | None:
+        """Row of the recommended policy; None where no policy keeps the limits."""
+        return _only(self.points["recommended"])
+
+    @property
+    def knee(self) -> int | None:
+        """Row of the front's knee; None where it has none."""
+        return _only(self.points["knee"])
+
+    @property
+    def nearest(self) -> int:
+        """Row of the policy that a router can run and that exceeds the limits least, relative to them."""
+        excess = np.max(
+            [
+                self.points[name].to_numpy() / max(limit, TOLERANCE)
+                for name, limit in self.limits.given().items()
+            ],
+            axis=0,
+        )
+        return int(np.where(self.points["clairvoyant"], np.inf, excess).argmin())
+
+
+def run(
+    source: Scenario | str | Path,
+    limits: Limits,
+    changes: Mapping[str, object] | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Frontier:
+    """Work out the frontier of a scenario.
+
+    Parameters
+    ----------
+    source
+        A scenario, a built-in scenario's name, or a TOML file.
+    limits
+        What the recommended policy must keep.
+    changes
+        Values to set before, by dotted path; not with a scenario that is loaded already.
+    progress
+        Called with the number of hours × policies done, and of all.
+
+    Raises
+    ------
+    InputError, PolicyError
+        If the scenario, its data or a policy cannot be used, or its requests bring what no expectation knows.
+    """
+    inputs = resolve(source if isinstance(source, Scenario) else load(source, changes))
+    if inputs.arrivals.own:
+        remedy = "the exact engine knows no single request: compare policies with carbonroute simulate"
+        raise InputError(inputs.scenario.name, [Fault("traffic", inputs.arrivals.own, remedy)])
+    limit = limits.slo_violation_pct
+    # A budget above the limit may keep it: not every workload can spend all of its own.
+    risks = () if not limit else [float(f"{limit * (10 + step) / 1000:.6g}") for step in range(11)]
+    return explore(inputs, tuple(sweep(inputs, risks)), limits, progress)
+
+
+def explore(
+    inputs: Inputs,
+    tried: tuple[Choice, ...],
+    limits: Limits,
+    progress: Callable[[int, int], None] | None = None,
+) -> Frontier:
+    """Work out what some policies reach, and which of them to use.
+
+    Parameters
+    ----------
+    inputs
+        The scenario.
+    tried
+        From the simplest on; with the role ``"baseline"`` among them.
+    limits
+        What the recommended policy must keep.
+    progress
+        Called with the number of hours × policies done, and of all.
+    """
+    choices = distinct(inputs, tried)
+    candidates = tuple(choice.candidate for choice in choices)
+    outcomes = ENGINES["exact"](replace(inputs, candidates=candidates), progress)
+    baseline = next(
+        outcome for outcome, choice in zip(outcomes, choices, strict=True) if "baseline" in choice.roles
+    )
+    p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
+    reached = [_reached(outcome, baseline, p95) for outcome, p95 in zip(outcomes, p95_ms, strict=True)]
+    points = _judged(_described(choices, reached), limits)
+    return Frontier(inputs, limits, tried, choices, points, (*inputs.notes, *_notes(inputs, choices)))
+
+
+def burden(points: pl.DataFrame) -> Array:
+    """Return what each policy emits: grams per request, or where none are stated, mean carbon intensity."""
+    values: Array = points[measure_of(points).amount].to_numpy()
+    return values
+
+
+def saved_pct(point: Mapping[str, Any]) -> float | None:
+    """Return what a policy saves, %: of grams, or where none are stated of mean carbon intensity.
+
+    None where there is nothing to save.
+    """
+    saved: float | None = point[measure_of_row(point).reduction]
+    return saved
+
+
+def on_front(carbon: Array, violations: Array) -> Mask:
+    """Return which points no other one dominates: as little of both, and less of one.
+
+    Parameters
+    ----------
+    carbon, violations
+        Of each point, shape (n,).
+
+    Examples
+    --------
+    >>> on_front(np.array([1.0, 2.0, 2.0, 3.0]), np.array([5.0, 5.0, 1.0, 0.0])).tolist()
+    [True, False, True, True]
+    """
+    as_good = (carbon[:, np.newaxis] <= carbon) & (violations[:, np.newaxis] <= violations)
+    better = (carbon[:, np.newaxis] < carbon) | (violations[:, np.newaxis] < violations)
+    front: Mask = np.logical_not((as_good & better).any(axis=0))
+    return front
+
+
+def knee(carbon: Array, violations: Array) -> int | None:
+    """Return the point of a front that lies furthest below the chord between its ends, axes scaled to 0…1.
+
+    Beyond it, little carbon costs many violations; before it, few violations cost much carbon. This is
+    the "kneedle" of V. Satopää et al., Finding a "Kneedle" in a Haystack, ICDCS Workshops 2011, on a curve
+    that is known without noise: neither smoothed nor thresholded.
+
+    Parameters
+    ----------
+    carbon, violations
+        Of the points of a front, shape (n,), in any order.
+
+    Returns
+    -------
+    The point's index; None where no point lies below the chord.
+
+    Examples
+    --------
+    >>> knee(np.array([0.0, 1.0, 10.0]), np.array([50.0, 2.0, 0.0]))
+    1
+    """
+    spans = [float(np.ptp(values)) for values in (carbon, violations)]
+    if not all(spans):
+        return None
+    below = 1 - (carbon - carbon.min()) / spans[0] - (violations - violations.min()) / spans[1]
+    place = int(below.argmax())
+    return place if below[place] > TOLERANCE else None
+
+
+def feasible(points: pl.DataFrame, limits: Limits) -> Mask:
+    """Return which points a router can run within the limits, shape (n,)."""
+    kept = [points[name].to_numpy() <= _allowed(limit) for name, limit in limits.given().items()]
+    allowed: Mask = np.logical_and.reduce([~points["clairvoyant"].to_numpy(), *kept])
+    return allowed
+
+
+def _allowed(limit: float) -> float:
+    return limit + TOLERANCE * max(limit, 1.0)
+
+
+def recommended(points: pl.DataFrame, limits: Limits) -> int | None:
+    """Return the row of the least carbon within the limits, of equal ones the fewest violations; or None."""
+    within = np.flatnonzero(feasible(points, limits))
+    violations = points["slo_violation_pct"].to_numpy()
+    order = np.lexsort((violations[within], burden(points)[within]))
+    return int(within[order[0]]) if len(within) else None
+
+
+def _judged(points: pl.DataFrame, limits: Limits) -> pl.DataFrame:
+    """Add front, knee, recommendation and limits."""
+    carbon, violations = burden(points), points["slo_violation_pct"].to_numpy()
+    runnable = np.flatnonzero(~points["clairvoyant"].to_numpy())
+    front = runnable[on_front(carbon[runnable], violations[runnable])]
+    bend, best = knee(carbon[front], violations[front]), recommended(points, limits)
+    marks = {
+        "on_front": front,
+        "knee": [] if bend is None else front[bend],
+        "recommended": [] if best is None else best,
+    }
+    rows = np.arange(points.height)
+    return points.with_columns(
+        *(pl.Series(name, np.isin(rows, marked)) for name, marked in marks.items()),
+        *(
+            pl.lit(getattr(limits, field.name), dtype=pl.Float64).alias(f"max_{field.name}")
+            for field in fields(limits)
+        ),
+    )
+
+
+def _reached(outcome: Outcome, baseline: Outcome, p95_latency_ms: float) -> dict[str, Any]:
+    """Return the figures of a policy that has requests, as in `carbonroute.metrics.Tables.policies`."""
+    requests, emissions = outcome.requests, outcome.emissions
+    return {
+        INTENSITY.amount: INTENSITY.of(outcome),
+        INTENSITY.reduction: INTENSITY.reduction_of(outcome, baseline),
+        GRAMS.amount: GRAMS.of(outcome),
+        "total_kg": total_kg(emissions) if emissions else None,
+        GRAMS.reduction: GRAMS.reduction_of(outcome, baseline),
+        "slo_violation_pct": share_pct(outcome.violations, requests),
+        "p95_latency_ms": p95_latency_ms,
+        "avg_latency_ms": mean(outcome.latency_sum_ms, requests),
+        "baseline": baseline.policy,
+    }
+
+
+def _described(choices: Sequence[Choice], reached: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return what each policy is, and what it reaches."""
+    rows = [
+        {
+            "policy": choice.candidate.label,
+            "family": choice.entry["use"],
+            "parameter": choice.parameter,
+            "value": choice.entry[choice.parameter] if choice.parameter else None,
+            "settings": settings(choice),
+            "clairvoyant": choice.candidate.clairvoyant,
+            "own": choice.own,
+            "alike": "; ".join(choice.alike),
+            **figures,
+            "static_baseline": "static" in choice.roles,
+            "bound": "bound" in choice.roles,
+        }
+        for choice, figures in zip(choices, reached, strict=True)
+    ]
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("value", *_NUMBERS), pl.Float64))
+
+
+def settings(choice: Choice) -> str:
+    """Return the keys of a choice's entry but `use`, as TOML, in one line."""
+    return ", ".join(
+        f"{key_text(key)} = {toml.value(value)}" for key, value in choice.entry.items() if key != "use"
+    )
+
+
+def entry_text(frontier: Frontier, row: int) -> str:
+    """Return a `[[policies]]` entry that makes a policy part of the scenario, under a name of its own."""
+    choice, point = frontier.choices[row], frontier.points.row(row, named=True)
+    taken = {entry.shown for entry in frontier.inputs.scenario.policies}
+    name = f"Recommended: {point['policy']}"[:MAX_NAME]
+    numbered = (f"{name[: MAX_NAME - 9]} ({number})" for number in count(2))
+    label = next(label for label in chain([name], numbered) if label not in taken)
+    keys = {"use": choice.entry["use"], "label": label, **choice.entry}
+    reached = f"{frontier.inputs.scenario.name}, for {frontier.limits}: {headlines.outcome(point)}"
+    return toml.section("[[policies]]", {key_text(key): value for key, value in keys.items()}, [reached])
+
+
+def finding(frontier: Frontier) -> list[str]:
+    """Return the headline of a frontier: the recommendation, its bounds, and the knee."""
+    points, limits = frontier.points, frontier.limits
+    excess = [points[name].to_numpy() > _allowed(limit) for name, limit in limits.given().items()]
+    beyond = np.logical_or.reduce(excess) if excess else np.zeros(points.height, dtype=bool)
+    row = frontier.recommended
+    kept = row is not None
+    return headlines.finding(points, str(limits), beyond, frontier.nearest if row is None else row, kept=kept)
+
+
+def _notes(inputs: Inputs, choices: Sequence[Choice]) -> Iterator[str]:
+    yield from left_out(inputs)
+    for choice in choices:
+        if choice.alike:
+            yield f"Decides exactly like {choice.candidate.label}: {', '.join(choice.alike)}"
+
+
+def _only(marks: pl.Series) -> int | None:
+    place = marks.arg_true()
+    return place[0] if len(place) else None

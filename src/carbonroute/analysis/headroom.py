@@ -1,0 +1,135 @@
+"""What is left of a saving the less capacity there is to spare."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from carbonroute.control.capacity import UNLIMITED
+from carbonroute.engines import ENGINES
+from carbonroute.errors import Fault, InputError
+from carbonroute.metrics import tabulate
+from carbonroute.metrics.headlines import headroom as headlines
+from carbonroute.metrics.measure import GRAMS, INTENSITY
+from carbonroute.runs import MAX_VIOLATION
+from carbonroute.runs.baselines import with_baselines
+from carbonroute.runs.replications import beside, part_of, without_limits
+from carbonroute.scenario import Inputs, Scenario, load, resolve
+from carbonroute.scenario.resolved.capacity import offered_load
+from carbonroute.units import pct
+
+#: Capacity over mean load.
+HEADROOMS = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, math.inf)
+
+#: A finite headroom beyond it is a slip of the keyboard.
+MOST = 1000.0
+
+_COLUMNS = (
+    "policy",
+    "clairvoyant",
+    "avg_latency_ms",
+    "p95_latency_ms",
+    "slo_violation_pct",
+    "rejected_pct",
+    "avg_wait_ms",
+    "avg_carbon_g_per_kwh",
+    INTENSITY.reduction,
+    "survives_pct",
+    "total_kg",
+    GRAMS.reduction,
+    "baseline",
+    "same_capacity_baseline",
+    INTENSITY.same_capacity,
+    GRAMS.same_capacity,
+)
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """What policies reach with more or less capacity.
+
+    Attributes
+    ----------
+    inputs
+        The scenario, with the capacity that it states.
+    points
+        A row per headroom and policy: ``headroom`` (capacity over mean load, infinite without limits),
+        ``servers`` (of all regions; null without limits), and columns of `Tables.policies`: reductions
+        refer to Latency-First without limits, and some to Latency-First on the same capacity.
+    max_violation_pct
+        Violations up to which a policy counts as viable, %.
+    """
+
+    inputs: Inputs
+    points: pl.DataFrame
+    max_violation_pct: float
+
+
+def run(
+    source: Scenario | str | Path,
+    headrooms: Sequence[float] = HEADROOMS,
+    changes: dict[str, object] | None = None,
+    *,
+    max_violation: float = MAX_VIOLATION,
+    progress: Callable[[int, int], None] | None = None,
+) -> Headroom:
+    """Run a scenario with its servers multiplied so that they carry so many times the mean load.
+
+    Parameters
+    ----------
+    source
+        A scenario, a built-in scenario's name, or a TOML file; its pools say how capacity is spread.
+    headrooms
+        Capacity over mean load, above 0 and up to 1,000; infinity is without limits.
+    changes
+        Values to set before the run, by dotted path; not with a scenario that is loaded already.
+    max_violation
+        Share of SLO violations up to which a policy counts as viable, 0…1.
+    progress
+        Called with the number of requests × policies × headrooms done, and of all.
+
+    Raises
+    ------
+    InputError
+        If no pool has a number of servers, a headroom is out of range, or the load cannot be known.
+    """
+    steps = sorted(set(headrooms))
+    wrong = [value for value in headrooms if not (0 < value <= MOST or value == math.inf)]
+    if wrong or not steps:
+        found = f"found {wrong[0]:g}" if wrong else "found none"
+        remedy = f"numbers above 0 and up to {MOST:g} are expected, such as 1.25, or inf for no limits"
+        raise InputError("headroom", [Fault("", found, remedy)])
+    scenario = source if isinstance(source, Scenario) else load(source, changes)
+    inputs = resolve(scenario)
+    capacity = inputs.capacity
+    counted = capacity.servers < UNLIMITED
+    if not counted.any():
+        remedy = "state how capacity is spread: [[pools]] with servers or load_share"
+        raise InputError(scenario.name, [Fault("pools", "no region has a number of servers", remedy)])
+    load_servers = offered_load(inputs)
+    if math.isnan(load_servers.sum()):
+        found = "service times come with the log, and nothing tells the load before"
+        raise InputError(scenario.name, [Fault("traffic", found, "state a law of service times")])
+    rows, comparison = [], without_limits(inputs)
+    for place, headroom in enumerate(steps):
+        with_headroom = replace(inputs, capacity=capacity.with_headroom(headroom, load_servers))
+        with_baseline, compare = with_baselines(with_headroom, "queued", baseline_alone=True)
+        all_outcomes = ENGINES["queued"](with_baseline, part_of(progress, place, len(steps)))
+        outcomes, both = all_outcomes[: len(inputs.candidates)], beside(comparison, compare(all_outcomes))
+        policies = tabulate(with_headroom, outcomes, both, max_violation).policies
+        servers = None if headroom == math.inf else int(with_headroom.capacity.servers[counted].sum())
+        rows.append(
+            policies.select(
+                pl.lit(headroom).alias("headroom"), pl.lit(servers, pl.Int64).alias("servers"), *_COLUMNS
+            )
+        )
+    return Headroom(inputs, pl.concat(rows), pct(max_violation))
+
+
+def finding(headroom: Headroom) -> list[str]:
+    """Return the headline of an analysis."""
+    return headlines.finding(headroom.points, headroom.max_violation_pct)

@@ -1,0 +1,224 @@
+"""Sensitivity: which input a recommendation hangs on, each of them changed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import polars as pl
+
+from carbonroute.analysis.frontier import Frontier, explore, feasible, saved_pct
+from carbonroute.analysis.sweep import Choice
+from carbonroute.arrays import Array
+from carbonroute.control.knowledge import Forecaster, Knowledge
+from carbonroute.errors import Fault, InputError
+from carbonroute.network import HalfNormal
+from carbonroute.scenario import Inputs
+from carbonroute.units import MAX_CARBON_G_PER_KWH, pct
+from carbonroute.workloads import Empirical, Law, ServiceLaw, Tokens
+
+Change: TypeAlias = Callable[[Inputs, float], Inputs]
+
+#: By how much an input is changed, down and up.
+STEP = 0.1
+
+
+def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None = None) -> pl.DataFrame:
+    """Change each input by a tenth, down and up, and see what becomes of a recommendation.
+
+    Parameters
+    ----------
+    frontier
+        With a recommendation.
+    progress
+        Called with the number of changes done, and of all.
+
+    Returns
+    -------
+    Two rows per input, down and up, the inputs that move the saving most first: ``input`` (in words) and
+    ``change_pct``; of the recommended ``policy`` with its parameters fixed ``saved_pct``, ``saved_points``
+    (change of it, percentage points), ``slo_violation_pct``, ``violation_points`` and ``keeps_limits``;
+    what would be recommended instead, ``chosen`` (null where no policy keeps the limits), its
+    ``chosen_settings``, ``chosen_saved_pct``, ``chosen_violation_pct`` (null likewise) and ``same`` (whether
+    it decides like the recommended one). All of these are of routers that are told of the change: a policy
+    that works its choices out from its inputs does so anew.
+
+    The same of a router that is not told, and decides by the unchanged inputs while its requests meet the
+    changed ones: ``untold_saved_pct``, ``untold_saved_points``, ``untold_slo_violation_pct``,
+    ``untold_violation_points`` and ``untold_keeps_limits``. Savings are grams, or where none are stated mean
+    carbon intensity, in % of what Latency-First takes under the same change, told of it likewise or not.
+
+    Raises
+    ------
+    ValueError
+        If nothing is recommended.
+    InputError
+        If there is no carbon to save.
+    """
+    if frontier.recommended is None:
+        raise ValueError(f"no policy keeps to {frontier.limits}: there is nothing to vary")
+    base = frontier.points.row(frontier.recommended, named=True)
+    if saved_pct(base) is None:
+        fault = Fault("carbon", f"{base['baseline']} meets none", "without carbon there is nothing to save")
+        raise InputError(frontier.inputs.scenario.name, [fault])
+    best = frontier.choices[frontier.recommended]
+    baselines = (best, *(choice for choice in frontier.tried if not choice.candidate.clairvoyant))
+    untold = [_untold(choice, frontier.inputs) for choice in (best, _baseline(baselines))]
+    cases = [(*case, factor) for case in changes(frontier.inputs) for factor in (1 - STEP, 1 + STEP)]
+    rows = []
+    for done, (name, change, factor) in enumerate(cases, start=1):
+        changed = change(frontier.inputs, factor)
+        again = explore(changed, tuple(_anew(baselines, frontier.inputs, changed)), frontier.limits)
+        unaware = _fixed(explore(changed, tuple(untold), frontier.limits), base)
+        rows.append(
+            {
+                "input": name,
+                "change_pct": round(pct(factor - 1), 9),
+                **_compared(again, base),
+                **{f"untold_{column}": value for column, value in unaware.items()},
+            }
+        )
+        if progress:
+            progress(done, len(cases))
+    swing = pl.col("saved_points").abs().max().over("input")
+    return pl.DataFrame(rows, infer_schema_length=None).sort(swing, descending=True, maintain_order=True)
+
+
+def changes(inputs: Inputs) -> Iterator[tuple[str, Change]]:
+    """Yield what can be changed in a scenario, in words, and the function that multiplies it by a factor."""
+    yield "Round-trip times", lambda inputs, factor: replace(inputs, rtt_ms=inputs.rtt_ms * factor)
+    yield "Latency limits (SLO)", lambda inputs, factor: replace(inputs, slo_ms=inputs.slo_ms * factor)
+    yield "Mean service times", lambda inputs, factor: _laws(inputs, _longer, factor)
+    yield "Spread of service times", lambda inputs, factor: _laws(inputs, _wider, factor)
+    if not inputs.jitter.none:
+        yield "Jitter", _jitter
+    for index, origin in enumerate(inputs.scenario.origins):
+        if 0 < inputs.origin_share[index] < 1:
+            yield f"Requests from {origin.name}", partial(_share, index)
+    for index, region in enumerate(inputs.scenario.regions):
+        yield f"Carbon of {region.name}", partial(_carbon, index)
+
+
+def _compared(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the recommended policy, in row 0, reaches after a change, and what then is recommended."""
+    chosen = None if again.recommended is None else again.points.row(again.recommended, named=True)
+    return {
+        "policy": base["policy"],
+        **_fixed(again, base),
+        "chosen": chosen and chosen["policy"],
+        "chosen_settings": chosen and chosen["settings"],
+        "chosen_saved_pct": chosen and saved_pct(chosen),
+        "chosen_violation_pct": chosen and chosen["slo_violation_pct"],
+        "same": again.recommended == 0,
+    }
+
+
+def _fixed(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the recommended policy, in row 0, reaches after a change."""
+    fixed = again.points.row(0, named=True)
+    return {
+        "saved_pct": saved_pct(fixed),
+        "saved_points": (saved_pct(fixed) or 0.0) - (saved_pct(base) or 0.0),
+        "slo_violation_pct": fixed["slo_violation_pct"],
+        "violation_points": fixed["slo_violation_pct"] - base["slo_violation_pct"],
+        "keeps_limits": bool(feasible(again.points, again.limits)[0]),
+    }
+
+
+def _baseline(choices: Sequence[Choice]) -> Choice:
+    return next(choice for choice in choices if "baseline" in choice.roles)
+
+
+def _untold(choice: Choice, inputs: Inputs) -> Choice:
+    """Return the same choice as a router makes it that goes on believing in these inputs."""
+    return replace(choice, candidate=replace(choice.candidate, beliefs=inputs))
+
+
+def _anew(baselines: Sequence[Choice], before: Inputs, inputs: Inputs) -> Iterator[Choice]:
+    """Yield the same choices with what they know of other inputs."""
+    if inputs.carbon is before.carbon:
+        yield from baselines
+        return
+    known: dict[int, Knowledge] = {}  # what choices share stays shared
+    for choice in baselines:
+        old = choice.candidate
+        if id(old.knowledge) not in known:
+            known[id(old.knowledge)] = inputs.candidate(old.label, old.policy, old.information).knowledge
+        yield replace(choice, candidate=replace(old, knowledge=known[id(old.knowledge)]))
+
+
+def _share(origin: int, inputs: Inputs, factor: float) -> Inputs:
+    """Change how many requests come from an origin; all others give or take in proportion."""
+
+    def changed(expected: Array, axis: int) -> Array:
+        mine, whole = expected.take(origin, axis).sum(), expected.sum()
+        more = min(factor * mine, whole)
+        factors = np.full(len(inputs.origin_share), (whole - more) / (whole - mine))
+        factors[origin] = more / mine
+        return np.moveaxis(np.moveaxis(expected, axis, -1) * factors, -1, axis)
+
+    expected = inputs.arrivals.expected
+    arrivals = replace(inputs.arrivals, expected=lambda: changed(expected(), axis=1))
+    return replace(inputs, origin_share=changed(inputs.origin_share, axis=0), arrivals=arrivals)
+
+
+def _carbon(region: int, inputs: Inputs, factor: float) -> Inputs:
+    """Change the carbon of a region and what is known of it, up to the highest value that there is."""
+
+    def changed(values: Array) -> Array:
+        values = values.copy()
+        values[..., region] = np.minimum(values[..., region] * factor, MAX_CARBON_G_PER_KWH)
+        return values
+
+    def foretold(forecast: Forecaster, age: int) -> tuple[Array, Mapping[str, int]]:
+        values, left_out = forecast(age)
+        return changed(values), left_out
+
+    signal, reference = inputs.carbon, inputs.carbon.reference_g_per_kwh
+    carbon = replace(
+        signal,
+        g_per_kwh=changed(signal.g_per_kwh),
+        measured_g_per_kwh=changed(signal.measured_g_per_kwh),
+        reference_g_per_kwh=None if reference is None else changed(reference),
+    )
+    return replace(inputs, carbon=carbon, forecast=inputs.forecast and partial(foretold, inputs.forecast))
+
+
+def _jitter(inputs: Inputs, factor: float) -> Inputs:
+    jitter = inputs.jitter
+    if isinstance(jitter, HalfNormal):
+        return replace(inputs, jitter=HalfNormal(std_ms=jitter.std_ms * factor))
+    return replace(inputs, jitter=replace(jitter, p50_ms=jitter.p50_ms * factor))
+
+
+def _laws(inputs: Inputs, changed: Callable[[Law, float], Law], factor: float) -> Inputs:
+    # A law of the same kind as before: the field's type says no more.
+    laws = cast("tuple[ServiceLaw, ...]", tuple(changed(law, factor) for law in inputs.laws))
+    return replace(inputs, laws=laws)
+
+
+def _longer(law: Law, factor: float) -> Law:
+    """Return a law with another mean, of the answers' lengths where there are tokens, and the same spread."""
+    if isinstance(law, Tokens):
+        return _but(law, answer_tokens=_longer(law.answer_tokens, factor))
+    if isinstance(law, Empirical):
+        return law.with_times(law.times_ms + (factor - 1) * law.average())
+    return _but(law, mean=factor * vars(law)["mean"])
+
+
+def _wider(law: Law, factor: float) -> Law:
+    """Return a law with another standard deviation, likewise, and the same mean."""
+    if isinstance(law, Tokens):
+        return _but(law, answer_tokens=_wider(law.answer_tokens, factor))
+    if isinstance(law, Empirical):
+        return law.with_times(law.average() + factor * (law.times_ms - law.average()))
+    return _but(law, std=factor * vars(law)["std"])
+
+
+def _but(law: Law, **changed: Any) -> Law:
+    """Return a law with other values, unchecked: a tenth more than a limit is no fault here."""
+    fields = {name: getattr(law, name) for name in type(law).model_fields}
+    return type(law).model_construct(**{**fields, **changed})

@@ -1,0 +1,213 @@
+"""What a frontier tries: policies and their parameters, finely, each as a scenario file would spell it.
+
+From the simplest on: of policies that decide alike everywhere, the first one stands for all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from carbonroute.arrays import Array
+from carbonroute.control.information import Information, ServiceEstimate
+from carbonroute.engines.routing import ask, estimates_ms
+from carbonroute.engines.unsupported import unsupported
+from carbonroute.policies import POLICIES
+from carbonroute.policies.base import Declaring, PolicyLike, Trial, policy_name
+from carbonroute.policies.trials import Setting
+from carbonroute.runs.baselines import BASELINE
+from carbonroute.scenario import Candidate, Inputs
+from carbonroute.scenario.resolved.inputs import REFERENCE
+from carbonroute.spec import Spec
+from carbonroute.traffic import Requests
+from carbonroute.units import HOURS_PER_DAY
+
+#: What a policy is told of its information, by the field of the view that it is told in.
+_TOLD = (("service_ms", {"service_time"}), ("carbon_g_per_kwh", {"carbon", "carbon_age", "carbon_missing"}))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A policy to try.
+
+    Attributes
+    ----------
+    entry
+        Keys and values of a `[[policies]]` table that spells it, but for its label.
+    parameter
+        The key of the entry that is swept, or its only number; "" where there is none.
+    candidate
+        What an engine is given.
+    own
+        Whether the scenario itself has this policy.
+    roles
+        What others are held against: ``"baseline"``, ``"static"`` or ``"bound"``.
+    alike
+        Labels of the scenario's own policies that decide alike, and for which it stands.
+    """
+
+    entry: Mapping[str, Any]
+    parameter: str
+    candidate: Candidate
+    own: bool = False
+    roles: frozenset[str] = frozenset()
+    alike: tuple[str, ...] = ()
+
+
+def sweep(inputs: Inputs, risks: Sequence[float] = ()) -> Iterator[Choice]:
+    """Yield all that is tried in a scenario, from the simplest on.
+
+    The scenario's own policies come first. What the exact engine cannot work out is left out: see `left_out`.
+
+    Parameters
+    ----------
+    inputs
+        The scenario.
+    risks
+        Risks per request to try besides those of the grid, 0…1.
+    """
+    yield from _own(inputs)
+    spell = _Speller(inputs)
+    for use, trial in _swept(spell, risks):
+        choice = spell(use, trial)
+        if not unsupported(inputs, choice.candidate):
+            yield choice
+
+
+def left_out(inputs: Inputs) -> Iterator[str]:
+    """Yield which policies the exact engine cannot work out, and why: of the scenario's own and the bound."""
+    candidates, spell = inputs.candidates, _Speller(inputs)
+    if not any(candidate.oracle for candidate in candidates):
+        candidates += tuple(spell(*each).candidate for each in _swept(spell) if each[1].policy.oracle)
+    for candidate in candidates:
+        if why := unsupported(inputs, candidate):
+            yield f"Left out: {candidate.label} {why}"
+
+
+def _swept(spell: _Speller, risks: Sequence[float] = ()) -> list[tuple[str, Trial]]:
+    """Return what each policy says should be tried of it: from the fewest parameters on, oracles last."""
+    inputs = spell.inputs
+    reference = inputs.carbon.reference_g_per_kwh is not None
+    setting = Setting(inputs.rtt_ms, inputs.slo_ms, spell.service_ms, reference, risks)
+    trials = [
+        (use, trial)
+        for use, member in POLICIES.members.items()
+        if issubclass(member, Declaring)
+        for trial in member.trials(setting)
+    ]
+    return sorted(trials, key=lambda each: (each[1].policy.oracle, _parameters(each[1].policy)))
+
+
+def _parameters(policy: PolicyLike) -> int:
+    return len(type(policy).model_fields) if isinstance(policy, Spec) else 0
+
+
+def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[Choice, ...]:
+    """Return the choices without those that decide like an earlier one wherever requests come from.
+
+    The earlier one takes over roles and labels of the later.
+
+    Parameters
+    ----------
+    inputs
+        The scenario.
+    tried
+        From the simplest on.
+    """
+    tried = tuple(tried)
+    hour, origin, workload = np.nonzero(inputs.arrivals.expected())
+    day = np.count_nonzero(hour < HOURS_PER_DAY)
+    glance = Requests(hour[:day], origin[:day], workload[:day])
+    keys = [_decisions(choice.candidate, inputs, glance) for choice in tried]
+    if day < len(hour):  # most differ within a day: only the others are asked about all hours
+        cells, times = Requests(hour, origin, workload), Counter(keys)
+        keys = [
+            _decisions(choice.candidate, inputs, cells) if times[key] > 1 else key
+            for choice, key in zip(tried, keys, strict=True)
+        ]
+    found: dict[bytes, Choice] = {}
+    for choice, key in zip(tried, keys, strict=True):
+        first = found.get(key)
+        if first is None:
+            found[key] = choice
+            continue
+        alike = (*first.alike, choice.candidate.label) if choice.own else first.alike
+        found[key] = replace(first, roles=first.roles | choice.roles, alike=alike)
+    return tuple(found.values())
+
+
+def _decisions(candidate: Candidate, inputs: Inputs, cells: Requests) -> bytes:
+    """Return what tells a policy's decisions apart: they themselves, unless requests of a cell differ."""
+    if inputs.by_request(candidate):
+        return f"{candidate.policy!r} {candidate.information!r}".encode()
+    answer = ask(candidate, inputs, cells)
+    if answer.ndim == 2 and (answer.max(axis=1) == 1).all():  # weights that split nothing
+        answer = answer.argmax(axis=1)
+    return hashlib.sha256(answer.tobytes()).digest()
+
+
+class _Speller:
+    """Makes choices of what a scenario file would say."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self.inputs = inputs
+        self.information = inputs.of_a_router
+        self.taken = {entry.shown for entry in inputs.scenario.policies}
+
+    def __call__(self, use: str, trial: Trial) -> Choice:
+        policy, estimate = trial
+        label = policy_name(policy) + (f", {estimate.replace(':', ' ')}" if estimate else "")
+        if label in self.taken:
+            label += " (swept)"
+        candidate = self.inputs.candidate(label, policy, self.information)
+        if estimate:  # with the same knowledge of carbon: a copy for each would take gigabytes
+            candidate = replace(candidate, information=self._told(estimate))
+        entry = {"use": use, **(policy.model_dump(exclude_unset=True) if isinstance(policy, Spec) else {})}
+        usual = self.inputs.scenario.information
+        told = {name for field, names in _TOLD if candidate.reads(field) for name in names}
+        differs = any(getattr(candidate.information, name) != getattr(usual, name) for name in told)
+        if differs and not candidate.oracle:
+            entry["information"] = _spelt(candidate.information)
+        return Choice(entry, _parameter(entry), candidate, roles=_roles(candidate))
+
+    def service_ms(self, estimate: str) -> Array:
+        """Return an estimate of the service times of each workload, ms, shape (W,)."""
+        candidate = self.inputs.candidate("", BASELINE, self._told(estimate))
+        return estimates_ms(candidate, self.inputs)
+
+    def _told(self, estimate: str) -> Information:
+        return self.information.model_copy(update={"service_time": ServiceEstimate.parse(estimate)})
+
+
+def _roles(candidate: Candidate) -> frozenset[str]:
+    """Return the roles of a swept policy: long-run means alone make a static baseline."""
+    roles = {
+        "baseline": candidate.policy == BASELINE,
+        "static": candidate.reads(REFERENCE) and not candidate.reads("carbon_g_per_kwh"),
+        "bound": candidate.oracle,
+    }
+    return frozenset(role for role, plays in roles.items() if plays)
+
+
+def _parameter(entry: Mapping[str, Any]) -> str:
+    """Return the key of the only number of an entry; "" where it has none, or several."""
+    numbers = [key for key, value in entry.items() if isinstance(value, int | float)]
+    return numbers[0] if len(numbers) == 1 else ""
+
+
+def _own(inputs: Inputs) -> Iterator[Choice]:
+    for spelt, candidate in zip(inputs.scenario.policies, inputs.candidates, strict=True):
+        if unsupported(inputs, candidate):
+            continue
+        entry = {"use": spelt.use, **(spelt.model_extra or {})}
+        told = {"information": _spelt(spelt.information)} if spelt.information else {}
+        yield Choice({**entry, **told}, _parameter(entry), candidate, own=True)
+
+
+def _spelt(information: Information) -> dict[str, Any]:
+    return {"service_time": str(information.service_time), **information.model_dump(exclude_defaults=True)}

@@ -1,0 +1,115 @@
+"""Columns of carbon tables: their zones, intensities and units, recognised by name and type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from types import MappingProxyType
+
+import polars as pl
+
+from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.files import toml
+from carbonroute.files.preview import Preview, Recognition, first_named
+from carbonroute.files.tables import FIRST_LINE, read_table
+from carbonroute.files.time_columns import lacks_offset, read_times
+from carbonroute.units import G_PER_KWH
+
+_ZONE = re.compile(r"zone|region|area|country|location|grid|balancing|authority|^ba$", re.I)
+_INTENSITY = re.compile(r"carbon|intensity|co2|co₂|emission|moer|aoer|per_kwh|(^|_)ci($|_)|^value$", re.I)
+#: How a column's name states the unit of its values.
+_UNITS = MappingProxyType(
+    {
+        "g/kWh": r"(?<![a-z])g(co[2₂]\w*)?\W*(_?per_?|/)\s*kwh",
+        "kg/kWh": r"kg(co[2₂]\w*)?\W*(_?per_?|/)\s*kwh",
+        "kg/MWh": r"kg(co[2₂]\w*)?\W*(_?per_?|/)\s*mwh",
+        "t/MWh": r"(?<![a-z])t(ons?|co[2₂]\w*)?\W*(_?per_?|/)\s*mwh",
+        "lb/MWh": r"lbs?(_?co[2₂]\w*)?\W*(_?per_?|/)\s*mwh",
+    }
+)
+#: The unit in suggested lines, where the file does not state it.
+UNIT = toml.ask(f"one of {', '.join(G_PER_KWH)}")
+
+
+def zone_column(preview: Preview) -> str | None:
+    """Return the column that names each row's zone, or None."""
+    return first_named(_ZONE, preview.words) or (preview.words[0] if len(preview.words) == 1 else None)
+
+
+def value_column(preview: Preview) -> str | None:
+    """Return the column of carbon intensities, or None."""
+    numbers = preview.numbers
+    return first_named(_INTENSITY, numbers) or (numbers[0] if len(numbers) == 1 else None)
+
+
+def other_words(preview: Preview, zone: str) -> tuple[str, ...]:
+    """Return the columns of words beside the zone, which may tell several series apart."""
+    return tuple(name for name in preview.words if name != zone)
+
+
+def distinct(table: pl.DataFrame, name: str) -> list[str]:
+    """Return the different entries of a column as text, in the order of the file."""
+    return table[name].drop_nulls().unique(maintain_order=True).cast(pl.String).to_list()
+
+
+def column_named(table: pl.DataFrame, names: Sequence[str], shown: str) -> pl.Series:
+    """Return the one column that has one of these names, in capitals or not.
+
+    Raises
+    ------
+    InputError
+        If there is none, or more than one.
+    """
+    known = [column for column in table.columns if column.strip().lower() in names]
+    if len(known) == 1:
+        return table[known[0]]
+    if known:
+        found = f"there are several columns for one thing: {', '.join(map(repr, known))}"
+        raise InputError(shown, [Fault("line 1", found, "keep one of them")])
+    remedy = did_you_mean(names[0], table.columns)
+    raise InputError(shown, [Fault("line 1", f"there is no column {names[0]!r}", remedy)])
+
+
+def placed_by_line(table: pl.DataFrame, shown: str, time: pl.Series) -> pl.DataFrame:
+    """Return the columns ``file``, ``place`` and ``time`` of `Readings.table` for the rows of a table."""
+    line = pl.int_range(FIRST_LINE, FIRST_LINE + len(table), eager=True)
+    place = pl.select(pl.format("line {}", line)).to_series()
+    return pl.DataFrame({"file": pl.repeat(shown, len(table), eager=True), "place": place, "time": time})
+
+
+def surveyed(
+    preview: Preview, recognition: Recognition
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str], list[str]]:
+    """Return a recognised table, its `placed_by_line`, the settings of its times, and findings on them."""
+    table, name = read_table(preview.path, preview.shown), recognition.columns["time column"]
+    frame = placed_by_line(table, preview.shown, read_times(table[name], None, preview.shown))
+    if not lacks_offset(table[name]):
+        return table, frame, {"time_column": name}, []
+    finding = f"times in {name!r} have no offset: taken as UTC here; time_zone must say their zone"
+    return table, frame, {"time_column": name, "time_zone": toml.ZONE}, [finding]
+
+
+def unit_in(names: Sequence[str]) -> str | None:
+    """Return the unit that all of some columns' names state, or None.
+
+    >>> unit_in(["DE_gCO2_per_kWh"]), unit_in(["carbon (kg/MWh)"]), unit_in(["carbon_intensity"])
+    ('g/kWh', 'kg/MWh', None)
+    """
+    units = {
+        next((unit for unit, pattern in _UNITS.items() if re.search(pattern, name, re.I)), None)
+        for name in names
+    }
+    return units.pop() if len(units) == 1 else None
+
+
+def suffixes_of(columns: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the zones and suffixes that names of columns consist of; else the names themselves, and "".
+
+    >>> suffixes_of(["DE_direct", "DE_life", "FR_direct", "FR_life"])
+    (['DE', 'FR'], ['_direct', '_life'])
+    """
+    parts = [name.rpartition("_") for name in columns]
+    zones = list(dict.fromkeys(zone for zone, _, _ in parts))
+    suffixes = list(dict.fromkeys(f"_{word}" for _, _, word in parts))
+    regular = len(zones) > 1 and all(zones) and {z + s for z in zones for s in suffixes} == set(columns)
+    return (zones, suffixes) if regular else (list(columns), [""])

@@ -1,0 +1,458 @@
+"""Decision records: what a router was shown, what it decided, one JSON line each, chained by their digests.
+
+A journal is a folder of files `decisions-YYYY-MM-DD.jsonl`. Numbers are exact; what JSON cannot say stands as
+``"inf"``, ``"-inf"`` or ``"nan"``. A line that a kill left torn at the end is cut.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from carbonroute.arrays import Array
+from carbonroute.control.estimator import Reading
+from carbonroute.control.knowledge import KINDS, Known
+from carbonroute.control.loop import Decisions, decided
+from carbonroute.control.router import Control, Router
+from carbonroute.errors import RunFolderError
+from carbonroute.files.folder import open_file, reading, write_all, writing
+from carbonroute.policies.base import PolicyLike, View
+from carbonroute.policies.plan import Plan
+
+SCHEMA: Literal[1] = 1
+#: Longer lines are none of ours.
+_MAX_LINE_BYTES = 2**26
+_NAME = re.compile(r"decisions-\d{4}-\d\d-\d\d\.jsonl")
+_DIGEST = re.compile(rb',"sha256":"([0-9a-f]{64})"\}\n')
+_TYPES: Mapping[str, type[Any]] = {"available": np.bool_, "pool": np.intp}
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Values = list[JsonValue]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class PolicyFacts(_Part):
+    """Which policy: its name as a scenario spells it, its parameters, and the digest of its own file."""
+
+    use: str
+    parameters: dict[str, JsonValue]
+    file_sha256: Sha256 | None
+
+
+class CellNames(_Part):
+    """Names of the origins, and ids of the workloads."""
+
+    origins: list[str]
+    workloads: list[str]
+
+
+class KnownRegion(_Part):
+    """Carbon of a region as known: see `Known`. None where it is unknown, or has no age."""
+
+    region: str
+    g_per_kwh: float | None
+    source: str
+    accounting: str
+    observed_at: str | None
+    age_s: float | None
+    kind: Literal["measured", "forecast", "substituted", "static", "unknown"]
+
+
+class DecisionRecord(_Part):
+    """One decision.
+
+    Attributes
+    ----------
+    schema_version
+        1; ``schema`` in the file.
+    seq, prev
+        Number of the record, from 0, and the digest of the one before; empty before the first.
+    time_utc, monotonic_s
+        When: by the calendar, and by the loop's own clock, s.
+    mode
+        ``"simulated"``, or how a live controller runs.
+    policy, control, max_utilisation
+        Whom the router asked, and its limits.
+    config_sha256, versions
+        Digest of the scenario, and versions of the libraries.
+    cells, regions
+        Names along the axes of all arrays.
+    reading
+        What was read, by field of `Reading`; None where the policy goes by the hour alone and nothing was.
+    view, strides
+        What the policy was shown, by field of `View`; and how each lies in memory, in elements per axis: the
+        last bit of a sum over regions depends on it.
+    known
+        Carbon of each region.
+    held, raw_weights, weights
+        Weights in force before, as the policy answered, and within the limits, shape (O, W, R).
+    servers, server_worth_g_per_h
+        See `Decision`.
+    rounded, actuators
+        What was sent and read back; nothing in a simulation.
+    reasons
+        Why the weights are not those that the policy asks for.
+    counterfactual_g
+        Emissions of baselines, by name, g; empty in a simulation, which runs them.
+    """
+
+    schema_version: Literal[1] = Field(alias="schema")
+    seq: int = Field(ge=0)
+    prev: str
+    time_utc: str
+    monotonic_s: float
+    mode: str
+    policy: PolicyFacts
+    control: Control
+    max_utilisation: float | None
+    config_sha256: Sha256
+    versions: dict[str, str]
+    cells: CellNames
+    regions: list[str]
+    reading: dict[str, Values] | None
+    view: dict[str, Values]
+    strides: dict[str, list[int]]
+    known: list[KnownRegion]
+    held: Values | None
+    raw_weights: Values
+    weights: Values
+    servers: Values | None
+    server_worth_g_per_h: Values | None
+    rounded: JsonValue
+    actuators: list[JsonValue]
+    reasons: list[str]
+    counterfactual_g: dict[str, float]
+
+    def shown(self) -> View:
+        """Return the view, leading axes (1, O, W), as it lay in memory."""
+        return View(**{name: self._laid_out(name, values) for name, values in self.view.items()})
+
+    def read(self) -> Reading | None:
+        """Return the reading, K = 1; None where nothing was read."""
+        if self.reading is None:
+            return None
+        return Reading(
+            **{name: np.array(values, _TYPES.get(name, float)) for name, values in self.reading.items()}
+        )
+
+    def carbon(self) -> Known:
+        """Return carbon as known, K = 1."""
+        values = [(one.g_per_kwh, one.age_s, KINDS.index(one.kind)) for one in self.known]
+        g_per_kwh, age_s, kind = np.array(values, dtype=float).T[:, np.newaxis]
+        return Known(g_per_kwh, age_s, kind.astype(np.int8))
+
+    def holds(self) -> Array | None:
+        """Return the weights in force before, shape (O, W, R), or None."""
+        return None if self.held is None else np.array(self.held, dtype=float)
+
+    def differs(self, plan: Plan) -> bool:
+        """Whether a decision, K = 1, has other bits than the recorded one."""
+        pairs = (
+            (self.weights, plan.weights),
+            (self.servers, plan.servers),
+            (self.server_worth_g_per_h, plan.server_worth_g_per_h),
+        )
+        return any(
+            (was is None) != (now is None)
+            or (now is not None and np.array(was, dtype=float).tobytes() != np.float64(now[0]).tobytes())
+            for was, now in pairs
+        )
+
+    def asked_again(self, policy: PolicyLike) -> Plan:
+        """Return what a router decides now by the record alone, K = 1.
+
+        Raises
+        ------
+        PolicyError
+            If the policy breaks its contract.
+        """
+        router = Router(policy, self.control, self.max_utilisation)
+        return decided(router, self.shown(), self.carbon().unknown, self.holds())[1]
+
+    def _laid_out(self, name: str, values: Values) -> NDArray[Any]:
+        plain = np.array(values, _TYPES.get(name, float))[np.newaxis]
+        strides = [abs(step) for step in self.strides[name]]
+        size = 1 + sum((count - 1) * step for count, step in zip(plain.shape, strides, strict=True))
+        if size > plain.size:
+            raise ValueError(f"strides {strides} leave room between values")
+        laid = np.lib.stride_tricks.as_strided(
+            np.empty(size, plain.dtype), plain.shape, [step * plain.itemsize for step in strides]
+        )
+        laid[...] = plain
+        laid.setflags(write=False)
+        return laid
+
+
+@dataclass(frozen=True)
+class About:
+    """What all records of a journal state alike.
+
+    Attributes
+    ----------
+    start
+        The calendar at the loop's 0 s, UTC.
+    mode, policy, max_utilisation, control, config_sha256, versions, cells, regions
+        As of `DecisionRecord`.
+    sources, accounting
+        Of each region's carbon.
+    reads_carbon
+        Whether the policy reads it.
+    """
+
+    start: datetime
+    mode: str
+    policy: PolicyFacts
+    control: Control
+    max_utilisation: float | None
+    config_sha256: str
+    versions: Mapping[str, str]
+    cells: CellNames
+    regions: Sequence[str]
+    sources: Sequence[str]
+    accounting: Sequence[str]
+    reads_carbon: bool
+
+
+class DecisionJournal:
+    """The decision records of one policy, open for writing; a torn last line is cut.
+
+    Parameters
+    ----------
+    folder
+        Of the journal; made if it is not there.
+    about
+        What all records state alike.
+
+    Raises
+    ------
+    RunFolderError
+        If it cannot be written, or is damaged.
+    """
+
+    def __init__(self, folder: Path, about: About) -> None:
+        self._folder, self._about = folder, about
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._seq, self._prev, self._name, whole = 0, "", "", 0
+        self._file: int | None = None
+        for name, end, record, digest in _lines(folder):
+            self._name, whole = name, end
+            self._seq, self._prev = record.seq + 1, digest
+        for name in _files(folder)[-1:]:
+            with writing(folder / name):
+                file = open_file(folder, name, os.O_WRONLY)
+                os.ftruncate(file, whole if name == self._name else 0)
+                os.close(file)
+        self._name = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Bring to the disk what was written, and close the file."""
+        if self._file is not None:
+            with writing(self._folder / self._name):
+                os.fsync(self._file)
+                os.close(self._file)
+            self._file = None
+
+    def add(self, decisions: Decisions, held: Array | None, *, measured: bool = True) -> None:
+        """Write the records of some decisions for whole cells, in the order of time.
+
+        Parameters
+        ----------
+        decisions
+            As they were kept.
+        held
+            Weights in force before the first, shape (O, W, R), or None.
+        measured
+            Whether their reading was read.
+        """
+        for moment in range(len(decisions)):
+            one = decisions[moment : moment + 1]
+            if one.view is None or one.asked_weights is None or one.plan is None:
+                raise ValueError("requests that are asked about one by one have no decisions for whole cells")
+            time_utc = self._about.start + timedelta(seconds=float(one.now_s[0]))
+            document = {
+                **self._head(float(one.now_s[0]), time_utc),
+                "reading": {name: _plain(values) for name, values in vars(one.reading).items()}
+                if measured
+                else None,
+                **_shown(one.view),
+                "known": self._known(one.known, time_utc),
+                "held": None if held is None else _plain(held),
+                "raw_weights": _plain(one.asked_weights[0]),
+                "weights": _plain(one.plan.weights[0]),
+                **{
+                    name: None if values is None else _plain(values[0])
+                    for name, values in vars(one.plan).items()
+                    if name != "weights"
+                },
+                "rounded": None,
+                "actuators": [],
+                "reasons": list(self._reasons(one.known, one.asked_weights, one.plan.weights)),
+                "counterfactual_g": {},
+            }
+            self._write(f"decisions-{time_utc:%Y-%m-%d}.jsonl", document)
+            held = one.plan.weights[0]
+
+    def _head(self, now_s: float, time_utc: datetime) -> dict[str, Any]:
+        about = self._about
+        return {
+            "schema": SCHEMA,
+            "seq": self._seq,
+            "prev": self._prev,
+            "time_utc": time_utc.isoformat(),
+            "monotonic_s": now_s,
+            "mode": about.mode,
+            "policy": about.policy.model_dump(),
+            "control": about.control.model_dump(),
+            "max_utilisation": about.max_utilisation,
+            "config_sha256": about.config_sha256,
+            "versions": dict(about.versions),
+            "cells": about.cells.model_dump(),
+            "regions": list(about.regions),
+        }
+
+    def _known(self, known: Known, time_utc: datetime) -> list[dict[str, Any]]:
+        columns = known.g_per_kwh[0].tolist(), known.age_s[0].tolist(), known.kind[0].tolist()
+        names = self._about.regions, self._about.sources, self._about.accounting
+        return [
+            {
+                "region": region,
+                "g_per_kwh": None if np.isnan(g_per_kwh) else g_per_kwh,
+                "source": source,
+                "accounting": accounting,
+                "observed_at": None if np.isnan(age_s) else (time_utc - timedelta(seconds=age_s)).isoformat(),
+                "age_s": None if np.isnan(age_s) else age_s,
+                "kind": KINDS[kind],
+            }
+            for region, source, accounting, g_per_kwh, age_s, kind in zip(*names, *columns, strict=True)
+        ]
+
+    def _reasons(self, known: Known, asked: Array, weights: Array) -> Iterator[str]:
+        if self._about.reads_carbon and known.unknown.any():
+            yield "carbon of a region is unknown: the lowest round trip decides"
+        if not np.array_equal(asked, weights):
+            yield "held within the limits of control"
+
+    def _write(self, name: str, document: Mapping[str, Any]) -> None:
+        text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        body = text.encode(errors="replace")
+        self._seq, self._prev = self._seq + 1, hashlib.sha256(body).hexdigest()
+        with writing(self._folder / name):
+            if name != self._name or self._file is None:
+                self.close()
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+                self._file, self._name = open_file(self._folder, name, flags), name
+            write_all(self._file, body[:-1] + f',"sha256":"{self._prev}"}}\n'.encode())
+
+
+def journals(folder: Path) -> list[Path]:
+    """Return the folders with decision records, at and below one, in the order of their names.
+
+    Raises
+    ------
+    RunFolderError
+        If it cannot be read.
+    """
+    with reading(folder):
+        return sorted({path.parent for path in folder.rglob("*.jsonl") if _NAME.fullmatch(path.name)})
+
+
+def records(folder: Path) -> Iterator[DecisionRecord]:
+    """Yield the records of a journal, in their order; a torn last line is left out.
+
+    Raises
+    ------
+    RunFolderError
+        If a record is damaged, or one is missing between two others.
+    """
+    return (record for _, _, record, _ in _lines(folder))
+
+
+def _files(folder: Path) -> list[str]:
+    with reading(folder):
+        return sorted(path.name for path in folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def _lines(folder: Path) -> Iterator[tuple[str, int, DecisionRecord, str]]:
+    """Yield the file of each record, where its line ends there, the record, and its digest."""
+    names, seq, prev = _files(folder), 0, ""
+    for name in names:
+        end = 0
+        with reading(folder / name), os.fdopen(open_file(folder, name, os.O_RDONLY), "rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE_BYTES), b""), start=1):
+                if not line.endswith(b"\n") and name == names[-1] and len(line) < _MAX_LINE_BYTES:
+                    return
+                place, end = f"{folder / name}: line {number}", end + len(line)
+                record, digest = _read(line, place)
+                if (record.seq, record.prev) != (seq, prev):
+                    found = f"record {record.seq} follows another than the one before it"
+                    raise RunFolderError(f"{place}: {found}; take the journal from where it was written")
+                yield name, end, record, digest
+                seq, prev = seq + 1, digest
+
+
+def _read(line: bytes, place: str) -> tuple[DecisionRecord, str]:
+    remedy = "take the journal from where it was written"
+    stated = _DIGEST.search(line)
+    body = line[: stated.start()] + b"}" if stated and stated.end() == len(line) else b""
+    digest = hashlib.sha256(body).hexdigest()
+    if not stated or digest.encode() != stated[1]:
+        raise RunFolderError(f"{place} is damaged: its digest does not match; {remedy}")
+    try:
+        return DecisionRecord.model_validate_json(body), digest
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise RunFolderError(f"{place} is damaged: {found}; {remedy}") from error
+
+
+def _shown(view: View) -> dict[str, Any]:
+    known = {field.name: getattr(view, field.name) for field in fields(view)}
+    arrays = {name: values for name, values in known.items() if values is not None}
+    return {
+        "view": {name: _plain(values[0]) for name, values in arrays.items()},
+        "strides": {
+            name: [0, *(step // values.itemsize for step in values.strides[1:])]
+            for name, values in arrays.items()
+        },
+    }
+
+
+def _plain(values: NDArray[Any]) -> Values:
+    """Return an array as nested lists, with words for what JSON has no numbers for."""
+    listed: Values = values.tolist()
+    return listed if values.dtype.kind != "f" or np.isfinite(values).all() else _in_words(listed)
+
+
+def _in_words(values: Values) -> Values:
+    return [
+        _in_words(value)
+        if isinstance(value, list)
+        else value
+        if isinstance(value, float) and np.isfinite(value)
+        else str(value)
+        for value in values
+    ]

@@ -1,0 +1,31 @@
+"""The draw of a region for each request from the weights of its cell."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonroute.policies.base import Regions
+
+Array = NDArray[np.float64]
+
+
+def limits_of(weights: Array) -> Array:
+    """Return the cumulative weights between which a die falls, shape (…, R − 1), of weights (…, R)."""
+    return np.cumsum(weights[..., :-1], axis=-1)
+
+
+def drawn(limits: Array, uniform: Array) -> Regions:
+    """Return the region of each of n requests, shape (n,): a die on a limit belongs to the next region.
+
+    Parameters
+    ----------
+    limits
+        Of each request's cell, shape (n, R − 1): see `limits_of`.
+    uniform
+        Dice, uniform on [0, 1), shape (n,).
+    """
+    region = np.zeros(len(uniform), dtype=np.intp)
+    for limit in limits.T:
+        region += uniform >= limit
+    return region

@@ -1,0 +1,213 @@
+"""From readings to the state of the regions: utilisation, waits and traffic, now and of late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonroute.control.capacity import UNLIMITED
+from carbonroute.control.site import Site
+from carbonroute.control.views import State
+
+Array = NDArray[np.float64]
+Recursion = Callable[[Array, Array, Array], Array]
+
+#: Time constants of exponential means, s: of traffic and of the work sent; and of the requests in line.
+#: The second is shorter, so that the usual wait goes to 0 where nothing is sent.
+_MEMORY_S = np.array([600.0, 300.0])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a sensor reads at K moments. O origins, W workloads, P pools.
+
+    Attributes
+    ----------
+    passed_s
+        Time since the moment before, s, shape (K,); 0 at a first one.
+    busy_s, waiting_s, server_s, sent_s
+        Integrals over that time of busy servers, of requests in line and of servers switched on; and the
+        server time of the requests that were sent; s, shape (K, P).
+    requests
+        Requests of each cell that came in that time, shape (K, O·W).
+    servers, busy, waiting
+        Now: servers switched on, inf where nothing limits them; servers that serve; requests in line; shape
+        (K, P).
+    available
+        Whether the pool takes requests now, shape (K, P).
+    """
+
+    passed_s: Array
+    busy_s: Array
+    waiting_s: Array
+    server_s: Array
+    sent_s: Array
+    requests: Array
+    servers: Array
+    busy: Array
+    waiting: Array
+    available: NDArray[np.bool_]
+
+    @classmethod
+    def none(cls, site: Site, moments: int) -> Reading:
+        """Return what there is to read before anything happens, at K moments of 0 s each."""
+        pools, capacity = (moments, len(site.capacity.region)), site.capacity
+        nothing, origins_workloads = np.zeros(pools), site.shape[0] * site.shape[1]
+        servers = np.where(capacity.servers < UNLIMITED, capacity.servers, np.inf).astype(np.float64)
+        return cls(
+            passed_s=np.zeros(moments),
+            busy_s=nothing,
+            waiting_s=nothing,
+            server_s=nothing,
+            sent_s=nothing,
+            requests=np.zeros((moments, origins_workloads)),
+            servers=np.broadcast_to(servers, pools),
+            busy=nothing,
+            waiting=nothing,
+            available=np.ones(pools, dtype=bool),
+        )
+
+    def __len__(self) -> int:
+        return len(self.passed_s)
+
+    def __getitem__(self, moments: slice) -> Reading:
+        return Reading(*(values[moments] for values in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class Averages:
+    """Exponential means at K moments.
+
+    Attributes
+    ----------
+    per_s
+        Requests per s of each cell, shape (K, O·W).
+    in_line, load
+        Requests in line, and work sent, in servers, shape (K, P).
+    """
+
+    per_s: Array
+    in_line: Array
+    load: Array
+
+    def __getitem__(self, moments: slice) -> Averages:
+        return Averages(self.per_s[moments], self.in_line[moments], self.load[moments])
+
+
+def recursion(before: Array, keep: Array, gain: Array) -> Array:
+    """Return means at K moments, m ← keep·m + gain, shape (K, n), from those before, (n,).
+
+    Plain enough for numba, which gives the same bits.
+    """
+    means, mean = np.empty_like(gain), before
+    for moment in range(len(gain)):
+        mean = keep[moment] * mean + gain[moment]
+        means[moment] = mean
+    return means
+
+
+class Estimator:
+    """Works out the state of the regions. It remembers nothing: averages come in and go out.
+
+    Parameters
+    ----------
+    site
+        Facts of the regions.
+    service_ms
+        Estimated service time of each workload, ms, shape (W,).
+    expected_per_s
+        Requests per s that are expected at first, shape (O, W).
+    with_risk
+        Whether to work out the violation shares with the usual waits.
+    recursion
+        `recursion`, or the same compiled, for those who ask about many moments.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        service_ms: Array,
+        expected_per_s: Array,
+        *,
+        with_risk: bool,
+        recursion: Recursion = recursion,
+    ) -> None:
+        self._site, self._with_risk, capacity = site, with_risk, site.capacity
+        self._recursion = recursion
+        workload = np.arange(site.shape[1])
+        # What a request takes longer than alone and at speed 1, on average: nobody knows the law of that.
+        self._longer_ms = capacity.taken_ms(service_ms, workload) - service_ms[:, np.newaxis]
+        self._mean_busy_ms = _mean_of_pools(capacity.busy_ms(service_ms, workload), site)
+        self.start = Averages(expected_per_s.reshape(1, -1), *np.zeros((2, 1, len(capacity.region))))
+
+    def update(self, reading: Reading, before: Averages) -> tuple[State, Averages]:
+        """Return the state and the averages at K moments.
+
+        Parameters
+        ----------
+        reading
+            At these moments.
+        before
+            The averages at the moment before the first, with K = 1; `start` at a first one.
+        """
+        pool, on = self._site.capacity.pool, reading.servers
+        averages = self._updated(before, reading)
+        used = np.divide(reading.busy_s, reading.server_s, out=np.zeros(on.shape), where=reading.server_s > 0)
+        waits = (reading.busy >= on) & (on > 0)
+        wait_ms = np.where(waits, (reading.waiting + 1) * self._mean_busy_ms / np.maximum(on, 1), 0.0)
+        columns = {
+            "utilisation": np.minimum(used, 1.0),
+            "wait_ms": wait_ms,
+            "available": reading.available,
+            "servers": on,
+        }
+        # A row per region lies in memory, as in any view: sums over regions are made in the same order.
+        of_regions: dict[str, Any] = {
+            name: np.take(column, pool.T, axis=1).transpose(0, 2, 1) for name, column in columns.items()
+        }
+        state = State(
+            **of_regions,
+            requests_per_s=averages.per_s.reshape(-1, *self._site.shape[:2]),
+            violation_share=self._risk(averages) if self._with_risk else None,
+        )
+        return state, averages
+
+    def _updated(self, before: Averages, reading: Reading) -> Averages:
+        """Return the means m ← (1 − a)·m + a·x/t with a = 1 − exp(−t/T), where x is what came in a time t."""
+        came, passed_s = (reading.requests, reading.waiting_s, reading.sent_s), reading.passed_s
+        counts = [values.shape[1] for values in came]
+        times_s, place = np.unique(passed_s, return_inverse=True)
+        # One time at once, as a part of many may differ in the last bit; most are the same.
+        parts = np.array([-np.expm1(-time_s / _MEMORY_S) for time_s in times_s])
+        part = parts[:, np.repeat([0, 1, 0], counts)][place]
+        gain = part * np.concatenate(came, axis=1)
+        np.divide(gain, passed_s[:, np.newaxis], out=gain, where=(passed_s > 0)[:, np.newaxis])
+        last = np.concatenate([before.per_s[0], before.in_line[0], before.load[0]])
+        means = self._recursion(last, 1 - part, gain)
+        return Averages(*np.split(means, np.cumsum(counts)[:-1], axis=1))
+
+    def _risk(self, averages: Averages) -> Array:
+        """Return the probability of a late answer with the usual wait, shape (K, O, W, R).
+
+        The mean wait in each pool follows from Little's law: work in line divided by the load.
+        """
+        work_ms, load = averages.in_line * self._mean_busy_ms, averages.load
+        usual_ms = np.divide(work_ms, load, out=np.zeros(work_ms.shape), where=load > 0)
+        more_ms = self._longer_ms + np.take(usual_ms, self._site.capacity.pool, axis=1)
+        return self._site.latency.violation_share(more_ms)
+
+
+def _mean_of_pools(busy_ms: Array, site: Site) -> Array:
+    """Return the mean server time of each pool's requests, ms, shape (P,), from those of shape (W, R).
+
+    By the shares of its workloads; evenly where they have none.
+    """
+    pool = site.capacity.pool
+    part = np.repeat(site.workload_share[:, np.newaxis], pool.shape[1], axis=1)
+    share = np.where(np.bincount(pool.ravel(), part.ravel())[pool] > 0, part, 1.0)
+    work = np.bincount(pool.ravel(), (share * busy_ms).ravel())
+    return work / np.bincount(pool.ravel(), share.ravel())

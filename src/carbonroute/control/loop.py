@@ -1,0 +1,289 @@
+"""The control loop: from a reading to a decision, under a simulated clock or a real one.
+
+::
+
+    Sensor.read(now) ─> Reading ─> Estimator.update ─> State ┐
+    CarbonFeed.at(now) ─> Known ─────────────────────────────┼─> View ─> Router ─> Decision ─> Actuator.apply
+    Site, the facts of the regions ──────────────────────────┘
+
+A live controller takes one step at a time. A simulation may ask about K moments at once, and not know yet
+which of them happen as assumed: it keeps those that do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonroute.control.estimator import Averages, Estimator, Reading, Recursion, recursion
+from carbonroute.control.information import Information
+from carbonroute.control.knowledge import Known
+from carbonroute.control.router import Decision, Router
+from carbonroute.control.site import Site
+from carbonroute.control.unknown import unless_unknown
+from carbonroute.control.views import CellIndex, State, Traits, average_traits, estimates_ms, folded, view
+from carbonroute.policies.base import PolicyLike, View
+from carbonroute.policies.plan import Plan
+
+Array = NDArray[np.float64]
+
+
+class Sensor(Protocol):
+    """Reads the regions and their traffic."""
+
+    def read(self, now_s: float) -> Reading:
+        """Return what is measured now, and since the reading before, with K = 1."""
+        ...
+
+
+class CarbonFeed(Protocol):
+    """Knows the carbon intensity of the regions."""
+
+    def at(self, now_s: Array) -> Known:
+        """Return what is known at K moments, s, shape (K,)."""
+        ...
+
+
+class Actuator(Protocol):
+    """Lets a decision come true."""
+
+    def apply(self, decision: Decision) -> Array:
+        """Send traffic by a decision; return the weights in force as read back, shape (O, W, R)."""
+        ...
+
+
+@dataclass(frozen=True)
+class ExpectedTraffic:
+    """The traffic that is expected of each cell, O origins × W workloads.
+
+    Attributes
+    ----------
+    at_first_per_s
+        Requests per s before any is measured, shape (O, W).
+    share_at
+        From K moments, s, shape (K,), to each cell's expected part of the requests, shape (K, O, W).
+    """
+
+    at_first_per_s: Array
+    share_at: Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What is decided at K moments, before anybody keeps to it.
+
+    Attributes
+    ----------
+    now_s
+        When, s, shape (K,).
+    reading, state, averages
+        What is measured then, and what follows from it.
+    known
+        Carbon as known then.
+    view
+        What the policy is shown of all cells, leading axes (K, O, W).
+    asked_weights
+        What it answers, before any limit, shape (K, O, W, R).
+    plan
+        What the router does from each moment on, leading axes (K, O, W).
+
+    The last three are None where the policy is asked about single requests.
+    """
+
+    now_s: Array
+    reading: Reading
+    state: State
+    averages: Averages
+    known: Known
+    view: View | None = None
+    asked_weights: Array | None = None
+    plan: Plan | None = None
+
+    def __len__(self) -> int:
+        return len(self.now_s)
+
+    def __getitem__(self, moments: slice) -> Decisions:
+        return Decisions(
+            self.now_s[moments],
+            self.reading[moments],
+            self.state[moments],
+            self.averages[moments],
+            self.known[moments],
+            None if self.view is None else View(**_part(self.view, moments)),
+            None if self.asked_weights is None else self.asked_weights[moments],
+            None if self.plan is None else Plan(**_part(self.plan, moments)),
+        )
+
+
+class ControlLoop:
+    """Holds one policy within its limits, step by step. O origins, W workloads, R regions.
+
+    Parameters
+    ----------
+    router
+        The policy, and how far traffic may move.
+    site
+        Facts of the regions.
+    feed
+        Of carbon.
+    information
+        How service times are estimated.
+    traffic
+        As expected.
+    by_request
+        Whether the policy is asked about single requests, elsewhere: no weights are decided then.
+    recursion
+        As of `Estimator`.
+
+    Attributes
+    ----------
+    held
+        Weights in force, shape (O, W, R); None before the first decision.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        site: Site,
+        feed: CarbonFeed,
+        information: Information,
+        traffic: ExpectedTraffic,
+        *,
+        by_request: bool = False,
+        recursion: Recursion = recursion,
+    ) -> None:
+        self.router, self._site, self._feed, self._traffic = router, site, feed, traffic
+        self._by_request, control = by_request, router.control
+        self._count = control.routers
+        self._fair = 1 / control.routers if control.capacity == "fair-share" else 1.0
+        self._estimator = Estimator(
+            site,
+            estimates_ms(site, information),
+            traffic.at_first_per_s,
+            with_risk="violation_share" in router.reads,
+            recursion=recursion,
+        )
+        self._averages = self._estimator.start
+        self._cells = CellIndex.of(site)
+        self._traits: Traits = average_traits(site, information, router.reads, self._cells.workload)
+        self._facts: View | None = None
+        self.held: Array | None = None
+
+    def step(self, now_s: float, reading: Reading) -> Decision:
+        """Decide where the requests of each cell go from now on.
+
+        Parameters
+        ----------
+        now_s
+            The clock, s.
+        reading
+            What is measured now, K = 1.
+
+        Raises
+        ------
+        PolicyError
+            If the policy breaks its contract.
+        """
+        decisions = self.decide(np.array([now_s]), reading)
+        self.keep(decisions)
+        if decisions.plan is None:
+            raise ValueError("a policy that is asked about single requests decides nothing for whole cells")
+        return Decision(**{name: values[0] for name, values in _part(decisions.plan, slice(1)).items()})
+
+    def run_once(self, now_s: float, sensor: Sensor, actuator: Actuator) -> Decision:
+        """Read, decide and apply; what is read back is held from now on."""
+        decision = self.step(now_s, sensor.read(now_s))
+        self.held = actuator.apply(decision)
+        return decision
+
+    def decide(self, now_s: Array, reading: Reading) -> Decisions:
+        """Decide at K moments, each of which holds what the one before decided; nothing is kept.
+
+        Parameters
+        ----------
+        now_s, reading
+            The next moments, s, shape (K,), and what is measured at each. A policy that reads carbon knows it
+            in all regions at all of them, or at none.
+
+        Raises
+        ------
+        PolicyError
+            If the policy breaks its contract.
+        """
+        state, averages = self._estimator.update(reading, self._averages)
+        decisions = Decisions(now_s, reading, state, averages, self._feed.at(now_s))
+        return decisions if self._by_request else self._decided(decisions)
+
+    def keep(self, decisions: Decisions) -> None:
+        """Go on from the last of some decisions."""
+        self._averages = decisions.averages[-1:]
+        if decisions.plan is not None:
+            self.held = decisions.plan.weights[-1]
+
+    def _decided(self, on: Decisions) -> Decisions:
+        shown = self.view(on.now_s, on.known, on.state)
+        asked, plan = decided(self.router, shown, on.known.unknown, self.held)
+        return replace(on, view=shown, asked_weights=asked.weights, plan=plan)
+
+    def view(self, now_s: Array, known: Known, state: State) -> View:
+        """Return what each router sees of all cells at K moments, leading axes (K, O, W)."""
+        state = replace(
+            state, requests_per_s=state.requests_per_s / self._count, servers=state.servers * self._fair
+        )
+        moments, cells, leading = len(now_s), len(self._cells), (1, *self._site.shape[:2])
+        traffic_share = self._traffic.share_at(now_s)
+        if self._facts is None:
+            carbon = np.repeat(known.shown_g_per_kwh[:1].T, cells, axis=1).T
+            rows = state.rows(np.zeros(cells, dtype=np.intp), self._cells)
+            flat = view(self._site, self.router.reads, self._cells, carbon, self._traits, rows)
+            self._facts = folded(flat, leading, traffic_share[:1])
+        # From moment to moment, only what is measured is new, and what changes by the hour. A row per region
+        # lies in memory, as in any view: sums over regions are made in the same order.
+        carbon = np.repeat(known.shown_g_per_kwh, cells, axis=1)
+        by_time = {
+            "traffic_share": traffic_share,
+            "carbon_g_per_kwh": np.moveaxis(carbon.reshape(moments, -1, *leading[1:]), 1, -1),
+        }
+        shown = {}
+        for name, values in _part(self._facts, slice(None)).items():
+            new = by_time.get(name, state.of_cells(name))
+            shown[name] = _read_only(values if new is None else new, (moments, *values.shape[1:]))
+        return View(**shown)
+
+
+def decided(router: Router, shown: View, unknown: NDArray[np.bool_], held: Array | None) -> tuple[Plan, Plan]:
+    """Return what the policy answers to a view at K moments, and what the router makes of it.
+
+    Parameters
+    ----------
+    router, shown
+        The router, and what it is shown, leading axes (K, O, W).
+    unknown
+        Whether some region's carbon is unknown, shape (K,): to a policy that reads it, at all or at none.
+    held
+        Weights in force before the first, shape (O, W, R), or None.
+    """
+
+    def ask(policy: PolicyLike) -> Plan:
+        return replace(router, policy=policy).ask(shown)
+
+    asked = unless_unknown(router.policy, unknown, ask)
+    return asked, replace(asked, weights=router.within_limits(asked.weights, shown, held))
+
+
+def _part(of: View | Plan, moments: slice) -> dict[str, NDArray[Any]]:
+    """Return the fields that are known, at some moments."""
+    return {name: values[moments] for name, values in vars(of).items() if values is not None}
+
+
+def _read_only(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return values that nobody can change, broadcast to a shape where they have another one."""
+    if values.shape != shape:
+        return np.broadcast_to(values, shape)
+    seen = values.view()
+    seen.setflags(write=False)
+    return seen

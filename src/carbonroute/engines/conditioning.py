@@ -1,0 +1,235 @@
+"""The random variables on which a choice is conditioned, besides hour, origin and workload.
+
+A choice is constant on segments of the variable, whose law gives the probability of each::
+
+    Conditioning          segments, share, beyond, means
+    ├── ByCell            none: one answer for all requests of a cell, or weights
+    ├── ByServiceTime     the request's service time: clairvoyant policies
+    ├── ByPrompt          the request's prompt, from which a router estimates service time, energy and risk
+    ├── ByTotal           the sum of service time and jitter: oracles, where jitter is the same to all regions
+    └── ByPairJitter      service time and jitter: oracles, where each origin and region has its own jitter
+
+The last two are in `carbonroute.engines.oracles` and `carbonroute.engines.pair_jitter`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from carbonroute.arrays import Array, Index, Mask
+from carbonroute.control.views import Traits
+from carbonroute.engines.routing import ask, breaks_ms, estimates_ms
+from carbonroute.engines.segments import Segments, Span, grid, searched, segments
+from carbonroute.outcome.mixture import Groups
+from carbonroute.policies.base import Regions
+from carbonroute.scenario import Candidate, Inputs
+from carbonroute.traffic import Requests
+from carbonroute.workloads import By, Law, Tokens
+
+#: The first cell: what is asked about any of them is asked about it.
+_FIRST = Requests(*np.zeros((3, 1), dtype=np.intp))
+
+
+@dataclass(frozen=True)
+class Conditioning(ABC):
+    """Base of the family.
+
+    Attributes
+    ----------
+    candidate, inputs
+        The policy with what it knows, and the scenario.
+    """
+
+    #: What the ends of segments are values of.
+    by: ClassVar[By] = "service"
+    #: How many rows there are of a cell, or thereabouts.
+    rows: ClassVar[int] = 1
+
+    candidate: Candidate
+    inputs: Inputs
+
+    @abstractmethod
+    def segments(self, cells: Requests) -> Segments:
+        """Return the regions of the requests of some cells, by segment."""
+
+    @property
+    def searches(self) -> bool:
+        """Whether the policy does not tell where its choice changes, and that has to be searched for."""
+        return False
+
+    @property
+    def alike(self) -> Hashable:
+        """What laws have in common that answer alike: all of a scenario, but those with one of their own."""
+        own = type(self).beyond is not Conditioning.beyond
+        return id(self) if own else (id(self.inputs.latency), self.by)
+
+    def share(self, groups: Groups) -> Array:
+        """Return the probability of each group's segment, shape (m,)."""
+        shares = np.empty(len(groups))
+        for by, rows in self._by(groups):
+            of = groups[rows]
+            shares[rows] = self.inputs.latency.share(of.workload, of.low, of.high, by=by)
+        return shares
+
+    def beyond(self, time_ms: Array, groups: Groups) -> Array:
+        """Return the probability of each group's segment and of service + jitter > time, shape (m,)."""
+        shares = np.empty(len(groups))
+        for by, rows in self._by(groups):
+            shares[rows] = self.inputs.latency.beyond(time_ms[rows], *vars(groups[rows]).values(), by=by)
+        return shares
+
+    def late(self, groups: Groups) -> Array:
+        """Return the probability of each group's segment and of a violation, shape (m,).
+
+        Where the law of service times has a step next to the limit, the last bit of the sum decides.
+        """
+        slo_ms = self.inputs.slo_ms[groups.workload]
+        rtt_ms = self.inputs.rtt_ms[groups.origin, groups.region]
+        step_ms = self.span.atoms_near(groups.workload, slo_ms - rtt_ms)
+        last_ms = np.where(rtt_ms + step_ms <= slo_ms, step_ms, np.nextafter(step_ms, -np.inf))
+        return self.beyond(np.where(np.isnan(step_ms), slo_ms - rtt_ms, last_ms), groups)
+
+    def means(self, groups: Groups) -> Array:
+        """Return what a request is expected to have that counts in the group's segment alone, shape (5, m).
+
+        Its number (the share of the segment), service + jitter (ms), the square of that, prompt and answer
+        (tokens; 0 where there are none).
+        """
+        means, latency = np.zeros((5, len(groups))), self.inputs.latency
+        means[0] = self.share(groups)
+        for by, rows in self._by(groups):
+            means[1:3, rows] = latency.moments(*vars(groups[rows]).values(), by=by)
+            with_tokens = rows[self._has_tokens[groups.workload[rows]]]
+            of = groups[with_tokens]
+            means[3:, with_tokens] = latency.tokens_mean(of.workload, of.low, of.high, by=by)
+        return means
+
+    def _by(self, groups: Groups) -> Iterator[tuple[By, Index]]:
+        """Yield which rows are told by what; all requests with tokens by their prompts: the better law."""
+        by_prompt = self._has_tokens[groups.workload] & ((self.by == "prompt") | groups.are_whole)
+        if by_prompt.any():
+            yield "prompt", np.flatnonzero(by_prompt)
+        if not by_prompt.all():
+            yield "service", np.flatnonzero(~by_prompt)
+
+    @cached_property
+    def span(self) -> Span:
+        """Which service times there are."""
+        return Span.of(self.inputs.laws)
+
+    @cached_property
+    def _has_tokens(self) -> Mask:
+        return np.array([isinstance(law, Tokens) for law in self.inputs.laws])
+
+    def _asked(self, cells: Requests, cell: Index, traits: Traits) -> Regions:
+        of = Requests(cells.hour[cell], cells.origin[cell], cells.workload[cell])
+        region: Regions = ask(self.candidate, self.inputs, of, traits)
+        return region
+
+
+class ByCell(Conditioning):
+    """No further variable: one answer for all requests of a cell, or weights."""
+
+    def segments(self, cells: Requests) -> Segments:
+        """Return one row per cell; where traffic is split, one for each part."""
+        answer = ask(self.candidate, self.inputs, cells)
+        if answer.ndim == 1:
+            return Segments.whole(np.arange(len(cells)), answer, np.ones(len(cells)))
+        cell, region = np.nonzero(answer)
+        return Segments.whole(cell, region, answer[cell, region])
+
+
+class ByServiceTime(Conditioning):
+    """Conditioned on the request's service time."""
+
+    rows = 8
+
+    def segments(self, cells: Requests) -> Segments:
+        """Return the segments between the breaks that the policy states, or that a search finds."""
+
+        def chosen(cell: Index, service_ms: Array) -> Regions:
+            return self._asked(cells, cell, Traits(service_ms))
+
+        breaks = breaks_ms(self.candidate, self.inputs, cells)
+        if breaks is None:
+            breaks = searched(cells.workload, grid(self.inputs.laws), chosen)
+        return segments(cells.workload, breaks, self.span, chosen)
+
+    @property
+    def searches(self) -> bool:
+        """Whether the policy does not tell where its choice changes, and that has to be searched for."""
+        return breaks_ms(self.candidate, self.inputs, _FIRST) is None
+
+
+class ByPrompt(Conditioning):
+    """Conditioned on the request's prompt; all requests of a workload without tokens are alike."""
+
+    by = "prompt"
+    rows = 300
+
+    def segments(self, cells: Requests) -> Segments:
+        """Return the segments between the breaks that the policy states, or that a search finds."""
+
+        def chosen(cell: Index, prompt: Array) -> Regions:
+            return self._asked(cells, cell, self._traits(cells.origin[cell], cells.workload[cell], prompt))
+
+        breaks = self._stated(cells)
+        if breaks is None:
+            breaks = searched(cells.workload, grid(self._lengths), chosen)
+        return segments(cells.workload, breaks, Span.of(self._lengths), chosen)
+
+    @property
+    def searches(self) -> bool:
+        """Whether the policy does not tell where its choice changes, and that has to be searched for."""
+        return self._stated(_FIRST) is None
+
+    def _stated(self, cells: Requests) -> Array | None:
+        """Return the prompts where the choice may change, shape (n, K); None if not known."""
+        if self.candidate.reads("energy_j") or self.candidate.reads("violation_share"):
+            return None
+        times_ms = breaks_ms(self.candidate, self.inputs, cells)
+        if times_ms is None:
+            return None
+        laws = self.candidate.believed(self.inputs).laws
+        rest_ms, per_token_ms = np.full((2, len(laws), 1), np.nan)
+        for index, law in enumerate(laws):
+            if isinstance(law, Tokens) and law.prefill_ms_per_token:
+                rest_ms[index] = law.estimate_ms(np.zeros(()), self._quantile)
+                per_token_ms[index] = law.prefill_ms_per_token
+        prompts: Array = (times_ms - rest_ms[cells.workload]) / per_token_ms[cells.workload]
+        return prompts
+
+    def _traits(self, origin: Index, workload: Index, prompt: Array) -> Traits:
+        """Return what is known of requests with prompts, tokens."""
+        candidate = self.candidate
+        inputs = candidate.believed(self.inputs)
+        service_ms = estimates_ms(candidate, inputs)[workload]
+        tokens_j = np.zeros(len(workload)) if candidate.reads("energy_j") and inputs.energy else None
+        risk = inputs.violation_share[origin, workload] if candidate.reads("violation_share") else None
+        for index, law in enumerate(inputs.laws):
+            rows = np.flatnonzero(workload == index)
+            if not isinstance(law, Tokens) or not len(rows):
+                continue
+            if candidate.reads("service_ms"):
+                service_ms[rows] = law.estimate_ms(prompt[rows], self._quantile)
+            if tokens_j is not None and inputs.energy:
+                prompt_j, answer_j = inputs.energy.token_j[index]
+                tokens_j[rows] = prompt_j * prompt[rows] + answer_j * law.answer_tokens.average()
+            if risk is not None:
+                o, p = (column[rows, np.newaxis] for column in (origin, prompt))
+                risk[rows] = inputs.latency.late_share(index, o, np.arange(inputs.shape[3]), p)
+        return Traits(service_ms, tokens_j, violation_share=risk)
+
+    @property
+    def _quantile(self) -> float | None:
+        return self.candidate.information.quantile
+
+    @cached_property
+    def _lengths(self) -> tuple[Law | None, ...]:
+        return tuple(law.prompts if isinstance(law, Tokens) else None for law in self.inputs.laws)

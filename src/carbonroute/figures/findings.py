@@ -1,0 +1,124 @@
+"""Sentences about policies that several figures share: the best one, its saving, its violations."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from carbonroute.figures.formatting import CARBON_UNIT, mass_unit, number, one_line, percent, plain
+from carbonroute.figures.style import policy_labels
+from carbonroute.metrics.measure import GRAMS, INTENSITY, Measure, measure_of, measure_of_row
+
+
+def limit(policies: pl.DataFrame) -> float:
+    """Return the limit on violations behind ``viable``, in percent (column ``max_violation_pct``)."""
+    return float(policies["max_violation_pct"][0])
+
+
+def change(reduction_pct: float, measure: Measure) -> str:
+    """Say how a reduction in percent changes carbon, or emissions.
+
+    Examples
+    --------
+    >>> change(59.6, INTENSITY), change(-3.0, GRAMS), change(0.01, GRAMS)
+    ('cuts carbon 59.6 %', 'raises emissions 3.0 %', 'leaves emissions unchanged')
+    """
+    name = "emissions" if measure is GRAMS else "carbon"
+    if round(reduction_pct, 1) == 0:
+        return f"leaves {name} unchanged"
+    return f"{'cuts' if reduction_pct > 0 else 'raises'} {name} {percent(abs(reduction_pct))}"
+
+
+def amount(row: dict[str, Any]) -> str:
+    """Write the emissions of a policy, a row of ``Tables.policies``: with a unit that suits it."""
+    measure = measure_of_row(row)
+    value = row[measure.amount]
+    if measure is INTENSITY:
+        return f"{number(value)} {CARBON_UNIT}"
+    unit = mass_unit([value / 1e3])
+    return f"{number(value / 1e3 * unit.per_kg, unit.digits)} {unit.name} CO₂e per request"
+
+
+def best(policies: pl.DataFrame) -> dict[str, Any] | None:
+    """Return the row of the viable policy with the least carbon (the first on ties), or None.
+
+    Grams, where energies are stated.
+    """
+    viable = policies.filter("viable")
+    return lowest(viable, measure_of(policies).amount) if viable.height else None
+
+
+def lowest(frame: pl.DataFrame, column: str) -> dict[str, Any]:
+    """Return the row with the lowest value, the first on ties (polars' ``arg_min`` may return another)."""
+    return frame.row(int(frame[column].to_numpy().argmin()), named=True)
+
+
+def highest(frame: pl.DataFrame, column: str) -> dict[str, Any]:
+    """Return the row with the highest value, the first on ties."""
+    return frame.row(int(frame[column].to_numpy().argmax()), named=True)
+
+
+def achievement(row: dict[str, Any]) -> str:
+    """Say how far a policy (a row of ``Tables.policies``) reduces carbon."""
+    measure = measure_of_row(row)
+    reduction_pct = row[measure.reduction]
+    return f"takes {amount(row)}" if reduction_pct is None else change(reduction_pct, measure)
+
+
+def headline(policies: pl.DataFrame) -> str:
+    """Say how far the best viable policy reduces carbon, and how far one without foresight does.
+
+    Uses all columns of ``Tables.policies`` that concern carbon, violations and viability.
+    """
+    row = best(policies)
+    labels = policy_labels(policies)
+    if row is None:
+        return _none_viable(policies, labels)
+    sentence = f"{labels[row['policy']]} {achievement(row)} at {_violations(row)}"
+    blind = policies.filter(~policies["clairvoyant"])
+    if not row["clairvoyant"] or blind.is_empty():
+        return sentence
+    honest = best(blind)
+    if honest is None:
+        return f"{sentence}; without foresight, no policy stays within {plain(limit(policies))} %"
+    runner_up = f"{labels[honest['policy']]} {achievement(honest)} at {_violations(honest)}"
+    return f"{sentence}; without foresight, {runner_up}"
+
+
+def _violations(row: dict[str, Any]) -> str:
+    return f"{percent(row['slo_violation_pct'], 2)} violations"
+
+
+def _none_viable(policies: pl.DataFrame, labels: dict[str, str]) -> str:
+    row = lowest(policies, "slo_violation_pct")
+    return (
+        f"No policy stays within {plain(limit(policies))} % violations; "
+        f"{labels[row['policy']]} comes closest with {percent(row['slo_violation_pct'], 2)}"
+    )
+
+
+class CarbonColumn(NamedTuple):
+    """The column of a policy's carbon, the label of its axis, and whether less is better."""
+
+    name: str
+    label: str
+    less_is_better: bool
+
+
+def carbon_column(policies: pl.DataFrame) -> CarbonColumn:
+    """Choose the carbon axis: the reduction, or where a zero baseline leaves it undefined, the amount."""
+    measure = measure_of(policies)
+    if policies[measure.reduction].null_count():
+        name = "Emissions" if measure is GRAMS else "Average carbon intensity"
+        return CarbonColumn(
+            measure.amount, f"{name} ({measure.unit}; less to the right)", less_is_better=True
+        )
+    baseline = one_line(policies["baseline"][0])
+    name = "Emissions" if measure is GRAMS else "Carbon"
+    return CarbonColumn(measure.reduction, f"{name} reduction vs. {baseline} (%)", less_is_better=False)
+
+
+def saved_label(measure: Measure, baseline: str) -> str:
+    """Return the label of an axis of savings."""
+    return f"{'Emissions' if measure is GRAMS else 'Carbon intensity'} saved vs. {one_line(baseline)} (%)"

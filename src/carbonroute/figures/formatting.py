@@ -1,0 +1,164 @@
+"""Numbers, units and names as text."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+from carbonroute.errors import visible
+
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+CARBON_UNIT = "g CO₂e/kWh"
+CARBON_LABEL = f"Carbon intensity ({CARBON_UNIT})"
+VIOLATIONS_LABEL = "SLO violations (% of requests)"
+
+
+def number(value: float, digits: int = 1) -> str:
+    """Write a number with so many decimals, a true minus sign, and never "−0".
+
+    Examples
+    --------
+    >>> number(-3.25), number(-0.001), number(12345.6, 0)
+    ('−3.2', '0.0', '12,346')
+    """
+    if not math.isfinite(value):
+        return "n/a"
+    if abs(value) >= 1e6:
+        return _power(value, ".2e")
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
+
+
+def tick(value: float, _position: int | None = None) -> str:
+    """Write a tick's value: short, whatever its size.
+
+    Examples
+    --------
+    >>> tick(2500.0), tick(-0.5), tick(3e6), tick(1e12)
+    ('2,500', '−0.5', '3×10⁶', '10¹²')
+    """
+    return f"{round(value, 9):,.10g}".replace("-", "−") if abs(value) < 1e5 else _power(value, ".3g")
+
+
+def _power(value: float, form: str) -> str:
+    """Write a large number with a power of ten."""
+    mantissa, _, exponent = f"{value:{form}}".replace("-", "−").partition("e")
+    if not exponent:
+        return mantissa
+    power = "10" + str(int(exponent)).translate(SUPERSCRIPTS)
+    return power if mantissa == "1" else f"{mantissa}×{power}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """Write a percentage, with the space that SI asks for."""
+    return f"{number(value, digits)} %"
+
+
+def plain(value: float) -> str:
+    """Write a number as its author did: no needless decimals.
+
+    Examples
+    --------
+    >>> plain(5.0), plain(0.5)
+    ('5', '0.5')
+    """
+    return tick(float(f"{value:.6g}"))
+
+
+def significant(value: float) -> str:
+    """Write a number with three significant digits.
+
+    Examples
+    --------
+    >>> significant(12345.6), significant(0.012345)
+    ('12,300', '0.0123')
+    """
+    return plain(float(f"{value:.3g}"))
+
+
+def count_of(count: int, noun: str, plural: str = "") -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> count_of(1, "cell"), count_of(2400, "policy", "policies")
+    ('1 cell', '2,400 policies')
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+class MassUnit(NamedTuple):
+    """A unit that suits some masses: how many there are in a kilogram, and how many decimals to show."""
+
+    name: str
+    per_kg: float
+    digits: int
+
+
+_MASS_UNITS = (("t", 1e-3), ("kg", 1.0), ("g", 1e3), ("mg", 1e6), ("µg", 1e9))
+
+
+def mass_unit(masses_kg: Sequence[float]) -> MassUnit:
+    """Choose the unit in which the largest of some masses has one to three digits, and three are shown.
+
+    Examples
+    --------
+    >>> mass_unit([0.0123, 0.0045])
+    MassUnit(name='g', per_kg=1000.0, digits=1)
+    """
+    largest = max(map(abs, masses_kg), default=0.0)
+    if not largest:
+        return MassUnit("g", 1e3, 0)
+    name, per_kg = next((unit for unit in _MASS_UNITS if largest * unit[1] >= 1), _MASS_UNITS[-1])
+    return MassUnit(name, per_kg, max(0, 2 - math.floor(math.log10(largest * per_kg))))
+
+
+def printable(frame: pl.DataFrame) -> pl.DataFrame:
+    r"""Return a table whose texts and names of columns command nothing: see `visible`.
+
+    A drawing would show boxes for control characters, and an SVG that holds one is no XML.
+
+    >>> import polars as pl
+    >>> printable(pl.DataFrame({"region": ["A\x1b[0m", "B"]}))["region"].to_list()
+    ['A\\x1b[0m', 'B']
+    """
+    for name in frame.columns:
+        if frame[name].dtype == pl.String:
+            texts = frame[name].drop_nulls().unique()
+            odd = {text: visible(text) for text in texts if not text.isprintable()}
+            frame = frame.with_columns(pl.col(name).replace(odd)) if odd else frame
+    return frame.rename(visible)
+
+
+def one_line(name: str) -> str:
+    """Write a name on one line, whatever white space it holds."""
+    return " ".join(name.split())
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Write ascending numbers as ranges.
+
+    Examples
+    --------
+    >>> ranges([1, 2, 3, 5, 7, 8])
+    '1–3, 5, 7, 8'
+    """
+    parts: list[str] = []
+    for _, group in itertools.groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in group]
+        parts += [f"{run[0]}–{run[-1]}"] if len(run) > 2 else [str(number) for number in run]
+    return ", ".join(parts)
+
+
+def shorten(label: str, longest: int) -> str:
+    """Cut a label that is too long, and say so by an ellipsis.
+
+    Examples
+    --------
+    >>> shorten("eu-north-1, us-west-2, ap-south-1", 16)
+    'eu-north-1, us-…'
+    """
+    return label if len(label) <= longest else f"{label[: longest - 1].rstrip()}…"

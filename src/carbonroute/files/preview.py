@@ -1,0 +1,246 @@
+"""A preview of a data file: its first rows, or its JSON, and the columns of times, numbers and words.
+
+Readers recognise their files by it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import polars.selectors as cs
+
+from carbonroute.files.parquet import parquet
+from carbonroute.files.strict_json import read_json
+from carbonroute.files.tables import FAILURES, PARQUET, column_names, column_numbers
+from carbonroute.files.text import chunks, plain_text, refused
+
+HEAD_ROWS = 2000
+_HEAD_BYTES = 2**20
+#: Share of a column's entries that must be of the type that the column is taken for.
+MOST = 0.8
+#: Names of columns of times.
+TIME = re.compile(r"time|date|stamp|hour|period|arriv|(^|_)(at|ts|utc)$|start|from", re.I)
+_JSON_LINES = (".jsonl", ".ndjson")
+
+
+class Certainty(IntEnum):
+    """How sure a reader is that a file is one of its own."""
+
+    POSSIBLE = 0  #: only if the user says so
+    SHAPE = 1  #: columns of types that many files have
+    COLUMNS = 2  #: names of columns that only such files have
+    SIGNATURE = 3  #: the names that one provider gives its columns or keys
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """A file as one reader would take it.
+
+    Attributes
+    ----------
+    certainty
+        How sure the reader is.
+    format
+        How the file is laid out, in one word, such as ``"wide"``.
+    columns
+        Column by its role.
+    lists
+        Columns of roles that several columns have.
+    notes
+        Comments for the suggested lines of a reader that is surer of the file.
+    """
+
+    certainty: Certainty
+    format: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def reading(self) -> dict[str, str]:
+        """Return format and columns as text, by role."""
+        listed = {
+            role: ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+            for role, names in self.lists.items()
+            if names
+        }
+        return {"format": self.format, **self.columns, **listed}
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The content of a JSON file, or the first rows of a table.
+
+    Attributes
+    ----------
+    path, shown
+        The file, and its name in messages.
+    content
+        Of a JSON file, the value; of a table None.
+    head
+        First rows of a table.
+    is_log
+        Whether it consists of JSON lines.
+    times, numbers, words
+        Names of the columns of times (those with a telling name first), of numbers, and of other text.
+    """
+
+    path: Path
+    shown: str
+    content: Any = None
+    head: pl.DataFrame = field(default_factory=pl.DataFrame)
+    is_log: bool = False
+    times: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it is a JSON file."""
+        return suffix_of(self.path) == ".json"
+
+    @property
+    def listed(self) -> str:
+        """The names of the columns, for messages."""
+        names = self.head.columns
+        return ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def preview(path: Path, shown: str) -> Preview:
+    """Return the preview of a file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or holds neither JSON nor a table.
+    """
+    suffix = suffix_of(path)
+    if suffix == ".json":
+        return Preview(path, shown, read_json(path, shown))
+    head = head_of(path, shown)
+    times = tuple(name for name in head.columns if _is_time(head[name]))
+    numbers = tuple(name for name in head.columns if _is_number(head[name]))
+    words = tuple(
+        name
+        for name in head.columns
+        if name not in {*times, *numbers} and head[name].dtype == pl.String and len(_known(head[name]))
+    )
+    telling_first = tuple(sorted(times, key=lambda name: not TIME.search(name)))
+    return Preview(path, shown, None, head, suffix in _JSON_LINES, telling_first, numbers, words)
+
+
+def first_named(pattern: re.Pattern[str], names: Sequence[str]) -> str | None:
+    """Return the first name that a pattern is found in."""
+    return next((name for name in names if pattern.search(name)), None)
+
+
+def suffix_of(path: Path) -> str:
+    """Return the ending of a file's name, before ``.gz``, in small letters."""
+    return next((suffix for suffix in reversed(path.suffixes) if suffix.lower() != ".gz"), "").lower()
+
+
+def _known(column: pl.Series) -> pl.Series:
+    """Return the entries that are not empty."""
+    known = column.drop_nulls()
+    if known.dtype != pl.String:
+        return known
+    return known.filter(
+        (known.str.strip_chars() != "") & ~known.str.to_lowercase().is_in(["nan", "null", "na"])
+    )
+
+
+def _is_number(column: pl.Series) -> bool:
+    if column.dtype.is_numeric():
+        return True
+    known = _known(column) if column.dtype == pl.String else column.clear()
+    return bool(len(known)) and column_numbers(known).is_not_null().sum() >= MOST * len(known)
+
+
+def _is_time(column: pl.Series) -> bool:
+    if isinstance(column.dtype, pl.Date | pl.Datetime):
+        return True
+    known = _known(column) if column.dtype == pl.String else column.clear()
+    sample = known.head(50).to_list()
+    return bool(sample) and sum(map(_reads_as_time, sample)) >= MOST * len(sample)
+
+
+def _reads_as_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text.strip()[:26] if "." in text else text.strip())
+    except ValueError:
+        return False
+    return "-" in text
+
+
+def head_of(path: Path, shown: str) -> pl.DataFrame:
+    """Return a table's first rows: a CSV's as text, with no more checks than it takes to read them.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or holds no table.
+    """
+    suffix = suffix_of(path)
+    if suffix in PARQUET:
+        with parquet(path, shown) as file:
+            head = file.head(HEAD_ROWS)
+    else:
+        is_json = suffix in _JSON_LINES
+        lines = list(filter(_is_object if is_json else _is_row, _lines(path, shown)))
+        head = _table(lines, shown, is_json=is_json)
+    if head.is_empty():
+        raise refused(shown, "there is no data", _FILES)
+    return head
+
+
+_FILES = "a table (.csv, .csv.gz, .parquet), JSON lines (.jsonl) or JSON (.json) is expected"
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_row(line: str) -> bool:
+    return line.count('"') % 2 == 0
+
+
+def _table(lines: list[str], shown: str, *, is_json: bool) -> pl.DataFrame:
+    """Return lines as a table, with no more checks than it takes to read them."""
+    if not lines:
+        return pl.DataFrame()
+    data = io.BytesIO("\n".join(lines).encode())
+    names = [] if is_json else column_names(lines[0].encode(), shown)
+    try:
+        if is_json:
+            return _as_words(pl.read_ndjson(data, infer_schema_length=None))
+        head = pl.read_csv(data, infer_schema=False, truncate_ragged_lines=True)
+    except FAILURES as error:
+        raise refused(shown, f"is no table ({str(error).partition(chr(10))[0]})", _FILES) from error
+    head.columns = names
+    return head
+
+
+def _as_words(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of JSON lines without columns of lists or objects, which a log does not have."""
+    return table.select(~cs.nested())
+
+
+def _lines(path: Path, shown: str) -> Iterator[str]:
+    """Yield the first lines of a text file that are not empty."""
+    pieces = chunks(path, shown, _HEAD_BYTES)
+    data, more = next(pieces, b""), next(pieces, b"")
+    if more:
+        whole = data[: data.rfind(b"\n") + 1]
+        data = whole if whole.count(b"\n") > 1 else data + more  # a line that is too long is refused as such
+    yield from (line for line in plain_text(data, shown).split("\n")[: HEAD_ROWS + 1] if line.strip())

@@ -1,0 +1,142 @@
+"""Reading tables of any size piece by piece: CSV and JSON lines, both also compressed, and Parquet."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from carbonroute.files.limits import PIECE_BYTES, PIECE_VALUES
+from carbonroute.files.parquet import parquet
+from carbonroute.files.tables import FIRST_LINE, PARQUET, Pieces, csv_pieces, parsed, required, text_pieces
+from carbonroute.files.text import Digests, refused, repeated
+
+#: A text that a colon follows, which is how a key begins.
+_KEY = r'"(?:[^"\\]|\\.)*":'
+_SPACED = re.compile(rb'"\s+:')
+
+
+class _TwiceError(Exception):
+    """An object has this key twice."""
+
+
+def stream_table(
+    path: Path,
+    shown: str,
+    wanted: Mapping[str, str],
+    piece_bytes: int = PIECE_BYTES,
+    piece_values: int = PIECE_VALUES,
+    digests: Digests | None = None,
+) -> Pieces:
+    """Yield some columns of a table of any size, piece by piece, each with the line of its first row.
+
+    Fields of text files come as text, null where there is none; those of a Parquet file typed, and its rows
+    count as lines below a header.
+
+    Parameters
+    ----------
+    path
+        The file: ``.csv``, ``.jsonl``, either with ``.gz``, or ``.parquet``.
+    shown
+        What the file is called in messages.
+    wanted
+        Names of the columns, by what asks for them in messages. In JSON lines they are keys, and the first
+        line has them all.
+    piece_bytes, piece_values
+        Size of a piece of text, and of a Parquet file; the rows do not depend on them.
+    digests
+        Where the digest of what is read is noted, when all of it has been read.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is not such a table, or lacks a column; for a line, when that is reached.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else "".join(suffixes[-1:])
+    if kind in PARQUET:
+        pieces = _stream_parquet(path, shown, wanted, piece_values, digests)
+    elif kind == ".csv":
+        pieces = csv_pieces(path, shown, lambda names: required(wanted, names, shown), piece_bytes, digests)
+    elif kind in {".jsonl", ".ndjson"}:
+        pieces = _stream_json(path, shown, wanted, piece_bytes, digests)
+    else:
+        remedy = "a name that ends in .csv, .csv.gz, .jsonl, .jsonl.gz or .parquet is expected"
+        raise refused(shown, f"is of unknown kind {path.suffix!r}", remedy)
+    rows = 0
+    for first_line, piece in pieces:
+        rows += len(piece)
+        yield first_line, piece
+    if not rows:
+        raise refused(shown, "there is a header and no data", "one line per request is expected")
+
+
+def _stream_json(
+    path: Path, shown: str, wanted: Mapping[str, str], piece_bytes: int, digests: Digests | None
+) -> Pieces:
+    schema = dict.fromkeys(wanted.values(), pl.String())
+
+    def parse(data: bytes) -> pl.DataFrame:
+        return pl.read_ndjson(io.BytesIO(data), schema=schema)
+
+    first_line = 0
+    for first_line, data in text_pieces(path, shown, piece_bytes, digests):
+        if first_line == 1:
+            required(wanted, _keys(data.partition(b"\n")[0], shown), shown)
+        _refuse_twice(data, shown, first_line)
+        yield first_line, parsed(data, shown, first_line, parse)
+    if not first_line:
+        raise refused(shown, "the file is empty", "a JSON object per line is expected")
+
+
+def _keys(row: bytes, shown: str) -> list[str]:
+    try:
+        found = json.loads(row)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise refused(shown, "line 1 cannot be read", "a JSON object per line is expected")
+    return list(found)
+
+
+def _stream_parquet(
+    path: Path, shown: str, wanted: Mapping[str, str], piece_values: int, digests: Digests | None
+) -> Pieces:
+    with parquet(path, shown, digests) as file:
+        names = required(wanted, list(file.schema), shown)
+        rows = max(piece_values // max(len(names), 1), 1)
+        for first, piece in file.pieces(names, rows):
+            yield FIRST_LINE + first, piece
+
+
+def _refuse_twice(data: bytes, shown: str, first_line: int) -> None:
+    """Refuse lines of JSON in which an object has a key twice.
+
+    Parameters
+    ----------
+    data
+        The lines, without the end of the last one.
+    shown, first_line
+        What the file is called in messages, and the number of the first line.
+    """
+    lines = pl.Series([data.decode()]).str.split("\n").explode()
+    keys = (lines.str.replace_all(r'"\s+:', '":') if _SPACED.search(data) else lines).str.extract_all(_KEY)
+    # Keys that stand twice may be those of two objects in a line, and escapes may spell one differently.
+    suspect = (keys.list.len() != keys.list.n_unique()) | keys.list.join("").str.contains("\\", literal=True)
+    for row in suspect.arg_true():
+        try:
+            json.loads(lines[row], object_pairs_hook=_once)
+        except _TwiceError as error:
+            found = f"line {first_line + row}: the key {str(error)!r} stands twice"
+            raise refused(shown, found, "name every key once") from error
+        except (ValueError, RecursionError):  # no JSON at all: refused with its line when it is parsed
+            return
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    if (name := repeated([name for name, _ in pairs])) is not None:
+        raise _TwiceError(name)

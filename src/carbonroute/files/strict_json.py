@@ -1,0 +1,118 @@
+"""Strict JSON within limits: UTF-8, no NaN or infinity, no key twice in one object.
+
+A byte order mark is accepted, as in CSV files; so is ``.json.gz``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from carbonroute.errors import Fault, InputError, first_faults
+from carbonroute.files.limits import MAX_JSON_BYTES, MAX_JSON_VALUES
+from carbonroute.files.text import Digests, read_bytes, refused, repeated
+
+#: Place of a fault of the whole content.
+TOP = "top level"
+
+
+class _NotJsonError(ValueError):
+    """A literal that Python would take and JSON does not know."""
+
+
+class _FaultyError(Exception):
+    """A text is no JSON, or has a key twice: with each fault's place."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = first_faults(faults)
+        super().__init__(self.faults)
+
+
+def read_json(path: Path, shown: str, digests: Digests | None = None) -> Any:
+    """Return a JSON file's content; every number is a float.
+
+    Parameters
+    ----------
+    path
+        The file: ``.json`` or ``.json.gz``.
+    shown
+        Its name in messages.
+    digests
+        Where the digest of the file is noted.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is too large or not strict JSON: with line and column, or place.
+    """
+    return parse_json(read_bytes(path, shown, MAX_JSON_BYTES, digests), shown)
+
+
+def parse_json(data: bytes, shown: str) -> Any:
+    """Return the content of JSON bytes, a file's or an answer's; every number is a float.
+
+    Raises
+    ------
+    InputError
+        If there are too many values, or it is not strict JSON: with line and column, or place.
+    """
+    if (values := sum(map(data.count, (b",", b"{", b"[")))) > MAX_JSON_VALUES:
+        raise refused(shown, f"holds {values:,} values", f"the limit is {MAX_JSON_VALUES:,}")
+    try:
+        return _content(data.decode("utf-8-sig"))
+    except _FaultyError as error:
+        raise InputError(shown, error.faults) from error
+    except _NotJsonError as error:
+        fault = Fault(f"value {error}", "is no number in JSON", "write null where a value is missing")
+    except UnicodeError as error:
+        fault = Fault(TOP, f"is not UTF-8 text ({error})", "save the file as UTF-8")
+    except RecursionError:
+        fault = Fault(TOP, "is nested too deeply", "check what the file is")
+    raise InputError(shown, [fault])
+
+
+def _content(text: str) -> Any:
+    """Return the value of a JSON text."""
+    twice: list[tuple[dict[str, Any], str]] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        item = dict(pairs)
+        if len(item) != len(pairs) and (name := repeated([name for name, _ in pairs])) is not None:
+            twice.append((item, name))
+        return item
+
+    try:
+        content = json.loads(text, object_pairs_hook=once, parse_constant=_refuse, parse_int=float)
+    except json.JSONDecodeError as error:
+        found = f"is not JSON ({error.msg})" if text.strip() else "the file is empty"
+        where = f"line {error.lineno}, column {error.colno}"
+        raise _FaultyError([Fault(where, found, "copy or export the file again")]) from error
+    if re.search(r"\\u[dD][89a-fA-F]", text):
+        json.dumps(content, ensure_ascii=False).encode()  # half a character, which no table can hold
+    if twice:
+        names = {id(item): name for item, name in twice}
+        raise _FaultyError(
+            Fault(f"{place}.{names[id(item)]}".lstrip("."), "the key stands twice", "name every key once")
+            for place, item in _places(content)
+            if id(item) in names
+        )
+    return content
+
+
+def _refuse(literal: str) -> None:
+    raise _NotJsonError(literal)
+
+
+def _places(content: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every object and list with its place."""
+    waiting = [("", content)]
+    while waiting:
+        place, item = waiting.pop()
+        yield place, item
+        if isinstance(item, dict):
+            waiting += [(f"{place}.{key}".lstrip("."), value) for key, value in item.items()]
+        elif isinstance(item, list):
+            waiting += [(f"{place}[{index}]", value) for index, value in enumerate(item)]

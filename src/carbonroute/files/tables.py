@@ -1,0 +1,354 @@
+"""Table files. Reading those that somebody else made, as a whole: CSV, also compressed, and Parquet.
+
+A line of a CSV file is a row, with as many fields as the header has; what is not is refused with its line.
+Writing CSV that a spreadsheet may open.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import polars.selectors as cs
+
+from carbonroute import memory
+from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files.limits import MAX_BYTES, MAX_COLUMNS, MAX_LINE_BYTES, MAX_NAME, MAX_VALUES, PIECE_BYTES
+from carbonroute.files.parquet import ParquetFile, parquet
+from carbonroute.files.text import Digests, chunks, plain_lines, refused, repeated
+
+#: What the names of Parquet files end in.
+PARQUET = frozenset({".parquet", ".pq"})
+
+#: The first data line of a CSV file, below its header.
+FIRST_LINE = 2
+
+#: How a text begins that a spreadsheet would run (OWASP, CSV injection); the last four: = + - @, full width.
+_FORMULA = r"^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]"
+
+
+#: Rows, each piece with the line of its first one.
+Pieces = Iterator[tuple[int, pl.DataFrame]]
+
+#: A value as text and as number, with its time, its zone and its place in the file.
+_BYTES_PER_VALUE = 100
+
+#: How polars fails at text that it cannot take; a panic is no subclass of Exception.
+FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+
+
+def read_table(path: Path, shown: str, digests: Digests | None = None) -> pl.DataFrame:
+    """Read a table; the columns of a CSV file come as text, those of a Parquet file typed.
+
+    Columns of a Parquet file that are neither text, numbers nor times keep their type and come empty:
+    `column_text` refuses them where they are wanted.
+
+    Parameters
+    ----------
+    path
+        The file: ``.csv``, ``.csv.gz`` or ``.parquet``.
+    shown
+        What the file is called in messages.
+    digests
+        Where the digest of what is read is noted.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is too large, or it is not such a table.
+    """
+    if path.suffix.lower() in PARQUET:
+        with parquet(path, shown, digests) as file:
+            table = _whole(file)
+    else:
+        parts, values = [], 0
+        for _, part in csv_pieces(path, shown, list, digests=digests, limit=MAX_BYTES):
+            values += part.height * part.width
+            _require_room(values, shown)
+            parts.append(part)
+        table = pl.concat(parts) if parts else pl.DataFrame()
+    if table.is_empty():
+        raise refused(shown, "there is a header and no data", "one line per value, or per hour, is expected")
+    return table
+
+
+def _require_room(values: int, shown: str) -> None:
+    """Refuse a table of more values than are taken, or than this machine can hold."""
+    if values > MAX_VALUES:
+        raise refused(shown, f"holds {values:,} values", f"the limit is {MAX_VALUES:,}")
+    memory.require(values * _BYTES_PER_VALUE, shown, "", f"a table of {values:,} values")
+
+
+def _whole(file: ParquetFile) -> pl.DataFrame:
+    names = list(file.schema)
+    _require_room(file.rows * len(names), file.shown)
+    file.require(file.readable(names), MAX_BYTES)
+    return file.collect(names, 0, file.rows, MAX_BYTES)
+
+
+def read_parquet(path: Path, shown: str) -> pl.DataFrame:
+    """Return a table of our own from a Parquet file, with columns of any type; it may be empty.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is too large, or it is not a Parquet file.
+    """
+    with parquet(path, shown) as file:
+        return file.whole()
+
+
+def required(wanted: Mapping[str, str], names: Sequence[str], shown: str) -> Sequence[str]:
+    """Return the wanted columns, each once; refuse a table that lacks one.
+
+    Parameters
+    ----------
+    wanted
+        Names of the columns, by what asks for them in messages.
+    names, shown
+        Those that the table has, and what it is called in messages.
+
+    Raises
+    ------
+    InputError
+        With every column that is not there.
+    """
+    there = set(names)
+    faults = first_faults(
+        Fault(where, f"there is no column {name!r}", did_you_mean(name, names))
+        for where, name in wanted.items()
+        if name not in there
+    )
+    if faults:
+        raise InputError(shown, faults)
+    return list(dict.fromkeys(wanted.values()))
+
+
+def csv_pieces(
+    path: Path,
+    shown: str,
+    wanted: Callable[[list[str]], Sequence[str]],
+    piece_bytes: int = PIECE_BYTES,
+    digests: Digests | None = None,
+    limit: float = float("inf"),
+) -> Pieces:
+    """Yield columns of a CSV file as text, piece by piece.
+
+    Parameters
+    ----------
+    path, shown
+        The file, and what it is called in messages.
+    wanted
+        Returns which columns are wanted, of all that there are; or refuses the file.
+    piece_bytes
+        Size of a piece; the rows do not depend on it.
+    digests
+        Where the digest of what is read is noted.
+    limit
+        Most bytes that the file may have.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is no such table: when a line that is not a row is reached.
+    """
+    names: list[str] = []
+    for line, data in text_pieces(path, shown, piece_bytes, digests, limit):
+        first_line, body = line, data
+        if not names:
+            head, _, body = data.partition(b"\n")
+            first_line += 1
+            names = column_names(head, shown)
+            columns = _columns(wanted(names), names)
+            if not body:
+                continue
+        check_lines(body, shown, len(names), first_line)
+        yield first_line, parsed(body, shown, first_line, columns)
+    if not names:
+        raise refused(shown, "the file is empty", "a header line and data are expected")
+
+
+def _columns(wanted: Sequence[str], names: list[str]) -> Callable[[bytes], pl.DataFrame]:
+    """Return what parses lines to the wanted columns, in the order of the file."""
+    place_of = {name: place for place, name in enumerate(names)}
+    places = sorted({place_of[name] for name in wanted})
+
+    def parse(data: bytes) -> pl.DataFrame:
+        table = pl.read_csv(io.BytesIO(data), has_header=False, infer_schema=False, columns=places)
+        table.columns = [names[place] for place in places]
+        return table
+
+    return parse
+
+
+def text_pieces(
+    path: Path,
+    shown: str,
+    piece_bytes: int,
+    digests: Digests | None = None,
+    limit: float = float("inf"),
+) -> Iterator[tuple[int, bytes]]:
+    """Yield whole lines of a text file, without the last line's end, and the number of the first of them."""
+    first_line, held = 1, b""
+    for chunk in chunks(path, shown, piece_bytes, limit, digests):
+        held += chunk
+        if len(held) < piece_bytes:
+            continue
+        body = held[: held.rfind(b"\n") + 1].rstrip(b"\r\n")
+        if len(held) - len(body) > MAX_LINE_BYTES + 2:
+            plain_lines(held, shown, first_line)
+            line = first_line + body.count(b"\n") + bool(body)
+            raise refused(shown, f"line {line} is empty", "one row per line is expected")
+        if body:  # empty lines are kept: at the end of the file they do no harm
+            end = held.index(b"\n", len(body)) + 1
+            yield first_line, plain_lines(held[:end], shown, first_line)[:-1]
+            held = held[end:]
+            first_line += body.count(b"\n") + 1
+    if rest := plain_lines(held, shown, first_line).rstrip(b"\n"):
+        yield first_line, rest
+
+
+def parsed(data: bytes, shown: str, first_line: int, parse: Callable[[bytes], pl.DataFrame]) -> pl.DataFrame:
+    """Return lines as a table with a row for each; refuse the first that does not make one.
+
+    Parameters
+    ----------
+    data
+        Lines of UTF-8 text, without the end of the last one.
+    shown, first_line
+        What the file is called in messages, and the number of the first line.
+    parse
+        Makes a table of lines.
+    """
+    reason = "it makes no row"
+    try:
+        table = parse(data)
+        if len(table) == data.count(b"\n") + 1:
+            return table
+    except FAILURES as error:
+        reason = str(error).partition("\n")[0]
+    ends = np.append(np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")), len(data))
+
+    def fails(lines: int) -> bool:
+        try:
+            return len(parse(data[: ends[lines - 1]])) != lines
+        except FAILURES:
+            return True
+
+    line = first_line + bisect_left(range(1, len(ends)), 1, key=fails)
+    raise refused(shown, f"line {line} cannot be read ({reason})", "one row per line is expected")
+
+
+def csv_bytes(table: pl.DataFrame) -> bytes:
+    """Return a table as a CSV file, of which a spreadsheet runs no cell as a formula.
+
+    A text or a heading that would be run, such as ``=1+1``, has an apostrophe before it, and then all texts
+    stand in double quotes. A number that is kept as text, such as ``-0.5``, stays as it is.
+    """
+    cells, names = table.map_columns(cs.string(), _not_run), pl.Series(table.columns, dtype=pl.String)
+    heading = _not_run(names)
+    if heading.equals(names) and cells.equals(table):
+        return table.write_csv().encode()
+    # The heading is written as a row: two names may have become the same.
+    parts = (heading.to_frame().transpose(), cells)
+    return "".join(part.write_csv(include_header=False, quote_style="non_numeric") for part in parts).encode()
+
+
+def _not_run(texts: pl.Series) -> pl.Series:
+    formula = texts.str.contains(_FORMULA) & texts.cast(pl.Float64, strict=False).is_null()
+    return ("'" + texts).zip_with(formula.fill_null(value=False), texts)
+
+
+def column_text(column: pl.Series, shown: str) -> pl.Series:
+    """Return a table's column as text; refuse what is neither text, numbers nor times."""
+    dtype = column.dtype
+    if not (dtype.is_numeric() or isinstance(dtype, pl.String | pl.Date | pl.Datetime | pl.Null)):
+        fault = Fault(f"column {column.name!r}", f"holds {dtype}", "text, numbers or times are expected")
+        raise InputError(shown, [fault])
+    return column.cast(pl.String)
+
+
+def column_numbers(text: pl.Series) -> pl.Series:
+    """Return text as numbers, null where it is not one. ``1_000`` is none, and NaN and infinity pass."""
+    return text.str.strip_chars().cast(pl.Float64, strict=False)
+
+
+def found_text(text: str | None) -> str:
+    """Return how a message names a table's field."""
+    return f"found {text!r}" if text and text.strip() else "no value"
+
+
+def column_names(head: bytes, shown: str) -> list[str]:
+    """Return the names in a CSV file's first line; refuse too many, and one that stands twice."""
+    columns = _fields(head.decode())
+    if columns > MAX_COLUMNS:
+        raise refused(shown, f"line 1 has {columns:,} fields", f"the limit is {MAX_COLUMNS:,}")
+    check_lines(head, shown, columns, first_line=1)
+    # The header is read as a row: polars leaves doubled quotes in names.
+    row = parsed(
+        head, shown, 1, lambda data: pl.read_csv(io.BytesIO(data), has_header=False, infer_schema=False)
+    )
+    names = [name or "" for name in row.row(0)]
+    if (name := repeated(names)) is not None:
+        found = f"line 1: column {name!r} stands {names.count(name)} times"
+        raise refused(shown, found, "name every column once")
+    if len(longest := max(names, key=len)) > MAX_NAME:
+        found = f"line 1: the name of column {names.index(longest) + 1} has {len(longest):,} characters"
+        raise refused(shown, found, f"the limit is {MAX_NAME:,}")
+    return names
+
+
+def check_lines(data: bytes, shown: str, columns: int, first_line: int) -> None:
+    """Refuse lines of a CSV file that would not be one row each, with so many fields.
+
+    Parameters
+    ----------
+    data
+        Lines of UTF-8 text, without the end of the last one.
+    shown
+        What the file is called in messages.
+    columns
+        How many fields the header has.
+    first_line
+        Number of the first line.
+    """
+    if _lines_agree(data, columns):
+        return
+    for line, text in enumerate(io.BytesIO(data + b"\n"), start=first_line):
+        row = text.decode().removesuffix("\n")
+        if not row.strip():
+            raise refused(shown, f"line {line} is empty", "one row per line is expected")
+        if row.count('"') % 2:
+            found = f"line {line} has a quotation mark without its partner"
+            raise refused(shown, found, "one row per line is expected")
+        if (fields := _fields(row)) != columns:
+            raise refused(shown, f"line {line} has {fields} fields", f"the header has {columns}")
+
+
+def _fields(row: str) -> int:
+    return 1 + (re.sub('"[^"]*"', "", row) if '"' in row else row).count(",")
+
+
+def _lines_agree(data: bytes, columns: int) -> bool:
+    """Whether no line can be at fault: at the speed of memory, what `check_lines` asks of each."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    ends = np.append(np.flatnonzero(text == ord("\n")), len(text))
+    comma = text == ord(",")
+    if b'"' in data:
+        quoted = np.cumsum(text == ord('"'), dtype=np.uint8) & 1  # wraps, and keeps odd and even apart
+        if quoted[-1] or quoted[ends[:-1]].any():
+            return False
+        comma &= quoted == 0
+    commas = np.flatnonzero(comma)
+    starts = np.append(0, ends[:-1] + 1)
+    if len(commas) != len(ends) * (columns - 1):
+        return False
+    if columns == 1:  # no comma tells a field from a blank line: an ASCII character must begin it
+        return bool((ends > starts).all() and ((text[starts] > ord(" ")) & (text[starts] < 127)).all())
+    first, last = commas[:: columns - 1], commas[columns - 2 :: columns - 1]
+    return bool((first >= starts).all() and (last < ends).all())

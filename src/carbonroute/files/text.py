@@ -1,0 +1,251 @@
+"""Bytes and text of files that somebody else made, within limits, and the digests of what was read.
+
+Only regular files are opened, or links to them: a pipe may never answer, a device never end, and most files
+are read more than once. A file that changes while it is read is refused.
+
+Windows line ends and a byte order mark are accepted: spreadsheets write both. Everything else that is not
+plain UTF-8 text is refused with its line.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import stat
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+
+from carbonroute.errors import Fault, InputError
+from carbonroute.files.limits import MAX_BYTES, MAX_EXPANSION, MAX_LINE_BYTES
+
+_CHUNK = 2**20
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class Digests(dict[str, str]):
+    """SHA-256 of each file that a run has read, in hexadecimal, by the name that the scenario gives it.
+
+    They are digests of the bytes that were read: of all readings of a file, which must be the same.
+    """
+
+    def add(self, shown: str, digest: str) -> None:
+        """Note the digest of a file that was read from its beginning to its end.
+
+        Raises
+        ------
+        InputError
+            If it was another when the file was read before.
+        """
+        if self.setdefault(shown, digest) != digest:
+            raise _changed(shown)
+
+
+class InputFile:
+    """A regular file, open for reading from its beginning to its end.
+
+    Parameters
+    ----------
+    file
+        The file itself.
+    shown
+        What it is called in messages.
+
+    Attributes
+    ----------
+    place
+        How much of it was read, bytes.
+    """
+
+    def __init__(self, file: FileIO, shown: str) -> None:
+        self.file = file
+        self.shown = shown
+        self._status = os.fstat(file.fileno())
+        self._digest = hashlib.sha256()
+        self.place = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes that it had when it was opened."""
+        return self._status.st_size
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, at most `size`; none at the end."""
+        try:
+            data = self.file.read(size) or b""
+        except OSError as error:
+            raise _unreadable(self.shown, error, "copy it again") from error
+        self._digest.update(data)
+        self.place += len(data)
+        if self.place > self.size:  # it grows, and may do so for ever
+            raise _changed(self.shown)
+        return data
+
+    def skip(self, chunk_bytes: int = _CHUNK) -> None:
+        """Read to the end, for the digest alone."""
+        while self.read(chunk_bytes):
+            pass
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what was read, in hexadecimal: the whole file.
+
+        Raises
+        ------
+        InputError
+            If the file was changed since it was opened.
+        """
+        now = os.fstat(self.file.fileno())
+        before = self._status.st_size, self._status.st_mtime_ns
+        if self.place != self.size or (now.st_size, now.st_mtime_ns) != before:
+            raise _changed(self.shown)
+        return self._digest.hexdigest()
+
+
+@contextmanager
+def opened(path: Path, shown: str) -> Iterator[InputFile]:
+    """Open a regular file.
+
+    Raises
+    ------
+    InputError
+        If there is none, it is something else, or it cannot be read.
+    """
+    try:
+        _require_regular(path.stat(), shown)  # to open a device may already do something
+        file = FileIO(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise _unreadable(shown, error, f"looked for {path}") from error
+    with file:
+        _require_regular(os.fstat(file.fileno()), shown)
+        yield InputFile(file, shown)
+
+
+def read_bytes(path: Path, shown: str, limit: int = MAX_BYTES, digests: Digests | None = None) -> bytes:
+    """Return a regular file's content, at most `limit` bytes, expanded if its name ends in ``.gz``."""
+    return b"".join(chunks(path, shown, _CHUNK, limit, digests))
+
+
+def chunks(
+    path: Path, shown: str, chunk_bytes: int, limit: float = float("inf"), digests: Digests | None = None
+) -> Iterator[bytes]:
+    """Yield a regular file's content piece by piece, at most `limit` bytes, expanded if it is packed.
+
+    When all of it has been read its digest is added to `digests`.
+    """
+    with opened(path, shown) as file:
+        if file.size > limit:
+            raise refused(shown, f"the file has {file.size:,} bytes", f"the limit is {limit:,}")
+        if path.suffix.lower() == ".gz":
+            yield from _expand(file, shown, limit)
+        else:
+            while chunk := file.read(chunk_bytes):
+                yield chunk
+        digest = file.digest()
+    if digests is not None:
+        digests.add(shown, digest)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def plain_text(data: bytes, shown: str) -> str:
+    r"""Return file content as text with ``\n`` line ends.
+
+    Raises
+    ------
+    InputError
+        If it is not UTF-8, or holds a NUL byte, an over-long line or a carriage return that ends no line.
+    """
+    return plain_lines(data, shown).decode("utf-8")
+
+
+def plain_lines(data: bytes, shown: str, first_line: int = 1) -> bytes:
+    """Return whole lines of UTF-8 text with plain line ends, or refuse them as `plain_text` does."""
+    if first_line == 1:
+        data = data.removeprefix(b"\xef\xbb\xbf")
+    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
+    lengths = np.diff(ends, prepend=-1, append=len(data)) - 1
+    if lengths.max() > MAX_LINE_BYTES:
+        line = int(lengths.argmax()) + first_line
+        found = f"line {line} has more than {MAX_LINE_BYTES:,} bytes"
+        raise refused(shown, found, "shorter lines of text are expected")
+    if (place := data.find(b"\0")) >= 0:
+        line = _line(data, place, first_line)
+        raise refused(shown, f"line {line} holds a NUL byte", "save it as plain UTF-8 text")
+    data = data.replace(b"\r\n", b"\n")
+    if (place := data.find(b"\r")) >= 0:
+        found = f"line {_line(data, place, first_line)} holds a carriage return without a line feed"
+        raise refused(shown, found, "save it as plain UTF-8 text")
+    try:
+        if not data.isascii():
+            data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = f"line {_line(data, error.start, first_line)} is not UTF-8 (byte 0x{data[error.start]:02x})"
+        raise refused(shown, found, "save the file as UTF-8") from error
+    return data
+
+
+def _require_regular(status: os.stat_result, shown: str) -> None:
+    """Refuse what is no regular file."""
+    if stat.S_ISDIR(status.st_mode):
+        raise refused(shown, "is a directory", "name a file")
+    if not stat.S_ISREG(status.st_mode):
+        kind = next((kind for is_kind, kind in _KINDS if is_kind(status.st_mode)), "something else")
+        remedy = "name a file; what comes through a pipe must be written into one first"
+        raise refused(shown, f"is not a regular file but {kind}", remedy)
+
+
+def _unreadable(shown: str, error: OSError | ValueError, remedy: str) -> InputError:
+    return refused(shown, f"cannot be read ({getattr(error, 'strerror', None) or error})", remedy)
+
+
+def _changed(shown: str) -> InputError:
+    return refused(shown, "changed while it was read", "run again when nothing writes it any more")
+
+
+def refused(shown: str, found: str, remedy: str) -> InputError:
+    """Return the error for a file as a whole, or one whose finding names the place itself."""
+    return InputError(shown, [Fault("", found, remedy)])
+
+
+def repeated(names: Sequence[str]) -> str | None:
+    """Return the first of some names that stands there twice, or None."""
+    if len(set(names)) == len(names):
+        return None
+    counts = Counter(names)
+    return next(name for name in names if counts[name] > 1)
+
+
+def _line(data: bytes, place: int, first_line: int) -> int:
+    return data.count(b"\n", 0, place) + first_line
+
+
+def _expand(file: InputFile, shown: str, limit: float) -> Iterator[bytes]:
+    """Yield what a packed file holds."""
+    total = 0
+    try:
+        with gzip.open(cast("IO[bytes]", file)) as expanded:
+            while chunk := expanded.read(_CHUNK):
+                total += len(chunk)
+                if total > min(limit, max(file.place * MAX_EXPANSION, 8 * _CHUNK)):
+                    raise refused(
+                        shown, f"expands to {total:,} bytes and more", "expand it and check what it is"
+                    )
+                yield chunk
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise refused(shown, f"is not a complete gzip file ({error})", "copy it again") from error

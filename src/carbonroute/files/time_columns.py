@@ -1,0 +1,78 @@
+"""Columns of times in a file that may have faults: read leniently, their offset, their usual step."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from carbonroute.files.tables import FIRST_LINE
+from carbonroute.files.times import ALWAYS, to_utc
+from carbonroute.units import MINUTES_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
+
+
+def read_times(
+    column: pl.Series, time_zone: str | None, shown: str, first_line: int = FIRST_LINE
+) -> pl.Series:
+    """Return a table's times in UTC (µs), null where an entry is no time; those without offset as in UTC.
+
+    Parameters
+    ----------
+    column
+        ISO 8601 text, or times.
+    time_zone
+        IANA name of the zone that times without an offset are in.
+    shown, first_line
+        What the file is called, and where the column begins in it.
+    """
+    return to_utc(column, time_zone or "UTC", ALWAYS, shown, first_line, lenient=True)
+
+
+def lacks_offset(column: pl.Series) -> bool:
+    """Whether a column's times, by the first of them, do not say in which zone they are."""
+    if isinstance(column.dtype, pl.Datetime):
+        return column.dtype.time_zone is None
+    if column.dtype != pl.String:
+        return True
+    first = column.drop_nulls().head(1).to_list()
+    return (
+        bool(first)
+        and not str(first[0]).strip().endswith("Z")
+        and "+" not in first[0]
+        and _no_minus(first[0])
+    )
+
+
+def _no_minus(stamp: str) -> bool:
+    return "-" not in stamp.strip()[10:]
+
+
+def common_step_us(times: pl.DataFrame) -> int | None:
+    """Return the most frequent distance of a zone's neighbouring times, µs; None without neighbours.
+
+    Parameters
+    ----------
+    times
+        Columns ``zone`` and ``time``, in any order.
+    """
+    gaps = (
+        times.drop_nulls()
+        .unique()
+        .sort("zone", "time")
+        .select(pl.col("time").diff().over("zone").dt.total_microseconds().alias("gap"))
+        .drop_nulls()
+    )
+    if gaps.is_empty():
+        return None
+    most = gaps["gap"].value_counts().sort("count", "gap", descending=[True, False])
+    return int(most["gap"][0])
+
+
+def span_text(span_us: int) -> str:
+    """Return a span of time in its largest whole unit.
+
+    >>> span_text(3_600_000_000), span_text(420_000_000), span_text(1_500_000)
+    ('1 h', '7 min', '1.5 s')
+    """
+    for unit, size in (("d", MINUTES_PER_DAY * US_PER_MINUTE), ("h", US_PER_HOUR), ("min", US_PER_MINUTE)):
+        if span_us and span_us % size == 0:
+            return f"{span_us // size} {unit}"
+    return f"{span_us / US_PER_S:g} s"

@@ -1,0 +1,99 @@
+"""Which reader recognises a file: every carbon source, forecasts, logs, rate files and matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from carbonroute.carbon import SOURCES, FileSource, Forecast
+from carbonroute.files.preview import Certainty, Preview, Recognition, preview
+from carbonroute.files.text import refused
+from carbonroute.inspection import carbon_files, forecasts, network, rates, traffic
+from carbonroute.inspection.result import Inspection, Kind
+from carbonroute.network import recognise_matrix
+from carbonroute.traffic import RateFile
+from carbonroute.traffic.log import Log
+
+_CARBON = tuple(source for source in SOURCES if issubclass(source, FileSource))
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader of one format: how it recognises a file, and how the file is inspected."""
+
+    kind: Kind
+    recognise: Callable[[Preview], Recognition | None]
+    inspect: Callable[[Preview, Recognition], Inspection]
+
+
+#: Of readers that are equally sure, the first one is meant.
+READERS = (
+    *(Reader("carbon", source.recognise, partial(carbon_files.inspect, source)) for source in _CARBON),
+    Reader("carbon", Forecast.recognise, forecasts.inspect),
+    Reader("rtt", recognise_matrix, network.inspect),
+    Reader("traffic", Log.recognise, traffic.inspect),
+    Reader("rates", RateFile.recognise, rates.inspect),
+)
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A file, the reader that is surest of it, and how that reader would take it."""
+
+    preview: Preview
+    reader: Reader
+    recognition: Recognition
+
+    def inspection(self) -> Inspection:
+        """Return the content of the file as its reader sees it."""
+        return self.reader.inspect(self.preview, self.recognition)
+
+
+def recognised(path: Path, shown: str, kind: Kind | None = None) -> Recognised:
+    """Return the reader that is surest of a file.
+
+    Parameters
+    ----------
+    path, shown
+        The file, and its name in messages.
+    kind
+        The kind of the file, where the user states it: then readers need not be sure.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or no reader recognises it: with the features that readers look for.
+    """
+    file = preview(path, shown)
+    answers = [(reader, reader.recognise(file)) for reader in READERS if kind in (None, reader.kind)]
+    known = [(reader, recognition) for reader, recognition in answers if recognition is not None]
+    reader, surest = max(known, key=lambda answer: answer[1].certainty, default=(None, None))
+    if reader is None or surest is None or (kind is None and surest.certainty == Certainty.POSSIBLE):
+        if file.is_json:
+            keys = [source.json_keys for source in _CARBON if source.json_keys]
+            remedy = f"looked for {', '.join(keys[:-1])}, and {keys[-1]}"
+            raise refused(shown, "this JSON is nothing that is known", remedy)
+        raise refused(shown, f"cannot tell what this is: columns {file.listed}", _looked_for(kind))
+    others = [
+        recognition
+        for other, recognition in known
+        if other is not reader and other.kind == reader.kind and recognition.notes
+    ]
+    lists = {role: names for recognition in others for role, names in recognition.lists.items()}
+    notes = tuple(note for recognition in others for note in recognition.notes)
+    return Recognised(file, reader, replace(surest, lists={**surest.lists, **lists}, notes=notes))
+
+
+def _looked_for(kind: Kind | None) -> str:
+    looked = {
+        "carbon": "a column of times beside columns of numbers (a zone each), or beside zone and value",
+        "traffic": "a column of times and columns of tokens",
+        "rates": "nothing but columns of numbers, or rates beside times",
+        "rtt": "a first column that names what the other columns are called",
+    }
+    if kind:
+        return f"as {kind}, {looked[kind]} is looked for"
+    all_of_them = "; ".join(f"{known}: {features}" for known, features in looked.items())
+    return f"looked for {all_of_them}. Name it yourself: --as carbon, traffic, rates or rtt"

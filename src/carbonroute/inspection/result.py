@@ -1,0 +1,79 @@
+"""The result of an inspection: facts, tables and sentences, for people and for programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+import numpy as np
+import polars as pl
+
+#: Kinds of files. A forecast is a kind of carbon.
+Kind = Literal["carbon", "traffic", "rates", "rtt"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The description of one file, or of one signal of a scenario.
+
+    Attributes
+    ----------
+    name
+        The file as it was named, or the scenario's section.
+    kind
+        Its kind.
+    reading
+        How it was read, and the role of its columns.
+    facts
+        Single numbers by name; units are in the names.
+    table
+        A row per zone or column; may be empty.
+    findings
+        Faults and oddities, a sentence each.
+    suggestion
+        Lines of a scenario (TOML) that read the file; empty where a scenario reads it already.
+    pictures
+        Tables that the kind's figure draws, by the name of its parameter.
+    """
+
+    name: str
+    kind: Kind
+    reading: Mapping[str, str]
+    facts: Mapping[str, Any]
+    table: pl.DataFrame
+    findings: tuple[str, ...] = ()
+    suggestion: str = ""
+    pictures: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all but the pictures as JSON values, at full precision; NaN is null."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "reading": dict(self.reading),
+            "facts": plain(dict(self.facts)),
+            "table": plain(self.table.to_dicts()),
+            "findings": list(self.findings),
+            "suggestion": self.suggestion,
+        }
+
+
+def plain(value: Any) -> Any:
+    """Return a value as a JSON value.
+
+    >>> plain({"mean": float("nan"), "rows": [np.int64(3)]})
+    {'mean': None, 'rows': [3]}
+    """
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,43 @@
+"""The conditions of a run: carbon intensities and round-trip times."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+
+from carbonroute.arrays import Array
+from carbonroute.scenario import Scenario
+
+
+def carbon(scenario: Scenario, g_per_kwh: Array) -> pl.DataFrame:
+    """Return the true carbon intensities of the run."""
+    hours = np.arange(len(g_per_kwh))
+    start = scenario.horizon.start
+    times = [start + timedelta(hours=int(hour)) if start else None for hour in hours]
+    regions = [region.name for region in scenario.regions]
+    return pl.DataFrame(
+        {
+            "hour": np.repeat(hours, len(regions)),
+            "time": pl.Series(times, dtype=pl.Datetime("us", "UTC")).repeat_by(len(regions)).explode(),
+            "region": regions * len(hours),
+            "carbon_g_per_kwh": g_per_kwh.ravel(),
+        }
+    )
+
+
+def rtt(scenario: Scenario, rtt_ms: Array) -> pl.DataFrame:
+    """Return the round-trip times."""
+    return pl.DataFrame(
+        [
+            {
+                "origin": origin.name,
+                "origin_share": origin.share,
+                "region": region.name,
+                "rtt_ms": float(pair_ms),
+            }
+            for origin, row in zip(scenario.origins, rtt_ms, strict=True)
+            for region, pair_ms in zip(scenario.regions, row, strict=True)
+        ]
+    )

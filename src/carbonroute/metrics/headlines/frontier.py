@@ -1,0 +1,72 @@
+"""The headline of a frontier: the recommended policy, its bounds, and the knee of the front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import polars as pl
+
+from carbonroute.arrays import Mask
+from carbonroute.metrics.measure import measure_of_row, saves
+
+#: Policies that are named beside the recommendation, by column.
+_OTHERS = MappingProxyType(
+    {
+        "static_baseline": "A fixed choice, {},",
+        "bound": "The {}, which no router can run,",
+        "knee": "The knee of the front, {},",
+    }
+)
+
+
+def finding(points: pl.DataFrame, limits: str, beyond: Mask, row: int, *, kept: bool) -> list[str]:
+    """Return the recommendation, its bounds and the knee in sentences.
+
+    Parameters
+    ----------
+    points
+        A row per policy; see `carbonroute.analysis.frontier.Frontier`.
+    limits
+        The limits, in words.
+    beyond
+        Policies that exceed them, shape (n,).
+    row
+        Of the recommended policy; of the one that exceeds the limits least where none keeps them.
+    kept
+        Whether it keeps them.
+    """
+    policy = points["policy"][row]
+    first = f"For {limits}, use {policy}: it"
+    if not kept:
+        first = f"No policy that a router can run keeps to {limits}; {policy} comes nearest: it"
+    named = [(first, row)]
+    for column, words in _OTHERS.items():
+        named += [(words.format(points["policy"][place]), place) for place in points[column].arg_true()]
+    return [
+        f"{subject} {outcome(points.row(place, named=True))}{', beyond the limits' * int(beyond[place])}."
+        for subject, place in named
+    ]
+
+
+def outcome(point: Mapping[str, Any]) -> str:
+    """Return the saving of a policy, its violations and its latency; `point` is a row of the frontier.
+
+    >>> outcome({"total_kg": None, "carbon_reduction_pct": 56.2, "baseline": "Near",
+    ...     "slo_violation_pct": 0.987, "p95_latency_ms": 118.04, "avg_latency_ms": 70.1})
+    'saves 56.2 % of mean carbon intensity against Near (violations 0.99 %, P95 118.0 ms, mean 70.1 ms)'
+    """
+    measure = measure_of_row(point)
+    reduction = point[measure.reduction]
+    if reduction is None:
+        saved = f"takes {point[measure.amount]:.4g} {measure.unit}"
+    elif saves(-reduction):
+        saved = f"takes {-reduction:.1f} % more of {measure.name} than {point['baseline']}"
+    else:
+        how_much = f"{reduction:.1f} %" if saves(reduction) else "nothing"
+        saved = f"saves {how_much} of {measure.name} against {point['baseline']}"
+    return (
+        f"{saved} (violations {point['slo_violation_pct']:.2f} %, P95 {point['p95_latency_ms']:.1f} ms, "
+        f"mean {point['avg_latency_ms']:.1f} ms)"
+    )

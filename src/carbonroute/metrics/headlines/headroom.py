@@ -1,0 +1,73 @@
+"""The headline of an analysis of headroom: the saving that each capacity leaves."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import polars as pl
+
+from carbonroute.metrics.best import best, runnable
+from carbonroute.metrics.headlines.run import share_in_words
+from carbonroute.metrics.measure import Measure, effect, measure_of, saves
+
+
+def finding(points: pl.DataFrame, max_violation_pct: float) -> list[str]:
+    """Return which viable policy saves most at each headroom, and how much of the unlimited saving is left.
+
+    Savings are of grams where energies are stated. The comparison with Latency-First on the same capacity has
+    a sentence of its own.
+
+    Parameters
+    ----------
+    points
+        A row per headroom and policy.
+    max_violation_pct
+        Violations up to which a policy is viable, %.
+    """
+    measure = measure_of(points)
+    viable = runnable(points).filter(pl.col("slo_violation_pct") <= max_violation_pct)
+    free = _best(viable, measure.reduction, math.inf)
+    said = []
+    for headroom in points["headroom"].unique(maintain_order=True):
+        where = "Without limits" if headroom == math.inf else f"With capacity for {headroom:g} × the load"
+        most = _best(viable, measure.reduction, headroom)
+        if most is None:
+            none = f"no policy that a router can run stays within {max_violation_pct:g} % violations"
+            said.append(
+                f"{where}: {'there is nothing to save' if viable.filter(headroom=headroom).height else none}"
+            )
+            continue
+        share = ""
+        if headroom != math.inf and free and saves(free[measure.reduction]):
+            left = share_in_words(most[measure.reduction], free[measure.reduction])
+            share = f", {left} of what can be saved without limits"
+        said.append(
+            f"{where}: {_saves(most, measure, measure.reduction, most['baseline'])} at "
+            f"{most['slo_violation_pct']:.2f} % violations{_as_good(viable, most, measure)}{share}"
+        )
+        if headroom != math.inf and most[measure.same_capacity] is not None:
+            against = most["same_capacity_baseline"]
+            said.append(f"{where}: {_saves(most, measure, measure.same_capacity, against)}")
+    return said
+
+
+def _saves(best: dict[str, Any], measure: Measure, column: str, baseline: str) -> str:
+    if saves(best[column]):
+        return f"{best['policy']} saves {best[column]:.1f} % of {measure.name} against {baseline}"
+    does = effect(measure, best[column], again=True)
+    return f"no policy cuts {measure.name} against {baseline}; {best['policy']}, the best, {does}"
+
+
+def _as_good(viable: pl.DataFrame, most: dict[str, Any], measure: Measure) -> str:
+    """Name the other viable policies that save as much, to the decimal that is printed."""
+    alike = viable.filter(
+        (pl.col("headroom") == most["headroom"])
+        & (pl.col("policy") != most["policy"])
+        & (pl.col(measure.reduction).round(1) == round(most[measure.reduction], 1))
+    )
+    return f" (as does {', '.join(alike['policy'])})" if alike.height else ""
+
+
+def _best(viable: pl.DataFrame, column: str, headroom: float) -> dict[str, Any] | None:
+    return best(viable.filter(headroom=headroom), column)

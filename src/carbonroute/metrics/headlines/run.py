@@ -1,0 +1,113 @@
+"""The headline of a run: the policy that saves most within the limit, and what capacity leaves of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import polars as pl
+
+from carbonroute.metrics.best import best, runnable
+from carbonroute.metrics.measure import Measure, effect, measure_of, saves, survives_pct
+from carbonroute.metrics.queueing import has_queues
+
+Row = Mapping[str, Any]
+
+
+def finding(policies: pl.DataFrame) -> str:
+    """Return in words which policy a router could run saves most within the limit, and at what price.
+
+    In grams, where the scenario states energies. Where requests queue, also what that is against
+    Latency-First on the same capacity, and what is left of what could be saved without limits.
+    """
+    measure = measure_of(policies)
+    sentences = [_most_saving(policies, measure)]
+    if has_queues(policies):
+        sentences += [*_on_the_same_capacity(policies, measure), *_what_survives(policies, measure)]
+    return " ".join(sentences)
+
+
+def _most_saving(policies: pl.DataFrame, measure: Measure) -> str:
+    limit = f"{policies['max_violation_pct'][0]:.6g} % SLO violations"
+    viable = policies.filter("viable")
+    if viable.is_empty():
+        nearest = policies.sort("slo_violation_pct", maintain_order=True).row(0, named=True)
+        lowest = f"{nearest['policy']} comes nearest with {nearest['slo_violation_pct']:.2f} %"
+        return f"No policy stays within {limit}; {lowest}."
+    if best(viable, measure.reduction) is None:
+        return f"Against {policies['baseline'][0]}, there is nothing to save."
+    honest = best(runnable(viable), measure.reduction)
+    clairvoyant = best(viable.filter("clairvoyant"), measure.reduction)
+    if honest and saves(honest[measure.reduction]):
+        sentence = (
+            f"{honest['policy']} {effect(measure, honest[measure.reduction])} against {_against(honest)}, "
+            f"the most within {limit}"
+        )
+    else:
+        baseline = policies["baseline"][0]
+        sentence = f"No policy that a router could run cuts {measure.name} against {baseline} within {limit}"
+    if clairvoyant and saves(clairvoyant[measure.reduction]):
+        cuts = effect(measure, clairvoyant[measure.reduction], again=True)
+        sentence += f"; with clairvoyance, {clairvoyant['policy']} {cuts} against {_against(clairvoyant)}"
+    return sentence + "."
+
+
+def _against(policy: Row) -> str:
+    return (
+        f"{policy['baseline']} (violations {policy['slo_violation_pct']:.2f} %, "
+        f"latency {policy['avg_latency_ms']:.1f} ms)"
+    )
+
+
+def _on_the_same_capacity(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
+    """Yield what the best policy that a router could run saves against Latency-First with the same limits."""
+    most = best(runnable(policies).filter("viable"), measure.same_capacity)
+    if most is None:
+        return
+    against = most["same_capacity_baseline"]
+    if not saves(most[measure.same_capacity]):
+        yield f"Against {against}, nothing is saved."
+        return
+    yield f"Against {against}, {most['policy']} {effect(measure, most[measure.same_capacity])}."
+
+
+def _what_survives(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
+    """Yield what the best policy that a router could run saves without and with limits on capacity."""
+    limit_pct = policies["max_violation_pct"][0]
+    honest = runnable(policies)
+    free = best(honest.filter(pl.col("unlimited_slo_violation_pct") <= limit_pct), measure.unlimited)
+    if free is None or not saves(free[measure.unlimited]):
+        return
+    possible_pct = free[measure.unlimited]
+    sentence = (
+        f"Without limits on capacity, {free['policy']} would cut {measure.name} by {possible_pct:.1f} % "
+        f"against {free['baseline']} (violations {free['unlimited_slo_violation_pct']:.2f} %)"
+    )
+    kept = best(honest.filter("viable"), measure.reduction)
+    if kept is None or (kept["policy"] != free["policy"] and not saves(kept[measure.reduction])):
+        yield f"{sentence}; with them, no policy keeps any of it within {limit_pct:.6g} % SLO violations."
+        return
+    survives = f"{share_in_words(kept[measure.reduction], possible_pct)} of that survives"
+    if kept["policy"] == free["policy"]:
+        does = effect(measure, kept[measure.reduction], again=True)
+        yield f"{sentence}; with them it {does}: {survives}."
+        return
+    now = free[measure.reduction]
+    does = "serves nothing" if now is None else effect(measure, now, again=True)
+    other = f"the best within {limit_pct:.6g} %, {kept['policy']},"
+    yield (
+        f"{sentence}; with them it {does} at {free['slo_violation_pct']:.2f} % violations, and {other} "
+        f"{effect(measure, kept[measure.reduction], again=True)}: {survives}."
+    )
+
+
+def share_in_words(reduction: float, possible: float) -> str:
+    """Return how much of a possible reduction there is, in words.
+
+    >>> share_in_words(15.0, 60.0), share_in_words(-30.5, 87.5), share_in_words(96.6, 87.5)
+    ('25.0 %', 'nothing', 'all')
+    """
+    share = survives_pct(reduction, possible)
+    if share is None or round(share, 1) == 0:
+        return "nothing"
+    return "all" if share > 100 else f"{share:.1f} %"

@@ -1,0 +1,124 @@
+"""The baselines of a run: policies that run beside the scenario's own, for comparison alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from carbonroute.control.knowledge import truth
+from carbonroute.engines import queued
+from carbonroute.engines.unsupported import unsupported
+from carbonroute.metrics import Comparison
+from carbonroute.outcome import Outcome
+from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
+from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
+from carbonroute.policies.latency_first import LatencyFirst
+from carbonroute.policies.static_greenest import StaticGreenest
+from carbonroute.scenario import Candidate, Inputs
+
+#: The policy that reductions refer to.
+BASELINE = LatencyFirst()
+
+
+def with_baselines(
+    inputs: Inputs, engine: str, *, baseline_alone: bool = False
+) -> tuple[Inputs, Callable[[Sequence[Outcome]], Comparison]]:
+    """Return the run's policies followed by its baselines.
+
+    Parameters
+    ----------
+    inputs, engine
+        The run, and the name of its engine.
+    baseline_alone
+        Whether to add Latency-First alone.
+
+    Returns
+    -------
+    What an engine is to run, and what makes the comparison of its outcomes.
+    """
+    candidates = list(inputs.candidates)
+
+    def place(added: Candidate) -> int:
+        same = (
+            i
+            for i, candidate in enumerate(candidates)
+            if _decides_alike(candidate, added) and (engine != "queued" or _held_alike(candidate, added))
+        )
+        if (index := next(same, None)) is None:
+            index = len(candidates)
+            candidates.append(added)
+        return index
+
+    baseline = place(_latency_first(inputs))
+    steps, fresh = {}, {}
+    compared = not baseline_alone and (engine == "exact" or _meet_the_same_requests(inputs))
+    if compared and inputs.energy:
+        steps = {
+            name: place(step)
+            for name, step in _steps(inputs)
+            if not _refused(inputs, step, engine)  # nobody asked for it: it ends no run
+        }
+    # With queues, every policy has a system of its own to itself: what fresh data would do is not run.
+    if compared and engine != "queued":
+        fresh = {
+            candidate.label: place(replace(candidate, knowledge=truth(inputs.carbon)))
+            for candidate in inputs.candidates
+            if candidate.reads("carbon_g_per_kwh")
+            and not np.array_equal(candidate.knowledge.shown_g_per_kwh, inputs.carbon.g_per_kwh)
+        }
+
+    def compare(outcomes: Sequence[Outcome]) -> Comparison:
+        return Comparison(
+            baseline=outcomes[baseline],
+            fresh={label: outcomes[index] for label, index in fresh.items()},
+            steps={name: outcomes[index] for name, index in steps.items()},
+        )
+
+    return replace(inputs, candidates=tuple(candidates), baseline=baseline), compare
+
+
+def _refused(inputs: Inputs, baseline: Candidate, engine: str) -> bool:
+    if engine == "queued":
+        return any(queued.faults(inputs, baseline, ""))
+    return engine == "exact" and bool(unsupported(inputs, baseline))
+
+
+def _meet_the_same_requests(inputs: Inputs) -> bool:
+    sampling = inputs.scenario.sampling
+    return sampling.scheme == "streams" or sampling.restart == "per-policy"
+
+
+def _latency_first(inputs: Inputs) -> Candidate:
+    return inputs.candidate(BASELINE.name, BASELINE, inputs.scenario.information)
+
+
+def _steps(inputs: Inputs) -> Iterator[tuple[str, Candidate]]:
+    """Yield what a saving is made of: from no knowledge of carbon to all."""
+    information = inputs.of_a_router
+    yield "latency-first", _latency_first(inputs)
+    if inputs.carbon.reference_g_per_kwh is not None:
+        yield "static-greenest", inputs.candidate("Static-Greenest", StaticGreenest(), information)
+    hourly = ConstrainedHybrid()
+    yield "hourly routing", inputs.candidate(hourly.name, hourly, information)
+    bound = ClairvoyantBound()
+    yield "clairvoyant bound", inputs.candidate(bound.name, bound, information)
+
+
+def _held_alike(one: Candidate, other: Candidate) -> bool:
+    """Whether the routers of two candidates hold back alike."""
+    return (one.control, one.max_utilisation) == (other.control, other.max_utilisation)
+
+
+def _decides_alike(one: Candidate, other: Candidate) -> bool:
+    """Whether two candidates take the same decisions, whatever they are called."""
+    if type(one.policy) is not type(other.policy) or one.policy != other.policy:
+        return False
+    same_estimate = one.information.service_time == other.information.service_time
+    same_carbon = one.knowledge is other.knowledge or np.array_equal(
+        one.knowledge.shown_g_per_kwh, other.knowledge.shown_g_per_kwh
+    )
+    return (same_estimate or not one.reads("service_ms")) and (
+        same_carbon or not one.reads("carbon_g_per_kwh")
+    )

@@ -1,0 +1,135 @@
+"""How a scenario is run: by which engine, how often, and how narrow an interval is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from carbonroute.engines import exact
+from carbonroute.errors import Fault, InputError
+from carbonroute.runs.precision import FEWEST, MOST, Precision
+from carbonroute.runs.replications import Progress, Replications, once, part_of, seeds, with_seed
+from carbonroute.scenario import Scenario, resolve
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """How a scenario is run.
+
+    Attributes
+    ----------
+    engine
+        Its name, or ``"both"``.
+    workers
+        Processes of the sampled engine.
+    most
+        Replications, at most.
+    precision
+        What ends them earlier, or None.
+    journal
+        Folder for the records of decisions, or None.
+    """
+
+    engine: str
+    workers: int
+    most: int
+    precision: Precision | None
+    journal: Path | None = None
+
+    @classmethod
+    def read(
+        cls,
+        engine: str,
+        workers: int,
+        replications: int | None,
+        until: str | None,
+        journal: Path | None = None,
+    ) -> RunPlan:
+        """Return the plan that the arguments of `carbonroute.run` make.
+
+        Raises
+        ------
+        InputError
+            If one is out of range, or they do not go together.
+        """
+        precision = Precision.read(until) if until is not None else None
+        most = replications if replications is not None else (MOST if precision else 1)
+        _at_least(1, "workers", workers)
+        _at_least(FEWEST if precision else 1, "replications", most)
+        if engine in {"exact", "both"} and most > 1:
+            found = f"engine {engine!r} works out expected values: replications have nothing to average out"
+            raise InputError("until" if precision else "replications", [Fault("", found, "leave it out")])
+        if engine == "exact" and workers > 1:
+            raise InputError("workers", [Fault("", "the exact engine draws no requests", "leave it out")])
+        if journal is not None and (engine != "queued" or most > 1):
+            found = f"engine {engine!r}" if engine != "queued" else f"{most:,} replications"
+            raise InputError(
+                "journal", [Fault("", f"found {found}", "one run of engine 'queued' is expected")]
+            )
+        return cls(engine, workers, most, precision, journal)
+
+    def fulfilled(self, done: Replications, figures: pl.DataFrame) -> bool:
+        """Whether no further replication is needed."""
+        count = len(done.seeds)
+        if self.precision is None or count == self.most:
+            return count == self.most
+        if count < FEWEST:
+            return False
+        _, half_width = self.precision.widest(done.inputs, done.outcomes, figures)
+        return half_width <= self.precision.half_width
+
+    def notes(self, done: Replications, figures: pl.DataFrame | None) -> Iterator[str]:
+        """Yield what a reader must know of how it was run."""
+        if self.engine == "exact":
+            yield "Expected values, worked out: no luck of requests is in them, and they have no intervals"
+        if self.engine in {"exact", "both"}:
+            yield from exact.notes(done.inputs)
+        if self.engine != "queued" and not done.inputs.capacity.neutral:
+            yield "What regions can carry is left out, as if nothing limited them: the queued engine knows it"
+        if self.engine != "queued" and any(candidate.controlled for candidate in done.inputs.candidates):
+            yield "What control and max_utilisation say is left out: the queued engine alone has routers"
+        if figures is None:
+            return
+        yield (
+            f"{len(done.seeds):,} replications, each with its own requests and carbon noise: requests are "
+            "those of all of them, kg their mean, and carbon intensities by the hour those of the first"
+        )
+        if self.precision:
+            policy, half_width = self.precision.widest(done.inputs, done.outcomes, figures)
+            verdict = "reached" if half_width <= self.precision.half_width else "not reached"
+            yield f"{self.precision} {verdict}: ± {half_width:.3g} under {policy}, the widest interval"
+
+
+def _at_least(least: int, name: str, value: int) -> None:
+    if value < least:
+        raise InputError(name, [Fault("", f"found {value}", f"{least} or more is expected")])
+
+
+def carry_out(
+    plan: RunPlan, scenario: Scenario, progress: Progress | None
+) -> tuple[Replications, pl.DataFrame | None]:
+    """Run a scenario as often as is planned.
+
+    Returns
+    -------
+    All runs as one; of several, the figures of each.
+    """
+    runs = _runs(plan, scenario, progress)
+    done = next(runs)
+    if plan.most == 1:
+        return done, None
+    figures = done.figures
+    while not plan.fulfilled(done, figures):
+        run = next(runs)
+        done, figures = done.with_another(run), pl.concat([figures, run.figures])
+    return done, figures
+
+
+def _runs(plan: RunPlan, scenario: Scenario, progress: Progress | None) -> Iterator[Replications]:
+    engine = "sampled" if plan.engine == "both" else plan.engine
+    for place, seed in enumerate(seeds(scenario.sampling.seed)):
+        part = part_of(progress, place, plan.most)
+        yield once(resolve(with_seed(scenario, seed)), engine, plan.workers, part, plan.journal)

@@ -1,0 +1,289 @@
+"""A run's folder: the tables and data that are written there, what its manifest states, and the way back."""
+
+from __future__ import annotations
+
+import io
+import platform
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import polars as pl
+from pydantic import Field, JsonValue, model_validator
+
+from carbonroute.errors import RunFolderError
+from carbonroute.files.folder import stands
+from carbonroute.files.schema import read_shaped
+from carbonroute.files.tables import csv_bytes
+from carbonroute.metrics import (
+    Tables,
+    as_published,
+    per_workload_results,
+    simulation_results,
+    where_the_saving_comes_from,
+)
+from carbonroute.metrics.shapes import SHAPES, misfits
+from carbonroute.runs import Result
+from carbonroute.runs.folder import RunFolder, read_stated, require_as_stated, writer_of
+from carbonroute.runs.manifest import (
+    MANIFEST,
+    STUDY,
+    Document,
+    Manifest,
+    Nothing,
+    Part,
+    Sha256,
+    read_manifest,
+)
+from carbonroute.scenario import Inputs, Scenario
+from carbonroute.scenario.written.model import FACTORS
+from carbonroute.units import J_PER_KWH
+
+__all__ = [
+    "RunFolder",
+    "RunManifest",
+    "add_to",
+    "facts",
+    "origin",
+    "read_manifest",
+    "read_tables",
+    "tables_of",
+    "write_run",
+]
+
+_LIBRARIES = ("matplotlib", "numpy", "polars", "pydantic", "scipy")
+#: Tables that a run without queues does not write.
+_OF_QUEUES = ("pools", "utilisation", "wait_cdf", "herd", "latency_cdf_unlimited")
+_AGAIN = "run `carbonroute simulate` again"
+
+
+def write_run(folder: RunFolder, result: Result) -> None:
+    """Write a run's tables and data: CSV as published, Parquet at full precision."""
+    tables = result.tables
+    folder.write("tables/simulation_results.csv", csv_bytes(as_published(simulation_results(tables), tables)))
+    folder.write(
+        "tables/per_workload_results.csv", csv_bytes(as_published(per_workload_results(tables), tables))
+    )
+    more = {
+        "where_the_saving_comes_from": where_the_saving_comes_from(tables),
+        "intervals": tables.intervals,
+        "objectives": tables.objectives,
+        "agreement": tables.agreement,
+        "pools": tables.pools,
+    }
+    for name, table in more.items():
+        if table.height:
+            folder.write(f"tables/{name}.csv", csv_bytes(table))
+    folder.write(
+        "data/carbon_intensity_traces.csv", csv_bytes(_wide(tables.carbon, "hour", "carbon_g_per_kwh"))
+    )
+    folder.write("data/latency_matrix.csv", csv_bytes(_wide(tables.rtt, "origin", "rtt_ms")))
+    if tables.utilisation.height:
+        folder.write("data/utilisation.csv", csv_bytes(tables.utilisation))
+    for field in fields(Tables):
+        table = getattr(tables, field.name)
+        if table.height or field.name not in _OF_QUEUES:
+            parquet = io.BytesIO()
+            table.write_parquet(parquet)
+            folder.write(_parquet_name(field.name), parquet.getvalue())
+
+
+def facts(result: Result) -> dict[str, Any]:
+    """Return what a manifest states of a run, without its outputs: enough to run it again."""
+    scenario, inputs = result.inputs.scenario, result.inputs
+    overview = result.tables.overview.row(0, named=True)
+    return {
+        "carbonroute": version("carbonroute"),
+        "engine": result.engine,
+        "seed": scenario.sampling.seed,
+        "seeds": list(result.seeds),
+        "finding": overview["finding"],
+        "max_violation_pct": result.tables.policies["max_violation_pct"][0],
+        "clairvoyant": [outcome.policy for outcome in result.outcomes if outcome.clairvoyant],
+        "notes": overview["notes"],
+        "objectives": result.tables.objectives.rows(named=True),
+        "carbon": {
+            "accounting": overview["accounting"],
+            "source": overview["source"],
+            "cleaning": dict(inputs.carbon.cleaning),
+            "long_run_mean_g_per_kwh": _by_region(inputs),
+        },
+        "traffic": {
+            "source": overview["traffic_source"],
+            "synthetic_geography": overview["synthetic_geography"],
+            **inputs.arrivals.facts,
+        },
+        "knowledge": {
+            candidate.label: candidate.knowledge.facts
+            for candidate in inputs.candidates
+            if candidate.knowledge.missing or candidate.knowledge.left_out
+        },
+        "factors": _factors(scenario),
+        **origin(inputs),
+    }
+
+
+class _Carbon(Document):
+    cleaning: dict[str, JsonValue]
+
+
+class _Scenario(Document):
+    name: str
+    description: str = ""
+
+
+class _Workload(Part):
+    energy_j: float | None
+    energy_j_per_prompt_token: float | None
+    energy_j_per_answer_token: float | None
+    embodied_g: float | None
+    payload_mb: float | None
+    energy_source: str
+
+
+class _Factors(Part):
+    workloads: dict[str, _Workload]
+    pue: dict[str, float]
+    hardware_factor: dict[str, float]
+    network_energy_j_per_gb: float
+    sources: dict[str, str]
+
+    @model_validator(mode="after")
+    def _same_regions(self) -> Self:
+        if self.pue.keys() != self.hardware_factor.keys():
+            raise ValueError("hardware_factor should have the regions of pue")
+        return self
+
+
+class RunManifest(Manifest):
+    """What a report needs of a run's manifest; see `facts`."""
+
+    carbonroute: str
+    engine: str
+    seeds: Annotated[list[int], Field(min_length=1)]
+    max_violation_pct: float
+    carbon: _Carbon
+    traffic: dict[str, JsonValue]
+    knowledge: dict[str, JsonValue]
+    factors: _Factors | Nothing
+    scenario: _Scenario
+    versions: dict[str, str]
+    inputs: dict[str, Sha256]
+    command: str = ""
+
+
+def origin(inputs: Inputs) -> dict[str, Any]:
+    """Return what all results of a scenario follow from: the scenario, its data, and the libraries."""
+    return {
+        "scenario": inputs.scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
+        "inputs": dict(sorted(inputs.digests.items())),
+    }
+
+
+def add_to(folder: RunFolder, inputs: Inputs, command: str) -> dict[str, Any]:
+    """Let a folder keep the run of a scenario for a command that writes more about it; return what it states.
+
+    Where the folder is not that of a run of the same scenario, data and versions, it is begun anew.
+
+    Parameters
+    ----------
+    folder, inputs
+        The folder, and what is written about.
+    command
+        Which writes: what it wrote earlier is not kept.
+
+    Raises
+    ------
+    RunFolderError
+        If a file of that run was changed since.
+    """
+    facts = {"carbonroute": version("carbonroute"), **origin(inputs)}
+    earlier = read_manifest(folder.path) if stands(folder.path, MANIFEST) else {}
+    if any(earlier.get(name) != fact for name, fact in facts.items()):
+        return facts
+    outputs = earlier.pop("outputs")
+    folder.keep(outputs, but={name for name in outputs if writer_of(name) == command})
+    return earlier
+
+
+def _by_region(inputs: Inputs) -> dict[str, float] | None:
+    """Return the long-run means that were known before the run."""
+    means = inputs.carbon.reference_g_per_kwh
+    names = (region.name for region in inputs.scenario.regions)
+    return None if means is None else dict(zip(names, means.tolist(), strict=True))
+
+
+def _factors(scenario: Scenario) -> dict[str, Any]:
+    """Return every factor between a request and its grams, with its source."""
+    not_stated = "source not stated"
+    workloads = {
+        workload.id: {
+            "energy_j": workload.energy_j,
+            "energy_j_per_prompt_token": workload.energy_j_per_prompt_token,
+            "energy_j_per_answer_token": workload.energy_j_per_answer_token,
+            "embodied_g": workload.embodied_g,
+            "payload_mb": workload.payload_mb,
+            "energy_source": workload.energy_source or not_stated,
+        }
+        for workload in scenario.workloads
+        if workload.has_energy
+    }
+    if not workloads:
+        return {}
+    return {
+        "j_per_kwh": J_PER_KWH,
+        "workloads": workloads,
+        "pue": {region.name: region.pue for region in scenario.regions},
+        "hardware_factor": {region.name: region.hardware_factor for region in scenario.regions},
+        "network_energy_j_per_gb": scenario.network.energy_j_per_gb,
+        "sources": {name: scenario.sources.get(name, not_stated) for name in FACTORS},
+    }
+
+
+def read_tables(path: Path) -> Tables:
+    """Return the tables of a run folder, after checking that all of it is what its manifest says.
+
+    Raises
+    ------
+    RunFolderError
+        If the folder is not that of a finished run, a file of it was changed since, or a table is none that
+        a run writes.
+    """
+    outputs = read_manifest(path)["outputs"]
+    require_as_stated(path, outputs)
+    return tables_of(path, outputs)
+
+
+def tables_of(path: Path, outputs: Mapping[str, str]) -> Tables:
+    """Return the tables of a run folder, of which these outputs are known to be what they are.
+
+    Raises
+    ------
+    RunFolderError
+        If the folder is not that of a run, or a table is none that a run writes.
+    """
+    if read_manifest(path).get("kind") == STUDY:
+        raise RunFolderError(f"{path}: holds a study, not a run; name the folder of a run")
+    tables = {}
+    for name, shape in SHAPES.items():
+        file = _parquet_name(name)
+        if file in outputs or name not in _OF_QUEUES:
+            tables[name] = read_shaped(read_stated(path, file, outputs), shape, str(path / file), _AGAIN)
+    found = Tables(**tables)
+    for misfit in misfits(found):
+        raise RunFolderError(f"{path}: {misfit}; {_AGAIN}")
+    return found
+
+
+def _parquet_name(table: str) -> str:
+    return f"data/{table}.parquet"
+
+
+def _wide(table: pl.DataFrame, index: str, values: str) -> pl.DataFrame:
+    kept = (
+        [index, "time"] if table.get_column("time", default=pl.Series([None])).null_count() == 0 else [index]
+    )
+    return table.pivot("region", index=kept, values=values, maintain_order=True)

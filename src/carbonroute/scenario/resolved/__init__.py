@@ -1,0 +1,1 @@
+"""A scenario as arrays, which engines take."""

@@ -1,0 +1,337 @@
+"""What an engine is given: a scenario with its data, and the policies with what they know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from carbonroute.arrays import Array
+from carbonroute.carbon import Signal
+from carbonroute.control.capacity import Capacity
+from carbonroute.control.information import Information, MissingRule, ServiceEstimate
+from carbonroute.control.knowledge import Forecaster, Knowledge, hidden, known, truth
+from carbonroute.control.latency import Latency
+from carbonroute.control.router import Control
+from carbonroute.control.site import Site
+from carbonroute.errors import Fault, InputError
+from carbonroute.files.text import Digests
+from carbonroute.network import Jitter
+from carbonroute.policies import PolicyLike, splits
+from carbonroute.policies.base import COMMON_FIELDS, STATE_FIELDS, fields_read
+from carbonroute.scenario.written.model import Scenario
+from carbonroute.traffic import Arrivals, Replay
+from carbonroute.units import S_PER_HOUR, pct
+from carbonroute.workloads import ServiceLaw, Tokens
+from carbonroute.workloads.energy import Energy
+
+REFERENCE = "carbon_reference_g_per_kwh"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A policy of the run.
+
+    Attributes
+    ----------
+    label
+        Display name.
+    policy
+        The policy itself.
+    information
+        What it may know.
+    knowledge
+        The carbon intensities that it decides on.
+    control
+        How a router asks it, and how far traffic may move.
+    max_utilisation
+        Regions with more of their servers in use are not eligible, whatever the policy; None: no limit.
+    beliefs
+        The scenario that it decides by, where that is another one than its requests meet: None where it
+        knows the one that they meet. The sampled and the exact engine alone know of it.
+    """
+
+    label: str
+    policy: PolicyLike
+    information: Information
+    knowledge: Knowledge
+    control: Control = field(default_factory=Control)
+    max_utilisation: float | None = None
+    beliefs: Inputs | None = None
+
+    def believed(self, inputs: Inputs) -> Inputs:
+        """Return the scenario that it decides by, given the one that requests meet: an oracle sees that."""
+        return inputs if self.beliefs is None or self.oracle else self.beliefs
+
+    def reads(self, field: str) -> bool:
+        """Whether the policy declares to read a field of the view."""
+        return field in fields_read(self.policy)
+
+    @property
+    def oracle(self) -> bool:
+        """Whether it is a bound, and shown the truth."""
+        return bool(getattr(self.policy, "oracle", False))
+
+    @property
+    def clairvoyant(self) -> bool:
+        """Whether the policy decides on something that no router can know.
+
+        Only a policy that declares to read service times is shown the actual ones, and none that decides on
+        cells.
+        """
+        shown = self.information.clairvoyant and self.reads("service_ms")
+        return self.oracle or (shown and not self.on_cells)
+
+    @property
+    def joint(self) -> bool:
+        """Whether it decides for all origins and workloads of an hour together."""
+        return bool(getattr(self.policy, "joint", False))
+
+    @property
+    def on_cells(self) -> bool:
+        """Whether it is never asked about single requests: it splits traffic, or decides jointly."""
+        return splits(self.policy) or self.joint
+
+    @property
+    def on_state(self) -> bool:
+        """Whether what it does depends on what a run has measured or done before: not on the hour alone."""
+        return self.controlled or any(map(self.reads, STATE_FIELDS))
+
+    @property
+    def controlled(self) -> bool:
+        """Whether its router does anything of its own, beside asking it."""
+        return self.control.limits_shares or self.control.routers > 1 or self.max_utilisation is not None
+
+    @property
+    def knows(self) -> str:
+        """What it decides on, in words."""
+        age, missing = self.information.carbon_age, self.knowledge.missing
+        if self.information.carbon == "forecast":
+            what = f"Forecasts issued {age} before or earlier"
+        else:
+            what = f"Carbon values that are {age} old"
+        share_pct = pct(missing / self.knowledge.g_per_kwh.size)
+        blind = int(self.knowledge.blind.sum())
+        alone = f"; {blind:,} hours routed by latency alone" if blind else ""
+        return (
+            f"{what} ({share_pct:.2f} % missing: {self.information.carbon_missing}{alone})"
+            if missing
+            else what
+        )
+
+    @property
+    def varies(self) -> bool:
+        """Whether what it reads varies from request to request."""
+        return not self.on_cells and (self.clairvoyant or self.reads("turn"))
+
+    @property
+    def sizes(self) -> bool:
+        """Whether it reads what depends on a request's tokens, where requests have any."""
+        by_size = ("service_ms", "energy_j", "violation_share")
+        return not self.on_cells and any(self.reads(field) for field in by_size)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A scenario with its data, ready for an engine. H hours, O origins, W workloads, R regions.
+
+    Attributes
+    ----------
+    scenario
+        Where all of it comes from.
+    origin_share, workload_share
+        Probabilities, shapes (O,) and (W,).
+    slo_ms
+        Latency limits, shape (W,).
+    rtt_ms
+        Round-trip times, shape (O, R).
+    carbon
+        The signal, shape (H, R), with its accounting.
+    forecast
+        From the least age of a forecast, hours, to what it said of each hour and region, shape (H, R), and
+        what was left out; None where the scenario has none.
+    arrivals
+        The requests.
+    laws
+        Laws of service time, with what they read from files.
+    energy
+        What a request costs in each region, or None where the scenario states no energies.
+    jitter
+        Law of the network jitter.
+    capacity
+        What the regions can carry: nothing limits them where the scenario states no pools.
+    candidates
+        The policies to compare.
+    baseline
+        Index of the one that others are held against request by request, or None.
+    files
+        Every file that belongs to it, by the name that the scenario gives it.
+    digests
+        Of what was read of them: of every file that was needed, and of the policies' code.
+    notes
+        What was assumed, left out or filled on the way: one line each.
+    """
+
+    scenario: Scenario
+    origin_share: Array
+    workload_share: Array
+    slo_ms: Array
+    rtt_ms: Array
+    carbon: Signal
+    forecast: Forecaster | None
+    arrivals: Arrivals
+    laws: tuple[ServiceLaw, ...]
+    energy: Energy | None
+    jitter: Jitter
+    capacity: Capacity
+    candidates: tuple[Candidate, ...]
+    files: Mapping[str, Path]
+    notes: tuple[str, ...]
+    baseline: int | None = None
+    digests: Digests = field(default_factory=Digests)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Number of hours, origins, workloads and regions."""
+        return (
+            *self.carbon.g_per_kwh.shape[:1],
+            len(self.origin_share),
+            len(self.workload_share),
+            self.rtt_ms.shape[1],
+        )
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether service times or energies depend on a request's tokens."""
+        by_energy = self.energy is not None and bool(self.energy.token_j.any())
+        return by_energy or any(law.per_request for law in self.laws)
+
+    @cached_property
+    def site(self) -> Site:
+        """What of it a router knows."""
+        return Site(
+            rtt_ms=self.rtt_ms,
+            slo_ms=self.slo_ms,
+            laws=self.laws,
+            jitter=self.jitter,
+            energy=self.energy,
+            capacity=self.capacity,
+            carbon_reference_g_per_kwh=self.carbon.reference_g_per_kwh,
+            workload_share=self.workload_share,
+        )
+
+    @property
+    def latency(self) -> Latency:
+        """The law of service time and jitter."""
+        return self.site.latency
+
+    @property
+    def violation_share(self) -> Array:
+        """P(rtt + service + jitter > slo): see `Site`."""
+        return self.site.violation_share
+
+    @cached_property
+    def traffic_share(self) -> Array:
+        """What is expected of an hour's traffic: each origin's and workload's part, shape (H, O, W).
+
+        By the rates that the scenario states; of a log, which nobody knows before, by the stated shares.
+        """
+        stated = np.outer(self.origin_share, self.workload_share)
+        if isinstance(self.scenario.traffic, Replay):
+            return np.broadcast_to(stated, (self.shape[0], *stated.shape))
+        expected = self.arrivals.expected()
+        whole = expected.sum(axis=(1, 2), keepdims=True)
+        return np.where(whole > 0, expected / np.where(whole > 0, whole, 1.0), stated)
+
+    def by_request(self, candidate: Candidate) -> bool:
+        """Whether a policy is asked about single requests: what it reads differs within a cell."""
+        return candidate.varies or (candidate.sizes and self.has_tokens)
+
+    @cached_property
+    def expected_per_s(self) -> Array:
+        """How many requests of each cell are expected per second, shape (H, O, W).
+
+        By the rates that the scenario states; of a log, which nobody knows before, its mean by the stated
+        shares.
+        """
+        if isinstance(self.scenario.traffic, Replay):
+            in_an_hour = self.arrivals.count / self.shape[0]
+            per_s = in_an_hour / S_PER_HOUR * self.traffic_share[0]
+            every_hour: Array = np.broadcast_to(per_s, self.traffic_share.shape)
+            return every_hour
+        by_hour: Array = self.arrivals.expected().sum(axis=(1, 2))
+        return by_hour[:, np.newaxis, np.newaxis] / S_PER_HOUR * self.traffic_share
+
+    @property
+    def of_a_router(self) -> Information:
+        """The scenario's information without what no router can know, for policies that nobody asked for.
+
+        They end no run: where carbon values may be missing and no rule says what then, latency decides.
+        """
+        information = self.scenario.information
+        changes: dict[str, object] = {}
+        if information.clairvoyant:
+            changes["service_time"] = ServiceEstimate("mean")
+        if self.forecast is None:
+            changes["carbon"] = "current"
+        unknown = information.carbon == "forecast" or np.isnan(self.carbon.measured_g_per_kwh).any()
+        if unknown and information.carbon_missing == "refuse":
+            changes["carbon_missing"] = MissingRule("latency-only")
+        return information.model_copy(update=changes)
+
+    def candidate(
+        self,
+        label: str,
+        policy: PolicyLike,
+        information: Information,
+        control: Control | None = None,
+        max_utilisation: float | None = None,
+    ) -> Candidate:
+        """Return a policy of the run with what it knows, under the scenario's control if no other is given.
+
+        Raises
+        ------
+        InputError
+            If carbon values that it decides on are missing, and no rule says what then; or long-run means; or
+            the risk of requests whose prompts come with them.
+        """
+        control = control or self.scenario.control
+        candidate = Candidate(label, policy, information, hidden(self.carbon), control, max_utilisation)
+        reads = fields_read(policy)
+        if reads is not COMMON_FIELDS and REFERENCE in reads and self.carbon.reference_g_per_kwh is None:
+            found = f"{label} goes by long-run means, and none are known before the run"
+            remedy = "state them, or take a carbon file that begins a day or more before horizon.start"
+            raise InputError(self.scenario.name, [Fault("carbon", found, remedy)])
+        if candidate.on_cells and candidate.reads("violation_share"):
+            self._require_prompts(label)
+        if candidate.oracle:
+            clairvoyance = Information.spelled(service_time="actual")
+            return replace(candidate, information=clairvoyance, knowledge=truth(self.carbon))
+        if not candidate.reads("carbon_g_per_kwh"):
+            return candidate
+        if information not in self._known:
+            self._known[information] = known(information, self.carbon, self.forecast)
+        return replace(candidate, knowledge=self._known[information])
+
+    @cached_property
+    def _known(self) -> dict[Information, Knowledge]:
+        """What candidates know, once for all with the same information."""
+        return {}
+
+    def _require_prompts(self, label: str) -> None:
+        """Refuse a policy that needs the risk of all requests of a workload, where prompts have no law."""
+        remedy = "state service_ms.prompt_tokens, or leave out its budget"
+        faults = [
+            Fault(
+                f"workloads[{index}]",
+                f"{label} goes by the risk of all requests, and prompts come with the traffic alone",
+                remedy,
+            )
+            for index, law in enumerate(self.laws)
+            if isinstance(law, Tokens) and law.prompt_tokens is None
+        ]
+        if faults:
+            raise InputError(self.scenario.name, faults)

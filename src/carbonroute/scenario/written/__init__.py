@@ -1,0 +1,1 @@
+"""A scenario as its file states it: models, checks, and loading."""

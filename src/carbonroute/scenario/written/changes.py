@@ -1,0 +1,105 @@
+"""Values set in a scenario's tables before they are checked, by path: ``network.jitter_std_ms``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.files.toml import as_found
+
+#: Keys by which a member of a list can be named.
+_NAMES = ("name", "id", "label", "use")
+_KEY = r'"(?P<quoted>[^"]*)"|(?P<plain>[^."\[\]]+)'
+_PART = re.compile(rf"(?:^|(?<!^)\.)(?:{_KEY})|\[(?P<member>[^\]]+)\]")
+
+Part = str | tuple[str]
+
+
+def parts(path: str) -> list[Part]:
+    """Return the parts of a path: keys, and members of lists as tuples.
+
+    >>> parts("regions[US-East].pue")
+    ['regions', ('US-East',), 'pue']
+    >>> parts('network.rtt_ms."EU.1"')
+    ['network', 'rtt_ms', 'EU.1']
+
+    Raises
+    ------
+    InputError
+        If it is no path.
+    """
+    found: list[Part] = []
+    place = 0
+    while place < len(path) or not found:
+        match = _PART.match(path, place)
+        if match is None or (match["member"] and not found):
+            remedy = "keys parted by dots are expected, such as network.jitter_std_ms or regions[US-East].pue"
+            raise InputError(path, [Fault("", "is not the path of a value", remedy)])
+        member = match["member"]
+        found.append((member,) if member else (match["plain"] or match["quoted"] or ""))
+        place = match.end()
+    return found
+
+
+def changed(data: Mapping[str, Any], changes: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return a scenario's tables with values set; what is not changed is shared with the given ones.
+
+    Parameters
+    ----------
+    data
+        Tables as TOML gives them.
+    changes
+        Values by path. A missing table is made; a member of a list is named by its number from 0, or by its
+        name, id, label or use, in brackets.
+    source
+        What an error calls the scenario.
+
+    Raises
+    ------
+    InputError
+        If a path leads nowhere.
+    """
+    result = dict(data)
+    for path, value in changes.items():
+        _set(result, parts(path), value, source, "")
+    return result
+
+
+def _set(table: Any, path: list[Part], value: Any, source: str, above: str) -> None:
+    """Set a value in a table or list that is already a copy."""
+    part, *rest = path
+    if isinstance(part, tuple):
+        key: Any = _index(table, part[0], source, above)
+        above = f"{above}[{part[0]}]"
+    else:
+        if not isinstance(table, dict):
+            raise InputError(source, [Fault(above, as_found(table), "a table is expected")])
+        key, above = part, f"{above}.{part}".lstrip(".")
+    if not rest:
+        table[key] = value
+        return
+    inner = table[key] if isinstance(key, int) else table.get(key, {})
+    table[key] = inner.copy() if isinstance(inner, dict | list) else inner
+    _set(table[key], rest, value, source, above)
+
+
+def _index(members: Any, name: str, source: str, above: str) -> int:
+    if not isinstance(members, list):
+        raise InputError(source, [Fault(above, as_found(members), "an array of tables is expected")])
+    called = [
+        {str(member[key]) for key in _NAMES if key in member} if isinstance(member, dict) else set()
+        for member in members
+    ]
+    places = [place for place, names in enumerate(called) if name in names]
+    if len(places) == 1:
+        return places[0]
+    if name.isdecimal() and int(name) < len(members) and not places:
+        return int(name)
+    if places:
+        found = f"{len(places)} members are called {name!r}"
+        remedy = f"give the number of one: {', '.join(map(str, places))}"
+        raise InputError(source, [Fault(above, found, remedy)])
+    known = [next(iter(sorted(names)), str(place)) for place, names in enumerate(called)]
+    raise InputError(source, [Fault(above, f"has no member {name!r}", did_you_mean(name, known))])

@@ -1,0 +1,181 @@
+"""From a file or a built-in name to a scenario, or to every fault in it at once."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.files.toml import as_found, key_text, parse
+from carbonroute.scenario.written.changes import changed
+from carbonroute.scenario.written.faults import SEVERAL, fault_of
+from carbonroute.scenario.written.model import Scenario
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def builtin_scenarios() -> tuple[str, ...]:
+    """Return the names of the scenarios that come with the package."""
+    files = resources.files("carbonroute.scenario").joinpath("builtin").iterdir()
+    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
+
+
+def builtin_text(name: str) -> str:
+    """Return the text of a built-in scenario."""
+    return (
+        resources.files("carbonroute.scenario")
+        .joinpath("builtin", f"{name}.toml")
+        .read_text(encoding="utf-8")
+    )
+
+
+def load(source: str | Path, changes: Mapping[str, object] | None = None, *, code: bool = True) -> Scenario:
+    """Read and check a scenario.
+
+    Parameters
+    ----------
+    source
+        A built-in scenario's name, or a TOML file.
+    changes
+        Values to set before checking, by path: ``{"sampling.seed": 7, "regions[US-East].pue": 1.1}``; see
+        `carbonroute.scenario.written.changes`.
+    code
+        Whether code of others may be run: a scenario's policies can be classes of a file beside it or of any
+        installed module, and these run when it is loaded. Without, only built-in policies are accepted.
+
+    Raises
+    ------
+    InputError
+        With all faults, each with its path, what was found, and what would be right.
+
+    Examples
+    --------
+    >>> load("published", {"horizon.hours": 24}).horizon.hours
+    24
+    """
+    data, folder = tables(source)
+    return checked(data, str(source), folder, changes, code=code)
+
+
+def tables(source: str | Path, folder: Path | None = None) -> tuple[dict[str, Any], Path]:
+    """Return a scenario's tables as its TOML has them, unchecked, and what its paths are relative to.
+
+    Parameters
+    ----------
+    source
+        A built-in scenario's name, or a TOML file.
+    folder
+        Where a file is looked for, and what a built-in scenario's paths are relative to; by default the
+        working directory.
+
+    Raises
+    ------
+    InputError
+        If there is no such scenario, or it is no TOML.
+    """
+    folder = folder or Path()
+    if isinstance(source, str) and source in builtin_scenarios():
+        return tomllib.loads(builtin_text(source)), folder
+    path = folder / source
+    if path.suffix != ".toml" and not os.path.exists(path):  # noqa: PTH110  False where Path.exists raises
+        remedy = did_you_mean(str(source), builtin_scenarios())
+        fault = Fault("", "there is no such scenario file or built-in scenario", remedy)
+        raise InputError(str(source), [fault])
+    return parse(path), path.parent
+
+
+def checked(
+    data: Mapping[str, Any],
+    source: str,
+    folder: Path,
+    changes: Mapping[str, object] | None = None,
+    *,
+    code: bool = True,
+) -> Scenario:
+    """Return the scenario that tables spell, with values set by path; see `load`."""
+    return validated(Scenario, changed(data, changes or {}, source), source, folder, code=code)
+
+
+def validated(model: type[S], data: Mapping[str, Any], source: str, folder: Path, *, code: bool = True) -> S:
+    """Return what tables spell, as a model.
+
+    Parameters
+    ----------
+    model
+        The model.
+    data
+        Tables as TOML gives them.
+    source
+        What an error calls them.
+    folder
+        What paths in them are relative to.
+    code
+        Whether code of others may be run.
+
+    Raises
+    ------
+    InputError
+        With all faults.
+    """
+    try:
+        return model.model_validate(data, context={"folder": folder, "code": code})
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise InputError(source, (fault for detail in details for fault in _faults(detail, model))) from error
+
+
+def _faults(details: Mapping[str, Any], model: type[BaseModel]) -> Iterator[Fault]:
+    """Yield the faults behind one of pydantic's error details."""
+    kind, context = details["type"], details.get("ctx", {})
+    where, models = _place(details["loc"], model)
+    if kind == SEVERAL:
+        for fault in context["faults"]:
+            yield Fault(where + fault.where, fault.found, fault.remedy)
+    elif kind == "extra_forbidden":
+        _, around = _place(details["loc"][:-1], model)
+        keys = [field.alias or name for model in around for name, field in model.model_fields.items()]
+        yield Fault(where, "unknown key", did_you_mean(str(details["loc"][-1]), keys))
+    elif kind in {"union_tag_invalid", "union_tag_not_found"}:
+        key = context["discriminator"].strip("'")
+        tags = [tag for model in models for tag in get_args(model.model_fields[key].annotation)]
+        given = details["input"].get(key)
+        yield Fault(
+            f"{where}.{key}",
+            "missing" if given is None else as_found(given),
+            did_you_mean(str(context.get("tag", "")), tags),
+        )
+    else:
+        yield fault_of(where, details)
+
+
+def _place(location: Sequence[str | int], model: type[BaseModel]) -> tuple[str, list[type[BaseModel]]]:
+    """Return a location as the file has it, such as ``regions[2].name``, and the models that may be there."""
+    path = ""
+    models: list[type[BaseModel]] = [model]
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif len(models) > 1:  # behind a union comes the tag of one member, which is no key of the file
+            models = [model for model in models if _has_tag(model, part)]
+        else:
+            path += f".{key_text(part)}" if path else key_text(part)
+            fields = [model.model_fields.get(part) for model in models]
+            models = [inner for field in fields if field for inner in _models_in(field.annotation)]
+    return path, models
+
+
+def _has_tag(model: type[BaseModel], tag: str) -> bool:
+    return any(tag in get_args(field.annotation) for field in model.model_fields.values())
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)

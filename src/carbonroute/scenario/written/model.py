@@ -1,0 +1,505 @@
+"""The scenario file, schema 1, as frozen values that refuse what they do not know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+
+from carbonroute.carbon import CarbonSource, Profile
+from carbonroute.control.information import Information
+from carbonroute.control.router import Control
+from carbonroute.errors import Fault, did_you_mean
+from carbonroute.files.toml import key_text
+from carbonroute.network import MAX_RTT_MS, LognormalJitter, Missing
+from carbonroute.rng import MAX_SEED
+from carbonroute.scenario.written.entry import PolicyEntry, folder_of
+from carbonroute.scenario.written.faults import refuse
+from carbonroute.scenario.written.names import Name
+from carbonroute.scenario.written.objectives import IN_GRAMS, IN_QUEUES, Objectives
+from carbonroute.scenario.written.pools import Pool, pool_faults
+from carbonroute.spec import Spec
+from carbonroute.traffic import FixedRate, Traffic
+from carbonroute.units import (
+    MAX_CARBON_G_PER_KWH,
+    MAX_EMBODIED_G,
+    MAX_ENERGY_J,
+    MAX_PAYLOAD_MB,
+    MAX_TIME_MS,
+)
+from carbonroute.workloads import Distribution, ServiceLaw
+
+SCHEMA = 1
+SHARE_TOLERANCE = 1e-9
+MAX_MEMBERS = 1000
+MAX_TEXT = 2000
+#: A service time of so many latency limits is milliseconds over seconds.
+MAX_MEAN_PER_SLO = 100.0
+
+#: Names that a region cannot have: they are columns of the tables that have a column per region.
+RESERVED = frozenset({"hour", "time", "origin"})
+
+
+T = TypeVar("T")
+Members = Annotated[tuple[T, ...], Field(strict=False)]  # TOML has lists
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Milliseconds = Annotated[float, Field(ge=0, le=MAX_TIME_MS)]
+Joules = Annotated[float, Field(ge=0, le=MAX_ENERGY_J)]
+Latitude = Annotated[float, Field(ge=-90, le=90)]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+
+
+def _repeated(names: Sequence[str], what: str) -> list[Fault]:
+    """Return the faults in the number of members, and in names that stand twice."""
+    if not 1 <= len(names) <= MAX_MEMBERS:
+        return [Fault("", f"found {len(names)}", f"1 to {MAX_MEMBERS} are expected")]
+    return [
+        Fault(f"[{index}].{what}", f"{name!r} stands at [{names.index(name)}] too", "names must differ")
+        for index, name in enumerate(names)
+        if names.index(name) != index
+    ]
+
+
+def _not_one(shares: Iterable[float]) -> list[Fault]:
+    total = math.fsum(shares)
+    if abs(total - 1) <= SHARE_TOLERANCE:
+        return []
+    return [
+        Fault("", f"the shares sum to {total:.12g}", f"they must sum to 1 (tolerance {SHARE_TOLERANCE:g})")
+    ]
+
+
+_CALENDAR = "years 1 to 9999 in UTC are expected"
+
+
+#: What stands between a request's energy and its grams, besides the workloads' own figures.
+Factor = Literal["pue", "hardware_factor", "energy_j_per_gb", "payload_mb", "embodied_g"]
+FACTORS: tuple[Factor, ...] = get_args(Factor)
+
+
+class Horizon(Spec):
+    """How long the simulated time is, and when it starts.
+
+    Attributes
+    ----------
+    hours
+        Length.
+    start
+        Date and time of hour 0, with its offset; needed with dated carbon or traffic.
+    """
+
+    hours: int = Field(ge=1, le=1_000_000)
+    start: datetime | None = None
+
+    @field_validator("start")
+    @classmethod
+    def _in_utc(cls, start: datetime | None) -> datetime | None:
+        if start is None:
+            return None
+        if start.tzinfo is None:
+            raise ValueError(f"{start.isoformat()} has no offset; write {start.isoformat()}Z for UTC")
+        try:
+            return start.astimezone(UTC)
+        except OverflowError:
+            raise ValueError(f"{start.isoformat()} lies outside the calendar; {_CALENDAR}") from None
+
+    @model_validator(mode="after")
+    def _ends_within_the_calendar(self) -> Horizon:
+        if self.start and timedelta(hours=self.hours) > datetime.max.replace(tzinfo=UTC) - self.start:
+            found = f"{self.hours} hours from {self.start.isoformat()} end outside the calendar"
+            raise ValueError(f"{found}; {_CALENDAR}")
+        return self
+
+
+class Sampling(Spec):
+    """How random numbers are drawn.
+
+    Attributes
+    ----------
+    scheme
+        ``"streams"``: keyed by seed, purpose and block, and all policies meet the same requests.
+        ``"published"``: the published study's own order of draws.
+    seed
+        Of all dice.
+    restart
+        Of the published scheme: whether each policy continues the generator or starts it again.
+    """
+
+    scheme: Literal["streams", "published"] = "streams"
+    seed: int = Field(default=42, ge=0, le=MAX_SEED)
+    restart: Literal["never", "per-policy"] | None = None
+
+    @model_validator(mode="after")
+    def _restart_is_of_published(self) -> Sampling:
+        if self.scheme == "streams" and self.restart is not None:
+            raise ValueError(
+                "restart belongs to scheme 'published'; with 'streams' all policies meet the same requests"
+            )
+        return self
+
+
+class Origin(Spec):
+    """Where requests come from.
+
+    Attributes
+    ----------
+    name
+        Also the row of an RTT matrix file.
+    share
+        Of all requests.
+    utc_offset_hours
+        Local time minus UTC, for traffic with a daily shape.
+    latitude, longitude
+        Degrees, north and east positive: for round-trip times that are estimated.
+    """
+
+    name: Name
+    share: Share
+    utc_offset_hours: float = Field(default=0.0, ge=-12, le=14)
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+
+
+class Region(Spec):
+    """Where requests can be served.
+
+    Attributes
+    ----------
+    name
+        Also the column or row of an RTT matrix file.
+    carbon_g_per_kwh
+        Mean carbon intensity for synthetic carbon, gCO2e/kWh.
+    carbon_profile
+        Shape of its synthetic carbon, where it is not the scenario's.
+    carbon
+        A source of its own, instead of the scenario's.
+    zone
+        Column or key in a carbon file; the name, if not given.
+    pue
+        Power usage effectiveness: energy of the data centre per energy of its computers.
+    hardware_factor
+        Energy that a request takes here, relative to the workload's.
+    latitude, longitude
+        Degrees, north and east positive: for round-trip times that are estimated.
+    pools
+        Its servers, instead of the scenario's pools.
+    """
+
+    name: Name
+    carbon_g_per_kwh: Annotated[float, Field(ge=0, le=MAX_CARBON_G_PER_KWH)] | None = None
+    carbon_profile: Profile | None = None
+    carbon: CarbonSource | None = None
+    zone: Name | None = None
+    pue: float = Field(default=1.0, ge=1, le=10)
+    hardware_factor: float = Field(default=1.0, gt=0, le=1000)
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+    pools: Members[Pool] = ()
+
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, name: str) -> str:
+        if name in RESERVED:
+            raise ValueError(f"{name!r} is a column of the result tables; choose another name")
+        return name
+
+
+class Workload(Spec):
+    """A model with its share of requests, SLO and service-time law.
+
+    Attributes
+    ----------
+    id, name, model
+        Key in tables; what it is, in words; the model's name.
+    share
+        Of all requests.
+    slo_ms
+        Latency limit; a request over it is a violation.
+    service_ms
+        Law of the inference time.
+    energy_j
+        IT energy per request, J; without it, or energy per token, there are no grams.
+    energy_j_per_prompt_token, energy_j_per_answer_token
+        IT energy per token, J, besides `energy_j`.
+    energy_source
+        Where that figure comes from; say so if it is scaled or guessed.
+    embodied_g
+        Share of the hardware's own emissions per request, gCO2e.
+    payload_mb
+        What crosses the network per request, MB (10⁶ bytes).
+    """
+
+    id: Name
+    name: Name
+    model: Name
+    share: Share
+    slo_ms: float = Field(gt=0, le=MAX_TIME_MS)
+    service_ms: ServiceLaw
+    energy_j: Joules | None = None
+    energy_j_per_prompt_token: Joules | None = None
+    energy_j_per_answer_token: Joules | None = None
+    energy_source: str = Field(default="", max_length=MAX_TEXT)
+    embodied_g: float = Field(default=0.0, ge=0, le=MAX_EMBODIED_G)
+    payload_mb: float = Field(default=0.0, ge=0, le=MAX_PAYLOAD_MB)
+
+    @model_validator(mode="after")
+    def _limit_in_milliseconds(self) -> Workload:
+        law = self.service_ms
+        if isinstance(law, Distribution) and law.average() > MAX_MEAN_PER_SLO * self.slo_ms:
+            found = f"found a limit of {self.slo_ms:g} ms, and a mean service time of {law.average():g} ms"
+            raise ValueError(f"{found}; are both in milliseconds?")
+        return self
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether an energy is stated, per request or per token."""
+        return (self.energy_j, *self.energy_j_per_token) != (None, None, None)
+
+    @property
+    def energy_j_per_token(self) -> tuple[float | None, float | None]:
+        """IT energy per prompt token and per answer token, J."""
+        return self.energy_j_per_prompt_token, self.energy_j_per_answer_token
+
+
+class Network(Spec):
+    """Round-trip times, from the file itself or from a matrix, and jitter.
+
+    Attributes
+    ----------
+    jitter_std_ms
+        Of the half-normal jitter.
+    jitter
+        Another law, instead: lognormal, fitted to a matrix of 90th percentiles.
+    energy_j_per_gb
+        What the network takes to move a gigabyte (10⁹ bytes) between user and region, J.
+    rtt_ms
+        Origin -> region -> milliseconds.
+    rtt_file
+        CSV matrix, relative to the scenario file.
+    missing
+        What to do about a pair without a time: refuse the scenario, or estimate the time by the great-circle
+        distance between the coordinates of origin and region.
+    """
+
+    jitter_std_ms: Milliseconds = 0.0
+    jitter: LognormalJitter | None = None
+    energy_j_per_gb: Joules = 0.0
+    rtt_ms: dict[str, dict[str, Annotated[float, Field(ge=0, le=MAX_RTT_MS)]]] | None = None
+    rtt_file: Annotated[str, Field(min_length=1)] | None = None
+    missing: Missing = "refuse"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Network:
+        given = (self.rtt_ms is not None) + (self.rtt_file is not None)
+        if given == 2 or (given == 0 and self.missing == "refuse"):
+            raise ValueError(
+                f"found {'both' if given else 'neither'} of rtt_ms and rtt_file; exactly one is expected"
+            )
+        if self.jitter and "jitter_std_ms" in self.model_fields_set:
+            raise ValueError("found both of jitter_std_ms and jitter; one is expected")
+        return self
+
+
+class Scenario(Spec):
+    """Everything that defines a run. Made by `carbonroute.load`.
+
+    Attributes
+    ----------
+    schema_version
+        1; ``schema`` in the file.
+    name, description
+        What the run is called, and what it is about.
+    sources
+        Whom to cite for the factors between energy and grams, by factor: one of `FACTORS`.
+    horizon, sampling, information, control, traffic, carbon, origins, workloads, regions, network, policies
+        The sections of the file.
+    pools
+        Servers of every region that states none of its own; where neither does, nothing limits a region.
+    objectives
+        What one of the policies must reach, or None.
+    """
+
+    schema_version: int = Field(alias="schema")
+    name: Name
+    description: str = Field(default="", max_length=MAX_TEXT)
+    sources: dict[Factor, Annotated[str, Field(max_length=MAX_TEXT)]] = Field(default_factory=dict)
+    horizon: Horizon
+    sampling: Sampling = Sampling()
+    information: Information = Information()
+    control: Control = Control()
+    traffic: Traffic
+    carbon: CarbonSource
+    # The order matters: a validator sees the fields above its own, where they are valid.
+    origins: Members[Origin]
+    workloads: Members[Workload]
+    regions: Members[Region]
+    pools: Members[Pool] = ()
+    network: Network
+    policies: Members[PolicyEntry]
+    objectives: Objectives | None = None
+    _folder: Path = PrivateAttr(default=Path())
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Remember what the scenario's paths are relative to."""
+        self._folder = folder_of(context)
+
+    @property
+    def has_pools(self) -> bool:
+        """Whether any region's servers are stated."""
+        return bool(self.pools) or any(region.pools for region in self.regions)
+
+    @property
+    def folder(self) -> Path:
+        """What paths in the scenario are relative to."""
+        return self._folder
+
+    @field_validator("schema_version")
+    @classmethod
+    def _known_schema(cls, version: int) -> int:
+        if version != SCHEMA:
+            raise ValueError(f"found {version}; this version of carbonroute reads schema {SCHEMA}")
+        return version
+
+    @field_validator("control")
+    @classmethod
+    def _something_is_counted(cls, control: Control, info: ValidationInfo) -> Control:
+        horizon = info.data.get("horizon")
+        if horizon and control.warmup_hours >= horizon.hours:
+            found = f"found {control.warmup_hours:g} h, and a horizon of {horizon.hours} h"
+            refuse([Fault(".warmup_hours", found, "a warm-up that ends before the horizon is expected")])
+        return control
+
+    @field_validator("traffic")
+    @classmethod
+    def _drawn_as_published(cls, traffic: Traffic, info: ValidationInfo) -> Traffic:
+        sampling = info.data.get("sampling")
+        if sampling and sampling.scheme == "published" and not isinstance(traffic, FixedRate):
+            raise ValueError(
+                f"found kind {traffic.kind!r}; sampling.scheme 'published' draws 'fixed-rate' traffic alone"
+            )
+        return traffic
+
+    @field_validator("origins")
+    @classmethod
+    def _origins_add_up(cls, origins: tuple[Origin, ...]) -> tuple[Origin, ...]:
+        shares = _not_one(origin.share for origin in origins)
+        refuse([*_repeated([origin.name for origin in origins], "name"), *shares])
+        return origins
+
+    @field_validator("regions")
+    @classmethod
+    def _regions_differ(cls, regions: tuple[Region, ...], info: ValidationInfo) -> tuple[Region, ...]:
+        of_the_whole = [
+            Fault(f"[{index}].carbon.{key}", f"found {key} in a region's own carbon", f"state carbon.{key}")
+            for index, region in enumerate(regions)
+            for key in ("forecast", "allow_mixed_accounting")
+            if region.carbon and key in region.carbon.model_fields_set
+        ]
+        repeated = _repeated([region.name for region in regions], "name")
+        pools = (
+            replace(fault, where=f"[{index}].pools{fault.where}")
+            for index, region in enumerate(regions)
+            for fault in _unfit(region.pools, info)
+        )
+        refuse(chain(repeated, of_the_whole, pools))
+        return regions
+
+    @field_validator("pools")
+    @classmethod
+    def _pools_serve_all(cls, pools: tuple[Pool, ...], info: ValidationInfo) -> tuple[Pool, ...]:
+        refuse(_unfit(pools, info))
+        return pools
+
+    @field_validator("workloads")
+    @classmethod
+    def _workloads_add_up(cls, workloads: tuple[Workload, ...]) -> tuple[Workload, ...]:
+        shares = _not_one(workload.share for workload in workloads)
+        silent = [i for i, workload in enumerate(workloads) if not workload.has_energy]
+        remedy = "state the energy of all workloads, or of none"
+        energies = [
+            Fault(f"[{i}].energy_j", "missing", remedy) for i in silent if len(silent) < len(workloads)
+        ]
+        refuse([*_repeated([workload.id for workload in workloads], "id"), *shares, *energies])
+        return workloads
+
+    @field_validator("policies")
+    @classmethod
+    def _labels_differ(cls, policies: tuple[PolicyEntry, ...]) -> tuple[PolicyEntry, ...]:
+        refuse(_repeated([entry.shown for entry in policies], "label"))
+        return policies
+
+    @field_validator("objectives")
+    @classmethod
+    def _can_be_checked(cls, objectives: Objectives | None, info: ValidationInfo) -> Objectives | None:
+        if objectives is None:
+            return None
+        faults = []
+        labels = [entry.shown for entry in info.data.get("policies", ())]
+        if labels and objectives.policy not in labels:
+            found = f"there is no policy {objectives.policy!r}"
+            faults.append(Fault(".policy", found, did_you_mean(objectives.policy, labels)))
+        if not objectives.bounds:
+            faults.append(
+                Fault("", "states no figure", "a bound is expected, such as slo_violation_pct = '<= 1'")
+            )
+        workloads = info.data.get("workloads", ())
+        if any(not workload.has_energy for workload in workloads):
+            remedy = "state the energy of all workloads, or leave the objective out"
+            faults += [
+                Fault(f".{name}", "the scenario states no energies", remedy)
+                for name in objectives.bounds
+                if name in IN_GRAMS
+            ]
+        regions = info.data.get("regions", ())
+        if regions and not (info.data.get("pools") or any(region.pools for region in regions)):
+            remedy = "state pools, or leave the objective out"
+            faults += [
+                Fault(f".{name}", "the scenario states no pools of servers", remedy)
+                for name in objectives.bounds
+                if name in IN_QUEUES
+            ]
+        refuse(faults)
+        return objectives
+
+    @field_validator("network")
+    @classmethod
+    def _matrix_is_complete(cls, network: Network, info: ValidationInfo) -> Network:
+        if network.rtt_ms is None or "origins" not in info.data or "regions" not in info.data:
+            return network
+        origins = [origin.name for origin in info.data["origins"]]
+        regions = [region.name for region in info.data["regions"]]
+        complete = network.missing == "refuse"
+        rows = _misplaced(".rtt_ms", "origin", network.rtt_ms, origins, complete)
+        cells = (
+            _misplaced(f".rtt_ms.{key_text(origin)}", "region", row, regions, complete)
+            for origin, row in network.rtt_ms.items()
+        )
+        refuse(chain(rows, *cells))
+        return network
+
+
+def _unfit(pools: Sequence[Pool], info: ValidationInfo) -> Iterator[Fault]:
+    """Yield what is wrong with the pools of one region, where there are any and the workloads are known."""
+    workloads = info.data.get("workloads")
+    if pools and workloads:
+        has_energy = all(workload.has_energy for workload in workloads)
+        yield from pool_faults(pools, [workload.id for workload in workloads], has_energy=has_energy)
+
+
+def _misplaced(
+    path: str, kind: str, given: Mapping[str, Any], wanted: Sequence[str], complete: bool
+) -> Iterator[Fault]:
+    """Yield a fault for each name in a table of round-trip times that is not wanted, or not there."""
+    for name in dict.fromkeys([*given, *wanted]):
+        where = f"{path}.{key_text(name)}"
+        if name in given and name not in wanted:
+            yield Fault(where, f"there is no {kind} of this name", did_you_mean(name, wanted))
+        elif complete and name not in given:
+            yield Fault(where, "missing", f"a round-trip time in ms is needed for every {kind}")

@@ -1,0 +1,125 @@
+"""Summary of a request log, counted while its rows are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import polars as pl
+
+from carbonroute.errors import Fault, InputError
+from carbonroute.files.times import EPOCH
+from carbonroute.traffic.log import Log
+from carbonroute.units import US_PER_HOUR
+
+_NEVER_US = 2**62
+#: A median inference time beyond these is a fault of unit.
+_SHORTEST_MS, _LONGEST_MS = 1e-3, 3.6e6
+
+
+@dataclass
+class LogSummary:
+    """Counts over the rows of one log, piece after piece.
+
+    Attributes
+    ----------
+    rows, inside
+        Of the whole log, and within the horizon.
+    out_of_order
+        Rows earlier than the row before.
+    earliest_us, latest_us, previous_us
+        Of all rows and of the last one, on the clock of the log.
+    served, service_ms, too_short, too_long
+        Rows with an inference time, their sum, and how many are believable for nothing.
+    """
+
+    rows: int = 0
+    inside: int = 0
+    out_of_order: int = 0
+    earliest_us: int = _NEVER_US
+    latest_us: int = -_NEVER_US
+    previous_us: int = -_NEVER_US
+    served: int = 0
+    service_ms: float = 0.0
+    too_short: int = 0
+    too_long: int = 0
+
+    def add(self, piece: pl.DataFrame, start_us: int, hours: int) -> None:
+        """Count a piece's rows."""
+        time, service = pl.col("time_us"), pl.col("service_ms").filter(pl.col("service_ms").is_not_nan())
+        before = time.shift(1, fill_value=self.previous_us)
+        row = piece.select(
+            earliest=time.min(),
+            latest=time.max(),
+            last=time.last(),
+            inside=time.is_between(start_us, start_us + hours * US_PER_HOUR, closed="left").sum(),
+            out_of_order=(time < before).sum(),
+            served=service.len(),
+            service_ms=service.sum(),
+            too_short=(service < _SHORTEST_MS).sum(),
+            too_long=(service > _LONGEST_MS).sum(),
+        ).row(0, named=True)
+        self.rows += len(piece)
+        self.earliest_us = min(self.earliest_us, row["earliest"])
+        self.latest_us = max(self.latest_us, row["latest"])
+        self.previous_us = row["last"]
+        self.inside += row["inside"]
+        self.out_of_order += row["out_of_order"]
+        self.served += row["served"]
+        self.service_ms += row["service_ms"]
+        self.too_short += row["too_short"]
+        self.too_long += row["too_long"]
+
+    def refuse_unit(self, shown: str) -> None:
+        """Refuse inference times that only a wrong unit explains.
+
+        Raises
+        ------
+        InputError
+            If more than half of them are under a microsecond, or over an hour.
+        """
+        for count, what in ((self.too_short, "under a microsecond"), (self.too_long, "over an hour")):
+            if 2 * count > self.served:
+                found = f"{count:,} of {self.served:,} inference times are {what}"
+                raise InputError(shown, [Fault("service_column", found, "check service_unit")])
+
+    @property
+    def span(self) -> str:
+        """From the earliest to the latest request, as text."""
+        return f"{_text(self.earliest_us)} … {_text(self.latest_us)}"
+
+    def facts(self, log: Log) -> dict[str, object]:
+        """Return what was counted, for the manifest."""
+        return {
+            "path": log.path,
+            "rows": self.rows,
+            "outside_horizon": self.rows - self.inside,
+            "out_of_order": self.out_of_order,
+            "earliest": _text(self.earliest_us),
+            "latest": _text(self.latest_us),
+            "without_service_time": self.rows - self.served if log.service_column else None,
+            "mean_service_ms": float(f"{self.service_ms / self.served:.6g}") if self.served else None,
+            "origins": "logged" if log.origin_column else "drawn",
+            "workloads": "logged" if log.workload_column else log.workload or "drawn",
+            "licence": log.licence,
+        }
+
+    def notes(self, log: Log) -> Iterator[str]:
+        """Yield the same for people."""
+        if not log.origin_column:
+            yield f"synthetic geography: {log.path} names no origins, they are drawn by their shares"
+        if not (log.workload_column or log.workload):
+            yield f"{log.path} names no workloads, they are drawn by their shares"
+        if outside := self.rows - self.inside:
+            yield f"{outside:,} of {self.rows:,} requests of {log.path} lie outside the horizon: left out"
+        if self.out_of_order:
+            yield f"{self.out_of_order:,} rows of {log.path} are earlier than the row before"
+        if self.served:
+            yield f"{log.path}: inference times of {self.service_ms / self.served:.4g} ms on average"
+        if log.service_column and self.served < self.rows:
+            yield f"{self.rows - self.served:,} of {self.rows:,} rows of {log.path} have no inference time"
+
+
+def _text(time_us: int) -> str:
+    return (EPOCH + timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")

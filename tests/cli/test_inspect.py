@@ -1,0 +1,120 @@
+"""``carbonroute inspect`` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from carbonroute.cli import main
+from helpers import samples, small
+
+
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        (samples.wide, ("carbon intensity", "A_direct", "429", "[carbon]", 'layout = "wide"')),
+        (samples.forecast, ("carbon intensity", "longest lead hours", "[carbon.forecast]")),
+        (samples.log_csv, ("requests", "gap cv", "0.02778", "[[traffic.logs]]", "'TIMESTAMP'")),
+        (samples.rates, ("request rates", "windows", "288", 'kind = "rate-file"')),
+        (samples.matrix, ("round-trip times", "asymmetry median ms", "[network]", "rtt_file")),
+    ],
+)
+def test_facts_and_suggested_lines_are_printed(
+    sample: object, words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert callable(sample)
+    path = sample(tmp_path)
+    assert main(["inspect", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [word for word in (str(path), *words) if word not in out] == []
+
+
+def test_counts_of_faults_that_nothing_has_are_not_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["inspect", str(samples.wide(tmp_path))])
+    assert "duplicates" not in capsys.readouterr().out
+    path = samples.wide(tmp_path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines, lines[-1]]), encoding="utf-8")
+    main(["inspect", str(path)])
+    assert "duplicates" in capsys.readouterr().out
+
+
+def test_json_stands_alone_on_stdout_at_full_precision(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "log.png"
+    assert main(["inspect", str(samples.log_csv(tmp_path)), "--json", "--picture", str(picture)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["facts"]["mean_requests_per_s"] == pytest.approx(1 / 36, rel=1e-15)
+    assert found["facts"]["dispersion_per_hour"] is None  # too few windows: no number, and no NaN
+    assert found["kind"] == "traffic"
+    assert picture.is_file()
+
+
+@pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_the_picture_has_the_format_of_its_name(
+    ending: str, start: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / f"matrix.{ending}"
+    assert main(["inspect", str(samples.matrix(tmp_path)), "--picture", str(picture)]) == 0
+    assert picture.read_bytes().startswith(start)
+    assert str(picture) in capsys.readouterr().out
+
+
+def test_a_scenario_is_inspected_with_a_picture_per_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = small.write_with_carbon(tmp_path, small.WIDE_CSV)
+    assert main(["inspect", str(scenario), "--json", "--picture", str(tmp_path / "all.svg")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [part["kind"] for part in found["parts"]] == ["carbon", "carbon", "rates", "rtt"]
+    drawn = sorted(path.name for path in tmp_path.glob("*.svg"))
+    assert drawn == ["all-1-carbon.svg", "all-2-carbon.svg", "all-3-rates.svg", "all-4-rtt.svg"]
+    assert main(["inspect", "published"]) == 0
+    assert "carbon as the run uses it" in capsys.readouterr().out
+
+
+def test_a_kind_can_be_forced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("name,x,y\nx,1,2\nz,3,4\n", encoding="utf-8")
+    assert main(["inspect", str(path), "--as", "rtt"]) == 0
+    assert "round-trip times" in capsys.readouterr().out
+    assert main(["inspect", str(path), "--as", "carbon"]) == 2
+    assert "as carbon, a column of times" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["nothing.csv"], "nothing.csv: cannot be read (No such file or directory)"),
+        (["nothing.toml"], "nothing.toml"),
+        (["odd.csv"], "odd.csv: cannot tell what this is: columns 'a', 'b'"),
+        (["odd.csv", "--as", "music"], "music"),
+        (
+            ["odd.csv", "--picture", "x.gif"],
+            "--picture: found '.gif'; a name in .png, .svg or .pdf is expected",
+        ),
+        (["odd.csv", "--picture", "x"], "--picture: the name has no ending"),
+        (["published", "--as", "carbon"], "--as: found a scenario"),
+        ([".", "--as", "carbon"], ".: is a directory; name a file"),
+    ],
+)
+def test_what_cannot_be_done_ends_in_exit_code_2(
+    arguments: list[str],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("odd.csv").write_text("a,b\nx,y\n", encoding="utf-8")
+    assert main(["inspect", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert reason in out + err
+    assert "Traceback" not in out + err
+    assert [path.name for path in tmp_path.iterdir()] == ["odd.csv"]

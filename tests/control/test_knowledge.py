@@ -1,0 +1,195 @@
+"""What a policy decides on: never fresher than it may be, and never a value that is not there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from carbonroute.carbon import Signal
+from carbonroute.control.information import Information
+from carbonroute.control.knowledge import KINDS, history_hours, known
+from carbonroute.engines import sampled
+from carbonroute.errors import InputError
+from carbonroute.policies import POLICIES
+from carbonroute.runs import run
+from carbonroute.scenario import Inputs, load, resolve
+from carbonroute.units import MAX_CARBON_G_PER_KWH
+
+NAN = np.nan
+
+
+def signal(measured: list[list[float]], hours: int) -> Signal:
+    seen = np.array(measured, dtype=float)
+    truth = np.where(np.isnan(seen), 77.0, seen)[len(seen) - hours :]
+    return Signal(truth, seen, reference_g_per_kwh=np.full(seen.shape[1], 500.0))
+
+
+def seen(rule: str, measured: list[list[float]], hours: int, age: str = "0h") -> list[list[float]]:
+    information = Information.spelled(carbon_missing=rule, carbon_age=age)
+    values: list[list[float]] = known(information, signal(measured, hours), None).shown_g_per_kwh.tolist()
+    return values
+
+
+def test_values_are_as_old_as_stated() -> None:
+    hourly = [[float(10 * hour), float(hour)] for hour in range(6)]
+    assert seen("refuse", hourly, 3) == hourly[3:]
+    assert seen("refuse", hourly, 3, "1h") == hourly[2:5]
+    assert seen("refuse", hourly, 3, "3h") == hourly[:3]
+
+
+def test_the_last_value_stands_in_for_so_long_and_no_longer() -> None:
+    measured = [[1.0, 9.0], [2.0, NAN], [3.0, NAN], [4.0, NAN], [5.0, 8.0]]
+    everything = known(Information.spelled(carbon_missing="last:2h"), signal(measured, 4), None)
+    blind = [MAX_CARBON_G_PER_KWH] * 2
+    assert everything.shown_g_per_kwh.tolist() == [[2, 9], [3, 9], blind, [5, 8]]
+    assert everything.blind.tolist() == [False, False, True, False]
+    assert (everything.missing, everything.substituted) == (3, 2)
+
+
+def test_age_comes_before_the_last_value() -> None:
+    measured = [[1.0], [2.0], [NAN], [4.0], [5.0]]
+    assert seen("last:1h", measured, 2, "1h") == [[2.0], [4.0]]
+
+
+def test_the_long_run_mean_stands_in() -> None:
+    assert seen("static", [[NAN, 1.0], [3.0, NAN]], 2) == [[500, 1], [3, 500]]
+
+
+def test_a_forecast_is_asked_for_by_its_age_and_what_it_leaves_out_is_kept() -> None:
+    asked: list[int] = []
+
+    def forecast(age: int) -> tuple[np.ndarray, dict[str, int]]:
+        asked.append(age)
+        return np.array([[NAN, 5.0], [7.0, 8.0]]), {"absurd": 1, "repeated": 0}
+
+    information = Information.spelled(carbon="forecast", carbon_age="9h", carbon_missing="static")
+    found = known(information, signal([[1.0, 2.0], [3.0, 4.0]], 2), forecast)
+    assert asked == [9]
+    assert found.g_per_kwh.tolist() == [[500, 5], [7, 8]]
+    assert found.facts["forecast"] == {"absurd": 1, "repeated": 0}
+    assert found.notes == ("forecasts: 1 absurd values taken as missing",)
+
+
+def test_an_hour_without_all_values_is_routed_by_latency() -> None:
+    top = MAX_CARBON_G_PER_KWH
+    assert seen("latency-only", [[NAN, 1.0], [3.0, 4.0]], 2) == [[top, top], [3, 4]]
+
+
+def test_every_value_has_its_age_and_kind_at_any_moment() -> None:
+    measured = [[1.0, 9.0], [2.0, NAN], [3.0, NAN], [4.0, NAN], [5.0, 8.0]]
+    last = known(Information.spelled(carbon_missing="last:2h", carbon_age="1h"), signal(measured, 3), None)
+    moments = last.at(np.array([0.0, 3599.5, 3600.0, 2 * 3600.0 + 60, 9e9]))
+    assert [[KINDS[kind] for kind in row] for row in moments.kind] == [
+        ["measured", "substituted"],
+        ["measured", "substituted"],
+        ["measured", "substituted"],
+        ["measured", "unknown"],
+        ["measured", "unknown"],
+    ]
+    np.testing.assert_array_equal(moments.g_per_kwh[:, 1], [9, 9, 9, NAN, NAN])
+    assert moments.age_s[:3].tolist() == [[3600, 2 * 3600], [7199.5, 10799.5], [3600, 3 * 3600]]
+    assert moments.age_s[3, 0] == 3660
+    assert np.isnan(moments.age_s[3, 1])
+    assert moments.unknown.tolist() == [False, False, False, True, True]
+    assert (moments.shown_g_per_kwh[3] == MAX_CARBON_G_PER_KWH).all()
+    static = known(Information.spelled(carbon_missing="static"), signal(measured, 3), None).at(np.zeros(1))
+    assert KINDS[static.kind[0, 1]] == "static"
+    assert np.isnan(static.age_s[0, 1])
+    said = known(Information.spelled(carbon="forecast", carbon_age="2h"), signal(measured, 3), _three_hours)
+    assert KINDS[said.at(np.zeros(1)).kind[0, 0]] == "forecast"
+    assert said.at(np.full(1, 60.0)).age_s[0, 0] == 7260
+
+
+def _three_hours(_age: int) -> tuple[np.ndarray, dict[str, int]]:
+    return np.ones((3, 2)), {}
+
+
+def test_missing_values_are_refused_by_default() -> None:
+    with pytest.raises(InputError) as refusal:
+        seen("refuse", [[1.0, 2.0], [NAN, 1.0], [3.0, NAN]], 3)
+    assert "carbon_missing: 2 of 6 measured values are missing" in str(refusal.value)
+    assert "the first in hour 1; state what then: 'last:<max>'" in str(refusal.value)
+
+
+def test_history_reaches_as_far_as_a_policy_may_look() -> None:
+    assert history_hours(Information.spelled(carbon_age="6h", carbon_missing="last:2d")) == 54
+
+
+@pytest.mark.parametrize("text", ["-1h", "1.5h", "90min", "1", "one hour", "367d", "٣h", ""])
+def test_an_age_is_a_span_of_whole_hours(text: str) -> None:
+    with pytest.raises(ValueError, match=r"(is|are) expected"):
+        Information.spelled(carbon_age=text)
+
+
+def run_with(inputs: Inputs, carbon: Signal, information: Information) -> list[np.ndarray]:
+    """Return where every policy that goes by carbon sends the requests of each cell."""
+    inputs = replace(inputs, carbon=carbon)
+    policies = [entry for entry in inputs.scenario.policies if entry.use != "clairvoyant-bound"]
+    candidates = tuple(inputs.candidate(entry.shown, entry.policy, information) for entry in policies)
+    return [outcome.requests for outcome in sampled.run(replace(inputs, candidates=candidates))]
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rule=st.sampled_from(["last:3h", "static", "latency-only"]),
+    age=st.sampled_from(["0h", "1h", "6h"]),
+)
+def test_no_request_is_routed_by_a_value_that_is_missing(seed: int, rule: str, age: str) -> None:
+    """With 1 % of the values missing, nothing hangs on what they would have been."""
+    inputs = resolve(load("five-aws-regions", {"horizon.hours": 72, "traffic.requests_per_hour": 20}))
+    information = Information.spelled(carbon_age=age, carbon_missing=rule)
+    dice = np.random.default_rng(seed)
+    measured = np.vstack([inputs.carbon.g_per_kwh[: history_hours(information)], inputs.carbon.g_per_kwh])
+    missing = np.asarray(dice.random(measured.shape) < 0.01)
+    measured[missing] = np.nan
+    hidden = missing[len(measured) - 72 :]
+    routed = []
+    for value in (0.0, MAX_CARBON_G_PER_KWH):
+        truth = np.where(hidden, value, inputs.carbon.g_per_kwh)
+        carbon = replace(inputs.carbon, g_per_kwh=truth, measured_g_per_kwh=measured)
+        routed.append(run_with(inputs, carbon, information))
+    for green, dirty in zip(*routed, strict=True):
+        np.testing.assert_array_equal(green, dirty)
+
+
+def test_blind_hours_are_routed_by_latency_alone() -> None:
+    inputs = resolve(load("five-aws-regions", {"horizon.hours": 6, "traffic.requests_per_hour": 500}))
+    nothing = replace(inputs.carbon, measured_g_per_kwh=np.full_like(inputs.carbon.measured_g_per_kwh, NAN))
+    routed = run_with(inputs, nothing, Information.spelled(carbon_missing="latency-only"))
+    by_latency = run_with(inputs, inputs.carbon, Information())
+    names = [entry.use for entry in inputs.scenario.policies if entry.use != "clairvoyant-bound"]
+    nearest = by_latency[names.index("latency-first")]
+    for name, requests in zip(names, routed, strict=True):
+        if name not in {"static-greenest", "random", "round-robin"}:  # none of them goes by the hour's carbon
+            np.testing.assert_array_equal(requests, nearest, err_msg=name)
+
+
+def test_old_values_cost_grams_and_the_run_says_how_many() -> None:
+    fresh, old = (
+        run("five-aws-regions", {"horizon.hours": 2000, "information.carbon_age": age})
+        for age in ("0h", "6h")
+    )
+    table = old.tables.policies
+    rows = {row["policy"]: row for row in table.rows(named=True)}
+    mine = rows["Constrained Hybrid"]
+    before = {row["policy"]: row for row in fresh.tables.policies.rows(named=True)}["Constrained Hybrid"]
+    assert mine["total_kg"] > before["total_kg"]
+    assert mine["fresh_total_kg"] == before["total_kg"]
+    assert mine["extra_vs_fresh_pct"] == pytest.approx(100 * (mine["total_kg"] / before["total_kg"] - 1))
+    (note,) = [note for note in old.tables.overview["notes"][0] if note.startswith("Carbon values")]
+    assert note.startswith("Carbon values that are 6h old cost, in grams against perfectly fresh data: ")
+    assert f"Constrained Hybrid {mine['extra_vs_fresh_pct']:+.2f} %" in note
+    assert rows["Latency-First"]["extra_vs_fresh_pct"] is None
+    assert before["extra_vs_fresh_pct"] is None
+
+
+def test_every_policy_that_goes_by_carbon_is_covered() -> None:
+    names = {entry.use for entry in load("five-aws-regions").policies}
+    assert (
+        {"carbon-first", "hybrid", "constrained-hybrid", "nearest-greenest"} <= names <= set(POLICIES.members)
+    )

@@ -1,0 +1,126 @@
+"""One pass over a column gives what the standard library gives stamp by stamp."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbonroute.errors import InputError
+from carbonroute.files.times import to_utc
+
+ALWAYS = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+NEVER = ALWAYS[0], ALWAYS[0]
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia"]
+
+moments = st.datetimes(datetime(1000, 1, 1), datetime(9000, 1, 1))
+recent = st.datetimes(datetime(1960, 1, 1), datetime(2050, 1, 1)).map(lambda time: time.replace(fold=0))
+layouts = st.tuples(
+    st.sampled_from(["T", " "]),
+    st.sampled_from(["minutes", "seconds", "milliseconds", "microseconds"]),
+    st.sampled_from(["", "0", "579"]),
+    st.sampled_from(["", "Z", "+05:30", "-23:59", "+00:00"]),
+)
+
+
+def text_of(moment: datetime, layout: tuple[str, str, str, str]) -> str:
+    between, precision, more, offset = layout
+    more = more if precision == "microseconds" else ""
+    return moment.isoformat(sep=between, timespec=precision) + more + offset
+
+
+@given(st.lists(st.tuples(moments, layouts), min_size=1, max_size=20), st.booleans())
+def test_text_of_any_layout_is_read_like_the_standard_library(
+    rows: list[tuple[datetime, tuple[str, str, str, str]]], same: bool
+) -> None:
+    stamps = [text_of(moment, rows[0][1] if same else layout) for moment, layout in rows]
+    parsed = [datetime.fromisoformat(stamp) for stamp in stamps]
+    wanted = [time if time.tzinfo else time.replace(tzinfo=UTC) for time in parsed]
+    assert to_utc(pl.Series("time", stamps), "UTC", NEVER, "file").to_list() == wanted
+
+
+@given(st.lists(recent, min_size=1, max_size=30), st.sampled_from(ZONES), st.booleans())
+def test_local_times_are_read_like_the_standard_library(
+    times: list[datetime], zone: str, typed: bool
+) -> None:
+    column = pl.Series("time", times if typed else [time.isoformat() for time in times])
+    found = to_utc(column, zone, NEVER, "file")
+    assert found.to_list() == [time.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) for time in times]
+
+
+@pytest.mark.parametrize("typed", [True, False])
+@pytest.mark.parametrize(
+    ("month", "day", "hour", "clear"),
+    [(3, 26, 1, True), (3, 26, 2, False), (10, 29, 2, False), (10, 29, 3, True)],
+)
+def test_unclear_local_times_are_refused_with_their_line(
+    typed: bool, month: int, day: int, hour: int, clear: bool
+) -> None:
+    times = [datetime(2023, 7, 1), datetime(2023, month, day, hour, 30)]
+    column = pl.Series("time", times if typed else [time.isoformat() for time in times])
+    if clear:
+        assert to_utc(column, "Europe/Berlin", ALWAYS, "file")[0] == datetime(2023, 6, 30, 22, tzinfo=UTC)
+        return
+    with pytest.raises(InputError, match=r"line 3, time: 2023-.* happens twice or never in Europe/Berlin"):
+        to_utc(column, "Europe/Berlin", ALWAYS, "file")
+
+
+GOOD = "2023-11-16 18:15:46.6805900"
+REFUSED = [
+    "2023-11-16 18:15:60.0000000",
+    "2023-11-16 24:15:46.0000000",
+    "2023-11-31 18:15:46.0000000",
+    "2023-1-6 18:15:46.0000000",
+    "2023-11-16 18:15: 6.0000000",
+    "+023-11-16 18:15:46.0000000",
+    "0000-11-16 18:15:46.0000000",
+    "1700158546",
+    "yesterday",
+    "",
+]
+
+
+@pytest.mark.parametrize("stamp", REFUSED)
+@pytest.mark.parametrize("first_line", [2, 70_001])
+def test_one_bad_stamp_among_good_ones_is_refused_with_its_line(stamp: str, first_line: int) -> None:
+    column = pl.Series("time", [GOOD, GOOD, stamp, GOOD])
+    with pytest.raises(InputError, match=f"^file: line {first_line + 2}, time: (found|no value)"):
+        to_utc(column, "UTC", ALWAYS, "file", first_line)
+
+
+def test_every_kind_of_fault_is_told_at_once() -> None:
+    column = pl.Series("time", [GOOD, "x", None, "2023-11-16T18:15:46Z", "x"])
+    with pytest.raises(InputError) as caught:
+        to_utc(column, None, ALWAYS, "file")
+    assert [fault.where for fault in caught.value.faults] == ["line 2, time", "line 3, time", "line 4, time"]
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "Asia/Kolkata"])
+def test_typed_times_of_any_unit(unit: Literal["ms", "us", "ns"], zone: str | None) -> None:
+    moment = datetime(2023, 11, 16, 18, 15, 46, 680000, tzinfo=UTC)
+    column = pl.Series("time", [moment, None], dtype=pl.Datetime(unit, zone or "UTC"))
+    if zone is None:
+        column = column.dt.replace_time_zone(None)
+    assert to_utc(column.head(1), "UTC", ALWAYS, "file").to_list() == [moment]
+    with pytest.raises(InputError, match="line 3, time: no value"):
+        to_utc(column, "UTC", ALWAYS, "file")
+
+
+def test_typed_times_beyond_the_calendar_are_refused() -> None:
+    for zone in (None, "UTC"):
+        column = pl.Series("time", [2**58], dtype=pl.Int64).cast(pl.Datetime("us", zone))
+        with pytest.raises(InputError, match="line 2, time: found"):
+            to_utc(column, "UTC", ALWAYS, "file")
+
+
+def test_the_order_and_number_of_stamps_stay() -> None:
+    base = datetime(2023, 1, 1, tzinfo=UTC)
+    times = [base + timedelta(seconds=i * 7919 % 1000) for i in range(1000)]
+    stamps = [time.isoformat() if i % 3 else time.strftime("%Y%m%dT%H%M%SZ") for i, time in enumerate(times)]
+    assert to_utc(pl.Series("time", stamps), None, ALWAYS, "file").to_list() == times

@@ -1,0 +1,32 @@
+"""Marks of tests that need something that is not everywhere; each reason begins with "needs"."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+DATA = "needs data files that are not part of this repository"
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: peak memory is read from /proc")
+full = pytest.mark.skip(reason="needs scripts/test --full")
+no_root = pytest.mark.skipif(os.geteuid() == 0, reason="needs a user other than root")
+
+
+def data(*paths: Path) -> pytest.MarkDecorator:
+    """Return the mark of a test that reads files or folders of real data."""
+    return pytest.mark.skipif(not all(path.exists() for path in paths), reason=DATA)
+
+
+def said_of(reasons: Sequence[str]) -> str:
+    """Return a line that counts the reasons of skipped tests, the most frequent first."""
+    parts = []
+    counts = Counter(reason.removeprefix("Skipped: ") for reason in reasons)
+    for reason, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])):
+        need = reason.removeprefix("needs ")
+        parts.append(f"{count}: {reason}" if need == reason else f"{count} need{'s' * (count == 1)} {need}")
+    return f"{len(reasons)} skipped: {', '.join(parts)}"
