@@ -27,7 +27,7 @@ from carbonroute.runs import run
 from carbonroute.runs.replications import seeds, with_seed
 from carbonroute.scenario import Scenario, load, resolve
 
-META_RUNS, EACH = 150, 20
+META_RUNS, EACH = 80, 20
 #: A share of intervals that is undercut by chance of 1e-3, if they cover as they say.
 LEAST = CONFIDENCE - NormalDist().inv_cdf(1 - 1e-3) * math.sqrt(CONFIDENCE * (1 - CONFIDENCE) / META_RUNS)
 FIGURES = ("share_A", "share_B", "slo_violation_pct")
