@@ -10,17 +10,22 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from carbonroute.cli import main
-from helpers import needs, small
+from helpers import damage, grids, needs, small
 from helpers.refusals import Refusals
 
 # The same examples everywhere and every time, however long they take: no verdict hangs on a clock.
 settings.register_profile(
-    "any machine",
+    grids.FULL,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-settings.load_profile("any machine")
+settings.register_profile("default", settings.get_profile(grids.FULL), max_examples=grids.examples(100))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many examples are tried."""
+    settings.load_profile(grids.FULL if config.getoption("full") else "default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,6 +64,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         main(["simulate", str(small.write(folder)), "--output", str(outputs), "--no-figures", "--quiet"]) == 0
     )
     return outputs
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures out of reports, which then take no time."""
+    damage.draw_nothing(monkeypatch)
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.spec import Spec
 from carbonroute.traffic import Requests
 from helpers import small
+from helpers.grids import examples
 
 #: Slow regions are clean, and no region is clean at all hours: every rule has something to choose.
 VARIED = (
@@ -83,7 +84,7 @@ def dominated(mine: Sequence[float], others: Sequence[Sequence[float]]) -> bool:
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=40))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_the_front_is_what_nothing_dominates(pairs: list[tuple[int, int]]) -> None:
     carbon, violations = np.array(pairs, dtype=float).T
     assert on_front(carbon, violations).tolist() == [not dominated(pair, pairs) for pair in pairs]
@@ -432,7 +433,7 @@ def test_no_margin_is_left_out_that_makes_a_difference(share: float | None, publ
 
 
 @given(low=st.floats(0, 1e3), width=st.floats(1e-9, 1e3))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_the_roundest_number_between_two_lies_between_them(low: float, width: float) -> None:
     high = low + width
     if low < (low + high) / 2 < high:

@@ -18,9 +18,10 @@ from carbonroute.errors import InputError
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 from helpers import small
 from helpers.carbon_sources import ask, table
+from helpers.grids import examples
 from helpers.refusals import has_parts
 
-ANY = settings(max_examples=250)
+ANY = settings(max_examples=examples(250))
 RULES = st.fixed_dictionaries(
     {},
     optional={
@@ -119,7 +120,7 @@ def test_any_bytes_at_all(tmp_path: Path, data: bytes, rules: dict[str, str], na
 SERIES = st.lists(
     st.tuples(st.floats(2, MAX_CARBON_G_PER_KWH), st.floats(2, MAX_CARBON_G_PER_KWH)), min_size=6, max_size=30
 )
-FEW = settings(max_examples=60)
+FEW = settings(max_examples=examples(60))
 
 
 @FEW

@@ -17,6 +17,7 @@ from carbonroute.carbon.forecast import Forecast
 from carbonroute.errors import InputError
 from helpers import needs
 from helpers.carbon_sources import DATA, MARCH, march, write
+from helpers.grids import examples
 
 REAL = DATA / "carboncast_forecasts_96h_2021H2_13zones.parquet"
 KEYS: dict[str, Any] = {
@@ -154,7 +155,7 @@ TABLES = st.dictionaries(
     st.none() | st.integers(-50, 2100).map(float),
     max_size=60,
 ).map(lambda cells: [("A", -40, 0, 1.0), ("B", -40, 0, 1.0), *((*cell, v) for cell, v in cells.items())])
-TRIES = settings(max_examples=60)
+TRIES = settings(max_examples=examples(60))
 
 
 @TRIES

@@ -18,6 +18,7 @@ from carbonroute.policies import POLICIES
 from carbonroute.runs import run
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.units import MAX_CARBON_G_PER_KWH
+from helpers.grids import examples
 
 NAN = np.nan
 
@@ -133,7 +134,7 @@ def run_with(inputs: Inputs, carbon: Signal, information: Information) -> list[n
     return [outcome.requests for outcome in sampled.run(replace(inputs, candidates=candidates))]
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     seed=st.integers(0, 2**32 - 1),
     rule=st.sampled_from(["last:3h", "static", "latency-only"]),

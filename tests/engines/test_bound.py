@@ -12,6 +12,7 @@ from carbonroute.engines import sampled
 from carbonroute.engines.draws import SCHEMES
 from carbonroute.runs import run
 from carbonroute.scenario import Inputs
+from helpers.grids import examples
 from helpers.scenarios import Document, documents, inputs_of
 
 
@@ -33,7 +34,7 @@ def grams_and_delays(inputs: Inputs, index: int) -> tuple[np.ndarray, np.ndarray
     return np.concatenate(grams), np.concatenate(late)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(documents(), st.lists(st.sampled_from([0.5, 1, 3]), min_size=6, max_size=6))
 def test_nobody_beats_the_bound(document: Document, energies: list[float]) -> None:
     document = copy.deepcopy(document)

@@ -22,6 +22,7 @@ from carbonroute.policies import Policy, View
 from carbonroute.policies.base import SplittingPolicy
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.traffic import Requests
+from helpers.grids import examples
 from helpers.scenarios import Document, documents, inputs_of
 
 #: Service times above which a policy goes to region 1, 2, …
@@ -52,7 +53,7 @@ def by_breaks(breaks: np.ndarray, regions: np.ndarray, cell: int, times_ms: np.n
     return np.asarray(regions[cell, passed])
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.lists(st.lists(st.floats(1e-3, 1e6), max_size=5), min_size=1, max_size=4),
     st.sampled_from([0.0, 1e-16, -1e-15, 1e-12, 0.3]),
@@ -101,7 +102,7 @@ def streamed(document: Document) -> Inputs:
     return inputs_of(document)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(documents())
 def test_a_plan_is_what_requests_are_told_one_by_one(document: Document) -> None:
     """Of every policy that is shown service times, at the very breaks and around them."""
@@ -141,7 +142,7 @@ def test_dice_on_a_limit_fall_to_the_next_region() -> None:
     assert by_breaks(found.breaks, found.regions, 0, np.nextafter(dice[1:4], 0)).tolist() == [0, 1, 2]
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(documents(), st.sampled_from([64, 30, 16, 7]))
 def test_plans_last_from_block_to_block(document: Document, block: int) -> None:
     """Cells come and go; whatever of their plans is kept, requests go where they are told."""

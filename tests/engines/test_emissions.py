@@ -18,6 +18,7 @@ from carbonroute.errors import InputError
 from carbonroute.metrics import simulation_results
 from carbonroute.runs import run
 from carbonroute.scenario import builtin_text, load
+from helpers.grids import examples
 from helpers.scenarios import Document, documents, inputs_of
 
 SHEET = Path(__file__).parents[1] / "golden" / "emissions_sheet.csv"
@@ -70,7 +71,7 @@ def test_the_sheet_has_twenty_cases() -> None:
 ENERGIES = st.floats(0.001, 50)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(documents(), st.lists(ENERGIES, min_size=6, max_size=6), st.floats(1, 2))
 def test_unrelated_regions_change_nobody_s_grams(
     document: Document, energies: list[float], pue: float

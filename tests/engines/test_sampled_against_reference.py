@@ -13,6 +13,7 @@ from carbonroute.engines.draws import SCHEMES
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs
 from helpers import reference
+from helpers.grids import examples
 from helpers.scenarios import Document, documents, inputs_of
 
 
@@ -31,7 +32,7 @@ def engine_requests(inputs: Inputs) -> list[tuple[np.ndarray, np.ndarray]]:
     return results
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(documents(), st.sampled_from([rng.BLOCK, 64, 7]))
 def test_every_request_agrees(document: Document, block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

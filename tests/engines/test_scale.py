@@ -22,6 +22,7 @@ from carbonroute.network.jitter import PairLognormal
 from carbonroute.outcome import Histogram, Outcome, Paired, Samples
 from carbonroute.scenario import Inputs, load, resolve
 from helpers import needs
+from helpers.grids import examples
 from helpers.scenarios import Document, documents, inputs_of
 
 SUMS = ("latency_sum_ms", "carbon_sum_g_per_kwh")
@@ -74,7 +75,7 @@ def assert_pairs_agree(one: Paired | None, other: Paired | None, of: Outcome) ->
     assert other.carbon_square == pytest.approx(one.carbon_square, rel=1e-12, abs=scale * 1000)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(documents(), st.sampled_from([rng.BLOCK, 64, 7]), st.data())
 def test_counted_as_kept(document: Document, block: int, data: st.DataObject) -> None:
     inputs = inputs_of(document)

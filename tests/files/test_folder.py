@@ -266,6 +266,7 @@ def test_readers_follow_no_link_and_wait_for_nothing(
         assert refusal(capsys)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_folder_itself_may_be_a_link(simulate: Callable[[Path], int], tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "latest").symlink_to(tmp_path / "elsewhere")

@@ -18,6 +18,7 @@ from carbonroute.files import tables as tablefile
 from carbonroute.files import text as textfile
 from carbonroute.files.streams import stream_table
 from carbonroute.files.tables import FIRST_LINE, read_table
+from helpers.grids import examples
 
 field = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=5)
 tables = st.integers(1, 5).flatmap(
@@ -42,7 +43,7 @@ def streamed(path: Path, columns: list[str], piece_bytes: int) -> pl.DataFrame:
     return pl.concat(pieces)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(tables, st.sampled_from(["\n", "\r\n"]), st.integers(1, 200), st.integers(0, 3), st.booleans())
 def test_pieces_of_any_size_make_the_whole_table(
     rows: list[list[str]], ends: str, piece_bytes: int, blank: int, packed: bool
@@ -79,7 +80,7 @@ ROWS = [
 LINES = st.lists(st.sampled_from(ROWS), min_size=1, max_size=8)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.sampled_from([["a", "b"], ["a"]]), LINES, st.integers(1, 60))
 def test_a_streamed_file_is_refused_where_the_whole_one_is(
     names: list[str], lines: list[str], piece_bytes: int

@@ -16,6 +16,7 @@ from carbonroute.errors import InputError
 from carbonroute.files import tables as tablefile
 from carbonroute.files.tables import check_lines, csv_bytes, read_table
 from helpers import small
+from helpers.grids import examples
 
 
 def refusal(data: bytes, columns: int) -> str:
@@ -39,7 +40,7 @@ def of_each(text: str, columns: int) -> str:
     return ""
 
 
-TRIES = settings(max_examples=300)
+TRIES = settings(max_examples=examples(300))
 
 
 @TRIES

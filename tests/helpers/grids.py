@@ -1,4 +1,4 @@
-"""Grids of parameters of which a test runs a part by default, and all with ``--full``."""
+"""How much of a proof runs by default, and how much with ``--full``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from itertools import product
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+#: The profile of hypothesis with `--full`.
+FULL = "full"
 
 
 def grid(*axes: Iterable[Any], one_of: int) -> list[Any]:
@@ -20,3 +24,8 @@ def grid(*axes: Iterable[Any], one_of: int) -> list[Any]:
         marks = () if sum(place for place, _ in places) % one_of == 0 else (pytest.mark.full,)
         combinations.append(pytest.param(*(value for _, value in places), marks=marks))
     return combinations
+
+
+def examples(full: int) -> int:
+    """Return how many examples hypothesis tries: all with ``--full``, a third otherwise."""
+    return full if settings.get_current_profile_name() == FULL else full // 3

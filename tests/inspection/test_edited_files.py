@@ -12,12 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carbonroute.cli import main
+from helpers.grids import examples
 from helpers.mutations import EDITS, FILES, PARQUET, Edit, edited, scenario_of
 
 AS = [("--as", kind) for kind in ("carbon", "traffic", "rates", "rtt")]
 KINDS = st.sampled_from([(), (), ("--json",), *AS])
 ONE = settings(
-    max_examples=120,
+    max_examples=examples(120),
     deadline=None,
     derandomize=True,
     database=None,

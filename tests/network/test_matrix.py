@@ -16,6 +16,7 @@ from carbonroute.errors import InputError
 from carbonroute.network import read_matrix
 from carbonroute.scenario import load, resolve
 from helpers import needs, small
+from helpers.grids import examples
 from helpers.refusals import Refusals
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "network"
@@ -195,7 +196,7 @@ def test_what_is_no_gap_is_still_refused(case: str, tmp_path: Path) -> None:
     assert all(word in str(refused.value) for word in words), refused.value
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     st.lists(st.sampled_from(["West", "East", "A", "1", "-1", "", " ", "nan", "1e9", '"', ",", "\n", "\0"]))
 )

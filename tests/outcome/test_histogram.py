@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from carbonroute.outcome import Histogram, Samples, joined
 from carbonroute.outcome.histogram import BINS, bin_of, edge_ms
 from carbonroute.outcome.mixture import Mixture
+from helpers.grids import examples
 
 #: Half a bin more than its width: two numbers of a bin differ by less, and the ends are rounded.
 WITHIN = 1e-3
@@ -41,7 +42,7 @@ def test_every_latency_lies_between_the_edges_of_its_bin() -> None:
     assert edge_ms(np.arange(2)).tolist() == [0.0, MICROSECOND_MS * (1 + 1 / 1024)]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(latencies, latencies, st.floats(0, 1))
 def test_a_quantile_is_within_a_thousandth(one: list[float], other: list[float], share: float) -> None:
     kept = samples(one, other)
@@ -68,7 +69,7 @@ def test_the_tolerance_is_that_of_the_bins() -> None:
     assert abs(crowded.quantile(0.9) / begin - 1) > 5e-4
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(latencies, min_size=1, max_size=5))
 def test_joined_is_counted_together(parts: list[list[float]]) -> None:
     together = Histogram.of(samples([value for part in parts for value in part]))
@@ -95,7 +96,7 @@ def test_what_counts_no_requests_cannot_be_joined() -> None:
         joined([samples([1.0]), nothing])
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(latencies)
 def test_the_distribution_function_passes_between_the_neighbouring_edges(values: list[float]) -> None:
     kept = samples(values)

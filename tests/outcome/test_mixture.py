@@ -17,6 +17,7 @@ from carbonroute.outcome import Mixture, Samples
 from carbonroute.outcome import mixture as module
 from carbonroute.outcome.mixture import Groups, quantiles
 from carbonroute.workloads import Normal
+from helpers.grids import examples
 from helpers.random_inputs import random_inputs
 
 LAWS = (
@@ -59,7 +60,7 @@ PARTS = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(PARTS, st.floats(0.001, 0.9999))
 @example([(0, 0.0, 2.0), (0, 1.0, 1.0), (1, 64.0, 455.85645792972456), (1, 300.0, 822.1432379358967)], 0.001)
 def test_a_quantile_is_where_the_distribution_reaches_its_share(

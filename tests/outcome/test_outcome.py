@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from carbonroute import rng
 from carbonroute.outcome import Outcome, Samples
 from carbonroute.workloads.energy import Emissions
+from helpers.grids import examples
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.integers(0, 10_000), st.sampled_from([0.5, 0.95, 0.999, 1 - 1e-6, 1e-6, 0.0, 1.0]), st.booleans())
 def test_a_quantile_is_numpy_s_to_the_bit(seed: int, share: float, ties: bool) -> None:
     dice = rng.stream(seed, "test outcome")

@@ -15,6 +15,7 @@ from carbonroute.arrays import Array
 from carbonroute.policies import View, split
 from carbonroute.policies.assignment import cheapest_assignment
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
+from helpers.grids import examples
 
 #: Part of the budget that may be left: the reserve against rounding, and rounding.
 SLACK = 2e-9
@@ -56,7 +57,7 @@ def lowest_cost(cost: Array, risk: Array, traffic: Array, budget: float) -> floa
     return best
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(st.integers(0, 2**32), st.integers(1, 3), st.integers(1, 3), st.sampled_from([0.003, 0.02, 0.1, 0.3]))
 def test_it_costs_as_little_as_the_best_of_all_vertices(
     seed: int, origins: int, regions: int, budget: float

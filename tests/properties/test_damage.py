@@ -17,9 +17,12 @@ from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
 from carbonroute.runs.store import read_tables
 from helpers.damage import draw_nothing, line_of, made_run, made_study, records_of, restated
+from helpers.grids import examples
 
 MANY = settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
-FEW = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+FEW = settings(
+    max_examples=examples(40), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 
 #: What may stand instead of a value in JSON.
 JSON = st.one_of(

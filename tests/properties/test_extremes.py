@@ -22,6 +22,7 @@ from carbonroute.runs import run
 from carbonroute.scenario import resolve
 from carbonroute.scenario.written.load import checked
 from helpers import small
+from helpers.grids import examples
 
 Step = str | int
 Document = dict[str, Any]
@@ -175,7 +176,7 @@ def test_without_extreme_values_they_run(name: str) -> None:
     assert run(checked(tomllib.loads(BASES[name]), name, Path())).outcomes
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(extremes(), st.sampled_from([None, "exact"]))
 def test_extreme_values_run_or_are_refused(document: Document, engine: str | None) -> None:
     assert_runs_or_is_refused(document, engine)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from carbonroute.engines import sampled
 from carbonroute.outcome import Outcome
+from helpers.grids import examples
 from helpers.scenarios import Document, documents, inputs_of
 
-some = settings(max_examples=60)
+some = settings(max_examples=examples(60))
 
 
 def run(document: Document) -> tuple[Outcome, ...]:

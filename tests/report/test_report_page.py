@@ -26,7 +26,7 @@ from carbonroute.report import page_of, render, write
 from carbonroute.report.page import Page, TableBlock
 from carbonroute.runs.store import RunFolder, facts, read_manifest, read_tables, write_run
 from carbonroute.scenario import Scenario
-from helpers import queued_runs, small
+from helpers import damage, queued_runs, small
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -227,11 +227,12 @@ def test_names_that_try_to_break_out_appear_as_text(tmp_path: Path) -> None:
 
 
 def test_the_same_run_gives_the_same_bytes_however_it_is_asked(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario = str(small.write(tmp_path))
     first, second, third = tmp_path / "first", tmp_path / "second", tmp_path / "third.html"
     options = ["--no-figures", "--quiet", "--sim-hours", "3"]
+    monkeypatch.setattr("carbonroute.report.run.FIGURES", dict(list(FIGURES.items())[:3]))
     assert main(["simulate", scenario, "--output", str(first), "--report", *options]) == 0
     assert main(["simulate", scenario, "--output", str(second), *options]) == 0
     assert main(["report", str(second)]) == 0
@@ -244,6 +245,7 @@ def test_the_same_run_gives_the_same_bytes_however_it_is_asked(
     assert "report.html" in read_manifest(first)["outputs"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_manifest_and_the_page_give_the_command(tmp_path: Path) -> None:
     scenario, outputs = str(small.write(tmp_path)), tmp_path / "outputs"
     options = ["--sim-hours", "3", "--seed", "9", "--engine", "both", "--max-violation", "2%"]
@@ -258,6 +260,7 @@ def test_the_manifest_and_the_page_give_the_command(tmp_path: Path) -> None:
     assert "agreement" in ids_of_sections(outputs)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_from_python_says_how_to_run_its_scenario_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +272,7 @@ def test_a_run_from_python_says_how_to_run_its_scenario_again(
     assert namespace["result"].tables.policies.equals(read_tables(path).policies)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_queued_runs_show_capacity_and_say_why_there_are_no_intervals(tmp_path: Path) -> None:
     path = folder_of(tmp_path, queued_runs.document(**queued_runs.HERD, horizon={"hours": 1}))
     assert ids_of_sections(path)[:5] == ["policies", "figures", "saving", "risk", "capacity"]
@@ -279,12 +283,14 @@ def test_queued_runs_show_capacity_and_say_why_there_are_no_intervals(tmp_path: 
     assert "confidence interval" not in said
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_exact_runs_say_why_there_are_no_intervals(tmp_path: Path) -> None:
     path = folder_of(tmp_path, queued_runs.document(horizon={"hours": 1}), engine="exact")
     assert "computed without random numbers" in text_of(html_of(path))
     assert {row.cells[3].text for row in table(path, "risk").rows} == {"–"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_replications_give_every_figure_an_interval(tmp_path: Path) -> None:
     path = folder_of(tmp_path, queued_runs.document(horizon={"hours": 1}), replications=3)
     columns = table(path, "policies").columns
@@ -301,6 +307,7 @@ def test_without_energies_there_are_no_grams_and_no_steps(finished: Path) -> Non
     assert not {"table-energies", "table-regions"} & {e.attributes.get("id") for e in read(html_of(finished))}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_with_energies_factors_stand_with_their_sources(tmp_path: Path) -> None:
     path = folder_of(tmp_path, hostile())
     assert table(path, "energies").rows[0].cells[-1].text == HOSTILE[0]
@@ -309,6 +316,7 @@ def test_with_energies_factors_stand_with_their_sources(tmp_path: Path) -> None:
     assert [row.cells[0].text for row in table(path, "saving").rows] == steps["step"].to_list()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_objectives_are_met_or_missed(tmp_path: Path) -> None:
     bounds = {"policy": "Latency-First", "avg_latency_ms": "< 1", "slo_violation_pct": "<= 100"}
     path = folder_of(tmp_path, queued_runs.document(horizon={"hours": 1}, objectives=bounds))
@@ -327,6 +335,7 @@ def test_clairvoyant_policies_are_marked_and_explained(plain: str, finished: Pat
     assert bool(seers) == ("† clairvoyant: decides on what no router can know." in text_of(plain))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_has_no_value_has_nothing_to_be_sorted_by(tmp_path: Path) -> None:
     path = folder_of(tmp_path, queued_runs.document(horizon={"hours": 1}), engine="exact")
     cells = [e for e in all_of(html_of(path), "td") if "number" in str(e.attributes.get("class"))]
@@ -357,7 +366,12 @@ def test_tables_are_tables_to_those_who_hear_them(plain: str) -> None:
     assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
-def test_many_policies_and_regions_with_long_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("drawn", [False, pytest.param(True, marks=pytest.mark.full)])
+def test_many_policies_and_regions_with_long_names(
+    drawn: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not drawn:
+        damage.draw_nothing(monkeypatch)
     regions = [f"{'A region with a rather long name' * 3} {place}" for place in range(12)]
     path = folder_of(
         tmp_path,
@@ -378,6 +392,7 @@ def test_many_policies_and_regions_with_long_names(tmp_path: Path) -> None:
     assert all(name in text_of(html) for name in regions)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_drawn_origins_are_said_first(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path / "run")
     folder = RunFolder.reopen(tmp_path / "run", "report")

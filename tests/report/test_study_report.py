@@ -60,6 +60,7 @@ def texts(of: Section) -> str:
     return " ".join(block.text for block in of.blocks if isinstance(block, Text))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_leads_with_the_finding_and_has_every_part(found: StudyTables) -> None:
     made = page(found)
     assert made.title == "made"
@@ -70,6 +71,7 @@ def test_the_page_leads_with_the_finding_and_has_every_part(found: StudyTables) 
     assert [each.id for each in made.sections if each.id != "notes"] == expected
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_policy_is_counted_over_all_combinations(found: StudyTables) -> None:
     rows = table(page(found), "table-policies").rows
     expected = overview.policies(found).rows(named=True)
@@ -82,6 +84,7 @@ def test_every_policy_is_counted_over_all_combinations(found: StudyTables) -> No
         assert row.clairvoyant == each["clairvoyant"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_row_of_the_summary_has_its_place_figures_and_verdict(found: StudyTables) -> None:
     made = table(page(found), "table-cells")
     headings = [column.heading for column in made.columns]
@@ -96,6 +99,7 @@ def test_every_row_of_the_summary_has_its_place_figures_and_verdict(found: Study
         assert (shown["Verdict"].text == "viable") == each["viable"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_not_known_is_no_number(found: StudyTables) -> None:
     later = pl.when(pl.int_range(pl.len()) > 0)
     unknown = found.summary.with_columns(later.then(pl.col("p95_latency_ms")).alias("p95_latency_ms"))
@@ -108,6 +112,7 @@ def test_what_is_not_known_is_no_number(found: StudyTables) -> None:
     assert "P95 latency" not in [column.heading for column in made.columns]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_of_a_large_summary_the_best_rows_are_shown_and_the_page_says_so(found: StudyTables) -> None:
     times = MOST_ROWS // found.summary.height + 1
     names = [f"Policy {index:03}" for index in range(times)]
@@ -122,6 +127,7 @@ def test_of_a_large_summary_the_best_rows_are_shown_and_the_page_says_so(found: 
     assert "best of" not in texts(section(page(found), "cells"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_means_over_seeds_show_their_intervals(found: StudyTables) -> None:
     seeds = pl.DataFrame(
         {"axis": ["seed"] * 3, "label": ["1", "2", "3"], "number": [1.0, 2.0, 3.0], "averaged": [True] * 3}
@@ -140,6 +146,7 @@ def test_means_over_seeds_show_their_intervals(found: StudyTables) -> None:
     assert "interval" not in texts(section(page(found), "cells"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_failures_are_told_with_their_errors(found: StudyTables) -> None:
     failed = [{"cell": index, "where": "a = 1", "error": HOSTILE} for index in range(MOST_FAILURES + 5)]
     made = page(with_facts(found, failed=failed, cells=200))
@@ -154,6 +161,7 @@ def test_failures_are_told_with_their_errors(found: StudyTables) -> None:
     assert "&lt;script&gt;" in html
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_where_every_cell_failed_the_page_says_why(found: StudyTables) -> None:
     failed = [{"cell": 0, "where": "a = 1", "error": "no such thing"}]
     none = with_facts(found, failed=failed, cells=1, finding=["1 of 1 cells failed."], about=[])
@@ -162,6 +170,7 @@ def test_where_every_cell_failed_the_page_says_why(found: StudyTables) -> None:
     assert "no such thing" in render(made)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_sources_are_told_once_or_for_the_cells_that_have_them(found: StudyTables) -> None:
     (facts,) = section(page(found), "data").blocks
     assert isinstance(facts, Facts)
@@ -174,6 +183,7 @@ def test_sources_are_told_once_or_for_the_cells_that_have_them(found: StudyTable
     assert said[0]["Traffic"] == "not stated"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_it_says_how_to_have_the_same_again(found: StudyTables) -> None:
     html = render(page(with_facts(found, command="carbonroute study run made.toml --workers 3")))
     for said in (

@@ -23,6 +23,7 @@ from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, available
 from carbonroute.figures.layout import figure_of
 from carbonroute.figures.style import MUTED, TEXT_PT
 from carbonroute.runs import Result
+from helpers.grids import grid
 
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "notebook.ipynb"
 SHOWN = "tradeoff_curve"
@@ -72,7 +73,7 @@ def test_a_figure_in_given_axes_looks_as_in_its_own(result: Result, places: list
     assert looks(right) == own
 
 
-@pytest.mark.parametrize("name", [name for name in FIGURES if name != SHOWN])
+@pytest.mark.parametrize("name", grid([name for name in FIGURES if name != SHOWN], one_of=3))
 def test_every_figure_draws_into_given_axes(name: str, result: Result, places: list[Axes]) -> None:
     if name not in available(result):
         with pytest.raises(ValueError, match=f"no data for figure '{name}'; there are regional_"):

@@ -23,6 +23,7 @@ from carbonroute.errors import InputError
 from carbonroute.traffic import Replay
 from carbonroute.traffic.replay import _merged, _of_size
 from helpers import needs
+from helpers.grids import examples
 from traffic.wanted import DATA, START, demand, together
 
 KEYS: dict[str, Any] = {
@@ -97,7 +98,7 @@ def expected(rows: list[tuple[Any, ...]]) -> dict[str, np.ndarray]:
     }
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(row, min_size=1, max_size=60), st.sampled_from(sorted(WRITERS)), st.integers(1, 3000))
 def test_any_log_is_played_row_by_row(rows: list[tuple[Any, ...]], name: str, piece_bytes: int) -> None:
     table = pl.DataFrame(rows, schema=dict(zip(COLUMNS, TYPES, strict=True)), orient="row")
@@ -149,7 +150,7 @@ FIELD = st.sampled_from(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     st.lists(st.lists(FIELD, min_size=1, max_size=7), max_size=6),
     st.sampled_from(["iso", "s", "ms", "us", "ns"]),

@@ -22,6 +22,7 @@ from scipy.special import ndtr, ndtri
 from carbonroute import rng
 from carbonroute.errors import InputError
 from carbonroute.workloads import Empirical, ServiceLaw
+from helpers.grids import examples
 
 #: Two-sided, failure probability 1e-6.
 Z = NormalDist().inv_cdf(1 - 0.5e-6)
@@ -201,7 +202,7 @@ def test_bad_times_are_refused(case: str, tmp_path: Path) -> None:
     assert all(word in message for word in words), message
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     st.lists(st.sampled_from(["1", "2e3", "-0", "0x1", "", " ", "nan", "1e999", '"', ",", "\n", "\0", "½"]))
 )

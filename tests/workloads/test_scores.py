@@ -19,6 +19,7 @@ from carbonroute.arrays import Array, Index
 from carbonroute.workloads import By, Distribution, Empirical, Gamma, Law, Lognormal, Normal, Tokens
 from carbonroute.workloads.integrals import FARTHEST, over_scores
 from carbonroute.workloads.piecewise import Piecewise
+from helpers.grids import examples
 
 Length = Normal | Lognormal | Gamma
 
@@ -130,7 +131,7 @@ def test_what_has_no_end_of_values_has_no_steps(law: Law) -> None:
     assert law.steps is None
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(
     times_ms=st.lists(st.floats(0.1, 1e6), min_size=2, max_size=40),
     value=st.floats(-1, 1.1e6),
