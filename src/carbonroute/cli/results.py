@@ -183,7 +183,7 @@ def _with_interval(plain: str, interval: Row | None, joint: str) -> str:
     half_width = max(high - value, value - low)
     symmetric = math.isclose(high - value, value - low, rel_tol=1e-6, abs_tol=1e-12 * abs(value))
     if "e" in plain:
-        interval_text = f"± {half_width:.2g}" if symmetric else f"[{low:.3g}, {high:.3g}]"
+        interval_text = f"± {half_width:.2g}" if symmetric else f"[{low:.3g},{joint}{high:.3g}]"
         return f"{value:.4g}{joint}{interval_text}"
     decimals = len(plain.partition(".")[2])
     if half_width > 0:
@@ -192,7 +192,7 @@ def _with_interval(plain: str, interval: Row | None, joint: str) -> str:
         return f"< {upper_bound(high)}" if value == 0 else f"> {low:.{decimals}f}"
     if interval["method"].startswith("t over") and symmetric:
         return f"{value:z.{decimals}f}{joint}± {half_width:.{decimals}f}"
-    return f"{value:.{decimals}f}{joint}[{low:.{decimals}f}, {high:.{decimals}f}]"
+    return f"{value:.{decimals}f}{joint}[{low:.{decimals}f},{joint}{high:.{decimals}f}]"
 
 
 def _agreement_table(rows: pl.DataFrame) -> Table:

@@ -15,6 +15,7 @@ def table(scenario: Scenario, outcomes: Sequence[Outcome]) -> pl.DataFrame:
     rows = []
     for outcome in outcomes:
         by_region = outcome.requests.sum(axis=(0, 1))
+        total = by_region.sum()  # 0 where fewer are expected than a float can hold
         for region, requests in zip(scenario.regions, by_region, strict=True):
             rows.append(
                 {
@@ -22,7 +23,7 @@ def table(scenario: Scenario, outcomes: Sequence[Outcome]) -> pl.DataFrame:
                     "clairvoyant": outcome.clairvoyant,
                     "region": region.name,
                     "requests": requests.item(),
-                    "share": float(requests / by_region.sum()),
+                    "share": float(requests / total) if total else 0.0,
                 }
             )
     return pl.DataFrame(rows)
