@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from carbonroute.policies.checks import check_policy
 from carbonroute.runs.folder import require_as_stated
 from carbonroute.runs.store import read_manifest
 from helpers import small
+from helpers.grids import grid
 
 MANY = ("requests_per_hour = 50", "requests_per_hour = 800000")  # two chunks of a run, and more
 
@@ -127,19 +129,24 @@ def ignore(number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "loaded"),
+    ("number", "loaded", "deep"),
     [
-        (signal.SIGINT, True),
-        (signal.SIGTERM, False),
-        pytest.param(signal.SIGINT, False, marks=pytest.mark.full),
-        pytest.param(signal.SIGTERM, True, marks=pytest.mark.full),
+        (signal.SIGINT, True, False),
+        (signal.SIGTERM, False, False),
+        (signal.SIGINT, True, True),
+        pytest.param(signal.SIGINT, False, False, marks=pytest.mark.full),
+        pytest.param(signal.SIGTERM, True, False, marks=pytest.mark.full),
     ],
 )
-def test_a_signal_ends_workers_too(number: signal.Signals, loaded: bool, tmp_path: Path) -> None:
-    """Ctrl-C reaches all processes of a terminal, while workers still import or once they have begun."""
-    pids, temporary = tmp_path / "pids", tmp_path / "temporary"
+def test_a_signal_ends_workers_too(number: signal.Signals, loaded: bool, deep: bool, tmp_path: Path) -> None:
+    """Ctrl-C reaches all processes of a terminal, while workers still import or once they have begun.
+
+    They come from a server, but in a deep temporary folder, where its socket would have too long a name.
+    """
+    pids = tmp_path / "pids"
     pids.mkdir()
-    temporary.mkdir()
+    temporary = tmp_path / ("x" * 60) if deep else Path(tempfile.mkdtemp(prefix="short-", dir="/tmp"))
+    temporary.mkdir(exist_ok=True)
     top = (
         "HERE = Path(__file__).parent\n"
         "if multiprocessing.parent_process():\n"
@@ -154,6 +161,7 @@ def test_a_signal_ends_workers_too(number: signal.Signals, loaded: bool, tmp_pat
     assert done.returncode == 128 + number
     assert done.stderr == ("interrupted\n" if number == signal.SIGINT else "terminated\n")
     assert not list(temporary.iterdir())
+    temporary.rmdir()
     if loaded:
         ended(pids)
 
@@ -231,12 +239,11 @@ def test_a_limit_of_file_sizes_is_an_error_like_a_full_disk(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("arguments", "closed"),
-    [
-        (["policies"], (1,)),
-        (["validate", "none.toml"], (2,)),
-        (["--help"], (1, 2)),
-        (["simulate", "--x"], (0, 1, 2)),
-    ],
+    grid(
+        [["policies"], ["--help"], ["validate", "none.toml"], ["simulate", "--x"]],
+        [(1,), (2,), (1, 2), (0, 1, 2)],
+        one_of=4,
+    ),
 )
 def test_a_closed_stream_hears_nothing(arguments: list[str], closed: tuple[int, ...]) -> None:
     def close() -> None:

@@ -42,7 +42,7 @@ def sparse(**changes: Any) -> Inputs:
     (workload,) = document()["workloads"]
     slow = {**workload, "slo_ms": 40_000, "service_ms": {"law": "gamma", "mean": 20_000, "std": 20_000}}
     given: Document = {
-        "horizon": {"hours": 3},
+        "horizon": {"hours": 6},
         "traffic": {"kind": "poisson", "requests_per_hour": 50},
         "pools": [{"servers": 1, "queue_limit": 3}],
         "workloads": [slow],
@@ -181,7 +181,7 @@ def test_a_policy_of_nobody_s_family_is_asked_at_every_tick() -> None:
 
     inputs, policy = sparse(policies=[{"use": "latency-first"}]), Counting()
     run(replace(inputs, candidates=(replace(inputs.candidates[0], policy=policy),)))
-    assert policy.asked == 3 * 60
+    assert policy.asked == 6 * 60
 
 
 @pytest.mark.parametrize("seed", range(5))

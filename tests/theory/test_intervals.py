@@ -129,7 +129,7 @@ def test_the_difference_of_two_shares_covers_as_it_says() -> None:
     assert paired_share_interval(0, 1, 1)[0] == -1
 
 
-EACH = 3
+EACH = 5
 SLO_MS, SERVICE, JITTER_MS = 30, NormalDist(20, 4), 3
 
 
