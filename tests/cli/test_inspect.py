@@ -118,3 +118,16 @@ def test_what_cannot_be_done_ends_in_exit_code_2(
     assert reason in out + err
     assert "Traceback" not in out + err
     assert [path.name for path in tmp_path.iterdir()] == ["odd.csv"]
+
+
+def test_of_a_table_with_thousands_of_zones_the_first_rows_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"2021-01-01T00:00:00Z,zone{number:04},{100 + number}" for number in range(1000)]
+    (tmp_path / "zones.csv").write_text("\n".join(["time,zone,carbon_g_per_kwh", *rows]), encoding="utf-8")
+    assert main(["inspect", str(tmp_path / "zones.csv")]) == 0
+    table, _, rest = capsys.readouterr().out.partition("… and 800 rows more, which --json prints.")
+    assert rest
+    assert ("zone0199" in table, "zone0200" in table) == (True, False)
+    assert main(["inspect", str(tmp_path / "zones.csv"), "--json"]) == 0
+    assert "zone0999" in capsys.readouterr().out
