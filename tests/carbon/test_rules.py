@@ -61,7 +61,7 @@ def test_other_texts_are_refused(key: str, text: object) -> None:
 def test_a_value_is_frozen_and_equals_its_text() -> None:
     rule = GapRule.parse("interpolate:6h")
     with pytest.raises(dataclasses.FrozenInstanceError):
-        rule.max_hours = 7  # type: ignore[misc]
+        rule.max_hours = 7  # type: ignore[misc]  # that it is refused is the subject
     assert rule == "interpolate:6h"
     assert rule == GapRule.parse("interpolate:6h")
     assert rule != GapRule.parse("interpolate:360min")

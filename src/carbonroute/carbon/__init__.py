@@ -37,7 +37,7 @@ SOURCES = tuple(map(_source, _REGISTER))
 if TYPE_CHECKING:
     CarbonSource = Synthetic | FileSource
 else:
-    CarbonSource = Annotated[Union[SOURCES], Field(discriminator="kind")]  # noqa: UP007  members come from the register
+    CarbonSource = Annotated[Union[SOURCES], Field(discriminator="kind")]  # noqa: UP007  X | Y cannot be written for a list
 
 __all__ = [
     "SOURCES",

@@ -73,7 +73,7 @@ class PublishedFormat(FileSource):
         """
 
     @classmethod
-    def survey(cls, preview: Preview, recognition: Recognition) -> Survey:  # noqa: ARG003  its columns are known
+    def survey(cls, preview: Preview, recognition: Recognition) -> Survey:  # noqa: ARG003  `FileSource.survey` has it
         """Return the readings of a recognised file, and the settings that read it."""
         shown = preview.shown
         content = preview.content if preview.is_json else read_table(preview.path, shown)

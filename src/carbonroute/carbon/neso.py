@@ -71,7 +71,7 @@ class Neso(PublishedFormat):
         return Recognition(Certainty.SIGNATURE, "neso") if known else None
 
     @classmethod
-    def suggest(cls, content: Any, shown: str) -> Suggestion:  # noqa: ARG003  they are the same for all
+    def suggest(cls, content: Any, shown: str) -> Suggestion:  # noqa: ARG003  the same lines for any answer
         """Return settings that read an answer."""
         comment = 'actual_missing = "forecast" puts the forecast where nothing was measured'
         return Suggestion({"kind": "neso"}, [comment])

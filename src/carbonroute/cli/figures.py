@@ -16,7 +16,7 @@ def figures(
     *,
     formats: Formats = (),
     quiet: Quiet = False,
-    no_code: NoCode = False,  # noqa: ARG001  it never runs any
+    no_code: NoCode = False,  # noqa: ARG001  drawing runs no policy
 ) -> int:
     """Draw the figures of a finished run again, from its tables alone.
 

@@ -9,7 +9,7 @@ from carbonroute.cli.terminal import out, results_alone
 from carbonroute.report import write
 
 
-def report(folder: Path, /, *, output: Path | None = None, no_code: NoCode = False) -> int:  # noqa: ARG001  it never runs any
+def report(folder: Path, /, *, output: Path | None = None, no_code: NoCode = False) -> int:  # noqa: ARG001  a report runs no policy
     """Write the report of a finished run or study, one HTML file that needs no network, and print its path.
 
     Parameters

@@ -66,7 +66,7 @@ class Printed(TextIOBase):
         return True
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
+    def encoding(self) -> str:  # type: ignore[override]  # typeshed has an attribute here
         """Of the stream behind it."""
         return self.stream.encoding
 

@@ -90,7 +90,7 @@ def records(model: type[Answer], content: object, where: str, shown: str) -> dic
         raise InputError(shown, [Fault(where or TOP, found, "a list of objects is expected")])
     columns: dict[str, list[Any]] = {name: [] for name in model.model_fields}
     faults: list[Fault] = []
-    adapter = TypeAdapter(list[model])  # type: ignore[valid-type]
+    adapter = TypeAdapter(list[model])  # type: ignore[valid-type]  # a class known at run time
     for first in range(0, len(content), _CHUNK):
         try:
             part = adapter.validate_python(content[first : first + _CHUNK])
