@@ -5,15 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
-Index = NDArray[np.int64]
+from carbonroute.arrays import Integers
 
 #: Shortest series that knows every calendar hour of a common year.
 HOURS_OF_YEAR = 8760
 
 
-def nearest_year(hours: Index, first: int, last: int, start: datetime) -> Index:
+def nearest_year(hours: Integers, first: int, last: int, start: datetime) -> Integers:
     """Return, for hours outside a series, the same month, day and time of the nearest year inside it.
 
     29 February falls back on 28 February where a year has none. Hours are counted from `start` (UTC).

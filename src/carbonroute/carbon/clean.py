@@ -8,8 +8,8 @@ from datetime import datetime
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Mask
 from carbonroute.carbon import refusals
 from carbonroute.carbon.calendar import HOURS_OF_YEAR
 from carbonroute.carbon.gaps import filled
@@ -22,9 +22,6 @@ from carbonroute.carbon.signal import Query
 from carbonroute.carbon.spikes import spikes, usual_change
 from carbonroute.errors import InputError
 from carbonroute.units import HOURS_PER_DAY
-
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def _mean_of_known(before: Array) -> Array | None:
     return mean
 
 
-def _count_rows(rows: Rows, seen: Flags, rules: Rules, report: Report) -> None:
+def _count_rows(rows: Rows, seen: Mask, rules: Rules, report: Report) -> None:
     if rules.absurd == "missing":
         _count(
             report, "absurd", rows, rows.absurd & seen, "values that are no carbon intensity taken as missing"
@@ -126,7 +123,7 @@ def _count_rows(rows: Rows, seen: Flags, rules: Rules, report: Report) -> None:
     )
 
 
-def _count(report: Report, key: str, rows: Rows, flags: Flags, what: str, rule: str | None = None) -> None:
+def _count(report: Report, key: str, rows: Rows, flags: Mask, what: str, rule: str | None = None) -> None:
     """Add flagged rows to a report, by zone and hour."""
     if not flags.any():
         return
@@ -148,7 +145,7 @@ def _hourly(rows: Rows, rules: Rules, report: Report) -> Grid:
     return grid
 
 
-def _spiky(grid: Grid, used: Flags, rows: Rows, rules: Rules, report: Report) -> Flags:
+def _spiky(grid: Grid, used: Mask, rows: Rows, rules: Rules, report: Report) -> Mask:
     if rules.spikes.limit is None:
         return np.zeros_like(used)
     found = spikes(grid.values, rules.spikes.limit)

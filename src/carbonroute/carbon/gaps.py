@@ -8,10 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Integers
 from carbonroute.units import HOURS_PER_DAY
 
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 Filling = Literal["interpolate", "previous-day"]
 
 
@@ -25,9 +24,9 @@ class Runs:
         Where a run is: its column, its first row, and its number of hours.
     """
 
-    column: Index
-    begin: Index
-    length: Index
+    column: Integers
+    begin: Integers
+    length: Integers
 
 
 def runs_of(flags: NDArray[np.bool_]) -> Runs:

@@ -9,15 +9,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Integers, Mask
 from carbonroute.carbon.rules import Rules
 from carbonroute.errors import Fault
 from carbonroute.units import MAX_CARBON_G_PER_KWH, US_PER_MINUTE
 
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 Row = dict[str, Any]
 
 _SHOWN = 5
@@ -37,7 +34,7 @@ class Rows:
     zones
         The query's zones, each once.
     column
-        Index of each row's zone.
+        Integers of each row's zone.
     slot
         Its interval, counted from hour 0: in steps of the file, or in hours where a step is longer.
     slots_per_hour
@@ -52,27 +49,27 @@ class Rows:
 
     table: pl.DataFrame
     zones: tuple[str, ...]
-    column: Index
-    slot: Index
+    column: Integers
+    slot: Integers
     slots_per_hour: int
     start: datetime
-    off: Flags
-    missing: Flags
-    absurd: Flags
+    off: Mask
+    missing: Mask
+    absurd: Mask
 
     @property
-    def hour(self) -> Index:
+    def hour(self) -> Integers:
         """The hour of each row, counted from hour 0."""
         return self.slot // self.slots_per_hour
 
-    def where(self, flags: Flags) -> Rows:
+    def where(self, flags: Mask) -> Rows:
         """Return some of the rows."""
         if flags.all():
             return self
         parts = {name: getattr(self, name)[flags] for name in ("column", "slot", "off", "missing", "absurd")}
         return replace(self, table=self.table.filter(pl.Series(flags)), **parts)
 
-    def within(self, begin: int, end: int) -> Flags:
+    def within(self, begin: int, end: int) -> Mask:
         """Return which rows lie in the hours from `begin` up to `end`."""
         return (self.slot >= begin * self.slots_per_hour) & (self.slot < end * self.slots_per_hour)
 
@@ -80,7 +77,7 @@ class Rows:
         """Return an hour as messages show it."""
         return iso(self.start + timedelta(hours=int(hour)))
 
-    def faults(self, flags: Flags, found: Callable[[Row], str], remedy: str, what: str) -> list[Fault]:
+    def faults(self, flags: Mask, found: Callable[[Row], str], remedy: str, what: str) -> list[Fault]:
         """Return a fault for each of the first flagged rows, and one that counts the others."""
         first = self.table.filter(pl.Series(flags)).head(_SHOWN).to_dicts()
         faults = [Fault(f"{self._place(row)}, zone {row['zone']}", found(row), remedy) for row in first]
@@ -159,7 +156,7 @@ class Grid:
         return values
 
 
-def repeated(rows: Rows) -> Flags:
+def repeated(rows: Rows) -> Mask:
     """Return which rows stand for a zone and time that an earlier row stands for already."""
     low, size = _span(rows)
     cell = rows.column * size + (rows.slot - low)
@@ -205,7 +202,7 @@ def spread(grid: Grid, rows: Rows, step_hours: int) -> Grid:
     return Grid(grid.first, np.where(within, values, np.nan))
 
 
-def too_close(rows: Rows, step_hours: int) -> Flags:
+def too_close(rows: Rows, step_hours: int) -> Mask:
     """Return which rows begin before the interval of their zone's row before them is over."""
     order = np.lexsort((rows.slot, rows.column))
     gap = np.diff(rows.slot[order])

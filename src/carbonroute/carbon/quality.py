@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.carbon.gaps import Runs, runs_of
 from carbonroute.units import HOURS_PER_DAY
-
-Array = NDArray[np.float64]
 
 #: Two grids never agree to the last digit in so many hours unless one stands for the other.
 COPY_SHARE = 0.75

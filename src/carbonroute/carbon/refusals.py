@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Mask
 from carbonroute.carbon.gaps import runs_of
 from carbonroute.carbon.grid import Grid, Row, Rows, iso, repeated, too_close
 from carbonroute.carbon.rules import Rules
@@ -18,8 +18,6 @@ from carbonroute.files.limits import MAX_VALUES
 from carbonroute.files.tables import found_text
 from carbonroute.files.text import refused
 from carbonroute.units import MAX_CARBON_G_PER_KWH
-
-Flags = NDArray[np.bool_]
 
 _SHOWN = 5
 #: A table of hours may have so many empty values for one that is there, and so many in any case: a century
@@ -75,7 +73,7 @@ def require_grams(rows: Rows, rules: Rules, query: Query, shown: str) -> None:
         raise InputError(shown, [Fault(query.key, found, remedy)])
 
 
-def of_rows(rows: Rows, seen: Flags, rules: Rules) -> list[Fault]:
+def of_rows(rows: Rows, seen: Mask, rules: Rules) -> list[Fault]:
     """Return the faults of the checked rows: impossible values, times off the grid, repeated times."""
     faults = []
     if rules.absurd == "refuse":
@@ -100,7 +98,7 @@ def of_rows(rows: Rows, seen: Flags, rules: Rules) -> list[Fault]:
 
 
 def of_hours(
-    rows: Rows, hours: Selection, measured: Grid, complete: Grid, spiky: Flags, rules: Rules
+    rows: Rows, hours: Selection, measured: Grid, complete: Grid, spiky: Mask, rules: Rules
 ) -> list[Fault]:
     """Return the hours of the horizon without a value: by row or gap where there is one, else by zone."""
     lacking = np.isnan(hours.of(complete)) & hours.needed[:, np.newaxis]
@@ -148,7 +146,7 @@ def _why(length: int, rules: Rules) -> str:
     return f"gaps = {rules.gaps.text!r} finds nothing there to fill it from: complete the file"
 
 
-def _absent(rows: Rows, hours: Selection, lacking: Flags, rules: Rules) -> Iterator[Fault]:
+def _absent(rows: Rows, hours: Selection, lacking: Mask, rules: Rules) -> Iterator[Fault]:
     """Yield for each zone the hours that have no row."""
     for column in np.flatnonzero(lacking.any(axis=0)):
         missing = hours.source[lacking[:, column], column]

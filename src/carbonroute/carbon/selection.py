@@ -8,15 +8,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Integers, Mask
 from carbonroute.carbon.calendar import HOURS_OF_YEAR, nearest_year
 from carbonroute.carbon.grid import Grid, Rows
 from carbonroute.carbon.rules import Rules
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError
 from carbonroute.units import HOURS_PER_DAY
-
-Index = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,11 @@ class Selection:
         Hours of each zone's first and last row, shape (Z,).
     """
 
-    hour: Index
-    source: Index
+    hour: Integers
+    source: Integers
     begin: int
-    zone_first: Index
-    zone_last: Index
+    zone_first: Integers
+    zone_last: Integers
 
     @property
     def first(self) -> int:
@@ -47,12 +45,12 @@ class Selection:
         return int(self.hour[0])
 
     @property
-    def account(self) -> Flags:
+    def account(self) -> Mask:
         """Which of the selected hours are of the reference or the horizon, shape (n,)."""
         return self.hour >= self.begin
 
     @property
-    def needed(self) -> Flags:
+    def needed(self) -> Mask:
         """Which of the selected hours must have a value, shape (n,)."""
         return self.hour >= 0
 
@@ -61,7 +59,7 @@ class Selection:
         place, inside = self._place(grid)
         return np.where(inside, np.take_along_axis(grid.values, place, axis=0), np.nan)
 
-    def used(self, grid: Grid, which: Flags | None = None) -> Flags:
+    def used(self, grid: Grid, which: Mask | None = None) -> Mask:
         """Return which of the grid's values are selected, shape (H, Z)."""
         place, inside = self._place(grid)
         if which is not None:
@@ -70,7 +68,7 @@ class Selection:
         flags[place[inside], np.nonzero(inside)[1]] = True
         return flags
 
-    def _place(self, grid: Grid) -> tuple[Index, Flags]:
+    def _place(self, grid: Grid) -> tuple[Integers, Mask]:
         place = self.source - grid.first
         inside = (place >= 0) & (place < len(grid.values))
         return np.where(inside, place, 0), inside
@@ -117,7 +115,7 @@ def selection(rows: Rows, rules: Rules, query: Query, shown: str) -> Selection:
     return Selection(hour, source, begin, first, last)
 
 
-def _reference_hours(rules: Rules, query: Query, first: Index, last: Index) -> int:
+def _reference_hours(rules: Rules, query: Query, first: Integers, last: Integers) -> int:
     """Return how many hours before the horizon all zones have, up to the horizon's number or a week.
 
     Less than a day says nothing of the long run. Hours of a repeated year must not be the horizon's own, nor

@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from carbonroute.arrays import Array
 from carbonroute.carbon.forecast import Forecast
 from carbonroute.carbon.profile import Amplitude, Correlation, Grams, Hour
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
 from carbonroute.spec import Spec
 from carbonroute.units import HOURS_PER_DAY, MAX_CARBON_G_PER_KWH
-
-Array = NDArray[np.float64]
 
 
 class Synthetic(Spec):

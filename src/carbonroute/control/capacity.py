@@ -8,11 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Integers
 from carbonroute.units import MS_PER
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Whole = NDArray[np.int64]
 
 #: A number of servers, or of waiting requests, that nothing reaches.
 UNLIMITED = 2**62
@@ -56,10 +53,10 @@ class Capacity:
 
     region: Index
     pool: Index
-    servers: Whole
+    servers: Integers
     speed: Array
-    queue_limit: Whole
-    max_batch: Whole
+    queue_limit: Integers
+    max_batch: Integers
     max_wait_s: Array
     batch_fixed_s: Array
     batch_per_request_s: Array
@@ -161,6 +158,6 @@ class Capacity:
         return np.where(self.max_batch[pool] > 0, part_ms[pool], service_ms[:, np.newaxis])
 
 
-def whole(servers: Array) -> Whole:
+def whole(servers: Array) -> Integers:
     """Return numbers of servers, rounded up, 1 at least."""
     return np.clip(np.ceil(servers * (1 - _ROUNDING)), 1, UNLIMITED).astype(np.int64)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.policies.base import Regions
-
-Array = NDArray[np.float64]
 
 
 def limits_of(weights: Array) -> Array:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.control.capacity import UNLIMITED
 from carbonroute.control.site import Site
 from carbonroute.control.views import State
 
-Array = NDArray[np.float64]
 Recursion = Callable[[Array, Array, Array], Array]
 
 #: Time constants of exponential means, s: of traffic and of the work sent; and of the requests in line.

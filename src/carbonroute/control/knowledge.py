@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.control.information import Information
 from carbonroute.control.unknown import is_unknown, shown_g_per_kwh
 from carbonroute.errors import Fault, InputError
@@ -19,7 +20,6 @@ from carbonroute.units import S_PER_HOUR
 if TYPE_CHECKING:
     from carbonroute.carbon import Signal
 
-Array = NDArray[np.float64]
 Forecaster = Callable[[int], tuple[Array, Mapping[str, int]]]
 
 #: What may be left out of a forecast, in words.

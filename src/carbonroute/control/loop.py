@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.control.estimator import Averages, Estimator, Reading, Recursion, recursion
 from carbonroute.control.information import Information
 from carbonroute.control.knowledge import Known
@@ -28,8 +29,6 @@ from carbonroute.control.unknown import unless_unknown
 from carbonroute.control.views import CellIndex, State, Traits, average_traits, estimates_ms, folded, view
 from carbonroute.policies.base import PolicyLike, View
 from carbonroute.policies.plan import Plan
-
-Array = NDArray[np.float64]
 
 
 class Sensor(Protocol):

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.control.capacity import Capacity
 from carbonroute.control.latency import Latency
 from carbonroute.network import Jitter
 from carbonroute.workloads import ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.policies.base import LowestRtt, PolicyLike, fields_read
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
-Array = NDArray[np.float64]
 Answer = TypeVar("Answer")
 
 

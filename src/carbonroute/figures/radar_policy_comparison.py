@@ -9,8 +9,8 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.patches import Polygon
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
 from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, wrap
 from carbonroute.figures.style import (
@@ -23,8 +23,6 @@ from carbonroute.figures.style import (
     policy_styles,
 )
 from carbonroute.metrics.measure import GRAMS, measure_of
-
-Array = NDArray[np.float64]
 
 COLUMNS = 4
 CELL = (3.05, 3.1)  # width and height of a radar's place; the radar itself has radius 1

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.carbon.gaps import runs_of
 from carbonroute.carbon.grid import Rows, hourly, iso, placed, repeated, spread
 from carbonroute.carbon.quality import copies, standstills
@@ -21,8 +22,6 @@ from carbonroute.files.time_columns import common_step_us, span_text
 from carbonroute.files.times import EPOCH
 from carbonroute.inspection.statistics import amplitude, lag_correlation, mean_day
 from carbonroute.units import HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR, pct
-
-Array = NDArray[np.float64]
 
 #: Limit of a spike, in usual hourly changes: the first choice that `carbon.spikes` names.
 SPIKE_LIMIT = 40.0

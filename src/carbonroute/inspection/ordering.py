@@ -9,11 +9,9 @@ from typing import Self
 from weakref import finalize
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Integers
 from carbonroute.errors import RunFolderError
-
-Index = NDArray[np.int64]
 
 #: Values that are held in memory; beyond, they are in a temporary file.
 HELD = 2**21
@@ -57,13 +55,13 @@ class Ordered:
         finalize(self, self._file.close)
 
     @classmethod
-    def of(cls, values: Index) -> Self:
+    def of(cls, values: Integers) -> Self:
         """Return values that are all there."""
         found = cls()
         found.add(values)
         return found
 
-    def add(self, values: Index) -> None:
+    def add(self, values: Integers) -> None:
         """Take values in, in any order."""
         if not len(values):
             return
@@ -84,7 +82,7 @@ class Ordered:
             raise RunFolderError(f"{found}; make room, or name another folder in TMPDIR") from error
         self.count = end
 
-    def ascending(self) -> Iterator[Index]:
+    def ascending(self) -> Iterator[Integers]:
         """Yield all values in ascending order, in pieces."""
         size = max(self._held // (8 * max(len(self._runs), 1)), 2**6)
         held = [self._read(run.begin, min(run.begin + size, run.end)) for run in self._runs]
@@ -105,6 +103,6 @@ class Ordered:
             if not more:
                 return
 
-    def _read(self, begin: int, end: int) -> Index:
+    def _read(self, begin: int, end: int) -> Integers:
         self._file.seek(begin * _BYTES)
         return np.frombuffer(self._file.read((end - begin) * _BYTES), dtype=np.int64)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.files import toml
 from carbonroute.files.durations import minutes
 from carbonroute.files.preview import Preview, Recognition
@@ -19,8 +19,6 @@ from carbonroute.files.time_columns import common_step_us, lacks_offset, read_ti
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import amplitude
 from carbonroute.units import MINUTES_PER_DAY, US_PER_MINUTE, pct
-
-Array = NDArray[np.float64]
 
 _NAMED = 5
 #: Larger numbers are a rate in no unit, and their sums would not be finite.

@@ -12,10 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Integers
 from carbonroute.units import HOURS_PER_DAY
-
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 #: Windows that it takes to speak of a variance over them.
 MIN_WINDOWS = 10
@@ -114,7 +112,7 @@ class Windows:
         self._sum = 0
         self._squares = 0
 
-    def add(self, times_us: Index) -> None:
+    def add(self, times_us: Integers) -> None:
         """Count some times: ascending, and none before those that came before."""
         window = (times_us - self.begin_us) // self.window_us
         first = np.append(0, np.flatnonzero(np.diff(window)) + 1)
@@ -163,7 +161,7 @@ class Gaps:
         How many there are, and the longest; 0 for none.
     """
 
-    def __init__(self, times: Callable[[], Iterator[Index]], mean_us: float) -> None:
+    def __init__(self, times: Callable[[], Iterator[Integers]], mean_us: float) -> None:
         self.count = 0
         self.longest_us = 0
         self._times = times
@@ -177,8 +175,8 @@ class Gaps:
             self._counts += np.bincount(_bin_of(gaps), minlength=_BINS)
         self._squares = math.fsum(squares)
 
-    def _each(self) -> Iterator[Index]:
-        last: Index = np.empty(0, dtype=np.int64)
+    def _each(self) -> Iterator[Integers]:
+        last: Integers = np.empty(0, dtype=np.int64)
         for times in self._times():
             gaps = np.diff(times, prepend=last)
             if len(gaps):
@@ -230,7 +228,7 @@ class Gaps:
         found: Array = below + (place - low) * (above - below)
         return found
 
-    def _near(self, ranks: Index) -> Array:
+    def _near(self, ranks: Integers) -> Array:
         """Return gaps by their rank to within a bin, shape of `ranks`."""
         until = np.cumsum(self._counts)
         place = np.searchsorted(until, ranks, side="right")
@@ -240,7 +238,7 @@ class Gaps:
         return np.where(ranks == self.count - 1, self.longest_us, low + within * width)
 
 
-def _bin_of(gaps_us: Index) -> NDArray[np.int64]:
+def _bin_of(gaps_us: Integers) -> NDArray[np.int64]:
     """Return the bin of each gap: the highest bits of it as a number, of which one is 0 itself."""
     bits = np.minimum(gaps_us, _LONGEST).astype(np.float64).view(np.int64) >> _SHIFT
     return np.where(gaps_us > 0, bits - _OFFSET + 1, 0)

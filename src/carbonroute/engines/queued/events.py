@@ -15,11 +15,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Integers
 from carbonroute.engines.kernel import compiled
 from carbonroute.units import MS_PER
-
-Array = NDArray[np.float64]
-Whole = NDArray[np.int64]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,7 +100,13 @@ def inlined(function: Callable[P, T]) -> Callable[P, T]:
 
 @compiled
 def advance(
-    pools: Records, windows: Array, heaps: Records, requests: Records, order: Whole, at: int, until_s: float
+    pools: Records,
+    windows: Array,
+    heaps: Records,
+    requests: Records,
+    order: Integers,
+    at: int,
+    until_s: float,
 ) -> tuple[int, bool]:
     """Let happen what happens up to and including a time.
 
@@ -139,7 +143,13 @@ def advance(
 
 @compiled
 def through(
-    pools: Records, windows: Array, heaps: Records, requests: Records, order: Whole, at: int, times_s: Array
+    pools: Records,
+    windows: Array,
+    heaps: Records,
+    requests: Records,
+    order: Integers,
+    at: int,
+    times_s: Array,
 ) -> tuple[int, Records]:
     """Let happen what happens up to each of some times in turn, and read all pools there.
 
@@ -171,7 +181,7 @@ def through(
 
 
 @compiled
-def switch(pools: Records, servers: Whole, now_s: float) -> None:
+def switch(pools: Records, servers: Integers, now_s: float) -> None:
     """Set the number of servers, shape (P,), from now on."""
     for p in range(len(pools)):
         pool = pools[p]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Index
 from carbonroute.scenario import Inputs
 from carbonroute.traffic import Requests
 from carbonroute.units import S_PER_HOUR
-
-Index = NDArray[np.intp]
 
 
 class Flips:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index
 from carbonroute.engines.draws import Block, Cells
 from carbonroute.engines.queued.system import System
 from carbonroute.engines.samples import Tally, Times, latencies_ms
@@ -17,9 +18,6 @@ from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.units import MS_PER, S_PER_HOUR
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 class Open(NamedTuple):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index
 from carbonroute.control.capacity import UNLIMITED
 from carbonroute.control.decisions import DecisionJournal
 from carbonroute.control.estimator import Reading
@@ -27,9 +28,6 @@ from carbonroute.policies.base import Declaring, Regions
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.units import MS_PER, S_PER_HOUR
 from carbonroute.workloads.energy import Emissions
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 #: Ticks × cells × regions, or steps × pools, that are looked at together.
 _TOGETHER = 2**17

@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Index, Integers
 from carbonroute.control.capacity import UNLIMITED
 from carbonroute.scenario import Inputs
 from carbonroute.units import S_PER_HOUR
 from carbonroute.workloads.energy import emissions_g
-
-Array = NDArray[np.float64]
-Whole = NDArray[np.int64]
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,7 @@ class Readings:
 
     now_s: Array
     integrals_s: Array
-    servers: Whole
+    servers: Integers
 
     @classmethod
     def none(cls, pools: int) -> Readings:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute import rng
+from carbonroute.arrays import Array, Index
 from carbonroute.control.decisions import DecisionJournal
 from carbonroute.control.draw import drawn, limits_of
 from carbonroute.control.estimator import Reading, recursion
@@ -24,9 +25,6 @@ from carbonroute.engines.routing import traits_of
 from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.units import S_PER_HOUR
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 _recursion = compiled(recursion)
 

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from carbonroute.arrays import Array, Integers
 from carbonroute.engines.queued import events
 
 if TYPE_CHECKING:
     from carbonroute.control.capacity import Capacity
 
-Array = NDArray[np.float64]
-Whole = NDArray[np.int64]
 
 #: What a pool takes from the capacity as it stands there.
 _STATED = (
@@ -60,7 +59,7 @@ class Saved(NamedTuple):
     pools: events.Records
     heaps: events.Records
     requests: events.Records
-    order: Whole
+    order: Integers
     places: tuple[int, int, int, int]
 
 
@@ -255,38 +254,38 @@ class System:
         self.advance(self.now_s)
 
     @property
-    def servers(self) -> Whole:
+    def servers(self) -> Integers:
         """Servers switched on, shape (P,)."""
         return self._column("servers")
 
     @property
-    def busy(self) -> Whole:
+    def busy(self) -> Integers:
         """Servers that serve, shape (P,)."""
         return self._column("busy")
 
     @property
-    def serving(self) -> Whole:
+    def serving(self) -> Integers:
         """Requests in service, shape (P,): as many as busy servers, but for batches."""
         return self._column("serving")
 
     @property
-    def waiting(self) -> Whole:
+    def waiting(self) -> Integers:
         """Requests in line, shape (P,)."""
         return self._column("waiting")
 
     @property
-    def travelling(self) -> Whole:
+    def travelling(self) -> Integers:
         """Requests that have not reached their pool yet, shape (P,)."""
         self._sort()
         return np.bincount(self._requests["pool"][self._order[self._at :]], minlength=len(self._pools))
 
     @property
-    def served(self) -> Whole:
+    def served(self) -> Integers:
         """Requests completed so far, shape (P,)."""
         return self._column("served")
 
     @property
-    def rejected(self) -> Whole:
+    def rejected(self) -> Integers:
         """Requests rejected so far, shape (P,)."""
         return self._column("rejected")
 
@@ -308,8 +307,8 @@ class System:
         """
         return self._integral("server_s", "servers")
 
-    def _column(self, name: str) -> Whole:
-        column: Whole = self._pools[name].copy()
+    def _column(self, name: str) -> Integers:
+        column: Integers = self._pools[name].copy()
         return column
 
     def _integral(self, name: str, count: str) -> Array:
@@ -355,7 +354,7 @@ class System:
         self._heaps = heaps
 
 
-def _windows(windows: Array, pools: int) -> tuple[Array, Whole]:
+def _windows(windows: Array, pools: int) -> tuple[Array, Integers]:
     """Return windows, sorted by pool and start, and where each pool's begin, shape (P + 1,)."""
     ordered = np.ascontiguousarray(windows[np.lexsort((windows[:, 2], windows[:, 0]))], dtype=np.float64)
     return ordered, np.searchsorted(ordered[:, 0], np.arange(pools + 1))
