@@ -31,6 +31,7 @@ from carbonroute.files.text import Digests, read_bytes
 from carbonroute.inspection.recognise import recognised
 from carbonroute.inspection.traffic import inspect as inspect_log
 from carbonroute.scenario import load, resolve
+from carbonroute.traffic.replay import Replay
 from helpers import small
 from helpers.mutations import COLUMNS
 from helpers.refusals import Refusals
@@ -639,7 +640,7 @@ def test_a_log_in_small_parts_is_described_as_if_it_were_held(
     file = recognised(path, "log.csv")
     whole = file.inspection().as_json()
     monkeypatch.setattr("carbonroute.inspection.ordering.Ordered.__init__.__defaults__", (500,))
-    parts = inspect_log(file.preview, file.recognition, piece_bytes=20_000).as_json()
+    parts = inspect_log(Replay, file.preview, file.recognition, piece_bytes=20_000).as_json()
     assert parts["facts"] == {
         name: pytest.approx(fact, rel=1e-12) if isinstance(fact, float) else fact
         for name, fact in whole["facts"].items()
@@ -654,7 +655,7 @@ def test_numbers_of_very_many_values_are_counted_by_their_first_digits(
     table = pl.read_csv(path)
     monkeypatch.setattr("carbonroute.inspection.traffic._MOST_DIFFERENT", 5000)
     file = recognised(path, "log.csv")
-    found = inspect_log(file.preview, file.recognition, piece_bytes=50_000)
+    found = inspect_log(Replay, file.preview, file.recognition, piece_bytes=50_000)
     rows = {row["of"]: row for row in found.table.rows(named=True)}
     for what, name in (("service time", "latency_s"), ("prompt tokens", "input_tokens")):
         values, row = table[name].to_numpy(), rows[what]

@@ -17,6 +17,7 @@ from carbonroute.inspection.recognise import recognised
 from carbonroute.inspection.scenario import inspect_scenario
 from carbonroute.inspection.traffic import inspect as inspect_log
 from carbonroute.scenario import load
+from carbonroute.traffic.replay import Replay
 from helpers import needs, samples, small
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -95,7 +96,9 @@ def test_the_step_is_the_most_common_one(minutes: int, tmp_path: Path) -> None:
 def test_a_log_in_numbers_whatever_the_size_of_a_piece(tmp_path: Path) -> None:
     path = samples.log_csv(tmp_path)
     file = recognised(path, "log.csv")
-    whole, pieces = (inspect_log(file.preview, file.recognition, piece_bytes=size) for size in (2**24, 500))
+    whole, pieces = (
+        inspect_log(Replay, file.preview, file.recognition, piece_bytes=size) for size in (2**24, 500)
+    )
     assert whole.as_json() == pieces.as_json()
     facts = whole.facts
     assert (facts["requests"], facts["gap_cv"], facts["busiest_hour_requests"]) == (400, 0, 100)
@@ -122,7 +125,7 @@ def test_a_broken_log_is_described_up_to_where_it_breaks(tmp_path: Path) -> None
     lines[9], lines[250] = "yesterday,1,2", "too,few"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     file = recognised(path, "log.csv")
-    found = inspect_log(file.preview, file.recognition, piece_bytes=500)
+    found = inspect_log(Replay, file.preview, file.recognition, piece_bytes=500)
     assert 200 < found.facts["rows"] < 250
     said = " ".join(found.findings)
     assert "rows could be read: log.csv: line 251 has 2 fields" in said

@@ -15,8 +15,12 @@ import pytest
 from scipy import stats
 
 from carbonroute import rng
-from carbonroute.traffic import Arrivals, FixedRate, GammaRenewal, Poisson, RateFile, Replay
+from carbonroute.traffic import Arrivals
 from carbonroute.traffic.diurnal import Diurnal
+from carbonroute.traffic.fixed_rate import FixedRate
+from carbonroute.traffic.ratefile import RateFile
+from carbonroute.traffic.renewal import GammaRenewal, Poisson
+from carbonroute.traffic.replay import Replay
 from traffic.wanted import START, demand, together
 
 ALPHA = 1e-6

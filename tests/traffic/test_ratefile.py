@@ -14,7 +14,8 @@ import pytest
 from scipy import stats
 
 from carbonroute.errors import InputError
-from carbonroute.traffic import RateFile, intensity
+from carbonroute.traffic import intensity
+from carbonroute.traffic.ratefile import RateFile
 from helpers import needs
 from traffic.wanted import DATA, START, demand, together
 

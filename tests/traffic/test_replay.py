@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 
 from carbonroute import rng
 from carbonroute.errors import InputError
-from carbonroute.traffic import Replay
-from carbonroute.traffic.replay import _merged, _of_size
+from carbonroute.traffic.replay import Replay, _merged, _of_size
 from helpers import needs
 from helpers.grids import examples
 from traffic.wanted import DATA, START, demand, together

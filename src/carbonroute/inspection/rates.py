@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ import numpy as np
 import polars as pl
 
 from carbonroute.arrays import Array
-from carbonroute.files import toml
 from carbonroute.files.durations import minutes
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table, required
 from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import amplitude
+from carbonroute.traffic.source import TrafficContent, TrafficFile, TrafficSource
 from carbonroute.units import MINUTES_PER_DAY, US_PER_MINUTE, pct
 
 _NAMED = 5
@@ -25,15 +26,20 @@ _NAMED = 5
 MAX_RATE = 1e15
 
 
-def inspect(preview: Preview, recognition: Recognition, window: str | None = None) -> Inspection:
+def inspect(
+    source: type[TrafficSource], preview: Preview, recognition: Recognition, stated: TrafficFile | None = None
+) -> Inspection:
     """Inspect a file of rates, in the unit that they are in.
 
     Parameters
     ----------
+    source
+        The kind of traffic that recognised it.
     preview, recognition
         The file, and the roles of its columns.
-    window
-        Time between rows, if it is known; else that of its times, or of its name.
+    stated
+        The settings of a scenario that reads it. Without, the time between rows is that of its times, or of
+        its name.
 
     Raises
     ------
@@ -42,7 +48,8 @@ def inspect(preview: Preview, recognition: Recognition, window: str | None = Non
     """
     shown = preview.shown
     table = read_table(preview.path, shown)
-    columns, time = recognition.lists["rates"], recognition.columns.get("time column")
+    window, time = stated.window if stated else None, recognition.columns.get("time column")
+    columns = recognition.lists["rates"] or tuple(name for name in table.columns if name != time)
     required(
         {**recognition.columns, **{f"column of rates {name!r}": name for name in columns}},
         table.columns,
@@ -67,33 +74,24 @@ def inspect(preview: Preview, recognition: Recognition, window: str | None = Non
     if not (known > 0).any():
         findings.append("all rates are 0")
     facts = _facts(known, total, day, window_min)
-    no_offset = time is not None and lacks_offset(table[time])
-    entries = {
-        "kind": "rate-file",
-        "path": shown,
-        "unit": toml.ask("one of requests/s, requests/min, requests/h"),
-        "window": _spelt(window_min) or toml.ask("time between rows, such as 10min"),
-        "columns": None if len(columns) + (time is not None) == len(table.columns) else list(columns),
-        "time_column": time,
-        "time_zone": toml.ZONE if no_offset else None,
-    }
+    content = TrafficContent(
+        lacks_zone=time is not None and lacks_offset(table[time]),
+        window=_spelt(window_min),
+        columns=None if len(columns) + (time is not None) == len(table.columns) else list(columns),
+    )
     if window is None:
         findings.append(f"window: {says}")
     findings.append("unit: not stated by the file; rates are shown as they stand")
-    comments = [
-        'repeat = "file" lets it start again after its end',
-        'columns = { "an origin" = "a column" } gives every origin its own rates; else their shares do',
-    ]
     hours = np.arange(len(total)) * (window_min or 0) / 60 if window_min else np.arange(float(len(total)))
     rate = pl.DataFrame({"hour" if window_min else "window": hours, "rate": total})
     return Inspection(
         name=shown,
         kind="rates",
-        reading=recognition.reading(),
+        reading=replace(recognition, lists={"rates": columns}).reading(),
         facts=facts,
         table=pl.DataFrame(),
         findings=tuple(findings),
-        suggestion=toml.section("[traffic]", entries, comments),
+        suggestion=source.suggest(shown, recognition, content),
         pictures={"rate": rate},
     )
 

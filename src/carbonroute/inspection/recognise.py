@@ -1,4 +1,4 @@
-"""Which reader recognises a file: every carbon source, forecasts, logs, rate files and matrices."""
+"""Which reader recognises a file: every carbon source, forecasts, kinds of traffic, and matrices."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from carbonroute.carbon import SOURCES, FileSource, Forecast
 from carbonroute.files.preview import Certainty, Preview, Recognition, preview
@@ -13,8 +14,7 @@ from carbonroute.files.text import refused
 from carbonroute.inspection import carbon_files, forecasts, network, rates, traffic
 from carbonroute.inspection.result import Inspection, Kind
 from carbonroute.network import recognise_matrix
-from carbonroute.traffic import RateFile
-from carbonroute.traffic.log import Log
+from carbonroute.traffic import KINDS
 
 _CARBON = tuple(source for source in SOURCES if issubclass(source, FileSource))
 
@@ -28,13 +28,18 @@ class Reader:
     inspect: Callable[[Preview, Recognition], Inspection]
 
 
+#: How a file of traffic is inspected, by its form.
+TRAFFIC = MappingProxyType({"traffic": traffic.inspect, "rates": rates.inspect})
 #: Of readers that are equally sure, the first one is meant.
 READERS = (
     *(Reader("carbon", source.recognise, partial(carbon_files.inspect, source)) for source in _CARBON),
     Reader("carbon", Forecast.recognise, forecasts.inspect),
     Reader("rtt", recognise_matrix, network.inspect),
-    Reader("traffic", Log.recognise, traffic.inspect),
-    Reader("rates", RateFile.recognise, rates.inspect),
+    *(
+        Reader(kind.form, kind.recognise, partial(TRAFFIC[kind.form], kind))
+        for kind in KINDS
+        if kind.form is not None
+    ),
 )
 
 

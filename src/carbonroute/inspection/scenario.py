@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,16 +13,16 @@ import polars as pl
 from carbonroute.carbon import FileSource, Forecast, Query, Signal
 from carbonroute.errors import InputError
 from carbonroute.files.preview import Certainty, Preview, Recognition, head_of
-from carbonroute.files.tables import read_table
-from carbonroute.inspection import forecasts, network, rates, traffic
+from carbonroute.inspection import forecasts, network, traffic
 from carbonroute.inspection.carbon import Hours, describe, describe_hours, pictures
 from carbonroute.inspection.ordering import Ordered
+from carbonroute.inspection.recognise import TRAFFIC
 from carbonroute.inspection.result import Inspection, Kind
 from carbonroute.scenario import Scenario, resolve
 from carbonroute.scenario.resolved.inputs import Inputs
 from carbonroute.scenario.resolved.round_trips import round_trips
-from carbonroute.traffic import Arrivals, RateFile, Replay
-from carbonroute.traffic.log import Log
+from carbonroute.traffic import Arrivals, TrafficSource
+from carbonroute.traffic.source import TrafficFile
 from carbonroute.units import US_PER_S
 
 #: Requests of synthetic traffic that are looked at, at most.
@@ -46,7 +46,7 @@ def inspect_scenario(scenario: Scenario) -> list[Inspection]:
             Inspection("scenario", "carbon", {}, {}, pl.DataFrame(), (broken,)),
         ]
     parts.append(_signal(scenario, inputs.carbon))
-    if not isinstance(scenario.traffic, Replay | RateFile):
+    if not scenario.traffic.files():
         parts.append(_arrivals(scenario, inputs.arrivals))
     return [*parts, _network(scenario)]
 
@@ -112,48 +112,24 @@ def _forecast(forecast: Forecast, folder: Path) -> Inspection:
 
 
 def _traffic_files(scenario: Scenario) -> Iterator[Inspection]:
-    source = scenario.traffic
-    if isinstance(source, Replay):
-        for log in source.logs:
-            yield _told(log.path, "traffic", partial(_log, log, scenario.folder))
-    elif isinstance(source, RateFile):
-        yield _told(source.path, "rates", partial(_rates, source, scenario.folder))
+    source = type(scenario.traffic)
+    for file in scenario.traffic.files():
+        yield _told(file.path, file.form, partial(_traffic_file, source, file, scenario.folder))
 
 
-def _log(log: Log, folder: Path) -> Inspection:
-    named = {
-        "time column": log.time_column,
-        "prompt tokens column": log.prompt_tokens_column,
-        "answer tokens column": log.answer_tokens_column,
-        "service time column": log.service_column,
-        "origin column": log.origin_column,
-        "workload column": log.workload_column,
-    }
-    columns = {what: name for what, name in named.items() if name is not None}
-    path = folder / log.path
-    recognition = Recognition(Certainty.SIGNATURE, "log", columns)
-    file = Preview(path, log.path, head=head_of(path, log.path))
-    unit = None if log.time_unit == "iso" else log.time_unit
-    return _without_suggestion(traffic.inspect(file, recognition, unit, log.time_zone))
+def _traffic_file(source: type[TrafficSource], file: TrafficFile, folder: Path) -> Inspection:
+    path = folder / file.path
+    preview = Preview(path, file.path, head=head_of(path, file.path))
+    inspection = TRAFFIC[file.form](source, preview, file.recognition, file)
+    return _without_suggestion(inspection, file.reading)
 
 
-def _rates(source: RateFile, folder: Path) -> Inspection:
-    path = folder / source.path
-    given = source.columns
-    times = {"time column": source.time_column} if source.time_column else {}
-    there = [name for name in read_table(path, source.path).columns if name != source.time_column]
-    columns = list(given.values()) if isinstance(given, dict) else list(given or there)
-    recognition = Recognition(Certainty.SIGNATURE, "rate-file", times, {"rates": tuple(columns)})
-    result = rates.inspect(Preview(path, source.path), recognition, source.window)
-    return _without_suggestion(result, {"unit of values": source.unit, "window": source.window})
-
-
-def _without_suggestion(found: Inspection, said: dict[str, str] | None = None) -> Inspection:
+def _without_suggestion(found: Inspection, settings: Mapping[str, str]) -> Inspection:
     """Return the inspection of a file that stands in a scenario already."""
     return Inspection(
         found.name,
         found.kind,
-        {**found.reading, **(said or {})},
+        {**found.reading, **settings},
         found.facts,
         found.table,
         found.findings,

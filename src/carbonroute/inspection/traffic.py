@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.files import toml
 from carbonroute.files.limits import PIECE_BYTES
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.streams import stream_table
@@ -22,6 +21,7 @@ from carbonroute.files.times import ALWAYS, EPOCH
 from carbonroute.inspection.ordering import Ordered
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import Gaps, Windows
+from carbonroute.traffic.source import TrafficContent, TrafficFile, TrafficSource
 from carbonroute.units import CENTURY_S, PER_SECOND, US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 
 _WINDOWS = (("second", US_PER_S), ("minute", US_PER_MINUTE), ("hour", US_PER_HOUR))
@@ -156,20 +156,23 @@ class _Seen:
 
 
 def inspect(
+    source: type[TrafficSource],
     preview: Preview,
     recognition: Recognition,
-    unit: str | None = None,
-    time_zone: str | None = None,
+    stated: TrafficFile | None = None,
     piece_bytes: int = PIECE_BYTES,
 ) -> Inspection:
     """Inspect a log of requests.
 
     Parameters
     ----------
+    source
+        The kind of traffic that recognised it.
     preview, recognition
         The file, and the roles of its columns.
-    unit, time_zone
-        Those of times that are numbers, or lack an offset, if they are known.
+    stated
+        The settings of a scenario that reads it: the unit of times that are numbers, and the zone of those
+        without offset.
     piece_bytes
         How much of it is read at a time.
 
@@ -181,7 +184,8 @@ def inspect(
     time = recognition.columns["time column"]
     shown = preview.shown
     required({"time column": time}, preview.head.columns, shown)
-    clock = _Clock.of(preview.head[time], time, unit, time_zone)
+    unit, zone = (stated.time_unit, stated.time_zone) if stated else (None, None)
+    clock = _Clock.of(preview.head[time], time, unit, zone)
     seen, broken = _Seen(), None
     try:
         for piece in _pieces(preview, recognition, piece_bytes):
@@ -206,7 +210,7 @@ def inspect(
         facts=describe(seen.times, seen.rows, dated=clock.dated),
         table=pl.DataFrame(numbers),
         findings=tuple(findings),
-        suggestion=_suggest(shown, recognition, clock, seen),
+        suggestion=source.suggest(shown, recognition, _content(clock, seen)),
         pictures=pictures(seen.times, dated=clock.dated),
     )
 
@@ -428,31 +432,16 @@ def pictures(times: Ordered, *, dated: bool) -> dict[str, pl.DataFrame]:
     }
 
 
-def _suggest(shown: str, recognition: Recognition, clock: _Clock, seen: _Seen) -> str:
-    columns = recognition.columns
-    unit = clock.unit or toml.ask("one of s, ms, us, ns")
-    has_service = "service time column" in columns
-    entries = {
-        "path": shown,
-        "time_column": clock.column,
-        "time_unit": None if clock.unit == "iso" else unit,
-        "time_zone": None if clock.zone is not None else toml.ZONE,
-        "prompt_tokens_column": columns.get("prompt tokens column"),
-        "answer_tokens_column": columns.get("answer tokens column"),
-        "service_column": columns.get("service time column"),
-        "service_unit": toml.ask("ms or s") if has_service else None,
-    }
-    hours = (seen.times.high - seen.times.low) // US_PER_HOUR + 1
-    comments = [f"horizon: hours = {hours} holds all of it"]
-    if clock.dated:
-        start = EPOCH + timedelta(hours=seen.times.low // US_PER_HOUR)
-        comments.append(f'or align = "calendar", with horizon.start = {start.strftime("%Y-%m-%dT%H:%M:00Z")}')
-    for what, words in seen.words.items():
-        if words.counts is None:
-            continue
-        named = [str(word) for word in words.counts.sort("count", descending=True)["value"].head(20)]
-        key = f"{what}_column = {toml.text(columns[f'{what} column'])}"
-        comments.append(f"{key} would tell each request's {what}: {toml.names(named)}")
-    comments.append("source and licence: whom to cite")
-    traffic = toml.section("[traffic]", {"kind": "replay", "align": "first-request"})
-    return f"{traffic}\n{toml.section('[[traffic.logs]]', entries, comments)}"
+def _content(clock: _Clock, seen: _Seen) -> TrafficContent:
+    start = EPOCH + timedelta(hours=seen.times.low // US_PER_HOUR) if clock.dated else None
+    counts = {role: words.counts for role, words in seen.words.items() if words.counts is not None}
+    return TrafficContent(
+        lacks_zone=clock.zone is None,
+        time_unit=clock.unit,
+        hours=(seen.times.high - seen.times.low) // US_PER_HOUR + 1,
+        start=start,
+        words={
+            role: list(map(str, table.sort("count", descending=True)["value"].head(20)))
+            for role, table in counts.items()
+        },
+    )

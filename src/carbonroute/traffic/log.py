@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -20,6 +20,7 @@ from carbonroute.files.tables import FIRST_LINE, Pieces, column_numbers, column_
 from carbonroute.files.times import ALWAYS, TimeZone, to_utc
 from carbonroute.spec import Spec
 from carbonroute.traffic.requests import Demand
+from carbonroute.traffic.source import Measured, TrafficFile
 from carbonroute.units import CENTURY_S, MAX_TIME_MS, MS_PER, PER_SECOND, US_PER_S
 
 MAX_TOKENS = 1e8
@@ -48,6 +49,8 @@ _WORDS = MappingProxyType(
         "workload": re.compile("model|workload", re.I),
     }
 )
+
+_MEASURED: tuple[Measured, ...] = get_args(Measured)
 
 Column = Annotated[str, Field(min_length=1)]
 
@@ -112,6 +115,21 @@ class Log(Spec):
                     columns[f"{role} column"] = name
         return Recognition(Certainty.COLUMNS if certain else Certainty.POSSIBLE, "log", columns)
 
+    def as_file(self) -> TrafficFile:
+        """Return the file with the roles of its columns."""
+        roles = {
+            "time column": self.time_column,
+            "prompt tokens column": self.prompt_tokens_column,
+            "answer tokens column": self.answer_tokens_column,
+            "service time column": self.service_column,
+            "origin column": self.origin_column,
+            "workload column": self.workload_column,
+        }
+        columns = {role: name for role, name in roles.items() if name is not None}
+        recognition = Recognition(Certainty.SIGNATURE, "log", columns)
+        unit = None if self.time_unit == "iso" else self.time_unit
+        return TrafficFile(self.path, "traffic", recognition, unit, self.time_zone)
+
     @model_validator(mode="after")
     def _keys_agree(self) -> Log:
         if (self.service_column is None) != (self.service_unit is None):
@@ -128,15 +146,16 @@ class Log(Spec):
             raise ValueError("found time_zone with numbers since 1970 UTC; leave it out")
         return self
 
+    def measures(self, column: Measured) -> bool:
+        """Whether the log has a column of `Requests`."""
+        names = self.service_column, self.prompt_tokens_column, self.answer_tokens_column
+        return names[_MEASURED.index(column)] is not None
+
     @property
     def own(self) -> str:
-        """What its requests bring of their own, in words."""
-        columns = {
-            "service times": self.service_column,
-            "prompt tokens": self.prompt_tokens_column,
-            "answer tokens": self.answer_tokens_column,
-        }
-        brought = [what for what, column in columns.items() if column]
+        """The columns of `Requests` that only logs have, in words."""
+        words = zip(_MEASURED, ("service times", "prompt tokens", "answer tokens"), strict=True)
+        brought = [name for column, name in words if self.measures(column)]
         return f"requests of {self.path} bring their own {' and '.join(brought)}" if brought else ""
 
     def faults(self, demand: Demand) -> Iterator[Fault]:

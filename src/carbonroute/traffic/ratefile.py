@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -17,13 +17,13 @@ from pydantic import Field, field_validator
 from carbonroute import memory
 from carbonroute.arrays import Array
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.files import durations
+from carbonroute.files import durations, toml
 from carbonroute.files.preview import Certainty, Preview, Recognition
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
 from carbonroute.files.times import TimeZone, to_utc
-from carbonroute.spec import Spec
 from carbonroute.traffic.intensity import Intensity, Variation
 from carbonroute.traffic.requests import Arrivals, Demand
+from carbonroute.traffic.source import Form, TrafficContent, TrafficFile, TrafficSource
 from carbonroute.units import S_PER_HOUR, US_PER_MINUTE
 
 #: Seconds in the time to which a rate refers.
@@ -35,7 +35,7 @@ _SHOWN = 5
 _BYTES_PER_RATE = 64
 
 
-class RateFile(Spec):
+class RateFile(TrafficSource):
     """Requests at random times, as often as a CSV (also ``.gz``) or Parquet file says.
 
     A row holds the rates of one window of time. Without times in the file its first window begins at hour 0;
@@ -66,6 +66,8 @@ class RateFile(Spec):
         Whom to cite, and what the file may be used for.
     """
 
+    form: ClassVar[Form] = "rates"
+
     kind: Literal["rate-file"]
     path: str = Field(min_length=1)
     unit: Literal["requests/s", "requests/min", "requests/h"]
@@ -95,6 +97,32 @@ class RateFile(Spec):
         columns = {"time column": time} if time else {}
         certainty = Certainty.COLUMNS if certain else Certainty.POSSIBLE
         return Recognition(certainty, "rate-file", columns, {"rates": rates})
+
+    @classmethod
+    def suggest(cls, path: str, recognition: Recognition, content: TrafficContent) -> str:
+        """Return the lines of a scenario that read a file of rates."""
+        entries = {
+            "kind": "rate-file",
+            "path": path,
+            "unit": toml.ask("one of requests/s, requests/min, requests/h"),
+            "window": content.window or toml.ask("time between rows, such as 10min"),
+            "columns": content.columns,
+            "time_column": recognition.columns.get("time column"),
+            "time_zone": toml.ZONE if content.lacks_zone else None,
+        }
+        comments = [
+            'repeat = "file" lets it start again after its end',
+            'columns = { "an origin" = "a column" } gives every origin its own rates; else their shares do',
+        ]
+        return toml.section("[traffic]", entries, comments)
+
+    def files(self) -> tuple[TrafficFile, ...]:
+        """Return the file; without `columns`, its rates are in all columns but that of the times."""
+        times = {"time column": self.time_column} if self.time_column else {}
+        columns = self.columns.values() if isinstance(self.columns, Mapping) else self.columns or ()
+        recognition = Recognition(Certainty.SIGNATURE, "rate-file", times, {"rates": tuple(columns)})
+        reading = {"unit of values": self.unit, "window": self.window}
+        return (TrafficFile(self.path, self.form, recognition, window=self.window, reading=reading),)
 
     @field_validator("window")
     @classmethod

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import chain
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -15,16 +15,18 @@ from pydantic import Field, field_validator
 from carbonroute import rng
 from carbonroute.arrays import Array, Index
 from carbonroute.errors import Fault, InputError
+from carbonroute.files import toml
 from carbonroute.files.limits import PIECE_BYTES
+from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.times import EPOCH
-from carbonroute.spec import Spec
 from carbonroute.traffic.log import Log
 from carbonroute.traffic.requests import Arrivals, Demand, Pending, Requests, pick
+from carbonroute.traffic.source import Form, Measured, TrafficContent, TrafficFile, TrafficSource
 from carbonroute.traffic.summary import LogSummary
 from carbonroute.units import US_PER_HOUR, US_PER_S
 
 
-class Replay(Spec):
+class Replay(TrafficSource):
     """The requests of one log or several, at the times when they came.
 
     Logs are merged by time, each in the order of its rows; requests outside the horizon are left out and
@@ -41,9 +43,54 @@ class Replay(Spec):
         request of all logs comes at the beginning of the horizon.
     """
 
+    is_random: ClassVar[bool] = False
+    is_logged: ClassVar[bool] = True
+    form: ClassVar[Form] = "traffic"
+
     kind: Literal["replay"]
     logs: Annotated[tuple[Log, ...], Field(strict=False, min_length=1, max_length=1000)]
     align: Literal["calendar", "first-request"] = "calendar"
+
+    @classmethod
+    def recognise(cls, preview: Preview) -> Recognition | None:
+        """Recognise a log of requests."""
+        return Log.recognise(preview)
+
+    @classmethod
+    def suggest(cls, path: str, recognition: Recognition, content: TrafficContent) -> str:
+        """Return the lines of a scenario that replay a log."""
+        columns = recognition.columns
+        service = columns.get("service time column")
+        entries = {
+            "path": path,
+            "time_column": columns["time column"],
+            "time_unit": None
+            if content.time_unit == "iso"
+            else content.time_unit or toml.ask("one of s, ms, us, ns"),
+            "time_zone": toml.ZONE if content.lacks_zone else None,
+            "prompt_tokens_column": columns.get("prompt tokens column"),
+            "answer_tokens_column": columns.get("answer tokens column"),
+            "service_column": service,
+            "service_unit": toml.ask("ms or s") if service else None,
+        }
+        comments = [f"horizon: hours = {content.hours} holds all of it"]
+        if content.start is not None:
+            start = content.start.strftime("%Y-%m-%dT%H:%M:00Z")
+            comments.append(f'or align = "calendar", with horizon.start = {start}')
+        for role, words in content.words.items():
+            key = f"{role}_column = {toml.text(columns[f'{role} column'])}"
+            comments.append(f"{key} would tell each request's {role}: {toml.names(words)}")
+        comments.append("source and licence: whom to cite")
+        traffic = toml.section("[traffic]", {"kind": "replay", "align": "first-request"})
+        return f"{traffic}\n{toml.section('[[traffic.logs]]', entries, comments)}"
+
+    def files(self) -> tuple[TrafficFile, ...]:
+        """Return the logs."""
+        return tuple(log.as_file() for log in self.logs)
+
+    def measures(self, column: Measured, workload: str) -> tuple[bool, ...]:
+        """Return whether each log that can hold requests of a workload has a column of `Requests`."""
+        return tuple(log.measures(column) for log in self.logs if log.workload in {None, workload})
 
     @field_validator("logs")
     @classmethod
@@ -141,14 +188,13 @@ class Replay(Spec):
             origin=_drawn(rows["origin"], demand.seed, "origin", index, demand.origin_share),
             workload=_drawn(rows["workload"], demand.seed, "workload", index, demand.workload_share),
             time_s=since_us / US_PER_S,
-            prompt_tokens=self._stated("prompt_tokens", rows),
-            answer_tokens=self._stated("answer_tokens", rows),
-            service_ms=self._stated("service_ms", rows),
+            prompt_tokens=self._measured("prompt_tokens", rows),
+            answer_tokens=self._measured("answer_tokens", rows),
+            service_ms=self._measured("service_ms", rows),
         )
 
-    def _stated(self, what: str, rows: pl.DataFrame) -> Array | None:
-        key = f"{what.removesuffix('_ms')}_column"
-        return rows[what].to_numpy() if any(getattr(log, key) for log in self.logs) else None
+    def _measured(self, column: Measured, rows: pl.DataFrame) -> Array | None:
+        return rows[column].to_numpy() if any(log.measures(column) for log in self.logs) else None
 
 
 def _within(rows: pl.DataFrame, start_us: int, hours: int) -> pl.DataFrame:
