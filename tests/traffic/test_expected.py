@@ -56,7 +56,7 @@ def rate_file(folder: Path, **keys: Any) -> RateFile:
     }
     pl.DataFrame(rates).write_csv(folder / "rates.csv")
     columns = {"West": "w", "Mid": "m", "East": "e"}
-    return RateFile(
+    return RateFile.spelled(
         kind="rate-file", path="rates.csv", unit="requests/h", window="90min", columns=columns, **keys
     )
 

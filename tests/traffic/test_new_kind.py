@@ -39,14 +39,14 @@ class Shop(TrafficSource):
     @classmethod
     def recognise(cls, preview: Preview) -> Recognition | None:
         known = "sale_s" in preview.head.columns
-        return Recognition(Certainty.SIGNATURE, "shop", {"time column": "sale_s"}) if known else None
+        return Recognition(Certainty.SIGNATURE, "shop", {"time": "sale_s"}) if known else None
 
     @classmethod
     def suggest(cls, path: str, recognition: Recognition, content: TrafficContent) -> str:
         return toml.section("[traffic]", {"kind": "shop", "path": path}, [f"{content.hours} hours"])
 
     def files(self) -> tuple[TrafficFile, ...]:
-        recognition = Recognition(Certainty.SIGNATURE, "shop", {"time column": "sale_s"})
+        recognition = Recognition(Certainty.SIGNATURE, "shop", {"time": "sale_s"})
         return (TrafficFile(self.path, "traffic", recognition),)
 
     def arrivals(self, demand: Demand) -> Arrivals:

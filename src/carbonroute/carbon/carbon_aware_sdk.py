@@ -13,7 +13,6 @@ from carbonroute.carbon.source import Readings
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.answers import Answer, Instant, records
-from carbonroute.files.durations import minutes
 from carbonroute.files.preview import Certainty, Preview, Recognition
 
 #: ``[days.]hours:minutes[:seconds]`` as .NET writes a TimeSpan, or ISO 8601.
@@ -107,7 +106,7 @@ class CarbonAwareSdk(PublishedFormat):
         )
 
     def _check_step(self, durations: list[str], where: str, shown: str) -> None:
-        right = {text for text in set(durations) if _seconds(text) == minutes(self.step) * 60}
+        right = {text for text in set(durations) if _seconds(text) == self.step.minutes * 60}
         remedy = f"step = {self.step!r} is expected"
         faults = [
             Fault(where.format(row).lstrip("."), f"found {text!r}", remedy)

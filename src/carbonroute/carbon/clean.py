@@ -137,11 +137,13 @@ def _count(report: Report, key: str, rows: Rows, flags: Mask, what: str, rule: s
 def _hourly(rows: Rows, rules: Rules, report: Report) -> Grid:
     rows = rows.where(~rows.off)
     grid = hourly(rows, rules)
-    if rules.step_minutes < 60:
-        report.add("averaged_from", rules.step, f"hours are means of values of {rules.step}")
-    elif rules.step_minutes > 60:
-        grid = spread(grid, rows, rules.step_minutes // 60)
-        report.add("spread_from", rules.step, f"every value of {rules.step} stands for each of its hours")
+    if rules.step.minutes < 60:
+        report.add("averaged_from", rules.step.text, f"hours are means of values of {rules.step}")
+    elif rules.step.minutes > 60:
+        grid = spread(grid, rows, rules.step.minutes // 60)
+        report.add(
+            "spread_from", rules.step.text, f"every value of {rules.step} stands for each of its hours"
+        )
     return grid
 
 
@@ -176,7 +178,7 @@ def _count_hours(
 
 def _warn(hours: Selection, measured: Grid, horizon: Array, rows: Rows, rules: Rules, report: Report) -> None:
     """Report implausible values: standstills that touch a selected hour, and copies."""
-    runs = standstills(measured.values, max(HOURS_PER_DAY, rules.step_minutes // 60 + 1))
+    runs = standstills(measured.values, max(HOURS_PER_DAY, rules.step.minutes // 60 + 1))
     used = np.vstack([np.zeros((1, len(rows.zones)), dtype=np.int64), hours.used(measured).cumsum(axis=0)])
     touched = used[runs.begin + runs.length, runs.column] > used[runs.begin, runs.column]
     still = [

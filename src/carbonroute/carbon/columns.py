@@ -81,7 +81,7 @@ def surveyed(
     preview: Preview, recognition: Recognition
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str], list[str]]:
     """Return a recognised table, its `placed_by_line`, the settings of its times, and findings on them."""
-    table, name = read_table(preview.path, preview.shown), recognition.columns["time column"]
+    table, name = read_table(preview.path, preview.shown), recognition.columns["time"]
     frame = placed_by_line(table, preview.shown, read_times(table[name], None, preview.shown))
     if not lacks_offset(table[name]):
         return table, frame, {"time_column": name}, []

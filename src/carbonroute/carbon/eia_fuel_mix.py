@@ -137,7 +137,7 @@ class EiaFuelMix(FileSource):
         """Recognise EIA's JSON, and tables of times, zones and fuels, if they have no carbon intensity."""
         if preview.is_json:
             fuels = _fuels(preview.content)
-            columns = {"time column": "period", "zone column": "respondent"}
+            columns = {"time": "period", "zone": "respondent"}
             return (
                 Recognition(Certainty.SIGNATURE, "eia-fuel-mix", columns, {"fuels": fuels}) if fuels else None
             )
@@ -150,7 +150,7 @@ class EiaFuelMix(FileSource):
             certainty = Certainty.POSSIBLE
         elif len(fuels) < 3:
             return None
-        columns = {"time column": preview.times[0], "zone column": zone}
+        columns = {"time": preview.times[0], "zone": zone}
         note = f'columns of fuels are there too, for kind = "eia-fuel-mix": {toml.names(fuels)}'
         return Recognition(certainty, "eia-fuel-mix", columns, {"fuels": fuels}, (note,))
 
@@ -164,7 +164,7 @@ class EiaFuelMix(FileSource):
             times, findings = {"time_column": "period"}, list[str]()
         else:
             table, frame, times, findings = surveyed(preview, recognition)
-        zone = recognition.columns["zone column"]
+        zone = recognition.columns["zone"]
         mwh = pl.DataFrame([column_numbers(column_text(table[fuel], shown)).alias(fuel) for fuel in fuels])
         total = mwh.select(pl.sum_horizontal(pl.all().clip(lower_bound=0))).to_series()
         rows = frame.with_columns(

@@ -170,22 +170,22 @@ class ElectricityMaps(PublishedFormat):
 
 
 def _values(content: Any) -> tuple[list[Any], str]:
-    """Return the values of an answer: a list, or the answer itself; and their place, ``{}`` for the index."""
+    """Return the values of an answer, and the key of their list; ``""`` if the answer is itself the value."""
     if not isinstance(content, dict):
         return [], ""
     for key in ("history", "data"):
         if isinstance(content.get(key), list):
-            return content[key], f"{key}[{{}}]"
+            return content[key], key
     return [content], ""
 
 
 def _answer(content: Any, shown: str) -> tuple[dict[str, list[Any]], str]:
     """Return the columns of an answer, and the place of a value with ``{}`` for its index."""
     zone = validated(_Answer, content, shown).zone
-    values, where = _values(content)
-    if where:
-        rows = records(_Value, values, where.removesuffix("[{}]"), shown)
+    values, key = _values(content)
+    if key:
+        rows = records(_Value, values, key, shown)
     else:
         latest = validated(_Value, content, shown)
         rows = {name: [getattr(latest, name)] for name in _Value.model_fields}
-    return {**rows, "zone": [own or zone for own in rows["zone"]]}, where
+    return {**rows, "zone": [own or zone for own in rows["zone"]]}, f"{key}[{{}}]" if key else ""

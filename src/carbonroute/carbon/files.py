@@ -85,7 +85,7 @@ class CarbonFile(FileSource):
         """Recognise any table of times beside a zone and an intensity, or beside columns of numbers alone."""
         if not preview.times or not preview.numbers or preview.is_log:
             return None
-        columns = {"time column": preview.times[0]}
+        columns = {"time": preview.times[0]}
         zone = zone_column(preview)
         if zone is None:
             zones = tuple(
@@ -97,7 +97,7 @@ class CarbonFile(FileSource):
         value = value_column(preview)
         if value is None:
             return None
-        columns |= {"zone column": zone, "value column": value}
+        columns |= {"zone": zone, "value": value}
         words = {"further columns of words": other_words(preview, zone)}
         return Recognition(Certainty.SHAPE, "long", columns, words)
 
@@ -215,7 +215,7 @@ def _survey_long(
     table: pl.DataFrame, frame: pl.DataFrame, recognition: Recognition, shown: str
 ) -> tuple[pl.DataFrame, str | None, dict[str, Any], list[str]]:
     """Return the rows of all series, their unit, and settings and comments; words tell series apart."""
-    zone, name = recognition.columns["zone column"], recognition.columns["value column"]
+    zone, name = recognition.columns["zone"], recognition.columns["value"]
     words = {key: distinct(table, key) for key in recognition.lists["further columns of words"]}
     choices = {key: entries for key, entries in words.items() if 1 < len(entries) <= 10}
     label = pl.concat_str([column_text(table[key], shown) for key in (zone, *choices)], separator=" ")

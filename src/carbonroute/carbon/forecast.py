@@ -77,9 +77,9 @@ class Forecast(Spec):
         zone = zone_column(preview)
         if not (issue and lead and value and zone):
             return None
-        columns = {"issue column": issue, "lead column": lead, "zone column": zone, "value column": value}
+        columns = {"issue": issue, "lead": lead, "zone": zone, "value": value}
         if actual := first_named(_ACTUAL, preview.numbers):
-            columns["actual column"] = actual
+            columns["actual"] = actual
         words = {"further columns of words": other_words(preview, zone)}
         return Recognition(Certainty.COLUMNS, "forecast", columns, words)
 

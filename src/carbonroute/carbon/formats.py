@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from pydantic import ValidationError, model_validator
 
-from carbonroute.carbon.rules import Step, step_of
+from carbonroute.carbon.rules import step_of
 from carbonroute.carbon.signal import Accounting, Query
 from carbonroute.carbon.source import FileSource, Survey
 from carbonroute.errors import Fault, InputError
@@ -148,7 +148,8 @@ def of_json(
     )
 
 
-def usual_step(time: pl.Series, zone: pl.Series | None = None) -> Step | None:
-    """Return the most frequent step of each zone's times, if a scenario has a word for it."""
+def usual_step(time: pl.Series, zone: pl.Series | None = None) -> str | None:
+    """Return the most frequent step of each zone's times as a scenario spells it; None if it has none."""
     zones = pl.repeat("", len(time), eager=True) if zone is None or len(zone) != len(time) else zone
-    return step_of(common_step_us(pl.DataFrame({"zone": zones, "time": time})))
+    step = step_of(common_step_us(pl.DataFrame({"zone": zones, "time": time})))
+    return step.text if step else None

@@ -106,7 +106,7 @@ def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datet
     )  # null: another zone
     if column.null_count():
         table, column = table.filter(column.is_not_null()), column.drop_nulls()
-    minutes = min(rules.step_minutes, 60)
+    minutes = min(rules.step.minutes, 60)
     since = (table["time"].to_physical() - _microseconds(start)).to_numpy()
     slot, rest = np.divmod(since, minutes * US_PER_MINUTE)
     value = table["value"].fill_null(np.nan).to_numpy()

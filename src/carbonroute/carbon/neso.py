@@ -13,7 +13,6 @@ from carbonroute.carbon.signal import Accounting
 from carbonroute.carbon.source import Name, Readings
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.answers import Answer, Instant, records, validated
-from carbonroute.files.durations import minutes
 from carbonroute.files.preview import Certainty, Preview, Recognition
 
 
@@ -53,7 +52,7 @@ class Neso(PublishedFormat):
     json_keys: ClassVar[str] = "NESO's data[…].intensity"
 
     kind: Literal["neso"]
-    step: Step = "30min"
+    step: Step = Step.parse("30min")
     zone: Name = "GB"
     actual_missing: Literal["missing", "forecast"] = "missing"
 
@@ -112,7 +111,7 @@ class Neso(PublishedFormat):
         lengths = [
             (end - start).total_seconds() / 60 for start, end in zip(rows["start"], rows["end"], strict=True)
         ]
-        wrong = [row for row, length in enumerate(lengths) if length != minutes(self.step)]
+        wrong = [row for row, length in enumerate(lengths) if length != self.step.minutes]
         if wrong:
             faults = (Fault(f"data[{row}].to", f"{lengths[row]:g} min after from", remedy) for row in wrong)
             raise InputError(shown, faults)

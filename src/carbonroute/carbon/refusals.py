@@ -89,8 +89,8 @@ def of_rows(rows: Rows, seen: Mask, rules: Rules) -> list[Fault]:
         again[on_grid] = repeated(rows.where(on_grid))
         remedy = "one value per hour and zone is expected, or duplicates = 'first', 'last' or 'mean'"
         faults += rows.faults(again & seen, _second, remedy, "repeated times")
-    if rules.step_minutes > 60:
-        close[on_grid] = too_close(rows.where(on_grid), rules.step_minutes // 60)
+    if rules.step.minutes > 60:
+        close[on_grid] = too_close(rows.where(on_grid), rules.step.minutes // 60)
         remedy = f"step = {rules.step!r} needs values that far apart"
         found = f"begins within {rules.step} of the value before it"
         faults += rows.faults(close & seen, lambda _: found, remedy, "rows")
@@ -156,7 +156,7 @@ def _absent(rows: Rows, hours: Selection, lacking: Mask, rules: Rules) -> Iterat
         span = f"{rows.time_of(hours.zone_first[column])} … {rows.time_of(hours.zone_last[column])}"
         remedy = f"choose a horizon within {span}, or complete the file"
         apart = _usual_minutes(rows, int(column))
-        if apart and apart != rules.step_minutes:
+        if apart and apart != rules.step.minutes:
             remedy = f"its values are {apart} min apart: state another step than {rules.step!r}"
         yield Fault(f"zone {rows.zones[column]}", found, remedy)
 

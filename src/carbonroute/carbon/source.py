@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from carbonroute.carbon.clean import cleaned
 from carbonroute.carbon.forecast import Forecast
-from carbonroute.carbon.rules import Rules
+from carbonroute.carbon.rules import Rules, Step
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.preview import Preview, Recognition
@@ -85,7 +85,7 @@ class Survey:
     comments: Sequence[str] = ()
     findings: Sequence[str] = ()
     accounting: Accounting | None = None
-    step: str | None = None
+    step: Step | None = None
 
 
 class FileSource(Rules):

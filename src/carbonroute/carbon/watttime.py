@@ -15,7 +15,6 @@ from carbonroute.carbon.source import Name, Readings
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.answers import Answer, Instant, kind_of, records, validated
-from carbonroute.files.durations import minutes
 from carbonroute.files.preview import Certainty, Preview, Recognition
 from carbonroute.files.tables import column_numbers, column_text
 from carbonroute.files.time_columns import read_times
@@ -66,7 +65,7 @@ class WattTime(PublishedFormat):
     json_keys: ClassVar[str] = "WattTime's meta and data"
 
     kind: Literal["watttime"]
-    step: Step = "5min"
+    step: Step = Step.parse("5min")
     signal_type: Literal["co2_moer", "co2_aoer"] = "co2_moer"
     region: Name | None = None
     units: Literal["lbs_co2_per_mwh"] | None = None
@@ -114,7 +113,9 @@ class WattTime(PublishedFormat):
             return Suggestion(settings, comments, {"region": "a region"}, names_zones=False)
         meta = validated(_History, content, shown).meta
         step = step_of(int((meta.data_point_period_seconds or 0) * US_PER_S))
-        return Suggestion({"kind": "watttime", "signal_type": meta.signal_type, "step": step})
+        return Suggestion(
+            {"kind": "watttime", "signal_type": meta.signal_type, "step": step.text if step else None}
+        )
 
     def parse_answer(self, content: Any, shown: str) -> Readings:
         """Return the values of an answer in g/kWh, with the number of its warnings.
@@ -159,7 +160,7 @@ class WattTime(PublishedFormat):
             ("region", self.region or meta.region, "as the scenario says"),
             ("signal_type", self.signal_type, "as the scenario says"),
             ("units", _UNITS, "the only unit of a carbon signal"),
-            ("data_point_period_seconds", minutes(self.step) * 60.0, f"step = {self.step!r}"),
+            ("data_point_period_seconds", self.step.minutes * 60.0, f"step = {self.step!r}"),
         )
         faults = [
             Fault(

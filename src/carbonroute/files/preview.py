@@ -52,7 +52,7 @@ class Recognition:
     format
         How the file is laid out, in one word, such as ``"wide"``.
     columns
-        Column by its role.
+        Column by its role, such as ``"time"``.
     lists
         Columns of roles that several columns have.
     notes
@@ -65,6 +65,10 @@ class Recognition:
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def named(self) -> dict[str, str]:
+        """Return the columns by their roles in messages."""
+        return {f"{role} column": name for role, name in self.columns.items()}
+
     def reading(self) -> dict[str, str]:
         """Return format and columns as text, by role."""
         listed = {
@@ -72,7 +76,7 @@ class Recognition:
             for role, names in self.lists.items()
             if names
         }
-        return {"format": self.format, **self.columns, **listed}
+        return {"format": self.format, **self.named(), **listed}
 
 
 @dataclass(frozen=True)

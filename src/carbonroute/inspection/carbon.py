@@ -33,7 +33,7 @@ MAX_VALUE = 1e12
 
 
 @dataclass(frozen=True)
-class Hours:
+class HourlyValues:
     """Values by the hour.
 
     Attributes
@@ -76,8 +76,8 @@ class Series:
     facts: dict[str, Any]
     table: pl.DataFrame
     findings: list[str]
-    hours: Hours
-    step: str | None
+    hours: HourlyValues
+    step: Step | None
 
     def rules(self) -> dict[str, str | None]:
         """Return the rules that would make the series complete, as a scenario spells them."""
@@ -85,7 +85,7 @@ class Series:
         kind = "interpolate" if worst <= _INTERPOLATE_HOURS else "previous-day"
         spiky, odd = self.table["spikes"].sum(), self.table["absurd"].sum()
         return {
-            "step": self.step if self.step != "1h" else None,
+            "step": self.step.text if self.step not in (None, "1h") else None,
             "gaps": f"{kind}:{worst}h" if 0 < worst <= _FILL_HOURS else None,
             "duplicates": "first" if self.table["duplicates"].sum() else None,
             "spikes": f"remove:{SPIKE_LIMIT:g}" if spiky else None,
@@ -93,7 +93,7 @@ class Series:
         }
 
 
-def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: str | None = None) -> Series:
+def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: Step | None = None) -> Series:
     """Describe the rows of a carbon file.
 
     Parameters
@@ -118,7 +118,7 @@ def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: str | Non
         raise refused(shown, "no row has a time and a zone", "check the file")
     gap_us = common_step_us(timed.select("zone", "time"))
     step = step or step_of(gap_us)
-    rules = Rules(step=cast(Step, step or "1h"), duplicates="first")
+    rules = Rules.spelled(step=str(step or "1h"), duplicates="first")
     zones = tuple(timed["zone"].unique(maintain_order=True))
     first, last = cast(datetime, timed["time"].min()), cast(datetime, timed["time"].max())
     rows = placed(timed, zones, rules, first.replace(minute=0, second=0, microsecond=0))
@@ -132,25 +132,25 @@ def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: str | Non
         "zones": len(zones),
         "first": first,
         "last": last,
-        "step": step or (span_text(gap_us) if gap_us else "unknown"),
+        "step": str(step) if step else (span_text(gap_us) if gap_us else "unknown"),
         "hours": len(hours.values),
     }
     counted = _row_counts(rows)
     findings = _row_findings(table, timed, rows, counted, gap_us, step)
-    by_zone, more = describe_hours(hours, max(HOURS_PER_DAY, rules.step_minutes // 60 + 1))
+    by_zone, more = describe_hours(hours, max(HOURS_PER_DAY, rules.step.minutes // 60 + 1))
     return Series(
         facts, counted.join(by_zone, on="zone", maintain_order="left"), findings + more, hours, step
     )
 
 
-def _by_hour(rows: Rows, rules: Rules) -> Hours:
+def _by_hour(rows: Rows, rules: Rules) -> HourlyValues:
     on = rows.where(~rows.off)
     if not len(on.slot):
-        return Hours(rows.zones, rows.start, np.full((1, len(rows.zones)), np.nan))
+        return HourlyValues(rows.zones, rows.start, np.full((1, len(rows.zones)), np.nan))
     grid = hourly(on, rules)
-    if rules.step_minutes > 60:
-        grid = spread(grid, on, rules.step_minutes // 60)
-    return Hours(rows.zones, rows.start + timedelta(hours=grid.first), grid.values)
+    if rules.step.minutes > 60:
+        grid = spread(grid, on, rules.step.minutes // 60)
+    return HourlyValues(rows.zones, rows.start + timedelta(hours=grid.first), grid.values)
 
 
 def _row_counts(rows: Rows) -> pl.DataFrame:
@@ -187,7 +187,7 @@ def _row_findings(
     rows: Rows,
     counted: pl.DataFrame,
     gap_us: int | None,
-    step: str | None,
+    step: Step | None,
 ) -> list[str]:
     findings = []
     if lost := len(table) - len(timed):
@@ -229,7 +229,7 @@ def _listed(by_zone: dict[str, int]) -> str:
     return ", ".join(shown) + more
 
 
-def describe_hours(hours: Hours, still_hours: int = HOURS_PER_DAY) -> tuple[pl.DataFrame, list[str]]:
+def describe_hours(hours: HourlyValues, still_hours: int = HOURS_PER_DAY) -> tuple[pl.DataFrame, list[str]]:
     """Describe values by the hour: a row per zone, and findings in sentences.
 
     Parameters
@@ -293,7 +293,7 @@ def _describe_zone(zone: str, values: Array, day: Array) -> dict[str, Any]:
     }
 
 
-def _gap_findings(hours: Hours, column: Array | Any, begin: Any, length: Any) -> list[str]:
+def _gap_findings(hours: HourlyValues, column: Array | Any, begin: Any, length: Any) -> list[str]:
     at_edge = (begin == 0) | (begin + length == len(hours.values))
     findings = []
     for flags, what in (
@@ -311,7 +311,7 @@ def _gap_findings(hours: Hours, column: Array | Any, begin: Any, length: Any) ->
     return findings
 
 
-def _spike_findings(hours: Hours, flags: NDArray[np.bool_]) -> list[str]:
+def _spike_findings(hours: HourlyValues, flags: NDArray[np.bool_]) -> list[str]:
     if not flags.any():
         return []
     by_zone = {zone: int(count) for zone, count in zip(hours.zones, flags.sum(axis=0), strict=True) if count}
@@ -326,7 +326,7 @@ def _spike_findings(hours: Hours, flags: NDArray[np.bool_]) -> list[str]:
     ]
 
 
-def _still_findings(hours: Hours, column: Any, begin: Any, length: Any, at_least: int) -> list[str]:
+def _still_findings(hours: HourlyValues, column: Any, begin: Any, length: Any, at_least: int) -> list[str]:
     if not len(column):
         return []
     named = [
@@ -339,7 +339,7 @@ def _still_findings(hours: Hours, column: Any, begin: Any, length: Any, at_least
     ]
 
 
-def pictures(hours: Hours, *, in_grams: bool, dated: bool = True) -> dict[str, pl.DataFrame]:
+def pictures(hours: HourlyValues, *, in_grams: bool, dated: bool = True) -> dict[str, pl.DataFrame]:
     """Return the tables of the picture: ``traces`` (time, zone, value) and ``day`` (hour, zone, value).
 
     Values in g/kWh are called ``carbon_g_per_kwh``. Without dates, `traces` counts its hours from 0.

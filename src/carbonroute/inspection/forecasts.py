@@ -39,28 +39,28 @@ def inspect(
     """
     shown = preview.shown
     table = read_table(preview.path, shown)
-    required({**recognition.columns, **{f"where.{name}": name for name in where}}, table.columns, shown)
+    required({**recognition.named(), **{f"where.{name}": name for name in where}}, table.columns, shown)
     for name, word in where.items():
         table = table.filter(column_text(table[name], shown) == word)
     if table.is_empty():
         raise InputError(shown, [Fault("where", "no row has all of these words", "check the scenario")])
     names = recognition.columns
-    issue = read_times(table[names["issue column"]], None, shown)
+    issue = read_times(table[names["issue"]], None, shown)
     others = [name for name in recognition.lists["further columns of words"] if table[name].n_unique() <= 10]
-    keys = [names["zone column"], *others]
+    keys = [names["zone"], *others]
     rows = pl.DataFrame(
         {
             "zone": pl.select(
                 pl.concat_str([column_text(table[key], shown) for key in keys], separator=" ")
             ).to_series(),
             "issue": issue,
-            "lead": column_numbers(column_text(table[names["lead column"]], shown)),
-            "forecast": column_numbers(column_text(table[names["value column"]], shown)),
-            "actual": _actual(table, names.get("actual column"), shown),
+            "lead": column_numbers(column_text(table[names["lead"]], shown)),
+            "forecast": column_numbers(column_text(table[names["value"]], shown)),
+            "actual": _actual(table, names.get("actual"), shown),
         }
     )
     by_zone = _by_zone(rows)
-    unit = unit_in([names["value column"]])
+    unit = unit_in([names["value"]])
     facts = {
         "rows": len(rows),
         "series": len(by_zone),
@@ -87,17 +87,17 @@ def _suggestion(
     """Return the lines that read the table; `others` are the columns that tell its series apart."""
     entries = {
         "path": shown,
-        "issue_column": names["issue column"],
-        "lead_column": names["lead column"],
-        "zone_column": names["zone column"],
-        "value_column": names["value column"],
+        "issue_column": names["issue"],
+        "lead_column": names["lead"],
+        "zone_column": names["zone"],
+        "value_column": names["value"],
         "where": {key: toml.ask(f"one of {', '.join(distinct(table, key))}") for key in others} or None,
-        "unit": unit_in([names["value column"]]) or toml.ask(f"one of {', '.join(G_PER_KWH)}"),
-        "time_zone": toml.ZONE if lacks_offset(table[names["issue column"]]) else None,
+        "unit": unit_in([names["value"]]) or toml.ask(f"one of {', '.join(G_PER_KWH)}"),
+        "time_zone": toml.ZONE if lacks_offset(table[names["issue"]]) else None,
         "duplicates": "first" if repeats else None,
     }
     comments = [
-        f"zones: {toml.names(distinct(table, names['zone column']))}",
+        f"zones: {toml.names(distinct(table, names['zone']))}",
         "stands beside the [carbon] section that these are forecasts of",
     ]
     return toml.section("[carbon.forecast]", entries, comments)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from carbonroute.arrays import Array
-from carbonroute.files.durations import minutes
+from carbonroute.files.durations import Duration
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table, required
 from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
@@ -48,10 +48,10 @@ def inspect(
     """
     shown = preview.shown
     table = read_table(preview.path, shown)
-    window, time = stated.window if stated else None, recognition.columns.get("time column")
+    window, time = stated.window if stated else None, recognition.columns.get("time")
     columns = recognition.lists["rates"] or tuple(name for name in table.columns if name != time)
     required(
-        {**recognition.columns, **{f"column of rates {name!r}": name for name in columns}},
+        {**recognition.named(), **{f"column of rates {name!r}": name for name in columns}},
         table.columns,
         shown,
     )
@@ -119,11 +119,11 @@ def _facts(known: Array, total: Array, day: Array | None, window_min: float | No
 
 
 def _window(
-    table: pl.DataFrame, time: str | None, shown: str, window: str | None
+    table: pl.DataFrame, time: str | None, shown: str, window: Duration | None
 ) -> tuple[float | None, str]:
     """Return the minutes between rows, and where they are stated."""
     if window is not None:
-        return float(minutes(window)), "stated"
+        return float(window.minutes), "stated"
     if time is not None:
         times = read_times(table[time], None, shown)
         step_us = common_step_us(pl.DataFrame({"zone": pl.repeat("", len(times), eager=True), "time": times}))
@@ -131,7 +131,7 @@ def _window(
             (None, "its times do not say") if step_us is None else (step_us / US_PER_MINUTE, "by its times")
         )
     if named := re.search(r"(?<![0-9A-Za-z])([0-9]{1,4})(min|h)(?![A-Za-z0-9])", Path(shown).name):
-        return float(minutes(named[0])), f"{named[0]}, by the file's name: check it"
+        return float(Duration.parse(named[0]).minutes), f"{named[0]}, by the file's name: check it"
     return None, "neither times nor name of the file say how long it is"
 
 

@@ -14,7 +14,7 @@ from carbonroute.carbon import FileSource, Forecast, Query, Signal
 from carbonroute.errors import InputError
 from carbonroute.files.preview import Certainty, Preview, Recognition, head_of
 from carbonroute.inspection import forecasts, network, traffic
-from carbonroute.inspection.carbon import Hours, describe, describe_hours, pictures
+from carbonroute.inspection.carbon import HourlyValues, describe, describe_hours, pictures
 from carbonroute.inspection.ordering import Ordered
 from carbonroute.inspection.recognise import TRAFFIC
 from carbonroute.inspection.result import Inspection, Kind
@@ -98,10 +98,10 @@ def _file(source: FileSource, zones: list[str], folder: Path) -> Inspection:
 
 def _forecast(forecast: Forecast, folder: Path) -> Inspection:
     columns = {
-        "issue column": forecast.issue_column,
-        "lead column": forecast.lead_column,
-        "zone column": forecast.zone_column,
-        "value column": forecast.value_column,
+        "issue": forecast.issue_column,
+        "lead": forecast.lead_column,
+        "zone": forecast.zone_column,
+        "value": forecast.value_column,
     }
     lists: dict[str, tuple[str, ...]] = {"further columns of words": ()}
     recognition = Recognition(Certainty.SIGNATURE, "forecast", columns, lists)
@@ -139,7 +139,7 @@ def _without_suggestion(found: Inspection, settings: Mapping[str, str]) -> Inspe
 
 def _signal(scenario: Scenario, signal: Signal) -> Inspection:
     start = scenario.horizon.start or _DAYLESS
-    hours = Hours(tuple(region.name for region in scenario.regions), start, signal.g_per_kwh)
+    hours = HourlyValues(tuple(region.name for region in scenario.regions), start, signal.g_per_kwh)
     table, findings = describe_hours(hours)
     dated = scenario.horizon.start is not None
     return Inspection(

@@ -181,7 +181,7 @@ def inspect(
     InputError
         If not a row can be read, or none has a time.
     """
-    time = recognition.columns["time column"]
+    time = recognition.columns["time"]
     shown = preview.shown
     required({"time column": time}, preview.head.columns, shown)
     unit, zone = (stated.time_unit, stated.time_zone) if stated else (None, None)
@@ -291,8 +291,7 @@ class _Clock:
 
 
 def _pieces(preview: Preview, recognition: Recognition, size: int) -> Iterator[tuple[int, pl.DataFrame]]:
-    columns = {what: name for what, name in recognition.columns.items() if what.endswith(" column")}
-    yield from stream_table(preview.path, preview.shown, columns, size)
+    yield from stream_table(preview.path, preview.shown, recognition.named(), size)
 
 
 def _add(
@@ -300,12 +299,12 @@ def _add(
 ) -> None:
     line, table = piece
     seen.add_times(clock.read(table[clock.column], shown, line), line)
-    for what in (what for what in _COUNTED if f"{what} column" in recognition.columns):
-        column = table[recognition.columns[f"{what} column"]]
+    for what in (what for what in _COUNTED if what in recognition.columns):
+        column = table[recognition.columns[what]]
         numbers = column if column.dtype.is_numeric() else column_numbers(column_text(column, shown))
         seen.numbers.setdefault(what, _Numbers()).add(numbers)
-    for what in (what for what in ("origin", "workload") if f"{what} column" in recognition.columns):
-        words = column_text(table[recognition.columns[f"{what} column"]], shown)
+    for what in (what for what in ("origin", "workload") if what in recognition.columns):
+        words = column_text(table[recognition.columns[what]], shown)
         seen.words.setdefault(what, _Words()).add(words)
 
 
@@ -317,14 +316,14 @@ def _findings(seen: _Seen, recognition: Recognition, *, dated: bool) -> Iterator
         yield f"{seen.back:,} rows are earlier than the row before them"
     yield from _far_off(seen, dated=dated)
     for what, found in seen.numbers.items():
-        column = recognition.columns[f"{what} column"]
+        column = recognition.columns[what]
         if found.blank:
             yield f"{found.blank:,} rows without {what} (column {column!r})"
         if found.is_rounded:
             yield f"median and p95 of {what} (column {column!r}) are of its values to {_DIGITS} digits"
     for what, words in seen.words.items():
         if words.counts is None:
-            column = recognition.columns[f"{what} column"]
+            column = recognition.columns[what]
             yield f"column {column!r} has more than {_MOST_DIFFERENT:,} different words: no {what}"
 
 

@@ -38,7 +38,7 @@ def recognise_matrix(preview: Preview) -> Recognition | None:
         return None
     alike = len(rows & columns) >= 0.5 * min(len(rows), len(rest)) and len(numbers) >= MOST * len(rest)
     certainty = Certainty.COLUMNS if alike else Certainty.POSSIBLE
-    return Recognition(certainty, "matrix", {"row names": first}, {"columns": tuple(rest)})
+    return Recognition(certainty, "matrix", lists={"row names": (first,), "columns": tuple(rest)})
 
 
 def read_matrix(

@@ -107,23 +107,23 @@ class Log(Spec):
             pattern.search(name) for name in preview.head.columns if name != time for pattern in tokens
         )
         certain = preview.is_log or has_tokens or _ARRIVAL.search(time)
-        columns = {"time column": time}
+        columns = {"time": time}
         numbers = [name for name in preview.numbers if name != time]
         for names, patterns in ((numbers, _NUMBERS), (preview.words, _WORDS)):
             for role, pattern in patterns.items():
                 if name := first_named(pattern, names):
-                    columns[f"{role} column"] = name
+                    columns[role] = name
         return Recognition(Certainty.COLUMNS if certain else Certainty.POSSIBLE, "log", columns)
 
     def as_file(self) -> TrafficFile:
         """Return the file with the roles of its columns."""
         roles = {
-            "time column": self.time_column,
-            "prompt tokens column": self.prompt_tokens_column,
-            "answer tokens column": self.answer_tokens_column,
-            "service time column": self.service_column,
-            "origin column": self.origin_column,
-            "workload column": self.workload_column,
+            "time": self.time_column,
+            "prompt tokens": self.prompt_tokens_column,
+            "answer tokens": self.answer_tokens_column,
+            "service time": self.service_column,
+            "origin": self.origin_column,
+            "workload": self.workload_column,
         }
         columns = {role: name for role, name in roles.items() if name is not None}
         recognition = Recognition(Certainty.SIGNATURE, "log", columns)

@@ -17,7 +17,8 @@ from pydantic import Field, field_validator
 from carbonroute import memory
 from carbonroute.arrays import Array
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.files import durations, toml
+from carbonroute.files import toml
+from carbonroute.files.durations import Duration
 from carbonroute.files.preview import Certainty, Preview, Recognition
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
 from carbonroute.files.times import TimeZone, to_utc
@@ -71,7 +72,7 @@ class RateFile(TrafficSource):
     kind: Literal["rate-file"]
     path: str = Field(min_length=1)
     unit: Literal["requests/s", "requests/min", "requests/h"]
-    window: str
+    window: Duration
     columns: (
         Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
         | Annotated[dict[str, str], Field(min_length=1)]
@@ -94,7 +95,7 @@ class RateFile(TrafficSource):
             return None
         only_numbers = time is None and len(rates) == len(preview.head.columns)
         certain = only_numbers or all(_RATE.search(name) for name in rates)
-        columns = {"time column": time} if time else {}
+        columns = {"time": time} if time else {}
         certainty = Certainty.COLUMNS if certain else Certainty.POSSIBLE
         return Recognition(certainty, "rate-file", columns, {"rates": rates})
 
@@ -107,7 +108,7 @@ class RateFile(TrafficSource):
             "unit": toml.ask("one of requests/s, requests/min, requests/h"),
             "window": content.window or toml.ask("time between rows, such as 10min"),
             "columns": content.columns,
-            "time_column": recognition.columns.get("time column"),
+            "time_column": recognition.columns.get("time"),
             "time_zone": toml.ZONE if content.lacks_zone else None,
         }
         comments = [
@@ -118,16 +119,16 @@ class RateFile(TrafficSource):
 
     def files(self) -> tuple[TrafficFile, ...]:
         """Return the file; without `columns`, its rates are in all columns but that of the times."""
-        times = {"time column": self.time_column} if self.time_column else {}
+        times = {"time": self.time_column} if self.time_column else {}
         columns = self.columns.values() if isinstance(self.columns, Mapping) else self.columns or ()
         recognition = Recognition(Certainty.SIGNATURE, "rate-file", times, {"rates": tuple(columns)})
-        reading = {"unit of values": self.unit, "window": self.window}
+        reading = {"unit of values": self.unit, "window": self.window.text}
         return (TrafficFile(self.path, self.form, recognition, window=self.window, reading=reading),)
 
     @field_validator("window")
     @classmethod
-    def _some_minutes(cls, window: str) -> str:
-        if not durations.minutes(window):
+    def _some_minutes(cls, window: Duration) -> Duration:
+        if not window.minutes:
             raise ValueError(f"found {window!r}; a span of at least '1min' is expected")
         return window
 
@@ -145,7 +146,7 @@ class RateFile(TrafficSource):
         columns = self._columns(table, demand)
         rates = self._rates_per_s(table, columns)
         late_s = self._late_s(table, demand)
-        window_s = durations.minutes(self.window) * 60.0
+        window_s = self.window.minutes * 60.0
         end_s = demand.hours * S_PER_HOUR
         windows = int(np.ceil((end_s + late_s) / window_s))
         if windows > len(rates) and not self.repeat:
@@ -256,7 +257,7 @@ class RateFile(TrafficSource):
         horizon = demand.start, demand.start + timedelta(hours=demand.hours)
         times = to_utc(table[self.time_column], self.time_zone, horizon, self.path)
         gap_us = times.diff().dt.total_microseconds()
-        uneven = (gap_us != durations.minutes(self.window) * US_PER_MINUTE).fill_null(value=False).arg_true()
+        uneven = (gap_us != self.window.minutes * US_PER_MINUTE).fill_null(value=False).arg_true()
         if len(uneven):
             row = uneven[0]
             found = f"{times[row].isoformat()} is not {self.window} after {times[row - 1].isoformat()}"

@@ -60,16 +60,16 @@ class Replay(TrafficSource):
     def suggest(cls, path: str, recognition: Recognition, content: TrafficContent) -> str:
         """Return the lines of a scenario that replay a log."""
         columns = recognition.columns
-        service = columns.get("service time column")
+        service = columns.get("service time")
         entries = {
             "path": path,
-            "time_column": columns["time column"],
+            "time_column": columns["time"],
             "time_unit": None
             if content.time_unit == "iso"
             else content.time_unit or toml.ask("one of s, ms, us, ns"),
             "time_zone": toml.ZONE if content.lacks_zone else None,
-            "prompt_tokens_column": columns.get("prompt tokens column"),
-            "answer_tokens_column": columns.get("answer tokens column"),
+            "prompt_tokens_column": columns.get("prompt tokens"),
+            "answer_tokens_column": columns.get("answer tokens"),
             "service_column": service,
             "service_unit": toml.ask("ms or s") if service else None,
         }
@@ -78,7 +78,7 @@ class Replay(TrafficSource):
             start = content.start.strftime("%Y-%m-%dT%H:%M:00Z")
             comments.append(f'or align = "calendar", with horizon.start = {start}')
         for role, words in content.words.items():
-            key = f"{role}_column = {toml.text(columns[f'{role} column'])}"
+            key = f"{role}_column = {toml.text(columns[role])}"
             comments.append(f"{key} would tell each request's {role}: {toml.names(words)}")
         comments.append("source and licence: whom to cite")
         traffic = toml.section("[traffic]", {"kind": "replay", "align": "first-request"})

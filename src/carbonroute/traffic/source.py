@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from carbonroute.files.durations import Duration
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.spec import Spec
 from carbonroute.traffic.requests import Arrivals, Demand
@@ -41,7 +42,7 @@ class TrafficFile:
     recognition: Recognition
     time_unit: str | None = None
     time_zone: str | None = None
-    window: str | None = None
+    window: Duration | None = None
     reading: Mapping[str, str] = field(default_factory=dict)
 
 
