@@ -19,12 +19,12 @@ from typing import Any, ClassVar, Literal
 
 from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json
 from carbonroute.carbon.signal import Accounting
-from carbonroute.carbon.source import Readings
-from carbonroute.files.answers import Answer, Instant, records
+from carbonroute.carbon.source import CarbonReadings
+from carbonroute.files.answers import AnswerModel, Instant, records
 from carbonroute.files.preview import Certainty, Preview, Recognition
 
 
-class _Row(Answer):
+class _Row(AnswerModel):
     grid: str
     since: Instant
     grams: float | None
@@ -51,10 +51,10 @@ class Nordic(PublishedFormat):
     def suggest(cls, content: Any, shown: str) -> Suggestion:
         return Suggestion({"kind": "nordic"}, ["made up"])
 
-    def parse_answer(self, content: Any, shown: str) -> Readings:
+    def parse_answer(self, content: Any, shown: str) -> CarbonReadings:
         rows = records(_Row, content["nordic"], "nordic", shown)
         table = of_json(shown, "nordic[{}]", rows["since"], rows["grid"], rows["grams"])
-        return Readings(table, labelled(self.accounting, self.labels))
+        return CarbonReadings(table, labelled(self.accounting, self.labels))
 '''
 REGISTER = '    "neso:Neso",\n'
 LINE = '    "nordic:Nordic",\n'

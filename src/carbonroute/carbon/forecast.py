@@ -187,9 +187,9 @@ class Forecast(Spec):
             text = column_text(table[column], self.path)
             chosen &= (text == word).fill_null(value=False)
             if not chosen.any():
-                found = f"no row has {word!r} there" + (" as well" if len(self.where) > 1 else "")
+                problem = f"no row has {word!r} there" + (" as well" if len(self.where) > 1 else "")
                 remedy = did_you_mean(word, text.drop_nulls().unique(maintain_order=True).to_list())
-                raise InputError(self.path, [Fault(f"carbon.forecast.where.{column}", found, remedy)])
+                raise InputError(self.path, [Fault(f"carbon.forecast.where.{column}", problem, remedy)])
         return chosen
 
     def _require_zones(self, zone: pl.Series, query: Query) -> None:

@@ -24,13 +24,13 @@ NO_VALUE = ("", "nan", "na", "n/a", "null", "none")
 
 
 @dataclass(frozen=True)
-class Rows:
+class CarbonRows:
     """A file's rows of some zones, with their hours and faults. All shapes (rows,).
 
     Attributes
     ----------
     table
-        The rows, as in `carbonroute.carbon.source.Readings`.
+        The rows, as in `carbonroute.carbon.source.CarbonReadings`.
     zones
         The query's zones, each once.
     column
@@ -62,7 +62,7 @@ class Rows:
         """The hour of each row, counted from hour 0."""
         return self.slot // self.slots_per_hour
 
-    def where(self, flags: Mask) -> Rows:
+    def where(self, flags: Mask) -> CarbonRows:
         """Return some of the rows."""
         if flags.all():
             return self
@@ -77,10 +77,10 @@ class Rows:
         """Return an hour as messages show it."""
         return iso(self.start + timedelta(hours=int(hour)))
 
-    def faults(self, flags: Mask, found: Callable[[Row], str], remedy: str, what: str) -> list[Fault]:
+    def faults(self, flags: Mask, problem: Callable[[Row], str], remedy: str, what: str) -> list[Fault]:
         """Return a fault for each of the first flagged rows, and one that counts the others."""
         first = self.table.filter(pl.Series(flags)).head(_SHOWN).to_dicts()
-        faults = [Fault(f"{self._place(row)}, zone {row['zone']}", found(row), remedy) for row in first]
+        faults = [Fault(f"{self._place(row)}, zone {row['zone']}", problem(row), remedy) for row in first]
         more = int(flags.sum()) - len(faults)
         return [*faults, Fault("", f"{more} more such {what}")] if more else faults
 
@@ -98,7 +98,7 @@ def iso(time: datetime) -> str:
     return time.strftime("%Y-%m-%dT%H:%MZ")
 
 
-def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datetime) -> Rows:
+def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datetime) -> CarbonRows:
     """Return the rows of some zones, in the order of the file, with their places on the grid."""
     names = tuple(dict.fromkeys(zones))
     column = (
@@ -115,7 +115,7 @@ def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datet
     if no_number.any():
         words = table["raw"].fill_null("").str.strip_chars().str.to_lowercase()
         missing = no_number & words.is_in(NO_VALUE).to_numpy()
-    return Rows(
+    return CarbonRows(
         table=table,
         zones=names,
         column=column.to_numpy(),
@@ -156,7 +156,7 @@ class Grid:
         return values
 
 
-def repeated(rows: Rows) -> Mask:
+def repeated(rows: CarbonRows) -> Mask:
     """Return which rows stand for a zone and time that an earlier row stands for already."""
     low, size = _span(rows)
     cell = rows.column * size + (rows.slot - low)
@@ -165,7 +165,7 @@ def repeated(rows: Rows) -> Mask:
     return ~pl.Series(cell).is_first_distinct().to_numpy()
 
 
-def hourly(rows: Rows, rules: Rules) -> Grid:
+def hourly(rows: CarbonRows, rules: Rules) -> Grid:
     """Return the mean of each hour; an hour that lacks a value of a shorter step has none.
 
     Of several rows for one time, those with a value count, by `rules.duplicates` ("refuse" is the caller's).
@@ -191,7 +191,7 @@ def hourly(rows: Rows, rules: Rules) -> Grid:
     return Grid(low, values)
 
 
-def spread(grid: Grid, rows: Rows, step_hours: int) -> Grid:
+def spread(grid: Grid, rows: CarbonRows, step_hours: int) -> Grid:
     """Return the grid with each row's value in every hour of its step; rows must be a step apart."""
     stands = np.zeros((len(grid.values) + step_hours - 1, len(rows.zones)), dtype=bool)
     stands[rows.hour - grid.first, rows.column] = True
@@ -202,7 +202,7 @@ def spread(grid: Grid, rows: Rows, step_hours: int) -> Grid:
     return Grid(grid.first, np.where(within, values, np.nan))
 
 
-def too_close(rows: Rows, step_hours: int) -> Mask:
+def too_close(rows: CarbonRows, step_hours: int) -> Mask:
     """Return which rows begin before the interval of their zone's row before them is over."""
     order = np.lexsort((rows.slot, rows.column))
     gap = np.diff(rows.slot[order])
@@ -211,7 +211,7 @@ def too_close(rows: Rows, step_hours: int) -> Mask:
     return close
 
 
-def out_of_order(rows: Rows) -> int:
+def out_of_order(rows: CarbonRows) -> int:
     """Return how many of a file's rows are earlier than the one of the same zone before them."""
     order = np.argsort(rows.column, kind="stable")
     column, time = rows.column[order], rows.table["time"].to_physical().to_numpy()[order]
@@ -223,7 +223,7 @@ def out_of_order(rows: Rows) -> int:
     return back.filter(before["file"] == back["file"]).n_unique()
 
 
-def _span(rows: Rows) -> tuple[int, int]:
+def _span(rows: CarbonRows) -> tuple[int, int]:
     """Return the first slot, and how many there are up to the last."""
     if not len(rows.slot):
         return 0, 0

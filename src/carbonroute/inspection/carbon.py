@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from carbonroute.arrays import Array
 from carbonroute.carbon.gaps import runs_of
-from carbonroute.carbon.grid import Rows, hourly, iso, placed, repeated, spread
+from carbonroute.carbon.grid import CarbonRows, hourly, iso, placed, repeated, spread
 from carbonroute.carbon.quality import copies, standstills
 from carbonroute.carbon.refusals import require_size
 from carbonroute.carbon.rules import Rules, Step, step_of
@@ -61,7 +61,7 @@ class Series:
 
     Attributes
     ----------
-    facts
+    quantities
         Of all rows.
     table
         A row per zone.
@@ -73,7 +73,7 @@ class Series:
         Length of an interval as a scenario spells it; None if no step of a scenario has it.
     """
 
-    facts: dict[str, Any]
+    quantities: dict[str, Any]
     table: pl.DataFrame
     findings: list[str]
     hours: HourlyValues
@@ -93,15 +93,15 @@ class Series:
         }
 
 
-def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: Step | None = None) -> Series:
+def describe(table: pl.DataFrame, file_name: str, *, in_grams: bool, step: Step | None = None) -> Series:
     """Describe the rows of a carbon file.
 
     Parameters
     ----------
     table
         Columns ``file``, ``place``, ``time`` (UTC, null where it could not be read), ``zone``, ``raw`` and
-        ``value``: as in `carbonroute.carbon.source.Readings`.
-    shown
+        ``value``: as in `carbonroute.carbon.source.CarbonReadings`.
+    file_name
         Name of the file in messages.
     in_grams
         Whether values are in g/kWh; else those beyond `MAX_CARBON_G_PER_KWH` count as they are.
@@ -115,7 +115,7 @@ def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: Step | No
     """
     timed = table.filter(pl.col("time").is_not_null() & pl.col("zone").is_not_null())
     if timed.is_empty():
-        raise refused(shown, "no row has a time and a zone", "check the file")
+        raise refused(file_name, "no row has a time and a zone", "check the file")
     gap_us = common_step_us(timed.select("zone", "time"))
     step = step or step_of(gap_us)
     rules = Rules.spelled(step=str(step or "1h"), duplicates="first")
@@ -125,9 +125,9 @@ def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: Step | No
     if not in_grams:
         value = rows.table["value"].fill_null(np.nan).to_numpy()
         rows = replace(rows, absurd=~rows.missing & ~((value >= 0) & (value <= MAX_VALUE)))
-    require_size(rows, shown)
+    require_size(rows, file_name)
     hours = _by_hour(rows, rules)
-    facts = {
+    quantities = {
         "rows": len(table),
         "zones": len(zones),
         "first": first,
@@ -139,11 +139,11 @@ def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: Step | No
     findings = _row_findings(table, timed, rows, counted, gap_us, step)
     by_zone, more = describe_hours(hours, max(HOURS_PER_DAY, rules.step.minutes // 60 + 1))
     return Series(
-        facts, counted.join(by_zone, on="zone", maintain_order="left"), findings + more, hours, step
+        quantities, counted.join(by_zone, on="zone", maintain_order="left"), findings + more, hours, step
     )
 
 
-def _by_hour(rows: Rows, rules: Rules) -> HourlyValues:
+def _by_hour(rows: CarbonRows, rules: Rules) -> HourlyValues:
     on = rows.where(~rows.off)
     if not len(on.slot):
         return HourlyValues(rows.zones, rows.start, np.full((1, len(rows.zones)), np.nan))
@@ -153,7 +153,7 @@ def _by_hour(rows: Rows, rules: Rules) -> HourlyValues:
     return HourlyValues(rows.zones, rows.start + timedelta(hours=grid.first), grid.values)
 
 
-def _row_counts(rows: Rows) -> pl.DataFrame:
+def _row_counts(rows: CarbonRows) -> pl.DataFrame:
     """Count by zone the faults of single rows."""
     again = np.zeros(len(rows.slot), dtype=bool)
     again[~rows.off] = repeated(rows.where(~rows.off))
@@ -172,7 +172,7 @@ def _row_counts(rows: Rows) -> pl.DataFrame:
     return pl.DataFrame({"zone": list(rows.zones), **counts})
 
 
-def _earlier(rows: Rows) -> NDArray[np.bool_]:
+def _earlier(rows: CarbonRows) -> NDArray[np.bool_]:
     """Return which rows are earlier than the one of the same zone before them."""
     order = np.argsort(rows.column, kind="stable")
     time = rows.table["time"].to_physical().to_numpy()[order]
@@ -184,7 +184,7 @@ def _earlier(rows: Rows) -> NDArray[np.bool_]:
 def _row_findings(
     table: pl.DataFrame,
     timed: pl.DataFrame,
-    rows: Rows,
+    rows: CarbonRows,
     counted: pl.DataFrame,
     gap_us: int | None,
     step: Step | None,
@@ -200,8 +200,8 @@ def _row_findings(
             f"values stand {span_text(gap_us)} apart, for which a scenario has no step; taken by the hour"
         )
     if absurd := int(counted["absurd"].sum()):
-        shown = ", ".join(str(fault) for fault in rows.faults(rows.absurd, _found, "", "values")[:3])
-        findings.append(f"{absurd:,} values that are no carbon intensity: {shown}")
+        named = ", ".join(str(fault) for fault in rows.faults(rows.absurd, _found, "", "values")[:3])
+        findings.append(f"{absurd:,} values that are no carbon intensity: {named}")
     for what, words in (
         ("no_value", "rows without a value"),
         ("off_grid", f"times off the grid of {step or '1h'}"),
@@ -224,9 +224,9 @@ def _found(row: dict[str, Any]) -> str:
 
 
 def _listed(by_zone: dict[str, int]) -> str:
-    shown = [f"{zone} {count:,}" for zone, count in list(by_zone.items())[:_NAMED]]
+    named = [f"{zone} {count:,}" for zone, count in list(by_zone.items())[:_NAMED]]
     more = f" and {len(by_zone) - _NAMED} more zones" if len(by_zone) > _NAMED else ""
-    return ", ".join(shown) + more
+    return ", ".join(named) + more
 
 
 def describe_hours(hours: HourlyValues, still_hours: int = HOURS_PER_DAY) -> tuple[pl.DataFrame, list[str]]:
@@ -254,7 +254,7 @@ def describe_hours(hours: HourlyValues, still_hours: int = HOURS_PER_DAY) -> tup
             "longest_gap_hours": int(left.length[left_inner & (left.column == column)].max(initial=0)),
             "spikes": int(found_spikes[:, column].sum()),
             "standstills": int((still.column == column).sum()),
-            "copy_of": next((zones[other] for mine, other, _ in same if mine == column), None),
+            "copy_of": next((zones[other] for copy, other, _ in same if copy == column), None),
         }
         for column, zone in enumerate(zones)
     ]
@@ -267,8 +267,8 @@ def describe_hours(hours: HourlyValues, still_hours: int = HOURS_PER_DAY) -> tup
         *_spike_findings(hours, found_spikes),
         *_still_findings(hours, still.column, still.begin, still.length, still_hours),
         *(
-            f"{zones[mine]} looks like a copy of {zones[other]}: equal in {equal:,} of {len(values):,} hours"
-            for mine, other, equal in same
+            f"{zones[copy]} looks like a copy of {zones[other]}: equal in {equal:,} of {len(values):,} hours"
+            for copy, other, equal in same
         ),
     ]
 

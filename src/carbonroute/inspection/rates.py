@@ -46,16 +46,16 @@ def inspect(
     InputError
         If the file is no table.
     """
-    shown = preview.shown
-    table = read_table(preview.path, shown)
+    file_name = preview.file_name
+    table = read_table(preview.path, file_name)
     window, time = stated.window if stated else None, recognition.columns.get("time")
     columns = recognition.lists["rates"] or tuple(name for name in table.columns if name != time)
     required(
         {**recognition.named(), **{f"column of rates {name!r}": name for name in columns}},
         table.columns,
-        shown,
+        file_name,
     )
-    texts = [column_text(table[name], shown) for name in columns]
+    texts = [column_text(table[name], file_name) for name in columns]
     rates = np.stack([column_numbers(text).fill_null(np.nan).to_numpy() for text in texts], axis=1).astype(
         float
     )
@@ -67,13 +67,13 @@ def inspect(
             for row, column in np.argwhere(bad)[:_NAMED]
         ]
         findings.append(f"{int(bad.sum()):,} values that are no rate, left out: {', '.join(named)}")
-    window_min, says = _window(table, time, shown, window)
+    window_min, says = _window(table, time, file_name, window)
     known = np.where(bad, 0.0, rates)
     total = known.sum(axis=1)
     day = _mean_day(total, window_min)
     if not (known > 0).any():
         findings.append("all rates are 0")
-    facts = _facts(known, total, day, window_min)
+    quantities = _facts(known, total, day, window_min)
     content = TrafficContent(
         lacks_zone=time is not None and lacks_offset(table[time]),
         window=_spelt(window_min),
@@ -85,13 +85,13 @@ def inspect(
     hours = np.arange(len(total)) * (window_min or 0) / 60 if window_min else np.arange(float(len(total)))
     rate = pl.DataFrame({"hour" if window_min else "window": hours, "rate": total})
     return Inspection(
-        name=shown,
+        name=file_name,
         kind="rates",
         reading=replace(recognition, lists={"rates": columns}).reading(),
-        facts=facts,
+        quantities=quantities,
         table=pl.DataFrame(),
         findings=tuple(findings),
-        suggestion=source.suggest(shown, recognition, content),
+        suggestion=source.suggest(file_name, recognition, content),
         pictures={"rate": rate},
     )
 
@@ -119,18 +119,18 @@ def _facts(known: Array, total: Array, day: Array | None, window_min: float | No
 
 
 def _window(
-    table: pl.DataFrame, time: str | None, shown: str, window: Duration | None
+    table: pl.DataFrame, time: str | None, file_name: str, window: Duration | None
 ) -> tuple[float | None, str]:
     """Return the minutes between rows, and where they are stated."""
     if window is not None:
         return float(window.minutes), "stated"
     if time is not None:
-        times = read_times(table[time], None, shown)
+        times = read_times(table[time], None, file_name)
         step_us = common_step_us(pl.DataFrame({"zone": pl.repeat("", len(times), eager=True), "time": times}))
         return (
             (None, "its times do not say") if step_us is None else (step_us / US_PER_MINUTE, "by its times")
         )
-    if named := re.search(r"(?<![0-9A-Za-z])([0-9]{1,4})(min|h)(?![A-Za-z0-9])", Path(shown).name):
+    if named := re.search(r"(?<![0-9A-Za-z])([0-9]{1,4})(min|h)(?![A-Za-z0-9])", Path(file_name).name):
         return float(Duration.parse(named[0]).minutes), f"{named[0]}, by the file's name: check it"
     return None, "neither times nor name of the file say how long it is"
 

@@ -56,12 +56,12 @@ class Recognised:
         return self.reader.inspect(self.preview, self.recognition)
 
 
-def recognised(path: Path, shown: str, kind: Kind | None = None) -> Recognised:
+def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognised:
     """Return the reader that is surest of a file.
 
     Parameters
     ----------
-    path, shown
+    path, file_name
         The file, and its name in messages.
     kind
         The kind of the file, where the user states it: then readers need not be sure.
@@ -71,7 +71,7 @@ def recognised(path: Path, shown: str, kind: Kind | None = None) -> Recognised:
     InputError
         If it cannot be read, or no reader recognises it: with the features that readers look for.
     """
-    file = preview(path, shown)
+    file = preview(path, file_name)
     answers = [(reader, reader.recognise(file)) for reader in READERS if kind in (None, reader.kind)]
     known = [(reader, recognition) for reader, recognition in answers if recognition is not None]
     reader, surest = max(known, key=lambda answer: answer[1].certainty, default=(None, None))
@@ -79,8 +79,8 @@ def recognised(path: Path, shown: str, kind: Kind | None = None) -> Recognised:
         if file.is_json:
             keys = [source.json_keys for source in _CARBON if source.json_keys]
             remedy = f"looked for {', '.join(keys[:-1])}, and {keys[-1]}"
-            raise refused(shown, "this JSON is nothing that is known", remedy)
-        raise refused(shown, f"cannot tell what this is: columns {file.listed}", _looked_for(kind))
+            raise refused(file_name, "this JSON is nothing that is known", remedy)
+        raise refused(file_name, f"cannot tell what this is: columns {file.listed}", _looked_for(kind))
     others = [
         recognition
         for other, recognition in known

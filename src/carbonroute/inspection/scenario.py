@@ -66,7 +66,7 @@ def _carbon_files(scenario: Scenario) -> Iterator[Inspection]:
             continue
         inspected.append(source)
         zones = [zone for other, zone in own if other == source]
-        yield _told(source.shown, "carbon", partial(_file, source, zones, scenario.folder))
+        yield _told(source.file_name, "carbon", partial(_file, source, zones, scenario.folder))
         if (forecast := source.forecast) is not None:
             yield _told(forecast.path, "carbon", partial(_forecast, forecast, scenario.folder))
 
@@ -82,14 +82,14 @@ def _told(name: str, kind: Kind, look: Callable[[], Inspection]) -> Inspection:
 def _file(source: FileSource, zones: list[str], folder: Path) -> Inspection:
     readings = source.read(Query.of_all_times(list(dict.fromkeys(zones)), folder))
     table = readings.table.filter(pl.col("zone").is_in(zones))
-    series = describe(table, source.shown, in_grams=True, step=source.step)
+    series = describe(table, source.file_name, in_grams=True, step=source.step)
     counts = [f"{count:,} {remark}" for remark, count in readings.counts.items() if count]
     reading = {"format": source.kind, "accounting": str(readings.accounting), "unit of values": "g/kWh"}
     return Inspection(
-        name=source.shown,
+        name=source.file_name,
         kind="carbon",
         reading=reading | {"zones": "those of the scenario"},
-        facts=series.facts,
+        quantities=series.quantities,
         table=series.table,
         findings=(*counts, *series.findings),
         pictures=pictures(series.hours, in_grams=True),
@@ -124,16 +124,16 @@ def _traffic_file(source: type[TrafficSource], file: TrafficFile, folder: Path) 
     return _without_suggestion(inspection, file.reading)
 
 
-def _without_suggestion(found: Inspection, settings: Mapping[str, str]) -> Inspection:
+def _without_suggestion(inspection: Inspection, settings: Mapping[str, str]) -> Inspection:
     """Return the inspection of a file that stands in a scenario already."""
     return Inspection(
-        found.name,
-        found.kind,
-        {**found.reading, **settings},
-        found.facts,
-        found.table,
-        found.findings,
-        pictures=found.pictures,
+        inspection.name,
+        inspection.kind,
+        {**inspection.reading, **settings},
+        inspection.quantities,
+        inspection.table,
+        inspection.findings,
+        pictures=inspection.pictures,
     )
 
 
@@ -146,7 +146,11 @@ def _signal(scenario: Scenario, signal: Signal) -> Inspection:
         name="carbon as the run uses it",
         kind="carbon",
         reading={"source": signal.source, "accounting": str(signal.accounting), "unit of values": "g/kWh"},
-        facts={"hours": len(hours.values), "first": start if dated else None, "regions": len(hours.zones)},
+        quantities={
+            "hours": len(hours.values),
+            "first": start if dated else None,
+            "regions": len(hours.zones),
+        },
         table=table.rename({"zone": "region", **({} if dated else _UNDATED)}),
         findings=(*signal.notes, *findings),
         pictures=pictures(hours, in_grams=True, dated=dated),
@@ -154,7 +158,7 @@ def _signal(scenario: Scenario, signal: Signal) -> Inspection:
 
 
 def _arrivals(scenario: Scenario, arrivals: Arrivals) -> Inspection:
-    facts = {"expected_requests": arrivals.count, "hours": scenario.horizon.hours}
+    quantities = {"expected_requests": arrivals.count, "hours": scenario.horizon.hours}
     times: list[np.ndarray] = []
     hourly = np.zeros(scenario.horizon.hours, dtype=np.int64)
     looked = 0
@@ -181,7 +185,7 @@ def _arrivals(scenario: Scenario, arrivals: Arrivals) -> Inspection:
         name="traffic as the run uses it",
         kind="traffic" if times else "rates",
         reading={"kind": scenario.traffic.kind, "source": arrivals.source},
-        facts=facts | described,
+        quantities=quantities | described,
         table=pl.DataFrame(),
         findings=tuple(findings),
         pictures=picture,
@@ -190,18 +194,18 @@ def _arrivals(scenario: Scenario, arrivals: Arrivals) -> Inspection:
 
 def _network(scenario: Scenario) -> Inspection:
     def look() -> Inspection:
-        found = round_trips(scenario)
+        network_rtt = round_trips(scenario)
         origins = [origin.name for origin in scenario.origins]
         regions = [region.name for region in scenario.regions]
-        facts, findings = network.describe(found.rtt_ms, origins, regions, scenario.name)
+        quantities, findings = network.describe(network_rtt.rtt_ms, origins, regions, scenario.name)
         return Inspection(
             name="network as the run uses it",
             kind="rtt",
             reading={"source": scenario.network.rtt_file or "the scenario", "unit of values": "ms"},
-            facts=facts,
+            quantities=quantities,
             table=pl.DataFrame(),
-            findings=(*found.notes, *findings),
-            pictures={"matrix": network.long(found.rtt_ms, origins, regions)},
+            findings=(*network_rtt.notes, *findings),
+            pictures={"matrix": network.long(network_rtt.rtt_ms, origins, regions)},
         )
 
     return _told(scenario.network.rtt_file or "network", "rtt", look)

@@ -1,4 +1,4 @@
-"""One log of requests: from a file, piece by piece, to columns that can be trusted."""
+"""A log of requests: read piece by piece, with every column checked."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Log(Spec):
     service_column, service_unit
         Measured inference time; it may be missing in some rows.
     source, licence
-        Whom to cite, and what the log may be used for.
+        Whom to cite, and the terms of use.
     """
 
     path: str = Field(min_length=1)
@@ -159,7 +159,7 @@ class Log(Spec):
         return f"requests of {self.path} bring their own {' and '.join(brought)}" if brought else ""
 
     def faults(self, demand: Demand) -> Iterator[Fault]:
-        """Yield what does not fit the scenario, with the place below this log."""
+        """Yield the settings that do not fit the scenario, with their place below this log."""
         for what, names, known in (
             ("origins", self.origins, demand.origins),
             ("workloads", self.workloads, demand.workloads),
@@ -173,8 +173,8 @@ class Log(Spec):
 
     def times(self, demand: Demand, place: str, dated: bool, piece_bytes: int) -> Iterator[pl.Series]:
         """Yield the times alone, microseconds since 1970 UTC, or since the log's own zero."""
-        wanted = {f"{place}.time_column": self.time_column}
-        for line, table in self._streamed(demand, wanted, piece_bytes):
+        columns_by_key = {f"{place}.time_column": self.time_column}
+        for line, table in self._streamed(demand, columns_by_key, piece_bytes):
             piece = Piece(self.path, table, line)
             times = self._time_us(piece, demand, dated)
             piece.settle()
@@ -188,7 +188,7 @@ class Log(Spec):
         demand
             Names the origins and workloads, and says where the data are.
         place
-            What the scenario calls this log.
+            The key of this log in the scenario.
         dated
             Whether times are those of the calendar.
         piece_bytes
@@ -204,12 +204,12 @@ class Log(Spec):
         Raises
         ------
         InputError
-            With file and line: what is missing, unknown, not a number, negative or absurd.
+            With file and line: entries that are missing, unknown, not a number, negative or absurd.
         """
         keys = [key for key in type(self).model_fields if key.endswith("_column")]
-        wanted = {f"{place}.{key}": name for key in keys if (name := getattr(self, key)) is not None}
+        columns_by_key = {f"{place}.{key}": name for key in keys if (name := getattr(self, key)) is not None}
         constant = -1 if self.workload is None else demand.workloads.index(self.workload)
-        for line, table in self._streamed(demand, wanted, piece_bytes):
+        for line, table in self._streamed(demand, columns_by_key, piece_bytes):
             piece = Piece(self.path, table, line)
             service = piece.numbers(
                 self.service_column, MAX_TIME_MS / MS_PER[self.service_unit or "ms"], gaps=True
@@ -225,9 +225,9 @@ class Log(Spec):
             piece.settle()
             yield pl.DataFrame(columns)
 
-    def _streamed(self, demand: Demand, wanted: Mapping[str, str], piece_bytes: int) -> Pieces:
+    def _streamed(self, demand: Demand, columns_by_key: Mapping[str, str], piece_bytes: int) -> Pieces:
         path = demand.folder / self.path
-        return stream_table(path, self.path, wanted, piece_bytes, digests=demand.digests)
+        return stream_table(path, self.path, columns_by_key, piece_bytes, digests=demand.digests)
 
     def _time_us(self, piece: Piece, demand: Demand, dated: bool) -> pl.Series:
         column = piece.table[self.time_column]
@@ -254,7 +254,7 @@ class Log(Spec):
 class Piece:
     """Rows of a log, and all that is wrong with them."""
 
-    shown: str
+    file_name: str
     table: pl.DataFrame
     first_line: int
     faults: list[Fault] = field(default_factory=list)
@@ -262,17 +262,19 @@ class Piece:
     def settle(self) -> None:
         """Raise the faults, if there are any."""
         if self.faults:
-            raise InputError(self.shown, first_faults(self.faults))
+            raise InputError(self.file_name, first_faults(self.faults))
 
     def refuse(
         self, column: pl.Series, bad: pl.Series, remedy: str | Callable[[str], str], most: int = _SHOWN
     ) -> pl.Series:
         """Note the first bad values, each once, and return zeros in place of the column."""
         for row in (bad & column.is_first_distinct()).arg_true().head(most):
-            text = column_text(column[row : row + 1], self.shown)[0]
-            found = found_text(text)
+            text = column_text(column[row : row + 1], self.file_name)[0]
+            problem = found_text(text)
             where = f"line {self.first_line + row}, {column.name}"
-            self.faults.append(Fault(where, found, remedy if isinstance(remedy, str) else remedy(text or "")))
+            self.faults.append(
+                Fault(where, problem, remedy if isinstance(remedy, str) else remedy(text or ""))
+            )
         return pl.zeros(len(column), dtype=pl.Int64, eager=True)
 
     def numbers(
@@ -283,16 +285,16 @@ class Piece:
             return pl.repeat(float("nan"), len(self.table), eager=True)
         column = self.table[name]
         if column.dtype.is_numeric():
-            there, values = column.is_not_null(), column.cast(pl.Float64)
+            given, values = column.is_not_null(), column.cast(pl.Float64)
         else:
-            text = column_text(column, self.shown)
-            there, values = text.str.strip_chars().fill_null("") != "", column_numbers(text)
+            text = column_text(column, self.file_name)
+            given, values = text.str.strip_chars().fill_null("") != "", column_numbers(text)
         good = values.is_between(0, limit)
         if whole:
             good &= values == values.floor()
         bad = ~good.fill_null(value=False)
         if gaps:
-            bad &= there
+            bad &= given
         if bad.any():
             what = "a whole number" if whole else "a number"
             self.refuse(column, bad, f"{what} from 0 to {limit:g} is expected")
@@ -305,7 +307,7 @@ class Piece:
         if name is None:
             return pl.repeat(otherwise, len(self.table), dtype=pl.Int64, eager=True)
         column = self.table[name]
-        text = column_text(column, self.shown).str.strip_chars()
+        text = column_text(column, self.file_name).str.strip_chars()
         index = {member: i for i, member in enumerate(known)}
         index |= {logged: index[member] for logged, member in meaning.items()}
         values = text.replace_strict(list(index), list(index.values()), default=None, return_dtype=pl.Int64)
@@ -316,10 +318,10 @@ class Piece:
     def epoch_us(self, column: pl.Series, unit: str, dated: bool) -> pl.Series:
         """Return numbers since 1970, or any zero, in microseconds."""
         if column.dtype.is_temporal():
-            found = Fault(f"column {column.name!r}", f"holds {column.dtype}", "leave time_unit out")
-            self.faults.append(found)
+            fault = Fault(f"column {column.name!r}", f"holds {column.dtype}", "leave time_unit out")
+            self.faults.append(fault)
             return pl.zeros(len(column), dtype=pl.Int64, eager=True)
-        text = column if column.dtype.is_numeric() else column_text(column, self.shown).str.strip_chars()
+        text = column if column.dtype.is_numeric() else column_text(column, self.file_name).str.strip_chars()
         values = text.cast(pl.Float64, strict=False)
         lowest, highest = CENTURY_S if dated else _SPAN_S
         good = (values / PER_SECOND[unit]).is_between(lowest, highest).fill_null(value=False)

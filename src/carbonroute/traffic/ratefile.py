@@ -64,7 +64,7 @@ class RateFile(TrafficSource):
     repeat
         ``"file"``: after its last row the file starts again. Without, it must cover the horizon.
     source, licence
-        Whom to cite, and what the file may be used for.
+        Whom to cite, and the terms of use.
     """
 
     form: ClassVar[Form] = "rates"
@@ -150,9 +150,9 @@ class RateFile(TrafficSource):
         end_s = demand.hours * S_PER_HOUR
         windows = int(np.ceil((end_s + late_s) / window_s))
         if windows > len(rates) and not self.repeat:
-            found = f"{len(rates)} windows of {self.window} do not reach the end of the horizon"
+            problem = f"{len(rates)} windows of {self.window} do not reach the end of the horizon"
             remedy = 'shorten horizon.hours, or let the file start again: repeat = "file"'
-            raise InputError(self.path, [Fault("traffic.window", found, remedy)])
+            raise InputError(self.path, [Fault("traffic.window", problem, remedy)])
         first = int(late_s // window_s)
         by_origin = isinstance(self.columns, Mapping)
         wide = len(columns) if by_origin else 1
@@ -166,13 +166,13 @@ class RateFile(TrafficSource):
         if not arrivals.count:
             nothing = Fault("", "all rates within the horizon are 0", "at least one above 0 is expected")
             raise InputError(self.path, [nothing])
-        facts = {"windows": windows - first, "repeated": windows > len(table), "columns": len(columns)}
+        provenance = {"windows": windows - first, "repeated": windows > len(table), "columns": len(columns)}
         return replace(
             arrivals,
             files={self.path: path},
             source=", ".join(filter(None, [self.source or f"file {self.path}", self.licence])),
             synthetic_geography=not by_origin,
-            facts=facts,
+            provenance=provenance,
             notes=self._notes(by_origin, windows > len(table)),
         )
 
@@ -207,23 +207,23 @@ class RateFile(TrafficSource):
                 for origin in demand.origins
                 if origin not in self.columns
             ]
-            wanted = [self.columns.get(origin, "") for origin in demand.origins]
+            columns = [self.columns.get(origin, "") for origin in demand.origins]
         else:
-            wanted = list(self.columns or known)
-            given = {f"traffic.columns[{i}]": column for i, column in enumerate(wanted)}
+            columns = list(self.columns or known)
+            given = {f"traffic.columns[{i}]": column for i, column in enumerate(columns)}
         times_named = Counter(given.values())
         for where, column in given.items():
             if column not in known:
                 faults.append(Fault(where, f"there is no column {column!r}", did_you_mean(column, known)))
             elif times_named[column] > 1:
                 faults.append(Fault(where, f"column {column!r} is named twice", "name every column once"))
-        if not wanted:
+        if not columns:
             faults.append(
                 Fault("", "there is no column of rates", "at least one column of rates is expected")
             )
         if faults:
             raise InputError(self.path, first_faults(faults))
-        return wanted
+        return columns
 
     def _rates_per_s(self, table: pl.DataFrame, columns: list[str]) -> Array:
         """Return the scaled rates, requests per second, shape (rows, columns)."""
@@ -260,12 +260,12 @@ class RateFile(TrafficSource):
         uneven = (gap_us != self.window.minutes * US_PER_MINUTE).fill_null(value=False).arg_true()
         if len(uneven):
             row = uneven[0]
-            found = f"{times[row].isoformat()} is not {self.window} after {times[row - 1].isoformat()}"
+            problem = f"{times[row].isoformat()} is not {self.window} after {times[row - 1].isoformat()}"
             remedy = f"rows {self.window} apart are expected, as window says"
             where = f"line {FIRST_LINE + row}, {self.time_column}"
-            raise InputError(self.path, [Fault(where, found, remedy)])
+            raise InputError(self.path, [Fault(where, problem, remedy)])
         late_s: float = (demand.start - times[0]).total_seconds()
         if late_s < 0:
-            found = f"the first window begins at {times[0].isoformat()}, after the horizon does"
-            raise InputError(self.path, [Fault(f"line {FIRST_LINE}", found, "move horizon.start")])
+            problem = f"the first window begins at {times[0].isoformat()}, after the horizon does"
+            raise InputError(self.path, [Fault(f"line {FIRST_LINE}", problem, "move horizon.start")])
         return late_s

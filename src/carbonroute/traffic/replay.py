@@ -30,7 +30,7 @@ class Replay(TrafficSource):
     """The requests of one log or several, at the times when they came.
 
     Logs are merged by time, each in the order of its rows; requests outside the horizon are left out and
-    counted. What a log does not state is drawn from the scenario's shares. Logs of any size are
+    counted. Origins and workloads that a log does not state are drawn from the scenario's shares. Logs of any size are
     streamed: read once (by ``align = "first-request"``, their times once more) to check every row and to
     count, and again by every pass over the blocks.
 
@@ -120,16 +120,16 @@ class Replay(TrafficSource):
             faults.append(Fault("horizon.start", "missing", remedy))
         if faults:
             raise InputError("scenario", faults)
-        tallies = [LogSummary() for _ in self.logs]
+        summaries = [LogSummary() for _ in self.logs]
         start_us = self._start_us(demand, piece_bytes)
-        for index, tally in enumerate(tallies):
+        for index, summary in enumerate(summaries):
             for piece in self._pieces(index, demand, piece_bytes):
-                tally.add(piece, start_us, demand.hours)
-            tally.refuse_unit(self.logs[index].path)
-        found = list(zip(self.logs, tallies, strict=True))
-        count = sum(tally.inside for tally in tallies)
+                summary.add(piece, start_us, demand.hours)
+            summary.refuse_unit(self.logs[index].path)
+        summarised = list(zip(self.logs, summaries, strict=True))
+        count = sum(summary.inside for summary in summaries)
         if not count:
-            spans = ", ".join(f"{log.path}: {tally.span}" for log, tally in found)
+            spans = ", ".join(f"{log.path}: {summary.span}" for log, summary in summarised)
             nothing = Fault("traffic.logs", f"no request within the horizon ({spans})", "move horizon.start")
             raise InputError("scenario", [nothing])
         return Arrivals(
@@ -142,8 +142,11 @@ class Replay(TrafficSource):
                 ", ".join(filter(None, [log.source or f"file {log.path}", log.licence])) for log in self.logs
             ),
             synthetic_geography=any(log.origin_column is None for log in self.logs),
-            facts={"align": self.align, "logs": [tally.facts(log) for log, tally in found]},
-            notes=tuple(note for log, tally in found for note in tally.notes(log)),
+            provenance={
+                "align": self.align,
+                "logs": [summary.provenance(log) for log, summary in summarised],
+            },
+            notes=tuple(note for log, summary in summarised for note in summary.notes(log)),
         )
 
     def _pieces(self, index: int, demand: Demand, piece_bytes: int) -> Iterator[pl.DataFrame]:
@@ -210,8 +213,8 @@ def _merged(logs: Sequence[Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
     if len(logs) == 1:
         yield from logs[0]
         return
-    coming = [_with_clock(pieces, index) for index, pieces in enumerate(logs)]
-    held = {index: frame for index, pieces in enumerate(coming) if (frame := next(pieces, None)) is not None}
+    coming = [_with_clock(frames, index) for index, frames in enumerate(logs)]
+    held = {index: frame for index, frames in enumerate(coming) if (frame := next(frames, None)) is not None}
     last: list[pl.DataFrame] = []  # of logs that have ended
     while held or last:
         until = min((frame["clock"][-1] for frame in held.values()), default=None)
@@ -231,10 +234,10 @@ def _merged(logs: Sequence[Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
         last = [frame for frame in last if len(frame)]
 
 
-def _with_clock(pieces: Iterable[pl.DataFrame], log: int) -> Iterator[pl.DataFrame]:
+def _with_clock(frames: Iterable[pl.DataFrame], log: int) -> Iterator[pl.DataFrame]:
     """Yield a log's pieces that have rows, with their log's index and the latest time so far."""
     latest = None
-    for piece in pieces:
+    for piece in frames:
         if len(piece):
             clock = piece["time_us"].cum_max().clip(lower_bound=latest)
             latest = clock[-1]
