@@ -64,8 +64,8 @@ def to_utc(
     time_zone
         IANA name of the zone that times without an offset are in.
     horizon
-        Start and end (exclusive) of the hours asked for: local times that a change of clocks makes unclear are
-        refused there, and do no harm elsewhere.
+        Start and end (exclusive) of the hours asked for: local times that a change of clocks makes unclear
+        are refused there, and do no harm elsewhere.
     file_name
         Its name in messages.
     first_line

@@ -29,7 +29,7 @@ class ConstrainedHybrid(Spec, Policy):
     With ``budget = "per-workload"`` too, that share may be spent where it saves most: in each hour, the
     requests of a workload are split between regions so that they emit least and at most `max_violation` of
     them all break the SLO (`carbonroute.policies.assignment`). Where that is impossible, each origin goes to
-    its region of lowest risk. The traffic of each origin is known as the scenario states it. Where energies are
+    its region of lowest risk. Each origin's traffic is as the scenario states it. Where energies are
     stated, carbon intensity is weighed with the energy per request, PUE included; the other two rules go by
     carbon intensity alone, as published.
 

@@ -1,8 +1,9 @@
 """One tick's routing as a linear program: least grams within capacity, a share of each region, and the SLO.
 
 A program never fails to answer. All demand is routed, and to regions that are available where any is. Other
-limits that cannot be kept are broken as little as possible, in this order: the least overload, in servers; the fewest
-requests beyond `max_region_share`; the fewest late beyond `max_violation`; and then the fewest grams.
+limits that cannot be kept are broken as little as possible, in this order: the least overload, in servers;
+the fewest requests beyond `max_region_share`; the fewest late beyond `max_violation`; and then the fewest
+grams.
 """
 
 from __future__ import annotations
