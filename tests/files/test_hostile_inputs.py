@@ -26,7 +26,7 @@ from carbonroute.files import text as textfile
 from carbonroute.files.limits import PIECE_BYTES
 from carbonroute.files.parquet import parquet
 from carbonroute.files.streams import stream_table
-from carbonroute.files.tables import read_parquet, read_table
+from carbonroute.files.tables import read_table
 from carbonroute.files.text import Digests, read_bytes
 from carbonroute.inspection.recognise import recognised
 from carbonroute.inspection.traffic import inspect as inspect_log
@@ -195,14 +195,6 @@ def test_a_damaged_description_is_refused(tmp_path: Path) -> None:
             else:
                 found = "t: "
             assert found.startswith("t: ")
-
-
-def test_columns_of_our_own_tables_may_be_of_any_type(tmp_path: Path) -> None:
-    table = pl.DataFrame({"notes": [["a", "b"], []], "n": [{"x": 1}, None]})
-    table.write_parquet(tmp_path / "t.parquet")
-    assert read_parquet(tmp_path / "t.parquet", "t").equals(table)
-    table.clear().write_parquet(tmp_path / "t.parquet")
-    assert read_parquet(tmp_path / "t.parquet", "t").equals(table.clear())
 
 
 # text, JSON

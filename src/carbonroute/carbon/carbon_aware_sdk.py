@@ -87,13 +87,7 @@ class CarbonAwareSdk(PublishedFormat):
         return Suggestion(settings, assumed={"accounting": {"rate": "average"}})
 
     def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
-        """Return the ratings of an answer; flagged are those of −1.
-
-        Raises
-        ------
-        InputError
-            With place: an answer of another kind, or durations other than `step`.
-        """
+        """Return the ratings of an answer; flagged are those of −1."""
         rows, where, key = _emissions(content, file_name)
         self._check_step(rows["duration"], f"{where}.{key}", file_name)
         table = of_json(file_name, where, rows["time"], rows["location"], rows["rating"])

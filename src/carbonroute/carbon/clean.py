@@ -13,7 +13,7 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.carbon import refusals
 from carbonroute.carbon.calendar import HOURS_OF_YEAR
 from carbonroute.carbon.gaps import filled
-from carbonroute.carbon.grid import CarbonRows, Grid, hourly, out_of_order, placed, repeated, spread
+from carbonroute.carbon.grid import CarbonRows, Grid, hourly, out_of_order, placed, repeated
 from carbonroute.carbon.quality import copies, standstills
 from carbonroute.carbon.report import Report
 from carbonroute.carbon.rules import Rules
@@ -110,14 +110,12 @@ def _count_rows(rows: CarbonRows, seen: Mask, rules: Rules, report: Report) -> N
         _count(
             report, "absurd", rows, rows.absurd & seen, "values that are no carbon intensity taken as missing"
         )
-    again = np.zeros(len(seen), dtype=bool)
-    again[~rows.off] = repeated(rows.where(~rows.off))
     rule = rules.duplicates
     _count(
         report,
         "duplicates",
         rows,
-        again & seen,
+        repeated(rows) & seen,
         f"further rows for the same time, duplicates = {rule!r}",
         rule,
     )
@@ -137,12 +135,10 @@ def _count(
 
 
 def _hourly(rows: CarbonRows, rules: Rules, report: Report) -> Grid:
-    rows = rows.where(~rows.off)
     grid = hourly(rows, rules)
     if rules.step.minutes < 60:
         report.add("averaged_from", rules.step.text, f"hours are means of values of {rules.step}")
     elif rules.step.minutes > 60:
-        grid = spread(grid, rows, rules.step.minutes // 60)
         report.add(
             "spread_from", rules.step.text, f"every value of {rules.step} stands for each of its hours"
         )

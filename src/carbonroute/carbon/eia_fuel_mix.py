@@ -29,36 +29,11 @@ Factor = Annotated[float, Field(ge=0, le=MAX_CARBON_G_PER_KWH)]
 _MAX_MWH = 1e7
 _LABELS = Accounting(rate="average", boundary="production")
 
-
-#: Names of columns of fuels, in small letters.
-_FUELS = frozenset(
-    [
-        "wnd",
-        "sun",
-        "wat",
-        "oil",
-        "ng",
-        "col",
-        "nuc",
-        "oth",
-        "wind",
-        "solar",
-        "hydro",
-        "water",
-        "gas",
-        "coal",
-        "nuclear",
-        "other",
-        "geo",
-        "biomass",
-        "petroleum",
-        "bat",
-        "ps",
-        "snb",
-        "ues",
-        "unk",
-        "natural_gas",
-    ]
+#: Names of columns of fuels.
+_FUEL = re.compile(
+    "wnd|sun|wat|oil|ng|col|nuc|oth|wind|solar|hydro|water|gas|coal|nuclear|other|geo|biomass|petroleum|"
+    "bat|ps|snb|ues|unk|natural_gas",
+    re.I,
 )
 
 
@@ -141,7 +116,7 @@ class EiaFuelMix(FileSource):
             return (
                 Recognition(Certainty.SIGNATURE, "eia-fuel-mix", columns, {"fuels": fuels}) if fuels else None
             )
-        fuels = tuple(name for name in preview.numbers if name.strip().lower() in _FUELS)
+        fuels = tuple(name for name in preview.numbers if _FUEL.fullmatch(name.strip()))
         zone = zone_column(preview)
         if not preview.times or zone is None or preview.is_log or not fuels:
             return None
@@ -190,13 +165,7 @@ class EiaFuelMix(FileSource):
         return self._mix(table, place, file_name, Query.of_all_times(distinct(table, "respondent")))
 
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
-        """Return the mix's carbon intensity; flagged are negative generation and rows that lack a fuel.
-
-        Raises
-        ------
-        InputError
-            With place and column: columns that are missing or unknown, and entries that are no number.
-        """
+        """Return the mix's carbon intensity; flagged are negative generation and rows that lack a fuel."""
         return self._mix(table, None, file_name, query)
 
     def _mix(

@@ -108,13 +108,7 @@ class ElectricityMaps(PublishedFormat):
         return Suggestion(settings, [f'scope could also be "{scope}"' for scope in scopes[1:]])
 
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
-        """Return the values of an export; flagged are estimates.
-
-        Raises
-        ------
-        InputError
-            With line: columns that are missing, and times and flags that cannot be read.
-        """
+        """Return the values of an export; flagged are estimates."""
         raw = column_text(column_named(table, _VALUE[self.scope], file_name), file_name)
         time = to_utc(
             column_named(table, ["datetime (utc)"], file_name), "UTC", self.window(query), file_name
@@ -127,13 +121,7 @@ class ElectricityMaps(PublishedFormat):
         return self._readings(rows.with_columns(estimated=self._estimated(table, file_name)))
 
     def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
-        """Return the values of an answer; flagged are estimates.
-
-        Raises
-        ------
-        InputError
-            With place: parts that are missing or of another type, and values of another scope.
-        """
+        """Return the values of an answer; flagged are estimates."""
         rows, where = _answer(content, file_name)
         remedy = f"{self.scope!r} is expected: as the scenario says"
         faults = [

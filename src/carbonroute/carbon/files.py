@@ -22,10 +22,9 @@ from carbonroute.carbon.columns import (
 )
 from carbonroute.carbon.signal import Query
 from carbonroute.carbon.source import CarbonReadings, FileSource, Survey
-from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named
-from carbonroute.files.tables import column_numbers, column_text, read_table
+from carbonroute.files.tables import column_numbers, column_text, read_table, required
 from carbonroute.files.times import to_utc
 from carbonroute.units import G_PER_KWH
 
@@ -111,29 +110,19 @@ class CarbonFile(FileSource):
         return Survey(raw.with_columns(value=column_numbers(raw["raw"])), unit, settings, comments, findings)
 
     def read(self, query: Query) -> CarbonReadings:
-        """Return the readings of all files.
-
-        Raises
-        ------
-        InputError
-            If a file cannot be read, or no file has a column or zone that is asked for.
-        """
+        """Return the readings of all files."""
         readings = super().read(query)
         if self.layout == "wide" and set(query.zones) - set(readings.table["zone"]):
             tables = [read_table(path, file_name) for file_name, path in self.files(query).items()]
-            self._require_zones(
-                list(dict.fromkeys(name for table in tables for name in table.columns)), query
-            )
+            columns = dict.fromkeys(name for table in tables for name in table.columns)
+            zones = {
+                f"{query.place(i)}.zone": zone + self.column_suffix for i, zone in enumerate(query.zones)
+            }
+            required(zones, list(columns), self.file_name)
         return readings
 
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
-        """Return the readings of a table: of the wide layout, those of the query's zones.
-
-        Raises
-        ------
-        InputError
-            If a column is missing, or a time cannot be read.
-        """
+        """Return the readings of a table: of the wide layout, those of the query's zones."""
         self._require_columns(table.columns, query.key, file_name)
         series = self._series(table, file_name) if self.clocks_back == "in-order" else None
         stamps = table[self.time_column]
@@ -158,27 +147,13 @@ class CarbonFile(FileSource):
         return pl.select(pl.concat_str(columns, separator="\n")).to_series()
 
     def _require_columns(self, columns: Sequence[str], key: str, file_name: str) -> None:
-        stated = [("time_column", self.time_column)]
+        stated = {f"{key}.time_column": self.time_column}
         if self.layout == "long":
-            stated += [("zone_column", str(self.zone_column)), ("value_column", str(self.value_column))]
-        stated += [(f"where.{column}", column) for column in self.where]
-        faults = first_faults(
-            Fault(f"{key}.{name}", f"there is no column {column!r}", did_you_mean(column, columns))
-            for name, column in stated
-            if column not in columns
-        )
-        if faults:
-            raise InputError(file_name, faults)
-
-    def _require_zones(self, columns: Sequence[str], query: Query) -> None:
-        names = [zone + self.column_suffix for zone in query.zones]
-        faults = first_faults(
-            Fault(f"{query.place(i)}.zone", f"there is no column {name!r}", did_you_mean(name, columns))
-            for i, name in enumerate(names)
-            if name not in columns
-        )
-        if faults:
-            raise InputError(self.file_name, faults)
+            stated |= {
+                f"{key}.zone_column": str(self.zone_column),
+                f"{key}.value_column": str(self.value_column),
+            }
+        required(stated | {f"{key}.where.{column}": column for column in self.where}, columns, file_name)
 
     def _wide(self, table: pl.DataFrame, frame: pl.DataFrame, query: Query, file_name: str) -> pl.DataFrame:
         zones = [zone for zone in dict.fromkeys(query.zones) if zone + self.column_suffix in table.columns]

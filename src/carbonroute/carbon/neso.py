@@ -76,13 +76,7 @@ class Neso(PublishedFormat):
         return Suggestion({"kind": "neso"}, [comment])
 
     def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
-        """Return the half-hours of an answer; flagged are those with a forecast in place of a value.
-
-        Raises
-        ------
-        InputError
-            With place: an answer of another kind, or intervals of another length than `step`.
-        """
+        """Return the half-hours of an answer; flagged are those with a forecast in place of a value."""
         data = content.get("data") if isinstance(content, dict) else None
         if isinstance(data, dict) or any(
             isinstance(item, dict) and {"data", "regions"} & set(item) for item in data or ()

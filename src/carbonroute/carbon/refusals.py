@@ -86,12 +86,11 @@ def of_rows(rows: CarbonRows, seen: Mask, rules: Rules) -> list[Fault]:
     every = "one value per hour" if rules.step == "1h" else f"one value every {rules.step}"
     remedy = f"{every} is expected, on the hour of horizon.start, or another step"
     faults += rows.faults(rows.off & seen, lambda row: f"time {row['time'].isoformat()}", remedy, "times")
-    on_grid, again, close = ~rows.off, np.zeros(len(seen), dtype=bool), np.zeros(len(seen), dtype=bool)
     if rules.duplicates == "refuse":
-        again[on_grid] = repeated(rows.where(on_grid))
         remedy = "one value per hour and zone is expected, or duplicates = 'first', 'last' or 'mean'"
-        faults += rows.faults(again & seen, _second, remedy, "repeated times")
+        faults += rows.faults(repeated(rows) & seen, _second, remedy, "repeated times")
     if rules.step.minutes > 60:
+        on_grid, close = ~rows.off, np.zeros(len(seen), dtype=bool)
         close[on_grid] = too_close(rows.where(on_grid), rules.step.minutes // 60)
         remedy = f"step = {rules.step!r} needs values that far apart"
         problem = f"begins within {rules.step} of the value before it"

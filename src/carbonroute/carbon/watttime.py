@@ -118,13 +118,7 @@ class WattTime(PublishedFormat):
         )
 
     def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
-        """Return the values of an answer in g/kWh, with the number of its warnings.
-
-        Raises
-        ------
-        InputError
-            With place: an answer of another kind, signal, unit or step, or a forecast.
-        """
+        """Return the values of an answer in g/kWh, with the number of its warnings."""
         answer = validated(_Historical, content, file_name)
         self._check(answer.meta, file_name)
         rows = records(_Point, answer.data, "data", file_name)
@@ -132,13 +126,7 @@ class WattTime(PublishedFormat):
         return self._readings(table, len(answer.meta.warnings or ()))
 
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
-        """Return the values of a table in g/kWh.
-
-        Raises
-        ------
-        InputError
-            With line: columns that are missing, and times that cannot be read.
-        """
+        """Return the values of a table in g/kWh."""
         raw = column_text(column_named(table, ["value"], file_name), file_name)
         time = to_utc(
             column_named(table, ["point_time"], file_name), self.time_zone, self.window(query), file_name

@@ -24,14 +24,12 @@ import polars as pl
 from carbonroute.arrays import Integers
 from carbonroute.errors import InputError
 from carbonroute.files.limits import (
-    MAX_BYTES,
     MAX_COLUMNS,
     MAX_FOOTER_BYTES,
     MAX_GROUP_BYTES,
     MAX_LINE_BYTES,
     MAX_NAME,
     MAX_PAGES,
-    MAX_VALUES,
     PIECE_BYTES,
 )
 from carbonroute.files.text import Digests, InputFile, opened, refused
@@ -182,20 +180,6 @@ class ParquetFile:
         if total > most_bytes:
             raise refused(self.file_name, f"holds {total:,} bytes of text", f"the limit is {most_bytes:,}")
         return table
-
-    def whole(self) -> pl.DataFrame:
-        """Return all columns as they are, of any type: for files of our own.
-
-        Raises
-        ------
-        InputError
-            If the file is damaged, or too large.
-        """
-        self.require(list(self.schema), MAX_BYTES)
-        if (values := self.rows * len(self.schema)) > MAX_VALUES:
-            raise refused(self.file_name, f"holds {values:,} values", f"the limit is {MAX_VALUES:,}")
-        with _guarded(self.file_name):
-            return self._lazy.collect()
 
     def head(self, rows: int) -> pl.DataFrame:
         """Return at most so many rows of all columns that are text, numbers or times; fewer of long texts.

@@ -93,18 +93,6 @@ def _whole(file: ParquetFile) -> pl.DataFrame:
     return file.collect(names, 0, file.rows, MAX_BYTES)
 
 
-def read_parquet(path: Path, file_name: str) -> pl.DataFrame:
-    """Return a table of our own from a Parquet file, with columns of any type; it may be empty.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, it is too large, or it is not a Parquet file.
-    """
-    with parquet(path, file_name) as file:
-        return file.whole()
-
-
 def required(columns: Mapping[str, str], names: Sequence[str], file_name: str) -> Sequence[str]:
     """Return the wanted columns, each once; refuse a table that lacks one.
 

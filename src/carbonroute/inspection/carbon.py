@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from carbonroute.arrays import Array
 from carbonroute.carbon.gaps import runs_of
-from carbonroute.carbon.grid import CarbonRows, hourly, iso, placed, repeated, spread
+from carbonroute.carbon.grid import CarbonRows, earlier_than_before, hourly, iso, placed, repeated
 from carbonroute.carbon.quality import copies, standstills
 from carbonroute.carbon.refusals import require_size
 from carbonroute.carbon.rules import Rules, Step, step_of
@@ -144,41 +144,29 @@ def describe(table: pl.DataFrame, file_name: str, *, in_grams: bool, step: Step 
 
 
 def _by_hour(rows: CarbonRows, rules: Rules) -> HourlyValues:
-    on = rows.where(~rows.off)
-    if not len(on.slot):
+    if rows.off.all():
         return HourlyValues(rows.zones, rows.start, np.full((1, len(rows.zones)), np.nan))
-    grid = hourly(on, rules)
-    if rules.step.minutes > 60:
-        grid = spread(grid, on, rules.step.minutes // 60)
+    grid = hourly(rows, rules)
     return HourlyValues(rows.zones, rows.start + timedelta(hours=grid.first), grid.values)
 
 
 def _row_counts(rows: CarbonRows) -> pl.DataFrame:
     """Count by zone the faults of single rows."""
-    again = np.zeros(len(rows.slot), dtype=bool)
-    again[~rows.off] = repeated(rows.where(~rows.off))
+    earlier = np.zeros(len(rows.slot), dtype=bool)
+    earlier[earlier_than_before(rows)[0]] = True
     per_zone = {
         "rows": np.ones(len(rows.slot), dtype=bool),
         "no_value": rows.missing,
         "absurd": rows.absurd,
         "off_grid": rows.off,
-        "duplicates": again,
-        "out_of_order": _earlier(rows),
+        "duplicates": repeated(rows),
+        "out_of_order": earlier,
     }
     counts = {
         what: np.bincount(rows.column, weights=flags, minlength=len(rows.zones)).astype(np.int64)
         for what, flags in per_zone.items()
     }
     return pl.DataFrame({"zone": list(rows.zones), **counts})
-
-
-def _earlier(rows: CarbonRows) -> NDArray[np.bool_]:
-    """Return which rows are earlier than the one of the same zone before them."""
-    order = np.argsort(rows.column, kind="stable")
-    time = rows.table["time"].to_physical().to_numpy()[order]
-    back = np.zeros(len(order), dtype=bool)
-    back[order[1:]] = (np.diff(time) < 0) & (np.diff(rows.column[order]) == 0)
-    return back
 
 
 def _row_findings(

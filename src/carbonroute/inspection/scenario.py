@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -126,15 +127,7 @@ def _traffic_file(source: type[TrafficSource], file: TrafficFile, folder: Path) 
 
 def _without_suggestion(inspection: Inspection, settings: Mapping[str, str]) -> Inspection:
     """Return the inspection of a file that stands in a scenario already."""
-    return Inspection(
-        inspection.name,
-        inspection.kind,
-        {**inspection.reading, **settings},
-        inspection.quantities,
-        inspection.table,
-        inspection.findings,
-        pictures=inspection.pictures,
-    )
+    return replace(inspection, reading={**inspection.reading, **settings}, suggestion="")
 
 
 def _signal(scenario: Scenario, signal: Signal) -> Inspection:

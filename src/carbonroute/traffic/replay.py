@@ -31,8 +31,8 @@ class Replay(TrafficSource):
 
     Logs are merged by time, each in the order of its rows; requests outside the horizon are left out and
     counted. Origins and workloads that a log does not state are drawn from the scenario's shares. Logs of any
-    size are streamed: read once (by ``align = "first-request"``, their times once more) to check every row and to
-    count, and again by every pass over the blocks.
+    size are streamed: read once (by ``align = "first-request"``, their times once more) to check every row
+    and to count, and again by every pass over the blocks.
 
     Attributes
     ----------
