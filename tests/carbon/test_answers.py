@@ -12,7 +12,7 @@ import pytest
 from carbonroute.carbon import SOURCES, FileSource
 from carbonroute.carbon.eia_fuel_mix import EiaFuelMix
 from carbonroute.carbon.electricity_maps import ElectricityMaps
-from carbonroute.carbon.source import Readings
+from carbonroute.carbon.source import CarbonReadings
 from carbonroute.errors import InputError
 from carbonroute.files.strict_json import parse_json
 from carbonroute.inspection import inspect_file
@@ -36,7 +36,7 @@ POINTS = [point(0, 302), point(1, 310.5, isEstimated=True), point(2, None)]
 HISTORY = {"zone": "DE", "history": POINTS}
 
 
-def maps(folder: Path, content: Any, **keys: Any) -> Readings:
+def maps(folder: Path, content: Any, **keys: Any) -> CarbonReadings:
     name = write(folder, "de.json", content)
     source = loaded(ElectricityMaps, kind="electricity-maps", path=name, **{"scope": "lifecycle"} | keys)
     return source.read(march(folder, "DE"))
@@ -122,7 +122,7 @@ FACTORS = {
 }
 
 
-def mix(folder: Path, rows: list[dict[str, Any]]) -> Readings:
+def mix(folder: Path, rows: list[dict[str, Any]]) -> CarbonReadings:
     name = write(folder, "mix.json", {"response": {"total": "6", "data": rows}, "apiVersion": "2.1.4"})
     return loaded(EiaFuelMix, kind="eia-fuel-mix", path=name, **FACTORS).read(march(folder, "CISO", hours=3))
 
@@ -170,7 +170,7 @@ def test_they_are_recognised_and_suggested(tmp_path: Path) -> None:
         "respondent",
     )
     assert list(lines["factors_g_per_kwh"]) == ["COL", "WND"]
-    assert found.facts["first"].isoformat() == "2024-03-01T00:00:00+00:00"
+    assert found.quantities["first"].isoformat() == "2024-03-01T00:00:00+00:00"
 
 
 def test_an_answer_needs_no_file() -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from carbonroute.carbon.carbon_aware_sdk import CarbonAwareSdk
-from carbonroute.carbon.source import Readings
+from carbonroute.carbon.source import CarbonReadings
 from helpers.carbon_sources import loaded, march, values, write
 
 ROWS: list[dict[str, Any]] = [
@@ -25,7 +25,7 @@ ROWS: list[dict[str, Any]] = [
 MARGINAL = {"rate": "marginal"}
 
 
-def read(folder: Path, content: Any = ROWS, zone: str = "eastus", **keys: Any) -> Readings:
+def read(folder: Path, content: Any = ROWS, zone: str = "eastus", **keys: Any) -> CarbonReadings:
     keys = {"kind": "carbon-aware-sdk", "accounting": MARGINAL} | keys
     return loaded(CarbonAwareSdk, path=write(folder, "e.json", content), **keys).read(march(folder, zone))
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from carbonroute.carbon.eia_fuel_mix import EiaFuelMix
-from carbonroute.carbon.source import Readings
+from carbonroute.carbon.source import CarbonReadings
 from helpers import needs
 from helpers.carbon_sources import DATA, loaded, march, values, write
 
@@ -37,7 +37,7 @@ KEYS = {
 }
 
 
-def read(folder: Path, text: str = MIX, zone: str = "EX", hours: int = 5, **keys: Any) -> Readings:
+def read(folder: Path, text: str = MIX, zone: str = "EX", hours: int = 5, **keys: Any) -> CarbonReadings:
     source = loaded(EiaFuelMix, **KEYS | {"path": write(folder, "mix.csv", text)} | keys)
     return source.read(march(folder, zone, hours=hours))
 

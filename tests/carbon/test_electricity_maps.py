@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from carbonroute.carbon.electricity_maps import ElectricityMaps
 from carbonroute.carbon.signal import Accounting
-from carbonroute.carbon.source import Readings
+from carbonroute.carbon.source import CarbonReadings
 from helpers.carbon_sources import loaded, march, values, write
 
 NEW = (
@@ -30,7 +30,7 @@ ROWS = (
 )
 
 
-def read(folder: Path, text: str = NEW + ROWS, zone: str = "AL-N", **keys: Any) -> Readings:
+def read(folder: Path, text: str = NEW + ROWS, zone: str = "AL-N", **keys: Any) -> CarbonReadings:
     keys = {"kind": "electricity-maps", "scope": "lifecycle"} | keys
     return loaded(ElectricityMaps, path=write(folder, "grid.csv", text), **keys).read(march(folder, zone))
 

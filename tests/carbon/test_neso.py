@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from carbonroute.carbon.neso import Neso
-from carbonroute.carbon.source import Readings
+from carbonroute.carbon.source import CarbonReadings
 from helpers.carbon_sources import loaded, march, values, write
 
 
@@ -24,7 +24,7 @@ DATA = [
 ]
 
 
-def read(folder: Path, **keys: Any) -> Readings:
+def read(folder: Path, **keys: Any) -> CarbonReadings:
     source = loaded(Neso, **{"kind": "neso", "path": write(folder, "gb.json", {"data": DATA})} | keys)
     return source.read(march(folder, "GB"))
 

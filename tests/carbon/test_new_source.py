@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-import carbonroute
 from helpers import small
-
-SOURCE = Path(carbonroute.__file__).parent
+from helpers.extended import SOURCE, extended, run
 
 FILE = '''"""Carbon from an operator that this test makes up."""
 
@@ -25,12 +19,12 @@ from typing import Any, ClassVar, Literal
 
 from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json
 from carbonroute.carbon.signal import Accounting
-from carbonroute.carbon.source import Readings
-from carbonroute.files.answers import Answer, Instant, records
+from carbonroute.carbon.source import CarbonReadings
+from carbonroute.files.answers import AnswerModel, Instant, records
 from carbonroute.files.preview import Certainty, Preview, Recognition
 
 
-class _Row(Answer):
+class _Row(AnswerModel):
     grid: str
     since: Instant
     grams: float | None
@@ -57,10 +51,10 @@ class Nordic(PublishedFormat):
     def suggest(cls, content: Any, shown: str) -> Suggestion:
         return Suggestion({"kind": "nordic"}, ["made up"])
 
-    def parse_answer(self, content: Any, shown: str) -> Readings:
+    def parse_answer(self, content: Any, shown: str) -> CarbonReadings:
         rows = records(_Row, content["nordic"], "nordic", shown)
         table = of_json(shown, "nordic[{}]", rows["since"], rows["grid"], rows["grams"])
-        return Readings(table, labelled(self.accounting, self.labels))
+        return CarbonReadings(table, labelled(self.accounting, self.labels))
 '''
 REGISTER = '    "neso:Neso",\n'
 LINE = '    "nordic:Nordic",\n'
@@ -84,20 +78,7 @@ print(json.dumps([carbon.g_per_kwh.T.tolist(), str(carbon.accounting)]))
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the package with one file more, and one line."""
     folder = tmp_path_factory.mktemp("package")
-    shutil.copytree(SOURCE, folder / "carbonroute", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "carbonroute" / "carbon" / "nordic.py").write_text(FILE, encoding="utf-8")
-    register = folder / "carbonroute" / "carbon" / "__init__.py"
-    text = register.read_text(encoding="utf-8")
-    assert text.count(REGISTER) == 1
-    register.write_text(text.replace(REGISTER, REGISTER + LINE), encoding="utf-8")
-    return folder
-
-
-def run(package: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(package)}
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    return extended(folder, "carbon/nordic.py", FILE, line=LINE, after=REGISTER)
 
 
 def test_it_is_recognised_suggested_and_read(package: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from carbonroute.carbon.source import Readings
+from carbonroute.carbon.source import CarbonReadings
 from carbonroute.carbon.watttime import WattTime
 from helpers.carbon_sources import MARCH, loaded, march, values, write
 
@@ -32,7 +32,7 @@ G_PER_KWH = {"2024-03-01 00:00": 453.59237, "2024-03-01 00:05": pytest.approx(39
 
 def read(
     folder: Path, meta: dict[str, Any] | None = None, zone: str = "EXAMPLE_NORTH", **keys: Any
-) -> Readings:
+) -> CarbonReadings:
     name = write(folder, "moer.json", {"data": DATA, "meta": META | (meta or {})})
     return loaded(WattTime, **{"kind": "watttime", "path": name} | keys).read(march(folder, zone))
 

@@ -17,7 +17,7 @@ from carbonroute.figures import (
     inspection_rtt,
     inspection_traffic,
 )
-from carbonroute.inspection.carbon import Hours, pictures
+from carbonroute.inspection.carbon import HourlyValues, pictures
 from carbonroute.inspection.network import long
 from carbonroute.inspection.ordering import Ordered
 from carbonroute.inspection.traffic import pictures as traffic_pictures
@@ -41,7 +41,7 @@ def carbon(
         values[hours // 3 : hours // 2] = np.nan
         values[:, 0] = np.nan
     names = tuple(f"{name}{zone}" for zone in range(zones))
-    tables = pictures(Hours(names, START, values), in_grams=in_grams, dated=dated)
+    tables = pictures(HourlyValues(names, START, values), in_grams=in_grams, dated=dated)
     return inspection_carbon.draw(tables["traces"], tables["day"])
 
 
@@ -134,6 +134,6 @@ def test_a_given_axes_keeps_its_place() -> None:
     page = Page(figsize=(12, 5))
     FigureCanvasAgg(page)
     ax = page.subplots()
-    tables = pictures(Hours(("A",), START, np.ones((30, 1))), in_grams=True)
+    tables = pictures(HourlyValues(("A",), START, np.ones((30, 1))), in_grams=True)
     assert inspection_carbon.draw(tables["traces"], tables["day"], ax) is ax
     assert tuple(page.get_size_inches()) == (12, 5)

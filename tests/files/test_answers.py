@@ -8,10 +8,10 @@ import pytest
 
 from carbonroute.errors import MAX_FAULTS, InputError
 from carbonroute.files import answers
-from carbonroute.files.answers import Answer, Instant, records
+from carbonroute.files.answers import AnswerModel, Instant, records
 
 
-class Row(Answer):
+class Row(AnswerModel):
     value: float | None
     time: Instant | None = None
 

@@ -26,11 +26,12 @@ from carbonroute.files import text as textfile
 from carbonroute.files.limits import PIECE_BYTES
 from carbonroute.files.parquet import parquet
 from carbonroute.files.streams import stream_table
-from carbonroute.files.tables import read_parquet, read_table
+from carbonroute.files.tables import read_table
 from carbonroute.files.text import Digests, read_bytes
 from carbonroute.inspection.recognise import recognised
 from carbonroute.inspection.traffic import inspect as inspect_log
 from carbonroute.scenario import load, resolve
+from carbonroute.traffic.replay import Replay
 from helpers import small
 from helpers.mutations import COLUMNS
 from helpers.refusals import Refusals
@@ -194,14 +195,6 @@ def test_a_damaged_description_is_refused(tmp_path: Path) -> None:
             else:
                 found = "t: "
             assert found.startswith("t: ")
-
-
-def test_columns_of_our_own_tables_may_be_of_any_type(tmp_path: Path) -> None:
-    table = pl.DataFrame({"notes": [["a", "b"], []], "n": [{"x": 1}, None]})
-    table.write_parquet(tmp_path / "t.parquet")
-    assert read_parquet(tmp_path / "t.parquet", "t").equals(table)
-    table.clear().write_parquet(tmp_path / "t.parquet")
-    assert read_parquet(tmp_path / "t.parquet", "t").equals(table.clear())
 
 
 # text, JSON
@@ -639,7 +632,7 @@ def test_a_log_in_small_parts_is_described_as_if_it_were_held(
     file = recognised(path, "log.csv")
     whole = file.inspection().as_json()
     monkeypatch.setattr("carbonroute.inspection.ordering.Ordered.__init__.__defaults__", (500,))
-    parts = inspect_log(file.preview, file.recognition, piece_bytes=20_000).as_json()
+    parts = inspect_log(Replay, file.preview, file.recognition, piece_bytes=20_000).as_json()
     assert parts["facts"] == {
         name: pytest.approx(fact, rel=1e-12) if isinstance(fact, float) else fact
         for name, fact in whole["facts"].items()
@@ -654,7 +647,7 @@ def test_numbers_of_very_many_values_are_counted_by_their_first_digits(
     table = pl.read_csv(path)
     monkeypatch.setattr("carbonroute.inspection.traffic._MOST_DIFFERENT", 5000)
     file = recognised(path, "log.csv")
-    found = inspect_log(file.preview, file.recognition, piece_bytes=50_000)
+    found = inspect_log(Replay, file.preview, file.recognition, piece_bytes=50_000)
     rows = {row["of"]: row for row in found.table.rows(named=True)}
     for what, name in (("service time", "latency_s"), ("prompt tokens", "input_tokens")):
         values, row = table[name].to_numpy(), rows[what]

@@ -15,7 +15,7 @@ import pytest
 from carbonroute.arrays import Array
 from carbonroute.carbon import Query, Signal
 from carbonroute.carbon.files import CarbonFile
-from carbonroute.carbon.source import FileSource, Readings
+from carbonroute.carbon.source import CarbonReadings, FileSource
 from carbonroute.errors import InputError
 from helpers import small
 from helpers.refusals import has_parts
@@ -75,7 +75,7 @@ def write(folder: Path, name: str, content: Any) -> str:
     return name
 
 
-def values(readings: Readings, zone: str) -> dict[str, float | None]:
+def values(readings: CarbonReadings, zone: str) -> dict[str, float | None]:
     """Return a zone's values by the time that their intervals start at."""
     rows = readings.table.filter(readings.table["zone"] == zone).to_dicts()
     return {f"{row['time']:%Y-%m-%d %H:%M}": row["value"] for row in rows}

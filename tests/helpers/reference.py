@@ -17,7 +17,7 @@ import numpy as np
 from carbonroute import rng
 from carbonroute.control.information import Information
 from carbonroute.scenario import Inputs
-from carbonroute.traffic import FixedRate
+from carbonroute.traffic.fixed_rate import FixedRate
 from carbonroute.workloads import Normal
 
 

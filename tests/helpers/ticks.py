@@ -10,7 +10,7 @@ import numpy as np
 from carbonroute import rng
 from carbonroute.arrays import Array, Mask
 from carbonroute.policies import View
-from carbonroute.policies.programs import Limits
+from carbonroute.policies.programs import RoutingLimits
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class Totals:
         return np.stack([self.overload, self.beyond_share, self.beyond_risk, self.cost_per_s])
 
 
-def totals(seen: View, weights: Array, limits: Limits) -> Totals:
+def totals(seen: View, weights: Array, limits: RoutingLimits) -> Totals:
     rates, late, servers, numbers = map(
         known, (seen.requests_per_s, seen.violation_share, seen.servers, seen.pool)
     )

@@ -17,6 +17,7 @@ from carbonroute.inspection.recognise import recognised
 from carbonroute.inspection.scenario import inspect_scenario
 from carbonroute.inspection.traffic import inspect as inspect_log
 from carbonroute.scenario import load
+from carbonroute.traffic.replay import Replay
 from helpers import needs, samples, small
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -34,7 +35,7 @@ def row(found: Inspection, zone: str) -> dict[str, object]:
 
 def test_a_series_in_numbers(tmp_path: Path) -> None:
     found = inspect_file(samples.wide(tmp_path))
-    assert (found.facts["zones"], found.facts["hours"], found.facts["step"]) == (4, 30, "1h")
+    assert (found.quantities["zones"], found.quantities["hours"], found.quantities["step"]) == (4, 30, "1h")
     zone = row(found, "A_direct")
     values = np.array([samples.value(0, hour) for hour in range(30)])
     assert zone["mean"] == pytest.approx(values.mean())
@@ -88,16 +89,18 @@ def test_the_step_is_the_most_common_one(minutes: int, tmp_path: Path) -> None:
     stamps = [divmod(step * minutes, 60) for step in range(36) if step != 7]
     rows = [f"2021-01-{1 + hour // 24:02}T{hour % 24:02}:{minute:02}Z,{hour}" for hour, minute in stamps]
     found = inspect_file(write(tmp_path, "\n".join(["time,A", *rows])))
-    assert found.facts["step"] == {5: "5min", 30: "30min", 120: "2h"}[minutes]
+    assert found.quantities["step"] == {5: "5min", 30: "30min", 120: "2h"}[minutes]
     assert row(found, "A")["missing_hours"] == (2 if minutes == 120 else 1)
 
 
 def test_a_log_in_numbers_whatever_the_size_of_a_piece(tmp_path: Path) -> None:
     path = samples.log_csv(tmp_path)
     file = recognised(path, "log.csv")
-    whole, pieces = (inspect_log(file.preview, file.recognition, piece_bytes=size) for size in (2**24, 500))
+    whole, pieces = (
+        inspect_log(Replay, file.preview, file.recognition, piece_bytes=size) for size in (2**24, 500)
+    )
     assert whole.as_json() == pieces.as_json()
-    facts = whole.facts
+    facts = whole.quantities
     assert (facts["requests"], facts["gap_cv"], facts["busiest_hour_requests"]) == (400, 0, 100)
     assert facts["mean_requests_per_s"] == pytest.approx(1 / 36)
     assert math.isnan(facts["dispersion_per_hour"])
@@ -122,8 +125,8 @@ def test_a_broken_log_is_described_up_to_where_it_breaks(tmp_path: Path) -> None
     lines[9], lines[250] = "yesterday,1,2", "too,few"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     file = recognised(path, "log.csv")
-    found = inspect_log(file.preview, file.recognition, piece_bytes=500)
-    assert 200 < found.facts["rows"] < 250
+    found = inspect_log(Replay, file.preview, file.recognition, piece_bytes=500)
+    assert 200 < found.quantities["rows"] < 250
     said = " ".join(found.findings)
     assert "rows could be read: log.csv: line 251 has 2 fields" in said
     assert "1 rows without a time that can be read" in said
@@ -147,8 +150,8 @@ def test_numbers_since_1970_tell_their_unit(unit: str, per_s: int, tmp_path: Pat
     since = int(samples.START.timestamp())
     rows = [f"{(since + 36 * i) * per_s},{i}" for i in range(400)]
     found = inspect_file(write(tmp_path, "\n".join(["arrival_time,prompt_tokens", *rows])))
-    assert found.facts["first"] == samples.START
-    assert found.facts["mean_requests_per_s"] == pytest.approx(1 / 36)
+    assert found.quantities["first"] == samples.START
+    assert found.quantities["mean_requests_per_s"] == pytest.approx(1 / 36)
     assert f'time_unit = "{unit}"' in found.suggestion
 
 
@@ -156,12 +159,12 @@ def test_numbers_since_any_zero_do_not(tmp_path: Path) -> None:
     rows = [f"{36.5 * i},{i}" for i in range(400)]
     found = inspect_file(write(tmp_path, "\n".join(["arrival_time,prompt_tokens", *rows])))
     assert 'time_unit = "TODO: one of s, ms, us, ns"' in found.suggestion
-    assert found.facts["last_s"] == pytest.approx(36.5 * 399)
+    assert found.quantities["last_s"] == pytest.approx(36.5 * 399)
 
 
 def test_rates_in_numbers(tmp_path: Path) -> None:
     found = inspect_file(samples.rates(tmp_path))
-    facts = found.facts
+    facts = found.quantities
     assert (facts["windows"], facts["clients"], facts["window_min"], facts["zero_windows"]) == (288, 2, 10, 0)
     day = np.array([0.5 + w / 144 + (w + 1) % 2 for w in range(144)])
     assert facts["mean_rate"] == pytest.approx(day.mean())
@@ -171,11 +174,15 @@ def test_rates_in_numbers(tmp_path: Path) -> None:
 
 def test_a_matrix_in_numbers_and_its_faults(tmp_path: Path) -> None:
     found = inspect_file(samples.matrix(tmp_path))
-    assert (found.facts["asymmetry_median_ms"], found.facts["diagonal_max_ms"]) == (3, 3)
-    assert (found.facts["min_ms"], found.facts["median_ms"], found.facts["max_ms"]) == (5, 67.5, 80)
+    assert (found.quantities["asymmetry_median_ms"], found.quantities["diagonal_max_ms"]) == (3, 3)
+    assert (found.quantities["min_ms"], found.quantities["median_ms"], found.quantities["max_ms"]) == (
+        5,
+        67.5,
+        80,
+    )
     faulty = "from,A,B,C\nA,1,,300\nB,-4,1,0\nC,99999,fast,1\n"
     found = inspect_file(write(tmp_path, faulty), "rtt")
-    assert found.facts["missing_pairs"] == 4
+    assert found.quantities["missing_pairs"] == 4
     said = " ".join(found.findings)
     assert "3 values that are no round-trip time: line 3, B to A: '-4'" in said
     assert "1 pairs of different names at 0 ms" in said
@@ -206,8 +213,8 @@ def test_a_scenario_is_inspected_as_it_reads_its_files(tmp_path: Path) -> None:
     ]
     assert parts[0].table["mean"].to_list() == [402.5, 52.5]
     assert parts[0].table["mean"].to_list() == parts[1].table["mean"].to_list()
-    assert parts[2].facts["requests"] == 300
-    assert parts[3].facts["max_ms"] == 80
+    assert parts[2].quantities["requests"] == 300
+    assert parts[3].quantities["max_ms"] == 80
     assert all(part.suggestion == "" for part in parts)
 
 
@@ -239,11 +246,11 @@ def test_real_logs_rates_and_matrices() -> None:
         inspect_file(DATA / "traffic" / f"AzureLLMInferenceTrace_{name}_2023.csv.gz")
         for name in ("code", "conv")
     )
-    assert code.facts["gap_cv"] == pytest.approx(13.15, abs=0.01)
-    assert conv.facts["gap_cv"] == pytest.approx(1.09, abs=0.01)
+    assert code.quantities["gap_cv"] == pytest.approx(13.15, abs=0.01)
+    assert conv.quantities["gap_cv"] == pytest.approx(1.09, abs=0.01)
     rates = inspect_file(DATA / "traffic" / "servegen_m-large_client_rates_10min.parquet")
-    assert (rates.facts["windows"], rates.facts["clients"]) == (2016, 162)
-    matrix = inspect_file(DATA / "network" / "aws_cloudping_p50_matrix.csv").facts
+    assert (rates.quantities["windows"], rates.quantities["clients"]) == (2016, 162)
+    matrix = inspect_file(DATA / "network" / "aws_cloudping_p50_matrix.csv").quantities
     assert (matrix["rows"], matrix["columns"], matrix["missing_pairs"]) == (33, 33, 0)
     assert matrix["asymmetry_median_ms"] == pytest.approx(1.255)
     assert matrix["asymmetry_max_ms"] == pytest.approx(47.99)

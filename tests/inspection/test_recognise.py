@@ -37,9 +37,9 @@ def test_carbon_formats(name: str, tmp_path: Path) -> None:
 def test_columns_of_a_long_table(tmp_path: Path) -> None:
     found = known(samples.long(tmp_path))
     assert found.recognition.columns == {
-        "time column": "when",
-        "zone column": "area",
-        "value column": "carbon",
+        "time": "when",
+        "zone": "area",
+        "value": "carbon",
     }
     assert found.recognition.lists["further columns of words"] == ("kind",)
 
@@ -59,11 +59,11 @@ def test_forecasts(tmp_path: Path) -> None:
     found = known(samples.forecast(tmp_path))
     assert (found.reader.kind, found.recognition.format) == ("carbon", "forecast")
     assert found.recognition.columns == {
-        "issue column": "issue",
-        "lead column": "lead_h",
-        "zone column": "zone",
-        "value column": "forecast",
-        "actual column": "actual",
+        "issue": "issue",
+        "lead": "lead_h",
+        "zone": "zone",
+        "value": "forecast",
+        "actual": "actual",
     }
 
 
@@ -73,16 +73,16 @@ def test_forecasts(tmp_path: Path) -> None:
         (
             "csv",
             {
-                "time column": "TIMESTAMP",
-                "prompt tokens column": "ContextTokens",
-                "answer tokens column": "GeneratedTokens",
+                "time": "TIMESTAMP",
+                "prompt tokens": "ContextTokens",
+                "answer tokens": "GeneratedTokens",
             },
         ),
         (
             "jsonl",
-            {"time column": "arrived_at", "service time column": "latency", "workload column": "model"},
+            {"time": "arrived_at", "service time": "latency", "workload": "model"},
         ),
-        ("parquet", {"time column": "request_time", "prompt tokens column": "input_tokens"}),
+        ("parquet", {"time": "request_time", "prompt tokens": "input_tokens"}),
     ],
 )
 def test_logs(name: str, columns: dict[str, str], tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_logs(name: str, columns: dict[str, str], tmp_path: Path) -> None:
 
 def test_rates_and_matrices(tmp_path: Path) -> None:
     assert known(samples.rates(tmp_path)).recognition.lists == {"rates": ("0", "1")}
-    assert known(samples.matrix(tmp_path)).recognition.lists == {"columns": ("West", "East", "A", "B")}
+    assert known(samples.matrix(tmp_path)).recognition.lists["columns"] == ("West", "East", "A", "B")
     assert known(samples.rates(tmp_path)).reader.kind == "rates"
     assert known(samples.matrix(tmp_path)).reader.kind == "rtt"
 
@@ -110,7 +110,7 @@ def test_a_table_of_something_else_is_not_taken_for_anything(tmp_path: Path) -> 
 
 def test_a_kind_that_is_forced_is_all_that_is_looked_for(tmp_path: Path) -> None:
     path = samples.wide(tmp_path)
-    assert known(path, "rates").recognition.columns == {"time column": "time"}
+    assert known(path, "rates").recognition.columns == {"time": "time"}
     assert known(path, "traffic").recognition.format == "log"
     with pytest.raises(InputError, match="as rtt, a first column that names"):
         known(path, "rtt")

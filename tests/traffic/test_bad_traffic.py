@@ -16,7 +16,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from carbonroute.errors import InputError
-from carbonroute.traffic import RateFile, Replay, Traffic
+from carbonroute.traffic import Traffic
+from carbonroute.traffic.ratefile import RateFile
+from carbonroute.traffic.replay import Replay
 from helpers.refusals import has_parts
 from traffic.wanted import demand
 

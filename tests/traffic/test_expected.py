@@ -15,8 +15,12 @@ import pytest
 from scipy import stats
 
 from carbonroute import rng
-from carbonroute.traffic import Arrivals, FixedRate, GammaRenewal, Poisson, RateFile, Replay
+from carbonroute.traffic import Arrivals
 from carbonroute.traffic.diurnal import Diurnal
+from carbonroute.traffic.fixed_rate import FixedRate
+from carbonroute.traffic.ratefile import RateFile
+from carbonroute.traffic.renewal import GammaRenewal, Poisson
+from carbonroute.traffic.replay import Replay
 from traffic.wanted import START, demand, together
 
 ALPHA = 1e-6
@@ -52,7 +56,7 @@ def rate_file(folder: Path, **keys: Any) -> RateFile:
     }
     pl.DataFrame(rates).write_csv(folder / "rates.csv")
     columns = {"West": "w", "Mid": "m", "East": "e"}
-    return RateFile(
+    return RateFile.spelled(
         kind="rate-file", path="rates.csv", unit="requests/h", window="90min", columns=columns, **keys
     )
 

@@ -19,7 +19,8 @@ import re, sys
 from datetime import UTC, datetime
 from pathlib import Path
 import numpy as np
-from carbonroute.traffic import Demand, Replay
+from carbonroute.traffic import Demand
+from carbonroute.traffic.replay import Replay
 from carbonroute.traffic.log import Log
 
 log = Log(path=sys.argv[1], time_column="time", workload_column="workload", prompt_tokens_column="prompt",

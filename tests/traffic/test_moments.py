@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from carbonroute import rng
-from carbonroute.traffic import Arrivals, FixedRate, Poisson, Replay, Requests
+from carbonroute.traffic import Arrivals, Requests
+from carbonroute.traffic.fixed_rate import FixedRate
+from carbonroute.traffic.renewal import Poisson
+from carbonroute.traffic.replay import Replay
 from carbonroute.units import S_PER_HOUR
 from traffic.wanted import START, demand
 

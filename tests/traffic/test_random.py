@@ -19,8 +19,9 @@ from pydantic import ValidationError
 from scipy import stats
 
 from carbonroute import rng
-from carbonroute.traffic import Demand, GammaRenewal, Poisson, intensity
+from carbonroute.traffic import Demand, intensity
 from carbonroute.traffic.diurnal import Diurnal
+from carbonroute.traffic.renewal import GammaRenewal, Poisson
 from traffic.wanted import START, demand, together
 
 ALPHA = 1e-6

@@ -14,7 +14,8 @@ import pytest
 from scipy import stats
 
 from carbonroute.errors import InputError
-from carbonroute.traffic import RateFile, intensity
+from carbonroute.traffic import intensity
+from carbonroute.traffic.ratefile import RateFile
 from helpers import needs
 from traffic.wanted import DATA, START, demand, together
 
@@ -154,7 +155,7 @@ def test_a_published_file_of_rates_gives_its_own_counts() -> None:
     traffic = rates(path=SERVEGEN, window="10min", scale=0.01)
     arrivals = traffic.arrivals(demand(folder=DATA))
     check_windows(together(arrivals)["time_s"], per_s, 600)
-    assert arrivals.facts["columns"] == 162
+    assert arrivals.provenance["columns"] == 162
     two_weeks = traffic.arrivals(demand(folder=DATA, hours=336))
     assert two_weeks.count == pytest.approx(table.sum_horizontal().cast(pl.Float64).sum() * 6, rel=1e-5)
     with pytest.raises(InputError, match="2016 windows of 10min do not reach"):

@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 
 from carbonroute import rng
 from carbonroute.errors import InputError
-from carbonroute.traffic import Replay
-from carbonroute.traffic.replay import _merged, _of_size
+from carbonroute.traffic.replay import Replay, _merged, _of_size
 from helpers import needs
 from helpers.grids import examples
 from traffic.wanted import DATA, START, demand, together
@@ -116,7 +115,7 @@ def test_any_log_is_played_row_by_row(rows: list[tuple[Any, ...]], name: str, pi
     for column, values in wanted.items():
         assert np.allclose(found[column], values, rtol=1e-12, atol=0, equal_nan=True), column
     times = [row[0] for row in rows]
-    facts = arrivals.facts["logs"][0]  # type: ignore[index]  # facts are JSON values
+    facts = arrivals.provenance["logs"][0]  # type: ignore[index]  # facts are JSON values
     assert facts["rows"] == len(rows)
     assert facts["outside_horizon"] == len(rows) - len(wanted["hour"])
     assert facts["out_of_order"] == sum(b < a for a, b in pairwise(times))
@@ -355,7 +354,7 @@ def test_a_published_trace_is_played_as_it_is(name: str) -> None:
     assert (found["prompt_tokens"].sum(), found["answer_tokens"].sum()) == (prompt, answer)
     in_hour_18 = sum(line[0].startswith("2023-11-16 18") for line in lines)
     assert np.bincount(found["hour"]).tolist() == [0] * 18 + [in_hour_18, rows - in_hour_18]
-    facts = arrivals.facts["logs"][0]  # type: ignore[index]  # facts are JSON values
+    facts = arrivals.provenance["logs"][0]  # type: ignore[index]  # facts are JSON values
     first, last = (line[0].replace(" ", "T")[:-1] + "Z" for line in (lines[0], lines[-1]))  # 100 ns are cut
     assert (facts["earliest"], facts["latest"]) == (first, last)
     assert facts["out_of_order"] == 0

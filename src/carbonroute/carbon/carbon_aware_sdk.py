@@ -9,11 +9,10 @@ import polars as pl
 from pydantic import ConfigDict, model_validator
 
 from carbonroute.carbon.formats import PublishedFormat, Suggestion, of_json, usual_step
-from carbonroute.carbon.source import Readings
+from carbonroute.carbon.source import CarbonReadings
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
-from carbonroute.files.answers import Answer, Instant, records
-from carbonroute.files.durations import minutes
+from carbonroute.files.answers import AnswerModel, Instant, records
 from carbonroute.files.preview import Certainty, Preview, Recognition
 
 #: ``[days.]hours:minutes[:seconds]`` as .NET writes a TimeSpan, or ISO 8601.
@@ -24,7 +23,7 @@ _SPAN = re.compile(
 )
 
 
-class _Emission(Answer):
+class _Emission(AnswerModel):
     location: str
     time: Instant
     rating: float | None = None
@@ -77,9 +76,9 @@ class CarbonAwareSdk(PublishedFormat):
         return Recognition(Certainty.SIGNATURE, "carbon-aware-sdk") if known else None
 
     @classmethod
-    def suggest(cls, content: Any, shown: str) -> Suggestion:
+    def suggest(cls, content: Any, file_name: str) -> Suggestion:
         """Return settings that read an answer; what its ratings count is the scenario's to state."""
-        rows, _, _ = _emissions(content, shown)
+        rows, _, _ = _emissions(content, file_name)
         step = usual_step(
             pl.Series(rows["time"], dtype=pl.Datetime("us", "UTC")), pl.Series(rows["location"])
         )
@@ -87,27 +86,21 @@ class CarbonAwareSdk(PublishedFormat):
         settings = {"kind": "carbon-aware-sdk", "step": step, "accounting": {"rate": rate}}
         return Suggestion(settings, assumed={"accounting": {"rate": "average"}})
 
-    def parse_answer(self, content: Any, shown: str) -> Readings:
-        """Return the ratings of an answer; flagged are those of −1.
-
-        Raises
-        ------
-        InputError
-            With place: an answer of another kind, or durations other than `step`.
-        """
-        rows, where, key = _emissions(content, shown)
-        self._check_step(rows["duration"], f"{where}.{key}", shown)
-        table = of_json(shown, where, rows["time"], rows["location"], rows["rating"])
+    def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
+        """Return the ratings of an answer; flagged are those of −1."""
+        rows, where, key = _emissions(content, file_name)
+        self._check_step(rows["duration"], f"{where}.{key}", file_name)
+        table = of_json(file_name, where, rows["time"], rows["location"], rows["rating"])
         unknown = (pl.col("value") == -1).fill_null(value=False)
         known = pl.when(~unknown)
-        return Readings(
+        return CarbonReadings(
             table.with_columns(unknown=unknown, raw=known.then("raw"), value=known.then("value")),
             self.accounting,
             flagged={"unknown": "ratings of -1, taken as missing"},
         )
 
-    def _check_step(self, durations: list[str], where: str, shown: str) -> None:
-        right = {text for text in set(durations) if _seconds(text) == minutes(self.step) * 60}
+    def _check_step(self, durations: list[str], where: str, file_name: str) -> None:
+        right = {text for text in set(durations) if _seconds(text) == self.step.minutes * 60}
         remedy = f"step = {self.step!r} is expected"
         faults = [
             Fault(where.format(row).lstrip("."), f"found {text!r}", remedy)
@@ -115,10 +108,10 @@ class CarbonAwareSdk(PublishedFormat):
             if text not in right
         ]
         if faults:
-            raise InputError(shown, faults)
+            raise InputError(file_name, faults)
 
 
-def _emissions(content: Any, shown: str) -> tuple[dict[str, list[Any]], str, str]:
+def _emissions(content: Any, file_name: str) -> tuple[dict[str, list[Any]], str, str]:
     """Return the columns of an answer, the place of a row (``{}``: its index), and its key of durations."""
     place = ""
     if isinstance(content, dict):
@@ -126,7 +119,7 @@ def _emissions(content: Any, shown: str) -> tuple[dict[str, list[Any]], str, str
         content = content.get(place)
     first = content[0] if isinstance(content, list) and content else None
     of_net = isinstance(first, dict) and "Location" in first
-    rows = records(_EmissionOfNet if of_net else _Emission, content, place, shown)
+    rows = records(_EmissionOfNet if of_net else _Emission, content, place, file_name)
     return rows, f"{place}[{{}}]", "Duration" if of_net else "duration"
 
 

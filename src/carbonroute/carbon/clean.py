@@ -13,7 +13,7 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.carbon import refusals
 from carbonroute.carbon.calendar import HOURS_OF_YEAR
 from carbonroute.carbon.gaps import filled
-from carbonroute.carbon.grid import Grid, Rows, hourly, out_of_order, placed, repeated, spread
+from carbonroute.carbon.grid import CarbonRows, Grid, hourly, out_of_order, placed, repeated
 from carbonroute.carbon.quality import copies, standstills
 from carbonroute.carbon.report import Report
 from carbonroute.carbon.rules import Rules
@@ -46,7 +46,7 @@ class Cleaned:
     report: Report
 
 
-def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, shown: str) -> Cleaned:
+def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, file_name: str) -> Cleaned:
     """Return the cleaned values of a query, or refuse a file's rows with all their faults.
 
     Checked are the rows of the query's zones: those of the horizon, of the history, of the reference hours
@@ -59,15 +59,15 @@ def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, sh
         the grid.
     """
     rows = placed(table, query.zones, rules, start)
-    refusals.require_zones(rows, table, query, shown)
-    hours = selection(rows, rules, query, shown)
+    refusals.require_zones(rows, table, query, file_name)
+    hours = selection(rows, rules, query, file_name)
     report = Report()
     if (back := out_of_order(rows)) > 0:
         report.add("out_of_order_rows", back, f"{back:,} rows out of order, sorted")
     if rules.repeat is None:
         rows = rows.where(rows.within(hours.first - HOURS_OF_YEAR, query.hours + HOURS_OF_YEAR))
-    refusals.require_size(rows, shown)
-    refusals.require_grams(rows, rules, query, shown)
+    refusals.require_size(rows, file_name)
+    refusals.require_grams(rows, rules, query, file_name)
 
     seen = rows.within(hours.first, query.hours) | (rules.repeat is not None)
     faults = refusals.of_rows(rows, seen, rules)
@@ -81,7 +81,7 @@ def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, sh
         complete = Grid(measured.first, filled_in)
     faults += refusals.of_hours(rows, hours, measured, complete, spiky, rules)
     if faults:
-        raise InputError(shown, faults)
+        raise InputError(file_name, faults)
 
     account = hours.of(complete)
     _count_hours(hours, measured, complete, rows, rules, report)
@@ -105,25 +105,25 @@ def _mean_of_known(before: Array) -> Array | None:
     return mean
 
 
-def _count_rows(rows: Rows, seen: Mask, rules: Rules, report: Report) -> None:
+def _count_rows(rows: CarbonRows, seen: Mask, rules: Rules, report: Report) -> None:
     if rules.absurd == "missing":
         _count(
             report, "absurd", rows, rows.absurd & seen, "values that are no carbon intensity taken as missing"
         )
-    again = np.zeros(len(seen), dtype=bool)
-    again[~rows.off] = repeated(rows.where(~rows.off))
     rule = rules.duplicates
     _count(
         report,
         "duplicates",
         rows,
-        again & seen,
+        repeated(rows) & seen,
         f"further rows for the same time, duplicates = {rule!r}",
         rule,
     )
 
 
-def _count(report: Report, key: str, rows: Rows, flags: Mask, what: str, rule: str | None = None) -> None:
+def _count(
+    report: Report, key: str, rows: CarbonRows, flags: Mask, what: str, rule: str | None = None
+) -> None:
     """Add flagged rows to a report, by zone and hour."""
     if not flags.any():
         return
@@ -134,23 +134,23 @@ def _count(report: Report, key: str, rows: Rows, flags: Mask, what: str, rule: s
     report.count(key, counts, rows.zones, lambda h: rows.time_of(first + h), what, rule)
 
 
-def _hourly(rows: Rows, rules: Rules, report: Report) -> Grid:
-    rows = rows.where(~rows.off)
+def _hourly(rows: CarbonRows, rules: Rules, report: Report) -> Grid:
     grid = hourly(rows, rules)
-    if rules.step_minutes < 60:
-        report.add("averaged_from", rules.step, f"hours are means of values of {rules.step}")
-    elif rules.step_minutes > 60:
-        grid = spread(grid, rows, rules.step_minutes // 60)
-        report.add("spread_from", rules.step, f"every value of {rules.step} stands for each of its hours")
+    if rules.step.minutes < 60:
+        report.add("averaged_from", rules.step.text, f"hours are means of values of {rules.step}")
+    elif rules.step.minutes > 60:
+        report.add(
+            "spread_from", rules.step.text, f"every value of {rules.step} stands for each of its hours"
+        )
     return grid
 
 
-def _spiky(grid: Grid, used: Mask, rows: Rows, rules: Rules, report: Report) -> Mask:
+def _spiky(grid: Grid, used: Mask, rows: CarbonRows, rules: Rules, report: Report) -> Mask:
     if rules.spikes.limit is None:
         return np.zeros_like(used)
-    found = spikes(grid.values, rules.spikes.limit)
+    flags = spikes(grid.values, rules.spikes.limit)
     what = f"spikes removed by {rules.spikes}"
-    report.count("spikes", found & used, rows.zones, _time(rows, grid), what, rules.spikes.text)
+    report.count("spikes", flags & used, rows.zones, _time(rows, grid), what, rules.spikes.text)
     if still := [
         zone for zone, change in zip(rows.zones, usual_change(grid.values), strict=True) if change == 0
     ]:
@@ -159,11 +159,11 @@ def _spiky(grid: Grid, used: Mask, rows: Rows, rules: Rules, report: Report) -> 
             still,
             f"spikes not judged where most hours do not change ({', '.join(still)})",
         )
-    return found
+    return flags
 
 
 def _count_hours(
-    hours: Selection, measured: Grid, complete: Grid, rows: Rows, rules: Rules, report: Report
+    hours: Selection, measured: Grid, complete: Grid, rows: CarbonRows, rules: Rules, report: Report
 ) -> None:
     filled_here = np.isnan(measured.values) & ~np.isnan(complete.values)
     gap = hours.used(measured, hours.account) & filled_here
@@ -174,9 +174,11 @@ def _count_hours(
     report.count("repeated", away, rows.zones, lambda h: rows.time_of(hours.first + h), what, "year")
 
 
-def _warn(hours: Selection, measured: Grid, horizon: Array, rows: Rows, rules: Rules, report: Report) -> None:
+def _warn(
+    hours: Selection, measured: Grid, horizon: Array, rows: CarbonRows, rules: Rules, report: Report
+) -> None:
     """Report implausible values: standstills that touch a selected hour, and copies."""
-    runs = standstills(measured.values, max(HOURS_PER_DAY, rules.step_minutes // 60 + 1))
+    runs = standstills(measured.values, max(HOURS_PER_DAY, rules.step.minutes // 60 + 1))
     used = np.vstack([np.zeros((1, len(rows.zones)), dtype=np.int64), hours.used(measured).cumsum(axis=0)])
     touched = used[runs.begin + runs.length, runs.column] > used[runs.begin, runs.column]
     still = [
@@ -196,18 +198,18 @@ def _warn(hours: Selection, measured: Grid, horizon: Array, rows: Rows, rules: R
         report.add(
             "standstills", still, f"{len(still)} runs of a day or more without any change ({listed}{more})"
         )
-    pairs = [
+    alike = [
         {"zone": rows.zones[column], "same_as": rows.zones[other], "hours": equal}
         for column, other, equal in copies(horizon)
     ]
-    if pairs:
+    if alike:
         listed = ", ".join(
             f"{pair['zone']} equals {pair['same_as']} in {pair['hours']:,} of {len(horizon):,} hours"
-            for pair in pairs[:3]
+            for pair in alike[:3]
         )
-        more = ", …" if len(pairs) > 3 else ""
-        report.add("copies", pairs, f"one zone looks like a copy of another: {listed}{more}")
+        more = ", …" if len(alike) > 3 else ""
+        report.add("copies", alike, f"one zone looks like a copy of another: {listed}{more}")
 
 
-def _time(rows: Rows, grid: Grid) -> Callable[[int], str]:
+def _time(rows: CarbonRows, grid: Grid) -> Callable[[int], str]:
     return lambda hour: rows.time_of(grid.first + hour)

@@ -52,7 +52,7 @@ def distinct(table: pl.DataFrame, name: str) -> list[str]:
     return table[name].drop_nulls().unique(maintain_order=True).cast(pl.String).to_list()
 
 
-def column_named(table: pl.DataFrame, names: Sequence[str], shown: str) -> pl.Series:
+def column_named(table: pl.DataFrame, names: Sequence[str], file_name: str) -> pl.Series:
     """Return the one column that has one of these names, in capitals or not.
 
     Raises
@@ -64,25 +64,25 @@ def column_named(table: pl.DataFrame, names: Sequence[str], shown: str) -> pl.Se
     if len(known) == 1:
         return table[known[0]]
     if known:
-        found = f"there are several columns for one thing: {', '.join(map(repr, known))}"
-        raise InputError(shown, [Fault("line 1", found, "keep one of them")])
+        problem = f"there are several columns for one thing: {', '.join(map(repr, known))}"
+        raise InputError(file_name, [Fault("line 1", problem, "keep one of them")])
     remedy = did_you_mean(names[0], table.columns)
-    raise InputError(shown, [Fault("line 1", f"there is no column {names[0]!r}", remedy)])
+    raise InputError(file_name, [Fault("line 1", f"there is no column {names[0]!r}", remedy)])
 
 
-def placed_by_line(table: pl.DataFrame, shown: str, time: pl.Series) -> pl.DataFrame:
-    """Return the columns ``file``, ``place`` and ``time`` of `Readings.table` for the rows of a table."""
+def placed_by_line(table: pl.DataFrame, file_name: str, time: pl.Series) -> pl.DataFrame:
+    """Return the columns ``file``, ``place`` and ``time`` of `CarbonReadings.table` for a table."""
     line = pl.int_range(FIRST_LINE, FIRST_LINE + len(table), eager=True)
     place = pl.select(pl.format("line {}", line)).to_series()
-    return pl.DataFrame({"file": pl.repeat(shown, len(table), eager=True), "place": place, "time": time})
+    return pl.DataFrame({"file": pl.repeat(file_name, len(table), eager=True), "place": place, "time": time})
 
 
 def surveyed(
     preview: Preview, recognition: Recognition
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str], list[str]]:
     """Return a recognised table, its `placed_by_line`, the settings of its times, and findings on them."""
-    table, name = read_table(preview.path, preview.shown), recognition.columns["time column"]
-    frame = placed_by_line(table, preview.shown, read_times(table[name], None, preview.shown))
+    table, name = read_table(preview.path, preview.file_name), recognition.columns["time"]
+    frame = placed_by_line(table, preview.file_name, read_times(table[name], None, preview.file_name))
     if not lacks_offset(table[name]):
         return table, frame, {"time_column": name}, []
     finding = f"times in {name!r} have no offset: taken as UTC here; time_zone must say their zone"

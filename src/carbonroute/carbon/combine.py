@@ -95,7 +95,7 @@ def _accounting(
     mixed = MixedAccounting(
         tuple((region, label) for _, region, label in sorted(labels, key=lambda at: at[0]))
     )
-    return mixed, (f"mixed accounting allowed: {str(mixed).removeprefix('mixed: ')}",)
+    return mixed, (f"mixed accounting allowed: {mixed.labels}",)
 
 
 def _cleaning(parts: Sequence[Signal], keys: Sequence[str]) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from carbonroute.carbon.columns import distinct, placed_by_line, surveyed, value
 from carbonroute.carbon.formats import labelled
 from carbonroute.carbon.grid import NO_VALUE
 from carbonroute.carbon.signal import Accounting, Query
-from carbonroute.carbon.source import FileSource, Name, Readings, Survey
+from carbonroute.carbon.source import CarbonReadings, FileSource, Name, Survey
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
-from carbonroute.files.answers import Answer, as_instant, records, validated
+from carbonroute.files.answers import AnswerModel, as_instant, records, validated
 from carbonroute.files.preview import Certainty, Preview, Recognition
 from carbonroute.files.tables import column_numbers, column_text, found_text
 from carbonroute.files.times import to_utc
@@ -29,36 +29,11 @@ Factor = Annotated[float, Field(ge=0, le=MAX_CARBON_G_PER_KWH)]
 _MAX_MWH = 1e7
 _LABELS = Accounting(rate="average", boundary="production")
 
-
-#: Names of columns of fuels, in small letters.
-_FUELS = frozenset(
-    [
-        "wnd",
-        "sun",
-        "wat",
-        "oil",
-        "ng",
-        "col",
-        "nuc",
-        "oth",
-        "wind",
-        "solar",
-        "hydro",
-        "water",
-        "gas",
-        "coal",
-        "nuclear",
-        "other",
-        "geo",
-        "biomass",
-        "petroleum",
-        "bat",
-        "ps",
-        "snb",
-        "ues",
-        "unk",
-        "natural_gas",
-    ]
+#: Names of columns of fuels.
+_FUEL = re.compile(
+    "wnd|sun|wat|oil|ng|col|nuc|oth|wind|solar|hydro|water|gas|coal|nuclear|other|geo|biomass|petroleum|"
+    "bat|ps|snb|ues|unk|natural_gas",
+    re.I,
 )
 
 
@@ -72,7 +47,7 @@ def _as_text(value: object) -> object:
     return repr(value) if isinstance(value, float) else value
 
 
-class _Generation(Answer):
+class _Generation(AnswerModel):
     period: Annotated[datetime, BeforeValidator(_of_hour)]
     respondent: str
     fueltype: str
@@ -80,11 +55,11 @@ class _Generation(Answer):
     unit: str = Field(alias="value-units")
 
 
-class _Response(Answer):
+class _Response(AnswerModel):
     data: list[Any]
 
 
-class _Answer(Answer):
+class _FuelMixAnswer(AnswerModel):
     response: _Response
 
 
@@ -137,11 +112,11 @@ class EiaFuelMix(FileSource):
         """Recognise EIA's JSON, and tables of times, zones and fuels, if they have no carbon intensity."""
         if preview.is_json:
             fuels = _fuels(preview.content)
-            columns = {"time column": "period", "zone column": "respondent"}
+            columns = {"time": "period", "zone": "respondent"}
             return (
                 Recognition(Certainty.SIGNATURE, "eia-fuel-mix", columns, {"fuels": fuels}) if fuels else None
             )
-        fuels = tuple(name for name in preview.numbers if name.strip().lower() in _FUELS)
+        fuels = tuple(name for name in preview.numbers if _FUEL.fullmatch(name.strip()))
         zone = zone_column(preview)
         if not preview.times or zone is None or preview.is_log or not fuels:
             return None
@@ -150,25 +125,27 @@ class EiaFuelMix(FileSource):
             certainty = Certainty.POSSIBLE
         elif len(fuels) < 3:
             return None
-        columns = {"time column": preview.times[0], "zone column": zone}
+        columns = {"time": preview.times[0], "zone": zone}
         note = f'columns of fuels are there too, for kind = "eia-fuel-mix": {toml.names(fuels)}'
         return Recognition(certainty, "eia-fuel-mix", columns, {"fuels": fuels}, (note,))
 
     @classmethod
     def survey(cls, preview: Preview, recognition: Recognition) -> Survey:
         """Return the generation of all fuels, MWh: without factors there is no carbon intensity yet."""
-        shown, fuels = preview.shown, recognition.lists["fuels"]
+        file_name, fuels = preview.file_name, recognition.lists["fuels"]
         if preview.is_json:
-            table, place = _of_answer(preview.content, shown)
-            frame = table.select(file=pl.lit(shown), place=place, time="period")
+            table, place = _of_answer(preview.content, file_name)
+            frame = table.select(file=pl.lit(file_name), place=place, time="period")
             times, findings = {"time_column": "period"}, list[str]()
         else:
             table, frame, times, findings = surveyed(preview, recognition)
-        zone = recognition.columns["zone column"]
-        mwh = pl.DataFrame([column_numbers(column_text(table[fuel], shown)).alias(fuel) for fuel in fuels])
+        zone = recognition.columns["zone"]
+        mwh = pl.DataFrame(
+            [column_numbers(column_text(table[fuel], file_name)).alias(fuel) for fuel in fuels]
+        )
         total = mwh.select(pl.sum_horizontal(pl.all().clip(lower_bound=0))).to_series()
         rows = frame.with_columns(
-            zone=column_text(table[zone], shown), raw=total.cast(pl.String), value=total
+            zone=column_text(table[zone], file_name), raw=total.cast(pl.String), value=total
         )
         known = {times["time_column"], zone, *fuels}
         settings = {
@@ -182,32 +159,28 @@ class EiaFuelMix(FileSource):
         comments = [f"zones: {toml.names(distinct(rows, 'zone'))}"]
         return Survey(rows, "MWh generated", settings, comments, findings)
 
-    def parse_answer(self, content: Any, shown: str) -> Readings:
+    def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
         """Return the mix's carbon intensity of an answer: see `parse_table`."""
-        table, place = _of_answer(content, shown)
-        return self._mix(table, place, shown, Query.of_all_times(distinct(table, "respondent")))
+        table, place = _of_answer(content, file_name)
+        return self._mix(table, place, file_name, Query.of_all_times(distinct(table, "respondent")))
 
-    def parse_table(self, table: pl.DataFrame, shown: str, query: Query) -> Readings:
-        """Return the mix's carbon intensity; flagged are negative generation and rows that lack a fuel.
+    def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
+        """Return the mix's carbon intensity; flagged are negative generation and rows that lack a fuel."""
+        return self._mix(table, None, file_name, query)
 
-        Raises
-        ------
-        InputError
-            With place and column: columns that are missing or unknown, and entries that are no number.
-        """
-        return self._mix(table, None, shown, query)
-
-    def _mix(self, table: pl.DataFrame, place: pl.Series | None, shown: str, query: Query) -> Readings:
+    def _mix(
+        self, table: pl.DataFrame, place: pl.Series | None, file_name: str, query: Query
+    ) -> CarbonReadings:
         """Return the readings of a table; `place` of its rows, if that is not their line."""
-        self._require_columns(table, query.key, shown)
+        self._require_columns(table, query.key, file_name)
         window = self.window(query)
-        time = to_utc(table[self.time_column], self.time_zone, window, shown)
-        rows = placed_by_line(table, shown, time)
+        time = to_utc(table[self.time_column], self.time_zone, window, file_name)
+        rows = placed_by_line(table, file_name, time)
         if place is not None:
             rows = rows.with_columns(place=place)
-        rows = rows.with_columns(zone=column_text(table[self.zone_column], shown))
+        rows = rows.with_columns(zone=column_text(table[self.zone_column], file_name))
         asked = rows["zone"].is_in(query.zones) & rows["time"].is_between(*window, closed="left")
-        mwh = self._mwh(table, rows["place"], asked, shown)
+        mwh = self._mwh(table, rows["place"], asked, file_name)
         lacks = np.zeros(len(table), dtype=bool)
         for zone in set(query.zones):
             of_zone = (rows["zone"] == zone).fill_null(value=False).to_numpy()
@@ -227,9 +200,9 @@ class EiaFuelMix(FileSource):
             "negative": "negative generation, taken as 0",
             "lacks": "rows that lack a fuel, taken as missing",
         }
-        return Readings(table, labelled(self.accounting, _LABELS), flagged=flags)
+        return CarbonReadings(table, labelled(self.accounting, _LABELS), flagged=flags)
 
-    def _require_columns(self, table: pl.DataFrame, scenario_key: str, shown: str) -> None:
+    def _require_columns(self, table: pl.DataFrame, scenario_key: str, file_name: str) -> None:
         meant = {
             self.time_column: "time_column",
             self.zone_column: "zone_column",
@@ -248,16 +221,16 @@ class EiaFuelMix(FileSource):
             if name not in meant
         ]
         if faults:
-            raise InputError(shown, first_faults(faults))
+            raise InputError(file_name, first_faults(faults))
 
     def _mwh(
-        self, table: pl.DataFrame, place: pl.Series, asked: pl.Series, shown: str
+        self, table: pl.DataFrame, place: pl.Series, asked: pl.Series, file_name: str
     ) -> NDArray[np.float64]:
         """Return generation, shape (rows, fuels), NaN where there is none; refuse words in rows asked for."""
         columns: list[pl.Series] = []
         faults: list[Fault] = []
         for fuel in self.factors_g_per_kwh:
-            text = column_text(table[fuel], shown)
+            text = column_text(table[fuel], file_name)
             mwh = column_numbers(text)
             sensible = (mwh.abs() <= _MAX_MWH).fill_null(value=False)  # False for NaN
             nothing = text.fill_null("").str.strip_chars().str.to_lowercase().is_in(NO_VALUE)
@@ -268,7 +241,7 @@ class EiaFuelMix(FileSource):
             )
             columns.append(mwh.set(~sensible, None))
         if faults:
-            raise InputError(shown, faults)
+            raise InputError(file_name, faults)
         return np.column_stack([column.to_numpy() for column in columns])
 
 
@@ -282,14 +255,14 @@ def _fuels(content: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(fuel for fuel in fuels if isinstance(fuel, str)))
 
 
-def _of_answer(content: Any, shown: str) -> tuple[pl.DataFrame, pl.Series]:
+def _of_answer(content: Any, file_name: str) -> tuple[pl.DataFrame, pl.Series]:
     """Return an answer as a table with a column per fuel, and the places of its rows.
 
     A period is the end of an hour in UTC; the table has its start.
     """
-    response = validated(_Answer, content, shown).response
+    response = validated(_FuelMixAnswer, content, file_name).response
     where = "response.data"
-    rows = records(_Generation, response.data, where, shown)
+    rows = records(_Generation, response.data, where, file_name)
     remedy = "'megawatthours' is expected"
     faults = [
         Fault(f"{where}[{row}].value-units", f"found {unit!r}", remedy)
@@ -297,7 +270,7 @@ def _of_answer(content: Any, shown: str) -> tuple[pl.DataFrame, pl.Series]:
         if unit != "megawatthours"
     ]
     if faults:
-        raise InputError(shown, first_faults(faults))
+        raise InputError(file_name, first_faults(faults))
     long = pl.DataFrame(
         {**rows, "period": pl.Series(rows["period"], dtype=pl.Datetime("us", "UTC"))}
     ).with_row_index()
@@ -306,7 +279,7 @@ def _of_answer(content: Any, shown: str) -> tuple[pl.DataFrame, pl.Series]:
     if len(again):
         remedy = "one value for each period, respondent and fueltype is expected"
         places = again["index"].to_list()
-        raise InputError(shown, (Fault(f"{where}[{row}]", "stands twice", remedy) for row in places))
+        raise InputError(file_name, (Fault(f"{where}[{row}]", "stands twice", remedy) for row in places))
     wide = long.pivot("fueltype", index=["period", "respondent"], values="value", maintain_order=True)
     first = long.group_by("period", "respondent", maintain_order=True).agg(pl.col("index").first())["index"]
     table = wide.with_columns(pl.col("period") - pl.duration(hours=1))

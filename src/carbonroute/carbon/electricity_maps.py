@@ -11,9 +11,9 @@ from pydantic import Field
 from carbonroute.carbon.columns import column_named, placed_by_line
 from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json, usual_step
 from carbonroute.carbon.signal import Accounting, Query
-from carbonroute.carbon.source import Readings
+from carbonroute.carbon.source import CarbonReadings
 from carbonroute.errors import Fault, InputError
-from carbonroute.files.answers import Answer, Instant, records, validated
+from carbonroute.files.answers import AnswerModel, Instant, records, validated
 from carbonroute.files.preview import Certainty, Preview, Recognition
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text
 from carbonroute.files.time_columns import read_times
@@ -33,7 +33,7 @@ _VALUE = {
 _HEADER = "carbon intensity gco₂eq/kwh ("
 
 
-class _Value(Answer):
+class _Value(AnswerModel):
     zone: str | None = None
     value: float | None = Field(alias="carbonIntensity")
     datetime: Instant
@@ -41,7 +41,7 @@ class _Value(Answer):
     emission_factors: str | None = Field(default=None, alias="emissionFactorType")
 
 
-class _Answer(Answer):
+class _ZoneAnswer(AnswerModel):
     zone: str
 
 
@@ -82,13 +82,15 @@ class ElectricityMaps(PublishedFormat):
         return Recognition(Certainty.SIGNATURE, "electricity-maps") if known else None
 
     @classmethod
-    def suggest(cls, content: Any, shown: str) -> Suggestion:
+    def suggest(cls, content: Any, file_name: str) -> Suggestion:
         """Return settings that read an export or an answer."""
         if isinstance(content, pl.DataFrame):
             zones = (
-                column_text(column_named(content, ["zone id"], shown), shown).str.strip_chars().drop_nulls()
+                column_text(column_named(content, ["zone id"], file_name), file_name)
+                .str.strip_chars()
+                .drop_nulls()
             )
-            times = read_times(column_named(content, ["datetime (utc)"], shown), "UTC", shown)
+            times = read_times(column_named(content, ["datetime (utc)"], file_name), "UTC", file_name)
             names = [name.lower() for name in content.columns]
             scopes = [
                 scope
@@ -96,7 +98,7 @@ class ElectricityMaps(PublishedFormat):
                 if any(re.search(f"co₂eq.*{word}", name) for name in names)
             ]
         else:
-            rows, _ = _answer(content, shown)
+            rows, _ = _answer(content, file_name)
             times, zones = (
                 pl.Series(rows["datetime"], dtype=pl.Datetime("us", "UTC")),
                 pl.Series(rows["zone"]),
@@ -105,32 +107,22 @@ class ElectricityMaps(PublishedFormat):
         settings = {"kind": "electricity-maps", "scope": scopes[0], "step": usual_step(times, zones)}
         return Suggestion(settings, [f'scope could also be "{scope}"' for scope in scopes[1:]])
 
-    def parse_table(self, table: pl.DataFrame, shown: str, query: Query) -> Readings:
-        """Return the values of an export; flagged are estimates.
-
-        Raises
-        ------
-        InputError
-            With line: columns that are missing, and times and flags that cannot be read.
-        """
-        raw = column_text(column_named(table, _VALUE[self.scope], shown), shown)
-        time = to_utc(column_named(table, ["datetime (utc)"], shown), "UTC", self.window(query), shown)
-        rows = placed_by_line(table, shown, time).with_columns(
-            zone=column_text(column_named(table, ["zone id"], shown), shown).str.strip_chars(),
+    def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
+        """Return the values of an export; flagged are estimates."""
+        raw = column_text(column_named(table, _VALUE[self.scope], file_name), file_name)
+        time = to_utc(
+            column_named(table, ["datetime (utc)"], file_name), "UTC", self.window(query), file_name
+        )
+        rows = placed_by_line(table, file_name, time).with_columns(
+            zone=column_text(column_named(table, ["zone id"], file_name), file_name).str.strip_chars(),
             raw=raw,
             value=column_numbers(raw),
         )
-        return self._readings(rows.with_columns(estimated=self._estimated(table, shown)))
+        return self._readings(rows.with_columns(estimated=self._estimated(table, file_name)))
 
-    def parse_answer(self, content: Any, shown: str) -> Readings:
-        """Return the values of an answer; flagged are estimates.
-
-        Raises
-        ------
-        InputError
-            With place: parts that are missing or of another type, and values of another scope.
-        """
-        rows, where = _answer(content, shown)
+    def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
+        """Return the values of an answer; flagged are estimates."""
+        rows, where = _answer(content, file_name)
         remedy = f"{self.scope!r} is expected: as the scenario says"
         faults = [
             Fault(f"{where.format(row)}.emissionFactorType".lstrip("."), f"found {scope!r}", remedy)
@@ -138,26 +130,26 @@ class ElectricityMaps(PublishedFormat):
             if scope not in (None, self.scope)
         ]
         if faults:
-            raise InputError(shown, faults)
-        table = of_json(shown, where, rows["datetime"], rows["zone"], rows["value"])
+            raise InputError(file_name, faults)
+        table = of_json(file_name, where, rows["datetime"], rows["zone"], rows["value"])
         estimated = pl.Series([flag is True for flag in rows["is_estimated"]], dtype=pl.Boolean)
         return self._readings(table.with_columns(estimated=estimated))
 
-    def _readings(self, table: pl.DataFrame) -> Readings:
+    def _readings(self, table: pl.DataFrame) -> CarbonReadings:
         if self.estimated == "missing":
             known = pl.when(~pl.col("estimated"))
             table = table.with_columns(raw=known.then("raw"), value=known.then("value"))
         flags = {"estimated": "estimated by the source"}
-        return Readings(table, labelled(self.accounting, self.labels), flagged=flags)
+        return CarbonReadings(table, labelled(self.accounting, self.labels), flagged=flags)
 
-    def _estimated(self, table: pl.DataFrame, shown: str) -> pl.Series:
+    def _estimated(self, table: pl.DataFrame, file_name: str) -> pl.Series:
         """Return which rows are estimates; a file without that column is refused where it matters."""
         if self.estimated == "keep" and "data estimated" not in (
             name.strip().lower() for name in table.columns
         ):
             return pl.repeat(value=False, n=len(table), eager=True)
-        column = column_named(table, ["data estimated"], shown)
-        says = column_text(column, shown).str.strip_chars().str.to_lowercase().fill_null("")
+        column = column_named(table, ["data estimated"], file_name)
+        says = column_text(column, file_name).str.strip_chars().str.to_lowercase().fill_null("")
         unclear = (~says.is_in(["true", "false", ""])).arg_true()
         if len(unclear):
             remedy = "'true' or 'false' is expected"
@@ -165,27 +157,27 @@ class ElectricityMaps(PublishedFormat):
                 Fault(f"line {FIRST_LINE + row}, {column.name}", found_text(says[row]), remedy)
                 for row in unclear
             )
-            raise InputError(shown, faults)
+            raise InputError(file_name, faults)
         return says == "true"
 
 
 def _values(content: Any) -> tuple[list[Any], str]:
-    """Return the values of an answer: a list, or the answer itself; and their place, ``{}`` for the index."""
+    """Return the values of an answer, and the key of their list; ``""`` if the answer is itself the value."""
     if not isinstance(content, dict):
         return [], ""
     for key in ("history", "data"):
         if isinstance(content.get(key), list):
-            return content[key], f"{key}[{{}}]"
+            return content[key], key
     return [content], ""
 
 
-def _answer(content: Any, shown: str) -> tuple[dict[str, list[Any]], str]:
+def _answer(content: Any, file_name: str) -> tuple[dict[str, list[Any]], str]:
     """Return the columns of an answer, and the place of a value with ``{}`` for its index."""
-    zone = validated(_Answer, content, shown).zone
-    values, where = _values(content)
-    if where:
-        rows = records(_Value, values, where.removesuffix("[{}]"), shown)
+    zone = validated(_ZoneAnswer, content, file_name).zone
+    values, key = _values(content)
+    if key:
+        rows = records(_Value, values, key, file_name)
     else:
-        latest = validated(_Value, content, shown)
+        latest = validated(_Value, content, file_name)
         rows = {name: [getattr(latest, name)] for name in _Value.model_fields}
-    return {**rows, "zone": [own or zone for own in rows["zone"]]}, where
+    return {**rows, "zone": [own or zone for own in rows["zone"]]}, f"{key}[{{}}]" if key else ""

@@ -21,11 +21,10 @@ from carbonroute.carbon.columns import (
     zone_column,
 )
 from carbonroute.carbon.signal import Query
-from carbonroute.carbon.source import FileSource, Readings, Survey
-from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.carbon.source import CarbonReadings, FileSource, Survey
 from carbonroute.files import toml
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named
-from carbonroute.files.tables import column_numbers, column_text, read_table
+from carbonroute.files.tables import column_numbers, column_text, read_table, required
 from carbonroute.files.times import to_utc
 from carbonroute.units import G_PER_KWH
 
@@ -85,7 +84,7 @@ class CarbonFile(FileSource):
         """Recognise any table of times beside a zone and an intensity, or beside columns of numbers alone."""
         if not preview.times or not preview.numbers or preview.is_log:
             return None
-        columns = {"time column": preview.times[0]}
+        columns = {"time": preview.times[0]}
         zone = zone_column(preview)
         if zone is None:
             zones = tuple(
@@ -97,7 +96,7 @@ class CarbonFile(FileSource):
         value = value_column(preview)
         if value is None:
             return None
-        columns |= {"zone column": zone, "value column": value}
+        columns |= {"zone": zone, "value": value}
         words = {"further columns of words": other_words(preview, zone)}
         return Recognition(Certainty.SHAPE, "long", columns, words)
 
@@ -106,102 +105,84 @@ class CarbonFile(FileSource):
         """Return the rows of a table, its values in the unit of the file, and settings that read it."""
         table, frame, times, findings = surveyed(preview, recognition)
         rows = _survey_wide if recognition.format == "wide" else _survey_long
-        raw, unit, settings, comments = rows(table, frame, recognition, preview.shown)
+        raw, unit, settings, comments = rows(table, frame, recognition, preview.file_name)
         settings = {"kind": "file", "layout": recognition.format, **settings, **times}
         return Survey(raw.with_columns(value=column_numbers(raw["raw"])), unit, settings, comments, findings)
 
-    def read(self, query: Query) -> Readings:
-        """Return the readings of all files.
-
-        Raises
-        ------
-        InputError
-            If a file cannot be read, or no file has a column or zone that is asked for.
-        """
+    def read(self, query: Query) -> CarbonReadings:
+        """Return the readings of all files."""
         readings = super().read(query)
         if self.layout == "wide" and set(query.zones) - set(readings.table["zone"]):
-            tables = [read_table(path, shown) for shown, path in self.files(query).items()]
-            self._require_zones(
-                list(dict.fromkeys(name for table in tables for name in table.columns)), query
-            )
+            tables = [read_table(path, file_name) for file_name, path in self.files(query).items()]
+            columns = dict.fromkeys(name for table in tables for name in table.columns)
+            zones = {
+                f"{query.place(i)}.zone": zone + self.column_suffix for i, zone in enumerate(query.zones)
+            }
+            required(zones, list(columns), self.file_name)
         return readings
 
-    def parse_table(self, table: pl.DataFrame, shown: str, query: Query) -> Readings:
-        """Return the readings of a table: of the wide layout, those of the query's zones.
-
-        Raises
-        ------
-        InputError
-            If a column is missing, or a time cannot be read.
-        """
-        self._require_columns(table.columns, query.key, shown)
-        series = self._series(table, shown) if self.clocks_back == "in-order" else None
+    def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
+        """Return the readings of a table: of the wide layout, those of the query's zones."""
+        self._require_columns(table.columns, query.key, file_name)
+        series = self._series(table, file_name) if self.clocks_back == "in-order" else None
         stamps = table[self.time_column]
-        times = to_utc(stamps, self.time_zone, self.window(query), shown, series=series)
+        times = to_utc(stamps, self.time_zone, self.window(query), file_name, series=series)
         told_apart = 0 if series is None else _told_apart(stamps, times, series)
-        frame = placed_by_line(table, shown, times)
+        frame = placed_by_line(table, file_name, times)
         rows = (
-            self._wide(table, frame, query, shown)
+            self._wide(table, frame, query, file_name)
             if self.layout == "wide"
-            else self._long(table, frame, shown)
+            else self._long(table, frame, file_name)
         )
         value = column_numbers(rows["raw"]) * G_PER_KWH[self.unit]
         remark = "local times told apart by their order where clocks are put back"
-        return Readings(rows.with_columns(value=value), self.accounting, {remark: told_apart})
+        return CarbonReadings(rows.with_columns(value=value), self.accounting, {remark: told_apart})
 
-    def _series(self, table: pl.DataFrame, shown: str) -> pl.Series:
+    def _series(self, table: pl.DataFrame, file_name: str) -> pl.Series:
         """Return the series of every row: its zone and the words of `where`."""
         names = [] if self.layout == "wide" else [str(self.zone_column), *self.where]
-        columns = [column_text(table[name], shown).fill_null("") for name in names]
+        columns = [column_text(table[name], file_name).fill_null("") for name in names]
         if not columns:
             return pl.repeat("", len(table), eager=True)
         return pl.select(pl.concat_str(columns, separator="\n")).to_series()
 
-    def _require_columns(self, columns: Sequence[str], key: str, shown: str) -> None:
-        stated = [("time_column", self.time_column)]
+    def _require_columns(self, columns: Sequence[str], key: str, file_name: str) -> None:
+        stated = {f"{key}.time_column": self.time_column}
         if self.layout == "long":
-            stated += [("zone_column", str(self.zone_column)), ("value_column", str(self.value_column))]
-        stated += [(f"where.{column}", column) for column in self.where]
-        faults = first_faults(
-            Fault(f"{key}.{name}", f"there is no column {column!r}", did_you_mean(column, columns))
-            for name, column in stated
-            if column not in columns
-        )
-        if faults:
-            raise InputError(shown, faults)
+            stated |= {
+                f"{key}.zone_column": str(self.zone_column),
+                f"{key}.value_column": str(self.value_column),
+            }
+        required(stated | {f"{key}.where.{column}": column for column in self.where}, columns, file_name)
 
-    def _require_zones(self, columns: Sequence[str], query: Query) -> None:
-        names = [zone + self.column_suffix for zone in query.zones]
-        faults = first_faults(
-            Fault(f"{query.place(i)}.zone", f"there is no column {name!r}", did_you_mean(name, columns))
-            for i, name in enumerate(names)
-            if name not in columns
-        )
-        if faults:
-            raise InputError(self.shown, faults)
-
-    def _wide(self, table: pl.DataFrame, frame: pl.DataFrame, query: Query, shown: str) -> pl.DataFrame:
+    def _wide(self, table: pl.DataFrame, frame: pl.DataFrame, query: Query, file_name: str) -> pl.DataFrame:
         zones = [zone for zone in dict.fromkeys(query.zones) if zone + self.column_suffix in table.columns]
         parts = [
-            frame.with_columns(zone=pl.lit(zone), raw=column_text(table[zone + self.column_suffix], shown))
+            frame.with_columns(
+                zone=pl.lit(zone), raw=column_text(table[zone + self.column_suffix], file_name)
+            )
             for zone in zones
         ]
         return pl.concat(parts) if parts else frame.clear().with_columns(zone=pl.lit(""), raw=pl.lit(""))
 
-    def _long(self, table: pl.DataFrame, frame: pl.DataFrame, shown: str) -> pl.DataFrame:
-        zone, value = (column_text(table[str(name)], shown) for name in (self.zone_column, self.value_column))
+    def _long(self, table: pl.DataFrame, frame: pl.DataFrame, file_name: str) -> pl.DataFrame:
+        zone, value = (
+            column_text(table[str(name)], file_name) for name in (self.zone_column, self.value_column)
+        )
         counts = zone.is_not_null()
         for name, text in self.where.items():
-            counts &= (column_text(table[name], shown) == text).fill_null(value=False)
+            counts &= (column_text(table[name], file_name) == text).fill_null(value=False)
         return frame.with_columns(zone=zone, raw=value).filter(counts)
 
 
 def _survey_wide(
-    table: pl.DataFrame, frame: pl.DataFrame, recognition: Recognition, shown: str
+    table: pl.DataFrame, frame: pl.DataFrame, recognition: Recognition, file_name: str
 ) -> tuple[pl.DataFrame, str | None, dict[str, Any], list[str]]:
     """Return the rows of all columns, their unit, and settings and comments."""
     columns = recognition.lists["zones"]
-    parts = [frame.with_columns(zone=pl.lit(name), raw=column_text(table[name], shown)) for name in columns]
+    parts = [
+        frame.with_columns(zone=pl.lit(name), raw=column_text(table[name], file_name)) for name in columns
+    ]
     zones, suffixes = suffixes_of(columns)
     comments = [f"zones: {toml.names(zones)}"]
     if len(suffixes) > 1:
@@ -212,14 +193,14 @@ def _survey_wide(
 
 
 def _survey_long(
-    table: pl.DataFrame, frame: pl.DataFrame, recognition: Recognition, shown: str
+    table: pl.DataFrame, frame: pl.DataFrame, recognition: Recognition, file_name: str
 ) -> tuple[pl.DataFrame, str | None, dict[str, Any], list[str]]:
     """Return the rows of all series, their unit, and settings and comments; words tell series apart."""
-    zone, name = recognition.columns["zone column"], recognition.columns["value column"]
+    zone, name = recognition.columns["zone"], recognition.columns["value"]
     words = {key: distinct(table, key) for key in recognition.lists["further columns of words"]}
     choices = {key: entries for key, entries in words.items() if 1 < len(entries) <= 10}
-    label = pl.concat_str([column_text(table[key], shown) for key in (zone, *choices)], separator=" ")
-    rows = frame.with_columns(zone=pl.select(label).to_series(), raw=column_text(table[name], shown))
+    label = pl.concat_str([column_text(table[key], file_name) for key in (zone, *choices)], separator=" ")
+    rows = frame.with_columns(zone=pl.select(label).to_series(), raw=column_text(table[name], file_name))
     unit = unit_in([name])
     settings = {
         "zone_column": zone,

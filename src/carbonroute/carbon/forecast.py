@@ -18,7 +18,7 @@ from carbonroute.carbon.grid import NO_VALUE, iso
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named
-from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table, required
 from carbonroute.files.times import TimeZone, to_utc
 from carbonroute.spec import Spec
 from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR
@@ -77,9 +77,9 @@ class Forecast(Spec):
         zone = zone_column(preview)
         if not (issue and lead and value and zone):
             return None
-        columns = {"issue column": issue, "lead column": lead, "zone column": zone, "value column": value}
+        columns = {"issue": issue, "lead": lead, "zone": zone, "value": value}
         if actual := first_named(_ACTUAL, preview.numbers):
-            columns["actual column"] = actual
+            columns["actual"] = actual
         words = {"further columns of words": other_words(preview, zone)}
         return Recognition(Certainty.COLUMNS, "forecast", columns, words)
 
@@ -140,7 +140,10 @@ class Forecast(Spec):
     def _rows(self, query: Query, start: datetime) -> pl.DataFrame:
         """Return `zone`, `issue` and `lead` (hours from `start`, and from the issue) and `value` (g/kWh)."""
         table = read_table(query.folder / self.path, self.path, query.digests)
-        self._require_columns(table)
+        keys = ("issue_column", "lead_column", "zone_column", "value_column")
+        columns = {f"carbon.forecast.{key}": getattr(self, key) for key in keys}
+        columns |= {f"carbon.forecast.where.{column}": column for column in self.where}
+        required(columns, table.columns, self.path)
         horizon = start, start + timedelta(hours=query.hours)
         raw = column_text(table[self.value_column], self.path)
         lead = column_text(table[self.lead_column], self.path)
@@ -164,22 +167,6 @@ class Forecast(Spec):
             raise InputError(self.path, faults)
         return rows.with_columns(issue=pl.col("after_us") // US_PER_HOUR, lead=pl.col("lead").cast(pl.Int64))
 
-    def _require_columns(self, table: pl.DataFrame) -> None:
-        named = {
-            "issue_column": self.issue_column,
-            "lead_column": self.lead_column,
-            "zone_column": self.zone_column,
-            "value_column": self.value_column,
-            **{f"where.{column}": column for column in self.where},
-        }
-        faults = [
-            Fault(f"carbon.forecast.{key}", f"there is no column {name!r}", did_you_mean(name, table.columns))
-            for key, name in named.items()
-            if name not in table.columns
-        ]
-        if faults:
-            raise InputError(self.path, faults)
-
     def _chosen(self, table: pl.DataFrame) -> pl.Series:
         """Return which rows `where` takes."""
         chosen = pl.repeat(value=True, n=len(table), eager=True)
@@ -187,9 +174,9 @@ class Forecast(Spec):
             text = column_text(table[column], self.path)
             chosen &= (text == word).fill_null(value=False)
             if not chosen.any():
-                found = f"no row has {word!r} there" + (" as well" if len(self.where) > 1 else "")
+                problem = f"no row has {word!r} there" + (" as well" if len(self.where) > 1 else "")
                 remedy = did_you_mean(word, text.drop_nulls().unique(maintain_order=True).to_list())
-                raise InputError(self.path, [Fault(f"carbon.forecast.where.{column}", found, remedy)])
+                raise InputError(self.path, [Fault(f"carbon.forecast.where.{column}", problem, remedy)])
         return chosen
 
     def _require_zones(self, zone: pl.Series, query: Query) -> None:

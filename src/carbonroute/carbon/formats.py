@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from pydantic import ValidationError, model_validator
 
-from carbonroute.carbon.rules import Step, step_of
+from carbonroute.carbon.rules import step_of
 from carbonroute.carbon.signal import Accounting, Query
 from carbonroute.carbon.source import FileSource, Survey
 from carbonroute.errors import Fault, InputError
@@ -63,7 +63,7 @@ class PublishedFormat(FileSource):
 
     @classmethod
     @abstractmethod
-    def suggest(cls, content: Any, shown: str) -> Suggestion:
+    def suggest(cls, content: Any, file_name: str) -> Suggestion:
         """Return settings that read a recognised file, by its content: a table or a JSON value.
 
         Raises
@@ -75,9 +75,9 @@ class PublishedFormat(FileSource):
     @classmethod
     def survey(cls, preview: Preview, recognition: Recognition) -> Survey:  # noqa: ARG003  `FileSource.survey` has it
         """Return the readings of a recognised file, and the settings that read it."""
-        shown = preview.shown
-        content = preview.content if preview.is_json else read_table(preview.path, shown)
-        suggestion = cls.suggest(content, shown)
+        file_name = preview.file_name
+        content = preview.content if preview.is_json else read_table(preview.path, file_name)
+        suggestion = cls.suggest(content, file_name)
         settings = {key: entry for key, entry in suggestion.settings.items() if entry is not None}
         try:
             source = cls.model_validate({"path": preview.path.name, **settings, **suggestion.assumed})
@@ -86,12 +86,12 @@ class PublishedFormat(FileSource):
                 Fault(str(detail["loc"][0]) if detail["loc"] else "", detail["msg"], "check the file")
                 for detail in error.errors()
             ]
-            raise InputError(shown, faults) from error
+            raise InputError(file_name, faults) from error
         query = Query.of_all_times(())
         if preview.is_json:
-            readings = source.parse_answer(content, shown)
+            readings = source.parse_answer(content, file_name)
         else:
-            readings = source.parse_table(content, shown, query)
+            readings = source.parse_table(content, file_name, query)
         zones = readings.table["zone"].drop_nulls().unique(maintain_order=True).to_list()
         readings = readings.counted(zones, *source.window(query))
         named = [f"zones: {toml.names(zones)}"] if suggestion.names_zones else []
@@ -124,13 +124,13 @@ def labelled(stated: Accounting, known: Accounting) -> Accounting:
 
 
 def of_json(
-    shown: str,
+    file_name: str,
     where: str,
     time: Sequence[Any],
     zone: Sequence[str] | str,
     value: Sequence[float | None],
 ) -> pl.DataFrame:
-    """Return values of a JSON list as `Readings.table`; `where`: place of a value, ``{}``: its index."""
+    """Return values of a JSON list as `CarbonReadings.table`; `where`: their place, ``{}``: the index."""
     table = pl.DataFrame(
         {
             "index": range(len(value)),
@@ -139,7 +139,7 @@ def of_json(
         }
     )
     return table.select(
-        file=pl.lit(shown),
+        file=pl.lit(file_name),
         place=pl.format(where, "index") if where else pl.lit(TOP),
         time="time",
         zone=pl.lit(zone) if isinstance(zone, str) else pl.Series(zone, dtype=pl.String),
@@ -148,7 +148,8 @@ def of_json(
     )
 
 
-def usual_step(time: pl.Series, zone: pl.Series | None = None) -> Step | None:
-    """Return the most frequent step of each zone's times, if a scenario has a word for it."""
+def usual_step(time: pl.Series, zone: pl.Series | None = None) -> str | None:
+    """Return the most frequent step of each zone's times as a scenario spells it; None if it has none."""
     zones = pl.repeat("", len(time), eager=True) if zone is None or len(zone) != len(time) else zone
-    return step_of(common_step_us(pl.DataFrame({"zone": zones, "time": time})))
+    step = step_of(common_step_us(pl.DataFrame({"zone": zones, "time": time})))
+    return step.text if step else None

@@ -24,17 +24,17 @@ NO_VALUE = ("", "nan", "na", "n/a", "null", "none")
 
 
 @dataclass(frozen=True)
-class Rows:
+class CarbonRows:
     """A file's rows of some zones, with their hours and faults. All shapes (rows,).
 
     Attributes
     ----------
     table
-        The rows, as in `carbonroute.carbon.source.Readings`.
+        The rows, as in `carbonroute.carbon.source.CarbonReadings`.
     zones
         The query's zones, each once.
     column
-        Integers of each row's zone.
+        Index of each row's zone.
     slot
         Its interval, counted from hour 0: in steps of the file, or in hours where a step is longer.
     slots_per_hour
@@ -62,7 +62,7 @@ class Rows:
         """The hour of each row, counted from hour 0."""
         return self.slot // self.slots_per_hour
 
-    def where(self, flags: Mask) -> Rows:
+    def where(self, flags: Mask) -> CarbonRows:
         """Return some of the rows."""
         if flags.all():
             return self
@@ -77,10 +77,10 @@ class Rows:
         """Return an hour as messages show it."""
         return iso(self.start + timedelta(hours=int(hour)))
 
-    def faults(self, flags: Mask, found: Callable[[Row], str], remedy: str, what: str) -> list[Fault]:
+    def faults(self, flags: Mask, problem: Callable[[Row], str], remedy: str, what: str) -> list[Fault]:
         """Return a fault for each of the first flagged rows, and one that counts the others."""
         first = self.table.filter(pl.Series(flags)).head(_SHOWN).to_dicts()
-        faults = [Fault(f"{self._place(row)}, zone {row['zone']}", found(row), remedy) for row in first]
+        faults = [Fault(f"{self._place(row)}, zone {row['zone']}", problem(row), remedy) for row in first]
         more = int(flags.sum()) - len(faults)
         return [*faults, Fault("", f"{more} more such {what}")] if more else faults
 
@@ -98,7 +98,7 @@ def iso(time: datetime) -> str:
     return time.strftime("%Y-%m-%dT%H:%MZ")
 
 
-def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datetime) -> Rows:
+def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datetime) -> CarbonRows:
     """Return the rows of some zones, in the order of the file, with their places on the grid."""
     names = tuple(dict.fromkeys(zones))
     column = (
@@ -106,7 +106,7 @@ def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datet
     )  # null: another zone
     if column.null_count():
         table, column = table.filter(column.is_not_null()), column.drop_nulls()
-    minutes = min(rules.step_minutes, 60)
+    minutes = min(rules.step.minutes, 60)
     since = (table["time"].to_physical() - _microseconds(start)).to_numpy()
     slot, rest = np.divmod(since, minutes * US_PER_MINUTE)
     value = table["value"].fill_null(np.nan).to_numpy()
@@ -115,7 +115,7 @@ def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datet
     if no_number.any():
         words = table["raw"].fill_null("").str.strip_chars().str.to_lowercase()
         missing = no_number & words.is_in(NO_VALUE).to_numpy()
-    return Rows(
+    return CarbonRows(
         table=table,
         zones=names,
         column=column.to_numpy(),
@@ -147,17 +147,15 @@ class Grid:
     first: int
     values: Array
 
-    def window(self, begin: int, end: int) -> Array:
-        """Return the values of the hours from `begin` up to `end`; NaN beyond the grid."""
-        values = np.full((end - begin, self.values.shape[1]), np.nan)
-        low, high = max(begin, self.first), min(end, self.first + len(self.values))
-        if low < high:
-            values[low - begin : high - begin] = self.values[low - self.first : high - self.first]
-        return values
+
+def repeated(rows: CarbonRows) -> Mask:
+    """Return which rows on the grid stand for a zone and time that an earlier row stands for already."""
+    again = np.zeros(len(rows.slot), dtype=bool)
+    again[~rows.off] = _repeated(rows.where(~rows.off))
+    return again
 
 
-def repeated(rows: Rows) -> Mask:
-    """Return which rows stand for a zone and time that an earlier row stands for already."""
+def _repeated(rows: CarbonRows) -> Mask:
     low, size = _span(rows)
     cell = rows.column * size + (rows.slot - low)
     if np.bincount(cell).max(initial=0) <= 1:
@@ -165,19 +163,20 @@ def repeated(rows: Rows) -> Mask:
     return ~pl.Series(cell).is_first_distinct().to_numpy()
 
 
-def hourly(rows: Rows, rules: Rules) -> Grid:
+def hourly(rows: CarbonRows, rules: Rules) -> Grid:
     """Return the mean of each hour; an hour that lacks a value of a shorter step has none.
 
-    Of several rows for one time, those with a value count, by `rules.duplicates` ("refuse" is the caller's).
+    The value of a longer step stands for each of its hours. Rows off the grid do not count. Of several rows
+    for one time, those with a value count, by `rules.duplicates` ("refuse" is the caller's).
     """
+    rows = rows.where(~rows.off)
     low, size = _span(rows)
     low, high = low // rows.slots_per_hour, -(-(low + max(size, 1)) // rows.slots_per_hour)
     values = np.full(((high - low) * rows.slots_per_hour, len(rows.zones)), np.nan)
-    good = rows.where(~(rows.off | rows.missing | rows.absurd))
+    good = rows.where(~(rows.missing | rows.absurd))
     place = good.slot - low * rows.slots_per_hour, good.column
     value = good.table["value"].to_numpy()
-    again = repeated(good)
-    if again.any():
+    if _repeated(good).any():
         by_cell = pl.DataFrame({"slot": place[0], "column": place[1], "value": value})
         chosen = {"mean": pl.col("value").mean(), "last": pl.col("value").last()}
         by_cell = by_cell.group_by("slot", "column", maintain_order=True).agg(
@@ -188,10 +187,11 @@ def hourly(rows: Rows, rules: Rules) -> Grid:
     values[place] = value
     if rows.slots_per_hour > 1:
         values = values.reshape(high - low, rows.slots_per_hour, -1).mean(axis=1)
-    return Grid(low, values)
+    grid = Grid(low, values)
+    return _spread(grid, rows, rules.step.minutes // 60) if rules.step.minutes > 60 else grid
 
 
-def spread(grid: Grid, rows: Rows, step_hours: int) -> Grid:
+def _spread(grid: Grid, rows: CarbonRows, step_hours: int) -> Grid:
     """Return the grid with each row's value in every hour of its step; rows must be a step apart."""
     stands = np.zeros((len(grid.values) + step_hours - 1, len(rows.zones)), dtype=bool)
     stands[rows.hour - grid.first, rows.column] = True
@@ -202,7 +202,7 @@ def spread(grid: Grid, rows: Rows, step_hours: int) -> Grid:
     return Grid(grid.first, np.where(within, values, np.nan))
 
 
-def too_close(rows: Rows, step_hours: int) -> Mask:
+def too_close(rows: CarbonRows, step_hours: int) -> Mask:
     """Return which rows begin before the interval of their zone's row before them is over."""
     order = np.lexsort((rows.slot, rows.column))
     gap = np.diff(rows.slot[order])
@@ -211,19 +211,25 @@ def too_close(rows: Rows, step_hours: int) -> Mask:
     return close
 
 
-def out_of_order(rows: Rows) -> int:
-    """Return how many of a file's rows are earlier than the one of the same zone before them."""
+def earlier_than_before(rows: CarbonRows) -> tuple[Integers, Integers]:
+    """Return the rows that are earlier than the one of the same zone before them, and those before them."""
     order = np.argsort(rows.column, kind="stable")
     column, time = rows.column[order], rows.table["time"].to_physical().to_numpy()[order]
     earlier = np.flatnonzero((np.diff(time) < 0) & (np.diff(column) == 0)) + 1
-    if not earlier.size:
+    return order[earlier], order[earlier - 1]
+
+
+def out_of_order(rows: CarbonRows) -> int:
+    """Return how many of a file's rows are earlier than the one of the same zone before them."""
+    row, row_before = earlier_than_before(rows)
+    if not row.size:
         return 0
     names = rows.table.select("file", "place")
-    before, back = names[order[earlier - 1]], names[order[earlier]]
+    before, back = names[row_before], names[row]
     return back.filter(before["file"] == back["file"]).n_unique()
 
 
-def _span(rows: Rows) -> tuple[int, int]:
+def _span(rows: CarbonRows) -> tuple[int, int]:
     """Return the first slot, and how many there are up to the last."""
     if not len(rows.slot):
         return 0, 0

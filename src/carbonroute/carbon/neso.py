@@ -10,25 +10,24 @@ from pydantic import Field
 from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json
 from carbonroute.carbon.rules import Step
 from carbonroute.carbon.signal import Accounting
-from carbonroute.carbon.source import Name, Readings
+from carbonroute.carbon.source import CarbonReadings, Name
 from carbonroute.errors import Fault, InputError
-from carbonroute.files.answers import Answer, Instant, records, validated
-from carbonroute.files.durations import minutes
+from carbonroute.files.answers import AnswerModel, Instant, records, validated
 from carbonroute.files.preview import Certainty, Preview, Recognition
 
 
-class _Intensity(Answer):
+class _Intensity(AnswerModel):
     forecast: float | None = None
     actual: float | None = None
 
 
-class _HalfHour(Answer):
+class _HalfHour(AnswerModel):
     start: Instant = Field(alias="from")
     end: Instant = Field(alias="to")
     intensity: _Intensity
 
 
-class _History(Answer):
+class _NationalHistory(AnswerModel):
     data: list[Any]
 
 
@@ -53,7 +52,7 @@ class Neso(PublishedFormat):
     json_keys: ClassVar[str] = "NESO's data[…].intensity"
 
     kind: Literal["neso"]
-    step: Step = "30min"
+    step: Step = Step.parse("30min")
     zone: Name = "GB"
     actual_missing: Literal["missing", "forecast"] = "missing"
 
@@ -71,27 +70,21 @@ class Neso(PublishedFormat):
         return Recognition(Certainty.SIGNATURE, "neso") if known else None
 
     @classmethod
-    def suggest(cls, content: Any, shown: str) -> Suggestion:  # noqa: ARG003  the same lines for any answer
+    def suggest(cls, content: Any, file_name: str) -> Suggestion:  # noqa: ARG003  the same lines for any answer
         """Return settings that read an answer."""
         comment = 'actual_missing = "forecast" puts the forecast where nothing was measured'
         return Suggestion({"kind": "neso"}, [comment])
 
-    def parse_answer(self, content: Any, shown: str) -> Readings:
-        """Return the half-hours of an answer; flagged are those with a forecast in place of a value.
-
-        Raises
-        ------
-        InputError
-            With place: an answer of another kind, or intervals of another length than `step`.
-        """
+    def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
+        """Return the half-hours of an answer; flagged are those with a forecast in place of a value."""
         data = content.get("data") if isinstance(content, dict) else None
         if isinstance(data, dict) or any(
             isinstance(item, dict) and {"data", "regions"} & set(item) for item in data or ()
         ):
-            raise _regional(shown)
-        answer = validated(_History, content, shown)
-        rows = records(_HalfHour, answer.data, "data", shown)
-        self._check_step(rows, shown)
+            raise _regional(file_name)
+        answer = validated(_NationalHistory, content, file_name)
+        rows = records(_HalfHour, answer.data, "data", file_name)
+        self._check_step(rows, file_name)
         actual = [intensity.actual for intensity in rows["intensity"]]
         value = actual
         if self.actual_missing == "forecast":
@@ -100,24 +93,24 @@ class Neso(PublishedFormat):
                 for intensity in rows["intensity"]
             ]
         stands_in = [was is None and now is not None for was, now in zip(actual, value, strict=True)]
-        table = of_json(shown, "data[{}].intensity", rows["start"], self.zone, value)
-        return Readings(
+        table = of_json(file_name, "data[{}].intensity", rows["start"], self.zone, value)
+        return CarbonReadings(
             table.with_columns(forecast=pl.Series(stands_in)),
             labelled(self.accounting, self.labels),
             flagged={"forecast": "forecasts in place of missing values"},
         )
 
-    def _check_step(self, rows: dict[str, list[Any]], shown: str) -> None:
+    def _check_step(self, rows: dict[str, list[Any]], file_name: str) -> None:
         remedy = f"step = {self.step!r} is expected"
         lengths = [
             (end - start).total_seconds() / 60 for start, end in zip(rows["start"], rows["end"], strict=True)
         ]
-        wrong = [row for row, length in enumerate(lengths) if length != minutes(self.step)]
+        wrong = [row for row, length in enumerate(lengths) if length != self.step.minutes]
         if wrong:
             faults = (Fault(f"data[{row}].to", f"{lengths[row]:g} min after from", remedy) for row in wrong)
-            raise InputError(shown, faults)
+            raise InputError(file_name, faults)
 
 
-def _regional(shown: str) -> InputError:
-    found = "the file is of regions, which have forecasts and no measured values"
-    return InputError(shown, [Fault("data", found, "an answer of /intensity/{from}/{to} is expected")])
+def _regional(file_name: str) -> InputError:
+    problem = "the file is of regions, which have forecasts and no measured values"
+    return InputError(file_name, [Fault("data", problem, "an answer of /intensity/{from}/{to} is expected")])

@@ -29,12 +29,12 @@ def copies(values: Array) -> list[tuple[int, int, int]]:
     if hours < HOURS_PER_DAY:
         return []
     sample = values[np.linspace(0, hours - 1, min(hours, _SAMPLE_HOURS)).astype(int)]
-    found = []
+    pairs_alike = []
     for column in range(1, columns):
         alike = (sample[:, :column] == sample[:, column, np.newaxis]).mean(axis=0)
         for other in np.flatnonzero(alike >= COPY_SHARE / 2):
             equal = int((values[:, other] == values[:, column]).sum())
             if equal >= COPY_SHARE * hours:
-                found.append((column, int(other), equal))
+                pairs_alike.append((column, int(other), equal))
                 break
-    return found
+    return pairs_alike

@@ -9,7 +9,7 @@ import polars as pl
 
 from carbonroute.arrays import Mask
 from carbonroute.carbon.gaps import runs_of
-from carbonroute.carbon.grid import Grid, Row, Rows, iso, repeated, too_close
+from carbonroute.carbon.grid import CarbonRows, Grid, Row, iso, repeated, too_close
 from carbonroute.carbon.rules import Rules
 from carbonroute.carbon.selection import Selection
 from carbonroute.carbon.signal import Query
@@ -28,14 +28,14 @@ _SPARSE_VALUES = 4_000_000
 TINY_G_PER_KWH = 2.0
 
 
-def require_zones(rows: Rows, table: pl.DataFrame, query: Query, shown: str) -> None:
+def require_zones(rows: CarbonRows, table: pl.DataFrame, query: Query, file_name: str) -> None:
     """Refuse a zone of which there is no row."""
-    there = set(rows.table["zone"].unique())
-    absent = [i for i, zone in enumerate(query.zones) if zone not in there]
+    zones = set(rows.table["zone"].unique())
+    absent = [i for i, zone in enumerate(query.zones) if zone not in zones]
     if absent:
         known = table["zone"].unique(maintain_order=True).to_list()
         raise InputError(
-            shown,
+            file_name,
             first_faults(
                 Fault(
                     f"{query.place(i)}.zone",
@@ -47,7 +47,7 @@ def require_zones(rows: Rows, table: pl.DataFrame, query: Query, shown: str) -> 
         )
 
 
-def require_size(rows: Rows, shown: str) -> None:
+def require_size(rows: CarbonRows, file_name: str) -> None:
     """Refuse rows of which a few lie so far from the others that a table of all hours would be empty."""
     if not len(rows.slot):
         return
@@ -59,21 +59,23 @@ def require_size(rows: Rows, shown: str) -> None:
     middle = int(np.median(rows.slot))
     far = max(first, last, key=lambda row: abs(int(rows.slot[row]) - middle))
     span = " to ".join(rows.time_of(int(rows.hour[row])) for row in (first, last))
-    found = f"{len(rows.slot):,} rows run from {span}, which would be {values:,} values"
+    problem = f"{len(rows.slot):,} rows run from {span}, which would be {values:,} values"
     remedy = f"check the times, first of all {rows.place(far)}: {rows.time_of(int(rows.hour[far]))}"
-    raise refused(shown, found, remedy)
+    raise refused(file_name, problem, remedy)
 
 
-def require_grams(rows: Rows, rules: Rules, query: Query, shown: str) -> None:
+def require_grams(rows: CarbonRows, rules: Rules, query: Query, file_name: str) -> None:
     """Refuse values that are all so low that they look like another unit's."""
     highest = rows.table["value"].filter(pl.Series(~(rows.missing | rows.absurd))).max()
     if rules.tiny == "refuse" and isinstance(highest, float) and 0 < highest < TINY_G_PER_KWH:
-        found = f"no value of {_listed(list(rows.zones))} is above {highest:g} g/kWh, which looks like kg/kWh"
+        problem = (
+            f"no value of {_listed(list(rows.zones))} is above {highest:g} g/kWh, which looks like kg/kWh"
+        )
         remedy = "state the unit that the values are in, or tiny = 'keep' if they are so low"
-        raise InputError(shown, [Fault(query.key, found, remedy)])
+        raise InputError(file_name, [Fault(query.key, problem, remedy)])
 
 
-def of_rows(rows: Rows, seen: Mask, rules: Rules) -> list[Fault]:
+def of_rows(rows: CarbonRows, seen: Mask, rules: Rules) -> list[Fault]:
     """Return the faults of the checked rows: impossible values, times off the grid, repeated times."""
     faults = []
     if rules.absurd == "refuse":
@@ -84,21 +86,20 @@ def of_rows(rows: Rows, seen: Mask, rules: Rules) -> list[Fault]:
     every = "one value per hour" if rules.step == "1h" else f"one value every {rules.step}"
     remedy = f"{every} is expected, on the hour of horizon.start, or another step"
     faults += rows.faults(rows.off & seen, lambda row: f"time {row['time'].isoformat()}", remedy, "times")
-    on_grid, again, close = ~rows.off, np.zeros(len(seen), dtype=bool), np.zeros(len(seen), dtype=bool)
     if rules.duplicates == "refuse":
-        again[on_grid] = repeated(rows.where(on_grid))
         remedy = "one value per hour and zone is expected, or duplicates = 'first', 'last' or 'mean'"
-        faults += rows.faults(again & seen, _second, remedy, "repeated times")
-    if rules.step_minutes > 60:
-        close[on_grid] = too_close(rows.where(on_grid), rules.step_minutes // 60)
+        faults += rows.faults(repeated(rows) & seen, _second, remedy, "repeated times")
+    if rules.step.minutes > 60:
+        on_grid, close = ~rows.off, np.zeros(len(seen), dtype=bool)
+        close[on_grid] = too_close(rows.where(on_grid), rules.step.minutes // 60)
         remedy = f"step = {rules.step!r} needs values that far apart"
-        found = f"begins within {rules.step} of the value before it"
-        faults += rows.faults(close & seen, lambda _: found, remedy, "rows")
+        problem = f"begins within {rules.step} of the value before it"
+        faults += rows.faults(close & seen, lambda _: problem, remedy, "rows")
     return faults
 
 
 def of_hours(
-    rows: Rows, hours: Selection, measured: Grid, complete: Grid, spiky: Mask, rules: Rules
+    rows: CarbonRows, hours: Selection, measured: Grid, complete: Grid, spiky: Mask, rules: Rules
 ) -> list[Fault]:
     """Return the hours of the horizon without a value: by row or gap where there is one, else by zone."""
     lacking = np.isnan(hours.of(complete)) & hours.needed[:, np.newaxis]
@@ -129,13 +130,13 @@ def of_hours(
     return [*faults, *_absent(rows, hours, silent, rules)]
 
 
-def _gap(rows: Rows, first: int, length: int, column: int, rules: Rules) -> Fault:
+def _gap(rows: CarbonRows, first: int, length: int, column: int, rules: Rules) -> Fault:
     """Return a gap that a rule does not fill, at its first row if there is one."""
     at = np.flatnonzero((rows.column == column) & (rows.hour >= first) & (rows.hour < first + length))
     place = f"{rows.place(int(at[0]))}, " if at.size else ""
     plural = f"{length:,} hours in a row have" if length > 1 else "1 hour has"
-    found = f"{plural} no value, from {rows.time_of(first)}"
-    return Fault(f"{place}zone {rows.zones[column]}", found, _why(length, rules))
+    problem = f"{plural} no value, from {rows.time_of(first)}"
+    return Fault(f"{place}zone {rows.zones[column]}", problem, _why(length, rules))
 
 
 def _why(length: int, rules: Rules) -> str:
@@ -146,22 +147,22 @@ def _why(length: int, rules: Rules) -> str:
     return f"gaps = {rules.gaps.text!r} finds nothing there to fill it from: complete the file"
 
 
-def _absent(rows: Rows, hours: Selection, lacking: Mask, rules: Rules) -> Iterator[Fault]:
+def _absent(rows: CarbonRows, hours: Selection, lacking: Mask, rules: Rules) -> Iterator[Fault]:
     """Yield for each zone the hours that have no row."""
     for column in np.flatnonzero(lacking.any(axis=0)):
         missing = hours.source[lacking[:, column], column]
         listed = ", ".join(rows.time_of(hour) for hour in missing[:_SHOWN])
         more = ", …" if len(missing) > _SHOWN else ""
-        found = f"{len(missing)} of {hours.needed.sum()} hours have no value: {listed}{more}"
+        problem = f"{len(missing)} of {hours.needed.sum()} hours have no value: {listed}{more}"
         span = f"{rows.time_of(hours.zone_first[column])} … {rows.time_of(hours.zone_last[column])}"
         remedy = f"choose a horizon within {span}, or complete the file"
         apart = _usual_minutes(rows, int(column))
-        if apart and apart != rules.step_minutes:
+        if apart and apart != rules.step.minutes:
             remedy = f"its values are {apart} min apart: state another step than {rules.step!r}"
-        yield Fault(f"zone {rows.zones[column]}", found, remedy)
+        yield Fault(f"zone {rows.zones[column]}", problem, remedy)
 
 
-def _usual_minutes(rows: Rows, column: int) -> int:
+def _usual_minutes(rows: CarbonRows, column: int) -> int:
     """Return the median distance of a zone's values, min; 0 for fewer than 3."""
     slots = np.unique(rows.slot[rows.column == column])
     return int(np.median(np.diff(slots))) * 60 // rows.slots_per_hour if len(slots) > 2 else 0

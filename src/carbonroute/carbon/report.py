@@ -67,10 +67,10 @@ class Report:
             f"{int(counts.sum()):,} {what} ({'; '.join(listed)}{rest})",
         )
 
-    def note(self, shown: str) -> tuple[str, ...]:
+    def note(self, file_name: str) -> tuple[str, ...]:
         """Return the sentences as one line, or nothing if there are none."""
-        return (f"{shown}: {'; '.join(self.sentences)}",) if self.sentences else ()
+        return (f"{file_name}: {'; '.join(self.sentences)}",) if self.sentences else ()
 
-    def cleaning(self, shown: str) -> dict[str, Any]:
+    def cleaning(self, file_name: str) -> dict[str, Any]:
         """Return the JSON values, by the name of the source."""
-        return {shown: self.details} if self.details else {}
+        return {file_name: self.details} if self.details else {}

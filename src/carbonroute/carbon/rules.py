@@ -7,11 +7,24 @@ from dataclasses import dataclass
 from typing import Literal, Self, cast, get_args
 
 from carbonroute.carbon.gaps import Filling
-from carbonroute.files.durations import minutes, whole_hours
+from carbonroute.errors import did_you_mean
+from carbonroute.files.durations import Duration, whole_hours
 from carbonroute.spec import Spec, Spelled
 from carbonroute.units import US_PER_MINUTE
 
-Step = Literal["5min", "10min", "15min", "20min", "30min", "1h", "2h", "3h", "4h", "6h", "12h", "1d"]
+_STEPS = "5min", "10min", "15min", "20min", "30min", "1h", "2h", "3h", "4h", "6h", "12h", "1d"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Step(Duration):
+    """The length of the interval that one value stands for: one that divides a day, from 5 minutes on."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the step that a text spells."""
+        if text not in _STEPS:
+            raise ValueError(f"found {text!r}; {did_you_mean(text, _STEPS)}")
+        return super().parse(text)
 
 
 def step_of(step_us: int | None) -> Step | None:
@@ -20,7 +33,7 @@ def step_of(step_us: int | None) -> Step | None:
     >>> step_of(1_800_000_000), step_of(420_000_000)
     ('30min', None)
     """
-    return next((name for name in get_args(Step) if minutes(name) * US_PER_MINUTE == step_us), None)
+    return next((step for step in map(Step.parse, _STEPS) if step.minutes * US_PER_MINUTE == step_us), None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,15 +118,10 @@ class Rules(Spec):
         ``"year"``: hours outside the file are the same calendar hours of the nearest year in it.
     """
 
-    step: Step = "1h"
+    step: Step = Step.parse("1h")
     gaps: GapRule = GapRule("refuse")
     duplicates: Literal["refuse", "first", "last", "mean"] = "refuse"
     spikes: SpikeRule = SpikeRule("keep")
     absurd: Literal["refuse", "missing"] = "refuse"
     tiny: Literal["refuse", "keep"] = "refuse"
     repeat: Literal["year"] | None = None
-
-    @property
-    def step_minutes(self) -> int:
-        """Length of the interval of one value."""
-        return minutes(self.step)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from carbonroute.arrays import Integers, Mask
 from carbonroute.carbon.calendar import HOURS_OF_YEAR, nearest_year
-from carbonroute.carbon.grid import Grid, Rows
+from carbonroute.carbon.grid import CarbonRows, Grid
 from carbonroute.carbon.rules import Rules
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError
@@ -74,7 +74,7 @@ class Selection:
         return np.where(inside, place, 0), inside
 
 
-def selection(rows: Rows, rules: Rules, query: Query, shown: str) -> Selection:
+def selection(rows: CarbonRows, rules: Rules, query: Query, file_name: str) -> Selection:
     """Return the hours that a query selects of a file's rows.
 
     Raises
@@ -91,7 +91,7 @@ def selection(rows: Rows, rules: Rules, query: Query, shown: str) -> Selection:
     first, last = of_zone["first"].to_numpy(), of_zone["last"].to_numpy()
     if rules.repeat is not None and (last - first + 1 < HOURS_OF_YEAR).any():
         raise InputError(
-            shown,
+            file_name,
             (
                 Fault(
                     f"zone {zone}",
@@ -122,8 +122,8 @@ def _reference_hours(rules: Rules, query: Query, first: Integers, last: Integers
     later ones.
     """
     repeats = rules.repeat is not None
-    there = int(-first.max()) if last.min() >= (query.hours - 1 if repeats else -1) else 0
+    known = int(-first.max()) if last.min() >= (query.hours - 1 if repeats else -1) else 0
     if repeats:
-        there = max(there, HOURS_OF_YEAR - query.hours)
-    hours = min(there, int(-first.max()), query.reference_hours)
+        known = max(known, HOURS_OF_YEAR - query.hours)
+    hours = min(known, int(-first.max()), query.reference_hours)
     return hours if hours >= HOURS_PER_DAY else 0

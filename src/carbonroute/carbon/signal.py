@@ -51,11 +51,16 @@ class MixedAccounting:
 
     of_region: tuple[tuple[str, Accounting], ...]
 
-    def __str__(self) -> str:
+    @property
+    def labels(self) -> str:
+        """Every label with its regions."""
         regions: dict[str, list[str]] = {}
         for region, label in self.of_region:
             regions.setdefault(str(label), []).append(region)
-        return "mixed: " + "; ".join(f"{label} ({', '.join(names)})" for label, names in regions.items())
+        return "; ".join(f"{label} ({', '.join(names)})" for label, names in regions.items())
+
+    def __str__(self) -> str:
+        return f"mixed: {self.labels}"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from carbonroute.carbon.clean import cleaned
 from carbonroute.carbon.forecast import Forecast
-from carbonroute.carbon.rules import Rules
+from carbonroute.carbon.rules import Rules, Step
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.preview import Preview, Recognition
@@ -27,7 +27,7 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True)
-class Readings:
+class CarbonReadings:
     """Parsed values of one or several files, before cleaning.
 
     Attributes
@@ -50,13 +50,15 @@ class Readings:
     counts: Mapping[str, int] = field(default_factory=dict)
     flagged: Mapping[str, str] = field(default_factory=dict)
 
-    def counted(self, zones: Sequence[str], start: datetime, end: datetime) -> Readings:
+    def counted(self, zones: Sequence[str], start: datetime, end: datetime) -> CarbonReadings:
         """Return the readings with every flag counted over some zones, from `start` up to `end`."""
         asked = pl.col("zone").is_in(zones) & pl.col("time").is_between(start, end, closed="left")
         rows = self.table.filter(asked)
         sums = {remark: int(rows[column].sum()) for column, remark in self.flagged.items()}
         table = self.table.select("file", "place", "time", "zone", "raw", "value")
-        return Readings(table.filter(pl.col("zone").is_not_null()), self.accounting, {**self.counts, **sums})
+        return CarbonReadings(
+            table.filter(pl.col("zone").is_not_null()), self.accounting, {**self.counts, **sums}
+        )
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Survey:
     Attributes
     ----------
     table
-        As of `Readings`; times that cannot be read are null.
+        As of `CarbonReadings`; times that cannot be read are null.
     unit
         Of the values; None if the file does not state it.
     settings
@@ -85,7 +87,7 @@ class Survey:
     comments: Sequence[str] = ()
     findings: Sequence[str] = ()
     accounting: Accounting | None = None
-    step: str | None = None
+    step: Step | None = None
 
 
 class FileSource(Rules):
@@ -149,14 +151,14 @@ class FileSource(Rules):
             If its rows cannot be read at all.
         """
 
-    def parse_table(self, table: pl.DataFrame, shown: str, query: Query) -> Readings:
+    def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
         """Return the readings in a table.
 
         Parameters
         ----------
         table
             CSV columns as text, Parquet columns as they are.
-        shown
+        file_name
             Its name in messages.
         query
             Zones and times that are asked for; faults elsewhere may be ignored.
@@ -168,14 +170,14 @@ class FileSource(Rules):
         """
         raise NotImplementedError(f"{type(self).__name__} reads no tables")
 
-    def parse_answer(self, content: Any, shown: str) -> Readings:
+    def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
         """Return the readings in the JSON of a file, or of a provider's answer.
 
         Parameters
         ----------
         content
             From `carbonroute.files.strict_json.parse_json`.
-        shown
+        file_name
             Its name in messages.
 
         Raises
@@ -190,7 +192,7 @@ class FileSource(Rules):
         """Whether a file of this name holds JSON; else it holds a table."""
         return cls.form == "json" or (cls.form == "by name" and name.lower().endswith((".json", ".json.gz")))
 
-    def read(self, query: Query) -> Readings:
+    def read(self, query: Query) -> CarbonReadings:
         """Return the readings of all files.
 
         Raises
@@ -199,16 +201,16 @@ class FileSource(Rules):
             If a file cannot be read, or lacks a column or zone that is asked for.
         """
         window, parts = self.window(query), []
-        for shown, path in self.files(query).items():
-            if self.is_json(shown):
-                part = self.parse_answer(read_json(path, shown, query.digests), shown)
+        for file_name, path in self.files(query).items():
+            if self.is_json(file_name):
+                part = self.parse_answer(read_json(path, file_name, query.digests), file_name)
             else:
-                part = self.parse_table(read_table(path, shown, query.digests), shown, query)
+                part = self.parse_table(read_table(path, file_name, query.digests), file_name, query)
             parts.append(part.counted(query.zones, *window))
         counts = Counter[str]()
         for part in parts:
             counts.update(part.counts)
-        return Readings(pl.concat(part.table for part in parts), parts[0].accounting, counts)
+        return CarbonReadings(pl.concat(part.table for part in parts), parts[0].accounting, counts)
 
     def files(self, query: Query) -> dict[str, Path]:
         """Return the files to read, by the name that the scenario gives them."""
@@ -216,7 +218,7 @@ class FileSource(Rules):
         return {name: query.folder / name for name in names}
 
     @property
-    def shown(self) -> str:
+    def file_name(self) -> str:
         """Name of the source in messages: its files."""
         return self.path if isinstance(self.path, str) else ", ".join(self.path)
 
@@ -243,12 +245,12 @@ class FileSource(Rules):
         """
         start = _start(query)
         readings = self.read(query)
-        clean = cleaned(readings.table, self, query, start, self.shown)
+        clean = cleaned(readings.table, self, query, start, self.file_name)
         for remark, count in readings.counts.items():
             if count:
                 clean.report.add(remark, count, f"{count:,} {remark}")
         terms = [
-            self.source or f"file {self.shown}",
+            self.source or f"file {self.file_name}",
             self.licence,
             self.retrieved and f"retrieved {self.retrieved}",
         ]
@@ -259,8 +261,8 @@ class FileSource(Rules):
             ", ".join(filter(None, terms)),
             self.files(query),
             clean.reference_g_per_kwh,
-            clean.report.cleaning(self.shown),
-            clean.report.note(self.shown),
+            clean.report.cleaning(self.file_name),
+            clean.report.note(self.file_name),
         )
 
 

@@ -67,9 +67,9 @@ class Synthetic(Spec):
         values = mean * self._daily(query) * noise.T + self._weather(query)
         values = np.maximum(self.floor_g_per_kwh, values)
         if (highest := float(values.max())) > MAX_CARBON_G_PER_KWH:
-            found = f"the signal reaches {highest:.0f} g/kWh"
+            problem = f"the signal reaches {highest:.0f} g/kWh"
             remedy = f"{MAX_CARBON_G_PER_KWH:g} is the limit: lower carbon_g_per_kwh or its noise"
-            raise InputError(query.key, [Fault("regions", found, remedy)])
+            raise InputError(query.key, [Fault("regions", problem, remedy)])
         return Signal(
             values[query.history_hours :],
             values,

@@ -11,11 +11,10 @@ from carbonroute.carbon.columns import column_named, placed_by_line
 from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json, usual_step
 from carbonroute.carbon.rules import Step, step_of
 from carbonroute.carbon.signal import Accounting, Query
-from carbonroute.carbon.source import Name, Readings
+from carbonroute.carbon.source import CarbonReadings, Name
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
-from carbonroute.files.answers import Answer, Instant, kind_of, records, validated
-from carbonroute.files.durations import minutes
+from carbonroute.files.answers import AnswerModel, Instant, kind_of, records, validated
 from carbonroute.files.preview import Certainty, Preview, Recognition
 from carbonroute.files.tables import column_numbers, column_text
 from carbonroute.files.time_columns import read_times
@@ -25,12 +24,12 @@ from carbonroute.units import G_PER_KWH, US_PER_S
 _UNITS = "lbs_co2_per_mwh"
 
 
-class _Point(Answer):
+class _Point(AnswerModel):
     point_time: Instant
     value: float | None = None
 
 
-class _Meta(Answer):
+class _Meta(AnswerModel):
     region: str
     signal_type: str
     units: str
@@ -40,7 +39,7 @@ class _Meta(Answer):
     generated_at_period_seconds: Any = None
 
 
-class _History(Answer):
+class _Historical(AnswerModel):
     meta: _Meta
     data: list[Any]
 
@@ -66,7 +65,7 @@ class WattTime(PublishedFormat):
     json_keys: ClassVar[str] = "WattTime's meta and data"
 
     kind: Literal["watttime"]
-    step: Step = "5min"
+    step: Step = Step.parse("5min")
     signal_type: Literal["co2_moer", "co2_aoer"] = "co2_moer"
     region: Name | None = None
     units: Literal["lbs_co2_per_mwh"] | None = None
@@ -97,10 +96,10 @@ class WattTime(PublishedFormat):
         return Recognition(Certainty.SIGNATURE, "watttime") if known else None
 
     @classmethod
-    def suggest(cls, content: Any, shown: str) -> Suggestion:
+    def suggest(cls, content: Any, file_name: str) -> Suggestion:
         """Return settings that read an answer; of a table, the region is the scenario's to state."""
         if isinstance(content, pl.DataFrame):
-            times = read_times(column_named(content, ["point_time"], shown), "UTC", shown)
+            times = read_times(column_named(content, ["point_time"], file_name), "UTC", file_name)
             settings = {
                 "kind": "watttime",
                 "region": toml.ask("whose numbers these are"),
@@ -112,54 +111,46 @@ class WattTime(PublishedFormat):
                 'nor which signal it is: signal_type = "co2_moer" unless stated',
             ]
             return Suggestion(settings, comments, {"region": "a region"}, names_zones=False)
-        meta = validated(_History, content, shown).meta
+        meta = validated(_Historical, content, file_name).meta
         step = step_of(int((meta.data_point_period_seconds or 0) * US_PER_S))
-        return Suggestion({"kind": "watttime", "signal_type": meta.signal_type, "step": step})
+        return Suggestion(
+            {"kind": "watttime", "signal_type": meta.signal_type, "step": step.text if step else None}
+        )
 
-    def parse_answer(self, content: Any, shown: str) -> Readings:
-        """Return the values of an answer in g/kWh, with the number of its warnings.
-
-        Raises
-        ------
-        InputError
-            With place: an answer of another kind, signal, unit or step, or a forecast.
-        """
-        answer = validated(_History, content, shown)
-        self._check(answer.meta, shown)
-        rows = records(_Point, answer.data, "data", shown)
-        table = of_json(shown, "data[{}]", rows["point_time"], answer.meta.region, rows["value"])
+    def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
+        """Return the values of an answer in g/kWh, with the number of its warnings."""
+        answer = validated(_Historical, content, file_name)
+        self._check(answer.meta, file_name)
+        rows = records(_Point, answer.data, "data", file_name)
+        table = of_json(file_name, "data[{}]", rows["point_time"], answer.meta.region, rows["value"])
         return self._readings(table, len(answer.meta.warnings or ()))
 
-    def parse_table(self, table: pl.DataFrame, shown: str, query: Query) -> Readings:
-        """Return the values of a table in g/kWh.
-
-        Raises
-        ------
-        InputError
-            With line: columns that are missing, and times that cannot be read.
-        """
-        raw = column_text(column_named(table, ["value"], shown), shown)
-        time = to_utc(column_named(table, ["point_time"], shown), self.time_zone, self.window(query), shown)
-        rows = placed_by_line(table, shown, time)
+    def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
+        """Return the values of a table in g/kWh."""
+        raw = column_text(column_named(table, ["value"], file_name), file_name)
+        time = to_utc(
+            column_named(table, ["point_time"], file_name), self.time_zone, self.window(query), file_name
+        )
+        rows = placed_by_line(table, file_name, time)
         return self._readings(rows.with_columns(zone=pl.lit(self.region), raw=raw, value=column_numbers(raw)))
 
-    def _readings(self, table: pl.DataFrame, warnings: int = 0) -> Readings:
-        return Readings(
+    def _readings(self, table: pl.DataFrame, warnings: int = 0) -> CarbonReadings:
+        return CarbonReadings(
             table.with_columns(pl.col("value") * G_PER_KWH["lb/MWh"]),
             labelled(self.accounting, self.labels),
             {"warnings of the source": warnings},
         )
 
-    def _check(self, meta: _Meta, shown: str) -> None:
+    def _check(self, meta: _Meta, file_name: str) -> None:
         """Refuse an answer that differs from the scenario's settings, with all differences."""
         if {"generated_at", "generated_at_period_seconds"} & meta.model_fields_set:
             remedy = "an answer of /v3/historical is expected"
-            raise InputError(shown, [Fault("meta.generated_at", "the file is a forecast", remedy)])
+            raise InputError(file_name, [Fault("meta.generated_at", "the file is a forecast", remedy)])
         expected = (
             ("region", self.region or meta.region, "as the scenario says"),
             ("signal_type", self.signal_type, "as the scenario says"),
             ("units", _UNITS, "the only unit of a carbon signal"),
-            ("data_point_period_seconds", minutes(self.step) * 60.0, f"step = {self.step!r}"),
+            ("data_point_period_seconds", self.step.minutes * 60.0, f"step = {self.step!r}"),
         )
         faults = [
             Fault(
@@ -171,4 +162,4 @@ class WattTime(PublishedFormat):
             if getattr(meta, key) != right
         ]
         if faults:
-            raise InputError(shown, faults)
+            raise InputError(file_name, faults)

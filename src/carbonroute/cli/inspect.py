@@ -121,8 +121,8 @@ def _print(console: Console, part: Inspection) -> None:
             f"  {what}: {said!r}" if what.endswith(("column", "names")) else f"  {what}: {_line(said)}",
             soft_wrap=True,
         )
-    if part.facts:
-        console.print(_facts(part.facts))
+    if part.quantities:
+        console.print(_facts(part.quantities))
     if not part.table.is_empty():
         console.print(_rows(part))
     if part.table.height > _MOST_ROWS:

@@ -29,7 +29,7 @@ from carbonroute.outcome import Outcome
 from carbonroute.policies import POLICIES
 from carbonroute.processes import WorkerPool, ended_on_failure, result, server
 from carbonroute.scenario import Candidate, Inputs
-from carbonroute.traffic import Pending, Replay
+from carbonroute.traffic import Pending
 
 #: How processes start if nothing else is asked for.
 SERVER = "forkserver"
@@ -118,7 +118,7 @@ def parts(
     The first one is tallied here while processes start: it finds a policy's faults, and leaves compiled
     loops on disk.
     """
-    if start_method == "fork" and isinstance(inputs.scenario.traffic, Replay):
+    if start_method == "fork" and inputs.scenario.traffic.is_logged:
         raise ValueError("a forked process waits for ever where it reads a log: polars' threads stay behind")
     here = Chunks(inputs, kept=kept, size=CHUNK)
     expected = inputs.arrivals.count / (CHUNK * rng.BLOCK)

@@ -1,1 +1,1 @@
-"""Files: reading what others made within limits, writing so that nothing is torn, and spelling values."""
+"""Files: untrusted input read within limits, output written atomically, and values as text."""

@@ -29,7 +29,7 @@ _NAMES = MappingProxyType(
 _CHUNK = 1000
 
 
-class Answer(BaseModel):
+class AnswerModel(BaseModel):
     """An object of a provider's answer; nothing is converted, and keys without a field are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
@@ -51,10 +51,10 @@ def as_instant(text: object) -> object:
 #: A time as ISO 8601 text with its offset; in UTC.
 Instant = Annotated[datetime, BeforeValidator(as_instant)]
 
-A = TypeVar("A", bound=Answer)
+A = TypeVar("A", bound=AnswerModel)
 
 
-def validated(model: type[A], content: object, shown: str) -> A:
+def validated(model: type[A], content: object, file_name: str) -> A:
     """Return an answer as its model.
 
     Raises
@@ -65,10 +65,10 @@ def validated(model: type[A], content: object, shown: str) -> A:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise InputError(shown, first_faults(_faults(error, model, ""))) from error
+        raise InputError(file_name, first_faults(_faults(error, model, ""))) from error
 
 
-def records(model: type[Answer], content: object, where: str, shown: str) -> dict[str, list[Any]]:
+def records(model: type[AnswerModel], content: object, where: str, file_name: str) -> dict[str, list[Any]]:
     """Return a list of objects by columns: every field's values.
 
     Parameters
@@ -77,7 +77,7 @@ def records(model: type[Answer], content: object, where: str, shown: str) -> dic
         Of one object.
     content
         The list.
-    where, shown
+    where, file_name
         Its place, and the answer's name in messages.
 
     Raises
@@ -86,8 +86,8 @@ def records(model: type[Answer], content: object, where: str, shown: str) -> dic
         If it is no list or empty; with the place of every part that is missing or of another type.
     """
     if not isinstance(content, list) or not content:
-        found = "an empty list" if content == [] else f"found {kind_of(content)}"
-        raise InputError(shown, [Fault(where or TOP, found, "a list of objects is expected")])
+        problem = "an empty list" if content == [] else f"found {kind_of(content)}"
+        raise InputError(file_name, [Fault(where or TOP, problem, "a list of objects is expected")])
     columns: dict[str, list[Any]] = {name: [] for name in model.model_fields}
     faults: list[Fault] = []
     adapter = TypeAdapter(list[model])  # type: ignore[valid-type]  # a class known at run time
@@ -102,7 +102,7 @@ def records(model: type[Answer], content: object, where: str, shown: str) -> dic
         for name, values in columns.items():
             values += [getattr(item, name) for item in part]
     if faults:
-        raise InputError(shown, faults)
+        raise InputError(file_name, faults)
     return columns
 
 
@@ -120,7 +120,7 @@ def kind_of(value: object) -> str:
 
 
 def _faults(
-    error: ValidationError, model: type[Answer], where: str, first: int | None = None
+    error: ValidationError, model: type[AnswerModel], where: str, first: int | None = None
 ) -> Iterator[Fault]:
     """Yield a fault for each of pydantic's; `first` is the index of the first object of a list."""
     for detail in error.errors(include_url=False, include_context=False):
@@ -132,9 +132,9 @@ def _faults(
         for part in location:
             place += f"[{part}]" if isinstance(part, int) else f".{part}"
             annotation = _inner(annotation, part)
-        found = "missing" if detail["type"] == "missing" else f"found {kind_of(detail['input'])}"
+        problem = "missing" if detail["type"] == "missing" else f"found {kind_of(detail['input'])}"
         remedy = detail["msg"] if detail["type"] == "instant" else f"{_expected(annotation)} is expected"
-        yield Fault(place.lstrip(".") or TOP, found, remedy)
+        yield Fault(place.lstrip(".") or TOP, problem, remedy)
 
 
 def _inner(annotation: Any, part: str | int) -> Any:

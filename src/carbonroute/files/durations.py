@@ -15,23 +15,38 @@ _MINUTES = MappingProxyType({"min": 1, "h": 60, "d": MINUTES_PER_DAY})
 MAX_MINUTES = 366 * MINUTES_PER_DAY
 
 
-def minutes(text: str) -> int:
-    """Return a span of time in minutes.
+@dataclass(frozen=True, eq=False, repr=False)
+class Duration(Spelled):
+    """A span of time.
 
-    Raises
-    ------
-    ValueError
-        If it is not a whole number with a unit, or longer than a year.
-
-    Examples
-    --------
-    >>> minutes("6h"), minutes("30min"), minutes("2d")
-    (360, 30, 2880)
+    Attributes
+    ----------
+    minutes
+        Its length.
     """
-    match = _SPAN.fullmatch(text)
-    if not match or (span := int(match[1]) * _MINUTES[match[2]]) > MAX_MINUTES:
-        raise ValueError(f"found {text!r}; a span such as '30min', '6h' or '2d' is expected, up to a year")
-    return span
+
+    minutes: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the span that a text spells.
+
+        Raises
+        ------
+        ValueError
+            If it is not a whole number with a unit, or longer than a year.
+
+        Examples
+        --------
+        >>> [Duration.parse(text).minutes for text in ("6h", "30min", "2d")]
+        [360, 30, 2880]
+        """
+        match = _SPAN.fullmatch(text)
+        if not match or (span := int(match[1]) * _MINUTES[match[2]]) > MAX_MINUTES:
+            raise ValueError(
+                f"found {text!r}; a span such as '30min', '6h' or '2d' is expected, up to a year"
+            )
+        return cls(text, span)
 
 
 def whole_hours(text: str) -> int:
@@ -47,7 +62,7 @@ def whole_hours(text: str) -> int:
     >>> whole_hours("6h"), whole_hours("120min"), whole_hours("2d")
     (6, 2, 48)
     """
-    hours, rest = divmod(minutes(text), 60)
+    hours, rest = divmod(Duration.parse(text).minutes, 60)
     if rest:
         raise ValueError(f"found {text!r}; whole hours are expected, such as '6h'")
     return hours

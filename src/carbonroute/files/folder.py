@@ -62,9 +62,9 @@ def reading(path: Path) -> Iterator[None]:
         raise _refusal(path, "cannot be read", error, "name the folder of a finished run or study") from error
 
 
-def _refusal(path: Path, found: str, error: OSError, remedy: str) -> RunFolderError:
+def _refusal(path: Path, problem: str, error: OSError, remedy: str) -> RunFolderError:
     place = error.filename if isinstance(error, InTheWayError) else path
-    return RunFolderError(f"{place}: {found} ({error.strerror or error}); {remedy}")
+    return RunFolderError(f"{place}: {problem} ({error.strerror or error}); {remedy}")
 
 
 def stands(folder: Path, name: str) -> bool:
@@ -150,7 +150,7 @@ def open_file(folder: Path, name: str, flags: int) -> int:
 
 
 def read_file(folder: Path, name: str, limit: int = MAX_BYTES) -> bytes:
-    """Return what is in a file below a folder.
+    """Return the content of a file below a folder.
 
     Raises
     ------
@@ -294,7 +294,7 @@ def alone_in(folder: Path, doing: str) -> Iterator[None]:
     folder
         The folder.
     doing
-        What whoever holds it is doing, for the error's message.
+        The work of the process that holds it, for the error's message.
 
     Raises
     ------

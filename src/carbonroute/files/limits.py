@@ -1,4 +1,4 @@
-"""How large a file from elsewhere may be, and what is made of it: every reader asks before it reads."""
+"""Limits on the size of files from elsewhere, and of the tables made of them; every reader checks them."""
 
 from __future__ import annotations
 

@@ -24,14 +24,12 @@ import polars as pl
 from carbonroute.arrays import Integers
 from carbonroute.errors import InputError
 from carbonroute.files.limits import (
-    MAX_BYTES,
     MAX_COLUMNS,
     MAX_FOOTER_BYTES,
     MAX_GROUP_BYTES,
     MAX_LINE_BYTES,
     MAX_NAME,
     MAX_PAGES,
-    MAX_VALUES,
     PIECE_BYTES,
 )
 from carbonroute.files.text import Digests, InputFile, opened, refused
@@ -68,15 +66,15 @@ class ParquetFile:
 
     Attributes
     ----------
-    shown
-        What it is called in messages.
+    file_name
+        Its name in messages.
     schema
         Names and types of its columns.
     rows
         How many rows it has.
     """
 
-    shown: str
+    file_name: str
     schema: pl.Schema
     rows: int
     _lazy: pl.LazyFrame
@@ -105,7 +103,7 @@ class ParquetFile:
         read = set(names)
         total = 0
         for group in self._groups:
-            with _parsing(self.shown):
+            with _parsing(self.file_name):
                 of_group = sum(
                     self._unpacked_bytes(chunk[3], group[3])
                     for chunk in group[1]
@@ -113,16 +111,16 @@ class ParquetFile:
                 )
             total += of_group
             if of_group > MAX_GROUP_BYTES:
-                found = f"a row group unpacks to {of_group:,} bytes"
+                problem = f"a row group unpacks to {of_group:,} bytes"
                 raise refused(
-                    self.shown, found, f"the limit is {MAX_GROUP_BYTES:,}: write smaller row groups"
+                    self.file_name, problem, f"the limit is {MAX_GROUP_BYTES:,}: write smaller row groups"
                 )
         if total > total_bytes:
-            found = f"unpacks to {total:,} bytes"
-            raise refused(self.shown, found, f"the limit is {total_bytes:,.0f}")
+            problem = f"unpacks to {total:,} bytes"
+            raise refused(self.file_name, problem, f"the limit is {total_bytes:,.0f}")
 
     def _unpacked_bytes(self, column: Fields, rows: int) -> int:
-        """Return what a row group's column takes when it is unpacked, bytes, by the headers of its pages."""
+        """Return the unpacked size of a row group's column, bytes, by the headers of its pages."""
         place = min(filter(None, (column.get(11), column[9])))
         end = place + column[7]
         if place < len(_MAGIC):
@@ -134,8 +132,8 @@ class ParquetFile:
             page, size = _header(self._read_at, place)
             data = page.get(5) or page.get(8) or {}
             if data.get(2 if 5 in page else 4) == _DELTA_BYTE_ARRAY:
-                found = f"column {column[3][0].decode(errors='replace')!r} is encoded as DELTA_BYTE_ARRAY"
-                raise refused(self.shown, found, "write it with plain or dictionary encoding")
+                problem = f"column {column[3][0].decode(errors='replace')!r} is encoded as DELTA_BYTE_ARRAY"
+                raise refused(self.file_name, problem, "write it with plain or dictionary encoding")
             if page[2] < 0 or page[3] < 0:
                 raise _DamageError
             total += page[2]
@@ -167,35 +165,21 @@ class ParquetFile:
             If the texts are more, one is longer than a line of a text file may be, or the file is damaged.
         """
         columns = [_readable(name, self.schema[name]) for name in names]
-        with _guarded(self.shown):
+        with _guarded(self.file_name):
             table = self._lazy.slice(first, rows).select(columns).collect()
         if len(table) != min(rows, self.rows - first):
-            raise _damaged(self.shown)
+            raise _damaged(self.file_name)
         total = 0
         for column in table.select(pl.col(pl.String)).iter_columns():
             lengths = _text_bytes(column)
             total += int(lengths.sum())
             if lengths.max(initial=0) > MAX_LINE_BYTES:
                 row = int(lengths.argmax())
-                found = f"row {first + row + 1}, {column.name}: a text of {lengths[row]:,} bytes"
-                raise refused(self.shown, found, f"the limit is {MAX_LINE_BYTES:,}")
+                problem = f"row {first + row + 1}, {column.name}: a text of {lengths[row]:,} bytes"
+                raise refused(self.file_name, problem, f"the limit is {MAX_LINE_BYTES:,}")
         if total > most_bytes:
-            raise refused(self.shown, f"holds {total:,} bytes of text", f"the limit is {most_bytes:,}")
+            raise refused(self.file_name, f"holds {total:,} bytes of text", f"the limit is {most_bytes:,}")
         return table
-
-    def whole(self) -> pl.DataFrame:
-        """Return all columns as they are, of any type: for files of our own.
-
-        Raises
-        ------
-        InputError
-            If the file is damaged, or too large.
-        """
-        self.require(list(self.schema), MAX_BYTES)
-        if (values := self.rows * len(self.schema)) > MAX_VALUES:
-            raise refused(self.shown, f"holds {values:,} values", f"the limit is {MAX_VALUES:,}")
-        with _guarded(self.shown):
-            return self._lazy.collect()
 
     def head(self, rows: int) -> pl.DataFrame:
         """Return at most so many rows of all columns that are text, numbers or times; fewer of long texts.
@@ -236,7 +220,7 @@ class ParquetFile:
 
 
 @contextmanager
-def parquet(path: Path, shown: str, digests: Digests | None = None) -> Iterator[ParquetFile]:
+def parquet(path: Path, file_name: str, digests: Digests | None = None) -> Iterator[ParquetFile]:
     """Open a Parquet file; when it has been read without a fault its digest is added to `digests`.
 
     Raises
@@ -244,57 +228,57 @@ def parquet(path: Path, shown: str, digests: Digests | None = None) -> Iterator[
     InputError
         If there is no such file, or it is not a Parquet file.
     """
-    with opened(path, shown) as file:
+    with opened(path, file_name) as file:
         # The library reads a file in any order: one that is not held in memory is hashed by itself.
         held = b"".join(iter(partial(file.read, _HELD_BYTES), b"")) if file.size <= _HELD_BYTES else None
         read_at = _of_disk(file) if held is None else _of_memory(held)
-        with _parsing(shown):
-            footer = _footer(file.size, read_at, shown)
+        with _parsing(file_name):
+            footer = _footer(file.size, read_at, file_name)
             groups, rows, columns = footer.get(4, []), footer[3], footer[2][0].get(5, 0)
             if rows != sum(group[3] for group in groups) or any(group[3] < 0 for group in groups):
                 raise _DamageError
             columns, rows = operator.index(columns), operator.index(rows)
         if columns > MAX_COLUMNS:
-            raise refused(shown, f"has {columns:,} columns", f"the limit is {MAX_COLUMNS:,}")
-        with _guarded(shown):
+            raise refused(file_name, f"has {columns:,} columns", f"the limit is {MAX_COLUMNS:,}")
+        with _guarded(file_name):
             lazy = pl.scan_parquet(file.file if held is None else BytesIO(held), glob=False)
             schema = lazy.collect_schema()
         if long := [name for name in schema if len(name) > MAX_NAME]:
-            found = f"a column's name has {len(long[0]):,} characters"
-            raise refused(shown, found, f"the limit is {MAX_NAME:,}")
-        yield ParquetFile(shown, schema, rows, lazy, groups, read_at)
+            problem = f"a column's name has {len(long[0]):,} characters"
+            raise refused(file_name, problem, f"the limit is {MAX_NAME:,}")
+        yield ParquetFile(file_name, schema, rows, lazy, groups, read_at)
         if held is None:
             file.file.seek(0)
             while file.read(_HELD_BYTES):
                 pass
         digest = file.digest()
     if digests is not None:
-        digests.add(shown, digest)
+        digests.add(file_name, digest)
 
 
 @contextmanager
-def _parsing(shown: str) -> Iterator[None]:
+def _parsing(file_name: str) -> Iterator[None]:
     """Refuse a description of columns or pages that is none."""
     try:
         yield
     except (_DamageError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise refused(shown, "is a damaged Parquet file", "copy it again") from error
+        raise refused(file_name, "is a damaged Parquet file", "copy it again") from error
 
 
 @contextmanager
-def _guarded(shown: str) -> Iterator[None]:
-    """Refuse what the library's reader cannot take."""
+def _guarded(file_name: str) -> Iterator[None]:
+    """Refuse files that the library cannot read."""
     try:
         yield
     except (pl.exceptions.PolarsError, OSError) as error:
-        found = f"is not a Parquet file ({str(error).partition(chr(10))[0]})"
-        raise refused(shown, found, "check the file and its name") from error
+        problem = f"is not a Parquet file ({str(error).partition(chr(10))[0]})"
+        raise refused(file_name, problem, "check the file and its name") from error
     except pl.exceptions.PanicException as error:  # no subclass of Exception: some damage kills the reader
-        raise _damaged(shown) from error
+        raise _damaged(file_name) from error
 
 
-def _damaged(shown: str) -> InputError:
-    return refused(shown, "is a damaged Parquet file", "copy it again")
+def _damaged(file_name: str) -> InputError:
+    return refused(file_name, "is a damaged Parquet file", "copy it again")
 
 
 def _is_readable(dtype: pl.DataType) -> bool:
@@ -343,16 +327,18 @@ def _of_disk(file: InputFile) -> _ReadAt:
     return lambda place, size: os.pread(file.file.fileno(), size, place)
 
 
-def _footer(size: int, read_at: _ReadAt, shown: str) -> Fields:
+def _footer(size: int, read_at: _ReadAt, file_name: str) -> Fields:
     """Return the description at a file's end."""
     tail = read_at(max(size - 8, 0), 8)
     length = int.from_bytes(tail[:4], "little")
     if tail[4:] != _MAGIC or read_at(0, 4) != _MAGIC or length > size - 12:
-        found = "is not a Parquet file (it does not begin and end as one)"
-        raise refused(shown, found, "check the file and its name")
+        problem = "is not a Parquet file (it does not begin and end as one)"
+        raise refused(file_name, problem, "check the file and its name")
     if length > MAX_FOOTER_BYTES:
-        found = f"its description has {length:,} bytes"
-        raise refused(shown, found, f"the limit is {MAX_FOOTER_BYTES:,}: write fewer columns or row groups")
+        problem = f"its description has {length:,} bytes"
+        raise refused(
+            file_name, problem, f"the limit is {MAX_FOOTER_BYTES:,}: write fewer columns or row groups"
+        )
     return _structure(read_at(size - 8 - length, length), 0)[0]
 
 
@@ -395,11 +381,11 @@ def _value(data: bytes, place: int, kind: int) -> tuple[Any, int]:
         place += 1
         if count == 15:
             count, place = _varint(data, place)
-        found = []
+        values = []
         for _ in range(count):
             member, place = _value(data, place, 3 if of in {1, 2} else of)  # here, a truth value is a byte
-            found.append(member)
-        return found, place
+            values.append(member)
+        return values, place
     if kind == 12:
         return _structure(data, place)
     place += {3: 1, 7: 8, 13: 16}[kind]

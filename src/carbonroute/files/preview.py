@@ -52,7 +52,7 @@ class Recognition:
     format
         How the file is laid out, in one word, such as ``"wide"``.
     columns
-        Column by its role.
+        Column by its role, such as ``"time"``.
     lists
         Columns of roles that several columns have.
     notes
@@ -65,6 +65,10 @@ class Recognition:
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def named(self) -> dict[str, str]:
+        """Return the columns by their roles in messages."""
+        return {f"{role} column": name for role, name in self.columns.items()}
+
     def reading(self) -> dict[str, str]:
         """Return format and columns as text, by role."""
         listed = {
@@ -72,7 +76,7 @@ class Recognition:
             for role, names in self.lists.items()
             if names
         }
-        return {"format": self.format, **self.columns, **listed}
+        return {"format": self.format, **self.named(), **listed}
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Preview:
 
     Attributes
     ----------
-    path, shown
+    path, file_name
         The file, and its name in messages.
     content
         Of a JSON file, the value; of a table None.
@@ -94,7 +98,7 @@ class Preview:
     """
 
     path: Path
-    shown: str
+    file_name: str
     content: Any = None
     head: pl.DataFrame = field(default_factory=pl.DataFrame)
     is_log: bool = False
@@ -114,7 +118,7 @@ class Preview:
         return ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
-def preview(path: Path, shown: str) -> Preview:
+def preview(path: Path, file_name: str) -> Preview:
     """Return the preview of a file.
 
     Raises
@@ -124,8 +128,8 @@ def preview(path: Path, shown: str) -> Preview:
     """
     suffix = suffix_of(path)
     if suffix == ".json":
-        return Preview(path, shown, read_json(path, shown))
-    head = head_of(path, shown)
+        return Preview(path, file_name, read_json(path, file_name))
+    head = head_of(path, file_name)
     times = tuple(name for name in head.columns if _is_time(head[name]))
     numbers = tuple(name for name in head.columns if _is_number(head[name]))
     words = tuple(
@@ -134,7 +138,7 @@ def preview(path: Path, shown: str) -> Preview:
         if name not in {*times, *numbers} and head[name].dtype == pl.String and len(_known(head[name]))
     )
     telling_first = tuple(sorted(times, key=lambda name: not TIME.search(name)))
-    return Preview(path, shown, None, head, suffix in _JSON_LINES, telling_first, numbers, words)
+    return Preview(path, file_name, None, head, suffix in _JSON_LINES, telling_first, numbers, words)
 
 
 def first_named(pattern: re.Pattern[str], names: Sequence[str]) -> str | None:
@@ -180,7 +184,7 @@ def _reads_as_time(text: str) -> bool:
     return "-" in text
 
 
-def head_of(path: Path, shown: str) -> pl.DataFrame:
+def head_of(path: Path, file_name: str) -> pl.DataFrame:
     """Return a table's first rows: a CSV's as text, with no more checks than it takes to read them.
 
     Raises
@@ -190,14 +194,14 @@ def head_of(path: Path, shown: str) -> pl.DataFrame:
     """
     suffix = suffix_of(path)
     if suffix in PARQUET:
-        with parquet(path, shown) as file:
+        with parquet(path, file_name) as file:
             head = file.head(HEAD_ROWS)
     else:
         is_json = suffix in _JSON_LINES
-        lines = list(filter(_is_object if is_json else _is_row, _lines(path, shown)))
-        head = _table(lines, shown, is_json=is_json)
+        lines = list(filter(_is_object if is_json else _is_row, _lines(path, file_name)))
+        head = _table(lines, file_name, is_json=is_json)
     if head.is_empty():
-        raise refused(shown, "there is no data", _FILES)
+        raise refused(file_name, "there is no data", _FILES)
     return head
 
 
@@ -215,18 +219,18 @@ def _is_row(line: str) -> bool:
     return line.count('"') % 2 == 0
 
 
-def _table(lines: list[str], shown: str, *, is_json: bool) -> pl.DataFrame:
+def _table(lines: list[str], file_name: str, *, is_json: bool) -> pl.DataFrame:
     """Return lines as a table, with no more checks than it takes to read them."""
     if not lines:
         return pl.DataFrame()
     data = io.BytesIO("\n".join(lines).encode())
-    names = [] if is_json else column_names(lines[0].encode(), shown)
+    names = [] if is_json else column_names(lines[0].encode(), file_name)
     try:
         if is_json:
             return _as_words(pl.read_ndjson(data, infer_schema_length=None))
         head = pl.read_csv(data, infer_schema=False, truncate_ragged_lines=True)
     except FAILURES as error:
-        raise refused(shown, f"is no table ({str(error).partition(chr(10))[0]})", _FILES) from error
+        raise refused(file_name, f"is no table ({str(error).partition(chr(10))[0]})", _FILES) from error
     head.columns = names
     return head
 
@@ -236,11 +240,11 @@ def _as_words(table: pl.DataFrame) -> pl.DataFrame:
     return table.select(~cs.nested())
 
 
-def _lines(path: Path, shown: str) -> Iterator[str]:
+def _lines(path: Path, file_name: str) -> Iterator[str]:
     """Yield the first lines of a text file that are not empty."""
-    pieces = chunks(path, shown, _HEAD_BYTES)
-    data, more = next(pieces, b""), next(pieces, b"")
+    parts = chunks(path, file_name, _HEAD_BYTES)
+    data, more = next(parts, b""), next(parts, b"")
     if more:
         whole = data[: data.rfind(b"\n") + 1]
         data = whole if whole.count(b"\n") > 1 else data + more  # a line that is too long is refused as such
-    yield from (line for line in plain_text(data, shown).split("\n")[: HEAD_ROWS + 1] if line.strip())
+    yield from (line for line in plain_text(data, file_name).split("\n")[: HEAD_ROWS + 1] if line.strip())

@@ -22,7 +22,7 @@ _MAX_ROWS = 20_000_000
 
 @dataclass(frozen=True)
 class Shape:
-    """What a table must be.
+    """The required shape of a table.
 
     Attributes
     ----------
@@ -56,9 +56,9 @@ def read_shaped(data: bytes, shape: Shape, place: str, remedy: str) -> pl.DataFr
     data
         The file's content.
     shape
-        What the table must be.
+        Its required shape.
     place, remedy
-        What an error says before and behind what was found.
+        The text of an error before and behind the fault.
 
     Raises
     ------
@@ -67,16 +67,16 @@ def read_shaped(data: bytes, shape: Shape, place: str, remedy: str) -> pl.DataFr
     """
     try:
         lazy = pl.scan_parquet(io.BytesIO(data))
-        found = _misfit_of_columns(lazy.collect_schema(), shape) or _too_large(lazy)
-        if not found:
+        problem = _misfit_of_columns(lazy.collect_schema(), shape) or _too_large(lazy)
+        if not problem:
             table = lazy.collect()
-            found = next(_misfits(table, shape), "")
+            problem = next(_misfits(table, shape), "")
     except pl.exceptions.PolarsError as error:
-        found = f"is not a Parquet file ({str(error).splitlines()[0]})"
+        problem = f"is not a Parquet file ({str(error).splitlines()[0]})"
     except pl.exceptions.PanicException:  # no subclass of Exception: some damage kills the reader
-        found = "is a damaged Parquet file"
-    if found:
-        raise RunFolderError(f"{place}: {found}; {remedy}")
+        problem = "is a damaged Parquet file"
+    if problem:
+        raise RunFolderError(f"{place}: {problem}; {remedy}")
     return table
 
 
@@ -108,7 +108,7 @@ def _too_large(lazy: pl.LazyFrame) -> str:
 
 
 def _misfits(table: pl.DataFrame, shape: Shape) -> Iterator[str]:
-    """Yield what is wrong with the values of a table."""
+    """Yield the faults in the values of a table."""
     for name in shape.columns:
         column, finite = table[name], name not in shape.unbounded
         if name in shape.required:

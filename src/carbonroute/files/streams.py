@@ -26,8 +26,8 @@ class _TwiceError(Exception):
 
 def stream_table(
     path: Path,
-    shown: str,
-    wanted: Mapping[str, str],
+    file_name: str,
+    required_columns: Mapping[str, str],
     piece_bytes: int = PIECE_BYTES,
     piece_values: int = PIECE_VALUES,
     digests: Digests | None = None,
@@ -41,15 +41,15 @@ def stream_table(
     ----------
     path
         The file: ``.csv``, ``.jsonl``, either with ``.gz``, or ``.parquet``.
-    shown
-        What the file is called in messages.
-    wanted
-        Names of the columns, by what asks for them in messages. In JSON lines they are keys, and the first
+    file_name
+        Its name in messages.
+    required_columns
+        Names of the columns, by the key that asks for them. In JSON lines they are keys, and the first
         line has them all.
     piece_bytes, piece_values
         Size of a piece of text, and of a Parquet file; the rows do not depend on them.
     digests
-        Where the digest of what is read is noted, when all of it has been read.
+        Where the digest of the file is noted, when all of it has been read.
 
     Raises
     ------
@@ -59,69 +59,75 @@ def stream_table(
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else "".join(suffixes[-1:])
     if kind in PARQUET:
-        pieces = _stream_parquet(path, shown, wanted, piece_values, digests)
+        parts = _stream_parquet(path, file_name, required_columns, piece_values, digests)
     elif kind == ".csv":
-        pieces = csv_pieces(path, shown, lambda names: required(wanted, names, shown), piece_bytes, digests)
+        parts = csv_pieces(
+            path, file_name, lambda names: required(required_columns, names, file_name), piece_bytes, digests
+        )
     elif kind in {".jsonl", ".ndjson"}:
-        pieces = _stream_json(path, shown, wanted, piece_bytes, digests)
+        parts = _stream_json(path, file_name, required_columns, piece_bytes, digests)
     else:
         remedy = "a name that ends in .csv, .csv.gz, .jsonl, .jsonl.gz or .parquet is expected"
-        raise refused(shown, f"is of unknown kind {path.suffix!r}", remedy)
+        raise refused(file_name, f"is of unknown kind {path.suffix!r}", remedy)
     rows = 0
-    for first_line, piece in pieces:
+    for first_line, piece in parts:
         rows += len(piece)
         yield first_line, piece
     if not rows:
-        raise refused(shown, "there is a header and no data", "one line per request is expected")
+        raise refused(file_name, "there is a header and no data", "one line per request is expected")
 
 
 def _stream_json(
-    path: Path, shown: str, wanted: Mapping[str, str], piece_bytes: int, digests: Digests | None
+    path: Path, file_name: str, required_columns: Mapping[str, str], piece_bytes: int, digests: Digests | None
 ) -> Pieces:
-    schema = dict.fromkeys(wanted.values(), pl.String())
+    schema = dict.fromkeys(required_columns.values(), pl.String())
 
     def parse(data: bytes) -> pl.DataFrame:
         return pl.read_ndjson(io.BytesIO(data), schema=schema)
 
     first_line = 0
-    for first_line, data in text_pieces(path, shown, piece_bytes, digests):
+    for first_line, data in text_pieces(path, file_name, piece_bytes, digests):
         if first_line == 1:
-            required(wanted, _keys(data.partition(b"\n")[0], shown), shown)
-        _refuse_twice(data, shown, first_line)
-        yield first_line, parsed(data, shown, first_line, parse)
+            required(required_columns, _keys(data.partition(b"\n")[0], file_name), file_name)
+        _refuse_twice(data, file_name, first_line)
+        yield first_line, parsed(data, file_name, first_line, parse)
     if not first_line:
-        raise refused(shown, "the file is empty", "a JSON object per line is expected")
+        raise refused(file_name, "the file is empty", "a JSON object per line is expected")
 
 
-def _keys(row: bytes, shown: str) -> list[str]:
+def _keys(row: bytes, file_name: str) -> list[str]:
     try:
-        found = json.loads(row)
+        row_keys = json.loads(row)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise refused(shown, "line 1 cannot be read", "a JSON object per line is expected")
-    return list(found)
+        row_keys = None
+    if not isinstance(row_keys, dict):
+        raise refused(file_name, "line 1 cannot be read", "a JSON object per line is expected")
+    return list(row_keys)
 
 
 def _stream_parquet(
-    path: Path, shown: str, wanted: Mapping[str, str], piece_values: int, digests: Digests | None
+    path: Path,
+    file_name: str,
+    required_columns: Mapping[str, str],
+    piece_values: int,
+    digests: Digests | None,
 ) -> Pieces:
-    with parquet(path, shown, digests) as file:
-        names = required(wanted, list(file.schema), shown)
+    with parquet(path, file_name, digests) as file:
+        names = required(required_columns, list(file.schema), file_name)
         rows = max(piece_values // max(len(names), 1), 1)
         for first, piece in file.pieces(names, rows):
             yield FIRST_LINE + first, piece
 
 
-def _refuse_twice(data: bytes, shown: str, first_line: int) -> None:
+def _refuse_twice(data: bytes, file_name: str, first_line: int) -> None:
     """Refuse lines of JSON in which an object has a key twice.
 
     Parameters
     ----------
     data
         The lines, without the end of the last one.
-    shown, first_line
-        What the file is called in messages, and the number of the first line.
+    file_name, first_line
+        The file's name in messages, and the number of the first line.
     """
     lines = pl.Series([data.decode()]).str.split("\n").explode()
     keys = (lines.str.replace_all(r'"\s+:', '":') if _SPACED.search(data) else lines).str.extract_all(_KEY)
@@ -131,12 +137,12 @@ def _refuse_twice(data: bytes, shown: str, first_line: int) -> None:
         try:
             json.loads(lines[row], object_pairs_hook=_once)
         except _TwiceError as error:
-            found = f"line {first_line + row}: the key {str(error)!r} stands twice"
-            raise refused(shown, found, "name every key once") from error
+            problem = f"line {first_line + row}: the key {str(error)!r} stands twice"
+            raise refused(file_name, problem, "name every key once") from error
         except (ValueError, RecursionError):  # no JSON at all: refused with its line when it is parsed
             return
 
 
-def _once(pairs: list[tuple[str, object]]) -> None:
-    if (name := repeated([name for name, _ in pairs])) is not None:
+def _once(items: list[tuple[str, object]]) -> None:
+    if (name := repeated([name for name, _ in items])) is not None:
         raise _TwiceError(name)

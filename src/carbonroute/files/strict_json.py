@@ -31,14 +31,14 @@ class _FaultyError(Exception):
         super().__init__(self.faults)
 
 
-def read_json(path: Path, shown: str, digests: Digests | None = None) -> Any:
+def read_json(path: Path, file_name: str, digests: Digests | None = None) -> Any:
     """Return a JSON file's content; every number is a float.
 
     Parameters
     ----------
     path
         The file: ``.json`` or ``.json.gz``.
-    shown
+    file_name
         Its name in messages.
     digests
         Where the digest of the file is noted.
@@ -48,10 +48,10 @@ def read_json(path: Path, shown: str, digests: Digests | None = None) -> Any:
     InputError
         If there is no such file, it is too large or not strict JSON: with line and column, or place.
     """
-    return parse_json(read_bytes(path, shown, MAX_JSON_BYTES, digests), shown)
+    return parse_json(read_bytes(path, file_name, MAX_JSON_BYTES, digests), file_name)
 
 
-def parse_json(data: bytes, shown: str) -> Any:
+def parse_json(data: bytes, file_name: str) -> Any:
     """Return the content of JSON bytes, a file's or an answer's; every number is a float.
 
     Raises
@@ -60,36 +60,36 @@ def parse_json(data: bytes, shown: str) -> Any:
         If there are too many values, or it is not strict JSON: with line and column, or place.
     """
     if (values := sum(map(data.count, (b",", b"{", b"[")))) > MAX_JSON_VALUES:
-        raise refused(shown, f"holds {values:,} values", f"the limit is {MAX_JSON_VALUES:,}")
+        raise refused(file_name, f"holds {values:,} values", f"the limit is {MAX_JSON_VALUES:,}")
     try:
         return _content(data.decode("utf-8-sig"))
     except _FaultyError as error:
-        raise InputError(shown, error.faults) from error
+        raise InputError(file_name, error.faults) from error
     except _NotJsonError as error:
         fault = Fault(f"value {error}", "is no number in JSON", "write null where a value is missing")
     except UnicodeError as error:
         fault = Fault(TOP, f"is not UTF-8 text ({error})", "save the file as UTF-8")
     except RecursionError:
         fault = Fault(TOP, "is nested too deeply", "check what the file is")
-    raise InputError(shown, [fault])
+    raise InputError(file_name, [fault])
 
 
 def _content(text: str) -> Any:
     """Return the value of a JSON text."""
     twice: list[tuple[dict[str, Any], str]] = []
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        item = dict(pairs)
-        if len(item) != len(pairs) and (name := repeated([name for name, _ in pairs])) is not None:
+    def once(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        item = dict(items)
+        if len(item) != len(items) and (name := repeated([name for name, _ in items])) is not None:
             twice.append((item, name))
         return item
 
     try:
         content = json.loads(text, object_pairs_hook=once, parse_constant=_refuse, parse_int=float)
     except json.JSONDecodeError as error:
-        found = f"is not JSON ({error.msg})" if text.strip() else "the file is empty"
+        problem = f"is not JSON ({error.msg})" if text.strip() else "the file is empty"
         where = f"line {error.lineno}, column {error.colno}"
-        raise _FaultyError([Fault(where, found, "copy or export the file again")]) from error
+        raise _FaultyError([Fault(where, problem, "copy or export the file again")]) from error
     if re.search(r"\\u[dD][89a-fA-F]", text):
         json.dumps(content, ensure_ascii=False).encode()  # half a character, which no table can hold
     if twice:

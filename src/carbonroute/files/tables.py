@@ -1,6 +1,6 @@
 """Table files. Reading those that somebody else made, as a whole: CSV, also compressed, and Parquet.
 
-A line of a CSV file is a row, with as many fields as the header has; what is not is refused with its line.
+A line of a CSV file is a row, with as many fields as the header has; other lines are refused.
 Writing CSV that a spreadsheet may open.
 """
 
@@ -42,7 +42,7 @@ _BYTES_PER_VALUE = 100
 FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
-def read_table(path: Path, shown: str, digests: Digests | None = None) -> pl.DataFrame:
+def read_table(path: Path, file_name: str, digests: Digests | None = None) -> pl.DataFrame:
     """Read a table; the columns of a CSV file come as text, those of a Parquet file typed.
 
     Columns of a Parquet file that are neither text, numbers nor times keep their type and come empty:
@@ -52,10 +52,10 @@ def read_table(path: Path, shown: str, digests: Digests | None = None) -> pl.Dat
     ----------
     path
         The file: ``.csv``, ``.csv.gz`` or ``.parquet``.
-    shown
-        What the file is called in messages.
+    file_name
+        Its name in messages.
     digests
-        Where the digest of what is read is noted.
+        Where the digest of the file is noted.
 
     Raises
     ------
@@ -63,76 +63,66 @@ def read_table(path: Path, shown: str, digests: Digests | None = None) -> pl.Dat
         If there is no such file, it is too large, or it is not such a table.
     """
     if path.suffix.lower() in PARQUET:
-        with parquet(path, shown, digests) as file:
+        with parquet(path, file_name, digests) as file:
             table = _whole(file)
     else:
         parts, values = [], 0
-        for _, part in csv_pieces(path, shown, list, digests=digests, limit=MAX_BYTES):
+        for _, part in csv_pieces(path, file_name, list, digests=digests, limit=MAX_BYTES):
             values += part.height * part.width
-            _require_room(values, shown)
+            _require_room(values, file_name)
             parts.append(part)
         table = pl.concat(parts) if parts else pl.DataFrame()
     if table.is_empty():
-        raise refused(shown, "there is a header and no data", "one line per value, or per hour, is expected")
+        raise refused(
+            file_name, "there is a header and no data", "one line per value, or per hour, is expected"
+        )
     return table
 
 
-def _require_room(values: int, shown: str) -> None:
+def _require_room(values: int, file_name: str) -> None:
     """Refuse a table of more values than are taken, or than this machine can hold."""
     if values > MAX_VALUES:
-        raise refused(shown, f"holds {values:,} values", f"the limit is {MAX_VALUES:,}")
-    memory.require(values * _BYTES_PER_VALUE, shown, "", f"a table of {values:,} values")
+        raise refused(file_name, f"holds {values:,} values", f"the limit is {MAX_VALUES:,}")
+    memory.require(values * _BYTES_PER_VALUE, file_name, "", f"a table of {values:,} values")
 
 
 def _whole(file: ParquetFile) -> pl.DataFrame:
     names = list(file.schema)
-    _require_room(file.rows * len(names), file.shown)
+    _require_room(file.rows * len(names), file.file_name)
     file.require(file.readable(names), MAX_BYTES)
     return file.collect(names, 0, file.rows, MAX_BYTES)
 
 
-def read_parquet(path: Path, shown: str) -> pl.DataFrame:
-    """Return a table of our own from a Parquet file, with columns of any type; it may be empty.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, it is too large, or it is not a Parquet file.
-    """
-    with parquet(path, shown) as file:
-        return file.whole()
-
-
-def required(wanted: Mapping[str, str], names: Sequence[str], shown: str) -> Sequence[str]:
+def required(columns: Mapping[str, str], names: Sequence[str], file_name: str) -> Sequence[str]:
     """Return the wanted columns, each once; refuse a table that lacks one.
 
     Parameters
     ----------
-    wanted
-        Names of the columns, by what asks for them in messages.
-    names, shown
-        Those that the table has, and what it is called in messages.
+    columns
+        Names of the columns, by the key that asks for them.
+    names, file_name
+        The table's columns, and its name in messages.
 
     Raises
     ------
     InputError
         With every column that is not there.
     """
-    there = set(names)
+    known = set(names)
     faults = first_faults(
         Fault(where, f"there is no column {name!r}", did_you_mean(name, names))
-        for where, name in wanted.items()
-        if name not in there
+        for where, name in columns.items()
+        if name not in known
     )
     if faults:
-        raise InputError(shown, faults)
-    return list(dict.fromkeys(wanted.values()))
+        raise InputError(file_name, faults)
+    return list(dict.fromkeys(columns.values()))
 
 
 def csv_pieces(
     path: Path,
-    shown: str,
-    wanted: Callable[[list[str]], Sequence[str]],
+    file_name: str,
+    select: Callable[[list[str]], Sequence[str]],
     piece_bytes: int = PIECE_BYTES,
     digests: Digests | None = None,
     limit: float = float("inf"),
@@ -141,14 +131,14 @@ def csv_pieces(
 
     Parameters
     ----------
-    path, shown
-        The file, and what it is called in messages.
-    wanted
+    path, file_name
+        The file, and its name in messages.
+    select
         Returns which columns are wanted, of all that there are; or refuses the file.
     piece_bytes
         Size of a piece; the rows do not depend on it.
     digests
-        Where the digest of what is read is noted.
+        Where the digest of the file is noted.
     limit
         Most bytes that the file may have.
 
@@ -158,25 +148,25 @@ def csv_pieces(
         If there is no such file, or it is no such table: when a line that is not a row is reached.
     """
     names: list[str] = []
-    for line, data in text_pieces(path, shown, piece_bytes, digests, limit):
+    for line, data in text_pieces(path, file_name, piece_bytes, digests, limit):
         first_line, body = line, data
         if not names:
             head, _, body = data.partition(b"\n")
             first_line += 1
-            names = column_names(head, shown)
-            columns = _columns(wanted(names), names)
+            names = column_names(head, file_name)
+            columns = _columns(select(names), names)
             if not body:
                 continue
-        check_lines(body, shown, len(names), first_line)
-        yield first_line, parsed(body, shown, first_line, columns)
+        check_lines(body, file_name, len(names), first_line)
+        yield first_line, parsed(body, file_name, first_line, columns)
     if not names:
-        raise refused(shown, "the file is empty", "a header line and data are expected")
+        raise refused(file_name, "the file is empty", "a header line and data are expected")
 
 
-def _columns(wanted: Sequence[str], names: list[str]) -> Callable[[bytes], pl.DataFrame]:
-    """Return what parses lines to the wanted columns, in the order of the file."""
+def _columns(columns: Sequence[str], names: list[str]) -> Callable[[bytes], pl.DataFrame]:
+    """Return the parser of lines to these columns, in the order of the file."""
     place_of = {name: place for place, name in enumerate(names)}
-    places = sorted({place_of[name] for name in wanted})
+    places = sorted({place_of[name] for name in columns})
 
     def parse(data: bytes) -> pl.DataFrame:
         table = pl.read_csv(io.BytesIO(data), has_header=False, infer_schema=False, columns=places)
@@ -188,40 +178,42 @@ def _columns(wanted: Sequence[str], names: list[str]) -> Callable[[bytes], pl.Da
 
 def text_pieces(
     path: Path,
-    shown: str,
+    file_name: str,
     piece_bytes: int,
     digests: Digests | None = None,
     limit: float = float("inf"),
 ) -> Iterator[tuple[int, bytes]]:
     """Yield whole lines of a text file, without the last line's end, and the number of the first of them."""
     first_line, held = 1, b""
-    for chunk in chunks(path, shown, piece_bytes, limit, digests):
+    for chunk in chunks(path, file_name, piece_bytes, limit, digests):
         held += chunk
         if len(held) < piece_bytes:
             continue
         body = held[: held.rfind(b"\n") + 1].rstrip(b"\r\n")
         if len(held) - len(body) > MAX_LINE_BYTES + 2:
-            plain_lines(held, shown, first_line)
+            plain_lines(held, file_name, first_line)
             line = first_line + body.count(b"\n") + bool(body)
-            raise refused(shown, f"line {line} is empty", "one row per line is expected")
+            raise refused(file_name, f"line {line} is empty", "one row per line is expected")
         if body:  # empty lines are kept: at the end of the file they do no harm
             end = held.index(b"\n", len(body)) + 1
-            yield first_line, plain_lines(held[:end], shown, first_line)[:-1]
+            yield first_line, plain_lines(held[:end], file_name, first_line)[:-1]
             held = held[end:]
             first_line += body.count(b"\n") + 1
-    if rest := plain_lines(held, shown, first_line).rstrip(b"\n"):
+    if rest := plain_lines(held, file_name, first_line).rstrip(b"\n"):
         yield first_line, rest
 
 
-def parsed(data: bytes, shown: str, first_line: int, parse: Callable[[bytes], pl.DataFrame]) -> pl.DataFrame:
+def parsed(
+    data: bytes, file_name: str, first_line: int, parse: Callable[[bytes], pl.DataFrame]
+) -> pl.DataFrame:
     """Return lines as a table with a row for each; refuse the first that does not make one.
 
     Parameters
     ----------
     data
         Lines of UTF-8 text, without the end of the last one.
-    shown, first_line
-        What the file is called in messages, and the number of the first line.
+    file_name, first_line
+        The file's name in messages, and the number of the first line.
     parse
         Makes a table of lines.
     """
@@ -241,7 +233,7 @@ def parsed(data: bytes, shown: str, first_line: int, parse: Callable[[bytes], pl
             return True
 
     line = first_line + bisect_left(range(1, len(ends)), 1, key=fails)
-    raise refused(shown, f"line {line} cannot be read ({reason})", "one row per line is expected")
+    raise refused(file_name, f"line {line} cannot be read ({reason})", "one row per line is expected")
 
 
 def csv_bytes(table: pl.DataFrame) -> bytes:
@@ -264,12 +256,12 @@ def _not_run(texts: pl.Series) -> pl.Series:
     return ("'" + texts).zip_with(formula.fill_null(value=False), texts)
 
 
-def column_text(column: pl.Series, shown: str) -> pl.Series:
-    """Return a table's column as text; refuse what is neither text, numbers nor times."""
+def column_text(column: pl.Series, file_name: str) -> pl.Series:
+    """Return a table's column as text; refuse columns of neither text, numbers nor times."""
     dtype = column.dtype
     if not (dtype.is_numeric() or isinstance(dtype, pl.String | pl.Date | pl.Datetime | pl.Null)):
         fault = Fault(f"column {column.name!r}", f"holds {dtype}", "text, numbers or times are expected")
-        raise InputError(shown, [fault])
+        raise InputError(file_name, [fault])
     return column.cast(pl.String)
 
 
@@ -283,35 +275,35 @@ def found_text(text: str | None) -> str:
     return f"found {text!r}" if text and text.strip() else "no value"
 
 
-def column_names(head: bytes, shown: str) -> list[str]:
+def column_names(head: bytes, file_name: str) -> list[str]:
     """Return the names in a CSV file's first line; refuse too many, and one that stands twice."""
     columns = _fields(head.decode())
     if columns > MAX_COLUMNS:
-        raise refused(shown, f"line 1 has {columns:,} fields", f"the limit is {MAX_COLUMNS:,}")
-    check_lines(head, shown, columns, first_line=1)
+        raise refused(file_name, f"line 1 has {columns:,} fields", f"the limit is {MAX_COLUMNS:,}")
+    check_lines(head, file_name, columns, first_line=1)
     # The header is read as a row: polars leaves doubled quotes in names.
     row = parsed(
-        head, shown, 1, lambda data: pl.read_csv(io.BytesIO(data), has_header=False, infer_schema=False)
+        head, file_name, 1, lambda data: pl.read_csv(io.BytesIO(data), has_header=False, infer_schema=False)
     )
     names = [name or "" for name in row.row(0)]
     if (name := repeated(names)) is not None:
-        found = f"line 1: column {name!r} stands {names.count(name)} times"
-        raise refused(shown, found, "name every column once")
+        problem = f"line 1: column {name!r} stands {names.count(name)} times"
+        raise refused(file_name, problem, "name every column once")
     if len(longest := max(names, key=len)) > MAX_NAME:
-        found = f"line 1: the name of column {names.index(longest) + 1} has {len(longest):,} characters"
-        raise refused(shown, found, f"the limit is {MAX_NAME:,}")
+        problem = f"line 1: the name of column {names.index(longest) + 1} has {len(longest):,} characters"
+        raise refused(file_name, problem, f"the limit is {MAX_NAME:,}")
     return names
 
 
-def check_lines(data: bytes, shown: str, columns: int, first_line: int) -> None:
+def check_lines(data: bytes, file_name: str, columns: int, first_line: int) -> None:
     """Refuse lines of a CSV file that would not be one row each, with so many fields.
 
     Parameters
     ----------
     data
         Lines of UTF-8 text, without the end of the last one.
-    shown
-        What the file is called in messages.
+    file_name
+        Its name in messages.
     columns
         How many fields the header has.
     first_line
@@ -322,12 +314,12 @@ def check_lines(data: bytes, shown: str, columns: int, first_line: int) -> None:
     for line, text in enumerate(io.BytesIO(data + b"\n"), start=first_line):
         row = text.decode().removesuffix("\n")
         if not row.strip():
-            raise refused(shown, f"line {line} is empty", "one row per line is expected")
+            raise refused(file_name, f"line {line} is empty", "one row per line is expected")
         if row.count('"') % 2:
-            found = f"line {line} has a quotation mark without its partner"
-            raise refused(shown, found, "one row per line is expected")
+            problem = f"line {line} has a quotation mark without its partner"
+            raise refused(file_name, problem, "one row per line is expected")
         if (fields := _fields(row)) != columns:
-            raise refused(shown, f"line {line} has {fields} fields", f"the header has {columns}")
+            raise refused(file_name, f"line {line} has {fields} fields", f"the header has {columns}")
 
 
 def _fields(row: str) -> int:

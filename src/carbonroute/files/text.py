@@ -1,4 +1,4 @@
-"""Bytes and text of files that somebody else made, within limits, and the digests of what was read.
+"""Bytes and text of files that somebody else made, within limits, and the digests of their bytes.
 
 Only regular files are opened, or links to them: a pipe may never answer, a device never end, and most files
 are read more than once. A file that changes while it is read is refused.
@@ -41,7 +41,7 @@ class Digests(dict[str, str]):
     They are digests of the bytes that were read: of all readings of a file, which must be the same.
     """
 
-    def add(self, shown: str, digest: str) -> None:
+    def add(self, file_name: str, digest: str) -> None:
         """Note the digest of a file that was read from its beginning to its end.
 
         Raises
@@ -49,8 +49,8 @@ class Digests(dict[str, str]):
         InputError
             If it was another when the file was read before.
         """
-        if self.setdefault(shown, digest) != digest:
-            raise _changed(shown)
+        if self.setdefault(file_name, digest) != digest:
+            raise _changed(file_name)
 
 
 class InputFile:
@@ -60,8 +60,8 @@ class InputFile:
     ----------
     file
         The file itself.
-    shown
-        What it is called in messages.
+    file_name
+        Its name in messages.
 
     Attributes
     ----------
@@ -69,9 +69,9 @@ class InputFile:
         How much of it was read, bytes.
     """
 
-    def __init__(self, file: FileIO, shown: str) -> None:
+    def __init__(self, file: FileIO, file_name: str) -> None:
         self.file = file
-        self.shown = shown
+        self.file_name = file_name
         self._status = os.fstat(file.fileno())
         self._digest = hashlib.sha256()
         self.place = 0
@@ -86,11 +86,11 @@ class InputFile:
         try:
             data = self.file.read(size) or b""
         except OSError as error:
-            raise _unreadable(self.shown, error, "copy it again") from error
+            raise _unreadable(self.file_name, error, "copy it again") from error
         self._digest.update(data)
         self.place += len(data)
         if self.place > self.size:  # it grows, and may do so for ever
-            raise _changed(self.shown)
+            raise _changed(self.file_name)
         return data
 
     def skip(self, chunk_bytes: int = _CHUNK) -> None:
@@ -99,7 +99,7 @@ class InputFile:
             pass
 
     def digest(self) -> str:
-        """Return the SHA-256 of what was read, in hexadecimal: the whole file.
+        """Return the SHA-256 of the whole file, in hexadecimal.
 
         Raises
         ------
@@ -109,12 +109,12 @@ class InputFile:
         now = os.fstat(self.file.fileno())
         before = self._status.st_size, self._status.st_mtime_ns
         if self.place != self.size or (now.st_size, now.st_mtime_ns) != before:
-            raise _changed(self.shown)
+            raise _changed(self.file_name)
         return self._digest.hexdigest()
 
 
 @contextmanager
-def opened(path: Path, shown: str) -> Iterator[InputFile]:
+def opened(path: Path, file_name: str) -> Iterator[InputFile]:
     """Open a regular file.
 
     Raises
@@ -123,38 +123,38 @@ def opened(path: Path, shown: str) -> Iterator[InputFile]:
         If there is none, it is something else, or it cannot be read.
     """
     try:
-        _require_regular(path.stat(), shown)  # to open a device may already do something
+        _require_regular(path.stat(), file_name)  # to open a device may already do something
         file = FileIO(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise _unreadable(shown, error, f"looked for {path}") from error
+        raise _unreadable(file_name, error, f"looked for {path}") from error
     with file:
-        _require_regular(os.fstat(file.fileno()), shown)
-        yield InputFile(file, shown)
+        _require_regular(os.fstat(file.fileno()), file_name)
+        yield InputFile(file, file_name)
 
 
-def read_bytes(path: Path, shown: str, limit: int = MAX_BYTES, digests: Digests | None = None) -> bytes:
+def read_bytes(path: Path, file_name: str, limit: int = MAX_BYTES, digests: Digests | None = None) -> bytes:
     """Return a regular file's content, at most `limit` bytes, expanded if its name ends in ``.gz``."""
-    return b"".join(chunks(path, shown, _CHUNK, limit, digests))
+    return b"".join(chunks(path, file_name, _CHUNK, limit, digests))
 
 
 def chunks(
-    path: Path, shown: str, chunk_bytes: int, limit: float = float("inf"), digests: Digests | None = None
+    path: Path, file_name: str, chunk_bytes: int, limit: float = float("inf"), digests: Digests | None = None
 ) -> Iterator[bytes]:
     """Yield a regular file's content piece by piece, at most `limit` bytes, expanded if it is packed.
 
     When all of it has been read its digest is added to `digests`.
     """
-    with opened(path, shown) as file:
+    with opened(path, file_name) as file:
         if file.size > limit:
-            raise refused(shown, f"the file has {file.size:,} bytes", f"the limit is {limit:,}")
+            raise refused(file_name, f"the file has {file.size:,} bytes", f"the limit is {limit:,}")
         if path.suffix.lower() == ".gz":
-            yield from _expand(file, shown, limit)
+            yield from _expand(file, file_name, limit)
         else:
             while chunk := file.read(chunk_bytes):
                 yield chunk
         digest = file.digest()
     if digests is not None:
-        digests.add(shown, digest)
+        digests.add(file_name, digest)
 
 
 def sha256(path: Path) -> str:
@@ -163,7 +163,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def plain_text(data: bytes, shown: str) -> str:
+def plain_text(data: bytes, file_name: str) -> str:
     r"""Return file content as text with ``\n`` line ends.
 
     Raises
@@ -171,10 +171,10 @@ def plain_text(data: bytes, shown: str) -> str:
     InputError
         If it is not UTF-8, or holds a NUL byte, an over-long line or a carriage return that ends no line.
     """
-    return plain_lines(data, shown).decode("utf-8")
+    return plain_lines(data, file_name).decode("utf-8")
 
 
-def plain_lines(data: bytes, shown: str, first_line: int = 1) -> bytes:
+def plain_lines(data: bytes, file_name: str, first_line: int = 1) -> bytes:
     """Return whole lines of UTF-8 text with plain line ends, or refuse them as `plain_text` does."""
     if first_line == 1:
         data = data.removeprefix(b"\xef\xbb\xbf")
@@ -182,45 +182,45 @@ def plain_lines(data: bytes, shown: str, first_line: int = 1) -> bytes:
     lengths = np.diff(ends, prepend=-1, append=len(data)) - 1
     if lengths.max() > MAX_LINE_BYTES:
         line = int(lengths.argmax()) + first_line
-        found = f"line {line} has more than {MAX_LINE_BYTES:,} bytes"
-        raise refused(shown, found, "shorter lines of text are expected")
+        problem = f"line {line} has more than {MAX_LINE_BYTES:,} bytes"
+        raise refused(file_name, problem, "shorter lines of text are expected")
     if (place := data.find(b"\0")) >= 0:
         line = _line(data, place, first_line)
-        raise refused(shown, f"line {line} holds a NUL byte", "save it as plain UTF-8 text")
+        raise refused(file_name, f"line {line} holds a NUL byte", "save it as plain UTF-8 text")
     data = data.replace(b"\r\n", b"\n")
     if (place := data.find(b"\r")) >= 0:
-        found = f"line {_line(data, place, first_line)} holds a carriage return without a line feed"
-        raise refused(shown, found, "save it as plain UTF-8 text")
+        problem = f"line {_line(data, place, first_line)} holds a carriage return without a line feed"
+        raise refused(file_name, problem, "save it as plain UTF-8 text")
     try:
         if not data.isascii():
             data.decode("utf-8")
     except UnicodeDecodeError as error:
-        found = f"line {_line(data, error.start, first_line)} is not UTF-8 (byte 0x{data[error.start]:02x})"
-        raise refused(shown, found, "save the file as UTF-8") from error
+        problem = f"line {_line(data, error.start, first_line)} is not UTF-8 (byte 0x{data[error.start]:02x})"
+        raise refused(file_name, problem, "save the file as UTF-8") from error
     return data
 
 
-def _require_regular(status: os.stat_result, shown: str) -> None:
-    """Refuse what is no regular file."""
+def _require_regular(status: os.stat_result, file_name: str) -> None:
+    """Refuse anything but a regular file."""
     if stat.S_ISDIR(status.st_mode):
-        raise refused(shown, "is a directory", "name a file")
+        raise refused(file_name, "is a directory", "name a file")
     if not stat.S_ISREG(status.st_mode):
         kind = next((kind for is_kind, kind in _KINDS if is_kind(status.st_mode)), "something else")
         remedy = "name a file; what comes through a pipe must be written into one first"
-        raise refused(shown, f"is not a regular file but {kind}", remedy)
+        raise refused(file_name, f"is not a regular file but {kind}", remedy)
 
 
-def _unreadable(shown: str, error: OSError | ValueError, remedy: str) -> InputError:
-    return refused(shown, f"cannot be read ({getattr(error, 'strerror', None) or error})", remedy)
+def _unreadable(file_name: str, error: OSError | ValueError, remedy: str) -> InputError:
+    return refused(file_name, f"cannot be read ({getattr(error, 'strerror', None) or error})", remedy)
 
 
-def _changed(shown: str) -> InputError:
-    return refused(shown, "changed while it was read", "run again when nothing writes it any more")
+def _changed(file_name: str) -> InputError:
+    return refused(file_name, "changed while it was read", "run again when nothing writes it any more")
 
 
-def refused(shown: str, found: str, remedy: str) -> InputError:
+def refused(file_name: str, problem: str, remedy: str) -> InputError:
     """Return the error for a file as a whole, or one whose finding names the place itself."""
-    return InputError(shown, [Fault("", found, remedy)])
+    return InputError(file_name, [Fault("", problem, remedy)])
 
 
 def repeated(names: Sequence[str]) -> str | None:
@@ -235,8 +235,8 @@ def _line(data: bytes, place: int, first_line: int) -> int:
     return data.count(b"\n", 0, place) + first_line
 
 
-def _expand(file: InputFile, shown: str, limit: float) -> Iterator[bytes]:
-    """Yield what a packed file holds."""
+def _expand(file: InputFile, file_name: str, limit: float) -> Iterator[bytes]:
+    """Yield the unpacked bytes of a compressed file."""
     total = 0
     try:
         with gzip.open(cast("IO[bytes]", file)) as expanded:
@@ -244,8 +244,8 @@ def _expand(file: InputFile, shown: str, limit: float) -> Iterator[bytes]:
                 total += len(chunk)
                 if total > min(limit, max(file.place * MAX_EXPANSION, 8 * _CHUNK)):
                     raise refused(
-                        shown, f"expands to {total:,} bytes and more", "expand it and check what it is"
+                        file_name, f"expands to {total:,} bytes and more", "expand it and check what it is"
                     )
                 yield chunk
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise refused(shown, f"is not a complete gzip file ({error})", "copy it again") from error
+        raise refused(file_name, f"is not a complete gzip file ({error})", "copy it again") from error

@@ -10,7 +10,7 @@ from carbonroute.units import MINUTES_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PE
 
 
 def read_times(
-    column: pl.Series, time_zone: str | None, shown: str, first_line: int = FIRST_LINE
+    column: pl.Series, time_zone: str | None, file_name: str, first_line: int = FIRST_LINE
 ) -> pl.Series:
     """Return a table's times in UTC (µs), null where an entry is no time; those without offset as in UTC.
 
@@ -20,10 +20,10 @@ def read_times(
         ISO 8601 text, or times.
     time_zone
         IANA name of the zone that times without an offset are in.
-    shown, first_line
-        What the file is called, and where the column begins in it.
+    file_name, first_line
+        The file's name in messages, and the line at which the column begins.
     """
-    return to_utc(column, time_zone or "UTC", ALWAYS, shown, first_line, lenient=True)
+    return to_utc(column, time_zone or "UTC", ALWAYS, file_name, first_line, lenient=True)
 
 
 def lacks_offset(column: pl.Series) -> bool:

@@ -27,7 +27,7 @@ _KNOWN_CHANGES = 1971, 2036
 
 
 class _BadTimeError(Exception):
-    """A time that cannot be used: what was found, and what would be right."""
+    """A time that cannot be used, and the remedy."""
 
 
 def _known_zone(name: str) -> str:
@@ -46,13 +46,13 @@ def to_utc(
     column: pl.Series,
     time_zone: str | None,
     horizon: tuple[datetime, datetime],
-    shown: str,
+    file_name: str,
     first_line: int = FIRST_LINE,
     series: pl.Series | None = None,
     *,
     lenient: bool = False,
 ) -> pl.Series:
-    """Return a table's time column in UTC, to the microsecond; what is finer is cut off.
+    """Return a table's time column in UTC, to the microsecond; finer parts are cut off.
 
     Typed times, and text in the layout of the first one, are read in one pass; other text is read once per
     distinct stamp.
@@ -64,10 +64,10 @@ def to_utc(
     time_zone
         IANA name of the zone that times without an offset are in.
     horizon
-        Start and end (exclusive) of what is wanted: local times that a change of clocks makes unclear are
-        refused there, and do no harm elsewhere.
-    shown
-        What the file is called in messages.
+        Start and end (exclusive) of the hours asked for: local times that a change of clocks makes unclear
+        are refused there, and do no harm elsewhere.
+    file_name
+        Its name in messages.
     first_line
         Line of the column's first entry.
     series
@@ -79,7 +79,7 @@ def to_utc(
     Raises
     ------
     InputError
-        With line: what is not a time, is unclear, or has no offset where no zone is stated.
+        With line: entries that are no time, unclear, or without offset where no zone is stated.
     """
     times = _at_once(column, time_zone)
     if series is not None and time_zone is not None:
@@ -87,7 +87,7 @@ def to_utc(
     if not times.null_count():
         return times
     rows = times.is_null().arg_true()
-    stamps = column_text(column.gather(rows), shown)
+    stamps = column_text(column.gather(rows), file_name)
     instants: dict[str | None, datetime | None] = {}
     faults: dict[tuple[str, ...], Fault] = {}
     bad = 0
@@ -104,7 +104,7 @@ def to_utc(
             if bad > MAX_FAULTS:
                 break
     if faults:
-        raise InputError(shown, faults.values())
+        raise InputError(file_name, faults.values())
     return times.scatter(rows, pl.Series([instants[stamp] for stamp in stamps], dtype=_UTC_TIME))
 
 
@@ -164,8 +164,8 @@ def _in_order(column: pl.Series, times: pl.Series, time_zone: str, series: pl.Se
         return times
     told = pl.when(pl.col("place") == 1).then("first").otherwise("last").dt.convert_time_zone("UTC")
     clear = pl.col("count") == 2
-    found = rows.select(pl.when(clear).then(told).dt.cast_time_unit("us")).to_series()
-    return times.zip_with(~unclear, found).rename(column.name)
+    utc = rows.select(pl.when(clear).then(told).dt.cast_time_unit("us")).to_series()
+    return times.zip_with(~unclear, utc).rename(column.name)
 
 
 def _instant(stamp: str | None, time_zone: str | None, horizon: tuple[datetime, datetime]) -> datetime:
@@ -185,9 +185,9 @@ def _of_local(time: datetime, time_zone: str | None, horizon: tuple[datetime, da
     local = time.replace(tzinfo=ZoneInfo(time_zone))
     first, second = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
     if first != second and any(horizon[0] <= instant < horizon[1] for instant in (first, second)):
-        found = f"{time.isoformat()} happens twice or never in {time_zone}, where clocks change"
+        problem = f"{time.isoformat()} happens twice or never in {time_zone}, where clocks change"
         raise _BadTimeError(
-            found,
+            problem,
             "give times in UTC or with their offset; or, in a carbon file that is in the order of time, "
             "state clocks_back = 'in-order'",
         )

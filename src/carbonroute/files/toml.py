@@ -36,26 +36,28 @@ def parse(path: Path) -> dict[str, Any]:
     InputError
         If it is not valid TOML, or beyond the limits.
     """
-    shown = str(path)
-    data = read_bytes(path, shown, MAX_BYTES)
+    file_name = str(path)
+    data = read_bytes(path, file_name, MAX_BYTES)
     if data.startswith(b"\xef\xbb\xbf"):
-        found = "line 1 begins with a byte order mark (BOM), which TOML does not allow"
-        raise refused(shown, found, "save the file as UTF-8 without BOM")
-    text = plain_text(data, shown)
+        problem = "line 1 begins with a byte order mark (BOM), which TOML does not allow"
+        raise refused(file_name, problem, "save the file as UTF-8 without BOM")
+    text = plain_text(data, file_name)
     for line, dots in enumerate(map(_dots, text.split("\n")), start=1):
         if dots > MAX_DOTS:
-            raise refused(shown, f"line {line} has {dots:,} dots", f"the limit is {MAX_DOTS:,} a line")
+            raise refused(file_name, f"line {line} has {dots:,} dots", f"the limit is {MAX_DOTS:,} a line")
     try:
         tables = tomllib.loads(text)
         too_large = list(_too_large(tables, ""))
     except RecursionError as error:
-        raise refused(shown, "is nested too deeply", "a scenario has three levels") from error
+        raise refused(file_name, "is nested too deeply", "a scenario has three levels") from error
     except tomllib.TOMLDecodeError as error:
-        raise refused(shown, f"is not valid TOML ({error})", "see https://toml.io") from error
+        raise refused(file_name, f"is not valid TOML ({error})", "see https://toml.io") from error
     except ValueError as error:  # an integer of thousands of digits
-        raise refused(shown, "holds a number that is too long", "write numbers in fewer digits") from error
+        raise refused(
+            file_name, "holds a number that is too long", "write numbers in fewer digits"
+        ) from error
     if too_large:
-        raise InputError(shown, too_large)
+        raise InputError(file_name, too_large)
     return tables
 
 

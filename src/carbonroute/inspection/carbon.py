@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from carbonroute.arrays import Array
 from carbonroute.carbon.gaps import runs_of
-from carbonroute.carbon.grid import Rows, hourly, iso, placed, repeated, spread
+from carbonroute.carbon.grid import CarbonRows, earlier_than_before, hourly, iso, placed, repeated
 from carbonroute.carbon.quality import copies, standstills
 from carbonroute.carbon.refusals import require_size
 from carbonroute.carbon.rules import Rules, Step, step_of
@@ -33,7 +33,7 @@ MAX_VALUE = 1e12
 
 
 @dataclass(frozen=True)
-class Hours:
+class HourlyValues:
     """Values by the hour.
 
     Attributes
@@ -61,7 +61,7 @@ class Series:
 
     Attributes
     ----------
-    facts
+    quantities
         Of all rows.
     table
         A row per zone.
@@ -73,11 +73,11 @@ class Series:
         Length of an interval as a scenario spells it; None if no step of a scenario has it.
     """
 
-    facts: dict[str, Any]
+    quantities: dict[str, Any]
     table: pl.DataFrame
     findings: list[str]
-    hours: Hours
-    step: str | None
+    hours: HourlyValues
+    step: Step | None
 
     def rules(self) -> dict[str, str | None]:
         """Return the rules that would make the series complete, as a scenario spells them."""
@@ -85,7 +85,7 @@ class Series:
         kind = "interpolate" if worst <= _INTERPOLATE_HOURS else "previous-day"
         spiky, odd = self.table["spikes"].sum(), self.table["absurd"].sum()
         return {
-            "step": self.step if self.step != "1h" else None,
+            "step": self.step.text if self.step not in (None, "1h") else None,
             "gaps": f"{kind}:{worst}h" if 0 < worst <= _FILL_HOURS else None,
             "duplicates": "first" if self.table["duplicates"].sum() else None,
             "spikes": f"remove:{SPIKE_LIMIT:g}" if spiky else None,
@@ -93,15 +93,15 @@ class Series:
         }
 
 
-def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: str | None = None) -> Series:
+def describe(table: pl.DataFrame, file_name: str, *, in_grams: bool, step: Step | None = None) -> Series:
     """Describe the rows of a carbon file.
 
     Parameters
     ----------
     table
         Columns ``file``, ``place``, ``time`` (UTC, null where it could not be read), ``zone``, ``raw`` and
-        ``value``: as in `carbonroute.carbon.source.Readings`.
-    shown
+        ``value``: as in `carbonroute.carbon.source.CarbonReadings`.
+    file_name
         Name of the file in messages.
     in_grams
         Whether values are in g/kWh; else those beyond `MAX_CARBON_G_PER_KWH` count as they are.
@@ -115,55 +115,52 @@ def describe(table: pl.DataFrame, shown: str, *, in_grams: bool, step: str | Non
     """
     timed = table.filter(pl.col("time").is_not_null() & pl.col("zone").is_not_null())
     if timed.is_empty():
-        raise refused(shown, "no row has a time and a zone", "check the file")
+        raise refused(file_name, "no row has a time and a zone", "check the file")
     gap_us = common_step_us(timed.select("zone", "time"))
     step = step or step_of(gap_us)
-    rules = Rules(step=cast(Step, step or "1h"), duplicates="first")
+    rules = Rules.spelled(step=str(step or "1h"), duplicates="first")
     zones = tuple(timed["zone"].unique(maintain_order=True))
     first, last = cast(datetime, timed["time"].min()), cast(datetime, timed["time"].max())
     rows = placed(timed, zones, rules, first.replace(minute=0, second=0, microsecond=0))
     if not in_grams:
         value = rows.table["value"].fill_null(np.nan).to_numpy()
         rows = replace(rows, absurd=~rows.missing & ~((value >= 0) & (value <= MAX_VALUE)))
-    require_size(rows, shown)
+    require_size(rows, file_name)
     hours = _by_hour(rows, rules)
-    facts = {
+    quantities = {
         "rows": len(table),
         "zones": len(zones),
         "first": first,
         "last": last,
-        "step": step or (span_text(gap_us) if gap_us else "unknown"),
+        "step": str(step) if step else (span_text(gap_us) if gap_us else "unknown"),
         "hours": len(hours.values),
     }
     counted = _row_counts(rows)
     findings = _row_findings(table, timed, rows, counted, gap_us, step)
-    by_zone, more = describe_hours(hours, max(HOURS_PER_DAY, rules.step_minutes // 60 + 1))
+    by_zone, more = describe_hours(hours, max(HOURS_PER_DAY, rules.step.minutes // 60 + 1))
     return Series(
-        facts, counted.join(by_zone, on="zone", maintain_order="left"), findings + more, hours, step
+        quantities, counted.join(by_zone, on="zone", maintain_order="left"), findings + more, hours, step
     )
 
 
-def _by_hour(rows: Rows, rules: Rules) -> Hours:
-    on = rows.where(~rows.off)
-    if not len(on.slot):
-        return Hours(rows.zones, rows.start, np.full((1, len(rows.zones)), np.nan))
-    grid = hourly(on, rules)
-    if rules.step_minutes > 60:
-        grid = spread(grid, on, rules.step_minutes // 60)
-    return Hours(rows.zones, rows.start + timedelta(hours=grid.first), grid.values)
+def _by_hour(rows: CarbonRows, rules: Rules) -> HourlyValues:
+    if rows.off.all():
+        return HourlyValues(rows.zones, rows.start, np.full((1, len(rows.zones)), np.nan))
+    grid = hourly(rows, rules)
+    return HourlyValues(rows.zones, rows.start + timedelta(hours=grid.first), grid.values)
 
 
-def _row_counts(rows: Rows) -> pl.DataFrame:
+def _row_counts(rows: CarbonRows) -> pl.DataFrame:
     """Count by zone the faults of single rows."""
-    again = np.zeros(len(rows.slot), dtype=bool)
-    again[~rows.off] = repeated(rows.where(~rows.off))
+    earlier = np.zeros(len(rows.slot), dtype=bool)
+    earlier[earlier_than_before(rows)[0]] = True
     per_zone = {
         "rows": np.ones(len(rows.slot), dtype=bool),
         "no_value": rows.missing,
         "absurd": rows.absurd,
         "off_grid": rows.off,
-        "duplicates": again,
-        "out_of_order": _earlier(rows),
+        "duplicates": repeated(rows),
+        "out_of_order": earlier,
     }
     counts = {
         what: np.bincount(rows.column, weights=flags, minlength=len(rows.zones)).astype(np.int64)
@@ -172,22 +169,13 @@ def _row_counts(rows: Rows) -> pl.DataFrame:
     return pl.DataFrame({"zone": list(rows.zones), **counts})
 
 
-def _earlier(rows: Rows) -> NDArray[np.bool_]:
-    """Return which rows are earlier than the one of the same zone before them."""
-    order = np.argsort(rows.column, kind="stable")
-    time = rows.table["time"].to_physical().to_numpy()[order]
-    back = np.zeros(len(order), dtype=bool)
-    back[order[1:]] = (np.diff(time) < 0) & (np.diff(rows.column[order]) == 0)
-    return back
-
-
 def _row_findings(
     table: pl.DataFrame,
     timed: pl.DataFrame,
-    rows: Rows,
+    rows: CarbonRows,
     counted: pl.DataFrame,
     gap_us: int | None,
-    step: str | None,
+    step: Step | None,
 ) -> list[str]:
     findings = []
     if lost := len(table) - len(timed):
@@ -200,8 +188,8 @@ def _row_findings(
             f"values stand {span_text(gap_us)} apart, for which a scenario has no step; taken by the hour"
         )
     if absurd := int(counted["absurd"].sum()):
-        shown = ", ".join(str(fault) for fault in rows.faults(rows.absurd, _found, "", "values")[:3])
-        findings.append(f"{absurd:,} values that are no carbon intensity: {shown}")
+        named = ", ".join(str(fault) for fault in rows.faults(rows.absurd, _found, "", "values")[:3])
+        findings.append(f"{absurd:,} values that are no carbon intensity: {named}")
     for what, words in (
         ("no_value", "rows without a value"),
         ("off_grid", f"times off the grid of {step or '1h'}"),
@@ -224,12 +212,12 @@ def _found(row: dict[str, Any]) -> str:
 
 
 def _listed(by_zone: dict[str, int]) -> str:
-    shown = [f"{zone} {count:,}" for zone, count in list(by_zone.items())[:_NAMED]]
+    named = [f"{zone} {count:,}" for zone, count in list(by_zone.items())[:_NAMED]]
     more = f" and {len(by_zone) - _NAMED} more zones" if len(by_zone) > _NAMED else ""
-    return ", ".join(shown) + more
+    return ", ".join(named) + more
 
 
-def describe_hours(hours: Hours, still_hours: int = HOURS_PER_DAY) -> tuple[pl.DataFrame, list[str]]:
+def describe_hours(hours: HourlyValues, still_hours: int = HOURS_PER_DAY) -> tuple[pl.DataFrame, list[str]]:
     """Describe values by the hour: a row per zone, and findings in sentences.
 
     Parameters
@@ -254,7 +242,7 @@ def describe_hours(hours: Hours, still_hours: int = HOURS_PER_DAY) -> tuple[pl.D
             "longest_gap_hours": int(left.length[left_inner & (left.column == column)].max(initial=0)),
             "spikes": int(found_spikes[:, column].sum()),
             "standstills": int((still.column == column).sum()),
-            "copy_of": next((zones[other] for mine, other, _ in same if mine == column), None),
+            "copy_of": next((zones[other] for copy, other, _ in same if copy == column), None),
         }
         for column, zone in enumerate(zones)
     ]
@@ -267,8 +255,8 @@ def describe_hours(hours: Hours, still_hours: int = HOURS_PER_DAY) -> tuple[pl.D
         *_spike_findings(hours, found_spikes),
         *_still_findings(hours, still.column, still.begin, still.length, still_hours),
         *(
-            f"{zones[mine]} looks like a copy of {zones[other]}: equal in {equal:,} of {len(values):,} hours"
-            for mine, other, equal in same
+            f"{zones[copy]} looks like a copy of {zones[other]}: equal in {equal:,} of {len(values):,} hours"
+            for copy, other, equal in same
         ),
     ]
 
@@ -293,7 +281,7 @@ def _describe_zone(zone: str, values: Array, day: Array) -> dict[str, Any]:
     }
 
 
-def _gap_findings(hours: Hours, column: Array | Any, begin: Any, length: Any) -> list[str]:
+def _gap_findings(hours: HourlyValues, column: Array | Any, begin: Any, length: Any) -> list[str]:
     at_edge = (begin == 0) | (begin + length == len(hours.values))
     findings = []
     for flags, what in (
@@ -311,7 +299,7 @@ def _gap_findings(hours: Hours, column: Array | Any, begin: Any, length: Any) ->
     return findings
 
 
-def _spike_findings(hours: Hours, flags: NDArray[np.bool_]) -> list[str]:
+def _spike_findings(hours: HourlyValues, flags: NDArray[np.bool_]) -> list[str]:
     if not flags.any():
         return []
     by_zone = {zone: int(count) for zone, count in zip(hours.zones, flags.sum(axis=0), strict=True) if count}
@@ -326,7 +314,7 @@ def _spike_findings(hours: Hours, flags: NDArray[np.bool_]) -> list[str]:
     ]
 
 
-def _still_findings(hours: Hours, column: Any, begin: Any, length: Any, at_least: int) -> list[str]:
+def _still_findings(hours: HourlyValues, column: Any, begin: Any, length: Any, at_least: int) -> list[str]:
     if not len(column):
         return []
     named = [
@@ -339,7 +327,7 @@ def _still_findings(hours: Hours, column: Any, begin: Any, length: Any, at_least
     ]
 
 
-def pictures(hours: Hours, *, in_grams: bool, dated: bool = True) -> dict[str, pl.DataFrame]:
+def pictures(hours: HourlyValues, *, in_grams: bool, dated: bool = True) -> dict[str, pl.DataFrame]:
     """Return the tables of the picture: ``traces`` (time, zone, value) and ``day`` (hour, zone, value).
 
     Values in g/kWh are called ``carbon_g_per_kwh``. Without dates, `traces` counts its hours from 0.

@@ -22,11 +22,11 @@ def inspect(source: type[FileSource], preview: Preview, recognition: Recognition
     """
     survey = source.survey(preview, recognition)
     in_grams = survey.unit == "g/kWh"
-    series = describe(survey.table, preview.shown, in_grams=in_grams, step=survey.step)
+    series = describe(survey.table, preview.file_name, in_grams=in_grams, step=survey.step)
     rules = {key: rule for key, rule in series.rules().items() if rule is not None}
     if survey.step is not None:
         rules.pop("step", None)
-    entries = {"path": preview.shown, **survey.settings, **rules}
+    entries = {"path": preview.file_name, **survey.settings, **rules}
     comments = [*survey.comments, *recognition.notes]
     reading = recognition.reading() | {
         "unit of values": survey.unit or "not stated by the file: as they stand"
@@ -34,10 +34,10 @@ def inspect(source: type[FileSource], preview: Preview, recognition: Recognition
     if survey.accounting is not None:
         reading["accounting"] = str(survey.accounting)
     return Inspection(
-        name=preview.shown,
+        name=preview.file_name,
         kind="carbon",
         reading=reading,
-        facts=series.facts,
+        quantities=series.quantities,
         table=series.table,
         findings=(*survey.findings, *series.findings),
         suggestion=_lines(entries, series, comments, is_labelled=survey.accounting is not None),
@@ -47,7 +47,7 @@ def inspect(source: type[FileSource], preview: Preview, recognition: Recognition
 
 def _lines(entries: Mapping[str, Any], series: Series, comments: Sequence[str], *, is_labelled: bool) -> str:
     """Return the lines of a scenario; `is_labelled`: the format says what the numbers count."""
-    hours, first = series.facts["hours"], series.hours.time_of(0)
+    hours, first = series.quantities["hours"], series.hours.time_of(0)
     span = f"horizon: up to hours = {hours}, from start = {first.removesuffix('Z')}:00Z"
     accounting = (
         "accounting = { rate, scope, boundary } and source: say what the numbers count, and whom to cite"

@@ -37,31 +37,31 @@ def inspect(
     InputError
         If the file is no table.
     """
-    shown = preview.shown
-    table = read_table(preview.path, shown)
-    required({**recognition.columns, **{f"where.{name}": name for name in where}}, table.columns, shown)
+    file_name = preview.file_name
+    table = read_table(preview.path, file_name)
+    required({**recognition.named(), **{f"where.{name}": name for name in where}}, table.columns, file_name)
     for name, word in where.items():
-        table = table.filter(column_text(table[name], shown) == word)
+        table = table.filter(column_text(table[name], file_name) == word)
     if table.is_empty():
-        raise InputError(shown, [Fault("where", "no row has all of these words", "check the scenario")])
+        raise InputError(file_name, [Fault("where", "no row has all of these words", "check the scenario")])
     names = recognition.columns
-    issue = read_times(table[names["issue column"]], None, shown)
+    issue = read_times(table[names["issue"]], None, file_name)
     others = [name for name in recognition.lists["further columns of words"] if table[name].n_unique() <= 10]
-    keys = [names["zone column"], *others]
+    keys = [names["zone"], *others]
     rows = pl.DataFrame(
         {
             "zone": pl.select(
-                pl.concat_str([column_text(table[key], shown) for key in keys], separator=" ")
+                pl.concat_str([column_text(table[key], file_name) for key in keys], separator=" ")
             ).to_series(),
             "issue": issue,
-            "lead": column_numbers(column_text(table[names["lead column"]], shown)),
-            "forecast": column_numbers(column_text(table[names["value column"]], shown)),
-            "actual": _actual(table, names.get("actual column"), shown),
+            "lead": column_numbers(column_text(table[names["lead"]], file_name)),
+            "forecast": column_numbers(column_text(table[names["value"]], file_name)),
+            "actual": _actual(table, names.get("actual"), file_name),
         }
     )
     by_zone = _by_zone(rows)
-    unit = unit_in([names["value column"]])
-    facts = {
+    unit = unit_in([names["value"]])
+    quantities = {
         "rows": len(rows),
         "series": len(by_zone),
         "first": issue.min(),
@@ -70,34 +70,34 @@ def inspect(
         "longest_lead_hours": rows["lead"].max(),
     }
     return Inspection(
-        name=shown,
+        name=file_name,
         kind="carbon",
         reading=recognition.reading() | {"unit of values": unit or "not stated by the file: as they stand"},
-        facts=facts,
+        quantities=quantities,
         table=by_zone,
         findings=tuple(_findings(by_zone, issue)),
-        suggestion=_suggestion(table, shown, names, others, repeats=bool(by_zone["repeated"].sum())),
+        suggestion=_suggestion(table, file_name, names, others, repeats=bool(by_zone["repeated"].sum())),
         pictures=_pictures(rows),
     )
 
 
 def _suggestion(
-    table: pl.DataFrame, shown: str, names: Mapping[str, str], others: list[str], *, repeats: bool
+    table: pl.DataFrame, file_name: str, names: Mapping[str, str], others: list[str], *, repeats: bool
 ) -> str:
     """Return the lines that read the table; `others` are the columns that tell its series apart."""
     entries = {
-        "path": shown,
-        "issue_column": names["issue column"],
-        "lead_column": names["lead column"],
-        "zone_column": names["zone column"],
-        "value_column": names["value column"],
+        "path": file_name,
+        "issue_column": names["issue"],
+        "lead_column": names["lead"],
+        "zone_column": names["zone"],
+        "value_column": names["value"],
         "where": {key: toml.ask(f"one of {', '.join(distinct(table, key))}") for key in others} or None,
-        "unit": unit_in([names["value column"]]) or toml.ask(f"one of {', '.join(G_PER_KWH)}"),
-        "time_zone": toml.ZONE if lacks_offset(table[names["issue column"]]) else None,
+        "unit": unit_in([names["value"]]) or toml.ask(f"one of {', '.join(G_PER_KWH)}"),
+        "time_zone": toml.ZONE if lacks_offset(table[names["issue"]]) else None,
         "duplicates": "first" if repeats else None,
     }
     comments = [
-        f"zones: {toml.names(distinct(table, names['zone column']))}",
+        f"zones: {toml.names(distinct(table, names['zone']))}",
         "stands beside the [carbon] section that these are forecasts of",
     ]
     return toml.section("[carbon.forecast]", entries, comments)
@@ -112,10 +112,10 @@ def _pictures(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {"traces": traces.drop_nulls("time"), "day": day.drop_nulls("hour").sort("zone", "hour")}
 
 
-def _actual(table: pl.DataFrame, name: str | None, shown: str) -> pl.Series:
+def _actual(table: pl.DataFrame, name: str | None, file_name: str) -> pl.Series:
     if name is None:
         return pl.repeat(None, len(table), dtype=pl.Float64, eager=True)
-    return column_numbers(column_text(table[name], shown))
+    return column_numbers(column_text(table[name], file_name))
 
 
 def _by_zone(rows: pl.DataFrame) -> pl.DataFrame:

@@ -28,9 +28,9 @@ def inspect(preview: Preview, recognition: Recognition) -> Inspection:
     InputError
         If the file is no table.
     """
-    shown = preview.shown
-    table = read_table(preview.path, shown)
-    texts = [column_text(column, shown) for column in table.iter_columns()]
+    file_name = preview.file_name
+    table = read_table(preview.path, file_name)
+    texts = [column_text(column, file_name) for column in table.iter_columns()]
     rows = [name or "" for name in texts[0]]
     columns = table.columns[1:]
     raw = np.stack([column_numbers(text).fill_null(np.nan).to_numpy() for text in texts[1:]], axis=1).astype(
@@ -50,21 +50,21 @@ def inspect(preview: Preview, recognition: Recognition) -> Inspection:
             for row, column in np.argwhere(absurd)[:_NAMED]
         ]
         findings.append(f"{int(absurd.sum()):,} values that are no round-trip time: {', '.join(named)}")
-    facts, more = describe(np.where(absurd, np.nan, raw), rows, columns, shown)
+    quantities, more = describe(np.where(absurd, np.nan, raw), rows, columns, file_name)
     comments = [
         f"rows, for [[origins]]: {toml.names(list(dict.fromkeys(rows)))}",
         f"columns, for [[regions]]: {toml.names(columns)}",
     ]
-    if facts["missing_pairs"] or absurd.any():
+    if quantities["missing_pairs"] or absurd.any():
         comments.append('missing = "great-circle" estimates what is not there from latitude and longitude')
     return Inspection(
-        name=shown,
+        name=file_name,
         kind="rtt",
         reading=recognition.reading() | {"unit of values": "ms, which is what a scenario reads"},
-        facts=facts,
+        quantities=quantities,
         table=pl.DataFrame(),
         findings=(*findings, *more),
-        suggestion=toml.section("[network]", {"rtt_file": shown}, comments),
+        suggestion=toml.section("[network]", {"rtt_file": file_name}, comments),
         pictures={"matrix": long(np.where(absurd, np.nan, raw), rows, columns)},
     )
 
@@ -81,7 +81,7 @@ def long(matrix: NDArray[np.float64], rows: list[str], columns: list[str]) -> pl
 
 
 def describe(
-    matrix: NDArray[np.float64], rows: list[str], columns: list[str], shown: str
+    matrix: NDArray[np.float64], rows: list[str], columns: list[str], file_name: str
 ) -> tuple[dict[str, Any], list[str]]:
     """Describe a matrix.
 
@@ -91,7 +91,7 @@ def describe(
         Milliseconds, shape (rows, columns), NaN where there is none.
     rows, columns
         Their names.
-    shown
+    file_name
         Its name in messages.
 
     Raises
@@ -101,12 +101,12 @@ def describe(
     """
     known = np.isfinite(matrix)
     if not known.any():
-        raise refused(shown, "holds no round-trip time", "numbers in ms are expected")
+        raise refused(file_name, "holds no round-trip time", "numbers in ms are expected")
     same = np.array(rows)[:, np.newaxis] == np.array(columns)[np.newaxis]
     inner, outer = matrix[known & same], matrix[known & ~same]
     apart = asymmetry(matrix, list(dict.fromkeys(rows)), columns) if len(set(rows)) == len(rows) else None
     nothing = float("nan")
-    facts = {
+    quantities = {
         "rows": len(rows),
         "columns": len(columns),
         "missing_pairs": int((~known).sum()),
@@ -121,9 +121,9 @@ def describe(
     }
     findings = []
     if missing := int((~known).sum()):
-        pairs = [f"{rows[r]} to {columns[c]}" for r, c in np.argwhere(~known)[:_NAMED]]
+        named = [f"{rows[r]} to {columns[c]}" for r, c in np.argwhere(~known)[:_NAMED]]
         more = ", …" if missing > _NAMED else ""
-        findings.append(f"{missing:,} pairs without a value: {', '.join(pairs)}{more}")
+        findings.append(f"{missing:,} pairs without a value: {', '.join(named)}{more}")
     if zero := int(((matrix == 0) & ~same).sum()):
         findings.append(f"{zero:,} pairs of different names at 0 ms")
     if apart and apart.at and apart.largest > 0:
@@ -133,4 +133,4 @@ def describe(
         )
     if outer.max(initial=0) < 1 and len(outer):
         findings.append("all values are below 1, which looks like seconds")
-    return facts, findings
+    return quantities, findings

@@ -57,9 +57,9 @@ class Ordered:
     @classmethod
     def of(cls, values: Integers) -> Self:
         """Return values that are all there."""
-        found = cls()
-        found.add(values)
-        return found
+        ordered = cls()
+        ordered.add(values)
+        return ordered
 
     def add(self, values: Integers) -> None:
         """Take values in, in any order."""
@@ -78,8 +78,8 @@ class Ordered:
             self._file.seek(self.count * _BYTES)
             self._file.write(values.tobytes())
         except OSError as error:
-            found = f"{gettempdir()}: cannot hold the times of a log ({error.strerror or error})"
-            raise RunFolderError(f"{found}; make room, or name another folder in TMPDIR") from error
+            problem = f"{gettempdir()}: cannot hold the times of a log ({error.strerror or error})"
+            raise RunFolderError(f"{problem}; make room, or name another folder in TMPDIR") from error
         self.count = end
 
     def ascending(self) -> Iterator[Integers]:

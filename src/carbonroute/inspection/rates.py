@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ import numpy as np
 import polars as pl
 
 from carbonroute.arrays import Array
-from carbonroute.files import toml
-from carbonroute.files.durations import minutes
+from carbonroute.files.durations import Duration
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table, required
 from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import amplitude
+from carbonroute.traffic.source import TrafficContent, TrafficFile, TrafficSource
 from carbonroute.units import MINUTES_PER_DAY, US_PER_MINUTE, pct
 
 _NAMED = 5
@@ -25,30 +26,36 @@ _NAMED = 5
 MAX_RATE = 1e15
 
 
-def inspect(preview: Preview, recognition: Recognition, window: str | None = None) -> Inspection:
+def inspect(
+    source: type[TrafficSource], preview: Preview, recognition: Recognition, stated: TrafficFile | None = None
+) -> Inspection:
     """Inspect a file of rates, in the unit that they are in.
 
     Parameters
     ----------
+    source
+        The kind of traffic that recognised it.
     preview, recognition
         The file, and the roles of its columns.
-    window
-        Time between rows, if it is known; else that of its times, or of its name.
+    stated
+        The settings of a scenario that reads it. Without, the time between rows is that of its times, or of
+        its name.
 
     Raises
     ------
     InputError
         If the file is no table.
     """
-    shown = preview.shown
-    table = read_table(preview.path, shown)
-    columns, time = recognition.lists["rates"], recognition.columns.get("time column")
+    file_name = preview.file_name
+    table = read_table(preview.path, file_name)
+    window, time = stated.window if stated else None, recognition.columns.get("time")
+    columns = recognition.lists["rates"] or tuple(name for name in table.columns if name != time)
     required(
-        {**recognition.columns, **{f"column of rates {name!r}": name for name in columns}},
+        {**recognition.named(), **{f"column of rates {name!r}": name for name in columns}},
         table.columns,
-        shown,
+        file_name,
     )
-    texts = [column_text(table[name], shown) for name in columns]
+    texts = [column_text(table[name], file_name) for name in columns]
     rates = np.stack([column_numbers(text).fill_null(np.nan).to_numpy() for text in texts], axis=1).astype(
         float
     )
@@ -60,40 +67,31 @@ def inspect(preview: Preview, recognition: Recognition, window: str | None = Non
             for row, column in np.argwhere(bad)[:_NAMED]
         ]
         findings.append(f"{int(bad.sum()):,} values that are no rate, left out: {', '.join(named)}")
-    window_min, says = _window(table, time, shown, window)
+    window_min, says = _window(table, time, file_name, window)
     known = np.where(bad, 0.0, rates)
     total = known.sum(axis=1)
     day = _mean_day(total, window_min)
     if not (known > 0).any():
         findings.append("all rates are 0")
-    facts = _facts(known, total, day, window_min)
-    no_offset = time is not None and lacks_offset(table[time])
-    entries = {
-        "kind": "rate-file",
-        "path": shown,
-        "unit": toml.ask("one of requests/s, requests/min, requests/h"),
-        "window": _spelt(window_min) or toml.ask("time between rows, such as 10min"),
-        "columns": None if len(columns) + (time is not None) == len(table.columns) else list(columns),
-        "time_column": time,
-        "time_zone": toml.ZONE if no_offset else None,
-    }
+    quantities = _facts(known, total, day, window_min)
+    content = TrafficContent(
+        lacks_zone=time is not None and lacks_offset(table[time]),
+        window=_spelt(window_min),
+        columns=None if len(columns) + (time is not None) == len(table.columns) else list(columns),
+    )
     if window is None:
         findings.append(f"window: {says}")
     findings.append("unit: not stated by the file; rates are shown as they stand")
-    comments = [
-        'repeat = "file" lets it start again after its end',
-        'columns = { "an origin" = "a column" } gives every origin its own rates; else their shares do',
-    ]
     hours = np.arange(len(total)) * (window_min or 0) / 60 if window_min else np.arange(float(len(total)))
     rate = pl.DataFrame({"hour" if window_min else "window": hours, "rate": total})
     return Inspection(
-        name=shown,
+        name=file_name,
         kind="rates",
-        reading=recognition.reading(),
-        facts=facts,
+        reading=replace(recognition, lists={"rates": columns}).reading(),
+        quantities=quantities,
         table=pl.DataFrame(),
         findings=tuple(findings),
-        suggestion=toml.section("[traffic]", entries, comments),
+        suggestion=source.suggest(file_name, recognition, content),
         pictures={"rate": rate},
     )
 
@@ -121,19 +119,19 @@ def _facts(known: Array, total: Array, day: Array | None, window_min: float | No
 
 
 def _window(
-    table: pl.DataFrame, time: str | None, shown: str, window: str | None
+    table: pl.DataFrame, time: str | None, file_name: str, window: Duration | None
 ) -> tuple[float | None, str]:
     """Return the minutes between rows, and where they are stated."""
     if window is not None:
-        return float(minutes(window)), "stated"
+        return float(window.minutes), "stated"
     if time is not None:
-        times = read_times(table[time], None, shown)
+        times = read_times(table[time], None, file_name)
         step_us = common_step_us(pl.DataFrame({"zone": pl.repeat("", len(times), eager=True), "time": times}))
         return (
             (None, "its times do not say") if step_us is None else (step_us / US_PER_MINUTE, "by its times")
         )
-    if named := re.search(r"(?<![0-9A-Za-z])([0-9]{1,4})(min|h)(?![A-Za-z0-9])", Path(shown).name):
-        return float(minutes(named[0])), f"{named[0]}, by the file's name: check it"
+    if named := re.search(r"(?<![0-9A-Za-z])([0-9]{1,4})(min|h)(?![A-Za-z0-9])", Path(file_name).name):
+        return float(Duration.parse(named[0]).minutes), f"{named[0]}, by the file's name: check it"
     return None, "neither times nor name of the file say how long it is"
 
 

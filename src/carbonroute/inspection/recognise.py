@@ -1,4 +1,4 @@
-"""Which reader recognises a file: every carbon source, forecasts, logs, rate files and matrices."""
+"""Which reader recognises a file: every carbon source, forecasts, kinds of traffic, and matrices."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from carbonroute.carbon import SOURCES, FileSource, Forecast
 from carbonroute.files.preview import Certainty, Preview, Recognition, preview
@@ -13,8 +14,7 @@ from carbonroute.files.text import refused
 from carbonroute.inspection import carbon_files, forecasts, network, rates, traffic
 from carbonroute.inspection.result import Inspection, Kind
 from carbonroute.network import recognise_matrix
-from carbonroute.traffic import RateFile
-from carbonroute.traffic.log import Log
+from carbonroute.traffic import KINDS
 
 _CARBON = tuple(source for source in SOURCES if issubclass(source, FileSource))
 
@@ -28,13 +28,18 @@ class Reader:
     inspect: Callable[[Preview, Recognition], Inspection]
 
 
+#: How a file of traffic is inspected, by its form.
+TRAFFIC = MappingProxyType({"traffic": traffic.inspect, "rates": rates.inspect})
 #: Of readers that are equally sure, the first one is meant.
 READERS = (
     *(Reader("carbon", source.recognise, partial(carbon_files.inspect, source)) for source in _CARBON),
     Reader("carbon", Forecast.recognise, forecasts.inspect),
     Reader("rtt", recognise_matrix, network.inspect),
-    Reader("traffic", Log.recognise, traffic.inspect),
-    Reader("rates", RateFile.recognise, rates.inspect),
+    *(
+        Reader(kind.form, kind.recognise, partial(TRAFFIC[kind.form], kind))
+        for kind in KINDS
+        if kind.form is not None
+    ),
 )
 
 
@@ -51,12 +56,12 @@ class Recognised:
         return self.reader.inspect(self.preview, self.recognition)
 
 
-def recognised(path: Path, shown: str, kind: Kind | None = None) -> Recognised:
+def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognised:
     """Return the reader that is surest of a file.
 
     Parameters
     ----------
-    path, shown
+    path, file_name
         The file, and its name in messages.
     kind
         The kind of the file, where the user states it: then readers need not be sure.
@@ -66,7 +71,7 @@ def recognised(path: Path, shown: str, kind: Kind | None = None) -> Recognised:
     InputError
         If it cannot be read, or no reader recognises it: with the features that readers look for.
     """
-    file = preview(path, shown)
+    file = preview(path, file_name)
     answers = [(reader, reader.recognise(file)) for reader in READERS if kind in (None, reader.kind)]
     known = [(reader, recognition) for reader, recognition in answers if recognition is not None]
     reader, surest = max(known, key=lambda answer: answer[1].certainty, default=(None, None))
@@ -74,8 +79,8 @@ def recognised(path: Path, shown: str, kind: Kind | None = None) -> Recognised:
         if file.is_json:
             keys = [source.json_keys for source in _CARBON if source.json_keys]
             remedy = f"looked for {', '.join(keys[:-1])}, and {keys[-1]}"
-            raise refused(shown, "this JSON is nothing that is known", remedy)
-        raise refused(shown, f"cannot tell what this is: columns {file.listed}", _looked_for(kind))
+            raise refused(file_name, "this JSON is nothing that is known", remedy)
+        raise refused(file_name, f"cannot tell what this is: columns {file.listed}", _looked_for(kind))
     others = [
         recognition
         for other, recognition in known

@@ -1,4 +1,4 @@
-"""The result of an inspection: facts, tables and sentences, for people and for programs."""
+"""The result of an inspection: quantities, tables and findings, for people and for programs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Inspection:
         Its kind.
     reading
         How it was read, and the role of its columns.
-    facts
+    quantities
         Single numbers by name; units are in the names.
     table
         A row per zone or column; may be empty.
@@ -43,7 +43,7 @@ class Inspection:
     name: str
     kind: Kind
     reading: Mapping[str, str]
-    facts: Mapping[str, Any]
+    quantities: Mapping[str, Any]
     table: pl.DataFrame
     findings: tuple[str, ...] = ()
     suggestion: str = ""
@@ -55,7 +55,7 @@ class Inspection:
             "name": self.name,
             "kind": self.kind,
             "reading": dict(self.reading),
-            "facts": plain(dict(self.facts)),
+            "facts": plain(dict(self.quantities)),
             "table": plain(self.table.to_dicts()),
             "findings": list(self.findings),
             "suggestion": self.suggestion,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,16 +14,16 @@ import polars as pl
 from carbonroute.carbon import FileSource, Forecast, Query, Signal
 from carbonroute.errors import InputError
 from carbonroute.files.preview import Certainty, Preview, Recognition, head_of
-from carbonroute.files.tables import read_table
-from carbonroute.inspection import forecasts, network, rates, traffic
-from carbonroute.inspection.carbon import Hours, describe, describe_hours, pictures
+from carbonroute.inspection import forecasts, network, traffic
+from carbonroute.inspection.carbon import HourlyValues, describe, describe_hours, pictures
 from carbonroute.inspection.ordering import Ordered
+from carbonroute.inspection.recognise import TRAFFIC
 from carbonroute.inspection.result import Inspection, Kind
 from carbonroute.scenario import Scenario, resolve
 from carbonroute.scenario.resolved.inputs import Inputs
 from carbonroute.scenario.resolved.round_trips import round_trips
-from carbonroute.traffic import Arrivals, RateFile, Replay
-from carbonroute.traffic.log import Log
+from carbonroute.traffic import Arrivals, TrafficSource
+from carbonroute.traffic.source import TrafficFile
 from carbonroute.units import US_PER_S
 
 #: Requests of synthetic traffic that are looked at, at most.
@@ -46,7 +47,7 @@ def inspect_scenario(scenario: Scenario) -> list[Inspection]:
             Inspection("scenario", "carbon", {}, {}, pl.DataFrame(), (broken,)),
         ]
     parts.append(_signal(scenario, inputs.carbon))
-    if not isinstance(scenario.traffic, Replay | RateFile):
+    if not scenario.traffic.files():
         parts.append(_arrivals(scenario, inputs.arrivals))
     return [*parts, _network(scenario)]
 
@@ -66,7 +67,7 @@ def _carbon_files(scenario: Scenario) -> Iterator[Inspection]:
             continue
         inspected.append(source)
         zones = [zone for other, zone in own if other == source]
-        yield _told(source.shown, "carbon", partial(_file, source, zones, scenario.folder))
+        yield _told(source.file_name, "carbon", partial(_file, source, zones, scenario.folder))
         if (forecast := source.forecast) is not None:
             yield _told(forecast.path, "carbon", partial(_forecast, forecast, scenario.folder))
 
@@ -82,14 +83,14 @@ def _told(name: str, kind: Kind, look: Callable[[], Inspection]) -> Inspection:
 def _file(source: FileSource, zones: list[str], folder: Path) -> Inspection:
     readings = source.read(Query.of_all_times(list(dict.fromkeys(zones)), folder))
     table = readings.table.filter(pl.col("zone").is_in(zones))
-    series = describe(table, source.shown, in_grams=True, step=source.step)
+    series = describe(table, source.file_name, in_grams=True, step=source.step)
     counts = [f"{count:,} {remark}" for remark, count in readings.counts.items() if count]
     reading = {"format": source.kind, "accounting": str(readings.accounting), "unit of values": "g/kWh"}
     return Inspection(
-        name=source.shown,
+        name=source.file_name,
         kind="carbon",
         reading=reading | {"zones": "those of the scenario"},
-        facts=series.facts,
+        quantities=series.quantities,
         table=series.table,
         findings=(*counts, *series.findings),
         pictures=pictures(series.hours, in_grams=True),
@@ -98,10 +99,10 @@ def _file(source: FileSource, zones: list[str], folder: Path) -> Inspection:
 
 def _forecast(forecast: Forecast, folder: Path) -> Inspection:
     columns = {
-        "issue column": forecast.issue_column,
-        "lead column": forecast.lead_column,
-        "zone column": forecast.zone_column,
-        "value column": forecast.value_column,
+        "issue": forecast.issue_column,
+        "lead": forecast.lead_column,
+        "zone": forecast.zone_column,
+        "value": forecast.value_column,
     }
     lists: dict[str, tuple[str, ...]] = {"further columns of words": ()}
     recognition = Recognition(Certainty.SIGNATURE, "forecast", columns, lists)
@@ -112,65 +113,37 @@ def _forecast(forecast: Forecast, folder: Path) -> Inspection:
 
 
 def _traffic_files(scenario: Scenario) -> Iterator[Inspection]:
-    source = scenario.traffic
-    if isinstance(source, Replay):
-        for log in source.logs:
-            yield _told(log.path, "traffic", partial(_log, log, scenario.folder))
-    elif isinstance(source, RateFile):
-        yield _told(source.path, "rates", partial(_rates, source, scenario.folder))
+    source = type(scenario.traffic)
+    for file in scenario.traffic.files():
+        yield _told(file.path, file.form, partial(_traffic_file, source, file, scenario.folder))
 
 
-def _log(log: Log, folder: Path) -> Inspection:
-    named = {
-        "time column": log.time_column,
-        "prompt tokens column": log.prompt_tokens_column,
-        "answer tokens column": log.answer_tokens_column,
-        "service time column": log.service_column,
-        "origin column": log.origin_column,
-        "workload column": log.workload_column,
-    }
-    columns = {what: name for what, name in named.items() if name is not None}
-    path = folder / log.path
-    recognition = Recognition(Certainty.SIGNATURE, "log", columns)
-    file = Preview(path, log.path, head=head_of(path, log.path))
-    unit = None if log.time_unit == "iso" else log.time_unit
-    return _without_suggestion(traffic.inspect(file, recognition, unit, log.time_zone))
+def _traffic_file(source: type[TrafficSource], file: TrafficFile, folder: Path) -> Inspection:
+    path = folder / file.path
+    preview = Preview(path, file.path, head=head_of(path, file.path))
+    inspection = TRAFFIC[file.form](source, preview, file.recognition, file)
+    return _without_suggestion(inspection, file.reading)
 
 
-def _rates(source: RateFile, folder: Path) -> Inspection:
-    path = folder / source.path
-    given = source.columns
-    times = {"time column": source.time_column} if source.time_column else {}
-    there = [name for name in read_table(path, source.path).columns if name != source.time_column]
-    columns = list(given.values()) if isinstance(given, dict) else list(given or there)
-    recognition = Recognition(Certainty.SIGNATURE, "rate-file", times, {"rates": tuple(columns)})
-    result = rates.inspect(Preview(path, source.path), recognition, source.window)
-    return _without_suggestion(result, {"unit of values": source.unit, "window": source.window})
-
-
-def _without_suggestion(found: Inspection, said: dict[str, str] | None = None) -> Inspection:
+def _without_suggestion(inspection: Inspection, settings: Mapping[str, str]) -> Inspection:
     """Return the inspection of a file that stands in a scenario already."""
-    return Inspection(
-        found.name,
-        found.kind,
-        {**found.reading, **(said or {})},
-        found.facts,
-        found.table,
-        found.findings,
-        pictures=found.pictures,
-    )
+    return replace(inspection, reading={**inspection.reading, **settings}, suggestion="")
 
 
 def _signal(scenario: Scenario, signal: Signal) -> Inspection:
     start = scenario.horizon.start or _DAYLESS
-    hours = Hours(tuple(region.name for region in scenario.regions), start, signal.g_per_kwh)
+    hours = HourlyValues(tuple(region.name for region in scenario.regions), start, signal.g_per_kwh)
     table, findings = describe_hours(hours)
     dated = scenario.horizon.start is not None
     return Inspection(
         name="carbon as the run uses it",
         kind="carbon",
         reading={"source": signal.source, "accounting": str(signal.accounting), "unit of values": "g/kWh"},
-        facts={"hours": len(hours.values), "first": start if dated else None, "regions": len(hours.zones)},
+        quantities={
+            "hours": len(hours.values),
+            "first": start if dated else None,
+            "regions": len(hours.zones),
+        },
         table=table.rename({"zone": "region", **({} if dated else _UNDATED)}),
         findings=(*signal.notes, *findings),
         pictures=pictures(hours, in_grams=True, dated=dated),
@@ -178,7 +151,7 @@ def _signal(scenario: Scenario, signal: Signal) -> Inspection:
 
 
 def _arrivals(scenario: Scenario, arrivals: Arrivals) -> Inspection:
-    facts = {"expected_requests": arrivals.count, "hours": scenario.horizon.hours}
+    quantities = {"expected_requests": arrivals.count, "hours": scenario.horizon.hours}
     times: list[np.ndarray] = []
     hourly = np.zeros(scenario.horizon.hours, dtype=np.int64)
     looked = 0
@@ -205,7 +178,7 @@ def _arrivals(scenario: Scenario, arrivals: Arrivals) -> Inspection:
         name="traffic as the run uses it",
         kind="traffic" if times else "rates",
         reading={"kind": scenario.traffic.kind, "source": arrivals.source},
-        facts=facts | described,
+        quantities=quantities | described,
         table=pl.DataFrame(),
         findings=tuple(findings),
         pictures=picture,
@@ -214,18 +187,18 @@ def _arrivals(scenario: Scenario, arrivals: Arrivals) -> Inspection:
 
 def _network(scenario: Scenario) -> Inspection:
     def look() -> Inspection:
-        found = round_trips(scenario)
+        network_rtt = round_trips(scenario)
         origins = [origin.name for origin in scenario.origins]
         regions = [region.name for region in scenario.regions]
-        facts, findings = network.describe(found.rtt_ms, origins, regions, scenario.name)
+        quantities, findings = network.describe(network_rtt.rtt_ms, origins, regions, scenario.name)
         return Inspection(
             name="network as the run uses it",
             kind="rtt",
             reading={"source": scenario.network.rtt_file or "the scenario", "unit of values": "ms"},
-            facts=facts,
+            quantities=quantities,
             table=pl.DataFrame(),
-            findings=(*found.notes, *findings),
-            pictures={"matrix": network.long(found.rtt_ms, origins, regions)},
+            findings=(*network_rtt.notes, *findings),
+            pictures={"matrix": network.long(network_rtt.rtt_ms, origins, regions)},
         )
 
     return _told(scenario.network.rtt_file or "network", "rtt", look)

@@ -76,14 +76,14 @@ def lag_correlation(values: Array, lag: int) -> Array:
 
     Over the pairs of which both are known; NaN for fewer than 2 of them, or if either side is constant.
     """
-    found = np.full(values.shape[1], np.nan)
+    correlation = np.full(values.shape[1], np.nan)
     for column, series in enumerate(values.T):
         now, before = series[lag:], series[: max(len(series) - lag, 0)]
         both = np.isfinite(now) & np.isfinite(before)
         now, before = now[both], before[both]
         if len(now) > 1 and np.ptp(now) > 0 and np.ptp(before) > 0:
-            found[column] = np.corrcoef(now, before)[0, 1]
-    return found
+            correlation[column] = np.corrcoef(now, before)[0, 1]
+    return correlation
 
 
 class Windows:
@@ -225,8 +225,8 @@ class Gaps:
         place = shares * (self.count - 1)
         low = np.floor(place).astype(np.int64)
         below, above = self._near(low), self._near(np.minimum(low + 1, self.count - 1))
-        found: Array = below + (place - low) * (above - below)
-        return found
+        quantile: Array = below + (place - low) * (above - below)
+        return quantile
 
     def _near(self, ranks: Integers) -> Array:
         """Return gaps by their rank to within a bin, shape of `ranks`."""

@@ -1,4 +1,4 @@
-"""Inspecting a log of requests of any size in constant memory: many times are sorted on the disk."""
+"""Inspection of a log of requests of any size in constant memory: its times are sorted on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.files import toml
 from carbonroute.files.limits import PIECE_BYTES
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.streams import stream_table
@@ -22,6 +21,7 @@ from carbonroute.files.times import ALWAYS, EPOCH
 from carbonroute.inspection.ordering import Ordered
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import Gaps, Windows
+from carbonroute.traffic.source import TrafficContent, TrafficFile, TrafficSource
 from carbonroute.units import CENTURY_S, PER_SECOND, US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 
 _WINDOWS = (("second", US_PER_S), ("minute", US_PER_MINUTE), ("hour", US_PER_HOUR))
@@ -87,9 +87,9 @@ class _Numbers:
         def at(share: float) -> float:
             return float(value[np.searchsorted(upto, share * rows)]) if rows else math.nan
 
-        found = {"of": what, "rows": rows, "mean": self.total / rows if rows else math.nan}
+        summary = {"of": what, "rows": rows, "mean": self.total / rows if rows else math.nan}
         ends = {"min": self.low if rows else math.nan, "max": self.high if rows else math.nan}
-        return {**found, "median": at(0.5), "p95": at(0.95), **ends}
+        return {**summary, "median": at(0.5), "p95": at(0.95), **ends}
 
 
 def _summed(counts: pl.DataFrame, *, rounded: bool) -> pl.DataFrame:
@@ -107,15 +107,15 @@ class _Words:
         """Take in a piece of the column."""
         if self.counts is None:
             return
-        found = words.alias("value").value_counts().cast({"count": pl.Int64})
-        counts = _summed(pl.concat([self.counts, found]), rounded=False)
+        counted = words.alias("value").value_counts().cast({"count": pl.Int64})
+        counts = _summed(pl.concat([self.counts, counted]), rounded=False)
         few = len(counts) <= _MOST_DIFFERENT and counts.estimated_size() <= _MOST_BYTES
         self.counts = counts if few else None
 
 
 @dataclass
 class _Seen:
-    """What is kept of a log while it goes by.
+    """Counts over a log while it is read.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ class _Seen:
     ends
         Earliest and latest time, with the line of each.
     numbers, words
-        What counted columns hold, and those that name something.
+        Of the columns of numbers, and of those of names.
     rows, lost, back
         All rows, those without a time that can be read, and those earlier than the row before them.
     """
@@ -156,20 +156,23 @@ class _Seen:
 
 
 def inspect(
+    source: type[TrafficSource],
     preview: Preview,
     recognition: Recognition,
-    unit: str | None = None,
-    time_zone: str | None = None,
+    stated: TrafficFile | None = None,
     piece_bytes: int = PIECE_BYTES,
 ) -> Inspection:
     """Inspect a log of requests.
 
     Parameters
     ----------
+    source
+        The kind of traffic that recognised it.
     preview, recognition
         The file, and the roles of its columns.
-    unit, time_zone
-        Those of times that are numbers, or lack an offset, if they are known.
+    stated
+        The settings of a scenario that reads it: the unit of times that are numbers, and the zone of those
+        without offset.
     piece_bytes
         How much of it is read at a time.
 
@@ -178,35 +181,36 @@ def inspect(
     InputError
         If not a row can be read, or none has a time.
     """
-    time = recognition.columns["time column"]
-    shown = preview.shown
-    required({"time column": time}, preview.head.columns, shown)
-    clock = _Clock.of(preview.head[time], time, unit, time_zone)
+    time = recognition.columns["time"]
+    file_name = preview.file_name
+    required({"time column": time}, preview.head.columns, file_name)
+    unit, zone = (stated.time_unit, stated.time_zone) if stated else (None, None)
+    clock = _Clock.of(preview.head[time], time, unit, zone)
     seen, broken = _Seen(), None
     try:
         for piece in _pieces(preview, recognition, piece_bytes):
-            _add(seen, piece, recognition, clock, shown)
+            _add(seen, piece, recognition, clock, file_name)
     except InputError as error:
         broken = error
         if not seen.rows:
             raise
     if not seen.times.count:
         raise InputError(
-            shown, [Fault(time, "not one entry is a time", "ISO 8601 times or numbers are expected")]
+            file_name, [Fault(time, "not one entry is a time", "ISO 8601 times or numbers are expected")]
         )
     findings = [*clock.findings()]
     if broken:
         findings.append(f"only the first {seen.rows:,} rows could be read: {broken}")
     findings += _findings(seen, recognition, dated=clock.dated)
-    numbers = [found.row(what) for what, found in seen.numbers.items()]
+    numbers = [column.row(what) for what, column in seen.numbers.items()]
     return Inspection(
-        name=shown,
+        name=file_name,
         kind="traffic",
         reading=recognition.reading() | {"clock": clock.said},
-        facts=describe(seen.times, seen.rows, dated=clock.dated),
+        quantities=describe(seen.times, seen.rows, dated=clock.dated),
         table=pl.DataFrame(numbers),
         findings=tuple(findings),
-        suggestion=_suggest(shown, recognition, clock, seen),
+        suggestion=source.suggest(file_name, recognition, _content(clock, seen)),
         pictures=pictures(seen.times, dated=clock.dated),
     )
 
@@ -258,18 +262,18 @@ class _Clock:
         )
 
     def findings(self) -> Iterator[str]:
-        """Yield the facts that the file does not state."""
+        """Yield the unit and the zone where the file does not state them."""
         if self.zone is None:
             yield f"times in {self.column!r} have no offset: taken as UTC here; time_zone must say their zone"
         if self.unit is None:
             yield f"numbers in {self.column!r} have no unit: taken as seconds here; time_unit must say it"
 
-    def read(self, column: pl.Series, shown: str, line: int) -> pl.Series:
+    def read(self, column: pl.Series, file_name: str, line: int) -> pl.Series:
         """Return a piece of the column in microseconds, null where an entry is no time."""
         if self.unit == "iso":
-            return read_times(column, self.zone, shown, line).to_physical()
+            return read_times(column, self.zone, file_name, line).to_physical()
         factor = US_PER_S / PER_SECOND[self.unit or "s"]
-        text = column if column.dtype.is_numeric() else column_text(column, shown).str.strip_chars()
+        text = column if column.dtype.is_numeric() else column_text(column, file_name).str.strip_chars()
         numbers = text.cast(pl.Float64, strict=False) * factor
         numbers = numbers.set(~numbers.is_between(*self._span_us).fill_null(value=False), None)
         whole = text.cast(pl.Int64, strict=False) if factor >= 1 and not text.dtype.is_float() else None
@@ -287,21 +291,20 @@ class _Clock:
 
 
 def _pieces(preview: Preview, recognition: Recognition, size: int) -> Iterator[tuple[int, pl.DataFrame]]:
-    columns = {what: name for what, name in recognition.columns.items() if what.endswith(" column")}
-    yield from stream_table(preview.path, preview.shown, columns, size)
+    yield from stream_table(preview.path, preview.file_name, recognition.named(), size)
 
 
 def _add(
-    seen: _Seen, piece: tuple[int, pl.DataFrame], recognition: Recognition, clock: _Clock, shown: str
+    seen: _Seen, piece: tuple[int, pl.DataFrame], recognition: Recognition, clock: _Clock, file_name: str
 ) -> None:
     line, table = piece
-    seen.add_times(clock.read(table[clock.column], shown, line), line)
-    for what in (what for what in _COUNTED if f"{what} column" in recognition.columns):
-        column = table[recognition.columns[f"{what} column"]]
-        numbers = column if column.dtype.is_numeric() else column_numbers(column_text(column, shown))
+    seen.add_times(clock.read(table[clock.column], file_name, line), line)
+    for what in (what for what in _COUNTED if what in recognition.columns):
+        column = table[recognition.columns[what]]
+        numbers = column if column.dtype.is_numeric() else column_numbers(column_text(column, file_name))
         seen.numbers.setdefault(what, _Numbers()).add(numbers)
-    for what in (what for what in ("origin", "workload") if f"{what} column" in recognition.columns):
-        words = column_text(table[recognition.columns[f"{what} column"]], shown)
+    for what in (what for what in ("origin", "workload") if what in recognition.columns):
+        words = column_text(table[recognition.columns[what]], file_name)
         seen.words.setdefault(what, _Words()).add(words)
 
 
@@ -312,15 +315,15 @@ def _findings(seen: _Seen, recognition: Recognition, *, dated: bool) -> Iterator
     if seen.back:
         yield f"{seen.back:,} rows are earlier than the row before them"
     yield from _far_off(seen, dated=dated)
-    for what, found in seen.numbers.items():
-        column = recognition.columns[f"{what} column"]
-        if found.blank:
-            yield f"{found.blank:,} rows without {what} (column {column!r})"
-        if found.is_rounded:
+    for what, counted in seen.numbers.items():
+        column = recognition.columns[what]
+        if counted.blank:
+            yield f"{counted.blank:,} rows without {what} (column {column!r})"
+        if counted.is_rounded:
             yield f"median and p95 of {what} (column {column!r}) are of its values to {_DIGITS} digits"
     for what, words in seen.words.items():
         if words.counts is None:
-            column = recognition.columns[f"{what} column"]
+            column = recognition.columns[what]
             yield f"column {column!r} has more than {_MOST_DIFFERENT:,} different words: no {what}"
 
 
@@ -337,10 +340,10 @@ def _far_off(seen: _Seen, *, dated: bool) -> Iterator[str]:
         beyond = (
             times < until_us if side == "before" else times > until_us for times in seen.times.ascending()
         )
-        if found := sum(int(flags.sum()) for flags in beyond):
+        if far := sum(int(flags.sum()) for flags in beyond):
             where = f"the {'first' if side == 'before' else 'last'} at {_text(time_us, dated)}, line {line}"
             bulk = f"{_text(low, dated)} … {_text(high, dated)}"
-            yield f"{found:,} of {count:,} rows lie far {side} the others, which are of {bulk}: {where}"
+            yield f"{far:,} of {count:,} rows lie far {side} the others, which are of {bulk}: {where}"
 
 
 def _ranked(times: Ordered, rank: int) -> int:
@@ -353,8 +356,8 @@ def _ranked(times: Ordered, rank: int) -> int:
 
 
 def _text(time_us: int, dated: bool) -> str:
-    shown = _shown(time_us, dated)
-    return f"{shown:g} s" if isinstance(shown, float) else shown.isoformat().replace("+00:00", "Z")
+    moment = _shown(time_us, dated)
+    return f"{moment:g} s" if isinstance(moment, float) else moment.isoformat().replace("+00:00", "Z")
 
 
 def describe(times: Ordered, rows: int, *, dated: bool) -> dict[str, Any]:
@@ -428,31 +431,16 @@ def pictures(times: Ordered, *, dated: bool) -> dict[str, pl.DataFrame]:
     }
 
 
-def _suggest(shown: str, recognition: Recognition, clock: _Clock, seen: _Seen) -> str:
-    columns = recognition.columns
-    unit = clock.unit or toml.ask("one of s, ms, us, ns")
-    has_service = "service time column" in columns
-    entries = {
-        "path": shown,
-        "time_column": clock.column,
-        "time_unit": None if clock.unit == "iso" else unit,
-        "time_zone": None if clock.zone is not None else toml.ZONE,
-        "prompt_tokens_column": columns.get("prompt tokens column"),
-        "answer_tokens_column": columns.get("answer tokens column"),
-        "service_column": columns.get("service time column"),
-        "service_unit": toml.ask("ms or s") if has_service else None,
-    }
-    hours = (seen.times.high - seen.times.low) // US_PER_HOUR + 1
-    comments = [f"horizon: hours = {hours} holds all of it"]
-    if clock.dated:
-        start = EPOCH + timedelta(hours=seen.times.low // US_PER_HOUR)
-        comments.append(f'or align = "calendar", with horizon.start = {start.strftime("%Y-%m-%dT%H:%M:00Z")}')
-    for what, words in seen.words.items():
-        if words.counts is None:
-            continue
-        named = [str(word) for word in words.counts.sort("count", descending=True)["value"].head(20)]
-        key = f"{what}_column = {toml.text(columns[f'{what} column'])}"
-        comments.append(f"{key} would tell each request's {what}: {toml.names(named)}")
-    comments.append("source and licence: whom to cite")
-    traffic = toml.section("[traffic]", {"kind": "replay", "align": "first-request"})
-    return f"{traffic}\n{toml.section('[[traffic.logs]]', entries, comments)}"
+def _content(clock: _Clock, seen: _Seen) -> TrafficContent:
+    start = EPOCH + timedelta(hours=seen.times.low // US_PER_HOUR) if clock.dated else None
+    counts = {role: words.counts for role, words in seen.words.items() if words.counts is not None}
+    return TrafficContent(
+        lacks_zone=clock.zone is None,
+        time_unit=clock.unit,
+        hours=(seen.times.high - seen.times.low) // US_PER_HOUR + 1,
+        start=start,
+        words={
+            role: list(map(str, table.sort("count", descending=True)["value"].head(20)))
+            for role, table in counts.items()
+        },
+    )

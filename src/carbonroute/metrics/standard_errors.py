@@ -17,7 +17,6 @@ from carbonroute.metrics.averages import number
 from carbonroute.metrics.comparison import Comparison
 from carbonroute.outcome import Counts, Outcome, Sums
 from carbonroute.scenario import Inputs
-from carbonroute.traffic import FixedRate, Replay
 from carbonroute.units import G_PER_KG, J_PER_KWH, pct
 from carbonroute.workloads import ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
@@ -107,7 +106,7 @@ def _of_grams(
 
 def _of_sum(inputs: Inputs, one: Mean, n: float) -> float:
     """Return the standard error of a sum over all requests, of which it may be chance how many come."""
-    by_chance = 0.0 if isinstance(inputs.scenario.traffic, FixedRate | Replay) else 1.0
+    by_chance = 1.0 if inputs.scenario.traffic.is_random else 0.0
     return math.sqrt(n * (one.variance + by_chance * one.mean**2))
 
 

@@ -35,7 +35,7 @@ class Places:
     Attributes
     ----------
     names
-        What they are called, n of them.
+        Their names, n of them.
     degrees
         Latitude and longitude, north and east positive, shape (n, 2); NaN where they are not stated.
     """
@@ -82,7 +82,7 @@ def estimated_rtt_ms(
     distance_km
         Along the great circle, any shape.
     route_factor
-        Length of the cables over that distance; what routers take on the way is in it.
+        Length of the cables over that distance, the time in routers included.
     access_ms
         What both ends take, whatever the distance.
     """
@@ -90,7 +90,7 @@ def estimated_rtt_ms(
 
 
 def complete(
-    rtt_ms: Array, origins: Places, regions: Places, shown: str
+    rtt_ms: Array, origins: Places, regions: Places, file_name: str
 ) -> tuple[Array, list[tuple[str, str]]]:
     """Return round-trip times with estimates where there are none, ms, and the pairs that were estimated.
 
@@ -100,7 +100,7 @@ def complete(
         Shape (O, R), NaN where it is to be estimated.
     origins, regions
         The rows and columns.
-    shown
+    file_name
         Where the times come from, as messages call it.
 
     Raises
@@ -112,22 +112,22 @@ def complete(
     faults = first_faults(
         Fault(
             f"{what} {places.names[i]!r}",
-            f"has no coordinates, and no round-trip time {word} {others.names[int(wanted[i].argmax())]!r}",
+            f"has no coordinates, and no round-trip time {word} {others.names[int(lacks[i].argmax())]!r}",
             "state latitude and longitude, or the time",
         )
-        for what, places, wanted, word, others in (
+        for what, places, lacks, word, others in (
             ("origin", origins, missing, "to", regions),
             ("region", regions, missing.T, "from", origins),
         )
-        for i in np.flatnonzero(wanted.any(axis=1) & ~places.known).tolist()
+        for i in np.flatnonzero(lacks.any(axis=1) & ~places.known).tolist()
     )
     if faults:
-        raise InputError(shown, faults)
-    pairs = [(origins.names[o], regions.names[r]) for o, r in np.argwhere(missing)]
-    return np.where(missing, estimated_rtt_ms(_distance_km(origins, regions)), rtt_ms), pairs
+        raise InputError(file_name, faults)
+    estimated = [(origins.names[o], regions.names[r]) for o, r in np.argwhere(missing)]
+    return np.where(missing, estimated_rtt_ms(_distance_km(origins, regions)), rtt_ms), estimated
 
 
-def refuse_faster_than_light(rtt_ms: Array, origins: Places, regions: Places, shown: str) -> None:
+def refuse_faster_than_light(rtt_ms: Array, origins: Places, regions: Places, file_name: str) -> None:
     """Refuse round-trip times that light would need longer for: seconds, say, that were to be milliseconds.
 
     Parameters
@@ -136,7 +136,7 @@ def refuse_faster_than_light(rtt_ms: Array, origins: Places, regions: Places, sh
         Shape (O, R); NaN, and pairs without coordinates, are not looked at.
     origins, regions
         The rows and columns.
-    shown
+    file_name
         Where the times come from, as messages call it.
 
     Raises
@@ -155,7 +155,7 @@ def refuse_faster_than_light(rtt_ms: Array, origins: Places, regions: Places, sh
         for o, r in np.argwhere(rtt_ms < floor_ms)  # False for NaN
     )
     if first := first_faults(faults):
-        raise InputError(shown, first)
+        raise InputError(file_name, first)
 
 
 def _distance_km(origins: Places, regions: Places) -> Array:

@@ -62,7 +62,7 @@ class HalfNormal(Spec):
 
 @dataclass(frozen=True)
 class PairLognormal:
-    """Jitter max(0, p50·(e^(σz) − 1)), ms: what a lognormal round trip takes beyond its median.
+    """Jitter max(0, p50·(e^(σz) − 1)), ms: the time of a lognormal round trip beyond its median.
 
     Half of the requests meet the median, as if none were faster; the others meet the lognormal's upper half.
     Median and 90th percentile of round trip and jitter are therefore exactly the stated ones.
@@ -137,13 +137,13 @@ class LognormalJitter(Spec):
         Parameters
         ----------
         folder
-            What `p90_file` is relative to.
+            Folder to which `p90_file` is relative.
         origins, regions
             Names of rows and columns, in the order of `p50_ms`.
         p50_ms
             Median round trips, shape (O, R).
         digests
-            Where the digest of what is read is noted.
+            Where the digest of the file is noted.
 
         Raises
         ------

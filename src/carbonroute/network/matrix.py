@@ -38,12 +38,12 @@ def recognise_matrix(preview: Preview) -> Recognition | None:
         return None
     alike = len(rows & columns) >= 0.5 * min(len(rows), len(rest)) and len(numbers) >= MOST * len(rest)
     certainty = Certainty.COLUMNS if alike else Certainty.POSSIBLE
-    return Recognition(certainty, "matrix", {"row names": first}, {"columns": tuple(rest)})
+    return Recognition(certainty, "matrix", lists={"row names": (first,), "columns": tuple(rest)})
 
 
 def read_matrix(
     path: Path,
-    shown: str,
+    file_name: str,
     origins: Sequence[str],
     regions: Sequence[str],
     missing: Missing = "refuse",
@@ -53,15 +53,15 @@ def read_matrix(
 
     Parameters
     ----------
-    path, shown
-        The CSV (also ``.gz``) or Parquet file, and what it is called in messages. Its first column names
+    path, file_name
+        The CSV (also ``.gz``) or Parquet file, and its name in messages. Its first column names
         the origins.
     origins, regions
         Names of the rows and columns to return, in order.
     missing
         With ``"great-circle"``, a row, column or value that is not there gives NaN, to be estimated.
     digests
-        Where the digest of what is read is noted.
+        Where the digest of the file is noted.
 
     Raises
     ------
@@ -73,45 +73,46 @@ def read_matrix(
 
     from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
 
-    table = read_table(path, shown, digests)
-    names, columns = column_text(table.to_series(0), shown).to_list(), table.columns[1:]
+    table = read_table(path, file_name, digests)
+    names, columns = column_text(table.to_series(0), file_name).to_list(), table.columns[1:]
     optional = missing == "great-circle"
     misplaced = (
         *_misplaced("row", origins, names, optional),
         *_misplaced("column", regions, columns, optional),
     )
     if misplaced:
-        raise InputError(shown, misplaced)
+        raise InputError(file_name, misplaced)
     row_of = {name: row for row, name in enumerate(names)}
     rows = pl.Series([row_of.get(origin) for origin in origins], dtype=pl.UInt32)
     nothing = pl.repeat(None, len(names), dtype=pl.String, eager=True)
-    there = set(columns)
-    found = [
-        (column_text(table[region], shown) if region in there else nothing).gather(rows) for region in regions
+    known = set(columns)
+    texts = [
+        (column_text(table[region], file_name) if region in known else nothing).gather(rows)
+        for region in regions
     ]
-    rtt_ms = np.stack([column_numbers(column).to_numpy() for column in found], axis=1)
+    rtt_ms = np.stack([column_numbers(column).to_numpy() for column in texts], axis=1)
     unfit = ~((rtt_ms >= 0) & (rtt_ms <= MAX_RTT_MS))  # True for NaN
     if optional:
         unfit &= np.stack(
-            [(column.str.strip_chars() != "").fill_null(False).to_numpy() for column in found], 1
+            [(column.str.strip_chars() != "").fill_null(False).to_numpy() for column in texts], 1
         )
     faults = first_faults(
         Fault(
             f"line {row_of[origins[o]] + FIRST_LINE}, {origins[o]} to {regions[r]}",
-            found_text(found[r][int(o)]),
+            found_text(texts[r][int(o)]),
             f"milliseconds from 0 to {MAX_RTT_MS:g} are expected",
         )
         for o, r in np.argwhere(unfit)
     )
     if faults:
-        raise InputError(shown, faults)
+        raise InputError(file_name, faults)
     if np.isnan(rtt_ms).all():  # the wrong file, or names of another kind: say what is missing
-        return read_matrix(path, shown, origins, regions)
+        return read_matrix(path, file_name, origins, regions)
     return rtt_ms
 
 
 def _misplaced(
-    what: str, wanted: Sequence[str], names: Sequence[str | None], optional: bool
+    what: str, expected: Sequence[str], names: Sequence[str | None], optional: bool
 ) -> tuple[Fault, ...]:
     """Return a fault for each wanted name that stands twice among a table's names, or not without need."""
     counts = Counter(names)
@@ -120,6 +121,6 @@ def _misplaced(
         Fault(f"{what} {name!r}", f"stands {counts[name]} times", "keep one")
         if counts[name]
         else Fault(f"{what} {name!r}", "missing", did_you_mean(name, known))
-        for name in wanted
+        for name in expected
         if counts[name] > 1 or not (counts[name] or optional)
     )

@@ -1,4 +1,4 @@
-"""The contract between policies and engines: what a policy sees, and how its costs become a choice."""
+"""The contract between policies and engines: the view, costs or weights, and the choice by them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class View:
         Long-run mean of each region's carbon intensity, from before the run: stated means, or the mean of
         an equally long period before it; shape (…, R). None where nothing of the kind is known.
     energy_j
-        What the request takes in each region, PUE and network included, J, shape (…, R): expected, or its own
+        Energy of the request in each region, PUE and network included, J, shape (…, R): expected, or its own
         (clairvoyant). None where the scenario states no energies.
     jitter_ms
         The request's own network jitter in each region, shape (…, R): shown to oracles alone.
@@ -61,7 +61,7 @@ class View:
         Share of the servers' time that was in use over the last control interval, in the pool that would
         serve the request in each region, 0…1, shape (…, R). Without capacity 0.
     wait_ms
-        Estimate of what a request that reaches that pool now would wait, ms, shape (…, R). Without capacity
+        Estimated wait of a request that reaches that pool now, ms, shape (…, R). Without capacity
         0.
     available
         Whether the region can be sent to, shape (…, R): not in an outage, nor in maintenance.
@@ -77,7 +77,7 @@ class View:
     pool
         Number of that pool, shape (…, R): workloads that share servers have the same one.
     idle_power_w
-        What a server takes that does nothing, at the wall, W, shape (…, R).
+        Power of an idle server, at the wall, W, shape (…, R).
 
     All from `energy_j` on are None where a policy does not declare to read them.
     """
@@ -168,7 +168,7 @@ class Trial(NamedTuple):
 
 
 class Declaring:
-    """What every member declares of itself, as an attribute of its class or a property of the object."""
+    """The declarations of every member, as an attribute of its class or a property of the object."""
 
     @property
     def name(self) -> str:
@@ -198,7 +198,7 @@ class Declaring:
     def joint(self) -> bool:
         """Whether it decides for all origins and workloads of an hour together.
 
-        Its views then have the leading axes (hours, O, W), and what it answers for an hour depends on nothing
+        Its views then have the leading axes (hours, O, W), and its answer for an hour depends on nothing
         but that hour's view.
         """
         return False
@@ -244,7 +244,7 @@ class Policy(Declaring, ABC):
 
 
 class SplittingPolicy(Declaring, ABC):
-    """Base of members that split traffic: they bring `weights`. What they declare is as for `Policy`.
+    """Base of members that split traffic: they bring `weights`. Declarations are as for `Policy`.
 
     Which request goes where is up to the engine: it draws a region for each, or takes the weights as such.
     They are asked about cells, and see nothing that tells requests of a cell apart.
@@ -258,7 +258,7 @@ class SplittingPolicy(Declaring, ABC):
 
 
 class LowestRtt(Policy):
-    """Choose the lowest round-trip time: what is left to go by where nothing else is known."""
+    """Choose the lowest round-trip time, as where nothing else is known."""
 
     reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms"})
 
@@ -291,7 +291,7 @@ def decide(policy: Chooser, view: View) -> Regions:
     policy
         Any object with `name` and `cost`; its own `choose` is used where it has one, the family's otherwise.
     view
-        What the policy may know; leading axes (…).
+        The information of the policy; leading axes (…).
 
     Returns
     -------
@@ -307,13 +307,13 @@ def decide(policy: Chooser, view: View) -> Regions:
         region = np.asarray(rule(policy, view))
     expected = view.rtt_ms.shape[:-1]
     if region.shape != expected or region.dtype.kind not in "iu":
-        found = f"choose returned shape {region.shape}, {region.dtype}"
+        problem = f"choose returned shape {region.shape}, {region.dtype}"
         raise PolicyError(
-            policy_name(policy), f"{found}; one region index per request is expected, {expected}"
+            policy_name(policy), f"{problem}; one region index per request is expected, {expected}"
         )
     if region.size and not (region.min() >= 0 and region.max() < view.rtt_ms.shape[-1]):
-        found = f"choose returned region {region.min()} … {region.max()}"
-        raise PolicyError(policy_name(policy), f"{found}; there are {view.rtt_ms.shape[-1]}, from 0")
+        problem = f"choose returned region {region.min()} … {region.max()}"
+        raise PolicyError(policy_name(policy), f"{problem}; there are {view.rtt_ms.shape[-1]}, from 0")
     return region.astype(np.intp, copy=False)
 
 
@@ -335,7 +335,7 @@ def split(policy: Splitter, view: View) -> Array:
 
 
 def as_shares(policy: PolicyLike, view: View, weights: Array) -> Array:
-    """Return a policy's weights, shape (…, R), adding up to 1; refuse what are no shares.
+    """Return a policy's weights, shape (…, R), adding up to 1; refuse other values.
 
     Raises
     ------
@@ -343,14 +343,14 @@ def as_shares(policy: PolicyLike, view: View, weights: Array) -> Array:
         If they have a wrong shape or type, or are no shares.
     """
     if weights.shape != view.rtt_ms.shape or weights.dtype.kind not in "fiu":
-        found = f"weights have shape {weights.shape}, {weights.dtype}"
+        problem = f"weights have shape {weights.shape}, {weights.dtype}"
         raise PolicyError(
-            policy_name(policy), f"{found}; one share per region is expected, {view.rtt_ms.shape}"
+            policy_name(policy), f"{problem}; one share per region is expected, {view.rtt_ms.shape}"
         )
     sums = weights.sum(axis=-1)
     if not ((weights >= -WEIGHT_TOLERANCE).all() and (np.abs(sums - 1) <= WEIGHT_TOLERANCE).all()):  # or NaN
-        found = f"weights from {weights.min():g} that add up to {sums.min():g} … {sums.max():g}"
-        raise PolicyError(policy_name(policy), f"{found}; shares from 0 are expected, 1 in all")
+        problem = f"weights from {weights.min():g} that add up to {sums.min():g} … {sums.max():g}"
+        raise PolicyError(policy_name(policy), f"{problem}; shares from 0 are expected, 1 in all")
     parts = np.maximum(weights, 0.0)
     shares: Array = parts / parts.sum(axis=-1, keepdims=True)
     return shares
@@ -376,8 +376,8 @@ def breaks(policy: Chooser, view: View) -> Array | None:
     breaks_ms = np.asarray(answer)
     leading = view.rtt_ms.shape[:-1]
     if breaks_ms.ndim == 0 or breaks_ms.shape[:-1] != leading or breaks_ms.dtype.kind not in "fiu":
-        found = f"breaks_ms returned shape {breaks_ms.shape}, {breaks_ms.dtype}"
-        raise PolicyError(policy_name(policy), f"{found}; times in ms are expected, {leading} and an axis")
+        problem = f"breaks_ms returned shape {breaks_ms.shape}, {breaks_ms.dtype}"
+        raise PolicyError(policy_name(policy), f"{problem}; times in ms are expected, {leading} and an axis")
     return breaks_ms
 
 

@@ -99,7 +99,7 @@ def _views(seed: int, *, joint: bool) -> Iterator[View]:
 
 
 def _state(dice: np.random.Generator, leading: tuple[int, ...], regions: int) -> dict[str, Any]:
-    """Return what a view says of load and capacity: one pool per region, and now and then one is out."""
+    """Return load and capacity of a view: one pool per region, and now and then one is out."""
     per_region = (*leading, regions)
     hours = (_CELLS[0], *(1 for _ in leading[1:]), regions) if len(leading) > 1 else per_region
     available = dice.random(hours) < 0.8
@@ -124,7 +124,7 @@ def _answer(policy: PolicyLike, view: View) -> NDArray[Any]:
 
 
 def _raw(policy: PolicyLike, view: View) -> NDArray[Any]:
-    """Return what the policy itself returns: weights or costs, shape (…, R)."""
+    """Return the policy's own answer: weights or costs, shape (…, R)."""
     return np.asarray(policy.weights(view) if splits(policy) else policy.cost(view))
 
 

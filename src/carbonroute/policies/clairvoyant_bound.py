@@ -1,4 +1,4 @@
-"""The clairvoyant bound: what perfect knowledge could save, and no router can."""
+"""The clairvoyant bound: the saving under perfect information, which no router has."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ClairvoyantBound(Spec, Policy):
         return "Clairvoyant bound"
 
     def cost(self, view: View) -> Array:
-        """Return what the request would emit, up to a common factor; +inf where it would be late."""
+        """Return the emissions of the request, up to a common factor; +inf where it would be late."""
         jitter_ms = 0.0 if view.jitter_ms is None else view.jitter_ms
         energy_j = 1.0 if view.energy_j is None else view.energy_j
         burden = view.carbon_g_per_kwh * energy_j

@@ -29,7 +29,7 @@ class ConstrainedHybrid(Spec, Policy):
     With ``budget = "per-workload"`` too, that share may be spent where it saves most: in each hour, the
     requests of a workload are split between regions so that they emit least and at most `max_violation` of
     them all break the SLO (`carbonroute.policies.assignment`). Where that is impossible, each origin goes to
-    its region of lowest risk. What comes from where is known as the scenario states it. Where energies are
+    its region of lowest risk. Each origin's traffic is as the scenario states it. Where energies are
     stated, carbon intensity is weighed with the energy per request, PUE included; the other two rules go by
     carbon intensity alone, as published.
 
@@ -61,11 +61,11 @@ class ConstrainedHybrid(Spec, Policy):
     @model_validator(mode="after")
     def _one_rule(self) -> ConstrainedHybrid:
         if self.max_violation is not None and self.margin_ms:
-            found = f"found a margin_ms of {self.margin_ms:g} beside max_violation"
-            raise ValueError(f"{found}; one of them is expected: a risk needs no margin")
+            problem = f"found a margin_ms of {self.margin_ms:g} beside max_violation"
+            raise ValueError(f"{problem}; one of them is expected: a risk needs no margin")
         if self.max_violation is None and self.budget:
-            found = f"found budget = {self.budget!r} without max_violation"
-            raise ValueError(f"{found}; state the share that may be late, such as 0.01")
+            problem = f"found budget = {self.budget!r} without max_violation"
+            raise ValueError(f"{problem}; state the share that may be late, such as 0.01")
         return self
 
     @classmethod

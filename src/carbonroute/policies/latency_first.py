@@ -12,7 +12,7 @@ from carbonroute.spec import Spec
 class LatencyFirst(Spec, LowestRtt):
     """Choose the region with the lowest round-trip time.
 
-    The baseline that every carbon reduction refers to: it is what a latency-based DNS record does.
+    The baseline that every carbon reduction refers to: a latency-based DNS record does the same.
 
     Examples
     --------

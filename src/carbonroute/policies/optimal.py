@@ -8,10 +8,10 @@ from typing import ClassVar, Self
 from carbonroute.arrays import Array
 from carbonroute.policies.base import SplittingPolicy, View
 from carbonroute.policies.plan import Plan
-from carbonroute.policies.programs import Demand, Limits, g_per_h, route
+from carbonroute.policies.programs import RoutingLimits, RoutingProblem, g_per_h, route
 
 
-class Optimal(Limits, SplittingPolicy):
+class Optimal(RoutingLimits, SplittingPolicy):
     """Split all traffic of a tick so that it emits least within capacity and the SLO.
 
     No policy that keeps the same limits emits less, as far as rates and expected server times tell: queues
@@ -67,6 +67,6 @@ class Optimal(Limits, SplittingPolicy):
         return self.plan(view).weights
 
     def plan(self, view: View) -> Plan:
-        """Return the weights, and what one more server in each region would save: the program's prices."""
-        weights, worth_per_s = route(Demand.of(view, self), self)
+        """Return the weights, and the saving by one more server in each region: the program's prices."""
+        weights, worth_per_s = route(RoutingProblem.of(view, self), self)
         return Plan(weights, server_worth_g_per_h=g_per_h(worth_per_s, view))

@@ -1,4 +1,4 @@
-"""What a policy that plans an hour as a whole answers with: weights, and maybe the servers for them."""
+"""The plan of an hour as a whole: weights, and maybe the servers for them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Plan:
         Servers that the policy wants in the pools, shape (H, O, W, R): the same number wherever the pool is
         the same. None to leave them as they are.
     server_worth_g_per_h
-        What one more server in each region would save, gCO2e per hour, shape (H, R). None where not known.
+        Saving by one more server in each region, gCO2e per hour, shape (H, R). None where not known.
     """
 
     weights: Array
@@ -40,7 +40,7 @@ def plan(policy: Splitter, view: View) -> Plan:
     policy
         Any object with `name` and `weights`.
     view
-        What the policy may know; leading axes (H, O, W).
+        The information of the policy; leading axes (H, O, W).
 
     Raises
     ------
@@ -54,15 +54,15 @@ def plan(policy: Splitter, view: View) -> Plan:
         answer = rule(view)
     servers = answer.servers
     if servers is not None and (servers.shape != view.rtt_ms.shape or not (servers >= 0).all()):  # or NaN
-        found = f"servers have shape {servers.shape}, from {servers.min():g}"
+        problem = f"servers have shape {servers.shape}, from {servers.min():g}"
         raise PolicyError(
-            policy_name(policy), f"{found}; a number from 0 per pool is expected, {view.rtt_ms.shape}"
+            policy_name(policy), f"{problem}; a number from 0 per pool is expected, {view.rtt_ms.shape}"
         )
     return replace(answer, weights=as_shares(policy, view, np.asarray(answer.weights)))
 
 
 def grams(view: View) -> Array:
-    """Return what a request emits in each region, shape (…, R), up to a factor that is the same in all.
+    """Return the emissions of a request in each region, shape (…, R), up to a factor that is the same in all.
 
     Carbon intensity times energy, where energies are known. Those that are all in tokens of unknown number
     are 0: carbon intensity decides then.

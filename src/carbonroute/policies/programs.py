@@ -1,8 +1,9 @@
 """One tick's routing as a linear program: least grams within capacity, a share of each region, and the SLO.
 
-A program never fails to answer. All demand is routed, and to regions that are available where any is. What
-else cannot be kept is broken as little as possible, in this order: the least overload, in servers; the fewest
-requests beyond `max_region_share`; the fewest late beyond `max_violation`; and then the fewest grams.
+A program never fails to answer. All demand is routed, and to regions that are available where any is. Other
+limits that cannot be kept are broken as little as possible, in this order: the least overload, in servers;
+the fewest requests beyond `max_region_share`; the fewest late beyond `max_violation`; and then the fewest
+grams.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ _OPTIONS = {"presolve": False, "primal_feasibility_tolerance": 1e-9, "dual_feasi
 _PRICED_OUT = 1e-8
 
 
-class Limits(Spec):
-    """What a program keeps.
+class RoutingLimits(Spec):
+    """Limits that a program keeps.
 
     Attributes
     ----------
@@ -70,8 +71,8 @@ class Limits(Spec):
 
 
 @dataclass(frozen=True)
-class Demand:
-    """What programs know of H hours.
+class RoutingProblem:
+    """Requests, costs, risks and servers of H hours.
 
     Attributes
     ----------
@@ -98,7 +99,7 @@ class Demand:
     servers: Array
 
     @classmethod
-    def of(cls, view: View, limits: Limits) -> Demand:
+    def of(cls, view: View, limits: RoutingLimits) -> RoutingProblem:
         """Read a view whose leading axes are (H, O, W)."""
         available = np.asarray(_known(view.available, "whether regions are available"), dtype=bool)
         unlimited = limits.violation_budget == 1
@@ -152,7 +153,7 @@ class Tick:
     workload, requests_per_s
         Shape (C,).
     cost, late, busy_s, allowed, pool
-        As in `Demand`, shape (C, R).
+        As in `RoutingProblem`, shape (C, R).
     servers
         Of each pool, shape (P,).
     """
@@ -172,7 +173,7 @@ class Tick:
         in_use = self.requests_per_s[:, np.newaxis] * weights * self.busy_s
         return np.bincount(self.pool.ravel(), in_use.ravel(), len(self.servers)).astype(float)
 
-    def kept(self, weights: Array, limits: Limits) -> bool:
+    def kept(self, weights: Array, limits: RoutingLimits) -> bool:
         """Whether weights of shape (C, R) keep capacity and each region's share."""
         share = self.requests_per_s @ weights / self.requests_per_s.sum()
         return bool(
@@ -180,7 +181,7 @@ class Tick:
             and (share <= limits.max_region_share * (1 + _ROUNDING)).all()
         )
 
-    def hopeless(self, limits: Limits) -> bool:
+    def hopeless(self, limits: RoutingLimits) -> bool:
         """Whether a workload would be late too often even if every region could take all of it."""
         safest = np.where(self.allowed, self.late, np.inf).min(axis=1)
         at_least = np.bincount(self.workload, self.requests_per_s * safest)
@@ -189,21 +190,21 @@ class Tick:
         )
 
 
-class Answer(NamedTuple):
-    """Weights of shape (C, R), and what one more server saves in each pool, in costs per s, shape (P,)."""
+class Solution(NamedTuple):
+    """Weights of shape (C, R), and the saving by one more server in each pool, in costs per s, shape (P,)."""
 
     weights: Array
     worth_per_s: Array
 
 
-def route(demand: Demand, limits: Limits) -> tuple[Array, Array]:
-    """Return the weights, shape (H, O, W, R), and what one more server saves in each region, shape (H, R).
+def route(demand: RoutingProblem, limits: RoutingLimits) -> tuple[Array, Array]:
+    """Return the weights, shape (H, O, W, R), and the saving by one more server in each region, shape (H, R).
 
     The latter in units of cost per s: see `g_per_h`.
 
     Where neither servers nor shares limit anything, the program falls apart into one per workload, which
     `cheapest_assignment` solves for all hours at once. An hour whose answer keeps the other limits by itself
-    has its optimum already. Only what is left needs a linear program of its own.
+    has its optimum already. Only the other hours need a linear program of their own.
     """
     weights, worth_per_s = unlimited(demand, limits), np.zeros(demand.cost[:, 0, 0].shape)
     if limits.max_region_share == 1 and not np.isfinite(demand.servers).any():
@@ -217,7 +218,7 @@ def route(demand: Demand, limits: Limits) -> tuple[Array, Array]:
     return weights, worth_per_s
 
 
-def unlimited(demand: Demand, limits: Limits) -> Array:
+def unlimited(demand: RoutingProblem, limits: RoutingLimits) -> Array:
     """Return the weights where neither servers nor shares of regions are looked at, shape (H, O, W, R)."""
     # What is worse than the worst allowed region in both respects is chosen at no price.
     cost, late = (
@@ -258,7 +259,7 @@ class Program:
     capacity_pool, capacity_row
         Pools whose capacity can be reached, and their rows, shape (pools,).
     mean_requests_per_s, mean_cost, mean_busy_s
-        What the units stand for.
+        The units.
     """
 
     cell: Regions
@@ -280,14 +281,14 @@ class Program:
 
     @property
     def upper(self) -> Array:
-        """What columns may be where nothing is broken: 0 for the excess, and +inf."""
+        """Upper bounds of the columns where no limit is broken: 0 for the excess, and +inf."""
         upper = np.full(len(self.cost), np.inf)
         for kind in self.excess:
             upper[kind] = 0
         return upper
 
     @classmethod
-    def of(cls, tick: Tick, limits: Limits) -> Program:
+    def of(cls, tick: Tick, limits: RoutingLimits) -> Program:
         """Write down a tick, without the capacities that cannot be reached."""
         from scipy.sparse import csr_array, eye_array, hstack, vstack
 
@@ -331,33 +332,33 @@ class Program:
         )
 
 
-def solve(tick: Tick, limits: Limits) -> Answer:
+def solve(tick: Tick, limits: RoutingLimits) -> Solution:
     """Return the cheapest answer that breaks as little as possible.
 
     Nothing is broken where that is possible. Where it is not, the excess over each kind of limit is made as
-    small as possible in turn. What an optimum leaves at 0 and would have to pay for stays at 0 from then on:
+    small as possible in turn. Columns that an optimum leaves at 0 at a positive price stay at 0 from then on:
     the others are just those that are as good, by complementary slackness.
     """
     of_tick = Program.of(tick, limits)
-    found = None if tick.hopeless(limits) else _least(of_tick, of_tick.cost, of_tick.upper)
-    if found is None:
+    columns = None if tick.hopeless(limits) else _least(of_tick, of_tick.cost, of_tick.upper)
+    if columns is None:
         upper = np.full(len(of_tick.cost), np.inf)
         for kind in of_tick.excess:
             broken = np.zeros(len(upper))
             broken[kind] = 1
             upper[answered(_least(of_tick, broken, upper)).reduced > _PRICED_OUT] = 0
-        found = answered(_least(of_tick, of_tick.cost, upper))
+        columns = answered(_least(of_tick, of_tick.cost, upper))
     weights = np.zeros(tick.cost.shape)
-    weights[of_tick.cell, of_tick.region] = found.columns[: len(of_tick.cell)]
+    weights[of_tick.cell, of_tick.region] = columns.columns[: len(of_tick.cell)]
     weights /= weights.sum(axis=1, keepdims=True)
     worth_per_s = np.zeros(len(tick.servers))
-    price = -found.price[of_tick.capacity_row] * of_tick.mean_cost / of_tick.mean_busy_s
+    price = -columns.price[of_tick.capacity_row] * of_tick.mean_cost / of_tick.mean_busy_s
     worth_per_s[of_tick.capacity_pool] = np.maximum(price, 0.0) * limits.max_utilisation
-    return Answer(weights, worth_per_s)
+    return Solution(weights, worth_per_s)
 
 
 class _Found(NamedTuple):
-    """An optimum: the columns, the price of each row, and what one more unit of each column would cost."""
+    """An optimum: the columns, the price of each row, and the reduced cost of each column."""
 
     columns: Array
     price: Array
@@ -370,23 +371,23 @@ def _least(of_tick: Program, cost: Array, upper: Array) -> _Found | None:
 
     free = np.flatnonzero(upper)
     program = {"A_eq": of_tick.matrix[:, free], "b_eq": of_tick.right, "bounds": (0, None)}
-    found = linprog(cost[free], **program, method="highs-ds", options=_OPTIONS)
-    if found.status not in (0, INFEASIBLE):  # the simplex method could not tell: the other one can
-        found = linprog(cost[free], **program, method="highs-ipm")
-    if found.status == INFEASIBLE:
+    solution = linprog(cost[free], **program, method="highs-ds", options=_OPTIONS)
+    if solution.status not in (0, INFEASIBLE):  # the simplex method could not tell: the other one can
+        solution = linprog(cost[free], **program, method="highs-ipm")
+    if solution.status == INFEASIBLE:
         return None
-    if found.status:
-        raise ArithmeticError(f"HiGHS found no optimum: {found.message}")
+    if solution.status:
+        raise ArithmeticError(f"HiGHS found no optimum: {solution.message}")
     columns, reduced = np.zeros(len(upper)), np.zeros(len(upper))
-    columns[free], reduced[free] = np.maximum(found.x, 0.0), found.lower.marginals
-    return _Found(columns, found.eqlin.marginals, reduced)
+    columns[free], reduced[free] = np.maximum(solution.x, 0.0), solution.lower.marginals
+    return _Found(columns, solution.eqlin.marginals, reduced)
 
 
-def answered(found: T | None) -> T:
-    """Return what was found of a program that has an answer by the way it is written."""
-    if found is None:
+def answered(solution: T | None) -> T:
+    """Return the solution of a program that is feasible by construction."""
+    if solution is None:
         raise ArithmeticError("HiGHS found a program infeasible that has an answer")
-    return found
+    return solution
 
 
 def _known(values: T | None, what: str) -> T:

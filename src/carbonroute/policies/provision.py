@@ -1,4 +1,4 @@
-"""Provision: where a budget of servers is switched on, and what goes there, by a mixed-integer program."""
+"""Provision: a budget of servers, placed together with the routing by a mixed-integer program."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from pydantic import Field
 from carbonroute.arrays import Array, Mask
 from carbonroute.policies.base import Regions, SplittingPolicy, View
 from carbonroute.policies.plan import Plan
-from carbonroute.policies.programs import INFEASIBLE, Demand, Limits, Program, Tick, answered, g_per_h, route
+from carbonroute.policies.programs import (
+    INFEASIBLE,
+    Program,
+    RoutingLimits,
+    RoutingProblem,
+    Tick,
+    answered,
+    g_per_h,
+    route,
+)
 
 #: How far from the optimum a placement may be, as a part of its grams: no seconds, which would let results
 #: depend on the machine.
@@ -31,7 +40,7 @@ _KEPT = 1e-5
 _ROUNDING = 1e-7
 
 
-class Provision(Limits, SplittingPolicy):
+class Provision(RoutingLimits, SplittingPolicy):
     """Place a budget of servers in every tick, and split the traffic over them, so that both emit least.
 
     Counted are the grams of the requests, and those of the servers that are switched on and idle. Limits that
@@ -84,10 +93,10 @@ class Provision(Limits, SplittingPolicy):
         return self.plan(view).weights
 
     def plan(self, view: View) -> Plan:
-        """Return the weights, the servers for them, and what one more server in each region would save."""
+        """Return the weights, the servers for them, and the saving by one more server in each region."""
         if view.idle_power_w is None or view.installed is None:
             raise ValueError("what is installed, and what idle servers take, is not known here")
-        demand = Demand.of(view, self)
+        demand = RoutingProblem.of(view, self)
         idle_cost = np.nan_to_num(view.idle_power_w) * view.carbon_g_per_kwh
         of_hours = zip(demand.pool, demand.servers, view.installed, idle_cost, strict=True)
         stocks = [self._stock(*of_hour) for of_hour in of_hours]
@@ -105,7 +114,7 @@ class Provision(Limits, SplittingPolicy):
         return Plan(weights, servers, g_per_h(worth_per_s, view))
 
     def _stock(self, pool: Regions, now: Array, installed: Array, idle_cost: Array) -> Stock:
-        """Return what may be placed in an hour; arguments of shape (O, W, R)."""
+        """Return the limits on placing servers in an hour; arguments of shape (O, W, R)."""
         number, first = np.unique(pool, return_index=True)  # the first cell that a pool serves says
         placed = np.isfinite(now.ravel()[first]) | (self.budget is not None)
         number, first = number[placed], first[placed]
@@ -121,7 +130,7 @@ class Provision(Limits, SplittingPolicy):
 
 @dataclass(frozen=True)
 class Stock:
-    """What may be placed in one hour: Q pools in R regions.
+    """Limits on the servers placed in one hour: Q pools in R regions.
 
     Attributes
     ----------
@@ -150,13 +159,13 @@ def _in_pools(tick: Tick, stock: Stock, servers: Array) -> Array:
     return of_pool
 
 
-def _placed(tick: Tick, limits: Limits, stock: Stock) -> Array:
+def _placed(tick: Tick, limits: RoutingLimits, stock: Stock) -> Array:
     """Return the servers of each pool of the stock, shape (Q,), with which requests and idling cost least."""
     if not len(tick.cells):
         return stock.lower
     placement = Placement.of(tick, limits, stock)
-    found = None if tick.hopeless(limits) else placement.least(placement.cost, placement.upper)
-    if found is None:
+    columns = None if tick.hopeless(limits) else placement.least(placement.cost, placement.upper)
+    if columns is None:
         upper = np.where(placement.whole, placement.upper, np.inf)
         kept: list[tuple[Array, float]] = []
         for kind in placement.excess:
@@ -164,8 +173,8 @@ def _placed(tick: Tick, limits: Limits, stock: Stock) -> Array:
             broken[kind] = 1
             least = placement.least(broken, upper, kept)
             kept.append((broken, float(answered(least) @ broken) + _KEPT))
-        found = answered(placement.least(placement.cost, upper, kept))
-    servers: Array = found[placement.whole].round()
+        columns = answered(placement.least(placement.cost, upper, kept))
+    servers: Array = columns[placement.whole].round()
     return servers
 
 
@@ -195,8 +204,8 @@ class Placement:
     excess: tuple[slice, ...]
 
     @classmethod
-    def of(cls, tick: Tick, limits: Limits, stock: Stock) -> Placement:
-        """Write down a tick without servers in the stock's pools: what is placed adds to their capacity."""
+    def of(cls, tick: Tick, limits: RoutingLimits, stock: Stock) -> Placement:
+        """Write down a tick without servers in the stock's pools: servers placed add to their capacity."""
         from scipy.sparse import block_array, csr_array, diags_array, vstack
 
         flows = Program.of(replace(tick, servers=_in_pools(tick, stock, np.zeros(len(stock.pool)))), limits)
@@ -241,11 +250,11 @@ class Placement:
         cost, upper
             Instead of the placement's own, shape (columns,).
         kept
-            Other costs, and what they may be at most.
+            Other costs, and their upper bounds.
         """
         from scipy.optimize import Bounds, LinearConstraint, milp
 
-        found = milp(
+        solution = milp(
             cost,
             integrality=self.whole,
             bounds=Bounds(self.lower, upper),
@@ -255,9 +264,9 @@ class Placement:
             ],
             options=_OPTIONS,
         )
-        if found.status == INFEASIBLE:
+        if solution.status == INFEASIBLE:
             return None
-        if found.status:
-            raise ArithmeticError(f"HiGHS found no optimum: {found.message}")
-        columns: Array = found.x
+        if solution.status:
+            raise ArithmeticError(f"HiGHS found no optimum: {solution.message}")
+        columns: Array = solution.x
         return columns

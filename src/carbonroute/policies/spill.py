@@ -21,9 +21,9 @@ Known = TypeVar("Known", bound=NDArray[Any])
 
 
 class Spill(Spec, SplittingPolicy):
-    """Fill the eligible regions that emit least up to a utilisation, and spill what is left to the next ones.
+    """Fill the eligible regions that emit least up to a utilisation, and spill the rest to the next ones.
 
-    What a request emits is carbon intensity, times energy where it is known. A region is eligible if it is
+    A request emits carbon intensity, times energy where it is known. A region is eligible if it is
     available and rtt + service ≤ SLO − margin, or with `max_violation` if P(rtt + service + jitter > SLO) is
     at most that.
 
@@ -72,8 +72,8 @@ class Spill(Spec, SplittingPolicy):
     @model_validator(mode="after")
     def _one_rule(self) -> Spill:
         if self.max_violation is not None and self.margin_ms:
-            found = f"found a margin_ms of {self.margin_ms:g} beside max_violation"
-            raise ValueError(f"{found}; one of them is expected: a risk needs no margin")
+            problem = f"found a margin_ms of {self.margin_ms:g} beside max_violation"
+            raise ValueError(f"{problem}; one of them is expected: a risk needs no margin")
         return self
 
     @classmethod
@@ -83,7 +83,7 @@ class Spill(Spec, SplittingPolicy):
 
     @property
     def name(self) -> str:
-        """Display name, with what is not as by default."""
+        """Display name, with the parameters that are not the default."""
         rule = []
         if self.max_utilisation != _DEFAULT_UTILISATION:
             rule.append(f"{100 * self.max_utilisation:g} % full")
@@ -142,7 +142,7 @@ def _numbers(pool: Regions) -> tuple[Regions, int]:
 
 
 def _of_pools(values: Array, pool: Regions) -> Array:
-    """Return what the cells say of each pool, shape (H, P)."""
+    """Return the value of each pool by the cells' values, shape (H, P)."""
     number, pools = _numbers(pool)
     of_pools = np.zeros((len(pool), pools))
     of_pools.flat[number] = values
@@ -159,8 +159,8 @@ def _sums(values: Array, pool: Regions) -> Array:
 class _Hour(NamedTuple):
     """C cells of an hour, shape (C, R) each.
 
-    Where each emits least, as weights; what a request emits, +inf where it may not go; its round trip and
-    server time; what all its requests would take, in Erlangs; and the servers and numbers of the pools.
+    Where each emits least, as weights; emissions of a request, +inf where it may not go; its round trip and
+    server time; the load of all its requests, in Erlangs; and the servers and numbers of the pools.
     """
 
     first: Array
@@ -178,7 +178,7 @@ def _filled(room: Array, regions: Regions, of: _Hour) -> Array:
     Parameters
     ----------
     room
-        What each pool has room for, in Erlangs, shape (P,).
+        Free capacity of each pool, in Erlangs, shape (P,).
     regions
         In the order in which they are filled, shape (R,).
     of
@@ -194,13 +194,13 @@ def _filled(room: Array, regions: Regions, of: _Hour) -> Array:
         saved_per_s = saved / of.busy_ms
     order = np.broadcast_to(regions.argsort(), of.cost.shape)
     keys = (of.rtt_ms, of.busy_ms, -_rounded(saved_per_s), order, ~eligible)
-    pairs = np.lexsort([key.ravel() for key in keys])[: eligible.sum()]
+    ranked = np.lexsort([key.ravel() for key in keys])[: eligible.sum()]
     # One pair after the other, because what is left for it hangs on all before. Lists: they are much faster
     # than arrays to go through one by one.
     asked = [0] * len(left)
-    parts = [0.0] * len(pairs)
-    of_pairs = (values.ravel()[pairs] for values in (of.pool, of.erlangs, choice))
-    columns = (pairs // len(regions), *of_pairs)
+    parts = [0.0] * len(ranked)
+    of_ranked = (values.ravel()[ranked] for values in (of.pool, of.erlangs, choice))
+    columns = (ranked // len(regions), *of_ranked)
     listed = list(zip(*(column.tolist() for column in columns), strict=True))
     spilled = True
     while spilled:  # once, but where workloads differ in which region emits less
@@ -217,7 +217,7 @@ def _filled(room: Array, regions: Regions, of: _Hour) -> Array:
             if left[cell] > 0:
                 asked[cell] += 1
                 spilled = True
-    weights.flat[pairs] = parts
+    weights.flat[ranked] = parts
     no_room = np.array(left) > 0  # and so no region without a limit
     waits = np.where(eligible[no_room], of.servers[no_room], 0.0)
     waits = np.where(waits.sum(axis=1, keepdims=True) > 0, waits, eligible[no_room])
@@ -226,14 +226,14 @@ def _filled(room: Array, regions: Regions, of: _Hour) -> Array:
 
 
 def _rounded(values: Array) -> Array:
-    """Return values to 30 binary digits: what is equal but for rounding compares equal."""
+    """Return values to 30 binary digits, so that rounding does not order equal values."""
     mantissa, exponent = np.frexp(values)
     rounded: Array = np.ldexp(np.round(np.ldexp(mantissa, 30)), exponent - 30)
     return rounded
 
 
 def _choices(cost: Array, rtt_ms: Array) -> tuple[Regions, Array]:
-    """Return each region's place in a cell's order, 0 for the cheapest, and what the next one costs more.
+    """Return each region's place in a cell's order, 0 for the cheapest, and the extra cost of the next one.
 
     Shape (C, R) both; +inf where there is no next one that is eligible.
     """

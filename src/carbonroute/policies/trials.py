@@ -67,9 +67,9 @@ class Setting:
 def _between(slack_ms: Array) -> list[float]:
     """Return 0 and a margin between any two neighbours of the slack under the limits, as round as can be."""
     edges = np.unique(np.append(slack_ms[slack_ms > 0], 0.0))
-    pairs = list(pairwise(edges))
-    kept = np.unique(np.linspace(0, len(pairs) - 1, min(len(pairs), MOST_MARGINS)).astype(int))
-    return [0.0, *(roundest(*pairs[place]) for place in kept)]
+    intervals = list(pairwise(edges))
+    kept = np.unique(np.linspace(0, len(intervals) - 1, min(len(intervals), MOST_MARGINS)).astype(int))
+    return [0.0, *(roundest(*intervals[place]) for place in kept)]
 
 
 def roundest(low: float, high: float) -> float:

@@ -113,7 +113,7 @@ def facts(result: Result) -> dict[str, Any]:
         "traffic": {
             "source": overview["traffic_source"],
             "synthetic_geography": overview["synthetic_geography"],
-            **inputs.arrivals.facts,
+            **inputs.arrivals.provenance,
         },
         "knowledge": {
             candidate.label: candidate.knowledge.facts

@@ -1,4 +1,4 @@
-"""One log of requests: from a file, piece by piece, to columns that can be trusted."""
+"""A log of requests: read piece by piece, with every column checked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -20,6 +20,7 @@ from carbonroute.files.tables import FIRST_LINE, Pieces, column_numbers, column_
 from carbonroute.files.times import ALWAYS, TimeZone, to_utc
 from carbonroute.spec import Spec
 from carbonroute.traffic.requests import Demand
+from carbonroute.traffic.source import Measured, TrafficFile
 from carbonroute.units import CENTURY_S, MAX_TIME_MS, MS_PER, PER_SECOND, US_PER_S
 
 MAX_TOKENS = 1e8
@@ -49,6 +50,8 @@ _WORDS = MappingProxyType(
     }
 )
 
+_MEASURED: tuple[Measured, ...] = get_args(Measured)
+
 Column = Annotated[str, Field(min_length=1)]
 
 
@@ -73,7 +76,7 @@ class Log(Spec):
     service_column, service_unit
         Measured inference time; it may be missing in some rows.
     source, licence
-        Whom to cite, and what the log may be used for.
+        Whom to cite, and the terms of use.
     """
 
     path: str = Field(min_length=1)
@@ -104,13 +107,28 @@ class Log(Spec):
             pattern.search(name) for name in preview.head.columns if name != time for pattern in tokens
         )
         certain = preview.is_log or has_tokens or _ARRIVAL.search(time)
-        columns = {"time column": time}
+        columns = {"time": time}
         numbers = [name for name in preview.numbers if name != time]
         for names, patterns in ((numbers, _NUMBERS), (preview.words, _WORDS)):
             for role, pattern in patterns.items():
                 if name := first_named(pattern, names):
-                    columns[f"{role} column"] = name
+                    columns[role] = name
         return Recognition(Certainty.COLUMNS if certain else Certainty.POSSIBLE, "log", columns)
+
+    def as_file(self) -> TrafficFile:
+        """Return the file with the roles of its columns."""
+        roles = {
+            "time": self.time_column,
+            "prompt tokens": self.prompt_tokens_column,
+            "answer tokens": self.answer_tokens_column,
+            "service time": self.service_column,
+            "origin": self.origin_column,
+            "workload": self.workload_column,
+        }
+        columns = {role: name for role, name in roles.items() if name is not None}
+        recognition = Recognition(Certainty.SIGNATURE, "log", columns)
+        unit = None if self.time_unit == "iso" else self.time_unit
+        return TrafficFile(self.path, "traffic", recognition, unit, self.time_zone)
 
     @model_validator(mode="after")
     def _keys_agree(self) -> Log:
@@ -128,19 +146,20 @@ class Log(Spec):
             raise ValueError("found time_zone with numbers since 1970 UTC; leave it out")
         return self
 
+    def measures(self, column: Measured) -> bool:
+        """Whether the log has a column of `Requests`."""
+        names = self.service_column, self.prompt_tokens_column, self.answer_tokens_column
+        return names[_MEASURED.index(column)] is not None
+
     @property
     def own(self) -> str:
-        """What its requests bring of their own, in words."""
-        columns = {
-            "service times": self.service_column,
-            "prompt tokens": self.prompt_tokens_column,
-            "answer tokens": self.answer_tokens_column,
-        }
-        brought = [what for what, column in columns.items() if column]
+        """The columns of `Requests` that only logs have, in words."""
+        words = zip(_MEASURED, ("service times", "prompt tokens", "answer tokens"), strict=True)
+        brought = [name for column, name in words if self.measures(column)]
         return f"requests of {self.path} bring their own {' and '.join(brought)}" if brought else ""
 
     def faults(self, demand: Demand) -> Iterator[Fault]:
-        """Yield what does not fit the scenario, with the place below this log."""
+        """Yield the settings that do not fit the scenario, with their place below this log."""
         for what, names, known in (
             ("origins", self.origins, demand.origins),
             ("workloads", self.workloads, demand.workloads),
@@ -154,8 +173,8 @@ class Log(Spec):
 
     def times(self, demand: Demand, place: str, dated: bool, piece_bytes: int) -> Iterator[pl.Series]:
         """Yield the times alone, microseconds since 1970 UTC, or since the log's own zero."""
-        wanted = {f"{place}.time_column": self.time_column}
-        for line, table in self._streamed(demand, wanted, piece_bytes):
+        columns_by_key = {f"{place}.time_column": self.time_column}
+        for line, table in self._streamed(demand, columns_by_key, piece_bytes):
             piece = Piece(self.path, table, line)
             times = self._time_us(piece, demand, dated)
             piece.settle()
@@ -169,7 +188,7 @@ class Log(Spec):
         demand
             Names the origins and workloads, and says where the data are.
         place
-            What the scenario calls this log.
+            The key of this log in the scenario.
         dated
             Whether times are those of the calendar.
         piece_bytes
@@ -185,12 +204,12 @@ class Log(Spec):
         Raises
         ------
         InputError
-            With file and line: what is missing, unknown, not a number, negative or absurd.
+            With file and line: entries that are missing, unknown, not a number, negative or absurd.
         """
         keys = [key for key in type(self).model_fields if key.endswith("_column")]
-        wanted = {f"{place}.{key}": name for key in keys if (name := getattr(self, key)) is not None}
+        columns_by_key = {f"{place}.{key}": name for key in keys if (name := getattr(self, key)) is not None}
         constant = -1 if self.workload is None else demand.workloads.index(self.workload)
-        for line, table in self._streamed(demand, wanted, piece_bytes):
+        for line, table in self._streamed(demand, columns_by_key, piece_bytes):
             piece = Piece(self.path, table, line)
             service = piece.numbers(
                 self.service_column, MAX_TIME_MS / MS_PER[self.service_unit or "ms"], gaps=True
@@ -206,9 +225,9 @@ class Log(Spec):
             piece.settle()
             yield pl.DataFrame(columns)
 
-    def _streamed(self, demand: Demand, wanted: Mapping[str, str], piece_bytes: int) -> Pieces:
+    def _streamed(self, demand: Demand, columns_by_key: Mapping[str, str], piece_bytes: int) -> Pieces:
         path = demand.folder / self.path
-        return stream_table(path, self.path, wanted, piece_bytes, digests=demand.digests)
+        return stream_table(path, self.path, columns_by_key, piece_bytes, digests=demand.digests)
 
     def _time_us(self, piece: Piece, demand: Demand, dated: bool) -> pl.Series:
         column = piece.table[self.time_column]
@@ -235,7 +254,7 @@ class Log(Spec):
 class Piece:
     """Rows of a log, and all that is wrong with them."""
 
-    shown: str
+    file_name: str
     table: pl.DataFrame
     first_line: int
     faults: list[Fault] = field(default_factory=list)
@@ -243,17 +262,19 @@ class Piece:
     def settle(self) -> None:
         """Raise the faults, if there are any."""
         if self.faults:
-            raise InputError(self.shown, first_faults(self.faults))
+            raise InputError(self.file_name, first_faults(self.faults))
 
     def refuse(
         self, column: pl.Series, bad: pl.Series, remedy: str | Callable[[str], str], most: int = _SHOWN
     ) -> pl.Series:
         """Note the first bad values, each once, and return zeros in place of the column."""
         for row in (bad & column.is_first_distinct()).arg_true().head(most):
-            text = column_text(column[row : row + 1], self.shown)[0]
-            found = found_text(text)
+            text = column_text(column[row : row + 1], self.file_name)[0]
+            problem = found_text(text)
             where = f"line {self.first_line + row}, {column.name}"
-            self.faults.append(Fault(where, found, remedy if isinstance(remedy, str) else remedy(text or "")))
+            self.faults.append(
+                Fault(where, problem, remedy if isinstance(remedy, str) else remedy(text or ""))
+            )
         return pl.zeros(len(column), dtype=pl.Int64, eager=True)
 
     def numbers(
@@ -264,16 +285,16 @@ class Piece:
             return pl.repeat(float("nan"), len(self.table), eager=True)
         column = self.table[name]
         if column.dtype.is_numeric():
-            there, values = column.is_not_null(), column.cast(pl.Float64)
+            given, values = column.is_not_null(), column.cast(pl.Float64)
         else:
-            text = column_text(column, self.shown)
-            there, values = text.str.strip_chars().fill_null("") != "", column_numbers(text)
+            text = column_text(column, self.file_name)
+            given, values = text.str.strip_chars().fill_null("") != "", column_numbers(text)
         good = values.is_between(0, limit)
         if whole:
             good &= values == values.floor()
         bad = ~good.fill_null(value=False)
         if gaps:
-            bad &= there
+            bad &= given
         if bad.any():
             what = "a whole number" if whole else "a number"
             self.refuse(column, bad, f"{what} from 0 to {limit:g} is expected")
@@ -286,7 +307,7 @@ class Piece:
         if name is None:
             return pl.repeat(otherwise, len(self.table), dtype=pl.Int64, eager=True)
         column = self.table[name]
-        text = column_text(column, self.shown).str.strip_chars()
+        text = column_text(column, self.file_name).str.strip_chars()
         index = {member: i for i, member in enumerate(known)}
         index |= {logged: index[member] for logged, member in meaning.items()}
         values = text.replace_strict(list(index), list(index.values()), default=None, return_dtype=pl.Int64)
@@ -297,10 +318,10 @@ class Piece:
     def epoch_us(self, column: pl.Series, unit: str, dated: bool) -> pl.Series:
         """Return numbers since 1970, or any zero, in microseconds."""
         if column.dtype.is_temporal():
-            found = Fault(f"column {column.name!r}", f"holds {column.dtype}", "leave time_unit out")
-            self.faults.append(found)
+            fault = Fault(f"column {column.name!r}", f"holds {column.dtype}", "leave time_unit out")
+            self.faults.append(fault)
             return pl.zeros(len(column), dtype=pl.Int64, eager=True)
-        text = column if column.dtype.is_numeric() else column_text(column, self.shown).str.strip_chars()
+        text = column if column.dtype.is_numeric() else column_text(column, self.file_name).str.strip_chars()
         values = text.cast(pl.Float64, strict=False)
         lowest, highest = CENTURY_S if dated else _SPAN_S
         good = (values / PER_SECOND[unit]).is_between(lowest, highest).fill_null(value=False)

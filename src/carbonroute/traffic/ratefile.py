@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -17,13 +17,14 @@ from pydantic import Field, field_validator
 from carbonroute import memory
 from carbonroute.arrays import Array
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.files import durations
+from carbonroute.files import toml
+from carbonroute.files.durations import Duration
 from carbonroute.files.preview import Certainty, Preview, Recognition
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
 from carbonroute.files.times import TimeZone, to_utc
-from carbonroute.spec import Spec
 from carbonroute.traffic.intensity import Intensity, Variation
 from carbonroute.traffic.requests import Arrivals, Demand
+from carbonroute.traffic.source import Form, TrafficContent, TrafficFile, TrafficSource
 from carbonroute.units import S_PER_HOUR, US_PER_MINUTE
 
 #: Seconds in the time to which a rate refers.
@@ -35,7 +36,7 @@ _SHOWN = 5
 _BYTES_PER_RATE = 64
 
 
-class RateFile(Spec):
+class RateFile(TrafficSource):
     """Requests at random times, as often as a CSV (also ``.gz``) or Parquet file says.
 
     A row holds the rates of one window of time. Without times in the file its first window begins at hour 0;
@@ -63,13 +64,15 @@ class RateFile(Spec):
     repeat
         ``"file"``: after its last row the file starts again. Without, it must cover the horizon.
     source, licence
-        Whom to cite, and what the file may be used for.
+        Whom to cite, and the terms of use.
     """
+
+    form: ClassVar[Form] = "rates"
 
     kind: Literal["rate-file"]
     path: str = Field(min_length=1)
     unit: Literal["requests/s", "requests/min", "requests/h"]
-    window: str
+    window: Duration
     columns: (
         Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
         | Annotated[dict[str, str], Field(min_length=1)]
@@ -92,14 +95,40 @@ class RateFile(Spec):
             return None
         only_numbers = time is None and len(rates) == len(preview.head.columns)
         certain = only_numbers or all(_RATE.search(name) for name in rates)
-        columns = {"time column": time} if time else {}
+        columns = {"time": time} if time else {}
         certainty = Certainty.COLUMNS if certain else Certainty.POSSIBLE
         return Recognition(certainty, "rate-file", columns, {"rates": rates})
 
+    @classmethod
+    def suggest(cls, path: str, recognition: Recognition, content: TrafficContent) -> str:
+        """Return the lines of a scenario that read a file of rates."""
+        entries = {
+            "kind": "rate-file",
+            "path": path,
+            "unit": toml.ask("one of requests/s, requests/min, requests/h"),
+            "window": content.window or toml.ask("time between rows, such as 10min"),
+            "columns": content.columns,
+            "time_column": recognition.columns.get("time"),
+            "time_zone": toml.ZONE if content.lacks_zone else None,
+        }
+        comments = [
+            'repeat = "file" lets it start again after its end',
+            'columns = { "an origin" = "a column" } gives every origin its own rates; else their shares do',
+        ]
+        return toml.section("[traffic]", entries, comments)
+
+    def files(self) -> tuple[TrafficFile, ...]:
+        """Return the file; without `columns`, its rates are in all columns but that of the times."""
+        times = {"time": self.time_column} if self.time_column else {}
+        columns = self.columns.values() if isinstance(self.columns, Mapping) else self.columns or ()
+        recognition = Recognition(Certainty.SIGNATURE, "rate-file", times, {"rates": tuple(columns)})
+        reading = {"unit of values": self.unit, "window": self.window.text}
+        return (TrafficFile(self.path, self.form, recognition, window=self.window, reading=reading),)
+
     @field_validator("window")
     @classmethod
-    def _some_minutes(cls, window: str) -> str:
-        if not durations.minutes(window):
+    def _some_minutes(cls, window: Duration) -> Duration:
+        if not window.minutes:
             raise ValueError(f"found {window!r}; a span of at least '1min' is expected")
         return window
 
@@ -117,13 +146,13 @@ class RateFile(Spec):
         columns = self._columns(table, demand)
         rates = self._rates_per_s(table, columns)
         late_s = self._late_s(table, demand)
-        window_s = durations.minutes(self.window) * 60.0
+        window_s = self.window.minutes * 60.0
         end_s = demand.hours * S_PER_HOUR
         windows = int(np.ceil((end_s + late_s) / window_s))
         if windows > len(rates) and not self.repeat:
-            found = f"{len(rates)} windows of {self.window} do not reach the end of the horizon"
+            problem = f"{len(rates)} windows of {self.window} do not reach the end of the horizon"
             remedy = 'shorten horizon.hours, or let the file start again: repeat = "file"'
-            raise InputError(self.path, [Fault("traffic.window", found, remedy)])
+            raise InputError(self.path, [Fault("traffic.window", problem, remedy)])
         first = int(late_s // window_s)
         by_origin = isinstance(self.columns, Mapping)
         wide = len(columns) if by_origin else 1
@@ -137,13 +166,13 @@ class RateFile(Spec):
         if not arrivals.count:
             nothing = Fault("", "all rates within the horizon are 0", "at least one above 0 is expected")
             raise InputError(self.path, [nothing])
-        facts = {"windows": windows - first, "repeated": windows > len(table), "columns": len(columns)}
+        provenance = {"windows": windows - first, "repeated": windows > len(table), "columns": len(columns)}
         return replace(
             arrivals,
             files={self.path: path},
             source=", ".join(filter(None, [self.source or f"file {self.path}", self.licence])),
             synthetic_geography=not by_origin,
-            facts=facts,
+            provenance=provenance,
             notes=self._notes(by_origin, windows > len(table)),
         )
 
@@ -178,23 +207,23 @@ class RateFile(Spec):
                 for origin in demand.origins
                 if origin not in self.columns
             ]
-            wanted = [self.columns.get(origin, "") for origin in demand.origins]
+            columns = [self.columns.get(origin, "") for origin in demand.origins]
         else:
-            wanted = list(self.columns or known)
-            given = {f"traffic.columns[{i}]": column for i, column in enumerate(wanted)}
+            columns = list(self.columns or known)
+            given = {f"traffic.columns[{i}]": column for i, column in enumerate(columns)}
         times_named = Counter(given.values())
         for where, column in given.items():
             if column not in known:
                 faults.append(Fault(where, f"there is no column {column!r}", did_you_mean(column, known)))
             elif times_named[column] > 1:
                 faults.append(Fault(where, f"column {column!r} is named twice", "name every column once"))
-        if not wanted:
+        if not columns:
             faults.append(
                 Fault("", "there is no column of rates", "at least one column of rates is expected")
             )
         if faults:
             raise InputError(self.path, first_faults(faults))
-        return wanted
+        return columns
 
     def _rates_per_s(self, table: pl.DataFrame, columns: list[str]) -> Array:
         """Return the scaled rates, requests per second, shape (rows, columns)."""
@@ -228,15 +257,15 @@ class RateFile(Spec):
         horizon = demand.start, demand.start + timedelta(hours=demand.hours)
         times = to_utc(table[self.time_column], self.time_zone, horizon, self.path)
         gap_us = times.diff().dt.total_microseconds()
-        uneven = (gap_us != durations.minutes(self.window) * US_PER_MINUTE).fill_null(value=False).arg_true()
+        uneven = (gap_us != self.window.minutes * US_PER_MINUTE).fill_null(value=False).arg_true()
         if len(uneven):
             row = uneven[0]
-            found = f"{times[row].isoformat()} is not {self.window} after {times[row - 1].isoformat()}"
+            problem = f"{times[row].isoformat()} is not {self.window} after {times[row - 1].isoformat()}"
             remedy = f"rows {self.window} apart are expected, as window says"
             where = f"line {FIRST_LINE + row}, {self.time_column}"
-            raise InputError(self.path, [Fault(where, found, remedy)])
+            raise InputError(self.path, [Fault(where, problem, remedy)])
         late_s: float = (demand.start - times[0]).total_seconds()
         if late_s < 0:
-            found = f"the first window begins at {times[0].isoformat()}, after the horizon does"
-            raise InputError(self.path, [Fault(f"line {FIRST_LINE}", found, "move horizon.start")])
+            problem = f"the first window begins at {times[0].isoformat()}, after the horizon does"
+            raise InputError(self.path, [Fault(f"line {FIRST_LINE}", problem, "move horizon.start")])
         return late_s

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from carbonroute.spec import Spec
 from carbonroute.traffic.diurnal import SLOT_S, Diurnal
 from carbonroute.traffic.intensity import Intensity, Variation
 from carbonroute.traffic.requests import Arrivals, Demand
+from carbonroute.traffic.source import TrafficSource
 from carbonroute.units import S_PER_HOUR
 
 RequestsPerHour = Annotated[float, Field(gt=0, le=1e12)]
@@ -31,7 +31,7 @@ def steady(demand: Demand, requests_per_hour: float, diurnal: Diurnal | None) ->
     return Intensity(edges_s, rates, share)
 
 
-class Poisson(Spec):
+class Poisson(TrafficSource):
     """Requests that know nothing of each other: a Poisson process, the same every day.
 
     Attributes
@@ -51,7 +51,7 @@ class Poisson(Spec):
         return steady(demand, self.requests_per_hour, self.diurnal).arrivals(demand, 1.0)
 
 
-class GammaRenewal(Spec):
+class GammaRenewal(TrafficSource):
     """Requests in bursts (`cv` > 1) or evenly (`cv` < 1): a renewal process with gamma gaps.
 
     Attributes

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import chain
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -15,22 +15,24 @@ from pydantic import Field, field_validator
 from carbonroute import rng
 from carbonroute.arrays import Array, Index
 from carbonroute.errors import Fault, InputError
+from carbonroute.files import toml
 from carbonroute.files.limits import PIECE_BYTES
+from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.times import EPOCH
-from carbonroute.spec import Spec
 from carbonroute.traffic.log import Log
 from carbonroute.traffic.requests import Arrivals, Demand, Pending, Requests, pick
+from carbonroute.traffic.source import Form, Measured, TrafficContent, TrafficFile, TrafficSource
 from carbonroute.traffic.summary import LogSummary
 from carbonroute.units import US_PER_HOUR, US_PER_S
 
 
-class Replay(Spec):
+class Replay(TrafficSource):
     """The requests of one log or several, at the times when they came.
 
     Logs are merged by time, each in the order of its rows; requests outside the horizon are left out and
-    counted. What a log does not state is drawn from the scenario's shares. Logs of any size are
-    streamed: read once (by ``align = "first-request"``, their times once more) to check every row and to
-    count, and again by every pass over the blocks.
+    counted. Origins and workloads that a log does not state are drawn from the scenario's shares. Logs of any
+    size are streamed: read once (by ``align = "first-request"``, their times once more) to check every row
+    and to count, and again by every pass over the blocks.
 
     Attributes
     ----------
@@ -41,9 +43,54 @@ class Replay(Spec):
         request of all logs comes at the beginning of the horizon.
     """
 
+    is_random: ClassVar[bool] = False
+    is_logged: ClassVar[bool] = True
+    form: ClassVar[Form] = "traffic"
+
     kind: Literal["replay"]
     logs: Annotated[tuple[Log, ...], Field(strict=False, min_length=1, max_length=1000)]
     align: Literal["calendar", "first-request"] = "calendar"
+
+    @classmethod
+    def recognise(cls, preview: Preview) -> Recognition | None:
+        """Recognise a log of requests."""
+        return Log.recognise(preview)
+
+    @classmethod
+    def suggest(cls, path: str, recognition: Recognition, content: TrafficContent) -> str:
+        """Return the lines of a scenario that replay a log."""
+        columns = recognition.columns
+        service = columns.get("service time")
+        entries = {
+            "path": path,
+            "time_column": columns["time"],
+            "time_unit": None
+            if content.time_unit == "iso"
+            else content.time_unit or toml.ask("one of s, ms, us, ns"),
+            "time_zone": toml.ZONE if content.lacks_zone else None,
+            "prompt_tokens_column": columns.get("prompt tokens"),
+            "answer_tokens_column": columns.get("answer tokens"),
+            "service_column": service,
+            "service_unit": toml.ask("ms or s") if service else None,
+        }
+        comments = [f"horizon: hours = {content.hours} holds all of it"]
+        if content.start is not None:
+            start = content.start.strftime("%Y-%m-%dT%H:%M:00Z")
+            comments.append(f'or align = "calendar", with horizon.start = {start}')
+        for role, words in content.words.items():
+            key = f"{role}_column = {toml.text(columns[role])}"
+            comments.append(f"{key} would tell each request's {role}: {toml.names(words)}")
+        comments.append("source and licence: whom to cite")
+        traffic = toml.section("[traffic]", {"kind": "replay", "align": "first-request"})
+        return f"{traffic}\n{toml.section('[[traffic.logs]]', entries, comments)}"
+
+    def files(self) -> tuple[TrafficFile, ...]:
+        """Return the logs."""
+        return tuple(log.as_file() for log in self.logs)
+
+    def measures(self, column: Measured, workload: str) -> tuple[bool, ...]:
+        """Return whether each log that can hold requests of a workload has a column of `Requests`."""
+        return tuple(log.measures(column) for log in self.logs if log.workload in {None, workload})
 
     @field_validator("logs")
     @classmethod
@@ -73,16 +120,16 @@ class Replay(Spec):
             faults.append(Fault("horizon.start", "missing", remedy))
         if faults:
             raise InputError("scenario", faults)
-        tallies = [LogSummary() for _ in self.logs]
+        summaries = [LogSummary() for _ in self.logs]
         start_us = self._start_us(demand, piece_bytes)
-        for index, tally in enumerate(tallies):
+        for index, summary in enumerate(summaries):
             for piece in self._pieces(index, demand, piece_bytes):
-                tally.add(piece, start_us, demand.hours)
-            tally.refuse_unit(self.logs[index].path)
-        found = list(zip(self.logs, tallies, strict=True))
-        count = sum(tally.inside for tally in tallies)
+                summary.add(piece, start_us, demand.hours)
+            summary.refuse_unit(self.logs[index].path)
+        summarised = list(zip(self.logs, summaries, strict=True))
+        count = sum(summary.inside for summary in summaries)
         if not count:
-            spans = ", ".join(f"{log.path}: {tally.span}" for log, tally in found)
+            spans = ", ".join(f"{log.path}: {summary.span}" for log, summary in summarised)
             nothing = Fault("traffic.logs", f"no request within the horizon ({spans})", "move horizon.start")
             raise InputError("scenario", [nothing])
         return Arrivals(
@@ -95,8 +142,11 @@ class Replay(Spec):
                 ", ".join(filter(None, [log.source or f"file {log.path}", log.licence])) for log in self.logs
             ),
             synthetic_geography=any(log.origin_column is None for log in self.logs),
-            facts={"align": self.align, "logs": [tally.facts(log) for log, tally in found]},
-            notes=tuple(note for log, tally in found for note in tally.notes(log)),
+            provenance={
+                "align": self.align,
+                "logs": [summary.provenance(log) for log, summary in summarised],
+            },
+            notes=tuple(note for log, summary in summarised for note in summary.notes(log)),
         )
 
     def _pieces(self, index: int, demand: Demand, piece_bytes: int) -> Iterator[pl.DataFrame]:
@@ -141,14 +191,13 @@ class Replay(Spec):
             origin=_drawn(rows["origin"], demand.seed, "origin", index, demand.origin_share),
             workload=_drawn(rows["workload"], demand.seed, "workload", index, demand.workload_share),
             time_s=since_us / US_PER_S,
-            prompt_tokens=self._stated("prompt_tokens", rows),
-            answer_tokens=self._stated("answer_tokens", rows),
-            service_ms=self._stated("service_ms", rows),
+            prompt_tokens=self._measured("prompt_tokens", rows),
+            answer_tokens=self._measured("answer_tokens", rows),
+            service_ms=self._measured("service_ms", rows),
         )
 
-    def _stated(self, what: str, rows: pl.DataFrame) -> Array | None:
-        key = f"{what.removesuffix('_ms')}_column"
-        return rows[what].to_numpy() if any(getattr(log, key) for log in self.logs) else None
+    def _measured(self, column: Measured, rows: pl.DataFrame) -> Array | None:
+        return rows[column].to_numpy() if any(log.measures(column) for log in self.logs) else None
 
 
 def _within(rows: pl.DataFrame, start_us: int, hours: int) -> pl.DataFrame:
@@ -164,8 +213,8 @@ def _merged(logs: Sequence[Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
     if len(logs) == 1:
         yield from logs[0]
         return
-    coming = [_with_clock(pieces, index) for index, pieces in enumerate(logs)]
-    held = {index: frame for index, pieces in enumerate(coming) if (frame := next(pieces, None)) is not None}
+    coming = [_with_clock(frames, index) for index, frames in enumerate(logs)]
+    held = {index: frame for index, frames in enumerate(coming) if (frame := next(frames, None)) is not None}
     last: list[pl.DataFrame] = []  # of logs that have ended
     while held or last:
         until = min((frame["clock"][-1] for frame in held.values()), default=None)
@@ -185,10 +234,10 @@ def _merged(logs: Sequence[Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
         last = [frame for frame in last if len(frame)]
 
 
-def _with_clock(pieces: Iterable[pl.DataFrame], log: int) -> Iterator[pl.DataFrame]:
+def _with_clock(frames: Iterable[pl.DataFrame], log: int) -> Iterator[pl.DataFrame]:
     """Yield a log's pieces that have rows, with their log's index and the latest time so far."""
     latest = None
-    for piece in pieces:
+    for piece in frames:
         if len(piece):
             clock = piece["time_us"].cum_max().clip(lower_bound=latest)
             latest = clock[-1]

@@ -1,4 +1,4 @@
-"""What every kind of traffic hands on: blocks of requests as columns."""
+"""Requests as blocks of columns: the common result of all kinds of traffic."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Requests:
 
 @dataclass(frozen=True)
 class Demand:
-    """What a scenario wants of its traffic.
+    """The horizon, origins and workloads for which traffic is made.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Demand:
     seed
         Of all dice: `carbonroute.rng.stream`.
     folder
-        What paths in the scenario are relative to.
+        Folder of the scenario file: paths are relative to it.
     digests
         Where the digest of every file that is read is noted: whoever reads one again reads the same.
     """
@@ -98,7 +98,7 @@ class Arrivals:
         How many there are; where dice decide that, how many are expected.
     pending
         Gives the blocks anew, from the first to the last, the same ones at every call: whoever skips one
-        pays for no more than what the next ones need to know of it.
+        pays only for the state that the next ones need of it.
     expected
         Gives the number of requests that are expected by hour × origin × workload, shape (H, O, W): those of
         a log are counted, and shared out where their origins or workloads are drawn.
@@ -107,16 +107,16 @@ class Arrivals:
         shape (n,), from the block's index and its requests. Whoever goes from block to block of a log keeps
         the latest moment: the first rows of a block may be late too.
     own
-        What the requests bring of their own, such as service times, in words; empty where all there is to
-        know of a request are hour, origin and workload.
+        Columns of requests that only logs have, such as service times, in words; empty where a request has
+        no more than hour, origin and workload.
     files
         Data files read, by the name that the scenario gives them.
     source
         Where they come from, with licence or attribution.
     synthetic_geography
         Whether the origins were drawn although the requests are real.
-    facts
-        What was read, left out or assumed, and how often, for the manifest: JSON values.
+    provenance
+        Counts of rows read, left out or assumed, for the manifest: JSON values.
     notes
         The same for people: one line each.
     """
@@ -129,7 +129,7 @@ class Arrivals:
     files: Mapping[str, Path] = field(default_factory=dict)
     source: str = ""
     synthetic_geography: bool = False
-    facts: Mapping[str, object] = field(default_factory=dict)
+    provenance: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def blocks(self) -> Iterator[Requests]:

@@ -1,4 +1,4 @@
-"""Summary of a request log, counted while its rows are checked."""
+"""Counts over the rows of a request log, made while they are checked."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class LogSummary:
         self.too_short += row["too_short"]
         self.too_long += row["too_long"]
 
-    def refuse_unit(self, shown: str) -> None:
+    def refuse_unit(self, file_name: str) -> None:
         """Refuse inference times that only a wrong unit explains.
 
         Raises
@@ -81,16 +81,16 @@ class LogSummary:
         """
         for count, what in ((self.too_short, "under a microsecond"), (self.too_long, "over an hour")):
             if 2 * count > self.served:
-                found = f"{count:,} of {self.served:,} inference times are {what}"
-                raise InputError(shown, [Fault("service_column", found, "check service_unit")])
+                problem = f"{count:,} of {self.served:,} inference times are {what}"
+                raise InputError(file_name, [Fault("service_column", problem, "check service_unit")])
 
     @property
     def span(self) -> str:
         """From the earliest to the latest request, as text."""
         return f"{_text(self.earliest_us)} … {_text(self.latest_us)}"
 
-    def facts(self, log: Log) -> dict[str, object]:
-        """Return what was counted, for the manifest."""
+    def provenance(self, log: Log) -> dict[str, object]:
+        """Return the counts, for the manifest."""
         return {
             "path": log.path,
             "rows": self.rows,

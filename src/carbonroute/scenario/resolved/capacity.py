@@ -14,7 +14,7 @@ from carbonroute.control.capacity import UNLIMITED, Capacity, whole
 from carbonroute.errors import Fault, InputError
 from carbonroute.scenario.written.model import Scenario
 from carbonroute.scenario.written.pools import MAX_SERVERS, Pool
-from carbonroute.traffic import Arrivals, Replay
+from carbonroute.traffic import Arrivals
 from carbonroute.units import MS_PER, S_PER_HOUR
 from carbonroute.workloads import ServiceLaw, Tokens
 
@@ -72,9 +72,7 @@ def mean_service_ms(scenario: Scenario, laws: Sequence[ServiceLaw]) -> Array:
 
 def _only_logged(scenario: Scenario, workload: str, law: ServiceLaw) -> bool:
     """Whether service times of a workload come with its requests, and no law tells them before."""
-    traffic = scenario.traffic
-    logs = traffic.logs if isinstance(traffic, Replay) else ()
-    measured = any(log.service_column for log in logs if log.workload in {None, workload})
+    measured = any(scenario.traffic.measures("service_ms", workload))
     return measured or (isinstance(law, Tokens) and law.prompt_tokens is None)
 
 

@@ -23,7 +23,7 @@ from carbonroute.network import Jitter
 from carbonroute.policies import PolicyLike, splits
 from carbonroute.policies.base import COMMON_FIELDS, STATE_FIELDS, fields_read
 from carbonroute.scenario.written.model import Scenario
-from carbonroute.traffic import Arrivals, Replay
+from carbonroute.traffic import Arrivals
 from carbonroute.units import S_PER_HOUR, pct
 from carbonroute.workloads import ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
@@ -240,7 +240,7 @@ class Inputs:
         By the rates that the scenario states; of a log, which nobody knows before, by the stated shares.
         """
         stated = np.outer(self.origin_share, self.workload_share)
-        if isinstance(self.scenario.traffic, Replay):
+        if self.scenario.traffic.is_logged:
             return np.broadcast_to(stated, (self.shape[0], *stated.shape))
         expected = self.arrivals.expected()
         whole = expected.sum(axis=(1, 2), keepdims=True)
@@ -257,7 +257,7 @@ class Inputs:
         By the rates that the scenario states; of a log, which nobody knows before, its mean by the stated
         shares.
         """
-        if isinstance(self.scenario.traffic, Replay):
+        if self.scenario.traffic.is_logged:
             in_an_hour = self.arrivals.count / self.shape[0]
             per_s = in_an_hour / S_PER_HOUR * self.traffic_share[0]
             every_hour: Array = np.broadcast_to(per_s, self.traffic_share.shape)

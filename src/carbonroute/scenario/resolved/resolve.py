@@ -20,7 +20,8 @@ from carbonroute.scenario.resolved.capacity import capacity_of
 from carbonroute.scenario.resolved.inputs import REFERENCE, Inputs
 from carbonroute.scenario.resolved.round_trips import round_trips
 from carbonroute.scenario.written.model import Scenario
-from carbonroute.traffic import Demand, Replay
+from carbonroute.traffic import Demand
+from carbonroute.traffic.source import Measured
 from carbonroute.units import MB_PER_GB
 from carbonroute.workloads import ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
@@ -110,25 +111,19 @@ def _require_tokens(scenario: Scenario, laws: Sequence[ServiceLaw]) -> None:
     for i, (workload, law) in enumerate(zip(scenario.workloads, laws, strict=True)):
         tokens = law if isinstance(law, Tokens) else None
         prompt_j, answer_j = workload.energy_j_per_token
-        needed = {
-            "prompt": (tokens is not None and tokens.prompt_tokens is None)
+        needed: dict[Measured, bool] = {
+            "prompt_tokens": (tokens is not None and tokens.prompt_tokens is None)
             or (tokens is None and prompt_j is not None),
-            "answer": tokens is None and answer_j is not None,
+            "answer_tokens": tokens is None and answer_j is not None,
         }
-        for what, is_needed in needed.items():
-            if is_needed and not _logged(scenario, workload.id, f"{what}_tokens_column"):
-                remedy = f"state service_ms.{what}_tokens, or replay a log with {what}_tokens_column"
-                faults.append(Fault(f"workloads[{i}]", f"its requests have no {what} tokens", remedy))
+        for column, is_needed in needed.items():
+            logged = scenario.traffic.is_logged and all(scenario.traffic.measures(column, workload.id))
+            if is_needed and not logged:
+                remedy = f"state service_ms.{column}, or replay a log with {column}_column"
+                missing = f"its requests have no {column.replace('_', ' ')}"
+                faults.append(Fault(f"workloads[{i}]", missing, remedy))
     if faults:
         raise InputError(scenario.name, faults)
-
-
-def _logged(scenario: Scenario, workload: str, column: str) -> bool:
-    """Whether every log that can hold requests of a workload has a column for something."""
-    if not isinstance(scenario.traffic, Replay):
-        return False
-    own = [log for log in scenario.traffic.logs if log.workload in {None, workload}]
-    return all(getattr(log, column) for log in own)
 
 
 def _energy(scenario: Scenario) -> Energy | None:

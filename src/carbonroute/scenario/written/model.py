@@ -25,7 +25,8 @@ from carbonroute.scenario.written.names import Name
 from carbonroute.scenario.written.objectives import IN_GRAMS, IN_QUEUES, Objectives
 from carbonroute.scenario.written.pools import Pool, pool_faults
 from carbonroute.spec import Spec
-from carbonroute.traffic import FixedRate, Traffic
+from carbonroute.traffic import Traffic
+from carbonroute.traffic.fixed_rate import FixedRate
 from carbonroute.units import (
     MAX_CARBON_G_PER_KWH,
     MAX_EMBODIED_G,

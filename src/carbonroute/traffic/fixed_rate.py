@@ -1,22 +1,22 @@
-"""Made-up traffic."""
+"""Traffic of a fixed number of requests an hour."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from carbonroute import rng
 from carbonroute.arrays import Array, Index
-from carbonroute.spec import Spec
 from carbonroute.traffic.requests import Arrivals, Demand, Pending, Requests, pick
+from carbonroute.traffic.source import TrafficSource
 from carbonroute.units import S_PER_HOUR
 
 
-class FixedRate(Spec):
+class FixedRate(TrafficSource):
     """Exactly the same number of requests in every hour.
 
     Attributes
@@ -24,6 +24,8 @@ class FixedRate(Spec):
     requests_per_hour
         Of all origins together.
     """
+
+    is_random: ClassVar[bool] = False
 
     kind: Literal["fixed-rate"]
     requests_per_hour: int = Field(ge=1, le=10**12)
