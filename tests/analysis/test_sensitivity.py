@@ -14,7 +14,7 @@ import pytest
 from carbonroute import runs
 from carbonroute.analysis.frontier import Frontier, Limits, entry_text, explore, run, saved_pct
 from carbonroute.analysis.frontier import finding as frontier_finding
-from carbonroute.analysis.sensitivity import Change, changes, sensitivity
+from carbonroute.analysis.sensitivity import changes, sensitivity
 from carbonroute.errors import InputError
 from carbonroute.metrics.headlines.sensitivity import finding
 from carbonroute.network import PairLognormal
@@ -39,8 +39,8 @@ def inputs_of(folder: Path, *more: small.Change) -> Inputs:
     return resolve(load(small.write(folder, *VARIED, *more)))
 
 
-def by_name(inputs: Inputs) -> dict[str, Change]:
-    return dict(changes(inputs))
+def with_change(inputs: Inputs, name: str, factor: float) -> Inputs:
+    return replace(inputs, **dict(changes(inputs))[name](factor))
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +310,7 @@ def test_shares_stay_shares_and_nobody_is_lost(tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path)
     for name, place in (("Requests from West", 0), ("Requests from East", 1)):
         for factor in (0.9, 1.1):
-            new = by_name(inputs)[name](inputs, factor)
+            new = with_change(inputs, name, factor)
             assert new.origin_share.sum() == pytest.approx(1, abs=1e-15)
             assert new.origin_share[place] == pytest.approx(factor * inputs.origin_share[place])
             before, after = inputs.arrivals.expected(), new.arrivals.expected()
@@ -325,7 +325,7 @@ def test_a_share_never_exceeds_the_whole(tmp_path: Path) -> None:
         'share = 0.95\n[[origins]]\nname = "East"\nshare = 0.05',
     )
     inputs = inputs_of(tmp_path, share)
-    new = by_name(inputs)["Requests from West"](inputs, 1.1)
+    new = with_change(inputs, "Requests from West", 1.1)
     assert new.origin_share == pytest.approx([1.0, 0.0], abs=1e-15)
     assert new.arrivals.expected()[:, 1].sum() == 0
 
@@ -341,7 +341,7 @@ def test_carbon_changes_with_all_that_is_known_of_it(tmp_path: Path) -> None:
         carbon=replace(inputs.carbon, measured_g_per_kwh=measured, g_per_kwh=high),
         forecast=lambda age: (np.full((4, 3), 100.0 + age), {"missing": 1}),
     )
-    new = by_name(inputs)["Carbon of B"](inputs, 1.1)
+    new = with_change(inputs, "Carbon of B", 1.1)
     np.testing.assert_allclose(new.carbon.g_per_kwh[1:, 1], 1.1 * high[1:, 1])
     assert new.carbon.g_per_kwh[0, 1] == 2000  # the highest that there is
     assert (new.carbon.g_per_kwh[:, [0, 2]] == high[:, [0, 2]]).all()
@@ -360,7 +360,7 @@ def test_carbon_changes_with_all_that_is_known_of_it(tmp_path: Path) -> None:
 def test_jitter_of_pairs_is_longer_at_every_score(tmp_path: Path) -> None:
     pairs = PairLognormal(np.array([[5.0, 65.0, 72.0], [80.0, 10.0, 75.0]]), np.full((2, 3), 0.3))
     inputs = replace(inputs_of(tmp_path), jitter=pairs)
-    new = by_name(inputs)["Jitter"](inputs, 1.1)
+    new = with_change(inputs, "Jitter", 1.1)
     z, origin, region = np.linspace(-2, 3, 11), np.zeros(11, dtype=np.intp), np.ones(11, dtype=np.intp)
     np.testing.assert_allclose(new.jitter.at(z, origin, region), 1.1 * pairs.at(z, origin, region))
 
@@ -396,23 +396,23 @@ def test_mean_and_spread_change_each_alone(law: ServiceLaw, tmp_path: Path) -> N
     inputs = replace(inputs_of(tmp_path), laws=(law, law))
     wide = spread(law)
     for factor in (0.9, 1.1):
-        longer = by_name(inputs)["Mean service times"](inputs, factor).laws[1]
+        longer = with_change(inputs, "Mean service times", factor).laws[1]
         assert longer.average() == pytest.approx(factor * law.average(), rel=2e-3)
         assert spread(longer) == pytest.approx(wide, rel=5e-3)
-        wider = by_name(inputs)["Spread of service times"](inputs, factor).laws[1]
+        wider = with_change(inputs, "Spread of service times", factor).laws[1]
         assert wider.average() == pytest.approx(law.average(), rel=2e-3)
         assert spread(wider) == pytest.approx(factor * wide, rel=5e-3)
 
 
 def test_what_is_not_there_is_not_changed(tmp_path: Path) -> None:
     still = inputs_of(tmp_path, ("jitter_std_ms = 3", "jitter_std_ms = 0"))
-    assert "Jitter" not in by_name(still)
+    assert "Jitter" not in dict(changes(still))
     alone = (
         ('[[origins]]\nname = "West"\nshare = 0.4\n', ""),
         ("share = 0.6", "share = 1.0"),
         ("West = { A = 5, B = 65, C = 72 }\n", ""),
     )
-    assert not [name for name in by_name(inputs_of(tmp_path, *alone)) if name.startswith("Requests")]
+    assert not [name for name, _ in changes(inputs_of(tmp_path, *alone)) if name.startswith("Requests")]
 
 
 def test_the_findings_name_the_input_that_moves_most(table: pl.DataFrame) -> None:

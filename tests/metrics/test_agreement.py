@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import NormalDist
 from types import MappingProxyType
@@ -21,7 +22,7 @@ from carbonroute.cli import main
 from carbonroute.engines import exact, sampled
 from carbonroute.metrics import agreement
 from carbonroute.metrics.agreement import z_of_events, z_score
-from carbonroute.metrics.standard_errors import standard_errors
+from carbonroute.metrics.standard_errors import gram_moments, standard_errors
 from carbonroute.outcome import Samples
 from carbonroute.runs import replications, run
 from carbonroute.runs.agreement import held_against
@@ -129,7 +130,10 @@ def test_standard_errors_are_those_of_many_runs(rich: Scenario, worked_out: Repl
     """Of figures of 300 runs that differ by their luck alone; a standard deviation of 300 is known to 4 %."""
     runs = [once(resolve(with_seed(rich, seed)), "sampled", 1) for seed in range(300)]
     exact = worked_out.outcomes
-    errors = standard_errors(worked_out.inputs, exact, worked_out.comparison, runs[0].outcomes)
+    inputs = worked_out.inputs
+    assert inputs.energy
+    grams = partial(gram_moments, inputs.energy, inputs.laws)
+    errors = standard_errors(rich, grams, exact, worked_out.comparison, runs[0].outcomes)
     figures = pl.concat([one.figures for one in runs])
     spread = figures.group_by("policy", "workload", "figure").agg(pl.col("value").std())
     found = {row[:3]: row[3] for row in spread.iter_rows()}

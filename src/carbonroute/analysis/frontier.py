@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain, count
 from pathlib import Path
@@ -189,7 +189,13 @@ def explore(
     p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
     reached = [_reached(outcome, baseline, p95) for outcome, p95 in zip(outcomes, p95_ms, strict=True)]
     points = _judged(_described(choices, reached), limits)
-    return Frontier(inputs, limits, tried, choices, points, (*inputs.notes, *_notes(inputs, choices)))
+    alike = [choice for choice in choices if choice.alike]
+    notes = (
+        *inputs.notes,
+        *left_out(inputs),
+        *(f"Decides exactly like {one.candidate.label}: {', '.join(one.alike)}" for one in alike),
+    )
+    return Frontier(inputs, limits, tried, choices, points, notes)
 
 
 def burden(points: pl.DataFrame) -> Array:
@@ -359,13 +365,6 @@ def finding(frontier: Frontier) -> list[str]:
     row = frontier.recommended
     kept = row is not None
     return headlines.finding(points, str(limits), beyond, frontier.nearest if row is None else row, kept=kept)
-
-
-def _notes(inputs: Inputs, choices: Sequence[Choice]) -> Iterator[str]:
-    yield from left_out(inputs)
-    for choice in choices:
-        if choice.alike:
-            yield f"Decides exactly like {choice.candidate.label}: {', '.join(choice.alike)}"
 
 
 def _only(marks: pl.Series) -> int | None:

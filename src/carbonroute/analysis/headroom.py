@@ -12,7 +12,7 @@ import polars as pl
 from carbonroute.control.capacity import UNLIMITED
 from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
-from carbonroute.metrics import tabulate
+from carbonroute.metrics import policies
 from carbonroute.metrics.headlines import headroom as headlines
 from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.runs import MAX_VIOLATION
@@ -120,10 +120,9 @@ def run(
         with_baseline, compare = with_baselines(with_headroom, "queued", baseline_alone=True)
         all_outcomes = ENGINES["queued"](with_baseline, part_of(progress, place, len(steps)))
         outcomes, both = all_outcomes[: len(inputs.candidates)], beside(comparison, compare(all_outcomes))
-        policies = tabulate(with_headroom, outcomes, both, max_violation).policies
         servers = None if headroom == math.inf else int(with_headroom.capacity.servers[counted].sum())
         rows.append(
-            policies.select(
+            policies.table(outcomes, both, max_violation).select(
                 pl.lit(headroom).alias("headroom"), pl.lit(servers, pl.Int64).alias("servers"), *_COLUMNS
             )
         )

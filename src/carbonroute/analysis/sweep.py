@@ -71,7 +71,11 @@ def sweep(inputs: Inputs, risks: Sequence[float] = ()) -> Iterator[Choice]:
     risks
         Risks per request to try besides those of the grid, 0…1.
     """
-    yield from _own(inputs)
+    for own, candidate in zip(inputs.scenario.policies, inputs.candidates, strict=True):
+        if not unsupported(inputs, candidate):
+            entry = {"use": own.use, **(own.model_extra or {})}
+            information = {"information": _spelt(own.information)} if own.information else {}
+            yield Choice({**entry, **information}, _parameter(entry), candidate, own=True)
     spell = _Speller(inputs)
     for use, trial in _swept(spell, risks):
         choice = spell(use, trial)
@@ -123,11 +127,21 @@ def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[Choice, ...]:
     hour, origin, workload = np.nonzero(inputs.arrivals.expected())
     day = np.count_nonzero(hour < HOURS_PER_DAY)
     glance = Requests(hour[:day], origin[:day], workload[:day])
-    keys = [_decisions(choice.candidate, inputs, glance) for choice in tried]
+
+    def decisions(candidate: Candidate, cells: Requests) -> bytes:
+        """Return a digest of a policy's decisions; where requests of a cell differ, its definition."""
+        if inputs.by_request(candidate):
+            return f"{candidate.policy!r} {candidate.information!r}".encode()
+        answer = ask(candidate, inputs, cells)
+        if answer.ndim == 2 and (answer.max(axis=1) == 1).all():  # weights that split nothing
+            answer = answer.argmax(axis=1)
+        return hashlib.sha256(answer.tobytes()).digest()
+
+    keys = [decisions(choice.candidate, glance) for choice in tried]
     if day < len(hour):  # most differ within a day: only the others are asked about all hours
         cells, times = Requests(hour, origin, workload), Counter(keys)
         keys = [
-            _decisions(choice.candidate, inputs, cells) if times[key] > 1 else key
+            decisions(choice.candidate, cells) if times[key] > 1 else key
             for choice, key in zip(tried, keys, strict=True)
         ]
     found: dict[bytes, Choice] = {}
@@ -139,16 +153,6 @@ def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[Choice, ...]:
         alike = (*first.alike, choice.candidate.label) if choice.own else first.alike
         found[key] = replace(first, roles=first.roles | choice.roles, alike=alike)
     return tuple(found.values())
-
-
-def _decisions(candidate: Candidate, inputs: Inputs, cells: Requests) -> bytes:
-    """Return what tells a policy's decisions apart: they themselves, unless requests of a cell differ."""
-    if inputs.by_request(candidate):
-        return f"{candidate.policy!r} {candidate.information!r}".encode()
-    answer = ask(candidate, inputs, cells)
-    if answer.ndim == 2 and (answer.max(axis=1) == 1).all():  # weights that split nothing
-        answer = answer.argmax(axis=1)
-    return hashlib.sha256(answer.tobytes()).digest()
 
 
 class _Speller:
@@ -198,15 +202,6 @@ def _parameter(entry: Mapping[str, Any]) -> str:
     """Return the key of the only number of an entry; "" where it has none, or several."""
     numbers = [key for key, value in entry.items() if isinstance(value, int | float)]
     return numbers[0] if len(numbers) == 1 else ""
-
-
-def _own(inputs: Inputs) -> Iterator[Choice]:
-    for spelt, candidate in zip(inputs.scenario.policies, inputs.candidates, strict=True):
-        if unsupported(inputs, candidate):
-            continue
-        entry = {"use": spelt.use, **(spelt.model_extra or {})}
-        told = {"information": _spelt(spelt.information)} if spelt.information else {}
-        yield Choice({**entry, **told}, _parameter(entry), candidate, own=True)
 
 
 def _spelt(information: Information) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def frontier(
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
         loaded = load(scenario, changes_of(sim_hours, seed), code=not no_code)
         found = run(loaded, limits, progress=stepper(bar, "working out"))
-        facts = add_to(folder, found.inputs, "frontier")
+        facts = add_to(folder, found.inputs.scenario, found.inputs.digests, "frontier")
         folder.write("tables/frontier.csv", csv_bytes(found.points))
         entry = "" if found.recommended is None else entry_text(found, found.recommended) + "\n"
         if entry:

@@ -66,7 +66,7 @@ def headroom(
             max_violation=max_violation,
             progress=stepper(bar, "simulating"),
         )
-        facts = add_to(folder, found.inputs, "headroom")
+        facts = add_to(folder, found.inputs.scenario, found.inputs.digests, "headroom")
         folder.write("tables/headroom.csv", csv_bytes(found.points))
         if figures:
             from carbonroute.cli.drawing import draw_all

@@ -70,7 +70,7 @@ def sensitivity(
             return 1
         table = vary(found, stepper(bar, "changing inputs"))
         said += headlines.finding(table)
-        facts = add_to(folder, found.inputs, "sensitivity")
+        facts = add_to(folder, found.inputs.scenario, found.inputs.digests, "sensitivity")
         folder.write("tables/sensitivity.csv", csv_bytes(table))
         if figures:
             from carbonroute.cli.drawing import draw_all

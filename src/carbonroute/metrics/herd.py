@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import polars as pl
@@ -10,7 +10,7 @@ import polars as pl
 from carbonroute.control.capacity import Capacity
 from carbonroute.metrics.measure import GRAMS, INTENSITY, extra_pct, measure_of_outcome
 from carbonroute.outcome import Outcome
-from carbonroute.scenario import Candidate, Scenario
+from carbonroute.scenario import Scenario
 from carbonroute.units import S_PER_HOUR
 
 SCHEMA = {
@@ -29,12 +29,11 @@ SCHEMA = {
 
 
 def table(
-    scenario: Scenario, capacity: Capacity, candidates: Sequence[Candidate], outcomes: Sequence[Outcome]
+    scenario: Scenario, capacity: Capacity, herds: Collection[str], outcomes: Sequence[Outcome]
 ) -> pl.DataFrame:
-    """Return a row per policy with several routers, slot of time and region; none without such policies."""
+    """Return a row per policy with several routers (`herds`, their labels), slot of time and region."""
     regions = [region.name for region in scenario.regions]
     member = (capacity.region[:, np.newaxis] == np.arange(len(regions))).astype(float)
-    herds = {candidate.label for candidate in candidates if candidate.control.routers > 1}
     parts, first = [pl.DataFrame(schema=SCHEMA)], None
     for outcome in outcomes:
         queueing = outcome.queueing

@@ -10,12 +10,13 @@ from typing import cast
 import polars as pl
 
 from carbonroute.errors import Fault, InputError, did_you_mean
-from carbonroute.metrics import Tables, tabulate
+from carbonroute.metrics import Tables
 from carbonroute.outcome import Outcome
 from carbonroute.runs.agreement import held_against
 from carbonroute.runs.notebook import as_html
 from carbonroute.runs.replications import once
 from carbonroute.runs.run_plan import RunPlan, carry_out
+from carbonroute.runs.tabulate import tabulate
 from carbonroute.scenario import Inputs, Scenario, load
 
 __all__ = ["MAX_VIOLATION", "Result", "default_engine", "run"]

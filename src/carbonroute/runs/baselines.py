@@ -51,13 +51,16 @@ def with_baselines(
             candidates.append(added)
         return index
 
-    baseline = place(_latency_first(inputs))
+    latency_first = inputs.candidate(BASELINE.name, BASELINE, inputs.scenario.information)
+    baseline = place(latency_first)
+    sampling = inputs.scenario.sampling
+    same_requests = engine == "exact" or sampling.scheme == "streams" or sampling.restart == "per-policy"
     steps, fresh = {}, {}
-    compared = not baseline_alone and (engine == "exact" or _meet_the_same_requests(inputs))
+    compared = same_requests and not baseline_alone
     if compared and inputs.energy:
         steps = {
             name: place(step)
-            for name, step in _steps(inputs)
+            for name, step in (("latency-first", latency_first), *_steps(inputs))
             if not _refused(inputs, step, engine)  # nobody asked for it: it ends no run
         }
     # With queues, every policy has a system of its own to itself: what fresh data would do is not run.
@@ -85,19 +88,9 @@ def _refused(inputs: Inputs, baseline: Candidate, engine: str) -> bool:
     return engine == "exact" and bool(unsupported(inputs, baseline))
 
 
-def _meet_the_same_requests(inputs: Inputs) -> bool:
-    sampling = inputs.scenario.sampling
-    return sampling.scheme == "streams" or sampling.restart == "per-policy"
-
-
-def _latency_first(inputs: Inputs) -> Candidate:
-    return inputs.candidate(BASELINE.name, BASELINE, inputs.scenario.information)
-
-
 def _steps(inputs: Inputs) -> Iterator[tuple[str, Candidate]]:
-    """Yield what a saving is made of: from no knowledge of carbon to all."""
+    """Yield the policies whose savings are compared, from long-run means of carbon to all knowledge."""
     information = inputs.of_a_router
-    yield "latency-first", _latency_first(inputs)
     if inputs.carbon.reference_g_per_kwh is not None:
         yield "static-greenest", inputs.candidate("Static-Greenest", StaticGreenest(), information)
     hourly = ConstrainedHybrid()

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from carbonroute.carbon import Signal
 from carbonroute.carbon.signal import MixedAccounting
 from carbonroute.control.decisions import (
     About,
@@ -24,7 +25,7 @@ from carbonroute.control.decisions import (
 from carbonroute.errors import RunFolderError
 from carbonroute.policies import PolicyLike
 from carbonroute.policies.base import fields_read
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Candidate, Inputs, Scenario
 from carbonroute.scenario.written.entry import PolicyEntry
 from carbonroute.scenario.written.load import validated
 
@@ -56,9 +57,15 @@ def written(inputs: Inputs, folder: Path) -> Iterator[dict[int, DecisionJournal]
         raise RunFolderError(f"{folder}: holds decision records already; name another folder, or remove it")
     with ExitStack() as stack:
         yield {
-            index: stack.enter_context(DecisionJournal(folder / _name(index, entry), _about(inputs, index)))
-            for index, entry in enumerate(inputs.scenario.policies)
-            if not inputs.by_request(inputs.candidates[index])
+            index: stack.enter_context(
+                DecisionJournal(
+                    folder / _name(index, entry), _about(inputs.scenario, inputs.carbon, entry, candidate)
+                )
+            )
+            for index, (entry, candidate) in enumerate(
+                zip(inputs.scenario.policies, inputs.candidates, strict=True)
+            )
+            if not inputs.by_request(candidate)
         }
 
 
@@ -121,11 +128,10 @@ def _name(index: int, entry: PolicyEntry) -> str:
     return f"{index + 1:02d}-{re.sub(r'[^a-z0-9]+', '-', entry.shown.lower()).strip('-')[:60]}".rstrip("-")
 
 
-def _about(inputs: Inputs, index: int) -> About:
-    scenario, entry, candidate = inputs.scenario, inputs.scenario.policies[index], inputs.candidates[index]
+def _about(scenario: Scenario, carbon: Signal, entry: PolicyEntry, candidate: Candidate) -> About:
     parameters = entry.model_dump(mode="json", exclude=_NO_PARAMETERS, exclude_none=True)
     text, regions = scenario.model_dump_json(by_alias=True, exclude_none=True), len(scenario.regions)
-    label = inputs.carbon.accounting
+    label = carbon.accounting
     each = [str(own) for _, own in label.of_region] if isinstance(label, MixedAccounting) else []
     return About(
         start=scenario.horizon.start or _EPOCH,
@@ -140,7 +146,7 @@ def _about(inputs: Inputs, index: int) -> About:
             workloads=[workload.id for workload in scenario.workloads],
         ),
         regions=[region.name for region in scenario.regions],
-        sources=[inputs.carbon.source] * regions,
+        sources=[carbon.source] * regions,
         accounting=each or [str(label)] * regions,
         reads_carbon="carbon_g_per_kwh" in fields_read(candidate.policy),
     )

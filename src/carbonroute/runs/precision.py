@@ -12,7 +12,6 @@ from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.metrics import intervals
 from carbonroute.metrics.long import KEY
 from carbonroute.outcome import Outcome
-from carbonroute.scenario import Inputs
 from carbonroute.scenario.written.objectives import FIGURES
 
 #: Replications before an interval is believed: the spread of fewer is a guess.
@@ -64,14 +63,14 @@ class Precision:
         return f"{self.figure} ± {self.half_width:g}"
 
     def widest(
-        self, inputs: Inputs, outcomes: Sequence[Outcome], replications: pl.DataFrame
+        self, dependence: intervals.Dependence, outcomes: Sequence[Outcome], replications: pl.DataFrame
     ) -> tuple[str, float]:
         """Return the policy of the widest interval, and its half-width.
 
         Parameters
         ----------
-        inputs, outcomes
-            The scenario, and the outcomes of all replications, merged.
+        dependence, outcomes
+            Of the run; the outcomes of all replications, merged.
         replications
             The figures of each.
 
@@ -85,8 +84,8 @@ class Precision:
             remedy = "name another figure, or state what it needs: energies, or carbon that is not fresh"
             raise InputError("until", [Fault("", f"this run has no {self.figure}", remedy)])
         means = whole.group_by(KEY, maintain_order=True).agg(pl.col("value").mean())
-        found = intervals.over_replications(inputs, outcomes, "", means, whole)
-        half_widths = (found["high"] - found["low"]) / 2
+        table = intervals.over_replications(dependence, outcomes, "", means, whole)
+        half_widths = (table["high"] - table["low"]) / 2
         # A share that never differs where requests queue has no interval, and none is awaited.
         place = half_widths.fill_null(0.0).arg_max() or 0
-        return found["policy"][place], half_widths.fill_null(0.0)[place]
+        return table["policy"][place], half_widths.fill_null(0.0)[place]

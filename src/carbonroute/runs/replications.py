@@ -48,7 +48,7 @@ class Replications:
     @property
     def figures(self) -> pl.DataFrame:
         """All that is printed of them."""
-        return figures_of(self.inputs, self.outcomes, self.comparison)
+        return figures_of(self.inputs.scenario, self.outcomes, self.comparison)
 
     def with_another(self, other: Replications) -> Replications:
         """Return these and others as one."""
@@ -162,7 +162,16 @@ def without_limits(inputs: Inputs) -> Comparison:
 
     Reductions refer to the baseline without limits in both, so that they can be compared.
     """
-    free = _freed(inputs)
+    # Policies are asked every hour, and no router limits how far traffic moves.
+    control = Control(interval_s=S_PER_HOUR, warmup_hours=inputs.scenario.control.warmup_hours)
+    free = replace(
+        inputs,
+        scenario=inputs.scenario.model_copy(update={"control": control}),
+        capacity=inputs.capacity.without_limits(),
+        candidates=tuple(
+            replace(candidate, control=control, max_utilisation=None) for candidate in inputs.candidates
+        ),
+    )
     with_baseline, compare = with_baselines(free, "queued", baseline_alone=True)
     unlimited = ENGINES["queued"](with_baseline)
     baseline = compare(unlimited).baseline
@@ -172,17 +181,4 @@ def without_limits(inputs: Inputs) -> Comparison:
         steps={},
         unlimited={one.policy: one for one in unlimited[: len(free.candidates)]},
         unlimited_baseline=baseline,
-    )
-
-
-def _freed(inputs: Inputs) -> Inputs:
-    """Return a run in which servers never lack, and no router holds back: policies asked every hour."""
-    calm = Control(interval_s=S_PER_HOUR, warmup_hours=inputs.scenario.control.warmup_hours)
-    return replace(
-        inputs,
-        scenario=inputs.scenario.model_copy(update={"control": calm}),
-        capacity=inputs.capacity.without_limits(),
-        candidates=tuple(
-            replace(candidate, control=calm, max_utilisation=None) for candidate in inputs.candidates
-        ),
     )

@@ -12,6 +12,7 @@ from carbonroute.engines import exact
 from carbonroute.errors import Fault, InputError
 from carbonroute.runs.precision import FEWEST, MOST, Precision
 from carbonroute.runs.replications import Progress, Replications, once, part_of, seeds, with_seed
+from carbonroute.runs.tabulate import dependence
 from carbonroute.scenario import Scenario, resolve
 
 
@@ -78,7 +79,7 @@ class RunPlan:
             return count == self.most
         if count < FEWEST:
             return False
-        _, half_width = self.precision.widest(done.inputs, done.outcomes, figures)
+        _, half_width = self.precision.widest(dependence(done.inputs), done.outcomes, figures)
         return half_width <= self.precision.half_width
 
     def notes(self, done: Replications, figures: pl.DataFrame | None) -> Iterator[str]:
@@ -98,7 +99,7 @@ class RunPlan:
             "those of all of them, kg their mean, and carbon intensities by the hour those of the first"
         )
         if self.precision:
-            policy, half_width = self.precision.widest(done.inputs, done.outcomes, figures)
+            policy, half_width = self.precision.widest(dependence(done.inputs), done.outcomes, figures)
             verdict = "reached" if half_width <= self.precision.half_width else "not reached"
             yield f"{self.precision} {verdict}: ± {half_width:.3g} under {policy}, the widest interval"
 

@@ -37,7 +37,7 @@ from carbonroute.runs.manifest import (
     Sha256,
     read_manifest,
 )
-from carbonroute.scenario import Inputs, Scenario
+from carbonroute.scenario import Scenario
 from carbonroute.scenario.written.model import FACTORS
 from carbonroute.units import J_PER_KWH
 
@@ -94,6 +94,7 @@ def facts(result: Result) -> dict[str, Any]:
     """Return what a manifest states of a run, without its outputs: enough to run it again."""
     scenario, inputs = result.inputs.scenario, result.inputs
     overview = result.tables.overview.row(0, named=True)
+    means, regions = inputs.carbon.reference_g_per_kwh, [region.name for region in scenario.regions]
     return {
         "carbonroute": version("carbonroute"),
         "engine": result.engine,
@@ -108,7 +109,9 @@ def facts(result: Result) -> dict[str, Any]:
             "accounting": overview["accounting"],
             "source": overview["source"],
             "cleaning": dict(inputs.carbon.cleaning),
-            "long_run_mean_g_per_kwh": _by_region(inputs),
+            "long_run_mean_g_per_kwh": None
+            if means is None
+            else dict(zip(regions, means.tolist(), strict=True)),
         },
         "traffic": {
             "source": overview["traffic_source"],
@@ -121,7 +124,7 @@ def facts(result: Result) -> dict[str, Any]:
             if candidate.knowledge.missing or candidate.knowledge.left_out
         },
         "factors": _factors(scenario),
-        **origin(inputs),
+        **origin(scenario, inputs.digests),
     }
 
 
@@ -174,24 +177,26 @@ class RunManifest(Manifest):
     command: str = ""
 
 
-def origin(inputs: Inputs) -> dict[str, Any]:
+def origin(scenario: Scenario, digests: Mapping[str, str]) -> dict[str, Any]:
     """Return what all results of a scenario follow from: the scenario, its data, and the libraries."""
     return {
-        "scenario": inputs.scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "scenario": scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
-        "inputs": dict(sorted(inputs.digests.items())),
+        "inputs": dict(sorted(digests.items())),
     }
 
 
-def add_to(folder: RunFolder, inputs: Inputs, command: str) -> dict[str, Any]:
+def add_to(folder: RunFolder, scenario: Scenario, digests: Mapping[str, str], command: str) -> dict[str, Any]:
     """Let a folder keep the run of a scenario for a command that writes more about it; return what it states.
 
     Where the folder is not that of a run of the same scenario, data and versions, it is begun anew.
 
     Parameters
     ----------
-    folder, inputs
-        The folder, and what is written about.
+    folder
+        The folder.
+    scenario, digests
+        The scenario, and the digests of the files that it reads.
     command
         Which writes: what it wrote earlier is not kept.
 
@@ -200,20 +205,13 @@ def add_to(folder: RunFolder, inputs: Inputs, command: str) -> dict[str, Any]:
     RunFolderError
         If a file of that run was changed since.
     """
-    facts = {"carbonroute": version("carbonroute"), **origin(inputs)}
+    facts = {"carbonroute": version("carbonroute"), **origin(scenario, digests)}
     earlier = read_manifest(folder.path) if stands(folder.path, MANIFEST) else {}
     if any(earlier.get(name) != fact for name, fact in facts.items()):
         return facts
     outputs = earlier.pop("outputs")
     folder.keep(outputs, but={name for name in outputs if writer_of(name) == command})
     return earlier
-
-
-def _by_region(inputs: Inputs) -> dict[str, float] | None:
-    """Return the long-run means that were known before the run."""
-    means = inputs.carbon.reference_g_per_kwh
-    names = (region.name for region in inputs.scenario.regions)
-    return None if means is None else dict(zip(names, means.tolist(), strict=True))
 
 
 def _factors(scenario: Scenario) -> dict[str, Any]:
