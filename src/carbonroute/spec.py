@@ -1,4 +1,4 @@
-"""The base of everything that a scenario file can spell out."""
+"""Base classes of the values of a scenario file: strict, frozen models and values spelled as text."""
 
 from __future__ import annotations
 

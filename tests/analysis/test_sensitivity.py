@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from carbonroute import runs
-from carbonroute.analysis.frontier import Frontier, Limits, entry_text, explore, run, saved_pct
+from carbonroute.analysis.frontier import Frontier, ServiceLimits, entry_text, explore, run, saved_pct
 from carbonroute.analysis.frontier import finding as frontier_finding
 from carbonroute.analysis.sensitivity import changes, sensitivity
 from carbonroute.errors import InputError
@@ -45,7 +45,7 @@ def with_change(inputs: Inputs, name: str, factor: float) -> Inputs:
 
 @pytest.fixture(scope="module")
 def frontier(tmp_path_factory: pytest.TempPathFactory) -> Frontier:
-    return run(small.write(tmp_path_factory.mktemp("small"), *VARIED), Limits(1.0))
+    return run(small.write(tmp_path_factory.mktemp("small"), *VARIED), ServiceLimits(1.0))
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +143,9 @@ def test_the_policy_left_as_it_is_reaches_what_the_changed_scenario_file_gives(
 def test_a_policy_decides_on_the_changed_carbon(tmp_path: Path) -> None:
     """Two regions are so much alike that a tenth makes the other one the cleaner."""
     alike = (*VARIED, ("noise = 0.5", "noise = 0.01"), ("carbon_g_per_kwh = 200", "carbon_g_per_kwh = 103"))
-    frontier = run(small.write(tmp_path, *alike), Limits(1.0))
+    frontier = run(small.write(tmp_path, *alike), ServiceLimits(1.0))
     best = frontier.points.row(frontier.recommended or 0, named=True)
-    row = changed(rules(frontier, Limits(10.0), "latency-first", "carbon-first"), "Carbon of C", 10.0)
+    row = changed(rules(frontier, ServiceLimits(10.0), "latency-first", "carbon-first"), "Carbon of C", 10.0)
     assert row["policy"] == "Carbon-First" != best["policy"]
     place = frontier.points["policy"].to_list().index("Carbon-First")
     named = replace(
@@ -172,7 +172,7 @@ def test_what_is_chosen_instead_keeps_the_limits_and_saves_no_less(table: pl.Dat
             assert row["chosen"] != row["policy"]
 
 
-def rules(frontier: Frontier, limits: Limits, *families: str) -> pl.DataFrame:
+def rules(frontier: Frontier, limits: ServiceLimits, *families: str) -> pl.DataFrame:
     """Return the sensitivity of what is recommended among some families, without those that go by risk."""
     tried = tuple(
         choice
@@ -189,7 +189,7 @@ def changed(table: pl.DataFrame, name: str, change_pct: float) -> dict[str, Any]
 
 
 def test_a_margin_that_no_longer_keeps_the_limit_is_followed_by_a_longer_one(frontier: Frontier) -> None:
-    table = rules(frontier, Limits(2.0), "latency-first", "hybrid", "constrained-hybrid")
+    table = rules(frontier, ServiceLimits(2.0), "latency-first", "hybrid", "constrained-hybrid")
     slower = changed(table, "Mean service times", 10.0)
     assert slower["policy"] == "Constrained Hybrid (5 ms margin)"
     assert not slower["keeps_limits"]
@@ -249,14 +249,14 @@ TOLD_GOES_NEAR = {("Latency limits (SLO)", -10.0), ("Round-trip times", 10.0), (
 def test_routers_that_are_not_told_go_on_as_before_and_the_changed_world_decides(tmp_path: Path) -> None:
     path = tmp_path / "by-hand.toml"
     path.write_text(BY_HAND, encoding="utf-8")
-    found = run(load(path), Limits(20.0))
+    found = run(load(path), ServiceLimits(20.0))
     tried = tuple(
         choice
         for choice in found.tried
         if choice.entry["use"] == "latency-first"
         or choice.entry == {"use": "constrained-hybrid", "max_violation": 0.2}
     )
-    table = sensitivity(explore(found.inputs, tried, Limits(20.0)))
+    table = sensitivity(explore(found.inputs, tried, ServiceLimits(20.0)))
     assert {(row["input"], row["change_pct"]) for row in table.rows(named=True)} == UNTOLD.keys()
     for row in table.rows(named=True):
         saved_pct_by_hand, late = UNTOLD[row["input"], row["change_pct"]]
@@ -276,12 +276,12 @@ def test_routers_that_are_not_told_go_on_as_before_and_the_changed_world_decides
         "Latency limits (SLO) -10 %, Mean service times +10 %." in said
     )
     assert (
-        "Not told, its violations hang most on Latency limits (SLO): 10 % less and more change them" in said
+        "Not told, its violations are most sensitive to Latency limits (SLO): 10 % less and more give" in said
     )
 
 
 def test_95th_percentiles_are_worked_out_where_they_decide(frontier: Frontier) -> None:
-    table = rules(frontier, Limits(None, 210.0), "latency-first", "hybrid")
+    table = rules(frontier, ServiceLimits(None, 210.0), "latency-first", "hybrid")
     farther = changed(table, "Round-trip times", 10.0)
     assert not farther["keeps_limits"]
     assert farther["chosen"] not in {None, farther["policy"]}
@@ -289,7 +289,7 @@ def test_95th_percentiles_are_worked_out_where_they_decide(frontier: Frontier) -
 
 
 def test_a_scenario_without_recommendation_has_no_sensitivity(tmp_path: Path) -> None:
-    frontier = run(small.write(tmp_path, *VARIED, ("hours = 4", "hours = 1")), Limits(None, 1.0))
+    frontier = run(small.write(tmp_path, *VARIED, ("hours = 4", "hours = 1")), ServiceLimits(None, 1.0))
     with pytest.raises(ValueError, match="a P95 of at most 1 ms"):
         sensitivity(frontier)
 
@@ -299,7 +299,7 @@ def test_without_carbon_there_is_a_recommendation_and_nothing_to_save(tmp_path: 
         ("carbon_g_per_kwh = 400", "carbon_g_per_kwh = 0"),
         ("carbon_g_per_kwh = 50", "carbon_g_per_kwh = 0"),
     )
-    frontier = run(small.write(tmp_path, *clean, ("hours = 6", "hours = 1")), Limits(1.0))
+    frontier = run(small.write(tmp_path, *clean, ("hours = 6", "hours = 1")), ServiceLimits(1.0))
     assert frontier.recommended is not None
     assert "takes 0 g CO₂e/kWh" in frontier_finding(frontier)[0]
     with pytest.raises(InputError, match="without carbon there is nothing to save"):
@@ -423,7 +423,7 @@ def test_the_findings_name_the_input_that_moves_most(table: pl.DataFrame) -> Non
     others = table.filter(~pl.col("same"))
     assert all(f"{row['input']} {row['change_pct']:+g} %" in said[2] for row in others.rows(named=True))
     flat = table.with_columns(pl.lit(0.001).alias("violation_points"), pl.lit(value=True).alias("same"))
-    assert finding(flat)[1] == "Its violations hang on no input."
+    assert finding(flat)[1] == "Its violations depend on no input."
     assert finding(flat)[2] == "No change makes another policy or parameter the one to use."
 
 
@@ -432,8 +432,8 @@ def test_the_saving_is_in_grams_where_they_are_stated(tmp_path: Path) -> None:
         ("slo_ms = 100", "slo_ms = 100\nenergy_j = 10"),
         ("slo_ms = 300", "slo_ms = 300\nenergy_j = 1000"),
     )
-    frontier = run(small.write(tmp_path, *VARIED, *energies), Limits(5.0))
-    table = rules(frontier, Limits(5.0), "latency-first", "constrained-hybrid")
+    frontier = run(small.write(tmp_path, *VARIED, *energies), ServiceLimits(5.0))
+    table = rules(frontier, ServiceLimits(5.0), "latency-first", "constrained-hybrid")
     row = changed(table, "Jitter", 10.0)
     point = frontier.points.row(by_predicate=pl.col("policy") == row["policy"], named=True)
     assert saved_pct(point) == point["emissions_reduction_pct"] != point["carbon_reduction_pct"]

@@ -1,4 +1,4 @@
-"""What is left of a saving the less capacity there is to spare."""
+"""Carbon savings against headroom: queued runs with capacity as a multiple of the mean load."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Headroom:
-    """What policies reach with more or less capacity.
+    """Figures of policies by headroom.
 
     Attributes
     ----------
@@ -100,9 +100,9 @@ def run(
     steps = sorted(set(headrooms))
     wrong = [value for value in headrooms if not (0 < value <= MOST or value == math.inf)]
     if wrong or not steps:
-        found = f"found {wrong[0]:g}" if wrong else "found none"
+        problem = f"found {wrong[0]:g}" if wrong else "found none"
         remedy = f"numbers above 0 and up to {MOST:g} are expected, such as 1.25, or inf for no limits"
-        raise InputError("headroom", [Fault("", found, remedy)])
+        raise InputError("headroom", [Fault("", problem, remedy)])
     scenario = source if isinstance(source, Scenario) else load(source, changes)
     inputs = resolve(scenario)
     capacity = inputs.capacity
@@ -112,8 +112,8 @@ def run(
         raise InputError(scenario.name, [Fault("pools", "no region has a number of servers", remedy)])
     load_servers = offered_load(inputs)
     if math.isnan(load_servers.sum()):
-        found = "service times come with the log, and nothing tells the load before"
-        raise InputError(scenario.name, [Fault("traffic", found, "state a law of service times")])
+        problem = "service times come with the log, and the load is not known before the run"
+        raise InputError(scenario.name, [Fault("traffic", problem, "state a law of service times")])
     rows, comparison = [], without_limits(inputs)
     for place, headroom in enumerate(steps):
         with_headroom = replace(inputs, capacity=capacity.with_headroom(headroom, load_servers))

@@ -30,7 +30,7 @@ STEP = 0.1
 
 
 def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None = None) -> pl.DataFrame:
-    """Change each input by a tenth, down and up, and see what becomes of a recommendation.
+    """Change each input by a tenth, down and up, and evaluate the recommended policy again.
 
     Parameters
     ----------
@@ -44,15 +44,15 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
     Two rows per input, down and up, the inputs that move the saving most first: ``input`` (in words) and
     ``change_pct``; of the recommended ``policy`` with its parameters fixed ``saved_pct``, ``saved_points``
     (change of it, percentage points), ``slo_violation_pct``, ``violation_points`` and ``keeps_limits``;
-    what would be recommended instead, ``chosen`` (null where no policy keeps the limits), its
+    of the policy then recommended ``chosen`` (null where no policy keeps the limits), its
     ``chosen_settings``, ``chosen_saved_pct``, ``chosen_violation_pct`` (null likewise) and ``same`` (whether
-    it decides like the recommended one). All of these are of routers that are told of the change: a policy
-    that works its choices out from its inputs does so anew.
+    it decides like the recommended one). All of these hold for routers that are informed of the change: a
+    policy that derives its decisions from its inputs derives them again.
 
-    The same of a router that is not told, and decides by the unchanged inputs while its requests meet the
+    The same for a router that is not informed: it decides by the unchanged inputs, its requests meet the
     changed ones: ``untold_saved_pct``, ``untold_saved_points``, ``untold_slo_violation_pct``,
     ``untold_violation_points`` and ``untold_keeps_limits``. Savings are grams, or where none are stated mean
-    carbon intensity, in % of what Latency-First takes under the same change, told of it likewise or not.
+    carbon intensity, in % of Latency-First under the same change, informed of it likewise or not.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def changes(inputs: Inputs) -> Iterator[tuple[str, Change]]:
 
 
 def _compared(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the recommended policy, in row 0, reaches after a change, and what then is recommended."""
+    """Return the figures of the recommended policy (row 0) after a change, and the new recommendation."""
     chosen = None if again.recommended is None else again.points.row(again.recommended, named=True)
     return {
         "policy": base["policy"],
@@ -126,7 +126,7 @@ def _compared(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fixed(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the recommended policy, in row 0, reaches after a change."""
+    """Return the figures of the recommended policy (row 0) after a change."""
     fixed = again.points.row(0, named=True)
     return {
         "saved_pct": saved_pct(fixed),

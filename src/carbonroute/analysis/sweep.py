@@ -1,6 +1,6 @@
-"""What a frontier tries: policies and their parameters, finely, each as a scenario file would spell it.
+"""Parameter sweep of the frontier: policies on a fine grid of parameters, each with its scenario entry.
 
-From the simplest on: of policies that decide alike everywhere, the first one stands for all.
+The simplest come first: of policies that decide alike everywhere, the first one represents all.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ from carbonroute.spec import Spec
 from carbonroute.traffic import Requests
 from carbonroute.units import HOURS_PER_DAY
 
-#: What a policy is told of its information, by the field of the view that it is told in.
-_TOLD = (("service_ms", {"service_time"}), ("carbon_g_per_kwh", {"carbon", "carbon_age", "carbon_missing"}))
+#: Keys of a policy's information, by the field of the view that they determine.
+_INFORMATION = (
+    ("service_ms", {"service_time"}),
+    ("carbon_g_per_kwh", {"carbon", "carbon_age", "carbon_missing"}),
+)
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,17 @@ class Choice:
     Attributes
     ----------
     entry
-        Keys and values of a `[[policies]]` table that spells it, but for its label.
+        Keys and values of its `[[policies]]` table, without label.
     parameter
         The key of the entry that is swept, or its only number; "" where there is none.
     candidate
-        What an engine is given.
+        The policy with its information, for an engine.
     own
         Whether the scenario itself has this policy.
     roles
-        What others are held against: ``"baseline"``, ``"static"`` or ``"bound"``.
+        Reference points of the frontier: ``"baseline"``, ``"static"`` or ``"bound"``.
     alike
-        Labels of the scenario's own policies that decide alike, and for which it stands.
+        Labels of the scenario's own policies that decide alike, which it represents.
     """
 
     entry: Mapping[str, Any]
@@ -60,9 +63,9 @@ class Choice:
 
 
 def sweep(inputs: Inputs, risks: Sequence[float] = ()) -> Iterator[Choice]:
-    """Yield all that is tried in a scenario, from the simplest on.
+    """Yield all policies to try in a scenario, the simplest first.
 
-    The scenario's own policies come first. What the exact engine cannot work out is left out: see `left_out`.
+    The scenario's own policies come first. Unsupported ones are omitted: see `left_out`.
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ def sweep(inputs: Inputs, risks: Sequence[float] = ()) -> Iterator[Choice]:
 
 
 def left_out(inputs: Inputs) -> Iterator[str]:
-    """Yield which policies the exact engine cannot work out, and why: of the scenario's own and the bound."""
+    """Yield why the exact engine does not support some of the scenario's own policies or the bound."""
     candidates, spell = inputs.candidates, _Speller(inputs)
     if not any(candidate.oracle for candidate in candidates):
         candidates += tuple(spell(*each).candidate for each in _swept(spell) if each[1].policy.oracle)
@@ -94,7 +97,7 @@ def left_out(inputs: Inputs) -> Iterator[str]:
 
 
 def _swept(spell: _Speller, risks: Sequence[float] = ()) -> list[tuple[str, Trial]]:
-    """Return what each policy says should be tried of it: from the fewest parameters on, oracles last."""
+    """Return each policy's trials: the fewest parameters first, oracles last."""
     inputs = spell.inputs
     reference = inputs.carbon.reference_g_per_kwh is not None
     setting = Setting(inputs.rtt_ms, inputs.slo_ms, spell.service_ms, reference, risks)
@@ -121,7 +124,7 @@ def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[Choice, ...]:
     inputs
         The scenario.
     tried
-        From the simplest on.
+        The simplest first.
     """
     tried = tuple(tried)
     hour, origin, workload = np.nonzero(inputs.arrivals.expected())
@@ -144,19 +147,19 @@ def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[Choice, ...]:
             decisions(choice.candidate, cells) if times[key] > 1 else key
             for choice, key in zip(tried, keys, strict=True)
         ]
-    found: dict[bytes, Choice] = {}
+    kept: dict[bytes, Choice] = {}
     for choice, key in zip(tried, keys, strict=True):
-        first = found.get(key)
+        first = kept.get(key)
         if first is None:
-            found[key] = choice
+            kept[key] = choice
             continue
         alike = (*first.alike, choice.candidate.label) if choice.own else first.alike
-        found[key] = replace(first, roles=first.roles | choice.roles, alike=alike)
-    return tuple(found.values())
+        kept[key] = replace(first, roles=first.roles | choice.roles, alike=alike)
+    return tuple(kept.values())
 
 
 class _Speller:
-    """Makes choices of what a scenario file would say."""
+    """Makes choices, each with its scenario entry."""
 
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs
@@ -170,21 +173,21 @@ class _Speller:
             label += " (swept)"
         candidate = self.inputs.candidate(label, policy, self.information)
         if estimate:  # with the same knowledge of carbon: a copy for each would take gigabytes
-            candidate = replace(candidate, information=self._told(estimate))
+            candidate = replace(candidate, information=self._informed(estimate))
         entry = {"use": use, **(policy.model_dump(exclude_unset=True) if isinstance(policy, Spec) else {})}
         usual = self.inputs.scenario.information
-        told = {name for field, names in _TOLD if candidate.reads(field) for name in names}
-        differs = any(getattr(candidate.information, name) != getattr(usual, name) for name in told)
+        relevant = {name for field, names in _INFORMATION if candidate.reads(field) for name in names}
+        differs = any(getattr(candidate.information, name) != getattr(usual, name) for name in relevant)
         if differs and not candidate.oracle:
             entry["information"] = _spelt(candidate.information)
         return Choice(entry, _parameter(entry), candidate, roles=_roles(candidate))
 
     def service_ms(self, estimate: str) -> Array:
         """Return an estimate of the service times of each workload, ms, shape (W,)."""
-        candidate = self.inputs.candidate("", BASELINE, self._told(estimate))
+        candidate = self.inputs.candidate("", BASELINE, self._informed(estimate))
         return estimates_ms(candidate, self.inputs)
 
-    def _told(self, estimate: str) -> Information:
+    def _informed(self, estimate: str) -> Information:
         return self.information.model_copy(update={"service_time": ServiceEstimate.parse(estimate)})
 
 

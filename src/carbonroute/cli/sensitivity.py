@@ -1,4 +1,4 @@
-"""``carbonroute sensitivity``: which input a recommendation hangs on."""
+"""``carbonroute sensitivity``: one-at-a-time sensitivity of the recommended policy."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def sensitivity(
     quiet: Quiet = False,
     no_code: NoCode = False,
 ) -> int:
-    """Change each input by 10%, down and up, and see what becomes of the policy that `frontier` recommends.
+    """Change each input by 10%, down and up, and evaluate the policy that `frontier` recommends.
 
-    It shows what its routers reach when they are told of the change and decide anew, and when they are not
-    and decide as before. Without any limit, at most 1% violations are asked for. The exit code is 1 where
-    nothing is recommended.
+    Its figures are given for routers that are informed of the change and decide anew, and for routers that
+    are not and decide as before. Without any limit, at most 1% violations are allowed. The exit code is 1
+    where nothing is recommended.
 
     Parameters
     ----------
@@ -63,25 +63,25 @@ def sensitivity(
     limits = limits_of(max_violation, max_p95, max_latency)
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
         loaded = load(scenario, changes_of(sim_hours, seed), code=not no_code)
-        found = frontier.run(loaded, limits, progress=stepper(bar, "recommending"))
-        said = frontier.finding(found)[:1]
-        if found.recommended is None:
+        result = frontier.run(loaded, limits, progress=stepper(bar, "recommending"))
+        said = frontier.finding(result)[:1]
+        if result.recommended is None:
             say(said[0])
             return 1
-        table = vary(found, stepper(bar, "changing inputs"))
+        table = vary(result, stepper(bar, "changing inputs"))
         said += headlines.finding(table)
-        facts = add_to(folder, found.inputs.scenario, found.inputs.digests, "sensitivity")
+        provenance = add_to(folder, result.inputs.scenario, result.inputs.digests, "sensitivity")
         folder.write("tables/sensitivity.csv", csv_bytes(table))
         if figures:
             from carbonroute.cli.drawing import draw_all
 
             draw_all(folder, {"sensitivity": table}, ("png", *formats))
-        folder.finish({**facts, "sensitivity": {"limits": limits.given(), "finding": said}})
+        folder.finish({**provenance, "sensitivity": {"limits": limits.given(), "finding": said}})
     for note in folder.notes:
         say(f"note: {note}")
     if json:
         document = {
-            "scenario": found.inputs.scenario.name,
+            "scenario": result.inputs.scenario.name,
             "limits": limits.given(),
             "finding": said,
             "changes": table.rows(named=True),
@@ -97,7 +97,7 @@ def sensitivity(
 
 
 def _table(rows: pl.DataFrame) -> Table:
-    title = f"{rows['policy'][0]}, left as it is, and what would be used instead"
+    title = f"{rows['policy'][0]}, unchanged, and the policy recommended instead"
     table = empty_table(title)
     table.add_column("Input", overflow="fold")
     for heading in (

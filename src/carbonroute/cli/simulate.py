@@ -135,7 +135,7 @@ def simulate(
 
 
 def _command(scenario: str, options: Mapping[str, object]) -> str:
-    """Return what to type for the same results: the scenario, and the options that were given.
+    """Return the command line that reproduces the results.
 
     >>> _command("my scenario.toml", {"--seed": 7, "--engine": None, "--until": "avg_latency_ms ± 1"})
     "carbonroute simulate 'my scenario.toml' --seed 7 --until 'avg_latency_ms ± 1'"
@@ -148,8 +148,8 @@ def _require_rate(scenario: Scenario) -> None:
     """Refuse a rate from the command line where the scenario's traffic has none."""
     traffic = scenario.traffic
     if not hasattr(traffic, "requests_per_hour"):
-        found = f"traffic of kind {traffic.kind!r} brings its own rate"
-        raise InputError("--reqs-per-hour", [Fault("", found, "leave the option out")])
+        problem = f"traffic of kind {traffic.kind!r} brings its own rate"
+        raise InputError("--reqs-per-hour", [Fault("", problem, "leave the option out")])
 
 
 def _print_json(result: Result) -> None:
@@ -168,7 +168,7 @@ def _print_json(result: Result) -> None:
 
 
 def _finite(row: dict[str, object]) -> dict[str, object]:
-    """Return a row with null for what JSON cannot say: infinitely many standard errors."""
+    """Return a row with null for numbers that JSON does not have."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in row.items()

@@ -1,4 +1,4 @@
-"""Numbers per request, of requests that are counted or expected."""
+"""Means, shares and totals of an outcome, over counted or expected requests."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from carbonroute.workloads.energy import Emissions
 
 
 def number(requests: Counts) -> int | float:
-    """Return how many requests there are: a whole number where they were counted."""
+    """Return the number of requests: a whole number where they were counted."""
     total: int | float = requests.sum().item()
     return total
 
 
 def counted(outcome: Outcome) -> bool:
-    """Whether an outcome's requests were counted; otherwise they are expected ones, without any luck."""
+    """Whether an outcome's requests were counted; otherwise they are expected values."""
     return outcome.requests.dtype.kind in "iu"
 
 
@@ -38,5 +38,5 @@ def share_pct(part: Counts, whole: Counts) -> float | None:
 
 
 def total_kg(emissions: Emissions) -> float:
-    """Return what all requests emitted, kg CO2e."""
+    """Return the emissions of all requests, kg CO2e."""
     return float(emissions.total_g.sum()) / G_PER_KG

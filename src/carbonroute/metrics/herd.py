@@ -1,4 +1,4 @@
-"""What several routers do together: where traffic goes from minute to minute, and what calm costs."""
+"""Herd behaviour of several routers: traffic by time slot and region, and the cost of damping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure each figure is: one row per interval."""
+"""Confidence intervals of a run's figures: one row per interval."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ _SIGNED = ("reduction_pct", DIFFERENCE)
 
 
 def within_a_run(workloads: Sequence[str], outcomes: Sequence[Outcome]) -> pl.DataFrame:
-    """Return what one run tells of its own luck: violation shares, and differences from the baseline.
+    """Return the intervals from a single run: of violation shares, and of differences from the baseline.
 
-    Nothing where requests are expected ones: no luck is in them. Nor where they queue: one that waits makes
-    others wait, and so they say less than as many independent ones.
+    Empty where requests are expected values, which have no sampling error; and where they queue, as waiting
+    requests are not independent.
     """
     if not all(counted(outcome) for outcome in outcomes) or queued(outcomes):
         return pl.DataFrame(schema=SCHEMA)
@@ -95,21 +95,21 @@ def over_replications(
     figures: pl.DataFrame,
     replications: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Return the intervals of all figures, from how much they differ between replications.
+    """Return the intervals of all figures, from their spread between replications.
 
     A share that is 0 in all replications, or 1, does not differ between them: then independent trials are
-    counted, see `Dependence`. Where requests queue, nobody knows how many there are, and it has no interval.
+    counted, see `Dependence`. Where requests queue, their number is unknown, and it has no interval.
 
     Parameters
     ----------
     dependence, outcomes
         Of the run; the outcomes of all replications, merged.
     baseline
-        Label of what differences are from.
+        Label of the baseline of differences.
     figures
         The figures of all replications together.
     replications
-        Those of each, one below the other.
+        Those of each, concatenated.
     """
     spread = replications.group_by(KEY).agg(pl.col("value").std().alias("std"), pl.len().alias("n"))
     table = figures.join(spread, on=KEY, nulls_equal=True, maintain_order="left")
@@ -133,7 +133,7 @@ def _row(
     outcome: Outcome | None,
     baseline: str,
 ) -> tuple[Any, ...]:
-    """Return a figure with its interval, by trials that are counted where replications do not differ."""
+    """Return a figure with its interval, by counted trials where replications do not differ."""
     policy, workload, figure, value, n = (row[name] for name in (*KEY, "value", "n"))
     low, high = (None if math.isnan(end) else end for end in interval)
     whole = _whole(figure)
@@ -201,8 +201,8 @@ class Dependence:
 def violations(workloads: Sequence[str], outcomes: Sequence[Outcome]) -> pl.DataFrame:
     """Return the intervals of violation shares of counted requests, per policy and per workload.
 
-    Clopper–Pearson; where no request was late, or every one, there is one side to err on, and it gets all of
-    what is left to chance: the rule of three. None where requests queue, and are not independent.
+    Clopper–Pearson; where no request was late, or every one, the interval is
+    one-sided: the rule of three. None where requests queue, and are not independent.
     """
     if queued(outcomes):
         return pl.DataFrame(schema=SCHEMA)
@@ -235,27 +235,27 @@ def _paired(policy: str, paired: Paired) -> Iterator[tuple[object, ...]]:
     if policy == paired.policy:
         return
     n, method = paired.requests, f"paired with {paired.policy}"
-    here, there = paired.late_here, paired.late_there
+    late, late_baseline = paired.late_here, paired.late_there
     latency_ms, carbon = paired.latency_ms, paired.carbon_g_per_kwh
-    shares = (here - there) / n, *paired_share_interval(here, there, n)
-    found = {
+    shares = (late - late_baseline) / n, *paired_share_interval(late, late_baseline, n)
+    differences = {
         "avg_latency_ms": (latency_ms / n, *mean_interval(latency_ms, paired.latency_square_ms2, n)),
         VIOLATIONS: tuple(map(pct, shares)),
         "avg_carbon_g_per_kwh": (carbon / n, *mean_interval(carbon, paired.carbon_square, n)),
     }
-    for figure, value_and_ends in found.items():
+    for figure, value_and_ends in differences.items():
         yield policy, None, figure + DIFFERENCE, *value_and_ends, method, n, CONFIDENCE
 
 
 def _whole(figure: str) -> float | None:
-    """Return what a figure is a share of, in its unit; None where it is none."""
+    """Return the value of a share of 1 in the figure's unit; None where it is no share."""
     if figure in _SHARES_PCT:
         return pct(1)
     return 1.0 if figure.startswith(_OF_REGION) else None
 
 
 def upper_bound(high: float) -> str:
-    """Return an upper bound with two digits that count, and never as a power of ten.
+    """Return an upper bound with two significant digits, and never as a power of ten.
 
     >>> upper_bound(0.00893), upper_bound(97.6), upper_bound(100.0)
     ('0.0089', '98', '100')
@@ -264,7 +264,7 @@ def upper_bound(high: float) -> str:
 
 
 def _range(figure: str) -> Interval:
-    """Return between which values a figure that is no share can be."""
+    """Return the least and the greatest possible value of a figure that is no share."""
     if figure == VIOLATIONS + DIFFERENCE:
         return -pct(1), pct(1)
     if figure == "extra_vs_fresh_pct":

@@ -1,4 +1,4 @@
-"""One row about the whole run: what it is, what it found, and what a reader must know of it."""
+"""One row about the whole run: its scenario, its finding, its data sources and its notes."""
 
 from __future__ import annotations
 

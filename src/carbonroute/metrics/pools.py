@@ -1,4 +1,4 @@
-"""How busy servers were: over the run by pool, and by the hour and region."""
+"""Utilisation of servers: over the run by pool, and by hour and region."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ UTILISATION = {
 
 
 class Hourly(NamedTuple):
-    """What pools did by the hour, shape (H, P) each; NaN in hours that are not all counted.
+    """Hourly means of the pools, shape (H, P) each; NaN in hours that are not counted whole.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Hourly(NamedTuple):
 
 
 def table(scenario: Scenario, capacity: Capacity, outcomes: Sequence[Outcome]) -> pl.DataFrame:
-    """Return a row per policy and pool; none where capacity plays no part."""
+    """Return a row per policy and pool; none where requests do not queue."""
     rows = [
         {"policy": outcome.policy, "clairvoyant": outcome.clairvoyant, **row}
         for outcome in outcomes
@@ -100,7 +100,7 @@ def _pools(scenario: Scenario, capacity: Capacity, queueing: Queueing) -> Iterat
     worth = queueing.server_worth_g_per_h
     for place, (region, label) in enumerate(zip(capacity.region, capacity.labels, strict=True)):
         row = {name: column[place].item() for name, column in columns.items()}
-        if np.isinf(row["servers"]):  # a share of what has no end says nothing
+        if np.isinf(row["servers"]):  # no utilisation of unlimited servers
             row |= {"servers": None, "utilisation_pct": None, "peak_utilisation_pct": None}
         yield {
             "region": scenario.regions[region].name,

@@ -1,4 +1,4 @@
-"""By how much figures of sampled requests differ from run to run: what the exact engine's moments tell.
+"""Standard errors of figures of sampled requests, from the exact engine's moments.
 
 Requests are taken as independent draws from all that come in the run. Where every hour has a fixed number of
 them, figures differ less than that: the standard errors are on the safe side.
@@ -22,7 +22,7 @@ from carbonroute.units import G_PER_KG, J_PER_KWH, pct
 from carbonroute.workloads import ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
 
-#: What tells one figure from another: policy, workload (None: all), figure.
+#: Identifies a figure: policy, workload (None: all), figure.
 Key = tuple[str, str | None, str]
 
 #: Standard-normal scores over which squares of token counts are averaged.
@@ -30,7 +30,7 @@ _SCORES = np.linspace(-8, 8, 4001)
 
 
 class Mean(NamedTuple):
-    """Mean and variance of what a request has."""
+    """Mean and variance of a quantity per request."""
 
     mean: float
     variance: float

@@ -12,8 +12,8 @@ from carbonroute.metrics.standard_errors import gram_moments, standard_errors
 from carbonroute.runs.replications import Replications
 
 
-def held_against(sampled: Replications, exact: Replications) -> pl.DataFrame:
-    """Return how far each figure of a sampled run is off the exact engine's; see `Tables.agreement`."""
+def compare_engines(sampled: Replications, exact: Replications) -> pl.DataFrame:
+    """Return the differences between sampled and exact figures; see `Tables.agreement`."""
     inputs = sampled.inputs
     grams = partial(gram_moments, inputs.energy, inputs.laws) if inputs.energy else None
     errors = standard_errors(inputs.scenario, grams, exact.outcomes, exact.comparison, sampled.outcomes)

@@ -1,4 +1,4 @@
-"""A run's folder: the tables and data that are written there, what its manifest states, and the way back."""
+"""Writing and reading the folder of a run: its tables, data and manifest."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from carbonroute.metrics import (
 )
 from carbonroute.metrics.shapes import SHAPES, misfits
 from carbonroute.runs import Result
-from carbonroute.runs.folder import RunFolder, read_stated, require_as_stated, writer_of
+from carbonroute.runs.folder import RunFolder, read_stated, require_unchanged, writer_of
 from carbonroute.runs.manifest import (
     MANIFEST,
     STUDY,
     Document,
     Manifest,
     Nothing,
-    Part,
     Sha256,
+    Subdocument,
     read_manifest,
 )
 from carbonroute.scenario import Scenario
@@ -91,7 +91,7 @@ def write_run(folder: RunFolder, result: Result) -> None:
 
 
 def facts(result: Result) -> dict[str, Any]:
-    """Return what a manifest states of a run, without its outputs: enough to run it again."""
+    """Return the manifest of a run, without its outputs."""
     scenario, inputs = result.inputs.scenario, result.inputs
     overview = result.tables.overview.row(0, named=True)
     means, regions = inputs.carbon.reference_g_per_kwh, [region.name for region in scenario.regions]
@@ -137,7 +137,7 @@ class _Scenario(Document):
     description: str = ""
 
 
-class _Workload(Part):
+class _Workload(Subdocument):
     energy_j: float | None
     energy_j_per_prompt_token: float | None
     energy_j_per_answer_token: float | None
@@ -146,7 +146,7 @@ class _Workload(Part):
     energy_source: str
 
 
-class _Factors(Part):
+class _Factors(Subdocument):
     workloads: dict[str, _Workload]
     pue: dict[str, float]
     hardware_factor: dict[str, float]
@@ -161,7 +161,7 @@ class _Factors(Part):
 
 
 class RunManifest(Manifest):
-    """What a report needs of a run's manifest; see `facts`."""
+    """The part of a run's manifest that a report needs; see `facts`."""
 
     carbonroute: str
     engine: str
@@ -178,7 +178,7 @@ class RunManifest(Manifest):
 
 
 def origin(scenario: Scenario, digests: Mapping[str, str]) -> dict[str, Any]:
-    """Return what all results of a scenario follow from: the scenario, its data, and the libraries."""
+    """Return the provenance of results: the scenario, digests of its files, and versions of libraries."""
     return {
         "scenario": scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
@@ -187,9 +187,9 @@ def origin(scenario: Scenario, digests: Mapping[str, str]) -> dict[str, Any]:
 
 
 def add_to(folder: RunFolder, scenario: Scenario, digests: Mapping[str, str], command: str) -> dict[str, Any]:
-    """Let a folder keep the run of a scenario for a command that writes more about it; return what it states.
+    """Keep the run in a folder for a command that adds to it; return its manifest without outputs.
 
-    Where the folder is not that of a run of the same scenario, data and versions, it is begun anew.
+    Where the folder holds no run of the same scenario, data and versions, it is started anew.
 
     Parameters
     ----------
@@ -198,17 +198,17 @@ def add_to(folder: RunFolder, scenario: Scenario, digests: Mapping[str, str], co
     scenario, digests
         The scenario, and the digests of the files that it reads.
     command
-        Which writes: what it wrote earlier is not kept.
+        The command; its own earlier outputs are not kept.
 
     Raises
     ------
     RunFolderError
         If a file of that run was changed since.
     """
-    facts = {"carbonroute": version("carbonroute"), **origin(scenario, digests)}
+    provenance = {"carbonroute": version("carbonroute"), **origin(scenario, digests)}
     earlier = read_manifest(folder.path) if stands(folder.path, MANIFEST) else {}
-    if any(earlier.get(name) != fact for name, fact in facts.items()):
-        return facts
+    if any(earlier.get(name) != fact for name, fact in provenance.items()):
+        return provenance
     outputs = earlier.pop("outputs")
     folder.keep(outputs, but={name for name in outputs if writer_of(name) == command})
     return earlier
@@ -242,38 +242,38 @@ def _factors(scenario: Scenario) -> dict[str, Any]:
 
 
 def read_tables(path: Path) -> Tables:
-    """Return the tables of a run folder, after checking that all of it is what its manifest says.
+    """Return the tables of a run folder, after checking all files against its manifest.
 
     Raises
     ------
     RunFolderError
-        If the folder is not that of a finished run, a file of it was changed since, or a table is none that
-        a run writes.
+        If the folder is not that of a finished run, a file of it was changed since, or a table is
+        malformed.
     """
     outputs = read_manifest(path)["outputs"]
-    require_as_stated(path, outputs)
+    require_unchanged(path, outputs)
     return tables_of(path, outputs)
 
 
 def tables_of(path: Path, outputs: Mapping[str, str]) -> Tables:
-    """Return the tables of a run folder, of which these outputs are known to be what they are.
+    """Return the tables of a run folder whose outputs are checked already.
 
     Raises
     ------
     RunFolderError
-        If the folder is not that of a run, or a table is none that a run writes.
+        If the folder is not that of a run, or a table is malformed.
     """
     if read_manifest(path).get("kind") == STUDY:
         raise RunFolderError(f"{path}: holds a study, not a run; name the folder of a run")
-    tables = {}
+    by_name = {}
     for name, shape in SHAPES.items():
         file = _parquet_name(name)
         if file in outputs or name not in _OF_QUEUES:
-            tables[name] = read_shaped(read_stated(path, file, outputs), shape, str(path / file), _AGAIN)
-    found = Tables(**tables)
-    for misfit in misfits(found):
+            by_name[name] = read_shaped(read_stated(path, file, outputs), shape, str(path / file), _AGAIN)
+    tables = Tables(**by_name)
+    for misfit in misfits(tables):
         raise RunFolderError(f"{path}: {misfit}; {_AGAIN}")
-    return found
+    return tables
 
 
 def _parquet_name(table: str) -> str:

@@ -41,7 +41,7 @@ def finding(points: pl.DataFrame, max_violation_pct: float) -> list[str]:
         share = ""
         if headroom != math.inf and free and saves(free[measure.reduction]):
             left = share_in_words(most[measure.reduction], free[measure.reduction])
-            share = f", {left} of what can be saved without limits"
+            share = f", {left} of the saving without limits"
         said.append(
             f"{where}: {_saves(most, measure, measure.reduction, most['baseline'])} at "
             f"{most['slo_violation_pct']:.2f} % violations{_as_good(viable, most, measure)}{share}"

@@ -36,11 +36,11 @@ def finding(table: pl.DataFrame) -> list[str]:
     return [f"{sentence}." for sentence in said]
 
 
-def _most(table: pl.DataFrame, points: str, what: str, step: str) -> str:
-    """Say which input moves something most, and by how much."""
+def _most(table: pl.DataFrame, points: str, subject: str, step: str) -> str:
+    """Return the input that changes the subject most, and by how much."""
     worst = table.row(int(table[points].abs().arg_max() or 0), named=True)
     if abs(worst[points]) < 0.005:
-        return f"{what} hang on no input"
+        return f"{subject} depend on no input"
     moved = table.filter(pl.col("input") == worst["input"])[points].to_list()
-    by = " and ".join(f"{change:+.2f}" for change in moved)
-    return f"{what} hang most on {worst['input']}: {step} less and more change them by {by} points"
+    change = " and ".join(f"{change:+.2f}" for change in moved)
+    return f"{subject} are most sensitive to {worst['input']}: {step} less and more give {change} points"

@@ -24,7 +24,7 @@ def finding(results: pl.DataFrame, summary: pl.DataFrame, axes: Sequence[str]) -
     cells, failed = results["cell"].n_unique(), results.filter(status="failed").height
     policies = runnable(summary)
     if failed:
-        yield f"{failed} of {cells} cells failed, and nothing is said of them."
+        yield f"{failed} of {cells} cells failed, and are left out."
     if policies.is_empty():
         yield "No policy that a router could run was tried."
         return
