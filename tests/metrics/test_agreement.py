@@ -25,9 +25,9 @@ from carbonroute.metrics.agreement import z_of_events, z_score
 from carbonroute.metrics.standard_errors import gram_moments, standard_errors
 from carbonroute.outcome import Samples
 from carbonroute.runs import replications, run
-from carbonroute.runs.agreement import compare_engines
 from carbonroute.runs.replications import Replications, once, with_seed
 from carbonroute.runs.store import read_tables
+from carbonroute.runs.tabulate import compare_engines
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from helpers import small
 

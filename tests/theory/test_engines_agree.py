@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 from carbonroute.engines.unsupported import unsupported
-from carbonroute.runs.agreement import compare_engines
 from carbonroute.runs.replications import once
+from carbonroute.runs.tabulate import compare_engines
 from helpers.random_inputs import random_inputs
 
 MOST = 4.0

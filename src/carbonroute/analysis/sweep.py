@@ -63,16 +63,9 @@ class Choice:
 
 
 def sweep(inputs: Inputs, risks: Sequence[float] = ()) -> Iterator[Choice]:
-    """Yield all policies to try in a scenario, the simplest first.
+    """Yield all policies to try in a scenario, the simplest first; `risks` (0…1) are tried besides the grid.
 
     The scenario's own policies come first. Unsupported ones are omitted: see `left_out`.
-
-    Parameters
-    ----------
-    inputs
-        The scenario.
-    risks
-        Risks per request to try besides those of the grid, 0…1.
     """
     for own, candidate in zip(inputs.scenario.policies, inputs.candidates, strict=True):
         if not unsupported(inputs, candidate):
@@ -115,16 +108,9 @@ def _parameters(policy: PolicyLike) -> int:
 
 
 def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[Choice, ...]:
-    """Return the choices without those that decide like an earlier one wherever requests come from.
+    """Return the choices without those that decide like an earlier, simpler one wherever requests come from.
 
     The earlier one takes over roles and labels of the later.
-
-    Parameters
-    ----------
-    inputs
-        The scenario.
-    tried
-        The simplest first.
     """
     tried = tuple(tried)
     hour, origin, workload = np.nonzero(inputs.arrivals.expected())

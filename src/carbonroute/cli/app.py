@@ -26,6 +26,9 @@ _RUNS_CODE = (
     "A scenario that names a policy of its own (use = 'file.py:Class' or 'package.module:Class') has that "
     "file or installed module run for this. With --no-code it is refused instead."
 )
+_REPLAYS_CODE = (
+    "Records that name a policy of a file or module have it run for this. With --no-code it is refused."
+)
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 app = App(
@@ -36,46 +39,31 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-app.command(
-    "carbonroute.cli.simulate:simulate",
-    help="Run a scenario: print the policy table, write tables and figures.",
-)
-app.command("carbonroute.cli.figures:figures", help="Draw the figures of a finished run again.")
-app.command("carbonroute.cli.report:report", help="Write one page that shows all of a finished run or study.")
-app.command(
-    "carbonroute.cli.frontier:frontier",
-    help="Try many policies and parameters: draw the front, and name the one to use within limits.",
-)
-app.command(
-    "carbonroute.cli.sensitivity:sensitivity",
-    help="Show how the recommended policy responds to each input, changed by a tenth.",
-)
-app.command(
-    "carbonroute.cli.headroom:headroom",
-    help="Run a scenario with capacity as a multiple of its load, and compare each policy's saving.",
-)
 study = App(name="study", help="Run many scenarios over a grid, and summarise their results.")
-study.command("carbonroute.cli.study:run", name="run", help="Run a study; after an interruption, resume it.")
-study.command("carbonroute.cli.study:status", name="status", help="Show the progress of a study.")
-study.command("carbonroute.cli.study:show", name="show", help="Print the results of a finished study.")
+for _name, _help in (
+    ("simulate", "Run a scenario: print the policy table, write tables and figures."),
+    ("figures", "Draw the figures of a finished run again."),
+    ("report", "Write one page that shows all of a finished run or study."),
+    ("frontier", "Try many policies and parameters: draw the front, and recommend one within limits."),
+    ("sensitivity", "Show how the recommended policy responds to each input, changed by a tenth."),
+    ("headroom", "Run a scenario with capacity as a multiple of its load, and compare the savings."),
+    ("study:run", "Run a study; after an interruption, resume it."),
+    ("study:status", "Show the progress of a study."),
+    ("study:show", "Print the results of a finished study."),
+    ("policies", "List the policies that a scenario can use."),
+    ("replay", f"Replay recorded decisions, and count those that differ.\n\n{_REPLAYS_CODE}"),
+    ("scenarios", "List the built-in scenarios."),
+    (
+        "inspect",
+        f"Describe a data file: content, faults, and the lines that read it.\n\n{_RUNS_CODE}",
+    ),
+    ("init", "Write a commented scenario file to start from."),
+    ("validate", f"Check a scenario and its data without simulating it.\n\n{_RUNS_CODE}"),
+):
+    _module, _, _part = _name.partition(":")
+    _group = study if _part else app
+    _group.command(f"carbonroute.cli.{_module}:{_part or _module}", name=_part or _module, help=_help)
 app.command(study)
-app.command("carbonroute.cli.policies:policies", help="List the policies that a scenario can use.")
-app.command(
-    "carbonroute.cli.replay:replay",
-    help="Replay recorded decisions, and count those that differ.\n\n"
-    "Records that name a policy of a file or module have it run for this. With --no-code it is refused.",
-)
-app.command("carbonroute.cli.scenarios:scenarios", help="List the built-in scenarios.")
-app.command(
-    "carbonroute.cli.inspect:inspect",
-    help="Describe a data file: its content, its faults, and the scenario lines that read it.\n\n"
-    + _RUNS_CODE,
-)
-app.command("carbonroute.cli.init:init", help="Write a commented scenario file to start from.")
-app.command(
-    "carbonroute.cli.validate:validate",
-    help=f"Check a scenario and its data without simulating it.\n\n{_RUNS_CODE}",
-)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

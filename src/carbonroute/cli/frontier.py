@@ -9,21 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from carbonroute.analysis.frontier import Frontier, entry_text, finding, run
-from carbonroute.cli.options import (
-    AddedOutput,
-    CarbonSeed,
-    Figures,
-    Formats,
-    Json,
-    MaxLatency,
-    MaxP95,
-    MaxViolation,
-    NoCode,
-    Quiet,
-    SimHours,
-    changes_of,
-    limits_of,
-)
+from carbonroute.cli import options
 from carbonroute.cli.terminal import empty_table, out, print_json, progress, results_alone, say, stepper
 from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE
@@ -62,17 +48,17 @@ def frontier(
     scenario: str = "published",
     /,
     *,
-    max_violation: MaxViolation = None,
-    max_p95: MaxP95 = None,
-    max_latency: MaxLatency = None,
-    sim_hours: SimHours = None,
-    seed: CarbonSeed = None,
-    output: AddedOutput = Path("outputs"),
-    figures: Figures = True,
-    formats: Formats = (),
-    json: Json = False,
-    quiet: Quiet = False,
-    no_code: NoCode = False,
+    max_violation: options.MaxViolation = None,
+    max_p95: options.MaxP95 = None,
+    max_latency: options.MaxLatency = None,
+    sim_hours: options.SimHours = None,
+    seed: options.CarbonSeed = None,
+    output: options.AddedOutput = Path("outputs"),
+    figures: options.Figures = True,
+    formats: options.Formats = (),
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    no_code: options.NoCode = False,
 ) -> int:
     """Try many policies and parameters by the exact engine, and recommend one within limits.
 
@@ -85,9 +71,9 @@ def frontier(
     scenario
         A built-in scenario's name (see `carbonroute scenarios`) or a TOML file.
     """
-    limits = limits_of(max_violation, max_p95, max_latency)
+    limits = options.limits_of(max_violation, max_p95, max_latency)
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
-        loaded = load(scenario, changes_of(sim_hours, seed), code=not no_code)
+        loaded = load(scenario, options.changes_of(sim_hours, seed), code=not no_code)
         result = run(loaded, limits, progress=stepper(bar, "working out"))
         provenance = add_to(folder, result.inputs.scenario, result.inputs.digests, "frontier")
         folder.write("tables/frontier.csv", csv_bytes(result.points))

@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from carbonroute.analysis.headroom import HEADROOMS, Headroom, finding, run
-from carbonroute.cli.options import (
-    AddedOutput,
-    Figures,
-    Formats,
-    Json,
-    NoCode,
-    Quiet,
-    Seed,
-    SimHours,
-    ViableViolation,
-    changes_of,
-)
+from carbonroute.cli import options
 from carbonroute.cli.terminal import empty_table, out, print_json, progress, results_alone, say, stepper
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.tables import csv_bytes
@@ -38,15 +27,15 @@ def headroom(
     /,
     *,
     at: str | None = None,
-    sim_hours: SimHours = None,
-    seed: Seed = None,
-    output: AddedOutput = Path("outputs"),
-    max_violation: ViableViolation = MAX_VIOLATION,
-    figures: Figures = True,
-    formats: Formats = (),
-    json: Json = False,
-    quiet: Quiet = False,
-    no_code: NoCode = False,
+    sim_hours: options.SimHours = None,
+    seed: options.Seed = None,
+    output: options.AddedOutput = Path("outputs"),
+    max_violation: options.ViableViolation = MAX_VIOLATION,
+    figures: options.Figures = True,
+    formats: options.Formats = (),
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    no_code: options.NoCode = False,
 ) -> int:
     """Run a scenario with its servers multiplied, and compare each policy's saving.
 
@@ -62,7 +51,7 @@ def headroom(
     headrooms = HEADROOMS if at is None else numbers(at)
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
         result = run(
-            load(scenario, changes_of(sim_hours, seed), code=not no_code),
+            load(scenario, options.changes_of(sim_hours, seed), code=not no_code),
             headrooms,
             max_violation=max_violation,
             progress=stepper(bar, "simulating"),

@@ -11,18 +11,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from carbonroute.cli.options import (
-    Figures,
-    Formats,
-    Json,
-    NoCode,
-    Output,
-    Quiet,
-    Seed,
-    SimHours,
-    ViableViolation,
-    changes_of,
-)
+from carbonroute.cli import options
 from carbonroute.cli.results import missed, print_run
 from carbonroute.cli.terminal import DONE, MISSED, out, print_json, progress, results_alone, say, stepper
 from carbonroute.engines import sampled
@@ -37,22 +26,22 @@ def simulate(
     scenario: str = "published",
     /,
     *,
-    sim_hours: SimHours = None,
+    sim_hours: options.SimHours = None,
     reqs_per_hour: int | None = None,
-    seed: Seed = None,
-    output: Output = Path("outputs"),
+    seed: options.Seed = None,
+    output: options.Output = Path("outputs"),
     engine: Literal["sampled", "exact", "both", "queued"] | None = None,
     workers: int = 1,
     replications: int | None = None,
     until: str | None = None,
-    max_violation: ViableViolation = MAX_VIOLATION,
-    figures: Figures = True,
-    formats: Formats = (),
+    max_violation: options.ViableViolation = MAX_VIOLATION,
+    figures: options.Figures = True,
+    formats: options.Formats = (),
     report: Annotated[bool, Parameter(negative=())] = False,
     journal: Path | None = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    no_code: NoCode = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    no_code: options.NoCode = False,
 ) -> int:
     """Run a scenario under each of its policies, print the policy table, and write tables and figures.
 
@@ -79,7 +68,7 @@ def simulate(
     journal
         Folder for the records of every decision of a queued run; see `carbonroute replay`.
     """
-    changes = changes_of(sim_hours, seed, reqs_per_hour)
+    changes = options.changes_of(sim_hours, seed, reqs_per_hour)
     command = _command(
         scenario,
         {

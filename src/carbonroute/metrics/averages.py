@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
 
 from carbonroute.outcome import Counts, Outcome, Sums
 from carbonroute.units import G_PER_KG, pct
@@ -40,3 +43,9 @@ def share_pct(part: Counts, whole: Counts) -> float | None:
 def total_kg(emissions: Emissions) -> float:
     """Return the emissions of all requests, kg CO2e."""
     return float(emissions.total_g.sum()) / G_PER_KG
+
+
+def labelled(outcome: Outcome, columns: Mapping[str, Any]) -> pl.DataFrame:
+    """Return columns as a table, behind the policy's label and its clairvoyance."""
+    label = pl.lit(outcome.policy).alias("policy"), pl.lit(outcome.clairvoyant).alias("clairvoyant")
+    return pl.DataFrame(columns).select(*label, pl.all())

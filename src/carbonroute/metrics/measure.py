@@ -90,14 +90,7 @@ _STATED = ("total_kg", GRAMS.amount, GRAMS.reduction)
 
 
 def measure_of(policies: pl.DataFrame) -> Measure:
-    """Return the measure of a table of policies: grams where all of it states energies, intensity elsewhere.
-
-    Parameters
-    ----------
-    policies
-        Energies are stated where the first of its columns ``total_kg``, ``emissions_g_per_request`` and
-        ``emissions_reduction_pct`` has no nulls.
-    """
+    """Return the measure of a table of policies: grams where all of it states energies, else intensity."""
     name = next((name for name in _STATED if name in policies.columns), None)
     return INTENSITY if name is None or policies.is_empty() or policies[name].null_count() else GRAMS
 

@@ -48,17 +48,7 @@ def notes(
     saving: pl.DataFrame,
     intervals: pl.DataFrame,
 ) -> Iterator[str]:
-    """Yield the notes that follow from the tables.
-
-    Parameters
-    ----------
-    scenario
-        The scenario.
-    knows
-        The information of each policy in words, by label.
-    policies, saving, intervals
-        Tables of the run.
-    """
+    """Yield the notes that follow from the tables; `knows` is each policy's information in words."""
     yield from _doubtful_energies(scenario)
     yield from _costs_of_age(knows, policies)
     yield from _where_it_comes_from(saving)

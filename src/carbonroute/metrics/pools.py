@@ -10,6 +10,7 @@ import polars as pl
 
 from carbonroute.arrays import Array, Mask
 from carbonroute.control.capacity import Capacity
+from carbonroute.metrics.averages import labelled
 from carbonroute.outcome import Outcome, Queueing
 from carbonroute.scenario import Scenario
 from carbonroute.units import S_PER_HOUR
@@ -125,10 +126,9 @@ def by_the_hour(scenario: Scenario, capacity: Capacity, outcomes: Sequence[Outco
             busy = np.where(hourly.servers == 0, 0.0, hourly.utilisation * hourly.servers)
             utilisation = _by_region(busy, member) / servers
         parts.append(
-            pl.DataFrame(
+            labelled(
+                outcome,
                 {
-                    "policy": [outcome.policy] * utilisation.size,
-                    "clairvoyant": [outcome.clairvoyant] * utilisation.size,
                     "hour": np.repeat(np.arange(hours), len(regions)),
                     "region": regions * hours,
                     "utilisation": utilisation.ravel(),
@@ -136,7 +136,6 @@ def by_the_hour(scenario: Scenario, capacity: Capacity, outcomes: Sequence[Outco
                     "waiting": waiting.ravel(),
                     "offered": offered.ravel(),
                 },
-                schema=UTILISATION,
             ).with_columns(pl.col(pl.Float64).fill_nan(None))
         )
     return pl.concat(parts)

@@ -58,14 +58,7 @@ def against_baselines(
 ) -> dict[str, str | float | None]:
     """Return the saving of a policy with and without limits on capacity, against either baseline.
 
-    Parameters
-    ----------
-    outcome
-        With capacity.
-    comparison
-        Holds the same policy without limits, and Latency-First without limits and on the same capacity.
-    viable
-        Whether the policy keeps the violation limit; nothing survives where it does not.
+    Nothing survives where the policy is not `viable`: requests are lost or late.
     """
     free, baseline = comparison.unlimited.get(outcome.policy), comparison.unlimited_baseline
     same = comparison.same_capacity

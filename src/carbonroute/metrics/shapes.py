@@ -26,20 +26,8 @@ from carbonroute.metrics.tables import Tables
 #: Whole numbers where requests were counted, fractions where they are expected ones.
 _COUNT = (pl.Int64, pl.Float64)
 #: Columns of names.
-_NAMES = frozenset(
-    (
-        "policy",
-        "baseline",
-        "dominated_by",
-        "region",
-        "origin",
-        "workload",
-        "name",
-        "scenario",
-        "workloads",
-        "regions",
-    )
-)
+_NAMES = frozenset({"policy", "baseline", "dominated_by", "region", "origin", "workload", "name"})
+_NAMES |= {"scenario", "workloads", "regions"}
 _PER_POLICY = {"policy": pl.String, "clairvoyant": pl.Boolean}
 
 

@@ -57,16 +57,8 @@ def standard_errors(
 ) -> dict[Key, float]:
     """Return the standard error of each figure of sampled outcomes.
 
-    Parameters
-    ----------
-    scenario
-        The scenario.
-    grams
-        Gives the moments of a request's grams, see `gram_moments`; None where no energies are stated.
-    exact, comparison
-        Outcomes of the exact engine with their sums of squares, and those of its baselines.
-    sampled
-        Outcomes of the sampled engine, for the number of requests.
+    `exact` and `comparison` are outcomes of the exact engine, with sums of squares; `grams` gives the moments
+    of a request's emissions, see `gram_moments`. Of `sampled`, only the numbers of requests are used.
     """
     errors: dict[Key, float] = {}
     for outcome, counted in zip(exact, sampled, strict=True):

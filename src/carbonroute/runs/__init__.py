@@ -12,11 +12,10 @@ import polars as pl
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.metrics import Tables
 from carbonroute.outcome import Outcome
-from carbonroute.runs.agreement import compare_engines
 from carbonroute.runs.notebook import as_html
 from carbonroute.runs.replications import once
 from carbonroute.runs.run_plan import RunPlan, carry_out
-from carbonroute.runs.tabulate import tabulate
+from carbonroute.runs.tabulate import compare_engines, tabulate
 from carbonroute.scenario import Inputs, Scenario, load
 
 __all__ = ["MAX_VIOLATION", "Result", "default_engine", "run"]

@@ -75,14 +75,7 @@ def writer_of(name: str) -> str | None:
 
 
 def require_unchanged(path: Path, outputs: Mapping[str, str]) -> None:
-    """Refuse a folder in which a file does not match its manifest.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    outputs
-        Digests of files, by their names below it.
+    """Refuse a folder in which a file does not match its manifest's digests (`outputs`, by name).
 
     Raises
     ------
@@ -97,15 +90,7 @@ def require_unchanged(path: Path, outputs: Mapping[str, str]) -> None:
 
 
 def read_stated(path: Path, name: str, outputs: Mapping[str, str]) -> bytes:
-    """Return the content of an output, after checking it against the manifest.
-
-    Parameters
-    ----------
-    path, name
-        The folder, and the output's name below it.
-    outputs
-        Digests, by name.
-    """
+    """Return the content of an output, after checking it against the digests of `outputs`."""
     data = read_file(path, name)
     if hashlib.sha256(data).hexdigest() != outputs.get(name):
         raise _not_as_stated(path, name, _CHANGED)
@@ -190,14 +175,7 @@ class RunFolder:
         return folder
 
     def keep(self, outputs: Mapping[str, str], *, but: Collection[str]) -> None:
-        """Keep outputs of the earlier run in this one.
-
-        Parameters
-        ----------
-        outputs
-            Their digests, by name.
-        but
-            Names of those not kept.
+        """Keep outputs of the earlier run (digests by name) in this one, except those named in `but`.
 
         Raises
         ------
@@ -225,12 +203,7 @@ class RunFolder:
         self._waiting[name] = place
 
     def finish(self, content: Mapping[str, Any]) -> Path:
-        """Move all files to their places, remove leftovers of an earlier run, and unlock the folder.
-
-        Parameters
-        ----------
-        facts
-            The manifest without outputs.
+        """Move all files to their places, remove leftovers of an earlier run, write the manifest, and unlock.
 
         Returns
         -------

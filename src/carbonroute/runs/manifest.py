@@ -84,16 +84,7 @@ class Replacing(Document):
 
 
 def parsed(model: type[_D], data: bytes, place: str, remedy: str) -> tuple[_D, dict[str, Any]]:
-    """Return a document, and the same as plain JSON, in the order of the file.
-
-    Parameters
-    ----------
-    model
-        Its expected model.
-    data
-        The file's content.
-    place, remedy
-        Begin and end of error messages.
+    """Return a document, and the same as plain JSON; errors begin with `place` and end with `remedy`.
 
     Raises
     ------
@@ -153,14 +144,7 @@ def read_document(folder: Path, name: str, model: type[_D], remedy: str) -> tupl
 
 
 def read_manifest(path: Path, model: type[Manifest] = Manifest) -> dict[str, Any]:
-    """Return the manifest of a run's or study's folder, as plain JSON.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    model
-        Its expected model.
+    """Return the manifest of a run's or study's folder as plain JSON, after validation by a model.
 
     Raises
     ------

@@ -67,13 +67,6 @@ class Precision:
     ) -> tuple[str, float]:
         """Return the policy of the widest interval, and its half-width.
 
-        Parameters
-        ----------
-        dependence, outcomes
-            Of the run; the outcomes of all replications, merged.
-        replications
-            The figures of each.
-
         Raises
         ------
         InputError

@@ -142,15 +142,7 @@ def once(
 
 
 def beside(unlimited: Comparison, limited: Comparison) -> Comparison:
-    """Return the comparison of a run with capacity: without limits, and Latency-First on the same capacity.
-
-    Parameters
-    ----------
-    unlimited
-        Of `without_limits`.
-    limited
-        Of the run with capacity.
-    """
+    """Return the comparison of a run with capacity: `unlimited`, and Latency-First on the same capacity."""
     baseline = limited.baseline
     same = replace(baseline, policy=f"{baseline.policy} on the same capacity")
     steps = {name: same if step is baseline else step for name, step in limited.steps.items()}

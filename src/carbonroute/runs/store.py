@@ -189,16 +189,8 @@ def origin(scenario: Scenario, digests: Mapping[str, str]) -> dict[str, Any]:
 def add_to(folder: RunFolder, scenario: Scenario, digests: Mapping[str, str], command: str) -> dict[str, Any]:
     """Keep the run in a folder for a command that adds to it; return its manifest without outputs.
 
-    Where the folder holds no run of the same scenario, data and versions, it is started anew.
-
-    Parameters
-    ----------
-    folder
-        The folder.
-    scenario, digests
-        The scenario, and the digests of the files that it reads.
-    command
-        The command; its own earlier outputs are not kept.
+    Earlier outputs of the command itself are not kept. Where the folder holds no run of the same scenario,
+    data and versions, it is started anew.
 
     Raises
     ------

@@ -1,15 +1,16 @@
-"""All tables of a run, from its outcomes and the scenario's data."""
+"""The tables of a run, from its outcomes and the scenario's data, and the agreement of both engines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 
 import polars as pl
 
 from carbonroute.metrics import (
     Comparison,
     Tables,
+    agreement,
     conditions,
     herd,
     intervals,
@@ -25,7 +26,9 @@ from carbonroute.metrics import (
     wait_cdf,
     workloads,
 )
+from carbonroute.metrics.standard_errors import gram_moments, standard_errors
 from carbonroute.outcome import Outcome
+from carbonroute.runs.replications import Replications
 from carbonroute.scenario import Inputs
 
 
@@ -91,6 +94,16 @@ def tabulate(
             [free for outcome in outcomes if (free := comparison.unlimited.get(outcome.policy))]
         ),
     )
+
+
+def compare_engines(sampled: Replications, exact: Replications) -> pl.DataFrame:
+    """Return the differences between sampled and exact figures; see `Tables.agreement`."""
+    inputs = sampled.inputs
+    grams = partial(gram_moments, inputs.energy, inputs.laws) if inputs.energy else None
+    errors = standard_errors(inputs.scenario, grams, exact.outcomes, exact.comparison, sampled.outcomes)
+    printed = ~pl.col("figure").str.ends_with(long.DIFFERENCE)
+    figures = sampled.figures.filter(printed), exact.figures.filter(printed)
+    return agreement.table(inputs.scenario, sampled.outcomes, exact.outcomes, figures, errors)
 
 
 def dependence(inputs: Inputs) -> intervals.Dependence:

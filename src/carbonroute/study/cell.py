@@ -63,15 +63,7 @@ class CellResult:
 
 
 def evaluate(base: Base, changes: Mapping[str, Any]) -> CellResult:
-    """Evaluate a cell of a study; an error in it is a result like any other.
-
-    Parameters
-    ----------
-    base
-        The study's base scenario and settings.
-    changes
-        Values that the cell sets, by path.
-    """
+    """Evaluate a cell of a study with its changes, by path; an error in it is a result like any other."""
     begin = time.perf_counter()
     with _captured_output() as output:
         try:

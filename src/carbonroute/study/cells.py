@@ -121,16 +121,7 @@ class Study:
 
 
 def read(path: Path, progress: Callable[[int, int], None] | None = None, *, code: bool = True) -> Study:
-    """Read a study file and check all of its cells.
-
-    Parameters
-    ----------
-    path
-        The file.
-    progress
-        Called with the number of cells checked, and of all.
-    code
-        Whether code of others may be run.
+    """Read a study file and check all of its cells; `progress` gets the number checked, and of all.
 
     Raises
     ------

@@ -17,12 +17,7 @@ TIMEOUT_S, ASK_EVERY_S = 30.0, 5.0
 
 @contextmanager
 def cluster_at(address: str) -> Iterator[Sequence[Seat]]:
-    """Provide all workers of a Dask cluster as one seat, which grows and shrinks with the cluster.
-
-    Parameters
-    ----------
-    address
-        Of its scheduler, such as ``tcp://10.0.0.1:8786``.
+    """Provide all workers of the Dask cluster of a scheduler's address (tcp://host:8786) as one seat.
 
     Raises
     ------

@@ -61,14 +61,7 @@ class Execution:
     _moments: deque[float] = field(default_factory=lambda: deque(maxlen=LATEST))
 
     def run(self, seats: Sequence[Seat], cells: Iterable[int]) -> None:
-        """Run cells, and record their results in the journal.
-
-        Parameters
-        ----------
-        seats
-            Where cells run.
-        cells
-            Their indices.
+        """Run cells, given by their indices, and record their results in the journal.
 
         Raises
         ------

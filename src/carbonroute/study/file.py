@@ -201,14 +201,7 @@ def read(path: Path) -> StudyFile:
 
 
 def axes_of(file: StudyFile, source: str) -> tuple[Axis, ...]:
-    """Return the axes of the grid, then those of the variants.
-
-    Parameters
-    ----------
-    file
-        The study.
-    source
-        Name of the file, for errors.
+    """Return the axes of the grid, then those of the variants; `source` names the file in errors.
 
     Raises
     ------

@@ -155,15 +155,7 @@ class StudyManifest(Manifest):
 
 
 def is_finished(path: Path, failed: Set[int]) -> bool:
-    """Whether a folder has the results that its manifest states.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    failed
-        Failed cells of its journal; results can be older than the journal.
-    """
+    """Whether a folder has the results that its manifest states, with the failed cells of its journal."""
     with reading(path):
         if not stands(path, MANIFEST):
             return False
@@ -174,11 +166,6 @@ def is_finished(path: Path, failed: Set[int]) -> bool:
 
 def read(folder: str | Path) -> StudyTables:
     """Return the tables of a study's folder, after checking all files against its manifest.
-
-    Parameters
-    ----------
-    folder
-        Of a finished study.
 
     Raises
     ------

@@ -149,17 +149,10 @@ class Journal:
 
 
 def records(folder: Path, check: Callable[[Record], Iterator[str]] | None = None) -> Iterator[Record]:
-    """Yield the records of a study's folder, in the order in which cells ended.
+    """Yield the records of a study's folder, in the order in which cells ended; `check` yields faults of one.
 
     A cell that was run again after it failed stands there twice: the last record counts.
     A line that is not whole at the end is left out: it is being written, or was when its run was killed.
-
-    Parameters
-    ----------
-    folder
-        Of the study.
-    check
-        Yields the faults of a record.
 
     Raises
     ------

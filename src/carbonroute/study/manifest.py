@@ -22,15 +22,7 @@ MAX_NOTES = 20
 
 
 def manifest_of(study: Study, tables: StudyTables, folder: Path, command: str | None) -> dict[str, Any]:
-    """Return the manifest of a study, without its outputs.
-
-    Parameters
-    ----------
-    study, tables, folder
-        The study, its tables, and the folder of its journal.
-    command
-        The command line that reproduces it.
-    """
+    """Return the manifest of a study, without its outputs; `command` reproduces it."""
     file = study.file
     about: dict[str, list[int]] = {}
     notes: dict[str, list[int]] = {}

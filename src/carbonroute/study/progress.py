@@ -80,12 +80,7 @@ class Status:
 
 
 def status(folder: str | Path) -> Status:
-    """Return the status of the study in a folder.
-
-    Parameters
-    ----------
-    folder
-        Of a study, finished or not.
+    """Return the status of the study in a folder, finished or not.
 
     Raises
     ------

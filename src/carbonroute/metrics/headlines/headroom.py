@@ -17,13 +17,6 @@ def finding(points: pl.DataFrame, max_violation_pct: float) -> list[str]:
 
     Savings are of grams where energies are stated. The comparison with Latency-First on the same capacity has
     a sentence of its own.
-
-    Parameters
-    ----------
-    points
-        A row per headroom and policy.
-    max_violation_pct
-        Violations up to which a policy is viable, %.
     """
     measure = measure_of(points)
     viable = runnable(points).filter(pl.col("slo_violation_pct") <= max_violation_pct)
