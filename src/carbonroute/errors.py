@@ -167,8 +167,8 @@ def visible(text: str) -> str:
 
 
 def _shown(character: str) -> str:
-    spelt = character.isprintable() or unicodedata.category(character) == "Zs"
-    return character if spelt else repr(character)[1:-1]
+    plain = character.isprintable() or unicodedata.category(character) == "Zs"
+    return character if plain else repr(character)[1:-1]
 
 
 def _plain(text: str) -> str:
@@ -181,7 +181,7 @@ class Ended(KeyboardInterrupt):
     """A signal that ends this process; its argument is the signal.
 
     A class of its own: once a plain KeyboardInterrupt has left code that runs from a string, as that of
-    dataclasses does, Python ends by SIGINT, whatever exit code it is given.
+    dataclasses does, Python ends by SIGINT, whatever its exit code.
     """
 
 

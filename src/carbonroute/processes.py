@@ -18,7 +18,7 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: A signal can arrive on a thread of a library, and wakes nobody then: who waits looks up this often.
+#: A signal can arrive on a thread of a library, and then wakes no waiting thread: interval of polling.
 LOOK_UP_S = 1.0
 #: Bytes of the temporary folder's path: a socket's has 103 at most (macOS), and its own names take some 40.
 _MAX_TEMPORARY = 60
@@ -62,7 +62,7 @@ class WorkerPool(ProcessPoolExecutor):
 
 @contextmanager
 def ended_on_failure() -> Iterator[None]:
-    """End the processes that were started meanwhile, should an exception come out: Ctrl-C, or any other."""
+    """End the processes started in this context if it raises: Ctrl-C, or any other exception."""
     before = set(multiprocessing.active_children())
     try:
         yield

@@ -20,7 +20,7 @@ class Spec(BaseModel):
 
     @classmethod
     def spelled(cls, **entries: Any) -> Self:
-        """Return the value that a scenario spells with these entries."""
+        """Return the value of these entries of a scenario."""
         return cls.model_validate(entries)
 
 

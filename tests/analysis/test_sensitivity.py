@@ -270,13 +270,13 @@ def test_routers_that_are_not_told_go_on_as_before_and_the_changed_world_decides
         assert row["saved_pct"] == pytest.approx(0 if goes_near else saved_pct_by_hand, abs=1e-9)
         assert row["keeps_limits"]
     said = " ".join(finding(table))
-    assert "Left as it is, it keeps the limits all the time." in said
+    assert "Unchanged, it always keeps the limits." in said
     assert (
-        "Where routers are not told of the change, it breaks a limit with: Round-trip times +10 %, "
+        "Where routers are not informed of the change, it breaks a limit with: Round-trip times +10 %, "
         "Latency limits (SLO) -10 %, Mean service times +10 %." in said
     )
     assert (
-        "Not told, its violations are most sensitive to Latency limits (SLO): 10 % less and more give" in said
+        "Not informed, its violations are most sensitive to Latency limits (SLO): 10 % less and more" in said
     )
 
 
@@ -424,7 +424,7 @@ def test_the_findings_name_the_input_that_moves_most(table: pl.DataFrame) -> Non
     assert all(f"{row['input']} {row['change_pct']:+g} %" in said[2] for row in others.rows(named=True))
     flat = table.with_columns(pl.lit(0.001).alias("violation_points"), pl.lit(value=True).alias("same"))
     assert finding(flat)[1] == "Its violations depend on no input."
-    assert finding(flat)[2] == "No change makes another policy or parameter the one to use."
+    assert finding(flat)[2] == "No change makes another policy or parameter the recommended one."
 
 
 def test_the_saving_is_in_grams_where_they_are_stated(tmp_path: Path) -> None:

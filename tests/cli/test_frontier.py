@@ -255,7 +255,7 @@ def test_the_sensitivity_is_printed_drawn_and_written_beside_a_run_and_its_front
     for name in table["input"].unique():
         assert name in said
     assert f"The savings of {table['policy'][0]} are most sensitive to {table['input'][0]}" in said
-    assert "left as it is, and what would be used instead" in said
+    assert "unchanged, and the policy recommended instead" in said
     after, manifest = files(out), read_manifest(out)
     added = {"tables/frontier.csv", "policy.toml", "tables/sensitivity.csv", "graphs/sensitivity.png"}
     assert after.keys() - before.keys() == added

@@ -137,12 +137,10 @@ def run(
 
     Parameters
     ----------
-    source
-        A scenario, a built-in scenario's name, or a TOML file.
+    source, changes
+        As of `carbonroute.run`.
     limits
         Limits on the recommended policy.
-    changes
-        Values to set before, by dotted path; not with a scenario that is loaded already.
     progress
         Called with the number of hours × policies done, and of all.
 
@@ -169,16 +167,7 @@ def explore(
 ) -> Frontier:
     """Evaluate policies, and recommend one of them.
 
-    Parameters
-    ----------
-    inputs
-        The scenario.
-    tried
-        The simplest first; one has the role ``"baseline"``.
-    limits
-        Limits on the recommended policy.
-    progress
-        Called with the number of hours × policies done, and of all.
+    The simplest policies come first in `tried`; one has the role ``"baseline"``.
     """
     choices = distinct(inputs, tried)
     candidates = tuple(choice.candidate for choice in choices)

@@ -81,14 +81,10 @@ def run(
 
     Parameters
     ----------
-    source
-        A scenario, a built-in scenario's name, or a TOML file; its pools say how capacity is spread.
+    source, changes, max_violation
+        As of `carbonroute.run`; the scenario's pools state how capacity is distributed.
     headrooms
         Capacity over mean load, above 0 and up to 1,000; infinity is without limits.
-    changes
-        Values to set before the run, by dotted path; not with a scenario that is loaded already.
-    max_violation
-        Share of SLO violations up to which a policy counts as viable, 0…1.
     progress
         Called with the number of requests × policies × headrooms done, and of all.
 

@@ -70,7 +70,7 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
     best = frontier.choices[frontier.recommended]
     baselines = (best, *(choice for choice in frontier.tried if not choice.candidate.clairvoyant))
     reference = next(choice for choice in baselines if "baseline" in choice.roles)
-    untold = tuple(
+    uninformed = tuple(
         replace(choice, candidate=replace(choice.candidate, beliefs=frontier.inputs))
         for choice in (best, reference)
     )
@@ -81,13 +81,13 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
         changed = replace(frontier.inputs, **fields)
         choices = tuple(_informed(baselines, changed)) if "carbon" in fields else baselines
         again = explore(changed, choices, frontier.limits)
-        unaware = _fixed(explore(changed, untold, frontier.limits), base)
+        without_information = _fixed(explore(changed, uninformed, frontier.limits), base)
         rows.append(
             {
                 "input": name,
                 "change_pct": round(pct(factor - 1), 9),
                 **_compared(again, base),
-                **{f"untold_{column}": value for column, value in unaware.items()},
+                **{f"untold_{column}": value for column, value in without_information.items()},
             }
         )
         if progress:

@@ -72,28 +72,28 @@ def sweep(inputs: Inputs, risks: Sequence[float] = ()) -> Iterator[Choice]:
             entry = {"use": own.use, **(own.model_extra or {})}
             information = {"information": _spelt(own.information)} if own.information else {}
             yield Choice({**entry, **information}, _parameter(entry), candidate, own=True)
-    spell = _Speller(inputs)
-    for use, trial in _swept(spell, risks):
-        choice = spell(use, trial)
+    choice_of = _ChoiceFactory(inputs)
+    for use, trial in _swept(choice_of, risks):
+        choice = choice_of(use, trial)
         if not unsupported(inputs, choice.candidate):
             yield choice
 
 
 def left_out(inputs: Inputs) -> Iterator[str]:
     """Yield why the exact engine does not support some of the scenario's own policies or the bound."""
-    candidates, spell = inputs.candidates, _Speller(inputs)
+    candidates, choice_of = inputs.candidates, _ChoiceFactory(inputs)
     if not any(candidate.oracle for candidate in candidates):
-        candidates += tuple(spell(*each).candidate for each in _swept(spell) if each[1].policy.oracle)
+        candidates += tuple(choice_of(*each).candidate for each in _swept(choice_of) if each[1].policy.oracle)
     for candidate in candidates:
         if why := unsupported(inputs, candidate):
             yield f"Left out: {candidate.label} {why}"
 
 
-def _swept(spell: _Speller, risks: Sequence[float] = ()) -> list[tuple[str, Trial]]:
+def _swept(choice_of: _ChoiceFactory, risks: Sequence[float] = ()) -> list[tuple[str, Trial]]:
     """Return each policy's trials: the fewest parameters first, oracles last."""
-    inputs = spell.inputs
+    inputs = choice_of.inputs
     reference = inputs.carbon.reference_g_per_kwh is not None
-    setting = Setting(inputs.rtt_ms, inputs.slo_ms, spell.service_ms, reference, risks)
+    setting = Setting(inputs.rtt_ms, inputs.slo_ms, choice_of.service_ms, reference, risks)
     trials = [
         (use, trial)
         for use, member in POLICIES.members.items()
@@ -144,7 +144,7 @@ def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[Choice, ...]:
     return tuple(kept.values())
 
 
-class _Speller:
+class _ChoiceFactory:
     """Makes choices, each with its scenario entry."""
 
     def __init__(self, inputs: Inputs) -> None:

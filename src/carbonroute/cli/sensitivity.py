@@ -50,33 +50,33 @@ def sensitivity(
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
         loaded = load(scenario, options.changes_of(sim_hours, seed), code=not no_code)
         result = frontier.run(loaded, limits, progress=stepper(bar, "recommending"))
-        said = frontier.finding(result)[:1]
+        sentences = frontier.finding(result)[:1]
         if result.recommended is None:
-            say(said[0])
+            say(sentences[0])
             return 1
         table = vary(result, stepper(bar, "changing inputs"))
-        said += headlines.finding(table)
+        sentences += headlines.finding(table)
         provenance = add_to(folder, result.inputs.scenario, result.inputs.digests, "sensitivity")
         folder.write("tables/sensitivity.csv", csv_bytes(table))
         if figures:
             from carbonroute.cli.drawing import draw_all
 
             draw_all(folder, {"sensitivity": table}, ("png", *formats))
-        folder.finish({**provenance, "sensitivity": {"limits": limits.given(), "finding": said}})
+        folder.finish({**provenance, "sensitivity": {"limits": limits.given(), "finding": sentences}})
     for note in folder.notes:
         say(f"note: {note}")
     if json:
         document = {
             "scenario": result.inputs.scenario.name,
             "limits": limits.given(),
-            "finding": said,
+            "finding": sentences,
             "changes": table.rows(named=True),
         }
         print_json(document)
     elif not quiet:
         console = out()
         console.print(_table(table))
-        for sentence in said:
+        for sentence in sentences:
             console.print(sentence, soft_wrap=True)
         console.print(f"\nWrote {folder.path}/tables/sensitivity.csv.", soft_wrap=True)
     return 0
@@ -87,8 +87,8 @@ def _table(rows: pl.DataFrame) -> Table:
     table = empty_table(title)
     table.add_column("Input", overflow="fold")
     for heading in (
-        *("Change\n%", "Saved\n%", "change\npoints", "not told\n%"),
-        *("Violations\n%", "change\npoints", "not told\n%"),
+        *("Change\n%", "Saved\n%", "change\npoints", "not informed\n%"),
+        *("Violations\n%", "change\npoints", "not informed\n%"),
     ):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Instead", overflow="fold")

@@ -54,7 +54,7 @@ def simulate(
     reqs_per_hour
         Requests per hour, instead of the scenario's.
     engine
-        How to evaluate: every request sampled; expected values worked out; both, side by side (the exit code
+        How to evaluate: every request sampled; exact expected values; both, compared (the exit code
         is 1 where they disagree); or queued, where requests wait for servers. By default queued where the
         scenario states pools of servers, and sampled elsewhere.
     workers

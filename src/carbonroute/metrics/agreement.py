@@ -29,7 +29,7 @@ SCHEMA = {
 
 #: Relative difference that comes from rounding alone, and from bins of 0.1 %.
 _ROUNDING, _BIN = 1e-9, 1e-3
-#: Fewer events than this are not normal: their probability itself is worked out.
+#: Fewer events than this are not normally distributed: binomial probabilities are computed.
 _MANY = 100
 _PERCENTILE, _P95 = "p95_latency_ms", 0.95
 
@@ -43,21 +43,13 @@ def table(
 ) -> pl.DataFrame:
     """Return a row per figure.
 
-    Parameters
-    ----------
-    scenario
-        The scenario.
-    sampled, exact
-        Outcomes of either engine, one per policy.
-    figures
-        The figures of either, as `carbonroute.metrics.figures_of` gives them.
-    errors
-        Standard errors of the sampled figures; those of percentiles are worked out here.
+    `figures` are those of either engine, as `carbonroute.metrics.figures_of` gives them; `errors` the
+    standard errors of the sampled ones, except for percentiles.
 
     Notes
     -----
-    z is the difference in standard errors. Events of which few are expected are not normal: theirs is the
-    score that a normal number of the same probability has. A percentile's is by how many standard errors the
+    z is the difference in standard errors. Where few events are expected, z is the normal
+    score of their binomial tail probability. A percentile's is by how many standard errors the
     exact share of requests below it is off. A percentile of counted bins can be anywhere in its bin: the
     width of the bin is part of its standard error, and its z is that of the best value within the width.
     Of a deterministic figure, z is 0 or infinite.
@@ -115,12 +107,13 @@ class _Pair:
 
     def __init__(self, scenario: Scenario, sampled: Outcome, exact: Outcome) -> None:
         self.sampled, self.exact = sampled, exact
-        self.workloads = {workload.id: index for index, workload in enumerate(scenario.workloads)}
+        self.workloads: dict[str | None, int | None] = {None: None}
+        self.workloads |= {workload.id: index for index, workload in enumerate(scenario.workloads)}
         self.regions = {f"share_{region.name}": index for index, region in enumerate(scenario.regions)}
 
     def z_of_few(self, workload: str | None, figure: str) -> float | None:
         """Return z of a share of requests, where few of them, or all but few, are expected to have it."""
-        index = None if workload is None else self.workloads[workload]
+        index = self.workloads[workload]
         of = slice(None) if index is None else slice(index, index + 1)
         if figure == VIOLATIONS:
             events, expected = self.sampled.violations[:, of], self.exact.violations[:, of]
@@ -135,7 +128,7 @@ class _Pair:
 
     def z_of_percentile(self, workload: str | None) -> float:
         """Return z of the share of requests that the exact engine expects below the sampled percentile."""
-        index = None if workload is None else self.workloads[workload]
+        index = self.workloads[workload]
         n, latency = self._number(self.sampled, index), self.sampled.latency
         latency_ms = latency.quantile(_P95, index)
         blur = self._blur
@@ -152,7 +145,7 @@ class _Pair:
 
         Plus the width of a bin, where latencies were counted in bins.
         """
-        index = None if workload is None else self.workloads[workload]
+        index = self.workloads[workload]
         error = self._error_below(self._number(self.sampled, index))
         ends = (self.exact.latency.quantile(min(_P95 + sign * error, 1.0), index) for sign in (1, -1))
         high_ms, low_ms = ends

@@ -100,16 +100,8 @@ def over_replications(
     A share that is 0 in all replications, or 1, does not differ between them: then independent trials are
     counted, see `Dependence`. Where requests queue, their number is unknown, and it has no interval.
 
-    Parameters
-    ----------
-    dependence, outcomes
-        Of the run; the outcomes of all replications, merged.
-    baseline
-        Label of the baseline of differences.
-    figures
-        The figures of all replications together.
-    replications
-        Those of each, concatenated.
+    `figures` are those of all replications together, `replications` those of each, concatenated. Outcomes are
+    merged; `baseline` is the label of the policy that differences are from.
     """
     spread = replications.group_by(KEY).agg(pl.col("value").std().alias("std"), pl.len().alias("n"))
     table = figures.join(spread, on=KEY, nulls_equal=True, maintain_order="left")

@@ -56,7 +56,7 @@ def notes(
 
 
 def _doubtful_energies(scenario: Scenario) -> Iterator[str]:
-    """Yield a line for each energy that nobody measured, or that has no source."""
+    """Yield a line for each energy that is not measured, or has no source."""
     for workload in scenario.workloads:
         source = workload.energy_source
         if workload.has_energy and not source:

@@ -68,7 +68,7 @@ def _with_label(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
 def as_published(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     """Return results with the published study's columns as text, rounded as there: 1 decimal, violations 2.
 
-    Carbon reductions are worked out from the rounded averages, as there.
+    Carbon reductions are computed from the rounded averages, as there.
     """
     if INTENSITY.reduction in results.columns:
         baseline = round(tables.policies["baseline_carbon_g_per_kwh"][0], 1)

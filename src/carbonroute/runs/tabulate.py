@@ -41,18 +41,8 @@ def tabulate(
 ) -> Tables:
     """Make the tables of a run.
 
-    Parameters
-    ----------
-    inputs
-        The engine's inputs.
-    outcomes
-        One per policy; of several replications, merged.
-    comparison
-        The outcomes of the baselines.
-    max_violation
-        Share of violations up to which a policy counts as viable, 0…1.
-    replications
-        Where there are several replications: the figures of each, as `figures_of` gives them, concatenated.
+    Outcomes and baselines of several replications are merged; `replications` then has the figures of each, as
+    `figures_of` gives them, concatenated. `max_violation` is the share of violations of a viable policy, 0…1.
     """
     scenario, capacity, baseline = inputs.scenario, inputs.capacity, comparison.baseline
     by_policy = policies.table(outcomes, comparison, max_violation)

@@ -27,7 +27,7 @@ from carbonroute.spec import Spec
 SCHEMA = 1
 #: Columns of the results that are no axis and no metric.
 FIXED = ("cell", "digest", "status", "error", "policy", "clairvoyant")
-#: Columns that are kept whatever metrics are asked for: findings are made of them.
+#: Columns that results always have: findings need them.
 KEPT = (
     "slo_violation_pct",
     INTENSITY.reduction,
@@ -206,7 +206,7 @@ def axes_of(file: StudyFile, source: str) -> tuple[Axis, ...]:
     Raises
     ------
     InputError
-        If an axis has no values, a name that is taken, or values that cannot be told apart.
+        If an axis has no values, a name that is taken, or values with the same label.
     """
     axes = []
     for axis in _of_grid(file.grid, source):
@@ -278,7 +278,7 @@ def _numbers(steps: Mapping[str, Any], source: str, where: str) -> list[int | fl
         remedy = f"a step that leads from one to the other is expected, with at most {MAX_VALUES:,} values"
         raise InputError(source, [Fault(where, as_found(dict(steps)), remedy)])
     whole = all(isinstance(one, int) for one in (first, last, step))
-    # Rounded so that a tenth of a step ten times is one: as somebody would have written it.
+    # Rounded, so that ten steps of 0.1 are exactly 1.
     return [
         first + place * step if whole else float(f"{first + place * step:.12g}")
         for place in range(math.floor(count + 1e-9))

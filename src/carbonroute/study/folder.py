@@ -72,7 +72,7 @@ def read_settings(folder: Path) -> Settings:
     Raises
     ------
     RunFolderError
-        If there is none, or that cannot be told.
+        If there are none, or they cannot be read.
     """
     with reading(folder / SETTINGS):
         if not stands(folder, SETTINGS):
