@@ -21,7 +21,7 @@ from carbonroute.engines import ENGINES
 from carbonroute.outcome.mixture import quantiles
 from carbonroute.scenario import resolve
 from carbonroute.study import journal
-from carbonroute.study.cell import Worked, work_out
+from carbonroute.study.cell import CellResult, evaluate
 from carbonroute.study.cells import Base
 from carbonroute.study.workers import AHEAD
 
@@ -48,7 +48,7 @@ def measure(size: Size) -> list[Row]:
         file.write_text(STUDY.format(jitters=jitters / 10, seeds=seeds), encoding="utf-8")
         for turn in range(repeat):
             bare_s = Path(folder) / f"bare-{turn}.txt"
-            with patch("carbonroute.study.execution.work_out", partial(beside_bare_calls, bare_s)):
+            with patch("carbonroute.study.execution.evaluate", partial(beside_bare_calls, bare_s)):
                 one_s = seconds(partial(study.run, file, Path(folder) / f"one-{turn}", workers=1))
             taken = np.loadtxt(bare_s, ndmin=2)
             for column, name in enumerate(("engine", "figures"), start=1):
@@ -111,7 +111,7 @@ def simulated(workers: int, times_s: Sequence[float], own_s: float) -> float:
     return (count - AHEAD * workers) / command_s
 
 
-def beside_bare_calls(bare_s: Path, base: Base, changes: Mapping[str, Any]) -> Worked:
+def beside_bare_calls(bare_s: Path, base: Base, changes: Mapping[str, Any]) -> CellResult:
     """Work out a cell; of every fifth seed, also the bare way, and write down what that takes.
 
     In the same process and at the same time: a machine that others share is faster now and slower then.
@@ -130,7 +130,7 @@ def beside_bare_calls(bare_s: Path, base: Base, changes: Mapping[str, Any]) -> W
         moments_s.append(time.perf_counter())
         with bare_s.open("a", encoding="utf-8") as file:
             file.write(" ".join(map(str, np.diff(moments_s))) + "\n")
-    return work_out(base, changes)
+    return evaluate(base, changes)
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -1,4 +1,4 @@
-"""What carbon-aware routing of AI requests between regions saves, what it risks, and how sure that is.
+"""Carbon-aware routing of AI requests between regions: its savings, its risks, and their uncertainty.
 
 >>> import carbonroute
 >>> result = carbonroute.run("published", {"horizon.hours": 24})
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-TYPE_CHECKING = False  # the command line begins here: what takes time is imported where Ctrl-C is expected
+TYPE_CHECKING = False  # the command line begins here: slow imports happen where Ctrl-C is expected
 if TYPE_CHECKING:
     from typing import Any
 

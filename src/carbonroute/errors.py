@@ -1,12 +1,12 @@
-"""What this package raises on purpose.
+"""Exceptions of the package: faults of input, policies, workers and run folders.
 
 ::
 
-    CarbonrouteError            all of it; the command line prints the message and exits with 2
+CarbonrouteError            base class; the command line prints the message and exits with 2
     ├── InputError              a scenario or data file cannot be used; carries every `Fault` found
     ├── PolicyError             a policy broke its contract; carries the policy's name
     ├── WorkerError             a process that shared the work ended before it was done
-    └── RunFolderError          a run folder cannot be written, or is not what its manifest says
+    └── RunFolderError          a run folder cannot be written, or does not match its manifest
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _MAX_COMPARED = 200
 
 
 class CarbonrouteError(Exception):
-    """Base of everything that this package raises on purpose."""
+    """Base class of the package's own exceptions."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong with an input.
+    """One fault of an input: its place, the problem, and the remedy.
 
     Attributes
     ----------
     where
         Place inside the file: a key's path, or line and zone.
     found
-        What stands there.
+        The problem: what was read there.
     remedy
-        What would be right.
+        The expected value.
     """
 
     where: str
@@ -58,9 +58,9 @@ class InputError(CarbonrouteError):
     Parameters
     ----------
     source
-        The file, or what else the input was called.
+        The file or option.
     faults
-        All that was found wrong, in the order of the file; the first `MAX_FAULTS` are kept.
+        All faults, in the order of the file; the first `MAX_FAULTS` are kept.
     """
 
     def __init__(self, source: str, faults: Iterable[Fault]) -> None:
@@ -86,7 +86,7 @@ class PolicyError(CarbonrouteError):
     policy
         The policy's name.
     problem
-        What was wrong.
+        The breach of the contract.
     """
 
     def __init__(self, policy: str, problem: str) -> None:
@@ -105,7 +105,7 @@ class WorkerError(CarbonrouteError):
     Parameters
     ----------
     problem, remedy
-        What is wrong, and what would be right; by default, that it ended.
+        The problem and its remedy; by default, those of a process that ended.
     """
 
     def __init__(self, problem: str = "", remedy: str = "") -> None:
@@ -123,11 +123,11 @@ class WorkerError(CarbonrouteError):
 
 
 class RunFolderError(CarbonrouteError):
-    """A run folder cannot be written, or is not what its manifest says."""
+    """A run folder cannot be written, or does not match its manifest."""
 
 
 def first_faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    """Return as many faults as a message holds, and one more; the rest is not worked out."""
+    """Return the first `MAX_FAULTS` faults and one more; the rest is not evaluated."""
     return tuple(islice(faults, MAX_FAULTS + 1))
 
 
@@ -141,7 +141,7 @@ def shortened(text: str, most: int = 100) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the remedy for an unknown word: the nearest known one, and what else there is.
+    """Return the remedy for an unknown word: the nearest known one, and all others.
 
     >>> did_you_mean("hybird", ["hybrid", "carbon-first"])
     "did you mean 'hybrid'? Known: hybrid, carbon-first"
@@ -154,7 +154,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Return text that commands nothing: what is no letter, sign or space is written as its escape.
+    r"""Return text that cannot control a terminal: non-printable characters become escapes.
 
     So are control characters but the line feed, marks of direction and other format characters, line and
     paragraph separators, and lone surrogates. Nothing that is printed, and no page, holds any of them.
@@ -167,21 +167,21 @@ def visible(text: str) -> str:
 
 
 def _shown(character: str) -> str:
-    spelt = character.isprintable() or unicodedata.category(character) == "Zs"
-    return character if spelt else repr(character)[1:-1]
+    plain = character.isprintable() or unicodedata.category(character) == "Zs"
+    return character if plain else repr(character)[1:-1]
 
 
 def _plain(text: str) -> str:
-    """Return text that a terminal shows as one line: without control characters, and cut where it is long."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:_MAX_CHARACTERS])
-    return shown if len(text) <= _MAX_CHARACTERS else f"{shown}…"
+    """Return text in one printable line of at most `_MAX_CHARACTERS`."""
+    escaped = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:_MAX_CHARACTERS])
+    return escaped if len(text) <= _MAX_CHARACTERS else f"{escaped}…"
 
 
 class Ended(KeyboardInterrupt):
     """A signal that ends this process; its argument is the signal.
 
     A class of its own: once a plain KeyboardInterrupt has left code that runs from a string, as that of
-    dataclasses does, Python ends by SIGINT, whatever exit code it is given.
+    dataclasses does, Python ends by SIGINT, whatever its exit code.
     """
 
 
@@ -191,7 +191,7 @@ def is_interrupt(error: BaseException) -> bool:
 
 
 def described(error: BaseException) -> str:
-    """Return an exception's type and text, whatever its class makes of being asked.
+    """Return an exception's type and text; safe where its `__str__` fails.
 
     >>> described(ValueError("no such region")), described(MemoryError())
     ('ValueError: no such region', 'MemoryError')
@@ -199,5 +199,5 @@ def described(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception:  # noqa: BLE001  anyone's exception may fail at telling its text: its type is known
-        text = "its text cannot be told"
+        text = "no text available"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

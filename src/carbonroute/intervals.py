@@ -1,4 +1,4 @@
-"""How sure a figure is: intervals for shares, means and differences, as pure functions of counts and sums."""
+"""Confidence intervals of shares, means and differences, as pure functions of counts and sums."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def clopper_pearson(
     k, n
         Events and trials, 0 ≤ k ≤ n, any shapes that broadcast.
     confidence
-        Of the interval, 0…1; each side has half of what is left.
+        Of the interval, 0…1; each tail has half of the rest.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def t_half_width(std: ArrayLike, n: ArrayLike, confidence: float = CONFIDENCE) -
     std
         The values' standard deviation, with n − 1 in its denominator.
     n
-        Number of values; one tells nothing of its own luck: NaN. Any shapes that broadcast.
+        Number of values; NaN for a single one. Any shapes that broadcast.
     confidence
         Of the interval, 0…1.
 
@@ -124,7 +124,7 @@ def share_interval(
     Returns
     -------
     Lower and upper ends, 0…1; the mean itself where all values are the same and neither 0 nor 1. NaN for
-    fewer than two values, and where all are 0, or all are 1: how rare the other is, no spread tells.
+    fewer than two values, and where all are 0, or all are 1: there, the spread does not bound the share.
 
     Notes
     -----
@@ -157,7 +157,7 @@ def share_interval(
 def mean_interval(total: float, total_of_squares: float, n: int) -> Interval:
     """Return the 95 % interval of a mean, of which sum and sum of squares of n values are known.
 
-    Meant for differences between two policies on the same requests: what is common to both, drops out.
+    Meant for differences between two policies on the same requests: noise common to both cancels.
 
     Examples
     --------

@@ -18,7 +18,7 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: A signal can arrive on a thread of a library, and wakes nobody then: who waits looks up this often.
+#: A signal can arrive on a thread of a library, and then wakes no waiting thread: interval of polling.
 LOOK_UP_S = 1.0
 #: Bytes of the temporary folder's path: a socket's has 103 at most (macOS), and its own names take some 40.
 _MAX_TEMPORARY = 60
@@ -35,7 +35,7 @@ def server(*modules: str) -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(modules))
-    with _deaf_to_interrupts():
+    with _interrupts_blocked():
         forkserver.ensure_running()
     return context
 
@@ -56,13 +56,13 @@ class WorkerPool(ProcessPoolExecutor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Give it work; a process may be started for it."""
-        with _deaf_to_interrupts():
+        with _interrupts_blocked():
             return super().submit(fn, *args, **kwargs)
 
 
 @contextmanager
 def ended_on_failure() -> Iterator[None]:
-    """End the processes that were started meanwhile, should an exception come out: Ctrl-C, or any other."""
+    """End the processes started in this context if it raises: Ctrl-C, or any other exception."""
     before = set(multiprocessing.active_children())
     try:
         yield
@@ -80,11 +80,11 @@ def result(future: Future[T]) -> T:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Let processes that are started meanwhile not hear Ctrl-C, which reaches all processes of a terminal.
+def _interrupts_blocked() -> Iterator[None]:
+    """Start processes with Ctrl-C blocked, which reaches all processes of a terminal.
 
-    One that is interrupted while it still imports would print a traceback. They inherit what is held back
-    here from their first instant on, until they `_begin`.
+    One that is interrupted while it still imports would print a traceback. They inherit the signal mask
+    from the start, until they `_begin`.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -94,7 +94,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 def _begin() -> None:
-    """Make this process a worker: what it prints is a log, and it ends with the process that started it."""
+    """Make this process a worker: its output is a log, and it ends with the process that started it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: these just end
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.dup2(2, 1)

@@ -1,4 +1,4 @@
-"""How a name in a file becomes a class: a family's members, and anyone's own."""
+"""Registries of policies and other families: from a name in a file to a built-in, installed or user class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from carbonroute.files.text import read_bytes
 
 
 class UnknownReferenceError(CarbonrouteError):
-    """A reference names nothing that can be used: what was found, and what would be right."""
+    """A reference names no usable class; carries the problem and its remedy."""
 
     def __init__(self, found: str, remedy: str) -> None:
         self.found = found
@@ -48,7 +48,7 @@ class Registry:
     Parameters
     ----------
     kind
-        What a member is called, for messages.
+        Noun for a member, in messages.
     members
         Built-in members.
     group
@@ -65,11 +65,11 @@ class Registry:
         return {point.name: point.value for point in entry_points(group=self.group)}
 
     def is_foreign(self, reference: str) -> bool:
-        """Whether a reference names code of others: a file, a module, or what an installed package brings."""
+        """Whether a reference names code of a file, a module or an installed package."""
         return reference not in self.members and (":" in reference or reference in self.installed())
 
     def find(self, reference: str, folder: Path) -> Found:
-        """Return the class that a reference names, and what its code was.
+        """Return the class that a reference names, with the digest of its code.
 
         Parameters
         ----------
@@ -81,7 +81,7 @@ class Registry:
         Raises
         ------
         UnknownReferenceError
-            If there is no such thing.
+            If there is no such class.
         """
         if reference in self.members:
             return Found(self.members[reference])
@@ -128,8 +128,8 @@ class Registry:
     def _beside(self, place: str, folder: Path) -> tuple[Path, bytes]:
         try:
             path = (folder / place).resolve()
-            inside, there = path.is_relative_to(folder.resolve()), path.exists()
-            content = read_bytes(path, place, MAX_CODE_BYTES) if inside and there else b""
+            inside, exists = path.is_relative_to(folder.resolve()), path.exists()
+            content = read_bytes(path, place, MAX_CODE_BYTES) if inside and exists else b""
         # RuntimeError: links in a circle; ValueError: a NUL in the name
         except (OSError, RuntimeError, ValueError) as error:
             remedy = f"name the {self.kind}'s file beside the scenario"
@@ -137,9 +137,9 @@ class Registry:
         except InputError as error:
             raise UnknownReferenceError(f"{place} {error.faults[0].found}", error.faults[0].remedy) from error
         if not inside:
-            found = f"{place} lies outside the scenario's folder, and is not run"
-            raise UnknownReferenceError(found, "put the file beside the scenario")
-        if not there:
+            problem = f"{place} lies outside the scenario's folder, and is not run"
+            raise UnknownReferenceError(problem, "put the file beside the scenario")
+        if not exists:
             beside = [file.name for file in sorted(folder.glob("*.py")) if file.is_file()]
             raise UnknownReferenceError(f"there is no file {place}", did_you_mean(place, beside))
         return path, content
@@ -156,13 +156,13 @@ class Registry:
                 raise
             frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename == str(path)]
             line = f"line {frames[-1].lineno}: " if frames else ""
-            found = f"{path.name} fails when it is run ({line}{described(error)})"
-            raise UnknownReferenceError(found, f"mend the {self.kind}") from error
+            problem = f"{path.name} fails when it is run ({line}{described(error)})"
+            raise UnknownReferenceError(problem, f"mend the {self.kind}") from error
 
 
 def _class_in(module: ModuleType, place: str, name: str) -> type:
-    found = getattr(module, name, None)
-    if isinstance(found, type):
-        return found
+    member = getattr(module, name, None)
+    if isinstance(member, type):
+        return member
     classes = [name for name, value in vars(module).items() if isinstance(value, type)]
     raise UnknownReferenceError(f"{place} has no class {name!r}", did_you_mean(name, classes))

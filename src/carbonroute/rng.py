@@ -1,4 +1,4 @@
-"""All dice of the project: streams keyed by seed, purpose and block, never by worker or order of use."""
+"""Random number streams, keyed by seed, purpose and block, never by worker or order of use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def stream(seed: int, purpose: str, block: int = 0) -> np.random.Generator:
     seed
         The scenario's seed, 0 … `MAX_SEED`.
     purpose
-        What the numbers are for, such as ``"service"``. Where they belong to a named thing, its name is part
+        Use of the numbers, such as ``"service"``. Where they belong to a named thing, its name is part
         of the purpose, so that they stay when others are added or reordered.
     block
         Index of the block of `BLOCK` requests.

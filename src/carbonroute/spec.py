@@ -1,4 +1,4 @@
-"""The base of everything that a scenario file can spell out."""
+"""Base classes of the values of a scenario file: strict, frozen models and values spelled as text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Spec(BaseModel):
 
     @classmethod
     def spelled(cls, **entries: Any) -> Self:
-        """Return the value that a scenario spells with these entries."""
+        """Return the value of these entries of a scenario."""
         return cls.model_validate(entries)
 
 

@@ -1,4 +1,4 @@
-"""Every conversion factor, and the limits of what a number can sensibly be."""
+"""Conversion factors between units, and plausibility limits of quantities."""
 
 from __future__ import annotations
 

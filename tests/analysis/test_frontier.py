@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from carbonroute import runs
 from carbonroute.analysis.frontier import (
     Frontier,
-    Limits,
+    ServiceLimits,
     burden,
     entry_text,
     finding,
@@ -57,8 +57,8 @@ ENERGIES = (
 )
 
 
-def found(folder: Path, *changes: small.Change, limits: Limits | None = None) -> Frontier:
-    return run(small.write(folder, *VARIED, *changes), limits or Limits(1.0))
+def found(folder: Path, *changes: small.Change, limits: ServiceLimits | None = None) -> Frontier:
+    return run(small.write(folder, *VARIED, *changes), limits or ServiceLimits(1.0))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def in_grams(tmp_path_factory: pytest.TempPathFactory) -> Frontier:
 
 @pytest.fixture(scope="module")
 def published() -> Frontier:
-    return run("published", Limits(1.0), {"horizon.hours": 24})
+    return run("published", ServiceLimits(1.0), {"horizon.hours": 24})
 
 
 def dominated(mine: Sequence[float], others: Sequence[Sequence[float]]) -> bool:
@@ -147,20 +147,20 @@ def test_the_knee_of_a_scenario_is_furthest_below_the_chord(varied: Frontier) ->
 
 
 LIMITS = [
-    Limits(1.0),
-    Limits(0.03),
-    Limits(20.0),
-    Limits(None, 210.0),
-    Limits(None, None, 80.0),
-    Limits(5.0, 200.0),
-    Limits(50.0, 217.0, 100.0),
+    ServiceLimits(1.0),
+    ServiceLimits(0.03),
+    ServiceLimits(20.0),
+    ServiceLimits(None, 210.0),
+    ServiceLimits(None, None, 80.0),
+    ServiceLimits(5.0, 200.0),
+    ServiceLimits(50.0, 217.0, 100.0),
 ]
 
 
 @pytest.mark.parametrize("limits", LIMITS, ids=str)
 @pytest.mark.parametrize("name", ["varied", "in_grams"])
 def test_the_recommendation_is_the_least_carbon_within_the_limits(
-    name: str, limits: Limits, request: pytest.FixtureRequest
+    name: str, limits: ServiceLimits, request: pytest.FixtureRequest
 ) -> None:
     points = request.getfixturevalue(name).points
     carbon = "emissions_g_per_request" if name == "in_grams" else "avg_carbon_g_per_kwh"
@@ -187,9 +187,9 @@ def test_equal_carbon_goes_to_the_fewest_violations_and_then_to_the_simplest(var
         pl.Series("avg_carbon_g_per_kwh", [2.0, 1.0, 1.0, 1.0, 1.0]),
         pl.Series("slo_violation_pct", [0.0, 0.9, 0.5, 0.5, 1.1]),
     )
-    assert recommended(points, Limits(1.0)) == 2
-    assert recommended(points, Limits(0.4)) == 0
-    assert recommended(points[1:], Limits(0.4)) is None
+    assert recommended(points, ServiceLimits(1.0)) == 2
+    assert recommended(points, ServiceLimits(0.4)) == 0
+    assert recommended(points[1:], ServiceLimits(0.4)) is None
 
 
 @pytest.mark.parametrize("name", ["varied", "in_grams", "published"])
@@ -198,7 +198,7 @@ def test_the_table_marks_what_is_recommended_and_states_the_limits(
 ) -> None:
     frontier = request.getfixturevalue(name)
     assert frontier.points["recommended"].arg_true().to_list() == [frontier.recommended]
-    assert frontier.recommended == recommended(frontier.points, Limits(1.0))
+    assert frontier.recommended == recommended(frontier.points, ServiceLimits(1.0))
     assert frontier.points["max_slo_violation_pct"].unique().to_list() == [1.0]
     assert frontier.points["max_p95_latency_ms"].null_count() == frontier.points.height
 
@@ -214,7 +214,7 @@ def test_no_clairvoyant_policy_is_recommended_whatever_it_saves(tmp_path: Path) 
     seer = '[[policies]]\nuse = "constrained-hybrid"\nlabel = "Seer"\n'
     seer += 'information = { service_time = "actual" }\n'
     last = 'use = "constrained-hybrid"\nmargin_ms = 5\n'
-    frontier = found(tmp_path, (last, last + seer), limits=Limits(4.5))
+    frontier = found(tmp_path, (last, last + seer), limits=ServiceLimits(4.5))
     points, row = frontier.points, frontier.recommended
     assert row is not None
     assert not points["clairvoyant"][row]
@@ -225,7 +225,7 @@ def test_no_clairvoyant_policy_is_recommended_whatever_it_saves(tmp_path: Path) 
 
 
 def test_where_no_policy_keeps_the_limits_the_nearest_is_named(tmp_path: Path) -> None:
-    limits = Limits(0.5, 30.0, 20.0)
+    limits = ServiceLimits(0.5, 30.0, 20.0)
     frontier = found(tmp_path, limits=limits)
     assert frontier.recommended is None
     excess = [
@@ -248,9 +248,9 @@ def test_the_nearest_policy_exceeds_its_worst_limit_least_and_can_be_run(varied:
         pl.Series("slo_violation_pct", [4.0, 1.0, 2.0, 1.0]),
         pl.Series("p95_latency_ms", [10.0, 500.0, 250.0, 200.0]),
     )
-    frontier = replace(varied, points=points, limits=Limits(1.0, 100.0))
+    frontier = replace(varied, points=points, limits=ServiceLimits(1.0, 100.0))
     assert frontier.nearest == 2  # 2.5 times a limit; the others 4 and 5 times, and the last is clairvoyant
-    assert replace(frontier, limits=Limits(0.0)).nearest == 1
+    assert replace(frontier, limits=ServiceLimits(0.0)).nearest == 1
 
 
 FIGURES = (
@@ -286,9 +286,11 @@ def test_every_entry_reaches_its_point_when_it_is_pasted_into_the_scenario(
     assert result["clairvoyant"].to_list() == frontier.points["clairvoyant"].to_list()
 
 
-@pytest.mark.parametrize("limits", [Limits(1.0), Limits(0.05), Limits(None, 150.0)], ids=str)
+@pytest.mark.parametrize(
+    "limits", [ServiceLimits(1.0), ServiceLimits(0.05), ServiceLimits(None, 150.0)], ids=str
+)
 def test_the_recommended_entry_of_the_published_study_keeps_what_it_promises(
-    limits: Limits, tmp_path: Path
+    limits: ServiceLimits, tmp_path: Path
 ) -> None:
     from carbonroute.scenario import builtin_text
 
@@ -517,7 +519,7 @@ def test_a_bound_that_cannot_be_worked_out_is_left_out_and_named(tmp_path: Path)
 
 
 def test_the_user_s_own_limit_is_among_the_risks(tmp_path: Path) -> None:
-    frontier = found(tmp_path, limits=Limits(1.37))
+    frontier = found(tmp_path, limits=ServiceLimits(1.37))
     values = frontier.points.filter(pl.col("parameter") == "max_violation")["value"].to_list()
     assert {0.0137, 0.02055, 0.0274} <= set(values)  # no workload may use up more, and few use up as much
     assert frontier.recommended is not None

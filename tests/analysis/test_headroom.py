@@ -219,7 +219,7 @@ def test_the_finding_names_the_best_that_is_viable_and_what_survives() -> None:
         {"headroom": math.inf, **spill, "carbon_reduction_pct": 40.0},
     ) == [
         "With capacity for 1.25 × the load: Spill saves 20.0 % of mean carbon intensity against Near without "
-        "limits at 5.00 % violations, 50.0 % of what can be saved without limits",
+        "limits at 5.00 % violations, 50.0 % of the saving without limits",
         "Without limits: Spill saves 40.0 % of mean carbon intensity against Near without limits at 5.00 % "
         "violations",
     ]
@@ -242,7 +242,7 @@ def test_the_finding_ranks_by_grams_where_energies_are_stated() -> None:
         {"headroom": math.inf, **spill, "emissions_reduction_pct": 87.5},
     ) == [
         "With capacity for 6 × the load: Optimal saves 87.1 % of emissions against Near without limits at "
-        "0.50 % violations (as does As good), 99.5 % of what can be saved without limits",
+        "0.50 % violations (as does As good), 99.5 % of the saving without limits",
         "With capacity for 6 × the load: Optimal saves 90.0 % of emissions against Near on the same capacity",
         "Without limits: Spill saves 87.5 % of emissions against Near without limits at 0.50 % violations",
     ]

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from carbonroute import runs
-from carbonroute.analysis.frontier import Frontier, Limits, entry_text, explore, run, saved_pct
+from carbonroute.analysis.frontier import Frontier, ServiceLimits, entry_text, explore, run, saved_pct
 from carbonroute.analysis.frontier import finding as frontier_finding
-from carbonroute.analysis.sensitivity import Change, changes, sensitivity
+from carbonroute.analysis.sensitivity import changes, sensitivity
 from carbonroute.errors import InputError
 from carbonroute.metrics.headlines.sensitivity import finding
 from carbonroute.network import PairLognormal
@@ -39,13 +39,13 @@ def inputs_of(folder: Path, *more: small.Change) -> Inputs:
     return resolve(load(small.write(folder, *VARIED, *more)))
 
 
-def by_name(inputs: Inputs) -> dict[str, Change]:
-    return dict(changes(inputs))
+def with_change(inputs: Inputs, name: str, factor: float) -> Inputs:
+    return replace(inputs, **dict(changes(inputs))[name](factor))
 
 
 @pytest.fixture(scope="module")
 def frontier(tmp_path_factory: pytest.TempPathFactory) -> Frontier:
-    return run(small.write(tmp_path_factory.mktemp("small"), *VARIED), Limits(1.0))
+    return run(small.write(tmp_path_factory.mktemp("small"), *VARIED), ServiceLimits(1.0))
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +143,9 @@ def test_the_policy_left_as_it_is_reaches_what_the_changed_scenario_file_gives(
 def test_a_policy_decides_on_the_changed_carbon(tmp_path: Path) -> None:
     """Two regions are so much alike that a tenth makes the other one the cleaner."""
     alike = (*VARIED, ("noise = 0.5", "noise = 0.01"), ("carbon_g_per_kwh = 200", "carbon_g_per_kwh = 103"))
-    frontier = run(small.write(tmp_path, *alike), Limits(1.0))
+    frontier = run(small.write(tmp_path, *alike), ServiceLimits(1.0))
     best = frontier.points.row(frontier.recommended or 0, named=True)
-    row = changed(rules(frontier, Limits(10.0), "latency-first", "carbon-first"), "Carbon of C", 10.0)
+    row = changed(rules(frontier, ServiceLimits(10.0), "latency-first", "carbon-first"), "Carbon of C", 10.0)
     assert row["policy"] == "Carbon-First" != best["policy"]
     place = frontier.points["policy"].to_list().index("Carbon-First")
     named = replace(
@@ -172,7 +172,7 @@ def test_what_is_chosen_instead_keeps_the_limits_and_saves_no_less(table: pl.Dat
             assert row["chosen"] != row["policy"]
 
 
-def rules(frontier: Frontier, limits: Limits, *families: str) -> pl.DataFrame:
+def rules(frontier: Frontier, limits: ServiceLimits, *families: str) -> pl.DataFrame:
     """Return the sensitivity of what is recommended among some families, without those that go by risk."""
     tried = tuple(
         choice
@@ -189,7 +189,7 @@ def changed(table: pl.DataFrame, name: str, change_pct: float) -> dict[str, Any]
 
 
 def test_a_margin_that_no_longer_keeps_the_limit_is_followed_by_a_longer_one(frontier: Frontier) -> None:
-    table = rules(frontier, Limits(2.0), "latency-first", "hybrid", "constrained-hybrid")
+    table = rules(frontier, ServiceLimits(2.0), "latency-first", "hybrid", "constrained-hybrid")
     slower = changed(table, "Mean service times", 10.0)
     assert slower["policy"] == "Constrained Hybrid (5 ms margin)"
     assert not slower["keeps_limits"]
@@ -249,14 +249,14 @@ TOLD_GOES_NEAR = {("Latency limits (SLO)", -10.0), ("Round-trip times", 10.0), (
 def test_routers_that_are_not_told_go_on_as_before_and_the_changed_world_decides(tmp_path: Path) -> None:
     path = tmp_path / "by-hand.toml"
     path.write_text(BY_HAND, encoding="utf-8")
-    found = run(load(path), Limits(20.0))
+    found = run(load(path), ServiceLimits(20.0))
     tried = tuple(
         choice
         for choice in found.tried
         if choice.entry["use"] == "latency-first"
         or choice.entry == {"use": "constrained-hybrid", "max_violation": 0.2}
     )
-    table = sensitivity(explore(found.inputs, tried, Limits(20.0)))
+    table = sensitivity(explore(found.inputs, tried, ServiceLimits(20.0)))
     assert {(row["input"], row["change_pct"]) for row in table.rows(named=True)} == UNTOLD.keys()
     for row in table.rows(named=True):
         saved_pct_by_hand, late = UNTOLD[row["input"], row["change_pct"]]
@@ -270,18 +270,18 @@ def test_routers_that_are_not_told_go_on_as_before_and_the_changed_world_decides
         assert row["saved_pct"] == pytest.approx(0 if goes_near else saved_pct_by_hand, abs=1e-9)
         assert row["keeps_limits"]
     said = " ".join(finding(table))
-    assert "Left as it is, it keeps the limits all the time." in said
+    assert "Unchanged, it always keeps the limits." in said
     assert (
-        "Where routers are not told of the change, it breaks a limit with: Round-trip times +10 %, "
+        "Where routers are not informed of the change, it breaks a limit with: Round-trip times +10 %, "
         "Latency limits (SLO) -10 %, Mean service times +10 %." in said
     )
     assert (
-        "Not told, its violations hang most on Latency limits (SLO): 10 % less and more change them" in said
+        "Not informed, its violations are most sensitive to Latency limits (SLO): 10 % less and more" in said
     )
 
 
 def test_95th_percentiles_are_worked_out_where_they_decide(frontier: Frontier) -> None:
-    table = rules(frontier, Limits(None, 210.0), "latency-first", "hybrid")
+    table = rules(frontier, ServiceLimits(None, 210.0), "latency-first", "hybrid")
     farther = changed(table, "Round-trip times", 10.0)
     assert not farther["keeps_limits"]
     assert farther["chosen"] not in {None, farther["policy"]}
@@ -289,7 +289,7 @@ def test_95th_percentiles_are_worked_out_where_they_decide(frontier: Frontier) -
 
 
 def test_a_scenario_without_recommendation_has_no_sensitivity(tmp_path: Path) -> None:
-    frontier = run(small.write(tmp_path, *VARIED, ("hours = 4", "hours = 1")), Limits(None, 1.0))
+    frontier = run(small.write(tmp_path, *VARIED, ("hours = 4", "hours = 1")), ServiceLimits(None, 1.0))
     with pytest.raises(ValueError, match="a P95 of at most 1 ms"):
         sensitivity(frontier)
 
@@ -299,7 +299,7 @@ def test_without_carbon_there_is_a_recommendation_and_nothing_to_save(tmp_path: 
         ("carbon_g_per_kwh = 400", "carbon_g_per_kwh = 0"),
         ("carbon_g_per_kwh = 50", "carbon_g_per_kwh = 0"),
     )
-    frontier = run(small.write(tmp_path, *clean, ("hours = 6", "hours = 1")), Limits(1.0))
+    frontier = run(small.write(tmp_path, *clean, ("hours = 6", "hours = 1")), ServiceLimits(1.0))
     assert frontier.recommended is not None
     assert "takes 0 g CO₂e/kWh" in frontier_finding(frontier)[0]
     with pytest.raises(InputError, match="without carbon there is nothing to save"):
@@ -310,7 +310,7 @@ def test_shares_stay_shares_and_nobody_is_lost(tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path)
     for name, place in (("Requests from West", 0), ("Requests from East", 1)):
         for factor in (0.9, 1.1):
-            new = by_name(inputs)[name](inputs, factor)
+            new = with_change(inputs, name, factor)
             assert new.origin_share.sum() == pytest.approx(1, abs=1e-15)
             assert new.origin_share[place] == pytest.approx(factor * inputs.origin_share[place])
             before, after = inputs.arrivals.expected(), new.arrivals.expected()
@@ -325,7 +325,7 @@ def test_a_share_never_exceeds_the_whole(tmp_path: Path) -> None:
         'share = 0.95\n[[origins]]\nname = "East"\nshare = 0.05',
     )
     inputs = inputs_of(tmp_path, share)
-    new = by_name(inputs)["Requests from West"](inputs, 1.1)
+    new = with_change(inputs, "Requests from West", 1.1)
     assert new.origin_share == pytest.approx([1.0, 0.0], abs=1e-15)
     assert new.arrivals.expected()[:, 1].sum() == 0
 
@@ -341,7 +341,7 @@ def test_carbon_changes_with_all_that_is_known_of_it(tmp_path: Path) -> None:
         carbon=replace(inputs.carbon, measured_g_per_kwh=measured, g_per_kwh=high),
         forecast=lambda age: (np.full((4, 3), 100.0 + age), {"missing": 1}),
     )
-    new = by_name(inputs)["Carbon of B"](inputs, 1.1)
+    new = with_change(inputs, "Carbon of B", 1.1)
     np.testing.assert_allclose(new.carbon.g_per_kwh[1:, 1], 1.1 * high[1:, 1])
     assert new.carbon.g_per_kwh[0, 1] == 2000  # the highest that there is
     assert (new.carbon.g_per_kwh[:, [0, 2]] == high[:, [0, 2]]).all()
@@ -360,7 +360,7 @@ def test_carbon_changes_with_all_that_is_known_of_it(tmp_path: Path) -> None:
 def test_jitter_of_pairs_is_longer_at_every_score(tmp_path: Path) -> None:
     pairs = PairLognormal(np.array([[5.0, 65.0, 72.0], [80.0, 10.0, 75.0]]), np.full((2, 3), 0.3))
     inputs = replace(inputs_of(tmp_path), jitter=pairs)
-    new = by_name(inputs)["Jitter"](inputs, 1.1)
+    new = with_change(inputs, "Jitter", 1.1)
     z, origin, region = np.linspace(-2, 3, 11), np.zeros(11, dtype=np.intp), np.ones(11, dtype=np.intp)
     np.testing.assert_allclose(new.jitter.at(z, origin, region), 1.1 * pairs.at(z, origin, region))
 
@@ -396,23 +396,23 @@ def test_mean_and_spread_change_each_alone(law: ServiceLaw, tmp_path: Path) -> N
     inputs = replace(inputs_of(tmp_path), laws=(law, law))
     wide = spread(law)
     for factor in (0.9, 1.1):
-        longer = by_name(inputs)["Mean service times"](inputs, factor).laws[1]
+        longer = with_change(inputs, "Mean service times", factor).laws[1]
         assert longer.average() == pytest.approx(factor * law.average(), rel=2e-3)
         assert spread(longer) == pytest.approx(wide, rel=5e-3)
-        wider = by_name(inputs)["Spread of service times"](inputs, factor).laws[1]
+        wider = with_change(inputs, "Spread of service times", factor).laws[1]
         assert wider.average() == pytest.approx(law.average(), rel=2e-3)
         assert spread(wider) == pytest.approx(factor * wide, rel=5e-3)
 
 
 def test_what_is_not_there_is_not_changed(tmp_path: Path) -> None:
     still = inputs_of(tmp_path, ("jitter_std_ms = 3", "jitter_std_ms = 0"))
-    assert "Jitter" not in by_name(still)
+    assert "Jitter" not in dict(changes(still))
     alone = (
         ('[[origins]]\nname = "West"\nshare = 0.4\n', ""),
         ("share = 0.6", "share = 1.0"),
         ("West = { A = 5, B = 65, C = 72 }\n", ""),
     )
-    assert not [name for name in by_name(inputs_of(tmp_path, *alone)) if name.startswith("Requests")]
+    assert not [name for name, _ in changes(inputs_of(tmp_path, *alone)) if name.startswith("Requests")]
 
 
 def test_the_findings_name_the_input_that_moves_most(table: pl.DataFrame) -> None:
@@ -423,8 +423,8 @@ def test_the_findings_name_the_input_that_moves_most(table: pl.DataFrame) -> Non
     others = table.filter(~pl.col("same"))
     assert all(f"{row['input']} {row['change_pct']:+g} %" in said[2] for row in others.rows(named=True))
     flat = table.with_columns(pl.lit(0.001).alias("violation_points"), pl.lit(value=True).alias("same"))
-    assert finding(flat)[1] == "Its violations hang on no input."
-    assert finding(flat)[2] == "No change makes another policy or parameter the one to use."
+    assert finding(flat)[1] == "Its violations depend on no input."
+    assert finding(flat)[2] == "No change makes another policy or parameter the recommended one."
 
 
 def test_the_saving_is_in_grams_where_they_are_stated(tmp_path: Path) -> None:
@@ -432,8 +432,8 @@ def test_the_saving_is_in_grams_where_they_are_stated(tmp_path: Path) -> None:
         ("slo_ms = 100", "slo_ms = 100\nenergy_j = 10"),
         ("slo_ms = 300", "slo_ms = 300\nenergy_j = 1000"),
     )
-    frontier = run(small.write(tmp_path, *VARIED, *energies), Limits(5.0))
-    table = rules(frontier, Limits(5.0), "latency-first", "constrained-hybrid")
+    frontier = run(small.write(tmp_path, *VARIED, *energies), ServiceLimits(5.0))
+    table = rules(frontier, ServiceLimits(5.0), "latency-first", "constrained-hybrid")
     row = changed(table, "Jitter", 10.0)
     point = frontier.points.row(by_predicate=pl.col("policy") == row["policy"], named=True)
     assert saved_pct(point) == point["emissions_reduction_pct"] != point["carbon_reduction_pct"]

@@ -191,7 +191,7 @@ def test_the_limit_decides_what_is_viable(tmp_path: Path, capsys: pytest.Capture
         (["simulate", "published", "--replications", "0"], "replications: found 0; 1 or more is expected"),
         (["simulate", "published", "--workers", "-1"], "workers: found -1; 1 or more is expected"),
         (["simulate", "published", "--until", "p95_latency ± 1"], "did you mean 'p95_latency_ms'?"),
-        (["simulate", "published", "--engine", "exact", "--replications", "9"], "works out expected values"),
+        (["simulate", "published", "--engine", "exact", "--replications", "9"], "computes expected values"),
         (["simulate", "published", "--format", "gif"], "svg"),
         (["simulate", "published", "--seed", "-1"], "greater than or equal to 0"),
         (["figures"], "RUN"),

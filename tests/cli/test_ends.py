@@ -18,7 +18,7 @@ import pytest
 from carbonroute.cli import main
 from carbonroute.errors import PolicyError
 from carbonroute.policies.checks import check_policy
-from carbonroute.runs.folder import require_as_stated
+from carbonroute.runs.folder import require_unchanged
 from carbonroute.runs.store import read_manifest
 from helpers import small
 from helpers.grids import grid
@@ -181,7 +181,7 @@ def test_a_signal_ends_a_study_and_its_workers(number: signal.Signals, tmp_path:
     file.write_text('schema = 1\nname = "s"\nscenario = "small.toml"\n', encoding="utf-8")
     done = start("study", "run", str(file), "--output", str(tmp_path / "out"), "--workers", "2")
     assert done.returncode == 128 + number
-    assert done.stderr.splitlines()[0].startswith("What is done is kept")
+    assert done.stderr.splitlines()[0].startswith("Finished cells are kept")
     assert done.stderr.splitlines()[1:] == ["interrupted" if number == signal.SIGINT else "terminated"]
     ended(tmp_path / "pids")
     assert not (tmp_path / "survived").exists()
@@ -259,7 +259,7 @@ def test_results_do_not_depend_on_streams_that_are_closed(tmp_path: Path) -> Non
     scenario = own_policy(tmp_path, "os.write(1, b'printed')\nprint('printed')")
     done = start(*simulate(scenario), first=lambda: os.closerange(0, 3))
     assert done.returncode == 0
-    require_as_stated(tmp_path / "out", read_manifest(tmp_path / "out")["outputs"])
+    require_unchanged(tmp_path / "out", read_manifest(tmp_path / "out")["outputs"])
 
 
 def test_a_reader_that_leaves_takes_errors_with_it() -> None:
@@ -281,7 +281,7 @@ RAISED = {
     "RecursionError: ": "def f():\n    f()\nf()",
     "Stop: now": "class Stop(KeyboardInterrupt): pass\nraise Stop('now')",
     "Base: now": "class Base(BaseException): pass\nraise Base('now')",
-    "Mute: its text cannot be told": (
+    "Mute: no text available": (
         "class Mute(Exception):\n    def __str__(self):\n        raise ValueError\nraise Mute"
     ),
     "ExceptionGroup: two (1 sub-exception)": "raise ExceptionGroup('two', [ValueError()])",

@@ -13,7 +13,7 @@ import pytest
 
 from carbonroute import runs
 from carbonroute.cli import main
-from carbonroute.runs.folder import require_as_stated
+from carbonroute.runs.folder import require_unchanged
 from carbonroute.runs.store import read_manifest
 from helpers import small
 
@@ -254,15 +254,15 @@ def test_the_sensitivity_is_printed_drawn_and_written_beside_a_run_and_its_front
     table = pl.read_csv(out / "tables" / "sensitivity.csv")
     for name in table["input"].unique():
         assert name in said
-    assert f"The savings of {table['policy'][0]} hang most on {table['input'][0]}" in said
-    assert "left as it is, and what would be used instead" in said
+    assert f"The savings of {table['policy'][0]} are most sensitive to {table['input'][0]}" in said
+    assert "unchanged, and the policy recommended instead" in said
     after, manifest = files(out), read_manifest(out)
     added = {"tables/frontier.csv", "policy.toml", "tables/sensitivity.csv", "graphs/sensitivity.png"}
     assert after.keys() - before.keys() == added
     assert all(after[name] == content for name, content in before.items() if name != "manifest.json")
     assert added < manifest["outputs"].keys()
     assert {"finding", "frontier", "sensitivity", "engine"} < manifest.keys()
-    require_as_stated(out, manifest["outputs"])  # the run is still whole
+    require_unchanged(out, manifest["outputs"])  # the run is still whole
 
 
 def test_the_sensitivity_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,7 +109,7 @@ def test_both_engines_agree_on_policies_that_are_wrong(
     beliefs = inputs_of(tmp_path, *tokens)
     if tokens:
         beliefs = replace(beliefs, candidates=beliefs.candidates[:-1])  # no bound by prompts and jitter
-    run = believing(beliefs, dict(changes(beliefs))[name](beliefs, CHANGED[name]))
+    run = believing(beliefs, replace(beliefs, **dict(changes(beliefs))[name](CHANGED[name])))
     if not kept:
         monkeypatch.setattr(sampled, "KEPT", 0)
     told = exact.run(replace(run, candidates=beliefs.candidates))
@@ -129,7 +129,7 @@ def test_both_engines_agree_on_policies_that_are_wrong(
 @pytest.mark.parametrize("name", ["Carbon of B", "Requests from West"])
 def test_carbon_and_shares_that_are_believed_wrongly(name: str, tmp_path: Path) -> None:
     beliefs = inputs_of(tmp_path)
-    truth = dict(changes(beliefs))[name](beliefs, 1.1)
+    truth = replace(beliefs, **dict(changes(beliefs))[name](1.1))
     expected = exact.run(believing(beliefs, truth))
     for before, after in zip(exact.run(beliefs), expected, strict=True):
         if after.policy == "Bound":
@@ -152,7 +152,7 @@ def test_who_believes_the_truth_decides_as_ever(tmp_path: Path) -> None:
 
 def test_an_estimate_is_of_the_laws_that_are_believed_in(tmp_path: Path) -> None:
     beliefs = inputs_of(tmp_path)
-    truth = dict(changes(beliefs))["Mean service times"](beliefs, 1.1)
+    truth = replace(beliefs, **dict(changes(beliefs))["Mean service times"](1.1))
     margin = believing(beliefs, truth).candidates[2]
     assert estimates_ms(margin, truth) == pytest.approx([20, 120])
     assert estimates_ms(replace(margin, beliefs=None), truth) == pytest.approx([22, 132])

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import NormalDist
 from types import MappingProxyType
@@ -21,12 +22,12 @@ from carbonroute.cli import main
 from carbonroute.engines import exact, sampled
 from carbonroute.metrics import agreement
 from carbonroute.metrics.agreement import z_of_events, z_score
-from carbonroute.metrics.standard_errors import standard_errors
+from carbonroute.metrics.standard_errors import gram_moments, standard_errors
 from carbonroute.outcome import Samples
 from carbonroute.runs import replications, run
-from carbonroute.runs.agreement import held_against
 from carbonroute.runs.replications import Replications, once, with_seed
 from carbonroute.runs.store import read_tables
+from carbonroute.runs.tabulate import compare_engines
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from helpers import small
 
@@ -129,7 +130,10 @@ def test_standard_errors_are_those_of_many_runs(rich: Scenario, worked_out: Repl
     """Of figures of 300 runs that differ by their luck alone; a standard deviation of 300 is known to 4 %."""
     runs = [once(resolve(with_seed(rich, seed)), "sampled", 1) for seed in range(300)]
     exact = worked_out.outcomes
-    errors = standard_errors(worked_out.inputs, exact, worked_out.comparison, runs[0].outcomes)
+    inputs = worked_out.inputs
+    assert inputs.energy
+    grams = partial(gram_moments, inputs.energy, inputs.laws)
+    errors = standard_errors(rich, grams, exact, worked_out.comparison, runs[0].outcomes)
     figures = pl.concat([one.figures for one in runs])
     spread = figures.group_by("policy", "workload", "figure").agg(pl.col("value").std())
     found = {row[:3]: row[3] for row in spread.iter_rows()}
@@ -148,7 +152,9 @@ def test_z_has_the_spread_of_a_normal_number(tmp_path: Path) -> None:
     """Over 60 runs: percentiles, rare events and means alike."""
     plain, runs = load(small.write(tmp_path, *RICH[:4], ("slo_ms = 100", "slo_ms = 85"))), 60
     exact = once(resolve(plain), "exact", 1)
-    each = [held_against(once(resolve(with_seed(plain, seed)), "sampled", 1), exact) for seed in range(runs)]
+    each = [
+        compare_engines(once(resolve(with_seed(plain, seed)), "sampled", 1), exact) for seed in range(runs)
+    ]
     z = pl.concat(each).filter(~pl.col("figure").str.contains("reduction|extra"))
     spread = z.group_by("policy", "workload", "figure").agg(
         pl.col("z").std().alias("std"),
@@ -173,7 +179,7 @@ def test_a_percentile_too_high_is_off_upwards_and_one_rare_event_not_by_thousand
     late[0, 0, 0] = 1
     slower = Samples(tuple((np.concatenate(parts) + 5,) for parts in first.latency.parts))
     planted = replace(first, violations=late, latency=slower)
-    rows = held_against(replace(sampled, outcomes=(planted, *sampled.outcomes[1:])), exact)
+    rows = compare_engines(replace(sampled, outcomes=(planted, *sampled.outcomes[1:])), exact)
     of_first = rows.filter(pl.col("workload").is_null(), policy="Latency-First")
     z = dict(of_first.select("figure", "z").iter_rows())
     assert z["p95_latency_ms"] > 10
@@ -248,7 +254,7 @@ def test_an_exact_run_says_that_it_has_no_luck(tmp_path: Path, capsys: pytest.Ca
     arguments = ["simulate", "published", "--engine", "exact", "--no-figures", "--output", str(tmp_path)]
     assert main(arguments) == 0
     out = capsys.readouterr().out
-    assert "Expected values, worked out: no luck of requests is in them, and they have no intervals." in out
+    assert "Expected values by the exact engine: they have no sampling error and no intervals." in out
     assert "[" not in out
     assert not (tmp_path / "tables" / "intervals.csv").exists()
     requests = pl.read_csv(tmp_path / "tables" / "simulation_results.csv").select(pl.col("^requests_.*$"))

@@ -20,9 +20,9 @@ from carbonroute.metrics import (
     per_workload_results,
     simulation_results,
 )
-from carbonroute.metrics import tabulate as tabulate_against
 from carbonroute.outcome import Outcome, Samples
 from carbonroute.runs import Result, run
+from carbonroute.runs.tabulate import tabulate as tabulate_against
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.workloads.energy import Emissions
 
@@ -302,7 +302,7 @@ def test_expected_requests_are_no_whole_numbers_and_have_no_intervals(inputs: In
 
 def test_figures_one_below_the_other(inputs: Inputs) -> None:
     comparison = Comparison(NEAR, {}, {})
-    figures = figures_of(inputs, [NEAR, MIDDLE], comparison)
+    figures = figures_of(inputs.scenario, [NEAR, MIDDLE], comparison)
     tables = tabulate_against(inputs, [NEAR, MIDDLE], comparison, 0.05)
 
     def value(policy: str, figure: str, workload: str | None = None) -> float:

@@ -16,10 +16,11 @@ from rich.console import Console
 
 from carbonroute.cli.results import print_run
 from carbonroute.control.router import Control
-from carbonroute.metrics import Comparison, Tables, as_published, figures_of, simulation_results, tabulate
+from carbonroute.metrics import Comparison, Tables, as_published, figures_of, simulation_results
 from carbonroute.outcome import Histogram, Outcome, Paired, Queueing, Samples
 from carbonroute.runs import Result
 from carbonroute.runs.store import RunFolder, read_tables, write_run
+from carbonroute.runs.tabulate import tabulate
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.workloads.energy import Emissions
 
@@ -111,7 +112,7 @@ def test_rejected_requests_violate_and_have_neither_latency_nor_carbon(inputs: I
     assert found["slo_violation_pct"] == 24
     workload = tables(inputs).workloads.filter(policy="Far").row(0, named=True)
     assert (workload["requests"], workload["avg_latency_ms"], workload["slo_violation_pct"]) == (100, 50, 24)
-    differences = figures_of(inputs, [NEAR, FAR], COMPARISON).filter(policy="Far")
+    differences = figures_of(inputs.scenario, [NEAR, FAR], COMPARISON).filter(policy="Far")
     carbon = differences.filter(figure="avg_carbon_g_per_kwh_difference")["value"].item()
     assert carbon == pytest.approx(-100)
 
@@ -328,7 +329,7 @@ def test_one_run_with_queues_has_no_intervals_and_says_so(inputs: Inputs) -> Non
 def test_replications_give_intervals_but_none_by_counting(inputs: Inputs) -> None:
     never = replace(NEAR, violations=np.zeros_like(NEAR.violations))
     comparison = replace(COMPARISON, baseline=never)
-    figures = pl.concat([figures_of(inputs, [never], comparison)] * 3)
+    figures = pl.concat([figures_of(inputs.scenario, [never], comparison)] * 3)
     found = tabulate(inputs, [never], comparison, 0.3, figures)
     assert set(found.intervals["method"]) == {"t over 3 replications", "Korn-Graubard over 3 replications"}
     without = found.intervals.filter(figure="slo_violation_pct")

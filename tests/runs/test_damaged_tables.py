@@ -279,7 +279,7 @@ def test_a_file_that_is_not_what_the_manifest_says_is_named_with_the_command_tha
             (out / name).write_bytes((out / name).read_bytes() + b" ")
         else:
             (out / name).unlink()
-        state = "is not what the manifest says" if how == "changed" else "is missing"
+        state = "does not match the manifest" if how == "changed" else "is missing"
         writer = commands.get(name, "simulate")
         for command in ("report", "figures"):
             if how == "changed" or command != writer:

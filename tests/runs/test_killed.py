@@ -14,7 +14,7 @@ import pytest
 
 from carbonroute.cli import drawing, main
 from carbonroute.report import run as page_of_run
-from carbonroute.runs.folder import require_as_stated
+from carbonroute.runs.folder import require_unchanged
 from carbonroute.runs.manifest import read_manifest
 from helpers import small
 from helpers.refusals import content
@@ -243,7 +243,7 @@ def judge_added(kills: Kills, tmp_path: Path, command: Sequence[str]) -> None:
         listed = {name: found[name] for name in (*read_manifest(folder)["outputs"], "manifest.json")}
         assert listed in (kills.old, kills.new), folder.name
         states.add(listed == kills.new)
-        require_as_stated(folder, read_manifest(folder)["outputs"])
+        require_unchanged(folder, read_manifest(folder)["outputs"])
         assert main([word.replace("FOLDER", str(folder)) for word in command]) == 0
         assert content(folder) == kills.new, folder.name
     assert states == {False, True}

@@ -244,8 +244,8 @@ def test_without_violations_the_rule_of_three_must_be_narrow_enough(tmp_path: Pa
             "until: there is no figure 'avg_latncy_ms'; did you mean 'avg_latency_ms'?",
         ),
         ({"until": "total_kg ± 1"}, "until: this run has no total_kg; name another figure"),
-        ({"engine": "exact", "replications": 2}, "replications: engine 'exact' works out expected values"),
-        ({"engine": "both", "until": "avg_latency_ms ± 1"}, "until: engine 'both' works out expected values"),
+        ({"engine": "exact", "replications": 2}, "replications: engine 'exact' computes expected values"),
+        ({"engine": "both", "until": "avg_latency_ms ± 1"}, "until: engine 'both' computes expected values"),
         ({"engine": "exact", "workers": 2}, "workers: the exact engine draws no requests; leave it out"),
     ],
 )

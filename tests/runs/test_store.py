@@ -120,7 +120,7 @@ def test_a_changed_table_is_not_drawn(folder: Path, capsys: pytest.CaptureFixtur
     table = folder / "data" / "policies.parquet"
     table.write_bytes(table.read_bytes() + b" ")
     assert main(["figures", str(folder)]) == 2
-    assert "policies.parquet: is not what the manifest says" in capsys.readouterr().err
+    assert "policies.parquet: does not match the manifest" in capsys.readouterr().err
     assert not (folder / "graphs").exists()
 
 

@@ -109,7 +109,8 @@ def test_a_killed_worker_and_then_the_scheduler_lose_nothing(tmp_path: Path) -> 
             started.scheduler.kill()
             _, said = coordinator.communicate(timeout=600)
     assert coordinator.returncode == 2
-    assert said == "error: the cluster has gone away; start it, and run the study again: it goes on\n"
+    remedy = "start it, and run the study again to resume"
+    assert said == f"error: the connection to the cluster is lost; {remedy}\n"
     kept = [record.cell for record in studies.journal(folder)]
     assert 7 <= len(set(kept)) == len(kept) < made.cells
     (tmp_path / "begun.txt").unlink()

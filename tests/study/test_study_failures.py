@@ -70,7 +70,7 @@ def test_a_cell_that_always_kills_its_worker_fails_alone(tmp_path: Path) -> None
     studies.assert_complete(made, folder)
     begun = studies.begun(file)
     assert [begun.count(number) for number in range(5)] == [1, 1, 4, 1, 1]
-    assert study.status(folder).errors == {2: "its worker process died 4 times, as for want of memory"}
+    assert study.status(folder).errors == {2: "its worker process died 4 times, possibly out of memory"}
 
 
 def test_a_cell_that_kills_its_worker_once_is_done(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_without_axes_a_study_is_one_cell(tmp_path: Path) -> None:
         ("baseline = 'Nobody'\n", "baseline: there is no policy 'Nobody' in cell 0"),
         ("engin = 'exact'\n", "engin: unknown key; did you mean 'engine'?"),
         ("replications = 0\n", "replications: found 0"),
-        ("replications = 4\n", "engine 'exact' works out expected values"),
+        ("replications = 4\n", "engine 'exact' computes expected values"),
         ("until = 'x'\n", "until: found 'x'; a figure and a half-width"),
         ("[[variants]]\nlabel = 'a'\n", "variants[0].changes: missing"),
         ("[[variants]]\naxis = 'policy'\nlabel = 'a'\nchanges = {}\n", "policy: is a column of the results"),

@@ -167,7 +167,7 @@ def test_a_file_that_changed_between_cells_is_named(
     assert run(place / "study.toml", folder) == 2
     message = capsys.readouterr().err
     assert f"{name}" in message
-    assert "is not what it was when the first cells were run; put it back, or name another folder" in message
+    assert "has changed since the first cells were run; put it back, or name another folder" in message
     assert len(studies.journal(folder)) == 2
     edit(place / name, new, old)
     assert run(place / "study.toml", folder) == 0

@@ -190,7 +190,7 @@ def test_silence_of_workers_that_are_gone_ends_the_run(
     with ThreadPoolExecutor(1) as executor:
         over = Event()
         executor.submit(over.wait)  # it never comes to a cell
-        with pytest.raises(WorkerError, match="the cluster has gone away"):
+        with pytest.raises(WorkerError, match="the connection to the cluster is lost"):
             conduct(study, tmp_path / "out", [Seat(lambda: executor, lambda: 2, gone=gone)])
         over.set()
     assert len(asked) == 3

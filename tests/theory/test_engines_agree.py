@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 from carbonroute.engines.unsupported import unsupported
-from carbonroute.runs.agreement import held_against
 from carbonroute.runs.replications import once
+from carbonroute.runs.tabulate import compare_engines
 from helpers.random_inputs import random_inputs
 
 MOST = 4.0
@@ -25,7 +25,7 @@ def assert_agree(number: int, requests: int) -> None:
     all_known = [candidate for candidate in inputs.candidates if not unsupported(inputs, candidate)]
     known = tuple(all_known[number % 3 :: 3])
     inputs = replace(inputs, candidates=known)
-    found = held_against(once(inputs, "sampled", 1), once(inputs, "exact", 1))
+    found = compare_engines(once(inputs, "sampled", 1), once(inputs, "exact", 1))
     assert found.height >= 3 * len(known)
     off = found.filter(~(pl.col("z").abs() <= MOST))
     assert off.is_empty(), off

@@ -198,7 +198,9 @@ def test_intervals_of_one_run_s_differences_cover_as_they_say(tmp_path: Path) ->
     found = dict.fromkeys(truth, 0)
     for seed in range(RUNS):
         inputs = replace(resolve(with_seed(scenario, seed)), baseline=0)
-        differences = intervals.within_a_run(inputs, sampled.run(inputs)).filter(policy="Random")
+        differences = intervals.within_a_run(
+            [one.id for one in scenario.workloads], sampled.run(inputs)
+        ).filter(policy="Random")
         for row in differences.rows(named=True):
             if row["figure"] in truth:
                 found[row["figure"]] += row["low"] <= truth[row["figure"]] <= row["high"]

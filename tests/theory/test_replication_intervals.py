@@ -25,6 +25,7 @@ from carbonroute.metrics.intervals import BY_THE_HOUR, RULE_OF_THREE, over_repli
 from carbonroute.outcome import Outcome
 from carbonroute.runs import run
 from carbonroute.runs.replications import seeds, with_seed
+from carbonroute.runs.tabulate import dependence
 from carbonroute.scenario import Scenario, load, resolve
 
 META_RUNS, EACH = 150, 20
@@ -110,7 +111,7 @@ def replicated(base: Scenario, seed: int, each: int = EACH) -> tuple[pl.DataFram
     merged = tuple(Outcome.merged(parts) for parts in zip(*outcomes, strict=True))
     alone = pl.DataFrame([row for one in outcomes for row in rows(one)], SCHEMA)
     whole = pl.DataFrame(rows(merged), SCHEMA)
-    return over_replications(runs[0], merged, "none", whole, alone), alone
+    return over_replications(dependence(runs[0]), merged, "none", whole, alone), alone
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +224,7 @@ def test_the_heaviest_hour_may_have_all_the_rest(tmp_path: Path) -> None:
     inputs = replace(inputs, arrivals=replace(inputs.arrivals, expected=lambda: expected))
     outcomes = sampled.run(inputs)
     whole = pl.DataFrame(rows(outcomes), SCHEMA)
-    table = over_replications(inputs, outcomes, "none", whole, pl.concat([whole] * 5))
+    table = over_replications(dependence(inputs), outcomes, "none", whole, pl.concat([whole] * 5))
     (row,) = table.filter(policy="0.03", figure="share_B").rows(named=True)
     assert (row["method"], row["n"], row["high"]) == (BY_THE_HOUR, 10, 0.3)  # 5 · (60 / 30)
 

@@ -1,1 +1,1 @@
-"""Analyses: many evaluations of one scenario, for one question each."""
+"""Analyses of one scenario over many evaluations: frontier, sensitivity, headroom."""

@@ -1,8 +1,8 @@
-"""The frontier: what carbon can be saved at which risk, and the policy to use within given limits."""
+"""Pareto front of carbon against SLO violations, its knee, and the recommended policy within limits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain, count
 from pathlib import Path
@@ -39,8 +39,8 @@ _NUMBERS = (
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a policy must keep to be recommended; None where there is no limit.
+class ServiceLimits:
+    """Upper limits on the recommended policy; None where there is no limit.
 
     Attributes
     ----------
@@ -69,35 +69,35 @@ class Limits:
 
 @dataclass(frozen=True)
 class Frontier:
-    """What every policy that was tried reaches, by the exact engine.
+    """Expected figures of every policy tried, by the exact engine, and the recommendation.
 
     Attributes
     ----------
     inputs
         The scenario.
     limits
-        What the recommendation keeps.
+        Limits on the recommended policy.
     tried
-        All that was tried, from the simplest on.
+        All policies tried, the simplest first.
     choices
-        Of all that decide alike, the simplest.
+        Of all policies that decide alike, the simplest.
     points
-        One row per choice: ``policy`` (label), ``family``, ``parameter`` and ``value`` (what is swept; "" and
-        null where nothing is), ``settings`` (all keys of the policy's entry, as TOML), ``clairvoyant``,
+        One row per choice: ``policy`` (label), ``family``, ``parameter`` and ``value`` (the swept one; "" and
+        null without one), ``settings`` (all keys of the policy's entry, as TOML), ``clairvoyant``,
         ``own`` (whether the scenario has it), ``alike`` (the scenario's policies that decide alike, parted by
         semicolons); ``avg_carbon_g_per_kwh``, ``carbon_reduction_pct``,
         ``emissions_g_per_request``, ``total_kg``, ``emissions_reduction_pct`` (the last three null where the
         scenario states no energies), ``slo_violation_pct``, ``p95_latency_ms``, ``avg_latency_ms``,
         ``baseline`` (label of the policy that reductions refer to); ``static_baseline`` and ``bound``
-        (whether it is one of them); ``on_front`` (whether no policy that a router can run has as little
+        (flags); ``on_front`` (whether no policy that a router can run has as little
         carbon and as few violations, and less of one), ``knee``, ``recommended``; ``max_slo_violation_pct``,
         ``max_p95_latency_ms`` and ``max_avg_latency_ms`` (the limits, null where there is none).
     notes
-        What was assumed or left out: one line each.
+        Assumptions and omissions: one line each.
     """
 
     inputs: Inputs
-    limits: Limits
+    limits: ServiceLimits
     tried: tuple[Choice, ...]
     choices: tuple[Choice, ...]
     points: pl.DataFrame
@@ -128,7 +128,7 @@ class Frontier:
 
 def run(
     source: Scenario | str | Path,
-    limits: Limits,
+    limits: ServiceLimits,
     changes: Mapping[str, object] | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
@@ -137,19 +137,17 @@ def run(
 
     Parameters
     ----------
-    source
-        A scenario, a built-in scenario's name, or a TOML file.
+    source, changes
+        As of `carbonroute.run`.
     limits
-        What the recommended policy must keep.
-    changes
-        Values to set before, by dotted path; not with a scenario that is loaded already.
+        Limits on the recommended policy.
     progress
         Called with the number of hours × policies done, and of all.
 
     Raises
     ------
     InputError, PolicyError
-        If the scenario, its data or a policy cannot be used, or its requests bring what no expectation knows.
+        If the scenario, its data or a policy cannot be used, or its requests have service times of their own.
     """
     inputs = resolve(source if isinstance(source, Scenario) else load(source, changes))
     if inputs.arrivals.own:
@@ -164,21 +162,12 @@ def run(
 def explore(
     inputs: Inputs,
     tried: tuple[Choice, ...],
-    limits: Limits,
+    limits: ServiceLimits,
     progress: Callable[[int, int], None] | None = None,
 ) -> Frontier:
-    """Work out what some policies reach, and which of them to use.
+    """Evaluate policies, and recommend one of them.
 
-    Parameters
-    ----------
-    inputs
-        The scenario.
-    tried
-        From the simplest on; with the role ``"baseline"`` among them.
-    limits
-        What the recommended policy must keep.
-    progress
-        Called with the number of hours × policies done, and of all.
+    The simplest policies come first in `tried`; one has the role ``"baseline"``.
     """
     choices = distinct(inputs, tried)
     candidates = tuple(choice.candidate for choice in choices)
@@ -189,17 +178,23 @@ def explore(
     p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
     reached = [_reached(outcome, baseline, p95) for outcome, p95 in zip(outcomes, p95_ms, strict=True)]
     points = _judged(_described(choices, reached), limits)
-    return Frontier(inputs, limits, tried, choices, points, (*inputs.notes, *_notes(inputs, choices)))
+    alike = [choice for choice in choices if choice.alike]
+    notes = (
+        *inputs.notes,
+        *left_out(inputs),
+        *(f"Decides exactly like {one.candidate.label}: {', '.join(one.alike)}" for one in alike),
+    )
+    return Frontier(inputs, limits, tried, choices, points, notes)
 
 
 def burden(points: pl.DataFrame) -> Array:
-    """Return what each policy emits: grams per request, or where none are stated, mean carbon intensity."""
+    """Return each policy's grams per request, or without energies its mean carbon intensity; shape (n,)."""
     values: Array = points[measure_of(points).amount].to_numpy()
     return values
 
 
 def saved_pct(point: Mapping[str, Any]) -> float | None:
-    """Return what a policy saves, %: of grams, or where none are stated of mean carbon intensity.
+    """Return a policy's reduction, %: of grams, or without energies of mean carbon intensity.
 
     None where there is nothing to save.
     """
@@ -208,7 +203,7 @@ def saved_pct(point: Mapping[str, Any]) -> float | None:
 
 
 def on_front(carbon: Array, violations: Array) -> Mask:
-    """Return which points no other one dominates: as little of both, and less of one.
+    """Return the mask of the Pareto front: points that no other one dominates.
 
     Parameters
     ----------
@@ -255,7 +250,7 @@ def knee(carbon: Array, violations: Array) -> int | None:
     return place if below[place] > TOLERANCE else None
 
 
-def feasible(points: pl.DataFrame, limits: Limits) -> Mask:
+def feasible(points: pl.DataFrame, limits: ServiceLimits) -> Mask:
     """Return which points a router can run within the limits, shape (n,)."""
     kept = [points[name].to_numpy() <= _allowed(limit) for name, limit in limits.given().items()]
     allowed: Mask = np.logical_and.reduce([~points["clairvoyant"].to_numpy(), *kept])
@@ -266,7 +261,7 @@ def _allowed(limit: float) -> float:
     return limit + TOLERANCE * max(limit, 1.0)
 
 
-def recommended(points: pl.DataFrame, limits: Limits) -> int | None:
+def recommended(points: pl.DataFrame, limits: ServiceLimits) -> int | None:
     """Return the row of the least carbon within the limits, of equal ones the fewest violations; or None."""
     within = np.flatnonzero(feasible(points, limits))
     violations = points["slo_violation_pct"].to_numpy()
@@ -274,7 +269,7 @@ def recommended(points: pl.DataFrame, limits: Limits) -> int | None:
     return int(within[order[0]]) if len(within) else None
 
 
-def _judged(points: pl.DataFrame, limits: Limits) -> pl.DataFrame:
+def _judged(points: pl.DataFrame, limits: ServiceLimits) -> pl.DataFrame:
     """Add front, knee, recommendation and limits."""
     carbon, violations = burden(points), points["slo_violation_pct"].to_numpy()
     runnable = np.flatnonzero(~points["clairvoyant"].to_numpy())
@@ -312,7 +307,7 @@ def _reached(outcome: Outcome, baseline: Outcome, p95_latency_ms: float) -> dict
 
 
 def _described(choices: Sequence[Choice], reached: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Return what each policy is, and what it reaches."""
+    """Return a row per policy: its definition and its figures."""
     rows = [
         {
             "policy": choice.candidate.label,
@@ -359,13 +354,6 @@ def finding(frontier: Frontier) -> list[str]:
     row = frontier.recommended
     kept = row is not None
     return headlines.finding(points, str(limits), beyond, frontier.nearest if row is None else row, kept=kept)
-
-
-def _notes(inputs: Inputs, choices: Sequence[Choice]) -> Iterator[str]:
-    yield from left_out(inputs)
-    for choice in choices:
-        if choice.alike:
-            yield f"Decides exactly like {choice.candidate.label}: {', '.join(choice.alike)}"
 
 
 def _only(marks: pl.Series) -> int | None:

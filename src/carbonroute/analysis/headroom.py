@@ -1,4 +1,4 @@
-"""What is left of a saving the less capacity there is to spare."""
+"""Carbon savings against headroom: queued runs with capacity as a multiple of the mean load."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import polars as pl
 from carbonroute.control.capacity import UNLIMITED
 from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
-from carbonroute.metrics import tabulate
+from carbonroute.metrics import policies
 from carbonroute.metrics.headlines import headroom as headlines
 from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.runs import MAX_VIOLATION
@@ -50,7 +50,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Headroom:
-    """What policies reach with more or less capacity.
+    """Figures of policies by headroom.
 
     Attributes
     ----------
@@ -81,14 +81,10 @@ def run(
 
     Parameters
     ----------
-    source
-        A scenario, a built-in scenario's name, or a TOML file; its pools say how capacity is spread.
+    source, changes, max_violation
+        As of `carbonroute.run`; the scenario's pools state how capacity is distributed.
     headrooms
         Capacity over mean load, above 0 and up to 1,000; infinity is without limits.
-    changes
-        Values to set before the run, by dotted path; not with a scenario that is loaded already.
-    max_violation
-        Share of SLO violations up to which a policy counts as viable, 0…1.
     progress
         Called with the number of requests × policies × headrooms done, and of all.
 
@@ -100,9 +96,9 @@ def run(
     steps = sorted(set(headrooms))
     wrong = [value for value in headrooms if not (0 < value <= MOST or value == math.inf)]
     if wrong or not steps:
-        found = f"found {wrong[0]:g}" if wrong else "found none"
+        problem = f"found {wrong[0]:g}" if wrong else "found none"
         remedy = f"numbers above 0 and up to {MOST:g} are expected, such as 1.25, or inf for no limits"
-        raise InputError("headroom", [Fault("", found, remedy)])
+        raise InputError("headroom", [Fault("", problem, remedy)])
     scenario = source if isinstance(source, Scenario) else load(source, changes)
     inputs = resolve(scenario)
     capacity = inputs.capacity
@@ -112,18 +108,17 @@ def run(
         raise InputError(scenario.name, [Fault("pools", "no region has a number of servers", remedy)])
     load_servers = offered_load(inputs)
     if math.isnan(load_servers.sum()):
-        found = "service times come with the log, and nothing tells the load before"
-        raise InputError(scenario.name, [Fault("traffic", found, "state a law of service times")])
+        problem = "service times come with the log, and the load is not known before the run"
+        raise InputError(scenario.name, [Fault("traffic", problem, "state a law of service times")])
     rows, comparison = [], without_limits(inputs)
     for place, headroom in enumerate(steps):
         with_headroom = replace(inputs, capacity=capacity.with_headroom(headroom, load_servers))
         with_baseline, compare = with_baselines(with_headroom, "queued", baseline_alone=True)
         all_outcomes = ENGINES["queued"](with_baseline, part_of(progress, place, len(steps)))
         outcomes, both = all_outcomes[: len(inputs.candidates)], beside(comparison, compare(all_outcomes))
-        policies = tabulate(with_headroom, outcomes, both, max_violation).policies
         servers = None if headroom == math.inf else int(with_headroom.capacity.servers[counted].sum())
         rows.append(
-            policies.select(
+            policies.table(outcomes, both, max_violation).select(
                 pl.lit(headroom).alias("headroom"), pl.lit(servers, pl.Int64).alias("servers"), *_COLUMNS
             )
         )

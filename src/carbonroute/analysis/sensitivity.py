@@ -1,11 +1,11 @@
-"""Sensitivity: which input a recommendation hangs on, each of them changed alone."""
+"""One-at-a-time sensitivity analysis: how much a recommendation changes with each input of a scenario."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -13,21 +13,24 @@ import polars as pl
 from carbonroute.analysis.frontier import Frontier, explore, feasible, saved_pct
 from carbonroute.analysis.sweep import Choice
 from carbonroute.arrays import Array
+from carbonroute.carbon import Signal
 from carbonroute.control.knowledge import Forecaster, Knowledge
 from carbonroute.errors import Fault, InputError
-from carbonroute.network import HalfNormal
+from carbonroute.network import HalfNormal, Jitter
 from carbonroute.scenario import Inputs
+from carbonroute.traffic import Arrivals
 from carbonroute.units import MAX_CARBON_G_PER_KWH, pct
 from carbonroute.workloads import Empirical, Law, ServiceLaw, Tokens
 
-Change: TypeAlias = Callable[[Inputs, float], Inputs]
+#: Gives the changed fields of a scenario's `Inputs` for a factor.
+Change: TypeAlias = Callable[[float], Mapping[str, Any]]
 
 #: By how much an input is changed, down and up.
 STEP = 0.1
 
 
 def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None = None) -> pl.DataFrame:
-    """Change each input by a tenth, down and up, and see what becomes of a recommendation.
+    """Change each input by a tenth, down and up, and evaluate the recommended policy again.
 
     Parameters
     ----------
@@ -41,15 +44,15 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
     Two rows per input, down and up, the inputs that move the saving most first: ``input`` (in words) and
     ``change_pct``; of the recommended ``policy`` with its parameters fixed ``saved_pct``, ``saved_points``
     (change of it, percentage points), ``slo_violation_pct``, ``violation_points`` and ``keeps_limits``;
-    what would be recommended instead, ``chosen`` (null where no policy keeps the limits), its
+    of the policy then recommended ``chosen`` (null where no policy keeps the limits), its
     ``chosen_settings``, ``chosen_saved_pct``, ``chosen_violation_pct`` (null likewise) and ``same`` (whether
-    it decides like the recommended one). All of these are of routers that are told of the change: a policy
-    that works its choices out from its inputs does so anew.
+    it decides like the recommended one). All of these hold for routers that are informed of the change: a
+    policy that derives its decisions from its inputs derives them again.
 
-    The same of a router that is not told, and decides by the unchanged inputs while its requests meet the
+    The same for a router that is not informed: it decides by the unchanged inputs, its requests meet the
     changed ones: ``untold_saved_pct``, ``untold_saved_points``, ``untold_slo_violation_pct``,
     ``untold_violation_points`` and ``untold_keeps_limits``. Savings are grams, or where none are stated mean
-    carbon intensity, in % of what Latency-First takes under the same change, told of it likewise or not.
+    carbon intensity, in % of Latency-First under the same change, informed of it likewise or not.
 
     Raises
     ------
@@ -66,19 +69,25 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
         raise InputError(frontier.inputs.scenario.name, [fault])
     best = frontier.choices[frontier.recommended]
     baselines = (best, *(choice for choice in frontier.tried if not choice.candidate.clairvoyant))
-    untold = [_untold(choice, frontier.inputs) for choice in (best, _baseline(baselines))]
+    reference = next(choice for choice in baselines if "baseline" in choice.roles)
+    uninformed = tuple(
+        replace(choice, candidate=replace(choice.candidate, beliefs=frontier.inputs))
+        for choice in (best, reference)
+    )
     cases = [(*case, factor) for case in changes(frontier.inputs) for factor in (1 - STEP, 1 + STEP)]
     rows = []
     for done, (name, change, factor) in enumerate(cases, start=1):
-        changed = change(frontier.inputs, factor)
-        again = explore(changed, tuple(_anew(baselines, frontier.inputs, changed)), frontier.limits)
-        unaware = _fixed(explore(changed, tuple(untold), frontier.limits), base)
+        fields = change(factor)
+        changed = replace(frontier.inputs, **fields)
+        choices = tuple(_informed(baselines, changed)) if "carbon" in fields else baselines
+        again = explore(changed, choices, frontier.limits)
+        without_information = _fixed(explore(changed, uninformed, frontier.limits), base)
         rows.append(
             {
                 "input": name,
                 "change_pct": round(pct(factor - 1), 9),
                 **_compared(again, base),
-                **{f"untold_{column}": value for column, value in unaware.items()},
+                **{f"untold_{column}": value for column, value in without_information.items()},
             }
         )
         if progress:
@@ -88,22 +97,22 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
 
 
 def changes(inputs: Inputs) -> Iterator[tuple[str, Change]]:
-    """Yield what can be changed in a scenario, in words, and the function that multiplies it by a factor."""
-    yield "Round-trip times", lambda inputs, factor: replace(inputs, rtt_ms=inputs.rtt_ms * factor)
-    yield "Latency limits (SLO)", lambda inputs, factor: replace(inputs, slo_ms=inputs.slo_ms * factor)
-    yield "Mean service times", lambda inputs, factor: _laws(inputs, _longer, factor)
-    yield "Spread of service times", lambda inputs, factor: _laws(inputs, _wider, factor)
+    """Yield each input that can vary, in words, and the function that multiplies it by a factor."""
+    yield "Round-trip times", lambda factor: {"rtt_ms": inputs.rtt_ms * factor}
+    yield "Latency limits (SLO)", lambda factor: {"slo_ms": inputs.slo_ms * factor}
+    for name, changed in (("Mean service times", _longer), ("Spread of service times", _wider)):
+        yield name, partial(_laws, inputs.laws, changed)
     if not inputs.jitter.none:
-        yield "Jitter", _jitter
+        yield "Jitter", partial(_jitter, inputs.jitter)
     for index, origin in enumerate(inputs.scenario.origins):
         if 0 < inputs.origin_share[index] < 1:
-            yield f"Requests from {origin.name}", partial(_share, index)
+            yield f"Requests from {origin.name}", partial(_share, index, inputs.origin_share, inputs.arrivals)
     for index, region in enumerate(inputs.scenario.regions):
-        yield f"Carbon of {region.name}", partial(_carbon, index)
+        yield f"Carbon of {region.name}", partial(_carbon, index, inputs.carbon, inputs.forecast)
 
 
 def _compared(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the recommended policy, in row 0, reaches after a change, and what then is recommended."""
+    """Return the figures of the recommended policy (row 0) after a change, and the new recommendation."""
     chosen = None if again.recommended is None else again.points.row(again.recommended, named=True)
     return {
         "policy": base["policy"],
@@ -117,7 +126,7 @@ def _compared(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fixed(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the recommended policy, in row 0, reaches after a change."""
+    """Return the figures of the recommended policy (row 0) after a change."""
     fixed = again.points.row(0, named=True)
     return {
         "saved_pct": saved_pct(fixed),
@@ -128,76 +137,65 @@ def _fixed(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _baseline(choices: Sequence[Choice]) -> Choice:
-    return next(choice for choice in choices if "baseline" in choice.roles)
-
-
-def _untold(choice: Choice, inputs: Inputs) -> Choice:
-    """Return the same choice as a router makes it that goes on believing in these inputs."""
-    return replace(choice, candidate=replace(choice.candidate, beliefs=inputs))
-
-
-def _anew(baselines: Sequence[Choice], before: Inputs, inputs: Inputs) -> Iterator[Choice]:
-    """Yield the same choices with what they know of other inputs."""
-    if inputs.carbon is before.carbon:
-        yield from baselines
-        return
-    known: dict[int, Knowledge] = {}  # what choices share stays shared
-    for choice in baselines:
+def _informed(choices: Sequence[Choice], inputs: Inputs) -> Iterator[Choice]:
+    """Yield the same choices with their knowledge of changed carbon."""
+    known: dict[int, Knowledge] = {}  # shared knowledge stays shared
+    for choice in choices:
         old = choice.candidate
         if id(old.knowledge) not in known:
             known[id(old.knowledge)] = inputs.candidate(old.label, old.policy, old.information).knowledge
         yield replace(choice, candidate=replace(old, knowledge=known[id(old.knowledge)]))
 
 
-def _share(origin: int, inputs: Inputs, factor: float) -> Inputs:
-    """Change how many requests come from an origin; all others give or take in proportion."""
+def _share(origin: int, origin_share: Array, arrivals: Arrivals, factor: float) -> dict[str, Any]:
+    """Change the number of requests from an origin; those from all others change in proportion."""
 
     def changed(expected: Array, axis: int) -> Array:
-        mine, whole = expected.take(origin, axis).sum(), expected.sum()
-        more = min(factor * mine, whole)
-        factors = np.full(len(inputs.origin_share), (whole - more) / (whole - mine))
-        factors[origin] = more / mine
+        before, whole = expected.take(origin, axis).sum(), expected.sum()
+        after = min(factor * before, whole)
+        factors = np.full(len(origin_share), (whole - after) / (whole - before))
+        factors[origin] = after / before
         return np.moveaxis(np.moveaxis(expected, axis, -1) * factors, -1, axis)
 
-    expected = inputs.arrivals.expected
-    arrivals = replace(inputs.arrivals, expected=lambda: changed(expected(), axis=1))
-    return replace(inputs, origin_share=changed(inputs.origin_share, axis=0), arrivals=arrivals)
+    expected = arrivals.expected
+    return {
+        "origin_share": changed(origin_share, axis=0),
+        "arrivals": replace(arrivals, expected=lambda: changed(expected(), axis=1)),
+    }
 
 
-def _carbon(region: int, inputs: Inputs, factor: float) -> Inputs:
-    """Change the carbon of a region and what is known of it, up to the highest value that there is."""
+def _carbon(region: int, signal: Signal, forecast: Forecaster | None, factor: float) -> dict[str, Any]:
+    """Change the true, measured and forecast carbon of a region, up to the highest admissible value."""
 
     def changed(values: Array) -> Array:
         values = values.copy()
         values[..., region] = np.minimum(values[..., region] * factor, MAX_CARBON_G_PER_KWH)
         return values
 
-    def foretold(forecast: Forecaster, age: int) -> tuple[Array, Mapping[str, int]]:
+    def changed_forecast(forecast: Forecaster, age: int) -> tuple[Array, Mapping[str, int]]:
         values, left_out = forecast(age)
         return changed(values), left_out
 
-    signal, reference = inputs.carbon, inputs.carbon.reference_g_per_kwh
+    reference = signal.reference_g_per_kwh
     carbon = replace(
         signal,
         g_per_kwh=changed(signal.g_per_kwh),
         measured_g_per_kwh=changed(signal.measured_g_per_kwh),
         reference_g_per_kwh=None if reference is None else changed(reference),
     )
-    return replace(inputs, carbon=carbon, forecast=inputs.forecast and partial(foretold, inputs.forecast))
+    return {"carbon": carbon, "forecast": forecast and partial(changed_forecast, forecast)}
 
 
-def _jitter(inputs: Inputs, factor: float) -> Inputs:
-    jitter = inputs.jitter
+def _jitter(jitter: Jitter, factor: float) -> dict[str, Jitter]:
     if isinstance(jitter, HalfNormal):
-        return replace(inputs, jitter=HalfNormal(std_ms=jitter.std_ms * factor))
-    return replace(inputs, jitter=replace(jitter, p50_ms=jitter.p50_ms * factor))
+        return {"jitter": HalfNormal(std_ms=jitter.std_ms * factor)}
+    return {"jitter": replace(jitter, p50_ms=jitter.p50_ms * factor)}
 
 
-def _laws(inputs: Inputs, changed: Callable[[Law, float], Law], factor: float) -> Inputs:
-    # A law of the same kind as before: the field's type says no more.
-    laws = cast("tuple[ServiceLaw, ...]", tuple(changed(law, factor) for law in inputs.laws))
-    return replace(inputs, laws=laws)
+def _laws(
+    laws: Sequence[ServiceLaw], changed: Callable[[Law, float], Law], factor: float
+) -> dict[str, tuple[Law, ...]]:
+    return {"laws": tuple(changed(law, factor) for law in laws)}
 
 
 def _longer(law: Law, factor: float) -> Law:

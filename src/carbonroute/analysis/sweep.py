@@ -1,6 +1,6 @@
-"""What a frontier tries: policies and their parameters, finely, each as a scenario file would spell it.
+"""Parameter sweep of the frontier: policies on a fine grid of parameters, each with its scenario entry.
 
-From the simplest on: of policies that decide alike everywhere, the first one stands for all.
+The simplest come first: of policies that decide alike everywhere, the first one represents all.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ from carbonroute.spec import Spec
 from carbonroute.traffic import Requests
 from carbonroute.units import HOURS_PER_DAY
 
-#: What a policy is told of its information, by the field of the view that it is told in.
-_TOLD = (("service_ms", {"service_time"}), ("carbon_g_per_kwh", {"carbon", "carbon_age", "carbon_missing"}))
+#: Keys of a policy's information, by the field of the view that they determine.
+_INFORMATION = (
+    ("service_ms", {"service_time"}),
+    ("carbon_g_per_kwh", {"carbon", "carbon_age", "carbon_missing"}),
+)
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,17 @@ class Choice:
     Attributes
     ----------
     entry
-        Keys and values of a `[[policies]]` table that spells it, but for its label.
+        Keys and values of its `[[policies]]` table, without label.
     parameter
         The key of the entry that is swept, or its only number; "" where there is none.
     candidate
-        What an engine is given.
+        The policy with its information, for an engine.
     own
         Whether the scenario itself has this policy.
     roles
-        What others are held against: ``"baseline"``, ``"static"`` or ``"bound"``.
+        Reference points of the frontier: ``"baseline"``, ``"static"`` or ``"bound"``.
     alike
-        Labels of the scenario's own policies that decide alike, and for which it stands.
+        Labels of the scenario's own policies that decide alike, which it represents.
     """
 
     entry: Mapping[str, Any]
@@ -60,40 +63,37 @@ class Choice:
 
 
 def sweep(inputs: Inputs, risks: Sequence[float] = ()) -> Iterator[Choice]:
-    """Yield all that is tried in a scenario, from the simplest on.
+    """Yield all policies to try in a scenario, the simplest first; `risks` (0…1) are tried besides the grid.
 
-    The scenario's own policies come first. What the exact engine cannot work out is left out: see `left_out`.
-
-    Parameters
-    ----------
-    inputs
-        The scenario.
-    risks
-        Risks per request to try besides those of the grid, 0…1.
+    The scenario's own policies come first. Unsupported ones are omitted: see `left_out`.
     """
-    yield from _own(inputs)
-    spell = _Speller(inputs)
-    for use, trial in _swept(spell, risks):
-        choice = spell(use, trial)
+    for own, candidate in zip(inputs.scenario.policies, inputs.candidates, strict=True):
+        if not unsupported(inputs, candidate):
+            entry = {"use": own.use, **(own.model_extra or {})}
+            information = {"information": _spelt(own.information)} if own.information else {}
+            yield Choice({**entry, **information}, _parameter(entry), candidate, own=True)
+    choice_of = _ChoiceFactory(inputs)
+    for use, trial in _swept(choice_of, risks):
+        choice = choice_of(use, trial)
         if not unsupported(inputs, choice.candidate):
             yield choice
 
 
 def left_out(inputs: Inputs) -> Iterator[str]:
-    """Yield which policies the exact engine cannot work out, and why: of the scenario's own and the bound."""
-    candidates, spell = inputs.candidates, _Speller(inputs)
+    """Yield why the exact engine does not support some of the scenario's own policies or the bound."""
+    candidates, choice_of = inputs.candidates, _ChoiceFactory(inputs)
     if not any(candidate.oracle for candidate in candidates):
-        candidates += tuple(spell(*each).candidate for each in _swept(spell) if each[1].policy.oracle)
+        candidates += tuple(choice_of(*each).candidate for each in _swept(choice_of) if each[1].policy.oracle)
     for candidate in candidates:
         if why := unsupported(inputs, candidate):
             yield f"Left out: {candidate.label} {why}"
 
 
-def _swept(spell: _Speller, risks: Sequence[float] = ()) -> list[tuple[str, Trial]]:
-    """Return what each policy says should be tried of it: from the fewest parameters on, oracles last."""
-    inputs = spell.inputs
+def _swept(choice_of: _ChoiceFactory, risks: Sequence[float] = ()) -> list[tuple[str, Trial]]:
+    """Return each policy's trials: the fewest parameters first, oracles last."""
+    inputs = choice_of.inputs
     reference = inputs.carbon.reference_g_per_kwh is not None
-    setting = Setting(inputs.rtt_ms, inputs.slo_ms, spell.service_ms, reference, risks)
+    setting = Setting(inputs.rtt_ms, inputs.slo_ms, choice_of.service_ms, reference, risks)
     trials = [
         (use, trial)
         for use, member in POLICIES.members.items()
@@ -108,51 +108,44 @@ def _parameters(policy: PolicyLike) -> int:
 
 
 def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[Choice, ...]:
-    """Return the choices without those that decide like an earlier one wherever requests come from.
+    """Return the choices without those that decide like an earlier, simpler one wherever requests come from.
 
     The earlier one takes over roles and labels of the later.
-
-    Parameters
-    ----------
-    inputs
-        The scenario.
-    tried
-        From the simplest on.
     """
     tried = tuple(tried)
     hour, origin, workload = np.nonzero(inputs.arrivals.expected())
     day = np.count_nonzero(hour < HOURS_PER_DAY)
     glance = Requests(hour[:day], origin[:day], workload[:day])
-    keys = [_decisions(choice.candidate, inputs, glance) for choice in tried]
+
+    def decisions(candidate: Candidate, cells: Requests) -> bytes:
+        """Return a digest of a policy's decisions; where requests of a cell differ, its definition."""
+        if inputs.by_request(candidate):
+            return f"{candidate.policy!r} {candidate.information!r}".encode()
+        answer = ask(candidate, inputs, cells)
+        if answer.ndim == 2 and (answer.max(axis=1) == 1).all():  # weights that split nothing
+            answer = answer.argmax(axis=1)
+        return hashlib.sha256(answer.tobytes()).digest()
+
+    keys = [decisions(choice.candidate, glance) for choice in tried]
     if day < len(hour):  # most differ within a day: only the others are asked about all hours
         cells, times = Requests(hour, origin, workload), Counter(keys)
         keys = [
-            _decisions(choice.candidate, inputs, cells) if times[key] > 1 else key
+            decisions(choice.candidate, cells) if times[key] > 1 else key
             for choice, key in zip(tried, keys, strict=True)
         ]
-    found: dict[bytes, Choice] = {}
+    kept: dict[bytes, Choice] = {}
     for choice, key in zip(tried, keys, strict=True):
-        first = found.get(key)
+        first = kept.get(key)
         if first is None:
-            found[key] = choice
+            kept[key] = choice
             continue
         alike = (*first.alike, choice.candidate.label) if choice.own else first.alike
-        found[key] = replace(first, roles=first.roles | choice.roles, alike=alike)
-    return tuple(found.values())
+        kept[key] = replace(first, roles=first.roles | choice.roles, alike=alike)
+    return tuple(kept.values())
 
 
-def _decisions(candidate: Candidate, inputs: Inputs, cells: Requests) -> bytes:
-    """Return what tells a policy's decisions apart: they themselves, unless requests of a cell differ."""
-    if inputs.by_request(candidate):
-        return f"{candidate.policy!r} {candidate.information!r}".encode()
-    answer = ask(candidate, inputs, cells)
-    if answer.ndim == 2 and (answer.max(axis=1) == 1).all():  # weights that split nothing
-        answer = answer.argmax(axis=1)
-    return hashlib.sha256(answer.tobytes()).digest()
-
-
-class _Speller:
-    """Makes choices of what a scenario file would say."""
+class _ChoiceFactory:
+    """Makes choices, each with its scenario entry."""
 
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs
@@ -166,21 +159,21 @@ class _Speller:
             label += " (swept)"
         candidate = self.inputs.candidate(label, policy, self.information)
         if estimate:  # with the same knowledge of carbon: a copy for each would take gigabytes
-            candidate = replace(candidate, information=self._told(estimate))
+            candidate = replace(candidate, information=self._informed(estimate))
         entry = {"use": use, **(policy.model_dump(exclude_unset=True) if isinstance(policy, Spec) else {})}
         usual = self.inputs.scenario.information
-        told = {name for field, names in _TOLD if candidate.reads(field) for name in names}
-        differs = any(getattr(candidate.information, name) != getattr(usual, name) for name in told)
+        relevant = {name for field, names in _INFORMATION if candidate.reads(field) for name in names}
+        differs = any(getattr(candidate.information, name) != getattr(usual, name) for name in relevant)
         if differs and not candidate.oracle:
             entry["information"] = _spelt(candidate.information)
         return Choice(entry, _parameter(entry), candidate, roles=_roles(candidate))
 
     def service_ms(self, estimate: str) -> Array:
         """Return an estimate of the service times of each workload, ms, shape (W,)."""
-        candidate = self.inputs.candidate("", BASELINE, self._told(estimate))
+        candidate = self.inputs.candidate("", BASELINE, self._informed(estimate))
         return estimates_ms(candidate, self.inputs)
 
-    def _told(self, estimate: str) -> Information:
+    def _informed(self, estimate: str) -> Information:
         return self.information.model_copy(update={"service_time": ServiceEstimate.parse(estimate)})
 
 
@@ -198,15 +191,6 @@ def _parameter(entry: Mapping[str, Any]) -> str:
     """Return the key of the only number of an entry; "" where it has none, or several."""
     numbers = [key for key, value in entry.items() if isinstance(value, int | float)]
     return numbers[0] if len(numbers) == 1 else ""
-
-
-def _own(inputs: Inputs) -> Iterator[Choice]:
-    for spelt, candidate in zip(inputs.scenario.policies, inputs.candidates, strict=True):
-        if unsupported(inputs, candidate):
-            continue
-        entry = {"use": spelt.use, **(spelt.model_extra or {})}
-        told = {"information": _spelt(spelt.information)} if spelt.information else {}
-        yield Choice({**entry, **told}, _parameter(entry), candidate, own=True)
 
 
 def _spelt(information: Information) -> dict[str, Any]:

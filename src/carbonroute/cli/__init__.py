@@ -1,4 +1,4 @@
-"""The command line: one command, one file, and one line in `carbonroute.cli.app`."""
+"""The command line: one file per command, registered in `carbonroute.cli.app`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The commands, by name, and how each of them ends.
+"""The command line application: its commands, exit codes and signals.
 
-Commands are named by text and imported when they are called, so that ``--help`` stays fast.
+Commands are imported when they are called, so that ``--help`` stays fast.
 """
 
 from __future__ import annotations
@@ -26,57 +26,44 @@ _RUNS_CODE = (
     "A scenario that names a policy of its own (use = 'file.py:Class' or 'package.module:Class') has that "
     "file or installed module run for this. With --no-code it is refused instead."
 )
+_REPLAYS_CODE = (
+    "Records that name a policy of a file or module have it run for this. With --no-code it is refused."
+)
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 app = App(
     name="carbonroute",
     version=lambda: version("carbonroute"),
-    help="How much carbon can routing requests between regions save, what does it risk, "
-    "and how sure is that?",
+    help="Carbon-aware routing of requests between regions: its savings, its risks, and their uncertainty.",
     help_epilogue="Start with: carbonroute simulate published",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-app.command(
-    "carbonroute.cli.simulate:simulate",
-    help="Run a scenario: print the policy table, write tables and figures.",
-)
-app.command("carbonroute.cli.figures:figures", help="Draw the figures of a finished run again.")
-app.command("carbonroute.cli.report:report", help="Write one page that shows all of a finished run or study.")
-app.command(
-    "carbonroute.cli.frontier:frontier",
-    help="Try many policies and parameters: draw the front, and name the one to use within limits.",
-)
-app.command(
-    "carbonroute.cli.sensitivity:sensitivity",
-    help="Say which input the policy to use hangs on, each changed by a tenth.",
-)
-app.command(
-    "carbonroute.cli.headroom:headroom",
-    help="Say what is left of each policy's saving the less capacity there is to spare.",
-)
-study = App(name="study", help="Run many scenarios over a grid, and see what they found together.")
-study.command("carbonroute.cli.study:run", name="run", help="Run a study; killed, it goes on where it was.")
-study.command("carbonroute.cli.study:status", name="status", help="Say how far a study is.")
-study.command("carbonroute.cli.study:show", name="show", help="Print what a finished study found.")
+study = App(name="study", help="Run many scenarios over a grid, and summarise their results.")
+for _name, _help in (
+    ("simulate", "Run a scenario: print the policy table, write tables and figures."),
+    ("figures", "Draw the figures of a finished run again."),
+    ("report", "Write one page that shows all of a finished run or study."),
+    ("frontier", "Try many policies and parameters: draw the front, and recommend one within limits."),
+    ("sensitivity", "Show how the recommended policy responds to each input, changed by a tenth."),
+    ("headroom", "Run a scenario with capacity as a multiple of its load, and compare the savings."),
+    ("study:run", "Run a study; after an interruption, resume it."),
+    ("study:status", "Show the progress of a study."),
+    ("study:show", "Print the results of a finished study."),
+    ("policies", "List the policies that a scenario can use."),
+    ("replay", f"Replay recorded decisions, and count those that differ.\n\n{_REPLAYS_CODE}"),
+    ("scenarios", "List the built-in scenarios."),
+    (
+        "inspect",
+        f"Describe a data file: content, faults, and the lines that read it.\n\n{_RUNS_CODE}",
+    ),
+    ("init", "Write a commented scenario file to start from."),
+    ("validate", f"Check a scenario and its data without simulating it.\n\n{_RUNS_CODE}"),
+):
+    _module, _, _part = _name.partition(":")
+    _group = study if _part else app
+    _group.command(f"carbonroute.cli.{_module}:{_part or _module}", name=_part or _module, help=_help)
 app.command(study)
-app.command("carbonroute.cli.policies:policies", help="List the policies that a scenario can use.")
-app.command(
-    "carbonroute.cli.replay:replay",
-    help="Ask policies again from the records of their decisions, and say how many differ.\n\n"
-    "Records that name a policy of a file or module have it run for this. With --no-code it is refused.",
-)
-app.command("carbonroute.cli.scenarios:scenarios", help="List the built-in scenarios.")
-app.command(
-    "carbonroute.cli.inspect:inspect",
-    help="Say what is in a data file, what is wrong with it, and which scenario lines would read it.\n\n"
-    + _RUNS_CODE,
-)
-app.command("carbonroute.cli.init:init", help="Write a commented scenario file to start from.")
-app.command(
-    "carbonroute.cli.validate:validate",
-    help=f"Check a scenario and its data without simulating it.\n\n{_RUNS_CODE}",
-)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -99,7 +86,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         except CarbonrouteError as error:
             say(f"error: {error}")
             return REFUSED
-        except BrokenPipeError:  # whoever reads our output has seen enough: `carbonroute simulate | head`
+        except BrokenPipeError:  # the reader has closed the pipe: `carbonroute simulate | head`
             drop(sys.stdout)
             return DONE
         except OSError as error:
@@ -116,9 +103,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let what ends a process by default end a command as Ctrl-C does: workers end, nothing is left over."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C: workers end, and temporary files are removed."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # no other thread may say what signals do
+        yield  # only the main thread may set signal handlers
         return
     # Where somebody ignores one, as `nohup` does, it stays ignored.
     ours = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
@@ -136,7 +123,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 
 def _open_closed() -> None:
-    """Send to nowhere what goes to a stream that is closed (``>&-``).
+    """Open the null device in place of a closed stream (``>&-``).
 
     Python has no such stream then, and the next file that is opened would take its number: libraries would
     print into it.
@@ -151,7 +138,7 @@ def _open_closed() -> None:
 
 
 def _print_anywhere() -> None:
-    """Let a terminal or log that lacks a character show a question mark for it."""
+    """Replace characters that the encoding of the terminal or log lacks by question marks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")

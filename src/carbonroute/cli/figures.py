@@ -1,4 +1,4 @@
-"""``carbonroute figures``: draw a finished run again."""
+"""``carbonroute figures``: draw the figures of a finished run again."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def figures(
         results_alone(quiet=quiet),
         RunFolder.reopen(run, "figures") as folder,
     ):
-        tables, facts = tables_of(run, folder.digests), read_manifest(run)
+        tables, manifest = tables_of(run, folder.digests), read_manifest(run)
         drawn = draw_all(folder, tables, ("png", *formats), stepper(bar, "drawing"))
-        folder.finish(facts)
+        folder.finish(manifest)
     if not quiet:
         out().print(f"Drew {drawn} figures into {run}/graphs/.", soft_wrap=True)
     return 0

@@ -1,4 +1,4 @@
-"""``carbonroute headroom``: what is left of the saving the less capacity there is to spare."""
+"""``carbonroute headroom``: each policy's saving against the capacity of the servers."""
 
 from __future__ import annotations
 
@@ -8,22 +8,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from carbonroute.analysis.headroom import HEADROOMS, Headroom, finding, run
-from carbonroute.cli.options import (
-    AddedOutput,
-    Figures,
-    Formats,
-    Json,
-    NoCode,
-    Quiet,
-    Seed,
-    SimHours,
-    ViableViolation,
-    changes_of,
-)
+from carbonroute.cli import options
 from carbonroute.cli.terminal import empty_table, out, print_json, progress, results_alone, say, stepper
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics.measure import measure_of
+from carbonroute.metrics.results import CLAIRVOYANT_NOTE
 from carbonroute.runs import MAX_VIOLATION
 from carbonroute.runs.store import RunFolder, add_to
 from carbonroute.scenario import load
@@ -37,17 +27,17 @@ def headroom(
     /,
     *,
     at: str | None = None,
-    sim_hours: SimHours = None,
-    seed: Seed = None,
-    output: AddedOutput = Path("outputs"),
-    max_violation: ViableViolation = MAX_VIOLATION,
-    figures: Figures = True,
-    formats: Formats = (),
-    json: Json = False,
-    quiet: Quiet = False,
-    no_code: NoCode = False,
+    sim_hours: options.SimHours = None,
+    seed: options.Seed = None,
+    output: options.AddedOutput = Path("outputs"),
+    max_violation: options.ViableViolation = MAX_VIOLATION,
+    figures: options.Figures = True,
+    formats: options.Formats = (),
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    no_code: options.NoCode = False,
 ) -> int:
-    """Run a scenario with its servers multiplied, and say what is left of each policy's saving.
+    """Run a scenario with its servers multiplied, and compare each policy's saving.
 
     Headroom is capacity over mean load: 1.25 is a quarter more than the load needs on average.
 
@@ -60,37 +50,37 @@ def headroom(
     """
     headrooms = HEADROOMS if at is None else numbers(at)
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
-        found = run(
-            load(scenario, changes_of(sim_hours, seed), code=not no_code),
+        result = run(
+            load(scenario, options.changes_of(sim_hours, seed), code=not no_code),
             headrooms,
             max_violation=max_violation,
             progress=stepper(bar, "simulating"),
         )
-        facts = add_to(folder, found.inputs, "headroom")
-        folder.write("tables/headroom.csv", csv_bytes(found.points))
+        provenance = add_to(folder, result.inputs.scenario, result.inputs.digests, "headroom")
+        folder.write("tables/headroom.csv", csv_bytes(result.points))
         if figures:
             from carbonroute.cli.drawing import draw_all
 
-            draw_all(folder, {"headroom": found.points}, ("png", *formats))
-        folder.finish({**facts, "headroom": {"finding": finding(found)}})
+            draw_all(folder, {"headroom": result.points}, ("png", *formats))
+        folder.finish({**provenance, "headroom": {"finding": finding(result)}})
     for note in folder.notes:
         say(f"note: {note}")
     if json:
         # JSON knows no infinity: null is without limits.
-        points = found.points.with_columns(pl.when(pl.col("headroom").is_finite()).then("headroom"))
+        points = result.points.with_columns(pl.when(pl.col("headroom").is_finite()).then("headroom"))
         document = {
-            "scenario": found.inputs.scenario.name,
-            "max_violation_pct": found.max_violation_pct,
-            "finding": finding(found),
+            "scenario": result.inputs.scenario.name,
+            "max_violation_pct": result.max_violation_pct,
+            "finding": finding(result),
             "points": points.rows(named=True),
         }
         print_json(document)
     elif not quiet:
         console = out()
-        console.print(_table(found))
-        if found.points["clairvoyant"].any():
-            console.print("† clairvoyant: decides on what no router can know.")
-        for sentence in finding(found):
+        console.print(_table(result))
+        if result.points["clairvoyant"].any():
+            console.print(CLAIRVOYANT_NOTE)
+        for sentence in finding(result):
             console.print(f"– {sentence}.", soft_wrap=True)
         console.print(f"\nWrote {folder.path}/tables/headroom.csv.", soft_wrap=True)
     return 0
@@ -110,21 +100,21 @@ def numbers(text: str) -> tuple[float, ...]:
         ) from None
 
 
-def _table(found: Headroom) -> Table:
-    """Show each policy's saving by headroom, with its violations below."""
-    measure, baseline = measure_of(found.points), found.points["baseline"][0]
+def _table(result: Headroom) -> Table:
+    """Return a table of each policy's saving by headroom, with its violations below."""
+    measure, baseline = measure_of(result.points), result.points["baseline"][0]
     title = (
-        f"{found.inputs.scenario.name}: reduction of {measure.name} against {baseline}, % (and violations, "
+        f"{result.inputs.scenario.name}: reduction of {measure.name} against {baseline}, % (and violations, "
         "%), by headroom and servers"
     )
     table = empty_table(title)
     table.add_column("Policy", overflow="fold")
-    for step, servers in found.points.select("headroom", "servers").unique(maintain_order=True).rows():
+    for step, servers in result.points.select("headroom", "servers").unique(maintain_order=True).rows():
         # Servers come whole: two headrooms can be the same.
         heading = "∞\n" if servers is None else f"{step:g} ×\n{servers}"
         table.add_column(heading, justify="right", no_wrap=True)
-    for policy in found.points["policy"].unique(maintain_order=True):
-        rows = found.points.filter(pl.col("policy") == policy).rows(named=True)
+    for policy in result.points["policy"].unique(maintain_order=True):
+        rows = result.points.filter(pl.col("policy") == policy).rows(named=True)
         cells = [
             f"{'–' if row[measure.reduction] is None else format(row[measure.reduction], 'z.1f')}\n"
             f"({row['slo_violation_pct']:.2f})"

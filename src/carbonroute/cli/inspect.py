@@ -1,4 +1,4 @@
-"""``carbonroute inspect``: what is in a data file, or in all data of a scenario."""
+"""``carbonroute inspect``: content and faults of a data file, or of all data of a scenario."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def inspect(
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     no_code: NoCode = False,
 ) -> int:
-    """Say what is in a data file, what is wrong with it, and which scenario lines would read it.
+    """Describe a data file: its content, its faults, and the scenario lines that read it.
 
-    Of a scenario, every file that it reads is looked at as it reads it, and the signals that it makes up.
+    For a scenario, every file is inspected with the scenario's settings, and so are synthetic signals.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def inspect(
         A file of carbon intensities, requests, request rates or round-trip times; or a scenario: a TOML file
         or a built-in scenario's name.
     kind
-        What the file is, where that cannot be told or is told wrong.
+        Kind of the file, where it is not recognised correctly.
     picture
         Draw it into this file (.png, .svg or .pdf); of a scenario, every part into a numbered file.
     json
@@ -63,7 +63,8 @@ def inspect(
     is_scenario = file.endswith(".toml") or (file in builtin_scenarios() and not Path(file).exists())
     if is_scenario and kind is not None:
         raise InputError(
-            "--as", [Fault("", "found a scenario", "leave it out: the scenario says what its files are")]
+            "--as",
+            [Fault("", "found a scenario", "leave it out: the scenario states the kinds of its files")],
         )
     with results_alone():
         if is_scenario:
@@ -92,23 +93,23 @@ def inspect(
 def _format(picture: Path) -> str:
     form = picture.suffix.lower().removeprefix(".")
     if form not in _FORMATS:
-        found = f"found {picture.suffix!r}" if form else "the name has no ending"
+        problem = f"found {picture.suffix!r}" if form else "the name has no ending"
         raise InputError(
-            str(picture), [Fault("--picture", found, "a name in .png, .svg or .pdf is expected")]
+            str(picture), [Fault("--picture", problem, "a name in .png, .svg or .pdf is expected")]
         )
     return form
 
 
 def _draw(parts: Sequence[Inspection], picture: Path, form: Format) -> list[Path]:
-    """Draw every part that can be shown, into one file or numbered ones; return which."""
+    """Draw every part that has a picture, into one file or numbered ones; return the paths."""
     from carbonroute.figures import render
 
-    shown = [part for part in parts if part.pictures]
-    if not shown:
+    drawable = [part for part in parts if part.pictures]
+    if not drawable:
         raise InputError(parts[0].name, [Fault("--picture", "there is nothing to draw", "see its findings")])
     paths = []
-    for place, part in enumerate(shown, start=1):
-        name = picture if len(shown) == 1 else picture.with_stem(f"{picture.stem}-{place}-{part.kind}")
+    for place, part in enumerate(drawable, start=1):
+        name = picture if len(drawable) == 1 else picture.with_stem(f"{picture.stem}-{place}-{part.kind}")
         write_named(name, render(f"inspection_{part.kind}", part.pictures, form))
         paths.append(name)
     return paths
@@ -116,9 +117,9 @@ def _draw(parts: Sequence[Inspection], picture: Path, form: Format) -> list[Path
 
 def _print(console: Console, part: Inspection) -> None:
     console.print(f"\n{part.name}: {_TITLES[part.kind]}", soft_wrap=True)
-    for what, said in filter(lambda item: item[1] or item[0] == "row names", part.reading.items()):
+    for name, value in filter(lambda item: item[1] or item[0] == "row names", part.reading.items()):
         console.print(
-            f"  {what}: {said!r}" if what.endswith(("column", "names")) else f"  {what}: {_line(said)}",
+            f"  {name}: {value!r}" if name.endswith(("column", "names")) else f"  {name}: {_line(value)}",
             soft_wrap=True,
         )
     if part.quantities:
@@ -136,17 +137,17 @@ def _print(console: Console, part: Inspection) -> None:
         console.print(part.suggestion, soft_wrap=True)
 
 
-def _facts(facts: Any) -> Table:
+def _facts(values: Any) -> Table:
     table = empty_table(headings=False)
     table.add_column()
     table.add_column(justify="right")
-    for name, found in facts.items():
-        table.add_row(_heading(name), shown(found))
+    for name, value in values.items():
+        table.add_row(_heading(name), shown(value))
     return table
 
 
 def _rows(part: Inspection) -> Table:
-    """Show the table of an inspection, without counts of faults that nothing has."""
+    """Return the table of an inspection, without columns that are empty or count no fault."""
     silent = {
         name
         for name, column in zip(part.table.columns, part.table.iter_columns(), strict=True)
@@ -173,22 +174,22 @@ def _heading(name: str) -> str:
 
 
 def _line(text: str) -> str:
-    """Return text of a file on one line: its own line breaks could pass for lines of ours."""
+    """Return text of a file on one line."""
     return text.replace("\n", "\\n")
 
 
-def shown(found: Any) -> str:
-    """Write a fact for people.
+def shown(value: Any) -> str:
+    """Return a value as text.
 
     >>> shown(17544), shown(0.95443), shown(583.0), shown(1234567.8), shown(float("nan")), shown(None)
     ('17,544', '0.9544', '583', '1,234,568', '–', '–')
     """
-    if found is None or (isinstance(found, float) and math.isnan(found)):
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
-    if isinstance(found, bool | str):
-        return _line(str(found))
-    if isinstance(found, datetime):
-        return found.isoformat(timespec="seconds").replace("+00:00", "Z")
-    if isinstance(found, int):
-        return f"{found:,}"
-    return f"{found:,.0f}" if abs(found) >= 1000 else f"{found:.4g}"
+    if isinstance(value, bool | str):
+        return _line(str(value))
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds").replace("+00:00", "Z")
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""Options that several commands have: each with its type and its help, stated once."""
+"""Options that several commands share, each with its type and help."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.units import pct
 
 if TYPE_CHECKING:
-    from carbonroute.analysis.frontier import Limits
+    from carbonroute.analysis.frontier import ServiceLimits
 
 SimHours = Annotated[int | None, Parameter(help="Hours to simulate, instead of the scenario's.")]
 Seed = Annotated[int | None, Parameter(help="Seed of all random numbers, instead of the scenario's.")]
@@ -25,9 +25,7 @@ CarbonSeed = Annotated[
 Output = Annotated[Path, Parameter(help="Folder for the results.")]
 AddedOutput = Annotated[
     Path,
-    Parameter(
-        name="--output", help="Folder for the results; what a run of the same scenario left there stays."
-    ),
+    Parameter(name="--output", help="Folder for the results; files of a run of the same scenario are kept."),
 ]
 Figures = Annotated[bool, Parameter(negative="--no-figures", help="Draw the figures.")]
 Formats = Annotated[
@@ -95,18 +93,18 @@ MaxViolation = Annotated[
 def changes_of(
     sim_hours: int | None, seed: int | None, reqs_per_hour: int | None = None
 ) -> dict[str, object]:
-    """Return the changes to a scenario that options ask for, by path."""
+    """Return the changes to a scenario that the options state, by path."""
     given = {"horizon.hours": sim_hours, "traffic.requests_per_hour": reqs_per_hour, "sampling.seed": seed}
     return {path: value for path, value in given.items() if value is not None}
 
 
-def limits_of(max_violation: float | None, max_p95: float | None, max_latency: float | None) -> Limits:
-    """Return the limits that were asked for, or at most 1 % violations."""
-    from carbonroute.analysis.frontier import Limits
+def limits_of(max_violation: float | None, max_p95: float | None, max_latency: float | None) -> ServiceLimits:
+    """Return the limits that the options state, by default at most 1 % violations."""
+    from carbonroute.analysis.frontier import ServiceLimits
 
     for option, limit in {"--max-p95": max_p95, "--max-latency": max_latency}.items():
         if limit is not None and not 0 < limit < float("inf"):
             raise InputError(option, [Fault("", f"found {limit:g}", "a time above 0 in ms is expected")])
     if (max_violation, max_p95, max_latency) == (None, None, None):
         max_violation = 0.01
-    return Limits(None if max_violation is None else pct(max_violation), max_p95, max_latency)
+    return ServiceLimits(None if max_violation is None else pct(max_violation), max_p95, max_latency)

@@ -1,4 +1,4 @@
-"""``carbonroute policies``: what a scenario can use."""
+"""``carbonroute policies``: list the policies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from carbonroute.policies import POLICIES
 
 def policies() -> int:
     """List the policies that a scenario can use, with their parameters."""
-    table = Table("use", "what it does", "parameters")
+    table = Table("use", "rule", "parameters")
     for name, member in POLICIES.members.items():
         summary = (inspect.getdoc(member) or "").partition("\n")[0]
         table.add_row(name, summary, ", ".join(inspect.signature(member).parameters))

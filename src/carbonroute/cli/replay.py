@@ -1,4 +1,4 @@
-"""``carbonroute replay``: ask policies again, from the records of their decisions alone."""
+"""``carbonroute replay``: replay recorded decisions, and count those that differ."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from carbonroute.cli.terminal import DONE, MISSED, out, results_alone
 
 
 def replay(folder: Path, /, *, beside: Path = Path(), no_code: NoCode = False) -> int:
-    """Ask policies again from the records of their decisions, and say how many decisions differ, to the bit.
+    """Replay recorded decisions, and count those that are not bit-identical.
 
     The exit code is 1 where any differs, and 2 where a record is damaged or missing.
 
     Parameters
     ----------
     folder
-        What `carbonroute simulate --journal` wrote, or a folder with decision records.
+        A folder that `carbonroute simulate --journal` wrote.
     beside
         Folder of policies that are files of their own: that of the scenario.
     """

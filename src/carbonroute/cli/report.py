@@ -1,4 +1,4 @@
-"""``carbonroute report``: one page that shows all of a finished run or study."""
+"""``carbonroute report``: a finished run or study as one HTML page."""
 
 from __future__ import annotations
 

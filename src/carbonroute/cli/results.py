@@ -1,4 +1,4 @@
-"""How a run's results are printed: figures with their intervals, objectives, and sampled beside exact."""
+"""Printed tables of a run: figures with intervals, objectives, and the agreement of the engines."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from carbonroute.cli.terminal import empty_table
 from carbonroute.metrics import agreement, as_published, objectives, simulation_results
 from carbonroute.metrics.intervals import RULE_OF_THREE, upper_bound
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
+from carbonroute.metrics.results import CLAIRVOYANT_NOTE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +48,7 @@ _QUEUES = MappingProxyType(
 _STYLES = MappingProxyType(
     {"total_kg": ".4g", "rejected_pct": ".2f", "avg_wait_ms": ".2f", "p95_wait_ms": ".2f"}
 )
-#: Where less room is, a figure and its interval stand on two lines, and grams in a table of their own.
+#: On narrower terminals, a figure and its interval stand on two lines, and grams in a table of their own.
 _ROOM, _ROOM_FOR_ALL = 120, 160
 #: Decimals at most.
 _DECIMALS = 6
@@ -56,17 +57,19 @@ Row = Mapping[str, Any]
 
 
 def print_run(console: Console, result: Result) -> None:
-    """Print what a run found."""
+    """Print the results of a run."""
     tables = result.tables
     for table in _policy_tables(result, console.width):
         console.print(table)
     if any(outcome.clairvoyant for outcome in result.outcomes):
-        console.print("† clairvoyant: decides on what no router can know.")
+        console.print(CLAIRVOYANT_NOTE)
     for line in _baselines(tables.policies):
         console.print(line, soft_wrap=True)
     if tables.intervals.height:
         of = (
-            f"over {count:,} replications" if (count := len(result.seeds)) > 1 else "for the luck of this run"
+            f"over {count:,} replications"
+            if (count := len(result.seeds)) > 1
+            else "of the sampling error of this run"
         )
         console.print(f"Ranges: 95 % confidence intervals {of}; all of them are in tables/intervals.csv.")
     if tables.agreement.height:
@@ -82,18 +85,18 @@ def print_run(console: Console, result: Result) -> None:
 
 
 def _baselines(policies: pl.DataFrame) -> Iterator[str]:
-    """Yield what the columns of a run with queues refer to."""
+    """Yield the references of the reductions of a queued run."""
     if policies["same_capacity_baseline"].null_count() < policies.height:
         measure, row = measure_of(policies), policies.row(0, named=True)
         yield (
-            f"Unlimited, and what survives of it: {measure.name} per served request, against "
+            f"Unlimited, and the share that survives: {measure.name} per served request, against "
             f"{row['baseline']}, as all reductions."
         )
         yield f"Same cap.: {measure.name} per served request, against {row['same_capacity_baseline']}."
 
 
 def missed(tables: Tables) -> Iterator[str]:
-    """Yield what a run missed of what it had to reach: objectives, and the agreement of the two engines."""
+    """Yield the failed checks of a run: missed objectives, and disagreement of the two engines."""
     for row in tables.objectives.filter(~pl.col("met")).rows(named=True):
         yield f"{row['policy']}: {objectives.in_words(row)}"
     if agreement.beyond(tables.agreement, agreement.MOST).height:
@@ -129,13 +132,13 @@ def _known(policies: pl.DataFrame, name: str) -> bool:
 def _policy_table(result: Result, columns: Mapping[str, str], joint: str, *, verdict: bool = True) -> Table:
     tables = result.tables
     title = result.inputs.scenario.name
-    shown = empty_table(title)
+    table = empty_table(title)
     longest_word = max(map(len, " ".join(tables.policies["policy"]).split()))
-    shown.add_column("Policy", overflow="fold", min_width=min(max(longest_word, 14), 16))
+    table.add_column("Policy", overflow="fold", min_width=min(max(longest_word, 14), 16))
     for heading in columns.values():
-        shown.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=True)
     if verdict:
-        shown.add_column("Verdict", overflow="fold")
+        table.add_column("Verdict", overflow="fold")
     whole = tables.intervals.filter(pl.col("workload").is_null()).rows(named=True)
     intervals = {(row["policy"], row["figure"]): row for row in whole}
     rows = as_published(simulation_results(tables), tables).rows(named=True)
@@ -146,8 +149,8 @@ def _policy_table(result: Result, columns: Mapping[str, str], joint: str, *, ver
         ]
         if verdict:
             cells.append(_verdict(policy))
-        shown.add_row(f"{row['policy']}{' †' if row['clairvoyant'] else ''}", *cells)
-    return shown
+        table.add_row(f"{row['policy']}{' †' if row['clairvoyant'] else ''}", *cells)
+    return table
 
 
 def _plain(value: str | float | None, name: str) -> str:
@@ -163,7 +166,7 @@ def _verdict(policy: Row) -> str:
 
 
 def _with_interval(plain: str, interval: Row | None, joint: str) -> str:
-    """Return a figure with its interval, in as many decimals as the interval leaves a meaning.
+    """Return a figure with its interval, with as many decimals as its width justifies.
 
     >>> interval = {"value": 1.0063, "low": 0.901, "high": 1.118, "method": "clopper-pearson"}
     >>> _with_interval("1.01", interval, " ")
@@ -196,14 +199,14 @@ def _with_interval(plain: str, interval: Row | None, joint: str) -> str:
 
 
 def _agreement_table(rows: pl.DataFrame) -> Table:
-    """Show each policy's worst figure, and all that are worth a look."""
+    """Return a table of each policy's figure of largest |z|, and all remarkable ones."""
     title = "sampled against exact: the worst figure of each policy"
-    shown = empty_table(title)
+    table = empty_table(title)
     for heading in ("Policy", "Workload", "Figure"):
-        shown.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold")
     for heading in ("Sampled", "Exact", "z"):
-        shown.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in agreement.worst(rows).rows(named=True):
         numbers = (f"{row['sampled']:.6g}", f"{row['exact']:.6g}", f"{row['z']:+.1f}")
-        shown.add_row(row["policy"], row["workload"] or "", row["figure"], *numbers)
-    return shown
+        table.add_row(row["policy"], row["workload"] or "", row["figure"], *numbers)
+    return table

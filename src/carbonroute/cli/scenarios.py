@@ -1,4 +1,4 @@
-"""``carbonroute scenarios``: what can be run without a file."""
+"""``carbonroute scenarios``: list the built-in scenarios."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from carbonroute.scenario import builtin_scenarios, load
 
 def scenarios() -> int:
     """List the built-in scenarios."""
-    table = Table("name", "what it is about")
+    table = Table("name", "description")
     for name in builtin_scenarios():
         table.add_row(name, load(name).description)
     out().print(table)

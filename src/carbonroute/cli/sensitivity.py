@@ -1,4 +1,4 @@
-"""``carbonroute sensitivity``: which input a recommendation hangs on."""
+"""``carbonroute sensitivity``: one-at-a-time sensitivity of the recommended policy."""
 
 from __future__ import annotations
 
@@ -7,21 +7,7 @@ from typing import TYPE_CHECKING
 
 from carbonroute.analysis import frontier
 from carbonroute.analysis.sensitivity import sensitivity as vary
-from carbonroute.cli.options import (
-    AddedOutput,
-    CarbonSeed,
-    Figures,
-    Formats,
-    Json,
-    MaxLatency,
-    MaxP95,
-    MaxViolation,
-    NoCode,
-    Quiet,
-    SimHours,
-    changes_of,
-    limits_of,
-)
+from carbonroute.cli import options
 from carbonroute.cli.terminal import empty_table, out, print_json, progress, results_alone, say, stepper
 from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics.headlines import sensitivity as headlines
@@ -37,72 +23,72 @@ def sensitivity(
     scenario: str = "published",
     /,
     *,
-    max_violation: MaxViolation = None,
-    max_p95: MaxP95 = None,
-    max_latency: MaxLatency = None,
-    sim_hours: SimHours = None,
-    seed: CarbonSeed = None,
-    output: AddedOutput = Path("outputs"),
-    figures: Figures = True,
-    formats: Formats = (),
-    json: Json = False,
-    quiet: Quiet = False,
-    no_code: NoCode = False,
+    max_violation: options.MaxViolation = None,
+    max_p95: options.MaxP95 = None,
+    max_latency: options.MaxLatency = None,
+    sim_hours: options.SimHours = None,
+    seed: options.CarbonSeed = None,
+    output: options.AddedOutput = Path("outputs"),
+    figures: options.Figures = True,
+    formats: options.Formats = (),
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    no_code: options.NoCode = False,
 ) -> int:
-    """Change each input by 10%, down and up, and see what becomes of the policy that `frontier` recommends.
+    """Change each input by 10%, down and up, and evaluate the policy that `frontier` recommends.
 
-    It shows what its routers reach when they are told of the change and decide anew, and when they are not
-    and decide as before. Without any limit, at most 1% violations are asked for. The exit code is 1 where
-    nothing is recommended.
+    Its figures are given for routers that are informed of the change and decide anew, and for routers that
+    are not and decide as before. Without any limit, at most 1% violations are allowed. The exit code is 1
+    where nothing is recommended.
 
     Parameters
     ----------
     scenario
         A built-in scenario's name (see `carbonroute scenarios`) or a TOML file.
     """
-    limits = limits_of(max_violation, max_p95, max_latency)
+    limits = options.limits_of(max_violation, max_p95, max_latency)
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
-        loaded = load(scenario, changes_of(sim_hours, seed), code=not no_code)
-        found = frontier.run(loaded, limits, progress=stepper(bar, "recommending"))
-        said = frontier.finding(found)[:1]
-        if found.recommended is None:
-            say(said[0])
+        loaded = load(scenario, options.changes_of(sim_hours, seed), code=not no_code)
+        result = frontier.run(loaded, limits, progress=stepper(bar, "recommending"))
+        sentences = frontier.finding(result)[:1]
+        if result.recommended is None:
+            say(sentences[0])
             return 1
-        table = vary(found, stepper(bar, "changing inputs"))
-        said += headlines.finding(table)
-        facts = add_to(folder, found.inputs, "sensitivity")
+        table = vary(result, stepper(bar, "changing inputs"))
+        sentences += headlines.finding(table)
+        provenance = add_to(folder, result.inputs.scenario, result.inputs.digests, "sensitivity")
         folder.write("tables/sensitivity.csv", csv_bytes(table))
         if figures:
             from carbonroute.cli.drawing import draw_all
 
             draw_all(folder, {"sensitivity": table}, ("png", *formats))
-        folder.finish({**facts, "sensitivity": {"limits": limits.given(), "finding": said}})
+        folder.finish({**provenance, "sensitivity": {"limits": limits.given(), "finding": sentences}})
     for note in folder.notes:
         say(f"note: {note}")
     if json:
         document = {
-            "scenario": found.inputs.scenario.name,
+            "scenario": result.inputs.scenario.name,
             "limits": limits.given(),
-            "finding": said,
+            "finding": sentences,
             "changes": table.rows(named=True),
         }
         print_json(document)
     elif not quiet:
         console = out()
         console.print(_table(table))
-        for sentence in said:
+        for sentence in sentences:
             console.print(sentence, soft_wrap=True)
         console.print(f"\nWrote {folder.path}/tables/sensitivity.csv.", soft_wrap=True)
     return 0
 
 
 def _table(rows: pl.DataFrame) -> Table:
-    title = f"{rows['policy'][0]}, left as it is, and what would be used instead"
+    title = f"{rows['policy'][0]}, unchanged, and the policy recommended instead"
     table = empty_table(title)
     table.add_column("Input", overflow="fold")
     for heading in (
-        *("Change\n%", "Saved\n%", "change\npoints", "not told\n%"),
-        *("Violations\n%", "change\npoints", "not told\n%"),
+        *("Change\n%", "Saved\n%", "change\npoints", "not informed\n%"),
+        *("Violations\n%", "change\npoints", "not informed\n%"),
     ):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Instead", overflow="fold")

@@ -11,18 +11,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from carbonroute.cli.options import (
-    Figures,
-    Formats,
-    Json,
-    NoCode,
-    Output,
-    Quiet,
-    Seed,
-    SimHours,
-    ViableViolation,
-    changes_of,
-)
+from carbonroute.cli import options
 from carbonroute.cli.results import missed, print_run
 from carbonroute.cli.terminal import DONE, MISSED, out, print_json, progress, results_alone, say, stepper
 from carbonroute.engines import sampled
@@ -37,22 +26,22 @@ def simulate(
     scenario: str = "published",
     /,
     *,
-    sim_hours: SimHours = None,
+    sim_hours: options.SimHours = None,
     reqs_per_hour: int | None = None,
-    seed: Seed = None,
-    output: Output = Path("outputs"),
+    seed: options.Seed = None,
+    output: options.Output = Path("outputs"),
     engine: Literal["sampled", "exact", "both", "queued"] | None = None,
     workers: int = 1,
     replications: int | None = None,
     until: str | None = None,
-    max_violation: ViableViolation = MAX_VIOLATION,
-    figures: Figures = True,
-    formats: Formats = (),
+    max_violation: options.ViableViolation = MAX_VIOLATION,
+    figures: options.Figures = True,
+    formats: options.Formats = (),
     report: Annotated[bool, Parameter(negative=())] = False,
     journal: Path | None = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    no_code: NoCode = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    no_code: options.NoCode = False,
 ) -> int:
     """Run a scenario under each of its policies, print the policy table, and write tables and figures.
 
@@ -65,7 +54,7 @@ def simulate(
     reqs_per_hour
         Requests per hour, instead of the scenario's.
     engine
-        How to evaluate: every request sampled; expected values worked out; both, side by side (the exit code
+        How to evaluate: every request sampled; exact expected values; both, compared (the exit code
         is 1 where they disagree); or queued, where requests wait for servers. By default queued where the
         scenario states pools of servers, and sampled elsewhere.
     workers
@@ -79,7 +68,7 @@ def simulate(
     journal
         Folder for the records of every decision of a queued run; see `carbonroute replay`.
     """
-    changes = changes_of(sim_hours, seed, reqs_per_hour)
+    changes = options.changes_of(sim_hours, seed, reqs_per_hour)
     command = _command(
         scenario,
         {
@@ -135,7 +124,7 @@ def simulate(
 
 
 def _command(scenario: str, options: Mapping[str, object]) -> str:
-    """Return what to type for the same results: the scenario, and the options that were given.
+    """Return the command line that reproduces the results.
 
     >>> _command("my scenario.toml", {"--seed": 7, "--engine": None, "--until": "avg_latency_ms ± 1"})
     "carbonroute simulate 'my scenario.toml' --seed 7 --until 'avg_latency_ms ± 1'"
@@ -148,8 +137,8 @@ def _require_rate(scenario: Scenario) -> None:
     """Refuse a rate from the command line where the scenario's traffic has none."""
     traffic = scenario.traffic
     if not hasattr(traffic, "requests_per_hour"):
-        found = f"traffic of kind {traffic.kind!r} brings its own rate"
-        raise InputError("--reqs-per-hour", [Fault("", found, "leave the option out")])
+        problem = f"traffic of kind {traffic.kind!r} brings its own rate"
+        raise InputError("--reqs-per-hour", [Fault("", problem, "leave the option out")])
 
 
 def _print_json(result: Result) -> None:
@@ -168,7 +157,7 @@ def _print_json(result: Result) -> None:
 
 
 def _finite(row: dict[str, object]) -> dict[str, object]:
-    """Return a row with null for what JSON cannot say: infinitely many standard errors."""
+    """Return a row with null for numbers that JSON does not have."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in row.items()

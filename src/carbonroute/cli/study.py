@@ -1,4 +1,4 @@
-"""``carbonroute study``: many runs over a grid, their progress, and what they found."""
+"""``carbonroute study``: run a parameter study, show its progress and its results."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from carbonroute.cli.terminal import (
 from carbonroute.errors import visible
 from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics.headlines.study import plain
+from carbonroute.metrics.results import CLAIRVOYANT_NOTE
 from carbonroute.study import overview
 
 if TYPE_CHECKING:
@@ -52,15 +53,15 @@ def run(
     quiet: Quiet = False,
     no_code: NoCode = False,
 ) -> int:
-    """Run all cells of a study that its folder does not have yet.
+    """Run all cells of a study that are missing in its folder.
 
-    Killed at any time, it goes on where it was when the same command is given again. The exit code is 1 where
+    After an interruption, the same command resumes the study. The exit code is 1 where
     cells failed.
 
     Parameters
     ----------
     file
-        The study, a TOML file: a base scenario, and what changes in it from cell to cell.
+        The study, a TOML file: a base scenario, and a grid of changes.
     output
         Its folder; by default outputs/NAME, for a file NAME.toml.
     workers
@@ -87,7 +88,7 @@ def run(
                 note=_note,
             )
     except KeyboardInterrupt:
-        say("What is done is kept: the same command goes on with the rest.")
+        say("Finished cells are kept: the same command resumes the study.")
         raise
     if not quiet:
         console = out()
@@ -105,7 +106,7 @@ def _note(text: str) -> None:
 
 
 def status(folder: Path, /, *, json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
-    """Say how far a study is, while it runs or after.
+    """Show the progress of a study, while it runs or after.
 
     Parameters
     ----------
@@ -135,7 +136,7 @@ def show(
     csv: Annotated[bool, Parameter(name="--csv", negative=())] = False,
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
-    """Print what a finished study found.
+    """Print the results of a finished study.
 
     Parameters
     ----------
@@ -144,7 +145,7 @@ def show(
     csv
         Print all results instead, as CSV: a row per cell and policy, at full precision.
     json
-        Print all results instead, as JSON, with what the manifest states.
+        Print all results instead, as JSON, with the manifest.
     """
     tables = study.read(folder)
     if csv:
@@ -160,7 +161,7 @@ def show(
 def _watched(
     bar: Progress | None,
 ) -> tuple[Callable[[int, int], None] | None, Callable[[study.Progress], None] | None]:
-    """Return what shows how many cells are checked, and then, on the same line, how far the study is."""
+    """Return progress callbacks for the check of cells and for the run, on the same line."""
     if bar is None:
         return None, None
     task = bar.add_task("checking")
@@ -169,26 +170,26 @@ def _watched(
     def check(done: int, total: int) -> None:
         bar.update(task, completed=done, total=total)
 
-    def show_it(now: study.Progress) -> None:
+    def advance(now: study.Progress) -> None:
         nonlocal running
         rate = f", {now.cells_per_s:.3g}/s" if now.cells_per_s else ""
         failed = f", {now.failed:,} failed" if now.failed else ""
-        said = f"{now.done:,} of {now.total:,} cells{rate}{failed}"
+        text = f"{now.done:,} of {now.total:,} cells{rate}{failed}"
         if running:
-            bar.update(task, completed=now.done, description=said)
-        else:  # what an earlier run had done is no part of the rate
-            bar.reset(task, completed=now.done, total=now.total, description=said)
+            bar.update(task, completed=now.done, description=text)
+        else:  # cells of an earlier run do not count for the rate
+            bar.reset(task, completed=now.done, total=now.total, description=text)
             running = True
 
-    return check, show_it
+    return check, advance
 
 
 def _print(console: Console, tables: StudyTables) -> None:
-    """Print what a study found: policies over all combinations, and the best one of each."""
+    """Print the results of a study: policies over all combinations, and the best one of each."""
     if tables.summary.height:
         console.print(_policies(tables))
         if tables.summary["clairvoyant"].any():
-            console.print("† clairvoyant: decides on what no router can know.")
+            console.print(CLAIRVOYANT_NOTE)
         best = overview.best(tables)
         if best.height > 1 and overview.axes(tables):
             console.print(_combinations(tables, best))
@@ -210,8 +211,8 @@ def _failures(tables: StudyTables) -> Iterator[str]:
 
 def _policies(tables: StudyTables) -> Table:
     rows = overview.policies(tables)
-    shown = empty_table(f"{tables.facts['name']}: each policy over all combinations")
-    shown.add_column("Policy", overflow="fold")
+    table = empty_table(f"{tables.facts['name']}: each policy over all combinations")
+    table.add_column("Policy", overflow="fold")
     headings = (
         "Viable\nin",
         "Best\nin",
@@ -222,36 +223,36 @@ def _policies(tables: StudyTables) -> Table:
         "\nmost",
     )
     for heading in headings:
-        shown.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows.rows(named=True):
         numbers = [
             "–" if row[name] is None else f"{row[name]:{style}}" for name, style in overview.STYLES.items()
         ]
         counts = [f"{row['viable']} of {row['combinations']}", str(row["best"])]
-        shown.add_row(f"{row['policy']}{' †' * row['clairvoyant']}", *counts, *numbers)
-    return shown
+        table.add_row(f"{row['policy']}{' †' * row['clairvoyant']}", *counts, *numbers)
+    return table
 
 
 def _combinations(tables: StudyTables, best: pl.DataFrame) -> Table:
     saved = overview.saved_column(tables.summary)
-    shown = empty_table("the best policy within the limit that a router could run")
+    table = empty_table("the best policy within the limit that a router could run")
     axes = overview.axes(tables)
     for name in axes:
-        shown.add_column(name, overflow="fold")
-    shown.add_column("Policy", overflow="fold")
+        table.add_column(name, overflow="fold")
+    table.add_column("Policy", overflow="fold")
     for heading in ("Saved\n%", "Violations\n%", "Latency\nms"):
-        shown.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in best.head(_SHOWN).rows(named=True):
         places = [plain(row[name]) for name in axes]
         if row["policy"] is None:
-            shown.add_row(*places, "none", "–", "–", "–")
+            table.add_row(*places, "none", "–", "–", "–")
             continue
         latency_ms = row.get("avg_latency_ms")
-        shown.add_row(
+        table.add_row(
             *places,
             row["policy"],
             f"{row[saved]:z.1f}",
             f"{row['slo_violation_pct']:.2f}",
             "–" if latency_ms is None else f"{latency_ms:.1f}",
         )
-    return shown
+    return table

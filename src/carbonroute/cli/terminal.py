@@ -1,4 +1,4 @@
-"""What commands share in talking to people: data on stdout, progress on stderr."""
+"""Terminal output of all commands: data on stdout, notes and progress on stderr."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ _FILE_WIDTH = 160
 
 
 class Printed(TextIOBase):
-    """A stream to people: control characters in what is written to it arrive as their escapes.
+    """A text stream that escapes control characters.
 
-    Everything that is printed goes through it, whoever prints. `console` alone writes to the stream behind
-    it, what it has made of text and colours.
+    All printed text goes through it; `console` alone writes colours to the stream behind it.
 
     Parameters
     ----------
@@ -45,12 +44,12 @@ class Printed(TextIOBase):
         self.stream: TextIO = stream.stream if isinstance(stream, Printed) else stream
 
     def write(self, text: str) -> int:
-        """Write text; return how much of it, which is all."""
+        """Write text; return its length."""
         self.stream.write(visible(text))
         return len(text)
 
     def flush(self) -> None:
-        """Send on what is waiting."""
+        """Flush the stream behind it."""
         self.stream.flush()
 
     def isatty(self) -> bool:
@@ -62,7 +61,7 @@ class Printed(TextIOBase):
         return self.stream.fileno()
 
     def writable(self) -> bool:
-        """Whether it can be written to: it is for nothing else."""
+        """Whether it can be written to."""
         return True
 
     @property
@@ -77,7 +76,7 @@ class _Console(Console):
         raise  # noqa: PLE0704  rich calls this while it handles that error
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render as ever, and nothing that commands the terminal but what the console itself does."""
+        """Render with escaped control characters, except those of the console itself."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=visible(segment.text))
 
@@ -123,7 +122,7 @@ def print_csv(text: str) -> None:
 
 
 def drop(stream: TextIO) -> None:
-    """Send what is still to be printed nowhere: the interpreter would fail on it once more at its end."""
+    """Discard the rest of a stream's output: flushing it at exit would fail again."""
     with suppress(OSError), Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())
 
@@ -140,10 +139,10 @@ def empty_table(title: str | None = None, *, headings: bool = True) -> Table:
 
 @contextmanager
 def results_alone(*, quiet: bool = False) -> Iterator[None]:
-    """Keep stdout for the results: what a user's policy or a library prints meanwhile goes to stderr.
+    """Keep stdout for the results: output of user policies and libraries goes to stderr.
 
-    Libraries in other languages write to the process's own stdout, so that is turned round as well. What
-    libraries warn of is told as notes, each once and after the work; with `quiet`, nothing but errors is.
+    The process's own stdout, which libraries in other languages write to, is redirected too. Warnings of
+    libraries are printed as notes at the end, each once; with `quiet`, errors alone.
     """
     sys.stdout.flush()
     kept = os.dup(1)
@@ -159,8 +158,8 @@ def results_alone(*, quiet: bool = False) -> Iterator[None]:
 
 @contextmanager
 def _noting(*, quiet: bool) -> Iterator[None]:
-    """Hear what libraries warn of, by either of Python's ways, and tell it in the end."""
-    logged = _Heard(logging.ERROR if quiet else logging.WARNING)
+    """Collect warnings and log records of libraries, and print them at the end."""
+    logged = _LogTexts(logging.ERROR if quiet else logging.WARNING)
     root = logging.getLogger()
     root.addHandler(logged)
     try:
@@ -173,8 +172,8 @@ def _noting(*, quiet: bool) -> Iterator[None]:
         say(f"note: {text}")
 
 
-class _Heard(logging.Handler):
-    """What libraries log, each text once."""
+class _LogTexts(logging.Handler):
+    """The texts of log records, each once."""
 
     def __init__(self, level: int) -> None:
         super().__init__(level)
@@ -203,9 +202,9 @@ def progress(*, quiet: bool) -> Iterator[Progress | None]:
         yield bar
 
 
-def stepper(bar: Progress | None, what: str) -> Callable[[int, int], None] | None:
-    """Return what moves a new line of the progress display: done, of all."""
+def stepper(bar: Progress | None, description: str) -> Callable[[int, int], None] | None:
+    """Add a line to the progress display; return its callback, of the number done and of all."""
     if bar is None:
         return None
-    task = bar.add_task(what)
+    task = bar.add_task(description)
     return lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,4 +1,4 @@
-"""``carbonroute validate``: whether a scenario, with its data, is fit to run."""
+"""``carbonroute validate``: check a scenario and its data."""
 
 from __future__ import annotations
 

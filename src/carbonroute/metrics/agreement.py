@@ -1,4 +1,4 @@
-"""Sampled against exact: by how many standard errors each figure is off."""
+"""Agreement of the sampled and the exact engine: difference of each figure in standard errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from carbonroute.metrics.standard_errors import Key
 from carbonroute.outcome import Histogram, Outcome
 from carbonroute.scenario import Scenario
 
-#: |z| above which the two engines cannot both be right, and what is worth a look.
+#: |z| beyond which the engines disagree, and beyond which a figure is listed.
 MOST, REMARKABLE = 5.0, 3.0
 
 SCHEMA = {
@@ -29,7 +29,7 @@ SCHEMA = {
 
 #: Relative difference that comes from rounding alone, and from bins of 0.1 %.
 _ROUNDING, _BIN = 1e-9, 1e-3
-#: Fewer events than this are not normal: their probability itself is worked out.
+#: Fewer events than this are not normally distributed: binomial probabilities are computed.
 _MANY = 100
 _PERCENTILE, _P95 = "p95_latency_ms", 0.95
 
@@ -43,43 +43,35 @@ def table(
 ) -> pl.DataFrame:
     """Return a row per figure.
 
-    Parameters
-    ----------
-    scenario
-        The scenario.
-    sampled, exact
-        Outcomes of either engine, one per policy.
-    figures
-        The figures of either, as `carbonroute.metrics.figures_of` gives them.
-    errors
-        Standard errors of the sampled figures; those of percentiles are worked out here.
+    `figures` are those of either engine, as `carbonroute.metrics.figures_of` gives them; `errors` the
+    standard errors of the sampled ones, except for percentiles.
 
     Notes
     -----
-    z is the difference in standard errors. Events of which few are expected are not normal: theirs is the
-    score that a normal number of the same probability has. A percentile's is by how many standard errors the
+    z is the difference in standard errors. Where few events are expected, z is the normal
+    score of their binomial tail probability. A percentile's is by how many standard errors the
     exact share of requests below it is off. A percentile of counted bins can be anywhere in its bin: the
     width of the bin is part of its standard error, and its z is that of the best value within the width.
-    Where there is no luck, z is 0 or infinite.
+    Of a deterministic figure, z is 0 or infinite.
     """
-    pairs = {
+    comparisons = {
         sample.policy: _Pair(scenario, sample, other) for sample, other in zip(sampled, exact, strict=True)
     }
     expected = {row[:3]: row[3] for row in figures[1].iter_rows()}
     rows = []
     for policy, workload, figure, value in figures[0].iter_rows():
-        theirs, pair = expected.get((policy, workload, figure), math.nan), pairs[policy]
+        expectation, comparison = expected.get((policy, workload, figure), math.nan), comparisons[policy]
         if figure == _PERCENTILE:
-            error, z = pair.error_of_percentile(workload), pair.z_of_percentile(workload)
+            error, z = comparison.error_of_percentile(workload), comparison.z_of_percentile(workload)
         else:
             error = errors.get((policy, workload, figure), math.nan)
-            z = pair.z_of_few(workload, figure) or z_score(value, theirs, error)
-        rows.append((policy, workload, figure, value, theirs, error, z))
+            z = comparison.z_of_few(workload, figure) or z_score(value, expectation, error)
+        rows.append((policy, workload, figure, value, expectation, error, z))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
 def z_score(sampled: float, exact: float, error: float) -> float:
-    """Return by how many standard errors a figure is off; without any, 0 or infinitely many.
+    """Return the difference of two figures in standard errors; 0 or ±inf where the error is 0.
 
     >>> z_score(11.0, 10.0, 0.5), z_score(10.0, 10.0, 0.0), z_score(11.0, 10.0, 0.0)
     (2.0, 0.0, inf)
@@ -91,9 +83,9 @@ def z_score(sampled: float, exact: float, error: float) -> float:
 
 
 def z_of_events(k: float, n: float, share: float) -> float:
-    """Return the score of a normal number as improbable as k events or more, or as few, in n trials.
+    """Return the normal score with the tail probability of k events in n Bernoulli trials.
 
-    Of k events themselves, half counts on either side.
+    Half the probability of exactly k events counts on either side.
 
     >>> round(z_of_events(520, 1000, 0.5), 2), round(z_of_events(1, 1000, 1e-6), 2)
     (1.26, 3.29)
@@ -111,16 +103,17 @@ def z_of_events(k: float, n: float, share: float) -> float:
 
 
 class _Pair:
-    """What either engine says of a policy."""
+    """Outcomes of a policy by both engines."""
 
     def __init__(self, scenario: Scenario, sampled: Outcome, exact: Outcome) -> None:
         self.sampled, self.exact = sampled, exact
-        self.workloads = {workload.id: index for index, workload in enumerate(scenario.workloads)}
+        self.workloads: dict[str | None, int | None] = {None: None}
+        self.workloads |= {workload.id: index for index, workload in enumerate(scenario.workloads)}
         self.regions = {f"share_{region.name}": index for index, region in enumerate(scenario.regions)}
 
     def z_of_few(self, workload: str | None, figure: str) -> float | None:
         """Return z of a share of requests, where few of them, or all but few, are expected to have it."""
-        index = None if workload is None else self.workloads[workload]
+        index = self.workloads[workload]
         of = slice(None) if index is None else slice(index, index + 1)
         if figure == VIOLATIONS:
             events, expected = self.sampled.violations[:, of], self.exact.violations[:, of]
@@ -135,7 +128,7 @@ class _Pair:
 
     def z_of_percentile(self, workload: str | None) -> float:
         """Return z of the share of requests that the exact engine expects below the sampled percentile."""
-        index = None if workload is None else self.workloads[workload]
+        index = self.workloads[workload]
         n, latency = self._number(self.sampled, index), self.sampled.latency
         latency_ms = latency.quantile(_P95, index)
         blur = self._blur
@@ -148,11 +141,11 @@ class _Pair:
         return -z_of_events(math.floor(_P95 * (n - 1)) + 1, n, share)
 
     def error_of_percentile(self, workload: str | None) -> float:
-        """Return half of what lies between the percentiles one standard error of the share apart, ms.
+        """Return half the distance between the percentiles at share ± one standard error, ms.
 
-        And the width of a bin, where latencies were counted in bins.
+        Plus the width of a bin, where latencies were counted in bins.
         """
-        index = None if workload is None else self.workloads[workload]
+        index = self.workloads[workload]
         error = self._error_below(self._number(self.sampled, index))
         ends = (self.exact.latency.quantile(min(_P95 + sign * error, 1.0), index) for sign in (1, -1))
         high_ms, low_ms = ends
@@ -161,7 +154,7 @@ class _Pair:
 
     @property
     def _blur(self) -> float:
-        """By what part of itself a percentile may be off without any luck: rounding, or the width of bins."""
+        """Relative error of a percentile without sampling error: rounding, or the width of bins."""
         return _BIN if isinstance(self.sampled.latency, Histogram) else _ROUNDING
 
     def _error_below(self, n: float) -> float:
@@ -172,12 +165,12 @@ class _Pair:
 
 
 def beyond(agreement: pl.DataFrame, most: float) -> pl.DataFrame:
-    """Return the figures that are more than so many standard errors off, or cannot be compared."""
+    """Return the figures with |z| above `most`, or without z."""
     return agreement.filter(~(pl.col("z").abs() <= most))
 
 
 def worst(agreement: pl.DataFrame) -> pl.DataFrame:
-    """Return each policy's worst figure, and all that are worth a look."""
+    """Return each policy's figure of largest |z|, and all beyond `REMARKABLE`."""
     off = pl.col("z").abs()
     return agreement.filter((off == off.max().over("policy")) | ~(off <= REMARKABLE))
 

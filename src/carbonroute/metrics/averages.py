@@ -1,8 +1,11 @@
-"""Numbers per request, of requests that are counted or expected."""
+"""Means, shares and totals of an outcome, over counted or expected requests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
 
 from carbonroute.outcome import Counts, Outcome, Sums
 from carbonroute.units import G_PER_KG, pct
@@ -10,13 +13,13 @@ from carbonroute.workloads.energy import Emissions
 
 
 def number(requests: Counts) -> int | float:
-    """Return how many requests there are: a whole number where they were counted."""
+    """Return the number of requests: a whole number where they were counted."""
     total: int | float = requests.sum().item()
     return total
 
 
 def counted(outcome: Outcome) -> bool:
-    """Whether an outcome's requests were counted; otherwise they are expected ones, without any luck."""
+    """Whether an outcome's requests were counted; otherwise they are expected values."""
     return outcome.requests.dtype.kind in "iu"
 
 
@@ -38,5 +41,11 @@ def share_pct(part: Counts, whole: Counts) -> float | None:
 
 
 def total_kg(emissions: Emissions) -> float:
-    """Return what all requests emitted, kg CO2e."""
+    """Return the emissions of all requests, kg CO2e."""
     return float(emissions.total_g.sum()) / G_PER_KG
+
+
+def labelled(outcome: Outcome, columns: Mapping[str, Any]) -> pl.DataFrame:
+    """Return columns as a table, behind the policy's label and its clairvoyance."""
+    label = pl.lit(outcome.policy).alias("policy"), pl.lit(outcome.clairvoyant).alias("clairvoyant")
+    return pl.DataFrame(columns).select(*label, pl.all())

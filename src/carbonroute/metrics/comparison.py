@@ -1,4 +1,4 @@
-"""What a run's policies are held against."""
+"""Outcomes of the baselines of a run."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from carbonroute.outcome import Outcome
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a run's policies are held against.
+    """Outcomes of the baselines that a run's policies are compared with.
 
     Attributes
     ----------
     baseline
-        What reductions refer to; it need not be one of the run's outcomes.
+        The policy that reductions refer to; it need not be one of the run's outcomes.
     fresh
         Of each policy that decides on old, forecast or missing carbon, by label: the same on fresh data.
     steps
-        By name, from no knowledge of carbon to all: where the saving comes from.
+        The decomposition of the saving, by name, from no knowledge of carbon to full knowledge.
     replications
         How many runs all of these, and the policies' own outcomes, are merged from.
     unlimited
-        Of a run with queues, by label: the same policies where no region's capacity has an end.
+        Of a run with queues, by label: the same policies without limits on capacity.
     unlimited_baseline
-        The baseline there: what reductions of those refer to.
+        The baseline without limits, that their reductions refer to.
     same_capacity
         Of a run with queues: Latency-First on the same capacity.
     """

@@ -1,11 +1,10 @@
-"""How sure each figure is: one row per interval."""
+"""Confidence intervals of a run's figures: one row per interval."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from carbonroute.intervals import (
 from carbonroute.metrics.averages import counted, queued
 from carbonroute.metrics.long import DIFFERENCE, KEY
 from carbonroute.outcome import Outcome, Paired
-from carbonroute.scenario import Inputs
 from carbonroute.units import pct
 
 SCHEMA = {
@@ -51,18 +49,18 @@ _OF_REGION = "share_"
 _SIGNED = ("reduction_pct", DIFFERENCE)
 
 
-def within_a_run(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
-    """Return what one run tells of its own luck: violation shares, and differences from the baseline.
+def within_a_run(workloads: Sequence[str], outcomes: Sequence[Outcome]) -> pl.DataFrame:
+    """Return the intervals from a single run: of violation shares, and of differences from the baseline.
 
-    Nothing where requests are expected ones: no luck is in them. Nor where they queue: one that waits makes
-    others wait, and so they say less than as many independent ones.
+    Empty where requests are expected values, which have no sampling error; and where they queue, as waiting
+    requests are not independent.
     """
     if not all(counted(outcome) for outcome in outcomes) or queued(outcomes):
         return pl.DataFrame(schema=SCHEMA)
     differences = [
         row for outcome in outcomes if outcome.paired for row in _paired(outcome.policy, outcome.paired)
     ]
-    return pl.concat([violations(inputs, outcomes), pl.DataFrame(differences, SCHEMA, orient="row")])
+    return pl.concat([violations(workloads, outcomes), pl.DataFrame(differences, SCHEMA, orient="row")])
 
 
 def ends(figure: str, mean: Array, std: Array, n: Array) -> tuple[Array, Array]:
@@ -91,27 +89,19 @@ def ends(figure: str, mean: Array, std: Array, n: Array) -> tuple[Array, Array]:
 
 
 def over_replications(
-    inputs: Inputs,
+    dependence: Dependence,
     outcomes: Sequence[Outcome],
     baseline: str,
     figures: pl.DataFrame,
     replications: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Return the intervals of all figures, from how much they differ between replications.
+    """Return the intervals of all figures, from their spread between replications.
 
     A share that is 0 in all replications, or 1, does not differ between them: then independent trials are
-    counted, see `_Trials`. Where requests queue, nobody knows how many there are, and it has no interval.
+    counted, see `Dependence`. Where requests queue, their number is unknown, and it has no interval.
 
-    Parameters
-    ----------
-    inputs, outcomes
-        The scenario, and the outcomes of all replications, merged.
-    baseline
-        Label of what differences are from.
-    figures
-        The figures of all replications together.
-    replications
-        Those of each, one below the other.
+    `figures` are those of all replications together, `replications` those of each, concatenated. Outcomes are
+    merged; `baseline` is the label of the policy that differences are from.
     """
     spread = replications.group_by(KEY).agg(pl.col("value").std().alias("std"), pl.len().alias("n"))
     table = figures.join(spread, on=KEY, nulls_equal=True, maintain_order="left")
@@ -120,24 +110,28 @@ def over_replications(
     for figure in dict.fromkeys(names):
         rows = names == figure
         low[rows], high[rows] = ends(figure, value[rows], std[rows], n[rows])
-    trials = {} if queued(outcomes) else dict(_trials(inputs, outcomes))
+    independent = {} if queued(outcomes) else {outcome.policy: outcome for outcome in outcomes}
     rows = [
-        _row(row, interval, trials.get(row["policy"]), baseline)
+        _row(row, interval, dependence, independent.get(row["policy"]), baseline)
         for row, *interval in zip(table.rows(named=True), low.tolist(), high.tolist(), strict=True)
     ]
     return pl.DataFrame(rows, SCHEMA, orient="row")
 
 
 def _row(
-    row: Mapping[str, Any], interval: Sequence[float], trials: _Trials | None, baseline: str
+    row: Mapping[str, Any],
+    interval: Sequence[float],
+    dependence: Dependence,
+    outcome: Outcome | None,
+    baseline: str,
 ) -> tuple[Any, ...]:
-    """Return a figure with its interval, by trials that are counted where replications do not differ."""
+    """Return a figure with its interval, by counted trials where replications do not differ."""
     policy, workload, figure, value, n = (row[name] for name in (*KEY, "value", "n"))
     low, high = (None if math.isnan(end) else end for end in interval)
     whole = _whole(figure)
     method = f"{'t' if whole is None else 'Korn-Graubard'} over {n} replications"
-    if low is None and n > 1 and trials:
-        method, n = trials.of(figure, workload, n)
+    if low is None and n > 1 and outcome:
+        method, n = dependence.trials(outcome, figure, workload, n)
         low, high = _counted(value, whole, n)
     if figure.endswith(DIFFERENCE):
         method = f"paired with {baseline}, {method}"
@@ -155,59 +149,55 @@ def _counted(value: float, whole: float | None, n: int) -> Interval:
 
 
 @dataclass(frozen=True)
-class _Trials:
-    """How many independent trials a policy's requests were, in all replications together.
+class Dependence:
+    """How the requests of a run depend on each other, and how many independent trials they are.
 
-    Requests themselves, if its decisions are the same in all of them: it reads no carbon, or carbon of which
-    nothing is drawn. Otherwise all requests of an hour may go elsewhere together, and hours are counted: as
-    many as carbon persists for are one, and those of more traffic than others have count for the heaviest.
+    Where a policy's decisions are the same in all replications (it reads no carbon, or carbon of which
+    nothing is drawn), every request is a trial. Otherwise all requests of an hour may move together, and
+    hours are the trials: as many as carbon persists for are one, and all weigh as much as the heaviest.
 
     Attributes
     ----------
-    inputs, outcome
-        The scenario, and what became of the policy's requests.
+    workloads
+        Ids, in the order of the axis W.
     persistence_hours
-        See `Signal.persistence_hours`; 0 where the policy's decisions are the same in all replications.
+        By policy, see `Signal.persistence_hours`; 0 where decisions are the same in all replications.
     expected
-        Gives the requests that are expected by hour × origin × workload, shape (H, O, W).
+        Gives the expected requests by hour × origin × workload, shape (H, O, W).
+    violation_share
+        Gives P(latency > SLO), shape (O, W, R).
     """
 
-    inputs: Inputs
-    outcome: Outcome
-    persistence_hours: float
+    workloads: Sequence[str]
+    persistence_hours: Mapping[str, float]
     expected: Callable[[], Array]
+    violation_share: Callable[[], Array]
 
-    def of(self, figure: str, workload: str | None, replications: int) -> tuple[str, int]:
-        """Return what is counted, as an interval's method, and how many there are."""
-        ids = [one.id for one in self.inputs.scenario.workloads]
-        which = slice(None) if workload is None else [ids.index(workload)]
-        requests = int(self.outcome.requests[:, which].sum())
-        # Wherever they go, no more are late than in the worst region.
-        worst = self.inputs.violation_share[:, which].max()
+    def trials(
+        self, outcome: Outcome, figure: str, workload: str | None, replications: int
+    ) -> tuple[str, int]:
+        """Return the method that counts a policy's independent trials, and their number."""
+        which = slice(None) if workload is None else [self.workloads.index(workload)]
+        requests = int(outcome.requests[:, which].sum())
+        # Wherever requests go, no more are late than in the worst region.
+        worst = self.violation_share()[:, which].max()
         harmless = figure == VIOLATIONS and worst <= rule_of_three(requests)
-        if not self.persistence_hours or harmless:
+        persistence_hours = self.persistence_hours[outcome.policy]
+        if not persistence_hours or harmless:
             return RULE_OF_THREE, requests
         by_hour = self.expected()[:, :, which].sum(axis=(1, 2))
-        hours = max(1.0, float(by_hour.sum() / by_hour.max()) / self.persistence_hours)
+        hours = max(1.0, float(by_hour.sum() / by_hour.max()) / persistence_hours)
         return BY_THE_HOUR, min(round(replications * hours), requests)
 
 
-def _trials(inputs: Inputs, outcomes: Sequence[Outcome]) -> Iterator[tuple[str, _Trials]]:
-    expected = cache(inputs.arrivals.expected)  # those of a log are read
-    for candidate, outcome in zip(inputs.candidates, outcomes, strict=True):
-        drawn = inputs.carbon.persistence_hours if candidate.reads("carbon_g_per_kwh") else 0.0
-        yield candidate.label, _Trials(inputs, outcome, drawn, expected)
-
-
-def violations(inputs: Inputs, outcomes: Sequence[Outcome]) -> pl.DataFrame:
+def violations(workloads: Sequence[str], outcomes: Sequence[Outcome]) -> pl.DataFrame:
     """Return the intervals of violation shares of counted requests, per policy and per workload.
 
-    Clopper–Pearson; where no request was late, or every one, there is one side to err on, and it gets all of
-    what is left to chance: the rule of three. None where requests queue, and are not independent.
+    Clopper–Pearson; where no request was late, or every one, the interval is
+    one-sided: the rule of three. None where requests queue, and are not independent.
     """
     if queued(outcomes):
         return pl.DataFrame(schema=SCHEMA)
-    workloads = [workload.id for workload in inputs.scenario.workloads]
     late = np.stack([outcome.violations.sum(axis=(0, 2)) for outcome in outcomes])
     of = np.stack([outcome.requests.sum(axis=(0, 2)) for outcome in outcomes])
     k, n = (np.column_stack([counts.sum(axis=1), counts]) for counts in (late, of))
@@ -237,27 +227,27 @@ def _paired(policy: str, paired: Paired) -> Iterator[tuple[object, ...]]:
     if policy == paired.policy:
         return
     n, method = paired.requests, f"paired with {paired.policy}"
-    here, there = paired.late_here, paired.late_there
+    late, late_baseline = paired.late_here, paired.late_there
     latency_ms, carbon = paired.latency_ms, paired.carbon_g_per_kwh
-    shares = (here - there) / n, *paired_share_interval(here, there, n)
-    found = {
+    shares = (late - late_baseline) / n, *paired_share_interval(late, late_baseline, n)
+    differences = {
         "avg_latency_ms": (latency_ms / n, *mean_interval(latency_ms, paired.latency_square_ms2, n)),
         VIOLATIONS: tuple(map(pct, shares)),
         "avg_carbon_g_per_kwh": (carbon / n, *mean_interval(carbon, paired.carbon_square, n)),
     }
-    for figure, value_and_ends in found.items():
+    for figure, value_and_ends in differences.items():
         yield policy, None, figure + DIFFERENCE, *value_and_ends, method, n, CONFIDENCE
 
 
 def _whole(figure: str) -> float | None:
-    """Return what a figure is a share of, in its unit; None where it is none."""
+    """Return the value of a share of 1 in the figure's unit; None where it is no share."""
     if figure in _SHARES_PCT:
         return pct(1)
     return 1.0 if figure.startswith(_OF_REGION) else None
 
 
 def upper_bound(high: float) -> str:
-    """Return an upper bound with two digits that count, and never as a power of ten.
+    """Return an upper bound with two significant digits, and never as a power of ten.
 
     >>> upper_bound(0.00893), upper_bound(97.6), upper_bound(100.0)
     ('0.0089', '98', '100')
@@ -266,7 +256,7 @@ def upper_bound(high: float) -> str:
 
 
 def _range(figure: str) -> Interval:
-    """Return between which values a figure that is no share can be."""
+    """Return the least and the greatest possible value of a figure that is no share."""
     if figure == VIOLATIONS + DIFFERENCE:
         return -pct(1), pct(1)
     if figure == "extra_vs_fresh_pct":

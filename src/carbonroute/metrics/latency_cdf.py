@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from carbonroute.metrics.averages import labelled
 from carbonroute.outcome import Outcome
 
 SCHEMA = {"policy": pl.String, "clairvoyant": pl.Boolean, "share": pl.Float64, "latency_ms": pl.Float64}
@@ -22,11 +23,6 @@ def table(outcomes: Sequence[Outcome]) -> pl.DataFrame:
         if outcome.queueing and not outcome.served.any():
             continue
         latency_ms = np.linspace(0, max(outcome.latency.quantile(1.0), 1e-9), _CDF_POINTS)
-        parts.append(
-            pl.DataFrame({"share": outcome.latency.cdf(latency_ms), "latency_ms": latency_ms}).select(
-                pl.lit(outcome.policy).alias("policy"),
-                pl.lit(outcome.clairvoyant).alias("clairvoyant"),
-                pl.all(),
-            )
-        )
+        columns = {"share": outcome.latency.cdf(latency_ms), "latency_ms": latency_ms}
+        parts.append(labelled(outcome, columns))
     return pl.concat(parts)

@@ -1,4 +1,4 @@
-"""All that is printed of a run, one figure a row: what intervals and comparisons are made of."""
+"""Printed figures of a run in long form, one per row: the basis of intervals and comparisons."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from carbonroute.metrics.averages import mean, share_pct
 from carbonroute.outcome import Outcome
 from carbonroute.scenario.written.objectives import FIGURES
 
-#: What tells one figure from another.
+#: Columns that identify a figure.
 KEY = ("policy", "workload", "figure")
-#: What stands behind a figure's name where it is that of the policy minus that of the baseline.
+#: Suffix of a figure's name where it is that of the policy minus that of the baseline.
 DIFFERENCE = "_difference"
 
 _OF_A_WORKLOAD = ("avg_latency_ms", "p95_latency_ms", "slo_violation_pct")
@@ -49,9 +49,9 @@ def differences(outcomes: Sequence[Outcome], baseline: Outcome) -> pl.DataFrame:
 
 
 def _rows(outcome: Outcome, baseline: Outcome) -> Iterator[dict[str, Any]]:
-    for (figure, mine), theirs in zip(_means(outcome).items(), _means(baseline).values(), strict=True):
-        if mine is not None and theirs is not None:
-            row = (outcome.policy, None, figure + DIFFERENCE, mine - theirs)
+    for (figure, value), reference in zip(_means(outcome).items(), _means(baseline).values(), strict=True):
+        if value is not None and reference is not None:
+            row = (outcome.policy, None, figure + DIFFERENCE, value - reference)
             yield dict(zip(_SCHEMA, row, strict=True))
 
 

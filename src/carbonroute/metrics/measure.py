@@ -1,6 +1,6 @@
-"""What carbon is measured by, grams or mean intensity, and what a reduction of it is.
+"""The measure of carbon, grams or mean intensity, and reductions of it.
 
-Everything that ranks policies, names the best one, or says what dominates or survives asks here.
+All rankings, best policies, dominance and surviving shares use it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Measure:
     Attributes
     ----------
     amount
-        Column of what a served request emits, g, or of the mean carbon intensity, gCO2e/kWh.
+        Column of the emissions per served request, g, or of the mean carbon intensity, gCO2e/kWh.
     reduction
         Column of the reduction against the baseline, %; where requests queue, that is Latency-First without
         limits on capacity.
@@ -32,7 +32,7 @@ class Measure:
     unlimited
         Column of the reduction without limits on capacity, %.
     name, plural
-        What is cut or raised, and whether that is a plural.
+        Name of the quantity in sentences, and whether it is a plural.
     unit
         Of the amount.
     sums
@@ -90,14 +90,7 @@ _STATED = ("total_kg", GRAMS.amount, GRAMS.reduction)
 
 
 def measure_of(policies: pl.DataFrame) -> Measure:
-    """Return the measure of a table of policies: grams where all of it states energies, intensity elsewhere.
-
-    Parameters
-    ----------
-    policies
-        Energies are stated where the first of its columns ``total_kg``, ``emissions_g_per_request`` and
-        ``emissions_reduction_pct`` has no nulls.
-    """
+    """Return the measure of a table of policies: grams where all of it states energies, else intensity."""
     name = next((name for name in _STATED if name in policies.columns), None)
     return INTENSITY if name is None or policies.is_empty() or policies[name].null_count() else GRAMS
 
@@ -155,14 +148,14 @@ def saves(reduction: float | None) -> bool:
 
 
 def effect(measure: Measure, reduction: float, *, again: bool = False) -> str:
-    """Return what a reduction does, as a verb with its object.
+    """Return the effect of a reduction, as a verb with its object.
 
     >>> effect(GRAMS, 59.62), effect(INTENSITY, -3.0), effect(GRAMS, 0.01)
     ('cuts emissions by 59.6 %', 'raises mean carbon intensity by 3.0 %', 'does not change emissions')
     >>> effect(GRAMS, -30.5, again=True)
     'raises them by 30.5 %'
     """
-    what = measure.it if again else measure.name
+    quantity = measure.it if again else measure.name
     if round(reduction, 1) == 0:
-        return f"does not change {what}"
-    return f"{'cuts' if reduction > 0 else 'raises'} {what} by {abs(reduction):.1f} %"
+        return f"does not change {quantity}"
+    return f"{'cuts' if reduction > 0 else 'raises'} {quantity} by {abs(reduction):.1f} %"

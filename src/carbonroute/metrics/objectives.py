@@ -1,4 +1,4 @@
-"""What a policy must reach, and whether it does: one row per objective."""
+"""Objectives of a scenario, and whether a policy meets them: one row per objective."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def table(objectives: Objectives | None, policies: pl.DataFrame, intervals: pl.D
     """
     if objectives is None:
         return pl.DataFrame(schema=SCHEMA)
-    found = policies.row(by_predicate=pl.col("policy") == objectives.policy, named=True)
+    figures = policies.row(by_predicate=pl.col("policy") == objectives.policy, named=True)
     whole = intervals.filter(pl.col("workload").is_null(), policy=objectives.policy)
     ends = {row["figure"]: row for row in whole.rows(named=True)}
     rows = [
         {
             "policy": objectives.policy,
             "figure": name,
-            **_checked(bound, found[name], ends.get(name, {})),
-            "against": _baseline(name, found),
+            **_checked(bound, figures[name], ends.get(name, {})),
+            "against": _baseline(name, figures),
         }
         for name, bound in objectives.bounds.items()
     ]
@@ -70,17 +70,17 @@ def _baseline(figure: str, policy: Mapping[str, Any]) -> str | None:
 
 
 def in_words(objective: Mapping[str, Any]) -> str:
-    """Return one objective's row as a line to read."""
-    wanted = f"{objective['figure']} {objective['bound']}"
+    """Return one objective's row in words."""
+    target = f"{objective['figure']} {objective['bound']}"
     if objective["against"] is not None:
-        wanted += f" against {objective['against']}"
+        target += f" against {objective['against']}"
     if objective["value"] is None:
-        return f"missed: {wanted}, of which this run has no value"
+        return f"missed: {target}, of which this run has no value"
     verdict = "met" if objective["met"] else "missed"
     if objective["beyond_doubt"] is False:
         verdict += ", but not beyond doubt"
-    found = f"found {objective['value']:.6g}"
+    reached = f"found {objective['value']:.6g}"
     if objective["low"] is not None and objective["high"] is not None:
-        found += f" [{objective['low']:.4g}, {objective['high']:.4g}]"
+        reached += f" [{objective['low']:.4g}, {objective['high']:.4g}]"
     margin = f"{abs(objective['margin']):.4g}"
-    return f"{verdict}: {wanted}, {found}, {f'{margin} to spare' if objective['met'] else f'by {margin}'}"
+    return f"{verdict}: {target}, {reached}, {f'{margin} to spare' if objective['met'] else f'by {margin}'}"

@@ -1,16 +1,18 @@
-"""One row about the whole run: what it is, what it found, and what a reader must know of it."""
+"""One row about the whole run: its scenario, its finding, its data sources and its notes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
+from carbonroute.carbon import Signal
 from carbonroute.intervals import CONFIDENCE
 from carbonroute.metrics.headlines.run import finding
 from carbonroute.metrics.intervals import BY_THE_HOUR, RULE_OF_THREE, VIOLATIONS, upper_bound
 from carbonroute.metrics.measure import GRAMS, measure_of
-from carbonroute.scenario import Candidate, Inputs, Scenario
+from carbonroute.scenario import Scenario
+from carbonroute.traffic import Arrivals
 from carbonroute.units import pct
 
 #: Words by which a source says that a figure is not measured.
@@ -18,24 +20,11 @@ _NOT_MEASURED = ("guess", "scale", "assum", "estimat")
 
 
 def table(
-    inputs: Inputs,
-    policies: pl.DataFrame,
-    saving: pl.DataFrame,
-    intervals: pl.DataFrame,
-    more_notes: Sequence[str] = (),
+    scenario: Scenario, carbon: Signal, arrivals: Arrivals, policies: pl.DataFrame, notes: Sequence[str]
 ) -> pl.DataFrame:
-    """Return the row; `intervals` says how sure the policies' violation shares are."""
-    scenario = inputs.scenario
+    """Return the row; see `Tables.overview`."""
     models = ", ".join(dict.fromkeys(workload.model for workload in scenario.workloads))
     count = len(scenario.regions)
-    notes = [
-        *inputs.notes,
-        *_doubtful_energies(scenario),
-        *_costs_of_age(inputs.candidates, policies),
-        *_where_it_comes_from(saving),
-        *_what_nothing_means(intervals),
-        *more_notes,
-    ]
     return pl.DataFrame(
         {
             "scenario": [scenario.name],
@@ -43,17 +32,31 @@ def table(
             "regions": [f"{count} region{'s' if count > 1 else ''}"],
             "hours": [scenario.horizon.hours],
             "finding": [finding(policies)],
-            "notes": pl.Series([notes], dtype=pl.List(pl.String)),
-            "accounting": [str(inputs.carbon.accounting)],
-            "source": [inputs.carbon.source],
-            "traffic_source": [inputs.arrivals.source],
-            "synthetic_geography": [inputs.arrivals.synthetic_geography],
+            "notes": pl.Series([list(notes)], dtype=pl.List(pl.String)),
+            "accounting": [str(carbon.accounting)],
+            "source": [carbon.source],
+            "traffic_source": [arrivals.source],
+            "synthetic_geography": [arrivals.synthetic_geography],
         }
     )
 
 
+def notes(
+    scenario: Scenario,
+    knows: Mapping[str, str],
+    policies: pl.DataFrame,
+    saving: pl.DataFrame,
+    intervals: pl.DataFrame,
+) -> Iterator[str]:
+    """Yield the notes that follow from the tables; `knows` is each policy's information in words."""
+    yield from _doubtful_energies(scenario)
+    yield from _costs_of_age(knows, policies)
+    yield from _where_it_comes_from(saving)
+    yield from _no_violations(intervals)
+
+
 def _doubtful_energies(scenario: Scenario) -> Iterator[str]:
-    """Yield a line for each energy that nobody measured, or that has no source."""
+    """Yield a line for each energy that is not measured, or has no source."""
     for workload in scenario.workloads:
         source = workload.energy_source
         if workload.has_energy and not source:
@@ -62,18 +65,18 @@ def _doubtful_energies(scenario: Scenario) -> Iterator[str]:
             yield f"The energy of {workload.id} is not measured: {source}"
 
 
-def _costs_of_age(candidates: Sequence[Candidate], policies: pl.DataFrame) -> Iterator[str]:
+def _costs_of_age(knows: Mapping[str, str], policies: pl.DataFrame) -> Iterator[str]:
     """Yield a line for each kind of old, forecast or incomplete carbon that policies decide on."""
     measure = measure_of(policies)
-    what = "grams" if measure is GRAMS else measure.name
+    unit = "grams" if measure is GRAMS else measure.name
     costs: dict[str, list[str]] = {}
-    for candidate, row in zip(candidates, policies.rows(named=True), strict=False):
+    for row in policies.rows(named=True):
         if row["extra_vs_fresh_pct"] is not None:
-            costs.setdefault(candidate.knows, []).append(
+            costs.setdefault(knows[row["policy"]], []).append(
                 f"{row['policy']} {row['extra_vs_fresh_pct']:+z.2f} %"
             )
-    for knows, policies_and_costs in costs.items():
-        yield f"{knows} cost, in {what} against perfectly fresh data: {', '.join(policies_and_costs)}"
+    for information, policies_and_costs in costs.items():
+        yield f"{information} cost, in {unit} against perfectly fresh data: {', '.join(policies_and_costs)}"
 
 
 def _where_it_comes_from(saving: pl.DataFrame) -> Iterator[str]:
@@ -85,7 +88,7 @@ def _where_it_comes_from(saving: pl.DataFrame) -> Iterator[str]:
         yield f"Where the saving comes from, in grams against {saving['policy'][0]}: {', '.join(steps)}"
 
 
-def _what_nothing_means(intervals: pl.DataFrame) -> Iterator[str]:
+def _no_violations(intervals: pl.DataFrame) -> Iterator[str]:
     """Yield a line for each number of requests, or of hours, of which none was late."""
     counted = {
         RULE_OF_THREE: "requests",

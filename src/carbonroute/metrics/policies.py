@@ -1,4 +1,4 @@
-"""One row per policy: what it reached, and against what."""
+"""The policy table: one row per policy, with its reductions against the baselines."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ TYPES: dict[str, type[pl.DataType] | None] = {
     "requests": None,  # whole numbers where they were counted
     "rejected": pl.Int64,
 }
-#: Of two policies, one that has less carbon or of one of these, and no more of any other, dominates.
+#: Beside carbon, the quantities by which one policy dominates another.
 _BURDENS = ("slo_violation_pct", "avg_latency_ms")
 
 
 def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> pl.DataFrame:
-    """Return what each policy reached; see `Tables.policies`."""
+    """Return the policy table; see `Tables.policies`."""
     return pl.DataFrame(rows(outcomes, comparison, max_violation), schema=TYPES)
 
 
@@ -76,11 +76,11 @@ def rows(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: flo
     """Return the rows of that table, by column."""
     baseline = comparison.baseline
     p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for outcome, p95_latency_ms in zip(outcomes, p95_ms, strict=True):
         violations = share_pct(outcome.violations, outcome.requests)
         viable = violations is not None and violations <= pct(max_violation)
-        found.append(
+        results.append(
             {
                 "policy": outcome.policy,
                 "clairvoyant": outcome.clairvoyant,
@@ -101,9 +101,9 @@ def rows(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: flo
                 **against_baselines(outcome, comparison, viable=viable),
             }
         )
-    for row, name in zip(found, _dominated_by(found), strict=True):
+    for row, name in zip(results, _dominated_by(results), strict=True):
         row["dominated_by"] = name
-    return found
+    return results
 
 
 def _emissions(outcome: Outcome, comparison: Comparison) -> dict[str, float | None]:
@@ -143,8 +143,8 @@ def _against_fresh(outcome: Outcome, comparison: Comparison) -> dict[str, float 
 def _dominated_by(rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
     burdens = [[row[column] for column in (measure_of_row(row).amount, *_BURDENS)] for row in rows]
     burden = np.array(burdens, dtype=float)  # None is NaN, which is neither more nor less
-    found = []
-    for mine in burden:
-        better = (burden <= mine).all(axis=1) & (burden < mine).any(axis=1)
-        found.append(rows[better.argmax()]["policy"] if better.any() else None)
-    return found
+    names = []
+    for own in burden:
+        better = (burden <= own).all(axis=1) & (burden < own).any(axis=1)
+        names.append(rows[better.argmax()]["policy"] if better.any() else None)
+    return names

@@ -1,4 +1,4 @@
-"""How busy servers were: over the run by pool, and by the hour and region."""
+"""Utilisation of servers: over the run by pool, and by hour and region."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import polars as pl
 
 from carbonroute.arrays import Array, Mask
 from carbonroute.control.capacity import Capacity
+from carbonroute.metrics.averages import labelled
 from carbonroute.outcome import Outcome, Queueing
 from carbonroute.scenario import Scenario
 from carbonroute.units import S_PER_HOUR
@@ -40,7 +41,7 @@ UTILISATION = {
 
 
 class Hourly(NamedTuple):
-    """What pools did by the hour, shape (H, P) each; NaN in hours that are not all counted.
+    """Hourly means of the pools, shape (H, P) each; NaN in hours that are not counted whole.
 
     Attributes
     ----------
@@ -73,7 +74,7 @@ class Hourly(NamedTuple):
 
 
 def table(scenario: Scenario, capacity: Capacity, outcomes: Sequence[Outcome]) -> pl.DataFrame:
-    """Return a row per policy and pool; none where capacity plays no part."""
+    """Return a row per policy and pool; none where requests do not queue."""
     rows = [
         {"policy": outcome.policy, "clairvoyant": outcome.clairvoyant, **row}
         for outcome in outcomes
@@ -100,7 +101,7 @@ def _pools(scenario: Scenario, capacity: Capacity, queueing: Queueing) -> Iterat
     worth = queueing.server_worth_g_per_h
     for place, (region, label) in enumerate(zip(capacity.region, capacity.labels, strict=True)):
         row = {name: column[place].item() for name, column in columns.items()}
-        if np.isinf(row["servers"]):  # a share of what has no end says nothing
+        if np.isinf(row["servers"]):  # no utilisation of unlimited servers
             row |= {"servers": None, "utilisation_pct": None, "peak_utilisation_pct": None}
         yield {
             "region": scenario.regions[region].name,
@@ -125,10 +126,9 @@ def by_the_hour(scenario: Scenario, capacity: Capacity, outcomes: Sequence[Outco
             busy = np.where(hourly.servers == 0, 0.0, hourly.utilisation * hourly.servers)
             utilisation = _by_region(busy, member) / servers
         parts.append(
-            pl.DataFrame(
+            labelled(
+                outcome,
                 {
-                    "policy": [outcome.policy] * utilisation.size,
-                    "clairvoyant": [outcome.clairvoyant] * utilisation.size,
                     "hour": np.repeat(np.arange(hours), len(regions)),
                     "region": regions * hours,
                     "utilisation": utilisation.ravel(),
@@ -136,7 +136,6 @@ def by_the_hour(scenario: Scenario, capacity: Capacity, outcomes: Sequence[Outco
                     "waiting": waiting.ravel(),
                     "offered": offered.ravel(),
                 },
-                schema=UTILISATION,
             ).with_columns(pl.col(pl.Float64).fill_nan(None))
         )
     return pl.concat(parts)

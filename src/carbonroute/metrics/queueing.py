@@ -1,4 +1,4 @@
-"""What became of each policy's requests where capacity is finite, and what of its saving is left."""
+"""Columns of queued runs: waiting, rejection, and the saving that survives limits on capacity."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNLIMITED_COLUMNS = (
     "unlimited_total_kg",
     SURVIVES,
 )
-#: The last ones of the policy table: files keep the order in which columns were added.
+#: The last columns of the policy table: files keep the order in which columns were added.
 MORE_OF_QUEUES = (
     GRAMS.unlimited,
     "same_capacity_baseline",
@@ -39,7 +39,7 @@ MORE_OF_QUEUES = (
 
 
 def of_queues(outcome: Outcome) -> dict[str, float | None]:
-    """Return what waited and what was rejected; nothing where capacity plays no part."""
+    """Return figures of waiting and rejection; null where requests do not queue."""
     queueing, served = outcome.queueing, outcome.served
     if queueing is None:
         return dict.fromkeys(QUEUE_COLUMNS)
@@ -56,29 +56,22 @@ def of_queues(outcome: Outcome) -> dict[str, float | None]:
 def against_baselines(
     outcome: Outcome, comparison: Comparison, *, viable: bool
 ) -> dict[str, str | float | None]:
-    """Return what limits on capacity leave of a policy's saving, against either baseline.
+    """Return the saving of a policy with and without limits on capacity, against either baseline.
 
-    Parameters
-    ----------
-    outcome
-        With capacity.
-    comparison
-        Holds the same policy without limits, and Latency-First without limits and on the same capacity.
-    viable
-        Whether the policy counts: where requests are lost or late, nothing survives.
+    Nothing survives where the policy is not `viable`: requests are lost or late.
     """
     free, baseline = comparison.unlimited.get(outcome.policy), comparison.unlimited_baseline
     same = comparison.same_capacity
-    found: dict[str, str | float | None] = dict.fromkeys((*UNLIMITED_COLUMNS, *MORE_OF_QUEUES))
+    columns: dict[str, str | float | None] = dict.fromkeys((*UNLIMITED_COLUMNS, *MORE_OF_QUEUES))
     if same is not None:
-        found["same_capacity_baseline"] = same.policy
-        found |= {one.same_capacity: one.reduction_of(outcome, same) for one in (INTENSITY, GRAMS)}
+        columns["same_capacity_baseline"] = same.policy
+        columns |= {one.same_capacity: one.reduction_of(outcome, same) for one in (INTENSITY, GRAMS)}
     if free is None or baseline is None:
-        return found
+        return columns
     measure = measure_of_outcome(free)
     possible = measure.reduction_of(free, baseline)
     left = measure.reduction_of(outcome, comparison.baseline) if viable else None
-    return found | {
+    return columns | {
         "unlimited_carbon_g_per_kwh": INTENSITY.of(free),
         "unlimited_slo_violation_pct": share_pct(free.violations, free.requests),
         "unlimited_total_kg": total_kg(free.emissions) / comparison.replications if free.emissions else None,
@@ -93,7 +86,7 @@ def has_queues(policies: pl.DataFrame) -> bool:
 
 
 def notes(outcomes: Sequence[Outcome], *, one_run: bool) -> Iterator[str]:
-    """Yield what a reader must know of figures whose requests waited for one another."""
+    """Yield notes on the figures of queued runs."""
     if not queued(outcomes):
         return
     left_out = {outcome.queueing.left_out for outcome in outcomes if outcome.queueing} - {0}

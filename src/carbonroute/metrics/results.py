@@ -1,4 +1,4 @@
-"""The tables that people open: per policy, per workload, and rounded as the published study rounds."""
+"""Result tables for CSV files: per policy, per workload, and rounded as in the published study."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _RESULT_COLUMNS = (
     "avg_carbon_g_per_kwh",
     "carbon_reduction_pct",
 )
+CLAIRVOYANT_NOTE = "† clairvoyant: decides on what no router can know."
 #: Decimals of the published study's columns; other columns keep full precision in every file.
 _PUBLISHED_STYLE = {
     "avg_latency_ms": ".1f",
@@ -32,7 +33,7 @@ _PUBLISHED_STYLE = {
 def simulation_results(tables: Tables) -> pl.DataFrame:
     """Return one row per policy with a column of requests per region, at full precision.
 
-    Columns stand in the order in which they were added: those that queues got last are the last.
+    Columns keep the order in which they were introduced.
     """
     by_region = tables.routing.with_columns(("requests_" + pl.col("region")).alias("region"))
     wide = by_region.pivot("region", index="policy", values="requests", maintain_order=True)
@@ -59,7 +60,7 @@ def where_the_saving_comes_from(tables: Tables) -> pl.DataFrame:
 
 
 def _with_label(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
-    """Label what was made of requests whose origins were drawn."""
+    """Label results of requests whose origins were drawn."""
     drawn = tables.overview["synthetic_geography"][0]
     return results.with_columns(synthetic_geography=pl.lit(value=True)) if drawn else results
 
@@ -67,12 +68,12 @@ def _with_label(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
 def as_published(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     """Return results with the published study's columns as text, rounded as there: 1 decimal, violations 2.
 
-    Carbon reductions are worked out from the rounded averages, as there.
+    Carbon reductions are computed from the rounded averages, as there.
     """
     if INTENSITY.reduction in results.columns:
         baseline = round(tables.policies["baseline_carbon_g_per_kwh"][0], 1)
-        found = [reduction_pct(amount, baseline) for amount in results[INTENSITY.amount].round(1)]
-        results = results.with_columns(pl.Series(INTENSITY.reduction, found, pl.Float64))
+        reductions = [reduction_pct(amount, baseline) for amount in results[INTENSITY.amount].round(1)]
+        results = results.with_columns(pl.Series(INTENSITY.reduction, reductions, pl.Float64))
     return results.with_columns(
         pl.Series(name, [None if value is None else f"{value:{style}}" for value in results[name]], pl.String)
         for name, style in _PUBLISHED_STYLE.items()

@@ -1,4 +1,4 @@
-"""Where each policy sent requests."""
+"""The routing table: requests per policy and region."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the saving comes from: a row per step from no knowledge of carbon to all."""
+"""Decomposition of the saving: a row per step, from no knowledge of carbon to full knowledge."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCHEMA = {
 def table(comparison: Comparison) -> pl.DataFrame:
     """Return a row per step that serves requests; none where the scenario states no energies.
 
-    What is saved is per served request: a step that turns requests away saves nothing by that.
+    Savings are per served request: a step that rejects requests saves nothing by that.
     """
     known = {step: one for step, one in comparison.steps.items() if GRAMS.of(one) is not None}
     first = next(iter(known.values()), None)

@@ -1,4 +1,4 @@
-"""What the tables of a run look like: to know one that we wrote from one that was damaged."""
+"""Schemas of a run's tables, to detect damaged files."""
 
 from __future__ import annotations
 
@@ -26,20 +26,8 @@ from carbonroute.metrics.tables import Tables
 #: Whole numbers where requests were counted, fractions where they are expected ones.
 _COUNT = (pl.Int64, pl.Float64)
 #: Columns of names.
-_NAMES = frozenset(
-    (
-        "policy",
-        "baseline",
-        "dominated_by",
-        "region",
-        "origin",
-        "workload",
-        "name",
-        "scenario",
-        "workloads",
-        "regions",
-    )
-)
+_NAMES = frozenset({"policy", "baseline", "dominated_by", "region", "origin", "workload", "name"})
+_NAMES |= {"scenario", "workloads", "regions"}
 _PER_POLICY = {"policy": pl.String, "clairvoyant": pl.Boolean}
 
 
@@ -156,7 +144,7 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
 
 
 def misfits(tables: Tables) -> Iterator[str]:
-    """Yield what tables of which each has its shape say against one another."""
+    """Yield inconsistencies between tables that are each valid."""
     names = {
         "policy": tables.policies["policy"],
         "region": tables.rtt["region"].unique(maintain_order=True),
@@ -166,10 +154,10 @@ def misfits(tables: Tables) -> Iterator[str]:
     for field in fields(tables):
         table = getattr(tables, field.name)
         for column in names.keys() & set(table.columns):
-            found = set(table[column].drop_nulls())
-            if field.name != "saving" and not found <= set(names[column]):
+            values = set(table[column].drop_nulls())
+            if field.name != "saving" and not values <= set(names[column]):
                 yield f"table {field.name} has a {column} that another table lacks"
-            if column in whole.get(field.name, ()) and len(found) < len(names[column]):
+            if column in whole.get(field.name, ()) and len(values) < len(names[column]):
                 yield f"table {field.name} lacks a {column} that another table has"
     for name in ("policies", "rtt", "workloads", "latency_cdf"):
         if getattr(tables, name).is_empty():

@@ -1,4 +1,4 @@
-"""By how much figures of sampled requests differ from run to run: what the exact engine's moments tell.
+"""Standard errors of figures of sampled requests, from the exact engine's moments.
 
 Requests are taken as independent draws from all that come in the run. Where every hour has a fixed number of
 them, figures differ less than that: the standard errors are on the safe side.
@@ -7,8 +7,8 @@ them, figures differ less than that: the standard errors are on the safe side.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,12 +16,12 @@ from carbonroute.arrays import Array
 from carbonroute.metrics.averages import number
 from carbonroute.metrics.comparison import Comparison
 from carbonroute.outcome import Counts, Outcome, Sums
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Scenario
 from carbonroute.units import G_PER_KG, J_PER_KWH, pct
 from carbonroute.workloads import ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
 
-#: What tells one figure from another: policy, workload (None: all), figure.
+#: Identifies a figure: policy, workload (None: all), figure.
 Key = tuple[str, str | None, str]
 
 #: Standard-normal scores over which squares of token counts are averaged.
@@ -29,7 +29,7 @@ _SCORES = np.linspace(-8, 8, 4001)
 
 
 class Mean(NamedTuple):
-    """Mean and variance of what a request has."""
+    """Mean and variance of a quantity per request."""
 
     mean: float
     variance: float
@@ -38,76 +38,76 @@ class Mean(NamedTuple):
         """Return the standard error of the mean of n requests."""
         return math.sqrt(self.variance / n) if n else math.inf
 
+    def error_of_sum(self, n: float, *, fixed_number: bool) -> float:
+        """Return the standard error of the sum over n requests, or over a Poisson number of mean n."""
+        return math.sqrt(n * (self.variance + (0.0 if fixed_number else 1.0) * self.mean**2))
+
+
+#: Mean and variance of a request's grams under a policy, by part.
+Grams: TypeAlias = Callable[[Outcome], Mapping[str, Mean]]
+
 
 def standard_errors(
-    inputs: Inputs, exact: Sequence[Outcome], comparison: Comparison, sampled: Sequence[Outcome]
+    scenario: Scenario,
+    grams: Grams | None,
+    exact: Sequence[Outcome],
+    comparison: Comparison,
+    sampled: Sequence[Outcome],
 ) -> dict[Key, float]:
     """Return the standard error of each figure of sampled outcomes.
 
-    Parameters
-    ----------
-    inputs
-        The scenario.
-    exact, comparison
-        Outcomes of the exact engine with their sums of squares, and what they are held against.
-    sampled
-        Those of the sampled engine: they say how many requests there are.
+    `exact` and `comparison` are outcomes of the exact engine, with sums of squares; `grams` gives the moments
+    of a request's emissions, see `gram_moments`. Of `sampled`, only the numbers of requests are used.
     """
-    found: dict[Key, float] = {}
-    for mine, counted in zip(exact, sampled, strict=True):
+    errors: dict[Key, float] = {}
+    for outcome, counted in zip(exact, sampled, strict=True):
         n = number(counted.requests)
-        found |= {(mine.policy, None, figure): error for figure, error in _of(inputs, mine, comparison, n)}
-        for index, workload in enumerate(inputs.scenario.workloads):
+        of_all = [*_errors(scenario, outcome, comparison, n)]
+        if grams:
+            of_all += _errors_of_grams(scenario, grams, outcome, comparison, n)
+        errors |= {(outcome.policy, None, figure): error for figure, error in of_all}
+        for index, workload in enumerate(scenario.workloads):
             n = number(counted.requests[:, index])
-            late, latency = _late(mine, index), _latency(mine, index)
-            found[mine.policy, workload.id, "slo_violation_pct"] = pct(late.error(n))
-            found[mine.policy, workload.id, "avg_latency_ms"] = latency.error(n)
-    spread = _spread(inputs)
-    return {key: spread * error for key, error in found.items()}
+            late, latency = _late(outcome, index), _latency(outcome, index)
+            errors[outcome.policy, workload.id, "slo_violation_pct"] = pct(late.error(n))
+            errors[outcome.policy, workload.id, "avg_latency_ms"] = latency.error(n)
+    # Bursts widen the spread of counts by the coefficient of variation of the gaps.
+    cv = max(1.0, float(getattr(scenario.traffic, "cv", 1.0)))
+    return {key: cv * error for key, error in errors.items()}
 
 
-def _spread(inputs: Inputs) -> float:
-    """Return by what requests that come in bursts are worse than independent ones."""
-    return max(1.0, float(getattr(inputs.scenario.traffic, "cv", 1.0)))
-
-
-def _of(inputs: Inputs, outcome: Outcome, comparison: Comparison, n: float) -> Iterator[tuple[str, float]]:
+def _errors(
+    scenario: Scenario, outcome: Outcome, comparison: Comparison, n: float
+) -> Iterator[tuple[str, float]]:
     carbon, reference = _carbon(outcome), _carbon(comparison.baseline)
     yield "avg_latency_ms", _latency(outcome).error(n)
     yield "slo_violation_pct", pct(_late(outcome).error(n))
     yield "avg_carbon_g_per_kwh", carbon.error(n)
     yield "carbon_reduction_pct", pct(_of_ratio(carbon, reference, n))
     by_region = outcome.requests.sum(axis=(0, 1))
-    for region, share in zip(inputs.scenario.regions, by_region / by_region.sum(), strict=True):
+    for region, share in zip(scenario.regions, by_region / by_region.sum(), strict=True):
         yield f"share_{region.name}", Mean(share, share * (1 - share)).error(n)
     fresh = comparison.fresh.get(outcome.policy)
     if fresh:
         yield "fresh_carbon_g_per_kwh", _carbon(fresh).error(n)
         yield "extra_vs_fresh_pct", pct(_of_ratio(carbon, _carbon(fresh), n))
-    if inputs.energy:
-        yield from _of_grams(inputs, outcome, comparison, n)
 
 
-def _of_grams(
-    inputs: Inputs, outcome: Outcome, comparison: Comparison, n: float
+def _errors_of_grams(
+    scenario: Scenario, grams: Grams, outcome: Outcome, comparison: Comparison, n: float
 ) -> Iterator[tuple[str, float]]:
-    parts = _grams(inputs, outcome)
-    total, reference = parts["emissions"], _grams(inputs, comparison.baseline)["emissions"]
-    for part, grams in parts.items():
-        yield f"{part}_g_per_request", grams.error(n)
+    parts = grams(outcome)
+    total, reference = parts["emissions"], grams(comparison.baseline)["emissions"]
+    fixed_number = not scenario.traffic.is_random
+    for part, moments in parts.items():
+        yield f"{part}_g_per_request", moments.error(n)
     yield "emissions_reduction_pct", pct(_of_ratio(total, reference, n))
-    yield "total_kg", _of_sum(inputs, total, n) / G_PER_KG
+    yield "total_kg", total.error_of_sum(n, fixed_number=fixed_number) / G_PER_KG
     fresh = comparison.fresh.get(outcome.policy)
     if fresh:
-        grams = _grams(inputs, fresh)["emissions"]
-        yield "fresh_total_kg", _of_sum(inputs, grams, n) / G_PER_KG
-        yield "extra_vs_fresh_pct", pct(_of_ratio(total, grams, n))
-
-
-def _of_sum(inputs: Inputs, one: Mean, n: float) -> float:
-    """Return the standard error of a sum over all requests, of which it may be chance how many come."""
-    by_chance = 1.0 if inputs.scenario.traffic.is_random else 0.0
-    return math.sqrt(n * (one.variance + by_chance * one.mean**2))
+        fresh_total = grams(fresh)["emissions"]
+        yield "fresh_total_kg", fresh_total.error_of_sum(n, fixed_number=fixed_number) / G_PER_KG
+        yield "extra_vs_fresh_pct", pct(_of_ratio(total, fresh_total, n))
 
 
 def _of_ratio(upper: Mean, lower: Mean, n: float) -> float:
@@ -145,18 +145,15 @@ def _carbon(outcome: Outcome) -> Mean:
     return _moments(outcome.carbon_sum_g_per_kwh, outcome.carbon_square_sum, outcome.served)
 
 
-def _grams(inputs: Inputs, outcome: Outcome) -> dict[str, Mean]:
-    """Return what a request emits, in all and in its parts, g.
+def gram_moments(energy: Energy, laws: Sequence[ServiceLaw], outcome: Outcome) -> dict[str, Mean]:
+    """Return mean and variance of a request's emissions, in all and in its parts, g and g².
 
     Of a workload in a region, a request emits carbon · (a + b · T) + e: T is the energy of its tokens.
     """
-    energy = inputs.energy
-    if energy is None:
-        return {}
     per_j = energy.hardware_factor * energy.pue / J_PER_KWH
     operational, network = np.outer(energy.request_j, per_j), energy.network_j[:, np.newaxis] / J_PER_KWH
     embodied_g, nothing = energy.embodied_g[:, np.newaxis], np.zeros((1, 1))
-    tokens_j, tokens_j2 = _tokens(inputs.laws, energy)[..., np.newaxis]
+    tokens_j, tokens_j2 = _tokens(laws, energy)[..., np.newaxis]
 
     def moments(a: Array, b: Array, e: Array) -> Mean:
         first, square = a + b * tokens_j, a**2 + 2 * a * b * tokens_j + b**2 * tokens_j2
@@ -178,10 +175,10 @@ def _tokens(laws: Sequence[ServiceLaw], energy: Energy) -> Array:
     """Return mean and mean square of the energy of a request's tokens, J and J², shape (2, W)."""
     weight = np.exp(-(_SCORES**2) / 2)
     weight /= weight.sum()
-    found = np.zeros((2, len(laws)))
+    moments = np.zeros((2, len(laws)))
     for workload, (law, (prompt_j, answer_j)) in enumerate(zip(laws, energy.token_j, strict=True)):
         if isinstance(law, Tokens):
             prompt, answer = prompt_j * law.prompt_at(_SCORES), answer_j * law.answer_at(_SCORES)
             means = prompt @ weight, answer @ weight
-            found[:, workload] = sum(means), (prompt**2 + answer**2) @ weight + 2 * means[0] * means[1]
-    return found
+            moments[:, workload] = sum(means), (prompt**2 + answer**2) @ weight + 2 * means[0] * means[1]
+    return moments

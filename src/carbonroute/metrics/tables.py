@@ -1,4 +1,4 @@
-"""What figures, files and reports are made of: the tables of one run."""
+"""The tables of one run, from which figures, files and reports are made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from carbonroute.metrics.wait_cdf import SCHEMA as WAIT_CDF
 
 @dataclass(frozen=True)
 class Tables:
-    """What one run found, at full precision.
+    """Results of one run, at full precision.
 
     Policies, regions, origins and workloads keep the scenario's order in every table. A table describes
     itself: limits and labels that a reader needs stand in columns of their own.
@@ -38,15 +38,15 @@ class Tables:
         ``embodied_g_per_request``; ``total_kg`` of all requests (of several replications: their mean);
         ``emissions_reduction_pct`` (of grams per served request). Where
         a policy decides on old, forecast or missing carbon: ``fresh_carbon_g_per_kwh`` and
-        ``fresh_total_kg``, what it reaches on perfectly fresh data, and ``extra_vs_fresh_pct``, how much more
+        ``fresh_total_kg``, its figures on perfectly fresh data, and ``extra_vs_fresh_pct``, how much more
         it emits (without energies: how much higher its mean carbon intensity is); null where its data are
         fresh.
         Where requests queue, and null elsewhere: ``rejected`` and ``rejected_pct`` (of all requests; they
         count as violations, and have neither latency nor grams), ``avg_wait_ms`` and ``p95_wait_ms`` (of
         served requests), ``hours_over_capacity`` (hours in which a pool was sent more than it can carry; of
         the pool that has most of them), ``flips_per_day`` (how often a cell's main region changes),
-        ``idle_g_per_request`` (electricity of switched-on servers beyond what requests take; null where
-        their power is not stated); and what the policy reaches where no capacity has an end:
+        ``idle_g_per_request`` (electricity of switched-on servers beyond that of requests; null where
+        their power is not stated); and the policy's figures without limits on capacity:
         ``unlimited_carbon_g_per_kwh``, ``unlimited_carbon_reduction_pct``, ``unlimited_slo_violation_pct``,
         ``unlimited_total_kg``, ``unlimited_emissions_reduction_pct``, and ``survives_pct``, how much of that
         reduction (of grams, where energies are stated) is left: 0 where emissions rise instead, null where
@@ -68,20 +68,20 @@ class Tables:
     rtt
         One row per origin × region: ``origin``, ``origin_share``, ``region``, ``rtt_ms``.
     saving
-        Where the saving comes from, a row per step from no knowledge of carbon to all: ``step``, ``policy``,
-        ``clairvoyant``, ``total_kg``, ``saved_pct`` (of what the first step emits per served request),
+        Decomposition of the saving, a row per step: ``step``, ``policy``,
+        ``clairvoyant``, ``total_kg``, ``saved_pct`` (of the first step's emissions per served request),
         ``slo_violation_pct``. Empty where the scenario states no energies. Where requests queue, all steps
         are on the same capacity.
     overview
         One row: ``scenario``, ``workloads`` (models in words), ``regions`` (in words), ``hours``,
-        ``finding`` (one sentence), ``notes`` (what was assumed, filled or left out, and what the age of the
-        data costs; a list), ``accounting`` (labels of the carbon values), ``source`` (of the carbon values),
+        ``finding`` (one sentence), ``notes`` (assumptions, filled values, omissions, and the cost of
+        old data; a list), ``accounting`` (labels of the carbon values), ``source`` (of the carbon values),
         ``traffic_source``, ``synthetic_geography`` (whether origins were drawn for real requests).
     intervals
-        How sure a figure is, a row per interval: ``policy``, ``workload`` (null: all), ``figure`` (a column
+        Confidence intervals, a row each: ``policy``, ``workload`` (null: all), ``figure`` (a column
         of `policies` or `workloads`; ``share_<region>``; or a difference from the baseline, such as
         ``avg_latency_ms_difference``), ``value``, ``low``, ``high``, ``method`` (in words), ``n`` (requests
-        or replications), ``confidence`` (0…1). Empty where no luck is involved.
+        or replications), ``confidence`` (0…1). Empty where nothing is sampled.
     objectives
         A row per objective of the scenario: ``policy``, ``figure``, ``bound`` (as stated), ``value``,
         ``low``, ``high`` (null without interval), ``margin`` (in the figure's unit, negative where it
@@ -94,7 +94,7 @@ class Tables:
         Where requests queue, a row per policy and pool of servers: ``policy``, ``clairvoyant``, ``region``,
         ``pool`` (label), ``servers`` (switched on, mean), ``utilisation_pct`` (share of their time in use),
         ``peak_utilisation_pct`` (of the busiest hour), ``avg_waiting`` (requests), ``rejected``,
-        ``hours_over_capacity``, ``server_worth_g_per_h`` (what one more server in the region would save, or
+        ``hours_over_capacity``, ``server_worth_g_per_h`` (saving of one more server in the region, or
         null). Servers and utilisation are null where nothing limits them. This table and the next three are
         empty where capacity plays no part.
     utilisation

@@ -8,29 +8,28 @@ import numpy as np
 import polars as pl
 
 from carbonroute.arrays import Array
+from carbonroute.metrics.averages import labelled
 from carbonroute.outcome import LatencyDistribution, Outcome
 
 SCHEMA = {"policy": pl.String, "clairvoyant": pl.Boolean, "share": pl.Float64, "wait_ms": pl.Float64}
 
-#: Up to where waits are told apart on an even scale, ms; beyond, points to every power of ten.
+#: End of the evenly spaced waits, ms, and number of points there and in each power of ten beyond.
 _EVEN_MS, _POINTS = 0.1, 100
 
 
 def table(outcomes: Sequence[Outcome]) -> pl.DataFrame:
     """Return the share of served requests that wait no longer than each of some times, under each policy."""
     parts = [
-        pl.DataFrame({"share": share, "wait_ms": wait_ms}).select(
-            pl.lit(outcome.policy).alias("policy"), pl.lit(outcome.clairvoyant).alias("clairvoyant"), pl.all()
-        )
+        labelled(outcome, {"share": share, "wait_ms": wait_ms})
         for outcome in outcomes
         if outcome.queueing and outcome.served.any()
-        for share, wait_ms in _pieces(outcome.queueing.wait)
+        for share, wait_ms in _segments(outcome.queueing.wait)
     ]
     return pl.concat([pl.DataFrame(schema=SCHEMA), *parts])
 
 
-def _pieces(wait: LatencyDistribution) -> Iterator[tuple[Array, Array]]:
-    """Yield shares and times: many wait for nothing, some for very long, and both are to be told apart."""
+def _segments(wait: LatencyDistribution) -> Iterator[tuple[Array, Array]]:
+    """Yield shares and times, ms: evenly spaced up to `_EVEN_MS`, then in each power of ten."""
     longest_ms, first, low_ms, high_ms = wait.quantile(1.0), 0, 0.0, _EVEN_MS
     while True:
         wait_ms = np.linspace(low_ms, high_ms, _POINTS)

@@ -1,4 +1,4 @@
-"""One row per policy and workload."""
+"""The workload table: one row per policy and workload."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from carbonroute.scenario import Scenario
 
 
 def table(scenario: Scenario, outcomes: Sequence[Outcome]) -> pl.DataFrame:
-    """Return what each policy reached for each workload."""
+    """Return the figures of each policy by workload; see `Tables.workloads`."""
     latencies = [outcome.latency for outcome in outcomes]
     p95_ms = [quantiles(latencies, 0.95, index) for index in range(len(scenario.workloads))]
     rows = []

@@ -9,7 +9,7 @@ from carbonroute.files.folder import write_named
 from carbonroute.report.page import Page, render
 from carbonroute.report.run import REPORT, page_of_run
 from carbonroute.report.study import page_of_study
-from carbonroute.runs.folder import RunFolder, require_as_stated
+from carbonroute.runs.folder import RunFolder, require_unchanged
 from carbonroute.runs.manifest import STUDY, read_manifest
 from carbonroute.runs.store import RunManifest, tables_of
 from carbonroute.study import tables_in
@@ -31,7 +31,7 @@ def page_of(path: Path) -> Page:
         If the folder is not that of a finished run or study, or a table was changed since.
     """
     outputs = read_manifest(path)["outputs"]
-    require_as_stated(path, outputs)
+    require_unchanged(path, outputs)
     return _page(path, outputs)
 
 

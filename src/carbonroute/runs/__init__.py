@@ -1,4 +1,4 @@
-"""Runs: a scenario and an engine in, outcomes and tables out."""
+"""Run a scenario with an engine, in one or several replications: outcomes and tables."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import cast
 import polars as pl
 
 from carbonroute.errors import Fault, InputError, did_you_mean
-from carbonroute.metrics import Tables, tabulate
+from carbonroute.metrics import Tables
 from carbonroute.outcome import Outcome
-from carbonroute.runs.agreement import held_against
 from carbonroute.runs.notebook import as_html
 from carbonroute.runs.replications import once
 from carbonroute.runs.run_plan import RunPlan, carry_out
+from carbonroute.runs.tabulate import compare_engines, tabulate
 from carbonroute.scenario import Inputs, Scenario, load
 
 __all__ = ["MAX_VIOLATION", "Result", "default_engine", "run"]
@@ -31,13 +31,13 @@ class Result:
     Attributes
     ----------
     inputs
-        What went into the engine; `inputs.scenario` is the scenario. Of several replications: the first.
+        The engine's inputs; `inputs.scenario` is the scenario. Of several replications: the first.
     engine
         Name of the engine, or ``"both"``.
     outcomes
         One per policy, in the scenario's order; of several replications, merged.
     tables
-        What figures, files and reports are made of.
+        The tables, for figures, files and reports.
     seeds
         Of each replication.
     """
@@ -94,7 +94,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
     changes
         Values to set before the run, by dotted path; not with a scenario that is loaded already.
     engine
-        One of `carbonroute.engines.ENGINES`; or ``"both"``, sampled, held against exact in
+        One of `carbonroute.engines.ENGINES`; or ``"both"``: sampled, compared with exact in
         `Tables.agreement`. By default queued where the scenario states pools of servers, and sampled
         elsewhere.
     max_violation
@@ -102,8 +102,8 @@ def run(  # noqa: PLR0913  one argument per option of the command
     workers
         Processes of the sampled engine; results are the same for any number.
     replications
-        Independent runs, each with a seed of its own, the first with the scenario's: they say how sure every
-        figure is. One by default; with `until`, at most so many, and `MOST` by default.
+        Independent runs, each with a seed of its own, the first with the scenario's: they give every figure
+        an interval. One by default; with `until`, at most so many, and `MOST` by default.
     until
         Add replications until the interval of a figure is this narrow under every policy, such as
         ``"slo_violation_pct ± 0.05"``; see `Precision`.
@@ -131,10 +131,10 @@ def run(  # noqa: PLR0913  one argument per option of the command
     noted = replace(done.inputs, notes=(*done.inputs.notes, *plan.notes(done, figures)))
     tables = tabulate(noted, done.outcomes, done.comparison, max_violation, figures)
     if engine == "both":
-        tables = replace(tables, agreement=held_against(done, once(done.inputs, "exact", workers=1)))
+        tables = replace(tables, agreement=compare_engines(done, once(done.inputs, "exact", workers=1)))
     return Result(done.inputs, engine, done.outcomes, tables, done.seeds)
 
 
 def default_engine(scenario: Scenario) -> str:
-    """Return the engine of a scenario for which nobody names one."""
+    """Return the default engine of a scenario."""
     return "queued" if scenario.has_pools else "sampled"

@@ -1,4 +1,4 @@
-"""The baselines of a run: policies that run beside the scenario's own, for comparison alone."""
+"""Baselines of a run: policies that run beside the scenario's own, for comparison."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def with_baselines(
 
     Returns
     -------
-    What an engine is to run, and what makes the comparison of its outcomes.
+    The inputs of the engine, and a function from its outcomes to the comparison.
     """
     candidates = list(inputs.candidates)
 
@@ -44,23 +44,27 @@ def with_baselines(
         same = (
             i
             for i, candidate in enumerate(candidates)
-            if _decides_alike(candidate, added) and (engine != "queued" or _held_alike(candidate, added))
+            if _decides_alike(candidate, added)
+            and (engine != "queued" or _controlled_alike(candidate, added))
         )
         if (index := next(same, None)) is None:
             index = len(candidates)
             candidates.append(added)
         return index
 
-    baseline = place(_latency_first(inputs))
+    latency_first = inputs.candidate(BASELINE.name, BASELINE, inputs.scenario.information)
+    baseline = place(latency_first)
+    sampling = inputs.scenario.sampling
+    same_requests = engine == "exact" or sampling.scheme == "streams" or sampling.restart == "per-policy"
     steps, fresh = {}, {}
-    compared = not baseline_alone and (engine == "exact" or _meet_the_same_requests(inputs))
+    compared = same_requests and not baseline_alone
     if compared and inputs.energy:
         steps = {
             name: place(step)
-            for name, step in _steps(inputs)
-            if not _refused(inputs, step, engine)  # nobody asked for it: it ends no run
+            for name, step in (("latency-first", latency_first), *_steps(inputs))
+            if not _refused(inputs, step, engine)  # an added policy must not fail the run
         }
-    # With queues, every policy has a system of its own to itself: what fresh data would do is not run.
+    # With queues, a run on fresh data would be a simulation of its own.
     if compared and engine != "queued":
         fresh = {
             candidate.label: place(replace(candidate, knowledge=truth(inputs.carbon)))
@@ -85,19 +89,9 @@ def _refused(inputs: Inputs, baseline: Candidate, engine: str) -> bool:
     return engine == "exact" and bool(unsupported(inputs, baseline))
 
 
-def _meet_the_same_requests(inputs: Inputs) -> bool:
-    sampling = inputs.scenario.sampling
-    return sampling.scheme == "streams" or sampling.restart == "per-policy"
-
-
-def _latency_first(inputs: Inputs) -> Candidate:
-    return inputs.candidate(BASELINE.name, BASELINE, inputs.scenario.information)
-
-
 def _steps(inputs: Inputs) -> Iterator[tuple[str, Candidate]]:
-    """Yield what a saving is made of: from no knowledge of carbon to all."""
+    """Yield the policies whose savings are compared, from long-run means of carbon to all knowledge."""
     information = inputs.of_a_router
-    yield "latency-first", _latency_first(inputs)
     if inputs.carbon.reference_g_per_kwh is not None:
         yield "static-greenest", inputs.candidate("Static-Greenest", StaticGreenest(), information)
     hourly = ConstrainedHybrid()
@@ -106,13 +100,13 @@ def _steps(inputs: Inputs) -> Iterator[tuple[str, Candidate]]:
     yield "clairvoyant bound", inputs.candidate(bound.name, bound, information)
 
 
-def _held_alike(one: Candidate, other: Candidate) -> bool:
-    """Whether the routers of two candidates hold back alike."""
+def _controlled_alike(one: Candidate, other: Candidate) -> bool:
+    """Whether two candidates have the same control and utilisation limit."""
     return (one.control, one.max_utilisation) == (other.control, other.max_utilisation)
 
 
 def _decides_alike(one: Candidate, other: Candidate) -> bool:
-    """Whether two candidates take the same decisions, whatever they are called."""
+    """Whether two candidates take the same decisions, whatever their labels."""
     if type(one.policy) is not type(other.policy) or one.policy != other.policy:
         return False
     same_estimate = one.information.service_time == other.information.service_time

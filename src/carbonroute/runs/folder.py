@@ -1,9 +1,9 @@
-"""The folder of a run or study: it is of one run, wholly, and nothing of anybody else's is touched.
+"""Run folders: replaced as a whole or not at all, and files of others are left alone.
 
-Files wait in a folder of their own until all of them are complete and on the disk. Then the manifest is taken
-away, unless all that it lists stays as it is; the files are put in their places, what an earlier run left is
-removed, and the new manifest comes last. A run that fails before that leaves the earlier one as it was; one
-that is killed meanwhile leaves a folder without a manifest, which no command reads.
+Files are staged in a subfolder until all are complete and synced. Then the manifest is removed, unless all
+files that it lists stay the same; files are moved to their places, leftovers of an earlier run are removed,
+and the new manifest is written last. A run that fails before that leaves the earlier one untouched; one
+that is killed in between leaves a folder without a manifest, which no command reads.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from carbonroute.runs.manifest import (
     read_manifest,
 )
 
-#: Names of outputs, by the command that writes them: what has another name, we did not write.
+#: Names of outputs, by the command that writes them.
 _WRITERS = tuple(
     (command, re.compile(pattern, re.ASCII))
     for command, pattern in (
@@ -59,14 +59,14 @@ _WRITERS = tuple(
         ("simulate", r"tables/\w+\.csv|data/\w+\.(csv|parquet)"),
     )
 )
-#: Of these, a file that was changed is to be put away first: they refuse a folder that holds one.
+#: Commands that refuse a folder with a changed file: it must be removed first.
 _READERS = ("report", "figures")
-_MISSING, _CHANGED = "is missing", "is not what the manifest says"
+_MISSING, _CHANGED = "is missing", "does not match the manifest"
 _WAITING = re.compile(r"\.\d+", re.ASCII)
 
 
 def writer_of(name: str) -> str | None:
-    """Return the command that writes an output, by its name below a folder; None if none of ours does.
+    """Return the command that writes an output, by its name below a folder; None if there is none.
 
     >>> writer_of("graphs/premium/latency_cdf.png"), writer_of(".git/config")
     ('figures', None)
@@ -74,38 +74,23 @@ def writer_of(name: str) -> str | None:
     return next((command for command, names in _WRITERS if names.fullmatch(name)), None)
 
 
-def require_as_stated(path: Path, outputs: Mapping[str, str]) -> None:
-    """Refuse a folder in which a file is not what its manifest says: it is not of one run.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    outputs
-        Digests of files, by their names below it.
+def require_unchanged(path: Path, outputs: Mapping[str, str]) -> None:
+    """Refuse a folder in which a file does not match its manifest's digests (`outputs`, by name).
 
     Raises
     ------
     RunFolderError
-        With the first such file, and the command that mends it.
+        With the first such file, and the command that writes it again.
     """
     for name, stated in outputs.items():
         with reading(path / name):
-            found = digest(path, name)
-        if found != stated:
-            raise _not_as_stated(path, name, _MISSING if found is None else _CHANGED)
+            actual = digest(path, name)
+        if actual != stated:
+            raise _not_as_stated(path, name, _MISSING if actual is None else _CHANGED)
 
 
 def read_stated(path: Path, name: str, outputs: Mapping[str, str]) -> bytes:
-    """Return what is in an output, after checking that these very bytes are what the manifest says.
-
-    Parameters
-    ----------
-    path, name
-        The folder, and the output's name below it.
-    outputs
-        Digests, by name.
-    """
+    """Return the content of an output, after checking it against the digests of `outputs`."""
     data = read_file(path, name)
     if hashlib.sha256(data).hexdigest() != outputs.get(name):
         raise _not_as_stated(path, name, _CHANGED)
@@ -119,23 +104,23 @@ def _not_as_stated(path: Path, name: str, state: str) -> RunFolderError:
 
 
 class RunFolder:
-    """A folder that a run or study writes into, held for this process until it is finished or closed.
+    """A folder that a run or study writes into, locked by this process until it is finished or closed.
 
     Parameters
     ----------
     path
         The folder; made when it is missing.
     kind
-        What it holds: a run, or a study.
+        Its content: a run, or a study.
     own
-        Files that are written there besides: nothing is begun where something else stands in their place.
+        Further files that will be written there; refused where something else stands in their place.
 
     Attributes
     ----------
     digests
-        SHA-256 of what belongs to the run, by name.
+        SHA-256 of the files of the run, by name.
     notes
-        Files of an earlier run that were left alone, and why; known when the folder is finished.
+        Files of an earlier run that were left alone, and why; set by `finish`.
 
     Raises
     ------
@@ -157,8 +142,8 @@ class RunFolder:
                     stands(path, name)
             stack.enter_context(alone_in(path, "writing" if kind == "run" else "running a study"))
             self._earlier = _earlier(path, kind)
-            stack.callback(self._put_away)
-            self._put_away()
+            stack.callback(self._unstage)
+            self._unstage()
             self._held = stack.pop_all()
 
     def __enter__(self) -> RunFolder:
@@ -190,14 +175,7 @@ class RunFolder:
         return folder
 
     def keep(self, outputs: Mapping[str, str], *, but: Collection[str]) -> None:
-        """Let outputs of the earlier run belong to this one.
-
-        Parameters
-        ----------
-        outputs
-            Their digests, by name.
-        but
-            Which of them not.
+        """Keep outputs of the earlier run (digests by name) in this one, except those named in `but`.
 
         Raises
         ------
@@ -205,7 +183,7 @@ class RunFolder:
             If one of them was changed.
         """
         kept = {name: stated for name, stated in outputs.items() if name not in but}
-        require_as_stated(self.path, kept)
+        require_unchanged(self.path, kept)
         self.digests |= kept
 
     def write(self, name: str, data: bytes) -> Path:
@@ -224,20 +202,15 @@ class RunFolder:
             write_new(self.path, place, data)
         self._waiting[name] = place
 
-    def finish(self, facts: Mapping[str, Any]) -> Path:
-        """Put everything in its place, remove what an earlier run left over, and let the folder go.
-
-        Parameters
-        ----------
-        facts
-            What the manifest states besides outputs.
+    def finish(self, content: Mapping[str, Any]) -> Path:
+        """Move all files to their places, remove leftovers of an earlier run, write the manifest, and unlock.
 
         Returns
         -------
         Path
             The manifest.
         """
-        self._stage(MANIFEST, _as_json({**facts, "outputs": dict(sorted(self.digests.items()))}))
+        self._stage(MANIFEST, _as_json({**content, "outputs": dict(sorted(self.digests.items()))}))
         manifest = self._waiting.pop(MANIFEST)
         with writing(self.path):
             left = list(self._left_over())
@@ -264,7 +237,7 @@ class RunFolder:
             sync(self.path, [name])
 
     def _expect(self, left: Collection[str]) -> None:
-        """Write down what may be found if this ends half way; take the manifest away if it will not hold."""
+        """Record the digests valid during replacement; remove the manifest if it will become invalid."""
         files = {name: {*self._earlier.get(name, ()), self.digests[name]} for name in self._waiting}
         expected = {name: sorted(stated) for name, stated in (self._earlier | files).items()}
         self.put(REPLACING, _as_json({"files": expected}))
@@ -273,7 +246,7 @@ class RunFolder:
             sync(self.path, [MANIFEST])
 
     def _left_over(self) -> Iterator[str]:
-        """Yield files of the earlier run that are none of this one; note which of them are left alone."""
+        """Yield files of the earlier run to remove; note those that are left alone."""
         for name in sorted(self._earlier.keys() - self.digests.keys()):
             reason = self._kept_because(name)
             if reason:
@@ -284,23 +257,23 @@ class RunFolder:
                 yield name
 
     def _kept_because(self, name: str) -> str:
-        """Return why a file of the earlier run is not removed; nothing if it is."""
+        """Return why a file of the earlier run is not removed; "" if it is."""
         if writer_of(name) is None:
             return "carbonroute writes no file of that name"
         try:
-            found = digest(self.path, name)
+            actual = digest(self.path, name)
         except InTheWayError as error:
             return str(error.strerror)
-        return "" if found is None or found in self._earlier[name] else "it was changed since"
+        return "" if actual is None or actual in self._earlier[name] else "it was changed since"
 
-    def _put_away(self) -> None:
-        """Remove what waits for its place: of this run if it failed, or of one that was killed."""
+    def _unstage(self) -> None:
+        """Remove staged files, of this run or of one that was killed."""
         with writing(self.path):
             remove_folder(self.path, STAGING, _WAITING)
 
 
 def _place(number: int) -> str:
-    """Return where a file waits."""
+    """Return the staging place of a file."""
     return f"{STAGING}/.{number}"
 
 
@@ -309,7 +282,7 @@ def _as_json(document: Mapping[str, Any]) -> bytes:
 
 
 def _earlier(path: Path, kind: str) -> dict[str, set[str]]:
-    """Return what may stand in a folder of an earlier run, with digests; refuse one of another kind."""
+    """Return the digests of an earlier run's files, by name; refuse a folder of another kind."""
     earlier: dict[str, set[str]] = {}
     with reading(path):
         kinds = {STUDY} if stands(path, SETTINGS) else set()

@@ -1,4 +1,4 @@
-"""Journals of a queued run's decisions, and what policies decide when they are asked again."""
+"""Decision journals of a queued run, and their replay."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from carbonroute.carbon import Signal
 from carbonroute.carbon.signal import MixedAccounting
 from carbonroute.control.decisions import (
     About,
@@ -24,7 +25,7 @@ from carbonroute.control.decisions import (
 from carbonroute.errors import RunFolderError
 from carbonroute.policies import PolicyLike
 from carbonroute.policies.base import fields_read
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Candidate, Inputs, Scenario
 from carbonroute.scenario.written.entry import PolicyEntry
 from carbonroute.scenario.written.load import validated
 
@@ -36,7 +37,7 @@ _NO_PARAMETERS = {"use", "label", "information", "control"}
 
 
 class Replayed(NamedTuple):
-    """A journal, the number of its records, and how many decisions differ when the policy is asked again."""
+    """A journal, the number of its records, and of those whose decision differs on replay."""
 
     folder: Path
     records: int
@@ -56,14 +57,20 @@ def written(inputs: Inputs, folder: Path) -> Iterator[dict[int, DecisionJournal]
         raise RunFolderError(f"{folder}: holds decision records already; name another folder, or remove it")
     with ExitStack() as stack:
         yield {
-            index: stack.enter_context(DecisionJournal(folder / _name(index, entry), _about(inputs, index)))
-            for index, entry in enumerate(inputs.scenario.policies)
-            if not inputs.by_request(inputs.candidates[index])
+            index: stack.enter_context(
+                DecisionJournal(
+                    folder / _name(index, entry), _about(inputs.scenario, inputs.carbon, entry, candidate)
+                )
+            )
+            for index, (entry, candidate) in enumerate(
+                zip(inputs.scenario.policies, inputs.candidates, strict=True)
+            )
+            if not inputs.by_request(candidate)
         }
 
 
 def replay(folder: Path, *, beside: Path, code: bool) -> Iterator[Replayed]:
-    """Ask the policies of all journals at and below a folder again, from their records alone.
+    """Replay the decisions of all journals at and below a folder, from their records alone.
 
     Parameters
     ----------
@@ -83,14 +90,14 @@ def replay(folder: Path, *, beside: Path, code: bool) -> Iterator[Replayed]:
     PolicyError
         If a policy breaks its contract.
     """
-    found = journals(folder)
-    if not found:
+    folders = journals(folder)
+    if not folders:
         raise RunFolderError(f"{folder}: has no decision records; name a folder that --journal wrote")
-    for journal in found:
-        count, differ, facts, policy = 0, 0, None, None
+    for journal in folders:
+        count, differ, recorded, policy = 0, 0, None, None
         for record in records(journal):
-            if policy is None or record.policy != facts:
-                facts, policy = record.policy, _policy(record, journal, beside, code=code)
+            if policy is None or record.policy != recorded:
+                recorded, policy = record.policy, _policy(record, journal, beside, code=code)
             differ += _differs(record, policy, journal)
             count += 1
         yield Replayed(journal, count, differ)
@@ -100,16 +107,16 @@ def _differs(record: DecisionRecord, policy: PolicyLike, journal: Path) -> bool:
     try:
         return record.differs(record.asked_again(policy))
     except (KeyError, TypeError, ValueError) as error:
-        found = f"record {record.seq} cannot be shown to a policy ({error})"
-        raise RunFolderError(f"{journal}: {found}; take the journal from where it was written") from error
+        problem = f"record {record.seq} cannot be shown to a policy ({error})"
+        raise RunFolderError(f"{journal}: {problem}; take the journal from where it was written") from error
 
 
 def _policy(record: DecisionRecord, journal: Path, beside: Path, *, code: bool) -> PolicyLike:
     """Return the policy that a record names."""
-    facts, place = record.policy, f"{journal}: policy {record.policy.use!r}"
-    given = {"use": facts.use, **facts.parameters}
+    recorded, place = record.policy, f"{journal}: policy {record.policy.use!r}"
+    given = {"use": recorded.use, **recorded.parameters}
     entry = validated(PolicyEntry, given, place, beside, code=code)
-    if entry.digest != facts.file_sha256:
+    if entry.digest != recorded.file_sha256:
         raise RunFolderError(
             f"{place} is another file than the one that decided; name its folder by --beside"
         )
@@ -117,15 +124,14 @@ def _policy(record: DecisionRecord, journal: Path, beside: Path, *, code: bool) 
 
 
 def _name(index: int, entry: PolicyEntry) -> str:
-    """Return the name of a policy's folder: its number, and its label as far as it is plain."""
+    """Return the name of a policy's folder: its number, and its label in ASCII."""
     return f"{index + 1:02d}-{re.sub(r'[^a-z0-9]+', '-', entry.shown.lower()).strip('-')[:60]}".rstrip("-")
 
 
-def _about(inputs: Inputs, index: int) -> About:
-    scenario, entry, candidate = inputs.scenario, inputs.scenario.policies[index], inputs.candidates[index]
+def _about(scenario: Scenario, carbon: Signal, entry: PolicyEntry, candidate: Candidate) -> About:
     parameters = entry.model_dump(mode="json", exclude=_NO_PARAMETERS, exclude_none=True)
     text, regions = scenario.model_dump_json(by_alias=True, exclude_none=True), len(scenario.regions)
-    label = inputs.carbon.accounting
+    label = carbon.accounting
     each = [str(own) for _, own in label.of_region] if isinstance(label, MixedAccounting) else []
     return About(
         start=scenario.horizon.start or _EPOCH,
@@ -140,7 +146,7 @@ def _about(inputs: Inputs, index: int) -> About:
             workloads=[workload.id for workload in scenario.workloads],
         ),
         regions=[region.name for region in scenario.regions],
-        sources=[inputs.carbon.source] * regions,
+        sources=[carbon.source] * regions,
         accounting=each or [str(label)] * regions,
         reads_carbon="carbon_g_per_kwh" in fields_read(candidate.policy),
     )

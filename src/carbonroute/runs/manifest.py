@@ -1,4 +1,4 @@
-"""JSON documents of our own, read back: strict, and refused where they are not what we write."""
+"""Manifests and other JSON documents of a folder: strict models, read with checks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from carbonroute.errors import RunFolderError
 from carbonroute.files.folder import read_file, reading, stands
 
 MANIFEST = "manifest.json"
-#: What the manifest of a study says it is (a run's says nothing).
+#: Kind of a study's manifest; a run's has none.
 STUDY: Literal["study"] = "study"
-#: What makes a folder that of a study, finished or not.
+#: File of every study folder, finished or not.
 SETTINGS = "study.json"
-#: Where files of a run wait for all others of it.
+#: Subfolder where files of a run are staged.
 STAGING = ".staging"
-#: What a folder may hold, with digests, while outputs of a run are put in the places of an earlier one's.
+#: File with the valid digests while outputs of an earlier run are replaced.
 REPLACING = ".replacing.json"
 OTHER_FOLDER = "name another folder, or remove it first"
 
@@ -29,19 +29,19 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Document(BaseModel):
-    """What one of our JSON files states; what it states besides is kept, and is JSON."""
+    """A JSON file of a folder; further keys are kept as JSON."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
     __pydantic_extra__: dict[str, JsonValue]
 
 
-class Part(BaseModel):
-    """A part of such a document."""
+class Subdocument(BaseModel):
+    """A JSON object within a document; further keys are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
 
 
-class Nothing(Part):
+class Nothing(Subdocument):
     """An empty object."""
 
     model_config = ConfigDict(extra="forbid")
@@ -63,14 +63,14 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Manifest(Document):
-    """What any manifest states.
+    """The keys common to all manifests.
 
     Attributes
     ----------
     outputs
         SHA-256 of every file that belongs to the run or study, by its name below the folder.
     kind
-        ``"study"``; a run's manifest says nothing.
+        ``"study"``; None for a run.
     """
 
     outputs: dict[Name, Sha256]
@@ -78,22 +78,13 @@ class Manifest(Document):
 
 
 class Replacing(Document):
-    """What a folder may hold while it is of no run: of each name, digests of the earlier file and the new."""
+    """Digests of the earlier and the new file of each name, while a run replaces another."""
 
     files: dict[Name, list[Sha256]]
 
 
 def parsed(model: type[_D], data: bytes, place: str, remedy: str) -> tuple[_D, dict[str, Any]]:
-    """Return a document, and the same as plain JSON, in the order of the file.
-
-    Parameters
-    ----------
-    model
-        What it must be.
-    data
-        The file's content.
-    place, remedy
-        What an error says before and behind what was found.
+    """Return a document, and the same as plain JSON; errors begin with `place` and end with `remedy`.
 
     Raises
     ------
@@ -107,14 +98,14 @@ def parsed(model: type[_D], data: bytes, place: str, remedy: str) -> tuple[_D, d
         )
         return model.model_validate_json(data), plain
     except ValidationError as error:
-        found = in_words(error)
+        problem = in_words(error)
     except RecursionError:
-        found = "is nested too deeply"
+        problem = "is nested too deeply"
     except UnicodeError:
-        found = "is not UTF-8 text"
+        problem = "is not UTF-8 text"
     except ValueError as error:
-        found = f"is not JSON ({error})"
-    raise RunFolderError(f"{place}: {found}; {remedy}")
+        problem = f"is not JSON ({error})"
+    raise RunFolderError(f"{place}: {problem}; {remedy}")
 
 
 def in_words(error: ValidationError) -> str:
@@ -129,11 +120,11 @@ def in_words(error: ValidationError) -> str:
     return f"{where[:80]!r} is {reprlib.repr(first['input'])}, and {expected}" if where else expected
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+def _once(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    entries = dict(items)
+    if len(entries) != len(items):
         raise ValueError("a key stands twice")
-    return found
+    return entries
 
 
 def _no_number(literal: str) -> None:
@@ -153,14 +144,7 @@ def read_document(folder: Path, name: str, model: type[_D], remedy: str) -> tupl
 
 
 def read_manifest(path: Path, model: type[Manifest] = Manifest) -> dict[str, Any]:
-    """Return the manifest of a run's or study's folder, as plain JSON.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    model
-        What it must state.
+    """Return the manifest of a run's or study's folder as plain JSON, after validation by a model.
 
     Raises
     ------
@@ -174,7 +158,7 @@ def read_manifest(path: Path, model: type[Manifest] = Manifest) -> dict[str, Any
 
 
 def _unfinished(path: Path) -> str:
-    """Return why a folder has no manifest, and what to do."""
+    """Return why a folder has no manifest, and the remedy."""
     if stands(path, SETTINGS):
         return ": its study is not finished; `carbonroute study run` goes on with it"
     if any((path / name).is_dir() for name in ("tables", "data", STAGING)):

@@ -1,4 +1,4 @@
-"""What a notebook shows of a run."""
+"""HTML of a run for notebooks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from carbonroute.errors import visible
 from carbonroute.metrics import Tables, as_published, simulation_results
+from carbonroute.metrics.results import CLAIRVOYANT_NOTE
 
-#: Columns that are shown, the last two where the scenario states energies.
+#: Columns of the table, the last two where the scenario states energies.
 _HEADINGS = MappingProxyType(
     {
         "avg_latency_ms": "Latency, ms",
@@ -22,25 +23,24 @@ _HEADINGS = MappingProxyType(
         "emissions_reduction_pct": "Reduction of emissions, %",
     }
 )
-_CLAIRVOYANT = "† clairvoyant: decides on what no router can know."
 _SYNTHETIC = "Synthetic geography: where requests come from was drawn, not measured."
 
 
 def as_html(tables: Tables) -> str:
-    """Return what a run found, in a sentence and a table of its policies, as HTML."""
+    """Return a run's finding and a table of its policies, as HTML."""
     results = as_published(simulation_results(tables), tables)
-    shown = {name: heading for name, heading in _HEADINGS.items() if name in results.columns}
+    headings = {name: heading for name, heading in _HEADINGS.items() if name in results.columns}
     rows = [
-        [row["policy"] + " †" * row["clairvoyant"], *(_plain(row[name]) for name in shown)]
+        [row["policy"] + " †" * row["clairvoyant"], *(_plain(row[name]) for name in headings)]
         for row in results.rows(named=True)
     ]
     overview = tables.overview.row(0, named=True)
-    said = [overview["finding"]]
-    said += [_CLAIRVOYANT] * results["clairvoyant"].any()
-    said += [_SYNTHETIC] * overview["synthetic_geography"]
-    lines = [_row("th", ["Policy", *shown.values()]), *(_row("td", row) for row in rows)]
-    finding, *below = (f"<p>{escape(line)}</p>" for line in said)
-    return visible("\n".join([finding, "<table>", *lines, "</table>", *below]))
+    lines = [overview["finding"]]
+    lines += [CLAIRVOYANT_NOTE] * results["clairvoyant"].any()
+    lines += [_SYNTHETIC] * overview["synthetic_geography"]
+    table = [_row("th", ["Policy", *headings.values()]), *(_row("td", row) for row in rows)]
+    finding, *below = (f"<p>{escape(line)}</p>" for line in lines)
+    return visible("\n".join([finding, "<table>", *table, "</table>", *below]))
 
 
 def _row(kind: str, cells: Iterable[str]) -> str:

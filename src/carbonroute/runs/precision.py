@@ -1,4 +1,4 @@
-"""How narrow an interval must be before a run ends."""
+"""Stopping rule of replications: the half-width that an interval must reach."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.metrics import intervals
 from carbonroute.metrics.long import KEY
 from carbonroute.outcome import Outcome
-from carbonroute.scenario import Inputs
 from carbonroute.scenario.written.objectives import FIGURES
 
-#: Replications before an interval is believed: the spread of fewer is a guess.
+#: Least number of replications: the spread of fewer is too uncertain.
 FEWEST = 10
-#: Replications after which a run ends, whatever it has reached, where nobody says.
+#: Largest number of replications, by default.
 MOST = 1000
 
 _PATTERN = re.compile(r"\s*(\S+?)\s*(?:±|\+/?-)\s*(\d+\.?\d*|\.\d+)\s*")
@@ -25,7 +24,7 @@ _PATTERN = re.compile(r"\s*(\S+?)\s*(?:±|\+/?-)\s*(\d+\.?\d*|\.\d+)\s*")
 
 @dataclass(frozen=True)
 class Precision:
-    """How narrow the interval of a figure must be, under every policy.
+    """Required half-width of the interval of a figure, under every policy.
 
     A run that ends as soon as its interval is narrow ends a little more often where chance made it narrow, so
     that it covers a little less often than it says; this vanishes with the width (Chow and Robbins, Annals of
@@ -44,36 +43,29 @@ class Precision:
 
     @classmethod
     def read(cls, text: str) -> Precision:
-        """Return what a text such as ``"slo_violation_pct ± 0.05"`` (or ``+-``) asks for.
+        """Parse a text such as ``"slo_violation_pct ± 0.05"`` (or ``+-``).
 
         Raises
         ------
         InputError
-            If it is no such text, or there is no such figure.
+            If it is malformed, or there is no such figure.
         """
         match = _PATTERN.fullmatch(text)
         if match is None or float(match[2]) == 0:
             remedy = "a figure and a half-width above 0 are expected, such as 'slo_violation_pct ± 0.05'"
             raise InputError("until", [Fault("", f"found {text!r}", remedy)])
         if match[1] not in FIGURES:
-            found = f"there is no figure {match[1]!r}"
-            raise InputError("until", [Fault("", found, did_you_mean(match[1], FIGURES))])
+            problem = f"there is no figure {match[1]!r}"
+            raise InputError("until", [Fault("", problem, did_you_mean(match[1], FIGURES))])
         return cls(match[1], float(match[2]))
 
     def __str__(self) -> str:
         return f"{self.figure} ± {self.half_width:g}"
 
     def widest(
-        self, inputs: Inputs, outcomes: Sequence[Outcome], replications: pl.DataFrame
+        self, dependence: intervals.Dependence, outcomes: Sequence[Outcome], replications: pl.DataFrame
     ) -> tuple[str, float]:
         """Return the policy of the widest interval, and its half-width.
-
-        Parameters
-        ----------
-        inputs, outcomes
-            The scenario, and the outcomes of all replications, merged.
-        replications
-            The figures of each.
 
         Raises
         ------
@@ -82,11 +74,11 @@ class Precision:
         """
         whole = replications.filter(pl.col("workload").is_null(), figure=self.figure)
         if whole.is_empty():
-            remedy = "name another figure, or state what it needs: energies, or carbon that is not fresh"
+            remedy = "name another figure, or state its data: energies, or carbon that is not fresh"
             raise InputError("until", [Fault("", f"this run has no {self.figure}", remedy)])
         means = whole.group_by(KEY, maintain_order=True).agg(pl.col("value").mean())
-        found = intervals.over_replications(inputs, outcomes, "", means, whole)
-        half_widths = (found["high"] - found["low"]) / 2
-        # A share that never differs where requests queue has no interval, and none is awaited.
+        table = intervals.over_replications(dependence, outcomes, "", means, whole)
+        half_widths = (table["high"] - table["low"]) / 2
+        # A share that never differs where requests queue has no interval, and none is required.
         place = half_widths.fill_null(0.0).arg_max() or 0
-        return found["policy"][place], half_widths.fill_null(0.0)[place]
+        return table["policy"][place], half_widths.fill_null(0.0)[place]

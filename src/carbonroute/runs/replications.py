@@ -1,4 +1,4 @@
-"""Runs of the same scenario with other luck: their seeds, and what becomes of them together."""
+"""Replications: runs of one scenario with different seeds, and their merged outcomes."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Replications:
-    """One run of a scenario, or several with other seeds as one.
+    """One run of a scenario, or several with different seeds, merged.
 
     Attributes
     ----------
     inputs
-        What went into the engine; of several, the first.
+        The engine's inputs; of several, those of the first.
     seeds
         Of each.
     outcomes
         One per policy; of several, merged.
     comparison
-        What they are held against.
+        The outcomes of the baselines.
     """
 
     inputs: Inputs
@@ -47,12 +47,12 @@ class Replications:
 
     @property
     def figures(self) -> pl.DataFrame:
-        """All that is printed of them."""
-        return figures_of(self.inputs, self.outcomes, self.comparison)
+        """All printed figures."""
+        return figures_of(self.inputs.scenario, self.outcomes, self.comparison)
 
     def with_another(self, other: Replications) -> Replications:
-        """Return these and others as one."""
-        mine, theirs = self.comparison, other.comparison
+        """Return these replications and others, merged."""
+        first, second = self.comparison, other.comparison
         merged = partial(_merged, kept=KEPT // len(self.outcomes))
 
         def both(one: Outcome | None, another: Outcome | None) -> Outcome | None:
@@ -63,26 +63,26 @@ class Replications:
             self.seeds + other.seeds,
             tuple(merged(pair) for pair in zip(self.outcomes, other.outcomes, strict=True)),
             Comparison(
-                baseline=merged([mine.baseline, theirs.baseline]),
-                # By chance, what a policy decides on can be fresh in one of two runs: nothing to compare.
+                baseline=merged([first.baseline, second.baseline]),
+                # By chance, a policy's data can be fresh in one of two runs: nothing to compare.
                 fresh={
-                    label: merged([fresh, theirs.fresh[label]])
-                    for label, fresh in mine.fresh.items()
-                    if label in theirs.fresh
+                    label: merged([fresh, second.fresh[label]])
+                    for label, fresh in first.fresh.items()
+                    if label in second.fresh
                 },
-                steps={name: merged([step, theirs.steps[name]]) for name, step in mine.steps.items()},
-                replications=mine.replications + theirs.replications,
+                steps={name: merged([step, second.steps[name]]) for name, step in first.steps.items()},
+                replications=first.replications + second.replications,
                 unlimited={
-                    label: merged([one, theirs.unlimited[label]]) for label, one in mine.unlimited.items()
+                    label: merged([one, second.unlimited[label]]) for label, one in first.unlimited.items()
                 },
-                unlimited_baseline=both(mine.unlimited_baseline, theirs.unlimited_baseline),
-                same_capacity=both(mine.same_capacity, theirs.same_capacity),
+                unlimited_baseline=both(first.unlimited_baseline, second.unlimited_baseline),
+                same_capacity=both(first.same_capacity, second.same_capacity),
             ),
         )
 
 
 def _merged(pair: Sequence[Outcome], kept: int) -> Outcome:
-    """Return two outcomes as one; beyond so many requests, their latencies are counted by bin."""
+    """Return two outcomes as one; beyond `kept` requests, their latencies are counted by bin."""
     both = Outcome.merged(pair)
     if isinstance(both.latency, Samples) and both.requests.sum() > kept:
         return replace(both, latency=Histogram.of(both.latency))
@@ -90,7 +90,7 @@ def _merged(pair: Sequence[Outcome], kept: int) -> Outcome:
 
 
 def seeds(first: int) -> Iterator[int]:
-    """Yield the seed of each replication, all different: the scenario's own, then what its stream draws.
+    """Yield the seed of each replication, all different: the scenario's own, then draws of its stream.
 
     >>> from itertools import islice
     >>> list(islice(seeds(42), 3)) == list(islice(seeds(42), 4))[:3]
@@ -111,7 +111,7 @@ def with_seed(scenario: Scenario, seed: int) -> Scenario:
 
 
 def part_of(progress: Progress | None, place: int, parts: int) -> Progress | None:
-    """Return what reports the progress of one of several equal parts of a run, by its place among them."""
+    """Return a progress callback for one of several equal parts of a run."""
     if progress is None:
         return None
     return lambda done, total: progress(place * total + done, parts * total)
@@ -124,7 +124,7 @@ def once(
     progress: Progress | None = None,
     journal: Path | None = None,
 ) -> Replications:
-    """Run an engine over a scenario's policies, and what they are held against.
+    """Run an engine over a scenario's policies and baselines.
 
     Decisions of the queued engine are written to a journal, if a folder for it is given.
     """
@@ -142,15 +142,7 @@ def once(
 
 
 def beside(unlimited: Comparison, limited: Comparison) -> Comparison:
-    """Return what a run with capacity is held against: no limits, and Latency-First on the same capacity.
-
-    Parameters
-    ----------
-    unlimited
-        What `without_limits` found.
-    limited
-        Of the run with capacity. Its steps are steps from its own baseline.
-    """
+    """Return the comparison of a run with capacity: `unlimited`, and Latency-First on the same capacity."""
     baseline = limited.baseline
     same = replace(baseline, policy=f"{baseline.policy} on the same capacity")
     steps = {name: same if step is baseline else step for name, step in limited.steps.items()}
@@ -158,11 +150,20 @@ def beside(unlimited: Comparison, limited: Comparison) -> Comparison:
 
 
 def without_limits(inputs: Inputs) -> Comparison:
-    """Run the policies where servers never lack: what runs with capacity, however much, are held against.
+    """Run the policies without limits on capacity, for comparison with runs of any capacity.
 
-    Reductions refer to the baseline without limits in both, so that they can be compared.
+    Reductions of both refer to the baseline without limits, and so can be compared.
     """
-    free = _freed(inputs)
+    # Policies are asked every hour, and no router limits how far traffic moves.
+    control = Control(interval_s=S_PER_HOUR, warmup_hours=inputs.scenario.control.warmup_hours)
+    free = replace(
+        inputs,
+        scenario=inputs.scenario.model_copy(update={"control": control}),
+        capacity=inputs.capacity.without_limits(),
+        candidates=tuple(
+            replace(candidate, control=control, max_utilisation=None) for candidate in inputs.candidates
+        ),
+    )
     with_baseline, compare = with_baselines(free, "queued", baseline_alone=True)
     unlimited = ENGINES["queued"](with_baseline)
     baseline = compare(unlimited).baseline
@@ -172,17 +173,4 @@ def without_limits(inputs: Inputs) -> Comparison:
         steps={},
         unlimited={one.policy: one for one in unlimited[: len(free.candidates)]},
         unlimited_baseline=baseline,
-    )
-
-
-def _freed(inputs: Inputs) -> Inputs:
-    """Return a run in which servers never lack, and no router holds back: policies asked every hour."""
-    calm = Control(interval_s=S_PER_HOUR, warmup_hours=inputs.scenario.control.warmup_hours)
-    return replace(
-        inputs,
-        scenario=inputs.scenario.model_copy(update={"control": calm}),
-        capacity=inputs.capacity.without_limits(),
-        candidates=tuple(
-            replace(candidate, control=calm, max_utilisation=None) for candidate in inputs.candidates
-        ),
     )

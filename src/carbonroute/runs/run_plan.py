@@ -1,4 +1,4 @@
-"""How a scenario is run: by which engine, how often, and how narrow an interval is enough."""
+"""Run plan: engine, workers, number of replications and stopping rule."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from carbonroute.engines import exact
 from carbonroute.errors import Fault, InputError
 from carbonroute.runs.precision import FEWEST, MOST, Precision
 from carbonroute.runs.replications import Progress, Replications, once, part_of, seeds, with_seed
+from carbonroute.runs.tabulate import dependence
 from carbonroute.scenario import Scenario, resolve
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """How a scenario is run.
+    """Engine, workers, replications and stopping rule of a run.
 
     Attributes
     ----------
@@ -28,7 +29,7 @@ class RunPlan:
     most
         Replications, at most.
     precision
-        What ends them earlier, or None.
+        The rule that stops them earlier, or None.
     journal
         Folder for the records of decisions, or None.
     """
@@ -60,14 +61,14 @@ class RunPlan:
         _at_least(1, "workers", workers)
         _at_least(FEWEST if precision else 1, "replications", most)
         if engine in {"exact", "both"} and most > 1:
-            found = f"engine {engine!r} works out expected values: replications have nothing to average out"
-            raise InputError("until" if precision else "replications", [Fault("", found, "leave it out")])
+            problem = f"engine {engine!r} computes expected values: replications would all be the same"
+            raise InputError("until" if precision else "replications", [Fault("", problem, "leave it out")])
         if engine == "exact" and workers > 1:
             raise InputError("workers", [Fault("", "the exact engine draws no requests", "leave it out")])
         if journal is not None and (engine != "queued" or most > 1):
-            found = f"engine {engine!r}" if engine != "queued" else f"{most:,} replications"
+            problem = f"engine {engine!r}" if engine != "queued" else f"{most:,} replications"
             raise InputError(
-                "journal", [Fault("", f"found {found}", "one run of engine 'queued' is expected")]
+                "journal", [Fault("", f"found {problem}", "one run of engine 'queued' is expected")]
             )
         return cls(engine, workers, most, precision, journal)
 
@@ -78,19 +79,19 @@ class RunPlan:
             return count == self.most
         if count < FEWEST:
             return False
-        _, half_width = self.precision.widest(done.inputs, done.outcomes, figures)
+        _, half_width = self.precision.widest(dependence(done.inputs), done.outcomes, figures)
         return half_width <= self.precision.half_width
 
     def notes(self, done: Replications, figures: pl.DataFrame | None) -> Iterator[str]:
-        """Yield what a reader must know of how it was run."""
+        """Yield notes on engine and replications."""
         if self.engine == "exact":
-            yield "Expected values, worked out: no luck of requests is in them, and they have no intervals"
+            yield "Expected values by the exact engine: they have no sampling error and no intervals"
         if self.engine in {"exact", "both"}:
             yield from exact.notes(done.inputs)
         if self.engine != "queued" and not done.inputs.capacity.neutral:
-            yield "What regions can carry is left out, as if nothing limited them: the queued engine knows it"
+            yield "Limits on capacity are not simulated: only the queued engine has servers"
         if self.engine != "queued" and any(candidate.controlled for candidate in done.inputs.candidates):
-            yield "What control and max_utilisation say is left out: the queued engine alone has routers"
+            yield "control and max_utilisation have no effect: only the queued engine has routers"
         if figures is None:
             return
         yield (
@@ -98,7 +99,7 @@ class RunPlan:
             "those of all of them, kg their mean, and carbon intensities by the hour those of the first"
         )
         if self.precision:
-            policy, half_width = self.precision.widest(done.inputs, done.outcomes, figures)
+            policy, half_width = self.precision.widest(dependence(done.inputs), done.outcomes, figures)
             verdict = "reached" if half_width <= self.precision.half_width else "not reached"
             yield f"{self.precision} {verdict}: ± {half_width:.3g} under {policy}, the widest interval"
 
@@ -111,11 +112,11 @@ def _at_least(least: int, name: str, value: int) -> None:
 def carry_out(
     plan: RunPlan, scenario: Scenario, progress: Progress | None
 ) -> tuple[Replications, pl.DataFrame | None]:
-    """Run a scenario as often as is planned.
+    """Run a scenario in as many replications as planned.
 
     Returns
     -------
-    All runs as one; of several, the figures of each.
+    All replications merged; where there are several, the figures of each.
     """
     runs = _runs(plan, scenario, progress)
     done = next(runs)

@@ -1,4 +1,4 @@
-"""A run's folder: the tables and data that are written there, what its manifest states, and the way back."""
+"""Writing and reading the folder of a run: its tables, data and manifest."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from carbonroute.metrics import (
 )
 from carbonroute.metrics.shapes import SHAPES, misfits
 from carbonroute.runs import Result
-from carbonroute.runs.folder import RunFolder, read_stated, require_as_stated, writer_of
+from carbonroute.runs.folder import RunFolder, read_stated, require_unchanged, writer_of
 from carbonroute.runs.manifest import (
     MANIFEST,
     STUDY,
     Document,
     Manifest,
     Nothing,
-    Part,
     Sha256,
+    Subdocument,
     read_manifest,
 )
-from carbonroute.scenario import Inputs, Scenario
+from carbonroute.scenario import Scenario
 from carbonroute.scenario.written.model import FACTORS
 from carbonroute.units import J_PER_KWH
 
@@ -91,9 +91,10 @@ def write_run(folder: RunFolder, result: Result) -> None:
 
 
 def facts(result: Result) -> dict[str, Any]:
-    """Return what a manifest states of a run, without its outputs: enough to run it again."""
+    """Return the manifest of a run, without its outputs."""
     scenario, inputs = result.inputs.scenario, result.inputs
     overview = result.tables.overview.row(0, named=True)
+    means, regions = inputs.carbon.reference_g_per_kwh, [region.name for region in scenario.regions]
     return {
         "carbonroute": version("carbonroute"),
         "engine": result.engine,
@@ -108,7 +109,9 @@ def facts(result: Result) -> dict[str, Any]:
             "accounting": overview["accounting"],
             "source": overview["source"],
             "cleaning": dict(inputs.carbon.cleaning),
-            "long_run_mean_g_per_kwh": _by_region(inputs),
+            "long_run_mean_g_per_kwh": None
+            if means is None
+            else dict(zip(regions, means.tolist(), strict=True)),
         },
         "traffic": {
             "source": overview["traffic_source"],
@@ -121,7 +124,7 @@ def facts(result: Result) -> dict[str, Any]:
             if candidate.knowledge.missing or candidate.knowledge.left_out
         },
         "factors": _factors(scenario),
-        **origin(inputs),
+        **origin(scenario, inputs.digests),
     }
 
 
@@ -134,7 +137,7 @@ class _Scenario(Document):
     description: str = ""
 
 
-class _Workload(Part):
+class _Workload(Subdocument):
     energy_j: float | None
     energy_j_per_prompt_token: float | None
     energy_j_per_answer_token: float | None
@@ -143,7 +146,7 @@ class _Workload(Part):
     energy_source: str
 
 
-class _Factors(Part):
+class _Factors(Subdocument):
     workloads: dict[str, _Workload]
     pue: dict[str, float]
     hardware_factor: dict[str, float]
@@ -158,7 +161,7 @@ class _Factors(Part):
 
 
 class RunManifest(Manifest):
-    """What a report needs of a run's manifest; see `facts`."""
+    """The part of a run's manifest that a report needs; see `facts`."""
 
     carbonroute: str
     engine: str
@@ -174,46 +177,33 @@ class RunManifest(Manifest):
     command: str = ""
 
 
-def origin(inputs: Inputs) -> dict[str, Any]:
-    """Return what all results of a scenario follow from: the scenario, its data, and the libraries."""
+def origin(scenario: Scenario, digests: Mapping[str, str]) -> dict[str, Any]:
+    """Return the provenance of results: the scenario, digests of its files, and versions of libraries."""
     return {
-        "scenario": inputs.scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "scenario": scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
-        "inputs": dict(sorted(inputs.digests.items())),
+        "inputs": dict(sorted(digests.items())),
     }
 
 
-def add_to(folder: RunFolder, inputs: Inputs, command: str) -> dict[str, Any]:
-    """Let a folder keep the run of a scenario for a command that writes more about it; return what it states.
+def add_to(folder: RunFolder, scenario: Scenario, digests: Mapping[str, str], command: str) -> dict[str, Any]:
+    """Keep the run in a folder for a command that adds to it; return its manifest without outputs.
 
-    Where the folder is not that of a run of the same scenario, data and versions, it is begun anew.
-
-    Parameters
-    ----------
-    folder, inputs
-        The folder, and what is written about.
-    command
-        Which writes: what it wrote earlier is not kept.
+    Earlier outputs of the command itself are not kept. Where the folder holds no run of the same scenario,
+    data and versions, it is started anew.
 
     Raises
     ------
     RunFolderError
         If a file of that run was changed since.
     """
-    facts = {"carbonroute": version("carbonroute"), **origin(inputs)}
+    provenance = {"carbonroute": version("carbonroute"), **origin(scenario, digests)}
     earlier = read_manifest(folder.path) if stands(folder.path, MANIFEST) else {}
-    if any(earlier.get(name) != fact for name, fact in facts.items()):
-        return facts
+    if any(earlier.get(name) != fact for name, fact in provenance.items()):
+        return provenance
     outputs = earlier.pop("outputs")
     folder.keep(outputs, but={name for name in outputs if writer_of(name) == command})
     return earlier
-
-
-def _by_region(inputs: Inputs) -> dict[str, float] | None:
-    """Return the long-run means that were known before the run."""
-    means = inputs.carbon.reference_g_per_kwh
-    names = (region.name for region in inputs.scenario.regions)
-    return None if means is None else dict(zip(names, means.tolist(), strict=True))
 
 
 def _factors(scenario: Scenario) -> dict[str, Any]:
@@ -244,38 +234,38 @@ def _factors(scenario: Scenario) -> dict[str, Any]:
 
 
 def read_tables(path: Path) -> Tables:
-    """Return the tables of a run folder, after checking that all of it is what its manifest says.
+    """Return the tables of a run folder, after checking all files against its manifest.
 
     Raises
     ------
     RunFolderError
-        If the folder is not that of a finished run, a file of it was changed since, or a table is none that
-        a run writes.
+        If the folder is not that of a finished run, a file of it was changed since, or a table is
+        malformed.
     """
     outputs = read_manifest(path)["outputs"]
-    require_as_stated(path, outputs)
+    require_unchanged(path, outputs)
     return tables_of(path, outputs)
 
 
 def tables_of(path: Path, outputs: Mapping[str, str]) -> Tables:
-    """Return the tables of a run folder, of which these outputs are known to be what they are.
+    """Return the tables of a run folder whose outputs are checked already.
 
     Raises
     ------
     RunFolderError
-        If the folder is not that of a run, or a table is none that a run writes.
+        If the folder is not that of a run, or a table is malformed.
     """
     if read_manifest(path).get("kind") == STUDY:
         raise RunFolderError(f"{path}: holds a study, not a run; name the folder of a run")
-    tables = {}
+    by_name = {}
     for name, shape in SHAPES.items():
         file = _parquet_name(name)
         if file in outputs or name not in _OF_QUEUES:
-            tables[name] = read_shaped(read_stated(path, file, outputs), shape, str(path / file), _AGAIN)
-    found = Tables(**tables)
-    for misfit in misfits(found):
+            by_name[name] = read_shaped(read_stated(path, file, outputs), shape, str(path / file), _AGAIN)
+    tables = Tables(**by_name)
+    for misfit in misfits(tables):
         raise RunFolderError(f"{path}: {misfit}; {_AGAIN}")
-    return found
+    return tables
 
 
 def _parquet_name(table: str) -> str:

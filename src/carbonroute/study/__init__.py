@@ -1,4 +1,4 @@
-"""Studies: many runs over a grid of changes, by any number of workers, and no cell of them twice."""
+"""Parameter studies: runs over a grid of scenario changes, in parallel, with resume."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from carbonroute.runs.folder import RunFolder
 from carbonroute.runs.manifest import STUDY
 from carbonroute.study import cells
 from carbonroute.study.cell import versions
-from carbonroute.study.execution import Execution, not_what_it_was
+from carbonroute.study.execution import Execution, file_changed
 from carbonroute.study.finished import is_finished, misfits_of, read, tables_in
 from carbonroute.study.folder import LOGS, claim
 from carbonroute.study.journal import DONE, FAILED, NAME, Journal
@@ -46,10 +46,9 @@ def run(  # noqa: PLR0913  one argument per option of the command
     code: bool = True,
     note: Callable[[str], None] | None = None,
 ) -> StudyTables:
-    """Run all cells of a study that its folder does not have yet, and write its results.
+    """Run all cells of a study that are missing in its folder, and write its results.
 
-    The results are the same, to the bit, for any number and kind of workers, and however often the run was
-    killed and begun again.
+    The results are bit-identical for any number and kind of workers, and any number of interruptions.
 
     Parameters
     ----------
@@ -68,11 +67,11 @@ def run(  # noqa: PLR0913  one argument per option of the command
     progress
         Called whenever a cell has ended.
     command
-        What a reader can type to run it again.
+        The command line that reproduces it.
     code
         Whether code of others may be run: policies of files, modules and installed packages.
     note
-        Called with what was left alone of an earlier run.
+        Called with each file of an earlier run that was left alone.
 
     Raises
     ------
@@ -84,9 +83,9 @@ def run(  # noqa: PLR0913  one argument per option of the command
         If the workers are not fit for it.
     """
     if workers is not None and (workers < 1 or cluster):
-        found = f"found {workers}" + (" and --cluster" if cluster else "")
+        problem = f"found {workers}" + (" and --cluster" if cluster else "")
         remedy = "the cluster has workers of its own: leave it out" if cluster else "1 or more is expected"
-        raise InputError("workers", [Fault("", found, remedy)])
+        raise InputError("workers", [Fault("", problem, remedy)])
     study = cells.read(Path(file), checking, code=code)
     place = Path(output)
     with RunFolder(place, STUDY, own=(NAME, f"{LOGS}/-", RESULTS)) as results:
@@ -109,11 +108,11 @@ def run(  # noqa: PLR0913  one argument per option of the command
 
 
 def _require_same_files(study: cells.Study, journal: Journal) -> None:
-    """Refuse to go on, or to call finished, what was made of files that are not what they were."""
+    """Refuse to resume a study whose data files have changed."""
     for name, digest in journal.files.items():
         file = study.base.folder / name.partition(":")[0]  # of a policy's file, without its class
         if file.is_file() and sha256(file) != digest:
-            raise not_what_it_was(journal.path.parent, name)
+            raise file_changed(journal.path.parent, name)
 
 
 def _left(study: cells.Study, journal: Journal, *, retry: bool) -> list[int]:

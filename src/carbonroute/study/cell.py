@@ -1,4 +1,4 @@
-"""One cell, worked out: what a worker does, wherever it runs."""
+"""Evaluation of one cell of a study, in a worker."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ LIBRARIES = ("carbonroute", "numba", "numpy", "polars", "pydantic", "scipy")
 
 
 @dataclass(frozen=True)
-class Worked:
-    """What came of a cell.
+class CellResult:
+    """The result of a cell.
 
     Attributes
     ----------
     columns
         Values per policy, by column of the policy table; empty where it failed.
     about
-        What the figures count and where they come from: accounting and sources of carbon and traffic.
+        Accounting of carbon, and sources of carbon and traffic.
     notes
-        What was assumed, filled or left out.
+        Assumptions, filled values and omissions.
     files
         SHA-256 of every file that was read, by the name that the scenario gives it.
     error
         Why it failed, in a line; empty where it did not.
     log
-        What was printed meanwhile, and where it failed.
+        Printed output, and the traceback of a failure.
     seconds
         Time it took.
     versions
-        Of the software that worked it out.
+        Of the software.
     """
 
     columns: Mapping[str, list[Any]]
@@ -62,28 +62,20 @@ class Worked:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-def work_out(base: Base, changes: Mapping[str, Any]) -> Worked:
-    """Work out a cell of a study; an error in it is a result like any other.
-
-    Parameters
-    ----------
-    base
-        What all cells have in common.
-    changes
-        What this one changes, by path.
-    """
+def evaluate(base: Base, changes: Mapping[str, Any]) -> CellResult:
+    """Evaluate a cell of a study with its changes, by path; an error in it is a result like any other."""
     begin = time.perf_counter()
-    with _listening() as heard:
+    with _captured_output() as output:
         try:
             rows, inputs, notes = _policies(base, changes)
         except BaseException as error:  # anyone's policy may raise anything
             if is_interrupt(error):
                 raise
-            # What we raise on purpose says where and what in its message; of others, the place is needed.
+            # The package's own errors name the place; others need a traceback.
             lines = "" if isinstance(error, CarbonrouteError) else traceback.format_exc()
-            said = str(error) if isinstance(error, CarbonrouteError) else described(error)
-            failed = (visible(said) or type(error).__name__, heard.getvalue() + lines)
-            return Worked({}, {}, (), {}, *failed, time.perf_counter() - begin, versions())
+            message = str(error) if isinstance(error, CarbonrouteError) else described(error)
+            failed = (visible(message) or type(error).__name__, output.getvalue() + lines)
+            return CellResult({}, {}, (), {}, *failed, time.perf_counter() - begin, versions())
     columns = {name: [row[name] for row in rows] for name in ("policy", "clairvoyant", *base.file.columns)}
     about = {
         "accounting": str(inputs.carbon.accounting),
@@ -92,11 +84,11 @@ def work_out(base: Base, changes: Mapping[str, Any]) -> Worked:
     }
     files = dict(sorted(inputs.digests.items()))
     seconds = time.perf_counter() - begin
-    return Worked(columns, about, notes, files, "", heard.getvalue(), seconds, versions())
+    return CellResult(columns, about, notes, files, "", output.getvalue(), seconds, versions())
 
 
 def _policies(base: Base, changes: Mapping[str, Any]) -> tuple[Sequence[Row], Inputs, tuple[str, ...]]:
-    """Return the rows of a cell's policy table, what went into it, and what must be known of it."""
+    """Return the rows of a cell's policy table, its inputs and its notes."""
     file, scenario = base.file, base.scenario(changes)
     plan = RunPlan.read(file.engine or default_engine(scenario), 1, file.replications, file.until)
     done, figures = carry_out(plan, scenario, None)
@@ -107,7 +99,7 @@ def _policies(base: Base, changes: Mapping[str, Any]) -> tuple[Sequence[Row], In
 
 
 def _against(baseline: str, rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of policies with reductions that refer to another one of them."""
+    """Return the rows with reductions that refer to another policy."""
     reference = next(row for row in rows if row["policy"] == baseline)
     return [
         {
@@ -124,14 +116,14 @@ def _against(baseline: str, rows: Sequence[Row]) -> list[Row]:
 
 
 @contextmanager
-def _listening() -> Iterator[io.StringIO]:
-    """Hear what is printed meanwhile, if this process does one thing at a time: stdout is the process's."""
-    heard = io.StringIO()
+def _captured_output() -> Iterator[io.StringIO]:
+    """Capture printed output, on the main thread only: stdout belongs to the process."""
+    output = io.StringIO()
     if threading.current_thread() is not threading.main_thread():
-        yield heard
+        yield output
         return
-    with redirect_stdout(heard), redirect_stderr(heard):
-        yield heard
+    with redirect_stdout(output), redirect_stderr(output):
+        yield output
 
 
 @lru_cache(maxsize=1)

@@ -22,18 +22,18 @@ from carbonroute.study.folder import CELLS
 
 @dataclass(frozen=True)
 class Base:
-    """What all cells of a study have in common; what a worker is sent once per cell.
+    """The base scenario and settings of a study; sent to a worker with each cell.
 
     Attributes
     ----------
     file
         The study.
     data
-        The tables of its base scenario, as TOML has them, with what all cells change.
+        The tables of its base scenario, as in TOML, with the changes common to all cells.
     source
-        What an error calls them.
+        Name of the source, for errors.
     folder
-        What paths in them are relative to.
+        Folder that paths are relative to.
     code
         Whether code of others may be run: policies of files, modules and installed packages.
     """
@@ -62,11 +62,11 @@ class Cell:
     Attributes
     ----------
     index
-        Its place in the grid, from 0; the last axis changes first.
+        Its index in the grid, from 0; the last axis varies fastest.
     digest
         SHA-256 of its full scenario, in hexadecimal.
     values
-        Where it is on each axis.
+        Its value on each axis.
     """
 
     index: int
@@ -75,7 +75,7 @@ class Cell:
 
     @property
     def changes(self) -> dict[str, Any]:
-        """What it changes in the base scenario, by path."""
+        """Values that it sets in the base scenario, by path."""
         return {path: value for one in self.values for path, value in one.changes.items()}
 
 
@@ -88,9 +88,9 @@ class Study:
     path
         Its file.
     base
-        What its cells have in common.
+        Its base scenario and settings.
     axes
-        What changes.
+        The axes of its grid.
     cells
         All of them, in the grid's order.
     """
@@ -102,12 +102,12 @@ class Study:
 
     @property
     def file(self) -> StudyFile:
-        """What its file states."""
+        """The study file."""
         return self.base.file
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What makes two studies the same: another one must not go on in the folder of this."""
+        """The identity of a study: one with other settings cannot resume in its folder."""
         stated = self.file.model_dump(mode="json", by_alias=True, exclude_none=True)
         axes = {axis.name: [value.stated for value in axis.values] for axis in self.axes}
         left = {name: value for name, value in stated.items() if name not in {"changes", "grid", "variants"}}
@@ -121,21 +121,12 @@ class Study:
 
 
 def read(path: Path, progress: Callable[[int, int], None] | None = None, *, code: bool = True) -> Study:
-    """Read a study file and check all of its cells.
-
-    Parameters
-    ----------
-    path
-        The file.
-    progress
-        Called with the number of cells checked, and of all.
-    code
-        Whether code of others may be run.
+    """Read a study file and check all of its cells; `progress` gets the number checked, and of all.
 
     Raises
     ------
     InputError
-        With all that is wrong in the file, or in its cells.
+        With all faults of the file, or of its cells.
     """
     source = str(path)
     file = study_file.read(path)
@@ -159,7 +150,7 @@ def cells_of(
     Raises
     ------
     InputError
-        With what is wrong in cells: each fault once, with the first cell that has it.
+        With the faults of cells: each fault once, with the first cell that has it.
     """
     total = math.prod(len(axis.values) for axis in axes)
     cells: list[Cell] = []
@@ -188,7 +179,7 @@ def cells_of(
 
 
 def combinations(axes: Sequence[Axis]) -> Iterator[tuple[Value, ...]]:
-    """Yield where each cell is on each axis; the last axis changes first."""
+    """Yield the values of each cell on the axes; the last axis varies fastest."""
     if not axes:
         yield ()
         return
@@ -200,26 +191,26 @@ def combinations(axes: Sequence[Axis]) -> Iterator[tuple[Value, ...]]:
 def _faults(
     base: Base, cell: Cell, scenario: Scenario, seen: Mapping[str, int], axes: Sequence[Axis]
 ) -> dict[tuple[str, str], Fault]:
-    """Return what is wrong with a cell whose scenario is valid by itself."""
-    found: dict[tuple[str, str], Fault] = {}
+    """Return the faults of a cell whose scenario is valid by itself."""
+    faults: dict[tuple[str, str], Fault] = {}
     if cell.digest in seen:
         text = f"is the same scenario as cell {seen[cell.digest]}"
-        found["digest", ""] = Fault(in_words(cell, axes), text, "leave out what does not change anything")
+        faults["digest", ""] = Fault(in_words(cell, axes), text, "leave out changes without effect")
     labels = [entry.shown for entry in scenario.policies]
     if base.file.baseline and base.file.baseline not in labels:
         text = f"there is no policy {base.file.baseline!r} in {in_words(cell, axes)}"
-        found["baseline", ""] = Fault("baseline", text, did_you_mean(base.file.baseline, labels))
-    return found
+        faults["baseline", ""] = Fault("baseline", text, did_you_mean(base.file.baseline, labels))
+    return faults
 
 
 def in_words(cell: Cell, axes: Sequence[Axis]) -> str:
-    """Return which cell it is, in words."""
+    """Return a cell's index and values in words."""
     places = ", ".join(f"{axis.name} = {value.label}" for axis, value in zip(axes, cell.values, strict=True))
     return f"cell {cell.index} ({places})" if places else f"cell {cell.index}"
 
 
 def dump(scenario: Scenario) -> dict[str, Any]:
-    """Return all that a scenario states, and what it leaves to the defaults."""
+    """Return a scenario as JSON, with all defaults."""
     return scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 

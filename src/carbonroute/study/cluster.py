@@ -1,4 +1,4 @@
-"""Workers of a Dask cluster that somebody has started: on other machines, under SLURM, or in Kubernetes."""
+"""Workers of an existing Dask cluster: on other machines, under SLURM, or in Kubernetes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,18 @@ from typing import Any
 from carbonroute.errors import Fault, InputError
 from carbonroute.study.workers import AHEAD, Seat
 
-#: How long the scheduler may take to answer, and how often it is asked how many workers there are.
+#: Timeout of the scheduler, and interval between queries of its number of workers.
 TIMEOUT_S, ASK_EVERY_S = 30.0, 5.0
 
 
 @contextmanager
 def cluster_at(address: str) -> Iterator[Sequence[Seat]]:
-    """Provide all workers of a Dask cluster as one seat, which grows and shrinks with the cluster.
-
-    Parameters
-    ----------
-    address
-        Of its scheduler, such as ``tcp://10.0.0.1:8786``.
+    """Provide all workers of the Dask cluster of a scheduler's address (tcp://host:8786) as one seat.
 
     Raises
     ------
     InputError
-        If Dask is not installed, or nobody answers there.
+        If Dask is not installed, or no scheduler answers.
     """
     try:
         from distributed import KilledWorker
@@ -37,13 +32,13 @@ def cluster_at(address: str) -> Iterator[Sequence[Seat]]:
     try:
         client: Any = _client(address)
     except (OSError, ValueError) as error:
-        found = f"no Dask scheduler answers at {address!r} ({error})"
+        problem = f"no Dask scheduler answers at {address!r} ({error})"
         raise InputError(
-            "--cluster", [Fault("", found, "an address such as tcp://host:8786 is expected")]
+            "--cluster", [Fault("", problem, "an address such as tcp://host:8786 is expected")]
         ) from error
     with _quiet(), client:
         threads = _Threads(client)
-        # An executor that outlives a break: Dask begins a cell anew elsewhere, and gives up after three.
+        # Dask restarts a cell on another worker, and gives up after three.
         executor = client.get_executor(pure=False)
         yield [Seat(lambda: executor, threads, (KilledWorker,), lambda: client.status == "closed")]
 
@@ -60,7 +55,7 @@ def _client(address: str) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Dask from printing traces when a cluster goes away: that is told in a line."""
+    """Keep Dask from printing tracebacks when a cluster is lost."""
     loggers = [logging.getLogger(name) for name in ("distributed.client", "tornado.application")]
     levels = [logger.level for logger in loggers]
     try:
@@ -73,14 +68,14 @@ def _quiet() -> Iterator[None]:
 
 
 class _Threads:
-    """How many cells a cluster is given at a time: two per thread."""
+    """Number of cells that a cluster is given at a time: two per thread."""
 
     def __init__(self, client: Any) -> None:
         self._client, self._asked_at, self._depth = client, -ASK_EVERY_S, AHEAD
 
     def __call__(self) -> int:
         if time.monotonic() - self._asked_at >= ASK_EVERY_S:
-            with suppress(OSError):  # that the scheduler is gone is told by its cells
+            with suppress(OSError):  # a lost scheduler shows in its futures
                 self._depth = AHEAD * max(1, sum(self._client.nthreads().values()))
             self._asked_at = time.monotonic()
         return self._depth

@@ -1,4 +1,4 @@
-"""Execution of a study: cells go to workers, results to the journal."""
+"""Execution of a study: scheduling of cells on workers, retries, and records in the journal."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from typing import Any, Literal
 from carbonroute.errors import RunFolderError, WorkerError, visible
 from carbonroute.files.folder import open_file, writing
 from carbonroute.processes import LOOK_UP_S
-from carbonroute.study.cell import Worked, versions, work_out
+from carbonroute.study.cell import CellResult, evaluate, versions
 from carbonroute.study.cells import Study, in_words
 from carbonroute.study.folder import LOGS, differences
 from carbonroute.study.journal import DONE, FAILED, Journal, Record
 from carbonroute.study.progress import LATEST, Progress, rate
 from carbonroute.study.workers import Seat
 
-#: How often a cell is begun that fails by itself.
+#: Attempts at a cell that raises an error.
 ATTEMPTS = 2
-#: How often a cell is begun whose worker dies over it: workers are killed for reasons of their own.
+#: Attempts at a cell whose worker dies; workers are also killed for other reasons.
 DEATHS = 4
-_GONE = "the cluster has gone away", "start it, and run the study again: it goes on"
+_GONE = "the connection to the cluster is lost", "start it, and run the study again to resume"
 
 
-def not_what_it_was(folder: Path, name: str) -> RunFolderError:
-    """Return the error for a file that changed since cells were made of it."""
-    found = f"{folder}: {name} is not what it was when the first cells were run"
-    return RunFolderError(f"{found}; put it back, or name another folder")
+def file_changed(folder: Path, name: str) -> RunFolderError:
+    """Return the error for a data file that changed during a study."""
+    problem = f"{folder}: {name} has changed since the first cells were run"
+    return RunFolderError(f"{problem}; put it back, or name another folder")
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Execution:
     Attributes
     ----------
     study, journal, folder
-        What is run, what is done of it, and where.
+        The study, its journal and its folder.
     report
         Called whenever a cell has ended.
     """
@@ -61,14 +61,7 @@ class Execution:
     _moments: deque[float] = field(default_factory=lambda: deque(maxlen=LATEST))
 
     def run(self, seats: Sequence[Seat], cells: Iterable[int]) -> None:
-        """Have cells worked out, and write down what comes of them.
-
-        Parameters
-        ----------
-        seats
-            Where.
-        cells
-            Their indices.
+        """Run cells, given by their indices, and record their results in the journal.
 
         Raises
         ------
@@ -83,18 +76,18 @@ class Execution:
         self._failed = sum(
             status == FAILED for cell, status in self.journal.statuses.items() if cell not in left
         )
-        self._tell()
+        self._report()
         while self._waiting or self._suspects or any(seat.futures for seat in seats):
-            self._hand_out(seats)
+            self._dispatch(seats)
             running = [future for seat in seats for future in seat.futures]
             ended, _ = wait(running, LOOK_UP_S, return_when=FIRST_COMPLETED)
             if not ended and any(seat.gone() for seat in seats):
                 raise WorkerError(*_GONE)
             for seat in seats:
-                self._take_in(seat)
+                self._collect(seat)
 
-    def _hand_out(self, seats: Sequence[Seat]) -> None:
-        """Give every seat what it has room for, the emptiest first; suspects one by one, after all others."""
+    def _dispatch(self, seats: Sequence[Seat]) -> None:
+        """Fill all seats, the emptiest first; suspects run one by one, after all other cells."""
         if not any(seat.futures for seat in seats):
             self._alone = self._suspects.popleft() if self._suspects and not self._waiting else None
             if self._alone is not None:
@@ -105,18 +98,18 @@ class Execution:
                 return
             cell = self._waiting.popleft()
             try:
-                seat.submit(cell, work_out, self.study.base, self.study.cells[cell].changes)
-            except BrokenExecutor:  # it died since; what it was working on is taken in first
+                seat.submit(cell, evaluate, self.study.base, self.study.cells[cell].changes)
+            except BrokenExecutor:  # it died since; its results are collected first
                 self._waiting.appendleft(cell)
                 if seat.futures:
                     return
                 self._mend(seat)
 
-    def _take_in(self, seat: Seat) -> None:
-        """Write down what a seat has ended; put its cells back where its worker died."""
+    def _collect(self, seat: Seat) -> None:
+        """Record a seat's finished cells; requeue its cells if its worker died."""
         broken = any(map(_broke, seat.futures))
         if broken:
-            wait(seat.futures)  # they end with it, one or the other because it is done
+            wait(seat.futures)  # all end with the executor, some of them finished
         for future in [future for future in seat.futures if future.done() and not _broke(future)]:
             if future.cancelled():
                 raise WorkerError(*_GONE)
@@ -131,13 +124,13 @@ class Execution:
             self._mend(seat)
 
     def _mend(self, seat: Seat) -> None:
-        """Renew a seat whose process died: the cell it had begun is to blame, the others wait again."""
+        """Renew a seat whose process died: its running cell counts a death, the others are requeued."""
         blamed, others = seat.renew()
         self._waiting.extendleft(reversed(others))
         for cell in blamed:
             self._died(cell)
 
-    def _ended(self, index: int, worked: Worked) -> None:
+    def _ended(self, index: int, worked: CellResult) -> None:
         self._require_same_software(worked)
         if not worked.error:
             self._require_same_files(worked)
@@ -151,10 +144,10 @@ class Execution:
             self._record(index, worked, FAILED)
 
     def _accused(self, index: int) -> None:
-        """Blame a cell that workers died over several times, if no other can have been the reason."""
+        """Fail a cell over which workers died several times, if it ran alone; else suspect it."""
         if index == self._alone:
             self._died(index, DEATHS)
-        else:  # each time it may have been that of another cell, which waited for the same worker
+        else:  # another cell on the same worker may have been the reason
             self._suspects.append(index)
 
     def _died(self, index: int, times: int = 1) -> None:
@@ -162,10 +155,10 @@ class Execution:
         if self._deaths[index] < DEATHS:
             self._waiting.appendleft(index)
             return
-        error = f"its worker process died {DEATHS} times, as for want of memory"
-        self._record(index, Worked({}, {}, (), {}, error, "", 0.0), FAILED)
+        error = f"its worker process died {DEATHS} times, possibly out of memory"
+        self._record(index, CellResult({}, {}, (), {}, error, "", 0.0), FAILED)
 
-    def _record(self, index: int, worked: Worked, status: Literal["done", "failed"]) -> None:
+    def _record(self, index: int, worked: CellResult, status: Literal["done", "failed"]) -> None:
         cell = self.study.cells[index]
         attempts = self._failures[index] + self._deaths[index] + (status == DONE)
         if status == DONE:
@@ -188,27 +181,27 @@ class Execution:
         self._done += 1
         self._moments.append(time.monotonic())
         self._failed += status == FAILED
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self.report:
             done = self._before + self._done
             self.report(Progress(done, self._failed, len(self.study.cells), rate(self._moments)))
 
-    def _require_same_files(self, worked: Worked) -> None:
-        """Refuse to mix results of data files that changed meanwhile, or that differ between machines."""
+    def _require_same_files(self, worked: CellResult) -> None:
+        """Refuse to mix results of data files that changed, or that differ between machines."""
         for name, digest in worked.files.items():
             if self.journal.files.get(name, digest) != digest:
-                raise not_what_it_was(self.folder, name)
+                raise file_changed(self.folder, name)
 
-    def _require_same_software(self, worked: Worked) -> None:
+    def _require_same_software(self, worked: CellResult) -> None:
         if worked.versions:
             unlike = list(differences(versions(), dict(worked.versions)))
             if unlike:
-                found = f"a worker has other software: {', '.join(unlike)}"
-                raise WorkerError(found, "install the same on all machines")
+                problem = f"a worker has other software: {', '.join(unlike)}"
+                raise WorkerError(problem, "install the same on all machines")
 
-    def _log(self, index: int, worked: Worked) -> None:
+    def _log(self, index: int, worked: CellResult) -> None:
         """Add an attempt to the cell's log."""
         cell = self.study.cells[index]
         verdict = f"failed: {worked.error}" if worked.error else "done"
@@ -226,5 +219,5 @@ class Execution:
 
 
 def _broke(future: Future[Any]) -> bool:
-    """Whether a future ended because its executor broke, and not by what it was to do."""
+    """Whether a future ended because its executor broke, not by its own work."""
     return future.done() and not future.cancelled() and isinstance(future.exception(), BrokenExecutor)

@@ -1,4 +1,4 @@
-"""The study file, schema 1: a base scenario, what changes in it from cell to cell, and how cells are run."""
+"""The study file, schema 1: a base scenario, the axes of the grid, and how cells are run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from carbonroute.spec import Spec
 SCHEMA = 1
 #: Columns of the results that are no axis and no metric.
 FIXED = ("cell", "digest", "status", "error", "policy", "clairvoyant")
-#: Columns that are kept whatever metrics are asked for: findings are made of them.
+#: Columns that results always have: findings need them.
 KEPT = (
     "slo_violation_pct",
     INTENSITY.reduction,
@@ -36,27 +36,27 @@ KEPT = (
     "max_violation_pct",
     "viable",
 )
-#: What a path sets that is nothing but luck: results are averaged over it.
-LUCK = "sampling.seed"
+#: Path of the seed: results are averaged over an axis that sets nothing else.
+SEED = "sampling.seed"
 MAX_VALUES = 1_000_000
 
 _RANGE = ({"from", "to"}, {"from", "to", "step"})
-#: A table that states one of these is another kind of thing: it replaces what stood there.
+#: A table with one of these keys replaces the existing table as a whole.
 _TAGS = ("kind", "law")
 
 
 @dataclass(frozen=True)
 class Value:
-    """One place on an axis.
+    """One value of an axis.
 
     Attributes
     ----------
     label
-        What it is called, as text.
+        Its name, as text.
     number
-        What it is, if it is a number.
+        Its number, or None.
     changes
-        What it sets in the scenario, by path.
+        Values that it sets in the scenario, by path.
     """
 
     label: str
@@ -65,7 +65,7 @@ class Value:
 
     @property
     def stated(self) -> Any:
-        """All that it is, as JSON has it: its label, and what it sets where that does not say it."""
+        """It as JSON: its label, and its changes where the label does not state them."""
         only = next(iter(self.changes.values())) if len(self.changes) == 1 else None
         if only is not None and not isinstance(only, list | dict) and _text(only) == self.label:
             return self.label
@@ -74,7 +74,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Axis:
-    """What changes from cell to cell.
+    """One dimension of the grid of cells.
 
     Attributes
     ----------
@@ -94,8 +94,8 @@ class Axis:
 
     @property
     def averaged(self) -> bool:
-        """Whether it is luck alone."""
-        return all(set(value.changes) == {LUCK} for value in self.values)
+        """Whether it varies the seed alone."""
+        return all(set(value.changes) == {SEED} for value in self.values)
 
 
 class Variant(Spec):
@@ -106,9 +106,9 @@ class Variant(Spec):
     axis
         The axis; all variants of the same axis stand beside each other, different axes are crossed.
     label
-        What it is called.
+        Its name.
     changes
-        What it sets, by path.
+        Values that it sets, by path.
     """
 
     axis: Name = "variant"
@@ -124,9 +124,9 @@ class StudyFile(Spec):
     schema_version
         1; ``schema`` in the file.
     name, description
-        What it is called, and what it is about.
+        Its name, and a description.
     scenario
-        What all cells are changes of: a built-in scenario's name, or a TOML file beside the study's.
+        The base scenario: a built-in scenario's name, or a TOML file beside the study's.
     engine
         Of all cells; by default queued where a cell states pools of servers, and sampled elsewhere.
     replications, until
@@ -138,7 +138,7 @@ class StudyFile(Spec):
     metrics
         Columns of the policy table that the results keep; all, by default.
     changes
-        What all cells change, by path.
+        Values that all cells set, by path.
     grid
         Values by path; cells are all their combinations.
     variants
@@ -185,8 +185,8 @@ class StudyFile(Spec):
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the policy table that the results keep."""
-        wanted = self.metrics or COLUMNS
-        return tuple(name for name in COLUMNS if name in {*wanted, *KEPT} and name not in FIXED)
+        metrics = self.metrics or COLUMNS
+        return tuple(name for name in COLUMNS if name in {*metrics, *KEPT} and name not in FIXED)
 
 
 def read(path: Path) -> StudyFile:
@@ -201,19 +201,12 @@ def read(path: Path) -> StudyFile:
 
 
 def axes_of(file: StudyFile, source: str) -> tuple[Axis, ...]:
-    """Return what changes from cell to cell: the grid's axes, then those of the variants.
-
-    Parameters
-    ----------
-    file
-        The study.
-    source
-        What an error calls it.
+    """Return the axes of the grid, then those of the variants; `source` names the file in errors.
 
     Raises
     ------
     InputError
-        If an axis has no values, a name that is taken, or values that cannot be told apart.
+        If an axis has no values, a name that is taken, or values with the same label.
     """
     axes = []
     for axis in _of_grid(file.grid, source):
@@ -234,26 +227,26 @@ def _require_cells(axes: Sequence[Axis], source: str) -> None:
     """Refuse a study of too many cells."""
     total = math.prod(len(axis.values) for axis in axes)
     if total > MAX_VALUES:
-        found = f"{total:,} cells"
-        raise InputError(source, [Fault("grid", found, f"at most {MAX_VALUES:,} are expected")])
+        problem = f"{total:,} cells"
+        raise InputError(source, [Fault("grid", problem, f"at most {MAX_VALUES:,} are expected")])
 
 
 def by_path(changes: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Return changes as values by path: tables within tables set single keys.
 
-    A table that states its kind (or law) is another thing, and replaces what stands there.
+    A table that states its kind (or law) replaces the existing table as a whole.
 
     >>> by_path({"network": {"jitter_std_ms": 3}, "carbon": {"kind": "file", "path": "a.csv"}})
     {'network.jitter_std_ms': 3, 'carbon': {'kind': 'file', 'path': 'a.csv'}}
     """
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in changes.items():
         path = f"{above}.{_in_path(key)}" if above else key
         if isinstance(value, dict) and not any(tag in value for tag in _TAGS):
-            found |= by_path(value, path)
+            flat |= by_path(value, path)
         else:
-            found[path] = value
-    return found
+            flat[path] = value
+    return flat
 
 
 def _in_path(key: str) -> str:
@@ -285,7 +278,7 @@ def _numbers(steps: Mapping[str, Any], source: str, where: str) -> list[int | fl
         remedy = f"a step that leads from one to the other is expected, with at most {MAX_VALUES:,} values"
         raise InputError(source, [Fault(where, as_found(dict(steps)), remedy)])
     whole = all(isinstance(one, int) for one in (first, last, step))
-    # Rounded so that a tenth of a step ten times is one: as somebody would have written it.
+    # Rounded, so that ten steps of 0.1 are exactly 1.
     return [
         first + place * step if whole else float(f"{first + place * step:.12g}")
         for place in range(math.floor(count + 1e-9))
@@ -367,9 +360,9 @@ def _alike(axis: Axis) -> Iterator[Fault]:
     for value in axis.values:
         if value.label in seen:
             same = json.dumps(seen[value.label], default=str) == json.dumps(value.changes, default=str)
-            found = f"{value.label!r} stands there twice"
+            problem = f"{value.label!r} stands there twice"
             remedy = "leave one out" if same else "tell them apart: state both as variants, with labels"
-            yield Fault(axis.name, found, remedy)
+            yield Fault(axis.name, problem, remedy)
         seen[value.label] = value.changes
 
 

@@ -1,4 +1,4 @@
-"""The way back from a study's folder: its journal held against the study, results against a manifest."""
+"""Reading a study's folder: its journal is checked against the study, its results against the manifest."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from carbonroute.errors import RunFolderError, did_you_mean
 from carbonroute.files.folder import digest, reading, stands
 from carbonroute.files.schema import LARGEST, Shape, read_shaped
 from carbonroute.metrics.policies import COLUMNS
-from carbonroute.runs.folder import read_stated, require_as_stated
-from carbonroute.runs.manifest import MANIFEST, STUDY, Manifest, Part, Sha256, read_manifest
+from carbonroute.runs.folder import read_stated, require_unchanged
+from carbonroute.runs.manifest import MANIFEST, STUDY, Manifest, Sha256, Subdocument, read_manifest
 from carbonroute.study.cells import Study
 from carbonroute.study.journal import DONE, FAILED, Record, Value
 from carbonroute.study.tables import ALWAYS, AXES, RESULTS, StudyTables, summary_of, types_of
 
 _AGAIN = "`carbonroute study run` makes it again from its journal"
-#: Columns that a cell that is done has values of, and what is said of where its figures come from.
+#: Columns without nulls in finished cells, and the keys of `CellResult.about`.
 _NEVER_NULL = ("policy", "clairvoyant", "baseline", "max_violation_pct", "viable")
 _ABOUT = frozenset(("accounting", "carbon_source", "traffic_source"))
 
@@ -32,7 +32,7 @@ def _is_number(value: Value) -> bool:
     )
 
 
-#: Whether a value of a journal belongs into a column of a type.
+#: Whether a journal's value fits the type of a column.
 _TAKES: Mapping[Any, Callable[[Value], bool]] = MappingProxyType(
     {
         pl.String: lambda value: value is None or isinstance(value, str),
@@ -43,9 +43,9 @@ _TAKES: Mapping[Any, Callable[[Value], bool]] = MappingProxyType(
 
 
 def misfits_of(study: Study, record: Record) -> Iterator[str]:
-    """Yield what is wrong with a record that stands in the journal of a study."""
+    """Yield the faults of a record in the journal of a study."""
     if record.cell >= len(study.cells) or record.digest != study.cells[record.cell].digest:
-        yield "is of a cell that this study has not"
+        yield "is of a cell that this study does not have"
     if record.status == FAILED:
         if record.columns or not record.error:
             yield "is of a cell that failed, and has figures or no error"
@@ -84,33 +84,33 @@ def _is_printable(text: str) -> str:
 _Shown = Annotated[str, AfterValidator(_is_printable)]
 
 
-class _AxisValue(Part):
+class _AxisValue(Subdocument):
     axis: _Shown
     label: _Shown
     number: float | None
     averaged: bool
 
 
-class _Failed(Part):
+class _Failed(Subdocument):
     cell: int
     where: str
     error: str
 
 
-class _About(Part):
+class _About(Subdocument):
     accounting: str
     carbon_source: str
     traffic_source: str
     cells: int
 
 
-class _Note(Part):
+class _Note(Subdocument):
     note: str
     cells: int
 
 
 class StudyManifest(Manifest):
-    """What the manifest of a study states; see `carbonroute.study.manifest.facts_of`."""
+    """The manifest of a study; see `carbonroute.study.manifest.manifest_of`."""
 
     kind: Literal["study"]
     carbonroute: str
@@ -132,7 +132,7 @@ class StudyManifest(Manifest):
 
     @property
     def shape(self) -> Shape:
-        """What its results must be."""
+        """The schema of its results."""
         kinds = {
             name: (pl.Int64, pl.Float64) if all(value.number is not None for value in values) else pl.String
             for name, values in self.by_axis.items()
@@ -148,37 +148,24 @@ class StudyManifest(Manifest):
     @property
     def by_axis(self) -> dict[str, list[_AxisValue]]:
         """The values of each axis, in order."""
-        found: dict[str, list[_AxisValue]] = {}
+        values: dict[str, list[_AxisValue]] = {}
         for value in self.axes:
-            found.setdefault(value.axis, []).append(value)
-        return found
+            values.setdefault(value.axis, []).append(value)
+        return values
 
 
 def is_finished(path: Path, failed: Set[int]) -> bool:
-    """Whether a folder has the results of a study as its manifest states them.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    failed
-        Cells that failed, by its journal: after a retry that was killed at its end, results are older.
-    """
+    """Whether a folder has the results that its manifest states, with the failed cells of its journal."""
     with reading(path):
         if not stands(path, MANIFEST):
             return False
-        facts = read_manifest(path, StudyManifest)
-        stated = facts["outputs"].get(RESULTS)
-        return digest(path, RESULTS) == stated and {one["cell"] for one in facts["failed"]} == failed
+        manifest = read_manifest(path, StudyManifest)
+        stated = manifest["outputs"].get(RESULTS)
+        return digest(path, RESULTS) == stated and {one["cell"] for one in manifest["failed"]} == failed
 
 
 def read(folder: str | Path) -> StudyTables:
-    """Return the tables of a study's folder, after checking that all of it is what its manifest says.
-
-    Parameters
-    ----------
-    folder
-        Of a finished study.
+    """Return the tables of a study's folder, after checking all files against its manifest.
 
     Raises
     ------
@@ -187,12 +174,12 @@ def read(folder: str | Path) -> StudyTables:
     """
     path = Path(folder)
     outputs = read_manifest(path)["outputs"]
-    require_as_stated(path, outputs)
+    require_unchanged(path, outputs)
     return tables_in(path, outputs)
 
 
 def tables_in(path: Path, outputs: Mapping[str, str]) -> StudyTables:
-    """Return the tables of a study's folder, of which these outputs are known to be what they are.
+    """Return the tables of a study's folder whose outputs are checked already.
 
     Raises
     ------
@@ -201,18 +188,18 @@ def tables_in(path: Path, outputs: Mapping[str, str]) -> StudyTables:
     """
     if read_manifest(path).get("kind") != STUDY:
         raise RunFolderError(f"{path}: holds a run, not a study; name the folder of a study")
-    facts = read_manifest(path, StudyManifest)
-    manifest = StudyManifest.model_validate(facts)
+    document = read_manifest(path, StudyManifest)
+    manifest = StudyManifest.model_validate(document)
     place = str(path / RESULTS)
     results = read_shaped(read_stated(path, RESULTS, outputs), manifest.shape, place, _AGAIN)
     for misfit in _misfits(results, manifest):
         raise RunFolderError(f"{place}: {misfit}; {_AGAIN}")
-    axes = pl.DataFrame(facts["axes"], dict(AXES))
-    return StudyTables(results, axes, summary_of(results, axes), facts)
+    axes = pl.DataFrame(document["axes"], dict(AXES))
+    return StudyTables(results, axes, summary_of(results, axes), document)
 
 
 def _misfits(results: pl.DataFrame, manifest: StudyManifest) -> Iterator[str]:
-    """Yield what the results of a study have that its manifest cannot be of."""
+    """Yield inconsistencies between the results of a study and its manifest."""
     if (
         set(results["cell"]) != set(range(results["cell"].n_unique()))
         or results["cell"].n_unique() != manifest.cells

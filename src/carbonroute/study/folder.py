@@ -1,4 +1,4 @@
-"""What the folder of a study remembers of it, and what changed since."""
+"""The settings in a study's folder: written by the first run, compared by later ones."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from carbonroute.runs.manifest import OTHER_FOLDER, SETTINGS, Document, read_doc
 LOGS = "logs"
 #: The setting that is the digest of all cells' scenarios.
 CELLS = "digest_of_cells"
-#: What may change of a study between two runs in one folder: words about it.
+#: Keys of a study that may change between two runs in one folder.
 _WORDS = ("name", "description")
 
 
 class Settings(Document):
-    """What must be known of a study before it is finished.
+    """The settings of a study that a reader of an unfinished one needs.
 
     Attributes
     ----------
@@ -37,12 +37,12 @@ class Settings(Document):
 
 
 def claim(folder: RunFolder, settings: Mapping[str, Any]) -> None:
-    """Make a folder that of a study, or see that it is.
+    """Write a study's settings into its folder, or compare them with those already there.
 
     Raises
     ------
     RunFolderError
-        With what changed, if it is of a study that was another.
+        With the differences, if the folder is of another study.
     """
     with reading(folder.path / SETTINGS):
         if not stands(folder.path, SETTINGS):
@@ -51,14 +51,14 @@ def claim(folder: RunFolder, settings: Mapping[str, Any]) -> None:
     _, earlier = read_document(folder.path, SETTINGS, Settings, OTHER_FOLDER)
     now = json.loads(_as_json(settings))
     changes = list(differences(_without_words(earlier), _without_words(now)))
-    if len(changes) > 1:  # what changed their scenarios is said already
+    if len(changes) > 1:  # the changes of the scenarios are listed already
         changes = [change for change in changes if not change.startswith(f"{CELLS}: ")]
     if changes:
         raise RunFolderError(
             "\n".join(
                 [
                     f"{folder.path}: holds another study; name another folder, or remove this one. "
-                    "What changed:",
+                    "Differences:",
                     *(f"  {change}" for change in changes[:20]),
                     *([f"  and {len(changes) - 20} more"] if len(changes) > 20 else []),
                 ]
@@ -67,12 +67,12 @@ def claim(folder: RunFolder, settings: Mapping[str, Any]) -> None:
 
 
 def read_settings(folder: Path) -> Settings:
-    """Return what a folder's study is.
+    """Return the settings of a folder's study.
 
     Raises
     ------
     RunFolderError
-        If there is none, or that cannot be told.
+        If there are none, or they cannot be read.
     """
     with reading(folder / SETTINGS):
         if not stands(folder, SETTINGS):
@@ -81,7 +81,7 @@ def read_settings(folder: Path) -> Settings:
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
-    """Yield what differs between two trees of tables and lists, a line each.
+    """Yield the differences between two trees of tables and lists, a line each.
 
     >>> list(differences({"engine": "exact", "seeds": [1, 2]}, {"engine": "sampled", "seeds": [1, 2, 3]}))
     ['engine: was "exact", is "sampled"', 'seeds[2]: was not there, is 3']

@@ -1,4 +1,4 @@
-"""What is done of a study, a line per cell: only ever added to, so that a kill loses one line at most."""
+"""The journal of a study: an append-only file with a record per finished cell."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ NAME = "journal.jsonl"
 DONE: Literal["done"] = "done"
 FAILED: Literal["failed"] = "failed"
 Value = bool | int | float | str | None
-#: How often what is written is also brought to the disk: a kill loses nothing, a power cut this much.
+#: Interval of fsync: a power cut loses this much, a kill nothing.
 _SYNC_EVERY_S = 1.0
-#: Longer lines are none of ours: a policy's figures take some hundreds of bytes.
+#: Limit on a line's length; a policy's figures take some hundreds of bytes.
 _MAX_LINE_BYTES = 2**26
 _REMEDY = "remove it, and its cell is run again"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What came of a cell.
+    """The record of a cell that has ended.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Record:
     attempts
         How often it was begun.
     seconds
-        What the last attempt took.
+        Duration of the last attempt.
     at
         When it was written, seconds since 1970.
     error
@@ -51,7 +51,7 @@ class Record:
     columns
         Values per policy, by column of the policy table.
     about, notes, files
-        As of `Worked`.
+        As of `CellResult`.
     """
 
     __pydantic_config__: ClassVar = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -69,14 +69,14 @@ class Record:
     files: Mapping[str, Sha256] = field(default_factory=dict)
 
     def without_figures(self) -> Record:
-        """Return it without what takes room."""
+        """Return it without its columns."""
         return replace(self, columns={})
 
 
 class Journal:
-    """The journal of a study, open for writing; made if it is not there.
+    """The journal of a study, open for writing; created if missing.
 
-    What a kill left of a line at the end is removed.
+    An incomplete last line is removed.
 
     Parameters
     ----------
@@ -142,24 +142,17 @@ class Journal:
         self.files |= record.files
 
     def sync(self) -> None:
-        """Bring all that was written to the disk."""
+        """Sync the file to disk."""
         with writing(self.path):
             os.fsync(self._file)
         self._synced_at = time.monotonic()
 
 
 def records(folder: Path, check: Callable[[Record], Iterator[str]] | None = None) -> Iterator[Record]:
-    """Yield what a study's folder has of its cells, in the order in which they ended; none if there is none.
+    """Yield the records of a study's folder, in the order in which cells ended; `check` yields faults of one.
 
     A cell that was run again after it failed stands there twice: the last record counts.
     A line that is not whole at the end is left out: it is being written, or was when its run was killed.
-
-    Parameters
-    ----------
-    folder
-        Of the study.
-    check
-        Yields what is wrong with a record.
 
     Raises
     ------
@@ -170,7 +163,7 @@ def records(folder: Path, check: Callable[[Record], Iterator[str]] | None = None
 
 
 def _lines(folder: Path, check: Callable[[Record], Iterator[str]] | None) -> Iterator[tuple[bytes, Record]]:
-    """Yield the whole lines of a journal, each with what it says."""
+    """Yield the complete lines of a journal, each with its record."""
     path, done = folder / NAME, set()
     with reading(path):
         try:
@@ -184,11 +177,11 @@ def _lines(folder: Path, check: Callable[[Record], Iterator[str]] | None) -> Ite
                 place = f"{path}: line {number}"
                 record = _read(line, place)
                 if record.cell in done:
-                    found: str | None = "is of a cell that was done before"
+                    problem: str | None = "is of a cell that was done before"
                 else:
-                    found = next(check(record), None) if check else None
-                if found:
-                    raise RunFolderError(f"{place} {found}; {_REMEDY}")
+                    problem = next(check(record), None) if check else None
+                if problem:
+                    raise RunFolderError(f"{place} {problem}; {_REMEDY}")
                 if record.status == DONE:
                     done.add(record.cell)
                 yield line, record

@@ -1,4 +1,4 @@
-"""The manifest of a study, without its outputs."""
+"""The manifest of a finished study: settings, findings, notes and provenance."""
 
 from __future__ import annotations
 
@@ -22,15 +22,7 @@ MAX_NOTES = 20
 
 
 def manifest_of(study: Study, tables: StudyTables, folder: Path, command: str | None) -> dict[str, Any]:
-    """Return what a study's manifest states: enough to understand its results, and to run it again.
-
-    Parameters
-    ----------
-    study, tables, folder
-        The study, what it found, and where its journal is.
-    command
-        What a reader can type to run it again.
-    """
+    """Return the manifest of a study, without its outputs; `command` reproduces it."""
     file = study.file
     about: dict[str, list[int]] = {}
     notes: dict[str, list[int]] = {}
@@ -80,11 +72,11 @@ def _last(folder: Path) -> Iterable[Record]:
     return last.values()
 
 
-def _count(found: dict[str, list[int]], texts: Iterable[str], cell: int) -> None:
+def _count(cells_by_text: dict[str, list[int]], texts: Iterable[str], cell: int) -> None:
     for text in dict.fromkeys(texts):
-        found.setdefault(text, []).append(cell)
+        cells_by_text.setdefault(text, []).append(cell)
 
 
-def _ordered(found: dict[str, list[int]]) -> Iterator[tuple[str, list[int]]]:
-    """Yield what most cells say first; the order in which cells ended plays no part."""
-    return iter(sorted(found.items(), key=lambda item: (-len(item[1]), min(item[1]), item[0])))
+def _ordered(cells_by_text: dict[str, list[int]]) -> Iterator[tuple[str, list[int]]]:
+    """Sort texts by their number of cells, independent of the order in which cells ended."""
+    return iter(sorted(cells_by_text.items(), key=lambda item: (-len(item[1]), min(item[1]), item[0])))

@@ -1,4 +1,4 @@
-"""A study at a glance: each policy over all combinations of the axes, and the best one of each."""
+"""Overview of a study: each policy over all combinations, and the best policy of each combination."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STYLES = MappingProxyType(
 
 
 def saved_column(summary: pl.DataFrame) -> str:
-    """Return the column of what is saved: in grams, where all cells state energies."""
+    """Return the column of savings: in grams, where all cells state energies."""
     return measure_of(summary).reduction
 
 
@@ -39,7 +39,7 @@ def policies(tables: StudyTables) -> pl.DataFrame:
     -------
     A row per policy, in the order of the results: ``policy``, ``clairvoyant``, ``combinations`` (in which it
     takes part), ``viable`` (of them), ``best`` (of those, where no other policy that a router could run saves
-    more), and the least, median and most of what it saves, and of its violations; see `STYLES`.
+    more), and minimum, median and maximum of its savings and violations; see `STYLES`.
     """
     saved = saved_column(tables.summary)
     wins = best(tables)["policy"].drop_nulls().value_counts(name="best")

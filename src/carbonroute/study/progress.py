@@ -1,4 +1,4 @@
-"""How far a study is, told by its folder: from any other process, at any time."""
+"""Progress of a study, read from its folder by any process at any time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from carbonroute.files.folder import is_held
 from carbonroute.study.folder import read_settings
 from carbonroute.study.journal import FAILED, Record, records
 
-#: The rate is that of the last cells: so many.
+#: Number of latest cells that the rate is estimated from.
 LATEST = 200
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run of a study is.
+    """Progress of a running study.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Status:
-    """How far a study is.
+    """Status of a study, running or not.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Status:
     total, done, failed
         Cells: all; those that have ended, failed ones included; those that failed.
     running
-        Whether a process is at work on it.
+        Whether a process is running it.
     cells_per_s
         Rate of the latest cells, while one is; else null.
     remaining_s
@@ -80,12 +80,7 @@ class Status:
 
 
 def status(folder: str | Path) -> Status:
-    """Return how far the study of a folder is.
-
-    Parameters
-    ----------
-    folder
-        Of a study, finished or not.
+    """Return the status of the study in a folder, finished or not.
 
     Raises
     ------
@@ -116,11 +111,11 @@ def status(folder: str | Path) -> Status:
 
 def _unknown(total: int, record: Record) -> Iterator[str]:
     if record.cell >= total:
-        yield "is of a cell that this study has not"
+        yield "is of a cell that this study does not have"
 
 
 def rate(moments: Sequence[float]) -> float | None:
-    """Return how often something happened per second, by its latest moments; None before there are two."""
+    """Return the rate of events, 1/s, by the times of the latest ones; None for fewer than two."""
     took_s = moments[-1] - moments[0] if len(moments) > 1 else 0.0
     return (len(moments) - 1) / took_s if took_s > 0 else None
 

@@ -1,4 +1,4 @@
-"""A study's results as tables: every cell and policy, the axes, and means over what is luck alone."""
+"""Tables of a study: results per cell and policy, the axes, and means over seeds with intervals."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALWAYS = MappingProxyType({"cell": pl.Int64, "digest": pl.String, "status": pl.S
 
 @dataclass(frozen=True)
 class StudyTables:
-    """What a study found, at full precision.
+    """Results of a study, at full precision.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class StudyTables:
         `Tables.policies`. A failed cell has one row, with nulls.
     axes
         A row per value, in order: ``axis`` (column of `results`), ``label``, ``number`` (or null),
-        ``averaged`` (whether the axis is luck alone: seeds).
+        ``averaged`` (whether the axis varies the seed alone).
     summary
         A row per policy and combination of the axes that are not averaged, failed cells left out: the axes,
         ``policy``, ``clairvoyant``, ``n`` (cells behind it), each number's mean under its own name, with
@@ -121,7 +121,7 @@ def axes_of(axes: Sequence[Axis]) -> pl.DataFrame:
 
 
 def summary_of(results: pl.DataFrame, axes: pl.DataFrame) -> pl.DataFrame:
-    """Return means over what is luck alone, with their intervals; see `StudyTables.summary`."""
+    """Return means over seeds, with their intervals; see `StudyTables.summary`."""
     names = axes["axis"].unique(maintain_order=True).to_list()
     averaged = set(axes.filter("averaged")["axis"])
     fixed = [name for name in names if name not in averaged]
@@ -137,7 +137,7 @@ def summary_of(results: pl.DataFrame, axes: pl.DataFrame) -> pl.DataFrame:
         pl.len().cast(pl.Int64).alias("n"),
         pl.col(*numbers).mean(),
         pl.col(*numbers).std().name.suffix(" std"),
-        # A figure that some cells lack has no interval: what they would say is not known.
+        # A figure that some cells lack has no interval.
         pl.col(*numbers).null_count().name.suffix(" nulls"),
         pl.col(*kept).first(),
     )

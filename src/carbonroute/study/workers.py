@@ -1,7 +1,7 @@
-"""Whoever works out cells: processes of this machine, or anything else that is an executor.
+"""Workers of a study: processes of this machine, or any other executor.
 
-A seat takes a few cells at a time and works on them one after the other. One whose process dies gets a new
-process: only the cell that was being worked on is to blame, the others wait for another turn.
+A seat queues a few cells and runs them one after the other. If its process dies, it gets a new one: the
+running cell counts a death, the others are requeued.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Any
 from carbonroute.errors import WorkerError
 from carbonroute.processes import WorkerPool, ended_on_failure, server
 
-#: Cells that a process has before it, so that it never waits for the next one.
+#: Cells queued per process, so that it never idles.
 AHEAD = 2
-#: Processes that may die one after the other before they have begun anything.
-STILLBORN = 3
+#: Limit on successive processes that die before they start a cell.
+MAX_FAILED_STARTS = 3
 
 
 class Seat:
-    """A place where cells are worked out.
+    """An executor with the cells that it was given.
 
     Parameters
     ----------
     open_executor
-        Makes what does the work.
+        Makes the executor.
     depth
-        Tells how many cells it is given at a time.
+        Gives the number of cells that it takes at a time.
     fatal
-        Exceptions that say that a worker died over a cell. Where the executor dies with it (a
+        Exceptions of a worker that died over a cell. Where the executor dies with it (a
         `BrokenExecutor`), it is made anew.
     gone
-        Tells whether nothing will come of its cells any more: asked when nothing has for a while.
+        Whether it is lost; asked when no cell has ended for a while.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Seat:
     ) -> None:
         self._make, self.depth, self.fatal, self.gone = open_executor, depth, fatal, gone
         self.futures: dict[Future[Any], int] = {}
-        self._stillborn = 0
+        self._failed_starts = 0
         self._open()
 
     def _open(self) -> None:
@@ -74,26 +74,26 @@ class Seat:
         Raises
         ------
         WorkerError
-            If its processes die before they have begun anything, one after the other.
+            If several processes in a row die before they start a cell.
         """
         cells = list(self.futures.values())
         self.futures.clear()
         begun = self._started.exception() is None
-        self._stillborn = 0 if begun else self._stillborn + 1
-        if self._stillborn == STILLBORN:
+        self._failed_starts = 0 if begun else self._failed_starts + 1
+        if self._failed_starts == MAX_FAILED_STARTS:
             raise WorkerError
         self.close()
         self._open()
         return (cells[:1], cells[1:]) if begun else ([], cells)
 
     def close(self) -> None:
-        """Let it go; what it has not begun is left."""
+        """Shut it down, and cancel waiting cells."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 def cores() -> int:
     """Return how many cores this process may use."""
-    # Not every system tells what a process may use: then all there are.
+    # Not every system has CPU affinity.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -116,4 +116,4 @@ def processes(workers: int) -> Iterator[Sequence[Seat]]:
 
 
 def _ready() -> None:
-    """Do nothing: a process that has done it has started."""
+    """Do nothing: its completion shows that the process has started."""

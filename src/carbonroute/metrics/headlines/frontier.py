@@ -24,18 +24,8 @@ _OTHERS = MappingProxyType(
 def finding(points: pl.DataFrame, limits: str, beyond: Mask, row: int, *, kept: bool) -> list[str]:
     """Return the recommendation, its bounds and the knee in sentences.
 
-    Parameters
-    ----------
-    points
-        A row per policy; see `carbonroute.analysis.frontier.Frontier`.
-    limits
-        The limits, in words.
-    beyond
-        Policies that exceed them, shape (n,).
-    row
-        Of the recommended policy; of the one that exceeds the limits least where none keeps them.
-    kept
-        Whether it keeps them.
+    `points` has a row per policy; those in `beyond`, shape (n,), exceed the limits. `row` is the recommended
+    policy, or where none is `kept` within the limits, the one that exceeds them least.
     """
     policy = points["policy"][row]
     first = f"For {limits}, use {policy}: it"

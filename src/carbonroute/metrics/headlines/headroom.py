@@ -17,39 +17,32 @@ def finding(points: pl.DataFrame, max_violation_pct: float) -> list[str]:
 
     Savings are of grams where energies are stated. The comparison with Latency-First on the same capacity has
     a sentence of its own.
-
-    Parameters
-    ----------
-    points
-        A row per headroom and policy.
-    max_violation_pct
-        Violations up to which a policy is viable, %.
     """
     measure = measure_of(points)
     viable = runnable(points).filter(pl.col("slo_violation_pct") <= max_violation_pct)
     free = _best(viable, measure.reduction, math.inf)
-    said = []
+    sentences = []
     for headroom in points["headroom"].unique(maintain_order=True):
         where = "Without limits" if headroom == math.inf else f"With capacity for {headroom:g} × the load"
         most = _best(viable, measure.reduction, headroom)
         if most is None:
             none = f"no policy that a router can run stays within {max_violation_pct:g} % violations"
-            said.append(
+            sentences.append(
                 f"{where}: {'there is nothing to save' if viable.filter(headroom=headroom).height else none}"
             )
             continue
         share = ""
         if headroom != math.inf and free and saves(free[measure.reduction]):
             left = share_in_words(most[measure.reduction], free[measure.reduction])
-            share = f", {left} of what can be saved without limits"
-        said.append(
+            share = f", {left} of the saving without limits"
+        sentences.append(
             f"{where}: {_saves(most, measure, measure.reduction, most['baseline'])} at "
             f"{most['slo_violation_pct']:.2f} % violations{_as_good(viable, most, measure)}{share}"
         )
         if headroom != math.inf and most[measure.same_capacity] is not None:
             against = most["same_capacity_baseline"]
-            said.append(f"{where}: {_saves(most, measure, measure.same_capacity, against)}")
-    return said
+            sentences.append(f"{where}: {_saves(most, measure, measure.same_capacity, against)}")
+    return sentences
 
 
 def _saves(best: dict[str, Any], measure: Measure, column: str, baseline: str) -> str:

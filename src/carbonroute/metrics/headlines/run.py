@@ -1,4 +1,4 @@
-"""The headline of a run: the policy that saves most within the limit, and what capacity leaves of it."""
+"""The headline of a run: the policy that saves most within the limit, and its saving under capacity."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Row = Mapping[str, Any]
 
 
 def finding(policies: pl.DataFrame) -> str:
-    """Return in words which policy a router could run saves most within the limit, and at what price.
+    """Return in words which policy that a router could run saves most within the limit, and its cost.
 
-    In grams, where the scenario states energies. Where requests queue, also what that is against
-    Latency-First on the same capacity, and what is left of what could be saved without limits.
+    In grams, where the scenario states energies. Where requests queue, also its saving against
+    Latency-First on the same capacity, and the share of the saving without limits.
     """
     measure = measure_of(policies)
     sentences = [_most_saving(policies, measure)]
     if has_queues(policies):
-        sentences += [*_on_the_same_capacity(policies, measure), *_what_survives(policies, measure)]
+        sentences += [*_on_the_same_capacity(policies, measure), *_surviving(policies, measure)]
     return " ".join(sentences)
 
 
@@ -60,7 +60,7 @@ def _against(policy: Row) -> str:
 
 
 def _on_the_same_capacity(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
-    """Yield what the best policy that a router could run saves against Latency-First with the same limits."""
+    """Yield the best reduction against Latency-First on the same capacity."""
     most = best(runnable(policies).filter("viable"), measure.same_capacity)
     if most is None:
         return
@@ -71,8 +71,8 @@ def _on_the_same_capacity(policies: pl.DataFrame, measure: Measure) -> Iterator[
     yield f"Against {against}, {most['policy']} {effect(measure, most[measure.same_capacity])}."
 
 
-def _what_survives(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
-    """Yield what the best policy that a router could run saves without and with limits on capacity."""
+def _surviving(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
+    """Yield the best reduction without limits on capacity, and the share that survives with them."""
     limit_pct = policies["max_violation_pct"][0]
     honest = runnable(policies)
     free = best(honest.filter(pl.col("unlimited_slo_violation_pct") <= limit_pct), measure.unlimited)
@@ -102,7 +102,7 @@ def _what_survives(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
 
 
 def share_in_words(reduction: float, possible: float) -> str:
-    """Return how much of a possible reduction there is, in words.
+    """Return a reduction as a share of a possible one, in words.
 
     >>> share_in_words(15.0, 60.0), share_in_words(-30.5, 87.5), share_in_words(96.6, 87.5)
     ('25.0 %', 'nothing', 'all')

@@ -12,19 +12,11 @@ from carbonroute.metrics.measure import measure_of, saves
 
 
 def finding(results: pl.DataFrame, summary: pl.DataFrame, axes: Sequence[str]) -> Iterator[str]:
-    """Yield which policy that a router could run saves most, where, and how far that holds.
-
-    Parameters
-    ----------
-    results, summary
-        Tables of the study.
-    axes
-        Columns of the summary whose combinations it has.
-    """
+    """Yield which policy that a router could run saves most, where, and how far that holds."""
     cells, failed = results["cell"].n_unique(), results.filter(status="failed").height
     policies = runnable(summary)
     if failed:
-        yield f"{failed} of {cells} cells failed, and nothing is said of them."
+        yield f"{failed} of {cells} cells failed, and are left out."
     if policies.is_empty():
         yield "No policy that a router could run was tried."
         return
