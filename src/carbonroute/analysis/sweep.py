@@ -15,7 +15,8 @@ import numpy as np
 
 from carbonroute.arrays import Array
 from carbonroute.control.information import Information, ServiceEstimate
-from carbonroute.engines.routing import ask, estimates_ms
+from carbonroute.control.knowledge import Knowledge
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.engines.unsupported import unsupported
 from carbonroute.policies import POLICIES
 from carbonroute.policies.base import Declaring, PolicyLike, Trial, policy_name
@@ -143,9 +144,9 @@ def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[Choice, ...]:
 
 def _decisions(candidate: Candidate, inputs: Inputs, cells: Requests) -> bytes:
     """Return what tells a policy's decisions apart: they themselves, unless requests of a cell differ."""
-    if inputs.by_request(candidate):
+    if candidate.by_request(inputs.site):
         return f"{candidate.policy!r} {candidate.information!r}".encode()
-    answer = ask(candidate, inputs, cells)
+    answer = Dispatcher.of(candidate, inputs).ask(cells)
     if answer.ndim == 2 and (answer.max(axis=1) == 1).all():  # weights that split nothing
         answer = answer.argmax(axis=1)
     return hashlib.sha256(answer.tobytes()).digest()
@@ -157,6 +158,7 @@ class _Speller:
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs
         self.information = inputs.of_a_router
+        self.knowledge: Knowledge | None = None
         self.taken = {entry.shown for entry in inputs.scenario.policies}
 
     def __call__(self, use: str, trial: Trial) -> Choice:
@@ -164,7 +166,9 @@ class _Speller:
         label = policy_name(policy) + (f", {estimate.replace(':', ' ')}" if estimate else "")
         if label in self.taken:
             label += " (swept)"
-        candidate = self.inputs.candidate(label, policy, self.information)
+        candidate = self.inputs.candidate(label, policy, self.information, knowledge=self.knowledge)
+        if candidate.reads("carbon_g_per_kwh") and not candidate.oracle:
+            self.knowledge = candidate.knowledge
         if estimate:  # with the same knowledge of carbon: a copy for each would take gigabytes
             candidate = replace(candidate, information=self._told(estimate))
         entry = {"use": use, **(policy.model_dump(exclude_unset=True) if isinstance(policy, Spec) else {})}
@@ -178,7 +182,7 @@ class _Speller:
     def service_ms(self, estimate: str) -> Array:
         """Return an estimate of the service times of each workload, ms, shape (W,)."""
         candidate = self.inputs.candidate("", BASELINE, self._told(estimate))
-        return estimates_ms(candidate, self.inputs)
+        return Dispatcher.of(candidate, self.inputs).estimates_ms()
 
     def _told(self, estimate: str) -> Information:
         return self.information.model_copy(update={"service_time": ServiceEstimate.parse(estimate)})

@@ -183,7 +183,7 @@ class _Trials:
         which = slice(None) if workload is None else [ids.index(workload)]
         requests = int(self.outcome.requests[:, which].sum())
         # Wherever they go, no more are late than in the worst region.
-        worst = self.inputs.violation_share[:, which].max()
+        worst = self.inputs.site.latency.violation_share[:, which].max()
         harmless = figure == VIOLATIONS and worst <= rule_of_three(requests)
         if not self.persistence_hours or harmless:
             return RULE_OF_THREE, requests

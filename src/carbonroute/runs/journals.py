@@ -58,7 +58,7 @@ def written(inputs: Inputs, folder: Path) -> Iterator[dict[int, DecisionJournal]
         yield {
             index: stack.enter_context(DecisionJournal(folder / _name(index, entry), _about(inputs, index)))
             for index, entry in enumerate(inputs.scenario.policies)
-            if not inputs.by_request(inputs.candidates[index])
+            if not inputs.candidates[index].by_request(inputs.site)
         }
 
 
