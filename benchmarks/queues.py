@@ -19,7 +19,7 @@ from carbonroute.runs import run
 from carbonroute.scenario import Scenario, resolve
 
 if TYPE_CHECKING:
-    from carbonroute.engines.queued.system import System
+    from carbonroute.engines.queued.system import QueueingSystem
 
 Array = NDArray[np.float64]
 
@@ -30,13 +30,13 @@ HOURS = 168
 FEW, TICK = 20_000, 100
 
 
-def eight() -> System:
+def eight() -> QueueingSystem:
     """Return an empty system of one pool."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from carbonroute.engines.queued.system import System
+    from carbonroute.engines.queued.system import QueueingSystem
     from helpers.pools import pools
 
-    return System(pools([SERVERS]))
+    return QueueingSystem(pools([SERVERS]))
 
 
 def work(count: int) -> tuple[Array, Array]:

@@ -29,7 +29,7 @@ from carbonroute.analysis.frontier import (
 )
 from carbonroute.analysis.sweep import Choice, distinct, left_out, sweep
 from carbonroute.arrays import Array
-from carbonroute.engines.routing import ask
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.policies import POLICIES, Policy, View
 from carbonroute.policies.base import Trial
 from carbonroute.policies.trials import Setting, roundest
@@ -447,10 +447,10 @@ def test_policies_are_merged_just_where_they_decide_alike(tmp_path: Path) -> Non
     inputs = resolve(load(small.write(tmp_path, *VARIED, ("hours = 12", "hours = 40"))))
     hour, origin, workload = np.indices(inputs.shape[:3]).reshape(3, -1)
     cells = Requests(hour, origin, workload)
-    plain = [choice for choice in tried(inputs) if not choice.candidate.varies]
+    plain = [choice for choice in tried(inputs) if not choice.candidate.by_request(inputs.site)]
     decisions = []
     for choice in plain:
-        answer = ask(choice.candidate, inputs, cells)
+        answer = Dispatcher.of(choice.candidate, inputs).ask(cells)
         decisions.append(answer if answer.ndim == 2 else np.eye(inputs.shape[3])[answer])
     first = [
         next(place for place, other in enumerate(decisions) if np.array_equal(other, mine))

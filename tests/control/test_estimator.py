@@ -51,7 +51,7 @@ def test_the_state_is_that_of_the_formulas() -> None:
     np.testing.assert_allclose(state.wait_ms[:, 0], waits)
     in_line, load = averages.in_line[2], averages.load[2]
     usual_ms = in_line * 500 / load  # Little's law
-    risk = inputs.latency.violation_share(usual_ms[np.newaxis])
+    risk = inputs.site.latency.violation_share_after(usual_ms[np.newaxis])
     np.testing.assert_allclose(known(state.violation_share)[2], risk)
 
 

@@ -20,7 +20,7 @@ from carbonroute.control.router import Decision
 from carbonroute.control.unknown import unless_unknown
 from carbonroute.engines.queued import run
 from carbonroute.engines.queued.routers import Routers, Ticks, control_loop
-from carbonroute.engines.routing import ask
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.plan import Plan
 from carbonroute.runs.journals import replay, written
@@ -167,14 +167,16 @@ def test_decisions_by_the_hour_are_those_that_requests_are_routed_by(tmp_path: P
         cell = np.zeros(1, dtype=np.intp)
         for hour, record in enumerate(every):
             assert record.reading is None
-            (region,) = ask(candidate, inputs, Requests(cell + hour, cell, cell))
+            (region,) = Dispatcher.of(candidate, inputs).ask(Requests(cell + hour, cell, cell))
             assert np.array(record.weights).ravel().argmax() == region
 
 
 def test_many_moments_are_decided_as_one_by_one() -> None:
     inputs = scenario(9)
     for index in (0, 1, 3):
-        routers, one_by_one = (Routers(inputs.candidates[index], inputs) for _ in "ab")
+        candidate, seed = inputs.candidates[index], inputs.scenario.sampling.seed
+        dispatcher = Dispatcher.of(candidate, inputs)
+        routers, one_by_one = (Routers(dispatcher, control_loop(candidate, inputs), seed) for _ in "ab")
         ticks, dice = Ticks.at(np.linspace(0.0, 2100.0, 8), 3), np.random.default_rng(3)
         reading = Reading.none(inputs.site, 8)
         shape = reading.busy_s.shape

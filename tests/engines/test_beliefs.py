@@ -12,7 +12,7 @@ import pytest
 from carbonroute.analysis.sensitivity import changes
 from carbonroute.engines import exact, sampled
 from carbonroute.engines.queued import run as queued
-from carbonroute.engines.routing import estimates_ms
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs, load, resolve
 from helpers import small
@@ -154,8 +154,8 @@ def test_an_estimate_is_of_the_laws_that_are_believed_in(tmp_path: Path) -> None
     beliefs = inputs_of(tmp_path)
     truth = replace(beliefs, **dict(changes(beliefs))["Mean service times"](1.1))
     margin = believing(beliefs, truth).candidates[2]
-    assert estimates_ms(margin, truth) == pytest.approx([20, 120])
-    assert estimates_ms(replace(margin, beliefs=None), truth) == pytest.approx([22, 132])
+    assert Dispatcher.of(margin, truth).estimates_ms() == pytest.approx([20, 120])
+    assert Dispatcher.of(replace(margin, beliefs=None), truth).estimates_ms() == pytest.approx([22, 132])
 
 
 def test_the_queued_engine_knows_of_no_beliefs(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from carbonroute.engines import sampled
 from carbonroute.engines.draws import SCHEMES
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.runs import run
 from carbonroute.scenario import Inputs
 from helpers.grids import examples
@@ -23,7 +24,7 @@ def grams_and_delays(inputs: Inputs, index: int) -> tuple[np.ndarray, np.ndarray
     for together, blocks in SCHEMES["streams"](inputs):
         assert index in together
         for block in blocks:
-            cells, region, latency_ms = sampled.serve(inputs, candidate, block)
+            cells, region, latency_ms = sampled.serve(Dispatcher.of(candidate, inputs), inputs.site, block)
             energy = inputs.energy
             assert energy is not None
             of = cells.of

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from carbonroute import rng
@@ -17,7 +17,7 @@ from carbonroute.engines import choices as plans_module
 from carbonroute.engines.breaks import settled
 from carbonroute.engines.choices import Plans, plan, value_of
 from carbonroute.engines.draws import SCHEMES, stream_blocks
-from carbonroute.engines.routing import ask, route
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.policies import Policy, View
 from carbonroute.policies.base import SplittingPolicy
 from carbonroute.scenario import Inputs, load, resolve
@@ -102,7 +102,7 @@ def streamed(document: Document) -> Inputs:
     return inputs_of(document)
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.filter_too_much])
 @given(documents())
 def test_a_plan_is_what_requests_are_told_one_by_one(document: Document) -> None:
     """Of every policy that is shown service times, at the very breaks and around them."""
@@ -111,7 +111,7 @@ def test_a_plan_is_what_requests_are_told_one_by_one(document: Document) -> None
     hour, origin, workload = np.indices((min(hours, 3), origins, workloads)).reshape(3, -1)
     planned = 0
     for candidate in inputs.candidates:
-        found = plan(candidate, inputs, Requests(hour, origin, workload), {}, 10**9)
+        found = plan(Dispatcher.of(candidate, inputs), Requests(hour, origin, workload), {}, 10**9)
         if found is None or not found.breaks.size or candidate.on_cells:
             continue
         planned += 1
@@ -119,7 +119,7 @@ def test_a_plan_is_what_requests_are_told_one_by_one(document: Document) -> None
             times_ms = around(breaks[np.isfinite(breaks)])
             if len(times_ms):
                 of = Requests(*(np.full(len(times_ms), column[cell]) for column in (hour, origin, workload)))
-                told = ask(candidate, inputs, of, Traits(times_ms))
+                told = Dispatcher.of(candidate, inputs).ask(of, Traits(times_ms))
                 np.testing.assert_array_equal(by_breaks(found.breaks, found.regions, cell, times_ms), told)
     assume(planned)
 
@@ -135,7 +135,8 @@ def test_dice_on_a_limit_fall_to_the_next_region() -> None:
     inputs = resolve(load("published"))
     zero = np.zeros(1, dtype=np.intp)
     cell = Requests(zero, zero, zero)
-    found = plan(inputs.candidate("it", Quarters(), Information()), inputs, cell, {}, 1)
+    candidate = inputs.candidate("it", Quarters(), Information())
+    found = plan(Dispatcher.of(candidate, inputs), cell, {}, 1)
     assert found is not None
     dice = np.array([0.0, 0.25, 0.5, 0.75, np.nextafter(1, 0)])
     assert by_breaks(found.breaks, found.regions, 0, dice).tolist() == [0, 1, 2, 3, 3]
@@ -149,7 +150,7 @@ def test_plans_last_from_block_to_block(document: Document, block: int) -> None:
     inputs = streamed(document)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rng, "BLOCK", block)
-        plans = Plans(inputs, inputs.candidates)
+        plans = Plans([Dispatcher.of(each, inputs) for each in inputs.candidates], inputs.shape[0])
         ((_, blocks),) = SCHEMES["streams"](inputs)
         for one in blocks:
             rows = plans.rows(one)
@@ -157,8 +158,9 @@ def test_plans_last_from_block_to_block(document: Document, block: int) -> None:
             for candidate, found in zip(inputs.candidates, plans.plans, strict=True):
                 if found is None:
                     continue
-                cells, region = route(candidate, inputs, one)
-                value = value_of(candidate, one)[:, np.newaxis]
+                dispatcher = Dispatcher.of(candidate, inputs)
+                cells, region = dispatcher.route(one)
+                value = value_of(dispatcher, one)[:, np.newaxis]
                 passed = (found.breaks[row] < value).sum(axis=1)
                 np.testing.assert_array_equal(found.regions[row, passed], np.repeat(region, cells.counts))
 
@@ -167,10 +169,10 @@ def test_what_was_not_planned_for_is_asked_about_later(monkeypatch: pytest.Monke
     """Four cells are too many questions for ten requests; two, one of them the same, are not for thirty."""
     monkeypatch.setattr(plans_module, "_AHEAD", 0)
     inputs = resolve(load("published", {"policies": [{"use": "constrained-hybrid"}]}))
-    plans = Plans(inputs, inputs.candidates)
+    plans = Plans([Dispatcher.of(each, inputs) for each in inputs.candidates], inputs.shape[0])
     hours = np.array([0, 1, 2, 3, 3, 3, 3, 3, 3, 3]), np.array([3, 4] * 15)
     pending = [(i, partial(Requests, hour, 0 * hour, 0 * hour)) for i, hour in enumerate(hours)]
-    first, second = stream_blocks(inputs, pending, compiled=False)
+    first, second = stream_blocks(inputs.scenario, inputs.site, pending, compiled=False)
     assert plans.rows(first).tolist() == [0, 1, 2, 3]
     assert plans.plans == [None]
     assert plans.rows(second).tolist() == [0, 1]
@@ -199,4 +201,4 @@ def test_who_goes_by_turns_is_asked_about_every_request() -> None:
     inputs = resolve(load("published"))
     zero = np.zeros(1, dtype=np.intp)
     candidate = inputs.candidate("it", Taught(), Information.spelled(service_time="actual"))
-    assert plan(candidate, inputs, Requests(zero, zero, zero), {}, 10**9) is None
+    assert plan(Dispatcher.of(candidate, inputs), Requests(zero, zero, zero), {}, 10**9) is None

@@ -92,7 +92,7 @@ def assert_agree(inputs: Inputs, mine: Outcome, drawn: Outcome) -> None:
     below, up_to = drawn.latency.cdf(np.array([p95_ms * (1 - 1e-6), p95_ms * (1 + 1e-6)]))
     assert below - furthest <= 0.95 <= up_to + furthest, f"95th percentile: {what}"
 
-    if mine.emissions is not None and drawn.emissions is not None and not inputs.has_tokens:
+    if mine.emissions is not None and drawn.emissions is not None and not inputs.site.has_tokens:
         # Grams are carbon times a factor and a constant, by workload and region.
         highest_g = (mine.emissions.total_g / np.maximum(mine.carbon_sum_g_per_kwh, 1e-300)).max() * highest
         grams, found_g = mine.emissions.total_g.sum() / expected, drawn.emissions.total_g.sum() / n

@@ -14,7 +14,7 @@ from carbonroute import rng
 from carbonroute.engines import queued, sampled
 from carbonroute.engines.queued import loop as loops
 from carbonroute.engines.queued import run
-from carbonroute.engines.queued.system import Saved, System
+from carbonroute.engines.queued.system import QueueingSystem, Saved
 from carbonroute.outcome import Outcome
 from carbonroute.runs.replications import once
 from carbonroute.scenario import load, resolve
@@ -170,7 +170,7 @@ def test_conservation_at_every_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrived = served + rejected + in the system, as whole numbers, whenever routers are asked."""
     checked = []
 
-    class Watched(System):
+    class Watched(QueueingSystem):
         sent = kept = 0
 
         def send(self, *columns: Any) -> None:
@@ -198,7 +198,7 @@ def test_conservation_at_every_tick(monkeypatch: pytest.MonkeyPatch) -> None:
             self.sent = self.kept
             super().restore(saved)
 
-    monkeypatch.setattr(loops, "System", Watched)
+    monkeypatch.setattr(loops, "QueueingSystem", Watched)
     pools = [
         {
             "servers": 3,

@@ -42,7 +42,7 @@ def plausible(violations: int, requests: int, share: float) -> bool:
 
 def assert_promises_hold(inputs: Inputs, outcomes: tuple[Outcome, ...]) -> int:
     """Check each rule's promise wherever a region can keep it, and return how many were checked."""
-    checked, least = 0, inputs.violation_share.min(axis=2)
+    checked, least = 0, inputs.site.latency.violation_share.min(axis=2)
     for rule, outcome in zip(RULES, outcomes, strict=True):
         promise = rule["max_violation"]
         requests, violations = outcome.requests.sum(axis=2), outcome.violations.sum(axis=2)
@@ -132,7 +132,7 @@ def document(**changes: object) -> Document:
 def test_the_risk_of_a_region_is_that_of_the_law_and_no_smaller() -> None:
     inputs = inputs_of(document())
     (outcome,) = sampled.run(inputs)
-    risk = inputs.violation_share[:, 0]
+    risk = inputs.site.latency.violation_share[:, 0]
     assert outcome.requests[:, 0].astype(bool).tolist() == [[False, True, False], [False, True, False]]
     assert (risk[:, 1] > 0.02).all()  # the promise of 5 % is not slack
     assert (risk[:, 2] > 0.05).all()
@@ -157,7 +157,9 @@ def test_the_exact_engine_finds_the_promised_share_and_no_more() -> None:
     both = [{**document()["policies"][0], **budget} for budget in ({}, {"budget": "per-workload"})]
     inputs = inputs_of(document(policies=both))
     rule, budget = exact.run(inputs)
-    share = inputs.origin_share @ inputs.violation_share[:, 0, 1]  # all go to the region in the middle
+    share = (
+        inputs.origin_share @ inputs.site.latency.violation_share[:, 0, 1]
+    )  # all go to the region in the middle
     assert rule.violations.sum() / rule.requests.sum() == pytest.approx(share, rel=1e-9)
     assert 0.05 * (1 - 1e-8) < budget.violations.sum() / budget.requests.sum() <= 0.05
 

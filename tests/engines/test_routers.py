@@ -13,6 +13,7 @@ from carbonroute.control.estimator import Reading
 from carbonroute.control.views import State
 from carbonroute.engines.queued import run
 from carbonroute.engines.queued.routers import Routers, Ticks, control_loop
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.errors import InputError
 from carbonroute.policies import View
 from carbonroute.scenario import Inputs
@@ -69,7 +70,8 @@ def test_routers_of_a_herd_turn_at_times_of_their_own() -> None:
     """Of many routers that all turn within an interval, half have turned by its middle."""
     policies = [{"use": "least-loaded", "control": {"routers": 1000}}]
     inputs = inputs_of(policies=policies)
-    routers = Routers(inputs.candidates[0], inputs)
+    candidate, seed = inputs.candidates[0], inputs.scenario.sampling.seed
+    routers = Routers(Dispatcher.of(candidate, inputs), control_loop(candidate, inputs), seed)
     block = blocks_of(inputs)[0]
     n = 20_000
     span, when = slice(0, n), np.full(n, 90.0)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from carbonroute import rng
 from carbonroute.engines import sampled
 from carbonroute.engines.draws import SCHEMES
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs
 from helpers import reference
@@ -25,7 +26,9 @@ def engine_requests(inputs: Inputs) -> list[tuple[np.ndarray, np.ndarray]]:
         for block in blocks:
             for policy in together:
                 candidate = inputs.candidates[policy]
-                cells, region, latency_ms = sampled.serve(inputs, candidate, block)
+                cells, region, latency_ms = sampled.serve(
+                    Dispatcher.of(candidate, inputs), inputs.site, block
+                )
                 place = block.first + block.order
                 results[policy][0][place] = np.repeat(region, cells.counts)
                 results[policy][1][place] = latency_ms

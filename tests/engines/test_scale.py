@@ -195,7 +195,7 @@ def test_tokens_and_logged_service_times_are_counted_too(tmp_path: Path) -> None
         "policies": policies,
     }
     inputs = resolve(load("published", changes))
-    assert inputs.has_tokens
+    assert inputs.site.has_tokens
     assert_agree(sampled.run(inputs), counted(inputs))
 
 

@@ -12,7 +12,7 @@ import simpy
 
 from carbonroute.arrays import Array, Integers
 from carbonroute.control.capacity import UNLIMITED, Capacity
-from carbonroute.engines.queued.system import System
+from carbonroute.engines.queued.system import QueueingSystem
 from helpers.pools import pools
 
 Step = Generator[simpy.Event, Any, None]
@@ -174,7 +174,7 @@ def by_simpy(work: Work) -> Found:
 
 def by_system(work: Work, dice: np.random.Generator) -> Found:
     """Send the requests in parts and out of order, and stop now and then."""
-    system = System(work.capacity)
+    system = QueueingSystem(work.capacity)
     order = dice.permutation(len(work.reach_s))
     changes = dict(work.changes)
     stops_s = np.sort(np.concatenate((dice.uniform(0, HORIZON_S, 7), list(changes))))

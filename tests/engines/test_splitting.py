@@ -15,7 +15,7 @@ from carbonroute.arrays import Array
 from carbonroute.control.information import Information
 from carbonroute.engines import routing, sampled
 from carbonroute.engines.draws import SCHEMES
-from carbonroute.engines.routing import Answer, ask, route
+from carbonroute.engines.routing import Answer, Dispatcher
 from carbonroute.errors import PolicyError
 from carbonroute.policies import PolicyLike, SplittingPolicy, View
 from carbonroute.policies.base import VIEW_FIELDS
@@ -101,7 +101,7 @@ def test_a_joint_policy_sees_whole_hours() -> None:
     recorder = Recorder()
     candidate, _ = with_policy(inputs, recorder)
     of = Requests(np.array([2, 0, 2]), np.array([1, 1, 0]), np.array([0, 1, 0]))
-    weights = ask(candidate, inputs, of)
+    weights = Dispatcher.of(candidate, inputs).ask(of)
     (view,) = recorder.views
     assert view.rtt_ms.shape == (2, 2, 2, 3)
     assert view.service_ms.shape == (2, 2, 2)
@@ -111,7 +111,7 @@ def test_a_joint_policy_sees_whole_hours() -> None:
     assert view.traffic_share is not None
     np.testing.assert_allclose(view.traffic_share[1], [[0.1, 0.15], [0.3, 0.45]])
     assert view.violation_share is not None
-    np.testing.assert_array_equal(view.violation_share[1], inputs.violation_share)
+    np.testing.assert_array_equal(view.violation_share[1], inputs.site.latency.violation_share)
     assert view.jitter_ms is None
     assert view.turn is None
     carbon = inputs.carbon.g_per_kwh[[2, 0, 2]]
@@ -132,11 +132,8 @@ def test_what_it_expects_of_the_traffic_follows_the_clock_of_each_origin() -> No
     np.testing.assert_allclose(by_origin[8], [1, 0])  # evening there
     np.testing.assert_allclose(by_origin[14], [0.25, 0.75])  # nobody comes: as stated
     np.testing.assert_allclose(by_origin[20], [0, 1])  # the next morning there
-    ask(
-        with_policy(inputs, recorder)[0],
-        inputs,
-        Requests(np.array([20, 3]), *np.zeros((2, 2), dtype=np.intp)),
-    )
+    candidate, _ = with_policy(inputs, recorder)
+    Dispatcher.of(candidate, inputs).ask(Requests(np.array([20, 3]), *np.zeros((2, 2), dtype=np.intp)))
     np.testing.assert_array_equal(recorder.views[0].traffic_share, share[[3, 20]])
 
 
@@ -147,9 +144,10 @@ def test_no_hour_is_asked_about_twice_where_answers_are_kept(monkeypatch: pytest
     candidate, _ = with_policy(inputs, recorder)
     ((_, blocks),) = SCHEMES["streams"](inputs)
     kept: dict[int, Answer] = {}
+    dispatcher = Dispatcher.of(candidate, inputs)
     for block in blocks:
-        _, region = route(candidate, inputs, block, kept)
-        np.testing.assert_array_equal(region, route(candidate, inputs, block)[1])
+        _, region = dispatcher.route(block, kept)
+        np.testing.assert_array_equal(region, dispatcher.route(block)[1])
         assert min(kept) == block.cells.of.hour.min()  # what is past is forgotten
     asked = sum(len(view.slo_ms) for view in recorder.views)
     blocks_and_hours = 18 + 2  # each without kept answers, two of them in two hours
@@ -161,9 +159,9 @@ def test_a_question_of_many_hours_is_put_in_parts(monkeypatch: pytest.MonkeyPatc
     of = Requests(*(axis.ravel() for axis in np.indices((3, 2, 2))))
     recorder = Recorder()
     candidate, _ = with_policy(inputs, recorder)
-    whole = ask(candidate, inputs, of)
+    whole = Dispatcher.of(candidate, inputs).ask(of)
     monkeypatch.setattr(routing, "_QUESTION", 25)  # two hours have 24 numbers
-    np.testing.assert_array_equal(ask(candidate, inputs, of), whole)
+    np.testing.assert_array_equal(Dispatcher.of(candidate, inputs).ask(of), whole)
     assert [len(view.slo_ms) for view in recorder.views] == [3, 2, 1]
 
 
@@ -186,9 +184,9 @@ def test_hours_whose_carbon_is_unknown_go_to_the_lowest_rtt() -> None:
     candidate, _ = with_policy(inputs, Recorder())
     blind = blinded(candidate, [False, True, False])
     of = Requests(np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([0, 0, 1]))
-    weights = ask(blind, inputs, of)
+    weights = Dispatcher.of(blind, inputs).ask(of)
     np.testing.assert_array_equal(weights[1:], [[1, 0, 0], [0, 1, 0]])
-    np.testing.assert_array_equal(weights[0], ask(candidate, inputs, of)[0])
+    np.testing.assert_array_equal(weights[0], Dispatcher.of(candidate, inputs).ask(of)[0])
 
 
 class SeesAll(ByOrigin):
@@ -204,8 +202,8 @@ def test_policies_that_are_asked_about_cells_are_never_clairvoyant() -> None:
     candidate, ours = with_policy(inputs, recorder, actual)
     (outcome,) = sampled.run(ours)
     assert not outcome.clairvoyant
-    assert not candidate.varies
-    assert not with_policy(inputs, SeesAll())[0].varies
+    assert not candidate.by_request(inputs.site)
+    assert not with_policy(inputs, SeesAll())[0].by_request(inputs.site)
     assert with_policy(inputs, SeesAll())[0].clairvoyant  # an oracle is one, whatever it is asked about
     assert {float(time) for view in recorder.views for time in view.service_ms.ravel()} == {
         inputs.laws[0].average()
@@ -234,7 +232,7 @@ def test_cells_are_shown_average_tokens() -> None:
     inputs = inputs_of(tokens)
     recorder = Recorder()
     candidate, _ = with_policy(inputs, recorder)
-    ask(candidate, inputs, Requests(*np.zeros((3, 1), dtype=np.intp)))
+    Dispatcher.of(candidate, inputs).ask(Requests(*np.zeros((3, 1), dtype=np.intp)))
     (view,) = recorder.views
     np.testing.assert_allclose(view.service_ms[0, 0], [inputs.laws[0].average(), 10 + 0.5 * 100 + 5 * 20])
     assert view.energy_j is not None

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from carbonroute.arrays import Array, Integers
 from carbonroute.control.capacity import UNLIMITED, Capacity
-from carbonroute.engines.queued.system import System
+from carbonroute.engines.queued.system import QueueingSystem
 from helpers.pools import pools
 
 MAINTENANCE, OUTAGE = 0, 1
@@ -65,13 +65,13 @@ def much(seed: int, requests: int = 3000, horizon_s: float = 400) -> Work:
     )
 
 
-def state(system: System) -> dict[str, Array]:
+def state(system: QueueingSystem) -> dict[str, Array]:
     return {name: getattr(system, name) for name in (*COUNTS, *INTEGRALS, "travelling")}
 
 
 def step_through(work: Work, stops_s: Array, settle: bool) -> tuple[Array, Array, dict[str, Array]]:
     """Stop at some times; send what is issued by then; hand out what is settled, each time or at last."""
-    system, changes, sent = System(everything()), dict(work.changes), 0
+    system, changes, sent = QueueingSystem(everything()), dict(work.changes), 0
     waits, services, handed = [], [], 0
     stops_s = np.unique(np.concatenate((stops_s, list(changes), [600.0])))
     for stop_s in stops_s:
@@ -113,7 +113,7 @@ def test_whatever_the_steps_of_time_the_same_happens_and_nobody_is_lost(seed: in
 
 def test_what_is_sent_long_before_waits_like_what_is_sent_late() -> None:
     work = much(9)
-    system = System(everything())
+    system = QueueingSystem(everything())
     system.send(work.reach_s, work.pool, work.service_ms)
     for at_s, servers in work.changes:
         system.advance(at_s)
@@ -144,7 +144,7 @@ def test_littles_law_holds_exactly_on_every_path() -> None:
     reach_s = dice.integers(0, 1024 * 800, count) / 1024
     pool = dice.integers(0, 5, count)
     service_ms = dice.integers(1, 1024 * 3, count) / 1024 * 1000
-    system = System(capacity)
+    system = QueueingSystem(capacity)
     system.send(reach_s, pool, service_ms)
     for at_s in (100, 250, 333.25, 1000):
         system.advance(at_s)
@@ -162,7 +162,7 @@ def test_littles_law_holds_exactly_on_every_path() -> None:
 
 
 def test_time_that_servers_are_switched_on_is_theirs_from_the_change_on() -> None:
-    system = System(pools([3, UNLIMITED]))
+    system = QueueingSystem(pools([3, UNLIMITED]))
     system.advance(10)
     system.set_servers([1, UNLIMITED])
     system.advance(14)
@@ -175,7 +175,7 @@ def test_time_that_servers_are_switched_on_is_theirs_from_the_change_on() -> Non
 
 def test_without_limits_nobody_waits() -> None:
     dice = np.random.default_rng(4)
-    system = System(pools([UNLIMITED], speed=0.7))
+    system = QueueingSystem(pools([UNLIMITED], speed=0.7))
     reach_s, service_ms = dice.uniform(0, 10, 50_000), dice.exponential(3000, 50_000)
     system.send(reach_s, 0, service_ms)
     system.advance(5)
@@ -191,7 +191,7 @@ def test_without_limits_nobody_waits() -> None:
 def test_an_hour_of_too_much_ends_and_its_memory_is_given_back() -> None:
     """A load of 150 %: twelve requests for every eight that can be served."""
     dice = np.random.default_rng(5)
-    system = System(pools([8]))
+    system = QueueingSystem(pools([8]))
     system.send([0.0], 0, 1.0)
     system.advance(0)
     per_minute, sent = 7200, 1
@@ -221,7 +221,7 @@ def served(
     capacity: Capacity, reach_s: list[float], service_ms: float = 1000.0
 ) -> tuple[list[float], list[float]]:
     """Return waits and service times in one pool, s; NaN becomes −1."""
-    system = System(capacity)
+    system = QueueingSystem(capacity)
     system.send(reach_s, 0, service_ms)
     system.advance(np.inf)
     assert system.settled == len(reach_s)
@@ -286,7 +286,7 @@ def test_an_outage_rejects_who_comes_and_who_waits_and_lets_the_others_complete(
 
 
 def test_time_in_line_counts_up_to_the_outage_that_ends_it() -> None:
-    system = System(pools([1], [(0, OUTAGE, 0.5, 2)]))
+    system = QueueingSystem(pools([1], [(0, OUTAGE, 0.5, 2)]))
     system.send([0, 0.25], 0, 1000.0)
     system.advance(3)
     assert (system.waiting_s[0], system.busy_s[0], system.rejected[0]) == (0.25, 1, 1)
@@ -302,7 +302,7 @@ def test_windows_may_lie_in_one_another() -> None:
 
 
 def test_a_window_that_nobody_meets_does_not_close_the_pool_before_its_time() -> None:
-    system = System(pools([1], [(0, OUTAGE, 100, 200)]))
+    system = QueueingSystem(pools([1], [(0, OUTAGE, 100, 200)]))
     system.send([0.0], 0, 1000.0)
     system.advance(np.inf)
     assert system.now_s == 1
@@ -312,7 +312,7 @@ def test_a_window_that_nobody_meets_does_not_close_the_pool_before_its_time() ->
 
 
 def test_servers_that_are_switched_on_begin_at_once_and_those_switched_off_complete() -> None:
-    system = System(pools([2]))
+    system = QueueingSystem(pools([2]))
     system.send([0, 0, 0, 0, 0], 0, 4000.0)
     system.advance(1)
     system.set_servers([0])
@@ -328,7 +328,7 @@ def test_servers_that_are_switched_on_begin_at_once_and_those_switched_off_compl
 
 
 def test_without_servers_requests_wait_for_ever_and_time_ends_with_the_last_event() -> None:
-    system = System(pools([0]))
+    system = QueueingSystem(pools([0]))
     system.send([1.0, 3.0], 0, 1000.0)
     system.advance(np.inf)
     assert system.now_s == 3
@@ -336,7 +336,7 @@ def test_without_servers_requests_wait_for_ever_and_time_ends_with_the_last_even
 
 
 def test_only_requests_before_the_first_unsettled_one_are_handed_out() -> None:
-    system = System(pools([1, 1]))
+    system = QueueingSystem(pools([1, 1]))
     system.send([0, 5, 0.5], [0, 0, 1], 1000.0)
     system.advance(1)
     assert system.settled == 1
@@ -351,7 +351,7 @@ def test_only_requests_before_the_first_unsettled_one_are_handed_out() -> None:
 
 @pytest.mark.parametrize("reach_s", [0.5, np.nan])
 def test_nothing_happens_in_the_past(reach_s: float) -> None:
-    system = System(pools([1]))
+    system = QueueingSystem(pools([1]))
     system.advance(1)
     with pytest.raises(ValueError, match=r"before now, 1.0 s"):
         system.send([2.0, reach_s], 0, 1.0)

@@ -12,7 +12,7 @@ import pytest
 from carbonroute.engines.queued import loop as loops
 from carbonroute.engines.queued import run
 from carbonroute.engines.queued.loop import Loop
-from carbonroute.engines.queued.system import System
+from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.errors import PolicyError
 from carbonroute.policies import View
 from carbonroute.policies.base import Policy
@@ -116,12 +116,12 @@ def test_cost_follows_what_happens(policy: Document, monkeypatch: pytest.MonkeyP
     """
     steps = []
 
-    class Counted(System):
+    class Counted(QueueingSystem):
         def through(self, times_s: np.ndarray) -> np.ndarray:
             steps.append(len(times_s))
             return super().through(times_s)
 
-    monkeypatch.setattr(loops, "System", Counted)
+    monkeypatch.setattr(loops, "QueueingSystem", Counted)
     run(
         inputs_of(
             horizon={"hours": 100}, traffic={"kind": "poisson", "requests_per_hour": 50}, policies=[policy]
@@ -193,7 +193,7 @@ def test_a_system_that_comes_back_goes_on_as_if_nothing_had_happened(seed: int) 
         dice.uniform(0, 900, 400),
     )
     systems = [
-        System(pools([1, 2], [(0, 1, 30, 40)], max_batch=[0, 3], max_wait_s=1, batch_fixed_s=0.4))
+        QueueingSystem(pools([1, 2], [(0, 1, 30, 40)], max_batch=[0, 3], max_wait_s=1, batch_fixed_s=0.4))
         for _ in "ab"
     ]
     for system in systems:
@@ -219,7 +219,7 @@ def test_a_system_that_comes_back_goes_on_as_if_nothing_had_happened(seed: int) 
 def test_readings_are_those_of_single_steps() -> None:
     capacity, times_s = pools([1, 3], [(1, 0, 5, 9)]), np.arange(1.0, 40.0)
     dice = np.random.default_rng(2)
-    together, apart = System(capacity), System(capacity)
+    together, apart = QueueingSystem(capacity), QueueingSystem(capacity)
     for system in (together, apart):
         dice = np.random.default_rng(2)
         system.send(dice.uniform(0, 20, 60), dice.integers(0, 2, 60), dice.uniform(0, 3000, 60))

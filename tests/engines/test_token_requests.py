@@ -11,6 +11,7 @@ import pytest
 
 from carbonroute.engines import sampled
 from carbonroute.engines.draws import SCHEMES
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.errors import InputError
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs, resolve
@@ -65,7 +66,8 @@ def routed(inputs: Inputs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
     """Return region, latency, and prompt and answer tokens of each request, in one order."""
     ((_, blocks),) = SCHEMES["streams"](inputs)
     (block,) = blocks
-    cells, region, latency_ms = sampled.serve(inputs, inputs.candidates[0], block)
+    dispatcher = Dispatcher.of(inputs.candidates[0], inputs)
+    cells, region, latency_ms = sampled.serve(dispatcher, inputs.site, block)
     assert block.tokens is not None
     return np.repeat(region, cells.counts), latency_ms, *block.tokens
 

@@ -6,14 +6,21 @@ import numpy as np
 
 from carbonroute.arrays import Array
 from carbonroute.engines.exact import conditioning_of, routed
+from carbonroute.engines.routing import Dispatcher
+from carbonroute.engines.segments import Span
 from carbonroute.scenario import Candidate, Inputs
 
 
 def expected_requests(inputs: Inputs, candidate: Candidate, expected: Array | None = None) -> Array:
     """Return how many requests the exact engine expects by hour × workload × region, shape (H, W, R)."""
     hours, _, workloads, regions = inputs.shape
-    requests, conditioning = np.zeros((hours, workloads, regions)), conditioning_of(inputs, candidate)
-    for rows in routed(conditioning, inputs.arrivals.expected() if expected is None else expected):
+    requests, expected = (
+        np.zeros((hours, workloads, regions)),
+        inputs.arrivals.expected() if expected is None else expected,
+    )
+    span = Span.of(inputs.laws)
+    conditioning = conditioning_of(Dispatcher.of(candidate, inputs), inputs.site, span)
+    for rows in routed(conditioning, inputs.carbon.g_per_kwh, expected):
         place = rows.hour, rows.groups.workload, rows.groups.region
         np.add.at(requests, place, rows.requests * conditioning.share(rows.groups))
     return requests

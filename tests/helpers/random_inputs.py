@@ -31,8 +31,7 @@ POLICIES: tuple[Document, ...] = (
 def measured(times_ms: np.ndarray) -> Empirical:
     """Return measured service times without a file."""
     law = Empirical(law="empirical", path="times.csv", column="ms", unit="ms")
-    law._times_ms = np.sort(times_ms.astype(float)).tobytes()
-    return law
+    return law.with_times(times_ms.astype(float))
 
 
 def random_inputs(number: int, requests: int) -> Inputs:

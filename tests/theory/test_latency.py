@@ -64,6 +64,14 @@ def beyond(law: ServiceLaw, jitter: Jitter, time_ms: float, piece: tuple[float, 
     return float(latency(law, jitter).beyond(time_ms, 0, 0, 0, *piece))
 
 
+def within(
+    of: Latency, time_ms: Array, interval: tuple[float, float] = EVERYTHING, by: By = "service"
+) -> Array:
+    """Return P(low < X ≤ high and service + jitter ≤ time) of the only workload."""
+    late = of.beyond(time_ms, 0, 0, 0, *interval, by=by)
+    return np.maximum(of.share(0, *interval, by=by) - late, 0.0)
+
+
 # --- the defining integral
 
 
@@ -325,7 +333,7 @@ def test_violations_whatever_the_prompt_are_those_of_all_prompts() -> None:
     known = of.late_share(0, 0, np.arange(2), prompts[:, np.newaxis])
     assert known.shape == (n, 2)
     # The midpoint rule over shares of prompts that rise from 0 to 1 at most; and the table of the sum.
-    np.testing.assert_allclose(of.violation_share()[0, 0], known.mean(axis=0), atol=0.5 / n + 1e-6)
+    np.testing.assert_allclose(of.violation_share[0, 0], known.mean(axis=0), atol=0.5 / n + 1e-6)
 
 
 def test_each_pair_of_origin_and_region_has_its_own_jitter() -> None:
@@ -393,7 +401,7 @@ def test_samples_have_the_law(law: ServiceLaw, jitter: Jitter) -> None:
             inside = np.sort(np.where((values > piece[0]) & (values <= piece[1]), latency_ms, INFINITE))
             times_ms = np.quantile(latency_ms, np.linspace(0, 1, 101))
             shares = np.searchsorted(inside, times_ms, side="right") / n
-            found = of.within(times_ms, 0, 0, 0, *piece, by=by)
+            found = within(of, times_ms, piece, by)
             assert np.abs(found - shares).max() < error + 1e-6
 
 
@@ -409,16 +417,12 @@ def test_pieces_add_up_to_the_whole(law: ServiceLaw, jitter: Jitter) -> None:
     limits = np.array([-INFINITE, *law.at(np.array([-1.5, -0.2, 0.0, 0.9])), INFINITE])
     low, high, time_ms = limits[:-1], limits[1:], law.at(np.array([[-2.0], [0.5], [1.0], [4.0]]))
     np.testing.assert_allclose(of.share(0, low, high).sum(), 1, rtol=1e-12)
-    for ask in (of.within, of.beyond):
-        parts = ask(time_ms, 0, 0, 0, low, high)
-        assert parts.min() >= 0
-        np.testing.assert_allclose(parts.sum(axis=1), ask(time_ms[:, 0], 0, 0, 0), atol=1e-12)
+    late = of.beyond(time_ms, 0, 0, 0, low, high)
+    assert late.min() >= 0
+    assert (late <= of.share(0, low, high) + 1e-12).all()
+    np.testing.assert_allclose(late.sum(axis=1), of.beyond(time_ms[:, 0], 0, 0, 0), atol=1e-12)
     for parts, whole in zip(of.moments(0, 0, 0, low, high), of.moments(0, 0, 0), strict=True):
         assert parts.sum() == pytest.approx(float(whole), rel=1e-9)
-    within, late = of.within(time_ms, 0, 0, 0, low, high), of.beyond(time_ms, 0, 0, 0, low, high)
-    np.testing.assert_allclose(
-        within + late, np.broadcast_to(of.share(0, low, high), within.shape), atol=1e-12
-    )
 
 
 @pytest.mark.parametrize("law", SAMPLED_TOKENS, ids=str)
@@ -453,14 +457,14 @@ def test_probabilities_are_probabilities(
     of = latency(normal(mean, std, floor), half_normal(jitter_std))
     ascending = np.sort([*times_ms, floor, mean])
     for low, high in (EVERYTHING, (min(limits), max(limits))):
-        within = of.within(ascending, 0, 0, 0, low, high)
+        in_time = within(of, ascending, (low, high))
         share = float(of.share(0, low, high))
-        assert (np.diff(within) >= -1e-15).all()
-        assert 0 <= within.min() <= within.max() <= share
+        assert (np.diff(in_time) >= -1e-15).all()
+        assert 0 <= in_time.min() <= in_time.max() <= share
         # Jitter makes late: by no more than half of the requests.
         service_within = of.share(0, low, np.clip(ascending, low, high))
-        assert (within <= service_within + 1e-15).all()
-        assert (within >= service_within / 2 - 1e-15).all()
+        assert (in_time <= service_within + 1e-15).all()
+        assert (in_time >= service_within / 2 - 1e-15).all()
 
 
 @pytest.mark.parametrize(
@@ -469,9 +473,9 @@ def test_probabilities_are_probabilities(
 def test_infinite_times_and_empty_pieces(law: ServiceLaw) -> None:
     for jitter in (half_normal(3), half_normal(0), pair(50, 0.3)):
         of = latency(law, jitter)
-        assert of.within(np.array([-INFINITE, INFINITE]), 0, 0, 0).tolist() == [0, 1]
+        assert within(of, np.array([-INFINITE, INFINITE])).tolist() == [0, 1]
         assert of.beyond(np.array([-INFINITE, INFINITE]), 0, 0, 0).tolist() == [1, 0]
-        assert of.within(50.0, 0, 0, 0, 30.0, 30.0) == of.within(50.0, 0, 0, 0, 40.0, 30.0) == 0
+        assert of.beyond(50.0, 0, 0, 0, 30.0, 30.0) == of.beyond(50.0, 0, 0, 0, 40.0, 30.0) == 0
         first, second = of.moments(0, 0, 0, 40.0, 30.0)
         assert first == second == 0
 
@@ -535,29 +539,31 @@ def test_no_jitter_is_always_0(jitter: Jitter) -> None:
 def test_violations_of_the_published_scenario() -> None:
     inputs = resolve(load("published"))
     origins, workloads, regions = inputs.shape[1:]
-    assert inputs.violation_share.shape == (origins, workloads, regions)
+    assert inputs.site.latency.violation_share.shape == (origins, workloads, regions)
     for w, law in enumerate(inputs.laws):
         reference = theory(law)
         for o, r in product(range(origins), range(regions)):
             left_ms = inputs.slo_ms[w] - inputs.rtt_ms[o, r]
             expected = integrated(reference, inputs.jitter, left_ms)
-            assert inputs.violation_share[o, w, r] == pytest.approx(expected, rel=1e-9, abs=1e-16)
-    assert inputs.latency is inputs.latency
+            assert inputs.site.latency.violation_share[o, w, r] == pytest.approx(
+                expected, rel=1e-9, abs=1e-16
+            )
+    assert inputs.site.latency.violation_share is inputs.site.latency.violation_share
 
 
 def test_violations_are_unknown_where_prompts_come_with_the_requests() -> None:
     laws = normal(60, 12), tokens(None, gamma(200, 150)), tokens(gamma(10, 5), gamma(2, 1))
     of = Latency(laws, half_normal(3), np.array([[10.0, 20.0]]), np.array([80.0, 5000.0, 60.0]))
-    shares = of.violation_share()
+    shares = of.violation_share
     assert np.isnan(shares[0, 1]).all()
     assert ((shares[0, [0, 2]] > 0) & (shares[0, [0, 2]] < 1)).all()
-    assert np.isnan(Latency(laws[1:2], half_normal(3), np.ones((2, 3)), np.ones(1)).violation_share()).all()
+    assert np.isnan(Latency(laws[1:2], half_normal(3), np.ones((2, 3)), np.ones(1)).violation_share).all()
 
 
 def test_only_tokens_have_prompts() -> None:
     of = latency(normal(60, 12), half_normal(3))
     asks: list[Callable[[], object]] = [
-        lambda: of.within(90.0, 0, 0, 0, by="prompt"),
+        lambda: of.beyond(90.0, 0, 0, 0, by="prompt"),
         lambda: of.moments(0, 0, 0, by="prompt"),
         lambda: of.tokens_mean(0),
         lambda: of.late_share(0, 0, 0, 100.0),
@@ -569,5 +575,5 @@ def test_only_tokens_have_prompts() -> None:
 
 def test_service_within() -> None:
     of = latency(normal(60, 12, 50), half_normal(3))
-    found = of.service_within(np.array([49.9, 50.0, 60.0, 84.0]), 0)
+    found = of.share(0, -INFINITE, np.array([49.9, 50.0, 60.0, 84.0]))
     np.testing.assert_allclose(found, [0, 0.202328380963643, 0.5, 0.977249868051821], rtol=1e-12)

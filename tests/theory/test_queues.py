@@ -17,7 +17,7 @@ import pytest
 from carbonroute import rng
 from carbonroute.arrays import Array
 from carbonroute.control.capacity import UNLIMITED
-from carbonroute.engines.queued.system import Settled, System
+from carbonroute.engines.queued.system import QueueingSystem, Settled
 from carbonroute.intervals import t_half_width
 from helpers.pools import pools
 
@@ -150,7 +150,7 @@ def replicate(case: Case, requests: int) -> Array:
     for run in range(RUNS):
         dice = rng.stream(7, case.name, run)
         count = WARM_UP + requests
-        system = System(pools([servers], queue_limit=line))
+        system = QueueingSystem(pools([servers], queue_limit=line))
         reach_s = np.cumsum(dice.standard_exponential(count)) / rate
         system.send(reach_s, 0, 1000 * serve(dice, count))
         system.advance(np.inf)

@@ -37,8 +37,7 @@ def unread(**changes: str) -> Empirical:
 
 def with_times(times_ms: list[float]) -> Empirical:
     law = unread()
-    law._times_ms = np.sort(np.array(times_ms, dtype=np.float64)).tobytes()
-    return law
+    return law.with_times(np.array(times_ms, dtype=np.float64))
 
 
 def read(folder: Path, data: str | bytes, **changes: str) -> Empirical:

@@ -15,7 +15,8 @@ import numpy as np
 
 from carbonroute.arrays import Array
 from carbonroute.control.information import Information, ServiceEstimate
-from carbonroute.engines.routing import ask, estimates_ms
+from carbonroute.control.knowledge import Knowledge
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.engines.unsupported import unsupported
 from carbonroute.policies import POLICIES
 from carbonroute.policies.base import Declaring, PolicyLike, Trial, policy_name
@@ -119,9 +120,9 @@ def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[Choice, ...]:
 
     def decisions(candidate: Candidate, cells: Requests) -> bytes:
         """Return a digest of a policy's decisions; where requests of a cell differ, its definition."""
-        if inputs.by_request(candidate):
+        if candidate.by_request(inputs.site):
             return f"{candidate.policy!r} {candidate.information!r}".encode()
-        answer = ask(candidate, inputs, cells)
+        answer = Dispatcher.of(candidate, inputs).ask(cells)
         if answer.ndim == 2 and (answer.max(axis=1) == 1).all():  # weights that split nothing
             answer = answer.argmax(axis=1)
         return hashlib.sha256(answer.tobytes()).digest()
@@ -150,6 +151,7 @@ class _ChoiceFactory:
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs
         self.information = inputs.of_a_router
+        self.knowledge: Knowledge | None = None
         self.taken = {entry.shown for entry in inputs.scenario.policies}
 
     def __call__(self, use: str, trial: Trial) -> Choice:
@@ -157,7 +159,9 @@ class _ChoiceFactory:
         label = policy_name(policy) + (f", {estimate.replace(':', ' ')}" if estimate else "")
         if label in self.taken:
             label += " (swept)"
-        candidate = self.inputs.candidate(label, policy, self.information)
+        candidate = self.inputs.candidate(label, policy, self.information, knowledge=self.knowledge)
+        if candidate.reads("carbon_g_per_kwh") and not candidate.oracle:
+            self.knowledge = candidate.knowledge
         if estimate:  # with the same knowledge of carbon: a copy for each would take gigabytes
             candidate = replace(candidate, information=self._informed(estimate))
         entry = {"use": use, **(policy.model_dump(exclude_unset=True) if isinstance(policy, Spec) else {})}
@@ -171,7 +175,7 @@ class _ChoiceFactory:
     def service_ms(self, estimate: str) -> Array:
         """Return an estimate of the service times of each workload, ms, shape (W,)."""
         candidate = self.inputs.candidate("", BASELINE, self._informed(estimate))
-        return estimates_ms(candidate, self.inputs)
+        return Dispatcher.of(candidate, self.inputs).estimates_ms()
 
     def _informed(self, estimate: str) -> Information:
         return self.information.model_copy(update={"service_time": ServiceEstimate.parse(estimate)})

@@ -198,7 +198,7 @@ class Estimator:
         work_ms, load = averages.in_line * self._mean_busy_ms, averages.load
         usual_ms = np.divide(work_ms, load, out=np.zeros(work_ms.shape), where=load > 0)
         more_ms = self._longer_ms + np.take(usual_ms, self._site.capacity.pool, axis=1)
-        return self._site.latency.violation_share(more_ms)
+        return self._site.latency.violation_share_after(more_ms)
 
 
 def _mean_of_pools(busy_ms: Array, site: Site) -> Array:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +86,11 @@ class Knowledge:
     missing, substituted
         How many hours × regions had no value, and how many of them got one by `carbon_missing`.
     left_out
-        What of a forecast was left out, and how often.
+        Rows of a forecast that were left out, by reason.
+    blind
+        Hours in which some region is unknown, and which are routed by latency alone, shape (H,).
+    shown_g_per_kwh
+        The values that a policy sees, finite, gCO2e/kWh, shape (H, R).
     """
 
     g_per_kwh: Array
@@ -96,6 +99,12 @@ class Knowledge:
     missing: int = 0
     substituted: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
+    blind: NDArray[np.bool_] = field(init=False)
+    shown_g_per_kwh: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "blind", is_unknown(self.g_per_kwh))
+        object.__setattr__(self, "shown_g_per_kwh", shown_g_per_kwh(self.g_per_kwh))
 
     def at(self, now_s: Array) -> Known:
         """Return what is known at K moments, s from the start of the horizon, shape (K,)."""
@@ -103,16 +112,6 @@ class Knowledge:
         since_s = (now_s - hour * S_PER_HOUR)[:, np.newaxis]
         age_s = self.age_hours[hour] * S_PER_HOUR + since_s
         return Known(self.g_per_kwh[hour], age_s, self.kind[hour])
-
-    @cached_property
-    def blind(self) -> NDArray[np.bool_]:
-        """Hours in which some region is unknown, and which are routed by latency alone, shape (H,)."""
-        return is_unknown(self.g_per_kwh)
-
-    @cached_property
-    def shown_g_per_kwh(self) -> Array:
-        """What a policy is shown, finite, shape (H, R)."""
-        return shown_g_per_kwh(self.g_per_kwh)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""The law of latency: what service and network jitter take together, without a random number.
+"""The probability law of service time + network jitter, S + J of docs/model.md, without sampling.
 
-All is asked of pieces of the requests, low < service ≤ high: a router that knows service times sends each
-piece elsewhere. Probabilities err by at most:
+Probabilities and moments are of the requests in an interval, low < S ≤ high: a router that knows service
+times sends each interval to another region. Probabilities err by at most:
 
 ============================  ========================================================  =====
 normal, half-normal jitter    closed form; small ones keep 9 digits                     1e-13
@@ -20,13 +20,12 @@ itself.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from carbonroute.arrays import Array, Index, Mask
-from carbonroute.control.sums import Rows, Table, beyond
+from carbonroute.control.sums import Queries, Table, beyond
 from carbonroute.network import Jitter
 from carbonroute.workloads import By, ServiceLaw, Tokens
 from carbonroute.workloads.integrals import over_scores
@@ -35,11 +34,12 @@ from carbonroute.workloads.integrals import over_scores
 _FAR_MS = 1e30
 
 
-@dataclass(frozen=True)
 class Latency:
-    """Law of service and jitter. O origins, W workloads, R regions.
+    """Law of service time + jitter. O origins, W workloads, R regions.
 
-    Attributes
+    It keeps the tables that it has worked out.
+
+    Parameters
     ----------
     laws
         Of service time, one per workload.
@@ -51,43 +51,10 @@ class Latency:
         Latency limits, shape (W,).
     """
 
-    laws: tuple[ServiceLaw, ...]
-    jitter: Jitter
-    rtt_ms: Array
-    slo_ms: Array
-    _tables: dict[tuple[int, ...], Table] = field(default_factory=dict, repr=False, compare=False)
-
-    def within(
-        self,
-        time_ms: ArrayLike,
-        workload: ArrayLike,
-        origin: ArrayLike,
-        region: ArrayLike,
-        low: ArrayLike = -np.inf,
-        high: ArrayLike = np.inf,
-        *,
-        by: By = "service",
-    ) -> Array:
-        """Return P(low < piece ≤ high and service + jitter ≤ time).
-
-        Parameters
-        ----------
-        time_ms
-            Without the round trip, ms; all arguments broadcast.
-        workload, origin, region
-            Indices.
-        low, high
-            Limits of the piece: service times in ms, or prompts in tokens.
-        by
-            What they are of.
-
-        Raises
-        ------
-        ValueError
-            If a workload without prompts is asked by them.
-        """
-        late = self.beyond(time_ms, workload, origin, region, low, high, by=by)
-        return np.maximum(self.share(workload, low, high, by=by) - late, 0.0)
+    def __init__(self, laws: tuple[ServiceLaw, ...], jitter: Jitter, rtt_ms: Array, slo_ms: Array) -> None:
+        self.laws, self.jitter, self.rtt_ms, self.slo_ms = laws, jitter, rtt_ms, slo_ms
+        self._tables: dict[tuple[int, int], Table] = {}
+        self._unloaded: Array | None = None
 
     def beyond(
         self,
@@ -100,12 +67,29 @@ class Latency:
         *,
         by: By = "service",
     ) -> Array:
-        """Return P(low < piece ≤ high and service + jitter > time), with all digits in the tail."""
+        """Return P(low < X ≤ high and service + jitter > time), with all digits in the tail.
+
+        Parameters
+        ----------
+        time_ms
+            Without the round trip, ms; all arguments broadcast.
+        workload, origin, region
+            Indices.
+        low, high
+            Ends of an interval of X.
+        by
+            The variable X: the service time, ms, or the length of the prompt, tokens.
+
+        Raises
+        ------
+        ValueError
+            If X is the prompt, and a workload has none.
+        """
         times_ms = np.clip(time_ms, -_FAR_MS, _FAR_MS)
         columns = np.broadcast_arrays(workload, times_ms, low, np.maximum(low, high), origin, region)
         shares = np.empty(columns[0].shape)
         for index, law, at in self._laws(columns[0]):
-            rows = Rows(*(column[at] for column in columns[1:]))
+            rows = Queries(*(column[at] for column in columns[1:]))
             if by == "prompt":
                 shares[at] = self._beyond_by_prompt(index, _tokens(law), rows)
             else:
@@ -113,17 +97,13 @@ class Latency:
         return shares
 
     def share(self, workload: ArrayLike, low: ArrayLike, high: ArrayLike, *, by: By = "service") -> Array:
-        """Return P(low < piece ≤ high)."""
+        """Return P(low < X ≤ high)."""
         workloads, lows, highs = np.broadcast_arrays(workload, low, high)
         shares = np.empty(workloads.shape)
         for _, law, at in self._laws(workloads):
             of = law if by == "service" else _tokens(law).prompts
             shares[at] = of.between(lows[at], highs[at])
         return shares
-
-    def service_within(self, time_ms: ArrayLike, workload: ArrayLike) -> Array:
-        """Return P(service ≤ time)."""
-        return self.share(workload, -np.inf, time_ms)
 
     def moments(
         self,
@@ -135,13 +115,13 @@ class Latency:
         *,
         by: By = "service",
     ) -> tuple[Array, Array]:
-        """Return E[L·1(low < piece ≤ high)] and E[L²·1(…)] of service + jitter L, ms and ms²."""
+        """Return E[L·1(low < X ≤ high)] and E[L²·1(…)] of service + jitter L, ms and ms²."""
         workloads, origins, regions, lows, highs = np.broadcast_arrays(
             workload, origin, region, low, np.maximum(low, high)
         )
         moments = np.empty((2, *workloads.shape))
         for _, law, at in self._laws(workloads):
-            share, once, twice = _piece(law, lows[at], highs[at], by)[:3]
+            share, once, twice = _moments_within(law, lows[at], highs[at], by)[:3]
             jitter, jitter_twice = self.jitter.moments(origins[at], regions[at])
             squares = twice + 2 * once * jitter + share * jitter_twice
             moments[:, at] = once + share * jitter, squares
@@ -150,20 +130,27 @@ class Latency:
     def tokens_mean(
         self, workload: ArrayLike, low: ArrayLike = -np.inf, high: ArrayLike = np.inf, *, by: By = "service"
     ) -> tuple[Array, Array]:
-        """Return E[prompt·1(low < piece ≤ high)] and E[answer·1(low < piece ≤ high)], tokens."""
+        """Return E[prompt·1(low < X ≤ high)] and E[answer·1(low < X ≤ high)], tokens."""
         workloads, lows, highs = np.broadcast_arrays(workload, low, np.maximum(low, high))
         tokens = np.empty((2, *workloads.shape))
         for _, law, at in self._laws(workloads):
-            tokens[:, at] = _piece(_tokens(law), lows[at], highs[at], by)[3:]
+            tokens[:, at] = _moments_within(_tokens(law), lows[at], highs[at], by)[3:]
         return tokens[0], tokens[1]
 
-    def violation_share(self, more_ms: ArrayLike = 0.0) -> Array:
+    @property
+    def violation_share(self) -> Array:
+        """P(rtt + service + jitter > slo), shape (O, W, R); NaN where prompts have no law: `late_share`."""
+        if self._unloaded is None:
+            self._unloaded = self.violation_share_after(0.0)
+        return self._unloaded
+
+    def violation_share_after(self, more_ms: ArrayLike) -> Array:
         """Return P(rtt + service + jitter + more > slo), shape (…, O, W, R); NaN where prompts have no law.
 
         Parameters
         ----------
         more_ms
-            What else a request takes, ms, shape (…, W, R).
+            Further time of a request, such as its wait, ms, shape (…, W, R).
         """
         origins, regions = self.rtt_ms.shape
         leading = np.shape(more_ms)[:-2]
@@ -178,8 +165,8 @@ class Latency:
             asked.real, asked.imag = pair, left_ms
             each, which = np.unique(asked, return_inverse=True)  # asked again, it would be the same
             of_pair = each.real.astype(np.intp)
-            found = self.beyond(each.imag, w, of_pair // regions, of_pair % regions)
-            shares[..., w, :] = found[which.reshape(left_ms.shape)]
+            late = self.beyond(each.imag, w, of_pair // regions, of_pair % regions)
+            shares[..., w, :] = late[which.reshape(left_ms.shape)]
         return shares
 
     def late_share(
@@ -203,7 +190,7 @@ class Latency:
             shares[at] = late
         return shares
 
-    def _beyond_by_prompt(self, workload: int, law: Tokens, rows: Rows) -> Array:
+    def _beyond_by_prompt(self, workload: int, law: Tokens, rows: Queries) -> Array:
         shares = np.empty(len(rows))
         for table, at in self._answers(workload, rows.origin, rows.region):
             shares[at] = _over_prompts(law, table, rows[at])
@@ -232,8 +219,8 @@ def _tokens(law: ServiceLaw) -> Tokens:
     raise ValueError(f"a workload of law {law.law!r} has no prompts")
 
 
-def _piece(law: ServiceLaw, low: Array, high: Array, by: By) -> Array:
-    """Return share, E[S], E[S²] – and, of tokens, E[prompt] and E[answer] – of pieces, shape (3 or 5, n)."""
+def _moments_within(law: ServiceLaw, low: Array, high: Array, by: By) -> Array:
+    """Return share, E[S] and E[S²] in intervals, and E[prompt] and E[answer] of tokens; shape (3 or 5, n)."""
     if isinstance(law, Tokens):
         return law.up_to(high, by) - law.up_to(low, by)
     if by == "prompt":
@@ -241,7 +228,7 @@ def _piece(law: ServiceLaw, low: Array, high: Array, by: By) -> Array:
     return np.stack([law.between(low, high), *(law.partial(high) - law.partial(low))])
 
 
-def _over_prompts(law: Tokens, table: Table, rows: Rows) -> Array:
+def _over_prompts(law: Tokens, table: Table, rows: Queries) -> Array:
     """Return P(low < prompt ≤ high and S + J > t), shape (n,)."""
 
     def late(z: Array, row: Index) -> Array:

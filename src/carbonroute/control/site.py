@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -37,6 +36,8 @@ class Site:
         Long-run mean of each region's carbon intensity, gCO2e/kWh, shape (R,); None where it is not known.
     workload_share
         Expected part of each workload in all requests, shape (W,).
+    latency
+        Law of service time and jitter.
     """
 
     rtt_ms: Array
@@ -47,6 +48,10 @@ class Site:
     capacity: Capacity
     carbon_reference_g_per_kwh: Array | None
     workload_share: Array
+    latency: Latency = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "latency", Latency(self.laws, self.jitter, self.rtt_ms, self.slo_ms))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -54,18 +59,11 @@ class Site:
         origins, regions = self.rtt_ms.shape
         return origins, len(self.slo_ms), regions
 
-    @cached_property
-    def latency(self) -> Latency:
-        """The law of service time and jitter."""
-        return Latency(self.laws, self.jitter, self.rtt_ms, self.slo_ms)
-
-    @cached_property
-    def violation_share(self) -> Array:
-        """P(rtt + service + jitter > slo) by origin, workload and region, shape (O, W, R).
-
-        NaN for a workload whose prompts come with its requests: see `Latency.late_share`.
-        """
-        return self.latency.violation_share()
+    @property
+    def has_tokens(self) -> bool:
+        """Whether service times or energies depend on a request's tokens."""
+        by_energy = self.energy is not None and bool(self.energy.token_j.any())
+        return by_energy or any(law.per_request for law in self.laws)
 
     @property
     def average_tokens(self) -> Array:

@@ -226,7 +226,7 @@ def _violation_share(site: Site, of: CellIndex, traits: Traits, state: State | N
         return traits.violation_share
     if state is not None and state.violation_share is not None:
         return state.violation_share
-    return site.violation_share[of.origin, of.workload]
+    return site.latency.violation_share[of.origin, of.workload]
 
 
 def _energy_j(site: Site, workload: Index, traits: Traits, state: State | None) -> Array | None:

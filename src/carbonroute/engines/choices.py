@@ -1,4 +1,4 @@
-"""What a policy does with all requests of a cell, whatever their number.
+"""The regions of all requests of a cell, whatever their number.
 
 Most policies cannot tell a cell's requests apart and send all of them to one region. One that splits traffic
 goes by the dice of each request, and one that sees service times by those: between two breaks the region is
@@ -17,9 +17,8 @@ from carbonroute.control.draw import limits_of
 from carbonroute.control.views import Traits
 from carbonroute.engines.breaks import settled
 from carbonroute.engines.draws import Block
-from carbonroute.engines.routing import Answer, ask, believed, breaks_ms
+from carbonroute.engines.routing import Answer, Dispatcher
 from carbonroute.policies.base import Regions, splits
-from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 
 #: Cells of hours to come that are planned for at once.
@@ -54,30 +53,22 @@ class Choices:
         return Choices(breaks[place], regions[place])
 
 
-def value_of(candidate: Candidate, block: Block) -> Array:
-    """Return what a plan goes by: the dice of each request, or what is known of its service time."""
-    if splits(candidate.policy):
-        return block.uniform
-    if candidate.information.clairvoyant:
+def value_of(dispatcher: Dispatcher, block: Block) -> Array:
+    """Return the values by which a plan chooses, shape (n,): dice, or actual or estimated service times."""
+    if splits(dispatcher.candidate.policy):
+        return block.dice()
+    if dispatcher.candidate.information.clairvoyant:
         return block.service_ms
-    return believed(candidate, block).estimate_ms(candidate.information)
+    return dispatcher.request_estimates_ms(block)
 
 
-def by_cell(candidate: Candidate, inputs: Inputs) -> bool:
-    """Whether a candidate sends all requests of a cell to one region."""
-    per_request = inputs.by_request(candidate)
-    return not (splits(candidate.policy) or per_request)
-
-
-def plan(
-    candidate: Candidate, inputs: Inputs, of: Requests, kept: dict[int, Answer], most: int
-) -> Choices | None:
-    """Return what a candidate does with requests of some cells.
+def plan(dispatcher: Dispatcher, of: Requests, kept: dict[int, Answer], most: int) -> Choices | None:
+    """Return where a policy sends the requests of some cells.
 
     Parameters
     ----------
-    candidate, inputs, kept
-        See `ask`.
+    dispatcher, kept
+        The policy; see `Dispatcher.ask`.
     of
         Hour, origin and workload of each cell.
     most
@@ -88,38 +79,45 @@ def plan(
     The plan of the cells, or None where it takes more questions than that, or every request has to be asked
     about.
     """
-    if by_cell(candidate, inputs):
-        return Choices(np.empty((len(of), 0)), ask(candidate, inputs, of, kept=kept)[:, np.newaxis])
-    if splits(candidate.policy):
-        limits = limits_of(ask(candidate, inputs, of, kept=kept))
+    if dispatcher.by_cell:
+        return Choices(np.empty((len(of), 0)), dispatcher.ask(of, kept=kept)[:, np.newaxis])
+    if splits(dispatcher.candidate.policy):
+        limits = limits_of(dispatcher.ask(of, kept=kept))
         regions = np.broadcast_to(np.arange(limits.shape[1] + 1), (len(of), limits.shape[1] + 1))
-        # What falls on a limit belongs to the next region.
+        # A value on a limit belongs to the next region.
         return Choices(np.nextafter(limits, -np.inf), regions)
-    if not _by_service_time(candidate, inputs):
+    if not _by_service_time(dispatcher):
         return None
-    stated_ms = breaks_ms(candidate, inputs, of)
+    stated_ms = dispatcher.breaks_ms(of)
     if stated_ms is None or len(of) * (stated_ms.shape[1] + 1) > most:
         return None
 
     def choose(cell: Index, service_ms: Array) -> Regions:
-        asked = Requests(of.hour[cell], of.origin[cell], of.workload[cell])
-        return ask(candidate, inputs, asked, Traits(service_ms))
+        cells = Requests(of.hour[cell], of.origin[cell], of.workload[cell])
+        return dispatcher.ask(cells, Traits(service_ms))
 
-    return Choices(*settled(choose, stated_ms, inputs.slo_ms[of.workload]))
+    return Choices(*settled(choose, stated_ms, dispatcher.site.slo_ms[of.workload]))
 
 
-def _by_service_time(candidate: Candidate, inputs: Inputs) -> bool:
+def _by_service_time(dispatcher: Dispatcher) -> bool:
     """Whether it is the service time alone that tells requests of a cell apart."""
-    by_tokens = inputs.has_tokens and (candidate.reads("energy_j") or candidate.reads("violation_share"))
-    by_jitter = candidate.oracle and candidate.reads("jitter_ms")
-    return candidate.reads("service_ms") and not (by_tokens or by_jitter or candidate.reads("turn"))
+    reads = dispatcher.candidate.reads
+    by_tokens = dispatcher.site.has_tokens and (reads("energy_j") or reads("violation_share"))
+    return reads("service_ms") and not (by_tokens or dispatcher.candidate.on_jitter or reads("turn"))
 
 
 class Plans:
-    """What policies do with the cells of the last block and of the hours after it.
+    """The plans of policies for the cells of the last block and of the hours after it.
 
     The next block has most of these cells again. Where an hour has more requests than a block, hours to come
     are planned for as well, so that a policy is asked seldom and about many cells at once.
+
+    Parameters
+    ----------
+    dispatchers
+        Of the policies.
+    hours
+        Of the horizon.
 
     Attributes
     ----------
@@ -128,16 +126,18 @@ class Plans:
     by_cell, others
         Policies (by index) that send all requests of a cell to one region, and the rest.
     regions
-        What the former choose, shape (C, P).
+        Choices of the former, shape (C, P).
     """
 
-    def __init__(self, inputs: Inputs, candidates: Sequence[Candidate]) -> None:
-        self.inputs, self.candidates = inputs, candidates
-        cell_wise = np.array([by_cell(candidate, inputs) for candidate in candidates], dtype=bool)
+    def __init__(self, dispatchers: Sequence[Dispatcher], hours: int) -> None:
+        self.dispatchers = dispatchers
+        origins, workloads, _ = dispatchers[0].site.shape
+        self._shape = hours, origins, workloads
+        cell_wise = np.array([dispatcher.by_cell for dispatcher in dispatchers], dtype=bool)
         self.by_cell, self.others = np.flatnonzero(cell_wise), np.flatnonzero(~cell_wise).tolist()
-        self.plans: list[Choices | None] = [None for _ in candidates]
+        self.plans: list[Choices | None] = [None for _ in dispatchers]
         self.regions = np.empty((0, len(self.by_cell)), dtype=np.intp)
-        self._kept: list[dict[int, Answer]] = [{} for _ in candidates]
+        self._kept: list[dict[int, Answer]] = [{} for _ in dispatchers]
         self._keys = np.empty(0, dtype=np.intp)
 
     def rows(self, block: Block) -> Index:
@@ -151,7 +151,7 @@ class Plans:
         return rows
 
     def _plan(self, block: Block, missing: Index) -> None:
-        hours, origins, workloads, _ = self.inputs.shape
+        hours, origins, workloads = self._shape
         first, last = block.cells.of.hour.min(), block.cells.of.hour.max()
         ahead = _AHEAD // (origins * workloads) if last - first <= 1 else 0
         end = min(last + ahead + 1, hours) if ahead else first
@@ -163,18 +163,18 @@ class Plans:
         order = np.argsort(keys)
         place = np.append(old, len(self._keys) + np.arange(len(new)))[order]
         self._keys = keys[order]
-        for policy, candidate in enumerate(self.candidates):
+        for policy, dispatcher in enumerate(self.dispatchers):
             former, kept = self.plans[policy], self._kept[policy]
-            wanted = self._of(self._keys if former is None else new)
-            found = plan(candidate, self.inputs, wanted, kept, len(block))
-            self.plans[policy] = former.joined(found, place) if former and found else found
+            cells = self._of(self._keys if former is None else new)
+            planned = plan(dispatcher, cells, kept, len(block))
+            self.plans[policy] = former.joined(planned, place) if former and planned else planned
         chosen = [one.regions[:, 0] for one in map(self.plans.__getitem__, self.by_cell) if one]
         self.regions = np.column_stack(chosen) if chosen else np.empty((len(order), 0), dtype=np.intp)
 
     def _of(self, keys: Index) -> Requests:
-        hours, origins, _, _ = self.inputs.shape
+        hours, origins, _ = self._shape
         return Requests(keys // origins % hours, keys % origins, keys // (origins * hours))
 
     def _key(self, of: Requests) -> Index:
-        hours, origins, _, _ = self.inputs.shape
+        hours, origins, _ = self._shape
         return (of.workload * hours + of.hour) * origins + of.origin

@@ -16,43 +16,45 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
-from carbonroute.arrays import Array, Index, Mask
+from carbonroute.arrays import Array, Index
+from carbonroute.control.site import Site
 from carbonroute.control.views import Traits
-from carbonroute.engines.routing import ask, breaks_ms, estimates_ms
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.engines.segments import Segments, Span, grid, searched, segments
 from carbonroute.outcome.mixture import Groups
 from carbonroute.policies.base import Regions
-from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
-from carbonroute.workloads import By, Law, Tokens
+from carbonroute.workloads import By, Tokens
 
 #: The first cell: what is asked about any of them is asked about it.
 _FIRST = Requests(*np.zeros((3, 1), dtype=np.intp))
 
 
-@dataclass(frozen=True)
 class Conditioning(ABC):
     """Base of the family.
 
-    Attributes
+    Parameters
     ----------
-    candidate, inputs
-        The policy with what it knows, and the scenario.
+    dispatcher
+        The policy.
+    site
+        The true facts of the regions.
+    span
+        The service times of their laws.
     """
 
-    #: What the ends of segments are values of.
+    #: The variable that the ends of segments are values of.
     by: ClassVar[By] = "service"
     #: How many rows there are of a cell, or thereabouts.
     rows: ClassVar[int] = 1
 
-    candidate: Candidate
-    inputs: Inputs
+    def __init__(self, dispatcher: Dispatcher, site: Site, span: Span) -> None:
+        self.dispatcher, self.site, self.span = dispatcher, site, span
+        self._has_tokens = np.array([isinstance(law, Tokens) for law in site.laws])
 
     @abstractmethod
     def segments(self, cells: Requests) -> Segments:
@@ -65,23 +67,23 @@ class Conditioning(ABC):
 
     @property
     def alike(self) -> Hashable:
-        """What laws have in common that answer alike: all of a scenario, but those with one of their own."""
+        """A key that is equal for laws of the same probabilities: all of a site, but those with their own."""
         own = type(self).beyond is not Conditioning.beyond
-        return id(self) if own else (id(self.inputs.latency), self.by)
+        return id(self) if own else (id(self.site.latency), self.by)
 
     def share(self, groups: Groups) -> Array:
         """Return the probability of each group's segment, shape (m,)."""
         shares = np.empty(len(groups))
         for by, rows in self._by(groups):
             of = groups[rows]
-            shares[rows] = self.inputs.latency.share(of.workload, of.low, of.high, by=by)
+            shares[rows] = self.site.latency.share(of.workload, of.low, of.high, by=by)
         return shares
 
     def beyond(self, time_ms: Array, groups: Groups) -> Array:
         """Return the probability of each group's segment and of service + jitter > time, shape (m,)."""
         shares = np.empty(len(groups))
         for by, rows in self._by(groups):
-            shares[rows] = self.inputs.latency.beyond(time_ms[rows], *vars(groups[rows]).values(), by=by)
+            shares[rows] = self.site.latency.beyond(time_ms[rows], *vars(groups[rows]).values(), by=by)
         return shares
 
     def late(self, groups: Groups) -> Array:
@@ -89,19 +91,19 @@ class Conditioning(ABC):
 
         Where the law of service times has a step next to the limit, the last bit of the sum decides.
         """
-        slo_ms = self.inputs.slo_ms[groups.workload]
-        rtt_ms = self.inputs.rtt_ms[groups.origin, groups.region]
+        slo_ms = self.site.slo_ms[groups.workload]
+        rtt_ms = self.site.rtt_ms[groups.origin, groups.region]
         step_ms = self.span.atoms_near(groups.workload, slo_ms - rtt_ms)
         last_ms = np.where(rtt_ms + step_ms <= slo_ms, step_ms, np.nextafter(step_ms, -np.inf))
         return self.beyond(np.where(np.isnan(step_ms), slo_ms - rtt_ms, last_ms), groups)
 
     def means(self, groups: Groups) -> Array:
-        """Return what a request is expected to have that counts in the group's segment alone, shape (5, m).
+        """Return E[X · 1(segment)] of a request of each group, shape (5, m).
 
-        Its number (the share of the segment), service + jitter (ms), the square of that, prompt and answer
+        X is 1 (the share of the segment), service + jitter (ms), the square of that, prompt and answer
         (tokens; 0 where there are none).
         """
-        means, latency = np.zeros((5, len(groups))), self.inputs.latency
+        means, latency = np.zeros((5, len(groups))), self.site.latency
         means[0] = self.share(groups)
         for by, rows in self._by(groups):
             means[1:3, rows] = latency.moments(*vars(groups[rows]).values(), by=by)
@@ -111,25 +113,16 @@ class Conditioning(ABC):
         return means
 
     def _by(self, groups: Groups) -> Iterator[tuple[By, Index]]:
-        """Yield which rows are told by what; all requests with tokens by their prompts: the better law."""
+        """Yield a variable and the rows integrated over it: of whole cells with tokens, the prompt."""
         by_prompt = self._has_tokens[groups.workload] & ((self.by == "prompt") | groups.are_whole)
         if by_prompt.any():
             yield "prompt", np.flatnonzero(by_prompt)
         if not by_prompt.all():
             yield "service", np.flatnonzero(~by_prompt)
 
-    @cached_property
-    def span(self) -> Span:
-        """Which service times there are."""
-        return Span.of(self.inputs.laws)
-
-    @cached_property
-    def _has_tokens(self) -> Mask:
-        return np.array([isinstance(law, Tokens) for law in self.inputs.laws])
-
     def _asked(self, cells: Requests, cell: Index, traits: Traits) -> Regions:
         of = Requests(cells.hour[cell], cells.origin[cell], cells.workload[cell])
-        region: Regions = ask(self.candidate, self.inputs, of, traits)
+        region: Regions = self.dispatcher.ask(of, traits)
         return region
 
 
@@ -138,7 +131,7 @@ class ByCell(Conditioning):
 
     def segments(self, cells: Requests) -> Segments:
         """Return one row per cell; where traffic is split, one for each part."""
-        answer = ask(self.candidate, self.inputs, cells)
+        answer = self.dispatcher.ask(cells)
         if answer.ndim == 1:
             return Segments.whole(np.arange(len(cells)), answer, np.ones(len(cells)))
         cell, region = np.nonzero(answer)
@@ -156,15 +149,15 @@ class ByServiceTime(Conditioning):
         def chosen(cell: Index, service_ms: Array) -> Regions:
             return self._asked(cells, cell, Traits(service_ms))
 
-        breaks = breaks_ms(self.candidate, self.inputs, cells)
+        breaks = self.dispatcher.breaks_ms(cells)
         if breaks is None:
-            breaks = searched(cells.workload, grid(self.inputs.laws), chosen)
+            breaks = searched(cells.workload, grid(self.site.laws), chosen)
         return segments(cells.workload, breaks, self.span, chosen)
 
     @property
     def searches(self) -> bool:
         """Whether the policy does not tell where its choice changes, and that has to be searched for."""
-        return breaks_ms(self.candidate, self.inputs, _FIRST) is None
+        return self.dispatcher.breaks_ms(_FIRST) is None
 
 
 class ByPrompt(Conditioning):
@@ -172,6 +165,10 @@ class ByPrompt(Conditioning):
 
     by = "prompt"
     rows = 300
+
+    def __init__(self, dispatcher: Dispatcher, site: Site, span: Span) -> None:
+        super().__init__(dispatcher, site, span)
+        self._lengths = tuple(law.prompts if isinstance(law, Tokens) else None for law in site.laws)
 
     def segments(self, cells: Requests) -> Segments:
         """Return the segments between the breaks that the policy states, or that a search finds."""
@@ -191,12 +188,12 @@ class ByPrompt(Conditioning):
 
     def _stated(self, cells: Requests) -> Array | None:
         """Return the prompts where the choice may change, shape (n, K); None if not known."""
-        if self.candidate.reads("energy_j") or self.candidate.reads("violation_share"):
+        candidate, laws = self.dispatcher.candidate, self.dispatcher.site.laws
+        if candidate.reads("energy_j") or candidate.reads("violation_share"):
             return None
-        times_ms = breaks_ms(self.candidate, self.inputs, cells)
+        times_ms = self.dispatcher.breaks_ms(cells)
         if times_ms is None:
             return None
-        laws = self.candidate.believed(self.inputs).laws
         rest_ms, per_token_ms = np.full((2, len(laws), 1), np.nan)
         for index, law in enumerate(laws):
             if isinstance(law, Tokens) and law.prefill_ms_per_token:
@@ -206,30 +203,26 @@ class ByPrompt(Conditioning):
         return prompts
 
     def _traits(self, origin: Index, workload: Index, prompt: Array) -> Traits:
-        """Return what is known of requests with prompts, tokens."""
-        candidate = self.candidate
-        inputs = candidate.believed(self.inputs)
-        service_ms = estimates_ms(candidate, inputs)[workload]
-        tokens_j = np.zeros(len(workload)) if candidate.reads("energy_j") and inputs.energy else None
-        risk = inputs.violation_share[origin, workload] if candidate.reads("violation_share") else None
-        for index, law in enumerate(inputs.laws):
+        """Return the traits of requests with these prompts, tokens."""
+        candidate, site = self.dispatcher.candidate, self.dispatcher.site
+        service_ms = self.dispatcher.estimates_ms()[workload]
+        tokens_j = np.zeros(len(workload)) if candidate.reads("energy_j") and site.energy else None
+        by_risk = candidate.reads("violation_share")
+        risk = site.latency.violation_share[origin, workload] if by_risk else None
+        for index, law in enumerate(site.laws):
             rows = np.flatnonzero(workload == index)
             if not isinstance(law, Tokens) or not len(rows):
                 continue
             if candidate.reads("service_ms"):
                 service_ms[rows] = law.estimate_ms(prompt[rows], self._quantile)
-            if tokens_j is not None and inputs.energy:
-                prompt_j, answer_j = inputs.energy.token_j[index]
+            if tokens_j is not None and site.energy:
+                prompt_j, answer_j = site.energy.token_j[index]
                 tokens_j[rows] = prompt_j * prompt[rows] + answer_j * law.answer_tokens.average()
             if risk is not None:
                 o, p = (column[rows, np.newaxis] for column in (origin, prompt))
-                risk[rows] = inputs.latency.late_share(index, o, np.arange(inputs.shape[3]), p)
+                risk[rows] = site.latency.late_share(index, o, np.arange(site.shape[2]), p)
         return Traits(service_ms, tokens_j, violation_share=risk)
 
     @property
     def _quantile(self) -> float | None:
-        return self.candidate.information.quantile
-
-    @cached_property
-    def _lengths(self) -> tuple[Law | None, ...]:
-        return tuple(law.prompts if isinstance(law, Tokens) else None for law in self.inputs.laws)
+        return self.dispatcher.candidate.information.quantile

@@ -7,40 +7,45 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from carbonroute.arrays import Array
+from carbonroute.control.site import Site
 from carbonroute.engines import kernel
 from carbonroute.engines.choices import Plans, value_of
 from carbonroute.engines.draws import Block
-from carbonroute.engines.routing import route
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.outcome import Outcome, Paired
 from carbonroute.outcome.histogram import BINS, OFFSET, SHIFT, Histogram
 from carbonroute.policies.base import Regions
-from carbonroute.scenario import Candidate, Inputs
 from carbonroute.workloads.energy import account
 
 
 class Counting:
-    """Routes blocks of requests under some policies, and adds up what becomes of them.
+    """Routes blocks of requests under some policies, and counts their latencies by bin.
 
     Parameters
     ----------
-    inputs, candidates
-        The scenario, and the policies.
+    dispatchers, site, carbon_g_per_kwh, baseline
+        See `samples.tally`.
     """
 
-    def __init__(self, inputs: Inputs, candidates: Sequence[Candidate]) -> None:
-        self.inputs, self.candidates = inputs, candidates
-        # Arrays of one kind for the compiled loops, wherever the scenario has its own from.
+    def __init__(
+        self,
+        dispatchers: Sequence[Dispatcher],
+        site: Site,
+        carbon_g_per_kwh: Array,
+        baseline: int | None,
+    ) -> None:
+        self.dispatchers, self.site, self.baseline = dispatchers, site, baseline
+        # Compiled loops take contiguous arrays of one type.
         self.tables = kernel.Lookups(
-            np.array(inputs.rtt_ms), np.array(inputs.carbon.g_per_kwh), np.array(inputs.slo_ms), SHIFT, OFFSET
+            np.array(site.rtt_ms), np.array(carbon_g_per_kwh), np.array(site.slo_ms), SHIFT, OFFSET
         )
-        self.plans = Plans(inputs, candidates)
-        together = len(candidates) == len(inputs.candidates)  # otherwise the others meet other requests
-        self.baseline = inputs.baseline if together else None
+        self.plans = Plans(dispatchers, len(carbon_g_per_kwh))
 
     def __call__(self, blocks: Iterable[Block]) -> tuple[Outcome, ...]:
         """Return an outcome for each policy."""
-        _, origins, workloads, regions = self.inputs.shape
-        policies, groups = len(self.candidates), origins * workloads * regions
+        origins, workloads, regions = self.site.shape
+        policies, groups = len(self.dispatchers), origins * workloads * regions
         totals = kernel.Accumulators(
             requests=np.zeros((policies, groups), dtype=np.int64),
             violations=np.zeros((policies, groups), dtype=np.int64),
@@ -69,27 +74,27 @@ class Counting:
         if self.baseline is None:
             return
         column = np.flatnonzero(plans.by_cell == self.baseline)
-        if len(column) and not self.inputs.jitter.by_pair:
+        if len(column) and not self.site.jitter.by_pair:
             kernel.pair_cells(places, self.tables, chosen, late, int(column[0]), totals)
         else:
             alone |= {policy: self._regions(policy, block, places, rows) for policy in plans.by_cell.tolist()}
         if alone:
             baseline = self._regions(self.baseline, block, places, rows)
-            there = self._draws(block, baseline[:, np.newaxis])
+            of_baseline = self._draws(block, baseline[:, np.newaxis])
             for policy, region in alone.items():
-                here, both = self._draws(block, region[:, np.newaxis]), (region, baseline)
-                kernel.pair_requests(places, self.tables, (here, there), both, policy, totals)
+                draws, regions = self._draws(block, region[:, np.newaxis]), (region, baseline)
+                kernel.pair_requests(places, self.tables, (draws, of_baseline), regions, policy, totals)
 
     def _regions(self, policy: int, block: Block, places: kernel.CellSpans, rows: Regions) -> Regions:
         """Return the region of each of n requests under a policy, shape (n,)."""
-        candidate, plan = self.candidates[policy], self.plans.plans[policy]
+        dispatcher, plan = self.dispatchers[policy], self.plans.plans[policy]
         if plan is None:
-            return route(candidate, self.inputs, block)[1]
-        value = value_of(candidate, block) if plan.breaks.shape[1] else block.service_ms
+            return dispatcher.route(block)[1]
+        value = value_of(dispatcher, block) if plan.breaks.shape[1] else block.service_ms
         return kernel.pick(places, value, plan.breaks[rows], plan.regions[rows])
 
     def _draws(self, block: Block, regions: Regions) -> kernel.Draws:
-        """Return what was drawn, with the jitter to some regions.
+        """Return the draws of requests, with the jitter to some regions.
 
         Parameters
         ----------
@@ -98,26 +103,26 @@ class Counting:
         regions
             Of each cell, shape (C, L), or each request, shape (n, L); −1 is none.
         """
-        if self.inputs.jitter.by_pair:
+        if block.jitter_ms is None:
             counts = block.cells.counts
             regions = np.where(regions < 0, regions[:, :1], regions)
             if len(regions) < len(block):
                 regions = np.repeat(regions, counts, axis=0)
             origin = np.repeat(block.cells.of.origin, counts)
-            jitter_ms = np.ascontiguousarray(self.inputs.jitter.at(block.jitter_z, origin, regions.T))
+            jitter_ms = np.ascontiguousarray(self.site.jitter.at(block.jitter_z, origin, regions.T))
         else:
             jitter_ms = block.jitter_ms[np.newaxis]
         tokens_j = np.empty(0) if block.tokens_j is None else block.tokens_j
         return kernel.Draws(block.service_ms, jitter_ms, tokens_j)
 
     def _outcome(self, policy: int, totals: kernel.Accumulators) -> Outcome:
-        shape, energy = self.inputs.shape[1:], self.inputs.energy
+        shape, energy, candidate = self.site.shape, self.site.energy, self.dispatchers[policy].candidate
         requests = totals.requests[policy].reshape(shape)
         latency_sum_ms, carbon_sum, token_sum = totals.sums[policy].reshape(3, *shape)
         low_ms, high_ms = totals.ends_ms[policy].T
         return Outcome(
-            policy=self.candidates[policy].label,
-            clairvoyant=self.candidates[policy].clairvoyant,
+            policy=candidate.label,
+            clairvoyant=candidate.clairvoyant,
             requests=requests,
             violations=totals.violations[policy].reshape(shape),
             latency_sum_ms=latency_sum_ms,
@@ -132,4 +137,4 @@ class Counting:
             return None
         requests = int(totals.requests[policy].sum())
         more, apart = totals.more[policy].tolist(), totals.apart[policy].tolist()
-        return Paired(self.candidates[self.baseline].label, requests, *more, *apart)
+        return Paired(self.dispatchers[self.baseline].candidate.label, requests, *more, *apart)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from carbonroute import memory
 from carbonroute.arrays import Array, Index
+from carbonroute.control.site import Site
 from carbonroute.engines.conditioning import ByCell, ByPrompt, ByServiceTime, Conditioning
 from carbonroute.engines.oracles import ByTotal
 from carbonroute.engines.pair_jitter import ByPairJitter
+from carbonroute.engines.routing import Dispatcher
+from carbonroute.engines.segments import Span
 from carbonroute.engines.unsupported import refuse
 from carbonroute.outcome import Mixture, Outcome
 from carbonroute.outcome.mixture import Groups
-from carbonroute.scenario import Candidate, Inputs
+from carbonroute.scenario import Inputs
 from carbonroute.traffic import Requests
 from carbonroute.workloads.energy import account
 
@@ -56,43 +59,49 @@ def run(
     """
     refuse(inputs)
     hours, origins, workloads, _ = inputs.shape
-    what = f"expected requests of {hours:,} hours × {origins:,} origins × {workloads:,} workloads"
-    memory.require(hours * origins * workloads * _BYTES_PER_CELL, inputs.scenario.name, "horizon.hours", what)
+    table = f"expected requests of {hours:,} hours × {origins:,} origins × {workloads:,} workloads"
+    memory.require(
+        hours * origins * workloads * _BYTES_PER_CELL, inputs.scenario.name, "horizon.hours", table
+    )
     expected = inputs.arrivals.expected() if requests is None else np.asarray(requests, dtype=float)
-    outcomes = []
+    outcomes, span = [], Span.of(inputs.laws)
     for done, candidate in enumerate(inputs.candidates):
 
         def step(hour: int, done: int = done) -> None:
             if progress:
                 progress(done * hours + hour, len(inputs.candidates) * hours)
 
-        outcomes.append(_outcome(conditioning_of(inputs, candidate), expected, step))
+        conditioning = conditioning_of(Dispatcher.of(candidate, inputs), inputs.site, span)
+        outcomes.append(_outcome(conditioning, inputs.carbon.g_per_kwh, expected, step))
     return tuple(outcomes)
 
 
-def notes(inputs: Inputs) -> tuple[str, ...]:
-    """Return what is to be said about how a run is worked out: one line each."""
+def notes(inputs: Inputs) -> Iterator[str]:
+    """Return which results of a run are approximate, and by how much: one line each."""
     why = (
         "does not tell where its choice changes (breaks_ms): it was searched for, and a piece of less than "
         "1.2 % of the requests can have been missed where those on both of its sides go the same way"
     )
-    conditionings = [conditioning_of(inputs, candidate) for candidate in inputs.candidates]
-    return tuple(
-        f"{conditioning.candidate.label} {why}" for conditioning in conditionings if conditioning.searches
-    )
+    span = Span.of(inputs.laws)
+    for candidate in inputs.candidates:
+        dispatcher = Dispatcher.of(candidate, inputs)
+        if not candidate.on_jitter and conditioning_of(dispatcher, inputs.site, span).searches:
+            yield f"{candidate.label} {why}"
 
 
-def conditioning_of(inputs: Inputs, candidate: Candidate) -> Conditioning:
-    """Return the random variables on which a policy's choice is conditioned."""
+def conditioning_of(dispatcher: Dispatcher, site: Site, span: Span) -> Conditioning:
+    """Return the random variables on which a policy's choice is conditioned; see `Conditioning`."""
+    candidate = dispatcher.candidate
+    kind: type[Conditioning] = ByCell
     if candidate.on_cells:
-        return ByCell(candidate, inputs)
-    if candidate.oracle and candidate.reads("jitter_ms"):
-        return (ByPairJitter if inputs.jitter.by_pair else ByTotal)(candidate, inputs)
-    if candidate.clairvoyant:
-        return ByServiceTime(candidate, inputs)
-    if candidate.sizes and any(law.per_request for law in inputs.laws):
-        return ByPrompt(candidate, inputs)
-    return ByCell(candidate, inputs)
+        pass
+    elif candidate.on_jitter:
+        kind = ByPairJitter if site.jitter.by_pair else ByTotal
+    elif candidate.clairvoyant:
+        kind = ByServiceTime
+    elif candidate.sizes and any(law.per_request for law in site.laws):
+        kind = ByPrompt
+    return kind(dispatcher, site, span)
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,10 @@ class RoutedRequests:
 
 
 def routed(
-    conditioning: Conditioning, expected: Array, step: Callable[[int], None] | None = None
+    conditioning: Conditioning,
+    carbon_g_per_kwh: Array,
+    expected: Array,
+    step: Callable[[int], None] | None = None,
 ) -> Iterator[RoutedRequests]:
     """Yield where expected requests go, some hours at a time.
 
@@ -126,13 +138,15 @@ def routed(
     ----------
     conditioning
         Of the policy.
+    carbon_g_per_kwh
+        Carbon intensity, shape (H, R).
     expected
         Requests by hour × origin × workload, shape (H, O, W).
     step
         Called with the number of hours done.
     """
-    inputs = conditioning.inputs
-    hours, origins, workloads, regions = inputs.shape
+    hours, origins, workloads = expected.shape
+    regions = carbon_g_per_kwh.shape[1]
     at_once = max(1, _AT_ONCE // (origins * workloads * conditioning.rows))
     for first in range(0, hours, at_once):
         some = expected[first : first + at_once]
@@ -140,23 +154,25 @@ def routed(
             column + start for column, start in zip(np.nonzero(some), (first, 0, 0), strict=True)
         )
         if len(hour):
-            found = conditioning.segments(Requests(hour, origin, workload))
-            hour = hour[found.cell]
+            rows = conditioning.segments(Requests(hour, origin, workload))
+            hour = hour[rows.cell]
             yield RoutedRequests(
                 hour,
-                Groups(workload[found.cell], origin[found.cell], found.region, found.low, found.high),
-                some[some > 0][found.cell] * found.part,
-                inputs.carbon.g_per_kwh.take(hour * regions + found.region),
+                Groups(workload[rows.cell], origin[rows.cell], rows.region, rows.low, rows.high),
+                some[some > 0][rows.cell] * rows.part,
+                carbon_g_per_kwh.take(hour * regions + rows.region),
             )
         if step:
             step(min(first + at_once, hours))
 
 
-def _outcome(conditioning: Conditioning, expected: Array, step: Callable[[int], None]) -> Outcome:
-    inputs, candidate, shape = conditioning.inputs, conditioning.candidate, conditioning.inputs.shape[1:]
-    found = _gathered(conditioning, expected, step)
-    groups, requests = found.groups, found.requests
-    rtt_ms = inputs.rtt_ms[groups.origin, groups.region]
+def _outcome(
+    conditioning: Conditioning, carbon_g_per_kwh: Array, expected: Array, step: Callable[[int], None]
+) -> Outcome:
+    site, candidate, shape = conditioning.site, conditioning.dispatcher.candidate, conditioning.site.shape
+    gathered = _gathered(routed(conditioning, carbon_g_per_kwh, expected, step), shape)
+    groups, requests = gathered.groups, gathered.requests
+    rtt_ms = site.rtt_ms[groups.origin, groups.region]
     share, time_ms, square_ms2, *tokens = conditioning.means(groups)
     latency_square_ms2 = square_ms2 + 2 * rtt_ms * time_ms + rtt_ms**2 * share
     place = _place(groups, shape)
@@ -164,10 +180,10 @@ def _outcome(conditioning: Conditioning, expected: Array, step: Callable[[int], 
     def summed(values: Array) -> Array:
         return _summed(place, values, math.prod(shape)).reshape(shape)
 
-    totals, carbon_sum, emissions = summed(requests * share), summed(found.carbon * share), None
-    if inputs.energy is not None:
-        tokens_j = (inputs.energy.token_j[groups.workload].T * tokens).sum(axis=0)
-        emissions = account(inputs.energy, totals, carbon_sum, summed(found.carbon * tokens_j))
+    totals, carbon_sum, emissions = summed(requests * share), summed(gathered.carbon * share), None
+    if site.energy is not None:
+        tokens_j = (site.energy.token_j[groups.workload].T * tokens).sum(axis=0)
+        emissions = account(site.energy, totals, carbon_sum, summed(gathered.carbon * tokens_j))
     return Outcome(
         policy=candidate.label,
         clairvoyant=candidate.clairvoyant,
@@ -178,13 +194,13 @@ def _outcome(conditioning: Conditioning, expected: Array, step: Callable[[int], 
         latency=_latency(conditioning, Mixture(conditioning, groups, rtt_ms, requests, share, time_ms)),
         emissions=emissions,
         latency_square_sum_ms2=summed(requests * latency_square_ms2),
-        carbon_square_sum=summed(found.carbon_square * share),
+        carbon_square_sum=summed(gathered.carbon_square * share),
     )
 
 
 def _latency(conditioning: Conditioning, parts: Mixture) -> Mixture:
     """Return the same distribution of latency; groups of one round trip and one law are one group."""
-    if conditioning.inputs.jitter.by_pair:
+    if conditioning.site.jitter.by_pair:
         return parts
     groups = parts.groups
     columns = np.stack([groups.workload, parts.rtt_ms, groups.low, groups.high])
@@ -210,29 +226,27 @@ class _Gathered:
     carbon_square: Array
 
 
-def _gathered(conditioning: Conditioning, expected: Array, step: Callable[[int], None]) -> _Gathered:
-    """Sum the requests of each group over all hours.
+def _gathered(by_hour: Iterable[RoutedRequests], shape: tuple[int, int, int]) -> _Gathered:
+    """Sum the requests of each group over all hours; `shape`: origins, workloads, regions.
 
     Cells that are not cut into segments are added one by one, in their order: policies that decide alike have
     bit-identical sums.
     """
-    shape, nothing = conditioning.inputs.shape[1:], np.empty(0, dtype=np.intp)
-    totals = np.zeros((3, math.prod(shape)))
-    found = [_Gathered(Groups.whole(nothing, nothing, nothing), *np.empty((3, 0)))]
-    for rows in routed(conditioning, expected, step):
+    totals, cuts = np.zeros((3, math.prod(shape))), []
+    for rows in by_hour:
         carbon = rows.requests * rows.carbon_g_per_kwh
         sums = np.stack([rows.requests, carbon, carbon * rows.carbon_g_per_kwh])
         place = _place(rows.groups, shape)
         cut = np.flatnonzero(~rows.groups.are_whole)
         if len(cut):
             groups, which = _distinct(rows.groups[cut])
-            found.append(_Gathered(groups, *(_summed(which, each) for each in sums[:, cut])))
+            cuts.append(_Gathered(groups, *(_summed(which, each) for each in sums[:, cut])))
             sums[:, cut] = 0.0
         for total, each in zip(totals, sums, strict=True):
             np.add.at(total, place, each)
-    there = np.flatnonzero(totals[0])
-    origin, workload, region = np.unravel_index(there, shape)
-    return _joined([_Gathered(Groups.whole(workload, origin, region), *totals[:, there]), *found])
+    used = np.flatnonzero(totals[0])
+    origin, workload, region = np.unravel_index(used, shape)
+    return _joined([_Gathered(Groups.whole(workload, origin, region), *totals[:, used]), *cuts])
 
 
 def _joined(parts: Sequence[_Gathered]) -> _Gathered:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 
 from carbonroute.arrays import Array, Index
+from carbonroute.control.site import Site
 from carbonroute.control.views import Traits
 from carbonroute.engines.conditioning import Conditioning
-from carbonroute.engines.routing import breaks_ms
-from carbonroute.engines.segments import FARTHEST, Segments, segments
+from carbonroute.engines.routing import Dispatcher
+from carbonroute.engines.segments import FARTHEST, Segments, Span, segments
 from carbonroute.errors import PolicyError
 from carbonroute.outcome.mixture import Groups
 from carbonroute.policies.base import Regions, policy_name
-from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.workloads import Tokens
 from carbonroute.workloads.integrals import over_scores
@@ -29,31 +28,30 @@ _NOWHERE = np.zeros(2, dtype=np.intp)
 
 
 class OracleConditioning(Conditioning):
-    """Base of oracles: what they have in common is service time without jitter."""
+    """Base of oracles: expectations up to a service time, without jitter."""
 
     rows = 8
+
+    def __init__(self, dispatcher: Dispatcher, site: Site, span: Span) -> None:
+        super().__init__(dispatcher, site, span)
+        # Of laws with tokens: service times, ms, at even scores, and `means` up to each, shape (5, n).
+        self._tables: dict[int, tuple[Array, Array]] = {}
+        z = np.linspace(-FARTHEST, FARTHEST, _TABULATED)
+        for index, law in enumerate(site.laws):
+            if isinstance(law, Tokens):
+                times_ms = np.unique(law.at(z))
+                self._tables[index] = times_ms, law.up_to(np.append(times_ms[:-1], np.inf))
 
     def up_to(self, workload: int, service_ms: Array) -> Array:
         """Return `means` of requests up to some service times, and without jitter, shape (5, …)."""
         from scipy.special import ndtr
 
-        law = self.inputs.laws[workload]
+        law = self.site.laws[workload]
         if isinstance(law, Tokens):
             times_ms, means = self._tables[workload]
             return np.stack([np.interp(service_ms, times_ms, row, left=0.0) for row in means])
         none = np.zeros_like(service_ms)
         return np.stack([ndtr(law.score(service_ms)), *law.partial(service_ms), none, none])
-
-    @cached_property
-    def _tables(self) -> dict[int, tuple[Array, Array]]:
-        """Of laws with tokens: service times, ms, at even scores, and `means` up to each, shape (5, n)."""
-        tables = {}
-        z = np.linspace(-FARTHEST, FARTHEST, _TABULATED)
-        for index, law in enumerate(self.inputs.laws):
-            if isinstance(law, Tokens):
-                times_ms = np.unique(law.at(z))
-                tables[index] = times_ms, law.up_to(np.append(times_ms[:-1], np.inf))
-        return tables
 
 
 class ByTotal(OracleConditioning):
@@ -63,12 +61,14 @@ class ByTotal(OracleConditioning):
         """Return the segments between the sums of service time and jitter that the policy states."""
 
         def chosen(cell: Index, total_ms: Array) -> Regions:
-            none_ms = np.zeros((len(cell), self.inputs.shape[3]))
-            return self._asked(cells, cell, shown(self.inputs, cells.workload[cell], total_ms, none_ms))
+            none_ms = np.zeros((len(cell), self.site.shape[2]))
+            return self._asked(
+                cells, cell, average_request(self.site, cells.workload[cell], total_ms, none_ms)
+            )
 
-        reach_ms = self.inputs.jitter.at(np.array(FARTHEST), *_NOWHERE)
+        reach_ms = self.site.jitter.at(np.array(FARTHEST), *_NOWHERE)
         span = replace(self.span, high=self.span.high + reach_ms)
-        return segments(cells.workload, stated(self.candidate, self.inputs, cells), span, chosen)
+        return segments(cells.workload, stated(self.dispatcher, cells), span, chosen)
 
     def share(self, groups: Groups) -> Array:
         """Return the probability of each group's segment, shape (m,)."""
@@ -105,15 +105,15 @@ class ByTotal(OracleConditioning):
         Half of the requests have no jitter, and that of the others has the positive scores z:
         ½·f(t) + ∫ φ(z)·f(t − J(z)) dz.
         """
-        law, jitter = self.inputs.laws[workload], self.inputs.jitter
+        law, jitter = self.site.laws[workload], self.site.jitter
         means = np.zeros((5, len(total_ms)))
         means[:, total_ms == np.inf] = super().means(_everywhere(np.array([workload])))
-        there = np.flatnonzero((total_ms >= 0) & (total_ms < np.inf))
-        means[:, there] = self.up_to(workload, total_ms[there])
+        finite = np.flatnonzero((total_ms >= 0) & (total_ms < np.inf))
+        means[:, finite] = self.up_to(workload, total_ms[finite])
         if jitter.none:
             return means
         kinks_ms = law.edges if law.steps is None else np.unique(law.steps)
-        for rows in np.array_split(there, 1 + len(there) * len(kinks_ms) // _AT_ONCE):
+        for rows in np.array_split(finite, 1 + len(finite) * len(kinks_ms) // _AT_ONCE):
             times_ms, none, everywhere = total_ms[rows], np.zeros(len(rows)), np.full(len(rows), np.inf)
 
             def given(z: Array, row: Index, times_ms: Array = times_ms) -> Array:
@@ -125,44 +125,45 @@ class ByTotal(OracleConditioning):
         return means
 
 
-def states_breaks(candidate: Candidate, inputs: Inputs) -> bool:
-    """Whether an oracle says where its choice may change."""
-    nowhere = np.zeros(1, dtype=np.intp)
-    return _breaks(candidate, inputs, Requests(nowhere, nowhere, nowhere)) is not None
+def states_breaks(dispatcher: Dispatcher) -> bool:
+    """Whether an oracle states where its choice may change."""
+    first = np.zeros(1, dtype=np.intp)
+    return _breaks(dispatcher, Requests(first, first, first)) is not None
 
 
-def stated(candidate: Candidate, inputs: Inputs, cells: Requests) -> Array:
+def stated(dispatcher: Dispatcher, cells: Requests) -> Array:
     """Return the sums of service time and jitter at which an oracle's choice may change, ms, shape (n, K).
 
     Raises
     ------
     PolicyError
-        If it does not say.
+        If it states none.
     """
-    breaks = _breaks(candidate, inputs, cells)
+    breaks = _breaks(dispatcher, cells)
     if breaks is None:
-        raise PolicyError(policy_name(candidate.policy), "breaks_ms states nothing")
+        raise PolicyError(policy_name(dispatcher.candidate.policy), "breaks_ms states nothing")
     return breaks
 
 
-def _breaks(candidate: Candidate, inputs: Inputs, cells: Requests) -> Array | None:
-    none_ms = np.zeros((len(cells), inputs.shape[3]))
-    return breaks_ms(candidate, inputs, cells, shown(inputs, cells.workload, none_ms[:, 0], none_ms))
+def _breaks(dispatcher: Dispatcher, cells: Requests) -> Array | None:
+    none_ms = np.zeros((len(cells), dispatcher.site.shape[2]))
+    traits = average_request(dispatcher.site, cells.workload, none_ms[:, 0], none_ms)
+    return dispatcher.breaks_ms(cells, traits)
 
 
-def shown(inputs: Inputs, workload: Index, service_ms: Array, jitter_ms: Array) -> Traits:
-    """Return what an oracle is shown of requests of average length."""
+def average_request(site: Site, workload: Index, service_ms: Array, jitter_ms: Array) -> Traits:
+    """Return the traits of requests of average length, with these service times and jitter."""
     tokens_j = np.zeros(len(workload))
-    for index, law in enumerate(inputs.laws):
-        if isinstance(law, Tokens) and inputs.energy:
+    for index, law in enumerate(site.laws):
+        if isinstance(law, Tokens) and site.energy:
             prompt = law.prompt_tokens.average() if law.prompt_tokens else 0.0
             lengths = prompt, law.answer_tokens.average()
-            tokens_j[workload == index] = inputs.energy.token_j[index] @ lengths
+            tokens_j[workload == index] = site.energy.token_j[index] @ lengths
     return Traits(service_ms, tokens_j, jitter_ms)
 
 
 def later(means: Array, jitter_ms: Array) -> Array:
-    """Return the same with jitter, shape (5, …)."""
+    """Return `means` after a jitter is added to the service time, shape (5, …)."""
     share, first, square, prompt, answer = means
     squared = square + 2 * jitter_ms * first + jitter_ms**2 * share
     return np.stack([share, first + jitter_ms * share, squared, prompt, answer])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
 from carbonroute.arrays import Array, Index, Mask
-from carbonroute.engines.oracles import OracleConditioning, later, shown, stated
-from carbonroute.engines.segments import FARTHEST, ROUNDING, Segments, between, inside
+from carbonroute.control.site import Site
+from carbonroute.engines.oracles import OracleConditioning, average_request, later, stated
+from carbonroute.engines.routing import Dispatcher
+from carbonroute.engines.segments import FARTHEST, ROUNDING, Segments, Span, between, inside
 from carbonroute.outcome.mixture import Groups
 from carbonroute.traffic import Requests
 from carbonroute.workloads.integrals import over_scores
@@ -78,12 +79,29 @@ class ByPairJitter(OracleConditioning):
     than 1e-5; where there are more than 2,048 measured times, and some are taken together, 5e-4.
     """
 
+    def __init__(self, dispatcher: Dispatcher, site: Site, span: Span) -> None:
+        super().__init__(dispatcher, site, span)
+        origins, workloads, _ = site.shape
+        of_pairs = [self._of_pair(o, w) for o in range(origins) for w in range(workloads)]
+        parts = zip(*(vars(sets.parts).values() for sets in of_pairs), strict=True)
+        self._sets = _Sets(
+            service_ms=np.concatenate([sets.service_ms for sets in of_pairs]),
+            jitter_ms=np.concatenate([sets.jitter_ms for sets in of_pairs]),
+            count=np.concatenate([sets.count for sets in of_pairs]),
+            parts=_Parts(*(np.concatenate(columns) for columns in parts)),
+        )
+        # Number of sets of each origin and workload, shape (O · W,).
+        self._number = np.array([len(sets.count) for sets in of_pairs])
+
     def segments(self, cells: Requests) -> Segments:
         """Return the segments that exceed the same of the policy's breaks."""
-        (sets, count), pair = self._sets, cells.origin * self.inputs.shape[2] + cells.workload
+        sets, count = self._sets, self._number
+        pair = cells.origin * self.site.shape[1] + cells.workload
         cell, number = _expanded(np.cumsum(count)[pair] - count[pair], count[pair])
         workload, jitter_ms = cells.workload[cell], sets.jitter_ms[number]
-        region = self._asked(cells, cell, shown(self.inputs, workload, sets.service_ms[number], jitter_ms))
+        region = self._asked(
+            cells, cell, average_request(self.site, workload, sets.service_ms[number], jitter_ms)
+        )
         return Segments(cell, region, np.ones(len(cell)), number.astype(float), number.astype(float))
 
     def share(self, groups: Groups) -> Array:
@@ -94,14 +112,14 @@ class ByPairJitter(OracleConditioning):
         """Return the probability of each group's segment and of service + jitter > time, shape (m,)."""
         from scipy.special import ndtr
 
-        jitter, shares = self.inputs.jitter, np.zeros(len(groups))
+        jitter, shares = self.site.jitter, np.zeros(len(groups))
         for row, parts in self._parts(groups):
             late = np.empty(len(row))
             scored = parts.z_low == parts.z_high
             at, of, left_ms = parts[scored], groups[row[scored]], time_ms[row[scored]]
             left_ms = left_ms - jitter.at(at.z_low, of.origin, of.region)
             ends = np.maximum(at.low, left_ms), np.maximum(at.high, left_ms)
-            late[scored] = self.inputs.latency.share(of.workload, *ends)
+            late[scored] = self.site.latency.share(of.workload, *ends)
             at, of, left_ms = parts[~scored], groups[row[~scored]], time_ms[row[~scored]]
             left_z = jitter.score(left_ms - at.low, of.origin, of.region)
             late[~scored] = ndtr(-np.maximum(at.z_low, left_z)) - ndtr(-np.maximum(at.z_high, left_z))
@@ -115,7 +133,7 @@ class ByPairJitter(OracleConditioning):
             of, values = groups[row], np.empty((5, len(row)))
             for index in np.unique(of.workload):
                 at = np.flatnonzero(of.workload == index)
-                way = self._smooth if self.inputs.laws[index].steps is None else self._fixed
+                way = self._smooth if self.site.laws[index].steps is None else self._fixed
                 values[:, at] = way(int(index), parts[at], of.origin[at], of.region[at])
             means += [np.bincount(row, parts.weight * one, minlength=len(groups)) for one in values]
         return means
@@ -123,11 +141,11 @@ class ByPairJitter(OracleConditioning):
     def _smooth(self, workload: int, parts: _Parts, origin: Index, region: Index) -> Array:
         """Return `means` of parts with one score, shape (5, P)."""
         high, low = (self.up_to(workload, end) for end in (parts.high, parts.low))
-        return later(high - low, self.inputs.jitter.at(parts.z_low, origin, region))
+        return later(high - low, self.site.jitter.at(parts.z_low, origin, region))
 
     def _fixed(self, workload: int, parts: _Parts, origin: Index, region: Index) -> Array:
         """Return `means` of parts with one service time, shape (5, P)."""
-        jitter, whole = self.inputs.jitter, self.up_to(workload, np.array(np.inf))
+        jitter, whole = self.site.jitter, self.up_to(workload, np.array(np.inf))
 
         def powers(z: Array, row: Index) -> Array:
             jitter_ms = jitter.at(z, origin[row], region[row])
@@ -140,29 +158,15 @@ class ByPairJitter(OracleConditioning):
 
     def _parts(self, groups: Groups) -> Iterator[tuple[Index, _Parts]]:
         """Yield the parts of groups, some at a time, and the group that each is of."""
-        sets, _ = self._sets
-        number = groups.low.astype(np.intp)
+        sets, number = self._sets, groups.low.astype(np.intp)
         count = sets.count[number]
         begin = np.cumsum(sets.count)[number] - count
         for rows in np.array_split(np.arange(len(groups)), 1 + int(count.sum()) // _AT_ONCE):
             of, part = _expanded(begin[rows], count[rows])
             yield rows[of], sets.parts[part]
 
-    @cached_property
-    def _sets(self) -> tuple[_Sets, Index]:
-        """Sets of all origins and workloads, and how many each of them has, shape (O · W,)."""
-        _, origins, workloads, _ = self.inputs.shape
-        found = [self._of_pair(o, w) for o in range(origins) for w in range(workloads)]
-        parts = zip(*(vars(sets.parts).values() for sets in found), strict=True)
-        return _Sets(
-            service_ms=np.concatenate([sets.service_ms for sets in found]),
-            jitter_ms=np.concatenate([sets.jitter_ms for sets in found]),
-            count=np.concatenate([sets.count for sets in found]),
-            parts=_Parts(*(np.concatenate(columns) for columns in parts)),
-        ), np.array([len(sets.count) for sets in found])
-
     def _of_pair(self, origin: int, workload: int) -> _Sets:
-        steps = self.inputs.laws[workload].steps
+        steps = self.site.laws[workload].steps
         z, service_ms, parts = (
             self._cut_times(origin, workload) if steps is None else self._cut_scores(origin, workload, steps)
         )
@@ -181,7 +185,7 @@ class ByPairJitter(OracleConditioning):
         Gauss–Legendre rules on panels, which end where a break passes an edge of the law of service times: in
         between, the integrand is smooth.
         """
-        ends = self._passed(origin, workload, self.inputs.laws[workload].edges)
+        ends = self._passed(origin, workload, self.site.laws[workload].edges)
         limits = np.unique(np.append(np.linspace(0, FARTHEST, _PANELS + 1), ends[ends < FARTHEST]))
         node, weight = np.polynomial.legendre.leggauss(_NODES)
         half = np.diff(limits)[:, np.newaxis] / 2
@@ -221,10 +225,11 @@ class ByPairJitter(OracleConditioning):
 
         Shapes (n, K) and (n, R), ms. It is asked as if jitter were part of the way and each score an origin.
         """
-        jitter_ms = self.inputs.jitter.at(z[:, np.newaxis], np.array(origin), np.arange(self.inputs.shape[3]))
-        seen = replace(self.inputs, rtt_ms=self.inputs.rtt_ms[origin] + jitter_ms)
+        regions, believed = np.arange(self.site.shape[2]), self.dispatcher.site
+        jitter_ms = self.site.jitter.at(z[:, np.newaxis], np.array(origin), regions)
+        farther = replace(self.dispatcher, site=replace(believed, rtt_ms=believed.rtt_ms[origin] + jitter_ms))
         hour, place = np.zeros(len(z), dtype=np.intp), np.arange(len(z))
-        return stated(self.candidate, seen, Requests(hour, place, np.full(len(z), workload))), jitter_ms
+        return stated(farther, Requests(hour, place, np.full(len(z), workload))), jitter_ms
 
 
 def _expanded(begin: Index, count: Index) -> tuple[Index, Index]:

@@ -1,9 +1,9 @@
-"""Asking policies: once per distinct cell, or per request where the view varies from request to request."""
+"""Asking a policy where requests go: once per cell, or per request where its view differs within a cell."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from carbonroute.arrays import Array, Index
 from carbonroute.control import views
 from carbonroute.control.draw import drawn, limits_of
+from carbonroute.control.site import Site
 from carbonroute.control.unknown import unless_unknown
 from carbonroute.control.views import Traits, average_traits, folded, view
-from carbonroute.engines.draws import Block, Cells
+from carbonroute.engines.draws import Block, Cells, tokens_energy_j
 from carbonroute.policies import PolicyLike, View, decide, split, splits
 from carbonroute.policies.base import Regions, breaks, fields_read
 from carbonroute.scenario import Candidate, Inputs
@@ -25,192 +26,234 @@ from carbonroute.workloads import Tokens
 #: The region for each of n cells, shape (n,); of a policy that splits traffic, its weights, shape (n, R).
 Answer = NDArray[Any]
 
-#: Rows × regions of one question: what a policy computes with them stays in the processor's cache.
+#: Rows × regions of one question: a policy's intermediate arrays stay in the processor's cache.
 _QUESTION = 2**17
 
 
-def route(
-    candidate: Candidate, inputs: Inputs, block: Block, kept: dict[int, Answer] | None = None
-) -> tuple[Cells, Regions]:
-    """Ask a policy where a block's requests go; where it splits traffic, draw what falls on each.
+@dataclass(frozen=True)
+class Dispatcher:
+    """A policy that is asked where requests go, and that sees no measurements.
 
-    Parameters
+    H hours, O origins, W workloads, R regions.
+
+    Attributes
     ----------
-    candidate, inputs, block
-        The policy with what it knows, the scenario, and the requests.
-    kept
-        See `ask`.
-
-    Returns
-    -------
-    What there is a region for, the block's cells or its single requests, and that region, shape (C,).
+    candidate
+        The policy with its information.
+    site
+        The facts of the regions that its router believes in; an oracle's are the true ones.
+    by_request
+        Whether it is asked about single requests.
+    expected_per_s
+        Expected requests per second of each cell, shape (H, O, W); None where the policy does not read them.
+    traffic_share
+        Expected share of each cell in the requests of its hour, shape (H, O, W); None where the policy does
+        not decide for all cells together.
     """
-    if splits(candidate.policy):
-        limits = limits_of(ask(candidate, inputs, block.cells.of, kept=kept))
-        return block.singles, drawn(np.repeat(limits, block.cells.counts, axis=0), block.uniform)
-    cells = block.singles if inputs.by_request(candidate) else block.cells
-    # A block whose cells have one request each may show it as such.
-    traits = traits_of(candidate, inputs, block, cells) if len(cells.of) == len(block) else None
-    return cells, ask(candidate, inputs, cells.of, traits, kept)
 
+    candidate: Candidate
+    site: Site
+    by_request: bool
+    expected_per_s: Array | None
+    traffic_share: Array | None
 
-def ask(
-    candidate: Candidate,
-    inputs: Inputs,
-    of: Requests,
-    traits: Traits | None = None,
-    kept: dict[int, Answer] | None = None,
-) -> Answer:
-    """Ask a policy about n cells or requests.
+    @classmethod
+    def of(cls, candidate: Candidate, inputs: Inputs) -> Dispatcher:
+        """Return the dispatcher of a policy whose requests meet a scenario."""
+        believed = inputs if candidate.beliefs is None or candidate.oracle else candidate.beliefs
+        return cls(
+            candidate,
+            believed.site,
+            candidate.by_request(inputs.site),
+            believed.expected_per_s if candidate.reads("requests_per_s") else None,
+            believed.traffic_share if candidate.joint else None,
+        )
 
-    Parameters
-    ----------
-    candidate, inputs
-        The policy with what it knows, and the scenario.
-    of
-        Hour, origin and workload of each.
-    traits
-        What else tells them apart; None where nothing does.
-    kept
-        What a joint policy answered, by hour: who asks again about later hours hands in the same one, and no
-        hour is asked about twice. Hours before the first of a question are forgotten.
+    @property
+    def by_cell(self) -> bool:
+        """Whether it sends all requests of a cell to one region."""
+        return not (splits(self.candidate.policy) or self.by_request)
 
-    Returns
-    -------
-    The region for each, shape (n,); of a policy that splits traffic, its weights, shape (n, R).
+    def route(self, block: Block, kept: dict[int, Answer] | None = None) -> tuple[Cells, Regions]:
+        """Ask where a block's requests go; where the policy splits traffic, draw the region of each.
 
-    Raises
-    ------
-    PolicyError
-        If the policy breaks its contract.
-    """
-    inputs = candidate.believed(inputs)
-    if candidate.joint:
-        return _ask_jointly(candidate, inputs, of, {} if kept is None else kept)
-    policy, regions = candidate.policy, inputs.shape[3]
-    traits = traits or _average_traits(candidate, inputs, of.workload)
-    answer = np.empty((len(of), regions) if splits(policy) else len(of), float if splits(policy) else np.intp)
-    step = max(1, _QUESTION // regions)
-    for first in range(0, len(of), step):
-        rows = slice(first, first + step)
-        cells = Requests(of.hour[rows], of.origin[rows], of.workload[rows])
-        answer[rows] = _answer(candidate, cells.hour, view_of(candidate, inputs, cells, traits.of(rows)))
-    return answer
+        Parameters
+        ----------
+        block
+            The requests.
+        kept
+            See `ask`.
 
+        Returns
+        -------
+        The block's cells or its single requests, and the region of each, shape (C,).
+        """
+        if splits(self.candidate.policy):
+            limits = limits_of(self.ask(block.cells.of, kept=kept))
+            return block.singles(), drawn(np.repeat(limits, block.cells.counts, axis=0), block.dice())
+        cells = block.singles() if self.by_request else block.cells
+        # A block whose cells have one request each may show it as such.
+        traits = self.traits_of(block, cells) if len(cells.of) == len(block) else None
+        return cells, self.ask(cells.of, traits, kept)
 
-def breaks_ms(
-    candidate: Candidate, inputs: Inputs, of: Requests, traits: Traits | None = None
-) -> Array | None:
-    """Return the service times at which a policy's choice may change; parameters as of `ask`.
+    def ask(
+        self, of: Requests, traits: Traits | None = None, kept: dict[int, Answer] | None = None
+    ) -> Answer:
+        """Ask about n cells or requests.
 
-    Returns
-    -------
-    Times in ms, shape (n, K), NaN for none; None where the policy does not tell.
-    """
-    if splits(candidate.policy):
-        return None
-    traits = traits or _average_traits(candidate, inputs, of.workload)
-    return breaks(candidate.policy, view_of(candidate, inputs, of, traits))
+        Parameters
+        ----------
+        of
+            Hour, origin and workload of each.
+        traits
+            The values that tell requests of a cell apart; None where none do.
+        kept
+            The answers of a joint policy, by hour: with the same dictionary for later hours, no hour is asked
+            about twice. Hours before the first of a question are deleted from it.
 
+        Returns
+        -------
+        The region for each, shape (n,); of a policy that splits traffic, its weights, shape (n, R).
 
-def _ask_jointly(candidate: Candidate, inputs: Inputs, of: Requests, kept: dict[int, Answer]) -> Answer:
-    """Ask a policy that decides for all origins and workloads of an hour together."""
-    hours, place = np.unique(of.hour, return_inverse=True)
-    for hour in [hour for hour in kept if hour < hours[0]]:
-        del kept[hour]
-    unknown = np.array([hour for hour in hours.tolist() if hour not in kept], dtype=np.intp)
-    step = max(1, _QUESTION // math.prod(inputs.shape[1:]))
-    for first in range(0, len(unknown), step):
-        asked = unknown[first : first + step]
-        kept.update(zip(asked.tolist(), _ask_hours(candidate, inputs, asked), strict=True))
-    answers = np.stack([kept[hour] for hour in hours.tolist()])
-    return answers[place.reshape(-1), of.origin, of.workload]
+        Raises
+        ------
+        PolicyError
+            If the policy breaks its contract.
+        """
+        if self.candidate.joint:
+            return self._ask_jointly(of, {} if kept is None else kept)
+        splitting, regions = splits(self.candidate.policy), self.site.shape[2]
+        traits = traits or self._average_traits(of.workload)
+        answer = np.empty((len(of), regions) if splitting else len(of), float if splitting else np.intp)
+        step = max(1, _QUESTION // regions)
+        for first in range(0, len(of), step):
+            rows = slice(first, first + step)
+            cells = Requests(of.hour[rows], of.origin[rows], of.workload[rows])
+            answer[rows] = self._answer(cells.hour, self.view_of(cells, traits.of(rows)))
+        return answer
 
+    def breaks_ms(self, of: Requests, traits: Traits | None = None) -> Array | None:
+        """Return the service times at which the policy's choice may change; parameters as of `ask`.
 
-def _ask_hours(candidate: Candidate, inputs: Inputs, hours: Index) -> Answer:
-    """Ask a joint policy about some hours; shape (hours, O, W) or (hours, O, W, R)."""
-    leading = (len(hours), *inputs.shape[1:3])
-    hour, origin, workload = np.indices(leading).reshape(3, -1)
-    of = Requests(hours[hour], origin, workload)
-    flat = view_of(candidate, inputs, of, _average_traits(candidate, inputs, workload))
-    return _answer(candidate, of.hour.reshape(leading), folded(flat, leading, inputs.traffic_share[hours]))
+        Returns
+        -------
+        Times in ms, shape (n, K), NaN for none; None where the policy does not state them.
+        """
+        if splits(self.candidate.policy):
+            return None
+        traits = traits or self._average_traits(of.workload)
+        return breaks(self.candidate.policy, self.view_of(of, traits))
 
+    def view_of(self, of: Requests, traits: Traits) -> View:
+        """Return the view of n cells or requests."""
+        carbon = self.candidate.knowledge.shown_g_per_kwh.T.take(of.hour, axis=1).T
+        expected = self.expected_per_s
+        return view(
+            self.site,
+            fields_read(self.candidate.policy),
+            views.CellIndex(of.origin, of.workload),
+            carbon,
+            traits,
+            None if expected is None else expected[of.hour, of.origin, of.workload],
+        )
 
-def _answer(candidate: Candidate, hour: Index, shown: View) -> Answer:
-    """Ask about cells or requests of some hours, which have the leading axes of the view."""
+    def estimates_ms(self) -> Array:
+        """Return the estimated service time of any request of each workload, ms, shape (W,)."""
+        return views.estimates_ms(self.site, self.candidate.information)
 
-    def asked(policy: PolicyLike) -> Answer:
-        if splits(policy):
-            return split(policy, shown)
-        region = decide(policy, shown)
-        return np.eye(shown.rtt_ms.shape[-1])[region] if splits(candidate.policy) else region
-
-    return unless_unknown(candidate.policy, candidate.knowledge.blind[hour], asked)
-
-
-def view_of(candidate: Candidate, inputs: Inputs, of: Requests, traits: Traits) -> View:
-    """Return what a policy may know of n cells or requests where nothing is measured."""
-    inputs, reads = candidate.believed(inputs), fields_read(candidate.policy)
-    expected = inputs.expected_per_s[of.hour, of.origin, of.workload] if "requests_per_s" in reads else None
-    carbon = candidate.knowledge.shown_g_per_kwh.T.take(of.hour, axis=1).T
-    return view(inputs.site, reads, views.CellIndex(of.origin, of.workload), carbon, traits, expected)
-
-
-def estimates_ms(candidate: Candidate, inputs: Inputs) -> Array:
-    """Return the service time of any request of each workload, as a policy estimates it, ms, shape (W,)."""
-    return views.estimates_ms(candidate.believed(inputs).site, candidate.information)
-
-
-def _average_traits(candidate: Candidate, inputs: Inputs, workload: Index) -> Traits:
-    return average_traits(inputs.site, candidate.information, fields_read(candidate.policy), workload)
-
-
-def traits_of(candidate: Candidate, inputs: Inputs, block: Block, cells: Cells) -> Traits:
-    """Return what a policy may know of a block's requests one by one, each of which is a cell."""
-    inputs, block, tokens_j = candidate.believed(inputs), believed(candidate, block), None
-    if candidate.reads("energy_j") and inputs.energy is not None:
-        tokens_j = block.tokens_j if candidate.oracle else block.expected_tokens_j
-    return Traits(
-        service_ms=_service_ms(candidate, inputs, block, cells),
-        tokens_j=tokens_j,
-        jitter_ms=_jitter_ms(inputs, block.jitter_z, cells.of.origin)
-        if candidate.oracle and candidate.reads("jitter_ms")
-        else None,
-        turn=(block.first + block.order).astype(float) if candidate.reads("turn") else None,
-        violation_share=_late_share(inputs, block, cells.of) if candidate.reads("violation_share") else None,
-    )
-
-
-def believed(candidate: Candidate, block: Block) -> Block:
-    """Return the same requests, what is not known of them reckoned by the laws that a policy believes in."""
-    inputs = candidate.believed(block.inputs)
-    return block if inputs is block.inputs else replace(block, inputs=inputs)
-
-
-def _late_share(inputs: Inputs, block: Block, of: Requests) -> Array | None:
-    """Return the probability that each request is late in each region, given its prompt, shape (n, R)."""
-    if block.tokens is None:
-        return None
-    shares, regions = inputs.violation_share[of.origin, of.workload], np.arange(inputs.shape[3])
-    for workload, (law, ends) in enumerate(zip(inputs.laws, pairwise(block.limits), strict=True)):
-        if isinstance(law, Tokens):
+    def request_estimates_ms(self, block: Block) -> Array:
+        """Return the estimated service time of each request, given its prompt, ms, shape (n,)."""
+        information, estimates_ms = self.candidate.information, np.empty(len(block))
+        for law, ends in zip(self.site.laws, pairwise(block.limits), strict=True):
             rows = slice(*ends)
-            origin, prompt = of.origin[rows, np.newaxis], block.tokens[0, rows, np.newaxis]
-            shares[rows] = inputs.latency.late_share(workload, origin, regions, prompt)
-    return shares
+            if isinstance(law, Tokens) and block.tokens is not None:
+                estimates_ms[rows] = law.estimate_ms(block.tokens[0, rows], information.quantile)
+            else:
+                estimates_ms[rows] = information.service_estimate_ms(law)
+        return estimates_ms
 
+    def traits_of(self, block: Block, cells: Cells) -> Traits:
+        """Return the traits of a block's requests, each of which is a cell."""
+        candidate, tokens_j = self.candidate, None
+        if candidate.reads("energy_j") and self.site.energy is not None:
+            tokens_j = block.tokens_j if candidate.oracle else self._expected_tokens_j(block)
+        return Traits(
+            service_ms=self._service_ms(block, cells),
+            tokens_j=tokens_j,
+            jitter_ms=self._jitter_ms(block, cells.of.origin) if candidate.on_jitter else None,
+            turn=(block.first + block.order).astype(float) if candidate.reads("turn") else None,
+            violation_share=self._late_share(block, cells.of) if candidate.reads("violation_share") else None,
+        )
 
-def _service_ms(candidate: Candidate, inputs: Inputs, block: Block, cells: Cells) -> Array:
-    """Return what is known of service times: actual ones for a clairvoyant policy, otherwise estimates."""
-    if candidate.reads("service_ms"):
-        if candidate.information.clairvoyant:
-            return block.service_ms
-        if inputs.has_tokens:
-            return block.estimate_ms(candidate.information)
-    return estimates_ms(candidate, inputs).take(cells.of.workload)
+    def _ask_jointly(self, of: Requests, kept: dict[int, Answer]) -> Answer:
+        """Ask a policy that decides for all origins and workloads of an hour together."""
+        hours, place = np.unique(of.hour, return_inverse=True)
+        for hour in [hour for hour in kept if hour < hours[0]]:
+            del kept[hour]
+        new = np.array([hour for hour in hours.tolist() if hour not in kept], dtype=np.intp)
+        step = max(1, _QUESTION // math.prod(self.site.shape))
+        for first in range(0, len(new), step):
+            some = new[first : first + step]
+            kept.update(zip(some.tolist(), self._ask_hours(some), strict=True))
+        answers = np.stack([kept[hour] for hour in hours.tolist()])
+        return answers[place.reshape(-1), of.origin, of.workload]
 
+    def _ask_hours(self, hours: Index) -> Answer:
+        """Ask a joint policy about some hours; shape (hours, O, W) or (hours, O, W, R)."""
+        if self.traffic_share is None:
+            raise RuntimeError("only a policy that decides for all cells together is asked about hours")
+        leading = (len(hours), *self.site.shape[:2])
+        hour, origin, workload = np.indices(leading).reshape(3, -1)
+        flat = self.view_of(Requests(hours[hour], origin, workload), self._average_traits(workload))
+        return self._answer(hours[hour].reshape(leading), folded(flat, leading, self.traffic_share[hours]))
 
-def _jitter_ms(inputs: Inputs, z: Array, origin: Index) -> Array:
-    regions = np.arange(inputs.rtt_ms.shape[1])
-    jitter_ms = inputs.jitter.at(z[:, np.newaxis], origin[:, np.newaxis], regions)
-    return np.broadcast_to(jitter_ms, (len(z), len(regions)))
+    def _answer(self, hour: Index, seen: View) -> Answer:
+        """Ask about cells or requests of some hours, which have the leading axes of the view."""
+
+        def asked(policy: PolicyLike) -> Answer:
+            if splits(policy):
+                return split(policy, seen)
+            region = decide(policy, seen)
+            return np.eye(seen.rtt_ms.shape[-1])[region] if splits(self.candidate.policy) else region
+
+        return unless_unknown(self.candidate.policy, self.candidate.knowledge.blind[hour], asked)
+
+    def _average_traits(self, workload: Index) -> Traits:
+        reads = fields_read(self.candidate.policy)
+        return average_traits(self.site, self.candidate.information, reads, workload)
+
+    def _expected_tokens_j(self, block: Block) -> Array | None:
+        """Return the IT energy of each request's prompt and of an average answer, J, shape (n,)."""
+        if block.tokens is None:
+            return None
+        answers = [law.answer_tokens.average() if isinstance(law, Tokens) else 0.0 for law in self.site.laws]
+        tokens = np.stack([block.tokens[0], np.repeat(answers, np.diff(block.limits))])
+        return tokens_energy_j(self.site.energy, tokens, block.limits)
+
+    def _late_share(self, block: Block, of: Requests) -> Array | None:
+        """Return the probability that each request is late in each region, given its prompt, shape (n, R)."""
+        if block.tokens is None:
+            return None
+        latency, regions = self.site.latency, np.arange(self.site.shape[2])
+        shares = latency.violation_share[of.origin, of.workload]
+        for workload, (law, ends) in enumerate(zip(self.site.laws, pairwise(block.limits), strict=True)):
+            if isinstance(law, Tokens):
+                rows = slice(*ends)
+                origin, prompt = of.origin[rows, np.newaxis], block.tokens[0, rows, np.newaxis]
+                shares[rows] = latency.late_share(workload, origin, regions, prompt)
+        return shares
+
+    def _service_ms(self, block: Block, cells: Cells) -> Array:
+        """Return actual service times for a clairvoyant policy, otherwise estimates, ms, shape (n,)."""
+        if self.candidate.reads("service_ms"):
+            if self.candidate.information.clairvoyant:
+                return block.service_ms
+            if self.site.has_tokens:
+                return self.request_estimates_ms(block)
+        return self.estimates_ms().take(cells.of.workload)
+
+    def _jitter_ms(self, block: Block, origin: Index) -> Array:
+        """Return the jitter of each request in each region, ms, shape (n, R)."""
+        regions = np.arange(self.site.shape[2])
+        jitter_ms = self.site.jitter.at(block.jitter_z[:, np.newaxis], origin[:, np.newaxis], regions)
+        return np.broadcast_to(jitter_ms, (len(block), len(regions)))

@@ -70,19 +70,20 @@ def run(
 
     require_memory(inputs)
     if inputs.scenario.sampling.scheme == "published":
-        outcomes: Part | None = _in_sequence(inputs, step, kept=kept)
+        outcomes = _in_sequence(inputs, step, kept=kept)
     else:
-        found = parts(inputs, step, kept=kept, workers=workers, start_method=start_method)
-        outcomes = reduce(_merged, found, None)
-    return refuse_none(inputs, outcomes or ())
+        chunks = parts(inputs, step, kept=kept, workers=workers, start_method=start_method)
+        none: Part = ()
+        outcomes = reduce(_merged, chunks, none)
+    return refuse_none(inputs, outcomes)
 
 
 def require_memory(inputs: Inputs) -> None:
     """Refuse a run whose requests, all drawn at once, would not fit into memory."""
     requests = math.ceil(inputs.arrivals.count)
     if inputs.scenario.sampling.scheme == "published":
-        what = f"sampling {requests:,} requests in the published order"
-        memory.require(requests * _BYTES_PER_REQUEST, inputs.scenario.name, "traffic", what)
+        sample = f"sampling {requests:,} requests in the published order"
+        memory.require(requests * _BYTES_PER_REQUEST, inputs.scenario.name, "traffic", sample)
 
 
 def refuse_none(inputs: Inputs, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
@@ -95,14 +96,14 @@ def refuse_none(inputs: Inputs, outcomes: tuple[Outcome, ...]) -> tuple[Outcome,
 
 
 def notes(inputs: Inputs, workers: int) -> tuple[str, ...]:
-    """Return what is to be said about how a run is worked on: one line each."""
+    """Return remarks on the processes of a run: one line each."""
     if workers > 1 and inputs.scenario.sampling.scheme == "published":
         return ("the published scheme draws from one generator in sequence: it runs in one process",)
     return ()
 
 
-def _merged(before: Part | None, part: Part) -> Part:
-    if before is None:
+def _merged(before: Part, part: Part) -> Part:
+    if not before:
         return part
     return tuple(Outcome.merged(pair) for pair in zip(before, part, strict=True))
 

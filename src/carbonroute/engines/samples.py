@@ -11,66 +11,87 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Index, Mask
+from carbonroute.control.site import Site
 from carbonroute.engines.draws import Block, Cells
-from carbonroute.engines.routing import Answer, route
+from carbonroute.engines.routing import Answer, Dispatcher
 from carbonroute.outcome import Histogram, LatencyDistribution, Outcome, Paired, Samples
 from carbonroute.policies.base import Regions
-from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.workloads.energy import account
 
 
-def tally(inputs: Inputs, candidates: Sequence[Candidate], blocks: Iterable[Block]) -> tuple[Outcome, ...]:
-    """Route blocks of requests under some policies; return an outcome for each of them."""
-    tallies = [Tally(candidate, inputs) for candidate in candidates]
-    together = len(candidates) == len(inputs.candidates)  # otherwise others meet other requests
-    baseline = inputs.baseline if together else None
+def tally(
+    dispatchers: Sequence[Dispatcher],
+    site: Site,
+    carbon_g_per_kwh: Array,
+    baseline: int | None,
+    blocks: Iterable[Block],
+) -> tuple[Outcome, ...]:
+    """Route blocks of requests under some policies, with every latency kept.
+
+    Parameters
+    ----------
+    dispatchers
+        Of the policies.
+    site, carbon_g_per_kwh
+        The true facts of the regions, and their carbon intensities, shape (H, R).
+    baseline
+        Index of the policy that all are compared with request by request, or None.
+    blocks
+        The requests.
+
+    Returns
+    -------
+    One outcome per policy.
+    """
+    tallies = [Tally(dispatcher, site, carbon_g_per_kwh) for dispatcher in dispatchers]
     for block in blocks:
         served = [one.add(block) for one in tallies]
         if baseline is not None:
-            for one, mine in zip(tallies, served, strict=True):
-                one.pair(mine, candidates[baseline].label, served[baseline])
+            label = dispatchers[baseline].candidate.label
+            for one, own in zip(tallies, served, strict=True):
+                one.pair(own, label, served[baseline])
     return tuple(one.outcome() for one in tallies)
 
 
 def serve(
-    inputs: Inputs, candidate: Candidate, block: Block, kept: dict[int, Answer] | None = None
+    dispatcher: Dispatcher, site: Site, block: Block, kept: dict[int, Answer] | None = None
 ) -> tuple[Cells, Regions, Array]:
     """Route a block's n requests under one policy.
 
     Returns
     -------
-    What the policy was asked for: the block's cells, or its single requests; the region chosen for each,
-    shape (C,); and the latency of each request, ms, shape (n,).
+    The cells that the policy was asked about: the block's, or its single requests; the region chosen for
+    each, shape (C,); and the latency of each request, ms, shape (n,).
     """
-    cells, region = route(candidate, inputs, block, kept)
-    return cells, region, latencies_ms(inputs, block, cells, region, block.service_ms)
+    cells, region = dispatcher.route(block, kept)
+    return cells, region, latencies_ms(site, block, cells, region, block.service_ms)
 
 
-def latencies_ms(inputs: Inputs, block: Block, cells: Cells, region: Regions, service_ms: Array) -> Array:
+def latencies_ms(site: Site, block: Block, cells: Cells, region: Regions, service_ms: Array) -> Array:
     """Return rtt + service + jitter of a block's n requests, ms, shape (n,).
 
     Parameters
     ----------
-    inputs, block
-        The scenario, and the requests.
+    site, block
+        The facts of the regions, and the requests.
     cells, region
         The cells they were routed by, and the region of each, shape (C,).
     service_ms
-        What each takes there, ms, shape (n,).
+        Service time of each, ms, shape (n,).
     """
-    latency_ms = np.repeat(inputs.rtt_ms.take(cells.of.origin * inputs.shape[3] + region), cells.counts)
+    latency_ms = np.repeat(site.rtt_ms.take(cells.of.origin * site.shape[2] + region), cells.counts)
     latency_ms += service_ms
-    if inputs.jitter.by_pair:
+    if block.jitter_ms is None:
         pair = (np.repeat(column, cells.counts) for column in (cells.of.origin, region))
-        latency_ms += inputs.jitter.at(block.jitter_z, *pair)
+        latency_ms += site.jitter.at(block.jitter_z, *pair)
     else:
         latency_ms += block.jitter_ms
     return latency_ms
 
 
 class _Served(NamedTuple):
-    """What became of a block's requests under a policy, shape (n,) each."""
+    """Latency, lateness and carbon intensity of a block's requests under a policy, shape (n,) each."""
 
     latency_ms: Array
     late: Mask
@@ -101,21 +122,32 @@ class Times:
 
 
 class Tally:
-    """One policy's results so far; `kept`: with every latency."""
+    """Sums over one policy's requests by origin × workload × region.
 
-    def __init__(self, candidate: Candidate, inputs: Inputs, *, kept: bool = True) -> None:
-        self.candidate = candidate
-        self.inputs = inputs
-        self.shape = inputs.shape[1:]
+    Parameters
+    ----------
+    dispatcher
+        Of the policy.
+    site, carbon_g_per_kwh
+        The true facts of the regions, and their carbon intensities, shape (H, R).
+    kept
+        Whether every latency is kept.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, site: Site, carbon_g_per_kwh: Array, *, kept: bool = True
+    ) -> None:
+        self.dispatcher, self.site, self.carbon_g_per_kwh = dispatcher, site, carbon_g_per_kwh
+        self.shape = site.shape
         self.kept: dict[int, Answer] = {}
         sums = np.zeros((5, math.prod(self.shape)))
         self.requests, self.violations, self.latency_sum_ms, self.carbon_sum, self.token_sum = sums
-        self.latency = Times(len(inputs.slo_ms), kept=kept)
+        self.latency = Times(len(site.slo_ms), kept=kept)
         self.paired: Paired | None = None
 
     def add(self, block: Block) -> _Served:
-        """Route a block's requests, and add up what becomes of them."""
-        cells, region, latency_ms = serve(self.inputs, self.candidate, block, self.kept)
+        """Route a block's requests, and add up their results."""
+        cells, region, latency_ms = serve(self.dispatcher, self.site, block, self.kept)
         return self.account(cells, region, latency_ms, block.limits, block.tokens_j)
 
     def account(
@@ -138,12 +170,12 @@ class Tally:
             Where each workload's requests begin, and the end, shape (W + 1,).
         """
         late = np.empty(len(latency_ms), dtype=bool)
-        for workload, slo_ms in enumerate(self.inputs.slo_ms):
+        for workload, slo_ms in enumerate(self.site.slo_ms):
             span = slice(*limits[workload : workload + 2])
             np.greater(latency_ms[span], slo_ms, out=late[span])
         self.latency.add(latency_ms, limits)
         group = self.group(cells.of, region)
-        carbon = self.inputs.carbon.g_per_kwh.take(cells.of.hour * self.shape[2] + region)
+        carbon = self.carbon_g_per_kwh.take(cells.of.hour * self.shape[2] + region)
         self.requests += self.by_group(group, cells.counts)
         self.violations += self.by_group(group, cells.total(late))
         self.latency_sum_ms += self.by_group(group, cells.total(latency_ms))
@@ -152,11 +184,11 @@ class Tally:
             self.token_sum += self.by_group(group, cells.total(tokens_j) * carbon)
         return _Served(latency_ms, late, np.repeat(carbon, cells.counts))
 
-    def pair(self, mine: _Served, baseline: str, theirs: _Served) -> None:
-        """Hold what became of a block's requests against what became of the same ones under the baseline."""
-        latency_ms = mine.latency_ms, theirs.latency_ms
-        carbon_g_per_kwh = mine.carbon_g_per_kwh, theirs.carbon_g_per_kwh
-        more = Paired.of(baseline, latency_ms, (mine.late, theirs.late), carbon_g_per_kwh)
+    def pair(self, served: _Served, label: str, baseline: _Served) -> None:
+        """Add the differences between a block's requests and the same ones under the baseline."""
+        latency_ms = served.latency_ms, baseline.latency_ms
+        carbon_g_per_kwh = served.carbon_g_per_kwh, baseline.carbon_g_per_kwh
+        more = Paired.of(label, latency_ms, (served.late, baseline.late), carbon_g_per_kwh)
         self.paired = more if self.paired is None else self.paired + more
 
     def group(self, of: Requests, region: Regions) -> Index:
@@ -169,13 +201,13 @@ class Tally:
         return np.bincount(group, of_cell, minlength=math.prod(self.shape))
 
     def outcome(self) -> Outcome:
-        """Return what became of all requests."""
+        """Return the results of all requests."""
         requests = self.requests.astype(np.int64).reshape(self.shape)
-        carbon_sum, energy = self.carbon_sum.reshape(self.shape), self.inputs.energy
+        carbon_sum, energy = self.carbon_sum.reshape(self.shape), self.site.energy
         token_sum = self.token_sum.reshape(self.shape)
         return Outcome(
-            policy=self.candidate.label,
-            clairvoyant=self.candidate.clairvoyant,
+            policy=self.dispatcher.candidate.label,
+            clairvoyant=self.dispatcher.candidate.clairvoyant,
             requests=requests,
             violations=self.violations.astype(np.int64).reshape(self.shape),
             latency_sum_ms=self.latency_sum_ms.reshape(self.shape),

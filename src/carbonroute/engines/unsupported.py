@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from carbonroute.arrays import Array
+from carbonroute.control.site import Site
 from carbonroute.engines.oracles import states_breaks
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.engines.segments import Span
 from carbonroute.errors import Fault, InputError
 from carbonroute.scenario import Candidate, Inputs
@@ -36,12 +39,20 @@ def refuse(inputs: Inputs) -> None:
 
 def unsupported(inputs: Inputs, candidate: Candidate) -> str:
     """Return why the exact engine does not support a policy, in words; "" where it does."""
+    site = inputs.site
     if candidate.reads("turn"):
         return "goes by the order of requests, which expected values do not have"
-    if candidate.oracle and candidate.reads("jitter_ms"):
-        return _unsupported_oracle(inputs, candidate)
-    by_energy = candidate.reads("energy_j") and inputs.energy is not None and inputs.energy.token_j.any()
-    by_prompt = any(law.per_request for law in inputs.laws) and (
+    if candidate.on_jitter:
+        if not states_breaks(Dispatcher.of(candidate, inputs)):
+            return "is shown jitter, and does not state where its choice changes (breaks_ms)"
+        if candidate.reads("energy_j") and _tokens_reorder(site, inputs.carbon.g_per_kwh):
+            return (
+                "goes by the energy of a request's own tokens, "
+                "and they change which region takes the least grams"
+            )
+        return ""
+    by_energy = candidate.reads("energy_j") and site.energy is not None and site.energy.token_j.any()
+    by_prompt = any(law.per_request for law in site.laws) and (
         by_energy or candidate.reads("violation_share")
     )
     if candidate.clairvoyant and by_prompt:
@@ -51,33 +62,23 @@ def unsupported(inputs: Inputs, candidate: Candidate) -> str:
     return ""
 
 
-def _unsupported_oracle(inputs: Inputs, candidate: Candidate) -> str:
-    if not states_breaks(candidate, inputs):
-        return "is shown jitter, and does not state where its choice changes (breaks_ms)"
-    if candidate.reads("energy_j") and _tokens_reorder(inputs):
-        return (
-            "goes by the energy of a request's own tokens, and they change which region takes the least grams"
-        )
-    return ""
-
-
-def _tokens_reorder(inputs: Inputs) -> bool:
+def _tokens_reorder(site: Site, carbon_g_per_kwh: Array) -> bool:
     """Whether the order of regions by a request's grams depends on how many tokens it has.
 
     Its grams grow with the energy of the tokens along a straight line in each region, and two lines cross
     once at most: it does not where the order is the same at both ends.
     """
-    energy = inputs.energy
+    energy = site.energy
     if energy is None:
         return False
     for workload in np.flatnonzero(energy.token_j.any(axis=1)):
-        law = inputs.laws[workload]
+        law = site.laws[workload]
         if not isinstance(law, Tokens):
             continue
         lengths = Span.of((law.prompt_tokens, law.answer_tokens))
         ends_j = energy.token_j[workload] @ np.stack([lengths.low, lengths.high], axis=1)
         at_the_wall_j = energy.at_the_wall_j(np.full(2, workload), ends_j)
-        few, many = (np.argsort(inputs.carbon.g_per_kwh * j, axis=1, kind="stable") for j in at_the_wall_j)
+        few, many = (np.argsort(carbon_g_per_kwh * j, axis=1, kind="stable") for j in at_the_wall_j)
         if (few != many).any():
             return True
     return False

@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from carbonroute import rng
 from carbonroute.engines import samples
 from carbonroute.engines.draws import Block, stream_blocks
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.errors import PolicyError, WorkerError, described, is_interrupt
 from carbonroute.files.text import Digests
 from carbonroute.outcome import Outcome
@@ -50,12 +51,15 @@ def ready() -> BaseContext:
 
 
 def tally_of(inputs: Inputs, candidates: Sequence[Candidate], *, kept: bool) -> Tally:
-    """Return what routes blocks and adds them up: with every latency kept, or counted by compiled loops."""
+    """Return a function that routes blocks and adds them up: latencies are kept, or counted by bin."""
+    dispatchers = [Dispatcher.of(candidate, inputs) for candidate in candidates]
+    together = len(candidates) == len(inputs.candidates)  # otherwise the others meet other requests
+    world = dispatchers, inputs.site, inputs.carbon.g_per_kwh, inputs.baseline if together else None
     if kept:
-        return partial(samples.tally, inputs, candidates)
+        return partial(samples.tally, *world)
     from carbonroute.engines.counting import Counting
 
-    return Counting(inputs, candidates)
+    return Counting(*world)
 
 
 class Chunks:
@@ -96,9 +100,8 @@ class Chunks:
         self._next = chunk + 1
         if first is None:
             return None
-        drawn = stream_blocks(
-            self.inputs, chain([first], islice(self._pending, self.size - 1)), compiled=not self.kept
-        )
+        pending = chain([first], islice(self._pending, self.size - 1))
+        drawn = stream_blocks(self.inputs.scenario, self.inputs.site, pending, compiled=not self.kept)
         return self._tally(counted(drawn, len(self.inputs.candidates), step))
 
 

@@ -85,7 +85,7 @@ def with_baselines(
 
 def _refused(inputs: Inputs, baseline: Candidate, engine: str) -> bool:
     if engine == "queued":
-        return any(queued.faults(inputs, baseline, ""))
+        return any(queued.faults(baseline, inputs.site, ""))
     return engine == "exact" and bool(unsupported(inputs, baseline))
 
 

@@ -65,7 +65,7 @@ def written(inputs: Inputs, folder: Path) -> Iterator[dict[int, DecisionJournal]
             for index, (entry, candidate) in enumerate(
                 zip(inputs.scenario.policies, inputs.candidates, strict=True)
             )
-            if not inputs.by_request(candidate)
+            if not candidate.by_request(inputs.site)
         }
 
 

@@ -105,5 +105,5 @@ def dependence(inputs: Inputs) -> intervals.Dependence:
             for candidate in inputs.candidates
         },
         expected=cache(inputs.arrivals.expected),  # reads the files of a log
-        violation_share=lambda: inputs.violation_share,
+        violation_share=lambda: inputs.site.latency.violation_share,
     )

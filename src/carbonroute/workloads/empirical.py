@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self, cast
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field, PrivateAttr
@@ -41,6 +40,8 @@ class Empirical(Law):
     unit: Literal["ms", "s"]
     #: Ascending float64 ms, as bytes: they compare by value and cannot be changed.
     _times_ms: bytes = PrivateAttr(default=b"")
+    #: Sums of the first 0, 1, …, n times and of their squares, float64, shape (2, n + 1).
+    _sums: bytes = PrivateAttr(default=b"")
 
     @property
     def file(self) -> str:
@@ -77,8 +78,9 @@ class Empirical(Law):
 
     def with_times(self, times_ms: Array) -> Self:
         """Return the law of some times, ms, in any order; what is below 0 becomes 0."""
-        law = cast("Self", self.model_construct(**dict(self)))  # not a copy, which would keep its sums
-        law._times_ms = np.sort(np.maximum(times_ms, 0.0)).tobytes()
+        law, ordered_ms = self.model_copy(), np.sort(np.maximum(times_ms, 0.0))
+        law._times_ms = ordered_ms.tobytes()
+        law._sums = np.pad(np.cumsum([ordered_ms, ordered_ms**2], axis=1), ((0, 0), (1, 0))).tobytes()
         return law
 
     @property
@@ -94,8 +96,8 @@ class Empirical(Law):
 
         times_ms = self.times_ms
         rank = np.ceil(ndtr(z) * (len(times_ms) * (1 - _ROUNDING)))
-        found: Array = times_ms[np.maximum(rank, 1).astype(np.intp) - 1]
-        return found
+        at_rank: Array = times_ms[np.maximum(rank, 1).astype(np.intp) - 1]
+        return at_rank
 
     def score(self, value: Array) -> Array:
         """Return the standard-normal score of the share of times up to values, shape of `value`."""
@@ -105,19 +107,14 @@ class Empirical(Law):
 
     def partial(self, value: Array) -> Array:
         """Return E[S·1(S ≤ value)] and E[S²·1(S ≤ value)], shape (2, …) for values of shape (…)."""
-        sums: Array = self._sums[:, np.searchsorted(self.times_ms, value, side="right")]
-        return sums / len(self.times_ms)
+        times_ms = self.times_ms
+        sums: Array = np.frombuffer(self._sums).reshape(2, -1)
+        return sums[:, np.searchsorted(times_ms, value, side="right")] / len(times_ms)
 
     @property
     def steps(self) -> Array:
         """The times."""
         return self.times_ms
-
-    @cached_property
-    def _sums(self) -> Array:
-        """Sums of the first 0, 1, …, n times and of their squares, shape (2, n + 1)."""
-        times_ms = self.times_ms
-        return np.pad(np.cumsum([times_ms, times_ms**2], axis=1), ((0, 0), (1, 0)))
 
     def average(self) -> float:
         """Return the mean of the times, ms."""

@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from functools import cached_property
 from math import erfc, exp, log, log1p, pi, sqrt
 from pathlib import Path
 from statistics import NormalDist
-from typing import Annotated, ClassVar, Literal, Self, cast
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -86,7 +85,7 @@ class Law(Spec):
         """A value that it stays above."""
         return 0.0
 
-    @cached_property
+    @property
     def edges(self) -> Array:
         """Values between which the probability is smooth, ascending, from the lowest to the highest in sight.
 
@@ -156,8 +155,7 @@ class Distribution(Law):
 
     def scaled(self, factor: float) -> Self:
         """Return the law of so many times the value; factor > 0."""
-        changed = {name: value if name == "law" else factor * value for name, value in self}
-        return cast("Self", self.model_construct(**changed))  # not a copy, which would keep its edges
+        return self.model_copy(update={name: factor * value for name, value in self if name != "law"})
 
     @abstractmethod
     def _score(self, value: Array) -> Array:

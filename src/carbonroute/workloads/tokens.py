@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
@@ -122,7 +122,7 @@ class Tokens(Law):
         of ±8; with one length fixed, it is exact.
         """
         if self._both_vary:
-            return np.interp(z, *self._overall)
+            return np.interp(z, *_law_of_sum(self))
         return self.time_ms(self.prompt_at(z), self.answer_at(z))
 
     def score(self, value: Array) -> Array:
@@ -130,7 +130,7 @@ class Tokens(Law):
         if self.steps is not None:
             return np.where(value < self.steps[0], -np.inf, np.inf)
         if self._both_vary:
-            scores, times_ms = self._overall
+            scores, times_ms = _law_of_sum(self)
             return np.interp(value, times_ms, scores, left=-np.inf, right=np.inf)
         if self.answer_tokens.std:
             return self.answer_ms.score(value - self.before_ms(self.prompt_at(np.zeros(()))))
@@ -198,7 +198,7 @@ class Tokens(Law):
         shortest = np.full((len(before_ms), 1), self.prompts.score(self.prompts.edges[0]))
         return np.hstack([self._prompt_score(before_ms), shortest])
 
-    @cached_property
+    @property
     def answer_ms(self) -> Distribution:
         """Law of the time that the answer takes."""
         return self.answer_tokens.scaled(self.decode_ms_per_token)
@@ -236,29 +236,33 @@ class Tokens(Law):
     def _both_vary(self) -> bool:
         return self._prompt_varies and self.answer_tokens.std > 0
 
-    @cached_property
-    def _overall(self) -> tuple[Array, Array]:
-        """Scores, and the service time (ms) at each.
 
-        P(S ≤ t) is smooth between the times at which a length, or the sum, is at an edge.
-        """
-        from scipy.special import ndtr
+@lru_cache(maxsize=64)
+def _law_of_sum(law: Tokens) -> tuple[Array, Array]:
+    """Return scores, and the service time (ms) at each, of random prompts and answers: read-only, shape (n,).
 
-        prompt_ms, answer_ms = self.before_ms(self.prompts.edges), self.answer_ms.edges
-        z = np.arange(-np.ceil(_FARTHEST), _FARTHEST + 1)
-        together_ms = self.time_ms(self.prompt_at(z), self.answer_at(z))
-        edges = np.unique([*(prompt_ms + answer_ms[0]), *(prompt_ms[0] + answer_ms), *together_ms])
+    P(S ≤ t) is smooth between the times at which a length, or the sum, is at an edge.
+    """
+    from scipy.special import ndtr
 
-        def exact(times_ms: Array) -> Array:
-            def given_prompt(z: Array, row: Index) -> Array:
-                score = self.answer_ms.score(times_ms[row] - self.before_ms(self.prompt_at(z)))
-                return np.stack([ndtr(score), ndtr(-score)])
+    prompt_ms, answer_ms = law.before_ms(law.prompts.edges), law.answer_ms.edges
+    z = np.arange(-np.ceil(_FARTHEST), _FARTHEST + 1)
+    together_ms = law.time_ms(law.prompt_at(z), law.answer_at(z))
+    edges = np.unique([*(prompt_ms + answer_ms[0]), *(prompt_ms[0] + answer_ms), *together_ms])
 
-            everywhere = np.full_like(times_ms, np.inf)
-            splits = self.prompt_splits(times_ms[:, np.newaxis] - answer_ms)
-            return score_of(*over_scores(-everywhere, everywhere, splits, given_prompt))
+    def exact(times_ms: Array) -> Array:
+        def given_prompt(z: Array, row: Index) -> Array:
+            score = law.answer_ms.score(times_ms[row] - law.before_ms(law.prompt_at(z)))
+            return np.stack([ndtr(score), ndtr(-score)])
 
-        edges = edges[np.abs(exact(edges)) < _FARTHEST]
-        between = np.linspace(0, len(edges) - 1, _FINE * (len(edges) - 1) + 1)
-        times_ms = np.interp(between, np.arange(len(edges)), edges)
-        return np.maximum.accumulate(Piecewise(edges, exact)(times_ms)), times_ms
+        everywhere = np.full_like(times_ms, np.inf)
+        splits = law.prompt_splits(times_ms[:, np.newaxis] - answer_ms)
+        return score_of(*over_scores(-everywhere, everywhere, splits, given_prompt))
+
+    edges = edges[np.abs(exact(edges)) < _FARTHEST]
+    between = np.linspace(0, len(edges) - 1, _FINE * (len(edges) - 1) + 1)
+    times_ms = np.interp(between, np.arange(len(edges)), edges)
+    scores = np.maximum.accumulate(Piecewise(edges, exact)(times_ms))
+    for column in (scores, times_ms):
+        column.setflags(write=False)
+    return scores, times_ms

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from carbonroute.control.router import Router
+from carbonroute.control.site import Site
 from carbonroute.engines.draws import SCHEMES
 from carbonroute.engines.sampled import KEPT, refuse_none, require_memory
 from carbonroute.errors import Fault, InputError
@@ -62,7 +63,15 @@ def run(
     """
     from carbonroute.engines.queued.loop import Loop
 
-    _refuse(inputs)
+    if any(candidate.beliefs for candidate in inputs.candidates):
+        raise ValueError("routers of the queued engine decide by the scenario that their requests meet")
+    refused = [
+        fault
+        for index, candidate in enumerate(inputs.candidates)
+        for fault in faults(candidate, inputs.site, f"policies[{index}]")
+    ]
+    if refused:
+        raise InputError(inputs.scenario.name, refused)
     requests, policies = math.ceil(inputs.arrivals.count), len(inputs.candidates)
     require_memory(inputs)
     kept, done, outcomes = requests * policies <= KEPT, 0, []
@@ -84,35 +93,22 @@ def run(
     return refuse_none(inputs, tuple(outcomes))
 
 
-def _refuse(inputs: Inputs) -> None:
-    """Refuse policies that cannot be asked as their control demands."""
-    if any(candidate.beliefs for candidate in inputs.candidates):
-        raise ValueError("routers of the queued engine decide by the scenario that their requests meet")
-    found = [
-        fault
-        for index, candidate in enumerate(inputs.candidates)
-        for fault in faults(inputs, candidate, f"policies[{index}]")
-    ]
-    if found:
-        raise InputError(inputs.scenario.name, found)
-
-
-def faults(inputs: Inputs, candidate: Candidate, where: str) -> Iterator[Fault]:
+def faults(candidate: Candidate, site: Site, where: str) -> Iterator[Fault]:
     """Yield why a policy cannot be asked as its control demands; nothing where it can.
 
     Parameters
     ----------
-    inputs, candidate
-        The scenario, and a policy with its control.
+    candidate, site
+        A policy with its control, and the facts of the regions.
     where
         Path of the policy in the scenario file, for the faults.
     """
     control = candidate.control
     router = Router(candidate.policy, control, candidate.max_utilisation)
-    if inputs.by_request(candidate) and (router.needs_cells or control.routers > 1):
-        found = f"{candidate.label} is asked about single requests, and its control is about shares of them"
+    if candidate.by_request(site) and (router.needs_cells or control.routers > 1):
+        problem = f"{candidate.label} is asked about single requests, and its control is about shares of them"
         remedy = "leave out hysteresis, max_step, min_home_share, max_region_share and routers"
-        yield Fault(f"{where}.control", found, remedy)
+        yield Fault(f"{where}.control", problem, remedy)
     if getattr(candidate.policy, "places_servers", False) and control.routers > 1:
-        found = f"{candidate.label} places servers, and {control.routers} routers would each do so"
-        yield Fault(f"{where}.control.routers", found, "1 is expected")
+        problem = f"{candidate.label} places servers, and {control.routers} routers would each do so"
+        yield Fault(f"{where}.control.routers", problem, "1 is expected")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from carbonroute.arrays import Index
-from carbonroute.scenario import Inputs
 from carbonroute.traffic import Requests
 from carbonroute.units import S_PER_HOUR
 
@@ -21,14 +20,14 @@ class Flips:
         Whether all requests of a cell and hour went to one region; otherwise there is nothing to count.
     """
 
-    def __init__(self, inputs: Inputs, warmup_s: float) -> None:
-        self._shape, self._first_hour = inputs.shape[1:3], warmup_s / S_PER_HOUR
-        self._last = np.full(self._shape[0] * self._shape[1], -1)
+    def __init__(self, origins: int, workloads: int, warmup_s: float) -> None:
+        self._workloads, self._first_hour = workloads, warmup_s / S_PER_HOUR
+        self._last = np.full(origins * workloads, -1)
         self.count, self.known = 0, True
 
     def add(self, of: Requests, region: Index) -> None:
         """Add cells of a block, each with its region, shape (C,) both."""
-        cell = of.origin * self._shape[1] + of.workload
+        cell = of.origin * self._workloads + of.workload
         order = np.lexsort((of.hour, cell))
         cell, region, hour = cell[order], region[order], of.hour[order]
         first = np.diff(cell, prepend=-1) != 0

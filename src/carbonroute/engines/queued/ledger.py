@@ -1,4 +1,4 @@
-"""A policy's requests: those in the system, and what has become of the others."""
+"""The account of a policy's requests: those in the queueing system, and the results of the others."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Index
+from carbonroute.control.site import Site
 from carbonroute.engines.draws import Block, Cells
-from carbonroute.engines.queued.system import System
+from carbonroute.engines.queued.system import QueueingSystem
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.engines.samples import Tally, Times, latencies_ms
 from carbonroute.outcome import Outcome
 from carbonroute.policies.base import Regions
-from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.units import MS_PER, S_PER_HOUR
 
@@ -38,19 +39,27 @@ class Ledger:
 
     Parameters
     ----------
-    candidate, inputs
-        The policy, and the scenario.
+    dispatcher, site, carbon_g_per_kwh
+        See `Tally`.
     warmup_s
-        What comes earlier is left out.
+        Requests that come earlier are left out.
     kept
         Whether every latency is kept.
     """
 
-    def __init__(self, candidate: Candidate, inputs: Inputs, warmup_s: float, *, kept: bool) -> None:
-        self._inputs, self._warmup_s = inputs, warmup_s
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        site: Site,
+        carbon_g_per_kwh: Array,
+        warmup_s: float,
+        *,
+        kept: bool,
+    ) -> None:
+        self._site, self._last_hour, self._warmup_s = site, len(carbon_g_per_kwh) - 1, warmup_s
         self._open: deque[Open] = deque()
-        self._tally = Tally(candidate, inputs, kept=kept)
-        self.wait = Times(len(inputs.slo_ms), kept=kept)
+        self._tally = Tally(dispatcher, site, carbon_g_per_kwh, kept=kept)
+        self.wait = Times(len(site.slo_ms), kept=kept)
         self._sums = np.zeros((3, len(self._tally.requests)))
         self.left_out = 0
 
@@ -58,7 +67,7 @@ class Ledger:
         """Remember requests that go into the system, in the order of their coming; see `Open`."""
         self._open.append(Open(block, cells, region, time_s))
 
-    def settle(self, system: System) -> None:
+    def settle(self, system: QueueingSystem) -> None:
         """Account for whole blocks that have left the system, or are being served."""
         while self._open and system.settled >= len(self._open[0].block):
             one = self._open.popleft()
@@ -87,7 +96,7 @@ class Ledger:
         return sums
 
     def outcome(self) -> Outcome:
-        """Return what became of all requests, the rejected ones among the violations."""
+        """Return the results of all requests, the rejected ones among the violations."""
         served = self._tally.outcome()
         rejected = self.rejected.astype(np.int64)
         requests, violations = served.requests + rejected, served.violations + rejected
@@ -95,33 +104,33 @@ class Ledger:
 
     def _account(self, one: Open, wait_ms: Array, service_ms: Array, rejected: NDArray[np.bool_]) -> None:
         block, cells, region, tokens_j = one.block, one.cells, one.region, one.block.tokens_j
-        latency_ms = latencies_ms(self._inputs, block, cells, region, service_ms)
+        latency_ms = latencies_ms(self._site, block, cells, region, service_ms)
         latency_ms += wait_ms
         limits, counted = block.limits, one.time_s >= self._warmup_s
-        hour = self._hour_served(one, wait_ms)
-        if not (counted.all() and (hour == block.singles.of.hour).all()) or rejected.any():
+        of = block.singles().of
+        hour = self._hour_served(of.hour, one.time_s, wait_ms)
+        if not (counted.all() and (hour == of.hour).all()) or rejected.any():
             region = np.repeat(region, cells.counts)
-            of, late = block.singles.of, rejected & counted
+            late = rejected & counted
             lost = Requests(of.hour[late], of.origin[late], of.workload[late])
             self._sums[0] += self._tally.by_group(self._tally.group(lost, region[late]), np.ones(len(lost)))
             self.left_out += int((~counted).sum())
-            there = np.flatnonzero(counted & ~rejected)
-            of = Requests(hour[there], of.origin[there], of.workload[there])
-            cells = Cells(of, np.arange(len(there)), np.ones(len(there), dtype=np.intp))
-            region = region[there]
-            limits = np.searchsorted(there, limits)
-            latency_ms, wait_ms, service_ms = latency_ms[there], wait_ms[there], service_ms[there]
-            tokens_j = None if tokens_j is None else tokens_j[there]
+            rows = np.flatnonzero(counted & ~rejected)
+            of = Requests(hour[rows], of.origin[rows], of.workload[rows])
+            cells = Cells(of, np.arange(len(rows)), np.ones(len(rows), dtype=np.intp))
+            region = region[rows]
+            limits = np.searchsorted(rows, limits)
+            latency_ms, wait_ms, service_ms = latency_ms[rows], wait_ms[rows], service_ms[rows]
+            tokens_j = None if tokens_j is None else tokens_j[rows]
         served = self._tally.account(cells, region, latency_ms, limits, tokens_j)
         group = np.repeat(self._tally.group(cells.of, region), cells.counts)
         self._sums[1] += self._tally.by_group(group, wait_ms)
         self._sums[2] += self._tally.by_group(group, service_ms * served.carbon_g_per_kwh)
         self.wait.add(wait_ms, limits)
 
-    def _hour_served(self, one: Open, wait_ms: Array) -> Index:
+    def _hour_served(self, came: Index, time_s: Array, wait_ms: Array) -> Index:
         """Return the hour in which each request is served, travel left out: whose carbon counts."""
-        came = one.block.singles.of.hour
-        later = (one.time_s - came * S_PER_HOUR + wait_ms / MS_PER["s"]) // S_PER_HOUR
+        later = (time_s - came * S_PER_HOUR + wait_ms / MS_PER["s"]) // S_PER_HOUR
         passed = np.where(wait_ms > 0, later, 0.0).astype(np.intp)  # NaN where rejected
-        hour: Index = np.minimum(came + passed, self._inputs.shape[0] - 1)
+        hour: Index = np.minimum(came + passed, self._last_hour)
         return hour

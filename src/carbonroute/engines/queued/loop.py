@@ -1,4 +1,4 @@
-"""One policy's requests on their way through the regions, and the routers that are asked every interval."""
+"""The event loop of the queued engine for one policy: requests, routers every interval, and their account."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from carbonroute.engines.draws import Block
 from carbonroute.engines.queued.events import Records
 from carbonroute.engines.queued.flips import Flips
 from carbonroute.engines.queued.ledger import Ledger
-from carbonroute.engines.queued.meter import Meter, Readings
-from carbonroute.engines.queued.routers import Routers, Ticks
-from carbonroute.engines.queued.system import Saved, System
-from carbonroute.engines.routing import Answer, estimates_ms, route
+from carbonroute.engines.queued.meter import Meter, PoolReadings
+from carbonroute.engines.queued.routers import Routers, Ticks, control_loop
+from carbonroute.engines.queued.system import QueueingSystem, Saved
+from carbonroute.engines.routing import Answer, Dispatcher
 from carbonroute.errors import PolicyError
 from carbonroute.outcome import Outcome
 from carbonroute.outcome.queueing import Queueing
 from carbonroute.policies.base import Declaring, Regions
 from carbonroute.scenario import Candidate, Inputs
-from carbonroute.units import MS_PER, S_PER_HOUR
+from carbonroute.units import HOURS_PER_DAY, MS_PER, S_PER_HOUR
 from carbonroute.workloads.energy import Emissions
 
 #: Ticks × cells × regions, or steps × pools, that are looked at together.
@@ -40,7 +40,7 @@ _FEW = 500
 
 
 @dataclass
-class Part:
+class Incoming:
     """A block of n requests on its way into the system.
 
     Attributes
@@ -64,7 +64,7 @@ class Part:
     start: int = 0
 
     @classmethod
-    def none(cls) -> Part:
+    def none(cls) -> Incoming:
         """Return no requests."""
         return cls(None, np.empty(0), *np.empty((2, 0), dtype=np.intp))
 
@@ -102,19 +102,24 @@ class Loop:
         kept: bool,
         journal: DecisionJournal | None = None,
     ) -> None:
-        self._candidate, self._inputs = candidate, inputs
-        control, capacity = candidate.control, inputs.capacity
-        self.system = System(capacity)
+        self._candidate, self._site = candidate, inputs.site
+        self._dispatcher = Dispatcher.of(candidate, inputs)
+        self._expected_share = np.multiply.outer(inputs.origin_share, inputs.workload_share)
+        control, capacity, carbon = candidate.control, inputs.capacity, inputs.carbon.g_per_kwh
+        hours, (origins, workloads, regions) = inputs.shape[0], self._site.shape
+        self.system = QueueingSystem(capacity)
         warmup_s = control.warmup_hours * S_PER_HOUR
-        self._meter = Meter(inputs, warmup_s)
-        self._ledger = Ledger(candidate, inputs, warmup_s, kept=kept)
-        self._routers = Routers(candidate, inputs, journal)
+        pue = inputs.energy.pue if inputs.energy else np.ones(regions)
+        self._meter = Meter(capacity, pue, carbon, warmup_s)
+        self._ledger = Ledger(self._dispatcher, self._site, carbon, warmup_s, kept=kept)
+        seed = inputs.scenario.sampling.seed
+        self._routers = Routers(self._dispatcher, control_loop(candidate, inputs), seed, journal)
         self._by_state = candidate.on_state or len(capacity.windows) > 0
         if not self._by_state:
-            self._routers.note_hours()
+            self._routers.note_hours(hours)
         self._kept: dict[int, Answer] = {}
-        self._flips = Flips(inputs, warmup_s)
-        hours, slot_s = inputs.shape[0], self._meter.slot_s
+        self._flips = Flips(origins, workloads, warmup_s)
+        slot_s = self._meter.slot_s
         ticks = np.arange(math.ceil(hours * S_PER_HOUR / control.interval_s), dtype=np.float64)
         ticks_s = ticks * control.interval_s
         slots_s = np.arange(1, round(hours * S_PER_HOUR / slot_s) + 1) * slot_s
@@ -125,15 +130,16 @@ class Loop:
         self._step_of_tick = np.searchsorted(self._steps_s, ticks_s)
         # The next step and tick.
         self._step = self._tick = 0
-        self._part = Part.none()
+        self._part = Incoming.none()
         self._ahead: Decisions | None = None
         self._at_most = self._together()
         # How often in a row guesses did not last, and for how many ticks none are made.
         self._failed = self._singly = 0
-        self._came = np.zeros(inputs.shape[1] * inputs.shape[2])
+        self._came = np.zeros(origins * workloads)
         self._sent_s = np.zeros(len(capacity.region))
-        self._worth, self._worth_s = np.zeros(inputs.shape[3]), 0.0
-        self._busy_ms = capacity.busy_ms(estimates_ms(candidate, inputs), np.arange(inputs.shape[2]))
+        self._worth, self._worth_s = np.zeros(regions), 0.0
+        self._busy_ms = capacity.busy_ms(self._dispatcher.estimates_ms(), np.arange(workloads))
+        self._days = (hours - control.warmup_hours) / HOURS_PER_DAY
 
     def add(self, block: Block, time_s: Array) -> None:
         """Send a block's requests, which come at these times, s, shape (n,), ascending."""
@@ -142,23 +148,23 @@ class Loop:
         cells = None
         region = np.empty(len(block), dtype=np.intp)
         if not self._by_state:
-            cells, of_cell = route(self._candidate, self._inputs, block, self._kept)
+            cells, of_cell = self._dispatcher.route(block, self._kept)
             self._flips.add(cells.of, of_cell)
             region = np.repeat(of_cell, cells.counts)[rank]
-        self._part = Part(block, time_s, rank, region)
+        self._part = Incoming(block, time_s, rank, region)
         self._proceed(time_s[-1])
         rest, none = self._part.before(np.inf), self._ticks[:0]
         self._route(rest, none, None)
         self._sent_s = self._sent_s + self._send(rest, none.now_s)[0]
         self._came = self._came + self._counted(rest, none)[0]
         if cells is None:
-            cells, of_cell = block.singles, region[block.order]
+            cells, of_cell = block.singles(), region[block.order]
         self._ledger.open(block, cells, of_cell, time_s[block.order])
         self._ledger.settle(self.system)
 
     def outcome(self) -> Outcome:
         """Let what is in the system be served, and return what became of all requests."""
-        self._part = Part.none()
+        self._part = Incoming.none()
         self._proceed(np.inf)
         last = self._meter.last
         self._pass_ticks(last, last.since(self._meter.tick), None)  # the last interval counts too
@@ -184,7 +190,7 @@ class Loop:
         if not isinstance(policy, Declaring) or getattr(policy, "places_servers", False):
             return 1
         most = min(_TICKS, _TICKS_IN_TURN) if self._candidate.control.limits_shares else _TICKS
-        return min(most, max(1, _TOGETHER // math.prod(self._inputs.shape[1:])))
+        return min(most, max(1, _TOGETHER // math.prod(self._site.shape)))
 
     def _proceed(self, until_s: float) -> None:
         """Let happen what comes up to a time, and decide at the beginning of every interval."""
@@ -280,10 +286,10 @@ class Loop:
             return len(ticks)
         return int(np.searchsorted(ticks.now_s, self._part.time_s[span][wrong[0]], side="right"))
 
-    def _reading(self, ticks: Ticks, more: Readings, pools: Records, came: Array) -> Reading:
+    def _reading(self, ticks: Ticks, more: PoolReadings, pools: Records, came: Array) -> Reading:
         """Return what routers read at some ticks, of what has come since the tick before each."""
         servers, up = pools["servers"], np.ones(pools.shape, dtype=bool)
-        for closed, _, start_s, end_s in self._inputs.capacity.windows:
+        for closed, _, start_s, end_s in self._site.capacity.windows:
             up[(start_s <= ticks.now_s) & (ticks.now_s < end_s), int(closed)] = False
         return Reading(
             passed_s=more.now_s,
@@ -305,7 +311,7 @@ class Loop:
         if wanted is not None:
             servers = self.system.servers
             stated = np.where(np.isfinite(wanted[0]), wanted[0], UNLIMITED)
-            servers[self._inputs.capacity.pool] = np.rint(stated).astype(np.int64)
+            servers[self._site.capacity.pool] = np.rint(stated).astype(np.int64)
             self._switch(servers)
 
     def _switch(self, servers: NDArray[np.int64]) -> None:
@@ -313,7 +319,7 @@ class Loop:
         expected = self.system.waiting + self.system.travelling > 0
         self.system.set_servers(np.maximum(servers, expected))
 
-    def _pass_ticks(self, readings: Readings, more: Readings, decided: Decisions | None) -> None:
+    def _pass_ticks(self, readings: PoolReadings, more: PoolReadings, decided: Decisions | None) -> None:
         """Count the intervals that end at some readings, in each of which the decision before it held."""
         counted_s, plan = self._meter.pass_ticks(readings, more), decided.plan if decided else None
         later = plan.server_worth_g_per_h if plan else None
@@ -331,7 +337,7 @@ class Loop:
         Work of those that come before each of n moments and after the one before, and after the last, s,
         shape (n + 1, P).
         """
-        capacity, part, pools = self._inputs.capacity, self._part, len(self._sent_s)
+        capacity, part, pools = self._site.capacity, self._part, len(self._sent_s)
         block, time_s = part.block, part.time_s[span]
         if block is None or not len(time_s):
             return np.zeros((len(moments_s) + 1, pools))
@@ -339,8 +345,8 @@ class Loop:
         origin, workload = of.origin[span], of.workload[span]
         pool = capacity.pool[workload, to]
         service_ms = block.service_ms[part.rank[span]]
-        there_ms = self._inputs.rtt_ms[origin, to] / 2
-        self.system.send(time_s + there_ms / MS_PER["s"], pool, service_ms)
+        outward_ms = self._site.rtt_ms[origin, to] / 2
+        self.system.send(time_s + outward_ms / MS_PER["s"], pool, service_ms)
         alone_ms = service_ms / capacity.speed[pool]
         work_ms = np.where(capacity.max_batch[pool] > 0, self._busy_ms[workload, to], alone_ms)
         place = np.searchsorted(moments_s, time_s, side="right") * pools + pool
@@ -352,7 +358,7 @@ class Loop:
         cells, block = len(self._came), self._part.block
         if block is None:
             return np.zeros((len(ticks) + 1, cells))
-        cell = block.requests.origin[span] * self._inputs.shape[2] + block.requests.workload[span]
+        cell = block.requests.origin[span] * self._site.shape[1] + block.requests.workload[span]
         place = np.searchsorted(ticks.now_s, self._part.time_s[span], side="right") * cells + cell
         return np.bincount(place, minlength=(len(ticks) + 1) * cells).reshape(-1, cells).astype(np.float64)
 
@@ -362,15 +368,14 @@ class Loop:
         A pool's grams are shared out by the service time of its requests; of one that served none, idle
         ones by the traffic that is expected, and evenly where there is none.
         """
-        capacity, shape = self._inputs.capacity, self._inputs.shape[1:]
+        capacity, shape = self._site.capacity, self._site.shape
         known = ~np.isnan(self._meter.busy_g)
         if not known.any():
             return emissions
         place = np.broadcast_to(capacity.pool, shape)
-        expected = np.multiply.outer(self._inputs.origin_share, self._inputs.workload_share)
         work = self._ledger.work
         part = np.zeros(shape)
-        for share in (work, expected[..., np.newaxis], np.ones(())):
+        for share in (work, self._expected_share[..., np.newaxis], np.ones(())):
             total = np.bincount(place.ravel(), part.ravel(), len(known))[place]
             part = np.where(total > 0, part, share)
         part /= np.bincount(place.ravel(), part.ravel(), len(known))[place]
@@ -383,8 +388,7 @@ class Loop:
     def _queueing(self) -> Queueing:
         meter = self._meter
         control, flips = self._candidate.control, self._routers if self._by_state else self._flips
-        cells = self._inputs.shape[1] * self._inputs.shape[2] * (control.routers if self._by_state else 1)
-        days = (self._inputs.shape[0] - control.warmup_hours) / 24
+        cells = len(self._came) * (control.routers if self._by_state else 1)
         on_s = np.maximum(meter.server_s, meter.busy_s)
         used = np.divide(meter.busy_s, on_s, out=np.zeros(on_s.shape), where=on_s > 0)
         used[: math.ceil(control.warmup_hours * S_PER_HOUR / meter.slot_s)] = np.nan
@@ -398,12 +402,12 @@ class Loop:
             offered=meter.sent_s / meter.slot_s,
             slot_s=meter.slot_s,
             hours_over_capacity=meter.over_s / S_PER_HOUR,
-            flips_per_day=flips.count / cells / days if flips.known else math.nan,
+            flips_per_day=flips.count / cells / self._days if flips.known else math.nan,
             server_worth_g_per_h=self._worth / self._worth_s if self._worth_s > 0 else None,
             left_out=self._ledger.left_out,
         )
 
 
-def _readings(now_s: Array, pools: Records, sent_s: Array) -> Readings:
+def _readings(now_s: Array, pools: Records, sent_s: Array) -> PoolReadings:
     integrals_s = np.stack([pools["busy_s"], pools["waiting_s"], pools["server_s"], sent_s])
-    return Readings(now_s, integrals_s, pools["servers"])
+    return PoolReadings(now_s, integrals_s, pools["servers"])

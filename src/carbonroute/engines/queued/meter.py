@@ -1,4 +1,4 @@
-"""What servers do by the hour, and what their power emits."""
+"""Server time, waiting requests and work sent of each pool by the hour, and the emissions of its power."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from carbonroute.arrays import Array, Index, Integers
-from carbonroute.control.capacity import UNLIMITED
-from carbonroute.scenario import Inputs
+from carbonroute.control.capacity import UNLIMITED, Capacity
 from carbonroute.units import S_PER_HOUR
 from carbonroute.workloads.energy import emissions_g
 
 
 @dataclass(frozen=True)
-class Readings:
-    """What is read of P pools at n moments, or what has come between them.
+class PoolReadings:
+    """Time integrals and servers of P pools at n moments, or the increases between them.
 
     Attributes
     ----------
@@ -34,12 +33,12 @@ class Readings:
     servers: Integers
 
     @classmethod
-    def none(cls, pools: int) -> Readings:
+    def none(cls, pools: int) -> PoolReadings:
         """Return the one reading before anything happens."""
         return cls(np.zeros(1), np.zeros((4, 1, pools)), np.zeros((1, pools), dtype=np.int64))
 
     @classmethod
-    def joined(cls, parts: Sequence[Readings]) -> Readings:
+    def joined(cls, parts: Sequence[PoolReadings]) -> PoolReadings:
         """Return some readings, one after the other."""
         return cls(
             np.concatenate([part.now_s for part in parts]),
@@ -71,20 +70,20 @@ class Readings:
         sent_s: Array = self.integrals_s[3]
         return sent_s
 
-    def __getitem__(self, rows: slice | Index) -> Readings:
-        return Readings(self.now_s[rows], self.integrals_s[:, rows], self.servers[rows])
+    def __getitem__(self, rows: slice | Index) -> PoolReadings:
+        return PoolReadings(self.now_s[rows], self.integrals_s[:, rows], self.servers[rows])
 
-    def since(self, before: Readings) -> Readings:
-        """Return what has come between each reading and the one before it, the first one after `before`."""
-        every = Readings.joined([before[-1:], self])
+    def since(self, before: PoolReadings) -> PoolReadings:
+        """Return the increase from each reading to the next, the first one from `before` on."""
+        every = PoolReadings.joined([before[-1:], self])
         passed_s, more_s = np.diff(every.now_s), np.diff(every.integrals_s, axis=1)
-        return Readings(passed_s, more_s, self.servers)
+        return PoolReadings(passed_s, more_s, self.servers)
 
 
 #: Slots that a run is divided into: the shortest of these, s, of which there are not too many, or an hour.
 _SLOTS_S = 60.0, 300.0, 900.0
 _MANY = 2016
-#: Readings are added up once they have come so often.
+#: PoolReadings are added up once they have come so often.
 _PENDING = 256
 
 
@@ -99,38 +98,46 @@ def slot_s(hours: int) -> float:
 
 
 class Meter:
-    """Adds up what is read of a system. S slots of the horizon, P pools.
+    """Adds up the readings of a queueing system. S slots of the horizon, P pools.
 
     Sums are made in the order of time: they are the same, to the bit, however many readings come at once.
+
+    Parameters
+    ----------
+    capacity
+        The pools.
+    pue, carbon_g_per_kwh
+        Power usage effectiveness and carbon intensity of the regions, shapes (R,) and (H, R).
+    warmup_s
+        Length of the warm-up, s.
 
     Attributes
     ----------
     busy_s, waiting_s, server_s, sent_s
-        By slot, shape (S, P); what comes after the horizon is in the last one. Time of servers is infinite
+        By slot, shape (S, P); the last one includes the time after the horizon. Time of servers is infinite
         where nothing limits them.
     busy_g, idle_g
-        What busy servers emit beyond idle ones, and what all that are on emit idle, gCO2e, shape (P,); NaN
-        where a pool's power is not stated. Nothing before the end of the warm-up.
+        Emissions of busy servers beyond those of idle ones, and idle emissions of all that are switched on,
+        gCO2e, shape (P,); NaN where a pool's power is not stated. The warm-up is left out.
     over_s
         Time in which a pool was sent more than it can carry, s, shape (P,); the warm-up is left out.
     last, tick
         The last reading, and the one of the last tick.
     """
 
-    def __init__(self, inputs: Inputs, warmup_s: float) -> None:
-        self._inputs, self._warmup_s = inputs, warmup_s
-        capacity, pools = inputs.capacity, len(inputs.capacity.region)
-        self.slot_s, self._end_s = slot_s(inputs.shape[0]), inputs.shape[0] * S_PER_HOUR
+    def __init__(self, capacity: Capacity, pue: Array, carbon_g_per_kwh: Array, warmup_s: float) -> None:
+        self._capacity, self._carbon_g_per_kwh, self._warmup_s = capacity, carbon_g_per_kwh, warmup_s
+        hours, pools = len(carbon_g_per_kwh), len(capacity.region)
+        self.slot_s, self._end_s = slot_s(hours), hours * S_PER_HOUR
         slots = round(self._end_s / self.slot_s)
         self.busy_s, self.waiting_s, self.server_s, self.sent_s = np.zeros((4, slots, pools))
         self.over_s = np.zeros(pools)
-        pue = inputs.energy.pue if inputs.energy else np.ones(inputs.shape[3])
         self._pue = pue[capacity.region]
         self.busy_g, self.idle_g = (np.where(np.isnan(capacity.busy_w), np.nan, 0.0) for _ in range(2))
-        self.last = self.tick = self._added_up = Readings.none(pools)
-        self._pending: list[Readings] = []
+        self.last = self.tick = self._added_up = PoolReadings.none(pools)
+        self._pending: list[PoolReadings] = []
 
-    def read(self, readings: Readings) -> None:
+    def read(self, readings: PoolReadings) -> None:
         """Take some readings, in the order of time: at the end of every slot, at least. See `add_up`."""
         self._pending.append(readings)
         self.last = readings[-1:]
@@ -138,10 +145,10 @@ class Meter:
             self.add_up()
 
     def add_up(self) -> None:
-        """Add up what was read: now and then, as arrays, and at the end."""
+        """Add up the readings so far: now and then, as arrays, and at the end."""
         if not self._pending:
             return
-        readings = Readings.joined(self._pending)
+        readings = PoolReadings.joined(self._pending)
         more = readings.since(self._added_up)
         start_s = np.concatenate([self._added_up.now_s, readings.now_s[:-1]])
         within = start_s < self._end_s
@@ -152,20 +159,20 @@ class Meter:
         np.add.at(self.busy_s, slot, more.busy_s)
         np.add.at(self.waiting_s, slot, more.waiting_s)
         np.add.at(self.sent_s, slot, more.sent_s)
-        # What is on after the horizon, only to empty the queues, is busy.
+        # Servers that are on after the horizon, only to empty the queues, are busy.
         np.add.at(self.server_s, slot[within], on_s[within])
         counted = start_s >= self._warmup_s
         on_s = np.where(within[:, np.newaxis], on_s, more.busy_s)
         self._emit(start_s[counted], more.busy_s[counted], on_s[counted])
         self._pending, self._added_up = [], self.last
 
-    def pass_ticks(self, readings: Readings, more: Readings) -> Array:
+    def pass_ticks(self, readings: PoolReadings, more: PoolReadings) -> Array:
         """Count the time up to each of n ticks from the one before, less the warm-up; return it, s, (n,).
 
         Parameters
         ----------
         readings, more
-            What is read at the ticks, and what has come since the one before each.
+            The readings at the ticks, and their increases since the tick before each.
         """
         counted_s = np.minimum(more.now_s, np.maximum(0.0, readings.now_s - self._warmup_s))
         over = more.sent_s > more.server_s * (1 + 1e-9)
@@ -174,10 +181,10 @@ class Meter:
         return counted_s
 
     def _emit(self, start_s: Array, busy_s: Array, on_s: Array) -> None:
-        capacity = self._inputs.capacity
-        hour = np.minimum((start_s // S_PER_HOUR).astype(np.intp), self._inputs.shape[0] - 1)
-        carbon = self._inputs.carbon.g_per_kwh[hour][:, capacity.region]
-        # What is switched off serves to the end of its request; unlimited servers are never idle.
+        capacity = self._capacity
+        hour = np.minimum((start_s // S_PER_HOUR).astype(np.intp), len(self._carbon_g_per_kwh) - 1)
+        carbon = self._carbon_g_per_kwh[hour][:, capacity.region]
+        # A server that is switched off serves to the end of its request; unlimited servers are never idle.
         on_s = np.where(np.isfinite(on_s), np.maximum(on_s, busy_s), busy_s)
         busy_j = (capacity.busy_w - capacity.idle_w) * busy_s
         self.busy_g = _added(self.busy_g, emissions_g(busy_j, self._pue, carbon))

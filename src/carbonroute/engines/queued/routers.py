@@ -21,7 +21,7 @@ from carbonroute.control.unknown import unless_unknown
 from carbonroute.control.views import CellIndex, State, Traits, view
 from carbonroute.engines.draws import Block
 from carbonroute.engines.kernel import compiled
-from carbonroute.engines.routing import traits_of
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.units import S_PER_HOUR
@@ -57,8 +57,19 @@ class Ticks:
 class Routers:
     """N independent routers of one policy. O origins, W workloads, R regions.
 
-    All of them see what was measured at the beginning of an interval, and so decide the same. One alone
+    All of them see the measurements at the beginning of an interval, and so decide the same. One alone
     decides at once; several turn at random times within the interval, each on its own.
+
+    Parameters
+    ----------
+    dispatcher
+        The policy.
+    loop
+        Its control loop.
+    seed
+        Of the run's random streams.
+    journal
+        Where decisions for whole cells are written, or None.
 
     Attributes
     ----------
@@ -72,15 +83,16 @@ class Routers:
         What one more server in each region would save, shape (R,), or None.
     """
 
-    def __init__(self, candidate: Candidate, inputs: Inputs, journal: DecisionJournal | None = None) -> None:
-        self._candidate, self._inputs, self._journal = candidate, inputs, journal
-        control = candidate.control
-        self.loop = control_loop(candidate, inputs)
-        self._count = control.routers
-        # Weights before the last decision and after it, shape (2, O, W, R): none at first; and when that was.
-        self._weights = np.empty((0, *inputs.shape[1:]))
+    def __init__(
+        self, dispatcher: Dispatcher, loop: ControlLoop, seed: int, journal: DecisionJournal | None = None
+    ) -> None:
+        self._dispatcher, self.loop, self._seed, self._journal = dispatcher, loop, seed, journal
+        self._control = dispatcher.candidate.control
+        self._count = self._control.routers
+        # Weights before the last decision and after it, shape (2, O, W, R): none at first; and its moment.
+        self._weights = np.empty((0, *dispatcher.site.shape))
         self._last: tuple[Ticks, State] | None = None
-        self._alone = inputs.by_request(candidate)
+        self._alone = dispatcher.by_request
         # Of the present block, by its index: what tells requests apart, their dice, and their routers.
         self._of_block: tuple[int, Traits, Index] | None = None
         self._dice: tuple[int, Array] | None = None
@@ -105,20 +117,20 @@ class Routers:
         held = self._weights[-1:] if len(self._weights) else plan.weights[:1]
         weights = np.concatenate([held, plan.weights])
         main = weights.argmax(axis=-1)
-        counts = ticks.now_s >= self._candidate.control.warmup_hours * S_PER_HOUR
+        counts = ticks.now_s >= self._control.warmup_hours * S_PER_HOUR
         self.count += self._count * int((main[1:] != main[:-1])[counts].sum())
         self._weights = weights[-2:]
         self.servers = None if plan.servers is None else plan.servers[-1]
         worth = plan.server_worth_g_per_h
         self.worth_g_per_h = None if worth is None else worth[-1]
 
-    def note_hours(self) -> None:
+    def note_hours(self, hours: int) -> None:
         """Write the decisions of every hour, where a policy goes by the hour and not by measurements."""
         if self._journal is None or self._alone:
             return
-        for hour in range(self._inputs.shape[0]):
+        for hour in range(hours):
             before, now_s = self.loop.held, np.array([hour * S_PER_HOUR])
-            decisions = self.loop.decide(now_s, Reading.none(self._inputs.site, 1))
+            decisions = self.loop.decide(now_s, Reading.none(self._dispatcher.site, 1))
             self.loop.keep(decisions)
             self._journal.add(decisions, before, measured=False)
 
@@ -158,14 +170,14 @@ class Routers:
             return whole
         if self._dice is None or self._dice[0] != block.index:
             dice = np.empty(len(block))
-            dice[block.order] = block.uniform
+            dice[block.order] = block.dice()
             self._dice = block.index, dice
         return drawn(limits_of(weights)[cell], self._dice[1][span])
 
     def _drawn(self, block: Block) -> Index:
         """Return which router each request of a block comes to."""
         if self._router is None or self._router[0] != block.index:
-            dice = rng.stream(self._inputs.scenario.sampling.seed, "router", block.index)
+            dice = rng.stream(self._seed, "router", block.index)
             self._router = block.index, dice.integers(self._count, size=len(block))
         return self._router[1]
 
@@ -174,8 +186,8 @@ class Routers:
         turned = np.empty(len(time_s), dtype=bool)
         for last in np.unique(tick):
             of_tick = np.flatnonzero(tick == last)
-            dice = rng.stream(self._inputs.scenario.sampling.seed, "routers", int(ticks.number[last]))
-            turn_s = ticks.now_s[last] + dice.random(self._count) * self._candidate.control.interval_s
+            dice = rng.stream(self._seed, "routers", int(ticks.number[last]))
+            turn_s = ticks.now_s[last] + dice.random(self._count) * self._control.interval_s
             turned[of_tick] = time_s[of_tick] >= turn_s[router[of_tick]]
         return turned
 
@@ -184,31 +196,27 @@ class Routers:
         if self._of_block is None or self._of_block[0] != block.index:
             came = np.empty(len(block), dtype=np.intp)
             came[block.order] = np.arange(len(block))
-            traits = traits_of(self._candidate, self._inputs, block, block.singles)
+            traits = self._dispatcher.traits_of(block, block.singles())
             self._of_block = block.index, traits, came
         _, traits, came = self._of_block
-        asked, rows, site = block.requests, came[span], self._inputs.site
-        hour, of, router = (
-            asked.hour[span],
-            CellIndex(asked.origin[span], asked.workload[span]),
-            self.loop.router,
-        )
-        knowledge = self._candidate.knowledge
+        requests, router, knowledge = block.requests, self.loop.router, self._dispatcher.candidate.knowledge
+        hour, of = requests.hour[span], CellIndex(requests.origin[span], requests.workload[span])
         carbon = knowledge.shown_g_per_kwh.T.take(hour, axis=1).T
-        shown = view(site, router.reads, of, carbon, traits.of(rows), state.rows(tick, of))
+        traits, measured = traits.of(came[span]), state.rows(tick, of)
+        seen = view(self._dispatcher.site, router.reads, of, carbon, traits, measured)
         return unless_unknown(
             router.policy,
             knowledge.blind[hour],
-            lambda policy: replace(router, policy=policy).choose(shown),
+            lambda policy: replace(router, policy=policy).choose(seen),
         )
 
 
 def control_loop(candidate: Candidate, inputs: Inputs) -> ControlLoop:
     """Return the control loop of a policy of a scenario."""
+    hours, share = inputs.shape[0], inputs.traffic_share
 
     def share_at(now_s: Array) -> Array:
-        hour = np.minimum((now_s // S_PER_HOUR).astype(np.intp), inputs.shape[0] - 1)
-        return inputs.traffic_share[hour]
+        return share[np.minimum((now_s // S_PER_HOUR).astype(np.intp), hours - 1)]
 
     return ControlLoop(
         Router(candidate.policy, candidate.control, candidate.max_utilisation),
@@ -216,6 +224,6 @@ def control_loop(candidate: Candidate, inputs: Inputs) -> ControlLoop:
         candidate.knowledge,
         candidate.information,
         ExpectedTraffic(inputs.expected_per_s[0], share_at),
-        by_request=inputs.by_request(candidate),
+        by_request=candidate.by_request(inputs.site),
         recursion=_recursion,
     )

@@ -63,7 +63,7 @@ class Saved(NamedTuple):
     places: tuple[int, int, int, int]
 
 
-class System:
+class QueueingSystem:
     """P pools with their servers, each serving in the order in which requests reach it.
 
     Of requests that reach a pool at the same instant, the one sent first is first in line. Whatever the steps
@@ -86,7 +86,7 @@ class System:
     >>> one = {name: np.ones(1) for name in ("servers", "speed", "queue_limit")}
     >>> none = ("max_batch", "max_wait_s", "batch_fixed_s", "batch_per_request_s")
     >>> capacity = SimpleNamespace(**one, **{name: np.zeros(1) for name in none}, windows=np.zeros((0, 4)))
-    >>> system = System(capacity)
+    >>> system = QueueingSystem(capacity)
     >>> system.send([1.0, 1.5, 1.75], 0, 1000.0)
     >>> system.advance(10)
     >>> print(system.settle(3).wait_ms)

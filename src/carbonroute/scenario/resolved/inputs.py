@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from carbonroute.carbon import Signal
 from carbonroute.control.capacity import Capacity
 from carbonroute.control.information import Information, MissingRule, ServiceEstimate
 from carbonroute.control.knowledge import Forecaster, Knowledge, hidden, known, truth
-from carbonroute.control.latency import Latency
 from carbonroute.control.router import Control
 from carbonroute.control.site import Site
 from carbonroute.errors import Fault, InputError
@@ -61,10 +59,6 @@ class Candidate:
     control: Control = field(default_factory=Control)
     max_utilisation: float | None = None
     beliefs: Inputs | None = None
-
-    def believed(self, inputs: Inputs) -> Inputs:
-        """Return the scenario that it decides by, given the one that requests meet: an oracle sees that."""
-        return inputs if self.beliefs is None or self.oracle else self.beliefs
 
     def reads(self, field: str) -> bool:
         """Whether the policy declares to read a field of the view."""
@@ -123,13 +117,19 @@ class Candidate:
         )
 
     @property
-    def varies(self) -> bool:
-        """Whether what it reads varies from request to request."""
-        return not self.on_cells and (self.clairvoyant or self.reads("turn"))
+    def on_jitter(self) -> bool:
+        """Whether it is an oracle that decides by each request's jitter."""
+        return self.oracle and self.reads("jitter_ms")
+
+    def by_request(self, site: Site) -> bool:
+        """Whether it is asked about single requests: they differ within a cell in a field that it reads."""
+        if self.on_cells:
+            return False
+        return self.clairvoyant or self.reads("turn") or (self.sizes and site.has_tokens)
 
     @property
     def sizes(self) -> bool:
-        """Whether it reads what depends on a request's tokens, where requests have any."""
+        """Whether it reads a field that depends on a request's tokens, where requests have any."""
         by_size = ("service_ms", "energy_j", "violation_share")
         return not self.on_cells and any(self.reads(field) for field in by_size)
 
@@ -172,7 +172,9 @@ class Inputs:
     digests
         Of what was read of them: of every file that was needed, and of the policies' code.
     notes
-        What was assumed, left out or filled on the way: one line each.
+        Assumptions made, and values left out or filled, one line each.
+    site
+        The facts that a router knows.
     """
 
     scenario: Scenario
@@ -192,6 +194,20 @@ class Inputs:
     notes: tuple[str, ...]
     baseline: int | None = None
     digests: Digests = field(default_factory=Digests)
+    site: Site = field(init=False)
+
+    def __post_init__(self) -> None:
+        site = Site(
+            rtt_ms=self.rtt_ms,
+            slo_ms=self.slo_ms,
+            laws=self.laws,
+            jitter=self.jitter,
+            energy=self.energy,
+            capacity=self.capacity,
+            carbon_reference_g_per_kwh=self.carbon.reference_g_per_kwh,
+            workload_share=self.workload_share,
+        )
+        object.__setattr__(self, "site", site)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -204,38 +220,8 @@ class Inputs:
         )
 
     @property
-    def has_tokens(self) -> bool:
-        """Whether service times or energies depend on a request's tokens."""
-        by_energy = self.energy is not None and bool(self.energy.token_j.any())
-        return by_energy or any(law.per_request for law in self.laws)
-
-    @cached_property
-    def site(self) -> Site:
-        """What of it a router knows."""
-        return Site(
-            rtt_ms=self.rtt_ms,
-            slo_ms=self.slo_ms,
-            laws=self.laws,
-            jitter=self.jitter,
-            energy=self.energy,
-            capacity=self.capacity,
-            carbon_reference_g_per_kwh=self.carbon.reference_g_per_kwh,
-            workload_share=self.workload_share,
-        )
-
-    @property
-    def latency(self) -> Latency:
-        """The law of service time and jitter."""
-        return self.site.latency
-
-    @property
-    def violation_share(self) -> Array:
-        """P(rtt + service + jitter > slo): see `Site`."""
-        return self.site.violation_share
-
-    @cached_property
     def traffic_share(self) -> Array:
-        """What is expected of an hour's traffic: each origin's and workload's part, shape (H, O, W).
+        """Expected share of each origin and workload in the requests of an hour, shape (H, O, W).
 
         By the rates that the scenario states; of a log, which nobody knows before, by the stated shares.
         """
@@ -246,24 +232,19 @@ class Inputs:
         whole = expected.sum(axis=(1, 2), keepdims=True)
         return np.where(whole > 0, expected / np.where(whole > 0, whole, 1.0), stated)
 
-    def by_request(self, candidate: Candidate) -> bool:
-        """Whether a policy is asked about single requests: what it reads differs within a cell."""
-        return candidate.varies or (candidate.sizes and self.has_tokens)
-
-    @cached_property
+    @property
     def expected_per_s(self) -> Array:
-        """How many requests of each cell are expected per second, shape (H, O, W).
+        """Expected requests of each cell per second, shape (H, O, W).
 
         By the rates that the scenario states; of a log, which nobody knows before, its mean by the stated
         shares.
         """
         if self.scenario.traffic.is_logged:
-            in_an_hour = self.arrivals.count / self.shape[0]
-            per_s = in_an_hour / S_PER_HOUR * self.traffic_share[0]
-            every_hour: Array = np.broadcast_to(per_s, self.traffic_share.shape)
-            return every_hour
-        by_hour: Array = self.arrivals.expected().sum(axis=(1, 2))
-        return by_hour[:, np.newaxis, np.newaxis] / S_PER_HOUR * self.traffic_share
+            per_hour = np.full(self.shape[0], self.arrivals.count / self.shape[0])
+        else:
+            per_hour = self.arrivals.expected().sum(axis=(1, 2))
+        per_s: Array = per_hour[:, np.newaxis, np.newaxis] / S_PER_HOUR * self.traffic_share
+        return per_s
 
     @property
     def of_a_router(self) -> Information:
@@ -289,37 +270,39 @@ class Inputs:
         information: Information,
         control: Control | None = None,
         max_utilisation: float | None = None,
+        knowledge: Knowledge | None = None,
     ) -> Candidate:
-        """Return a policy of the run with what it knows, under the scenario's control if no other is given.
+        """Return a policy of the run with its knowledge, by default under the scenario's control.
+
+        Parameters
+        ----------
+        label, policy, information, control, max_utilisation
+            See `Candidate`.
+        knowledge
+            Its carbon intensities, where candidates with the same information have them already.
 
         Raises
         ------
         InputError
-            If carbon values that it decides on are missing, and no rule says what then; or long-run means; or
+            If carbon values that it decides on are missing, and no rule fills them; or long-run means; or
             the risk of requests whose prompts come with them.
         """
-        control = control or self.scenario.control
-        candidate = Candidate(label, policy, information, hidden(self.carbon), control, max_utilisation)
-        reads = fields_read(policy)
+        reads, oracle = fields_read(policy), bool(getattr(policy, "oracle", False))
         if reads is not COMMON_FIELDS and REFERENCE in reads and self.carbon.reference_g_per_kwh is None:
-            found = f"{label} goes by long-run means, and none are known before the run"
+            problem = f"{label} goes by long-run means, and none are known before the run"
             remedy = "state them, or take a carbon file that begins a day or more before horizon.start"
-            raise InputError(self.scenario.name, [Fault("carbon", found, remedy)])
+            raise InputError(self.scenario.name, [Fault("carbon", problem, remedy)])
+        if oracle:
+            information, knowledge = Information.spelled(service_time="actual"), truth(self.carbon)
+        elif "carbon_g_per_kwh" not in reads:
+            knowledge = hidden(self.carbon)
+        elif knowledge is None:
+            knowledge = known(information, self.carbon, self.forecast)
+        control = control or self.scenario.control
+        candidate = Candidate(label, policy, information, knowledge, control, max_utilisation)
         if candidate.on_cells and candidate.reads("violation_share"):
             self._require_prompts(label)
-        if candidate.oracle:
-            clairvoyance = Information.spelled(service_time="actual")
-            return replace(candidate, information=clairvoyance, knowledge=truth(self.carbon))
-        if not candidate.reads("carbon_g_per_kwh"):
-            return candidate
-        if information not in self._known:
-            self._known[information] = known(information, self.carbon, self.forecast)
-        return replace(candidate, knowledge=self._known[information])
-
-    @cached_property
-    def _known(self) -> dict[Information, Knowledge]:
-        """What candidates know, once for all with the same information."""
-        return {}
+        return candidate
 
     def _require_prompts(self, label: str) -> None:
         """Refuse a policy that needs the risk of all requests of a workload, where prompts have no law."""

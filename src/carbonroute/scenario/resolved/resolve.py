@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,13 @@ import numpy as np
 from carbonroute import memory, rng
 from carbonroute.arrays import Array
 from carbonroute.carbon import Forecast, Query, Signal, combined
-from carbonroute.control.knowledge import history_hours
+from carbonroute.control.information import Information
+from carbonroute.control.knowledge import Knowledge, history_hours
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.text import Digests
 from carbonroute.policies.base import fields_read
 from carbonroute.scenario.resolved.capacity import capacity_of
-from carbonroute.scenario.resolved.inputs import REFERENCE, Inputs
+from carbonroute.scenario.resolved.inputs import REFERENCE, Candidate, Inputs
 from carbonroute.scenario.resolved.round_trips import round_trips
 from carbonroute.scenario.written.model import Scenario
 from carbonroute.traffic import Demand
@@ -63,7 +64,7 @@ def resolve(scenario: Scenario) -> Inputs:
         slo_ms=np.array([workload.slo_ms for workload in scenario.workloads]),
         rtt_ms=rtt.rtt_ms,
         carbon=_with_forecast_s_source(carbon, forecast),
-        forecast=partial(forecast.known_and_counts, query) if forecast else None,
+        forecast=cache(partial(forecast.known_and_counts, query)) if forecast else None,
         arrivals=arrivals,
         laws=laws,
         energy=_energy(scenario),
@@ -74,18 +75,19 @@ def resolve(scenario: Scenario) -> Inputs:
         digests=digests,
         notes=(*carbon.notes, *arrivals.notes, *rtt.notes, *servers),
     )
-    candidates = tuple(
-        inputs.candidate(
-            entry.shown,
-            entry.policy,
-            entry.information or scenario.information,
-            entry.control_within(scenario.control),
-            entry.router_limit,
+    candidates: list[Candidate] = []
+    known: dict[Information, Knowledge] = {}  # shared by all policies of the same information
+    for entry in scenario.policies:
+        information = entry.information or scenario.information
+        control = entry.control_within(scenario.control)
+        candidate = inputs.candidate(
+            entry.shown, entry.policy, information, control, entry.router_limit, known.get(information)
         )
-        for entry in scenario.policies
-    )
+        candidates.append(candidate)
+        if candidate.reads("carbon_g_per_kwh") and not candidate.oracle:
+            known[information] = candidate.knowledge
     left_out = dict.fromkeys(note for candidate in candidates for note in candidate.knowledge.notes)
-    return replace(inputs, candidates=candidates, notes=(*inputs.notes, *left_out))
+    return replace(inputs, candidates=tuple(candidates), notes=(*inputs.notes, *left_out))
 
 
 def _with_forecast_s_source(carbon: Signal, forecast: Forecast | None) -> Signal:
