@@ -11,12 +11,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Page
 
-from carbonroute.figures import (
-    inspection_carbon,
-    inspection_rates,
-    inspection_rtt,
-    inspection_traffic,
-)
+from carbonroute.figures import inspection_carbon, inspection_rates, inspection_rtt, inspection_traffic
 from carbonroute.inspection.carbon import Hours, pictures
 from carbonroute.inspection.network import long
 from carbonroute.inspection.ordering import Ordered

@@ -27,15 +27,7 @@ DOT_PT = 3.5
     folder="graphs/premium",
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the saving, the violations and the mean latency of each policy.
-
-    Parameters
-    ----------
-    policies
-        ``policy``, ``clairvoyant``, the column of `findings.carbon_column` (%, or where nothing can be saved
-        g or gCO2e/kWh), ``slo_violation_pct`` (%), ``avg_latency_ms`` (ms, the bubbles' area),
-        ``max_violation_pct`` (%), ``baseline``.
-    """
+    """Draw the saving, the violations and the mean latency of each policy."""
     area = PlotArea(ax, width_in(policies), height_in=2.5)
     set_policy_axes(area.ax, policies)
     _widen(area.ax)

@@ -22,14 +22,7 @@ ROW_IN = 0.21
     folder="graphs/premium",
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the saving of each policy beside its violations.
-
-    Parameters
-    ----------
-    policies
-        ``policy``, ``clairvoyant``, the column of `findings.carbon_column` (%, or where nothing can be saved
-        g or gCO2e/kWh), ``slo_violation_pct`` (%), ``max_violation_pct`` (%), ``viable``, ``baseline``.
-    """
+    """Draw the saving of each policy beside its violations."""
     carbon, limit_pct = carbon_column(policies), limit(policies)
     area = PlotArea(ax, DOUBLE_IN, height_in=max(0.6, ROW_IN * policies.height))
     left, right = area.split(0.5, 0.06)

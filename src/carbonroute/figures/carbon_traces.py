@@ -22,14 +22,7 @@ MANY_REGIONS = 6  # beyond, both columns, and no bands: they would hide one anot
     of_requests=False,
 )
 def draw(carbon: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw how clean each region is over time, by the hour, or beyond three weeks by the day.
-
-    Parameters
-    ----------
-    carbon
-        ``hour``, ``time`` (UTC, or null: then hours or days are counted), ``region``, ``carbon_g_per_kwh``
-        (gCO2e/kWh).
-    """
+    """Draw how clean each region is over time, by the hour, or beyond three weeks by the day."""
     daily = carbon["hour"].n_unique() > LONGEST_HOURLY
     dated = carbon["time"].null_count() == 0
     styles = region_styles(carbon)

@@ -19,8 +19,6 @@ def limit(policies: pl.DataFrame) -> float:
 def change(reduction_pct: float, measure: Measure) -> str:
     """Say how a reduction in percent changes carbon, or emissions.
 
-    Examples
-    --------
     >>> change(59.6, INTENSITY), change(-3.0, GRAMS), change(0.01, GRAMS)
     ('cuts carbon 59.6 %', 'raises emissions 3.0 %', 'leaves emissions unchanged')
     """

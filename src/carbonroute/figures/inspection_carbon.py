@@ -17,16 +17,7 @@ LONGEST_HOURLY = 21 * 24  # values; beyond, daily means
 
 @figure("Carbon in a file", "A line is a zone: at the left over time, at the right its mean day.")
 def draw(traces: pl.DataFrame, day: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the carbon values of a file.
-
-    Parameters
-    ----------
-    traces
-        ``time`` (UTC) or ``hour`` (from 0), ``zone``, ``carbon_g_per_kwh`` or ``value``
-        (in the file's unit), NaN where missing.
-    day
-        ``hour`` (of the day, UTC), ``zone``, and the mean of each hour, called as in `traces`.
-    """
+    """Draw the carbon values of a file."""
     along, _, name = traces.columns
     traces, day = traces.rename({name: "value"}), day.rename({name: "value"})
     dated, daily = along == "time", traces[along].n_unique() > LONGEST_HOURLY

@@ -14,14 +14,7 @@ from carbonroute.figures.ticks import number_ticks
 
 @figure("Request rates in a file", "The line is the rate of all clients together, window by window.")
 def draw(rate: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the rate of each window.
-
-    Parameters
-    ----------
-    rate
-        ``hour`` or ``window`` (from 0), and ``requests_per_hour`` or ``rate`` (in the file's unit) of all
-        clients together.
-    """
+    """Draw the rate of each window."""
     along, name = rate.columns
     area = PlotArea(ax, DOUBLE_IN, height_in=2.0)
     values = rate[name].to_numpy()

@@ -23,15 +23,7 @@ COLOUR = POLICY_COLOURS[0]
     "that of a Poisson process.",
 )
 def draw(rate: pl.DataFrame, gaps: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw when requests came.
-
-    Parameters
-    ----------
-    rate
-        ``hour`` (since the first request), ``requests_per_s``: means of windows one after the other.
-    gaps
-        ``share`` (0…1, ascending), ``gap_s``: quantiles of the time between requests.
-    """
+    """Draw when requests came."""
     area = PlotArea(ax, DOUBLE_IN, height_in=2.0)
     left, right = area.split(0.6, 0.1)
     hour, per_s = rate["hour"].to_numpy().astype(float), rate["requests_per_s"].to_numpy()

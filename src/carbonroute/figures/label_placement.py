@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.figures.layout import LINE_SPACING, PT_PER_IN, text_width, widest
 from carbonroute.figures.style import MUTED, TEXT_PT
 
@@ -45,12 +45,7 @@ class PlacedLabel(NamedTuple):
 
 
 def label_points(
-    ax: Axes,
-    points: NDArray[np.float64],
-    texts: Sequence[str],
-    clear_pt: NDArray[np.float64],
-    level: float,
-    others: NDArray[np.float64] | None = None,
+    ax: Axes, points: Array, texts: Sequence[str], clear_pt: Array, level: float, others: Array | None = None
 ) -> bool:
     """Write labels beside points so that none covers a point or another label; or write none at all.
 
@@ -95,7 +90,7 @@ def label_points(
 
 
 def _find_place(
-    spot: NDArray[np.float64],
+    spot: Array,
     text: str,
     clear: float,
     inside: Rectangle,
@@ -122,24 +117,17 @@ def _find_place(
     return None
 
 
-def _nearest(spot: NDArray[np.float64], box: Rectangle) -> tuple[float, float]:
+def _nearest(spot: Array, box: Rectangle) -> tuple[float, float]:
     return min(max(float(spot[0]), box.x0), box.x1), min(max(float(spot[1]), box.y0), box.y1)
 
 
-def _leader(spot: NDArray[np.float64], box: Rectangle) -> list[Rectangle]:
+def _leader(spot: Array, box: Rectangle) -> list[Rectangle]:
     x, y = _nearest(spot, box)
     steps = np.linspace(0.15, 0.95, 12)
     return [_around(spot[0] + (x - spot[0]) * s, spot[1] + (y - spot[1]) * s, 0.4, 0.4) for s in steps]
 
 
-def _write(
-    ax: Axes,
-    point: NDArray[np.float64],
-    spot: NDArray[np.float64],
-    text: str,
-    place: PlacedLabel,
-    clear: float,
-) -> None:
+def _write(ax: Axes, point: Array, spot: Array, text: str, place: PlacedLabel, clear: float) -> None:
     box = place.box
     middle = ((box.x0 + box.x1) / 2 - spot[0], (box.y0 + box.y1) / 2 - spot[1])
     end_x, end_y = _nearest(spot, box)

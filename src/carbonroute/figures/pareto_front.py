@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Mask
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import amount, saved_label
 from carbonroute.figures.formatting import one_line, percent, plain
@@ -60,18 +60,7 @@ _LATE: Any = MappingProxyType({
     "the front of those that a router can run.",
 )
 def draw(frontier: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw every policy that was tried, the front of those that a router can run, and those of note.
-
-    Parameters
-    ----------
-    frontier
-        ``policy``, ``clairvoyant``, ``own``, ``alike``, ``static_baseline``, ``bound``, ``on_front``,
-        ``knee``, ``recommended``, ``slo_violation_pct`` (%), ``avg_latency_ms``, ``p95_latency_ms`` (ms),
-        ``emissions_reduction_pct`` (%; without energies ``carbon_reduction_pct``, and where nothing can be
-        saved ``emissions_g_per_request``, g, or ``avg_carbon_g_per_kwh``, gCO2e/kWh), ``baseline``, and the
-        limits (null where there is none): ``max_slo_violation_pct`` (%), ``max_p95_latency_ms``,
-        ``max_avg_latency_ms`` (ms).
-    """
+    """Draw every policy that was tried, the front of those that a router can run, and those of note."""
     area = PlotArea(ax, DOUBLE_IN, height_in=3.4)
     column, label = _carbon(frontier)
     xy = frontier.select(column, "slo_violation_pct").to_numpy().astype(np.float64)
@@ -94,7 +83,7 @@ def _carbon(frontier: pl.DataFrame) -> tuple[str, str]:
     return measure.amount, f"{amount_label} ({measure.unit}; less to the right)"
 
 
-def _marks(frontier: pl.DataFrame) -> dict[str, NDArray[np.bool_]]:
+def _marks(frontier: pl.DataFrame) -> dict[str, Mask]:
     """Return the policies of each mark: those that no mark before it fits."""
     marks, marked = {}, np.zeros(frontier.height, dtype=bool)
     for column in _MARKS:
@@ -104,9 +93,7 @@ def _marks(frontier: pl.DataFrame) -> dict[str, NDArray[np.bool_]]:
     return marks
 
 
-def _dots(
-    ax: Axes, frontier: pl.DataFrame, xy: NDArray[np.float64], marks: dict[str, NDArray[np.bool_]]
-) -> ScalarMappable:
+def _dots(ax: Axes, frontier: pl.DataFrame, xy: Array, marks: dict[str, Mask]) -> ScalarMappable:
     """Draw the front and the policies; return the scale of their colours."""
     latency = frontier["avg_latency_ms"].to_numpy()
     norm = Normalize(float(latency.min()), float(latency.max()) + 1e-9)
@@ -132,7 +119,7 @@ def _mark_style(latency_ms: float, norm: Normalize, *, hollow: bool) -> dict[str
     return {"facecolor": [colour], "edgecolor": INK, "linewidth": 0.7}
 
 
-def _late(frontier: pl.DataFrame) -> NDArray[np.bool_]:
+def _late(frontier: pl.DataFrame) -> Mask:
     """Return the policies that exceed a limit on latency."""
     late = np.zeros(frontier.height, dtype=bool)
     for column, _, _ in _LIMITS[1:]:
@@ -142,9 +129,7 @@ def _late(frontier: pl.DataFrame) -> NDArray[np.bool_]:
     return late
 
 
-def _labels(
-    ax: Axes, frontier: pl.DataFrame, xy: NDArray[np.float64], marks: dict[str, NDArray[np.bool_]]
-) -> list[Artist]:
+def _labels(ax: Axes, frontier: pl.DataFrame, xy: Array, marks: dict[str, Mask]) -> list[Artist]:
     """Name the marked policies if there is room, else number them; return the legend that is then needed."""
     rows = np.flatnonzero(np.any(list(marks.values()), axis=0))
     knees = frontier["knee"].to_numpy() & ~marks["knee"]  # whose mark does not tell
@@ -172,7 +157,7 @@ def _name(row: dict[str, Any]) -> str:
     return one_line(str(row["policy"])) + DAGGER * bool(row["clairvoyant"])
 
 
-def _legend(frontier: pl.DataFrame, marks: dict[str, NDArray[np.bool_]]) -> list[Artist]:
+def _legend(frontier: pl.DataFrame, marks: dict[str, Mask]) -> list[Artist]:
     handles: list[Artist] = [
         Line2D([], [], color=MUTED, linewidth=0.9, label="front: nothing better is known")
     ]

@@ -48,16 +48,7 @@ CELL_PAD_PT = 5.0
     "not comparable one to one.",
 )
 def draw(overview: pl.DataFrame, policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw this run's result below those of related systems.
-
-    Parameters
-    ----------
-    overview
-        ``scenario``, ``workloads``, ``regions``, ``hours``, ``finding``, ``accounting``,
-        ``source``.
-    policies
-        For the title: see `findings.headline`.
-    """
+    """Draw this run's result below those of related systems."""
     rows = [HEADER, *RELATED, _own_row(overview)]
     width_pt = (DOUBLE_IN * 72 if ax is None else PlotArea(ax).size_pt[0]) - 2 * CELL_PAD_PT
     cells = [

@@ -35,17 +35,7 @@ NAME_PT = 122.0
     folder="graphs/premium",
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw each policy's strengths, before the outlines of all the others.
-
-    Parameters
-    ----------
-    policies
-        ``policy``, ``clairvoyant``, ``avg_latency_ms``, ``p95_latency_ms`` (ms, less is
-        better), ``slo_violation_pct`` (%; compliance is the rest to 100), ``emissions_reduction_pct`` (%) and
-        ``emissions_g_per_request`` (g; efficiency is its inverse), or without energies
-        ``carbon_reduction_pct`` (%) and ``avg_carbon_g_per_kwh`` (gCO2e/kWh). Each is scaled to [0, 1] over
-        the policies of the table, 1 being the best; a range of 0 counts as 1.
-    """
+    """Draw each policy's strengths, before the outlines of all the others."""
     scores = _scores(policies)
     columns = min(COLUMNS, policies.height)
     rows = -(-policies.height // columns)

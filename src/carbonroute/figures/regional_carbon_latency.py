@@ -25,16 +25,7 @@ MANY_REGIONS = 8
     "low bar under a high line is clean, but far away.",
 )
 def draw(carbon: pl.DataFrame, rtt: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw how clean each region is beside how far it is from the largest origin.
-
-    Parameters
-    ----------
-    carbon
-        ``region``, ``carbon_g_per_kwh`` (mean over the hours, gCO2e/kWh, left axis).
-    rtt
-        ``origin``, ``origin_share``, ``region``, ``rtt_ms`` (ms, right axis). The origin with
-        the largest share is shown, the first on ties.
-    """
+    """Draw how clean each region is beside how far it is from the largest origin."""
     regions = _per_region(carbon, rtt)
     origin = one_line(_largest_origin(rtt))
     area = PlotArea(ax, DOUBLE_IN if regions.height > MANY_REGIONS else SINGLE_IN, height_in=1.9)

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
+from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import highest
 from carbonroute.figures.formatting import one_line, percent
@@ -18,13 +19,7 @@ ROW_IN = 0.2
 
 @figure("Where requests go", "Each bar is all requests of a policy, its parts the regions that serve them.")
 def draw(routing: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw where each policy sends its requests.
-
-    Parameters
-    ----------
-    routing
-        ``policy``, ``clairvoyant``, ``region``, ``share`` (0…1, drawn in percent).
-    """
+    """Draw where each policy sends its requests."""
     labels, styles = policy_labels(routing), region_styles(routing)
     area = PlotArea(ax, height_in=max(0.5, ROW_IN * len(labels)))
     left = np.zeros(len(labels))
@@ -41,9 +36,7 @@ def draw(routing: pl.DataFrame, ax: Axes | None = None) -> Axes:
     return area.finish(_title(routing), [legend], clairvoyant_note(routing))
 
 
-def _shares(
-    routing: pl.DataFrame, region: str, policies: list[str]
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _shares(routing: pl.DataFrame, region: str, policies: list[str]) -> Array:
     share = dict(routing.filter(pl.col("region") == region).select("policy", "share").iter_rows())
     return np.array([share.get(policy) or 0.0 for policy in policies])
 

@@ -9,8 +9,8 @@ import polars as pl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import mass_unit, number, one_line, percent
 from carbonroute.figures.layout import BACKING, DOUBLE_IN, LINE_SPACING, PT_PER_IN, PlotArea, fold, text_width
@@ -35,14 +35,7 @@ SAVED = "#009E73"
     "From no knowledge of carbon to all of it: what each step emits, and what it takes off the step before.",
 )
 def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the way from no knowledge of carbon to all, a bar per step.
-
-    Parameters
-    ----------
-    saving
-        At least one row: ``step``, ``policy``, ``clairvoyant``, ``total_kg`` (kg CO2e),
-        ``saved_pct`` (% of the first step's; null where that is 0), ``slo_violation_pct`` (% or null).
-    """
+    """Draw the way from no knowledge of carbon to all, a bar per step."""
     totals_kg, of_all = _totals_kg(saving)
     unit = mass_unit(totals_kg.tolist())
     totals = totals_kg * unit.per_kg
@@ -73,7 +66,7 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     return area.finish(_title(saving), [_legend(totals - before)], notes)
 
 
-def _totals_kg(saving: pl.DataFrame) -> tuple[NDArray[np.float64], bool]:
+def _totals_kg(saving: pl.DataFrame) -> tuple[Array, bool]:
     """Return the emissions of each step, kg, and whether they are of all its requests.
 
     Steps that turn requests away serve different numbers of them: then each is given what it would emit for
@@ -87,7 +80,7 @@ def _totals_kg(saving: pl.DataFrame) -> tuple[NDArray[np.float64], bool]:
     return (totals_kg if same else compared_kg), same
 
 
-def _bars(ax: Axes, saving: pl.DataFrame, totals: NDArray[np.float64], before: NDArray[np.float64]) -> None:
+def _bars(ax: Axes, saving: pl.DataFrame, totals: Array, before: Array) -> None:
     """Draw the emissions of each step, and the difference from those of the step before."""
     for row, clairvoyant in enumerate(saving["clairvoyant"]):
         low, high = sorted((totals[row], before[row]))
@@ -132,7 +125,7 @@ def _note(saving: pl.DataFrame) -> list[str]:
     return [f"In brackets: change from the step before, in % of what {one_line(saving['step'][0])} emits"]
 
 
-def _legend(changes: NDArray[np.float64]) -> list[Artist]:
+def _legend(changes: Array) -> list[Artist]:
     saved = [Patch(facecolor=SAVED, label="saved by this step")] if (changes < 0).any() else []
     added = [Patch(facecolor=LIMIT, label="added by this step")] if (changes > 0).any() else []
     return [Patch(facecolor=FAINT, label="emitted"), *saved, *added]

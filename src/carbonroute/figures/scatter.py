@@ -10,8 +10,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.figures.findings import carbon_column, limit
 from carbonroute.figures.formatting import VIOLATIONS_LABEL, plain, ranges
 from carbonroute.figures.label_placement import label_points
@@ -29,7 +29,7 @@ def width_in(policies: pl.DataFrame) -> float:
     return DOUBLE_IN if policies.height > MANY_POLICIES else SINGLE_IN
 
 
-def points_of(policies: pl.DataFrame) -> NDArray[np.float64]:
+def points_of(policies: pl.DataFrame) -> Array:
     """Return (N, 2): carbon (reduction in %, or amount) and violations in %, per policy."""
     return policies.select(carbon_column(policies).name, "slo_violation_pct").to_numpy().astype(np.float64)
 
@@ -45,7 +45,7 @@ def set_policy_axes(ax: Axes, policies: pl.DataFrame) -> None:
 
 
 def set_point_axes(
-    ax: Axes, xy: NDArray[np.float64], label: str, limit_pct: float | None, *, less_is_better: bool = False
+    ax: Axes, xy: Array, label: str, limit_pct: float | None, *, less_is_better: bool = False
 ) -> None:
     """Set limits, ticks and labels for many points, and shade the viable zone."""
     set_carbon_axis(ax, xy[:, 0], label, margin=0.05, less_is_better=less_is_better)
@@ -54,9 +54,7 @@ def set_point_axes(
         shade_viable(ax, limit_pct)
 
 
-def set_carbon_axis(
-    ax: Axes, x: NDArray[np.float64], label: str, *, margin: float, less_is_better: bool
-) -> None:
+def set_carbon_axis(ax: Axes, x: Array, label: str, *, margin: float, less_is_better: bool) -> None:
     """Set the x axis, with a margin as a share of its range; the better end is on the right."""
     low, high = float(x.min()), float(x.max())
     beside = margin * (high - low) or max(0.1 * abs(high), 1.0)
@@ -108,7 +106,7 @@ def numbers_of(groups: Sequence[Sequence[int]]) -> list[str]:
     return [ranges([index + 1 for index in group]) for group in groups]
 
 
-def coinciding(ax: Axes, points: NDArray[np.float64]) -> list[list[int]]:
+def coinciding(ax: Axes, points: Array) -> list[list[int]]:
     """Group points that lie on one another, in the table's order."""
     spots = ax.transData.transform(points) * PT_PER_IN / ax.figure.dpi
     groups: list[list[int]] = []

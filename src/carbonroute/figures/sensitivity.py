@@ -29,17 +29,7 @@ SIDES = ((POLICY_COLOURS[0], -0.18), (POLICY_COLOURS[1], 0.18))
     "A pair of bars is an input, changed down and up: the longer, the more the result depends on it.",
 )
 def draw(sensitivity: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the change of saving and violations, the inputs that move the saving most on top.
-
-    Parameters
-    ----------
-    sensitivity
-        ``input``, ``change_pct`` (%, down and up), ``policy``,
-        ``saved_pct`` (%), ``saved_points``, ``violation_points`` (percentage points), ``slo_violation_pct``,
-        ``chosen_saved_pct``, ``chosen_violation_pct`` (%), ``same``, ``untold_saved_points`` and
-        ``untold_violation_points`` (percentage points). Bars are of routers that are told of a change, lines
-        across them of routers that are not.
-    """
+    """Draw the change of saving and violations, the inputs that move the saving most on top."""
     names = in_order(sensitivity, "input")[:MOST_ROWS]
     rows = sensitivity.filter(pl.col("input").is_in(names))
     area = PlotArea(ax, DOUBLE_IN, height_in=max(0.8, ROW_IN * len(names)))

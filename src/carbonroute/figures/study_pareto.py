@@ -12,8 +12,8 @@ import polars as pl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.figures import study_grid
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import count_of
@@ -48,17 +48,7 @@ OTHERS: Any = MappingProxyType({"marker": "o", "markerfacecolor": MUTED, "marker
     has_data=lambda summary, _: not _known(summary, study_grid.saving(summary)).is_empty(),
 )
 def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw every policy at every place of the grid, and the front of those that a router can run.
-
-    Parameters
-    ----------
-    summary
-        The axes' columns, ``policy``, ``clairvoyant``, ``viable``, ``baseline``,
-        ``slo_violation_pct`` and ``max_violation_pct`` (%), and ``emissions_reduction_pct`` or
-        ``carbon_reduction_pct`` (%). Rows in which one of them is null have no dot.
-    axes
-        ``axis``, ``label``, ``number``, ``averaged``.
-    """
+    """Draw every policy at every place of the grid, and the front of those that a router can run."""
     grid, metric = study_grid.grid_axes(summary, axes), study_grid.saving(summary)
     points = _known(summary, metric)
     area = PlotArea(ax, DOUBLE_IN, height_in=3.4)
@@ -86,7 +76,7 @@ def _known(summary: pl.DataFrame, metric: SummaryMetric) -> pl.DataFrame:
     return summary.filter(pl.col(metric.column).is_finite() & pl.col(VIOLATION_PCT).is_finite())
 
 
-def _dots(ax: Axes, points: pl.DataFrame, xy: NDArray[np.float64], styles: dict[str, SeriesStyle]) -> None:
+def _dots(ax: Axes, points: pl.DataFrame, xy: Array, styles: dict[str, SeriesStyle]) -> None:
     """Draw the points, of those that cover one another only the first, and as pixels if there are many."""
     spots = ax.transData.transform(xy) * PT_PER_IN / figure_of(ax).dpi
     drawn = points.with_columns(
@@ -122,9 +112,7 @@ def _names(front: pl.DataFrame, grid: Sequence[GridAxis], labels: dict[str, str]
     ]
 
 
-def _labels(
-    ax: Axes, front: pl.DataFrame, ends: NDArray[np.float64], xy: NDArray[np.float64], names: Sequence[str]
-) -> list[Artist]:
+def _labels(ax: Axes, front: pl.DataFrame, ends: Array, xy: Array, names: Sequence[str]) -> list[Artist]:
     """Name the points of the front if there is room, else number them, else name its ends; give the key.
 
     Beside the ends, that is the point which saves most within the limit.
@@ -152,7 +140,7 @@ def _labels(
     return []
 
 
-def _steps(ax: Axes, ends: NDArray[np.float64]) -> NDArray[np.float64]:
+def _steps(ax: Axes, ends: Array) -> Array:
     """Return points along the front as it is drawn: from each end up, then level to the next."""
     corners = np.column_stack([ends[:-1, 0], ends[1:, 1]])
     path = np.empty((2 * len(ends) - 1, 2))
@@ -162,7 +150,7 @@ def _steps(ax: Axes, ends: NDArray[np.float64]) -> NDArray[np.float64]:
     return ax.transData.inverted().transform(np.concatenate([spots, *parts]))
 
 
-def _thinned(ax: Axes, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+def _thinned(ax: Axes, xy: Array) -> Array:
     """Return one point for each small square that has any: enough to keep labels away."""
     squares = np.floor(ax.transData.transform(xy) * PT_PER_IN / figure_of(ax).dpi / CLEAR_PT)
     _, first = np.unique(squares, axis=0, return_index=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, SymLogNorm
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import VIOLATIONS_LABEL
 from carbonroute.figures.study_grid import VIOLATION_PCT, grid_axes, has_grid, limit_text
@@ -25,21 +24,13 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
     """Draw the share of violations at each place of the grid; cells over the limit are hatched.
 
     Laid out as the map of savings is.
-
-    Parameters
-    ----------
-    summary
-        The axes' columns, ``policy``, ``clairvoyant``, ``viable``,
-        ``slo_violation_pct`` and ``max_violation_pct`` (%).
-    axes
-        ``axis``, ``label``, ``number``, ``averaged``.
     """
     layout = split(grid_axes(summary, axes), summary["policy"].n_unique())
     scale = _scale(summary[VIOLATION_PCT].drop_nulls().to_numpy())
     return draw_maps(summary, axes, layout, scale, _title(summary), ax)
 
 
-def _scale(values: NDArray[np.float64]) -> MapScale:
+def _scale(values: Array) -> MapScale:
     """Choose colours, by powers of ten where violations are far apart."""
     highest = max(float(values.max()), LOWEST_PCT)
     if highest <= WIDE * max(float(values.min()), LOWEST_PCT):

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.ticker import (
-    FixedLocator,
-    FuncFormatter,
-    LogLocator,
-    MaxNLocator,
-    NullFormatter,
-    NullLocator,
-)
-from numpy.typing import NDArray
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from carbonroute.arrays import Array
 from carbonroute.figures.formatting import tick
 
 TICK_STEPS = [1, 2, 2.5, 5, 10]
@@ -58,7 +50,7 @@ def date_ticks(axis: Axis) -> None:
     axis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
 
 
-def scale_violations(ax: Axes, values: NDArray[np.float64], limit: float | None) -> None:
+def scale_violations(ax: Axes, values: Array, limit: float | None) -> None:
     """Scale a y axis of violations in percent: by powers of ten where they are far apart."""
     lowest, top = float(values.min()), max(float(values.max()), 1.5 * (limit or 0.0), LOWEST_PCT)
     if top > WIDE * max(lowest, LOWEST_PCT):

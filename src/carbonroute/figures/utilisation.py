@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import one_line, percent
-from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, wrap
+from carbonroute.figures.layout import PT_PER_IN, wrap
 from carbonroute.figures.panel_grid import PanelGrid
 from carbonroute.figures.style import (
     MUTED,
@@ -37,35 +37,26 @@ HIGHEST_PCT = 200.0  # work beyond capacity is shown up to here
     has_data=lambda utilisation: utilisation["utilisation"].null_count() < utilisation.height,
 )
 def draw(utilisation: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw how busy servers are, by the hour, or beyond three weeks by the day.
-
-    Parameters
-    ----------
-    utilisation
-        ``policy``, ``clairvoyant``, ``hour``, ``region``, ``utilisation`` (0…1),
-        ``servers``, ``offered`` (servers).
-    """
+    """Draw how busy servers are, by the hour, or beyond three weeks by the day."""
     labels, regions = policy_labels(utilisation), region_styles(utilisation)
     drawn = list(labels)[:MOST_POLICIES]
-    grid = PanelGrid.of([labels[name] for name in drawn], COLUMNS, PANEL_IN, DOUBLE_IN)
-    area = PlotArea(ax, DOUBLE_IN, grid.height_in)
+    grid = PanelGrid(ax, [labels[name] for name in drawn], COLUMNS, PANEL_IN)
     daily = utilisation["hour"].n_unique() > LONGEST_HOURLY
     traces = _traces(utilisation, daily=daily)
-    panels = grid.panels(area.ax, area.size_pt[0])
     top = _top(traces.filter(pl.col("policy").is_in(drawn)))
-    for name, panel in zip(drawn, panels, strict=True):
+    for name, panel in zip(drawn, grid.panels, strict=True):
         _lines(panel, traces.filter(policy=name), regions)
         panel.set_ylim(0, top)
         fixed_ticks(panel.yaxis, (value for value in (0, 50, 100, 150, 200) if value <= top))
-    for panel in grid.lowest(panels):
+    for panel in grid.lowest:
         panel.set_xlabel("Day" if daily else "Hour")
-    middle = panels[(grid.rows // 2) * grid.columns]
+    middle = grid.panels[(grid.rows // 2) * grid.columns]
     in_use = f"{'Daily mean of servers' if daily else 'Servers'} in use (%)"
     middle.set_ylabel(wrap(in_use, PANEL_IN * PT_PER_IN) if grid.rows == 1 else in_use)
     left_out = len(labels) - len(drawn)
     more = [f"{left_out} more in data/utilisation.csv"] if left_out else []
     legend = [*(style.line_handle() for style in regions.values()), *_handles(utilisation)]
-    return area.finish(_title(utilisation), [legend], [*more, *clairvoyant_note(utilisation)])
+    return grid.area.finish(_title(utilisation), [legend], [*more, *clairvoyant_note(utilisation)])
 
 
 def _lines(panel: Axes, traces: pl.DataFrame, regions: dict[str, SeriesStyle]) -> None:

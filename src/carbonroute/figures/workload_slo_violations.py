@@ -29,14 +29,7 @@ GROUP = 0.86  # share of a workload's place that its bars fill
     "A bar is the share of a workload's requests over its latency limit, under one policy.",
 )
 def draw(workloads: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw how often each workload misses its SLO under each policy.
-
-    Parameters
-    ----------
-    workloads
-        ``policy``, ``clairvoyant``, ``workload``, ``name``, ``slo_ms`` (ms),
-        ``slo_violation_pct`` (%; null where there was no request).
-    """
+    """Draw how often each workload misses its SLO under each policy."""
     styles, ids = policy_styles(workloads), in_order(workloads, "workload")
     area = PlotArea(ax, SINGLE_IN if len(styles) * len(ids) <= FEW_BARS else DOUBLE_IN, height_in=1.9)
     area.ax.set_ylim(0, 1.2 * _top(workloads))

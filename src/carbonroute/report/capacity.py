@@ -7,14 +7,7 @@ from collections.abc import Iterator
 from carbonroute.metrics import Tables
 from carbonroute.metrics.measure import measure_of
 from carbonroute.report.page import Column, Section, TableBlock
-from carbonroute.report.table_cells import (
-    Field,
-    known,
-    number_field,
-    significant_cell,
-    table_of,
-    text_field,
-)
+from carbonroute.report.table_cells import Field, known, number_field, significant_cell, table_of, text_field
 
 
 def sections(tables: Tables) -> Iterator[Section]:

@@ -73,8 +73,6 @@ def _treatment(facts: Mapping[str, Any]) -> Iterator[Block]:
 def _flat(fact: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
     """Yield every value within a fact of a manifest as text, with the way to it.
 
-    Examples
-    --------
     >>> list(_flat({"zone A": {"filled": 3, "hours": [1, 2]}, "zone B": {}}))
     [('zone A: filled', '3'), ('zone A: hours', '1, 2')]
     """

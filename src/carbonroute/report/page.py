@@ -232,8 +232,6 @@ def render(page: Page) -> str:
 def tied(text: str) -> Markup:
     """Return a text in which no line ends between a number and its unit; all else in it is escaped.
 
-    Examples
-    --------
     >>> print(tied("at 5 % of <all>"))
     at <span class="tied">5 %</span> of &lt;all&gt;
     """

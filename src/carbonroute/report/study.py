@@ -10,17 +10,7 @@ from typing import Any
 from carbonroute.figures.formatting import MassUnit, count_of, mass_unit, one_line
 from carbonroute.figures.study_grid import SummaryMetric, averaged_note, grid_axes, limit_text, saving
 from carbonroute.report.figures import figures
-from carbonroute.report.page import (
-    Block,
-    Code,
-    Column,
-    Facts,
-    Items,
-    Page,
-    Section,
-    TableCell,
-    Text,
-)
+from carbonroute.report.page import Block, Code, Column, Facts, Items, Page, Section, TableCell, Text
 from carbonroute.report.policies import CONFIDENCE, verdict
 from carbonroute.report.table_cells import (
     Field,

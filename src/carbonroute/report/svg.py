@@ -33,8 +33,6 @@ def inline(svg: bytes, prefix: str, label: str) -> str:
     label
         What it is, for those who do not see it.
 
-    Examples
-    --------
     >>> drawing = b'<svg width="20pt" height="10pt"><!-- x --><g id="a"/><g id="b"/><use href="#a"/></svg>'
     >>> inline(drawing, "one", "A dot.").partition("<g")[2]
     ' id="one-a" /><g /><use href="#one-a" /></svg>'

@@ -74,8 +74,6 @@ def digests_table(name: str, files: str, digests: Mapping[str, str], *, folded: 
 def number_cell(value: float | None, digits: int = 1, interval: Record | None = None) -> TableCell:
     """Return a number with so many decimals, or more where its interval (``low``, ``high``) is that narrow.
 
-    Examples
-    --------
     >>> number_cell(1.0063, 2, {"low": 0.901, "high": 1.118})
     TableCell(text='1.01', value=1.0063, detail='0.90 to 1.12')
     >>> number_cell(0.0, 2, {"low": 0.0, "high": 0.00893})
@@ -96,8 +94,6 @@ def number_cell(value: float | None, digits: int = 1, interval: Record | None = 
 def significant_cell(value: float | None, digits: int = 3) -> TableCell:
     """Return a number with so many significant digits.
 
-    Examples
-    --------
     >>> significant_cell(0.012345).text, significant_cell(12345.6).text, significant_cell(0.0404).text
     ('0.0123', '12,346', '0.0404')
     """
