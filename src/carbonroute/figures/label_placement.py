@@ -37,13 +37,6 @@ def _around(x: float, y: float, half_width: float, half_height: float) -> Rectan
     return Rectangle(x - half_width, y - half_height, x + half_width, y + half_height)
 
 
-class PlacedLabel(NamedTuple):
-    """The rectangle of a label, and the line from it to its point (as small rectangles)."""
-
-    box: Rectangle
-    leader: list[Rectangle]
-
-
 def label_points(
     ax: Axes, points: Array, texts: Sequence[str], clear_pt: Array, level: float, others: Array | None = None
 ) -> bool:
@@ -53,67 +46,57 @@ def label_points(
     ----------
     ax
         An axes of final size and limits.
-    points
-        (N, 2), in data coordinates.
-    texts
-        N labels.
+    points, texts
+        (N, 2), in data coordinates, and N labels.
     clear_pt
         (N,), half the width of what is drawn at each point, in points; kept clear.
-    level
-        Height of a level line that is kept clear, in data coordinates.
-    others
-        (M, 2), dots without a label that are kept clear too, in data coordinates.
+    level, others
+        Height of a level line, and (M, 2) dots without a label, in data coordinates; kept clear too.
 
     Returns
     -------
     bool
-        Whether all labels found a place (if not, none is drawn).
+        Whether there was a place for every label.
     """
-    pixels = ax.transData.transform(points)
     scale = PT_PER_IN / ax.figure.dpi
-    spots = pixels * scale
+    spots = ax.transData.transform(points) * scale
     inside = Rectangle(*(float(value) * scale for value in ax.bbox.extents))
     line_y = float(ax.transData.transform((points[0, 0], level))[1]) * scale
-    kept = [_around(x, y, clear, clear) for (x, y), clear in zip(spots, clear_pt, strict=True)]
-    kept.append(Rectangle(inside.x0, line_y, inside.x1, line_y))
+    taken = [_around(x, y, clear, clear) for (x, y), clear in zip(spots, clear_pt, strict=True)]
+    taken.append(Rectangle(inside.x0, line_y, inside.x1, line_y))
     if others is not None and len(others):
-        kept.extend(_around(x, y, DOT_PT, DOT_PT) for x, y in ax.transData.transform(others) * scale)
-    placed: list[PlacedLabel] = []
+        taken.extend(_around(x, y, DOT_PT, DOT_PT) for x, y in ax.transData.transform(others) * scale)
+    labels: list[Rectangle] = []
     for spot, text, clear in zip(spots, texts, clear_pt, strict=True):
-        place = _find_place(spot, text, float(clear), inside, kept, placed)
-        if place is None:
+        box = _find_place(spot, text, float(clear), inside, taken, labels)
+        if box is None:
             return False
-        placed.append(place)
-    for point, spot, text, clear, place in zip(points, spots, texts, clear_pt, placed, strict=True):
-        _write(ax, point, spot, text, place, float(clear))
+        labels.append(box)
+        taken += [box, *_leader(spot, box)]
+    for point, spot, text, clear, box in zip(points, spots, texts, clear_pt, labels, strict=True):
+        _write(ax, point, spot, text, box, float(clear))
     return True
 
 
 def _find_place(
-    spot: Array,
-    text: str,
-    clear: float,
-    inside: Rectangle,
-    kept: Sequence[Rectangle],
-    placed: Sequence[PlacedLabel],
-) -> PlacedLabel | None:
+    spot: Array, text: str, clear: float, inside: Rectangle, taken: list[Rectangle], labels: list[Rectangle]
+) -> Rectangle | None:
+    """Return the nearest place for a label that covers nothing, and whose leader crosses no label."""
     lines = text.split("\n")
     half_width = widest(lines) / 2 + 1
     half_height = len(lines) * TEXT_PT * LINE_SPACING / 2
-    taken = [*kept, *(place.box for place in placed), *(step for place in placed for step in place.leader)]
     for distance in (clear + step for step in (1, 4, 8, 13, 19, 26, 34, 44, 56, 70)):
         for turn in (0, 8, 4, 12, 2, 6, 10, 14, 1, 3, 5, 7, 9, 11, 13, 15):
             cos, sin = math.cos(turn * math.pi / 8), math.sin(turn * math.pi / 8)
             x = float(spot[0]) + cos * (distance + half_width)
             y = float(spot[1]) + sin * (distance + half_height)
             box = _around(x, y, half_width, half_height)
-            leader = _leader(spot, box)
             if (
                 box.within(inside)
                 and not any(box.hits(other) for other in taken)
-                and not any(step.hits(place.box) for step in leader for place in placed)
+                and not any(step.hits(label) for step in _leader(spot, box) for label in labels)
             ):
-                return PlacedLabel(box, leader)
+                return box
     return None
 
 
@@ -122,13 +105,13 @@ def _nearest(spot: Array, box: Rectangle) -> tuple[float, float]:
 
 
 def _leader(spot: Array, box: Rectangle) -> list[Rectangle]:
+    """Return the line from a label to its point, as small rectangles."""
     x, y = _nearest(spot, box)
     steps = np.linspace(0.15, 0.95, 12)
     return [_around(spot[0] + (x - spot[0]) * s, spot[1] + (y - spot[1]) * s, 0.4, 0.4) for s in steps]
 
 
-def _write(ax: Axes, point: Array, spot: Array, text: str, place: PlacedLabel, clear: float) -> None:
-    box = place.box
+def _write(ax: Axes, point: Array, spot: Array, text: str, box: Rectangle, clear: float) -> None:
     middle = ((box.x0 + box.x1) / 2 - spot[0], (box.y0 + box.y1) / 2 - spot[1])
     end_x, end_y = _nearest(spot, box)
     end = (end_x - spot[0], end_y - spot[1])

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import mass_unit, number, one_line, percent
-from carbonroute.figures.layout import BACKING, DOUBLE_IN, LINE_SPACING, PT_PER_IN, PlotArea, fold, text_width
+from carbonroute.figures.layout import BACKING, DOUBLE_IN, LINE_SPACING, PT_PER_IN, PlotArea, fold, widest
 from carbonroute.figures.style import (
     CLAIRVOYANT_HATCH,
     DAGGER,
@@ -40,11 +40,8 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     unit = mass_unit(totals_kg.tolist())
     totals = totals_kg * unit.per_kg
     before = np.insert(totals[:-1], 0, totals[0])
-    changes = _changes(saving)
-    texts = [
-        f"{number(total, unit.digits)} {unit.name}{change}"
-        for total, change in zip(totals, changes, strict=True)
-    ]
+    pairs = zip(totals, _changes(saving), strict=True)
+    texts = [f"{number(total, unit.digits)} {unit.name}{change}" for total, change in pairs]
     labels = _labels(saving)
     row_lines = max(label.count("\n") + 1 for label in labels) + GAP_LINES
     area = PlotArea(ax, DOUBLE_IN, height_in=saving.height * row_lines * TEXT_PT * LINE_SPACING / PT_PER_IN)
@@ -55,14 +52,17 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     whose = "all requests" if of_all else f"as many requests as {one_line(saving['step'][0])} serves"
     ax.set_xlabel(f"Emissions of {whose} ({unit.name} CO₂e)")
     area.fit()
-    room = min((max(map(text_width, texts)) + 8) / area.size_pt[0], 0.5)
+    room = min((widest(texts) + 8) / area.size_pt[0], 0.5)
     ax.set_xlim(0, (totals.max() or 1.0) / (1 - room))
     number_ticks(ax.xaxis)
     _bars(ax, saving, totals, before)
     for row, text in enumerate(texts):
         end = (max(totals[row], before[row]), row)
         ax.annotate(text, end, (4, 0), textcoords="offset points", va="center", bbox=BACKING)
-    notes = [*_note(saving), *clairvoyant_note(saving)]
+    in_brackets = (
+        f"In brackets: change from the step before, in % of what {one_line(saving['step'][0])} emits"
+    )
+    notes = [*[in_brackets] * (len(_gains(saving)) > 1), *clairvoyant_note(saving)]
     return area.finish(_title(saving), [_legend(totals - before)], notes)
 
 
@@ -116,19 +116,16 @@ def _changes(saving: pl.DataFrame) -> list[str]:
     """Write the change of each step from the one before it; nothing for the first, or if that is 0."""
     changes = [-gain for gain in _gains(saving)[1:]]
     texts = [f" ({'+' * (round(change, 1) > 0)}{percent(change)})" for change in changes]
-    return ["", *texts] if changes else [""] * saving.height
-
-
-def _note(saving: pl.DataFrame) -> list[str]:
-    if saving.height < 2 or not _gains(saving):
-        return []
-    return [f"In brackets: change from the step before, in % of what {one_line(saving['step'][0])} emits"]
+    return ["", *texts] if texts else [""] * saving.height
 
 
 def _legend(changes: Array) -> list[Artist]:
-    saved = [Patch(facecolor=SAVED, label="saved by this step")] if (changes < 0).any() else []
-    added = [Patch(facecolor=LIMIT, label="added by this step")] if (changes > 0).any() else []
-    return [Patch(facecolor=FAINT, label="emitted"), *saved, *added]
+    handles: list[Artist] = [Patch(facecolor=FAINT, label="emitted")]
+    if (changes < 0).any():
+        handles.append(Patch(facecolor=SAVED, label="saved by this step"))
+    if (changes > 0).any():
+        handles.append(Patch(facecolor=LIMIT, label="added by this step"))
+    return handles
 
 
 def _title(saving: pl.DataFrame) -> str:

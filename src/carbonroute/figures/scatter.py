@@ -86,19 +86,15 @@ def label_policies(ax: Axes, policies: pl.DataFrame, clear_pt: Sequence[float]) 
 
     ``clear_pt`` is half the width of what is drawn at each point, in points.
     """
-    styles, points, level = policy_styles(policies), points_of(policies), limit(policies)
-    labels = [style.label for style in styles.values()]
+    styles, points, level = list(policy_styles(policies).values()), points_of(policies), limit(policies)
     groups = coinciding(ax, points)
     spots = np.array([points[group[0]] for group in groups])
     clear = np.array([max(clear_pt[i] for i in group) for group in groups])
-    names = ["\n".join(labels[i] for i in group) for group in groups]
+    names = ["\n".join(styles[i].label for i in group) for group in groups]
     if max(map(len, groups)) <= MOST_NAMES and label_points(ax, spots, names, clear, level):
         return []
     numbered = label_points(ax, spots, numbers_of(groups), clear, level)
-    return [
-        style.marker_handle(number=place if numbered else None)
-        for place, style in enumerate(styles.values(), start=1)
-    ]
+    return [style.marker_handle(number=i if numbered else None) for i, style in enumerate(styles, start=1)]
 
 
 def numbers_of(groups: Sequence[Sequence[int]]) -> list[str]:

@@ -54,7 +54,7 @@ def draw(sensitivity: pl.DataFrame, ax: Axes | None = None) -> Axes:
 def _bars(ax: Axes, rows: pl.DataFrame, names: list[str], points: str) -> None:
     """Draw a bar down and one up for each input, and a mark for another policy."""
     for place, name in enumerate(names):
-        of_input = rows.filter(pl.col("input") == name).sort("change_pct")
+        of_input = rows.filter(input=name).sort("change_pct")
         for row, (colour, side) in zip(of_input.rows(named=True), SIDES, strict=True):
             ax.barh(place + side, row[points], height=0.34, color=colour, linewidth=0)
             ax.plot(row[f"untold_{points}"], place + side, **_UNTOLD)

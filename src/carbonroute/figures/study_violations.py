@@ -8,6 +8,7 @@ from matplotlib.colors import Normalize, SymLogNorm
 
 from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
+from carbonroute.figures.findings import highest
 from carbonroute.figures.formatting import VIOLATIONS_LABEL
 from carbonroute.figures.study_grid import VIOLATION_PCT, grid_axes, has_grid, limit_text
 from carbonroute.figures.study_maps import MapScale, draw_maps, split
@@ -52,6 +53,6 @@ def _title(summary: pl.DataFrame) -> str:
     )
     if kept == counts.height:
         return sentence
-    worst = counts.row(int((counts["broken"] / counts["places"]).to_numpy().argmax()), named=True)
+    worst = highest(counts.with_columns(share=pl.col("broken") / pl.col("places")), "share")
     label = policy_labels(summary)[worst["policy"]]
     return f"{sentence}; {label} exceeds that at {worst['broken']:,} of {worst['places']:,} places"

@@ -13,6 +13,7 @@ from carbonroute.arrays import Array
 from carbonroute.figures.formatting import tick
 
 TICK_STEPS = [1, 2, 2.5, 5, 10]
+LONGEST_HOURLY = 21 * 24  # hours; of longer traces, daily means are drawn
 LOWEST_PCT = 1e-3  # violations below are drawn in proportion, so that none at all has a place
 WIDE = 30.0  # violations whose highest is so many times the lowest are drawn by powers of ten
 
@@ -48,6 +49,17 @@ def date_ticks(axis: Axis) -> None:
     locator = AutoDateLocator(minticks=3, maxticks=6)
     axis.set_major_locator(locator)
     axis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+
+
+def time_axes(ax: Axes, *, dated: bool = False, most: int = 6) -> None:
+    """Put ticks on the axes of values over time, and a line at each tick of the values."""
+    ax.margins(x=0.01)
+    ax.grid(visible=True, axis="y")
+    number_ticks(ax.yaxis)
+    if dated:
+        date_ticks(ax.xaxis)
+    else:
+        number_ticks(ax.xaxis, most)
 
 
 def scale_violations(ax: Axes, values: Array, limit: float | None) -> None:

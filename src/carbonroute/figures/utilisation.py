@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from carbonroute.figures.figure import figure
+from carbonroute.figures.findings import highest
 from carbonroute.figures.formatting import one_line, percent
 from carbonroute.figures.layout import PT_PER_IN, wrap
 from carbonroute.figures.panel_grid import PanelGrid
@@ -21,12 +22,11 @@ from carbonroute.figures.style import (
     policy_labels,
     region_styles,
 )
-from carbonroute.figures.ticks import fixed_ticks, number_ticks
+from carbonroute.figures.ticks import LONGEST_HOURLY, fixed_ticks, time_axes
 from carbonroute.units import HOURS_PER_DAY
 
 MOST_POLICIES = 9
 COLUMNS, PANEL_IN = 3, 0.85
-LONGEST_HOURLY = 21 * 24  # hours; beyond, daily means
 HIGHEST_PCT = 200.0  # work beyond capacity is shown up to here
 
 
@@ -66,31 +66,30 @@ def _lines(panel: Axes, traces: pl.DataFrame, regions: dict[str, SeriesStyle]) -
         over = np.clip(np.nan_to_num(trace["sent_pct"].to_numpy()), 100, HIGHEST_PCT)
         panel.fill_between(x, 100, over, color=style.colour, alpha=0.35, linewidth=0)
     panel.axhline(100, **limit_line(0.7))
-    panel.margins(x=0.01)
-    number_ticks(panel.xaxis, most=4)
-    panel.grid(visible=True, axis="y")
+    time_axes(panel, most=4)
 
 
 def _traces(utilisation: pl.DataFrame, *, daily: bool) -> pl.DataFrame:
     """Return ``policy``, ``region``, ``x`` (hours, days), the servers in use and the load sent, % of all."""
-    x = pl.col("hour") // HOURS_PER_DAY if daily else pl.col("hour")
+    x = (pl.col("hour") // (HOURS_PER_DAY if daily else 1)).alias("x")
     sent = pl.when(pl.col("servers") > 0).then((pl.col("offered") / pl.col("servers")).clip(lower_bound=1))
-    return utilisation.group_by("policy", "region", x.alias("x"), maintain_order=True).agg(
+    return utilisation.group_by("policy", "region", x, maintain_order=True).agg(
         busy_pct=100 * pl.col("utilisation").mean(), sent_pct=100 * sent.mean()
     )
 
 
 def _top(traces: pl.DataFrame) -> float:
     """Return the highest share that the panels show: capacity, or the load beyond it."""
-    highest = float(np.nan_to_num(traces["sent_pct"].to_numpy()).max())
-    return min(max(106.0, 1.06 * highest), HIGHEST_PCT)
+    top_pct = float(np.nan_to_num(traces["sent_pct"].to_numpy()).max())
+    return min(max(106.0, 1.06 * top_pct), HIGHEST_PCT)
 
 
 def _handles(utilisation: pl.DataFrame) -> list[Artist]:
     """Return the legend entries of capacity, and of requests beyond it if there are any."""
-    capacity = Line2D([], [], label="capacity", **limit_line(0.7))
-    beyond = Patch(facecolor=MUTED, alpha=0.35, linewidth=0, label="sent there beyond capacity")
-    return [capacity, *([beyond] if _over(utilisation).height else [])]
+    handles: list[Artist] = [Line2D([], [], label="capacity", **limit_line(0.7))]
+    if _over(utilisation).height:
+        handles.append(Patch(facecolor=MUTED, alpha=0.35, linewidth=0, label="sent there beyond capacity"))
+    return handles
 
 
 def _over(utilisation: pl.DataFrame) -> pl.DataFrame:
@@ -104,7 +103,7 @@ def _title(utilisation: pl.DataFrame) -> str:
     known = utilisation.filter(pl.col("utilisation").is_not_null())
     over = _over(utilisation).group_by("policy", "region", maintain_order=True).agg(pl.len().alias("hours"))
     if over.height:
-        worst = over.row(int(over["hours"].to_numpy().argmax()), named=True)
+        worst = highest(over, "hours")
         spared = utilisation["policy"].n_unique() - over["policy"].n_unique()
         sentence = (
             f"{labels[worst['policy']]} sends {one_line(worst['region'])} more than it can carry in "
@@ -116,7 +115,7 @@ def _title(utilisation: pl.DataFrame) -> str:
         return f"{sentence}; {none if spared else 'every policy overruns one'}"
     if known.is_empty():
         return "Nothing limits the servers of any region"
-    top = known.row(int(known["utilisation"].to_numpy().argmax()), named=True)
+    top = highest(known, "utilisation")
     busiest = f"{percent(100 * top['utilisation'])} of {one_line(top['region'])}"
     return (
         f"No region is sent more than it can carry; the busiest hour takes {busiest} "

@@ -21,29 +21,20 @@ result = carbonroute.run(scenario, {options})
 
 
 def section(facts: Mapping[str, Any], leaving_out: str) -> Section:
-    """Return how to run it again, and by which digests to compare.
-
-    Parameters
-    ----------
-    facts
-        The run's manifest.
-    leaving_out
-        The output that the page itself is.
-    """
+    """Return how to run it again, and the digests of all its outputs but that of the page itself."""
     outputs = {name: digest for name, digest in facts["outputs"].items() if name != leaving_out}
     scenario = json.dumps(facts["scenario"], indent=2, ensure_ascii=False)
     seeds = facts["seeds"]
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    terms = {
+        "Seeds" if len(seeds) > 1 else "Seed": ranges(sorted(seeds)),
+        "Engine": facts["engine"],
+        "Versions": f"carbonroute {facts['carbonroute']}, {versions}",
+    }
     blocks: list[Block] = [
         Text("The same command, data and versions give the same bytes."),
         Code(facts.get("command") or _from_python(facts)),
-        Facts(
-            {
-                "Seeds" if len(seeds) > 1 else "Seed": ranges(sorted(seeds)),
-                "Engine": facts["engine"],
-                "Versions": f"carbonroute {facts['carbonroute']}, {versions}",
-            }
-        ),
+        Facts(terms),
         *([digests_table("inputs", "Files read", facts["inputs"])] if facts["inputs"] else []),
         Code(scenario, summary="The scenario, with all defaults"),
         digests_table("outputs", f"The {len(outputs)} files written", outputs, folded=True),

@@ -24,13 +24,7 @@ _ENGINES = {
 
 
 def page_of_run(facts: Mapping[str, Any], tables: Tables) -> Page:
-    """Return the page of a run.
-
-    Parameters
-    ----------
-    facts, tables
-        The run's manifest, as `RunManifest` has it, and its tables.
-    """
+    """Return the page of a run, by its manifest (as `RunManifest` has it) and its tables."""
     overview = tables.overview.row(0, named=True)
     sections = (
         policies.section(tables),
