@@ -16,8 +16,6 @@ import matplotlib as mpl
 import numpy as np
 import polars as pl
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Page
 from matplotlib.patches import Rectangle
 
 from carbonroute import figures
@@ -79,11 +77,7 @@ def title(name: str, data: Tables) -> str:
 
 @pytest.mark.parametrize(("name", "case"), grid(NAMES, GRID, one_of=4))
 def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
-    ax = drawn(name, case)
-    shown = looking.texts(ax)
-    assert len(shown) > 3
-    assert looking.overlaps(shown) == []
-    assert looking.outside(shown, looking.page_of(ax)) == []
+    looking.assert_legible(drawn(name, case))
 
 
 @pytest.mark.parametrize(
@@ -92,9 +86,9 @@ def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
 )
 def test_steps_are_legible_whatever_they_save(saving: str, names: str) -> None:
     ax = draw("saving_steps", factory.make(saving=saving, names=names))
-    shown = looking.texts(ax)
-    assert looking.overlaps(shown) == []
-    assert looking.outside(shown, looking.page_of(ax)) == []
+    placed = looking.texts(ax)
+    assert looking.overlaps(placed) == []
+    assert looking.outside(placed, looking.page_of(ax)) == []
 
 
 # The words for a gain, a loss and nothing, before and after the first step, of routers and of foresight.
@@ -163,17 +157,17 @@ def test_a_drawn_geography_is_said_on_every_figure_of_requests(name: str, case: 
     drawn_for = data.overview.with_columns(synthetic_geography=pl.lit(value=True))
     sheet = figure_of(draw(name, dataclasses.replace(data, overview=drawn_for)))
     plain = figure_of(draw(name, data))
-    shown = looking.texts(sheet.axes[0])
+    placed = looking.texts(sheet.axes[0])
     with house_style():
         plain.draw_without_rendering()
-    said = " ".join(" ".join(text.text for text in shown).split())
+    said = " ".join(" ".join(text.text for text in placed).split())
     if name in {"carbon_traces", "carbon_heatmap"}:
         assert "eography" not in said
         assert tuple(sheet.get_size_inches()) == tuple(plain.get_size_inches())
         return
     assert SYNTHETIC_GEOGRAPHY in said
-    assert looking.overlaps(shown) == []
-    assert looking.outside(shown, sheet) == []
+    assert looking.overlaps(placed) == []
+    assert looking.outside(placed, sheet) == []
     boxes = [drawing.axes[0].get_window_extent() for drawing in (sheet, plain)]  # the plot keeps its size
     assert (boxes[0].width, boxes[0].height) == pytest.approx((boxes[1].width, boxes[1].height))
 
@@ -204,15 +198,14 @@ def test_looking_finds_faults(name: str) -> None:
     page = looking.page_of(ax)
     page.text(0.02, 0.98, "over the title, which is here", va="top")
     page.text(0.97, 0.5, "off the page")
-    shown = looking.texts(ax)
-    assert looking.overlaps(shown) != []
-    assert looking.outside(shown, page) == ["off the page"]
+    placed = looking.texts(ax)
+    assert looking.overlaps(placed) != []
+    assert looking.outside(placed, page) == ["off the page"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_draws_into_a_given_axes_and_touches_no_settings(name: str) -> None:
-    page = Page(figsize=(16, 9))
-    FigureCanvasAgg(page)
+    page = looking.blank(16, 9)
     left, right = page.subplots(1, 2)
     before = dict(mpl.rcParams)
     call = calls(tables("study"))[name]

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from carbonroute import study
-from carbonroute.report.page import Facts, FigureBlock, Page, Section, TableBlock, Text, render
+from carbonroute.report.page import FigureBlock, Page, Section, TableBlock, Terms, Text, render
 from carbonroute.report.study import MOST_FAILURES, MOST_ROWS, page_of_study
 from carbonroute.study import StudyTables, overview
 from helpers import small
@@ -172,12 +172,12 @@ def test_where_every_cell_failed_the_page_says_why(found: StudyTables) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_sources_are_told_once_or_for_the_cells_that_have_them(found: StudyTables) -> None:
-    (facts,) = section(page(found), "data").blocks
-    assert isinstance(facts, Facts)
-    assert "In" not in facts.facts
+    (terms,) = section(page(found), "data").blocks
+    assert isinstance(terms, Terms)
+    assert "In" not in terms.terms
     one = {"accounting": "average", "carbon_source": "a file", "traffic_source": "", "cells": 4}
     two = page(with_facts(found, about=[one, {**one, "cells": 1}]))
-    said = [block.facts for block in section(two, "data").blocks if isinstance(block, Facts)]
+    said = [block.terms for block in section(two, "data").blocks if isinstance(block, Terms)]
     assert [each["In"] for each in said] == ["4 cells", "1 cell"]
     assert said[0]["Carbon"] == "a file"
     assert said[0]["Traffic"] == "not stated"

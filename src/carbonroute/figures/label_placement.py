@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from carbonroute.arrays import Array
-from carbonroute.figures.layout import LINE_SPACING, PT_PER_IN, text_width, widest
+from carbonroute.figures.layout import LINE_SPACING, PT_PER_IN, in_points, text_width, widest
 from carbonroute.figures.style import MUTED, TEXT_PT
 
 DOT_PT = 1.5  # half the width of a dot without a label
@@ -58,14 +58,13 @@ def label_points(
     bool
         Whether there was a place for every label.
     """
-    scale = PT_PER_IN / ax.figure.dpi
-    spots = ax.transData.transform(points) * scale
-    inside = Rectangle(*(float(value) * scale for value in ax.bbox.extents))
-    line_y = float(ax.transData.transform((points[0, 0], level))[1]) * scale
+    spots = in_points(ax, points)
+    inside = Rectangle(*(float(value) * (PT_PER_IN / ax.figure.dpi) for value in ax.bbox.extents))
+    line_y = float(in_points(ax, np.array([points[0, 0], level]))[1])
     taken = [_around(x, y, clear, clear) for (x, y), clear in zip(spots, clear_pt, strict=True)]
     taken.append(Rectangle(inside.x0, line_y, inside.x1, line_y))
     if others is not None and len(others):
-        taken.extend(_around(x, y, DOT_PT, DOT_PT) for x, y in ax.transData.transform(others) * scale)
+        taken.extend(_around(x, y, DOT_PT, DOT_PT) for x, y in in_points(ax, others))
     labels: list[Rectangle] = []
     for spot, text, clear in zip(spots, texts, clear_pt, strict=True):
         box = _find_place(spot, text, float(clear), inside, taken, labels)
@@ -132,10 +131,10 @@ def spread_top_labels(ax: Axes, places: Sequence[float], labels: Sequence[str], 
 
     The axes must have its final size and limits.
     """
-    scale = PT_PER_IN / ax.figure.dpi
-    spots = [float(ax.transData.transform((place, 0))[0]) * scale for place in places]
+    spots = [float(in_points(ax, np.array([place, 0]))[0]) for place in places]
     widths = [text_width(label) + 4 for label in labels]
-    centres = _spread(spots, widths, *(float(edge) * scale for edge in ax.bbox.intervalx))
+    edges = (float(edge) * (PT_PER_IN / ax.figure.dpi) for edge in ax.bbox.intervalx)
+    centres = _spread(spots, widths, *edges)
     for place, spot, centre, label in zip(places, spots, centres, labels, strict=True):
         ax.annotate(
             label, (place, 1), (centre - spot, 7), xycoords=("data", "axes fraction"),
@@ -153,7 +152,7 @@ def _spread(spots: Sequence[float], widths: Sequence[float], low: float, high: f
         centres[index] = max(centres[index], edge + width / 2)
         edge = centres[index] + width / 2
     edge = max(high, low + sum(widths))
-    for index in range(len(widths) - 1, -1, -1):
-        centres[index] = min(centres[index], edge - widths[index] / 2)
-        edge = centres[index] - widths[index] / 2
+    for index, width in reversed(list(enumerate(widths))):
+        centres[index] = min(centres[index], edge - width / 2)
+        edge = centres[index] - width / 2
     return centres

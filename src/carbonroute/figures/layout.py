@@ -24,6 +24,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation, Transform
 
+from carbonroute.arrays import Array
 from carbonroute.figures.style import MUTED, TEXT_PT, TITLE_PT
 from carbonroute.figures.ticks import number_ticks
 
@@ -57,6 +58,11 @@ def size_pt(ax: Axes) -> tuple[float, float]:
     """Return width and height of the plot of an axes, in points."""
     scale = PT_PER_IN / figure_of(ax).dpi
     return ax.bbox.width * scale, ax.bbox.height * scale
+
+
+def in_points(ax: Axes, places: Array) -> Array:
+    """Return places of the data, (…, 2), in points from the corner of the page."""
+    return ax.transData.transform(places) * (PT_PER_IN / ax.figure.dpi)
 
 
 def clear(ax: Axes) -> None:

@@ -15,7 +15,7 @@ from carbonroute.arrays import Array
 from carbonroute.figures.findings import carbon_column, limit
 from carbonroute.figures.formatting import VIOLATIONS_LABEL, plain, ranges
 from carbonroute.figures.label_placement import label_points
-from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, SINGLE_IN
+from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, in_points
 from carbonroute.figures.style import ZONE, policy_styles
 from carbonroute.figures.ticks import number_ticks, percent_ticks, scale_violations
 
@@ -104,12 +104,9 @@ def numbers_of(groups: Sequence[Sequence[int]]) -> list[str]:
 
 def coinciding(ax: Axes, points: Array) -> list[list[int]]:
     """Group points that lie on one another, in the table's order."""
-    spots = ax.transData.transform(points) * PT_PER_IN / ax.figure.dpi
-    groups: list[list[int]] = []
+    spots = in_points(ax, points)
+    groups: dict[int, list[int]] = {}  # by their first point
     for index, spot in enumerate(spots):
-        near = (group for group in groups if np.hypot(*(spots[group[0]] - spot)) < SAME_PT)
-        if (group := next(near, None)) is None:
-            groups.append([index])
-        else:
-            group.append(index)
-    return groups
+        near = (first for first in groups if np.hypot(*(spots[first] - spot)) < SAME_PT)
+        groups.setdefault(next(near, index), []).append(index)
+    return list(groups.values())

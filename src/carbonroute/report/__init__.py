@@ -40,7 +40,7 @@ def _page(path: Path, outputs: Mapping[str, str]) -> Page:
 def write(path: Path, output: Path | None = None) -> Path:
     """Write the report of a finished run's or study's folder, and return its file: always the same bytes.
 
-    It replaces the file `output`; by default it is ``report.html`` in the folder, whose manifest then lists it.
+    It replaces the file `output`; by default it is ``report.html`` in the folder, which its manifest lists.
 
     Raises
     ------

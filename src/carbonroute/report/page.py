@@ -98,11 +98,11 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Terms:
     """Terms, each with its value."""
 
-    kind: ClassVar[str] = "facts"
-    facts: Mapping[str, str]
+    kind: ClassVar[str] = "terms"
+    terms: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Code:
     summary: str = ""
 
 
-Block = TableBlock | FigureBlock | Text | Items | Facts | Code
+Block = TableBlock | FigureBlock | Text | Items | Terms | Code
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from carbonroute.report.page import Block, Column, Section, TableBlock, TableCel
 from carbonroute.report.table_cells import (
     Field,
     Record,
+    emissions_field,
     number_cell,
     number_field,
     table_of,
@@ -107,14 +108,11 @@ def saving(tables: Tables) -> Iterator[Section]:
     """Yield where the saving comes from, where the scenario states energies."""
     if tables.saving.is_empty():
         return
-    unit = mass_unit(tables.saving["total_kg"].to_list())
+    records = tables.saving.rows(named=True)
     fields = (
         text_field("Step", "step"),
         text_field("Policy", "policy"),
-        Field(
-            Column("Emissions", f"{unit.name} CO₂e", best="low"),
-            lambda record: _mass(unit, record, "total_kg", unit.digits, None),
-        ),
+        emissions_field(records),
         number_field("Saved", "saved_pct", unit="%", best="high"),
         number_field("SLO violations", "slo_violation_pct", 2, unit="%", best="low"),
     )
@@ -122,7 +120,6 @@ def saving(tables: Tables) -> Iterator[Section]:
         "From no knowledge of carbon to all of it; what is saved, per served request, is against the first "
         "step."
     )
-    records = tables.saving.rows(named=True)
     steps = table_of("table-saving", caption, fields, records, sortable=False)
     yield Section("saving", "Where the saving comes from", (Text(_effects(records)), steps))
 

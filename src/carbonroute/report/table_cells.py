@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from carbonroute.figures.formatting import number
+from carbonroute.figures.formatting import mass_unit, number
 from carbonroute.report.page import Column, TableBlock, TableCell, TableRow
 
 NONE = "–"
@@ -33,6 +33,17 @@ def number_field(
 def text_field(heading: str, name: str) -> Field:
     """Return the column of a text of the records."""
     return Field(Column(heading, numeric=False), lambda record: text_cell(record[name]))
+
+
+def emissions_field(records: Sequence[Record]) -> Field:
+    """Return the column of the total emissions of the records, in a unit that suits them."""
+    unit = mass_unit([record["total_kg"] for record in records if record["total_kg"] is not None])
+
+    def cell(record: Record) -> TableCell:
+        kg = record["total_kg"]
+        return number_cell(None if kg is None else kg * unit.per_kg, unit.digits)
+
+    return Field(Column("Emissions", f"{unit.name} CO₂e", best="low"), cell)
 
 
 def known(names: Mapping[str, Field], records: Sequence[Record]) -> list[Field]:
