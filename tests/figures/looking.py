@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -14,7 +15,7 @@ from carbonroute.arrays import Array
 from carbonroute.figures.style import house_style
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -64,6 +65,26 @@ def assert_legible(ax: Axes, at_least: int = 4) -> None:
     assert overlaps(placed) == []
     assert outside(placed, page) == []
     assert page.get_figwidth() <= 7.2
+
+
+def assert_of_print_size(ax: Axes) -> None:
+    """Assert that all text has one of the two sizes that print well."""
+    with house_style():
+        written = [text for text in page_of(ax).findobj(Text) if text.get_text().strip()]
+        assert {text.get_fontsize() for text in written} <= {7.0, 8.0}
+
+
+def assert_keeps_given_axes(draw: Callable[[Axes], Axes]) -> None:
+    """Assert that a figure draws into given axes, and leaves all else on the page and all settings alone."""
+    page = blank(16, 9)
+    left, right = page.subplots(1, 2)
+    before = dict(mpl.rcParams)
+    assert draw(right) is right
+    assert right.get_title()
+    assert page.axes == [left, right]
+    assert tuple(page.get_size_inches()) == (16, 9)
+    assert not left.has_data()
+    assert dict(mpl.rcParams) == before
 
 
 def _visible(artist: Artist) -> Iterator[Artist]:

@@ -180,15 +180,7 @@ def test_points_are_labelled_without_overlap_wherever_they_lie(name: str, seed: 
 
 @pytest.mark.parametrize(("name", "case"), grid(NAMES, ["big", "study"], one_of=2))
 def test_text_is_of_the_size_of_print(name: str, case: str) -> None:
-    ax = drawn(name, case)
-    with house_style():
-        sizes = {
-            text.get_fontsize()
-            for text in looking.page_of(ax).findobj(mpl.text.Text)
-            if text.get_text().strip()
-        }
-    assert sizes <= {7.0, 8.0}
-    assert looking.page_of(ax).get_figwidth() <= 7.2
+    looking.assert_of_print_size(drawn(name, case))
 
 
 @pytest.mark.parametrize("name", ["carbon_heatmap", "carbon_savings_bar"])
@@ -205,16 +197,7 @@ def test_looking_finds_faults(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_draws_into_a_given_axes_and_touches_no_settings(name: str) -> None:
-    page = looking.blank(16, 9)
-    left, right = page.subplots(1, 2)
-    before = dict(mpl.rcParams)
-    call = calls(tables("study"))[name]
-    assert call(right) is right
-    assert right.get_title()
-    assert page.axes == [left, right]
-    assert tuple(page.get_size_inches()) == (16, 9)
-    assert not left.has_data()
-    assert dict(mpl.rcParams) == before
+    looking.assert_keeps_given_axes(calls(tables("study"))[name])
 
 
 def calls(data: Tables) -> dict[str, functools.partial[Axes]]:
@@ -365,9 +348,7 @@ def test_the_largest_origin_is_shown_the_first_on_ties() -> None:
 
     def said(share: pl.Expr) -> str:
         rtt = data.rtt.with_columns(origin_share=share)
-        return " ".join(
-            calls(dataclasses.replace(data, rtt=rtt))["regional_carbon_latency"]().get_title().split()
-        )
+        return title("regional_carbon_latency", dataclasses.replace(data, rtt=rtt))
 
     assert "from US-East; the nearest, US-East" in said(pl.lit(0.25))
     assert "from Asia; the nearest, Singapore" in said((pl.col("origin") == "Asia").cast(pl.Float64))

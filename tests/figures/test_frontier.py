@@ -251,8 +251,5 @@ def test_the_same_table_gives_the_same_bytes(drawn: Callable[[], Axes], form: An
 
 
 def test_a_given_axes_keeps_its_place() -> None:
-    page = looking.blank(12, 5)
-    one, other = page.subplots(1, 2)
-    assert pareto_front.draw(points(), one) is one
-    assert sensitivity.draw(changes(), other) is other
-    assert tuple(page.get_size_inches()) == (12, 5)
+    looking.assert_keeps_given_axes(lambda ax: pareto_front.draw(points(), ax))
+    looking.assert_keeps_given_axes(lambda ax: sensitivity.draw(changes(), ax))

@@ -119,8 +119,5 @@ def test_windows_hold_all_requests_but_those_of_the_last_part() -> None:
 
 
 def test_a_given_axes_keeps_its_place() -> None:
-    page = looking.blank(12, 5)
-    ax = page.subplots()
     tables = pictures(Hours(("A",), START, np.ones((30, 1))), in_grams=True)
-    assert inspection_carbon.draw(tables["traces"], tables["day"], ax) is ax
-    assert tuple(page.get_size_inches()) == (12, 5)
+    looking.assert_keeps_given_axes(lambda ax: inspection_carbon.draw(tables["traces"], tables["day"], ax))

@@ -97,10 +97,7 @@ def test_no_text_overlaps_or_leaves_the_page(case: str) -> None:
     "call", [lambda ax: headroom.draw(by_headroom(), ax), lambda ax: herd.draw(herds(), ax)]
 )
 def test_they_draw_into_a_given_axes(call: Callable[[Axes], Axes]) -> None:
-    page = looking.blank(9, 9)
-    ax = page.add_axes((0.1, 0.2, 0.8, 0.7))
-    assert call(ax) is ax
-    assert page.axes == [ax]
+    looking.assert_keeps_given_axes(call)
 
 
 def title(ax: Axes) -> str:

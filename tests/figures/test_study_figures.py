@@ -16,7 +16,7 @@ from carbonroute import figures
 from carbonroute.figures import FIGURES, Format, as_file, available, captioned, study_grid
 from carbonroute.figures.layout import figure_of
 from carbonroute.figures.study_maps import BROKEN_HATCH, MOST_PANELS, NONE_HATCH
-from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house_style
+from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER
 from carbonroute.study import StudyTables
 from carbonroute.study.overview import best, saved_column
 from helpers.grids import grid
@@ -110,22 +110,12 @@ def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
     ("name", "case"), grid(STUDY_FIGURES, ["15 policies", "long texts, seeds", "2 axes"], one_of=3)
 )
 def test_text_is_of_the_size_of_print(name: str, case: str) -> None:
-    page = looking.page_of(drawn(name, case))
-    with house_style():
-        sizes = {text.get_fontsize() for text in page.findobj(mpl.text.Text) if text.get_text().strip()}
-    assert sizes <= {7.0, 8.0}
+    looking.assert_of_print_size(drawn(name, case))
 
 
 @pytest.mark.parametrize("name", STUDY_FIGURES)
 def test_draws_into_a_given_axes_and_touches_no_settings(name: str) -> None:
-    page = looking.blank(16, 9)
-    left, right = page.subplots(1, 2)
-    before = dict(mpl.rcParams)
-    assert draw(name, tables("1 axis"), right) is right
-    assert right.get_title()
-    assert page.axes == [left, right]
-    assert tuple(page.get_size_inches()) == (16, 9)
-    assert dict(mpl.rcParams) == before
+    looking.assert_keeps_given_axes(lambda ax: draw(name, tables("1 axis"), ax))
 
 
 @pytest.mark.parametrize("name", STUDY_FIGURES)

@@ -10,7 +10,7 @@ import io
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from carbonroute.figures.formatting import printable
 from carbonroute.figures.layout import add_footer, add_label_below, clear, figure_of, take_title
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from carbonroute.figures.figure import Figure
     from carbonroute.metrics import Tables
+    from carbonroute.runs import Result
 
-    ByName = Mapping[str, pl.DataFrame]
+    Data: TypeAlias = Result | Tables | Mapping[str, pl.DataFrame]
 
 Format = Literal["png", "svg", "pdf"]
 
@@ -78,22 +79,13 @@ METADATA: Mapping[Format, Mapping[str, Any]] = MappingProxyType(
 SYNTHETIC_GEOGRAPHY = "Synthetic geography: where requests come from was drawn, not measured."
 
 
-class HasTables(Protocol):
-    """A finished run."""
-
-    @property
-    def tables(self) -> Tables:
-        """Its tables."""
-        ...
-
-
-def available(data: HasTables | Tables | ByName) -> list[str]:
+def available(data: Data) -> list[str]:
     """Return the names of the figures for which a run, its tables, or any tables by name have data."""
     tables = _by_name(data)
     return [name for name, figure in FIGURES.items() if figure.is_in(tables)]
 
 
-def draw(name: str, data: HasTables | Tables | ByName, ax: Axes | None = None) -> Axes:
+def draw(name: str, data: Data, ax: Axes | None = None) -> Axes:
     """Draw one figure in the house style, to show it or to put it among others.
 
     Parameters
@@ -125,7 +117,7 @@ def draw(name: str, data: HasTables | Tables | ByName, ax: Axes | None = None) -
     return drawn
 
 
-def _by_name(data: HasTables | Tables | ByName) -> ByName:
+def _by_name(data: Data) -> Mapping[str, pl.DataFrame]:
     return data if isinstance(data, Mapping) else vars(getattr(data, "tables", data))
 
 
@@ -135,7 +127,7 @@ def captioned(ax: Axes) -> tuple[Page, str]:
         return figure_of(ax), take_title(ax)
 
 
-def render(name: str, data: HasTables | Tables | ByName, fmt: Format = "png") -> bytes:
+def render(name: str, data: Data, fmt: Format = "png") -> bytes:
     """Draw one figure as `draw` does, and return the content of its file: the same bytes for the same tables.
 
     ``"png"`` has 300 dpi.

@@ -209,7 +209,7 @@ class PlotArea:
         em = max(1.1 * marker_pt / TEXT_PT, 1.0)
         rise = 0.35 * TEXT_PT * (em - 1) / 2  # a legend centres markers above the middle of a high row
         lined = any(getattr(handle, "get_linestyle", str)() not in ("None", "none", "") for handle in handles)
-        room, scale = self._room(margins), PT_PER_IN / self.ax.figure.dpi
+        room, dpi = self._room(margins), self.ax.figure.dpi
         columns = max(1, min(len(handles), int(room / (min(map(text_width, labels)) + 2 * TEXT_PT))))
         for ncols in range(columns, 0, -1):
             legend = Legend(
@@ -220,10 +220,10 @@ class PlotArea:
             )  # fmt: skip
             self.ax.add_artist(legend)
             box = legend.get_window_extent()
-            if ncols == 1 or box.width * scale <= room:
+            if ncols == 1 or box.width * PT_PER_IN / dpi <= room:
                 break
             legend.remove()
-        return float(box.height * scale) + rise
+        return float(box.height * PT_PER_IN / dpi) + rise
 
 
 def add_footer(figure: Figure, text: str) -> None:
@@ -231,12 +231,18 @@ def add_footer(figure: Figure, text: str) -> None:
     width, height = figure.get_size_inches()
     text = wrap(text, width * PT_PER_IN - 2 * PAD_PT)
     rise = ((text.count("\n") + 1) * TEXT_PT * LINE_SPACING + GAP_PT) / PT_PER_IN
-    for ax in figure.axes:
-        x0, y0, wide, high = ax.get_position(original=True).bounds
-        ax.set_position((x0, (y0 * height + rise) / (height + rise), wide, high * height / (height + rise)))
-    figure.set_size_inches(width, height + rise)
+    _set_height(figure, height + rise, rise)
     x, y = PAD_PT / PT_PER_IN / width, PAD_PT / PT_PER_IN / (height + rise)
     figure.text(x, y, text, color=MUTED, va="bottom", size=TEXT_PT, linespacing=LINE_SPACING)
+
+
+def _set_height(figure: Figure, height_in: float, rise_in: float = 0.0) -> None:
+    """Change the height of a finished figure, and so much of it below the axes, which keep their size."""
+    width, before = figure.get_size_inches()
+    for ax in figure.axes:
+        x0, y0, wide, high = ax.get_position(original=True).bounds
+        ax.set_position((x0, (y0 * before + rise_in) / height_in, wide, high * before / height_in))
+    figure.set_size_inches(width, height_in)
 
 
 def add_label_below(figure: Figure, text: str) -> None:
@@ -251,15 +257,12 @@ def add_label_below(figure: Figure, text: str) -> None:
 def take_title(ax: Axes) -> str:
     """Take the title out of a finished figure, which shrinks by its height, and return its text."""
     figure, title = figure_of(ax), ax.title
-    width, height = figure.get_size_inches()
+    height = figure.get_figheight()
     left = height - (GAP_PT + _height(ax, title)) / PT_PER_IN
     title.set_visible(False)
-    for each in figure.axes:
-        x0, y0, wide, high = each.get_position(original=True).bounds
-        each.set_position((x0, y0 * height / left, wide, high * height / left))
     for text in figure.texts:
         text.set_y(text.get_position()[1] * height / left)
-    figure.set_size_inches(width, left)
+    _set_height(figure, left)
     return " ".join(str(title.get_label()).split())
 
 

@@ -125,7 +125,11 @@ def _labels(ax: Axes, frontier: pl.DataFrame, xy: Array, marks: dict[str, Mask])
     """Name the marked policies if there is room, else number them; return the legend that is then needed."""
     rows = np.flatnonzero(np.any(list(marks.values()), axis=0))
     knees = frontier["knee"].to_numpy() & ~marks["knee"]  # whose mark does not tell
-    names = [_with_alike(frontier.row(int(row), named=True)) + " (knee)" * bool(knees[row]) for row in rows]
+    names = []
+    for row in rows:
+        policy = frontier.row(int(row), named=True)
+        alike = map(one_line, filter(None, policy["alike"].split("; ")))  # policies of the scenario
+        names.append(", ".join([_name(policy), *alike]) + " (knee)" * bool(knees[row]))
     groups = coinciding(ax, xy[rows])
     spots = xy[rows[[group[0] for group in groups]]]
     clear = np.full(len(groups), STAR_PT / 2)
@@ -138,11 +142,6 @@ def _labels(ax: Axes, frontier: pl.DataFrame, xy: Array, marks: dict[str, Mask])
     if not label_points(ax, spots, numbers, clear, level, xy):
         label_points(ax, spots, numbers, clear, level)
     return numbered_handles(names)
-
-
-def _with_alike(row: dict[str, Any]) -> str:
-    """Name a policy and those of the scenario that decide alike."""
-    return ", ".join([_name(row), *map(one_line, filter(None, row["alike"].split("; ")))])
 
 
 def _name(row: dict[str, Any]) -> str:

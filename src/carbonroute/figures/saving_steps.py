@@ -59,10 +59,10 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     for row, text in enumerate(texts):
         end = (max(totals[row], before[row]), row)
         ax.annotate(text, end, (4, 0), textcoords="offset points", va="center", bbox=BACKING)
-    in_brackets = (
-        f"In brackets: change from the step before, in % of what {one_line(saving['step'][0])} emits"
-    )
-    notes = [*[in_brackets] * (len(_gains(saving)) > 1), *clairvoyant_note(saving)]
+    notes = clairvoyant_note(saving)
+    if len(_gains(saving)) > 1:
+        first = one_line(saving["step"][0])
+        notes.insert(0, f"In brackets: change from the step before, in % of what {first} emits")
     return area.finish(_title(saving), [_legend(totals - before)], notes)
 
 

@@ -39,6 +39,7 @@ ALONE_IN, PANEL_IN = 1.6, 1.1
 FAR_APART = 100.0  # numbers whose highest is so many times the lowest are drawn by powers of ten
 DODGE = 0.6  # of a category's width, over which its policies stand side by side
 BETWEEN: Any = MappingProxyType({"color": FAINT, "linewidth": 0.5, "zorder": 0})
+BROKEN: Any = MappingProxyType({"marker": "x", "markeredgewidth": 0.9, "linestyle": "none"})
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,12 @@ def _longest(grid: Sequence[GridAxis]) -> GridAxis | None:
     return next((axis for axis in legible if len(axis) > 1), None)
 
 
-def _has_data(summary: pl.DataFrame, axes: pl.DataFrame) -> bool:
-    return study_grid.has_savings(summary) and _longest(study_grid.grid_axes(summary, axes)) is not None
-
-
 @figure(
     "Along the longest axis",
     "A line is a policy; crosses break the limit on violations, bands are 95 % intervals over seeds.",
-    has_data=_has_data,
+    has_data=lambda summary, axes: (
+        study_grid.has_savings(summary) and _longest(study_grid.grid_axes(summary, axes)) is not None
+    ),
 )
 def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw policies along the axis with most values: lines over numbers, dots over categories.
@@ -117,17 +116,14 @@ def _along(rows: pl.DataFrame, x: GridAxis, column: str) -> pl.DataFrame:
     Also ``viable``: whether all rows behind it are. Null, all of it, where there is no row.
     """
     alone = pl.when(pl.len() == 1)
-    by_place = (
-        rows.with_columns(place=x.places(rows))
-        .group_by("place")
-        .agg(
-            y=pl.col(column).mean(),
-            low=alone.then(pl.col(f"{column}_low").first()),
-            high=alone.then(pl.col(f"{column}_high").first()),
-            viable=pl.col("viable").fill_null(value=False).all(),
-        )
+    by_place = rows.with_columns(place=x.places(rows)).group_by("place")
+    values = by_place.agg(
+        y=pl.col(column).mean(),
+        low=alone.then(pl.col(f"{column}_low").first()),
+        high=alone.then(pl.col(f"{column}_high").first()),
+        viable=pl.col("viable").fill_null(value=False).all(),
     )
-    return pl.DataFrame({"place": range(len(x))}).join(by_place, "place", how="left", maintain_order="left")
+    return pl.DataFrame({"place": range(len(x))}).join(values, "place", how="left", maintain_order="left")
 
 
 def _along_numbers(ax: Axes, x: GridAxis, most: int) -> None:
@@ -160,11 +156,7 @@ def _lines(ax: Axes, part: LinePanel, x: GridAxis, styles: Mapping[str, SeriesSt
         if size == SMALL_PT:
             marker["markeredgewidth"] = 0.0
         ax.plot(spots[viable], y[viable], **marker)
-        ax.plot(spots[~viable], y[~viable], color=style.colour, **_broken(size))
-
-
-def _broken(size_pt: float) -> dict[str, Any]:
-    return {"marker": "x", "markersize": size_pt, "markeredgewidth": 0.9, "linestyle": "none"}
+        ax.plot(spots[~viable], y[~viable], color=style.colour, markersize=size, **BROKEN)
 
 
 def _scale(panels: Sequence[Axes], parts: Sequence[LinePanel], limit: float | None) -> None:
@@ -208,9 +200,8 @@ def _marks(summary: pl.DataFrame, rows: pl.DataFrame, parts: Sequence[LinePanel]
     """Return the legend entries of all but the policies."""
     marks: list[Artist] = []
     if not rows["viable"].fill_null(value=False).all():
-        marks.append(
-            Line2D([], [], color=MUTED, label=study_grid.above_limit_text(summary), **_broken(BIG_PT))
-        )
+        label = study_grid.above_limit_text(summary)
+        marks.append(Line2D([], [], color=MUTED, label=label, markersize=BIG_PT, **BROKEN))
     if _paired(parts) and study_grid.limit_pct(summary) is not None:
         marks.append(Line2D([], [], label="limit", **limit_line(0.7)))
     if rows[f"{parts[0].metric.column}_low"].count():

@@ -44,22 +44,16 @@ def log_ticks(axis: Axis, low: float, high: float, most: int) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def date_ticks(axis: Axis) -> None:
-    """Put three to six dates on an axis of times (UTC)."""
-    locator = AutoDateLocator(minticks=3, maxticks=6)
-    axis.set_major_locator(locator)
-    axis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
-
-
 def time_axes(ax: Axes, *, dated: bool = False, most: int = 6) -> None:
-    """Put ticks on the axes of values over time, and a line at each tick of the values."""
+    """Put ticks on the axes of values over time (numbers, or UTC dates), and a line at each of the values."""
     ax.margins(x=0.01)
     ax.grid(visible=True, axis="y")
     number_ticks(ax.yaxis)
+    number_ticks(ax.xaxis, most)
     if dated:
-        date_ticks(ax.xaxis)
-    else:
-        number_ticks(ax.xaxis, most)
+        locator = AutoDateLocator(minticks=3, maxticks=6)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
 
 
 def scale_violations(ax: Axes, values: Array, limit: float | None) -> None:

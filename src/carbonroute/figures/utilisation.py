@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -55,7 +54,10 @@ def draw(utilisation: pl.DataFrame, ax: Axes | None = None) -> Axes:
     middle.set_ylabel(wrap(in_use, PANEL_IN * PT_PER_IN) if grid.rows == 1 else in_use)
     left_out = len(labels) - len(drawn)
     more = [f"{left_out} more in data/utilisation.csv"] if left_out else []
-    legend = [*(style.line_handle() for style in regions.values()), *_handles(utilisation)]
+    legend = [style.line_handle() for style in regions.values()]
+    legend.append(Line2D([], [], label="capacity", **limit_line(0.7)))
+    if _over(utilisation).height:
+        legend.append(Patch(facecolor=MUTED, alpha=0.35, linewidth=0, label="sent there beyond capacity"))
     return grid.area.finish(_title(utilisation), [legend], [*more, *clairvoyant_note(utilisation)])
 
 
@@ -82,14 +84,6 @@ def _top(traces: pl.DataFrame) -> float:
     """Return the highest share that the panels show: capacity, or the load beyond it."""
     top_pct = float(np.nan_to_num(traces["sent_pct"].to_numpy()).max())
     return min(max(106.0, 1.06 * top_pct), HIGHEST_PCT)
-
-
-def _handles(utilisation: pl.DataFrame) -> list[Artist]:
-    """Return the legend entries of capacity, and of requests beyond it if there are any."""
-    handles: list[Artist] = [Line2D([], [], label="capacity", **limit_line(0.7))]
-    if _over(utilisation).height:
-        handles.append(Patch(facecolor=MUTED, alpha=0.35, linewidth=0, label="sent there beyond capacity"))
-    return handles
 
 
 def _over(utilisation: pl.DataFrame) -> pl.DataFrame:

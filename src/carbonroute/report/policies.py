@@ -43,7 +43,7 @@ def _table(tables: Tables) -> TableBlock:
 
     def column(
         heading: str, name: str, digits: int, unit: str, best: Literal["low", "high"],
-        make: Callable[[Record, str, int, Record | None], TableCell],
+        make: Callable[[Record, str, int, Record | None], TableCell] = _published,
     ) -> Field:  # fmt: skip
         return Field(
             Column(heading, unit, best=best),
@@ -52,17 +52,16 @@ def _table(tables: Tables) -> TableBlock:
 
     fields = [
         text_field("Policy", "policy"),
-        column("Mean latency", "avg_latency_ms", 1, "ms", "low", _published),
-        column("P95 latency", "p95_latency_ms", 1, "ms", "low", _published),
-        column("SLO violations", "slo_violation_pct", 2, "%", "low", _published),
-        column("Carbon intensity", INTENSITY.amount, 1, "g CO₂e/kWh", "low", _published),
-        column("Carbon reduction", INTENSITY.reduction, 1, "%", "high", _published),
+        column("Mean latency", "avg_latency_ms", 1, "ms", "low"),
+        column("P95 latency", "p95_latency_ms", 1, "ms", "low"),
+        column("SLO violations", "slo_violation_pct", 2, "%", "low"),
+        column("Carbon intensity", INTENSITY.amount, 1, "g CO₂e/kWh", "low"),
+        column("Carbon reduction", INTENSITY.reduction, 1, "%", "high"),
     ]
     if measure_of(policies) is GRAMS:
         unit = mass_unit(policies["total_kg"].to_list())
-        mass = partial(_mass, unit)
         fields += [
-            column("Emissions", "total_kg", unit.digits, f"{unit.name} CO₂e", "low", mass),
+            column("Emissions", "total_kg", unit.digits, f"{unit.name} CO₂e", "low", partial(_mass, unit)),
             column("Emissions reduction", GRAMS.reduction, 1, "%", "high", _number),
         ]
     if policies["extra_vs_fresh_pct"].null_count() < policies.height:
