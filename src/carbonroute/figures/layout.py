@@ -306,12 +306,12 @@ def _wrap_line(text: str, width_pt: float, size: float, *, bold: bool) -> str:
 
 
 def _cut(word: str, width_pt: float, size: float, *, bold: bool) -> list[str]:
-    pieces = [""]
+    lines = [""]
     for letter in word:
-        if pieces[-1] and text_width(pieces[-1] + letter, size, bold=bold) > width_pt:
-            pieces.append("")
-        pieces[-1] += letter
-    return pieces
+        if lines[-1] and text_width(lines[-1] + letter, size, bold=bold) > width_pt:
+            lines.append("")
+        lines[-1] += letter
+    return lines
 
 
 def fold(label: str, lines: int = 2, longest_pt: float = 110.0) -> str:

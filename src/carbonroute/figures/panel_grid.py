@@ -18,18 +18,8 @@ SIDES_PT = 50.0
 class PanelGrid:
     """Panels on a page that is two columns wide, or on given axes; tick labels at the left and below alone.
 
-    Parameters
-    ----------
-    ax
-        The given axes, or None for a page of its own.
-    headings
-        One per panel, row by row.
-    columns
-        Panels side by side, at most.
-    panel_in
-        Height of a panel, without its heading, in inches.
-    sides_pt
-        Room for everything beside the panels, in points; None: for their axis labels.
+    There is one for each heading, row by row, at most `columns` of them side by side, and `panel_in` high
+    without its heading. Beside all of them `sides_pt` are kept free; by default, as many as axis labels take.
     """
 
     def __init__(

@@ -40,8 +40,8 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     unit = mass_unit(totals_kg.tolist())
     totals = totals_kg * unit.per_kg
     before = np.insert(totals[:-1], 0, totals[0])
-    pairs = zip(totals, _changes(saving), strict=True)
-    texts = [f"{number(total, unit.digits)} {unit.name}{change}" for total, change in pairs]
+    amounts = [f"{number(total, unit.digits)} {unit.name}" for total in totals]
+    texts = [amount + change for amount, change in zip(amounts, _changes(saving), strict=True)]
     labels = _labels(saving)
     row_lines = max(label.count("\n") + 1 for label in labels) + GAP_LINES
     area = PlotArea(ax, DOUBLE_IN, height_in=saving.height * row_lines * TEXT_PT * LINE_SPACING / PT_PER_IN)

@@ -17,6 +17,7 @@ from carbonroute.figures.findings import saved_label
 from carbonroute.figures.formatting import count_of, one_line, percent, plain, shorten
 from carbonroute.figures.layout import widest, wrap
 from carbonroute.figures.style import clairvoyant_note, clairvoyants, in_order, policy_labels
+from carbonroute.metrics.best import ranked, runnable
 from carbonroute.metrics.measure import measure_of, saves
 
 LONGEST_LABEL = 32  # letters
@@ -137,16 +138,10 @@ def winners(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str) -> pl.
 
     From the best place on; of policies that save the same, the first one.
     """
-    viable = runnable(summary).filter(pl.col("viable").fill_null(value=False) & pl.col(column).is_finite())
-    ranked = viable.sort(column, descending=True, maintain_order=True)
+    best_first = ranked(runnable(summary).filter("viable", pl.col(column).is_finite()), column)
     if not axes:
-        return ranked.head(1)
-    return ranked.unique([axis.name for axis in axes], keep="first", maintain_order=True)
-
-
-def runnable(summary: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of policies that a router can run."""
-    return summary.filter(~pl.col("clairvoyant"))
+        return best_first.head(1)
+    return best_first.unique([axis.name for axis in axes], keep="first", maintain_order=True)
 
 
 def places(summary: pl.DataFrame, axes: Sequence[GridAxis]) -> int:

@@ -30,6 +30,7 @@ from carbonroute.figures.style import (
     policy_labels,
     policy_styles,
 )
+from carbonroute.metrics.best import runnable
 
 MOST_POLICIES = 14
 MANY, MOST_VECTORS = 300, 2000  # points; of more, they are smaller, or small and drawn as pixels
@@ -81,11 +82,11 @@ def _dots(ax: Axes, points: pl.DataFrame, xy: Array, styles: dict[str, SeriesSty
     drawn = dots.unique(["policy", "column", "row"], keep="first", maintain_order=True)
     pixels = drawn.height > MOST_VECTORS
     size = SMALL_PT if pixels else MIDDLE_PT if drawn.height > MANY else BIG_PT
-    looks: dict[str, Any] = {"linestyle": "none", "markersize": size, "rasterized": pixels}
+    common: dict[str, Any] = {"linestyle": "none", "markersize": size, "rasterized": pixels}
     rest = drawn.filter(~pl.col("policy").is_in(list(styles)))
-    ax.plot(rest["x"], rest["y"], **OTHERS, **looks, zorder=1.9)
+    ax.plot(rest["x"], rest["y"], **OTHERS, **common, zorder=1.9)
     for policy, style in styles.items():
-        rows, marker = drawn.filter(policy=policy), style.of_markers | looks
+        rows, marker = drawn.filter(policy=policy), style.of_markers | common
         if drawn.height > MANY:
             marker["markeredgewidth"] = 0.6 if style.clairvoyant else 0.0
         ax.plot(rows["x"], rows["y"], label=policy, **marker, zorder=2 - 0.05 * style.clairvoyant)
@@ -94,7 +95,7 @@ def _dots(ax: Axes, points: pl.DataFrame, xy: Array, styles: dict[str, SeriesSty
 def _front(points: pl.DataFrame, metric: SummaryMetric) -> pl.DataFrame:
     """Return the Pareto front of saving and violations of runnable policies, from the least of both on."""
     by, saved = [VIOLATION_PCT, metric.column], pl.col(metric.column)
-    order = study_grid.runnable(points).sort(by, descending=[False, True], maintain_order=True)
+    order = runnable(points).sort(by, descending=[False, True], maintain_order=True)
     return order.filter((saved > saved.cum_max().shift(1)).fill_null(value=True))
 
 
@@ -164,7 +165,7 @@ def _title(summary: pl.DataFrame, grid: Sequence[GridAxis], metric: SummaryMetri
     limit = study_grid.limit_text(summary)
     if best.is_empty():
         return f"No policy that a router can run keeps to {limit} anywhere"
-    counted = study_grid.runnable(summary)
+    counted = runnable(summary)
     viable = counted["viable"].fill_null(value=False).sum()
     most = study_grid.saving_text(best.row(0, named=True), grid, metric.column, labels)
     return f"Within {limit}, at most {most} is saved; {viable:,} of {counted.height:,} points keep to it"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from carbonroute.report.page import Block, Column, Section, Terms
-from carbonroute.report.table_cells import Field, known, pairs_table, significant_cell, table_of, text_field
+from carbonroute.report.table_cells import Field, known, significant_cell, table_of, text_field, text_table
 
 _NOT_STATED = "not stated"
 _WITHIN = ": "
@@ -67,7 +67,7 @@ def _treatment(manifest: Mapping[str, Any]) -> Iterator[Block]:
         ("table-traffic", "What was made of the traffic.", traffic),
         ("table-knowledge", "What was missing in what policies knew.", manifest["knowledge"]),
     ):
-        table = pairs_table(identity, caption, ("Item", "Value"), _flat(of))
+        table = text_table(identity, caption, ("Item", "Value"), _flat(of))
         if table.rows:
             yield table
 

@@ -62,16 +62,16 @@ def table_of(
     return TableBlock(identity, caption, tuple(field.column for field in fields), rows, sortable)
 
 
-def pairs_table(
+def text_table(
     identity: str,
     caption: str,
     headings: tuple[str, str],
-    pairs: Iterable[tuple[str, str]],
+    texts: Iterable[tuple[str, str]],
     summary: str = "",
 ) -> TableBlock:
     """Return a table of two columns of text, in the order given."""
     columns = tuple(Column(heading, numeric=False) for heading in headings)
-    rows = tuple(TableRow((text_cell(one), text_cell(other))) for one, other in pairs)
+    rows = tuple(TableRow((text_cell(one), text_cell(other))) for one, other in texts)
     return TableBlock(identity, caption, columns, rows, sortable=False, summary=summary)
 
 
@@ -79,7 +79,7 @@ def digests_table(name: str, files: str, digests: Mapping[str, str], *, folded: 
     """Return a table of files with their SHA-256, folded away or not."""
     summary = f"{files}, with their digests" if folded else ""
     headings = ("File", "SHA-256")
-    return pairs_table(f"table-{name}", f"{files}, with their SHA-256.", headings, digests.items(), summary)
+    return text_table(f"table-{name}", f"{files}, with their SHA-256.", headings, digests.items(), summary)
 
 
 def number_cell(value: float | None, digits: int = 1, interval: Record | None = None) -> TableCell:
