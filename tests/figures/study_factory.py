@@ -94,10 +94,7 @@ def make(
     summary = pl.DataFrame(rows, schema_overrides=schema).with_columns(
         edge
         for name in METRICS
-        for edge in (
-            _edge(name, -1, seeds).alias(f"{name}_low"),
-            _edge(name, 1, seeds).alias(f"{name}_high"),
-        )
+        for edge in (_edge(name, -1, seeds).alias(f"{name}_low"), _edge(name, 1, seeds).alias(f"{name}_high"))
     )
     return Study(summary, _axes(axes, seeds))
 

@@ -16,8 +16,6 @@ import matplotlib as mpl
 import numpy as np
 import polars as pl
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Page
 from matplotlib.patches import Rectangle
 
 from carbonroute import figures
@@ -79,11 +77,7 @@ def title(name: str, data: Tables) -> str:
 
 @pytest.mark.parametrize(("name", "case"), grid(NAMES, GRID, one_of=4))
 def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
-    ax = drawn(name, case)
-    shown = looking.texts(ax)
-    assert len(shown) > 3
-    assert looking.overlaps(shown) == []
-    assert looking.outside(shown, looking.page_of(ax)) == []
+    looking.assert_legible(drawn(name, case))
 
 
 @pytest.mark.parametrize(
@@ -92,9 +86,9 @@ def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
 )
 def test_steps_are_legible_whatever_they_save(saving: str, names: str) -> None:
     ax = draw("saving_steps", factory.make(saving=saving, names=names))
-    shown = looking.texts(ax)
-    assert looking.overlaps(shown) == []
-    assert looking.outside(shown, looking.page_of(ax)) == []
+    placed = looking.texts(ax)
+    assert looking.overlaps(placed) == []
+    assert looking.outside(placed, looking.page_of(ax)) == []
 
 
 # The words for a gain, a loss and nothing, before and after the first step, of routers and of foresight.
@@ -163,17 +157,17 @@ def test_a_drawn_geography_is_said_on_every_figure_of_requests(name: str, case: 
     drawn_for = data.overview.with_columns(synthetic_geography=pl.lit(value=True))
     sheet = figure_of(draw(name, dataclasses.replace(data, overview=drawn_for)))
     plain = figure_of(draw(name, data))
-    shown = looking.texts(sheet.axes[0])
+    placed = looking.texts(sheet.axes[0])
     with house_style():
         plain.draw_without_rendering()
-    said = " ".join(" ".join(text.text for text in shown).split())
+    said = " ".join(" ".join(text.text for text in placed).split())
     if name in {"carbon_traces", "carbon_heatmap"}:
         assert "eography" not in said
         assert tuple(sheet.get_size_inches()) == tuple(plain.get_size_inches())
         return
     assert SYNTHETIC_GEOGRAPHY in said
-    assert looking.overlaps(shown) == []
-    assert looking.outside(shown, sheet) == []
+    assert looking.overlaps(placed) == []
+    assert looking.outside(placed, sheet) == []
     boxes = [drawing.axes[0].get_window_extent() for drawing in (sheet, plain)]  # the plot keeps its size
     assert (boxes[0].width, boxes[0].height) == pytest.approx((boxes[1].width, boxes[1].height))
 
@@ -186,15 +180,7 @@ def test_points_are_labelled_without_overlap_wherever_they_lie(name: str, seed: 
 
 @pytest.mark.parametrize(("name", "case"), grid(NAMES, ["big", "study"], one_of=2))
 def test_text_is_of_the_size_of_print(name: str, case: str) -> None:
-    ax = drawn(name, case)
-    with house_style():
-        sizes = {
-            text.get_fontsize()
-            for text in looking.page_of(ax).findobj(mpl.text.Text)
-            if text.get_text().strip()
-        }
-    assert sizes <= {7.0, 8.0}
-    assert looking.page_of(ax).get_figwidth() <= 7.2
+    looking.assert_of_print_size(drawn(name, case))
 
 
 @pytest.mark.parametrize("name", ["carbon_heatmap", "carbon_savings_bar"])
@@ -204,24 +190,14 @@ def test_looking_finds_faults(name: str) -> None:
     page = looking.page_of(ax)
     page.text(0.02, 0.98, "over the title, which is here", va="top")
     page.text(0.97, 0.5, "off the page")
-    shown = looking.texts(ax)
-    assert looking.overlaps(shown) != []
-    assert looking.outside(shown, page) == ["off the page"]
+    placed = looking.texts(ax)
+    assert looking.overlaps(placed) != []
+    assert looking.outside(placed, page) == ["off the page"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_draws_into_a_given_axes_and_touches_no_settings(name: str) -> None:
-    page = Page(figsize=(16, 9))
-    FigureCanvasAgg(page)
-    left, right = page.subplots(1, 2)
-    before = dict(mpl.rcParams)
-    call = calls(tables("study"))[name]
-    assert call(right) is right
-    assert right.get_title()
-    assert page.axes == [left, right]
-    assert tuple(page.get_size_inches()) == (16, 9)
-    assert not left.has_data()
-    assert dict(mpl.rcParams) == before
+    looking.assert_keeps_given_axes(calls(tables("study"))[name])
 
 
 def calls(data: Tables) -> dict[str, functools.partial[Axes]]:
@@ -372,9 +348,7 @@ def test_the_largest_origin_is_shown_the_first_on_ties() -> None:
 
     def said(share: pl.Expr) -> str:
         rtt = data.rtt.with_columns(origin_share=share)
-        return " ".join(
-            calls(dataclasses.replace(data, rtt=rtt))["regional_carbon_latency"]().get_title().split()
-        )
+        return title("regional_carbon_latency", dataclasses.replace(data, rtt=rtt))
 
     assert "from US-East; the nearest, US-East" in said(pl.lit(0.25))
     assert "from Asia; the nearest, Singapore" in said((pl.col("origin") == "Asia").cast(pl.Float64))

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Page
 from matplotlib.patches import Rectangle
 
 from carbonroute.figures import as_file, pareto_front, sensitivity
@@ -126,12 +124,7 @@ CASES: dict[str, Callable[[], Axes]] = {
 
 @pytest.mark.parametrize("case", grid(CASES, one_of=2))
 def test_no_text_overlaps_or_leaves_the_page(case: str) -> None:
-    ax = CASES[case]()
-    shown = looking.texts(ax)
-    assert len(shown) > 3
-    assert looking.overlaps(shown) == []
-    assert looking.outside(shown, looking.page_of(ax)) == []
-    assert looking.page_of(ax).get_figwidth() <= 7.2
+    looking.assert_legible(CASES[case]())
 
 
 def offsets(ax: Axes) -> set[tuple[float, float]]:
@@ -258,9 +251,5 @@ def test_the_same_table_gives_the_same_bytes(drawn: Callable[[], Axes], form: An
 
 
 def test_a_given_axes_keeps_its_place() -> None:
-    page = Page(figsize=(12, 5))
-    FigureCanvasAgg(page)
-    one, other = page.subplots(1, 2)
-    assert pareto_front.draw(points(), one) is one
-    assert sensitivity.draw(changes(), other) is other
-    assert tuple(page.get_size_inches()) == (12, 5)
+    looking.assert_keeps_given_axes(lambda ax: pareto_front.draw(points(), ax))
+    looking.assert_keeps_given_axes(lambda ax: sensitivity.draw(changes(), ax))

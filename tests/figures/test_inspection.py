@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Page
 
-from carbonroute.figures import (
-    inspection_carbon,
-    inspection_rates,
-    inspection_rtt,
-    inspection_traffic,
-)
+from carbonroute.figures import inspection_carbon, inspection_rates, inspection_rtt, inspection_traffic
 from carbonroute.inspection.carbon import HourlyValues, pictures
 from carbonroute.inspection.network import long
 from carbonroute.inspection.ordering import Ordered
@@ -86,12 +79,7 @@ CASES: dict[str, Callable[[], Axes]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_no_text_overlaps_or_leaves_the_page(case: str) -> None:
-    ax = CASES[case]()
-    shown = looking.texts(ax)
-    assert len(shown) > 2
-    assert looking.overlaps(shown) == []
-    assert looking.outside(shown, looking.page_of(ax)) == []
-    assert looking.page_of(ax).get_figwidth() <= 7.2
+    looking.assert_legible(CASES[case](), at_least=3)
 
 
 def test_titles_are_about_the_table() -> None:
@@ -131,9 +119,5 @@ def test_windows_hold_all_requests_but_those_of_the_last_part() -> None:
 
 
 def test_a_given_axes_keeps_its_place() -> None:
-    page = Page(figsize=(12, 5))
-    FigureCanvasAgg(page)
-    ax = page.subplots()
     tables = pictures(HourlyValues(("A",), START, np.ones((30, 1))), in_grams=True)
-    assert inspection_carbon.draw(tables["traces"], tables["day"], ax) is ax
-    assert tuple(page.get_size_inches()) == (12, 5)
+    looking.assert_keeps_given_axes(lambda ax: inspection_carbon.draw(tables["traces"], tables["day"], ax))

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Page
 
 from carbonroute.figures import headroom, herd, utilisation, wait_cdf
 from carbonroute.figures.style import CLAIRVOYANT_NOTE
@@ -92,22 +90,14 @@ def drawn(case: str) -> Axes:
 
 @pytest.mark.parametrize("case", CASES)
 def test_no_text_overlaps_or_leaves_the_page(case: str) -> None:
-    shown = looking.texts(drawn(case))
-    assert len(shown) > 3
-    assert looking.overlaps(shown) == []
-    assert looking.outside(shown, looking.page_of(drawn(case))) == []
-    assert looking.page_of(drawn(case)).get_figwidth() <= 7.2
+    looking.assert_legible(drawn(case))
 
 
 @pytest.mark.parametrize(
     "call", [lambda ax: headroom.draw(by_headroom(), ax), lambda ax: herd.draw(herds(), ax)]
 )
 def test_they_draw_into_a_given_axes(call: Callable[[Axes], Axes]) -> None:
-    page = Page(figsize=(9, 9))
-    FigureCanvasAgg(page)
-    ax = page.add_axes((0.1, 0.2, 0.8, 0.7))
-    assert call(ax) is ax
-    assert page.axes == [ax]
+    looking.assert_keeps_given_axes(call)
 
 
 def title(ax: Axes) -> str:

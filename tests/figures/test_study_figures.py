@@ -10,15 +10,13 @@ import numpy as np
 import polars as pl
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection, QuadMesh
-from matplotlib.figure import Figure as Page
 
 from carbonroute import figures
 from carbonroute.figures import FIGURES, Format, as_file, available, captioned, study_grid
 from carbonroute.figures.layout import figure_of
 from carbonroute.figures.study_maps import BROKEN_HATCH, MOST_PANELS, NONE_HATCH
-from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house_style
+from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER
 from carbonroute.study import StudyTables
 from carbonroute.study.overview import best, saved_column
 from helpers.grids import grid
@@ -104,11 +102,7 @@ def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
         assert (name, case) in {("study_lines", "1 value"), ("study_lines", "300 texts")}
         return
     ax = drawn(name, case)
-    shown = looking.texts(ax)
-    assert len(shown) > 3
-    assert looking.overlaps(shown) == []
-    assert looking.outside(shown, looking.page_of(ax)) == []
-    assert looking.page_of(ax).get_figwidth() <= 7.2
+    looking.assert_legible(ax)
     assert looking.page_of(ax).get_figheight() <= 11
 
 
@@ -116,23 +110,12 @@ def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
     ("name", "case"), grid(STUDY_FIGURES, ["15 policies", "long texts, seeds", "2 axes"], one_of=3)
 )
 def test_text_is_of_the_size_of_print(name: str, case: str) -> None:
-    page = looking.page_of(drawn(name, case))
-    with house_style():
-        sizes = {text.get_fontsize() for text in page.findobj(mpl.text.Text) if text.get_text().strip()}
-    assert sizes <= {7.0, 8.0}
+    looking.assert_of_print_size(drawn(name, case))
 
 
 @pytest.mark.parametrize("name", STUDY_FIGURES)
 def test_draws_into_a_given_axes_and_touches_no_settings(name: str) -> None:
-    page = Page(figsize=(16, 9))
-    FigureCanvasAgg(page)
-    left, right = page.subplots(1, 2)
-    before = dict(mpl.rcParams)
-    assert draw(name, tables("1 axis"), right) is right
-    assert right.get_title()
-    assert page.axes == [left, right]
-    assert tuple(page.get_size_inches()) == (16, 9)
-    assert dict(mpl.rcParams) == before
+    looking.assert_keeps_given_axes(lambda ax: draw(name, tables("1 axis"), ax))
 
 
 @pytest.mark.parametrize("name", STUDY_FIGURES)
@@ -262,9 +245,9 @@ def test_of_many_policies_those_best_somewhere_are_shown_and_the_rest_is_counted
     data, ax = tables("15 policies"), drawn("study_heatmap", "15 policies")
     grid = study_grid.grid_axes(data.summary, data.axes)
     wins = set(study_grid.winners(data.summary, grid, "emissions_reduction_pct")["policy"])
-    shown = [heading.rstrip(DAGGER) for heading in headings(ax)]
-    assert len(shown) == MOST_PANELS
-    assert wins <= set(shown)
+    selected = [heading.rstrip(DAGGER) for heading in headings(ax)]
+    assert len(selected) == MOST_PANELS
+    assert wins <= set(selected)
     assert "2 more policies in the study's tables" in looking.words(ax)
 
 
@@ -344,8 +327,8 @@ def test_points_that_break_the_limit_are_crosses() -> None:
     data = tables("1 axis")
     panel = panels(drawn("study_lines", "1 axis"))[0]
     crosses = [line for line in panel.lines if line.get_marker() == "x"]
-    shown = sorted(float(value) for line in crosses for value in np.asarray(line.get_ydata()))
-    assert shown == sorted(data.summary.filter(~pl.col("viable"))["emissions_reduction_pct"])
+    drawn_at = sorted(float(value) for line in crosses for value in np.asarray(line.get_ydata()))
+    assert drawn_at == sorted(data.summary.filter(~pl.col("viable"))["emissions_reduction_pct"])
 
 
 def test_numbers_far_apart_are_drawn_by_powers_of_ten() -> None:
@@ -379,9 +362,9 @@ def test_every_row_has_its_dot_and_clairvoyant_ones_are_hollow() -> None:
     }
     for (policy,), rows in data.summary.group_by("policy"):
         saved, line = set(rows["emissions_reduction_pct"]), dots[str(policy)]
-        shown = np.asarray(line.get_xdata())
-        assert set(shown) <= saved
-        assert len(shown) >= 0.8 * len(saved)  # what lies under another dot of the policy is not drawn
+        drawn_at = np.asarray(line.get_xdata())
+        assert set(drawn_at) <= saved
+        assert len(drawn_at) >= 0.8 * len(saved)  # what lies under another dot of the policy is not drawn
         assert (line.get_markerfacecolor() == "white") == rows["clairvoyant"][0]
 
 

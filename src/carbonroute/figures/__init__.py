@@ -10,7 +10,7 @@ import io
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from carbonroute.figures.formatting import printable
 from carbonroute.figures.layout import add_footer, add_label_below, clear, figure_of, take_title
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from carbonroute.figures.figure import Figure
     from carbonroute.metrics import Tables
+    from carbonroute.runs import Result
+
+    Data: TypeAlias = Result | Tables | Mapping[str, pl.DataFrame]
 
 Format = Literal["png", "svg", "pdf"]
 
@@ -76,28 +79,13 @@ METADATA: Mapping[Format, Mapping[str, Any]] = MappingProxyType(
 SYNTHETIC_GEOGRAPHY = "Synthetic geography: where requests come from was drawn, not measured."
 
 
-class HasTables(Protocol):
-    """A finished run."""
-
-    @property
-    def tables(self) -> Tables:
-        """Its tables."""
-        ...
-
-
-def available(data: HasTables | Tables | Mapping[str, pl.DataFrame]) -> list[str]:
-    """Return the names of the figures that have something to show.
-
-    Parameters
-    ----------
-    data
-        A finished run, its tables, or any tables by name.
-    """
+def available(data: Data) -> list[str]:
+    """Return the names of the figures for which a run, its tables, or any tables by name have data."""
     tables = _by_name(data)
     return [name for name, figure in FIGURES.items() if figure.is_in(tables)]
 
 
-def draw(name: str, data: HasTables | Tables | Mapping[str, pl.DataFrame], ax: Axes | None = None) -> Axes:
+def draw(name: str, data: Data, ax: Axes | None = None) -> Axes:
     """Draw one figure in the house style, to show it or to put it among others.
 
     Parameters
@@ -108,11 +96,6 @@ def draw(name: str, data: HasTables | Tables | Mapping[str, pl.DataFrame], ax: A
         A finished run, its tables, or any tables by name.
     ax
         Where to draw, after clearing it; by default in a figure of its own, as high as it needs to be.
-
-    Returns
-    -------
-    Axes
-        The axes: its figure can be saved, its title and labels can be changed.
 
     Raises
     ------
@@ -134,7 +117,7 @@ def draw(name: str, data: HasTables | Tables | Mapping[str, pl.DataFrame], ax: A
     return drawn
 
 
-def _by_name(data: HasTables | Tables | Mapping[str, pl.DataFrame]) -> Mapping[str, pl.DataFrame]:
+def _by_name(data: Data) -> Mapping[str, pl.DataFrame]:
     return data if isinstance(data, Mapping) else vars(getattr(data, "tables", data))
 
 
@@ -144,32 +127,16 @@ def captioned(ax: Axes) -> tuple[Page, str]:
         return figure_of(ax), take_title(ax)
 
 
-def render(name: str, data: HasTables | Tables | Mapping[str, pl.DataFrame], fmt: Format = "png") -> bytes:
-    """Draw one figure, and return the content of its file: the same bytes for the same tables.
+def render(name: str, data: Data, fmt: Format = "png") -> bytes:
+    """Draw one figure as `draw` does, and return the content of its file: the same bytes for the same tables.
 
-    Parameters
-    ----------
-    name, data
-        As in `draw`.
-    fmt
-        ``"png"`` (300 dpi), ``"svg"`` or ``"pdf"``.
-
-    Raises
-    ------
-    ValueError
-        As `draw`, or if the format is another.
+    ``"png"`` has 300 dpi.
     """
     return as_file(figure_of(draw(name, data)), fmt)
 
 
 def as_file(page: Page, fmt: Format) -> bytes:
-    """Return the content of a file of a figure in the house style.
-
-    Raises
-    ------
-    ValueError
-        If the format is another.
-    """
+    """Return the content of a file of a figure in the house style; ValueError if the format is another."""
     if fmt not in METADATA:
         raise ValueError(f"no format {fmt!r}; there are {', '.join(METADATA)}")
     content = io.BytesIO()

@@ -27,20 +27,16 @@ DOT_PT = 3.5
     folder="graphs/premium",
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the saving, the violations and the mean latency of each policy.
-
-    Parameters
-    ----------
-    policies
-        ``policy``, ``clairvoyant``, the column of `findings.carbon_column` (%, or where nothing can be saved
-        g or gCO2e/kWh), ``slo_violation_pct`` (%), ``avg_latency_ms`` (ms, the bubbles' area),
-        ``max_violation_pct`` (%), ``baseline``.
-    """
+    """Draw the saving, the violations and the mean latency of each policy."""
     area = PlotArea(ax, width_in(policies), height_in=2.5)
     set_policy_axes(area.ax, policies)
-    _widen(area.ax)
+    (left, right), (bottom, top) = area.ax.get_xlim(), area.ax.get_ylim()
+    beside, above = 0.05 * (right - left), 0.06 * (top - bottom)  # the largest bubble fits at the border
+    area.ax.set_xlim(left - beside, right + beside)
+    area.ax.set_ylim(bottom - above, top + above)
     area.ax.axhline(limit(policies), **limit_line(0.8))
-    diameters = _diameters(policies)
+    latency_ms = policies["avg_latency_ms"].to_list()
+    diameters = [_diameter(ms, max(latency_ms)) for ms in latency_ms]
     _bubbles(area.ax, policies, diameters)
     area.fit()
     names = label_policies(area.ax, policies, [max(size, DOT_PT) / 2 for size in diameters])
@@ -48,20 +44,8 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     return area.finish(_title(policies), [names, _sizes(policies), [line]], clairvoyant_note(policies))
 
 
-def _widen(ax: Axes) -> None:
-    """Widen the limits so that the largest bubble fits at the border."""
-    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
-    ax.set_xlim(left - 0.05 * (right - left), right + 0.05 * (right - left))
-    ax.set_ylim(bottom - 0.06 * (top - bottom), top + 0.06 * (top - bottom))
-
-
 def _diameter(latency_ms: float, largest_ms: float) -> float:
     return LARGEST_PT * float(np.sqrt(max(latency_ms, 0.0) / largest_ms)) if largest_ms > 0 else 0.0
-
-
-def _diameters(policies: pl.DataFrame) -> list[float]:
-    latency = policies["avg_latency_ms"].to_list()
-    return [_diameter(ms, max(latency)) for ms in latency]
 
 
 def _bubbles(ax: Axes, policies: pl.DataFrame, diameters: list[float]) -> None:
@@ -75,8 +59,7 @@ def _bubbles(ax: Axes, policies: pl.DataFrame, diameters: list[float]) -> None:
 
 def _sizes(policies: pl.DataFrame) -> list[Artist]:
     """Return a legend of at most three round latencies."""
-    latency = policies["avg_latency_ms"].to_numpy()
-    low, high = float(latency.min()), float(latency.max())
+    low, high = min(policies["avg_latency_ms"]), max(policies["avg_latency_ms"])
     ticks = MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(low, high)
     round_ms = [ms for ms in ticks if 0 < ms <= high]
     return [
@@ -95,10 +78,8 @@ def _title(policies: pl.DataFrame) -> str:
     reached = amount(cleanest) if carbon.less_is_better else f"{percent(cleanest[carbon.name])} reduction"
     cleanest_name, fastest_ms = labels[cleanest["policy"]], number(fastest["avg_latency_ms"])
     if cleanest["policy"] == fastest["policy"]:
-        return (
-            f"{cleanest_name} is both the cleanest policy ({reached}) and the fastest "
-            f"({fastest_ms} ms on average)"
-        )
+        both = f"both the cleanest policy ({reached}) and the fastest ({fastest_ms} ms on average)"
+        return f"{cleanest_name} is {both}"
     return (
         f"{cleanest_name}, the cleanest policy ({reached}), takes {number(cleanest['avg_latency_ms'])} ms on "
         f"average; {labels[fastest['policy']]}, the fastest, takes {fastest_ms} ms"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import CARBON_LABEL, CARBON_UNIT, number, one_line
 from carbonroute.figures.heatmap import draw_cells
@@ -24,14 +24,7 @@ ROW_IN = 0.24
     of_requests=False,
 )
 def draw(carbon: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw when in the day each region is clean.
-
-    Parameters
-    ----------
-    carbon
-        ``hour``, ``time`` (UTC, or null: then the hour of the day is ``hour`` mod 24), ``region``,
-        ``carbon_g_per_kwh`` (gCO2e/kWh, mean over the days).
-    """
+    """Draw when in the day each region is clean."""
     regions = [one_line(region) for region in in_order(carbon, "region")]
     dated = carbon["time"].null_count() == 0
     means = _means(carbon, dated=dated)
@@ -44,7 +37,7 @@ def draw(carbon: pl.DataFrame, ax: Axes | None = None) -> Axes:
     return area.finish(_title(regions, means))
 
 
-def _means(carbon: pl.DataFrame, *, dated: bool) -> NDArray[np.float64]:
+def _means(carbon: pl.DataFrame, *, dated: bool) -> Array:
     """Return mean carbon (region, hour of day), gCO2e/kWh; NaN for an hour that the run does not reach."""
     hour = pl.col("time").dt.hour() if dated else pl.col("hour") % HOURS_PER_DAY
     cells = carbon.group_by("region", hour.alias("of_day")).agg(pl.col("carbon_g_per_kwh").mean())
@@ -55,7 +48,7 @@ def _means(carbon: pl.DataFrame, *, dated: bool) -> NDArray[np.float64]:
     return means
 
 
-def _title(regions: list[str], means: NDArray[np.float64]) -> str:
+def _title(regions: list[str], means: Array) -> str:
     swings = np.nanmax(means, axis=1) - np.nanmin(means, axis=1)
     most = int(swings.argmax())
     name, swing = regions[most], f"{number(swings[most], 0)} {CARBON_UNIT}"

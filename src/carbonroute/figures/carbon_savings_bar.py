@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import achievement, best, carbon_column, limit
 from carbonroute.figures.formatting import VIOLATIONS_LABEL, number, plain
-from carbonroute.figures.layout import BACKING, DOUBLE_IN, PlotArea, text_width
+from carbonroute.figures.layout import BACKING, DOUBLE_IN, PlotArea, size_pt, widest
 from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles
 from carbonroute.figures.ticks import number_ticks, percent_ticks
 
@@ -22,14 +22,7 @@ ROW_IN = 0.21
     folder="graphs/premium",
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the saving of each policy beside its violations.
-
-    Parameters
-    ----------
-    policies
-        ``policy``, ``clairvoyant``, the column of `findings.carbon_column` (%, or where nothing can be saved
-        g or gCO2e/kWh), ``slo_violation_pct`` (%), ``max_violation_pct`` (%), ``viable``, ``baseline``.
-    """
+    """Draw the saving of each policy beside its violations."""
     carbon, limit_pct = carbon_column(policies), limit(policies)
     area = PlotArea(ax, DOUBLE_IN, height_in=max(0.6, ROW_IN * policies.height))
     left, right = area.split(0.5, 0.06)
@@ -50,7 +43,7 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
 def _bars(ax: Axes, policies: pl.DataFrame, column: str, digits: int, reach: float = 0.0) -> None:
     values = [float(value) for value in policies[column]]
     texts = [number(value, digits) for value in values]
-    _limits(ax, [*values, reach], max(map(text_width, texts)) + 6)
+    _set_limits(ax, [*values, reach], widest(texts) + 6)
     styles = policy_styles(policies).values()
     for row, (style, value, text) in enumerate(zip(styles, values, texts, strict=True)):
         ax.barh(row, value, height=0.7, **style.of_bars)
@@ -63,12 +56,11 @@ def _bars(ax: Axes, policies: pl.DataFrame, column: str, digits: int, reach: flo
     ax.spines["left"].set_visible(False)
 
 
-def _limits(ax: Axes, values: list[float], text_pt: float) -> None:
+def _set_limits(ax: Axes, values: list[float], text_pt: float) -> None:
     """Leave room for the values that are written at the bars' ends."""
     low, high = min(0.0, *values), max(0.0, *values)
     span = (high - low) or 1.0
-    width_pt = ax.get_window_extent().width * 72 / ax.figure.dpi
-    room = min(text_pt / width_pt, 0.35)
+    room = min(text_pt / size_pt(ax)[0], 0.35)
     scale = span / (1 - room * (1 + (low < 0)))
     ax.set_xlim(low - (room * scale if low < 0 else 0), max(high, low + span) + room * scale)
 

@@ -9,10 +9,9 @@ from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import CARBON_LABEL, CARBON_UNIT, number, one_line, percent
 from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, PlotArea
 from carbonroute.figures.style import in_order, region_styles
-from carbonroute.figures.ticks import date_ticks, number_ticks
+from carbonroute.figures.ticks import LONGEST_HOURLY, time_axes
 from carbonroute.units import HOURS_PER_DAY
 
-LONGEST_HOURLY = 21 * 24  # hours; beyond, daily means with a band
 MANY_REGIONS = 6  # beyond, both columns, and no bands: they would hide one another
 
 
@@ -22,14 +21,7 @@ MANY_REGIONS = 6  # beyond, both columns, and no bands: they would hide one anot
     of_requests=False,
 )
 def draw(carbon: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw how clean each region is over time, by the hour, or beyond three weeks by the day.
-
-    Parameters
-    ----------
-    carbon
-        ``hour``, ``time`` (UTC, or null: then hours or days are counted), ``region``, ``carbon_g_per_kwh``
-        (gCO2e/kWh).
-    """
+    """Draw how clean each region is over time, by the hour, or beyond three weeks by the day."""
     daily = carbon["hour"].n_unique() > LONGEST_HOURLY
     dated = carbon["time"].null_count() == 0
     styles = region_styles(carbon)
@@ -37,13 +29,14 @@ def draw(carbon: pl.DataFrame, ax: Axes | None = None) -> Axes:
     area = PlotArea(ax, DOUBLE_IN if daily or many else SINGLE_IN, height_in=2.1)
     traces = _traces(carbon, daily=daily, dated=dated)
     for region, style in styles.items():
-        trace = traces.filter(region=region)
-        x, marker = trace["x"].to_numpy(), style.marker if trace.height == 1 else ""
-        area.ax.plot(x, trace["mean"], color=style.colour, linestyle=style.line, marker=marker)
+        x, mean, low, high = traces.filter(region=region).drop("region")
+        marker = style.marker if len(x) == 1 else ""
+        area.ax.plot(x.to_numpy(), mean, color=style.colour, linestyle=style.line, marker=marker)
         if daily and not many:
-            low, high = trace["low"], trace["high"]
-            area.ax.fill_between(x, low, high, color=style.colour, alpha=0.16, linewidth=0)
-    _scales(area.ax, traces, dated=dated, daily=daily)
+            area.ax.fill_between(x.to_numpy(), low, high, color=style.colour, alpha=0.16, linewidth=0)
+    area.ax.set_ylim(bottom=min(0.0, float(traces["low"].to_numpy().min())))
+    time_axes(area.ax, dated=dated)
+    area.ax.set_xlabel("Date (UTC)" if dated else "Day" if daily else "Hour")
     averaging = ": daily mean" * daily + ", band from lowest to highest hour" * (daily and not many)
     area.label_side(area.ax.yaxis, CARBON_LABEL + averaging)
     return area.finish(_title(carbon), [[style.line_handle() for style in styles.values()]])
@@ -51,27 +44,13 @@ def draw(carbon: pl.DataFrame, ax: Axes | None = None) -> Axes:
 
 def _traces(carbon: pl.DataFrame, *, daily: bool, dated: bool) -> pl.DataFrame:
     """Return ``region``, ``x`` (hours, days or dates), and the ``mean``, ``low`` and ``high`` intensity."""
+    x = pl.col("time" if dated else "hour")
     if daily:
-        x = pl.col("time").dt.truncate("1d") if dated else pl.col("hour") // HOURS_PER_DAY
-    else:
-        x = pl.col("time" if dated else "hour")
+        x = x.dt.truncate("1d") if dated else x // HOURS_PER_DAY
     value = pl.col("carbon_g_per_kwh")
     return carbon.group_by("region", x.alias("x"), maintain_order=True).agg(
         mean=value.mean(), low=value.min(), high=value.max()
     )
-
-
-def _scales(ax: Axes, traces: pl.DataFrame, *, dated: bool, daily: bool) -> None:
-    ax.margins(x=0.01)
-    ax.set_ylim(bottom=min(0.0, float(traces["low"].to_numpy().min())))
-    ax.grid(visible=True, axis="y")
-    number_ticks(ax.yaxis)
-    if dated:
-        date_ticks(ax.xaxis)
-        ax.set_xlabel("Date (UTC)")
-    else:
-        number_ticks(ax.xaxis)
-        ax.set_xlabel("Day" if daily else "Hour")
 
 
 def _title(carbon: pl.DataFrame) -> str:

@@ -18,21 +18,9 @@ class Figure(Generic[P]):
     """A member of the family. Calling it draws it in the house style.
 
     Its first parameters are tables (`polars.DataFrame`), each named as the run, the study or the analysis
-    names it. The last is ``ax``: the axes to draw on, which keeps its place and size; without it, the figure
-    makes its own page, as high as it needs to be. It returns the axes.
-
-    Attributes
-    ----------
-    heading, reading
-        What it is of, and how to read it: the same for all data.
-    tables
-        Names of the tables that it draws, in the order of its parameters.
-    has_data
-        Tells whether these tables hold anything to draw.
-    folder
-        Where its file goes in the folder of a run.
-    of_requests
-        Whether it depends on where requests come from.
+    names it; their columns and units are stated there (`Tables`, `StudyTables`). The last is ``ax``: the axes
+    to draw on, which keeps its place and size; without it, the figure makes its own page, as high as it needs
+    to be. It returns the axes.
     """
 
     def __init__(
@@ -40,16 +28,15 @@ class Figure(Generic[P]):
         plot: Callable[P, Axes],
         heading: str,
         reading: str,
-        *,
         has_data: Callable[..., bool],
         folder: str,
         of_requests: bool,
     ) -> None:
         functools.update_wrapper(self, plot)
         self._plot = plot
-        self.heading, self.reading = heading, reading
+        self.heading, self.reading, self.has_data = heading, reading, has_data
+        self.folder, self.of_requests = folder, of_requests
         self.tables = tuple(name for name in inspect.signature(plot).parameters if name != "ax")
-        self.has_data, self.folder, self.of_requests = has_data, folder, of_requests
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Axes:  # noqa: D102  the class docstring says it
         with house_style():
@@ -73,9 +60,17 @@ def figure(
     folder: str = "graphs",
     of_requests: bool = True,
 ) -> Callable[[Callable[P, Axes]], Figure[P]]:
-    """Make a function that draws tables a figure; the parameters are the attributes of `Figure`."""
+    """Make a function that draws tables a figure.
 
-    def decorate(plot: Callable[P, Axes]) -> Figure[P]:
-        return Figure(plot, heading, reading, has_data=has_data, folder=folder, of_requests=of_requests)
-
-    return decorate
+    Parameters
+    ----------
+    heading, reading
+        Its subject, and how to read it: the same for all data.
+    has_data
+        Tells whether its tables hold anything to draw.
+    folder
+        The folder of its file in that of a run.
+    of_requests
+        Whether it depends on where requests come from.
+    """
+    return lambda plot: Figure(plot, heading, reading, has_data, folder, of_requests)

@@ -19,8 +19,6 @@ def limit(policies: pl.DataFrame) -> float:
 def change(reduction_pct: float, measure: Measure) -> str:
     """Say how a reduction in percent changes carbon, or emissions.
 
-    Examples
-    --------
     >>> change(59.6, INTENSITY), change(-3.0, GRAMS), change(0.01, GRAMS)
     ('cuts carbon 59.6 %', 'raises emissions 3.0 %', 'leaves emissions unchanged')
     """
@@ -41,10 +39,7 @@ def amount(row: dict[str, Any]) -> str:
 
 
 def best(policies: pl.DataFrame) -> dict[str, Any] | None:
-    """Return the row of the viable policy with the least carbon (the first on ties), or None.
-
-    Grams, where energies are stated.
-    """
+    """Return the row of the viable policy with the least carbon (the first on ties), or None."""
     viable = policies.filter("viable")
     return lowest(viable, measure_of(policies).amount) if viable.height else None
 
@@ -67,35 +62,26 @@ def achievement(row: dict[str, Any]) -> str:
 
 
 def headline(policies: pl.DataFrame) -> str:
-    """Say how far the best viable policy reduces carbon, and how far one without foresight does.
+    """Say how far the best viable policy reduces carbon, and how far one without foresight does."""
+    labels, limit_pct = policy_labels(policies), plain(limit(policies))
 
-    Uses all columns of ``Tables.policies`` that concern carbon, violations and viability.
-    """
+    def result(row: dict[str, Any]) -> str:
+        violations = percent(row["slo_violation_pct"], 2)
+        return f"{labels[row['policy']]} {achievement(row)} at {violations} violations"
+
     row = best(policies)
-    labels = policy_labels(policies)
     if row is None:
-        return _none_viable(policies, labels)
-    sentence = f"{labels[row['policy']]} {achievement(row)} at {_violations(row)}"
+        closest = lowest(policies, "slo_violation_pct")
+        return (
+            f"No policy stays within {limit_pct} % violations; "
+            f"{labels[closest['policy']]} comes closest with {percent(closest['slo_violation_pct'], 2)}"
+        )
     blind = policies.filter(~policies["clairvoyant"])
     if not row["clairvoyant"] or blind.is_empty():
-        return sentence
+        return result(row)
     honest = best(blind)
-    if honest is None:
-        return f"{sentence}; without foresight, no policy stays within {plain(limit(policies))} %"
-    runner_up = f"{labels[honest['policy']]} {achievement(honest)} at {_violations(honest)}"
-    return f"{sentence}; without foresight, {runner_up}"
-
-
-def _violations(row: dict[str, Any]) -> str:
-    return f"{percent(row['slo_violation_pct'], 2)} violations"
-
-
-def _none_viable(policies: pl.DataFrame, labels: dict[str, str]) -> str:
-    row = lowest(policies, "slo_violation_pct")
-    return (
-        f"No policy stays within {plain(limit(policies))} % violations; "
-        f"{labels[row['policy']]} comes closest with {percent(row['slo_violation_pct'], 2)}"
-    )
+    other = f"no policy stays within {limit_pct} %" if honest is None else result(honest)
+    return f"{result(row)}; without foresight, {other}"
 
 
 class CarbonColumn(NamedTuple):
@@ -111,12 +97,9 @@ def carbon_column(policies: pl.DataFrame) -> CarbonColumn:
     measure = measure_of(policies)
     if policies[measure.reduction].null_count():
         name = "Emissions" if measure is GRAMS else "Average carbon intensity"
-        return CarbonColumn(
-            measure.amount, f"{name} ({measure.unit}; less to the right)", less_is_better=True
-        )
-    baseline = one_line(policies["baseline"][0])
-    name = "Emissions" if measure is GRAMS else "Carbon"
-    return CarbonColumn(measure.reduction, f"{name} reduction vs. {baseline} (%)", less_is_better=False)
+        return CarbonColumn(measure.amount, f"{name} ({measure.unit}; less to the right)", True)
+    name, baseline = "Emissions" if measure is GRAMS else "Carbon", one_line(policies["baseline"][0])
+    return CarbonColumn(measure.reduction, f"{name} reduction vs. {baseline} (%)", False)
 
 
 def saved_label(measure: Measure, baseline: str) -> str:

@@ -20,8 +20,6 @@ VIOLATIONS_LABEL = "SLO violations (% of requests)"
 def number(value: float, digits: int = 1) -> str:
     """Write a number with so many decimals, a true minus sign, and never "−0".
 
-    Examples
-    --------
     >>> number(-3.25), number(-0.001), number(12345.6, 0)
     ('−3.2', '0.0', '12,346')
     """
@@ -35,8 +33,6 @@ def number(value: float, digits: int = 1) -> str:
 def tick(value: float, _position: int | None = None) -> str:
     """Write a tick's value: short, whatever its size.
 
-    Examples
-    --------
     >>> tick(2500.0), tick(-0.5), tick(3e6), tick(1e12)
     ('2,500', '−0.5', '3×10⁶', '10¹²')
     """
@@ -60,8 +56,6 @@ def percent(value: float, digits: int = 1) -> str:
 def plain(value: float) -> str:
     """Write a number as its author did: no needless decimals.
 
-    Examples
-    --------
     >>> plain(5.0), plain(0.5)
     ('5', '0.5')
     """
@@ -71,8 +65,6 @@ def plain(value: float) -> str:
 def significant(value: float) -> str:
     """Write a number with three significant digits.
 
-    Examples
-    --------
     >>> significant(12345.6), significant(0.012345)
     ('12,300', '0.0123')
     """
@@ -82,8 +74,6 @@ def significant(value: float) -> str:
 def count_of(count: int, noun: str, plural: str = "") -> str:
     """Write a number of things.
 
-    Examples
-    --------
     >>> count_of(1, "cell"), count_of(2400, "policy", "policies")
     ('1 cell', '2,400 policies')
     """
@@ -104,8 +94,6 @@ _MASS_UNITS = (("t", 1e-3), ("kg", 1.0), ("g", 1e3), ("mg", 1e6), ("µg", 1e9))
 def mass_unit(masses_kg: Sequence[float]) -> MassUnit:
     """Choose the unit in which the largest of some masses has one to three digits, and three are shown.
 
-    Examples
-    --------
     >>> mass_unit([0.0123, 0.0045])
     MassUnit(name='g', per_kg=1000.0, digits=1)
     """
@@ -141,8 +129,6 @@ def one_line(name: str) -> str:
 def ranges(numbers: Sequence[int]) -> str:
     """Write ascending numbers as ranges.
 
-    Examples
-    --------
     >>> ranges([1, 2, 3, 5, 7, 8])
     '1–3, 5, 7, 8'
     """
@@ -156,8 +142,6 @@ def ranges(numbers: Sequence[int]) -> str:
 def shorten(label: str, longest: int) -> str:
     """Cut a label that is too long, and say so by an ellipsis.
 
-    Examples
-    --------
     >>> shorten("eu-north-1, us-west-2, ap-south-1", 16)
     'eu-north-1, us-…'
     """

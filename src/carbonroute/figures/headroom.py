@@ -13,9 +13,15 @@ from matplotlib.lines import Line2D
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import VIOLATIONS_LABEL, percent, significant
-from carbonroute.figures.layout import DOUBLE_IN, PlotArea
 from carbonroute.figures.panel_grid import PanelGrid
-from carbonroute.figures.style import MUTED, by_policy, clairvoyant_note, policy_labels, policy_styles
+from carbonroute.figures.style import (
+    MUTED,
+    SeriesStyle,
+    by_policy,
+    clairvoyant_note,
+    policy_labels,
+    policy_styles,
+)
 from carbonroute.figures.ticks import number_ticks
 from carbonroute.metrics.measure import GRAMS, measure_of
 
@@ -28,59 +34,46 @@ REJECTED: Any = MappingProxyType({"linewidth": 0.7, "linestyle": (0, (5, 1, 1, 1
     "A line is a policy. Further left there is less capacity to spare; without limits is at the right end.",
 )
 def draw(headroom: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw saving and violations over headroom, without limits at the right end.
-
-    Parameters
-    ----------
-    headroom
-        One row per policy and headroom: ``policy``, ``clairvoyant``, ``headroom`` (capacity over mean load,
-        infinite without limits), ``emissions_reduction_pct`` or without energies ``carbon_reduction_pct``
-        (%), ``slo_violation_pct`` and ``rejected_pct`` (% of requests).
-    """
-    steps = sorted(headroom["headroom"].unique())
-    grid = PanelGrid.of(["What is saved", "What is risked"], 1, PANEL_IN, DOUBLE_IN)
-    area = PlotArea(ax, DOUBLE_IN, grid.height_in)
-    panels = grid.panels(area.ax, area.size_pt[0])
+    """Draw saving and violations over headroom, without limits at the right end."""
+    steps, styles = sorted(headroom["headroom"].unique()), policy_styles(headroom)
+    curves = by_policy(headroom.sort("headroom"))
+    grid = PanelGrid(ax, ["What is saved", "What is risked"], 1, PANEL_IN)
+    saving, risk = grid.panels
     measure = measure_of(headroom)
     saved = "Emissions reduction (%)" if measure is GRAMS else "Carbon reduction (%)"
     columns = {measure.reduction: saved, "slo_violation_pct": VIOLATIONS_LABEL}
-    for panel, (column, label) in zip(panels, columns.items(), strict=True):
-        _lines(panel, headroom, column, steps)
+    for panel, (column, label) in zip(grid.panels, columns.items(), strict=True):
+        for policy, rows in curves.items():
+            _curve(panel, rows, column, steps, styles[policy])
         panel.set_ylabel(label)
         panel.set_xticks(range(len(steps)), labels=[_step_label(step) for step in steps])
         panel.set_xlim(-0.3, len(steps) - 0.7)
         panel.grid(visible=True, axis="y")
         number_ticks(panel.yaxis, most=5)
-    panels[0].axhline(0, color=MUTED, linewidth=0.6, zorder=0)
-    _rejected(panels[1], headroom, steps)
-    panels[1].set_ylim(bottom=-0.03 * panels[1].get_ylim()[1])
-    panels[1].set_xlabel("Headroom: capacity over mean load (∞: no limits)")
-    legend = [style.marker_handle(line=True) for style in policy_styles(headroom).values()]
-    if headroom["rejected_pct"].max():
-        legend.append(Line2D([], [], color=MUTED, label="of them, rejected", **REJECTED))
-    return area.finish(_title(headroom), [legend], clairvoyant_note(headroom))
-
-
-def _lines(ax: Axes, headroom: pl.DataFrame, column: str, steps: list[float]) -> None:
-    styles = policy_styles(headroom)
-    for policy, rows in by_policy(headroom.sort("headroom")).items():
-        style, markers = styles[policy], styles[policy].of_markers
-        places = np.searchsorted(steps, rows["headroom"].to_numpy())
-        values = rows[column].cast(pl.Float64).to_numpy()
-        finite = np.isfinite(rows["headroom"].to_numpy())
-        ax.plot(places[finite], values[finite], color=style.colour, linestyle=style.line, **markers)
-        ax.plot(places[~finite], values[~finite], color=style.colour, linestyle="none", **markers)
-        # How fast the last step is made, nobody knows.
-        if not finite[-1]:
-            ax.plot(places[-2:], values[-2:], color=style.colour, linewidth=0.6, linestyle=(0, (1, 2)))
-
-
-def _rejected(ax: Axes, headroom: pl.DataFrame, steps: list[float]) -> None:
-    styles = policy_styles(headroom)
-    for policy, rows in by_policy(headroom.sort("headroom")).items():
+    saving.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
+    for policy, rows in curves.items():
         if rows["rejected_pct"].max():
             places = np.searchsorted(steps, rows["headroom"].to_numpy())
-            ax.plot(places, rows["rejected_pct"], color=styles[policy].colour, **REJECTED)
+            risk.plot(places, rows["rejected_pct"], color=styles[policy].colour, **REJECTED)
+    risk.set_ylim(bottom=-0.03 * risk.get_ylim()[1])
+    risk.set_xlabel("Headroom: capacity over mean load (∞: no limits)")
+    legend = [style.marker_handle(line=True) for style in styles.values()]
+    if headroom["rejected_pct"].max():
+        legend.append(Line2D([], [], color=MUTED, label="of them, rejected", **REJECTED))
+    return grid.area.finish(_title(headroom), [legend], clairvoyant_note(headroom))
+
+
+def _curve(ax: Axes, rows: pl.DataFrame, column: str, steps: list[float], style: SeriesStyle) -> None:
+    places, values = (
+        np.searchsorted(steps, rows["headroom"].to_numpy()),
+        rows[column].cast(pl.Float64).to_numpy(),
+    )
+    finite = np.isfinite(rows["headroom"].to_numpy())
+    ax.plot(places[finite], values[finite], color=style.colour, linestyle=style.line, **style.of_markers)
+    ax.plot(places[~finite], values[~finite], color=style.colour, linestyle="none", **style.of_markers)
+    # How fast the last step is made, nobody knows.
+    if not finite[-1]:
+        ax.plot(places[-2:], values[-2:], color=style.colour, linewidth=0.6, linestyle=(0, (1, 2)))
 
 
 def _step_label(headroom: float) -> str:

@@ -7,21 +7,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
-from numpy.typing import NDArray
+
+from carbonroute.arrays import Array
 
 
-def draw_cells(ax: Axes, values: NDArray[np.float64], colours: str = "cividis", norm: Any = None) -> QuadMesh:
-    """Draw cells centred on 0, 1, …; those without a value are left out.
-
-    Parameters
-    ----------
-    ax
-        Axes to draw on.
-    values
-        (Y, X), NaN where there is no value.
-    colours, norm
-        Name of the colour map, and the scale from value to colour.
-    """
+def draw_cells(ax: Axes, values: Array, colours: str = "cividis", norm: Any = None) -> QuadMesh:
+    """Draw cells of values (Y, X) centred on 0, 1, …; those of NaN are left out."""
     rows, columns = values.shape
     ax.spines[:].set_visible(False)
     return ax.pcolormesh(

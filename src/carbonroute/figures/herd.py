@@ -12,7 +12,6 @@ from matplotlib.patches import Patch
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import amount
 from carbonroute.figures.formatting import number, one_line, percent
-from carbonroute.figures.layout import DOUBLE_IN, PlotArea
 from carbonroute.figures.panel_grid import PanelGrid
 from carbonroute.figures.style import LIMIT, clairvoyant_note, policy_labels, region_styles
 from carbonroute.figures.ticks import fixed_ticks, number_ticks
@@ -29,26 +28,14 @@ FULL = 0.999  # share of servers in use from which on a region has none to spare
     "routers that all move at once.",
 )
 def draw(herd: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the share of traffic that each region gets over time.
-
-    Parameters
-    ----------
-    herd
-        One row per policy, time and region: ``policy``, ``clairvoyant``, ``hour`` (may be finer than hours),
-        ``region``, ``share`` (0…1), ``utilisation`` (0…1); and per policy ``flips_per_day``,
-        ``hours_over_capacity``, ``avg_carbon_g_per_kwh`` (gCO2e/kWh), ``emissions_g_per_request`` (null
-        without energies), ``extra_pct`` (how much more of that, or without energies of carbon intensity, than
-        under the first of them, %; null for that).
-    """
+    """Draw the share of traffic that each region gets over time."""
     firsts = herd.unique("policy", keep="first", maintain_order=True).rows(named=True)
     drawn, labels, regions = firsts[:MOST_POLICIES], policy_labels(herd), region_styles(herd)
-    grid = PanelGrid.of([_heading(labels[row["policy"]], row) for row in drawn], 1, PANEL_IN, DOUBLE_IN)
-    area = PlotArea(ax, DOUBLE_IN, grid.height_in)
-    panels = grid.panels(area.ax, area.size_pt[0])
-    for row, panel in zip(drawn, panels, strict=True):
+    grid = PanelGrid(ax, [_heading(labels[row["policy"]], row) for row in drawn], 1, PANEL_IN)
+    for row, panel in zip(drawn, grid.panels, strict=True):
         _shares(panel, herd.filter(policy=row["policy"]), [style.colour for style in regions.values()])
-    panels[-1].set_xlabel("Hour")
-    panels[len(panels) // 2].set_ylabel("Share of traffic (%)")
+    grid.panels[-1].set_xlabel("Hour")
+    grid.panels[grid.rows // 2].set_ylabel("Share of traffic (%)")
     left_out = len(firsts) - len(drawn)
     notes = [*clairvoyant_note(herd), *([f"{left_out} more are left out"] if left_out else [])]
     if herd["extra_pct"].null_count() < herd.height:
@@ -56,7 +43,7 @@ def draw(herd: pl.DataFrame, ax: Axes | None = None) -> Axes:
         notes.append(f"In brackets: {name} against {one_line(drawn[0]['policy'])}")
     legend: list[Artist] = [Patch(facecolor=style.colour, label=style.label) for style in regions.values()]
     legend.append(Patch(facecolor=LIMIT, label="on top: a region without a server to spare"))
-    return area.finish(_title(firsts), [legend], notes)
+    return grid.area.finish(_title(firsts), [legend], notes)
 
 
 def _shares(panel: Axes, rows: pl.DataFrame, colours: list[str]) -> None:

@@ -9,24 +9,13 @@ from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import CARBON_LABEL, one_line, significant
 from carbonroute.figures.layout import DOUBLE_IN, PlotArea
 from carbonroute.figures.style import in_order, region_styles
-from carbonroute.figures.ticks import date_ticks, number_ticks
+from carbonroute.figures.ticks import LONGEST_HOURLY, time_axes
 from carbonroute.units import HOURS_PER_DAY
-
-LONGEST_HOURLY = 21 * 24  # values; beyond, daily means
 
 
 @figure("Carbon in a file", "A line is a zone: at the left over time, at the right its mean day.")
 def draw(traces: pl.DataFrame, day: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the carbon values of a file.
-
-    Parameters
-    ----------
-    traces
-        ``time`` (UTC) or ``hour`` (from 0), ``zone``, ``carbon_g_per_kwh`` or ``value``
-        (in the file's unit), NaN where missing.
-    day
-        ``hour`` (of the day, UTC), ``zone``, and the mean of each hour, called as in `traces`.
-    """
+    """Draw the carbon values of a file."""
     along, _, name = traces.columns
     traces, day = traces.rename({name: "value"}), day.rename({name: "value"})
     dated, daily = along == "time", traces[along].n_unique() > LONGEST_HOURLY
@@ -38,14 +27,11 @@ def draw(traces: pl.DataFrame, day: pl.DataFrame, ax: Axes | None = None) -> Axe
         for panel, rows, column in ((left, drawn, along), (right, day, "hour")):
             of_zone = rows.filter(zone=zone)
             panel.ax.plot(of_zone[column].to_numpy(), of_zone["value"].to_numpy(), **line)
-    (date_ticks if dated else number_ticks)(left.ax.xaxis)
+    time_axes(left.ax, dated=dated)
     left.ax.set_xlabel("Date (UTC)" if dated else "Hour")
+    time_axes(right.ax)
     right.ax.set_xticks(range(0, HOURS_PER_DAY, 6))
     right.ax.set_xlabel("Hour of day (UTC)" if dated else "Hour of day (hour mod 24)")
-    for panel in (left, right):
-        panel.ax.margins(x=0.01)
-        panel.ax.grid(visible=True, axis="y")
-        number_ticks(panel.ax.yaxis)
     label = CARBON_LABEL if name == "carbon_g_per_kwh" else "Value (unit of the file)"
     left.label_side(left.ax.yaxis, label + ": daily mean" * daily)
     right.label_side(right.ax.yaxis, "Mean day")

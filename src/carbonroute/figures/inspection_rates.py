@@ -9,32 +9,23 @@ from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import plain, significant
 from carbonroute.figures.layout import DOUBLE_IN, PlotArea
 from carbonroute.figures.style import POLICY_COLOURS
-from carbonroute.figures.ticks import number_ticks
+from carbonroute.figures.ticks import time_axes
 
 
 @figure("Request rates in a file", "The line is the rate of all clients together, window by window.")
 def draw(rate: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the rate of each window.
-
-    Parameters
-    ----------
-    rate
-        ``hour`` or ``window`` (from 0), and ``requests_per_hour`` or ``rate`` (in the file's unit) of all
-        clients together.
-    """
+    """Draw the rate of each window."""
     along, name = rate.columns
     area = PlotArea(ax, DOUBLE_IN, height_in=2.0)
     values = rate[name].to_numpy()
     area.ax.step(rate[along].to_numpy(), values, where="post", color=POLICY_COLOURS[0], linewidth=0.8)
     area.ax.set_ylim(bottom=0)
-    area.ax.margins(x=0.01)
-    number_ticks(area.ax.xaxis)
-    number_ticks(area.ax.yaxis)
-    area.ax.grid(visible=True, axis="y")
+    time_axes(area.ax)
     area.ax.set_xlabel("Hour" if along == "hour" else "Window")
-    in_hours = name == "requests_per_hour"
-    label = "Requests per hour" if in_hours else "Rate of all clients (unit of the file)"
-    area.label_side(area.ax.yaxis, label)
+    known_unit = name == "requests_per_hour"
+    area.label_side(
+        area.ax.yaxis, "Requests per hour" if known_unit else "Rate of all clients (unit of the file)"
+    )
     mean = values.mean()
     if not mean:
         return area.finish("All rates are 0")

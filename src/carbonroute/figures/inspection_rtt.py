@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
+from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import number, one_line, shorten
 from carbonroute.figures.heatmap import draw_cells
@@ -19,13 +20,7 @@ FEW = 8
 
 @figure("Round-trip times in a file", "A row is an origin, a column a destination, the colour the time.")
 def draw(matrix: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw a matrix of round-trip times.
-
-    Parameters
-    ----------
-    matrix
-        Row by row: ``origin``, ``region``, ``rtt_ms`` (ms, NaN where missing: left grey).
-    """
+    """Draw a matrix of round-trip times."""
     origins, regions = in_order(matrix, "origin"), in_order(matrix, "region")
     values = matrix["rtt_ms"].to_numpy().reshape(-1, len(regions))
     row_in = TEXT_PT * LINE_SPACING / PT_PER_IN
@@ -51,7 +46,7 @@ def _names(names: list[str], count: int) -> list[str]:
     return [shorten(one_line(name), LONGEST_NAME) for name in names]
 
 
-def _title(origins: list[str], regions: list[str], values: np.ndarray) -> str:
+def _title(origins: list[str], regions: list[str], values: Array) -> str:
     row, column = np.unravel_index(np.nanargmax(values), values.shape)
     missing = int(np.isnan(values).sum())
     gaps = f"; {missing:,} of {values.size:,} pairs are missing" if missing else ""

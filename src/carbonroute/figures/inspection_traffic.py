@@ -12,7 +12,7 @@ from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import significant
 from carbonroute.figures.layout import DOUBLE_IN, PlotArea
 from carbonroute.figures.style import DASHED, MUTED, POLICY_COLOURS
-from carbonroute.figures.ticks import number_ticks
+from carbonroute.figures.ticks import number_ticks, time_axes
 
 COLOUR = POLICY_COLOURS[0]
 
@@ -23,25 +23,14 @@ COLOUR = POLICY_COLOURS[0]
     "that of a Poisson process.",
 )
 def draw(rate: pl.DataFrame, gaps: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw when requests came.
-
-    Parameters
-    ----------
-    rate
-        ``hour`` (since the first request), ``requests_per_s``: means of windows one after the other.
-    gaps
-        ``share`` (0…1, ascending), ``gap_s``: quantiles of the time between requests.
-    """
+    """Draw when requests came."""
     area = PlotArea(ax, DOUBLE_IN, height_in=2.0)
     left, right = area.split(0.6, 0.1)
     hour, per_s = rate["hour"].to_numpy().astype(float), rate["requests_per_s"].to_numpy()
     minutes = hour.max(initial=0) < 3
     left.ax.step(hour * (60 if minutes else 1), per_s, where="post", color=COLOUR, linewidth=0.8)
     left.ax.set_ylim(bottom=0)
-    left.ax.margins(x=0.01)
-    number_ticks(left.ax.xaxis)
-    number_ticks(left.ax.yaxis)
-    left.ax.grid(visible=True, axis="y")
+    time_axes(left.ax)
     left.ax.set_xlabel(f"{'Minutes' if minutes else 'Hours'} since the first request")
     left.label_side(left.ax.yaxis, "Requests per second")
     _gaps(right.ax, gaps)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
-from carbonroute.figures.layout import LINE_SPACING, PT_PER_IN, text_width, widest
+from carbonroute.arrays import Array
+from carbonroute.figures.layout import LINE_SPACING, PT_PER_IN, in_points, text_width, widest
 from carbonroute.figures.style import MUTED, TEXT_PT
 
 DOT_PT = 1.5  # half the width of a dot without a label
@@ -37,20 +37,8 @@ def _around(x: float, y: float, half_width: float, half_height: float) -> Rectan
     return Rectangle(x - half_width, y - half_height, x + half_width, y + half_height)
 
 
-class PlacedLabel(NamedTuple):
-    """The rectangle of a label, and the line from it to its point (as small rectangles)."""
-
-    box: Rectangle
-    leader: list[Rectangle]
-
-
 def label_points(
-    ax: Axes,
-    points: NDArray[np.float64],
-    texts: Sequence[str],
-    clear_pt: NDArray[np.float64],
-    level: float,
-    others: NDArray[np.float64] | None = None,
+    ax: Axes, points: Array, texts: Sequence[str], clear_pt: Array, level: float, others: Array | None = None
 ) -> bool:
     """Write labels beside points so that none covers a point or another label; or write none at all.
 
@@ -58,89 +46,71 @@ def label_points(
     ----------
     ax
         An axes of final size and limits.
-    points
-        (N, 2), in data coordinates.
-    texts
-        N labels.
+    points, texts
+        (N, 2), in data coordinates, and N labels.
     clear_pt
         (N,), half the width of what is drawn at each point, in points; kept clear.
-    level
-        Height of a level line that is kept clear, in data coordinates.
-    others
-        (M, 2), dots without a label that are kept clear too, in data coordinates.
+    level, others
+        Height of a level line, and (M, 2) dots without a label, in data coordinates; kept clear too.
 
     Returns
     -------
     bool
-        Whether all labels found a place (if not, none is drawn).
+        Whether there was a place for every label.
     """
-    pixels = ax.transData.transform(points)
-    scale = PT_PER_IN / ax.figure.dpi
-    spots = pixels * scale
-    inside = Rectangle(*(float(value) * scale for value in ax.bbox.extents))
-    line_y = float(ax.transData.transform((points[0, 0], level))[1]) * scale
-    kept = [_around(x, y, clear, clear) for (x, y), clear in zip(spots, clear_pt, strict=True)]
-    kept.append(Rectangle(inside.x0, line_y, inside.x1, line_y))
+    spots = in_points(ax, points)
+    inside = Rectangle(*(float(value) * (PT_PER_IN / ax.figure.dpi) for value in ax.bbox.extents))
+    line_y = float(in_points(ax, np.array([points[0, 0], level]))[1])
+    taken = [_around(x, y, clear, clear) for (x, y), clear in zip(spots, clear_pt, strict=True)]
+    taken.append(Rectangle(inside.x0, line_y, inside.x1, line_y))
     if others is not None and len(others):
-        kept.extend(_around(x, y, DOT_PT, DOT_PT) for x, y in ax.transData.transform(others) * scale)
-    placed: list[PlacedLabel] = []
+        taken.extend(_around(x, y, DOT_PT, DOT_PT) for x, y in in_points(ax, others))
+    labels: list[Rectangle] = []
     for spot, text, clear in zip(spots, texts, clear_pt, strict=True):
-        place = _find_place(spot, text, float(clear), inside, kept, placed)
-        if place is None:
+        box = _find_place(spot, text, float(clear), inside, taken, labels)
+        if box is None:
             return False
-        placed.append(place)
-    for point, spot, text, clear, place in zip(points, spots, texts, clear_pt, placed, strict=True):
-        _write(ax, point, spot, text, place, float(clear))
+        labels.append(box)
+        taken += [box, *_leader(spot, box)]
+    for point, spot, text, clear, box in zip(points, spots, texts, clear_pt, labels, strict=True):
+        _write(ax, point, spot, text, box, float(clear))
     return True
 
 
 def _find_place(
-    spot: NDArray[np.float64],
-    text: str,
-    clear: float,
-    inside: Rectangle,
-    kept: Sequence[Rectangle],
-    placed: Sequence[PlacedLabel],
-) -> PlacedLabel | None:
+    spot: Array, text: str, clear: float, inside: Rectangle, taken: list[Rectangle], labels: list[Rectangle]
+) -> Rectangle | None:
+    """Return the nearest place for a label that covers nothing, and whose leader crosses no label."""
     lines = text.split("\n")
     half_width = widest(lines) / 2 + 1
     half_height = len(lines) * TEXT_PT * LINE_SPACING / 2
-    taken = [*kept, *(place.box for place in placed), *(step for place in placed for step in place.leader)]
     for distance in (clear + step for step in (1, 4, 8, 13, 19, 26, 34, 44, 56, 70)):
         for turn in (0, 8, 4, 12, 2, 6, 10, 14, 1, 3, 5, 7, 9, 11, 13, 15):
             cos, sin = math.cos(turn * math.pi / 8), math.sin(turn * math.pi / 8)
             x = float(spot[0]) + cos * (distance + half_width)
             y = float(spot[1]) + sin * (distance + half_height)
             box = _around(x, y, half_width, half_height)
-            leader = _leader(spot, box)
             if (
                 box.within(inside)
                 and not any(box.hits(other) for other in taken)
-                and not any(step.hits(place.box) for step in leader for place in placed)
+                and not any(step.hits(label) for step in _leader(spot, box) for label in labels)
             ):
-                return PlacedLabel(box, leader)
+                return box
     return None
 
 
-def _nearest(spot: NDArray[np.float64], box: Rectangle) -> tuple[float, float]:
+def _nearest(spot: Array, box: Rectangle) -> tuple[float, float]:
     return min(max(float(spot[0]), box.x0), box.x1), min(max(float(spot[1]), box.y0), box.y1)
 
 
-def _leader(spot: NDArray[np.float64], box: Rectangle) -> list[Rectangle]:
+def _leader(spot: Array, box: Rectangle) -> list[Rectangle]:
+    """Return the line from a label to its point, as small rectangles."""
     x, y = _nearest(spot, box)
     steps = np.linspace(0.15, 0.95, 12)
     return [_around(spot[0] + (x - spot[0]) * s, spot[1] + (y - spot[1]) * s, 0.4, 0.4) for s in steps]
 
 
-def _write(
-    ax: Axes,
-    point: NDArray[np.float64],
-    spot: NDArray[np.float64],
-    text: str,
-    place: PlacedLabel,
-    clear: float,
-) -> None:
-    box = place.box
+def _write(ax: Axes, point: Array, spot: Array, text: str, box: Rectangle, clear: float) -> None:
     middle = ((box.x0 + box.x1) / 2 - spot[0], (box.y0 + box.y1) / 2 - spot[1])
     end_x, end_y = _nearest(spot, box)
     end = (end_x - spot[0], end_y - spot[1])
@@ -161,10 +131,10 @@ def spread_top_labels(ax: Axes, places: Sequence[float], labels: Sequence[str], 
 
     The axes must have its final size and limits.
     """
-    scale = PT_PER_IN / ax.figure.dpi
-    spots = [float(ax.transData.transform((place, 0))[0]) * scale for place in places]
+    spots = [float(in_points(ax, np.array([place, 0]))[0]) for place in places]
     widths = [text_width(label) + 4 for label in labels]
-    centres = _spread(spots, widths, *(float(edge) * scale for edge in ax.bbox.intervalx))
+    edges = (float(edge) * (PT_PER_IN / ax.figure.dpi) for edge in ax.bbox.intervalx)
+    centres = _spread(spots, widths, *edges)
     for place, spot, centre, label in zip(places, spots, centres, labels, strict=True):
         ax.annotate(
             label, (place, 1), (centre - spot, 7), xycoords=("data", "axes fraction"),
@@ -182,7 +152,7 @@ def _spread(spots: Sequence[float], widths: Sequence[float], low: float, high: f
         centres[index] = max(centres[index], edge + width / 2)
         edge = centres[index] + width / 2
     edge = max(high, low + sum(widths))
-    for index in range(len(widths) - 1, -1, -1):
-        centres[index] = min(centres[index], edge - widths[index] / 2)
-        edge = centres[index] - widths[index] / 2
+    for index, width in reversed(list(enumerate(widths))):
+        centres[index] = min(centres[index], edge - width / 2)
+        edge = centres[index] - width / 2
     return centres

@@ -9,15 +9,15 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from carbonroute.figures.cdf import mark_handle, mark_share, percentiles_95, set_log_axis, set_share_axis
+from carbonroute.arrays import Array
+from carbonroute.figures.cdf import mark_handle, percentiles_95, set_linear_axis, set_log_axis, set_share_axis
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import number, one_line, plain
 from carbonroute.figures.label_placement import spread_top_labels
 from carbonroute.figures.layout import PlotArea
 from carbonroute.figures.style import LIMIT, by_policy, clairvoyant_note, policy_labels, policy_styles
-from carbonroute.figures.ticks import number_ticks
 
-SHOWN_SHARE = 0.99  # of every policy's requests lies inside the axes
+VISIBLE_SHARE = 0.99  # of every policy's requests lies inside the axes
 LONG_TAIL = 4.0  # times the largest SLO: beyond, the latency axis is logarithmic
 SLO_LINE: Any = {"color": LIMIT, "linewidth": 0.7, "linestyle": (0, (1.5, 1.5))}
 
@@ -28,15 +28,7 @@ SLO_LINE: Any = {"color": LIMIT, "linewidth": 0.7, "linestyle": (0, (1.5, 1.5))}
     folder="graphs/premium",
 )
 def draw(latency_cdf: pl.DataFrame, workloads: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw how latency is distributed under each policy.
-
-    Parameters
-    ----------
-    latency_cdf
-        ``policy``, ``clairvoyant``, ``share`` (0…1), ``latency_ms`` (ms).
-    workloads
-        ``name``, ``slo_ms`` (ms).
-    """
+    """Draw how latency is distributed under each policy."""
     area = PlotArea(ax, height_in=2.2)
     styles = policy_styles(latency_cdf)
     slos = workloads.group_by("slo_ms").agg(pl.col("name").unique(maintain_order=True)).sort("slo_ms")
@@ -48,7 +40,6 @@ def draw(latency_cdf: pl.DataFrame, workloads: pl.DataFrame, ax: Axes | None = N
             markevery=_marks(share, place, len(styles)), **style.of_markers,
         )  # fmt: skip
     _scales(area.ax, latency_cdf, max(slos_ms))
-    mark_share(area.ax)
     for slo_ms in slos_ms:
         area.ax.axvline(slo_ms, **SLO_LINE)
     area.fit()
@@ -60,23 +51,20 @@ def draw(latency_cdf: pl.DataFrame, workloads: pl.DataFrame, ax: Axes | None = N
     return area.finish(_title(latency_cdf), [legend], notes)
 
 
-def _marks(shares: np.ndarray[tuple[int], np.dtype[np.float64]], place: int, policies: int) -> list[int]:
+def _marks(shares: Array, place: int, policies: int) -> list[int]:
     """Put three markers on a curve, at heights that differ from policy to policy."""
     heights = np.array([0.12, 0.42, 0.72]) + 0.2 * place / policies
     return sorted({int(np.abs(shares - height).argmin()) for height in heights})
 
 
 def _scales(ax: Axes, latency_cdf: pl.DataFrame, largest_slo: float) -> None:
-    inside = latency_cdf.filter(pl.col("share") <= SHOWN_SHARE)["latency_ms"].to_numpy()
+    inside = latency_cdf.filter(pl.col("share") <= VISIBLE_SHARE)["latency_ms"].to_numpy()
     end = max(float(inside.max()), 1.08 * largest_slo)
     if end > LONG_TAIL * largest_slo:
         start = max(float(inside.min()), 1e-3)
-        set_log_axis(ax, 0.9 * min(start, largest_slo), end, most=7, ticks_from_ms=start)
-        ax.set_xlabel("Latency (ms, logarithmic)")
+        set_log_axis(ax, "Latency", 0.9 * min(start, largest_slo), end, ticks_from_ms=start, most=7)
     else:
-        ax.set_xlim(0, end)
-        number_ticks(ax.xaxis)
-        ax.set_xlabel("Latency (ms)")
+        set_linear_axis(ax, "Latency", end)
     set_share_axis(ax)
     ax.set_ylabel("Share of requests (%)")
 

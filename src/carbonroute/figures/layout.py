@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -23,6 +24,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation, Transform
 
+from carbonroute.arrays import Array
 from carbonroute.figures.style import MUTED, TEXT_PT, TITLE_PT
 from carbonroute.figures.ticks import number_ticks
 
@@ -44,10 +46,6 @@ class Margins(NamedTuple):
     top: float
 
 
-def _nearly_equal(one: Margins, other: Margins) -> bool:
-    return all(abs(a - b) < 0.5 for a, b in zip(one, other, strict=True))
-
-
 def figure_of(ax: Axes) -> Figure:
     """Return the figure that an axes stands in, at whatever depth."""
     figure = ax.get_figure(root=True)
@@ -60,6 +58,11 @@ def size_pt(ax: Axes) -> tuple[float, float]:
     """Return width and height of the plot of an axes, in points."""
     scale = PT_PER_IN / figure_of(ax).dpi
     return ax.bbox.width * scale, ax.bbox.height * scale
+
+
+def in_points(ax: Axes, places: Array) -> Array:
+    """Return places of the data, (…, 2), in points from the corner of the page."""
+    return ax.transData.transform(places) * (PT_PER_IN / ax.figure.dpi)
 
 
 def clear(ax: Axes) -> None:
@@ -75,18 +78,12 @@ def clear(ax: Axes) -> None:
 class PlotArea:
     """The axes that a figure draws on, in a page of its own or in a given place, and the text around it.
 
-    Parameters
-    ----------
-    ax
-        The given axes, or None for a page of its own.
-    width_in, height_in
-        Width of the own page, and height of the plot in it (without title, labels and legends), in inches.
+    Without given axes there is a page of its own, `width_in` wide, in which the plot (without title, labels
+    and legends) is `height_in` high.
     """
 
     def __init__(self, ax: Axes | None, width_in: float = SINGLE_IN, height_in: float = 2.0) -> None:
-        self._owned = ax is None
-        self._width_in = width_in
-        self._height_in = height_in
+        self._owned, self._width_in, self._height_in = ax is None, width_in, height_in
         if ax is None:
             figure = Figure(figsize=(width_in, height_in + 1.0))
             FigureCanvasAgg(figure)
@@ -99,19 +96,14 @@ class PlotArea:
         """Width and height of the plot itself, in points."""
         return size_pt(self.ax)
 
-    @property
-    def _dpi(self) -> float:
-        return float(figure_of(self.ax).dpi)
-
     def fit(self) -> Margins:
         """Give the plot its final size, with room at the sides for the labels it has by now."""
         margins = self._margins()
         for _ in range(2):  # twice: the number of ticks depends on the size
-            if not self._owned or _nearly_equal(margins, self._fitted):
+            if not self._owned or np.allclose(margins, self._fitted, rtol=0, atol=0.5):
                 break
-            self._resize(margins.left, margins.right, margins.bottom, margins.top)
-            self._fitted = margins
-            margins = self._margins()
+            self._resize(margins)
+            self._fitted, margins = margins, self._margins()
         return margins
 
     def finish(self, title: str, legends: Sequence[Sequence[Artist]] = (), notes: Sequence[str] = ()) -> Axes:
@@ -124,7 +116,7 @@ class PlotArea:
         for note in notes:
             bottom += GAP_PT + self._note(note, margins, bottom + GAP_PT)
         if self._owned:
-            self._resize(margins.left, margins.right, bottom, top)
+            self._resize(margins._replace(bottom=bottom, top=top))
         return self.ax
 
     def name_columns(self, labels: Sequence[str], *, longest_lines: int = 3) -> None:
@@ -134,7 +126,8 @@ class PlotArea:
         left, right = self.ax.get_xlim()
         slot = self.size_pt[0] / (right - left)
         for joint in ("-", "- "):  # broken after hyphens only where it must be
-            wrapped = [_narrow(label.replace("-", joint), slot - 4).replace("- ", "-") for label in labels]
+            parts = [label.replace("-", joint) for label in labels]
+            wrapped = [wrap(part, max(slot - 4, widest(part.split()))).replace("- ", "-") for part in parts]
             widths = [widest(text.split("\n")) for text in wrapped]
             apart = all((one + other) / 2 + 4 <= slot for one, other in pairwise(widths))
             level = apart and all(text.count("\n") < longest_lines for text in wrapped)
@@ -154,7 +147,8 @@ class PlotArea:
 
     def label_side(self, axis: Axis, text: str) -> None:
         """Label an upright axis, in lines no longer than the plot is high."""
-        axis.set_label_text(wrap(text, max(self._height_pt(), 60)))
+        height_pt = self._height_in * PT_PER_IN if self._owned else self.size_pt[1]
+        axis.set_label_text(wrap(text, max(height_pt, 60)))
 
     def split(self, left_share: float, gap_share: float) -> tuple[PlotArea, PlotArea]:
         """Replace the plot by two panels side by side, with a gap between: shares of the width."""
@@ -170,22 +164,19 @@ class PlotArea:
         number_ticks(bar.ax.yaxis, most)
         self.label_side(bar.ax.yaxis, label)
 
-    def _height_pt(self) -> float:
-        return self._height_in * PT_PER_IN if self._owned else self.size_pt[1]
-
     def _margins(self) -> Margins:
-        around = self.ax.get_tightbbox(for_layout_only=True)
-        plot = self.ax.bbox
+        around, plot = self.ax.get_tightbbox(for_layout_only=True), self.ax.bbox
         if around is None:
             return Margins(0, 0, 0, 0)
-        scale = PT_PER_IN / self._dpi
+        scale = PT_PER_IN / figure_of(self.ax).dpi
         reach = (plot.x0 - around.x0, around.x1 - plot.x1, plot.y0 - around.y0, around.y1 - plot.y1)
         return Margins(*(max(pixels * scale, 0.0) for pixels in reach))
 
-    def _resize(self, left: float, right: float, bottom: float, top: float) -> None:
-        height = self._height_in + (bottom + top + 2 * PAD_PT) / PT_PER_IN
-        x0, x1 = (left + PAD_PT) / PT_PER_IN, self._width_in - (right + PAD_PT) / PT_PER_IN
-        y0 = (bottom + PAD_PT) / PT_PER_IN
+    def _resize(self, margins: Margins) -> None:
+        height = self._height_in + (margins.bottom + margins.top + 2 * PAD_PT) / PT_PER_IN
+        x0 = (margins.left + PAD_PT) / PT_PER_IN
+        x1 = self._width_in - (margins.right + PAD_PT) / PT_PER_IN
+        y0 = (margins.bottom + PAD_PT) / PT_PER_IN
         figure_of(self.ax).set_size_inches(self._width_in, height)
         self.ax.set_position(
             (x0 / self._width_in, y0 / height, (x1 - x0) / self._width_in, self._height_in / height)
@@ -195,8 +186,8 @@ class PlotArea:
         return self.size_pt[0] + margins.left + margins.right
 
     def _offset(self, x_pt: float, y_pt: float) -> Transform:
-        shift = ScaledTranslation(x_pt / PT_PER_IN, y_pt / PT_PER_IN, self.ax.figure.dpi_scale_trans)
-        return self.ax.transAxes + shift
+        scale = self.ax.figure.dpi_scale_trans
+        return self.ax.transAxes + ScaledTranslation(x_pt / PT_PER_IN, y_pt / PT_PER_IN, scale)
 
     def _title(self, title: str, margins: Margins) -> float:
         text = wrap(title, self._room(margins), size=TITLE_PT, bold=True)
@@ -208,15 +199,8 @@ class PlotArea:
 
     def _note(self, note: str, margins: Margins, down_pt: float) -> float:
         text = wrap(note, self._room(margins))
-        artist = self.ax.text(
-            0,
-            0,
-            text,
-            color=MUTED,
-            va="top",
-            transform=self._offset(-margins.left, -down_pt),
-            linespacing=LINE_SPACING,
-        )
+        place = self._offset(-margins.left, -down_pt)
+        artist = self.ax.text(0, 0, text, color=MUTED, va="top", transform=place, linespacing=LINE_SPACING)
         return _height(self.ax, artist)
 
     def _legend(self, handles: Sequence[Artist], margins: Margins, down_pt: float) -> float:
@@ -225,7 +209,7 @@ class PlotArea:
         em = max(1.1 * marker_pt / TEXT_PT, 1.0)
         rise = 0.35 * TEXT_PT * (em - 1) / 2  # a legend centres markers above the middle of a high row
         lined = any(getattr(handle, "get_linestyle", str)() not in ("None", "none", "") for handle in handles)
-        room = self._room(margins)
+        room, dpi = self._room(margins), self.ax.figure.dpi
         columns = max(1, min(len(handles), int(room / (min(map(text_width, labels)) + 2 * TEXT_PT))))
         for ncols in range(columns, 0, -1):
             legend = Legend(
@@ -236,10 +220,10 @@ class PlotArea:
             )  # fmt: skip
             self.ax.add_artist(legend)
             box = legend.get_window_extent()
-            if ncols == 1 or box.width * PT_PER_IN / self._dpi <= room:
+            if ncols == 1 or box.width * PT_PER_IN / dpi <= room:
                 break
             legend.remove()
-        return float(box.height * PT_PER_IN / self._dpi) + rise
+        return float(box.height * PT_PER_IN / dpi) + rise
 
 
 def add_footer(figure: Figure, text: str) -> None:
@@ -247,12 +231,18 @@ def add_footer(figure: Figure, text: str) -> None:
     width, height = figure.get_size_inches()
     text = wrap(text, width * PT_PER_IN - 2 * PAD_PT)
     rise = ((text.count("\n") + 1) * TEXT_PT * LINE_SPACING + GAP_PT) / PT_PER_IN
-    for ax in figure.axes:
-        x0, y0, wide, high = ax.get_position(original=True).bounds
-        ax.set_position((x0, (y0 * height + rise) / (height + rise), wide, high * height / (height + rise)))
-    figure.set_size_inches(width, height + rise)
+    _set_height(figure, height + rise, rise)
     x, y = PAD_PT / PT_PER_IN / width, PAD_PT / PT_PER_IN / (height + rise)
     figure.text(x, y, text, color=MUTED, va="bottom", size=TEXT_PT, linespacing=LINE_SPACING)
+
+
+def _set_height(figure: Figure, height_in: float, rise_in: float = 0.0) -> None:
+    """Change the height of a finished figure, and so much of it below the axes, which keep their size."""
+    width, before = figure.get_size_inches()
+    for ax in figure.axes:
+        x0, y0, wide, high = ax.get_position(original=True).bounds
+        ax.set_position((x0, (y0 * before + rise_in) / height_in, wide, high * before / height_in))
+    figure.set_size_inches(width, height_in)
 
 
 def add_label_below(figure: Figure, text: str) -> None:
@@ -267,15 +257,12 @@ def add_label_below(figure: Figure, text: str) -> None:
 def take_title(ax: Axes) -> str:
     """Take the title out of a finished figure, which shrinks by its height, and return its text."""
     figure, title = figure_of(ax), ax.title
-    width, height = figure.get_size_inches()
+    height = figure.get_figheight()
     left = height - (GAP_PT + _height(ax, title)) / PT_PER_IN
     title.set_visible(False)
-    for each in figure.axes:
-        x0, y0, wide, high = each.get_position(original=True).bounds
-        each.set_position((x0, y0 * height / left, wide, high * height / left))
     for text in figure.texts:
         text.set_y(text.get_position()[1] * height / left)
-    figure.set_size_inches(width, left)
+    _set_height(figure, left)
     return " ".join(str(title.get_label()).split())
 
 
@@ -290,11 +277,6 @@ def text_width(text: str, size: float = TEXT_PT, *, bold: bool = False) -> float
     FigureCanvasAgg(figure)
     artist = figure.text(0, 0, text, size=size, weight="bold" if bold else "normal")
     return float(artist.get_window_extent().width / 4)
-
-
-def _narrow(label: str, width_pt: float) -> str:
-    """Break a label into lines of at most a width, or of its longest word."""
-    return wrap(label, max(width_pt, widest(label.split())))
 
 
 def widest(texts: Sequence[str]) -> float:
@@ -324,12 +306,12 @@ def _wrap_line(text: str, width_pt: float, size: float, *, bold: bool) -> str:
 
 
 def _cut(word: str, width_pt: float, size: float, *, bold: bool) -> list[str]:
-    pieces = [""]
+    lines = [""]
     for letter in word:
-        if pieces[-1] and text_width(pieces[-1] + letter, size, bold=bold) > width_pt:
-            pieces.append("")
-        pieces[-1] += letter
-    return pieces
+        if lines[-1] and text_width(lines[-1] + letter, size, bold=bold) > width_pt:
+            lines.append("")
+        lines[-1] += letter
+    return lines
 
 
 def fold(label: str, lines: int = 2, longest_pt: float = 110.0) -> str:

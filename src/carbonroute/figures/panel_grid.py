@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
-from carbonroute.figures.layout import LINE_SPACING, PT_PER_IN, wrap
+from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PT_PER_IN, PlotArea, wrap
 from carbonroute.figures.style import TEXT_PT
 
 #: Room between two panels side by side, and around a heading, in points.
@@ -16,60 +15,48 @@ BETWEEN_PT, AROUND_PT = 12.0, 7.0
 SIDES_PT = 50.0
 
 
-class PanelGrid(NamedTuple):
-    """A layout of panels.
+class PanelGrid:
+    """Panels on a page that is two columns wide, or on given axes; tick labels at the left and below alone.
 
-    Attributes
-    ----------
-    headings
-        One per panel, broken into lines.
-    columns
-        Panels side by side.
-    panel_in
-        Height of one, without its heading, in inches.
+    There is one for each heading, row by row, at most `columns` of them side by side, and `panel_in` high
+    without its heading. Beside all of them `sides_pt` are kept free; by default, as many as axis labels take.
     """
 
-    headings: tuple[str, ...]
-    columns: int
-    panel_in: float
-
-    @classmethod
-    def of(cls, headings: Sequence[str], columns: int, panel_in: float, width_in: float) -> PanelGrid:
-        """Return the layout of panels on a page of some width, in inches."""
-        columns = min(columns, len(headings))
-        wide_pt = (width_in * PT_PER_IN - SIDES_PT - (columns - 1) * BETWEEN_PT) / columns
-        return cls(tuple(wrap(heading, wide_pt) for heading in headings), columns, panel_in)
-
-    @property
-    def rows(self) -> int:
-        """Panels one below the other."""
-        return -(-len(self.headings) // self.columns)
-
-    @property
-    def height_in(self) -> float:
-        """Height of all of them, in inches."""
-        lines = 1 + max(heading.count("\n") for heading in self.headings)
-        return self.rows * (self.panel_in + (lines * TEXT_PT * LINE_SPACING + AROUND_PT) / PT_PER_IN)
-
-    def lowest(self, panels: Sequence[Axes]) -> Sequence[Axes]:
-        """Return the panels with nothing below them."""
-        return panels[-self.columns :]
-
-    def middle(self, panels: Sequence[Axes]) -> Axes:
-        """Return the panel at the left whose label stands for all rows."""
-        return panels[(self.rows - 1) // 2 * self.columns]
-
-    def panels(self, ax: Axes, width_pt: float) -> list[Axes]:
-        """Replace axes, so many points wide, by the panels; tick labels stand at the left and below alone."""
-        ax.axis("off")
-        between, row, high = BETWEEN_PT / width_pt, 1 / self.rows, self.panel_in / self.height_in
-        wide = (1 - (self.columns - 1) * between) / self.columns
-        panels = []
-        for place, heading in enumerate(self.headings):
-            line, column = divmod(place, self.columns)
-            panel = ax.inset_axes((column * (wide + between), 1 - (line + 1) * row, wide, high))
+    def __init__(
+        self,
+        ax: Axes | None,
+        headings: Sequence[str],
+        columns: int,
+        panel_in: float,
+        sides_pt: float | None = None,
+    ) -> None:
+        self.columns, self.panel_in = min(columns, len(headings)), panel_in
+        self.rows = -(-len(headings) // self.columns)
+        width_pt = DOUBLE_IN * PT_PER_IN - (SIDES_PT if sides_pt is None else sides_pt)
+        wide_pt = (width_pt - (self.columns - 1) * BETWEEN_PT) / self.columns
+        wrapped = [wrap(heading, wide_pt) for heading in headings]
+        lines = 1 + max(heading.count("\n") for heading in wrapped)
+        self.height_in = self.rows * (panel_in + (lines * TEXT_PT * LINE_SPACING + AROUND_PT) / PT_PER_IN)
+        self.area = PlotArea(ax, DOUBLE_IN, self.height_in)
+        self.area.ax.axis("off")
+        self.panels: list[Axes] = []
+        between = BETWEEN_PT / (self.area.size_pt[0] if sides_pt is None else width_pt)
+        wide, high = (1 - (self.columns - 1) * between) / self.columns, panel_in / self.height_in
+        for place, heading in enumerate(wrapped):
+            row, column = divmod(place, self.columns)
+            bounds = (column * (wide + between), 1 - (row + 1) * (1 / self.rows), wide, high)
+            panel = self.area.ax.inset_axes(bounds)
             panel.set_title(heading, loc="left", size=TEXT_PT, pad=2.5, linespacing=LINE_SPACING)
-            below = place + self.columns < len(self.headings)
+            below = place + self.columns < len(headings)
             panel.tick_params(labelbottom=not below, labelleft=column == 0)
-            panels.append(panel)
-        return panels
+            self.panels.append(panel)
+
+    @property
+    def lowest(self) -> Sequence[Axes]:
+        """The panels with nothing below them."""
+        return self.panels[-self.columns :]
+
+    @property
+    def middle(self) -> Axes:
+        """The panel at the left whose label stands for all rows."""
+        return self.panels[(self.rows - 1) // 2 * self.columns]

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Mask
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import amount, saved_label
 from carbonroute.figures.formatting import one_line, percent, plain
@@ -60,18 +60,7 @@ _LATE: Any = MappingProxyType({
     "the front of those that a router can run.",
 )
 def draw(frontier: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw every policy that was tried, the front of those that a router can run, and those of note.
-
-    Parameters
-    ----------
-    frontier
-        ``policy``, ``clairvoyant``, ``own``, ``alike``, ``static_baseline``, ``bound``, ``on_front``,
-        ``knee``, ``recommended``, ``slo_violation_pct`` (%), ``avg_latency_ms``, ``p95_latency_ms`` (ms),
-        ``emissions_reduction_pct`` (%; without energies ``carbon_reduction_pct``, and where nothing can be
-        saved ``emissions_g_per_request``, g, or ``avg_carbon_g_per_kwh``, gCO2e/kWh), ``baseline``, and the
-        limits (null where there is none): ``max_slo_violation_pct`` (%), ``max_p95_latency_ms``,
-        ``max_avg_latency_ms`` (ms).
-    """
+    """Draw every policy that was tried, the front of those that a router can run, and those of note."""
     area = PlotArea(ax, DOUBLE_IN, height_in=3.4)
     column, label = _carbon(frontier)
     xy = frontier.select(column, "slo_violation_pct").to_numpy().astype(np.float64)
@@ -94,19 +83,16 @@ def _carbon(frontier: pl.DataFrame) -> tuple[str, str]:
     return measure.amount, f"{amount_label} ({measure.unit}; less to the right)"
 
 
-def _marks(frontier: pl.DataFrame) -> dict[str, NDArray[np.bool_]]:
+def _marks(frontier: pl.DataFrame) -> dict[str, Mask]:
     """Return the policies of each mark: those that no mark before it fits."""
-    marks, marked = {}, np.zeros(frontier.height, dtype=bool)
+    marks, left = {}, np.ones(frontier.height, dtype=bool)
     for column in _MARKS:
-        fits = frontier[column].to_numpy()
-        marks[column] = fits & ~marked
-        marked |= fits
+        marks[column] = frontier[column].to_numpy() & left
+        left &= ~marks[column]
     return marks
 
 
-def _dots(
-    ax: Axes, frontier: pl.DataFrame, xy: NDArray[np.float64], marks: dict[str, NDArray[np.bool_]]
-) -> ScalarMappable:
+def _dots(ax: Axes, frontier: pl.DataFrame, xy: Array, marks: dict[str, Mask]) -> ScalarMappable:
     """Draw the front and the policies; return the scale of their colours."""
     latency = frontier["avg_latency_ms"].to_numpy()
     norm = Normalize(float(latency.min()), float(latency.max()) + 1e-9)
@@ -116,39 +102,34 @@ def _dots(
     for layer, (column, rows) in enumerate(reversed(marks.items())):
         marker, size, _ = _MARKS[column]
         for row in np.flatnonzero(rows):
-            style = _mark_style(latency[row], norm, hollow=bool(frontier["clairvoyant"][int(row)]))
-            ax.scatter(xy[row, 0], xy[row, 1], s=size**2, marker=marker, zorder=3 + layer / 10, **style)
+            colour: Any = [mpl.colormaps[COLOURS](norm(latency[row]))]
+            hollow = frontier["clairvoyant"][int(row)]
+            face, edge, width = ("white", colour, 1.4) if hollow else (colour, INK, 0.7)
+            ax.scatter(
+                xy[row, 0], xy[row, 1], s=size**2, marker=marker, zorder=3 + layer / 10,
+                facecolor=face, edgecolor=edge, linewidth=width,
+            )  # fmt: skip
     late, marked = _late(frontier), np.any(list(marks.values()), axis=0)
     ax.plot(*xy[late & ~marked].T, **_LATE)
-    x, y = xy[~late & ~marked].T
-    colour = latency[~late & ~marked]
+    (x, y), colour = xy[~late & ~marked].T, latency[~late & ~marked]
     return ax.scatter(x, y, s=DOT_PT**2, c=colour, cmap=COLOURS, norm=norm, linewidth=0, zorder=2)
 
 
-def _mark_style(latency_ms: float, norm: Normalize, *, hollow: bool) -> dict[str, Any]:
-    colour = mpl.colormaps[COLOURS](norm(latency_ms))
-    if hollow:
-        return {"facecolor": "white", "edgecolor": [colour], "linewidth": 1.4}
-    return {"facecolor": [colour], "edgecolor": INK, "linewidth": 0.7}
-
-
-def _late(frontier: pl.DataFrame) -> NDArray[np.bool_]:
+def _late(frontier: pl.DataFrame) -> Mask:
     """Return the policies that exceed a limit on latency."""
-    late = np.zeros(frontier.height, dtype=bool)
-    for column, _, _ in _LIMITS[1:]:
-        limit = frontier[f"max_{column}"][0]
-        if limit is not None:
-            late |= frontier[column].to_numpy() > limit
-    return late
+    over = [(pl.col(column) > pl.col(f"max_{column}")).fill_null(value=False) for column, _, _ in _LIMITS[1:]]
+    return frontier.select(pl.any_horizontal(over)).to_series().to_numpy()
 
 
-def _labels(
-    ax: Axes, frontier: pl.DataFrame, xy: NDArray[np.float64], marks: dict[str, NDArray[np.bool_]]
-) -> list[Artist]:
+def _labels(ax: Axes, frontier: pl.DataFrame, xy: Array, marks: dict[str, Mask]) -> list[Artist]:
     """Name the marked policies if there is room, else number them; return the legend that is then needed."""
     rows = np.flatnonzero(np.any(list(marks.values()), axis=0))
     knees = frontier["knee"].to_numpy() & ~marks["knee"]  # whose mark does not tell
-    names = [_names(frontier.row(int(row), named=True)) + " (knee)" * bool(knees[row]) for row in rows]
+    names = []
+    for row in rows:
+        policy = frontier.row(int(row), named=True)
+        alike = map(one_line, filter(None, policy["alike"].split("; ")))  # policies of the scenario
+        names.append(", ".join([_name(policy), *alike]) + " (knee)" * bool(knees[row]))
     groups = coinciding(ax, xy[rows])
     spots = xy[rows[[group[0] for group in groups]]]
     clear = np.full(len(groups), STAR_PT / 2)
@@ -163,33 +144,24 @@ def _labels(
     return numbered_handles(names)
 
 
-def _names(row: dict[str, Any]) -> str:
-    """Name a policy and those of the scenario that decide alike."""
-    return ", ".join([_name(row), *map(one_line, filter(None, row["alike"].split("; ")))])
-
-
 def _name(row: dict[str, Any]) -> str:
     return one_line(str(row["policy"])) + DAGGER * bool(row["clairvoyant"])
 
 
-def _legend(frontier: pl.DataFrame, marks: dict[str, NDArray[np.bool_]]) -> list[Artist]:
-    handles: list[Artist] = [
-        Line2D([], [], color=MUTED, linewidth=0.9, label="front: nothing better is known")
-    ]
+def _legend(frontier: pl.DataFrame, marks: dict[str, Mask]) -> list[Artist]:
+    front = Line2D([], [], color=MUTED, linewidth=0.9, label="front: nothing better is known")
+    handles: list[Artist] = [front]
     limit = frontier["max_slo_violation_pct"][0]
     if limit is not None:
         handles.append(viable_handle(limit))
-    handles += [_mark_handle(*_MARKS[column]) for column, rows in marks.items() if rows.any()]
+    for marker, size, name in (_MARKS[column] for column, rows in marks.items() if rows.any()):
+        handles.append(
+            Line2D([], [], linestyle="none", marker=marker, markersize=size, markerfacecolor="white",
+                   markeredgecolor=INK, markeredgewidth=0.7, label=name)
+        )  # fmt: skip
     limits = [(name, frontier[f"max_{column}"][0]) for column, name, _ in _LIMITS[1:]]
     late = " or ".join(f"{name} above {plain(value)} ms" for name, value in limits if value is not None)
-    return [*handles, *([Line2D([], [], label=late, **_LATE)] if late else [])]
-
-
-def _mark_handle(marker: str, size: float, name: str) -> Artist:
-    return Line2D(
-        [], [], linestyle="none", marker=marker, markersize=size, markerfacecolor="white",
-        markeredgecolor=INK, markeredgewidth=0.7, label=name,
-    )  # fmt: skip
+    return [*handles, Line2D([], [], label=late, **_LATE)] if late else handles
 
 
 def _title(frontier: pl.DataFrame) -> str:
@@ -200,11 +172,9 @@ def _title(frontier: pl.DataFrame) -> str:
     if best.is_empty():
         return f"No policy that a router can run keeps to {limits}"
     row = best.row(0, named=True)
-    sentence = f"Within {limits}, {_name(row)} {_saves(row)}"
-    bound = frontier.filter("bound")
-    return (
-        sentence if bound.is_empty() else f"{sentence}; perfect foresight {_saves(bound.row(0, named=True))}"
-    )
+    bounds = frontier.filter("bound").head(1).rows(named=True)
+    foresight = "".join(f"; perfect foresight {_saves(bound)}" for bound in bounds)
+    return f"Within {limits}, {_name(row)} {_saves(row)}{foresight}"
 
 
 def _saves(row: dict[str, Any]) -> str:

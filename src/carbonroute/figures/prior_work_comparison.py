@@ -14,7 +14,7 @@ from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, wrap
 from carbonroute.figures.style import FAINT, INK, TEXT_PT, ZONE, clairvoyant_note
 
 
-class System(NamedTuple):
+class RelatedSystem(NamedTuple):
     """A row of the table."""
 
     system: str
@@ -24,20 +24,20 @@ class System(NamedTuple):
     source: str
 
 
-HEADER = System("System", "Workload", "Regions", "Key finding", "Source")
+HEADER = RelatedSystem("System", "Workload", "Regions", "Key finding", "Source")
 WIDTHS = (0.14, 0.21, 0.18, 0.28, 0.19)  # shares of the width, column by column
 RELATED = (
-    System("Google CICS (2021)", "Deferrable data-centre work", "Google's fleet",
-           "Day-ahead carbon forecasts move work to cleaner hours", "arXiv 2106.11750"),
-    System("CASPER (2023)", "Web services (Wikimedia)", "6 AWS regions",
-           "Up to 70 % less carbon, given 400–500 ms of latency slack", "arXiv 2403.14792"),
-    System("Microsoft (2023)", "General compute", "Azure, worldwide",
-           "SCI falls by up to 75 % when work moves in space, by 15 % when it moves in time",
-           "Microsoft, carbon-aware computing whitepaper"),
-    System("CASA (2024)", "Serverless functions", "Several regions",
-           "2.6× less carbon and 1.4× better SLO attainment", "CASA, 2024"),
-    System("Caribou (2024)", "Serverless workflows", "North America (AWS)",
-           "22.9–66.6 % less carbon on average", "SOSP 2024"),
+    RelatedSystem("Google CICS (2021)", "Deferrable data-centre work", "Google's fleet",
+                  "Day-ahead carbon forecasts move work to cleaner hours", "arXiv 2106.11750"),
+    RelatedSystem("CASPER (2023)", "Web services (Wikimedia)", "6 AWS regions",
+                  "Up to 70 % less carbon, given 400–500 ms of latency slack", "arXiv 2403.14792"),
+    RelatedSystem("Microsoft (2023)", "General compute", "Azure, worldwide",
+                  "SCI falls by up to 75 % when work moves in space, by 15 % when it moves in time",
+                  "Microsoft, carbon-aware computing whitepaper"),
+    RelatedSystem("CASA (2024)", "Serverless functions", "Several regions",
+                  "2.6× less carbon and 1.4× better SLO attainment", "CASA, 2024"),
+    RelatedSystem("Caribou (2024)", "Serverless workflows", "North America (AWS)",
+                  "22.9–66.6 % less carbon on average", "SOSP 2024"),
 )  # fmt: skip
 CELL_PAD_PT = 5.0
 
@@ -48,16 +48,7 @@ CELL_PAD_PT = 5.0
     "not comparable one to one.",
 )
 def draw(overview: pl.DataFrame, policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw this run's result below those of related systems.
-
-    Parameters
-    ----------
-    overview
-        ``scenario``, ``workloads``, ``regions``, ``hours``, ``finding``, ``accounting``,
-        ``source``.
-    policies
-        For the title: see `findings.headline`.
-    """
+    """Draw this run's result below those of related systems."""
     rows = [HEADER, *RELATED, _own_row(overview)]
     width_pt = (DOUBLE_IN * 72 if ax is None else PlotArea(ax).size_pt[0]) - 2 * CELL_PAD_PT
     cells = [
@@ -82,17 +73,17 @@ def draw(overview: pl.DataFrame, policies: pl.DataFrame, ax: Axes | None = None)
         _row(ax, row, y, height, first=index == 0, last=index == len(cells) - 1)
         y += height
     title = f"Beside related work, this run: {headline(policies)}"
-    return area.finish(title, notes=clairvoyant_note(policies))
+    return area.finish(title, [], clairvoyant_note(policies))
 
 
-def _own_row(overview: pl.DataFrame) -> System:
-    facts = overview.row(0, named=True)
-    return System(
-        system=f"This run: {one_line(facts['scenario'])}",
-        workload=one_line(facts["workloads"]),
-        regions=f"{one_line(facts['regions'])}, {facts['hours']:,} h",
-        finding=one_line(facts["finding"]),
-        source=f"Carbon: {one_line(facts['source'])} ({one_line(facts['accounting'])})",
+def _own_row(overview: pl.DataFrame) -> RelatedSystem:
+    run = overview.row(0, named=True)
+    return RelatedSystem(
+        system=f"This run: {one_line(run['scenario'])}",
+        workload=one_line(run["workloads"]),
+        regions=f"{one_line(run['regions'])}, {run['hours']:,} h",
+        finding=one_line(run["finding"]),
+        source=f"Carbon: {one_line(run['source'])} ({one_line(run['accounting'])})",
     )
 
 

@@ -35,17 +35,7 @@ NAME_PT = 122.0
     folder="graphs/premium",
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw each policy's strengths, before the outlines of all the others.
-
-    Parameters
-    ----------
-    policies
-        ``policy``, ``clairvoyant``, ``avg_latency_ms``, ``p95_latency_ms`` (ms, less is
-        better), ``slo_violation_pct`` (%; compliance is the rest to 100), ``emissions_reduction_pct`` (%) and
-        ``emissions_g_per_request`` (g; efficiency is its inverse), or without energies
-        ``carbon_reduction_pct`` (%) and ``avg_carbon_g_per_kwh`` (gCO2e/kWh). Each is scaled to [0, 1] over
-        the policies of the table, 1 being the best; a range of 0 counts as 1.
-    """
+    """Draw each policy's strengths, before the outlines of all the others."""
     scores = _scores(policies)
     columns = min(COLUMNS, policies.height)
     rows = -(-policies.height // columns)
@@ -56,7 +46,8 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_ylim(-rows * CELL[1], 0)
     ax.set_aspect("equal")
     ax.axis("off")
-    outlines = _outline(np.array(list(scores.values())).T)
+    values = np.array(list(scores.values()))  # (axis, policy)
+    outlines = values.T[:, :, np.newaxis] * _directions(len(values))  # (policy, axis, 2)
     styles = list(policy_styles(policies).values())
     for index, style in enumerate(styles):
         row, column = divmod(index, columns)
@@ -64,28 +55,25 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
         others = np.delete(outlines, index, axis=0) + centre
         _radar(ax, style, centre, outlines[index] + centre, others, list(scores))
     notes = [_note(policies, scores), *clairvoyant_note(policies)]
-    return area.finish(
-        _title([style.label for style in styles], np.array(list(scores.values()))), notes=notes
-    )
+    return area.finish(_title([style.label for style in styles], values), [], notes)
 
 
 def _scores(policies: pl.DataFrame) -> dict[str, Array]:
     """Return the score of every policy on every axis that is defined."""
     measure = measure_of(policies)
-    carbon = policies[measure.amount].to_numpy().astype(float)
     reduction = f"{'Emissions' if measure is GRAMS else 'Carbon'}\nreduction"
     with np.errstate(divide="ignore"):
-        efficiency = 1 / carbon
-    scores = {
-        "Latency": _scaled(-policies["avg_latency_ms"].to_numpy()),
-        "P95": _scaled(-policies["p95_latency_ms"].to_numpy()),
-        "SLO": _scaled(-policies["slo_violation_pct"].to_numpy()),
-        reduction: None,
-        "Carbon\nefficiency": _scaled(efficiency),
+        efficiency = 1 / policies[measure.amount].to_numpy().astype(float)
+    qualities = {
+        "Latency": -policies["avg_latency_ms"].to_numpy(),
+        "P95": -policies["p95_latency_ms"].to_numpy(),
+        "SLO": -policies["slo_violation_pct"].to_numpy(),
+        reduction: policies[measure.reduction].to_numpy(),
+        "Carbon\nefficiency": efficiency,
     }
-    if policies[measure.reduction].null_count() == 0:
-        scores[reduction] = _scaled(policies[measure.reduction].to_numpy())
-    return {name: values for name, values in scores.items() if values is not None}
+    if policies[measure.reduction].null_count():
+        del qualities[reduction]
+    return {name: _scaled(values) for name, values in qualities.items()}
 
 
 def _scaled(values: Array) -> Array:
@@ -99,11 +87,6 @@ def _scaled(values: Array) -> Array:
 def _directions(axes: int) -> Array:
     angles = np.pi / 2 - 2 * np.pi * np.arange(axes) / axes
     return np.column_stack([np.cos(angles), np.sin(angles)])
-
-
-def _outline(scores: Array) -> Array:
-    """Return (policy, axis, 2): the corners of each policy's polygon around the origin."""
-    return scores[:, :, None] * _directions(scores.shape[1])
 
 
 def _radar(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,35 +26,17 @@ MANY_REGIONS = 8
     "low bar under a high line is clean, but far away.",
 )
 def draw(carbon: pl.DataFrame, rtt: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw how clean each region is beside how far it is from the largest origin.
-
-    Parameters
-    ----------
-    carbon
-        ``region``, ``carbon_g_per_kwh`` (mean over the hours, gCO2e/kWh, left axis).
-    rtt
-        ``origin``, ``origin_share``, ``region``, ``rtt_ms`` (ms, right axis). The origin with
-        the largest share is shown, the first on ties.
-    """
-    regions = _per_region(carbon, rtt)
-    origin = one_line(_largest_origin(rtt))
+    """Draw how clean each region is beside how far it is from the largest origin."""
+    largest = str(highest(rtt, "origin_share")["origin"])
+    mean = carbon.group_by("region", maintain_order=True).agg(pl.col("carbon_g_per_kwh").mean())
+    rtt_ms = rtt.filter(origin=largest).select("region", "rtt_ms")
+    regions, origin = mean.join(rtt_ms, "region", how="left", maintain_order="left"), one_line(largest)
     area = PlotArea(ax, DOUBLE_IN if regions.height > MANY_REGIONS else SINGLE_IN, height_in=1.9)
     _bars(area.ax, regions)
     area.label_side(area.ax.yaxis, f"Bars: mean carbon ({CARBON_UNIT})")
     _line(area, regions, f"Line: RTT from {origin} (ms)")
     area.name_columns([one_line(region) for region in regions["region"]])
     return area.finish(_title(regions, origin))
-
-
-def _largest_origin(rtt: pl.DataFrame) -> str:
-    return str(highest(rtt, "origin_share")["origin"])
-
-
-def _per_region(carbon: pl.DataFrame, rtt: pl.DataFrame) -> pl.DataFrame:
-    """Return ``region``, ``carbon_g_per_kwh`` (mean) and ``rtt_ms`` from the largest origin."""
-    mean = carbon.group_by("region", maintain_order=True).agg(pl.col("carbon_g_per_kwh").mean())
-    nearest = rtt.filter(pl.col("origin") == _largest_origin(rtt)).select("region", "rtt_ms")
-    return mean.join(nearest, on="region", how="left", maintain_order="left")
 
 
 def _bars(ax: Axes, regions: pl.DataFrame) -> None:
@@ -82,27 +65,21 @@ def _line(area: PlotArea, regions: pl.DataFrame, label: str) -> None:
 
 
 def _top(values: pl.Series) -> float:
-    highest = values.max()
-    return 1.08 * float(highest) if isinstance(highest, int | float) and highest > 0 else 1.0
+    return 1.08 * max(values.drop_nulls(), default=0.0) or 1.0
 
 
 def _title(regions: pl.DataFrame, origin: str) -> str:
-    cleanest = lowest(regions, "carbon_g_per_kwh")
-    nearest = lowest(regions, "rtt_ms")
-    if cleanest["region"] == nearest["region"]:
+    def values(row: dict[str, Any]) -> tuple[str, str, str]:
+        carbon, rtt = number(row["carbon_g_per_kwh"], 0), number(row["rtt_ms"], 0)
+        return one_line(row["region"]), f"{carbon} {CARBON_UNIT}", f"{rtt} ms"
+
+    cleanest, least_carbon, its_rtt = values(lowest(regions, "carbon_g_per_kwh"))
+    nearest, its_carbon, least_rtt = values(lowest(regions, "rtt_ms"))
+    if cleanest == nearest:
         return (
-            f"{one_line(cleanest['region'])} is both the cleanest region ({_carbon(cleanest)}) "
-            f"and the nearest to {origin} ({_rtt(cleanest)})"
+            f"{cleanest} is both the cleanest region ({least_carbon}) and the nearest to {origin} ({its_rtt})"
         )
     return (
-        f"{one_line(cleanest['region'])}, the cleanest region ({_carbon(cleanest)}), is {_rtt(cleanest)} "
-        f"from {origin}; the nearest, {one_line(nearest['region'])} ({_rtt(nearest)}), has {_carbon(nearest)}"
+        f"{cleanest}, the cleanest region ({least_carbon}), is {its_rtt} from {origin}; "
+        f"the nearest, {nearest} ({least_rtt}), has {its_carbon}"
     )
-
-
-def _carbon(row: dict[str, float]) -> str:
-    return f"{number(row['carbon_g_per_kwh'], 0)} {CARBON_UNIT}"
-
-
-def _rtt(row: dict[str, float]) -> str:
-    return f"{number(row['rtt_ms'], 0)} ms"

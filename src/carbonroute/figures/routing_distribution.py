@@ -18,18 +18,13 @@ ROW_IN = 0.2
 
 @figure("Where requests go", "Each bar is all requests of a policy, its parts the regions that serve them.")
 def draw(routing: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw where each policy sends its requests.
-
-    Parameters
-    ----------
-    routing
-        ``policy``, ``clairvoyant``, ``region``, ``share`` (0…1, drawn in percent).
-    """
+    """Draw where each policy sends its requests."""
     labels, styles = policy_labels(routing), region_styles(routing)
     area = PlotArea(ax, height_in=max(0.5, ROW_IN * len(labels)))
     left = np.zeros(len(labels))
     for region, style in styles.items():
-        width = 100 * _shares(routing, region, list(labels))
+        share = dict(routing.filter(region=region).select("policy", "share").iter_rows())
+        width = 100 * np.array([share.get(policy) or 0.0 for policy in labels])
         area.ax.barh(np.arange(len(labels)), width, left=left, height=0.72, **style.of_bars)
         left += width
     area.name_rows(list(labels.values()))
@@ -41,33 +36,20 @@ def draw(routing: pl.DataFrame, ax: Axes | None = None) -> Axes:
     return area.finish(_title(routing), [legend], clairvoyant_note(routing))
 
 
-def _shares(
-    routing: pl.DataFrame, region: str, policies: list[str]
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    share = dict(routing.filter(pl.col("region") == region).select("policy", "share").iter_rows())
-    return np.array([share.get(policy) or 0.0 for policy in policies])
-
-
 def _title(routing: pl.DataFrame) -> str:
     """Say which region's share depends most on the policy."""
-    spread = routing.group_by("region", maintain_order=True).agg(
-        low=pl.col("share").min(),
-        high=pl.col("share").max(),
-        range=pl.col("share").max() - pl.col("share").min(),
-    )
+    low, high = pl.col("share").min(), pl.col("share").max()
+    by_region = routing.group_by("region", maintain_order=True)
+    spread = by_region.agg(low=low, high=high, range=high - low)
     labels = policy_labels(routing)
     row = highest(spread, "range")
     if row["range"] > 0:
-        region, low, high = row["region"], row["low"], row["high"]
+        of_region = routing.filter(region=row["region"])
+        least, most = (labels[of_region.filter(share=row[end])["policy"][0]] for end in ("low", "high"))
         return (
-            f"{one_line(region)} serves {percent(100 * low)} of requests under "
-            f"{labels[_first(routing, region, low)]} and {percent(100 * high)} under "
-            f"{labels[_first(routing, region, high)]}"
+            f"{one_line(row['region'])} serves {percent(100 * row['low'])} of requests under {least} "
+            f"and {percent(100 * row['high'])} under {most}"
         )
     row = highest(spread, "high")
     who = "Every policy" if len(labels) > 1 else next(iter(labels.values()))
     return f"{who} sends {percent(100 * row['high'])} of requests to {one_line(row['region'])}"
-
-
-def _first(routing: pl.DataFrame, region: str, share: float) -> str:
-    return str(routing.filter(pl.col("region") == region, pl.col("share") == share)["policy"][0])

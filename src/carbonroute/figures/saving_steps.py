@@ -9,11 +9,11 @@ import polars as pl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import mass_unit, number, one_line, percent
-from carbonroute.figures.layout import BACKING, DOUBLE_IN, LINE_SPACING, PT_PER_IN, PlotArea, fold, text_width
+from carbonroute.figures.layout import BACKING, DOUBLE_IN, LINE_SPACING, PT_PER_IN, PlotArea, fold, widest
 from carbonroute.figures.style import (
     CLAIRVOYANT_HATCH,
     DAGGER,
@@ -35,23 +35,13 @@ SAVED = "#009E73"
     "From no knowledge of carbon to all of it: what each step emits, and what it takes off the step before.",
 )
 def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the way from no knowledge of carbon to all, a bar per step.
-
-    Parameters
-    ----------
-    saving
-        At least one row: ``step``, ``policy``, ``clairvoyant``, ``total_kg`` (kg CO2e),
-        ``saved_pct`` (% of the first step's; null where that is 0), ``slo_violation_pct`` (% or null).
-    """
+    """Draw the way from no knowledge of carbon to all, a bar per step."""
     totals_kg, of_all = _totals_kg(saving)
     unit = mass_unit(totals_kg.tolist())
     totals = totals_kg * unit.per_kg
     before = np.insert(totals[:-1], 0, totals[0])
-    changes = _changes(saving)
-    texts = [
-        f"{number(total, unit.digits)} {unit.name}{change}"
-        for total, change in zip(totals, changes, strict=True)
-    ]
+    amounts = [f"{number(total, unit.digits)} {unit.name}" for total in totals]
+    texts = [amount + change for amount, change in zip(amounts, _changes(saving), strict=True)]
     labels = _labels(saving)
     row_lines = max(label.count("\n") + 1 for label in labels) + GAP_LINES
     area = PlotArea(ax, DOUBLE_IN, height_in=saving.height * row_lines * TEXT_PT * LINE_SPACING / PT_PER_IN)
@@ -62,18 +52,21 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     whose = "all requests" if of_all else f"as many requests as {one_line(saving['step'][0])} serves"
     ax.set_xlabel(f"Emissions of {whose} ({unit.name} CO₂e)")
     area.fit()
-    room = min((max(map(text_width, texts)) + 8) / area.size_pt[0], 0.5)
+    room = min((widest(texts) + 8) / area.size_pt[0], 0.5)
     ax.set_xlim(0, (totals.max() or 1.0) / (1 - room))
     number_ticks(ax.xaxis)
     _bars(ax, saving, totals, before)
     for row, text in enumerate(texts):
         end = (max(totals[row], before[row]), row)
         ax.annotate(text, end, (4, 0), textcoords="offset points", va="center", bbox=BACKING)
-    notes = [*_note(saving), *clairvoyant_note(saving)]
+    notes = clairvoyant_note(saving)
+    if len(_gains(saving)) > 1:
+        first = one_line(saving["step"][0])
+        notes.insert(0, f"In brackets: change from the step before, in % of what {first} emits")
     return area.finish(_title(saving), [_legend(totals - before)], notes)
 
 
-def _totals_kg(saving: pl.DataFrame) -> tuple[NDArray[np.float64], bool]:
+def _totals_kg(saving: pl.DataFrame) -> tuple[Array, bool]:
     """Return the emissions of each step, kg, and whether they are of all its requests.
 
     Steps that turn requests away serve different numbers of them: then each is given what it would emit for
@@ -87,7 +80,7 @@ def _totals_kg(saving: pl.DataFrame) -> tuple[NDArray[np.float64], bool]:
     return (totals_kg if same else compared_kg), same
 
 
-def _bars(ax: Axes, saving: pl.DataFrame, totals: NDArray[np.float64], before: NDArray[np.float64]) -> None:
+def _bars(ax: Axes, saving: pl.DataFrame, totals: Array, before: Array) -> None:
     """Draw the emissions of each step, and the difference from those of the step before."""
     for row, clairvoyant in enumerate(saving["clairvoyant"]):
         low, high = sorted((totals[row], before[row]))
@@ -123,19 +116,16 @@ def _changes(saving: pl.DataFrame) -> list[str]:
     """Write the change of each step from the one before it; nothing for the first, or if that is 0."""
     changes = [-gain for gain in _gains(saving)[1:]]
     texts = [f" ({'+' * (round(change, 1) > 0)}{percent(change)})" for change in changes]
-    return ["", *texts] if changes else [""] * saving.height
+    return ["", *texts] if texts else [""] * saving.height
 
 
-def _note(saving: pl.DataFrame) -> list[str]:
-    if saving.height < 2 or not _gains(saving):
-        return []
-    return [f"In brackets: change from the step before, in % of what {one_line(saving['step'][0])} emits"]
-
-
-def _legend(changes: NDArray[np.float64]) -> list[Artist]:
-    saved = [Patch(facecolor=SAVED, label="saved by this step")] if (changes < 0).any() else []
-    added = [Patch(facecolor=LIMIT, label="added by this step")] if (changes > 0).any() else []
-    return [Patch(facecolor=FAINT, label="emitted"), *saved, *added]
+def _legend(changes: Array) -> list[Artist]:
+    handles: list[Artist] = [Patch(facecolor=FAINT, label="emitted")]
+    if (changes < 0).any():
+        handles.append(Patch(facecolor=SAVED, label="saved by this step"))
+    if (changes > 0).any():
+        handles.append(Patch(facecolor=LIMIT, label="added by this step"))
+    return handles
 
 
 def _title(saving: pl.DataFrame) -> str:

@@ -10,12 +10,12 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.figures.findings import carbon_column, limit
 from carbonroute.figures.formatting import VIOLATIONS_LABEL, plain, ranges
 from carbonroute.figures.label_placement import label_points
-from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, SINGLE_IN
+from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, in_points
 from carbonroute.figures.style import ZONE, policy_styles
 from carbonroute.figures.ticks import number_ticks, percent_ticks, scale_violations
 
@@ -29,7 +29,7 @@ def width_in(policies: pl.DataFrame) -> float:
     return DOUBLE_IN if policies.height > MANY_POLICIES else SINGLE_IN
 
 
-def points_of(policies: pl.DataFrame) -> NDArray[np.float64]:
+def points_of(policies: pl.DataFrame) -> Array:
     """Return (N, 2): carbon (reduction in %, or amount) and violations in %, per policy."""
     return policies.select(carbon_column(policies).name, "slo_violation_pct").to_numpy().astype(np.float64)
 
@@ -45,7 +45,7 @@ def set_policy_axes(ax: Axes, policies: pl.DataFrame) -> None:
 
 
 def set_point_axes(
-    ax: Axes, xy: NDArray[np.float64], label: str, limit_pct: float | None, *, less_is_better: bool = False
+    ax: Axes, xy: Array, label: str, limit_pct: float | None, *, less_is_better: bool = False
 ) -> None:
     """Set limits, ticks and labels for many points, and shade the viable zone."""
     set_carbon_axis(ax, xy[:, 0], label, margin=0.05, less_is_better=less_is_better)
@@ -54,9 +54,7 @@ def set_point_axes(
         shade_viable(ax, limit_pct)
 
 
-def set_carbon_axis(
-    ax: Axes, x: NDArray[np.float64], label: str, *, margin: float, less_is_better: bool
-) -> None:
+def set_carbon_axis(ax: Axes, x: Array, label: str, *, margin: float, less_is_better: bool) -> None:
     """Set the x axis, with a margin as a share of its range; the better end is on the right."""
     low, high = float(x.min()), float(x.max())
     beside = margin * (high - low) or max(0.1 * abs(high), 1.0)
@@ -88,19 +86,15 @@ def label_policies(ax: Axes, policies: pl.DataFrame, clear_pt: Sequence[float]) 
 
     ``clear_pt`` is half the width of what is drawn at each point, in points.
     """
-    styles, points, level = policy_styles(policies), points_of(policies), limit(policies)
-    labels = [style.label for style in styles.values()]
+    styles, points, level = list(policy_styles(policies).values()), points_of(policies), limit(policies)
     groups = coinciding(ax, points)
     spots = np.array([points[group[0]] for group in groups])
     clear = np.array([max(clear_pt[i] for i in group) for group in groups])
-    names = ["\n".join(labels[i] for i in group) for group in groups]
+    names = ["\n".join(styles[i].label for i in group) for group in groups]
     if max(map(len, groups)) <= MOST_NAMES and label_points(ax, spots, names, clear, level):
         return []
     numbered = label_points(ax, spots, numbers_of(groups), clear, level)
-    return [
-        style.marker_handle(number=place if numbered else None)
-        for place, style in enumerate(styles.values(), start=1)
-    ]
+    return [style.marker_handle(number=i if numbered else None) for i, style in enumerate(styles, start=1)]
 
 
 def numbers_of(groups: Sequence[Sequence[int]]) -> list[str]:
@@ -108,14 +102,11 @@ def numbers_of(groups: Sequence[Sequence[int]]) -> list[str]:
     return [ranges([index + 1 for index in group]) for group in groups]
 
 
-def coinciding(ax: Axes, points: NDArray[np.float64]) -> list[list[int]]:
+def coinciding(ax: Axes, points: Array) -> list[list[int]]:
     """Group points that lie on one another, in the table's order."""
-    spots = ax.transData.transform(points) * PT_PER_IN / ax.figure.dpi
-    groups: list[list[int]] = []
+    spots = in_points(ax, points)
+    groups: dict[int, list[int]] = {}  # by their first point
     for index, spot in enumerate(spots):
-        near = (group for group in groups if np.hypot(*(spots[group[0]] - spot)) < SAME_PT)
-        if (group := next(near, None)) is None:
-            groups.append([index])
-        else:
-            group.append(index)
-    return groups
+        near = (first for first in groups if np.hypot(*(spots[first] - spot)) < SAME_PT)
+        groups.setdefault(next(near, index), []).append(index)
+    return list(groups.values())

@@ -29,17 +29,7 @@ SIDES = ((POLICY_COLOURS[0], -0.18), (POLICY_COLOURS[1], 0.18))
     "A pair of bars is an input, changed down and up: the longer, the more the result depends on it.",
 )
 def draw(sensitivity: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the change of saving and violations, the inputs that move the saving most on top.
-
-    Parameters
-    ----------
-    sensitivity
-        ``input``, ``change_pct`` (%, down and up), ``policy``,
-        ``saved_pct`` (%), ``saved_points``, ``violation_points`` (percentage points), ``slo_violation_pct``,
-        ``chosen_saved_pct``, ``chosen_violation_pct`` (%), ``same``, ``untold_saved_points`` and
-        ``untold_violation_points`` (percentage points). Bars are of routers that are told of a change, lines
-        across them of routers that are not.
-    """
+    """Draw the change of saving and violations, the inputs that move the saving most on top."""
     names = in_order(sensitivity, "input")[:MOST_ROWS]
     rows = sensitivity.filter(pl.col("input").is_in(names))
     area = PlotArea(ax, DOUBLE_IN, height_in=max(0.8, ROW_IN * len(names)))
@@ -64,7 +54,7 @@ def draw(sensitivity: pl.DataFrame, ax: Axes | None = None) -> Axes:
 def _bars(ax: Axes, rows: pl.DataFrame, names: list[str], points: str) -> None:
     """Draw a bar down and one up for each input, and a mark for another policy."""
     for place, name in enumerate(names):
-        of_input = rows.filter(pl.col("input") == name).sort("change_pct")
+        of_input = rows.filter(input=name).sort("change_pct")
         for row, (colour, side) in zip(of_input.rows(named=True), SIDES, strict=True):
             ax.barh(place + side, row[points], height=0.34, color=colour, linewidth=0)
             ax.plot(row[f"untold_{points}"], place + side, **_UNTOLD)

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 from matplotlib.axis import Axis, XAxis
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Integers
 from carbonroute.figures.findings import saved_label
 from carbonroute.figures.formatting import count_of, one_line, percent, plain, shorten
-from carbonroute.figures.layout import text_width, widest, wrap
-from carbonroute.figures.style import TEXT_PT, clairvoyants, in_order, policy_labels
+from carbonroute.figures.layout import widest, wrap
+from carbonroute.figures.style import clairvoyant_note, clairvoyants, in_order, policy_labels
+from carbonroute.metrics.best import ranked, runnable
 from carbonroute.metrics.measure import measure_of, saves
 
 LONGEST_LABEL = 32  # letters
@@ -27,30 +28,18 @@ VIOLATION_PCT = "slo_violation_pct"
 
 @dataclass(frozen=True)
 class GridAxis:
-    """One axis of the grid of a study.
-
-    Attributes
-    ----------
-    name
-        Its column in the summary.
-    labels
-        Its values as text, in order.
-    numbers
-        Its values, or None where they are no numbers, or not all finite.
-    keys
-        Its values as the summary's column holds them.
-    """
+    """One axis of the grid of a study: a column of the summary, and its values in order."""
 
     name: str
     labels: tuple[str, ...]
-    numbers: tuple[float, ...] | None
-    keys: tuple[Any, ...]
+    numbers: tuple[float, ...] | None  # None where they are no numbers, or not all finite
+    keys: tuple[Any, ...]  # the values as the summary's column holds them
 
     def __len__(self) -> int:
         """Return the number of values."""
         return len(self.labels)
 
-    def places(self, summary: pl.DataFrame) -> NDArray[np.int64]:
+    def places(self, summary: pl.DataFrame) -> Integers:
         """Return the place, 0…, of each row of a summary along this axis."""
         place = {key: index for index, key in enumerate(self.keys)}
         return np.array([place[key] for key in summary[self.name]], dtype=np.int64)
@@ -66,20 +55,10 @@ class GridAxis:
 
 
 def grid_axes(summary: pl.DataFrame, axes: pl.DataFrame) -> list[GridAxis]:
-    """Return the axes that span the grid, the one with most values first; seeds are averaged over.
-
-    Parameters
-    ----------
-    summary, axes
-        ``StudyTables.summary`` and ``StudyTables.axes``.
-    """
+    """Return the axes that span the grid, the one with most values first; seeds are averaged over."""
     spanning = axes.filter(~pl.col("averaged"))
-    grid = [_grid_axis(name, rows, summary) for name, rows in _by_axis(spanning)]
+    grid = [_grid_axis(name, spanning.filter(axis=name), summary) for name in in_order(spanning, "axis")]
     return sorted(grid, key=len, reverse=True)
-
-
-def _by_axis(axes: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
-    return [(name, axes.filter(axis=name)) for name in in_order(axes, "axis")]
 
 
 def _grid_axis(name: str, rows: pl.DataFrame, summary: pl.DataFrame) -> GridAxis:
@@ -93,19 +72,19 @@ def _grid_axis(name: str, rows: pl.DataFrame, summary: pl.DataFrame) -> GridAxis
 
 def averaged_note(axes: pl.DataFrame) -> list[str]:
     """Return the note that says over which axes all values are means, if there are any."""
-    over = values_of((name, rows.height) for name, rows in _by_axis(axes.filter("averaged")))
+    averaged = axes.filter("averaged").group_by("axis", maintain_order=True).len()
+    over = _values_of(averaged.iter_rows())
     return [f"Means over {over}"] if over else []
 
 
 def mean_note(unit: str, mark: str, axes: Sequence[GridAxis]) -> list[str]:
     """Return the note that each cell or point is the mean over some axes of the grid, if there are any."""
-    over = values_of((axis.name, len(axis)) for axis in axes)
-    return (
-        [f"Each {unit} is the mean over {over}; {mark} where any of them exceeds the limit"] if over else []
-    )
+    over = _values_of((axis.name, len(axis)) for axis in axes)
+    note = f"Each {unit} is the mean over {over}; {mark} where any of them exceeds the limit"
+    return [note] if over else []
 
 
-def values_of(axes: Iterable[tuple[str, int]]) -> str:
+def _values_of(axes: Iterable[tuple[str, int]]) -> str:
     """Write how many values each axis has."""
     return " × ".join(f"{count} values of {one_line(name)}" for name, count in axes)
 
@@ -159,16 +138,10 @@ def winners(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str) -> pl.
 
     From the best place on; of policies that save the same, the first one.
     """
-    viable = runnable(summary).filter(pl.col("viable").fill_null(value=False) & pl.col(column).is_finite())
-    ranked = viable.sort(column, descending=True, maintain_order=True)
+    best_first = ranked(runnable(summary).filter("viable", pl.col(column).is_finite()), column)
     if not axes:
-        return ranked.head(1)
-    return ranked.unique([axis.name for axis in axes], keep="first", maintain_order=True)
-
-
-def runnable(summary: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of policies that a router can run."""
-    return summary.filter(~pl.col("clairvoyant"))
+        return best_first.head(1)
+    return best_first.unique([axis.name for axis in axes], keep="first", maintain_order=True)
 
 
 def places(summary: pl.DataFrame, axes: Sequence[GridAxis]) -> int:
@@ -193,10 +166,11 @@ def most_relevant(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str, 
     return [name for name in names if name in chosen]
 
 
-def left_out_note(summary: pl.DataFrame, drawn: Sequence[str]) -> list[str]:
-    """Return the note that says how many policies a figure leaves out."""
+def policy_notes(summary: pl.DataFrame, drawn: Sequence[str]) -> list[str]:
+    """Return the notes that say how many policies a figure leaves out, and what a dagger means."""
     count = summary["policy"].n_unique() - len(drawn)
-    return [f"{count_of(count, 'more policy', 'more policies')} in the study's tables"] if count else []
+    left_out = [f"{count_of(count, 'more policy', 'more policies')} in the study's tables"] if count else []
+    return left_out + clairvoyant_note(summary.filter(summary["policy"].is_in(list(drawn))))
 
 
 def place_text(row: Mapping[str, Any], axes: Iterable[GridAxis]) -> str:
@@ -228,13 +202,11 @@ def finding(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str) -> str
     best = winners(summary, axes, column)
     if best.is_empty():
         return f"No policy that a router can run keeps to {limit_text(summary)} anywhere"
-    labels = policy_labels(summary)
+    labels, within = policy_labels(summary), f"Within {limit_text(summary)}"
     high, low = best.row(0, named=True), best.row(-1, named=True)
     if not saves(high[column]):
-        return f"Within {limit_text(summary)}, nothing is saved anywhere"
-    sentence = (
-        f"Within {limit_text(summary)}, the best policy saves {saving_text(high, axes, column, labels)}"
-    )
+        return f"{within}, nothing is saved anywhere"
+    sentence = f"{within}, the best policy saves {saving_text(high, axes, column, labels)}"
     if best.height > 1 and round(high[column] - low[column], 1) > 0:
         sentence += f" at most, and {saving_text(low, axes, column, labels)} at least"
     total = places(summary, axes)
@@ -245,8 +217,6 @@ def finding(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str) -> str
 def short_labels(labels: Sequence[str], longest: int = LONGEST_LABEL) -> list[str]:
     """Cut labels that are too long; where two would then look alike, give each its number.
 
-    Examples
-    --------
     >>> short_labels(["Paris", "Rome"]), short_labels(["Paris 1", "Paris 2"], 5)
     (['Paris', 'Rome'], ['1: Pari…', '2: Pari…'])
     """
@@ -259,14 +229,7 @@ def short_labels(labels: Sequence[str], longest: int = LONGEST_LABEL) -> list[st
 def name_places(axis: Axis, grid_axis: GridAxis, slot_pt: float) -> None:
     """Name the places 0, 1, … of a plot's axis: numbers as many as there is room for, texts all or none.
 
-    Parameters
-    ----------
-    axis
-        The plot's x or y axis.
-    grid_axis
-        The axis of the grid that it shows.
-    slot_pt
-        From one place to the next, in points.
+    From one place to the next it is `slot_pt` points.
     """
     axis.set_tick_params(length=0)
     labels, level = grid_axis.short, isinstance(axis, XAxis)
@@ -300,13 +263,3 @@ def axis_title(grid_axis: GridAxis, *, named: bool = True) -> str:
     """Return the name of an axis, with the number of its values where none is named."""
     name = one_line(grid_axis.name)
     return name if named else f"{name} ({len(grid_axis):,} values in the study's order)"
-
-
-def label_room(grid_axis: GridAxis) -> float:
-    """Return the width that upright places' names take, in points."""
-    return widest(grid_axis.short) + TEXT_PT
-
-
-def fits(texts: Sequence[str], width_pt: float) -> bool:
-    """Tell whether every text is narrower than a width, in points."""
-    return all(text_width(text) + 2 <= width_pt for text in texts)

@@ -7,6 +7,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
+from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
 from carbonroute.figures.study_grid import finding, grid_axes, has_grid, has_savings, saving
 from carbonroute.figures.study_maps import MapScale, draw_maps, split
@@ -23,15 +24,6 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
 
     With one axis a row per policy; with more a panel per policy, spanned by the two axes with most values.
     Further axes make panels of their own where these are few, and are averaged over where not.
-
-    Parameters
-    ----------
-    summary
-        The axes' columns, ``policy``, ``clairvoyant``, ``viable``, ``baseline``,
-        ``max_violation_pct`` (%), and ``emissions_reduction_pct`` or ``carbon_reduction_pct`` (%; null:
-        no result).
-    axes
-        ``axis``, ``label``, ``number``, ``averaged``.
     """
     grid, metric = grid_axes(summary, axes), saving(summary)
     against = summary.filter(pl.col("policy") != pl.col("baseline").fill_null(""))
@@ -42,7 +34,7 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
     return draw_maps(drawn, axes, layout, scale, finding(summary, grid, metric.column), ax)
 
 
-def _scale(values: np.ndarray, column: str, label: str) -> MapScale:
+def _scale(values: Array, column: str, label: str) -> MapScale:
     """Choose colours: two of them, equally deep, where some policy emits more."""
     low, high = float(values.min()), float(values.max())
     if low < -0.05:

@@ -19,14 +19,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from carbonroute.figures import study_grid
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import VIOLATIONS_LABEL, number, percent, tick
-from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, size_pt, wrap
+from carbonroute.figures.layout import PT_PER_IN, size_pt, wrap
 from carbonroute.figures.panel_grid import PanelGrid
 from carbonroute.figures.study_grid import VIOLATION_PCT, GridAxis, SummaryMetric
 from carbonroute.figures.style import (
     FAINT,
     MUTED,
     SeriesStyle,
-    clairvoyant_note,
+    in_order,
     limit_line,
     policy_labels,
     policy_styles,
@@ -39,6 +39,7 @@ ALONE_IN, PANEL_IN = 1.6, 1.1
 FAR_APART = 100.0  # numbers whose highest is so many times the lowest are drawn by powers of ten
 DODGE = 0.6  # of a category's width, over which its policies stand side by side
 BETWEEN: Any = MappingProxyType({"color": FAINT, "linewidth": 0.5, "zorder": 0})
+BROKEN: Any = MappingProxyType({"marker": "x", "markeredgewidth": 0.9, "linestyle": "none"})
 
 
 @dataclass(frozen=True)
@@ -56,29 +57,18 @@ def _longest(grid: Sequence[GridAxis]) -> GridAxis | None:
     return next((axis for axis in legible if len(axis) > 1), None)
 
 
-def _has_data(summary: pl.DataFrame, axes: pl.DataFrame) -> bool:
-    return study_grid.has_savings(summary) and _longest(study_grid.grid_axes(summary, axes)) is not None
-
-
 @figure(
     "Along the longest axis",
     "A line is a policy; crosses break the limit on violations, bands are 95 % intervals over seeds.",
-    has_data=_has_data,
+    has_data=lambda summary, axes: (
+        study_grid.has_savings(summary) and _longest(study_grid.grid_axes(summary, axes)) is not None
+    ),
 )
 def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw policies along the axis with most values: lines over numbers, dots over categories.
 
     With one axis, savings and violations; with more, savings in a panel for each combination
     of the others' values. Where these are too many, both are means over them.
-
-    Parameters
-    ----------
-    summary
-        The axes' columns, ``policy``, ``clairvoyant``, ``viable``, ``baseline``,
-        ``max_violation_pct`` (%), and with ``_low`` and ``_high`` (null without interval)
-        ``slo_violation_pct`` and ``emissions_reduction_pct`` or ``carbon_reduction_pct`` (%).
-    axes
-        ``axis``, ``label``, ``number``, ``averaged``.
     """
     grid, metric = study_grid.longer(study_grid.grid_axes(summary, axes)), study_grid.saving(summary)
     x = _longest(grid)
@@ -89,26 +79,19 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
     rows = summary.filter(pl.col("policy").is_in(selected) & pl.col(metric.column).is_finite())
     parts = _parts(rows, further, metric)
     paired = _paired(parts)
-    headings = [part.heading for part in parts]
-    layout = PanelGrid.of(headings, *((1, ALONE_IN) if paired else (3, PANEL_IN)), DOUBLE_IN)
-    area = PlotArea(ax, DOUBLE_IN, layout.height_in)
-    panels = layout.panels(area.ax, area.size_pt[0])
+    layout = PanelGrid(ax, [part.heading for part in parts], *((1, ALONE_IN) if paired else (3, PANEL_IN)))
     styles = {name: style for name, style in policy_styles(summary).items() if name in selected}
-    for panel, part in zip(panels, parts, strict=True):
+    for panel, part in zip(layout.panels, parts, strict=True):
         _along_numbers(panel, x, most=6 if paired else 4)
         _lines(panel, part, x, styles)
-    _scale(panels, parts, study_grid.limit_pct(summary))
-    area.fit()
-    _name(panels, parts, layout, x)
-    visible = summary.filter(pl.col("policy").is_in(rows["policy"].unique().implode()))
-    notes = [
-        *(study_grid.mean_note("point", "marked", further) if paired else []),
-        *study_grid.averaged_note(axes),
-        *study_grid.left_out_note(summary, visible["policy"].unique().to_list()),
-        *clairvoyant_note(visible),
-    ]
+    _scale(layout.panels, parts, study_grid.limit_pct(summary))
+    layout.area.fit()
+    _name(layout, parts, x)
+    means = study_grid.mean_note("point", "marked", further) if paired else []
+    drawn = in_order(rows, "policy")
+    notes = [*means, *study_grid.averaged_note(axes), *study_grid.policy_notes(summary, drawn)]
     legend = [*(style.marker_handle(line=True) for style in styles.values()), *_marks(summary, rows, parts)]
-    return area.finish(_title(summary, grid, metric.column), [legend], notes)
+    return layout.area.finish(_title(summary, grid, metric.column), [legend], notes)
 
 
 def _parts(rows: pl.DataFrame, further: Sequence[GridAxis], metric: SummaryMetric) -> list[LinePanel]:
@@ -133,17 +116,14 @@ def _along(rows: pl.DataFrame, x: GridAxis, column: str) -> pl.DataFrame:
     Also ``viable``: whether all rows behind it are. Null, all of it, where there is no row.
     """
     alone = pl.when(pl.len() == 1)
-    by_place = (
-        rows.with_columns(place=x.places(rows))
-        .group_by("place")
-        .agg(
-            y=pl.col(column).mean(),
-            low=alone.then(pl.col(f"{column}_low").first()),
-            high=alone.then(pl.col(f"{column}_high").first()),
-            viable=pl.col("viable").fill_null(value=False).all(),
-        )
+    by_place = rows.with_columns(place=x.places(rows)).group_by("place")
+    values = by_place.agg(
+        y=pl.col(column).mean(),
+        low=alone.then(pl.col(f"{column}_low").first()),
+        high=alone.then(pl.col(f"{column}_high").first()),
+        viable=pl.col("viable").fill_null(value=False).all(),
     )
-    return pl.DataFrame({"place": range(len(x))}).join(by_place, "place", how="left", maintain_order="left")
+    return pl.DataFrame({"place": range(len(x))}).join(values, "place", how="left", maintain_order="left")
 
 
 def _along_numbers(ax: Axes, x: GridAxis, most: int) -> None:
@@ -173,13 +153,10 @@ def _lines(ax: Axes, part: LinePanel, x: GridAxis, styles: Mapping[str, SeriesSt
         ax.plot(spots, y, color=style.colour, linestyle=stroke, linewidth=0.9)
         viable = line["viable"].fill_null(value=False).to_numpy()
         marker = style.of_markers | {"linestyle": "none", "markersize": size}
-        marker |= {"markeredgewidth": 0.0} if size == SMALL_PT else {}
+        if size == SMALL_PT:
+            marker["markeredgewidth"] = 0.0
         ax.plot(spots[viable], y[viable], **marker)
-        ax.plot(spots[~viable], y[~viable], color=style.colour, **_broken(size))
-
-
-def _broken(size_pt: float) -> dict[str, Any]:
-    return {"marker": "x", "markersize": size_pt, "markeredgewidth": 0.9, "linestyle": "none"}
+        ax.plot(spots[~viable], y[~viable], color=style.colour, markersize=size, **BROKEN)
 
 
 def _scale(panels: Sequence[Axes], parts: Sequence[LinePanel], limit: float | None) -> None:
@@ -202,30 +179,29 @@ def _scale(panels: Sequence[Axes], parts: Sequence[LinePanel], limit: float | No
             panels[-1].axhline(limit, **limit_line(0.7))
 
 
-def _name(panels: Sequence[Axes], parts: Sequence[LinePanel], layout: PanelGrid, x: GridAxis) -> None:
+def _name(layout: PanelGrid, parts: Sequence[LinePanel], x: GridAxis) -> None:
     """Name the axes of all panels, which have their final width."""
-    wide = size_pt(panels[0])[0]
+    wide = size_pt(layout.middle)[0]
     if x.numbers is None:
-        for panel in panels:
+        for panel in layout.panels:
             study_grid.name_places(panel.xaxis, x, wide / len(x))
             panel.set_xlim(-0.5, len(x) - 0.5)
             panel.vlines(np.arange(1, len(x)) - 0.5, 0, 1, **BETWEEN, transform=panel.get_xaxis_transform())
-    for panel in layout.lowest(panels):
+    for panel in layout.lowest:
         panel.set_xlabel(wrap(study_grid.axis_title(x, named=panel.get_xticks().size > 0), wide))
     if _paired(parts):
-        for panel, part in zip(panels, parts, strict=True):
+        for panel, part in zip(layout.panels, parts, strict=True):
             panel.set_ylabel(wrap(part.metric.label, ALONE_IN * PT_PER_IN))
     else:
-        layout.middle(panels).set_ylabel(wrap(parts[0].metric.label, PANEL_IN * PT_PER_IN))
+        layout.middle.set_ylabel(wrap(parts[0].metric.label, PANEL_IN * PT_PER_IN))
 
 
 def _marks(summary: pl.DataFrame, rows: pl.DataFrame, parts: Sequence[LinePanel]) -> list[Artist]:
     """Return the legend entries of all but the policies."""
     marks: list[Artist] = []
     if not rows["viable"].fill_null(value=False).all():
-        marks.append(
-            Line2D([], [], color=MUTED, label=study_grid.above_limit_text(summary), **_broken(BIG_PT))
-        )
+        label = study_grid.above_limit_text(summary)
+        marks.append(Line2D([], [], color=MUTED, label=label, markersize=BIG_PT, **BROKEN))
     if _paired(parts) and study_grid.limit_pct(summary) is not None:
         marks.append(Line2D([], [], label="limit", **limit_line(0.7)))
     if rows[f"{parts[0].metric.column}_low"].count():
@@ -237,11 +213,12 @@ def _title(summary: pl.DataFrame, grid: Sequence[GridAxis], column: str) -> str:
     """Say which policy saves most within the limit, and at how many places of the grid."""
     best, labels = study_grid.winners(summary, grid, column), policy_labels(summary)
     total = study_grid.places(summary, grid)
+    limit = study_grid.limit_text(summary)
     if best.is_empty():
-        return f"No policy that a router can run keeps to {study_grid.limit_text(summary)} anywhere"
+        return f"No policy that a router can run keeps to {limit} anywhere"
     wins = best["policy"].value_counts(sort=True)
     first = wins.row(0, named=True)
-    sentence = f"Within {study_grid.limit_text(summary)}, {labels[first['policy']]} saves most"
+    sentence = f"Within {limit}, {labels[first['policy']]} saves most"
     if first["count"] == total:
         values = best[column].to_numpy()
         return f"{sentence} everywhere: {number(values.min())} to {percent(values.max())}"

@@ -17,16 +17,16 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array, Mask
 from carbonroute.figures import study_grid
 from carbonroute.figures.formatting import number
 from carbonroute.figures.heatmap import draw_cells
-from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, figure_of, size_pt, wrap
-from carbonroute.figures.panel_grid import SIDES_PT, PanelGrid
+from carbonroute.figures.layout import PT_PER_IN, figure_of, size_pt, widest, wrap
+from carbonroute.figures.panel_grid import PanelGrid
 from carbonroute.figures.study_grid import GridAxis
-from carbonroute.figures.style import FAINT, INK, MUTED, clairvoyant_note, policy_labels
-from carbonroute.figures.ticks import TICK_STEPS
+from carbonroute.figures.style import FAINT, INK, MUTED, TEXT_PT, policy_labels
+from carbonroute.figures.ticks import fixed_ticks, number_ticks
 
 MOST_PANELS, MOST_ROWS = 12, 40
 ROW_PT = 11.0
@@ -39,33 +39,15 @@ BROKEN_HATCH, NONE_HATCH = "//////", "xxxx"
 
 @dataclass(frozen=True)
 class MapScale:
-    """A column of the summary, and the colours of its values.
-
-    Attributes
-    ----------
-    column
-        Of the summary.
-    label
-        Label of the colour bar.
-    colours
-        A colour map's name.
-    norm
-        From value to colour.
-    span
-        The lowest and the highest value on the colour bar; None: all that has a colour.
-    ticks
-        Values to name on the bar; None: round ones.
-    digits
-        Decimals of the values in the cells: those that are tried, the most first.
-    """
+    """A column of the summary, and the colours of its values."""
 
     column: str
-    label: str
-    colours: str
+    label: str  # of the colour bar
+    colours: str  # name of a colour map
     norm: Normalize
-    digits: tuple[int, ...]
-    span: tuple[float, float] | None = None
-    ticks: tuple[float, ...] | None = None
+    digits: tuple[int, ...]  # decimals of the values in the cells that are tried, the most first
+    span: tuple[float, float] | None = None  # of the colour bar; None: all that has a colour
+    ticks: tuple[float, ...] | None = None  # of the colour bar; None: round ones
 
 
 @dataclass(frozen=True)
@@ -73,8 +55,8 @@ class MapPanel:
     """One panel: its heading, values (Y, X), NaN where there is no result, and which break the limit."""
 
     heading: str
-    values: NDArray[np.float64]
-    broken: NDArray[np.bool_]
+    values: Array
+    broken: Mask
 
 
 @dataclass(frozen=True)
@@ -90,12 +72,7 @@ class MapLayout:
 def split(axes: Sequence[GridAxis], policies: int) -> MapLayout:
     """Lay out a grid: the two axes with most values span a panel, the others make panels if these are few.
 
-    Parameters
-    ----------
-    axes
-        ``grid_axes(…)``: the one with most values first.
-    policies
-        How many there are.
+    The axis with most values comes first, as `grid_axes` gives them; `policies` is how many there are.
     """
     spanning = study_grid.longer(axes) or list(axes[:1])
     x, rest = spanning[0], tuple(spanning[1:])
@@ -119,23 +96,19 @@ def draw_maps(
     """Draw maps of one column of a summary, with marks for cells over the limit and without a result."""
     cells, selected = _cells(summary, layout, scale.column)
     rows = layout.y or _policy_axis(summary, selected)
-    sides_pt = study_grid.label_room(rows) + 2 * ROW_PT + BAR_PT
-    page_in = DOUBLE_IN - (sides_pt - SIDES_PT) / PT_PER_IN
-    many = len(layout.x) > 30
-    grid = PanelGrid.of([each.heading for each in cells], 2 if many else 3, _height_in(rows), page_in)
-    area = PlotArea(ax, DOUBLE_IN, grid.height_in)
-    panels = grid.panels(area.ax, page_in * PT_PER_IN - SIDES_PT)
-    for panel, each in zip(panels, cells, strict=True):
+    sides_pt = widest(rows.short) + TEXT_PT + 2 * ROW_PT + BAR_PT
+    columns = 2 if len(layout.x) > 30 else 3
+    grid = PanelGrid(ax, [each.heading for each in cells], columns, _height_in(rows), sides_pt)
+    for panel, each in zip(grid.panels, cells, strict=True):
         _paint(panel, each, scale, upward=layout.y is not None and layout.y.numbers is not None)
-    _colour_bar(area, grid, scale)
+    _colour_bar(grid, scale)
     for _ in range(2):  # twice: the names depend on the size of the panels, which depends on the names
-        _name(panels, grid, layout, rows)
-        area.fit()
-    _write(panels, cells, scale)
-    marked = clairvoyant_note(summary.filter(summary["policy"].is_in(list(selected))))
-    means = study_grid.mean_note("cell", "hatched", layout.over)
-    notes = [*means, *study_grid.averaged_note(axes), *study_grid.left_out_note(summary, selected), *marked]
-    return area.finish(title, [_legend(summary, cells)], notes)
+        _name(grid, layout, rows)
+        grid.area.fit()
+    _write(grid.panels, cells, scale)
+    means = [*study_grid.mean_note("cell", "hatched", layout.over), *study_grid.averaged_note(axes)]
+    notes = [*means, *study_grid.policy_notes(summary, selected)]
+    return grid.area.finish(title, [_legend(summary, cells)], notes)
 
 
 def _height_in(rows: GridAxis) -> float:
@@ -171,7 +144,7 @@ def _panel(heading: str, rows: pl.DataFrame, y: GridAxis, x: GridAxis, column: s
     """Return the cells of some rows; of several in one cell their mean, broken where any of them is."""
     rows = rows.filter(rows[y.name].is_in(list(y.keys)) & rows[column].is_finite().fill_null(value=False))
     at = (y.places(rows), x.places(rows))
-    total, count, broken = np.zeros((len(y), len(x))), np.zeros((len(y), len(x))), np.zeros((len(y), len(x)))
+    total, count, broken = np.zeros((3, len(y), len(x)))
     np.add.at(total, at, rows[column].to_numpy())
     np.add.at(count, at, 1)
     np.add.at(broken, at, ~rows["viable"].fill_null(value=False).to_numpy())
@@ -183,15 +156,15 @@ def _paint(ax: Axes, cells: MapPanel, scale: MapScale, *, upward: bool) -> None:
     height, width = cells.values.shape
     draw_cells(ax, cells.values, scale.colours, scale.norm)
     missing = np.isnan(cells.values)
-    dark = _dark(cells.values, scale)
+    broken, dark = cells.broken & ~missing, _dark(cells.values, scale)
     _hatch(ax, missing, NONE_HATCH, MUTED, FAINT)
-    _hatch(ax, cells.broken & ~missing & dark, BROKEN_HATCH, "white", "none")
-    _hatch(ax, cells.broken & ~missing & ~dark, BROKEN_HATCH, INK, "none")
+    _hatch(ax, broken & dark, BROKEN_HATCH, "white", "none")
+    _hatch(ax, broken & ~dark, BROKEN_HATCH, INK, "none")
     ax.set_xlim(-0.5, width - 0.5)
     ax.set_ylim(*((-0.5, height - 0.5) if upward else (height - 0.5, -0.5)))
 
 
-def _hatch(ax: Axes, which: NDArray[np.bool_], hatch: str, colour: str, face: str) -> None:
+def _hatch(ax: Axes, which: Mask, hatch: str, colour: str, face: str) -> None:
     # Neighbours in a row as one, and as pixels: a vector file would hold every line of every cell.
     bars = [
         [(start - 0.5, row - 0.5), (end - 0.5, row - 0.5), (end - 0.5, row + 0.5), (start - 0.5, row + 0.5)]
@@ -202,62 +175,60 @@ def _hatch(ax: Axes, which: NDArray[np.bool_], hatch: str, colour: str, face: st
     ax.add_collection(PolyCollection(bars, rasterized=True, **style))
 
 
-def _colours(values: NDArray[np.float64], scale: MapScale) -> NDArray[np.float64]:
+def _colours(values: Array, scale: MapScale) -> Array:
     return np.asarray(mpl.colormaps[scale.colours](scale.norm(np.ma.masked_invalid(values))))
 
 
-def _dark(values: NDArray[np.float64], scale: MapScale) -> NDArray[np.bool_]:
+def _dark(values: Array, scale: MapScale) -> Mask:
     """Tell on which colours white stands out more than black (relative luminance as of WCAG 2)."""
     rgb = _colours(values, scale)[..., :3]
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    dark: NDArray[np.bool_] = linear @ np.array([0.2126, 0.7152, 0.0722]) < 0.18
+    dark: Mask = linear @ np.array([0.2126, 0.7152, 0.0722]) < 0.18
     return dark
 
 
-def _colour_bar(area: PlotArea, grid: PanelGrid, scale: MapScale) -> None:
+def _colour_bar(grid: PanelGrid, scale: MapScale) -> None:
     """Draw the colour bar, from the top of the first panel down."""
     top = 1 - 1 / grid.rows + grid.panel_in / grid.height_in
     share = min(top, BAR_IN / grid.height_in)
     high_pt = share * grid.height_in * PT_PER_IN
-    place = area.ax.inset_axes((1.02, top - share, 0.018, share))
-    bar = figure_of(area.ax).colorbar(ScalarMappable(scale.norm, scale.colours), cax=place)
+    place = grid.area.ax.inset_axes((1.02, top - share, 0.018, share))
+    bar = figure_of(place).colorbar(ScalarMappable(scale.norm, scale.colours), cax=place)
     bar.outline.set_visible(False)
     bar.minorticks_off()
     if scale.span is not None:
         place.set_ylim(*scale.span)
-    if scale.ticks is not None:
-        place.set_yticks(_apart(scale.ticks, [float(scale.norm(value)) * high_pt for value in scale.ticks]))
+    if scale.ticks is None:
+        number_ticks(place.yaxis, most=5)
     else:
-        place.yaxis.set_major_locator(mpl.ticker.MaxNLocator(nbins=5, steps=TICK_STEPS))
-    place.yaxis.set_major_formatter(
-        mpl.ticker.FuncFormatter(lambda value, _: f"{value:,.10g}".replace("-", "−"))
-    )
+        fixed_ticks(
+            place.yaxis, _apart([(value, float(scale.norm(value)) * high_pt) for value in scale.ticks])
+        )
     place.set_ylabel(wrap(scale.label, max(high_pt, 60)))
 
 
-def _apart(ticks: Sequence[float], places_pt: Sequence[float]) -> list[float]:
-    """Leave out ticks that lie too close above the last one."""
-    kept, last = [], -math.inf
-    for value, place in zip(ticks, places_pt, strict=True):
-        if place - last >= ROW_PT:
+def _apart(ticks: Sequence[tuple[float, float]]) -> list[float]:
+    """Leave out ticks (value, place in points) that lie too close above the last one."""
+    kept, last_pt = [], -math.inf
+    for value, place_pt in ticks:
+        if place_pt - last_pt >= ROW_PT:
             kept.append(value)
-            last = place
+            last_pt = place_pt
     return kept
 
 
-def _name(panels: Sequence[Axes], grid: PanelGrid, layout: MapLayout, rows: GridAxis) -> None:
+def _name(grid: PanelGrid, layout: MapLayout, rows: GridAxis) -> None:
     """Name the places of all panels' axes, in the size that these have now."""
-    for panel in panels:
+    for panel in grid.panels:
         wide, high = size_pt(panel)
         study_grid.name_places(panel.xaxis, layout.x, wide / len(layout.x))
         study_grid.name_places(panel.yaxis, rows, high / len(rows))
-    for panel in grid.lowest(panels):
+    for panel in grid.lowest:
         title = study_grid.axis_title(layout.x, named=len(panel.get_xticks()) > 0)
         panel.set_xlabel(wrap(title, size_pt(panel)[0]))
     if layout.y is not None:
-        middle = grid.middle(panels)
-        title = study_grid.axis_title(layout.y, named=len(middle.get_yticks()) > 0)
-        middle.set_ylabel(wrap(title, grid.panel_in * PT_PER_IN + 40 * (grid.rows > 1)))
+        title = study_grid.axis_title(layout.y, named=len(grid.middle.get_yticks()) > 0)
+        grid.middle.set_ylabel(wrap(title, grid.panel_in * PT_PER_IN + 40 * (grid.rows > 1)))
 
 
 def _write(panels: Sequence[Axes], cells: Sequence[MapPanel], scale: MapScale) -> None:
@@ -267,10 +238,8 @@ def _write(panels: Sequence[Axes], cells: Sequence[MapPanel], scale: MapScale) -
     if sum(each.values.size for each in cells) > MOST_WRITTEN or high / rows < ROW_PT - 2:
         return
     known = np.concatenate([each.values[~np.isnan(each.values)] for each in cells])
-    digits = next(
-        (d for d in scale.digits if study_grid.fits([number(v, d) for v in known], wide / columns)), None
-    )
-    if digits is None:
+    fitting = (d for d in scale.digits if widest([number(v, d) for v in known]) + 2 <= wide / columns)
+    if (digits := next(fitting, None)) is None:
         return
     for panel, each in zip(panels, cells, strict=True):
         dark, colours = _dark(each.values, scale), _colours(each.values, scale)
@@ -284,11 +253,11 @@ def _write(panels: Sequence[Axes], cells: Sequence[MapPanel], scale: MapScale) -
 
 
 def _legend(summary: pl.DataFrame, cells: Sequence[MapPanel]) -> list[Artist]:
-    known = [~np.isnan(each.values) for each in cells]
-    broken = any((each.broken & is_known).any() for each, is_known in zip(cells, known, strict=True))
+    broken = any(each.broken[~np.isnan(each.values)].any() for each in cells)
+    missing = any(np.isnan(each.values).any() for each in cells)
     marks = [
         (broken, "white", INK, BROKEN_HATCH, study_grid.above_limit_text(summary)),
-        (not all(is_known.all() for is_known in known), FAINT, MUTED, NONE_HATCH, "no result"),
+        (missing, FAINT, MUTED, NONE_HATCH, "no result"),
     ]
     return [
         Patch(facecolor=face, edgecolor=edge, hatch=hatch, linewidth=0.3, label=label)

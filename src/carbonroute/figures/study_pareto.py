@@ -12,13 +12,13 @@ import polars as pl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.figures import study_grid
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import count_of
 from carbonroute.figures.label_placement import label_points
-from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, figure_of, fold, widest
+from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, fold, in_points, widest
 from carbonroute.figures.scatter import numbered_handles, set_point_axes, viable_handle
 from carbonroute.figures.study_grid import VIOLATION_PCT, GridAxis, SummaryMetric
 from carbonroute.figures.style import (
@@ -30,6 +30,7 @@ from carbonroute.figures.style import (
     policy_labels,
     policy_styles,
 )
+from carbonroute.metrics.best import runnable
 
 MOST_POLICIES = 14
 MANY, MOST_VECTORS = 300, 2000  # points; of more, they are smaller, or small and drawn as pixels
@@ -48,17 +49,7 @@ OTHERS: Any = MappingProxyType({"marker": "o", "markerfacecolor": MUTED, "marker
     has_data=lambda summary, _: not _known(summary, study_grid.saving(summary)).is_empty(),
 )
 def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw every policy at every place of the grid, and the front of those that a router can run.
-
-    Parameters
-    ----------
-    summary
-        The axes' columns, ``policy``, ``clairvoyant``, ``viable``, ``baseline``,
-        ``slo_violation_pct`` and ``max_violation_pct`` (%), and ``emissions_reduction_pct`` or
-        ``carbon_reduction_pct`` (%). Rows in which one of them is null have no dot.
-    axes
-        ``axis``, ``label``, ``number``, ``averaged``.
-    """
+    """Draw every policy at every place of the grid, and the front of those that a router can run."""
     grid, metric = study_grid.grid_axes(summary, axes), study_grid.saving(summary)
     points = _known(summary, metric)
     area = PlotArea(ax, DOUBLE_IN, height_in=3.4)
@@ -73,34 +64,29 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
     ends = front.select(metric.column, VIOLATION_PCT).to_numpy()
     ax.plot(*ends.T, drawstyle="steps-pre", zorder=2.5, **FRONT)
     numbered = _labels(ax, front, ends, xy, _names(front, grid, policy_labels(summary)))
-    missing = summary.height - points.height
-    notes = [f"{missing:,} rows without a result are left out"] if missing else []
-    return area.finish(
-        _title(summary, grid, metric),
-        [numbered, _legend(points, styles, study_grid.limit_pct(summary))],
-        [*notes, *study_grid.averaged_note(axes), *clairvoyant_note(points)],
-    )
+    legend = _legend(points, styles, study_grid.limit_pct(summary))
+    notes = study_grid.averaged_note(axes) + clairvoyant_note(points)
+    if missing := summary.height - points.height:
+        notes.insert(0, f"{missing:,} rows without a result are left out")
+    return area.finish(_title(summary, grid, metric), [numbered, legend], notes)
 
 
 def _known(summary: pl.DataFrame, metric: SummaryMetric) -> pl.DataFrame:
     return summary.filter(pl.col(metric.column).is_finite() & pl.col(VIOLATION_PCT).is_finite())
 
 
-def _dots(ax: Axes, points: pl.DataFrame, xy: NDArray[np.float64], styles: dict[str, SeriesStyle]) -> None:
+def _dots(ax: Axes, points: pl.DataFrame, xy: Array, styles: dict[str, SeriesStyle]) -> None:
     """Draw the points, of those that cover one another only the first, and as pixels if there are many."""
-    spots = ax.transData.transform(xy) * PT_PER_IN / figure_of(ax).dpi
-    drawn = points.with_columns(
-        pl.Series("x", xy[:, 0]), pl.Series("y", xy[:, 1]),
-        pl.Series("column", np.floor(spots[:, 0] / SAME_PT)),
-        pl.Series("row", np.floor(spots[:, 1] / SAME_PT)),
-    ).unique(["policy", "column", "row"], keep="first", maintain_order=True)  # fmt: skip
+    column, row = np.floor(in_points(ax, xy) / SAME_PT).T
+    dots = points.with_columns(x=xy[:, 0], y=xy[:, 1], column=column, row=row)
+    drawn = dots.unique(["policy", "column", "row"], keep="first", maintain_order=True)
     pixels = drawn.height > MOST_VECTORS
     size = SMALL_PT if pixels else MIDDLE_PT if drawn.height > MANY else BIG_PT
-    dots: dict[str, Any] = {"linestyle": "none", "markersize": size, "rasterized": pixels}
+    common: dict[str, Any] = {"linestyle": "none", "markersize": size, "rasterized": pixels}
     rest = drawn.filter(~pl.col("policy").is_in(list(styles)))
-    ax.plot(rest["x"], rest["y"], **OTHERS, **dots, zorder=1.9)
+    ax.plot(rest["x"], rest["y"], **OTHERS, **common, zorder=1.9)
     for policy, style in styles.items():
-        rows, marker = drawn.filter(policy=policy), style.of_markers | dots
+        rows, marker = drawn.filter(policy=policy), style.of_markers | common
         if drawn.height > MANY:
             marker["markeredgewidth"] = 0.6 if style.clairvoyant else 0.0
         ax.plot(rows["x"], rows["y"], label=policy, **marker, zorder=2 - 0.05 * style.clairvoyant)
@@ -108,10 +94,8 @@ def _dots(ax: Axes, points: pl.DataFrame, xy: NDArray[np.float64], styles: dict[
 
 def _front(points: pl.DataFrame, metric: SummaryMetric) -> pl.DataFrame:
     """Return the Pareto front of saving and violations of runnable policies, from the least of both on."""
-    order = study_grid.runnable(points).sort(
-        [VIOLATION_PCT, metric.column], descending=[False, True], maintain_order=True
-    )
-    saved = pl.col(metric.column)
+    by, saved = [VIOLATION_PCT, metric.column], pl.col(metric.column)
+    order = runnable(points).sort(by, descending=[False, True], maintain_order=True)
     return order.filter((saved > saved.cum_max().shift(1)).fill_null(value=True))
 
 
@@ -122,9 +106,7 @@ def _names(front: pl.DataFrame, grid: Sequence[GridAxis], labels: dict[str, str]
     ]
 
 
-def _labels(
-    ax: Axes, front: pl.DataFrame, ends: NDArray[np.float64], xy: NDArray[np.float64], names: Sequence[str]
-) -> list[Artist]:
+def _labels(ax: Axes, front: pl.DataFrame, ends: Array, xy: Array, names: Sequence[str]) -> list[Artist]:
     """Name the points of the front if there is room, else number them, else name its ends; give the key.
 
     Beside the ends, that is the point which saves most within the limit.
@@ -135,9 +117,8 @@ def _labels(
 
     def written(rows: Sequence[int], texts: Sequence[str]) -> bool:
         clear, level = np.full(len(rows), BIG_PT / 2), ax.get_ylim()[0]
-        return any(
-            label_points(ax, ends[list(rows)], texts, clear, level, others) for others in (kept_clear, None)
-        )
+        spots = ends[list(rows)]
+        return any(label_points(ax, spots, texts, clear, level, others) for others in (kept_clear, None))
 
     every = range(len(names))
     if len(names) <= MOST_NAMED and written(every, [fold(name, 3, LABEL_PT) for name in names]):
@@ -152,7 +133,7 @@ def _labels(
     return []
 
 
-def _steps(ax: Axes, ends: NDArray[np.float64]) -> NDArray[np.float64]:
+def _steps(ax: Axes, ends: Array) -> Array:
     """Return points along the front as it is drawn: from each end up, then level to the next."""
     corners = np.column_stack([ends[:-1, 0], ends[1:, 1]])
     path = np.empty((2 * len(ends) - 1, 2))
@@ -162,18 +143,16 @@ def _steps(ax: Axes, ends: NDArray[np.float64]) -> NDArray[np.float64]:
     return ax.transData.inverted().transform(np.concatenate([spots, *parts]))
 
 
-def _thinned(ax: Axes, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+def _thinned(ax: Axes, xy: Array) -> Array:
     """Return one point for each small square that has any: enough to keep labels away."""
-    squares = np.floor(ax.transData.transform(xy) * PT_PER_IN / figure_of(ax).dpi / CLEAR_PT)
-    _, first = np.unique(squares, axis=0, return_index=True)
+    _, first = np.unique(np.floor(in_points(ax, xy) / CLEAR_PT), axis=0, return_index=True)
     return xy[np.sort(first)]
 
 
 def _legend(points: pl.DataFrame, styles: dict[str, SeriesStyle], limit: float | None) -> list[Artist]:
     names = set(points["policy"])
     handles = [style.marker_handle() for name, style in styles.items() if name in names]
-    others = len(names) - len(handles)
-    if others:
+    if others := len(names) - len(handles):
         label = count_of(others, "more policy", "more policies")
         handles.append(Line2D([], [], linestyle="none", label=label, **OTHERS))
     handles.append(Line2D([], [], label="front of all that a router can run", **FRONT))
@@ -183,12 +162,10 @@ def _legend(points: pl.DataFrame, styles: dict[str, SeriesStyle], limit: float |
 def _title(summary: pl.DataFrame, grid: Sequence[GridAxis], metric: SummaryMetric) -> str:
     """Say how much the best point within the limit saves, and how many points are within it."""
     best, labels = study_grid.winners(summary, grid, metric.column), policy_labels(summary)
+    limit = study_grid.limit_text(summary)
     if best.is_empty():
-        return f"No policy that a router can run keeps to {study_grid.limit_text(summary)} anywhere"
-    counted = study_grid.runnable(summary)
+        return f"No policy that a router can run keeps to {limit} anywhere"
+    counted = runnable(summary)
     viable = counted["viable"].fill_null(value=False).sum()
     most = study_grid.saving_text(best.row(0, named=True), grid, metric.column, labels)
-    return (
-        f"Within {study_grid.limit_text(summary)}, at most {most} is saved; "
-        f"{viable:,} of {counted.height:,} points keep to it"
-    )
+    return f"Within {limit}, at most {most} is saved; {viable:,} of {counted.height:,} points keep to it"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, SymLogNorm
-from numpy.typing import NDArray
 
+from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
+from carbonroute.figures.findings import highest
 from carbonroute.figures.formatting import VIOLATIONS_LABEL
 from carbonroute.figures.study_grid import VIOLATION_PCT, grid_axes, has_grid, limit_text
 from carbonroute.figures.study_maps import MapScale, draw_maps, split
@@ -25,21 +25,13 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
     """Draw the share of violations at each place of the grid; cells over the limit are hatched.
 
     Laid out as the map of savings is.
-
-    Parameters
-    ----------
-    summary
-        The axes' columns, ``policy``, ``clairvoyant``, ``viable``,
-        ``slo_violation_pct`` and ``max_violation_pct`` (%).
-    axes
-        ``axis``, ``label``, ``number``, ``averaged``.
     """
     layout = split(grid_axes(summary, axes), summary["policy"].n_unique())
     scale = _scale(summary[VIOLATION_PCT].drop_nulls().to_numpy())
     return draw_maps(summary, axes, layout, scale, _title(summary), ax)
 
 
-def _scale(values: NDArray[np.float64]) -> MapScale:
+def _scale(values: Array) -> MapScale:
     """Choose colours, by powers of ten where violations are far apart."""
     highest = max(float(values.max()), LOWEST_PCT)
     if highest <= WIDE * max(float(values.min()), LOWEST_PCT):
@@ -61,6 +53,6 @@ def _title(summary: pl.DataFrame) -> str:
     )
     if kept == counts.height:
         return sentence
-    worst = counts.row(int((counts["broken"] / counts["places"]).to_numpy().argmax()), named=True)
+    worst = highest(counts.with_columns(share=pl.col("broken") / pl.col("places")), "share")
     label = policy_labels(summary)[worst["policy"]]
     return f"{sentence}; {label} exceeds that at {worst['broken']:,} of {worst['places']:,} places"

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.ticker import (
-    FixedLocator,
-    FuncFormatter,
-    LogLocator,
-    MaxNLocator,
-    NullFormatter,
-    NullLocator,
-)
-from numpy.typing import NDArray
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from carbonroute.arrays import Array
 from carbonroute.figures.formatting import tick
 
 TICK_STEPS = [1, 2, 2.5, 5, 10]
+LONGEST_HOURLY = 21 * 24  # hours; of longer traces, daily means are drawn
 LOWEST_PCT = 1e-3  # violations below are drawn in proportion, so that none at all has a place
 WIDE = 30.0  # violations whose highest is so many times the lowest are drawn by powers of ten
 
@@ -51,14 +44,19 @@ def log_ticks(axis: Axis, low: float, high: float, most: int) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def date_ticks(axis: Axis) -> None:
-    """Put three to six dates on an axis of times (UTC)."""
-    locator = AutoDateLocator(minticks=3, maxticks=6)
-    axis.set_major_locator(locator)
-    axis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+def time_axes(ax: Axes, *, dated: bool = False, most: int = 6) -> None:
+    """Put ticks on the axes of values over time (numbers, or UTC dates), and a line at each of the values."""
+    ax.margins(x=0.01)
+    ax.grid(visible=True, axis="y")
+    number_ticks(ax.yaxis)
+    number_ticks(ax.xaxis, most)
+    if dated:
+        locator = AutoDateLocator(minticks=3, maxticks=6)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
 
 
-def scale_violations(ax: Axes, values: NDArray[np.float64], limit: float | None) -> None:
+def scale_violations(ax: Axes, values: Array, limit: float | None) -> None:
     """Scale a y axis of violations in percent: by powers of ten where they are far apart."""
     lowest, top = float(values.min()), max(float(values.max()), 1.5 * (limit or 0.0), LOWEST_PCT)
     if top > WIDE * max(lowest, LOWEST_PCT):

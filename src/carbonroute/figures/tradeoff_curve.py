@@ -36,15 +36,7 @@ RING: Any = MappingProxyType({
     "shaded band holds those within the limit on violations.",
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the saving of each policy against its violations.
-
-    Parameters
-    ----------
-    policies
-        ``policy``, ``clairvoyant``, the column of `findings.carbon_column` (%, or where nothing can be saved
-        g or gCO2e/kWh), ``slo_violation_pct`` (%), ``max_violation_pct`` (%), ``viable``, ``dominated_by``,
-        ``baseline``.
-    """
+    """Draw the saving of each policy against its violations."""
     area = PlotArea(ax, width_in(policies), height_in=2.3)
     set_policy_axes(area.ax, policies)
     shade_viable(area.ax, limit(policies))

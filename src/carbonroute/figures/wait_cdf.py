@@ -8,10 +8,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from carbonroute.figures.cdf import mark_handle, mark_share, percentiles_95, set_log_axis, set_share_axis
+from carbonroute.figures.cdf import mark_handle, percentiles_95, set_linear_axis, set_log_axis, set_share_axis
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import number, percent
-from carbonroute.figures.layout import DOUBLE_IN, PlotArea
 from carbonroute.figures.panel_grid import PanelGrid
 from carbonroute.figures.style import (
     MUTED,
@@ -21,9 +20,8 @@ from carbonroute.figures.style import (
     policy_labels,
     policy_styles,
 )
-from carbonroute.figures.ticks import number_ticks
 
-SHOWN_SHARE = 0.999  # of every policy's requests lies inside the axes
+VISIBLE_SHARE = 0.999  # of every policy's requests lies inside the axes
 SHORTEST_MS = 0.1  # a wait below is as good as none
 LONG_TAIL = 10.0  # times as long: beyond, the latency axis is logarithmic
 PANEL_IN = 2.0
@@ -41,34 +39,23 @@ def draw(
     latency_cdf_unlimited: pl.DataFrame,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how time in a queue and latency are distributed, the latter also where no capacity has an end.
-
-    Parameters
-    ----------
-    wait_cdf
-        ``policy``, ``clairvoyant``, ``share`` (0…1), ``wait_ms`` (ms).
-    latency_cdf, latency_cdf_unlimited
-        ``policy``, ``clairvoyant``, ``share`` (0…1), ``latency_ms`` (ms).
-    """
-    grid = PanelGrid.of(["Time in a queue", "Latency"], 2, PANEL_IN, DOUBLE_IN)
-    area = PlotArea(ax, DOUBLE_IN, grid.height_in)
-    waits, latencies = grid.panels(area.ax, area.size_pt[0])
+    """Draw how time in a queue and latency are distributed, the latter also where no capacity has an end."""
+    grid = PanelGrid(ax, ["Time in a queue", "Latency"], 2, PANEL_IN)
+    waits, latencies = grid.panels
     both = pl.concat([latency_cdf, latency_cdf_unlimited])
     styles = policy_styles(both)
     _curves(waits, wait_cdf, "wait_ms", styles)
     _curves(latencies, latency_cdf, "latency_ms", styles)
     _curves(latencies, latency_cdf_unlimited, "latency_ms", styles, **UNLIMITED_LINE)
     end_ms = max(_end(wait_cdf, "wait_ms"), 10 * SHORTEST_MS)
-    set_log_axis(waits, SHORTEST_MS, end_ms, most=6, ticks_from_ms=SHORTEST_MS)
-    waits.set_xlabel("Wait (ms, logarithmic)")
+    set_log_axis(waits, "Wait", SHORTEST_MS, end_ms, ticks_from_ms=SHORTEST_MS)
     _scale_latency(latencies, both, [latency_cdf, latency_cdf_unlimited])
     for panel in (waits, latencies):
-        mark_share(panel)
         set_share_axis(panel)
     waits.set_ylabel("Share of served requests (%)")
     unlimited = Line2D([], [], color=MUTED, label="without limits on capacity", **UNLIMITED_LINE)
     legend = [*(style.line_handle() for style in styles.values()), unlimited, mark_handle()]
-    return area.finish(_title(wait_cdf), [legend], clairvoyant_note(both))
+    return grid.area.finish(_title(wait_cdf), [legend], clairvoyant_note(both))
 
 
 def _curves(ax: Axes, cdf: pl.DataFrame, column: str, styles: dict[str, SeriesStyle], **line: Any) -> None:
@@ -82,18 +69,15 @@ def _scale_latency(ax: Axes, both: pl.DataFrame, cdfs: list[pl.DataFrame]) -> No
     ends = [_end(cdf, "latency_ms") for cdf in cdfs if cdf.height]
     low, high = min(ends), max(ends)
     if high > LONG_TAIL * low:
-        shortest = both.filter(pl.col("share") > 1 - SHOWN_SHARE)["latency_ms"].to_numpy().min()
+        shortest = both.filter(pl.col("share") > 1 - VISIBLE_SHARE)["latency_ms"].to_numpy().min()
         start = 0.8 * max(float(shortest), SHORTEST_MS)
-        set_log_axis(ax, start, high, most=6, ticks_from_ms=start)
-        ax.set_xlabel("Latency (ms, logarithmic)")
+        set_log_axis(ax, "Latency", start, high, ticks_from_ms=start)
     else:
-        ax.set_xlim(0, high)
-        number_ticks(ax.xaxis)
-        ax.set_xlabel("Latency (ms)")
+        set_linear_axis(ax, "Latency", high)
 
 
 def _end(cdf: pl.DataFrame, column: str) -> float:
-    inside = cdf.filter(pl.col("share") <= SHOWN_SHARE)[column]
+    inside = cdf.filter(pl.col("share") <= VISIBLE_SHARE)[column]
     return float(inside.to_numpy().max()) if inside.len() else 0.0
 
 

@@ -29,21 +29,16 @@ GROUP = 0.86  # share of a workload's place that its bars fill
     "A bar is the share of a workload's requests over its latency limit, under one policy.",
 )
 def draw(workloads: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw how often each workload misses its SLO under each policy.
-
-    Parameters
-    ----------
-    workloads
-        ``policy``, ``clairvoyant``, ``workload``, ``name``, ``slo_ms`` (ms),
-        ``slo_violation_pct`` (%; null where there was no request).
-    """
+    """Draw how often each workload misses its SLO under each policy."""
     styles, ids = policy_styles(workloads), in_order(workloads, "workload")
     area = PlotArea(ax, SINGLE_IN if len(styles) * len(ids) <= FEW_BARS else DOUBLE_IN, height_in=1.9)
-    area.ax.set_ylim(0, 1.2 * _top(workloads))
+    top = max(workloads["slo_violation_pct"].drop_nulls(), default=0.0) or 1.0
+    area.ax.set_ylim(0, 1.2 * top)
     area.ax.set_xlim(-0.5, len(ids) - 0.5)
     area.ax.set_ylabel(VIOLATIONS_LABEL)
     percent_ticks(area.ax.yaxis)
-    area.name_columns(_workload_labels(workloads))
+    named = workloads.unique("workload", keep="first", maintain_order=True).select("name", "slo_ms")
+    area.name_columns([f"{one_line(name)}\n(SLO {plain(slo)} ms)" for name, slo in named.iter_rows()])
     _bars(area, workloads, styles, ids)
     legend = [style.bar_handle() for style in styles.values()]
     return area.finish(_title(workloads), [legend], clairvoyant_note(workloads))
@@ -53,13 +48,19 @@ def _bars(area: PlotArea, workloads: pl.DataFrame, styles: dict[str, SeriesStyle
     """Draw a group of bars per workload; each bar has its value on it where there is room."""
     width = GROUP / len(styles)
     roomy = area.size_pt[0] * width / len(ids) > TEXT_PT + 1
-    rows = workloads.select("policy", "workload", "slo_violation_pct").iter_rows()
-    values = {(policy, workload): value for policy, workload, value in rows}
+    rows = workloads.select("policy", "workload", "slo_violation_pct")
+    values = {(policy, workload): value for policy, workload, value in rows.iter_rows()}
     for group, workload in enumerate(ids):
         of_group = [values.get((policy, workload)) for policy in styles]
         for place, (style, value) in enumerate(zip(styles.values(), of_group, strict=True)):
             x = group + (place + 0.5) * width - GROUP / 2
-            _bar(area.ax, x, width, value, style)
+            if value is not None:
+                area.ax.bar(x, value, width=0.92 * width, **style.of_bars)
+                # A base line in the policy's colour: a bar of height 0 is a result, not a gap.
+                ends = [x - 0.46 * width, x + 0.46 * width]
+                area.ax.plot(
+                    ends, [0, 0], color=style.colour, linewidth=1.6, clip_on=False, solid_capstyle="butt"
+                )
             if roomy and any(of_group):
                 _write(area.ax, x, value)
         if not any(of_group):
@@ -67,15 +68,6 @@ def _bars(area: PlotArea, workloads: pl.DataFrame, styles: dict[str, SeriesStyle
             area.ax.annotate(
                 text, (group, 0), (0, 4), textcoords="offset points", ha="center", va="bottom", color=MUTED
             )
-
-
-def _bar(ax: Axes, x: float, width: float, value: float | None, style: SeriesStyle) -> None:
-    if value is None:
-        return
-    ax.bar(x, value, width=0.92 * width, **style.of_bars)
-    # A base line in the policy's colour: a bar of height 0 is a result, not a gap.
-    ends = [x - 0.46 * width, x + 0.46 * width]
-    ax.plot(ends, [0, 0], color=style.colour, linewidth=1.6, clip_on=False, solid_capstyle="butt")
 
 
 def _write(ax: Axes, x: float, value: float | None) -> None:
@@ -86,18 +78,6 @@ def _write(ax: Axes, x: float, value: float | None) -> None:
     )  # fmt: skip
 
 
-def _top(workloads: pl.DataFrame) -> float:
-    highest = workloads["slo_violation_pct"].max()
-    return float(highest) if isinstance(highest, int | float) and highest > 0 else 1.0
-
-
-def _workload_labels(workloads: pl.DataFrame) -> list[str]:
-    first = workloads.unique("workload", keep="first", maintain_order=True)
-    return [
-        f"{one_line(name)}\n(SLO {plain(slo)} ms)" for name, slo in first.select("name", "slo_ms").iter_rows()
-    ]
-
-
 def _title(workloads: pl.DataFrame) -> str:
     labels = policy_labels(workloads)
     served = workloads.filter(pl.col("slo_violation_pct").is_not_null())
@@ -105,9 +85,8 @@ def _title(workloads: pl.DataFrame) -> str:
         return "No workload had any request"
     worst = highest(served, "slo_violation_pct")
     if not worst["slo_violation_pct"]:
-        return (
-            f"No workload misses its SLO under {'any policy' if len(labels) > 1 else labels[worst['policy']]}"
-        )
+        policy = "any policy" if len(labels) > 1 else labels[worst["policy"]]
+        return f"No workload misses its SLO under {policy}"
     clean = sum(not group["slo_violation_pct"].max() for _, group in served.group_by("policy"))
     count = f"; {clean or 'none'} of {len(labels)} policies had no violation" if len(labels) > 1 else ""
     return (

@@ -20,11 +20,6 @@ __all__ = ["REPORT", "Page", "page_of", "render", "write"]
 def page_of(path: Path) -> Page:
     """Return the page of a finished run's or study's folder.
 
-    Parameters
-    ----------
-    path
-        The folder.
-
     Raises
     ------
     RunFolderError
@@ -39,25 +34,13 @@ def _page(path: Path, outputs: Mapping[str, str]) -> Page:
     """Return the page of a folder whose outputs have been checked."""
     if read_manifest(path).get("kind") == STUDY:
         return page_of_study(tables_in(path, outputs))
-    tables = tables_of(path, outputs)
-    return page_of_run(read_manifest(path, RunManifest), tables)
+    return page_of_run(read_manifest(path, RunManifest), tables_of(path, outputs))
 
 
 def write(path: Path, output: Path | None = None) -> Path:
-    """Write the report of a finished run or study; the same one always gives the same bytes.
+    """Write the report of a finished run's or study's folder, and return its file: always the same bytes.
 
-    Parameters
-    ----------
-    path
-        Its folder.
-    output
-        File to write, replaced where there is one; by default ``report.html`` in the folder, which its
-        manifest then lists.
-
-    Returns
-    -------
-    Path
-        The file.
+    It replaces the file `output`; by default it is ``report.html`` in the folder, which its manifest lists.
 
     Raises
     ------

@@ -7,20 +7,15 @@ from collections.abc import Iterator
 from carbonroute.metrics import Tables
 from carbonroute.metrics.measure import measure_of
 from carbonroute.report.page import Column, Section, TableBlock
-from carbonroute.report.table_cells import (
-    Field,
-    known,
-    number_field,
-    significant_cell,
-    table_of,
-    text_field,
-)
+from carbonroute.report.table_cells import Field, known, number_field, significant_cell, table_of, text_field
 
 
 def sections(tables: Tables) -> Iterator[Section]:
     """Yield the effect of capacity, where it is limited."""
     if tables.pools.height:
-        yield Section("capacity", "Capacity", (_policies(tables), _pools(tables)))
+        caption = "Every pool of servers under every policy."
+        pools = table_of("table-pools", caption, _POOLS, tables.pools.rows(named=True))
+        yield Section("capacity", "Capacity", (_policies(tables), pools))
 
 
 def _policies(tables: Tables) -> TableBlock:
@@ -66,8 +61,3 @@ _POOLS = (
         lambda record: significant_cell(record["server_worth_g_per_h"]),
     ),
 )
-
-
-def _pools(tables: Tables) -> TableBlock:
-    caption = "Every pool of servers under every policy."
-    return table_of("table-pools", caption, _POOLS, tables.pools.rows(named=True))

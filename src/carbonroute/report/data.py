@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from carbonroute.report.page import Block, Column, Facts, Section
-from carbonroute.report.table_cells import Field, known, pairs_table, significant_cell, table_of, text_field
+from carbonroute.report.page import Block, Column, Section, Terms
+from carbonroute.report.table_cells import Field, known, significant_cell, table_of, text_field, text_table
 
 _NOT_STATED = "not stated"
 _WITHIN = ": "
-_SHOWN_APART = frozenset({"source", "synthetic_geography"})
+_ELSEWHERE = frozenset({"source", "synthetic_geography"})
 
 
 def _factor(heading: str, name: str, unit: str = "") -> Field:
@@ -26,19 +26,21 @@ _ENERGIES = {
 }
 
 
-def section(facts: Mapping[str, Any], overview: Mapping[str, Any]) -> Section:
+def section(manifest: Mapping[str, Any], overview: Mapping[str, Any]) -> Section:
     """Return the sources of the data, and how it was treated."""
     sources = {
         "What carbon values count": overview["accounting"] or _NOT_STATED,
         "Carbon": overview["source"] or _NOT_STATED,
         "Traffic": overview["traffic_source"] or "made from the scenario's rates",
     }
-    return Section("data", "Data and their sources", (Facts(sources), *_factors(facts), *_treatment(facts)))
+    return Section(
+        "data", "Data and their sources", (Terms(sources), *_factors(manifest), *_treatment(manifest))
+    )
 
 
-def _factors(facts: Mapping[str, Any]) -> Iterator[Block]:
+def _factors(manifest: Mapping[str, Any]) -> Iterator[Block]:
     """Yield the factors between a request and its grams, with their sources."""
-    factors = facts["factors"]
+    factors = manifest["factors"]
     if not factors:
         return
     workloads = [{"workload": name, **workload} for name, workload in factors["workloads"].items()]
@@ -54,18 +56,18 @@ def _factors(facts: Mapping[str, Any]) -> Iterator[Block]:
     yield table_of("table-regions", "What a region makes of it.", fields, regions, sortable=False)
     network = f"{significant_cell(factors['network_energy_j_per_gb'], 6).text} J/GB"
     sources = {f"Source of {name}": source for name, source in factors["sources"].items()}
-    yield Facts({"Energy of the network": network, **sources})
+    yield Terms({"Energy of the network": network, **sources})
 
 
-def _treatment(facts: Mapping[str, Any]) -> Iterator[Block]:
+def _treatment(manifest: Mapping[str, Any]) -> Iterator[Block]:
     """Yield the effects of cleaning, the content of traffic files, and the gaps in policies' data."""
-    traffic = {name: fact for name, fact in facts["traffic"].items() if name not in _SHOWN_APART}
+    traffic = {name: value for name, value in manifest["traffic"].items() if name not in _ELSEWHERE}
     for identity, caption, of in (
-        ("table-cleaning", "What was done to the carbon data.", facts["carbon"]["cleaning"]),
+        ("table-cleaning", "What was done to the carbon data.", manifest["carbon"]["cleaning"]),
         ("table-traffic", "What was made of the traffic.", traffic),
-        ("table-knowledge", "What was missing in what policies knew.", facts["knowledge"]),
+        ("table-knowledge", "What was missing in what policies knew.", manifest["knowledge"]),
     ):
-        table = pairs_table(identity, caption, ("Item", "Value"), _flat(of))
+        table = text_table(identity, caption, ("Item", "Value"), _flat(of))
         if table.rows:
             yield table
 
@@ -73,8 +75,6 @@ def _treatment(facts: Mapping[str, Any]) -> Iterator[Block]:
 def _flat(fact: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
     """Yield every value within a fact of a manifest as text, with the way to it.
 
-    Examples
-    --------
     >>> list(_flat({"zone A": {"filled": 3, "hours": [1, 2]}, "zone B": {}}))
     [('zone A: filled', '3'), ('zone A: hours', '1, 2')]
     """

@@ -21,22 +21,12 @@ _WITH_UNIT = re.compile(r"(?<![^\s(±])(?:± )?\d[\d.,]* (?:%|ms\b|[kmµ]?g\b|t\
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
-
-    Attributes
-    ----------
-    heading, unit
-        Its text.
-    numeric
-        Whether it holds numbers.
-    best
-        Which end is the good one, or None: the first click on its heading sorts that end to the top.
-    """
+    """A column of a table: its text, and how it is aligned and sorted."""
 
     heading: str
     unit: str = ""
     numeric: bool = True
-    best: Literal["low", "high"] | None = None
+    best: Literal["low", "high"] | None = None  # the end that the first click on its heading sorts to the top
 
     @property
     def has_long_word(self) -> bool:
@@ -46,19 +36,11 @@ class Column:
 
 @dataclass(frozen=True)
 class TableCell:
-    """A cell of a table.
-
-    Attributes
-    ----------
-    text, detail
-        Its text, and smaller text below that.
-    value
-        The value that it is sorted by; None sorts last.
-    """
+    """A cell of a table."""
 
     text: str
-    value: float | str | None = None
-    detail: str = ""
+    value: float | str | None = None  # what it is sorted by; None sorts last
+    detail: str = ""  # smaller text below
 
 
 @dataclass(frozen=True)
@@ -71,29 +53,15 @@ class TableRow:
 
 @dataclass(frozen=True)
 class TableBlock:
-    """A table, in the order that it is first shown in.
-
-    Attributes
-    ----------
-    id
-        Of the element; unique on the page.
-    caption
-        Its subject.
-    columns, rows
-        As many cells in a row as there are columns.
-    sortable
-        Whether readers can sort it.
-    summary
-        The line that unfolds it; nothing if it is always open.
-    """
+    """A table; in a row there are as many cells as there are columns."""
 
     kind: ClassVar[str] = "table"
-    id: str
+    id: str  # unique on the page
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[TableRow, ...]
-    sortable: bool = True
-    summary: str = ""
+    sortable: bool = True  # by readers
+    summary: str = ""  # the line that unfolds it; nothing if it is always open
 
     @property
     def clairvoyant(self) -> bool:
@@ -103,24 +71,12 @@ class TableBlock:
 
 @dataclass(frozen=True)
 class FigureBlock:
-    """A drawing.
-
-    Attributes
-    ----------
-    id
-        Of the element; unique on the page.
-    heading
-        Its subject.
-    svg
-        The drawing, as `carbonroute.report.svg.inline` gives it: the one text that is not escaped.
-    finding, reading
-        Its result here, and how to read it.
-    """
+    """A drawing: its subject, its result here, and how to read it."""
 
     kind: ClassVar[str] = "figure"
-    id: str
+    id: str  # unique on the page
     heading: str
-    svg: str
+    svg: str  # as `carbonroute.report.svg.inline` gives it: the one text that is not escaped
     finding: str
     reading: str
 
@@ -142,11 +98,11 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Terms:
     """Terms, each with its value."""
 
-    kind: ClassVar[str] = "facts"
-    facts: Mapping[str, str]
+    kind: ClassVar[str] = "terms"
+    terms: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -158,7 +114,7 @@ class Code:
     summary: str = ""
 
 
-Block = TableBlock | FigureBlock | Text | Items | Facts | Code
+Block = TableBlock | FigureBlock | Text | Items | Terms | Code
 
 
 @dataclass(frozen=True)
@@ -180,34 +136,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Page:
-    """The content of a page.
-
-    Attributes
-    ----------
-    title, description
-        Its subject.
-    about
-        Its size in a few words each.
-    finding
-        The result in a sentence.
-    verdicts
-        The objectives.
-    warnings
-        Remarks to read before anything else.
-    sections
-        The rest, in order.
-    maker
-        The program and version that made it.
-    """
+    """The content of a page."""
 
     title: str
     description: str
-    about: tuple[str, ...]
-    finding: str
-    verdicts: tuple[Verdict, ...]
-    warnings: tuple[str, ...]
+    about: tuple[str, ...]  # its size, in a few words each
+    finding: str  # the result in a sentence
+    verdicts: tuple[Verdict, ...]  # on the objectives
+    warnings: tuple[str, ...]  # remarks to read before anything else
     sections: tuple[Section, ...]
-    maker: str
+    maker: str  # the program and version that made it
 
 
 def render(page: Page) -> str:
@@ -215,25 +153,20 @@ def render(page: Page) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("carbonroute", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+        loader=PackageLoader("carbonroute", "report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
     environment.filters["tied"] = tied
-    script = _asset("page.js")
+    style, script = (_asset(name) for name in ("page.css", "page.js"))
+    # How the page's content security policy names its script.
+    digest = f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
     template = environment.get_template("page.html.j2")
-    style = _asset("page.css")
-    return visible(template.render(page=page, style=style, script=script, script_digest=_digest(script)))
+    return visible(template.render(page=page, style=style, script=script, script_digest=digest))
 
 
 def tied(text: str) -> Markup:
     """Return a text in which no line ends between a number and its unit; all else in it is escaped.
 
-    Examples
-    --------
     >>> print(tied("at 5 % of <all>"))
     at <span class="tied">5 %</span> of &lt;all&gt;
     """
@@ -249,8 +182,3 @@ def tied(text: str) -> Markup:
 
 def _asset(name: str) -> str:
     return (resources.files("carbonroute.report") / name).read_text(encoding="utf-8")
-
-
-def _digest(script: str) -> str:
-    """Return how a content security policy names a script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"

@@ -16,6 +16,7 @@ from carbonroute.report.page import Block, Column, Section, TableBlock, TableCel
 from carbonroute.report.table_cells import (
     Field,
     Record,
+    emissions_field,
     number_cell,
     number_field,
     table_of,
@@ -42,7 +43,7 @@ def _table(tables: Tables) -> TableBlock:
 
     def column(
         heading: str, name: str, digits: int, unit: str, best: Literal["low", "high"],
-        make: Callable[[Record, str, int, Record | None], TableCell],
+        make: Callable[[Record, str, int, Record | None], TableCell] = _published,
     ) -> Field:  # fmt: skip
         return Field(
             Column(heading, unit, best=best),
@@ -51,17 +52,16 @@ def _table(tables: Tables) -> TableBlock:
 
     fields = [
         text_field("Policy", "policy"),
-        column("Mean latency", "avg_latency_ms", 1, "ms", "low", _published),
-        column("P95 latency", "p95_latency_ms", 1, "ms", "low", _published),
-        column("SLO violations", "slo_violation_pct", 2, "%", "low", _published),
-        column("Carbon intensity", INTENSITY.amount, 1, "g CO₂e/kWh", "low", _published),
-        column("Carbon reduction", INTENSITY.reduction, 1, "%", "high", _published),
+        column("Mean latency", "avg_latency_ms", 1, "ms", "low"),
+        column("P95 latency", "p95_latency_ms", 1, "ms", "low"),
+        column("SLO violations", "slo_violation_pct", 2, "%", "low"),
+        column("Carbon intensity", INTENSITY.amount, 1, "g CO₂e/kWh", "low"),
+        column("Carbon reduction", INTENSITY.reduction, 1, "%", "high"),
     ]
     if measure_of(policies) is GRAMS:
         unit = mass_unit(policies["total_kg"].to_list())
-        mass = partial(_mass, unit)
         fields += [
-            column("Emissions", "total_kg", unit.digits, f"{unit.name} CO₂e", "low", mass),
+            column("Emissions", "total_kg", unit.digits, f"{unit.name} CO₂e", "low", partial(_mass, unit)),
             column("Emissions reduction", GRAMS.reduction, 1, "%", "high", _number),
         ]
     if policies["extra_vs_fresh_pct"].null_count() < policies.height:
@@ -107,14 +107,11 @@ def saving(tables: Tables) -> Iterator[Section]:
     """Yield where the saving comes from, where the scenario states energies."""
     if tables.saving.is_empty():
         return
-    unit = mass_unit(tables.saving["total_kg"].to_list())
+    records = tables.saving.rows(named=True)
     fields = (
         text_field("Step", "step"),
         text_field("Policy", "policy"),
-        Field(
-            Column("Emissions", f"{unit.name} CO₂e", best="low"),
-            lambda record: _mass(unit, record, "total_kg", unit.digits, None),
-        ),
+        emissions_field(records),
         number_field("Saved", "saved_pct", unit="%", best="high"),
         number_field("SLO violations", "slo_violation_pct", 2, unit="%", best="low"),
     )
@@ -122,7 +119,6 @@ def saving(tables: Tables) -> Iterator[Section]:
         "From no knowledge of carbon to all of it; what is saved, per served request, is against the first "
         "step."
     )
-    records = tables.saving.rows(named=True)
     steps = table_of("table-saving", caption, fields, records, sortable=False)
     yield Section("saving", "Where the saving comes from", (Text(_effects(records)), steps))
 

@@ -30,8 +30,8 @@ _NONE = "There are no intervals: one run does not show how far its results vary.
 
 def sections(tables: Tables, engine: str) -> Iterator[Section]:
     """Yield violations with their intervals, and the two engines side by side if both were asked."""
-    per_policy, per_workload = _per_policy(tables), _per_workload(tables)
-    yield Section("risk", "Risk", (Text(_about_intervals(tables, engine)), per_policy, per_workload))
+    about = Text(_about_intervals(tables, engine))
+    yield Section("risk", "Risk", (about, _per_policy(tables), _per_workload(tables)))
     if tables.agreement.height:
         blocks = (Text(agreement.in_words(tables.agreement)), _agreement(tables.agreement))
         yield Section("agreement", "Sampled against exact", blocks)

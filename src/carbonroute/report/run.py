@@ -23,29 +23,23 @@ _ENGINES = {
 }
 
 
-def page_of_run(facts: Mapping[str, Any], tables: Tables) -> Page:
-    """Return the page of a run.
-
-    Parameters
-    ----------
-    facts, tables
-        The run's manifest, as `RunManifest` has it, and its tables.
-    """
+def page_of_run(manifest: Mapping[str, Any], tables: Tables) -> Page:
+    """Return the page of a run, by its manifest (as `RunManifest` has it) and its tables."""
     overview = tables.overview.row(0, named=True)
     sections = (
         policies.section(tables),
         Section("figures", "Figures", tuple(figures(tables))),
         *policies.saving(tables),
-        *risk.sections(tables, facts["engine"]),
+        *risk.sections(tables, manifest["engine"]),
         *capacity.sections(tables),
         *_notes(overview),
-        data.section(facts, overview),
-        reproduction.section(facts, leaving_out=REPORT),
+        data.section(manifest, overview),
+        reproduction.section(manifest, leaving_out=REPORT),
     )
     return Page(
         title=overview["scenario"],
-        description=facts["scenario"].get("description", ""),
-        about=tuple(_about(facts, tables)),
+        description=manifest["scenario"].get("description", ""),
+        about=tuple(_about(manifest, tables)),
         finding=overview["finding"],
         verdicts=tuple(
             Verdict(row["met"], f"{row['policy']} – {objectives.in_words(row)}.")
@@ -53,19 +47,19 @@ def page_of_run(facts: Mapping[str, Any], tables: Tables) -> Page:
         ),
         warnings=(SYNTHETIC_GEOGRAPHY,) if overview["synthetic_geography"] else (),
         sections=sections,
-        maker=f"carbonroute {facts['carbonroute']}",
+        maker=f"carbonroute {manifest['carbonroute']}",
     )
 
 
-def _about(facts: Mapping[str, Any], tables: Tables) -> Iterator[str]:
+def _about(manifest: Mapping[str, Any], tables: Tables) -> Iterator[str]:
     """Yield the size of the run, in a few words each."""
     yield count_of(tables.policies.height, "policy", "policies")
     yield tables.overview["regions"][0]
     yield f"{tables.overview['hours'][0]:,} hours"
     yield f"{tables.policies['requests'][0]:,.0f} requests"
-    if len(facts["seeds"]) > 1:
-        yield f"{len(facts['seeds']):,} replications"
-    yield _ENGINES.get(facts["engine"], facts["engine"])
+    if len(manifest["seeds"]) > 1:
+        yield f"{len(manifest['seeds']):,} replications"
+    yield _ENGINES.get(manifest["engine"], manifest["engine"])
 
 
 def _notes(overview: Mapping[str, Any]) -> Iterator[Section]:

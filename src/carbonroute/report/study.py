@@ -7,25 +7,23 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from carbonroute.figures.formatting import MassUnit, count_of, mass_unit, one_line
-from carbonroute.figures.study_grid import SummaryMetric, averaged_note, grid_axes, limit_text, saving
-from carbonroute.report.figures import figures
-from carbonroute.report.page import (
-    Block,
-    Code,
-    Column,
-    Facts,
-    Items,
-    Page,
-    Section,
-    TableCell,
-    Text,
+from carbonroute.figures.formatting import count_of, one_line
+from carbonroute.figures.study_grid import (
+    GridAxis,
+    SummaryMetric,
+    averaged_note,
+    grid_axes,
+    limit_text,
+    saving,
 )
+from carbonroute.report.figures import figures
+from carbonroute.report.page import Block, Code, Column, Items, Page, Section, TableCell, Terms, Text
 from carbonroute.report.policies import CONFIDENCE, verdict
 from carbonroute.report.table_cells import (
     Field,
     Record,
     digests_table,
+    emissions_field,
     number_cell,
     number_field,
     table_of,
@@ -43,16 +41,16 @@ _SOURCES = MappingProxyType(
 
 def page_of_study(tables: StudyTables) -> Page:
     """Return the page of a study's tables, as `carbonroute.study.read` gives them."""
-    facts = tables.facts
+    manifest = tables.facts
     return Page(
-        title=facts["name"],
-        description=facts.get("description", ""),
+        title=manifest["name"],
+        description=manifest.get("description", ""),
         about=tuple(_about(tables)),
-        finding=" ".join(facts["finding"]),
+        finding=" ".join(manifest["finding"]),
         verdicts=(),
-        warnings=tuple(_warnings(facts)),
+        warnings=tuple(_warnings(manifest)),
         sections=tuple(_sections(tables)),
-        maker=f"carbonroute {facts['carbonroute']}",
+        maker=f"carbonroute {manifest['carbonroute']}",
     )
 
 
@@ -65,9 +63,9 @@ def _about(tables: StudyTables) -> Iterator[str]:
         yield f"{one_line(str(name))}: {count_of(values.height, 'value')}"
 
 
-def _warnings(facts: Mapping[str, Any]) -> Iterator[str]:
-    if failed := len(facts["failed"]):
-        yield f"{failed:,} of {facts['cells']:,} cells failed; nothing below counts them."
+def _warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
+    if failed := len(manifest["failed"]):
+        yield f"{failed:,} of {manifest['cells']:,} cells failed; nothing below counts them."
 
 
 def _sections(tables: StudyTables) -> Iterator[Section]:
@@ -76,15 +74,15 @@ def _sections(tables: StudyTables) -> Iterator[Section]:
         drawn = {"summary": tables.summary, "axes": tables.axes}
         yield Section("figures", "Figures", tuple(figures(drawn)))
         yield Section("cells", "Every combination", tuple(_combinations(tables)))
-    facts = tables.facts
-    if facts["failed"]:
-        yield Section("failures", "What failed", tuple(_failures(facts["failed"])))
-    if facts["notes"]:
-        notes = tuple(f"{each['note']} ({count_of(each['cells'], 'cell')})." for each in facts["notes"])
+    manifest = tables.facts
+    if manifest["failed"]:
+        yield Section("failures", "What failed", tuple(_failures(manifest["failed"])))
+    if manifest["notes"]:
+        notes = tuple(f"{each['note']} ({count_of(each['cells'], 'cell')})." for each in manifest["notes"])
         yield Section("notes", "Assumptions and remarks", (Items(notes),))
-    if facts["about"]:
-        yield Section("data", "Data and their sources", tuple(_sources(facts["about"])))
-    yield Section("reproduction", "How to reproduce this", tuple(_reproduction(facts)))
+    if manifest["about"]:
+        yield Section("data", "Data and their sources", tuple(_sources(manifest["about"])))
+    yield Section("reproduction", "How to reproduce this", tuple(_reproduction(manifest)))
 
 
 def _policies(tables: StudyTables) -> Iterator[Block]:
@@ -104,15 +102,14 @@ def _policies(tables: StudyTables) -> Iterator[Block]:
         number_field("Violations, most", "violations_most_pct", 2, unit="%", best="low"),
     )
     caption = (
-        f"What each policy reaches over all combinations of the axes. {_saved_from(metric)}; a policy is "
+        f"What each policy reaches over all combinations of the axes. {_what_is_saved(metric)}; a policy is "
         f"viable within {limit_text(tables.summary)}, and best where no other that a router can run saves "
         "more."
     )
     yield table_of("table-policies", caption, fields, overview.policies(tables).rows(named=True))
 
 
-def _saved_from(metric: SummaryMetric) -> str:
-    """Return the measure of savings, and the baseline."""
+def _what_is_saved(metric: SummaryMetric) -> str:
     return f"What is saved: {metric.label.removesuffix(' (%)')}"
 
 
@@ -129,7 +126,7 @@ def _combinations(tables: StudyTables) -> Iterator[Block]:
         )
     if over := averaged_note(tables.axes):
         yield Text(f"{over[0]}. {CONFIDENCE}")
-    caption = f"Each policy at each place of the grid. {_saved_from(metric)}."
+    caption = f"Each policy at each place of the grid. {_what_is_saved(metric)}."
     records = rows.rows(named=True)
     yield table_of("table-cells", caption, list(_fields(tables, records, metric)), records)
 
@@ -138,9 +135,7 @@ def _fields(tables: StudyTables, records: Sequence[Record], metric: SummaryMetri
     """Yield the columns of the combinations: the place, the metrics that are known, and the verdict."""
     yield text_field("Policy", "policy")
     for axis in grid_axes(tables.summary, tables.axes):
-        labels = dict(zip(axis.keys, axis.labels, strict=True))
-        numeric = axis.numbers is not None
-        yield Field(Column(one_line(axis.name), numeric=numeric), partial(_place, axis.name, labels, numeric))
+        yield Field(Column(one_line(axis.name), numeric=axis.numbers is not None), partial(_place, axis))
     metrics = {
         metric.column: (Column(metric.label.partition(" vs.")[0], "%", best="high"), 1),
         "slo_violation_pct": (Column("SLO violations", "%", best="low"), 2),
@@ -151,9 +146,8 @@ def _fields(tables: StudyTables, records: Sequence[Record], metric: SummaryMetri
     for name, (column, digits) in metrics.items():
         if _values(records, name):
             yield Field(column, partial(_metric, name, digits))
-    if masses_kg := _values(records, "total_kg"):
-        unit = mass_unit(masses_kg)
-        yield Field(Column("Emissions", f"{unit.name} CO₂e", best="low"), partial(_mass, unit))
+    if _values(records, "total_kg"):
+        yield emissions_field(records)
     yield Field(Column("Verdict", numeric=False), lambda record: text_cell(verdict(record)))
 
 
@@ -161,19 +155,15 @@ def _values(records: Sequence[Record], name: str) -> list[float]:
     return [record[name] for record in records if record.get(name) is not None]
 
 
-def _place(name: str, labels: Mapping[Any, str], numeric: bool, record: Record) -> TableCell:
-    label = labels[record[name]]
-    return TableCell(label, record[name] if numeric else label)
+def _place(axis: GridAxis, record: Record) -> TableCell:
+    value = record[axis.name]
+    label = axis.labels[axis.keys.index(value)]
+    return TableCell(label, label if axis.numbers is None else value)
 
 
 def _metric(name: str, digits: int, record: Record) -> TableCell:
     interval = {end: record[f"{name}_{end}"] for end in ("low", "high")}
     return number_cell(record[name], digits, interval)
-
-
-def _mass(unit: MassUnit, record: Record) -> TableCell:
-    kg = record["total_kg"]
-    return number_cell(None if kg is None else kg * unit.per_kg, unit.digits)
 
 
 def _failures(failed: Sequence[Record]) -> Iterator[Block]:
@@ -187,23 +177,19 @@ def _failures(failed: Sequence[Record]) -> Iterator[Block]:
 def _sources(about: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
     """Yield where data come from: once for all cells that have them in common."""
     for each in about:
-        facts = {term: each[name] or "not stated" for name, term in _SOURCES.items()}
-        yield Facts({**facts, "In": count_of(each["cells"], "cell")} if len(about) > 1 else facts)
+        sources = {term: each[name] or "not stated" for name, term in _SOURCES.items()}
+        yield Terms({**sources, "In": count_of(each["cells"], "cell")} if len(about) > 1 else sources)
 
 
-def _reproduction(facts: Mapping[str, Any]) -> Iterator[Block]:
+def _reproduction(manifest: Mapping[str, Any]) -> Iterator[Block]:
     """Yield how to have the same again, and by which digests to compare."""
     yield Text("The same study file, data and versions give the same results, with any number of workers.")
-    yield Code(facts.get("command") or f"carbonroute study run {facts['name']}.toml")
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    yield Facts(
-        {
-            "Study": facts["digest"],
-            "Engine": facts["engine"] or "sampled; queued where servers are limited",
-            "Versions": versions,
-        }
-    )
-    results = {name: digest for name, digest in facts["outputs"].items() if name.endswith(".parquet")}
-    for name, files, digests in (("inputs", "Files read", facts["inputs"]), ("outputs", "Results", results)):
-        if digests:
-            yield digests_table(name, files, digests)
+    yield Code(manifest.get("command") or f"carbonroute study run {manifest['name']}.toml")
+    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
+    engine = manifest["engine"] or "sampled; queued where servers are limited"
+    yield Terms({"Study": manifest["digest"], "Engine": engine, "Versions": versions})
+    if manifest["inputs"]:
+        yield digests_table("inputs", "Files read", manifest["inputs"])
+    results = {name: digest for name, digest in manifest["outputs"].items() if name.endswith(".parquet")}
+    if results:
+        yield digests_table("outputs", "Results", results)

@@ -22,19 +22,9 @@ def inline(svg: bytes, prefix: str, label: str) -> str:
     """Return a drawing as an element of a page.
 
     Comments and metadata are left out: matplotlib repeats there what it draws, names of the user's included.
-    So are the names of elements that nothing refers to; the others get the prefix.
+    So are the names of elements that nothing refers to; the others begin with the prefix, which is unique on
+    the page. The label is for those who do not see the drawing.
 
-    Parameters
-    ----------
-    svg
-        The drawing, as matplotlib writes it.
-    prefix
-        Begins the names of its elements: unique on the page.
-    label
-        What it is, for those who do not see it.
-
-    Examples
-    --------
     >>> drawing = b'<svg width="20pt" height="10pt"><!-- x --><g id="a"/><g id="b"/><use href="#a"/></svg>'
     >>> inline(drawing, "one", "A dot.").partition("<g")[2]
     ' id="one-a" /><g /><use href="#one-a" /></svg>'

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from carbonroute.figures.formatting import number
+from carbonroute.figures.formatting import mass_unit, number
 from carbonroute.report.page import Column, TableBlock, TableCell, TableRow
 
 NONE = "–"
@@ -35,6 +35,17 @@ def text_field(heading: str, name: str) -> Field:
     return Field(Column(heading, numeric=False), lambda record: text_cell(record[name]))
 
 
+def emissions_field(records: Sequence[Record]) -> Field:
+    """Return the column of the total emissions of the records, in a unit that suits them."""
+    unit = mass_unit([record["total_kg"] for record in records if record["total_kg"] is not None])
+
+    def cell(record: Record) -> TableCell:
+        kg = record["total_kg"]
+        return number_cell(None if kg is None else kg * unit.per_kg, unit.digits)
+
+    return Field(Column("Emissions", f"{unit.name} CO₂e", best="low"), cell)
+
+
 def known(names: Mapping[str, Field], records: Sequence[Record]) -> list[Field]:
     """Return the fields, by the name of their value, that have one in any record."""
     return [field for name, field in names.items() if any(record[name] is not None for record in records)]
@@ -51,16 +62,16 @@ def table_of(
     return TableBlock(identity, caption, tuple(field.column for field in fields), rows, sortable)
 
 
-def pairs_table(
+def text_table(
     identity: str,
     caption: str,
     headings: tuple[str, str],
-    pairs: Iterable[tuple[str, str]],
+    texts: Iterable[tuple[str, str]],
     summary: str = "",
 ) -> TableBlock:
     """Return a table of two columns of text, in the order given."""
     columns = tuple(Column(heading, numeric=False) for heading in headings)
-    rows = tuple(TableRow((text_cell(one), text_cell(other))) for one, other in pairs)
+    rows = tuple(TableRow((text_cell(one), text_cell(other))) for one, other in texts)
     return TableBlock(identity, caption, columns, rows, sortable=False, summary=summary)
 
 
@@ -68,14 +79,12 @@ def digests_table(name: str, files: str, digests: Mapping[str, str], *, folded: 
     """Return a table of files with their SHA-256, folded away or not."""
     summary = f"{files}, with their digests" if folded else ""
     headings = ("File", "SHA-256")
-    return pairs_table(f"table-{name}", f"{files}, with their SHA-256.", headings, digests.items(), summary)
+    return text_table(f"table-{name}", f"{files}, with their SHA-256.", headings, digests.items(), summary)
 
 
 def number_cell(value: float | None, digits: int = 1, interval: Record | None = None) -> TableCell:
     """Return a number with so many decimals, or more where its interval (``low``, ``high``) is that narrow.
 
-    Examples
-    --------
     >>> number_cell(1.0063, 2, {"low": 0.901, "high": 1.118})
     TableCell(text='1.01', value=1.0063, detail='0.90 to 1.12')
     >>> number_cell(0.0, 2, {"low": 0.0, "high": 0.00893})
@@ -96,8 +105,6 @@ def number_cell(value: float | None, digits: int = 1, interval: Record | None = 
 def significant_cell(value: float | None, digits: int = 3) -> TableCell:
     """Return a number with so many significant digits.
 
-    Examples
-    --------
     >>> significant_cell(0.012345).text, significant_cell(12345.6).text, significant_cell(0.0404).text
     ('0.0123', '12,346', '0.0404')
     """
