@@ -36,7 +36,7 @@ def nearest_year(hours: Integers, first: int, last: int, start: datetime) -> Int
     into_month = times - months.astype("datetime64[us]")
     edges = (origin + np.array([first, last]) * np.timedelta64(1, "h")).astype("datetime64[Y]")
     nearest = np.where(hours < first, edges[0], edges[1])
-    nearest = np.where((hours >= first) & (hours <= last), hours, last + 1)
+    same = np.where((hours >= first) & (hours <= last), hours, last + 1)
     for away in (0, 1):  # the year of the edge may lack the hour; the next one inwards has it
         other = nearest + np.where(hours < first, away, -away)
         month = other.astype("datetime64[M]") + (months - year.astype("datetime64[M]"))
@@ -45,5 +45,5 @@ def nearest_year(hours: Integers, first: int, last: int, start: datetime) -> Int
             moved.astype("datetime64[M]") > month, np.timedelta64(1, "D"), np.timedelta64(0, "D")
         )
         place = (moved - origin) // np.timedelta64(1, "h")
-        nearest = np.where((nearest > last) & (place >= first) & (place <= last), place, nearest)
-    return nearest.astype(np.int64)
+        same = np.where((same > last) & (place >= first) & (place <= last), place, same)
+    return same.astype(np.int64)

@@ -21,6 +21,7 @@ from carbonroute.carbon.selection import Selection, selection
 from carbonroute.carbon.signal import Query
 from carbonroute.carbon.spikes import spikes, usual_change
 from carbonroute.errors import InputError
+from carbonroute.files.text import listed
 from carbonroute.units import HOURS_PER_DAY
 
 
@@ -193,22 +194,17 @@ def _warn(
         )
     ]
     if still:
-        listed = ", ".join(f"{run['zone']} {run['hours']} h from {run['from']}" for run in still[:3])
-        more = ", …" if len(still) > 3 else ""
-        report.add(
-            "standstills", still, f"{len(still)} runs of a day or more without any change ({listed}{more})"
-        )
+        runs_of_zones = listed([f"{run['zone']} {run['hours']} h from {run['from']}" for run in still], 3)
+        text = f"{len(still)} runs of a day or more without any change ({runs_of_zones})"
+        report.add("standstills", still, text)
     alike = [
         {"zone": rows.zones[column], "same_as": rows.zones[other], "hours": equal}
         for column, other, equal in copies(horizon)
     ]
     if alike:
-        listed = ", ".join(
-            f"{pair['zone']} equals {pair['same_as']} in {pair['hours']:,} of {len(horizon):,} hours"
-            for pair in alike[:3]
-        )
-        more = ", …" if len(alike) > 3 else ""
-        report.add("copies", alike, f"one zone looks like a copy of another: {listed}{more}")
+        of_hours = f"of {len(horizon):,} hours"
+        zones = [f"{pair['zone']} equals {pair['same_as']} in {pair['hours']:,} {of_hours}" for pair in alike]
+        report.add("copies", alike, f"one zone looks like a copy of another: {listed(zones, 3)}")
 
 
 def _time(rows: CarbonRows, grid: Grid) -> Callable[[int], str]:

@@ -16,7 +16,7 @@ from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files.limits import MAX_VALUES
 from carbonroute.files.tables import found_text
-from carbonroute.files.text import refused
+from carbonroute.files.text import listed, refused
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 _SHOWN = 5
@@ -68,9 +68,8 @@ def require_grams(rows: CarbonRows, rules: Rules, query: Query, file_name: str) 
     """Refuse values that are all so low that they look like another unit's."""
     highest = rows.table["value"].filter(pl.Series(~(rows.missing | rows.absurd))).max()
     if rules.tiny == "refuse" and isinstance(highest, float) and 0 < highest < TINY_G_PER_KWH:
-        problem = (
-            f"no value of {_listed(list(rows.zones))} is above {highest:g} g/kWh, which looks like kg/kWh"
-        )
+        zones = listed(rows.zones, _SHOWN, " and {} more")
+        problem = f"no value of {zones} is above {highest:g} g/kWh, which looks like kg/kWh"
         remedy = "state the unit that the values are in, or tiny = 'keep' if they are so low"
         raise InputError(file_name, [Fault(query.key, problem, remedy)])
 
@@ -151,9 +150,8 @@ def _absent(rows: CarbonRows, hours: Selection, lacking: Mask, rules: Rules) -> 
     """Yield for each zone the hours that have no row."""
     for column in np.flatnonzero(lacking.any(axis=0)):
         missing = hours.source[lacking[:, column], column]
-        listed = ", ".join(rows.time_of(hour) for hour in missing[:_SHOWN])
-        more = ", …" if len(missing) > _SHOWN else ""
-        problem = f"{len(missing)} of {hours.needed.sum()} hours have no value: {listed}{more}"
+        times = listed([rows.time_of(hour) for hour in missing], _SHOWN)
+        problem = f"{len(missing)} of {hours.needed.sum()} hours have no value: {times}"
         span = f"{rows.time_of(hours.zone_first[column])} … {rows.time_of(hours.zone_last[column])}"
         remedy = f"choose a horizon within {span}, or complete the file"
         apart = _usual_minutes(rows, int(column))
@@ -177,7 +175,3 @@ def _found(row: Row) -> str:
 
 def _second(row: Row) -> str:
     return f"a second value for {iso(row['time'])}"
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

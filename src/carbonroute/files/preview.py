@@ -21,7 +21,7 @@ import polars.selectors as cs
 from carbonroute.files.parquet import parquet
 from carbonroute.files.strict_json import read_json
 from carbonroute.files.tables import FAILURES, PARQUET, column_names, column_numbers
-from carbonroute.files.text import chunks, plain_text, refused
+from carbonroute.files.text import chunks, listed, plain_text, refused
 
 HEAD_ROWS = 2000
 _HEAD_BYTES = 2**20
@@ -71,12 +71,8 @@ class Recognition:
 
     def reading(self) -> dict[str, str]:
         """Return format and columns as text, by role."""
-        listed = {
-            role: ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-            for role, names in self.lists.items()
-            if names
-        }
-        return {"format": self.format, **self.named(), **listed}
+        lists = {role: listed(names, 8, " and {} more") for role, names in self.lists.items() if names}
+        return {"format": self.format, **self.named(), **lists}
 
 
 @dataclass(frozen=True)
@@ -114,8 +110,7 @@ class Preview:
     @property
     def listed(self) -> str:
         """The names of the columns, for messages."""
-        names = self.head.columns
-        return ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+        return listed([*map(repr, self.head.columns)], 12, " and {} more")
 
 
 def preview(path: Path, file_name: str) -> Preview:

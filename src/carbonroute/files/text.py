@@ -231,6 +231,15 @@ def repeated(names: Sequence[str]) -> str | None:
     return next(name for name in names if counts[name] > 1)
 
 
+def listed(texts: Sequence[str], most: int, more: str = ", …") -> str:
+    """Return the first of some texts, and `more` where there are others; ``{}`` in it is their number.
+
+    >>> listed(["a", "b", "c"], 2), listed(["a", "b", "c"], 1, " and {} more")
+    ('a, b, …', 'a and 2 more')
+    """
+    return ", ".join(texts[:most]) + (more.format(len(texts) - most) if len(texts) > most else "")
+
+
 def _line(data: bytes, place: int, first_line: int) -> int:
     return data.count(b"\n", 0, place) + first_line
 

@@ -17,7 +17,7 @@ from carbonroute.carbon.quality import copies, standstills
 from carbonroute.carbon.refusals import require_size
 from carbonroute.carbon.rules import Rules, Step, step_of
 from carbonroute.carbon.spikes import spikes
-from carbonroute.files.text import refused
+from carbonroute.files.text import listed, refused
 from carbonroute.files.time_columns import common_step_us, span_text
 from carbonroute.files.times import EPOCH
 from carbonroute.inspection.statistics import amplitude, lag_correlation, mean_day
@@ -212,9 +212,7 @@ def _found(row: dict[str, Any]) -> str:
 
 
 def _listed(by_zone: dict[str, int]) -> str:
-    named = [f"{zone} {count:,}" for zone, count in list(by_zone.items())[:_NAMED]]
-    more = f" and {len(by_zone) - _NAMED} more zones" if len(by_zone) > _NAMED else ""
-    return ", ".join(named) + more
+    return listed([f"{zone} {count:,}" for zone, count in by_zone.items()], _NAMED, " and {} more zones")
 
 
 def describe_hours(hours: HourlyValues, still_hours: int = HOURS_PER_DAY) -> tuple[pl.DataFrame, list[str]]:
@@ -305,12 +303,11 @@ def _spike_findings(hours: HourlyValues, flags: NDArray[np.bool_]) -> list[str]:
     by_zone = {zone: int(count) for zone, count in zip(hours.zones, flags.sum(axis=0), strict=True) if count}
     named = [
         f"{hours.zones[column]} {hours.time_of(hour)} at {hours.values[hour, column]:.4g}"
-        for column, hour in np.argwhere(flags.T)[:_NAMED]
+        for column, hour in np.argwhere(flags.T)
     ]
-    more = ", …" if flags.sum() > _NAMED else ""
     return [
         f"{int(flags.sum()):,} spikes, {SPIKE_LIMIT:g} usual hourly changes from their surroundings "
-        f"({_listed(by_zone)}): {', '.join(named)}{more}"
+        f"({_listed(by_zone)}): {listed(named, _NAMED)}"
     ]
 
 
@@ -319,12 +316,9 @@ def _still_findings(hours: HourlyValues, column: Any, begin: Any, length: Any, a
         return []
     named = [
         f"{hours.zones[c]} {int(n)} h at {hours.values[b, c]:.4g} from {hours.time_of(b)}"
-        for c, b, n in list(zip(column, begin, length, strict=True))[:3]
+        for c, b, n in zip(column, begin, length, strict=True)
     ]
-    more = ", …" if len(column) > 3 else ""
-    return [
-        f"{len(column):,} runs of {at_least} hours and more without any change ({', '.join(named)}{more})"
-    ]
+    return [f"{len(column):,} runs of {at_least} hours and more without any change ({listed(named, 3)})"]
 
 
 def pictures(hours: HourlyValues, *, in_grams: bool, dated: bool = True) -> dict[str, pl.DataFrame]:

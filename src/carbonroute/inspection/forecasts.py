@@ -12,6 +12,7 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.tables import column_numbers, column_text, read_table, required
+from carbonroute.files.text import listed
 from carbonroute.files.time_columns import lacks_offset, read_times
 from carbonroute.inspection.result import Inspection
 from carbonroute.units import G_PER_KWH
@@ -87,10 +88,7 @@ def _suggestion(
     """Return the lines that read the table; `others` are the columns that tell its series apart."""
     entries = {
         "path": file_name,
-        "issue_column": names["issue"],
-        "lead_column": names["lead"],
-        "zone_column": names["zone"],
-        "value_column": names["value"],
+        **{f"{role}_column": names[role] for role in ("issue", "lead", "zone", "value")},
         "where": {key: toml.ask(f"one of {', '.join(distinct(table, key))}") for key in others} or None,
         "unit": unit_in([names["value"]]) or toml.ask(f"one of {', '.join(G_PER_KWH)}"),
         "time_zone": toml.ZONE if lacks_offset(table[names["issue"]]) else None,
@@ -153,10 +151,8 @@ def _findings(by_zone: pl.DataFrame, issue: pl.Series) -> list[str]:
     ):
         bad = by_zone.filter(pl.col(what) > 0)
         if len(bad):
-            listed = ", ".join(
-                f"{zone} {count:,}" for zone, count in bad.select("zone", what).head(5).iter_rows()
-            )
-            findings.append(f"{int(bad[what].sum()):,} {words} ({listed}{', …' if len(bad) > 5 else ''})")
+            zones = [f"{zone} {count:,}" for zone, count in bad.select("zone", what).iter_rows()]
+            findings.append(f"{int(bad[what].sum()):,} {words} ({listed(zones, 5)})")
     poor = by_zone.filter(pl.col("mean_absolute_error_pct") > 100 * _POOR_SHARE)
     findings += [
         f"{row['zone']}: off by {row['mean_absolute_error_pct']:.0f} % of the actual mean on average"

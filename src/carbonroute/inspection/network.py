@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table
-from carbonroute.files.text import refused
+from carbonroute.files.text import listed, refused
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import asymmetry
 from carbonroute.network import MAX_RTT_MS
@@ -121,9 +121,8 @@ def describe(
     }
     findings = []
     if missing := int((~known).sum()):
-        named = [f"{rows[r]} to {columns[c]}" for r, c in np.argwhere(~known)[:_NAMED]]
-        more = ", …" if missing > _NAMED else ""
-        findings.append(f"{missing:,} pairs without a value: {', '.join(named)}{more}")
+        named = [f"{rows[r]} to {columns[c]}" for r, c in np.argwhere(~known)]
+        findings.append(f"{missing:,} pairs without a value: {listed(named, _NAMED)}")
     if zero := int(((matrix == 0) & ~same).sum()):
         findings.append(f"{zero:,} pairs of different names at 0 ms")
     if apart and apart.at and apart.largest > 0:

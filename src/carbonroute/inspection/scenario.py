@@ -98,12 +98,7 @@ def _file(source: FileSource, zones: list[str], folder: Path) -> Inspection:
 
 
 def _forecast(forecast: Forecast, folder: Path) -> Inspection:
-    columns = {
-        "issue": forecast.issue_column,
-        "lead": forecast.lead_column,
-        "zone": forecast.zone_column,
-        "value": forecast.value_column,
-    }
+    columns = {role: getattr(forecast, f"{role}_column") for role in ("issue", "lead", "zone", "value")}
     lists: dict[str, tuple[str, ...]] = {"further columns of words": ()}
     recognition = Recognition(Certainty.SIGNATURE, "forecast", columns, lists)
     file = Preview(folder / forecast.path, forecast.path)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from traceback import extract_tb
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 Regions: TypeAlias = Index
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -308,12 +309,10 @@ def decide(policy: Chooser, view: View) -> Regions:
     expected = view.rtt_ms.shape[:-1]
     if region.shape != expected or region.dtype.kind not in "iu":
         problem = f"choose returned shape {region.shape}, {region.dtype}"
-        raise PolicyError(
-            policy_name(policy), f"{problem}; one region index per request is expected, {expected}"
-        )
+        raise refused(policy, problem, f"one region index per request is expected, {expected}")
     if region.size and not (region.min() >= 0 and region.max() < view.rtt_ms.shape[-1]):
         problem = f"choose returned region {region.min()} … {region.max()}"
-        raise PolicyError(policy_name(policy), f"{problem}; there are {view.rtt_ms.shape[-1]}, from 0")
+        raise refused(policy, problem, f"there are {view.rtt_ms.shape[-1]}, from 0")
     return region.astype(np.intp, copy=False)
 
 
@@ -344,13 +343,11 @@ def as_shares(policy: PolicyLike, view: View, weights: Array) -> Array:
     """
     if weights.shape != view.rtt_ms.shape or weights.dtype.kind not in "fiu":
         problem = f"weights have shape {weights.shape}, {weights.dtype}"
-        raise PolicyError(
-            policy_name(policy), f"{problem}; one share per region is expected, {view.rtt_ms.shape}"
-        )
+        raise refused(policy, problem, f"one share per region is expected, {view.rtt_ms.shape}")
     sums = weights.sum(axis=-1)
     if not ((weights >= -WEIGHT_TOLERANCE).all() and (np.abs(sums - 1) <= WEIGHT_TOLERANCE).all()):  # or NaN
         problem = f"weights from {weights.min():g} that add up to {sums.min():g} … {sums.max():g}"
-        raise PolicyError(policy_name(policy), f"{problem}; shares from 0 are expected, 1 in all")
+        raise refused(policy, problem, "shares from 0 are expected, 1 in all")
     parts = np.maximum(weights, 0.0)
     shares: Array = parts / parts.sum(axis=-1, keepdims=True)
     return shares
@@ -377,8 +374,20 @@ def breaks(policy: Chooser, view: View) -> Array | None:
     leading = view.rtt_ms.shape[:-1]
     if breaks_ms.ndim == 0 or breaks_ms.shape[:-1] != leading or breaks_ms.dtype.kind not in "fiu":
         problem = f"breaks_ms returned shape {breaks_ms.shape}, {breaks_ms.dtype}"
-        raise PolicyError(policy_name(policy), f"{problem}; times in ms are expected, {leading} and an axis")
+        raise refused(policy, problem, f"times in ms are expected, {leading} and an axis")
     return breaks_ms
+
+
+def refused(policy: PolicyLike, problem: str, expected: str) -> PolicyError:
+    """Return the refusal of a policy's answer."""
+    return PolicyError(policy_name(policy), f"{problem}; {expected}")
+
+
+def known(values: T | None, quantity: str) -> T:
+    """Return a field of the view that a policy cannot do without; refuse None."""
+    if values is None:
+        raise ValueError(f"{quantity} is not known here")
+    return values
 
 
 @contextmanager

@@ -10,9 +10,13 @@ from pydantic import Field, model_validator
 
 from carbonroute.arrays import Array
 from carbonroute.policies.assignment import cheapest_assignment
-from carbonroute.policies.base import Policy, Trial, View
+from carbonroute.policies.base import Policy, Trial, View, known
+from carbonroute.policies.plan import grams
 from carbonroute.policies.trials import Setting
 from carbonroute.spec import Spec
+
+#: The name in messages of the fields that a view lacks without risks.
+_RISK = "the risk of requests"
 
 
 class ConstrainedHybrid(Spec, Policy):
@@ -117,7 +121,7 @@ class ConstrainedHybrid(Spec, Policy):
             budget_ms = view.slo_ms - self.margin_ms
             in_time = view.rtt_ms + view.service_ms[..., np.newaxis] <= budget_ms[..., np.newaxis]
         else:
-            in_time = _known(view.violation_share) <= self.max_violation
+            in_time = known(view.violation_share, _RISK) <= self.max_violation
         return np.where(in_time, view.carbon_g_per_kwh, np.inf)
 
     def breaks_ms(self, view: View) -> Array:
@@ -128,16 +132,5 @@ class ConstrainedHybrid(Spec, Policy):
 
     def weights(self, view: View) -> Array:
         """Return how each origin's requests are split, shape (H, O, W, R)."""
-        grams = view.carbon_g_per_kwh
-        if view.energy_j is not None:
-            # Energies that are all in tokens of unknown number are 0: carbon intensity decides then.
-            grams = grams * np.where(view.energy_j > 0, view.energy_j, 1.0)
-        return cheapest_assignment(
-            grams, _known(view.violation_share), _known(view.traffic_share), self.max_violation or 0.0
-        )
-
-
-def _known(values: Array | None) -> Array:
-    if values is None:
-        raise ValueError("the risk of requests is not known here")
-    return values
+        risk, share = known(view.violation_share, _RISK), known(view.traffic_share, _RISK)
+        return cheapest_assignment(grams(view), risk, share, self.max_violation or 0.0)

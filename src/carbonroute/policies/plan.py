@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from carbonroute.arrays import Array
-from carbonroute.errors import PolicyError
-from carbonroute.policies.base import Splitter, View, as_shares, blaming, policy_name, split
+from carbonroute.policies.base import Splitter, View, as_shares, blaming, refused, split
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,7 @@ def plan(policy: Splitter, view: View) -> Plan:
     servers = answer.servers
     if servers is not None and (servers.shape != view.rtt_ms.shape or not (servers >= 0).all()):  # or NaN
         problem = f"servers have shape {servers.shape}, from {servers.min():g}"
-        raise PolicyError(
-            policy_name(policy), f"{problem}; a number from 0 per pool is expected, {view.rtt_ms.shape}"
-        )
+        raise refused(policy, problem, f"a number from 0 per pool is expected, {view.rtt_ms.shape}")
     return replace(answer, weights=as_shares(policy, view, np.asarray(answer.weights)))
 
 

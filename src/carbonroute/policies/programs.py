@@ -18,7 +18,7 @@ from pydantic import Field
 
 from carbonroute.arrays import Array, Mask
 from carbonroute.policies.assignment import cheapest_assignment
-from carbonroute.policies.base import Regions, View
+from carbonroute.policies.base import Regions, View, known
 from carbonroute.policies.plan import grams
 from carbonroute.spec import Spec
 from carbonroute.units import J_PER_KWH, MS_PER, S_PER_HOUR
@@ -101,18 +101,18 @@ class RoutingProblem:
     @classmethod
     def of(cls, view: View, limits: RoutingLimits) -> RoutingProblem:
         """Read a view whose leading axes are (H, O, W)."""
-        available = np.asarray(_known(view.available, "whether regions are available"), dtype=bool)
+        available = np.asarray(known(view.available, "whether regions are available"), dtype=bool)
         unlimited = limits.violation_budget == 1
         return cls(
-            requests_per_s=_known(view.requests_per_s, "how many requests there are"),
+            requests_per_s=known(view.requests_per_s, "how many requests there are"),
             cost=grams(view),
             late=np.zeros_like(view.carbon_g_per_kwh)
             if unlimited
-            else _known(view.violation_share, "the risk of requests"),
-            busy_s=_known(view.busy_ms, "what requests take") / MS_PER["s"],
+            else known(view.violation_share, "the risk of requests"),
+            busy_s=known(view.busy_ms, "what requests take") / MS_PER["s"],
             allowed=available | ~available.any(axis=-1, keepdims=True),
-            pool=_known(view.pool, "which pool serves"),
-            servers=_known(view.servers, "what regions can carry"),
+            pool=known(view.pool, "which pool serves"),
+            servers=known(view.servers, "what regions can carry"),
         )
 
     def ticks(self) -> Iterator[Tick]:
@@ -388,9 +388,3 @@ def answered(solution: T | None) -> T:
     if solution is None:
         raise ArithmeticError("HiGHS found a program infeasible that has an answer")
     return solution
-
-
-def _known(values: T | None, what: str) -> T:
-    if values is None:
-        raise ValueError(f"{what} is not known here")
-    return values

@@ -51,13 +51,8 @@ class Provision(RoutingLimits, SplittingPolicy):
 
     Attributes
     ----------
-    max_utilisation
-        Share of the servers' time that may be in use in each pool.
-    max_violation
-        Share of each workload's requests that may break the SLO, by the laws of service time and jitter; 1 or
-        None for no limit.
-    max_region_share
-        Share of all requests that may go to one region.
+    max_utilisation, max_violation, max_region_share
+        As of `Optimal`.
     budget
         Servers in all; where it is not stated, all that are installed.
     max_per_region

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from carbonroute.arrays import Array, Mask
-from carbonroute.policies.base import Regions, SplittingPolicy, View
+from carbonroute.policies.base import Regions, SplittingPolicy, View, known
 from carbonroute.policies.plan import grams
 from carbonroute.spec import Spec
 
 #: Share of its servers' time up to which a pool is filled: beyond it, queues grow fast.
 _DEFAULT_UTILISATION = 0.8
 
-Known = TypeVar("Known", bound=NDArray[Any])
+#: The name in messages of the fields that a view lacks without pools.
+_CAPACITY = "what the regions can carry"
 
 
 class Spill(Spec, SplittingPolicy):
@@ -105,14 +105,16 @@ class Spill(Spec, SplittingPolicy):
 
     def weights(self, view: View) -> Array:
         """Return how each cell's requests are split, shape (H, O, W, R)."""
-        available, pool, servers = _known(view.available), _known(view.pool), _known(view.servers)
+        available, pool = known(view.available, _CAPACITY), known(view.pool, _CAPACITY)
+        servers = known(view.servers, _CAPACITY)
         eligible = available & self._in_time(view)
         cost = np.where(eligible, grams(view), np.inf)
         reachable = available | ~available.any(axis=-1, keepdims=True)
         first = np.lexsort((np.where(reachable, view.rtt_ms, np.inf), cost), axis=-1)[..., 0]
         weights = np.eye(cost.shape[-1])[first]
         room = self.max_utilisation * _of_pools(servers, pool)
-        per_s, busy_ms = _known(view.requests_per_s)[..., np.newaxis], _known(view.busy_ms)
+        per_s = known(view.requests_per_s, _CAPACITY)[..., np.newaxis]
+        busy_ms = known(view.busy_ms, _CAPACITY)
         erlangs = per_s * busy_ms / 1000
         regions = (per_s * grams(view)).sum(axis=(1, 2)).argsort(axis=-1, kind="stable")
         for hour in np.flatnonzero((_sums(weights * erlangs, pool) > room).any(axis=1)):
@@ -123,15 +125,9 @@ class Spill(Spec, SplittingPolicy):
 
     def _in_time(self, view: View) -> Mask:
         if self.max_violation is not None:
-            return _known(view.violation_share) <= self.max_violation
+            return known(view.violation_share, "the risk of requests") <= self.max_violation
         budget_ms = (view.slo_ms - self.margin_ms)[..., np.newaxis]
         return view.rtt_ms + view.service_ms[..., np.newaxis] <= budget_ms
-
-
-def _known(values: Known | None) -> Known:
-    if values is None:
-        raise ValueError("what the regions can carry is not known here")
-    return values
 
 
 def _numbers(pool: Regions) -> tuple[Regions, int]:

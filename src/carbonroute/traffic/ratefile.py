@@ -133,14 +133,7 @@ class RateFile(TrafficSource):
         return window
 
     def arrivals(self, demand: Demand) -> Arrivals:
-        """Return the requests of a horizon.
-
-        Raises
-        ------
-        InputError
-            With file, line and column, if a rate is missing, not a number, negative or absurd, times are not
-            evenly spaced, or the file does not cover the horizon.
-        """
+        """Return the requests of a horizon."""
         path = demand.folder / self.path
         table = read_table(path, self.path, demand.digests)
         columns = self._columns(table, demand)

@@ -102,14 +102,7 @@ class Replay(TrafficSource):
         return logs
 
     def arrivals(self, demand: Demand, piece_bytes: int = PIECE_BYTES) -> Arrivals:
-        """Return the requests of a horizon; the result does not depend on the size of a piece.
-
-        Raises
-        ------
-        InputError
-            With file and line, if a log has a time, name, or number that cannot be used; if it does not fit
-            the scenario; or if no request lies within the horizon.
-        """
+        """Return the requests of a horizon; the result does not depend on the size of a piece."""
         faults = [
             Fault(f"traffic.logs[{i}]{fault.where}", fault.found, fault.remedy)
             for i, log in enumerate(self.logs)
