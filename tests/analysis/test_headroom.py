@@ -266,8 +266,8 @@ def test_the_finding_says_where_nothing_is_viable_and_where_there_is_nothing_to_
     more = {"policy": "Near", "carbon_reduction_pct": -30.5}
     free = {"policy": "Near", "carbon_reduction_pct": 87.5}
     assert said({"headroom": 1.0, **more}, {"headroom": math.inf, **free})[0] == (
-        f"With capacity for 1 × the load: {cuts} raises it by 30.5 % at 0.50 % violations, nothing of what "
-        "can be saved without limits"
+        f"With capacity for 1 × the load: {cuts} raises it by 30.5 % at 0.50 % violations, nothing of the "
+        "saving without limits"
     )
 
 

@@ -419,7 +419,7 @@ def test_the_findings_name_the_input_that_moves_most(table: pl.DataFrame) -> Non
     said = finding(table)
     assert table["input"][0] in said[0]
     down, up = table.filter(pl.col("input") == table["input"][0]).sort("change_pct")["saved_points"]
-    assert said[0].endswith(f"10 % less and more change them by {down:+.2f} and {up:+.2f} points.")
+    assert said[0].endswith(f"10 % less and more give {down:+.2f} and {up:+.2f} points.")
     others = table.filter(~pl.col("same"))
     assert all(f"{row['input']} {row['change_pct']:+g} %" in said[2] for row in others.rows(named=True))
     flat = table.with_columns(pl.lit(0.001).alias("violation_points"), pl.lit(value=True).alias("same"))

@@ -376,7 +376,7 @@ def test_a_policy_that_was_searched_is_named(tmp_path: Path) -> None:
 def test_control_that_an_engine_does_not_know_is_said(tmp_path: Path, engine: str, said: bool) -> None:
     path = small.write(tmp_path, ("[horizon]", "[control]\nmax_step = 0.5\n[horizon]"))
     notes = run(path, engine=engine).tables.overview["notes"][0]
-    assert any("max_utilisation say is left out" in note for note in notes) == said
+    assert any("max_utilisation have no effect" in note for note in notes) == said
 
 
 def test_a_table_is_asked_for_by_its_name(scenario: Scenario) -> None:

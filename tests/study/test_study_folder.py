@@ -201,7 +201,7 @@ def test_a_file_that_changes_while_cells_are_run_is_named(
         encoding="utf-8",
     )
     assert run(tmp_path / "study.toml", tmp_path / "out", "--workers", "1") == 2
-    assert "restless.py:Restless is not what it was" in capsys.readouterr().err
+    assert "restless.py:Restless has changed" in capsys.readouterr().err
     assert len(studies.journal(tmp_path / "out")) == 1
 
 
