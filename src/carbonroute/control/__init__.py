@@ -1,1 +1,1 @@
-"""Control: what a router knows at a moment, and how its decision is kept within limits."""
+"""Control: a router's knowledge at a moment, and the limits on its decisions."""

@@ -1,4 +1,4 @@
-"""What the regions can carry: their pools of servers, as arrays."""
+"""Capacity of the regions: their pools of servers, as arrays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the regions can carry. P pools, W workloads, R regions, N windows.
+    """Servers, queues and batches of the regions. P pools, W workloads, R regions, N windows.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Capacity:
     servers
         How many, shape (P,); `UNLIMITED` where nothing limits them.
     speed
-        What service times at speed 1 are divided by, shape (P,).
+        Divisor of service times at speed 1, shape (P,).
     queue_limit
         Waiting requests at most, shape (P,); `UNLIMITED` where there is no limit.
     max_batch
@@ -46,7 +46,7 @@ class Capacity:
         When pools take no requests, shape (N, 4), by start: pool, 0 for maintenance or 1 for an outage, start
         and end, s from the start of the horizon.
     labels
-        What each pool is called in tables.
+        Name of each pool in tables.
     region_names
         Names of the regions, R of them.
     """
@@ -100,7 +100,7 @@ class Capacity:
         return taken
 
     def offered(self, requests_per_s: Array, service_ms: Array) -> Array:
-        """Return what requests make of work, in servers of speed 1 (Erlangs), shape (W,).
+        """Return the offered load of requests, in servers of speed 1 (Erlangs), shape (W,).
 
         Where a workload's server time at speed 1 differs between regions, as pools batch here and not there,
         their mean.

@@ -1,6 +1,6 @@
-"""Decision records: what a router was shown, what it decided, one JSON line each, chained by their digests.
+"""Decision records: a router's view and decision, one JSON line each, chained by their digests.
 
-A journal is a folder of files `decisions-YYYY-MM-DD.jsonl`. Numbers are exact; what JSON cannot say stands as
+A journal is a folder of files `decisions-YYYY-MM-DD.jsonl`. Numbers are exact; values outside JSON stand as
 ``"inf"``, ``"-inf"`` or ``"nan"``. A line that a kill left torn at the end is cut.
 """
 
@@ -93,9 +93,9 @@ class DecisionRecord(_Part):
     cells, regions
         Names along the axes of all arrays.
     reading
-        What was read, by field of `Reading`; None where the policy goes by the hour alone and nothing was.
+        The reading, by field of `Reading`; None where the policy goes by the hour alone.
     view, strides
-        What the policy was shown, by field of `View`; and how each lies in memory, in elements per axis: the
+        The policy's view, by field of `View`; and how each lies in memory, in elements per axis: the
         last bit of a sum over regions depends on it.
     known
         Carbon of each region.
@@ -104,7 +104,7 @@ class DecisionRecord(_Part):
     servers, server_worth_g_per_h
         See `Decision`.
     rounded, actuators
-        What was sent and read back; nothing in a simulation.
+        Values sent and read back; nothing in a simulation.
     reasons
         Why the weights are not those that the policy asks for.
     counterfactual_g
@@ -162,7 +162,7 @@ class DecisionRecord(_Part):
 
     def differs(self, plan: Plan) -> bool:
         """Whether a decision, K = 1, has other bits than the recorded one."""
-        pairs = (
+        before_and_after = (
             (self.weights, plan.weights),
             (self.servers, plan.servers),
             (self.server_worth_g_per_h, plan.server_worth_g_per_h),
@@ -170,11 +170,11 @@ class DecisionRecord(_Part):
         return any(
             (was is None) != (now is None)
             or (now is not None and np.array(was, dtype=float).tobytes() != np.float64(now[0]).tobytes())
-            for was, now in pairs
+            for was, now in before_and_after
         )
 
     def asked_again(self, policy: PolicyLike) -> Plan:
-        """Return what a router decides now by the record alone, K = 1.
+        """Return a router's decision by the record alone, K = 1.
 
         Raises
         ------
@@ -200,7 +200,7 @@ class DecisionRecord(_Part):
 
 @dataclass(frozen=True)
 class About:
-    """What all records of a journal state alike.
+    """Facts that all records of a journal repeat.
 
     Attributes
     ----------
@@ -236,7 +236,7 @@ class DecisionJournal:
     folder
         Of the journal; made if it is not there.
     about
-        What all records state alike.
+        Facts that all records repeat.
 
     Raises
     ------
@@ -269,7 +269,7 @@ class DecisionJournal:
         self.close()
 
     def close(self) -> None:
-        """Bring to the disk what was written, and close the file."""
+        """Flush the records to the disk, and close the file."""
         if self._file is not None:
             with writing(self._folder / self._name):
                 os.fsync(self._file)
@@ -408,8 +408,8 @@ def _lines(folder: Path) -> Iterator[tuple[str, int, DecisionRecord, str]]:
                 place, end = f"{folder / name}: line {number}", end + len(line)
                 record, digest = _read(line, place)
                 if (record.seq, record.prev) != (seq, prev):
-                    found = f"record {record.seq} follows another than the one before it"
-                    raise RunFolderError(f"{place}: {found}; take the journal from where it was written")
+                    problem = f"record {record.seq} follows another than the one before it"
+                    raise RunFolderError(f"{place}: {problem}; take the journal from where it was written")
                 yield name, end, record, digest
                 seq, prev = seq + 1, digest
 
@@ -425,8 +425,8 @@ def _read(line: bytes, place: str) -> tuple[DecisionRecord, str]:
         return DecisionRecord.model_validate_json(body), digest
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise RunFolderError(f"{place} is damaged: {found}; {remedy}") from error
+        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise RunFolderError(f"{place} is damaged: {problem}; {remedy}") from error
 
 
 def _shown(view: View) -> dict[str, Any]:
@@ -442,7 +442,7 @@ def _shown(view: View) -> dict[str, Any]:
 
 
 def _plain(values: NDArray[Any]) -> Values:
-    """Return an array as nested lists, with words for what JSON has no numbers for."""
+    """Return an array as nested lists, with words for values that are no numbers in JSON."""
     listed: Values = values.tolist()
     return listed if values.dtype.kind != "f" or np.isfinite(values).all() else _in_words(listed)
 

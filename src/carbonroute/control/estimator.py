@@ -23,7 +23,7 @@ _MEMORY_S = np.array([600.0, 300.0])
 
 @dataclass(frozen=True)
 class Reading:
-    """What a sensor reads at K moments. O origins, W workloads, P pools.
+    """Measurements at K moments. O origins, W workloads, P pools.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Reading:
 
     @classmethod
     def none(cls, site: Site, moments: int) -> Reading:
-        """Return what there is to read before anything happens, at K moments of 0 s each."""
+        """Return the readings before any event, at K moments of 0 s each."""
         pools, capacity = (moments, len(site.capacity.region)), site.capacity
         nothing, origins_workloads = np.zeros(pools), site.shape[0] * site.shape[1]
         servers = np.where(capacity.servers < UNLIMITED, capacity.servers, np.inf).astype(np.float64)
@@ -139,7 +139,7 @@ class Estimator:
         self._site, self._with_risk, capacity = site, with_risk, site.capacity
         self._recursion = recursion
         workload = np.arange(site.shape[1])
-        # What a request takes longer than alone and at speed 1, on average: nobody knows the law of that.
+        # Mean excess of a request's server time over that alone and at speed 1: its law is unknown.
         self._longer_ms = capacity.taken_ms(service_ms, workload) - service_ms[:, np.newaxis]
         self._mean_busy_ms = _mean_of_pools(capacity.busy_ms(service_ms, workload), site)
         self.start = Averages(expected_per_s.reshape(1, -1), *np.zeros((2, 1, len(capacity.region))))
@@ -177,7 +177,7 @@ class Estimator:
         return state, averages
 
     def _updated(self, before: Averages, reading: Reading) -> Averages:
-        """Return the means m ← (1 − a)·m + a·x/t with a = 1 − exp(−t/T), where x is what came in a time t."""
+        """Return the means m ← (1 − a)·m + a·x/t with a = 1 − exp(−t/T), x being the count in a time t."""
         came, passed_s = (reading.requests, reading.waiting_s, reading.sent_s), reading.passed_s
         counts = [values.shape[1] for values in came]
         times_s, place = np.unique(passed_s, return_inverse=True)

@@ -1,4 +1,4 @@
-"""What a policy may know."""
+"""The information of a policy: age and gaps of carbon values, and the estimate of service times."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Information(Spec):
     service_time
         ``"mean"`` of the workload, ``"quantile:p"`` of it, or the request's ``"actual"`` time (clairvoyant).
     carbon
-        ``"current"``: measured values; ``"forecast"``: what the forecast said of the hour.
+        ``"current"``: measured values; ``"forecast"``: the forecast of the hour.
     carbon_age
         How old they are: a measured value is that of the hour so long ago, a forecast was issued at least so
         long ago. The account always uses the hour's true values.
@@ -89,7 +89,7 @@ class Information(Spec):
 
     @property
     def clairvoyant(self) -> bool:
-        """Whether a policy sees what no router can know."""
+        """Whether a policy sees values that no router can know."""
         return self.service_time == "actual"
 
     @property
@@ -108,6 +108,6 @@ class Information(Spec):
         return self.carbon_missing.last_hours
 
     def service_estimate_ms(self, law: ServiceLaw) -> float:
-        """Return what is known of a workload's service time before it is served, ms."""
+        """Return the estimate of a workload's service time, ms."""
         share = self.quantile
         return law.average() if share is None else law.quantile(share)

@@ -1,4 +1,4 @@
-"""The carbon intensities that a policy decides on: as old, as forecast and as incomplete as they were."""
+"""The carbon intensities that a policy decides on: measured or forecast, with age and gaps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Forecaster = Callable[[int], tuple[Array, Mapping[str, int]]]
 
-#: What may be left out of a forecast, in words.
+#: Reasons for which forecast rows are left out, in words.
 _LEFT_OUT = MappingProxyType(
     {
         "no_issue": "hours × regions before the first issue",
@@ -67,13 +67,13 @@ class Known:
 
     @property
     def shown_g_per_kwh(self) -> Array:
-        """What a policy is shown, finite, shape (K, R)."""
+        """The values that a policy sees, finite, shape (K, R)."""
         return shown_g_per_kwh(self.g_per_kwh)
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What is known of every hour and region when it is decided on. H hours, R regions.
+    """Carbon as known when each hour is decided on. H hours, R regions.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class Knowledge:
         object.__setattr__(self, "shown_g_per_kwh", shown_g_per_kwh(self.g_per_kwh))
 
     def at(self, now_s: Array) -> Known:
-        """Return what is known at K moments, s from the start of the horizon, shape (K,)."""
+        """Return the values known at K moments, s from the start of the horizon, shape (K,)."""
         hour = np.minimum((now_s // S_PER_HOUR).astype(np.intp), len(self.g_per_kwh) - 1)
         since_s = (now_s - hour * S_PER_HOUR)[:, np.newaxis]
         age_s = self.age_hours[hour] * S_PER_HOUR + since_s
@@ -115,8 +115,8 @@ class Knowledge:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What of a forecast was left out, for people."""
-        counts = [f"{count:,} {_LEFT_OUT[what]}" for what, count in self.left_out.items() if count]
+        """Counts of forecast rows left out, for people."""
+        counts = [f"{count:,} {_LEFT_OUT[values]}" for values, count in self.left_out.items() if count]
         return (f"forecasts: {', '.join(counts)}",) if counts else ()
 
     @property
@@ -132,7 +132,7 @@ class Knowledge:
 
 
 def truth(signal: Signal) -> Knowledge:
-    """Return perfect knowledge: what the account itself uses."""
+    """Return perfect knowledge: the values that the account itself uses."""
     return _all(signal.g_per_kwh, 0.0, MEASURED)
 
 
@@ -148,7 +148,7 @@ def _all(g_per_kwh: Array, age_hours: float, kind: int) -> Knowledge:
 
 
 def known(information: Information, signal: Signal, forecast: Forecaster | None) -> Knowledge:
-    """Return what a policy knows.
+    """Return a policy's knowledge.
 
     Parameters
     ----------
@@ -157,13 +157,13 @@ def known(information: Information, signal: Signal, forecast: Forecaster | None)
     signal
         Measured values, with at least `history_hours` of the information before the horizon.
     forecast
-        From the least age of a forecast, hours, to what it said, shape (H, R), NaN where nothing, and what
-        was left out.
+        From the least age of a forecast, hours, to its values, shape (H, R), NaN where it has none, and the
+        counts of rows left out.
 
     Raises
     ------
     InputError
-        If values are missing and no rule says what then, or there is no forecast.
+        If values are missing and no rule fills them, or there is no forecast.
     """
     hours, age = len(signal.g_per_kwh), information.carbon_age_hours
     left_out: Mapping[str, int] = {}
@@ -213,7 +213,7 @@ def _unknown(signal: Signal, seen: Array, information: Information) -> Fault:
     hours = len(signal.g_per_kwh)
     missing = np.isnan(seen[len(seen) - hours :])
     first = int(missing.any(axis=1).argmax())
-    what = "forecasts" if information.carbon == "forecast" else "measured values"
-    found = f"{int(missing.sum()):,} of {missing.size:,} {what} are missing when it is decided on them"
+    values = "forecasts" if information.carbon == "forecast" else "measured values"
+    problem = f"{int(missing.sum()):,} of {missing.size:,} {values} are missing when it is decided on them"
     remedy = "state what then: 'last:<max>' such as 'last:6h', 'static' or 'latency-only'"
-    return Fault("carbon_missing", f"{found}, the first in hour {first}", remedy)
+    return Fault("carbon_missing", f"{problem}, the first in hour {first}", remedy)

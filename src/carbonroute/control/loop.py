@@ -35,7 +35,7 @@ class Sensor(Protocol):
     """Reads the regions and their traffic."""
 
     def read(self, now_s: float) -> Reading:
-        """Return what is measured now, and since the reading before, with K = 1."""
+        """Return the measurements now, and since the reading before, with K = 1."""
         ...
 
 
@@ -43,7 +43,7 @@ class CarbonFeed(Protocol):
     """Knows the carbon intensity of the regions."""
 
     def at(self, now_s: Array) -> Known:
-        """Return what is known at K moments, s, shape (K,)."""
+        """Return the carbon known at K moments, s, shape (K,)."""
         ...
 
 
@@ -73,22 +73,22 @@ class ExpectedTraffic:
 
 @dataclass(frozen=True)
 class Decisions:
-    """What is decided at K moments, before anybody keeps to it.
+    """Decisions at K moments, not yet in force.
 
     Attributes
     ----------
     now_s
         When, s, shape (K,).
     reading, state, averages
-        What is measured then, and what follows from it.
+        The measurements then, and the state and averages that follow from them.
     known
         Carbon as known then.
     view
-        What the policy is shown of all cells, leading axes (K, O, W).
+        The policy's view of all cells, leading axes (K, O, W).
     asked_weights
-        What it answers, before any limit, shape (K, O, W, R).
+        Its weights before any limit, shape (K, O, W, R).
     plan
-        What the router does from each moment on, leading axes (K, O, W).
+        The router's plan from each moment on, leading axes (K, O, W).
 
     The last three are None where the policy is asked about single requests.
     """
@@ -180,7 +180,7 @@ class ControlLoop:
         now_s
             The clock, s.
         reading
-            What is measured now, K = 1.
+            The measurements now, K = 1.
 
         Raises
         ------
@@ -194,18 +194,18 @@ class ControlLoop:
         return Decision(**{name: values[0] for name, values in _part(decisions.plan, slice(1)).items()})
 
     def run_once(self, now_s: float, sensor: Sensor, actuator: Actuator) -> Decision:
-        """Read, decide and apply; what is read back is held from now on."""
+        """Read, decide and apply; the weights that are read back are held from now on."""
         decision = self.step(now_s, sensor.read(now_s))
         self.held = actuator.apply(decision)
         return decision
 
     def decide(self, now_s: Array, reading: Reading) -> Decisions:
-        """Decide at K moments, each of which holds what the one before decided; nothing is kept.
+        """Decide at K moments, each of which holds the weights of the one before; nothing is kept.
 
         Parameters
         ----------
         now_s, reading
-            The next moments, s, shape (K,), and what is measured at each. A policy that reads carbon knows it
+            The next moments, s, shape (K,), and the measurements at each. A policy that reads carbon knows it
             in all regions at all of them, or at none.
 
         Raises
@@ -224,12 +224,12 @@ class ControlLoop:
             self.held = decisions.plan.weights[-1]
 
     def _decided(self, on: Decisions) -> Decisions:
-        shown = self.view(on.now_s, on.known, on.state)
-        asked, plan = decided(self.router, shown, on.known.unknown, self.held)
-        return replace(on, view=shown, asked_weights=asked.weights, plan=plan)
+        seen = self.view(on.now_s, on.known, on.state)
+        asked, plan = decided(self.router, seen, on.known.unknown, self.held)
+        return replace(on, view=seen, asked_weights=asked.weights, plan=plan)
 
     def view(self, now_s: Array, known: Known, state: State) -> View:
-        """Return what each router sees of all cells at K moments, leading axes (K, O, W)."""
+        """Return each router's view of all cells at K moments, leading axes (K, O, W)."""
         state = replace(
             state, requests_per_s=state.requests_per_s / self._count, servers=state.servers * self._fair
         )
@@ -240,27 +240,27 @@ class ControlLoop:
             rows = state.rows(np.zeros(cells, dtype=np.intp), self._cells)
             flat = view(self._site, self.router.reads, self._cells, carbon, self._traits, rows)
             self._facts = folded(flat, leading, traffic_share[:1])
-        # From moment to moment, only what is measured is new, and what changes by the hour. A row per region
+        # From moment to moment, only measurements and hourly values are new. A row per region
         # lies in memory, as in any view: sums over regions are made in the same order.
         carbon = np.repeat(known.shown_g_per_kwh, cells, axis=1)
         by_time = {
             "traffic_share": traffic_share,
             "carbon_g_per_kwh": np.moveaxis(carbon.reshape(moments, -1, *leading[1:]), 1, -1),
         }
-        shown = {}
+        seen = {}
         for name, values in _part(self._facts, slice(None)).items():
             new = by_time.get(name, state.of_cells(name))
-            shown[name] = _read_only(values if new is None else new, (moments, *values.shape[1:]))
-        return View(**shown)
+            seen[name] = _read_only(values if new is None else new, (moments, *values.shape[1:]))
+        return View(**seen)
 
 
-def decided(router: Router, shown: View, unknown: NDArray[np.bool_], held: Array | None) -> tuple[Plan, Plan]:
-    """Return what the policy answers to a view at K moments, and what the router makes of it.
+def decided(router: Router, seen: View, unknown: NDArray[np.bool_], held: Array | None) -> tuple[Plan, Plan]:
+    """Return the policy's plan for a view at K moments, and the router's plan within its limits.
 
     Parameters
     ----------
-    router, shown
-        The router, and what it is shown, leading axes (K, O, W).
+    router, seen
+        The router, and its view, leading axes (K, O, W).
     unknown
         Whether some region's carbon is unknown, shape (K,): to a policy that reads it, at all or at none.
     held
@@ -268,10 +268,10 @@ def decided(router: Router, shown: View, unknown: NDArray[np.bool_], held: Array
     """
 
     def ask(policy: PolicyLike) -> Plan:
-        return replace(router, policy=policy).ask(shown)
+        return replace(router, policy=policy).ask(seen)
 
     asked = unless_unknown(router.policy, unknown, ask)
-    return asked, replace(asked, weights=router.within_limits(asked.weights, shown, held))
+    return asked, replace(asked, weights=router.within_limits(asked.weights, seen, held))
 
 
 def _part(of: View | Plan, moments: slice) -> dict[str, NDArray[Any]]:

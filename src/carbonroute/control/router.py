@@ -1,4 +1,4 @@
-"""The router: a policy's answer, held within what its regions can take and how fast traffic may move."""
+"""The router: a policy's weights, within the capacity of regions and the limits on moving traffic."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Control(Spec):
     interval_s
         How often a router asks its policy, s.
     warmup_hours
-        What comes earlier is served but not counted, h.
+        Requests that come earlier are served but not counted, h.
     hysteresis
         A move to greener regions must save at least this share of a cell's emissions.
     max_step
@@ -66,7 +66,7 @@ class Control(Spec):
 
 @dataclass(frozen=True)
 class Decision:
-    """What a router does until it asks again.
+    """A router's weights and servers until it asks again.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Decision:
     servers
         Servers that a provisioning policy wants in the pools, shape (O, W, R); None: as they are.
     server_worth_g_per_h
-        What one more server in each region would save, gCO2e per hour, shape (R,); None where not known.
+        Saving by one more server in each region, gCO2e per hour, shape (R,); None where not known.
     """
 
     weights: Array
@@ -118,7 +118,7 @@ class Router:
 
     @property
     def reads(self) -> frozenset[str]:
-        """The view's fields that the policy reads, and what the router itself looks at besides."""
+        """The view's fields that the policy or the router itself reads."""
         own = {"available"}
         if self.max_utilisation is not None:
             own.add("utilisation")
@@ -137,7 +137,7 @@ class Router:
         Parameters
         ----------
         view
-            What the policy may know; any leading axes (…).
+            The policy's view; any leading axes (…).
 
         Returns
         -------
@@ -160,15 +160,15 @@ class Router:
     def decide(self, view: View, held: Array | None) -> Decision:
         """Decide where the requests of each cell go from now on.
 
-        The policy's answer is taken through these steps: what it sends to regions that are not open goes to
-        others; a move that saves too little is not made; the home region gets its floor; what is beyond a
+        The policy's weights are taken through these steps: those of regions that are not open go to
+        others; a move that saves too little is not made; the home region gets its floor; weight beyond a
         region's share of all traffic goes to the nearest regions with room; and only so much of a cell moves
         at once. Weights on regions that are not available move at once, whatever the limits.
 
         Parameters
         ----------
         view
-            What the policy may know; leading axes (1, O, W).
+            The policy's view; leading axes (1, O, W).
         held
             Weights in force, shape (O, W, R). None at first: nothing is held back then.
 
@@ -188,12 +188,12 @@ class Router:
         )
 
     def decide_in_turn(self, view: View, held: Array | None) -> Plan:
-        """Decide as `decide` does for several ticks, each of which holds what the one before decided.
+        """Decide as `decide` does for several ticks, each of which holds the weights of the one before.
 
         Parameters
         ----------
         view
-            What the policy may know at each tick; leading axes (K, O, W).
+            The policy's view at each tick; leading axes (K, O, W).
         held
             Weights in force before the first, shape (O, W, R), or None.
 
@@ -205,29 +205,29 @@ class Router:
         return replace(asked, weights=self.within_limits(asked.weights, view, held))
 
     def ask(self, view: View) -> Plan:
-        """Return what the policy answers at K ticks, sent to open regions, before any limit on shares."""
+        """Return the policy's plan at K ticks, sent to open regions, before any limit on shares."""
         if splits(self.policy):
             answer = plan(self.policy, view)
             return replace(answer, weights=_moved(answer.weights, self._open(view), view))
         return Plan(np.eye(view.rtt_ms.shape[-1])[self.choose(view)])
 
     def within_limits(self, weights: Array, view: View, held: Array | None) -> Array:
-        """Return what comes of an answer's weights at K ticks, shape (K, O, W, R); see `decide`."""
+        """Return a policy's weights at K ticks within the limits, shape (K, O, W, R); see `decide`."""
         return self._in_turn(weights, view, held) if self.control.limits_shares else weights
 
     def _in_turn(self, weights: Array, view: View, held: Array | None) -> Array:
-        """Return what comes of the weights that are wanted at K ticks, shape (K, O, W, R).
+        """Return the weights in force at K ticks from the policy's, shape (K, O, W, R).
 
-        Mostly, what is held stays the same for a while: some ticks are worked out at once from the same
+        Mostly, the weights stay the same for a while: some ticks are worked out at once from the same
         weights, and count up to the first that changes them.
         """
         decided, tick, ahead = np.empty(weights.shape), 0, 1 if held is None else len(weights)
         while tick < len(weights):
             some = slice(tick, tick + ahead)
-            found = self._controlled(weights[some], _of_ticks(view, some), held)
-            changes = np.ones(1, dtype=bool) if held is None else (found != held).any(axis=(1, 2, 3))
-            right = int(changes.argmax()) + 1 if changes.any() else len(found)
-            decided[tick : tick + right] = found[:right]
+            limited = self._controlled(weights[some], _of_ticks(view, some), held)
+            changes = np.ones(1, dtype=bool) if held is None else (limited != held).any(axis=(1, 2, 3))
+            right = int(changes.argmax()) + 1 if changes.any() else len(limited)
+            decided[tick : tick + right] = limited[:right]
             tick += right
             held, ahead = decided[tick - 1], 1 if changes.any() else 2 * ahead
         return decided
@@ -242,7 +242,7 @@ class Router:
         return is_open & (view.utilisation <= self.max_utilisation)
 
     def _controlled(self, weights: Array, view: View, held: Array | None) -> Array:
-        """Return what comes of wanted weights, shape (K, O, W, R), where the same ones are held at each."""
+        """Return the weights in force from the policy's, shape (K, O, W, R), the same ones held at each."""
         control = self.control
         if held is not None and control.hysteresis > 0:
             weights = np.where(self._stays(weights, held, view)[..., np.newaxis], held, weights)
@@ -251,9 +251,9 @@ class Router:
             is_open = self._open(view)
             capped = [
                 _capped(
-                    wanted, _of_ticks(view, slice(tick, tick + 1)), is_open[tick], control.max_region_share
+                    asked, _of_ticks(view, slice(tick, tick + 1)), is_open[tick], control.max_region_share
                 )
-                for tick, wanted in enumerate(weights)
+                for tick, asked in enumerate(weights)
             ]
             weights = np.stack(capped)
         if held is not None and control.max_step < 1:
@@ -293,7 +293,7 @@ class _Within:
 
 
 def _of_ticks(view: View, ticks: slice) -> View:
-    """Return what is seen at some of several ticks, leading axes (K, O, W)."""
+    """Return the view at some of several ticks, leading axes (K, O, W)."""
     known: dict[str, Any] = {name: values[ticks] for name, values in vars(view).items() if values is not None}
     return View(**known)
 
@@ -313,7 +313,7 @@ def _reachable_rtt_ms(view: View) -> Array:
 
 
 def _moved(weights: Array, is_open: NDArray[np.bool_], view: View) -> Array:
-    """Return weights with what is on closed regions moved to the cell's other ones in proportion."""
+    """Return weights with those of closed regions moved to the cell's other ones in proportion."""
     astray = ((weights > 0) & ~is_open).any(axis=-1, keepdims=True)
     if not astray.any():
         return weights
@@ -338,7 +338,7 @@ def _capped(weights: Array, view: View, is_open: NDArray[np.bool_], limit: float
     """Return weights by which no region gets more than its share of all traffic, as far as others have room.
 
     The excess of a region is taken from its cells in proportion, and offered to each cell's nearest open
-    region, then to the next one. Cells that ask for the same room share it in proportion; what finds none
+    region, then to the next one. Cells that ask for the same room share it in proportion; without room, it
     stays.
     """
     regions = weights.shape[-1]
@@ -376,7 +376,7 @@ def _traffic(view: View) -> Array:
 def _ramped(weights: Array, held: Array, reachable: NDArray[np.bool_], max_step: float) -> Array:
     """Return the weights on the way from those held: at most `max_step` of a cell moves.
 
-    What was held where nothing can be sent moves at once, to the regions that gain, and is not counted.
+    Weight on regions where nothing can be sent moves at once, to the regions that gain, and is not counted.
     """
     gains = np.maximum(weights - held, 0.0)
     lost = (held * ~reachable).sum(axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The facts of its regions that a router knows before it measures anything."""
+"""Static facts of the regions that a router knows: round trips, SLOs, laws, energies and capacity."""
 
 from __future__ import annotations
 

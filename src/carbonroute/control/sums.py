@@ -56,7 +56,7 @@ def beyond(law: Law, jitter: Jitter, rows: Queries) -> Array:
 
 
 def _of_normals(law: Normal, jitter_std_ms: float, rows: Queries) -> Array:
-    """Add up what lies between low and high, and what lies at the floor."""
+    """Add up the probabilities between low and high, and at the floor."""
     from scipy.special import ndtr
 
     left_ms = rows.time_ms - law.mean
@@ -121,7 +121,7 @@ def _one_by_one(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
 def _in_bins(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
     """Take the times between two scores of the jitter for two of them: their mean ± their standard deviation.
 
-    That is right for parabolas; of bins w wide it leaves less than 0.0064·w³ times what is in them.
+    That is right for parabolas; of bins w wide it leaves less than 0.0064·w³ times their probability.
     """
     from scipy.special import ndtr
 

@@ -1,4 +1,4 @@
-"""Unknown is never green: who decides where the carbon of a region is not known."""
+"""Decisions where the carbon of a region is not known: unknown is never green."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a policy is shown: the facts of the site, carbon as known, and the regions as measured."""
+"""Views for policies: facts of the site, carbon as known, and measurements of the regions."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class CellIndex:
 
 @dataclass(frozen=True)
 class Traits:
-    """What tells requests of the same hour, origin and workload apart, for n of them.
+    """The values in which n requests of the same hour, origin and workload differ.
 
     Attributes
     ----------
     service_ms
-        What is known of each one's service time, ms, shape (n,).
+        Actual or estimated service time of each, ms, shape (n,).
     tokens_j
         IT energy of its tokens, as far as it is known, J, shape (n,); None where none depends on tokens.
     jitter_ms
@@ -68,7 +68,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class State:
-    """What a router has measured when it decides, at K ticks. O origins, W workloads, R regions.
+    """A router's measurements when it decides, at K ticks. O origins, W workloads, R regions.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class State:
         return State(**known)
 
     def then(self, other: State) -> State:
-        """Return what is measured at these ticks and those of another state, which come after them."""
+        """Return the measurements at these ticks and those of another state, which come after them."""
         later = vars(other)
         known: dict[str, Any] = {
             name: np.concatenate([values, later[name]])
@@ -107,7 +107,7 @@ class State:
         return State(**known)
 
     def rows(self, tick: Index, of: CellIndex) -> State:
-        """Return what is measured for each of n requests at its tick, in rows of shape (n, R) and (n,)."""
+        """Return the measurements for each of n requests at its tick, in rows of shape (n, R) and (n,)."""
         pool, cell = (tick, of.workload), (tick, of.origin, of.workload)
         return State(
             self.utilisation[pool],
@@ -124,7 +124,7 @@ class State:
         return values[:, np.newaxis] if values is not None and name in _OF_POOLS else values
 
 
-#: What is measured of the pool that serves a workload in a region.
+#: Measurements of the pool that serves a workload in a region.
 _OF_POOLS = "utilisation", "wait_ms", "available", "servers"
 
 
@@ -136,7 +136,7 @@ def view(
     traits: Traits,
     measured: State | Array | None = None,
 ) -> View:
-    """Return what a policy may know of n cells or requests: fields that take time to work out, if read.
+    """Return the view of n cells or requests: fields that take time to work out, if read.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def view(
     reads
         Fields of the view that the policy and its router read.
     of, traits
-        Which cells or requests, and what else tells them apart.
+        Which cells or requests, and their traits.
     carbon_g_per_kwh
         As known of each one's moment, gCO2e/kWh, shape (n, R).
     measured
@@ -155,12 +155,12 @@ def view(
     state, reference = measured if isinstance(measured, State) else None, site.carbon_reference_g_per_kwh
     energy_j = _energy_j(site, of.workload, traits, state) if "energy_j" in reads else None
     risk = _violation_share(site, of, traits, state) if "violation_share" in reads else None
-    wanted = (STATE_FIELDS | CAPACITY_FIELDS).intersection(reads)
-    of_regions = _of_regions(site, of, traits.service_ms, state) if wanted else {}
+    of_pools = (STATE_FIELDS | CAPACITY_FIELDS).intersection(reads)
+    of_regions = _of_regions(site, of, traits.service_ms, state) if of_pools else {}
     if not isinstance(measured, State):
         of_regions["requests_per_s"] = measured
     # A row per region in memory: policies work on whole columns of these transposed views.
-    shown = View(
+    seen = View(
         rtt_ms=site.rtt_ms.T.take(of.origin, axis=1).T,
         carbon_g_per_kwh=carbon_g_per_kwh,
         service_ms=traits.service_ms,
@@ -172,9 +172,9 @@ def view(
         jitter_ms=traits.jitter_ms,
         turn=traits.turn,
         violation_share=risk,
-        **{name: values for name, values in of_regions.items() if name in wanted},
+        **{name: values for name, values in of_regions.items() if name in of_pools},
     )
-    return _locked(shown)
+    return _locked(seen)
 
 
 def folded(flat: View, leading: tuple[int, ...], traffic_share: Array) -> View:
@@ -194,11 +194,11 @@ def folded(flat: View, leading: tuple[int, ...], traffic_share: Array) -> View:
     return _locked(replace(flat, **shaped, traffic_share=traffic_share))
 
 
-def _locked(shown: View) -> View:
-    for values in vars(shown).values():
+def _locked(seen: View) -> View:
+    for values in vars(seen).values():
         if values is not None:
             values.setflags(write=False)
-    return shown
+    return seen
 
 
 def estimates_ms(site: Site, information: Information) -> Array:
@@ -230,7 +230,7 @@ def _violation_share(site: Site, of: CellIndex, traits: Traits, state: State | N
 
 
 def _energy_j(site: Site, workload: Index, traits: Traits, state: State | None) -> Array | None:
-    """Return what a request takes at the wall: where a pool's power is stated, that of its server's time."""
+    """Return a request's energy at the wall: where a pool's power is stated, that of its server's time."""
     energy = site.energy
     if energy is None:
         return None
@@ -247,7 +247,7 @@ def _energy_j(site: Site, workload: Index, traits: Traits, state: State | None) 
 
 
 def _of_regions(site: Site, of: CellIndex, service_ms: Array, state: State | None) -> dict[str, Any]:
-    """Return what is known of the pools that would serve; where there are no limits, neutral values."""
+    """Return the state of the pools that would serve; where there are no limits, neutral values."""
     shape = len(of), site.shape[2]
     if state is None:
         return {
@@ -267,6 +267,5 @@ def _of_regions(site: Site, of: CellIndex, service_ms: Array, state: State | Non
     installed = np.where(capacity.servers < UNLIMITED, capacity.servers, np.inf)
     of_pools = {"pool": capacity.pool, "idle_power_w": idle_w[capacity.pool]}
     of_pools |= {"installed": installed[capacity.pool]}
-    shown = measured | {name: values.take(of.workload, axis=0) for name, values in of_pools.items()}
-    shown["busy_ms"] = capacity.busy_ms(service_ms, of.workload)
-    return shown
+    of_pools = {name: values.take(of.workload, axis=0) for name, values in of_pools.items()}
+    return measured | of_pools | {"busy_ms": capacity.busy_ms(service_ms, of.workload)}

@@ -1,4 +1,4 @@
-"""Where a policy's choice changes with a request's service time, to the last double."""
+"""Search for the service times at which a policy's choice changes, to the last double."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from carbonroute.policies.base import Regions
 #: From cells and a service time for each, the region that is chosen.
 Choose = Callable[[Index, Array], Regions]
 
-#: How far a change of choice may be expected from a stated break, relative to what that was worked out from.
+#: How far a change of choice may be expected from a stated break, relative to the scale.
 _ROUNDING = 2.0**-50
-#: Parts in which a search divides what lies between two service times.
+#: Parts in which a search divides the interval between two service times.
 _WAYS = 64
 
 
@@ -31,7 +31,7 @@ def settled(choose: Choose, stated_ms: Array, scale_ms: Array) -> tuple[Array, R
     stated_ms
         Service times at which the choice may change, up to rounding, shape (C, K); NaN for none.
     scale_ms
-        What the stated times were worked out from, shape (C,): their rounding is relative to that.
+        Scale of the stated times, shape (C,), such as the SLO: their rounding is relative to it.
 
     Returns
     -------
@@ -40,25 +40,25 @@ def settled(choose: Choose, stated_ms: Array, scale_ms: Array) -> tuple[Array, R
     """
     cell, points = np.arange(len(stated_ms)), _points(stated_ms, scale_ms)
     regions = _asked(choose, cell, points)
-    first, found = regions[:, 0], []
+    first, changes = regions[:, 0], []
     while len(points):
         row, at = np.nonzero(regions[:, 1:] != regions[:, :-1])
         cell, low, high = cell[row], points[row, at], points[row, at + 1]
         next_to = high - low == 1
-        found.append((cell[next_to], low[next_to], regions[row, at + 1][next_to]))
+        changes.append((cell[next_to], low[next_to], regions[row, at + 1][next_to]))
         cell, low, high = cell[~next_to], low[~next_to, np.newaxis], high[~next_to, np.newaxis]
         step = np.maximum((high - low) // _WAYS, 1)
         points = np.minimum(low + step * np.arange(_WAYS + 1), high)
         points[:, -1:] = high
         regions = _asked(choose, cell, points)
-    return _by_cell(first, *map(np.concatenate, zip(*found, strict=True)))
+    return _by_cell(first, *map(np.concatenate, zip(*changes, strict=True)))
 
 
 def _points(stated_ms: Array, scale_ms: Array) -> Index:
     """Return service times to begin with, as the bits of doubles ≥ 0, which are in the same order."""
-    there = (stated_ms > 0) & (stated_ms < np.inf)
-    last_ms = stated_ms.max(axis=1, where=there, initial=0.0)[:, np.newaxis]
-    ends_ms = np.sort(np.where(there, stated_ms, last_ms), axis=1)
+    stated = (stated_ms > 0) & (stated_ms < np.inf)
+    last_ms = stated_ms.max(axis=1, where=stated, initial=0.0)[:, np.newaxis]
+    ends_ms = np.sort(np.where(stated, stated_ms, last_ms), axis=1)
     between_ms = (ends_ms + np.hstack([np.zeros_like(last_ms), ends_ms])[:, :-1]) / 2
     near_ms = _ROUNDING * (scale_ms[:, np.newaxis] + last_ms)
     times_ms = np.hstack([between_ms, ends_ms - near_ms, ends_ms + near_ms, 1 + 2 * last_ms])

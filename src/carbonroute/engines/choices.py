@@ -1,4 +1,4 @@
-"""The regions of all requests of a cell, whatever their number.
+"""Routing plans: the regions of all requests of a cell by service time or dice, whatever their number.
 
 Most policies cannot tell a cell's requests apart and send all of them to one region. One that splits traffic
 goes by the dice of each request, and one that sees service times by those: between two breaks the region is

@@ -30,7 +30,7 @@ from carbonroute.policies.base import Regions
 from carbonroute.traffic import Requests
 from carbonroute.workloads import By, Tokens
 
-#: The first cell: what is asked about any of them is asked about it.
+#: The first cell, for questions that any cell answers.
 _FIRST = Requests(*np.zeros((3, 1), dtype=np.intp))
 
 

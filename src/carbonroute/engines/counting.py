@@ -1,4 +1,4 @@
-"""Many requests: their latencies are counted by bin, so that what is held does not grow with their number."""
+"""The sampled engine for many requests: routes blocks and counts latencies by bin, in constant memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two sampling schemes: in which order requests, service times and jitter are drawn."""
+"""Random draws of requests, service times and jitter, by the two sampling schemes of docs/model.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exact engine: what is expected of a scenario's requests, worked out without a random number."""
+"""The exact engine: expected values of a scenario's results, without a random number."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BYTES_PER_CELL = 24
 def run(
     inputs: Inputs, progress: Progress | None = None, *, requests: Array | None = None
 ) -> tuple[Outcome, ...]:
-    """Work out what is expected of a scenario's requests under each of its policies.
+    """Work out the expected results of a scenario's requests under each of its policies.
 
     Parameters
     ----------

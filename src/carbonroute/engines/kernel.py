@@ -1,4 +1,4 @@
-"""Compiled loops over requests; nothing imports them before there are many.
+"""Compiled loops of the sampled engine over requests; imported only where there are many.
 
 They do what `carbonroute.engines.samples` does in NumPy, to the bit for violations and latencies, without a
 pass over all requests for every step. Arrays come in bundles: named tuples of them.
@@ -41,7 +41,7 @@ class CellSpans(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """What was drawn for the requests of a block.
+    """Service times, jitter and token energies of the requests of a block.
 
     Service time, shape (n,); jitter, shape (1, n) where it is the same to all regions and (L, n) otherwise;
     IT energy of the tokens, shape (n,), or (0,) where nothing depends on them.
@@ -63,7 +63,7 @@ class Lookups(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What some policies, by index (P,), that send all requests of a cell to one region do with C cells.
+    """Regions of C cells under some policies, by index (P,), that send all requests of a cell to one.
 
     Distinct regions of each cell (C, L), −1 behind the last one, and which of them each policy's is (C, P).
     """
@@ -74,11 +74,11 @@ class Chosen(NamedTuple):
 
 
 class Accumulators(NamedTuple):
-    """What is added up for P policies: by origin × workload × region (G), by workload, or in all.
+    """Sums for P policies: by origin × workload × region (G), by workload, or in all.
 
     Requests and violations (P, G); sums (P, 3, G) of latency, carbon, and tokens' energy × carbon; latencies
-    by bin (P, W, B); the lowest and the highest (P, W, 2). Beside the baseline: sums of what latency and
-    carbon are more, each with its squares (P, 4); requests late here alone, and there alone (P, 2).
+    by bin (P, W, B); the lowest and the highest (P, W, 2). Against the baseline: sums by which latency and
+    carbon are more, each with its squares (P, 4); requests late here alone, or there alone (P, 2).
     """
 
     requests: Integers
@@ -106,7 +106,7 @@ def sort(
     scores
         Two numbers for each, shape (n,).
     counts
-        What the number of requests in each cell is added to, shape (W, hours, O).
+        Incremented by the number of requests in each cell, shape (W, hours, O).
 
     Returns
     -------
@@ -164,27 +164,27 @@ def layers(regions: Integers) -> tuple[Integers, Integers]:
     """
     cells, policies = regions.shape
     layer = np.empty((cells, policies), dtype=np.int64)
-    found = np.full((cells, policies), -1, dtype=np.int64)
+    distinct = np.full((cells, policies), -1, dtype=np.int64)
     most = 0
     for c in range(cells):
         count = 0
         for p in range(policies):
             known = 0
-            while known < count and found[c, known] != regions[c, p]:
+            while known < count and distinct[c, known] != regions[c, p]:
                 known += 1
             if known == count:
-                found[c, count] = regions[c, p]
+                distinct[c, count] = regions[c, p]
                 count += 1
             layer[c, p] = known
         most = max(most, count)
-    return found[:, :most].copy(), layer
+    return distinct[:, :most].copy(), layer
 
 
 @compiled
 def tally_cells(
     places: CellSpans, draws: Draws, tables: Lookups, chosen: Chosen, totals: Accumulators
 ) -> Integers:
-    """Add up what C cells mean for policies that send each of them to one region.
+    """Add up C cells under policies that send each of them to one region.
 
     Where a cell has many requests, those that go to one region are counted once for all such policies.
 
@@ -247,14 +247,14 @@ def pair_cells(
     """
     policies, regions, layer = chosen
     for c in range(len(places.starts)):
-        count, there = places.counts[c], layer[c, baseline]
+        count, other = places.counts[c], layer[c, baseline]
         rtt_ms = tables.rtt_ms[places.origin[c]]
         carbon = tables.carbon_g_per_kwh[places.hour[c]]
         for column, p in enumerate(policies):
             here = layer[c, column]
-            longer_ms = rtt_ms[regions[c, here]] - rtt_ms[regions[c, there]]
-            more = carbon[regions[c, here]] - carbon[regions[c, there]]
-            late = violations[c, here] - violations[c, there]
+            longer_ms = rtt_ms[regions[c, here]] - rtt_ms[regions[c, other]]
+            more = carbon[regions[c, here]] - carbon[regions[c, other]]
+            late = violations[c, here] - violations[c, other]
             totals.more[p, 0] += count * longer_ms
             totals.more[p, 1] += count * longer_ms**2
             totals.more[p, 2] += count * more
@@ -273,21 +273,21 @@ def pair_requests(
     totals: Accumulators,
 ) -> None:
     """Hold n requests under one policy against the same under another; luck and region, (n,), of both."""
-    mine, theirs = region
+    own, of_baseline = region
     for c in range(len(places.starts)):
         rtt_ms, slo_ms = tables.rtt_ms[places.origin[c]], tables.slo_ms[places.workload[c]]
         carbon = tables.carbon_g_per_kwh[places.hour[c]]
         longer_ms, longer_square, more, more_square = 0.0, 0.0, 0.0, 0.0
         late_here, late_there = 0, 0
         for i in range(places.starts[c], places.starts[c] + places.counts[c]):
-            here_ms = rtt_ms[mine[i]] + draws[0].service_ms[i]
+            here_ms = rtt_ms[own[i]] + draws[0].service_ms[i]
             here_ms += draws[0].jitter_ms[0, i]
-            there_ms = rtt_ms[theirs[i]] + draws[1].service_ms[i]
+            there_ms = rtt_ms[of_baseline[i]] + draws[1].service_ms[i]
             there_ms += draws[1].jitter_ms[0, i]
             longer_ms += here_ms - there_ms
             longer_square += (here_ms - there_ms) ** 2
-            more += carbon[mine[i]] - carbon[theirs[i]]
-            more_square += (carbon[mine[i]] - carbon[theirs[i]]) ** 2
+            more += carbon[own[i]] - carbon[of_baseline[i]]
+            more_square += (carbon[own[i]] - carbon[of_baseline[i]]) ** 2
             late_here += here_ms > slo_ms and there_ms <= slo_ms
             late_there += there_ms > slo_ms and here_ms <= slo_ms
         totals.more[policy, 0] += longer_ms
@@ -302,7 +302,7 @@ def pair_requests(
 def tally_requests(
     places: CellSpans, draws: Draws, tables: Lookups, region: Integers, totals: Accumulators, policy: int
 ) -> None:
-    """Add up what one policy's n requests mean, each in a region of its own, shape (n,)."""
+    """Add up one policy's n requests, each in a region of its own, shape (n,)."""
     regions = tables.rtt_ms.shape[1]
     count, late = np.zeros(regions, dtype=np.int64), np.zeros(regions, dtype=np.int64)
     total_ms, tokens_j = np.zeros(regions), np.zeros(regions)
@@ -312,12 +312,12 @@ def tally_requests(
         bins, ends_ms = totals.bins[policy, workload], totals.ends_ms[policy, workload]
         low_ms, high_ms = ends_ms
         for i in range(places.starts[c], places.starts[c] + places.counts[c]):
-            there = np.uint64(region[i])
-            latency_ms = rtt_ms[there] + draws.service_ms[i]
+            to = np.uint64(region[i])
+            latency_ms = rtt_ms[to] + draws.service_ms[i]
             latency_ms += draws.jitter_ms[0, i]
-            count[there] += 1
-            late[there] += latency_ms > slo_ms
-            total_ms[there] += latency_ms
+            count[to] += 1
+            late[to] += latency_ms > slo_ms
+            total_ms[to] += latency_ms
             low_ms = latency_ms if latency_ms < low_ms else low_ms
             high_ms = latency_ms if latency_ms > high_ms else high_ms
             bins[_bin_of(latency_ms, tables, len(bins))] += 1
@@ -345,7 +345,7 @@ def _count(
     Parameters
     ----------
     luck, tables, bins
-        What was drawn, the scenario's tables, and what counts are added to.
+        The draws, the scenario's tables, and the counts that are incremented.
     of
         First request, and the one after the last; row of the jitter; round trip and latency limit, ms.
 

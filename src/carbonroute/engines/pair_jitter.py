@@ -33,7 +33,7 @@ class _Parts:
     Attributes
     ----------
     weight
-        What the score, or the service time, stands for.
+        Probability of the interval that the score, or the service time, represents.
     z_low, z_high
         Scores of the jitter; the same, where it is one.
     low, high
@@ -73,10 +73,10 @@ class _Sets:
 class ByPairJitter(OracleConditioning):
     """Service time and jitter, where each origin and region has a jitter of its own.
 
-    All regions' jitters have the same score. What exceeds the same of the policy's breaks goes to the same
-    region: it is one segment, and its number stands for both of its ends. A smooth law of service times is
-    integrated over the score, and of fixed or measured ones each is cut by scores. A share errs by no more
-    than 1e-5; where there are more than 2,048 measured times, and some are taken together, 5e-4.
+    All regions' jitters have the same score. Requests that exceed the same of the policy's breaks go to the
+    same region: they are one segment, and its number stands for both of its ends. A smooth law of service
+    times is integrated over the score, and of fixed or measured ones each is cut by scores. A share errs by
+    no more than 1e-5; where there are more than 2,048 measured times, and some are taken together, 5e-4.
     """
 
     def __init__(self, dispatcher: Dispatcher, site: Site, span: Span) -> None:

@@ -29,8 +29,8 @@ def run(
 ) -> tuple[Outcome, ...]:
     """Route all requests of a scenario under each of its policies.
 
-    Up to `KEPT` latencies are kept, and quantiles are exact; beyond, they are counted by bin, and what is
-    held does not grow with the number of requests.
+    Up to `KEPT` latencies are kept, and quantiles are exact; beyond, they are counted by bin, and memory
+    does not grow with the number of requests.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def run(
         sequence, and uses no others.
     start_method
         How they start: see `multiprocessing.get_context`. By default a server forks them that has imported
-        what they need; `ready` starts it early.
+        the modules; `ready` starts it early.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Few requests: the latency of every one of them is kept."""
+"""The sampled engine for few requests: routes blocks and keeps every latency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run in chunks of consecutive blocks, by one process or several.
+"""Parallel sampling: a run in chunks of consecutive blocks, by one process or several.
 
 A chunk's outcomes depend on nothing but the scenario and the chunk's index, and chunks are merged in their
 order: the result is the same, to the bit, whoever works on which.
@@ -45,7 +45,7 @@ Tally = Callable[[Iterable[Block]], Part]
 def ready() -> BaseContext:
     """Start the server that other processes come from, unless it runs; return their context.
 
-    It imports what they need: whoever knows early that there will be some calls this first.
+    It imports their modules: a caller that knows early of several workers calls this first.
     """
     return server("carbonroute.engines.counting", "carbonroute.scenario")
 
@@ -84,7 +84,7 @@ class Chunks:
     def tally(self, chunk: int, step: Callable[[int], None] | None = None) -> Part | None:
         """Return the outcomes of a chunk, or None where the run has ended before it.
 
-        Forward is cheap: what comes is drawn, or read, only once.
+        Forward is cheap: requests are drawn, or read, only once.
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ def _finished(part: Part | None) -> Future[Part | None]:
 
 
 def _packed(chunks: Chunks) -> bytes:
-    """Return what a process needs to tally chunks, behind the names of code that it loads before."""
+    """Return the pickled run for another process, behind the names of code that it loads before."""
     inputs = chunks.inputs
     for candidate in inputs.candidates:
         try:
@@ -194,11 +194,11 @@ def _packed(chunks: Chunks) -> bytes:
         for entry in inputs.scenario.policies
         if entry.digest
     ]
-    rest = replace(inputs, forecast=None)  # what came of it is in the candidates
+    rest = replace(inputs, forecast=None)  # its values are in the candidates
     return pickle.dumps((beside, pickle.dumps((rest, chunks.kept, chunks.size))))
 
 
-# What follows runs in the other processes.
+# The functions below run in the other processes.
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""What every engine hands on, and the only thing that tables are made of."""
+"""The result of every engine, and the only source of tables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a policy did to a run's requests, by origin × workload × region, shape (O, W, R).
+    """Results of a run's requests under a policy, by origin × workload × region, shape (O, W, R).
 
     Attributes
     ----------
@@ -53,14 +53,14 @@ class Outcome:
     latency
         Distribution of latency of the served requests.
     emissions
-        What the requests emitted, or None where the scenario states no energies.
+        Emissions of the requests, or None where the scenario states no energies.
     latency_square_sum_ms2, carbon_square_sum
         Sums over requests of the square of their latency, ms², and of their carbon intensity, (gCO2e/kWh)²;
         None where nobody keeps them.
     paired
         The baseline on the same requests, or None where they met others, or nobody looked.
     queueing
-        What waited, what was rejected and how busy servers were; None where capacity plays no part.
+        Waits, rejections and utilisation; None where capacity plays no part.
     """
 
     policy: str
@@ -89,7 +89,7 @@ class Outcome:
         ----------
         parts
             At least one: outcomes of the same policy over other requests of the same origins, workloads and
-            regions. Policy and clairvoyance are those of the first; what one of them does not know is
+            regions. Policy and clairvoyance are those of the first; a field that one of them lacks is
             left out.
         """
         emissions = [part.emissions for part in parts if part.emissions]

@@ -61,7 +61,7 @@ class Histogram:
 
     @classmethod
     def of(cls, samples: Samples) -> Histogram:
-        """Return what samples come to."""
+        """Return the histogram of samples."""
         parts = [np.concatenate([np.empty(0), *of_workload]) for of_workload in samples.parts]
         return cls.trimmed(
             np.stack([np.bincount(bin_of(part), minlength=BINS) for part in parts]),
@@ -73,8 +73,8 @@ class Histogram:
     @classmethod
     def trimmed(cls, counts: Integers, sum_ms: Array, low_ms: Array, high_ms: Array) -> Histogram:
         """Return the histogram of counts in all `BINS` bins, shape (W, BINS), without the empty ends."""
-        there = np.flatnonzero(counts.any(axis=0))
-        first, last = (int(there[0]), int(there[-1])) if there.size else (0, 0)
+        filled = np.flatnonzero(counts.any(axis=0))
+        first, last = (int(filled[0]), int(filled[-1])) if filled.size else (0, 0)
         return cls(first, counts[:, first : last + 1].copy(), sum_ms, low_ms, high_ms)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Distribution of latency that is known as such: a weighted sum of laws, and no sample."""
+"""Latency as a mixture distribution: a weighted sum of laws, not a sample."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ class Groups:
 
 
 class LatencyLaw(Protocol):
-    """Law of what a request takes besides the round trip."""
+    """Law of a request's latency without the round trip."""
 
     @property
     def alike(self) -> Hashable:
-        """What laws have in common that answer alike, and can be asked for one another."""
+        """A key that is equal for laws of the same probabilities."""
         ...
 
     def beyond(self, time_ms: Array, groups: Groups) -> Array:
@@ -82,11 +82,11 @@ class Mixture:
     Attributes
     ----------
     law
-        Of what a request takes besides `rtt_ms`.
+        Law of latency without `rtt_ms`.
     groups
         Of requests.
     rtt_ms
-        What is added to the law's times, ms, shape (K,).
+        Round trip that is added to the law's times, ms, shape (K,).
     requests
         Expected number of requests of which the group is a piece, shape (K,).
     share
@@ -180,7 +180,7 @@ def quantiles(
 ) -> list[float]:
     """Return a quantile of each of several distributions, ms; NaN without requests.
 
-    Expected latencies are searched together: much sooner, and to the bit what each of them has alone.
+    Expected latencies are searched together: much sooner, and bit-identical to each of them alone.
 
     Parameters
     ----------
@@ -210,16 +210,16 @@ def _searched(parts: Sequence[Mixture], share: float) -> Array:
     of, first = np.repeat(np.arange(len(parts)), sizes), np.cumsum(sizes) - sizes
 
     def within(latency_ms: Array, sets: Index) -> Array:
-        there = np.flatnonzero(np.isin(of, sets))
+        members = np.flatnonzero(np.isin(of, sets))
         begin = np.cumsum(sizes[sets]) - sizes[sets]
-        shares = rows.rows(there)._shares(np.repeat(latency_ms, sizes[sets], axis=0))
-        numbers: Array = np.add.reduceat(rows.requests[there, np.newaxis] * shares, begin)
+        shares = rows.rows(members)._shares(np.repeat(latency_ms, sizes[sets], axis=0))
+        numbers: Array = np.add.reduceat(rows.requests[members, np.newaxis] * shares, begin)
         return numbers
 
-    wanted = min(max(share, _ENDS), 1 - _ENDS) - _ROUNDING
+    target = min(max(share, _ENDS), 1 - _ENDS) - _ROUNDING
     return _reached(
         within,
-        wanted * np.add.reduceat(rows.requests * rows.share, first),
+        target * np.add.reduceat(rows.requests * rows.share, first),
         2 * np.maximum.reduceat(rows.rtt_ms, first) + 1,
         _NARROW if share < 1 else _ROUGH,
     )
@@ -233,36 +233,36 @@ def _joined(parts: Sequence[Mixture]) -> Mixture:
 
 
 def _reached(
-    within: Callable[[Array, Index], Array], wanted: Array, highest_ms: Array, narrow: float
+    within: Callable[[Array, Index], Array], targets: Array, highest_ms: Array, narrow: float
 ) -> Array:
     """Return the lowest latency at which each of S rising functions has reached a value, ms, shape (S,).
 
     Brackets are cut in the middle, and on both sides of where a line between their ends reaches the value:
     the closer, the better the last such guess was. Where a function makes a step, the middle gets there.
-    What is narrow is asked no more: no function's result depends on the others.
+    Narrow brackets are asked no more: no function's result depends on the others.
 
     Parameters
     ----------
     within
         From latencies, shape (n, k), and n of the functions, ascending: the values of each there.
-    wanted
+    targets
         The values, shape (S,); each is reached somewhere.
     highest_ms
         Where to begin, ms, shape (S,).
     narrow
         How narrow the brackets are to be, relative to themselves.
     """
-    which, reached_ms = np.arange(len(wanted)), np.empty(len(wanted))
+    which, reached_ms = np.arange(len(targets)), np.empty(len(targets))
     ends_ms: Array = highest_ms[:, np.newaxis] * np.linspace(0, 1, _COARSE)
     values = within(ends_ms, which)
-    while len(short := np.flatnonzero(values[:, -1] < wanted)):
+    while len(short := np.flatnonzero(values[:, -1] < targets)):
         ends_ms[short] *= 2
         values[short] = within(ends_ms[short], short)
-    width_ms, closeness = np.full(len(wanted), np.inf), np.full(len(wanted), _CLOSENESS)
+    width_ms, closeness = np.full(len(targets), np.inf), np.full(len(targets), _CLOSENESS)
     while True:
         row = np.arange(len(which))
-        place = (values >= wanted[:, np.newaxis]).argmax(axis=1)  # values can fall by rounding
-        before = np.maximum(place - 1, 0)  # what is reached at a latency of 0 is reached there
+        place = (values >= targets[:, np.newaxis]).argmax(axis=1)  # values can fall by rounding
+        before = np.maximum(place - 1, 0)  # a target that is reached at a latency of 0
         low_ms, high_ms = ends_ms[row, before], ends_ms[row, place]
         start, end = values[row, before], values[row, place]
         right = high_ms - low_ms <= 2.1 * closeness * width_ms
@@ -271,11 +271,11 @@ def _reached(
         wide = width_ms > narrow * (high_ms + 1e-3)
         if not wide.any():
             return reached_ms
-        which, wanted, width_ms, closeness, low_ms, high_ms, start, end = (
-            column[wide] for column in (which, wanted, width_ms, closeness, low_ms, high_ms, start, end)
+        which, targets, width_ms, closeness, low_ms, high_ms, start, end = (
+            column[wide] for column in (which, targets, width_ms, closeness, low_ms, high_ms, start, end)
         )
-        guess = (wanted - start) / np.where(end > start, end - start, 1.0)
-        tried = np.column_stack([guess - closeness, guess + closeness, np.full(len(wanted), 0.5)])
+        guess = (targets - start) / np.where(end > start, end - start, 1.0)
+        tried = np.column_stack([guess - closeness, guess + closeness, np.full(len(targets), 0.5)])
         between_ms = low_ms[:, np.newaxis] + width_ms[:, np.newaxis] * np.sort(np.clip(tried, 0, 1), axis=1)
         ends_ms = np.column_stack([low_ms, between_ms, high_ms])
         values = np.column_stack([start, within(between_ms, which), end])

@@ -1,4 +1,4 @@
-"""One policy beside another on the same requests: what is common to both drops out of their difference."""
+"""Two policies on the same requests: common variation drops out of their difference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from carbonroute.arrays import Array, Mask
 
 @dataclass(frozen=True)
 class Paired:
-    """Sums over requests of what one policy's are more than another's.
+    """Sums over requests of the differences between one policy and another.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Paired:
         """Return the sums over n requests, of each under this policy and under the other, shape (n,)."""
         longer_ms = latency_ms[0] - latency_ms[1]
         more = carbon_g_per_kwh[0] - carbon_g_per_kwh[1]
-        here, there = late
+        late_here, late_there = late
         # No dot product: its last bits depend on how many threads there are.
         return cls(
             policy,
@@ -61,6 +61,6 @@ class Paired:
             float(np.square(longer_ms, out=longer_ms).sum()),
             float(more.sum()),
             float(np.square(more, out=more).sum()),
-            int(np.count_nonzero(here & ~there)),
-            int(np.count_nonzero(there & ~here)),
+            int(np.count_nonzero(late_here & ~late_there)),
+            int(np.count_nonzero(late_there & ~late_here)),
         )

@@ -1,4 +1,4 @@
-"""What happened to requests and servers where capacity is finite."""
+"""Waits, rejections and server time where capacity is finite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from carbonroute.outcome.distribution import Counts, LatencyDistribution, Sums, 
 
 @dataclass(frozen=True)
 class Queueing:
-    """What a run with queues counted, over S slots of time and P pools of servers.
+    """Counts of a run with queues, over S slots of time and P pools of servers.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Queueing:
     flips_per_day
         How often a cell's main region changes in a day: mean over cells and routers; NaN where not known.
     server_worth_g_per_h
-        What one more server in a region would save, gCO2e/h, shape (R,), or None where no policy worked
+        Saving by one more server in a region, gCO2e/h, shape (R,), or None where no policy worked
         it out.
     slot_s
         Length of a slot, s: a part of an hour, or an hour.
@@ -66,7 +66,7 @@ class Queueing:
     def merged(cls, parts: Sequence[Queueing | None]) -> Queueing | None:
         """Return that of several runs, or None where one of them has none.
 
-        Counts and sums add up; what is of an hour, a pool or a day is the mean over the runs.
+        Counts and sums add up; values by the hour, pool or day are means over the runs.
         """
         known = [part for part in parts if part is not None]
         if not known or len(known) < len(parts):
@@ -91,6 +91,6 @@ class Queueing:
 
 
 def _mean(values: Sequence[Array], runs: Sequence[int]) -> Array:
-    """Return the mean over all runs of what parts of them have on average."""
+    """Return the mean over all runs of the averages of their parts."""
     total: Array = reduce(np.add, [value * count for value, count in zip(values, runs, strict=True)])
     return total / sum(runs)

@@ -44,7 +44,7 @@ class Samples:
         """Return the quantile by linear interpolation, NumPy's default, ms; NaN without requests.
 
         To the bit `numpy.quantile` of all latencies, several times sooner on many: a sample brackets the
-        two order statistics that are interpolated, and only what lies between is partitioned.
+        two order statistics that are interpolated, and only the values between are partitioned.
         """
         parts = self._of(workload)
         count = sum(part.size for part in parts)

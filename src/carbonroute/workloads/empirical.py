@@ -1,4 +1,4 @@
-"""Measured service times, taken as they are."""
+"""The empirical distribution of measured service times."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Empirical(Law):
         return self.with_times(times_ms)
 
     def with_times(self, times_ms: Array) -> Self:
-        """Return the law of some times, ms, in any order; what is below 0 becomes 0."""
+        """Return the law of some times, ms, in any order; negative ones become 0."""
         law, ordered_ms = self.model_copy(), np.sort(np.maximum(times_ms, 0.0))
         law._times_ms = ordered_ms.tobytes()
         law._sums = np.pad(np.cumsum([ordered_ms, ordered_ms**2], axis=1), ((0, 0), (1, 0))).tobytes()

@@ -1,4 +1,4 @@
-"""From joules to grams: what a request's electricity, transport and hardware emit.
+"""From joules to grams: emissions of a request's electricity, transport and hardware.
 
 In the sense of the Software Carbon Intensity specification (ISO/IEC 21031): operational emissions plus an
 embodied share, per functional unit; the unit here is one request, and each part is kept apart.
@@ -16,7 +16,7 @@ from carbonroute.units import J_PER_KWH
 
 @dataclass(frozen=True)
 class Energy:
-    """What requests cost, per workload and region.
+    """Energy and embodied emissions of requests, per workload and region.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Energy:
     token_j
         IT energy per prompt token and per answer token, J, shape (W, 2).
     hardware_factor
-        What a region's hardware takes, relative to that, shape (R,).
+        Energy of a region's hardware relative to that, shape (R,).
     pue
         Power usage effectiveness of each region, shape (R,).
     network_j
@@ -42,7 +42,7 @@ class Energy:
     embodied_g: Array
 
     def at_the_wall_j(self, workload: Index, tokens_j: Array) -> Array:
-        """Return what requests take in each region, network included, J, shape (n, R).
+        """Return the energy of requests in each region, network included, J, shape (n, R).
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class Emissions:
     embodied_g
         Share of the hardware's manufacture.
     idle_g
-        Electricity that switched-on servers take beyond what requests do, PUE included; None where the
+        Emissions of switched-on servers beyond those of requests, PUE included; None where the
         power of a server is not stated.
     """
 
@@ -84,7 +84,7 @@ class Emissions:
 
 
 def emissions_g(energy_j: Array, pue: Array, carbon_g_per_kwh: Array) -> Array:
-    """Return what energy emits: energy_j / 3.6e6 · pue · carbon_g_per_kwh.
+    """Return the emissions of energy, gCO2e: energy_j / 3.6e6 · pue · carbon_g_per_kwh.
 
     >>> float(emissions_g(np.array(3.6e6), np.array(1.2), np.array(400.0)))
     480.0
@@ -104,7 +104,7 @@ def account(
     Parameters
     ----------
     energy
-        What one request costs.
+        Energies of one request.
     requests
         Number of requests, shape (O, W, R).
     carbon_sum_g_per_kwh

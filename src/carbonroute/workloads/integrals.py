@@ -1,4 +1,4 @@
-"""Integrals over a standard-normal score."""
+"""Gauss–Legendre integrals over a standard-normal score, with splits at kinks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from carbonroute.arrays import Array, Index
 #: Scores beyond are left out: one normal in 10³³.
 FARTHEST = 12.0
 
-#: Nodes per panel: what is integrated turns over one score or more.
+#: Nodes per panel: integrands turn over one score or more.
 _NODES = 10
 #: Rows at a time, so that an array of all their nodes takes some 20 MB.
 _ROWS = 4096

@@ -1,4 +1,4 @@
-"""A function that is dear to work out, as polynomials between edges."""
+"""Piecewise Chebyshev interpolation of an expensive function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TERMS = 12
 
 
 class Piecewise:
-    """A function that is smooth between edges, and stays what it is at the outer ones beyond them.
+    """A function that is smooth between edges, and constant beyond the outer ones.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ normal per request therefore serves any law, scenarios with other laws meet the 
 ::
 
     Law                   at, score, partial, average, quantile: service time in ms, whatever it is made of
-    ├── Distribution      stated by mean and std, in the unit of what it is of: ms of service, tokens of text
+    ├── Distribution      stated by mean and std, in ms of service or tokens of text
     │   └── Normal, Lognormal, Gamma
     ├── Empirical         measured times from a file
     └── Tokens            of an LLM: so many ms per token of prompt and answer
@@ -50,7 +50,7 @@ class Law(Spec):
     def read(self, _folder: Path, _digests: Digests | None = None) -> Self:
         """Return the law with the values of its file, which is named relative to a folder.
 
-        The digest of what is read is noted in the digests.
+        The digest of the file is noted in the digests.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class Law(Spec):
 
 
 class Distribution(Law):
-    """Base of what is stated by its mean and standard deviation; with a std of 0 it is a fixed value."""
+    """Base of laws stated by mean and standard deviation; with a std of 0 it is a fixed value."""
 
     #: Lowest and highest std, in means, for which the formula has digits left.
     spread: ClassVar[tuple[float, float]] = (0.0, math.inf)
@@ -131,8 +131,8 @@ class Distribution(Law):
     def _within_reach(self) -> Self:
         low, high = self.spread
         if not low <= self.std / self.mean <= high:
-            found = f"found a std of {self.std:g} at a mean of {self.mean:g}"
-            raise ValueError(f"{found}; {low:g} to {high:g} times the mean is expected")
+            problem = f"found a std of {self.std:g} at a mean of {self.mean:g}"
+            raise ValueError(f"{problem}; {low:g} to {high:g} times the mean is expected")
         return self
 
     @property

@@ -23,7 +23,7 @@ from carbonroute.workloads.service import (
     score_of,
 )
 
-#: What a piece of the requests is told by.
+#: The variable by which requests are limited to an interval.
 By: TypeAlias = Literal["service", "prompt"]
 
 Length = Annotated[Normal | Lognormal | Gamma, Field(discriminator="law")]
@@ -50,7 +50,7 @@ class Tokens(Law):
     prompt_tokens
         Law of the prompt's length, in tokens; not needed where the traffic states every prompt.
     answer_tokens
-        Law of the answer's length, in tokens: what a router believes, and what is drawn where the traffic
+        Law of the answer's length, in tokens: a router's belief, and the law of draws where the traffic
         does not state answers.
 
     Examples
@@ -91,7 +91,7 @@ class Tokens(Law):
         return self.overhead_ms + self.prefill_ms_per_token * prompt + self.decode_ms_per_token * answer
 
     def estimate_ms(self, prompt: Array, share: float | None = None) -> Array:
-        """Return what is known of the service time before the answer is, ms, shape of `prompt`.
+        """Return the estimate of the service time before the answer is known, ms, shape of `prompt`.
 
         Parameters
         ----------
@@ -141,14 +141,14 @@ class Tokens(Law):
         return self.up_to(value)[1:3]
 
     def up_to(self, value: Array, by: By = "service") -> Array:
-        """Return what requests up to a service time, or up to a prompt, make of the whole.
+        """Return expectations over the requests up to a service time, or up to a prompt.
 
         Parameters
         ----------
         value
             ms, or tokens, shape (…).
         by
-            What the value is of.
+            The variable that is limited.
 
         Returns
         -------
@@ -187,7 +187,7 @@ class Tokens(Law):
         return over_scores(-everywhere, everywhere, splits, given_prompt)
 
     def before_ms(self, prompt: Array) -> Array:
-        """Return what passes before the answer begins, ms, shape of `prompt` (tokens)."""
+        """Return the time before the answer begins, ms, shape of `prompt` (tokens)."""
         return self.time_ms(prompt, np.zeros(()))
 
     def prompt_splits(self, before_ms: Array) -> Array:

@@ -36,8 +36,8 @@ def run(
     A request leaves its origin, reaches the region after half the round trip, waits for a server of its pool,
     first come first served, is served, and travels back; jitter comes on the way back. One that finds the
     queue full, or nobody there, is rejected: a violation without latency. After the horizon no request
-    comes, and those in the system are served. What a request emits is charged at the carbon intensity of the
-    hour in which it is served. Without any limit the results are those of the sampled engine, to the bit.
+    comes, and those in the system are served. Emissions are charged at the carbon intensity of the hour in
+    which a request is served. Without any limit the results are those of the sampled engine, to the bit.
 
     Parameters
     ----------

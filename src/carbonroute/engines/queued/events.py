@@ -1,4 +1,4 @@
-"""Compiled loops over the events of pools: requests that reach them, completions, batches, closed hours.
+"""Compiled discrete-event loops of multi-server queues: arrivals, completions, batches, closed hours.
 
 Pools do not see each other, so each goes through its own events up to the time at which the next request
 reaches it. A pool's requests in line are a list linked through the requests themselves; its busy servers are
@@ -34,7 +34,7 @@ def _records(fields: list[tuple[str, type]]) -> np.dtype[Any]:
     return np.dtype((np.record, fields))
 
 
-#: One pool: what it is, what is in it, what has come of it, and where its heap and its windows lie.
+#: One pool: parameters, present state, totals, and the places of its heap and its windows.
 POOL = _records(
     [
         ("servers", np.int64),
@@ -94,7 +94,7 @@ Records = NDArray[Any]
 
 
 def inlined(function: Callable[P, T]) -> Callable[P, T]:
-    """Return a compiled part of a loop, put where it is called: calls would cost more than what it does."""
+    """Return a compiled part of a loop, inlined: a call would cost more than the part itself."""
     return njit(nogil=True, forceinline=True, error_model="numpy")(function)
 
 
@@ -108,7 +108,7 @@ def advance(
     at: int,
     until_s: float,
 ) -> tuple[int, bool]:
-    """Let happen what happens up to and including a time.
+    """Process all events up to and including a time.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def through(
     at: int,
     times_s: Array,
 ) -> tuple[int, Records]:
-    """Let happen what happens up to each of some times in turn, and read all pools there.
+    """Process all events up to each of some times in turn, and read all pools at each.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def through(
 
     Returns
     -------
-    The new `at`, and what was read, `READING`, shape (n, P); of fewer times, if a heap is full. Between
+    The new `at`, and the readings, `READING`, shape (n, P); of fewer times, if a heap is full. Between
     events, integrals are not added to, whatever the steps of time.
     """
     readings = np.empty((len(times_s), len(pools)), dtype=READING)
@@ -257,7 +257,7 @@ def _admit(pool: Any, requests: Records, row: int) -> None:
 
 @inlined
 def _start(pool: Any, heaps: Records, requests: Records) -> bool:
-    """Let free servers take what waits, one request or one batch each; return whether there was room."""
+    """Let free servers take waiting requests, one or one batch each; return whether there was room."""
     while pool.waiting > 0 and pool.busy < pool.servers:
         size = 1
         row = pool.first
@@ -286,7 +286,7 @@ def _start(pool: Any, heaps: Records, requests: Records) -> bool:
 
 @inlined
 def _close(pool: Any, windows: Array, requests: Records) -> None:
-    """Begin a pool's next window; an outage rejects what waits."""
+    """Begin a pool's next window; an outage rejects the waiting requests."""
     _, kind, start_s, end_s = windows[pool.window]
     pool.window += 1
     pool.closed_until_s = max(pool.closed_until_s, end_s)

@@ -1,4 +1,4 @@
-"""How often the main region of a cell changes."""
+"""Flips: how often the main region of a cell (origin × workload) changes from hour to hour."""
 
 from __future__ import annotations
 

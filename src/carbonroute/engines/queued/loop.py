@@ -31,7 +31,7 @@ from carbonroute.workloads.energy import Emissions
 
 #: Ticks × cells × regions, or steps × pools, that are looked at together.
 _TOGETHER = 2**17
-#: Ticks that are looked at together; and where what is held from each to the next is limited.
+#: Ticks that are looked at together; and where changes of the weights from each to the next are limited.
 _TICKS, _TICKS_IN_TURN = 2048, 64
 #: Guesses that last for fewer ticks cost more than they save; ticks that are taken singly then, at most.
 _PAYS, _SINGLY = 4, 64
@@ -80,9 +80,9 @@ class Loop:
     interval; all else is decided as in the sampled engine.
 
     Where few requests come in an interval, a policy is asked about many ticks at once: its decisions are
-    guessed, the system runs under them, and the policy says what it decides at each tick. As far as no
-    request goes elsewhere than guessed, that is what happens; from there on, the system comes back and goes
-    on with what was decided as the next guess. Results are the same as tick by tick, to the bit.
+    guessed, the system runs under them, and the policy decides at each tick. Up to the first request that
+    goes elsewhere than guessed, this run is valid; from there on, the system is restored and goes on with the
+    decisions as the next guess. Results are bit-identical to those tick by tick.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ class Loop:
         self._ledger.settle(self.system)
 
     def outcome(self) -> Outcome:
-        """Let what is in the system be served, and return what became of all requests."""
+        """Serve the requests in the system, and return the results of all."""
         self._part = Incoming.none()
         self._proceed(np.inf)
         last = self._meter.last
@@ -183,8 +183,8 @@ class Loop:
     def _together(self) -> int:
         """Return at how many ticks a policy may be asked at once.
 
-        The family promises that what it says of one does not depend on the others; a policy of anybody's own
-        may count how often it is asked. What is guessed is where requests go, not how many servers there are.
+        The family promises that its decision at one tick does not depend on the others; a policy from outside
+        may count how often it is asked. Guesses are of regions, not of numbers of servers.
         """
         policy = self._candidate.policy
         if not isinstance(policy, Declaring) or getattr(policy, "places_servers", False):
@@ -193,7 +193,7 @@ class Loop:
         return min(most, max(1, _TOGETHER // math.prod(self._site.shape)))
 
     def _proceed(self, until_s: float) -> None:
-        """Let happen what comes up to a time, and decide at the beginning of every interval."""
+        """Process all events up to a time, and decide at the beginning of every interval."""
         while self._step < len(self._steps_s) and self._steps_s[self._step] <= until_s:
             steps_s, ticks = self._next(until_s)
             if not self._by_state or len(ticks) <= 1:
@@ -203,7 +203,7 @@ class Loop:
             saved = self.system.save(span.stop - span.start)
             try:
                 self._go(steps_s, ticks, saved)
-            except PolicyError:  # perhaps of what never happens: from here on, nothing is guessed
+            except PolicyError:  # perhaps under a wrong guess: from here on, nothing is guessed
                 self.system.restore(saved)
                 self._at_most = 1
 
@@ -287,7 +287,7 @@ class Loop:
         return int(np.searchsorted(ticks.now_s, self._part.time_s[span][wrong[0]], side="right"))
 
     def _reading(self, ticks: Ticks, more: PoolReadings, pools: Records, came: Array) -> Reading:
-        """Return what routers read at some ticks, of what has come since the tick before each."""
+        """Return the measurements at some ticks, since the tick before each."""
         servers, up = pools["servers"], np.ones(pools.shape, dtype=bool)
         for closed, _, start_s, end_s in self._site.capacity.windows:
             up[(start_s <= ticks.now_s) & (ticks.now_s < end_s), int(closed)] = False
@@ -305,12 +305,12 @@ class Loop:
         )
 
     def _keep(self, ticks: Ticks, decided: Decisions) -> None:
-        """Do what was decided, and switch servers where that is part of it."""
+        """Put decisions into force, and switch servers where they say so."""
         self._routers.keep(ticks, decided)
-        wanted = self._routers.servers
-        if wanted is not None:
+        planned = self._routers.servers
+        if planned is not None:
             servers = self.system.servers
-            stated = np.where(np.isfinite(wanted[0]), wanted[0], UNLIMITED)
+            stated = np.where(np.isfinite(planned[0]), planned[0], UNLIMITED)
             servers[self._site.capacity.pool] = np.rint(stated).astype(np.int64)
             self._switch(servers)
 
@@ -363,7 +363,7 @@ class Loop:
         return np.bincount(place, minlength=(len(ticks) + 1) * cells).reshape(-1, cells).astype(np.float64)
 
     def _by_power(self, emissions: Emissions) -> Emissions:
-        """Return emissions with those of pools whose power is stated by what their servers did.
+        """Return emissions, those of pools with a stated power by their servers' busy and idle time.
 
         A pool's grams are shared out by the service time of its requests; of one that served none, idle
         ones by the traffic that is expected, and evenly where there is none.

@@ -1,4 +1,4 @@
-"""One router or several, each with an equal part of the traffic, that are asked every control interval.
+"""Routers of the queued engine, one or several with equal traffic, that decide every control interval.
 
 Importing it imports numba: engines do so once a run begins.
 """
@@ -80,7 +80,7 @@ class Routers:
     servers
         Servers that a provisioning policy wants, shape (O, W, R), or None.
     worth_g_per_h
-        What one more server in each region would save, shape (R,), or None.
+        Saving by one more server in each region, gCO2e/h, shape (R,), or None.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Routers:
         self._weights = np.empty((0, *dispatcher.site.shape))
         self._last: tuple[Ticks, State] | None = None
         self._alone = dispatcher.by_request
-        # Of the present block, by its index: what tells requests apart, their dice, and their routers.
+        # Of the present block, by its index: the traits of its requests, their dice, and their routers.
         self._of_block: tuple[int, Traits, Index] | None = None
         self._dice: tuple[int, Array] | None = None
         self._router: tuple[int, Index] | None = None
@@ -102,11 +102,11 @@ class Routers:
         self.worth_g_per_h: Array | None = None
 
     def decide(self, ticks: Ticks, reading: Reading) -> Decisions:
-        """Decide at some ticks, the next ones, by what is read at each; carbon is known at all or at none."""
+        """Decide at the next ticks by the reading at each; carbon is known at all or at none."""
         return self.loop.decide(ticks.now_s, reading)
 
     def keep(self, ticks: Ticks, decisions: Decisions) -> None:
-        """Do what was decided at some ticks, from each to the next."""
+        """Put the decisions at some ticks into force, from each to the next."""
         before = self.loop.held
         self.loop.keep(decisions)
         self._last, plan = (ticks[-1:], decisions.state[-1:]), decisions.plan
@@ -146,7 +146,7 @@ class Routers:
         ticks
             Those that come after the last decision that was kept.
         ahead
-            What is decided at the first of them, or guessed: the last decision holds for all others.
+            The decisions at the first of them, or guesses: the last one holds for all others.
         """
         if self._last is None:
             raise RuntimeError("nothing has been decided before these requests")

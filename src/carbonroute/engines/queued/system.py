@@ -1,4 +1,4 @@
-"""All pools of a scenario and the requests in them, event by event.
+"""The queueing system: all server pools of a scenario and the requests in them, event by event.
 
 Importing it imports numba: engines do so once a run begins.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from carbonroute.control.capacity import Capacity
 
 
-#: What a pool takes from the capacity as it stands there.
+#: Fields that a pool takes unchanged from the capacity.
 _STATED = (
     "servers",
     "speed",
@@ -34,7 +34,7 @@ _ROOM = 8
 
 
 class Settled(NamedTuple):
-    """What became of n requests, in the order of their sending.
+    """Waits and service times of n requests, in the order of their sending.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ class QueueingSystem:
 
         Returns
         -------
-        What all pools read at each time, `events.READING`, shape (n, P).
+        The readings of all pools at each time, `events.READING`, shape (n, P).
         """
         self._sort()
         left_s = times_s
@@ -188,7 +188,7 @@ class QueueingSystem:
         return np.concatenate(parts)
 
     def save(self, more: int) -> Saved:
-        """Return what `restore` needs to come back to this moment.
+        """Return the state that `restore` needs to come back to this moment.
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ class QueueingSystem:
         """
         self._make_rows(more)
         self._sort()
-        start = self._oldest + self.settled  # what is settled stays as it is
+        start = self._oldest + self.settled  # settled requests do not change
         return Saved(
             self.now_s,
             self._pools.copy(),
@@ -242,15 +242,15 @@ class QueueingSystem:
     def set_servers(self, servers: ArrayLike) -> None:
         """Set how many servers are switched on from now on.
 
-        A busy server that is switched off first completes what it serves.
+        A busy server that is switched off first completes its request.
 
         Parameters
         ----------
         servers
             Shape (P,), 0 or more each.
         """
-        wanted = np.broadcast_to(np.asarray(servers, dtype=np.int64), self._pools.shape)
-        events.switch(self._pools, wanted, self.now_s)
+        by_pool = np.broadcast_to(np.asarray(servers, dtype=np.int64), self._pools.shape)
+        events.switch(self._pools, by_pool, self.now_s)
         self.advance(self.now_s)
 
     @property
@@ -317,7 +317,7 @@ class QueueingSystem:
         return integral
 
     def _sort(self) -> None:
-        """Sort what was sent since in among what travels; ties in the order of sending."""
+        """Sort newly sent requests in among those that travel; ties in the order of sending."""
         if self._sorted == self._next:
             return
         travelling = self._order[self._at :]

@@ -20,7 +20,7 @@ from carbonroute.workloads import ServiceLaw, Tokens
 
 
 class Offering(Protocol):
-    """What a load is worked out from: a scenario with its data."""
+    """A scenario with the data that determine its load."""
 
     @property
     def scenario(self) -> Scenario:
@@ -39,7 +39,7 @@ class Offering(Protocol):
 
     @property
     def capacity(self) -> Capacity:
-        """What the regions can carry."""
+        """Pools of the regions."""
         ...
 
 
@@ -79,7 +79,7 @@ def _only_logged(scenario: Scenario, workload: str, law: ServiceLaw) -> bool:
 def capacity_of(
     scenario: Scenario, arrivals: Arrivals, laws: Sequence[ServiceLaw]
 ) -> tuple[Capacity, tuple[str, ...]]:
-    """Return what the regions of a scenario can carry, and notes on what load shares make.
+    """Return the pools of a scenario's regions, and notes on the servers that load shares make.
 
     Raises
     ------
@@ -181,12 +181,12 @@ def _unfit_shares(scenario: Scenario, servers: Array, stated: Mask) -> list[Faul
     for index in np.flatnonzero(stated & ~(servers <= MAX_SERVERS)):  # or NaN
         where = f"{places[index]}.load_share"
         if np.isnan(servers[index]):
-            found = "service times of its workloads come with the log, and nothing tells the load before"
-            faults.append(Fault(where, found, "state servers"))
+            problem = "service times of its workloads come with the log, and nothing tells the load before"
+            faults.append(Fault(where, problem, "state servers"))
         else:
-            found = f"makes {servers[index]:,.0f} servers"
+            problem = f"makes {servers[index]:,.0f} servers"
             faults.append(
-                Fault(where, found, f"up to {MAX_SERVERS:,} are expected: check rates and service times")
+                Fault(where, problem, f"up to {MAX_SERVERS:,} are expected: check rates and service times")
             )
     return list(dict.fromkeys(faults))
 

@@ -1,4 +1,4 @@
-"""What an engine is given: a scenario with its data, and the policies with what they know."""
+"""The inputs of an engine: a scenario with its data, and the policies with their knowledge."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Candidate:
     policy
         The policy itself.
     information
-        What it may know.
+        How old and how complete its knowledge is, and its estimate of service times.
     knowledge
         The carbon intensities that it decides on.
     control
@@ -76,8 +76,8 @@ class Candidate:
         Only a policy that declares to read service times is shown the actual ones, and none that decides on
         cells.
         """
-        shown = self.information.clairvoyant and self.reads("service_ms")
-        return self.oracle or (shown and not self.on_cells)
+        by_request = self.reads("service_ms") and not self.on_cells
+        return self.oracle or (self.information.clairvoyant and by_request)
 
     @property
     def joint(self) -> bool:
@@ -91,7 +91,7 @@ class Candidate:
 
     @property
     def on_state(self) -> bool:
-        """Whether what it does depends on what a run has measured or done before: not on the hour alone."""
+        """Whether its decisions depend on measurements or earlier decisions, not on the hour alone."""
         return self.controlled or any(map(self.reads, STATE_FIELDS))
 
     @property
@@ -101,7 +101,7 @@ class Candidate:
 
     @property
     def knows(self) -> str:
-        """What it decides on, in words."""
+        """Age and completeness of its carbon values, in words."""
         age, missing = self.information.carbon_age, self.knowledge.missing
         if self.information.carbon == "forecast":
             what = f"Forecasts issued {age} before or earlier"
@@ -151,18 +151,18 @@ class Inputs:
     carbon
         The signal, shape (H, R), with its accounting.
     forecast
-        From the least age of a forecast, hours, to what it said of each hour and region, shape (H, R), and
-        what was left out; None where the scenario has none.
+        From the least age of a forecast, hours, to its values, shape (H, R), and the counts of rows left out;
+        None where the scenario has no forecasts.
     arrivals
         The requests.
     laws
-        Laws of service time, with what they read from files.
+        Laws of service time, with the values of their files.
     energy
-        What a request costs in each region, or None where the scenario states no energies.
+        Energy of a request in each region, or None where the scenario states no energies.
     jitter
         Law of the network jitter.
     capacity
-        What the regions can carry: nothing limits them where the scenario states no pools.
+        Pools of servers of the regions: no limits where the scenario states none.
     candidates
         The policies to compare.
     baseline
@@ -170,7 +170,7 @@ class Inputs:
     files
         Every file that belongs to it, by the name that the scenario gives it.
     digests
-        Of what was read of them: of every file that was needed, and of the policies' code.
+        Of the bytes read: of every file that was needed, and of the policies' code.
     notes
         Assumptions made, and values left out or filled, one line each.
     site
@@ -248,9 +248,9 @@ class Inputs:
 
     @property
     def of_a_router(self) -> Information:
-        """The scenario's information without what no router can know, for policies that nobody asked for.
+        """The scenario's information without clairvoyance, for policies that run for comparison alone.
 
-        They end no run: where carbon values may be missing and no rule says what then, latency decides.
+        They end no run: where carbon values may be missing and no rule fills them, latency decides.
         """
         information = self.scenario.information
         changes: dict[str, object] = {}

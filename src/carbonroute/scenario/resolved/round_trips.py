@@ -60,20 +60,20 @@ def round_trips(scenario: Scenario, digests: Digests | None = None) -> RoundTrip
     Raises
     ------
     InputError
-        If a time is missing and cannot be estimated, or is below what light takes.
+        If a time is missing and cannot be estimated, or is shorter than that of light.
     """
     network = scenario.network
     origins, regions = _places(scenario.origins), _places(scenario.regions)
     if network.rtt_file is not None:
-        shown = network.rtt_file
-        path = scenario.folder / shown
-        rtt_ms = read_matrix(path, shown, origins.names, regions.names, network.missing, digests)
+        source = network.rtt_file
+        path = scenario.folder / source
+        rtt_ms = read_matrix(path, source, origins.names, regions.names, network.missing, digests)
     else:
-        shown, rows = "network.rtt_ms", network.rtt_ms or {}
+        source, rows = "network.rtt_ms", network.rtt_ms or {}
         times = [[rows.get(origin, {}).get(region) for region in regions.names] for origin in origins.names]
         rtt_ms = np.array(times, dtype=np.float64)  # None becomes NaN
-    refuse_faster_than_light(rtt_ms, origins, regions, shown)
-    rtt_ms, estimated = complete(rtt_ms, origins, regions, shown)
+    refuse_faster_than_light(rtt_ms, origins, regions, source)
+    rtt_ms, estimated = complete(rtt_ms, origins, regions, source)
     if network.jitter:
         jitter: Jitter = network.jitter.fit(scenario.folder, origins.names, regions.names, rtt_ms, digests)
     else:

@@ -30,21 +30,21 @@ def parts(path: str) -> list[Part]:
     InputError
         If it is no path.
     """
-    found: list[Part] = []
+    parts: list[Part] = []
     place = 0
-    while place < len(path) or not found:
+    while place < len(path) or not parts:
         match = _PART.match(path, place)
-        if match is None or (match["member"] and not found):
+        if match is None or (match["member"] and not parts):
             remedy = "keys parted by dots are expected, such as network.jitter_std_ms or regions[US-East].pue"
             raise InputError(path, [Fault("", "is not the path of a value", remedy)])
         member = match["member"]
-        found.append((member,) if member else (match["plain"] or match["quoted"] or ""))
+        parts.append((member,) if member else (match["plain"] or match["quoted"] or ""))
         place = match.end()
-    return found
+    return parts
 
 
 def changed(data: Mapping[str, Any], changes: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Return a scenario's tables with values set; what is not changed is shared with the given ones.
+    """Return a scenario's tables with values set; unchanged parts are shared with the given ones.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def changed(data: Mapping[str, Any], changes: Mapping[str, Any], source: str) ->
         Values by path. A missing table is made; a member of a list is named by its number from 0, or by its
         name, id, label or use, in brackets.
     source
-        What an error calls the scenario.
+        Name of the scenario in errors.
 
     Raises
     ------
@@ -98,8 +98,8 @@ def _index(members: Any, name: str, source: str, above: str) -> int:
     if name.isdecimal() and int(name) < len(members) and not places:
         return int(name)
     if places:
-        found = f"{len(places)} members are called {name!r}"
+        problem = f"{len(places)} members are called {name!r}"
         remedy = f"give the number of one: {', '.join(map(str, places))}"
-        raise InputError(source, [Fault(above, found, remedy)])
+        raise InputError(source, [Fault(above, problem, remedy)])
     known = [next(iter(sorted(names)), str(place)) for place, names in enumerate(called)]
     raise InputError(source, [Fault(above, f"has no member {name!r}", did_you_mean(name, known))])

@@ -1,4 +1,4 @@
-"""A policy of the run, as the scenario file spells it: which one, its parameters, and what it may know."""
+"""A `[[policies]]` entry of the scenario file: the policy, its parameters and its information."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from carbonroute.spec import Spec
 
 
 class PolicyEntry(Spec):
-    """A policy of the run: which one, its parameters, and what it may know.
+    """A policy of the run: its name, parameters and information.
 
     All keys but these are parameters of the policy's class.
 
@@ -85,8 +85,8 @@ class PolicyEntry(Spec):
             refusal = f"{use!r}{called} is code from outside carbonroute, and is not run"
             remedy = "name a built-in policy; if you trust it, leave --no-code out"
             refuse([Fault(".use", refusal, remedy)])
-        found = _found(use, folder)
-        member = found.member
+        registered = _found(use, folder)
+        member = registered.member
         known = inspect.signature(member).parameters
         if self.max_utilisation is not None and "max_utilisation" in known:
             parameters = {**parameters, "max_utilisation": self.max_utilisation}
@@ -94,7 +94,7 @@ class PolicyEntry(Spec):
             self._router_limit = self.max_utilisation
         refuse(_unfit_parameters(use, parameters, known))
         self._policy = _built(use, member, parameters)
-        self._file, self._digest = POLICIES.source(self.use, folder), found.digest
+        self._file, self._digest = POLICIES.source(self.use, folder), registered.digest
         return self
 
     @property
@@ -133,15 +133,15 @@ class PolicyEntry(Spec):
 def _found(use: str, folder: Path) -> Found:
     """Return the class that a name stands for, if it is a policy's."""
     try:
-        found = POLICIES.find(use, folder)
+        registered = POLICIES.find(use, folder)
     except UnknownReferenceError as failure:
         raise several([Fault(".use", failure.found, failure.remedy)]) from failure
-    # before it is made: what is no policy is not run
-    if not any(callable(getattr(found.member, method, None)) for method in ("cost", "weights")):
+    # before it is made: code that is no policy is not run
+    if not any(callable(getattr(registered.member, method, None)) for method in ("cost", "weights")):
         remedy = "a policy returns a cost per region, or weights"
         fault = Fault(".use", f"{use!r} has no method cost(view)", remedy)
         raise several([fault])
-    return found
+    return registered
 
 
 def _built(use: str, member: type, parameters: Mapping[str, Any]) -> PolicyLike:
@@ -181,7 +181,7 @@ def _with_number(use: str, parameters: Mapping[str, Any]) -> tuple[str, Mapping[
 
 
 def _unfit_declarations(use: str, policy: PolicyLike) -> list[Fault]:
-    """Return the faults in what a policy declares of itself."""
+    """Return the faults in a policy's declarations."""
     method = "weights" if splits(policy) else "cost"
     if not callable(getattr(policy, method, None)):
         remedy = "splits = True is for policies that return weights(view), and only for them"
@@ -204,12 +204,12 @@ def _unfit_declarations(use: str, policy: PolicyLike) -> list[Fault]:
             Fault(".use", f"{use!r} reads jitter_ms, which only a bound is shown", "set oracle = True")
         )
     if "traffic_share" in reads and not joint:
-        found = f"{use!r} reads traffic_share, which only joint policies are shown"
-        faults.append(Fault(".use", found, "set joint = True"))
+        problem = f"{use!r} reads traffic_share, which only joint policies are shown"
+        faults.append(Fault(".use", problem, "set joint = True"))
     if (splits(policy) or joint) and (alone := {"jitter_ms", "turn"} & set(reads)):
-        found = f"{use!r} reads {', '.join(sorted(alone))}, which tells requests of a cell apart"
+        problem = f"{use!r} reads {', '.join(sorted(alone))}, which tells requests of a cell apart"
         remedy = "policies that split traffic or decide jointly are asked about cells: leave it out"
-        faults.append(Fault(".use", found, remedy))
+        faults.append(Fault(".use", problem, remedy))
     return faults
 
 
@@ -236,6 +236,6 @@ def _of_parameter(details: Mapping[str, Any]) -> Fault:
 
 
 def folder_of(context: Any) -> Path:
-    """Return what a scenario's paths are relative to, from the context that it is read in."""
+    """Return the folder that a scenario's paths are relative to, from the validation context."""
     folder: Path = context["folder"] if context else Path()
     return folder

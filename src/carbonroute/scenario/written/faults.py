@@ -1,4 +1,4 @@
-"""From what pydantic found to faults in the words of the file."""
+"""From pydantic's errors to faults in the words of the file."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def load(source: str | Path, changes: Mapping[str, object] | None = None, *, cod
     Raises
     ------
     InputError
-        With all faults, each with its path, what was found, and what would be right.
+        With all faults, each with its path, the value there, and the values that are expected.
 
     Examples
     --------
@@ -64,14 +64,14 @@ def load(source: str | Path, changes: Mapping[str, object] | None = None, *, cod
 
 
 def tables(source: str | Path, folder: Path | None = None) -> tuple[dict[str, Any], Path]:
-    """Return a scenario's tables as its TOML has them, unchecked, and what its paths are relative to.
+    """Return a scenario's tables as its TOML has them, unchecked, and the folder of its paths.
 
     Parameters
     ----------
     source
         A built-in scenario's name, or a TOML file.
     folder
-        Where a file is looked for, and what a built-in scenario's paths are relative to; by default the
+        Folder of a named file, and of the paths in a built-in scenario; by default the
         working directory.
 
     Raises
@@ -103,7 +103,7 @@ def checked(
 
 
 def validated(model: type[S], data: Mapping[str, Any], source: str, folder: Path, *, code: bool = True) -> S:
-    """Return what tables spell, as a model.
+    """Return the model that tables spell.
 
     Parameters
     ----------
@@ -112,9 +112,9 @@ def validated(model: type[S], data: Mapping[str, Any], source: str, folder: Path
     data
         Tables as TOML gives them.
     source
-        What an error calls them.
+        Their name in errors.
     folder
-        What paths in them are relative to.
+        Folder that paths in them are relative to.
     code
         Whether code of others may be run.
 

@@ -1,4 +1,4 @@
-"""The scenario file, schema 1, as frozen values that refuse what they do not know."""
+"""The scenario file, schema 1, as frozen values that refuse unknown keys."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _not_one(shares: Iterable[float]) -> list[Fault]:
 _CALENDAR = "years 1 to 9999 in UTC are expected"
 
 
-#: What stands between a request's energy and its grams, besides the workloads' own figures.
+#: Factors between a request's energy and its grams, besides the workloads' own figures.
 Factor = Literal["pue", "hardware_factor", "energy_j_per_gb", "payload_mb", "embodied_g"]
 FACTORS: tuple[Factor, ...] = get_args(Factor)
 
@@ -114,8 +114,8 @@ class Horizon(Spec):
     @model_validator(mode="after")
     def _ends_within_the_calendar(self) -> Horizon:
         if self.start and timedelta(hours=self.hours) > datetime.max.replace(tzinfo=UTC) - self.start:
-            found = f"{self.hours} hours from {self.start.isoformat()} end outside the calendar"
-            raise ValueError(f"{found}; {_CALENDAR}")
+            problem = f"{self.hours} hours from {self.start.isoformat()} end outside the calendar"
+            raise ValueError(f"{problem}; {_CALENDAR}")
         return self
 
 
@@ -218,7 +218,7 @@ class Workload(Spec):
     Attributes
     ----------
     id, name, model
-        Key in tables; what it is, in words; the model's name.
+        Key in tables; description; the model's name.
     share
         Of all requests.
     slo_ms
@@ -234,7 +234,7 @@ class Workload(Spec):
     embodied_g
         Share of the hardware's own emissions per request, gCO2e.
     payload_mb
-        What crosses the network per request, MB (10⁶ bytes).
+        Data over the network per request, MB (10⁶ bytes).
     """
 
     id: Name
@@ -254,8 +254,8 @@ class Workload(Spec):
     def _limit_in_milliseconds(self) -> Workload:
         law = self.service_ms
         if isinstance(law, Distribution) and law.average() > MAX_MEAN_PER_SLO * self.slo_ms:
-            found = f"found a limit of {self.slo_ms:g} ms, and a mean service time of {law.average():g} ms"
-            raise ValueError(f"{found}; are both in milliseconds?")
+            problem = f"found a limit of {self.slo_ms:g} ms, and a mean service time of {law.average():g} ms"
+            raise ValueError(f"{problem}; are both in milliseconds?")
         return self
 
     @property
@@ -279,13 +279,13 @@ class Network(Spec):
     jitter
         Another law, instead: lognormal, fitted to a matrix of 90th percentiles.
     energy_j_per_gb
-        What the network takes to move a gigabyte (10⁹ bytes) between user and region, J.
+        Energy to move a gigabyte (10⁹ bytes) between user and region, J.
     rtt_ms
         Origin -> region -> milliseconds.
     rtt_file
         CSV matrix, relative to the scenario file.
     missing
-        What to do about a pair without a time: refuse the scenario, or estimate the time by the great-circle
+        Rule for a pair without a time: refuse the scenario, or estimate the time by the great-circle
         distance between the coordinates of origin and region.
     """
 
@@ -316,7 +316,7 @@ class Scenario(Spec):
     schema_version
         1; ``schema`` in the file.
     name, description
-        What the run is called, and what it is about.
+        Name and description of the run.
     sources
         Whom to cite for the factors between energy and grams, by factor: one of `FACTORS`.
     horizon, sampling, information, control, traffic, carbon, origins, workloads, regions, network, policies
@@ -324,7 +324,7 @@ class Scenario(Spec):
     pools
         Servers of every region that states none of its own; where neither does, nothing limits a region.
     objectives
-        What one of the policies must reach, or None.
+        Bounds that one of the policies must keep, or None.
     """
 
     schema_version: int = Field(alias="schema")
@@ -348,7 +348,7 @@ class Scenario(Spec):
     _folder: Path = PrivateAttr(default=Path())
 
     def model_post_init(self, context: Any, /) -> None:
-        """Remember what the scenario's paths are relative to."""
+        """Store the folder that the scenario's paths are relative to."""
         self._folder = folder_of(context)
 
     @property
@@ -358,7 +358,7 @@ class Scenario(Spec):
 
     @property
     def folder(self) -> Path:
-        """What paths in the scenario are relative to."""
+        """Folder that paths in the scenario are relative to."""
         return self._folder
 
     @field_validator("schema_version")
@@ -373,8 +373,8 @@ class Scenario(Spec):
     def _something_is_counted(cls, control: Control, info: ValidationInfo) -> Control:
         horizon = info.data.get("horizon")
         if horizon and control.warmup_hours >= horizon.hours:
-            found = f"found {control.warmup_hours:g} h, and a horizon of {horizon.hours} h"
-            refuse([Fault(".warmup_hours", found, "a warm-up that ends before the horizon is expected")])
+            problem = f"found {control.warmup_hours:g} h, and a horizon of {horizon.hours} h"
+            refuse([Fault(".warmup_hours", problem, "a warm-up that ends before the horizon is expected")])
         return control
 
     @field_validator("traffic")
@@ -444,8 +444,8 @@ class Scenario(Spec):
         faults = []
         labels = [entry.shown for entry in info.data.get("policies", ())]
         if labels and objectives.policy not in labels:
-            found = f"there is no policy {objectives.policy!r}"
-            faults.append(Fault(".policy", found, did_you_mean(objectives.policy, labels)))
+            problem = f"there is no policy {objectives.policy!r}"
+            faults.append(Fault(".policy", problem, did_you_mean(objectives.policy, labels)))
         if not objectives.bounds:
             faults.append(
                 Fault("", "states no figure", "a bound is expected, such as slo_violation_pct = '<= 1'")
@@ -487,7 +487,7 @@ class Scenario(Spec):
 
 
 def _unfit(pools: Sequence[Pool], info: ValidationInfo) -> Iterator[Fault]:
-    """Yield what is wrong with the pools of one region, where there are any and the workloads are known."""
+    """Yield the faults of one region's pools, where there are any and the workloads are known."""
     workloads = info.data.get("workloads")
     if pools and workloads:
         has_energy = all(workload.has_energy for workload in workloads)
@@ -495,12 +495,12 @@ def _unfit(pools: Sequence[Pool], info: ValidationInfo) -> Iterator[Fault]:
 
 
 def _misplaced(
-    path: str, kind: str, given: Mapping[str, Any], wanted: Sequence[str], complete: bool
+    path: str, kind: str, given: Mapping[str, Any], expected: Sequence[str], complete: bool
 ) -> Iterator[Fault]:
     """Yield a fault for each name in a table of round-trip times that is not wanted, or not there."""
-    for name in dict.fromkeys([*given, *wanted]):
+    for name in dict.fromkeys([*given, *expected]):
         where = f"{path}.{key_text(name)}"
-        if name in given and name not in wanted:
-            yield Fault(where, f"there is no {kind} of this name", did_you_mean(name, wanted))
+        if name in given and name not in expected:
+            yield Fault(where, f"there is no {kind} of this name", did_you_mean(name, expected))
         elif complete and name not in given:
             yield Fault(where, "missing", f"a round-trip time in ms is needed for every {kind}")

@@ -1,4 +1,4 @@
-"""What a policy must reach: bounds on its figures, which a pipeline can gate on."""
+"""Objectives of a policy: bounds on its figures, which a pipeline can gate on."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _PATTERN = re.compile(r"\s*([<>]=?)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s
 
 @dataclass(frozen=True)
 class Bound:
-    """What a figure must be, below or above a limit.
+    """A bound on a figure: at most or at least a limit.
 
     Attributes
     ----------
     text
         As the file has it, such as ``"<= 1"``.
     comparison
-        What a figure and the limit are held against each other with.
+        Comparison of a figure with the limit.
     limit
         In the figure's own unit.
     """
@@ -77,7 +77,7 @@ BoundText = Annotated[str, AfterValidator(_checked)]
 
 
 class Objectives(Spec):
-    """What a policy must reach. Every key but `policy` is a figure of the policy table.
+    """Bounds for a policy. Every key but `policy` is a figure of the policy table.
 
     Attributes
     ----------

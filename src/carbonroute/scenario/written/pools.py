@@ -34,7 +34,7 @@ class Unavailable(Spec):
     Attributes
     ----------
     kind
-        ``"maintenance"``: what waits at its start is still served; ``"outage"``: it is rejected too.
+        ``"maintenance"``: requests that wait at its start are still served; ``"outage"``: they are rejected.
     from_hour
         When it begins, hours from the start of the horizon.
     hours
@@ -94,18 +94,18 @@ class Pool(Spec):
     servers
         How many there are.
     load_share
-        Instead: as many as carry this share of what the scenario expects of the pool's workloads, all origins
+        Instead: as many as carry this share of the expected load of the pool's workloads, all origins
         together and on average. Without either, nothing limits them.
     speed
         Service times here are the workload's, divided by it.
     workloads
         Ids of those that it serves; without, all.
     queue_limit
-        Waiting requests at most; what comes beyond is rejected. Without, all may wait.
+        Waiting requests at most; further ones are rejected. Without, all may wait.
     batching
         How requests are served together; without, each alone.
     idle_power_w, busy_power_w
-        What a server takes while it has nothing to do, and while it serves, W of IT power: instead of the
+        Power of a server while idle, and while it serves, W of IT power: instead of the
         workloads' energies.
     unavailable
         Outages and maintenance.
@@ -135,16 +135,16 @@ class Pool(Spec):
         if self.servers is not None and self.load_share is not None:
             yield Fault("", "found both of servers and load_share", "one is expected, or neither")
         if self.unlimited and self.queue_limit is not None:
-            found = "found a limit of the queue, and none of the servers"
-            yield Fault(".queue_limit", found, "state servers or load_share")
+            problem = "found a limit of the queue, and none of the servers"
+            yield Fault(".queue_limit", problem, "state servers or load_share")
 
     def _of_power(self) -> Iterator[Fault]:
         idle, busy = self.idle_power_w, self.busy_power_w
         if (idle is None) != (busy is None):
             yield Fault("", "found one of idle_power_w and busy_power_w", "both are expected, or neither")
         elif idle is not None and busy is not None and busy < idle:
-            found = f"found {busy:g} W, less than the {idle:g} W of an idle server"
-            yield Fault(".busy_power_w", found, "as much is expected, or more")
+            problem = f"found {busy:g} W, less than the {idle:g} W of an idle server"
+            yield Fault(".busy_power_w", problem, "as much is expected, or more")
 
     def _of_workloads(self) -> Iterator[Fault]:
         named = self.workloads or ()
@@ -156,12 +156,12 @@ class Pool(Spec):
         order = sorted(range(len(self.unavailable)), key=lambda index: self.unavailable[index].start_s)
         for first, second in pairwise(order):
             if self.unavailable[second].start_s < self.unavailable[first].end_s:
-                found = f"it begins before unavailable[{first}] is over"
-                yield Fault(f".unavailable[{second}]", found, "windows of a pool must not overlap")
+                problem = f"it begins before unavailable[{first}] is over"
+                yield Fault(f".unavailable[{second}]", problem, "windows of a pool must not overlap")
 
 
 def pool_faults(pools: Sequence[Pool], workloads: Sequence[str], *, has_energy: bool) -> Iterator[Fault]:
-    """Yield what is wrong with the pools of one region.
+    """Yield the faults of one region's pools.
 
     Parameters
     ----------
@@ -179,9 +179,9 @@ def pool_faults(pools: Sequence[Pool], workloads: Sequence[str], *, has_energy: 
                 where = f"[{index}].workloads[{place}]"
                 yield Fault(where, f"there is no workload {name!r}", did_you_mean(name, workloads))
         if pool.idle_power_w is not None and not has_energy:
-            found = "found power, and the workloads state no energies"
+            problem = "found power, and the workloads state no energies"
             remedy = "state energy_j of all workloads: engines without servers count grams by it"
-            yield Fault(f"[{index}].idle_power_w", found, remedy)
+            yield Fault(f"[{index}].idle_power_w", problem, remedy)
     serving: dict[str, list[str]] = {name: [] for name in workloads}
     for index, pool in enumerate(pools):
         for name in dict.fromkeys(pool.workloads or workloads):
