@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import achievement, best, carbon_column, limit
 from carbonroute.figures.formatting import VIOLATIONS_LABEL, number, plain
-from carbonroute.figures.layout import BACKING, DOUBLE_IN, PlotArea, size_pt, widest
+from carbonroute.figures.layout import BACKING, DOUBLE_IN, PT_PER_IN, PlotArea, widest
 from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles
 from carbonroute.figures.ticks import number_ticks, percent_ticks
 
@@ -60,7 +60,8 @@ def _set_limits(ax: Axes, values: list[float], text_pt: float) -> None:
     """Leave room for the values that are written at the bars' ends."""
     low, high = min(0.0, *values), max(0.0, *values)
     span = (high - low) or 1.0
-    room = min(text_pt / size_pt(ax)[0], 0.35)
+    width_pt = ax.bbox.width * PT_PER_IN / ax.figure.dpi
+    room = min(text_pt / width_pt, 0.35)
     scale = span / (1 - room * (1 + (low < 0)))
     ax.set_xlim(low - (room * scale if low < 0 else 0), max(high, low + span) + room * scale)
 

@@ -9,7 +9,7 @@ from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import CARBON_LABEL, one_line, significant
 from carbonroute.figures.layout import DOUBLE_IN, PlotArea
 from carbonroute.figures.style import in_order, region_styles
-from carbonroute.figures.ticks import LONGEST_HOURLY, time_axes
+from carbonroute.figures.ticks import LONGEST_HOURLY, fixed_ticks, time_axes
 from carbonroute.units import HOURS_PER_DAY
 
 
@@ -30,7 +30,7 @@ def draw(traces: pl.DataFrame, day: pl.DataFrame, ax: Axes | None = None) -> Axe
     time_axes(left.ax, dated=dated)
     left.ax.set_xlabel("Date (UTC)" if dated else "Hour")
     time_axes(right.ax)
-    right.ax.set_xticks(range(0, HOURS_PER_DAY, 6))
+    fixed_ticks(right.ax.xaxis, range(0, HOURS_PER_DAY, 6))
     right.ax.set_xlabel("Hour of day (UTC)" if dated else "Hour of day (hour mod 24)")
     label = CARBON_LABEL if name == "carbon_g_per_kwh" else "Value (unit of the file)"
     left.label_side(left.ax.yaxis, label + ": daily mean" * daily)
