@@ -105,6 +105,33 @@ def test_every_value_has_its_age_and_kind_at_any_moment() -> None:
     assert said.at(np.full(1, 60.0)).age_s[0, 0] == 7260
 
 
+def test_values_may_be_minutes_old() -> None:
+    """A value that is published 20 min late is the one before until then, at whatever minute it is asked."""
+    measured = [[1.0], [2.0], [3.0]]
+    late = known(Information.spelled(carbon_age="20min"), signal(measured, 2), None)
+    moments = late.at(np.array([0.0, 1199.0, 1200.0, 3599.0, 4799.0, 4800.0, 9e9]))
+    assert moments.g_per_kwh[:, 0].tolist() == [1, 1, 2, 2, 2, 3, 3]
+    assert moments.age_s[:6, 0].tolist() == [3600, 4799, 1200, 3599, 4799, 1200]
+    assert late.shown_g_per_kwh[:, 0].tolist() == [1, 2]  # for engines that decide by the hour
+
+
+def test_measured_values_may_be_finer_than_an_hour() -> None:
+    quarters = np.arange(12.0)[:, np.newaxis]
+    quarters[9] = NAN
+    fine = Signal(np.ones((2, 1)), quarters, measured_per_hour=4)
+    rule = Information.spelled(carbon_age="10min", carbon_missing="last:1h")
+    late = known(rule, fine, None)
+    moments = late.at(np.array([0.0, 599.0, 600.0, 1500.0, 5400.0, 6000.0, 7199.0]))
+    assert moments.g_per_kwh[:, 0].tolist() == [3, 3, 4, 5, 8, 10, 11]
+    assert moments.age_s[:, 0].tolist() == [900, 1499, 600, 600, 1800, 600, 899]
+    assert late.substituted == late.missing == 3
+
+
+def test_forecasts_are_known_by_the_hour() -> None:
+    with pytest.raises(ValueError, match="carbon_age of a forecast: found '90min'; whole hours are expected"):
+        Information.spelled(carbon="forecast", carbon_age="90min")
+
+
 def _three_hours(_age: int) -> tuple[np.ndarray, dict[str, int]]:
     return np.ones((3, 2)), {}
 
@@ -120,8 +147,8 @@ def test_history_reaches_as_far_as_a_policy_may_look() -> None:
     assert history_hours(Information.spelled(carbon_age="6h", carbon_missing="last:2d")) == 54
 
 
-@pytest.mark.parametrize("text", ["-1h", "1.5h", "90min", "1", "one hour", "367d", "٣h", ""])
-def test_an_age_is_a_span_of_whole_hours(text: str) -> None:
+@pytest.mark.parametrize("text", ["-1h", "1.5h", "1", "one hour", "367d", "٣h", ""])
+def test_an_age_is_a_span_of_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"(is|are) expected"):
         Information.spelled(carbon_age=text)
 

@@ -11,6 +11,7 @@ import pytest
 
 from carbonroute.control.estimator import Reading
 from carbonroute.control.views import State
+from carbonroute.engines import sampled
 from carbonroute.engines.queued import run
 from carbonroute.engines.queued.routers import Routers, Ticks, control_loop
 from carbonroute.engines.routing import Dispatcher
@@ -323,3 +324,30 @@ def test_servers_that_a_budget_limits_are_counted_where_nothing_else_does() -> N
     on_s = servers.sum(axis=0) * queueing_of(outcome).slot_s
     grams = 100 * on_s / 3.6e6 * inputs.carbon.g_per_kwh.mean(axis=0)
     assert outcome.emissions.idle_g.sum() == pytest.approx(grams.sum(), rel=0.1)
+
+
+def test_values_that_become_known_within_an_hour_move_traffic_then() -> None:
+    """Values are 20 min late; regions change places at hour 1: queues see it at 1:20, other engines at 2."""
+    policies = [
+        {"use": "carbon-first"},
+        {"use": "constrained-hybrid", "information": {"service_time": "actual", "carbon_age": "20min"}},
+    ]
+    workloads = [{**document()["workloads"][0], "slo_ms": 20_000}]
+    late = {"carbon_age": "20min"}
+    inputs = inputs_of(
+        horizon={"hours": 3},
+        pools=[{"servers": 50}],
+        policies=policies,
+        workloads=workloads,
+        information=late,
+    )
+    values = np.array([[100.0, 200.0], [100.0, 200.0], [200.0, 100.0], [200.0, 100.0]])
+    inputs = replace(inputs, carbon=replace(inputs.carbon, measured_g_per_kwh=values))
+    candidates = [inputs.candidate(one.label, one.policy, one.information) for one in inputs.candidates]
+    inputs = replace(inputs, candidates=tuple(candidates))
+    blocks = blocks_of(inputs)
+    hour = np.concatenate([block.requests.hour for block in blocks])
+    time_s = np.concatenate([block.requests.time_s for block in blocks])
+    for outcome in run(inputs):
+        assert outcome.requests[0, 0].tolist() == [(time_s < 4800).sum(), (time_s >= 4800).sum()]
+    assert sampled.run(inputs)[0].requests[0, 0].tolist() == [(hour < 2).sum(), (hour == 2).sum()]

@@ -162,7 +162,8 @@ class Signal:
         Values of the account, gCO2e/kWh, shape (hours, R); finite, 0 … `MAX_CARBON_G_PER_KWH`.
     measured_g_per_kwh
         Measured values of the history and the horizon, which a router could have seen, shape
-        (history_hours + hours, R); NaN where the source has none, or cleaning removed or filled it.
+        ((history_hours + hours) · measured_per_hour, R); NaN where the source has none, or cleaning removed
+        or filled it.
     accounting
         What the numbers count.
     source
@@ -178,6 +179,8 @@ class Signal:
     persistence_hours
         Autocorrelation time of its random part: 1 where every hour is drawn anew, more where weather lasts, 0
         where nothing is drawn.
+    measured_per_hour
+        Number of measured values in an hour.
     """
 
     g_per_kwh: NDArray[np.float64]
@@ -189,6 +192,7 @@ class Signal:
     cleaning: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     persistence_hours: float = 0.0
+    measured_per_hour: int = 1
 
     def __post_init__(self) -> None:
         known = (self.g_per_kwh >= 0) & (self.g_per_kwh <= MAX_CARBON_G_PER_KWH)  # False for NaN

@@ -6,8 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from carbonroute.files.durations import Hours, whole_hours
+from pydantic import model_validator
+
+from carbonroute.files.durations import Duration, whole_hours
 from carbonroute.spec import Spec, Spelled
+from carbonroute.units import MINUTES_PER_HOUR
 from carbonroute.workloads import ServiceLaw
 
 
@@ -74,8 +77,8 @@ class Information(Spec):
     carbon
         ``"current"``: measured values; ``"forecast"``: the forecast of the hour.
     carbon_age
-        How old they are: a measured value is that of the hour so long ago, a forecast was issued at least so
-        long ago. The account always uses the hour's true values.
+        How old they are: a measured value is that of the interval so long ago, a forecast was issued at least
+        so long ago, in whole hours. The account always uses the hour's true values.
     carbon_missing
         Where there is no such value: ``"refuse"`` the run; take the ``"last:<max>"`` one up to so much older;
         ``"static"``, the region's long-run mean; or ``"latency-only"``. An hour in which a region is still
@@ -84,8 +87,16 @@ class Information(Spec):
 
     service_time: ServiceEstimate = ServiceEstimate("mean")
     carbon: Literal["current", "forecast"] = "current"
-    carbon_age: Hours = Hours("0h")
+    carbon_age: Duration = Duration("0h")
     carbon_missing: MissingRule = MissingRule("refuse")
+
+    @model_validator(mode="after")
+    def _forecasts_by_the_hour(self) -> Self:
+        if self.carbon == "forecast" and self.carbon_age.minutes % MINUTES_PER_HOUR:
+            raise ValueError(
+                f"carbon_age of a forecast: found {str(self.carbon_age)!r}; whole hours are expected, such as '1h'"
+            )
+        return self
 
     @property
     def clairvoyant(self) -> bool:
@@ -99,8 +110,8 @@ class Information(Spec):
 
     @property
     def carbon_age_hours(self) -> int:
-        """How old carbon values are."""
-        return self.carbon_age.hours
+        """The age in whole hours, rounded down."""
+        return self.carbon_age.minutes // MINUTES_PER_HOUR
 
     @property
     def last_hours(self) -> int:

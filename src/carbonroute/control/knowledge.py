@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Index
 from carbonroute.control.information import Information
 from carbonroute.control.unknown import is_unknown, shown_g_per_kwh
 from carbonroute.errors import Fault, InputError
-from carbonroute.units import S_PER_HOUR
+from carbonroute.units import MINUTES_PER_HOUR, S_PER_HOUR
 
 if TYPE_CHECKING:
     from carbonroute.carbon import Signal
@@ -73,29 +74,32 @@ class Known:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Carbon as known when each hour is decided on. H hours, R regions.
+    """Carbon as known in every step of the horizon. S steps of equal length, H hours, R regions.
 
     Attributes
     ----------
     g_per_kwh
-        gCO2e/kWh, shape (H, R); NaN where unknown.
+        gCO2e/kWh, shape (S, R); NaN where unknown.
     age_hours
-        Age of each value at the beginning of its hour, shape (H, R); NaN where it has none.
+        Age of each value at the beginning of its step, shape (S, R); NaN where it has none.
     kind
-        Place of each in `KINDS`, shape (H, R).
+        Place of each in `KINDS`, shape (S, R).
+    steps_per_hour
+        S / H; more than 1 where carbon values become known within an hour.
     missing, substituted
-        How many hours × regions had no value, and how many of them got one by `carbon_missing`.
+        How many steps × regions had no value, and how many of them got one by `carbon_missing`.
     left_out
         Rows of a forecast that were left out, by reason.
     blind
-        Hours in which some region is unknown, and which are routed by latency alone, shape (H,).
+        Hours at whose beginning some region is unknown, shape (H,): they are routed by latency alone.
     shown_g_per_kwh
-        The values that a policy sees, finite, gCO2e/kWh, shape (H, R).
+        The values that a policy sees at the beginning of each hour, finite, gCO2e/kWh, shape (H, R).
     """
 
     g_per_kwh: Array
     age_hours: Array
     kind: NDArray[np.int8]
+    steps_per_hour: int = 1
     missing: int = 0
     substituted: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -103,15 +107,17 @@ class Knowledge:
     shown_g_per_kwh: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "blind", is_unknown(self.g_per_kwh))
-        object.__setattr__(self, "shown_g_per_kwh", shown_g_per_kwh(self.g_per_kwh))
+        by_hour = self.g_per_kwh[:: self.steps_per_hour]
+        object.__setattr__(self, "blind", is_unknown(by_hour))
+        object.__setattr__(self, "shown_g_per_kwh", shown_g_per_kwh(by_hour))
 
     def at(self, now_s: Array) -> Known:
         """Return the values known at K moments, s from the start of the horizon, shape (K,)."""
-        hour = np.minimum((now_s // S_PER_HOUR).astype(np.intp), len(self.g_per_kwh) - 1)
-        since_s = (now_s - hour * S_PER_HOUR)[:, np.newaxis]
-        age_s = self.age_hours[hour] * S_PER_HOUR + since_s
-        return Known(self.g_per_kwh[hour], age_s, self.kind[hour])
+        step_s = S_PER_HOUR / self.steps_per_hour
+        step = np.minimum((now_s // step_s).astype(np.intp), len(self.g_per_kwh) - 1)
+        since_s = (now_s - step * step_s)[:, np.newaxis]
+        age_s = self.age_hours[step] * S_PER_HOUR + since_s
+        return Known(self.g_per_kwh[step], age_s, self.kind[step])
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -165,54 +171,72 @@ def known(information: Information, signal: Signal, forecast: Forecaster | None)
     InputError
         If values are missing and no rule fills them, or there is no forecast.
     """
-    hours, age = len(signal.g_per_kwh), information.carbon_age_hours
+    hours = len(signal.g_per_kwh)
     left_out: Mapping[str, int] = {}
     if information.carbon == "current":
-        seen = signal.measured_g_per_kwh
-        seen = seen[: len(seen) - age]
+        values, kinds = signal.measured_g_per_kwh, MEASURED
+        row, age_hours = _latest(information.carbon_age.minutes, signal)
     elif forecast is None:
         raise InputError("information", [Fault("carbon", 'found "forecast"', "[carbon.forecast] is missing")])
     else:
-        seen, left_out = forecast(age)
-    now, older = seen[len(seen) - hours :], np.zeros((hours, seen.shape[1]))
-    missing = np.isnan(now)
-    kind = np.full(now.shape, MEASURED if information.carbon == "current" else FORECAST, dtype=np.int8)
+        (values, left_out), kinds = forecast(information.carbon_age_hours), FORECAST
+        row = np.arange(len(values) - hours, len(values))
+        age_hours = np.full((hours, 1), float(information.carbon_age_hours))
+    missing, steps_per_hour = np.isnan(values[row]), len(row) // hours
+    kind = np.full(missing.shape, kinds, dtype=np.int8)
     if missing.any():
-        now, older = (values[len(seen) - hours :] for values in _substituted(information, signal, seen))
+        if information.carbon_missing == "refuse":
+            raise InputError("information", [_unknown(missing, steps_per_hour, information)])
+        values, older_hours = _substituted(information, signal, values)
+        age_hours = age_hours + older_hours[row]
         kind[missing] = STATIC if information.carbon_missing == "static" else SUBSTITUTED
-    unknown = np.isnan(now)
+    unknown = np.isnan(values[row])
     kind[unknown] = UNKNOWN
-    substituted = int(missing.sum() - unknown.sum())
-    return Knowledge(now, age + older, kind, int(missing.sum()), substituted, left_out)
+    return Knowledge(
+        g_per_kwh=values[row],
+        age_hours=np.broadcast_to(age_hours, missing.shape),
+        kind=kind,
+        steps_per_hour=steps_per_hour,
+        missing=int(missing.sum()),
+        substituted=int(missing.sum() - unknown.sum()),
+        left_out=left_out,
+    )
 
 
 def history_hours(information: Information) -> int:
     """Return how many hours before the horizon a policy may have to look at."""
-    return information.carbon_age_hours + information.last_hours
+    return math.ceil(information.carbon_age.minutes / MINUTES_PER_HOUR) + information.last_hours
 
 
-def _substituted(information: Information, signal: Signal, seen: Array) -> tuple[Array, Array]:
+def _latest(age_minutes: int, signal: Signal) -> tuple[Index, Array]:
+    """Return the row of the latest measured value in each step, shape (S,), and its age, h, shape (S, 1)."""
+    interval = MINUTES_PER_HOUR // signal.measured_per_hour
+    horizon = len(signal.g_per_kwh) * MINUTES_PER_HOUR
+    minute = np.arange(0, horizon, math.gcd(age_minutes, interval))
+    latest, since = np.divmod(minute - age_minutes, interval)
+    row = latest + len(signal.measured_g_per_kwh) - horizon // interval
+    return row, (since + age_minutes)[:, np.newaxis] / MINUTES_PER_HOUR
+
+
+def _substituted(information: Information, signal: Signal, values: Array) -> tuple[Array, Array]:
     """Return values with the missing ones filled by rule, and by how many hours each is older; NaN: none."""
-    if information.carbon_missing == "refuse":
-        raise InputError("information", [_unknown(signal, seen, information)])
     if information.carbon_missing == "static":
         if signal.reference_g_per_kwh is None:
             remedy = "state them, or take a carbon file that begins a day or more before horizon.start"
             fault = Fault("carbon_missing", 'found "static", and no long-run means are known', remedy)
             raise InputError("information", [fault])
-        filled = np.where(np.isnan(seen), signal.reference_g_per_kwh, seen)
-        return filled, np.where(np.isnan(seen), np.nan, 0.0)
-    hour = np.arange(len(seen))[:, np.newaxis]
-    last = np.maximum.accumulate(np.where(np.isnan(seen), -1, hour), axis=0)
-    recent = (last >= 0) & (hour - last <= information.last_hours)
-    filled = np.where(recent, np.take_along_axis(seen, np.maximum(last, 0), axis=0), np.nan)
-    return filled, np.where(recent, hour - last, np.nan)
+        filled = np.where(np.isnan(values), signal.reference_g_per_kwh, values)
+        return filled, np.where(np.isnan(values), np.nan, 0.0)
+    per_hour = signal.measured_per_hour if information.carbon == "current" else 1
+    row = np.arange(len(values))[:, np.newaxis]
+    last = np.maximum.accumulate(np.where(np.isnan(values), -1, row), axis=0)
+    recent = (last >= 0) & (row - last <= information.last_hours * per_hour)
+    filled = np.where(recent, np.take_along_axis(values, np.maximum(last, 0), axis=0), np.nan)
+    return filled, np.where(recent, (row - last) / per_hour, np.nan)
 
 
-def _unknown(signal: Signal, seen: Array, information: Information) -> Fault:
-    hours = len(signal.g_per_kwh)
-    missing = np.isnan(seen[len(seen) - hours :])
-    first = int(missing.any(axis=1).argmax())
+def _unknown(missing: NDArray[np.bool_], steps_per_hour: int, information: Information) -> Fault:
+    first = int(missing.any(axis=1).argmax()) // steps_per_hour
     values = "forecasts" if information.carbon == "forecast" else "measured values"
     problem = f"{int(missing.sum()):,} of {missing.size:,} {values} are missing when it is decided on them"
     remedy = "state what then: 'last:<max>' such as 'last:6h', 'static' or 'latency-only'"

@@ -154,7 +154,7 @@ class Routers:
         last_tick, last = self._last
         if self._alone:
             state = last if ahead is None else last.then(ahead.state)
-            return self._choose(block, span, state, np.minimum(tick, len(state) - 1))
+            return self._choose(block, span, time_s, state, np.minimum(tick, len(state) - 1))
         weights = self._weights
         if ahead is not None and ahead.plan is not None:
             weights = np.concatenate([weights, ahead.plan.weights])
@@ -191,22 +191,22 @@ class Routers:
             turned[of_tick] = time_s[of_tick] >= turn_s[router[of_tick]]
         return turned
 
-    def _choose(self, block: Block, span: slice, state: State, tick: Index) -> Regions:
-        """Ask about single requests, with the state at the tick of each."""
+    def _choose(self, block: Block, span: slice, time_s: Array, state: State, tick: Index) -> Regions:
+        """Ask about single requests, with carbon at the time of each and the state at its tick."""
         if self._of_block is None or self._of_block[0] != block.index:
             came = np.empty(len(block), dtype=np.intp)
             came[block.order] = np.arange(len(block))
             traits = self._dispatcher.traits_of(block, block.singles())
             self._of_block = block.index, traits, came
         _, traits, came = self._of_block
-        requests, router, knowledge = block.requests, self.loop.router, self._dispatcher.candidate.knowledge
-        hour, of = requests.hour[span], CellIndex(requests.origin[span], requests.workload[span])
-        carbon = knowledge.shown_g_per_kwh.T.take(hour, axis=1).T
+        requests, router = block.requests, self.loop.router
+        of = CellIndex(requests.origin[span], requests.workload[span])
+        known = self._dispatcher.candidate.knowledge.at(time_s)
         traits, measured = traits.of(came[span]), state.rows(tick, of)
-        seen = view(self._dispatcher.site, router.reads, of, carbon, traits, measured)
+        seen = view(self._dispatcher.site, router.reads, of, known.shown_g_per_kwh, traits, measured)
         return unless_unknown(
             router.policy,
-            knowledge.blind[hour],
+            known.unknown,
             lambda policy: replace(router, policy=policy).choose(seen),
         )
 

@@ -92,7 +92,8 @@ class Candidate:
     @property
     def on_state(self) -> bool:
         """Whether its decisions depend on measurements or earlier decisions, not on the hour alone."""
-        return self.controlled or any(map(self.reads, STATE_FIELDS))
+        within_the_hour = self.knowledge.steps_per_hour > 1
+        return self.controlled or within_the_hour or any(map(self.reads, STATE_FIELDS))
 
     @property
     def controlled(self) -> bool:
