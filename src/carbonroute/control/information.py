@@ -94,7 +94,8 @@ class Information(Spec):
     def _forecasts_by_the_hour(self) -> Self:
         if self.carbon == "forecast" and self.carbon_age.minutes % MINUTES_PER_HOUR:
             raise ValueError(
-                f"carbon_age of a forecast: found {str(self.carbon_age)!r}; whole hours are expected, such as '1h'"
+                f"carbon_age of a forecast: found {str(self.carbon_age)!r}; "
+                "whole hours are expected, such as '1h'"
             )
         return self
 
