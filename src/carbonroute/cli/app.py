@@ -72,6 +72,11 @@ app.command(
     help="Say what is in a data file, what is wrong with it, and which scenario lines would read it.\n\n"
     + _RUNS_CODE,
 )
+app.command(
+    "carbonroute.cli.import_:import_",
+    name="import",
+    help="Write a scenario from your own logs, metrics, tables or traces.",
+)
 app.command("carbonroute.cli.init:init", help="Write a commented scenario file to start from.")
 app.command(
     "carbonroute.cli.validate:validate",

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from carbonroute.errors import InputError, shortened
 from carbonroute.files.limits import MAX_LINE_BYTES
 from carbonroute.files.preview import Preview, preview
-from carbonroute.files.strict_json import read_json
 from carbonroute.files.text import Digests, chunks, refused
 from carbonroute.importing.settings import Settings
 from carbonroute.importing.tally import Tally
@@ -64,17 +63,6 @@ class File:
             return "json lines" if isinstance(json.loads(first), dict) and not _is_answer(first) else "json"
         except (ValueError, RecursionError):
             return "json"
-
-    @cached_property
-    def json(self) -> Any:
-        """The value of a JSON file.
-
-        Raises
-        ------
-        InputError
-            If it is too large, or no strict JSON.
-        """
-        return read_json(self.path, self.shown)
 
     @cached_property
     def preview(self) -> Preview | None:

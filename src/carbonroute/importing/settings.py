@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Literal, cast, get_args
 
+from pydantic import TypeAdapter, ValidationError
+
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files import durations
 from carbonroute.files.text import refused
-from carbonroute.files.times import EPOCH
+from carbonroute.files.times import EPOCH, TimeZone
 from carbonroute.units import MAX_CARBON_G_PER_KWH, MAX_TIME_MS, MINUTES_PER_DAY, US_PER_MINUTE, US_PER_S
 
 Gaps = Literal["refuse", "zero", "interpolate"]
@@ -274,6 +276,22 @@ def workloads(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
             raise refused("--workload", f"found {text!r}", "PATTERN=WORKLOAD is expected, or WORKLOAD")
         found.append((pattern or "*", name))
     return tuple(found)
+
+
+def zone(name: str | None) -> str | None:
+    """Return the name of a time zone.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    if name is None:
+        return None
+    try:
+        return TypeAdapter(TimeZone).validate_python(name)
+    except ValidationError as error:
+        raise refused("--time-zone", f"found {name!r}", "an IANA name such as Europe/London is expected") from error
 
 
 def instant_us(option: str, text: str | None) -> int | None:

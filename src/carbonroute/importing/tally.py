@@ -111,10 +111,15 @@ class Tally:
         Rows of tables and series, by time (µs), cell and whatever else tells them apart.
     service, prompts, answers, tokens
         By workload: quantiles of service time (ms) and of tokens, and sums for least squares.
+    buckets, quantiles
+        Requests (millionths) up to the upper end of each bucket (ms), by workload; measured quantiles (ms), by
+        workload and probability.
     failed
         Requests that were not answered, by how they ended.
     left_out
         What was not counted, by reason.
+    undated
+        Whether times are since a zero of the files' own.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -126,9 +131,12 @@ class Tally:
         self.prompts: defaultdict[str, Sketch] = defaultdict(Sketch)
         self.answers: defaultdict[str, Sketch] = defaultdict(Sketch)
         self.tokens: defaultdict[str, TokenSums] = defaultdict(TokenSums)
+        self.buckets: defaultdict[str, Counter[float]] = defaultdict(Counter)
+        self.quantiles: defaultdict[tuple[str, float], Sketch] = defaultdict(Sketch)
         self.failed: Counter[str] = Counter()
         self.left_out: dict[str, LeftOut] = {}
         self.without_service = 0
+        self.undated = False
         self.read = 0
         self.low_us: int | None = None
         self.high_us: int | None = None
@@ -142,7 +150,7 @@ class Tally:
         shown
             What their file is called.
         table
-            A row per request: ``time_us``, null where it cannot be read; and as far as known ``region``,
+            A row per request: ``time_us``, null where it cannot be read, or no such column; and as far as known ``region``,
             ``origin``, ``workload`` (text), ``status`` (Int64; 0: no answer), ``service_ms``, ``prompt``,
             ``answer`` (tokens).
         lines
@@ -155,12 +163,17 @@ class Tally:
         """
         self.read += len(table)
         table = table.with_columns(line=pl.Series(lines))
-        table = self._keep(shown, table, pl.col("time_us").is_not_null(), "the time cannot be read")
-        table = self._within(shown, table)
+        dated = "time_us" in table.columns
+        if dated:
+            table = self._keep(shown, table, pl.col("time_us").is_not_null(), "the time cannot be read")
+            table = self._within(shown, table)
         for kind in ("region", "origin", "workload"):
             table = self._named(shown, table, kind)
         table = self._answered(table)
         if table.is_empty():
+            return
+        self._count_values(table)
+        if not dated:
             return
         low, high = table["time_us"].min(), table["time_us"].max()
         self.span(int(low), int(high))  # type: ignore[arg-type]  # polars types them as any literal
@@ -169,7 +182,6 @@ class Tally:
         for found in table.group_by(window, *kinds).len().iter_rows(named=True):
             cell = Cell(*(found.get(kind, "") for kind in Cell._fields))
             self.counts[found["window"], cell] += found["len"]
-        self._count_values(table)
 
     def span(self, low_us: int, high_us: int) -> None:
         """Note times between which there are requests."""
@@ -187,13 +199,17 @@ class Tally:
         noted.example = noted.example or shortened(example, 200)
 
     def add_row(self, shown: str, place: str, key: tuple[int, Cell, str], row: Row) -> None:
-        """Keep a row of a table, or a step of a series.
+        """Keep a row of a table, or a step of a series, unless it is outside of what is wanted.
 
         Raises
         ------
         InputError
             If the same time and cell is there already, or there are too many rows.
         """
+        since, until = self.settings.since_us, self.settings.until_us
+        if (since is not None and key[0] < since) or (until is not None and key[0] >= until):
+            self.leave_out(shown, "before --from" if since and key[0] < since else "at or after --until", [], 1)
+            return
         if key in self.rows:
             named = ", ".join(filter(None, key[1])) or "the same"
             remedy = "leave one out, or name the column that tells them apart: --field workload=COLUMN"
@@ -201,6 +217,10 @@ class Tally:
         if len(self.rows) >= MAX_ROWS:
             raise refused(shown, f"there are more than {MAX_ROWS:,} rows", "import a part: --from, --until")
         self.rows[key] = row
+
+    def workload_name(self, text: str) -> str:
+        """Return the name of a workload: of requests of which no file names one, the stated one for all."""
+        return text or next((name for pattern, name in self.settings.workloads if pattern == "*"), ALL)
 
     def names_of(self, kind: str, raw: Iterable[str | None], shown: str) -> Mapping[str, str | None]:
         """Return the names that texts of a file mean; None where they mean none.
