@@ -10,7 +10,9 @@ import pytest
 
 from carbonroute.cli import main
 
-GLOSSARY = (Path(__file__).parents[1] / "docs/model.md").read_text(encoding="utf-8").split("\n## Glossary\n")[1]
+GLOSSARY = (
+    (Path(__file__).parents[1] / "docs/model.md").read_text(encoding="utf-8").split("\n## Glossary\n")[1]
+)
 
 #: Two regions with servers, energies, objectives and a herd: every table has a row.
 SCENARIO = """
@@ -65,4 +67,6 @@ def test_every_column_of_a_table_is_explained(
     assert main([*COMMANDS[command], "--quiet", "--output", "run"]) == 0
     terms = set(re.findall(r"`([^`]+)`", GLOSSARY))
     starts = tuple(term[:-1] for term in terms if term.endswith("…"))
-    assert {name for name in columns(Path("run")) if name not in terms and not name.startswith(starts)} == set()
+    assert {
+        name for name in columns(Path("run")) if name not in terms and not name.startswith(starts)
+    } == set()

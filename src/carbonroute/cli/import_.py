@@ -108,7 +108,9 @@ def import_(
     from carbonroute.importing.importer import import_files
 
     if not files:
-        raise refused("import", "no file is named", "name at least one: carbonroute import FILE --output mine.toml")
+        raise refused(
+            "import", "no file is named", "name at least one: carbonroute import FILE --output mine.toml"
+        )
     if output.suffix != ".toml":
         raise refused("--output", f"found {output.name!r}", "a name in .toml is expected")
     settings = stated.Settings(
@@ -191,8 +193,13 @@ def _print(console: Console, report: dict[str, Any], output: Path) -> None:
         console.print(f"– {said}.", soft_wrap=True)
     for one in report["workloads"]:
         energy = f"; {one['energy_j']:.6g} J per request, idle power included" if one["energy_j"] else ""
-        console.print(f"– {one['id']}: {one['share']:.2%} of requests; {one['service']}{energy}.", soft_wrap=True)
+        console.print(
+            f"– {one['id']}: {one['share']:.2%} of requests; {one['service']}{energy}.", soft_wrap=True
+        )
     console.print("\nNo file tells:", soft_wrap=True)
     for what in report["not_told"]:
         console.print(f"– {what}", soft_wrap=True)
-    console.print(f"\nWrote {', '.join(report['wrote'])} in {output.parent}. Next: carbonroute validate {output}", soft_wrap=True)
+    console.print(
+        f"\nWrote {', '.join(report['wrote'])} in {output.parent}. Next: carbonroute validate {output}",
+        soft_wrap=True,
+    )

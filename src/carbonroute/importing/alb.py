@@ -20,8 +20,6 @@ _FIELDS = (
 _LINE = re.compile(r"(https?|h2|grpcs|wss?) \d{4}-\d\d-\d\dT[0-9:.]+Z app/")
 
 
-
-
 class Alb(AccessLog):
     """Access logs of an Application Load Balancer: the region is that of the target group."""
 

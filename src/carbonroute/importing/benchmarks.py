@@ -30,7 +30,9 @@ class GuideLlm(Format):
         content = read_json(file.path, file.shown, digests)
         rows = list(_of_report(content))
         if not rows:
-            raise refused(file.shown, "its benchmarks list no requests", "save the whole report, not its summary")
+            raise refused(
+                file.shown, "its benchmarks list no requests", "save the whole report, not its summary"
+            )
         return _add(rows, file, tally, "guidellm", Clock(tally.settings, "s"))
 
 
@@ -53,9 +55,7 @@ class VllmBench(Format):
         return _add(rows, file, tally, "vllm-bench", Clock(tally.settings, "s"))
 
 
-def _add(
-    rows: Sequence[Mapping[str, Any]], file: File, tally: Tally, name: str, clock: Clock
-) -> list[str]:
+def _add(rows: Sequence[Mapping[str, Any]], file: File, tally: Tally, name: str, clock: Clock) -> list[str]:
     schema = {
         "time": pl.Float64,
         "status": pl.Int64,
@@ -65,7 +65,9 @@ def _add(
         "workload": pl.String,
     }
     table = pl.DataFrame(rows, schema=schema)
-    said = [f"{name}: {len(table):,} requests with their tokens; first to last token and prefill as service time"]
+    said = [
+        f"{name}: {len(table):,} requests with their tokens; first to last token and prefill as service time"
+    ]
     columns = [pl.col("prompt").cast(pl.Int64), pl.col("answer").cast(pl.Int64), "status", "service_ms"]
     found = table.select(*columns, *(["workload"] if table["workload"].null_count() < len(table) else []))
     if table["time"].null_count() < len(table):

@@ -44,7 +44,9 @@ class HaProxy(AccessLog):
     """HTTP logs of HAProxy; times are local ones, whose zone is to be stated."""
 
     name = "haproxy"
-    features = "lines such as: … 10.0.1.2:33317 [01/Nov/2026:12:14:14.655] in api/eu1 10/0/30/69/109 200 2750 …"
+    features = (
+        "lines such as: … 10.0.1.2:33317 [01/Nov/2026:12:14:14.655] in api/eu1 10/0/30/69/109 200 2750 …"
+    )
 
     def recognises(self, file: File, settings: Settings) -> bool:
         """Whether most of the first lines are HAProxy's."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carbonroute.errors import did_you_mean
+from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.text import Digests, refused
 from carbonroute.files.time_columns import span_text
 from carbonroute.importing import FORMATS, NAMES
@@ -63,7 +63,8 @@ class Import:
     def as_json(self) -> dict[str, Any]:
         """Return all of it as JSON values."""
         tally, window_us = self.tally, self.rates.window_us
-        known = not tally.undated and tally.low_us is not None and tally.high_us is not None
+        low_us, high_us = tally.ends_us
+        known = not tally.undated and low_us is not None and high_us is not None
         return {
             "files": dict(self.files),
             "rows": tally.read,
@@ -73,8 +74,8 @@ class Import:
                 reason: {"count": one.count, "lines": one.lines, "example": one.example}
                 for reason, one in sorted(tally.left_out.items())
             },
-            "first": time_text(tally.low_us) if known and tally.low_us is not None else None,
-            "last": time_text(tally.high_us) if known and tally.high_us is not None else None,
+            "first": time_text(low_us) if known and low_us is not None else None,
+            "last": time_text(high_us) if known and high_us is not None else None,
             "start": None if tally.undated else time_text(self.rates.start_us),
             "hours": self.rates.hours,
             "window": span_text(window_us),
@@ -134,7 +135,9 @@ def import_files(paths: Sequence[Path], settings: Settings, output: Path) -> Imp
             counted[file.shown] = one.name
         if len(set(counted.values())) > 1:
             named = ", ".join(f"{shown} ({name})" for shown, name in counted.items())
-            remedy = "the same requests must not count twice: import one of them, and the others by themselves"
+            remedy = (
+                "the same requests must not count twice: import one of them, and the others by themselves"
+            )
             raise refused("import", f"{named} both count requests", remedy)
     source = next(iter(format_of)) if len(format_of) == 1 else "the files"
     found = rates(tally, source)
@@ -160,13 +163,23 @@ def recognised(file: File, settings: Settings) -> Format:
             raise refused("--format", f"found {settings.format!r}", did_you_mean(settings.format, NAMES))
         return FORMATS[NAMES.index(settings.format)]
     if not file.head.strip():
-        raise refused(file.shown, "the file is empty", "a log, a table or an answer of an interface is expected")
+        raise refused(
+            file.shown, "the file is empty", "a log, a table or an answer of an interface is expected"
+        )
     found = next((one for one in FORMATS if one.recognises(file, settings)), None)
     if found is None:
-        tried = "; ".join(f"{one.name}: {one.features}" for one in FORMATS)
-        text = f"is of no known format; it begins with {file.first_line!r}"
-        remedy = f"state it: --format NAME, or the server's own --log-format. Tried {tried}"
-        raise refused(file.shown, text, remedy)
+        table = file.preview if file.content != "json" else None
+        looks = (
+            f"columns {table.listed}"
+            if table and not table.is_json
+            else f"it begins with {file.first_line!r}"
+        )
+        remedy = (
+            "state it: --format NAME, and what its columns hold: --field time=COLUMN; or --log-format '…'"
+        )
+        faults = [Fault("", f"is of no known format: {looks}", remedy)]
+        faults += [Fault(f"tried {one.name}", f"looked for {one.features}") for one in FORMATS]
+        raise InputError(file.shown, faults)
     return found
 
 
@@ -177,7 +190,9 @@ def _counted(tally: Tally) -> int:
 def _refuse_same(shown: str, digests: Digests) -> None:
     same = [other for other, digest in digests.items() if other != shown and digest == digests.get(shown)]
     if same:
-        raise refused(shown, f"holds the same bytes as {same[0]}", "name one of them: requests must not count twice")
+        raise refused(
+            shown, f"holds the same bytes as {same[0]}", "name one of them: requests must not count twice"
+        )
 
 
 def _refuse_unknown(settings: Settings, found: Rates) -> None:

@@ -94,7 +94,9 @@ class Mixture:
         """Return the quantile at a probability: Σ weight · Φ(ln(x / p50) / σ) = p · Σ weight, by halving."""
         from scipy.special import ndtr
 
-        if len(self.p50) == 1 or bool((self.p50 == self.p50[0]).all() and (self.sigma == self.sigma[0]).all()):
+        if len(self.p50) == 1 or bool(
+            (self.p50 == self.p50[0]).all() and (self.sigma == self.sigma[0]).all()
+        ):
             return float(self.p50[0] * np.exp(self.sigma[0] * NormalDist().inv_cdf(p)))
         sigma = np.maximum(self.sigma, 1e-12)
         own = np.log(self.p50) + sigma * NormalDist().inv_cdf(p)

@@ -38,7 +38,7 @@ class Nginx(AccessLog):
     """Access logs of nginx; `--log-format` is the text of its ``log_format``."""
 
     name = "nginx"
-    features = "lines such as: 10.0.0.1 - - [01/Nov/2026:00:42:36 +0000] \"POST /v1/chat HTTP/1.1\" 200 512"
+    features = 'lines such as: 10.0.0.1 - - [01/Nov/2026:00:42:36 +0000] "POST /v1/chat HTTP/1.1" 200 512'
 
     def recognises(self, file: File, settings: Settings) -> bool:
         """Whether the user states a format of nginx, or most of the first lines are in the common format."""
@@ -99,9 +99,7 @@ def _timed(template: Template, names: tuple[str, ...]) -> Layout:
     for name, reader in (("time_local", common_time), ("time_iso8601", iso_time), ("msec", epoch_time)):
         if name in names:
             return Layout(template, time=name, time_of=reader(name))
-    raise refused(
-        "--log-format", "states no time", "one of $time_local, $time_iso8601 and $msec is expected"
-    )
+    raise refused("--log-format", "states no time", "one of $time_local, $time_iso8601 and $msec is expected")
 
 
 def _unit(file: File, template: Template, service: str | None) -> str:

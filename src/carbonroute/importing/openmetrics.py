@@ -14,9 +14,7 @@ from carbonroute.importing.series import Series, add, checked
 from carbonroute.importing.settings import Settings
 from carbonroute.importing.tally import MAX_ROWS, Tally
 
-_SAMPLE = re.compile(
-    r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+(-?[0-9.eE+]+))?(?:\s+#.*)?\s*"
-)
+_SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+(-?[0-9.eE+]+))?(?:\s+#.*)?\s*")
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"\s*,?')
 _ESCAPES = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
 #: Above, a time stamp is in ms, as Prometheus's own text format has it; OpenMetrics has seconds.
@@ -27,7 +25,7 @@ class OpenMetrics(Format):
     """One sample per line; several time stamps make a series."""
 
     name = "openmetrics"
-    features = "lines that begin with # TYPE or # HELP, and samples such as: requests_total{region=\"a\"} 12 1793491200"
+    features = 'lines that begin with # TYPE or # HELP, and samples such as: requests_total{region="a"} 12 1793491200'
 
     def recognises(self, file: File, settings: Settings) -> bool:
         """Whether it has lines of types, or nothing but samples with labels."""
@@ -51,7 +49,9 @@ class OpenMetrics(Format):
                 number = first_line + place
                 match = _SAMPLE.fullmatch(line.strip())
                 if match is None:
-                    raise refused(file.shown, f"line {number} is no sample", "a metric, its labels and a number")
+                    raise refused(
+                        file.shown, f"line {number} is no sample", "a metric, its labels and a number"
+                    )
                 name, labels, value, stamp = match.groups()
                 key = name, tuple(sorted(_labels(labels or "", number, file.shown)))
                 time = _seconds(stamp)
@@ -59,21 +59,29 @@ class OpenMetrics(Format):
                 held = samples.setdefault(key, {})
                 if time in held:
                     found = f"line {number}: {name} has this time twice"
-                    raise refused(file.shown, found, "one sample per series and time; or import one scrape at a time")
+                    raise refused(
+                        file.shown, found, "one sample per series and time; or import one scrape at a time"
+                    )
                 held[time] = _number(value, number, file.shown)
                 count += 1
                 if count > MAX_ROWS:
-                    raise refused(file.shown, f"there are more than {MAX_ROWS:,} samples", "import a part of it")
+                    raise refused(
+                        file.shown, f"there are more than {MAX_ROWS:,} samples", "import a part of it"
+                    )
         series = [
             Series(name, dict(labels), sorted(held), [held[time] for time in sorted(held)])
             for (name, labels), held in samples.items()
         ]
         if dated:
             return add(tally, file.shown, checked(series, file.shown))
-        said = "one scrape without time stamps: it tells quantiles of service time, and not when requests came"
+        said = (
+            "one scrape without time stamps: it tells quantiles of service time, and not when requests came"
+        )
         buckets = [one for one in series if "le" in one.labels or "quantile" in one.labels]
         if not buckets:
-            raise refused(file.shown, "its samples have no time stamps", "a range of time is expected: query_range")
+            raise refused(
+                file.shown, "its samples have no time stamps", "a range of time is expected: query_range"
+            )
         return [said, *add(tally, file.shown, buckets)]
 
 

@@ -62,7 +62,7 @@ def _one(result: Any, where: str, shown: str) -> Series:
             times.append(float(time))
             value = float(text)
         except (TypeError, ValueError) as error:
-            remedy = "a time in s and a number as text are expected, such as [1793491200, \"431\"]"
+            remedy = 'a time in s and a number as text are expected, such as [1793491200, "431"]'
             raise InputError(shown, [Fault(f"{where}.values[{place}]", "is no sample", remedy)]) from error
         values.append(value if math.isfinite(value) else math.nan)
     return Series(labels.pop("__name__", ""), labels, times, values)

@@ -13,8 +13,12 @@ from carbonroute.importing.settings import Role, Settings, TimeUnit
 #: Names of columns and labels by role; the first column that fits is taken, exact names before others.
 NAMES: MappingProxyType[Role, re.Pattern[str]] = MappingProxyType(
     {
-        "region": re.compile(r"(?!.*(client|user|origin))(.*[_. ])?(region|data_?cent(er|re)|dc|zone|site|location)s?", re.I),
-        "origin": re.compile(r"(.*[_. ])?(origin|country|country_code|continent|client_region|user_region|geo)", re.I),
+        "region": re.compile(
+            r"(?!.*(client|user|origin))(.*[_. ])?(region|data_?cent(er|re)|dc|zone|site|location)s?", re.I
+        ),
+        "origin": re.compile(
+            r"(.*[_. ])?(origin|country|country_code|continent|client_region|user_region|geo)", re.I
+        ),
         "workload": re.compile(r"(.*[_. ])?(model|model_name|model_id|workload|deployment)", re.I),
         "path": re.compile(r"(.*[_. ])?(path|uri|request_uri|url|endpoint|route|handler|request_line)", re.I),
         "status": re.compile(r"(.*[_. ])?(status|status_code|response_code|http_code|code)", re.I),

@@ -51,7 +51,12 @@ class _Text:
         """Add a comment, in lines of a readable width."""
         words = " ".join("".join(c if c.isprintable() else " " for c in comment).split())
         self.lines += textwrap.wrap(
-            words, _WIDTH, initial_indent="# ", subsequent_indent="#   ", break_long_words=False, break_on_hyphens=False
+            words,
+            _WIDTH,
+            initial_indent="# ",
+            subsequent_indent="#   ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )
 
     def put(self, key: str, entry: object, source: str = "") -> None:
@@ -70,7 +75,9 @@ class _Text:
 
 def _value(entry: object) -> str:
     if isinstance(entry, Mapping):
-        return "{ " + ", ".join(f"{key_text(str(key))} = {_value(item)}" for key, item in entry.items()) + " }"
+        return (
+            "{ " + ", ".join(f"{key_text(str(key))} = {_value(item)}" for key, item in entry.items()) + " }"
+        )
     if isinstance(entry, float) and entry.is_integer() and abs(entry) < 1e15:
         return str(int(entry))
     return value(entry)
@@ -195,7 +202,9 @@ def _places(written: _Text, settings: Settings, rates: Rates) -> None:
     written.lines += [""]
     same = set(rates.origins) <= set(rates.regions)
     if same:
-        written.say("assumed: the users of a region are those whose requests it served. Shares: of all requests.")
+        written.say(
+            "assumed: the users of a region are those whose requests it served. Shares: of all requests."
+        )
     else:
         written.say("Shares: of all requests.")
     for origin, share in rates.share_of_origins().items():
@@ -219,7 +228,9 @@ def _places(written: _Text, settings: Settings, rates: Rates) -> None:
         written.to_fill_in.append(f"the mean carbon intensity of {', '.join(uncharted)}: --carbon '{given}'")
     if unplaced:
         given = ",".join(f"{name}=LATITUDE/LONGITUDE" for name in unplaced)
-        written.to_fill_in.append(f"where {', '.join(unplaced)} is: --place '{given}', or round trips (network.rtt_ms)")
+        written.to_fill_in.append(
+            f"where {', '.join(unplaced)} is: --place '{given}', or round trips (network.rtt_ms)"
+        )
 
 
 def _place(written: _Text, settings: Settings, name: str) -> None:
@@ -232,7 +243,7 @@ def _place(written: _Text, settings: Settings, name: str) -> None:
     written.put("longitude", place[1])
 
 
-def _workloads(  # noqa: PLR0913  a workload's parts come from as many places
+def _workloads(
     written: _Text,
     files: dict[str, bytes],
     output: Path,
@@ -260,13 +271,21 @@ def _workloads(  # noqa: PLR0913  a workload's parts come from as many places
         if energy is None:
             written.say("energy_j: no file tells it; without, there are intensities and no grams")
             continue
-        also = f"{energy.marginal_j:.6g} J more per further request" if energy.marginal_j else "rates hardly differ"
-        source = f"average: power · time / requests, with what idles; marginal (slope of power over rate): {also}"
+        also = (
+            f"{energy.marginal_j:.6g} J more per further request"
+            if energy.marginal_j
+            else "rates hardly differ"
+        )
+        source = (
+            f"average: power · time / requests, with what idles; marginal (slope of power over rate): {also}"
+        )
         if every_energy:
             written.put("energy_j", rounded(energy.average_j), source)
             written.put("energy_source", "measured power divided by requests, idle power included")
         else:
-            written.say(f"energy_j = {rounded(energy.average_j):g}: {source}. Other workloads have none, so none is stated.")
+            written.say(
+                f"energy_j = {rounded(energy.average_j):g}: {source}. Other workloads have none, so none is stated."
+            )
 
 
 def shares_of(rates: Rates) -> dict[str, float]:
@@ -281,7 +300,9 @@ def _slo(written: _Text, name: str, settings: Settings, service: Service) -> Non
     if stated is not None:
         written.put("slo_ms", stated, "assumed: stated by --slo")
     elif service.p99_ms is not None and np.isfinite(service.p99_ms):
-        rule = f"assumed: p99 of service time + {SLO_ALLOWANCE_MS:g} ms for the way, rounded up; --slo states it"
+        rule = (
+            f"assumed: p99 of service time + {SLO_ALLOWANCE_MS:g} ms for the way, rounded up; --slo states it"
+        )
         written.put("slo_ms", rounded_up(service.p99_ms + SLO_ALLOWANCE_MS), rule)
     else:
         written.open("slo_ms = …", "latency limit, ms: no file tells it", f"--slo '{name}=MS'")
@@ -308,5 +329,3 @@ def _law(
         files[beside] = csv_bytes(pl.DataFrame({"service_ms": column}))
         entries |= {"path": beside, "column": "service_ms", "unit": "ms"}
     written.put("service_ms", entries, service.says)
-
-

@@ -80,9 +80,7 @@ def add(tally: Tally, shown: str, every: Sequence[Series]) -> list[str]:
             said.append(_add_quantiles(tally, shown, name, group))
         elif _POWER.search(name):
             said.append(_add_power(tally, shown, name, group))
-        elif _NO_REQUESTS.search(name) or (
-            name.endswith("_count") and has_counts and _DURATION.search(name)
-        ):
+        elif _NO_REQUESTS.search(name) or (name.endswith("_count") and has_counts and _DURATION.search(name)):
             unused.append(name)
         elif _REQUESTS.search(name) or alone or not name:
             said.append(_add_counts(tally, shown, name, group))
@@ -239,7 +237,9 @@ def _add_buckets(tally: Tally, shown: str, name: str, group: Sequence[Series]) -
         try:
             upper = float(series.labels["le"])
         except ValueError as error:
-            raise refused(shown, f"{name}: le = {series.labels['le']!r}", "a number or +Inf is expected") from error
+            raise refused(
+                shown, f"{name}: le = {series.labels['le']!r}", "a number or +Inf is expected"
+            ) from error
         counted = (
             [(0, value) for value in series.values if not math.isnan(value)]
             if single

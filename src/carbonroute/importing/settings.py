@@ -182,7 +182,9 @@ def _number(option: str, text: str, limits: tuple[float, float], expected: str) 
     except ValueError:
         value = float("nan")
     if not limits[0] <= value <= limits[1]:
-        raise refused(option, f"found {text!r}", f"{expected} is expected, from {limits[0]:g} to {limits[1]:g}")
+        raise refused(
+            option, f"found {text!r}", f"{expected} is expected, from {limits[0]:g} to {limits[1]:g}"
+        )
     return value
 
 
@@ -291,7 +293,9 @@ def zone(name: str | None) -> str | None:
     try:
         return TypeAdapter(TimeZone).validate_python(name)
     except ValidationError as error:
-        raise refused("--time-zone", f"found {name!r}", "an IANA name such as Europe/London is expected") from error
+        raise refused(
+            "--time-zone", f"found {name!r}", "an IANA name such as Europe/London is expected"
+        ) from error
 
 
 def instant_us(option: str, text: str | None) -> int | None:

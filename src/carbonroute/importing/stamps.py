@@ -122,9 +122,8 @@ class Clock:
         return times.dt.timestamp("us") + next_day_us
 
     def _of_numbers(self, numbers: pl.Series, name: str, shown: str) -> pl.Series:
-        finite = numbers.filter(numbers.is_finite())
         if self._unit is None or self.dated is None:
-            first = finite[0] if len(finite) else 0.0
+            first = _middle(numbers)
             unit = self._unit or _by_magnitude(first)
             if unit is None:
                 found = f"column {name!r}: {first:g} is no time since 1970 in any unit"
@@ -142,6 +141,12 @@ class Clock:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _middle(numbers: pl.Series) -> float:
+    """Return the median of the finite numbers, 0 without any: one absurd time does not decide on the unit."""
+    middle = numbers.filter(numbers.is_finite()).sort()
+    return float(middle[len(middle) // 2]) if len(middle) else 0.0
 
 
 def _by_magnitude(first: float) -> TimeUnit | None:

@@ -38,7 +38,10 @@ _ROLES: tuple[Role, ...] = (
 )
 _SECONDS = {"requests/s": 1.0, "requests/min": 60.0, "requests/h": 3600.0}
 _PER_SECOND = re.compile(r"rps|qps|.*(per[_ ]?s(ec|econd)?|/s)\)?", re.I)
-_OTHER = re.compile(r"carbon|co2|intensity|g[/_ ]?(per[_ ]?)?kwh|price|temperature|rtt", re.I)
+_OTHER = re.compile(
+    r"carbon|co2|intensity|g[/_ ]?(per[_ ]?)?kwh|price|temperature|rtt|throughput|running|waiting|cache|percent|_pct",
+    re.I,
+)
 _SHOWN = 5
 
 
@@ -47,7 +50,9 @@ def time_column(preview: Preview, settings: Settings) -> str | None:
     stated = settings.fields.get("time")
     if stated is not None:
         return stated
-    numeric = [name for name in preview.numbers if re.search(r"time|stamp|date|epoch|(^|_)ts$|^t$", name, re.I)]
+    numeric = [
+        name for name in preview.numbers if re.search(r"time|stamp|date|epoch|(^|_)ts$|^t$", name, re.I)
+    ]
     return next(iter([*preview.times, *numeric]), None)
 
 
@@ -70,7 +75,9 @@ class Table(Format):
         numbers = [name for name in preview.numbers if name != time]
         if any(NAMES["requests"].fullmatch(name) for name in numbers):
             return True
-        of_requests = [NAMES[role] for role in ("service", "prompt_tokens", "answer_tokens", "status", "path")]
+        of_requests = [
+            NAMES[role] for role in ("service", "prompt_tokens", "answer_tokens", "status", "path")
+        ]
         return bool(numbers) and not any(
             pattern.fullmatch(name) or _OTHER.search(name) for name in numbers for pattern in of_requests
         )
@@ -82,7 +89,9 @@ class Table(Format):
             raise refused(file.shown, "is no table", "a table with a header is expected (.csv, .parquet)")
         time = time_column(preview, settings)
         if time is None:
-            raise refused(file.shown, f"has no column of times: {preview.listed}", "state it: --field time=COLUMN")
+            raise refused(
+                file.shown, f"has no column of times: {preview.listed}", "state it: --field time=COLUMN"
+            )
         names = [name for name in preview.head.columns if name != time]
         roles = chosen(names, _ROLES, settings, file.shown)
         long = "requests" in roles
@@ -91,7 +100,9 @@ class Table(Format):
         wide = [name for name in preview.numbers if name != time]
         wanted = [roles[role] for role in _ROLES if role in roles] if long else wide
         if not wanted:
-            raise refused(file.shown, f"has no column of requests: {preview.listed}", "--field requests=COLUMN")
+            raise refused(
+                file.shown, f"has no column of requests: {preview.listed}", "--field requests=COLUMN"
+            )
         clock = Clock(settings)
         said = [
             f"table: {', '.join(f'{role} from {name!r}' for role, name in roles.items() if role != 'path')}"
@@ -107,7 +118,12 @@ class Table(Format):
                 raise refused(file.shown, f"there are more than {MAX_ROWS:,} rows", "import a part of it")
             times = clock.times_us(piece[time], file.shown, first_line, strict=True)
             self._require_times(times, piece[time], first_line, file.shown)
-            columns = [piece[name] if name in self._texts(roles) and long else self._numbers(piece[name], first_line, file.shown) for name in wanted]
+            columns = [
+                piece[name]
+                if name in self._texts(roles) and long
+                else self._numbers(piece[name], first_line, file.shown)
+                for name in wanted
+            ]
             parts.append(pl.DataFrame([times.alias("time_us"), *columns]))
         table = pl.concat(parts)
         step = _step_us(table["time_us"], file.shown)
@@ -119,8 +135,13 @@ class Table(Format):
         if not long:
             for name in wide:
                 region = tally.names_of("region", [name], file.shown)[name]
-                cell = Cell("", region or "", "")
-                for line, (begin, value) in enumerate(zip(table["time_us"], table[name], strict=True), start=2):
+                if region is None:
+                    remedy = "1 to 100 printable characters are expected: rename the column"
+                    raise refused(file.shown, f"column {name!r} is no name of a region", remedy)
+                cell = Cell("", region, "")
+                for line, (begin, value) in enumerate(
+                    zip(table["time_us"], table[name], strict=True), start=2
+                ):
                     self._keep(tally, file.shown, line, (begin, cell, ""), {"requests": value}, factor)
             return said
         scale = self._scales(roles, settings, file.shown)
@@ -188,7 +209,9 @@ class Table(Format):
             unit = "requests/s"
         if unit == "requests":
             return 1.0, f"per row, of {step / US_PER_S:g} s"
-        return step / US_PER_S / _SECONDS[unit], f"per {unit.partition('/')[2]}, of rows {step / US_PER_S:g} s apart"
+        return step / US_PER_S / _SECONDS[
+            unit
+        ], f"per {unit.partition('/')[2]}, of rows {step / US_PER_S:g} s apart"
 
     @staticmethod
     def _scales(roles: Mapping[Role, str], settings: Settings, shown: str) -> dict[Role, float]:

@@ -188,6 +188,13 @@ class Tally:
         self.low_us = low_us if self.low_us is None else min(self.low_us, low_us)
         self.high_us = high_us if self.high_us is None else max(self.high_us, high_us)
 
+    @property
+    def ends_us(self) -> tuple[int | None, int | None]:
+        """Times of the first and the last request, or row; None without any."""
+        times = [begin for (begin, _, _), row in self.rows.items() if row.requests]
+        known = [*times, *(us for us in (self.low_us, self.high_us) if us is not None)]
+        return (min(known), max(known)) if known else (None, None)
+
     def leave_out(self, shown: str, reason: str, lines: Iterable[int], count: int, example: str = "") -> None:
         """Note what is not counted, and why."""
         if not count:
@@ -208,7 +215,9 @@ class Tally:
         """
         since, until = self.settings.since_us, self.settings.until_us
         if (since is not None and key[0] < since) or (until is not None and key[0] >= until):
-            self.leave_out(shown, "before --from" if since and key[0] < since else "at or after --until", [], 1)
+            self.leave_out(
+                shown, "before --from" if since and key[0] < since else "at or after --until", [], 1
+            )
             return
         if key in self.rows:
             named = ", ".join(filter(None, key[1])) or "the same"

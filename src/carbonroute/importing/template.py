@@ -184,7 +184,9 @@ class Template:
         spaces = len(self.cells) - 1
         fits = np.array(
             [
-                line.count(b'"') % 2 == 0 and _QUOTED.sub(b"", line).count(b" ") == spaces and not line.isspace()
+                line.count(b'"') % 2 == 0
+                and _QUOTED.sub(b"", line).count(b" ") == spaces
+                and not line.isspace()
                 for line in lines
             ]
         )
@@ -196,7 +198,9 @@ class Template:
         complete = ~table["incomplete"].to_numpy()
         fits[rows[~complete]] = False
         good = Lines(table.filter(pl.Series(complete)).drop("incomplete"), rows[complete])
-        others = self._by_expression([(row, lines[row]) for row in np.flatnonzero(~fits).tolist()], list(chosen))
+        others = self._by_expression(
+            [(row, lines[row]) for row in np.flatnonzero(~fits).tolist()], list(chosen)
+        )
         return Lines(
             pl.concat([good.table, others.table]), np.append(good.rows, others.rows), others.unreadable
         )

@@ -39,7 +39,9 @@ class Trace(Format):
     """A row per request, with tokens, service time, path, status and names where there are any."""
 
     name = "trace"
-    features = "a table or JSON lines with a row per request: a time beside tokens, service time, path or status"
+    features = (
+        "a table or JSON lines with a row per request: a time beside tokens, service time, path or status"
+    )
 
     def recognises(self, file: File, settings: Settings) -> bool:
         """Whether there are times, and JSON lines or a column that only requests have."""
@@ -52,23 +54,35 @@ class Trace(Format):
         if preview.is_log:
             return True
         names = [name for name in preview.head.columns if name != time]
-        return bool(chosen(names, ("prompt_tokens", "answer_tokens", "service", "path", "status"), settings, file.shown))
+        return bool(
+            chosen(
+                names, ("prompt_tokens", "answer_tokens", "service", "path", "status"), settings, file.shown
+            )
+        )
 
     def read(self, file: File, tally: Tally, digests: Digests) -> list[str]:
         """Count the requests of all rows, piece by piece."""
         settings, preview = tally.settings, file.preview
         if preview is None:
-            raise refused(file.shown, "is no table", "a table with a header is expected (.csv, .jsonl, .parquet)")
+            raise refused(
+                file.shown, "is no table", "a table with a header is expected (.csv, .jsonl, .parquet)"
+            )
         time = time_column(preview, settings)
         if time is None:
-            raise refused(file.shown, f"has no column of times: {preview.listed}", "state it: --field time=COLUMN")
+            raise refused(
+                file.shown, f"has no column of times: {preview.listed}", "state it: --field time=COLUMN"
+            )
         columns = preview.head.columns
         vllm = all(name in columns for name in _VLLM) and "service" not in settings.fields
         names = [name for name in columns if name != time and not (vllm and name in _VLLM)]
         roles = chosen(names, _ROLES, settings, file.shown)
         if vllm:
             roles.pop("service", None)
-        by = 0.0 if vllm or "service" not in roles else MS_IN[service_unit(roles["service"], settings, file.shown)]
+        by = (
+            0.0
+            if vllm or "service" not in roles
+            else MS_IN[service_unit(roles["service"], settings, file.shown)]
+        )
         clock = Clock(settings, _clock_unit(file, columns))
         wanted = dict.fromkeys([time, *roles.values(), *(_VLLM if vllm else ())])
         for first_line, piece in stream_table(file.path, file.shown, {n: n for n in wanted}, digests=digests):
@@ -89,7 +103,9 @@ class Trace(Format):
                     found[kind] = column_text(piece[roles[kind]], file.shown)
             if "path" in roles and "workload" not in roles:
                 text = column_text(piece[roles["path"]], file.shown)
-                found["workload"] = path_of(text, is_request=bool(text.head(20).str.contains(r"^[A-Z]+ /").any()))
+                found["workload"] = path_of(
+                    text, is_request=bool(text.head(20).str.contains(r"^[A-Z]+ /").any())
+                )
             tally.add_requests(file.shown, pl.DataFrame(found), lines_from(first_line, len(piece)))
         if clock.dated is False:
             tally.undated = True

@@ -173,9 +173,7 @@ def _window_us(tally: Tally, step_us: int, source: str) -> int:
     return window_us
 
 
-def _fill(
-    counts: dict[tuple[int, Cell], int], step: int, rule: Gaps, source: str, *, whole: bool
-) -> _Filled:
+def _fill(counts: dict[tuple[int, Cell], int], step: int, rule: Gaps, source: str, *, whole: bool) -> _Filled:
     """Return counts without gaps.
 
     Parameters
@@ -213,7 +211,10 @@ def _fill(
         for cell, first, missing, _ in found:
             cells = sorted({each for _, each in counts}) if whole else [cell]
             for one in cells:
-                before, after = counts.get((first - apart, one), 0), _after(counts, first, missing, apart, one)
+                before, after = (
+                    counts.get((first - apart, one), 0),
+                    _after(counts, first, missing, apart, one),
+                )
                 for place in range(missing):
                     share = before + (after - before) * (place + 1) // (missing + 1)
                     if share:
@@ -233,7 +234,9 @@ def _after(counts: Mapping[tuple[int, Cell], int], first: int, missing: int, apa
 def _faults(
     gaps: list[tuple[Cell, int, int, bool]], step: int, rule: Gaps, *, whole: bool
 ) -> Iterator[Fault]:
-    other = "take them as no requests" if rule == "interpolate" else "take them as no requests, or interpolate"
+    other = (
+        "take them as no requests" if rule == "interpolate" else "take them as no requests, or interpolate"
+    )
     options = "--gaps zero" if rule == "interpolate" else "--gaps zero or --gaps interpolate"
     for cell, first, missing, edge in gaps[:_SHOWN]:
         begin = time_text(first * (step if whole else 1))
@@ -281,9 +284,7 @@ def _of_counts(filled: _Filled, window_us: int, tally: Tally, source: str) -> Ra
         requests[begin - low, place_of[cell.origin or region_of(cell, tally)]] += count
         of_workload[workload_of(cell, tally)] += count
     answered = {name: of_workload[name] for name in sorted(of_workload) if of_workload[name]}
-    return Rates(
-        low * window_us, window_us, tuple(origins), tuple(regions), requests, answered, tuple(notes)
-    )
+    return Rates(low * window_us, window_us, tuple(origins), tuple(regions), requests, answered, tuple(notes))
 
 
 def minutes(window_us: int) -> str:

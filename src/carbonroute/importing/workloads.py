@@ -87,10 +87,17 @@ def service(tally: Tally, workload: str) -> Service:
     if stated is not None:
         fit = lognormal(*stated)
         if fit is not None:
-            return _of_fit(fit, "assumed: stated by --service", NormalDist().inv_cdf(0.99), stated, assumed=True)
+            return _of_fit(
+                fit, "assumed: stated by --service", NormalDist().inv_cdf(0.99), stated, assumed=True
+            )
     raws = sorted({raw for raw in _measured(tally) if tally.workload_name(raw) == workload})
     for raw in [*raws, ""]:
-        found = _of_tokens(tally, raw) or _of_samples(tally, raw) or _of_rows(tally, raw) or _of_metrics(tally, raw)
+        found = (
+            _of_tokens(tally, raw)
+            or _of_samples(tally, raw)
+            or _of_rows(tally, raw)
+            or _of_metrics(tally, raw)
+        )
         if found is not None:
             return found
     return Service({}, "no file tells it")
@@ -140,7 +147,9 @@ def _of_sketch(sketch: Sketch) -> Service | None:
         return None
     times_ms = sketch.quantiles((np.arange(QUANTILES) + 0.5) / QUANTILES)
     positive = times_ms[times_ms > 0]
-    because = f"a lognormal law would be {fit.error:.0%} off" if fit else "no lognormal law has these quantiles"
+    because = (
+        f"a lognormal law would be {fit.error:.0%} off" if fit else "no lognormal law has these quantiles"
+    )
     says = f"{len(positive):,} quantiles of {what}; {because}"
     return Service({"law": "empirical"}, says, p99, positive, error=0.0)
 
@@ -276,7 +285,7 @@ def least_squares(sums: TokenSums) -> tuple[float, float, float] | None:
         ("1", "p"): s["p"],
         ("1", "a"): s["a"],
         ("p", "p"): s["pp"],
-        ("p", "a"): s["pa"],
+        ("a", "p"): s["pa"],
         ("a", "a"): s["aa"],
     }
     right = {"1": s["s"], "p": s["ps"], "a": s["as"]}
@@ -287,7 +296,9 @@ def least_squares(sums: TokenSums) -> tuple[float, float, float] | None:
             continue
         found = dict(zip(terms, solved, strict=True))
         if all(value >= 0 for value in solved) and found["a"] > 0:
-            overhead, prefill, decode = (float(found.get(term, Fraction(0)) / 1000) for term in ("1", "p", "a"))
+            overhead, prefill, decode = (
+                float(found.get(term, Fraction(0)) / 1000) for term in ("1", "p", "a")
+            )
             return overhead, prefill, decode
     return None
 
@@ -329,11 +340,9 @@ def energies(tally: Tally, workloads: Sequence[str], step_us: int) -> dict[str, 
         keys = sorted(key for key in power if key[2] == workload and key in requests)
         watts = np.array([sum(sorted(power[key])) for key in keys])
         rate = np.array([requests[key] / MILLIONTHS for key in keys]) / (step_us / US_PER_S)
-        if not len(keys) or rate.sum() <= 0:
+        if not keys or rate.sum() <= 0:
             continue
         spread = rate - rate.mean()
         slope = float((spread * watts).sum() / (spread**2).sum()) if len(keys) > 2 and spread.any() else 0.0
         found[workload] = Energy(float(watts.sum() / rate.sum()), slope if slope > 0 else None)
     return found
-
-
