@@ -1,4 +1,4 @@
-"""Results of load generators for language models, as one JSON file: GuideLLM's report, vLLM's ``bench serve``."""
+"""Results of load generators for language models as one JSON file: GuideLLM's and ``vllm bench serve``'s."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class GuideLlm(Format):
     name = "guidellm"
     features = "JSON with benchmarks, each with requests.successful and requests.errored"
 
-    def recognises(self, file: File, settings: Settings) -> bool:
+    def recognises(self, file: File, _settings: Settings) -> bool:
         """Whether it is JSON with a list of benchmarks."""
         return file.content == "json" and b'"benchmarks"' in file.head
 
@@ -42,7 +42,7 @@ class VllmBench(Format):
     name = "vllm-bench"
     features = "JSON with input_lens, output_lens and ttfts"
 
-    def recognises(self, file: File, settings: Settings) -> bool:
+    def recognises(self, file: File, _settings: Settings) -> bool:
         """Whether it is JSON with lists of lengths."""
         return file.content == "json" and (b'"input_lens"' in file.head or b'"tokenizer_id"' in file.head)
 
@@ -66,10 +66,11 @@ def _add(rows: Sequence[Mapping[str, Any]], file: File, tally: Tally, name: str,
     }
     table = pl.DataFrame(rows, schema=schema)
     said = [
-        f"{name}: {len(table):,} requests with their tokens; first to last token and prefill as service time"
+        f"{name}: {len(table):,} requests with their tokens; the whole time until the last as service time"
     ]
-    columns = [pl.col("prompt").cast(pl.Int64), pl.col("answer").cast(pl.Int64), "status", "service_ms"]
-    found = table.select(*columns, *(["workload"] if table["workload"].null_count() < len(table) else []))
+    found = table.with_columns(pl.col("prompt", "answer").cast(pl.Int64)).drop("time")
+    if table["workload"].null_count() == len(table):
+        found = found.drop("workload")
     if table["time"].null_count() < len(table):
         times = clock.times_us(table["time"], file.shown, 1, strict=False)
         found = found.with_columns(times.alias("time_us"))

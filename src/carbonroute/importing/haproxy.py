@@ -17,7 +17,8 @@ from carbonroute.importing.template import Template
 
 _LINE = re.compile(
     rb"^(?P<client>.*?\S+:\d+) \[(?P<time>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d)[^\]]*\] (?P<frontend>\S+) "
-    rb"(?P<backend>[^/ ]+)/(?P<server>\S+) (?P<tq>-?\d+)/(?P<tw>-?\d+)/(?P<tc>-?\d+)/(?P<tr>-?\d+)/\+?(?P<total>-?\d+) "
+    rb"(?P<backend>[^/ ]+)/(?P<server>\S+) (?P<tq>-?\d+)/(?P<tw>-?\d+)/(?P<tc>-?\d+)/(?P<tr>-?\d+)"
+    rb"/\+?(?P<total>-?\d+) "
     rb'(?P<status>-?\d+) \+?\d+ \S+ \S+ \S{4} \S+ \S+ (?:\{[^}]*\} ){0,2}"(?P<request>[^"]*)"?\s*$'
 )
 
@@ -31,12 +32,12 @@ class _Expression(Template):
         return tuple(_LINE.groupindex)
 
     @property
-    def pattern(self) -> re.Pattern[bytes]:  # type: ignore[override]  # a property, not kept
+    def pattern(self) -> re.Pattern[bytes]:
         """The expression."""
         return _LINE
 
     @property
-    def _place_of(self) -> dict[str, tuple[int, str, str]]:  # type: ignore[override]
+    def _place_of(self) -> dict[str, tuple[int, str, str]]:
         return {}
 
 
@@ -55,7 +56,7 @@ class HaProxy(AccessLog):
         known = sum(_LINE.match(line.encode()) is not None for line in file.lines)
         return file.content == "text" and known > len(file.lines) / 2
 
-    def layout(self, file: File, settings: Settings) -> Layout:
+    def layout(self, _file: File, settings: Settings) -> Layout:
         """Return HAProxy's layout; the region is that of `--field region=server`, or another field."""
         chosen = settings.fields
         return Layout(

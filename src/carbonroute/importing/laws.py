@@ -134,14 +134,15 @@ class Buckets:
         """
         if not len(self.below) or self.below[-1] <= 0:
             return math.nan
-        rank = p * self.below[-1]
+        rank = p * float(self.below[-1])
         place = int(np.searchsorted(self.below, rank))
         if not np.isfinite(self.upper[place]):
             return math.nan
         low = float(self.upper[place - 1]) if place else 0.0
         before = float(self.below[place - 1]) if place else 0.0
         share = (rank - before) / (float(self.below[place]) - before)
-        return low + share * (float(self.upper[place]) - low)
+        high = float(self.upper[place])
+        return low + share * (high - low)
 
 
 def rounded(value: float, digits: int = 6) -> float:

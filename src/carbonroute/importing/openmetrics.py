@@ -25,7 +25,7 @@ class OpenMetrics(Format):
     """One sample per line; several time stamps make a series."""
 
     name = "openmetrics"
-    features = 'lines that begin with # TYPE or # HELP, and samples such as: requests_total{region="a"} 12 1793491200'
+    features = 'lines that begin with # TYPE or # HELP, and samples: requests_total{region="a"} 12 1793491200'
 
     def recognises(self, file: File, settings: Settings) -> bool:
         """Whether it has lines of types, or nothing but samples with labels."""

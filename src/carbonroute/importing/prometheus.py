@@ -23,7 +23,7 @@ class Prometheus(Format):
     name = "prometheus"
     features = "JSON with data.resultType and data.result, as query_range answers"
 
-    def recognises(self, file: File, settings: Settings) -> bool:
+    def recognises(self, file: File, _settings: Settings) -> bool:
         """Whether it is a JSON answer with a result type."""
         return file.content == "json" and b'"resultType"' in file.head
 

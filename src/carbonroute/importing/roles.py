@@ -24,7 +24,8 @@ NAMES: MappingProxyType[Role, re.Pattern[str]] = MappingProxyType(
         "status": re.compile(r"(.*[_. ])?(status|status_code|response_code|http_code|code)", re.I),
         "requests": re.compile(
             r"(num_|n_)?(requests?|counts?|calls|hits|queries|volume|values?|rps|qps|rate|req)"
-            r"([_ (/]*(per[_ ])?(s|sec|second|min|minute|h|hour|total|count|num|5m|1h)\)?)?|requests?_(rate|count|total)",
+            r"([_ (/]*(per[_ ])?(s|sec|second|min|minute|h|hour|total|count|num|5m|1h)\)?)?"
+            r"|requests?_(rate|count|total)",
             re.I,
         ),
         "p50": re.compile(r"(.*[_. ])?(p50|median|q50)([_. ].*)?", re.I),

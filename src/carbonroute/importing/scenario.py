@@ -127,14 +127,14 @@ def write(
     _traffic(written, output, rates, dated=dated)
     written.lines += ["", "[carbon]"]
     written.say(
-        'No file tells the grids: each region has a constant mean. For hourly values: kind = "file", or a provider\'s '
-        "(docs/model.md); carbonroute inspect FILE suggests the lines."
+        'No file tells the grids: each region has a constant mean. For hourly values: kind = "file", or '
+        "that of a provider (docs/model.md); carbonroute inspect FILE suggests the lines."
     )
     written.put("kind", "synthetic", "assumed")
     written.lines += ["", "[network]"]
     written.say(
-        "No file tells round trips: they are estimated by great-circle distance, for measured ones state rtt_ms or "
-        "rtt_file instead."
+        "No file tells round trips: they are estimated by great-circle distance. For measured ones state "
+        "rtt_ms or rtt_file instead."
     )
     written.put("missing", "great-circle", "assumed")
     written.put("jitter_std_ms", 10, "assumed")
@@ -177,13 +177,13 @@ def _rates_csv(rates: Rates, *, dated: bool) -> bytes:
 
 def _column(origin: str) -> str:
     """Return the column of an origin: no spreadsheet runs it as a formula, and none is called time."""
-    return f"from {origin}" if origin == "time" or origin[0] in "=+-@＝＋－＠'" else origin
+    return f"from {origin}" if origin == "time" or not origin[0].isalnum() else origin
 
 
 def _traffic(written: _Text, output: Path, rates: Rates, *, dated: bool) -> None:
     written.lines += ["", "[traffic]"]
     written.say(
-        "Requests that were answered, per window and origin. Arrivals within a window are a Poisson process: assumed."
+        "Requests that were answered, per window and origin; within a window a Poisson process: assumed."
     )
     for note in rates.notes:
         written.say(note)
@@ -256,7 +256,7 @@ def _workloads(
     every_energy = all(name in energies for name in of_workload)
     written.lines += [""]
     written.say(
-        "Shares: of all requests, the same in every window and origin. Service time is that of the answered requests alone."
+        "Shares: of all requests, the same in every window and origin. Service times: of answered requests."
     )
     for place, (name, share) in enumerate(of_workload.items()):
         service = services[name]
@@ -283,9 +283,8 @@ def _workloads(
             written.put("energy_j", rounded(energy.average_j), source)
             written.put("energy_source", "measured power divided by requests, idle power included")
         else:
-            written.say(
-                f"energy_j = {rounded(energy.average_j):g}: {source}. Other workloads have none, so none is stated."
-            )
+            none = "Other workloads have none, so none is stated."
+            written.say(f"energy_j = {rounded(energy.average_j):g}: {source}. {none}")
 
 
 def shares_of(rates: Rates) -> dict[str, float]:

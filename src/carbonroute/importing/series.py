@@ -1,8 +1,8 @@
 """Time series of metrics: which are requests, service times or power, and what their values are.
 
-A metric whose name says that it counts (``_total``, ``_count``, ``_bucket``) and that falls only where it begins
-again is a running total: its increase from one sample to the next is what came in between. Of any other, each
-value is that of its own step. NaN and infinity are unknown.
+A metric whose name says that it counts (``_total``, ``_count``, ``_bucket``) and that falls only where it
+begins again is a running total: its increase from one sample to the next is what came in between. Of any
+other, each value is that of its own step. NaN and infinity are unknown.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from carbonroute.errors import InputError
 from carbonroute.files.text import refused
@@ -104,9 +105,7 @@ def step_us(group: Sequence[Series], shown: str) -> int:
         If no series has two samples.
     """
     gaps = Counter(
-        round((later - earlier) * US_PER_S)
-        for series in group
-        for earlier, later in zip(series.times_s, series.times_s[1:], strict=False)
+        round((later - earlier) * US_PER_S) for series in group for earlier, later in pairwise(series.times_s)
     )
     if not gaps:
         raise refused(shown, "no series has two samples", "query a range of time: query_range")
@@ -134,7 +133,7 @@ def _rises(group: Sequence[Series]) -> bool:
     steps = falls = 0
     for series in group:
         known = [value for value in series.values if not math.isnan(value)]
-        for earlier, later in zip(known, known[1:], strict=False):
+        for earlier, later in pairwise(known):
             steps += 1
             if later < earlier:
                 if later > _RESET_TO * earlier:
@@ -152,7 +151,7 @@ def steps_of(series: Series, values: Values, step: int, stamp: str) -> list[tupl
         if not math.isnan(value)
     ]
     if values == "counter":
-        for (begin, before), (end, value) in zip(samples, samples[1:], strict=False):
+        for (begin, before), (end, value) in pairwise(samples):
             if end - begin <= 1.5 * step:  # over a longer one, it is not known when they came
                 found.append((begin, value - before if value >= before else value))
         return found
@@ -290,7 +289,7 @@ def checked(series: Sequence[Series], shown: str) -> Sequence[Series]:
         If a time of a series is not after the one before.
     """
     for one in series:
-        for earlier, later in zip(one.times_s, one.times_s[1:], strict=False):
+        for earlier, later in pairwise(one.times_s):
             if later <= earlier:
                 found = f"{one.name}: {later:.0f} comes after {earlier:.0f}"
                 raise InputError(shown, refused(shown, found, "samples in the order of time").faults)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -261,7 +261,7 @@ def fields(texts: Sequence[str]) -> dict[Role, str]:
         role, equals, name = text.partition("=")
         if not (equals and name) or role not in ROLES:
             raise InputError("--field", [Fault("", f"found {text!r}", did_you_mean(role, ROLES))])
-        found[cast("Role", role)] = name
+        found[role] = name
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -12,7 +12,7 @@ import polars as pl
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.preview import Preview
 from carbonroute.files.streams import stream_table
-from carbonroute.files.tables import column_numbers, column_text, found_text
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text
 from carbonroute.files.text import Digests, refused
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.roles import NAMES, chosen, service_unit
@@ -39,7 +39,8 @@ _ROLES: tuple[Role, ...] = (
 _SECONDS = {"requests/s": 1.0, "requests/min": 60.0, "requests/h": 3600.0}
 _PER_SECOND = re.compile(r"rps|qps|.*(per[_ ]?s(ec|econd)?|/s)\)?", re.I)
 _OTHER = re.compile(
-    r"carbon|co2|intensity|g[/_ ]?(per[_ ]?)?kwh|price|temperature|rtt|throughput|running|waiting|cache|percent|_pct",
+    r"carbon|co2|intensity|g[/_ ]?(per[_ ]?)?kwh|price|temperature|rtt|throughput|running|waiting|cache"
+    r"|percent|_pct",
     re.I,
 )
 _SHOWN = 5
@@ -89,87 +90,102 @@ class Table(Format):
             raise refused(file.shown, "is no table", "a table with a header is expected (.csv, .parquet)")
         time = time_column(preview, settings)
         if time is None:
-            raise refused(
-                file.shown, f"has no column of times: {preview.listed}", "state it: --field time=COLUMN"
-            )
+            found = f"has no column of times: {preview.listed}"
+            raise refused(file.shown, found, "state it: --field time=COLUMN")
         names = [name for name in preview.head.columns if name != time]
         roles = chosen(names, _ROLES, settings, file.shown)
-        long = "requests" in roles
-        if "path" in roles and "workload" not in roles:
-            roles["workload"] = roles["path"]
+        is_long = "requests" in roles
+        if "path" in roles:
+            roles.setdefault("workload", roles["path"])
+            del roles["path"]
         wide = [name for name in preview.numbers if name != time]
-        wanted = [roles[role] for role in _ROLES if role in roles] if long else wide
+        wanted = list(dict.fromkeys(roles.values())) if is_long else wide
         if not wanted:
-            raise refused(
-                file.shown, f"has no column of requests: {preview.listed}", "--field requests=COLUMN"
-            )
+            found = f"has no column of requests: {preview.listed}"
+            raise refused(file.shown, found, "state it: --field requests=COLUMN")
         clock = Clock(settings)
-        said = [
-            f"table: {', '.join(f'{role} from {name!r}' for role, name in roles.items() if role != 'path')}"
-            if long
-            else f"table: a column per region: {', '.join(wide[:8])}{' …' if len(wide) > 8 else ''}"
-        ]
+        table = self._read(file, [time, *wanted], self._texts(roles) if is_long else set(), clock, digests)
+        step = _step_us(table["time_us"], file.shown)
+        if settings.stamp == "end":
+            table = table.with_columns(pl.col("time_us") - step)
+        factor, unit = self._factor(settings, roles.get("requests"), step)
+        tally.read += len(table)
+        tally.undated |= clock.dated is False
+        if is_long:
+            self._add_long(table, roles, factor, tally, file.shown)
+            columns = ", ".join(f"{role} from {name!r}" for role, name in roles.items())
+        else:
+            self._add_wide(table, wide, factor, tally, file.shown)
+            columns = f"a column per region: {', '.join(wide[:8])}{' …' if len(wide) > 8 else ''}"
+        return [f"table: {columns}", *clock.notes, f"numbers are requests {unit}"]
+
+    def _read(
+        self, file: File, columns: Sequence[str], texts: Collection[str], clock: Clock, digests: Digests
+    ) -> pl.DataFrame:
+        """Return the columns, the first one as times, the others as numbers or texts."""
+        time, *others = columns
         parts, count = [], 0
         for first_line, piece in stream_table(
-            file.path, file.shown, {name: name for name in [time, *wanted]}, digests=digests
+            file.path, file.shown, {name: name for name in columns}, digests=digests
         ):
             count += len(piece)
             if count > MAX_ROWS:
                 raise refused(file.shown, f"there are more than {MAX_ROWS:,} rows", "import a part of it")
             times = clock.times_us(piece[time], file.shown, first_line, strict=True)
             self._require_times(times, piece[time], first_line, file.shown)
-            columns = [
-                piece[name]
-                if name in self._texts(roles) and long
+            values = [
+                column_text(piece[name], file.shown)
+                if name in texts
                 else self._numbers(piece[name], first_line, file.shown)
-                for name in wanted
+                for name in others
             ]
-            parts.append(pl.DataFrame([times.alias("time_us"), *columns]))
-        table = pl.concat(parts)
-        step = _step_us(table["time_us"], file.shown)
-        factor, unit = self._factor(settings, roles.get("requests"), step)
-        said += [*clock.notes, f"numbers are requests {unit}"]
-        tally.read += len(table)
-        if clock.dated is False:
-            tally.undated = True
-        if not long:
-            for name in wide:
-                region = tally.names_of("region", [name], file.shown)[name]
-                if region is None:
-                    remedy = "1 to 100 printable characters are expected: rename the column"
-                    raise refused(file.shown, f"column {name!r} is no name of a region", remedy)
-                cell = Cell("", region, "")
-                for line, (begin, value) in enumerate(
-                    zip(table["time_us"], table[name], strict=True), start=2
-                ):
-                    self._keep(tally, file.shown, line, (begin, cell, ""), {"requests": value}, factor)
-            return said
-        scale = self._scales(roles, settings, file.shown)
+            parts.append(pl.DataFrame([times.alias("time_us"), *values]))
+        return pl.concat(parts)
+
+    def _add_wide(
+        self, table: pl.DataFrame, names: Sequence[str], factor: float, tally: Tally, shown: str
+    ) -> None:
+        """Count a table with a column per region."""
+        for name in names:
+            region = tally.names_of("region", [name], shown)[name]
+            if region is None:
+                remedy = "1 to 100 printable characters are expected: rename the column"
+                raise refused(shown, f"column {name!r} is no name of a region", remedy)
+            cell = Cell("", region, "")
+            rows = zip(table["time_us"], table[name], strict=True)
+            for line, (begin, value) in enumerate(rows, start=FIRST_LINE):
+                self._keep(tally, shown, line, (begin, cell), {"requests": value}, factor)
+
+    def _add_long(
+        self, table: pl.DataFrame, roles: Mapping[Role, str], factor: float, tally: Tally, shown: str
+    ) -> None:
+        """Count a table with a row per time, region and workload."""
+        scales = self._scales(roles, tally.settings, shown)
+        kinds: tuple[Role, ...] = ("region", "origin", "workload")
         meanings = {
-            kind: tally.names_of(kind, table[roles[kind]].unique().to_list(), file.shown)
-            for kind in ("region", "origin", "workload")
+            kind: tally.names_of(kind, table[roles[kind]].unique().to_list(), shown)
+            for kind in kinds
             if kind in roles
         }
-        for line, row in enumerate(table.iter_rows(named=True), start=2):
-            names_of_row = {kind: meaning.get(row[roles[kind]]) for kind, meaning in meanings.items()}
-            if None in names_of_row.values():
-                missing = next(kind for kind, name in names_of_row.items() if name is None)
-                patterns = missing == "workload" and settings.workloads
+        for line, row in enumerate(table.iter_rows(named=True), start=FIRST_LINE):
+            names: dict[str, str | None] = {
+                kind: meaning.get(row[roles[kind]]) for kind, meaning in meanings.items()
+            }
+            if (missing := next((kind for kind, name in names.items() if name is None), None)) is not None:
+                patterns = missing == "workload" and tally.settings.workloads
                 reason = "no --workload pattern matches" if patterns else f"no {missing} is stated"
-                tally.leave_out(file.shown, reason, [line], 1)
+                tally.leave_out(shown, reason, [line], 1)
                 continue
-            cell = Cell(*(names_of_row.get(kind) or "" for kind in Cell._fields))
+            cell = Cell(*(names.get(kind) or "" for kind in Cell._fields))
             values = {role: row[name] for role, name in roles.items()}
-            for role, by in scale.items():
+            for role, by in scales.items():
                 if values[role] is not None:
                     values[role] *= by
-            begin = row["time_us"] - (step if settings.stamp == "end" else 0)
-            self._keep(tally, file.shown, line, (begin, cell, ""), values, factor)
-        return said
+            self._keep(tally, shown, line, (row["time_us"], cell), values, factor)
 
     @staticmethod
     def _texts(roles: Mapping[Role, str]) -> set[str]:
-        kinds: tuple[Role, ...] = ("region", "origin", "workload", "path", "status")
+        kinds: tuple[Role, ...] = ("region", "origin", "workload", "status")
         return {roles[role] for role in kinds if role in roles}
 
     @staticmethod
@@ -229,7 +245,7 @@ class Table(Format):
         tally: Tally,
         shown: str,
         line: int,
-        key: tuple[int, Cell, str],
+        key: tuple[int, Cell],
         values: Mapping[Any, Any],
         factor: float,
     ) -> None:
@@ -250,7 +266,7 @@ class Table(Format):
             z=NormalDist().inv_cdf(high[1]) if high else 0.0,
             power_w=values.get("power"),
         )
-        tally.add_row(shown, f"line {line}", (key[0], key[1], status), row)
+        tally.add_row(shown, f"line {line}", (*key, status), row)
 
 
 def _step_us(times: pl.Series, shown: str) -> int:

@@ -1,4 +1,4 @@
-"""What is kept of imported requests: counts per window, quantiles, sums. Its size does not grow with the files.
+"""What is kept of imported requests: counts per window, quantiles, sums. Its size is not that of the files.
 
 Only whole numbers are added up, so that nothing depends on the order of lines or of files.
 """
@@ -112,8 +112,8 @@ class Tally:
     service, prompts, answers, tokens
         By workload: quantiles of service time (ms) and of tokens, and sums for least squares.
     buckets, quantiles
-        Requests (millionths) up to the upper end of each bucket (ms), by workload; measured quantiles (ms), by
-        workload and probability.
+        Requests (millionths) up to the upper end of each bucket (ms), by workload; measured quantiles (ms),
+        by workload and probability.
     failed
         Requests that were not answered, by how they ended.
     left_out
@@ -150,9 +150,9 @@ class Tally:
         shown
             What their file is called.
         table
-            A row per request: ``time_us``, null where it cannot be read, or no such column; and as far as known ``region``,
-            ``origin``, ``workload`` (text), ``status`` (Int64; 0: no answer), ``service_ms``, ``prompt``,
-            ``answer`` (tokens).
+            A row per request: ``time_us``, null where it cannot be read, or no such column; and as far as
+            known ``region``, ``origin``, ``workload`` (text), ``status`` (Int64; 0: no answer),
+            ``service_ms``, ``prompt``, ``answer`` (tokens).
         lines
             Line of each row, shape (n,).
 

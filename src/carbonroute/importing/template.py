@@ -1,7 +1,7 @@
 """The layout of a line of an access log: literals and variables in turn, and two ways to read by it.
 
-Most layouts are cells between spaces, some of them in quotes: these are split by the reader of CSV, which is an
-order of magnitude faster than a regular expression. A line that is not such cells is read by the expression.
+Most layouts are cells between spaces, some of them in quotes: these are split by the reader of CSV, which is
+an order of magnitude faster than a regular expression. A line of other cells is read by the expression.
 """
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
 """Traces and logs with a row per request: CSV, JSON lines or Parquet.
 
 Known by their columns: Azure's LLM inference traces (TIMESTAMP, ContextTokens, GeneratedTokens), BurstGPT
-(Timestamp, Request tokens, Response tokens), Mooncake (timestamp in ms, input_length, output_length, hash_ids),
-vLLM's request records (arrival_time, scheduled_ts, last_token_ts), and access logs in JSON lines.
+(Timestamp, Request tokens, Response tokens), Mooncake (timestamp in ms, input_length, output_length,
+hash_ids), vLLM's request records (arrival_time, scheduled_ts, last_token_ts), and access logs in JSON lines.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -72,49 +75,91 @@ class Trace(Format):
             raise refused(
                 file.shown, f"has no column of times: {preview.listed}", "state it: --field time=COLUMN"
             )
-        columns = preview.head.columns
+        roles = self._roles(preview.head.columns, time, settings, file.shown)
+        columns = _Columns(roles, settings, file.shown)
+        clock = Clock(settings, _clock_unit(file, preview.head.columns))
+        wanted = dict.fromkeys([time, *columns.names])
+        for first_line, piece in stream_table(
+            file.path, file.shown, {name: name for name in wanted}, digests=digests
+        ):
+            times = clock.times_us(piece[time], file.shown, first_line, strict=False)
+            table = pl.DataFrame({"time_us": times, **columns.of(piece)})
+            tally.add_requests(file.shown, table, lines_from(first_line, len(piece)))
+        tally.undated |= clock.dated is False
+        return ["trace: " + ", ".join(f"{role} from {name}" for role, name in columns.said), *clock.notes]
+
+    @staticmethod
+    def _roles(columns: Sequence[str], time: str, settings: Settings, shown: str) -> dict[Role, str]:
+        """Return the columns by role; of vLLM's records the service time is between two columns."""
         vllm = all(name in columns for name in _VLLM) and "service" not in settings.fields
         names = [name for name in columns if name != time and not (vllm and name in _VLLM)]
-        roles = chosen(names, _ROLES, settings, file.shown)
+        roles = chosen(names, _ROLES, settings, shown)
         if vllm:
-            roles.pop("service", None)
-        by = (
-            0.0
-            if vllm or "service" not in roles
-            else MS_IN[service_unit(roles["service"], settings, file.shown)]
-        )
-        clock = Clock(settings, _clock_unit(file, columns))
-        wanted = dict.fromkeys([time, *roles.values(), *(_VLLM if vllm else ())])
-        for first_line, piece in stream_table(file.path, file.shown, {n: n for n in wanted}, digests=digests):
-            found = {"time_us": clock.times_us(piece[time], file.shown, first_line, strict=False)}
-            if vllm:
-                begin, end = (_numbers(piece[name], file.shown) for name in _VLLM)
-                found["service_ms"] = _known((end - begin) * MS_IN["s"])
-            elif "service" in roles:
-                found["service_ms"] = _known(_numbers(piece[roles["service"]], file.shown) * by)
-            for role, column in (("prompt_tokens", "prompt"), ("answer_tokens", "answer")):
-                if role in roles:
-                    tokens = _numbers(piece[roles[role]], file.shown)  # type: ignore[index]
-                    found[column] = _known(tokens).round().cast(pl.Int64, strict=False)
-            if "status" in roles:
-                found["status"] = _status(piece[roles["status"]], file.shown)
-            for kind in ("region", "origin", "workload"):
-                if kind in roles:
-                    found[kind] = column_text(piece[roles[kind]], file.shown)
-            if "path" in roles and "workload" not in roles:
-                text = column_text(piece[roles["path"]], file.shown)
-                found["workload"] = path_of(
-                    text, is_request=bool(text.head(20).str.contains(r"^[A-Z]+ /").any())
-                )
-            tally.add_requests(file.shown, pl.DataFrame(found), lines_from(first_line, len(piece)))
-        if clock.dated is False:
-            tally.undated = True
-        service = "last_token_ts − scheduled_ts" if vllm else roles.get("service")
-        said = {**roles, **({"service": service} if service else {})}
-        return ["trace: " + ", ".join(f"{role} from {name!r}" for role, name in said.items()), *clock.notes]
+            roles["service"] = " ".join(_VLLM)
+        return roles
 
 
-def _clock_unit(file: File, columns: list[str]) -> TimeUnit | None:
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of a trace, by role, but for the time."""
+
+    roles: Mapping[Role, str]
+    settings: Settings
+    shown: str
+
+    @property
+    def is_vllm(self) -> bool:
+        """Whether the service time is between two columns."""
+        return self.roles.get("service") == " ".join(_VLLM)
+
+    @property
+    def names(self) -> list[str]:
+        """Those that are read."""
+        others = [name for role, name in self.roles.items() if not (role == "service" and self.is_vllm)]
+        return [*others, *(_VLLM if self.is_vllm else ())]
+
+    @property
+    def said(self) -> list[tuple[str, str]]:
+        """Roles with their columns, in words."""
+        service = "last_token_ts − scheduled_ts"
+        return [
+            (role, service if role == "service" and self.is_vllm else repr(name))
+            for role, name in self.roles.items()
+        ]
+
+    def of(self, piece: pl.DataFrame) -> dict[str, pl.Series]:
+        """Return a piece as the columns that `Tally.add_requests` takes."""
+        found = self._numbers(piece)
+        if "status" in self.roles:
+            found["status"] = _status(piece[self.roles["status"]], self.shown)
+        kinds: tuple[Role, ...] = ("region", "origin", "workload")
+        for kind in kinds:
+            if kind in self.roles:
+                found[kind] = column_text(piece[self.roles[kind]], self.shown)
+        if "path" in self.roles and "workload" not in self.roles:
+            text = column_text(piece[self.roles["path"]], self.shown)
+            is_request = bool(text.head(20).str.contains(r"^[A-Z]+ /").any())
+            found["workload"] = path_of(text, is_request=is_request)
+        return found
+
+    def _numbers(self, piece: pl.DataFrame) -> dict[str, pl.Series]:
+        found = {}
+        if self.is_vllm:
+            begin, end = (_numbers(piece[name], self.shown) for name in _VLLM)
+            found["service_ms"] = _known((end - begin) * MS_IN["s"])
+        elif "service" in self.roles:
+            name = self.roles["service"]
+            by = MS_IN[service_unit(name, self.settings, self.shown)]
+            found["service_ms"] = _known(_numbers(piece[name], self.shown) * by)
+        tokens: tuple[tuple[Role, str], ...] = (("prompt_tokens", "prompt"), ("answer_tokens", "answer"))
+        for role, column in tokens:
+            if role in self.roles:
+                values = _known(_numbers(piece[self.roles[role]], self.shown))
+                found[column] = values.round().cast(pl.Int64, strict=False)
+        return found
+
+
+def _clock_unit(file: File, columns: Sequence[str]) -> TimeUnit | None:
     """Return the unit of the numbers in the time column, where the format of a trace states it."""
     if all(name in columns for name in _BURST_GPT):
         return "s"

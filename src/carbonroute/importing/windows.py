@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -76,6 +77,15 @@ class _Filled:
 
     counts: dict[tuple[int, Cell], int]
     notes: list[str] = field(default_factory=list)
+
+
+class _Gap(NamedTuple):
+    """Windows or rows without a value: of one cell, or of all of them where that is None."""
+
+    cell: Cell | None
+    first: int
+    missing: int
+    at_edge: bool
 
 
 def shares(sums: Mapping[str, int]) -> dict[str, float]:
@@ -187,66 +197,77 @@ def _fill(counts: dict[tuple[int, Cell], int], step: int, rule: Gaps, source: st
         has none. Of rows, every cell has its own.
     """
     apart = 1 if whole else step
-    every = sorted({begin for begin, _ in counts})
-    by_cell = {Cell("", "", ""): every} if whole else _times(counts)
-    found: list[tuple[Cell, int, int, bool]] = []  # cell, first missing, how many, whether at an edge
-    for cell, times in by_cell.items():
-        if (missing := round((times[0] - every[0]) / apart)) > 0:
-            found.append((cell, every[0], missing, True))
-        for earlier, later in pairwise(times):
-            if (missing := round((later - earlier) / apart) - 1) > 0:
-                found.append((cell, earlier + apart, missing, False))
-        if (missing := round((every[-1] - times[-1]) / apart)) > 0:
-            found.append((cell, times[-1] + apart, missing, True))
-    if not found:
-        return _Filled(counts)
-    lacking = [gap for gap in found if rule == "refuse" or (rule == "interpolate" and gap[3])]
+    found = _gaps(counts, apart, whole=whole)
+    lacking = [gap for gap in found if rule == "refuse" or (rule == "interpolate" and gap.at_edge)]
     if lacking:
         raise InputError(source, _faults(lacking, step, rule, whole=whole))
-    total = sum(gap[2] for gap in found)
+    if not found:
+        return _Filled(counts)
     kind = "windows" if whole else "rows"
-    notes = [f"{total:,} {kind} of {span_text(step)} without a value, by the rule {rule!r}: {_RULES[rule]}"]
-    if rule == "interpolate":
-        counts = dict(counts)
-        for cell, first, missing, _ in found:
-            cells = sorted({each for _, each in counts}) if whole else [cell]
-            for one in cells:
-                before, after = (
-                    counts.get((first - apart, one), 0),
-                    _after(counts, first, missing, apart, one),
-                )
-                for place in range(missing):
-                    share = before + (after - before) * (place + 1) // (missing + 1)
-                    if share:
-                        counts[first + place * apart, one] = share
-    return _Filled(counts, notes)
+    total = sum(gap.missing for gap in found)
+    says = f"{total:,} {kind} of {span_text(step)} without a value, by the rule {rule!r}: {_RULES[rule]}"
+    return _Filled(_interpolated(counts, found, apart) if rule == "interpolate" else counts, [says])
 
 
-def _after(counts: Mapping[tuple[int, Cell], int], first: int, missing: int, apart: int, cell: Cell) -> int:
+def _gaps(counts: Iterable[tuple[int, Cell]], apart: int, *, whole: bool) -> list[_Gap]:
+    """Return the spans without a value of each cell, or of all of them together."""
+    stamps = list(counts)
+    every = sorted({begin for begin, _ in stamps})
+    found: list[_Gap] = []
+
+    def note(cell: Cell | None, first: int, span: int, *, at_edge: bool) -> None:
+        if (missing := round(span / apart)) > 0:
+            found.append(_Gap(cell, first, missing, at_edge))
+
+    for cell, times in ({None: every} if whole else _times(stamps)).items():
+        note(cell, every[0], times[0] - every[0], at_edge=True)
+        for earlier, later in pairwise(times):
+            note(cell, earlier + apart, later - earlier - apart, at_edge=False)
+        note(cell, times[-1] + apart, every[-1] - times[-1], at_edge=True)
+    return found
+
+
+def _interpolated(
+    counts: Mapping[tuple[int, Cell], int], gaps: Iterable[_Gap], apart: int
+) -> dict[tuple[int, Cell], int]:
+    """Return counts with gaps filled by straight lines between the neighbours."""
+    filled = dict(counts)
+    cells = sorted({cell for _, cell in counts})
+    for gap in gaps:
+        for cell in cells if gap.cell is None else [gap.cell]:
+            before = counts.get((gap.first - apart, cell), 0)
+            after = _after(counts, gap, apart, cell)
+            for place in range(gap.missing):
+                share = before + (after - before) * (place + 1) // (gap.missing + 1)
+                if share:
+                    filled[gap.first + place * apart, cell] = share
+    return filled
+
+
+def _after(counts: Mapping[tuple[int, Cell], int], gap: _Gap, apart: int, cell: Cell) -> int:
     """Return the count behind a gap: of rows off the grid, the nearest one."""
-    place = first + missing * apart
+    place = gap.first + gap.missing * apart
     if (place, cell) in counts or apart == 1:
         return counts.get((place, cell), 0)
     near = [begin for begin, other in counts if other == cell and begin >= place - apart // 2]
     return counts[min(near), cell]
 
 
-def _faults(
-    gaps: list[tuple[Cell, int, int, bool]], step: int, rule: Gaps, *, whole: bool
-) -> Iterator[Fault]:
-    other = (
-        "take them as no requests" if rule == "interpolate" else "take them as no requests, or interpolate"
-    )
-    options = "--gaps zero" if rule == "interpolate" else "--gaps zero or --gaps interpolate"
-    for cell, first, missing, edge in gaps[:_SHOWN]:
-        begin = time_text(first * (step if whole else 1))
-        whose = ", ".join(filter(None, cell)) or "all"
-        kind = "windows" if whole else "rows"
-        found = f"{missing:,} {kind} of {span_text(step)} from {begin} on are missing ({whose})"
-        at_edge = ", at an edge, where nothing can be interpolated" if edge and rule == "interpolate" else ""
-        yield Fault("", f"{found}{at_edge}", f"{other}: {options}; or import a part: --from, --until")
+def _faults(gaps: Sequence[_Gap], step: int, rule: Gaps, *, whole: bool) -> Iterator[Fault]:
+    at_edge = rule == "interpolate"
+    remedy = "take them as no requests: --gaps zero"
+    if not at_edge:
+        remedy += "; or interpolate: --gaps interpolate"
+    remedy += "; or import a part: --from, --until"
+    kind = "window" if whole else "row"
+    for gap in gaps[:_SHOWN]:
+        begin = time_text(gap.first * (step if whole else 1))
+        whose = ", ".join(filter(None, gap.cell or ())) or "of all requests"
+        many = f"{gap.missing:,} {kind}s of {span_text(step)} are" if gap.missing > 1 else f"a {kind} is"
+        where = " at an edge, where nothing can be interpolated" if at_edge else ""
+        yield Fault("", f"from {begin} on {many} missing{where} ({whose})", remedy)
     if len(gaps) > _SHOWN:
-        yield Fault("", f"{len(gaps) - _SHOWN:,} gaps more", f"{other}: {options}")
+        yield Fault("", f"{len(gaps) - _SHOWN:,} gaps more", remedy)
 
 
 def time_text(us: int) -> str:

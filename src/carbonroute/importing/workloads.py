@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from statistics import NormalDist
 
@@ -74,7 +74,7 @@ class Energy:
     average_j
         Σ power · time / Σ requests, J: what idles is in it.
     marginal_j
-        Slope of power over requests per second, J; None where rates hardly differ.
+        Slope of power over requests per second, J; None where all rates are the same.
     """
 
     average_j: float
@@ -123,7 +123,11 @@ def _of_fit(
 
 
 def _error_text(fit: LognormalFit) -> str:
-    return f"largest distance to a measured quantile: {fit.error:.1%}, at {fit.at:.0%}"
+    return _farthest(fit.error, fit.at)
+
+
+def _farthest(error: float, at: float) -> str:
+    return f"largest distance to a measured quantile: {error:.1%}, at {at:.0%}"
 
 
 def _of_samples(tally: Tally, raw: str) -> Service | None:
@@ -170,7 +174,7 @@ def _of_rows(tally: Tally, raw: str) -> Service | None:
     if fit is None:
         return None
     says = (
-        f"lognormal through p50 = {p50:.6g} and p95 = {p95:.6g} ms of {len(rows):,} rows, each a lognormal law by "
+        f"lognormal through p50 = {p50:.6g} and p95 = {p95:.6g} ms of {len(rows):,} rows, each lognormal by "
         f"its own quantiles, weighted by its requests; {_error_text(fit)}"
     )
     return Service(
@@ -195,7 +199,8 @@ def _of_metrics(tally: Tally, raw: str) -> Service | None:
         fit = lognormal(known[0.5], known[high], NormalDist().inv_cdf(high))
         if fit is None:
             return None
-        says = f"lognormal through p50 = {known[0.5]:g} and p{high * 100:g} = {known[high]:g} ms, medians over time"
+        quantiles = f"p50 = {known[0.5]:g} and p{high * 100:g} = {known[high]:g} ms"
+        says = f"lognormal through {quantiles}, medians over time"
         p95 = known[0.5] * (known[high] / known[0.5]) ** (Z95 / NormalDist().inv_cdf(high))
         return _of_fit(fit, says, NormalDist().inv_cdf(0.99), (known[0.5], p95))
     p50, p95 = measured(0.5), measured(0.95)
@@ -207,70 +212,80 @@ def _of_metrics(tally: Tally, raw: str) -> Service | None:
 
 
 def _of_tokens(tally: Tally, raw: str) -> Service | None:
-    prompts, answers = tally.prompts.get(raw), tally.answers.get(raw)
+    """Return the law of tokens; where it is far from measured service times, the law of these alone."""
+    prompts, answers, measured = tally.prompts.get(raw), tally.answers.get(raw), tally.service.get(raw)
     if not answers or not answers.count:
         return None
     lengths = _length(answers)
     if lengths is None:
         return None
-    prompt_lengths = _length(prompts) if prompts and prompts.count else None
-    measured = tally.service.get(raw)
-    rates: tuple[float, float, float] | None
-    if measured and measured.count:
-        rates = least_squares(tally.tokens[raw])
-        how = "least squares of service time over tokens"
-    else:
-        stated = tally.settings.ms_per_token
-        rates = (0.0, *stated) if stated else None
-        how = "assumed: ms per token stated by --ms-per-token"
-    entries: dict[str, object] = {"law": "tokens"}
-    if rates is not None:
-        overhead, prefill, decode = rates
-        entries |= {
-            "prefill_ms_per_token": rounded(prefill),
-            "decode_ms_per_token": rounded(decode),
-            "overhead_ms": rounded(overhead),
-        }
-    if prompt_lengths is not None:
-        entries["prompt_tokens"] = prompt_lengths[0]
-    entries["answer_tokens"] = lengths[0]
-    what = f"{answers.count:,} requests; lengths lognormal through their p50 and p95, {lengths[1]:.0%} off at most"
-    if rates is None:
-        if measured and measured.count:
-            return None
-        return Service(entries, f"no file tells the ms per token; {what}")
-    law = _law(entries, prompt_lengths is not None)
-    if law is None:
-        return None
-    if measured is None or not measured.count:
-        return Service(entries, f"{how}; {what}", law.quantile(0.99), assumed=True)
+    what = (
+        f"{answers.count:,} requests; lengths of answers are lognormal through p50 and p95, "
+        f"{lengths.error:.0%} off at most"
+    )
+    known: dict[str, object] = {"answer_tokens": lengths.entries}
+    if prompts and prompts.count and (of_prompts := _length(prompts)) is not None:
+        known = {"prompt_tokens": of_prompts.entries, **known}
+    if not measured or not measured.count:
+        return _of_stated_tokens(known, tally.settings.ms_per_token, what)
+    rates = least_squares(tally.tokens[raw])
+    return _of_measured_tokens(_token_entries(rates, known), what, measured) if rates else None
+
+
+def _token_entries(rates: tuple[float, float, float], known: Mapping[str, object]) -> dict[str, object]:
+    overhead, prefill, decode = map(rounded, rates)
+    return {
+        "law": "tokens",
+        "prefill_ms_per_token": prefill,
+        "decode_ms_per_token": decode,
+        "overhead_ms": overhead,
+        **known,
+    }
+
+
+def _of_stated_tokens(
+    known: Mapping[str, object], ms_per_token: tuple[float, float] | None, what: str
+) -> Service:
+    if ms_per_token is None:
+        return Service({"law": "tokens", **known}, f"no file tells the ms per token; {what}")
+    entries = _token_entries((0.0, *ms_per_token), known)
+    says = f"assumed: ms per token stated by --ms-per-token; {what}"
+    return Service(entries, says, _law(entries).quantile(0.99), assumed=True)
+
+
+def _of_measured_tokens(entries: dict[str, object], what: str, measured: Sketch) -> Service:
+    law = _law(entries)
     error, at = max((distance(law.quantile(p), measured.quantile(p)), p) for p in PROBABILITIES)
     other = _of_sketch(measured)
     if other is not None and other.error is not None and error > max(MAX_ERROR, other.error):
-        says = f"{other.says}; a law of tokens would be {error:.0%} off"
-        return Service(other.entries, says, other.p99_ms, other.times_ms, other.error)
-    says = f"{how} of {what}; largest distance to a measured quantile: {error:.1%}, at {at:.0%}"
+        return replace(other, says=f"{other.says}; a law of tokens would be {error:.0%} off")
+    says = f"least squares of service time over tokens of {what}; {_farthest(error, at)}"
     return Service(entries, says, measured.quantile(0.99), error=error)
 
 
-def _law(entries: dict[str, object], has_prompts: bool) -> Tokens | None:
-    """Return the law of some entries; without prompts, of prompts of no length."""
-    spelled = dict(entries)
+def _law(entries: Mapping[str, object]) -> Tokens:
+    """Return the law of some entries; without prompts, of prompts of one token."""
+    one = {"law": "lognormal", "mean": 1.0, "std": 0.0}
+    spelled = {"prompt_tokens": one, **entries}
     for key in ("prompt_tokens", "answer_tokens"):
-        if key in spelled:
-            spelled[key] = Lognormal.spelled(**spelled[key])  # type: ignore[arg-type]  # a dict of ours
-    if not has_prompts:
-        spelled["prompt_tokens"] = Lognormal.spelled(law="lognormal", mean=1.0, std=0.0)
+        spelled[key] = Lognormal.spelled(**spelled[key])  # type: ignore[arg-type]  # a dict of ours
     return Tokens.spelled(**spelled)
 
 
-def _length(sketch: Sketch) -> tuple[dict[str, object], float] | None:
-    """Return the lognormal law of a number of tokens, and its error."""
+@dataclass(frozen=True)
+class _Length:
+    """A lognormal law of a number of tokens, and its largest distance to a measured quantile."""
+
+    entries: dict[str, object]
+    error: float
+
+
+def _length(sketch: Sketch) -> _Length | None:
     p50, p95 = sketch.quantiles(np.array([0.5, 0.95])).tolist()
     fit = lognormal(max(p50, 1.0), max(p95, p50, 1.0), measured=sketch.quantile)
     if fit is None:
         return None
-    return {"law": "lognormal", "mean": rounded(fit.mean), "std": rounded(fit.std)}, fit.error
+    return _Length({"law": "lognormal", "mean": rounded(fit.mean), "std": rounded(fit.std)}, fit.error)
 
 
 def least_squares(sums: TokenSums) -> tuple[float, float, float] | None:
@@ -343,6 +358,6 @@ def energies(tally: Tally, workloads: Sequence[str], step_us: int) -> dict[str, 
         if not keys or rate.sum() <= 0:
             continue
         spread = rate - rate.mean()
-        slope = float((spread * watts).sum() / (spread**2).sum()) if len(keys) > 2 and spread.any() else 0.0
-        found[workload] = Energy(float(watts.sum() / rate.sum()), slope if slope > 0 else None)
+        slope = float((spread * watts).sum() / (spread**2).sum()) if len(keys) > 2 and spread.any() else None
+        found[workload] = Energy(float(watts.sum() / rate.sum()), slope)
     return found
