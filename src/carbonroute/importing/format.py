@@ -99,6 +99,9 @@ class File:
                 line = first_line + data.count(b"\n")
                 found = f"line {line} has more than {MAX_LINE_BYTES:,} bytes"
                 raise refused(self.shown, found, "shorter lines of text are expected")
+            if end < 0:
+                held = [data]
+                continue
             yield first_line, _plain(data[:end], first_line)
             first_line += data.count(b"\n", 0, end) + 1
             held = [data[end + 1 :]]

@@ -143,7 +143,7 @@ def import_files(paths: Sequence[Path], settings: Settings, output: Path) -> Imp
     found = rates(tally, source)
     names = list(found.of_workload)
     services = {name: service(tally, name) for name in names}
-    powered = energies(tally, names, step_us(tally) or found.window_us)
+    powered = energies(tally, names, step_us(tally))
     _refuse_unknown(settings, found)
     listed = ", ".join(f"{Path(shown).name} ({name})" for shown, name in format_of.items())
     written = write(output, listed, settings, found, services, powered, dated=not tally.undated)

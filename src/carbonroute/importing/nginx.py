@@ -114,7 +114,10 @@ def _unit(file: File, template: Template, service: str | None) -> str:
 
 def _layout_of(file: File) -> str:
     """Return the log_format of lines in the common or combined format, with ``key=value`` pairs behind it."""
-    line = next(line for line in file.lines if _COMMON_LINE.match(line))
+    line = next(filter(_COMMON_LINE.match, file.lines), None)
+    if line is None:
+        found = f"no line is in the common format; the first is {file.first_line!r}"
+        raise refused(file.shown, found, "state the server's own format: --log-format '$remote_addr …'")
     combined = _COMBINED_LINE.match(line)
     known = combined or _COMMON_LINE.match(line)
     tail = line[known.end() :] if known else ""

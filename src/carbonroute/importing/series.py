@@ -195,6 +195,7 @@ def _failure(series: Series, settings: Settings) -> str | None:
 def _add_counts(tally: Tally, shown: str, name: str, group: Sequence[Series]) -> str:
     values, step = meaning(name, group, tally.settings, shown), step_us(group, shown)
     for series in group:
+        tally.steps[step] += len(series.values)
         cell, failure = _cell(series, tally, shown), _failure(series, tally.settings)
         tally.read += len(series.values)
         unknown = sum(map(math.isnan, series.values))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -50,7 +50,7 @@ class Sketch:
         """Return the ⌈p·n⌉-th of n values in ascending order."""
         return float(self.quantiles(np.array([p]))[0])
 
-    def quantiles(self, p: Array) -> Array:
+    def quantiles(self, p: Array | Sequence[float]) -> Array:
         """Return quantiles at probabilities, shape of `p`; NaN without values."""
         if not self._counts:
             return np.full(np.shape(p), np.nan)

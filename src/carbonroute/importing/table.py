@@ -110,6 +110,7 @@ class Table(Format):
             table = table.with_columns(pl.col("time_us") - step)
         factor, unit = self._factor(settings, roles.get("requests"), step)
         tally.read += len(table)
+        tally.steps[step] += len(table)
         tally.undated |= clock.dated is False
         if is_long:
             self._add_long(table, roles, factor, tally, file.shown)

@@ -109,6 +109,8 @@ class Tally:
         Requests that were answered, by window and cell; a window by its index since 1970.
     rows
         Rows of tables and series, by time (µs), cell and whatever else tells them apart.
+    steps
+        Rows by the distance of neighbouring ones, µs, whether they hold a value or not.
     service, prompts, answers, tokens
         By workload: quantiles of service time (ms) and of tokens, and sums for least squares.
     buckets, quantiles
@@ -135,6 +137,7 @@ class Tally:
         self.quantiles: defaultdict[tuple[str, float], Sketch] = defaultdict(Sketch)
         self.failed: Counter[str] = Counter()
         self.left_out: dict[str, LeftOut] = {}
+        self.steps: Counter[int] = Counter()
         self.without_service = 0
         self.undated = False
         self.read = 0

@@ -150,17 +150,13 @@ def _steps(tally: Tally, source: str) -> tuple[dict[tuple[int, Cell], int], int]
         raise refused(
             source, "states no time of any request", "a log, a table of requests per hour, or a query_range"
         )
-    step = step_us(tally)
-    if step is None:
-        raise refused(source, "all rows have the same time", "rows of two times at least are expected")
-    return dict(steps), step
+    return dict(steps), step_us(tally)
 
 
-def step_us(tally: Tally) -> int | None:
-    """Return the most frequent distance of the rows of a cell, µs; None where no cell has two."""
-    stamps = {(begin, cell) for (begin, cell, _), row in tally.rows.items() if row.requests is not None}
-    gaps = Counter(later - earlier for times in _times(stamps).values() for earlier, later in pairwise(times))
-    return min(gaps, key=lambda gap: (-gaps[gap], gap)) if gaps else None
+def step_us(tally: Tally) -> int:
+    """Return the most frequent distance of rows, µs; without any, the length of a window."""
+    steps = tally.steps
+    return min(steps, key=lambda step: (-steps[step], step)) if steps else tally.window_us
 
 
 def _times(counts: Iterable[tuple[int, Cell]]) -> dict[Cell, list[int]]:
