@@ -271,7 +271,7 @@ CONTENTS = {
     "list": b'[{"input_lens": 5}]',
     "lens": b'{"input_lens": ["a", null], "itls": [5, ["x"]], "ttfts": 1, "errors": {}}',
     "metrics": b"# TYPE a counter\na_total 5\na_total 6 1793491200\n",
-    "matrix": b'{"data": {"resultType": "matrix", "result": [{"metric": {"le": "x"}, "values": [[1, "2"]]}]}}',
+    "series": b'{"data": {"resultType": "matrix", "result": [{"metric": {"le": "x"}, "values": [[1, 2]]}]}}',
     "lines": b'{"time": 5}\n{"time": "x"}\n',
 }
 

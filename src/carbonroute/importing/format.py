@@ -119,7 +119,8 @@ def _is_answer(line: str) -> bool:
 def _plain(data: bytes, first_line: int) -> bytes:
     if first_line == 1:
         data = data.removeprefix(_BOM)
-    data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    if b"\r\n" in data:
+        data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
     try:
         if not data.isascii():
             data.decode()

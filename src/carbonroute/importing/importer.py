@@ -18,6 +18,13 @@ from carbonroute.importing.tally import Tally
 from carbonroute.importing.windows import Rates, rates, step_us, time_text
 from carbonroute.importing.workloads import Energy, Service, energies, service
 
+#: How packed files begin, what their names end in, and how their content is imported.
+_PACKED = (
+    (b"\x1f\x8b", ".gz", "give it a name that ends in .gz"),
+    (b"\x28\xb5\x2f\xfd", ".zst", "unpack it: zstd -d; or pack it as .gz"),
+    (b"PK\x03\x04", ".zip", "unpack it"),
+)
+
 
 @dataclass(frozen=True)
 class Import:
@@ -158,6 +165,9 @@ def recognised(file: File, settings: Settings) -> Format:
     InputError
         If there is none: with all that were tried.
     """
+    for magic, suffix, remedy in _PACKED:
+        if file.head.startswith(magic):
+            raise refused(file.shown, f"is packed, as files in {suffix} are", remedy)
     if settings.format is not None:
         if settings.format not in NAMES:
             raise refused("--format", f"found {settings.format!r}", did_you_mean(settings.format, NAMES))
