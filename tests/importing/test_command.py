@@ -183,6 +183,13 @@ def test_no_control_character_of_a_log_is_printed_or_written(
     assert main(["validate", str(tmp_path / "mine.toml")]) == 2  # carbon is left to state; it is valid TOML
 
 
+def test_files_with_and_without_dates_do_not_mix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dated = logs.write(tmp_path / "a.csv", ["time,latency_ms", "2026-11-01T00:00Z,5"])
+    own = logs.write(tmp_path / "b.csv", ["Timestamp,Request tokens,Response tokens", "5,6,7"])
+    assert main(["import", str(dated), str(own), "--output", str(tmp_path / "m.toml")]) == 2
+    assert "counts time from a zero of its own" in capsys.readouterr().err
+
+
 def test_windows_without_any_request_follow_the_rule(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

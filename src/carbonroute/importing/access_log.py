@@ -105,6 +105,8 @@ def path_of(column: pl.Series, *, is_request: bool) -> pl.Series:
     distinct = column.unique().drop_nulls()
     method = r"\S+ " if is_request else ""
     paths = distinct.str.extract(rf"^{method}(?:[a-zA-Z][a-zA-Z0-9+.-]*://[^/ ?]*)?(/[^ ?#]*)", 1)
+    if paths.equals(distinct):
+        return column
     return column.replace_strict(distinct, paths, default=None, return_dtype=pl.String)
 
 

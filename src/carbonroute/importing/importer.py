@@ -129,23 +129,29 @@ def import_files(paths: Sequence[Path], settings: Settings, output: Path) -> Imp
     said: list[str] = []
     format_of: dict[str, str] = {}
     counted: dict[str, str] = {}
+    undated: set[bool] = set()
     for path in sorted(paths):
         file = File(path, str(path))
         if file.shown in format_of:
             raise refused(file.shown, "is named twice", "name it once")
         one = recognised(file, settings)
         format_of[file.shown] = one.name
-        before = _counted(tally)
+        before, tally.undated = _counted(tally), False
         said += [line for line in one.read(file, tally, digests) if line not in said]
         _refuse_same(file.shown, digests)
         if _counted(tally) > before:
             counted[file.shown] = one.name
+            undated.add(tally.undated)
+            if len(undated) > 1:
+                mixed = "counts time from a zero of its own, and another file has dates (or the reverse)"
+                raise refused(file.shown, mixed, "import them by themselves")
         if len(set(counted.values())) > 1:
             named = ", ".join(f"{shown} ({name})" for shown, name in counted.items())
             remedy = (
                 "the same requests must not count twice: import one of them, and the others by themselves"
             )
             raise refused("import", f"{named} both count requests", remedy)
+    tally.undated = True in undated
     source = next(iter(format_of)) if len(format_of) == 1 else "the files"
     found = rates(tally, source)
     names = list(found.of_workload)

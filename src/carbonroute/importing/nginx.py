@@ -28,8 +28,8 @@ _NAMES: dict[Role, re.Pattern[str]] = {
     "service": re.compile(
         r"upstream_response_time|urt|uht|request_time|rt|duration|latency|response_time|time_taken", re.I
     ),
-    "region": re.compile(r"(?!.*client)(.*_)?(region|dc|datacenter|zone|pop|az|site)", re.I),
-    "origin": re.compile(r"(.*_)?(origin|country|country_code|client_region|continent|geo)", re.I),
+    "region": re.compile(r"(?!.*(client|geoip|user))(.*_)?(region|dc|datacenter|zone|pop|az|site)", re.I),
+    "origin": re.compile(r"(.*_)?(origin|country|country_code|ipcountry|client_region|continent|geo)", re.I),
     "workload": re.compile(r"(.*_)?(model|workload)", re.I),
 }
 

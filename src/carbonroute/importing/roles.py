@@ -14,7 +14,8 @@ from carbonroute.importing.settings import Role, Settings, TimeUnit
 NAMES: MappingProxyType[Role, re.Pattern[str]] = MappingProxyType(
     {
         "region": re.compile(
-            r"(?!.*(client|user|origin))(.*[_. ])?(region|data_?cent(er|re)|dc|zone|site|location)s?", re.I
+            r"(?!.*(client|user|origin|geoip))(.*[_. ])?(region|data_?cent(er|re)|dc|zone|site|location)s?",
+            re.I,
         ),
         "origin": re.compile(
             r"(.*[_. ])?(origin|country|country_code|continent|client_region|user_region|geo)", re.I

@@ -86,6 +86,7 @@ class Clock:
     def __init__(self, settings: Settings, unit: TimeUnit | None = None) -> None:
         self._settings = settings
         self._unit: TimeUnit | None = settings.time_unit or unit
+        self._is_numeric: bool | None = None
         self.dated: bool | None = None
         self.notes: list[str] = []
 
@@ -106,12 +107,11 @@ class Clock:
         InputError
             If numbers have no believable unit; or, where strict, for what is no time.
         """
-        numeric = column if column.dtype.is_numeric() else None
-        if numeric is None and column.dtype == pl.String:
-            numbers = column_numbers(column)
-            numeric = numbers if numbers.is_not_null().any() else None
-        if numeric is not None:
-            return self._of_numbers(numeric.cast(pl.Float64), column.name, shown)
+        if self._is_numeric is None:
+            self._is_numeric = _is_numeric(column)
+        if self._is_numeric:
+            numbers = column if column.dtype.is_numeric() else column_numbers(column)
+            return self._of_numbers(numbers.cast(pl.Float64), column.name, shown)
         self.dated = True
         zone = self._settings.time_zone
         if zone is None and lacks_offset(column):
@@ -141,6 +141,13 @@ class Clock:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _is_numeric(column: pl.Series) -> bool:
+    """Whether a column holds numbers, or texts most of which are."""
+    if column.dtype != pl.String:
+        return column.dtype.is_numeric()
+    return column_numbers(column).is_not_null().sum() * 2 > len(column) - column.null_count()
 
 
 def _middle(numbers: pl.Series) -> float:

@@ -265,11 +265,12 @@ class Tally:
         return found
 
     def _keep(self, shown: str, table: pl.DataFrame, good: pl.Expr, reason: str) -> pl.DataFrame:
-        kept = table.filter(good)
-        if len(kept) < len(table):
-            lines = table.filter(~good).head(_SHOWN)["line"].to_list()
-            self.leave_out(shown, reason, lines, len(table) - len(kept))
-        return kept
+        mask = table.select(good).to_series()
+        if mask.all():
+            return table
+        left = table.filter(~mask)["line"]
+        self.leave_out(shown, reason, left.head(_SHOWN).to_list(), len(left))
+        return table.filter(mask)
 
     def _within(self, shown: str, table: pl.DataFrame) -> pl.DataFrame:
         since, until = self.settings.since_us, self.settings.until_us
@@ -283,10 +284,11 @@ class Tally:
         if kind not in table.columns:
             return table
         meaning = self.names_of(kind, table[kind].unique().to_list(), shown)
-        names = table[kind].replace_strict(
-            list(meaning), list(meaning.values()), default=None, return_dtype=pl.String
-        )
-        table = table.with_columns(names.alias(kind))
+        if any(text != name for text, name in meaning.items()):
+            names = table[kind].replace_strict(
+                list(meaning), list(meaning.values()), default=None, return_dtype=pl.String
+            )
+            table = table.with_columns(names.alias(kind))
         patterns = kind == "workload" and self.settings.workloads
         reason = "no --workload pattern matches" if patterns else f"no {kind} is stated"
         return self._keep(shown, table, pl.col(kind).is_not_null(), reason)
@@ -294,23 +296,23 @@ class Tally:
     def _answered(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return the requests that were answered; count the others by how they ended."""
         if "status" in table.columns:
-            status = pl.col("status").fill_null(0)
-            for ending, which in (
-                ("4xx", status.is_between(400, 499)),
-                ("5xx", status.is_between(500, 599)),
-                ("without an answer", ~status.is_between(100, 599)),
-            ):
-                count = table.select(which.sum()).item()
-                if count:
-                    self.failed[ending] += count
-            table = table.filter(status.is_between(100, 399))
+            status = table["status"].fill_null(0)
+            good = status.is_between(100, 399)
+            if not good.all():
+                failed = status.filter(~good)
+                for ending, low in (("4xx", 400), ("5xx", 500)):
+                    self._fail(ending, int(failed.is_between(low, low + 99).sum()))
+                self._fail("without an answer", int((~failed.is_between(400, 599)).sum()))
+                table = table.filter(good)
         if "answer" in table.columns:
-            empty = pl.col("answer").fill_null(1) == 0
-            count = table.select(empty.sum()).item()
-            if count:
-                self.failed["without answer tokens"] += count
-                table = table.filter(~empty)
+            empty = table["answer"].fill_null(1) == 0
+            self._fail("without answer tokens", int(empty.sum()))
+            table = table.filter(~empty)
         return table
+
+    def _fail(self, ending: str, count: int) -> None:
+        if count:
+            self.failed[ending] += count
 
     def _count_values(self, table: pl.DataFrame) -> None:
         if "workload" not in table.columns:

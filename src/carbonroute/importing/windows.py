@@ -23,6 +23,7 @@ from carbonroute.units import US_PER_DAY, US_PER_HOUR, US_PER_MINUTE
 
 MAX_HOURS = 1_000_000
 _MAX_VALUES = 50_000_000
+_MOST_PER_WINDOW = 10**12
 _SHOWN = 5
 _RULES: Mapping[Gaps, str] = MappingProxyType(
     {"refuse": "refused", "zero": "taken as no requests", "interpolate": "linear between the neighbours"}
@@ -295,11 +296,17 @@ def _of_counts(filled: _Filled, window_us: int, tally: Tally, source: str) -> Ra
         found = f"from {time_text(low * window_us)} to {time_text(high * window_us)} are {windows:,} windows"
         raise refused(source, found, "import a part: --from, --until; or longer windows: --window")
     place_of = {origin: place for place, origin in enumerate(origins)}
-    requests = np.zeros((windows, len(origins)), dtype=np.int64)
+    sums: Counter[tuple[int, int]] = Counter()
     of_workload: Counter[str] = Counter()
     for (begin, cell), count in counts.items():
-        requests[begin - low, place_of[cell.origin or region_of(cell, tally)]] += count
+        sums[begin - low, place_of[cell.origin or region_of(cell, tally)]] += count
         of_workload[workload_of(cell, tally)] += count
+    if (most := max(sums.values())) > _MOST_PER_WINDOW * MILLIONTHS:
+        found = f"a window has {most / MILLIONTHS:,.0f} requests"
+        raise refused(source, found, f"up to {_MOST_PER_WINDOW:,} are expected: check what the numbers are")
+    requests = np.zeros((windows, len(origins)), dtype=np.int64)
+    for at, count in sums.items():
+        requests[at] = count
     answered = {name: of_workload[name] for name in sorted(of_workload) if of_workload[name]}
     return Rates(low * window_us, window_us, tuple(origins), tuple(regions), requests, answered, tuple(notes))
 
