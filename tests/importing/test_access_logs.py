@@ -72,16 +72,24 @@ def test_lines_of_another_layout_are_left_out_with_their_numbers(tmp_path: Path)
         logs.nginx_line(3).replace("curl/8", "two words \x1b[31m"),
         logs.nginx_line(4) + " more=1",
         logs.nginx_line(5).replace(" region=eu", ""),
+        logs.nginx_line(6).replace(" rt=", " ut="),
     ]
     found = imported(logs.write(tmp_path / "a.log", lines))
     left = found.tally.left_out
     name = str(tmp_path / "a.log")
     assert found.rates.total == 3
-    assert left["not as nginx lays out a line"].count == 3
+    assert left["not as nginx lays out a line"].count == 4
     assert left["not as nginx lays out a line"].lines == [f"{name}: line {n}" for n in (2, 7, 8)]
     assert left["not as nginx lays out a line"].example == 'torn "line'
     assert left["the time cannot be read"].lines == [f"{name}: line 5"]
-    assert found.tally.read == 7
+    assert found.tally.read == 8
+
+
+def test_a_literal_of_a_log_format_must_stand_in_the_line(tmp_path: Path) -> None:
+    lines = [f"v{n} {logs.START.isoformat()} /a" for n in (1, 2)]
+    found = imported(logs.write(tmp_path / "a.log", lines), log_format="v1 $time_iso8601 $uri")
+    assert found.rates.total == 1
+    assert found.tally.left_out["not as nginx lays out a line"].example.startswith("v2 ")
 
 
 def test_a_log_format_is_followed(tmp_path: Path) -> None:

@@ -62,6 +62,12 @@ def test_a_row_per_hour_region_and_model_is_pivoted(tmp_path: Path) -> None:
     assert any("taken as UTC" in said for said in found.said)
 
 
+def test_models_that_are_one_workload_are_added_up(tmp_path: Path) -> None:
+    found = imported(long_table(tmp_path / "t.csv"), workloads=(("*", "all"),))
+    assert found.rates.of_workload == {"all": 1_000_000_000}
+    assert found.energies["all"].average_j == pytest.approx(9050 * 3600 / 1000)
+
+
 def test_quantiles_of_rows_are_mixed_by_their_requests(tmp_path: Path) -> None:
     path = logs.write(
         tmp_path / "t.csv",

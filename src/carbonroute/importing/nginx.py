@@ -15,7 +15,7 @@ from carbonroute.importing.format import File
 from carbonroute.importing.settings import Role, Settings
 from carbonroute.importing.template import Template
 
-COMMON = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent'
+COMMON = '$remote_addr $remote_ident $remote_user [$time_local] "$request" $status $body_bytes_sent'
 COMBINED = COMMON + ' "$http_referer" "$http_user_agent"'
 _COMMON_LINE = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "(?:[^"\\]|\\.)*" \d{3} \S+')
 _COMBINED_LINE = re.compile(_COMMON_LINE.pattern + r' "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"')

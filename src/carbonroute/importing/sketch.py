@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from carbonroute.arrays import Array, Integers
 
 #: Bits of a float64 that are rounded away: 12 bits of the mantissa are kept, a relative error of 1.2e-4.
 _CUT = 40
+#: Keys between the least and the greatest value, up to which an array of counts is made: some 40 powers of 2.
+_DENSE = 40 * 4096
 
 
 class Sketch:
@@ -32,13 +34,18 @@ class Sketch:
 
     def add(self, values: Array) -> None:
         """Count values ≥ 0, shape (n,)."""
-        keys, counts = np.unique(keys_of(values), return_counts=True)
-        self.add_keys(zip(keys.tolist(), counts.tolist(), strict=True))
-
-    def add_keys(self, counts: Iterable[tuple[int, int]]) -> None:
-        """Count rounded values, as `keys_of` has them."""
+        keys = keys_of(values)
+        if not len(keys):
+            return
+        low = int(keys.min())
+        if int(keys.max()) - low < _DENSE:  # an array of all keys between is faster than sorting
+            counts = np.bincount(keys - low)
+            found = np.flatnonzero(counts)
+            keys, counts = found + low, counts[found]
+        else:
+            keys, counts = np.unique(keys, return_counts=True)
         held = self._counts
-        for key, count in counts:
+        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
             held[key] += count
 
     @property

@@ -155,7 +155,7 @@ class Table(Format):
             cell = Cell("", region, "")
             rows = zip(table["time_us"], table[name], strict=True)
             for line, (begin, value) in enumerate(rows, start=FIRST_LINE):
-                self._keep(tally, shown, line, (begin, cell), {"requests": value}, factor)
+                self._keep(tally, shown, line, (begin, cell, ""), {"requests": value}, factor)
 
     def _add_long(
         self, table: pl.DataFrame, roles: Mapping[Role, str], factor: float, tally: Tally, shown: str
@@ -182,7 +182,9 @@ class Table(Format):
             for role, by in scales.items():
                 if values[role] is not None:
                     values[role] *= by
-            self._keep(tally, shown, line, (row["time_us"], cell), values, factor)
+            # Rows of one workload that the file names apart are added up; the same names twice are refused.
+            apart = "\n".join(str(row[roles[kind]]) for kind in meanings)
+            self._keep(tally, shown, line, (row["time_us"], cell, apart), values, factor)
 
     @staticmethod
     def _texts(roles: Mapping[Role, str]) -> set[str]:
@@ -246,7 +248,7 @@ class Table(Format):
         tally: Tally,
         shown: str,
         line: int,
-        key: tuple[int, Cell],
+        key: tuple[int, Cell, str],
         values: Mapping[Any, Any],
         factor: float,
     ) -> None:
@@ -267,7 +269,7 @@ class Table(Format):
             z=NormalDist().inv_cdf(high[1]) if high else 0.0,
             power_w=values.get("power"),
         )
-        tally.add_row(shown, f"line {line}", (*key, status), row)
+        tally.add_row(shown, f"line {line}", (key[0], key[1], f"{key[2]}\n{status}"), row)
 
 
 def _step_us(times: pl.Series, shown: str) -> int:

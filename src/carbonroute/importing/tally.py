@@ -17,7 +17,7 @@ from carbonroute.arrays import Integers
 from carbonroute.errors import did_you_mean, shortened
 from carbonroute.files.text import refused
 from carbonroute.importing.settings import Settings
-from carbonroute.importing.sketch import Sketch, keys_of
+from carbonroute.importing.sketch import Sketch
 from carbonroute.units import MAX_TIME_MS, US_PER_HOUR
 
 #: Region and workload of requests of which no file says more.
@@ -329,12 +329,10 @@ class Tally:
             )
             if column == "service_ms":
                 self.without_service += len(table) - len(known)
-            keys = pl.Series(keys_of(known["value"].to_numpy()))
-            grouped = known.select("workload", key=keys).group_by("workload", "key").len()
-            for (workload,), part in grouped.partition_by("workload", as_dict=True).items():
-                sketches[str(workload)].add_keys(
-                    zip(part["key"].to_list(), part["len"].to_list(), strict=True)
-                )
+            names = known["workload"].unique().to_list()
+            for workload in names:
+                part = known.filter(pl.col("workload") == workload) if len(names) > 1 else known
+                sketches[workload].add(part["value"].to_numpy())
         if {"service_ms", "prompt", "answer"} <= set(table.columns):
             us = (pl.col("service_ms") * 1000).round().cast(pl.Int64)
             known = table.select("workload", "prompt", "answer", us=us).drop_nulls()

@@ -151,7 +151,8 @@ class Template:
     def _split(self, data: bytes, chosen: Mapping[str, tuple[int, str, str]]) -> pl.DataFrame | None:
         """Return the cells of lines; None where some line has more cells than the layout."""
         last = len(self.cells) - 1
-        wanted = sorted({place for place, _, _ in chosen.values()} | {last})
+        literals = {place: cell.strip('"') for place, cell in enumerate(self.cells) if not _MARK.search(cell)}
+        wanted = sorted({place for place, _, _ in chosen.values()} | {last} | literals.keys())
         model = b" ".join([b"-"] * (last + 1)) + b"\n"  # says how many cells there are
         try:
             cells = pl.read_csv(
@@ -166,6 +167,8 @@ class Template:
             return None
         cells.columns = [str(place) for place in wanted]
         incomplete = pl.col(str(last)).is_null()
+        for place, literal in literals.items():
+            incomplete |= pl.col(str(place)).ne_missing(literal or None)
         values = {}
         for column, (place, prefix, suffix) in chosen.items():
             cell = pl.col(str(place))
