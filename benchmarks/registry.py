@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from benchmarks import engine, exact, optimal, process, queues, real, scale, scaling, studies
+from benchmarks import engine, exact, importing, optimal, process, queues, real, scale, scaling, studies
 from benchmarks.measuring import Row, Size
 
 Subject = Callable[[Size], list[Row]]
@@ -21,5 +21,6 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
         "queue": queues.measure,
         "optimal": optimal.measure,
         "study": studies.measure,
+        "import": importing.measure,
     }
 )

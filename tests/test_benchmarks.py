@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SUBJECTS = ("engine", "exact", "scale", "scaling", "process", "real", "queue", "optimal", "study")
+SUBJECTS = ("engine", "exact", "scale", "scaling", "process", "real", "queue", "optimal", "study", "import")
 
 
 def test_every_subject_runs() -> None:

@@ -23,7 +23,7 @@ FLOORS = (
     ("carbon", "traffic", "network", "workloads", "policies"),
     ("control", "outcome"),
     ("scenario",),
-    ("engines", "metrics", "inspection"),
+    ("engines", "metrics", "inspection", "importing"),
     ("runs",),
     ("analysis", "study"),
     ("figures",),

@@ -35,7 +35,7 @@ def commands() -> list[str]:
 
 def reads_data(command: str) -> bool:
     """Whether a command runs an example that reads files which are not part of this repository."""
-    return "examples/" in command and "limits.toml" not in command
+    return "examples/" in command and not re.search(r"limits\.toml|access\.log", command)
 
 
 def carry_out(commands: list[str], folder: Path) -> None:

@@ -57,12 +57,14 @@ for _name, _help in (
         "inspect",
         f"Describe a data file: content, faults, and the lines that read it.\n\n{_RUNS_CODE}",
     ),
+    ("import_:import", "Write a scenario from your own logs, metrics, tables or traces."),
     ("init", "Write a commented scenario file to start from."),
     ("validate", f"Check a scenario and its data without simulating it.\n\n{_RUNS_CODE}"),
 ):
     _module, _, _part = _name.partition(":")
-    _group = study if _part else app
-    _group.command(f"carbonroute.cli.{_module}:{_part or _module}", name=_part or _module, help=_help)
+    _group = study if _module == "study" else app
+    _function = "import_" if _part == "import" else _part or _module
+    _group.command(f"carbonroute.cli.{_module}:{_function}", name=_part or _module, help=_help)
 app.command(study)
 
 

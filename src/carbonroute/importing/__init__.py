@@ -1,0 +1,34 @@
+"""Importing a user's own files: access logs, metrics, tables and traces become a scenario with its data.
+
+One format, one file, and one line here.
+"""
+
+from __future__ import annotations
+
+from carbonroute.importing.alb import Alb
+from carbonroute.importing.benchmarks import GuideLlm, VllmBench
+from carbonroute.importing.envoy import Envoy
+from carbonroute.importing.format import Format
+from carbonroute.importing.haproxy import HaProxy
+from carbonroute.importing.nginx import Nginx
+from carbonroute.importing.openmetrics import OpenMetrics
+from carbonroute.importing.prometheus import Prometheus
+from carbonroute.importing.table import Table
+from carbonroute.importing.trace import Trace
+
+#: In the order in which they are asked: the first one that recognises a file reads it.
+FORMATS: tuple[Format, ...] = (
+    Nginx(),
+    Envoy(),
+    HaProxy(),
+    Alb(),
+    Prometheus(),
+    OpenMetrics(),
+    GuideLlm(),
+    VllmBench(),
+    Table(),
+    Trace(),
+)
+NAMES: tuple[str, ...] = tuple(one.name for one in FORMATS)
+
+__all__ = ["FORMATS", "NAMES", "Format"]

@@ -1,0 +1,158 @@
+"""What every format of imported files answers: is a file its own, and what does it hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from carbonroute.errors import InputError, shortened
+from carbonroute.files.limits import MAX_LINE_BYTES
+from carbonroute.files.preview import Preview, preview
+from carbonroute.files.text import Digests, chunks, refused
+from carbonroute.importing.settings import Settings
+from carbonroute.importing.tally import Tally
+
+#: How much of a file is looked at to recognise it, and read of a log at a time.
+_HEAD_BYTES = 2**16
+BLOCK_BYTES = 2**23
+_BOM = b"\xef\xbb\xbf"
+
+Content = Literal["text", "json", "json lines", "parquet"]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to be imported.
+
+    Attributes
+    ----------
+    path, shown
+        The file, and what it is called in messages.
+    """
+
+    path: Path
+    shown: str
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first bytes, unpacked."""
+        return next(chunks(self.path, self.shown, _HEAD_BYTES), b"").removeprefix(_BOM)[:_HEAD_BYTES]
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The first lines that are not empty."""
+        text = self.head.decode("utf-8", "replace").replace("\r\n", "\n")
+        whole = text[: text.rfind("\n")] if len(self.head) == _HEAD_BYTES and "\n" in text else text
+        return [line for line in whole.split("\n") if line.strip()]
+
+    @cached_property
+    def content(self) -> Content:
+        """What kind of content it has, by its first bytes."""
+        if self.head.startswith(b"PAR1"):
+            return "parquet"
+        if not re.match(rb"\s*(\{|\[\s*[\[\{\"])", self.head):
+            return "text"
+        first = self.lines[0] if self.lines else ""
+        try:
+            return "json lines" if isinstance(json.loads(first), dict) and not _is_answer(first) else "json"
+        except (ValueError, RecursionError):
+            return "json"
+
+    @cached_property
+    def preview(self) -> Preview | None:
+        """The first rows of a table; None where it is none."""
+        try:
+            return preview(self.path, self.shown)
+        except InputError:
+            return None
+
+    @property
+    def first_line(self) -> str:
+        """The first line, for messages."""
+        return shortened(self.lines[0], 120) if self.lines else ""
+
+    def blocks(self, digests: Digests) -> Iterator[tuple[int, bytes]]:
+        """Yield lines of UTF-8 text without the end of the last one, and the number of the first.
+
+        What is not UTF-8 is replaced: a log holds whatever was sent to its server.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read, or has a line of more than `MAX_LINE_BYTES`.
+        """
+        first_line, held, size = 1, [], 0
+        for chunk in chunks(self.path, self.shown, BLOCK_BYTES, digests=digests):
+            held.append(chunk)
+            size += len(chunk)
+            if size < BLOCK_BYTES:
+                continue
+            data = b"".join(held)
+            end = data.rfind(b"\n")
+            if len(data) - end > MAX_LINE_BYTES + 1:
+                line = first_line + data.count(b"\n")
+                found = f"line {line} has more than {MAX_LINE_BYTES:,} bytes"
+                raise refused(self.shown, found, "shorter lines of text are expected")
+            if end < 0:
+                held = [data]
+                continue
+            yield first_line, _plain(data[:end], first_line)
+            first_line += data.count(b"\n", 0, end) + 1
+            held = [data[end + 1 :]]
+            size = len(held[0])
+        rest = b"".join(held)
+        if rest.strip():
+            yield first_line, _plain(rest.rstrip(b"\r\n"), first_line)
+
+
+def _is_answer(line: str) -> bool:
+    """Whether a JSON object on one line is a whole answer, and no line of a log."""
+    return any(f'"{key}"' in line[:4000] for key in ("resultType", "benchmarks", "input_lens"))
+
+
+def _plain(data: bytes, first_line: int) -> bytes:
+    if first_line == 1:
+        data = data.removeprefix(_BOM)
+    if b"\r\n" in data:
+        data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    try:
+        if not data.isascii():
+            data.decode()
+    except UnicodeDecodeError:
+        data = data.decode("utf-8", "replace").encode()
+    return data
+
+
+class Format(ABC):
+    """A format of files; a member recognises its own files and reads them.
+
+    Attributes
+    ----------
+    name
+        As `--format` has it.
+    features
+        What its files are recognised by, in words.
+    """
+
+    name: ClassVar[str]
+    features: ClassVar[str]
+
+    @abstractmethod
+    def recognises(self, file: File, settings: Settings) -> bool:
+        """Whether a file is one of its own."""
+
+    @abstractmethod
+    def read(self, file: File, tally: Tally, digests: Digests) -> list[str]:
+        """Count a file's requests; return how it was read, in sentences.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be used.
+        """

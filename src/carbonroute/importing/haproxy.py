@@ -1,0 +1,86 @@
+"""HTTP logs of HAProxy (``option httplog``), with or without what syslog writes before.
+
+Fields: https://docs.haproxy.org/3.0/configuration.html#8.2.3.
+"""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+
+from carbonroute.files.times import ALWAYS, to_utc
+from carbonroute.importing.access_log import AccessLog, Layout
+from carbonroute.importing.format import File
+from carbonroute.importing.settings import Settings
+from carbonroute.importing.template import Template
+
+_LINE = re.compile(
+    rb"^(?P<client>.*?\S+:\d+) \[(?P<time>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d)[^\]]*\] (?P<frontend>\S+) "
+    rb"(?P<backend>[^/ ]+)/(?P<server>\S+) (?P<tq>-?\d+)/(?P<tw>-?\d+)/(?P<tc>-?\d+)/(?P<tr>-?\d+)"
+    rb"/\+?(?P<total>-?\d+) "
+    rb'(?P<status>-?\d+) \+?\d+ \S+ \S+ \S{4} \S+ \S+ (?:\{[^}]*\} ){0,2}"(?P<request>[^"]*)"?\s*$'
+)
+
+
+class _Expression(Template):
+    """A layout that is a regular expression: fields stand between slashes and are of any number."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of its groups."""
+        return tuple(_LINE.groupindex)
+
+    @property
+    def pattern(self) -> re.Pattern[bytes]:
+        """The expression."""
+        return _LINE
+
+    @property
+    def _place_of(self) -> dict[str, tuple[int, str, str]]:
+        return {}
+
+
+class HaProxy(AccessLog):
+    """HTTP logs of HAProxy; times are local ones, whose zone is to be stated."""
+
+    name = "haproxy"
+    features = (
+        "lines such as: … 10.0.1.2:33317 [01/Nov/2026:12:14:14.655] in api/eu1 10/0/30/69/109 200 2750 …"
+    )
+
+    def recognises(self, file: File, settings: Settings) -> bool:
+        """Whether most of the first lines are HAProxy's."""
+        if settings.log_format is not None:
+            return False
+        known = sum(_LINE.match(line.encode()) is not None for line in file.lines)
+        return file.content == "text" and known > len(file.lines) / 2
+
+    def layout(self, _file: File, settings: Settings) -> Layout:
+        """Return HAProxy's layout; the region is that of `--field region=server`, or another field."""
+        chosen = settings.fields
+        return Layout(
+            _Expression(()),
+            time="time",
+            time_of=_time_us,
+            status="status",
+            request="request",
+            service=chosen.get("service", "total"),
+            service_unit="ms",
+            region=chosen.get("region", "backend" if settings.region is None else None),
+            origin=chosen.get("origin"),
+            workload=chosen.get("workload"),
+        )
+
+    def said(self, layout: Layout) -> list[str]:
+        """Return what was taken for what."""
+        zone = "haproxy: times are in UTC unless --time-zone says otherwise: its lines state no zone"
+        return [*super().said(layout), zone]
+
+
+def _time_us(texts: pl.DataFrame, settings: Settings, shown: str) -> pl.Series:
+    """Return local times as µs since 1970; null where clocks make one unclear."""
+    distinct = texts["time"].unique().drop_nulls()
+    local = distinct.str.to_datetime("%d/%b/%Y:%H:%M:%S", time_unit="us", strict=False)
+    times = to_utc(local, settings.time_zone or "UTC", ALWAYS, shown, lenient=True).dt.timestamp("us")
+    return texts["time"].replace_strict(distinct, times, default=None, return_dtype=pl.Int64)

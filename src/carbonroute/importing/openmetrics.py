@@ -1,0 +1,112 @@
+"""Metrics as text, in the formats of OpenMetrics and Prometheus, with or without time stamps.
+
+https://prometheus.io/docs/specs/om/open_metrics_spec/
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from carbonroute.files.text import Digests, refused
+from carbonroute.importing.format import File, Format
+from carbonroute.importing.series import Series, add, checked
+from carbonroute.importing.settings import Settings
+from carbonroute.importing.tally import MAX_ROWS, Tally
+
+_SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+(-?[0-9.eE+]+))?(?:\s+#.*)?\s*")
+_LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"\s*,?')
+_ESCAPES = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
+#: Above, a time stamp is in ms, as Prometheus's own text format has it; OpenMetrics has seconds.
+_MOST_SECONDS = 1e11
+
+
+class OpenMetrics(Format):
+    """One sample per line; several time stamps make a series."""
+
+    name = "openmetrics"
+    features = 'lines that begin with # TYPE or # HELP, and samples: requests_total{region="a"} 12 1793491200'
+
+    def recognises(self, file: File, settings: Settings) -> bool:
+        """Whether it has lines of types, or nothing but samples with labels."""
+        if file.content != "text" or settings.log_format is not None:
+            return False
+        if any(line.startswith(("# TYPE ", "# HELP ")) for line in file.lines):
+            return True
+        return bool(file.lines) and all(
+            line.startswith("#") or (_SAMPLE.fullmatch(line) and "{" in line) for line in file.lines
+        )
+
+    def read(self, file: File, tally: Tally, digests: Digests) -> list[str]:
+        """Count the requests of all series."""
+        samples: dict[tuple[str, tuple[tuple[str, str], ...]], dict[float, float]] = {}
+        dated = False
+        count = 0
+        for first_line, data in file.blocks(digests):
+            for place, line in enumerate(data.decode().split("\n")):
+                if not line.strip() or line.startswith("#"):
+                    continue
+                number = first_line + place
+                match = _SAMPLE.fullmatch(line.strip())
+                if match is None:
+                    raise refused(
+                        file.shown, f"line {number} is no sample", "a metric, its labels and a number"
+                    )
+                name, labels, value, stamp = match.groups()
+                key = name, tuple(sorted(_labels(labels or "", number, file.shown)))
+                time = _seconds(stamp)
+                dated |= stamp is not None
+                held = samples.setdefault(key, {})
+                if time in held:
+                    found = f"line {number}: {name} has this time twice"
+                    raise refused(
+                        file.shown, found, "one sample per series and time; or import one scrape at a time"
+                    )
+                held[time] = _number(value, number, file.shown)
+                count += 1
+                if count > MAX_ROWS:
+                    raise refused(
+                        file.shown, f"there are more than {MAX_ROWS:,} samples", "import a part of it"
+                    )
+        series = [
+            Series(name, dict(labels), sorted(held), [held[time] for time in sorted(held)])
+            for (name, labels), held in samples.items()
+        ]
+        if dated:
+            return add(tally, file.shown, checked(series, file.shown))
+        said = (
+            "one scrape without time stamps: it tells quantiles of service time, and not when requests came"
+        )
+        buckets = [one for one in series if "le" in one.labels or "quantile" in one.labels]
+        if not buckets:
+            raise refused(
+                file.shown, "its samples have no time stamps", "a range of time is expected: query_range"
+            )
+        return [said, *add(tally, file.shown, buckets)]
+
+
+def _seconds(stamp: str | None) -> float:
+    if stamp is None:
+        return 0.0
+    time = float(stamp)
+    return time / 1000 if time > _MOST_SECONDS else time
+
+
+def _number(text: str, line: int, shown: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise refused(shown, f"line {line}: found {text!r}", "a number is expected") from error
+    return value if math.isfinite(value) else math.nan
+
+
+def _labels(text: str, line: int, shown: str) -> list[tuple[str, str]]:
+    found, place = [], 0
+    while place < len(text):
+        match = _LABEL.match(text, place)
+        if match is None:
+            raise refused(shown, f"line {line}: found {text!r}", 'labels such as region="a" are expected')
+        value = re.sub(r'\\[\\"n]', lambda escape: _ESCAPES[escape[0]], match[2])
+        found.append((match[1], value))
+        place = match.end()
+    return found

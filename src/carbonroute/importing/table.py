@@ -1,0 +1,281 @@
+"""Tables of numbers of requests: a row per span of time, region and model; or a column per region."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from statistics import NormalDist
+from typing import Any
+
+import polars as pl
+
+from carbonroute.errors import Fault, InputError
+from carbonroute.files.preview import Preview
+from carbonroute.files.streams import stream_table
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text
+from carbonroute.files.text import Digests, refused
+from carbonroute.importing.format import File, Format
+from carbonroute.importing.roles import NAMES, chosen, service_unit
+from carbonroute.importing.settings import MS_IN, Role, Settings
+from carbonroute.importing.stamps import Clock
+from carbonroute.importing.tally import MAX_ROWS, MILLIONTHS, Cell, Row, Tally
+from carbonroute.units import US_PER_S
+
+#: Quantiles of the service time that a column may hold: the highest known one above the median is taken.
+_HIGH: tuple[tuple[Role, float], ...] = (("p95", 0.95), ("p99", 0.99), ("p90", 0.9))
+_ROLES: tuple[Role, ...] = (
+    "region",
+    "origin",
+    "workload",
+    "path",
+    "status",
+    "p50",
+    "p95",
+    "p99",
+    "p90",
+    "power",
+    "requests",
+)
+_SECONDS = {"requests/s": 1.0, "requests/min": 60.0, "requests/h": 3600.0}
+_PER_SECOND = re.compile(r"rps|qps|.*(per[_ ]?s(ec|econd)?|/s)\)?", re.I)
+_OTHER = re.compile(
+    r"carbon|co2|intensity|g[/_ ]?(per[_ ]?)?kwh|price|temperature|rtt|throughput|running|waiting|cache"
+    r"|percent|_pct",
+    re.I,
+)
+_SHOWN = 5
+
+
+def time_column(preview: Preview, settings: Settings) -> str | None:
+    """Return the column of times: the stated one, the first with times, or the first number so called."""
+    stated = settings.fields.get("time")
+    if stated is not None:
+        return stated
+    numeric = [
+        name for name in preview.numbers if re.search(r"time|stamp|date|epoch|(^|_)ts$|^t$", name, re.I)
+    ]
+    return next(iter([*preview.times, *numeric]), None)
+
+
+class Table(Format):
+    """A table of requests per span of time, with quantiles of service time and power where it has them."""
+
+    name = "table"
+    features = "a table with a column of times, and one of requests or a column of numbers per region"
+
+    def recognises(self, file: File, settings: Settings) -> bool:
+        """Whether there are times, and numbers of requests or nothing but numbers."""
+        preview = file.preview if file.content != "json" else None
+        if preview is None or preview.content is not None or time_column(preview, settings) is None:
+            return False
+        if "requests" in settings.fields:
+            return True
+        time = time_column(preview, settings)
+        if preview.is_log:
+            return False
+        numbers = [name for name in preview.numbers if name != time]
+        if any(NAMES["requests"].fullmatch(name) for name in numbers):
+            return True
+        of_requests = [
+            NAMES[role] for role in ("service", "prompt_tokens", "answer_tokens", "status", "path")
+        ]
+        return bool(numbers) and not any(
+            pattern.fullmatch(name) or _OTHER.search(name) for name in numbers for pattern in of_requests
+        )
+
+    def read(self, file: File, tally: Tally, digests: Digests) -> list[str]:
+        """Count the requests of all rows."""
+        settings, preview = tally.settings, file.preview
+        if preview is None:
+            raise refused(file.shown, "is no table", "a table with a header is expected (.csv, .parquet)")
+        time = time_column(preview, settings)
+        if time is None:
+            found = f"has no column of times: {preview.listed}"
+            raise refused(file.shown, found, "state it: --field time=COLUMN")
+        names = [name for name in preview.head.columns if name != time]
+        roles = chosen(names, _ROLES, settings, file.shown)
+        is_long = "requests" in roles
+        if "path" in roles:
+            roles.setdefault("workload", roles["path"])
+            del roles["path"]
+        wide = [name for name in preview.numbers if name != time]
+        wanted = list(dict.fromkeys(roles.values())) if is_long else wide
+        if not wanted:
+            found = f"has no column of requests: {preview.listed}"
+            raise refused(file.shown, found, "state it: --field requests=COLUMN")
+        clock = Clock(settings)
+        table = self._read(file, [time, *wanted], self._texts(roles) if is_long else set(), clock, digests)
+        step = _step_us(table["time_us"], file.shown)
+        if settings.stamp == "end":
+            table = table.with_columns(pl.col("time_us") - step)
+        factor, unit = self._factor(settings, roles.get("requests"), step)
+        tally.read += len(table)
+        tally.steps[step] += len(table)
+        tally.undated |= clock.dated is False
+        if is_long:
+            self._add_long(table, roles, factor, tally, file.shown)
+            columns = ", ".join(f"{role} from {name!r}" for role, name in roles.items())
+        else:
+            self._add_wide(table, wide, factor, tally, file.shown)
+            columns = f"a column per region: {', '.join(wide[:8])}{' …' if len(wide) > 8 else ''}"
+        return [f"table: {columns}", *clock.notes, f"numbers are requests {unit}"]
+
+    def _read(
+        self, file: File, columns: Sequence[str], texts: Collection[str], clock: Clock, digests: Digests
+    ) -> pl.DataFrame:
+        """Return the columns, the first one as times, the others as numbers or texts."""
+        time, *others = columns
+        parts, count = [], 0
+        for first_line, piece in stream_table(
+            file.path, file.shown, {name: name for name in columns}, digests=digests
+        ):
+            count += len(piece)
+            if count > MAX_ROWS:
+                raise refused(file.shown, f"there are more than {MAX_ROWS:,} rows", "import a part of it")
+            times = clock.times_us(piece[time], file.shown, first_line, strict=True)
+            self._require_times(times, piece[time], first_line, file.shown)
+            values = [
+                column_text(piece[name], file.shown)
+                if name in texts
+                else self._numbers(piece[name], first_line, file.shown)
+                for name in others
+            ]
+            parts.append(pl.DataFrame([times.alias("time_us"), *values]))
+        return pl.concat(parts)
+
+    def _add_wide(
+        self, table: pl.DataFrame, names: Sequence[str], factor: float, tally: Tally, shown: str
+    ) -> None:
+        """Count a table with a column per region."""
+        for name in names:
+            region = tally.names_of("region", [name], shown)[name]
+            if region is None:
+                remedy = "1 to 100 printable characters are expected: rename the column"
+                raise refused(shown, f"column {name!r} is no name of a region", remedy)
+            cell = Cell("", region, "")
+            rows = zip(table["time_us"], table[name], strict=True)
+            for line, (begin, value) in enumerate(rows, start=FIRST_LINE):
+                self._keep(tally, shown, line, (begin, cell, ""), {"requests": value}, factor)
+
+    def _add_long(
+        self, table: pl.DataFrame, roles: Mapping[Role, str], factor: float, tally: Tally, shown: str
+    ) -> None:
+        """Count a table with a row per time, region and workload."""
+        scales = self._scales(roles, tally.settings, shown)
+        kinds: tuple[Role, ...] = ("region", "origin", "workload")
+        meanings = {
+            kind: tally.names_of(kind, table[roles[kind]].unique().to_list(), shown)
+            for kind in kinds
+            if kind in roles
+        }
+        for line, row in enumerate(table.iter_rows(named=True), start=FIRST_LINE):
+            names: dict[str, str | None] = {
+                kind: meaning.get(row[roles[kind]]) for kind, meaning in meanings.items()
+            }
+            if (missing := next((kind for kind, name in names.items() if name is None), None)) is not None:
+                patterns = missing == "workload" and tally.settings.workloads
+                reason = "no --workload pattern matches" if patterns else f"no {missing} is stated"
+                tally.leave_out(shown, reason, [line], 1)
+                continue
+            cell = Cell(*(names.get(kind) or "" for kind in Cell._fields))
+            values = {role: row[name] for role, name in roles.items()}
+            for role, by in scales.items():
+                if values[role] is not None:
+                    values[role] *= by
+            # Rows of one workload that the file names apart are added up; the same names twice are refused.
+            apart = "\n".join(str(row[roles[kind]]) for kind in meanings)
+            self._keep(tally, shown, line, (row["time_us"], cell, apart), values, factor)
+
+    @staticmethod
+    def _texts(roles: Mapping[Role, str]) -> set[str]:
+        kinds: tuple[Role, ...] = ("region", "origin", "workload", "status")
+        return {roles[role] for role in kinds if role in roles}
+
+    @staticmethod
+    def _require_times(times: pl.Series, column: pl.Series, first_line: int, shown: str) -> None:
+        if times.null_count():
+            row = int(times.is_null().arg_true()[0])
+            found = found_text(column_text(column[row : row + 1], shown)[0])
+            where = f"line {first_line + row}, {column.name}"
+            raise InputError(shown, [Fault(where, found, "a time is expected, in the unit of the others")])
+
+    @staticmethod
+    def _numbers(column: pl.Series, first_line: int, shown: str) -> pl.Series:
+        """Return a column's numbers from 0 on, null where one is empty or not finite; refuse others."""
+        if column.dtype.is_numeric():
+            values, empty = column.cast(pl.Float64), column.is_null()
+        else:
+            text = column_text(column, shown)
+            values, empty = column_numbers(text), text.str.strip_chars().fill_null("") == ""
+        bad = (values.is_null() & ~empty) | (values.is_not_nan() & (values < 0)).fill_null(value=False)
+        faults = [
+            Fault(
+                f"line {first_line + row}, {column.name}",
+                found_text(column_text(column[row : row + 1], shown)[0]),
+                "a number from 0 on is expected; leave the field empty where it is not known",
+            )
+            for row in bad.arg_true().head(_SHOWN)
+        ]
+        if faults:
+            raise InputError(shown, faults)
+        return values.set(~values.is_finite(), None)
+
+    @staticmethod
+    def _factor(settings: Settings, name: str | None, step: int) -> tuple[float, str]:
+        """Return what a number is multiplied by to be requests of its step, and its unit in words."""
+        unit = settings.unit
+        if unit == "requests" and name is not None and _PER_SECOND.fullmatch(name):
+            unit = "requests/s"
+        if unit == "requests":
+            return 1.0, f"per row, of {step / US_PER_S:g} s"
+        return step / US_PER_S / _SECONDS[
+            unit
+        ], f"per {unit.partition('/')[2]}, of rows {step / US_PER_S:g} s apart"
+
+    @staticmethod
+    def _scales(roles: Mapping[Role, str], settings: Settings, shown: str) -> dict[Role, float]:
+        found: dict[Role, float] = {
+            role: MS_IN[service_unit(roles[role], settings, shown)]
+            for role in ("p50", "p90", "p95", "p99")
+            if role in roles
+        }
+        if "power" in roles and re.search(r"kw|kilowatt", roles["power"], re.I):
+            found["power"] = 1000.0
+        return found
+
+    @staticmethod
+    def _keep(
+        tally: Tally,
+        shown: str,
+        line: int,
+        key: tuple[int, Cell, str],
+        values: Mapping[Any, Any],
+        factor: float,
+    ) -> None:
+        """Keep what a row says."""
+        requests = values.get("requests")
+        status = str(values.get("status") or "")
+        if requests is None:
+            tally.leave_out(shown, "rows without a number of requests", [line], 1)
+            return
+        if re.match(r"[45]([0-9]{2}|xx)", status):
+            tally.failed[f"{status[0]}xx"] += round(requests * factor)
+            return
+        high = next(((values[role], p) for role, p in _HIGH if values.get(role) is not None), None)
+        row = Row(
+            requests=round(requests * factor * MILLIONTHS),
+            p50_ms=values.get("p50"),
+            high_ms=high[0] if high else None,
+            z=NormalDist().inv_cdf(high[1]) if high else 0.0,
+            power_w=values.get("power"),
+        )
+        tally.add_row(shown, f"line {line}", (key[0], key[1], f"{key[2]}\n{status}"), row)
+
+
+def _step_us(times: pl.Series, shown: str) -> int:
+    """Return the most frequent distance of neighbouring times, µs."""
+    gaps = times.unique().sort().diff().drop_nulls()
+    if gaps.is_empty():
+        raise refused(shown, "all rows have the same time", "rows of two times at least are expected")
+    counts = gaps.value_counts().sort("count", gaps.name, descending=[True, False])
+    return int(counts[gaps.name][0])

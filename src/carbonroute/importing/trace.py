@@ -1,0 +1,186 @@
+"""Traces and logs with a row per request: CSV, JSON lines or Parquet.
+
+Known by their columns: Azure's LLM inference traces (TIMESTAMP, ContextTokens, GeneratedTokens), BurstGPT
+(Timestamp, Request tokens, Response tokens), Mooncake (timestamp in ms, input_length, output_length,
+hash_ids), vLLM's request records (arrival_time, scheduled_ts, last_token_ts), and access logs in JSON lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from carbonroute.files.streams import stream_table
+from carbonroute.files.tables import column_numbers, column_text
+from carbonroute.files.text import Digests, refused
+from carbonroute.importing.access_log import path_of
+from carbonroute.importing.format import File, Format
+from carbonroute.importing.roles import chosen, service_unit
+from carbonroute.importing.settings import MS_IN, Role, Settings, TimeUnit
+from carbonroute.importing.stamps import Clock
+from carbonroute.importing.table import time_column
+from carbonroute.importing.tally import Tally, lines_from
+
+_ROLES: tuple[Role, ...] = (
+    "prompt_tokens",
+    "answer_tokens",
+    "region",
+    "origin",
+    "workload",
+    "path",
+    "status",
+    "service",
+)
+#: Columns between which a request was served, s: what it waited before is no service time.
+_VLLM = "scheduled_ts", "last_token_ts"
+_BURST_GPT = "Timestamp", "Request tokens", "Response tokens"
+
+
+class Trace(Format):
+    """A row per request, with tokens, service time, path, status and names where there are any."""
+
+    name = "trace"
+    features = (
+        "a table or JSON lines with a row per request: a time beside tokens, service time, path or status"
+    )
+
+    def recognises(self, file: File, settings: Settings) -> bool:
+        """Whether there are times, and JSON lines or a column that only requests have."""
+        preview = file.preview if file.content != "json" else None
+        if preview is None or preview.content is not None:
+            return False
+        time = time_column(preview, settings)
+        if time is None:
+            return False
+        if preview.is_log:
+            return True
+        names = [name for name in preview.head.columns if name != time]
+        return bool(
+            chosen(
+                names, ("prompt_tokens", "answer_tokens", "service", "path", "status"), settings, file.shown
+            )
+        )
+
+    def read(self, file: File, tally: Tally, digests: Digests) -> list[str]:
+        """Count the requests of all rows, piece by piece."""
+        settings, preview = tally.settings, file.preview
+        if preview is None:
+            raise refused(
+                file.shown, "is no table", "a table with a header is expected (.csv, .jsonl, .parquet)"
+            )
+        time = time_column(preview, settings)
+        if time is None:
+            raise refused(
+                file.shown, f"has no column of times: {preview.listed}", "state it: --field time=COLUMN"
+            )
+        roles = self._roles(preview.head.columns, time, settings, file.shown)
+        columns = _Columns(roles, settings, file.shown)
+        clock = Clock(settings, _clock_unit(file, preview.head.columns))
+        wanted = dict.fromkeys([time, *columns.names])
+        for first_line, piece in stream_table(
+            file.path, file.shown, {name: name for name in wanted}, digests=digests
+        ):
+            times = clock.times_us(piece[time], file.shown, first_line, strict=False)
+            table = pl.DataFrame({"time_us": times, **columns.of(piece)})
+            tally.add_requests(file.shown, table, lines_from(first_line, len(piece)))
+        tally.undated |= clock.dated is False
+        return ["trace: " + ", ".join(f"{role} from {name}" for role, name in columns.said), *clock.notes]
+
+    @staticmethod
+    def _roles(columns: Sequence[str], time: str, settings: Settings, shown: str) -> dict[Role, str]:
+        """Return the columns by role; of vLLM's records the service time is between two columns."""
+        vllm = all(name in columns for name in _VLLM) and "service" not in settings.fields
+        names = [name for name in columns if name != time and not (vllm and name in _VLLM)]
+        roles = chosen(names, _ROLES, settings, shown)
+        if vllm:
+            roles["service"] = " ".join(_VLLM)
+        return roles
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of a trace, by role, but for the time."""
+
+    roles: Mapping[Role, str]
+    settings: Settings
+    shown: str
+
+    @property
+    def is_vllm(self) -> bool:
+        """Whether the service time is between two columns."""
+        return self.roles.get("service") == " ".join(_VLLM)
+
+    @property
+    def names(self) -> list[str]:
+        """Those that are read."""
+        others = [name for role, name in self.roles.items() if not (role == "service" and self.is_vllm)]
+        return [*others, *(_VLLM if self.is_vllm else ())]
+
+    @property
+    def said(self) -> list[tuple[str, str]]:
+        """Roles with their columns, in words."""
+        service = "last_token_ts − scheduled_ts"
+        return [
+            (role, service if role == "service" and self.is_vllm else repr(name))
+            for role, name in self.roles.items()
+        ]
+
+    def of(self, piece: pl.DataFrame) -> dict[str, pl.Series]:
+        """Return a piece as the columns that `Tally.add_requests` takes."""
+        found = self._numbers(piece)
+        if "status" in self.roles:
+            found["status"] = _status(piece[self.roles["status"]], self.shown)
+        kinds: tuple[Role, ...] = ("region", "origin", "workload")
+        for kind in kinds:
+            if kind in self.roles:
+                found[kind] = column_text(piece[self.roles[kind]], self.shown)
+        if "path" in self.roles and "workload" not in self.roles:
+            text = column_text(piece[self.roles["path"]], self.shown)
+            is_request = bool(text.head(20).str.contains(r"^[A-Z]+ /").any())
+            found["workload"] = path_of(text, is_request=is_request)
+        return found
+
+    def _numbers(self, piece: pl.DataFrame) -> dict[str, pl.Series]:
+        found = {}
+        if self.is_vllm:
+            begin, end = (_numbers(piece[name], self.shown) for name in _VLLM)
+            found["service_ms"] = _known((end - begin) * MS_IN["s"])
+        elif "service" in self.roles:
+            name = self.roles["service"]
+            by = MS_IN[service_unit(name, self.settings, self.shown)]
+            found["service_ms"] = _known(_numbers(piece[name], self.shown) * by)
+        tokens: tuple[tuple[Role, str], ...] = (("prompt_tokens", "prompt"), ("answer_tokens", "answer"))
+        for role, column in tokens:
+            if role in self.roles:
+                values = _known(_numbers(piece[self.roles[role]], self.shown))
+                found[column] = values.round().cast(pl.Int64, strict=False)
+        return found
+
+
+def _clock_unit(file: File, columns: Sequence[str]) -> TimeUnit | None:
+    """Return the unit of the numbers in the time column, where the format of a trace states it."""
+    if all(name in columns for name in _BURST_GPT):
+        return "s"
+    return "ms" if any('"hash_ids"' in line for line in file.lines[:1]) else None
+
+
+def _numbers(column: pl.Series, shown: str) -> pl.Series:
+    if column.dtype.is_numeric():
+        return column.cast(pl.Float64)
+    return column_numbers(column_text(column, shown))
+
+
+def _known(values: pl.Series) -> pl.Series:
+    """Return values from 0 on; null for all others."""
+    return values.set(~(values.is_finite() & (values >= 0)), None)
+
+
+def _status(column: pl.Series, shown: str) -> pl.Series:
+    """Return HTTP statuses; of words, 200 for those that mean success and 500 for others."""
+    text = column_text(column, shown).str.strip_chars()
+    numbers = column_numbers(text).cast(pl.Int64, strict=False)
+    words = text.str.to_lowercase().is_in(["ok", "success", "successful", "succeeded", "completed", "true"])
+    said = pl.select(pl.when(words).then(200).otherwise(500)).to_series().cast(pl.Int64)
+    return numbers.zip_with(numbers.is_not_null() | text.is_null(), said)
