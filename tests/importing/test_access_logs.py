@@ -9,7 +9,7 @@ import pytest
 
 from carbonroute.errors import InputError
 from carbonroute.importing.importer import Import, import_files
-from carbonroute.importing.settings import Settings
+from carbonroute.importing.settings import ImportSettings
 from helpers import logs
 
 ENVOY = (
@@ -29,7 +29,7 @@ ALB = (
 
 
 def imported(path: Path, **settings: object) -> Import:
-    return import_files([path], Settings(**settings), path.with_name("s.toml"))  # type: ignore[arg-type]
+    return import_files([path], ImportSettings(**settings), path.with_name("s.toml"))  # type: ignore[arg-type]
 
 
 def hourly(found: Import) -> dict[str, list[float]]:

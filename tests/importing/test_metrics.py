@@ -11,14 +11,14 @@ import pytest
 from carbonroute.errors import InputError
 from carbonroute.importing.importer import Import, import_files
 from carbonroute.importing.laws import Z95
-from carbonroute.importing.settings import Settings
+from carbonroute.importing.settings import ImportSettings
 from helpers import logs
 
 TOTAL = {"__name__": "http_requests_total", "region": "eu", "model": "m"}
 
 
 def imported(path: Path, **settings: object) -> Import:
-    return import_files([path], Settings(**settings), path.with_name("s.toml"))  # type: ignore[arg-type]
+    return import_files([path], ImportSettings(**settings), path.with_name("s.toml"))  # type: ignore[arg-type]
 
 
 def hourly(found: Import, origin: str = "eu") -> list[float]:
@@ -191,7 +191,7 @@ def test_a_scrape_without_times_gives_quantiles_to_a_log(tmp_path: Path) -> None
     log = logs.write(
         tmp_path / "a.csv", ["time,region,requests", "2026-11-01T00:00Z,eu,5", "2026-11-01T01:00Z,eu,7"]
     )
-    found = import_files([scrape, log], Settings(), tmp_path / "s.toml")
+    found = import_files([scrape, log], ImportSettings(), tmp_path / "s.toml")
     assert found.services["requests"].entries["law"] == "lognormal"
     assert hourly(found) == [5.0, 7.0]
 

@@ -13,7 +13,7 @@ import pytest
 from carbonroute.errors import InputError
 from carbonroute.importing.importer import Import, import_files
 from carbonroute.importing.laws import lognormal
-from carbonroute.importing.settings import Settings
+from carbonroute.importing.settings import ImportSettings
 from helpers import logs
 
 _HOURS = [f"2026-11-01T{hour:02d}:00Z,5" for hour in range(9)]
@@ -21,7 +21,7 @@ HEADER = "Time,region,model,requests,p50_ms,p95_ms,gpu_power_w"
 
 
 def imported(path: Path, **settings: object) -> Import:
-    return import_files([path], Settings(**settings), path.with_name("s.toml"))  # type: ignore[arg-type]
+    return import_files([path], ImportSettings(**settings), path.with_name("s.toml"))  # type: ignore[arg-type]
 
 
 def hourly(found: Import) -> dict[str, list[float]]:

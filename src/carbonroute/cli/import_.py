@@ -113,7 +113,7 @@ def import_(
         )
     if output.suffix != ".toml":
         raise refused("--output", f"found {output.name!r}", "a name in .toml is expected")
-    settings = stated.Settings(
+    settings = stated.ImportSettings(
         format=form,
         log_format=log_format,
         fields=stated.fields(field),

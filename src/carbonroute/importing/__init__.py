@@ -13,7 +13,7 @@ from carbonroute.importing.haproxy import HaProxy
 from carbonroute.importing.nginx import Nginx
 from carbonroute.importing.openmetrics import OpenMetrics
 from carbonroute.importing.prometheus import Prometheus
-from carbonroute.importing.table import Table
+from carbonroute.importing.table import RequestTable
 from carbonroute.importing.trace import Trace
 
 #: In the order in which they are asked: the first one that recognises a file reads it.
@@ -26,7 +26,7 @@ FORMATS: tuple[Format, ...] = (
     OpenMetrics(),
     GuideLlm(),
     VllmBench(),
-    Table(),
+    RequestTable(),
     Trace(),
 )
 NAMES: tuple[str, ...] = tuple(one.name for one in FORMATS)

@@ -11,14 +11,14 @@ import polars as pl
 from carbonroute.files.tables import column_numbers
 from carbonroute.files.text import Digests, refused
 from carbonroute.importing.format import File, Format
-from carbonroute.importing.settings import MS_IN, Settings
+from carbonroute.importing.settings import MS_IN, ImportSettings
 from carbonroute.importing.stamps import common_log_us, iso_us
-from carbonroute.importing.tally import Tally
+from carbonroute.importing.tally import RequestTally
 from carbonroute.importing.template import Template
 from carbonroute.units import US_PER_S
 
 #: From the texts of a template's variables to times, µs since 1970.
-TimeOf = Callable[[pl.DataFrame, Settings, str], pl.Series]
+TimeOf = Callable[[pl.DataFrame, ImportSettings, str], pl.Series]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Layout:
         )
         return list(dict.fromkeys(name for name in used if name is not None))
 
-    def columns(self, texts: pl.DataFrame, settings: Settings, shown: str) -> pl.DataFrame:
+    def columns(self, texts: pl.DataFrame, settings: ImportSettings, shown: str) -> pl.DataFrame:
         """Return texts of variables as the columns that `Tally.add_requests` takes."""
         columns = {"time_us": self.time_of(texts, settings, shown)}
         if self.status is not None:
@@ -131,7 +131,7 @@ class AccessLog(Format):
     """Base of the formats of access logs."""
 
     @abstractmethod
-    def layout(self, file: File, settings: Settings) -> Layout:
+    def layout(self, file: File, settings: ImportSettings) -> Layout:
         """Return how a file's lines are laid out.
 
         Raises
@@ -140,7 +140,7 @@ class AccessLog(Format):
             If that cannot be told.
         """
 
-    def read(self, file: File, tally: Tally, digests: Digests) -> list[str]:
+    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
         """Count the requests of a log, block by block."""
         settings = tally.settings
         layout = self.layout(file, settings)

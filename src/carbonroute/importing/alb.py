@@ -9,7 +9,7 @@ import re
 
 from carbonroute.importing.access_log import AccessLog, Layout, iso_time
 from carbonroute.importing.format import File
-from carbonroute.importing.settings import Settings
+from carbonroute.importing.settings import ImportSettings
 from carbonroute.importing.template import Template
 
 _FIELDS = (
@@ -26,14 +26,14 @@ class Alb(AccessLog):
     name = "alb"
     features = "lines such as: https 2026-11-01T22:23:00.186641Z app/my-lb/50dc6c495c0c9188 …"
 
-    def recognises(self, file: File, settings: Settings) -> bool:
+    def recognises(self, file: File, settings: ImportSettings) -> bool:
         """Whether most of the first lines begin as a load balancer's."""
         if settings.log_format is not None:
             return False
         known = sum(_LINE.match(line) is not None for line in file.lines)
         return file.content == "text" and known > len(file.lines) / 2
 
-    def layout(self, file: File, settings: Settings) -> Layout:
+    def layout(self, file: File, settings: ImportSettings) -> Layout:
         """Return the layout with as many fields as the first line has."""
         line = next((line for line in file.lines if _LINE.match(line)), "")
         further = len(re.sub('"[^"]*"', "", line).split(" ")) - len(_FIELDS.split(" "))

@@ -10,9 +10,9 @@ import polars as pl
 from carbonroute.files.strict_json import read_json
 from carbonroute.files.text import Digests, refused
 from carbonroute.importing.format import File, Format
-from carbonroute.importing.settings import MS_IN, Settings
+from carbonroute.importing.settings import MS_IN, ImportSettings
 from carbonroute.importing.stamps import Clock
-from carbonroute.importing.tally import Tally, lines_from
+from carbonroute.importing.tally import RequestTally, lines_from
 
 
 class GuideLlm(Format):
@@ -21,11 +21,11 @@ class GuideLlm(Format):
     name = "guidellm"
     features = "JSON with benchmarks, each with requests.successful and requests.errored"
 
-    def recognises(self, file: File, _settings: Settings) -> bool:
+    def recognises(self, file: File, _settings: ImportSettings) -> bool:
         """Whether it is JSON with a list of benchmarks."""
         return file.content == "json" and b'"benchmarks"' in file.head
 
-    def read(self, file: File, tally: Tally, digests: Digests) -> list[str]:
+    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
         """Count the requests of all benchmarks."""
         content = read_json(file.path, file.shown, digests)
         rows = list(_of_report(content))
@@ -42,11 +42,11 @@ class VllmBench(Format):
     name = "vllm-bench"
     features = "JSON with input_lens, output_lens and ttfts"
 
-    def recognises(self, file: File, _settings: Settings) -> bool:
+    def recognises(self, file: File, _settings: ImportSettings) -> bool:
         """Whether it is JSON with lists of lengths."""
         return file.content == "json" and (b'"input_lens"' in file.head or b'"tokenizer_id"' in file.head)
 
-    def read(self, file: File, tally: Tally, digests: Digests) -> list[str]:
+    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
         """Count the requests of the result."""
         content = read_json(file.path, file.shown, digests)
         if not isinstance(content, dict) or not isinstance(content.get("input_lens"), list):
@@ -55,7 +55,9 @@ class VllmBench(Format):
         return _add(rows, file, tally, "vllm-bench", Clock(tally.settings, "s"))
 
 
-def _add(rows: Sequence[Mapping[str, Any]], file: File, tally: Tally, name: str, clock: Clock) -> list[str]:
+def _add(
+    rows: Sequence[Mapping[str, Any]], file: File, tally: RequestTally, name: str, clock: Clock
+) -> list[str]:
     schema = {
         "time": pl.Float64,
         "status": pl.Int64,

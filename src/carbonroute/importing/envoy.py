@@ -12,7 +12,7 @@ from carbonroute.errors import did_you_mean
 from carbonroute.files.text import refused
 from carbonroute.importing.access_log import AccessLog, Layout, iso_time
 from carbonroute.importing.format import File
-from carbonroute.importing.settings import Settings
+from carbonroute.importing.settings import ImportSettings
 from carbonroute.importing.template import Template
 
 #: Envoy's own, where its configuration states none.
@@ -34,14 +34,14 @@ class Envoy(AccessLog):
     name = "envoy"
     features = 'lines such as: [2026-11-01T00:42:36.310Z] "POST /v1/chat HTTP/2" 200 - 154 0 226 100 …'
 
-    def recognises(self, file: File, settings: Settings) -> bool:
+    def recognises(self, file: File, settings: ImportSettings) -> bool:
         """Whether the user states a format of Envoy, or most of the first lines begin as Envoy's own."""
         if settings.log_format is not None:
             return file.content == "text" and "%START_TIME" in settings.log_format
         known = sum(_LINE.match(line) is not None for line in file.lines)
         return file.content == "text" and known > len(file.lines) / 2
 
-    def layout(self, file: File, settings: Settings) -> Layout:
+    def layout(self, file: File, settings: ImportSettings) -> Layout:
         """Return the stated layout, or Envoy's own."""
         parts = _OPERATOR.split((settings.log_format or DEFAULT).rstrip("\n"))
         template = Template(tuple((p,) if i % 2 else p for i, p in enumerate(parts) if i % 2 or p))

@@ -6,7 +6,6 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -15,8 +14,8 @@ from carbonroute.errors import InputError, shortened
 from carbonroute.files.limits import MAX_LINE_BYTES
 from carbonroute.files.preview import Preview, preview
 from carbonroute.files.text import Digests, chunks, refused
-from carbonroute.importing.settings import Settings
-from carbonroute.importing.tally import Tally
+from carbonroute.importing.settings import ImportSettings
+from carbonroute.importing.tally import RequestTally
 
 #: How much of a file is looked at to recognise it, and read of a log at a time.
 _HEAD_BYTES = 2**16
@@ -26,18 +25,17 @@ _BOM = b"\xef\xbb\xbf"
 Content = Literal["text", "json", "json lines", "parquet"]
 
 
-@dataclass(frozen=True)
 class File:
-    """A file to be imported.
+    """A file to be imported, of which the first bytes are read when they are asked for.
 
-    Attributes
+    Parameters
     ----------
     path, shown
-        The file, and what it is called in messages.
+        The file, and its name in messages.
     """
 
-    path: Path
-    shown: str
+    def __init__(self, path: Path, shown: str) -> None:
+        self.path, self.shown = path, shown
 
     @cached_property
     def head(self) -> bytes:
@@ -144,11 +142,11 @@ class Format(ABC):
     features: ClassVar[str]
 
     @abstractmethod
-    def recognises(self, file: File, settings: Settings) -> bool:
+    def recognises(self, file: File, settings: ImportSettings) -> bool:
         """Whether a file is one of its own."""
 
     @abstractmethod
-    def read(self, file: File, tally: Tally, digests: Digests) -> list[str]:
+    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
         """Count a file's requests; return how it was read, in sentences.
 
         Raises

@@ -12,7 +12,7 @@ import polars as pl
 from carbonroute.files.times import ALWAYS, to_utc
 from carbonroute.importing.access_log import AccessLog, Layout
 from carbonroute.importing.format import File
-from carbonroute.importing.settings import Settings
+from carbonroute.importing.settings import ImportSettings
 from carbonroute.importing.template import Template
 
 _LINE = re.compile(
@@ -49,14 +49,14 @@ class HaProxy(AccessLog):
         "lines such as: … 10.0.1.2:33317 [01/Nov/2026:12:14:14.655] in api/eu1 10/0/30/69/109 200 2750 …"
     )
 
-    def recognises(self, file: File, settings: Settings) -> bool:
+    def recognises(self, file: File, settings: ImportSettings) -> bool:
         """Whether most of the first lines are HAProxy's."""
         if settings.log_format is not None:
             return False
         known = sum(_LINE.match(line.encode()) is not None for line in file.lines)
         return file.content == "text" and known > len(file.lines) / 2
 
-    def layout(self, _file: File, settings: Settings) -> Layout:
+    def layout(self, _file: File, settings: ImportSettings) -> Layout:
         """Return HAProxy's layout; the region is that of `--field region=server`, or another field."""
         chosen = settings.fields
         return Layout(
@@ -78,7 +78,7 @@ class HaProxy(AccessLog):
         return [*super().said(layout), zone]
 
 
-def _time_us(texts: pl.DataFrame, settings: Settings, shown: str) -> pl.Series:
+def _time_us(texts: pl.DataFrame, settings: ImportSettings, shown: str) -> pl.Series:
     """Return local times as µs since 1970; null where clocks make one unclear."""
     distinct = texts["time"].unique().drop_nulls()
     local = distinct.str.to_datetime("%d/%b/%Y:%H:%M:%S", time_unit="us", strict=False)

@@ -13,10 +13,10 @@ from carbonroute.files.time_columns import span_text
 from carbonroute.importing import FORMATS, NAMES
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.scenario import Written, shares_of, write
-from carbonroute.importing.settings import Settings
-from carbonroute.importing.tally import Tally
+from carbonroute.importing.settings import ImportSettings
+from carbonroute.importing.tally import RequestTally
 from carbonroute.importing.windows import Rates, rates, step_us, time_text
-from carbonroute.importing.workloads import Energy, Service, energies, service
+from carbonroute.importing.workloads import MeasuredEnergy, Service, energies, service
 
 #: How packed files begin, what their names end in, and how their content is imported.
 _PACKED = (
@@ -46,10 +46,10 @@ class Import:
 
     files: Mapping[str, str]
     said: tuple[str, ...]
-    tally: Tally
+    tally: RequestTally
     rates: Rates
     services: Mapping[str, Service]
-    energies: Mapping[str, Energy]
+    energies: Mapping[str, MeasuredEnergy]
     written: Written
 
     @property
@@ -108,7 +108,7 @@ class Import:
         }
 
 
-def import_files(paths: Sequence[Path], settings: Settings, output: Path) -> Import:
+def import_files(paths: Sequence[Path], settings: ImportSettings, output: Path) -> Import:
     """Read files, and return a scenario made of them; nothing is written.
 
     Parameters
@@ -125,7 +125,7 @@ def import_files(paths: Sequence[Path], settings: Settings, output: Path) -> Imp
     InputError
         If a file cannot be read or recognised, two of them count the same requests, or a gap is refused.
     """
-    tally, digests = Tally(settings), Digests()
+    tally, digests = RequestTally(settings), Digests()
     said: list[str] = []
     format_of: dict[str, str] = {}
     counted: dict[str, str] = {}
@@ -163,7 +163,7 @@ def import_files(paths: Sequence[Path], settings: Settings, output: Path) -> Imp
     return Import(format_of, tuple(said), tally, found, services, powered, written)
 
 
-def recognised(file: File, settings: Settings) -> Format:
+def recognised(file: File, settings: ImportSettings) -> Format:
     """Return the format of a file: the stated one, or the first that recognises it.
 
     Raises
@@ -199,7 +199,7 @@ def recognised(file: File, settings: Settings) -> Format:
     return found
 
 
-def _counted(tally: Tally) -> int:
+def _counted(tally: RequestTally) -> int:
     return tally.counts.total() + sum(row.requests is not None for row in tally.rows.values())
 
 
@@ -211,7 +211,7 @@ def _refuse_same(shown: str, digests: Digests) -> None:
         )
 
 
-def _refuse_unknown(settings: Settings, found: Rates) -> None:
+def _refuse_unknown(settings: ImportSettings, found: Rates) -> None:
     """Refuse what the user states of regions or workloads that there are not."""
     places = sorted({*found.regions, *found.origins})
     for option, stated, known in (

@@ -71,7 +71,7 @@ def distance(fitted: float, measured: float) -> float:
 
 
 @dataclass(frozen=True)
-class Mixture:
+class QuantileMixture:
     """Service times of many rows, each a lognormal law by its own quantiles, weighted by its requests.
 
     Attributes
@@ -85,7 +85,7 @@ class Mixture:
     weight: Array
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[float, float, float]]) -> Mixture:
+    def of(cls, rows: Sequence[tuple[float, float, float]]) -> QuantileMixture:
         """Return the mixture of rows of median, sigma and requests, in any order."""
         table = np.array(sorted(rows), dtype=np.float64).reshape(-1, 3)
         return cls(table[:, 0], table[:, 1], table[:, 2])

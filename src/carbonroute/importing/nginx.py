@@ -12,7 +12,7 @@ from carbonroute.errors import did_you_mean
 from carbonroute.files.text import refused
 from carbonroute.importing.access_log import AccessLog, Layout, common_time, epoch_time, iso_time
 from carbonroute.importing.format import File
-from carbonroute.importing.settings import Role, Settings
+from carbonroute.importing.settings import ImportSettings, Role
 from carbonroute.importing.template import Template
 
 COMMON = '$remote_addr $remote_ident $remote_user [$time_local] "$request" $status $body_bytes_sent'
@@ -40,14 +40,14 @@ class Nginx(AccessLog):
     name = "nginx"
     features = 'lines such as: 10.0.0.1 - - [01/Nov/2026:00:42:36 +0000] "POST /v1/chat HTTP/1.1" 200 512'
 
-    def recognises(self, file: File, settings: Settings) -> bool:
+    def recognises(self, file: File, settings: ImportSettings) -> bool:
         """Whether the user states a format of nginx, or most of the first lines are in the common format."""
         if settings.log_format is not None:
             return file.content == "text" and "$" in settings.log_format
         known = sum(_COMMON_LINE.match(line) is not None for line in file.lines)
         return file.content == "text" and known > len(file.lines) / 2
 
-    def layout(self, file: File, settings: Settings) -> Layout:
+    def layout(self, file: File, settings: ImportSettings) -> Layout:
         """Return the stated layout, or the combined or common one with the keys that stand behind it."""
         text = settings.log_format or _layout_of(file)
         template = parsed(text)

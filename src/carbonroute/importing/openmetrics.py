@@ -10,9 +10,9 @@ import re
 
 from carbonroute.files.text import Digests, refused
 from carbonroute.importing.format import File, Format
-from carbonroute.importing.series import Series, add, checked
-from carbonroute.importing.settings import Settings
-from carbonroute.importing.tally import MAX_ROWS, Tally
+from carbonroute.importing.series import MetricSeries, add, checked
+from carbonroute.importing.settings import ImportSettings
+from carbonroute.importing.tally import MAX_ROWS, RequestTally
 
 _SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+(-?[0-9.eE+]+))?(?:\s+#.*)?\s*")
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"\s*,?')
@@ -27,7 +27,7 @@ class OpenMetrics(Format):
     name = "openmetrics"
     features = 'lines that begin with # TYPE or # HELP, and samples: requests_total{region="a"} 12 1793491200'
 
-    def recognises(self, file: File, settings: Settings) -> bool:
+    def recognises(self, file: File, settings: ImportSettings) -> bool:
         """Whether it has lines of types, or nothing but samples with labels."""
         if file.content != "text" or settings.log_format is not None:
             return False
@@ -37,7 +37,7 @@ class OpenMetrics(Format):
             line.startswith("#") or (_SAMPLE.fullmatch(line) and "{" in line) for line in file.lines
         )
 
-    def read(self, file: File, tally: Tally, digests: Digests) -> list[str]:
+    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
         """Count the requests of all series."""
         samples: dict[tuple[str, tuple[tuple[str, str], ...]], dict[float, float]] = {}
         dated = False
@@ -69,7 +69,7 @@ class OpenMetrics(Format):
                         file.shown, f"there are more than {MAX_ROWS:,} samples", "import a part of it"
                     )
         series = [
-            Series(name, dict(labels), sorted(held), [held[time] for time in sorted(held)])
+            MetricSeries(name, dict(labels), sorted(held), [held[time] for time in sorted(held)])
             for (name, labels), held in samples.items()
         ]
         if dated:

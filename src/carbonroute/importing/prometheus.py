@@ -12,9 +12,9 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.files.strict_json import read_json
 from carbonroute.files.text import Digests, refused
 from carbonroute.importing.format import File, Format
-from carbonroute.importing.series import Series, add, checked
-from carbonroute.importing.settings import Settings
-from carbonroute.importing.tally import Tally
+from carbonroute.importing.series import MetricSeries, add, checked
+from carbonroute.importing.settings import ImportSettings
+from carbonroute.importing.tally import RequestTally
 
 
 class Prometheus(Format):
@@ -23,17 +23,17 @@ class Prometheus(Format):
     name = "prometheus"
     features = "JSON with data.resultType and data.result, as query_range answers"
 
-    def recognises(self, file: File, _settings: Settings) -> bool:
+    def recognises(self, file: File, _settings: ImportSettings) -> bool:
         """Whether it is a JSON answer with a result type."""
         return file.content == "json" and b'"resultType"' in file.head
 
-    def read(self, file: File, tally: Tally, digests: Digests) -> list[str]:
+    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
         """Count the requests of all series."""
         content = read_json(file.path, file.shown, digests)
         return add(tally, file.shown, checked(_series(content, file.shown), file.shown))
 
 
-def _series(content: Any, shown: str) -> list[Series]:
+def _series(content: Any, shown: str) -> list[MetricSeries]:
     if not isinstance(content, dict) or content.get("status", "success") != "success":
         error = content.get("error") if isinstance(content, dict) else None
         raise refused(shown, f"the query failed ({error})", "run the query again, and save its answer")
@@ -48,7 +48,7 @@ def _series(content: Any, shown: str) -> list[Series]:
     return [_one(result, f"data.result[{place}]", shown) for place, result in enumerate(results)]
 
 
-def _one(result: Any, where: str, shown: str) -> Series:
+def _one(result: Any, where: str, shown: str) -> MetricSeries:
     if not isinstance(result, dict) or not isinstance(result.get("metric"), dict):
         raise InputError(shown, [Fault(f"{where}.metric", "missing", "an object of labels is expected")])
     labels = {str(key): str(value) for key, value in result["metric"].items()}
@@ -65,4 +65,4 @@ def _one(result: Any, where: str, shown: str) -> Series:
             remedy = 'a time in s and a number as text are expected, such as [1793491200, "431"]'
             raise InputError(shown, [Fault(f"{where}.values[{place}]", "is no sample", remedy)]) from error
         values.append(value if math.isfinite(value) else math.nan)
-    return Series(labels.pop("__name__", ""), labels, times, values)
+    return MetricSeries(labels.pop("__name__", ""), labels, times, values)

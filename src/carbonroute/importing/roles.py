@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from carbonroute.errors import did_you_mean
 from carbonroute.files.text import refused
-from carbonroute.importing.settings import Role, Settings, TimeUnit
+from carbonroute.importing.settings import ImportSettings, Role, TimeUnit
 
 #: Names of columns and labels by role; the first column that fits is taken, exact names before others.
 NAMES: MappingProxyType[Role, re.Pattern[str]] = MappingProxyType(
@@ -54,7 +54,9 @@ _UNITS: tuple[tuple[TimeUnit, re.Pattern[str]], ...] = (
 )
 
 
-def chosen(names: Sequence[str], roles: Sequence[Role], settings: Settings, shown: str) -> dict[Role, str]:
+def chosen(
+    names: Sequence[str], roles: Sequence[Role], settings: ImportSettings, shown: str
+) -> dict[Role, str]:
     """Return which of some columns or labels hold what: as the user states, or by their names.
 
     Raises
@@ -78,7 +80,7 @@ def chosen(names: Sequence[str], roles: Sequence[Role], settings: Settings, show
     return found
 
 
-def service_unit(name: str, settings: Settings, shown: str) -> TimeUnit:
+def service_unit(name: str, settings: ImportSettings, shown: str) -> TimeUnit:
     """Return the unit of a service time, as the user states or the column's name does.
 
     Raises

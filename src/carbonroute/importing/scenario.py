@@ -13,10 +13,10 @@ import polars as pl
 from carbonroute.files.tables import csv_bytes
 from carbonroute.files.toml import key_text, value
 from carbonroute.importing.laws import rounded, rounded_up
-from carbonroute.importing.settings import Settings
+from carbonroute.importing.settings import ImportSettings
 from carbonroute.importing.tally import MILLIONTHS
 from carbonroute.importing.windows import Rates, minutes, time_text
-from carbonroute.importing.workloads import Energy, Service
+from carbonroute.importing.workloads import MeasuredEnergy, Service
 from carbonroute.units import S_PER_HOUR, US_PER_S
 
 #: Added to the 99th percentile of the service time, where no limit is stated.
@@ -86,10 +86,10 @@ def _value(entry: object) -> str:
 def write(
     output: Path,
     sources: str,
-    settings: Settings,
+    settings: ImportSettings,
     rates: Rates,
     services: Mapping[str, Service],
-    energies: Mapping[str, Energy],
+    energies: Mapping[str, MeasuredEnergy],
     *,
     dated: bool,
 ) -> Written:
@@ -196,7 +196,7 @@ def _traffic(written: _Text, output: Path, rates: Rates, *, dated: bool) -> None
     written.put("columns", {origin: _column(origin) for origin in rates.origins})
 
 
-def _places(written: _Text, settings: Settings, rates: Rates) -> None:
+def _places(written: _Text, settings: ImportSettings, rates: Rates) -> None:
     unplaced = sorted({*rates.origins, *rates.regions} - settings.places.keys())
     uncharted = [region for region in rates.regions if region not in settings.carbon_g_per_kwh]
     written.lines += [""]
@@ -233,7 +233,7 @@ def _places(written: _Text, settings: Settings, rates: Rates) -> None:
         )
 
 
-def _place(written: _Text, settings: Settings, name: str) -> None:
+def _place(written: _Text, settings: ImportSettings, name: str) -> None:
     place = settings.places.get(name)
     if place is None:
         written.open("latitude = …", "degrees north: no file tells it", f"--place {name}=LATITUDE/LONGITUDE")
@@ -247,10 +247,10 @@ def _workloads(
     written: _Text,
     files: dict[str, bytes],
     output: Path,
-    settings: Settings,
+    settings: ImportSettings,
     rates: Rates,
     services: Mapping[str, Service],
-    energies: Mapping[str, Energy],
+    energies: Mapping[str, MeasuredEnergy],
 ) -> None:
     of_workload = shares_of(rates)
     every_energy = all(name in energies for name in of_workload)
@@ -294,7 +294,7 @@ def shares_of(rates: Rates) -> dict[str, float]:
     return shares(rates.of_workload)
 
 
-def _slo(written: _Text, name: str, settings: Settings, service: Service) -> None:
+def _slo(written: _Text, name: str, settings: ImportSettings, service: Service) -> None:
     stated = settings.slo_ms.get(name)
     if stated is not None:
         written.put("slo_ms", stated, "assumed: stated by --slo")

@@ -17,8 +17,8 @@ from itertools import pairwise
 from carbonroute.errors import InputError
 from carbonroute.files.text import refused
 from carbonroute.importing.roles import NAMES, service_unit
-from carbonroute.importing.settings import MS_IN, Role, Settings, Values
-from carbonroute.importing.tally import MILLIONTHS, Cell, Row, Tally
+from carbonroute.importing.settings import MS_IN, ImportSettings, Role, Values
+from carbonroute.importing.tally import MILLIONTHS, CellKey, RequestTally, Row
 from carbonroute.units import US_PER_S
 
 _COUNTS = re.compile(r"_(total|count|bucket)$")
@@ -31,7 +31,7 @@ _MOST_RESETS, _RESET_TO = 0.05, 0.5
 
 
 @dataclass(frozen=True)
-class Series:
+class MetricSeries:
     """One metric with one set of labels.
 
     Attributes
@@ -55,7 +55,7 @@ class Series:
         return f"{self.name}{sorted(self.labels.items())}"
 
 
-def add(tally: Tally, shown: str, every: Sequence[Series]) -> list[str]:
+def add(tally: RequestTally, shown: str, every: Sequence[MetricSeries]) -> list[str]:
     """Count the requests, service times and power of the series of a file; return how they were read.
 
     Raises
@@ -63,7 +63,7 @@ def add(tally: Tally, shown: str, every: Sequence[Series]) -> list[str]:
     InputError
         If none of them is of requests, service times or power, or their values could be either of two things.
     """
-    by_name: defaultdict[str, list[Series]] = defaultdict(list)
+    by_name: defaultdict[str, list[MetricSeries]] = defaultdict(list)
     for series in every:
         by_name[series.name].append(series)
     said: list[str] = []
@@ -96,7 +96,7 @@ def add(tally: Tally, shown: str, every: Sequence[Series]) -> list[str]:
     return said
 
 
-def step_us(group: Sequence[Series], shown: str) -> int:
+def step_us(group: Sequence[MetricSeries], shown: str) -> int:
     """Return the most frequent distance of samples, µs.
 
     Raises
@@ -112,7 +112,7 @@ def step_us(group: Sequence[Series], shown: str) -> int:
     return min(gaps, key=lambda gap: (-gaps[gap], gap))
 
 
-def meaning(name: str, group: Sequence[Series], settings: Settings, shown: str) -> Values:
+def meaning(name: str, group: Sequence[MetricSeries], settings: ImportSettings, shown: str) -> Values:
     """Return what the values of a metric are.
 
     Raises
@@ -128,7 +128,7 @@ def meaning(name: str, group: Sequence[Series], settings: Settings, shown: str) 
     return "counter" if _COUNTS.search(name) and _rises(group) else "count"
 
 
-def _rises(group: Sequence[Series]) -> bool:
+def _rises(group: Sequence[MetricSeries]) -> bool:
     """Whether values fall only where a running total begins again."""
     steps = falls = 0
     for series in group:
@@ -142,7 +142,7 @@ def _rises(group: Sequence[Series]) -> bool:
     return falls <= _MOST_RESETS * steps
 
 
-def steps_of(series: Series, values: Values, step: int, stamp: str) -> list[tuple[int, float]]:
+def steps_of(series: MetricSeries, values: Values, step: int, stamp: str) -> list[tuple[int, float]]:
     """Return the requests of each step of a series, with the start of the step, µs since 1970."""
     found = []
     samples = [
@@ -160,7 +160,7 @@ def steps_of(series: Series, values: Values, step: int, stamp: str) -> list[tupl
     return [(time - late, value * factor) for time, value in samples]
 
 
-def _cell(series: Series, tally: Tally, shown: str) -> Cell | None:
+def _cell(series: MetricSeries, tally: RequestTally, shown: str) -> CellKey | None:
     """Return whose requests a series counts; None where no workload pattern matches."""
     names: dict[str, str] = {}
     kinds: tuple[tuple[Role, str], ...] = (
@@ -180,10 +180,10 @@ def _cell(series: Series, tally: Tally, shown: str) -> Cell | None:
         if name is None:
             return None
         names[kind] = name
-    return Cell(*(names.get(kind, "") for kind in Cell._fields))
+    return CellKey(*(names.get(kind, "") for kind in CellKey._fields))
 
 
-def _failure(series: Series, settings: Settings) -> str | None:
+def _failure(series: MetricSeries, settings: ImportSettings) -> str | None:
     """Return how the requests of a series ended, where its labels say that they were not answered."""
     label = settings.fields.get("status") or next(
         (label for label in sorted(series.labels) if NAMES["status"].fullmatch(label)), ""
@@ -192,7 +192,7 @@ def _failure(series: Series, settings: Settings) -> str | None:
     return f"{code[0]}xx" if re.match(r"[45]([0-9]{2}|xx)", code) else None
 
 
-def _add_counts(tally: Tally, shown: str, name: str, group: Sequence[Series]) -> str:
+def _add_counts(tally: RequestTally, shown: str, name: str, group: Sequence[MetricSeries]) -> str:
     values, step = meaning(name, group, tally.settings, shown), step_us(group, shown)
     for series in group:
         tally.steps[step] += len(series.values)
@@ -221,11 +221,11 @@ def _add_counts(tally: Tally, shown: str, name: str, group: Sequence[Series]) ->
     return f"{name or 'requests'}: {says[values]}"
 
 
-def _ms(name: str, settings: Settings, shown: str) -> float:
+def _ms(name: str, settings: ImportSettings, shown: str) -> float:
     return MS_IN[service_unit(re.sub(r"_(bucket|sum|count)$", "", name), settings, shown)]
 
 
-def _add_buckets(tally: Tally, shown: str, name: str, group: Sequence[Series]) -> str:
+def _add_buckets(tally: RequestTally, shown: str, name: str, group: Sequence[MetricSeries]) -> str:
     factor = _ms(name, tally.settings, shown)
     single = all(len(series.values) == 1 for series in group)
     values = "counter" if single else meaning(name, group, tally.settings, shown)
@@ -250,7 +250,7 @@ def _add_buckets(tally: Tally, shown: str, name: str, group: Sequence[Series]) -
     return f"{name}: service times by bucket, quantiles by linear interpolation within one"
 
 
-def _add_quantiles(tally: Tally, shown: str, name: str, group: Sequence[Series]) -> str:
+def _add_quantiles(tally: RequestTally, shown: str, name: str, group: Sequence[MetricSeries]) -> str:
     import numpy as np
 
     factor = _ms(name, tally.settings, shown)
@@ -267,7 +267,7 @@ def _add_quantiles(tally: Tally, shown: str, name: str, group: Sequence[Series])
     return f"{name}: service time, the median over time of each quantile"
 
 
-def _add_power(tally: Tally, shown: str, name: str, group: Sequence[Series]) -> str:
+def _add_power(tally: RequestTally, shown: str, name: str, group: Sequence[MetricSeries]) -> str:
     step = step_us(group, shown)
     kilo = 1000.0 if re.search(r"kilowatt|_kw", name, re.I) else 1.0
     for series in group:
@@ -281,7 +281,7 @@ def _add_power(tally: Tally, shown: str, name: str, group: Sequence[Series]) -> 
     return f"{name}: power in W"
 
 
-def checked(series: Sequence[Series], shown: str) -> Sequence[Series]:
+def checked(series: Sequence[MetricSeries], shown: str) -> Sequence[MetricSeries]:
     """Return series whose times ascend; refuse others.
 
     Raises

@@ -45,7 +45,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)
-class Settings:
+class ImportSettings:
     """What the user states about the files of an import.
 
     Attributes

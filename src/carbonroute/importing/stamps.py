@@ -8,7 +8,7 @@ from carbonroute.files.tables import column_numbers
 from carbonroute.files.text import refused
 from carbonroute.files.time_columns import lacks_offset
 from carbonroute.files.times import ALWAYS, to_utc
-from carbonroute.importing.settings import Settings, TimeUnit
+from carbonroute.importing.settings import ImportSettings, TimeUnit
 from carbonroute.units import CENTURY_S, PER_SECOND, US_PER_MINUTE, US_PER_S
 
 _NO_ZONE = r"^[+-][0-9]{4}$"
@@ -33,7 +33,7 @@ def common_log_us(local: pl.Series, zone: pl.Series) -> pl.Series:
     return minutes + _seconds_us(local.str.slice(17)) - offset_us(zone)
 
 
-def iso_us(stamps: pl.Series, settings: Settings, shown: str) -> pl.Series:
+def iso_us(stamps: pl.Series, settings: ImportSettings, shown: str) -> pl.Series:
     """Return ISO 8601 stamps, to the second, as µs since 1970; null where one cannot be read."""
     minutes = of_minutes(stamps.str.slice(0, 16).str.replace(" ", "T", literal=True), "%Y-%m-%dT%H:%M")
     rest = stamps.str.slice(16)
@@ -83,7 +83,7 @@ class Clock:
         How times were taken, for people.
     """
 
-    def __init__(self, settings: Settings, unit: TimeUnit | None = None) -> None:
+    def __init__(self, settings: ImportSettings, unit: TimeUnit | None = None) -> None:
         self._settings = settings
         self._unit: TimeUnit | None = settings.time_unit or unit
         self._is_numeric: bool | None = None

@@ -16,9 +16,9 @@ from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, fo
 from carbonroute.files.text import Digests, refused
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.roles import NAMES, chosen, service_unit
-from carbonroute.importing.settings import MS_IN, Role, Settings
+from carbonroute.importing.settings import MS_IN, ImportSettings, Role
 from carbonroute.importing.stamps import Clock
-from carbonroute.importing.tally import MAX_ROWS, MILLIONTHS, Cell, Row, Tally
+from carbonroute.importing.tally import MAX_ROWS, MILLIONTHS, CellKey, RequestTally, Row
 from carbonroute.units import US_PER_S
 
 #: Quantiles of the service time that a column may hold: the highest known one above the median is taken.
@@ -46,7 +46,7 @@ _OTHER = re.compile(
 _SHOWN = 5
 
 
-def time_column(preview: Preview, settings: Settings) -> str | None:
+def time_column(preview: Preview, settings: ImportSettings) -> str | None:
     """Return the column of times: the stated one, the first with times, or the first number so called."""
     stated = settings.fields.get("time")
     if stated is not None:
@@ -57,13 +57,13 @@ def time_column(preview: Preview, settings: Settings) -> str | None:
     return next(iter([*preview.times, *numeric]), None)
 
 
-class Table(Format):
+class RequestTable(Format):
     """A table of requests per span of time, with quantiles of service time and power where it has them."""
 
     name = "table"
     features = "a table with a column of times, and one of requests or a column of numbers per region"
 
-    def recognises(self, file: File, settings: Settings) -> bool:
+    def recognises(self, file: File, settings: ImportSettings) -> bool:
         """Whether there are times, and numbers of requests or nothing but numbers."""
         preview = file.preview if file.content != "json" else None
         if preview is None or preview.content is not None or time_column(preview, settings) is None:
@@ -83,7 +83,7 @@ class Table(Format):
             pattern.fullmatch(name) or _OTHER.search(name) for name in numbers for pattern in of_requests
         )
 
-    def read(self, file: File, tally: Tally, digests: Digests) -> list[str]:
+    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
         """Count the requests of all rows."""
         settings, preview = tally.settings, file.preview
         if preview is None:
@@ -144,7 +144,7 @@ class Table(Format):
         return pl.concat(parts)
 
     def _add_wide(
-        self, table: pl.DataFrame, names: Sequence[str], factor: float, tally: Tally, shown: str
+        self, table: pl.DataFrame, names: Sequence[str], factor: float, tally: RequestTally, shown: str
     ) -> None:
         """Count a table with a column per region."""
         for name in names:
@@ -152,13 +152,13 @@ class Table(Format):
             if region is None:
                 remedy = "1 to 100 printable characters are expected: rename the column"
                 raise refused(shown, f"column {name!r} is no name of a region", remedy)
-            cell = Cell("", region, "")
+            cell = CellKey("", region, "")
             rows = zip(table["time_us"], table[name], strict=True)
             for line, (begin, value) in enumerate(rows, start=FIRST_LINE):
                 self._keep(tally, shown, line, (begin, cell, ""), {"requests": value}, factor)
 
     def _add_long(
-        self, table: pl.DataFrame, roles: Mapping[Role, str], factor: float, tally: Tally, shown: str
+        self, table: pl.DataFrame, roles: Mapping[Role, str], factor: float, tally: RequestTally, shown: str
     ) -> None:
         """Count a table with a row per time, region and workload."""
         scales = self._scales(roles, tally.settings, shown)
@@ -177,7 +177,7 @@ class Table(Format):
                 reason = "no --workload pattern matches" if patterns else f"no {missing} is stated"
                 tally.leave_out(shown, reason, [line], 1)
                 continue
-            cell = Cell(*(names.get(kind) or "" for kind in Cell._fields))
+            cell = CellKey(*(names.get(kind) or "" for kind in CellKey._fields))
             values = {role: row[name] for role, name in roles.items()}
             for role, by in scales.items():
                 if values[role] is not None:
@@ -221,7 +221,7 @@ class Table(Format):
         return values.set(~values.is_finite(), None)
 
     @staticmethod
-    def _factor(settings: Settings, name: str | None, step: int) -> tuple[float, str]:
+    def _factor(settings: ImportSettings, name: str | None, step: int) -> tuple[float, str]:
         """Return what a number is multiplied by to be requests of its step, and its unit in words."""
         unit = settings.unit
         if unit == "requests" and name is not None and _PER_SECOND.fullmatch(name):
@@ -233,7 +233,7 @@ class Table(Format):
         ], f"per {unit.partition('/')[2]}, of rows {step / US_PER_S:g} s apart"
 
     @staticmethod
-    def _scales(roles: Mapping[Role, str], settings: Settings, shown: str) -> dict[Role, float]:
+    def _scales(roles: Mapping[Role, str], settings: ImportSettings, shown: str) -> dict[Role, float]:
         found: dict[Role, float] = {
             role: MS_IN[service_unit(roles[role], settings, shown)]
             for role in ("p50", "p90", "p95", "p99")
@@ -245,10 +245,10 @@ class Table(Format):
 
     @staticmethod
     def _keep(
-        tally: Tally,
+        tally: RequestTally,
         shown: str,
         line: int,
-        key: tuple[int, Cell, str],
+        key: tuple[int, CellKey, str],
         values: Mapping[Any, Any],
         factor: float,
     ) -> None:

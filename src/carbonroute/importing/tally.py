@@ -16,7 +16,7 @@ import polars as pl
 from carbonroute.arrays import Integers
 from carbonroute.errors import did_you_mean, shortened
 from carbonroute.files.text import refused
-from carbonroute.importing.settings import Settings
+from carbonroute.importing.settings import ImportSettings
 from carbonroute.importing.sketch import Sketch
 from carbonroute.units import MAX_TIME_MS, US_PER_HOUR
 
@@ -32,7 +32,7 @@ _SHOWN = 3
 MAX_NAME = 100
 
 
-class Cell(NamedTuple):
+class CellKey(NamedTuple):
     """Whose requests a number counts; the empty text where no file says."""
 
     origin: str
@@ -95,7 +95,7 @@ class TokenSums:
             self.sums[key] += int(value)
 
 
-class Tally:
+class RequestTally:
     """What is kept of the requests of all files.
 
     Parameters
@@ -124,11 +124,11 @@ class Tally:
         Whether times are since a zero of the files' own.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ImportSettings) -> None:
         self.settings = settings
         self.window_us = settings.window_us or US_PER_HOUR
-        self.counts: Counter[tuple[int, Cell]] = Counter()
-        self.rows: dict[tuple[int, Cell, str], Row] = {}
+        self.counts: Counter[tuple[int, CellKey]] = Counter()
+        self.rows: dict[tuple[int, CellKey, str], Row] = {}
         self.service: defaultdict[str, Sketch] = defaultdict(Sketch)
         self.prompts: defaultdict[str, Sketch] = defaultdict(Sketch)
         self.answers: defaultdict[str, Sketch] = defaultdict(Sketch)
@@ -183,7 +183,7 @@ class Tally:
         window = (pl.col("time_us") // self.window_us).alias("window")
         kinds = [kind for kind in ("origin", "region", "workload") if kind in table.columns]
         for found in table.group_by(window, *kinds).len().iter_rows(named=True):
-            cell = Cell(*(found.get(kind, "") for kind in Cell._fields))
+            cell = CellKey(*(found.get(kind, "") for kind in CellKey._fields))
             self.counts[found["window"], cell] += found["len"]
 
     def span(self, low_us: int, high_us: int) -> None:
@@ -208,7 +208,7 @@ class Tally:
             noted.lines += [f"{shown}: line {line}" for line in lines][: _SHOWN - len(noted.lines)]
         noted.example = noted.example or shortened(example, 200)
 
-    def add_row(self, shown: str, place: str, key: tuple[int, Cell, str], row: Row) -> None:
+    def add_row(self, shown: str, place: str, key: tuple[int, CellKey, str], row: Row) -> None:
         """Keep a row of a table, or a step of a series, unless it is outside of what is wanted.
 
         Raises

@@ -43,11 +43,10 @@ class Lines:
     unreadable: list[tuple[int, bytes]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
 class Template:
-    """A layout.
+    """A layout of lines.
 
-    Attributes
+    Parameters
     ----------
     parts
         Literals and variables in turn; a variable is a tuple of its name.
@@ -55,8 +54,8 @@ class Template:
         Variables whose values hold one space each, such as nginx's ``time_local``.
     """
 
-    parts: tuple[str | tuple[str], ...]
-    spaced: frozenset[str] = frozenset()
+    def __init__(self, parts: tuple[str | tuple[str], ...], spaced: frozenset[str] = frozenset()) -> None:
+        self.parts, self.spaced = parts, spaced
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -18,10 +18,10 @@ from carbonroute.files.text import Digests, refused
 from carbonroute.importing.access_log import path_of
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.roles import chosen, service_unit
-from carbonroute.importing.settings import MS_IN, Role, Settings, TimeUnit
+from carbonroute.importing.settings import MS_IN, ImportSettings, Role, TimeUnit
 from carbonroute.importing.stamps import Clock
 from carbonroute.importing.table import time_column
-from carbonroute.importing.tally import Tally, lines_from
+from carbonroute.importing.tally import RequestTally, lines_from
 
 _ROLES: tuple[Role, ...] = (
     "prompt_tokens",
@@ -46,7 +46,7 @@ class Trace(Format):
         "a table or JSON lines with a row per request: a time beside tokens, service time, path or status"
     )
 
-    def recognises(self, file: File, settings: Settings) -> bool:
+    def recognises(self, file: File, settings: ImportSettings) -> bool:
         """Whether there are times, and JSON lines or a column that only requests have."""
         preview = file.preview if file.content != "json" else None
         if preview is None or preview.content is not None:
@@ -63,7 +63,7 @@ class Trace(Format):
             )
         )
 
-    def read(self, file: File, tally: Tally, digests: Digests) -> list[str]:
+    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
         """Count the requests of all rows, piece by piece."""
         settings, preview = tally.settings, file.preview
         if preview is None:
@@ -89,7 +89,7 @@ class Trace(Format):
         return ["trace: " + ", ".join(f"{role} from {name}" for role, name in columns.said), *clock.notes]
 
     @staticmethod
-    def _roles(columns: Sequence[str], time: str, settings: Settings, shown: str) -> dict[Role, str]:
+    def _roles(columns: Sequence[str], time: str, settings: ImportSettings, shown: str) -> dict[Role, str]:
         """Return the columns by role; of vLLM's records the service time is between two columns."""
         vllm = all(name in columns for name in _VLLM) and "service" not in settings.fields
         names = [name for name in columns if name != time and not (vllm and name in _VLLM)]
@@ -104,7 +104,7 @@ class _Columns:
     """The columns of a trace, by role, but for the time."""
 
     roles: Mapping[Role, str]
-    settings: Settings
+    settings: ImportSettings
     shown: str
 
     @property

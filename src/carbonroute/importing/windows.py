@@ -18,7 +18,7 @@ from carbonroute.files.text import refused
 from carbonroute.files.time_columns import span_text
 from carbonroute.files.times import EPOCH
 from carbonroute.importing.settings import Gaps
-from carbonroute.importing.tally import HERE, MILLIONTHS, Cell, Tally
+from carbonroute.importing.tally import HERE, MILLIONTHS, CellKey, RequestTally
 from carbonroute.units import US_PER_DAY, US_PER_HOUR, US_PER_MINUTE
 
 MAX_HOURS = 1_000_000
@@ -76,14 +76,14 @@ class Rates:
 class _Filled:
     """Requests by window or step and cell, with what was filled in."""
 
-    counts: dict[tuple[int, Cell], int]
+    counts: dict[tuple[int, CellKey], int]
     notes: list[str] = field(default_factory=list)
 
 
 class _Gap(NamedTuple):
     """Windows or rows without a value: of one cell, or of all of them where that is None."""
 
-    cell: Cell | None
+    cell: CellKey | None
     first: int
     missing: int
     at_edge: bool
@@ -101,7 +101,7 @@ def shares(sums: Mapping[str, int]) -> dict[str, float]:
     return {name: value / MILLIONTHS for name, value in millionths.items()}
 
 
-def rates(tally: Tally, source: str) -> Rates:
+def rates(tally: RequestTally, source: str) -> Rates:
     """Return the requests per window.
 
     Parameters
@@ -124,26 +124,26 @@ def rates(tally: Tally, source: str) -> Rates:
         steps, step = _steps(tally, source)
         window_us = _window_us(tally, step, source)
         by_step = _fill(steps, step, tally.settings.gaps, source, whole=False)
-        windows: Counter[tuple[int, Cell]] = Counter()
+        windows: Counter[tuple[int, CellKey]] = Counter()
         for (begin, cell), requests in by_step.counts.items():
             windows[begin // window_us, cell] += requests
         filled = _Filled(dict(windows), by_step.notes)
     return _of_counts(filled, window_us, tally, source)
 
 
-def region_of(cell: Cell, tally: Tally) -> str:
+def region_of(cell: CellKey, tally: RequestTally) -> str:
     """Return the region that served a cell's requests: the stated one, where the files name none."""
     return cell.region or tally.settings.region or HERE
 
 
-def workload_of(cell: Cell, tally: Tally) -> str:
+def workload_of(cell: CellKey, tally: RequestTally) -> str:
     """Return a cell's workload."""
     return tally.workload_name(cell.workload)
 
 
-def _steps(tally: Tally, source: str) -> tuple[dict[tuple[int, Cell], int], int]:
+def _steps(tally: RequestTally, source: str) -> tuple[dict[tuple[int, CellKey], int], int]:
     """Return requests by time and cell of tables and series, and their step, µs."""
-    steps: Counter[tuple[int, Cell]] = Counter()
+    steps: Counter[tuple[int, CellKey]] = Counter()
     for (begin, cell, _), row in tally.rows.items():
         if row.requests is not None:
             steps[begin, cell] += row.requests
@@ -154,20 +154,20 @@ def _steps(tally: Tally, source: str) -> tuple[dict[tuple[int, Cell], int], int]
     return dict(steps), step_us(tally)
 
 
-def step_us(tally: Tally) -> int:
+def step_us(tally: RequestTally) -> int:
     """Return the most frequent distance of rows, µs; without any, the length of a window."""
     steps = tally.steps
     return min(steps, key=lambda step: (-steps[step], step)) if steps else tally.window_us
 
 
-def _times(counts: Iterable[tuple[int, Cell]]) -> dict[Cell, list[int]]:
-    by_cell: defaultdict[Cell, list[int]] = defaultdict(list)
+def _times(counts: Iterable[tuple[int, CellKey]]) -> dict[CellKey, list[int]]:
+    by_cell: defaultdict[CellKey, list[int]] = defaultdict(list)
     for begin, cell in counts:
         by_cell[cell].append(begin)
     return {cell: sorted(by_cell[cell]) for cell in sorted(by_cell)}
 
 
-def _window_us(tally: Tally, step_us: int, source: str) -> int:
+def _window_us(tally: RequestTally, step_us: int, source: str) -> int:
     stated = tally.settings.window_us
     if stated is not None:
         if stated < step_us:
@@ -180,7 +180,9 @@ def _window_us(tally: Tally, step_us: int, source: str) -> int:
     return window_us
 
 
-def _fill(counts: dict[tuple[int, Cell], int], step: int, rule: Gaps, source: str, *, whole: bool) -> _Filled:
+def _fill(
+    counts: dict[tuple[int, CellKey], int], step: int, rule: Gaps, source: str, *, whole: bool
+) -> _Filled:
     """Return counts without gaps.
 
     Parameters
@@ -206,13 +208,13 @@ def _fill(counts: dict[tuple[int, Cell], int], step: int, rule: Gaps, source: st
     return _Filled(_interpolated(counts, found, apart) if rule == "interpolate" else counts, [says])
 
 
-def _gaps(counts: Iterable[tuple[int, Cell]], apart: int, *, whole: bool) -> list[_Gap]:
+def _gaps(counts: Iterable[tuple[int, CellKey]], apart: int, *, whole: bool) -> list[_Gap]:
     """Return the spans without a value of each cell, or of all of them together."""
     stamps = list(counts)
     every = sorted({begin for begin, _ in stamps})
     found: list[_Gap] = []
 
-    def note(cell: Cell | None, first: int, span: int, *, at_edge: bool) -> None:
+    def note(cell: CellKey | None, first: int, span: int, *, at_edge: bool) -> None:
         if (missing := round(span / apart)) > 0:
             found.append(_Gap(cell, first, missing, at_edge))
 
@@ -225,8 +227,8 @@ def _gaps(counts: Iterable[tuple[int, Cell]], apart: int, *, whole: bool) -> lis
 
 
 def _interpolated(
-    counts: Mapping[tuple[int, Cell], int], gaps: Iterable[_Gap], apart: int
-) -> dict[tuple[int, Cell], int]:
+    counts: Mapping[tuple[int, CellKey], int], gaps: Iterable[_Gap], apart: int
+) -> dict[tuple[int, CellKey], int]:
     """Return counts with gaps filled by straight lines between the neighbours."""
     filled = dict(counts)
     cells = sorted({cell for _, cell in counts})
@@ -241,7 +243,7 @@ def _interpolated(
     return filled
 
 
-def _after(counts: Mapping[tuple[int, Cell], int], gap: _Gap, apart: int, cell: Cell) -> int:
+def _after(counts: Mapping[tuple[int, CellKey], int], gap: _Gap, apart: int, cell: CellKey) -> int:
     """Return the count behind a gap: of rows off the grid, the nearest one."""
     place = gap.first + gap.missing * apart
     if (place, cell) in counts or apart == 1:
@@ -279,7 +281,7 @@ def time_text(us: int) -> str:
         return f"hour {us // US_PER_HOUR:,}"
 
 
-def _of_counts(filled: _Filled, window_us: int, tally: Tally, source: str) -> Rates:
+def _of_counts(filled: _Filled, window_us: int, tally: RequestTally, source: str) -> Rates:
     counts = filled.counts
     if not any(counts.values()):
         raise refused(source, "no request was answered", "at least one is expected")

@@ -16,14 +16,14 @@ from carbonroute.importing.laws import (
     Z95,
     Buckets,
     LognormalFit,
-    Mixture,
     Quantile,
+    QuantileMixture,
     distance,
     lognormal,
     rounded,
 )
 from carbonroute.importing.sketch import Sketch
-from carbonroute.importing.tally import MILLIONTHS, Tally, TokenSums
+from carbonroute.importing.tally import MILLIONTHS, RequestTally, TokenSums
 from carbonroute.importing.windows import region_of, workload_of
 from carbonroute.units import US_PER_S
 from carbonroute.workloads.service import Lognormal
@@ -66,7 +66,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Energy:
+class MeasuredEnergy:
     """Energy of a workload's requests.
 
     Attributes
@@ -81,7 +81,7 @@ class Energy:
     marginal_j: float | None
 
 
-def service(tally: Tally, workload: str) -> Service:
+def service(tally: RequestTally, workload: str) -> Service:
     """Return the law of a workload's service time, of the best that is known of it."""
     stated = tally.settings.service_ms.get(workload)
     if stated is not None:
@@ -103,7 +103,7 @@ def service(tally: Tally, workload: str) -> Service:
     return Service({}, "no file tells it")
 
 
-def _measured(tally: Tally) -> set[str]:
+def _measured(tally: RequestTally) -> set[str]:
     of_rows = {cell.workload for _, cell, _ in tally.rows}
     of_quantiles = {workload for workload, _ in tally.quantiles}
     return {*tally.service, *tally.prompts, *tally.answers, *of_rows, *tally.buckets, *of_quantiles}
@@ -130,7 +130,7 @@ def _farthest(error: float, at: float) -> str:
     return f"largest distance to a measured quantile: {error:.1%}, at {at:.0%}"
 
 
-def _of_samples(tally: Tally, raw: str) -> Service | None:
+def _of_samples(tally: RequestTally, raw: str) -> Service | None:
     sketch = tally.service.get(raw)
     if sketch is None or not sketch.count:
         return None
@@ -158,7 +158,7 @@ def _of_sketch(sketch: Sketch) -> Service | None:
     return Service({"law": "empirical"}, says, p99, positive, error=0.0)
 
 
-def _of_rows(tally: Tally, raw: str) -> Service | None:
+def _of_rows(tally: RequestTally, raw: str) -> Service | None:
     rows = []
     for (_, cell, _), row in tally.rows.items():
         if cell.workload != raw or not row.requests or not row.p50_ms or not row.high_ms:
@@ -168,7 +168,7 @@ def _of_rows(tally: Tally, raw: str) -> Service | None:
             rows.append((row.p50_ms, sigma, row.requests / MILLIONTHS))
     if not rows:
         return None
-    mixture = Mixture.of(rows)
+    mixture = QuantileMixture.of(rows)
     p50, p95 = mixture.quantile(0.5), mixture.quantile(0.95)
     fit = lognormal(p50, p95, measured=mixture.quantile)
     if fit is None:
@@ -185,7 +185,7 @@ def _of_rows(tally: Tally, raw: str) -> Service | None:
     )
 
 
-def _of_metrics(tally: Tally, raw: str) -> Service | None:
+def _of_metrics(tally: RequestTally, raw: str) -> Service | None:
     if (counted := tally.buckets.get(raw)) and max(counted.values()) > 0:
         ends = sorted(counted)
         below = np.maximum.accumulate(np.array([counted[end] for end in ends], dtype=np.float64))
@@ -211,7 +211,7 @@ def _of_metrics(tally: Tally, raw: str) -> Service | None:
     return _of_fit(fit, says, NormalDist().inv_cdf(0.99), (p50, p95))
 
 
-def _of_tokens(tally: Tally, raw: str) -> Service | None:
+def _of_tokens(tally: RequestTally, raw: str) -> Service | None:
     """Return the law of tokens; where it is far from measured service times, the law of these alone."""
     prompts, answers, measured = tally.prompts.get(raw), tally.answers.get(raw), tally.service.get(raw)
     if not answers or not answers.count:
@@ -335,7 +335,7 @@ def _solve(rows: Sequence[Sequence[Fraction]], right: Sequence[Fraction]) -> lis
     return [row[-1] for row in table]
 
 
-def energies(tally: Tally, workloads: Sequence[str], step_us: int) -> dict[str, Energy]:
+def energies(tally: RequestTally, workloads: Sequence[str], step_us: int) -> dict[str, MeasuredEnergy]:
     """Return the energy of each workload of which power and requests are known for the same spans of time.
 
     Power of a region as a whole is a workload's where there is only one.
@@ -359,5 +359,5 @@ def energies(tally: Tally, workloads: Sequence[str], step_us: int) -> dict[str, 
             continue
         spread = rate - rate.mean()
         slope = float((spread * watts).sum() / (spread**2).sum()) if len(keys) > 2 and spread.any() else None
-        found[workload] = Energy(float(watts.sum() / rate.sum()), slope)
+        found[workload] = MeasuredEnergy(float(watts.sum() / rate.sum()), slope)
     return found
