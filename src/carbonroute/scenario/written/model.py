@@ -180,9 +180,10 @@ class Region(Spec):
     carbon_profile
         Shape of its synthetic carbon, where it is not the scenario's.
     carbon
-        A source of its own, instead of the scenario's.
+        A source of its own, instead of the scenario's. Without `kind`, it has those keys of the scenario's
+        that it does not state.
     zone
-        Column or key in a carbon file; the name, if not given.
+        Column or key in a carbon file, or ``{zone}`` in its name; the region's name, if not given.
     pue
         Power usage effectiveness: energy of the data centre per energy of its computers.
     hardware_factor
@@ -394,6 +395,14 @@ class Scenario(Spec):
         refuse([*_repeated([origin.name for origin in origins], "name"), *shares])
         return origins
 
+    @field_validator("regions", mode="before")
+    @classmethod
+    def _regions_inherit(cls, regions: Any, info: ValidationInfo) -> Any:
+        """Complete each region's own carbon that states no kind by the scenario's."""
+        if not isinstance(regions, list):
+            return regions
+        return [_inheriting(region, info.data.get("carbon")) for region in regions]
+
     @field_validator("regions")
     @classmethod
     def _regions_differ(cls, regions: tuple[Region, ...], info: ValidationInfo) -> tuple[Region, ...]:
@@ -484,6 +493,15 @@ class Scenario(Spec):
         )
         refuse(chain(rows, *cells))
         return network
+
+
+def _inheriting(region: Any, carbon: CarbonSource | None) -> Any:
+    """Return a region's table with all keys of its own carbon."""
+    own = region.get("carbon") if isinstance(region, dict) else None
+    if not isinstance(own, dict) or "kind" in own:
+        return region
+    # Faults of the scenario's carbon are told once.
+    return {**region, "carbon": None if carbon is None else carbon.inherited(own)}
 
 
 def _unfit(pools: Sequence[Pool], info: ValidationInfo) -> Iterator[Fault]:
