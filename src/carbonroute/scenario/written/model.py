@@ -17,7 +17,7 @@ from carbonroute.control.information import Information
 from carbonroute.control.router import Control
 from carbonroute.errors import Fault, did_you_mean
 from carbonroute.files.toml import key_text
-from carbonroute.network import MAX_RTT_MS, LognormalJitter, Missing
+from carbonroute.network import MAX_RTT_MS, LognormalJitter, Missing, PairColumns
 from carbonroute.rng import MAX_SEED
 from carbonroute.scenario.written.entry import PolicyEntry, folder_of
 from carbonroute.scenario.written.faults import refuse
@@ -282,12 +282,15 @@ class Network(Spec):
     energy_j_per_gb
         What the network takes to move a gigabyte (10⁹ bytes) between user and region, J.
     rtt_ms
-        Origin -> region -> milliseconds.
+        Origin -> region -> milliseconds; beside a file, of pairs whose time is to be another.
     rtt_file
-        CSV matrix, relative to the scenario file.
+        CSV or Parquet, relative to the scenario file: a matrix, or a long table with a row for each pair.
+    rtt_columns
+        Columns of a long table, where their names do not tell.
     missing
-        What to do about a pair without a time: refuse the scenario, or estimate the time by the great-circle
-        distance between the coordinates of origin and region.
+        What to do about a pair without a time: refuse the scenario, take the time of the way back
+        (``"reverse"``), or estimate it by the great-circle distance between the coordinates of origin and
+        region.
     """
 
     jitter_std_ms: Milliseconds = 0.0
@@ -295,15 +298,15 @@ class Network(Spec):
     energy_j_per_gb: Joules = 0.0
     rtt_ms: dict[str, dict[str, Annotated[float, Field(ge=0, le=MAX_RTT_MS)]]] | None = None
     rtt_file: Annotated[str, Field(min_length=1)] | None = None
+    rtt_columns: PairColumns | None = None
     missing: Missing = "refuse"
 
     @model_validator(mode="after")
     def _one_source(self) -> Network:
-        given = (self.rtt_ms is not None) + (self.rtt_file is not None)
-        if given == 2 or (given == 0 and self.missing == "refuse"):
-            raise ValueError(
-                f"found {'both' if given else 'neither'} of rtt_ms and rtt_file; exactly one is expected"
-            )
+        if self.rtt_ms is None and self.rtt_file is None and self.missing != "great-circle":
+            raise ValueError("found neither of rtt_ms and rtt_file; one is expected")
+        if self.rtt_columns and self.rtt_file is None:
+            raise ValueError("found rtt_columns without rtt_file; the long table that has them is expected")
         if self.jitter and "jitter_std_ms" in self.model_fields_set:
             raise ValueError("found both of jitter_std_ms and jitter; one is expected")
         return self
@@ -485,7 +488,7 @@ class Scenario(Spec):
             return network
         origins = [origin.name for origin in info.data["origins"]]
         regions = [region.name for region in info.data["regions"]]
-        complete = network.missing == "refuse"
+        complete = network.missing == "refuse" and network.rtt_file is None
         rows = _misplaced(".rtt_ms", "origin", network.rtt_ms, origins, complete)
         cells = (
             _misplaced(f".rtt_ms.{key_text(origin)}", "region", row, regions, complete)
