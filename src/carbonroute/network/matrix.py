@@ -174,8 +174,8 @@ def _of_pairs(
     """Return the values of a long table; `needed` says which names must be there, None that none must."""
     import polars as pl
 
-    pairs = pairs_of(table, columns, file_name)
-    pairs = pairs.filter(pl.col("from").is_in(origins) & pl.col("to").is_in(regions))
+    all_pairs = pairs_of(table, columns, file_name)
+    pairs = all_pairs.filter(pl.col("from").is_in(origins) & pl.col("to").is_in(regions))
     twice = first_faults(
         Fault(
             f"lines {', '.join(map(str, lines))}", f"{start} to {end} stands {len(lines)} times", "keep one"
@@ -183,11 +183,14 @@ def _of_pairs(
         for start, end, lines in repeated_pairs(pairs)
     )
     every: Mask = np.zeros((len(origins), len(regions)), dtype=bool) if needed is None else needed
-    ends = ((columns.from_, origins, np.any(every, axis=1)), (columns.to, regions, np.any(every, axis=0)))
+    ends = (
+        (columns.from_, origins, all_pairs["from"], np.any(every, axis=1)),
+        (columns.to, regions, all_pairs["to"], np.any(every, axis=0)),
+    )
     absent = [
         fault
-        for name, wanted, must in ends
-        for fault in _misplaced(f"column {name!r}:", wanted, table[name].unique(maintain_order=True), must)
+        for name, wanted, names, must in ends
+        for fault in _misplaced(f"column {name!r}:", wanted, names.unique(maintain_order=True), must)
     ]
     if twice or absent:
         raise InputError(file_name, (*absent, *twice))

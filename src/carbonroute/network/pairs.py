@@ -63,15 +63,17 @@ def pair_columns(table: pl.DataFrame, regions: Sequence[str], file_name: str) ->
     if len(table.columns) > _MOST_COLUMNS or set(table.columns[1:]) & set(regions):
         return None
     numbers = [name for name in table.columns if _share_of_numbers(table[name]) >= _MOST]
-    words = [name for name in table.columns if _share_of_numbers(table[name]) < _MOST]
-    to = next((name for name in words if _TO.search(name)), None)
-    from_ = next((name for name in words if _FROM.search(name) and name != to), None)
-    named = from_ is not None and to is not None
-    if not named and len(words) == 2:
+    words = [name for name in table.columns if name not in numbers]
+    from_ = next((name for name in words if _FROM.search(name)), None)
+    to = next((name for name in words if _TO.search(name) and name != from_), None)
+    rest = [name for name in table.columns if name not in (from_, to)]
+    times = [name for name in rest if _TIME.search(name)] or numbers
+    if from_ is None or to is None:
+        if len(words) != 2 or len(numbers) != 1:
+            return None
         others = [name for name in words if name not in (from_, to)]
-        from_, to = from_ or others.pop(0), to or others.pop()
-    times = [name for name in numbers if _TIME.search(name)] if len(numbers) > 1 else numbers
-    if from_ is None or to is None or not numbers or not (named or len(numbers) == 1):
+        from_, to, times = from_ or others.pop(0), to or others.pop(), numbers
+    if not times:
         return None
     if len(times) != 1:
         listed = ", ".join(map(repr, times or numbers))
@@ -89,7 +91,7 @@ def recognise_pairs(preview: Preview) -> Recognition | None:
     """Recognise a table with a row for each pair of names, and the time between them."""
     from carbonroute.files.preview import Certainty, Recognition
 
-    if preview.times or preview.is_json or len(preview.words) < 2 or not preview.numbers:
+    if preview.times or preview.is_json or len(preview.words) < 2:
         return None
     first, *rest = preview.head.columns
     if set(rest) & set(map(str, preview.head[first].drop_nulls())):
