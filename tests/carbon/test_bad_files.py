@@ -502,10 +502,10 @@ def test_a_parquet_file_beyond_the_limit_is_refused_before_it_is_read(tmp_path: 
     assert says(refusal(tmp_path, data.getvalue(), PARQUET), "120,000,000 values", "100,000,000")
 
 
-def test_a_name_with_a_pattern_is_only_a_name(tmp_path: Path) -> None:
+def test_a_file_whose_name_is_a_pattern_is_that_file(tmp_path: Path) -> None:
     (tmp_path / "1.parquet").write_bytes(parquet())
-    message = unreadable(tmp_path, section(("carbon.csv", "*.parquet")))
-    assert says(message, "*.parquet: cannot be read (No such file or directory)", "looked for")
+    message = unreadable(tmp_path, section(("carbon.csv", "*.csv")))
+    assert says(message, "*.csv: carbon.path: no file fits '*.csv'", "Known: 1.parquet")
     message = refusal(tmp_path, WIDE, section(("carbon.csv", "[1].parquet")))
     assert says(message, "[1].parquet: is not a Parquet file", "check the file and its name")
 

@@ -82,7 +82,7 @@ def late_rows(folder: Path) -> Document:
     dice = np.random.default_rng(1)
     time_s = np.concatenate([np.sort(dice.uniform(0, 3600, 900)), np.sort(dice.uniform(7200, 8000, 300))])
     late_s = np.where(dice.random(1200) < 0.1, dice.uniform(0, 300, 1200), 0)
-    time_s = np.round(np.maximum(time_s - late_s, 0), 3)
+    time_s = np.round(np.maximum(time_s - late_s, np.where(time_s < 7200, 0, 7200)), 3)
     return logged(
         folder, list(zip(time_s.tolist(), dice.exponential(1, 1200).round(3).tolist(), strict=True))
     )

@@ -85,16 +85,14 @@ def test_random_traffic_comes_when_it_says() -> None:
     np.testing.assert_array_equal(moments(again)[1], moments(fixed(7, 3))[1])
 
 
-def test_a_late_row_of_a_log_comes_with_the_row_before(tmp_path: Path) -> None:
+def test_a_late_row_of_a_log_comes_at_its_own_time(tmp_path: Path) -> None:
     seconds = [10, 40, 20, 30, 50]
     rows = "".join(f"{(START + timedelta(seconds=s)).isoformat()}\n" for s in seconds)
     (tmp_path / "log.csv").write_text(f"time\n{rows}", encoding="utf-8")
     log = {"path": "log.csv", "time_column": "time"}
     arrivals = Replay.model_validate({"kind": "replay", "logs": [log]}).arrivals(demand(folder=tmp_path))
     (block,) = arrivals.blocks()
-    assert arrivals.times(0, block).tolist() == [10, 40, 40, 40, 50]
-    assert block.time_s is not None
-    assert block.time_s.tolist() == seconds
+    assert arrivals.times(0, block).tolist() == sorted(seconds)
 
 
 def test_traffic_that_knows_hours_alone_must_say_more() -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from carbonroute import rng
 from carbonroute.errors import InputError
-from carbonroute.traffic.replay import Replay, _merged, _of_size
+from carbonroute.traffic.replay import ORDER, Replay, _in_order, _of_size
 from helpers import needs
 from helpers.grids import examples
 from traffic.wanted import DATA, START, demand, together
@@ -60,8 +60,6 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     "log.parquet": lambda rows, path: rows.write_parquet(path, row_group_size=7),
 }
 
-INTEGERS = {"time_us": pl.Int64, "row": pl.Int64}
-
 moments = st.datetimes(datetime(2023, 11, 15, 22), datetime(2023, 11, 17, 2))
 row = st.tuples(
     moments,
@@ -85,6 +83,16 @@ TYPES: list[pl.DataType] = [
 def expected(rows: list[tuple[Any, ...]]) -> dict[str, np.ndarray]:
     """Return what a log of a day means, row by row."""
     inside = [row for row in rows if timedelta() <= row[0].replace(tzinfo=UTC) - START < timedelta(hours=24)]
+    # In the order of times; requests of one moment by all that is known of them, those without a time last.
+    inside.sort(
+        key=lambda row: (
+            row[0],
+            ["West", "Mid", "East"].index(row[1]),
+            ["chat", "code"].index(row[2]),
+            *row[3:5],
+            np.inf if row[5] is None else row[5],
+        )
+    )
     time_s = np.array([(row[0].replace(tzinfo=UTC) - START) / timedelta(seconds=1) for row in inside])
     return {
         "hour": (time_s // 3600).astype(int),
@@ -226,9 +234,10 @@ def test_numbers_from_any_zero_begin_with_the_first_request(tmp_path: Path) -> N
     logs = [{"path": name, "time_column": "time", "time_unit": "s"} for name in ("a.csv", "b.csv")]
     arrivals = replay(*logs, align="first-request").arrivals(demand(folder=tmp_path, start=None))
     found = together(arrivals)
-    assert found["time_s"].tolist() == [400, 0, 3600, 7200]
+    assert found["time_s"].tolist() == [0, 400, 3600, 7200]
     assert any("1 of 4 requests of a.csv lie outside the horizon" in note for note in arrivals.notes)
-    assert any("1 rows of a.csv are earlier" in note for note in arrivals.notes)
+    late = "1 rows of a.csv are earlier than the row before, by up to 6.667 min: sorted by time"
+    assert late in arrivals.notes
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York"])
@@ -295,20 +304,17 @@ def test_blocks_and_draws_do_not_depend_on_the_pieces(tmp_path: Path) -> None:
     st.lists(st.lists(st.integers(0, 12), max_size=12), min_size=1, max_size=4),
     st.lists(st.integers(1, 5), min_size=4, max_size=4),
 )
-def test_logs_are_merged_by_time_whatever_their_pieces(logs: list[list[int]], sizes: list[int]) -> None:
-    """A row counts as the latest time so far in its log; ties go to the first log."""
+def test_logs_are_sorted_and_merged_whatever_their_pieces(logs: list[list[int]], sizes: list[int]) -> None:
+    def segments(times: list[int], size: int) -> Iterator[pl.DataFrame]:
+        rows = pl.DataFrame([pl.Series("time_us", times, pl.Int64)])
+        rows = rows.with_columns(pl.lit(0, pl.Int64).alias(name) for name in ORDER[1:])
+        return (rows[first : first + size] for first in range(0, len(rows), size))
 
-    def segments(log: int) -> Iterator[pl.DataFrame]:
-        rows = pl.DataFrame({"time_us": logs[log], "row": range(len(logs[log]))}, schema_overrides=INTEGERS)
-        for first in range(0, len(rows), sizes[log]):
-            yield rows[first : first + sizes[log]].with_columns(of=pl.lit(log))
-
-    wanted = sorted(
-        (max(times[: row + 1]), log, row) for log, times in enumerate(logs) for row in range(len(times))
-    )
-    frames = list(_merged([segments(log) for log in range(len(logs))]))
-    found = [(log, row) for frame in frames for log, row in frame.select("of", "row").iter_rows()]
-    assert found == [(log, row) for _, log, row in wanted]
+    late = [max((max(times[: i + 1]) - t for i, t in enumerate(times)), default=0) for times in logs]
+    parts = [segments(times, size) for times, size in zip(logs, sizes, strict=False)]
+    frames = list(_in_order(parts, [min(times, default=0) for times in logs], late))
+    found = [time for frame in frames for time in frame["time_us"]]
+    assert found == sorted(time for times in logs for time in times)
 
 
 @given(st.lists(st.integers(0, 30), max_size=8), st.integers(1, 12))

@@ -71,6 +71,7 @@ def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, fi
     refusals.require_grams(rows, rules, query, file_name)
 
     seen = rows.within(hours.first, query.hours) | (rules.repeat is not None)
+    refusals.require_one_series(rows, seen, rules, file_name)
     faults = refusals.of_rows(rows, seen, rules)
     _count_rows(rows, seen, rules, report)
     measured = _hourly(rows, rules, report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import polars as pl
@@ -20,8 +20,10 @@ from carbonroute.carbon.columns import (
     value_column,
     zone_column,
 )
+from carbonroute.carbon.paths import ZONE, only_zone
 from carbonroute.carbon.signal import Query
 from carbonroute.carbon.source import CarbonReadings, FileSource, Survey
+from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named
 from carbonroute.files.tables import column_numbers, column_text, read_table, required
@@ -42,7 +44,8 @@ class CarbonFile(FileSource):
     time_column
         Holds ISO 8601 times: the start of a value's interval.
     zone_column, value_column
-        Of the long layout.
+        Of the long layout. Without `zone_column`, a file holds one zone: the one in its name, or that of the
+        only region that reads it.
     where
         Of the long layout: columns, and the text that they must hold for a row to count, such as
         ``{ kind = "life" }``.
@@ -69,7 +72,7 @@ class CarbonFile(FileSource):
 
     @model_validator(mode="after")
     def _columns_of_layout(self) -> CarbonFile:
-        if self.layout == "long" and (self.zone_column is None or self.value_column is None):
+        if self.layout == "long" and self.value_column is None:
             raise ValueError("layout 'long' lacks columns; zone_column and value_column are expected")
         if self.layout == "wide" and (self.zone_column or self.value_column or self.where):
             raise ValueError(
@@ -113,8 +116,13 @@ class CarbonFile(FileSource):
         """Return the readings of all files."""
         readings = super().read(query)
         if self.layout == "wide" and set(query.zones) - set(readings.table["zone"]):
-            tables = [read_table(path, file_name) for file_name, path in self.files(query).items()]
+            tables = [read_table(file.path, name) for name, file in self.located(query).items()]
             columns = dict.fromkeys(name for table in tables for name in table.columns)
+            if ZONE in self.file_name and len(columns) == 2:
+                value = next(name for name in columns if name != self.time_column)
+                found = f"files of one zone each have one column, {value!r}"
+                remedy = f"state layout = 'long' and value_column = {value!r}"
+                raise InputError(self.file_name, [Fault(f"{query.key}.layout", found, remedy)])
             zones = {
                 f"{query.place(i)}.zone": zone + self.column_suffix for i, zone in enumerate(query.zones)
             }
@@ -132,15 +140,24 @@ class CarbonFile(FileSource):
         rows = (
             self._wide(table, frame, query, file_name)
             if self.layout == "wide"
-            else self._long(table, frame, file_name)
+            else self._long(table, frame, query, file_name)
         )
         value = column_numbers(rows["raw"]) * G_PER_KWH[self.unit]
         remark = "local times told apart by their order where clocks are put back"
         return CarbonReadings(rows.with_columns(value=value), self.accounting, {remark: told_apart})
 
+    def inherited(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keys of a region's own source; of another layout, without those of this one."""
+        keys = super().inherited(own)
+        if keys["layout"] != self.layout:
+            of_layout = {"wide": ("column_suffix",), "long": ("zone_column", "value_column", "where")}
+            keys = {key: keys[key] for key in keys if key in own or key not in of_layout[self.layout]}
+        return keys
+
     def _series(self, table: pl.DataFrame, file_name: str) -> pl.Series:
         """Return the series of every row: its zone and the words of `where`."""
-        names = [] if self.layout == "wide" else [str(self.zone_column), *self.where]
+        named = self.layout == "long" and self.zone_column is not None
+        names = [str(self.zone_column)] * named + list(self.where)
         columns = [column_text(table[name], file_name).fill_null("") for name in names]
         if not columns:
             return pl.repeat("", len(table), eager=True)
@@ -149,10 +166,9 @@ class CarbonFile(FileSource):
     def _require_columns(self, columns: Sequence[str], key: str, file_name: str) -> None:
         stated = {f"{key}.time_column": self.time_column}
         if self.layout == "long":
-            stated |= {
-                f"{key}.zone_column": str(self.zone_column),
-                f"{key}.value_column": str(self.value_column),
-            }
+            stated[f"{key}.value_column"] = str(self.value_column)
+            if self.zone_column is not None:
+                stated[f"{key}.zone_column"] = self.zone_column
         required(stated | {f"{key}.where.{column}": column for column in self.where}, columns, file_name)
 
     def _wide(self, table: pl.DataFrame, frame: pl.DataFrame, query: Query, file_name: str) -> pl.DataFrame:
@@ -165,10 +181,12 @@ class CarbonFile(FileSource):
         ]
         return pl.concat(parts) if parts else frame.clear().with_columns(zone=pl.lit(""), raw=pl.lit(""))
 
-    def _long(self, table: pl.DataFrame, frame: pl.DataFrame, file_name: str) -> pl.DataFrame:
-        zone, value = (
-            column_text(table[str(name)], file_name) for name in (self.zone_column, self.value_column)
-        )
+    def _long(self, table: pl.DataFrame, frame: pl.DataFrame, query: Query, file_name: str) -> pl.DataFrame:
+        value = column_text(table[str(self.value_column)], file_name)
+        if self.zone_column is None:
+            zone = pl.repeat(only_zone(query, file_name), len(table), eager=True)
+        else:
+            zone = column_text(table[self.zone_column], file_name)
         counts = zone.is_not_null()
         for name, text in self.where.items():
             counts &= (column_text(table[name], file_name) == text).fill_null(value=False)

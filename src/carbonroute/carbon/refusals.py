@@ -74,6 +74,41 @@ def require_grams(rows: CarbonRows, rules: Rules, query: Query, file_name: str) 
         raise InputError(file_name, [Fault(query.key, problem, remedy)])
 
 
+def require_one_series(rows: CarbonRows, seen: Mask, rules: Rules, file_name: str) -> None:
+    """Refuse two files that hold a zone's values of the same hours, different ones: series of two zones.
+
+    ``duplicates = "first"`` and ``"last"`` say which file counts, as where one revises the other.
+    """
+    if rules.duplicates in ("first", "last") or not (repeated(rows) & seen).any():
+        return
+    cell = ["column", "slot"]
+    named = pl.DataFrame({"file": rows.table["file"], "value": rows.table["value"]})
+    named = named.with_columns(pl.Series("column", rows.column), pl.Series("slot", rows.slot))
+    known = named.filter(pl.Series(~(rows.off | rows.missing | rows.absurd)))
+    known = known.unique(["file", *cell], keep="first", maintain_order=True)
+    size = known.group_by("file", "column").agg(size=pl.len())
+    first = known.unique(cell, keep="first", maintain_order=True)
+    shared = known.join(first, on=cell, suffix="_before").filter(pl.col("file") != pl.col("file_before"))
+    pairs = shared.group_by("column", "file_before", "file", maintain_order=True).agg(
+        hours=pl.len(), differ=(pl.col("value") != pl.col("value_before")).sum()
+    )
+    pairs = pairs.join(size, on=["file", "column"]).join(
+        size, left_on=["file_before", "column"], right_on=["file", "column"], suffix="_before"
+    )
+    whole = 2 * pl.col("hours") >= pl.max_horizontal("size", "size_before")
+    faults = first_faults(
+        Fault(
+            f"{pair['file_before']} and {pair['file']}, zone {rows.zones[pair['column']]}",
+            "these files cover the same hours: one source per region is expected",
+            f"give each region its own, such as [[regions]] carbon = {{ path = {pair['file']!r} }}; or where "
+            "one file revises the other, state duplicates = 'last'",
+        )
+        for pair in pairs.filter(whole & (2 * pl.col("differ") >= pl.col("hours"))).to_dicts()
+    )
+    if faults:
+        raise InputError(file_name, faults)
+
+
 def of_rows(rows: CarbonRows, seen: Mask, rules: Rules) -> list[Fault]:
     """Return the faults of the checked rows: impossible values, times off the grid, repeated times."""
     faults = []

@@ -5,9 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import polars as pl
@@ -15,6 +14,7 @@ from pydantic import Field, field_validator
 
 from carbonroute.carbon.clean import cleaned
 from carbonroute.carbon.forecast import Forecast
+from carbonroute.carbon.paths import DataFile, located
 from carbonroute.carbon.rules import Rules, Step
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
@@ -60,6 +60,12 @@ class CarbonReadings:
             table.filter(pl.col("zone").is_not_null()), self.accounting, {**self.counts, **sums}
         )
 
+    def without(self, zones: Sequence[str]) -> CarbonReadings:
+        """Return the readings without the rows of some zones."""
+        if not zones:
+            return self
+        return replace(self, table=self.table.filter(~pl.col("zone").is_in(zones)))
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -98,7 +104,8 @@ class FileSource(Rules):
     Attributes
     ----------
     path
-        One file, or several whose rows are joined; relative to the scenario file.
+        One file, or several whose rows are joined; relative to the scenario file. ``*`` stands for anything,
+        and ``{zone}`` for the zone whose values a file holds; see `carbonroute.carbon.paths`.
     time_zone
         IANA name of the zone that times without an offset are in.
     accounting
@@ -201,26 +208,42 @@ class FileSource(Rules):
             If a file cannot be read, or lacks a column or zone that is asked for.
         """
         window, parts = self.window(query), []
-        for file_name, path in self.files(query).items():
-            if self.is_json(file_name):
-                part = self.parse_answer(read_json(path, file_name, query.digests), file_name)
+        for name, file in self.located(query).items():
+            if self.is_json(name):
+                part = self.parse_answer(read_json(file.path, name, query.digests), name)
             else:
-                part = self.parse_table(read_table(path, file_name, query.digests), file_name, query)
-            parts.append(part.counted(query.zones, *window))
+                part = self.parse_table(read_table(file.path, name, query.digests), name, file.query)
+            others = sorted(set(query.zones) - set(file.query.zones))
+            parts.append(part.counted(file.query.zones, *window).without(others))
         counts = Counter[str]()
         for part in parts:
             counts.update(part.counts)
         return CarbonReadings(pl.concat(part.table for part in parts), parts[0].accounting, counts)
 
-    def files(self, query: Query) -> dict[str, Path]:
-        """Return the files to read, by the name that the scenario gives them."""
-        names = (self.path,) if isinstance(self.path, str) else self.path
-        return {name: query.folder / name for name in names}
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names and patterns of the files to read."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+    def located(self, query: Query) -> dict[str, DataFile]:
+        """Return the files to read, by name.
+
+        Raises
+        ------
+        InputError
+            If no file fits a pattern.
+        """
+        return located(self.names, query)
 
     @property
     def file_name(self) -> str:
-        """Name of the source in messages: its files."""
-        return self.path if isinstance(self.path, str) else ", ".join(self.path)
+        """Name of the source in messages: its files, as the scenario has them."""
+        return ", ".join(self.names)
+
+    def inherited(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keys of a region's own source that states no kind: its own, and this one's others."""
+        of_all = {"forecast", "allow_mixed_accounting"}
+        return {**self.model_dump(exclude_unset=True, exclude=of_all), **own}
 
     @staticmethod
     def window(query: Query) -> tuple[datetime, datetime]:
@@ -244,8 +267,9 @@ class FileSource(Rules):
             With file, line and zone: missing columns or zones, impossible values, gaps beyond the rules.
         """
         start = _start(query)
-        readings = self.read(query)
-        clean = cleaned(readings.table, self, query, start, self.file_name)
+        readings, files = self.read(query), self.located(query)
+        shown = next(iter(files)) if len(files) == 1 else self.file_name
+        clean = cleaned(readings.table, self, query, start, shown)
         for remark, count in readings.counts.items():
             if count:
                 clean.report.add(remark, count, f"{count:,} {remark}")
@@ -259,10 +283,10 @@ class FileSource(Rules):
             clean.measured_g_per_kwh,
             readings.accounting,
             ", ".join(filter(None, terms)),
-            self.files(query),
+            {name: file.path for name, file in files.items()},
             clean.reference_g_per_kwh,
-            clean.report.cleaning(self.file_name),
-            clean.report.note(self.file_name),
+            clean.report.cleaning(shown),
+            clean.report.note(shown),
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -51,6 +52,13 @@ class Synthetic(Spec):
     accounting: Accounting = Accounting()
     allow_mixed_accounting: bool = False
     forecast: Forecast | None = None
+
+    def inherited(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keys of a region's own source that states no kind: a file's has none of these."""
+        of_all = {"forecast", "allow_mixed_accounting"}
+        if "path" in own:
+            return dict(own)
+        return {**self.model_dump(exclude_unset=True, exclude=of_all), **own}
 
     def signal(self, query: Query) -> Signal:
         """Return the signal of a query's regions and hours."""

@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from carbonroute.carbon.columns import column_named, placed_by_line
 from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json, usual_step
+from carbonroute.carbon.paths import ZONE, only_zone
 from carbonroute.carbon.rules import Step, step_of
 from carbonroute.carbon.signal import Accounting, Query
 from carbonroute.carbon.source import CarbonReadings, Name
@@ -79,8 +80,9 @@ class WattTime(PublishedFormat):
 
     @model_validator(mode="after")
     def _csv_says_nothing_of_itself(self) -> WattTime:
-        names = (self.path,) if isinstance(self.path, str) else self.path
-        if not all(self.is_json(name) for name in names) and (self.region is None or self.units is None):
+        csv = [name for name in self.names if not self.is_json(name)]
+        named = self.region is not None or all(ZONE in name for name in csv)
+        if csv and not (named and self.units is not None):
             raise ValueError(
                 "a CSV file of WattTime does not say whose numbers it holds; state region and "
                 f"units = {_UNITS!r}, and signal_type if it is not 'co2_moer'"
@@ -132,7 +134,8 @@ class WattTime(PublishedFormat):
             column_named(table, ["point_time"], file_name), self.time_zone, self.window(query), file_name
         )
         rows = placed_by_line(table, file_name, time)
-        return self._readings(rows.with_columns(zone=pl.lit(self.region), raw=raw, value=column_numbers(raw)))
+        zone = self.region or only_zone(query, file_name)
+        return self._readings(rows.with_columns(zone=pl.lit(zone), raw=raw, value=column_numbers(raw)))
 
     def _readings(self, table: pl.DataFrame, warnings: int = 0) -> CarbonReadings:
         return CarbonReadings(

@@ -19,6 +19,7 @@ import polars as pl
 import polars.selectors as cs
 
 from carbonroute.files.parquet import parquet
+from carbonroute.files.streams import JSON_LINES
 from carbonroute.files.strict_json import read_json
 from carbonroute.files.tables import FAILURES, PARQUET, column_names, column_numbers
 from carbonroute.files.text import chunks, listed, plain_text, refused
@@ -29,7 +30,6 @@ _HEAD_BYTES = 2**20
 MOST = 0.8
 #: Names of columns of times.
 TIME = re.compile(r"time|date|stamp|hour|period|arriv|(^|_)(at|ts|utc)$|start|from", re.I)
-_JSON_LINES = (".jsonl", ".ndjson")
 
 
 class Certainty(IntEnum):
@@ -133,7 +133,7 @@ def preview(path: Path, file_name: str) -> Preview:
         if name not in {*times, *numbers} and head[name].dtype == pl.String and len(_known(head[name]))
     )
     telling_first = tuple(sorted(times, key=lambda name: not TIME.search(name)))
-    return Preview(path, file_name, None, head, suffix in _JSON_LINES, telling_first, numbers, words)
+    return Preview(path, file_name, None, head, suffix in JSON_LINES, telling_first, numbers, words)
 
 
 def first_named(pattern: re.Pattern[str], names: Sequence[str]) -> str | None:
@@ -192,7 +192,7 @@ def head_of(path: Path, file_name: str) -> pl.DataFrame:
         with parquet(path, file_name) as file:
             head = file.head(HEAD_ROWS)
     else:
-        is_json = suffix in _JSON_LINES
+        is_json = suffix in JSON_LINES
         lines = list(filter(_is_object if is_json else _is_row, _lines(path, file_name)))
         head = _table(lines, file_name, is_json=is_json)
     if head.is_empty():

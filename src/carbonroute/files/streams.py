@@ -15,6 +15,9 @@ from carbonroute.files.parquet import parquet
 from carbonroute.files.tables import FIRST_LINE, PARQUET, Pieces, csv_pieces, parsed, required, text_pieces
 from carbonroute.files.text import Digests, refused, repeated
 
+#: How the names of files of JSON lines end.
+JSON_LINES = (".jsonl", ".ndjson")
+
 #: A text that a colon follows, which is how a key begins.
 _KEY = r'"(?:[^"\\]|\\.)*":'
 _SPACED = re.compile(rb'"\s+:')
@@ -64,7 +67,7 @@ def stream_table(
         parts = csv_pieces(
             path, file_name, lambda names: required(required_columns, names, file_name), piece_bytes, digests
         )
-    elif kind in {".jsonl", ".ndjson"}:
+    elif kind in JSON_LINES:
         parts = _stream_json(path, file_name, required_columns, piece_bytes, digests)
     else:
         remedy = "a name that ends in .csv, .csv.gz, .jsonl, .jsonl.gz or .parquet is expected"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,13 @@ from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, re
 from carbonroute.files.text import listed, refused
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import asymmetry
-from carbonroute.network import MAX_RTT_MS
+from carbonroute.network import MAX_RTT_MS, PairColumns, pairs_of, repeated_pairs
 
 _NAMED = 5
 
 
 def inspect(preview: Preview, recognition: Recognition) -> Inspection:
-    """Inspect a matrix file: rows are where requests come from, columns where they go, in ms.
+    """Inspect a matrix, whose rows are where requests come from and columns where they go, or a long table.
 
     Raises
     ------
@@ -30,6 +32,51 @@ def inspect(preview: Preview, recognition: Recognition) -> Inspection:
     """
     file_name = preview.file_name
     table = read_table(preview.path, file_name)
+    settings: dict[str, Any] = {"rtt_file": file_name}
+    if recognition.format == "pairs":
+        found = _pairs(table, recognition, file_name)
+        columns_of = {role: recognition.columns[role] for role in ("from", "to")}
+        settings["rtt_columns"] = {**columns_of, "ms": recognition.columns["round-trip time"]}
+    else:
+        found = _matrix(table, file_name)
+    rows, columns, findings = found.rows, found.columns, list(found.findings)
+    if found.absurd:
+        named = ", ".join(found.absurd[:_NAMED])
+        findings.append(f"{len(found.absurd):,} values that are no round-trip time: {named}")
+    quantities, more = describe(found.rtt_ms, rows, columns, file_name)
+    comments = [
+        f"rows, for [[origins]]: {toml.names(list(dict.fromkeys(rows)))}",
+        f"columns, for [[regions]]: {toml.names(columns)}",
+    ]
+    if quantities["missing_pairs"] or found.absurd:
+        comments.append('missing = "reverse" takes the time of the way back, where that is there')
+    if quantities["missing_pairs"] or quantities["missing_diagonal"] or found.absurd:
+        comments.append('missing = "great-circle" estimates what is not there from latitude and longitude')
+        comments.append("network.rtt_ms beside the file states single pairs")
+    return Inspection(
+        name=file_name,
+        kind="rtt",
+        reading=recognition.reading() | {"unit of values": "ms, which is what a scenario reads"},
+        quantities=quantities,
+        table=pl.DataFrame(),
+        findings=(*findings, *more),
+        suggestion=toml.section("[network]", settings, comments),
+        pictures={"matrix": long(found.rtt_ms, rows, columns)},
+    )
+
+
+@dataclass(frozen=True)
+class _RoundTrips:
+    """The values of a file, ms, shape (rows, columns); NaN where there is none, or one that is none."""
+
+    rtt_ms: NDArray[np.float64]
+    rows: list[str]
+    columns: list[str]
+    absurd: Sequence[str]
+    findings: Sequence[str]
+
+
+def _matrix(table: pl.DataFrame, file_name: str) -> _RoundTrips:
     texts = [column_text(column, file_name) for column in table.iter_columns()]
     rows = [name or "" for name in texts[0]]
     columns = table.columns[1:]
@@ -44,29 +91,35 @@ def inspect(preview: Preview, recognition: Recognition) -> Inspection:
     ]
     blank = np.stack([text.fill_null("").str.strip_chars() == "" for text in texts[1:]], axis=1)
     absurd = ~blank & ~((raw >= 0) & (raw <= MAX_RTT_MS))
-    if absurd.any():
-        named = [
-            f"line {FIRST_LINE + row}, {rows[row]} to {columns[column]}: {texts[column + 1][int(row)]!r}"
-            for row, column in np.argwhere(absurd)[:_NAMED]
-        ]
-        findings.append(f"{int(absurd.sum()):,} values that are no round-trip time: {', '.join(named)}")
-    quantities, more = describe(np.where(absurd, np.nan, raw), rows, columns, file_name)
-    comments = [
-        f"rows, for [[origins]]: {toml.names(list(dict.fromkeys(rows)))}",
-        f"columns, for [[regions]]: {toml.names(columns)}",
+    named = [
+        f"line {FIRST_LINE + row}, {rows[row]} to {columns[column]}: {texts[column + 1][int(row)]!r}"
+        for row, column in np.argwhere(absurd)
     ]
-    if quantities["missing_pairs"] or absurd.any():
-        comments.append('missing = "great-circle" estimates what is not there from latitude and longitude')
-    return Inspection(
-        name=file_name,
-        kind="rtt",
-        reading=recognition.reading() | {"unit of values": "ms, which is what a scenario reads"},
-        quantities=quantities,
-        table=pl.DataFrame(),
-        findings=(*findings, *more),
-        suggestion=toml.section("[network]", {"rtt_file": file_name}, comments),
-        pictures={"matrix": long(np.where(absurd, np.nan, raw), rows, columns)},
+    return _RoundTrips(np.where(absurd, np.nan, raw), rows, columns, named, findings)
+
+
+def _pairs(table: pl.DataFrame, recognition: Recognition, file_name: str) -> _RoundTrips:
+    known = recognition.columns
+    columns = PairColumns.spelled(
+        **{"from": known["from"], "to": known["to"], "ms": known["round-trip time"]}
     )
+    pairs = pairs_of(table, columns, file_name).drop_nulls(["from", "to"])
+    starts, ends = (pairs[name].unique(maintain_order=True).to_list() for name in ("from", "to"))
+    findings = [
+        f"lines {', '.join(map(str, lines))} are all of {start} to {end}: keep one"
+        for start, end, lines in repeated_pairs(pairs)
+    ]
+    value = column_numbers(pairs["ms"])
+    fits = value.is_between(0, MAX_RTT_MS).fill_null(value=False)
+    blank = pairs["ms"].fill_null("") == ""
+    absurd = pairs.filter(~fits & ~blank).select("line", "from", "to", "ms").rows()
+    rtt_ms = np.full((len(starts), len(ends)), np.nan)
+    row_of, column_of = ({name: place for place, name in enumerate(names)} for names in (starts, ends))
+    for start, end, ms in zip(pairs["from"], pairs["to"], value.set(~fits, None), strict=True):
+        if ms is not None:
+            rtt_ms[row_of[start], column_of[end]] = ms
+    named = [f"line {line}, {start} to {end}: {text!r}" for line, start, end, text in absurd]
+    return _RoundTrips(rtt_ms, starts, ends, named, findings)
 
 
 def long(matrix: NDArray[np.float64], rows: list[str], columns: list[str]) -> pl.DataFrame:
@@ -109,7 +162,8 @@ def describe(
     quantities = {
         "rows": len(rows),
         "columns": len(columns),
-        "missing_pairs": int((~known).sum()),
+        "missing_pairs": int((~known & ~same).sum()),
+        "missing_diagonal": int((~known & same).sum()),
         "min_ms": float(outer.min()) if len(outer) else nothing,
         "median_ms": float(np.median(outer)) if len(outer) else nothing,
         "max_ms": float(outer.max()) if len(outer) else nothing,
@@ -120,9 +174,13 @@ def describe(
         "asymmetry_max_ms": apart.largest if apart else nothing,
     }
     findings = []
-    if missing := int((~known).sum()):
-        named = [f"{rows[r]} to {columns[c]}" for r, c in np.argwhere(~known)]
-        findings.append(f"{missing:,} pairs without a value: {listed(named, _NAMED)}")
+    for lacks, words in (
+        (~known & ~same, "pairs without a value"),
+        (~known & same, "names without a time to themselves (the diagonal)"),
+    ):
+        if missing := int(lacks.sum()):
+            named = [f"{rows[r]} to {columns[c]}" for r, c in np.argwhere(lacks)]
+            findings.append(f"{missing:,} {words}: {listed(named, _NAMED)}")
     if zero := int(((matrix == 0) & ~same).sum()):
         findings.append(f"{zero:,} pairs of different names at 0 ms")
     if apart and apart.at and apart.largest > 0:

@@ -13,7 +13,7 @@ from carbonroute.files.preview import Certainty, Preview, Recognition, preview
 from carbonroute.files.text import refused
 from carbonroute.inspection import carbon_files, forecasts, network, rates, traffic
 from carbonroute.inspection.result import Inspection, Kind
-from carbonroute.network import recognise_matrix
+from carbonroute.network import recognise_matrix, recognise_pairs
 from carbonroute.traffic import KINDS
 
 _CARBON = tuple(source for source in SOURCES if issubclass(source, FileSource))
@@ -34,6 +34,7 @@ TRAFFIC = MappingProxyType({"traffic": traffic.inspect, "rates": rates.inspect})
 READERS = (
     *(Reader("carbon", source.recognise, partial(carbon_files.inspect, source)) for source in _CARBON),
     Reader("carbon", Forecast.recognise, forecasts.inspect),
+    Reader("rtt", recognise_pairs, network.inspect),
     Reader("rtt", recognise_matrix, network.inspect),
     *(
         Reader(kind.form, kind.recognise, partial(TRAFFIC[kind.form], kind))
@@ -96,7 +97,7 @@ def _looked_for(kind: Kind | None) -> str:
         "carbon": "a column of times beside columns of numbers (a zone each), or beside zone and value",
         "traffic": "a column of times and columns of tokens",
         "rates": "nothing but columns of numbers, or rates beside times",
-        "rtt": "a first column that names what the other columns are called",
+        "rtt": "a first column that names what the other columns are called, or columns from, to and ms",
     }
     if kind:
         return f"as {kind}, {looked[kind]} is looked for"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from carbonroute.network.distance import Places, complete, refuse_faster_than_light
 from carbonroute.network.jitter import HalfNormal, LognormalJitter, PairLognormal
-from carbonroute.network.matrix import MAX_RTT_MS, Missing, read_matrix, recognise_matrix
+from carbonroute.network.matrix import MAX_RTT_MS, Missing, filling, read_matrix, recognise_matrix
+from carbonroute.network.pairs import PairColumns, pair_columns, pairs_of, recognise_pairs, repeated_pairs
 
 Jitter = HalfNormal | PairLognormal
 
@@ -14,10 +15,16 @@ __all__ = [
     "Jitter",
     "LognormalJitter",
     "Missing",
+    "PairColumns",
     "PairLognormal",
     "Places",
     "complete",
+    "filling",
+    "pair_columns",
+    "pairs_of",
     "read_matrix",
     "recognise_matrix",
+    "recognise_pairs",
     "refuse_faster_than_light",
+    "repeated_pairs",
 ]

@@ -1,26 +1,33 @@
-"""Round-trip times from a CSV matrix: rows are where a request comes from, columns where it goes."""
+"""Round-trip times from a file: a matrix, whose rows are where a request comes from, or a long table."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Mask
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files.text import Digests
+from carbonroute.files.toml import key_text
+from carbonroute.network.pairs import PairColumns, pair_columns, pairs_of, repeated_pairs
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from carbonroute.files.preview import Preview, Recognition
 
 #: Light needs 134 ms around the Earth and back in vacuum; a minute is a fault of unit.
 MAX_RTT_MS = 60_000.0
 
-#: What to do about a round-trip time that is not there: refuse the matrix, or estimate the time by distance.
-Missing = Literal["refuse", "great-circle"]
+#: What to do about a round-trip time that is not there: refuse the file, take that of the way back, or
+#: estimate the time by distance.
+Missing = Literal["refuse", "reverse", "great-circle"]
 
 
 def recognise_matrix(preview: Preview) -> Recognition | None:
@@ -41,44 +48,107 @@ def recognise_matrix(preview: Preview) -> Recognition | None:
     return Recognition(certainty, "matrix", lists={"row names": (first,), "columns": tuple(rest)})
 
 
-def read_matrix(
+def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
     path: Path,
     file_name: str,
     origins: Sequence[str],
     regions: Sequence[str],
     missing: Missing = "refuse",
     digests: Digests | None = None,
+    *,
+    columns: PairColumns | None = None,
+    stated: Mask | None = None,
 ) -> Array:
     """Return the round-trip time of each origin and region, ms, shape (O, R).
 
     Parameters
     ----------
     path, file_name
-        The CSV (also ``.gz``) or Parquet file, and its name in messages. Its first column names
-        the origins.
+        The CSV (also ``.gz``) or Parquet file, and its name in messages: a matrix, whose first column names
+        the origins, or a long table with a row for each pair.
     origins, regions
         Names of the rows and columns to return, in order.
     missing
-        With ``"great-circle"``, a row, column or value that is not there gives NaN, to be estimated.
+        Unless it is ``"refuse"``, a row, column or value that is not there gives NaN, to be filled.
     digests
         Where the digest of the file is noted.
+    columns
+        Those of a long table; by default they are told by their names.
+    stated
+        Pairs whose time is stated elsewhere, shape (O, R): the file need not have them.
 
     Raises
     ------
     InputError
-        If a row or column is missing or stands twice, or a value is not a number from 0 to `MAX_RTT_MS`; with
-        ``"great-circle"``, if one stands twice, a value is there and no such number, or none is there.
+        If a row, column or pair is missing or stands twice, or a value is not a number from 0 to
+        `MAX_RTT_MS`; where values may be missing, if one stands twice, a value is there and no such number,
+        or none is there.
     """
-    import polars as pl
-
-    from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+    from carbonroute.files.tables import column_numbers, found_text, read_table
 
     table = read_table(path, file_name, digests)
+    columns = columns or pair_columns(table, regions, file_name)
+    optional = missing != "refuse"
+    elsewhere = np.zeros((len(origins), len(regions)), dtype=bool) if stated is None else stated
+    find = partial(_of_pairs, columns=columns) if columns is not None else _of_matrix
+    values = find(table, file_name, origins, regions, None if optional else ~elsewhere)
+    rtt_ms = np.stack([column_numbers(text).to_numpy() for text in values.texts], axis=1)
+    given = np.stack([(text.str.strip_chars() != "").fill_null(value=False) for text in values.texts], axis=1)
+    unfit = ~((rtt_ms >= 0) & (rtt_ms <= MAX_RTT_MS)) & ~elsewhere  # True for NaN
+    if optional:
+        unfit &= given
+    right = f"milliseconds from 0 to {MAX_RTT_MS:g} are expected"
+    faults = first_faults(
+        Fault(
+            f"{values.place(int(o), int(r))}{origins[o]} to {regions[r]}{_diagonal(origins[o], regions[r])}",
+            found_text(values.texts[r][int(o)]),
+            right if given[o, r] else f"{right}; or {filling(origins[o], regions[r])}",
+        )
+        for o, r in np.argwhere(unfit)
+    )
+    if faults:
+        raise InputError(file_name, faults)
+    nothing = np.isnan(rtt_ms).all() and not elsewhere.any()
+    if nothing and missing == "great-circle":  # the wrong file, or names of another kind: say what is missing
+        return read_matrix(path, file_name, origins, regions, columns=columns)
+    return rtt_ms
+
+
+def filling(origin: str, region: str) -> str:
+    """Return how a scenario may fill a pair without a time: a place has no way back from itself."""
+    rules = "missing = 'great-circle'" if origin == region else "missing = 'reverse' or 'great-circle'"
+    return f"state network.rtt_ms.{key_text(origin)}.{key_text(region)}, or {rules}"
+
+
+def _diagonal(origin: str, region: str) -> str:
+    return " (the diagonal)" if origin == region else ""
+
+
+@dataclass(frozen=True)
+class _Values:
+    """Texts of a file, one series of O for each region, and where those of an origin and region stand."""
+
+    texts: list[pl.Series]
+    place: Callable[[int, int], str]
+
+
+def _of_matrix(
+    table: pl.DataFrame,
+    file_name: str,
+    origins: Sequence[str],
+    regions: Sequence[str],
+    needed: Mask | None,
+) -> _Values:
+    """Return the values of a matrix; `needed` says which must be there, None that none must."""
+    import polars as pl
+
+    from carbonroute.files.tables import FIRST_LINE, column_text
+
     names, columns = column_text(table.to_series(0), file_name).to_list(), table.columns[1:]
-    optional = missing == "great-circle"
+    every: Mask = np.zeros((len(origins), len(regions)), dtype=bool) if needed is None else needed
     misplaced = (
-        *_misplaced("row", origins, names, optional),
-        *_misplaced("column", regions, columns, optional),
+        *_misplaced("row", origins, names, np.any(every, axis=1)),
+        *_misplaced("column", regions, columns, np.any(every, axis=0)),
     )
     if misplaced:
         raise InputError(file_name, misplaced)
@@ -90,37 +160,63 @@ def read_matrix(
         (column_text(table[region], file_name) if region in known else nothing).gather(rows)
         for region in regions
     ]
-    rtt_ms = np.stack([column_numbers(column).to_numpy() for column in texts], axis=1)
-    unfit = ~((rtt_ms >= 0) & (rtt_ms <= MAX_RTT_MS))  # True for NaN
-    if optional:
-        unfit &= np.stack(
-            [(column.str.strip_chars() != "").fill_null(False).to_numpy() for column in texts], 1
-        )
-    faults = first_faults(
+    return _Values(texts, lambda o, _r: f"line {row_of[origins[o]] + FIRST_LINE}, ")
+
+
+def _of_pairs(
+    table: pl.DataFrame,
+    file_name: str,
+    origins: Sequence[str],
+    regions: Sequence[str],
+    needed: Mask | None,
+    columns: PairColumns,
+) -> _Values:
+    """Return the values of a long table; `needed` says which names must be there, None that none must."""
+    import polars as pl
+
+    all_pairs = pairs_of(table, columns, file_name)
+    pairs = all_pairs.filter(pl.col("from").is_in(origins) & pl.col("to").is_in(regions))
+    twice = first_faults(
         Fault(
-            f"line {row_of[origins[o]] + FIRST_LINE}, {origins[o]} to {regions[r]}",
-            found_text(texts[r][int(o)]),
-            f"milliseconds from 0 to {MAX_RTT_MS:g} are expected",
+            f"lines {', '.join(map(str, lines))}", f"{start} to {end} stands {len(lines)} times", "keep one"
         )
-        for o, r in np.argwhere(unfit)
+        for start, end, lines in repeated_pairs(pairs)
     )
-    if faults:
-        raise InputError(file_name, faults)
-    if np.isnan(rtt_ms).all():  # the wrong file, or names of another kind: say what is missing
-        return read_matrix(path, file_name, origins, regions)
-    return rtt_ms
+    every: Mask = np.zeros((len(origins), len(regions)), dtype=bool) if needed is None else needed
+    ends = (
+        (columns.from_, origins, all_pairs["from"], np.any(every, axis=1)),
+        (columns.to, regions, all_pairs["to"], np.any(every, axis=0)),
+    )
+    absent = [
+        fault
+        for name, wanted, names, must in ends
+        for fault in _misplaced(f"column {name!r}:", wanted, names.unique(maintain_order=True), must)
+    ]
+    if twice or absent:
+        raise InputError(file_name, (*absent, *twice))
+    place = {(start, end): line for start, end, line in pairs.select("from", "to", "line").rows()}
+    text = {(start, end): ms for start, end, ms in pairs.select("from", "to", "ms").rows()}
+    texts = [
+        pl.Series([text.get((origin, region)) for origin in origins], dtype=pl.String) for region in regions
+    ]
+
+    def at(origin: int, region: int) -> str:
+        line = place.get((origins[origin], regions[region]))
+        return "" if line is None else f"line {line}, "
+
+    return _Values(texts, at)
 
 
 def _misplaced(
-    what: str, expected: Sequence[str], names: Sequence[str | None], optional: bool
+    what: str, expected: Sequence[str], names: Iterable[str | None], needed: Mask
 ) -> tuple[Fault, ...]:
-    """Return a fault for each wanted name that stands twice among a table's names, or not without need."""
+    """Return a fault for each name that stands twice among a table's names, or not although it is needed."""
     counts = Counter(names)
     known = [name for name in counts if name]
     return first_faults(
         Fault(f"{what} {name!r}", f"stands {counts[name]} times", "keep one")
         if counts[name]
         else Fault(f"{what} {name!r}", "missing", did_you_mean(name, known))
-        for name in expected
-        if counts[name] > 1 or not (counts[name] or optional)
+        for name, must in zip(expected, needed.tolist(), strict=True)
+        if counts[name] > 1 or (must and not counts[name])
     )

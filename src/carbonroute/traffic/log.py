@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files.preview import TIME, Certainty, Preview, Recognition, first_named
-from carbonroute.files.streams import stream_table
+from carbonroute.files.streams import JSON_LINES, stream_table
 from carbonroute.files.tables import FIRST_LINE, Pieces, column_numbers, column_text, found_text
 from carbonroute.files.times import ALWAYS, TimeZone, to_utc
 from carbonroute.spec import Spec
@@ -157,6 +157,11 @@ class Log(Spec):
         words = zip(_MEASURED, ("service times", "prompt tokens", "answer tokens"), strict=True)
         brought = [name for column, name in words if self.measures(column)]
         return f"requests of {self.path} bring their own {' and '.join(brought)}" if brought else ""
+
+    @property
+    def is_json_lines(self) -> bool:
+        """Whether the file has no header line."""
+        return self.path.lower().removesuffix(".gz").endswith(JSON_LINES)
 
     def faults(self, demand: Demand) -> Iterator[Fault]:
         """Yield the settings that do not fit the scenario, with their place below this log."""

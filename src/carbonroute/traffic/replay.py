@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 from pydantic import Field, field_validator
 
-from carbonroute import rng
+from carbonroute import memory, rng
 from carbonroute.arrays import Array, Index
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
+from carbonroute.files.durations import Duration
 from carbonroute.files.limits import PIECE_BYTES
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.times import EPOCH
@@ -25,14 +26,20 @@ from carbonroute.traffic.source import Form, Measured, TrafficContent, TrafficFi
 from carbonroute.traffic.summary import LogSummary
 from carbonroute.units import US_PER_HOUR, US_PER_S
 
+#: Requests of one moment are told apart by all that is known of them, so that no order of rows counts.
+ORDER = "time_us", "origin", "workload", "prompt_tokens", "answer_tokens", "service_ms"
+#: A row that waits for its turn, and its copy while it is sorted.
+_BYTES_PER_ROW = 2 * 8 * len(ORDER)
+
 
 class Replay(TrafficSource):
     """The requests of one log or several, at the times when they came.
 
-    Logs are merged by time, each in the order of its rows; requests outside the horizon are left out and
-    counted. Origins and workloads that a log does not state are drawn from the scenario's shares. Logs of any
-    size are streamed: read once (by ``align = "first-request"``, their times once more) to check every row
-    and to count, and again by every pass over the blocks.
+    Requests come in the order of their times, whatever the order of rows and files; those of one moment in
+    that of `ORDER`. Requests outside the horizon are left out and counted. Origins and workloads that a log
+    does not state are drawn from the scenario's shares. Logs of any size are streamed: read once (by
+    ``align = "first-request"``, their times once more) to check every row, to count, and to see how late rows
+    come; and again by every pass over the blocks, which holds no more rows than that lateness asks for.
 
     Attributes
     ----------
@@ -41,6 +48,9 @@ class Replay(TrafficSource):
     align
         ``"calendar"``: the horizon takes the requests of its own dates; ``"first-request"``: the earliest
         request of all logs comes at the beginning of the horizon.
+    sort_within
+        How much earlier than a row above it a row may be; a log with a later one is refused. Without, rows in
+        any order are sorted.
     """
 
     is_random: ClassVar[bool] = False
@@ -50,6 +60,7 @@ class Replay(TrafficSource):
     kind: Literal["replay"]
     logs: Annotated[tuple[Log, ...], Field(strict=False, min_length=1, max_length=1000)]
     align: Literal["calendar", "first-request"] = "calendar"
+    sort_within: Duration | None = None
 
     @classmethod
     def recognise(cls, preview: Preview) -> Recognition | None:
@@ -119,6 +130,8 @@ class Replay(TrafficSource):
             for piece in self._pieces(index, demand, piece_bytes):
                 summary.add(piece, start_us, demand.hours)
             summary.refuse_unit(self.logs[index].path)
+            if self.sort_within is not None:
+                summary.refuse_late(self.logs[index], self.sort_within)
         summarised = list(zip(self.logs, summaries, strict=True))
         count = sum(summary.inside for summary in summaries)
         if not count:
@@ -127,7 +140,14 @@ class Replay(TrafficSource):
             raise InputError("scenario", [nothing])
         return Arrivals(
             count=count,
-            pending=partial(self._pending, demand, start_us, piece_bytes),
+            pending=partial(
+                self._pending,
+                demand,
+                start_us,
+                [summary.earliest_us for summary in summaries],
+                [summary.late_us for summary in summaries],
+                piece_bytes,
+            ),
             expected=partial(self._expected, demand, start_us, piece_bytes),
             own="; ".join(filter(None, (log.own for log in self.logs))),
             files={log.path: demand.folder / log.path for log in self.logs},
@@ -172,9 +192,16 @@ class Replay(TrafficSource):
         known = counts[:, :-1] + counts[:, -1:] * demand.origin_share[:, np.newaxis]
         return known[..., :-1] + known[..., -1:] * demand.workload_share
 
-    def _pending(self, demand: Demand, start_us: int, piece_bytes: int) -> Iterator[Pending]:
+    def _pending(
+        self,
+        demand: Demand,
+        start_us: int,
+        earliest_us: Sequence[int],
+        late_us: Sequence[int],
+        piece_bytes: int,
+    ) -> Iterator[Pending]:
         inside = self._inside(demand, start_us, piece_bytes)
-        for index, rows in enumerate(_of_size(_merged(inside), rng.BLOCK)):
+        for index, rows in enumerate(_of_size(_in_order(inside, earliest_us, late_us), rng.BLOCK)):
             yield partial(self._requests, demand, start_us, index, rows)
 
     def _requests(self, demand: Demand, start_us: int, index: int, rows: pl.DataFrame) -> Requests:
@@ -197,44 +224,44 @@ def _within(rows: pl.DataFrame, start_us: int, hours: int) -> pl.DataFrame:
     return rows.filter(pl.col("time_us").is_between(start_us, start_us + hours * US_PER_HOUR, closed="left"))
 
 
-def _merged(logs: Sequence[Iterator[pl.DataFrame]]) -> Iterator[pl.DataFrame]:
-    """Yield the rows of several logs by time, those of the first log first on ties.
+def _in_order(
+    logs: Sequence[Iterator[pl.DataFrame]], earliest_us: Sequence[int], late_us: Sequence[int]
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows of several logs in the order of `ORDER`, each as soon as no earlier one can come.
 
-    A log's rows keep their order: one that is late there stays where it stands. About a piece of each log is
-    held at a time.
+    Parameters
+    ----------
+    logs
+        The pieces of each log.
+    earliest_us
+        When the first request of each log comes, or before: its file is not opened until then.
+    late_us
+        By how much a row of each log is earlier than one above it, at most.
     """
-    if len(logs) == 1:
-        yield from logs[0]
-        return
-    coming = [_with_clock(frames, index) for index, frames in enumerate(logs)]
-    held = {index: frame for index, frames in enumerate(coming) if (frame := next(frames, None)) is not None}
-    last: list[pl.DataFrame] = []  # of logs that have ended
-    while held or last:
-        until = min((frame["clock"][-1] for frame in held.values()), default=None)
-        early = pl.lit(value=True) if until is None else pl.col("clock") < until
-        frames = [frame.filter(early) for frame in (*held.values(), *last)]
-        yield pl.concat(frames).sort("clock", "log", maintain_order=True)
-        last = [frame.filter(~early) for frame in last]
-        for index, frame in list(held.items()):
-            rest, more = frame.filter(~early), None
-            if frame["clock"][-1] == until:  # more of the same moment may come
-                more = next(coming[index], None)
-                if more is None:
-                    last.append(rest)
-                    del held[index]
-                    continue
-            held[index] = rest if more is None else pl.concat([rest, more])
-        last = [frame for frame in last if len(frame)]
+    #: No row to come of a log is earlier.
+    reached = dict(enumerate(earliest_us))
+    held: list[pl.DataFrame] = []
+    while reached:
+        slowest = min(reached, key=reached.__getitem__)
+        frame = next(logs[slowest], None)
+        if frame is None:
+            del reached[slowest]
+        elif len(frame):
+            held.append(_sorted(frame))
+            reached[slowest] = max(reached[slowest], held[-1]["time_us"][-1] - late_us[slowest])
+        until = min(reached.values(), default=2**63 - 1)
+        cuts = [int(frame["time_us"].search_sorted(until, side="left")) for frame in held]
+        ready = [frame[:cut] for frame, cut in zip(held, cuts, strict=True) if cut]
+        held = [frame[cut:] for frame, cut in zip(held, cuts, strict=True) if cut < len(frame)]
+        if ready:
+            yield ready[0] if len(ready) == 1 else _sorted(pl.concat(ready))
+        rows = sum(map(len, held))
+        what = f"{rows:,} requests of logs that are not sorted by time"
+        memory.require(rows * _BYTES_PER_ROW, "scenario", "traffic.logs", what)
 
 
-def _with_clock(frames: Iterable[pl.DataFrame], log: int) -> Iterator[pl.DataFrame]:
-    """Yield a log's pieces that have rows, with their log's index and the latest time so far."""
-    latest = None
-    for piece in frames:
-        if len(piece):
-            clock = piece["time_us"].cum_max().clip(lower_bound=latest)
-            latest = clock[-1]
-            yield piece.with_columns(clock=clock, log=pl.lit(log))
+def _sorted(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame if (np.diff(frame["time_us"].to_numpy()) > 0).all() else frame.sort(ORDER)
 
 
 def _of_size(frames: Iterable[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:

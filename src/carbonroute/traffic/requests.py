@@ -81,11 +81,11 @@ class Demand:
 Pending = Callable[[], Requests]
 
 
-def in_order(_index: int, requests: Requests) -> Array:
-    """Return the stated times of a block's requests, s: one that is late comes with the one before it."""
+def stated_times(_index: int, requests: Requests) -> Array:
+    """Return the stated times of a block's requests, s."""
     if requests.time_s is None:
         raise RuntimeError("the requests have no times: their traffic must state Arrivals.times")
-    return np.maximum.accumulate(requests.time_s)
+    return requests.time_s
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ class Arrivals:
         a log are counted, and shared out where their origins or workloads are drawn.
     times
         Gives the moments at which the requests of a block come, s from the start of the horizon, ascending,
-        shape (n,), from the block's index and its requests. Whoever goes from block to block of a log keeps
-        the latest moment: the first rows of a block may be late too.
+        shape (n,), from the block's index and its requests. Between two blocks, rounding may make them
+        descend by less than a microsecond.
     own
         Columns of requests that only logs have, such as service times, in words; empty where a request has
         no more than hour, origin and workload.
@@ -124,7 +124,7 @@ class Arrivals:
     count: float
     pending: Callable[[], Iterator[Pending]]
     expected: Callable[[], Array]
-    times: Callable[[int, Requests], Array] = in_order
+    times: Callable[[int, Requests], Array] = stated_times
     own: str = ""
     files: Mapping[str, Path] = field(default_factory=dict)
     source: str = ""

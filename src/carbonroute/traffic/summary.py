@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+import numpy as np
 import polars as pl
 
+from carbonroute.arrays import Integers
 from carbonroute.errors import Fault, InputError
+from carbonroute.files.durations import MAX_MINUTES, Duration
+from carbonroute.files.tables import FIRST_LINE
 from carbonroute.files.times import EPOCH
 from carbonroute.traffic.log import Log
-from carbonroute.units import US_PER_HOUR
+from carbonroute.units import US_PER_HOUR, US_PER_MINUTE, US_PER_S
 
 _NEVER_US = 2**62
 #: A median inference time beyond these is a fault of unit.
@@ -30,6 +34,9 @@ class LogSummary:
         Rows earlier than the row before.
     earliest_us, latest_us, previous_us
         Of all rows and of the last one, on the clock of the log.
+    reached_us, late_us, late_row
+        Of the rows within the horizon: the latest time so far; by how much one is earlier than a row above
+        it, at most, and which row that is.
     served, service_ms, too_short, too_long
         Rows with an inference time, their sum, and how many are believable for nothing.
     """
@@ -40,6 +47,9 @@ class LogSummary:
     earliest_us: int = _NEVER_US
     latest_us: int = -_NEVER_US
     previous_us: int = -_NEVER_US
+    reached_us: int = -_NEVER_US
+    late_us: int = 0
+    late_row: int = 0
     served: int = 0
     service_ms: float = 0.0
     too_short: int = 0
@@ -60,6 +70,7 @@ class LogSummary:
             too_short=(service < _SHORTEST_MS).sum(),
             too_long=(service > _LONGEST_MS).sum(),
         ).row(0, named=True)
+        self._add_lateness(piece["time_us"].to_numpy(), start_us, start_us + hours * US_PER_HOUR)
         self.rows += len(piece)
         self.earliest_us = min(self.earliest_us, row["earliest"])
         self.latest_us = max(self.latest_us, row["latest"])
@@ -70,6 +81,33 @@ class LogSummary:
         self.service_ms += row["service_ms"]
         self.too_short += row["too_short"]
         self.too_long += row["too_long"]
+
+    def _add_lateness(self, time_us: Integers, start_us: int, end_us: int) -> None:
+        rows = np.flatnonzero((time_us >= start_us) & (time_us < end_us))
+        if not len(rows):
+            return
+        reached_us = np.maximum.accumulate(np.append(self.reached_us, time_us[rows]))
+        late_us = reached_us[:-1] - time_us[rows]
+        latest = int(late_us.argmax())
+        self.reached_us = int(reached_us[-1])
+        if late_us[latest] > self.late_us:
+            self.late_us, self.late_row = int(late_us[latest]), self.rows + int(rows[latest])
+
+    def refuse_late(self, log: Log, limit: Duration) -> None:
+        """Refuse a log in which a row is earlier than one above it by more than a limit.
+
+        Raises
+        ------
+        InputError
+            With the line of the row that is latest.
+        """
+        minutes = -(-self.late_us // US_PER_MINUTE)
+        if minutes <= limit.minutes:
+            return
+        stated = f'state sort_within = "{minutes}min"' if minutes <= MAX_MINUTES else "leave sort_within out"
+        problem = f"is {minutes:,} min earlier than a row above it, and sort_within = {limit.text!r}"
+        line = self.late_row + (1 if log.is_json_lines else FIRST_LINE)
+        raise InputError(log.path, [Fault(f"line {line}", problem, f"sort the file by time, or {stated}")])
 
     def refuse_unit(self, file_name: str) -> None:
         """Refuse inference times that only a wrong unit explains.
@@ -96,6 +134,7 @@ class LogSummary:
             "rows": self.rows,
             "outside_horizon": self.rows - self.inside,
             "out_of_order": self.out_of_order,
+            "latest_row_s": self.late_us / US_PER_S,
             "earliest": _text(self.earliest_us),
             "latest": _text(self.latest_us),
             "without_service_time": self.rows - self.served if log.service_column else None,
@@ -114,7 +153,8 @@ class LogSummary:
         if outside := self.rows - self.inside:
             yield f"{outside:,} of {self.rows:,} requests of {log.path} lie outside the horizon: left out"
         if self.out_of_order:
-            yield f"{self.out_of_order:,} rows of {log.path} are earlier than the row before"
+            by = f", by up to {self.late_us / US_PER_MINUTE:,.4g} min: sorted by time" if self.late_us else ""
+            yield f"{self.out_of_order:,} rows of {log.path} are earlier than the row before{by}"
         if self.served:
             yield f"{log.path}: inference times of {self.service_ms / self.served:.4g} ms on average"
         if log.service_column and self.served < self.rows:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from carbonroute.arrays import Array
 from carbonroute.control.router import Router
 from carbonroute.control.site import Site
 from carbonroute.engines.draws import SCHEMES
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["faults", "run"]
 
 Progress = Callable[[int, int], None]
+
+#: Drawn times are sums of gaps, begun anew with every block.
+_ROUNDING_S = 1e-6
 
 
 def run(
@@ -82,8 +86,8 @@ def run(
         ]
         last_s = 0.0
         for block in blocks:
-            time_s = np.maximum(inputs.arrivals.times(block.index, block.requests), last_s)
-            last_s = time_s[-1]
+            time_s = ascending(inputs.arrivals.times(block.index, block.requests), last_s)
+            last_s = float(time_s[-1])
             for loop in loops:
                 loop.add(block, time_s)
             done += len(block) * len(loops)
@@ -91,6 +95,26 @@ def run(
                 progress(done, max(done, requests * policies))
         outcomes += [loop.outcome() for loop in loops]
     return refuse_none(inputs, tuple(outcomes))
+
+
+def ascending(time_s: Array, last_s: float) -> Array:
+    """Return the times of a block's requests, s, which come after those of the block before.
+
+    Parameters
+    ----------
+    time_s
+        Shape (n,).
+    last_s
+        When the last request of the block before comes. Rounding may make this block begin before it.
+
+    Raises
+    ------
+    RuntimeError
+        If the requests are not in order: waits would be those of other requests.
+    """
+    if time_s[0] < last_s - _ROUNDING_S or (np.diff(time_s) < 0).any():
+        raise RuntimeError("requests must come in the order of their times: sort them in Arrivals.pending")
+    return np.maximum(time_s, last_s)
 
 
 def faults(candidate: Candidate, site: Site, where: str) -> Iterator[Fault]:

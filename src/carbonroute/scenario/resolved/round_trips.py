@@ -7,10 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Mask
+from carbonroute.errors import Fault, InputError, first_faults
 from carbonroute.files.text import Digests
-from carbonroute.network import HalfNormal, Jitter, Places, complete, read_matrix, refuse_faster_than_light
-from carbonroute.scenario.written.model import Origin, Region, Scenario
+from carbonroute.files.toml import key_text
+from carbonroute.network import (
+    HalfNormal,
+    Jitter,
+    Missing,
+    Places,
+    complete,
+    read_matrix,
+    refuse_faster_than_light,
+)
+from carbonroute.scenario.written.model import Network, Origin, Region, Scenario
 
 #: Estimated pairs that a note names.
 _NAMED = 3
@@ -28,22 +38,29 @@ class RoundTrips:
         Law of the jitter.
     estimated
         Pairs of origin and region whose time was estimated by distance.
+    reversed
+        Pairs that have the time of the way back.
+    replaced
+        Pairs of the file whose time the scenario states itself.
     """
 
     rtt_ms: Array
     jitter: Jitter
     estimated: tuple[tuple[str, str], ...]
+    reversed: tuple[tuple[str, str], ...] = ()
+    replaced: tuple[tuple[str, str], ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How many pairs were estimated, for people."""
-        if not self.estimated:
-            return ()
-        named = ", ".join(f"{origin} to {region}" for origin, region in self.estimated[:_NAMED])
-        more = ", …" if len(self.estimated) > _NAMED else ""
-        return (
-            f"{len(self.estimated)} of {self.rtt_ms.size} round-trip times estimated by great-circle "
-            f"distance ({named}{more})",
+        """How many pairs are not those of the file, for people."""
+        return tuple(
+            f"{len(pairs)} of {self.rtt_ms.size} round-trip times {words} ({_listed(pairs)})"
+            for pairs, words in (
+                (self.estimated, "estimated by great-circle distance"),
+                (self.reversed, "taken from the way back"),
+                (self.replaced, "stated by network.rtt_ms beside the file"),
+            )
+            if pairs
         )
 
 
@@ -64,21 +81,65 @@ def round_trips(scenario: Scenario, digests: Digests | None = None) -> RoundTrip
     """
     network = scenario.network
     origins, regions = _places(scenario.origins), _places(scenario.regions)
-    if network.rtt_file is not None:
-        source = network.rtt_file
-        path = scenario.folder / source
-        rtt_ms = read_matrix(path, source, origins.names, regions.names, network.missing, digests)
-    else:
-        source, rows = "network.rtt_ms", network.rtt_ms or {}
-        times = [[rows.get(origin, {}).get(region) for region in regions.names] for origin in origins.names]
-        rtt_ms = np.array(times, dtype=np.float64)  # None becomes NaN
-    refuse_faster_than_light(rtt_ms, origins, regions, source)
-    rtt_ms, estimated = complete(rtt_ms, origins, regions, source)
+    shown = network.rtt_file or "network.rtt_ms"
+
+    def read(start: Sequence[str], end: Sequence[str], stated: Mask | None, missing: Missing) -> Array:
+        if network.rtt_file is None:
+            return np.full((len(start), len(end)), np.nan)
+        path, columns = scenario.folder / network.rtt_file, network.rtt_columns
+        return read_matrix(path, shown, start, end, missing, digests, columns=columns, stated=stated)
+
+    own_ms = _stated(network, origins.names, regions.names)
+    stated = ~np.isnan(own_ms)
+    replaced = _pairs(stated, origins, regions) if network.rtt_file else ()
+    rtt_ms = np.where(stated, own_ms, read(origins.names, regions.names, stated, network.missing))
+    turned: tuple[tuple[str, str], ...] = ()
+    if network.missing == "reverse" and (lacking := np.isnan(rtt_ms)).any():
+        own_ms = _stated(network, regions.names, origins.names)
+        known = ~np.isnan(own_ms) | ~lacking.T
+        back_ms = np.where(np.isnan(own_ms), read(regions.names, origins.names, known, "reverse"), own_ms).T
+        rtt_ms = np.where(lacking, back_ms, rtt_ms)
+        turned = _pairs(lacking & ~np.isnan(back_ms), origins, regions)
+        if np.isnan(rtt_ms).all():  # the wrong file, or names of another kind: say what is missing
+            read(origins.names, regions.names, None, "refuse")
+        _refuse_lacking(rtt_ms, origins, regions, shown)
+    refuse_faster_than_light(rtt_ms, origins, regions, shown)
+    rtt_ms, estimated = complete(rtt_ms, origins, regions, shown)
     if network.jitter:
         jitter: Jitter = network.jitter.fit(scenario.folder, origins.names, regions.names, rtt_ms, digests)
     else:
         jitter = HalfNormal(std_ms=network.jitter_std_ms)
-    return RoundTrips(rtt_ms, jitter, tuple(estimated))
+    return RoundTrips(rtt_ms, jitter, tuple(estimated), turned, replaced)
+
+
+def _stated(network: Network, origins: Sequence[str], regions: Sequence[str]) -> Array:
+    """Return the times that the scenario states itself, ms, shape (O, R); NaN where it states none."""
+    rows = network.rtt_ms or {}
+    times = [[rows.get(origin, {}).get(region) for region in regions] for origin in origins]
+    return np.array(times, dtype=np.float64)  # None becomes NaN
+
+
+def _pairs(flags: Mask, origins: Places, regions: Places) -> tuple[tuple[str, str], ...]:
+    return tuple((origins.names[o], regions.names[r]) for o, r in np.argwhere(flags))
+
+
+def _listed(pairs: Sequence[tuple[str, str]]) -> str:
+    named = ", ".join(f"{origin} to {region}" for origin, region in pairs[:_NAMED])
+    return f"{named}, …" if len(pairs) > _NAMED else named
+
+
+def _refuse_lacking(rtt_ms: Array, origins: Places, regions: Places, shown: str) -> None:
+    """Refuse pairs that have no time in either direction."""
+    faults = first_faults(
+        Fault(
+            f"{start} to {end}",
+            "no value on the diagonal" if start == end else f"no value, nor {end} to {start}",
+            f"state network.rtt_ms.{key_text(start)}.{key_text(end)}, or missing = 'great-circle'",
+        )
+        for start, end in _pairs(np.isnan(rtt_ms), origins, regions)
+    )
+    if faults:
+        raise InputError(shown, faults)
 
 
 def _places(members: Sequence[Origin | Region]) -> Places:

@@ -17,7 +17,7 @@ from carbonroute.control.information import Information
 from carbonroute.control.router import Control
 from carbonroute.errors import Fault, did_you_mean
 from carbonroute.files.toml import key_text
-from carbonroute.network import MAX_RTT_MS, LognormalJitter, Missing
+from carbonroute.network import MAX_RTT_MS, LognormalJitter, Missing, PairColumns
 from carbonroute.rng import MAX_SEED
 from carbonroute.scenario.written.entry import PolicyEntry, folder_of
 from carbonroute.scenario.written.faults import refuse
@@ -180,9 +180,10 @@ class Region(Spec):
     carbon_profile
         Shape of its synthetic carbon, where it is not the scenario's.
     carbon
-        A source of its own, instead of the scenario's.
+        A source of its own, instead of the scenario's. Without `kind`, it has those keys of the scenario's
+        that it does not state.
     zone
-        Column or key in a carbon file; the name, if not given.
+        Column or key in a carbon file, or ``{zone}`` in its name; the region's name, if not given.
     pue
         Power usage effectiveness: energy of the data centre per energy of its computers.
     hardware_factor
@@ -281,12 +282,15 @@ class Network(Spec):
     energy_j_per_gb
         Energy to move a gigabyte (10⁹ bytes) between user and region, J.
     rtt_ms
-        Origin -> region -> milliseconds.
+        Origin -> region -> milliseconds; beside a file, of pairs whose time is to be another.
     rtt_file
-        CSV matrix, relative to the scenario file.
+        CSV or Parquet, relative to the scenario file: a matrix, or a long table with a row for each pair.
+    rtt_columns
+        Columns of a long table, where their names do not tell.
     missing
-        Rule for a pair without a time: refuse the scenario, or estimate the time by the great-circle
-        distance between the coordinates of origin and region.
+        Rule for a pair without a time: refuse the scenario, take the time of the way back
+        (``"reverse"``), or estimate it by the great-circle distance between the coordinates of origin and
+        region.
     """
 
     jitter_std_ms: Milliseconds = 0.0
@@ -294,15 +298,15 @@ class Network(Spec):
     energy_j_per_gb: Joules = 0.0
     rtt_ms: dict[str, dict[str, Annotated[float, Field(ge=0, le=MAX_RTT_MS)]]] | None = None
     rtt_file: Annotated[str, Field(min_length=1)] | None = None
+    rtt_columns: PairColumns | None = None
     missing: Missing = "refuse"
 
     @model_validator(mode="after")
     def _one_source(self) -> Network:
-        given = (self.rtt_ms is not None) + (self.rtt_file is not None)
-        if given == 2 or (given == 0 and self.missing == "refuse"):
-            raise ValueError(
-                f"found {'both' if given else 'neither'} of rtt_ms and rtt_file; exactly one is expected"
-            )
+        if self.rtt_ms is None and self.rtt_file is None and self.missing != "great-circle":
+            raise ValueError("found neither of rtt_ms and rtt_file; one is expected")
+        if self.rtt_columns and self.rtt_file is None:
+            raise ValueError("found rtt_columns without rtt_file; the long table that has them is expected")
         if self.jitter and "jitter_std_ms" in self.model_fields_set:
             raise ValueError("found both of jitter_std_ms and jitter; one is expected")
         return self
@@ -394,6 +398,14 @@ class Scenario(Spec):
         refuse([*_repeated([origin.name for origin in origins], "name"), *shares])
         return origins
 
+    @field_validator("regions", mode="before")
+    @classmethod
+    def _regions_inherit(cls, regions: Any, info: ValidationInfo) -> Any:
+        """Complete each region's own carbon that states no kind by the scenario's."""
+        if not isinstance(regions, list):
+            return regions
+        return [_inheriting(region, info.data.get("carbon")) for region in regions]
+
     @field_validator("regions")
     @classmethod
     def _regions_differ(cls, regions: tuple[Region, ...], info: ValidationInfo) -> tuple[Region, ...]:
@@ -476,7 +488,7 @@ class Scenario(Spec):
             return network
         origins = [origin.name for origin in info.data["origins"]]
         regions = [region.name for region in info.data["regions"]]
-        complete = network.missing == "refuse"
+        complete = network.missing == "refuse" and network.rtt_file is None
         rows = _misplaced(".rtt_ms", "origin", network.rtt_ms, origins, complete)
         cells = (
             _misplaced(f".rtt_ms.{key_text(origin)}", "region", row, regions, complete)
@@ -484,6 +496,15 @@ class Scenario(Spec):
         )
         refuse(chain(rows, *cells))
         return network
+
+
+def _inheriting(region: Any, carbon: CarbonSource | None) -> Any:
+    """Return a region's table with all keys of its own carbon."""
+    own = region.get("carbon") if isinstance(region, dict) else None
+    if not isinstance(own, dict) or "kind" in own:
+        return region
+    # Faults of the scenario's carbon are told once.
+    return {**region, "carbon": None if carbon is None else carbon.inherited(own)}
 
 
 def _unfit(pools: Sequence[Pool], info: ValidationInfo) -> Iterator[Fault]:
