@@ -17,16 +17,22 @@ from carbonroute.units import G_PER_KWH
 
 _ZONE = re.compile(r"zone|region|area|country|location|grid|balancing|authority|^ba$", re.I)
 _INTENSITY = re.compile(r"carbon|intensity|co2|co₂|emission|moer|aoer|per_kwh|(^|_)ci($|_)|^value$", re.I)
-#: How a column's name states the unit of its values.
-_UNITS = MappingProxyType(
+#: How names of columns, and entries of a column of units, spell masses and energies.
+_MASSES = MappingProxyType(
     {
-        "g/kWh": r"(?<![a-z])g(co[2₂]\w*)?\W*(_?per_?|/)\s*kwh",
-        "kg/kWh": r"kg(co[2₂]\w*)?\W*(_?per_?|/)\s*kwh",
-        "kg/MWh": r"kg(co[2₂]\w*)?\W*(_?per_?|/)\s*mwh",
-        "t/MWh": r"(?<![a-z])t(ons?|co[2₂]\w*)?\W*(_?per_?|/)\s*mwh",
-        "lb/MWh": r"lbs?(_?co[2₂]\w*)?\W*(_?per_?|/)\s*mwh",
+        "g": r"(?<![a-z])g(rams?)?",
+        "kg": r"(?<![a-z])(kg|kilograms?)",
+        "t": r"(?<![a-z])t(ons?|onnes?)?",
+        "lb": r"(?<![a-z])(lbs?|pounds?)",
     }
 )
+_UNITS = MappingProxyType(
+    {
+        f"{mass}/{energy}": rf"{_MASSES[mass]}[\W_]*(co[2₂]\w*?)?[\W_]*(per|/)[\W_]*{energy}"
+        for mass, energy in (unit.split("/") for unit in G_PER_KWH)
+    }
+)
+_UNIT_COLUMN = re.compile(r"(^|[\W_])units?($|[\W_])", re.I)
 #: The unit in suggested lines, where the file does not state it.
 UNIT = toml.ask(f"one of {', '.join(G_PER_KWH)}")
 
@@ -89,17 +95,34 @@ def surveyed(
     return table, frame, {"time_column": name, "time_zone": toml.ZONE}, [finding]
 
 
+def unit_of(text: str) -> str | None:
+    """Return the unit that a text states, or None.
+
+    >>> unit_of("gCO2eq/kWh"), unit_of("lbs CO2 per MWh"), unit_of("MWh")
+    ('g/kWh', 'lb/MWh', None)
+    """
+    return next((unit for unit, pattern in _UNITS.items() if re.search(pattern, text, re.I)), None)
+
+
 def unit_in(names: Sequence[str]) -> str | None:
     """Return the unit that all of some columns' names state, or None.
 
     >>> unit_in(["DE_gCO2_per_kWh"]), unit_in(["carbon (kg/MWh)"]), unit_in(["carbon_intensity"])
     ('g/kWh', 'kg/MWh', None)
     """
-    units = {
-        next((unit for unit, pattern in _UNITS.items() if re.search(pattern, name, re.I)), None)
-        for name in names
-    }
+    units = set(map(unit_of, names))
     return units.pop() if len(units) == 1 else None
+
+
+def unit_columns(table: pl.DataFrame) -> dict[str, dict[str, str]]:
+    """Return the columns of a table whose names and entries are those of units, with each entry's unit."""
+    columns = {}
+    for name in table.columns:
+        if _UNIT_COLUMN.search(name) and table[name].dtype == pl.String:
+            units = {text: unit_of(text) for text in distinct(table, name)}
+            if units and None not in units.values():
+                columns[name] = {text: unit for text, unit in units.items() if unit is not None}
+    return columns
 
 
 def suffixes_of(columns: Sequence[str]) -> tuple[list[str], list[str]]:
