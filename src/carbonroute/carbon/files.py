@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 import polars as pl
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from carbonroute.carbon.columns import (
     UNIT,
     distinct,
+    in_stated_unit,
+    is_epoch,
+    marks_in,
     other_words,
     placed_by_line,
     suffixes_of,
@@ -22,6 +25,7 @@ from carbonroute.carbon.columns import (
     unit_in,
     unit_of,
     value_column,
+    with_numbers,
     zone_column,
 )
 from carbonroute.carbon.grid import NO_VALUE
@@ -78,15 +82,15 @@ class CarbonFile(FileSource):
 
     kind: Literal["file"]
     layout: Literal["wide", "long"]
-    time_column: str | None = None
     start: datetime | None = None
+    time_column: str | None = Field(default=None, validate_default=True)
     zone_column: str | None = None
     value_column: str | None = None
     where: dict[str, str] = Field(default_factory=dict, max_length=20)
     column_suffix: str = ""
     clocks_back: Literal["refuse", "in-order"] = "refuse"
-    unit: Unit | None = None
     unit_column: str | None = None
+    unit: Unit | None = Field(default=None, validate_default=True)
     zone_units: dict[str, Unit] = Field(default_factory=dict)
     separator: Literal[",", ";", "\t", "|"] = ","
     decimal: Literal[".", ","] | None = None
@@ -99,18 +103,25 @@ class CarbonFile(FileSource):
             raise ValueError(f"{start.isoformat()} has no offset; write {start.isoformat()}Z for UTC")
         return start if start is None else start.astimezone(UTC)
 
+    @field_validator("time_column", "unit")
+    @classmethod
+    def _is_stated_once(cls, stated: str | None, info: ValidationInfo) -> str | None:
+        # Keys that failed stand in no `data`, and have their own message.
+        key, other = info.field_name, "start" if info.field_name == "time_column" else "unit_column"
+        if other in info.data and (stated is None) == (info.data[other] is None):
+            where = "a file has no times" if other == "start" else "rows state it"
+            found = (
+                "missing; this key is required" if stated is None else f"found {stated!r}, and {other} too"
+            )
+            raise ValueError(f"{found}: {key}, or {other} where {where}")
+        return stated
+
     @model_validator(mode="after")
     def _is_read_in_one_way(self) -> CarbonFile:
-        if (self.time_column is None) == (self.start is None):
-            raise ValueError("time_column, or start and step where a file has no times, is expected")
         if self.start is not None and ("step" not in self.model_fields_set or self.step.until_next):
             raise ValueError("start needs a step, such as '1h': the time from one value to the next")
         if self.start is not None and self.stamp is not None:
             raise ValueError("start is the beginning of the first interval; stamp belongs to time_column")
-        if (self.unit is None) == (self.unit_column is None):
-            raise ValueError(
-                f"unit is expected, one of {', '.join(get_args(Unit))}; or unit_column, if rows state it"
-            )
         if self.unit_column is not None and (self.layout == "wide" or self.zone_units):
             raise ValueError("unit_column belongs to layout 'long', and to rows that all state their unit")
         if self.marks[0] == self.marks[1]:
@@ -137,14 +148,15 @@ class CarbonFile(FileSource):
     @classmethod
     def recognise(cls, preview: Preview) -> Recognition | None:
         """Recognise any table of times beside a zone and an intensity, or beside columns of numbers alone."""
+        preview = with_numbers(preview)
         if not preview.times or not preview.numbers or preview.is_log:
             return None
         columns = {"time": preview.times[0]}
         zone = zone_column(preview)
         if zone is None:
-            zones = tuple(
-                name for name in preview.head.columns if name not in preview.times
-            )  # empty ones too
+            no_zones = {*preview.times, *unit_columns(preview.head)}
+            no_zones |= {name for name in preview.head.columns if is_epoch(preview.head[name])}
+            zones = tuple(name for name in preview.head.columns if name not in no_zones)  # empty ones too
             is_log = first_named(_REQUEST, preview.head.columns)
             certainty = Certainty.POSSIBLE if is_log else Certainty.SHAPE
             return None if preview.words else Recognition(certainty, "wide", columns, {"zones": zones})
@@ -161,8 +173,23 @@ class CarbonFile(FileSource):
         table, frame, times, findings = surveyed(preview, recognition)
         rows = _survey_wide if recognition.format == "wide" else _survey_long
         raw, unit, settings, comments = rows(table, frame, recognition, preview.file_name)
-        settings = {"kind": "file", "layout": recognition.format, **settings, **times}
-        return Survey(raw.with_columns(value=column_numbers(raw["raw"])), unit, settings, comments, findings)
+        marks = next(filter(None, map(marks_in, table.iter_columns())), {})
+        if marks:
+            listed = " and ".join(f"{key} = {mark!r}" for key, mark in marks.items())
+            findings = [*findings, f"numbers are written with marks: {listed}"]
+        value = column_numbers(raw["raw"], marks.get("decimal", "."), marks.get("thousands"))
+        if unit is None and len(raw) % len(table) == 0:
+            line = pl.int_range(len(table), eager=True)
+            lines = pl.concat([line] * (len(raw) // len(table)))
+            unit, column, factor = in_stated_unit(table, raw.with_columns(line=lines))
+            if column is not None and factor is not None and recognition.format == "long":
+                settings |= {"unit": None, "unit_column": column}
+                value = value * factor
+            elif unit is not None and column is None:
+                settings["unit"] = unit
+        settings = {"kind": "file", "layout": recognition.format, **settings, **times, **marks}
+        settings = {key: entry for key, entry in settings.items() if entry is not None}
+        return Survey(raw.with_columns(value=value), unit, settings, comments, findings)
 
     def read(self, query: Query) -> CarbonReadings:
         """Return the readings of all files."""

@@ -159,7 +159,8 @@ def of_rows(rows: CarbonRows, seen: Mask, rules: Rules) -> list[Fault]:
     change = step_change(rows) if rows.off.any() or rules.step.minutes > 60 else None
     if change is not None and not rules.step.until_next:
         remedy = (
-            f"{change.text}: state step = '{until_next(change.longest)}', by which each stands until the next"
+            f"{every} is expected, on the hour of horizon.start; or, as {change.text}, "
+            f"state step = '{until_next(change.longest)}', by which a value stands until the next one"
         )
     elif (
         rows.table["time"].to_physical().filter(pl.Series(rows.off)) % (FINEST_MINUTES * US_PER_MINUTE) != 0
@@ -235,13 +236,12 @@ def _partial(rows: CarbonRows, first: int, asked: Mask, rules: Rules) -> tuple[l
         return [], said
     begins, otherwise = partial_hours(rows)
     begins &= asked[rows.hour - first, rows.column]
-    if not begins.any() or otherwise.sum() > begins.sum():
+    change = step_change(rows)
+    if not begins.any() or otherwise.sum() > begins.sum() or change is None:
         return [], said
     said[(rows.hour - first)[begins], rows.column[begins]] = True
-    change = step_change(rows)
-    place = f"{change.text}: " if change is not None else ""
     remedy = (
-        f"{place}state step = '{until_next(60)}' if a value stands until the next one, or "
+        f"{change.text}: state step = '{until_next(60)}' if a value stands until the next one, or "
         f"'{until_next(rules.step.minutes)}' if rows are lost"
     )
 

@@ -238,7 +238,10 @@ class FileSource(Rules):
         begins = pl.coalesce(before, pl.col("time") - second, pl.col("time") - longest)
         ends = ends.with_columns(begin=pl.max_horizontal(begins, pl.col("time") - longest))
         joined = table.join(ends, on=["zone", "time"], how="left", maintain_order="left")
-        return joined.with_columns(time=pl.col("begin")).drop("begin")
+        # The last value of a zone stands until its own time: an empty row ends it.
+        last = table.filter((pl.col("time") == pl.col("time").max()).over("zone")).unique("zone")
+        last = last.with_columns(raw=pl.lit(None, pl.String), value=pl.lit(None, pl.Float64))
+        return pl.concat([joined.with_columns(time=pl.col("begin")).drop("begin"), last])
 
     def files(self, query: Query) -> dict[str, Path]:
         """Return the files to read, by the name that the scenario gives them."""
