@@ -15,7 +15,7 @@ QUARTERS = (0, 15, 30, 45)
 
 
 def rows(*minutes: int, values: dict[int, float] | None = None) -> str:
-    """Return a wide file with rows so many minutes from the start on, by default of the value 100 + minutes."""
+    """Return a wide file with rows so many minutes from the start on, by default of value 100 + minutes."""
     lines = (
         f"{(START + timedelta(minutes=m)).isoformat()},{(values or {}).get(m, 100 + m)},500\n"
         for m in minutes

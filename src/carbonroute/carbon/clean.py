@@ -14,7 +14,7 @@ from carbonroute.carbon import refusals
 from carbonroute.carbon.calendar import HOURS_OF_YEAR
 from carbonroute.carbon.gaps import filled
 from carbonroute.carbon.grid import CarbonRows, Grid, hourly, intervals, out_of_order, placed, repeated
-from carbonroute.carbon.quality import copies, fallen, standstills
+from carbonroute.carbon.quality import TINY_G_PER_KWH, copies, fallen, standstills
 from carbonroute.carbon.report import Report
 from carbonroute.carbon.rules import Rules
 from carbonroute.carbon.selection import Selection, selection
@@ -71,7 +71,7 @@ def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, fi
 
     seen = rows.within(hours.first, query.hours) | (rules.repeat is not None)
     zero, thousandth = _fallen(rows)
-    faults = refusals.of_rows(rows, seen, rules)
+    faults = refusals.of_rows(rows, seen, rules, in_order=not back)
     if rules.tiny == "refuse" and not rules.is_published:
         faults += refusals.of_thousandths(rows, thousandth & seen)
     rows = _without_zeros(rows, zero, seen, rules, report)
@@ -112,9 +112,12 @@ def _mean_of_known(before: Array) -> Array | None:
 def _fallen(rows: CarbonRows) -> tuple[Mask, Mask]:
     """Return which rows are 0 beside values far from it, and which 1,000 times lower than those."""
     zero, thousandth = (np.zeros(len(rows.slot), dtype=bool) for _ in range(2))
+    value = rows.table["value"].to_numpy()
     order = np.flatnonzero(~(rows.missing | rows.absurd | rows.off))
+    if not (value[order] < TINY_G_PER_KWH).any():
+        return zero, thousandth
     order = order[np.lexsort((rows.slot[order], rows.column[order]))]
-    zero[order], thousandth[order] = fallen(rows.table["value"].to_numpy()[order], rows.column[order])
+    zero[order], thousandth[order] = fallen(value[order], rows.column[order])
     return zero, thousandth
 
 

@@ -68,8 +68,9 @@ def with_numbers(preview: Preview) -> Preview:
 
 def is_epoch(column: pl.Series) -> bool:
     """Whether a column counts seconds, or a part of them, from 1970 on."""
-    number = column.cast(pl.Float64) if column.dtype.is_numeric() else column_numbers(column)
-    number = number.drop_nulls()
+    if not (column.dtype.is_numeric() or column.dtype == pl.String):
+        return False
+    number = column_numbers(column.cast(pl.String)).drop_nulls()
     early, late = CENTURY_S
     return bool(len(number)) and any(
         number.is_between(early * per_s, late * per_s).all() for per_s in PER_SECOND.values()

@@ -219,7 +219,8 @@ class CarbonFile(FileSource):
             else self._long(table, frame, file_name)
         )
         factor = self._factors(table, rows, zones, file_name)
-        rows = rows.with_columns(value=rows["value"] * factor)
+        if not isinstance(factor, float) or factor != 1:
+            rows = rows.with_columns(value=rows["value"] * factor)
         remarks = {"local times told apart by their order where clocks are put back": told_apart}
         if times.null_count():
             rows = rows.filter(pl.col("time").is_not_null())

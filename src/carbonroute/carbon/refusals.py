@@ -149,8 +149,11 @@ def step_change(rows: CarbonRows) -> StepChange | None:
     return StepChange(text, longest, lasts)
 
 
-def of_rows(rows: CarbonRows, seen: Mask, rules: Rules) -> list[Fault]:
-    """Return the faults of the checked rows: impossible values, times off the grid, repeated times."""
+def of_rows(rows: CarbonRows, seen: Mask, rules: Rules, *, in_order: bool) -> list[Fault]:
+    """Return the faults of the checked rows: impossible values, times off the grid, repeated times.
+
+    `in_order`: whether no row is earlier than the one of its zone before it.
+    """
     faults = []
     if rules.absurd == "refuse":
         faults += rows.faults(rows.absurd & seen, _found, _number_remedy, "values")
@@ -167,7 +170,9 @@ def of_rows(rows: CarbonRows, seen: Mask, rules: Rules) -> list[Fault]:
     ).any():
         remedy = f"{every} is expected, on the hour of horizon.start: times on marks of {FINEST_MINUTES} min"
     faults += rows.faults(rows.off & seen, lambda row: f"time {row['time'].isoformat()}", remedy, "times")
-    faults += rows.faults(misdated(rows), _misdated, "write the date of the day that it belongs to", "times")
+    if not in_order:
+        remedy = "write the date of the day that it belongs to"
+        faults += rows.faults(misdated(rows), _misdated, remedy, "times")
     if rules.duplicates == "refuse":
         remedy = "one value per hour and zone is expected, or duplicates = 'first', 'last' or 'mean'"
         faults += rows.faults(repeated(rows) & seen, _second, remedy, "repeated times")
@@ -196,10 +201,11 @@ def of_hours(
     rows: CarbonRows, hours: Selection, measured: Grid, complete: Grid, spiky: Mask, rules: Rules
 ) -> list[Fault]:
     """Return the hours of the horizon without a value: by row or gap where there is one, else by zone."""
+    unknown = np.isnan(measured.values)
     lacking = np.isnan(hours.of(complete)) & hours.needed[:, np.newaxis]
-    asked = hours.used(measured, hours.needed) & np.isnan(measured.values)
-    if not (lacking.any() or asked.any()):
+    if not (lacking.any() or unknown.any()):
         return []
+    asked = hours.used(measured, hours.needed) & unknown
     rows = rows.where(~rows.off)
     here = rows.hour - measured.first, rows.column
     cells = hours.used(complete, hours.needed) & np.isnan(complete.values)

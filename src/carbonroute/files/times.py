@@ -238,6 +238,8 @@ def ends_a_day(column: pl.Series) -> pl.Series:
     """Return which stamps write the end of a day as its hour 24."""
     if column.dtype != pl.String:
         return pl.repeat(False, len(column), eager=True)
+    if not column.str.contains("24:00", literal=True).any():
+        return pl.repeat(False, len(column), eager=True)
     return column.str.contains(r"^.{10}[T ]24:00").fill_null(value=False)
 
 
