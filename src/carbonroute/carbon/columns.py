@@ -90,8 +90,8 @@ def marks_in(column: pl.Series) -> dict[str, str] | None:
     for marks in (
         {"thousands": ","},
         {"thousands": " "},
-        {"decimal": ",", "thousands": "."},
         {"decimal": ","},
+        {"decimal": ",", "thousands": "."},
     ):
         decimal, thousands = marks.get("decimal", "."), marks.get("thousands")
         is_number = column_numbers(known, decimal, thousands).is_not_null()

@@ -103,8 +103,8 @@ def to_utc(
     first_line
         Line of the column's first entry.
     rows
-        What is known of the rows. A local time that clocks skip is then null if its row is empty, and
-        refused else, within the horizon or not.
+        What is known of the rows. A local time that clocks skip is then null if its row is empty; else it
+        is refused outside the horizon too, if times go on as if no clock were changed.
     lenient
         Return null for what cannot be used, and refuse nothing.
 
@@ -127,6 +127,8 @@ def to_utc(
         instants[stamp] = None
         try:
             instants[stamp] = _instant(stamp, time_zone, horizon, empty)
+            if empty is False and _goes_on(stamp, time_zone, times):
+                raise _skipped(_parsed(stamp), str(time_zone))
         except _BadTimeError as error:
             if lenient:
                 continue
@@ -266,11 +268,8 @@ def _of_local(
     if first > second and empty:
         return None
     asked = any(horizon[0] <= instant < horizon[1] for instant in (first, second))
-    if first > second and (asked or empty is not None):
-        raise _BadTimeError(
-            f"{time.isoformat()} never happens in {time_zone}, where clocks are put forward",
-            f"leave {_LINE} out; or, if these times are {_without_changes(time, time_zone)}",
-        )
+    if first > second and asked:
+        raise _skipped(time, time_zone)
     if first < second and asked:
         raise _TwiceError(
             f"{time.isoformat()} happens twice in {time_zone}, where clocks are put back",
@@ -284,6 +283,23 @@ def _both(time: datetime, time_zone: str) -> tuple[datetime, datetime]:
     """Return a local time in UTC as by the clock before a change, and as by the one after it."""
     local = time.replace(tzinfo=ZoneInfo(time_zone))
     return local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
+
+
+def _goes_on(stamp: str | None, time_zone: str | None, times: pl.Series) -> bool:
+    """Whether a stamp is in an hour that clocks skip, and the hours before and after it are there too."""
+    time, hour = _parsed(stamp), timedelta(hours=1)
+    if time_zone is None or time.tzinfo:
+        return False
+    first, second = _both(time, time_zone)
+    beside = [_both(time + apart, time_zone)[0] for apart in (-hour, hour)]
+    return first > second and all((times == moment).any() for moment in beside)
+
+
+def _skipped(time: datetime, time_zone: str) -> _BadTimeError:
+    return _BadTimeError(
+        f"{time.isoformat()} never happens in {time_zone}, where clocks are put forward",
+        f"leave {_LINE} out; or, if these times are {_without_changes(time, time_zone)}",
+    )
 
 
 def _without_changes(time: datetime, time_zone: str) -> str:
