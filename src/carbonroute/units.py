@@ -19,7 +19,18 @@ G_PER_KG = 1000.0
 
 #: Factor from a unit of carbon intensity to gCO2e/kWh (1 lb = 0.45359237 kg, exactly, by definition).
 G_PER_KWH = MappingProxyType(
-    {"g/kWh": 1.0, "kg/kWh": 1000.0, "kg/MWh": 1.0, "t/MWh": 1000.0, "lb/MWh": 0.45359237}
+    {
+        "g/kWh": 1.0,
+        "kg/kWh": 1000.0,
+        "kg/MWh": 1.0,
+        "t/MWh": 1000.0,
+        "lb/MWh": 0.45359237,
+        "lb/kWh": 453.59237,
+        "g/MWh": 0.001,
+        "t/GWh": 1.0,
+        "g/MJ": 3.6,
+        "kg/GJ": 3.6,
+    }
 )
 
 #: How many of a unit of time make a second, and how many milliseconds one of them is.

@@ -57,7 +57,7 @@ CSV: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
     "with a decimal comma": (
         changed(("401", '"401,5"')),
         small.WIDE,
-        ("line 3, zone A: found '401,5'", BELIEVABLE),
+        ("line 3, zone A: found '401,5'", "write 401.5, or state decimal = ','", BELIEVABLE),
     ),
     "no value in words": (changed(("401", "N/A")), small.WIDE, ("line 3, zone A: found 'N/A'", COMPLETE)),
     "words": (changed(("401", "none yet")), small.WIDE, ("line 3, zone A: found 'none yet'", BELIEVABLE)),
@@ -172,7 +172,7 @@ CSV: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
     "separated by semicolons": (
         WIDE.replace(",", ";"),
         small.WIDE,
-        ("carbon.time_column: there is no column 'time'", "Known: time;A;B"),
+        ("line 1: fields are separated by ';'", "state separator = ';'"),
     ),
     "the same column twice": (
         changed(("time,A,B", "time,A,A")),
@@ -243,16 +243,16 @@ CSV: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
         NAIVE.replace("2021-01-01T0", "2021-10-31T0"),
         local("Europe/Berlin"),
         (
-            "line 4, time: 2021-10-31T02:00:00 happens twice or never in Europe/Berlin",
-            "in UTC or with their offset",
+            "line 4, time: 2021-10-31T02:00:00 happens twice in Europe/Berlin",
+            "stands here once only",
         ),
     ),
     "an hour that never happens": (
         NAIVE.replace("2021-01-01T0", "2021-03-28T0"),
         local("Europe/Berlin"),
         (
-            "line 4, time: 2021-03-28T02:00:00 happens twice or never in Europe/Berlin",
-            "in UTC or with their offset",
+            "line 4, time: 2021-03-28T02:00:00 never happens in Europe/Berlin",
+            "leave line 4 out",
         ),
     ),
 }
@@ -272,8 +272,8 @@ def test_a_bad_csv_file_is_refused(name: str, tmp_path: Path) -> None:
 
 KEYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "unknown unit": (
-        section(("g/kWh", "g/MWh")),
-        ("carbon.unit: found 'g/MWh'", "it should be 'g/kWh', 'kg/kWh'"),
+        section(("g/kWh", "mg/kWh")),
+        ("carbon.unit: found 'mg/kWh'", "it should be 'g/kWh', 'kg/kWh'"),
     ),
     "unknown layout": (
         section(("wide", "broad")),

@@ -146,7 +146,7 @@ def test_an_hour_that_lacks_a_step_is_missing(tmp_path: Path) -> None:
     assert says(message, "line 5, zone A: no value", "gaps = 'interpolate:6h'")
     lines = text.splitlines(keepends=True)
     message = refusal(tmp_path, "".join([*lines[:4], *lines[5:]]), keys(step="30min"), zones=("A",), hours=3)
-    assert says(message, "zone A: 1 of 3 hours have no value: 2021-01-01T01:00Z")
+    assert says(message, "line 4, zone A: the hour from 2021-01-01T01:00Z has fewer values")
     found = ask(tmp_path, text, keys(step="30min", gaps="interpolate:1h"), zones=("A",), hours=3)
     assert found.g_per_kwh[:, 0].tolist() == [110, 140, 170]
     assert np.isnan(found.measured_g_per_kwh[1, 0])

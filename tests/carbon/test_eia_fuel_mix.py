@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from carbonroute.carbon.eia_fuel_mix import EiaFuelMix
 from carbonroute.carbon.source import CarbonReadings
 from helpers import needs
-from helpers.carbon_sources import DATA, loaded, march, values, write
+from helpers.carbon_sources import DATA, MARCH, loaded, march, values, write
 
 REAL = DATA / "eia_us_2022_9zones.parquet"
 #: Found by least squares from the real file's own avg_CI; see the last test.
@@ -162,3 +162,20 @@ def test_the_real_file_s_factors_are_those_of_least_squares() -> None:
     shares = mwh / mwh.sum(axis=1, keepdims=True)
     fitted = np.linalg.lstsq(shares, real["avg_CI"].to_numpy())[0]
     assert fitted == pytest.approx(list(FACTORS.values()), abs=1e-9)
+
+
+def test_periods_at_the_end_of_their_hours(tmp_path: Path) -> None:
+    text = "time,zone,coal,wind\n" + "".join(f"2024-03-01T0{h}:00Z,A,{h},{10 - h}\n" for h in range(1, 5))
+    write(tmp_path, "mix.csv", text)
+    keys = {
+        "kind": "eia-fuel-mix",
+        "path": "mix.csv",
+        "time_column": "time",
+        "zone_column": "zone",
+        "factors_g_per_kwh": {"coal": 1000, "wind": 0},
+        "factors_source": "us",
+    }
+    began = loaded(EiaFuelMix, **keys, stamp="end").signal(march(tmp_path, "A"))
+    assert began.g_per_kwh[:, 0].tolist() == pytest.approx([100, 200])
+    at = loaded(EiaFuelMix, **keys).signal(march(tmp_path, "A", start=MARCH + timedelta(hours=1)))
+    assert at.g_per_kwh[:, 0].tolist() == pytest.approx([100, 200])

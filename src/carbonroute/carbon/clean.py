@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -13,8 +13,8 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.carbon import refusals
 from carbonroute.carbon.calendar import HOURS_OF_YEAR
 from carbonroute.carbon.gaps import filled
-from carbonroute.carbon.grid import CarbonRows, Grid, hourly, out_of_order, placed, repeated
-from carbonroute.carbon.quality import copies, standstills
+from carbonroute.carbon.grid import CarbonRows, Grid, hourly, intervals, out_of_order, placed, repeated
+from carbonroute.carbon.quality import TINY_G_PER_KWH, copies, fallen, standstills
 from carbonroute.carbon.report import Report
 from carbonroute.carbon.rules import Rules
 from carbonroute.carbon.selection import Selection, selection
@@ -72,7 +72,11 @@ def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, fi
 
     seen = rows.within(hours.first, query.hours) | (rules.repeat is not None)
     refusals.require_one_series(rows, seen, rules, file_name)
-    faults = refusals.of_rows(rows, seen, rules)
+    zero, thousandth = _fallen(rows)
+    faults = refusals.of_rows(rows, seen, rules, in_order=not back)
+    if rules.tiny == "refuse" and not rules.is_published:
+        faults += refusals.of_thousandths(rows, thousandth & seen)
+    rows = _without_zeros(rows, zero, seen, rules, report)
     _count_rows(rows, seen, rules, report)
     measured = _hourly(rows, rules, report)
     spiky = _spiky(measured, hours.used(measured), rows, rules, report)
@@ -107,6 +111,29 @@ def _mean_of_known(before: Array) -> Array | None:
     return mean
 
 
+def _fallen(rows: CarbonRows) -> tuple[Mask, Mask]:
+    """Return which rows are 0 beside values far from it, and which 1,000 times lower than those."""
+    zero, thousandth = (np.zeros(len(rows.slot), dtype=bool) for _ in range(2))
+    value = rows.table["value"].to_numpy()
+    order = np.flatnonzero(~(rows.missing | rows.absurd | rows.off))
+    if not (value[order] < TINY_G_PER_KWH).any():
+        return zero, thousandth
+    order = order[np.lexsort((rows.slot[order], rows.column[order]))]
+    zero[order], thousandth[order] = fallen(value[order], rows.column[order])
+    return zero, thousandth
+
+
+def _without_zeros(rows: CarbonRows, zero: Mask, seen: Mask, rules: Rules, report: Report) -> CarbonRows:
+    """Return the rows with zeros as the rule says, counted."""
+    if rules.zeros == "missing":
+        _count(report, "zeros", rows, zero & seen, "values of 0 between others taken as missing", rules.zeros)
+        return replace(rows, missing=rows.missing | zero)
+    if rules.zeros == "warn":
+        what = "values of 0 between others far from it: no data? zeros = 'missing' or 'keep' says"
+        _count(report, "zeros", rows, zero & seen, what)
+    return rows
+
+
 def _count_rows(rows: CarbonRows, seen: Mask, rules: Rules, report: Report) -> None:
     if rules.absurd == "missing":
         _count(
@@ -138,7 +165,16 @@ def _count(
 
 def _hourly(rows: CarbonRows, rules: Rules, report: Report) -> Grid:
     grid = hourly(rows, rules)
-    if rules.step.minutes < 60:
+    if rules.step.until_next:
+        lengths, counts = np.unique(np.minimum(intervals(rows)[1], rules.step.minutes), return_counts=True)
+        by_minutes = dict(zip(lengths.tolist(), counts.tolist(), strict=True))
+        listed = ", ".join(f"{count:,} for {minutes} min" for minutes, count in list(by_minutes.items())[:5])
+        report.add(
+            "until_next",
+            {"rule": rules.step.text, "intervals_by_minutes": {str(k): v for k, v in by_minutes.items()}},
+            f"values stand until the next one ({listed})",
+        )
+    elif rules.step.minutes < 60:
         report.add("averaged_from", rules.step.text, f"hours are means of values of {rules.step}")
     elif rules.step.minutes > 60:
         report.add(

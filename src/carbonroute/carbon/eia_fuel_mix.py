@@ -15,12 +15,13 @@ from carbonroute.carbon.columns import distinct, placed_by_line, surveyed, value
 from carbonroute.carbon.formats import labelled
 from carbonroute.carbon.grid import NO_VALUE
 from carbonroute.carbon.signal import Accounting, Query
-from carbonroute.carbon.source import CarbonReadings, FileSource, Name, Survey
+from carbonroute.carbon.source import CarbonReadings, FileSource, Name, Survey, require_stamp
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
 from carbonroute.files.answers import AnswerModel, as_instant, records, validated
 from carbonroute.files.preview import Certainty, Preview, Recognition
 from carbonroute.files.tables import column_numbers, column_text, found_text
+from carbonroute.files.text import refused
 from carbonroute.files.times import to_utc
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
@@ -174,6 +175,10 @@ class EiaFuelMix(FileSource):
         """Return the readings of a table; `place` of its rows, if that is not their line."""
         self._require_columns(table, query.key, file_name)
         window = self.window(query)
+        if place is None:
+            require_stamp(table[self.time_column], self.stamp, file_name)
+        elif self.stamp == "end":
+            raise refused(file_name, "its periods are ends of hours, and read so", "leave stamp out")
         time = to_utc(table[self.time_column], self.time_zone, window, file_name)
         rows = placed_by_line(table, file_name, time)
         if place is not None:
@@ -190,7 +195,7 @@ class EiaFuelMix(FileSource):
         total = mix.sum(axis=1)
         total[lacks | (total == 0)] = np.nan
         value = pl.Series(mix @ np.array(list(self.factors_g_per_kwh.values())) / total).fill_nan(None)
-        table = rows.with_columns(
+        table = self.begun(rows).with_columns(
             raw=value.cast(pl.String),
             value=value,
             negative=pl.Series((mwh < 0).sum(axis=1)),

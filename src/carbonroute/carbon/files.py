@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
 
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from carbonroute.carbon.columns import (
     UNIT,
     distinct,
+    in_stated_unit,
+    is_epoch,
+    marks_in,
     other_words,
     placed_by_line,
     suffixes_of,
     surveyed,
+    unit_columns,
     unit_in,
+    unit_of,
     value_column,
+    with_numbers,
     zone_column,
 )
+from carbonroute.carbon.grid import NO_VALUE
 from carbonroute.carbon.paths import ZONE, only_zone
 from carbonroute.carbon.signal import Query
-from carbonroute.carbon.source import CarbonReadings, FileSource, Survey
-from carbonroute.errors import Fault, InputError
+from carbonroute.carbon.source import CarbonReadings, FileSource, Survey, require_stamp
+from carbonroute.errors import Fault, InputError, first_faults
 from carbonroute.files import toml
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named
 from carbonroute.files.tables import column_numbers, column_text, read_table, required
-from carbonroute.files.times import to_utc
-from carbonroute.units import G_PER_KWH
+from carbonroute.files.text import Digests
+from carbonroute.files.times import LocalRows, to_utc
+from carbonroute.units import G_PER_KWH, US_PER_MINUTE
+
+Unit = Literal["g/kWh", "kg/kWh", "kg/MWh", "t/MWh", "lb/MWh", "lb/kWh", "g/MWh", "t/GWh", "g/MJ", "kg/GJ"]
 
 #: Names of columns that logs of requests have, and tables of a column per zone have not.
 _REQUEST = re.compile(r"arriv|request|submit|prompt|token|latency|model", re.I)
@@ -42,7 +54,10 @@ class CarbonFile(FileSource):
     layout
         ``"wide"``: a column per zone; ``"long"``: a row per zone and time.
     time_column
-        Holds ISO 8601 times: the start of a value's interval.
+        Holds ISO 8601 times: the start of a value's interval, or its end, as `stamp` says.
+    start
+        Of a file without times: when the interval of its first value begins. A row, of the long layout a
+        row of its series, is a `step` after the one before it.
     zone_column, value_column
         Of the long layout. Without `zone_column`, a file holds one zone: the one in its name, or that of the
         only region that reads it.
@@ -56,19 +71,69 @@ class CarbonFile(FileSource):
         order in the file.
     unit
         Of the values: one of `carbonroute.units.G_PER_KWH`.
+    unit_column
+        Of the long layout, instead of `unit`: the column that states each value's unit, as in words such as
+        ``gCO2eq/kWh``.
+    zone_units
+        Units of the zones that have another one than `unit`.
+    separator, decimal, thousands
+        Marks between the fields of a CSV file, of decimals, and of thousands.
     """
 
     form: ClassVar = "table"
 
     kind: Literal["file"]
     layout: Literal["wide", "long"]
-    time_column: str
+    start: datetime | None = None
+    time_column: str | None = Field(default=None, validate_default=True)
     zone_column: str | None = None
     value_column: str | None = None
     where: dict[str, str] = Field(default_factory=dict, max_length=20)
     column_suffix: str = ""
     clocks_back: Literal["refuse", "in-order"] = "refuse"
-    unit: Literal["g/kWh", "kg/kWh", "kg/MWh", "t/MWh", "lb/MWh"]
+    unit_column: str | None = None
+    unit: Unit | None = Field(default=None, validate_default=True)
+    zone_units: dict[str, Unit] = Field(default_factory=dict)
+    separator: Literal[",", ";", "\t", "|"] = ","
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[",", ".", " ", "'"] | None = None
+
+    @field_validator("start")
+    @classmethod
+    def _in_utc(cls, start: datetime | None) -> datetime | None:
+        if start is not None and start.tzinfo is None:
+            raise ValueError(f"{start.isoformat()} has no offset; write {start.isoformat()}Z for UTC")
+        return start if start is None else start.astimezone(UTC)
+
+    @field_validator("time_column", "unit")
+    @classmethod
+    def _is_stated_once(cls, stated: str | None, info: ValidationInfo) -> str | None:
+        # Keys that failed stand in no `data`, and have their own message.
+        key, other = info.field_name, "start" if info.field_name == "time_column" else "unit_column"
+        if other in info.data and (stated is None) == (info.data[other] is None):
+            where = "a file has no times" if other == "start" else "rows state it"
+            found = (
+                "missing; this key is required" if stated is None else f"found {stated!r}, and {other} too"
+            )
+            raise ValueError(f"{found}: {key}, or {other} where {where}")
+        return stated
+
+    @model_validator(mode="after")
+    def _is_read_in_one_way(self) -> CarbonFile:
+        if self.start is not None and ("step" not in self.model_fields_set or self.step.until_next):
+            raise ValueError("start needs a step, such as '1h': the time from one value to the next")
+        if self.start is not None and self.stamp is not None:
+            raise ValueError("start is the beginning of the first interval; stamp belongs to time_column")
+        if self.unit_column is not None and (self.layout == "wide" or self.zone_units):
+            raise ValueError("unit_column belongs to layout 'long', and to rows that all state their unit")
+        if self.marks[0] == self.marks[1]:
+            raise ValueError(f"decimal and thousands are both {self.thousands!r}; two marks are expected")
+        return self
+
+    @property
+    def marks(self) -> tuple[str, str | None]:
+        """The marks of decimals and of thousands; dots between thousands leave decimals the comma."""
+        return self.decimal or ("," if self.thousands == "." else "."), self.thousands
 
     @model_validator(mode="after")
     def _columns_of_layout(self) -> CarbonFile:
@@ -85,14 +150,15 @@ class CarbonFile(FileSource):
     @classmethod
     def recognise(cls, preview: Preview) -> Recognition | None:
         """Recognise any table of times beside a zone and an intensity, or beside columns of numbers alone."""
+        preview = with_numbers(preview)
         if not preview.times or not preview.numbers or preview.is_log:
             return None
         columns = {"time": preview.times[0]}
         zone = zone_column(preview)
         if zone is None:
-            zones = tuple(
-                name for name in preview.head.columns if name not in preview.times
-            )  # empty ones too
+            no_zones = {*preview.times, *unit_columns(preview.head)}
+            no_zones |= {name for name in preview.head.columns if is_epoch(preview.head[name])}
+            zones = tuple(name for name in preview.head.columns if name not in no_zones)  # empty ones too
             is_log = first_named(_REQUEST, preview.head.columns)
             certainty = Certainty.POSSIBLE if is_log else Certainty.SHAPE
             return None if preview.words else Recognition(certainty, "wide", columns, {"zones": zones})
@@ -109,14 +175,29 @@ class CarbonFile(FileSource):
         table, frame, times, findings = surveyed(preview, recognition)
         rows = _survey_wide if recognition.format == "wide" else _survey_long
         raw, unit, settings, comments = rows(table, frame, recognition, preview.file_name)
-        settings = {"kind": "file", "layout": recognition.format, **settings, **times}
-        return Survey(raw.with_columns(value=column_numbers(raw["raw"])), unit, settings, comments, findings)
+        marks = next(filter(None, map(marks_in, table.iter_columns())), {})
+        if marks:
+            listed = " and ".join(f"{key} = {mark!r}" for key, mark in marks.items())
+            findings = [*findings, f"numbers are written with marks: {listed}"]
+        value = column_numbers(raw["raw"], marks.get("decimal", "."), marks.get("thousands"))
+        if unit is None and len(raw) % len(table) == 0:
+            line = pl.int_range(len(table), eager=True)
+            lines = pl.concat([line] * (len(raw) // len(table)))
+            unit, column, factor = in_stated_unit(table, raw.with_columns(line=lines))
+            if column is not None and factor is not None and recognition.format == "long":
+                settings |= {"unit": None, "unit_column": column}
+                value = value * factor
+            elif unit is not None and column is None:
+                settings["unit"] = unit
+        settings = {"kind": "file", "layout": recognition.format, **settings, **times, **marks}
+        settings = {key: entry for key, entry in settings.items() if entry is not None}
+        return Survey(raw.with_columns(value=value), unit, settings, comments, findings)
 
     def read(self, query: Query) -> CarbonReadings:
         """Return the readings of all files."""
         readings = super().read(query)
         if self.layout == "wide" and set(query.zones) - set(readings.table["zone"]):
-            tables = [read_table(file.path, name) for name, file in self.located(query).items()]
+            tables = [self.table(file.path, name) for name, file in self.located(query).items()]
             columns = dict.fromkeys(name for table in tables for name in table.columns)
             if ZONE in self.file_name and len(columns) == 2:
                 value = next(name for name in columns if name != self.time_column)
@@ -129,22 +210,52 @@ class CarbonFile(FileSource):
             required(zones, list(columns), self.file_name)
         return readings
 
+    def table(self, path: Path, file_name: str, digests: Digests | None = None) -> pl.DataFrame:
+        """Return the table in a file."""
+        return read_table(path, file_name, digests, self.separator)
+
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
         """Return the readings of a table: of the wide layout, those of the query's zones."""
         self._require_columns(table.columns, query.key, file_name)
-        series = self._series(table, file_name) if self.clocks_back == "in-order" else None
-        stamps = table[self.time_column]
-        times = to_utc(stamps, self.time_zone, self.window(query), file_name, series=series)
-        told_apart = 0 if series is None else _told_apart(stamps, times, series)
+        zones = [zone for zone in dict.fromkeys(query.zones) if zone + self.column_suffix in table.columns]
+        times, told_apart = self._times(table, zones, query, file_name)
         frame = placed_by_line(table, file_name, times)
         rows = (
-            self._wide(table, frame, query, file_name)
+            self._wide(table, frame, zones, file_name)
             if self.layout == "wide"
             else self._long(table, frame, query, file_name)
         )
-        value = column_numbers(rows["raw"]) * G_PER_KWH[self.unit]
-        remark = "local times told apart by their order where clocks are put back"
-        return CarbonReadings(rows.with_columns(value=value), self.accounting, {remark: told_apart})
+        factor = self._factors(table, rows, zones, file_name)
+        if not isinstance(factor, float) or factor != 1:
+            rows = rows.with_columns(value=rows["value"] * factor)
+        remarks = {"local times told apart by their order where clocks are put back": told_apart}
+        if times.null_count():
+            rows = rows.filter(pl.col("time").is_not_null())
+            remarks["empty rows in hours that clocks skip, left out"] = times.null_count()
+        return CarbonReadings(self.begun(rows), self.accounting, remarks)
+
+    def _times(
+        self, table: pl.DataFrame, zones: Sequence[str], query: Query, file_name: str
+    ) -> tuple[pl.Series, int]:
+        """Return the time of every row, null where it is empty in an hour that clocks skip.
+
+        The second value counts the rows that are told apart by their order.
+        """
+        if self.start is not None:
+            start = pl.Series([self.start], dtype=pl.Datetime("us", "UTC")).to_physical()[0]
+            row = pl.DataFrame({"series": self._series(table, file_name)}).select(
+                pl.int_range(pl.len()).over("series")
+            )
+            apart = self.step.minutes * US_PER_MINUTE
+            return (start + row.to_series() * apart).cast(pl.Datetime("us", "UTC")), 0
+        stamps = table[str(self.time_column)]
+        require_stamp(stamps, self.stamp, file_name)
+        if self.time_zone in (None, "UTC"):
+            return to_utc(stamps, self.time_zone, self.window(query), file_name), 0
+        in_order = self.clocks_back == "in-order"
+        local = LocalRows(self._series(table, file_name), self._empty(table, zones, file_name), in_order)
+        times = to_utc(stamps, self.time_zone, self.window(query), file_name, rows=local)
+        return times, _told_apart(stamps, times, local.series) if in_order else 0
 
     def inherited(self, own: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keys of a region's own source; of another layout, without those of this one."""
@@ -163,34 +274,113 @@ class CarbonFile(FileSource):
             return pl.repeat("", len(table), eager=True)
         return pl.select(pl.concat_str(columns, separator="\n")).to_series()
 
+    def _empty(self, table: pl.DataFrame, zones: Sequence[str], file_name: str) -> pl.Series:
+        """Return which rows have no value in any of their columns that are asked for."""
+        columns = [f"{zone}{self.column_suffix}" for zone in zones]
+        if self.layout == "long":
+            columns = [str(self.value_column)]
+        empty = pl.repeat(True, len(table), eager=True)
+        for name in columns:
+            words = column_text(table[name], file_name).fill_null("").str.strip_chars().str.to_lowercase()
+            empty &= words.is_in(NO_VALUE)
+        return empty
+
+    def _factors(
+        self, table: pl.DataFrame, rows: pl.DataFrame, zones: Sequence[str], file_name: str
+    ) -> float | pl.Series:
+        """Return the factor of each row's unit to g/kWh."""
+        if self.unit is None:
+            return _factors_of(rows["unit"], rows["place"], str(self.unit_column), file_name)
+        factor = G_PER_KWH[self.unit]
+        names = [f"{zone}{self.column_suffix}" for zone in zones if zone not in self.zone_units]
+        said = {name: unit for name in names if (unit := unit_of(name))}
+        if self.layout == "long":
+            said = {
+                name: unit
+                for name, units in (unit_columns(table) | _named_unit(str(self.value_column))).items()
+                for unit in units.values()
+            }
+            said = said if not self.zone_units else {}
+        if faults := first_faults(
+            Fault(
+                f"line 1, column {name!r}",
+                f"states {unit}, and unit = {self.unit!r} is stated",
+                _right_unit(unit, self),
+            )
+            for name, unit in said.items()
+            if G_PER_KWH[unit] != factor
+        ):
+            raise InputError(file_name, faults)
+        if not self.zone_units:
+            return factor
+        by_zone = {zone: G_PER_KWH[unit] for zone, unit in self.zone_units.items()}
+        return rows["zone"].replace_strict(by_zone, default=factor, return_dtype=pl.Float64)
+
+    def _numbers(self, column: pl.Series, text: pl.Series) -> pl.Series:
+        return column_numbers(text, *self.marks) if column.dtype == pl.String else column_numbers(text)
+
     def _require_columns(self, columns: Sequence[str], key: str, file_name: str) -> None:
-        stated = {f"{key}.time_column": self.time_column}
+        stated = {} if self.time_column is None else {f"{key}.time_column": self.time_column}
+        if self.unit_column is not None:
+            stated[f"{key}.unit_column"] = self.unit_column
         if self.layout == "long":
             stated[f"{key}.value_column"] = str(self.value_column)
             if self.zone_column is not None:
                 stated[f"{key}.zone_column"] = self.zone_column
         required(stated | {f"{key}.where.{column}": column for column in self.where}, columns, file_name)
 
-    def _wide(self, table: pl.DataFrame, frame: pl.DataFrame, query: Query, file_name: str) -> pl.DataFrame:
-        zones = [zone for zone in dict.fromkeys(query.zones) if zone + self.column_suffix in table.columns]
-        parts = [
-            frame.with_columns(
-                zone=pl.lit(zone), raw=column_text(table[zone + self.column_suffix], file_name)
-            )
-            for zone in zones
-        ]
-        return pl.concat(parts) if parts else frame.clear().with_columns(zone=pl.lit(""), raw=pl.lit(""))
+    def _wide(
+        self, table: pl.DataFrame, frame: pl.DataFrame, zones: Sequence[str], file_name: str
+    ) -> pl.DataFrame:
+        parts = []
+        for zone in zones:
+            column = table[zone + self.column_suffix]
+            text = column_text(column, file_name)
+            parts.append(frame.with_columns(zone=pl.lit(zone), raw=text, value=self._numbers(column, text)))
+        nothing = frame.clear().with_columns(zone=pl.lit(""), raw=pl.lit(""), value=pl.lit(0.0))
+        return pl.concat(parts) if parts else nothing
 
     def _long(self, table: pl.DataFrame, frame: pl.DataFrame, query: Query, file_name: str) -> pl.DataFrame:
-        value = column_text(table[str(self.value_column)], file_name)
+        column = table[str(self.value_column)]
+        text = column_text(column, file_name)
         if self.zone_column is None:
             zone = pl.repeat(only_zone(query, file_name), len(table), eager=True)
         else:
             zone = column_text(table[self.zone_column], file_name)
         counts = zone.is_not_null()
-        for name, text in self.where.items():
-            counts &= (column_text(table[name], file_name) == text).fill_null(value=False)
-        return frame.with_columns(zone=zone, raw=value).filter(counts)
+        for name, entry in self.where.items():
+            counts &= (column_text(table[name], file_name) == entry).fill_null(value=False)
+        rows = frame.with_columns(zone=zone, raw=text, value=self._numbers(column, text))
+        if self.unit_column is not None:
+            rows = rows.with_columns(unit=column_text(table[self.unit_column], file_name))
+        return rows.filter(counts)
+
+
+def _named_unit(name: str) -> dict[str, dict[str, str]]:
+    """Return the unit that a column's name states, as `unit_columns` does."""
+    unit = unit_of(name)
+    return {name: {name: unit}} if unit else {}
+
+
+def _right_unit(unit: str, source: CarbonFile) -> str:
+    if source.layout == "long":
+        return f"state unit = {unit!r}, or the column as unit_column if it says so row by row"
+    return f"state unit = {unit!r}, or the zone's own in zone_units"
+
+
+def _factors_of(units: pl.Series, place: pl.Series, name: str, file_name: str) -> pl.Series:
+    """Return the factors of units that rows state; refuse those that are none."""
+    known = {text: G_PER_KWH[unit] for text in units.drop_nulls().unique() if (unit := unit_of(text))}
+    factor = units.replace_strict(known, default=None, return_dtype=pl.Float64)
+    unknown = factor.is_null().arg_true()
+    remedy = f"a unit is expected, such as {', '.join(get_args(Unit))}"
+    faults = first_faults(
+        Fault(f"{place[row]}, {name}", f"found {units[row]!r}" if units[row] else "no unit", remedy)
+        for row in unknown
+    )
+    if faults:
+        raise InputError(file_name, faults)
+    return factor
 
 
 def _survey_wide(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 from pydantic import ValidationError, model_validator
@@ -46,6 +46,8 @@ class Suggestion:
 class PublishedFormat(FileSource):
     """A file source whose format states the zone of its times, and some of what its numbers count."""
 
+    is_published: ClassVar[bool] = True
+
     @property
     def labels(self) -> Accounting:
         """What numbers in this format count; the rest is the scenario's to state."""
@@ -59,6 +61,8 @@ class PublishedFormat(FileSource):
                 f"found time_zone {self.time_zone!r}; times in this format are in UTC or have their offset, "
                 "leave it out"
             )
+        if self.stamp is not None or self.step.until_next:
+            raise ValueError("stamp and a step that changes are stated by this format; leave them out")
         return self
 
     @classmethod

@@ -13,7 +13,7 @@ import polars as pl
 from carbonroute.arrays import Array, Integers, Mask
 from carbonroute.carbon.rules import Rules
 from carbonroute.errors import Fault
-from carbonroute.units import MAX_CARBON_G_PER_KWH, US_PER_MINUTE
+from carbonroute.units import MAX_CARBON_G_PER_KWH, US_PER_DAY, US_PER_MINUTE
 
 Row = dict[str, Any]
 
@@ -77,10 +77,19 @@ class CarbonRows:
         """Return an hour as messages show it."""
         return iso(self.start + timedelta(hours=int(hour)))
 
-    def faults(self, flags: Mask, problem: Callable[[Row], str], remedy: str, what: str) -> list[Fault]:
+    def faults(
+        self, flags: Mask, problem: Callable[[Row], str], remedy: str | Callable[[Row], str], what: str
+    ) -> list[Fault]:
         """Return a fault for each of the first flagged rows, and one that counts the others."""
         first = self.table.filter(pl.Series(flags)).head(_SHOWN).to_dicts()
-        faults = [Fault(f"{self._place(row)}, zone {row['zone']}", problem(row), remedy) for row in first]
+        faults = [
+            Fault(
+                f"{self._place(row)}, zone {row['zone']}",
+                problem(row),
+                remedy if isinstance(remedy, str) else remedy(row),
+            )
+            for row in first
+        ]
         more = int(flags.sum()) - len(faults)
         return [*faults, Fault("", f"{more} more such {what}")] if more else faults
 
@@ -106,7 +115,7 @@ def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datet
     )  # null: another zone
     if column.null_count():
         table, column = table.filter(column.is_not_null()), column.drop_nulls()
-    minutes = min(rules.step.minutes, 60)
+    minutes = rules.step.slot_minutes
     since = (table["time"].to_physical() - _microseconds(start)).to_numpy()
     slot, rest = np.divmod(since, minutes * US_PER_MINUTE)
     value = table["value"].fill_null(np.nan).to_numpy()
@@ -166,12 +175,14 @@ def _repeated(rows: CarbonRows) -> Mask:
 def hourly(rows: CarbonRows, rules: Rules) -> Grid:
     """Return the mean of each hour; an hour that lacks a value of a shorter step has none.
 
-    The value of a longer step stands for each of its hours. Rows off the grid do not count. Of several rows
+    The value of a longer step stands for each of its hours, and one that stands until the next one for that
+    long. Rows off the grid do not count. Of several rows
     for one time, those with a value count, by `rules.duplicates` ("refuse" is the caller's).
     """
     rows = rows.where(~rows.off)
     low, size = _span(rows)
-    low, high = low // rows.slots_per_hour, -(-(low + max(size, 1)) // rows.slots_per_hour)
+    longest = rules.step.minutes // rules.step.slot_minutes if rules.step.until_next else 0
+    low, high = low // rows.slots_per_hour, -(-(low + max(size, 1) + longest) // rows.slots_per_hour)
     values = np.full(((high - low) * rows.slots_per_hour, len(rows.zones)), np.nan)
     good = rows.where(~(rows.missing | rows.absurd))
     place = good.slot - low * rows.slots_per_hour, good.column
@@ -185,10 +196,31 @@ def hourly(rows: CarbonRows, rules: Rules) -> Grid:
         place = by_cell["slot"].to_numpy(), by_cell["column"].to_numpy()
         value = by_cell["value"].to_numpy()
     values[place] = value
+    if rules.step.until_next:
+        values = _held(values, rows.slot - low * rows.slots_per_hour, rows.column, longest)
     if rows.slots_per_hour > 1:
         values = values.reshape(high - low, rows.slots_per_hour, -1).mean(axis=1)
     grid = Grid(low, values)
-    return _spread(grid, rows, rules.step.minutes // 60) if rules.step.minutes > 60 else grid
+    longer = rules.step.minutes > 60 and not rules.step.until_next
+    return _spread(grid, rows, rules.step.minutes // 60) if longer else grid
+
+
+def _held(values: Array, slot: Integers, column: Integers, longest: int) -> Array:
+    """Return values that stand from their row's slot until the next row's, for `longest` slots at most.
+
+    The last one stands for as long as the one before it.
+    """
+    stands = np.zeros(values.shape, dtype=bool)
+    stands[slot, column] = True
+    at = np.arange(len(values))[:, np.newaxis]
+    since = np.maximum.accumulate(np.where(stands, at, -longest), axis=0)
+    end = np.zeros(values.shape[1], dtype=np.int64)
+    for zone in range(values.shape[1]):
+        of_zone = np.flatnonzero(stands[:, zone])
+        if len(of_zone) > 1:
+            end[zone] = 2 * of_zone[-1] - of_zone[-2]
+    known = (at - since < longest) & (at < end)
+    return np.where(known, np.take_along_axis(values, np.maximum(since, 0), axis=0), np.nan)
 
 
 def _spread(grid: Grid, rows: CarbonRows, step_hours: int) -> Grid:
@@ -200,6 +232,65 @@ def _spread(grid: Grid, rows: CarbonRows, step_hours: int) -> Grid:
     padded = np.pad(grid.values, ((0, step_hours - 1), (0, 0)), constant_values=np.nan)
     values = np.take_along_axis(padded, np.maximum(last, 0), axis=0)
     return Grid(grid.first, np.where(within, values, np.nan))
+
+
+def intervals(rows: CarbonRows) -> tuple[Integers, Integers]:
+    """Return the rows that another of their zone follows, by zone and time, and until then, min."""
+    time = rows.table["time"].to_physical().to_numpy() // US_PER_MINUTE
+    order = np.lexsort((time, rows.column))
+    gap = np.diff(time[order])
+    followed = (np.diff(rows.column[order]) == 0) & (gap > 0)
+    return order[:-1][followed], gap[followed]
+
+
+def partial_hours(rows: CarbonRows) -> tuple[Mask, Mask]:
+    """Return which rows begin an hour of regular rows that are fewer than its slots.
+
+    The second mask has the rows of hours that lack a row in any other way.
+    """
+    slots = rows.slots_per_hour
+    hour, place = np.divmod(rows.slot, slots)
+    first = int(hour.min(initial=0))
+    stands = np.zeros((int(hour.max(initial=0)) - first + 1, slots, len(rows.zones)), dtype=bool)
+    stands[hour[~rows.off] - first, place[~rows.off], rows.column[~rows.off]] = True
+    count = stands.sum(axis=1)
+    regular = np.zeros_like(count, dtype=bool)
+    for apart in range(2, slots + 1):
+        if slots % apart == 0:
+            regular |= (count == slots // apart) & stands[:, ::apart].all(axis=1)
+    here = hour - first, rows.column
+    lacking = (count < slots)[here] & ~rows.off
+    return lacking & regular[here] & (place == 0) & ~rows.missing, lacking & ~regular[here]
+
+
+def misdated(rows: CarbonRows) -> Mask:
+    """Return which rows stand in the file where the same time of the day before or after would be next.
+
+    So does the midnight that ends a day and has that day's date.
+    """
+    wrong = np.zeros(len(rows.slot), dtype=bool)
+    order = np.argsort(rows.column, kind="stable")
+    time, column = rows.table["time"].to_physical().to_numpy()[order], rows.column[order]
+    if len(time) < 3:
+        return wrong
+    left, middle, right = time[:-2], time[1:-1], time[2:]
+    of_zone = column[:-2] == column[2:]
+    flags = np.zeros(len(time), dtype=bool)
+    # What lies between its neighbours, at an edge what goes on as the two rows beside it.
+    flags[1:-1] = of_zone & (np.abs(left + right - 2 * middle) == 2 * US_PER_DAY) & _near(left, right)
+    begins = np.append(True, np.diff(column) != 0)
+    ends = np.append(np.diff(column) != 0, True)
+    flags[:-2] |= (
+        begins[:-2] & of_zone & (np.abs(2 * middle - right - left) == US_PER_DAY) & _near(middle, right)
+    )
+    flags[2:] |= ends[2:] & of_zone & (np.abs(2 * middle - left - right) == US_PER_DAY) & _near(left, middle)
+    wrong[order] = flags
+    return wrong
+
+
+def _near(left: Integers, right: Integers) -> Mask:
+    near: Mask = (left != right) & (np.abs(right - left) <= US_PER_DAY // 4)
+    return near
 
 
 def too_close(rows: CarbonRows, step_hours: int) -> Mask:

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from carbonroute.arrays import Mask
 from carbonroute.carbon.gaps import runs_of
-from carbonroute.carbon.grid import CarbonRows, Grid, Row, iso, repeated, too_close
-from carbonroute.carbon.rules import Rules
+from carbonroute.carbon.grid import (
+    CarbonRows,
+    Grid,
+    Row,
+    intervals,
+    iso,
+    misdated,
+    partial_hours,
+    repeated,
+    too_close,
+)
+from carbonroute.carbon.quality import TINY_G_PER_KWH
+from carbonroute.carbon.rules import FINEST_MINUTES, Rules, step_of, until_next
 from carbonroute.carbon.selection import Selection
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files import toml
 from carbonroute.files.limits import MAX_VALUES
 from carbonroute.files.tables import found_text
 from carbonroute.files.text import listed, refused
-from carbonroute.units import MAX_CARBON_G_PER_KWH
+from carbonroute.units import MAX_CARBON_G_PER_KWH, US_PER_MINUTE
 
 _SHOWN = 5
 #: A table of hours may have so many empty values for one that is there, and so many in any case: a century
 #: of four zones.
 _SPARSE = 200
 _SPARSE_VALUES = 4_000_000
-#: Values of a whole file that are all below it look like kg/kWh: hardly a grid is so clean all the time.
-TINY_G_PER_KWH = 2.0
+#: How far below the usual highest value of the other zones a zone's highest is in another unit.
+_FAR_BELOW = 200.0
+#: Numbers in which a comma or a dot may separate thousands, or decimals.
+_GROUPED = re.compile(r"[0-9]{1,3}(?P<mark>[,. \u00a0\u202f'])[0-9]{3}(?:(?P=mark)[0-9]{3})*")
+_DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
 
 
 def require_zones(rows: CarbonRows, table: pl.DataFrame, query: Query, file_name: str) -> None:
@@ -65,13 +82,32 @@ def require_size(rows: CarbonRows, file_name: str) -> None:
 
 
 def require_grams(rows: CarbonRows, rules: Rules, query: Query, file_name: str) -> None:
-    """Refuse values that are all so low that they look like another unit's."""
-    highest = rows.table["value"].filter(pl.Series(~(rows.missing | rows.absurd))).max()
-    if rules.tiny == "refuse" and isinstance(highest, float) and 0 < highest < TINY_G_PER_KWH:
-        zones = listed(rows.zones, _SHOWN, " and {} more")
-        problem = f"no value of {zones} is above {highest:g} g/kWh, which looks like kg/kWh"
-        remedy = "state the unit that the values are in, or tiny = 'keep' if they are so low"
-        raise InputError(file_name, [Fault(query.key, problem, remedy)])
+    """Refuse zones whose values are all so low that they look like another unit's, or like another number's.
+
+    Of a published format, which states its unit, they are refused only if those of all zones are.
+    """
+    if rules.tiny != "refuse":
+        return
+    known = ~(rows.missing | rows.absurd)
+    highest = np.full(len(rows.zones), -np.inf)
+    np.maximum.at(highest, rows.column[known], rows.table["value"].to_numpy()[known])
+    low = highest < TINY_G_PER_KWH
+    if not (low.all() or rules.is_published):
+        usual = np.median(highest[~low])
+        low = (highest > 0) & (low | (highest * _FAR_BELOW < usual))
+    if not (low.all() or (low.any() and not rules.is_published)) or highest[low].max() <= 0:
+        return
+    zones = [zone for zone, is_low in zip(rows.zones, low, strict=True) if is_low]
+    names = listed(zones, _SHOWN, " and {} more")
+    problem = f"no value of {names} is above {highest[low].max():g} g/kWh, which looks like kg/kWh"
+    remedy = "state the unit that the values are in, or tiny = 'keep' if they are so low"
+    if not low.all():
+        example = f"zone_units = {{ {toml.key_text(zones[0])} = 'kg/kWh' }}"
+        remedy = f"state the unit of a zone that has another one, {example}, or tiny = 'keep' if it is so low"
+    texts = rows.table["raw"].filter(pl.Series(known & low[rows.column])).drop_nulls().head(50).to_list()
+    if texts and all(re.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}", text.strip()) for text in texts):
+        remedy = f"{remedy}; thousands = '.' if {texts[0].strip()} is {texts[0].strip().replace('.', '')}"
+    raise InputError(file_name, [Fault(query.key, problem, remedy)])
 
 
 def require_one_series(rows: CarbonRows, seen: Mask, rules: Rules, file_name: str) -> None:
@@ -109,41 +145,108 @@ def require_one_series(rows: CarbonRows, seen: Mask, rules: Rules, file_name: st
         raise InputError(file_name, faults)
 
 
-def of_rows(rows: CarbonRows, seen: Mask, rules: Rules) -> list[Fault]:
-    """Return the faults of the checked rows: impossible values, times off the grid, repeated times."""
+@dataclass(frozen=True)
+class StepChange:
+    """The place in a file where the interval between a zone's values changes.
+
+    Attributes
+    ----------
+    text
+        The place and both intervals, for messages.
+    longest
+        The longest interval that is usual, min.
+    lasts
+        Whether the longest one comes twice running, which rows that are lost here and there never make.
+    """
+
+    text: str
+    longest: int
+    lasts: bool
+
+
+def step_change(rows: CarbonRows) -> StepChange | None:
+    """Return the first change between the shortest interval of the values and the most common other one."""
+    row, apart = intervals(rows)
+    lengths, counts = np.unique(apart, return_counts=True)
+    usual = np.array([step_of(int(length) * US_PER_MINUTE) is not None for length in lengths], dtype=bool)
+    lengths, counts = lengths[usual], counts[usual]
+    if len(lengths) < 2:
+        return None
+    short, longest = int(lengths[0]), int(lengths[1:][counts[1:].argmax()])
+    next_to = rows.column[row[:-1]] == rows.column[row[1:]]
+    change = next_to & (apart[:-1] != apart[1:]) & (np.minimum(apart[:-1], apart[1:]) == short)
+    change &= np.maximum(apart[:-1], apart[1:]) == longest
+    if not change.any():
+        return None
+    first = int(change.argmax())
+    before, after = (step_of(int(apart[i]) * US_PER_MINUTE) for i in (first, first + 1))
+    text = f"the step changes at {rows.place(int(row[first + 1]))} from {before} to {after}"
+    lasts = bool((next_to & (apart[:-1] == longest) & (apart[1:] == longest)).any())
+    return StepChange(text, longest, lasts)
+
+
+def of_rows(rows: CarbonRows, seen: Mask, rules: Rules, *, in_order: bool) -> list[Fault]:
+    """Return the faults of the checked rows: impossible values, times off the grid, repeated times.
+
+    `in_order`: whether no row is earlier than the one of its zone before it.
+    """
     faults = []
     if rules.absurd == "refuse":
-        remedy = (
-            f"a carbon intensity of 0 … {MAX_CARBON_G_PER_KWH:g} g/kWh is expected, or absurd = 'missing'"
-        )
-        faults += rows.faults(rows.absurd & seen, _found, remedy, "values")
+        faults += rows.faults(rows.absurd & seen, _found, _number_remedy, "values")
     every = "one value per hour" if rules.step == "1h" else f"one value every {rules.step}"
     remedy = f"{every} is expected, on the hour of horizon.start, or another step"
+    change = step_change(rows) if rows.off.any() or rules.step.minutes > 60 else None
+    if change is not None and not rules.step.until_next:
+        remedy = (
+            f"{every} is expected, on the hour of horizon.start; or, as {change.text}, "
+            f"state step = '{until_next(change.longest)}', by which a value stands until the next one"
+        )
+    elif (
+        rows.table["time"].to_physical().filter(pl.Series(rows.off)) % (FINEST_MINUTES * US_PER_MINUTE) != 0
+    ).any():
+        remedy = f"{every} is expected, on the hour of horizon.start: times on marks of {FINEST_MINUTES} min"
     faults += rows.faults(rows.off & seen, lambda row: f"time {row['time'].isoformat()}", remedy, "times")
+    if not in_order:
+        remedy = "write the date of the day that it belongs to"
+        faults += rows.faults(misdated(rows), _misdated, remedy, "times")
     if rules.duplicates == "refuse":
         remedy = "one value per hour and zone is expected, or duplicates = 'first', 'last' or 'mean'"
         faults += rows.faults(repeated(rows) & seen, _second, remedy, "repeated times")
-    if rules.step.minutes > 60:
+    if rules.step.minutes > 60 and not rules.step.until_next:
         on_grid, close = ~rows.off, np.zeros(len(seen), dtype=bool)
         close[on_grid] = too_close(rows.where(on_grid), rules.step.minutes // 60)
         remedy = f"step = {rules.step!r} needs values that far apart"
+        if change is not None:
+            remedy = f"{change.text}: state step = '{until_next(change.longest)}'"
         problem = f"begins within {rules.step} of the value before it"
         faults += rows.faults(close & seen, lambda _: problem, remedy, "rows")
     return faults
+
+
+def of_thousandths(rows: CarbonRows, flags: Mask) -> list[Fault]:
+    """Return the faults of values that are 1,000 times lower than those beside them."""
+
+    def problem(row: Row) -> str:
+        return f"{_found(row)}, some 1,000 times lower than the values beside it"
+
+    remedy = "a thousands separator or another unit makes such values: correct them, or state tiny = 'keep'"
+    return rows.faults(flags, problem, remedy, "values")
 
 
 def of_hours(
     rows: CarbonRows, hours: Selection, measured: Grid, complete: Grid, spiky: Mask, rules: Rules
 ) -> list[Fault]:
     """Return the hours of the horizon without a value: by row or gap where there is one, else by zone."""
+    unknown = np.isnan(measured.values)
     lacking = np.isnan(hours.of(complete)) & hours.needed[:, np.newaxis]
-    if not lacking.any():
+    if not (lacking.any() or unknown.any()):
         return []
+    asked = hours.used(measured, hours.needed) & unknown
     rows = rows.where(~rows.off)
     here = rows.hour - measured.first, rows.column
     cells = hours.used(complete, hours.needed) & np.isnan(complete.values)
-    said = np.zeros_like(cells)
-    faults = []
+    faults, said = _partial(rows, measured.first, asked, rules)
+    cells &= ~said
     if rules.gaps.filling is None:
         remedy = "complete the file, or name a rule: gaps = 'interpolate:6h' or 'previous-day:24h'"
         spike, empty = spiky[here] & cells[here], rows.missing & cells[here]
@@ -160,8 +263,34 @@ def of_hours(
             if cells[part].any() and begin > 0 and begin + length < len(cells):
                 said[part] = True
                 faults.append(_gap(rows, measured.first + int(begin), int(length), int(column), rules))
+    said &= np.isnan(complete.values)
     silent = lacking & (hours.of(Grid(complete.first, said.astype(np.float64))) != 1)
     return [*faults, *_absent(rows, hours, silent, rules)]
+
+
+def _partial(rows: CarbonRows, first: int, asked: Mask, rules: Rules) -> tuple[list[Fault], Mask]:
+    """Return faults of hours with regular, but fewer values than the step asks for; and which hours.
+
+    Rows that are lost leave other patterns too: if they are seldom, the step changes.
+    """
+    said = np.zeros_like(asked)
+    if rows.slots_per_hour == 1 or rules.step.until_next or rules.is_published:
+        return [], said
+    begins, otherwise = partial_hours(rows)
+    begins &= asked[rows.hour - first, rows.column]
+    change = step_change(rows)
+    if not begins.any() or otherwise.sum() > begins.sum() or change is None:
+        return [], said
+    said[(rows.hour - first)[begins], rows.column[begins]] = True
+    remedy = (
+        f"{change.text}: state step = '{until_next(60)}' if a value stands until the next one, or "
+        f"'{until_next(rules.step.minutes)}' if rows are lost"
+    )
+
+    def problem(row: Row) -> str:
+        return f"the hour from {iso(row['time'])} has fewer values than one every {rules.step}"
+
+    return rows.faults(begins, problem, remedy, "hours"), said
 
 
 def _gap(rows: CarbonRows, first: int, length: int, column: int, rules: Rules) -> Fault:
@@ -189,8 +318,13 @@ def _absent(rows: CarbonRows, hours: Selection, lacking: Mask, rules: Rules) -> 
         problem = f"{len(missing)} of {hours.needed.sum()} hours have no value: {times}"
         span = f"{rows.time_of(hours.zone_first[column])} … {rows.time_of(hours.zone_last[column])}"
         remedy = f"choose a horizon within {span}, or complete the file"
-        apart = _usual_minutes(rows, int(column))
-        if apart and apart != rules.step.minutes:
+        apart, change = _usual_minutes(rows, int(column)), step_change(rows)
+        if rules.step.until_next:
+            if apart > rules.step.minutes:
+                remedy = f"its values are {apart} min apart: state a longer interval than {rules.step!r}"
+        elif change is not None and change.lasts:
+            remedy = f"{change.text}: state step = '{until_next(change.longest)}'; or {remedy}"
+        elif apart and apart != rules.step.minutes:
             remedy = f"its values are {apart} min apart: state another step than {rules.step!r}"
         yield Fault(f"zone {rows.zones[column]}", problem, remedy)
 
@@ -206,6 +340,26 @@ def _found(row: Row) -> str:
     raw, value = row["raw"], row["value"]
     as_read = value is None or raw is None or f"{value:g}" == raw.strip()
     return found_text(raw) if as_read else f"{found_text(raw)}, {value:g} g/kWh"
+
+
+def _number_remedy(row: Row) -> str:
+    """Return what would be right in place of a number that is none, by how it looks."""
+    text = (row["raw"] or "").strip()
+    remedy = f"a carbon intensity of 0 … {MAX_CARBON_G_PER_KWH:g} g/kWh is expected, or absurd = 'missing'"
+    if (grouped := _GROUPED.fullmatch(text)) and row["value"] is None:
+        mark = grouped["mark"]
+        plain = text.replace(mark, "")
+        either = (
+            f", or decimal = ',' if it is {text.replace(',', '.')}" if _DECIMAL_COMMA.fullmatch(text) else ""
+        )
+        return f"write {plain}, or state thousands = {mark!r}{either}"
+    if _DECIMAL_COMMA.fullmatch(text) and row["value"] is None:
+        return f"write {text.replace(',', '.')}, or state decimal = ','; {remedy}"
+    return remedy
+
+
+def _misdated(row: Row) -> str:
+    return f"{iso(row['time'])} stands where the same time of another day is next"
 
 
 def _second(row: Row) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, Self, cast, get_args
+from typing import ClassVar, Literal, Self, cast, get_args
 
 from carbonroute.carbon.gaps import Filling
 from carbonroute.errors import did_you_mean
@@ -15,16 +15,41 @@ from carbonroute.units import US_PER_MINUTE
 _STEPS = "5min", "10min", "15min", "20min", "30min", "1h", "2h", "3h", "4h", "6h", "12h", "1d"
 
 
+#: How a scenario spells that a value stands until the next one, before the longest interval.
+UNTIL_NEXT = "until-next:"
+#: The marks of the clock that all times stand on, min.
+FINEST_MINUTES = 5
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Step(Duration):
-    """The length of the interval that one value stands for: one that divides a day, from 5 minutes on."""
+    """The length of the interval that one value stands for: one that divides a day, from 5 minutes on.
+
+    Attributes
+    ----------
+    until_next
+        Whether a value stands until the next one of its zone, and `minutes` are the longest such interval.
+    """
+
+    until_next: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the step that a text spells."""
-        if text not in _STEPS:
-            raise ValueError(f"found {text!r}; {did_you_mean(text, _STEPS)}")
-        return super().parse(text)
+        longest = text.removeprefix(UNTIL_NEXT)
+        if longest not in _STEPS:
+            raise ValueError(f"found {text!r}; {did_you_mean(text, (*_STEPS, f'{UNTIL_NEXT}1h'))}")
+        return cls(text, Duration.parse(longest).minutes, longest != text)
+
+    @property
+    def slot_minutes(self) -> int:
+        """Distance of the marks that times may stand on, min."""
+        return FINEST_MINUTES if self.until_next else min(self.minutes, 60)
+
+
+def until_next(minutes: int) -> str:
+    """Return how a scenario spells that values stand until the next one, for so many minutes at most."""
+    return f"{UNTIL_NEXT}{next((step for step in _STEPS if Step.parse(step).minutes >= minutes), _STEPS[-1])}"
 
 
 def step_of(step_us: int | None) -> Step | None:
@@ -99,7 +124,9 @@ class Rules(Spec):
     ----------
     step
         Length of the interval that one value stands for. Shorter ones are averaged into hours, and an hour
-        that lacks one of them is missing; the value of a longer one stands for each of its hours.
+        that lacks one of them is missing; the value of a longer one stands for each of its hours. Where steps
+        change, ``"until-next:1h"``: a value stands until the next of its zone, for an hour at most, and the
+        last one for as long as the one before it.
     gaps
         How hours without a value are filled: ``"refuse"``; ``"interpolate:6h"``, linear in time between the
         neighbours; or ``"previous-day:24h"``, the same hour of the last day before the gap. The span is the
@@ -113,10 +140,17 @@ class Rules(Spec):
         Whether an impossible carbon intensity (words, negative, beyond `MAX_CARBON_G_PER_KWH`) is refused, or
         counts as missing.
     tiny
-        Whether values that are all below 2 g/kWh are refused, because they look like kg/kWh, or kept.
+        Whether a zone's values that are all below 2 g/kWh are refused, because they look like kg/kWh, or
+        kept; and so single ones between hundreds, as a thousands separator makes them.
+    zeros
+        What becomes of a value of 0 between hundreds, which may mean that there is no data: ``"warn"`` keeps
+        and reports it, ``"keep"`` keeps it, ``"missing"`` takes it as missing.
     repeat
         ``"year"``: hours outside the file are the same calendar hours of the nearest year in it.
     """
+
+    #: Whether the format of the files states the unit and the interval of each value.
+    is_published: ClassVar[bool] = False
 
     step: Step = Step.parse("1h")
     gaps: GapRule = GapRule("refuse")
@@ -124,4 +158,5 @@ class Rules(Spec):
     spikes: SpikeRule = SpikeRule("keep")
     absurd: Literal["refuse", "missing"] = "refuse"
     tiny: Literal["refuse", "keep"] = "refuse"
+    zeros: Literal["warn", "keep", "missing"] = "warn"
     repeat: Literal["year"] | None = None

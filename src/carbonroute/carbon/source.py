@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import polars as pl
@@ -20,8 +21,9 @@ from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.strict_json import read_json
-from carbonroute.files.tables import read_table
-from carbonroute.files.times import TimeZone
+from carbonroute.files.tables import FIRST_LINE, read_table
+from carbonroute.files.text import Digests
+from carbonroute.files.times import TimeZone, ends_a_day
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -108,6 +110,9 @@ class FileSource(Rules):
         and ``{zone}`` for the zone whose values a file holds; see `carbonroute.carbon.paths`.
     time_zone
         IANA name of the zone that times without an offset are in.
+    stamp
+        Whether times are the ``"start"`` or the ``"end"`` of a value's interval. The start, where it is not
+        stated; with times of hour 24, which is the end of a day, it must be.
     accounting
         What the numbers count.
     source, licence, retrieved
@@ -126,6 +131,7 @@ class FileSource(Rules):
     kind: str
     path: Name | Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
     time_zone: TimeZone | None = None
+    stamp: Literal["start", "end"] | None = None
     accounting: Accounting = Accounting()
     source: str = ""
     licence: str = ""
@@ -212,13 +218,39 @@ class FileSource(Rules):
             if self.is_json(name):
                 part = self.parse_answer(read_json(file.path, name, query.digests), name)
             else:
-                part = self.parse_table(read_table(file.path, name, query.digests), name, file.query)
+                part = self.parse_table(self.table(file.path, name, query.digests), name, file.query)
             others = sorted(set(query.zones) - set(file.query.zones))
             parts.append(part.counted(file.query.zones, *window).without(others))
         counts = Counter[str]()
         for part in parts:
             counts.update(part.counts)
         return CarbonReadings(pl.concat(part.table for part in parts), parts[0].accounting, counts)
+
+    def table(self, path: Path, file_name: str, digests: Digests | None = None) -> pl.DataFrame:
+        """Return the table in a file."""
+        return read_table(path, file_name, digests)
+
+    def begun(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Return rows of readings with the starts of their intervals in place of the times of the file.
+
+        Where steps change, an interval begins at the one before it ends, and the first has the length of the
+        second.
+        """
+        if self.stamp != "end":
+            return table
+        longest = pl.duration(minutes=self.step.minutes)
+        if not self.step.until_next:
+            return table.with_columns(pl.col("time") - longest)
+        ends = table.select("zone", "time").unique().sort("zone", "time")
+        before = pl.col("time").shift(1).over("zone")
+        second = pl.col("time").shift(-1).over("zone") - pl.col("time")
+        begins = pl.coalesce(before, pl.col("time") - second, pl.col("time") - longest)
+        ends = ends.with_columns(begin=pl.max_horizontal(begins, pl.col("time") - longest))
+        joined = table.join(ends, on=["zone", "time"], how="left", maintain_order="left")
+        # The last value of a zone stands until its own time: an empty row ends it.
+        last = table.filter((pl.col("time") == pl.col("time").max()).over("zone")).unique("zone")
+        last = last.with_columns(raw=pl.lit(None, pl.String), value=pl.lit(None, pl.Float64))
+        return pl.concat([joined.with_columns(time=pl.col("begin")).drop("begin"), last])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -295,3 +327,21 @@ def _start(query: Query) -> datetime:
         fault = Fault("horizon.start", "missing", "carbon from a file needs the date and time of hour 0")
         raise InputError("scenario", [fault])
     return query.start.astimezone(UTC)
+
+
+def require_stamp(column: pl.Series, stamp: str | None, file_name: str) -> None:
+    """Refuse times of hour 24 where it is not stated whether times start or end their intervals.
+
+    Raises
+    ------
+    InputError
+        With the first such line.
+    """
+    ending = ends_a_day(column) if stamp is None else pl.Series([False])
+    if ending.any():
+        row = int(ending.arg_max() or 0)
+        remedy = "state stamp = 'end' if times are the ends of their intervals, or 'start'"
+        fault = Fault(
+            f"line {FIRST_LINE + row}, {column.name}", f"found {column[row]!r}, the end of a day", remedy
+        )
+        raise InputError(file_name, [fault])

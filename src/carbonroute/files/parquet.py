@@ -7,8 +7,11 @@ column takes is therefore read from its pages' own headers, in Thrift's compact 
 
 from __future__ import annotations
 
+import base64
+import binascii
 import operator
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +27,7 @@ import polars as pl
 from carbonroute.arrays import Integers
 from carbonroute.errors import InputError
 from carbonroute.files.limits import (
+    MAX_BYTES,
     MAX_COLUMNS,
     MAX_FOOTER_BYTES,
     MAX_GROUP_BYTES,
@@ -46,6 +50,11 @@ _DELTA_BYTE_ARRAY = 7
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # years 1 to 9999, from 1970
 _WIDE = (pl.Int128, pl.UInt128)
 _PER_DAY = {"ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
+
+#: The key under which Arrow keeps its own types, and a time zone among them that is an offset: the length
+#: of the text, the text, and its end.
+_ARROW_TYPES = b"ARROW:schema"
+_OFFSET_ZONE = re.compile(rb"([\x03-\x06]\0\0\0)([+-][0-9]{2}(?::?[0-9]{2})?)(\0)")
 
 #: A structure of the file's description, by the numbers of its fields.
 Fields = dict[int, Any]
@@ -240,6 +249,8 @@ def parquet(path: Path, file_name: str, digests: Digests | None = None) -> Itera
             columns, rows = operator.index(columns), operator.index(rows)
         if columns > MAX_COLUMNS:
             raise refused(file_name, f"has {columns:,} columns", f"the limit is {MAX_COLUMNS:,}")
+        if changes := _zones_as_utc(footer):
+            held = _with(changes, held, file, read_at)
         with _guarded(file_name):
             lazy = pl.scan_parquet(file.file if held is None else BytesIO(held), glob=False)
             schema = lazy.collect_schema()
@@ -247,7 +258,7 @@ def parquet(path: Path, file_name: str, digests: Digests | None = None) -> Itera
             problem = f"a column's name has {len(long[0]):,} characters"
             raise refused(file_name, problem, f"the limit is {MAX_NAME:,}")
         yield ParquetFile(file_name, schema, rows, lazy, groups, read_at)
-        if held is None:
+        if file.place < file.size:
             file.file.seek(0)
             while file.read(_HELD_BYTES):
                 pass
@@ -275,6 +286,47 @@ def _guarded(file_name: str) -> Iterator[None]:
         raise refused(file_name, problem, "check the file and its name") from error
     except pl.exceptions.PanicException as error:  # no subclass of Exception: some damage kills the reader
         raise _damaged(file_name) from error
+
+
+def _zones_as_utc(footer: Fields) -> dict[bytes, bytes]:
+    """Return Arrow's types in a file's description, and the same with UTC for each zone that is an offset.
+
+    Times are instants whatever zone they are shown in, and the library knows few zones that are offsets.
+    """
+    changes = {}
+    names = {column.get(4) for column in footer[2]}
+    for entry in footer.get(5, []):
+        if entry[1] != _ARROW_TYPES or not isinstance(entry.get(2), bytes):
+            continue
+        try:
+            types = base64.b64decode(entry[2], validate=True)
+        except binascii.Error:
+            continue
+
+        def as_utc(match: re.Match[bytes]) -> bytes:
+            text = match[2]
+            if match[1][0] != len(text) or text in names:
+                return match[0]
+            return b"\x03\0\0\0" + b"UTC".ljust(len(text), b"\0") + match[3]
+
+        changed = base64.b64encode(_OFFSET_ZONE.sub(as_utc, types))
+        if changed != entry[2] and len(changed) == len(entry[2]):
+            changes[entry[2]] = changed
+    return changes
+
+
+def _with(changes: dict[bytes, bytes], held: bytes | None, file: InputFile, read_at: _ReadAt) -> bytes:
+    """Return a file's content, changed at its end."""
+    if held is None:
+        if file.size > MAX_BYTES:
+            problem = f"has {file.size:,} bytes, and times in a zone that is an offset"
+            raise refused(file.file_name, problem, "write its times in UTC")
+        held = read_at(0, file.size)
+    begin = len(held) - 8 - int.from_bytes(held[-8:-4], "little")
+    end = held[begin:]
+    for old, new in changes.items():
+        end = end.replace(old, new)
+    return held[:begin] + end
 
 
 def _damaged(file_name: str) -> InputError:

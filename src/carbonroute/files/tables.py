@@ -11,6 +11,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -32,6 +33,12 @@ FIRST_LINE = 2
 _FORMULA = r"^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]"
 
 
+#: What else than commas may stand between fields, and how messages spell it.
+_SEPARATORS = MappingProxyType({";": "';'", "\t": "'\\t'", "|": "'|'"})
+
+#: Spaces between groups of digits: plain, no-break, and narrow no-break.
+_SPACES = " \u00a0\u202f"
+
 #: Rows, each piece with the line of its first one.
 Pieces = Iterator[tuple[int, pl.DataFrame]]
 
@@ -42,7 +49,9 @@ _BYTES_PER_VALUE = 100
 FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
-def read_table(path: Path, file_name: str, digests: Digests | None = None) -> pl.DataFrame:
+def read_table(
+    path: Path, file_name: str, digests: Digests | None = None, separator: str = ","
+) -> pl.DataFrame:
     """Read a table; the columns of a CSV file come as text, those of a Parquet file typed.
 
     Columns of a Parquet file that are neither text, numbers nor times keep their type and come empty:
@@ -56,6 +65,8 @@ def read_table(path: Path, file_name: str, digests: Digests | None = None) -> pl
         Its name in messages.
     digests
         Where the digest of the file is noted.
+    separator
+        What stands between the fields of a CSV file.
 
     Raises
     ------
@@ -67,7 +78,9 @@ def read_table(path: Path, file_name: str, digests: Digests | None = None) -> pl
             table = _whole(file)
     else:
         parts, values = [], 0
-        for _, part in csv_pieces(path, file_name, list, digests=digests, limit=MAX_BYTES):
+        for _, part in csv_pieces(
+            path, file_name, list, digests=digests, limit=MAX_BYTES, separator=separator
+        ):
             values += part.height * part.width
             _require_room(values, file_name)
             parts.append(part)
@@ -126,6 +139,7 @@ def csv_pieces(
     piece_bytes: int = PIECE_BYTES,
     digests: Digests | None = None,
     limit: float = float("inf"),
+    separator: str = ",",
 ) -> Pieces:
     """Yield columns of a CSV file as text, piece by piece.
 
@@ -141,6 +155,8 @@ def csv_pieces(
         Where the digest of the file is noted.
     limit
         Most bytes that the file may have.
+    separator
+        What stands between fields.
 
     Raises
     ------
@@ -153,23 +169,27 @@ def csv_pieces(
         if not names:
             head, _, body = data.partition(b"\n")
             first_line += 1
-            names = column_names(head, file_name)
-            columns = _columns(select(names), names)
+            if separator == ",":
+                require_commas(head, body.partition(b"\n")[0], file_name)
+            names = column_names(head, file_name, separator)
+            columns = _columns(select(names), names, separator)
             if not body:
                 continue
-        check_lines(body, file_name, len(names), first_line)
+        check_lines(body, file_name, len(names), first_line, separator)
         yield first_line, parsed(body, file_name, first_line, columns)
     if not names:
         raise refused(file_name, "the file is empty", "a header line and data are expected")
 
 
-def _columns(columns: Sequence[str], names: list[str]) -> Callable[[bytes], pl.DataFrame]:
+def _columns(columns: Sequence[str], names: list[str], separator: str) -> Callable[[bytes], pl.DataFrame]:
     """Return the parser of lines to these columns, in the order of the file."""
     place_of = {name: place for place, name in enumerate(names)}
     places = sorted({place_of[name] for name in columns})
 
     def parse(data: bytes) -> pl.DataFrame:
-        table = pl.read_csv(io.BytesIO(data), has_header=False, infer_schema=False, columns=places)
+        table = pl.read_csv(
+            io.BytesIO(data), has_header=False, infer_schema=False, columns=places, separator=separator
+        )
         table.columns = [names[place] for place in places]
         return table
 
@@ -265,9 +285,32 @@ def column_text(column: pl.Series, file_name: str) -> pl.Series:
     return column.cast(pl.String)
 
 
-def column_numbers(text: pl.Series) -> pl.Series:
-    """Return text as numbers, null where it is not one. ``1_000`` is none, and NaN and infinity pass."""
-    return text.str.strip_chars().cast(pl.Float64, strict=False)
+def column_numbers(text: pl.Series, decimal: str = ".", thousands: str | None = None) -> pl.Series:
+    """Return text as numbers, null where it is not one. ``1_000`` is none, and NaN and infinity pass.
+
+    Parameters
+    ----------
+    text
+        The column.
+    decimal, thousands
+        Marks of decimals and of thousands, if other than those of a program; a space is any kind of it.
+
+    Examples
+    --------
+    >>> column_numbers(pl.Series(["1.050,5", "61", "1.05", "1.050"]), ",", ".").to_list()
+    [1050.5, 61.0, None, 1050.0]
+    """
+    plain = text.str.strip_chars()
+    if decimal != "." or thousands is not None:
+        point = re.escape(decimal)
+        mark = f"[{_SPACES if thousands == ' ' else thousands}]" if thousands else ""
+        grouped = f"|[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+" if mark else ""
+        is_number = plain.str.contains(f"^[+-]?(?:[0-9]+{grouped})(?:{point}[0-9]+)?(?:[eE][+-]?[0-9]+)?$")
+        plain = plain.set(~is_number, None)
+        if mark:
+            plain = plain.str.replace_all(mark, "")
+        plain = plain.str.replace(decimal, ".", literal=True)
+    return plain.cast(pl.Float64, strict=False)
 
 
 def found_text(text: str | None) -> str:
@@ -275,16 +318,34 @@ def found_text(text: str | None) -> str:
     return f"found {text!r}" if text and text.strip() else "no value"
 
 
-def column_names(head: bytes, file_name: str) -> list[str]:
+def require_commas(head: bytes, following: bytes, file_name: str) -> None:
+    """Refuse a CSV file whose first two lines have another separator than commas, and say which."""
+    text, row = head.decode(), following.decode()
+    if re.match("sep=", text, re.I):
+        raise refused(file_name, "line 1 states a separator, as for a spreadsheet", "remove line 1")
+    other = max(_SEPARATORS, key=text.count)
+    if text.count(other) < _fields(text, ","):
+        return
+    problem, remedy = f"line 1: fields are separated by {other!r}", f"separator = {_SEPARATORS[other]}"
+    if decimals := [field for field in row.split(other) if re.fullmatch(r"-?[0-9]+,[0-9]+", field.strip())]:
+        problem += f", and numbers have decimal commas, as {decimals[0]!r} in line 2"
+        remedy += " and decimal = ','"
+    remedy = f"save it with commas between fields and decimal points, or, of a carbon file, state {remedy}"
+    raise refused(file_name, problem, remedy)
+
+
+def column_names(head: bytes, file_name: str, separator: str = ",") -> list[str]:
     """Return the names in a CSV file's first line; refuse too many, and one that stands twice."""
-    columns = _fields(head.decode())
+    columns = _fields(head.decode(), separator)
     if columns > MAX_COLUMNS:
         raise refused(file_name, f"line 1 has {columns:,} fields", f"the limit is {MAX_COLUMNS:,}")
-    check_lines(head, file_name, columns, first_line=1)
+    check_lines(head, file_name, columns, 1, separator)
+
+    def as_row(data: bytes) -> pl.DataFrame:
+        return pl.read_csv(io.BytesIO(data), has_header=False, infer_schema=False, separator=separator)
+
     # The header is read as a row: polars leaves doubled quotes in names.
-    row = parsed(
-        head, file_name, 1, lambda data: pl.read_csv(io.BytesIO(data), has_header=False, infer_schema=False)
-    )
+    row = parsed(head, file_name, 1, as_row)
     names = [name or "" for name in row.row(0)]
     if (name := repeated(names)) is not None:
         problem = f"line 1: column {name!r} stands {names.count(name)} times"
@@ -295,7 +356,7 @@ def column_names(head: bytes, file_name: str) -> list[str]:
     return names
 
 
-def check_lines(data: bytes, file_name: str, columns: int, first_line: int) -> None:
+def check_lines(data: bytes, file_name: str, columns: int, first_line: int, separator: str = ",") -> None:
     """Refuse lines of a CSV file that would not be one row each, with so many fields.
 
     Parameters
@@ -308,8 +369,10 @@ def check_lines(data: bytes, file_name: str, columns: int, first_line: int) -> N
         How many fields the header has.
     first_line
         Number of the first line.
+    separator
+        What stands between fields.
     """
-    if _lines_agree(data, columns):
+    if _lines_agree(data, columns, separator):
         return
     for line, text in enumerate(io.BytesIO(data + b"\n"), start=first_line):
         row = text.decode().removesuffix("\n")
@@ -318,19 +381,19 @@ def check_lines(data: bytes, file_name: str, columns: int, first_line: int) -> N
         if row.count('"') % 2:
             problem = f"line {line} has a quotation mark without its partner"
             raise refused(file_name, problem, "one row per line is expected")
-        if (fields := _fields(row)) != columns:
+        if (fields := _fields(row, separator)) != columns:
             raise refused(file_name, f"line {line} has {fields} fields", f"the header has {columns}")
 
 
-def _fields(row: str) -> int:
-    return 1 + (re.sub('"[^"]*"', "", row) if '"' in row else row).count(",")
+def _fields(row: str, separator: str) -> int:
+    return 1 + (re.sub('"[^"]*"', "", row) if '"' in row else row).count(separator)
 
 
-def _lines_agree(data: bytes, columns: int) -> bool:
+def _lines_agree(data: bytes, columns: int, separator: str) -> bool:
     """Whether no line can be at fault: at the speed of memory, what `check_lines` asks of each."""
     text = np.frombuffer(data, dtype=np.uint8)
     ends = np.append(np.flatnonzero(text == ord("\n")), len(text))
-    comma = text == ord(",")
+    comma = text == ord(separator)
     if b'"' in data:
         quoted = np.cumsum(text == ord('"'), dtype=np.uint8) & 1  # wraps, and keeps odd and even apart
         if quoted[-1] or quoted[ends[:-1]].any():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -22,12 +24,22 @@ _LAYOUT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?P<between>[T ])[0-9]{2}:[0-9]{2}"
     r"(?P<second>:[0-5][0-9](\.[0-9]{1,9})?)?(?P<offset>Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?"
 )
+#: The end of a day, which ISO 8601 writes as its hour 24.
+_DAY_END = re.compile(r"(?P<day>.{10}[T ])24(?P<rest>:00(:00(\.0+)?)?(Z|[+-][0-9:]{2,6})?)")
 #: Both time zone libraries know all changes of clocks in these years.
 _KNOWN_CHANGES = 1971, 2036
 
 
+#: Stands for the place of the line in a remedy.
+_LINE = "{line}"
+
+
 class _BadTimeError(Exception):
     """A time that cannot be used, and the remedy."""
+
+
+class _TwiceError(_BadTimeError):
+    """A local time that comes twice."""
 
 
 def _known_zone(name: str) -> str:
@@ -42,13 +54,33 @@ def _known_zone(name: str) -> str:
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 
 
+@dataclass(frozen=True)
+class LocalRows:
+    """The rows that local times belong to, where clocks change.
+
+    Attributes
+    ----------
+    series
+        Which series each row belongs to: a time stands once in it, or twice where clocks are put back.
+    empty
+        Whether it holds no value.
+    in_order
+        Whether rows stand in the order of time, forwards or backwards, and a local time that stands twice in
+        a series is told apart by it.
+    """
+
+    series: pl.Series
+    empty: pl.Series
+    in_order: bool
+
+
 def to_utc(
     column: pl.Series,
     time_zone: str | None,
     horizon: tuple[datetime, datetime],
     file_name: str,
     first_line: int = FIRST_LINE,
-    series: pl.Series | None = None,
+    rows: LocalRows | None = None,
     *,
     lenient: bool = False,
 ) -> pl.Series:
@@ -70,9 +102,9 @@ def to_utc(
         Its name in messages.
     first_line
         Line of the column's first entry.
-    series
-        Which series each entry belongs to, if entries are in the order of time: a local time that stands
-        twice in a series, where clocks are put back, is then told apart by its order.
+    rows
+        What is known of the rows. A local time that clocks skip is then null if its row is empty; else it
+        is refused outside the horizon too, if times go on as if no clock were changed.
     lenient
         Return null for what cannot be used, and refuse nothing.
 
@@ -82,30 +114,52 @@ def to_utc(
         With line: entries that are no time, unclear, or without offset where no zone is stated.
     """
     times = _at_once(column, time_zone)
-    if series is not None and time_zone is not None:
-        times = _in_order(column, times, time_zone, series)
+    if rows is not None and rows.in_order and time_zone is not None:
+        times = _in_order(column, times, time_zone, rows.series)
     if not times.null_count():
         return times
-    rows = times.is_null().arg_true()
-    stamps = column_text(column.gather(rows), file_name)
+    unread = times.is_null().arg_true()
+    stamps = column_text(column.gather(unread), file_name)
     instants: dict[str | None, datetime | None] = {}
     faults: dict[tuple[str, ...], Fault] = {}
     bad = 0
-    for row in stamps.arg_unique():
-        stamp = stamps[row]
+    for stamp, row, empty in _distinct(stamps, unread, rows):
+        instants[stamp] = None
         try:
-            instants[stamp] = _instant(stamp, time_zone, horizon)
+            instants[stamp] = _instant(stamp, time_zone, horizon, empty)
+            if empty is False and _goes_on(stamp, time_zone, times):
+                raise _skipped(_parsed(stamp), str(time_zone))
         except _BadTimeError as error:
-            instants[stamp] = None
             if lenient:
                 continue
-            faults.setdefault(error.args, Fault(f"line {first_line + rows[row]}, {column.name}", *error.args))
+            found, remedy = error.args
+            if rows is not None and isinstance(error, _TwiceError):
+                found, remedy = _of_series(found, remedy, column_text(column, file_name) == stamp, rows)
+            place = f"line {first_line + row}"
+            fault = Fault(f"{place}, {column.name}", found, remedy.replace(_LINE, place))
+            faults.setdefault((found, remedy), fault)
             bad += 1
             if bad > MAX_FAULTS:
                 break
     if faults:
         raise InputError(file_name, faults.values())
-    return times.scatter(rows, pl.Series([instants[stamp] for stamp in stamps], dtype=_UTC_TIME))
+    return times.scatter(unread, pl.Series([instants[stamp] for stamp in stamps], dtype=_UTC_TIME))
+
+
+def _distinct(
+    stamps: pl.Series, place: pl.Series, rows: LocalRows | None
+) -> Iterator[tuple[str | None, int, bool | None]]:
+    """Yield each stamp once, with its first row that holds a value, and whether none does, if known."""
+    table = pl.DataFrame({"stamp": stamps, "row": place})
+    if rows is None:
+        first = table.unique("stamp", keep="first", maintain_order=True)
+        yield from ((stamp, row, None) for stamp, row in first.iter_rows())
+        return
+    table = table.with_columns(empty=rows.empty.gather(place))
+    by_stamp = table.group_by("stamp", maintain_order=True)
+    yield from by_stamp.agg(
+        pl.col("row").sort_by("empty", maintain_order=True).first(), pl.all("empty")
+    ).iter_rows()
 
 
 def _at_once(column: pl.Series, time_zone: str | None) -> pl.Series:
@@ -159,19 +213,45 @@ def _in_order(column: pl.Series, times: pl.Series, time_zone: str, series: pl.Se
             last=pl.col("local").dt.replace_time_zone(time_zone, ambiguous="latest", non_existent="null"),
             place=pl.col("local").cum_count().over("local", "series"),
             count=pl.len().over("local", "series"),
+            backwards=(pl.col("local").diff().dt.total_microseconds().sign().sum() < 0).over("series"),
         )
     except pl.exceptions.PolarsError:  # as in `_at_once`
         return times
-    told = pl.when(pl.col("place") == 1).then("first").otherwise("last").dt.convert_time_zone("UTC")
+    told = (
+        pl.when((pl.col("place") == 1) != pl.col("backwards"))
+        .then("first")
+        .otherwise("last")
+        .dt.convert_time_zone("UTC")
+    )
     clear = pl.col("count") == 2
     utc = rows.select(pl.when(clear).then(told).dt.cast_time_unit("us")).to_series()
     return times.zip_with(~unclear, utc).rename(column.name)
 
 
-def _instant(stamp: str | None, time_zone: str | None, horizon: tuple[datetime, datetime]) -> datetime:
+def _parsed(stamp: str | None) -> datetime:
+    """Return a stamp as a time; hour 24 is hour 0 of the day after."""
+    text = (stamp or "").strip()
+    if end := _DAY_END.fullmatch(text):
+        return datetime.fromisoformat(f"{end['day']}00{end['rest']}") + timedelta(days=1)
+    return datetime.fromisoformat(text)
+
+
+def ends_a_day(column: pl.Series) -> pl.Series:
+    """Return which stamps write the end of a day as its hour 24."""
+    if column.dtype != pl.String:
+        return pl.repeat(False, len(column), eager=True)
+    if not column.str.contains("24:00", literal=True).any():
+        return pl.repeat(False, len(column), eager=True)
+    return column.str.contains(r"^.{10}[T ]24:00").fill_null(value=False)
+
+
+def _instant(
+    stamp: str | None, time_zone: str | None, horizon: tuple[datetime, datetime], empty: bool | None
+) -> datetime | None:
+    """Return a stamp in UTC; None if its rows are empty, in an hour that clocks skip."""
     try:
-        time = datetime.fromisoformat((stamp or "").strip())
-        return time.astimezone(UTC) if time.tzinfo else _of_local(time, time_zone, horizon)
+        time = _parsed(stamp)
+        return time.astimezone(UTC) if time.tzinfo else _of_local(time, time_zone, horizon, empty)
     except ValueError as error:
         remedy = "an ISO 8601 time is expected, such as 2021-01-01T00:00Z"
         raise _BadTimeError(found_text(stamp), remedy) from error
@@ -179,16 +259,70 @@ def _instant(stamp: str | None, time_zone: str | None, horizon: tuple[datetime, 
         raise _BadTimeError(found_text(stamp), "years 1 to 9999 in UTC are expected") from error
 
 
-def _of_local(time: datetime, time_zone: str | None, horizon: tuple[datetime, datetime]) -> datetime:
+def _of_local(
+    time: datetime, time_zone: str | None, horizon: tuple[datetime, datetime], empty: bool | None
+) -> datetime | None:
     if time_zone is None:
         raise _BadTimeError("times have no offset", "state time_zone, such as 'UTC'")
-    local = time.replace(tzinfo=ZoneInfo(time_zone))
-    first, second = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
-    if first != second and any(horizon[0] <= instant < horizon[1] for instant in (first, second)):
-        problem = f"{time.isoformat()} happens twice or never in {time_zone}, where clocks change"
-        raise _BadTimeError(
-            problem,
+    first, second = _both(time, time_zone)
+    if first > second and empty:
+        return None
+    asked = any(horizon[0] <= instant < horizon[1] for instant in (first, second))
+    if first > second and asked:
+        raise _skipped(time, time_zone)
+    if first < second and asked:
+        raise _TwiceError(
+            f"{time.isoformat()} happens twice in {time_zone}, where clocks are put back",
             "give times in UTC or with their offset; or, in a carbon file that is in the order of time, "
             "state clocks_back = 'in-order'",
         )
     return first
+
+
+def _both(time: datetime, time_zone: str) -> tuple[datetime, datetime]:
+    """Return a local time in UTC as by the clock before a change, and as by the one after it."""
+    local = time.replace(tzinfo=ZoneInfo(time_zone))
+    return local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
+
+
+def _goes_on(stamp: str | None, time_zone: str | None, times: pl.Series) -> bool:
+    """Whether a stamp is in an hour that clocks skip, and the hours before and after it are there too."""
+    time, hour = _parsed(stamp), timedelta(hours=1)
+    if time_zone is None or time.tzinfo:
+        return False
+    first, second = _both(time, time_zone)
+    beside = [_both(time + apart, time_zone)[0] for apart in (-hour, hour)]
+    return first > second and all((times == moment).any() for moment in beside)
+
+
+def _skipped(time: datetime, time_zone: str) -> _BadTimeError:
+    return _BadTimeError(
+        f"{time.isoformat()} never happens in {time_zone}, where clocks are put forward",
+        f"leave {_LINE} out; or, if these times are {_without_changes(time, time_zone)}",
+    )
+
+
+def _without_changes(time: datetime, time_zone: str) -> str:
+    """Return the remedy for times of a clock that nobody changes: in UTC, or in winter time all year."""
+    hours = min(
+        moment.astimezone(ZoneInfo(time_zone)).utcoffset() or timedelta() for moment in _both(time, time_zone)
+    )
+    whole, rest = divmod(hours, timedelta(hours=1))
+    winter = f", or in winter time all year, 'Etc/GMT{-whole:+d}'" if whole and not rest else ""
+    return f"in UTC, state time_zone = 'UTC'{winter}"
+
+
+def _of_series(found: str, remedy: str, same: pl.Series, rows: LocalRows) -> tuple[str, str]:
+    """Return the problem and the remedy for a time that comes twice, by how often it stands in a series.
+
+    `same`: which rows hold it.
+    """
+    most = int(
+        rows.series.filter(same.fill_null(value=False)).value_counts()["count"].to_numpy().max(initial=0)
+    )
+    if most == 1:
+        remedy = "are these times in UTC? Then state time_zone = 'UTC'; else give them with their offset"
+        return f"{found}, and stands here once only", remedy
+    if most > 2:
+        return f"{found}, and stands here {most} times", "give times in UTC or with their offset"
+    return found, remedy
