@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from carbonroute.carbon import Signal
+from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.scenario import load, resolve
 from helpers import small
@@ -280,3 +281,53 @@ def test_the_remedy_for_two_series_works(tmp_path: Path) -> None:
     section = small.changed(small.WIDE, ("carbon.csv", "a.csv"))
     own = 'path = "b.csv" }\nzone = "value"\n#'
     assert carbon_of(scenario(tmp_path, section, own, zoned)) == [400, 50]
+
+
+MOER = "point_time,value\n" + "".join(f"{time},{{0}}\n" for time in small.HOURS)
+PROVIDERS: dict[str, tuple[str, str, str]] = {
+    "watttime": ("{zone}.csv", 'units = "lbs_co2_per_mwh"\nstep = "1h"\n', MOER),
+    "carbon-aware-sdk": (
+        "*.json",
+        'step = "1h"\naccounting = { rate = "average" }\n',
+        '{{"Emissions": ['
+        + ",".join(
+            f'{{{{"location": "{{1}}", "time": "{time}", "rating": {{0}}, "duration": "01:00:00"}}}}'
+            for time in small.HOURS
+        )
+        + "]}}",
+    ),
+    "electricity-maps": (
+        "{zone}.json",
+        'scope = "lifecycle"\n',
+        '{{"zone": "{1}", "history": ['
+        + ",".join(
+            f'{{{{"zone": "{{1}}", "datetime": "{time}", "carbonIntensity": {{0}}}}}}' for time in small.HOURS
+        )
+        + "]}}",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+@pytest.mark.parametrize("own", [False, True])
+def test_files_of_a_provider_may_be_one_per_zone(kind: str, own: bool, tmp_path: Path) -> None:
+    """Also where the second region names its folder and inherits the rest."""
+    pattern, keys, form = PROVIDERS[kind]
+    other = "more/" * own
+    suffix = pattern.rpartition(".")[2]
+    put(tmp_path, {f"A.{suffix}": form.format(400, "A"), f"{other}B.{suffix}": form.format(50, "B")})
+    section = f'kind = "{kind}"\npath = "{pattern}"\n{keys}'
+    changes = [(OWN[0], OWN[1].format(f'path = "{other}{pattern}"'))] if own else []
+    found = carbon_of(small.write(tmp_path, (small.SYNTHETIC, section), *changes))
+    factor = 0.45359237 if kind == "watttime" else 1
+    assert found == pytest.approx([400 * factor, 50 * factor])
+
+
+def test_inspect_reads_all_files_of_a_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(tmp_path, {"grid/A.csv": rows(400), "grid/B.csv": rows(50)})
+    path = small.write(tmp_path, (small.SYNTHETIC, ONE))
+    assert main(["inspect", str(path)]) == 0
+    assert "cannot be run" not in capsys.readouterr().out
+    (tmp_path / "grid" / "B.csv").unlink()
+    assert main(["inspect", str(path)]) == 0
+    assert "there is no file 'grid/B.csv'" in " ".join(capsys.readouterr().out.split())

@@ -50,7 +50,7 @@ def outcome(point: Mapping[str, Any]) -> str:
     measure = measure_of_row(point)
     reduction = point[measure.reduction]
     if reduction is None:
-        saved = f"takes {point[measure.amount]:.4g} {measure.unit}"
+        saved = f"takes {point[measure.amount]:.4g} {measure.unit}: there is nothing to save"
     elif saves(-reduction):
         saved = f"takes {-reduction:.1f} % more of {measure.name} than {point['baseline']}"
     else:

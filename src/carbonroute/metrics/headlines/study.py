@@ -32,6 +32,9 @@ def finding(results: pl.DataFrame, summary: pl.DataFrame, axes: Sequence[str]) -
         )
         return
     most = viable.sort(saved, descending=True, nulls_last=True, maintain_order=True).row(0, named=True)
+    if most[saved] is None:
+        yield f"Within {limit}, there is nothing to save: {most['baseline']} emits nothing."
+        return
     if not saves(most[saved]):
         yield f"Within {limit}, nothing is saved: no policy cuts {measure.name} against {most['baseline']}."
         return
