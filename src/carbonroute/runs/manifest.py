@@ -117,8 +117,12 @@ def in_words(error: ValidationError) -> str:
         return f"is not JSON ({message.removeprefix('Invalid JSON: ')})"
     if first["type"] == "missing":
         return f"does not state {where!r}"
-    expected = re.sub(r"^\w+ should|^Value error,", "should", message)
-    return f"{where[:80]!r} is {reprlib.repr(first['input'])}, and {expected}" if where else expected
+    if first["loc"] and first["loc"][-1] == "[key]":
+        where, held = ".".join(map(str, first["loc"][:-2])), "has the key"
+    else:
+        held = "is"
+    expected = re.sub(r"^\w+ should", "should", message.removeprefix("Value error, "))
+    return f"{where[:80]!r} {held} {reprlib.repr(first['input'])}, and {expected}" if where else expected
 
 
 def _once(items: list[tuple[str, Any]]) -> dict[str, Any]:

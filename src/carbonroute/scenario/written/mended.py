@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -92,7 +92,7 @@ def mended(
         if name not in data:
             continue
         field = Scenario.model_fields[name]
-        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])
+        adapter: TypeAdapter[Any] = TypeAdapter(cast("Any", Annotated[field.annotation, field]))
         for _ in range(_ROUNDS):
             try:
                 sections[name] = adapter.validate_python(tables[name], context=context)
