@@ -19,7 +19,7 @@ import polars as pl
 import polars.selectors as cs
 
 from carbonroute.files.parquet import parquet
-from carbonroute.files.strict_json import read_json
+from carbonroute.files.strict_json import read_json, refuse_halves
 from carbonroute.files.tables import FAILURES, PARQUET, column_names, column_numbers
 from carbonroute.files.text import chunks, listed, plain_text, refused
 
@@ -218,7 +218,10 @@ def _table(lines: list[str], file_name: str, *, is_json: bool) -> pl.DataFrame:
     """Return lines as a table, with no more checks than it takes to read them."""
     if not lines:
         return pl.DataFrame()
-    data = io.BytesIO("\n".join(lines).encode())
+    text = "\n".join(lines).encode()
+    if is_json:
+        refuse_halves(text, file_name)
+    data = io.BytesIO(text)
     names = [] if is_json else column_names(lines[0].encode(), file_name)
     try:
         if is_json:

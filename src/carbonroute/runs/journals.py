@@ -94,7 +94,7 @@ def replay(folder: Path, *, beside: Path, code: bool) -> Iterator[Replayed]:
     folders = journals(folder)
     if not folders:
         kind = kind_of(folder)
-        known = f"; it is {kind.name}" if kind else ""
+        known = f": it is {kind.name}" if kind else ""
         raise RunFolderError(f"{folder}: has no decision records{known}; name a folder that --journal wrote")
     for journal in folders:
         count, differ, recorded, policy = 0, 0, None, None

@@ -330,7 +330,7 @@ def _text_of_time(time: datetime) -> str:
     if time.tzinfo is None or time.utcoffset():
         return time.isoformat(" ")
     rest = time.strftime("%H:%M:%S").removesuffix(":00")
-    return time.strftime("%Y-%m-%d") + ("" if rest == "00:00" else f" {rest}Z")
+    return time.date().isoformat() + ("" if rest == "00:00" else f" {rest}Z")
 
 
 def _text_of_table(table: Mapping[str, Any]) -> str:
