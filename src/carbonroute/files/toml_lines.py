@@ -48,7 +48,9 @@ def line_of(lines: Mapping[str, int], where: str) -> int:
     >>> line_of({"horizon": 4, "horizon.hours": 5}, "horizon.start")
     4
     """
-    above = (path for path in lines if where.startswith(path) and where[len(path) :][:1] in ("", ".", "["))
+    above = (
+        path for path in lines if where.startswith(path) and where[len(path) :][:1] in ("", ".", "[", ",")
+    )
     return lines[longest] if (longest := max(above, key=len, default=None)) is not None else 1
 
 

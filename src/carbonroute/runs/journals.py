@@ -109,7 +109,7 @@ def replay(folder: Path, *, beside: Path, code: bool) -> Iterator[Replayed]:
 def _differs(record: DecisionRecord, policy: PolicyLike, journal: Path) -> bool:
     try:
         return record.differs(record.asked_again(policy))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         problem = f"record {record.seq} cannot be shown to a policy ({error})"
         raise RunFolderError(f"{journal}: {problem}; take the journal from where it was written") from error
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, StringCon
 
 from carbonroute.errors import RunFolderError
 from carbonroute.files.folder import read_file, reading, stands
-from carbonroute.scenario.written.mistaken import kind_of
+from carbonroute.scenario.written.mistaken import kind_of, of_ours
 
 MANIFEST = "manifest.json"
 #: Kind of a study's manifest; a run's has none.
@@ -184,5 +184,5 @@ def _unfinished(path: Path) -> str:
         return ": its study is not finished; `carbonroute study run` goes on with it"
     if any((path / name).is_dir() for name in ("tables", "data", STAGING)):
         return ": a run was interrupted here; run it again"
-    kind = kind_of(path)
+    kind = of_ours(path)
     return f": it is {kind}" if kind else "; name the folder of a finished run"

@@ -13,7 +13,7 @@ from carbonroute.errors import RunFolderError
 from carbonroute.files.folder import reading, stands
 from carbonroute.runs.folder import RunFolder
 from carbonroute.runs.manifest import OTHER_FOLDER, SETTINGS, Document, read_document, require_folder
-from carbonroute.scenario.written.mistaken import kind_of
+from carbonroute.scenario.written.mistaken import of_ours
 
 LOGS = "logs"
 #: The setting that is the digest of all cells' scenarios.
@@ -78,7 +78,7 @@ def read_settings(folder: Path) -> Settings:
     require_folder(folder, "the folder of a study")
     with reading(folder / SETTINGS):
         if not stands(folder, SETTINGS):
-            kind = kind_of(folder)
+            kind = of_ours(folder)
             known = f"; it is {kind}" if kind else "; name the folder of a study"
             raise RunFolderError(f"{folder}: there is no {SETTINGS}{known}")
     return read_document(folder, SETTINGS, Settings, OTHER_FOLDER)[0]

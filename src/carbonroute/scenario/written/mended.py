@@ -106,6 +106,9 @@ def mended(
                 break
         else:
             tables.pop(name)
+        if name in faulty and name in sections and "share" in _HARMLESS[name]:
+            for member in tables[name]:
+                member["share"] = 1 / len(tables[name])
     return tables, sections, faulty
 
 

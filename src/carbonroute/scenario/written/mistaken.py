@@ -22,6 +22,7 @@ _OF_A_SCENARIO = frozenset(
     ("horizon", "traffic", "carbon", "origins", "workloads", "regions", "network", "policies")
 )
 _MOST_NAMED = 3
+_OTHER = "a folder of other files"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,12 @@ def kind_of(path: Path) -> Kind | None:
     return of_tables(path, tables)
 
 
+def of_ours(path: Path) -> Kind | None:
+    """Return what a folder of results or records is; None for any other."""
+    kind = kind_of(path)
+    return None if kind is None or kind.name == _OTHER else kind
+
+
 def remedy_for(path: Path, otherwise: str) -> str:
     """Return the command that takes a file or folder."""
     kind = kind_of(path)
@@ -137,7 +144,7 @@ def _folder(path: Path) -> Kind:
         return Kind("decision records", f"`carbonroute replay {place}` replays them", is_folder=True)
     held = sorted(path.glob("*.toml"))[:_MOST_NAMED]
     remedy = f"it holds {', '.join(map(_quoted, held))}" if held else "it holds no .toml"
-    return Kind("a folder of other files", remedy, is_folder=True)
+    return Kind(_OTHER, remedy, is_folder=True)
 
 
 def _stated_kind(path: Path) -> object:
