@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from carbonroute.policies.checks import check_policy
     from carbonroute.runs import Result, run
     from carbonroute.runs.store import read_tables
-    from carbonroute.scenario.written.load import load
+    from carbonroute.scenario.loading import load
     from carbonroute.scenario.written.model import Scenario
 
 #: Where each public name lives. A name is imported when it is first used: `--help` needs none of them.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 #: Faults of one input that are worth reading.
@@ -40,14 +40,25 @@ class Fault:
         The problem: what was read there.
     remedy
         The expected value.
+    id
+        The kind of fault, a short name that stays; docs/model.md lists them.
+    line
+        Line in the file, from 1, where `where` does not state it.
+    file
+        The file, where it is not that of the whole error.
     """
 
     where: str
     found: str
     remedy: str = ""
+    id: str = "invalid-value"
+    line: int | None = None
+    file: str = ""
 
     def __str__(self) -> str:
-        where, found, remedy = (_plain(part) for part in (self.where, self.found, self.remedy))
+        line = f"line {self.line}" if self.line else ""
+        place = ", ".join(filter(None, (line, self.where)))
+        where, found, remedy = (_plain(part) for part in (place, self.found, self.remedy))
         message = f"{where}: {found}" if where else found
         return f"{message}; {remedy}" if remedy else message
 
@@ -70,12 +81,35 @@ class InputError(CarbonrouteError):
         self.more = len(first) > MAX_FAULTS
         super().__init__(source, self.faults)
 
+    def file_of(self, fault: Fault) -> str:
+        """Return the file, or option, that a fault is in."""
+        return fault.file or self.source
+
+    def of_kind(self, kind: str) -> InputError:
+        """Return the same error, its faults of a kind where they are of none."""
+        unnamed = Fault("", "").id
+        error = InputError(self.source, [replace(f, id=kind) if f.id == unnamed else f for f in self.faults])
+        error.more = self.more
+        return error
+
     def __str__(self) -> str:
-        source = _plain(self.source)
+        files = list(dict.fromkeys(map(self.file_of, self.faults)))
+        source = _plain(self.source if len(files) > 1 else files[0])
         if len(self.faults) == 1:
             return f"{source}: {self.faults[0]}"
         count = f"more than {MAX_FAULTS} faults; the first are" if self.more else f"{len(self.faults)} faults"
-        return "\n".join([f"{source}: {count}", *(f"  {fault}" for fault in self.faults)])
+        named = [f"{_plain(self.file_of(fault))}: " if len(files) > 1 else "" for fault in self.faults]
+        lines = [f"  {file}{fault}" for file, fault in zip(named, self.faults, strict=True)]
+        return "\n".join([f"{source}: {count}", *lines])
+
+    @classmethod
+    def together(cls, source: str, errors: Iterable[InputError]) -> InputError:
+        """Return one error with the faults of several, each once and with its own file."""
+        kept = list(errors)
+        faults = [replace(fault, file=error.file_of(fault)) for error in kept for fault in error.faults]
+        joint = cls(source, dict.fromkeys(faults))
+        joint.more |= any(error.more for error in kept)
+        return joint
 
 
 class PolicyError(CarbonrouteError):

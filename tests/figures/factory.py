@@ -20,6 +20,18 @@ ODD = (
     "Δ#~tilde",
     "£$$_{x}",
 )
+#: Names of up to 90 characters; most fonts lack some of their glyphs.
+SCRIPTS = (
+    "東京" * 45,
+    "서울",
+    "🌍-global",
+    "القاهرة-1",
+    "תל אביב",
+    "e\u0301\u0323" * 30,
+    "हिन्दी क्षेत्र",
+    "กรุงเทพมหานคร " * 6 + "อมร",
+    "family 👨\u200d👩\u200d👧",
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,7 @@ class Size:
     origins: int = 4
     hours: int = 168
     dated: bool = False
-    names: str = "short"  # "short" | "long" | "odd"
+    names: str = "short"  # "short" | "long" | "longest" | "odd" | "any script"
     violations: str = "mixed"  # "mixed" | "none" | "all"
     reduction: str = "mixed"  # "mixed" | "negative" | "null" | "same"
     latency: str = "usual"  # "usual" | "huge" | "tails"
@@ -45,6 +57,10 @@ class Size:
 def _name(kind: str, index: int, style: str) -> str:
     if style == "long":
         return f"{kind} {'abcdefgh ijklmnop qrstuvwx'[: 21 - len(kind)]} {index:02d}"
+    if style == "longest":
+        return f"{'W' * (97 - len(str(index)))}-{index}"
+    if style == "any script":
+        return f"{SCRIPTS[index % len(SCRIPTS)]} {index}"
     if style == "odd":
         return f"{ODD[index % len(ODD)]} {index}"
     return f"{kind}-{index}"

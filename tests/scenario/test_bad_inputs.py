@@ -49,6 +49,10 @@ def test_a_bad_value_is_refused_with_this_message(
     lines = refused(scenario).removeprefix("error: ").replace(f"{scenario}: ", "").splitlines()
     found = [line.strip() for line in lines if not re.fullmatch(r"\d+ faults", line)]
     assert len(found) == len(messages)
+    placed = [re.fullmatch(r"(?:line (\d+), |\w+\.csv: )(.*)", line) for line in found]
+    written = len(scenario.read_text(encoding="utf-8").splitlines())
+    assert all(match and 1 <= int(match[1] or 1) <= written for match in placed), found
+    found = [re.sub(r"^line \d+, ", "", line) for line in found]
     for line, message in zip(found, messages, strict=True):
         # An … at the end stands for more: what is known grows.
         assert line.startswith(message[:-1]) if message.endswith("…") else line == message

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from carbonroute.carbon.formats import labelled
 from carbonroute.carbon.signal import Accounting, MixedAccounting, Query, Signal
 from carbonroute.errors import Fault, InputError
 
@@ -17,6 +18,10 @@ class Source(Protocol):
     @property
     def allow_mixed_accounting(self) -> bool:
         """Whether regions may be compared whose numbers count different things."""
+
+    @property
+    def accounting(self) -> Accounting:
+        """What the numbers count, as the scenario states it."""
 
     def signal(self, query: Query) -> Signal:
         """Return the signal of a query's regions and hours."""
@@ -52,11 +57,23 @@ def combined(default: Source, own: Sequence[Source | None], query: Query) -> Sig
         (query.part(regions, "carbon" if source == default else f"regions[{regions[0]}].carbon"), source)
         for source, regions in groups
     ]
-    parts = [source.signal(part) for part, source in asked]
+    queries = [query for query, _ in asked]
+    parts, labels, refused = [], [], []
+    for part, source in asked:
+        try:
+            parts.append(source.signal(part))
+            labels.append(parts[-1].accounting)
+        except InputError as error:
+            refused.append(error)
+            labels.append(_stated(source))
+    if not default.allow_mixed_accounting and any(label != labels[0] for label in labels):
+        refused.append(_mixed(labels, queries))
+    if refused:
+        raise refused[0] if len(refused) == 1 else InputError.together("carbon", refused)
     order = np.argsort([region for _, regions in groups for region in regions])
     references = [part.reference_g_per_kwh for part in parts]
     known = [reference for reference in references if reference is not None]
-    accounting, notes = _accounting(parts, [part for part, _ in asked], default.allow_mixed_accounting)
+    accounting, notes = _accounting(parts, queries)
     return Signal(
         np.hstack([part.g_per_kwh for part in parts])[:, order],
         np.hstack([part.measured_g_per_kwh for part in parts])[:, order],
@@ -64,28 +81,36 @@ def combined(default: Source, own: Sequence[Source | None], query: Query) -> Sig
         "; ".join(dict.fromkeys(part.source for part in parts)),
         {name: path for part in parts for name, path in part.files.items()},
         np.concatenate(known)[order] if len(known) == len(parts) else None,
-        _cleaning(parts, [part.key for part, _ in asked]),
+        _cleaning(parts, [query.key for query in queries]),
         tuple(dict.fromkeys(note for part in parts for note in part.notes)) + notes,
         max(part.persistence_hours for part in parts),
     )
 
 
+def _stated(source: Source) -> Accounting:
+    """Return what the numbers of a source count, without reading them."""
+    known = getattr(source, "labels", None)
+    return labelled(source.accounting, known) if known else source.accounting
+
+
+def _mixed(labels: Sequence[Accounting | MixedAccounting], queries: Sequence[Query]) -> InputError:
+    remedy = "compare what counts the same, or state carbon.allow_mixed_accounting = true"
+    return InputError(
+        "carbon",
+        [
+            Fault(f"regions {', '.join(query.regions)}", f"accounting is {label}", remedy, "mixed-accounting")
+            for label, query in zip(labels, queries, strict=True)
+        ],
+    )
+
+
 def _accounting(
-    parts: Sequence[Signal], queries: Sequence[Query], allowed: bool
+    parts: Sequence[Signal], queries: Sequence[Query]
 ) -> tuple[Accounting | MixedAccounting, tuple[str, ...]]:
-    """Return the label that all parts share, or all of them with a note if that is allowed."""
+    """Return the label that all parts share, or all of them with a note."""
     first = parts[0].accounting
     if all(part.accounting == first for part in parts):
         return first, ()
-    if not allowed:
-        remedy = "compare what counts the same, or state carbon.allow_mixed_accounting = true"
-        raise InputError(
-            "carbon",
-            [
-                Fault(f"regions {', '.join(query.regions)}", f"accounting is {part.accounting}", remedy)
-                for part, query in zip(parts, queries, strict=True)
-            ],
-        )
     labels = [
         (query.index[i] if query.index else i, region, part.accounting)
         for part, query in zip(parts, queries, strict=True)

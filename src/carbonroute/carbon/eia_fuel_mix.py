@@ -99,6 +99,11 @@ class EiaFuelMix(FileSource):
     factors_source: Name
     other_columns: Annotated[tuple[Name, ...], Field(strict=False)] = ()
 
+    @property
+    def labels(self) -> Accounting:
+        """What numbers in this format count."""
+        return _LABELS
+
     @model_validator(mode="after")
     def _agrees_with_the_format(self) -> EiaFuelMix:
         labelled(self.accounting, _LABELS)

@@ -104,7 +104,7 @@ class CarbonRows:
 
 def iso(time: datetime) -> str:
     """Return a time in UTC as messages show it."""
-    return time.strftime("%Y-%m-%dT%H:%MZ")
+    return f"{time.replace(tzinfo=None).isoformat(timespec='minutes')}Z"
 
 
 def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datetime) -> CarbonRows:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
+from carbonroute.cli.terminal import say
 from carbonroute.figures import FIGURES, Format, available, render
+from carbonroute.figures.fonts import characters_of, missing_note
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,4 +30,13 @@ def draw_all(
         folder.write(f"{FIGURES[name].folder}/{name}.{form}", data)
         if progress:
             progress(done, len(files))
+    by_name = tables if isinstance(tables, Mapping) else vars(tables)
+    drawn = dict.fromkeys(table for name in names for table in FIGURES[name].tables)
+    note_missing_glyphs(characters_of(by_name[table] for table in drawn))
     return len(names)
+
+
+def note_missing_glyphs(characters: Iterable[str]) -> None:
+    """Say, once, which characters figures show as boxes."""
+    if note := missing_note(characters):
+        say(f"note: {note}")

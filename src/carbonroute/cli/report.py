@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from json import dumps
 from pathlib import Path
 
+from carbonroute.cli.drawing import note_missing_glyphs
 from carbonroute.cli.options import NoCode
 from carbonroute.cli.terminal import out, results_alone
 from carbonroute.report import write
+from carbonroute.runs.manifest import read_manifest
+
+#: What holds the names that figures show, in a manifest's scenario.
+_NAMED = ("name", "regions", "origins", "workloads", "policies")
 
 
 def report(folder: Path, /, *, output: Path | None = None, no_code: NoCode = False) -> int:  # noqa: ARG001  a report runs no policy
@@ -21,5 +27,9 @@ def report(folder: Path, /, *, output: Path | None = None, no_code: NoCode = Fal
     """
     with results_alone():
         path = write(folder, output)
+        manifest = read_manifest(folder)
+    scenario = manifest.get("scenario")
+    named = [scenario.get(key) for key in _NAMED] if isinstance(scenario, dict) else []
+    note_missing_glyphs(dumps([*named, manifest.get("axes")], ensure_ascii=False))
     out().print(str(path), soft_wrap=True)
     return 0

@@ -313,7 +313,7 @@ class DecisionJournal:
                 "reasons": list(self._reasons(one.known, one.asked_weights, one.plan.weights)),
                 "counterfactual_g": {},
             }
-            self._write(f"decisions-{time_utc:%Y-%m-%d}.jsonl", document)
+            self._write(f"decisions-{time_utc.date().isoformat()}.jsonl", document)
             held = one.plan.weights[0]
 
     def _head(self, now_s: float, time_utc: datetime) -> dict[str, Any]:

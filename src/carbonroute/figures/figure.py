@@ -7,8 +7,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec
 
+import polars as pl
 from matplotlib.axes import Axes
 
+from carbonroute.figures.fonts import characters_of, families
+from carbonroute.figures.layout import shortened
 from carbonroute.figures.style import house_style
 
 P = ParamSpec("P")
@@ -39,8 +42,14 @@ class Figure(Generic[P]):
         self.tables = tuple(name for name in inspect.signature(plot).parameters if name != "ax")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Axes:  # noqa: D102  the class docstring says it
-        with house_style():
-            return self._plot(*args, **kwargs)
+        given: tuple[Any, ...] = args
+        tables = [table for table in given if isinstance(table, pl.DataFrame)]
+        with house_style(families(characters_of(tables))):
+            short = shortened(tables)
+            given = tuple(short(each) if isinstance(each, pl.DataFrame) else each for each in given)
+            plot: Any = self._plot
+            axes: Axes = plot(*given, **kwargs)
+            return axes
 
     @property
     def alt(self) -> str:

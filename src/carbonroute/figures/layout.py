@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import matplotlib as mpl
 import numpy as np
+import polars as pl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -34,6 +36,12 @@ PAD_PT = 4.0
 GAP_PT = 5.0
 LINE_SPACING = 1.2
 PT_PER_IN = 72.0
+#: A name that is wider is cut, to a width that rows, columns and legends hold on one line.
+LONGEST_NAME_PT = 170.0
+_CUT_NAME_PT = 105.0
+_SURELY_SHORT = 16
+#: Columns of names that the user gives.
+_NAMES = frozenset(("policy", "region", "origin", "workload", "name", "step", "baseline", "zone"))
 BACKING = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 
 
@@ -270,13 +278,62 @@ def _height(ax: Axes, artist: Text) -> float:
     return float(artist.get_window_extent().height * PT_PER_IN / ax.figure.dpi)
 
 
-@functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: float = TEXT_PT, *, bold: bool = False) -> float:
-    """Measure a line of text in the house style, in points."""
+    """Measure a line of text in the style that is in force, in points."""
+    return _text_width(text, size, bold, tuple(mpl.rcParams["font.family"]))
+
+
+@functools.lru_cache(maxsize=4096)
+def _text_width(text: str, size: float, bold: bool, _families: tuple[str, ...]) -> float:
     figure = Figure(dpi=4 * PT_PER_IN)
     FigureCanvasAgg(figure)
     artist = figure.text(0, 0, text, size=size, weight="bold" if bold else "normal")
     return float(artist.get_window_extent().width / 4)
+
+
+def shortened(tables: Sequence[pl.DataFrame]) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """Return what cuts, in each of some tables, names that would leave no room for the plot.
+
+    Two names that differ do so when cut: the end of a name stays, and a number tells the rest apart.
+    """
+    names = dict.fromkeys(
+        str(name)
+        for table in tables
+        for column in _NAMES & set(table.columns)
+        if table[column].dtype == pl.String
+        for name in table[column].drop_nulls().unique(maintain_order=True)
+    )
+    cut: dict[str, str] = {}
+    for name in names:
+        if len(name) > _SURELY_SHORT and text_width(name) > LONGEST_NAME_PT:
+            short, number = _cut_out(name), 1
+            while short in cut.values() or short in names:
+                number += 1
+                short = f"{_cut_out(name)} ({number})"
+            cut[name] = short
+
+    def replaced(table: pl.DataFrame) -> pl.DataFrame:
+        columns = [name for name in _NAMES & set(table.columns) if table[name].dtype == pl.String]
+        return table.with_columns(pl.col(columns).replace(cut)) if cut and columns else table
+
+    return replaced
+
+
+def _cut_out(name: str) -> str:
+    """Return a name without its middle, on one line; marks stay with their letters."""
+    clusters: list[str] = []
+    for char in name:
+        if clusters and (unicodedata.category(char)[0] == "M" or clusters[-1].endswith("\u200d")):
+            clusters[-1] += char
+        else:
+            clusters.append(char)
+    kept = len(clusters) - 1
+    while kept > 2:
+        text = f"{''.join(clusters[: kept - kept // 3])}…{''.join(clusters[-(kept // 3) :])}"
+        if text_width(text) <= _CUT_NAME_PT:
+            break
+        kept = max(2, min(kept - 1, int(kept * _CUT_NAME_PT / text_width(text))))
+    return text
 
 
 def widest(texts: Sequence[str]) -> float:

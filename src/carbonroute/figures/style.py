@@ -5,7 +5,6 @@ Styles follow the order in the tables, so a policy or region looks the same in e
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +13,12 @@ from typing import Any, cast
 
 import matplotlib as mpl
 import polars as pl
-from matplotlib import font_manager
 from matplotlib.artist import Artist
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from carbonroute.figures.fonts import FAMILY
 from carbonroute.figures.formatting import one_line
 
 INK = "#222222"
@@ -43,20 +42,8 @@ DASHED: Any = (0, (4, 2))  # marks limits and quantiles
 HATCHES = ("", "xxxx", "....", "++++")
 CLAIRVOYANT_HATCH = "/////"
 
-# Scripts that DejaVu Sans lacks: only families that are installed are asked, and only for missing glyphs.
-FALLBACK_FAMILIES = (
-    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans", "WenQuanYi Zen Hei", "Hiragino Sans",
-    "Microsoft YaHei", "Nirmala UI", "Arial Unicode MS",
-)  # fmt: skip
 
-
-@functools.cache
-def _families() -> list[str]:
-    installed = set(font_manager.get_font_names())
-    return ["DejaVu Sans", *(family for family in FALLBACK_FAMILIES if family in installed)]
-
-
-def _settings() -> dict[str, Any]:
+def _settings(families: Sequence[str]) -> dict[str, Any]:
     texts = ("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")
     inks = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor")
     lines = ("axes.linewidth", "xtick.major.width", "ytick.major.width", "hatch.linewidth")
@@ -67,7 +54,7 @@ def _settings() -> dict[str, Any]:
         **dict.fromkeys(lines, 0.6),
         **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 2.5),
         **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
-        "font.family": _families(),
+        "font.family": list(families),
         "axes.titlesize": TITLE_PT,
         "text.parse_math": False,  # names are the user's: "$" and "_" mean themselves
         "axes.axisbelow": True,
@@ -82,12 +69,18 @@ def _settings() -> dict[str, Any]:
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
-    """Apply the house style, from matplotlib's own defaults, and leave no trace of it."""
+def house_style(families: Sequence[str] = (FAMILY,)) -> Iterator[None]:
+    """Apply the house style, from matplotlib's own defaults, and leave no trace of it.
+
+    Parameters
+    ----------
+    families
+        Of fonts: the first that has a glyph draws it.
+    """
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
-        mpl.rcParams.update(cast("Any", _settings()))  # its keys are typed one by one
-        # A name in a script that no installed font covers is drawn as boxes: no reason to lose the run.
+        mpl.rcParams.update(cast("Any", _settings(families)))  # its keys are typed one by one
+        # A script that no installed font covers is drawn as boxes: `fonts.missing_note` says so, once.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 

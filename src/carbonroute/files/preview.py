@@ -20,7 +20,7 @@ import polars.selectors as cs
 
 from carbonroute.files.parquet import parquet
 from carbonroute.files.streams import JSON_LINES
-from carbonroute.files.strict_json import read_json
+from carbonroute.files.strict_json import read_json, refuse_halves
 from carbonroute.files.tables import FAILURES, PARQUET, column_names, column_numbers, require_commas
 from carbonroute.files.text import chunks, listed, plain_text, refused
 
@@ -218,9 +218,12 @@ def _table(lines: list[str], file_name: str, *, is_json: bool) -> pl.DataFrame:
     """Return lines as a table, with no more checks than it takes to read them."""
     if not lines:
         return pl.DataFrame()
-    data = io.BytesIO("\n".join(lines).encode())
-    if not is_json:
+    text = "\n".join(lines).encode()
+    if is_json:
+        refuse_halves(text, file_name)
+    else:
         require_commas(lines[0].encode(), "".join(lines[1:2]).encode(), file_name)
+    data = io.BytesIO(text)
     names = [] if is_json else column_names(lines[0].encode(), file_name)
     try:
         if is_json:

@@ -12,6 +12,7 @@ import polars as pl
 
 from carbonroute.files.limits import PIECE_BYTES, PIECE_VALUES
 from carbonroute.files.parquet import parquet
+from carbonroute.files.strict_json import refuse_halves
 from carbonroute.files.tables import FIRST_LINE, PARQUET, Pieces, csv_pieces, parsed, required, text_pieces
 from carbonroute.files.text import Digests, refused, repeated
 
@@ -92,6 +93,7 @@ def _stream_json(
     for first_line, data in text_pieces(path, file_name, piece_bytes, digests):
         if first_line == 1:
             required(required_columns, _keys(data.partition(b"\n")[0], file_name), file_name)
+        refuse_halves(data, file_name, first_line)
         _refuse_twice(data, file_name, first_line)
         yield first_line, parsed(data, file_name, first_line, parse)
     if not first_line:

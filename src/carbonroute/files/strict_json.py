@@ -19,6 +19,13 @@ from carbonroute.files.text import Digests, read_bytes, refused, repeated
 TOP = "top level"
 
 
+#: The escape of half a character: a surrogate without the other one of its pair.
+_HALF = re.compile(
+    rb"(?<!\\)(?:\\\\)*(?:(\\u[dD][89abAB][0-9a-fA-F]{2})(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})(\\u[dD][c-fC-F][0-9a-fA-F]{2}))"
+)
+
+
 class _NotJsonError(ValueError):
     """A literal that Python would take and JSON does not know."""
 
@@ -61,6 +68,7 @@ def parse_json(data: bytes, file_name: str) -> Any:
     """
     if (values := sum(map(data.count, (b",", b"{", b"[")))) > MAX_JSON_VALUES:
         raise refused(file_name, f"holds {values:,} values", f"the limit is {MAX_JSON_VALUES:,}")
+    refuse_halves(data, file_name)
     try:
         return _content(data.decode("utf-8-sig"))
     except _FaultyError as error:
@@ -72,6 +80,21 @@ def parse_json(data: bytes, file_name: str) -> Any:
     except RecursionError:
         fault = Fault(TOP, "is nested too deeply", "check what the file is")
     raise InputError(file_name, [fault])
+
+
+def refuse_halves(data: bytes, file_name: str, first_line: int = 1) -> None:
+    """Refuse JSON with the escape of half a character, which is no text: no table can hold it.
+
+    Raises
+    ------
+    InputError
+        With the line.
+    """
+    if match := _HALF.search(data):
+        line = first_line + data.count(b"\n", 0, match.start())
+        half = (match[1] or match[2]).decode()
+        problem = f"line {line} holds half a character ({half})"
+        raise refused(file_name, problem, "write the character itself, in UTF-8")
 
 
 def _content(text: str) -> Any:
@@ -90,8 +113,6 @@ def _content(text: str) -> Any:
         problem = f"is not JSON ({error.msg})" if text.strip() else "the file is empty"
         where = f"line {error.lineno}, column {error.colno}"
         raise _FaultyError([Fault(where, problem, "copy or export the file again")]) from error
-    if re.search(r"\\u[dD][89a-fA-F]", text):
-        json.dumps(content, ensure_ascii=False).encode()  # half a character, which no table can hold
     if twice:
         names = {id(item): name for item, name in twice}
         raise _FaultyError(

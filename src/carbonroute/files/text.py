@@ -211,7 +211,8 @@ def _require_regular(status: os.stat_result, file_name: str) -> None:
 
 
 def _unreadable(file_name: str, error: OSError | ValueError, remedy: str) -> InputError:
-    return refused(file_name, f"cannot be read ({getattr(error, 'strerror', None) or error})", remedy)
+    problem = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+    return InputError(file_name, [Fault("", problem, remedy, "unreadable-file")])
 
 
 def _changed(file_name: str) -> InputError:

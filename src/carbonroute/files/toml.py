@@ -51,7 +51,8 @@ def parse(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise refused(file_name, "is nested too deeply", "a scenario has three levels") from error
     except tomllib.TOMLDecodeError as error:
-        raise refused(file_name, f"is not valid TOML ({error})", "see https://toml.io") from error
+        fault = Fault("", f"is not valid TOML ({error})", "see https://toml.io", "not-toml")
+        raise InputError(file_name, [fault]) from error
     except ValueError as error:  # an integer of thousands of digits
         raise refused(
             file_name, "holds a number that is too long", "write numbers in fewer digits"
@@ -70,7 +71,9 @@ def _too_large(value: object, path: str) -> Iterator[Fault]:
         for place, inner in enumerate(value):
             yield from _too_large(inner, f"{path}[{place}]")
     elif isinstance(value, int) and not -LARGEST - 1 <= value <= LARGEST:
-        yield Fault(path, as_found(value), f"an integer of 64 bits is expected, {LARGEST} at most")
+        yield Fault(
+            path, as_found(value), f"an integer of 64 bits is expected, {LARGEST} at most", "out-of-range"
+        )
 
 
 def _dots(line: str) -> int:

@@ -28,6 +28,7 @@ from carbonroute.policies.base import fields_read
 from carbonroute.scenario import Candidate, Inputs, Scenario
 from carbonroute.scenario.written.entry import PolicyEntry
 from carbonroute.scenario.written.load import validated
+from carbonroute.scenario.written.mistaken import kind_of
 
 _LIBRARIES = ("carbonroute", "numpy", "scipy")
 #: The calendar of a scenario without one.
@@ -92,7 +93,9 @@ def replay(folder: Path, *, beside: Path, code: bool) -> Iterator[Replayed]:
     """
     folders = journals(folder)
     if not folders:
-        raise RunFolderError(f"{folder}: has no decision records; name a folder that --journal wrote")
+        kind = kind_of(folder)
+        known = f": it is {kind.name}" if kind else ""
+        raise RunFolderError(f"{folder}: has no decision records{known}; name a folder that --journal wrote")
     for journal in folders:
         count, differ, recorded, policy = 0, 0, None, None
         for record in records(journal):
@@ -106,7 +109,7 @@ def replay(folder: Path, *, beside: Path, code: bool) -> Iterator[Replayed]:
 def _differs(record: DecisionRecord, policy: PolicyLike, journal: Path) -> bool:
     try:
         return record.differs(record.asked_again(policy))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         problem = f"record {record.seq} cannot be shown to a policy ({error})"
         raise RunFolderError(f"{journal}: {problem}; take the journal from where it was written") from error
 

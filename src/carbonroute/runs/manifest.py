@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, StringCon
 
 from carbonroute.errors import RunFolderError
 from carbonroute.files.folder import read_file, reading, stands
+from carbonroute.scenario.written.mistaken import kind_of, of_ours
 
 MANIFEST = "manifest.json"
 #: Kind of a study's manifest; a run's has none.
@@ -116,8 +117,12 @@ def in_words(error: ValidationError) -> str:
         return f"is not JSON ({message.removeprefix('Invalid JSON: ')})"
     if first["type"] == "missing":
         return f"does not state {where!r}"
-    expected = re.sub(r"^\w+ should|^Value error,", "should", message)
-    return f"{where[:80]!r} is {reprlib.repr(first['input'])}, and {expected}" if where else expected
+    if first["loc"] and first["loc"][-1] == "[key]":
+        where, held = ".".join(map(str, first["loc"][:-2])), "has the key"
+    else:
+        held = "is"
+    expected = re.sub(r"^\w+ should", "should", message.removeprefix("Value error, "))
+    return f"{where[:80]!r} {held} {reprlib.repr(first['input'])}, and {expected}" if where else expected
 
 
 def _once(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -151,10 +156,26 @@ def read_manifest(path: Path, model: type[Manifest] = Manifest) -> dict[str, Any
     RunFolderError
         If there is none, or it is not such a manifest.
     """
+    require_folder(path, "the folder of a finished run or study")
     with reading(path / MANIFEST):
         if not stands(path, MANIFEST):
             raise RunFolderError(f"{path}: there is no {MANIFEST}{_unfinished(path)}")
     return read_document(path, MANIFEST, model, OTHER_FOLDER)[1]
+
+
+def require_folder(path: Path, wanted: str) -> None:
+    """Refuse a file where a folder of results is named.
+
+    Raises
+    ------
+    RunFolderError
+        With the command that takes the file.
+    """
+    if path.is_file():
+        kind = kind_of(path) or f"a file; name {wanted}"
+        raise RunFolderError(f"{path}: is not {wanted}, but {kind}")
+    if not path.exists():
+        raise RunFolderError(f"{path}: there is no such folder; name {wanted}")
 
 
 def _unfinished(path: Path) -> str:
@@ -163,4 +184,5 @@ def _unfinished(path: Path) -> str:
         return ": its study is not finished; `carbonroute study run` goes on with it"
     if any((path / name).is_dir() for name in ("tables", "data", STAGING)):
         return ": a run was interrupted here; run it again"
-    return "; name the folder of a finished run"
+    kind = of_ours(path)
+    return f": it is {kind}" if kind else "; name the folder of a finished run"

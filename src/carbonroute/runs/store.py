@@ -38,6 +38,7 @@ from carbonroute.runs.manifest import (
     read_manifest,
 )
 from carbonroute.scenario import Scenario
+from carbonroute.scenario.written.mistaken import remedy_for
 from carbonroute.scenario.written.model import FACTORS
 from carbonroute.units import J_PER_KWH
 
@@ -256,7 +257,8 @@ def tables_of(path: Path, outputs: Mapping[str, str]) -> Tables:
         If the folder is not that of a run, or a table is malformed.
     """
     if read_manifest(path).get("kind") == STUDY:
-        raise RunFolderError(f"{path}: holds a study, not a run; name the folder of a run")
+        remedy = remedy_for(path, "name the folder of a run")
+        raise RunFolderError(f"{path}: holds a study, not a run; {remedy}")
     by_name = {}
     for name, shape in SHAPES.items():
         file = _parquet_name(name)

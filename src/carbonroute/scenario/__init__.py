@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from carbonroute.control.capacity import UNLIMITED, Capacity
+from carbonroute.scenario.loading import load
 from carbonroute.scenario.resolved.capacity import offered_load
 from carbonroute.scenario.resolved.inputs import Candidate, Inputs
 from carbonroute.scenario.resolved.resolve import resolve
-from carbonroute.scenario.written.load import builtin_scenarios, builtin_text, load
+from carbonroute.scenario.written.load import builtin_scenarios, builtin_text
 from carbonroute.scenario.written.model import Scenario
 
 __all__ = [

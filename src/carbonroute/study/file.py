@@ -19,9 +19,11 @@ from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.metrics.policies import COLUMNS
 from carbonroute.runs import MAX_VIOLATION
 from carbonroute.scenario.written.faults import refuse
-from carbonroute.scenario.written.load import validated
+from carbonroute.scenario.written.load import builtin_scenarios, validated
+from carbonroute.scenario.written.mistaken import refuse_data, refuse_other
 from carbonroute.scenario.written.model import MAX_TEXT, Members
 from carbonroute.scenario.written.names import Name, is_name
+from carbonroute.scenario.written.places import Written
 from carbonroute.spec import Spec
 
 SCHEMA = 1
@@ -197,7 +199,17 @@ def read(path: Path) -> StudyFile:
     InputError
         With all faults in it. Those of its cells are found by `carbonroute.study.cells.cells_of`.
     """
-    return validated(StudyFile, parse(path), str(path), path.parent)
+    if str(path) in builtin_scenarios() and not path.exists():
+        remedy = f"run it: `carbonroute simulate {path}`"
+        raise InputError(str(path), [Fault("", "is a built-in scenario, not a study", remedy, "wrong-file")])
+    refuse_data(path, "a study")
+    written = Written(path)
+    try:
+        tables = parse(path)
+    except InputError as error:
+        raise written.located(error) from error
+    refuse_other(path, tables, "a study")
+    return validated(StudyFile, tables, str(path), path.parent, written=written)
 
 
 def axes_of(file: StudyFile, source: str) -> tuple[Axis, ...]:
@@ -318,7 +330,7 @@ def _text_of_time(time: datetime) -> str:
     if time.tzinfo is None or time.utcoffset():
         return time.isoformat(" ")
     rest = time.strftime("%H:%M:%S").removesuffix(":00")
-    return time.strftime("%Y-%m-%d") + ("" if rest == "00:00" else f" {rest}Z")
+    return time.date().isoformat() + ("" if rest == "00:00" else f" {rest}Z")
 
 
 def _text_of_table(table: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from carbonroute.files.schema import LARGEST, Shape, read_shaped
 from carbonroute.metrics.policies import COLUMNS
 from carbonroute.runs.folder import read_stated, require_unchanged
 from carbonroute.runs.manifest import MANIFEST, STUDY, Manifest, Sha256, Subdocument, read_manifest
+from carbonroute.scenario.written.mistaken import remedy_for
 from carbonroute.study.cells import Study
 from carbonroute.study.journal import DONE, FAILED, Record, Value
 from carbonroute.study.tables import ALWAYS, AXES, RESULTS, StudyTables, summary_of, types_of
@@ -187,7 +188,8 @@ def tables_in(path: Path, outputs: Mapping[str, str]) -> StudyTables:
         If it is not the folder of a study, or its results are none that its manifest can be of.
     """
     if read_manifest(path).get("kind") != STUDY:
-        raise RunFolderError(f"{path}: holds a run, not a study; name the folder of a study")
+        remedy = remedy_for(path, "name the folder of a study")
+        raise RunFolderError(f"{path}: holds a run, not a study; {remedy}")
     document = read_manifest(path, StudyManifest)
     manifest = StudyManifest.model_validate(document)
     place = str(path / RESULTS)

@@ -12,7 +12,8 @@ from pydantic import Field, JsonValue
 from carbonroute.errors import RunFolderError
 from carbonroute.files.folder import reading, stands
 from carbonroute.runs.folder import RunFolder
-from carbonroute.runs.manifest import OTHER_FOLDER, SETTINGS, Document, read_document
+from carbonroute.runs.manifest import OTHER_FOLDER, SETTINGS, Document, read_document, require_folder
+from carbonroute.scenario.written.mistaken import of_ours
 
 LOGS = "logs"
 #: The setting that is the digest of all cells' scenarios.
@@ -74,9 +75,12 @@ def read_settings(folder: Path) -> Settings:
     RunFolderError
         If there are none, or they cannot be read.
     """
+    require_folder(folder, "the folder of a study")
     with reading(folder / SETTINGS):
         if not stands(folder, SETTINGS):
-            raise RunFolderError(f"{folder}: there is no {SETTINGS}; name the folder of a study")
+            kind = of_ours(folder)
+            known = f"; it is {kind}" if kind else "; name the folder of a study"
+            raise RunFolderError(f"{folder}: there is no {SETTINGS}{known}")
     return read_document(folder, SETTINGS, Settings, OTHER_FOLDER)[0]
 
 

@@ -86,7 +86,7 @@ class Replay(TrafficSource):
         }
         comments = [f"horizon: hours = {content.hours} holds all of it"]
         if content.start is not None:
-            start = content.start.strftime("%Y-%m-%dT%H:%M:00Z")
+            start = f"{content.start.replace(tzinfo=None).isoformat(timespec='minutes')}:00Z"
             comments.append(f'or align = "calendar", with horizon.start = {start}')
         for role, words in content.words.items():
             key = f"{role}_column = {toml.text(columns[role])}"

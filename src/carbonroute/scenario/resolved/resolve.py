@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from carbonroute.carbon import Forecast, Query, Signal, combined
 from carbonroute.control.information import Information
 from carbonroute.control.knowledge import Knowledge, history_hours
 from carbonroute.errors import Fault, InputError
-from carbonroute.files.text import Digests
+from carbonroute.files.text import Digests, opened
 from carbonroute.policies.base import fields_read
 from carbonroute.scenario.resolved.capacity import capacity_of
 from carbonroute.scenario.resolved.inputs import REFERENCE, Candidate, Inputs
@@ -35,6 +37,27 @@ _BYTES_PER_RESULT = 64
 _BYTES_PER_EXPECTED = 24
 #: Server time, busy time and waiting time of a pool in an hour.
 _BYTES_PER_USE = 64
+_LISTS = ("origins", "workloads", "regions", "pools", "policies")
+#: Keys of a scenario that name a file.
+_FILE_KEYS = frozenset(("path", "rtt_file", "p90_file"))
+
+
+class _Refusals(list[InputError]):
+    """Refusals of data that are read independently of each other."""
+
+    @contextmanager
+    def noted(self, kind: str) -> Iterator[None]:
+        """Keep a refusal, as of this kind where it is of none; what was to be read is not there then."""
+        try:
+            yield
+        except InputError as error:
+            self.append(error.of_kind(kind))
+
+    def refuse(self, scenario: Scenario) -> None:
+        """Raise all that was kept, if anything was."""
+        if self:
+            error = self[0] if len(self) == 1 else InputError.together(scenario.name, self)
+            raise scenario.written.located(error, scenario.name) from self[0]
 
 
 def resolve(scenario: Scenario) -> Inputs:
@@ -43,20 +66,32 @@ def resolve(scenario: Scenario) -> Inputs:
     Raises
     ------
     InputError
-        If a data file cannot be used.
+        With the faults of all data files that cannot be used.
     """
-    _require_memory(scenario)
-    regions = [region.carbon for region in scenario.regions]
+    refusals = _Refusals()
+    with refusals.noted("memory"):
+        _require_memory(scenario)
+    refusals.refuse(scenario)
     digests = Digests({entry.use: entry.digest for entry in scenario.policies if entry.digest})
     query = _query(scenario, digests)
-    carbon = combined(scenario.carbon, regions, query)
     forecast = scenario.carbon.forecast
-    arrivals = scenario.traffic.arrivals(_demand(scenario, digests))
-    arrivals = replace(arrivals, expected=partial(_expected, arrivals.expected, scenario))
-    rtt = round_trips(scenario, digests)
-    laws = tuple(workload.service_ms.read(scenario.folder, digests) for workload in scenario.workloads)
-    _require_tokens(scenario, laws)
-    capacity, servers = capacity_of(scenario, arrivals, laws)
+    with refusals.noted("carbon-data"):
+        carbon = _carbon(scenario, query)
+    with refusals.noted("traffic-data"):
+        arrivals = scenario.traffic.arrivals(_demand(scenario, digests))
+        arrivals = replace(arrivals, expected=partial(_expected, arrivals.expected, scenario))
+    with refusals.noted("rtt-data"):
+        rtt = round_trips(scenario, digests)
+    with refusals.noted("service-time-data"):
+        laws = _laws(scenario, digests)
+        _require_tokens(scenario, laws)
+    if refusals and forecast:
+        with refusals.noted("forecast-data"):
+            forecast.known_and_counts(query, 0)
+    refusals.refuse(scenario)
+    with refusals.noted("capacity"):
+        capacity, servers = capacity_of(scenario, arrivals, laws)
+    refusals.refuse(scenario)
     inputs = Inputs(
         scenario=scenario,
         origin_share=np.array([origin.share for origin in scenario.origins]),
@@ -80,14 +115,94 @@ def resolve(scenario: Scenario) -> Inputs:
     for entry in scenario.policies:
         information = entry.information or scenario.information
         control = entry.control_within(scenario.control)
-        candidate = inputs.candidate(
-            entry.shown, entry.policy, information, control, entry.router_limit, known.get(information)
-        )
-        candidates.append(candidate)
-        if candidate.reads("carbon_g_per_kwh") and not candidate.oracle:
-            known[information] = candidate.knowledge
+        with refusals.noted("information"):
+            candidate = inputs.candidate(
+                entry.shown, entry.policy, information, control, entry.router_limit, known.get(information)
+            )
+            candidates.append(candidate)
+            if candidate.reads("carbon_g_per_kwh") and not candidate.oracle:
+                known[information] = candidate.knowledge
+    refusals.refuse(scenario)
     left_out = dict.fromkeys(note for candidate in candidates for note in candidate.knowledge.notes)
     return replace(inputs, candidates=tuple(candidates), notes=(*inputs.notes, *left_out))
+
+
+def data_faults(
+    sections: Mapping[str, Any], data: Mapping[str, Any], folder: Path, known: Container[str]
+) -> list[InputError]:
+    """Return the refusals of the data of a scenario that is not valid as a whole.
+
+    Parameters
+    ----------
+    sections
+        Its valid sections.
+    data
+        Its tables as they were written: of a section that cannot be read, the files must be there.
+    folder
+        Folder of its paths.
+    known
+        Places of faults that were found already.
+    """
+    scenario = Scenario.model_construct(**{"name": "", **dict.fromkeys(_LISTS, ()), **sections})
+    scenario._folder = folder
+    digests, refusals = Digests(), _Refusals()
+    steps: tuple[tuple[str, set[str], str, Callable[[], object]], ...] = (
+        (
+            "carbon",
+            {"horizon", "regions", "carbon"},
+            "carbon-data",
+            lambda: _carbon(scenario, _query(scenario, digests)),
+        ),
+        (
+            "traffic",
+            {"horizon", "origins", "workloads", "traffic"},
+            "traffic-data",
+            lambda: scenario.traffic.arrivals(_demand(scenario, digests)),
+        ),
+        ("network", {"origins", "regions", "network"}, "rtt-data", lambda: _from_file(scenario, digests)),
+        ("workloads", {"workloads"}, "service-time-data", lambda: _laws(scenario, digests)),
+    )
+    if sections.keys() >= {"horizon", "origins", "workloads", "regions"}:
+        with refusals.noted("memory"):
+            _require_memory(scenario)
+    for section, needs, kind, read in steps if not refusals else ():
+        if needs <= sections.keys():
+            with refusals.noted(kind):
+                read()
+        else:
+            also = data.get("regions") if section == "carbon" else None
+            files = {**dict(_named_files(data.get(section), section)), **dict(_named_files(also, "regions"))}
+            for name in dict.fromkeys(name for place, name in files.items() if place not in known):
+                with refusals.noted(kind), opened(folder / name, name):
+                    pass
+    return refusals
+
+
+def _from_file(scenario: Scenario, digests: Digests) -> None:
+    """Read round-trip times, unless the scenario states all of them itself: its model checks those."""
+    if scenario.network.rtt_file or scenario.network.missing != "refuse":
+        round_trips(scenario, digests)
+
+
+def _named_files(table: object, place: str) -> Iterator[tuple[str, str]]:
+    """Yield the files that tables name, each with the key's path; no patterns of several files."""
+    if isinstance(table, list):
+        for index, member in enumerate(table):
+            yield from _named_files(member, f"{place}[{index}]")
+    elif isinstance(table, dict):
+        for key, value in table.items():
+            if key not in _FILE_KEYS:
+                yield from _named_files(value, f"{place}.{key}")
+            elif isinstance(value, str) and value and not set(value) & set("*?[{"):
+                yield f"{place}.{key}", value
+
+
+def _carbon(scenario: Scenario, query: Query) -> Signal:
+    return combined(scenario.carbon, [region.carbon for region in scenario.regions], query)
+
+
+def _laws(scenario: Scenario, digests: Digests) -> tuple[ServiceLaw, ...]:
+    return tuple(workload.service_ms.read(scenario.folder, digests) for workload in scenario.workloads)
 
 
 def _with_forecast_s_source(carbon: Signal, forecast: Forecast | None) -> Signal:
@@ -217,7 +332,7 @@ def _query(scenario: Scenario, digests: Digests) -> Query:
         history_hours=history,
         reference=any(REFERENCE in fields_read(entry.policy) for entry in policies)
         or any(information.carbon_missing == "static" for information in known)
-        or scenario.workloads[0].has_energy,
+        or any(workload.has_energy for workload in scenario.workloads),
         uniform=uniform,
         normal=normal,
         digests=digests,

@@ -135,7 +135,7 @@ def _found(use: str, folder: Path) -> Found:
     try:
         registered = POLICIES.find(use, folder)
     except UnknownReferenceError as failure:
-        raise several([Fault(".use", failure.found, failure.remedy)]) from failure
+        raise several([Fault(".use", failure.found, failure.remedy, "unknown-name")]) from failure
     # before it is made: code that is no policy is not run
     if not any(callable(getattr(registered.member, method, None)) for method in ("cost", "weights")):
         remedy = "a policy returns a cost per region, or weights"
@@ -155,7 +155,7 @@ def _built(use: str, member: type, parameters: Mapping[str, Any]) -> PolicyLike:
     except BaseException as error:  # a policy may be anyone's code: name it, whatever it raised
         if is_interrupt(error):
             raise
-        fault = Fault("", f"{use!r} cannot be made ({described(error)})", "mend it or its keys")
+        fault = Fault("", f"{use!r} cannot be made ({described(error)})", "mend it or its keys", "policy")
         raise several([fault]) from error
     refuse(unfit)
     if not is_name(name):
@@ -218,12 +218,12 @@ def _unfit_parameters(
 ) -> list[Fault]:
     open_ended = any(p.kind is p.VAR_KEYWORD for p in known.values())
     unknown = [
-        Fault(f".{key_text(key)}", f"{use!r} has no such parameter", did_you_mean(key, known))
+        Fault(f".{key_text(key)}", f"{use!r} has no such parameter", did_you_mean(key, known), "unknown-key")
         for key in given
         if key not in known and not open_ended
     ]
     missing = [
-        Fault(f".{name}", "missing", f"{use!r} needs it")
+        Fault(f".{name}", "missing", f"{use!r} needs it", "missing-key")
         for name, p in known.items()
         if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in given
     ]

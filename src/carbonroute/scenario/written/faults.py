@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -26,6 +27,8 @@ _EXPECTED = MappingProxyType(
     }
 )
 
+_ID = MappingProxyType({"literal_error": "unknown-name", "string_pattern_mismatch": "invalid-value"})
+
 
 def several(faults: Iterable[Fault]) -> PydanticCustomError:
     """Return an error that carries several faults out of a validator; their places follow the validator's."""
@@ -38,10 +41,40 @@ def refuse(faults: Iterable[Fault]) -> None:
         raise several(first)
 
 
+def as_share(value: object) -> float | None:
+    """Return the share that a percentage is, written as a number above 1 or with its sign.
+
+    >>> as_share(60), as_share("60 %"), as_share("0,5%"), as_share(0.6), as_share(250)
+    (0.6, 0.6, 0.005, None, None)
+    """
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+(?:[.,]\d+)?)\s*(?:%|percent)\s*", value)
+        number, least = (float(match[1].replace(",", ".")), 0.0) if match else (math.nan, 0.0)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number, least = value, 1.99  # 1.1 is rather a share beyond its limit
+    else:
+        return None
+    return float(f"{number / 100:.12g}") if least < number <= 100 else None
+
+
 def fault_of(where: str, details: Mapping[str, Any]) -> Fault:
     """Return the fault behind one of pydantic's error details."""
     kind = details["type"]
     if kind == "value_error":
         return Fault(where, str(details["ctx"]["error"]))
-    remedy = _EXPECTED.get(kind) or re.sub(r"^\w+ should", "it should", details["msg"])
-    return Fault(where, "missing" if kind == "missing" else as_found(details["input"]), remedy)
+    if kind == "missing":
+        return Fault(where, "missing", _EXPECTED[kind], "missing-key")
+    found, context = as_found(details["input"]), details.get("ctx", {})
+    share = as_share(details["input"])
+    if share is not None and (context.get("le") == 1 or kind == "float_type"):
+        return Fault(
+            where, found, f"{_of_msg(details)}: {details['input']} is no share; {share:g}?", "percentage"
+        )
+    remedy = _EXPECTED.get(kind) or _of_msg(details)
+    return Fault(
+        where, found, remedy, _ID.get(kind) or ("wrong-type" if kind.endswith("_type") else "out-of-range")
+    )
+
+
+def _of_msg(details: Mapping[str, Any]) -> str:
+    return re.sub(r"^\w+ should", "it should", details["msg"])

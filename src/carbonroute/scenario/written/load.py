@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -15,7 +16,9 @@ from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.toml import as_found, key_text, parse
 from carbonroute.scenario.written.changes import changed
 from carbonroute.scenario.written.faults import SEVERAL, fault_of
+from carbonroute.scenario.written.mistaken import refuse_data, refuse_other
 from carbonroute.scenario.written.model import Scenario
+from carbonroute.scenario.written.places import Written
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -33,34 +36,6 @@ def builtin_text(name: str) -> str:
         .joinpath("builtin", f"{name}.toml")
         .read_text(encoding="utf-8")
     )
-
-
-def load(source: str | Path, changes: Mapping[str, object] | None = None, *, code: bool = True) -> Scenario:
-    """Read and check a scenario.
-
-    Parameters
-    ----------
-    source
-        A built-in scenario's name, or a TOML file.
-    changes
-        Values to set before checking, by path: ``{"sampling.seed": 7, "regions[US-East].pue": 1.1}``; see
-        `carbonroute.scenario.written.changes`.
-    code
-        Whether code of others may be run: a scenario's policies can be classes of a file beside it or of any
-        installed module, and these run when it is loaded. Without, only built-in policies are accepted.
-
-    Raises
-    ------
-    InputError
-        With all faults, each with its path, the value there, and the values that are expected.
-
-    Examples
-    --------
-    >>> load("published", {"horizon.hours": 24}).horizon.hours
-    24
-    """
-    data, folder = tables(source)
-    return checked(data, str(source), folder, changes, code=code)
 
 
 def tables(source: str | Path, folder: Path | None = None) -> tuple[dict[str, Any], Path]:
@@ -85,9 +60,16 @@ def tables(source: str | Path, folder: Path | None = None) -> tuple[dict[str, An
     path = folder / source
     if path.suffix != ".toml" and not os.path.exists(path):  # noqa: PTH110  False where Path.exists raises
         remedy = did_you_mean(str(source), builtin_scenarios())
-        fault = Fault("", "there is no such scenario file or built-in scenario", remedy)
+        problem = "there is no such scenario file or built-in scenario"
+        fault = Fault("", problem, remedy, "unreadable-file")
         raise InputError(str(source), [fault])
-    return parse(path), path.parent
+    refuse_data(path, "a scenario")
+    try:
+        found = parse(path)
+    except InputError as error:
+        raise Written(path).located(error) from error
+    refuse_other(path, found, "a scenario")
+    return found, path.parent
 
 
 def checked(
@@ -98,9 +80,9 @@ def checked(
     *,
     code: bool = True,
 ) -> Scenario:
-    """Return the scenario that tables spell, with values set by path; see `load`."""
-    given = _with_paths_of_regions(changed(data, changes or {}, source))
-    return validated(Scenario, given, source, folder, code=code)
+    """Return the scenario that tables spell, with values set by path; see `carbonroute.load`."""
+    spelled = _with_paths_of_regions(changed(data, changes or {}, source))
+    return validated(Scenario, spelled, source, folder, code=code)
 
 
 def _with_paths_of_regions(data: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +98,15 @@ def _with_paths_of_regions(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "carbon": {**carbon, "path": list(dict.fromkeys(names))}}
 
 
-def validated(model: type[S], data: Mapping[str, Any], source: str, folder: Path, *, code: bool = True) -> S:
+def validated(
+    model: type[S],
+    data: Mapping[str, Any],
+    source: str,
+    folder: Path,
+    *,
+    code: bool = True,
+    written: Written = Written(),  # noqa: B008  frozen
+) -> S:
     """Return the model that tables spell.
 
     Parameters
@@ -131,6 +121,8 @@ def validated(model: type[S], data: Mapping[str, Any], source: str, folder: Path
         Folder that paths in them are relative to.
     code
         Whether code of others may be run.
+    written
+        The file of the tables.
 
     Raises
     ------
@@ -138,10 +130,11 @@ def validated(model: type[S], data: Mapping[str, Any], source: str, folder: Path
         With all faults.
     """
     try:
-        return model.model_validate(data, context={"folder": folder, "code": code})
+        return model.model_validate(data, context={"folder": folder, "code": code, "written": written})
     except ValidationError as error:
         details = error.errors(include_url=False)
-        raise InputError(source, (fault for detail in details for fault in _faults(detail, model))) from error
+        faults = InputError(source, (fault for detail in details for fault in _faults(detail, model)))
+        raise written.located(faults, source) from error
 
 
 def _faults(details: Mapping[str, Any], model: type[BaseModel]) -> Iterator[Fault]:
@@ -150,11 +143,11 @@ def _faults(details: Mapping[str, Any], model: type[BaseModel]) -> Iterator[Faul
     where, models = _place(details["loc"], model)
     if kind == SEVERAL:
         for fault in context["faults"]:
-            yield Fault(where + fault.where, fault.found, fault.remedy)
+            yield replace(fault, where=where + fault.where)
     elif kind == "extra_forbidden":
         _, around = _place(details["loc"][:-1], model)
         keys = [field.alias or name for model in around for name, field in model.model_fields.items()]
-        yield Fault(where, "unknown key", did_you_mean(str(details["loc"][-1]), keys))
+        yield Fault(where, "unknown key", did_you_mean(str(details["loc"][-1]), keys), "unknown-key")
     elif kind in {"union_tag_invalid", "union_tag_not_found"}:
         key = context["discriminator"].strip("'")
         tags = [tag for model in models for tag in get_args(model.model_fields[key].annotation)]
@@ -163,6 +156,7 @@ def _faults(details: Mapping[str, Any], model: type[BaseModel]) -> Iterator[Faul
             f"{where}.{key}",
             "missing" if given is None else as_found(given),
             did_you_mean(str(context.get("tag", "")), tags),
+            "missing-key" if given is None else "unknown-name",
         )
     else:
         yield fault_of(where, details)

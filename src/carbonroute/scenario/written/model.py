@@ -23,6 +23,7 @@ from carbonroute.scenario.written.entry import PolicyEntry, folder_of
 from carbonroute.scenario.written.faults import refuse
 from carbonroute.scenario.written.names import Name
 from carbonroute.scenario.written.objectives import IN_GRAMS, IN_QUEUES, Objectives
+from carbonroute.scenario.written.places import Written
 from carbonroute.scenario.written.pools import Pool, pool_faults
 from carbonroute.spec import Spec
 from carbonroute.traffic import Traffic
@@ -62,7 +63,12 @@ def _repeated(names: Sequence[str], what: str) -> list[Fault]:
     if not 1 <= len(names) <= MAX_MEMBERS:
         return [Fault("", f"found {len(names)}", f"1 to {MAX_MEMBERS} are expected")]
     return [
-        Fault(f"[{index}].{what}", f"{name!r} stands at [{names.index(name)}] too", "names must differ")
+        Fault(
+            f"[{index}].{what}",
+            f"{name!r} stands at [{names.index(name)}] too",
+            "names must differ",
+            "repeated-name",
+        )
         for index, name in enumerate(names)
         if names.index(name) != index
     ]
@@ -72,9 +78,8 @@ def _not_one(shares: Iterable[float]) -> list[Fault]:
     total = math.fsum(shares)
     if abs(total - 1) <= SHARE_TOLERANCE:
         return []
-    return [
-        Fault("", f"the shares sum to {total:.12g}", f"they must sum to 1 (tolerance {SHARE_TOLERANCE:g})")
-    ]
+    remedy = f"they must sum to 1 (tolerance {SHARE_TOLERANCE:g})"
+    return [Fault("", f"the shares sum to {total:.12g}", remedy, "shares-not-1")]
 
 
 _CALENDAR = "years 1 to 9999 in UTC are expected"
@@ -350,10 +355,12 @@ class Scenario(Spec):
     policies: Members[PolicyEntry]
     objectives: Objectives | None = None
     _folder: Path = PrivateAttr(default=Path())
+    _written: Written = PrivateAttr(default=Written())
 
     def model_post_init(self, context: Any, /) -> None:
-        """Store the folder that the scenario's paths are relative to."""
+        """Store the folder that the scenario's paths are relative to, and the file that it was read from."""
         self._folder = folder_of(context)
+        self._written = (context or {}).get("written", Written())
 
     @property
     def has_pools(self) -> bool:
@@ -364,6 +371,11 @@ class Scenario(Spec):
     def folder(self) -> Path:
         """Folder that paths in the scenario are relative to."""
         return self._folder
+
+    @property
+    def written(self) -> Written:
+        """Where it was written."""
+        return self._written
 
     @field_validator("schema_version")
     @classmethod
@@ -457,7 +469,7 @@ class Scenario(Spec):
         labels = [entry.shown for entry in info.data.get("policies", ())]
         if labels and objectives.policy not in labels:
             problem = f"there is no policy {objectives.policy!r}"
-            faults.append(Fault(".policy", problem, did_you_mean(objectives.policy, labels)))
+            faults.append(Fault(".policy", problem, did_you_mean(objectives.policy, labels), "unknown-name"))
         if not objectives.bounds:
             faults.append(
                 Fault("", "states no figure", "a bound is expected, such as slo_violation_pct = '<= 1'")
@@ -522,6 +534,10 @@ def _misplaced(
     for name in dict.fromkeys([*given, *expected]):
         where = f"{path}.{key_text(name)}"
         if name in given and name not in expected:
-            yield Fault(where, f"there is no {kind} of this name", did_you_mean(name, expected))
+            yield Fault(
+                where, f"there is no {kind} of this name", did_you_mean(name, expected), "unknown-name"
+            )
         elif complete and name not in given:
-            yield Fault(where, "missing", f"a round-trip time in ms is needed for every {kind}")
+            yield Fault(
+                where, "missing", f"a round-trip time in ms is needed for every {kind}", "missing-key"
+            )

@@ -1,0 +1,68 @@
+"""Loading a scenario: where it is faulty, its data are checked as far as they can be known, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from carbonroute.errors import InputError
+from carbonroute.scenario.resolved.resolve import data_faults
+from carbonroute.scenario.written.changes import changed
+from carbonroute.scenario.written.load import builtin_scenarios, tables, validated
+from carbonroute.scenario.written.mended import SECTIONS, STAND_INS, mended
+from carbonroute.scenario.written.model import Scenario
+from carbonroute.scenario.written.places import Written
+
+
+def load(source: str | Path, changes: Mapping[str, object] | None = None, *, code: bool = True) -> Scenario:
+    """Read and check a scenario.
+
+    Parameters
+    ----------
+    source
+        A built-in scenario's name, or a TOML file.
+    changes
+        Values to set before checking, by path: ``{"sampling.seed": 7, "regions[US-East].pue": 1.1}``; see
+        `carbonroute.scenario.written.changes`.
+    code
+        Whether code of others may be run: a scenario's policies can be classes of a file beside it or of any
+        installed module, and these run when it is loaded. Without, only built-in policies are accepted.
+
+    Raises
+    ------
+    InputError
+        With all faults, each with its path, the value there, and the values that are expected.
+
+    Examples
+    --------
+    >>> load("published", {"horizon.hours": 24}).horizon.hours
+    24
+    """
+    data, folder = tables(source)
+    spelled = changed(data, changes or {}, str(source))
+    is_builtin = isinstance(source, str) and source in builtin_scenarios()
+    written = Written() if is_builtin else Written(Path(source), tuple(changes or ()))
+    try:
+        return validated(Scenario, spelled, str(source), folder, code=code, written=written)
+    except InputError as error:
+        more = list(_more_faults(spelled, str(source), folder, written, error))
+        raise (InputError.together(str(source), [error, *more]) if more else error) from error
+
+
+def _more_faults(
+    data: Mapping[str, Any], source: str, folder: Path, written: Written, error: InputError
+) -> Iterator[InputError]:
+    """Yield the faults that would be found once those of the scenario itself are mended."""
+    whole, sections, faulty = mended(data, {"folder": folder, "code": False, "written": written})
+    whole = {key: table for key, table in whole.items() if key in SECTIONS or key in ("pools", "control")}
+    try:
+        validated(Scenario, {**STAND_INS, **whole}, source, folder, code=False, written=written)
+    except InputError as further:
+        known = (*(fault.where for fault in error.faults), *faulty, *(set(SECTIONS) - data.keys()))
+        faults = [fault for fault in further.faults if not fault.where.startswith(known)]
+        if faults:
+            yield InputError(source, faults)
+    found = data_faults(sections, data, folder, {fault.where for fault in error.faults})
+    if found:
+        yield written.located(InputError.together(source, found), source)

@@ -1,0 +1,78 @@
+"""Where a scenario was written: the file, so that a fault in it has its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from carbonroute.errors import Fault, InputError
+from carbonroute.files.text import plain_text, read_bytes
+from carbonroute.files.toml import MAX_BYTES
+from carbonroute.files.toml_lines import line_of, lines_of
+
+#: Sections that need not be written, and that errors name as their source.
+_OPTIONAL = frozenset(("control", "information", "pools"))
+
+
+@dataclass(frozen=True)
+class Written:
+    """The file of a scenario, and what was changed after reading it. Scenarios do not differ by it.
+
+    Attributes
+    ----------
+    path
+        The file; None where there is none.
+    changed
+        Paths of the values that were set otherwise: no line of the file states them.
+    """
+
+    path: Path | None = field(default=None, compare=False)
+    changed: tuple[str, ...] = field(default=(), compare=False)
+
+    def located(self, error: InputError, name: str = "") -> InputError:
+        """Return an error with the line of each fault that is in the scenario file, if there is one.
+
+        Parameters
+        ----------
+        error
+            Its source is the file, a section of the scenario, or another file.
+        name
+            Of the scenario, as a source.
+        """
+        if self.path is None:
+            return error
+        file = str(self.path)
+        try:
+            lines = lines_of(plain_text(read_bytes(self.path, file, MAX_BYTES), file))
+        except (InputError, ValueError):  # it was no TOML, or is no more
+            return error
+
+        def placed(fault: Fault) -> Fault:
+            source = error.file_of(fault)
+            if source in {file, name}:
+                where = fault.where
+            elif source in lines or source in _OPTIONAL:
+                is_path = source == "carbon" and re.split(r"[.\[]", fault.where)[0] in lines
+                joint = "." if re.fullmatch(r"\w+(?:\[\d+\])*", fault.where) else ", "
+                where = fault.where if is_path else joint.join(filter(None, (source, fault.where)))
+            else:
+                return fault
+            stated = where and not _is_below(where, self.changed) and not where.startswith("line ")
+            line = fault.line or (line_of(lines, where) if stated else None)
+            return replace(fault, where=where, line=line, file=file)
+
+        def found_in(fault: Fault) -> str:
+            return "" if fault.file == file else error.file_of(fault)
+
+        faults = tuple(map(placed, error.faults))
+        if faults == error.faults:
+            return error
+        found = InputError(file, [replace(fault, file=found_in(fault)) for fault in faults])
+        found.more = error.more
+        return found
+
+
+def _is_below(where: str, paths: Iterable[str]) -> bool:
+    return any(where == path or where.startswith((f"{path}.", f"{path}[")) for path in paths)

@@ -1,0 +1,186 @@
+"""All faults of a scenario in one pass: schema, data, cross-checks; each with file, line, id and remedy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carbonroute.cli import main
+from carbonroute.errors import InputError
+from carbonroute.scenario import load, resolve
+from carbonroute.scenario.written.faults import as_share
+from helpers import small
+
+OWN = 'carbon = {{ kind = "file", path = "{}", layout = "wide", time_column = "time", unit = "g/kWh"{} }}\n'
+MARGINAL = ', accounting = { rate = "marginal" }'
+AVERAGE = ', accounting = { rate = "average" }'
+
+
+def validated(path: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Return the faults that ``validate --json`` prints."""
+    assert main(["validate", str(path), "--json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["valid"] is False
+    assert all(fault["found"] and fault["file"] and fault["id"] for fault in document["faults"])
+    faults: list[dict[str, Any]] = document["faults"]
+    return faults
+
+
+def places(faults: list[dict[str, Any]]) -> set[tuple[str, int | None, str]]:
+    return {(Path(fault["file"]).name, fault["line"], fault["id"]) for fault in faults}
+
+
+def line(path: Path, text: str) -> int:
+    return path.read_text(encoding="utf-8").split("\n").index(text) + 1
+
+
+def test_schema_data_and_cross_checks_are_reported_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "b.csv").write_text("time,B\n2021-01-01T00:00:00Z,-5\n", encoding="utf-8")
+    path = small.write(
+        tmp_path,
+        ("share = 0.4", "share = 40"),
+        ("share = 0.6", 'share = "60 %"'),
+        ("hours = 6", "hours = 6\nhuors = 3"),
+        (small.SYNTHETIC, small.WIDE.replace("carbon.csv", "nowhere.csv") + AVERAGE[2:] + "\n"),
+        ('name = "B"\n', 'name = "B"\npue = 0.5\n' + OWN.format("b.csv", MARGINAL)),
+        ("East = { A = 80, B = 10 }", "East = { A = 80 }"),
+        ("carbon_g_per_kwh = 50\n", "carbon_g_per_kwh = 50\nzone = 'B'\n"),
+        ("alpha = 0.5", "alhpa = 0.5"),
+    )
+    faults = validated(path, capsys)
+    expected = {
+        ("small.toml", line(path, "huors = 3"), "unknown-key"),
+        ("small.toml", line(path, "share = 40"), "percentage"),
+        ("small.toml", line(path, 'share = "60 %"'), "percentage"),
+        ("small.toml", line(path, "pue = 0.5"), "out-of-range"),
+        ("small.toml", line(path, "East = { A = 80 }"), "missing-key"),
+        ("small.toml", line(path, "alhpa = 0.5"), "unknown-key"),
+        ("small.toml", line(path, "[carbon]"), "mixed-accounting"),
+        ("nowhere.csv", None, "unreadable-file"),
+        ("b.csv", 2, "carbon-data"),
+    }
+    assert expected <= places(faults), faults
+    assert all(fault["remedy"] for fault in faults)
+
+
+def test_a_healthy_scenario_has_no_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(small.write(tmp_path)), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["valid"], document["faults"], document["hours"], document["policies"]) == (
+        True,
+        [],
+        6,
+        3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "other"),
+    [
+        ([("hours = 6", "hours = 0")], "nowhere.csv"),
+        ([("start = 2021-01-01T00:00:00Z", "start = 2021-01-01")], "nowhere.csv"),
+        ([("[[policies]]\nuse = \"latency-first\"", '[[policies]]\nuse = "latency-fist"')], "nowhere.csv"),
+        ([('name = "B"\ncarbon_g_per_kwh = 50', "carbon_g_per_kwh = 50")], "nowhere.csv"),
+        ([('kind = "fixed-rate"\n', 'kind = "fixed"\n')], "nowhere.csv"),
+        ([("slo_ms = 100", "slo_ms = -1"), ('id = "long"', "id = 5")], "nowhere.csv"),
+        ([('name = "A"\ncarbon_g_per_kwh = 400\n', 'name = "A"\npue = 160\n')], "nowhere.csv"),
+    ],
+)  # fmt: skip
+def test_a_missing_file_is_reported_beside_any_fault_of_the_scenario(
+    changes: list[small.Change], other: str, tmp_path: Path
+) -> None:
+    path = small.write(tmp_path, (small.SYNTHETIC, small.WIDE.replace("carbon.csv", other)), *changes)
+    with pytest.raises(InputError) as caught:
+        load(path)
+    files = [caught.value.file_of(fault) for fault in caught.value.faults]
+    assert files.count(other) == 1
+    assert files.count(str(path)) >= len(changes)
+
+
+def test_every_source_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
+    path = small.write(
+        tmp_path,
+        (small.SYNTHETIC, small.WIDE),
+        (
+            "[network.rtt_ms]\nWest = { A = 5, B = 65 }\nEast = { A = 80, B = 10 }\n",
+            'rtt_file = "rtt.csv"\n',
+        ),
+        (
+            'kind = "fixed-rate"\nrequests_per_hour = 50',
+            'kind = "replay"\nalign = "first-request"\n'
+            '[[traffic.logs]]\npath = "log.csv"\ntime_column = "t"\ntime_unit = "s"\n',
+        ),
+        (
+            '{ law = "normal", mean = 20, std = 4 }',
+            '{ law = "empirical", path = "ms.csv", column = "x", unit = "ms" }',
+        ),
+    )
+    with pytest.raises(InputError) as caught:
+        resolve(load(path))
+    error = caught.value
+    assert [error.file_of(fault) for fault in error.faults] == ["carbon.csv", "log.csv", "rtt.csv", "ms.csv"]
+    assert {fault.id for fault in error.faults} == {"unreadable-file"}
+
+
+def test_a_misspelt_key_that_data_are_read_by_starts_no_chain_of_faults(tmp_path: Path) -> None:
+    (tmp_path / "carbon.csv").write_text(small.WIDE_CSV.replace(",A,", ",DE,"), encoding="utf-8")
+    path = small.write(tmp_path, (small.SYNTHETIC, small.WIDE), ('name = "A"\n', 'name = "A"\nzoen = "DE"\n'))
+    with pytest.raises(InputError) as caught:
+        load(path)
+    assert [fault.where for fault in caught.value.faults] == ["regions[0].zoen"]
+
+
+def test_a_value_that_an_option_set_has_no_line(tmp_path: Path) -> None:
+    path = small.write(tmp_path, ("hours = 6", "hours = 0"))
+    with pytest.raises(InputError) as caught:
+        load(path, {"sampling.seed": -1})
+    by_place = {fault.where: fault.line for fault in caught.value.faults}
+    assert by_place == {"horizon.hours": 5, "sampling.seed": None}
+
+
+@pytest.mark.parametrize(
+    ("value", "share"),
+    [
+        (60, 0.6),
+        ("60%", 0.6),
+        ("12,5 %", 0.125),
+        ("5 percent", 0.05),
+        (100, 1),
+        (1.1, None),
+        (250, None),
+        (True, None),
+    ],
+)
+def test_a_percentage_is_told_from_a_share(value: object, share: float | None) -> None:
+    assert as_share(value) == share
+
+
+def test_the_remedy_for_a_percentage_works(tmp_path: Path) -> None:
+    path = small.write(tmp_path, ("share = 0.4", "share = 40"), ("share = 0.6", "share = 60"))
+    with pytest.raises(InputError) as caught:
+        load(path)
+    shares = [fault.remedy.rpartition("; ")[2].rstrip("?") for fault in caught.value.faults]
+    repaired = small.write(
+        tmp_path, ("share = 0.4", f"share = {shares[0]}"), ("share = 0.6", f"share = {shares[1]}")
+    )
+    assert [origin.share for origin in load(repaired).origins] == [0.4, 0.6]
+
+
+def test_every_id_is_documented(request: pytest.FixtureRequest) -> None:
+    text = (request.config.rootpath / "docs" / "model.md").read_text(encoding="utf-8")
+    source = request.config.rootpath / "src" / "carbonroute"
+    for name in (
+        "unknown-key",
+        "percentage",
+        "mixed-accounting",
+        "unreadable-file",
+        "wrong-file",
+        "not-toml",
+    ):
+        assert f"`{name}`" in text
+        assert any(f'"{name}"' in path.read_text(encoding="utf-8") for path in source.rglob("*.py"))
