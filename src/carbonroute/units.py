@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import Literal
 
 HOURS_PER_DAY = 24
 HOURS_PER_WEEK = 168
@@ -16,6 +17,11 @@ US_PER_DAY = 24 * US_PER_HOUR
 J_PER_KWH = 3.6e6
 MB_PER_GB = 1000.0
 G_PER_KG = 1000.0
+
+#: How a scenario spells the unit of a carbon intensity.
+CarbonUnit = Literal[
+    "g/kWh", "kg/kWh", "kg/MWh", "t/MWh", "lb/MWh", "lb/kWh", "g/MWh", "t/GWh", "g/MJ", "kg/GJ"
+]
 
 #: Factor from a unit of carbon intensity to gCO2e/kWh (1 lb = 0.45359237 kg, exactly, by definition).
 G_PER_KWH = MappingProxyType(

@@ -150,3 +150,17 @@ def test_an_unknown_step_names_the_rule(tmp_path: Path) -> None:
     for step in ("until-next:7min", "until-next", "until_next:1h"):
         with pytest.raises(ValueError, match="until-next:1h"):
             ask(tmp_path, rows(0), with_step(step))
+
+
+@pytest.mark.parametrize("step", ["5min", "15min", "30min", "1h", "3h"])
+def test_a_regular_file_is_the_same_by_either_rule(step: str, tmp_path: Path) -> None:
+    minutes = {"5min": 5, "15min": 15, "30min": 30, "1h": 60, "3h": 180}[step]
+    text = rows(*range(0, 6 * 60, minutes))
+    either = [ask(tmp_path, text, with_step(s)).g_per_kwh for s in (step, f"until-next:{step}")]
+    assert either[0] == pytest.approx(either[1])
+
+
+def test_a_last_row_at_the_end_of_the_horizon_is_no_change(tmp_path: Path) -> None:
+    text = rows(*range(0, 181, 15))
+    found = ask(tmp_path, text, with_step("15min", gaps="interpolate:1h"), hours=3)
+    assert found.g_per_kwh[:, 0].tolist() == [122.5, 182.5, 242.5]

@@ -55,6 +55,23 @@ def test_the_zone_is_found_in_a_long_file_and_in_parquet(tmp_path: Path) -> None
     assert says(refusal(tmp_path, data, section), "no value of A is above ")
 
 
+def test_a_zone_in_a_smaller_unit_is_refused_and_read_when_stated(tmp_path: Path) -> None:
+    text = table({"A": scaled(GRAMS, "g/MWh"), "B": OTHER})
+    message = refusal(tmp_path, text)
+    assert says(
+        message, "line 2, zone A: found '412500.0'", "if it is in g/MWh, state that unit: 412.5 g/kWh"
+    )
+    found = ask(tmp_path, text, keys('zone_units = { A = "g/MWh" }'))
+    assert found.g_per_kwh == pytest.approx(np.array([GRAMS, OTHER]).T)
+
+
+def test_units_of_a_zone_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    unit = 'zone_units = { AA = "kg/kWh" }'
+    for text, section in ((small.WIDE_CSV, small.WIDE), (small.LONG_CSV, small.LONG)):
+        message = refusal(tmp_path, text, f"{section}{unit}\n")
+        assert says(message, "zone_units.AA: there is no zone 'AA'", "did you mean 'A'?")
+
+
 @pytest.mark.parametrize("unit", list(G_PER_KWH))
 def test_every_unit(unit: str, tmp_path: Path) -> None:
     text = table({"A": scaled(GRAMS, unit), "B": scaled(OTHER, unit)})

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import polars as pl
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -32,15 +32,13 @@ from carbonroute.carbon.grid import NO_VALUE
 from carbonroute.carbon.paths import ZONE, only_zone
 from carbonroute.carbon.signal import Query
 from carbonroute.carbon.source import CarbonReadings, FileSource, Survey, require_stamp
-from carbonroute.errors import Fault, InputError, first_faults
+from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named
 from carbonroute.files.tables import column_numbers, column_text, read_table, required
 from carbonroute.files.text import Digests
 from carbonroute.files.times import LocalRows, to_utc
-from carbonroute.units import G_PER_KWH, US_PER_MINUTE
-
-Unit = Literal["g/kWh", "kg/kWh", "kg/MWh", "t/MWh", "lb/MWh", "lb/kWh", "g/MWh", "t/GWh", "g/MJ", "kg/GJ"]
+from carbonroute.units import G_PER_KWH, US_PER_MINUTE, CarbonUnit
 
 #: Names of columns that logs of requests have, and tables of a column per zone have not.
 _REQUEST = re.compile(r"arriv|request|submit|prompt|token|latency|model", re.I)
@@ -92,8 +90,8 @@ class CarbonFile(FileSource):
     column_suffix: str = ""
     clocks_back: Literal["refuse", "in-order"] = "refuse"
     unit_column: str | None = None
-    unit: Unit | None = Field(default=None, validate_default=True)
-    zone_units: dict[str, Unit] = Field(default_factory=dict)
+    unit: CarbonUnit | None = Field(default=None, validate_default=True)
+    zone_units: dict[str, CarbonUnit] = Field(default_factory=dict)
     separator: Literal[",", ";", "\t", "|"] = ","
     decimal: Literal[".", ","] | None = None
     thousands: Literal[",", ".", " ", "'"] | None = None
@@ -313,8 +311,23 @@ class CarbonFile(FileSource):
             raise InputError(file_name, faults)
         if not self.zone_units:
             return factor
+        self._require_zones_of_units(table, zones, file_name)
         by_zone = {zone: G_PER_KWH[unit] for zone, unit in self.zone_units.items()}
         return rows["zone"].replace_strict(by_zone, default=factor, return_dtype=pl.Float64)
+
+    def _require_zones_of_units(self, table: pl.DataFrame, zones: Sequence[str], file_name: str) -> None:
+        """Refuse units of a zone that is not in the file; of several files, another one may hold it."""
+        if self.layout == "long":
+            known = distinct(table, str(self.zone_column))
+        else:
+            known = [*zones, *(name.removesuffix(self.column_suffix) for name in table.columns)]
+        unknown = [zone for zone in self.zone_units if zone not in known]
+        if unknown and isinstance(self.path, str):
+            faults = (
+                Fault(f"zone_units.{zone}", f"there is no zone {zone!r}", did_you_mean(zone, known))
+                for zone in unknown
+            )
+            raise InputError(file_name, faults)
 
     def _numbers(self, column: pl.Series, text: pl.Series) -> pl.Series:
         return column_numbers(text, *self.marks) if column.dtype == pl.String else column_numbers(text)
@@ -373,7 +386,7 @@ def _factors_of(units: pl.Series, place: pl.Series, name: str, file_name: str) -
     known = {text: G_PER_KWH[unit] for text in units.drop_nulls().unique() if (unit := unit_of(text))}
     factor = units.replace_strict(known, default=None, return_dtype=pl.Float64)
     unknown = factor.is_null().arg_true()
-    remedy = f"a unit is expected, such as {', '.join(get_args(Unit))}"
+    remedy = f"a unit is expected, such as {', '.join(G_PER_KWH)}"
     faults = first_faults(
         Fault(f"{place[row]}, {name}", f"found {units[row]!r}" if units[row] else "no unit", remedy)
         for row in unknown

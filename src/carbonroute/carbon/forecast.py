@@ -21,7 +21,7 @@ from carbonroute.files.preview import Certainty, Preview, Recognition, first_nam
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table, required
 from carbonroute.files.times import TimeZone, to_utc
 from carbonroute.spec import Spec
-from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR
+from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR, CarbonUnit
 
 _ISSUE = re.compile(r"issue|reference|init|creat|generated|run", re.I)
 _LEAD = re.compile(r"lead|horizon|step_?h", re.I)
@@ -62,7 +62,7 @@ class Forecast(Spec):
     lead_column: str
     zone_column: str
     value_column: str
-    unit: Literal["g/kWh", "kg/kWh", "kg/MWh", "t/MWh", "lb/MWh"]
+    unit: CarbonUnit
     where: dict[str, str] = Field(default_factory=dict)
     duplicates: Literal["refuse", "first", "last"] = "refuse"
     time_zone: TimeZone | None = None

@@ -40,6 +40,8 @@ _SPARSE = 200
 _SPARSE_VALUES = 4_000_000
 #: How far below the usual highest value of the other zones a zone's highest is in another unit.
 _FAR_BELOW = 200.0
+#: What a carbon intensity in g/MWh is, where g/kWh is stated.
+_MILLI = 10_000.0, 1000 * MAX_CARBON_G_PER_KWH
 #: Numbers in which a comma or a dot may separate thousands, or decimals.
 _GROUPED = re.compile(r"[0-9]{1,3}(?P<mark>[,. \u00a0\u202f'])[0-9]{3}(?:(?P=mark)[0-9]{3})*")
 _DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
@@ -355,6 +357,9 @@ def _number_remedy(row: Row) -> str:
         return f"write {plain}, or state thousands = {mark!r}{either}"
     if _DECIMAL_COMMA.fullmatch(text) and row["value"] is None:
         return f"write {text.replace(',', '.')}, or state decimal = ','; {remedy}"
+    value = row["value"]
+    if value is not None and _MILLI[0] <= value <= _MILLI[1]:
+        return f"{remedy}; or, if it is in g/MWh, state that unit: {value / 1000:g} g/kWh"
     return remedy
 
 
