@@ -38,8 +38,6 @@ _SHOWN = 5
 #: of four zones.
 _SPARSE = 200
 _SPARSE_VALUES = 4_000_000
-#: How far below the usual highest value of the other zones a zone's highest is in another unit.
-_FAR_BELOW = 200.0
 #: What a carbon intensity in g/MWh is, where g/kWh is stated.
 _MILLI = 10_000.0, 1000 * MAX_CARBON_G_PER_KWH
 #: Numbers in which a comma or a dot may separate thousands, or decimals.
@@ -95,8 +93,7 @@ def require_grams(rows: CarbonRows, rules: Rules, query: Query, file_name: str) 
     np.maximum.at(highest, rows.column[known], rows.table["value"].to_numpy()[known])
     low = highest < TINY_G_PER_KWH
     if not (low.all() or rules.is_published):
-        usual = np.median(highest[~low])
-        low = (highest > 0) & (low | (highest * _FAR_BELOW < usual))
+        low &= highest > 0
     if not (low.all() or (low.any() and not rules.is_published)) or highest[low].max() <= 0:
         return
     zones = [zone for zone, is_low in zip(rows.zones, low, strict=True) if is_low]

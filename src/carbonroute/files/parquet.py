@@ -249,7 +249,9 @@ def parquet(path: Path, file_name: str, digests: Digests | None = None) -> Itera
             columns, rows = operator.index(columns), operator.index(rows)
         if columns > MAX_COLUMNS:
             raise refused(file_name, f"has {columns:,} columns", f"the limit is {MAX_COLUMNS:,}")
-        if changes := _zones_as_utc(footer):
+        with _parsing(file_name):
+            changes = _zones_as_utc(footer)
+        if changes:
             held = _with(changes, held, file, read_at)
         with _guarded(file_name):
             lazy = pl.scan_parquet(file.file if held is None else BytesIO(held), glob=False)
@@ -294,7 +296,7 @@ def _zones_as_utc(footer: Fields) -> dict[bytes, bytes]:
     Times are instants whatever zone they are shown in, and the library knows few zones that are offsets.
     """
     changes = {}
-    names = {column.get(4) for column in footer[2]}
+    names = [column.get(4) for column in footer[2]]
     for entry in footer.get(5, []):
         if entry[1] != _ARROW_TYPES or not isinstance(entry.get(2), bytes):
             continue
