@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -84,13 +85,24 @@ def _interrupts_blocked() -> Iterator[None]:
     """Start processes with Ctrl-C blocked, which reaches all processes of a terminal.
 
     One that is interrupted while it still imports would print a traceback. They inherit the signal mask
-    from the start, until they `_begin`.
+    from the start, until they `_begin`. Nor may this process be interrupted meanwhile, on whichever thread a
+    signal arrives: the new one would print a traceback about the half of its work that it was sent.
     """
+    arrived: list[int] = []
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if callable(signal.getsignal(number)):
+                handlers[number] = signal.signal(number, lambda one, _: arrived.append(one))
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for one in arrived[:1]:
+        signal.raise_signal(one)
 
 
 def _begin() -> None:

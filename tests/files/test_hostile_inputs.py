@@ -676,3 +676,23 @@ def test_the_memory_of_an_inspection_does_not_grow_with_the_log(
         peaks.append(peak_mib)
     assert peaks[1] < peaks[0] + 64, peaks
     assert peaks[1] < PEAK_MIB
+
+
+@pytest.mark.parametrize("half", ["\\ud800", "\\uDC00", "\\\\\\ud83c", "\\ud83cx", "\\udf0d\\ud83c"])
+@pytest.mark.parametrize("name", ["x.json", "x.jsonl"])
+def test_half_a_character_is_refused_with_its_line(
+    name: str, half: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f'{{"timestamp": 1, "model": "a"}}\n{{"timestamp": 2, "model": "{half}"}}\n'
+    (tmp_path / name).write_text(f"[{text.replace(chr(10), ',', 1)}]" if name == "x.json" else text)
+    assert main(["inspect", str(tmp_path / name)]) == 2
+    line = 1 if name == "x.json" else 2
+    assert f"line {line} holds half a character (" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("whole", ["\\ud83c\\udf0d", "\\\\ud800", "\\u4e1c"])
+def test_whole_characters_are_read(whole: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = "".join(f'{{"timestamp": {i}, "model": "{whole}"}}\n' for i in range(3))
+    (tmp_path / "x.jsonl").write_text(lines)
+    assert main(["inspect", str(tmp_path / "x.jsonl")]) == 0
+    assert "half a character" not in capsys.readouterr().err

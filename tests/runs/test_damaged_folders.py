@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import zlib
@@ -13,6 +14,7 @@ import pytest
 
 from carbonroute import study
 from carbonroute.cli import main
+from helpers import small
 from helpers.damage import line_of, made_run, made_study, records_of, refused
 from helpers.grids import grid
 from helpers.refusals import content
@@ -207,6 +209,55 @@ def test_a_cell_that_was_done_stands_in_a_journal_once(
     journal = place / "out" / "journal.jsonl"
     journal.write_bytes(journal.read_bytes() + journal.read_bytes().splitlines(keepends=True)[0])
     refused(["study", "status", str(place / "out")], capsys, "line 5 is of a cell that was done before")
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "x\x1b[31m"])
+def test_a_name_that_leads_out_of_a_folder_is_named_in_plain_words(
+    name: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = shutil.copytree(run / "out", tmp_path / "out")
+    facts = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    facts["outputs"][name] = "0" * 64
+    (out / "manifest.json").write_text(json.dumps(facts), encoding="utf-8")
+    refused(
+        ["report", str(out)], capsys, "'outputs' has the key '", "and a path below the folder is expected"
+    )
+
+
+#: What may stand in a record whose digest is right.
+IN_RECORDS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "strides beyond all": lambda it: it["strides"].update(rtt_ms=[10**30, 1]),
+    "strides: null": lambda it: it.update(strides=None),
+    "view: a list": lambda it: it.update(view=[1]),
+    "regions: nothing": lambda it: it.update(regions=[]),
+    "an unknown field": lambda it: it.update(more=1),
+    "a policy of integers": lambda it: it.update(policy=1),
+    "weights: texts": lambda it: it.update(weights="x"),
+}
+
+
+def test_decision_records_that_are_none_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = small.write(tmp_path, ("hours = 6", "hours = 2"), ("2021-01-01T00", "0001-01-01T00"))
+    words = ["simulate", str(file), "--output", str(tmp_path / "out"), "--no-figures", "--quiet"]
+    assert main([*words, "--engine", "queued", "--journal", str(tmp_path / "j")]) == 0
+    assert main(["replay", str(tmp_path / "j")]) == 0
+    journal = sorted((tmp_path / "j").rglob("*.jsonl"))[-1]
+    assert journal.name == "decisions-0001-01-01.jsonl"
+    first, *rest = journal.read_bytes().splitlines(keepends=True)
+    record = {key: value for key, value in json.loads(first).items() if key != "sha256"}
+    lines = {f"line: {name}": line for name, line in LINES.items()}
+    for kind, change in IN_RECORDS.items():
+        changed = json.loads(json.dumps(record))
+        change(changed)
+        body = json.dumps(changed, separators=(",", ":")).encode()
+        digest = hashlib.sha256(body).hexdigest()
+        lines[kind] = body[:-1] + f',"sha256":"{digest}"}}\n'.encode()
+    for kind, line in lines.items():
+        journal.write_bytes(line + b"".join(rest))
+        assert main(["replay", str(journal.parent)]) == 2, kind
+        assert "; take the journal from where it was written" in capsys.readouterr().err, kind
 
 
 @pytest.mark.parametrize(("kind", "commands"), [("run", ["report", "figures"]), ("finished", ["report"])])
