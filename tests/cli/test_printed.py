@@ -116,7 +116,7 @@ def foreign_run(folder: Path, fields: tuple[str, ...] = ("overview",)) -> list[s
         pl.read_parquet(path).with_columns(*PLANTED[name]).write_parquet(path)
         run.write(f"data/{path.name}", path.read_bytes())
     run.finish({**manifest, "command": EVIL})
-    return ["figures", str(out), "--format", "svg"]
+    return ["figures", str(out)]
 
 
 def foreign_policies(folder: Path) -> list[str]:

@@ -16,6 +16,7 @@ import pytest
 
 from carbonroute.cli import main
 from helpers import studies
+from helpers.grids import grid
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def same_bytes(made: studies.Made, tmp_path: Path, address: str) -> None:
     assert studies.outcome(tmp_path / "there") == studies.outcome(tmp_path / "here")
 
 
-@pytest.mark.parametrize("name", ["a carbon file", "a failing cell"])
+@pytest.mark.parametrize("name", grid(["a failing cell", "a carbon file"], one_of=2))
 def test_a_cluster_gives_the_same_bytes(name: str, two_workers: Cluster, tmp_path: Path) -> None:
     same_bytes(studies.STUDIES[name], tmp_path, two_workers.address)
 
@@ -132,7 +133,9 @@ def test_a_cell_that_always_kills_its_worker_fails_alone(tmp_path: Path) -> None
     assert studies.begun(file).count(2) in {4, 8}
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://here", "no-such-host.invalid:8786"])
+@pytest.mark.parametrize(
+    "address", grid(["tcp://127.0.0.1:9", "nonsense://here", "no-such-host.invalid:8786"], one_of=3)
+)
 def test_an_address_where_nobody_answers_is_told(address: str, tmp_path: Path) -> None:
     # A scheduler may take long to answer: here it is not waited for.
     quick = "from carbonroute.study import cluster; cluster.TIMEOUT_S = 1; from carbonroute.cli import main"
