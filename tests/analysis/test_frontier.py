@@ -37,7 +37,7 @@ from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.spec import Spec
 from carbonroute.traffic import Requests
 from helpers import small
-from helpers.grids import examples
+from helpers.grids import examples, grid
 
 #: Slow regions are clean, and no region is clean at all hours: every rule has something to choose.
 VARIED = (
@@ -263,7 +263,7 @@ FIGURES = (
 GRAMS = ("emissions_g_per_request", "total_kg", "emissions_reduction_pct")
 
 
-@pytest.mark.parametrize("grams", [False, True])
+@pytest.mark.parametrize("grams", grid([True, False], one_of=2))
 def test_every_entry_reaches_its_point_when_it_is_pasted_into_the_scenario(
     grams: bool, tmp_path: Path
 ) -> None:

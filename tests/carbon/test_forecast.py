@@ -17,7 +17,7 @@ from carbonroute.carbon.forecast import Forecast
 from carbonroute.errors import InputError
 from helpers import needs
 from helpers.carbon_sources import DATA, MARCH, march, write
-from helpers.grids import examples
+from helpers.grids import examples, grid
 
 REAL = DATA / "carboncast_forecasts_96h_2021H2_13zones.parquet"
 KEYS: dict[str, Any] = {
@@ -190,7 +190,7 @@ REAL_KEYS = KEYS | {
 
 
 @needs.data(REAL)
-@pytest.mark.parametrize("age_hours", [1, 80])
+@pytest.mark.parametrize("age_hours", grid([80, 1], one_of=2))
 def test_real_forecasts_of_half_a_year(age_hours: int) -> None:
     zones, start = ("DE", "SE", "PJM"), datetime(2021, 7, 10, tzinfo=UTC)
     asked = march(DATA, *zones, start=start, hours=4000)

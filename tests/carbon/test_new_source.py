@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from helpers import small
-from helpers.extended import SOURCE, extended, run
+from helpers.extended import extended, run
+from helpers.package import SOURCE
 
 FILE = '''"""Carbon from an operator that this test makes up."""
 

@@ -21,6 +21,7 @@ from carbonroute.cli import main
 from carbonroute.cli.options import share
 from carbonroute.cli.results import print_run
 from helpers import small, studies
+from helpers.grids import grid
 
 COMMAND = str(Path(sys.executable).with_name("carbonroute"))
 SMALL = ["simulate", "published", "--sim-hours", "3", "--no-figures", "--output"]
@@ -261,7 +262,7 @@ def on_terminal(tmp_path: Path, **environment: str) -> str:
     """Run on a pseudo-terminal and return what it showed."""
     controller, terminal = pty.openpty()
     settings = {**os.environ, "TERM": "xterm-256color", **environment}
-    arguments = [COMMAND, "simulate", "--reqs-per-hour", "5000", "--no-figures", "--output", str(tmp_path)]
+    arguments = [COMMAND, "simulate", "--reqs-per-hour", "500", "--no-figures", "--output", str(tmp_path)]
     process = subprocess.Popen(arguments, env=settings, stdout=terminal, stderr=terminal)
     os.close(terminal)
     shown = b""
@@ -293,7 +294,11 @@ def test_no_color_is_honoured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["validate", "published"], ["simulate", "published", "--no-figures", "--quiet"]]
+    "arguments",
+    grid(
+        [["simulate", "published", "--no-figures", "--quiet"], ["validate", "published"], ["--help"]],
+        one_of=2,
+    ),
 )
 def test_the_common_path_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     code = (
@@ -356,7 +361,7 @@ def start_into(stdout: int, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("options", grid([["--json"], []], one_of=2))
 def test_results_that_cannot_be_printed_are_an_error(options: list[str], tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = start_into(full.fileno(), *SMALL, str(tmp_path), *options)
@@ -366,7 +371,7 @@ def test_results_that_cannot_be_printed_are_an_error(options: list[str], tmp_pat
     assert (tmp_path / "manifest.json").is_file()
 
 
-@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("options", grid([[], ["--json"]], one_of=2))
 def test_a_reader_may_leave_early(options: list[str], tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -23,7 +23,7 @@ from carbonroute.runs.store import read_manifest
 from helpers import small
 from helpers.grids import grid
 
-MANY = ("requests_per_hour = 50", "requests_per_hour = 800000")  # two chunks of a run, and more
+MANY = ("requests_per_hour = 50", "requests_per_hour = 400000")  # two chunks of a run
 
 
 def own_policy(folder: Path, body: str, *changes: small.Change, top: str = "") -> Path:
@@ -78,7 +78,7 @@ def ended(place: Path) -> None:
     ("number", "code", "said"),
     [
         (signal.SIGINT, 130, "interrupted\n"),
-        (signal.SIGTERM, 143, "terminated\n"),
+        pytest.param(signal.SIGTERM, 143, "terminated\n", marks=pytest.mark.full),
         (signal.SIGHUP, 129, "terminated\n"),
     ],
 )
@@ -97,7 +97,7 @@ def test_a_signal_within_code_that_runs_from_a_string_has_its_own_exit_code(tmp_
     assert start(*simulate(scenario)).returncode == 143
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", grid([signal.SIGTERM, signal.SIGINT], one_of=2))
 def test_a_signal_while_files_are_written_leaves_no_part_of_one(
     number: signal.Signals, tmp_path: Path
 ) -> None:
@@ -131,9 +131,9 @@ def ignore(number: signal.Signals) -> None:
 @pytest.mark.parametrize(
     ("number", "loaded", "deep"),
     [
-        (signal.SIGINT, True, False),
         (signal.SIGTERM, False, False),
         (signal.SIGINT, True, True),
+        pytest.param(signal.SIGINT, True, False, marks=pytest.mark.full),
         pytest.param(signal.SIGINT, False, False, marks=pytest.mark.full),
         pytest.param(signal.SIGTERM, True, False, marks=pytest.mark.full),
     ],
@@ -166,7 +166,7 @@ def test_a_signal_ends_workers_too(number: signal.Signals, loaded: bool, deep: b
         ended(pids)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", grid([signal.SIGINT, signal.SIGTERM], one_of=2))
 def test_a_signal_ends_a_study_and_its_workers(number: signal.Signals, tmp_path: Path) -> None:
     """The worker would go on: it is ended by the process that it works for."""
     (tmp_path / "pids").mkdir()
@@ -205,15 +205,32 @@ if not last:
 """
 
 
-def test_ctrl_c_while_it_imports_ends_it_as_at_any_other_time(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING, encoding="utf-8")
-    settings = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]), "COUNT_INTO": str(tmp_path / "n")}
-    assert start("validate", "published", environment={**settings, "INTERRUPT_AT": "0"}).returncode == 0
-    imports = int((tmp_path / "n").read_text(encoding="utf-8"))
-    assert imports > 100
-    for number in (1, 2, 3, *(imports * part // 8 for part in range(1, 8))):
-        done = start("validate", "published", environment={**settings, "INTERRUPT_AT": str(number)})
-        assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n"), number
+def interrupted_at(number: int, folder: Path) -> subprocess.CompletedProcess[str]:
+    (folder / "sitecustomize.py").write_text(INTERRUPTING, encoding="utf-8")
+    settings = {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path]), "COUNT_INTO": str(folder / "n")}
+    return start("validate", "published", environment={**settings, "INTERRUPT_AT": str(number)})
+
+
+@pytest.fixture(scope="module")
+def imports(tmp_path_factory: pytest.TempPathFactory) -> int:
+    """Return how often a command imports something."""
+    folder = tmp_path_factory.mktemp("imports")
+    assert interrupted_at(0, folder).returncode == 0
+    count = int((folder / "n").read_text(encoding="utf-8"))
+    assert count > 100
+    return count
+
+
+@pytest.mark.parametrize(
+    "number", grid(["1", "2", "3", "3/8", "1/8", "2/8", "5/8", "4/8", "6/8", "7/8"], one_of=3)
+)
+def test_ctrl_c_while_it_imports_ends_it_as_at_any_other_time(
+    number: str, imports: int, tmp_path: Path
+) -> None:
+    """At the first imports, and after so many eighths of all."""
+    first, _, eighths = number.partition("/")
+    done = interrupted_at(int(first) * imports // 8 if eighths else int(first), tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 # Where nothing can be written
@@ -335,18 +352,20 @@ def test_the_contract_names_what_a_policy_raises() -> None:
 
 
 @pytest.mark.parametrize("command", ["simulate", "validate", "inspect", "frontier"])
-def test_what_a_policy_prints_is_not_among_the_results(command: str, tmp_path: Path) -> None:
+def test_what_a_policy_prints_is_not_among_the_results(
+    command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     printing = "print('printed')\nos.write(1, b'printed')\nsys.stdout.flush()"
     scenario = own_policy(tmp_path, printing, top=printing)
     options = {"validate": [], "inspect": ["--json"]}.get(
         command, ["--json", "--no-figures", "--output", str(tmp_path / "out")]
     )
-    done = start(command, str(scenario), *options)
-    assert done.returncode == 0, done.stderr
-    assert "printed" not in done.stdout
-    assert "printed" in done.stderr
+    assert main([command, str(scenario), *options]) == 0
+    out, err = capfd.readouterr()
+    assert "printed" not in out
+    assert "printed" in err
     if options:
-        assert json.loads(done.stdout)
+        assert json.loads(out)
 
 
 def test_what_a_policy_prints_goes_to_stderr_in_workers_too(tmp_path: Path) -> None:
@@ -372,14 +391,17 @@ def test_what_libraries_warn_of_is_noted_once_and_not_at_all_if_quiet(
     assert not recwarn.list
 
 
-def test_matplotlib_says_nothing_if_quiet(tmp_path: Path) -> None:
+@pytest.mark.parametrize("quiet", [True, pytest.param(False, marks=pytest.mark.full)])
+def test_matplotlib_says_nothing_if_quiet(quiet: bool, tmp_path: Path) -> None:
     """Where it has no folder of its own it warns at its import, and builds a font cache."""
     (tmp_path / "no-folder").touch()
     settings = {"MPLCONFIGDIR": str(tmp_path / "no-folder"), "TMPDIR": str(tmp_path)}
     small.write(tmp_path, ('name = "B"', 'name = "بلد"'), ("B = 65", '"بلد" = 65'), ("B = 10", '"بلد" = 10'))
     arguments = ["frontier", str(tmp_path / "small.toml"), "--output", str(tmp_path / "out")]
-    done = start(*arguments, "--quiet", environment=settings)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    if quiet:
+        done = start(*arguments, "--quiet", environment=settings)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        return
     done = start(*arguments, environment=settings)
     assert done.returncode == 0
     lines = done.stderr.splitlines()
@@ -388,11 +410,11 @@ def test_matplotlib_says_nothing_if_quiet(tmp_path: Path) -> None:
     assert len(set(lines)) == len(lines)
 
 
-def test_without_compiled_loops_queues_give_the_same(tmp_path: Path) -> None:
+def test_without_compiled_loops_queues_give_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pools = "[[pools]]\nservers = 2\nqueue_limit = 3\n[[policies]]"
     scenario = small.write(tmp_path, ("[[policies]]", pools))
-    printed = [
-        start(*simulate(scenario, "--json"), environment={"NUMBA_DISABLE_JIT": disabled}).stdout
-        for disabled in ("0", "1")
-    ]
-    assert printed[0] == printed[1] != ""
+    assert main(simulate(scenario, "--json")) == 0
+    plain = start(*simulate(scenario, "--json"), environment={"NUMBA_DISABLE_JIT": "1"}).stdout
+    assert capsys.readouterr().out == plain != ""

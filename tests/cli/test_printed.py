@@ -10,6 +10,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import polars as pl
@@ -20,6 +21,7 @@ from carbonroute.errors import visible
 from carbonroute.report import page_of, render
 from carbonroute.runs.store import RunFolder, read_manifest
 from helpers import small
+from helpers.grids import grid
 
 #: Colour, title (OSC), bell, carriage return, DEL, a C1 control; marks of direction, separators; markup.
 EVIL = (
@@ -182,10 +184,12 @@ def commanding(text: str) -> set[str]:
     return odd - {"\n"}
 
 
-#: Runs commands one after the other, each with its exit code behind what it prints.
+#: Runs commands in turn, each with its exit code behind what it prints; draws so many figures at most.
 DRIVER = f"""
 import json, sys
-from carbonroute.cli import main
+from carbonroute.cli import drawing, main
+available, figures = drawing.available, int(sys.argv[2])
+drawing.available = lambda tables: available(tables)[:figures]
 for arguments in json.load(open(sys.argv[1])):
     code = main(arguments)
     for stream in (sys.stdout, sys.stderr):
@@ -228,7 +232,7 @@ def on_terminal(command: list[str]) -> str:
     return shown.decode().replace("\r\n", "\n")
 
 
-@pytest.fixture(scope="module", params=[pytest.param(through_pipes, marks=pytest.mark.full), on_terminal])
+@pytest.fixture(scope="module", params=grid(product([on_terminal, through_pipes], [3, 99]), one_of=4))
 def printed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[str, int]]:
@@ -239,7 +243,8 @@ def printed(
         (folder / str(number)).mkdir()
         commands.append(make(folder / str(number)))
     (folder / "commands.json").write_text(json.dumps(commands), encoding="utf-8")
-    shown = request.param([sys.executable, "-c", DRIVER, str(folder / "commands.json")])
+    run, figures = request.param
+    shown = run([sys.executable, "-c", DRIVER, str(folder / "commands.json"), str(figures)])
     return dict(zip(PLACES, parted(shown), strict=True))
 
 

@@ -18,6 +18,7 @@ from carbonroute.engines.queued.system import QueueingSystem, Saved
 from carbonroute.outcome import Outcome
 from carbonroute.runs.replications import once
 from carbonroute.scenario import load, resolve
+from helpers.grids import grid
 from helpers.queued_runs import (
     FEW,
     ONE,
@@ -260,9 +261,11 @@ def test_a_request_is_charged_at_the_hour_in_which_it_is_served() -> None:
     assert late == pytest.approx(1 - served_in_the_first / outcome.served.sum(), abs=0.02)
 
 
-def test_the_same_seed_gives_the_same_bytes() -> None:
+@pytest.mark.parametrize("hours", grid([1, 2], one_of=2))
+def test_the_same_seed_gives_the_same_bytes(hours: int) -> None:
     policies = [{"use": "spill"}, {"use": "power-of-two"}, {"use": "optimal"}]
-    inputs = inputs_of(pools=[{"servers": 3, "queue_limit": 20}], policies=policies)
+    pools = [{"servers": 3, "queue_limit": 20}]
+    inputs = inputs_of(horizon={"hours": hours}, pools=pools, policies=policies)
     for one, other in zip(run(inputs), run(inputs), strict=True):
         same(one, other)
         assert one.queueing

@@ -79,8 +79,17 @@ def leaves(value: Any, name: str = "") -> dict[str, Any]:
     "changes",
     [
         {"policies": POLICIES},
-        {"policies": HELD},
-        {"policies": HELD, "control": {"interval_s": 13.7, "warmup_hours": 1.234}, "horizon": {"hours": 2}},
+        {"policies": HELD, "horizon": {"hours": 3}},
+        {"policies": HELD, "control": {"interval_s": 13.7, "warmup_hours": 0.234}, "horizon": {"hours": 1}},
+        pytest.param({"policies": HELD}, marks=pytest.mark.full),
+        pytest.param(
+            {
+                "policies": HELD,
+                "control": {"interval_s": 13.7, "warmup_hours": 1.234},
+                "horizon": {"hours": 2},
+            },
+            marks=pytest.mark.full,
+        ),
         {"policies": POLICIES, "pools": [{"servers": 2, "batching": BATCHING, "unavailable": [OUT]}]},
         {"policies": [*POLICIES, *HELD], "horizon": {"hours": 1}, **many_regions()},
         {
@@ -90,7 +99,17 @@ def leaves(value: Any, name: str = "") -> dict[str, Any]:
         },
         {"policies": [{"use": "provision", "max_violation": 0.5}], "control": {"interval_s": 600}},
     ],
-    ids=["sparse", "held", "odd-interval", "batches-outage", "many-regions", "dense", "provision"],
+    ids=[
+        "sparse",
+        "held",
+        "odd-interval",
+        "held, longer",
+        "odd-interval, longer",
+        "batches-outage",
+        "many-regions",
+        "dense",
+        "provision",
+    ],
 )
 def test_ticks_that_are_taken_together_are_the_same_to_the_bit(
     changes: Document, monkeypatch: pytest.MonkeyPatch
@@ -108,7 +127,7 @@ def test_ticks_that_are_taken_together_are_the_same_to_the_bit(
         assert [name for name in mine if mine[name] != theirs[name]] == [], one.policy
 
 
-@pytest.mark.parametrize("policy", grid([*POLICIES, *HELD], one_of=3), ids=lambda policy: policy["label"])
+@pytest.mark.parametrize("policy", grid([*POLICIES, *HELD], one_of=4), ids=lambda policy: policy["label"])
 def test_cost_follows_what_happens(policy: Document, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 6,000 ticks with hardly anything in them, few are a step of their own.
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import carbonroute
 from carbonroute.figures import FIGURES
+from helpers.extended import extended as with_member
+from helpers.extended import run
 
-SOURCE = Path(carbonroute.__file__).parent
 MEMBER = '''
 """Bars: the number of requests of each policy."""
 
@@ -47,29 +44,17 @@ def test_no_two_figures_have_the_same_heading() -> None:
 @pytest.fixture
 def extended(tmp_path: Path) -> Path:
     """Return a folder with a copy of the package that has one more figure, by one file and one line."""
-    package = tmp_path / "source" / "carbonroute"
-    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    family = package / "figures"
-    (family / "request_counts.py").write_text(MEMBER, encoding="utf-8")
-    register = (family / "__init__.py").read_text(encoding="utf-8")
-    line = '            "tradeoff_curve",\n'
-    assert line in register
-    (family / "__init__.py").write_text(
-        register.replace(line, f'{line}            "request_counts",\n'), encoding="utf-8"
-    )
-    return package.parent
+    (tmp_path / "source").mkdir()
+    line = '            "request_counts",\n'
+    after = '            "tradeoff_curve",\n'
+    return with_member(tmp_path / "source", "figures/request_counts.py", MEMBER, line=line, after=after)
 
 
 def test_a_figure_of_one_file_and_one_line_is_in_the_report(
     finished: Path, extended: Path, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(finished, tmp_path / "run")
-    subprocess.run(
-        [sys.executable, "-m", "carbonroute", "report", str(copy)],
-        env={**os.environ, "PYTHONPATH": str(extended)},
-        check=True,
-        capture_output=True,
-    )
+    assert run(extended, tmp_path, "-m", "carbonroute", "report", str(copy)).returncode == 0
     html = (copy / "report.html").read_text(encoding="utf-8")
     assert '<figure id="figure-request_counts">' in html
     for text in (

@@ -47,6 +47,7 @@ GRID: dict[str, Callable[[], Tables]] = {
     "a year": lambda: factory.make(regions=5, hours=8760),
     "part of a day": lambda: factory.make(hours=7, policies=3),
     "odd names": lambda: factory.make(regions=12, policies=15, workloads=6, hours=24, names="odd"),
+    "few odd names": lambda: factory.make(regions=4, policies=6, workloads=3, hours=24, names="odd"),
     "no violations": lambda: factory.make(policies=15, workloads=6, violations="none", seed=2),
     "all the same": lambda: factory.make(policies=15, reduction="same", names="long"),
     "all bad": lambda: factory.make(violations="all", reduction="negative", dated=True, names="long"),
@@ -75,7 +76,10 @@ def title(name: str, data: Tables) -> str:
     return " ".join(draw(name, data).get_title().split())
 
 
-@pytest.mark.parametrize(("name", "case"), grid(NAMES, GRID, one_of=4))
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [*grid(NAMES, ["big"], one_of=1), *grid(NAMES, [case for case in GRID if case != "big"], one_of=14)],
+)
 def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
     looking.assert_legible(drawn(name, case))
 
@@ -151,12 +155,14 @@ def test_only_what_is_available_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPa
         assert len(list(folder.path.rglob("*.[ps][nv]g"))) == 2 * count
 
 
-@pytest.mark.parametrize(("name", "case"), grid(NAMES, ["one of each", "big"], one_of=2))
+@pytest.mark.parametrize(
+    ("name", "case"), [*grid(NAMES, ["one of each", "study"], one_of=2), *grid(NAMES, ["big"], one_of=7)]
+)
 def test_a_drawn_geography_is_said_on_every_figure_of_requests(name: str, case: str) -> None:
     data = tables(case)
     drawn_for = data.overview.with_columns(synthetic_geography=pl.lit(value=True))
     sheet = figure_of(draw(name, dataclasses.replace(data, overview=drawn_for)))
-    plain = figure_of(draw(name, data))
+    plain = figure_of(drawn(name, case))
     placed = looking.texts(sheet.axes[0])
     with house_style():
         plain.draw_without_rendering()
@@ -178,7 +184,9 @@ def test_points_are_labelled_without_overlap_wherever_they_lie(name: str, seed: 
     assert looking.overlaps(looking.texts(draw(name, data))) == []
 
 
-@pytest.mark.parametrize(("name", "case"), grid(NAMES, ["big", "study"], one_of=2))
+@pytest.mark.parametrize(
+    ("name", "case"), [*grid(NAMES, ["study"], one_of=1), *grid(NAMES, ["big"], one_of=3)]
+)
 def test_text_is_of_the_size_of_print(name: str, case: str) -> None:
     looking.assert_of_print_size(drawn(name, case))
 
@@ -195,7 +203,7 @@ def test_looking_finds_faults(name: str) -> None:
     assert looking.outside(placed, page) == ["off the page"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", grid(NAMES, one_of=2))
 def test_draws_into_a_given_axes_and_touches_no_settings(name: str) -> None:
     looking.assert_keeps_given_axes(calls(tables("study"))[name])
 
@@ -249,7 +257,7 @@ def test_titles_state_the_runs_own_result(name: str) -> None:
     assert [finding for finding in FINDINGS[name] if finding not in said] == []
 
 
-@pytest.mark.parametrize("name", grid(NAMES, one_of=2))
+@pytest.mark.parametrize("name", grid(NAMES, one_of=3))
 def test_titles_change_with_the_data(name: str) -> None:
     small = factory.Size(regions=3, policies=4, workloads=2, hours=48)
     assert title(name, factory.make(small)) != title(name, factory.make(dataclasses.replace(small, seed=2)))
@@ -274,7 +282,7 @@ def test_every_clairvoyant_policy_is_marked(name: str) -> None:
     assert not re.search(rf"(First|\)){DAGGER}", said)
 
 
-@pytest.mark.parametrize("name", grid(NAMES, one_of=2))
+@pytest.mark.parametrize("name", grid(NAMES, one_of=3))
 def test_without_clairvoyant_policies_there_is_no_mark(name: str) -> None:
     data = tables("study")
     honest = {
@@ -285,10 +293,12 @@ def test_without_clairvoyant_policies_there_is_no_mark(name: str) -> None:
     assert DAGGER not in looking.words(draw(name, dataclasses.replace(data, **honest)))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_names_mean_themselves(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "case"), [*grid(NAMES, ["few odd names"], one_of=1), *grid(NAMES, ["odd names"], one_of=5)]
+)
+def test_names_mean_themselves(name: str, case: str) -> None:
     """Neither mathematics nor line breaks in a name are interpreted."""
-    said = looking.words(drawn(name, "odd names")).replace(" ", "")
+    said = looking.words(drawn(name, case)).replace(" ", "")
     assert r"\alpha$\frac" in said or r"a$b_c%<x>" in said
 
 
@@ -304,7 +314,7 @@ def test_the_limit_is_the_tables(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "fmt"),
     # A PDF takes a second, for its fonts: the three that differ most in what they draw.
-    grid(NAMES, ("png", "svg"), one_of=2)
+    grid(NAMES, ("png", "svg"), one_of=3)
     + grid(("carbon_heatmap", "bubble_tradeoff", "workload_slo_violations"), ("pdf",), one_of=3),
 )
 def test_bytes_are_the_same_every_time(name: str, fmt: Format) -> None:
@@ -357,20 +367,16 @@ def test_the_largest_origin_is_shown_the_first_on_ties() -> None:
 def test_bytes_do_not_depend_on_the_process() -> None:
     """Neither hash seeds nor the clock get into a file."""
     program = (
-        "import hashlib; from carbonroute.figures import render; from figures import factory;"
-        "print([hashlib.sha256(render('tradeoff_curve', factory.study(), f)).hexdigest()"
-        " for f in ('svg', 'pdf')])"
+        "import sys; from carbonroute.figures import render; from figures import factory;"
+        "[sys.stdout.buffer.write(render('tradeoff_curve', factory.study(), f)) for f in ('svg', 'pdf')]"
     )
     root = Path(__file__).parents[2]
     path = os.pathsep.join([str(root / "tests"), str(root / "src")])
-    answers = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path},
-            capture_output=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(answers) == 1
-    assert b"[" in answers.pop()
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    other = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path},
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert other == b"".join(render("tradeoff_curve", tables("study"), fmt) for fmt in ("svg", "pdf"))

@@ -14,6 +14,7 @@ from carbonroute.inspection.carbon import HourlyValues, pictures
 from carbonroute.inspection.network import long
 from carbonroute.inspection.ordering import Ordered
 from carbonroute.inspection.traffic import pictures as traffic_pictures
+from helpers.grids import grid
 
 from . import looking
 
@@ -77,7 +78,7 @@ CASES: dict[str, Callable[[], Axes]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", grid(CASES, one_of=2))
 def test_no_text_overlaps_or_leaves_the_page(case: str) -> None:
     looking.assert_legible(CASES[case](), at_least=3)
 

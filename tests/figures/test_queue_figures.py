@@ -11,6 +11,7 @@ import pytest
 
 from carbonroute.figures import headroom, herd, utilisation, wait_cdf
 from carbonroute.figures.style import CLAIRVOYANT_NOTE
+from helpers.grids import grid
 
 from . import factory, looking
 
@@ -88,7 +89,7 @@ def drawn(case: str) -> Axes:
     return CASES[case]()
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", grid(CASES, one_of=2))
 def test_no_text_overlaps_or_leaves_the_page(case: str) -> None:
     looking.assert_legible(drawn(case))
 

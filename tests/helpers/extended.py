@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import carbonroute
-
-SOURCE = Path(carbonroute.__file__).parent
+from helpers.package import copied
 
 
 def extended(folder: Path, file: str, text: str, *, line: str, after: str) -> Path:
     """Copy the package into a folder, add a file, and a line to its family's `__init__`."""
-    shutil.copytree(SOURCE, folder / "carbonroute", ignore=shutil.ignore_patterns("__pycache__"))
-    member = folder / "carbonroute" / file
+    member = copied(folder) / file
     member.write_text(text, encoding="utf-8")
     family = member.parent / "__init__.py"
     register = family.read_text(encoding="utf-8")

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
 import tomllib
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-import carbonroute
+from helpers.package import SOURCE, copied
 from helpers.planting import Fault
 
-SOURCE = Path(carbonroute.__file__).parent
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "validation.md"
 _TABLE = re.compile(r"\| fault \| in \| found by \|\n\|---\|---\|---\|\n(?:\|.*\n)*")
@@ -43,9 +41,9 @@ class Mutant:
 
     def plant(self, folder: Path) -> Path:
         """Write a copy of the package with the fault in it; return what has to be on the path."""
-        shutil.copytree(SOURCE, folder / "carbonroute", ignore=shutil.ignore_patterns("__pycache__"))
         [file] = self.files
-        copy = folder / "carbonroute" / file.relative_to(SOURCE)
+        in_loops = "engines" in file.parts or file.name == "units.py"
+        copy = copied(folder, loops=not in_loops) / file.relative_to(SOURCE)
         copy.write_text(self.fault.planted(file.read_text(encoding="utf-8")), encoding="utf-8")
         return folder
 

@@ -30,6 +30,7 @@ from carbonroute.runs.store import read_tables
 from carbonroute.runs.tabulate import compare_engines
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from helpers import small
+from helpers.grids import grid
 
 #: Failure probability 1e-6, two-sided.
 Z = NormalDist().inv_cdf(1 - 0.5e-6)
@@ -148,9 +149,10 @@ def test_standard_errors_are_those_of_many_runs(rich: Scenario, worked_out: Repl
     assert {"total_kg", "emissions_g_per_request", "network_g_per_request", "extra_vs_fresh_pct"} <= tested
 
 
-def test_z_has_the_spread_of_a_normal_number(tmp_path: Path) -> None:
-    """Over 60 runs: percentiles, rare events and means alike."""
-    plain, runs = load(small.write(tmp_path, *RICH[:4], ("slo_ms = 100", "slo_ms = 85"))), 60
+@pytest.mark.parametrize("runs", grid([30, 60], one_of=2))
+def test_z_has_the_spread_of_a_normal_number(runs: int, tmp_path: Path) -> None:
+    """Percentiles, rare events and means alike."""
+    plain = load(small.write(tmp_path, *RICH[:4], ("slo_ms = 100", "slo_ms = 85")))
     exact = once(resolve(plain), "exact", 1)
     each = [
         compare_engines(once(resolve(with_seed(plain, seed)), "sampled", 1), exact) for seed in range(runs)

@@ -20,6 +20,7 @@ from carbonroute.metrics.shapes import SHAPES
 from carbonroute.runs.manifest import read_manifest
 from carbonroute.runs.store import read_tables
 from helpers.damage import draw_nothing, made_run, made_study, own_table, refused, restated
+from helpers.grids import grid
 from helpers.refusals import content
 
 
@@ -85,11 +86,11 @@ ROWS: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
 NUMBERS = {"NaN": float("nan"), "infinite": float("inf"), "huge": 1e300, "below 0": -1.0}
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(("damage", "third"), grid(DAMAGES, range(3), one_of=3))
 def test_tables_of_a_run_that_are_none_of_ours_are_refused(
-    damage: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    damage: str, third: int, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in SHAPES:
+    for name in list(SHAPES)[third::3]:
         if (run / "out" / f"data/{name}.parquet").exists():
             out = shutil.copytree(run / "out", tmp_path / name)
             path = own_table(out, f"data/{name}.parquet", DAMAGES[damage])
@@ -97,8 +98,9 @@ def test_tables_of_a_run_that_are_none_of_ours_are_refused(
                 refused([command, str(out)], capsys, f"{path}: ", "run `carbonroute simulate` again")
 
 
-@pytest.mark.parametrize("damage", ROWS)
-@pytest.mark.parametrize("name", ["policies", "routing", "workloads", "carbon", "rtt"])
+@pytest.mark.parametrize(
+    ("name", "damage"), grid(["policies", "routing", "workloads", "carbon", "rtt"], ROWS, one_of=2)
+)
 def test_tables_of_a_run_that_do_not_go_together_are_refused(
     name: str, damage: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,33 +111,38 @@ def test_tables_of_a_run_that_do_not_go_together_are_refused(
 
 
 @pytest.mark.parametrize(
-    "name", ["policies", "routing", "workloads", "carbon", "rtt", "overview", "intervals"]
+    ("name", "half"),
+    grid(["policies", "routing", "workloads", "carbon", "rtt", "overview", "intervals"], range(2), one_of=2),
 )
 def test_a_null_where_a_run_has_a_value_is_refused(
-    name: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, half: int, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = f"data/{name}.parquet"
-    for column in sorted(SHAPES[name].required):
+    for column in sorted(SHAPES[name].required)[half::2]:
         out = shutil.copytree(run / "out", tmp_path / column)
         path = own_table(out, file, partial(without_values, column))
         refused(["report", str(out)], capsys, f"{path}: column '{column}' holds None in row 0")
 
 
-@pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize(
-    ("name", "column"),
-    [
-        ("policies", "avg_latency_ms"),
-        ("routing", "share"),
-        ("carbon", "carbon_g_per_kwh"),
-        ("rtt", "rtt_ms"),
-        ("latency_cdf", "latency_ms"),
-        ("intervals", "confidence"),
-    ],
+    ("place", "number"),
+    grid(
+        [
+            "policies avg_latency_ms",
+            "routing share",
+            "carbon carbon_g_per_kwh",
+            "rtt rtt_ms",
+            "latency_cdf latency_ms",
+            "intervals confidence",
+        ],
+        NUMBERS,
+        one_of=2,
+    ),
 )
 def test_numbers_that_no_run_has_are_refused(
-    name: str, column: str, number: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    place: str, number: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    name, column = place.split()
     out = shutil.copytree(run / "out", tmp_path / "out")
     wrong = pl.lit(NUMBERS[number]).alias(column)
     path = own_table(out, f"data/{name}.parquet", lambda it: it.with_columns(wrong))

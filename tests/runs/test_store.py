@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,8 +15,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from carbonroute.cli import main
+from carbonroute.cli import drawing, main
 from carbonroute.errors import RunFolderError
+from carbonroute.figures import available
 from carbonroute.runs import run
 from carbonroute.runs.store import RunFolder, read_manifest, read_tables
 from helpers import needs
@@ -28,10 +30,36 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.fixture(scope="module")
+def undrawn_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run without figures; to be copied."""
+    out = tmp_path_factory.mktemp("undrawn") / "run"
+    assert main([*SMALL, str(out), "--no-figures"]) == 0
+    return out
+
+
+#: How many figures are drawn.
+FIGURES = grid([2, 11], one_of=2)
+
+
+def draw(figures: int, *arguments: str) -> None:
+    """Run a command that draws no more than so many figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "available", lambda tables: available(tables)[:figures])
+        assert main(list(arguments)) == 0
+
+
+@pytest.fixture(scope="module", params=FIGURES)
+def drawn_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """Return the folder of the same run with figures, to be copied, and their number."""
+    out = tmp_path_factory.mktemp("drawn") / "run"
+    draw(request.param, *SMALL, str(out))
+    return out, request.param
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    assert main([*SMALL, str(tmp_path / "run"), "--no-figures"]) == 0
-    return tmp_path / "run"
+def folder(undrawn_run: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(undrawn_run, tmp_path / "run")
 
 
 def test_the_manifest_lists_every_file_with_its_digest(folder: Path) -> None:
@@ -63,12 +91,11 @@ def test_the_manifest_s_scenario_runs_again(folder: Path) -> None:
     assert again.tables.policies.equals(read_tables(folder).policies)
 
 
-def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
-    for place in (first, second):
-        assert main([*SMALL, str(place)]) == 0
-    assert contents(first) == contents(second)
-    assert len(contents(first)) == 17 + 11
+def test_the_same_run_gives_the_same_bytes(drawn_run: tuple[Path, int], tmp_path: Path) -> None:
+    first, figures = drawn_run
+    draw(figures, *SMALL, str(tmp_path / "again"))
+    assert contents(tmp_path / "again") == contents(first)
+    assert len(contents(first)) == 17 + figures
 
 
 def test_tables_come_back_as_they_were(folder: Path) -> None:
@@ -95,8 +122,10 @@ def test_replications_are_written_and_come_back(tmp_path: Path) -> None:
     ]
 
 
-def test_what_an_earlier_run_left_over_is_removed_and_nothing_else(folder: Path) -> None:
-    assert main([*SMALL, str(folder)]) == 0
+def test_what_an_earlier_run_left_over_is_removed_and_nothing_else(
+    drawn_run: tuple[Path, int], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(drawn_run[0], tmp_path / "run")
     assert (folder / "graphs" / "tradeoff_curve.png").is_file()
     (folder / "notes.txt").write_text("mine", encoding="utf-8")
     assert main([*SMALL, str(folder), "--no-figures"]) == 0
@@ -104,14 +133,15 @@ def test_what_an_earlier_run_left_over_is_removed_and_nothing_else(folder: Path)
     assert (folder / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
-def test_figures_are_drawn_again_from_the_folder_alone(folder: Path) -> None:
+@pytest.mark.parametrize("figures", FIGURES)
+def test_figures_are_drawn_again_from_the_folder_alone(figures: int, folder: Path) -> None:
     before = contents(folder)
-    assert main(["figures", str(folder), "--quiet", "--format", "svg"]) == 0
+    draw(figures, "figures", str(folder), "--quiet", "--format", "svg")
     after = contents(folder)
     assert {name for name in after if name.endswith(".png")} == {
         name.replace(".svg", ".png") for name in after if name.endswith(".svg")
     }
-    assert len(after) == len(before) + 22
+    assert len(after) == len(before) + 2 * figures
     assert {name for name in before if before[name] != after[name]} == {"manifest.json"}
     assert set(read_manifest(folder)["outputs"]) == after.keys() - {"manifest.json"}
 
@@ -238,14 +268,15 @@ def test_files_have_the_rights_that_the_user_gives(mask: int, mode: int, tmp_pat
     assert path.stat().st_mode & 0o777 == mode
 
 
-def test_neither_threads_nor_hashes_change_a_byte(folder: Path, tmp_path: Path) -> None:
-    for threads, seed in (("1", "1"), ("4", "2")):
-        place = tmp_path / f"{threads} threads"
-        environment = {**os.environ, "POLARS_MAX_THREADS": threads, "PYTHONHASHSEED": seed}
-        code = "import sys; from carbonroute.cli import main; sys.exit(main())"
-        command = [sys.executable, "-c", code, *SMALL, str(place), "--no-figures"]
-        subprocess.run(command, env=environment, check=True)
-        assert contents(place) == contents(folder)
+@pytest.mark.parametrize(("threads", "seed"), [("4", "2"), pytest.param("1", "1", marks=pytest.mark.full)])
+def test_neither_threads_nor_hashes_change_a_byte(
+    threads: str, seed: str, folder: Path, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "POLARS_MAX_THREADS": threads, "PYTHONHASHSEED": seed}
+    code = "import sys; from carbonroute.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, *SMALL, str(tmp_path / "other"), "--no-figures"]
+    subprocess.run(command, env=environment, check=True)
+    assert contents(tmp_path / "other") == contents(folder)
 
 
 def test_a_table_that_is_none_is_refused_even_with_its_digest(

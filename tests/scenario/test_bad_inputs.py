@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -262,7 +263,7 @@ def test_a_file_with_windows_line_ends_means_the_same(tmp_path: Path) -> None:
     assert load(windows) == load(plain)
 
 
-#: As real processes: what could kill, hang or confuse an interpreter.
+#: In processes apart from this one: what could kill, hang or confuse an interpreter.
 PROCESSES = (
     "arrays nested 100,000 deep",
     "tables nested 30,000 deep",
@@ -281,25 +282,54 @@ PROCESSES = (
 )
 
 
-@pytest.mark.parametrize("name", PROCESSES)
-def test_a_bad_file_ends_the_process_with_2_and_a_message(name: str, tmp_path: Path, finished: Path) -> None:
-    make, words = FILES[name]
-    shutil.copytree(finished, tmp_path / "outputs")
+#: Simulates one scenario after the other; prints each exit code on a line, and an empty line into stderr.
+IN_TURN = """
+import json, sys
+from carbonroute.cli import main
+for path in json.loads(sys.argv[1]):
+    print(main(["simulate", path]), flush=True)
+    print(file=sys.stderr, flush=True)
+"""
+
+
+def refused_in_turn(names: Sequence[str], folder: Path, finished: Path) -> None:
+    """Check that a process refuses files, and outlives all of them."""
+    shutil.copytree(finished, folder / "outputs")
+    paths = []
+    for number, name in enumerate(names):
+        (folder / str(number)).mkdir()
+        paths.append(str(FILES[name][0](folder / str(number))))
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from carbonroute.cli import main; sys.exit(main())",
-            "simulate",
-            make(tmp_path),
-        ],
-        cwd=tmp_path,
+        [sys.executable, "-c", IN_TURN, json.dumps(paths)],
+        cwd=folder,
         capture_output=True,
         encoding="utf-8",
         timeout=600,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert any(all(word in line for word in words) for line in done.stderr.splitlines()), done.stderr
+    assert (done.returncode, done.stdout) == (0, "2\n" * len(names))
+    for name, said in zip(names, done.stderr.removesuffix("\n\n").split("\n\n"), strict=True):
+        assert any(all(word in line for word in FILES[name][1]) for line in said.splitlines()), said
     assert "Traceback" not in done.stderr
-    assert content(tmp_path / "outputs") == content(finished)
+    assert content(folder / "outputs") == content(finished)
+
+
+def test_bad_files_are_refused_in_one_process(tmp_path: Path, finished: Path) -> None:
+    refused_in_turn(PROCESSES, tmp_path, finished)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_bad_file_is_refused_in_a_process_of_its_own(name: str, tmp_path: Path, finished: Path) -> None:
+    refused_in_turn([name], tmp_path, finished)
+
+
+def test_a_process_ends_with_2_and_a_message(tmp_path: Path) -> None:
+    make, words = FILES["arrays nested 100,000 deep"]
+    code = "import sys; from carbonroute.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "simulate", str(make(tmp_path))]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=600, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert all(word in done.stderr for word in words)

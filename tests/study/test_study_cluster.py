@@ -16,6 +16,7 @@ import pytest
 
 from carbonroute.cli import main
 from helpers import studies
+from helpers.grids import grid
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def cluster(folder: Path, count: int, *options: str) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Return a cluster of two workers; not to be harmed."""
+    """Return a cluster of two workers; not to be harmed but by the last test of this file."""
     with cluster(tmp_path_factory.mktemp("cluster") / "of two", 2, "--no-nanny") as started:
         yield started
 
@@ -82,7 +83,7 @@ def same_bytes(made: studies.Made, tmp_path: Path, address: str) -> None:
     assert studies.outcome(tmp_path / "there") == studies.outcome(tmp_path / "here")
 
 
-@pytest.mark.parametrize("name", ["a carbon file", "a failing cell"])
+@pytest.mark.parametrize("name", grid(["a failing cell", "a carbon file"], one_of=2))
 def test_a_cluster_gives_the_same_bytes(name: str, two_workers: Cluster, tmp_path: Path) -> None:
     same_bytes(studies.STUDIES[name], tmp_path, two_workers.address)
 
@@ -93,31 +94,6 @@ def test_a_cluster_gives_the_same_bytes_for_all_kinds(
     name: str, two_workers: Cluster, tmp_path: Path
 ) -> None:
     same_bytes(studies.STUDIES[name], tmp_path, two_workers.address)
-
-
-def test_a_killed_worker_and_then_the_scheduler_lose_nothing(tmp_path: Path) -> None:
-    made = studies.own(16, seconds=0.3)
-    file, folder = made.write(tmp_path), tmp_path / "out"
-    with cluster(tmp_path / "cluster", 2, "--no-nanny") as started:
-        arguments = studies.command(file, folder, "--cluster", started.address)
-        with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as coordinator:
-            studies.wait_until(lambda: len(studies.journal(folder)) >= 3)
-            started.workers[0].send_signal(signal.SIGKILL)
-            at_kill = len(studies.journal(folder))
-            studies.wait_until(lambda: len(studies.journal(folder)) >= at_kill + 4)
-            assert coordinator.poll() is None
-            started.scheduler.kill()
-            _, said = coordinator.communicate(timeout=600)
-    assert coordinator.returncode == 2
-    remedy = "start it, and run the study again to resume"
-    assert said == f"error: the connection to the cluster is lost; {remedy}\n"
-    kept = [record.cell for record in studies.journal(folder)]
-    assert 7 <= len(set(kept)) == len(kept) < made.cells
-    (tmp_path / "begun.txt").unlink()
-    assert main(["study", "run", str(file), "--output", str(folder), "--quiet"]) == 0
-    assert sorted([*kept, *studies.begun(file)]) == list(range(made.cells))
-    assert main(["study", "run", str(file), "--output", str(tmp_path / "here"), "--quiet"]) == 0
-    assert studies.outcome(folder) == studies.outcome(tmp_path / "here")
 
 
 @pytest.mark.full
@@ -132,7 +108,9 @@ def test_a_cell_that_always_kills_its_worker_fails_alone(tmp_path: Path) -> None
     assert studies.begun(file).count(2) in {4, 8}
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://here", "no-such-host.invalid:8786"])
+@pytest.mark.parametrize(
+    "address", grid(["tcp://127.0.0.1:9", "nonsense://here", "no-such-host.invalid:8786"], one_of=3)
+)
 def test_an_address_where_nobody_answers_is_told(address: str, tmp_path: Path) -> None:
     # A scheduler may take long to answer: here it is not waited for.
     quick = "from carbonroute.study import cluster; cluster.TIMEOUT_S = 1; from carbonroute.cli import main"
@@ -162,3 +140,28 @@ def test_without_dask_it_is_said_how_to_install_it(
     assert capsys.readouterr().err.splitlines()[-1] == (
         "error: --cluster: Dask is not installed; install it: pip install 'carbonroute[dask]'"
     )
+
+
+def test_a_killed_worker_and_then_the_scheduler_lose_nothing(two_workers: Cluster, tmp_path: Path) -> None:
+    """The last test of the cluster of two workers: it is gone afterwards."""
+    made = studies.own(16, seconds=0.3)
+    file, folder = made.write(tmp_path), tmp_path / "out"
+    arguments = studies.command(file, folder, "--cluster", two_workers.address)
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as coordinator:
+        studies.wait_until(lambda: len(studies.journal(folder)) >= 3)
+        two_workers.workers[0].send_signal(signal.SIGKILL)
+        at_kill = len(studies.journal(folder))
+        studies.wait_until(lambda: len(studies.journal(folder)) >= at_kill + 4)
+        assert coordinator.poll() is None
+        two_workers.scheduler.kill()
+        _, said = coordinator.communicate(timeout=600)
+    assert coordinator.returncode == 2
+    remedy = "start it, and run the study again to resume"
+    assert said == f"error: the connection to the cluster is lost; {remedy}\n"
+    kept = [record.cell for record in studies.journal(folder)]
+    assert 7 <= len(set(kept)) == len(kept) < made.cells
+    (tmp_path / "begun.txt").unlink()
+    assert main(["study", "run", str(file), "--output", str(folder), "--quiet"]) == 0
+    assert sorted([*kept, *studies.begun(file)]) == list(range(made.cells))
+    assert main(["study", "run", str(file), "--output", str(tmp_path / "here"), "--quiet"]) == 0
+    assert studies.outcome(folder) == studies.outcome(tmp_path / "here")

@@ -22,7 +22,7 @@ from carbonroute.control.latency import Latency
 from carbonroute.network import HalfNormal, Jitter, PairLognormal
 from carbonroute.scenario import load, resolve
 from carbonroute.workloads import By, Empirical, Gamma, Lognormal, Normal, ServiceLaw, Tokens
-from helpers.grids import examples
+from helpers.grids import examples, grid
 
 INFINITE = math.inf
 EVERYTHING = (-INFINITE, INFINITE)
@@ -175,8 +175,7 @@ def segments(law: ServiceLaw) -> list[tuple[float, float]]:
     return [EVERYTHING, (-INFINITE, first), (first, second), (second, INFINITE)]
 
 
-@pytest.mark.parametrize("ratio", RATIOS)
-@pytest.mark.parametrize("law", NORMALS, ids=str)
+@pytest.mark.parametrize(("law", "ratio"), grid(NORMALS, RATIOS, one_of=2), ids=str)
 def test_normal_service_and_half_normal_jitter(law: Normal, ratio: float) -> None:
     jitter, reference = half_normal(ratio * law.std), theory(law)
     for time_ms, piece in product(asked(law, jitter), segments(law)):
@@ -253,8 +252,7 @@ JITTERS: list[Jitter] = [
 ]
 
 
-@pytest.mark.parametrize("jitter", JITTERS, ids=str)
-@pytest.mark.parametrize("law", SMOOTH, ids=str)
+@pytest.mark.parametrize(("law", "jitter"), grid(SMOOTH, JITTERS, one_of=2), ids=str)
 def test_every_smooth_law_with_every_jitter(law: ServiceLaw, jitter: Jitter) -> None:
     reference = theory(law)
     for time_ms, piece in product(list(asked(law, jitter))[::2], segments(law)[::2]):
@@ -290,9 +288,14 @@ def tokens(prompt: Normal | Lognormal | Gamma | None, answer: Normal | Lognormal
     )
 
 
-@pytest.mark.parametrize("jitter", [half_normal(300), half_normal(0), pair(900, 0.4)], ids=str)
 @pytest.mark.parametrize(
-    "answer", [normal(200, 40, 150), lognormal(200, 150), gamma(200, 200), normal(200, 0)], ids=str
+    ("answer", "jitter"),
+    grid(
+        [normal(200, 40, 150), lognormal(200, 150), gamma(200, 200), normal(200, 0)],
+        [half_normal(300), half_normal(0), pair(900, 0.4)],
+        one_of=2,
+    ),
+    ids=str,
 )
 def test_tokens_by_prompt(answer: Normal | Lognormal | Gamma, jitter: Jitter) -> None:
     """Between two prompts: the integral over prompts of what answer and jitter then have left."""
@@ -381,8 +384,11 @@ SAMPLED_TOKENS = [
 ]
 
 
-@pytest.mark.parametrize("jitter", [half_normal(30), pair(80, 0.5)], ids=str)
-@pytest.mark.parametrize("law", [*SAMPLED, *SAMPLED_TOKENS], ids=str)
+@pytest.mark.parametrize(
+    ("law", "jitter"),
+    grid([*SAMPLED, *SAMPLED_TOKENS], [half_normal(30), pair(80, 0.5)], one_of=2),
+    ids=str,
+)
 def test_samples_have_the_law(law: ServiceLaw, jitter: Jitter) -> None:
     """No share of n samples is further from the law than √(ln(2/p)/2n), but for a probability of p.
 

@@ -22,6 +22,7 @@ from carbonroute import rng
 from carbonroute.traffic import Demand, intensity
 from carbonroute.traffic.diurnal import Diurnal
 from carbonroute.traffic.renewal import GammaRenewal, Poisson
+from helpers.grids import grid
 from traffic.wanted import START, demand, together
 
 ALPHA = 1e-6
@@ -193,8 +194,10 @@ LONG = demand(hours=24 * 40)
 AT_HALF_PAST = demand(hours=24 * 40, start=START + timedelta(hours=5, minutes=30))
 
 
-@pytest.mark.parametrize("wanted", [LONG, AT_HALF_PAST, demand(hours=24 * 40, start=None)])
-@pytest.mark.parametrize("diurnal", [SINE, HOURLY], ids=["sine", "hourly"])
+@pytest.mark.parametrize(
+    ("diurnal", "wanted"),
+    grid([SINE, HOURLY], [LONG, AT_HALF_PAST, demand(hours=24 * 40, start=None)], one_of=2),
+)
 def test_each_origin_follows_the_day_in_its_local_time(diurnal: dict[str, Any], wanted: Demand) -> None:
     check_local_hours(poisson(2000, diurnal=diurnal), diurnal, wanted, wanted)
 

@@ -220,24 +220,25 @@ def axes_of(file: StudyFile, source: str) -> tuple[Axis, ...]:
     InputError
         If an axis has no values, a name that is taken, or values with the same label.
     """
-    axes = []
-    for axis in _of_grid(file.grid, source):
-        axes.append(axis)
-        _require_cells(axes, source)  # before the next axis takes memory
+    grid: list[tuple[str, list[Any]]] = []
+    for path, values in _of_grid(file.grid, source):
+        grid.append((path, values))
+        _require_cells([len(values) for _, values in grid], source)  # before the next axis takes memory
+    axes = [Axis(path, tuple(_labelled(path, values))) for path, values in grid]
     by_axis: dict[str, list[Value]] = {}
     for variant in file.variants:
         value = Value(variant.label, None, by_path(variant.changes))
         by_axis.setdefault(variant.axis, []).append(value)
     axes += [Axis(name, tuple(values)) for name, values in by_axis.items()]
-    _require_cells(axes, source)
+    _require_cells([len(axis.values) for axis in axes], source)
     if faults := list(_faults(axes)):
         raise InputError(source, faults)
     return tuple(axes)
 
 
-def _require_cells(axes: Sequence[Axis], source: str) -> None:
-    """Refuse a study of too many cells."""
-    total = math.prod(len(axis.values) for axis in axes)
+def _require_cells(counts: Sequence[int], source: str) -> None:
+    """Refuse axes of so many values if their cells are too many."""
+    total = math.prod(counts)
     if total > MAX_VALUES:
         problem = f"{total:,} cells"
         raise InputError(source, [Fault("grid", problem, f"at most {MAX_VALUES:,} are expected")])
@@ -265,16 +266,16 @@ def _in_path(key: str) -> str:
     return f'"{key}"' if set(key) & set('.[]"') else key
 
 
-def _of_grid(grid: Mapping[str, Any], source: str, above: str = "") -> Iterator[Axis]:
+def _of_grid(grid: Mapping[str, Any], source: str, above: str = "") -> Iterator[tuple[str, list[Any]]]:
+    """Yield the path of each axis and its values."""
     for key, values in grid.items():
         path = f"{above}.{_in_path(key)}" if above else key
         if isinstance(values, dict) and set(values) in _RANGE:
-            numbers = _numbers(values, source, f"grid.{path}")
-            yield Axis(path, tuple(Value(_text(number), number, {path: number}) for number in numbers))
+            yield path, _numbers(values, source, f"grid.{path}")
         elif isinstance(values, dict):
             yield from _of_grid(values, source, path)
         elif isinstance(values, list):
-            yield Axis(path, tuple(_labelled(path, values)))
+            yield path, values
         else:
             remedy = "an array of values is expected, or { from = 1, to = 10, step = 1 }"
             raise InputError(source, [Fault(f"grid.{path}", as_found(values), remedy)])
