@@ -12,12 +12,16 @@ from pydantic import Field, model_validator
 from carbonroute.carbon.columns import (
     UNIT,
     distinct,
+    is_of_carbon,
+    numbers_in,
+    numbers_of,
     other_words,
     placed_by_line,
     suffixes_of,
     surveyed,
-    unit_in,
+    unit_stated,
     value_column,
+    words_of,
     zone_column,
 )
 from carbonroute.carbon.signal import Query
@@ -81,33 +85,44 @@ class CarbonFile(FileSource):
 
     @classmethod
     def recognise(cls, preview: Preview) -> Recognition | None:
-        """Recognise any table of times beside a zone and an intensity, or beside columns of numbers alone."""
+        """Recognise a table of times beside a zone and an intensity, or beside columns of numbers alone.
+
+        It is sure only where a name, a unit or codes of grids say that the numbers are carbon intensities.
+        """
         if not preview.times or not preview.numbers or preview.is_log:
             return None
-        columns = {"time": preview.times[0]}
-        zone = zone_column(preview)
+        columns, zone = {"time": preview.times[0]}, zone_column(preview)
         if zone is None:
-            zones = tuple(
-                name for name in preview.head.columns if name not in preview.times
-            )  # empty ones too
-            is_log = first_named(_REQUEST, preview.head.columns)
-            certainty = Certainty.POSSIBLE if is_log else Certainty.SHAPE
-            return None if preview.words else Recognition(certainty, "wide", columns, {"zones": zones})
+            no_zones = {*preview.times, *preview.words, *preview.numbers} - set(numbers_of(preview))
+            zones = tuple(name for name in preview.head.columns if name not in no_zones)  # empty ones too
+            if words_of(preview) or not zones:
+                return None
+            certain = is_of_carbon(preview, zones) and not first_named(_REQUEST, preview.head.columns)
+            certainty = Certainty.SHAPE if certain else Certainty.POSSIBLE
+            return Recognition(certainty, "wide", columns, {"zones": zones})
         value = value_column(preview)
         if value is None:
             return None
         columns |= {"zone": zone, "value": value}
         words = {"further columns of words": other_words(preview, zone)}
-        return Recognition(Certainty.SHAPE, "long", columns, words)
+        certain = is_of_carbon(preview, [value], zone)
+        return Recognition(Certainty.SHAPE if certain else Certainty.POSSIBLE, "long", columns, words)
 
     @classmethod
     def survey(cls, preview: Preview, recognition: Recognition) -> Survey:
         """Return the rows of a table, its values in the unit of the file, and settings that read it."""
         table, frame, times, findings = surveyed(preview, recognition)
         rows = _survey_wide if recognition.format == "wide" else _survey_long
-        raw, unit, settings, comments = rows(table, frame, recognition, preview.file_name)
-        settings = {"kind": "file", "layout": recognition.format, **settings, **times}
-        return Survey(raw.with_columns(value=column_numbers(raw["raw"])), unit, settings, comments, findings)
+        raw, values, settings, comments = rows(table, frame, recognition, preview.file_name)
+        unit, more = unit_stated(table, values, preview.words)
+        number, marked = numbers_in(raw["raw"])
+        if marked is not None:
+            more.append(
+                f"numbers such as {marked!r} are taken as {_first(number, raw['raw'], marked):g} "
+                "here: a scenario refuses them; write digits, and a point before decimals"
+            )
+        settings = {"kind": "file", "layout": recognition.format, **settings, "unit": unit or UNIT, **times}
+        return Survey(raw.with_columns(value=number), unit, settings, comments, [*findings, *more])
 
     def read(self, query: Query) -> CarbonReadings:
         """Return the readings of all files."""
@@ -175,10 +190,15 @@ class CarbonFile(FileSource):
         return frame.with_columns(zone=zone, raw=value).filter(counts)
 
 
+def _first(numbers: pl.Series, texts: pl.Series, text: str) -> float:
+    """Return the number that a text was taken for."""
+    return float(numbers.filter((texts.str.strip_chars() == text).fill_null(value=False))[0])
+
+
 def _survey_wide(
     table: pl.DataFrame, frame: pl.DataFrame, recognition: Recognition, file_name: str
-) -> tuple[pl.DataFrame, str | None, dict[str, Any], list[str]]:
-    """Return the rows of all columns, their unit, and settings and comments."""
+) -> tuple[pl.DataFrame, Sequence[str], dict[str, Any], list[str]]:
+    """Return the rows of all columns, the columns of values, and settings and comments."""
     columns = recognition.lists["zones"]
     parts = [
         frame.with_columns(zone=pl.lit(name), raw=column_text(table[name], file_name)) for name in columns
@@ -187,28 +207,27 @@ def _survey_wide(
     comments = [f"zones: {toml.names(zones)}"]
     if len(suffixes) > 1:
         comments.append(f"column_suffix could also be {' or '.join(map(toml.text, suffixes[1:]))}")
-    unit = unit_in(columns)
-    settings = {"unit": unit or UNIT, "column_suffix": suffixes[0] or None}
-    return pl.concat(parts), unit, settings, comments
+    return pl.concat(parts), columns, {"column_suffix": suffixes[0] or None}, comments
 
 
 def _survey_long(
     table: pl.DataFrame, frame: pl.DataFrame, recognition: Recognition, file_name: str
-) -> tuple[pl.DataFrame, str | None, dict[str, Any], list[str]]:
-    """Return the rows of all series, their unit, and settings and comments; words tell series apart."""
+) -> tuple[pl.DataFrame, Sequence[str], dict[str, Any], list[str]]:
+    """Return the rows of all series, the column of values, and settings and comments.
+
+    Words tell series apart.
+    """
     zone, name = recognition.columns["zone"], recognition.columns["value"]
     words = {key: distinct(table, key) for key in recognition.lists["further columns of words"]}
     choices = {key: entries for key, entries in words.items() if 1 < len(entries) <= 10}
     label = pl.concat_str([column_text(table[key], file_name) for key in (zone, *choices)], separator=" ")
     rows = frame.with_columns(zone=pl.select(label).to_series(), raw=column_text(table[name], file_name))
-    unit = unit_in([name])
     settings = {
         "zone_column": zone,
         "value_column": name,
         "where": {key: toml.ask(f"one of {', '.join(entries)}") for key, entries in choices.items()} or None,
-        "unit": unit or UNIT,
     }
-    return rows, unit, settings, [f"zones: {toml.names(distinct(table, zone))}"]
+    return rows, [name], settings, [f"zones: {toml.names(distinct(table, zone))}"]
 
 
 def _told_apart(stamps: pl.Series, times: pl.Series, series: pl.Series) -> int:

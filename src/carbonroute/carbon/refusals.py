@@ -20,6 +20,8 @@ from carbonroute.files.text import refused
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 _SHOWN = 5
+#: So much of a file's series stands in another one too if both are of the same hours.
+_WHOLE_SHARE = 0.5
 #: A table of hours may have so many empty values for one that is there, and so many in any case: a century
 #: of four zones.
 _SPARSE = 200
@@ -86,7 +88,15 @@ def of_rows(rows: CarbonRows, seen: Mask, rules: Rules) -> list[Fault]:
     every = "one value per hour" if rules.step == "1h" else f"one value every {rules.step}"
     remedy = f"{every} is expected, on the hour of horizon.start, or another step"
     faults += rows.faults(rows.off & seen, lambda row: f"time {row['time'].isoformat()}", remedy, "times")
-    if rules.duplicates == "refuse":
+    if rules.duplicates == "refuse" and (files := same_hours(rows, repeated(rows) & seen)):
+        remedy = (
+            "one source per region is expected: give each its own, [[regions]] carbon = { kind, path, … }"
+        )
+        faults += [
+            Fault(f"zone {zone}", f"{first} and {second} cover the same hours", remedy)
+            for first, second, zone in files
+        ]
+    elif rules.duplicates == "refuse":
         remedy = "one value per hour and zone is expected, or duplicates = 'first', 'last' or 'mean'"
         faults += rows.faults(repeated(rows) & seen, _second, remedy, "repeated times")
     if rules.step.minutes > 60:
@@ -96,6 +106,22 @@ def of_rows(rows: CarbonRows, seen: Mask, rules: Rules) -> list[Fault]:
         problem = f"begins within {rules.step} of the value before it"
         faults += rows.faults(close & seen, lambda _: problem, remedy, "rows")
     return faults
+
+
+def same_hours(rows: CarbonRows, again: Mask) -> list[tuple[str, str, str]]:
+    """Return pairs of files that hold the same hours of a zone, and the zone, by rows that come `again`."""
+    if not again.any() or rows.table["file"].n_unique() < 2:
+        return []
+    table = pl.DataFrame(
+        {"file": rows.table["file"], "column": rows.column, "slot": rows.slot, "again": again}
+    ).with_columns(first=pl.col("file").first().over("column", "slot"))
+    twice = pl.col("again") & (pl.col("file") != pl.col("first"))
+    whole = (
+        table.group_by("file", "column", maintain_order=True)
+        .agg(twice.mean().alias("share"), pl.col("first").filter(twice).mode().first())
+        .filter(pl.col("share") > _WHOLE_SHARE)
+    )
+    return [(first, file, rows.zones[column]) for file, column, _, first in whole.iter_rows()]
 
 
 def of_hours(

@@ -30,6 +30,8 @@ MOST = 0.8
 #: Names of columns of times.
 TIME = re.compile(r"time|date|stamp|hour|period|arriv|(^|_)(at|ts|utc)$|start|from", re.I)
 _JSON_LINES = (".jsonl", ".ndjson")
+#: A number with marks between its thousands, or with a decimal comma.
+SEPARATED = r"^[+-]?[0-9]{1,3}(?:[,.' \u00a0\u202f][0-9]{3})+(?:[,.][0-9]+)?$|^[+-]?[0-9]+,[0-9]+$"
 
 
 class Certainty(IntEnum):
@@ -95,6 +97,8 @@ class Preview:
         Whether it consists of JSON lines.
     times, numbers, words
         Names of the columns of times (those with a telling name first), of numbers, and of other text.
+    separated
+        Those columns of numbers that hold some with thousands separators or decimal commas: ``1,050``.
     """
 
     path: Path
@@ -105,6 +109,7 @@ class Preview:
     times: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    separated: tuple[str, ...] = ()
 
     @property
     def is_json(self) -> bool:
@@ -138,7 +143,10 @@ def preview(path: Path, file_name: str) -> Preview:
         if name not in {*times, *numbers} and head[name].dtype == pl.String and len(_known(head[name]))
     )
     telling_first = tuple(sorted(times, key=lambda name: not TIME.search(name)))
-    return Preview(path, file_name, None, head, suffix in _JSON_LINES, telling_first, numbers, words)
+    separated = tuple(name for name in numbers if _is_separated(head[name]))
+    return Preview(
+        path, file_name, None, head, suffix in _JSON_LINES, telling_first, numbers, words, separated
+    )
 
 
 def first_named(pattern: re.Pattern[str], names: Sequence[str]) -> str | None:
@@ -165,7 +173,21 @@ def _is_number(column: pl.Series) -> bool:
     if column.dtype.is_numeric():
         return True
     known = _known(column) if column.dtype == pl.String else column.clear()
-    return bool(len(known)) and column_numbers(known).is_not_null().sum() >= MOST * len(known)
+    if not len(known):
+        return False
+    others = known.filter(column_numbers(known).is_null())
+    return len(known) - len(others) + _separated(others) >= MOST * len(known)
+
+
+def _is_separated(column: pl.Series) -> bool:
+    """Whether a column of numbers holds some that only a person reads as one."""
+    if column.dtype != pl.String:
+        return False
+    return bool(_separated(column.filter(column_numbers(column).is_null())))
+
+
+def _separated(texts: pl.Series) -> int:
+    return int(texts.str.strip_chars().str.contains(SEPARATED).sum()) if len(texts) else 0
 
 
 def _is_time(column: pl.Series) -> bool:

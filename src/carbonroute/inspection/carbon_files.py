@@ -22,8 +22,8 @@ def inspect(source: type[FileSource], preview: Preview, recognition: Recognition
     """
     survey = source.survey(preview, recognition)
     in_grams = survey.unit == "g/kWh"
-    series = describe(survey.table, preview.file_name, in_grams=in_grams, step=survey.step)
-    rules = {key: rule for key, rule in series.rules().items() if rule is not None}
+    series = describe(survey.table, preview.file_name, in_grams=in_grams, step=survey.step, unit=survey.unit)
+    rules = series.rules()
     if survey.step is not None:
         rules.pop("step", None)
     entries = {"path": preview.file_name, **survey.settings, **rules}
@@ -52,10 +52,11 @@ def _lines(entries: Mapping[str, Any], series: Series, comments: Sequence[str], 
     accounting = (
         "accounting = { rate, scope, boundary } and source: say what the numbers count, and whom to cite"
     )
-    gaps = [] if "gaps" in entries else _gaps_without_rule(series)
+    rules = [str(rule) for rule in series.proposed]
+    gaps = [] if any(rule.key == "gaps" for rule in series.proposed) else _gaps_without_rule(series)
     order = ("kind", "path", "layout", "time_column", "time_zone", "zone_column", "value_column")
     first_keys = {key: entries[key] for key in order if key in entries}
-    notes = [span, *comments, *gaps, *([] if is_labelled else [accounting])]
+    notes = [*rules, span, *comments, *gaps, *([] if is_labelled else [accounting])]
     return toml.section("[carbon]", {**first_keys, **entries}, notes)
 
 

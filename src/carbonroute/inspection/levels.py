@@ -1,0 +1,120 @@
+"""Levels of values that look like another unit, no data, or another step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from carbonroute.arrays import Array, Mask
+from carbonroute.carbon.grid import CarbonRows
+from carbonroute.carbon.refusals import TINY_G_PER_KWH
+from carbonroute.units import MAX_CARBON_G_PER_KWH
+
+#: No value of a grid that is below it lies in g/kWh beside grids of `_USUAL`; and a level that is common.
+_USUAL_G_PER_KWH = 20.0
+#: A zone with zeros has values down to this share of its median, if they are right.
+_LOWEST_SHARE = 0.1
+_NAMED = 5
+
+
+def level_findings(rows: CarbonRows, g_per_kwh: float = 1.0) -> list[str]:
+    """Return findings on values whose size does not fit the others': of another unit, or 0 for no data.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    g_per_kwh
+        Factor from their unit to g/kWh.
+    """
+    value = rows.table["value"].fill_null(np.nan).to_numpy()
+    grams = np.where(np.isfinite(value), value, np.nan) * g_per_kwh
+    if not np.isfinite(grams).any():
+        return []
+    findings = []
+    if high := int((grams > MAX_CARBON_G_PER_KWH).sum()):
+        findings.append(f"{high:,} values above {MAX_CARBON_G_PER_KWH:,.0f}: no grid emits as much in g/kWh")
+    if 0 < np.nanmax(grams) < TINY_G_PER_KWH:
+        return [*findings, "all values are below 2, which looks like kg/kWh"]
+    level = [_median(grams[rows.column == zone]) for zone in range(len(rows.zones))]
+    return [
+        *findings,
+        *_other_units(rows, np.array(level)),
+        *_jumps(rows, grams),
+        *_zeros(rows, grams, np.array(level)),
+    ]
+
+
+def _median(values: Array) -> float:
+    known = values[np.isfinite(values) & (values > 0)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def _other_units(rows: CarbonRows, level: Array) -> Iterator[str]:
+    """Yield zones that lie a thousand times below the others, or as much above."""
+    for zone, own in enumerate(level):
+        others = np.delete(level, zone)
+        if not np.isfinite(others).any():
+            continue
+        usual = float(np.nanmedian(others))
+        said = f"{rows.zones[zone]}: its median is {own:.4g}, that of the other zones {usual:.4g} g/kWh"
+        if own < TINY_G_PER_KWH and usual >= _USUAL_G_PER_KWH:
+            yield f"{said}: that looks like kg/kWh, or dots between thousands"
+        elif own > MAX_CARBON_G_PER_KWH >= usual:
+            yield f"{said}: that looks like another unit"
+
+
+def _jumps(rows: CarbonRows, grams: Array) -> Iterator[str]:
+    """Yield zones with values in two units, a factor of ten apart with none in between."""
+    low = (grams > 0) & (grams < TINY_G_PER_KWH)
+    between = (grams >= TINY_G_PER_KWH) & (grams < _USUAL_G_PER_KWH)
+    for zone in np.unique(rows.column[low]):
+        own = rows.column == zone
+        high = own & (grams >= _USUAL_G_PER_KWH)
+        if not (own & between).any() and high.any():
+            flags = own & (low if (own & low).sum() <= high.sum() else high)
+            yield (
+                f"{rows.zones[zone]}: {int(flags.sum()):,} values are a thousand times from the others, as "
+                f"in another unit ({_places(rows, flags)})"
+            )
+
+
+def _zeros(rows: CarbonRows, grams: Array, level: Array) -> Iterator[str]:
+    """Yield zones with zeros and no small values: 0 for "no data"."""
+    zero = grams == 0
+    for zone in np.unique(rows.column[zero]):
+        own = grams[rows.column == zone]
+        least = own[own > 0].min(initial=np.inf)
+        if level[zone] >= _USUAL_G_PER_KWH and least > _LOWEST_SHARE * level[zone]:
+            flags = zero & (rows.column == zone)
+            said = f"{int(flags.sum()):,} values are 0 beside a median of {level[zone]:.4g}"
+            yield f'{rows.zones[zone]}: {said}: is that 0 for "no data"? ({_places(rows, flags)})'
+
+
+def _places(rows: CarbonRows, flags: Mask) -> str:
+    """Return place and time of the first flagged rows."""
+    named = [
+        f"{rows.place(int(row))}, {rows.table['time'][int(row)]:%Y-%m-%dT%H:%MZ}"
+        for row in np.flatnonzero(flags)[:_NAMED]
+    ]
+    return "; ".join(named) + ("; …" if flags.sum() > _NAMED else "")
+
+
+def partial_hours(rows: CarbonRows) -> tuple[int, list[str]]:
+    """Return how many hours have some of their values, and a finding on them."""
+    if rows.slots_per_hour == 1:
+        return 0, []
+    good = pl.DataFrame({"hour": rows.hour, "column": rows.column, "slot": rows.slot})
+    good = good.filter(pl.Series(~(rows.off | rows.missing | rows.absurd)))
+    counts = good.group_by("column", "hour").agg(pl.col("slot").n_unique().alias("values"))
+    some = counts.filter(pl.col("values") < rows.slots_per_hour).sort("column", "hour")
+    if some.is_empty():
+        return 0, []
+    first = some.row(0, named=True)
+    where = f"{rows.zones[first['column']]} {rows.time_of(first['hour'])}"
+    return len(some), [
+        f"{len(some):,} hours have some of their {rows.slots_per_hour} values: the first, {where}, has "
+        f"{first['values']}: rows are missing, or the step changes there"
+    ]
