@@ -193,20 +193,21 @@ class FileSource(Rules):
         return cls.form == "json" or (cls.form == "by name" and name.lower().endswith((".json", ".json.gz")))
 
     def read(self, query: Query) -> CarbonReadings:
-        """Return the readings of all files.
+        """Return the readings of all files; remarks count values of the query's zones within its horizon.
 
         Raises
         ------
         InputError
             If a file cannot be read, or lacks a column or zone that is asked for.
         """
-        window, parts = self.window(query), []
+        start, parts = _start(query), []
+        horizon = start, start + timedelta(hours=query.hours)
         for file_name, path in self.files(query).items():
             if self.is_json(file_name):
                 part = self.parse_answer(read_json(path, file_name, query.digests), file_name)
             else:
                 part = self.parse_table(read_table(path, file_name, query.digests), file_name, query)
-            parts.append(part.counted(query.zones, *window))
+            parts.append(part.counted(query.zones, *horizon))
         counts = Counter[str]()
         for part in parts:
             counts.update(part.counts)

@@ -125,29 +125,30 @@ def proposals(
         proposed.append(
             Proposed("duplicates", "first", f'or "last", or "mean": {duplicates.said}; means: {effect}')
         )
-    before = _means(values)
-    gaps = runs_of(np.isnan(values))
+    removed = spikes(values, SPIKE_LIMIT) if lone.any() else lone
+    before, left = _means(values), np.where(removed, np.nan, values)
+    gaps = runs_of(np.isnan(left))
     inner = (gaps.begin > 0) & (gaps.begin + gaps.length < len(values)) & (gaps.length <= _FILL_HOURS)
     if inner.any():
         longest = int(gaps.length[inner].max())
         kind: Filling = "interpolate" if longest <= _INTERPOLATE_HOURS else "previous-day"
-        after = filled(values, kind, longest)
-        count = (np.isnan(values) & ~np.isnan(after)).sum(axis=0)
-        effect = f"fills {_listed(zones, count, before, _means(after), 'h')}"
+        effects = [
+            f"{words} {_listed(zones, count, before, _means(after), 'h')}"
+            for words, gappy in (("fills", values), ("with spikes taken out,", left))
+            for after in [filled(gappy, kind, longest)]
+            if (count := (np.isnan(gappy) & ~np.isnan(after)).sum(axis=0)).any()
+        ][: 1 + bool(removed.any())]
         if partial:
-            effect += f"; {partial:,} of the missing hours have some of their values, which would not count"
-        if unfilled_hours > longest:
-            effect += f"; a gap of {unfilled_hours:,} h is more than any rule should fill without a reason"
-        proposed.append(Proposed("gaps", f"{kind}:{longest}h", effect))
+            effects.append(f"{partial:,} of the hours have some of their values, which would not count")
+        if unfilled_hours > _FILL_HOURS:
+            effects.append(
+                f"a gap of {unfilled_hours:,} h is more than any rule should fill without a reason"
+            )
+        proposed.append(Proposed("gaps", f"{kind}:{longest}h", "; ".join(effects)))
     if lone.any():
-        removed = spikes(values, SPIKE_LIMIT)
-        left = np.where(removed, np.nan, values)
         effect = f"takes out {_listed(zones, removed.sum(axis=0), before, _means(left), 'h')}"
         if recurring := int((removed & ~lone).sum()):
             effect += f"; {recurring:,} of them recur at the same hour of other days, and may be right"
-        runs = runs_of(np.isnan(left))
-        inner = (runs.begin > 0) & (runs.begin + runs.length < len(values))
-        effect += f"; gaps are then up to {int(runs.length[inner].max(initial=0))} h long"
         proposed.append(Proposed("spikes", f"remove:{SPIKE_LIMIT:g}", effect))
     if rows.absurd.any():
         proposed.append(Proposed("absurd", "missing", _without_absurd(rows)))
