@@ -81,12 +81,16 @@ def numbers_of(preview: Preview) -> tuple[str, ...]:
 
 def _is_epoch(column: pl.Series) -> bool:
     """Whether all of a column's numbers are seconds, or their fractions, since 1970."""
-    numbers = column if column.dtype.is_numeric() else column_numbers(column)
-    low, high = numbers.cast(pl.Float64).fill_nan(None).min(), numbers.cast(pl.Float64).fill_nan(None).max()
-    if not (isinstance(low, float) and isinstance(high, float)):
-        return False
     first, last = CENTURY_S
-    return any(first <= low / per_s and high / per_s <= last for per_s in PER_SECOND.values())
+
+    def believable(entries: pl.Series) -> bool:
+        numbers = (entries if entries.dtype.is_numeric() else column_numbers(entries)).cast(pl.Float64)
+        return any(
+            (numbers.drop_nulls() / per_s).is_between(first, last).all() for per_s in PER_SECOND.values()
+        )
+
+    known = column.drop_nulls()
+    return bool(len(known)) and believable(known.head(1)) and believable(known)
 
 
 def is_of_carbon(preview: Preview, values: Sequence[str], zone: str | None = None) -> bool:

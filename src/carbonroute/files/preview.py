@@ -135,15 +135,17 @@ def preview(path: Path, file_name: str) -> Preview:
     if suffix == ".json":
         return Preview(path, file_name, read_json(path, file_name))
     head = head_of(path, file_name)
-    times = tuple(name for name in head.columns if _is_time(head[name]))
-    numbers = tuple(name for name in head.columns if _is_number(head[name]))
+    plain = {name for name in head.columns if _is_plain(head[name])}
+    others = [name for name in head.columns if name not in plain]
+    times = tuple(name for name in others if _is_time(head[name]))
+    numbers = tuple(name for name in head.columns if name in plain or _is_number(head[name]))
     words = tuple(
         name
         for name in head.columns
         if name not in {*times, *numbers} and head[name].dtype == pl.String and len(_known(head[name]))
     )
     telling_first = tuple(sorted(times, key=lambda name: not TIME.search(name)))
-    separated = tuple(name for name in numbers if _is_separated(head[name]))
+    separated = tuple(name for name in numbers if name not in plain and _is_separated(head[name]))
     return Preview(
         path, file_name, None, head, suffix in _JSON_LINES, telling_first, numbers, words, separated
     )
@@ -167,6 +169,13 @@ def _known(column: pl.Series) -> pl.Series:
     return known.filter(
         (known.str.strip_chars() != "") & ~known.str.to_lowercase().is_in(["nan", "null", "na"])
     )
+
+
+def _is_plain(column: pl.Series) -> bool:
+    """Whether every entry is a number."""
+    if column.dtype != pl.String:
+        return column.dtype.is_numeric()
+    return not any(column_numbers(entries).null_count() for entries in (column.head(1), column))
 
 
 def _is_number(column: pl.Series) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Mask
 from carbonroute.carbon.gaps import runs_of
-from carbonroute.carbon.grid import CarbonRows, earlier_than_before, hourly, iso, placed, repeated
+from carbonroute.carbon.grid import CarbonRows, earlier_than_before, hourly, iso, placed, repeated, too_close
 from carbonroute.carbon.quality import copies, standstills
 from carbonroute.carbon.refusals import require_size
 from carbonroute.carbon.rules import Rules, Step, step_of
@@ -114,7 +114,9 @@ def describe(
     InputError
         If no row has a time, or times lie so far apart that no table could hold all between them.
     """
-    timed = table.filter(pl.col("time").is_not_null() & pl.col("zone").is_not_null())
+    timed = table
+    if table["time"].null_count() or table["zone"].null_count():
+        timed = table.filter(pl.col("time").is_not_null() & pl.col("zone").is_not_null())
     if timed.is_empty():
         raise refused(file_name, "no row has a time and a zone", "check the file")
     gap_us = common_step_us(timed.select("zone", "time"))
@@ -167,8 +169,8 @@ def _by_hour(rows: CarbonRows, rules: Rules) -> HourlyValues:
 
 def _row_counts(rows: CarbonRows, again: Mask) -> pl.DataFrame:
     """Count by zone the faults of single rows."""
-    per_zone = {
-        "rows": np.ones(len(rows.slot), dtype=bool),
+    per_zone: dict[str, Any] = {
+        "rows": slice(None),
         "no_value": rows.missing,
         "absurd": rows.absurd,
         "off_grid": rows.off,
@@ -176,8 +178,7 @@ def _row_counts(rows: CarbonRows, again: Mask) -> pl.DataFrame:
         "out_of_order": _earlier(rows),
     }
     counts = {
-        what: np.bincount(rows.column, weights=flags, minlength=len(rows.zones)).astype(np.int64)
-        for what, flags in per_zone.items()
+        what: np.bincount(rows.column[flags], minlength=len(rows.zones)) for what, flags in per_zone.items()
     }
     return pl.DataFrame({"zone": list(rows.zones), **counts})
 
@@ -222,6 +223,13 @@ def _row_findings(
         if by_zone:
             said = f": {duplicates.said}" if what == "duplicates" else f"; the first: {first[what]}"
             findings.append(f"{sum(by_zone.values()):,} {words} ({_listed(by_zone)}){said}")
+    if step is not None and step.minutes > 60:
+        on_grid = rows.where(~rows.off)
+        if (close := too_close(on_grid, step.minutes // 60)).any():
+            at = on_grid.place(int(close.argmax()))
+            findings.append(
+                f"{int(close.sum()):,} rows begin within {step} of the one before; the first: {at}"
+            )
     findings += duplicates.files
     if len(rows.zones) < int(counted["rows"].sum()) == int(counted["out_of_order"].sum()) + len(rows.zones):
         findings.append("rows stand newest first: a scenario sorts them")

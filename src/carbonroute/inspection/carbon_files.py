@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from carbonroute.carbon import FileSource
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.inspection.carbon import Series, describe, pictures
-from carbonroute.inspection.result import Inspection
+from carbonroute.inspection.result import Inspection, Pictures
 
 
 def inspect(source: type[FileSource], preview: Preview, recognition: Recognition) -> Inspection:
@@ -41,7 +42,7 @@ def inspect(source: type[FileSource], preview: Preview, recognition: Recognition
         table=series.table,
         findings=(*survey.findings, *series.findings),
         suggestion=_lines(entries, series, comments, is_labelled=survey.accounting is not None),
-        pictures=pictures(series.hours, in_grams=in_grams),
+        pictures=Pictures(("traces", "day"), partial(pictures, series.hours, in_grams=in_grams)),
     )
 
 

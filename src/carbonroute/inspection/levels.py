@@ -14,8 +14,8 @@ from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 #: No value of a grid that is below it lies in g/kWh beside grids of `_USUAL`; and a level that is common.
 _USUAL_G_PER_KWH = 20.0
-#: A zone with zeros has values down to this share of its median, if they are right.
-_LOWEST_SHARE = 0.1
+#: Zeros are asked about where the values on either side are no less than this share of the zone's median.
+_BESIDE_SHARE = 0.3
 _NAMED = 5
 
 
@@ -38,12 +38,14 @@ def level_findings(rows: CarbonRows, g_per_kwh: float = 1.0) -> list[str]:
         findings.append(f"{high:,} values above {MAX_CARBON_G_PER_KWH:,.0f}: no grid emits as much in g/kWh")
     if 0 < np.nanmax(grams) < TINY_G_PER_KWH:
         return [*findings, "all values are below 2, which looks like kg/kWh"]
+    if np.nanmin(grams) >= TINY_G_PER_KWH and not high:
+        return findings
     level = [_median(grams[rows.column == zone]) for zone in range(len(rows.zones))]
     return [
         *findings,
         *_other_units(rows, np.array(level)),
         *_jumps(rows, grams),
-        *_zeros(rows, grams, np.array(level)),
+        *_zeros(rows, grams),
     ]
 
 
@@ -81,15 +83,25 @@ def _jumps(rows: CarbonRows, grams: Array) -> Iterator[str]:
             )
 
 
-def _zeros(rows: CarbonRows, grams: Array, level: Array) -> Iterator[str]:
-    """Yield zones with zeros and no small values: 0 for "no data"."""
+def _zeros(rows: CarbonRows, grams: Array) -> Iterator[str]:
+    """Yield zones with zeros between values that are far from it: 0 for "no data"."""
     zero = grams == 0
+    time = rows.table["time"].to_physical().to_numpy()
     for zone in np.unique(rows.column[zero]):
-        own = grams[rows.column == zone]
-        least = own[own > 0].min(initial=np.inf)
-        if level[zone] >= _USUAL_G_PER_KWH and least > _LOWEST_SHARE * level[zone]:
-            flags = zero & (rows.column == zone)
-            said = f"{int(flags.sum()):,} values are 0 beside a median of {level[zone]:.4g}"
+        own = np.flatnonzero((rows.column == zone) & np.isfinite(grams))
+        own = own[np.argsort(time[own], kind="stable")]
+        known = np.flatnonzero(grams[own] > 0)
+        at = np.flatnonzero(grams[own] == 0)
+        if not len(known):
+            continue
+        after = np.searchsorted(known, at)
+        sides = np.array([grams[own[known[np.clip(after + side, 0, len(known) - 1)]]] for side in (-1, 0)])
+        usual = float(np.median(grams[own[known]]))
+        lost = own[at[sides.min(axis=0) >= max(_USUAL_G_PER_KWH, _BESIDE_SHARE * usual)]]
+        if len(lost):
+            flags = np.zeros(len(grams), dtype=bool)
+            flags[lost] = True
+            said = f"{len(lost):,} values are 0 beside a median of {usual:.4g}"
             yield f'{rows.zones[zone]}: {said}: is that 0 for "no data"? ({_places(rows, flags)})'
 
 

@@ -49,7 +49,8 @@ def lone_spikes(values: Array, flags: Mask | None = None) -> Mask:
     """Return the spikes that do not recur, shape (H, Z): a solar dip is the same every day, and is none.
 
     A spike recurs if, at about the same hour of 2 other days of the week before and after (or of all days
-    that there are), a value lies closer to it than half its distance from the hours around it.
+    that there are), a value lies closer to it than half its distance from the hours around it; so do hours
+    in a row if half of them do. At an end of the series, nothing tells a spike from another level.
 
     Parameters
     ----------
@@ -65,14 +66,22 @@ def lone_spikes(values: Array, flags: Mask | None = None) -> Mask:
     reach = np.arange(-REACH_HOURS, REACH_HOURS + 1)
     days = np.setdiff1d(np.arange(-_DAYS_AROUND, _DAYS_AROUND + 1), 0)
     around = _at(values, hour[:, np.newaxis] + reach, column[:, np.newaxis])
-    away = np.abs(values[hour, column] - np.nanmedian(around, axis=1))
+    away = values[hour, column] - np.nanmedian(around, axis=1)
     at = hour[:, np.newaxis, np.newaxis] + HOURS_PER_DAY * days[:, np.newaxis] + np.array([-1, 0, 1])
     others = np.abs(_at(values, at, column[:, np.newaxis, np.newaxis]) - values[hour, column, None, None])
-    near = (others < away[:, np.newaxis, np.newaxis] / 2).any(axis=2).sum(axis=1)
-    known = np.isfinite(others).any(axis=2).sum(axis=1)
-    lone = np.zeros_like(flags)
-    recurs = (near >= np.minimum(_RECURS_DAYS, known)) & (near > 0)
-    lone[hour[~recurs], column[~recurs]] = True
+    near = (others < np.abs(away)[:, np.newaxis, np.newaxis] / 2).any(axis=2).sum(axis=1)
+    known = np.isfinite(others[..., 1]).sum(axis=1)
+    recurs = np.zeros(values.shape, dtype=bool)
+    recurs[hour, column] = (near >= np.minimum(_RECURS_DAYS, known)) & (near > 0)
+    above = np.zeros(values.shape, dtype=bool)
+    above[hour, column] = away > 0
+    lone = np.zeros(values.shape, dtype=bool)
+    for side in (flags & above, flags & ~above):
+        runs = runs_of(side)
+        for zone, begin, length in zip(runs.column, runs.begin, runs.length, strict=True):
+            run = slice(begin, begin + length), zone
+            inner = begin > 0 and begin + length < len(values)
+            lone[run] = inner and 2 * recurs[run].sum() < length
     return lone
 
 

@@ -366,7 +366,17 @@ def spelled_minutes(minutes: int) -> str:
 
 def _are_counts(preview: Preview, names: Sequence[str]) -> bool:
     """Whether columns hold whole numbers and are called counts, or are too large for carbon intensities."""
-    columns = [column_numbers(preview.head[name].cast(pl.String)).drop_nulls() for name in names]
-    whole = all(((column >= 0) & (column == column.floor())).all() for column in columns)
+    columns = [preview.head[name] for name in names]
+    if not all(map(_is_whole, (column.head(1) for column in columns))) or not all(map(_is_whole, columns)):
+        return False
     called = all(_COUNT.fullmatch(name.strip()) for name in names)
-    return whole and (called or any((column > _MOST_CARBON).any() for column in columns))
+    return called or any((_numbers(column) > _MOST_CARBON).any() for column in columns)
+
+
+def _is_whole(column: pl.Series) -> bool:
+    numbers = _numbers(column)
+    return bool(((numbers >= 0) & (numbers == numbers.floor())).all())
+
+
+def _numbers(column: pl.Series) -> pl.Series:
+    return (column if column.dtype.is_numeric() else column_numbers(column.cast(pl.String))).drop_nulls()
