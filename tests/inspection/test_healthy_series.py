@@ -57,10 +57,10 @@ def rows(minutes: np.ndarray, zones: list[str], values: np.ndarray) -> pl.DataFr
     return pl.DataFrame(
         {
             "file": ["f.csv"] * len(values),
-            "place": [f"line {row}" for row in range(2, len(values) + 2)],
+            "place": pl.select(pl.format("line {}", pl.int_range(2, len(values) + 2))).to_series(),
             "time": time.cast(pl.Datetime("us", "UTC")),
             "zone": zones,
-            "raw": [str(value) for value in values.tolist()],
+            "raw": pl.Series(values).cast(pl.String),
             "value": values,
         }
     )
@@ -91,10 +91,9 @@ def grids(draw: st.DrawFn, least_zones: int = 1, steps: tuple[int, ...] = STEPS)
 
 def mean_of(table: pl.DataFrame, series: Series) -> np.ndarray:
     """Return the means by zone that a scenario with the suggested rules has."""
-    zones = series.hours.zones
-    return hourly(
-        placed(table, zones, Rules.spelled(**series.rules()), START), Rules.spelled(**series.rules())
-    ).values.mean(axis=0)
+    rules = Rules.spelled(**series.rules())
+    means: np.ndarray = hourly(placed(table, series.hours.zones, rules, START), rules).values.mean(axis=0)
+    return means
 
 
 @settings(ONE, max_examples=examples(4002))

@@ -86,7 +86,7 @@ def _is_epoch(column: pl.Series) -> bool:
     def believable(entries: pl.Series) -> bool:
         numbers = (entries if entries.dtype.is_numeric() else column_numbers(entries)).cast(pl.Float64)
         return any(
-            (numbers.drop_nulls() / per_s).is_between(first, last).all() for per_s in PER_SECOND.values()
+            (numbers / per_s).is_between(first, last).sum() == len(entries) for per_s in PER_SECOND.values()
         )
 
     known = column.drop_nulls()

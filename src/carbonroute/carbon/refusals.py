@@ -88,7 +88,8 @@ def of_rows(rows: CarbonRows, seen: Mask, rules: Rules) -> list[Fault]:
     every = "one value per hour" if rules.step == "1h" else f"one value every {rules.step}"
     remedy = f"{every} is expected, on the hour of horizon.start, or another step"
     faults += rows.faults(rows.off & seen, lambda row: f"time {row['time'].isoformat()}", remedy, "times")
-    if rules.duplicates == "refuse" and (files := same_hours(rows, repeated(rows) & seen)):
+    again = repeated(rows)
+    if rules.duplicates == "refuse" and (again & seen).any() and (files := same_hours(rows, again)):
         remedy = (
             "one source per region is expected: give each its own, [[regions]] carbon = { kind, path, … }"
         )
@@ -98,7 +99,7 @@ def of_rows(rows: CarbonRows, seen: Mask, rules: Rules) -> list[Fault]:
         ]
     elif rules.duplicates == "refuse":
         remedy = "one value per hour and zone is expected, or duplicates = 'first', 'last' or 'mean'"
-        faults += rows.faults(repeated(rows) & seen, _second, remedy, "repeated times")
+        faults += rows.faults(again & seen, _second, remedy, "repeated times")
     if rules.step.minutes > 60:
         on_grid, close = ~rows.off, np.zeros(len(seen), dtype=bool)
         close[on_grid] = too_close(rows.where(on_grid), rules.step.minutes // 60)

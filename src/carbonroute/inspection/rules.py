@@ -50,7 +50,7 @@ def lone_spikes(values: Array, flags: Mask | None = None) -> Mask:
 
     A spike recurs if, at about the same hour of 2 other days of the week before and after (or of all days
     that there are), a value lies closer to it than half its distance from the hours around it; so do hours
-    in a row if half of them do. At an end of the series, nothing tells a spike from another level.
+    in a row if half of them do. What does not jump by as much on both sides is another level and no spike.
 
     Parameters
     ----------
@@ -73,15 +73,18 @@ def lone_spikes(values: Array, flags: Mask | None = None) -> Mask:
     known = np.isfinite(others[..., 1]).sum(axis=1)
     recurs = np.zeros(values.shape, dtype=bool)
     recurs[hour, column] = (near >= np.minimum(_RECURS_DAYS, known)) & (near > 0)
-    above = np.zeros(values.shape, dtype=bool)
-    above[hour, column] = away > 0
+    distance = np.zeros(values.shape)
+    distance[hour, column] = away
     lone = np.zeros(values.shape, dtype=bool)
-    for side in (flags & above, flags & ~above):
+    for side in (distance > 0, distance < 0):
         runs = runs_of(side)
         for zone, begin, length in zip(runs.column, runs.begin, runs.length, strict=True):
-            run = slice(begin, begin + length), zone
-            inner = begin > 0 and begin + length < len(values)
-            lone[run] = inner and 2 * recurs[run].sum() < length
+            end = begin + length
+            if begin == 0 or end == len(values) or 2 * recurs[begin:end, zone].sum() >= length:
+                continue
+            jumps = np.abs(values[[begin, end], zone] - values[[begin - 1, end - 1], zone])
+            far = np.abs(distance[[begin, end - 1], zone]) / 2
+            lone[begin:end, zone] = not (jumps <= far).any()  # beside a gap, it may be one
     return lone
 
 
