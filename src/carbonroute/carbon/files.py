@@ -200,8 +200,10 @@ def _survey_wide(
 ) -> tuple[pl.DataFrame, Sequence[str], dict[str, Any], list[str]]:
     """Return the rows of all columns, the columns of values, and settings and comments."""
     columns = recognition.lists["zones"]
+    names = pl.Enum(columns)
     parts = [
-        frame.with_columns(zone=pl.lit(name), raw=column_text(table[name], file_name)) for name in columns
+        frame.with_columns(zone=pl.lit(name, dtype=names), raw=column_text(table[name], file_name))
+        for name in columns
     ]
     zones, suffixes = suffixes_of(columns)
     comments = [f"zones: {toml.names(zones)}"]

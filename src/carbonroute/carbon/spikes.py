@@ -61,6 +61,10 @@ def _range_around(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def usual_change(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the median of each column's absolute changes from one row to the next, shape (Z,); 0 if none."""
-    changes = pl.DataFrame(np.abs(np.diff(values, axis=0))).select(pl.all().fill_nan(None).median())
-    usual: NDArray[np.float64] = changes.fill_null(0.0).to_numpy()[0]
+    changes = np.abs(np.diff(values, axis=0))
+    if len(changes) and not np.isnan(changes).any():
+        usual: NDArray[np.float64] = np.median(changes, axis=0)
+    else:
+        known = pl.DataFrame(changes).select(pl.all().fill_nan(None).median())
+        usual = known.fill_null(0.0).to_numpy()[0]
     return usual

@@ -151,7 +151,7 @@ def describe(
     longest = int(by_zone["longest_gap_hours"].to_numpy().max(initial=0))
     return Series(
         quantities,
-        counted.join(by_zone, on="zone", maintain_order="left"),
+        counted.hstack(by_zone.drop("zone")),
         findings + more,
         hours,
         step,
@@ -219,7 +219,8 @@ def _row_findings(
         ("duplicates", "further rows for a zone and time that has one"),
         ("out_of_order", "rows earlier than the one before them"),
     ):
-        by_zone = dict(counted.filter(pl.col(what) > 0).select("zone", what).iter_rows())
+        zones_of = zip(counted["zone"].to_list(), counted[what].to_list(), strict=True)
+        by_zone = {zone: count for zone, count in zones_of if count}
         if by_zone:
             said = f": {duplicates.said}" if what == "duplicates" else f"; the first: {first[what]}"
             findings.append(f"{sum(by_zone.values()):,} {words} ({_listed(by_zone)}){said}")

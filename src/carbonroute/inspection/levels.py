@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import polars as pl
 
 from carbonroute.arrays import Array, Mask
 from carbonroute.carbon.grid import CarbonRows
@@ -118,15 +117,20 @@ def partial_hours(rows: CarbonRows) -> tuple[int, list[str]]:
     """Return how many hours have some of their values, and a finding on them."""
     if rows.slots_per_hour == 1:
         return 0, []
-    good = pl.DataFrame({"hour": rows.hour, "column": rows.column, "slot": rows.slot})
-    good = good.filter(pl.Series(~(rows.off | rows.missing | rows.absurd)))
-    counts = good.group_by("column", "hour").agg(pl.col("slot").n_unique().alias("values"))
-    some = counts.filter(pl.col("values") < rows.slots_per_hour).sort("column", "hour")
-    if some.is_empty():
+    good = ~(rows.off | rows.missing | rows.absurd)
+    if not good.any():
         return 0, []
-    first = some.row(0, named=True)
-    where = f"{rows.zones[first['column']]} {rows.time_of(first['hour'])}"
+    first_slot = int(rows.hour[good].min()) * rows.slots_per_hour
+    slots = -(-(int(rows.slot[good].max()) + 1 - first_slot) // rows.slots_per_hour) * rows.slots_per_hour
+    stands = np.zeros(slots * len(rows.zones), dtype=bool)
+    stands[rows.column[good] * slots + rows.slot[good] - first_slot] = True
+    values = stands.reshape(len(rows.zones), -1, rows.slots_per_hour).sum(axis=2)
+    some = np.argwhere((values > 0) & (values < rows.slots_per_hour))
+    if not len(some):
+        return 0, []
+    zone, hour = some[0]
+    where = f"{rows.zones[zone]} {rows.time_of(hour + first_slot // rows.slots_per_hour)}"
     return len(some), [
         f"{len(some):,} hours have some of their {rows.slots_per_hour} values: the first, {where}, has "
-        f"{first['values']}: rows are missing, or the step changes there"
+        f"{values[zone, hour]}: rows are missing, or the step changes there"
     ]
