@@ -198,6 +198,28 @@ def test_numbers_beside_times_are_not_carbon_without_a_sign_of_it(header: str, t
         assert inspected(tmp_path, text, kind=kind).kind == kind
 
 
+def test_carbon_at_seconds_since_1970_needs_times(tmp_path: Path) -> None:
+    start = int(samples.START.timestamp())
+    rows = [f"{start + 3600 * hour},{300 + hour}" for hour in range(24)]
+    with pytest.raises(InputError, match=r"column 'timestamp' counts time since 1970 .* ISO 8601 times"):
+        inspected(tmp_path, "\n".join(["timestamp,carbon_intensity", *rows]) + "\n")
+    times = [f"{time},{300 + hour}" for hour, time in enumerate(DAY)]
+    assert inspected(tmp_path, "\n".join(["timestamp,carbon_intensity", *times]) + "\n").kind == "carbon"
+
+
+def test_rows_of_several_regions_per_window_are_not_taken_for_windows(tmp_path: Path) -> None:
+    rows = [f"{time},{region},{50 + hour}" for hour, time in enumerate(DAY) for region in ("eu", "us")]
+    text = "\n".join(["time,region,requests", *rows]) + "\n"
+    with pytest.raises(InputError, match="--as rates for request rates or counts"):
+        inspected(tmp_path, text)
+    assert "one row per window, with a column for each region" in said(
+        inspected(tmp_path, text, kind="rates")
+    )
+    wide_rows = [f"{time},{50 + hour},{50 + hour}" for hour, time in enumerate(DAY)]
+    pivoted = inspected(tmp_path, "\n".join(["time,requests_eu,requests_us", *wide_rows]) + "\n")
+    assert read(tmp_path, filled(pivoted.suggestion)).arrivals.count == 2 * sum(range(50, 56))
+
+
 @pytest.mark.parametrize("name", ["carbon.csv", "co2_2021.csv"])
 def test_a_file_name_is_a_sign_of_carbon(name: str, tmp_path: Path) -> None:
     assert inspected(tmp_path, wide("time,value", lambda h: f"{300 + h}.5"), name).kind == "carbon"

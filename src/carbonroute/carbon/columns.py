@@ -75,11 +75,11 @@ def numbers_of(preview: Preview) -> tuple[str, ...]:
     return tuple(
         name
         for name in preview.numbers
-        if not _COUNTER.fullmatch(name.strip()) and not _is_epoch(preview.head[name])
+        if not _COUNTER.fullmatch(name.strip()) and not is_epoch(preview.head[name])
     )
 
 
-def _is_epoch(column: pl.Series) -> bool:
+def is_epoch(column: pl.Series) -> bool:
     """Whether all of a column's numbers are seconds, or their fractions, since 1970."""
     first, last = CENTURY_S
 

@@ -179,7 +179,8 @@ class _Gaps:
             findings.append(f"{int(off.sum()):,} rows begin a tenth of a window and more off: first {at}")
         if (steps < 1).any():
             at = iso(known[int((steps < 1).argmax()) + 1])
-            findings.append(f"{int((steps < 1).sum()):,} rows not later than the one before them: first {at}")
+            said = f"{int((steps < 1).sum()):,} rows not later than the one before them: first {at}"
+            findings.append(f"{said}; a scenario reads one row per window, with a column for each region")
         begin = cast(datetime, known.min()).replace(minute=0, second=0, microsecond=0)
         begin += timedelta(hours=1) if begin < cast(datetime, known.min()) else timedelta()
         comments = [f"horizon: from start = {begin:%Y-%m-%dT%H:%M:00Z} or later"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from carbonroute.carbon import SOURCES, FileSource, Forecast
+from carbonroute.carbon.columns import is_epoch
 from carbonroute.files.preview import Certainty, Preview, Recognition, preview
 from carbonroute.files.text import refused
 from carbonroute.inspection import carbon_files, forecasts, network, rates, traffic
@@ -89,6 +90,11 @@ def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognis
             remedy = f"looked for {', '.join(keys[:-1])}, and {keys[-1]}"
             raise refused(file_name, "this JSON is nothing that is known", remedy)
         possible = dict.fromkeys(known_reader.kind for known_reader, _ in known)
+        if not file.times and (epoch := [name for name in file.numbers if is_epoch(file.head[name])]):
+            problem = f"column {epoch[0]!r} counts time since 1970 in numbers"
+            raise refused(
+                file_name, problem, "carbon and rates need ISO 8601 times; a log of requests: --as traffic"
+            )
         raise refused(
             file_name, f"cannot tell what this is: columns {file.listed}", _looked_for(kind, possible)
         )

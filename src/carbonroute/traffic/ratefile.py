@@ -36,6 +36,8 @@ _COUNT = re.compile(
     r"values?|n|y|counts?|.*[_ ]count|num_.*|hits|calls|quer(y|ies)|events?|jobs|sessions|messages",
     re.I,
 )
+#: Words for numbers that are no rates.
+_NO_RATE = re.compile(r"carbon|co2|co₂|intensity|emission|kwh", re.I)
 #: Whole numbers beyond it are no carbon intensities.
 _MOST_CARBON = 2000
 MAX_REQUESTS_PER_HOUR = 1e12
@@ -143,6 +145,13 @@ class RateFile(TrafficSource):
             return None
         only_numbers = time is None and len(rates) == len(preview.head.columns)
         certain = only_numbers or all(_RATE.search(name) for name in rates)
+        several = time is not None and preview.head[time].n_unique() < len(
+            preview.head
+        )  # rows for one window
+        if several or any(_NO_RATE.search(name) for name in rates):
+            return Recognition(
+                Certainty.POSSIBLE, "rate-file", {"time": time} if time else {}, {"rates": rates}
+            )
         columns = {"time": time} if time else {}
         certainty = Certainty.COLUMNS if certain else Certainty.POSSIBLE
         if not certain and not preview.words and _are_counts(preview, rates):
