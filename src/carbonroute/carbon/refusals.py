@@ -117,6 +117,23 @@ def require_one_series(rows: CarbonRows, seen: Mask, rules: Rules, file_name: st
     """
     if rules.duplicates in ("first", "last") or not (repeated(rows) & seen).any():
         return
+    faults = first_faults(
+        Fault(
+            f"{first} and {second}, zone {zone}",
+            "these files cover the same hours: one source per region is expected",
+            f"give each region its own, such as [[regions]] carbon = {{ path = {second!r} }}; or where "
+            "one file revises the other, state duplicates = 'last'",
+        )
+        for first, second, zone in same_hours(rows)
+    )
+    if faults:
+        raise InputError(file_name, faults)
+
+
+def same_hours(rows: CarbonRows) -> list[tuple[str, str, str]]:
+    """Return pairs of files that hold a zone's values of the same hours, different ones, and the zone."""
+    if rows.table["file"].n_unique() < 2:
+        return []
     cell = ["column", "slot"]
     named = pl.DataFrame({"file": rows.table["file"], "value": rows.table["value"]})
     named = named.with_columns(pl.Series("column", rows.column), pl.Series("slot", rows.slot))
@@ -132,17 +149,8 @@ def require_one_series(rows: CarbonRows, seen: Mask, rules: Rules, file_name: st
         size, left_on=["file_before", "column"], right_on=["file", "column"], suffix="_before"
     )
     whole = 2 * pl.col("hours") >= pl.max_horizontal("size", "size_before")
-    faults = first_faults(
-        Fault(
-            f"{pair['file_before']} and {pair['file']}, zone {rows.zones[pair['column']]}",
-            "these files cover the same hours: one source per region is expected",
-            f"give each region its own, such as [[regions]] carbon = {{ path = {pair['file']!r} }}; or where "
-            "one file revises the other, state duplicates = 'last'",
-        )
-        for pair in pairs.filter(whole & (2 * pl.col("differ") >= pl.col("hours"))).to_dicts()
-    )
-    if faults:
-        raise InputError(file_name, faults)
+    apart = pairs.filter(whole & (2 * pl.col("differ") >= pl.col("hours")))
+    return [(pair["file_before"], pair["file"], rows.zones[pair["column"]]) for pair in apart.to_dicts()]
 
 
 @dataclass(frozen=True)
