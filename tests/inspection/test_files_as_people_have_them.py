@@ -399,16 +399,47 @@ def test_the_command_prints_what_a_rule_would_change(
     )
 
 
-def test_a_step_that_changes_is_reported_where_it_does(tmp_path: Path) -> None:
-    minutes = [*range(0, 600, 60), *range(600, 1440, 15)]
-    rows = [f"2021-01-01T{at // 60:02}:{at % 60:02}Z,{300 + at % 7}" for at in minutes]
-    found = inspected(tmp_path, "\n".join(["time,A", *rows]) + "\n")
-    assert "10 hours have some of their 4 values: the first, A 2021-01-01T00:00Z, has 1" in said(found)
+def stepped(minutes: list[int]) -> str:
     rows = [
-        f"2021-01-01T{at // 60:02}:{at % 60:02}Z,{300 + at % 7}" for at in [*range(0, 1200, 30), 1215, 1230]
+        f"2021-01-{1 + at // 1440:02}T{at // 60 % 24:02}:{at % 60:02}Z,{300 + at // 60}" for at in minutes
     ]
-    found = inspected(tmp_path, "\n".join(["time,A", *rows]) + "\n")
-    assert "1 times off the grid of 30min (A 1); the first: line 42" in said(found)
+    return "\n".join(["time,A", *rows]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "until"),
+    [(60, 15, "until-next:1h"), (15, 60, "until-next:1h"), (30, 15, "until-next:30min")],
+)
+def test_a_step_that_changes_for_good_is_suggested(
+    before: int, after: int, until: str, tmp_path: Path
+) -> None:
+    minutes = [*range(0, 600, before), *range(600, 1440, after)]
+    found = inspected(tmp_path, stepped(minutes))
+    assert settings_of(found)["step"] == until
+    assert re.search(r"the step changes at line \d+ from", said(found))
+    assert (found.quantities["hours"], found.table["missing_hours"][0]) == (24, 0)
+    carbon = read(tmp_path, filled(found.suggestion), ("hours = 6", "hours = 24"), zones=("A", "A")).carbon
+    assert carbon.g_per_kwh[:, 0].tolist() == [300 + hour for hour in range(24)]
+
+
+def test_an_hour_with_one_value_may_be_a_step_or_lack_rows(tmp_path: Path) -> None:
+    found = inspected(tmp_path, stepped([at for at in range(0, 360, 15) if at // 60 != 2 or at % 60 == 0]))
+    assert settings_of(found)["step"] == "15min"
+    assert "1 hours have some of their 4 values: the first, A 2021-01-01T02:00Z, has 1" in said(found)
+    comments = " ".join(found.suggestion.replace("\n#", "").split())
+    assert 'step = "until-next:1h" # in place of step above, if a value stands until the next one' in comments
+    assert (
+        "the step changes at line 11 from 1h to 15min" in comments
+        or "at line 10 from 15min to 1h" in comments
+    )
+    lines = filled(found.suggestion).replace('step = "15min"', 'step = "until-next:1h"', 1)
+    assert read(tmp_path, lines, zones=("A", "A")).carbon.g_per_kwh[2, 0] == 302
+
+
+def test_rows_that_are_lost_here_and_there_change_no_step(tmp_path: Path) -> None:
+    found = inspected(tmp_path, stepped([at for at in range(0, 2880, 15) if at % 195 and at % 345 != 15]))
+    assert settings_of(found)["step"] == "15min"
+    assert "until-next" not in found.suggestion
 
 
 def test_newest_first_is_said_and_read(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ class StepChange:
     longest
         The longest interval that is usual, min.
     lasts
-        Whether the longest one comes twice running, which rows that are lost here and there never make.
+        Whether most of the longest ones come twice running, which rows that are lost here and there do not.
     """
 
     text: str
@@ -189,8 +189,10 @@ def step_change(rows: CarbonRows) -> StepChange | None:
     first = int(change.argmax())
     before, after = (step_of(int(apart[i]) * US_PER_MINUTE) for i in (first, first + 1))
     text = f"the step changes at {rows.place(int(row[first + 1]))} from {before} to {after}"
-    lasts = bool((next_to & (apart[:-1] == longest) & (apart[1:] == longest)).any())
-    return StepChange(text, longest, lasts)
+    is_long = apart == longest
+    twice = next_to & is_long[:-1] & is_long[1:]
+    running = np.append(twice, False) | np.append(False, twice)
+    return StepChange(text, longest, bool(2 * running.sum() >= is_long.sum()))
 
 
 def of_rows(rows: CarbonRows, seen: Mask, rules: Rules, *, in_order: bool) -> list[Fault]:

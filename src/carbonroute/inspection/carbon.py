@@ -13,16 +13,25 @@ from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Mask
 from carbonroute.carbon.gaps import runs_of
-from carbonroute.carbon.grid import CarbonRows, earlier_than_before, hourly, iso, placed, repeated, too_close
+from carbonroute.carbon.grid import (
+    CarbonRows,
+    earlier_than_before,
+    hourly,
+    iso,
+    partial_hours,
+    placed,
+    repeated,
+    too_close,
+)
 from carbonroute.carbon.quality import copies, standstills
-from carbonroute.carbon.refusals import require_size
-from carbonroute.carbon.rules import Rules, Step, step_of
+from carbonroute.carbon.refusals import require_size, step_change
+from carbonroute.carbon.rules import Rules, Step, step_of, until_next
 from carbonroute.files.text import listed, refused
 from carbonroute.files.time_columns import common_step_us, span_text
 from carbonroute.files.times import EPOCH
 from carbonroute.inspection.duplicates import Duplicates
-from carbonroute.inspection.levels import level_findings, partial_hours
-from carbonroute.inspection.rules import SPIKE_LIMIT, Proposed, lone_spikes, proposals
+from carbonroute.inspection.levels import hours_in_part, level_findings
+from carbonroute.inspection.rules import SPIKE_LIMIT, Proposed, lone_spikes, of_step, proposals
 from carbonroute.inspection.statistics import amplitude, lag_correlation, mean_day
 from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, US_PER_HOUR, pct
 
@@ -119,7 +128,7 @@ def describe(
         timed = table.filter(pl.col("time").is_not_null() & pl.col("zone").is_not_null())
     if timed.is_empty():
         raise refused(file_name, "no row has a time and a zone", "check the file")
-    gap_us = common_step_us(timed.select("zone", "time"))
+    gap_us, stated = common_step_us(timed.select("zone", "time")), step
     step = step or step_of(gap_us)
     rules = Rules.spelled(step=str(step or "1h"), duplicates="first")
     zones = tuple(timed["zone"].unique(maintain_order=True))
@@ -141,7 +150,7 @@ def describe(
     again = repeated(rows)
     counted, duplicates = _row_counts(rows, again), Duplicates.of(rows, again)
     findings = _row_findings(table, timed, rows, counted, duplicates, gap_us, step)
-    partial, some = partial_hours(rows)
+    partial, some = (0, []) if rules.step.until_next else hours_in_part(rows)
     findings += some
     g_per_kwh = 1.0 if in_grams or unit is None else G_PER_KWH.get(unit)
     if g_per_kwh is not None:
@@ -149,6 +158,16 @@ def describe(
     lone = lone_spikes(hours.values)
     by_zone, more = describe_hours(hours, max(HOURS_PER_DAY, rules.step.minutes // 60 + 1), lone)
     longest = int(by_zone["longest_gap_hours"].to_numpy().max(initial=0))
+    proposed = proposals(rows, hours.values, rules, duplicates, lone, longest, partial)
+    if stated is None and step is not None and (partial or longest or rows.off.any()):
+        change = step_change(rows)
+        if change is not None and (change.lasts or _changes_within_hours(rows)):
+            until = Step.parse(until_next(max(change.longest, min(step.minutes, 60))))
+            other = describe(table, file_name, in_grams=in_grams, step=until, unit=unit)
+            said = f"{change.text}: a value stands until the next one by step = '{until.text}'"
+            if change.lasts:
+                return replace(other, findings=[said, *other.findings])
+            proposed.append(of_step(change.text, step, hours.values, until, other.hours.values, zones))
     return Series(
         quantities,
         counted.hstack(by_zone.drop("zone")),
@@ -156,15 +175,25 @@ def describe(
         hours,
         step,
         bool(duplicates.count) and not duplicates.differ and not duplicates.files,
-        proposals(rows, hours.values, rules, duplicates, lone, longest, partial),
+        proposed,
     )
+
+
+def _changes_within_hours(rows: CarbonRows) -> bool:
+    """Whether hours with fewer values than the others have them at regular times more often than not."""
+    begins, otherwise = partial_hours(rows)
+    return bool(begins.any()) and otherwise.sum() <= begins.sum()
 
 
 def _by_hour(rows: CarbonRows, rules: Rules) -> HourlyValues:
     if rows.off.all():
         return HourlyValues(rows.zones, rows.start, np.full((1, len(rows.zones)), np.nan))
     grid = hourly(rows, rules)
-    return HourlyValues(rows.zones, rows.start + timedelta(hours=grid.first), grid.values)
+    values = grid.values
+    if rules.step.until_next:  # the last value may stand for a part of an hour more
+        known = np.flatnonzero(np.isfinite(values).any(axis=1))
+        values = values[: int(known[-1]) + 1] if len(known) else values
+    return HourlyValues(rows.zones, rows.start + timedelta(hours=grid.first), values)
 
 
 def _row_counts(rows: CarbonRows, again: Mask) -> pl.DataFrame:
@@ -224,7 +253,7 @@ def _row_findings(
         if by_zone:
             said = f": {duplicates.said}" if what == "duplicates" else f"; the first: {first[what]}"
             findings.append(f"{sum(by_zone.values()):,} {words} ({_listed(by_zone)}){said}")
-    if step is not None and step.minutes > 60:
+    if step is not None and step.minutes > 60 and not step.until_next:
         on_grid = rows.where(~rows.off)
         if (close := too_close(on_grid, step.minutes // 60)).any():
             at = on_grid.place(int(close.argmax()))

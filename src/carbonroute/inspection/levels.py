@@ -9,6 +9,7 @@ import numpy as np
 from carbonroute.arrays import Array, Mask
 from carbonroute.carbon.grid import CarbonRows
 from carbonroute.carbon.quality import TINY_G_PER_KWH
+from carbonroute.files import toml
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 #: No value of a grid that is below it lies in g/kWh beside grids of `_USUAL`; and a level that is common.
@@ -62,7 +63,8 @@ def _other_units(rows: CarbonRows, level: Array) -> Iterator[str]:
         usual = float(np.nanmedian(others))
         said = f"{rows.zones[zone]}: its median is {own:.4g}, that of the other zones {usual:.4g} g/kWh"
         if own < TINY_G_PER_KWH and usual >= _USUAL_G_PER_KWH:
-            yield f"{said}: that looks like kg/kWh, or dots between thousands"
+            stated = f"zone_units = {{ {toml.key_text(rows.zones[zone])} = 'kg/kWh' }}"
+            yield f"{said}: that looks like kg/kWh ({stated}), or dots between thousands (thousands = '.')"
         elif own > MAX_CARBON_G_PER_KWH >= usual:
             yield f"{said}: that looks like another unit"
 
@@ -113,7 +115,7 @@ def _places(rows: CarbonRows, flags: Mask) -> str:
     return "; ".join(named) + ("; …" if flags.sum() > _NAMED else "")
 
 
-def partial_hours(rows: CarbonRows) -> tuple[int, list[str]]:
+def hours_in_part(rows: CarbonRows) -> tuple[int, list[str]]:
     """Return how many hours have some of their values, and a finding on them."""
     if rows.slots_per_hour == 1:
         return 0, []

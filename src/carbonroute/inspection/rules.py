@@ -10,7 +10,7 @@ import numpy as np
 from carbonroute.arrays import Array, Mask
 from carbonroute.carbon.gaps import Filling, filled, runs_of
 from carbonroute.carbon.grid import CarbonRows, hourly
-from carbonroute.carbon.rules import Rules
+from carbonroute.carbon.rules import Rules, Step
 from carbonroute.carbon.spikes import REACH_HOURS, spikes
 from carbonroute.inspection.duplicates import Duplicates
 from carbonroute.units import HOURS_PER_DAY
@@ -165,6 +165,21 @@ def proposals(
     if rows.absurd.any():
         proposed.append(Proposed("absurd", "missing", _without_absurd(rows)))
     return proposed
+
+
+def of_step(
+    change: str, step: Step, values: Array, until: Step, other: Array, zones: Sequence[str]
+) -> Proposed:
+    """Return the rule by which a value stands until the next one, where steps may change.
+
+    `values` are those of the hours by the usual `step`, `other` those by the rule, each of shape (H, Z).
+    """
+    means = ", ".join(
+        f"{zone} {before:.6g} by {step.text}, {after:.6g} by {until.text}"
+        for zone, before, after in zip(zones[:_NAMED], _means(values), _means(other), strict=False)
+    )
+    effect = f"in place of step above, if a value stands until the next one: {change}; means: {means}"
+    return Proposed("step", until.text, effect)
 
 
 def _without_absurd(rows: CarbonRows) -> str:
