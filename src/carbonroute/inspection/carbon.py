@@ -151,7 +151,7 @@ def describe(
     longest = int(by_zone["longest_gap_hours"].to_numpy().max(initial=0))
     return Series(
         quantities,
-        counted.hstack(by_zone.drop("zone")),
+        counted.hstack(by_zone.get_columns()[1:]),  # zones stand first, in one order
         findings + more,
         hours,
         step,
