@@ -44,7 +44,6 @@ class Grid:
     step: int
     zones: tuple[str, ...]
     values: np.ndarray
-    dips_daily: bool
 
     def table(self) -> pl.DataFrame:
         """Return it as a source reads it."""
@@ -86,7 +85,7 @@ def grids(draw: st.DrawFn, least_zones: int = 1, steps: tuple[int, ...] = STEPS)
     values = np.round(
         level * np.maximum(shape, 0.2) * np.where(dips & (step < 1440), 1 - dip, 1.0), draw(st.integers(0, 3))
     )
-    return Grid(step, zones, np.maximum(values, 5.0), bool(dip))
+    return Grid(step, zones, np.maximum(values, 5.0))
 
 
 def mean_of(table: pl.DataFrame, series: Series) -> np.ndarray:
