@@ -44,7 +44,6 @@ class Grid:
     step: int
     zones: tuple[str, ...]
     values: np.ndarray
-    dips_daily: bool
 
     def table(self) -> pl.DataFrame:
         """Return it as a source reads it."""
@@ -70,13 +69,13 @@ def rows(minutes: np.ndarray, zones: list[str], values: np.ndarray) -> pl.DataFr
 def grids(draw: st.DrawFn, least_zones: int = 1, steps: tuple[int, ...] = STEPS) -> Grid:
     """Draw a healthy series: a daily swing, weather, a trend, and dips at the same hours of every day."""
     step = draw(st.sampled_from(steps))
-    days = draw(st.integers(2, 6)) * (1 if step < 120 else 4)
     names = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)
     zones = tuple(draw(st.lists(names, min_size=least_zones, max_size=3, unique=True)))
-    level, swing = draw(st.floats(100, 600)), draw(st.floats(0, 0.5))
-    weather, trend = draw(st.floats(0, 0.3)), draw(st.floats(-0.3, 0.3))
-    dip, at, wide = draw(st.sampled_from([0, 0, 0.6, 0.9])), draw(st.integers(0, 20)), draw(st.integers(1, 6))
     dice = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    days = int(dice.integers(2, 6)) * (1 if step < 120 else 4)
+    level, swing = dice.uniform(100, 600), dice.uniform(0, 0.5)
+    weather, trend = dice.uniform(0, 0.3), dice.uniform(-0.3, 0.3)
+    dip, at, wide = dice.choice([0, 0, 0.6, 0.9]), dice.integers(0, 20), dice.integers(1, 6)
     count = days * 1440 // step
     hour = np.arange(count)[:, np.newaxis] * step / 60
     noise = np.cumsum(dice.normal(0, 1, (count, len(zones))), axis=0) / np.sqrt(count)
@@ -86,7 +85,7 @@ def grids(draw: st.DrawFn, least_zones: int = 1, steps: tuple[int, ...] = STEPS)
     values = np.round(
         level * np.maximum(shape, 0.2) * np.where(dips & (step < 1440), 1 - dip, 1.0), draw(st.integers(0, 3))
     )
-    return Grid(step, zones, np.maximum(values, 5.0), bool(dip))
+    return Grid(step, zones, np.maximum(values, 5.0))
 
 
 def mean_of(table: pl.DataFrame, series: Series) -> np.ndarray:

@@ -170,7 +170,7 @@ def describe(
             proposed.append(of_step(change.text, step, hours.values, until, other.hours.values, zones))
     return Series(
         quantities,
-        counted.hstack(by_zone.drop("zone")),
+        counted.hstack(by_zone.get_columns()[1:]),  # zones stand first, in one order
         findings + more,
         hours,
         step,
