@@ -40,6 +40,8 @@ _SPARSE = 200
 _SPARSE_VALUES = 4_000_000
 #: How far below the usual highest value of the other zones a zone's highest is in another unit.
 _FAR_BELOW = 200.0
+#: Share of all intervals from which on one is common.
+_COMMON_SHARE = 0.125
 #: Numbers in which a comma or a dot may separate thousands, or decimals.
 _GROUPED = re.compile(r"[0-9]{1,3}(?P<mark>[,. \u00a0\u202f'])[0-9]{3}(?:(?P=mark)[0-9]{3})*")
 _DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
@@ -164,7 +166,8 @@ class StepChange:
     longest
         The longest interval that is usual, min.
     lasts
-        Whether most of the longest ones come twice running, which rows that are lost here and there do not.
+        Whether most of the longest ones come twice running, which rows that are lost here and there do not,
+        and the shortest one is common or comes three times running, unlike a single row between two others.
     """
 
     text: str
@@ -189,10 +192,12 @@ def step_change(rows: CarbonRows) -> StepChange | None:
     first = int(change.argmax())
     before, after = (step_of(int(apart[i]) * US_PER_MINUTE) for i in (first, first + 1))
     text = f"the step changes at {rows.place(int(row[first + 1]))} from {before} to {after}"
-    is_long = apart == longest
+    is_long, is_short = apart == longest, apart == short
     twice = next_to & is_long[:-1] & is_long[1:]
     running = np.append(twice, False) | np.append(False, twice)
-    return StepChange(text, longest, bool(2 * running.sum() >= is_long.sum()))
+    short_twice = next_to & is_short[:-1] & is_short[1:]
+    shorter = is_short.mean() >= _COMMON_SHARE or (short_twice[:-1] & short_twice[1:]).any()
+    return StepChange(text, longest, bool(2 * running.sum() >= is_long.sum() and shorter))
 
 
 def of_rows(rows: CarbonRows, seen: Mask, rules: Rules, *, in_order: bool) -> list[Fault]:
