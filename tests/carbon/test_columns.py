@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from carbonroute.carbon.columns import is_epoch, marks_in, unit_of
+from carbonroute.carbon.columns import is_epoch, unit_of
 from carbonroute.cli import main
+from carbonroute.files.preview import marks_in
 from helpers import small
 
 HOURS = [f"2024-01-01T{hour:02}:00:00+00:00" for hour in range(24)]

@@ -74,14 +74,15 @@ def test_standstills_and_copies_are_said(tmp_path: Path) -> None:
     assert "C 72 h at 7 from 2021-01-01T00:00Z" in " ".join(found.findings)
 
 
-def test_a_spike_beside_a_gap_makes_it_longer(tmp_path: Path) -> None:
+def test_a_spike_beside_a_gap_makes_the_rule_for_it_longer(tmp_path: Path) -> None:
     values = [str(300 + hour % 4) for hour in range(48)]
     values[20:22], values[22] = ["", ""], "9"
     rows = [f"2021-01-{1 + hour // 24:02}T{hour % 24:02}:00Z,{value}" for hour, value in enumerate(values)]
     found = inspect_file(write(tmp_path, "\n".join(["time,A", *rows])))
     zone = row(found, "A")
-    assert (zone["gaps"], zone["missing_hours"], zone["spikes"], zone["longest_gap_hours"]) == (1, 2, 1, 3)
-    assert 'gaps = "interpolate:3h"' in found.suggestion
+    assert (zone["gaps"], zone["missing_hours"], zone["spikes"], zone["longest_gap_hours"]) == (1, 2, 1, 2)
+    assert '\n# gaps = "interpolate:3h" # fills A 2 h' in found.suggestion
+    assert '\n# spikes = "remove:40" # takes out A 1 h' in found.suggestion
 
 
 @pytest.mark.parametrize("minutes", [5, 30, 120])

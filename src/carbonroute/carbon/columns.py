@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any, Self
 
 import polars as pl
 
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files import toml
-from carbonroute.files.preview import MOST, Preview, Recognition, first_named
+from carbonroute.files.preview import Preview, Recognition, first_named
 from carbonroute.files.tables import FIRST_LINE, column_numbers, read_table
 from carbonroute.files.time_columns import lacks_offset, read_times
 from carbonroute.files.times import ends_a_day
 from carbonroute.units import CENTURY_S, G_PER_KWH, PER_SECOND
 
 _ZONE = re.compile(r"zone|region|area|country|location|grid|balancing|authority|^ba$", re.I)
-_INTENSITY = re.compile(r"carbon|intensity|co2|co₂|emission|moer|aoer|per_kwh|(^|_)ci($|_)|^value$", re.I)
+#: Words that only carbon intensities are called by, in names of columns and files.
+_CARBON = re.compile(r"carbon|intensity|co2|co₂|emission|moer|aoer|per_kwh|(^|_)ci($|_)", re.I)
+_INTENSITY = re.compile(f"{_CARBON.pattern}|^value$", re.I)
+#: Names of columns of zones that only tables of grids have.
+_GRID = re.compile(r"zone|grid|balancing|authority|^ba$", re.I)
+#: How grids are named: codes in capitals, such as DE, US-CAL-CISO or GB_direct, and names in other scripts.
+_CODE = re.compile(r"[A-Z]{1,6}[0-9]{0,2}([^A-Za-z0-9].*)?|.*[^\x00-\x7f].*", re.S)
+#: Abbreviations of what machines count.
+_NO_CODE = re.compile(r"(CPU|GPU|RAM|IO|RPS|QPS|TPS|TTFT|TPOT|ID|MW|MWH|KW|KWH|TEMP|LOAD|PRICE)(?![A-Z])")
+#: Columns that number rows or spell out parts of a time.
+_COUNTER = re.compile(
+    r"|unnamed.*|index|id|no|row|#|(iso_?)?(year|quarter|month|week|day|hour|minute)"
+    r"(_?of_?(the_?)?(year|week|day|month))?|week_?day|dow|hod",
+    re.I,
+)
 #: How names of columns, and entries of a column of units, spell masses and energies.
 _MASSES = MappingProxyType(
     {
@@ -34,75 +49,77 @@ _UNITS = MappingProxyType(
         for mass, energy in (unit.split("/") for unit in G_PER_KWH)
     }
 )
-_UNIT_COLUMN = re.compile(r"(^|[\W_])units?($|[\W_])", re.I)
 #: The unit in suggested lines, where the file does not state it.
 UNIT = toml.ask(f"one of {', '.join(G_PER_KWH)}")
 
 
 def zone_column(preview: Preview) -> str | None:
     """Return the column that names each row's zone, or None."""
-    return first_named(_ZONE, preview.words) or (preview.words[0] if len(preview.words) == 1 else None)
+    words = words_of(preview)
+    return first_named(_ZONE, words) or (words[0] if len(words) == 1 else None)
 
 
 def value_column(preview: Preview) -> str | None:
     """Return the column of carbon intensities, or None."""
-    numbers = preview.numbers
+    numbers = numbers_of(preview)
     return first_named(_INTENSITY, numbers) or (numbers[0] if len(numbers) == 1 else None)
-
-
-def with_numbers(preview: Preview) -> Preview:
-    """Return a preview whose numbers are quantities: with those written with marks, and no time or unit.
-
-    Seconds since 1970 are no quantity where another column holds times.
-    """
-    heads = preview.head
-    marked = [name for name in preview.words if marks_in(heads[name]) is not None]
-    units = set(unit_columns(heads))
-    numbers = [name for name in heads.columns if name in marked or name in preview.numbers]
-    return replace(
-        preview,
-        numbers=tuple(name for name in numbers if not is_epoch(heads[name])),
-        words=tuple(name for name in preview.words if name not in {*marked, *units}),
-    )
-
-
-def is_epoch(column: pl.Series) -> bool:
-    """Whether a column counts seconds, or a part of them, from 1970 on."""
-    if not (column.dtype.is_numeric() or column.dtype == pl.String):
-        return False
-    number = column_numbers(column.cast(pl.String)).drop_nulls()
-    early, late = CENTURY_S
-    return bool(len(number)) and any(
-        number.is_between(early * per_s, late * per_s).all() for per_s in PER_SECOND.values()
-    )
-
-
-def marks_in(column: pl.Series) -> dict[str, str] | None:
-    """Return the marks of decimals and thousands in a column of numbers, as keys of a scenario.
-
-    None if it has no marks but decimal points, or is no column of numbers. Where only groups of three digits
-    follow a mark, it is one of thousands.
-    """
-    if column.dtype != pl.String:
-        return None
-    known = column.str.strip_chars().drop_nulls()
-    known = known.filter(known != "")
-    for marks in (
-        {"thousands": ","},
-        {"thousands": " "},
-        {"decimal": ","},
-        {"decimal": ",", "thousands": "."},
-    ):
-        decimal, thousands = marks.get("decimal", "."), marks.get("thousands")
-        is_number = column_numbers(known, decimal, thousands).is_not_null()
-        if is_number.sum() >= MOST * max(len(known), 1) > column_numbers(known).is_not_null().sum():
-            return marks
-    return None
 
 
 def other_words(preview: Preview, zone: str) -> tuple[str, ...]:
     """Return the columns of words beside the zone, which may tell several series apart."""
-    return tuple(name for name in preview.words if name != zone)
+    return tuple(name for name in words_of(preview) if name != zone)
+
+
+def words_of(preview: Preview) -> tuple[str, ...]:
+    """Return the columns of words that do not just repeat the unit of the row's value."""
+    units = unit_columns(preview.head.select(preview.words))
+    return tuple(name for name in preview.words if name not in units)
+
+
+def numbers_of(preview: Preview) -> tuple[str, ...]:
+    """Return the columns of numbers that are neither times nor counters of rows."""
+    return tuple(
+        name
+        for name in preview.numbers
+        if not _COUNTER.fullmatch(name.strip()) and not is_epoch(preview.head[name])
+    )
+
+
+def is_epoch(column: pl.Series) -> bool:
+    """Whether all of a column's numbers are seconds, or their fractions, since 1970."""
+    known = column.drop_nulls()
+    if known.dtype == pl.String:
+        known = column_numbers(known)
+    first, last = CENTURY_S
+    return (
+        bool(len(known))
+        and known.dtype.is_numeric()
+        and any((known / per_s).is_between(first, last).sum() == len(known) for per_s in PER_SECOND.values())
+    )
+
+
+def is_of_carbon(preview: Preview, values: Sequence[str], zone: str | None = None) -> bool:
+    """Whether anything says that these columns hold carbon intensities: a word, a unit, or codes of grids.
+
+    Parameters
+    ----------
+    preview
+        The file.
+    values
+        Its columns of values: one for each zone, where no column names it.
+    zone
+        The column that names each row's zone, if there is one.
+    """
+    if _CARBON.search(preview.path.name.partition(".")[0]) or unit_columns(
+        preview.head.select(preview.words)
+    ):
+        return True
+    if any(_CARBON.search(name) or unit_of(name) for name in values):
+        return True
+    if zone is not None:
+        return bool(_GRID.search(zone)) and all(_INTENSITY.search(name) for name in values)
+    codes = [name for name in values if _CODE.fullmatch(name) and not _NO_CODE.match(name)]
+    return 2 * len(codes) > len(values)
 
 
 def distinct(table: pl.DataFrame, name: str) -> list[str]:
@@ -156,8 +173,8 @@ def surveyed(
 def unit_of(text: str) -> str | None:
     """Return the unit that a text states, or None.
 
-    >>> unit_of("gCO2eq/kWh"), unit_of("lbs CO2 per MWh"), unit_of("MWh")
-    ('g/kWh', 'lb/MWh', None)
+    >>> unit_of("DE_gCO2_per_kWh"), unit_of("carbon (kg CO₂eq / MWh)"), unit_of("carbon_intensity")
+    ('g/kWh', 'kg/MWh', None)
     """
     return next((unit for unit, pattern in _UNITS.items() if re.search(pattern, text, re.I)), None)
 
@@ -168,35 +185,94 @@ def unit_in(names: Sequence[str]) -> str | None:
     >>> unit_in(["DE_gCO2_per_kWh"]), unit_in(["carbon (kg/MWh)"]), unit_in(["carbon_intensity"])
     ('g/kWh', 'kg/MWh', None)
     """
-    units = set(map(unit_of, names))
+    units = {unit_of(name) for name in names}
     return units.pop() if len(units) == 1 else None
 
 
-def in_stated_unit(
-    table: pl.DataFrame, rows: pl.DataFrame
-) -> tuple[str | None, str | None, pl.Series | None]:
-    """Return what a column of units says of a table's rows: their unit; or its name and each row's factor.
-
-    None where there is no such column. `rows`: their values, with the ``line`` of the table.
-    """
-    for name, units in unit_columns(table).items():
-        if len(set(units.values())) == 1:
-            return next(iter(units.values())), None, None
-        factors = {text: G_PER_KWH[unit] for text, unit in units.items()}
-        of_line = table[name].replace_strict(factors, default=None, return_dtype=pl.Float64)
-        return "g/kWh", name, of_line.gather(rows["line"])
-    return None, None, None
-
-
 def unit_columns(table: pl.DataFrame) -> dict[str, dict[str, str]]:
-    """Return the columns of a table whose names and entries are those of units, with each entry's unit."""
+    """Return the columns of text whose every entry states a unit, with each entry's unit."""
     columns = {}
     for name in table.columns:
-        if _UNIT_COLUMN.search(name) and table[name].dtype == pl.String:
-            units = {text: unit_of(text) for text in distinct(table, name)}
-            if units and None not in units.values():
+        if table[name].dtype == pl.String and states_unit(table[name]):
+            units = {text: unit_of(text) for text in distinct(table, name) if text.strip()}
+            if None not in units.values():
                 columns[name] = {text: unit for text, unit in units.items() if unit is not None}
     return columns
+
+
+def states_unit(column: pl.Series) -> bool:
+    """Whether the first entry of a column that is not empty states a unit."""
+    known = column.drop_nulls()
+    first = (
+        known.head(1) if not len(known) or known[0].strip() else known.filter(known.str.strip_chars() != "")
+    )
+    return bool(len(first)) and unit_of(first[0]) is not None
+
+
+@dataclass(frozen=True)
+class StatedUnit:
+    """The unit of a table's values, as its headers or a column of units state it.
+
+    Attributes
+    ----------
+    unit
+        Of the values times `factor`; None if it is not stated.
+    factor
+        Of each row of a long table, of each column of a wide one, or of all values.
+    settings
+        The keys of a scenario for it.
+    findings
+        Headers and entries that do not agree.
+    """
+
+    unit: str | None
+    settings: Mapping[str, Any]
+    factor: pl.Series | float = 1.0
+    findings: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, table: pl.DataFrame, values: Sequence[str], words: Sequence[str], suffix: str | None) -> Self:
+        """Return the unit of a table's columns of values.
+
+        Parameters
+        ----------
+        table
+            All of it.
+        values, words
+            Its columns of values, and those of words.
+        suffix
+            Of a wide table, what the columns of one series for each zone end with; of a long one None.
+        """
+        headers = {name: unit for name in values if (unit := unit_of(name))}
+        columns = unit_columns(table.select(words))
+        entries = [unit for stated in columns.values() for unit in stated.values()]
+        units = list(dict.fromkeys([*headers.values(), *entries]))
+        if not units:
+            return cls(None, {"unit": UNIT})
+        if len(units) == 1 and (columns or len(headers) == len(values)):
+            return cls(units[0], {"unit": units[0]})
+        if suffix is None and len(columns) == 1 and not headers:
+            ((name, stated),) = columns.items()
+            factors = {text: G_PER_KWH[unit] for text, unit in stated.items()}
+            factor = table[name].replace_strict(factors, default=None, return_dtype=pl.Float64)
+            return cls("g/kWh", {"unit_column": name}, factor)
+        if suffix is not None and not columns:
+            return cls._by_zone(values, headers, suffix)
+        where = ", ".join([*(["headers"] if headers else []), *(f"column {name!r}" for name in columns)])
+        said = f"several units are stated ({', '.join(units)}, in {where}): a scenario reads all in one"
+        return cls(None, {"unit": UNIT}, findings=[said])
+
+    @classmethod
+    def _by_zone(cls, values: Sequence[str], headers: Mapping[str, str], suffix: str) -> Self:
+        of_zone = {name.removesuffix(suffix): headers.get(name) for name in values if name.endswith(suffix)}
+        usual = next(iter(headers.values())) if len(headers) == len(values) else UNIT
+        zone_units = {zone: unit for zone, unit in of_zone.items() if unit not in (None, usual)}
+        settings = {"unit": usual, "zone_units": zone_units or None}
+        if usual is not UNIT:
+            factors = pl.Series([G_PER_KWH[headers[name]] for name in values], dtype=pl.Float64)
+            return cls("g/kWh", settings, factors)
+        silent = next(name for name in values if name not in headers)
+        return cls(None, settings, findings=[f"some headers state a unit, others none, such as {silent!r}"])
 
 
 def suffixes_of(columns: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -12,20 +12,18 @@ import polars as pl
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from carbonroute.carbon.columns import (
-    UNIT,
+    StatedUnit,
     distinct,
-    in_stated_unit,
-    is_epoch,
-    marks_in,
+    is_of_carbon,
+    numbers_of,
     other_words,
     placed_by_line,
     suffixes_of,
     surveyed,
     unit_columns,
-    unit_in,
     unit_of,
     value_column,
-    with_numbers,
+    words_of,
     zone_column,
 )
 from carbonroute.carbon.grid import NO_VALUE
@@ -34,7 +32,7 @@ from carbonroute.carbon.signal import Query
 from carbonroute.carbon.source import CarbonReadings, FileSource, Survey, require_stamp
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
-from carbonroute.files.preview import Certainty, Preview, Recognition, first_named
+from carbonroute.files.preview import Certainty, Preview, Recognition, first_named, marks_in
 from carbonroute.files.tables import column_numbers, column_text, read_table, required
 from carbonroute.files.text import Digests
 from carbonroute.files.times import LocalRows, to_utc
@@ -147,49 +145,59 @@ class CarbonFile(FileSource):
 
     @classmethod
     def recognise(cls, preview: Preview) -> Recognition | None:
-        """Recognise any table of times beside a zone and an intensity, or beside columns of numbers alone."""
-        preview = with_numbers(preview)
+        """Recognise a table of times beside a zone and an intensity, or beside columns of numbers alone.
+
+        It is sure only where a name, a unit or codes of grids say that the numbers are carbon intensities.
+        """
         if not preview.times or not preview.numbers or preview.is_log:
             return None
-        columns = {"time": preview.times[0]}
-        zone = zone_column(preview)
+        columns, zone = {"time": preview.times[0]}, zone_column(preview)
         if zone is None:
-            no_zones = {*preview.times, *unit_columns(preview.head)}
-            no_zones |= {name for name in preview.head.columns if is_epoch(preview.head[name])}
+            no_zones = {*preview.times, *preview.words, *preview.numbers} - set(numbers_of(preview))
             zones = tuple(name for name in preview.head.columns if name not in no_zones)  # empty ones too
-            is_log = first_named(_REQUEST, preview.head.columns)
-            certainty = Certainty.POSSIBLE if is_log else Certainty.SHAPE
-            return None if preview.words else Recognition(certainty, "wide", columns, {"zones": zones})
+            if words_of(preview) or not zones:
+                return None
+            certain = is_of_carbon(preview, zones) and not first_named(_REQUEST, preview.head.columns)
+            certainty = Certainty.SHAPE if certain else Certainty.POSSIBLE
+            return Recognition(certainty, "wide", columns, {"zones": zones})
         value = value_column(preview)
         if value is None:
             return None
         columns |= {"zone": zone, "value": value}
         words = {"further columns of words": other_words(preview, zone)}
-        return Recognition(Certainty.SHAPE, "long", columns, words)
+        certain = is_of_carbon(preview, [value], zone)
+        return Recognition(Certainty.SHAPE if certain else Certainty.POSSIBLE, "long", columns, words)
 
     @classmethod
     def survey(cls, preview: Preview, recognition: Recognition) -> Survey:
         """Return the rows of a table, its values in the unit of the file, and settings that read it."""
         table, frame, times, findings = surveyed(preview, recognition)
         rows = _survey_wide if recognition.format == "wide" else _survey_long
-        raw, unit, settings, comments = rows(table, frame, recognition, preview.file_name)
-        marks = next(filter(None, map(marks_in, table.iter_columns())), {})
+        raw, values, settings, comments = rows(table, frame, recognition, preview.file_name)
+        marked = [text for name in values if marks_in(text := table[name]) is not None]
+        marks = (marks_in(pl.concat(marked)) if marked else None) or {}
         if marks:
             listed = " and ".join(f"{key} = {mark!r}" for key, mark in marks.items())
             findings = [*findings, f"numbers are written with marks: {listed}"]
         value = column_numbers(raw["raw"], marks.get("decimal", "."), marks.get("thousands"))
-        if unit is None and len(raw) % len(table) == 0:
-            line = pl.int_range(len(table), eager=True)
-            lines = pl.concat([line] * (len(raw) // len(table)))
-            unit, column, factor = in_stated_unit(table, raw.with_columns(line=lines))
-            if column is not None and factor is not None and recognition.format == "long":
-                settings |= {"unit": None, "unit_column": column}
-                value = value * factor
-            elif unit is not None and column is None:
-                settings["unit"] = unit
-        settings = {"kind": "file", "layout": recognition.format, **settings, **times, **marks}
-        settings = {key: entry for key, entry in settings.items() if entry is not None}
-        return Survey(raw.with_columns(value=value), unit, settings, comments, findings)
+        suffix = (settings["column_suffix"] or "") if recognition.format == "wide" else None
+        stated = StatedUnit.of(table, values, preview.words, suffix)
+        factor = stated.factor
+        if suffix is not None and isinstance(factor, pl.Series):
+            factor = pl.concat([pl.repeat(of_zone, len(table), eager=True) for of_zone in factor])
+        if isinstance(factor, pl.Series) or factor != 1:
+            value = value * factor
+        settings = {
+            "kind": "file",
+            "layout": recognition.format,
+            **settings,
+            **stated.settings,
+            **times,
+            **marks,
+        }
+        return Survey(
+            raw.with_columns(value=value), stated.unit, settings, comments, [*findings, *stated.findings]
+        )
 
     def read(self, query: Query) -> CarbonReadings:
         """Return the readings of all files."""
@@ -398,38 +406,39 @@ def _factors_of(units: pl.Series, place: pl.Series, name: str, file_name: str) -
 
 def _survey_wide(
     table: pl.DataFrame, frame: pl.DataFrame, recognition: Recognition, file_name: str
-) -> tuple[pl.DataFrame, str | None, dict[str, Any], list[str]]:
-    """Return the rows of all columns, their unit, and settings and comments."""
+) -> tuple[pl.DataFrame, Sequence[str], dict[str, Any], list[str]]:
+    """Return the rows of all columns, the columns of values, and settings and comments."""
     columns = recognition.lists["zones"]
+    names = pl.Enum(columns)
     parts = [
-        frame.with_columns(zone=pl.lit(name), raw=column_text(table[name], file_name)) for name in columns
+        frame.with_columns(zone=pl.lit(name, dtype=names), raw=column_text(table[name], file_name))
+        for name in columns
     ]
     zones, suffixes = suffixes_of(columns)
     comments = [f"zones: {toml.names(zones)}"]
     if len(suffixes) > 1:
         comments.append(f"column_suffix could also be {' or '.join(map(toml.text, suffixes[1:]))}")
-    unit = unit_in(columns)
-    settings = {"unit": unit or UNIT, "column_suffix": suffixes[0] or None}
-    return pl.concat(parts), unit, settings, comments
+    return pl.concat(parts), columns, {"column_suffix": suffixes[0] or None}, comments
 
 
 def _survey_long(
     table: pl.DataFrame, frame: pl.DataFrame, recognition: Recognition, file_name: str
-) -> tuple[pl.DataFrame, str | None, dict[str, Any], list[str]]:
-    """Return the rows of all series, their unit, and settings and comments; words tell series apart."""
+) -> tuple[pl.DataFrame, Sequence[str], dict[str, Any], list[str]]:
+    """Return the rows of all series, the column of values, and settings and comments.
+
+    Words tell series apart.
+    """
     zone, name = recognition.columns["zone"], recognition.columns["value"]
     words = {key: distinct(table, key) for key in recognition.lists["further columns of words"]}
     choices = {key: entries for key, entries in words.items() if 1 < len(entries) <= 10}
     label = pl.concat_str([column_text(table[key], file_name) for key in (zone, *choices)], separator=" ")
     rows = frame.with_columns(zone=pl.select(label).to_series(), raw=column_text(table[name], file_name))
-    unit = unit_in([name])
     settings = {
         "zone_column": zone,
         "value_column": name,
         "where": {key: toml.ask(f"one of {', '.join(entries)}") for key, entries in choices.items()} or None,
-        "unit": unit or UNIT,
     }
-    return rows, unit, settings, [f"zones: {toml.names(distinct(table, zone))}"]
+    return rows, [name], settings, [f"zones: {toml.names(distinct(table, zone))}"]
 
 
 def _told_apart(stamps: pl.Series, times: pl.Series, series: pl.Series) -> int:

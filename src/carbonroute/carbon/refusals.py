@@ -40,6 +40,8 @@ _SPARSE = 200
 _SPARSE_VALUES = 4_000_000
 #: What a carbon intensity in g/MWh is, where g/kWh is stated.
 _MILLI = 10_000.0, 1000 * MAX_CARBON_G_PER_KWH
+#: Share of all intervals from which on one is common.
+_COMMON_SHARE = 0.125
 #: Numbers in which a comma or a dot may separate thousands, or decimals.
 _GROUPED = re.compile(r"[0-9]{1,3}(?P<mark>[,. \u00a0\u202f'])[0-9]{3}(?:(?P=mark)[0-9]{3})*")
 _DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
@@ -116,6 +118,23 @@ def require_one_series(rows: CarbonRows, seen: Mask, rules: Rules, file_name: st
     """
     if rules.duplicates in ("first", "last") or not (repeated(rows) & seen).any():
         return
+    faults = first_faults(
+        Fault(
+            f"{first} and {second}, zone {zone}",
+            "these files cover the same hours: one source per region is expected",
+            f"give each region its own, such as [[regions]] carbon = {{ path = {second!r} }}; or where "
+            "one file revises the other, state duplicates = 'last'",
+        )
+        for first, second, zone in same_hours(rows)
+    )
+    if faults:
+        raise InputError(file_name, faults)
+
+
+def same_hours(rows: CarbonRows) -> list[tuple[str, str, str]]:
+    """Return pairs of files that hold a zone's values of the same hours, different ones, and the zone."""
+    if rows.table["file"].n_unique() < 2:
+        return []
     cell = ["column", "slot"]
     named = pl.DataFrame({"file": rows.table["file"], "value": rows.table["value"]})
     named = named.with_columns(pl.Series("column", rows.column), pl.Series("slot", rows.slot))
@@ -131,17 +150,8 @@ def require_one_series(rows: CarbonRows, seen: Mask, rules: Rules, file_name: st
         size, left_on=["file_before", "column"], right_on=["file", "column"], suffix="_before"
     )
     whole = 2 * pl.col("hours") >= pl.max_horizontal("size", "size_before")
-    faults = first_faults(
-        Fault(
-            f"{pair['file_before']} and {pair['file']}, zone {rows.zones[pair['column']]}",
-            "these files cover the same hours: one source per region is expected",
-            f"give each region its own, such as [[regions]] carbon = {{ path = {pair['file']!r} }}; or where "
-            "one file revises the other, state duplicates = 'last'",
-        )
-        for pair in pairs.filter(whole & (2 * pl.col("differ") >= pl.col("hours"))).to_dicts()
-    )
-    if faults:
-        raise InputError(file_name, faults)
+    apart = pairs.filter(whole & (2 * pl.col("differ") >= pl.col("hours")))
+    return [(pair["file_before"], pair["file"], rows.zones[pair["column"]]) for pair in apart.to_dicts()]
 
 
 @dataclass(frozen=True)
@@ -155,7 +165,8 @@ class StepChange:
     longest
         The longest interval that is usual, min.
     lasts
-        Whether the longest one comes twice running, which rows that are lost here and there never make.
+        Whether most of the longest ones come twice running, which rows that are lost here and there do not,
+        and the shortest one is common or comes three times running, unlike a single row between two others.
     """
 
     text: str
@@ -180,8 +191,12 @@ def step_change(rows: CarbonRows) -> StepChange | None:
     first = int(change.argmax())
     before, after = (step_of(int(apart[i]) * US_PER_MINUTE) for i in (first, first + 1))
     text = f"the step changes at {rows.place(int(row[first + 1]))} from {before} to {after}"
-    lasts = bool((next_to & (apart[:-1] == longest) & (apart[1:] == longest)).any())
-    return StepChange(text, longest, lasts)
+    is_long, is_short = apart == longest, apart == short
+    twice = next_to & is_long[:-1] & is_long[1:]
+    running = np.append(twice, False) | np.append(False, twice)
+    short_twice = next_to & is_short[:-1] & is_short[1:]
+    shorter = is_short.mean() >= _COMMON_SHARE or (short_twice[:-1] & short_twice[1:]).any()
+    return StepChange(text, longest, bool(2 * running.sum() >= is_long.sum() and shorter))
 
 
 def of_rows(rows: CarbonRows, seen: Mask, rules: Rules, *, in_order: bool) -> list[Fault]:

@@ -206,21 +206,22 @@ class FileSource(Rules):
         return cls.form == "json" or (cls.form == "by name" and name.lower().endswith((".json", ".json.gz")))
 
     def read(self, query: Query) -> CarbonReadings:
-        """Return the readings of all files.
+        """Return the readings of all files; remarks count values of the query's zones within its horizon.
 
         Raises
         ------
         InputError
             If a file cannot be read, or lacks a column or zone that is asked for.
         """
-        window, parts = self.window(query), []
+        start, parts = _start(query), []
+        horizon = start, start + timedelta(hours=query.hours)
         for name, file in self.located(query).items():
             if self.is_json(name):
                 part = self.parse_answer(read_json(file.path, name, query.digests), name)
             else:
                 part = self.parse_table(self.table(file.path, name, query.digests), name, file.query)
             others = sorted(set(query.zones) - set(file.query.zones))
-            parts.append(part.counted(file.query.zones, *window).without(others))
+            parts.append(part.counted(file.query.zones, *horizon).without(others))
         counts = Counter[str]()
         for part in parts:
             counts.update(part.counts)

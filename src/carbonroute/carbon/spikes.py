@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 #: Hours on either side that an hour is compared with; so many absurd hours in a row are still seen.
 REACH_HOURS = 6
+#: Hours that are looked at one by one; of more, all are.
+_MOST_BY_ONE = 200_000
 
 
 def spikes(values: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
@@ -25,17 +27,44 @@ def spikes(values: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
     limit
         In usual changes. Real grids reach some 30 in their wildest hours: 40 is a good first choice.
     """
-    around = pl.DataFrame(values).with_columns(pl.all().fill_nan(None))
-    median = around.select(
-        pl.all().rolling_median(2 * REACH_HOURS + 1, min_samples=REACH_HOURS + 1, center=True)
-    ).to_numpy()
     usual = usual_change(values)
-    far: NDArray[np.bool_] = np.abs(values - median) > limit * np.where(usual > 0, usual, np.inf)
-    return far
+    least = limit * np.where(usual > 0, usual, np.inf)
+    flags = _range_around(values) > least  # none is further from the median than the hours around it range
+    hour, column = np.nonzero(flags)
+    if len(hour) > _MOST_BY_ONE:
+        known = pl.DataFrame(values).with_columns(pl.all().fill_nan(None))
+        median = known.select(
+            pl.all().rolling_median(2 * REACH_HOURS + 1, min_samples=REACH_HOURS + 1, center=True)
+        ).to_numpy()
+        far: NDArray[np.bool_] = np.abs(values - median) > least
+        return far
+    if len(hour):
+        at = hour[:, np.newaxis] + np.arange(-REACH_HOURS, REACH_HOURS + 1)
+        inside = (at >= 0) & (at < len(values))
+        around = np.where(inside, values[np.where(inside, at, 0), column[:, np.newaxis]], np.nan)
+        enough = np.isfinite(around).sum(axis=1) > REACH_HOURS
+        hour, column, around = hour[enough], column[enough], around[enough]
+        flags[:] = False
+        flags[hour, column] = np.abs(values[hour, column] - np.nanmedian(around, axis=1)) > least[column]
+    return flags
+
+
+def _range_around(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return highest less lowest value of the 13 hours around each, shape (H, Z); NaN where all are."""
+    pad = np.full((REACH_HOURS, values.shape[1]), np.nan)
+    high = low = np.vstack([pad, values, pad])
+    for step in (1, 2, 4, 5):  # of 2, 4, 8 and 13 hours
+        high, low = np.fmax(high[:-step], high[step:]), np.fmin(low[:-step], low[step:])
+    spread: NDArray[np.float64] = high - low
+    return spread
 
 
 def usual_change(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the median of each column's absolute changes from one row to the next, shape (Z,); 0 if none."""
-    changes = pl.DataFrame(np.abs(np.diff(values, axis=0))).select(pl.all().fill_nan(None).median())
-    usual: NDArray[np.float64] = changes.fill_null(0.0).to_numpy()[0]
+    changes = np.abs(np.diff(values, axis=0))
+    if len(changes) and not np.isnan(changes).any():
+        usual: NDArray[np.float64] = np.median(changes, axis=0)
+    else:
+        known = pl.DataFrame(changes).select(pl.all().fill_nan(None).median())
+        usual = known.fill_null(0.0).to_numpy()[0]
     return usual

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -28,6 +29,14 @@ HEAD_ROWS = 2000
 _HEAD_BYTES = 2**20
 #: Share of a column's entries that must be of the type that the column is taken for.
 MOST = 0.8
+#: Marks of decimals and of thousands, other than a program's, as keys of a scenario.
+_MARKS: tuple[Mapping[str, str], ...] = (
+    MappingProxyType({"thousands": ","}),
+    MappingProxyType({"thousands": " "}),
+    MappingProxyType({"thousands": "'"}),
+    MappingProxyType({"decimal": ","}),
+    MappingProxyType({"decimal": ",", "thousands": "."}),
+)
 #: Names of columns of times.
 TIME = re.compile(r"time|date|stamp|hour|period|arriv|(^|_)(at|ts|utc)$|start|from", re.I)
 
@@ -125,8 +134,10 @@ def preview(path: Path, file_name: str) -> Preview:
     if suffix == ".json":
         return Preview(path, file_name, read_json(path, file_name))
     head = head_of(path, file_name)
-    times = tuple(name for name in head.columns if _is_time(head[name]))
-    numbers = tuple(name for name in head.columns if _is_number(head[name]))
+    plain = {name for name in head.columns if _is_plain(head[name])}
+    others = [name for name in head.columns if name not in plain]
+    times = tuple(name for name in others if _is_time(head[name]))
+    numbers = tuple(name for name in head.columns if name in plain or _is_number(head[name]))
     words = tuple(
         name
         for name in head.columns
@@ -156,11 +167,41 @@ def _known(column: pl.Series) -> pl.Series:
     )
 
 
+def _is_plain(column: pl.Series) -> bool:
+    """Whether every entry is a number."""
+    if column.dtype != pl.String:
+        return column.dtype.is_numeric()
+    return not any(column_numbers(entries).null_count() for entries in (column.head(1), column))
+
+
 def _is_number(column: pl.Series) -> bool:
     if column.dtype.is_numeric():
         return True
     known = _known(column) if column.dtype == pl.String else column.clear()
-    return bool(len(known)) and column_numbers(known).is_not_null().sum() >= MOST * len(known)
+    if not len(known):
+        return False
+    return column_numbers(known).is_not_null().sum() >= MOST * len(known) or marks_in(known) is not None
+
+
+def marks_in(column: pl.Series) -> Mapping[str, str] | None:
+    """Return the marks of decimals and thousands in a column of numbers, as keys of a scenario.
+
+    None if it has no marks but decimal points, or is no column of numbers. Where only groups of three digits
+    follow a mark, it is one of thousands.
+    """
+    if column.dtype != pl.String:
+        return None
+    known = _known(column)
+    plain = int(column_numbers(known).is_not_null().sum())
+    if plain == len(known):
+        return None
+
+    def count(marks: Mapping[str, str]) -> int:
+        numbers = column_numbers(known, marks.get("decimal", "."), marks.get("thousands"))
+        return int(numbers.is_not_null().sum())
+
+    most, marks = max(((count(marks), marks) for marks in _MARKS), key=lambda counted: counted[0])
+    return marks if most > plain and most >= MOST * len(known) else None
 
 
 def _is_time(column: pl.Series) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from carbonroute.files.tables import FIRST_LINE
@@ -53,17 +54,22 @@ def common_step_us(times: pl.DataFrame) -> int | None:
     times
         Columns ``zone`` and ``time``, in any order.
     """
-    gaps = (
-        times.drop_nulls()
-        .unique()
-        .sort("zone", "time")
-        .select(pl.col("time").diff().over("zone").dt.total_microseconds().alias("gap"))
-        .drop_nulls()
-    )
-    if gaps.is_empty():
+    if times["time"].null_count() or times["zone"].null_count():
+        times = times.drop_nulls()
+    run = times["zone"].rle_id()
+    begins = times["zone"].filter(run != run.shift(1, fill_value=len(run)))
+    time_us, gap_us = times["time"].to_physical().to_numpy(), None
+    if begins.n_unique() == len(begins):  # each zone's rows stand together
+        gap_us = np.diff(time_us)[np.diff(run.to_numpy()) == 0]
+    if gap_us is None or (gap_us < 0).any():
+        zone = times["zone"].cast(pl.Categorical).to_physical().to_numpy()
+        order = np.lexsort((time_us, zone))
+        gap_us = np.diff(time_us[order])[np.diff(zone[order]) == 0]
+    gap_us = gap_us[gap_us > 0]
+    if not len(gap_us):
         return None
-    most = gaps["gap"].value_counts().sort("count", "gap", descending=[True, False])
-    return int(most["gap"][0])
+    gaps, counts = np.unique(gap_us, return_counts=True) if np.ptp(gap_us) else (gap_us[:1], np.ones(1))
+    return int(gaps[counts == counts.max()].max())
 
 
 def span_text(span_us: int) -> str:

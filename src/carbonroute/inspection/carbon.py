@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -10,23 +11,30 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Mask
 from carbonroute.carbon.gaps import runs_of
-from carbonroute.carbon.grid import CarbonRows, earlier_than_before, hourly, iso, placed, repeated
+from carbonroute.carbon.grid import (
+    CarbonRows,
+    earlier_than_before,
+    hourly,
+    iso,
+    partial_hours,
+    placed,
+    repeated,
+    too_close,
+)
 from carbonroute.carbon.quality import copies, standstills
-from carbonroute.carbon.refusals import require_size
-from carbonroute.carbon.rules import Rules, Step, step_of
-from carbonroute.carbon.spikes import spikes
+from carbonroute.carbon.refusals import require_size, step_change
+from carbonroute.carbon.rules import Rules, Step, step_of, until_next
 from carbonroute.files.text import listed, refused
 from carbonroute.files.time_columns import common_step_us, span_text
 from carbonroute.files.times import EPOCH
+from carbonroute.inspection.duplicates import Duplicates
+from carbonroute.inspection.levels import hours_in_part, level_findings
+from carbonroute.inspection.rules import SPIKE_LIMIT, Proposed, lone_spikes, of_step, proposals
 from carbonroute.inspection.statistics import amplitude, lag_correlation, mean_day
-from carbonroute.units import HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR, pct
+from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, US_PER_HOUR, pct
 
-#: Limit of a spike, in usual hourly changes: the first choice that `carbon.spikes` names.
-SPIKE_LIMIT = 40.0
-#: Longest gap that interpolation is suggested for, and that any rule is.
-_INTERPOLATE_HOURS, _FILL_HOURS = 6, 24
 _NAMED = 5
 #: Larger numbers are neither a carbon intensity in any unit nor the generation of a grid in an hour.
 MAX_VALUE = 1e12
@@ -71,6 +79,10 @@ class Series:
         The values by the hour.
     step
         Length of an interval as a scenario spells it; None if no step of a scenario has it.
+    equal_copies
+        Whether rows stand twice, and all with equal values.
+    proposed
+        Rules that would fill or delete.
     """
 
     quantities: dict[str, Any]
@@ -78,22 +90,18 @@ class Series:
     findings: list[str]
     hours: HourlyValues
     step: Step | None
+    equal_copies: bool
+    proposed: Sequence[Proposed]
 
-    def rules(self) -> dict[str, str | None]:
-        """Return the rules that would make the series complete, as a scenario spells them."""
-        worst = int(self.table["longest_gap_hours"].to_numpy().max(initial=0))
-        kind = "interpolate" if worst <= _INTERPOLATE_HOURS else "previous-day"
-        spiky, odd = self.table["spikes"].sum(), self.table["absurd"].sum()
-        return {
-            "step": self.step.text if self.step not in (None, "1h") else None,
-            "gaps": f"{kind}:{worst}h" if 0 < worst <= _FILL_HOURS else None,
-            "duplicates": "first" if self.table["duplicates"].sum() else None,
-            "spikes": f"remove:{SPIKE_LIMIT:g}" if spiky else None,
-            "absurd": "missing" if odd else None,
-        }
+    def rules(self) -> dict[str, str]:
+        """Return the rules that change no value, as a scenario spells them."""
+        step = {"step": self.step.text} if self.step is not None and self.step != "1h" else {}
+        return step | ({"duplicates": "first"} if self.equal_copies else {})
 
 
-def describe(table: pl.DataFrame, file_name: str, *, in_grams: bool, step: Step | None = None) -> Series:
+def describe(
+    table: pl.DataFrame, file_name: str, *, in_grams: bool, step: Step | None = None, unit: str | None = None
+) -> Series:
     """Describe the rows of a carbon file.
 
     Parameters
@@ -107,16 +115,20 @@ def describe(table: pl.DataFrame, file_name: str, *, in_grams: bool, step: Step 
         Whether values are in g/kWh; else those beyond `MAX_CARBON_G_PER_KWH` count as they are.
     step
         Length of an interval, if that is known; else the most common one in the file.
+    unit
+        Of values that are not in g/kWh; None if it is not stated.
 
     Raises
     ------
     InputError
         If no row has a time, or times lie so far apart that no table could hold all between them.
     """
-    timed = table.filter(pl.col("time").is_not_null() & pl.col("zone").is_not_null())
+    timed = table
+    if table["time"].null_count() or table["zone"].null_count():
+        timed = table.filter(pl.col("time").is_not_null() & pl.col("zone").is_not_null())
     if timed.is_empty():
         raise refused(file_name, "no row has a time and a zone", "check the file")
-    gap_us = common_step_us(timed.select("zone", "time"))
+    gap_us, stated = common_step_us(timed.select("zone", "time")), step
     step = step or step_of(gap_us)
     rules = Rules.spelled(step=str(step or "1h"), duplicates="first")
     zones = tuple(timed["zone"].unique(maintain_order=True))
@@ -135,38 +147,75 @@ def describe(table: pl.DataFrame, file_name: str, *, in_grams: bool, step: Step 
         "step": str(step) if step else (span_text(gap_us) if gap_us else "unknown"),
         "hours": len(hours.values),
     }
-    counted = _row_counts(rows)
-    findings = _row_findings(table, timed, rows, counted, gap_us, step)
-    by_zone, more = describe_hours(hours, max(HOURS_PER_DAY, rules.step.minutes // 60 + 1))
+    again = repeated(rows)
+    counted, duplicates = _row_counts(rows, again), Duplicates.of(rows, again)
+    findings = _row_findings(table, timed, rows, counted, duplicates, gap_us, step)
+    partial, some = (0, []) if rules.step.until_next else hours_in_part(rows)
+    findings += some
+    g_per_kwh = 1.0 if in_grams or unit is None else G_PER_KWH.get(unit)
+    if g_per_kwh is not None:
+        findings += level_findings(rows, g_per_kwh)
+    lone = lone_spikes(hours.values)
+    by_zone, more = describe_hours(hours, max(HOURS_PER_DAY, rules.step.minutes // 60 + 1), lone)
+    longest = int(by_zone["longest_gap_hours"].to_numpy().max(initial=0))
+    proposed = proposals(rows, hours.values, rules, duplicates, lone, longest, partial)
+    if stated is None and step is not None and (partial or longest or rows.off.any()):
+        change = step_change(rows)
+        if change is not None and (change.lasts or _changes_within_hours(rows)):
+            until = Step.parse(until_next(max(change.longest, min(step.minutes, 60))))
+            other = describe(table, file_name, in_grams=in_grams, step=until, unit=unit)
+            said = f"{change.text}: a value stands until the next one by step = '{until.text}'"
+            if change.lasts:
+                return replace(other, findings=[said, *other.findings])
+            proposed.append(of_step(change.text, step, hours.values, until, other.hours.values, zones))
     return Series(
-        quantities, counted.join(by_zone, on="zone", maintain_order="left"), findings + more, hours, step
+        quantities,
+        counted.hstack(by_zone.get_columns()[1:]),  # zones stand first, in one order
+        findings + more,
+        hours,
+        step,
+        bool(duplicates.count) and not duplicates.differ and not duplicates.files,
+        proposed,
     )
+
+
+def _changes_within_hours(rows: CarbonRows) -> bool:
+    """Whether hours with fewer values than the others have them at regular times more often than not."""
+    begins, otherwise = partial_hours(rows)
+    return bool(begins.any()) and otherwise.sum() <= begins.sum()
 
 
 def _by_hour(rows: CarbonRows, rules: Rules) -> HourlyValues:
     if rows.off.all():
         return HourlyValues(rows.zones, rows.start, np.full((1, len(rows.zones)), np.nan))
     grid = hourly(rows, rules)
-    return HourlyValues(rows.zones, rows.start + timedelta(hours=grid.first), grid.values)
+    values = grid.values
+    if rules.step.until_next:  # the last value may stand for a part of an hour more
+        known = np.flatnonzero(np.isfinite(values).any(axis=1))
+        values = values[: int(known[-1]) + 1] if len(known) else values
+    return HourlyValues(rows.zones, rows.start + timedelta(hours=grid.first), values)
 
 
-def _row_counts(rows: CarbonRows) -> pl.DataFrame:
+def _row_counts(rows: CarbonRows, again: Mask) -> pl.DataFrame:
     """Count by zone the faults of single rows."""
-    earlier = np.zeros(len(rows.slot), dtype=bool)
-    earlier[earlier_than_before(rows)[0]] = True
-    per_zone = {
-        "rows": np.ones(len(rows.slot), dtype=bool),
+    per_zone: dict[str, Any] = {
+        "rows": slice(None),
         "no_value": rows.missing,
         "absurd": rows.absurd,
         "off_grid": rows.off,
-        "duplicates": repeated(rows),
-        "out_of_order": earlier,
+        "duplicates": again,
+        "out_of_order": _earlier(rows),
     }
     counts = {
-        what: np.bincount(rows.column, weights=flags, minlength=len(rows.zones)).astype(np.int64)
-        for what, flags in per_zone.items()
+        what: np.bincount(rows.column[flags], minlength=len(rows.zones)) for what, flags in per_zone.items()
     }
     return pl.DataFrame({"zone": list(rows.zones), **counts})
+
+
+def _earlier(rows: CarbonRows) -> Mask:
+    earlier = np.zeros(len(rows.slot), dtype=bool)
+    earlier[earlier_than_before(rows)[0]] = True
+    return earlier
 
 
 def _row_findings(
@@ -174,6 +223,7 @@ def _row_findings(
     timed: pl.DataFrame,
     rows: CarbonRows,
     counted: pl.DataFrame,
+    duplicates: Duplicates,
     gap_us: int | None,
     step: Step | None,
 ) -> list[str]:
@@ -190,20 +240,29 @@ def _row_findings(
     if absurd := int(counted["absurd"].sum()):
         named = ", ".join(str(fault) for fault in rows.faults(rows.absurd, _found, "", "values")[:3])
         findings.append(f"{absurd:,} values that are no carbon intensity: {named}")
+    flags = {"no_value": rows.missing, "off_grid": rows.off, "out_of_order": _earlier(rows)}
+    first = {what: rows.place(int(flag.argmax())) for what, flag in flags.items() if flag.any()}
     for what, words in (
         ("no_value", "rows without a value"),
         ("off_grid", f"times off the grid of {step or '1h'}"),
         ("duplicates", "further rows for a zone and time that has one"),
         ("out_of_order", "rows earlier than the one before them"),
     ):
-        by_zone = dict(counted.filter(pl.col(what) > 0).select("zone", what).iter_rows())
+        zones_of = zip(counted["zone"].to_list(), counted[what].to_list(), strict=True)
+        by_zone = {zone: count for zone, count in zones_of if count}
         if by_zone:
-            findings.append(f"{sum(by_zone.values()):,} {words} ({_listed(by_zone)})")
-    values = timed["value"].drop_nulls().drop_nans()
-    if len(values) and (high := int((values > MAX_CARBON_G_PER_KWH).sum())):
-        findings.append(f"{high:,} values above {MAX_CARBON_G_PER_KWH:,.0f}: no grid emits as much in g/kWh")
-    if len(values) and 0 < values.to_numpy().max() < 2:
-        findings.append("all values are below 2, which looks like kg/kWh")
+            said = f": {duplicates.said}" if what == "duplicates" else f"; the first: {first[what]}"
+            findings.append(f"{sum(by_zone.values()):,} {words} ({_listed(by_zone)}){said}")
+    if step is not None and step.minutes > 60 and not step.until_next:
+        on_grid = rows.where(~rows.off)
+        if (close := too_close(on_grid, step.minutes // 60)).any():
+            at = on_grid.place(int(close.argmax()))
+            findings.append(
+                f"{int(close.sum()):,} rows begin within {step} of the one before; the first: {at}"
+            )
+    findings += duplicates.files
+    if len(rows.zones) < int(counted["rows"].sum()) == int(counted["out_of_order"].sum()) + len(rows.zones):
+        findings.append("rows stand newest first: a scenario sorts them")
     return findings
 
 
@@ -215,7 +274,9 @@ def _listed(by_zone: dict[str, int]) -> str:
     return listed([f"{zone} {count:,}" for zone, count in by_zone.items()], _NAMED, " and {} more zones")
 
 
-def describe_hours(hours: HourlyValues, still_hours: int = HOURS_PER_DAY) -> tuple[pl.DataFrame, list[str]]:
+def describe_hours(
+    hours: HourlyValues, still_hours: int = HOURS_PER_DAY, lone: Mask | None = None
+) -> tuple[pl.DataFrame, list[str]]:
     """Describe values by the hour: a row per zone, and findings in sentences.
 
     Parameters
@@ -224,20 +285,19 @@ def describe_hours(hours: HourlyValues, still_hours: int = HOURS_PER_DAY) -> tup
         The values.
     still_hours
         How long a value must stand still to be reported.
+    lone
+        `carbonroute.inspection.rules.lone_spikes` of the values, if they are known.
     """
     values, zones = hours.values, hours.zones
-    found_spikes = spikes(values, SPIKE_LIMIT)
+    found_spikes = lone_spikes(values) if lone is None else lone
     gaps, still, same = runs_of(np.isnan(values)), standstills(values, still_hours), copies(values)
     inner = (gaps.begin > 0) & (gaps.begin + gaps.length < len(values))
-    # A gap that is left when spikes are taken out, at its longest: what a rule would have to fill.
-    left = runs_of(np.isnan(values) | found_spikes)
-    left_inner = (left.begin > 0) & (left.begin + left.length < len(values))
     day = mean_day(values, hours.start.hour)
     rows = [
         _describe_zone(zone, values[:, column], day[:, column])
         | {
             "gaps": int((gaps.column[inner] == column).sum()),
-            "longest_gap_hours": int(left.length[left_inner & (left.column == column)].max(initial=0)),
+            "longest_gap_hours": int(gaps.length[inner & (gaps.column == column)].max(initial=0)),
             "spikes": int(found_spikes[:, column].sum()),
             "standstills": int((still.column == column).sum()),
             "copy_of": next((zones[other] for copy, other, _ in same if copy == column), None),

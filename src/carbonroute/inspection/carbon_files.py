@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from carbonroute.carbon import FileSource
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.inspection.carbon import Series, describe, pictures
-from carbonroute.inspection.result import Inspection
+from carbonroute.inspection.result import Inspection, Pictures
 
 
 def inspect(source: type[FileSource], preview: Preview, recognition: Recognition) -> Inspection:
@@ -22,8 +23,8 @@ def inspect(source: type[FileSource], preview: Preview, recognition: Recognition
     """
     survey = source.survey(preview, recognition)
     in_grams = survey.unit == "g/kWh"
-    series = describe(survey.table, preview.file_name, in_grams=in_grams, step=survey.step)
-    rules = {key: rule for key, rule in series.rules().items() if rule is not None}
+    series = describe(survey.table, preview.file_name, in_grams=in_grams, step=survey.step, unit=survey.unit)
+    rules = series.rules()
     if survey.step is not None:
         rules.pop("step", None)
     entries = {"path": preview.file_name, **survey.settings, **rules}
@@ -41,7 +42,7 @@ def inspect(source: type[FileSource], preview: Preview, recognition: Recognition
         table=series.table,
         findings=(*survey.findings, *series.findings),
         suggestion=_lines(entries, series, comments, is_labelled=survey.accounting is not None),
-        pictures=pictures(series.hours, in_grams=in_grams),
+        pictures=Pictures(("traces", "day"), partial(pictures, series.hours, in_grams=in_grams)),
     )
 
 
@@ -52,10 +53,11 @@ def _lines(entries: Mapping[str, Any], series: Series, comments: Sequence[str], 
     accounting = (
         "accounting = { rate, scope, boundary } and source: say what the numbers count, and whom to cite"
     )
-    gaps = [] if "gaps" in entries else _gaps_without_rule(series)
+    rules = [str(rule) for rule in series.proposed]
+    gaps = [] if any(rule.key == "gaps" for rule in series.proposed) else _gaps_without_rule(series)
     order = ("kind", "path", "layout", "time_column", "time_zone", "zone_column", "value_column")
     first_keys = {key: entries[key] for key in order if key in entries}
-    notes = [span, *comments, *gaps, *([] if is_labelled else [accounting])]
+    notes = [*rules, span, *comments, *gaps, *([] if is_labelled else [accounting])]
     return toml.section("[carbon]", {**first_keys, **entries}, notes)
 
 

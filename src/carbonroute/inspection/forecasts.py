@@ -19,6 +19,8 @@ from carbonroute.units import G_PER_KWH
 
 #: Mean absolute error, as a share of the actual mean, from which forecasts say little.
 _POOR_SHARE = 0.5
+#: Which of several forecasts for one time a rule keeps.
+_KEPT = ("first", "last")
 
 
 def inspect(
@@ -77,28 +79,55 @@ def inspect(
         quantities=quantities,
         table=by_zone,
         findings=tuple(_findings(by_zone, issue)),
-        suggestion=_suggestion(table, file_name, names, others, repeats=bool(by_zone["repeated"].sum())),
+        suggestion=_suggestion(table, file_name, names, others, _repeats(rows)),
         pictures=_pictures(rows),
     )
 
 
 def _suggestion(
-    table: pl.DataFrame, file_name: str, names: Mapping[str, str], others: list[str], *, repeats: bool
+    table: pl.DataFrame, file_name: str, names: Mapping[str, str], others: list[str], repeats: str | None
 ) -> str:
-    """Return the lines that read the table; `others` are the columns that tell its series apart."""
+    """Return the lines that read the table; `others` are the columns that tell its series apart.
+
+    `repeats` is what `_repeats` returns.
+    """
     entries = {
         "path": file_name,
         **{f"{role}_column": names[role] for role in ("issue", "lead", "zone", "value")},
         "where": {key: toml.ask(f"one of {', '.join(distinct(table, key))}") for key in others} or None,
         "unit": unit_in([names["value"]]) or toml.ask(f"one of {', '.join(G_PER_KWH)}"),
         "time_zone": toml.ZONE if lacks_offset(table[names["issue"]]) else None,
-        "duplicates": "first" if repeats else None,
+        "duplicates": "first" if repeats == "" else None,
     }
     comments = [
+        *([f'duplicates = "first" # or "last": {repeats}'] if repeats else []),
         f"zones: {toml.names(distinct(table, names['zone']))}",
         "stands beside the [carbon] section that these are forecasts of",
     ]
     return toml.section("[carbon.forecast]", entries, comments)
+
+
+def _repeats(rows: pl.DataFrame) -> str | None:
+    """Return how rows that repeat an issue and lead differ; "" if they are equal, None if there are none."""
+    key = ["zone", "issue", "lead"]
+    repeated = rows.filter(~pl.struct(key).is_first_distinct())
+    if repeated.is_empty():
+        return None
+    copies = rows.group_by(key).agg(
+        apart=pl.col("forecast").n_unique() > 1,
+        **{rule: getattr(pl.col("forecast"), rule)() for rule in _KEPT},
+    )
+    if not copies["apart"].any():
+        return ""
+    before, *after = (
+        rows.select(pl.col("forecast").mean()).item(),
+        *(copies.select(pl.col(rule).mean()).item() for rule in _KEPT),
+    )
+    means = ", ".join(f"{mean:.6g} by {rule}" for rule, mean in zip(_KEPT, after, strict=True))
+    said = (
+        f"{len(repeated):,} rows repeat an issue and lead, {int(copies['apart'].sum()):,} times with another"
+    )
+    return f"{said} forecast; mean {before:.6g} before, {means}"
 
 
 def _pictures(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
 
 from carbonroute.arrays import Array
+from carbonroute.carbon.grid import iso
 from carbonroute.files.durations import Duration
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table, required
 from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import amplitude
+from carbonroute.traffic.ratefile import spelled_minutes, windows_of
 from carbonroute.traffic.source import TrafficContent, TrafficFile, TrafficSource
 from carbonroute.units import MINUTES_PER_DAY, US_PER_MINUTE, pct
 
@@ -67,17 +71,26 @@ def inspect(
             for row, column in np.argwhere(bad)[:_NAMED]
         ]
         findings.append(f"{int(bad.sum()):,} values that are no rate, left out: {', '.join(named)}")
-    window_min, says = _window(table, time, file_name, window)
+    window_min, says, times = _window(table, time, file_name, window)
     known = np.where(bad, 0.0, rates)
     total = known.sum(axis=1)
     day = _mean_day(total, window_min)
     if not (known > 0).any():
         findings.append("all rates are 0")
     quantities = _facts(known, total, day, window_min)
+    comments: Sequence[str] = []
+    if times is not None and window_min:
+        gaps = _Gaps.of(times, window_min, total)
+        quantities |= {"missing_windows": gaps.missing}
+        quantities["span_hours"] = (len(total) + gaps.missing) * window_min / 60
+        findings += gaps.findings
+        comments = gaps.comments
     content = TrafficContent(
         lacks_zone=time is not None and lacks_offset(table[time]),
         window=_spelt(window_min),
         columns=None if len(columns) + (time is not None) == len(table.columns) else list(columns),
+        whole=bool((known == np.floor(known)).all()),
+        comments=comments,
     )
     if window is None:
         findings.append(f"window: {says}")
@@ -120,19 +133,76 @@ def _facts(known: Array, total: Array, day: Array | None, window_min: float | No
 
 def _window(
     table: pl.DataFrame, time: str | None, file_name: str, window: Duration | None
-) -> tuple[float | None, str]:
-    """Return the minutes between rows, and where they are stated."""
+) -> tuple[float | None, str, pl.Series | None]:
+    """Return the minutes between rows, where they are stated, and the times of the rows."""
+    times = None if time is None else read_times(table[time], None, file_name)
     if window is not None:
-        return float(window.minutes), "stated"
-    if time is not None:
-        times = read_times(table[time], None, file_name)
+        return float(window.minutes), "stated", times
+    if times is not None:
         step_us = common_step_us(pl.DataFrame({"zone": pl.repeat("", len(times), eager=True), "time": times}))
-        return (
-            (None, "its times do not say") if step_us is None else (step_us / US_PER_MINUTE, "by its times")
-        )
+        if step_us is None:
+            return None, "its times do not say", times
+        return step_us / US_PER_MINUTE, "by its times", times
     if named := re.search(r"(?<![0-9A-Za-z])([0-9]{1,4})(min|h)(?![A-Za-z0-9])", Path(file_name).name):
-        return float(Duration.parse(named[0]).minutes), f"{named[0]}, by the file's name: check it"
-    return None, "neither times nor name of the file say how long it is"
+        return float(Duration.parse(named[0]).minutes), f"{named[0]}, by the file's name: check it", None
+    return None, "neither times nor name of the file say how long it is", None
+
+
+@dataclass(frozen=True)
+class _Gaps:
+    """Windows without a row, and rows that are no window's.
+
+    Attributes
+    ----------
+    missing
+        Windows between the first and the last row that have none.
+    findings, comments
+        The same in words, and the rules that a scenario has for them.
+    """
+
+    missing: int
+    findings: Sequence[str]
+    comments: Sequence[str]
+
+    @classmethod
+    def of(cls, times: pl.Series, window_min: float, total: Array) -> _Gaps:
+        """Return the gaps in the times of rows, whose rates add up to `total`."""
+        lost = times.null_count()
+        findings = [f"{lost:,} rows without a time that can be read"] if lost else []
+        known = times.drop_nulls()
+        if not len(known):
+            return cls(0, findings, [])
+        slot, off = windows_of(known, round(window_min * US_PER_MINUTE))
+        steps = np.diff(slot)
+        if off.any():
+            at = iso(known[int(off.argmax())])
+            findings.append(f"{int(off.sum()):,} rows begin a tenth of a window and more off: first {at}")
+        if (steps < 1).any():
+            at = iso(known[int((steps < 1).argmax()) + 1])
+            said = f"{int((steps < 1).sum()):,} rows not later than the one before them: first {at}"
+            findings.append(f"{said}; a scenario reads one row per window, with a column for each region")
+        begin = cast(datetime, known.min()).replace(minute=0, second=0, microsecond=0)
+        begin += timedelta(hours=1) if begin < cast(datetime, known.min()) else timedelta()
+        comments = [f"horizon: from start = {begin:%Y-%m-%dT%H:%M:00Z} or later"]
+        if not (steps > 1).any():
+            return cls(0, findings, comments)
+        missing, longest = int((steps[steps > 1] - 1).sum()), int(steps.max()) - 1
+        first = iso(known[int((steps > 1).argmax())] + timedelta(minutes=window_min))
+        said = f"{missing:,} windows of {window_min:g} min have no row, up to {longest:,} in a row"
+        findings.append(f"{said}: first {first}")
+        if lost or off.any() or (steps < 1).any() or window_min % 1:
+            return cls(missing, findings, comments)
+        span = spelled_minutes(longest * int(window_min))
+        between = float(np.interp(np.arange(slot[-1] + 1), slot, total).mean())
+        nothing, mean = float(total.sum() / (slot[-1] + 1)), float(total.mean())
+        rules = [
+            f'gaps = "{rule}:{span}" # {missing:,} {become}: mean {mean:.6g} before, {after:.6g} after'
+            for rule, become, after in (
+                ("zero", "windows count as 0", nothing),
+                ("interpolate", "windows lie between their neighbours", between),
+            )
+        ]
+        return cls(missing, findings, [*rules, *comments])
 
 
 def _spelt(window_min: float | None) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from carbonroute.carbon import SOURCES, FileSource, Forecast
+from carbonroute.carbon.columns import is_epoch
 from carbonroute.files.preview import Certainty, Preview, Recognition, preview
 from carbonroute.files.text import refused
 from carbonroute.inspection import carbon_files, forecasts, network, rates, traffic
@@ -28,6 +29,14 @@ class Reader:
     inspect: Callable[[Preview, Recognition], Inspection]
 
 
+_NAMES = MappingProxyType(
+    {
+        "carbon": "carbon intensities",
+        "traffic": "a log of requests",
+        "rates": "request rates or counts",
+        "rtt": "round-trip times",
+    }
+)
 #: How a file of traffic is inspected, by its form.
 TRAFFIC = MappingProxyType({"traffic": traffic.inspect, "rates": rates.inspect})
 #: Of readers that are equally sure, the first one is meant.
@@ -81,7 +90,15 @@ def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognis
             keys = [source.json_keys for source in _CARBON if source.json_keys]
             remedy = f"looked for {', '.join(keys[:-1])}, and {keys[-1]}"
             raise refused(file_name, "this JSON is nothing that is known", remedy)
-        raise refused(file_name, f"cannot tell what this is: columns {file.listed}", _looked_for(kind))
+        possible = dict.fromkeys(known_reader.kind for known_reader, _ in known)
+        if not file.times and (epoch := [name for name in file.numbers if is_epoch(file.head[name])]):
+            problem = f"column {epoch[0]!r} counts time since 1970 in numbers"
+            raise refused(
+                file_name, problem, "carbon and rates need ISO 8601 times; a log of requests: --as traffic"
+            )
+        raise refused(
+            file_name, f"cannot tell what this is: columns {file.listed}", _looked_for(kind, possible)
+        )
     others = [
         recognition
         for other, recognition in known
@@ -92,14 +109,18 @@ def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognis
     return Recognised(file, reader, replace(surest, lists={**surest.lists, **lists}, notes=notes))
 
 
-def _looked_for(kind: Kind | None) -> str:
+def _looked_for(kind: Kind | None, possible: Iterable[Kind] = ()) -> str:
+    """Return the features by which files are known, and how to choose among `possible` kinds."""
     looked = {
-        "carbon": "a column of times beside columns of numbers (a zone each), or beside zone and value",
+        "carbon": "a column of times beside columns of numbers (a zone each), or beside zone and value; "
+        "and a sign of carbon: a word or unit in a header or the file's name, or codes of grids such as DE",
         "traffic": "a column of times and columns of tokens",
-        "rates": "nothing but columns of numbers, or rates beside times",
+        "rates": "nothing but columns of numbers, or rates or counts beside times",
         "rtt": "a first column that names what the other columns are called, or columns from, to and ms",
     }
     if kind:
         return f"as {kind}, {looked[kind]} is looked for"
     all_of_them = "; ".join(f"{known}: {features}" for known, features in looked.items())
-    return f"looked for {all_of_them}. Name it yourself: --as carbon, traffic, rates or rtt"
+    choices = ", or ".join(f"--as {known} for {_NAMES[known]}" for known in possible)
+    choose = f"nothing in it says what its numbers are: choose {choices}. " if choices else ""
+    return f"{choose}looked for {all_of_them}. Name it yourself: --as carbon, traffic, rates or rtt"

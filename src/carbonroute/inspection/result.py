@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,6 +15,31 @@ import polars as pl
 #: Kinds of files. A forecast is a kind of carbon.
 Kind = Literal["carbon", "traffic", "rates", "rtt"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class Pictures(Mapping[str, pl.DataFrame]):
+    """Tables of a picture, made when the first of them is asked for.
+
+    Parameters
+    ----------
+    names
+        Their names.
+    make
+        Makes them all.
+    """
+
+    def __init__(self, names: Sequence[str], make: Callable[[], Mapping[str, pl.DataFrame]]) -> None:
+        self._names = names
+        self._tables = cache(make)
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        return self._tables()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def _carbon_files(scenario: Scenario) -> Iterator[Inspection]:
             continue
         inspected.append(source)
         zones = [zone for other, zone in own if other == source]
-        yield _told(source.file_name, "carbon", partial(_file, source, zones, scenario.folder))
+        yield _told(source.file_name, "carbon", partial(_file, source, zones, scenario))
         if (forecast := source.forecast) is not None:
             yield _told(forecast.path, "carbon", partial(_forecast, forecast, scenario.folder))
 
@@ -80,11 +80,14 @@ def _told(name: str, kind: Kind, look: Callable[[], Inspection]) -> Inspection:
         return Inspection(name, kind, {}, {}, pl.DataFrame(), (str(error),))
 
 
-def _file(source: FileSource, zones: list[str], folder: Path) -> Inspection:
-    readings = source.read(Query.of_all_times(list(dict.fromkeys(zones)), folder))
+def _file(source: FileSource, zones: list[str], scenario: Scenario) -> Inspection:
+    query = Query.of_all_times(list(dict.fromkeys(zones)), scenario.folder)
+    if (start := scenario.horizon.start) is not None:
+        query = replace(query, start=start, hours=scenario.horizon.hours)
+    readings = source.read(query)
     table = readings.table.filter(pl.col("zone").is_in(zones))
     series = describe(table, source.file_name, in_grams=True, step=source.step)
-    counts = [f"{count:,} {remark}" for remark, count in readings.counts.items() if count]
+    counts = [f"{count:,} {remark}, in the horizon" for remark, count in readings.counts.items() if count]
     reading = {"format": source.kind, "accounting": str(readings.accounting), "unit of values": "g/kWh"}
     return Inspection(
         name=source.file_name,

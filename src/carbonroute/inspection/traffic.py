@@ -78,6 +78,11 @@ class _Numbers:
             self.is_rounded = True
             self.counts = _summed(self.counts, rounded=True)
 
+    @property
+    def zeros(self) -> int:
+        """How many numbers are 0."""
+        return int(self.counts.filter(pl.col("value") == 0)["count"].sum())
+
     def row(self, what: str) -> dict[str, Any]:
         """Return mean and quantiles."""
         value, count = self.counts["value"].to_numpy(), self.counts["count"].to_numpy()
@@ -198,7 +203,7 @@ def inspect(
         raise InputError(
             file_name, [Fault(time, "not one entry is a time", "ISO 8601 times or numbers are expected")]
         )
-    findings = [*clock.findings()]
+    findings = [*clock.findings(seen.times.high - seen.times.low)]
     if broken:
         findings.append(f"only the first {seen.rows:,} rows could be read: {broken}")
     findings += _findings(seen, recognition, dated=clock.dated)
@@ -261,12 +266,16 @@ class _Clock:
             f"{self.unit} since 1970" if self.unit else "numbers since any zero, unit not stated: taken as s"
         )
 
-    def findings(self) -> Iterator[str]:
-        """Yield the unit and the zone where the file does not state them."""
+    def findings(self, span_us: int) -> Iterator[str]:
+        """Yield the unit and the zone where the file does not state them; `span_us` from first to last."""
         if self.zone is None:
             yield f"times in {self.column!r} have no offset: taken as UTC here; time_zone must say their zone"
         if self.unit is None:
-            yield f"numbers in {self.column!r} have no unit: taken as seconds here; time_unit must say it"
+            spans = ", ".join(f"{_hours(span_us / per_s)} in {unit}" for unit, per_s in PER_SECOND.items())
+            yield (
+                f"numbers in {self.column!r} have no unit: taken as seconds here; time_unit must say it "
+                f"(from first to last: {spans})"
+            )
 
     def read(self, column: pl.Series, file_name: str, line: int) -> pl.Series:
         """Return a piece of the column in microseconds, null where an entry is no time."""
@@ -288,6 +297,13 @@ class _Clock:
             return -_FARTHEST_US, _FARTHEST_US
         first, last = ((end - EPOCH) // timedelta(microseconds=1) for end in ALWAYS)
         return first, last
+
+
+def _hours(span_us: float) -> str:
+    """Return a span of time in a unit that suits it."""
+    units = (("d", US_PER_DAY), ("h", US_PER_HOUR), ("min", US_PER_MINUTE), ("s", US_PER_S), ("ms", 1000))
+    unit, size = next(((unit, size) for unit, size in units if span_us >= size), ("µs", 1))
+    return f"{span_us / size:.3g} {unit}"
 
 
 def _pieces(preview: Preview, recognition: Recognition, size: int) -> Iterator[tuple[int, pl.DataFrame]]:
@@ -319,6 +335,9 @@ def _findings(seen: _Seen, recognition: Recognition, *, dated: bool) -> Iterator
         column = recognition.columns[what]
         if counted.blank:
             yield f"{counted.blank:,} rows without {what} (column {column!r})"
+        if what == "answer tokens" and (unanswered := counted.zeros):
+            said = f"{unanswered:,} of {seen.rows:,} requests have 0 answer tokens (column {column!r})"
+            yield f"{said}, as failed ones have: a replay serves them like all others"
         if counted.is_rounded:
             yield f"median and p95 of {what} (column {column!r}) are of its values to {_DIGITS} digits"
     for what, words in seen.words.items():

@@ -35,10 +35,10 @@ _SERVICE = re.compile(r"latency|service|duration|inference|elapsed", re.I)
 _NUMBERS = MappingProxyType(
     {
         "prompt tokens": re.compile(
-            r"(context|prompt|input|request|query).*tok|n_?in_?tok|tok.*(in|prompt)$", re.I
+            r"(context|prompt|prefill|input|request|query).*(tok|len)|n_?in_?tok|tok.*(in|prompt)$", re.I
         ),
         "answer tokens": re.compile(
-            r"(generat|answer|output|complet|response|decod).*tok|n_?out_?tok|tok.*out$", re.I
+            r"(generat|answer|output|complet|response|decod).*(tok|len)|n_?out_?tok|tok.*out$", re.I
         ),
         "service time": _SERVICE,
     }
@@ -113,7 +113,9 @@ class Log(Spec):
             for role, pattern in patterns.items():
                 if name := first_named(pattern, names):
                     columns[role] = name
-        return Recognition(Certainty.COLUMNS if certain else Certainty.POSSIBLE, "log", columns)
+        further = tuple(name for name in preview.head.columns if name not in columns.values())
+        certainty = Certainty.COLUMNS if certain else Certainty.POSSIBLE
+        return Recognition(certainty, "log", columns, {"further columns": further})
 
     def as_file(self) -> TrafficFile:
         """Return the file with the roles of its columns."""

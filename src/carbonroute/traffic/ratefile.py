@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
 from pydantic import Field, field_validator
 
 from carbonroute import memory
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Integers, Mask
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
 from carbonroute.files.durations import Duration
 from carbonroute.files.preview import Certainty, Preview, Recognition
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
 from carbonroute.files.times import TimeZone, to_utc
+from carbonroute.spec import Spelled
 from carbonroute.traffic.intensity import Intensity, Variation
 from carbonroute.traffic.requests import Arrivals, Demand
 from carbonroute.traffic.source import Form, TrafficContent, TrafficFile, TrafficSource
@@ -30,10 +31,52 @@ from carbonroute.units import S_PER_HOUR, US_PER_MINUTE
 #: Seconds in the time to which a rate refers.
 _SECONDS = MappingProxyType({"requests/s": 1.0, "requests/min": 60.0, "requests/h": S_PER_HOUR})
 _RATE = re.compile(r"rate|rps|qps|requests?(_|$|/)|per_s", re.I)
+#: Names of columns that count something, if their numbers are whole.
+_COUNT = re.compile(
+    r"values?|n|y|counts?|.*[_ ]count|num_.*|hits|calls|quer(y|ies)|events?|jobs|sessions|messages",
+    re.I,
+)
+#: Words for numbers that are no rates.
+_NO_RATE = re.compile(r"carbon|co2|co₂|intensity|emission|kwh", re.I)
+#: Whole numbers beyond it are no carbon intensities.
+_MOST_CARBON = 2000
 MAX_REQUESTS_PER_HOUR = 1e12
 _SHOWN = 5
 #: A rate, its share and their sums.
 _BYTES_PER_RATE = 64
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WindowGaps(Spelled):
+    """How windows without a row are filled: ``"refuse"``, ``"zero:1h"`` or ``"interpolate:1h"``.
+
+    Attributes
+    ----------
+    filling
+        ``"zero"``: nothing came; ``"interpolate"``: linear in time between the neighbours; None if gaps are
+        refused.
+    max_minutes
+        The longest gap that is filled.
+    """
+
+    filling: str | None = None
+    max_minutes: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the rule that a text spells."""
+        if text == "refuse":
+            return cls(text)
+        filling, _, span = text.partition(":")
+        try:
+            minutes = Duration.parse(span).minutes
+        except ValueError:
+            minutes = 0
+        if filling not in {"zero", "interpolate"} or minutes < 1:
+            raise ValueError(
+                f"found {text!r}; 'refuse', 'zero:1h' or 'interpolate:1h' is expected, with the longest gap"
+            )
+        return cls(text, filling, minutes)
 
 
 class RateFile(TrafficSource):
@@ -47,14 +90,17 @@ class RateFile(TrafficSource):
     path
         Relative to the scenario file.
     unit
-        Of the rates.
+        Of the rates; ``"requests/window"`` for counts of a window.
     window
         Time between rows, such as ``"10min"``.
     columns
         The columns whose rates are added up, all of them if left out, shared among the origins by their
         shares; or a column for every origin.
     time_column
-        Holds ISO 8601 times at which the windows begin; they must be `window` apart.
+        Holds ISO 8601 times at which the windows begin; they must be `window` apart, to a tenth of it.
+    gaps
+        How windows without a row are filled: ``"refuse"``; ``"zero:1h"``, where nothing came; or
+        ``"interpolate:1h"``, linear in time between the neighbours. The span is the longest gap to fill.
     time_zone
         IANA name of the zone that times without an offset are in.
     scale
@@ -71,7 +117,7 @@ class RateFile(TrafficSource):
 
     kind: Literal["rate-file"]
     path: str = Field(min_length=1)
-    unit: Literal["requests/s", "requests/min", "requests/h"]
+    unit: Literal["requests/window", "requests/s", "requests/min", "requests/h"]
     window: Duration
     columns: (
         Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
@@ -80,6 +126,7 @@ class RateFile(TrafficSource):
     ) = None
     time_column: str | None = None
     time_zone: TimeZone | None = None
+    gaps: WindowGaps = WindowGaps("refuse")
     scale: float = Field(default=1.0, gt=0, le=1e9)
     cv: Variation = 1.0
     repeat: Literal["file"] | None = None
@@ -88,30 +135,46 @@ class RateFile(TrafficSource):
 
     @classmethod
     def recognise(cls, preview: Preview) -> Recognition | None:
-        """Recognise tables of nothing but numbers, and columns called rates beside times."""
+        """Recognise tables of nothing but numbers, and rates or counts beside times.
+
+        Columns are known by their names; counts also by whole numbers that no carbon intensity can be.
+        """
         time = next(iter(preview.times), None)
         rates = tuple(name for name in preview.numbers if name != time)
         if preview.is_log or not rates:
             return None
         only_numbers = time is None and len(rates) == len(preview.head.columns)
         certain = only_numbers or all(_RATE.search(name) for name in rates)
+        several = time is not None and preview.head[time].n_unique() < len(
+            preview.head
+        )  # rows for one window
+        if several or any(_NO_RATE.search(name) for name in rates):
+            return Recognition(
+                Certainty.POSSIBLE, "rate-file", {"time": time} if time else {}, {"rates": rates}
+            )
         columns = {"time": time} if time else {}
         certainty = Certainty.COLUMNS if certain else Certainty.POSSIBLE
+        if not certain and not preview.words and _are_counts(preview, rates):
+            certainty = Certainty.SHAPE
         return Recognition(certainty, "rate-file", columns, {"rates": rates})
 
     @classmethod
     def suggest(cls, path: str, recognition: Recognition, content: TrafficContent) -> str:
         """Return the lines of a scenario that read a file of rates."""
+        units = [*_SECONDS, "requests/window"]
+        if content.whole:
+            units.insert(0, units.pop())
         entries = {
             "kind": "rate-file",
             "path": path,
-            "unit": toml.ask("one of requests/s, requests/min, requests/h"),
+            "unit": toml.ask(f"one of {', '.join(units)}"),
             "window": content.window or toml.ask("time between rows, such as 10min"),
             "columns": content.columns,
             "time_column": recognition.columns.get("time"),
             "time_zone": toml.ZONE if content.lacks_zone else None,
         }
         comments = [
+            *content.comments,
             'repeat = "file" lets it start again after its end',
             'columns = { "an origin" = "a column" } gives every origin its own rates; else their shares do',
         ]
@@ -138,7 +201,8 @@ class RateFile(TrafficSource):
         table = read_table(path, self.path, demand.digests)
         columns = self._columns(table, demand)
         rates = self._rates_per_s(table, columns)
-        late_s = self._late_s(table, demand)
+        late_s, slot = self._grid(table, demand)
+        rates, filled = self._filled(rates, slot)
         window_s = self.window.minutes * 60.0
         end_s = demand.hours * S_PER_HOUR
         windows = int(np.ceil((end_s + late_s) / window_s))
@@ -159,20 +223,25 @@ class RateFile(TrafficSource):
         if not arrivals.count:
             nothing = Fault("", "all rates within the horizon are 0", "at least one above 0 is expected")
             raise InputError(self.path, [nothing])
-        provenance = {"windows": windows - first, "repeated": windows > len(table), "columns": len(columns)}
+        repeated = windows > len(rates)
+        provenance = {"windows": windows - first, "repeated": repeated, "columns": len(columns)}
+        if filled:
+            provenance["filled"] = filled
         return replace(
             arrivals,
             files={self.path: path},
             source=", ".join(filter(None, [self.source or f"file {self.path}", self.licence])),
             synthetic_geography=not by_origin,
             provenance=provenance,
-            notes=self._notes(by_origin, windows > len(table)),
+            notes=self._notes(by_origin, repeated, filled),
         )
 
-    def _notes(self, by_origin: bool, repeated: bool) -> tuple[str, ...]:
+    def _notes(self, by_origin: bool, repeated: bool, filled: int) -> tuple[str, ...]:
         notes = []
         if self.time_column is None:
             notes.append(f"{self.path} states no times: its first window is taken to begin at hour 0")
+        if filled:
+            notes.append(f"{filled:,} windows of {self.path} without a row filled by {self.gaps}")
         if repeated:
             notes.append(f"{self.path} is shorter than the horizon and starts again after its end")
         if by_origin:
@@ -220,7 +289,7 @@ class RateFile(TrafficSource):
 
     def _rates_per_s(self, table: pl.DataFrame, columns: list[str]) -> Array:
         """Return the scaled rates, requests per second, shape (rows, columns)."""
-        factor = self.scale / _SECONDS[self.unit]
+        factor = self.scale / (_SECONDS.get(self.unit) or self.window.minutes * 60.0)
         values, faults = [], []
         for name in columns:
             text = column_text(table[name], self.path) if not table[name].dtype.is_numeric() else None
@@ -240,25 +309,76 @@ class RateFile(TrafficSource):
             raise InputError(self.path, first_faults(faults))
         return np.stack(values, axis=1)
 
-    def _late_s(self, table: pl.DataFrame, demand: Demand) -> float:
-        """Return how long after the file's first window the horizon begins, seconds."""
+    def _grid(self, table: pl.DataFrame, demand: Demand) -> tuple[float, Integers]:
+        """Return how many seconds after the file's first window the horizon begins, and each row's window."""
         if self.time_column is None:
-            return 0.0
+            return 0.0, np.arange(len(table))
         if demand.start is None:
             remedy = "a file with times needs the date and time of hour 0; or leave out traffic.time_column"
             raise InputError("scenario", [Fault("horizon.start", "missing", remedy)])
         horizon = demand.start, demand.start + timedelta(hours=demand.hours)
         times = to_utc(table[self.time_column], self.time_zone, horizon, self.path)
-        gap_us = times.diff().dt.total_microseconds()
-        uneven = (gap_us != self.window.minutes * US_PER_MINUTE).fill_null(value=False).arg_true()
+        slot, off = windows_of(times, self.window.minutes * US_PER_MINUTE)
+        steps = np.diff(slot, prepend=-1)
+        most = self.gaps.max_minutes // self.window.minutes
+        uneven = np.flatnonzero(off | (steps < 1) | (steps > 1 + most))
         if len(uneven):
-            row = uneven[0]
+            row = int(uneven[0])
             problem = f"{times[row].isoformat()} is not {self.window} after {times[row - 1].isoformat()}"
             remedy = f"rows {self.window} apart are expected, as window says"
+            if not off.any() and steps.min() == 1 == np.median(steps):
+                span = spelled_minutes((int(steps.max()) - 1) * self.window.minutes)
+                remedy += f"; or a rule: gaps = 'zero:{span}' where nothing came, or 'interpolate:{span}'"
             where = f"line {FIRST_LINE + row}, {self.time_column}"
             raise InputError(self.path, [Fault(where, problem, remedy)])
         late_s: float = (demand.start - times[0]).total_seconds()
         if late_s < 0:
             problem = f"the first window begins at {times[0].isoformat()}, after the horizon does"
             raise InputError(self.path, [Fault(f"line {FIRST_LINE}", problem, "move horizon.start")])
-        return late_s
+        return late_s, slot
+
+    def _filled(self, rates: Array, slot: Integers) -> tuple[Array, int]:
+        """Return the rates of every window, and how many had no row."""
+        every = np.arange(int(slot[-1]) + 1)
+        if len(every) == len(slot):
+            return rates, 0
+        if self.gaps.filling == "interpolate":
+            full = np.stack([np.interp(every, slot, column) for column in rates.T], axis=1)
+        else:
+            full = np.zeros((len(every), rates.shape[1]))
+            full[slot] = rates
+        return full, len(every) - len(slot)
+
+
+def windows_of(times: pl.Series, window_us: int) -> tuple[Integers, Mask]:
+    """Return each time's window, counted from the first time, and which times are a tenth off its begin."""
+    since = (times.to_physical() - times.to_physical()[0]).to_numpy()
+    slot = np.round(since / window_us).astype(np.int64)
+    return slot, np.abs(since - slot * window_us) * 10 > window_us
+
+
+def spelled_minutes(minutes: int) -> str:
+    """Return a span of minutes as a scenario spells it.
+
+    >>> spelled_minutes(120), spelled_minutes(65)
+    ('2h', '65min')
+    """
+    return f"{minutes // 60}h" if minutes % 60 == 0 else f"{minutes}min"
+
+
+def _are_counts(preview: Preview, names: Sequence[str]) -> bool:
+    """Whether columns hold whole numbers and are called counts, or are too large for carbon intensities."""
+    columns = [preview.head[name] for name in names]
+    if not all(map(_is_whole, (column.head(1) for column in columns))) or not all(map(_is_whole, columns)):
+        return False
+    called = all(_COUNT.fullmatch(name.strip()) for name in names)
+    return called or any((_numbers(column) > _MOST_CARBON).any() for column in columns)
+
+
+def _is_whole(column: pl.Series) -> bool:
+    numbers = _numbers(column)
+    return bool(((numbers >= 0) & (numbers == numbers.floor())).all())
+
+
+def _numbers(column: pl.Series) -> pl.Series:
+    return (column if column.dtype.is_numeric() else column_numbers(column.cast(pl.String))).drop_nulls()

@@ -65,6 +65,10 @@ class TrafficContent:
         Of rates: the time between rows; None if it is not known.
     columns
         Of rates: their columns; None if they are all columns but that of the times.
+    whole
+        Of rates: whether all are whole numbers, as counts are.
+    comments
+        Notes for the suggested lines.
     """
 
     lacks_zone: bool
@@ -74,6 +78,8 @@ class TrafficContent:
     words: Mapping[str, Sequence[str]] = field(default_factory=dict)
     window: str | None = None
     columns: Sequence[str] | None = None
+    whole: bool = False
+    comments: Sequence[str] = ()
 
 
 class TrafficSource(Spec):

@@ -39,6 +39,8 @@ class LogSummary:
         it, at most, and which row that is.
     served, service_ms, too_short, too_long
         Rows with an inference time, their sum, and how many are believable for nothing.
+    unanswered
+        Rows of 0 answer tokens.
     """
 
     rows: int = 0
@@ -54,6 +56,7 @@ class LogSummary:
     service_ms: float = 0.0
     too_short: int = 0
     too_long: int = 0
+    unanswered: int = 0
 
     def add(self, piece: pl.DataFrame, start_us: int, hours: int) -> None:
         """Count a piece's rows."""
@@ -69,6 +72,7 @@ class LogSummary:
             service_ms=service.sum(),
             too_short=(service < _SHORTEST_MS).sum(),
             too_long=(service > _LONGEST_MS).sum(),
+            unanswered=(pl.col("answer_tokens") == 0).sum(),
         ).row(0, named=True)
         self._add_lateness(piece["time_us"].to_numpy(), start_us, start_us + hours * US_PER_HOUR)
         self.rows += len(piece)
@@ -81,6 +85,7 @@ class LogSummary:
         self.service_ms += row["service_ms"]
         self.too_short += row["too_short"]
         self.too_long += row["too_long"]
+        self.unanswered += row["unanswered"]
 
     def _add_lateness(self, time_us: Integers, start_us: int, end_us: int) -> None:
         rows = np.flatnonzero((time_us >= start_us) & (time_us < end_us))
@@ -157,6 +162,9 @@ class LogSummary:
             yield f"{self.out_of_order:,} rows of {log.path} are earlier than the row before{by}"
         if self.served:
             yield f"{log.path}: inference times of {self.service_ms / self.served:.4g} ms on average"
+        if self.unanswered:
+            rows = f"{self.unanswered:,} of {self.rows:,} requests of {log.path}"
+            yield f"{rows} have 0 answer tokens, as failed ones have: served like all others"
         if log.service_column and self.served < self.rows:
             yield f"{self.rows - self.served:,} of {self.rows:,} rows of {log.path} have no inference time"
 

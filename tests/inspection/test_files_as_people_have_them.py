@@ -1,0 +1,446 @@
+"""Files as people have them: described rightly by `inspect`, or refused with a remedy that works."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from carbonroute.cli import main
+from carbonroute.errors import InputError
+from carbonroute.inspection import Inspection, inspect_file
+from carbonroute.scenario import Inputs, load, resolve
+from helpers import samples, small
+from inspection.test_suggestions import CARBON, TRAFFIC, filled, with_rules
+
+DAY = [f"2021-01-01T{hour:02}:00Z" for hour in range(24)]
+
+
+def inspected(folder: Path, text: str, name: str = "file.csv", kind: str | None = None) -> Inspection:
+    (folder / name).write_text(text, encoding="utf-8")
+    return inspect_file(folder / name, kind)  # type: ignore[arg-type]
+
+
+def wide(header: str, row: Callable[[int], str], hours: int = 24) -> str:
+    lines = [f"2021-01-{1 + hour // 24:02}T{hour % 24:02}:00Z,{row(hour)}" for hour in range(hours)]
+    return "\n".join([header, *lines]) + "\n"
+
+
+def settings_of(found: Inspection) -> dict[str, Any]:
+    section: dict[str, Any]
+    (section,) = tomllib.loads(found.suggestion).values()
+    return section
+
+
+def said(found: Inspection) -> str:
+    return " ".join(found.findings)
+
+
+def read(folder: Path, lines: str, *changes: small.Change, zones: tuple[str, str] = ("A", "B")) -> Inputs:
+    """Resolve the small scenario with suggested lines in it."""
+    section = TRAFFIC if lines.startswith("[traffic]") else CARBON
+    named = [(f'name = "{r}"\n', f'name = "{r}"\nzone = "{z}"\n') for r, z in zip("AB", zones, strict=True)]
+    return resolve(load(small.write(folder, (section, lines + "\n"), *named, *changes)))
+
+
+# What is healthy
+
+
+def test_a_solar_dip_of_every_day_is_neither_a_spike_nor_a_gap(tmp_path: Path) -> None:
+    text = wide("time,Z", lambda h: str(35 + h % 2 if 10 <= h % 24 <= 14 else 380 + h % 5), 14 * 24)
+    found = inspected(tmp_path, text)
+    assert found.findings == ()
+    zone = found.table.row(0, named=True)
+    assert (zone["spikes"], zone["longest_gap_hours"]) == (0, 0)
+    assert not {"gaps", "spikes"} & set(settings_of(found))
+    assert "gaps" not in found.suggestion
+    inputs = read(tmp_path, filled(found.suggestion), ("hours = 6", "hours = 336"), zones=("Z", "Z"))
+    assert inputs.carbon.g_per_kwh.mean() == pytest.approx(zone["mean"], rel=1e-12)
+
+
+def test_a_dip_of_two_days_a_week_recurs_too(tmp_path: Path) -> None:
+    def row(hour: int) -> str:
+        return str(60 if hour // 24 % 7 >= 5 and 11 <= hour % 24 <= 13 else 400 + hour % 3)
+
+    found = inspected(tmp_path, wide("time,DE", row, 21 * 24))
+    assert found.table["spikes"].to_list() == [0]
+
+
+# Rules are comments with what they would change
+
+
+def test_rules_say_how_many_values_they_change_of_which_zone_and_its_mean(tmp_path: Path) -> None:
+    text = wide("time,A,B", lambda h: f"{'' if h in (5, 6) else 400 + h % 2},{'' if h == 9 else 50}")
+    found = inspected(tmp_path, text)
+    assert "gaps" not in settings_of(found)
+    (line,) = [line for line in found.suggestion.splitlines() if line.startswith("# gaps = ")]
+    assert line.startswith('# gaps = "interpolate:2h" # fills A 2 h (mean 400.5 before, 400.5')
+    assert "B 1 h (mean 50 before, 50 after)" in " ".join(found.suggestion.replace("\n#", "").split())
+    with pytest.raises(InputError, match="gaps = 'interpolate:6h'"):
+        read(tmp_path, filled(found.suggestion), ("hours = 6", "hours = 24"))
+    known = ('service_time = "mean"', 'service_time = "mean"\ncarbon_missing = "last:6h"')
+    carbon = read(tmp_path, filled(with_rules(found.suggestion)), ("hours = 6", "hours = 24"), known).carbon
+    assert carbon.g_per_kwh[9, 1] == 50
+    assert carbon.g_per_kwh[5, 0] == pytest.approx(400 + 1 / 3)
+
+
+def test_copies_that_differ_say_by_how_much_and_equal_ones_change_nothing(tmp_path: Path) -> None:
+    rows = wide("time,A", lambda h: str(300 + h))
+    equal = inspected(tmp_path, rows + f"{DAY[3]},303\n")
+    assert settings_of(equal)["duplicates"] == "first"
+    assert "1 further rows for a zone and time that has one (A 1): all equal to the first (1)" in said(equal)
+    found = inspected(tmp_path, rows + f"{DAY[3]},393\n")
+    assert (
+        "1 of 1 differ from the first, by up to 90 (line 26: 393 where 303 stands for 2021-01-01T03:00Z)"
+        in (said(found))
+    )
+    assert "duplicates" not in settings_of(found)
+    means = " ".join(found.suggestion.replace("\n#", "").split())
+    assert "A 311.5 by first or 315.25 by last or 313.375 by mean" in means
+
+
+def test_impossible_values_are_left_out_by_a_comment(tmp_path: Path) -> None:
+    found = inspected(tmp_path, wide("time,A_g_per_kwh", lambda h: "-999" if h == 4 else "300"))
+    assert '# absurd = "missing" # leaves out A_g_per_kwh 1 values (mean 245.875 before, 300 after)' in (
+        found.suggestion
+    )
+
+
+# Units
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "unit"),
+    [
+        ("time,zone,ci,ci_unit", "A,400,gCO2eq/kWh", "g/kWh"),
+        ("time,zone,carbon_intensity,unit", "A,400,kg CO₂ per MWh", "kg/MWh"),
+        ("time,unit,zone,value", "lbs/MWh,A,900", "lb/MWh"),
+        ("time,DE,FR,unit", "0.4,0.05,tCO2/MWh", "t/MWh"),
+        ("time,zone,Carbon intensity (g CO2e/kWh)", "A,400", "g/kWh"),
+        ("time,DE [kgCO2eq/kWh],FR [kgCO2eq/kWh]", "0.4,0.05", "kg/kWh"),
+    ],
+)
+def test_a_unit_in_a_header_or_a_column_is_read(header: str, row: str, unit: str, tmp_path: Path) -> None:
+    found = inspected(tmp_path, wide(header, lambda _: row))
+    assert settings_of(found)["unit"] == unit
+    assert found.reading["unit of values"] == unit
+    assert "kg/kWh" not in said(found)
+
+
+def test_units_row_by_row_are_read_from_their_column(tmp_path: Path) -> None:
+    def rows(hour: int) -> str:
+        return f"A,400,{'g/kWh' if hour % 2 else 'lb/MWh'}"
+
+    found = inspected(tmp_path, wide("time,zone,ci,uom", rows))
+    assert settings_of(found)["unit_column"] == "uom"
+    assert "unit" not in settings_of(found)
+    carbon = read(tmp_path, filled(found.suggestion), zones=("A", "A")).carbon
+    assert carbon.g_per_kwh[:2, 0] == pytest.approx([400 * 0.45359237, 400])
+    assert found.table["mean"][0] == pytest.approx((400 + 400 * 0.45359237) / 2)
+
+
+def test_units_in_the_headers_of_zones_are_read_zone_by_zone(tmp_path: Path) -> None:
+    def rows(hour: int) -> str:
+        return f"{400 + hour},{0.3 + hour / 1000}"
+
+    found = inspected(tmp_path, wide("time,DE [gCO2/kWh],FR [kg CO2/kWh]", rows))
+    settings = settings_of(found)
+    assert (settings["unit"], settings["zone_units"]) == ("g/kWh", {"FR [kg CO2/kWh]": "kg/kWh"})
+    carbon = read(tmp_path, filled(found.suggestion), zones=("DE [gCO2/kWh]", "FR [kg CO2/kWh]")).carbon
+    assert carbon.g_per_kwh[0] == pytest.approx([400, 300])
+    assert found.table["max"].to_list() == pytest.approx([423, 323])
+    found = inspected(tmp_path, wide("time,DE,FR [kg CO2/kWh]", rows))
+    assert settings_of(found)["zone_units"] == {"FR [kg CO2/kWh]": "kg/kWh"}
+    assert str(settings_of(found)["unit"]).startswith("TODO")
+    assert "some headers state a unit, others none, such as 'DE'" in said(found)
+
+
+def test_units_that_no_scenario_reads_are_named_and_none_is_taken(tmp_path: Path) -> None:
+    text = wide("time,DE,FR,unit", lambda h: f"400,300,{'g/kWh' if h % 2 else 'lb/MWh'}")
+    found = inspected(tmp_path, text)
+    assert str(settings_of(found)["unit"]).startswith("TODO")
+    assert "several units are stated (lb/MWh, g/kWh, in column 'unit')" in said(found)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (lambda h: f"{400 + h},{0.7 + h / 1000}", "B: its median is 0.7115, that of the other zones 411.5"),
+        (lambda h: f"{400 + h},{'0' if h == 7 else 300 + h}", "line 9, 2021-01-01T07:00Z"),
+        (
+            lambda h: f"{(400 + h) / (1000 if h > 11 else 1)},{h + 30}",
+            "A: 12 values are a thousand times from",
+        ),
+    ],
+)
+def test_levels_that_do_not_fit_are_asked_about(
+    row: Callable[[int], str], words: str, tmp_path: Path
+) -> None:
+    assert words in said(inspected(tmp_path, wide("time,A,B", row)))
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "marks"),
+    [
+        ('"1,050"', 1050, {"thousands": ","}),
+        ("1'050", 1050, {"thousands": "'"}),
+        ("1 050", 1050, {"thousands": " "}),
+        ('"1,050.5"', 1050.5, {"thousands": ","}),
+        ('"300,5"', 300.5, {"decimal": ","}),
+        ('"1.050,5"', 1050.5, {"decimal": ",", "thousands": "."}),
+    ],
+)
+@pytest.mark.parametrize("share", [1, 8])
+def test_numbers_with_marks_are_numbers_and_no_zones(
+    cell: str, value: float, marks: dict[str, str], share: int, tmp_path: Path
+) -> None:
+    text = wide("time,PL,FR", lambda h: f"{61 if h % share else cell},61")
+    found = inspected(tmp_path, text)
+    assert found.table["zone"].to_list() == ["PL", "FR"]
+    assert found.table["max"].to_list() == [value, 61]
+    assert marks.items() <= settings_of(found).items()
+    assert "numbers are written with marks" in said(found)
+    assert read(tmp_path, filled(found.suggestion), zones=("PL", "FR")).carbon.g_per_kwh[0, 0] == value
+
+
+def test_marks_are_those_of_all_columns(tmp_path: Path) -> None:
+    found = inspected(tmp_path, wide("time,PL,FR", lambda h: f'"1,{50 + h:03}","61,{h + 1}"'))
+    assert settings_of(found)["decimal"] == ","
+    assert found.table["max"].to_list() == [1.073, 61.9]
+
+
+# Which kind of file it is
+
+
+def test_seconds_since_1970_and_parts_of_a_date_are_no_zones(tmp_path: Path) -> None:
+    start = int(samples.START.timestamp())
+    text = wide("datetime,timestamp,hour,DE,FR", lambda h: f"{start + 3600 * h},{h},{400 + h},{50 + h}")
+    assert inspected(tmp_path, text).table["zone"].to_list() == ["DE", "FR"]
+
+
+@pytest.mark.parametrize(
+    "header", ["time,temperature,humidity", "date,price_eur", "time,CPU,GPU", "when,eu-west-1,us-east-1"]
+)
+def test_numbers_beside_times_are_not_carbon_without_a_sign_of_it(header: str, tmp_path: Path) -> None:
+    text = wide(header, lambda h: ",".join([f"{h + 0.5}"] * header.count(",")))
+    with pytest.raises(InputError, match="nothing in it says what its numbers are") as refusal:
+        inspected(tmp_path, text)
+    choices = re.findall(r"--as (\w+) for", str(refusal.value))
+    assert choices == ["carbon", "traffic", "rates"]
+    for kind in choices[0], choices[2]:
+        assert inspected(tmp_path, text, kind=kind).kind == kind
+
+
+def test_carbon_at_seconds_since_1970_needs_times(tmp_path: Path) -> None:
+    start = int(samples.START.timestamp())
+    rows = [f"{start + 3600 * hour},{300 + hour}" for hour in range(24)]
+    with pytest.raises(InputError, match=r"column 'timestamp' counts time since 1970 .* ISO 8601 times"):
+        inspected(tmp_path, "\n".join(["timestamp,carbon_intensity", *rows]) + "\n")
+    times = [f"{time},{300 + hour}" for hour, time in enumerate(DAY)]
+    assert inspected(tmp_path, "\n".join(["timestamp,carbon_intensity", *times]) + "\n").kind == "carbon"
+
+
+def test_rows_of_several_regions_per_window_are_not_taken_for_windows(tmp_path: Path) -> None:
+    rows = [f"{time},{region},{50 + hour}" for hour, time in enumerate(DAY) for region in ("eu", "us")]
+    text = "\n".join(["time,region,requests", *rows]) + "\n"
+    with pytest.raises(InputError, match="--as rates for request rates or counts"):
+        inspected(tmp_path, text)
+    assert "one row per window, with a column for each region" in said(
+        inspected(tmp_path, text, kind="rates")
+    )
+    wide_rows = [f"{time},{50 + hour},{50 + hour}" for hour, time in enumerate(DAY)]
+    pivoted = inspected(tmp_path, "\n".join(["time,requests_eu,requests_us", *wide_rows]) + "\n")
+    assert read(tmp_path, filled(pivoted.suggestion)).arrivals.count == 2 * sum(range(50, 56))
+
+
+@pytest.mark.parametrize("name", ["carbon.csv", "co2_2021.csv"])
+def test_a_file_name_is_a_sign_of_carbon(name: str, tmp_path: Path) -> None:
+    assert inspected(tmp_path, wide("time,value", lambda h: f"{300 + h}.5"), name).kind == "carbon"
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("timestamp,value", lambda h: str(50 + h)),
+        ("timestamp,requests", lambda h: str(50 + h)),
+        ("Time,eu-west-1,us-east-1", lambda h: f"{431 + h},{2100 + h}"),
+        ("time,request_count", str),
+    ],
+)
+def test_counts_are_rates(header: str, row: Callable[[int], str], tmp_path: Path) -> None:
+    found = inspected(tmp_path, wide(header, row))
+    assert found.kind == "rates"
+    assert 'unit = "TODO: one of requests/window' in found.suggestion
+
+
+def counts(minutes: list[float]) -> str:
+    rows = [
+        f"2021-01-01 {int(at) // 60:02}:{int(at) % 60:02}:{int(at * 60) % 60:02},{50 + place % 20}"
+        for place, at in enumerate(minutes)
+    ]
+    return "\n".join(["timestamp,value", *rows]) + "\n"
+
+
+def test_counts_off_the_grid_of_hours_are_replayed_from_the_next_hour(tmp_path: Path) -> None:
+    found = inspected(tmp_path, counts([5 * window + 173 / 60 for window in range(280)]))
+    assert (found.quantities["windows"], found.quantities["window_min"]) == (280, 5)
+    assert "start = 2021-01-01T01:00:00Z" in found.suggestion
+    changes = (("start = 2021-01-01T00", "start = 2021-01-01T01"),)
+    arrivals = read(tmp_path, filled(found.suggestion), *changes).arrivals
+    # 72 windows of 50 to 69 each, from the 11th on, of which the first and the last count in part
+    assert arrivals.count == pytest.approx(72 * 59.5, rel=0.01)
+
+
+@pytest.mark.parametrize(("rule", "mean"), [("zero", 57.15), ("interpolate", 59.5)])
+def test_missing_windows_are_counted_and_filled_by_a_named_rule(
+    rule: str, mean: float, tmp_path: Path
+) -> None:
+    found = inspected(tmp_path, counts([5 * window for window in range(280) if window not in (20, 21)]))
+    assert found.quantities["missing_windows"] == 2
+    assert "2 windows of 5 min have no row, up to 2 in a row: first 2021-01-01T01:40Z" in said(found)
+    lines = filled(found.suggestion)
+    with pytest.raises(InputError, match="gaps = 'zero:10min' where nothing came"):
+        read(tmp_path, lines)
+    inputs = read(tmp_path, re.sub(rf'# (gaps = "{rule}:10min")', r"\1", lines))
+    assert any("file.csv without a row filled" in note for note in inputs.arrivals.notes)
+    assert inputs.arrivals.count == pytest.approx(72 * mean, abs=72)
+
+
+@pytest.mark.parametrize("rule", ["zero", "zero:1", "fill:1h", "interpolate:0min"])
+def test_a_rule_for_windows_is_spelled_out(rule: str, tmp_path: Path) -> None:
+    found = inspected(tmp_path, counts([5.0 * window for window in range(280)]))
+    with pytest.raises(InputError, match="'refuse', 'zero:1h' or 'interpolate:1h' is expected"):
+        read(tmp_path, f'{filled(found.suggestion)}\ngaps = "{rule}"')
+
+
+def test_lengths_are_tokens_and_the_unit_of_time_is_asked(tmp_path: Path) -> None:
+    rows = [
+        {"timestamp": 3000 * i, "input_length": 500 + i, "output_length": 20, "ids": [i]} for i in range(50)
+    ]
+    found = inspected(tmp_path, "\n".join(map(json.dumps, rows)), "lengths.jsonl")
+    read_as = {"prompt tokens column": "input_length", "answer tokens column": "output_length"}
+    assert read_as.items() <= dict(found.reading).items()
+    assert "1.7 d in s, 2.45 min in ms" in said(found)
+    assert 'time_unit = "TODO: one of s, ms, us, ns"' in found.suggestion
+    lines = found.suggestion.replace("TODO: one of s, ms, us, ns", "ms")
+    assert read(tmp_path, lines).arrivals.count == 50
+
+
+def test_requests_without_an_answer_are_counted(tmp_path: Path) -> None:
+    rows = [f"{i},M1,{100 + i},{0 if i % 4 == 0 else 50},Conversation log" for i in range(40)]
+    found = inspected(
+        tmp_path, "\n".join(["Timestamp,Model,Request tokens,Response tokens,Log Type", *rows]) + "\n"
+    )
+    assert "10 of 40 requests have 0 answer tokens (column 'Response tokens')" in said(found)
+    assert found.reading["further columns"] == "Log Type"
+    notes = read(tmp_path, filled(found.suggestion)).arrivals.notes
+    assert any("10 of 40 requests of" in note and "0 answer tokens" in note for note in notes)
+
+
+# Several files
+
+
+def _rising(level: int, hour: int) -> str:
+    return str(level + hour)
+
+
+def test_two_files_of_the_same_hours_are_two_sources(tmp_path: Path) -> None:
+    for name, level in (("a.csv", 400), ("b.csv", 50)):
+        (tmp_path / name).write_text(wide("time,carbon", partial(_rising, level)), encoding="utf-8")
+    lines = small.WIDE.replace('"carbon.csv"', '["a.csv", "b.csv"]')
+    zones = [(f'name = "{region}"\n', f'name = "{region}"\nzone = "carbon"\n') for region in "AB"]
+    path = small.write(tmp_path, (small.SYNTHETIC, lines), *zones)
+    with pytest.raises(
+        InputError,
+        match=r"a.csv and b.csv, zone carbon: these files cover the same hours: one source per region",
+    ) as refusal:
+        resolve(load(path))
+    assert "duplicates = 'mean'" not in str(refusal.value)
+    own = ", ".join(line for line in small.WIDE.replace("carbon.csv", "b.csv").splitlines())
+    remedy = (zones[1][0], f"{zones[1][1]}carbon = {{ {own} }}\n")
+    path = small.write(
+        tmp_path, (small.SYNTHETIC, small.WIDE.replace("carbon.csv", "a.csv")), zones[0], remedy
+    )
+    assert resolve(load(path)).carbon.g_per_kwh[0].tolist() == [400, 50]
+
+
+def test_estimates_are_counted_within_the_horizon(tmp_path: Path) -> None:
+    path = samples.electricity_maps(tmp_path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    estimated = [line.replace("false", "true") if place % 2 else line for place, line in enumerate(lines)]
+    path.write_text("\n".join(estimated) + "\n", encoding="utf-8")
+    assert "30 estimated by the source" in inspect_file(path).findings
+    carbon = read(
+        tmp_path, filled(inspect_file(path).suggestion), ("start = 2021-01-01T00", "start = 2021-01-01T18")
+    ).carbon
+    assert any("6 estimated by the source" in note for note in carbon.notes)
+
+
+def test_the_command_prints_what_a_rule_would_change(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "grid.csv"
+    path.write_text(wide("time,A", lambda h: "" if h == 4 else str(300 + h)), encoding="utf-8")
+    assert main(["inspect", str(path)]) == 0
+    assert (
+        '# gaps = "interpolate:1h" # fills A 1 h (mean 311.826 before, 311.5 after)'
+        in capsys.readouterr().out
+    )
+
+
+def stepped(minutes: list[int]) -> str:
+    rows = [
+        f"2021-01-{1 + at // 1440:02}T{at // 60 % 24:02}:{at % 60:02}Z,{300 + at // 60}" for at in minutes
+    ]
+    return "\n".join(["time,A", *rows]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "until"),
+    [(60, 15, "until-next:1h"), (15, 60, "until-next:1h"), (30, 15, "until-next:30min")],
+)
+def test_a_step_that_changes_for_good_is_suggested(
+    before: int, after: int, until: str, tmp_path: Path
+) -> None:
+    minutes = [*range(0, 600, before), *range(600, 1440, after)]
+    found = inspected(tmp_path, stepped(minutes))
+    assert settings_of(found)["step"] == until
+    assert re.search(r"the step changes at line \d+ from", said(found))
+    assert (found.quantities["hours"], found.table["missing_hours"][0]) == (24, 0)
+    carbon = read(tmp_path, filled(found.suggestion), ("hours = 6", "hours = 24"), zones=("A", "A")).carbon
+    assert carbon.g_per_kwh[:, 0].tolist() == [300 + hour for hour in range(24)]
+
+
+def test_an_hour_with_one_value_may_be_a_step_or_lack_rows(tmp_path: Path) -> None:
+    found = inspected(tmp_path, stepped([at for at in range(0, 360, 15) if at // 60 != 2 or at % 60 == 0]))
+    assert settings_of(found)["step"] == "15min"
+    assert "1 hours have some of their 4 values: the first, A 2021-01-01T02:00Z, has 1" in said(found)
+    comments = " ".join(found.suggestion.replace("\n#", "").split())
+    assert 'step = "until-next:1h" # in place of step above, if a value stands until the next one' in comments
+    assert (
+        "the step changes at line 11 from 1h to 15min" in comments
+        or "at line 10 from 15min to 1h" in comments
+    )
+    lines = filled(found.suggestion).replace('step = "15min"', 'step = "until-next:1h"', 1)
+    assert read(tmp_path, lines, zones=("A", "A")).carbon.g_per_kwh[2, 0] == 302
+
+
+def test_rows_that_are_lost_here_and_there_change_no_step(tmp_path: Path) -> None:
+    found = inspected(tmp_path, stepped([at for at in range(0, 2880, 15) if at % 195 and at % 345 != 15]))
+    assert settings_of(found)["step"] == "15min"
+    assert "until-next" not in found.suggestion
+
+
+def test_newest_first_is_said_and_read(tmp_path: Path) -> None:
+    header, *rows = wide("time,A,B", lambda h: f"{400 + h},{50 + h}").splitlines()
+    found = inspected(tmp_path, "\n".join([header, *reversed(rows)]) + "\n")
+    assert "rows stand newest first: a scenario sorts them" in found.findings
+    g_per_kwh = read(tmp_path, filled(found.suggestion)).carbon.g_per_kwh
+    assert g_per_kwh[:, 0].tolist() == np.arange(400.0, 406).tolist()
