@@ -241,7 +241,10 @@ CASES = {
         ("data[0].point_time", "ISO 8601"),
     ),
     "watttime: half a character": Bad(
-        "watttime", '"Z"', r'"\ud800"', ("top level", "is not UTF-8 text", "save the file as UTF-8")
+        "watttime",
+        '"Z"',
+        r'"\ud800"',
+        ("line 1 holds half a character (\\ud800)", "write the character itself, in UTF-8"),
     ),
     "watttime: one value of an hour is not there": Bad(
         "watttime", f"{json.dumps(POINTS[3])}, ", "", ("zone Z", "have no value", "2024-03-01T00:00Z")

@@ -11,6 +11,7 @@ from contextlib import suppress
 from carbonroute.files.toml import key_text
 
 _KEY = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|[A-Za-z0-9_-]+')
+_BARE_KEYS = re.compile(r"([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)[ \t]*=")
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _SPACE = re.compile(r"[ \t]*")
 _SCALAR = re.compile(
@@ -48,10 +49,8 @@ def line_of(lines: Mapping[str, int], where: str) -> int:
     >>> line_of({"horizon": 4, "horizon.hours": 5}, "horizon.start")
     4
     """
-    above = (
-        path for path in lines if where.startswith(path) and where[len(path) :][:1] in ("", ".", "[", ",")
-    )
-    return lines[longest] if (longest := max(above, key=len, default=None)) is not None else 1
+    ends = [len(where), *(match.start() for match in reversed(list(re.finditer(r"[.\[,]", where))))]
+    return next((lines[where[:end]] for end in ends if where[:end] in lines), 1)
 
 
 class _Scanner:
@@ -91,10 +90,16 @@ class _Scanner:
     def _pair(self, table: str) -> str:
         """Read ``key = value``; return the path of the table that it stands in."""
         start, path = self.place, table
-        for part in self._keys():
-            path = _joined(path, part)
-            self._note(path, start)
-        self.place += 1  # the "="
+        if bare := _BARE_KEYS.match(self.text, start):
+            line, self.place = self._line(start), bare.end()
+            for part in bare[1].split("."):
+                path = f"{path}.{part}" if path else part
+                self.lines.setdefault(path, line)
+        else:
+            for part in self._keys():
+                path = _joined(path, part)
+                self._note(path, start)
+            self.place += 1  # the "="
         self._skip(_SPACE)
         self._value(path)
         return table
@@ -144,7 +149,10 @@ class _Scanner:
         return match[0]
 
     def _note(self, path: str, place: int) -> None:
-        self.lines.setdefault(path, bisect_right(self._ends, place - 1) + 1)
+        self.lines.setdefault(path, self._line(place))
+
+    def _line(self, place: int) -> int:
+        return bisect_right(self._ends, place - 1) + 1
 
 
 def _joined(path: str, key: str) -> str:

@@ -70,6 +70,16 @@ class File:
         except InputError:
             return None
 
+    def table(self) -> Preview:
+        """Return the first rows of a table.
+
+        Raises
+        ------
+        InputError
+            If it is none.
+        """
+        return preview(self.path, self.shown)
+
     @property
     def first_line(self) -> str:
         """The first line, for messages."""

@@ -108,7 +108,7 @@ class ImportSettings:
     def workload_of(self, text: str) -> str | None:
         """Return the workload that a path or model name means; None where no pattern matches.
 
-        >>> Settings(workloads=(("/v1/chat/*", "chat"),)).workload_of("/v1/chat/completions")
+        >>> ImportSettings(workloads=(("/v1/chat/*", "chat"),)).workload_of("/v1/chat/completions")
         'chat'
         """
         if not self.workloads:

@@ -85,9 +85,7 @@ class RequestTable(Format):
 
     def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
         """Count the requests of all rows."""
-        settings, preview = tally.settings, file.preview
-        if preview is None:
-            raise refused(file.shown, "is no table", "a table with a header is expected (.csv, .parquet)")
+        settings, preview = tally.settings, file.table()
         time = time_column(preview, settings)
         if time is None:
             found = f"has no column of times: {preview.listed}"

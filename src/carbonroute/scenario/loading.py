@@ -46,7 +46,7 @@ def load(source: str | Path, changes: Mapping[str, object] | None = None, *, cod
     try:
         return validated(Scenario, spelled, str(source), folder, code=code, written=written)
     except InputError as error:
-        more = list(_more_faults(spelled, str(source), folder, written, error))
+        more = [] if error.more else list(_more_faults(spelled, str(source), folder, written, error))
         raise (InputError.together(str(source), [error, *more]) if more else error) from error
 
 

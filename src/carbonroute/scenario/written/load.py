@@ -81,21 +81,8 @@ def checked(
     code: bool = True,
 ) -> Scenario:
     """Return the scenario that tables spell, with values set by path; see `carbonroute.load`."""
-    spelled = _with_paths_of_regions(changed(data, changes or {}, source))
+    spelled = changed(data, changes or {}, source)
     return validated(Scenario, spelled, source, folder, code=code)
-
-
-def _with_paths_of_regions(data: dict[str, Any]) -> dict[str, Any]:
-    """Return a scenario's tables; carbon without a path has those of its regions, where all state one."""
-    carbon, regions = data.get("carbon"), data.get("regions")
-    if not (isinstance(carbon, dict) and isinstance(regions, list)) or "path" in carbon:
-        return data
-    own = [region.get("carbon") if isinstance(region, dict) else None for region in regions]
-    paths = [source.get("path") for source in own if isinstance(source, dict)]
-    if not paths or len(paths) < len(regions) or carbon.get("kind") == "synthetic":
-        return data
-    names = [path for path in paths if isinstance(path, str)]
-    return {**data, "carbon": {**carbon, "path": list(dict.fromkeys(names))}}
 
 
 def validated(

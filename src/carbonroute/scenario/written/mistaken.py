@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import tomllib
 from collections.abc import Mapping
@@ -113,7 +114,7 @@ def refuse_data(path: Path, wanted: str) -> None:
     InputError
         With the command that takes it.
     """
-    if path.suffix.lower() != ".toml" or path.is_dir():
+    if path.suffix.lower() != ".toml" or os.path.isdir(path):  # noqa: PTH112  False where is_dir raises
         kind = kind_of(path)
         if kind and kind.name not in {"a scenario", "a study"}:
             raise InputError(str(path), [kind.fault(wanted)])
