@@ -166,7 +166,7 @@ PLACES: dict[str, tuple[Callable[[Path], list[str]], int]] = {
         0,
     ),
     "a zone of a file": (
-        inspected("a.csv", f"time,zone,v\n2021-01-01T00:00Z,{CELL},5\n2021-01-01T01:00Z,{CELL},5\n"),
+        inspected("a.csv", f"time,zone,carbon\n2021-01-01T00:00Z,{CELL},5\n2021-01-01T01:00Z,{CELL},5\n"),
         0,
     ),
     "a value of a file": (inspected("a.csv", f"time,B\n{CELL},5\n2021-01-01T01:00Z,{CELL}\n"), 2),

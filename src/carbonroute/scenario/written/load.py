@@ -116,12 +116,26 @@ def validated(
     InputError
         With all faults.
     """
+    context = {"folder": folder, "code": code, "written": written}
     try:
-        return model.model_validate(data, context={"folder": folder, "code": code, "written": written})
+        return model.model_validate(_with_paths_of_regions(data), context=context)
     except ValidationError as error:
         details = error.errors(include_url=False)
         faults = InputError(source, (fault for detail in details for fault in _faults(detail, model)))
         raise written.located(faults, source) from error
+
+
+def _with_paths_of_regions(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a scenario's tables; carbon without a path has those of its regions, where all state one."""
+    carbon, regions = data.get("carbon"), data.get("regions")
+    if not (isinstance(carbon, dict) and isinstance(regions, list)) or "path" in carbon:
+        return data
+    own = [region.get("carbon") if isinstance(region, dict) else None for region in regions]
+    paths = [source.get("path") for source in own if isinstance(source, dict)]
+    if not paths or len(paths) < len(regions) or carbon.get("kind") == "synthetic":
+        return data
+    names = [path for path in paths if isinstance(path, str)]
+    return {**data, "carbon": {**carbon, "path": list(dict.fromkeys(names))}}
 
 
 def _faults(details: Mapping[str, Any], model: type[BaseModel]) -> Iterator[Fault]:

@@ -393,11 +393,6 @@ class Scenario(Spec):
             refuse([Fault(".warmup_hours", problem, "a warm-up that ends before the horizon is expected")])
         return control
 
-    @model_validator(mode="before")
-    @classmethod
-    def _paths_of_regions(cls, data: Any) -> Any:
-        return _with_paths_of_regions(data)
-
     @field_validator("traffic")
     @classmethod
     def _drawn_as_published(cls, traffic: Traffic, info: ValidationInfo) -> Traffic:
@@ -513,21 +508,6 @@ class Scenario(Spec):
         )
         refuse(chain(rows, *cells))
         return network
-
-
-def _with_paths_of_regions(data: Any) -> Any:
-    """Return a scenario's tables; carbon without a path has those of its regions, where all state one."""
-    if not isinstance(data, dict):
-        return data
-    carbon, regions = data.get("carbon"), data.get("regions")
-    if not (isinstance(carbon, dict) and isinstance(regions, list)) or "path" in carbon:
-        return data
-    own = [region.get("carbon") if isinstance(region, dict) else None for region in regions]
-    paths = [source.get("path") for source in own if isinstance(source, dict)]
-    if not paths or len(paths) < len(regions) or carbon.get("kind") == "synthetic":
-        return data
-    names = [path for path in paths if isinstance(path, str)]
-    return {**data, "carbon": {**carbon, "path": list(dict.fromkeys(names))}}
 
 
 def _inheriting(region: Any, carbon: CarbonSource | None) -> Any:
