@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from carbonroute.carbon import Signal
+from carbonroute.carbon.synthetic import Synthetic
 from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.scenario import load, resolve
@@ -269,7 +270,9 @@ def test_a_file_in_a_synthetic_scenario_states_its_kind(tmp_path: Path, refused:
     put(tmp_path, {"b.csv": rows(50)})
     refused(scenario(tmp_path, small.SYNTHETIC, 'path = "b.csv"'), "regions[1].carbon.kind: missing", "file")
     shaped = scenario(tmp_path, small.SYNTHETIC, "noise = 0.0")
-    assert load(shaped).regions[1].carbon.noise == 0  # type: ignore[union-attr]
+    carbon = load(shaped).regions[1].carbon
+    assert isinstance(carbon, Synthetic)
+    assert carbon.noise == 0
 
 
 def test_the_remedy_for_two_series_works(tmp_path: Path) -> None:

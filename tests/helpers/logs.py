@@ -6,10 +6,19 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+from carbonroute.importing.importer import Import, import_files
+from carbonroute.importing.settings import ImportSettings
 
 #: Where the samples begin: a Sunday, at the start of an hour.
 START = datetime(2026, 11, 1, tzinfo=UTC)
 PLACES = "eu=53.35/-6.26,us=38.9/-77.4"
+
+
+def imported(path: Path, **settings: Any) -> Import:
+    """Return a file's import under some settings."""
+    return import_files([path], ImportSettings(**settings), path.with_name("s.toml"))
 
 
 def nginx_line(  # a line has as many parts as it has

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from carbonroute.errors import InputError
-from carbonroute.importing.importer import Import, import_files
-from carbonroute.importing.settings import ImportSettings
+from carbonroute.importing.importer import Import
 from helpers import logs
+from helpers.logs import imported
 
 ENVOY = (
     '[{time}] "POST {path} HTTP/2" {status} - 154 100 {ms} {upstream} "10.0.35.28" "curl/8" '
@@ -26,10 +26,6 @@ ALB = (
     "ECDHE TLSv1.2 arn:aws:elasticloadbalancing:{region}:123456789012:targetgroup/t/73e2d6bc24d8a067 "
     '"Root=1-58337262" "-" "-" 0 2026-11-01T00:00:00.000000Z "forward" "-" "-" "10.0.0.1:80" "200" "-" "-"'
 )
-
-
-def imported(path: Path, **settings: object) -> Import:
-    return import_files([path], ImportSettings(**settings), path.with_name("s.toml"))  # type: ignore[arg-type]
 
 
 def hourly(found: Import) -> dict[str, list[float]]:

@@ -13,12 +13,9 @@ from carbonroute.importing.importer import Import, import_files
 from carbonroute.importing.laws import Z95
 from carbonroute.importing.settings import ImportSettings
 from helpers import logs
+from helpers.logs import imported
 
 TOTAL = {"__name__": "http_requests_total", "region": "eu", "model": "m"}
-
-
-def imported(path: Path, **settings: object) -> Import:
-    return import_files([path], ImportSettings(**settings), path.with_name("s.toml"))  # type: ignore[arg-type]
 
 
 def hourly(found: Import, origin: str = "eu") -> list[float]:

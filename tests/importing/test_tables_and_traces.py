@@ -11,17 +11,13 @@ import polars as pl
 import pytest
 
 from carbonroute.errors import InputError
-from carbonroute.importing.importer import Import, import_files
+from carbonroute.importing.importer import Import
 from carbonroute.importing.laws import lognormal
-from carbonroute.importing.settings import ImportSettings
 from helpers import logs
+from helpers.logs import imported
 
 _HOURS = [f"2026-11-01T{hour:02d}:00Z,5" for hour in range(9)]
 HEADER = "Time,region,model,requests,p50_ms,p95_ms,gpu_power_w"
-
-
-def imported(path: Path, **settings: object) -> Import:
-    return import_files([path], ImportSettings(**settings), path.with_name("s.toml"))  # type: ignore[arg-type]
 
 
 def hourly(found: Import) -> dict[str, list[float]]:

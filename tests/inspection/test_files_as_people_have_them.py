@@ -15,7 +15,7 @@ import pytest
 
 from carbonroute.cli import main
 from carbonroute.errors import InputError
-from carbonroute.inspection import Inspection, inspect_file
+from carbonroute.inspection import Inspection, Kind, inspect_file
 from carbonroute.scenario import Inputs, load, resolve
 from helpers import samples, small
 from inspection.test_suggestions import CARBON, TRAFFIC, filled, with_rules
@@ -23,9 +23,9 @@ from inspection.test_suggestions import CARBON, TRAFFIC, filled, with_rules
 DAY = [f"2021-01-01T{hour:02}:00Z" for hour in range(24)]
 
 
-def inspected(folder: Path, text: str, name: str = "file.csv", kind: str | None = None) -> Inspection:
+def inspected(folder: Path, text: str, name: str = "file.csv", kind: Kind | None = None) -> Inspection:
     (folder / name).write_text(text, encoding="utf-8")
-    return inspect_file(folder / name, kind)  # type: ignore[arg-type]
+    return inspect_file(folder / name, kind)
 
 
 def wide(header: str, row: Callable[[int], str], hours: int = 24) -> str:

@@ -225,7 +225,7 @@ def remove_folder(folder: Path, name: str, files: re.Pattern[str]) -> None:
         for entry in filter(files.fullmatch, os.listdir(held)):  # noqa: PTH208  by descriptors
             if stat.S_ISREG(os.stat(entry, dir_fd=held, follow_symlinks=False).st_mode):
                 os.unlink(entry, dir_fd=held)
-        if not os.listdir(held):  # noqa: PTH208  by descriptor
+        if not os.listdir(held):  # noqa: PTH208  pathlib takes no descriptors
             with _holding(folder, name) as (above, last):
                 os.rmdir(last, dir_fd=above)
 

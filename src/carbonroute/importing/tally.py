@@ -250,8 +250,7 @@ class RequestTally:
             if text is None:
                 continue
             name = meaning(text)
-            is_name = name is not None and 0 < len(name) <= MAX_NAME and name.isprintable()
-            found[text] = name if is_name and name == name.strip() and name != "-" else None  # type: ignore[union-attr]
+            found[text] = name if name is not None and _is_name(name) else None
         held = self._names[kind]
         held.update(name for name in found.values() if name is not None)
         if len(held) > MAX_NAMES:
@@ -348,3 +347,7 @@ def lines_from(first_line: int, count: int) -> Integers:
 def unknown_format(name: str, known: Iterable[str]) -> str:
     """Return the remedy for a format that there is not."""
     return did_you_mean(name, known)
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= MAX_NAME and text.isprintable() and text == text.strip() and text != "-"

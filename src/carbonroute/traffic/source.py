@@ -108,7 +108,7 @@ class TrafficSource(Spec):
             With file, line and column, if a file cannot be used, or does not fit the scenario.
         """
 
-    def measures(self, column: Measured, workload: str) -> tuple[bool, ...]:  # noqa: ARG002  for members
+    def measures(self, column: Measured, workload: str) -> tuple[bool, ...]:  # noqa: ARG002  kinds that read logs override it and use both
         """Return whether each log that can hold requests of a workload has a column of `Requests`."""
         return ()
 
@@ -117,7 +117,7 @@ class TrafficSource(Spec):
         return ()
 
     @classmethod
-    def recognise(cls, preview: Preview) -> Recognition | None:  # noqa: ARG003  for members
+    def recognise(cls, preview: Preview) -> Recognition | None:  # noqa: ARG003  kinds that read files override it and use it
         """Return how this kind would take a file, and how surely; None if it is not one of its own."""
         return None
 

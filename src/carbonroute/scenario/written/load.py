@@ -92,7 +92,7 @@ def validated(
     folder: Path,
     *,
     code: bool = True,
-    written: Written = Written(),  # noqa: B008  frozen
+    written: Written | None = None,
 ) -> S:
     """Return the model that tables spell.
 
@@ -109,13 +109,14 @@ def validated(
     code
         Whether code of others may be run.
     written
-        The file of the tables.
+        The file of the tables, if there is one.
 
     Raises
     ------
     InputError
         With all faults.
     """
+    written = written or Written()
     context = {"folder": folder, "code": code, "written": written}
     try:
         return model.model_validate(_with_paths_of_regions(data), context=context)
