@@ -45,8 +45,8 @@ def test_nginx_counts_by_region_and_hour_and_measures_answered_requests(tmp_path
     found = imported(logs.write(tmp_path / "a.log", lines))
     assert found.files == {str(tmp_path / "a.log"): "nginx"}
     assert hourly(found) == {"eu": [2.0, 0.0], "us": [0.0, 1.0]}
-    assert found.tally.failed == {"5xx": 1, "4xx": 1}
-    (sketch,) = found.tally.service.values()
+    assert found.aggregates.failed == {"5xx": 1, "4xx": 1}
+    (sketch,) = found.aggregates.service.values()
     assert sketch.quantiles([0.1, 0.5, 1.0]).tolist() == [1000, 2000, 3000]
     assert list(found.services) == ["/v1/chat/completions"]
 
@@ -71,21 +71,21 @@ def test_lines_of_another_layout_are_left_out_with_their_numbers(tmp_path: Path)
         logs.nginx_line(6).replace(" rt=", " ut="),
     ]
     found = imported(logs.write(tmp_path / "a.log", lines))
-    left = found.tally.left_out
+    left = found.aggregates.left_out
     name = str(tmp_path / "a.log")
     assert found.rates.total == 3
     assert left["not as nginx lays out a line"].count == 4
     assert left["not as nginx lays out a line"].lines == [f"{name}: line {n}" for n in (2, 7, 8)]
     assert left["not as nginx lays out a line"].example == 'torn "line'
     assert left["the time cannot be read"].lines == [f"{name}: line 5"]
-    assert found.tally.read == 8
+    assert found.aggregates.read == 8
 
 
 def test_a_literal_of_a_log_format_must_stand_in_the_line(tmp_path: Path) -> None:
     lines = [f"v{n} {logs.START.isoformat()} /a" for n in (1, 2)]
     found = imported(logs.write(tmp_path / "a.log", lines), log_format="v1 $time_iso8601 $uri")
     assert found.rates.total == 1
-    assert found.tally.left_out["not as nginx lays out a line"].example.startswith("v2 ")
+    assert found.aggregates.left_out["not as nginx lays out a line"].example.startswith("v2 ")
 
 
 def test_a_log_format_is_followed(tmp_path: Path) -> None:
@@ -99,8 +99,8 @@ def test_a_log_format_is_followed(tmp_path: Path) -> None:
     ]
     found = imported(logs.write(tmp_path / "a.log", lines), log_format=form)
     assert hourly(found) == {"eu": [1.0], "us": [1.0]}
-    assert found.tally.service["/a"].quantile(0.5) == 250.0  # the server's own time, not the whole
-    assert found.tally.without_service == 1
+    assert found.aggregates.service["/a"].quantile(0.5) == 250.0  # the server's own time, not the whole
+    assert found.aggregates.without_service == 1
 
 
 def test_a_layout_that_is_no_cells_is_read_by_the_expression(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_layout_that_is_no_cells_is_read_by_the_expression(tmp_path: Path) -> 
     lines = ["2026-11-01T00:00:01Z;200;0.5;/a b;eu", "2026-11-01T00:00:01Z;200;0.25;/a;eu", "nothing"]
     found = imported(logs.write(tmp_path / "a.log", lines), log_format=form)
     assert found.rates.total == 1
-    assert found.tally.left_out["not as nginx lays out a line"].count == 2
+    assert found.aggregates.left_out["not as nginx lays out a line"].count == 2
 
 
 def test_times_in_seconds_since_1970_and_milliseconds_of_service(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_times_in_seconds_since_1970_and_milliseconds_of_service(tmp_path: Path)
         logs.write(tmp_path / "a.log", lines),
         log_format="$msec $status $duration $uri",
     )
-    assert found.tally.service["/a"].quantile(0.5) == 1250.0
+    assert found.aggregates.service["/a"].quantile(0.5) == 1250.0
     assert found.rates.start_us == logs.START.timestamp() * 1e6
 
 
@@ -132,7 +132,7 @@ def test_workloads_are_those_of_the_patterns_and_others_are_left_out(tmp_path: P
     path = logs.write(tmp_path / "a.log", [logs.nginx_line(0, path=path) for path in paths])
     found = imported(path, workloads=(("/v1/chat/*", "chat"), ("/v1/emb*", "embed")))
     assert found.rates.of_workload == {"chat": 2_000_000, "embed": 1_000_000}
-    assert found.tally.left_out["no --workload pattern matches"].count == 1
+    assert found.aggregates.left_out["no --workload pattern matches"].count == 1
 
 
 def test_more_paths_than_can_be_workloads_are_refused(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ def test_envoy(tmp_path: Path) -> None:
     found = imported(logs.write(tmp_path / "a.log", lines), region="eu")
     assert found.files[str(tmp_path / "a.log")] == "envoy"
     assert hourly(found) == {"eu": [1.0, 1.0]}
-    assert found.tally.failed == {"5xx": 1, "without an answer": 1}
-    assert found.tally.service["/v1/chat"].quantile(1) == 200.0
+    assert found.aggregates.failed == {"5xx": 1, "without an answer": 1}
+    assert found.aggregates.service["/v1/chat"].quantile(1) == 200.0
 
 
 def test_envoy_with_a_format_of_its_own(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_envoy_with_a_format_of_its_own(tmp_path: Path) -> None:
     lines = ['2026-11-01T00:00:01.310Z 200 40 us "/v1/chat?x"']
     found = imported(logs.write(tmp_path / "a.log", lines), log_format=form, fields={"region": "x-region"})
     assert hourly(found) == {"us": [1.0]}
-    assert found.tally.service["/v1/chat"].quantile(1) == 40.0
+    assert found.aggregates.service["/v1/chat"].quantile(1) == 40.0
 
 
 def test_haproxy(tmp_path: Path) -> None:
@@ -172,8 +172,8 @@ def test_haproxy(tmp_path: Path) -> None:
     found = imported(logs.write(tmp_path / "a.log", lines), time_zone="Europe/Berlin")
     assert hourly(found) == {"eu": [1.0], "us": [1.0]}
     assert found.as_json()["first"] == "2026-11-01T01:14:14Z"  # winter time since 01:00 UTC of 25 October
-    assert found.tally.service["/v1/chat"].quantiles([0.1, 1]).tolist() == [109, 250]
-    assert found.tally.failed == {"without an answer": 1}
+    assert found.aggregates.service["/v1/chat"].quantiles([0.1, 1]).tolist() == [109, 250]
+    assert found.aggregates.failed == {"without an answer": 1}
 
 
 def test_alb(tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ def test_alb(tmp_path: Path) -> None:
     ]
     found = imported(logs.write(tmp_path / "a.log", lines))
     assert hourly(found) == {"eu-west-1": [1.0], "us-east-1": [1.0]}
-    assert found.tally.service["/v1/chat"].quantiles([0.1, 1]).tolist() == [48, 250]
-    assert found.tally.failed == {"5xx": 1}
+    assert found.aggregates.service["/v1/chat"].quantiles([0.1, 1]).tolist() == [48, 250]
+    assert found.aggregates.failed == {"5xx": 1}
 
 
 def test_a_packed_log_and_windows_line_ends_are_read(tmp_path: Path) -> None:
@@ -208,11 +208,11 @@ def test_blocks_end_where_lines_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     whole = imported(path)
     monkeypatch.setattr("carbonroute.importing.format.BLOCK_BYTES", 1000)
     monkeypatch.setattr("carbonroute.importing.format.BLOCK_BYTES", 100)  # some blocks end within a line
-    assert imported(path).written.files == whole.written.files
+    assert imported(path).scenario.files == whole.scenario.files
     small = imported(path)
-    assert small.written.files == whole.written.files
+    assert small.scenario.files == whole.scenario.files
     assert small.as_json() == whole.as_json()
-    assert whole.tally.left_out["not as nginx lays out a line"].lines == [f"{path}: line 72"]
+    assert whole.aggregates.left_out["not as nginx lays out a line"].lines == [f"{path}: line 72"]
 
 
 def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ def test_a_total_that_never_falls_counts_its_increase(tmp_path: Path) -> None:
     path = logs.prometheus(tmp_path / "p.json", [(TOTAL, [100, 110, 130, 130])])
     found = imported(path)
     assert hourly(found) == [10.0, 20.0, 0.0]  # from each sample to the next; the last one begins nothing
-    assert any("running total" in said for said in found.said)
+    assert any("running total" in said for said in found.notes)
 
 
 def test_a_total_that_begins_again_counts_from_0(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_values_that_fall_are_those_of_steps(tmp_path: Path) -> None:
     found = imported(path)
     assert hourly(found) == [431.0, 427.0, 479.0]
     assert found.rates.start_us == logs.START.timestamp() * 1e6
-    assert any("as increase() gives them" in said for said in found.said)
+    assert any("as increase() gives them" in said for said in found.notes)
     late = imported(path, stamp="end")
     assert late.rates.start_us == (logs.START.timestamp() - 3600) * 1e6
     assert hourly(imported(path, values="counter", gaps="zero")) == [427.0, 52.0]
@@ -72,7 +72,7 @@ def test_statuses_that_are_failures_are_counted_apart(tmp_path: Path) -> None:
     )
     found = imported(path)
     assert hourly(found) == [9.0, 8.0]
-    assert found.tally.failed == {"5xx": 3}
+    assert found.aggregates.failed == {"5xx": 3}
 
 
 def test_values_that_are_not_finite_are_gaps_and_not_0(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_values_that_are_not_finite_are_gaps_and_not_0(tmp_path: Path) -> None:
     assert hourly(imported(path, gaps="zero")) == [9.0, 0.0, 5.0, 0.0, 7.0]
     found = imported(path, gaps="interpolate")
     assert hourly(found) == [9.0, 7.0, 5.0, 6.0, 7.0]
-    assert found.tally.left_out["values that are not finite"].count == 2
+    assert found.aggregates.left_out["values that are not finite"].count == 2
     assert any("by the rule 'interpolate'" in note for note in found.rates.notes)
 
 
@@ -111,7 +111,7 @@ def test_buckets_give_quantiles_and_power_gives_energy(tmp_path: Path) -> None:
     # (500 W + 700 W) · 3600 s for 60 + 40 requests; 60 requests more per hour go with 200 W less
     assert found.energies["m"].average_j == pytest.approx(1200 * 3600 / 100)
     assert found.energies["m"].marginal_j is None  # two points are no slope
-    assert found.tally.rows
+    assert found.aggregates.rows
 
 
 def test_quantile_labels_give_the_median_over_time(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_row_per_hour_region_and_model_is_pivoted(tmp_path: Path) -> None:
     # Σ W · 3600 s / Σ requests, and the slope of W over requests per s
     assert found.energies["chat"].average_j == pytest.approx((2000 + 3000 + 1500 + 2000) * 3600 / 450)
     assert found.energies["chat"].marginal_j == pytest.approx(10 * 3600, rel=0.02)
-    assert any("taken as UTC" in said for said in found.said)
+    assert any("taken as UTC" in said for said in found.notes)
 
 
 def test_models_that_are_one_workload_are_added_up(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_quantiles_of_rows_are_mixed_by_their_requests(tmp_path: Path) -> None:
     )
     (service,) = imported(path).services.values()
     assert (
-        "p50 = 106.06" in service.says
+        "p50 = 106.06" in service.basis
     )  # 0.9 · Φ(ln(x / 100) / 0.4214) = 0.5, and nothing of the second row
     assert service.error is not None
     assert service.error > 0.3  # two humps are no lognormal law, and the file says so
@@ -181,7 +181,7 @@ def test_a_part_can_be_imported(tmp_path: Path) -> None:
         until_us=first + 4 * 3_600_000_000,
     )
     assert hourly(found) == {"here": [2.0, 3.0]}
-    assert {reason: one.count for reason, one in found.tally.left_out.items()} == {
+    assert {reason: one.count for reason, one in found.aggregates.left_out.items()} == {
         "before --from": 2,
         "at or after --until": 2,
     }
@@ -196,7 +196,7 @@ def test_azure_s_trace_has_tokens_and_no_times_of_service(tmp_path: Path) -> Non
     assert any("ms per token" in what for what in found.not_told)
     stated = imported(path, ms_per_token=(0.5, 20.0)).services["requests"].entries
     assert (stated["prefill_ms_per_token"], stated["decode_ms_per_token"]) == (0.5, 20.0)
-    assert found.tally.answers[""].quantile(0.5) == 34
+    assert found.aggregates.answers[""].quantile(0.5) == 34
 
 
 def test_burst_gpt_s_failures_have_no_answer(tmp_path: Path) -> None:
@@ -205,10 +205,10 @@ def test_burst_gpt_s_failures_have_no_answer(tmp_path: Path) -> None:
         tmp_path / "b.csv", [header, "5.0,M1,100,0,100,x", "50.0,M1,101,50,151,x", "3700,M2,1,5,6,x"]
     )
     found = imported(path)
-    assert found.tally.failed == {"without answer tokens": 1}
+    assert found.aggregates.failed == {"without answer tokens": 1}
     assert hourly(found) == {"here": [1.0, 1.0]}
-    assert found.tally.undated
-    assert b"start" not in found.written.files["s.toml"]
+    assert found.aggregates.undated
+    assert b"start" not in found.scenario.files["s.toml"]
 
 
 def test_mooncake_s_times_are_milliseconds_and_others_are_asked(tmp_path: Path) -> None:
@@ -261,9 +261,9 @@ def test_a_typed_table_of_requests_with_statuses(tmp_path: Path) -> None:
     ).write_parquet(tmp_path / "t.parquet")
     found = imported(tmp_path / "t.parquet")
     assert hourly(found) == {"eu": [1.0, 1.0], "us": [1.0, 1.0]}
-    assert found.tally.failed == {"5xx": 1, "without an answer": 1}
-    assert found.tally.service["/a"].quantiles([0.1, 0.5, 1]).tolist() == [1, 2, 4]
-    assert found.tally.without_service == 1
+    assert found.aggregates.failed == {"5xx": 1, "without an answer": 1}
+    assert found.aggregates.service["/a"].quantiles([0.1, 0.5, 1]).tolist() == [1, 2, 4]
+    assert found.aggregates.without_service == 1
 
 
 def test_json_lines_of_a_server_are_requests(tmp_path: Path) -> None:
@@ -274,15 +274,15 @@ def test_json_lines_of_a_server_are_requests(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     found = imported(path)
-    assert found.tally.failed == {"4xx": 1}
-    assert found.tally.service["/v1/chat"].quantile(1) == 12
+    assert found.aggregates.failed == {"4xx": 1}
+    assert found.aggregates.service["/v1/chat"].quantile(1) == 12
 
 
 def test_a_service_time_without_unit_is_asked(tmp_path: Path) -> None:
     path = logs.write(tmp_path / "t.csv", ["time,latency", "2026-11-01T00:00Z,0.5"])
     with pytest.raises(InputError, match="--service-unit ms or s"):
         imported(path)
-    assert imported(path, service_unit="s").tally.service[""].quantile(1) == 500
+    assert imported(path, service_unit="s").aggregates.service[""].quantile(1) == 500
 
 
 def test_guidellm_s_report(tmp_path: Path) -> None:
@@ -294,8 +294,8 @@ def test_guidellm_s_report(tmp_path: Path) -> None:
     found = imported(path)
     assert found.files[str(path)] == "guidellm"
     assert hourly(found) == {"here": [2.0]}
-    assert found.tally.failed == {"5xx": 1}
-    assert found.tally.service[""].quantile(0.5) == 2000
+    assert found.aggregates.failed == {"5xx": 1}
+    assert found.aggregates.service[""].quantile(0.5) == 2000
 
 
 def test_vllm_s_bench_results(tmp_path: Path) -> None:
@@ -312,8 +312,8 @@ def test_vllm_s_bench_results(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
     found = imported(path)
     assert hourly(found) == {"here": [1.0]}
-    assert found.tally.failed == {"5xx": 1}
-    assert found.tally.service["llama"].quantile(1) == 1000
+    assert found.aggregates.failed == {"5xx": 1}
+    assert found.aggregates.service["llama"].quantile(1) == 1000
     path.write_text(json.dumps({key: content[key] for key in content if key != "start_times"}))
     with pytest.raises(InputError, match="states no time of any request"):
         imported(path)

@@ -39,9 +39,10 @@ def import_(
     time_zone: str | None = None,
     time_unit: TimeUnit | None = None,
     service_unit: TimeUnit | None = None,
-    unit: CountUnit = "requests",
+    unit: CountUnit | None = None,
     values: Values | None = None,
     stamp: Stamp = "start",
+    requests_from: Many = (),
     since: Annotated[str | None, Parameter(name="--from")] = None,
     until: str | None = None,
     force: Annotated[bool, Parameter(negative=())] = False,
@@ -53,7 +54,8 @@ def import_(
     ----------
     files
         Access logs (nginx, Envoy, HAProxy, ALB; also .gz), Prometheus range queries, OpenMetrics text, tables
-        of requests per hour, or traces of requests. Several of one format are counted together.
+        of requests per hour, or traces of requests; patterns in quotes ('logs/access.*.log') and folders.
+        They are counted together; files that count the same requests are refused.
     output
         The scenario file; its data are written beside it.
     form
@@ -90,11 +92,14 @@ def import_(
     service_unit
         Of service times, where their name does not say.
     unit
-        What a table's numbers of requests are: of each row, or per time.
+        What a table's numbers of requests are: of each row, or per time; its columns may say.
     values
         What a metric's values are: a running total, requests per step, or requests per second.
     stamp
         Whether a time stamp is the start or the end of its step.
+    requests_from
+        File or pattern whose requests are counted, where several files count the same ones; the others give
+        service times, tokens and power.
     since
         Leave out what is before this time.
     until
@@ -132,16 +137,17 @@ def import_(
         slo_ms=stated.slo(slo),
         service_ms=stated.service(service),
         ms_per_token=None if ms_per_token is None else stated.ms_per_token(ms_per_token),
+        requests_from=tuple(map(Path, requests_from)),
         since_us=stated.instant_us("--from", since),
         until_us=stated.instant_us("--until", until),
     )
     with results_alone():
-        found = import_files(files, settings, output)
-    _write(output, found.written.files, force=force)
+        imported = import_files(files, settings, output)
+    _write(output, imported.scenario.files, force=force)
     if json:
-        print_json(found.as_json())
+        print_json(imported.as_json())
     else:
-        _print(out(), found.as_json(), output)
+        _print(out(), imported.as_json(), output)
     return 0
 
 
@@ -189,16 +195,16 @@ def _print(console: Console, report: dict[str, Any], output: Path) -> None:
         where = f" (first: {', '.join(one['lines'])})" if one["lines"] else ""
         example = f", such as {one['example']!r}" if one["example"] else ""
         console.print(f"– Left out, {reason}: {one['count']:,}{where}{example}.", soft_wrap=True)
-    for said in [*report["read_as"], *report["gaps"]]:
-        console.print(f"– {said}.", soft_wrap=True)
+    for note in [*report["read_as"], *report["gaps"]]:
+        console.print(f"– {note}.", soft_wrap=True)
     for one in report["workloads"]:
         energy = f"; {one['energy_j']:.6g} J per request, idle power included" if one["energy_j"] else ""
         console.print(
             f"– {one['id']}: {one['share']:.2%} of requests; {one['service']}{energy}.", soft_wrap=True
         )
     console.print("\nNo file tells:", soft_wrap=True)
-    for what in report["not_told"]:
-        console.print(f"– {what}", soft_wrap=True)
+    for sentence in report["not_told"]:
+        console.print(f"– {sentence}", soft_wrap=True)
     console.print(
         f"\nWrote {', '.join(report['wrote'])} in {output.parent}. Next: carbonroute validate {output}",
         soft_wrap=True,

@@ -24,8 +24,8 @@ _KEY = r'"(?:[^"\\]|\\.)*":'
 _SPACED = re.compile(rb'"\s+:')
 
 
-class _TwiceError(Exception):
-    """An object has this key twice."""
+class _RepeatedKeyError(Exception):
+    """An object of JSON has this key more than once."""
 
 
 def stream_table(
@@ -141,7 +141,7 @@ def _refuse_twice(data: bytes, file_name: str, first_line: int) -> None:
     for row in suspect.arg_true():
         try:
             json.loads(lines[row], object_pairs_hook=_once)
-        except _TwiceError as error:
+        except _RepeatedKeyError as error:
             problem = f"line {first_line + row}: the key {str(error)!r} stands twice"
             raise refused(file_name, problem, "name every key once") from error
         except (ValueError, RecursionError):  # no JSON at all: refused with its line when it is parsed
@@ -150,4 +150,4 @@ def _refuse_twice(data: bytes, file_name: str, first_line: int) -> None:
 
 def _once(items: list[tuple[str, object]]) -> None:
     if (name := repeated([name for name, _ in items])) is not None:
-        raise _TwiceError(name)
+        raise _RepeatedKeyError(name)

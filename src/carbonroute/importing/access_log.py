@@ -10,10 +10,10 @@ import polars as pl
 
 from carbonroute.files.tables import column_numbers
 from carbonroute.files.text import Digests, refused
+from carbonroute.importing.aggregates import Aggregates
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.settings import MS_IN, ImportSettings
 from carbonroute.importing.stamps import common_log_us, iso_us
-from carbonroute.importing.tally import RequestTally
 from carbonroute.importing.template import Template
 from carbonroute.units import US_PER_S
 
@@ -23,7 +23,7 @@ TimeOf = Callable[[pl.DataFrame, ImportSettings, str], pl.Series]
 
 @dataclass(frozen=True)
 class Layout:
-    """How the lines of a log are laid out, and what its variables hold.
+    """How the lines of a log are laid out, and which variable has which role.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Layout:
     patterns: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def wanted(self) -> list[str]:
+    def variables(self) -> list[str]:
         """The variables that are read."""
         used = (
             self.time,
@@ -71,9 +71,9 @@ class Layout:
         )
         return list(dict.fromkeys(name for name in used if name is not None))
 
-    def columns(self, texts: pl.DataFrame, settings: ImportSettings, shown: str) -> pl.DataFrame:
-        """Return texts of variables as the columns that `Tally.add_requests` takes."""
-        columns = {"time_us": self.time_of(texts, settings, shown)}
+    def columns(self, texts: pl.DataFrame, settings: ImportSettings, file_name: str) -> pl.DataFrame:
+        """Return texts of variables as the columns that `Aggregates.add_requests` takes."""
+        columns = {"time_us": self.time_of(texts, settings, file_name)}
         if self.status is not None:
             columns["status"] = texts[self.status].cast(pl.Int64, strict=False)
         if self.service is not None:
@@ -117,7 +117,7 @@ def common_time(name: str) -> TimeOf:
 
 def iso_time(name: str) -> TimeOf:
     """Return how a variable in ISO 8601 is read."""
-    return lambda texts, settings, shown: iso_us(texts[name], settings, shown)
+    return lambda texts, settings, file_name: iso_us(texts[name], settings, file_name)
 
 
 def epoch_time(name: str) -> TimeOf:
@@ -140,40 +140,40 @@ class AccessLog(Format):
             If that cannot be told.
         """
 
-    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
+    def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:
         """Count the requests of a log, block by block."""
-        settings = tally.settings
+        settings = aggregates.settings
         layout = self.layout(file, settings)
         read = 0
         for first_line, data in file.blocks(digests):
-            lines = layout.template.read(data, layout.wanted)
+            lines = layout.template.read(data, layout.variables)
             unreadable = lines.unreadable
             if unreadable:
                 example = unreadable[0][1].decode("utf-8", "replace")
                 numbers = [first_line + row for row, _ in unreadable[:3]]
-                tally.leave_out(
-                    file.shown, f"not as {self.name} lays out a line", numbers, len(unreadable), example
+                aggregates.leave_out(
+                    file.name, f"not as {self.name} lays out a line", numbers, len(unreadable), example
                 )
             read += len(lines.table)
-            tally.read += len(unreadable)
+            aggregates.read += len(unreadable)
             if len(lines.table):
-                table = layout.columns(lines.table, settings, file.shown)
-                tally.add_requests(file.shown, table, lines.rows + first_line)
+                table = layout.columns(lines.table, settings, file.name)
+                aggregates.add_requests(file.name, table, lines.rows + first_line)
         if not read:
-            found = f"no line is one of {self.name}; the first is {file.first_line!r}"
-            raise refused(file.shown, found, "state the server's own format: --log-format '…'")
-        return self.said(layout)
+            problem = f"no line is one of {self.name}; the first is {file.first_line!r}"
+            raise refused(file.name, problem, "state the server's own format: --log-format '…'")
+        return self.notes(layout)
 
-    def said(self, layout: Layout) -> list[str]:
-        """Return which variables were taken for what, in sentences."""
+    def notes(self, layout: Layout) -> list[str]:
+        """Return the variable of each role, in sentences."""
         roles = {
             "service time": layout.service and f"{layout.service} ({layout.service_unit})",
             "region": layout.region,
             "origin": layout.origin,
             "workload": layout.workload or ("the path" if layout.request or layout.path else None),
         }
-        there = ", ".join(f"{role} from {name}" for role, name in roles.items() if name)
+        sources = ", ".join(f"{role} from {name}" for role, name in roles.items() if name)
         missing = [role for role, name in roles.items() if not name]
-        return [f"{self.name}: {there or 'times alone'}"] + (
+        return [f"{self.name}: {sources or 'times alone'}"] + (
             [f"{self.name}: its lines do not state {', '.join(missing)}"] if missing else []
         )

@@ -30,8 +30,7 @@ class Alb(AccessLog):
         """Whether most of the first lines begin as a load balancer's."""
         if settings.log_format is not None:
             return False
-        known = sum(_LINE.match(line) is not None for line in file.lines)
-        return file.content == "text" and known > len(file.lines) / 2
+        return file.mostly(_LINE)
 
     def layout(self, file: File, settings: ImportSettings) -> Layout:
         """Return the layout with as many fields as the first line has."""

@@ -7,57 +7,46 @@ from typing import Any
 
 import polars as pl
 
-from carbonroute.files.strict_json import read_json
-from carbonroute.files.text import Digests, refused
-from carbonroute.importing.format import File, Format
-from carbonroute.importing.settings import MS_IN, ImportSettings
+from carbonroute.files.text import refused
+from carbonroute.importing.aggregates import Aggregates, lines_from
+from carbonroute.importing.format import File, JsonFormat
+from carbonroute.importing.settings import MS_IN
 from carbonroute.importing.stamps import Clock
-from carbonroute.importing.tally import RequestTally, lines_from
 
 
-class GuideLlm(Format):
+class GuideLlm(JsonFormat):
     """A report of GuideLLM: every request of its benchmarks, with how it ended."""
 
     name = "guidellm"
     features = "JSON with benchmarks, each with requests.successful and requests.errored"
+    keys = ("benchmarks",)
 
-    def recognises(self, file: File, _settings: ImportSettings) -> bool:
-        """Whether it is JSON with a list of benchmarks."""
-        return file.content == "json" and b'"benchmarks"' in file.head
-
-    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
+    def add(self, content: Any, file: File, aggregates: Aggregates) -> list[str]:
         """Count the requests of all benchmarks."""
-        content = read_json(file.path, file.shown, digests)
         rows = list(_of_report(content))
         if not rows:
             raise refused(
-                file.shown, "its benchmarks list no requests", "save the whole report, not its summary"
+                file.name, "its benchmarks list no requests", "save the whole report, not its summary"
             )
-        return _add(rows, file, tally, "guidellm", Clock(tally.settings, "s"))
+        return _add(rows, file, aggregates, self.name)
 
 
-class VllmBench(Format):
+class VllmBench(JsonFormat):
     """A result of ``vllm bench serve --save-result --save-detailed``."""
 
     name = "vllm-bench"
     features = "JSON with input_lens, output_lens and ttfts"
+    keys = ("input_lens", "tokenizer_id")
 
-    def recognises(self, file: File, _settings: ImportSettings) -> bool:
-        """Whether it is JSON with lists of lengths."""
-        return file.content == "json" and (b'"input_lens"' in file.head or b'"tokenizer_id"' in file.head)
-
-    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
+    def add(self, content: Any, file: File, aggregates: Aggregates) -> list[str]:
         """Count the requests of the result."""
-        content = read_json(file.path, file.shown, digests)
         if not isinstance(content, dict) or not isinstance(content.get("input_lens"), list):
-            raise refused(file.shown, "has no list input_lens", "save it with --save-detailed")
-        rows = list(_of_result(content))
-        return _add(rows, file, tally, "vllm-bench", Clock(tally.settings, "s"))
+            raise refused(file.name, "has no list input_lens", "save it with --save-detailed")
+        return _add(list(_of_result(content)), file, aggregates, self.name)
 
 
-def _add(
-    rows: Sequence[Mapping[str, Any]], file: File, tally: RequestTally, name: str, clock: Clock
-) -> list[str]:
+def _add(rows: Sequence[Mapping[str, Any]], file: File, aggregates: Aggregates, name: str) -> list[str]:
+    clock = Clock(aggregates.settings, "s")
     schema = {
         "time": pl.Float64,
         "status": pl.Int64,
@@ -67,20 +56,20 @@ def _add(
         "workload": pl.String,
     }
     table = pl.DataFrame(rows, schema=schema)
-    said = [
+    notes = [
         f"{name}: {len(table):,} requests with their tokens; the whole time until the last as service time"
     ]
-    found = table.with_columns(pl.col("prompt", "answer").cast(pl.Int64)).drop("time")
+    requests = table.with_columns(pl.col("prompt", "answer").cast(pl.Int64)).drop("time")
     if table["workload"].null_count() == len(table):
-        found = found.drop("workload")
+        requests = requests.drop("workload")
     if table["time"].null_count() < len(table):
-        times = clock.times_us(table["time"], file.shown, 1, strict=False)
-        found = found.with_columns(times.alias("time_us"))
-        tally.undated |= clock.dated is False
+        times = clock.times_us(table["time"], file.name, 1, strict=False)
+        requests = requests.with_columns(times.alias("time_us"))
+        aggregates.undated |= clock.dated is False
     else:
-        said.append(f"{name}: it does not state when requests came")
-    tally.add_requests(file.shown, found, lines_from(1, len(found)))
-    return [*said, *clock.notes]
+        notes.append(f"{name}: it does not state when requests came")
+    aggregates.add_requests(file.name, requests, lines_from(1, len(requests)))
+    return [*notes, *clock.notes]
 
 
 def _number(value: object) -> float | None:
@@ -99,16 +88,16 @@ def _of_report(content: Any) -> Iterator[dict[str, Any]]:
                     yield _of_request(one, status)
 
 
-def _of_request(one: Mapping[str, Any], status: int) -> dict[str, Any]:
+def _of_request(request: Mapping[str, Any], status: int) -> dict[str, Any]:
     def first(*keys: str) -> float | None:
-        return next((value for key in keys if (value := _number(one.get(key))) is not None), None)
+        return next((value for key in keys if (value := _number(request.get(key))) is not None), None)
 
     start = first("request_start_time", "start_time", "first_request_time")
     end = first("request_end_time", "end_time")
     latency = first("request_latency")
     if latency is None and start is not None and end is not None:
         latency = end - start
-    model = one.get("model")
+    model = request.get("model")
     return {
         "time": start,
         "status": status,

@@ -38,8 +38,7 @@ class Envoy(AccessLog):
         """Whether the user states a format of Envoy, or most of the first lines begin as Envoy's own."""
         if settings.log_format is not None:
             return file.content == "text" and "%START_TIME" in settings.log_format
-        known = sum(_LINE.match(line) is not None for line in file.lines)
-        return file.content == "text" and known > len(file.lines) / 2
+        return file.mostly(_LINE)
 
     def layout(self, file: File, settings: ImportSettings) -> Layout:
         """Return the stated layout, or Envoy's own."""
@@ -69,8 +68,8 @@ class Envoy(AccessLog):
 
     def _operator(self, name: str, names: tuple[str, ...], file: File) -> str:
         """Return the operator that a name means: itself, or the one of that header."""
-        wanted = name.strip("%").upper()
+        header = name.strip("%").upper()
         for operator in names:
-            if operator == wanted or wanted in re.split(r"[()?]", operator):
+            if operator == header or header in re.split(r"[()?]", operator):
                 return operator
-        raise refused(file.shown, f"there is no operator {name!r}", did_you_mean(name, names))
+        raise refused(file.name, f"there is no operator {name!r}", did_you_mean(name, names))

@@ -1,4 +1,4 @@
-"""What every format of imported files answers: is a file its own, and what does it hold."""
+"""Base of the formats of imported files: a format recognises its files and reads them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from carbonroute.errors import InputError, shortened
 from carbonroute.files.limits import MAX_LINE_BYTES
 from carbonroute.files.preview import Preview, preview
+from carbonroute.files.strict_json import read_json
 from carbonroute.files.text import Digests, chunks, refused
+from carbonroute.importing.aggregates import Aggregates
 from carbonroute.importing.settings import ImportSettings
-from carbonroute.importing.tally import RequestTally
 
 #: How much of a file is looked at to recognise it, and read of a log at a time.
 _HEAD_BYTES = 2**16
@@ -30,17 +31,17 @@ class File:
 
     Parameters
     ----------
-    path, shown
+    path, name
         The file, and its name in messages.
     """
 
-    def __init__(self, path: Path, shown: str) -> None:
-        self.path, self.shown = path, shown
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name = path, name
 
     @cached_property
     def head(self) -> bytes:
         """The first bytes, unpacked."""
-        return next(chunks(self.path, self.shown, _HEAD_BYTES), b"").removeprefix(_BOM)[:_HEAD_BYTES]
+        return next(chunks(self.path, self.name, _HEAD_BYTES), b"").removeprefix(_BOM)[:_HEAD_BYTES]
 
     @cached_property
     def lines(self) -> list[str]:
@@ -51,7 +52,7 @@ class File:
 
     @cached_property
     def content(self) -> Content:
-        """What kind of content it has, by its first bytes."""
+        """The kind of its content, by its first bytes."""
         if self.head.startswith(b"PAR1"):
             return "parquet"
         if not re.match(rb"\s*(\{|\[\s*[\[\{\"])", self.head):
@@ -66,9 +67,14 @@ class File:
     def preview(self) -> Preview | None:
         """The first rows of a table; None where it is none."""
         try:
-            return preview(self.path, self.shown)
+            return preview(self.path, self.name)
         except InputError:
             return None
+
+    def mostly(self, pattern: re.Pattern[str]) -> bool:
+        """Whether it is text and most of its first lines begin as a pattern says."""
+        matching = sum(pattern.match(line) is not None for line in self.lines)
+        return self.content == "text" and matching > len(self.lines) / 2
 
     def table(self) -> Preview:
         """Return the first rows of a table.
@@ -78,7 +84,7 @@ class File:
         InputError
             If it is none.
         """
-        return preview(self.path, self.shown)
+        return preview(self.path, self.name)
 
     @property
     def first_line(self) -> str:
@@ -88,33 +94,33 @@ class File:
     def blocks(self, digests: Digests) -> Iterator[tuple[int, bytes]]:
         """Yield lines of UTF-8 text without the end of the last one, and the number of the first.
 
-        What is not UTF-8 is replaced: a log holds whatever was sent to its server.
+        Bytes that are not UTF-8 are replaced: a log holds any text that was sent to its server.
 
         Raises
         ------
         InputError
             If the file cannot be read, or has a line of more than `MAX_LINE_BYTES`.
         """
-        first_line, held, size = 1, [], 0
-        for chunk in chunks(self.path, self.shown, BLOCK_BYTES, digests=digests):
-            held.append(chunk)
+        first_line, pending, size = 1, [], 0
+        for chunk in chunks(self.path, self.name, BLOCK_BYTES, digests=digests):
+            pending.append(chunk)
             size += len(chunk)
             if size < BLOCK_BYTES:
                 continue
-            data = b"".join(held)
+            data = b"".join(pending)
             end = data.rfind(b"\n")
             if len(data) - end > MAX_LINE_BYTES + 1:
                 line = first_line + data.count(b"\n")
-                found = f"line {line} has more than {MAX_LINE_BYTES:,} bytes"
-                raise refused(self.shown, found, "shorter lines of text are expected")
+                problem = f"line {line} has more than {MAX_LINE_BYTES:,} bytes"
+                raise refused(self.name, problem, "shorter lines of text are expected")
             if end < 0:
-                held = [data]
+                pending = [data]
                 continue
             yield first_line, _plain(data[:end], first_line)
             first_line += data.count(b"\n", 0, end) + 1
-            held = [data[end + 1 :]]
-            size = len(held[0])
-        rest = b"".join(held)
+            pending = [data[end + 1 :]]
+            size = len(pending[0])
+        rest = b"".join(pending)
         if rest.strip():
             yield first_line, _plain(rest.rstrip(b"\r\n"), first_line)
 
@@ -145,7 +151,7 @@ class Format(ABC):
     name
         As `--format` has it.
     features
-        What its files are recognised by, in words.
+        Signs by which its files are recognised, in words.
     """
 
     name: ClassVar[str]
@@ -156,11 +162,41 @@ class Format(ABC):
         """Whether a file is one of its own."""
 
     @abstractmethod
-    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
+    def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:
         """Count a file's requests; return how it was read, in sentences.
 
         Raises
         ------
         InputError
             If the file cannot be used.
+        """
+
+
+class JsonFormat(Format):
+    """Base of the formats that are one JSON value.
+
+    Attributes
+    ----------
+    keys
+        A file that has one of them near its beginning is of this format.
+    """
+
+    keys: ClassVar[tuple[str, ...]]
+
+    def recognises(self, file: File, _settings: ImportSettings) -> bool:
+        """Whether it is JSON with one of the keys."""
+        return file.content == "json" and any(f'"{key}"'.encode() in file.head for key in self.keys)
+
+    def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:
+        """Count the requests of the value; return how it was read, in sentences."""
+        return self.add(read_json(file.path, file.name, digests), file, aggregates)
+
+    @abstractmethod
+    def add(self, content: Any, file: File, aggregates: Aggregates) -> list[str]:
+        """Count the requests of a JSON value; return how it was read, in sentences.
+
+        Raises
+        ------
+        InputError
+            If it has none.
         """

@@ -1,4 +1,4 @@
-"""HTTP logs of HAProxy (``option httplog``), with or without what syslog writes before.
+"""HTTP logs of HAProxy (``option httplog``), with or without syslog's prefix.
 
 Fields: https://docs.haproxy.org/3.0/configuration.html#8.2.3.
 """
@@ -15,12 +15,13 @@ from carbonroute.importing.format import File
 from carbonroute.importing.settings import ImportSettings
 from carbonroute.importing.template import Template
 
-_LINE = re.compile(
-    rb"^(?P<client>.*?\S+:\d+) \[(?P<time>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d)[^\]]*\] (?P<frontend>\S+) "
-    rb"(?P<backend>[^/ ]+)/(?P<server>\S+) (?P<tq>-?\d+)/(?P<tw>-?\d+)/(?P<tc>-?\d+)/(?P<tr>-?\d+)"
-    rb"/\+?(?P<total>-?\d+) "
-    rb'(?P<status>-?\d+) \+?\d+ \S+ \S+ \S{4} \S+ \S+ (?:\{[^}]*\} ){0,2}"(?P<request>[^"]*)"?\s*$'
+_LINE_TEXT = re.compile(
+    r"^(?P<client>.*?\S+:\d+) \[(?P<time>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d)[^\]]*\] (?P<frontend>\S+) "
+    r"(?P<backend>[^/ ]+)/(?P<server>\S+) (?P<tq>-?\d+)/(?P<tw>-?\d+)/(?P<tc>-?\d+)/(?P<tr>-?\d+)"
+    r"/\+?(?P<total>-?\d+) "
+    r'(?P<status>-?\d+) \+?\d+ \S+ \S+ \S{4} \S+ \S+ (?:\{[^}]*\} ){0,2}"(?P<request>[^"]*)"?\s*$'
 )
+_LINE = re.compile(_LINE_TEXT.pattern.encode())
 
 
 class _Expression(Template):
@@ -53,8 +54,7 @@ class HaProxy(AccessLog):
         """Whether most of the first lines are HAProxy's."""
         if settings.log_format is not None:
             return False
-        known = sum(_LINE.match(line.encode()) is not None for line in file.lines)
-        return file.content == "text" and known > len(file.lines) / 2
+        return file.mostly(_LINE_TEXT)
 
     def layout(self, _file: File, settings: ImportSettings) -> Layout:
         """Return HAProxy's layout; the region is that of `--field region=server`, or another field."""
@@ -72,15 +72,15 @@ class HaProxy(AccessLog):
             workload=chosen.get("workload"),
         )
 
-    def said(self, layout: Layout) -> list[str]:
-        """Return what was taken for what."""
+    def notes(self, layout: Layout) -> list[str]:
+        """Return the variable of each role, and the time zone, in sentences."""
         zone = "haproxy: times are in UTC unless --time-zone says otherwise: its lines state no zone"
-        return [*super().said(layout), zone]
+        return [*super().notes(layout), zone]
 
 
-def _time_us(texts: pl.DataFrame, settings: ImportSettings, shown: str) -> pl.Series:
+def _time_us(texts: pl.DataFrame, settings: ImportSettings, file_name: str) -> pl.Series:
     """Return local times as µs since 1970; null where clocks make one unclear."""
     distinct = texts["time"].unique().drop_nulls()
     local = distinct.str.to_datetime("%d/%b/%Y:%H:%M:%S", time_unit="us", strict=False)
-    times = to_utc(local, settings.time_zone or "UTC", ALWAYS, shown, lenient=True).dt.timestamp("us")
+    times = to_utc(local, settings.time_zone or "UTC", ALWAYS, file_name, lenient=True).dt.timestamp("us")
     return texts["time"].replace_strict(distinct, times, default=None, return_dtype=pl.Int64)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,79 +11,84 @@ from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.text import Digests, refused
 from carbonroute.files.time_columns import span_text
 from carbonroute.importing import FORMATS, NAMES
+from carbonroute.importing.aggregates import Aggregates
+from carbonroute.importing.coverage import Coverage, refuse_same_requests
 from carbonroute.importing.format import File, Format
-from carbonroute.importing.scenario import Written, shares_of, write
+from carbonroute.importing.scenario import ScenarioFiles, shares_of, write
 from carbonroute.importing.settings import ImportSettings
-from carbonroute.importing.tally import RequestTally
-from carbonroute.importing.windows import Rates, rates, step_us, time_text
-from carbonroute.importing.workloads import MeasuredEnergy, Service, energies, service
+from carbonroute.importing.sources import files_of
+from carbonroute.importing.windows import Rates, rates, time_text
+from carbonroute.importing.workloads import MeasuredEnergy, Service, energies, measured, service
 
-#: How packed files begin, what their names end in, and how their content is imported.
+#: First bytes of packed files that are not read as they are, their ending, and the command that unpacks them.
 _PACKED = (
     (b"\x1f\x8b", ".gz", "give it a name that ends in .gz"),
-    (b"\x28\xb5\x2f\xfd", ".zst", "unpack it: zstd -d; or pack it as .gz"),
-    (b"PK\x03\x04", ".zip", "unpack it"),
+    (b"\x28\xb5\x2f\xfd", ".zst", "unpack it: zstd -d '{}'"),
+    (b"PK\x03\x04", ".zip", "unpack it: unzip '{}'"),
+    (b"BZh", ".bz2", "unpack it: bunzip2 '{}'"),
+    (b"\xfd7zXZ\0", ".xz", "unpack it: unxz '{}'"),
+    (b"\x04\x22\x4d\x18", ".lz4", "unpack it: lz4 -d '{}'"),
 )
 
 
 @dataclass(frozen=True)
 class Import:
-    """What was imported.
+    """The result of an import.
 
     Attributes
     ----------
     files
         Format by file.
-    said
+    notes
         How files were read, in sentences.
-    tally, rates
+    aggregates, rates
         Counts, and requests per window.
     services, energies
         By workload.
-    written
+    scenario
         The scenario and its data.
     """
 
     files: Mapping[str, str]
-    said: tuple[str, ...]
-    tally: RequestTally
+    notes: tuple[str, ...]
+    aggregates: Aggregates
     rates: Rates
     services: Mapping[str, Service]
     energies: Mapping[str, MeasuredEnergy]
-    written: Written
+    scenario: ScenarioFiles
 
     @property
     def not_told(self) -> tuple[str, ...]:
-        """What no file tells, in sentences."""
-        found = [f"{what}" for what in self.written.to_fill_in]
+        """Figures that no file tells, in sentences."""
+        sentences = [f"{sentence}" for sentence in self.scenario.to_fill_in]
         if not self.energies:
-            found.append("energies: without, results are intensities and no grams")
+            sentences.append("energies: without, results are intensities and no grams")
         if len(self.rates.regions) == 1:
-            found.append("other regions: with one alone there is nothing to route")
-        assumed = [name for name in self.services if name not in self.tally.settings.slo_ms]
-        if assumed and not any("latency limit" in what for what in found):
-            found.append(f"latency limits: those in the file are assumed ({', '.join(assumed[:8])})")
+            sentences.append("other regions: with one alone there is nothing to route")
+        assumed = [name for name in self.services if name not in self.aggregates.settings.slo_ms]
+        if assumed and not any("latency limit" in sentence for sentence in sentences):
+            sentences.append(f"latency limits: those in the file are assumed ({', '.join(assumed[:8])})")
         if set(self.rates.origins) <= set(self.rates.regions):
-            found.append("where users are: assumed at the region that served them")
-        return tuple(found)
+            sentences.append("where users are: assumed at the region that served them")
+        return tuple(sentences)
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as JSON values."""
-        tally, window_us = self.tally, self.rates.window_us
-        low_us, high_us = tally.ends_us
-        known = not tally.undated and low_us is not None and high_us is not None
+        aggregates, window_us = self.aggregates, self.rates.window_us
+        low_us, high_us = aggregates.ends_us
+        known = not aggregates.undated and low_us is not None and high_us is not None
         return {
             "files": dict(self.files),
-            "rows": tally.read,
+            "rows": aggregates.read,
             "requests": self.rates.total,
-            "failed": dict(sorted(tally.failed.items())),
+            "failed": dict(sorted(aggregates.failed.items())),
             "left_out": {
                 reason: {"count": one.count, "lines": one.lines, "example": one.example}
-                for reason, one in sorted(tally.left_out.items())
+                for reason, one in sorted(aggregates.left_out.items())
             },
             "first": time_text(low_us) if known and low_us is not None else None,
             "last": time_text(high_us) if known and high_us is not None else None,
-            "start": None if tally.undated else time_text(self.rates.start_us),
+            "start": None if aggregates.undated else time_text(self.rates.start_us),
             "hours": self.rates.hours,
             "window": span_text(window_us),
             "windows": len(self.rates.requests),
@@ -95,16 +100,16 @@ class Import:
                     "id": name,
                     "share": share,
                     "service_ms": self.services[name].entries or None,
-                    "service": self.services[name].says,
+                    "service": self.services[name].basis,
                     "fit_error": self.services[name].error,
                     "energy_j": self.energies[name].average_j if name in self.energies else None,
                     "marginal_energy_j": self.energies[name].marginal_j if name in self.energies else None,
                 }
                 for name, share in shares_of(self.rates).items()
             ],
-            "read_as": list(self.said),
+            "read_as": list(self.notes),
             "not_told": list(self.not_told),
-            "wrote": list(self.written.files),
+            "wrote": list(self.scenario.files),
         }
 
 
@@ -114,9 +119,9 @@ def import_files(paths: Sequence[Path], settings: ImportSettings, output: Path) 
     Parameters
     ----------
     paths
-        The files, in any order.
+        Files, patterns and folders, in any order.
     settings
-        What the user states.
+        Settings that the user states.
     output
         Where the scenario will be written.
 
@@ -125,42 +130,78 @@ def import_files(paths: Sequence[Path], settings: ImportSettings, output: Path) 
     InputError
         If a file cannot be read or recognised, two of them count the same requests, or a gap is refused.
     """
-    tally, digests = RequestTally(settings), Digests()
-    said: list[str] = []
-    format_of: dict[str, str] = {}
-    counted: dict[str, str] = {}
-    undated: set[bool] = set()
-    for path in sorted(paths):
-        file = File(path, str(path))
-        if file.shown in format_of:
-            raise refused(file.shown, "is named twice", "name it once")
-        one = recognised(file, settings)
-        format_of[file.shown] = one.name
-        before, tally.undated = _counted(tally), False
-        said += [line for line in one.read(file, tally, digests) if line not in said]
-        _refuse_same(file.shown, digests)
-        if _counted(tally) > before:
-            counted[file.shown] = one.name
-            undated.add(tally.undated)
-            if len(undated) > 1:
-                mixed = "counts time from a zero of its own, and another file has dates (or the reverse)"
-                raise refused(file.shown, mixed, "import them by themselves")
-        if len(set(counted.values())) > 1:
-            named = ", ".join(f"{shown} ({name})" for shown, name in counted.items())
-            remedy = (
-                "the same requests must not count twice: import one of them, and the others by themselves"
-            )
-            raise refused("import", f"{named} both count requests", remedy)
-    tally.undated = True in undated
+    reading = _read(paths, settings)
+    aggregates, format_of = reading.aggregates, reading.format_of
     source = next(iter(format_of)) if len(format_of) == 1 else "the files"
-    found = rates(tally, source)
-    names = list(found.of_workload)
-    services = {name: service(tally, name) for name in names}
-    powered = energies(tally, names, step_us(tally))
-    _refuse_unknown(settings, found)
-    listed = ", ".join(f"{Path(shown).name} ({name})" for shown, name in format_of.items())
-    written = write(output, listed, settings, found, services, powered, dated=not tally.undated)
-    return Import(format_of, tuple(said), tally, found, services, powered, written)
+    per_window = rates(aggregates, source)
+    names = list(per_window.of_workload)
+    services = {name: service(aggregates, name) for name in names}
+    powered = energies(aggregates, names)
+    _refuse_unknown(settings, per_window)
+    listed = ", ".join(f"{Path(name).name} ({form})" for name, form in format_of.items())
+    scenario = write(output, listed, settings, per_window, services, powered, dated=not aggregates.undated)
+    notes = [*reading.notes, *_unused(aggregates, names)]
+    return Import(format_of, tuple(notes), aggregates, per_window, services, powered, scenario)
+
+
+@dataclass
+class _Reading:
+    """The files as they are read, and their aggregates."""
+
+    aggregates: Aggregates
+    notes: list[str] = field(default_factory=list)
+    format_of: dict[str, str] = field(default_factory=dict)
+    coverages: list[Coverage] = field(default_factory=list)
+
+
+def _read(paths: Sequence[Path], settings: ImportSettings) -> _Reading:
+    """Read all files, each for itself, and add up their aggregates."""
+    files, notes = files_of(paths)
+    reading, digests = _Reading(Aggregates(settings), notes), Digests()
+    counting = _counting(files, settings)
+    dated: dict[bool, str] = {}
+    for path in files:
+        file, own = File(path, str(path)), Aggregates(settings)
+        form = recognised(file, settings)
+        reading.format_of[file.name] = form.name
+        reading.notes += [note for note in form.read(file, own, digests) if note not in reading.notes]
+        _refuse_same(file.name, digests)
+        if own.has_requests and path not in counting:
+            own.drop_requests()
+            reading.notes.append(f"{file.name}: its requests are not counted, as --requests-from says")
+        if own.has_requests:
+            reading.coverages.append(Coverage.of(file.name, form.name, own))
+            dated.setdefault(not own.undated, file.name)
+            if len(dated) > 1:
+                problem = "counts time from a zero of its own, and another file has dates (or the reverse)"
+                raise refused(file.name, problem, "import them by themselves")
+        reading.aggregates.merge(own, file.name)
+    refuse_same_requests(reading.coverages, settings)
+    return reading
+
+
+def _counting(files: Sequence[Path], settings: ImportSettings) -> set[Path]:
+    """Return the files whose requests are counted: all, or those that the user states."""
+    if not settings.requests_from:
+        return set(files)
+    counting, _ = files_of(settings.requests_from)
+    names = [str(path) for path in files]
+    for path in counting:
+        if path not in files:
+            raise refused("--requests-from", f"{path} is not imported", did_you_mean(str(path), names))
+    return set(counting)
+
+
+def _unused(aggregates: Aggregates, names: Sequence[str]) -> Iterator[str]:
+    """Yield a note on the measures of workloads of which no file counts requests."""
+    others = sorted({aggregates.workload_name(raw) for raw in measured(aggregates) if raw} - set(names))
+    if others:
+        listed = ", ".join(others[:8])
+        yield (
+            f"service times, tokens and power of {listed} are not used: no counted request is of such a "
+            f"workload; if they are those of {names[0]!r}, say so: --workload '{others[0]}={names[0]}' "
+            f"--workload '{names[0]}={names[0]}'"
+        )
 
 
 def recognised(file: File, settings: ImportSettings) -> Format:
@@ -173,17 +214,17 @@ def recognised(file: File, settings: ImportSettings) -> Format:
     """
     for magic, suffix, remedy in _PACKED:
         if file.head.startswith(magic):
-            raise refused(file.shown, f"is packed, as files in {suffix} are", remedy)
+            raise refused(file.name, f"is packed, as files in {suffix} are", remedy.format(file.path))
     if settings.format is not None:
         if settings.format not in NAMES:
             raise refused("--format", f"found {settings.format!r}", did_you_mean(settings.format, NAMES))
         return FORMATS[NAMES.index(settings.format)]
     if not file.head.strip():
         raise refused(
-            file.shown, "the file is empty", "a log, a table or an answer of an interface is expected"
+            file.name, "the file is empty", "a log, a table or an answer of an interface is expected"
         )
-    found = next((one for one in FORMATS if one.recognises(file, settings)), None)
-    if found is None:
+    form = next((each for each in FORMATS if each.recognises(file, settings)), None)
+    if form is None:
         table = file.preview if file.content != "json" else None
         looks = (
             f"columns {table.listed}"
@@ -194,31 +235,29 @@ def recognised(file: File, settings: ImportSettings) -> Format:
             "state it: --format NAME, and what its columns hold: --field time=COLUMN; or --log-format '…'"
         )
         faults = [Fault("", f"is of no known format: {looks}", remedy)]
-        faults += [Fault(f"tried {one.name}", f"looked for {one.features}") for one in FORMATS]
-        raise InputError(file.shown, faults)
-    return found
+        faults += [Fault(f"tried {each.name}", f"looked for {each.features}") for each in FORMATS]
+        raise InputError(file.name, faults)
+    return form
 
 
-def _counted(tally: RequestTally) -> int:
-    return tally.counts.total() + sum(row.requests is not None for row in tally.rows.values())
-
-
-def _refuse_same(shown: str, digests: Digests) -> None:
-    same = [other for other, digest in digests.items() if other != shown and digest == digests.get(shown)]
+def _refuse_same(file_name: str, digests: Digests) -> None:
+    same = [
+        other for other, digest in digests.items() if other != file_name and digest == digests.get(file_name)
+    ]
     if same:
         raise refused(
-            shown, f"holds the same bytes as {same[0]}", "name one of them: requests must not count twice"
+            file_name, f"holds the same bytes as {same[0]}", "name one of them: requests must not count twice"
         )
 
 
-def _refuse_unknown(settings: ImportSettings, found: Rates) -> None:
-    """Refuse what the user states of regions or workloads that there are not."""
-    places = sorted({*found.regions, *found.origins})
+def _refuse_unknown(settings: ImportSettings, known_rates: Rates) -> None:
+    """Refuse stated figures of regions or workloads that no file names."""
+    places = sorted({*known_rates.regions, *known_rates.origins})
     for option, stated, known in (
-        ("--carbon", settings.carbon_g_per_kwh, found.regions),
+        ("--carbon", settings.carbon_g_per_kwh, known_rates.regions),
         ("--place", settings.places, places),
-        ("--slo", settings.slo_ms, list(found.of_workload)),
-        ("--service", settings.service_ms, list(found.of_workload)),
+        ("--slo", settings.slo_ms, list(known_rates.of_workload)),
+        ("--service", settings.service_ms, list(known_rates.of_workload)),
     ):
         for name in stated:
             if name not in known:

@@ -23,7 +23,7 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _PAIR = re.compile(r'([A-Za-z_][\w.-]*)=("?)([^\s"]*)\2')
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|-")
 
-#: Variables, or keys behind a combined line, by what they hold; the first one that is there is taken.
+#: Variables, or keys behind a combined line, by role; the first one that is there is taken.
 _NAMES: dict[Role, re.Pattern[str]] = {
     "service": re.compile(
         r"upstream_response_time|urt|uht|request_time|rt|duration|latency|response_time|time_taken", re.I
@@ -44,8 +44,7 @@ class Nginx(AccessLog):
         """Whether the user states a format of nginx, or most of the first lines are in the common format."""
         if settings.log_format is not None:
             return file.content == "text" and "$" in settings.log_format
-        known = sum(_COMMON_LINE.match(line) is not None for line in file.lines)
-        return file.content == "text" and known > len(file.lines) / 2
+        return file.mostly(_COMMON_LINE)
 
     def layout(self, file: File, settings: ImportSettings) -> Layout:
         """Return the stated layout, or the combined or common one with the keys that stand behind it."""
@@ -59,7 +58,7 @@ class Nginx(AccessLog):
         }
         for role in ("region", "origin", "workload", "service", "path", "status"):
             if (name := settings.fields.get(role)) is not None and name not in names:
-                raise refused(file.shown, f"there is no variable {name!r}", did_you_mean(name, names))
+                raise refused(file.name, f"there is no variable {name!r}", did_you_mean(name, names))
         # nginx's own order: what the servers behind it took is nearer to the service time than the whole.
         if settings.fields.get("service") is None and "upstream_response_time" in names:
             chosen["service"] = "upstream_response_time"
@@ -116,15 +115,15 @@ def _layout_of(file: File) -> str:
     """Return the log_format of lines in the common or combined format, with ``key=value`` pairs behind it."""
     line = next(filter(_COMMON_LINE.match, file.lines), None)
     if line is None:
-        found = f"no line is in the common format; the first is {file.first_line!r}"
-        raise refused(file.shown, found, "state the server's own format: --log-format '$remote_addr …'")
+        problem = f"no line is in the common format; the first is {file.first_line!r}"
+        raise refused(file.name, problem, "state the server's own format: --log-format '$remote_addr …'")
     combined = _COMBINED_LINE.match(line)
     known = combined or _COMMON_LINE.match(line)
     tail = line[known.end() :] if known else ""
     text = COMBINED if combined else COMMON
-    pairs = _PAIR.sub(lambda match: f"{match[1]}={match[2]}${{{match[1]}}}{match[2]}", tail)
-    if tail.strip() and (pairs == tail or _PAIR.sub("", tail).strip()):
-        found = f"{tail.strip()!r} stands behind the {'combined' if combined else 'common'} format"
+    keys_text = _PAIR.sub(lambda match: f"{match[1]}={match[2]}${{{match[1]}}}{match[2]}", tail)
+    if tail.strip() and (keys_text == tail or _PAIR.sub("", tail).strip()):
+        problem = f"{tail.strip()!r} stands behind the {'combined' if combined else 'common'} format"
         remedy = "state the server's own format: --log-format '$remote_addr … $request_time'"
-        raise refused(file.shown, found, remedy)
-    return text + pairs.rstrip()
+        raise refused(file.name, problem, remedy)
+    return text + keys_text.rstrip()

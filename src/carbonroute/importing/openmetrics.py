@@ -9,10 +9,10 @@ import math
 import re
 
 from carbonroute.files.text import Digests, refused
+from carbonroute.importing.aggregates import MAX_ROWS, Aggregates
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.series import MetricSeries, add, checked
 from carbonroute.importing.settings import ImportSettings
-from carbonroute.importing.tally import MAX_ROWS, RequestTally
 
 _SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+(-?[0-9.eE+]+))?(?:\s+#.*)?\s*")
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"\s*,?')
@@ -37,7 +37,7 @@ class OpenMetrics(Format):
             line.startswith("#") or (_SAMPLE.fullmatch(line) and "{" in line) for line in file.lines
         )
 
-    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
+    def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:
         """Count the requests of all series."""
         samples: dict[tuple[str, tuple[tuple[str, str], ...]], dict[float, float]] = {}
         dated = False
@@ -50,39 +50,39 @@ class OpenMetrics(Format):
                 match = _SAMPLE.fullmatch(line.strip())
                 if match is None:
                     raise refused(
-                        file.shown, f"line {number} is no sample", "a metric, its labels and a number"
+                        file.name, f"line {number} is no sample", "a metric, its labels and a number"
                     )
                 name, labels, value, stamp = match.groups()
-                key = name, tuple(sorted(_labels(labels or "", number, file.shown)))
+                key = name, tuple(sorted(_labels(labels or "", number, file.name)))
                 time = _seconds(stamp)
                 dated |= stamp is not None
-                held = samples.setdefault(key, {})
-                if time in held:
-                    found = f"line {number}: {name} has this time twice"
+                values = samples.setdefault(key, {})
+                if time in values:
+                    problem = f"line {number}: {name} has this time twice"
                     raise refused(
-                        file.shown, found, "one sample per series and time; or import one scrape at a time"
+                        file.name, problem, "one sample per series and time; or import one scrape at a time"
                     )
-                held[time] = _number(value, number, file.shown)
+                values[time] = _number(value, number, file.name)
                 count += 1
                 if count > MAX_ROWS:
                     raise refused(
-                        file.shown, f"there are more than {MAX_ROWS:,} samples", "import a part of it"
+                        file.name, f"there are more than {MAX_ROWS:,} samples", "import a part of it"
                     )
         series = [
-            MetricSeries(name, dict(labels), sorted(held), [held[time] for time in sorted(held)])
-            for (name, labels), held in samples.items()
+            MetricSeries(name, dict(labels), sorted(values), [values[time] for time in sorted(values)])
+            for (name, labels), values in samples.items()
         ]
         if dated:
-            return add(tally, file.shown, checked(series, file.shown))
-        said = (
+            return add(aggregates, file.name, checked(series, file.name))
+        notes = (
             "one scrape without time stamps: it tells quantiles of service time, and not when requests came"
         )
         buckets = [one for one in series if "le" in one.labels or "quantile" in one.labels]
         if not buckets:
             raise refused(
-                file.shown, "its samples have no time stamps", "a range of time is expected: query_range"
+                file.name, "its samples have no time stamps", "a range of time is expected: query_range"
             )
-        return [said, *add(tally, file.shown, buckets)]
+        return [notes, *add(aggregates, file.name, buckets)]
 
 
 def _seconds(stamp: str | None) -> float:
@@ -92,21 +92,21 @@ def _seconds(stamp: str | None) -> float:
     return time / 1000 if time > _MOST_SECONDS else time
 
 
-def _number(text: str, line: int, shown: str) -> float:
+def _number(text: str, line: int, file_name: str) -> float:
     try:
         value = float(text)
     except ValueError as error:
-        raise refused(shown, f"line {line}: found {text!r}", "a number is expected") from error
+        raise refused(file_name, f"line {line}: found {text!r}", "a number is expected") from error
     return value if math.isfinite(value) else math.nan
 
 
-def _labels(text: str, line: int, shown: str) -> list[tuple[str, str]]:
-    found, place = [], 0
+def _labels(text: str, line: int, file_name: str) -> list[tuple[str, str]]:
+    labels, place = [], 0
     while place < len(text):
         match = _LABEL.match(text, place)
         if match is None:
-            raise refused(shown, f"line {line}: found {text!r}", 'labels such as region="a" are expected')
+            raise refused(file_name, f"line {line}: found {text!r}", 'labels such as region="a" are expected')
         value = re.sub(r'\\[\\"n]', lambda escape: _ESCAPES[escape[0]], match[2])
-        found.append((match[1], value))
+        labels.append((match[1], value))
         place = match.end()
-    return found
+    return labels

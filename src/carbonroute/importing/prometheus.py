@@ -9,52 +9,46 @@ import math
 from typing import Any
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.files.strict_json import read_json
-from carbonroute.files.text import Digests, refused
-from carbonroute.importing.format import File, Format
+from carbonroute.files.text import refused
+from carbonroute.importing.aggregates import Aggregates
+from carbonroute.importing.format import File, JsonFormat
 from carbonroute.importing.series import MetricSeries, add, checked
-from carbonroute.importing.settings import ImportSettings
-from carbonroute.importing.tally import RequestTally
 
 
-class Prometheus(Format):
+class Prometheus(JsonFormat):
     """A matrix: for each set of labels, samples of time and text."""
 
     name = "prometheus"
     features = "JSON with data.resultType and data.result, as query_range answers"
+    keys = ("resultType",)
 
-    def recognises(self, file: File, _settings: ImportSettings) -> bool:
-        """Whether it is a JSON answer with a result type."""
-        return file.content == "json" and b'"resultType"' in file.head
-
-    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
+    def add(self, content: Any, file: File, aggregates: Aggregates) -> list[str]:
         """Count the requests of all series."""
-        content = read_json(file.path, file.shown, digests)
-        return add(tally, file.shown, checked(_series(content, file.shown), file.shown))
+        return add(aggregates, file.name, checked(_series(content, file.name), file.name))
 
 
-def _series(content: Any, shown: str) -> list[MetricSeries]:
+def _series(content: Any, file_name: str) -> list[MetricSeries]:
     if not isinstance(content, dict) or content.get("status", "success") != "success":
         error = content.get("error") if isinstance(content, dict) else None
-        raise refused(shown, f"the query failed ({error})", "run the query again, and save its answer")
+        raise refused(file_name, f"the query failed ({error})", "run the query again, and save its answer")
     data = content.get("data")
     if not isinstance(data, dict) or data.get("resultType") != "matrix":
-        found = f"found {data.get('resultType')!r}" if isinstance(data, dict) else "missing"
+        problem = f"found {data.get('resultType')!r}" if isinstance(data, dict) else "missing"
         remedy = "'matrix' is expected: query a range of time (query_range)"
-        raise InputError(shown, [Fault("data.resultType", found, remedy)])
+        raise InputError(file_name, [Fault("data.resultType", problem, remedy)])
     results = data.get("result")
     if not isinstance(results, list) or not results:
-        raise InputError(shown, [Fault("data.result", "holds no series", "a query that finds some")])
-    return [_one(result, f"data.result[{place}]", shown) for place, result in enumerate(results)]
+        raise InputError(file_name, [Fault("data.result", "holds no series", "a query that finds some")])
+    return [_one(result, f"data.result[{place}]", file_name) for place, result in enumerate(results)]
 
 
-def _one(result: Any, where: str, shown: str) -> MetricSeries:
+def _one(result: Any, where: str, file_name: str) -> MetricSeries:
     if not isinstance(result, dict) or not isinstance(result.get("metric"), dict):
-        raise InputError(shown, [Fault(f"{where}.metric", "missing", "an object of labels is expected")])
+        raise InputError(file_name, [Fault(f"{where}.metric", "missing", "an object of labels is expected")])
     labels = {str(key): str(value) for key, value in result["metric"].items()}
     samples = result.get("values")
     if not isinstance(samples, list):
-        raise InputError(shown, [Fault(f"{where}.values", "missing", "a list of samples is expected")])
+        raise InputError(file_name, [Fault(f"{where}.values", "missing", "a list of samples is expected")])
     times, values = [], []
     for place, sample in enumerate(samples):
         try:
@@ -63,6 +57,8 @@ def _one(result: Any, where: str, shown: str) -> MetricSeries:
             value = float(text)
         except (TypeError, ValueError) as error:
             remedy = 'a time in s and a number as text are expected, such as [1793491200, "431"]'
-            raise InputError(shown, [Fault(f"{where}.values[{place}]", "is no sample", remedy)]) from error
+            raise InputError(
+                file_name, [Fault(f"{where}.values[{place}]", "is no sample", remedy)]
+            ) from error
         values.append(value if math.isfinite(value) else math.nan)
     return MetricSeries(labels.pop("__name__", ""), labels, times, values)

@@ -1,4 +1,4 @@
-"""Which column or label holds what, by its name, and in which unit."""
+"""Roles of columns and labels by their names, and the units of their values."""
 
 from __future__ import annotations
 
@@ -55,32 +55,32 @@ _UNITS: tuple[tuple[TimeUnit, re.Pattern[str]], ...] = (
 
 
 def chosen(
-    names: Sequence[str], roles: Sequence[Role], settings: ImportSettings, shown: str
+    names: Sequence[str], roles: Sequence[Role], settings: ImportSettings, file_name: str
 ) -> dict[Role, str]:
-    """Return which of some columns or labels hold what: as the user states, or by their names.
+    """Return the column or label of each role: as the user states, or by its name.
 
     Raises
     ------
     InputError
         If there is no such column.
     """
-    found: dict[Role, str] = {}
+    names_by_role: dict[Role, str] = {}
     taken = set(settings.fields.values())
     for role in roles:
         stated = settings.fields.get(role)
         if stated is not None:
             if stated not in names:
-                raise refused(shown, f"there is no column {stated!r}", did_you_mean(stated, names))
-            found[role] = stated
+                raise refused(file_name, f"there is no column {stated!r}", did_you_mean(stated, names))
+            names_by_role[role] = stated
             continue
         name = next((name for name in names if name not in taken and NAMES[role].fullmatch(name)), None)
         if name is not None:
-            found[role] = name
+            names_by_role[role] = name
             taken.add(name)
-    return found
+    return names_by_role
 
 
-def service_unit(name: str, settings: ImportSettings, shown: str) -> TimeUnit:
+def service_unit(name: str, settings: ImportSettings, file_name: str) -> TimeUnit:
     """Return the unit of a service time, as the user states or the column's name does.
 
     Raises
@@ -90,5 +90,7 @@ def service_unit(name: str, settings: ImportSettings, shown: str) -> TimeUnit:
     """
     unit = settings.service_unit or next((unit for unit, pattern in _UNITS if pattern.search(name)), None)
     if unit is None:
-        raise refused(shown, f"column {name!r} states no unit of time", "state it: --service-unit ms or s")
+        raise refused(
+            file_name, f"column {name!r} states no unit of time", "state it: --service-unit ms or s"
+        )
     return unit

@@ -12,9 +12,9 @@ import polars as pl
 
 from carbonroute.files.tables import csv_bytes
 from carbonroute.files.toml import key_text, value
+from carbonroute.importing.aggregates import MILLIONTHS
 from carbonroute.importing.laws import rounded, rounded_up
 from carbonroute.importing.settings import ImportSettings
-from carbonroute.importing.tally import MILLIONTHS
 from carbonroute.importing.windows import Rates, minutes, time_text
 from carbonroute.importing.workloads import MeasuredEnergy, Service
 from carbonroute.units import S_PER_HOUR, US_PER_S
@@ -27,7 +27,7 @@ FILL_IN = "# fill in: "
 
 
 @dataclass(frozen=True)
-class Written:
+class ScenarioFiles:
     """A scenario and its data.
 
     Attributes
@@ -35,7 +35,7 @@ class Written:
     files
         Content by name, the scenario's last.
     to_fill_in
-        What no file tells and a run needs, in sentences, each with the option that states it.
+        Figures that a run needs and no file tells, in sentences, each with the option that states it.
     """
 
     files: dict[str, bytes]
@@ -92,7 +92,7 @@ def write(
     energies: Mapping[str, MeasuredEnergy],
     *,
     dated: bool,
-) -> Written:
+) -> ScenarioFiles:
     """Return the scenario and its data files.
 
     Parameters
@@ -111,8 +111,8 @@ def write(
     written.say("Written by carbonroute import.")
     written.say(f"Read: {sources}.")
     written.say(
-        "What the user stated, or what stands in for what no file tells, is marked: assumed. "
-        "Check what is left: carbonroute validate FILE"
+        "Figures that the user stated, or that stand in for those that no file tells, are marked: assumed. "
+        "Check the rest: carbonroute validate FILE"
     )
     written.put("schema", 1)
     written.put("name", _name(output.stem))
@@ -153,7 +153,7 @@ def write(
         for key, entry in keys.items():
             written.put(key, entry, "assumed")
     files[output.name] = ("\n".join(written.lines) + "\n").encode()
-    return Written(files, tuple(written.to_fill_in))
+    return ScenarioFiles(files, tuple(written.to_fill_in))
 
 
 def _name(stem: str) -> str:
@@ -277,7 +277,8 @@ def _workloads(
             else "rates hardly differ"
         )
         source = (
-            f"average: power · time / requests, with what idles; marginal (slope of power over rate): {also}"
+            "average: power · time / requests, idle power included; "
+            f"marginal (slope of power over rate): {also}"
         )
         if every_energy:
             written.put("energy_j", rounded(energy.average_j), source)
@@ -318,7 +319,7 @@ def _law(
         return
     if service.entries["law"] == "tokens" and "decode_ms_per_token" not in service.entries:
         known = _value({**service.entries, "prefill_ms_per_token": "…", "decode_ms_per_token": "…"})
-        written.open(f"service_ms = {known}", service.says, "--ms-per-token PREFILL/DECODE")
+        written.open(f"service_ms = {known}", service.basis, "--ms-per-token PREFILL/DECODE")
         written.to_fill_in.append(f"the ms per token of {name}: --ms-per-token PREFILL_MS/DECODE_MS")
         return
     entries = dict(service.entries)
@@ -327,4 +328,4 @@ def _law(
         column = [f"{rounded(number, 9):.9g}" for number in service.times_ms.tolist()]
         files[beside] = csv_bytes(pl.DataFrame({"service_ms": column}))
         entries |= {"path": beside, "column": "service_ms", "unit": "ms"}
-    written.put("service_ms", entries, service.says)
+    written.put("service_ms", entries, service.basis)

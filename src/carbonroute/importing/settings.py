@@ -1,4 +1,4 @@
-"""Settings of an import: what the user states because no file tells it."""
+"""Settings of an import: figures and names that the user states because no file tells them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -63,9 +64,9 @@ class ImportSettings:
     stamp
         Whether a time stamp is the start or the end of its window.
     values
-        What the values of a metric are: a running total, requests per step, or requests per second.
+        Kind of the values of a metric: a running total, requests per step, or requests per second.
     unit
-        Of a table's numbers of requests.
+        Of a table's numbers of requests; None: those of a row, or as the column's name says.
     time_zone
         IANA name of the zone of times without offset.
     time_unit, service_unit
@@ -80,6 +81,8 @@ class ImportSettings:
         Median and 95th percentile of the service time by workload, ms.
     ms_per_token
         Time per prompt token and per answer token, ms.
+    requests_from
+        Files whose requests are counted; the others give service times, tokens and power. None: all.
     since_us, until_us
         Requests outside are left out, µs since 1970.
     """
@@ -91,7 +94,7 @@ class ImportSettings:
     gaps: Gaps = "refuse"
     stamp: Stamp = "start"
     values: Values | None = None
-    unit: CountUnit = "requests"
+    unit: CountUnit | None = None
     time_zone: str | None = None
     time_unit: TimeUnit | None = None
     service_unit: TimeUnit | None = None
@@ -102,6 +105,7 @@ class ImportSettings:
     slo_ms: dict[str, float] = field(default_factory=dict)
     service_ms: dict[str, tuple[float, float]] = field(default_factory=dict)
     ms_per_token: tuple[float, float] | None = None
+    requests_from: tuple[Path, ...] = ()
     since_us: int | None = None
     until_us: int | None = None
 
@@ -141,8 +145,8 @@ def window_us(text: str) -> int:
     return minutes * US_PER_MINUTE
 
 
-def pairs(option: str, texts: Sequence[str], expected: str) -> list[tuple[str, str]]:
-    """Return ``NAME=VALUE`` texts, several of them separated by commas, as pairs.
+def named_texts(option: str, texts: Sequence[str], expected: str) -> list[tuple[str, str]]:
+    """Return ``NAME=VALUE`` texts, several of them separated by commas, as pairs of name and value.
 
     Raises
     ------
@@ -151,16 +155,16 @@ def pairs(option: str, texts: Sequence[str], expected: str) -> list[tuple[str, s
 
     Examples
     --------
-    >>> pairs("--carbon", ["a=1,b=2", "c=3"], "NAME=G")
+    >>> named_texts("--carbon", ["a=1,b=2", "c=3"], "NAME=G")
     [('a', '1'), ('b', '2'), ('c', '3')]
     """
-    found = []
-    for text in (part for each in texts for part in each.split(",")):
+    named_values = []
+    for text in (part for given in texts for part in given.split(",")):
         name, equals, value = text.strip().rpartition("=")
         if not (name and equals and value):
             raise refused(option, f"found {text!r}", f"{expected} is expected")
-        found.append((name, value))
-    return found
+        named_values.append((name, value))
+    return named_values
 
 
 def numbers(option: str, texts: Sequence[str], most: float, expected: str) -> dict[str, float]:
@@ -172,7 +176,8 @@ def numbers(option: str, texts: Sequence[str], most: float, expected: str) -> di
         If one is not such a text.
     """
     return {
-        name: _number(option, value, (0.0, most), expected) for name, value in pairs(option, texts, expected)
+        name: _number(option, value, (0.0, most), expected)
+        for name, value in named_texts(option, texts, expected)
     }
 
 
@@ -207,16 +212,16 @@ def places(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
         If one is not such a text.
     """
     expected = "NAME=LATITUDE/LONGITUDE"
-    found = {}
-    for name, value in pairs("--place", texts, expected):
+    coordinates = {}
+    for name, value in named_texts("--place", texts, expected):
         north, slash, east = value.partition("/")
         if not slash:
             raise refused("--place", f"found {value!r}", f"{expected} is expected, such as 53.35/-6.26")
-        found[name] = (
+        coordinates[name] = (
             _number("--place", north, (-90.0, 90.0), expected),
             _number("--place", east, (-180.0, 180.0), expected),
         )
-    return found
+    return coordinates
 
 
 def service(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
@@ -228,14 +233,14 @@ def service(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
         If one is not such a text, or its 95th percentile is not above its median.
     """
     expected = "WORKLOAD=P50_MS/P95_MS"
-    found = {}
-    for name, value in pairs("--service", texts, expected):
+    quantiles = {}
+    for name, value in named_texts("--service", texts, expected):
         median, _, high = value.partition("/")
         p50, p95 = (_number("--service", text, (1e-3, MAX_TIME_MS), expected) for text in (median, high))
         if p95 <= p50:
             raise refused("--service", f"found {value!r}", "a 95th percentile above the median is expected")
-        found[name] = (p50, p95)
-    return found
+        quantiles[name] = (p50, p95)
+    return quantiles
 
 
 def ms_per_token(text: str) -> tuple[float, float]:
@@ -256,13 +261,13 @@ def fields(texts: Sequence[str]) -> dict[Role, str]:
     InputError
         If there is no such role.
     """
-    found: dict[Role, str] = {}
+    columns: dict[Role, str] = {}
     for text in texts:  # no commas: a column's name may hold one
         role, equals, name = text.partition("=")
         if not (equals and name) or role not in ROLES:
             raise InputError("--field", [Fault("", f"found {text!r}", did_you_mean(role, ROLES))])
-        found[role] = name
-    return found
+        columns[role] = name
+    return columns
 
 
 def workloads(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -271,13 +276,13 @@ def workloads(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     >>> workloads(["/v1/chat/*=chat", "rest"])
     (('/v1/chat/*', 'chat'), ('*', 'rest'))
     """
-    found = []
+    patterns = []
     for text in texts:
         pattern, equals, name = text.rpartition("=")
         if not name or (equals and not pattern):
             raise refused("--workload", f"found {text!r}", "PATTERN=WORKLOAD is expected, or WORKLOAD")
-        found.append((pattern or "*", name))
-    return tuple(found)
+        patterns.append((pattern or "*", name))
+    return tuple(patterns)
 
 
 def zone(name: str | None) -> str | None:

@@ -40,13 +40,17 @@ class Sketch:
         low = int(keys.min())
         if int(keys.max()) - low < _DENSE:  # an array of all keys between is faster than sorting
             counts = np.bincount(keys - low)
-            found = np.flatnonzero(counts)
-            keys, counts = found + low, counts[found]
+            present = np.flatnonzero(counts)
+            keys, counts = present + low, counts[present]
         else:
             keys, counts = np.unique(keys, return_counts=True)
-        held = self._counts
+        all_counts = self._counts
         for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
-            held[key] += count
+            all_counts[key] += count
+
+    def merge(self, other: Sketch) -> None:
+        """Add the counts of another sketch."""
+        self._counts.update(other._counts)
 
     @property
     def count(self) -> int:
@@ -64,8 +68,8 @@ class Sketch:
         keys = np.array(sorted(self._counts), dtype=np.int64)
         until = np.cumsum([self._counts[key] for key in keys.tolist()])
         rank = np.maximum(np.ceil(np.asarray(p) * until[-1] - 1e-9), 1)
-        found: Array = (keys << _CUT).view(np.float64)[np.searchsorted(until, rank)]
-        return found
+        values: Array = (keys << _CUT).view(np.float64)[np.searchsorted(until, rank)]
+        return values
 
     def moments(self) -> tuple[float, float]:
         """Return mean and standard deviation; NaN without values."""

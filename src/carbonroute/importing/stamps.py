@@ -33,7 +33,7 @@ def common_log_us(local: pl.Series, zone: pl.Series) -> pl.Series:
     return minutes + _seconds_us(local.str.slice(17)) - offset_us(zone)
 
 
-def iso_us(stamps: pl.Series, settings: ImportSettings, shown: str) -> pl.Series:
+def iso_us(stamps: pl.Series, settings: ImportSettings, file_name: str) -> pl.Series:
     """Return ISO 8601 stamps, to the second, as µs since 1970; null where one cannot be read."""
     minutes = of_minutes(stamps.str.slice(0, 16).str.replace(" ", "T", literal=True), "%Y-%m-%dT%H:%M")
     rest = stamps.str.slice(16)
@@ -42,7 +42,7 @@ def iso_us(stamps: pl.Series, settings: ImportSettings, shown: str) -> pl.Series
         return minutes + seconds
     zone = rest.str.extract(r"([+-][0-9]{2}:?[0-9]{2}|Z)$", 1)
     if zone.null_count():
-        read = to_utc(stamps, settings.time_zone or "UTC", ALWAYS, shown, lenient=True)
+        read = to_utc(stamps, settings.time_zone or "UTC", ALWAYS, file_name, lenient=True)
         return read.dt.timestamp("us")
     return minutes + seconds - offset_us(zone.replace("Z", "+0000").str.replace(":", "", literal=True))
 
@@ -71,7 +71,7 @@ class Clock:
     Parameters
     ----------
     settings
-        What the user states.
+        Settings that the user states.
     unit
         Of numbers, where the format states it.
 
@@ -90,48 +90,50 @@ class Clock:
         self.dated: bool | None = None
         self.notes: list[str] = []
 
-    def times_us(self, column: pl.Series, shown: str, first_line: int, *, strict: bool) -> pl.Series:
+    def times_us(self, column: pl.Series, file_name: str, first_line: int, *, strict: bool) -> pl.Series:
         """Return a column's times as µs since 1970, or since the file's own zero.
 
         Parameters
         ----------
         column
             Text, numbers or times.
-        shown, first_line
-            What the file is called in messages, and the number of the column's first line.
+        file_name, first_line
+            Name of the file in messages, and the number of the column's first line.
         strict
-            Refuse what is no time, with its line, instead of returning null for it.
+            Refuse an entry that is no time, with its line, instead of returning null for it.
 
         Raises
         ------
         InputError
-            If numbers have no believable unit; or, where strict, for what is no time.
+            If numbers have no believable unit; or, where strict, for an entry that is no time.
         """
         if self._is_numeric is None:
             self._is_numeric = _is_numeric(column)
         if self._is_numeric:
             numbers = column if column.dtype.is_numeric() else column_numbers(column)
-            return self._of_numbers(numbers.cast(pl.Float64), column.name, shown)
+            return self._of_numbers(numbers.cast(pl.Float64), column.name, file_name)
         self.dated = True
         zone = self._settings.time_zone
         if zone is None and lacks_offset(column):
             zone = "UTC"
-            self._note(f"times of {shown} state no offset: taken as UTC (--time-zone says otherwise)")
+            self._note(f"times of {file_name} state no offset: taken as UTC (--time-zone says otherwise)")
         stamps, next_day_us = _of_24(column)
-        times = to_utc(stamps, zone, ALWAYS, shown, first_line, lenient=not strict)
+        times = to_utc(stamps, zone, ALWAYS, file_name, first_line, lenient=not strict)
         return times.dt.timestamp("us") + next_day_us
 
-    def _of_numbers(self, numbers: pl.Series, name: str, shown: str) -> pl.Series:
+    def _of_numbers(self, numbers: pl.Series, name: str, file_name: str) -> pl.Series:
         if self._unit is None or self.dated is None:
             first = _middle(numbers)
             unit = self._unit or _by_magnitude(first)
             if unit is None:
-                found = f"column {name!r}: {first:g} is no time since 1970 in any unit"
-                raise refused(shown, found, "state the unit of its own clock: --time-unit s, ms, us or ns")
+                problem = f"column {name!r}: {first:g} is no time since 1970 in any unit"
+                raise refused(
+                    file_name, problem, "state the unit of its own clock: --time-unit s, ms, us or ns"
+                )
             self._unit = unit
             self.dated = CENTURY_S[0] <= first / PER_SECOND[unit] <= CENTURY_S[1]
             kind = "since 1970" if self.dated else "since a zero of its own: the scenario has no dates"
-            self._note(f"times of {shown} are numbers, taken as {unit} {kind}")
+            self._note(f"times of {file_name} are numbers, taken as {unit} {kind}")
         per_second = PER_SECOND[self._unit]
         low, high = CENTURY_S if self.dated else (-3e10, 3e10)
         good = (numbers / per_second).is_between(low, high)

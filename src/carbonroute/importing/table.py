@@ -14,11 +14,11 @@ from carbonroute.files.preview import Preview
 from carbonroute.files.streams import stream_table
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text
 from carbonroute.files.text import Digests, refused
+from carbonroute.importing.aggregates import MAX_ROWS, MILLIONTHS, Aggregates, CellKey, Row
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.roles import NAMES, chosen, service_unit
 from carbonroute.importing.settings import MS_IN, ImportSettings, Role
 from carbonroute.importing.stamps import Clock
-from carbonroute.importing.tally import MAX_ROWS, MILLIONTHS, CellKey, RequestTally, Row
 from carbonroute.units import US_PER_S
 
 #: Quantiles of the service time that a column may hold: the highest known one above the median is taken.
@@ -43,7 +43,7 @@ _OTHER = re.compile(
     r"|percent|_pct",
     re.I,
 )
-_SHOWN = 5
+_MAX_LISTED = 5
 
 
 def time_column(preview: Preview, settings: ImportSettings) -> str | None:
@@ -83,38 +83,40 @@ class RequestTable(Format):
             pattern.fullmatch(name) or _OTHER.search(name) for name in numbers for pattern in of_requests
         )
 
-    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
+    def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:
         """Count the requests of all rows."""
-        settings, preview = tally.settings, file.table()
+        settings, preview = aggregates.settings, file.table()
         time = time_column(preview, settings)
         if time is None:
-            found = f"has no column of times: {preview.listed}"
-            raise refused(file.shown, found, "state it: --field time=COLUMN")
+            problem = f"has no column of times: {preview.listed}"
+            raise refused(file.name, problem, "state it: --field time=COLUMN")
         names = [name for name in preview.head.columns if name != time]
-        roles = chosen(names, _ROLES, settings, file.shown)
+        roles = chosen(names, _ROLES, settings, file.name)
         is_long = "requests" in roles
         if "path" in roles:
             roles.setdefault("workload", roles["path"])
             del roles["path"]
         wide = [name for name in preview.numbers if name != time]
-        wanted = list(dict.fromkeys(roles.values())) if is_long else wide
-        if not wanted:
-            found = f"has no column of requests: {preview.listed}"
-            raise refused(file.shown, found, "state it: --field requests=COLUMN")
+        value_columns = list(dict.fromkeys(roles.values())) if is_long else wide
+        if not value_columns:
+            problem = f"has no column of requests: {preview.listed}"
+            raise refused(file.name, problem, "state it: --field requests=COLUMN")
         clock = Clock(settings)
-        table = self._read(file, [time, *wanted], self._texts(roles) if is_long else set(), clock, digests)
-        step = _step_us(table["time_us"], file.shown)
+        table = self._read(
+            file, [time, *value_columns], self._texts(roles) if is_long else set(), clock, digests
+        )
+        step = _step_us(table["time_us"], file.name)
         if settings.stamp == "end":
             table = table.with_columns(pl.col("time_us") - step)
         factor, unit = self._factor(settings, roles.get("requests"), step)
-        tally.read += len(table)
-        tally.steps[step] += len(table)
-        tally.undated |= clock.dated is False
+        aggregates.read += len(table)
+        aggregates.steps[step] += len(table)
+        aggregates.undated |= clock.dated is False
         if is_long:
-            self._add_long(table, roles, factor, tally, file.shown)
+            self._add_long(table, roles, factor, aggregates, file.name)
             columns = ", ".join(f"{role} from {name!r}" for role, name in roles.items())
         else:
-            self._add_wide(table, wide, factor, tally, file.shown)
+            self._add_wide(table, wide, factor, aggregates, file.name)
             columns = f"a column per region: {', '.join(wide[:8])}{' …' if len(wide) > 8 else ''}"
         return [f"table: {columns}", *clock.notes, f"numbers are requests {unit}"]
 
@@ -125,44 +127,49 @@ class RequestTable(Format):
         time, *others = columns
         parts, count = [], 0
         for first_line, piece in stream_table(
-            file.path, file.shown, {name: name for name in columns}, digests=digests
+            file.path, file.name, {name: name for name in columns}, digests=digests
         ):
             count += len(piece)
             if count > MAX_ROWS:
-                raise refused(file.shown, f"there are more than {MAX_ROWS:,} rows", "import a part of it")
-            times = clock.times_us(piece[time], file.shown, first_line, strict=True)
-            self._require_times(times, piece[time], first_line, file.shown)
+                raise refused(file.name, f"there are more than {MAX_ROWS:,} rows", "import a part of it")
+            times = clock.times_us(piece[time], file.name, first_line, strict=True)
+            self._require_times(times, piece[time], first_line, file.name)
             values = [
-                column_text(piece[name], file.shown)
+                column_text(piece[name], file.name)
                 if name in texts
-                else self._numbers(piece[name], first_line, file.shown)
+                else self._numbers(piece[name], first_line, file.name)
                 for name in others
             ]
             parts.append(pl.DataFrame([times.alias("time_us"), *values]))
         return pl.concat(parts)
 
     def _add_wide(
-        self, table: pl.DataFrame, names: Sequence[str], factor: float, tally: RequestTally, shown: str
+        self, table: pl.DataFrame, names: Sequence[str], factor: float, aggregates: Aggregates, file_name: str
     ) -> None:
         """Count a table with a column per region."""
         for name in names:
-            region = tally.names_of("region", [name], shown)[name]
+            region = aggregates.names_of("region", [name], file_name)[name]
             if region is None:
                 remedy = "1 to 100 printable characters are expected: rename the column"
-                raise refused(shown, f"column {name!r} is no name of a region", remedy)
+                raise refused(file_name, f"column {name!r} is no name of a region", remedy)
             cell = CellKey("", region, "")
             rows = zip(table["time_us"], table[name], strict=True)
             for line, (begin, value) in enumerate(rows, start=FIRST_LINE):
-                self._keep(tally, shown, line, (begin, cell, ""), {"requests": value}, factor)
+                self._keep(aggregates, file_name, line, (begin, cell, ""), {"requests": value}, factor)
 
     def _add_long(
-        self, table: pl.DataFrame, roles: Mapping[Role, str], factor: float, tally: RequestTally, shown: str
+        self,
+        table: pl.DataFrame,
+        roles: Mapping[Role, str],
+        factor: float,
+        aggregates: Aggregates,
+        file_name: str,
     ) -> None:
         """Count a table with a row per time, region and workload."""
-        scales = self._scales(roles, tally.settings, shown)
+        scales = self._scales(roles, aggregates.settings, file_name)
         kinds: tuple[Role, ...] = ("region", "origin", "workload")
         meanings = {
-            kind: tally.names_of(kind, table[roles[kind]].unique().to_list(), shown)
+            kind: aggregates.names_of(kind, table[roles[kind]].unique().to_list(), file_name)
             for kind in kinds
             if kind in roles
         }
@@ -171,9 +178,9 @@ class RequestTable(Format):
                 kind: meaning.get(row[roles[kind]]) for kind, meaning in meanings.items()
             }
             if (missing := next((kind for kind, name in names.items() if name is None), None)) is not None:
-                patterns = missing == "workload" and tally.settings.workloads
+                patterns = missing == "workload" and aggregates.settings.workloads
                 reason = "no --workload pattern matches" if patterns else f"no {missing} is stated"
-                tally.leave_out(shown, reason, [line], 1)
+                aggregates.leave_out(file_name, reason, [line], 1)
                 continue
             cell = CellKey(*(names.get(kind) or "" for kind in CellKey._fields))
             values = {role: row[name] for role, name in roles.items()}
@@ -182,7 +189,7 @@ class RequestTable(Format):
                     values[role] *= by
             # Rows of one workload that the file names apart are added up; the same names twice are refused.
             apart = "\n".join(str(row[roles[kind]]) for kind in meanings)
-            self._keep(tally, shown, line, (row["time_us"], cell, apart), values, factor)
+            self._keep(aggregates, file_name, line, (row["time_us"], cell, apart), values, factor)
 
     @staticmethod
     def _texts(roles: Mapping[Role, str]) -> set[str]:
@@ -190,40 +197,40 @@ class RequestTable(Format):
         return {roles[role] for role in kinds if role in roles}
 
     @staticmethod
-    def _require_times(times: pl.Series, column: pl.Series, first_line: int, shown: str) -> None:
+    def _require_times(times: pl.Series, column: pl.Series, first_line: int, file_name: str) -> None:
         if times.null_count():
             row = int(times.is_null().arg_true()[0])
-            found = found_text(column_text(column[row : row + 1], shown)[0])
+            problem = found_text(column_text(column[row : row + 1], file_name)[0])
             where = f"line {first_line + row}, {column.name}"
-            raise InputError(shown, [Fault(where, found, "a time is expected, in the unit of the others")])
+            raise InputError(
+                file_name, [Fault(where, problem, "a time is expected, in the unit of the others")]
+            )
 
     @staticmethod
-    def _numbers(column: pl.Series, first_line: int, shown: str) -> pl.Series:
+    def _numbers(column: pl.Series, first_line: int, file_name: str) -> pl.Series:
         """Return a column's numbers from 0 on, null where one is empty or not finite; refuse others."""
         if column.dtype.is_numeric():
             values, empty = column.cast(pl.Float64), column.is_null()
         else:
-            text = column_text(column, shown)
+            text = column_text(column, file_name)
             values, empty = column_numbers(text), text.str.strip_chars().fill_null("") == ""
         bad = (values.is_null() & ~empty) | (values.is_not_nan() & (values < 0)).fill_null(value=False)
         faults = [
             Fault(
                 f"line {first_line + row}, {column.name}",
-                found_text(column_text(column[row : row + 1], shown)[0]),
+                found_text(column_text(column[row : row + 1], file_name)[0]),
                 "a number from 0 on is expected; leave the field empty where it is not known",
             )
-            for row in bad.arg_true().head(_SHOWN)
+            for row in bad.arg_true().head(_MAX_LISTED)
         ]
         if faults:
-            raise InputError(shown, faults)
+            raise InputError(file_name, faults)
         return values.set(~values.is_finite(), None)
 
     @staticmethod
     def _factor(settings: ImportSettings, name: str | None, step: int) -> tuple[float, str]:
-        """Return what a number is multiplied by to be requests of its step, and its unit in words."""
-        unit = settings.unit
-        if unit == "requests" and name is not None and _PER_SECOND.fullmatch(name):
-            unit = "requests/s"
+        """Return the factor from a number to the requests of its step, and its unit in words."""
+        unit = settings.unit or ("requests/s" if name and _PER_SECOND.fullmatch(name) else "requests")
         if unit == "requests":
             return 1.0, f"per row, of {step / US_PER_S:g} s"
         return step / US_PER_S / _SECONDS[
@@ -231,33 +238,33 @@ class RequestTable(Format):
         ], f"per {unit.partition('/')[2]}, of rows {step / US_PER_S:g} s apart"
 
     @staticmethod
-    def _scales(roles: Mapping[Role, str], settings: ImportSettings, shown: str) -> dict[Role, float]:
-        found: dict[Role, float] = {
-            role: MS_IN[service_unit(roles[role], settings, shown)]
+    def _scales(roles: Mapping[Role, str], settings: ImportSettings, file_name: str) -> dict[Role, float]:
+        scales: dict[Role, float] = {
+            role: MS_IN[service_unit(roles[role], settings, file_name)]
             for role in ("p50", "p90", "p95", "p99")
             if role in roles
         }
         if "power" in roles and re.search(r"kw|kilowatt", roles["power"], re.I):
-            found["power"] = 1000.0
-        return found
+            scales["power"] = 1000.0
+        return scales
 
     @staticmethod
     def _keep(
-        tally: RequestTally,
-        shown: str,
+        aggregates: Aggregates,
+        file_name: str,
         line: int,
         key: tuple[int, CellKey, str],
         values: Mapping[Any, Any],
         factor: float,
     ) -> None:
-        """Keep what a row says."""
+        """Keep the requests, quantiles and power of a row."""
         requests = values.get("requests")
         status = str(values.get("status") or "")
         if requests is None:
-            tally.leave_out(shown, "rows without a number of requests", [line], 1)
+            aggregates.leave_out(file_name, "rows without a number of requests", [line], 1)
             return
         if re.match(r"[45]([0-9]{2}|xx)", status):
-            tally.failed[f"{status[0]}xx"] += round(requests * factor)
+            aggregates.failed[f"{status[0]}xx"] += round(requests * factor)
             return
         high = next(((values[role], p) for role, p in _HIGH if values.get(role) is not None), None)
         row = Row(
@@ -267,13 +274,13 @@ class RequestTable(Format):
             z=NormalDist().inv_cdf(high[1]) if high else 0.0,
             power_w=values.get("power"),
         )
-        tally.add_row(shown, f"line {line}", (key[0], key[1], f"{key[2]}\n{status}"), row)
+        aggregates.add_row(file_name, f"line {line}", (key[0], key[1], f"{key[2]}\n{status}"), row)
 
 
-def _step_us(times: pl.Series, shown: str) -> int:
+def _step_us(times: pl.Series, file_name: str) -> int:
     """Return the most frequent distance of neighbouring times, µs."""
     gaps = times.unique().sort().diff().drop_nulls()
     if gaps.is_empty():
-        raise refused(shown, "all rows have the same time", "rows of two times at least are expected")
+        raise refused(file_name, "all rows have the same time", "rows of two times at least are expected")
     counts = gaps.value_counts().sort("count", gaps.name, descending=[True, False])
     return int(counts[gaps.name][0])

@@ -112,16 +112,16 @@ class Template:
     def _place_of(self) -> dict[str, tuple[int, str, str]]:
         """Cell, prefix and suffix of each variable that has a cell for itself; of a spaced one, two."""
         names = self._marked()[1::2]
-        found = {}
+        places = {}
         for place, cell in enumerate(self.cells):
             inner = cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
             marks = _MARK.findall(inner)
             if len(marks) == 1:
                 prefix, _, suffix = inner.partition(marks[0])
-                found[names[ord(marks[0]) - _FIRST_MARK]] = place, prefix, suffix
-        return found
+                places[names[ord(marks[0]) - _FIRST_MARK]] = place, prefix, suffix
+        return places
 
-    def read(self, data: bytes, wanted: Sequence[str]) -> Lines:
+    def read(self, data: bytes, names: Sequence[str]) -> Lines:
         """Return lines as columns of text.
 
         Parameters
@@ -132,7 +132,7 @@ class Template:
             Names of variables; of a spaced one, its second half is the column ``"<name> 2"``.
         """
         columns = [
-            column for name in wanted for column in ([name, f"{name} 2"] if name in self.spaced else [name])
+            column for name in names for column in ([name, f"{name} 2"] if name in self.spaced else [name])
         ]
         places = self._place_of
         if all(column in places for column in columns):
@@ -151,7 +151,7 @@ class Template:
         """Return the cells of lines; None where some line has more cells than the layout."""
         last = len(self.cells) - 1
         literals = {place: cell.strip('"') for place, cell in enumerate(self.cells) if not _MARK.search(cell)}
-        wanted = sorted({place for place, _, _ in chosen.values()} | {last} | literals.keys())
+        places = sorted({place for place, _, _ in chosen.values()} | {last} | literals.keys())
         model = b" ".join([b"-"] * (last + 1)) + b"\n"  # says how many cells there are
         try:
             cells = pl.read_csv(
@@ -160,11 +160,11 @@ class Template:
                 separator=" ",
                 quote_char='"',
                 infer_schema=False,
-                columns=wanted,
+                columns=places,
             )[1:]
         except FAILURES:
             return None
-        cells.columns = [str(place) for place in wanted]
+        cells.columns = [str(place) for place in places]
         incomplete = pl.col(str(last)).is_null()
         for place, literal in literals.items():
             incomplete |= pl.col(str(place)).ne_missing(literal or None)
@@ -219,11 +219,11 @@ class Template:
                 continue
             rows.append(row)
             texts = dict(zip(names, match.groups(), strict=True))
-            for column, found in values.items():
+            for column, column_texts in values.items():
                 name, second, _ = column.partition(" 2")
                 text = texts[name].decode()
                 if name in self.spaced:
                     text = text.partition(" ")[2 if second else 0]
-                found.append(text)
+                column_texts.append(text)
         table = pl.DataFrame(values, schema=dict.fromkeys(columns, pl.String))
         return Lines(table, np.array(rows, dtype=np.int64), unreadable)

@@ -16,12 +16,12 @@ from carbonroute.files.streams import stream_table
 from carbonroute.files.tables import column_numbers, column_text
 from carbonroute.files.text import Digests, refused
 from carbonroute.importing.access_log import path_of
+from carbonroute.importing.aggregates import Aggregates, lines_from
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.roles import chosen, service_unit
 from carbonroute.importing.settings import MS_IN, ImportSettings, Role, TimeUnit
 from carbonroute.importing.stamps import Clock
 from carbonroute.importing.table import time_column
-from carbonroute.importing.tally import RequestTally, lines_from
 
 _ROLES: tuple[Role, ...] = (
     "prompt_tokens",
@@ -33,7 +33,7 @@ _ROLES: tuple[Role, ...] = (
     "status",
     "service",
 )
-#: Columns between which a request was served, s: what it waited before is no service time.
+#: Columns between which a request was served, s: the time that it waited before is no service time.
 _VLLM = "scheduled_ts", "last_token_ts"
 _BURST_GPT = "Timestamp", "Request tokens", "Response tokens"
 
@@ -59,41 +59,43 @@ class Trace(Format):
         names = [name for name in preview.head.columns if name != time]
         return bool(
             chosen(
-                names, ("prompt_tokens", "answer_tokens", "service", "path", "status"), settings, file.shown
+                names, ("prompt_tokens", "answer_tokens", "service", "path", "status"), settings, file.name
             )
         )
 
-    def read(self, file: File, tally: RequestTally, digests: Digests) -> list[str]:
+    def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:
         """Count the requests of all rows, piece by piece."""
-        settings, preview = tally.settings, file.preview
+        settings, preview = aggregates.settings, file.preview
         if preview is None:
             raise refused(
-                file.shown, "is no table", "a table with a header is expected (.csv, .jsonl, .parquet)"
+                file.name, "is no table", "a table with a header is expected (.csv, .jsonl, .parquet)"
             )
         time = time_column(preview, settings)
         if time is None:
             raise refused(
-                file.shown, f"has no column of times: {preview.listed}", "state it: --field time=COLUMN"
+                file.name, f"has no column of times: {preview.listed}", "state it: --field time=COLUMN"
             )
-        roles = self._roles(preview.head.columns, time, settings, file.shown)
-        columns = _Columns(roles, settings, file.shown)
+        roles = self._roles(preview.head.columns, time, settings, file.name)
+        columns = _Columns(roles, settings, file.name)
         clock = Clock(settings, _clock_unit(file, preview.head.columns))
-        wanted = dict.fromkeys([time, *columns.names])
+        columns_read = dict.fromkeys([time, *columns.names])
         for first_line, piece in stream_table(
-            file.path, file.shown, {name: name for name in wanted}, digests=digests
+            file.path, file.name, {name: name for name in columns_read}, digests=digests
         ):
-            times = clock.times_us(piece[time], file.shown, first_line, strict=False)
+            times = clock.times_us(piece[time], file.name, first_line, strict=False)
             table = pl.DataFrame({"time_us": times, **columns.of(piece)})
-            tally.add_requests(file.shown, table, lines_from(first_line, len(piece)))
-        tally.undated |= clock.dated is False
-        return ["trace: " + ", ".join(f"{role} from {name}" for role, name in columns.said), *clock.notes]
+            aggregates.add_requests(file.name, table, lines_from(first_line, len(piece)))
+        aggregates.undated |= clock.dated is False
+        return ["trace: " + ", ".join(f"{role} from {name}" for role, name in columns.notes), *clock.notes]
 
     @staticmethod
-    def _roles(columns: Sequence[str], time: str, settings: ImportSettings, shown: str) -> dict[Role, str]:
+    def _roles(
+        columns: Sequence[str], time: str, settings: ImportSettings, file_name: str
+    ) -> dict[Role, str]:
         """Return the columns by role; of vLLM's records the service time is between two columns."""
         vllm = all(name in columns for name in _VLLM) and "service" not in settings.fields
         names = [name for name in columns if name != time and not (vllm and name in _VLLM)]
-        roles = chosen(names, _ROLES, settings, shown)
+        roles = chosen(names, _ROLES, settings, file_name)
         if vllm:
             roles["service"] = " ".join(_VLLM)
         return roles
@@ -105,7 +107,7 @@ class _Columns:
 
     roles: Mapping[Role, str]
     settings: ImportSettings
-    shown: str
+    file_name: str
 
     @property
     def is_vllm(self) -> bool:
@@ -119,7 +121,7 @@ class _Columns:
         return [*others, *(_VLLM if self.is_vllm else ())]
 
     @property
-    def said(self) -> list[tuple[str, str]]:
+    def notes(self) -> list[tuple[str, str]]:
         """Roles with their columns, in words."""
         service = "last_token_ts − scheduled_ts"
         return [
@@ -128,35 +130,35 @@ class _Columns:
         ]
 
     def of(self, piece: pl.DataFrame) -> dict[str, pl.Series]:
-        """Return a piece as the columns that `Tally.add_requests` takes."""
-        found = self._numbers(piece)
+        """Return a piece as the columns that `Aggregates.add_requests` takes."""
+        columns = self._numbers(piece)
         if "status" in self.roles:
-            found["status"] = _status(piece[self.roles["status"]], self.shown)
+            columns["status"] = _status(piece[self.roles["status"]], self.file_name)
         kinds: tuple[Role, ...] = ("region", "origin", "workload")
         for kind in kinds:
             if kind in self.roles:
-                found[kind] = column_text(piece[self.roles[kind]], self.shown)
+                columns[kind] = column_text(piece[self.roles[kind]], self.file_name)
         if "path" in self.roles and "workload" not in self.roles:
-            text = column_text(piece[self.roles["path"]], self.shown)
+            text = column_text(piece[self.roles["path"]], self.file_name)
             is_request = bool(text.head(20).str.contains(r"^[A-Z]+ /").any())
-            found["workload"] = path_of(text, is_request=is_request)
-        return found
+            columns["workload"] = path_of(text, is_request=is_request)
+        return columns
 
     def _numbers(self, piece: pl.DataFrame) -> dict[str, pl.Series]:
-        found = {}
+        columns = {}
         if self.is_vllm:
-            begin, end = (_numbers(piece[name], self.shown) for name in _VLLM)
-            found["service_ms"] = _known((end - begin) * MS_IN["s"])
+            begin, end = (_numbers(piece[name], self.file_name) for name in _VLLM)
+            columns["service_ms"] = _known((end - begin) * MS_IN["s"])
         elif "service" in self.roles:
             name = self.roles["service"]
-            by = MS_IN[service_unit(name, self.settings, self.shown)]
-            found["service_ms"] = _known(_numbers(piece[name], self.shown) * by)
+            by = MS_IN[service_unit(name, self.settings, self.file_name)]
+            columns["service_ms"] = _known(_numbers(piece[name], self.file_name) * by)
         tokens: tuple[tuple[Role, str], ...] = (("prompt_tokens", "prompt"), ("answer_tokens", "answer"))
         for role, column in tokens:
             if role in self.roles:
-                values = _known(_numbers(piece[self.roles[role]], self.shown))
-                found[column] = values.round().cast(pl.Int64, strict=False)
-        return found
+                values = _known(_numbers(piece[self.roles[role]], self.file_name))
+                columns[column] = values.round().cast(pl.Int64, strict=False)
+        return columns
 
 
 def _clock_unit(file: File, columns: Sequence[str]) -> TimeUnit | None:
@@ -166,10 +168,10 @@ def _clock_unit(file: File, columns: Sequence[str]) -> TimeUnit | None:
     return "ms" if any('"hash_ids"' in line for line in file.lines[:1]) else None
 
 
-def _numbers(column: pl.Series, shown: str) -> pl.Series:
+def _numbers(column: pl.Series, file_name: str) -> pl.Series:
     if column.dtype.is_numeric():
         return column.cast(pl.Float64)
-    return column_numbers(column_text(column, shown))
+    return column_numbers(column_text(column, file_name))
 
 
 def _known(values: pl.Series) -> pl.Series:
@@ -177,10 +179,10 @@ def _known(values: pl.Series) -> pl.Series:
     return values.set(~(values.is_finite() & (values >= 0)), None)
 
 
-def _status(column: pl.Series, shown: str) -> pl.Series:
+def _status(column: pl.Series, file_name: str) -> pl.Series:
     """Return HTTP statuses; of words, 200 for those that mean success and 500 for others."""
-    text = column_text(column, shown).str.strip_chars()
+    text = column_text(column, file_name).str.strip_chars()
     numbers = column_numbers(text).cast(pl.Int64, strict=False)
     words = text.str.to_lowercase().is_in(["ok", "success", "successful", "succeeded", "completed", "true"])
-    said = pl.select(pl.when(words).then(200).otherwise(500)).to_series().cast(pl.Int64)
-    return numbers.zip_with(numbers.is_not_null() | text.is_null(), said)
+    from_words = pl.select(pl.when(words).then(200).otherwise(500)).to_series().cast(pl.Int64)
+    return numbers.zip_with(numbers.is_not_null() | text.is_null(), from_words)

@@ -17,14 +17,14 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.files.text import refused
 from carbonroute.files.time_columns import span_text
 from carbonroute.files.times import EPOCH
+from carbonroute.importing.aggregates import HERE, MILLIONTHS, Aggregates, CellKey
 from carbonroute.importing.settings import Gaps
-from carbonroute.importing.tally import HERE, MILLIONTHS, CellKey, RequestTally
 from carbonroute.units import US_PER_DAY, US_PER_HOUR, US_PER_MINUTE
 
 MAX_HOURS = 1_000_000
 _MAX_VALUES = 50_000_000
 _MOST_PER_WINDOW = 10**12
-_SHOWN = 5
+_MAX_LISTED = 5
 _RULES: Mapping[Gaps, str] = MappingProxyType(
     {"refuse": "refused", "zero": "taken as no requests", "interpolate": "linear between the neighbours"}
 )
@@ -74,7 +74,7 @@ class Rates:
 
 @dataclass
 class _Filled:
-    """Requests by window or step and cell, with what was filled in."""
+    """Requests by window or step and cell, with the values that were filled in."""
 
     counts: dict[tuple[int, CellKey], int]
     notes: list[str] = field(default_factory=list)
@@ -90,7 +90,7 @@ class _Gap(NamedTuple):
 
 
 def shares(sums: Mapping[str, int]) -> dict[str, float]:
-    """Return shares with six decimals that sum to 1; the largest takes what rounding leaves.
+    """Return shares with six decimals that sum to 1; the largest takes the remainder of rounding.
 
     >>> shares({"a": 1, "b": 2})
     {'a': 0.333333, 'b': 0.666667}
@@ -101,12 +101,12 @@ def shares(sums: Mapping[str, int]) -> dict[str, float]:
     return {name: value / MILLIONTHS for name, value in millionths.items()}
 
 
-def rates(tally: RequestTally, source: str) -> Rates:
+def rates(aggregates: Aggregates, source: str) -> Rates:
     """Return the requests per window.
 
     Parameters
     ----------
-    tally
+    aggregates
         The counts.
     source
         What the files are called in messages.
@@ -116,48 +116,51 @@ def rates(tally: RequestTally, source: str) -> Rates:
     InputError
         If no request was answered, a window lacks a value under the rule ``refuse``, or there are too many.
     """
-    if tally.counts:
-        window_us = tally.window_us
-        counts = {key: count * MILLIONTHS for key, count in tally.counts.items()}
-        filled = _fill(counts, window_us, tally.settings.gaps, source, whole=True)
-    else:
-        steps, step = _steps(tally, source)
-        window_us = _window_us(tally, step, source)
-        by_step = _fill(steps, step, tally.settings.gaps, source, whole=False)
-        windows: Counter[tuple[int, CellKey]] = Counter()
-        for (begin, cell), requests in by_step.counts.items():
-            windows[begin // window_us, cell] += requests
-        filled = _Filled(dict(windows), by_step.notes)
-    return _of_counts(filled, window_us, tally, source)
-
-
-def region_of(cell: CellKey, tally: RequestTally) -> str:
-    """Return the region that served a cell's requests: the stated one, where the files name none."""
-    return cell.region or tally.settings.region or HERE
-
-
-def workload_of(cell: CellKey, tally: RequestTally) -> str:
-    """Return a cell's workload."""
-    return tally.workload_name(cell.workload)
-
-
-def _steps(tally: RequestTally, source: str) -> tuple[dict[tuple[int, CellKey], int], int]:
-    """Return requests by time and cell of tables and series, and their step, µs."""
-    steps: Counter[tuple[int, CellKey]] = Counter()
-    for (begin, cell, _), row in tally.rows.items():
-        if row.requests is not None:
-            steps[begin, cell] += row.requests
-    if not steps:
+    steps = _steps(aggregates)
+    if not steps and not aggregates.counts:
         raise refused(
             source, "states no time of any request", "a log, a table of requests per hour, or a query_range"
         )
-    return dict(steps), step_us(tally)
+    gaps, step = aggregates.settings.gaps, step_us(aggregates)
+    window_us = _window_us(aggregates, step, source) if steps else aggregates.window_us
+    windows: Counter[tuple[int, CellKey]] = Counter()
+    notes: list[str] = []
+    if steps:
+        by_step = _fill(steps, step, gaps, source, whole=False)
+        notes += by_step.notes
+        for (begin, cell), requests in by_step.counts.items():
+            windows[begin // window_us, cell] += requests
+    if aggregates.counts:
+        for (window, cell), count in aggregates.counts.items():
+            windows[window * aggregates.window_us // window_us, cell] += count * MILLIONTHS
+        filled = _fill(windows, window_us, gaps, source, whole=True)
+        return _of_counts(_Filled(filled.counts, [*notes, *filled.notes]), window_us, aggregates, source)
+    return _of_counts(_Filled(windows, notes), window_us, aggregates, source)
 
 
-def step_us(tally: RequestTally) -> int:
+def region_of(cell: CellKey, aggregates: Aggregates) -> str:
+    """Return the region that served a cell's requests: the stated one, where the files name none."""
+    return cell.region or aggregates.settings.region or HERE
+
+
+def workload_of(cell: CellKey, aggregates: Aggregates) -> str:
+    """Return a cell's workload."""
+    return aggregates.workload_name(cell.workload)
+
+
+def _steps(aggregates: Aggregates) -> dict[tuple[int, CellKey], int]:
+    """Return requests by time and cell of tables and series."""
+    steps: Counter[tuple[int, CellKey]] = Counter()
+    for (begin, cell, _), row in aggregates.rows.items():
+        if row.requests is not None and row.is_counted:
+            steps[begin, cell] += row.requests
+    return dict(steps)
+
+
+def step_us(aggregates: Aggregates) -> int:
     """Return the most frequent distance of rows, µs; without any, the length of a window."""
-    steps = tally.steps
-    return min(steps, key=lambda step: (-steps[step], step)) if steps else tally.window_us
+    steps = aggregates.steps
+    return min(steps, key=lambda step: (-steps[step], step)) if steps else aggregates.window_us
 
 
 def _times(counts: Iterable[tuple[int, CellKey]]) -> dict[CellKey, list[int]]:
@@ -167,15 +170,15 @@ def _times(counts: Iterable[tuple[int, CellKey]]) -> dict[CellKey, list[int]]:
     return {cell: sorted(by_cell[cell]) for cell in sorted(by_cell)}
 
 
-def _window_us(tally: RequestTally, step_us: int, source: str) -> int:
-    stated = tally.settings.window_us
+def _window_us(aggregates: Aggregates, step_us: int, source: str) -> int:
+    stated = aggregates.settings.window_us
     if stated is not None:
         if stated < step_us:
-            found = f"rows are {span_text(step_us)} apart, and windows of {span_text(stated)} are asked for"
-            raise refused(source, found, "state a window that holds a row: --window")
+            problem = f"rows are {span_text(step_us)} apart, and windows of {span_text(stated)} are asked for"
+            raise refused(source, problem, "state a window that holds a row: --window")
         return stated
     window_us = US_PER_HOUR if step_us <= US_PER_HOUR else step_us
-    if US_PER_DAY % window_us and window_us % US_PER_DAY:
+    if (US_PER_DAY % window_us and window_us % US_PER_DAY) or (aggregates.counts and window_us % US_PER_HOUR):
         raise refused(source, f"rows are {span_text(step_us)} apart", "state the window: --window 6h")
     return window_us
 
@@ -196,34 +199,34 @@ def _fill(
         has none. Of rows, every cell has its own.
     """
     apart = 1 if whole else step
-    found = _gaps(counts, apart, whole=whole)
-    lacking = [gap for gap in found if rule == "refuse" or (rule == "interpolate" and gap.at_edge)]
+    gaps = _gaps(counts, apart, whole=whole)
+    lacking = [gap for gap in gaps if rule == "refuse" or (rule == "interpolate" and gap.at_edge)]
     if lacking:
         raise InputError(source, _faults(lacking, step, rule, whole=whole))
-    if not found:
+    if not gaps:
         return _Filled(counts)
     kind = "windows" if whole else "rows"
-    total = sum(gap.missing for gap in found)
+    total = sum(gap.missing for gap in gaps)
     says = f"{total:,} {kind} of {span_text(step)} without a value, by the rule {rule!r}: {_RULES[rule]}"
-    return _Filled(_interpolated(counts, found, apart) if rule == "interpolate" else counts, [says])
+    return _Filled(_interpolated(counts, gaps, apart) if rule == "interpolate" else counts, [says])
 
 
 def _gaps(counts: Iterable[tuple[int, CellKey]], apart: int, *, whole: bool) -> list[_Gap]:
     """Return the spans without a value of each cell, or of all of them together."""
     stamps = list(counts)
-    every = sorted({begin for begin, _ in stamps})
-    found: list[_Gap] = []
+    all_times = sorted({begin for begin, _ in stamps})
+    gaps: list[_Gap] = []
 
     def note(cell: CellKey | None, first: int, span: int, *, at_edge: bool) -> None:
         if (missing := round(span / apart)) > 0:
-            found.append(_Gap(cell, first, missing, at_edge))
+            gaps.append(_Gap(cell, first, missing, at_edge))
 
-    for cell, times in ({None: every} if whole else _times(stamps)).items():
-        note(cell, every[0], times[0] - every[0], at_edge=True)
+    for cell, times in ({None: all_times} if whole else _times(stamps)).items():
+        note(cell, all_times[0], times[0] - all_times[0], at_edge=True)
         for earlier, later in pairwise(times):
             note(cell, earlier + apart, later - earlier - apart, at_edge=False)
-        note(cell, times[-1] + apart, every[-1] - times[-1], at_edge=True)
-    return found
+        note(cell, times[-1] + apart, all_times[-1] - times[-1], at_edge=True)
+    return gaps
 
 
 def _interpolated(
@@ -259,14 +262,14 @@ def _faults(gaps: Sequence[_Gap], step: int, rule: Gaps, *, whole: bool) -> Iter
         remedy += "; or interpolate: --gaps interpolate"
     remedy += "; or import a part: --from, --until"
     kind = "window" if whole else "row"
-    for gap in gaps[:_SHOWN]:
+    for gap in gaps[:_MAX_LISTED]:
         begin = time_text(gap.first * (step if whole else 1))
         whose = ", ".join(filter(None, gap.cell or ())) or "of all requests"
         many = f"{gap.missing:,} {kind}s of {span_text(step)} are" if gap.missing > 1 else f"a {kind} is"
         where = " at an edge, where nothing can be interpolated" if at_edge else ""
         yield Fault("", f"from {begin} on {many} missing{where} ({whose})", remedy)
-    if len(gaps) > _SHOWN:
-        yield Fault("", f"{len(gaps) - _SHOWN:,} gaps more", remedy)
+    if len(gaps) > _MAX_LISTED:
+        yield Fault("", f"{len(gaps) - _MAX_LISTED:,} gaps more", remedy)
 
 
 def time_text(us: int) -> str:
@@ -281,7 +284,7 @@ def time_text(us: int) -> str:
         return f"hour {us // US_PER_HOUR:,}"
 
 
-def _of_counts(filled: _Filled, window_us: int, tally: RequestTally, source: str) -> Rates:
+def _of_counts(filled: _Filled, window_us: int, aggregates: Aggregates, source: str) -> Rates:
     counts = filled.counts
     if not any(counts.values()):
         raise refused(source, "no request was answered", "at least one is expected")
@@ -291,21 +294,25 @@ def _of_counts(filled: _Filled, window_us: int, tally: RequestTally, source: str
     notes = list(filled.notes)
     if padded := (first - low) + (high - 1 - last):
         notes.append(f"{padded} windows at the ends, to whole hours, are taken as no requests")
-    regions = sorted({region_of(cell, tally) for _, cell in counts})
-    origins = sorted({cell.origin or region_of(cell, tally) for _, cell in counts})
+    regions = sorted({region_of(cell, aggregates) for _, cell in counts})
+    origins = sorted({cell.origin or region_of(cell, aggregates) for _, cell in counts})
     windows = high - low
     if windows * window_us // US_PER_HOUR > MAX_HOURS or windows * len(origins) > _MAX_VALUES:
-        found = f"from {time_text(low * window_us)} to {time_text(high * window_us)} are {windows:,} windows"
-        raise refused(source, found, "import a part: --from, --until; or longer windows: --window")
+        problem = (
+            f"from {time_text(low * window_us)} to {time_text(high * window_us)} are {windows:,} windows"
+        )
+        raise refused(source, problem, "import a part: --from, --until; or longer windows: --window")
     place_of = {origin: place for place, origin in enumerate(origins)}
     sums: Counter[tuple[int, int]] = Counter()
     of_workload: Counter[str] = Counter()
     for (begin, cell), count in counts.items():
-        sums[begin - low, place_of[cell.origin or region_of(cell, tally)]] += count
-        of_workload[workload_of(cell, tally)] += count
+        sums[begin - low, place_of[cell.origin or region_of(cell, aggregates)]] += count
+        of_workload[workload_of(cell, aggregates)] += count
     if (most := max(sums.values())) > _MOST_PER_WINDOW * MILLIONTHS:
-        found = f"a window has {most / MILLIONTHS:,.0f} requests"
-        raise refused(source, found, f"up to {_MOST_PER_WINDOW:,} are expected: check what the numbers are")
+        problem = f"a window has {most / MILLIONTHS:,.0f} requests"
+        raise refused(
+            source, problem, f"up to {_MOST_PER_WINDOW:,} are expected: check the unit of the numbers"
+        )
     requests = np.zeros((windows, len(origins)), dtype=np.int64)
     for at, count in sums.items():
         requests[at] = count

@@ -1,16 +1,18 @@
-"""From what was measured of each workload to its law of service time and its energy."""
+"""Laws of service time and energies of workloads, from the measured quantiles, samples and power."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
 
 from carbonroute.arrays import Array
+from carbonroute.importing.aggregates import MILLIONTHS, Aggregates, TokenSums
 from carbonroute.importing.laws import (
     PROBABILITIES,
     Z95,
@@ -23,8 +25,7 @@ from carbonroute.importing.laws import (
     rounded,
 )
 from carbonroute.importing.sketch import Sketch
-from carbonroute.importing.tally import MILLIONTHS, RequestTally, TokenSums
-from carbonroute.importing.windows import region_of, workload_of
+from carbonroute.importing.windows import region_of, step_us, workload_of
 from carbonroute.units import US_PER_S
 from carbonroute.workloads.service import Lognormal
 from carbonroute.workloads.tokens import Tokens
@@ -45,8 +46,8 @@ class Service:
     ----------
     entries
         The law's keys and values in a scenario; empty where no file tells it.
-    says
-        What was measured, how the law was made of it, and its error, in words.
+    basis
+        The measurements, how the law was made of them, and its error, in words.
     p99_ms
         99th percentile, measured or of the law; None where it is not known.
     times_ms
@@ -58,7 +59,7 @@ class Service:
     """
 
     entries: dict[str, object]
-    says: str
+    basis: str
     p99_ms: float | None = None
     times_ms: Array | None = None
     error: float | None = None
@@ -72,7 +73,7 @@ class MeasuredEnergy:
     Attributes
     ----------
     average_j
-        Σ power · time / Σ requests, J: what idles is in it.
+        Σ power · time / Σ requests, J: idle power included.
     marginal_j
         Slope of power over requests per second, J; None where all rates are the same.
     """
@@ -81,41 +82,53 @@ class MeasuredEnergy:
     marginal_j: float | None
 
 
-def service(tally: RequestTally, workload: str) -> Service:
+def service(aggregates: Aggregates, workload: str) -> Service:
     """Return the law of a workload's service time, of the best that is known of it."""
-    stated = tally.settings.service_ms.get(workload)
+    stated = aggregates.settings.service_ms.get(workload)
     if stated is not None:
         fit = lognormal(*stated)
         if fit is not None:
             return _of_fit(
                 fit, "assumed: stated by --service", NormalDist().inv_cdf(0.99), stated, assumed=True
             )
-    raws = sorted({raw for raw in _measured(tally) if tally.workload_name(raw) == workload})
+    raws = sorted({raw for raw in measured(aggregates) if aggregates.workload_name(raw) == workload})
     for raw in [*raws, ""]:
-        found = (
-            _of_tokens(tally, raw)
-            or _of_samples(tally, raw)
-            or _of_rows(tally, raw)
-            or _of_metrics(tally, raw)
+        law = (
+            _of_tokens(aggregates, raw)
+            or _of_samples(aggregates, raw)
+            or _of_rows(aggregates, raw)
+            or _of_metrics(aggregates, raw)
         )
-        if found is not None:
-            return found
+        if law is not None:
+            return law
     return Service({}, "no file tells it")
 
 
-def _measured(tally: RequestTally) -> set[str]:
-    of_rows = {cell.workload for _, cell, _ in tally.rows}
-    of_quantiles = {workload for workload, _ in tally.quantiles}
-    return {*tally.service, *tally.prompts, *tally.answers, *of_rows, *tally.buckets, *of_quantiles}
+def measured(aggregates: Aggregates) -> set[str]:
+    """Return the workloads of which anything is measured; the empty text where no file names one."""
+    of_rows = {
+        cell.workload
+        for (_, cell, _), row in aggregates.rows.items()
+        if row.p50_ms is not None or row.power_w is not None
+    }
+    of_quantiles = {workload for workload, _ in aggregates.quantiles}
+    return {
+        *aggregates.service,
+        *aggregates.prompts,
+        *aggregates.answers,
+        *of_rows,
+        *aggregates.buckets,
+        *of_quantiles,
+    }
 
 
 def _of_fit(
-    fit: LognormalFit, says: str, z99: float, quantiles: tuple[float, float], *, assumed: bool = False
+    fit: LognormalFit, basis: str, z99: float, quantiles: tuple[float, float], *, assumed: bool = False
 ) -> Service:
     sigma = float(np.log(quantiles[1] / quantiles[0])) / Z95
     return Service(
         {"law": "lognormal", "mean": rounded(fit.mean), "std": rounded(fit.std)},
-        says,
+        basis,
         p99_ms=quantiles[0] * float(np.exp(sigma * z99)),
         error=fit.error,
         assumed=assumed,
@@ -130,8 +143,8 @@ def _farthest(error: float, at: float) -> str:
     return f"largest distance to a measured quantile: {error:.1%}, at {at:.0%}"
 
 
-def _of_samples(tally: RequestTally, raw: str) -> Service | None:
-    sketch = tally.service.get(raw)
+def _of_samples(aggregates: Aggregates, raw: str) -> Service | None:
+    sketch = aggregates.service.get(raw)
     if sketch is None or not sketch.count:
         return None
     return _of_sketch(sketch)
@@ -140,12 +153,15 @@ def _of_samples(tally: RequestTally, raw: str) -> Service | None:
 def _of_sketch(sketch: Sketch) -> Service | None:
     p50, p95, p99 = sketch.quantiles(np.array([0.5, 0.95, 0.99])).tolist()
     fit = lognormal(p50, p95, measured=sketch.quantile)
-    what = f"{sketch.count:,} requests: p50 = {p50:g}, p95 = {p95:g} ms"
+    measured_text = f"{sketch.count:,} requests: p50 = {p50:g}, p95 = {p95:g} ms"
     if fit is not None and (fit.error <= MAX_ERROR or sketch.count < _FEW):
         entries = {"law": "lognormal", "mean": rounded(fit.mean), "std": rounded(fit.std)}
         few = "; so few say little of the tail" if sketch.count < _FEW else ""
         return Service(
-            entries, f"lognormal through p50 and p95 of {what}; {_error_text(fit)}{few}", p99, error=fit.error
+            entries,
+            f"lognormal through p50 and p95 of {measured_text}; {_error_text(fit)}{few}",
+            p99,
+            error=fit.error,
         )
     if p95 <= 0 or sketch.count < 2:
         return None
@@ -154,45 +170,47 @@ def _of_sketch(sketch: Sketch) -> Service | None:
     because = (
         f"a lognormal law would be {fit.error:.0%} off" if fit else "no lognormal law has these quantiles"
     )
-    says = f"{len(positive):,} quantiles of {what}; {because}"
-    return Service({"law": "empirical"}, says, p99, positive, error=0.0)
+    basis = f"{len(positive):,} quantiles of {measured_text}; {because}"
+    return Service({"law": "empirical"}, basis, p99, positive, error=0.0)
 
 
-def _of_rows(tally: RequestTally, raw: str) -> Service | None:
+def _of_rows(aggregates: Aggregates, raw: str) -> Service | None:
     rows = []
-    for (_, cell, _), row in tally.rows.items():
-        if cell.workload != raw or not row.requests or not row.p50_ms or not row.high_ms:
+    for (_, cell, _), row in aggregates.rows.items():
+        if cell.workload != raw or row.requests == 0 or not row.p50_ms or not row.high_ms:
             continue
         if row.high_ms >= row.p50_ms and row.z:
             sigma = float(np.log(row.high_ms / row.p50_ms)) / row.z
-            rows.append((row.p50_ms, sigma, row.requests / MILLIONTHS))
+            rows.append((row.p50_ms, sigma, None if row.requests is None else row.requests / MILLIONTHS))
     if not rows:
         return None
-    mixture = QuantileMixture.of(rows)
+    weighted = [(p50, sigma, weight) for p50, sigma, weight in rows if weight is not None]
+    mixture = QuantileMixture.of(weighted or [(p50, sigma, 1.0) for p50, sigma, _ in rows])
     p50, p95 = mixture.quantile(0.5), mixture.quantile(0.95)
     fit = lognormal(p50, p95, measured=mixture.quantile)
     if fit is None:
         return None
-    says = (
-        f"lognormal through p50 = {p50:.6g} and p95 = {p95:.6g} ms of {len(rows):,} rows, each lognormal by "
-        f"its own quantiles, weighted by its requests; {_error_text(fit)}"
+    weights = "weighted by its requests" if weighted else "all of one weight"
+    basis = (
+        f"lognormal through p50 = {p50:.6g} and p95 = {p95:.6g} ms of {len(weighted or rows):,} rows, each "
+        f"lognormal by its own quantiles, {weights}; {_error_text(fit)}"
     )
     return Service(
         {"law": "lognormal", "mean": rounded(fit.mean), "std": rounded(fit.std)},
-        says,
+        basis,
         mixture.quantile(0.99),
         error=fit.error,
     )
 
 
-def _of_metrics(tally: RequestTally, raw: str) -> Service | None:
-    if (counted := tally.buckets.get(raw)) and max(counted.values()) > 0:
+def _of_metrics(aggregates: Aggregates, raw: str) -> Service | None:
+    if (counted := aggregates.buckets.get(raw)) and max(counted.values()) > 0:
         ends = sorted(counted)
         below = np.maximum.accumulate(np.array([counted[end] for end in ends], dtype=np.float64))
         measured: Quantile = Buckets(np.array(ends), below).quantile
-        what = f"{len(ends)} buckets"
+        source = f"{len(ends)} buckets"
     else:
-        known = {p: sketch.quantile(0.5) for (name, p), sketch in tally.quantiles.items() if name == raw}
+        known = {p: sketch.quantile(0.5) for (name, p), sketch in aggregates.quantiles.items() if name == raw}
         high = next((p for p in (0.95, 0.99, 0.9) if p in known), None)
         if 0.5 not in known or high is None:
             return None
@@ -200,26 +218,30 @@ def _of_metrics(tally: RequestTally, raw: str) -> Service | None:
         if fit is None:
             return None
         quantiles = f"p50 = {known[0.5]:g} and p{high * 100:g} = {known[high]:g} ms"
-        says = f"lognormal through {quantiles}, medians over time"
+        basis = f"lognormal through {quantiles}, medians over time"
         p95 = known[0.5] * (known[high] / known[0.5]) ** (Z95 / NormalDist().inv_cdf(high))
-        return _of_fit(fit, says, NormalDist().inv_cdf(0.99), (known[0.5], p95))
+        return _of_fit(fit, basis, NormalDist().inv_cdf(0.99), (known[0.5], p95))
     p50, p95 = measured(0.5), measured(0.95)
     fit = lognormal(p50, p95, measured=measured)
     if fit is None:
         return None
-    says = f"lognormal through p50 = {p50:.6g} and p95 = {p95:.6g} ms of {what}; {_error_text(fit)}"
-    return _of_fit(fit, says, NormalDist().inv_cdf(0.99), (p50, p95))
+    basis = f"lognormal through p50 = {p50:.6g} and p95 = {p95:.6g} ms of {source}; {_error_text(fit)}"
+    return _of_fit(fit, basis, NormalDist().inv_cdf(0.99), (p50, p95))
 
 
-def _of_tokens(tally: RequestTally, raw: str) -> Service | None:
+def _of_tokens(aggregates: Aggregates, raw: str) -> Service | None:
     """Return the law of tokens; where it is far from measured service times, the law of these alone."""
-    prompts, answers, measured = tally.prompts.get(raw), tally.answers.get(raw), tally.service.get(raw)
+    prompts, answers, measured = (
+        aggregates.prompts.get(raw),
+        aggregates.answers.get(raw),
+        aggregates.service.get(raw),
+    )
     if not answers or not answers.count:
         return None
     lengths = _length(answers)
     if lengths is None:
         return None
-    what = (
+    lengths_text = (
         f"{answers.count:,} requests; lengths of answers are lognormal through p50 and p95, "
         f"{lengths.error:.0%} off at most"
     )
@@ -227,9 +249,9 @@ def _of_tokens(tally: RequestTally, raw: str) -> Service | None:
     if prompts and prompts.count and (of_prompts := _length(prompts)) is not None:
         known = {"prompt_tokens": of_prompts.entries, **known}
     if not measured or not measured.count:
-        return _of_stated_tokens(known, tally.settings.ms_per_token, what)
-    rates = least_squares(tally.tokens[raw])
-    return _of_measured_tokens(_token_entries(rates, known), what, measured) if rates else None
+        return _of_stated_tokens(known, aggregates.settings.ms_per_token, lengths_text)
+    rates = least_squares(aggregates.tokens[raw])
+    return _of_measured_tokens(_token_entries(rates, known), lengths_text, measured) if rates else None
 
 
 def _token_entries(rates: tuple[float, float, float], known: Mapping[str, object]) -> dict[str, object]:
@@ -244,23 +266,23 @@ def _token_entries(rates: tuple[float, float, float], known: Mapping[str, object
 
 
 def _of_stated_tokens(
-    known: Mapping[str, object], ms_per_token: tuple[float, float] | None, what: str
+    known: Mapping[str, object], ms_per_token: tuple[float, float] | None, lengths_text: str
 ) -> Service:
     if ms_per_token is None:
-        return Service({"law": "tokens", **known}, f"no file tells the ms per token; {what}")
+        return Service({"law": "tokens", **known}, f"no file tells the ms per token; {lengths_text}")
     entries = _token_entries((0.0, *ms_per_token), known)
-    says = f"assumed: ms per token stated by --ms-per-token; {what}"
-    return Service(entries, says, _law(entries).quantile(0.99), assumed=True)
+    basis = f"assumed: ms per token stated by --ms-per-token; {lengths_text}"
+    return Service(entries, basis, _law(entries).quantile(0.99), assumed=True)
 
 
-def _of_measured_tokens(entries: dict[str, object], what: str, measured: Sketch) -> Service:
+def _of_measured_tokens(entries: dict[str, object], lengths_text: str, measured: Sketch) -> Service:
     law = _law(entries)
     error, at = max((distance(law.quantile(p), measured.quantile(p)), p) for p in PROBABILITIES)
     other = _of_sketch(measured)
     if other is not None and other.error is not None and error > max(MAX_ERROR, other.error):
-        return replace(other, says=f"{other.says}; a law of tokens would be {error:.0%} off")
-    says = f"least squares of service time over tokens of {what}; {_farthest(error, at)}"
-    return Service(entries, says, measured.quantile(0.99), error=error)
+        return replace(other, basis=f"{other.basis}; a law of tokens would be {error:.0%} off")
+    basis = f"least squares of service time over tokens of {lengths_text}; {_farthest(error, at)}"
+    return Service(entries, basis, measured.quantile(0.99), error=error)
 
 
 def _law(entries: Mapping[str, object]) -> Tokens:
@@ -309,10 +331,10 @@ def least_squares(sums: TokenSums) -> tuple[float, float, float] | None:
         solved = _solve(rows, [Fraction(right[x]) for x in terms])
         if solved is None:
             continue
-        found = dict(zip(terms, solved, strict=True))
-        if all(value >= 0 for value in solved) and found["a"] > 0:
+        coefficients = dict(zip(terms, solved, strict=True))
+        if all(value >= 0 for value in solved) and coefficients["a"] > 0:
             overhead, prefill, decode = (
-                float(found.get(term, Fraction(0)) / 1000) for term in ("1", "p", "a")
+                float(coefficients.get(term, Fraction(0)) / 1000) for term in ("1", "p", "a")
             )
             return overhead, prefill, decode
     return None
@@ -335,29 +357,88 @@ def _solve(rows: Sequence[Sequence[Fraction]], right: Sequence[Fraction]) -> lis
     return [row[-1] for row in table]
 
 
-def energies(tally: RequestTally, workloads: Sequence[str], step_us: int) -> dict[str, MeasuredEnergy]:
+def energies(aggregates: Aggregates, workloads: Sequence[str]) -> dict[str, MeasuredEnergy]:
     """Return the energy of each workload of which power and requests are known for the same spans of time.
 
     Power of a region as a whole is a workload's where there is only one.
     """
-    power: defaultdict[tuple[int, str, str], list[float]] = defaultdict(list)
-    requests: defaultdict[tuple[int, str, str], int] = defaultdict(int)
+    power, requests = _power_and_requests(aggregates, workloads)
+    step = _step_of(power) or step_us(aggregates)
+    by_workload = {}
+    for workload in workloads:
+        own = {key: sum(sorted(power[key])) for key in sorted(power) if key[2] == workload}
+        rows = [(watts, requests[key] / (step / US_PER_S)) for key, watts in own.items() if key in requests]
+        energy = _of_power(rows) or _of_power(_by_window(aggregates, own, step))
+        if energy is not None:
+            by_workload[workload] = energy
+    return by_workload
+
+
+#: Start of a span of time, µs, region and workload.
+_Key = tuple[int, str, str]
+
+
+def _power_and_requests(
+    aggregates: Aggregates, workloads: Sequence[str]
+) -> tuple[dict[_Key, list[float]], dict[_Key, float]]:
+    """Return power, W, and requests of the same spans: of the rows that state power, or of counted ones."""
+    power: defaultdict[_Key, list[float]] = defaultdict(list)
+    beside: defaultdict[_Key, int] = defaultdict(int)
+    counted: defaultdict[_Key, int] = defaultdict(int)
     only = workloads[0] if len(workloads) == 1 else None
-    for (begin, cell, _), row in tally.rows.items():
-        workload = only or workload_of(cell, tally)
-        key = begin, region_of(cell, tally), workload
+    for (begin, cell, _), row in aggregates.rows.items():
+        workload = workload_of(cell, aggregates)
+        if only is not None and (not cell.workload or workload == only):
+            workload = only
+        key = begin, region_of(cell, aggregates), workload
         if row.power_w is not None and (cell.workload or only or row.requests is not None):
             power[key].append(row.power_w)
-        if row.requests is not None:
-            requests[key] += row.requests
-    found = {}
-    for workload in workloads:
-        keys = sorted(key for key in power if key[2] == workload and key in requests)
-        watts = np.array([sum(sorted(power[key])) for key in keys])
-        rate = np.array([requests[key] / MILLIONTHS for key in keys]) / (step_us / US_PER_S)
-        if not keys or rate.sum() <= 0:
-            continue
-        spread = rate - rate.mean()
-        slope = float((spread * watts).sum() / (spread**2).sum()) if len(keys) > 2 and spread.any() else None
-        found[workload] = MeasuredEnergy(float(watts.sum() / rate.sum()), slope)
-    return found
+            if row.requests is not None:
+                beside[key] += row.requests
+        if row.requests is not None and row.is_counted:
+            counted[key] += row.requests
+    requests = {
+        key: (beside.get(key) or counted[key]) / MILLIONTHS
+        for key in power
+        if key in beside or key in counted
+    }
+    return dict(power), requests
+
+
+def _step_of(power: Iterable[_Key]) -> int | None:
+    """Return the most frequent distance of the times of power, µs; None of one time alone."""
+    times = sorted({begin for begin, _, _ in power})
+    gaps = Counter(later - earlier for earlier, later in pairwise(times))
+    return min(gaps, key=lambda gap: (-gaps[gap], gap)) if gaps else None
+
+
+def _by_window(aggregates: Aggregates, power: Mapping[_Key, float], step: int) -> list[tuple[float, float]]:
+    """Return mean power, W, and requests per s of the windows of a log that power is known throughout."""
+    window = max(aggregates.window_us, step)
+    if window % step or window % aggregates.window_us:
+        return []
+    watts: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
+    for (begin, region, _), value in power.items():
+        watts[begin // window, region].append(value)
+    names = {workload for _, _, workload in power}
+    requests: Counter[tuple[int, str]] = Counter()
+    for (begin, cell), count in aggregates.counts.items():
+        if workload_of(cell, aggregates) in names:
+            requests[begin * aggregates.window_us // window, region_of(cell, aggregates)] += count
+    return [
+        (sum(sorted(values)) / len(values), requests[key] / (window / US_PER_S))
+        for key, values in sorted(watts.items())
+        if key in requests and len(values) == window // step
+    ]
+
+
+def _of_power(rows: Sequence[tuple[float, float]]) -> MeasuredEnergy | None:
+    """Return the energy per request of spans of equal length, each of mean power, W, and requests per s."""
+    if not rows:
+        return None
+    watts, rate = (np.array(column) for column in zip(*rows, strict=True))
+    if rate.sum() <= 0:
+        return None
+    spread = rate - rate.mean()
+    slope = float((spread * watts).sum() / (spread**2).sum()) if len(rows) > 2 and spread.any() else None
+    return MeasuredEnergy(float(watts.sum() / rate.sum()), slope)

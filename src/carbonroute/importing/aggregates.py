@@ -1,4 +1,4 @@
-"""What is kept of imported requests: counts per window, quantiles, sums. Its size is not that of the files.
+"""Aggregates of imported requests: counts per window, quantiles and sums, of a size that no log adds to.
 
 Only whole numbers are added up, so that nothing depends on the order of lines or of files.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from carbonroute.arrays import Integers
-from carbonroute.errors import did_you_mean, shortened
+from carbonroute.errors import shortened
 from carbonroute.files.text import refused
 from carbonroute.importing.settings import ImportSettings
 from carbonroute.importing.sketch import Sketch
@@ -28,7 +28,7 @@ MAX_NAMES = 200
 MAX_ROWS = 5_000_000
 #: Counts of tables may be fractions: they are kept in millionths.
 MILLIONTHS = 1_000_000
-_SHOWN = 3
+_MAX_LISTED = 3
 MAX_NAME = 100
 
 
@@ -71,6 +71,8 @@ class Row:
         Median of the service time, a higher quantile, and the standard-normal score of the latter.
     power_w
         Mean power.
+    is_counted
+        Whether its requests are in the rates; else they weight its quantiles and divide its power alone.
     """
 
     requests: int | None = None
@@ -78,6 +80,28 @@ class Row:
     high_ms: float | None = None
     z: float = 0.0
     power_w: float | None = None
+    is_counted: bool = True
+
+    def joined(self, other: Row) -> Row | None:
+        """Return the row that holds the figures of both; None where both hold one of them."""
+        both_count = self.requests is not None and other.requests is not None
+        if (
+            (both_count and self.is_counted and other.is_counted)
+            or (self.p50_ms is not None and other.p50_ms is not None)
+            or (self.power_w is not None and other.power_w is not None)
+        ):
+            return None
+        counting = (
+            self if self.requests is not None and (self.is_counted or other.requests is None) else other
+        )
+        timed = self if self.p50_ms is not None else other
+        return replace(
+            counting,
+            p50_ms=timed.p50_ms,
+            high_ms=timed.high_ms,
+            z=timed.z,
+            power_w=other.power_w if self.power_w is None else self.power_w,
+        )
 
 
 @dataclass
@@ -95,20 +119,20 @@ class TokenSums:
             self.sums[key] += int(value)
 
 
-class RequestTally:
-    """What is kept of the requests of all files.
+class Aggregates:
+    """Counts, quantiles and sums of requests.
 
     Parameters
     ----------
     settings
-        What the user states.
+        Settings that the user states.
 
     Attributes
     ----------
     counts
         Requests that were answered, by window and cell; a window by its index since 1970.
     rows
-        Rows of tables and series, by time (µs), cell and whatever else tells them apart.
+        Rows of tables and series, by time (µs), cell and a text that tells series of one cell apart.
     steps
         Rows by the distance of neighbouring ones, µs, whether they hold a value or not.
     service, prompts, answers, tokens
@@ -119,9 +143,11 @@ class RequestTally:
     failed
         Requests that were not answered, by how they ended.
     left_out
-        What was not counted, by reason.
+        Lines and rows that were not counted, by reason.
     undated
         Whether times are since a zero of the files' own.
+    layout
+        How one file tells its requests apart, such as the columns of a table.
     """
 
     def __init__(self, settings: ImportSettings) -> None:
@@ -140,18 +166,19 @@ class RequestTally:
         self.steps: Counter[int] = Counter()
         self.without_service = 0
         self.undated = False
+        self.layout = ""
         self.read = 0
         self.low_us: int | None = None
         self.high_us: int | None = None
-        self._names: defaultdict[str, set[str]] = defaultdict(set)
+        self.names: defaultdict[str, set[str]] = defaultdict(set)
 
-    def add_requests(self, shown: str, table: pl.DataFrame, lines: Integers) -> None:
+    def add_requests(self, file_name: str, table: pl.DataFrame, lines: Integers) -> None:
         """Count requests.
 
         Parameters
         ----------
-        shown
-            What their file is called.
+        file_name
+            Name of their file.
         table
             A row per request: ``time_us``, null where it cannot be read, or no such column; and as far as
             known ``region``, ``origin``, ``workload`` (text), ``status`` (Int64; 0: no answer),
@@ -168,10 +195,10 @@ class RequestTally:
         table = table.with_columns(line=pl.Series(lines))
         dated = "time_us" in table.columns
         if dated:
-            table = self._keep(shown, table, pl.col("time_us").is_not_null(), "the time cannot be read")
-            table = self._within(shown, table)
+            table = self._keep(file_name, table, pl.col("time_us").is_not_null(), "the time cannot be read")
+            table = self._within(file_name, table)
         for kind in ("region", "origin", "workload"):
-            table = self._named(shown, table, kind)
+            table = self._named(file_name, table, kind)
         table = self._answered(table)
         if table.is_empty():
             return
@@ -182,9 +209,80 @@ class RequestTally:
         self.span(int(low), int(high))  # type: ignore[arg-type]  # polars types them as any literal
         window = (pl.col("time_us") // self.window_us).alias("window")
         kinds = [kind for kind in ("origin", "region", "workload") if kind in table.columns]
-        for found in table.group_by(window, *kinds).len().iter_rows(named=True):
-            cell = CellKey(*(found.get(kind, "") for kind in CellKey._fields))
-            self.counts[found["window"], cell] += found["len"]
+        for group in table.group_by(window, *kinds).len().iter_rows(named=True):
+            cell = CellKey(*(group.get(kind, "") for kind in CellKey._fields))
+            self.counts[group["window"], cell] += group["len"]
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether it counts requests in time."""
+        return bool(self.counts) or any(
+            row.requests is not None and row.is_counted for row in self.rows.values()
+        )
+
+    def drop_requests(self) -> None:
+        """Keep service times, tokens and power alone, of a file whose requests another one counts."""
+        self.counts.clear()
+        self.failed.clear()
+        self.steps.clear()
+        self.low_us = self.high_us = None
+        self.rows = {key: replace(row, is_counted=False) for key, row in self.rows.items()}
+
+    def merge(self, other: Aggregates, file_name: str) -> None:
+        """Add the aggregates of a further file.
+
+        Raises
+        ------
+        InputError
+            If both hold a figure of the same time and cell, or there are too many names or rows.
+        """
+        self.counts.update(other.counts)
+        self.failed.update(other.failed)
+        self.steps.update(other.steps)
+        self._merge_measures(other)
+        for key, row in other.rows.items():
+            self._merge_row(file_name, key, row)
+        for kind, names in other.names.items():
+            self._note_names(kind, names, file_name)
+        for reason, left in other.left_out.items():
+            noted = self.left_out.setdefault(reason, LeftOut())
+            noted.count += left.count
+            noted.lines += left.lines[: _MAX_LISTED - len(noted.lines)]
+            noted.example = noted.example or left.example
+        self.without_service += other.without_service
+        self.undated |= other.undated
+        self.read += other.read
+        if other.low_us is not None and other.high_us is not None:
+            self.span(other.low_us, other.high_us)
+
+    def _merge_measures(self, other: Aggregates) -> None:
+        for sketches, more_sketches in (
+            (self.service, other.service),
+            (self.prompts, other.prompts),
+            (self.answers, other.answers),
+        ):
+            for workload, sketch in more_sketches.items():
+                sketches[workload].merge(sketch)
+        for quantile, sketch in other.quantiles.items():
+            self.quantiles[quantile].merge(sketch)
+        for workload, sums in other.tokens.items():
+            self.tokens[workload].sums.update(sums.sums)
+        for workload, below in other.buckets.items():
+            self.buckets[workload].update(below)
+
+    def _merge_row(self, file_name: str, key: tuple[int, CellKey, str], row: Row) -> None:
+        if key in self.rows:
+            joined = self.rows[key].joined(row)
+            if joined is None:
+                names = ", ".join(filter(None, key[1])) or "a row"
+                remedy = "leave one out, or name the column that tells them apart: --field workload=COLUMN"
+                raise refused(file_name, f"{names} stands in another file for the same time", remedy)
+            row = joined
+        elif len(self.rows) >= MAX_ROWS:
+            raise refused(
+                file_name, f"there are more than {MAX_ROWS:,} rows", "import a part: --from, --until"
+            )
+        self.rows[key] = row
 
     def span(self, low_us: int, high_us: int) -> None:
         """Note times between which there are requests."""
@@ -194,22 +292,24 @@ class RequestTally:
     @property
     def ends_us(self) -> tuple[int | None, int | None]:
         """Times of the first and the last request, or row; None without any."""
-        times = [begin for (begin, _, _), row in self.rows.items() if row.requests]
+        times = [begin for (begin, _, _), row in self.rows.items() if row.requests and row.is_counted]
         known = [*times, *(us for us in (self.low_us, self.high_us) if us is not None)]
         return (min(known), max(known)) if known else (None, None)
 
-    def leave_out(self, shown: str, reason: str, lines: Iterable[int], count: int, example: str = "") -> None:
-        """Note what is not counted, and why."""
+    def leave_out(
+        self, file_name: str, reason: str, lines: Iterable[int], count: int, example: str = ""
+    ) -> None:
+        """Note lines or rows that are not counted, and the reason."""
         if not count:
             return
         noted = self.left_out.setdefault(reason, LeftOut())
         noted.count += count
-        if len(noted.lines) < _SHOWN:
-            noted.lines += [f"{shown}: line {line}" for line in lines][: _SHOWN - len(noted.lines)]
+        if len(noted.lines) < _MAX_LISTED:
+            noted.lines += [f"{file_name}: line {line}" for line in lines][: _MAX_LISTED - len(noted.lines)]
         noted.example = noted.example or shortened(example, 200)
 
-    def add_row(self, shown: str, place: str, key: tuple[int, CellKey, str], row: Row) -> None:
-        """Keep a row of a table, or a step of a series, unless it is outside of what is wanted.
+    def add_row(self, file_name: str, place: str, key: tuple[int, CellKey, str], row: Row) -> None:
+        """Keep a row of a table, or a step of a series, unless it is outside of `--from` and `--until`.
 
         Raises
         ------
@@ -219,22 +319,24 @@ class RequestTally:
         since, until = self.settings.since_us, self.settings.until_us
         if (since is not None and key[0] < since) or (until is not None and key[0] >= until):
             self.leave_out(
-                shown, "before --from" if since and key[0] < since else "at or after --until", [], 1
+                file_name, "before --from" if since and key[0] < since else "at or after --until", [], 1
             )
             return
         if key in self.rows:
             named = ", ".join(filter(None, key[1])) or "the same"
             remedy = "leave one out, or name the column that tells them apart: --field workload=COLUMN"
-            raise refused(shown, f"{place}: {named} has this time twice", remedy)
+            raise refused(file_name, f"{place}: {named} has this time twice", remedy)
         if len(self.rows) >= MAX_ROWS:
-            raise refused(shown, f"there are more than {MAX_ROWS:,} rows", "import a part: --from, --until")
+            raise refused(
+                file_name, f"there are more than {MAX_ROWS:,} rows", "import a part: --from, --until"
+            )
         self.rows[key] = row
 
     def workload_name(self, text: str) -> str:
         """Return the name of a workload: of requests of which no file names one, the stated one for all."""
         return text or next((name for pattern, name in self.settings.workloads if pattern == "*"), ALL)
 
-    def names_of(self, kind: str, raw: Iterable[str | None], shown: str) -> Mapping[str, str | None]:
+    def names_of(self, kind: str, raw: Iterable[str | None], file_name: str) -> Mapping[str, str | None]:
         """Return the names that texts of a file mean; None where they mean none.
 
         Raises
@@ -245,44 +347,47 @@ class RequestTally:
         meaning: Callable[[str], str | None] = (
             self.settings.workload_of if kind == "workload" else lambda text: text
         )
-        found: dict[str, str | None] = {}
+        name_by_text: dict[str, str | None] = {}
         for text in raw:
             if text is None:
                 continue
             name = meaning(text)
-            found[text] = name if name is not None and _is_name(name) else None
-        held = self._names[kind]
-        held.update(name for name in found.values() if name is not None)
-        if len(held) > MAX_NAMES:
-            examples = ", ".join(shortened(name, 40) for name in sorted(held)[:5])
+            name_by_text[text] = name if name is not None and _is_name(name) else None
+        self._note_names(kind, (name for name in name_by_text.values() if name is not None), file_name)
+        return name_by_text
+
+    def _note_names(self, kind: str, names: Iterable[str], file_name: str) -> None:
+        known_names = self.names[kind]
+        known_names.update(names)
+        if len(known_names) > MAX_NAMES:
+            examples = ", ".join(shortened(name, 40) for name in sorted(known_names)[:5])
             remedy = {
                 "workload": "say which paths are which workload: --workload '/v1/chat/*=chat'",
                 "region": "name the field of the region: --field region=NAME",
                 "origin": "leave the origin out, or name another field: --field origin=NAME",
             }[kind]
-            raise refused(shown, f"there are more than {MAX_NAMES} {kind}s, such as {examples}", remedy)
-        return found
+            raise refused(file_name, f"there are more than {MAX_NAMES} {kind}s, such as {examples}", remedy)
 
-    def _keep(self, shown: str, table: pl.DataFrame, good: pl.Expr, reason: str) -> pl.DataFrame:
+    def _keep(self, file_name: str, table: pl.DataFrame, good: pl.Expr, reason: str) -> pl.DataFrame:
         mask = table.select(good).to_series()
         if mask.all():
             return table
         left = table.filter(~mask)["line"]
-        self.leave_out(shown, reason, left.head(_SHOWN).to_list(), len(left))
+        self.leave_out(file_name, reason, left.head(_MAX_LISTED).to_list(), len(left))
         return table.filter(mask)
 
-    def _within(self, shown: str, table: pl.DataFrame) -> pl.DataFrame:
+    def _within(self, file_name: str, table: pl.DataFrame) -> pl.DataFrame:
         since, until = self.settings.since_us, self.settings.until_us
         if since is not None:
-            table = self._keep(shown, table, pl.col("time_us") >= since, "before --from")
+            table = self._keep(file_name, table, pl.col("time_us") >= since, "before --from")
         if until is not None:
-            table = self._keep(shown, table, pl.col("time_us") < until, "at or after --until")
+            table = self._keep(file_name, table, pl.col("time_us") < until, "at or after --until")
         return table
 
-    def _named(self, shown: str, table: pl.DataFrame, kind: str) -> pl.DataFrame:
+    def _named(self, file_name: str, table: pl.DataFrame, kind: str) -> pl.DataFrame:
         if kind not in table.columns:
             return table
-        meaning = self.names_of(kind, table[kind].unique().to_list(), shown)
+        meaning = self.names_of(kind, table[kind].unique().to_list(), file_name)
         if any(text != name for text, name in meaning.items()):
             names = table[kind].replace_strict(
                 list(meaning), list(meaning.values()), default=None, return_dtype=pl.String
@@ -290,7 +395,7 @@ class RequestTally:
             table = table.with_columns(names.alias(kind))
         patterns = kind == "workload" and self.settings.workloads
         reason = "no --workload pattern matches" if patterns else f"no {kind} is stated"
-        return self._keep(shown, table, pl.col(kind).is_not_null(), reason)
+        return self._keep(file_name, table, pl.col(kind).is_not_null(), reason)
 
     def _answered(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return the requests that were answered; count the others by how they ended."""
@@ -342,11 +447,6 @@ class RequestTally:
 def lines_from(first_line: int, count: int) -> Integers:
     """Return the numbers of so many lines."""
     return np.arange(first_line, first_line + count)
-
-
-def unknown_format(name: str, known: Iterable[str]) -> str:
-    """Return the remedy for a format that there is not."""
-    return did_you_mean(name, known)
 
 
 def _is_name(text: str) -> bool:
