@@ -122,18 +122,25 @@ class Preview:
         return listed([*map(repr, self.head.columns)], 12, " and {} more")
 
 
-def preview(path: Path, file_name: str) -> Preview:
+def preview(path: Path, file_name: str, kind: str | None = None) -> Preview:
     """Return the preview of a file.
+
+    Parameters
+    ----------
+    path, file_name
+        The file, and its name in messages.
+    kind
+        Ending of the names of such files, such as ``".jsonl"``; None: that of its own name.
 
     Raises
     ------
     InputError
         If the file cannot be read, or holds neither JSON nor a table.
     """
-    suffix = suffix_of(path)
+    suffix = kind or suffix_of(path)
     if suffix == ".json":
         return Preview(path, file_name, read_json(path, file_name))
-    head = head_of(path, file_name)
+    head = head_of(path, file_name, suffix)
     plain = {name for name in head.columns if _is_plain(head[name])}
     others = [name for name in head.columns if name not in plain]
     times = tuple(name for name in others if _is_time(head[name]))
@@ -220,7 +227,7 @@ def _reads_as_time(text: str) -> bool:
     return "-" in text
 
 
-def head_of(path: Path, file_name: str) -> pl.DataFrame:
+def head_of(path: Path, file_name: str, kind: str | None = None) -> pl.DataFrame:
     """Return a table's first rows: a CSV's as text, with no more checks than it takes to read them.
 
     Raises
@@ -228,7 +235,7 @@ def head_of(path: Path, file_name: str) -> pl.DataFrame:
     InputError
         If the file cannot be read, or holds no table.
     """
-    suffix = suffix_of(path)
+    suffix = kind or suffix_of(path)
     if suffix in PARQUET:
         with parquet(path, file_name) as file:
             head = file.head(HEAD_ROWS)

@@ -35,6 +35,7 @@ def stream_table(
     piece_bytes: int = PIECE_BYTES,
     piece_values: int = PIECE_VALUES,
     digests: Digests | None = None,
+    kind: str | None = None,
 ) -> Pieces:
     """Yield some columns of a table of any size, piece by piece, each with the line of its first row.
 
@@ -54,6 +55,8 @@ def stream_table(
         Size of a piece of text, and of a Parquet file; the rows do not depend on them.
     digests
         Where the digest of the file is noted, when all of it has been read.
+    kind
+        Ending of the names of such files, where the name of this one is another; None: its own.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def stream_table(
         If there is no such file, it is not such a table, or lacks a column; for a line, when that is reached.
     """
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-    kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else "".join(suffixes[-1:])
+    kind = kind or (suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else "".join(suffixes[-1:]))
     if kind in PARQUET:
         parts = _stream_parquet(path, file_name, required_columns, piece_values, digests)
     elif kind == ".csv":

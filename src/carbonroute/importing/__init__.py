@@ -6,6 +6,7 @@ One format, one file, and one line here.
 from __future__ import annotations
 
 from carbonroute.importing.alb import Alb
+from carbonroute.importing.apache import Apache
 from carbonroute.importing.benchmarks import GuideLlm, VllmBench
 from carbonroute.importing.envoy import Envoy
 from carbonroute.importing.format import Format
@@ -19,6 +20,7 @@ from carbonroute.importing.trace import Trace
 #: In the order in which they are asked: the first one that recognises a file reads it.
 FORMATS: tuple[Format, ...] = (
     Nginx(),
+    Apache(),
     Envoy(),
     HaProxy(),
     Alb(),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from carbonroute.errors import Fault, InputError
+from carbonroute.errors import InputError
+from carbonroute.files.text import refused
 from carbonroute.files.time_columns import span_text
 from carbonroute.importing.aggregates import MILLIONTHS, Aggregates, CellKey
 from carbonroute.importing.settings import ImportSettings
@@ -89,41 +90,40 @@ def refuse_same_requests(files: Sequence[Coverage], settings: ImportSettings) ->
     InputError
         With the files, the span of time and the ways to choose; or if rows of two files are of unlike length.
     """
-    problems: list[str] = []
-    concerned: dict[str, Coverage] = {}
-    for first, second in combinations(files, 2):
-        if (first.form, first.layout) == (second.form, second.layout):
-            continue
-        overlap = _overlap(first, second, settings)
-        if overlap is None:
-            continue
-        concerned |= {first.file_name: first, second.file_name: second}
-        problems.append(
-            f"{_spelled(first)} and {_spelled(second)} both count requests from {time_text(overlap[0])} to "
-            f"{time_text(overlap[1])}"
-        )
-    if problems:
-        best = max(concerned.values(), key=lambda one: (*one.detail, one.file_name))
-        remedy = (
-            "the same requests must not count twice. Count those of one, such as the one that tells most: "
-            f"--requests-from '{best.file_name}'; the others then give service times and power. If they are "
-            "other requests, name their workloads: --workload '/v1/chat/*=chat' --workload 'bge*=embed'; or "
-            "import the files by themselves"
-        )
-        raise InputError("import", [Fault("", problem, remedy) for problem in problems])
+    overlaps = {
+        (first.file_name, second.file_name): overlap
+        for first, second in combinations(files, 2)
+        if (first.form, first.layout) != (second.form, second.layout)
+        and (overlap := _overlap(first, second, settings)) is not None
+    }
+    if overlaps:
+        same = {name for pair in overlaps for name in pair}
+        raise _counted_twice([file for file in files if file.file_name in same], list(overlaps.values()))
     steps = {one.step_us: one for one in files if one.step_us is not None}
     if len(steps) > 1:
         (short, one), (long, other) = sorted(steps.items())[:2]
         longer = f"those of {other.file_name} {span_text(long or 0)}"
         problem = f"its rows are {span_text(short or 0)} apart, and {longer}"
-        raise InputError(
-            one.file_name,
-            [Fault("", problem, f"import them by themselves, or --requests-from '{one.file_name}'")],
+        raise refused(
+            one.file_name, problem, f"import them by themselves, or --requests-from '{one.file_name}'"
         )
 
 
-def _spelled(file: Coverage) -> str:
-    return f"{Path(file.file_name).name} ({file.form}, {file.requests:,.0f} requests)"
+def _counted_twice(files: Sequence[Coverage], overlaps: Sequence[Span]) -> InputError:
+    listed = ", ".join(
+        f"{Path(file.file_name).name} ({file.requests:,.0f}, {file.layout or file.form})" for file in files
+    )
+    begin, end = min(begin for begin, _ in overlaps), max(end for _, end in overlaps)
+    best = max(files, key=lambda file: (*file.detail, file.file_name))
+    problem = (
+        f"these files count requests of the same hours, {time_text(begin)} to {time_text(end)}: {listed}"
+    )
+    remedy = (
+        "no request must count twice. Count those of one, such as the one that tells most: --requests-from "
+        f"'{best.file_name}'; the others then give service times and power. If they are other requests, name "
+        "their workloads: --workload '/v1/chat/*=chat' --workload 'bge*=embed'; or import the files alone"
+    )
+    return refused("import", problem, remedy)
 
 
 def _overlap(first: Coverage, second: Coverage, settings: ImportSettings) -> Span | None:
@@ -132,7 +132,7 @@ def _overlap(first: Coverage, second: Coverage, settings: ImportSettings) -> Spa
         span
         for cell, spans in first.spans.items()
         for other, other_spans in second.spans.items()
-        if _may_be_same(cell, other, settings)
+        if may_be_same(cell, other, settings)
         for span in _common(spans, other_spans)
     ]
     return (min(begin for begin, _ in common), max(end for _, end in common)) if common else None
@@ -151,7 +151,7 @@ def _common(spans: Sequence[Span], other_spans: Sequence[Span]) -> Iterator[Span
             other_place += 1
 
 
-def _may_be_same(cell: CellKey, other: CellKey, settings: ImportSettings) -> bool:
+def may_be_same(cell: CellKey, other: CellKey, settings: ImportSettings) -> bool:
     """Whether two cells can hold the same requests: a name that a file does not state may be any."""
     everything = next((name for pattern, name in settings.workloads if pattern == "*"), "")
     region, other_region = cell.region or settings.region or "", other.region or settings.region or ""

@@ -63,11 +63,16 @@ class File:
         except (ValueError, RecursionError):
             return "json"
 
+    @property
+    def kind(self) -> str:
+        """The ending of names of files of such content, whatever its own is: logs are called ``.log``."""
+        return {"parquet": ".parquet", "json lines": ".jsonl", "json": ".json", "text": ".csv"}[self.content]
+
     @cached_property
     def preview(self) -> Preview | None:
         """The first rows of a table; None where it is none."""
         try:
-            return preview(self.path, self.name)
+            return self.table()
         except InputError:
             return None
 
@@ -84,7 +89,7 @@ class File:
         InputError
             If it is none.
         """
-        return preview(self.path, self.name)
+        return preview(self.path, self.name, self.kind)
 
     @property
     def first_line(self) -> str:

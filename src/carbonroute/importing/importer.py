@@ -12,11 +12,14 @@ from carbonroute.files.text import Digests, refused
 from carbonroute.files.time_columns import span_text
 from carbonroute.importing import FORMATS, NAMES
 from carbonroute.importing.aggregates import Aggregates
+from carbonroute.importing.carbon_tables import refuse_carbon
 from carbonroute.importing.coverage import Coverage, refuse_same_requests
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.scenario import ScenarioFiles, shares_of, write
 from carbonroute.importing.settings import ImportSettings
 from carbonroute.importing.sources import files_of
+from carbonroute.importing.table import RequestTable
+from carbonroute.importing.trace import Trace
 from carbonroute.importing.windows import Rates, rates, time_text
 from carbonroute.importing.workloads import MeasuredEnergy, Service, energies, measured, service
 
@@ -196,11 +199,11 @@ def _unused(aggregates: Aggregates, names: Sequence[str]) -> Iterator[str]:
     """Yield a note on the measures of workloads of which no file counts requests."""
     others = sorted({aggregates.workload_name(raw) for raw in measured(aggregates) if raw} - set(names))
     if others:
-        listed = ", ".join(others[:8])
+        kept = " ".join(f"--workload '{name}={name}'" for name in names[:8])
         yield (
-            f"service times, tokens and power of {listed} are not used: no counted request is of such a "
-            f"workload; if they are those of {names[0]!r}, say so: --workload '{others[0]}={names[0]}' "
-            f"--workload '{names[0]}={names[0]}'"
+            f"service times, tokens and power of {', '.join(others[:8])} are not used: no counted request is "
+            f"of such a workload. If they are those of {' or '.join(names[:8])}, join the names: {kept} and "
+            f"--workload '{others[0]}={names[-1]}'"
         )
 
 
@@ -223,7 +226,9 @@ def recognised(file: File, settings: ImportSettings) -> Format:
         raise refused(
             file.name, "the file is empty", "a log, a table or an answer of an interface is expected"
         )
-    form = next((each for each in FORMATS if each.recognises(file, settings)), None)
+    form = next((known for known in FORMATS if known.recognises(file, settings)), None)
+    if (form is None or isinstance(form, RequestTable | Trace)) and file.preview is not None:
+        refuse_carbon(file.preview, settings)
     if form is None:
         table = file.preview if file.content != "json" else None
         looks = (

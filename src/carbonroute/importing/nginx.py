@@ -17,6 +17,11 @@ from carbonroute.importing.template import Template
 
 COMMON = '$remote_addr $remote_ident $remote_user [$time_local] "$request" $status $body_bytes_sent'
 COMBINED = COMMON + ' "$http_referer" "$http_user_agent"'
+APACHE_COMBINED = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
+_REMEDY = (
+    "state the server's own format. nginx: --log-format '{nginx} $request_time'; Apache: --log-format "
+    "'{apache} %D', where %D is µs and %T is s"
+)
 _COMMON_LINE = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "(?:[^"\\]|\\.)*" \d{3} \S+')
 _COMBINED_LINE = re.compile(_COMMON_LINE.pattern + r' "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"')
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
@@ -26,7 +31,8 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|-")
 #: Variables, or keys behind a combined line, by role; the first one that is there is taken.
 _NAMES: dict[Role, re.Pattern[str]] = {
     "service": re.compile(
-        r"upstream_response_time|urt|uht|request_time|rt|duration|latency|response_time|time_taken", re.I
+        r"upstream_response_time|urt|uht|request_time|rt|duration(_s|_ms|_us)?|latency|response_time|time_taken",
+        re.I,
     ),
     "region": re.compile(r"(?!.*(client|geoip|user))(.*_)?(region|dc|datacenter|zone|pop|az|site)", re.I),
     "origin": re.compile(r"(.*_)?(origin|country|country_code|ipcountry|client_region|continent|geo)", re.I),
@@ -105,6 +111,8 @@ def _unit(file: File, template: Template, service: str | None) -> str:
     """Return the unit of service times: nginx has seconds with decimals; whole numbers alone are ms."""
     if service is None or service in {"request_time", "upstream_response_time"}:
         return "s"
+    if (stated := re.search(r"_(s|ms|us)$", service)) is not None:
+        return stated[1]
     sample = "\n".join(file.lines[:200]).encode()
     texts = template.read(sample, [service]).table[service].drop_nulls().to_list()
     whole = [text for text in texts if text.isdigit()]
@@ -116,7 +124,7 @@ def _layout_of(file: File) -> str:
     line = next(filter(_COMMON_LINE.match, file.lines), None)
     if line is None:
         problem = f"no line is in the common format; the first is {file.first_line!r}"
-        raise refused(file.name, problem, "state the server's own format: --log-format '$remote_addr …'")
+        raise refused(file.name, problem, _REMEDY.format(nginx=COMBINED, apache=APACHE_COMBINED))
     combined = _COMBINED_LINE.match(line)
     known = combined or _COMMON_LINE.match(line)
     tail = line[known.end() :] if known else ""
@@ -124,6 +132,5 @@ def _layout_of(file: File) -> str:
     keys_text = _PAIR.sub(lambda match: f"{match[1]}={match[2]}${{{match[1]}}}{match[2]}", tail)
     if tail.strip() and (keys_text == tail or _PAIR.sub("", tail).strip()):
         problem = f"{tail.strip()!r} stands behind the {'combined' if combined else 'common'} format"
-        remedy = "state the server's own format: --log-format '$remote_addr … $request_time'"
-        raise refused(file.name, problem, remedy)
+        raise refused(file.name, problem, _REMEDY.format(nginx=text, apache=APACHE_COMBINED))
     return text + keys_text.rstrip()

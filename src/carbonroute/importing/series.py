@@ -12,11 +12,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 
-from carbonroute.errors import InputError
+from carbonroute.errors import InputError, did_you_mean
 from carbonroute.files.text import refused
 from carbonroute.importing.aggregates import MILLIONTHS, Aggregates, CellKey, Row
+from carbonroute.importing.coverage import may_be_same
 from carbonroute.importing.roles import NAMES, service_unit
 from carbonroute.importing.settings import MS_IN, ImportSettings, Role, Values
 from carbonroute.units import US_PER_S
@@ -25,6 +26,8 @@ _COUNTS = re.compile(r"_(total|count|bucket)$")
 _REQUESTS = re.compile(r"request|query|queries|calls|hits|responses|completions", re.I)
 _NO_REQUESTS = re.compile(r"_(sum|created|info)$|token|byte|cache|running|waiting|memory", re.I)
 _DURATION = re.compile(r"latency|duration|seconds|_ms|time", re.I)
+#: Times of a part of a request.
+_PART = re.compile(r"first_token|per_output|inter_token|queue|prefill|decode|wait|connect|schedul", re.I)
 _POWER = re.compile(r"watt|power_usage|power_draw|power", re.I)
 #: A running total may begin again, but seldom, and from far below.
 _MOST_RESETS, _RESET_TO = 0.05, 0.5
@@ -66,25 +69,18 @@ def add(aggregates: Aggregates, file_name: str, every: Sequence[MetricSeries]) -
     by_name: defaultdict[str, list[MetricSeries]] = defaultdict(list)
     for series in every:
         by_name[series.name].append(series)
+    timed = _timed(by_name, aggregates.settings, file_name)
+    counting = _counting(by_name, aggregates, file_name)
     notes: list[str] = []
     unused = []
-    alone = len([name for name in by_name if not _NO_REQUESTS.search(name)]) == 1
-    has_counts = any(
-        _REQUESTS.search(name) and not _NO_REQUESTS.search(name) and not name.endswith(("_bucket", "_count"))
-        for name in by_name
-    )
     for name, group in sorted(by_name.items()):
-        labels = group[0].labels
-        if "le" in labels:
-            notes.append(_add_buckets(aggregates, file_name, name, group))
-        elif "quantile" in labels:
-            notes.append(_add_quantiles(aggregates, file_name, name, group))
-        elif _POWER.search(name):
-            notes.append(_add_power(aggregates, file_name, name, group))
-        elif _NO_REQUESTS.search(name) or (name.endswith("_count") and has_counts and _DURATION.search(name)):
-            unused.append(name)
-        elif _REQUESTS.search(name) or alone or not name:
+        if name in timed:
+            read = _add_buckets if "le" in group[0].labels else _add_quantiles
+            notes.append(read(aggregates, file_name, name, group))
+        elif name in counting:
             notes.append(_add_counts(aggregates, file_name, name, group))
+        elif _POWER.search(name) and not _is_distribution(group):
+            notes.append(_add_power(aggregates, file_name, name, group))
         else:
             unused.append(name)
     if not notes:
@@ -94,6 +90,73 @@ def add(aggregates: Aggregates, file_name: str, every: Sequence[MetricSeries]) -
         more = f" and {len(unused) - 8} more" if len(unused) > 8 else ""
         notes.append(f"not used: {', '.join(unused[:8])}{more}")
     return notes
+
+
+def _is_distribution(group: Sequence[MetricSeries]) -> bool:
+    """Whether series are the buckets of a histogram or the quantiles of a summary."""
+    return "le" in group[0].labels or "quantile" in group[0].labels
+
+
+def _timed(
+    by_name: Mapping[str, Sequence[MetricSeries]], settings: ImportSettings, file_name: str
+) -> set[str]:
+    """Return the metric whose buckets or quantiles are service times.
+
+    Raises
+    ------
+    InputError
+        If there are several, which may be times of different parts of a request.
+    """
+    names = sorted(name for name, group in by_name.items() if _is_distribution(group))
+    stated = settings.fields.get("service")
+    if stated is not None:
+        if not (chosen := {name for name in names if stated in {name, name.removesuffix("_bucket")}}):
+            raise refused(
+                file_name, f"no buckets or quantiles are called {stated!r}", did_you_mean(stated, names)
+            )
+        return chosen
+    whole = [name for name in names if _DURATION.search(name) and not _PART.search(name)]
+    if len(whole) > 1:
+        problem = f"several metrics may be the service time: {', '.join(whole[:8])}"
+        raise refused(file_name, problem, f"state which: --field service={whole[0]}")
+    return set(whole)
+
+
+def _counting(
+    by_name: Mapping[str, Sequence[MetricSeries]], aggregates: Aggregates, file_name: str
+) -> set[str]:
+    """Return the metrics that count requests.
+
+    Raises
+    ------
+    InputError
+        If two of them may count the same ones.
+    """
+    plain = {
+        name: group
+        for name, group in by_name.items()
+        if not _is_distribution(group) and not _POWER.search(name) and not _NO_REQUESTS.search(name)
+    }
+    stated = aggregates.settings.fields.get("requests")
+    if stated is not None:
+        if stated not in plain:
+            raise refused(file_name, f"there is no metric {stated!r}", did_you_mean(stated, sorted(plain)))
+        return {stated}
+    counting = [name for name in plain if _REQUESTS.search(name) or len(plain) == 1 or not name]
+    if any(not name.endswith(("_bucket", "_count")) for name in counting):
+        counting = [name for name in counting if not name.endswith(("_bucket", "_count"))]
+    cells = {name: {_cell(series, aggregates, file_name) for series in plain[name]} for name in counting}
+    for name, other in combinations(sorted(counting), 2):
+        if any(
+            may_be_same(cell, further, aggregates.settings)
+            for cell in cells[name]
+            for further in cells[other]
+            if cell is not None and further is not None
+        ):
+            problem = f"{name} and {other} may both count the same requests"
+            raise refused(file_name, problem, f"state which counts them: --field requests={name}")
+    aggregates.layout = ", ".join(sorted(counting))
+    return set(counting)
 
 
 def step_us(group: Sequence[MetricSeries], file_name: str) -> int:

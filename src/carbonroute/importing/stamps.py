@@ -11,6 +11,7 @@ from carbonroute.files.times import ALWAYS, to_utc
 from carbonroute.importing.settings import ImportSettings, TimeUnit
 from carbonroute.units import CENTURY_S, PER_SECOND, US_PER_MINUTE, US_PER_S
 
+_COMMON_LOG = r"^[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8} [+-][0-9]{4}$"
 _NO_ZONE = r"^[+-][0-9]{4}$"
 
 
@@ -65,6 +66,14 @@ def offset_us(zone: pl.Series) -> pl.Series:
     return zone.replace_strict(distinct, values, default=None, return_dtype=pl.Int64)
 
 
+def is_common_log(column: pl.Series) -> bool:
+    """Whether a column holds stamps such as ``01/Nov/2026:00:42:36 +0000``."""
+    if column.dtype != pl.String:
+        return False
+    known = column.drop_nulls().head(50)
+    return bool(len(known)) and int(known.str.contains(_COMMON_LOG).sum()) * 2 > len(known)
+
+
 class Clock:
     """How the time column of one file is read: its unit, its zone, and whether it has a date.
 
@@ -113,6 +122,9 @@ class Clock:
             numbers = column if column.dtype.is_numeric() else column_numbers(column)
             return self._of_numbers(numbers.cast(pl.Float64), column.name, file_name)
         self.dated = True
+        if is_common_log(column):
+            local, zone_text = column.str.slice(0, 20), column.str.slice(21).str.slice(0, 5)
+            return common_log_us(local, zone_text)
         zone = self._settings.time_zone
         if zone is None and lacks_offset(column):
             zone = "UTC"

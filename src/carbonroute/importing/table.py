@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from carbonroute.carbon.columns import numbers_of
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.preview import Preview
 from carbonroute.files.streams import stream_table
@@ -18,7 +19,7 @@ from carbonroute.importing.aggregates import MAX_ROWS, MILLIONTHS, Aggregates, C
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.roles import NAMES, chosen, service_unit
 from carbonroute.importing.settings import MS_IN, ImportSettings, Role
-from carbonroute.importing.stamps import Clock
+from carbonroute.importing.stamps import Clock, is_common_log
 from carbonroute.units import US_PER_S
 
 #: Quantiles of the service time that a column may hold: the highest known one above the median is taken.
@@ -51,10 +52,11 @@ def time_column(preview: Preview, settings: ImportSettings) -> str | None:
     stated = settings.fields.get("time")
     if stated is not None:
         return stated
+    common = [name for name in preview.words if is_common_log(preview.head[name])]
     numeric = [
-        name for name in preview.numbers if re.search(r"time|stamp|date|epoch|(^|_)ts$|^t$", name, re.I)
+        name for name in preview.numbers if re.search(r"time|stamp|date|epoch|msec|(^|_)ts$|^t$", name, re.I)
     ]
-    return next(iter([*preview.times, *numeric]), None)
+    return next(iter([*preview.times, *common, *numeric]), None)
 
 
 class RequestTable(Format):
@@ -74,7 +76,8 @@ class RequestTable(Format):
         if preview.is_log:
             return False
         numbers = [name for name in preview.numbers if name != time]
-        if any(NAMES["requests"].fullmatch(name) for name in numbers):
+        aggregated = [NAMES[role] for role in ("requests", "p50", "p90", "p95", "p99")]
+        if any(pattern.fullmatch(name) for pattern in aggregated for name in numbers):
             return True
         of_requests = [
             NAMES[role] for role in ("service", "prompt_tokens", "answer_tokens", "status", "path")
@@ -92,11 +95,11 @@ class RequestTable(Format):
             raise refused(file.name, problem, "state it: --field time=COLUMN")
         names = [name for name in preview.head.columns if name != time]
         roles = chosen(names, _ROLES, settings, file.name)
-        is_long = "requests" in roles
+        is_long = any(role in roles for role in ("requests", "p50", "p90", "p95", "p99", "power"))
         if "path" in roles:
             roles.setdefault("workload", roles["path"])
             del roles["path"]
-        wide = [name for name in preview.numbers if name != time]
+        wide, sums = _regions(preview, time)
         value_columns = list(dict.fromkeys(roles.values())) if is_long else wide
         if not value_columns:
             problem = f"has no column of requests: {preview.listed}"
@@ -105,20 +108,41 @@ class RequestTable(Format):
         table = self._read(
             file, [time, *value_columns], self._texts(roles) if is_long else set(), clock, digests
         )
-        step = _step_us(table["time_us"], file.name)
-        if settings.stamp == "end":
-            table = table.with_columns(pl.col("time_us") - step)
-        factor, unit = self._factor(settings, roles.get("requests"), step)
         aggregates.read += len(table)
-        aggregates.steps[step] += len(table)
         aggregates.undated |= clock.dated is False
+        kinds = [role for role in ("region", "origin", "workload", "status") if role in roles]
+        aggregates.layout = f"a row per {', '.join(kinds) or 'time'}" if is_long else "a column per region"
+        table, factor, unit = self._in_steps(
+            table, roles, aggregates, file.name, counts="requests" in roles or not is_long
+        )
         if is_long:
             self._add_long(table, roles, factor, aggregates, file.name)
             columns = ", ".join(f"{role} from {name!r}" for role, name in roles.items())
         else:
             self._add_wide(table, wide, factor, aggregates, file.name)
             columns = f"a column per region: {', '.join(wide[:8])}{' …' if len(wide) > 8 else ''}"
-        return [f"table: {columns}", *clock.notes, f"numbers are requests {unit}"]
+        return [f"table: {columns}", *sums, *clock.notes, *unit]
+
+    def _in_steps(
+        self,
+        table: pl.DataFrame,
+        roles: Mapping[Role, str],
+        aggregates: Aggregates,
+        file_name: str,
+        *,
+        counts: bool,
+    ) -> tuple[pl.DataFrame, float, list[str]]:
+        """Return a table timed by the start of each row, the factor of its numbers to requests, and notes."""
+        settings = aggregates.settings
+        if not counts and settings.stamp == "start":
+            return table, 1.0, ["table: it has no column of requests: service times and power alone are read"]
+        step = _step_us(table["time_us"], file_name)
+        if settings.stamp == "end":
+            table = table.with_columns(pl.col("time_us") - step)
+        if counts:
+            aggregates.steps[step] += len(table)
+        factor, unit = self._factor(settings, roles.get("requests"), step)
+        return table, factor, [f"numbers are requests {unit}"]
 
     def _read(
         self, file: File, columns: Sequence[str], texts: Collection[str], clock: Clock, digests: Digests
@@ -127,7 +151,7 @@ class RequestTable(Format):
         time, *others = columns
         parts, count = [], 0
         for first_line, piece in stream_table(
-            file.path, file.name, {name: name for name in columns}, digests=digests
+            file.path, file.name, {name: name for name in columns}, digests=digests, kind=file.kind
         ):
             count += len(piece)
             if count > MAX_ROWS:
@@ -260,21 +284,39 @@ class RequestTable(Format):
         """Keep the requests, quantiles and power of a row."""
         requests = values.get("requests")
         status = str(values.get("status") or "")
-        if requests is None:
+        if requests is None and "requests" in values:
             aggregates.leave_out(file_name, "rows without a number of requests", [line], 1)
             return
-        if re.match(r"[45]([0-9]{2}|xx)", status):
+        if requests is not None and re.match(r"[45]([0-9]{2}|xx)", status):
             aggregates.failed[f"{status[0]}xx"] += round(requests * factor)
             return
         high = next(((values[role], p) for role, p in _HIGH if values.get(role) is not None), None)
         row = Row(
-            requests=round(requests * factor * MILLIONTHS),
+            requests=None if requests is None else round(requests * factor * MILLIONTHS),
             p50_ms=values.get("p50"),
             high_ms=high[0] if high else None,
             z=NormalDist().inv_cdf(high[1]) if high else 0.0,
             power_w=values.get("power"),
         )
         aggregates.add_row(file_name, f"line {line}", (key[0], key[1], f"{key[2]}\n{status}"), row)
+
+
+def _regions(preview: Preview, time: str) -> tuple[list[str], list[str]]:
+    """Return the columns of numbers of a region each; and notes on one left out, the sum of the others."""
+    columns = [name for name in numbers_of(preview) if name != time]
+    if len(columns) < 3:
+        return columns, []
+    numbers = preview.head.select(
+        column_numbers(column) if column.dtype == pl.String else column.cast(pl.Float64)
+        for column in preview.head.select(columns)
+    ).drop_nulls()
+    total = numbers.sum_horizontal()
+    for name in columns:
+        own = numbers[name]
+        if len(numbers) and own.sum() > 0 and ((total - 2 * own).abs() <= 1e-6 * own).all():
+            note = f"table: column {name!r} is the sum of the others, and is no region"
+            return [column for column in columns if column != name], [note]
+    return columns, []
 
 
 def _step_us(times: pl.Series, file_name: str) -> int:

@@ -7,8 +7,9 @@ hash_ids), vLLM's request records (arrival_time, scheduled_ts, last_token_ts), a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -35,6 +36,11 @@ _ROLES: tuple[Role, ...] = (
 )
 #: Columns between which a request was served, s: the time that it waited before is no service time.
 _VLLM = "scheduled_ts", "last_token_ts"
+#: A variable of nginx, s, as are its others.
+_UPSTREAM = "upstream_response_time"
+_OF_NGINX = frozenset({"time_local", "time_iso8601", "msec", "remote_addr", "body_bytes_sent"})
+#: Sizes in bytes, and means of many requests.
+_NO_REQUEST = re.compile(r"^request_length$|(^|[_. ])(avg|mean|average|max|min)([_. ]|$)", re.I)
 _BURST_GPT = "Timestamp", "Request tokens", "Response tokens"
 
 
@@ -59,7 +65,10 @@ class Trace(Format):
         names = [name for name in preview.head.columns if name != time]
         return bool(
             chosen(
-                names, ("prompt_tokens", "answer_tokens", "service", "path", "status"), settings, file.name
+                [name for name in names if not _NO_REQUEST.search(name)],
+                ("prompt_tokens", "answer_tokens", "service", "path", "status"),
+                settings,
+                file.name,
             )
         )
 
@@ -76,11 +85,13 @@ class Trace(Format):
                 file.name, f"has no column of times: {preview.listed}", "state it: --field time=COLUMN"
             )
         roles = self._roles(preview.head.columns, time, settings, file.name)
+        if _OF_NGINX & set(preview.head.columns) and settings.service_unit is None:
+            settings = replace(settings, service_unit="s")
         columns = _Columns(roles, settings, file.name)
         clock = Clock(settings, _clock_unit(file, preview.head.columns))
         columns_read = dict.fromkeys([time, *columns.names])
         for first_line, piece in stream_table(
-            file.path, file.name, {name: name for name in columns_read}, digests=digests
+            file.path, file.name, {name: name for name in columns_read}, digests=digests, kind=file.kind
         ):
             times = clock.times_us(piece[time], file.name, first_line, strict=False)
             table = pl.DataFrame({"time_us": times, **columns.of(piece)})
@@ -95,7 +106,12 @@ class Trace(Format):
         """Return the columns by role; of vLLM's records the service time is between two columns."""
         vllm = all(name in columns for name in _VLLM) and "service" not in settings.fields
         names = [name for name in columns if name != time and not (vllm and name in _VLLM)]
+        names = [name for name in names if not _NO_REQUEST.search(name)]
+        if "service" not in settings.fields and _UPSTREAM in names:  # nearer to the service than the whole
+            settings = replace(settings, fields={**settings.fields, "service": _UPSTREAM})
         roles = chosen(names, _ROLES, settings, file_name)
+        if "path" not in roles and "request" in names:
+            roles["path"] = "request"
         if vllm:
             roles["service"] = " ".join(_VLLM)
         return roles
@@ -140,7 +156,7 @@ class _Columns:
                 columns[kind] = column_text(piece[self.roles[kind]], self.file_name)
         if "path" in self.roles and "workload" not in self.roles:
             text = column_text(piece[self.roles["path"]], self.file_name)
-            is_request = bool(text.head(20).str.contains(r"^[A-Z]+ /").any())
+            is_request = bool(text.head(20).str.contains(r"^[A-Z]+ (/|[a-z]+:)").any())
             columns["workload"] = path_of(text, is_request=is_request)
         return columns
 
