@@ -140,7 +140,7 @@ def test_json_holds_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["{log}", "--time-zone", "Mars"], "--time-zone: found 'Mars'"),
         (["{log}", "{log}"], "is named twice"),
         (["{log}", "{copy}"], "holds the same bytes as"),
-        (["{log}", "{table}"], "count requests of the same hours, 2026-11-01T00:0"),
+        (["{log}", "{table}"], "count requests of the same hours, 2026-11-01T00:"),
         (["{empty}"], "the file is empty"),
         (["{strange}"], "tried vllm-bench: looked for JSON"),
         (["{strange}", "--format", "nginx"], "'\\x1b]0;title\\x07 what is this'"),

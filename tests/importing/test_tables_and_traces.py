@@ -111,19 +111,24 @@ def test_windows_that_are_missing_follow_the_rule(tmp_path: Path) -> None:
     assert hourly(imported(path, gaps="zero")) == {"here": [float(sum(range(2, 60, 5)) - 29)]}
 
 
-def test_clocks_that_change_in_a_stated_zone_are_refused_by_line(tmp_path: Path) -> None:
-    path = logs.write(
-        tmp_path / "t.csv",
-        [
-            "time,value",
-            "2026-10-25 00:30,1",
-            "2026-10-25 01:30,2",
-            "2026-10-25 01:30,3",
-            "2026-10-25 02:30,4",
-        ],
-    )
-    with pytest.raises(InputError, match=r"line 3, time: .* happens twice"):
+def clocks_put_back(path: Path, *hours: int) -> Path:
+    """Write a table of local times on the day on which clocks are put back in London, from 2:00 to 1:00."""
+    rows = [f"2026-10-25 {hour:02d}:30,eu,{place + 1}" for place, hour in enumerate(hours)]
+    return logs.write(path, ["time,region,requests", *rows])
+
+
+def test_an_hour_that_comes_twice_is_told_apart_by_the_order_of_rows(tmp_path: Path) -> None:
+    path = clocks_put_back(tmp_path / "t.csv", 0, 1, 1, 2)
+    result = imported(path, time_zone="Europe/London")
+    assert hourly(result) == {"eu": [1.0, 2.0, 3.0, 4.0]}
+    assert result.as_json()["first"] == "2026-10-24T23:30:00Z"
+
+
+def test_an_hour_that_should_come_twice_and_does_not_is_refused_with_an_option(tmp_path: Path) -> None:
+    path = clocks_put_back(tmp_path / "t.csv", 0, 1, 2, 3)
+    with pytest.raises(InputError, match=r"line 3, time: .* stands here once only; .*--time-zone 'UTC'"):
         imported(path, time_zone="Europe/London")
+    assert hourly(imported(path, time_zone="UTC")) == {"eu": [1.0, 2.0, 3.0, 4.0]}
 
 
 def test_the_hour_24_is_that_of_the_next_day(tmp_path: Path) -> None:
@@ -280,7 +285,7 @@ def test_json_lines_of_a_server_are_requests(tmp_path: Path) -> None:
 
 def test_a_service_time_without_unit_is_asked(tmp_path: Path) -> None:
     path = logs.write(tmp_path / "t.csv", ["time,latency", "2026-11-01T00:00Z,0.5"])
-    with pytest.raises(InputError, match="--service-unit ms or s"):
+    with pytest.raises(InputError, match="--service-unit ms, s, us or ns"):
         imported(path)
     assert imported(path, service_unit="s").aggregates.service[""].quantile(1) == 500
 

@@ -53,16 +53,16 @@ def import_(
     Parameters
     ----------
     files
-        Access logs (nginx, Envoy, HAProxy, ALB; also .gz), Prometheus range queries, OpenMetrics text, tables
-        of requests per hour, or traces of requests; patterns in quotes ('logs/access.*.log') and folders.
-        They are counted together; files that count the same requests are refused.
+        Access logs (nginx, Apache, Envoy, HAProxy, ALB, CloudFront, IIS; also .gz), Prometheus range queries,
+        OpenMetrics text, tables of requests per hour, or traces of requests; patterns in quotes, such as
+        'logs/access.*.log', and folders. They are counted together; the same requests twice are refused.
     output
         The scenario file; its data are written beside it.
     form
-        Format of the files, where it is not recognised: nginx, envoy, haproxy, alb, prometheus, openmetrics,
-        guidellm, vllm-bench, table or trace.
+        Format of the files, where it is not recognised: nginx, apache, envoy, haproxy, alb, w3c, prometheus,
+        openmetrics, guidellm, vllm-bench, table or trace.
     log_format
-        The server's own format string: of nginx's log_format, or Envoy's text_format.
+        The server's own format string: nginx's log_format, Apache's LogFormat, or Envoy's text_format.
     field
         ROLE=NAME: which column, label or variable holds the time, region, origin, workload, path, status,
         service, requests, p50, p90, p95, p99, power, prompt_tokens or answer_tokens.
@@ -206,6 +206,6 @@ def _print(console: Console, report: dict[str, Any], output: Path) -> None:
     for sentence in report["not_told"]:
         console.print(f"– {sentence}", soft_wrap=True)
     console.print(
-        f"\nWrote {', '.join(report['wrote'])} in {output.parent}. Next: carbonroute validate {output}",
+        f"\nWrote {', '.join(report['wrote'])} beside it. Next: carbonroute validate {output}",
         soft_wrap=True,
     )

@@ -16,6 +16,7 @@ from carbonroute.importing.openmetrics import OpenMetrics
 from carbonroute.importing.prometheus import Prometheus
 from carbonroute.importing.table import RequestTable
 from carbonroute.importing.trace import Trace
+from carbonroute.importing.w3c import W3c
 
 #: In the order in which they are asked: the first one that recognises a file reads it.
 FORMATS: tuple[Format, ...] = (
@@ -24,6 +25,7 @@ FORMATS: tuple[Format, ...] = (
     Envoy(),
     HaProxy(),
     Alb(),
+    W3c(),
     Prometheus(),
     OpenMetrics(),
     GuideLlm(),

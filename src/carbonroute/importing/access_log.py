@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import polars as pl
 
@@ -39,6 +40,8 @@ class Layout:
         Variable of the service time, and its unit.
     region, origin, workload
         Variables of names.
+    further
+        Other variables that `time_of` reads.
     patterns
         Expressions whose first group is the name in a variable, where it is a part of it.
     """
@@ -54,6 +57,7 @@ class Layout:
     region: str | None = None
     origin: str | None = None
     workload: str | None = None
+    further: tuple[str, ...] = ()
     patterns: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -68,6 +72,7 @@ class Layout:
             self.region,
             self.origin,
             self.workload,
+            *self.further,
         )
         return list(dict.fromkeys(name for name in used if name is not None))
 
@@ -78,7 +83,7 @@ class Layout:
             columns["status"] = texts[self.status].cast(pl.Int64, strict=False)
         if self.service is not None:
             unit = settings.service_unit or self.service_unit
-            values = column_numbers(texts[self.service]) * MS_IN[unit]
+            values = last_numbers(texts[self.service]) * MS_IN[unit]
             columns["service_ms"] = values.set(~(values >= 0), None)
         if self.workload is not None:
             columns["workload"] = self._part(texts, self.workload)
@@ -98,6 +103,14 @@ class Layout:
         return column.replace_strict(
             distinct, distinct.str.extract(self.patterns[name], 1), default=None, return_dtype=pl.String
         )
+
+
+def last_numbers(texts: pl.Series) -> pl.Series:
+    """Return texts as numbers; of several tries, ``0.1, 0.2`` or ``0.1 : 0.2``, the one that answered."""
+    numbers = column_numbers(texts)
+    if numbers.null_count() == texts.null_count():
+        return numbers
+    return numbers.fill_null(column_numbers(texts.str.extract(r"[,:]\s*([0-9.]+)\s*$", 1)))
 
 
 def path_of(column: pl.Series, *, is_request: bool) -> pl.Series:
@@ -128,7 +141,18 @@ def epoch_time(name: str) -> TimeOf:
 
 
 class AccessLog(Format):
-    """Base of the formats of access logs."""
+    """Base of the formats of access logs.
+
+    Attributes
+    ----------
+    example_format
+        A text for `--log-format`; empty where the format has none.
+    comment
+        Beginning of lines that are no requests; empty where there are none.
+    """
+
+    example_format: ClassVar[str] = ""
+    comment: ClassVar[bytes] = b""
 
     @abstractmethod
     def layout(self, file: File, settings: ImportSettings) -> Layout:
@@ -147,7 +171,11 @@ class AccessLog(Format):
         read = 0
         for first_line, data in file.blocks(digests):
             lines = layout.template.read(data, layout.variables)
-            unreadable = lines.unreadable
+            unreadable = [
+                (row, line)
+                for row, line in lines.unreadable
+                if not self.comment or not line.startswith(self.comment)
+            ]
             if unreadable:
                 example = unreadable[0][1].decode("utf-8", "replace")
                 numbers = [first_line + row for row, _ in unreadable[:3]]
@@ -161,7 +189,10 @@ class AccessLog(Format):
                 aggregates.add_requests(file.name, table, lines.rows + first_line)
         if not read:
             problem = f"no line is one of {self.name}; the first is {file.first_line!r}"
-            raise refused(file.name, problem, "state the server's own format: --log-format '…'")
+            remedy = "unpack or repair it, or state its format: --format NAME"
+            if self.example_format:
+                remedy = f"state the server's own format, such as --log-format '{self.example_format}'"
+            raise refused(file.name, problem, remedy)
         return self.notes(layout)
 
     def notes(self, layout: Layout) -> list[str]:

@@ -32,6 +32,20 @@ _MAX_LISTED = 3
 MAX_NAME = 100
 
 
+class RepeatedRowError(Exception):
+    """Two files hold a figure of the same time and cell.
+
+    Parameters
+    ----------
+    begin, cell
+        The time, µs, and the cell.
+    """
+
+    def __init__(self, begin: int, cell: CellKey) -> None:
+        super().__init__(begin, cell)
+        self.begin, self.cell = begin, cell
+
+
 class CellKey(NamedTuple):
     """Whose requests a number counts; the empty text where no file says."""
 
@@ -234,7 +248,9 @@ class Aggregates:
         Raises
         ------
         InputError
-            If both hold a figure of the same time and cell, or there are too many names or rows.
+            If there are too many names or rows.
+        RepeatedRowError
+            If both hold a figure of the same time and cell.
         """
         self.counts.update(other.counts)
         self.failed.update(other.failed)
@@ -274,9 +290,7 @@ class Aggregates:
         if key in self.rows:
             joined = self.rows[key].joined(row)
             if joined is None:
-                names = ", ".join(filter(None, key[1])) or "a row"
-                remedy = "leave one out, or name the column that tells them apart: --field workload=COLUMN"
-                raise refused(file_name, f"{names} stands in another file for the same time", remedy)
+                raise RepeatedRowError(key[0], key[1])
             row = joined
         elif len(self.rows) >= MAX_ROWS:
             raise refused(
@@ -387,7 +401,8 @@ class Aggregates:
     def _named(self, file_name: str, table: pl.DataFrame, kind: str) -> pl.DataFrame:
         if kind not in table.columns:
             return table
-        meaning = self.names_of(kind, table[kind].unique().to_list(), file_name)
+        texts = table[kind]
+        meaning = self.names_of(kind, texts.unique().to_list(), file_name)
         if any(text != name for text, name in meaning.items()):
             names = table[kind].replace_strict(
                 list(meaning), list(meaning.values()), default=None, return_dtype=pl.String
@@ -395,13 +410,17 @@ class Aggregates:
             table = table.with_columns(names.alias(kind))
         patterns = kind == "workload" and self.settings.workloads
         reason = "no --workload pattern matches" if patterns else f"no {kind} is stated"
-        return self._keep(file_name, table, pl.col(kind).is_not_null(), reason)
+        named = pl.col(kind).is_not_null()
+        if "status" in table.columns:  # no server answered: it may have neither path nor region
+            nameless = table[kind] if kind != "workload" else texts
+            named |= ~_is_answered(pl.col("status")) & (nameless.is_null() | (nameless == "-"))
+        return self._keep(file_name, table, named, reason)
 
     def _answered(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return the requests that were answered; count the others by how they ended."""
         if "status" in table.columns:
             status = table["status"].fill_null(0)
-            good = status.is_between(100, 399)
+            good = table.select(_is_answered(pl.col("status"))).to_series()
             if not good.all():
                 failed = status.filter(~good)
                 for ending, low in (("4xx", 400), ("5xx", 500)):
@@ -447,6 +466,11 @@ class Aggregates:
 def lines_from(first_line: int, count: int) -> Integers:
     """Return the numbers of so many lines."""
     return np.arange(first_line, first_line + count)
+
+
+def _is_answered(status: pl.Expr) -> pl.Expr:
+    """Whether HTTP statuses are those of answered requests."""
+    return status.fill_null(0).is_between(100, 399)
 
 
 def _is_name(text: str) -> bool:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from carbonroute.files.text import refused
 from carbonroute.importing.access_log import Layout
 from carbonroute.importing.format import File
-from carbonroute.importing.nginx import Nginx
+from carbonroute.importing.nginx import APACHE_COMBINED, Nginx
 from carbonroute.importing.settings import ImportSettings
 
 #: ``%D``, ``%>s`` or ``%{X-Region}i``.
@@ -43,6 +43,7 @@ class Apache(Nginx):
     """Access logs of Apache; `--log-format` is the text of its ``LogFormat``."""
 
     name = "apache"
+    example_format = APACHE_COMBINED + " %D"
     features = '--log-format with Apache\'s directives, such as: %h %l %u %t "%r" %>s %b %D'
 
     def recognises(self, file: File, settings: ImportSettings) -> bool:

@@ -53,7 +53,9 @@ def refuse_carbon(preview: Preview, settings: ImportSettings) -> None:
         listed = ", ".join(map(repr, fractions[:4]))
         remedy = f"{requests}; if they are carbon: carbonroute inspect '{preview.path}' --as carbon"
         raise refused(
-            preview.file_name, f"numbers of {listed} are not whole, and nothing says of what", remedy
+            preview.file_name,
+            f"numbers of {listed} are not whole, and no name or unit tells their kind",
+            remedy,
         )
 
 

@@ -61,6 +61,10 @@ class Coverage:
             file_name, form, aggregates.layout, joined, total / MILLIONTHS, step if aggregates.rows else None
         )
 
+    def covers(self, time_us: int, cell: CellKey) -> bool:
+        """Whether it counts the requests of a cell at a time."""
+        return any(begin <= time_us < end for begin, end in self.spans.get(cell, ()))
+
     @property
     def detail(self) -> tuple[int, int, float]:
         """How much it tells: numbers of workloads and regions, and of requests."""

@@ -22,6 +22,15 @@ DEFAULT = (
     '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" '
     '"%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"'
 )
+#: Istio's own.
+ISTIO = DEFAULT.replace(
+    "%RESPONSE_FLAGS% ",
+    "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "
+    '"%UPSTREAM_TRANSPORT_FAILURE_REASON%" ',
+) + (
+    " %UPSTREAM_CLUSTER% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% "
+    "%REQUESTED_SERVER_NAME% %ROUTE_NAME%"
+)
 _LINE = re.compile(r'\[\d{4}-\d\d-\d\dT[0-9:.]+Z\] "')
 _OPERATOR = re.compile(r"%([A-Z_0-9]+(?:\([^)]*\))?(?::\d+)?)%")
 _PATHS = ("REQ(X-ENVOY-ORIGINAL-PATH?:PATH)", "REQ(:PATH)", "PATH")
@@ -32,6 +41,7 @@ class Envoy(AccessLog):
     """Access logs of Envoy; `--log-format` is the text of its ``text_format``."""
 
     name = "envoy"
+    example_format = DEFAULT
     features = 'lines such as: [2026-11-01T00:42:36.310Z] "POST /v1/chat HTTP/2" 200 - 154 0 226 100 …'
 
     def recognises(self, file: File, settings: ImportSettings) -> bool:
@@ -42,8 +52,10 @@ class Envoy(AccessLog):
 
     def layout(self, file: File, settings: ImportSettings) -> Layout:
         """Return the stated layout, or Envoy's own."""
-        parts = _OPERATOR.split((settings.log_format or DEFAULT).rstrip("\n"))
-        template = Template(tuple((p,) if i % 2 else p for i, p in enumerate(parts) if i % 2 or p))
+        template = _parsed(settings.log_format or DEFAULT)
+        first_line = next(filter(_LINE.match, file.lines), "").encode()
+        if settings.log_format is None and not template.pattern.fullmatch(first_line):
+            template = _parsed(ISTIO)
         names = template.variables
         fields = {role: self._operator(name, names, file) for role, name in settings.fields.items()}
         if "START_TIME" not in names:
@@ -73,3 +85,9 @@ class Envoy(AccessLog):
             if operator == header or header in re.split(r"[()?]", operator):
                 return operator
         raise refused(file.name, f"there is no operator {name!r}", did_you_mean(name, names))
+
+
+def _parsed(text: str) -> Template:
+    """Return a ``text_format`` as a template."""
+    parts = _OPERATOR.split(text.rstrip("\n"))
+    return Template(tuple((p,) if i % 2 else p for i, p in enumerate(parts) if i % 2 or p))

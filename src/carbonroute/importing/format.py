@@ -58,6 +58,8 @@ class File:
         if not re.match(rb"\s*(\{|\[\s*[\[\{\"])", self.head):
             return "text"
         first = self.lines[0] if self.lines else ""
+        if len(self.lines) == 1 and ".json" in self.path.suffixes:
+            return "json"
         try:
             return "json lines" if isinstance(json.loads(first), dict) and not _is_answer(first) else "json"
         except (ValueError, RecursionError):

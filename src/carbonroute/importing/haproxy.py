@@ -9,6 +9,7 @@ import re
 
 import polars as pl
 
+from carbonroute.files.text import refused
 from carbonroute.files.times import ALWAYS, to_utc
 from carbonroute.importing.access_log import AccessLog, Layout
 from carbonroute.importing.format import File
@@ -20,6 +21,9 @@ _LINE_TEXT = re.compile(
     r"(?P<backend>[^/ ]+)/(?P<server>\S+) (?P<tq>-?\d+)/(?P<tw>-?\d+)/(?P<tc>-?\d+)/(?P<tr>-?\d+)"
     r"/\+?(?P<total>-?\d+) "
     r'(?P<status>-?\d+) \+?\d+ \S+ \S+ \S{4} \S+ \S+ (?:\{[^}]*\} ){0,2}"(?P<request>[^"]*)"?\s*$'
+)
+_TCP_LINE = re.compile(
+    r"^.*?\S+:\d+ \[\d\d/\w{3}/\d{4}:[0-9:.]+\] \S+ [^/ ]+/\S+ -?\d+/-?\d+/\+?-?\d+ \+?\d+ \S\S "
 )
 _LINE = re.compile(_LINE_TEXT.pattern.encode())
 
@@ -54,10 +58,13 @@ class HaProxy(AccessLog):
         """Whether most of the first lines are HAProxy's."""
         if settings.log_format is not None:
             return False
-        return file.mostly(_LINE_TEXT)
+        return file.mostly(_LINE_TEXT) or file.mostly(_TCP_LINE)
 
-    def layout(self, _file: File, settings: ImportSettings) -> Layout:
+    def layout(self, file: File, settings: ImportSettings) -> Layout:
         """Return HAProxy's layout; the region is that of `--field region=server`, or another field."""
+        if file.mostly(_TCP_LINE):
+            remedy = "log requests: option httplog, in the frontend; or import its metrics (openmetrics)"
+            raise refused(file.name, "is a log of connections (option tcplog), without requests", remedy)
         chosen = settings.fields
         return Layout(
             _Expression(()),

@@ -7,31 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.errors import InputError, did_you_mean
 from carbonroute.files.text import Digests, refused
 from carbonroute.files.time_columns import span_text
-from carbonroute.importing import FORMATS, NAMES
-from carbonroute.importing.aggregates import Aggregates
-from carbonroute.importing.carbon_tables import refuse_carbon
+from carbonroute.importing.aggregates import Aggregates, RepeatedRowError
 from carbonroute.importing.coverage import Coverage, refuse_same_requests
-from carbonroute.importing.format import File, Format
+from carbonroute.importing.format import File
+from carbonroute.importing.recognition import recognised
 from carbonroute.importing.scenario import ScenarioFiles, shares_of, write
 from carbonroute.importing.settings import ImportSettings
 from carbonroute.importing.sources import files_of
-from carbonroute.importing.table import RequestTable
-from carbonroute.importing.trace import Trace
 from carbonroute.importing.windows import Rates, rates, time_text
 from carbonroute.importing.workloads import MeasuredEnergy, Service, energies, measured, service
-
-#: First bytes of packed files that are not read as they are, their ending, and the command that unpacks them.
-_PACKED = (
-    (b"\x1f\x8b", ".gz", "give it a name that ends in .gz"),
-    (b"\x28\xb5\x2f\xfd", ".zst", "unpack it: zstd -d '{}'"),
-    (b"PK\x03\x04", ".zip", "unpack it: unzip '{}'"),
-    (b"BZh", ".bz2", "unpack it: bunzip2 '{}'"),
-    (b"\xfd7zXZ\0", ".xz", "unpack it: unxz '{}'"),
-    (b"\x04\x22\x4d\x18", ".lz4", "unpack it: lz4 -d '{}'"),
-)
 
 
 @dataclass(frozen=True)
@@ -178,9 +165,24 @@ def _read(paths: Sequence[Path], settings: ImportSettings) -> _Reading:
             if len(dated) > 1:
                 problem = "counts time from a zero of its own, and another file has dates (or the reverse)"
                 raise refused(file.name, problem, "import them by themselves")
-        reading.aggregates.merge(own, file.name)
+        try:
+            reading.aggregates.merge(own, file.name)
+        except RepeatedRowError as error:
+            raise _repeated(file.name, error, reading.coverages) from error
     refuse_same_requests(reading.coverages, settings)
     return reading
+
+
+def _repeated(file_name: str, error: RepeatedRowError, coverages: Sequence[Coverage]) -> InputError:
+    others = [
+        each.file_name
+        for each in coverages
+        if each.file_name != file_name and each.covers(error.begin, error.cell)
+    ]
+    names = ", ".join(filter(None, error.cell)) or "a row"
+    problem = f"{names} of {time_text(error.begin)} stands in {others[0] if others else 'another file'} too"
+    remedy = f"leave one out; or count one of them: --requests-from '{file_name}'"
+    return refused(file_name, problem, remedy)
 
 
 def _counting(files: Sequence[Path], settings: ImportSettings) -> set[Path]:
@@ -205,44 +207,6 @@ def _unused(aggregates: Aggregates, names: Sequence[str]) -> Iterator[str]:
             f"of such a workload. If they are those of {' or '.join(names[:8])}, join the names: {kept} and "
             f"--workload '{others[0]}={names[-1]}'"
         )
-
-
-def recognised(file: File, settings: ImportSettings) -> Format:
-    """Return the format of a file: the stated one, or the first that recognises it.
-
-    Raises
-    ------
-    InputError
-        If there is none: with all that were tried.
-    """
-    for magic, suffix, remedy in _PACKED:
-        if file.head.startswith(magic):
-            raise refused(file.name, f"is packed, as files in {suffix} are", remedy.format(file.path))
-    if settings.format is not None:
-        if settings.format not in NAMES:
-            raise refused("--format", f"found {settings.format!r}", did_you_mean(settings.format, NAMES))
-        return FORMATS[NAMES.index(settings.format)]
-    if not file.head.strip():
-        raise refused(
-            file.name, "the file is empty", "a log, a table or an answer of an interface is expected"
-        )
-    form = next((known for known in FORMATS if known.recognises(file, settings)), None)
-    if (form is None or isinstance(form, RequestTable | Trace)) and file.preview is not None:
-        refuse_carbon(file.preview, settings)
-    if form is None:
-        table = file.preview if file.content != "json" else None
-        looks = (
-            f"columns {table.listed}"
-            if table and not table.is_json
-            else f"it begins with {file.first_line!r}"
-        )
-        remedy = (
-            "state it: --format NAME, and what its columns hold: --field time=COLUMN; or --log-format '…'"
-        )
-        faults = [Fault("", f"is of no known format: {looks}", remedy)]
-        faults += [Fault(f"tried {each.name}", f"looked for {each.features}") for each in FORMATS]
-        raise InputError(file.name, faults)
-    return form
 
 
 def _refuse_same(file_name: str, digests: Digests) -> None:

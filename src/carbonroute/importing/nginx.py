@@ -22,10 +22,10 @@ _REMEDY = (
     "state the server's own format. nginx: --log-format '{nginx} $request_time'; Apache: --log-format "
     "'{apache} %D', where %D is µs and %T is s"
 )
-_COMMON_LINE = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "(?:[^"\\]|\\.)*" \d{3} \S+')
+_COMMON_LINE = re.compile(r'(?P<host>\S+ )?\S+ \S+ \S+ \[[^\]]+\] "(?:[^"\\]|\\.)*" \d{3} \S+')
 _COMBINED_LINE = re.compile(_COMMON_LINE.pattern + r' "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"')
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_PAIR = re.compile(r'([A-Za-z_][\w.-]*)=("?)([^\s"]*)\2')
+_PAIR = re.compile(r'([A-Za-z_][\w.-]*)=("?)((?<=")[^"]*(?=")|[^\s"]*)\2')
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|-")
 
 #: Variables, or keys behind a combined line, by role; the first one that is there is taken.
@@ -44,6 +44,7 @@ class Nginx(AccessLog):
     """Access logs of nginx; `--log-format` is the text of its ``log_format``."""
 
     name = "nginx"
+    example_format = COMBINED + " $request_time"
     features = 'lines such as: 10.0.0.1 - - [01/Nov/2026:00:42:36 +0000] "POST /v1/chat HTTP/1.1" 200 512'
 
     def recognises(self, file: File, settings: ImportSettings) -> bool:
@@ -75,7 +76,9 @@ class Nginx(AccessLog):
             path=settings.fields.get("path")
             or next(filter({"uri", "request_uri", "document_uri"}.__contains__, names), None),
             service=chosen["service"],
-            service_unit=_unit(file, template, chosen["service"]),
+            service_unit=_unit(
+                file, template, chosen["service"], stated_format=settings.log_format is not None
+            ),
             region=chosen["region"],
             origin=chosen["origin"],
             workload=chosen["workload"],
@@ -107,9 +110,9 @@ def _timed(template: Template, names: tuple[str, ...]) -> Layout:
     raise refused("--log-format", "states no time", "one of $time_local, $time_iso8601 and $msec is expected")
 
 
-def _unit(file: File, template: Template, service: str | None) -> str:
+def _unit(file: File, template: Template, service: str | None, *, stated_format: bool) -> str:
     """Return the unit of service times: nginx has seconds with decimals; whole numbers alone are ms."""
-    if service is None or service in {"request_time", "upstream_response_time"}:
+    if service is None or (stated_format and service in {"request_time", "upstream_response_time"}):
         return "s"
     if (stated := re.search(r"_(s|ms|us)$", service)) is not None:
         return stated[1]
@@ -128,7 +131,7 @@ def _layout_of(file: File) -> str:
     combined = _COMBINED_LINE.match(line)
     known = combined or _COMMON_LINE.match(line)
     tail = line[known.end() :] if known else ""
-    text = COMBINED if combined else COMMON
+    text = ("$host " if known and known["host"] else "") + (COMBINED if combined else COMMON)
     keys_text = _PAIR.sub(lambda match: f"{match[1]}={match[2]}${{{match[1]}}}{match[2]}", tail)
     if tail.strip() and (keys_text == tail or _PAIR.sub("", tail).strip()):
         problem = f"{tail.strip()!r} stands behind the {'combined' if combined else 'common'} format"

@@ -69,7 +69,9 @@ class OpenMetrics(Format):
                         file.name, f"there are more than {MAX_ROWS:,} samples", "import a part of it"
                     )
         series = [
-            MetricSeries(name, dict(labels), sorted(values), [values[time] for time in sorted(values)])
+            MetricSeries(
+                name, dict(labels), sorted(values), [values[time] for time in sorted(values)], is_raw=True
+            )
             for (name, labels), values in samples.items()
         ]
         if dated:

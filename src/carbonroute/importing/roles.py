@@ -91,6 +91,6 @@ def service_unit(name: str, settings: ImportSettings, file_name: str) -> TimeUni
     unit = settings.service_unit or next((unit for unit, pattern in _UNITS if pattern.search(name)), None)
     if unit is None:
         raise refused(
-            file_name, f"column {name!r} states no unit of time", "state it: --service-unit ms or s"
+            file_name, f"column {name!r} states no unit of time", "state it: --service-unit ms, s, us or ns"
         )
     return unit

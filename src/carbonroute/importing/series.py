@@ -31,6 +31,8 @@ _PART = re.compile(r"first_token|per_output|inter_token|queue|prefill|decode|wai
 _POWER = re.compile(r"watt|power_usage|power_draw|power", re.I)
 #: A running total may begin again, but seldom, and from far below.
 _MOST_RESETS, _RESET_TO = 0.05, 0.5
+#: Up to this share of falls, all to less than half, values may be either: the user is asked.
+_ASKED_RESETS = 0.25
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,15 @@ class MetricSeries:
         Value by label, without the name.
     times_s, values
         Samples in the order of time; NaN where one is unknown.
+    is_raw
+        Whether they are samples as a server gives them, and not the answer of a query.
     """
 
     name: str
     labels: Mapping[str, str]
     times_s: Sequence[float]
     values: Sequence[float]
+    is_raw: bool = False
 
     @property
     def key(self) -> str:
@@ -181,7 +186,7 @@ def meaning(name: str, group: Sequence[MetricSeries], settings: ImportSettings, 
     Raises
     ------
     InputError
-        If a query has dropped the metric's name, and the user does not state it.
+        If a query has dropped the metric's name, or the values may be either, and the user does not state it.
     """
     if settings.values is not None:
         return settings.values
@@ -190,11 +195,23 @@ def meaning(name: str, group: Sequence[MetricSeries], settings: ImportSettings, 
         raise refused(
             file_name, problem, "state it: --values counter, count (requests per step) or rate (per s)"
         )
-    return "counter" if _COUNTS.search(name) and _rises(group) else "count"
+    if not _COUNTS.search(name):
+        return "count"
+    if group[0].is_raw:
+        return "counter"
+    falls = _falls(group)
+    if falls is None or falls > _ASKED_RESETS:
+        return "count"
+    if falls > _MOST_RESETS:
+        problem = (
+            f"{name} falls to less than half, in {falls:.0%} of its steps: a total that begins again, or not"
+        )
+        raise refused(file_name, problem, "state it: --values counter, or count (requests per step)")
+    return "counter"
 
 
-def _rises(group: Sequence[MetricSeries]) -> bool:
-    """Whether values fall only where a running total begins again."""
+def _falls(group: Sequence[MetricSeries]) -> float | None:
+    """Return the share of steps at which values fall to less than half; None where some fall by less."""
     steps = falls = 0
     for series in group:
         known = [value for value in series.values if not math.isnan(value)]
@@ -202,9 +219,9 @@ def _rises(group: Sequence[MetricSeries]) -> bool:
             steps += 1
             if later < earlier:
                 if later > _RESET_TO * earlier:
-                    return False
+                    return None
                 falls += 1
-    return falls <= _MOST_RESETS * steps
+    return falls / steps if steps else 0.0
 
 
 def steps_of(series: MetricSeries, values: Values, step: int, stamp: str) -> list[tuple[int, float]]:
@@ -280,7 +297,7 @@ def _add_counts(aggregates: Aggregates, file_name: str, name: str, group: Sequen
                 row = Row(requests=round(requests * MILLIONTHS))
                 aggregates.add_row(file_name, series.key, (begin, cell, series.key), row)
     says = {
-        "counter": "a running total that never falls: its increase per step is counted",
+        "counter": "a running total: its increase per step is counted",
         "count": "values of steps, as increase() gives them (they fall): "
         "taken as the requests from each time stamp on; --stamp end: up to it",
         "rate": "requests per second, times the step",

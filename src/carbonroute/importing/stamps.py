@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import polars as pl
 
+from carbonroute.errors import Fault, InputError
 from carbonroute.files.tables import column_numbers
 from carbonroute.files.text import refused
 from carbonroute.files.time_columns import lacks_offset
-from carbonroute.files.times import ALWAYS, to_utc
+from carbonroute.files.times import ALWAYS, LocalRows, to_utc
 from carbonroute.importing.settings import ImportSettings, TimeUnit
 from carbonroute.units import CENTURY_S, PER_SECOND, US_PER_MINUTE, US_PER_S
 
@@ -99,7 +103,15 @@ class Clock:
         self.dated: bool | None = None
         self.notes: list[str] = []
 
-    def times_us(self, column: pl.Series, file_name: str, first_line: int, *, strict: bool) -> pl.Series:
+    def times_us(
+        self,
+        column: pl.Series,
+        file_name: str,
+        first_line: int,
+        *,
+        strict: bool,
+        series: pl.Series | None = None,
+    ) -> pl.Series:
         """Return a column's times as µs since 1970, or since the file's own zero.
 
         Parameters
@@ -108,6 +120,8 @@ class Clock:
             Text, numbers or times.
         file_name, first_line
             Name of the file in messages, and the number of the column's first line.
+        series
+            Text of the series that each row belongs to, whose rows are in the order of time; None: all alike.
         strict
             Refuse an entry that is no time, with its line, instead of returning null for it.
 
@@ -130,7 +144,16 @@ class Clock:
             zone = "UTC"
             self._note(f"times of {file_name} state no offset: taken as UTC (--time-zone says otherwise)")
         stamps, next_day_us = _of_24(column)
-        times = to_utc(stamps, zone, ALWAYS, file_name, first_line, lenient=not strict)
+        rows = None
+        if strict:
+            same = pl.repeat("", len(column), eager=True)
+            rows = LocalRows(
+                same if series is None else series, pl.repeat(False, len(column), eager=True), True
+            )
+        try:
+            times = to_utc(stamps, zone, ALWAYS, file_name, first_line, rows, lenient=not strict)
+        except InputError as error:
+            raise InputError(file_name, map(_with_options, error.faults)) from error
         return times.dt.timestamp("us") + next_day_us
 
     def _of_numbers(self, numbers: pl.Series, name: str, file_name: str) -> pl.Series:
@@ -155,6 +178,12 @@ class Clock:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _with_options(fault: Fault) -> Fault:
+    """Return a fault whose remedy names options of `import` in place of keys of a scenario."""
+    remedy = re.sub(r"; or, in a carbon file .*", "", fault.remedy)
+    return replace(fault, remedy=re.sub(r"(state )?time_zone = ('[^']*')", r"state --time-zone \2", remedy))
 
 
 def _is_numeric(column: pl.Series) -> bool:

@@ -136,7 +136,7 @@ class RequestTable(Format):
         settings = aggregates.settings
         if not counts and settings.stamp == "start":
             return table, 1.0, ["table: it has no column of requests: service times and power alone are read"]
-        step = _step_us(table["time_us"], file_name)
+        step = _step_us(table["time_us"], settings, file_name)
         if settings.stamp == "end":
             table = table.with_columns(pl.col("time_us") - step)
         if counts:
@@ -156,7 +156,13 @@ class RequestTable(Format):
             count += len(piece)
             if count > MAX_ROWS:
                 raise refused(file.name, f"there are more than {MAX_ROWS:,} rows", "import a part of it")
-            times = clock.times_us(piece[time], file.name, first_line, strict=True)
+            names = [column_text(piece[name], file.name) for name in sorted(texts)]
+            rows = (
+                pl.select(pl.concat_str(names, separator="\n", ignore_nulls=True)).to_series()
+                if names
+                else None
+            )
+            times = clock.times_us(piece[time], file.name, first_line, strict=True, series=rows)
             self._require_times(times, piece[time], first_line, file.name)
             values = [
                 column_text(piece[name], file.name)
@@ -243,7 +249,7 @@ class RequestTable(Format):
             Fault(
                 f"line {first_line + row}, {column.name}",
                 found_text(column_text(column[row : row + 1], file_name)[0]),
-                "a number from 0 on is expected; leave the field empty where it is not known",
+                "a number from 0 on is expected, without marks of thousands; leave an unknown one empty",
             )
             for row in bad.arg_true().head(_MAX_LISTED)
         ]
@@ -319,10 +325,12 @@ def _regions(preview: Preview, time: str) -> tuple[list[str], list[str]]:
     return columns, []
 
 
-def _step_us(times: pl.Series, file_name: str) -> int:
-    """Return the most frequent distance of neighbouring times, µs."""
+def _step_us(times: pl.Series, settings: ImportSettings, file_name: str) -> int:
+    """Return the most frequent distance of neighbouring times, µs; of one time alone, the stated window."""
     gaps = times.unique().sort().diff().drop_nulls()
+    if gaps.is_empty() and settings.window_us is not None:
+        return settings.window_us
     if gaps.is_empty():
-        raise refused(file_name, "all rows have the same time", "rows of two times at least are expected")
+        raise refused(file_name, "all rows have the same time", "state the span of a row: --window 1h")
     counts = gaps.value_counts().sort("count", gaps.name, descending=[True, False])
     return int(counts[gaps.name][0])

@@ -16,7 +16,7 @@ import polars as pl
 from carbonroute.files.streams import stream_table
 from carbonroute.files.tables import column_numbers, column_text
 from carbonroute.files.text import Digests, refused
-from carbonroute.importing.access_log import path_of
+from carbonroute.importing.access_log import last_numbers, path_of
 from carbonroute.importing.aggregates import Aggregates, lines_from
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.roles import chosen, service_unit
@@ -60,17 +60,11 @@ class Trace(Format):
         time = time_column(preview, settings)
         if time is None:
             return False
+        names = [name for name in preview.head.columns if name != time and not _NO_REQUEST.search(name)]
+        roles: tuple[Role, ...] = ("prompt_tokens", "answer_tokens", "service", "path", "status")
         if preview.is_log:
-            return True
-        names = [name for name in preview.head.columns if name != time]
-        return bool(
-            chosen(
-                [name for name in names if not _NO_REQUEST.search(name)],
-                ("prompt_tokens", "answer_tokens", "service", "path", "status"),
-                settings,
-                file.name,
-            )
-        )
+            roles = (*roles, "workload")
+        return bool(chosen(names, roles, settings, file.name)) or (preview.is_log and "request" in names)
 
     def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:
         """Count the requests of all rows, piece by piece."""
@@ -168,7 +162,7 @@ class _Columns:
         elif "service" in self.roles:
             name = self.roles["service"]
             by = MS_IN[service_unit(name, self.settings, self.file_name)]
-            columns["service_ms"] = _known(_numbers(piece[name], self.file_name) * by)
+            columns["service_ms"] = _known(_numbers(piece[name], self.file_name, tries=True) * by)
         tokens: tuple[tuple[Role, str], ...] = (("prompt_tokens", "prompt"), ("answer_tokens", "answer"))
         for role, column in tokens:
             if role in self.roles:
@@ -184,10 +178,10 @@ def _clock_unit(file: File, columns: Sequence[str]) -> TimeUnit | None:
     return "ms" if any('"hash_ids"' in line for line in file.lines[:1]) else None
 
 
-def _numbers(column: pl.Series, file_name: str) -> pl.Series:
+def _numbers(column: pl.Series, file_name: str, *, tries: bool = False) -> pl.Series:
     if column.dtype.is_numeric():
         return column.cast(pl.Float64)
-    return column_numbers(column_text(column, file_name))
+    return (last_numbers if tries else column_numbers)(column_text(column, file_name))
 
 
 def _known(values: pl.Series) -> pl.Series:
