@@ -206,6 +206,7 @@ def _print(console: Console, report: dict[str, Any], output: Path) -> None:
     for sentence in report["not_told"]:
         console.print(f"– {sentence}", soft_wrap=True)
     console.print(
-        f"\nWrote {', '.join(report['wrote'])} beside it. Next: carbonroute validate {output}",
+        f"\nWrote {', '.join(report['wrote'])}, in the folder {output.parent}; next: "
+        f"carbonroute validate {output}",
         soft_wrap=True,
     )

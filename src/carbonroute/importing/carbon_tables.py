@@ -7,7 +7,6 @@ from typing import get_args
 
 import polars as pl
 
-from carbonroute.carbon import SOURCES, FileSource
 from carbonroute.files.preview import Certainty, Preview
 from carbonroute.files.tables import column_numbers
 from carbonroute.files.text import refused
@@ -61,6 +60,8 @@ def refuse_carbon(preview: Preview, settings: ImportSettings) -> None:
 
 def _carbon_kind(preview: Preview) -> str | None:
     """Return the kind of the carbon source that recognises a file, None if none is sure."""
+    from carbonroute.carbon import SOURCES, FileSource
+
     answers = [
         (recognition.certainty, str(get_args(source.model_fields["kind"].annotation)[0]))
         for source in SOURCES

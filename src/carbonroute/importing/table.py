@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 
-from carbonroute.carbon.columns import numbers_of
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.preview import Preview
 from carbonroute.files.streams import stream_table
@@ -99,7 +98,7 @@ class RequestTable(Format):
         if "path" in roles:
             roles.setdefault("workload", roles["path"])
             del roles["path"]
-        wide, sums = _regions(preview, time)
+        wide, sums = ([], []) if is_long else _regions(preview, time)
         value_columns = list(dict.fromkeys(roles.values())) if is_long else wide
         if not value_columns:
             problem = f"has no column of requests: {preview.listed}"
@@ -309,6 +308,8 @@ class RequestTable(Format):
 
 def _regions(preview: Preview, time: str) -> tuple[list[str], list[str]]:
     """Return the columns of numbers of a region each; and notes on one left out, the sum of the others."""
+    from carbonroute.carbon.columns import numbers_of
+
     columns = [name for name in numbers_of(preview) if name != time]
     if len(columns) < 3:
         return columns, []
