@@ -14,8 +14,10 @@ from pydantic import ValidationError
 
 from carbonroute.arrays import Array
 from carbonroute.carbon.forecast import Forecast
+from carbonroute.cli import main
 from carbonroute.errors import InputError
-from helpers import needs
+from carbonroute.scenario import load, resolve
+from helpers import needs, small
 from helpers.carbon_sources import DATA, MARCH, march, write
 from helpers.grids import examples, grid
 
@@ -142,6 +144,114 @@ def test_the_file_is_named_as_the_scenario_does(tmp_path: Path) -> None:
 def test_a_forecast_cannot_be_used_before_it_is_issued(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="age_hours is -1"):
         known(tmp_path, csv(ROWS), -1, "A")
+
+
+def of(zone: str, rows: list[Row], *, named: bool = True) -> str:
+    """Return the file of one zone, with or without a column that says so."""
+    text = csv([row for row in rows if row[0] == zone])
+    return text if named else "\n".join(line.partition(",")[2] for line in text.splitlines()) + "\n"
+
+
+UNNAMED = {"zone_column": None}
+FILES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "a file per zone": (
+        {f"fc/{zone}.csv": of(zone, ROWS, named=False) for zone in "AB"},
+        {"path": "fc/{zone}.csv", **UNNAMED},
+    ),
+    "a file per zone, with a column of zones": (
+        {"fc/A.csv": of("A", ROWS) + of("B", [("B", 0, 0, 7.0)])[22:], "fc/B.csv": of("B", ROWS)},
+        {"path": "fc/{zone}.csv"},
+    ),
+    "a pattern": ({"fc/x.csv": of("A", ROWS), "fc/y.csv": of("B", ROWS)}, {"path": "fc/*.csv"}),
+    "a list": ({"x.csv": of("B", ROWS), "y.csv": of("A", ROWS)}, {"path": ["x.csv", "y.csv"]}),
+    "parts of a zone by list": (
+        {"a/A.csv": of("A", ROWS[:12], named=False), "b/A.csv": of("A", ROWS[12:], named=False),
+         "a/B.csv": of("B", ROWS[:-1], named=False), "b/B.csv": of("B", ROWS[-1:], named=False)},
+        {"path": ["b/{zone}.csv", "a/{zone}.csv"], **UNNAMED},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FILES)
+@pytest.mark.parametrize("age_hours", [0, 3])
+def test_forecasts_may_be_in_many_files(case: str, age_hours: int, tmp_path: Path) -> None:
+    files, keys = FILES[case]
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path, name, text)
+    expected = known(tmp_path, csv(ROWS), age_hours, "A", "B", "A")
+    forecast, query = Forecast.model_validate(KEYS | keys), march(tmp_path, "A", "B", "A", hours=9)
+    found, counts = forecast.known_and_counts(query, age_hours)
+    assert np.array_equal(found, expected[0], equal_nan=True)
+    assert counts == expected[1]
+    assert forecast.files(query) == {name: tmp_path / name for name in files}
+    assert set(files) <= set(query.digests)
+
+
+REFUSED_FILES: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
+    "a zone without a file": (
+        {"fc/A.csv": of("A", ROWS)}, {"path": "fc/{zone}.csv"},
+        "regions[1].zone: there is no file 'fc/B.csv'; Known: A",
+    ),
+    "several zones and none named": (
+        {"x.csv": of("A", ROWS)}, {"path": "x.csv", **UNNAMED},
+        "carbon.forecast.zone_column: missing, and 2 zones are asked for: A, B; state it, or {zone} in path, "
+        "such as 'grid/{zone}.csv'",
+    ),
+    "a pattern that nothing fits": (
+        {"fc/A.cvs": of("A", ROWS)}, {"path": "fc/*.csv"},
+        "carbon.forecast.path: no file fits 'fc/*.csv'; in folder",
+    ),
+    "other braces": ({"fc/A.csv": ""}, {"path": "fc/{region}.csv"}, "{zone} alone is known"),
+    "faults in two files": (
+        {"fc/A.csv": csv([("A", 0, -1, 5.0)]), "fc/B.csv": csv([("B", 0, 0, 1.0), ("B", 0, -2, 5.0)])},
+        {"path": "fc/*.csv"}, "fc/A.csv: line 2, zone A",
+    ),
+    "a column that one lacks": (
+        {"fc/A.csv": of("A", ROWS), "fc/B.csv": of("B", ROWS, named=False)}, {"path": "fc/*.csv"},
+        "fc/B.csv: carbon.forecast.zone_column: there is no column 'zone'",
+    ),
+    "one zone's issue in two files": (
+        {"fc/x.csv": of("A", ROWS), "fc/y.csv": of("B", ROWS) + of("A", ROWS[:1])[22:]}, {"path": "fc/*.csv"},
+        "fc/y.csv: line 6, zone A",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED_FILES)
+def test_files_of_forecasts_that_do_not_fit_are_refused(case: str, tmp_path: Path) -> None:
+    files, keys, words = REFUSED_FILES[case]
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path, name, text)
+    with pytest.raises(InputError) as caught:
+        Forecast.model_validate(KEYS | keys).known(march(tmp_path, "A", "B", hours=9), 0)
+    assert words in str(caught.value)
+    if case == "faults in two files":
+        assert [fault.file for fault in caught.value.faults] == ["fc/A.csv", "fc/B.csv"]
+
+
+def test_inspect_and_a_run_read_all_files_of_forecasts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fc").mkdir()
+    for zone, base in (("A", 400), ("B", 50)):
+        lines = (f"2021-01-01T00:00Z,{lead},{base + lead}\n" for lead in range(6))
+        write(tmp_path, f"fc/{zone}.csv", "issue,lead,value\n" + "".join(lines))
+    section = small.WIDE + (
+        '[carbon.forecast]\npath = "fc/{zone}.csv"\nissue_column = "issue"\nlead_column = "lead"\n'
+        'value_column = "value"\nunit = "g/kWh"\n'
+    )
+    path = small.write_with_carbon(tmp_path, small.WIDE_CSV, section)
+    inputs = resolve(load(path))
+    assert {"fc/A.csv", "fc/B.csv"} <= inputs.files.keys()
+    assert main(["inspect", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert "fc/A.csv" in told
+    assert "fc/B.csv" in told
+    (tmp_path / "fc" / "B.csv").unlink()
+    with pytest.raises(InputError, match=r"there is no file 'fc/B\.csv'"):
+        resolve(load(path, {"carbon.path": "nowhere.csv"}))
 
 
 @pytest.mark.parametrize("key", ["time_zone", "unit", "path", "duplicates"])

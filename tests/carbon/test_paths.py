@@ -136,7 +136,13 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
         "regions[1].zone: there is no file 'late/B.csv'; Known: A",
     ),
     "no file at all": (
-        {"gird/A.csv": rows(1)}, BY_COLUMN, "carbon.path: no file fits 'grid/*.csv'; Known: none",
+        {"gird/A.csv": rows(1)}, BY_COLUMN, "/grid: did you mean 'gird'? Known: gird",
+    ),
+    "no file of a pattern": (
+        {"grid/A.cvs": rows(1)}, BY_COLUMN, "/grid: did you mean 'grid/A.cvs'? Known: grid/A.cvs",
+    ),
+    "no folder of a zone's files": (
+        {"gird/A.csv": rows(1)}, ONE, "/grid: did you mean 'gird'? Known: gird",
     ),
     "other braces": (
         {"grid/A_2021.csv": rows(1)}, small.changed(ONE, ("{zone}", "{zone}_{year}")),

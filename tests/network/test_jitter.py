@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from carbonroute import rng
 from carbonroute.errors import InputError
 from carbonroute.network import HalfNormal, LognormalJitter, PairLognormal, read_matrix
-from helpers import needs
+from carbonroute.scenario import load, resolve
+from helpers import needs, small
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "network"
 P50, P90 = DATA / "aws_cloudping_p50_matrix.csv", DATA / "aws_cloudping_p90_matrix.csv"
@@ -165,3 +166,80 @@ def test_real_percentiles_are_met() -> None:
     assert (
         p50_ms + law.at(np.array(NormalDist().inv_cdf(1 - 1e-6)), origin, region)
     ).max() < 2 * p90_ms.max()
+
+
+LONG = "src,dst,p50_ms,p90_ms,n\n" + "".join(
+    f"{origin},{region},{p50},{p90},9\n"
+    for origin, region, p50, p90 in (
+        ("West", "A", 5, 6), ("West", "B", 65, 65), ("East", "A", 80, 90), ("East", "B", 10, 40),
+    )
+)  # fmt: skip
+MATRIX = (
+    "[network.rtt_ms]\nWest = { A = 5, B = 65 }\nEast = { A = 80, B = 10 }\n",
+    "jitter_std_ms = 3\n",
+)
+P50_COLUMNS = 'rtt_columns = { from = "src", to = "dst", ms = "p50_ms" }\n'
+P90_COLUMNS = ', p90_columns = { from = "src", to = "dst", ms = "p90_ms" }'
+
+
+def with_jitter(folder: Path, network: str, columns: str = "", p90_file: str = "long.csv") -> Path:
+    """Write the small scenario with jitter from a file, and the long table beside it."""
+    (folder / "long.csv").write_text(LONG, encoding="utf-8")
+    (folder / "p90.csv").write_text(CSV, encoding="utf-8")
+    jitter = f'jitter = {{ law = "lognormal", p90_file = "{p90_file}"{columns} }}\n'
+    return small.write(folder, (MATRIX[0], ""), (MATRIX[1], network + jitter))
+
+
+@pytest.mark.parametrize(
+    ("network", "columns", "p90_file", "named"),
+    [
+        ('rtt_file = "long.csv"\n' + P50_COLUMNS, P90_COLUMNS, "long.csv", "one table of both"),
+        ('rtt_file = "long.csv"\n' + P50_COLUMNS, "", "p90.csv", "a matrix beside a long table"),
+        ('rtt_file = "long.csv"\n' + P50_COLUMNS, "", "other.csv", "the same columns in another table"),
+        ('rtt_file = "long.csv"\n' + P50_COLUMNS, "", "told.csv", "columns told by their names"),
+        ("rtt_ms = { West = { A = 5, B = 65 }, East = { A = 80, B = 10 } }\n", P90_COLUMNS, "long.csv", ""),
+    ],
+)
+def test_percentiles_may_stand_in_a_long_table(
+    network: str, columns: str, p90_file: str, named: str, tmp_path: Path
+) -> None:
+    (tmp_path / "other.csv").write_text(LONG.replace("p50_ms,p90_ms", "p10_ms,p50_ms"), encoding="utf-8")
+    told = "from,to,ms\nWest,A,6\nWest,B,65\nEast,A,90\nEast,B,40\n"
+    (tmp_path / "told.csv").write_text(told, encoding="utf-8")
+    law = resolve(load(with_jitter(tmp_path, network, columns, p90_file))).jitter
+    expected = fit(tmp_path, CSV)
+    assert isinstance(law, PairLognormal), named
+    assert law.p50_ms.tolist() == expected.p50_ms.tolist()
+    assert law.sigma.tolist() == expected.sigma.tolist()
+
+
+@pytest.mark.parametrize(
+    ("network", "columns", "p90_file", "words"),
+    [
+        (
+            'rtt_file = "long.csv"\n' + P50_COLUMNS, "", "long.csv",
+            "network.jitter.p90_file: found 'long.csv', the file of the medians; another file is expected",
+        ),
+        (
+            "rtt_ms = { West = { A = 5, B = 65 }, East = { A = 80, B = 10 } }\n", "", "long.csv",
+            "state network.jitter.p90_columns = { from = 'src', to = 'dst', ms = 'p90_ms' }",
+        ),
+        (
+            'rtt_file = "long.csv"\n' + P50_COLUMNS, P90_COLUMNS.replace("p90_ms", "p95_ms"), "long.csv",
+            "network.jitter.p90_columns.ms: there is no column 'p95_ms'; did you mean 'p90_ms'?",
+        ),
+        (
+            'rtt_file = "long.csv"\n' + P50_COLUMNS, "", "gap.csv",
+            "East to B: no value; milliseconds from 0 to 60000 are expected",
+        ),
+    ],
+)  # fmt: skip
+def test_long_tables_of_percentiles_that_do_not_fit_are_refused(
+    network: str, columns: str, p90_file: str, words: str, tmp_path: Path
+) -> None:
+    gap = "from,to,ms\nWest,A,6\nWest,B,65\nEast,A,90\nWest,C,40\nEast,B,\n"
+    (tmp_path / "gap.csv").write_text(gap, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        resolve(load(with_jitter(tmp_path, network, columns, p90_file)))
+    assert words in str(caught.value)
+    assert "network.rtt_ms" not in str(caught.value)

@@ -14,8 +14,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from carbonroute.carbon.columns import distinct, placed_by_line, surveyed, value_column, zone_column
 from carbonroute.carbon.formats import labelled
 from carbonroute.carbon.grid import NO_VALUE
+from carbonroute.carbon.paths import Name
 from carbonroute.carbon.signal import Accounting, Query
-from carbonroute.carbon.source import CarbonReadings, FileSource, Name, Survey, require_stamp
+from carbonroute.carbon.source import CarbonReadings, FileSource, Survey, require_stamp
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
 from carbonroute.files.answers import AnswerModel, as_instant, records, validated

@@ -11,10 +11,11 @@ from typing import Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from carbonroute.carbon.columns import other_words, zone_column
 from carbonroute.carbon.grid import NO_VALUE, iso
+from carbonroute.carbon.paths import ZONE, DataFile, Names, located, names_of, only_zone, require_names
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named
@@ -37,13 +38,15 @@ class Forecast(Spec):
     Attributes
     ----------
     path
-        Relative to the scenario file.
+        One file, or several whose rows are joined; relative to the scenario file. ``*`` stands for anything,
+        and ``{zone}`` for the zone whose forecasts a file holds, as in the path of carbon.
     issue_column
         Holds the ISO 8601 time at which a forecast came out, on the hour of `horizon.start`.
     lead_column
         Holds whole hours from the issue to the hour that is forecast, from 0 on.
     zone_column, value_column
-        Hold the zone's key and the forecast.
+        Hold the zone's key and the forecast. Without `zone_column`, a file holds one zone: that of its name,
+        or the only one of the scenario.
     unit
         Of the values: one of `carbonroute.units.G_PER_KWH`.
     where
@@ -57,10 +60,10 @@ class Forecast(Spec):
         Whom to cite, and the terms of use.
     """
 
-    path: str = Field(min_length=1)
+    path: Names
     issue_column: str
     lead_column: str
-    zone_column: str
+    zone_column: str | None = None
     value_column: str
     unit: CarbonUnit
     where: dict[str, str] = Field(default_factory=dict)
@@ -68,6 +71,16 @@ class Forecast(Spec):
     time_zone: TimeZone | None = None
     source: str = ""
     licence: str = ""
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _names(cls, path: object) -> object:
+        return require_names(path)
+
+    @property
+    def file_name(self) -> str:
+        """Name of the forecasts in messages: their files, as the scenario has them."""
+        return ", ".join(names_of(self.path))
 
     @classmethod
     def recognise(cls, preview: Preview) -> Recognition | None:
@@ -84,8 +97,17 @@ class Forecast(Spec):
         return Recognition(Certainty.COLUMNS, "forecast", columns, words)
 
     def files(self, query: Query) -> Mapping[str, Path]:
-        """Return the file read, by the name that the scenario gives it."""
-        return {self.path: query.folder / self.path}
+        """Return the files read, by name.
+
+        Raises
+        ------
+        InputError
+            If no file fits a pattern, or a zone has none.
+        """
+        return {name: file.path for name, file in self._located(query).items()}
+
+    def _located(self, query: Query) -> dict[str, DataFile]:
+        return located(names_of(self.path), query.part(range(len(query.zones)), "carbon.forecast"))
 
     def known(self, query: Query, age_hours: int) -> NDArray[np.float64]:
         """Return the forecasts of `known_and_counts`, without the counts."""
@@ -138,46 +160,71 @@ class Forecast(Spec):
         return g_per_kwh, counts | {"repeated": len(rows) - len(once)}
 
     def _rows(self, query: Query, start: datetime) -> pl.DataFrame:
-        """Return `zone`, `issue` and `lead` (hours from `start`, and from the issue) and `value` (g/kWh)."""
-        table = read_table(query.folder / self.path, self.path, query.digests)
+        """Return the rows of the query's zones.
+
+        Columns are `zone`, `issue` and `lead` (hours from `start`, and from the issue) and `value` (g/kWh).
+        """
+        parts, errors = [], []
+        for name, file in self._located(query).items():
+            try:
+                parts.append(self._part(read_table(file.path, name, query.digests), name, file.query, start))
+            except InputError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0] if len(errors) == 1 else InputError.together(self.file_name, errors)
+        rows = self._chosen(pl.concat(parts))
+        self._require_zones(rows["zone"], query)
+        rows = rows.filter(pl.col("zone").is_in(query.zones))
+        faults = _faults(rows, self.duplicates == "refuse")
+        if faults:
+            raise InputError(self.file_name, faults)
+        return rows.with_columns(issue=pl.col("after_us") // US_PER_HOUR, lead=pl.col("lead").cast(pl.Int64))
+
+    def _part(self, table: pl.DataFrame, name: str, query: Query, start: datetime) -> pl.DataFrame:
+        """Return the rows of one file, whose name may say the only zone of the query."""
         keys = ("issue_column", "lead_column", "zone_column", "value_column")
-        columns = {f"carbon.forecast.{key}": getattr(self, key) for key in keys}
+        columns = {f"carbon.forecast.{key}": column for key in keys if (column := getattr(self, key))}
         columns |= {f"carbon.forecast.where.{column}": column for column in self.where}
-        required(columns, table.columns, self.path)
+        required(columns, table.columns, name)
         horizon = start, start + timedelta(hours=query.hours)
-        raw = column_text(table[self.value_column], self.path)
-        lead = column_text(table[self.lead_column], self.path)
-        issue = to_utc(table[self.issue_column], self.time_zone, horizon, self.path)
+        raw = column_text(table[self.value_column], name)
+        lead = column_text(table[self.lead_column], name)
+        issue = to_utc(table[self.issue_column], self.time_zone, horizon, name)
+        if self.zone_column is None:
+            zone = pl.repeat(only_zone(query, name), len(table), eager=True)
+        else:
+            zone = column_text(table[self.zone_column], name)
         rows = pl.DataFrame(
             {
+                "file": pl.repeat(name, len(table), eager=True),
                 "line": range(FIRST_LINE, FIRST_LINE + len(table)),
-                "zone": column_text(table[self.zone_column], self.path),
+                "zone": zone,
                 "time": issue,
                 "after_us": (issue - start).dt.total_microseconds(),
                 "raw_lead": lead,
                 "lead": column_numbers(lead),
                 "raw": raw,
                 "value": column_numbers(raw).fill_nan(None) * G_PER_KWH[self.unit],
+                **{f"where {column}": column_text(table[column], name) for column in self.where},
             }
-        ).filter(self._chosen(table))
-        self._require_zones(rows["zone"], query)
-        rows = rows.filter(pl.col("zone").is_in(query.zones))
-        faults = _faults(rows, self.duplicates == "refuse")
-        if faults:
-            raise InputError(self.path, faults)
-        return rows.with_columns(issue=pl.col("after_us") // US_PER_HOUR, lead=pl.col("lead").cast(pl.Int64))
+        )
+        return rows.filter(pl.col("zone").is_in(query.zones)) if self._names_zones else rows
 
-    def _chosen(self, table: pl.DataFrame) -> pl.Series:
-        """Return which rows `where` takes."""
-        chosen = pl.repeat(value=True, n=len(table), eager=True)
+    @property
+    def _names_zones(self) -> bool:
+        return any(ZONE in name for name in names_of(self.path))
+
+    def _chosen(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows that `where` takes."""
+        chosen = pl.repeat(value=True, n=len(rows), eager=True)
         for column, word in self.where.items():
-            text = column_text(table[column], self.path)
+            text = rows[f"where {column}"]
             chosen &= (text == word).fill_null(value=False)
             if not chosen.any():
                 problem = f"no row has {word!r} there" + (" as well" if len(self.where) > 1 else "")
                 remedy = did_you_mean(word, text.drop_nulls().unique(maintain_order=True).to_list())
-                raise InputError(self.path, [Fault(f"carbon.forecast.where.{column}", problem, remedy)])
-        return chosen
+                raise InputError(self.file_name, [Fault(f"carbon.forecast.where.{column}", problem, remedy)])
+        return rows.filter(chosen)
 
     def _require_zones(self, zone: pl.Series, query: Query) -> None:
         known = zone.drop_nulls().unique(maintain_order=True).to_list()
@@ -189,7 +236,7 @@ class Forecast(Spec):
             if name not in known
         ]
         if faults:
-            raise InputError(self.path, faults)
+            raise InputError(self.file_name, faults)
 
 
 def _latest(rows: pl.DataFrame, zones: list[str], hours: int, age_hours: int) -> pl.DataFrame:
@@ -241,6 +288,7 @@ def _faults(rows: pl.DataFrame, refuse_repeated: bool) -> tuple[Fault, ...]:
             f"line {row['line']}, zone {row['zone']}, issue {iso(row['time'])}",
             found_text(row[key] and str(row[key])),
             remedy,
+            file=row["file"],
         )
         for wrong, key, remedy in checks
         for row in rows.filter(wrong).iter_rows(named=True)

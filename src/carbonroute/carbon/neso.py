@@ -8,9 +8,10 @@ import polars as pl
 from pydantic import Field
 
 from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json
+from carbonroute.carbon.paths import Name
 from carbonroute.carbon.rules import Step
 from carbonroute.carbon.signal import Accounting
-from carbonroute.carbon.source import CarbonReadings, Name
+from carbonroute.carbon.source import CarbonReadings
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.answers import AnswerModel, Instant, records, validated
 from carbonroute.files.preview import Certainty, Preview, Recognition

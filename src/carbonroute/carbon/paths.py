@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import glob
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.files import patterns
+
+Name = Annotated[str, Field(min_length=1)]
+#: A name or pattern, or several.
+Names = Name | Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
 
 #: Stands in a path for the zone whose values a file holds.
 ZONE = "{zone}"
@@ -32,6 +38,19 @@ class DataFile:
     query: Query
 
 
+def names_of(path: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names and patterns of a path."""
+    return (path,) if isinstance(path, str) else path
+
+
+def require_names(path: object) -> object:
+    """Refuse what is no path, with one message where its two forms would each have their own."""
+    names = path if isinstance(path, list | tuple) else [path]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"found {path!r}; the name of a file is expected, or an array of names")
+    return path
+
+
 def located(names: Sequence[str], query: Query) -> dict[str, DataFile]:
     """Return the files that names and patterns mean, by name.
 
@@ -52,34 +71,43 @@ def located(names: Sequence[str], query: Query) -> dict[str, DataFile]:
     """
     files: dict[str, DataFile] = {}
     faults: list[Fault] = []
-    longest_first = sorted(dict.fromkeys(query.zones), key=len, reverse=True)
     for name in names:
-        if _is_name(name, query.folder):
+        if patterns.is_name(name, query.folder):
             files[name] = DataFile(name, query.folder / name, query)
-        elif re.search(r"\{\w*\}", name.replace(ZONE, "")):
+        elif patterns.unknown_mark(name, [ZONE]):
             faults.append(_nothing(name, query))
         elif ZONE not in name:
-            found = _matches(name, query.folder)
+            found = patterns.fitting(name, query.folder)
             files |= {each: DataFile(each, query.folder / each, query) for each in found}
             if not found:
                 faults.append(_nothing(name, query))
         else:
-            taken: set[str] = set()
-            for zone in longest_first:
-                rows = [row for row, other in enumerate(query.zones) if other == zone]
-                one = query.part(rows, query.key)
-                found = [each for each in _of_zone(name, zone, query.folder) if each not in taken]
-                taken.update(found)
-                files |= {each: DataFile(each, query.folder / each, one) for each in found}
-                if not found:
-                    remedy = did_you_mean(zone, _zones_in(name, query.folder))
-                    wanted = name.replace(ZONE, zone)
-                    faults.append(
-                        Fault(f"{query.place(rows[0])}.zone", f"there is no file {wanted!r}", remedy)
-                    )
+            of_zones, missing = _of_zones(name, query)
+            files |= of_zones
+            faults += missing
     if faults:
         raise InputError(", ".join(names), sorted(faults, key=lambda fault: fault.where))
     return files
+
+
+def _of_zones(pattern: str, query: Query) -> tuple[dict[str, DataFile], list[Fault]]:
+    """Return the files of each zone of a query, and a fault for each zone that has none."""
+    files: dict[str, DataFile] = {}
+    faults: list[Fault] = []
+    zones = sorted(dict.fromkeys(query.zones), key=len, reverse=True)
+    named = patterns.shared_out(pattern, [{ZONE: zone} for zone in zones], query.folder)
+    for zone, found in zip(zones, named, strict=True):
+        rows = [row for row, other in enumerate(query.zones) if other == zone]
+        one = query.part(rows, query.key)
+        files |= {each: DataFile(each, query.folder / each, one) for each in found}
+        if not found:
+            known = patterns.words_in(pattern, ZONE, query.folder)
+            remedy = (
+                did_you_mean(zone, known) if known else patterns.remedy_for_nothing(pattern, query.folder)
+            )
+            problem = f"there is no file {pattern.replace(ZONE, zone)!r}"
+            faults.append(Fault(f"{query.place(rows[0])}.zone", problem, remedy))
+    return files, faults
 
 
 def only_zone(query: Query, file_name: str) -> str:
@@ -93,49 +121,17 @@ def only_zone(query: Query, file_name: str) -> str:
     zones = list(dict.fromkeys(query.zones))
     if len(zones) > 1:
         found = f"missing, and {len(zones)} zones are asked for: {', '.join(zones[:5])}"
-        remedy = (
-            f"state it, or {ZONE} in path, such as 'grid/{ZONE}.csv', or one source per region: "
-            f"[[regions]] carbon = {{ path = {file_name!r} }}"
-        )
+        remedy = f"state it, or {ZONE} in path, such as 'grid/{ZONE}.csv'"
+        if not query.key.endswith(".forecast"):  # forecasts are of all regions
+            remedy += f", or one source per region: [[regions]] carbon = {{ path = {file_name!r} }}"
         raise InputError(file_name, [Fault(f"{query.key}.zone_column", found, remedy)])
     return zones[0]
 
 
-def _is_name(name: str, folder: Path) -> bool:
-    """Whether a name is no pattern, or there is a file of this very name."""
-    return not (ZONE in name or re.search(r"[*?\[]|\{\w*\}", name)) or (folder / name).is_file()
-
-
-def _of_zone(pattern: str, zone: str, folder: Path) -> list[str]:
-    exact = pattern.replace(ZONE, zone)
-    return (
-        [exact] if (folder / exact).is_file() else _matches(pattern.replace(ZONE, glob.escape(zone)), folder)
-    )
-
-
-def _matches(pattern: str, folder: Path) -> list[str]:
-    return sorted(name for name in glob.glob(pattern, root_dir=folder) if (folder / name).is_file())  # noqa: PTH207  Path.glob takes no absolute patterns
-
-
-def _zones_in(pattern: str, folder: Path) -> list[str]:
-    """Return the zones for which there are files."""
-    parts = re.split(r"(\{zone\}|\*|\?)", pattern)
-    words = {ZONE: "(?P<zone>[^/]+)", "*": "[^/]*", "?": "[^/]"}
-    first = parts.index(ZONE)
-    regex = "".join(
-        words.get(part, re.escape(part)) if place <= first or part != ZONE else "(?P=zone)"
-        for place, part in enumerate(parts)
-    )
-    names: Iterator[re.Match[str] | None] = (
-        re.fullmatch(regex, name) for name in _matches(pattern.replace(ZONE, "*"), folder)
-    )
-    return sorted({match["zone"] for match in names if match})
-
-
 def _nothing(pattern: str, query: Query) -> Fault:
     """Return the fault of a pattern that no file fits."""
-    if braces := re.search(r"\{\w*\}", pattern.replace(ZONE, "")):
+    if braces := patterns.unknown_mark(pattern, [ZONE]):
         remedy = f"{ZONE} alone is known: write * for what else differs"
-        return Fault(f"{query.key}.path", f"found {braces[0]} in {pattern!r}", remedy)
-    near = _matches(str(Path(pattern).parent / "*"), query.folder)
-    return Fault(f"{query.key}.path", f"no file fits {pattern!r}", did_you_mean(pattern, near))
+        return Fault(f"{query.key}.path", f"found {braces} in {pattern!r}", remedy)
+    remedy = patterns.remedy_for_nothing(pattern, query.folder)
+    return Fault(f"{query.key}.path", f"no file fits {pattern!r}", remedy)

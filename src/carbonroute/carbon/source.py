@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import polars as pl
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from carbonroute.carbon.clean import cleaned
 from carbonroute.carbon.forecast import Forecast
-from carbonroute.carbon.paths import DataFile, located
+from carbonroute.carbon.paths import DataFile, Names, located, names_of, require_names
 from carbonroute.carbon.rules import Rules, Step
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
@@ -24,8 +24,6 @@ from carbonroute.files.strict_json import read_json
 from carbonroute.files.tables import FIRST_LINE, read_table
 from carbonroute.files.text import Digests
 from carbonroute.files.times import TimeZone, ends_a_day
-
-Name = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class FileSource(Rules):
     form: ClassVar[Literal["table", "json", "by name"]] = "by name"
 
     kind: str
-    path: Name | Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+    path: Names
     time_zone: TimeZone | None = None
     stamp: Literal["start", "end"] | None = None
     accounting: Accounting = Accounting()
@@ -142,11 +140,7 @@ class FileSource(Rules):
     @field_validator("path", mode="before")
     @classmethod
     def _names(cls, path: object) -> object:
-        # One message, where the two forms would each have its own.
-        names = path if isinstance(path, list | tuple) else [path]
-        if not names or not all(isinstance(name, str) and name for name in names):
-            raise ValueError(f"found {path!r}; the name of a file is expected, or an array of names")
-        return path
+        return require_names(path)
 
     @classmethod
     @abstractmethod
@@ -256,7 +250,7 @@ class FileSource(Rules):
     @property
     def names(self) -> tuple[str, ...]:
         """Names and patterns of the files to read."""
-        return (self.path,) if isinstance(self.path, str) else self.path
+        return names_of(self.path)
 
     def located(self, query: Query) -> dict[str, DataFile]:
         """Return the files to read, by name.

@@ -9,10 +9,10 @@ from pydantic import model_validator
 
 from carbonroute.carbon.columns import column_named, placed_by_line
 from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json, usual_step
-from carbonroute.carbon.paths import ZONE, only_zone
+from carbonroute.carbon.paths import ZONE, Name, only_zone
 from carbonroute.carbon.rules import Step, step_of
 from carbonroute.carbon.signal import Accounting, Query
-from carbonroute.carbon.source import CarbonReadings, Name
+from carbonroute.carbon.source import CarbonReadings
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.answers import AnswerModel, Instant, kind_of, records, validated

@@ -50,11 +50,14 @@ def inspect(
     names = recognition.columns
     issue = read_times(table[names["issue"]], None, file_name)
     others = [name for name in recognition.lists["further columns of words"] if table[name].n_unique() <= 10]
-    keys = [names["zone"], *others]
+    keys = [*([names["zone"]] if "zone" in names else ()), *others]
+    series = [column_text(table[key], file_name) for key in keys] or [
+        pl.repeat(file_name, len(table), eager=True)
+    ]
     rows = pl.DataFrame(
         {
             "zone": pl.select(
-                pl.concat_str([column_text(table[key], file_name) for key in keys], separator=" ")
+                pl.concat_str(series or [pl.repeat(file_name, len(table))], separator=" ")
             ).to_series(),
             "issue": issue,
             "lead": column_numbers(column_text(table[names["lead"]], file_name)),
@@ -93,7 +96,7 @@ def _suggestion(
     """
     entries = {
         "path": file_name,
-        **{f"{role}_column": names[role] for role in ("issue", "lead", "zone", "value")},
+        **{f"{role}_column": names.get(role) for role in ("issue", "lead", "zone", "value")},
         "where": {key: toml.ask(f"one of {', '.join(distinct(table, key))}") for key in others} or None,
         "unit": unit_in([names["value"]]) or toml.ask(f"one of {', '.join(G_PER_KWH)}"),
         "time_zone": toml.ZONE if lacks_offset(table[names["issue"]]) else None,
@@ -101,7 +104,7 @@ def _suggestion(
     }
     comments = [
         *([f'duplicates = "first" # or "last": {repeats}'] if repeats else []),
-        f"zones: {toml.names(distinct(table, names['zone']))}",
+        *([f"zones: {toml.names(distinct(table, names['zone']))}"] if "zone" in names else []),
         "stands beside the [carbon] section that these are forecasts of",
     ]
     return toml.section("[carbon.forecast]", entries, comments)

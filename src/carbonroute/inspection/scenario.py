@@ -69,7 +69,7 @@ def _carbon_files(scenario: Scenario) -> Iterator[Inspection]:
         zones = [zone for other, zone in own if other == source]
         yield _told(source.file_name, "carbon", partial(_file, source, zones, scenario))
         if (forecast := source.forecast) is not None:
-            yield _told(forecast.path, "carbon", partial(_forecast, forecast, scenario.folder))
+            yield from _forecasts(forecast, zones, scenario.folder)
 
 
 def _told(name: str, kind: Kind, look: Callable[[], Inspection]) -> Inspection:
@@ -77,7 +77,11 @@ def _told(name: str, kind: Kind, look: Callable[[], Inspection]) -> Inspection:
     try:
         return look()
     except InputError as error:
-        return Inspection(name, kind, {}, {}, pl.DataFrame(), (str(error),))
+        return _refused(name, kind, error)
+
+
+def _refused(name: str, kind: Kind, error: InputError) -> Inspection:
+    return Inspection(name, kind, {}, {}, pl.DataFrame(), (str(error),))
 
 
 def _file(source: FileSource, zones: list[str], scenario: Scenario) -> Inspection:
@@ -100,11 +104,21 @@ def _file(source: FileSource, zones: list[str], scenario: Scenario) -> Inspectio
     )
 
 
-def _forecast(forecast: Forecast, folder: Path) -> Inspection:
-    columns = {role: getattr(forecast, f"{role}_column") for role in ("issue", "lead", "zone", "value")}
+def _forecasts(forecast: Forecast, zones: list[str], folder: Path) -> Iterator[Inspection]:
+    try:
+        files = forecast.files(Query.of_all_times(list(dict.fromkeys(zones)), folder))
+    except InputError as error:
+        yield _refused(forecast.file_name, "carbon", error)
+        return
+    for name, path in files.items():
+        yield _told(name, "carbon", partial(_forecast, forecast, Preview(path, name)))
+
+
+def _forecast(forecast: Forecast, file: Preview) -> Inspection:
+    roles = ("issue", "lead", "zone", "value")
+    columns = {role: column for role in roles if (column := getattr(forecast, f"{role}_column")) is not None}
     lists: dict[str, tuple[str, ...]] = {"further columns of words": ()}
     recognition = Recognition(Certainty.SIGNATURE, "forecast", columns, lists)
-    file = Preview(folder / forecast.path, forecast.path)
     return _without_suggestion(
         forecasts.inspect(file, recognition, forecast.where), {"unit of values": forecast.unit}
     )

@@ -21,6 +21,7 @@ from carbonroute.arrays import Array, Index
 from carbonroute.errors import Fault, InputError, first_faults
 from carbonroute.files.text import Digests
 from carbonroute.network.matrix import read_matrix
+from carbonroute.network.pairs import PairColumns
 from carbonroute.spec import Spec
 
 #: A 90th percentile of so many medians is milliseconds over seconds.
@@ -117,12 +118,16 @@ class LognormalJitter(Spec):
     Attributes
     ----------
     p90_file
-        Matrix like that of the round-trip times, with the 90th percentiles in ms; relative to the scenario
-        file.
+        Matrix or long table like that of the round-trip times, with the 90th percentiles in ms; relative to
+        the scenario file.
+    p90_columns
+        Columns of a long table; by default the network's `rtt_columns` where it has them, and else told by
+        their names.
     """
 
     law: Literal["lognormal"]
     p90_file: str = Field(min_length=1)
+    p90_columns: PairColumns | None = None
 
     def fit(
         self,
@@ -131,6 +136,7 @@ class LognormalJitter(Spec):
         regions: Sequence[str],
         p50_ms: Array,
         digests: Digests | None = None,
+        usual: PairColumns | None = None,
     ) -> PairLognormal:
         """Return the jitter of each pair.
 
@@ -144,6 +150,8 @@ class LognormalJitter(Spec):
             Median round trips, shape (O, R).
         digests
             Where the digest of the file is noted.
+        usual
+            Columns of the table of round-trip times, where they are stated.
 
         Raises
         ------
@@ -151,7 +159,16 @@ class LognormalJitter(Spec):
             If the file is no such matrix, or a 90th percentile is below its median, or `MAX_RATIO` times as
             large or more: where the median is 0, it must be 0.
         """
-        p90_ms = read_matrix(folder / self.p90_file, self.p90_file, origins, regions, digests=digests)
+        p90_ms = read_matrix(
+            folder / self.p90_file,
+            self.p90_file,
+            origins,
+            regions,
+            digests=digests,
+            columns=self.p90_columns,
+            usual=usual,
+            key="network.jitter.p90_columns",
+        )
         faults = first_faults(
             Fault(
                 f"{origins[o]} to {regions[r]}",

@@ -15,7 +15,14 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files.text import Digests
 from carbonroute.files.toml import key_text
-from carbonroute.network.pairs import PairColumns, pair_columns, pairs_of, repeated_pairs
+from carbonroute.network.pairs import (
+    RTT_COLUMNS,
+    PairColumns,
+    has_columns,
+    pair_columns,
+    pairs_of,
+    repeated_pairs,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,7 +64,9 @@ def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
     digests: Digests | None = None,
     *,
     columns: PairColumns | None = None,
+    usual: PairColumns | None = None,
     stated: Mask | None = None,
+    key: str = RTT_COLUMNS,
 ) -> Array:
     """Return the round-trip time of each origin and region, ms, shape (O, R).
 
@@ -74,8 +83,12 @@ def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
         Where the digest of the file is noted.
     columns
         Those of a long table; by default they are told by their names.
+    usual
+        Columns that are taken before, where the table has them.
     stated
         Pairs whose time is stated elsewhere, shape (O, R): the file need not have them.
+    key
+        That of the scenario which states `columns`.
 
     Raises
     ------
@@ -87,10 +100,12 @@ def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
     from carbonroute.files.tables import column_numbers, found_text, read_table
 
     table = read_table(path, file_name, digests)
-    columns = columns or pair_columns(table, regions, file_name)
+    if usual is not None and columns is None and has_columns(table, usual):
+        columns = usual
+    columns = columns or pair_columns(table, regions, file_name, key)
     optional = missing != "refuse"
     elsewhere = np.zeros((len(origins), len(regions)), dtype=bool) if stated is None else stated
-    find = partial(_of_pairs, columns=columns) if columns is not None else _of_matrix
+    find = partial(_of_pairs, columns=columns, key=key) if columns is not None else _of_matrix
     values = find(table, file_name, origins, regions, None if optional else ~elsewhere)
     rtt_ms = np.stack([column_numbers(text).to_numpy() for text in values.texts], axis=1)
     given = np.stack([(text.str.strip_chars() != "").fill_null(value=False) for text in values.texts], axis=1)
@@ -102,7 +117,7 @@ def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
         Fault(
             f"{values.place(int(o), int(r))}{origins[o]} to {regions[r]}{_diagonal(origins[o], regions[r])}",
             found_text(values.texts[r][int(o)]),
-            right if given[o, r] else f"{right}; or {filling(origins[o], regions[r])}",
+            right if given[o, r] or key != RTT_COLUMNS else f"{right}; or {filling(origins[o], regions[r])}",
         )
         for o, r in np.argwhere(unfit)
     )
@@ -170,11 +185,12 @@ def _of_pairs(
     regions: Sequence[str],
     needed: Mask | None,
     columns: PairColumns,
+    key: str,
 ) -> _Values:
     """Return the values of a long table; `needed` says which names must be there, None that none must."""
     import polars as pl
 
-    all_pairs = pairs_of(table, columns, file_name)
+    all_pairs = pairs_of(table, columns, file_name, key)
     pairs = all_pairs.filter(pl.col("from").is_in(origins) & pl.col("to").is_in(regions))
     twice = first_faults(
         Fault(

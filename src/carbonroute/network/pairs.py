@@ -25,6 +25,8 @@ _OTHER_UNIT = re.compile(r"(^|[_\s(])(s|secs?|seconds|us|µs|ns)\)?$", re.I)
 _MOST = 0.8
 #: A table with more of them is a matrix.
 _MOST_COLUMNS = 30
+#: The key that states the columns of the file of round-trip times.
+RTT_COLUMNS = "network.rtt_columns"
 
 
 class PairColumns(Spec):
@@ -43,7 +45,9 @@ class PairColumns(Spec):
     ms: str
 
 
-def pair_columns(table: pl.DataFrame, regions: Sequence[str], file_name: str) -> PairColumns | None:
+def pair_columns(
+    table: pl.DataFrame, regions: Sequence[str], file_name: str, key: str = RTT_COLUMNS
+) -> PairColumns | None:
     """Return the columns of a long table; None for a matrix: one of its columns is called like a region.
 
     Parameters
@@ -54,6 +58,8 @@ def pair_columns(table: pl.DataFrame, regions: Sequence[str], file_name: str) ->
         Names that columns of a matrix have.
     file_name
         Its name in messages.
+    key
+        That of the scenario which states the columns.
 
     Raises
     ------
@@ -76,10 +82,9 @@ def pair_columns(table: pl.DataFrame, regions: Sequence[str], file_name: str) ->
     if not times:
         return None
     if len(times) != 1:
-        listed = ", ".join(map(repr, times or numbers))
-        remedy = (
-            f"state network.rtt_columns = {{ from = {from_!r}, to = {to!r}, ms = {(times or numbers)[0]!r} }}"
-        )
+        listed = ", ".join(map(repr, times))
+        best = next((name for name in times if key != RTT_COLUMNS and "90" in name), times[0])
+        remedy = f"state {key} = {{ from = {from_!r}, to = {to!r}, ms = {best!r} }}"
         raise InputError(file_name, [Fault("", f"several columns may hold the times: {listed}", remedy)])
     if _OTHER_UNIT.search(times[0]):
         remedy = "milliseconds are expected: convert them"
@@ -104,6 +109,11 @@ def recognise_pairs(preview: Preview) -> Recognition | None:
     return Recognition(Certainty.COLUMNS if told else Certainty.POSSIBLE, "pairs", roles)
 
 
+def has_columns(table: pl.DataFrame, columns: PairColumns) -> bool:
+    """Whether a table has the columns of a long table."""
+    return {columns.from_, columns.to, columns.ms} <= set(table.columns)
+
+
 def repeated_pairs(pairs: pl.DataFrame) -> list[tuple[str, str, list[int]]]:
     """Return the pairs that stand several times, with their lines: columns ``from``, ``to`` and ``line``."""
     import polars as pl
@@ -114,15 +124,19 @@ def repeated_pairs(pairs: pl.DataFrame) -> list[tuple[str, str, list[int]]]:
     return lines.rows()
 
 
-def pairs_of(table: pl.DataFrame, columns: PairColumns, file_name: str) -> pl.DataFrame:
-    """Return a long table as text: columns ``from``, ``to``, ``ms`` and ``line``."""
+def pairs_of(
+    table: pl.DataFrame, columns: PairColumns, file_name: str, key: str = RTT_COLUMNS
+) -> pl.DataFrame:
+    """Return a long table as text: columns ``from``, ``to``, ``ms`` and ``line``; `key` as `pair_columns`."""
     import polars as pl
 
     from carbonroute.files.tables import FIRST_LINE, column_text, required
 
     wanted = {"from": columns.from_, "to": columns.to, "ms": columns.ms}
-    required({f"network.rtt_columns.{key}": name for key, name in wanted.items()}, table.columns, file_name)
-    texts = [column_text(table[name], file_name).str.strip_chars().alias(key) for key, name in wanted.items()]
+    required({f"{key}.{role}": name for role, name in wanted.items()}, table.columns, file_name)
+    texts = [
+        column_text(table[name], file_name).str.strip_chars().alias(role) for role, name in wanted.items()
+    ]
     line = pl.int_range(FIRST_LINE, FIRST_LINE + len(table), dtype=pl.Int64, eager=True).alias("line")
     return pl.DataFrame([*texts, line])
 

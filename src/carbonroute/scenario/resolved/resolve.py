@@ -17,6 +17,7 @@ from carbonroute.carbon import Forecast, Query, Signal, combined
 from carbonroute.control.information import Information
 from carbonroute.control.knowledge import Knowledge, history_hours
 from carbonroute.errors import Fault, InputError
+from carbonroute.files import patterns
 from carbonroute.files.text import Digests, opened
 from carbonroute.policies.base import fields_read
 from carbonroute.scenario.resolved.capacity import capacity_of
@@ -85,9 +86,9 @@ def resolve(scenario: Scenario) -> Inputs:
     with refusals.noted("service-time-data"):
         laws = _laws(scenario, digests)
         _require_tokens(scenario, laws)
-    if refusals and forecast:
+    if refusals:
         with refusals.noted("forecast-data"):
-            forecast.known_and_counts(query, 0)
+            _forecasts(scenario, query)
     refusals.refuse(scenario)
     with refusals.noted("capacity"):
         capacity, servers = capacity_of(scenario, arrivals, laws)
@@ -106,7 +107,12 @@ def resolve(scenario: Scenario) -> Inputs:
         jitter=rtt.jitter,
         capacity=capacity,
         candidates=(),
-        files=_files(scenario, laws) | dict(carbon.files) | dict(arrivals.files),
+        files={
+            **_files(scenario, laws),
+            **(forecast.files(query) if forecast else {}),
+            **carbon.files,
+            **arrivals.files,
+        },
         digests=digests,
         notes=(*carbon.notes, *arrivals.notes, *rtt.notes, *servers),
     )
@@ -154,6 +160,12 @@ def data_faults(
             lambda: _carbon(scenario, _query(scenario, digests)),
         ),
         (
+            "carbon",
+            {"horizon", "regions", "carbon"},
+            "forecast-data",
+            lambda: _forecasts(scenario, _query(scenario, digests)),
+        ),
+        (
             "traffic",
             {"horizon", "origins", "workloads", "traffic"},
             "traffic-data",
@@ -171,10 +183,10 @@ def data_faults(
                 read()
         else:
             also = data.get("regions") if section == "carbon" else None
-            files = {**dict(_named_files(data.get(section), section)), **dict(_named_files(also, "regions"))}
-            for name in dict.fromkeys(name for place, name in files.items() if place not in known):
-                with refusals.noted(kind), opened(folder / name, name):
-                    pass
+            named = [*_named_files(data.get(section), section), *_named_files(also, "regions")]
+            for name, place in {name: place for place, name in named if place not in known}.items():
+                with refusals.noted(kind):
+                    _require_file(name, place, folder)
     return refusals
 
 
@@ -185,7 +197,7 @@ def _from_file(scenario: Scenario, digests: Digests) -> None:
 
 
 def _named_files(table: object, place: str) -> Iterator[tuple[str, str]]:
-    """Yield the files that tables name, each with the key's path; no patterns of several files."""
+    """Yield the names and patterns of files in tables, each with the key's path."""
     if isinstance(table, list):
         for index, member in enumerate(table):
             yield from _named_files(member, f"{place}[{index}]")
@@ -193,12 +205,30 @@ def _named_files(table: object, place: str) -> Iterator[tuple[str, str]]:
         for key, value in table.items():
             if key not in _FILE_KEYS:
                 yield from _named_files(value, f"{place}.{key}")
-            elif isinstance(value, str) and value and not set(value) & set("*?[{"):
-                yield f"{place}.{key}", value
+            else:
+                for name in value if isinstance(value, list) else [value]:
+                    if isinstance(name, str) and name:
+                        yield f"{place}.{key}", name
+
+
+def _require_file(name: str, place: str, folder: Path) -> None:
+    """Refuse a name, or a pattern, of which there is no file."""
+    if patterns.is_name(name, folder):
+        with opened(folder / name, name):
+            pass
+    elif not patterns.fitting(patterns.without_marks(name), folder):
+        remedy = patterns.remedy_for_nothing(name, folder)
+        raise InputError(name, [Fault(place, f"no file fits {name!r}", remedy)])
 
 
 def _carbon(scenario: Scenario, query: Query) -> Signal:
     return combined(scenario.carbon, [region.carbon for region in scenario.regions], query)
+
+
+def _forecasts(scenario: Scenario, query: Query) -> None:
+    """Read the forecasts, if there are any."""
+    if forecast := scenario.carbon.forecast:
+        forecast.known_and_counts(query, 0)
 
 
 def _laws(scenario: Scenario, digests: Digests) -> tuple[ServiceLaw, ...]:
@@ -209,15 +239,14 @@ def _with_forecast_s_source(carbon: Signal, forecast: Forecast | None) -> Signal
     """Return the signal with whom to cite for its forecast too."""
     if forecast is None:
         return carbon
-    cited = ", ".join(filter(None, [forecast.source or f"file {forecast.path}", forecast.licence]))
+    cited = ", ".join(filter(None, [forecast.source or f"file {forecast.file_name}", forecast.licence]))
     return replace(carbon, source=f"{carbon.source}; forecasts: {cited}")
 
 
 def _files(scenario: Scenario, laws: Sequence[ServiceLaw]) -> dict[str, Path]:
-    network, forecast = scenario.network, scenario.carbon.forecast
+    network = scenario.network
     names = [law.file for law in laws]
     names += [network.rtt_file, network.jitter.p90_file if network.jitter else None]
-    names += [forecast.path if forecast else None]
     policies = {entry.use: entry.file for entry in scenario.policies if entry.file}
     return policies | {name: scenario.folder / name for name in names if name}
 

@@ -106,7 +106,9 @@ def round_trips(scenario: Scenario, digests: Digests | None = None) -> RoundTrip
     refuse_faster_than_light(rtt_ms, origins, regions, shown)
     rtt_ms, estimated = complete(rtt_ms, origins, regions, shown)
     if network.jitter:
-        jitter: Jitter = network.jitter.fit(scenario.folder, origins.names, regions.names, rtt_ms, digests)
+        jitter: Jitter = network.jitter.fit(
+            scenario.folder, origins.names, regions.names, rtt_ms, digests, network.rtt_columns
+        )
     else:
         jitter = HalfNormal(std_ms=network.jitter_std_ms)
     return RoundTrips(rtt_ms, jitter, tuple(estimated), turned, replaced)

@@ -312,6 +312,10 @@ class Network(Spec):
             raise ValueError("found neither of rtt_ms and rtt_file; one is expected")
         if self.rtt_columns and self.rtt_file is None:
             raise ValueError("found rtt_columns without rtt_file; the long table that has them is expected")
+        if self.jitter and self.jitter.p90_columns is None and self.jitter.p90_file == self.rtt_file:
+            problem = f"found {self.rtt_file!r}, the file of the medians"
+            remedy = "another file is expected, or p90_columns that name the column of the 90th percentiles"
+            refuse([Fault(".jitter.p90_file", problem, remedy)])
         if self.jitter and "jitter_std_ms" in self.model_fields_set:
             raise ValueError("found both of jitter_std_ms and jitter; one is expected")
         return self
