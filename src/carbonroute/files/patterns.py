@@ -44,15 +44,21 @@ def shared_out(pattern: str, choices: Sequence[Mapping[str, str]], folder: Path)
 
 def words_in(pattern: str, mark: str, folder: Path) -> list[str]:
     """Return the words in place of a mark for which there are files."""
+    words = (word_in(pattern, mark, name) for name in fitting(without_marks(pattern), folder))
+    return sorted({word for word in words if word is not None})
+
+
+def word_in(pattern: str, mark: str, name: str) -> str | None:
+    """Return the word that a name has in place of a mark, the longest that fits."""
     parts = re.split(r"(\{\w+\}|\*|\?)", pattern)
-    words = {mark: "(?P<word>[^/]+)", "*": "[^/]*", "?": "[^/]"}
+    signs = {mark: "(?P<word>[^/]+)", "*": "[^/]*", "?": "[^/]"}
     first = parts.index(mark)
     regex = "".join(
-        "(?P=word)" if part == mark and place > first else words.get(part) or _plain(part)
+        "(?P=word)" if part == mark and place > first else signs.get(part) or _plain(part)
         for place, part in enumerate(parts)
     )
-    names = (re.fullmatch(regex, name) for name in fitting(without_marks(pattern), folder))
-    return sorted({match["word"] for match in names if match})
+    match = re.fullmatch(regex, name)
+    return match["word"] if match else None
 
 
 def without_marks(pattern: str) -> str:

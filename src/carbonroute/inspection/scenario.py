@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,6 +13,7 @@ import polars as pl
 
 from carbonroute.carbon import FileSource, Forecast, Query, Signal
 from carbonroute.errors import InputError
+from carbonroute.files import patterns
 from carbonroute.files.preview import Certainty, Preview, Recognition, head_of
 from carbonroute.inspection import forecasts, network, traffic
 from carbonroute.inspection.carbon import HourlyValues, describe, describe_hours, pictures
@@ -126,8 +127,18 @@ def _forecast(forecast: Forecast, file: Preview) -> Inspection:
 
 def _traffic_files(scenario: Scenario) -> Iterator[Inspection]:
     source = type(scenario.traffic)
-    for file in scenario.traffic.files():
+    for file in _named(scenario.traffic.files(), scenario.folder):
         yield _told(file.path, file.form, partial(_traffic_file, source, file, scenario.folder))
+
+
+def _named(files: Sequence[TrafficFile], folder: Path) -> Iterator[TrafficFile]:
+    """Yield each file that a name or pattern means; one that means none stays, to be refused."""
+    for file in files:
+        if patterns.is_name(file.path, folder):
+            yield file
+        else:
+            names = patterns.fitting(patterns.without_marks(file.path), folder)
+            yield from (replace(file, path=name) for name in names or [file.path])
 
 
 def _traffic_file(source: type[TrafficSource], file: TrafficFile, folder: Path) -> Inspection:

@@ -50,6 +50,9 @@ _WORDS = MappingProxyType(
     }
 )
 
+#: Stand in a path for the origin, and the workload, of all requests in a file.
+MARKS = MappingProxyType({"origin": "{origin}", "workload": "{workload}"})
+
 _MEASURED: tuple[Measured, ...] = get_args(Measured)
 
 Column = Annotated[str, Field(min_length=1)]
@@ -61,14 +64,16 @@ class Log(Spec):
     Attributes
     ----------
     path
-        Relative to the scenario file.
+        One file, or a pattern of several; relative to the scenario file. ``*`` stands for anything, and
+        ``{origin}`` and ``{workload}`` for names as their columns would hold them: all requests of a file are
+        those of its name.
     time_column, time_unit, time_zone
         When requests came: ISO 8601 text or typed times (``"iso"``), whose zone must be stated where they
         have no offset; or numbers since 1970 UTC, or since any zero when logs are aligned by their first
         request.
-    origin_column, origins
-        Where requests came from, and which of the scenario's origins a logged name means, where they differ.
-        Without column, origins are drawn by their shares.
+    origin_column, origins, origin
+        Where requests came from, and which of the scenario's origins a logged name means, where they differ;
+        `origin` is one that all requests come from. Without any, origins are drawn by their shares.
     workload_column, workloads, workload
         The same for workloads; `workload` is one that all requests are of.
     prompt_tokens_column, answer_tokens_column
@@ -85,6 +90,7 @@ class Log(Spec):
     time_zone: TimeZone | None = None
     origin_column: Column | None = None
     origins: dict[str, str] = Field(default_factory=dict)
+    origin: str | None = None
     workload_column: Column | None = None
     workloads: dict[str, str] = Field(default_factory=dict)
     workload: str | None = None
@@ -136,14 +142,16 @@ class Log(Spec):
     def _keys_agree(self) -> Log:
         if (self.service_column is None) != (self.service_unit is None):
             raise ValueError("found one of service_column and service_unit; both are expected, or neither")
-        if self.workload is not None and self.workload_column is not None:
-            raise ValueError("found workload and workload_column; at most one is expected")
-        if self.origins and self.origin_column is None:
-            raise ValueError("found origins without origin_column; the column of logged names is expected")
-        if self.workloads and self.workload_column is None:
-            raise ValueError(
-                "found workloads without workload_column; the column of logged names is expected"
-            )
+        for name, mark in MARKS.items():
+            ways = {name: getattr(self, name), f"{name}_column": getattr(self, f"{name}_column")}
+            given = [key for key, value in ways.items() if value is not None]
+            given += [f"{mark} in path"] if mark in self.path else []
+            if len(given) > 1:
+                raise ValueError(f"found {' and '.join(given)}; at most one is expected")
+            if getattr(self, f"{name}s") and given in ([], [name]):
+                raise ValueError(
+                    f"found {name}s without {name}_column; the column of logged names is expected"
+                )
         if self.time_zone is not None and self.time_unit != "iso":
             raise ValueError("found time_zone with numbers since 1970 UTC; leave it out")
         return self
@@ -152,6 +160,16 @@ class Log(Spec):
         """Whether the log has a column of `Requests`."""
         names = self.service_column, self.prompt_tokens_column, self.answer_tokens_column
         return names[_MEASURED.index(column)] is not None
+
+    @property
+    def states_origins(self) -> bool:
+        """Whether it says where requests came from."""
+        return self.origin_column is not None or self.origin is not None or MARKS["origin"] in self.path
+
+    @property
+    def states_workloads(self) -> bool:
+        """Whether it says of which workload requests are."""
+        return self.workload_column is not None or self.workload is not None or MARKS["workload"] in self.path
 
     @property
     def own(self) -> str:
@@ -174,9 +192,12 @@ class Log(Spec):
             for logged, name in names.items():
                 if name not in known:
                     yield Fault(f".{what}.{logged}", f"there is no {name!r}", did_you_mean(name, known))
-        if self.workload is not None and self.workload not in demand.workloads:
-            remedy = did_you_mean(self.workload, demand.workloads)
-            yield Fault(".workload", f"there is no {self.workload!r}", remedy)
+        for key, value, known in (
+            ("origin", self.origin, demand.origins),
+            ("workload", self.workload, demand.workloads),
+        ):
+            if value is not None and value not in known:
+                yield Fault(f".{key}", f"there is no {value!r}", did_you_mean(value, known), "unknown-name")
 
     def times(self, demand: Demand, place: str, dated: bool, piece_bytes: int) -> Iterator[pl.Series]:
         """Yield the times alone, microseconds since 1970 UTC, or since the log's own zero."""
@@ -215,7 +236,8 @@ class Log(Spec):
         """
         keys = [key for key in type(self).model_fields if key.endswith("_column")]
         columns_by_key = {f"{place}.{key}": name for key in keys if (name := getattr(self, key)) is not None}
-        constant = -1 if self.workload is None else demand.workloads.index(self.workload)
+        origin = -1 if self.origin is None else demand.origins.index(self.origin)
+        workload = -1 if self.workload is None else demand.workloads.index(self.workload)
         for line, table in self._streamed(demand, columns_by_key, piece_bytes):
             piece = Piece(self.path, table, line)
             service = piece.numbers(
@@ -223,8 +245,8 @@ class Log(Spec):
             )
             columns = {
                 "time_us": self._time_us(piece, demand, dated),
-                "origin": piece.members(self.origin_column, self.origins, demand.origins, -1),
-                "workload": piece.members(self.workload_column, self.workloads, demand.workloads, constant),
+                "origin": piece.members(self.origin_column, self.origins, demand.origins, origin),
+                "workload": piece.members(self.workload_column, self.workloads, demand.workloads, workload),
                 "prompt_tokens": piece.numbers(self.prompt_tokens_column, MAX_TOKENS, whole=True),
                 "answer_tokens": piece.numbers(self.answer_tokens_column, MAX_TOKENS, whole=True),
                 "service_ms": service * MS_PER[self.service_unit or "ms"],
@@ -255,6 +277,11 @@ class Log(Spec):
             piece.faults.extend(error.faults)
             return pl.zeros(len(column), dtype=pl.Int64, eager=True)
         return times.to_physical()
+
+
+def meaning_of(known: Sequence[str], meaning: Mapping[str, str]) -> dict[str, str]:
+    """Return the member that each logged word means: its own name, or a stated one."""
+    return {**{member: member for member in known}, **meaning}
 
 
 @dataclass(frozen=True)
@@ -315,8 +342,7 @@ class Piece:
             return pl.repeat(otherwise, len(self.table), dtype=pl.Int64, eager=True)
         column = self.table[name]
         text = column_text(column, self.file_name).str.strip_chars()
-        index = {member: i for i, member in enumerate(known)}
-        index |= {logged: index[member] for logged, member in meaning.items()}
+        index = {word: known.index(member) for word, member in meaning_of(known, meaning).items()}
         values = text.replace_strict(list(index), list(index.values()), default=None, return_dtype=pl.Int64)
         if values.null_count():
             self.refuse(column, values.is_null(), lambda word: did_you_mean(word, index))

@@ -21,9 +21,10 @@ from carbonroute.files.limits import PIECE_BYTES
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.times import EPOCH
 from carbonroute.traffic.log import Log
+from carbonroute.traffic.logs import LogFile, located
 from carbonroute.traffic.requests import Arrivals, Demand, Pending, Requests, pick
 from carbonroute.traffic.source import Form, Measured, TrafficContent, TrafficFile, TrafficSource
-from carbonroute.traffic.summary import LogSummary
+from carbonroute.traffic.summary import LogSummary, joined
 from carbonroute.units import US_PER_HOUR, US_PER_S
 
 #: Requests of one moment are told apart by all that is known of them, so that no order of rows counts.
@@ -44,7 +45,7 @@ class Replay(TrafficSource):
     Attributes
     ----------
     logs
-        The files.
+        The files, each by its name or several by a pattern.
     align
         ``"calendar"``: the horizon takes the requests of its own dates; ``"first-request"``: the earliest
         request of all logs comes at the beginning of the horizon.
@@ -124,15 +125,16 @@ class Replay(TrafficSource):
             faults.append(Fault("horizon.start", "missing", remedy))
         if faults:
             raise InputError("scenario", faults)
-        summaries = [LogSummary() for _ in self.logs]
-        start_us = self._start_us(demand, piece_bytes)
-        for index, summary in enumerate(summaries):
-            for piece in self._pieces(index, demand, piece_bytes):
+        files = located(self.logs, demand)
+        summaries = [LogSummary() for _ in files]
+        start_us = self._start_us(files, demand, piece_bytes)
+        for file, summary in zip(files, summaries, strict=True):
+            for piece in self._pieces(file, demand, piece_bytes):
                 summary.add(piece, start_us, demand.hours)
-            summary.refuse_unit(self.logs[index].path)
+            summary.refuse_unit(file.log.path)
             if self.sort_within is not None:
-                summary.refuse_late(self.logs[index], self.sort_within)
-        summarised = list(zip(self.logs, summaries, strict=True))
+                summary.refuse_late(file.log, self.sort_within)
+        summarised = [(file.log, summary) for file, summary in zip(files, summaries, strict=True)]
         count = sum(summary.inside for summary in summaries)
         if not count:
             spans = ", ".join(f"{log.path}: {summary.span}" for log, summary in summarised)
@@ -142,51 +144,59 @@ class Replay(TrafficSource):
             count=count,
             pending=partial(
                 self._pending,
+                files,
                 demand,
                 start_us,
                 [summary.earliest_us for summary in summaries],
                 [summary.late_us for summary in summaries],
                 piece_bytes,
             ),
-            expected=partial(self._expected, demand, start_us, piece_bytes),
+            expected=partial(self._expected, files, demand, start_us, piece_bytes),
             own="; ".join(filter(None, (log.own for log in self.logs))),
-            files={log.path: demand.folder / log.path for log in self.logs},
+            files={file.log.path: demand.folder / file.log.path for file in files},
             source="; ".join(
                 ", ".join(filter(None, [log.source or f"file {log.path}", log.licence])) for log in self.logs
             ),
-            synthetic_geography=any(log.origin_column is None for log in self.logs),
+            synthetic_geography=not all(log.states_origins for log in self.logs),
             provenance={
                 "align": self.align,
                 "logs": [summary.provenance(log) for log, summary in summarised],
             },
-            notes=tuple(note for log, summary in summarised for note in summary.notes(log)),
+            notes=tuple(
+                note
+                for index, log in enumerate(self.logs)
+                for note in joined(
+                    summary for file, summary in zip(files, summaries, strict=True) if file.index == index
+                ).notes(log)
+            ),
         )
 
-    def _pieces(self, index: int, demand: Demand, piece_bytes: int) -> Iterator[pl.DataFrame]:
-        place, dated = f"traffic.logs[{index}]", self.align == "calendar"
-        return self.logs[index].pieces(demand, place, dated, piece_bytes)
+    def _pieces(self, file: LogFile, demand: Demand, piece_bytes: int) -> Iterator[pl.DataFrame]:
+        return file.log.pieces(demand, file.place, self.align == "calendar", piece_bytes)
 
-    def _start_us(self, demand: Demand, piece_bytes: int) -> int:
+    def _start_us(self, files: Sequence[LogFile], demand: Demand, piece_bytes: int) -> int:
         """Return when hour 0 begins, on the clock of the logs."""
         if self.align == "calendar" and demand.start is not None:
             return (demand.start - EPOCH) // timedelta(microseconds=1)
         return min(
             int(times.to_numpy().min())
-            for index, log in enumerate(self.logs)
-            for times in log.times(demand, f"traffic.logs[{index}]", dated=False, piece_bytes=piece_bytes)
+            for file in files
+            for times in file.log.times(demand, file.place, dated=False, piece_bytes=piece_bytes)
         )
 
-    def _inside(self, demand: Demand, start_us: int, piece_bytes: int) -> list[Iterator[pl.DataFrame]]:
-        """Return the rows of each log within the horizon, piece by piece."""
+    def _inside(
+        self, files: Sequence[LogFile], demand: Demand, start_us: int, piece_bytes: int
+    ) -> list[Iterator[pl.DataFrame]]:
+        """Return the rows of each file within the horizon, piece by piece."""
         return [
-            (_within(piece, start_us, demand.hours) for piece in self._pieces(index, demand, piece_bytes))
-            for index in range(len(self.logs))
+            (_within(piece, start_us, demand.hours) for piece in self._pieces(file, demand, piece_bytes))
+            for file in files
         ]
 
-    def _expected(self, demand: Demand, start_us: int, piece_bytes: int) -> Array:
+    def _expected(self, files: Sequence[LogFile], demand: Demand, start_us: int, piece_bytes: int) -> Array:
         origins, workloads = len(demand.origins), len(demand.workloads)
         counts = np.zeros((demand.hours, origins + 1, workloads + 1))  # −1, to be drawn, counts as the last
-        for rows in chain.from_iterable(self._inside(demand, start_us, piece_bytes)):
+        for rows in chain.from_iterable(self._inside(files, demand, start_us, piece_bytes)):
             hour = (rows["time_us"].to_numpy() - start_us) // US_PER_HOUR
             np.add.at(counts, (hour, rows["origin"].to_numpy(), rows["workload"].to_numpy()), 1)
         known = counts[:, :-1] + counts[:, -1:] * demand.origin_share[:, np.newaxis]
@@ -194,13 +204,14 @@ class Replay(TrafficSource):
 
     def _pending(
         self,
+        files: Sequence[LogFile],
         demand: Demand,
         start_us: int,
         earliest_us: Sequence[int],
         late_us: Sequence[int],
         piece_bytes: int,
     ) -> Iterator[Pending]:
-        inside = self._inside(demand, start_us, piece_bytes)
+        inside = self._inside(files, demand, start_us, piece_bytes)
         for index, rows in enumerate(_of_size(_in_order(inside, earliest_us, late_us), rng.BLOCK)):
             yield partial(self._requests, demand, start_us, index, rows)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -144,16 +144,16 @@ class LogSummary:
             "latest": _text(self.latest_us),
             "without_service_time": self.rows - self.served if log.service_column else None,
             "mean_service_ms": float(f"{self.service_ms / self.served:.6g}") if self.served else None,
-            "origins": "logged" if log.origin_column else "drawn",
+            "origins": "logged" if log.origin_column else log.origin or "drawn",
             "workloads": "logged" if log.workload_column else log.workload or "drawn",
             "licence": log.licence,
         }
 
     def notes(self, log: Log) -> Iterator[str]:
         """Yield the same for people."""
-        if not log.origin_column:
+        if not log.states_origins:
             yield f"synthetic geography: {log.path} names no origins, they are drawn by their shares"
-        if not (log.workload_column or log.workload):
+        if not log.states_workloads:
             yield f"{log.path} names no workloads, they are drawn by their shares"
         if outside := self.rows - self.inside:
             yield f"{outside:,} of {self.rows:,} requests of {log.path} lie outside the horizon: left out"
@@ -167,6 +167,18 @@ class LogSummary:
             yield f"{rows} have 0 answer tokens, as failed ones have: served like all others"
         if log.service_column and self.served < self.rows:
             yield f"{self.rows - self.served:,} of {self.rows:,} rows of {log.path} have no inference time"
+
+
+def joined(summaries: Iterable[LogSummary]) -> LogSummary:
+    """Return the counts of several files: sums, and of times and lateness the extremes."""
+    whole = LogSummary()
+    for one in summaries:
+        for name in ("rows", "inside", "out_of_order", "served", "service_ms", "unanswered"):
+            setattr(whole, name, getattr(whole, name) + getattr(one, name))
+        whole.earliest_us = min(whole.earliest_us, one.earliest_us)
+        whole.latest_us = max(whole.latest_us, one.latest_us)
+        whole.late_us = max(whole.late_us, one.late_us)
+    return whole
 
 
 def _text(time_us: int) -> str:
