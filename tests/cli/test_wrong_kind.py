@@ -31,7 +31,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 #: Commands, the file or folder that they were given, and the command that takes it.
 MISTAKEN = {
     "simulate study.toml": "carbonroute study run study.toml",
-    "validate study.toml": "carbonroute study run study.toml",
     "frontier study.toml": "carbonroute study run study.toml",
     "study run small.toml": "carbonroute simulate small.toml",
     "study run published": "carbonroute simulate published",

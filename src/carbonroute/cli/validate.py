@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -11,6 +14,7 @@ from carbonroute.cli.options import NoCode
 from carbonroute.cli.terminal import DONE, REFUSED, out, print_json, results_alone
 from carbonroute.errors import Fault, InputError
 from carbonroute.scenario import load, resolve
+from carbonroute.scenario.written.mistaken import kind_of
 
 
 def validate(
@@ -22,6 +26,9 @@ def validate(
 ) -> int:
     """Check a scenario and its data files without simulating it; all faults are listed at once.
 
+    Of a study: its file, its base scenario, all of its cells, and the data of each value on its
+    axes.
+
     Parameters
     ----------
     file
@@ -29,31 +36,52 @@ def validate(
     json
         Print the faults as JSON, each with its file, line, id and remedy; the exit code is as without.
     """
+    kind = kind_of(Path(file))
+    is_study = kind is not None and kind.name == "a study"
+    look = partial(_study if is_study else _scenario, file, code=not no_code)
+    name = "study" if is_study else "scenario"
     try:
         with results_alone():
-            inputs = resolve(load(file, code=not no_code))
+            facts, sentence, notes = look()
     except InputError as error:
         if not json:
             raise
         faults = [_as_json(error, fault) for fault in error.faults]
-        print_json({"scenario": file, "valid": False, "more": error.more, "faults": faults})
+        print_json({name: file, "valid": False, "more": error.more, "faults": faults})
         return REFUSED
-    hours, origins, workloads, regions = inputs.shape
-    requests = round(inputs.arrivals.count)
     if json:
-        counts = {"hours": hours, "requests": requests, "origins": origins, "workloads": workloads}
-        counts |= {"regions": regions, "policies": len(inputs.candidates)}
-        print_json({"scenario": file, "valid": True, **counts, "notes": inputs.notes, "faults": []})
+        print_json({name: file, "valid": True, **facts, "notes": notes, "faults": []})
         return DONE
     console = out()
-    console.print(
-        f"{file}: valid. {hours:,} hours, {requests:,} requests, {origins} origins, {workloads} workloads, "
-        f"{regions} regions, {len(inputs.candidates)} policies.",
-        soft_wrap=True,
-    )
-    for note in inputs.notes:
+    console.print(f"{file}: valid. {sentence}.", soft_wrap=True)
+    for note in notes:
         console.print(f"– {note}.", soft_wrap=True)
     return DONE
+
+
+def _scenario(file: str, *, code: bool) -> tuple[dict[str, Any], str, Sequence[str]]:
+    """Return the facts of a valid scenario, the same in words, and its notes."""
+    inputs = resolve(load(file, code=code))
+    hours, origins, workloads, regions = inputs.shape
+    requests = round(inputs.arrivals.count)
+    policies = len(inputs.candidates)
+    counts = {"hours": hours, "requests": requests, "origins": origins, "workloads": workloads}
+    words = (
+        f"{hours:,} hours, {requests:,} requests, {origins} origins, {workloads} workloads, "
+        f"{regions} regions, {policies} policies"
+    )
+    return counts | {"regions": regions, "policies": policies}, words, inputs.notes
+
+
+def _study(file: str, *, code: bool) -> tuple[dict[str, Any], str, Sequence[str]]:
+    """Return the same of a valid study."""
+    from carbonroute import study
+
+    checked = study.check(file, code=code)
+    axes = {axis.name: len(axis.values) for axis in checked.axes}
+    listed = ", ".join(f"{name} ({count:,})" for name, count in axes.items()) or "none"
+    words = f"{len(checked.cells):,} cells of {checked.base.source}; axes: {listed}"
+    return {"base": checked.base.source, "cells": len(checked.cells), "axes": axes}, words, ()
 
 
 def _as_json(error: InputError, fault: Fault) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from carbonroute.errors import InputError
 from carbonroute.scenario.resolved.resolve import data_faults
-from carbonroute.scenario.written.changes import changed
+from carbonroute.scenario.written.changes import canonical, changed
 from carbonroute.scenario.written.load import builtin_scenarios, tables, validated
 from carbonroute.scenario.written.mended import SECTIONS, STAND_INS, mended
 from carbonroute.scenario.written.model import Scenario
@@ -42,12 +42,35 @@ def load(source: str | Path, changes: Mapping[str, object] | None = None, *, cod
     data, folder = tables(source)
     spelled = changed(data, changes or {}, str(source))
     is_builtin = isinstance(source, str) and source in builtin_scenarios()
-    written = Written() if is_builtin else Written(Path(source), tuple(changes or ()))
+    places = tuple(canonical(data, changes or {}, str(source)).values())
+    written = Written() if is_builtin else Written(Path(source), places)
+    return examined(spelled, str(source), folder, written, code=code)
+
+
+def examined(
+    data: Mapping[str, Any], source: str, folder: Path, written: Written, *, code: bool = True
+) -> Scenario:
+    """Return the scenario that tables spell; where it is faulty, its data are checked too.
+
+    Parameters
+    ----------
+    data
+        The tables, with all changes.
+    source, folder, written
+        Their name in errors, the folder of their paths, and their file.
+    code
+        Whether code of others may be run.
+
+    Raises
+    ------
+    InputError
+        With all faults.
+    """
     try:
-        return validated(Scenario, spelled, str(source), folder, code=code, written=written)
+        return validated(Scenario, data, source, folder, code=code, written=written)
     except InputError as error:
-        more = [] if error.more else list(_more_faults(spelled, str(source), folder, written, error))
-        raise (InputError.together(str(source), [error, *more]) if more else error) from error
+        more = [] if error.more else list(_more_faults(data, source, folder, written, error))
+        raise (InputError.together(source, [error, *more]) if more else error) from error
 
 
 def _more_faults(

@@ -30,7 +30,7 @@ from carbonroute.study.tables import (
 )
 from carbonroute.study.workers import Seat, cores, processes
 
-__all__ = ["Progress", "Status", "StudyTables", "read", "run", "status", "tables_in"]
+__all__ = ["Progress", "Status", "StudyTables", "check", "read", "run", "status", "tables_in"]
 
 
 def run(  # noqa: PLR0913  one argument per option of the command
@@ -105,6 +105,24 @@ def run(  # noqa: PLR0913  one argument per option of the command
             for text in results.notes:
                 note(text)
         return read(place)
+
+
+def check(file: str | Path, *, code: bool = True) -> cells.Study:
+    """Return a study, checked with its base scenario, all of its cells and the data of each value of an axis.
+
+    Parameters
+    ----------
+    file
+        The study file.
+    code
+        Whether code of others may be run.
+
+    Raises
+    ------
+    InputError
+        With all faults, each with its file and line.
+    """
+    return cells.read(Path(file), code=code, data=True)
 
 
 def _require_same_files(study: cells.Study, journal: Journal) -> None:

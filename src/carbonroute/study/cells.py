@@ -7,17 +7,20 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from carbonroute.errors import MAX_FAULTS, Fault, InputError, did_you_mean
 from carbonroute.runs.run_plan import RunPlan
-from carbonroute.scenario import Scenario
+from carbonroute.scenario import Scenario, resolve
+from carbonroute.scenario.loading import examined
 from carbonroute.scenario.written.changes import changed
 from carbonroute.scenario.written.load import checked, tables
 from carbonroute.study import file as study_file
-from carbonroute.study.file import Axis, StudyFile, Value
+from carbonroute.study.file import Axis, StudyFile, Value, by_path, places_of
 from carbonroute.study.folder import CELLS
+from carbonroute.study.places import Places, in_study
 
 
 @dataclass(frozen=True)
@@ -120,62 +123,223 @@ class Study:
         }
 
 
-def read(path: Path, progress: Callable[[int, int], None] | None = None, *, code: bool = True) -> Study:
-    """Read a study file and check all of its cells; `progress` gets the number checked, and of all.
+def read(
+    path: Path,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    code: bool = True,
+    data: bool = False,
+) -> Study:
+    """Read a study file and check all of its cells.
+
+    Parameters
+    ----------
+    path
+        The study file.
+    progress
+        Called with the number of cells checked, and of all.
+    code
+        Whether code of others may be run.
+    data
+        Whether to read the data files too: those of the first cell, and of each that differs from it by one
+        value of an axis. They are read where there are other faults, for the first cell alone.
 
     Raises
     ------
     InputError
-        With all faults of the file, or of its cells.
+        With all faults of the file, of its base scenario, of its cells and of those data.
     """
-    source = str(path)
-    file = study_file.read(path)
-    axes = study_file.axes_of(file, source)
-    RunPlan.read(file.engine or "sampled", 1, file.replications, file.until)
-    data, folder = tables(file.scenario, path.parent.absolute())  # workers may be begun elsewhere
-    base = Base(file, data, file.scenario, folder, code)
-    base = replace(base, data=_with_changes(base, source))
-    return Study(path, base, axes, cells_of(base, axes, source, progress))
+    return _Reading(path, code).study(progress, data=data)
 
 
-def _with_changes(base: Base, source: str) -> dict[str, Any]:
-    return changed(base.data, base.file.changes, f"{source}: changes")
+class _Reading:
+    """The faults of a study, as far as they can be known with those that there are already."""
 
+    def __init__(self, path: Path, code: bool) -> None:
+        self.path, self.code = path, code
+        self.errors: list[InputError] = []
 
-def cells_of(
-    base: Base, axes: Sequence[Axis], source: str, progress: Callable[[int, int], None] | None = None
-) -> tuple[Cell, ...]:
-    """Return all combinations of axes, checked.
+    def study(self, progress: Callable[[int, int], None] | None, *, data: bool) -> Study:
+        """Return the study, or raise all of its faults."""
+        file, axes = self._file_and_axes()
+        base, places = self._base(file) if file else (None, None)
+        cells: tuple[Cell, ...] = ()
+        if base and places:
+            checked_cells = _Cells(base, axes, places)
+            cells = checked_cells.all(progress, alone=not self.errors)
+            told = [*self.errors, *checked_cells.errors]
+            if (data or told) and not any(error.more for error in told):
+                checked_cells.read_data(every_value=data)
+            self.errors += checked_cells.errors
+        if self.errors or base is None:
+            raise (
+                self.errors[0] if len(self.errors) == 1 else InputError.together(str(self.path), self.errors)
+            )
+        return Study(self.path, base, axes, cells)
 
-    Raises
-    ------
-    InputError
-        With the faults of cells: each fault once, with the first cell that has it.
-    """
-    total = math.prod(len(axis.values) for axis in axes)
-    cells: list[Cell] = []
-    faults: dict[tuple[str, str], Fault] = {}
-    seen: dict[str, int] = {}
-    for index, values in enumerate(combinations(axes)):
-        cell = Cell(index, "", values)
+    def _file_and_axes(self) -> tuple[StudyFile | None, tuple[Axis, ...]]:
+        tables = study_file.tables_of(self.path)
         try:
-            scenario = base.scenario(cell.changes)
+            file = study_file.checked(tables, self.path)
+            variants = dict(enumerate(file.variants))
         except InputError as error:
-            for fault in error.faults:
-                where = f"{in_words(cell, axes)}: {fault.where}"
-                faults.setdefault((fault.where, fault.found), Fault(where, fault.found, fault.remedy))
-        else:
-            cell = Cell(index, digest(scenario), values)
-            faults |= _faults(base, cell, scenario, seen, axes)
-            seen.setdefault(cell.digest, index)
-            cells.append(cell)
-        if len(faults) > MAX_FAULTS:
-            break
-        if progress:
-            progress(index + 1, total)
-    if faults:
-        raise InputError(source, faults.values())
-    return tuple(cells)
+            self.errors.append(error)
+            known = study_file.mended(tables, error)
+            if known is None:
+                return None, ()
+            file, variants = known
+        axes, faults = study_file.axes_and_faults(file.grid, variants)
+        try:
+            RunPlan.read(file.engine or "sampled", 1, file.replications, file.until)
+        except InputError as error:
+            faults += [(error.source, replace(fault, where=error.source)) for fault in error.faults]
+        if wrong := in_study(self.path, faults):
+            self.errors.append(wrong)
+        return file, axes
+
+    def _base(self, file: StudyFile) -> tuple[Base | None, Places | None]:
+        try:
+            data, folder = tables(
+                file.scenario, self.path.parent.absolute()
+            )  # workers may be begun elsewhere
+        except InputError as error:
+            self.errors.append(self._of_base(file, error))
+            return None, None
+        changes = by_path(file.changes)
+        stated = places_of(file.changes, "changes")
+        places = Places(self.path, file.scenario, folder, data, changes, stated)
+        faults = []
+        for change, value in changes.items():
+            try:
+                data = changed(data, {change: value}, file.scenario)
+            except InputError as error:
+                faults += [
+                    (stated[change], replace(fault, where=fault.where or change)) for fault in error.faults
+                ]
+        if wrong := in_study(self.path, faults):
+            self.errors.append(wrong)
+        return Base(file, data, file.scenario, folder, self.code), places
+
+    def _of_base(self, file: StudyFile, error: InputError) -> InputError:
+        """Return the faults of a base scenario that cannot be read: no such file is one of the study."""
+        if all(fault.id in {"unreadable-file", "wrong-file"} for fault in error.faults):
+            faults = [
+                ("scenario", replace(fault, where="scenario", found=f"{file.scenario!r}: {fault.found}"))
+                for fault in error.faults
+            ]
+            return in_study(self.path, faults) or error
+        return error
+
+
+class _Cells:
+    """The cells of a study while they are checked.
+
+    Attributes
+    ----------
+    errors
+        Those of the cells, each fault once, with the first cell that has it.
+    """
+
+    def __init__(self, base: Base, axes: Sequence[Axis], places: Places) -> None:
+        self.base, self.axes = base, axes
+        self.errors: list[InputError] = []
+        self._places = places
+        self._told: set[tuple[object, ...]] = set()
+        self._faults: list[tuple[str, Fault]] = []
+
+    def all(self, progress: Callable[[int, int], None] | None, *, alone: bool) -> tuple[Cell, ...]:
+        """Return the cells that have no fault; where others were found before, `alone` is false."""
+        total = math.prod(len(axis.values) for axis in self.axes)
+        cells: list[Cell] = []
+        seen: dict[str, int] = {}
+        for index, values in enumerate(combinations(self.axes)):
+            cell = Cell(index, "", values)
+            try:
+                scenario = self.base.scenario(cell.changes)
+            except InputError as error:
+                self._note(cell, error)
+            else:
+                cell = Cell(index, digest(scenario), values)
+                self._compare(cell, scenario, seen if alone else {})
+                seen.setdefault(cell.digest, index)
+                cells.append(cell)
+            if len(self._told) > MAX_FAULTS:
+                break
+            if progress:
+                progress(index + 1, total)
+        if wrong := in_study(self._places.path, self._faults):
+            self.errors.append(wrong)
+        return tuple(cells)
+
+    def read_data(self, *, every_value: bool) -> None:
+        """Note the faults of the first cell's data; with `every_value`, of each value of an axis too."""
+        for cell in self._representatives() if every_value else [Cell(0, "", self._first)]:
+            try:
+                data = changed(self.base.data, cell.changes, self.base.source)
+                written = self._places.written(cell.changes)
+                resolve(examined(data, self.base.source, self.base.folder, written, code=self.base.code))
+            except InputError as error:
+                self._note(cell, error)
+
+    @property
+    def _first(self) -> tuple[Value, ...]:
+        return tuple(axis.values[0] for axis in self.axes)
+
+    def _representatives(self) -> Iterator[Cell]:
+        """Yield the first cell, and those that differ from it by one value that is more than a seed."""
+        yield Cell(0, "", self._first)
+        counts = [len(axis.values) for axis in self.axes]
+        for place, axis in enumerate(self.axes):
+            for number, value in enumerate(() if axis.averaged else axis.values):
+                if number:
+                    values = (*self._first[:place], value, *self._first[place + 1 :])
+                    yield Cell(number * math.prod(counts[place + 1 :]), "", values)
+
+    @cached_property
+    def _everywhere(self) -> frozenset[tuple[str, str]]:
+        """Place and problem of each fault of the base scenario by itself."""
+        try:
+            self.base.scenario({})
+        except InputError as error:
+            return frozenset((fault.where, fault.found) for fault in error.faults)
+        return frozenset()
+
+    def _located(self, cell: Cell, error: InputError) -> InputError:
+        stated = {path: place for one in cell.values for path, place in one.places.items()}
+        places = replace(self._places, everywhere=self._everywhere)
+        return places.located(error, cell.changes, stated, in_words(cell, self.axes))
+
+    def _note(self, cell: Cell, error: InputError) -> None:
+        """Note those of the faults of a cell that no cell before it had."""
+        ours = {self._places.base, self._places.source}
+        fresh = {
+            key: fault
+            for fault in error.faults
+            if (key := (error.file_of(fault) in ours or error.file_of(fault), fault.where, fault.found))
+            not in self._told
+        }
+        self._told.update(fresh)
+        if fresh:
+            self.errors.append(self._located(cell, InputError(error.source, fresh.values())))
+
+    def _compare(self, cell: Cell, scenario: Scenario, seen: Mapping[str, int]) -> None:
+        """Note the faults of a cell whose scenario is valid by itself."""
+        if cell.digest in seen and ("digest",) not in self._told:
+            self._told.add(("digest",))
+            text, remedy = (
+                f"is the same scenario as cell {seen[cell.digest]}",
+                "leave out changes without effect",
+            )
+            place = next((place for one in cell.values for place in one.places.values()), "grid")
+            self._faults.append((place, Fault(in_words(cell, self.axes), text, remedy)))
+        labels = [entry.shown for entry in scenario.policies]
+        baseline = self.base.file.baseline
+        if baseline and baseline not in labels and ("baseline",) not in self._told:
+            self._told.add(("baseline",))
+            text = f"there is no policy {baseline!r} in {in_words(cell, self.axes)}"
+            self._faults.append(
+                ("baseline", Fault("baseline", text, did_you_mean(baseline, labels), "unknown-name"))
+            )
 
 
 def combinations(axes: Sequence[Axis]) -> Iterator[tuple[Value, ...]]:
@@ -186,21 +350,6 @@ def combinations(axes: Sequence[Axis]) -> Iterator[tuple[Value, ...]]:
     for value in axes[0].values:
         for rest in combinations(axes[1:]):
             yield (value, *rest)
-
-
-def _faults(
-    base: Base, cell: Cell, scenario: Scenario, seen: Mapping[str, int], axes: Sequence[Axis]
-) -> dict[tuple[str, str], Fault]:
-    """Return the faults of a cell whose scenario is valid by itself."""
-    faults: dict[tuple[str, str], Fault] = {}
-    if cell.digest in seen:
-        text = f"is the same scenario as cell {seen[cell.digest]}"
-        faults["digest", ""] = Fault(in_words(cell, axes), text, "leave out changes without effect")
-    labels = [entry.shown for entry in scenario.policies]
-    if base.file.baseline and base.file.baseline not in labels:
-        text = f"there is no policy {base.file.baseline!r} in {in_words(cell, axes)}"
-        faults["baseline", ""] = Fault("baseline", text, did_you_mean(base.file.baseline, labels))
-    return faults
 
 
 def in_words(cell: Cell, axes: Sequence[Axis]) -> str:

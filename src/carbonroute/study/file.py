@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_core import to_jsonable_python
 
 from carbonroute.errors import Fault, InputError, did_you_mean
-from carbonroute.files.toml import as_found, parse
+from carbonroute.files.toml import as_found, key_text, parse
 from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.metrics.policies import COLUMNS
 from carbonroute.runs import MAX_VIOLATION
@@ -59,11 +61,14 @@ class Value:
         Its number, or None.
     changes
         Values that it sets in the scenario, by path.
+    places
+        The keys of the study file that state them, by path.
     """
 
     label: str
     number: int | float | None
     changes: Mapping[str, Any]
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def stated(self) -> Any:
@@ -84,10 +89,13 @@ class Axis:
         Of its column.
     values
         In the order of the file.
+    place
+        The key of the study file that states it.
     """
 
     name: str
     values: tuple[Value, ...]
+    place: str = field(default="", compare=False)
 
     @property
     def numeric(self) -> bool:
@@ -179,16 +187,31 @@ class StudyFile(Spec):
         )
         return metrics
 
-    @field_validator("changes")
-    @classmethod
-    def _by_path(cls, changes: dict[str, Any]) -> dict[str, Any]:
-        return by_path(changes)
-
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the policy table that the results keep."""
         metrics = self.metrics or COLUMNS
         return tuple(name for name in COLUMNS if name in {*metrics, *KEPT} and name not in FIXED)
+
+
+def tables_of(path: Path) -> dict[str, Any]:
+    """Return the tables of a study file, unchecked.
+
+    Raises
+    ------
+    InputError
+        If it is no TOML, or a file of another kind.
+    """
+    if str(path) in builtin_scenarios() and not path.exists():
+        remedy = f"run it: `carbonroute simulate {path}`"
+        raise InputError(str(path), [Fault("", "is a built-in scenario, not a study", remedy, "wrong-file")])
+    refuse_data(path, "a study")
+    try:
+        tables = parse(path)
+    except InputError as error:
+        raise Written(path).located(error) from error
+    refuse_other(path, tables, "a study")
+    return tables
 
 
 def read(path: Path) -> StudyFile:
@@ -199,17 +222,37 @@ def read(path: Path) -> StudyFile:
     InputError
         With all faults in it. Those of its cells are found by `carbonroute.study.cells.cells_of`.
     """
-    if str(path) in builtin_scenarios() and not path.exists():
-        remedy = f"run it: `carbonroute simulate {path}`"
-        raise InputError(str(path), [Fault("", "is a built-in scenario, not a study", remedy, "wrong-file")])
-    refuse_data(path, "a study")
-    written = Written(path)
+    return checked(tables_of(path), path)
+
+
+def checked(tables: Mapping[str, Any], path: Path) -> StudyFile:
+    """Return the study that the tables of a file spell.
+
+    Raises
+    ------
+    InputError
+        With all faults in them.
+    """
+    return validated(StudyFile, tables, str(path), path.parent, written=Written(path))
+
+
+def mended(tables: Mapping[str, Any], error: InputError) -> tuple[StudyFile, dict[int, Variant]] | None:
+    """Return what can be known of a faulty study: without its faulty keys, and its valid variants by number.
+
+    None where it names no base scenario.
+    """
+    faulty = {re.split(r"[.\[]", fault.where)[0] for fault in error.faults}
+    kept = {key: value for key, value in tables.items() if key not in faulty}
+    variants = tables.get("variants")
+    valid: dict[int, Variant] = {}
+    for place, variant in enumerate(variants if isinstance(variants, list) else []):
+        with suppress(ValidationError):
+            valid[place] = Variant.model_validate(variant)
     try:
-        tables = parse(path)
-    except InputError as error:
-        raise written.located(error) from error
-    refuse_other(path, tables, "a study")
-    return validated(StudyFile, tables, str(path), path.parent, written=written)
+        file = StudyFile.model_validate({"schema": SCHEMA, "name": "x", **kept, "variants": []})
+    except ValidationError:
+        return None
+    return file, valid
 
 
 def axes_of(file: StudyFile, source: str) -> tuple[Axis, ...]:
@@ -220,28 +263,64 @@ def axes_of(file: StudyFile, source: str) -> tuple[Axis, ...]:
     InputError
         If an axis has no values, a name that is taken, or values with the same label.
     """
-    grid: list[tuple[str, list[Any]]] = []
-    for path, values in _of_grid(file.grid, source):
-        grid.append((path, values))
-        _require_cells([len(values) for _, values in grid], source)  # before the next axis takes memory
-    axes = [Axis(path, tuple(_labelled(path, values))) for path, values in grid]
+    axes, faults = axes_and_faults(file.grid, dict(enumerate(file.variants)))
+    if faults:
+        raise InputError(source, (fault for _, fault in faults))
+    return axes
+
+
+def axes_and_faults(
+    grid: Mapping[str, Any], variants: Mapping[int, Variant]
+) -> tuple[tuple[Axis, ...], list[tuple[str, Fault]]]:
+    """Return the axes that can be known, and the faults of all, each with the key that it is of.
+
+    Parameters
+    ----------
+    grid
+        Of the study file.
+    variants
+        Of the study file, by their numbers there.
+    """
+    axes: list[Axis] = []
+    faults: list[tuple[str, Fault]] = []
+    for path, place, values in _of_grid(grid, faults):
+        stated = values if isinstance(values, _Steps) else list(enumerate(values))
+        labelled = (
+            Value(
+                _text(value),
+                _number(value),
+                {path: value},
+                {path: place if index is None else f"{place}[{index}]"},
+            )
+            for index, value in stated
+        )
+        if not _are_few([*(len(axis.values) for axis in axes), len(values)], faults):
+            return (), faults  # before the next axis takes memory
+        axes.append(Axis(path, tuple(labelled), place))
     by_axis: dict[str, list[Value]] = {}
-    for variant in file.variants:
-        value = Value(variant.label, None, by_path(variant.changes))
+    first: dict[str, str] = {}
+    for index, variant in variants.items():
+        place = f"variants[{index}]"
+        value = Value(
+            variant.label, None, by_path(variant.changes), places_of(variant.changes, f"{place}.changes")
+        )
         by_axis.setdefault(variant.axis, []).append(value)
-    axes += [Axis(name, tuple(values)) for name, values in by_axis.items()]
-    _require_cells([len(axis.values) for axis in axes], source)
-    if faults := list(_faults(axes)):
-        raise InputError(source, faults)
-    return tuple(axes)
+        first.setdefault(variant.axis, place)
+    axes += [Axis(name, tuple(values), first[name]) for name, values in by_axis.items()]
+    if not _are_few([len(axis.values) for axis in axes], faults):
+        return (), faults
+    wrong = list(_faults(axes))
+    unfit = {fault.where for _, fault in wrong}
+    return tuple(axis for axis in axes if axis.name not in unfit), faults + wrong
 
 
-def _require_cells(counts: Sequence[int], source: str) -> None:
-    """Refuse axes of so many values if their cells are too many."""
+def _are_few(counts: Sequence[int], faults: list[tuple[str, Fault]]) -> bool:
+    """Whether axes of so many values have few enough cells; note a fault if not."""
     total = math.prod(counts)
     if total > MAX_VALUES:
-        problem = f"{total:,} cells"
-        raise InputError(source, [Fault("grid", problem, f"at most {MAX_VALUES:,} are expected")])
+        remedy = f"at most {MAX_VALUES:,} are expected"
+        faults.append(("grid", Fault("grid", f"{total:,} cells", remedy, "out-of-range")))
+    return total <= MAX_VALUES
 
 
 def by_path(changes: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -252,44 +331,67 @@ def by_path(changes: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     >>> by_path({"network": {"jitter_std_ms": 3}, "carbon": {"kind": "file", "path": "a.csv"}})
     {'network.jitter_std_ms': 3, 'carbon': {'kind': 'file', 'path': 'a.csv'}}
     """
-    flat: dict[str, Any] = {}
+    return {path: value for path, _, value in _flat(changes, above)}
+
+
+def places_of(changes: Mapping[str, Any], place: str) -> dict[str, str]:
+    """Return the key of the study file that states each change, by path; `place` is that of all of them."""
+    return {path: key for path, key, _ in _flat(changes, "", place)}
+
+
+def _flat(changes: Mapping[str, Any], above: str, place: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Yield path, key in the file and value of each change."""
     for key, value in changes.items():
         path = f"{above}.{_in_path(key)}" if above else key
+        stated = f"{place}.{key_text(key)}"
         if isinstance(value, dict) and not any(tag in value for tag in _TAGS):
-            flat |= by_path(value, path)
+            yield from _flat(value, path, stated)
         else:
-            flat[path] = value
-    return flat
+            yield path, stated, value
 
 
 def _in_path(key: str) -> str:
     return f'"{key}"' if set(key) & set('.[]"') else key
 
 
-def _of_grid(grid: Mapping[str, Any], source: str, above: str = "") -> Iterator[tuple[str, list[Any]]]:
-    """Yield the path of each axis and its values."""
+class _Steps(list[tuple[None, Any]]):
+    """The numbers of a range, none of which the file states by itself."""
+
+
+def _of_grid(
+    grid: Mapping[str, Any], faults: list[tuple[str, Fault]], above: str = "", place: str = "grid"
+) -> Iterator[tuple[str, str, list[Any]]]:
+    """Yield path, key in the file and values of each axis; note the faults of the others."""
     for key, values in grid.items():
         path = f"{above}.{_in_path(key)}" if above else key
+        stated = f"{place}.{key_text(key)}"
+        fault: Fault | None = None
         if isinstance(values, dict) and set(values) in _RANGE:
-            yield path, _numbers(values, source, f"grid.{path}")
+            steps = _numbers(values, f"grid.{path}")
+            if not isinstance(steps, Fault):
+                yield path, stated, _Steps((None, number) for number in steps)
+                continue
+            fault = steps
         elif isinstance(values, dict):
-            yield from _of_grid(values, source, path)
+            yield from _of_grid(values, faults, path, stated)
         elif isinstance(values, list):
-            yield path, values
+            yield path, stated, values
         else:
             remedy = "an array of values is expected, or { from = 1, to = 10, step = 1 }"
-            raise InputError(source, [Fault(f"grid.{path}", as_found(values), remedy)])
+            fault = Fault(f"grid.{path}", as_found(values), remedy, "wrong-type")
+        if fault:
+            faults.append((stated, fault))
 
 
-def _numbers(steps: Mapping[str, Any], source: str, where: str) -> list[int | float]:
-    """Return the numbers of a range, both ends included."""
+def _numbers(steps: Mapping[str, Any], where: str) -> list[int | float] | Fault:
+    """Return the numbers of a range, both ends included; or its fault."""
     first, last, step = steps["from"], steps["to"], steps.get("step", 1)
     if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in (first, last, step)):
-        raise InputError(source, [Fault(where, as_found(dict(steps)), "numbers are expected")])
+        return Fault(where, as_found(dict(steps)), "numbers are expected", "wrong-type")
     count = (last - first) / step + 1 if step else math.nan
     if not 1 <= count <= MAX_VALUES:
         remedy = f"a step that leads from one to the other is expected, with at most {MAX_VALUES:,} values"
-        raise InputError(source, [Fault(where, as_found(dict(steps)), remedy)])
+        return Fault(where, as_found(dict(steps)), remedy, "out-of-range")
     whole = all(isinstance(one, int) for one in (first, last, step))
     # Rounded, so that ten steps of 0.1 are exactly 1.
     return [
@@ -298,10 +400,8 @@ def _numbers(steps: Mapping[str, Any], source: str, where: str) -> list[int | fl
     ]
 
 
-def _labelled(path: str, values: Sequence[Any]) -> Iterator[Value]:
-    for value in values:
-        number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
-        yield Value(_text(value), number, {path: value})
+def _number(value: Any) -> int | float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _text(value: Any) -> str:
@@ -344,30 +444,35 @@ def _text_of_table(table: Mapping[str, Any]) -> str:
     return f"{table[called]}({rest})" if rest else str(table[called])
 
 
-def _faults(axes: Sequence[Axis]) -> Iterator[Fault]:
+def _faults(axes: Sequence[Axis]) -> Iterator[tuple[str, Fault]]:
+    """Yield the faults of axes, each with the key that it is of."""
     taken = {*FIXED, *COLUMNS, "n"}
     for place, axis in enumerate(axes):
         if axis.name in taken:
-            yield Fault(axis.name, "is a column of the results", "give the axis another name")
+            remedy = "give the axis another name"
+            yield axis.place, Fault(axis.name, "is a column of the results", remedy, "repeated-name")
         if axis.name in {one.name for one in axes[:place]}:
-            yield Fault(axis.name, "is an axis of the grid and of variants", "axes must differ in name")
+            problem, remedy = "is an axis of the grid and of variants", "axes must differ in name"
+            yield axis.place, Fault(axis.name, problem, remedy, "repeated-name")
         if not is_name(axis.name):
-            yield Fault(axis.name, "is no name of an axis", "give the values in variants, with an axis")
+            remedy = "give the values in variants, with an axis"
+            yield axis.place, Fault(axis.name, "is no name of an axis", remedy)
         for value in axis.values:
             if not value.label.isprintable():
                 remedy = "state it as a variant, with a label in printable characters"
-                yield Fault(axis.name, as_found(value.label), remedy)
+                yield _place(axis, value), Fault(axis.name, as_found(value.label), remedy)
         if not axis.values:
-            yield Fault(axis.name, "has no values", "one value or more is expected")
+            yield axis.place, Fault(axis.name, "has no values", "one value or more is expected")
         yield from _alike(axis)
-    paths = [(path, axis.name) for axis in axes for path in dict.fromkeys(_paths(axis))]
-    for place, (path, name) in enumerate(paths):
+    paths = [(path, axis) for axis in axes for path in dict.fromkeys(_paths(axis))]
+    for place, (path, axis) in enumerate(paths):
         other = next((first for same, first in paths[:place] if same == path), None)
         if other is not None:
-            yield Fault(name, f"sets {path}, as axis {other} does", "one axis per path is expected")
+            problem = f"sets {path}, as axis {other.name} does"
+            yield axis.place, Fault(axis.name, problem, "one axis per path is expected", "repeated-name")
 
 
-def _alike(axis: Axis) -> Iterator[Fault]:
+def _alike(axis: Axis) -> Iterator[tuple[str, Fault]]:
     """Yield a fault for each value that has the label of an earlier one."""
     seen: dict[str, Mapping[str, Any]] = {}
     for value in axis.values:
@@ -375,8 +480,13 @@ def _alike(axis: Axis) -> Iterator[Fault]:
             same = json.dumps(seen[value.label], default=str) == json.dumps(value.changes, default=str)
             problem = f"{value.label!r} stands there twice"
             remedy = "leave one out" if same else "tell them apart: state both as variants, with labels"
-            yield Fault(axis.name, problem, remedy)
+            yield _place(axis, value), Fault(axis.name, problem, remedy, "repeated-name")
         seen[value.label] = value.changes
+
+
+def _place(axis: Axis, value: Value) -> str:
+    """Return the key of the study file that states a value, or else its axis."""
+    return next(iter(value.places.values()), axis.place)
 
 
 def _paths(axis: Axis) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from carbonroute.errors import Fault, InputError, did_you_mean
-from carbonroute.files.toml import as_found
+from carbonroute.files.toml import as_found, key_text
 
 #: Keys by which a member of a list can be named.
 _NAMES = ("name", "id", "label", "use")
@@ -61,28 +61,47 @@ def changed(data: Mapping[str, Any], changes: Mapping[str, Any], source: str) ->
     InputError
         If a path leads nowhere.
     """
+    return _changed(data, changes, source)[0]
+
+
+def canonical(data: Mapping[str, Any], changes: Mapping[str, Any], source: str) -> dict[str, str]:
+    """Return the place of each change as faults name it, with members of lists by their numbers.
+
+    >>> canonical({"regions": [{"name": "A"}]}, {"regions[A].pue": 1.2}, "scenario")
+    {'regions[A].pue': 'regions[0].pue'}
+
+    Raises
+    ------
+    InputError
+        As of `changed`.
+    """
+    return _changed(data, changes, source)[1]
+
+
+def _changed(
+    data: Mapping[str, Any], changes: Mapping[str, Any], source: str
+) -> tuple[dict[str, Any], dict[str, str]]:
     result = dict(data)
-    for path, value in changes.items():
-        _set(result, parts(path), value, source, "")
-    return result
+    places = {path: _set(result, parts(path), value, source, "") for path, value in changes.items()}
+    return result, places
 
 
-def _set(table: Any, path: list[Part], value: Any, source: str, above: str) -> None:
-    """Set a value in a table or list that is already a copy."""
+def _set(table: Any, path: list[Part], value: Any, source: str, above: str) -> str:
+    """Set a value in a table or list that is already a copy; return its place."""
     part, *rest = path
     if isinstance(part, tuple):
         key: Any = _index(table, part[0], source, above)
-        above = f"{above}[{part[0]}]"
+        above = f"{above}[{key}]"
     else:
         if not isinstance(table, dict):
             raise InputError(source, [Fault(above, as_found(table), "a table is expected")])
-        key, above = part, f"{above}.{part}".lstrip(".")
+        key, above = part, f"{above}.{key_text(part)}".lstrip(".")
     if not rest:
         table[key] = value
-        return
+        return above
     inner = table[key] if isinstance(key, int) else table.get(key, {})
     table[key] = inner.copy() if isinstance(inner, dict | list) else inner
-    _set(table[key], rest, value, source, above)
+    return _set(table[key], rest, value, source, above)
 
 
 def _index(members: Any, name: str, source: str, above: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,6 +31,16 @@ class Written:
     path: Path | None = field(default=None, compare=False)
     changed: tuple[str, ...] = field(default=(), compare=False)
 
+    def lines(self) -> Mapping[str, int] | None:
+        """Return the line of every key; None where there is no file, or it is no TOML."""
+        if self.path is None:
+            return None
+        file = str(self.path)
+        try:
+            return lines_of(plain_text(read_bytes(self.path, file, MAX_BYTES), file))
+        except (InputError, ValueError):  # it was no TOML, or is no more
+            return None
+
     def located(self, error: InputError, name: str = "") -> InputError:
         """Return an error with the line of each fault that is in the scenario file, if there is one.
 
@@ -44,14 +54,13 @@ class Written:
         if self.path is None:
             return error
         file = str(self.path)
-        try:
-            lines = lines_of(plain_text(read_bytes(self.path, file, MAX_BYTES), file))
-        except (InputError, ValueError):  # it was no TOML, or is no more
+        lines = self.lines()
+        if lines is None:
             return error
 
         def placed(fault: Fault) -> Fault:
             source = error.file_of(fault)
-            if source in {file, name}:
+            if source in {file, name, "scenario"}:
                 where = fault.where
             elif source in lines or source in _OPTIONAL:
                 is_path = source == "carbon" and re.split(r"[.\[]", fault.where)[0] in lines
