@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from carbonroute.cli import main
-from carbonroute.errors import InputError
+from carbonroute.errors import Fault, InputError
 from carbonroute.scenario import load, resolve
 from carbonroute.scenario.written.faults import as_share
-from helpers import small
+from helpers import faulty, small
 
 OWN = 'carbon = {{ kind = "file", path = "{}", layout = "wide", time_column = "time", unit = "g/kWh"{} }}\n'
 MARGINAL = ', accounting = { rate = "marginal" }'
@@ -169,6 +170,69 @@ def test_the_remedy_for_a_percentage_works(tmp_path: Path) -> None:
         tmp_path, ("share = 0.4", f"share = {shares[0]}"), ("share = 0.6", f"share = {shares[1]}")
     )
     assert [origin.share for origin in load(repaired).origins] == [0.4, 0.6]
+
+
+Told = tuple[str, str, str]  # file, place, problem
+
+
+def told(folder: Path, names: list[str]) -> dict[Told, Fault]:
+    """Return the faults of a scenario in which some are planted."""
+    with pytest.raises(InputError) as caught:
+        resolve(load(faulty.write(folder, names)))
+    error = caught.value
+    assert not error.more
+    return {(Path(error.file_of(fault)).name, fault.where, fault.found): fault for fault in error.faults}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[Told, Fault]]:
+    """Return the faults that each planted one makes by itself."""
+    folder = tmp_path_factory.mktemp("alone")
+    resolve(load(faulty.write(folder, [])))
+    return {name: told(folder, [name]) for name in faulty.PLANTED}
+
+
+def test_a_planted_fault_is_told_once_with_all_parts(alone: dict[str, dict[Told, Fault]]) -> None:
+    for name, faults in alone.items():
+        assert len(faults) == (2 if name == "a parameter that there is not" else 1), name  # one lacks, too
+        for (file, where, found), fault in faults.items():
+            assert fault.remedy or fault.id == "unreadable-file", name
+            in_words = any(word in f"{where}{found}" for word in ("line", "row", "column"))
+            assert fault.line or in_words or fault.id == "unreadable-file", name
+            assert (fault.line is not None) == (file == "faulty.toml"), name
+
+
+def check_together(names: list[str], folder: Path, alone: dict[str, dict[Told, Fault]]) -> None:
+    """Check that faults together are told as each of them alone, and nothing else is."""
+    found = told(folder, names).keys()
+    own = {name: alone[name].keys() for name in names}
+    assert found <= set().union(*own.values()), f"follow-on faults of {names}"
+    for name, faults in own.items():
+        for fault in faults - found:
+            assert faulty.may_hide(name, names, is_of_data=fault[0] != "faulty.toml"), (name, names)
+
+
+def some_faults(dice: random.Random) -> list[str]:
+    """Return 3 to 6 faults at different places."""
+    names = dice.sample(sorted(faulty.PLANTED), 12)
+    places = {faulty.PLANTED[name].place: name for name in names}
+    return list(places.values())[: dice.randint(3, 6)]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_three_to_six_faults_are_told_together_and_nothing_follows(
+    seed: int, tmp_path: Path, alone: dict[str, dict[Told, Fault]]
+) -> None:
+    check_together(some_faults(random.Random(seed)), tmp_path, alone)
+
+
+@pytest.mark.full
+def test_any_faults_are_told_together_and_nothing_follows(
+    tmp_path: Path, alone: dict[str, dict[Told, Fault]]
+) -> None:
+    dice = random.Random(1)
+    for _ in range(2000):
+        check_together(some_faults(dice), tmp_path, alone)
 
 
 def test_every_id_is_documented(request: pytest.FixtureRequest) -> None:

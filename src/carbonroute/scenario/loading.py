@@ -10,9 +10,9 @@ from carbonroute.errors import InputError
 from carbonroute.scenario.resolved.resolve import data_faults
 from carbonroute.scenario.written.changes import canonical, changed
 from carbonroute.scenario.written.load import builtin_scenarios, tables, validated
-from carbonroute.scenario.written.mended import SECTIONS, STAND_INS, mended
+from carbonroute.scenario.written.mended import SECTIONS, STAND_INS, mended, stand_ins_for_policies
 from carbonroute.scenario.written.model import Scenario
-from carbonroute.scenario.written.places import Written
+from carbonroute.scenario.written.places import Written, is_below
 
 
 def load(source: str | Path, changes: Mapping[str, object] | None = None, *, code: bool = True) -> Scenario:
@@ -77,15 +77,25 @@ def _more_faults(
     data: Mapping[str, Any], source: str, folder: Path, written: Written, error: InputError
 ) -> Iterator[InputError]:
     """Yield the faults that would be found once those of the scenario itself are mended."""
-    whole, sections, faulty = mended(data, {"folder": folder, "code": False, "written": written})
-    whole = {key: table for key, table in whole.items() if key in SECTIONS or key in ("pools", "control")}
+    context = {"folder": folder, "code": False, "written": written}
+    tables, sections = mended(data, context)
+    whole = {key: table for key, table in tables.items() if key in {*SECTIONS, "pools", "control"}}
+    if _hours(tables) != _hours(data):  # they limit the warm-up
+        whole.pop("control", None)
+    policies = stand_ins_for_policies(data.get("policies"), context)
     try:
-        validated(Scenario, {**STAND_INS, **whole}, source, folder, code=False, written=written)
+        stated = {**STAND_INS, **whole, **({"policies": policies} if policies else {})}
+        validated(Scenario, stated, source, folder, code=False, written=written)
     except InputError as further:
-        known = (*(fault.where for fault in error.faults), *faulty, *(set(SECTIONS) - data.keys()))
-        faults = [fault for fault in further.faults if not fault.where.startswith(known)]
+        known = {fault.where for fault in error.faults} | (set(SECTIONS) - sections.keys())
+        faults = [fault for fault in further.faults if not is_below(fault.where, known)]
         if faults:
             yield InputError(source, faults)
-    found = data_faults(sections, data, folder, {fault.where for fault in error.faults})
+    found = data_faults(sections, data, tables, folder, {fault.where for fault in error.faults})
     if found:
         yield written.located(InputError.together(source, found), source)
+
+
+def _hours(tables: Mapping[str, Any]) -> object:
+    horizon = tables.get("horizon")
+    return horizon.get("hours") if isinstance(horizon, dict) else None

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,16 @@ _BYTES_PER_EXPECTED = 24
 #: Server time, busy time and waiting time of a pool in an hour.
 _BYTES_PER_USE = 64
 _LISTS = ("origins", "workloads", "regions", "pools", "policies")
+#: The sections that data are read by, and the kind of fault of these.
+_READ = MappingProxyType(
+    {
+        "carbon": "carbon-data",
+        "regions": "carbon-data",
+        "traffic": "traffic-data",
+        "network": "rtt-data",
+        "workloads": "service-time-data",
+    }
+)
 #: Keys of a scenario that name a file.
 _FILE_KEYS = frozenset(("path", "rtt_file", "p90_file"))
 
@@ -89,6 +100,10 @@ def resolve(scenario: Scenario) -> Inputs:
     if refusals:
         with refusals.noted("forecast-data"):
             _forecasts(scenario, query)
+        for section, kind in _READ.items():
+            for name, at in _named_files(scenario.model_dump(include={section}), ""):
+                with refusals.noted(kind):
+                    _require_file(name, at.removeprefix("."), scenario.folder)
     refusals.refuse(scenario)
     with refusals.noted("capacity"):
         capacity, servers = capacity_of(scenario, arrivals, laws)
@@ -134,7 +149,11 @@ def resolve(scenario: Scenario) -> Inputs:
 
 
 def data_faults(
-    sections: Mapping[str, Any], data: Mapping[str, Any], folder: Path, known: Container[str]
+    sections: Mapping[str, Any],
+    data: Mapping[str, Any],
+    mended: Mapping[str, Any],
+    folder: Path,
+    known: Container[str],
 ) -> list[InputError]:
     """Return the refusals of the data of a scenario that is not valid as a whole.
 
@@ -143,7 +162,9 @@ def data_faults(
     sections
         Its valid sections.
     data
-        Its tables as they were written: of a section that cannot be read, the files must be there.
+        Its tables as they were written.
+    mended
+        The tables of the valid sections. Of what is not in them, the files must be there.
     folder
         Folder of its paths.
     known
@@ -178,15 +199,17 @@ def data_faults(
         with refusals.noted("memory"):
             _require_memory(scenario)
     for section, needs, kind, read in steps if not refusals else ():
+        stated: tuple[str, ...] = (section, "regions") if section == "carbon" else (section,)
+        named = {name: at for part in stated for name, at in _named_files(data.get(part), part)}
         if needs <= sections.keys():
             with refusals.noted(kind):
                 read()
-        else:
-            also = data.get("regions") if section == "carbon" else None
-            named = [*_named_files(data.get(section), section), *_named_files(also, "regions")]
-            for name, place in {name: place for place, name in named if place not in known}.items():
+            read_already = {name for part in stated for name, _ in _named_files(mended.get(part), part)}
+            named = {name: at for name, at in named.items() if name not in read_already}
+        for name, at in named.items():
+            if at not in known:
                 with refusals.noted(kind):
-                    _require_file(name, place, folder)
+                    _require_file(name, at, folder)
     return refusals
 
 
@@ -197,8 +220,8 @@ def _from_file(scenario: Scenario, digests: Digests) -> None:
 
 
 def _named_files(table: object, place: str) -> Iterator[tuple[str, str]]:
-    """Yield the names and patterns of files in tables, each with the key's path."""
-    if isinstance(table, list):
+    """Yield the names and patterns of files in tables, each with the path of its key."""
+    if isinstance(table, list | tuple):
         for index, member in enumerate(table):
             yield from _named_files(member, f"{place}[{index}]")
     elif isinstance(table, dict):
@@ -206,9 +229,9 @@ def _named_files(table: object, place: str) -> Iterator[tuple[str, str]]:
             if key not in _FILE_KEYS:
                 yield from _named_files(value, f"{place}.{key}")
             else:
-                for name in value if isinstance(value, list) else [value]:
+                for name in value if isinstance(value, list | tuple) else [value]:
                     if isinstance(name, str) and name:
-                        yield f"{place}.{key}", name
+                        yield name, f"{place}.{key}"
 
 
 def _require_file(name: str, place: str, folder: Path) -> None:

@@ -61,7 +61,8 @@ def fault_of(where: str, details: Mapping[str, Any]) -> Fault:
     """Return the fault behind one of pydantic's error details."""
     kind = details["type"]
     if kind == "value_error":
-        return Fault(where, str(details["ctx"]["error"]))
+        found, _, remedy = str(details["ctx"]["error"]).partition("; ")
+        return Fault(where, found, remedy)
     if kind == "missing":
         return Fault(where, "missing", _EXPECTED[kind], "missing-key")
     found, context = as_found(details["input"]), details.get("ctx", {})

@@ -121,9 +121,17 @@ def validated(
     try:
         return model.model_validate(_with_paths_of_regions(data), context=context)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        faults = InputError(source, (fault for detail in details for fault in _faults(detail, model)))
-        raise written.located(faults, source) from error
+        details = [each for each in error.errors(include_url=False) if not _follows(each, error)]
+        faults = (fault for detail in details for fault in _faults(detail, model))
+        raise written.located(InputError(source, faults), source) from error
+
+
+def _follows(details: Mapping[str, Any], error: ValidationError) -> bool:
+    """Whether an array has too few members only because some of them are faulty."""
+    place = details["loc"]
+    return details["type"] == "too_short" and any(
+        each["loc"][: len(place)] == place and len(each["loc"]) > len(place) for each in error.errors()
+    )
 
 
 def _with_paths_of_regions(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
+from datetime import UTC, datetime
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Annotated, Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from carbonroute.scenario.written.entry import PolicyEntry
 from carbonroute.scenario.written.model import Scenario
 
 #: Sections that data files are read by.
@@ -55,8 +58,12 @@ _INSTEAD: Mapping[tuple[str, str], object] = {
     ("workloads", "name"): "x",
     ("workloads", "model"): "x",
     ("workloads", "slo_ms"): 1e6,
+    ("workloads", "energy_j"): 1.0,
     ("horizon", "hours"): 1,
 }
+#: A law in place of a faulty one, so that the other laws are read.
+_LAW = MappingProxyType({"law": "normal", "mean": 1e-3, "std": 0.0})
+_DEGREES = ("latitude", "longitude")
 #: Sections that stand in for unreadable ones, so that the others are checked.
 STAND_INS: Mapping[str, object] = {
     "schema": 1,
@@ -69,9 +76,7 @@ STAND_INS: Mapping[str, object] = {
 _ROUNDS = 20
 
 
-def mended(
-    data: Mapping[str, Any], context: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
+def mended(data: Mapping[str, Any], context: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what can be known of a scenario's sections, harmless faults aside.
 
     Parameters
@@ -84,21 +89,25 @@ def mended(
     Returns
     -------
     tuple
-        The tables without those faults, or without a section that has others; the sections that are valid
-        then; and the names of those that had any.
+        The tables without those faults, or without a section that has others; and the sections that are
+        valid then.
     """
-    tables, sections, faulty = deepcopy(dict(data)), {}, set()
+    tables, sections = deepcopy(dict(data)), {}
     for name in SECTIONS:
         if name not in data:
             continue
         field = Scenario.model_fields[name]
         adapter: TypeAdapter[Any] = TypeAdapter(cast("Any", Annotated[field.annotation, field]))
+        keys = set()
         for _ in range(_ROUNDS):
             try:
                 sections[name] = adapter.validate_python(tables[name], context=context)
             except ValidationError as error:
-                faulty.add(name)
-                changes = [_mend(name, tables[name], each["loc"], each["type"]) for each in error.errors()]
+                keys |= {str(each["loc"][-1]) for each in error.errors() if each["loc"]}
+                changes = [
+                    _mend(name, tables[name], each["loc"], each["type"], _is_estimated(data))
+                    for each in error.errors()
+                ]
                 if not all(changes):
                     tables.pop(name)
                     break
@@ -106,13 +115,33 @@ def mended(
                 break
         else:
             tables.pop(name)
-        if name in faulty and name in sections and "share" in _HARMLESS[name]:
+        if name in sections and "share" in keys:
             for member in tables[name]:
                 member["share"] = 1 / len(tables[name])
-    return tables, sections, faulty
+    return tables, sections
 
 
-def _mend(section: str, table: Any, location: Sequence[str | int], kind: str) -> bool:
+def stand_ins_for_policies(policies: object, context: Mapping[str, Any]) -> object:
+    """Return policies with another in place of each faulty one, so that the others are compared."""
+    if not isinstance(policies, list):
+        return policies
+    kept = []
+    for place, entry in enumerate(policies):
+        try:
+            PolicyEntry.model_validate(entry, context=context)
+            kept.append(entry)
+        except ValidationError:
+            kept.append({"use": "latency-first", "label": f"(faulty policy {place})"})
+    return kept
+
+
+def _is_estimated(data: Mapping[str, Any]) -> bool:
+    """Whether round-trip times may be estimated by coordinates."""
+    network = data.get("network")
+    return isinstance(network, dict) and network.get("missing") == "great-circle"
+
+
+def _mend(section: str, table: Any, location: Sequence[str | int], kind: str, estimated: bool) -> bool:
     """Leave out or replace the key of a harmless fault; say whether that could be done."""
     member = table
     if location and isinstance(location[0], int):
@@ -120,15 +149,40 @@ def _mend(section: str, table: Any, location: Sequence[str | int], kind: str) ->
     if not isinstance(member, dict) or not location:
         return False
     key = str(location[0])
-    if len(location) > 1 and key != "pools":  # within a source or a law: other data would be read
+    if (section, key) == ("workloads", "service_ms"):
+        member[key] = dict(_LAW)
+        return True
+    if (section, key) == ("horizon", "start"):
+        return _in_utc(member)
+    if len(location) > 1 and key != "pools":  # within a source: other data would be read
         return False
     if kind == "extra_forbidden":
         near = get_close_matches(key, _READ_BY.get(section, ()), n=1)
         may_be_meant = near and near[0] not in member
-        return section in _READ_BY and not may_be_meant and member.pop(key, None) is not None
-    if key not in _HARMLESS[section]:
+        return section in _READ_BY and not may_be_meant and _without(section, member, key)
+    harmless = key in _HARMLESS[section] or (key in _DEGREES and not estimated)
+    if harmless:
+        member.pop(key, None)
+        member |= {name: value for (of, name), value in _INSTEAD.items() if (of, name) == (section, key)}
+    return harmless
+
+
+def _without(section: str, member: dict[str, Any], key: str) -> bool:
+    """Leave out an unknown key; state the one that it may mean."""
+    near = get_close_matches(key, _HARMLESS[section], n=1)
+    if near and near[0] not in member and (section, near[0]) in _INSTEAD:
+        member[near[0]] = _INSTEAD[section, near[0]]
+    return member.pop(key, None) is not None
+
+
+def _in_utc(horizon: dict[str, Any]) -> bool:
+    """Take a start without offset, or as text, as UTC; say whether that could be done."""
+    start = horizon["start"]
+    try:
+        time = start if isinstance(start, datetime) else datetime.fromisoformat(str(start))
+    except ValueError:
         return False
-    member.pop(key, None)
-    if (section, key) in _INSTEAD:
-        member[key] = _INSTEAD[section, key]
+    if time.tzinfo is not None and isinstance(start, datetime):
+        return False
+    horizon["start"] = time if time.tzinfo else time.replace(tzinfo=UTC)
     return True

@@ -68,7 +68,7 @@ class Written:
                 where = fault.where if is_path else joint.join(filter(None, (source, fault.where)))
             else:
                 return fault
-            stated = where and not _is_below(where, self.changed) and not where.startswith("line ")
+            stated = where and not is_below(where, self.changed) and not where.startswith("line ")
             line = fault.line or (line_of(lines, where) if stated else None)
             return replace(fault, where=where, line=line, file=file)
 
@@ -83,5 +83,6 @@ class Written:
         return found
 
 
-def _is_below(where: str, paths: Iterable[str]) -> bool:
+def is_below(where: str, paths: Iterable[str]) -> bool:
+    """Whether a place is one of some paths, or below one."""
     return any(where == path or where.startswith((f"{path}.", f"{path}[")) for path in paths)
