@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from carbonroute.files.folder import is_held
+from carbonroute.errors import RunFolderError
+from carbonroute.files.folder import is_held, reading, stands
+from carbonroute.runs.manifest import MANIFEST
 from carbonroute.study.folder import read_settings
-from carbonroute.study.journal import FAILED, Record, records
+from carbonroute.study.journal import FAILED, NAME, Record, records
 
 #: Number of latest cells that the rate is estimated from.
 LATEST = 200
@@ -85,7 +87,7 @@ def status(folder: str | Path) -> Status:
     Raises
     ------
     RunFolderError
-        If there is no study in it, or its journal is damaged.
+        If there is no study in it, or its journal is damaged: a finished study has all of its cells.
     """
     place = Path(folder)
     settings = read_settings(place)
@@ -96,6 +98,8 @@ def status(folder: str | Path) -> Status:
         ended[record.cell] = record.error if record.status == FAILED else ""
         moments.append(record.at)
     running = is_held(place)
+    if not running and len(ended) < total:
+        _refuse_lost(place, total - len(ended))
     cells_per_s = rate(moments) if running else None
     return Status(
         name=settings.name,
@@ -107,6 +111,15 @@ def status(folder: str | Path) -> Status:
         remaining_s=(total - len(ended)) / cells_per_s if cells_per_s else None,
         errors={cell: error for cell, error in sorted(ended.items()) if error},
     )
+
+
+def _refuse_lost(folder: Path, count: int) -> None:
+    """Refuse a finished study whose journal lacks cells: it is not that they were never run."""
+    with reading(folder):
+        is_finished = stands(folder, MANIFEST)
+    if is_finished:
+        remedy = "`carbonroute study run` runs them again"
+        raise RunFolderError(f"{folder / NAME}: lacks {count:,} cells of a finished study; {remedy}")
 
 
 def _unknown(total: int, record: Record) -> Iterator[str]:
