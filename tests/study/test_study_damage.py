@@ -67,7 +67,7 @@ def test_a_damaged_file_is_refused_or_changes_nothing(
             assert printed.out == ""
         elif before is not None:
             assert printed.out == before or name == "study.json", words
-    # A status counts cells, which the other study has as many of; its journal and settings are refused by a run.
+    # A status counts cells, and the other study has as many; a run refuses its journal and settings.
     assert is_refused or (name in NAMES[:2] and damage == "of another study")
 
 
