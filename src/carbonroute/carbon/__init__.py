@@ -10,7 +10,7 @@ from pydantic import Field
 from carbonroute.carbon.combine import combined
 from carbonroute.carbon.forecast import Forecast
 from carbonroute.carbon.profile import Profile
-from carbonroute.carbon.signal import Accounting, MixedAccounting, Query, Signal
+from carbonroute.carbon.signal import Accounting, GridDice, MixedAccounting, Query, Signal
 from carbonroute.carbon.source import FileSource
 from carbonroute.carbon.synthetic import Synthetic
 
@@ -45,6 +45,7 @@ __all__ = [
     "CarbonSource",
     "FileSource",
     "Forecast",
+    "GridDice",
     "MixedAccounting",
     "Profile",
     "Query",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from carbonroute.carbon.profile import Profile
 from carbonroute.files.text import Digests
 from carbonroute.spec import Spec
-from carbonroute.units import HOURS_PER_WEEK, MAX_CARBON_G_PER_KWH
+from carbonroute.units import HOURS_PER_DAY, HOURS_PER_WEEK, MAX_CARBON_G_PER_KWH, MINUTES_PER_HOUR
 
 
 class Accounting(Spec):
@@ -64,6 +65,30 @@ class MixedAccounting:
 
 
 @dataclass(frozen=True)
+class GridDice:
+    """Standard normals of the grids that a query's regions are in, in the order of time.
+
+    Attributes
+    ----------
+    weather
+        Of days, correlated between grids; shape (R, days).
+    noise
+        Of the hours of days; shape (R, days, 24).
+    """
+
+    weather: NDArray[np.float64]
+    noise: NDArray[np.float64]
+
+    def some(self, rows: Sequence[int]) -> GridDice:
+        """Return the dice of some of the regions."""
+        return GridDice(self.weather[rows], self.noise[rows])
+
+
+def _no_dice(days_before: int, days: int) -> GridDice:
+    raise NotImplementedError(f"regions with a grid need dice of {days_before} + {days} days")
+
+
+@dataclass(frozen=True)
 class Query:
     """A scenario's query of a carbon source: regions, zones and hours.
 
@@ -86,6 +111,9 @@ class Query:
     uniform, normal
         Give the scenario's dice: uniform numbers in [0, 1) for noise and standard normals for weather, shape
         (R, history_hours + hours), in the order of time. The horizon's are the same for any history.
+    grid_dice
+        Gives the dice of some days before that of hour 0, and of some from it on; any for a region without
+        a grid.
     index
         Place of each region in the scenario, if these are some of its regions.
     key
@@ -105,6 +133,7 @@ class Query:
     reference: bool
     uniform: Callable[[], NDArray[np.float64]]
     normal: Callable[[], NDArray[np.float64]]
+    grid_dice: Callable[[int, int], GridDice] = _no_dice
     index: tuple[int, ...] | None = None
     key: str = "carbon"
     digests: Digests = field(default_factory=Digests, compare=False)
@@ -132,6 +161,21 @@ class Query:
         """Hours before the horizon that long-run means are of: as many as it has, a week at least."""
         return max(self.hours, HOURS_PER_WEEK) if self.reference else 0
 
+    @property
+    def first_hour(self) -> float:
+        """Hour of the day of hour 0, UTC; midnight without a calendar."""
+        return self.start.hour + self.start.minute / MINUTES_PER_HOUR if self.start else 0.0
+
+    @property
+    def days_before(self) -> int:
+        """Days of the history before that of hour 0, UTC."""
+        return -math.floor((self.first_hour - self.history_hours) / HOURS_PER_DAY)
+
+    @property
+    def days(self) -> int:
+        """Days from that of hour 0 to that of the last hour, UTC."""
+        return math.floor((self.first_hour + self.hours - 1) / HOURS_PER_DAY) + 1
+
     def place(self, region: int) -> str:
         """Return how messages name a region of the query, such as ``regions[2]``."""
         return f"regions[{self.index[region] if self.index else region}]"
@@ -147,6 +191,7 @@ class Query:
             profiles=tuple(self.profiles[i] for i in rows),
             uniform=lambda: self.uniform()[rows],
             normal=lambda: self.normal()[rows],
+            grid_dice=lambda before, days: self.grid_dice(before, days).some(rows),
             index=tuple(self.index[i] if self.index else i for i in rows),
             key=key,
         )

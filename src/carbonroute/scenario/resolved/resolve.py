@@ -14,7 +14,7 @@ import numpy as np
 
 from carbonroute import memory, rng
 from carbonroute.arrays import Array
-from carbonroute.carbon import Forecast, Query, Signal, combined
+from carbonroute.carbon import Forecast, GridDice, Query, Signal, combined
 from carbonroute.control.information import Information
 from carbonroute.control.knowledge import Knowledge, history_hours
 from carbonroute.errors import Fault, InputError
@@ -22,6 +22,7 @@ from carbonroute.files import patterns
 from carbonroute.files.text import Digests, opened
 from carbonroute.policies.base import fields_read
 from carbonroute.scenario.resolved.capacity import capacity_of
+from carbonroute.scenario.resolved.grid_dice import grid_dice
 from carbonroute.scenario.resolved.inputs import REFERENCE, Candidate, Inputs
 from carbonroute.scenario.resolved.round_trips import round_trips
 from carbonroute.scenario.written.model import Scenario
@@ -373,6 +374,10 @@ def _query(scenario: Scenario, digests: Digests) -> Query:
         ]
         return np.hstack([np.stack(before)[:, ::-1], np.stack(horizon)])
 
+    def of_grids(days_before: int, days: int) -> GridDice:
+        grids = [region.carbon_profile.grid if region.carbon_profile else None for region in scenario.regions]
+        return grid_dice(seed, grids, days_before, days)
+
     return Query(
         regions=regions,
         zones=tuple(region.zone or region.name for region in scenario.regions),
@@ -387,5 +392,6 @@ def _query(scenario: Scenario, digests: Digests) -> Query:
         or any(workload.has_energy for workload in scenario.workloads),
         uniform=uniform,
         normal=normal,
+        grid_dice=of_grids,
         digests=digests,
     )
