@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations_with_replacement
 from pathlib import Path
+from typing import Any, cast, get_args
 
 import numpy as np
 import polars as pl
@@ -11,14 +13,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carbonroute.catalogue import cloud_region
 from carbonroute.errors import InputError
-from carbonroute.network import Places, complete, read_matrix, refuse_faster_than_light
+from carbonroute.network import (
+    CONTINENT_ERROR,
+    Continent,
+    Places,
+    by_continents,
+    complete,
+    read_matrix,
+    refuse_faster_than_light,
+)
 from carbonroute.network.distance import (
     ACCESS_MS,
+    CONTINENT_FACTORS,
     EARTH_RADIUS_KM,
     FIBRE_KM_PER_MS,
     ROUTE_FACTOR,
     estimated_rtt_ms,
+    estimates_ms,
     great_circle_km,
 )
 from helpers import needs
@@ -146,6 +159,46 @@ def test_what_is_missing_is_estimated_and_named() -> None:
     assert np.isnan(stated).sum() == 2, "what was given is not changed"
 
 
+#: Coordinates of the catalogue; distances by the spherical law of cosines, factors of docs/catalogue.md:
+#: 2 · km · factor · 1.468 / 299.792458 + 4.3.
+DUBLIN, ASHBURN, MUMBAI = (53.35, -6.27), (39.04, -77.49), (19.08, 72.88)
+SYDNEY, SAO_PAULO, CAPE_TOWN, DUBAI = (-33.87, 151.21), (-23.55, -46.63), (-33.92, 18.42), (25.20, 55.27)
+
+
+@pytest.mark.parametrize(
+    ("a", "in_a", "b", "in_b", "expected_ms"),
+    [
+        (DUBLIN, "EU", ASHBURN, "NA", 88.26),  # 5,460.9 km · 1.57
+        (ASHBURN, "NA", DUBLIN, "EU", 88.26),
+        (DUBLIN, "EU", MUMBAI, "AS", 160.68),  # 7,603.5 km · 2.10
+        (ASHBURN, "NA", SYDNEY, "OC", 194.64),  # 15,673.6 km · 1.24
+        (ASHBURN, "NA", SAO_PAULO, "SA", 125.15),  # 7,664.4 km · 1.61
+        (CAPE_TOWN, "AF", SAO_PAULO, "SA", 183.86),  # 6,344.1 km · 2.89
+        (DUBAI, "ME", MUMBAI, "AS", 44.10),  # 1,935.1 km · 2.10
+        (DUBLIN, "EU", DUBLIN, "EU", 4.3),
+    ],
+)
+def test_estimates_by_continents(a: Point, in_a: Any, b: Point, in_b: Any, expected_ms: float) -> None:
+    start, end = (Places(["x"], np.array([place]), [where]) for place, where in ((a, in_a), (b, in_b)))
+    assert estimates_ms(start, end)[0, 0] == pytest.approx(expected_ms, abs=0.02)
+
+
+def test_a_pair_of_which_one_continent_is_unknown_has_the_plain_law() -> None:
+    start = Places(["x", "y"], np.array([DUBLIN, DUBLIN]), ["EU", None])
+    end = Places(["z"], np.array([ASHBURN]), ["NA"])
+    assert by_continents(start, end).tolist() == [[True], [False]]
+    nowhere = Places(["z"], np.array([ASHBURN]))
+    plain_ms = estimated_rtt_ms(np.array(km(DUBLIN, ASHBURN)))
+    assert estimates_ms(start, end)[1, 0] == pytest.approx(plain_ms)
+    assert estimates_ms(start, nowhere)[0, 0] == pytest.approx(plain_ms)
+
+
+def test_every_pair_of_continents_has_a_factor() -> None:
+    pairs = ["-".join(sorted(pair)) for pair in combinations_with_replacement(get_args(Continent), 2)]
+    assert sorted(CONTINENT_FACTORS) == sorted(pairs)
+    assert min(CONTINENT_FACTORS.values()) > 1, "nothing is faster than light in glass"
+
+
 def test_nothing_missing_needs_no_coordinates() -> None:
     nowhere = Places(["A", "B", "C"], np.full((3, 2), math.nan))
     rtt_ms, pairs = complete(np.ones((2, 3)), HERE, nowhere, "m.csv")
@@ -229,3 +282,20 @@ def test_a_real_matrix_with_gaps_is_completed(tmp_path: Path) -> None:
     assert len(pairs) == 33 + 33 - 1
     assert all(origin == "eu-north-1" or region == "sa-east-1" for origin, region in pairs)
     assert np.isfinite(rtt_ms).all()
+
+
+@needs_cloudping
+def test_estimates_by_continents_are_as_good_as_stated(cloudping_ms: np.ndarray) -> None:
+    """On the catalogue's coordinates, and the means of both directions: the figures of docs/catalogue.md."""
+    regions = [cloud_region(f"aws:{name}") for name in AWS]
+    known = [region for region in regions if region]
+    degrees = np.array([(region.latitude, region.longitude) for region in known])
+    places = Places(list(AWS), degrees, [cast("Continent", region.continent) for region in known])
+    pairs = np.triu_indices(len(AWS), 1)
+    measured_ms = ((cloudping_ms + cloudping_ms.T) / 2)[pairs]
+    error_ms = np.abs(estimates_ms(places, places)[pairs] - measured_ms)
+    assert len(error_ms) == 528
+    assert np.quantile(error_ms / measured_ms, [0.5, 0.9]) == pytest.approx([0.10, 0.32], abs=0.005)
+    assert np.quantile(error_ms, [0.5, 0.9]) == pytest.approx([13, 56], abs=0.5)
+    assert error_ms.max() < 155
+    assert str(round(np.quantile(error_ms / measured_ms, 0.9) * 100)) in CONTINENT_ERROR

@@ -9,6 +9,7 @@ estimate in a year, which is computed.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from itertools import combinations
@@ -95,6 +96,27 @@ def test_the_mean() -> None:
     means = stated.mean_g_per_kwh * season
     compared(series().mean(axis=(1, 2)), means, 0.06 * means)
     assert np.abs(season - 1).max() < 1e-3
+
+
+def test_weather_and_noise_have_mean_one() -> None:
+    """Without memory and season, draws at the quantiles of the normal law leave the mean and the mean day."""
+    n = len(TWENTY)
+    stated, none = replace(catalogue_statistics(TWENTY), seasonal_amplitude=np.zeros(n)), np.zeros(n)
+    laws = replace(fitted(stated), level_correlation=none, noise_correlation=none)
+    days = 4000
+    middle = np.array([NormalDist().inv_cdf((i + 0.5) / days) for i in range(days)])
+    weather, still = np.tile(middle, (n, 1)), np.zeros((n, days, 24))
+    calm = replace(laws, noise_variance=none)
+    levels = hourly(stated, calm, np.ones(days), 0, weather, still).mean(axis=0)
+    # Leaving out the tails beyond the outermost quantile costs less than 2e-4 of the mean.
+    assert levels == pytest.approx(stated.mean_g_per_kwh, rel=2e-4)
+    noise = np.stack([np.random.default_rng(hour).permutation(middle) for hour in range(24)], axis=1)
+    steady = replace(laws, level_variance=none)
+    hours = hourly(stated, steady, np.ones(days), 0, np.zeros_like(weather), np.tile(noise, (n, 1, 1)))
+    by_hour = hours.reshape(days, 24, -1).mean(axis=0).T / stated.mean_g_per_kwh[:, np.newaxis]
+    # Each hour's draws mix 24 independent columns: their mean has a standard error of √(e^v − 1) / √days.
+    error = np.sqrt(np.expm1(laws.noise_variance) / days)[:, np.newaxis] * stated.mean_day
+    assert (np.abs(by_hour - stated.mean_day) <= Z * error).all()
 
 
 def test_the_standard_deviation() -> None:

@@ -32,7 +32,8 @@ class Profile(Spec):
 
     With `grid`, the series has the statistics of a grid: a level that changes from day to day, and a shape of
     each day; docs/catalogue.md has the formulas. Regions of one grid then have the same weather, and those of
-    grids in the catalogue are correlated as its table says.
+    grids in the catalogue are correlated as its table says. Of the keys below `grid`, nothing is the
+    scenario's: those left out are 0.
 
     Attributes
     ----------
@@ -64,20 +65,20 @@ class Profile(Spec):
     weather_std_g_per_kwh: Grams | None = None
     weather_day_correlation: Correlation | None = None
     grid: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    second_harmonic_amplitude: Amplitude = 0.0
-    second_harmonic_peak_hour: Hour = 0.0
-    seasonal_amplitude: Amplitude = 0.0
-    seasonal_peak_day: Day = 1.0
-    noise_std_g_per_kwh: Grams = 0.0
-    noise_hour_correlation: Correlation = 0.0
-    noise_day_correlation: Correlation = 0.0
+    second_harmonic_amplitude: Amplitude | None = None
+    second_harmonic_peak_hour: Hour | None = None
+    seasonal_amplitude: Amplitude | None = None
+    seasonal_peak_day: Day | None = None
+    noise_std_g_per_kwh: Grams | None = None
+    noise_hour_correlation: Correlation | None = None
+    noise_day_correlation: Correlation | None = None
 
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> Profile:
-        lonely = [key for key in _OF_GRIDS if key in self.model_fields_set]
+        lonely = [key for key in _OF_GRIDS if getattr(self, key) is not None]
         if lonely and self.grid is None:
             raise ValueError(f"found {lonely[0]} without grid; state grid, the key of the zone, beside it")
-        height = (self.diurnal_amplitude or 0.0) + self.second_harmonic_amplitude
+        height = (self.diurnal_amplitude or 0.0) + (self.second_harmonic_amplitude or 0.0)
         if self.grid is not None and height > 1:
             raise ValueError(
                 f"the harmonics of the day reach {height:g} times the mean; 1 at most is expected, "

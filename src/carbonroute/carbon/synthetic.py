@@ -118,7 +118,7 @@ class Synthetic(Spec):
             series[:, i] = days[first:last, 0]
             notes += [
                 f"{query.regions[rows[i]]}: no series has all statistics of its carbon_profile: {name} is "
-                f"{value:.3g} instead of {getattr(profile, name):.3g}"
+                f"{value:.3g} instead of {getattr(profile, name) or 0.0:.3g}"
                 for _, name, value in laws.unmet
             ]
         return series, tuple(notes)
@@ -129,7 +129,7 @@ class Synthetic(Spec):
         """Return the statistics of the regions that have a grid."""
 
         def own(name: str) -> Array:
-            return np.array([getattr(profile, name) for profile in profiles], dtype=np.float64)
+            return np.array([getattr(profile, name) or 0.0 for profile in profiles], dtype=np.float64)
 
         offset = own("utc_offset_hours")
         return Statistics(
@@ -156,7 +156,7 @@ class Synthetic(Spec):
         """
         weather, on_grid = self._of_regions(query, "weather_std_g_per_kwh") > 0, _on_grid(query)
         if not weather.any():
-            noisy = [profile.noise_std_g_per_kwh > 0 for profile in query.profiles if profile]
+            noisy = [(profile.noise_std_g_per_kwh or 0) > 0 for profile in query.profiles if profile]
             return 1.0 if self.noise or any(noisy) else 0.0
         by_hour, by_day = self._hourly_correlation(query), self._of_regions(query, "weather_day_correlation")
         phi: Array = np.where(on_grid, by_day, by_hour)

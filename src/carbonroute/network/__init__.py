@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from carbonroute.network.distance import Places, complete, refuse_faster_than_light
+from carbonroute.network.distance import (
+    CONTINENT_ERROR,
+    PLAIN_ERROR,
+    Continent,
+    Places,
+    by_continents,
+    complete,
+    refuse_faster_than_light,
+)
 from carbonroute.network.jitter import HalfNormal, LognormalJitter, PairLognormal
 from carbonroute.network.matrix import MAX_RTT_MS, Missing, filling, read_matrix, recognise_matrix
 from carbonroute.network.pairs import PairColumns, pair_columns, pairs_of, recognise_pairs, repeated_pairs
@@ -10,7 +18,10 @@ from carbonroute.network.pairs import PairColumns, pair_columns, pairs_of, recog
 Jitter = HalfNormal | PairLognormal
 
 __all__ = [
+    "CONTINENT_ERROR",
     "MAX_RTT_MS",
+    "PLAIN_ERROR",
+    "Continent",
     "HalfNormal",
     "Jitter",
     "LognormalJitter",
@@ -18,6 +29,7 @@ __all__ = [
     "PairColumns",
     "PairLognormal",
     "Places",
+    "by_continents",
     "complete",
     "filling",
     "pair_columns",

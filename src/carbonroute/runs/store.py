@@ -38,6 +38,7 @@ from carbonroute.runs.manifest import (
     read_manifest,
 )
 from carbonroute.scenario import Scenario
+from carbonroute.scenario.resolved.assumptions import factor_source
 from carbonroute.scenario.written.mistaken import remedy_for
 from carbonroute.scenario.written.model import FACTORS
 from carbonroute.units import J_PER_KWH
@@ -230,7 +231,10 @@ def _factors(scenario: Scenario) -> dict[str, Any]:
         "pue": {region.name: region.pue for region in scenario.regions},
         "hardware_factor": {region.name: region.hardware_factor for region in scenario.regions},
         "network_energy_j_per_gb": scenario.network.energy_j_per_gb,
-        "sources": {name: scenario.sources.get(name, not_stated) for name in FACTORS},
+        "sources": {
+            name: scenario.sources.get(name) or factor_source(scenario, name) or not_stated
+            for name in FACTORS
+        },
     }
 
 

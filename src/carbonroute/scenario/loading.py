@@ -8,6 +8,7 @@ from typing import Any
 
 from carbonroute.errors import InputError
 from carbonroute.scenario.resolved.resolve import data_faults
+from carbonroute.scenario.written.catalogued import completed
 from carbonroute.scenario.written.changes import canonical, changed
 from carbonroute.scenario.written.load import builtin_scenarios, tables, validated
 from carbonroute.scenario.written.mended import SECTIONS, STAND_INS, mended, stand_ins_for_policies
@@ -69,7 +70,7 @@ def examined(
     try:
         return validated(Scenario, data, source, folder, code=code, written=written)
     except InputError as error:
-        more = [] if error.more else list(_more_faults(data, source, folder, written, error))
+        more = [] if error.more else list(_more_faults(completed(data), source, folder, written, error))
         raise (InputError.together(source, [error, *more]) if more else error) from error
 
 

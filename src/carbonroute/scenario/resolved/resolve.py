@@ -14,13 +14,14 @@ import numpy as np
 
 from carbonroute import memory, rng
 from carbonroute.arrays import Array
-from carbonroute.carbon import Forecast, GridDice, Query, Signal, combined
+from carbonroute.carbon import GridDice, Query, Signal, combined
 from carbonroute.control.information import Information
 from carbonroute.control.knowledge import Knowledge, history_hours
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import patterns
 from carbonroute.files.text import Digests, opened
 from carbonroute.policies.base import fields_read
+from carbonroute.scenario.resolved.assumptions import carbon_source, catalogue_notes
 from carbonroute.scenario.resolved.capacity import capacity_of
 from carbonroute.scenario.resolved.grid_dice import grid_dice
 from carbonroute.scenario.resolved.inputs import REFERENCE, Candidate, Inputs
@@ -115,7 +116,7 @@ def resolve(scenario: Scenario) -> Inputs:
         workload_share=np.array([workload.share for workload in scenario.workloads]),
         slo_ms=np.array([workload.slo_ms for workload in scenario.workloads]),
         rtt_ms=rtt.rtt_ms,
-        carbon=_with_forecast_s_source(carbon, forecast),
+        carbon=_with_sources(carbon, scenario),
         forecast=cache(partial(forecast.known_and_counts, query)) if forecast else None,
         arrivals=arrivals,
         laws=laws,
@@ -130,7 +131,7 @@ def resolve(scenario: Scenario) -> Inputs:
             **arrivals.files,
         },
         digests=digests,
-        notes=(*carbon.notes, *arrivals.notes, *rtt.notes, *servers),
+        notes=(*carbon.notes, *catalogue_notes(scenario), *arrivals.notes, *rtt.notes, *servers),
     )
     candidates: list[Candidate] = []
     known: dict[Information, Knowledge] = {}  # shared by all policies of the same information
@@ -259,12 +260,13 @@ def _laws(scenario: Scenario, digests: Digests) -> tuple[ServiceLaw, ...]:
     return tuple(workload.service_ms.read(scenario.folder, digests) for workload in scenario.workloads)
 
 
-def _with_forecast_s_source(carbon: Signal, forecast: Forecast | None) -> Signal:
-    """Return the signal with whom to cite for its forecast too."""
-    if forecast is None:
-        return carbon
-    cited = ", ".join(filter(None, [forecast.source or f"file {forecast.file_name}", forecast.licence]))
-    return replace(carbon, source=f"{carbon.source}; forecasts: {cited}")
+def _with_sources(carbon: Signal, scenario: Scenario) -> Signal:
+    """Return the signal with whom to cite for figures of the catalogue, and for its forecast, too."""
+    cited, forecast = [carbon.source, carbon_source(scenario)], scenario.carbon.forecast
+    if forecast is not None:
+        terms = ", ".join(filter(None, [forecast.source or f"file {forecast.file_name}", forecast.licence]))
+        cited.append(f"forecasts: {terms}")
+    return replace(carbon, source="; ".join(filter(None, cited)))
 
 
 def _files(scenario: Scenario, laws: Sequence[ServiceLaw]) -> dict[str, Path]:

@@ -12,10 +12,13 @@ from carbonroute.errors import Fault, InputError, first_faults
 from carbonroute.files.text import Digests
 from carbonroute.files.toml import key_text
 from carbonroute.network import (
+    CONTINENT_ERROR,
+    PLAIN_ERROR,
     HalfNormal,
     Jitter,
     Missing,
     Places,
+    by_continents,
     complete,
     read_matrix,
     refuse_faster_than_light,
@@ -37,7 +40,9 @@ class RoundTrips:
     jitter
         Law of the jitter.
     estimated
-        Pairs of origin and region whose time was estimated by distance.
+        Pairs of origin and region whose time was estimated by distance alone.
+    by_continents
+        Pairs whose time was estimated by distance and continents.
     reversed
         Pairs that have the time of the way back.
     replaced
@@ -47,6 +52,7 @@ class RoundTrips:
     rtt_ms: Array
     jitter: Jitter
     estimated: tuple[tuple[str, str], ...]
+    by_continents: tuple[tuple[str, str], ...] = ()
     reversed: tuple[tuple[str, str], ...] = ()
     replaced: tuple[tuple[str, str], ...] = ()
 
@@ -54,11 +60,16 @@ class RoundTrips:
     def notes(self) -> tuple[str, ...]:
         """How many pairs are not those of the file, for people."""
         return tuple(
-            f"{len(pairs)} of {self.rtt_ms.size} round-trip times {words} ({_listed(pairs)})"
-            for pairs, words in (
-                (self.estimated, "estimated by great-circle distance"),
-                (self.reversed, "taken from the way back"),
-                (self.replaced, "stated by network.rtt_ms beside the file"),
+            f"{len(pairs)} of {self.rtt_ms.size} round-trip times {words} ({_listed(pairs)}){error}"
+            for pairs, words, error in (
+                (self.estimated, "estimated by great-circle distance", f": {PLAIN_ERROR}"),
+                (
+                    self.by_continents,
+                    "estimated by great-circle distance and continents",
+                    f": {CONTINENT_ERROR}",
+                ),
+                (self.reversed, "taken from the way back", ""),
+                (self.replaced, "stated by network.rtt_ms beside the file", ""),
             )
             if pairs
         )
@@ -96,8 +107,8 @@ def round_trips(scenario: Scenario, digests: Digests | None = None) -> RoundTrip
     turned: tuple[tuple[str, str], ...] = ()
     if network.missing == "reverse" and (lacking := np.isnan(rtt_ms)).any():
         own_ms = _stated(network, regions.names, origins.names)
-        known = ~np.isnan(own_ms) | ~lacking.T
-        back_ms = np.where(np.isnan(own_ms), read(regions.names, origins.names, known, "reverse"), own_ms).T
+        given = ~np.isnan(own_ms) | ~lacking.T
+        back_ms = np.where(np.isnan(own_ms), read(regions.names, origins.names, given, "reverse"), own_ms).T
         rtt_ms = np.where(lacking, back_ms, rtt_ms)
         turned = _pairs(lacking & ~np.isnan(back_ms), origins, regions)
         if np.isnan(rtt_ms).all():  # the wrong file, or names of another kind: say what is missing
@@ -111,7 +122,10 @@ def round_trips(scenario: Scenario, digests: Digests | None = None) -> RoundTrip
         )
     else:
         jitter = HalfNormal(std_ms=network.jitter_std_ms)
-    return RoundTrips(rtt_ms, jitter, tuple(estimated), turned, replaced)
+    known = frozenset(_pairs(by_continents(origins, regions), origins, regions))
+    of_continents = tuple(pair for pair in estimated if pair in known)
+    plain = tuple(pair for pair in estimated if pair not in known)
+    return RoundTrips(rtt_ms, jitter, plain, of_continents, turned, replaced)
 
 
 def _stated(network: Network, origins: Sequence[str], regions: Sequence[str]) -> Array:
@@ -146,4 +160,5 @@ def _refuse_lacking(rtt_ms: Array, origins: Places, regions: Places, shown: str)
 
 def _places(members: Sequence[Origin | Region]) -> Places:
     degrees = np.array([(member.latitude, member.longitude) for member in members], dtype=np.float64)
-    return Places([member.name for member in members], degrees)
+    continents = [member.continent for member in members]
+    return Places([member.name for member in members], degrees, continents)

@@ -10,7 +10,7 @@ from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.toml import as_found, key_text
 
 #: Keys by which a member of a list can be named.
-_NAMES = ("name", "id", "label", "use")
+_NAMES = ("name", "id", "label", "use", "from")
 _KEY = r'"(?P<quoted>[^"]*)"|(?P<plain>[^."\[\]]+)'
 _PART = re.compile(rf"(?:^|(?<!^)\.)(?:{_KEY})|\[(?P<member>[^\]]+)\]")
 

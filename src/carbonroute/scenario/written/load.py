@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.toml import as_found, key_text, parse
+from carbonroute.scenario.written.catalogued import completed
 from carbonroute.scenario.written.changes import changed
 from carbonroute.scenario.written.faults import SEVERAL, fault_of
 from carbonroute.scenario.written.mistaken import refuse_data, refuse_other
@@ -119,7 +120,7 @@ def validated(
     written = written or Written()
     context = {"folder": folder, "code": code, "written": written}
     try:
-        return model.model_validate(_with_paths_of_regions(data), context=context)
+        return model.model_validate(completed(_with_paths_of_regions(data)), context=context)
     except ValidationError as error:
         details = [each for each in error.errors(include_url=False) if not _follows(each, error)]
         faults = (fault for detail in details for fault in _faults(detail, model))

@@ -12,13 +12,15 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from carbonroute.carbon import CarbonSource, Profile
+from carbonroute.carbon import CarbonSource, Profile, Synthetic
+from carbonroute.catalogue import zones
 from carbonroute.control.information import Information
 from carbonroute.control.router import Control
 from carbonroute.errors import Fault, did_you_mean
 from carbonroute.files.toml import key_text
-from carbonroute.network import MAX_RTT_MS, LognormalJitter, Missing, PairColumns
+from carbonroute.network import MAX_RTT_MS, Continent, LognormalJitter, Missing, PairColumns
 from carbonroute.rng import MAX_SEED
+from carbonroute.scenario.written.catalogued import accounting_of, origin_filled, region_filled
 from carbonroute.scenario.written.entry import PolicyEntry, folder_of
 from carbonroute.scenario.written.faults import refuse
 from carbonroute.scenario.written.names import Name
@@ -156,6 +158,9 @@ class Origin(Spec):
 
     Attributes
     ----------
+    from_
+        ``from`` in the file: a region of the catalogue, such as ``"aws:eu-west-1"``, whose name, place and
+        local time it has where it states none.
     name
         Also the row of an RTT matrix file.
     share
@@ -164,13 +169,22 @@ class Origin(Spec):
         Local time minus UTC, for traffic with a daily shape.
     latitude, longitude
         Degrees, north and east positive: for round-trip times that are estimated.
+    continent
+        For better estimates, where that of the region is known too; ``"ME"`` is the Middle East.
     """
 
+    from_: Name | None = Field(default=None, alias="from")
     name: Name
     share: Share
     utc_offset_hours: float = Field(default=0.0, ge=-12, le=14)
     latitude: Latitude | None = None
     longitude: Longitude | None = None
+    continent: Continent | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_catalogue(cls, table: Any) -> Any:
+        return origin_filled(table)
 
 
 class Region(Spec):
@@ -178,6 +192,9 @@ class Region(Spec):
 
     Attributes
     ----------
+    from_
+        ``from`` in the file: a region of the catalogue, such as ``"aws:eu-west-1"``, whose name, place,
+        continent, zone, PUE, carbon mean and profile it has where it states none; see docs/catalogue.md.
     name
         Also the column or row of an RTT matrix file.
     carbon_g_per_kwh
@@ -195,10 +212,13 @@ class Region(Spec):
         Energy that a request takes here, relative to the workload's.
     latitude, longitude
         Degrees, north and east positive: for round-trip times that are estimated.
+    continent
+        For better estimates, where that of the origin is known too; ``"ME"`` is the Middle East.
     pools
         Its servers, instead of the scenario's pools.
     """
 
+    from_: Name | None = Field(default=None, alias="from")
     name: Name
     carbon_g_per_kwh: Annotated[float, Field(ge=0, le=MAX_CARBON_G_PER_KWH)] | None = None
     carbon_profile: Profile | None = None
@@ -208,7 +228,13 @@ class Region(Spec):
     hardware_factor: float = Field(default=1.0, gt=0, le=1000)
     latitude: Latitude | None = None
     longitude: Longitude | None = None
+    continent: Continent | None = None
     pools: Members[Pool] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_catalogue(cls, table: Any) -> Any:
+        return region_filled(table)
 
     @field_validator("name")
     @classmethod
@@ -432,12 +458,13 @@ class Scenario(Spec):
             if region.carbon and key in region.carbon.model_fields_set
         ]
         repeated = _repeated([region.name for region in regions], "name")
+        otherwise = _counted_otherwise(regions, info.data.get("carbon"))
         pools = (
             replace(fault, where=f"[{index}].pools{fault.where}")
             for index, region in enumerate(regions)
             for fault in _unfit(region.pools, info)
         )
-        refuse(chain(repeated, of_the_whole, pools))
+        refuse(chain(repeated, of_the_whole, otherwise, pools))
         return regions
 
     @field_validator("pools")
@@ -512,6 +539,23 @@ class Scenario(Spec):
         )
         refuse(chain(rows, *cells))
         return network
+
+
+def _counted_otherwise(regions: Sequence[Region], carbon: CarbonSource | None) -> Iterator[Fault]:
+    """Yield a fault for each mean of the catalogue beside a label that is not its own."""
+    if not isinstance(carbon, Synthetic):
+        return
+    stated = carbon.accounting.model_dump(exclude_none=True)
+    for index, region in enumerate(regions):
+        zone = zones().get(region.zone or "")
+        if region.from_ is None or zone is None or region.carbon is not None:
+            continue
+        known = accounting_of(zone.zone)
+        differ = any(getattr(known, key) != label for key, label in stated.items())
+        if differ and region.carbon_g_per_kwh == zone.mean_g_per_kwh:
+            problem = f"the catalogue's carbon is {known}, and carbon.accounting says {carbon.accounting}"
+            remedy = "leave carbon.accounting out, or state carbon_g_per_kwh"
+            yield Fault(f"[{index}].from", problem, remedy, "mixed-accounting")
 
 
 def _inheriting(region: Any, carbon: CarbonSource | None) -> Any:
