@@ -53,6 +53,7 @@ for _name, _help in (
     ("policies", "List the policies that a scenario can use."),
     ("replay", f"Replay recorded decisions, and count those that differ.\n\n{_REPLAYS_CODE}"),
     ("scenarios", "List the built-in scenarios."),
+    ("regions", "Search the catalogue of cloud regions: place, grid, carbon intensity, PUE."),
     (
         "inspect",
         f"Describe a data file: content, faults, and the lines that read it.\n\n{_RUNS_CODE}",
