@@ -199,6 +199,21 @@ def test_without_a_place_round_trips_are_asked_for(tmp_path: Path) -> None:
     assert "found neither of rtt_ms and rtt_file" in refused(tmp_path, DUBLIN, unplaced, network="[network]")
 
 
+def test_places_of_one_s_own_are_estimated_beside_the_catalogue_s(tmp_path: Path) -> None:
+    placed = '[[origins]]\nname = "office"\nshare = 0\nlatitude = 48.9\nlongitude = 2.4\n'
+    made = inputs(tmp_path, DUBLIN, origins=placed)
+    assert [note.partition(" (")[0] for note in made.notes if "round-trip" in note] == [
+        "1 of 2 round-trip times estimated by great-circle distance",
+        "1 of 2 round-trip times estimated by great-circle distance and continents",
+    ]
+    known = inputs(tmp_path, DUBLIN, origins=f'{placed}continent = "EU"\n')
+    assert sum("round-trip" in note for note in known.notes) == 1
+    cellar = 'name = "cellar"\ncarbon_g_per_kwh = 100\nlatitude = 48.9\nlongitude = 2.4'
+    made = inputs(tmp_path, DUBLIN, cellar)
+    assert made.rtt_ms.shape == (1, 2)
+    assert str(made.carbon.accounting) == "not stated"
+
+
 def test_doubts_and_assumptions_are_notes(tmp_path: Path) -> None:
     keys = ("aws:us-west-2", "aws:me-central-1", "aws:ap-east-1", "gcp:europe-west1")
     notes = "\n".join(inputs(tmp_path, *(f'from = "{key}"' for key in keys)).notes)

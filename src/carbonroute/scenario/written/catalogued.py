@@ -11,6 +11,8 @@ from carbonroute.errors import Fault
 from carbonroute.scenario.written.faults import refuse
 
 _DEGREES_PER_HOUR = 15
+#: Keys of the network that say where round-trip times come from.
+_MEASURED = frozenset(("rtt_ms", "rtt_file", "missing"))
 
 
 def region_filled(table: Any) -> Any:
@@ -80,30 +82,33 @@ def accounting_of(zone: str) -> Accounting:
 
 
 def completed(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a scenario's tables; those whose regions are all from the catalogue need not say what follows.
+    """Return a scenario's tables; one with regions of the catalogue need not say what follows from them.
 
-    Round trips are estimated where nothing is measured and all origins are from the catalogue too; synthetic
-    carbon has the catalogue's accounting where no region states a mean of its own.
+    Round trips are estimated where nothing is measured and all places are known; synthetic carbon has the
+    catalogue's accounting where all regions have its figures.
     """
-    regions, origins = data.get("regions"), data.get("origins")
-    if not _are_from(regions):
+    regions, origins = _tables(data.get("regions")), _tables(data.get("origins"))
+    if not any("from" in region for region in regions):
         return data
     filled: dict[str, Any] = {}
-    network = data.get("network", {})
-    measured = isinstance(network, Mapping) and {"rtt_ms", "rtt_file", "missing"} & network.keys()
-    if _are_from(origins) and isinstance(network, Mapping) and not measured:
+    network, carbon = data.get("network", {}), data.get("carbon")
+    is_placed = bool(origins) and all(map(_is_placed, (*regions, *origins)))
+    if is_placed and isinstance(network, Mapping) and not _MEASURED & network.keys():
         filled["network"] = {**network, "missing": "great-circle"}
-    carbon = data.get("carbon")
     if isinstance(carbon, Mapping) and carbon.get("kind") == "synthetic" and "accounting" not in carbon:
-        own = any(key in region for region in regions or () for key in ("carbon_g_per_kwh", "carbon"))
-        if not own:
+        own = {"carbon_g_per_kwh", "carbon"}
+        if all("from" in region and not own & region.keys() for region in regions):
             labels = accounting_of(next(iter(zones()))).model_dump()
             filled["carbon"] = {**carbon, "accounting": labels}
     return {**data, **filled}
 
 
-def _are_from(members: object) -> bool:
-    """Whether all members of a list are from the catalogue."""
-    if not isinstance(members, list) or not members:
-        return False
-    return all(isinstance(member, Mapping) and "from" in member for member in members)
+def _tables(members: object) -> list[Mapping[str, Any]]:
+    """Return the tables of a list; none where it is no list of tables."""
+    if isinstance(members, list) and all(isinstance(member, Mapping) for member in members):
+        return members
+    return []
+
+
+def _is_placed(table: Mapping[str, Any]) -> bool:
+    return "from" in table or {"latitude", "longitude"} <= table.keys()
