@@ -158,9 +158,6 @@ class Origin(Spec):
 
     Attributes
     ----------
-    from_
-        ``from`` in the file: a region of the catalogue, such as ``"aws:eu-west-1"``, whose name, place and
-        local time it has where it states none.
     name
         Also the row of an RTT matrix file.
     share
@@ -171,15 +168,18 @@ class Origin(Spec):
         Degrees, north and east positive: for round-trip times that are estimated.
     continent
         For better estimates, where that of the region is known too; ``"ME"`` is the Middle East.
+    from_
+        ``from`` in the file: a region of the catalogue, such as ``"aws:eu-west-1"``, whose name, place and
+        local time it has where it states none.
     """
 
-    from_: Name | None = Field(default=None, alias="from")
     name: Name
     share: Share
     utc_offset_hours: float = Field(default=0.0, ge=-12, le=14)
     latitude: Latitude | None = None
     longitude: Longitude | None = None
     continent: Continent | None = None
+    from_: Name | None = Field(default=None, alias="from")
 
     @model_validator(mode="before")
     @classmethod
@@ -192,9 +192,6 @@ class Region(Spec):
 
     Attributes
     ----------
-    from_
-        ``from`` in the file: a region of the catalogue, such as ``"aws:eu-west-1"``, whose name, place,
-        continent, zone, PUE, carbon mean and profile it has where it states none; see docs/catalogue.md.
     name
         Also the column or row of an RTT matrix file.
     carbon_g_per_kwh
@@ -216,9 +213,11 @@ class Region(Spec):
         For better estimates, where that of the origin is known too; ``"ME"`` is the Middle East.
     pools
         Its servers, instead of the scenario's pools.
+    from_
+        ``from`` in the file: a region of the catalogue, such as ``"aws:eu-west-1"``, whose name, place,
+        continent, zone, PUE, carbon mean and profile it has where it states none; see docs/catalogue.md.
     """
 
-    from_: Name | None = Field(default=None, alias="from")
     name: Name
     carbon_g_per_kwh: Annotated[float, Field(ge=0, le=MAX_CARBON_G_PER_KWH)] | None = None
     carbon_profile: Profile | None = None
@@ -230,6 +229,7 @@ class Region(Spec):
     longitude: Longitude | None = None
     continent: Continent | None = None
     pools: Members[Pool] = ()
+    from_: Name | None = Field(default=None, alias="from")
 
     @model_validator(mode="before")
     @classmethod
