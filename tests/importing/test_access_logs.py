@@ -103,6 +103,25 @@ def test_a_log_format_is_followed(tmp_path: Path) -> None:
     assert found.aggregates.without_service == 1
 
 
+@pytest.mark.parametrize("behind", [" $region", ""])
+def test_a_value_for_each_server_that_was_tried_moves_no_other_value(tmp_path: Path, behind: str) -> None:
+    form = f"$time_iso8601 $status $uri $dc $upstream_response_time{behind}"
+    tries = ["0.250", "9.000, 0.250", "9.000 : 0.250", "9.000, 8.000 : 0.250", "-"]
+    ending = " eu" if behind else ""
+    lines = [f"2026-11-01T00:00:01Z 200 /a eu {times}{ending}" for times in tries]
+    found = imported(logs.write(tmp_path / "a.log", lines), log_format=form)
+    assert hourly(found) == {"eu": [5.0]}
+    assert found.aggregates.service["/a"].quantile(0.01) == found.aggregates.service["/a"].quantile(0.99) == 250.0
+    assert found.aggregates.without_service == 1
+
+
+def test_a_line_with_more_cells_than_its_layout_is_left_out(tmp_path: Path) -> None:
+    lines = [logs.nginx_line(0), logs.nginx_line(1).replace("region=", "x y region=")]
+    found = imported(logs.write(tmp_path / "a.log", lines))
+    assert found.rates.total == 1
+    assert found.aggregates.left_out["not as nginx lays out a line"].count == 1
+
+
 def test_a_layout_that_is_no_cells_is_read_by_the_expression(tmp_path: Path) -> None:
     form = "$time_iso8601;$status;$request_time;$uri;$region"
     lines = ["2026-11-01T00:00:01Z;200;0.5;/a b;eu", "2026-11-01T00:00:01Z;200;0.25;/a;eu", "nothing"]
@@ -180,7 +199,7 @@ def test_alb(tmp_path: Path) -> None:
     lines = [
         ALB.format(minute=1, seconds=0.048, status=200, region="eu-west-1"),
         ALB.format(minute=2, seconds=-1, status=504, region="us-east-1"),
-        ALB.format(minute=3, seconds=0.25, status=200, region="us-east-1"),
+        ALB.format(minute=3, seconds=0.25, status=200, region="us-east-1") + ' "-" TID_1 new',
     ]
     found = imported(logs.write(tmp_path / "a.log", lines))
     assert hourly(found) == {"eu-west-1": [1.0], "us-east-1": [1.0]}

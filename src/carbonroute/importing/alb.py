@@ -32,22 +32,16 @@ class Alb(AccessLog):
             return False
         return file.mostly(_LINE)
 
-    def layout(self, file: File, settings: ImportSettings) -> Layout:
-        """Return the layout with as many fields as the first line has."""
-        line = next((line for line in file.lines if _LINE.match(line)), "")
-        further = len(re.sub('"[^"]*"', "", line).split(" ")) - len(_FIELDS.split(" "))
+    def layout(self, _file: File, settings: ImportSettings) -> Layout:
+        """Return the layout; further fields may follow, and more of them from one month to the next."""
         parts: list[str | tuple[str]] = []
         for place, word in enumerate(_FIELDS.split(" ")):
             quote = '"' if word.startswith('"') else ""
             parts += [(" " if place else "") + quote, (word.strip('"'),), quote]
-        quoted = re.findall(r'"[^"]*"|\S+', line)[len(_FIELDS.split(" ")) :]
-        for place, word in enumerate(quoted[: max(further, 0)]):
-            quote = '"' if word.startswith('"') else ""
-            parts += [" " + quote, (f"further_{place}",), quote]
         chosen = settings.fields
         region = chosen.get("region") or (None if settings.region else "target_group_arn")
         return Layout(
-            Template(tuple(part for part in parts if part)),
+            Template(tuple(part for part in parts if part), goes_on=True),
             time="time",
             time_of=iso_time("time"),
             status="elb_status_code",

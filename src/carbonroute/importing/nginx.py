@@ -28,6 +28,9 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _PAIR = re.compile(r'([A-Za-z_][\w.-]*)=("?)((?<=")[^"]*(?=")|[^\s"]*)\2')
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|-")
 
+#: Variables, and the keys that commonly hold them, with a value for each server that was tried.
+_LISTS = re.compile(r"upstream_\w+|u[cht]t|urt")
+
 #: Variables, or keys behind a combined line, by role; the first one that is there is taken.
 _NAMES: dict[Role, re.Pattern[str]] = {
     "service": re.compile(
@@ -100,7 +103,8 @@ def parsed(text: str) -> Template:
         place = match.end()
     if place < len(text):
         parts.append(text[place:])
-    return Template(tuple(parts), frozenset({"time_local"}))
+    names = [part[0] for part in parts if isinstance(part, tuple)]
+    return Template(tuple(parts), frozenset({"time_local"}), frozenset(filter(_LISTS.fullmatch, names)))
 
 
 def _timed(template: Template, names: tuple[str, ...]) -> Layout:

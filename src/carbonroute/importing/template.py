@@ -52,10 +52,21 @@ class Template:
         Literals and variables in turn; a variable is a tuple of its name.
     spaced
         Variables whose values hold one space each, such as nginx's ``time_local``.
+    lists
+        Variables with a value for each server that was tried, such as ``0.100, 0.200 : 0.300``.
+    goes_on
+        Whether cells that the layout does not have may follow.
     """
 
-    def __init__(self, parts: tuple[str | tuple[str], ...], spaced: frozenset[str] = frozenset()) -> None:
-        self.parts, self.spaced = parts, spaced
+    def __init__(
+        self,
+        parts: tuple[str | tuple[str], ...],
+        spaced: frozenset[str] = frozenset(),
+        lists: frozenset[str] = frozenset(),
+        *,
+        goes_on: bool = False,
+    ) -> None:
+        self.parts, self.spaced, self.lists, self.goes_on = parts, spaced, lists, goes_on
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -77,9 +88,11 @@ class Template:
                 texts.append(r"([^\]]*)")
             elif part[0] in self.spaced:
                 texts.append(r"(\S+ \S+)")
+            elif part[0] in self.lists:
+                texts.append(r"([^\s,]*(?:(?:,| :) [^\s,]+)*)")
             else:
                 texts.append(r"(\S*)" if place + 1 < len(self.parts) else r"(\S+)")
-        return re.compile("".join(texts).encode() + rb"\s*")
+        return re.compile("".join(texts).encode() + (rb"(?:\s.*)?" if self.goes_on else rb"\s*"))
 
     @cached_property
     def cells(self) -> tuple[str, ...]:
@@ -148,11 +161,12 @@ class Template:
         return self._by_expression(list(enumerate(lines)), columns)
 
     def _split(self, data: bytes, chosen: Mapping[str, tuple[int, str, str]]) -> pl.DataFrame | None:
-        """Return the cells of lines; None where some line has more cells than the layout."""
+        """Return the cells of lines; one with more or fewer cells than the layout is incomplete."""
         last = len(self.cells) - 1
+        beyond = str(last + 1)
         literals = {place: cell.strip('"') for place, cell in enumerate(self.cells) if not _MARK.search(cell)}
-        places = sorted({place for place, _, _ in chosen.values()} | {last} | literals.keys())
-        model = b" ".join([b"-"] * (last + 1)) + b"\n"  # says how many cells there are
+        places = sorted({place for place, _, _ in chosen.values()} | {last, last + 1} | literals.keys())
+        model = b" ".join([b"-"] * (last + 2)) + b"\n"  # says how many cells are read: one beyond the layout
         try:
             cells = pl.read_csv(
                 io.BytesIO(model + data),
@@ -161,11 +175,14 @@ class Template:
                 quote_char='"',
                 infer_schema=False,
                 columns=places,
+                truncate_ragged_lines=True,
             )[1:]
         except FAILURES:
             return None
         cells.columns = [str(place) for place in places]
         incomplete = pl.col(str(last)).is_null()
+        if not self.goes_on:
+            incomplete |= pl.col(beyond).is_not_null()
         for place, literal in literals.items():
             incomplete |= pl.col(str(place)).ne_missing(literal or None)
         values = {}
