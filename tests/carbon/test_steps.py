@@ -172,3 +172,35 @@ def test_a_last_row_at_the_end_of_the_horizon_is_no_change(tmp_path: Path) -> No
     text = rows(*range(0, 181, 15))
     found = ask(tmp_path, text, with_step("15min", gaps="interpolate:1h"), hours=3)
     assert found.g_per_kwh[:, 0].tolist() == [122.5, 182.5, 242.5]
+
+
+def test_values_without_any_step_stand_until_the_next_one(tmp_path: Path) -> None:
+    text = rows(0, 150, 195, 360, values={0: 300, 150: 400, 195: 200, 360: 100})
+    message = refusal(tmp_path, text, small.WIDE)
+    assert "line 3, zone A: time 2021-01-01T02:30:00+00:00" in message
+    assert "state another step" not in message
+    step = remedy_of(message)
+    assert step == "until-next:3h"
+    assert ask(tmp_path, text, with_step(step)).g_per_kwh[:, 0].tolist() == [300, 300, 350, 250, 200, 200]
+
+
+def test_a_stray_row_is_no_reason_for_another_step(tmp_path: Path) -> None:
+    message = refusal(tmp_path, rows(0, 60, 120, 150, 180, 240, 300), small.WIDE)
+    assert "until-next:3h" not in message
+
+
+@pytest.mark.parametrize("minutes", [15, 30])
+def test_ends_of_intervals_taken_for_beginnings_are_named_and_the_horizon_is_another(
+    minutes: int, tmp_path: Path
+) -> None:
+    text = rows(*range(minutes, 6 * 60 + 1, minutes))
+    message = refusal(tmp_path, text, with_step(f"{minutes}min"))
+    assert "zone A: 1 of 6 hours have no value: 2021-01-01T00:00Z" in message
+    assert "choose a horizon within 2021-01-01T01:00Z … 2021-01-01T05:00Z" in message
+    assert "if times are the ends of their intervals, state stamp = 'end'" in message
+    ended = ask(tmp_path, text, with_step(f"{minutes}min", stamp="end")).g_per_kwh[:, 0]
+    assert ended.tolist() == [130 + 60 * h + minutes / 2 for h in range(6)]
+    later = ask(
+        tmp_path, text, with_step(f"{minutes}min"), start=START + timedelta(hours=1), hours=5
+    ).g_per_kwh[:, 0]
+    assert later.tolist() == [190 + 60 * h - minutes / 2 for h in range(5)]

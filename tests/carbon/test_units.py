@@ -136,7 +136,13 @@ MARKS = {
     "spaces": (["1 050", "1 060", "1 070"], 'thousands = " "', "thousands = ' '"),
     "narrow spaces": (["1\u202f050", "1\u202f060", "1\u202f070"], 'thousands = " "', "write 1050"),
     "decimal commas": (['"1050,0"', '"1060,0"', '"1070,0"'], 'decimal = ","', "decimal = ','"),
-    "both": (['"1.050,0"', '"1.060,0"', '"1.070,0"'], 'thousands = "."\ndecimal = ","', "found '1.050,0'"),
+    "both": (
+        ['"1.050,0"', '"1.060,0"', '"1.070,0"'],
+        'thousands = "."\ndecimal = ","',
+        "found '1.050,0'; write 1050.0, or state thousands = '.'",
+    ),
+    "commas and points": (['"1,050.0"', '"1,060.0"', '"1,070.0"'], 'thousands = ","', "thousands = ','"),
+    "raised commas": (["1\u2019050", "1\u2019060", "1\u2019070"], 'thousands = "\'"', "write 1050"),
 }
 
 
@@ -147,6 +153,21 @@ def test_numbers_with_marks_are_refused_and_read_when_stated(name: str, tmp_path
     assert words in refusal(tmp_path, text, hours=3)
     found = ask(tmp_path, text, keys(*section.split("\n")), hours=3)
     assert found.g_per_kwh.tolist() == [[1050, 61], [1060, 62], [1070, 63]]
+
+
+def test_decimal_commas_beside_dots_between_thousands_name_the_dots(tmp_path: Path) -> None:
+    text = table({"A": ['"950,5"', '"1.050,5"'], "B": ['"61,0"', '"62,0"']})
+    message = refusal(tmp_path, text, keys('decimal = ","'), hours=2)
+    assert "line 3, zone A: found '1.050,5'; write 1050.5, or state thousands = '.'" in message
+    found = ask(tmp_path, text, keys('decimal = ","', 'thousands = "."'), hours=2)
+    assert found.g_per_kwh.tolist() == [[950.5, 61], [1050.5, 62]]
+
+
+def test_single_values_with_a_dot_between_thousands_name_it(tmp_path: Path) -> None:
+    text = table({"A": [950, "1.010", 960, "1.020"], "B": [61, 62, 63, 64]})
+    assert "or state thousands = '.' if it is 1010" in refusal(tmp_path, text, hours=4)
+    found = ask(tmp_path, text, keys('thousands = "."'), hours=4)
+    assert found.g_per_kwh[:, 0].tolist() == [950, 1010, 960, 1020]
 
 
 def test_a_mark_that_does_not_fit_a_number_is_refused(tmp_path: Path) -> None:

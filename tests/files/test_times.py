@@ -126,3 +126,15 @@ def test_the_order_and_number_of_stamps_stay() -> None:
     times = [base + timedelta(seconds=i * 7919 % 1000) for i in range(1000)]
     stamps = [time.isoformat() if i % 3 else time.strftime("%Y%m%dT%H%M%SZ") for i, time in enumerate(times)]
     assert to_utc(pl.Series("time", stamps), None, ALWAYS, "file").to_list() == times
+
+
+@pytest.mark.parametrize("number", ["1704070800000", "1704067200", "1704067200000000000", "170406720"])
+def test_a_number_is_no_time_of_another_century(number: str) -> None:
+    stamps = pl.Series("t", [number])
+    with pytest.raises(
+        InputError, match=f"found '{number}'; an ISO 8601 time is expected, such as 20"
+    ) as refusal:
+        to_utc(stamps, "UTC", ALWAYS, "a.csv")
+    assert (" since 1970" in str(refusal.value)) == (len(number) > 9)
+    assert to_utc(stamps, "UTC", ALWAYS, "a.csv", lenient=True).null_count() == 1
+    assert to_utc(pl.Series("t", ["20240101"]), "UTC", ALWAYS, "a.csv").dt.year().to_list() == [2024]

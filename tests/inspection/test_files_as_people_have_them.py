@@ -444,3 +444,93 @@ def test_newest_first_is_said_and_read(tmp_path: Path) -> None:
     assert "rows stand newest first: a scenario sorts them" in found.findings
     g_per_kwh = read(tmp_path, filled(found.suggestion)).carbon.g_per_kwh
     assert g_per_kwh[:, 0].tolist() == np.arange(400.0, 406).tolist()
+
+
+# Times that are no ISO 8601 times, or that stand elsewhere
+
+
+@pytest.mark.parametrize("per_s", [1, 10**3, 10**6, 10**9])
+@pytest.mark.parametrize("kind", [None, "carbon", "rates"])
+def test_numbers_since_1970_beside_zones_are_no_client_s_rates(
+    kind: Kind | None, per_s: int, tmp_path: Path
+) -> None:
+    start = int(samples.START.timestamp())
+    rows = [f"{(start + 3600 * hour) * per_s},{300 + hour},{60 + hour}" for hour in range(24)]
+    with pytest.raises(InputError, match="column 'timestamp' counts time since 1970"):
+        inspected(tmp_path, "\n".join(["timestamp,DE,FR", *rows]) + "\n", "carbon.csv", kind)
+
+
+def test_carbon_without_times_is_no_table_of_rates_and_the_remedy_reads_it(tmp_path: Path) -> None:
+    text = "\n".join(["A,B", *(f"{300 + hour},{60 + hour}" for hour in range(24))]) + "\n"
+    with pytest.raises(InputError, match="has no column of times; for carbon intensities") as refusal:
+        inspected(tmp_path, text, "carbon.csv")
+    settings = re.search(r"instead: (layout.*'wide'), (start = \S+) and (step = '1h')", str(refusal.value))
+    assert settings
+    lines = "\n".join(
+        ["[carbon]", 'kind = "file"', 'path = "carbon.csv"', 'unit = "g/kWh"', *settings.groups()]
+    )
+    lines = lines.replace("2024-01-01", "2021-01-01")
+    carbon = read(tmp_path, lines).carbon.g_per_kwh
+    assert carbon.tolist() == [[300 + hour, 60 + hour] for hour in range(6)]
+    assert inspected(tmp_path, text, "numbers.csv").kind == "rates"
+    assert inspected(tmp_path, text, "carbon.csv", "rates").kind == "rates"
+
+
+def test_dates_beside_hours_are_not_days_of_duplicates(tmp_path: Path) -> None:
+    rows = [f"2021-01-{day:02},{hour},{300 + hour}" for day in (1, 2) for hour in range(1, 25)]
+    with pytest.raises(InputError, match="dates stand in column 'date', and hours in 'hour_ending'"):
+        inspected(tmp_path, "\n".join(["date,hour_ending,DE", *rows]) + "\n")
+    times = [f"2021-01-{day:02}T{hour:02}:00,{300 + hour}" for day in (1, 2) for hour in range(1, 25)]
+    one = inspected(tmp_path, "\n".join(["time,DE", *times]) + "\n")
+    assert settings_of(one)["time_column"] == "time"
+
+
+@pytest.mark.parametrize("kind", [None, "carbon", "rates"])
+def test_times_of_another_layout_are_named(kind: Kind | None, tmp_path: Path) -> None:
+    rows = [f"01/01/2021 {1 + hour:02}:00 AM,{300 + hour}" for hour in range(6)]
+    with pytest.raises(InputError, match="column 'time' holds '01/01/2021 01:00 AM', which is no ISO 8601"):
+        inspected(tmp_path, "\n".join(["time,DE", *rows]) + "\n", kind=kind)
+
+
+@pytest.mark.parametrize("minutes", [15, 60])
+@pytest.mark.parametrize("header", ["period_end", "Interval Ending", "to", "end time (UTC)"])
+def test_times_that_are_called_ends_are_ends(header: str, minutes: int, tmp_path: Path) -> None:
+    text = wide(f"{header},A,B", lambda h: f"{300 + h},{60 + h}", 24 * 60 // minutes)
+    per_hour = 60 // minutes
+    stamps = [f"2021-01-01T{m // 60:02}:{m % 60:02}:00Z" for m in range(minutes, 24 * 60, minutes)]
+    rows = [f"{t},{300 + i},{60 + i}" for i, t in enumerate([*stamps, "2021-01-02T00:00:00Z"])]
+    found = inspected(tmp_path, "\n".join([text.split("\n", maxsplit=1)[0], *rows]) + "\n")
+    assert settings_of(found)["stamp"] == "end"
+    assert found.table["missing_hours"].sum() == 0
+    carbon = read(tmp_path, filled(found.suggestion)).carbon.g_per_kwh
+    assert carbon[0, 0] == pytest.approx(300 + (per_hour - 1) / 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["spend", "tomorrow", "trend", "time", "until when"])
+def test_other_names_do_not_say_that_times_are_ends(name: str, tmp_path: Path) -> None:
+    found = inspected(tmp_path, wide(f"{name},DE,FR", lambda h: f"{300 + h},{60 + h}"))
+    assert ("stamp" in settings_of(found)) == (name == "until when")
+
+
+# Columns of zones
+
+
+@pytest.mark.parametrize("code", ["NO", "ID"])
+def test_norway_and_indonesia_are_no_numbers_of_rows(code: str, tmp_path: Path) -> None:
+    found = inspected(tmp_path, wide(f"time,DE,{code},FR", lambda h: f"{300 + h},{5 + h * h % 7},{60 + h}"))
+    assert found.table["zone"].to_list() == ["DE", code, "FR"]
+    counted = inspected(tmp_path, wide(f"time,{code},DE,FR", lambda h: f"{h + 1},{300 + h},{60 + h}"))
+    assert counted.table["zone"].to_list() == ["DE", "FR"]
+
+
+def test_a_comma_behind_every_row_is_no_zone(tmp_path: Path) -> None:
+    found = inspected(tmp_path, wide("time,DE,FR,", lambda h: f"{300 + h},{60 + h},"))
+    assert found.table["zone"].to_list() == ["DE", "FR"]
+    assert found.findings == ()
+
+
+def test_raised_commas_between_thousands_are_read(tmp_path: Path) -> None:
+    found = inspected(tmp_path, wide("time,A,B", lambda h: f"1\u2019{200 + h},{60 + h}"), "carbon.csv")
+    assert settings_of(found)["thousands"] == "'"
+    carbon = read(tmp_path, filled(found.suggestion)).carbon.g_per_kwh
+    assert carbon.tolist() == [[1200 + hour, 60 + hour] for hour in range(6)]

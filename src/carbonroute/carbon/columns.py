@@ -14,7 +14,7 @@ from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition, first_named
 from carbonroute.files.tables import FIRST_LINE, column_numbers, read_table
-from carbonroute.files.time_columns import lacks_offset, read_times
+from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
 from carbonroute.files.times import ends_a_day
 from carbonroute.units import CENTURY_S, G_PER_KWH, PER_SECOND
 
@@ -34,6 +34,8 @@ _COUNTER = re.compile(
     r"(_?of_?(the_?)?(year|week|day|month))?|week_?day|dow|hod",
     re.I,
 )
+#: Names of columns of times that are the ends of their intervals.
+_END = re.compile(r"(.*[^a-z])?(end|ending|to|until)([^a-z].*)?", re.I | re.S)
 #: How names of columns, and entries of a column of units, spell masses and energies.
 _MASSES = MappingProxyType(
     {
@@ -81,8 +83,19 @@ def numbers_of(preview: Preview) -> tuple[str, ...]:
     return tuple(
         name
         for name in preview.numbers
-        if not _COUNTER.fullmatch(name.strip()) and not is_epoch(preview.head[name])
+        if not (_COUNTER.fullmatch(name.strip()) and not _is_code(preview, name))
+        and not is_epoch(preview.head[name])
     )
+
+
+def _is_code(preview: Preview, name: str) -> bool:
+    """Whether a column is called as a grid, NO or ID, beside other codes, and does not count rows."""
+    others = [other for other in preview.numbers if not _COUNTER.fullmatch(other.strip())]
+    if name not in ("NO", "ID") or not any(re.fullmatch(r"[A-Z]{2,}.*", other, re.S) for other in others):
+        return False
+    column = preview.head[name]
+    steps = (column_numbers(column) if column.dtype == pl.String else column).diff().drop_nulls()
+    return not (len(steps) and bool((steps == 1).all()))
 
 
 def is_epoch(column: pl.Series) -> bool:
@@ -110,16 +123,21 @@ def is_of_carbon(preview: Preview, values: Sequence[str], zone: str | None = Non
     zone
         The column that names each row's zone, if there is one.
     """
-    if _CARBON.search(preview.path.name.partition(".")[0]) or unit_columns(
-        preview.head.select(preview.words)
-    ):
-        return True
-    if any(_CARBON.search(name) or unit_of(name) for name in values):
+    if says_carbon(preview, values):
         return True
     if zone is not None:
         return bool(_GRID.search(zone)) and all(_INTENSITY.search(name) for name in values)
     codes = [name for name in values if _CODE.fullmatch(name) and not _NO_CODE.match(name)]
     return 2 * len(codes) > len(values)
+
+
+def says_carbon(preview: Preview, values: Sequence[str]) -> bool:
+    """Whether the file's name, a header, or a column of units says that these are carbon intensities."""
+    return bool(
+        _CARBON.search(preview.path.name.partition(".")[0])
+        or unit_columns(preview.head.select(preview.words))
+        or any(_CARBON.search(name) or unit_of(name) for name in values)
+    )
 
 
 def distinct(table: pl.DataFrame, name: str) -> list[str]:
@@ -159,7 +177,11 @@ def surveyed(
     table, name = read_table(preview.path, preview.file_name), recognition.columns["time"]
     frame = placed_by_line(table, preview.file_name, read_times(table[name], None, preview.file_name))
     settings, findings = {"time_column": name}, []
-    if ends_a_day(table[name]).any():
+    if _END.fullmatch(name) and (step := common_step_us(frame.select("time", zone=pl.lit("")))):
+        settings["stamp"] = "end"
+        frame = frame.with_columns(pl.col("time") - pl.duration(microseconds=step))
+        findings.append(f"times in {name!r} are called the ends of their intervals: stamp = 'end'")
+    elif ends_a_day(table[name]).any():
         settings["stamp"] = toml.ask("'end' or 'start', of the interval of each value")
         findings.append(
             f"times in {name!r} write the end of a day as its hour 24: stamp must say what they are"

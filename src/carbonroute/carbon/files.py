@@ -154,7 +154,11 @@ class CarbonFile(FileSource):
         columns, zone = {"time": preview.times[0]}, zone_column(preview)
         if zone is None:
             no_zones = {*preview.times, *preview.words, *preview.numbers} - set(numbers_of(preview))
-            zones = tuple(name for name in preview.head.columns if name not in no_zones)  # empty ones too
+            zones = tuple(  # empty ones too, if they have a name
+                name
+                for name in preview.head.columns
+                if name not in no_zones and (name.strip() or name in preview.numbers)
+            )
             if words_of(preview) or not zones:
                 return None
             certain = is_of_carbon(preview, zones) and not first_named(_REQUEST, preview.head.columns)

@@ -31,7 +31,7 @@ from carbonroute.files import toml
 from carbonroute.files.limits import MAX_VALUES
 from carbonroute.files.tables import found_text
 from carbonroute.files.text import listed, refused
-from carbonroute.units import MAX_CARBON_G_PER_KWH, US_PER_MINUTE
+from carbonroute.units import MAX_CARBON_G_PER_KWH, MINUTES_PER_DAY, US_PER_MINUTE
 
 _SHOWN = 5
 #: A table of hours may have so many empty values for one that is there, and so many in any case: a century
@@ -43,7 +43,12 @@ _MILLI = 10_000.0, 1000 * MAX_CARBON_G_PER_KWH
 #: Share of all intervals from which on one is common.
 _COMMON_SHARE = 0.125
 #: Numbers in which a comma or a dot may separate thousands, or decimals.
-_GROUPED = re.compile(r"[0-9]{1,3}(?P<mark>[,. \u00a0\u202f'])[0-9]{3}(?:(?P=mark)[0-9]{3})*")
+_GROUPED = re.compile(
+    r"[0-9]{1,3}(?P<mark>[,. \u00a0\u202f'\u2019])[0-9]{3}(?:(?P=mark)[0-9]{3})*"
+    r"(?P<decimals>(?!(?P=mark))[.,][0-9]+)?"
+)
+#: A number below 1,000, or one with a dot between thousands.
+_DOTTED = re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}")
 _DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
 
 
@@ -106,7 +111,7 @@ def require_grams(rows: CarbonRows, rules: Rules, query: Query, file_name: str) 
         example = f"zone_units = {{ {toml.key_text(zones[0])} = 'kg/kWh' }}"
         remedy = f"state the unit of a zone that has another one, {example}, or tiny = 'keep' if it is so low"
     texts = rows.table["raw"].filter(pl.Series(known & low[rows.column])).drop_nulls().head(50).to_list()
-    if texts and all(re.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}", text.strip()) for text in texts):
+    if texts and all(_DOTTED.fullmatch(text.strip()) for text in texts):
         remedy = f"{remedy}; thousands = '.' if {texts[0].strip()} is {texts[0].strip().replace('.', '')}"
     raise InputError(file_name, [Fault(query.key, problem, remedy)])
 
@@ -199,6 +204,20 @@ def step_change(rows: CarbonRows) -> StepChange | None:
     return StepChange(text, longest, bool(2 * running.sum() >= is_long.sum() and shorter))
 
 
+def _irregular(rows: CarbonRows) -> int:
+    """Return the longest interval of values without a step, on marks of 5 min; 0 if they have one, min.
+
+    They have one if at least half of their intervals are alike, with or without gaps.
+    """
+    _, apart = intervals(rows)
+    time_us = rows.table["time"].to_physical().to_numpy()
+    if not len(apart) or (time_us % (FINEST_MINUTES * US_PER_MINUTE)).any():
+        return 0
+    _, counts = np.unique(apart, return_counts=True)
+    longest = int(apart.max())
+    return longest if 2 * counts.max() < len(apart) and longest <= MINUTES_PER_DAY else 0
+
+
 def of_rows(rows: CarbonRows, seen: Mask, rules: Rules, *, in_order: bool) -> list[Fault]:
     """Return the faults of the checked rows: impossible values, times off the grid, repeated times.
 
@@ -214,6 +233,11 @@ def of_rows(rows: CarbonRows, seen: Mask, rules: Rules, *, in_order: bool) -> li
         remedy = (
             f"{every} is expected, on the hour of horizon.start; or, as {change.text}, "
             f"state step = '{until_next(change.longest)}', by which a value stands until the next one"
+        )
+    elif (apart := _irregular(rows)) and not rules.step.until_next:
+        remedy = (
+            f"{every} is expected, on the hour of horizon.start; or, as values are up to {apart} min apart, "
+            f"state step = '{until_next(apart)}', by which a value stands until the next one"
         )
     elif (
         rows.table["time"].to_physical().filter(pl.Series(rows.off)) % (FINEST_MINUTES * US_PER_MINUTE) != 0
@@ -243,7 +267,14 @@ def of_thousandths(rows: CarbonRows, flags: Mask) -> list[Fault]:
     def problem(row: Row) -> str:
         return f"{_found(row)}, some 1,000 times lower than the values beside it"
 
-    remedy = "a thousands separator or another unit makes such values: correct them, or state tiny = 'keep'"
+    def remedy(row: Row) -> str:
+        text = (row["raw"] or "").strip()
+        dots = (
+            f", or state thousands = '.' if it is {text.replace('.', '')}" if _DOTTED.fullmatch(text) else ""
+        )
+        causes = "a thousands separator or another unit makes such values: correct them"
+        return f"{causes}{dots}, or state tiny = 'keep'"
+
     return rows.faults(flags, problem, remedy, "values")
 
 
@@ -256,7 +287,7 @@ def of_hours(
     if not (lacking.any() or unknown.any()):
         return []
     asked = hours.used(measured, hours.needed) & unknown
-    rows = rows.where(~rows.off)
+    longest, rows = _irregular(rows), rows.where(~rows.off)
     here = rows.hour - measured.first, rows.column
     cells = hours.used(complete, hours.needed) & np.isnan(complete.values)
     faults, said = _partial(rows, measured.first, asked, rules)
@@ -279,7 +310,7 @@ def of_hours(
                 faults.append(_gap(rows, measured.first + int(begin), int(length), int(column), rules))
     said &= np.isnan(complete.values)
     silent = lacking & (hours.of(Grid(complete.first, said.astype(np.float64))) != 1)
-    return [*faults, *_absent(rows, hours, silent, rules)]
+    return [*faults, *_absent(rows, hours, silent, rules, longest)]
 
 
 def _partial(rows: CarbonRows, first: int, asked: Mask, rules: Rules) -> tuple[list[Fault], Mask]:
@@ -324,23 +355,46 @@ def _why(length: int, rules: Rules) -> str:
     return f"gaps = {rules.gaps.text!r} finds nothing there to fill it from: complete the file"
 
 
-def _absent(rows: CarbonRows, hours: Selection, lacking: Mask, rules: Rules) -> Iterator[Fault]:
-    """Yield for each zone the hours that have no row."""
+def _absent(rows: CarbonRows, hours: Selection, lacking: Mask, rules: Rules, longest: int) -> Iterator[Fault]:
+    """Yield for each zone the hours that have no row; `longest`: as of `_irregular`."""
     for column in np.flatnonzero(lacking.any(axis=0)):
         missing = hours.source[lacking[:, column], column]
         times = listed([rows.time_of(hour) for hour in missing], _SHOWN)
         problem = f"{len(missing)} of {hours.needed.sum()} hours have no value: {times}"
-        span = f"{rows.time_of(hours.zone_first[column])} … {rows.time_of(hours.zone_last[column])}"
-        remedy = f"choose a horizon within {span}, or complete the file"
+        remedy = _within(rows, set(missing.tolist()), hours, int(column))
         apart, change = _usual_minutes(rows, int(column)), step_change(rows)
         if rules.step.until_next:
             if apart > rules.step.minutes:
                 remedy = f"its values are {apart} min apart: state a longer interval than {rules.step!r}"
         elif change is not None and change.lasts:
             remedy = f"{change.text}: state step = '{until_next(change.longest)}'; or {remedy}"
+        elif longest:
+            remedy = (
+                f"its values are up to {longest} min apart: state step = '{until_next(longest)}', by which "
+                "a value stands until the next one"
+            )
         elif apart and apart != rules.step.minutes:
             remedy = f"its values are {apart} min apart: state another step than {rules.step!r}"
         yield Fault(f"zone {rows.zones[column]}", problem, remedy)
+
+
+def _within(rows: CarbonRows, missing: set[int], hours: Selection, column: int) -> str:
+    """Return the remedy for hours without a value: the zone's hours, without those at its ends."""
+    first, last = int(hours.zone_first[column]), int(hours.zone_last[column])
+    own = rows.slot[rows.column == column]
+    late = len(own) > 0 and own.min() % rows.slots_per_hour == 1 and own.max() % rows.slots_per_hour == 0
+    ends = "; or, if times are the ends of their intervals, state stamp = 'end'" if late else ""
+    known, counts = np.unique(rows.hour[(rows.column == column) & ~rows.off], return_counts=True)
+    whole = {*known[counts == rows.slots_per_hour].tolist()} - missing
+    if rows.slots_per_hour > 1 and whole:
+        first, last = min(whole), max(whole)
+    while first in missing:
+        first += 1
+    while last in missing:
+        last -= 1
+    if first > last:
+        return f"complete the file{ends}"
+    return f"choose a horizon within {rows.time_of(first)} … {rows.time_of(last)}, or complete the file{ends}"
 
 
 def _usual_minutes(rows: CarbonRows, column: int) -> int:
@@ -362,7 +416,8 @@ def _number_remedy(row: Row) -> str:
     remedy = f"a carbon intensity of 0 … {MAX_CARBON_G_PER_KWH:g} g/kWh is expected, or absurd = 'missing'"
     if (grouped := _GROUPED.fullmatch(text)) and row["value"] is None:
         mark = grouped["mark"]
-        plain = text.replace(mark, "")
+        plain = text.replace(mark, "").replace(",", ".")
+        mark = {"\u00a0": " ", "\u202f": " ", "\u2019": "'"}.get(mark, mark)
         either = (
             f", or decimal = ',' if it is {text.replace(',', '.')}" if _DECIMAL_COMMA.fullmatch(text) else ""
         )

@@ -36,8 +36,8 @@ _FORMULA = r"^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]"
 #: What else than commas may stand between fields, and how messages spell it.
 _SEPARATORS = MappingProxyType({";": "';'", "\t": "'\\t'", "|": "'|'"})
 
-#: Spaces between groups of digits: plain, no-break, and narrow no-break.
-_SPACES = " \u00a0\u202f"
+#: What else stands between groups of digits: no-break and narrow no-break spaces, and a raised comma.
+_THOUSANDS = MappingProxyType({" ": " \u00a0\u202f", "'": "'\u2019"})
 
 #: Rows, each piece with the line of its first one.
 Pieces = Iterator[tuple[int, pl.DataFrame]]
@@ -293,7 +293,8 @@ def column_numbers(text: pl.Series, decimal: str = ".", thousands: str | None = 
     text
         The column.
     decimal, thousands
-        Marks of decimals and of thousands, if other than those of a program; a space is any kind of it.
+        Marks of decimals and of thousands, if other than those of a program; a space or an apostrophe is any
+        kind of it.
 
     Examples
     --------
@@ -303,7 +304,7 @@ def column_numbers(text: pl.Series, decimal: str = ".", thousands: str | None = 
     plain = text.str.strip_chars()
     if decimal != "." or thousands is not None:
         point = re.escape(decimal)
-        mark = f"[{_SPACES if thousands == ' ' else thousands}]" if thousands else ""
+        mark = f"[{_THOUSANDS.get(thousands, thousands)}]" if thousands else ""
         grouped = f"|[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+" if mark else ""
         is_number = plain.str.contains(f"^[+-]?(?:[0-9]+{grouped})(?:{point}[0-9]+)?(?:[eE][+-]?[0-9]+)?$")
         plain = plain.set(~is_number, None)

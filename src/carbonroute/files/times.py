@@ -14,6 +14,7 @@ from pydantic import AfterValidator
 
 from carbonroute.errors import MAX_FAULTS, Fault, InputError
 from carbonroute.files.tables import FIRST_LINE, column_text, found_text
+from carbonroute.units import CENTURY_S, PER_SECOND
 
 #: Numbers of seconds, or microseconds, are counted from here.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,6 +27,8 @@ _LAYOUT = re.compile(
 )
 #: The end of a day, which ISO 8601 writes as its hour 24.
 _DAY_END = re.compile(r"(?P<day>.{10}[T ])24(?P<rest>:00(:00(\.0+)?)?(Z|[+-][0-9:]{2,6})?)")
+#: A number of so many digits is a date, as in 20210101.
+_DATE_DIGITS = 8
 #: Both time zone libraries know all changes of clocks in these years.
 _KNOWN_CHANGES = 1971, 2036
 
@@ -231,6 +234,8 @@ def _in_order(column: pl.Series, times: pl.Series, time_zone: str, series: pl.Se
 def _parsed(stamp: str | None) -> datetime:
     """Return a stamp as a time; hour 24 is hour 0 of the day after."""
     text = (stamp or "").strip()
+    if text.isdigit() and len(text) != _DATE_DIGITS:
+        raise ValueError("a number is no time: it would be taken for a year and more")
     if end := _DAY_END.fullmatch(text):
         return datetime.fromisoformat(f"{end['day']}00{end['rest']}") + timedelta(days=1)
     return datetime.fromisoformat(text)
@@ -253,10 +258,26 @@ def _instant(
         time = _parsed(stamp)
         return time.astimezone(UTC) if time.tzinfo else _of_local(time, time_zone, horizon, empty)
     except ValueError as error:
-        remedy = "an ISO 8601 time is expected, such as 2021-01-01T00:00Z"
+        remedy = f"an ISO 8601 time is expected, such as {_since_1970(stamp) or '2021-01-01T00:00Z'}"
         raise _BadTimeError(found_text(stamp), remedy) from error
     except OverflowError as error:
         raise _BadTimeError(found_text(stamp), "years 1 to 9999 in UTC are expected") from error
+
+
+def _since_1970(stamp: str | None) -> str | None:
+    """Return a number that counts seconds, or fractions of them, since 1970 as a time; None if it does not.
+
+    >>> _since_1970("1704067200000"), _since_1970("17")
+    ('2024-01-01T00:00:00Z, if that number counts ms since 1970', None)
+    """
+    text = (stamp or "").strip()
+    if not re.fullmatch(r"[0-9]{9,20}(\.[0-9]*)?", text):
+        return None
+    for unit, per_s in PER_SECOND.items():
+        if CENTURY_S[0] <= float(text) / per_s <= CENTURY_S[1]:
+            time = (EPOCH + timedelta(seconds=float(text) / per_s)).isoformat(timespec="seconds")
+            return f"{time.replace('+00:00', 'Z')}, if that number counts {unit} since 1970"
+    return None
 
 
 def _of_local(

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
+import polars as pl
+
 from carbonroute.carbon import SOURCES, FileSource, Forecast
-from carbonroute.carbon.columns import is_epoch
-from carbonroute.files.preview import Certainty, Preview, Recognition, preview
+from carbonroute.carbon.columns import is_epoch, says_carbon
+from carbonroute.files.preview import TIME, Certainty, Preview, Recognition, preview
 from carbonroute.files.text import refused
 from carbonroute.inspection import carbon_files, forecasts, network, rates, traffic
 from carbonroute.inspection.result import Inspection, Kind
 from carbonroute.network import recognise_matrix, recognise_pairs
 from carbonroute.traffic import KINDS
 
+_ISO = "ISO 8601 times, such as 2024-01-01T00:00Z; a log of requests: --as traffic"
+#: Names of columns of the hours that belong to dates.
+_HOUR = re.compile(r"(.*[^a-z])?(hour|hours|hr|he)([^a-z].*)?", re.I | re.S)
 _CARBON = tuple(source for source in SOURCES if issubclass(source, FileSource))
 
 
@@ -85,17 +91,15 @@ def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognis
     answers = [(reader, reader.recognise(file)) for reader in READERS if kind in (None, reader.kind)]
     known = [(reader, recognition) for reader, recognition in answers if recognition is not None]
     reader, surest = max(known, key=lambda answer: answer[1].certainty, default=(None, None))
+    is_sure = surest is not None and surest.certainty > Certainty.POSSIBLE
+    if kind in (None, "carbon", "rates") and not (is_sure and reader and reader.kind in ("traffic", "rtt")):
+        _refuse_times(file, kind)
     if reader is None or surest is None or (kind is None and surest.certainty == Certainty.POSSIBLE):
         if file.is_json:
             keys = [source.json_keys for source in _CARBON if source.json_keys]
             remedy = f"looked for {', '.join(keys[:-1])}, and {keys[-1]}"
             raise refused(file_name, "this JSON is nothing that is known", remedy)
         possible = dict.fromkeys(known_reader.kind for known_reader, _ in known)
-        if not file.times and (epoch := [name for name in file.numbers if is_epoch(file.head[name])]):
-            problem = f"column {epoch[0]!r} counts time since 1970 in numbers"
-            raise refused(
-                file_name, problem, "carbon and rates need ISO 8601 times; a log of requests: --as traffic"
-            )
         raise refused(
             file_name, f"cannot tell what this is: columns {file.listed}", _looked_for(kind, possible)
         )
@@ -107,6 +111,36 @@ def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognis
     lists = {role: names for recognition in others for role, names in recognition.lists.items()}
     notes = tuple(note for recognition in others for note in recognition.notes)
     return Recognised(file, reader, replace(surest, lists={**surest.lists, **lists}, notes=notes))
+
+
+def _refuse_times(file: Preview, kind: Kind | None) -> None:
+    """Refuse carbon or rates whose times are no ISO 8601, stand in two columns, or are not there."""
+    name, numbers = file.file_name, file.numbers
+    dates = [column for column in file.times if file.head[column].cast(pl.String).str.len_chars().max() == 10]
+    hours = [column for column in numbers if _HOUR.fullmatch(column.strip())]
+    if dates == list(file.times) and dates and hours and file.head[dates[0]].n_unique() < len(file.head):
+        problem = f"dates stand in column {dates[0]!r}, and hours in {hours[0]!r}"
+        remedy = "one column of times is expected, such as 2024-01-01T05:00; hours from 1 to 24 end at them"
+        raise refused(name, problem, f"{remedy}: stamp = 'end'")
+    if file.times:
+        return
+    if epoch := [column for column in numbers if is_epoch(file.head[column])]:
+        problem = f"column {epoch[0]!r} counts time since 1970 in numbers"
+        raise refused(name, problem, f"carbon and rates need {_ISO}")
+    if told := [column for column in file.words if TIME.search(column) and _has_digits(file.head[column])]:
+        problem = f"column {told[0]!r} holds {file.head[told[0]][0]!r}, which is no ISO 8601 time"
+        raise refused(name, problem, f"carbon and rates need {_ISO}")
+    of_carbon = kind == "carbon" or (kind is None and says_carbon(file, numbers))
+    if of_carbon and numbers and len(numbers) == len(file.head.columns):
+        lines = "layout = 'wide', start = 2024-01-01T00:00:00Z and step = '1h'"
+        remedy = (
+            f"for carbon intensities, state first time and interval instead: {lines}; for rates, --as rates"
+        )
+        raise refused(name, "has no column of times", remedy)
+
+
+def _has_digits(column: pl.Series) -> bool:
+    return bool(column.drop_nulls().str.contains("[0-9].*[0-9]").all())
 
 
 def _looked_for(kind: Kind | None, possible: Iterable[Kind] = ()) -> str:
