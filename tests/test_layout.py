@@ -32,7 +32,7 @@ FLOORS = (
     ("__init__", "__main__"),
 )
 #: What commands share.
-SHARED_BY_COMMANDS = {"cli.drawing", "cli.options", "cli.results", "cli.terminal"}
+SHARED_BY_COMMANDS = {"cli.drawing", "cli.imported", "cli.options", "cli.results", "cli.terminal"}
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 

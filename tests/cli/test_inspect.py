@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from carbonroute.cli import main
-from helpers import samples, small
+from helpers import logs, samples, small
 
 
 @pytest.mark.parametrize(
@@ -131,3 +133,62 @@ def test_of_a_table_with_thousands_of_zones_the_first_rows_are_printed(
     assert ("zone0199" in table, "zone0200" in table) == (True, False)
     assert main(["inspect", str(tmp_path / "zones.csv"), "--json"]) == 0
     assert "zone0999" in capsys.readouterr().out
+
+
+def _log(folder: Path) -> Path:
+    return logs.write(folder / "access.log", [logs.nginx_line(n) for n in range(40)])
+
+
+def _answer(folder: Path) -> Path:
+    values = [[1793491200 + 3600 * n, str(400 + n % 7)] for n in range(6)]
+    series = {"metric": {"__name__": "requests", "region": "eu"}, "values": values}
+    content = {"status": "success", "data": {"resultType": "matrix", "result": [series]}}
+    (folder / "prom.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder / "prom.json"
+
+
+def _table(folder: Path) -> Path:
+    rows = [f"2026-11-01T{n:02}:00Z,eu,m,{100 + n},50,90" for n in range(6)]
+    text = "\n".join(["Time,region,model,requests,p50_ms,p95_ms", *rows])
+    (folder / "hours.csv").write_text(text, encoding="utf-8")
+    return folder / "hours.csv"
+
+
+@pytest.mark.parametrize("sample", [_log, _answer, _table])
+def test_a_user_s_own_files_are_described_with_the_commands_that_run_them(
+    sample: Callable[[Path], Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = sample(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["inspect", str(path)]) == 0
+    out, _ = capsys.readouterr()
+    assert "requests answered" in out
+    assert "No file tells:" in out
+    assert list(tmp_path.iterdir()) == [path]
+    commands = [line for line in out.splitlines() if line.startswith("carbonroute ")]
+    values = {"G_PER_KWH": "300", "LATITUDE/LONGITUDE": "53/-6", "P50_MS/P95_MS": "50/90", "=MS": "=500"}
+    for command in commands:
+        for word, value in values.items():
+            command = command.replace(word, value)  # noqa: PLW2901  filled in word by word
+        assert main(shlex.split(command)[1:]) == 0, command
+    assert len(commands) == 3
+    assert (tmp_path / path.stem / "manifest.json").exists()
+
+
+def test_a_user_s_own_file_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(_log(tmp_path)), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["requests"] == 40
+    assert report["commands"][0].startswith("carbonroute import ")
+
+
+def test_a_table_without_any_sign_of_requests_is_still_asked_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text("when,a,b\n2026-11-01T00:00Z,1.5,2\n2026-11-01T01:00Z,1,2.5\n", encoding="utf-8")
+    assert main(["inspect", str(path)]) == 2
+    assert "choose --as carbon" in capsys.readouterr().err

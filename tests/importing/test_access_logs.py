@@ -111,7 +111,11 @@ def test_a_value_for_each_server_that_was_tried_moves_no_other_value(tmp_path: P
     lines = [f"2026-11-01T00:00:01Z 200 /a eu {times}{ending}" for times in tries]
     found = imported(logs.write(tmp_path / "a.log", lines), log_format=form)
     assert hourly(found) == {"eu": [5.0]}
-    assert found.aggregates.service["/a"].quantile(0.01) == found.aggregates.service["/a"].quantile(0.99) == 250.0
+    assert (
+        found.aggregates.service["/a"].quantile(0.01)
+        == found.aggregates.service["/a"].quantile(0.99)
+        == 250.0
+    )
     assert found.aggregates.without_service == 1
 
 

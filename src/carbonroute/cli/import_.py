@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from carbonroute.cli.terminal import empty_table, out, print_json, results_alone
+from carbonroute.cli.imported import print_import
+from carbonroute.cli.terminal import out, print_json, results_alone
 from carbonroute.errors import RunFolderError
 from carbonroute.files.folder import create_named, write_named
 from carbonroute.files.text import refused
 from carbonroute.importing.settings import CountUnit, Gaps, Stamp, TimeUnit, Values
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 #: An option that can stand more than once.
 Many = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=())]
@@ -147,7 +145,13 @@ def import_(
     if json:
         print_json(imported.as_json())
     else:
-        _print(out(), imported.as_json(), output)
+        console, report = out(), imported.as_json()
+        print_import(console, report)
+        console.print(
+            f"\nWrote {', '.join(report['wrote'])}, in the folder {output.parent}; next: "
+            f"carbonroute validate {output}",
+            soft_wrap=True,
+        )
     return 0
 
 
@@ -168,45 +172,3 @@ def _write(output: Path, files: dict[str, bytes], *, force: bool) -> None:
             for path in written:
                 path.unlink(missing_ok=True)
         raise
-
-
-def _print(console: Console, report: dict[str, Any], output: Path) -> None:
-    for file, name in report["files"].items():
-        console.print(f"{file}: {name}", soft_wrap=True)
-    table = empty_table(headings=False)
-    table.add_column()
-    table.add_column(justify="right")
-    facts = {
-        "rows read": report["rows"],
-        "requests answered": report["requests"],
-        **{f"failed: {ending}": count for ending, count in report["failed"].items()},
-        **{f"left out: {reason}": one["count"] for reason, one in report["left_out"].items()},
-        "first request": report["first"],
-        "last request": report["last"],
-        "horizon, hours": report["hours"],
-        f"windows of {report['window']}": report["windows"],
-        "regions": ", ".join(report["regions"]),
-    }
-    for name, fact in facts.items():
-        if fact is not None:
-            table.add_row(name, f"{fact:,.0f}" if isinstance(fact, int | float) else fact)
-    console.print(table)
-    for reason, one in report["left_out"].items():
-        where = f" (first: {', '.join(one['lines'])})" if one["lines"] else ""
-        example = f", such as {one['example']!r}" if one["example"] else ""
-        console.print(f"– Left out, {reason}: {one['count']:,}{where}{example}.", soft_wrap=True)
-    for note in [*report["read_as"], *report["gaps"]]:
-        console.print(f"– {note}.", soft_wrap=True)
-    for one in report["workloads"]:
-        energy = f"; {one['energy_j']:.6g} J per request, idle power included" if one["energy_j"] else ""
-        console.print(
-            f"– {one['id']}: {one['share']:.2%} of requests; {one['service']}{energy}.", soft_wrap=True
-        )
-    console.print("\nNo file tells:", soft_wrap=True)
-    for sentence in report["not_told"]:
-        console.print(f"– {sentence}", soft_wrap=True)
-    console.print(
-        f"\nWrote {', '.join(report['wrote'])}, in the folder {output.parent}; next: "
-        f"carbonroute validate {output}",
-        soft_wrap=True,
-    )

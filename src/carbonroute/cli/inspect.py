@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 
+from carbonroute.cli.imported import print_import
 from carbonroute.cli.options import NoCode
 from carbonroute.cli.terminal import empty_table, out, print_json, results_alone
 from carbonroute.errors import Fault, InputError
@@ -45,7 +48,8 @@ def inspect(
 ) -> int:
     """Describe a data file: its content, its faults, and the scenario lines that read it.
 
-    For a scenario, every file is inspected with the scenario's settings, and so are synthetic signals.
+    For a scenario, every file is inspected with the scenario's settings, and so are synthetic signals. For a
+    log, metrics or a table of requests, the report is that of `carbonroute import`, with the commands.
 
     Parameters
     ----------
@@ -66,14 +70,24 @@ def inspect(
             "--as",
             [Fault("", "found a scenario", "leave it out: the scenario states the kinds of its files")],
         )
+    own: _Imported | None = None
+    parts: Sequence[Inspection] = ()
     with results_alone():
         if is_scenario:
             from carbonroute.inspection.scenario import inspect_scenario
 
-            parts: Sequence[Inspection] = inspect_scenario(load(file, code=not no_code))
+            parts = inspect_scenario(load(file, code=not no_code))
         else:
-            parts = [inspect_file(Path(file), kind)]
+            try:
+                parts = [inspect_file(Path(file), kind)]
+            except InputError:
+                if kind is not None or picture is not None or not _is_importable(Path(file)):
+                    raise
+                own = _imported(Path(file))
         drawn = _draw(parts, picture, cast("Format", form)) if picture is not None else []
+    if own is not None:
+        _print_imported(own, as_json=json)
+        return 0
     if json:
         content = (
             {"scenario": file, "parts": [part.as_json() for part in parts]}
@@ -88,6 +102,46 @@ def inspect(
     for path in drawn:
         console.print(f"\nWrote {path}.", soft_wrap=True)
     return 0
+
+
+def _is_importable(path: Path) -> bool:
+    from carbonroute.importing.recognition import is_importable
+
+    return is_importable(path)
+
+
+@dataclass(frozen=True)
+class _Imported:
+    """How a file would be imported, and the commands that do it and run the scenario."""
+
+    report: dict[str, Any]
+    commands: tuple[str, ...]
+
+
+def _imported(path: Path) -> _Imported:
+    """Read a file as it would be imported; nothing is written."""
+    from carbonroute.importing.importer import import_files
+    from carbonroute.importing.settings import ImportSettings
+
+    folder = path.name.partition(".")[0] or "imported"
+    output = f"{folder}.toml"
+    found = import_files([path], ImportSettings(), Path(output))
+    making = shlex.join(["carbonroute", "import", str(path), "--output", output])
+    further = (["validate", output], ["simulate", output, "--no-figures", "--output", folder])
+    commands = [" ".join([making, *found.options]), *(shlex.join(["carbonroute", *c]) for c in further)]
+    return _Imported(found.as_json(), tuple(commands))
+
+
+def _print_imported(own: _Imported, *, as_json: bool) -> None:
+    if as_json:
+        print_json({**own.report, "commands": own.commands})
+        return
+    console = out()
+    print_import(console, own.report)
+    said = "Commands that make a scenario of it (capitals: yours to fill in) and run it"
+    console.print(f"\n{said}:\n", soft_wrap=True)
+    for command in own.commands:
+        console.print(command, soft_wrap=True)
 
 
 def _format(picture: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ from carbonroute.importing.settings import ImportSettings
 from carbonroute.importing.sources import files_of
 from carbonroute.importing.windows import Rates, rates, time_text
 from carbonroute.importing.workloads import MeasuredEnergy, Service, energies, measured, service
+
+#: Options by which a sentence on what no file tells says how to state it.
+_OPTION = re.compile(r"--[a-z]+ '[^']+'")
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,11 @@ class Import:
         if set(self.rates.origins) <= set(self.rates.regions):
             sentences.append("where users are: assumed at the region that served them")
         return tuple(sentences)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options that state what no file tells and a run needs, with capitals for what to fill in."""
+        return tuple(option[0] for line in self.scenario.to_fill_in if (option := _OPTION.search(line)))
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as JSON values."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from carbonroute.errors import Fault, InputError, did_you_mean, shortened
 from carbonroute.files.preview import TIME
@@ -14,7 +15,7 @@ from carbonroute.importing.carbon_tables import refuse_carbon
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.nginx import COMBINED
 from carbonroute.importing.settings import ImportSettings
-from carbonroute.importing.table import RequestTable
+from carbonroute.importing.table import RequestTable, names_requests
 from carbonroute.importing.trace import Trace
 
 #: First bytes of packed files that are not read as they are, their ending, and the command that unpacks them.
@@ -26,6 +27,18 @@ _PACKED = (
     (b"\xfd7zXZ\0", ".xz", "unpack it: unxz '{}'"),
     (b"\x04\x22\x4d\x18", ".lz4", "unpack it: lz4 -d '{}'"),
 )
+
+
+def is_importable(path: Path) -> bool:
+    """Whether a file's content says that it is a log, an answer or a table of requests, and nothing else."""
+    file = File(path, str(path))
+    try:
+        form = recognised(file, ImportSettings())
+    except InputError:
+        return False
+    return not isinstance(form, Trace) and (
+        not isinstance(form, RequestTable) or names_requests(file.table())
+    )
 
 
 def recognised(file: File, settings: ImportSettings) -> Format:

@@ -58,6 +58,11 @@ def time_column(preview: Preview, settings: ImportSettings) -> str | None:
     return next(iter([*preview.times, *common, *numeric]), None)
 
 
+def names_requests(preview: Preview) -> bool:
+    """Whether a column of numbers is called as numbers of requests are."""
+    return any(NAMES["requests"].fullmatch(name) for name in preview.numbers)
+
+
 class RequestTable(Format):
     """A table of requests per span of time, with quantiles of service time and power where it has them."""
 
