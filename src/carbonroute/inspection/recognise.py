@@ -127,7 +127,7 @@ def _refuse_times(file: Preview, kind: Kind | None) -> None:
     if epoch := [column for column in numbers if is_epoch(file.head[column])]:
         problem = f"column {epoch[0]!r} counts time since 1970 in numbers"
         raise refused(name, problem, f"carbon and rates need {_ISO}")
-    if told := [column for column in file.words if TIME.search(column) and _has_digits(file.head[column])]:
+    if told := [column for column in file.words if _tells_times(column, file.head[column])]:
         problem = f"column {told[0]!r} holds {file.head[told[0]][0]!r}, which is no ISO 8601 time"
         raise refused(name, problem, f"carbon and rates need {_ISO}")
     of_carbon = kind == "carbon" or (kind is None and says_carbon(file, numbers))
@@ -139,8 +139,10 @@ def _refuse_times(file: Preview, kind: Kind | None) -> None:
         raise refused(name, "has no column of times", remedy)
 
 
-def _has_digits(column: pl.Series) -> bool:
-    return bool(column.drop_nulls().str.contains("[0-9].*[0-9]").all())
+def _tells_times(name: str, column: pl.Series) -> bool:
+    """Whether a column is called as one of times is, and has numbers in all its entries."""
+    is_header = re.fullmatch(r"[\w .()/%:-]{1,60}", name)
+    return bool(is_header and TIME.search(name) and column.drop_nulls().str.contains("[0-9].*[0-9]").all())
 
 
 def _looked_for(kind: Kind | None, possible: Iterable[Kind] = ()) -> str:
