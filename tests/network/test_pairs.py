@@ -213,3 +213,23 @@ def test_inspect_tells_what_is_wrong_with_a_long_table(tmp_path: Path) -> None:
     assert "1 values that are no round-trip time: line 4, Y to X: 'slow'" in findings
     assert "2 names without a time to themselves (the diagonal): X to X, Y to Y" in findings
     assert "1 pairs without a value: Y to X" in findings
+
+
+def test_a_table_of_one_direction_is_told_of_the_way_back(tmp_path: Path, refused: Refusals) -> None:
+    one_way = "from,to,ms\nWest,East,80\n"
+    message = refused(write(tmp_path, one_way, *SAME))
+    assert "column 'from': 'East': missing, and stands at the other end; add its rows, or state" in message
+    own = 'missing = "reverse"\n[network.rtt_ms]\nWest = { West = 5 }\nEast = { East = 10 }\n'
+    assert "missing = 'reverse'" in message
+    assert rtt_ms(write(tmp_path, one_way, *SAME, more=own)) == [[5, 80], [80, 10]]
+
+
+def test_inspect_counts_the_ways_back_that_are_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "rtt.csv"
+    path.write_text("from,to,ms\nX,Y,80\nX,Z,90\nY,Z,70\n", encoding="utf-8")
+    found = inspect_file(path)
+    assert found.quantities["missing_pairs"] == found.quantities["missing_diagonal"] == 3
+    assert '# missing = "reverse"' in found.suggestion
+    assert '# columns, for [[regions]]: "X", "Y", "Z"' in found.suggestion
+    path.write_text("from,to,ms\nX,Z,90\nY,Z,70\n", encoding="utf-8")  # users here, servers there
+    assert inspect_file(path).quantities["missing_pairs"] == 0

@@ -105,6 +105,8 @@ def _pairs(table: pl.DataFrame, recognition: Recognition, file_name: str) -> _Ro
     )
     pairs = pairs_of(table, columns, file_name).drop_nulls(["from", "to"])
     starts, ends = (pairs[name].unique(maintain_order=True).to_list() for name in ("from", "to"))
+    if {*starts} - {*ends} and {*ends} - {*starts} and {*starts} & {*ends}:  # one place in both: of one kind
+        starts = ends = list(dict.fromkeys([*starts, *ends]))
     findings = [
         f"lines {', '.join(map(str, lines))} are all of {start} to {end}: keep one"
         for start, end, lines in repeated_pairs(pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -139,6 +139,9 @@ def _diagonal(origin: str, region: str) -> str:
     return " (the diagonal)" if origin == region else ""
 
 
+_WAY_BACK = "add its rows, or state missing = 'reverse', by which a pair has the time of the way back"
+
+
 @dataclass(frozen=True)
 class _Values:
     """Texts of a file, one series of O for each region, and where those of an origin and region stand."""
@@ -200,13 +203,15 @@ def _of_pairs(
     )
     every: Mask = np.zeros((len(origins), len(regions)), dtype=bool) if needed is None else needed
     ends = (
-        (columns.from_, origins, all_pairs["from"], np.any(every, axis=1)),
-        (columns.to, regions, all_pairs["to"], np.any(every, axis=0)),
+        (columns.from_, origins, all_pairs["from"], all_pairs["to"], np.any(every, axis=1)),
+        (columns.to, regions, all_pairs["to"], all_pairs["from"], np.any(every, axis=0)),
     )
     absent = [
         fault
-        for name, wanted, names, must in ends
-        for fault in _misplaced(f"column {name!r}:", wanted, names.unique(maintain_order=True), must)
+        for name, wanted, names, others, must in ends
+        for fault in _misplaced(
+            f"column {name!r}:", wanted, names.unique(maintain_order=True), must, set(others)
+        )
     ]
     if twice or absent:
         raise InputError(file_name, (*absent, *twice))
@@ -224,14 +229,23 @@ def _of_pairs(
 
 
 def _misplaced(
-    what: str, expected: Sequence[str], names: Iterable[str | None], needed: Mask
+    what: str,
+    expected: Sequence[str],
+    names: Iterable[str | None],
+    needed: Mask,
+    elsewhere: Collection[str | None] = (),
 ) -> tuple[Fault, ...]:
-    """Return a fault for each name that stands twice among a table's names, or not although it is needed."""
+    """Return a fault for each name that stands twice among a table's names, or not although it is needed.
+
+    `elsewhere`: names at the other end of pairs, from which there is a way back.
+    """
     counts = Counter(names)
     known = [name for name in counts if name]
     return first_faults(
         Fault(f"{what} {name!r}", f"stands {counts[name]} times", "keep one")
         if counts[name]
+        else Fault(f"{what} {name!r}", "missing, and stands at the other end", _WAY_BACK)
+        if name in elsewhere
         else Fault(f"{what} {name!r}", "missing", did_you_mean(name, known))
         for name, must in zip(expected, needed.tolist(), strict=True)
         if counts[name] > 1 or (must and not counts[name])
