@@ -18,8 +18,8 @@ from rich.console import Console
 
 import carbonroute
 from carbonroute.cli import main
-from carbonroute.cli.options import share
 from carbonroute.cli.results import print_run
+from carbonroute.scenario.written.limits import share
 from helpers import small, studies
 from helpers.grids import grid
 

@@ -113,12 +113,15 @@ def test_queued_runs_tell_where_the_saving_comes_from(idle: Result) -> None:
 
 
 def test_new_columns_are_the_last_ones_of_the_file(idle: Result) -> None:
-    assert simulation_results(idle.tables).columns[-5:] == [
+    assert simulation_results(idle.tables).columns[-8:] == [
         "requests_far",
         "unlimited_emissions_reduction_pct",
         "same_capacity_baseline",
         "same_capacity_carbon_reduction_pct",
         "same_capacity_emissions_reduction_pct",
+        "worst_workload",
+        "worst_violations_pct",
+        "unlimited_worst_violations_pct",
     ]
 
 

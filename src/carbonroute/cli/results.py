@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from carbonroute.cli.terminal import empty_table
-from carbonroute.metrics import agreement, as_published, objectives, simulation_results
+from carbonroute.metrics import agreement, as_published, objectives, simulation_results, slo
 from carbonroute.metrics.intervals import RULE_OF_THREE, upper_bound
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE
@@ -50,6 +50,9 @@ _STYLES = MappingProxyType(
 )
 #: On narrower terminals, a figure and its interval stand on two lines, and grams in a table of their own.
 _ROOM, _ROOM_FOR_ALL = 120, 160
+_P95 = "p95_latency_ms"
+#: Workloads whose figures are printed; all of them are in the tables.
+_WORKLOADS = 6
 #: Decimals at most.
 _DECIMALS = 6
 
@@ -107,13 +110,18 @@ def _policy_tables(result: Result, width: int) -> Iterator[Table]:
     """Yield the policies' figures in one table, on a narrow terminal grams in a second; queues in another."""
     measure = measure_of(result.tables.policies)
     grams = _GRAMS if measure is GRAMS else {}
+    # Over workloads of milliseconds and of seconds, one percentile means nothing.
+    by_workload = slo.per_workload(result.tables.policies)
+    numbers = {name: heading for name, heading in _NUMBERS.items() if not (by_workload and name == _P95)}
     room = _ROOM_FOR_ALL if grams and len(result.seeds) > 1 else _ROOM
     joint = " " if width >= room else "\n"
     if width >= _ROOM or not grams:
-        yield _policy_table(result, {**_NUMBERS, **grams}, joint)
+        yield _policy_table(result, {**numbers, **grams}, joint)
     else:
-        yield _policy_table(result, _NUMBERS, joint)
+        yield _policy_table(result, numbers, joint)
         yield _policy_table(result, grams, joint, verdict=False)
+    if len(result.inputs.scenario.workloads) > 1:
+        yield _workload_table(result)
     columns = {
         **_QUEUES,
         measure.same_capacity: "Same cap.\nsaves %",
@@ -123,6 +131,29 @@ def _policy_tables(result: Result, width: int) -> Iterator[Table]:
     of_queues = {name: heading for name, heading in columns.items() if _known(result.tables.policies, name)}
     if of_queues:
         yield _policy_table(result, of_queues, joint, verdict=False)
+
+
+def _workload_table(result: Result) -> Table:
+    """Return a table of the 95th percentile and the violations of the first workloads under each policy."""
+    workloads = result.inputs.scenario.workloads
+    first = [workload.id for workload in workloads[:_WORKLOADS]]
+    left_out = len(workloads) - len(first)
+    more = f"; {left_out} more in tables/per_workload_results.csv" * bool(left_out)
+    table = empty_table(f"P95 latency in ms, and violations in %, by workload{more}")
+    table.add_column("Policy", overflow="fold", min_width=14)
+    for name in first:
+        table.add_column(name, justify="right", overflow="fold")
+    by_policy = result.tables.workloads.partition_by("policy", as_dict=True, maintain_order=True)
+    for (policy,), rows in by_policy.items():
+        cells = {row["workload"]: _percentile_and_risk(row) for row in rows.rows(named=True)}
+        mark = " †" * rows["clairvoyant"][0]
+        table.add_row(f"{policy}{mark}", *(cells[name] for name in first))
+    return table
+
+
+def _percentile_and_risk(row: Row) -> str:
+    risk = "–" if row["slo_violation_pct"] is None else f"{row['slo_violation_pct']:.2f} %"
+    return f"{'–' if row[_P95] is None else format(row[_P95], '.1f')}, {risk}"
 
 
 def _known(policies: pl.DataFrame, name: str) -> bool:
@@ -148,7 +179,7 @@ def _policy_table(result: Result, columns: Mapping[str, str], joint: str, *, ver
             for name in columns
         ]
         if verdict:
-            cells.append(_verdict(policy))
+            cells.append(_verdict(policy, tables.intervals))
         table.add_row(f"{row['policy']}{' †' if row['clairvoyant'] else ''}", *cells)
     return table
 
@@ -160,8 +191,8 @@ def _plain(value: str | float | None, name: str) -> str:
     return f"{value:{_STYLES.get(name, 'z.1f')}}"
 
 
-def _verdict(policy: Row) -> str:
-    verdict = "viable" if policy["viable"] else f"over {policy['max_violation_pct']:g} % violations"
+def _verdict(policy: Row, intervals: pl.DataFrame) -> str:
+    verdict = slo.verdict(policy, sure=slo.beyond_doubt(policy, intervals))
     return f"{verdict}, dominated by {policy['dominated_by']}" if policy["dominated_by"] else verdict
 
 

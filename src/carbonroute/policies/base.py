@@ -20,6 +20,9 @@ from carbonroute.policies.trials import Setting
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
+#: Share of a workload's requests that may break their SLO, where nothing else is stated.
+MAX_VIOLATION = 0.05
+
 Regions: TypeAlias = Index
 T = TypeVar("T")
 

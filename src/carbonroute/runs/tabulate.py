@@ -36,16 +36,15 @@ def tabulate(
     inputs: Inputs,
     outcomes: Sequence[Outcome],
     comparison: Comparison,
-    max_violation: float,
     replications: pl.DataFrame | None = None,
 ) -> Tables:
     """Make the tables of a run.
 
     Outcomes and baselines of several replications are merged; `replications` then has the figures of each, as
-    `figures_of` gives them, concatenated. `max_violation` is the share of violations of a viable policy, 0…1.
+    `figures_of` gives them, concatenated.
     """
     scenario, capacity, baseline = inputs.scenario, inputs.capacity, comparison.baseline
-    by_policy = policies.table(outcomes, comparison, max_violation)
+    by_policy = policies.table(scenario, outcomes, comparison)
     by_region = routing.table(scenario, outcomes)
     by_workload = workloads.table(scenario, outcomes)
     by_step = saving.table(comparison)

@@ -55,7 +55,8 @@ class Base:
         InputError
             If there can be no such scenario.
         """
-        return checked(self.data, self.source, self.folder, changes, code=self.code)
+        scenario = checked(self.data, self.source, self.folder, changes, code=self.code)
+        return scenario.within(self.file.max_violation)
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,10 @@ from carbonroute.errors import Fault, described, did_you_mean, is_interrupt
 from carbonroute.files.toml import key_text
 from carbonroute.policies import POLICIES, PolicyLike, splits
 from carbonroute.policies.base import VIEW_FIELDS, fields_read, policy_name
+from carbonroute.policies.programs import RoutingLimits
 from carbonroute.registry import Found, UnknownReferenceError
 from carbonroute.scenario.written.faults import fault_of, refuse, several
+from carbonroute.scenario.written.limits import Limits
 from carbonroute.scenario.written.names import NAME_RULE, Name, is_name
 from carbonroute.spec import Spec
 
@@ -62,6 +64,7 @@ class PolicyEntry(Spec):
     _file: Path | None = PrivateAttr(default=None)
     _digest: str | None = PrivateAttr(default=None)
     _router_limit: float | None = PrivateAttr(default=None)
+    _held: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @field_validator("control")
     @classmethod
@@ -113,6 +116,11 @@ class PolicyEntry(Spec):
         return self._digest
 
     @property
+    def parameters(self) -> dict[str, Any]:
+        """Parameters of the policy: its keys, and the scenario's limit where it is held to that."""
+        return {**(self.__pydantic_extra__ or {}), **self._held}
+
+    @property
     def shown(self) -> str:
         """The display name."""
         return self.label or policy_name(self._policy)
@@ -121,6 +129,16 @@ class PolicyEntry(Spec):
     def router_limit(self) -> float | None:
         """The router's own `max_utilisation`; None where the policy takes the key itself."""
         return self._router_limit
+
+    def held_to(self, limits: Limits) -> PolicyEntry:
+        """Return the entry with the scenario's limit, where its policy keeps one and states none."""
+        stated = "max_violation" in (self.__pydantic_extra__ or {})
+        if stated or not isinstance(self._policy, RoutingLimits):
+            return self
+        entry = self.model_copy()
+        entry._held = {"max_violation": limits.violations}
+        entry._policy = self._policy.model_copy(update=entry._held)
+        return entry
 
     def control_within(self, control: Control) -> Control:
         """Return the scenario's control with the keys that are given here."""
