@@ -184,6 +184,8 @@ def test_where_the_saving_comes_from(inputs: Inputs) -> None:
         "total_kg": [2.0, 1.2, 0.5],
         "saved_pct": pytest.approx([0.0, 40.0, 75.0]),
         "slo_violation_pct": [0.0, 0.0, 0.0],
+        "worst_workload": ["BERT-base Text Classification"] * 3,
+        "worst_violations_pct": [0.0, 0.0, 0.0],
     }
     (note, _) = tables.overview["notes"][0]
     assert note == (

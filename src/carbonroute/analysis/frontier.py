@@ -63,6 +63,12 @@ class ServiceLimits:
         """Return the limits that there are, by the figure that they limit."""
         return {name: value for name in LIMITED if (value := getattr(self, name)) is not None}
 
+    def figure(self, points: pl.DataFrame, name: str) -> Array:
+        """Return the values that a limit is on, shape (n,): of violations the worst workload's, or all."""
+        worst = name == slo.OVERALL and self.per == "workload"
+        values: Array = points[slo.WORST_PCT if worst else name].to_numpy()
+        return values
+
     def __str__(self) -> str:
         words = {
             "slo_violation_pct": "at most {:.6g} % SLO violations" + slo.SCOPE[self.per],
@@ -125,7 +131,7 @@ class Frontier:
         """Row of the policy that a router can run and that exceeds the limits least, relative to them."""
         excess = np.max(
             [
-                _figure(self.points, name) / max(limit, slo.TOLERANCE)
+                self.limits.figure(self.points, name) / max(limit, slo.TOLERANCE)
                 for name, limit in self.limits.given().items()
             ],
             axis=0,
@@ -263,28 +269,22 @@ def knee(carbon: Array, violations: Array) -> int | None:
 
 def feasible(points: pl.DataFrame, limits: ServiceLimits) -> Mask:
     """Return which points a router can run within the limits, shape (n,)."""
-    kept = [_figure(points, name) <= slo.allowed(limit) for name, limit in limits.given().items()]
+    kept = [limits.figure(points, name) <= slo.allowed(limit) for name, limit in limits.given().items()]
     allowed: Mask = np.logical_and.reduce([~points["clairvoyant"].to_numpy(), *kept])
     return allowed
-
-
-def _figure(points: pl.DataFrame, name: str) -> Array:
-    """Return the values that a limit is on, shape (n,): of violations the worst workload's, or all."""
-    values: Array = points[slo.limited(points) if name == slo.OVERALL else name].to_numpy()
-    return values
 
 
 def recommended(points: pl.DataFrame, limits: ServiceLimits) -> int | None:
     """Return the row of the least carbon within the limits, of equal ones the fewest violations; or None."""
     within = np.flatnonzero(feasible(points, limits))
-    violations = _figure(points, slo.OVERALL)
+    violations = limits.figure(points, slo.OVERALL)
     order = np.lexsort((violations[within], burden(points)[within]))
     return int(within[order[0]]) if len(within) else None
 
 
 def _judged(points: pl.DataFrame, limits: ServiceLimits) -> pl.DataFrame:
     """Add front, knee, recommendation and limits."""
-    carbon, violations = burden(points), _figure(points, slo.OVERALL)
+    carbon, violations = burden(points), limits.figure(points, slo.OVERALL)
     runnable = np.flatnonzero(~points["clairvoyant"].to_numpy())
     front = runnable[on_front(carbon[runnable], violations[runnable])]
     bend, best = knee(carbon[front], violations[front]), recommended(points, limits)
@@ -365,7 +365,7 @@ def entry_text(frontier: Frontier, row: int) -> str:
 def finding(frontier: Frontier) -> list[str]:
     """Return the headline of a frontier: the recommendation, its bounds, and the knee."""
     points, limits = frontier.points, frontier.limits
-    excess = [_figure(points, name) > slo.allowed(limit) for name, limit in limits.given().items()]
+    excess = [limits.figure(points, name) > slo.allowed(limit) for name, limit in limits.given().items()]
     beyond = np.logical_or.reduce(excess) if excess else np.zeros(points.height, dtype=bool)
     row = frontier.recommended
     kept = row is not None

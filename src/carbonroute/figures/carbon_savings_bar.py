@@ -12,6 +12,7 @@ from carbonroute.figures.formatting import number, plain
 from carbonroute.figures.layout import BACKING, DOUBLE_IN, PT_PER_IN, PlotArea, widest
 from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles
 from carbonroute.figures.ticks import number_ticks, percent_ticks
+from carbonroute.metrics.best import runnable
 from carbonroute.metrics.slo import scope
 
 ROW_IN = 0.21
@@ -68,11 +69,13 @@ def _set_limits(ax: Axes, values: list[float], text_pt: float) -> None:
 
 
 def _title(policies: pl.DataFrame) -> str:
-    row, total, viable = best(policies), policies.height, int(policies["viable"].sum())
+    row, total, viable = best(runnable(policies)), policies.height, int(policies["viable"].sum())
     labels, within = policy_labels(policies), f"violations{scope(policies)} within {plain(limit(policies))} %"
     kept = f"{viable or 'None'} of {total} policies {'keeps' if viable == 1 else 'keep'}"
-    if row is None:
+    if viable == 0:
         return f"{kept if total > 1 else next(iter(labels.values())) + ' does not keep'} {within}"
+    if row is None:
+        return f"{kept} {within}, and none of them can be run by a router"
     if total == 1:
         return f"{labels[row['policy']]} {achievement(row)} with {within}"
-    return f"{kept} {within}; the cleanest of them, {labels[row['policy']]}, {achievement(row)}"
+    return f"{kept} {within}; the cleanest that a router can run, {labels[row['policy']]}, {achievement(row)}"

@@ -9,7 +9,6 @@ import polars as pl
 from carbonroute.figures.formatting import (
     CARBON_UNIT,
     VIOLATIONS_LABEL,
-    mass_unit,
     number,
     one_line,
     percent,
@@ -17,6 +16,8 @@ from carbonroute.figures.formatting import (
 )
 from carbonroute.figures.style import policy_labels
 from carbonroute.metrics import slo
+from carbonroute.metrics.best import runnable
+from carbonroute.metrics.masses import mass_unit
 from carbonroute.metrics.measure import GRAMS, INTENSITY, Measure, measure_of, measure_of_row
 
 
@@ -84,25 +85,23 @@ def achievement(row: dict[str, Any]) -> str:
 
 
 def headline(policies: pl.DataFrame) -> str:
-    """Say how far the best viable policy reduces carbon, and how far one without foresight does."""
+    """Say how far the best viable policy that a router can run reduces carbon, and how far foresight does."""
     labels, limit_pct = policy_labels(policies), plain(limit(policies))
 
     def result(row: dict[str, Any]) -> str:
         return f"{labels[row['policy']]} {achievement(row)} at {_violations(policies, row)}"
 
-    row = best(policies)
+    honest, row = best(runnable(policies)), best(policies)
     if row is None:
-        closest = lowest(policies, risk(policies).column)
+        closest = lowest(runnable(policies) if runnable(policies).height else policies, risk(policies).column)
         return (
             f"No policy stays within {limit_pct} % violations{slo.scope(policies)}; "
             f"{labels[closest['policy']]} comes closest with {_violations(policies, closest)}"
         )
-    blind = policies.filter(~policies["clairvoyant"])
-    if not row["clairvoyant"] or blind.is_empty():
+    if not row["clairvoyant"]:
         return result(row)
-    honest = best(blind)
-    other = f"no policy stays within {limit_pct} %" if honest is None else result(honest)
-    return f"{result(row)}; without foresight, {other}"
+    none = f"No policy that a router can run stays within {limit_pct} % violations{slo.scope(policies)}"
+    return f"{none if honest is None else result(honest)}; with foresight, {result(row)}"
 
 
 def _violations(policies: pl.DataFrame, row: dict[str, Any]) -> str:

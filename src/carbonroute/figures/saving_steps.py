@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
-from carbonroute.figures.formatting import mass_unit, number, one_line, percent
+from carbonroute.figures.formatting import number, one_line, percent
 from carbonroute.figures.layout import BACKING, DOUBLE_IN, LINE_SPACING, PT_PER_IN, PlotArea, fold, widest
 from carbonroute.figures.style import (
     CLAIRVOYANT_HATCH,
@@ -24,6 +24,7 @@ from carbonroute.figures.style import (
     clairvoyant_note,
 )
 from carbonroute.figures.ticks import number_ticks
+from carbonroute.metrics.masses import mass_unit
 
 GAP_LINES = 0.8  # between rows
 BAR = 0.6

@@ -73,7 +73,8 @@ class Tables:
     saving
         Decomposition of the saving, a row per step: ``step``, ``policy``,
         ``clairvoyant``, ``total_kg``, ``saved_pct`` (of the first step's emissions per served request),
-        ``slo_violation_pct``. Empty where the scenario states no energies. Where requests queue, all steps
+        ``slo_violation_pct``, ``worst_workload``, ``worst_violations_pct``. Empty where the scenario states
+        no energies. Where requests queue, all steps
         are on the same capacity.
     overview
         One row: ``scenario``, ``workloads`` (models in words), ``regions`` (in words), ``hours``,

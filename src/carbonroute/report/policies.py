@@ -9,8 +9,9 @@ from typing import Any, Literal
 import polars as pl
 
 from carbonroute.figures.findings import change
-from carbonroute.figures.formatting import MassUnit, mass_unit, number
+from carbonroute.figures.formatting import number
 from carbonroute.metrics import Tables, as_published, simulation_results, slo
+from carbonroute.metrics.masses import MassUnit, mass_unit
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
 from carbonroute.report.page import Block, Column, Section, TableBlock, TableCell, Text
 from carbonroute.report.table_cells import (

@@ -32,7 +32,8 @@ def _most_saving(policies: pl.DataFrame, measure: Measure) -> str:
     limit = slo.limit_in_words(policies, policies["max_violation_pct"][0])
     viable = policies.filter("viable")
     if viable.is_empty():
-        return f"No policy stays within {limit}; {slo.nearest_in_words(policies)}."
+        nearest = slo.nearest_in_words(policies if runnable(policies).is_empty() else runnable(policies))
+        return f"No policy stays within {limit}; {nearest}."
     if best(viable, measure.reduction) is None:
         return f"Against {policies['baseline'][0]}, there is nothing to save."
     honest = best(runnable(viable), measure.reduction)
