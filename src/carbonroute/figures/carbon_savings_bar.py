@@ -78,4 +78,10 @@ def _title(policies: pl.DataFrame) -> str:
         return f"{kept} {within}, and none of them can be run by a router"
     if total == 1:
         return f"{labels[row['policy']]} {achievement(row)} with {within}"
-    return f"{kept} {within}; the cleanest that a router can run, {labels[row['policy']]}, {achievement(row)}"
+    sentence = (
+        f"{kept} {within}; the cleanest that a router can run, {labels[row['policy']]}, {achievement(row)}"
+    )
+    seer = best(policies)
+    if seer and seer["clairvoyant"]:
+        sentence += f"; with foresight, {labels[seer['policy']]} {achievement(seer)}"
+    return sentence
