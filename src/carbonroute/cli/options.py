@@ -82,10 +82,14 @@ def changes_of(
 
 
 def limits_of(scenario: Scenario, max_p95: float | None, max_latency: float | None) -> ServiceLimits:
-    """Return the scenario's limit on violations, and the limits on latency that the options state."""
+    """Return the limits on latency that the options state, and the scenario's limit on violations.
+
+    Where limits on latency are stated, the latter holds only if it is stated too.
+    """
     from carbonroute.analysis.frontier import ServiceLimits
 
     for option, limit in {"--max-p95": max_p95, "--max-latency": max_latency}.items():
         if limit is not None and not 0 < limit < float("inf"):
             raise InputError(option, [Fault("", f"found {limit:g}", "a time above 0 in ms is expected")])
-    return ServiceLimits(pct(scenario.limits.violations), max_p95, max_latency)
+    alone = (max_p95, max_latency) != (None, None) and "violations" not in scenario.limits.model_fields_set
+    return ServiceLimits(None if alone else pct(scenario.limits.violations), max_p95, max_latency)
