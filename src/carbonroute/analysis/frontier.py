@@ -23,6 +23,7 @@ from carbonroute.metrics.headlines import frontier as headlines
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of, measure_of_row
 from carbonroute.outcome import Outcome
 from carbonroute.outcome.mixture import quantiles
+from carbonroute.policies.recording import until_known
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.written.names import MAX_NAME
 
@@ -183,7 +184,7 @@ def explore(
     The simplest policies come first in `tried`; one has the role ``"baseline"``.
     """
     limits = replace(limits, per=inputs.scenario.limit_per)
-    choices = distinct(inputs, tried)
+    choices = until_known((choice.candidate.policy for choice in tried), lambda: distinct(inputs, tried))
     candidates = tuple(choice.candidate for choice in choices)
     outcomes = ENGINES["exact"](replace(inputs, candidates=candidates), progress)
     baseline = next(

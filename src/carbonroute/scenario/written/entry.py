@@ -23,8 +23,10 @@ from carbonroute.control.router import Control
 from carbonroute.errors import Fault, described, did_you_mean, is_interrupt
 from carbonroute.files.toml import key_text
 from carbonroute.policies import POLICIES, PolicyLike, splits
-from carbonroute.policies.base import VIEW_FIELDS, fields_read, policy_name
+from carbonroute.policies.base import fields_read, policy_name
 from carbonroute.policies.programs import RoutingLimits
+from carbonroute.policies.recording import unfit
+from carbonroute.policies.view import VIEW_FIELDS
 from carbonroute.registry import Found, UnknownReferenceError
 from carbonroute.scenario.written.faults import fault_of, refuse, several
 from carbonroute.scenario.written.limits import Limits
@@ -209,7 +211,6 @@ def _unfit_declarations(use: str, policy: PolicyLike) -> list[Fault]:
         return [
             Fault(".use", f"{use!r} has reads = {reads!r}", "a set of names of the view's fields is expected")
         ]
-    joint = bool(getattr(policy, "joint", False))
     faults = [
         Fault(
             ".use", f"{use!r} reads {name!r}, which no view has", did_you_mean(str(name), sorted(VIEW_FIELDS))
@@ -217,18 +218,10 @@ def _unfit_declarations(use: str, policy: PolicyLike) -> list[Fault]:
         for name in reads
         if name not in VIEW_FIELDS
     ]
-    if "jitter_ms" in reads and not getattr(policy, "oracle", False):
-        faults.append(
-            Fault(".use", f"{use!r} reads jitter_ms, which only a bound is shown", "set oracle = True")
-        )
-    if "traffic_share" in reads and not joint:
-        problem = f"{use!r} reads traffic_share, which only joint policies are shown"
-        faults.append(Fault(".use", problem, "set joint = True"))
-    if (splits(policy) or joint) and (alone := {"jitter_ms", "turn"} & set(reads)):
-        problem = f"{use!r} reads {', '.join(sorted(alone))}, which tells requests of a cell apart"
-        remedy = "policies that split traffic or decide jointly are asked about cells: leave it out"
-        faults.append(Fault(".use", problem, remedy))
-    return faults
+    refusals = (
+        Fault(".use", f"{use!r} reads {problem}", remedy) for _, problem, remedy in unfit(policy, reads)
+    )
+    return [*faults, *refusals]
 
 
 def _unfit_parameters(
