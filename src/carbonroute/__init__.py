@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from carbonroute.metrics import Tables, simulation_results
     from carbonroute.outcome import Outcome
     from carbonroute.policies import Policy, View
-    from carbonroute.policies.checks import check_policy
+    from carbonroute.policies.checks import PolicyReport, check_policy
     from carbonroute.runs import Result, run
     from carbonroute.runs.store import read_tables
     from carbonroute.scenario.loading import load
@@ -32,6 +32,7 @@ _HOMES = {
     "Outcome": "outcome",
     "Policy": "policies",
     "PolicyError": "errors",
+    "PolicyReport": "policies.checks",
     "Result": "runs",
     "RunFolderError": "errors",
     "Scenario": "scenario",
@@ -52,6 +53,7 @@ __all__ = [
     "Outcome",
     "Policy",
     "PolicyError",
+    "PolicyReport",
     "Result",
     "RunFolderError",
     "Scenario",

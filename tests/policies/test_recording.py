@@ -1,4 +1,4 @@
-"""What a policy reads is seen when it is asked: declared or not, it has the results and the label of what it reads."""
+"""A policy's reads are seen when it is asked: declared or not, it has the results and the label of them."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ from helpers import small
 PER_REGION = np.array([[65.0, 5.0]])
 VIEW = View(PER_REGION, PER_REGION + 1, np.array([18.0]), np.array([100.0]), turn=np.array([4.0]))
 
-#: Ways to read service times from a view, and nothing else.
-WAYS: dict[str, Callable[[View], Any]] = {
-    "attribute": lambda view: view.service_ms,
-    "getattr": lambda view: getattr(view, "service_" + "ms"),  # noqa: B009  as somebody may write it
-    "object": lambda view: object.__getattribute__(view, "service_ms"),
-    "replaced": lambda view: dataclasses.replace(view, slo_ms=view.slo_ms * 2).service_ms,
-    "twice replaced": lambda view: dataclasses.replace(dataclasses.replace(view)).service_ms,
-    "copied": lambda view: copy.copy(view).service_ms,
-    "deep copied": lambda view: copy.deepcopy(view).service_ms,
-    "matched": lambda view: _matched(view),
-}
-
 
 def _matched(view: View) -> Array:
     match view:
         case View(service_ms=seen):
             return seen
+
+
+#: Ways to read service times from a view, and nothing else.
+WAYS: dict[str, Callable[[View], Any]] = {
+    "attribute": lambda view: view.service_ms,
+    "getattr": lambda view: getattr(view, "service_" + "ms"),
+    "object": lambda view: object.__getattribute__(view, "service_ms"),
+    "replaced": lambda view: dataclasses.replace(view, slo_ms=view.slo_ms * 2).service_ms,
+    "twice replaced": lambda view: dataclasses.replace(dataclasses.replace(view)).service_ms,
+    "copied": lambda view: copy.copy(view).service_ms,
+    "deep copied": lambda view: copy.deepcopy(view).service_ms,
+    "matched": _matched,
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -116,12 +117,12 @@ RULES: dict[str, tuple[str, set[str]]] = {
         {"carbon_g_per_kwh", "energy_j"},
     ),
     "a copy of the view": (
-        "(lambda mine: mine.rtt_ms + mine.service_ms[..., None])(dataclasses.replace(view, rtt_ms=view.rtt_ms))",
+        "(lambda v: v.rtt_ms + v.service_ms[..., None])(dataclasses.replace(view, rtt_ms=view.rtt_ms))",
         {"service_ms"},
     ),
     "all fields": (
-        "sum(getattr(view, f.name)[..., None] for f in dataclasses.fields(view) if f.name in ('turn', 'service_ms'))"
-        " * view.rtt_ms",
+        "sum(getattr(view, f.name)[..., None] for f in dataclasses.fields(view)"
+        " if f.name in ('turn', 'service_ms')) * view.rtt_ms",
         {"turn", "service_ms"},
     ),
 }
@@ -226,7 +227,7 @@ def test_a_run_that_begins_anew_has_forgotten_the_first(tmp_path: Path) -> None:
         inputs = resolve(load(small.write(tmp_path, ('use = "latency-first"', 'use = "own.py:Own"'))))
         sums.append(outcome_of(inputs, "sampled").latency_sum_ms)
         assert inputs.candidates[0].policy.asked == 1  # type: ignore[union-attr]
-    np.testing.assert_array_equal(*sums)
+    np.testing.assert_array_equal(sums[0], sums[1])
 
 
 @pytest.mark.parametrize(

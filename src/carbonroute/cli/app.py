@@ -50,7 +50,11 @@ for _name, _help in (
     ("study:run", "Run a study; after an interruption, resume it."),
     ("study:status", "Show the progress of a study."),
     ("study:show", "Print the results of a finished study."),
-    ("policies", "List the policies that a scenario can use."),
+    (
+        "policies",
+        "List the policies that a scenario can use, or check one of your own.\n\nWith --check, the file or "
+        "module of a policy is run for this.",
+    ),
     ("replay", f"Replay recorded decisions, and count those that differ.\n\n{_REPLAYS_CODE}"),
     ("scenarios", "List the built-in scenarios."),
     ("regions", "Search the catalogue of cloud regions: place, grid, carbon intensity, PUE."),
@@ -59,7 +63,7 @@ for _name, _help in (
         f"Describe a data file: content, faults, and the lines that read it.\n\n{_RUNS_CODE}",
     ),
     ("import_:import", "Write a scenario from your own logs, metrics, tables or traces."),
-    ("init", "Write a commented scenario file to start from."),
+    ("init", "Write a commented scenario file, or a policy, to start from."),
     ("validate", f"Check a scenario and its data without simulating it.\n\n{_RUNS_CODE}"),
 ):
     _module, _, _part = _name.partition(":")

@@ -369,7 +369,9 @@ def blaming(policy: PolicyLike) -> Iterator[None]:
         file = getattr(sys.modules.get(type(unwrapped(policy)).__module__), "__file__", None)
         lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == file]
         place = f" ({Path(file).name}, line {lines[-1]})" if file and lines else ""
-        raise PolicyError(policy_name(policy), f"{described(error)}{place}") from error
+        failure = PolicyError(policy_name(policy), f"{described(error)}{place}")
+        failure.line = lines[-1] if lines else None
+        raise failure from error
 
 
 def splits(policy: PolicyLike) -> TypeIs[Splitter]:

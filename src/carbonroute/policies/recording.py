@@ -122,6 +122,10 @@ class ReadsMoreError(PolicyError):
         self.more, self.token = more, token
 
 
+class UndeclaredReadError(PolicyError):
+    """A policy read a field that its declaration leaves out."""
+
+
 class Observed:
     """A policy that does not declare what it reads, with the fields that it has been seen to read.
 
@@ -214,23 +218,23 @@ def require_known(policy: Any, read: Collection[str], failure: PolicyError | Non
     ------
     ReadsMoreError
         If a policy without a declaration could be shown them.
+    UndeclaredReadError
+        If a policy declares that it does not read them.
     PolicyError
-        If a policy declares that it does not read them; or with the likely reason of its failure.
+        With the likely reason of its failure.
     """
-    never = list(unfit(policy, read))
     if isinstance(policy, Observed):
+        never = list(unfit(policy, read))
         hidden = {name for names, _, _ in never for name in names}
         if more := frozenset(read) - policy.reads - FACTS - hidden:
             raise ReadsMoreError(policy.name, more, policy.token)
-        reasons = [f"reads {problem}: {remedy}" for _, problem, remedy in never] if failure else []
+        if failure and never:
+            reasons = (f"reads {problem}: {remedy}" for _, problem, remedy in never)
+            raise PolicyError(policy.name, "; it ".join([failure.problem, *reasons])) from failure
     elif declares(policy) and (more := frozenset(read) - frozenset(policy.reads) - FACTS):
-        reasons = [undeclared(more)]
-    else:
-        return
-    if reasons:
         name = str(getattr(policy, "name", None) or type(policy).__name__)
-        problems = [failure.problem, *reasons] if failure else reasons
-        raise PolicyError(name, "; it ".join(problems)) from failure
+        problem = f"{failure.problem}; it {undeclared(more)}" if failure else undeclared(more)
+        raise UndeclaredReadError(name, problem) from failure
 
 
 def undeclared(more: Collection[str]) -> str:

@@ -63,7 +63,7 @@ class View:
     idle_power_w
         Power of an idle server, at the wall, W, shape (…, R).
 
-    All from `energy_j` on are None where a policy does not declare to read them.
+    All from `energy_j` on are None where a policy declares that it does not read them.
     """
 
     rtt_ms: Array
