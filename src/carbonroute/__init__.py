@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from carbonroute.errors import CarbonrouteError, InputError, PolicyError, RunFolderError
     from carbonroute.figures import draw, render
+    from carbonroute.files.as_pandas import to_pandas
     from carbonroute.metrics import Tables, simulation_results
     from carbonroute.outcome import Outcome
     from carbonroute.policies import Policy, View
@@ -45,6 +46,7 @@ _HOMES = {
     "render": "figures",
     "run": "runs",
     "simulation_results": "metrics",
+    "to_pandas": "files.as_pandas",
 }
 
 __all__ = [
@@ -66,6 +68,7 @@ __all__ = [
     "render",
     "run",
     "simulation_results",
+    "to_pandas",
 ]
 
 

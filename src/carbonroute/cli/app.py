@@ -44,12 +44,14 @@ for _name, _help in (
     ("simulate", "Run a scenario: print the policy table, write tables and figures."),
     ("figures", "Draw the figures of a finished run again."),
     ("report", "Write one page that shows all of a finished run or study."),
+    ("tables", "Print a table of a finished run or study as LaTeX, Markdown or CSV."),
     ("frontier", "Try many policies and parameters: draw the front, and recommend one within limits."),
     ("sensitivity", "Show how the recommended policy responds to each input, changed by a tenth."),
     ("headroom", "Run a scenario with capacity as a multiple of its load, and compare the savings."),
     ("study:run", "Run a study; after an interruption, resume it."),
     ("study:status", "Show the progress of a study."),
     ("study:show", "Print the results of a finished study."),
+    ("study:figures", "Draw the figures of a finished study."),
     (
         "policies",
         "List the policies that a scenario can use, or check one of your own.\n\nWith --check, the file or "

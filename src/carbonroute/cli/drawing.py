@@ -12,6 +12,7 @@ from carbonroute.figures.fonts import characters_of, missing_note
 if TYPE_CHECKING:
     import polars as pl
 
+    from carbonroute.figures.style import Style
     from carbonroute.metrics import Tables
     from carbonroute.runs.store import RunFolder
 
@@ -21,12 +22,23 @@ def draw_all(
     tables: Tables | Mapping[str, pl.DataFrame],
     formats: Sequence[str],
     progress: Callable[[int, int], None] | None = None,
+    style: Style = "house",
 ) -> int:
-    """Draw every figure that has data into a run folder, in each format; return the number of figures."""
+    """Draw every figure that has data into the folder of a run or study; return the number of figures.
+
+    Parameters
+    ----------
+    folder, tables
+        Where to, and the tables by name.
+    formats, style
+        Of each figure: see `carbonroute.render`.
+    progress
+        Called with the number of files done, and of all.
+    """
     names = available(tables)
     files = [(name, form) for name in names for form in dict.fromkeys(formats)]
     for done, (name, form) in enumerate(files, start=1):
-        data = render(name, tables, cast(Format, form))
+        data = render(name, tables, cast(Format, form), style=style)
         folder.write(f"{FIGURES[name].folder}/{name}.{form}", data)
         if progress:
             progress(done, len(files))

@@ -38,6 +38,13 @@ Formats = Annotated[
         help="Write the figures in this format, besides PNG: svg or pdf; may be given again.",
     ),
 ]
+Style = Annotated[
+    Literal["house", "paper"],
+    Parameter(
+        help="How figures are drawn: house; or paper, for one column of it (at most 3.5 in wide, 8 pt, no "
+        "sentence above the plot)."
+    ),
+]
 Json = Annotated[
     bool,
     Parameter(

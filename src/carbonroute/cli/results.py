@@ -98,6 +98,11 @@ def _baselines(policies: pl.DataFrame) -> Iterator[str]:
         yield f"Same cap.: {measure.name} per served request, against {row['same_capacity_baseline']}."
 
 
+def policy_columns(tables: Tables) -> dict[str, str]:
+    """Return the columns of the printed table of policies, with their headings."""
+    return {**_NUMBERS, **(_GRAMS if measure_of(tables.policies) is GRAMS else {})}
+
+
 def missed(tables: Tables) -> Iterator[str]:
     """Yield the failed checks of a run: missed objectives, and disagreement of the two engines."""
     for row in tables.objectives.filter(~pl.col("met")).rows(named=True):
@@ -175,40 +180,41 @@ def _policy_table(result: Result, columns: Mapping[str, str], joint: str, *, ver
     rows = as_published(simulation_results(tables), tables).rows(named=True)
     for row, policy in zip(rows, tables.policies.rows(named=True), strict=True):
         cells = [
-            _with_interval(_plain(row[name], name), intervals.get((row["policy"], name)), joint)
+            with_interval(plain_figure(row[name], name), intervals.get((row["policy"], name)), joint)
             for name in columns
         ]
         if verdict:
-            cells.append(_verdict(policy, tables.intervals))
+            cells.append(verdict_of(policy, tables.intervals))
         table.add_row(f"{row['policy']}{' †' if row['clairvoyant'] else ''}", *cells)
     return table
 
 
-def _plain(value: str | float | None, name: str) -> str:
+def plain_figure(value: str | float | None, name: str) -> str:
     """Return a figure as text; the published study's columns are text already."""
     if value is None or isinstance(value, str):
         return value or "–"
     return f"{value:{_STYLES.get(name, 'z.1f')}}"
 
 
-def _verdict(policy: Row, intervals: pl.DataFrame) -> str:
+def verdict_of(policy: Row, intervals: pl.DataFrame) -> str:
+    """Return whether a policy keeps the limit on violations, how sure that is, and whether another one is better."""
     verdict = slo.verdict(policy, sure=slo.beyond_doubt(policy, intervals))
     return f"{verdict}, dominated by {policy['dominated_by']}" if policy["dominated_by"] else verdict
 
 
-def _with_interval(plain: str, interval: Row | None, joint: str) -> str:
+def with_interval(plain: str, interval: Row | None, joint: str) -> str:
     """Return a figure with its interval, with as many decimals as its width justifies.
 
     >>> interval = {"value": 1.0063, "low": 0.901, "high": 1.118, "method": "clopper-pearson"}
-    >>> _with_interval("1.01", interval, " ")
+    >>> with_interval("1.01", interval, " ")
     '1.01 [0.90, 1.12]'
-    >>> _with_interval("1.01", {**interval, "low": 0.8946, "method": "t over 9 replications"}, " ")
+    >>> with_interval("1.01", {**interval, "low": 0.8946, "method": "t over 9 replications"}, " ")
     '1.01 ± 0.11'
-    >>> _with_interval("1.01", {**interval, "method": "Korn-Graubard over 9 replications"}, " ")
+    >>> with_interval("1.01", {**interval, "method": "Korn-Graubard over 9 replications"}, " ")
     '1.01 [0.90, 1.12]'
-    >>> _with_interval("1.01", {**interval, "low": 0.0, "method": "t over 9 replications"}, " ")
+    >>> with_interval("1.01", {**interval, "low": 0.0, "method": "t over 9 replications"}, " ")
     '1.01 [0.00, 1.12]'
-    >>> _with_interval("0.00", {"value": 0, "low": 0, "high": 0.00893, "method": "rule of three"}, " ")
+    >>> with_interval("0.00", {"value": 0, "low": 0, "high": 0.00893, "method": "rule of three"}, " ")
     '< 0.0089'
     """
     if interval is None or interval["low"] is None:

@@ -38,6 +38,7 @@ def simulate(
     max_violation: options.MaxViolation = None,
     figures: options.Figures = True,
     formats: options.Formats = (),
+    style: options.Style = "house",
     report: Annotated[bool, Parameter(negative=())] = False,
     journal: Path | None = None,
     json: options.Json = False,
@@ -102,7 +103,7 @@ def simulate(
         if figures:
             from carbonroute.cli.drawing import draw_all
 
-            draw_all(folder, result.tables, ("png", *formats), stepper(bar, "drawing"))
+            draw_all(folder, result.tables, ("png", *formats), stepper(bar, "drawing"), style)
         folder.finish({**facts(result), "command": command})
         if report:
             from carbonroute.report import write

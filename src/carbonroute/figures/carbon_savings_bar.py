@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import achievement, best, carbon_column, limit, risk
 from carbonroute.figures.formatting import number, plain
-from carbonroute.figures.layout import BACKING, DOUBLE_IN, PT_PER_IN, PlotArea, widest
-from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles
+from carbonroute.figures.layout import BACKING, DOUBLE_IN, PT_PER_IN, PlotArea, widest, wrap
+from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles, sheet
 from carbonroute.figures.ticks import number_ticks, percent_ticks
 from carbonroute.metrics.best import runnable
 from carbonroute.metrics.slo import scope
@@ -33,10 +33,11 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     area.fit()
     _bars(left.ax, policies, carbon.name, digits=1)
     _bars(right.ax, policies, risk(policies).column, digits=2, reach=1.15 * limit_pct)
-    number_ticks(left.ax.xaxis, most=5)
-    percent_ticks(right.ax.xaxis, most=5)
-    left.ax.set_xlabel(carbon.label)
-    right.ax.set_xlabel(risk(policies).label)
+    roomy = sheet().columns > 1
+    number_ticks(left.ax.xaxis, most=5 if roomy else 3)
+    percent_ticks(right.ax.xaxis, most=5 if roomy else 3)
+    for panel, label in ((left, carbon.label), (right, risk(policies).label)):
+        panel.ax.set_xlabel(label if roomy else wrap(label, panel.size_pt[0]))
     right.ax.axvline(limit_pct, **limit_line(0.9))
     line = Line2D([], [], label=f"limit: {plain(limit_pct)} % violations", **limit_line(0.9))
     return area.finish(_title(policies), [[line]], clairvoyant_note(policies))

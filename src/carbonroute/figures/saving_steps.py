@@ -20,8 +20,8 @@ from carbonroute.figures.style import (
     FAINT,
     LIMIT,
     MUTED,
-    TEXT_PT,
     clairvoyant_note,
+    text_pt,
 )
 from carbonroute.figures.ticks import number_ticks
 from carbonroute.metrics.masses import mass_unit
@@ -45,7 +45,7 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     texts = [amount + change for amount, change in zip(amounts, _changes(saving), strict=True)]
     labels = _labels(saving)
     row_lines = max(label.count("\n") + 1 for label in labels) + GAP_LINES
-    area = PlotArea(ax, DOUBLE_IN, height_in=saving.height * row_lines * TEXT_PT * LINE_SPACING / PT_PER_IN)
+    area = PlotArea(ax, DOUBLE_IN, height_in=saving.height * row_lines * text_pt() * LINE_SPACING / PT_PER_IN)
     ax = area.ax
     ax.set_yticks(range(saving.height), labels=labels)
     ax.tick_params(axis="y", length=0)

@@ -19,17 +19,17 @@ from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import risk
 from carbonroute.figures.formatting import count_of
 from carbonroute.figures.label_placement import label_points
-from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, fold, in_points, widest
+from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, fold, in_points, widest, widest_in
 from carbonroute.figures.scatter import numbered_handles, set_point_axes, viable_handle
 from carbonroute.figures.study_grid import GridAxis, SummaryMetric
 from carbonroute.figures.style import (
     INK,
     MUTED,
-    TEXT_PT,
     SeriesStyle,
     clairvoyant_note,
     policy_labels,
     policy_styles,
+    text_pt,
 )
 from carbonroute.metrics.best import runnable
 
@@ -126,7 +126,7 @@ def _labels(ax: Axes, front: pl.DataFrame, ends: Array, xy: Array, names: Sequen
     if len(names) <= MOST_NAMED and written(every, [fold(name, 3, LABEL_PT) for name in names]):
         return []
     numbered = [f"{index + 1} {name}" for index, name in enumerate(names)]
-    beside = max(1, int(DOUBLE_IN * PT_PER_IN / (widest(numbered) + 2 * TEXT_PT)))
+    beside = max(1, int(widest_in() * PT_PER_IN / (widest(numbered) + 2 * text_pt())))
     if len(names) <= MOST_KEY_LINES * beside and written(every, [str(index + 1) for index in every]):
         return numbered_handles(names)
     viable = np.flatnonzero(front["viable"].fill_null(value=False))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import polars as pl
 
 from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.files.as_pandas import to_pandas
 from carbonroute.metrics import Tables
 from carbonroute.outcome import Outcome
 from carbonroute.runs.notebook import as_html
@@ -64,6 +65,21 @@ class Result:
                 "table", [Fault("", f"there is none called {name!r}", did_you_mean(name, names))]
             )
         return cast("pl.DataFrame", getattr(self.tables, name))
+
+    def to_pandas(self, name: str = "policies") -> Any:
+        """Return one of the run's tables as a pandas DataFrame; pyarrow is not needed.
+
+        Parameters
+        ----------
+        name
+            As of `table`.
+
+        Raises
+        ------
+        InputError
+            If there is no table of that name, or pandas is not installed.
+        """
+        return to_pandas(self.table(name))
 
     def _repr_html_(self) -> str:
         """Show the finding and the policies in a notebook."""
