@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_one_policy_has_one_label_whatever_its_parameter(tmp_path: Path) -> None
 def test_every_entry_of_a_use_is_meant(tmp_path: Path) -> None:
     bounds = '"policies[hybrid].rtt_bounds_ms" = [[0, 100], [0, 300]]'
     assert labels(tmp_path, [FIRST, HYBRID, OTHER], bounds) == [["Latency-First", "Hybrid", "Mine"]] * 2
-    entries = [
+    entries: list[dict[str, Any]] = [
         {"use": "hybrid", "alpha": 0.1},
         {"use": "nearest-greenest:2"},
         {"use": "hybrid", "alpha": 0.2},

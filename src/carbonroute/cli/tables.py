@@ -120,7 +120,7 @@ def _policies(run: Tables, scenario: str) -> TextTable:
     whole = run.intervals.filter(pl.col("workload").is_null()).rows(named=True)
     intervals = {(row["policy"], row["figure"]): row for row in whole}
     printed = as_published(simulation_results(run), run).rows(named=True)
-    rows = []
+    rows: list[tuple[str | Figure, ...]] = []
     for row, policy in zip(printed, run.policies.rows(named=True), strict=True):
         numbers = [_figure(row[name], name, intervals.get((row["policy"], name))) for name in columns]
         rows.append((f"{row['policy']}{' †' * row['clairvoyant']}", *numbers, verdict_of(policy)))

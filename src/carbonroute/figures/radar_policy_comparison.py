@@ -26,10 +26,8 @@ from carbonroute.figures.style import (
 from carbonroute.metrics.measure import GRAMS, measure_of
 
 COLUMNS, NARROW_COLUMNS = 4, 2
-WIDE_CELL, CELL = (
-    (3.9, 3.1),
-    (3.05, 3.1),
-)  # width and height of a radar's place; the radar itself has radius 1
+#: Width and height of a radar's place, in a figure of both columns and of one; the radar itself has radius 1.
+CELL, WIDE_CELL = (3.05, 3.1), (3.9, 4.0)
 NAME_PT = 122.0
 
 

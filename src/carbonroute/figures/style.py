@@ -29,6 +29,7 @@ FAINT = "#D9D9D9"
 LIMIT = "#B3261E"
 ZONE = "#DCEFE3"
 
+TEXT_PT = 7.0
 TITLE_PT = 8.0
 
 DAGGER = "†"
@@ -66,7 +67,7 @@ class Sheet:
 Style = Literal["house", "paper"]
 SHEETS: Mapping[str, Sheet] = MappingProxyType(
     {
-        "house": Sheet(text_pt=7.0, columns=2, titled=True),
+        "house": Sheet(text_pt=TEXT_PT, columns=2, titled=True),
         "paper": Sheet(text_pt=8.0, columns=1, titled=False),  # its caption is the author's
     }
 )

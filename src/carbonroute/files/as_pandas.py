@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import polars as pl
@@ -21,7 +22,7 @@ def to_pandas(table: pl.DataFrame) -> Any:
         If pandas is not installed.
     """
     try:
-        import pandas as pd
+        pd = import_module("pandas")
     except ImportError as error:
         remedy = "install it: pip install pandas"
         raise InputError("to_pandas", [Fault("", "pandas is not installed", remedy)]) from error

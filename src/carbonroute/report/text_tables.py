@@ -108,7 +108,7 @@ def _in_latex(character: str) -> str:
         return character
     if greek := re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (\w+)", unicodedata.name(character, "")):
         return _greek(greek[2], small=greek[1] == "SMALL")
-    base, *marks = unicodedata.normalize("NFD", character)
+    base, *marks = list(unicodedata.normalize("NFD", character))
     if base.isascii() and base.isalpha() and len(marks) == 1 and marks[0] in _ACCENTS:
         return f"\\{_ACCENTS[marks[0]]}{{{base}}}"
     return f"\\texttt{{U+{ord(character):04X}}}"
