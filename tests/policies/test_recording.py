@@ -281,15 +281,17 @@ def test_the_state_of_regions_is_shown_to_whoever_reads_it(tmp_path: Path) -> No
 
 
 def test_a_journal_of_a_run_that_begins_anew_holds_one_run(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(
-        OWN.format(rule="view.rtt_ms + view.utilisation", reads=""), encoding="utf-8"
-    )
     path = small.write(tmp_path, ('use = "latency-first"', 'use = "own.py:Own"'))
+    (tmp_path / "own.py").write_text(OWN.format(rule="view.rtt_ms", reads=""), encoding="utf-8")
+    first, *later = resolve(load(path)).carbon.g_per_kwh[:, 0].tolist()
+    assert max(later) > first  # what is read then has been recorded without until then
+    late = f"(view.utilisation if (view.carbon_g_per_kwh > {(first + max(later)) / 2}).any() else 0)"
+    rule = f"view.rtt_ms + view.wait_ms + {late}"
+    (tmp_path / "own.py").write_text(OWN.format(rule=rule, reads=""), encoding="utf-8")
     run(path, engine="queued", journal=tmp_path / "journal")
-    folder = journals(tmp_path / "journal")[0]
-    kept = list(records(folder))
+    kept = list(records(journals(tmp_path / "journal")[0]))
     assert [record.seq for record in kept] == list(range(len(kept)))
-    assert kept
+    assert kept[0].monotonic_s < 60
     assert all("utilisation" in record.view for record in kept)
 
 
