@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, cast
 from carbonroute.cli.terminal import say
 from carbonroute.figures import FIGURES, Format, available, render
 from carbonroute.figures.fonts import characters_of, missing_note
+from carbonroute.figures.style import Style, drawn_for
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from carbonroute.figures.style import Style
     from carbonroute.metrics import Tables
     from carbonroute.runs.store import RunFolder
 
@@ -38,7 +38,8 @@ def draw_all(
     names = available(tables)
     files = [(name, form) for name in names for form in dict.fromkeys(formats)]
     for done, (name, form) in enumerate(files, start=1):
-        data = render(name, tables, cast(Format, form), style=style)
+        with drawn_for(style):
+            data = render(name, tables, cast(Format, form))
         folder.write(f"{FIGURES[name].folder}/{name}.{form}", data)
         if progress:
             progress(done, len(files))

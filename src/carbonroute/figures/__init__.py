@@ -85,7 +85,7 @@ def available(data: Data) -> list[str]:
     return [name for name, figure in FIGURES.items() if figure.is_in(tables)]
 
 
-def draw(name: str, data: Data, ax: Axes | None = None, *, style: Style = "house") -> Axes:
+def draw(name: str, data: Data, ax: Axes | None = None, *, style: Style | None = None) -> Axes:
     """Draw one figure in the house style, to show it or to put it among others.
 
     Parameters
@@ -97,7 +97,8 @@ def draw(name: str, data: Data, ax: Axes | None = None, *, style: Style = "house
     ax
         Where to draw, after clearing it; by default in a figure of its own, as high as it needs to be.
     style
-        ``"paper"`` draws for one column of a paper: at most 3.5 in wide, in 8 pt, and without a title.
+        ``"paper"`` draws for one column of a paper: at most 3.5 in wide, in 8 pt, and without a title; by
+        default as within `carbonroute.figures.style.drawn_for`, elsewhere ``"house"``.
 
     Raises
     ------
@@ -129,7 +130,7 @@ def captioned(ax: Axes) -> tuple[Page, str]:
         return figure_of(ax), take_title(ax)
 
 
-def render(name: str, data: Data, fmt: Format = "png", *, style: Style = "house") -> bytes:
+def render(name: str, data: Data, fmt: Format = "png", *, style: Style | None = None) -> bytes:
     """Draw one figure as `draw` does, and return the content of its file: the same bytes for the same tables.
 
     ``"png"`` has 300 dpi.

@@ -85,9 +85,9 @@ def text_pt() -> float:
 
 
 @contextmanager
-def drawn_for(style: Style) -> Iterator[None]:
-    """Draw figures for a screen, or for the column of a paper."""
-    token = _SHEET.set(SHEETS[style])
+def drawn_for(style: Style | None) -> Iterator[None]:
+    """Draw figures for a screen, or for the column of a paper; None leaves it as it is."""
+    token = _SHEET.set(SHEETS[style] if style else _SHEET.get())
     try:
         yield
     finally:
