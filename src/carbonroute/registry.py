@@ -157,9 +157,9 @@ class Registry:
                 raise
             frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename == str(path)]
             number = frames[-1].lineno if frames else None
-            if isinstance(error, SyntaxError) and error.filename == str(path):
-                number = error.lineno
             line = f"line {number}: " if number else ""
+            if isinstance(error, SyntaxError) and error.filename == str(path):
+                number = error.lineno  # its text states it too
             problem = f"{path.name} fails when it is run ({line}{described(error)})"
             raise UnknownReferenceError(problem, f"mend the {self.kind}", number) from error
 
@@ -168,9 +168,6 @@ def _class_in(module: ModuleType, place: str, name: str) -> type:
     member = getattr(module, name, None)
     if isinstance(member, type):
         return member
-    classes = [
-        name
-        for name, value in vars(module).items()
-        if isinstance(value, type) and value.__module__ == module.__name__
-    ]
-    raise UnknownReferenceError(f"{place} has no class {name!r}", did_you_mean(name, classes))
+    classes = {name: value for name, value in vars(module).items() if isinstance(value, type)}
+    own = [name for name, value in classes.items() if value.__module__ == module.__name__]
+    raise UnknownReferenceError(f"{place} has no class {name!r}", did_you_mean(name, own or classes))
