@@ -197,7 +197,7 @@ def plain_figure(value: str | float | None, name: str) -> str:
 
 
 def verdict_of(policy: Row, intervals: pl.DataFrame) -> str:
-    """Return whether a policy keeps the limit on violations, how sure that is, and whether another one is better."""
+    """Return whether a policy keeps the limit, how sure that is, and whether another one is better."""
     verdict = slo.verdict(policy, sure=slo.beyond_doubt(policy, intervals))
     return f"{verdict}, dominated by {policy['dominated_by']}" if policy["dominated_by"] else verdict
 

@@ -123,7 +123,9 @@ def _policies(run: Tables, scenario: str) -> TextTable:
     rows: list[tuple[str | Figure, ...]] = []
     for row, policy in zip(printed, run.policies.rows(named=True), strict=True):
         numbers = [_figure(row[name], name, intervals.get((row["policy"], name))) for name in columns]
-        rows.append((f"{row['policy']}{' †' * row['clairvoyant']}", *numbers, verdict_of(policy)))
+        rows.append(
+            (f"{row['policy']}{' †' * row['clairvoyant']}", *numbers, verdict_of(policy, run.intervals))
+        )
     named = (Column("Policy", numeric=False), *map(_column, columns), Column("Verdict", numeric=False))
     notes = (CLAIRVOYANT_NOTE,) * bool(run.policies["clairvoyant"].any())
     if run.intervals.height:
