@@ -94,7 +94,7 @@ def test_a_scenario_with_parts_taken_out_and_put_in(
     told("validate", str(path))
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 @MANY
 @given(name=st.sampled_from(sorted(FILES)), edits=EDITS, packed=st.booleans(), kind=KINDS)
 def test_very_many_files_with_parts_taken_out_and_put_in(
@@ -103,7 +103,7 @@ def test_very_many_files_with_parts_taken_out_and_put_in(
     look(files[name], edits, packed, kind)
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 @MANY
 @given(data=PARQUET, edits=st.one_of(st.just([]), EDITS), kind=KINDS)
 def test_very_many_parquet_files_of_any_columns(

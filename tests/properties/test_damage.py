@@ -157,7 +157,7 @@ def test_damaged_folders_are_refused_or_what_they_were(
     damage_and_read(data, places)
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 @MANY
 @given(data=st.data())
 def test_many_damaged_folders_are_refused_or_what_they_were(
