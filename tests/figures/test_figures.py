@@ -156,7 +156,7 @@ def test_only_what_is_available_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("name", "case"), [*grid(NAMES, ["one of each", "study"], one_of=2), *grid(NAMES, ["big"], one_of=7)]
+    ("name", "case"), [*grid(NAMES, ["one of each", "study"], one_of=2), *grid(NAMES, ["big"], one_of=15)]
 )
 def test_a_drawn_geography_is_said_on_every_figure_of_requests(name: str, case: str) -> None:
     data = tables(case)
@@ -185,7 +185,7 @@ def test_points_are_labelled_without_overlap_wherever_they_lie(name: str, seed: 
 
 
 @pytest.mark.parametrize(
-    ("name", "case"), [*grid(NAMES, ["study"], one_of=1), *grid(NAMES, ["big"], one_of=3)]
+    ("name", "case"), [*grid(NAMES, ["study"], one_of=1), *grid(NAMES, ["big"], one_of=5)]
 )
 def test_text_is_of_the_size_of_print(name: str, case: str) -> None:
     looking.assert_of_print_size(drawn(name, case))
@@ -296,7 +296,7 @@ def test_without_clairvoyant_policies_there_is_no_mark(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "case"), [*grid(NAMES, ["few odd names"], one_of=1), *grid(NAMES, ["odd names"], one_of=5)]
+    ("name", "case"), [*grid(NAMES, ["few odd names"], one_of=1), *grid(NAMES, ["odd names"], one_of=15)]
 )
 def test_names_mean_themselves(name: str, case: str) -> None:
     """Neither mathematics nor line breaks in a name are interpreted."""
