@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from carbonroute.cli import main
 from helpers.grids import examples
-from helpers.mutations import EDITS, FILES, PARQUET, Edit, edited, scenario_of
+from helpers.mutations import EDITS, FILES, PARQUET, Edit, edited, parquet, scenario_of
 
 AS = [("--as", kind) for kind in ("carbon", "traffic", "rates", "rtt")]
 KINDS = st.sampled_from([(), (), ("--json",), *AS])
@@ -77,6 +77,7 @@ def test_a_file_with_parts_taken_out_and_put_in(
 
 @ONE
 @given(data=PARQUET, edits=st.one_of(st.just([]), EDITS), kind=KINDS)
+@example(data=parquet({"input_tokens": "bytes of a number", "time": "not finite"}), edits=[], kind=())
 def test_a_parquet_file_of_any_columns(
     tmp_path: Path, data: bytes, edits: list[Edit], kind: tuple[str, ...]
 ) -> None:
