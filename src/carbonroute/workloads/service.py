@@ -119,7 +119,7 @@ class Law(Spec):
 
 
 class Distribution(Law):
-    """Base of laws stated by mean and standard deviation; with a std lost in the mean's rounding it is a fixed value."""
+    """Base of laws stated by mean and standard deviation; without a std beside the mean, a fixed value."""
 
     #: Lowest and highest std, in means, for which the formula has digits left.
     spread: ClassVar[tuple[float, float]] = (0.0, math.inf)
