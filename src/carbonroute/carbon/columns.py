@@ -12,8 +12,8 @@ import polars as pl
 
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files import toml
-from carbonroute.files.preview import Preview, Recognition, first_named
-from carbonroute.files.tables import FIRST_LINE, column_numbers, read_table
+from carbonroute.files.preview import HEAD_ROWS, Preview, Recognition, first_named
+from carbonroute.files.tables import FIRST_LINE, column_numbers
 from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
 from carbonroute.files.times import ends_a_day
 from carbonroute.units import CENTURY_S, G_PER_KWH, PER_SECOND
@@ -84,7 +84,7 @@ def numbers_of(preview: Preview) -> tuple[str, ...]:
         name
         for name in preview.numbers
         if not (_COUNTER.fullmatch(name.strip()) and not _is_code(preview, name))
-        and not is_epoch(preview.head[name])
+        and not is_epoch(preview.typed[name].head(HEAD_ROWS))
     )
 
 
@@ -100,15 +100,15 @@ def _is_code(preview: Preview, name: str) -> bool:
 
 def is_epoch(column: pl.Series) -> bool:
     """Whether all of a column's numbers are seconds, or their fractions, since 1970."""
-    known = column.drop_nulls()
-    if known.dtype == pl.String:
-        known = column_numbers(known)
+    numbers = column_numbers(column) if column.dtype == pl.String else column
+    if not numbers.dtype.is_numeric() or numbers.null_count() > column.null_count():
+        return False
+    known = (numbers.drop_nulls() if numbers.null_count() else numbers).to_numpy()
+    if not len(known):
+        return False
+    low, high = known.min(), known.max()
     first, last = CENTURY_S
-    return (
-        bool(len(known))
-        and known.dtype.is_numeric()
-        and any((known / per_s).is_between(first, last).sum() == len(known) for per_s in PER_SECOND.values())
-    )
+    return any(first <= low / per_s and high / per_s <= last for per_s in PER_SECOND.values())
 
 
 def is_of_carbon(preview: Preview, values: Sequence[str], zone: str | None = None) -> bool:
@@ -165,17 +165,23 @@ def column_named(table: pl.DataFrame, names: Sequence[str], file_name: str) -> p
 
 def placed_by_line(table: pl.DataFrame, file_name: str, time: pl.Series) -> pl.DataFrame:
     """Return the columns ``file``, ``place`` and ``time`` of `CarbonReadings.table` for a table."""
+    return numbered(table, file_name, time).with_columns(place=pl.format("line {}", "place"))
+
+
+def numbered(table: pl.DataFrame, file_name: str, time: pl.Series) -> pl.DataFrame:
+    """Return the same, with the numbers of lines alone in ``place``."""
     line = pl.int_range(FIRST_LINE, FIRST_LINE + len(table), eager=True)
-    place = pl.select(pl.format("line {}", line)).to_series()
-    return pl.DataFrame({"file": pl.repeat(file_name, len(table), eager=True), "place": place, "time": time})
+    return pl.DataFrame({"place": line, "time": time}).select(
+        pl.lit(file_name).alias("file"), "place", "time"
+    )
 
 
 def surveyed(
     preview: Preview, recognition: Recognition
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str], list[str]]:
-    """Return a recognised table, its `placed_by_line`, the settings of its times, and findings on them."""
-    table, name = read_table(preview.path, preview.file_name), recognition.columns["time"]
-    frame = placed_by_line(table, preview.file_name, read_times(table[name], None, preview.file_name))
+    """Return a recognised table, its `numbered` rows, the settings of its times, and findings on them."""
+    table, name = preview.table(), recognition.columns["time"]
+    frame = numbered(table, preview.file_name, read_times(table[name], None, preview.file_name))
     settings, findings = {"time_column": name}, []
     if _END.fullmatch(name) and (step := common_step_us(frame.select("time", zone=pl.lit("")))):
         settings["stamp"] = "end"
@@ -198,6 +204,8 @@ def unit_of(text: str) -> str | None:
     >>> unit_of("DE_gCO2_per_kWh"), unit_of("carbon (kg CO₂eq / MWh)"), unit_of("carbon_intensity")
     ('g/kWh', 'kg/MWh', None)
     """
+    if "/" not in text and "per" not in text.lower():
+        return None
     return next((unit for unit, pattern in _UNITS.items() if re.search(pattern, text, re.I)), None)
 
 

@@ -19,11 +19,21 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
+from carbonroute.errors import InputError
+from carbonroute.files.limits import PIECE_BYTES
 from carbonroute.files.parquet import parquet
 from carbonroute.files.streams import JSON_LINES
 from carbonroute.files.strict_json import read_json, refuse_halves
-from carbonroute.files.tables import FAILURES, PARQUET, column_names, column_numbers, require_commas
-from carbonroute.files.text import chunks, listed, plain_text, refused
+from carbonroute.files.tables import (
+    FAILURES,
+    PARQUET,
+    column_names,
+    column_numbers,
+    column_text,
+    read_table,
+    require_commas,
+)
+from carbonroute.files.text import chunks, listed, opened, plain_text, refused
 
 HEAD_ROWS = 2000
 _HEAD_BYTES = 2**20
@@ -96,6 +106,11 @@ class Preview:
         Of a JSON file, the value; of a table None.
     head
         First rows of a table.
+    whole
+        All of a table, where it is small and has no fault.
+    typed
+        The whole table, or its first rows, with columns as numbers where every entry of the first rows is
+        one; further entries that are none are null.
     is_log
         Whether it consists of JSON lines.
     times, numbers, words
@@ -106,6 +121,8 @@ class Preview:
     file_name: str
     content: Any = None
     head: pl.DataFrame = field(default_factory=pl.DataFrame)
+    whole: pl.DataFrame | None = None
+    typed: pl.DataFrame = field(default_factory=pl.DataFrame)
     is_log: bool = False
     times: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
@@ -115,6 +132,26 @@ class Preview:
     def is_json(self) -> bool:
         """Whether it is a JSON file."""
         return suffix_of(self.path) == ".json"
+
+    def numbers_in(self, table: pl.DataFrame, names: Sequence[str]) -> pl.Series:
+        """Return columns of `table`, one below the other, as numbers: null where an entry is none."""
+        typed = self.typed.select(names) if table is self.whole else table.select(names)
+        return pl.concat(
+            column
+            if column.dtype == pl.Float64
+            else column_numbers(column_text(table[column.name], self.file_name))
+            for column in typed.iter_columns()
+        )
+
+    def table(self) -> pl.DataFrame:
+        """Return all of a table, as `read_table` does.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        """
+        return read_table(self.path, self.file_name) if self.whole is None else self.whole
 
     @property
     def listed(self) -> str:
@@ -140,18 +177,36 @@ def preview(path: Path, file_name: str, kind: str | None = None) -> Preview:
     suffix = kind or suffix_of(path)
     if suffix == ".json":
         return Preview(path, file_name, read_json(path, file_name))
-    head = head_of(path, file_name, suffix)
-    plain = {name for name in head.columns if _is_plain(head[name])}
+    whole = _small(path, file_name) if suffix == ".csv" else None
+    head = head_of(path, file_name, suffix) if whole is None else whole.head(HEAD_ROWS)
+    typed = _typed(head if whole is None else whole)
+    plain = {name for name, dtype in typed.schema.items() if dtype.is_numeric()}
     others = [name for name in head.columns if name not in plain]
     times = tuple(name for name in others if _is_time(head[name]))
-    numbers = tuple(name for name in head.columns if name in plain or _is_number(head[name]))
+    numbers = tuple(
+        name for name in head.columns if name in plain or (name not in times and _is_number(head[name]))
+    )
+    known = {*times, *numbers}
     words = tuple(
         name
-        for name in head.columns
-        if name not in {*times, *numbers} and head[name].dtype == pl.String and len(_known(head[name]))
+        for name in others
+        if name not in known and head[name].dtype == pl.String and len(_known(head[name]))
     )
     telling_first = tuple(sorted(times, key=lambda name: not TIME.search(name)))
-    return Preview(path, file_name, None, head, suffix in JSON_LINES, telling_first, numbers, words)
+    is_log = suffix in JSON_LINES
+    return Preview(path, file_name, None, head, whole, typed, is_log, telling_first, numbers, words)
+
+
+def _small(path: Path, file_name: str) -> pl.DataFrame | None:
+    """Return a small CSV file without a fault as a whole: it need not be read again."""
+    if path.suffix.lower() != ".csv":
+        return None
+    try:
+        with opened(path, file_name) as file:
+            is_small = file.size <= PIECE_BYTES
+        return read_table(path, file_name) if is_small else None
+    except InputError:  # the reader that recognises its first rows says which
+        return None
 
 
 def first_named(pattern: re.Pattern[str], names: Sequence[str]) -> str | None:
@@ -174,11 +229,13 @@ def _known(column: pl.Series) -> pl.Series:
     )
 
 
-def _is_plain(column: pl.Series) -> bool:
-    """Whether every entry is a number."""
-    if column.dtype != pl.String:
-        return column.dtype.is_numeric()
-    return not any(column_numbers(entries).null_count() for entries in (column.head(1), column))
+def _typed(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table with columns of text as numbers where every entry of its first rows is one."""
+    first = table.head(1).select(cs.string().str.strip_chars().cast(pl.Float64, strict=False))
+    likely = [number.name for number in first.iter_columns() if not number.null_count()]
+    numbers = table.select(pl.col(likely).cast(pl.Float64, strict=False)).get_columns()
+    numbers += [column_numbers(table[number.name]) for number in numbers if number.null_count()]
+    return table.with_columns(number for number in numbers if not number.head(HEAD_ROWS).null_count())
 
 
 def _is_number(column: pl.Series) -> bool:
@@ -198,9 +255,11 @@ def marks_in(column: pl.Series) -> Mapping[str, str] | None:
     """
     if column.dtype != pl.String:
         return None
+    if column_numbers(column).null_count() == column.null_count():
+        return None
     known = _known(column)
     plain = int(column_numbers(known).is_not_null().sum())
-    if plain == len(known):
+    if plain == len(known) or known.str.contains(r"^\s*[+-]?[0-9]").sum() < MOST * len(known):
         return None
 
     def count(marks: Mapping[str, str]) -> int:
@@ -295,4 +354,5 @@ def _lines(path: Path, file_name: str) -> Iterator[str]:
     if more:
         whole = data[: data.rfind(b"\n") + 1]
         data = whole if whole.count(b"\n") > 1 else data + more  # a line that is too long is refused as such
-    yield from (line for line in plain_text(data, file_name).split("\n")[: HEAD_ROWS + 1] if line.strip())
+    lines = plain_text(data, file_name).split("\n", HEAD_ROWS + 1)[: HEAD_ROWS + 1]
+    yield from (line for line in lines if line.strip())
