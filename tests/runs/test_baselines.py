@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,13 @@ def steps(changes: dict[str, Any]) -> list[str]:
     return run("five-aws-regions", {**SMALL, **changes}).tables.saving["step"].to_list()
 
 
-ALL = ["latency-first", "static-greenest", "hourly routing", "clairvoyant bound"]
+ALL = [
+    "latency-first",
+    "static-greenest",
+    "static-greenest in hindsight",
+    "hourly routing",
+    "clairvoyant bound",
+]
 
 
 def test_the_scenario_s_own_information_reaches_further_back_than_its_policies() -> None:
@@ -58,3 +65,58 @@ def test_rivals_change_nobody_s_results() -> None:
     unseen = run("five-aws-regions", SMALL)
     assert listed.tables.policies.head(len(entries)).equals(unseen.tables.policies)
     assert listed.tables.saving.equals(unseen.tables.saving)
+
+
+#: Two hours with a tenth and nine tenths of the requests, after two hours in which A was cleaner.
+HINDSIGHT = """
+schema = 1
+name = "hindsight"
+horizon = { hours = 2, start = 2024-01-02T00:00:00Z }
+carbon = { kind = "file", layout = "wide", path = "carbon.csv", time_column = "time", unit = "g/kWh" }
+network.rtt_ms.here = { A = 1, B = 1 }
+origins = [{ name = "here", share = 1 }]
+regions = [{ name = "A", zone = "A" }, { name = "B", zone = "B" }]
+
+[traffic]
+kind = "poisson"
+requests_per_hour = 100
+diurnal = { hourly = [1, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1] }
+
+[[workloads]]
+id = "w"
+name = "w"
+model = "m"
+share = 1
+slo_ms = 100
+energy_j = 3600
+service_ms = { law = "normal", mean = 10, std = 0 }
+
+[[policies]]
+use = "latency-first"
+[[policies]]
+use = "static-greenest"
+[[policies]]
+use = "static-greenest"
+hindsight = true
+"""
+
+
+@pytest.mark.parametrize("engine", ["sampled", "exact"])
+def test_a_fixed_choice_in_hindsight_goes_by_the_run_and_its_requests(tmp_path: Path, engine: str) -> None:
+    before = [f"2024-01-01T{hour:02}:00:00Z,100,200\n" for hour in range(24)]
+    # Unweighted, A has the lower mean of the run, 200 against 300; by requests it has 280 against 220.
+    during = ["2024-01-02T00:00:00Z,100,400\n", "2024-01-02T01:00:00Z,300,200\n"]
+    (tmp_path / "carbon.csv").write_text("".join(["time,A,B\n", *before, *during]), encoding="utf-8")
+    (tmp_path / "scenario.toml").write_text(HINDSIGHT, encoding="utf-8")
+    tables = run(tmp_path / "scenario.toml", engine=engine).tables
+    assert tables.policies["policy"].to_list()[1:] == ["Static-Greenest", "Static-Greenest (hindsight)"]
+    assert tables.policies["clairvoyant"].to_list() == [False, False, True]
+    served = tables.routing.filter(region="B")["share"].to_list()
+    assert served == [0.0, 0.0, 1.0]
+    assert tables.policies["extra_vs_fresh_pct"][2] is None
+    steps = {row["step"]: row for row in tables.saving.rows(named=True)}
+    assert steps["static-greenest"]["saved_pct"] == 0.0
+    hindsight = steps["static-greenest in hindsight"]
+    assert hindsight["clairvoyant"] and hindsight["saved_pct"] > 15
+    if engine == "exact":
+        assert hindsight["saved_pct"] == pytest.approx(100 * (1 - 220 / 280), rel=1e-12)

@@ -142,6 +142,13 @@ def truth(signal: Signal) -> Knowledge:
     return _all(signal.g_per_kwh, 0.0, MEASURED)
 
 
+def in_hindsight(signal: Signal, requests: Array) -> Knowledge:
+    """Return each region's mean over the run, weighted by each hour's `requests`, shape (H,)."""
+    weights = requests if requests.any() else np.ones_like(requests)
+    mean_g_per_kwh = weights @ signal.g_per_kwh / weights.sum()
+    return _all(np.broadcast_to(mean_g_per_kwh, signal.g_per_kwh.shape), np.nan, STATIC)
+
+
 def hidden(signal: Signal) -> Knowledge:
     """Return no knowledge at all, for a policy that does not declare to read carbon."""
     return _all(np.broadcast_to(np.nan, signal.g_per_kwh.shape), np.nan, UNKNOWN)

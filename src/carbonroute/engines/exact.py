@@ -99,7 +99,7 @@ def conditioning_of(dispatcher: Dispatcher, site: Site, span: Span) -> Condition
         pass
     elif candidate.on_jitter:
         kind = ByPairJitter if site.jitter.by_pair else ByTotal
-    elif candidate.clairvoyant:
+    elif candidate.sees_requests:
         kind = ByServiceTime
     elif candidate.sizes and any(law.per_request for law in site.laws):
         kind = ByPrompt

@@ -55,7 +55,7 @@ def unsupported(inputs: Inputs, candidate: Candidate) -> str:
     by_prompt = any(law.per_request for law in site.laws) and (
         by_energy or candidate.reads("violation_share")
     )
-    if candidate.clairvoyant and by_prompt:
+    if candidate.sees_requests and by_prompt:
         return (
             "goes by a request's own service time and by its prompt: only one of them can be integrated over"
         )

@@ -129,6 +129,11 @@ class Declaring:
         return False
 
     @property
+    def in_hindsight(self) -> bool:
+        """Whether it is shown each region's mean carbon over the run, which nobody knows before its end."""
+        return False
+
+    @property
     def splits(self) -> bool:
         """Whether it answers with `weights` instead of a choice."""
         return False

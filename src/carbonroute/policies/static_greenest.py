@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Self
 
 import numpy as np
 
@@ -20,6 +20,12 @@ class StaticGreenest(Spec, Policy):
     choice earns the whole saving. It knows stated means, or those of the period before the run, and nothing
     of the run itself.
 
+    Attributes
+    ----------
+    hindsight
+        Choose on the means of the run itself, weighted by the expected requests of each hour: the best that a
+        fixed choice could have been. Clairvoyant.
+
     Examples
     --------
     >>> import numpy as np
@@ -28,9 +34,13 @@ class StaticGreenest(Spec, Policy):
     0
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset(
-        {"rtt_ms", "service_ms", "slo_ms", "carbon_reference_g_per_kwh"}
-    )
+    hindsight: bool = False
+
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        """Yield the choice from before the run, and the one in hindsight."""
+        yield cls()
+        yield cls(hindsight=True)
 
     @classmethod
     def trials(cls, setting: Setting) -> Iterator[Trial]:
@@ -41,17 +51,29 @@ class StaticGreenest(Spec, Policy):
     @property
     def name(self) -> str:
         """Display name."""
-        return "Static-Greenest"
+        return "Static-Greenest (hindsight)" if self.hindsight else "Static-Greenest"
+
+    @property
+    def in_hindsight(self) -> bool:
+        """Whether it is shown the means of the run."""
+        return self.hindsight
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The view's fields that it reads: in hindsight, the run's means are shown as every hour's carbon."""
+        means = "carbon_g_per_kwh" if self.hindsight else "carbon_reference_g_per_kwh"
+        return frozenset({"rtt_ms", "service_ms", "slo_ms", means})
 
     def cost(self, view: View) -> Array:
         """Return the long-run carbon intensity, gCO2e/kWh, and +inf where the SLO would be missed."""
-        if view.carbon_reference_g_per_kwh is None:
+        means = view.carbon_g_per_kwh if self.hindsight else view.carbon_reference_g_per_kwh
+        if means is None:
             raise ValueError(
                 "no long-run carbon means are known before the run; state them, "
                 "or take a carbon file that begins a day or more before horizon.start"
             )
         in_time = view.rtt_ms + view.service_ms[..., np.newaxis] <= view.slo_ms[..., np.newaxis]
-        return np.where(in_time, view.carbon_reference_g_per_kwh, np.inf)
+        return np.where(in_time, means, np.inf)
 
     def breaks_ms(self, view: View) -> Array:
         """Return the service times beyond which a region is too late, ms, shape (…, R)."""

@@ -70,6 +70,7 @@ def with_baselines(
             candidate.label: place(replace(candidate, knowledge=truth(inputs.carbon)))
             for candidate in inputs.candidates
             if candidate.reads("carbon_g_per_kwh")
+            and not candidate.in_hindsight  # it would no longer be a fixed choice
             and not np.array_equal(candidate.knowledge.shown_g_per_kwh, inputs.carbon.g_per_kwh)
         }
 
@@ -94,6 +95,8 @@ def _steps(inputs: Inputs) -> Iterator[tuple[str, Candidate]]:
     information = inputs.of_a_router
     if inputs.carbon.reference_g_per_kwh is not None:
         yield "static-greenest", inputs.candidate("Static-Greenest", StaticGreenest(), information)
+    fixed = StaticGreenest(hindsight=True)
+    yield "static-greenest in hindsight", inputs.candidate(fixed.name, fixed, information)
     hourly = ConstrainedHybrid()
     yield "hourly routing", inputs.candidate(hourly.name, hourly, information)
     bound = ClairvoyantBound()

@@ -46,10 +46,17 @@ def _most_saving(policies: pl.DataFrame, measure: Measure) -> str:
     else:
         baseline = policies["baseline"][0]
         sentence = f"No policy that a router could run cuts {measure.name} against {baseline} within {limit}"
-    if clairvoyant and saves(clairvoyant[measure.reduction]):
+    if clairvoyant and saves(clairvoyant[measure.reduction]) and not _as_good(honest, clairvoyant, measure):
         cuts = effect(measure, clairvoyant[measure.reduction], again=True)
         sentence += f"; with clairvoyance, {clairvoyant['policy']} {cuts} against {_against(clairvoyant)}"
     return sentence + "."
+
+
+def _as_good(honest: Row | None, clairvoyant: Row, measure: Measure) -> bool:
+    """Whether a policy that a router could run saves as much as the best clairvoyant one, as printed."""
+    return honest is not None and round(honest[measure.reduction], 1) >= round(
+        clairvoyant[measure.reduction], 1
+    )
 
 
 def _against(policy: Row) -> str:

@@ -12,7 +12,7 @@ from carbonroute.arrays import Array
 from carbonroute.carbon import Signal
 from carbonroute.control.capacity import Capacity
 from carbonroute.control.information import Information, MissingRule, ServiceEstimate
-from carbonroute.control.knowledge import Forecaster, Knowledge, hidden, known, truth
+from carbonroute.control.knowledge import Forecaster, Knowledge, hidden, in_hindsight, known, truth
 from carbonroute.control.router import Control
 from carbonroute.control.site import Site
 from carbonroute.errors import Fault, InputError
@@ -73,12 +73,22 @@ class Candidate:
 
     @property
     def clairvoyant(self) -> bool:
-        """Whether the policy decides on something that no router can know.
+        """Whether the policy decides on something that no router can know: of a request, or of the run."""
+        return self.sees_requests or self.in_hindsight
+
+    @property
+    def sees_requests(self) -> bool:
+        """Whether the policy is shown what only serving a request tells.
 
         Only a policy that reads service times is shown the actual ones, and none that decides on cells.
         """
         by_request = self.reads("service_ms") and not self.on_cells
         return self.oracle or (self.information.clairvoyant and by_request)
+
+    @property
+    def in_hindsight(self) -> bool:
+        """Whether it is shown each region's mean carbon over the run."""
+        return bool(getattr(self.policy, "in_hindsight", False))
 
     @property
     def joint(self) -> bool:
@@ -105,6 +115,8 @@ class Candidate:
     def knows(self) -> str:
         """Age and completeness of its carbon values, in words."""
         age, missing = self.information.carbon_age, self.knowledge.missing
+        if self.in_hindsight:
+            return "Mean carbon of the run, known in hindsight"
         if self.information.carbon == "forecast":
             what = f"Forecasts issued {age} before or earlier"
         else:
@@ -127,7 +139,7 @@ class Candidate:
         """Whether it is asked about single requests: they differ within a cell in a field that it reads."""
         if self.on_cells:
             return False
-        return self.clairvoyant or self.reads("turn") or (self.sizes and site.has_tokens)
+        return self.sees_requests or self.reads("turn") or (self.sizes and site.has_tokens)
 
     @property
     def sizes(self) -> bool:
@@ -298,6 +310,8 @@ class Inputs:
             raise InputError(self.scenario.name, [Fault("carbon", problem, remedy)])
         if oracle:
             information, knowledge = Information.spelled(service_time="actual"), truth(self.carbon)
+        elif getattr(policy, "in_hindsight", False):
+            knowledge = in_hindsight(self.carbon, self.expected_per_s.sum(axis=(1, 2)))
         elif "carbon_g_per_kwh" not in reads:
             knowledge = hidden(self.carbon)
         elif knowledge is None:

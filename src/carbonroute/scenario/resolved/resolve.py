@@ -143,7 +143,7 @@ def resolve(scenario: Scenario) -> Inputs:
                 entry.shown, entry.policy, information, control, entry.router_limit, known.get(information)
             )
             candidates.append(candidate)
-            if candidate.reads("carbon_g_per_kwh") and not candidate.oracle:
+            if candidate.reads("carbon_g_per_kwh") and not (candidate.oracle or candidate.in_hindsight):
                 known[information] = candidate.knowledge
     refusals.refuse(scenario)
     left_out = dict.fromkeys(note for candidate in candidates for note in candidate.knowledge.notes)
