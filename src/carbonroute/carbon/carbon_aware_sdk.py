@@ -48,7 +48,7 @@ class CarbonAwareSdk(PublishedFormat):
     Attributes
     ----------
     step
-        As in `FileSource`; every duration must agree with it.
+        Length of the interval that one value stands for; every duration must agree with it.
     """
 
     form: ClassVar = "json"

@@ -71,18 +71,18 @@ class EiaFuelMix(FileSource):
     An answer of the interface's ``electricity/rto/fuel-type-data`` (JSON) is such a table too. Its columns
     are ``period`` (moved from the end of an hour to its start), ``respondent``, and every ``fueltype``.
 
-    .. math:: c = \sum_f f_f \max(E_f, 0) / \sum_f \max(E_f, 0)
-
-    with the stated factor :math:`f_f` of each fuel. It is an average over a zone's generation. Generation
-    can be negative, where storage is filled or a plant feeds itself; that is no part of the mix, is taken as
-    0 and counted. A fuel that a zone never reports in a file counts as none of the mix; a row that lacks one
-    which the zone reports elsewhere is missing and counted, because leaving it out would change the mix. So
-    is a row without any generation.
+    The intensity is Σ E · f / Σ E over the fuels, with the energy E and the stated factor f of each. It
+    is an average over a zone's generation. Generation can be negative, where storage is filled or a plant
+    feeds itself; that is no part of the mix, is taken as 0 and counted. A fuel that a zone never reports
+    in a file counts as none of the mix; a row that lacks one which the zone reports elsewhere is missing
+    and counted, because leaving it out would change the mix. So is a row without any generation.
 
     Attributes
     ----------
-    time_column, zone_column
-        Hold ISO 8601 times, starts of the intervals, and the zone's key (such as a balancing authority).
+    time_column
+        Holds ISO 8601 times, the starts of the intervals.
+    zone_column
+        Holds the zone's key, such as a balancing authority.
     factors_g_per_kwh
         For every fuel column, its emission factor.
     factors_source

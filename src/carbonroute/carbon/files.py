@@ -54,9 +54,11 @@ class CarbonFile(FileSource):
     start
         Of a file without times: when the interval of its first value begins. A row, of the long layout a
         row of its series, is a `step` after the one before it.
-    zone_column, value_column
-        Of the long layout. Without `zone_column`, a file holds one zone: the one in its name, or that of the
-        only region that reads it.
+    zone_column
+        Of the long layout: holds the zone's key. Without, a file holds one zone: the one in its name, or that
+        of the only region that reads it.
+    value_column
+        Of the long layout: holds the values.
     where
         Of the long layout: columns, and the text that they must hold for a row to count, such as
         ``{ kind = "life" }``.
@@ -66,14 +68,18 @@ class CarbonFile(FileSource):
         Whether local times that happen twice, where clocks are put back, are refused, or told apart by their
         order in the file.
     unit
-        Of the values: one of `carbonroute.units.G_PER_KWH`.
+        Of the values.
     unit_column
         Of the long layout, instead of `unit`: the column that states each value's unit, as in words such as
         ``gCO2eq/kWh``.
     zone_units
         Units of the zones that have another one than `unit`.
-    separator, decimal, thousands
-        Marks between the fields of a CSV file, of decimals, and of thousands.
+    separator
+        Mark between the fields of a CSV file.
+    decimal
+        Mark of decimals; a point, where it is not stated.
+    thousands
+        Mark between thousands; none, where it is not stated.
     """
 
     form: ClassVar = "table"

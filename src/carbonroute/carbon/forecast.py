@@ -44,11 +44,12 @@ class Forecast(Spec):
         Holds the ISO 8601 time at which a forecast came out, on the hour of `horizon.start`.
     lead_column
         Holds whole hours from the issue to the hour that is forecast, from 0 on.
-    zone_column, value_column
-        Hold the zone's key and the forecast. Without `zone_column`, a file holds one zone: that of its name,
-        or the only one of the scenario.
+    zone_column
+        Holds the zone's key. Without, a file holds one zone: that of its name, or the only one of the scenario.
+    value_column
+        Holds the forecast.
     unit
-        Of the values: one of `carbonroute.units.G_PER_KWH`.
+        Of the values.
     where
         Takes only the rows that have these values in these columns.
     duplicates
@@ -56,8 +57,10 @@ class Forecast(Spec):
         wrong time.
     time_zone
         IANA name of the zone that times without an offset are in.
-    source, licence
-        Whom to cite, and the terms of use.
+    source
+        Whom to cite.
+    licence
+        Terms of use.
     """
 
     path: Names

@@ -44,7 +44,7 @@ class Neso(PublishedFormat):
     zone
         The zone of this grid.
     step
-        As in `FileSource`; the file must agree with it.
+        Length of the interval that one value stands for; the file must agree with it.
     actual_missing
         The value of a half-hour without a measured one: none, or the forecast beside it, counted.
     """

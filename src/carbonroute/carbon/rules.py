@@ -137,7 +137,7 @@ class Rules(Spec):
         ``"keep"``, or ``"remove:40"``: values further from the hours around them than 40 times the zone's
         usual hourly change become missing; see `carbonroute.carbon.spikes`.
     absurd
-        Whether an impossible carbon intensity (words, negative, beyond `MAX_CARBON_G_PER_KWH`) is refused, or
+        Whether an impossible carbon intensity (words, negative, beyond 2,000 g/kWh) is refused, or
         counts as missing.
     tiny
         Whether a zone's values that are all below 2 g/kWh are refused, because they look like kg/kWh, or

@@ -113,8 +113,12 @@ class FileSource(Rules):
         stated; with times of hour 24, which is the end of a day, it must be.
     accounting
         What the numbers count.
-    source, licence, retrieved
-        Whom to cite, under what terms, and when the data was fetched.
+    source
+        Whom to cite.
+    licence
+        Terms of use.
+    retrieved
+        When the data was fetched.
     allow_mixed_accounting
         Whether regions may be compared whose numbers count different things; results then state it.
     forecast

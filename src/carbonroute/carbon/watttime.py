@@ -57,10 +57,12 @@ class WattTime(PublishedFormat):
     ----------
     signal_type
         Which signal the file must be of.
-    region, units
-        Of a CSV file, which does not state them; JSON must agree where the scenario states them.
+    region
+        Of a CSV file, which does not state it; JSON must agree where the scenario states it.
+    units
+        The same of the unit of the values.
     step
-        As in `FileSource`; JSON must agree with it.
+        Length of the interval that one value stands for; JSON must agree with it.
     """
 
     json_keys: ClassVar[str] = "WattTime's meta and data"

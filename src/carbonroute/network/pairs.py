@@ -34,10 +34,12 @@ class PairColumns(Spec):
 
     Attributes
     ----------
-    from_, to
-        Where a request comes from, and where it goes; ``from`` in the file.
+    from_
+        Holds where a request comes from; ``from`` in the file.
+    to
+        Holds where it goes.
     ms
-        The round-trip time, ms.
+        Holds the round-trip time, ms.
     """
 
     from_: str = Field(alias="from")

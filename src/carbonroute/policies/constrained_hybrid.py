@@ -44,7 +44,8 @@ class ConstrainedHybrid(Spec, Policy):
     max_violation
         Share of requests that may break the SLO, between 0 and 1.
     budget
-        Whether that share is each request's risk (None), or that of all requests of a workload in an hour.
+        Whether that share is the risk of each request (where it is not stated), or of all requests of a
+        workload in an hour.
 
     Examples
     --------

@@ -31,8 +31,8 @@ class Hybrid(Spec, Policy):
     alpha
         Weight of latency, 0 (carbon alone) … 1 (latency alone).
     rtt_bounds_ms, carbon_bounds_g_per_kwh
-        Values that are scaled to 0 and to 1; values outside are clipped. Without bounds the minimum and
-        maximum over the regions of each request are taken, and a range of 0 counts as 1.
+        The two values that are scaled to 0 and to 1, between which others are clipped. Without bounds the
+        minimum and maximum over the regions of each request are taken, and a range of 0 counts as 1.
 
     Examples
     --------

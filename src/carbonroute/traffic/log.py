@@ -67,21 +67,37 @@ class Log(Spec):
         One file, or a pattern of several; relative to the scenario file. ``*`` stands for anything, and
         ``{origin}`` and ``{workload}`` for names as their columns would hold them: all requests of a file are
         those of its name.
-    time_column, time_unit, time_zone
-        When requests came: ISO 8601 text or typed times (``"iso"``), whose zone must be stated where they
-        have no offset; or numbers since 1970 UTC, or since any zero when logs are aligned by their first
-        request.
-    origin_column, origins, origin
-        Where requests came from, and which of the scenario's origins a logged name means, where they differ;
-        `origin` is one that all requests come from. Without any, origins are drawn by their shares.
-    workload_column, workloads, workload
-        The same for workloads; `workload` is one that all requests are of.
-    prompt_tokens_column, answer_tokens_column
-        Tokens in and out.
-    service_column, service_unit
-        Measured inference time; it may be missing in some rows.
-    source, licence
-        Whom to cite, and the terms of use.
+    time_column
+        Holds when requests came.
+    time_unit
+        ISO 8601 text or typed times (``"iso"``); or the unit of numbers since 1970 UTC, or since any zero
+        when logs are aligned by their first request.
+    time_zone
+        IANA name of the zone of times without an offset, for which it must be stated.
+    origin_column
+        Holds where requests came from. Without, and without `origin`, they are drawn by the origins' shares.
+    origins
+        Which of the scenario's origins a logged name means, where they differ.
+    origin
+        The origin of all requests.
+    workload_column
+        Holds the workload of requests. Without, and without `workload`, they are drawn by their shares.
+    workloads
+        Which of the scenario's workloads a logged name means, where they differ.
+    workload
+        The workload of all requests, by its id.
+    prompt_tokens_column
+        Holds the tokens of the prompt.
+    answer_tokens_column
+        Holds the tokens of the answer.
+    service_column
+        Holds the measured inference time, which may be missing in some rows.
+    service_unit
+        Of the measured inference times.
+    source
+        Whom to cite.
+    licence
+        Terms of use.
     """
 
     path: str = Field(min_length=1)

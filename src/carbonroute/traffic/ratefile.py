@@ -106,11 +106,13 @@ class RateFile(TrafficSource):
     scale
         Factor on all rates.
     cv
-        Coefficient of variation of the gaps between requests, as in `GammaRenewal`.
+        Coefficient of variation of the gaps between requests, as of kind ``"gamma-renewal"``.
     repeat
         ``"file"``: after its last row the file starts again. Without, it must cover the horizon.
-    source, licence
-        Whom to cite, and the terms of use.
+    source
+        Whom to cite.
+    licence
+        Terms of use.
     """
 
     form: ClassVar[Form] = "rates"

@@ -57,7 +57,7 @@ class GammaRenewal(TrafficSource):
     Attributes
     ----------
     requests_per_hour, diurnal
-        As for `Poisson`.
+        As of kind ``"poisson"``.
     cv
         Coefficient of variation of the gaps, where the rate does not change. Gaps are drawn in operational
         time, so that they shrink where the rate is high; 1 makes a Poisson process.

@@ -43,8 +43,10 @@ class Tokens(Law):
 
     Attributes
     ----------
-    prefill_ms_per_token, decode_ms_per_token
-        Time per token of the prompt and of the answer.
+    prefill_ms_per_token
+        Time per token of the prompt, ms.
+    decode_ms_per_token
+        Time per token of the answer, ms.
     overhead_ms
         Time of every request, whatever its lengths.
     prompt_tokens

@@ -250,14 +250,18 @@ class Workload(Spec):
 
     Attributes
     ----------
-    id, name, model
-        Key in tables; description; the model's name.
+    id
+        Key in tables.
+    name
+        Description.
+    model
+        The model's name.
     share
         Of all requests.
     slo_ms
         Latency limit; a request over it is a violation.
     service_ms
-        Law of the inference time.
+        Law of the inference time, ms.
     energy_j
         IT energy per request, J; without it, or energy per token, there are no grams.
     energy_j_per_prompt_token, energy_j_per_answer_token
@@ -314,7 +318,7 @@ class Network(Spec):
     energy_j_per_gb
         Energy to move a gigabyte (10⁹ bytes) between user and region, J.
     rtt_ms
-        Origin -> region -> milliseconds; beside a file, of pairs whose time is to be another.
+        Milliseconds by origin, then by region; beside a file, of pairs whose time is to be another.
     rtt_file
         CSV or Parquet, relative to the scenario file: a matrix, or a long table with a row for each pair.
     rtt_columns
@@ -355,17 +359,40 @@ class Scenario(Spec):
     ----------
     schema_version
         1; ``schema`` in the file.
-    name, description
-        Name and description of the run.
+    name
+        Name of the run.
+    description
+        What it is about, for readers of its results.
     sources
-        Whom to cite for the factors between energy and grams, by factor: one of `FACTORS`.
-    horizon, sampling, information, control, limits, traffic, carbon, origins, workloads, regions, network,
-    policies
-        The sections of the file.
+        Whom to cite for the factors between energy and grams, by factor.
+    horizon
+        How long the simulated time is, and when it starts.
+    sampling
+        How random numbers are drawn.
+    information
+        What policies may know.
+    control
+        How often routers ask their policy, and how far they let traffic move.
+    limits
+        Most SLO violations of a policy that counts as viable.
+    traffic
+        When requests come.
+    carbon
+        Carbon intensity of the regions' grids.
+    origins
+        Where requests come from; their shares sum to 1.
+    workloads
+        Models that are asked; their shares sum to 1.
+    regions
+        Where requests can be served.
     pools
         Servers of every region that states none of its own; where neither does, nothing limits a region.
+    network
+        Round-trip times and jitter.
+    policies
+        Routing policies that are compared, all on the same requests.
     objectives
-        Bounds that one of the policies must keep, or None.
+        Bounds that one of the policies must keep.
     """
 
     schema_version: int = Field(alias="schema")

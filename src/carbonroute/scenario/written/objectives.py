@@ -82,19 +82,25 @@ class Objectives(Spec):
     Attributes
     ----------
     policy
-        Its label.
+        Label of the policy that must keep the bounds.
     avg_latency_ms, p95_latency_ms, slo_violation_pct, avg_carbon_g_per_kwh, carbon_reduction_pct
-        A bound, such as ``"<= 1"``, or None.
+        Bound on this figure, such as ``"<= 1"``.
     emissions_g_per_request, operational_g_per_request, network_g_per_request, embodied_g_per_request
-        The same of figures in grams, for which energies must be stated.
-    total_kg, emissions_reduction_pct, fresh_carbon_g_per_kwh, fresh_total_kg, extra_vs_fresh_pct
-        The same.
+        Bound on this figure in grams, for which energies must be stated.
+    total_kg, emissions_reduction_pct
+        Bound on this figure, for which energies must be stated.
+    fresh_carbon_g_per_kwh, extra_vs_fresh_pct
+        Bound on this figure, which compares with carbon values without age and errors.
+    fresh_total_kg
+        The same in kilograms, for which energies must be stated.
     rejected_pct, avg_wait_ms, p95_wait_ms, hours_over_capacity, flips_per_day, survives_pct
-        The same of queues, for which pools of servers must be stated; `idle_g_per_request` needs both.
+        Bound on this figure of queues, for which pools of servers must be stated.
+    idle_g_per_request
+        Bound on this figure, for which both pools of servers and energies must be stated.
     same_capacity_carbon_reduction_pct, same_capacity_emissions_reduction_pct
-        The same, against Latency-First on the same capacity.
+        Bound on the reduction against Latency-First on the same capacity, for which pools must be stated.
     worst_violations_pct
-        The same of the violations of the workload that has most of them.
+        Bound on the violations of the workload that has most of them.
     """
 
     policy: Name

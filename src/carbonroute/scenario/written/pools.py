@@ -65,8 +65,10 @@ class Batching(Spec):
         Requests of a full batch: it starts at once where a server is free.
     max_wait_ms
         How long the first request of a batch that is not full waits for others, ms.
-    fixed_ms, per_request_ms
-        Time of a batch, and of each of its requests, at speed 1, ms; their own service times do not count.
+    fixed_ms
+        Time of a batch, however many requests are in it, at speed 1, ms.
+    per_request_ms
+        Time of each of its requests, at speed 1, ms; their own service times do not count.
     """
 
     max_batch: int = Field(ge=1, le=MAX_BATCH)
@@ -104,9 +106,11 @@ class Pool(Spec):
         Waiting requests at most; further ones are rejected. Without, all may wait.
     batching
         How requests are served together; without, each alone.
-    idle_power_w, busy_power_w
-        Power of a server while idle, and while it serves, W of IT power: instead of the
-        workloads' energies.
+    idle_power_w
+        IT power of a server that has nothing to do, W; with `busy_power_w`, instead of the workloads'
+        energies.
+    busy_power_w
+        IT power of a server while it serves, W.
     unavailable
         Outages and maintenance.
     """

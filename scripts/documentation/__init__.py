@@ -1,0 +1,1 @@
+"""The documentation: its generated pages, and the check of the built site."""
