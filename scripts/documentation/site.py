@@ -1,6 +1,6 @@
 """The check of a built site: links, anchors, images, navigation, and nothing from another host.
 
-`python -m documentation.site site` prints the faults, and exits with 1 where there are any. Needs Python alone.
+`python -m documentation.site site` prints the faults, and exits with 1 where there are any.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ class Forecast(Spec):
     lead_column
         Holds whole hours from the issue to the hour that is forecast, from 0 on.
     zone_column
-        Holds the zone's key. Without, a file holds one zone: that of its name, or the only one of the scenario.
+        Holds the zone's key. Without, a file holds one zone: that of its name, or the only one of the
+        scenario.
     value_column
         Holds the forecast.
     unit
