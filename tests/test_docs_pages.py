@@ -1,4 +1,4 @@
-"""What the pages of docs/ promise works: every command and every example in them is run, each page by itself."""
+"""What the pages of docs/ promise works: every command and example in them is run, each page by itself."""
 
 from __future__ import annotations
 

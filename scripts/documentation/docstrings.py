@@ -32,7 +32,7 @@ def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
     """Yield the fields of a docstring's section "Attributes", and their meanings."""
     parts = _HEADING.split(docstring)
     section = dict(zip(parts[1::2], parts[2::2], strict=True)).get("Attributes", "")
-    for entry in re.split(r"\n(?=\S)", section.strip()):
+    for entry in filter(None, re.split(r"\n(?=\S)", section.strip())):
         names, _, text = entry.partition("\n")
         for name in names.split(","):
             yield name.strip(), _markdown(" ".join(text.split()))

@@ -75,7 +75,7 @@ def page() -> str:
     UndescribedKeysError
         If the docstring of a model lacks a key.
     """
-    places = list(_places())
+    places = list(all_places())
     parts = [_TOP, "## The file\n", _table(_rows(Scenario, places))]
     for place in places:
         parts += _section(place, places)
@@ -86,17 +86,17 @@ def page() -> str:
 
 def undescribed() -> list[str]:
     """Return the keys without a description, as `module.Model.key`."""
-    models: list[Model] = [Scenario, *(model for place in _places() for model in place.models)]
+    models: list[Model] = [Scenario, *(model for place in all_places() for model in place.models)]
     models += (member for member in POLICIES.members.values() if issubclass(member, BaseModel))
     return [
         f"{model.__module__}.{model.__qualname__}.{name}"
         for model in models
         for name in model.model_fields
-        if name not in {*meanings(model), *_TELLS}
+        if name not in meanings(model) and not _is_fixed(model, name)
     ]
 
 
-def _places() -> Iterator[Place]:
+def all_places() -> Iterator[Place]:
     """Yield the places of tables, each above those below it; no model has two."""
     sections = dict(_tables(Scenario))
     known = {model for models in sections.values() for model in models}
@@ -130,6 +130,11 @@ def _named(*annotations: Any) -> Iterator[Model]:
 
 def _is_list(annotation: Any) -> bool:
     return get_origin(annotation) is tuple or any(map(_is_list, get_args(annotation)))
+
+
+def _is_fixed(model: Model, name: str) -> bool:
+    """Whether a field has one value alone, which tells its model from the others."""
+    return name in _TELLS and len(get_args(model.model_fields[name].annotation)) == 1
 
 
 def _told_by(model: Model) -> tuple[str, str]:
@@ -181,7 +186,7 @@ def _rows(model: Model, places: Sequence[Place]) -> list[Row]:
     rows = []
     for name, field in model.model_fields.items():
         key = field.alias or name
-        if name not in described and name not in _TELLS:
+        if name not in described and not _is_fixed(model, name):
             raise UndescribedKeysError(", ".join(undescribed()))
         meaning = described.get(name, "Always this one.").replace("|", "\\|")
         default = (
