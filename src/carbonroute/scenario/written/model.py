@@ -358,7 +358,7 @@ class Scenario(Spec):
     Attributes
     ----------
     schema_version
-        1; ``schema`` in the file.
+        Version of the rules that the file follows: 1.
     name
         Name of the run.
     description
