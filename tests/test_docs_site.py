@@ -1,4 +1,4 @@
-"""The check of the documentation site finds what is broken and passes what is whole; its sources are complete."""
+"""The check of the documentation site: what is broken is found, what is whole passes."""
 
 from __future__ import annotations
 

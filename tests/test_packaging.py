@@ -80,7 +80,7 @@ def test_nothing_is_locked_in_two_ways() -> None:
     assert {pin for pin in pins("dev") if pin.name in names} == set(pins("run"))
 
 
-@pytest.mark.parametrize("lock", ["run", "dev"])
+@pytest.mark.parametrize("lock", ["run", "dev", "docs"])
 def test_a_lock_pins_by_hashes_and_names_no_place(lock: str) -> None:
     text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
     for entry in re.split(r"\n(?=\S)", re.sub(r" *#.*\n", "", text).strip()):
