@@ -19,6 +19,7 @@ from carbonroute.metrics.measure import measure_of
 
 LARGEST_PT = 30.0  # diameter of the largest bubble
 DOT_PT = 3.5
+_STEP_PT = 1.0  # by which diameters in the legend differ at least
 
 
 @figure(
@@ -58,10 +59,13 @@ def _bubbles(ax: Axes, policies: pl.DataFrame, diameters: list[float]) -> None:
 
 
 def _sizes(policies: pl.DataFrame) -> list[Artist]:
-    """Return a legend of at most three round latencies."""
+    """Return a legend of at most three round latencies, whose bubbles differ in size."""
     low, high = min(policies["avg_latency_ms"]), max(policies["avg_latency_ms"])
     ticks = MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(low, high)
-    round_ms = [ms for ms in ticks if 0 < ms <= high]
+    round_ms: list[float] = []
+    for ms in reversed([tick for tick in ticks if 0 < tick <= high]):
+        if not round_ms or _diameter(round_ms[0], high) - _diameter(ms, high) >= _STEP_PT:
+            round_ms.insert(0, ms)
     return [
         Line2D(
             [], [], marker="o", linestyle="none", markersize=_diameter(ms, high), markerfacecolor="#E4E4E4",

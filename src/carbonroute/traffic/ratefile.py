@@ -143,7 +143,7 @@ class RateFile(TrafficSource):
         rates = tuple(name for name in preview.numbers if name != time)
         if preview.is_log or not rates:
             return None
-        only_numbers = time is None and len(rates) == len(preview.head.columns)
+        only_numbers = time is None and len(rates) == len(preview.head.columns) and not preview.epochs
         certain = only_numbers or all(_RATE.search(name) for name in rates)
         several = time is not None and preview.head[time].n_unique() < len(
             preview.head
