@@ -588,8 +588,8 @@ def test_other_separators_are_read_and_suggested(
 def test_the_refusal_of_semicolons_names_all_marks_of_line_2_and_they_read_it(tmp_path: Path) -> None:
     text = wide("time;A;B", lambda h: f"300,5;1.0{h:02},25").replace("Z,", "Z;")
     lines = CARBON_WIDE.format(keys="")
+    (tmp_path / "file.csv").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"separator = ';' and decimal = ',' and thousands = '.'"):
-        (tmp_path / "file.csv").write_text(text, encoding="utf-8")
         read(tmp_path, lines)
     keys = "separator = ';'\ndecimal = ','\nthousands = '.'\n"
     carbon = read(tmp_path, CARBON_WIDE.format(keys=keys)).carbon
@@ -633,11 +633,12 @@ def test_lines_above_a_table_are_named_and_the_remedy_works(
     where = "line 1" if len(above) == 1 else f"lines 1 to {len(above)}"
     pattern = rf"{where} stands? above the table, whose header is line {len(above) + 1}: .* remove {where}"
     keys = "" if separator == "," else "separator = ';'\n"
+    reading = {
+        "inspect": lambda: inspect_file(tmp_path / "file.csv"),
+        "simulate": lambda: read(tmp_path, CARBON_WIDE.format(keys=keys)),
+    }
     with pytest.raises(InputError, match=pattern):
-        if command == "inspect":
-            inspect_file(tmp_path / "file.csv")
-        else:
-            read(tmp_path, CARBON_WIDE.format(keys=keys))
+        reading[command]()
     (tmp_path / "file.csv").write_text(table, encoding="utf-8")
     assert inspect_file(tmp_path / "file.csv", "carbon").kind == "carbon"
     assert read(tmp_path, CARBON_WIDE.format(keys=keys)).carbon.g_per_kwh[0].tolist() == [300, 400]
@@ -688,7 +689,7 @@ def test_refusals_of_events_name_the_rule_that_reads_them(case: str, tmp_path: P
 def test_a_zone_that_is_truly_low_is_kept_as_the_refusal_says(tmp_path: Path) -> None:
     text = wide("time,A,B", lambda h: f"{1.2 + h % 3 / 10:g},{800 + h}")
     (tmp_path / "file.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match="no value of A is above .* or tiny = 'keep' if it is so low"):
+    with pytest.raises(InputError, match=r"no value of A is above .* or tiny = 'keep' if it is so low"):
         read(tmp_path, CARBON_WIDE.format(keys=""))
     carbon = read(tmp_path, CARBON_WIDE.format(keys="tiny = 'keep'\n")).carbon.g_per_kwh
     assert carbon[:3, 0].tolist() == pytest.approx([1.2, 1.3, 1.4])
@@ -700,5 +701,5 @@ def test_a_time_of_another_kind_among_numbers_is_refused_with_its_line(bad: str,
     stamps = [str(start + 3600 * hour) for hour in range(24)]
     rows = [f"{stamp},1{hour:02},200" for hour, stamp in enumerate([*stamps[:4], bad, *stamps[5:]])]
     (tmp_path / "file.csv").write_text("\n".join(["time,A,B", *rows]) + "\n", encoding="utf-8")
-    with pytest.raises(InputError, match="line 6, time: .*; s since 1970 are expected, as in the first row"):
+    with pytest.raises(InputError, match=r"line 6, time: .*; s since 1970 are expected, as in the first row"):
         read(tmp_path, CARBON_WIDE.format(keys=""))
