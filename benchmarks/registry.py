@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from benchmarks import engine, exact, importing, optimal, process, queues, real, scale, scaling, studies
+from benchmarks import (
+    engine,
+    exact,
+    importing,
+    inspecting,
+    optimal,
+    process,
+    queues,
+    real,
+    scale,
+    scaling,
+    studies,
+)
 from benchmarks.measuring import Row, Size
 
 Subject = Callable[[Size], list[Row]]
@@ -22,5 +34,6 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
         "optimal": optimal.measure,
         "study": studies.measure,
         "import": importing.measure,
+        "inspect": inspecting.measure,
     }
 )

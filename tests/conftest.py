@@ -32,7 +32,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that choose among the tests with the mark `full`."""
     parser.addoption("--full", action="store_true", help="run the tests with the mark `full` too")
     parser.addoption(
-        "--full-part", metavar="K/N", help="of these, run each N-th: those of part K of 0 to N - 1"
+        "--full-part",
+        metavar="K/N",
+        help="of these, run each N-th: those of part K of 0 to N - 1; none that is `long`",
     )
 
 
@@ -40,9 +42,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Skip the tests with the mark `full` that were not asked for."""
     part, parts = map(int, (config.getoption("full_part") or "-1/1").split("/"))
     if not config.getoption("full"):
-        full = [item for item in items if item.get_closest_marker("full")]
-        for place, item in enumerate(full):
-            if place % parts != part:
+        full = [(item, mark) for item in items if (mark := item.get_closest_marker("full"))]
+        short = [item for item, mark in full if not mark.kwargs.get("long")]
+        chosen = set(short[part::parts] if part >= 0 else ())
+        for item, _ in full:
+            if item not in chosen:
                 item.add_marker(needs.full)
 
 
@@ -70,6 +74,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out of reports, which then take no time."""
     damage.draw_nothing(monkeypatch)
+
+
+@pytest.fixture
+def few_drawn(monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> None:
+    """Draw two figures of a run; all of them with `--full`."""
+    if not pytestconfig.getoption("full"):
+        damage.draw_few(monkeypatch)
 
 
 @pytest.fixture

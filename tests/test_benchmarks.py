@@ -7,7 +7,19 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SUBJECTS = ("engine", "exact", "scale", "scaling", "process", "real", "queue", "optimal", "study", "import")
+SUBJECTS = (
+    "engine",
+    "exact",
+    "scale",
+    "scaling",
+    "process",
+    "real",
+    "queue",
+    "optimal",
+    "study",
+    "import",
+    "inspect",
+)
 
 
 def test_every_subject_runs() -> None:

@@ -28,6 +28,10 @@ def test_with_a_friend():
 def test_at_full_size(number):
     pass
 
+@pytest.mark.full(long=True)
+def test_for_an_hour():
+    pass
+
 def test_that_is_tired():
     pytest.skip("tired")
 
@@ -39,9 +43,9 @@ def test_that_runs():
 @pytest.mark.parametrize(
     ("options", "line", "passed"),
     [
-        (["-n", "2"], "25 skipped: 20 need scripts/test --full, 3 need data files", 1),
-        (["--full-part", "3/10"], "23 skipped: 18 need scripts/test --full, 3 need data files", 3),
-        (["--full"], "5 skipped: 3 need data files", 21),
+        (["-n", "2"], "26 skipped: 21 need scripts/test --full, 3 need data files", 1),
+        (["--full-part", "3/10"], "24 skipped: 19 need scripts/test --full, 3 need data files", 3),
+        (["--full"], "5 skipped: 3 need data files", 22),
     ],
 )
 def test_skipped_tests_are_counted_in_the_last_line_by_reason(

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from carbonroute.errors import CarbonrouteError, InputError, PolicyError, RunFolderError
     from carbonroute.figures import draw, render
+    from carbonroute.files.as_pandas import to_pandas
     from carbonroute.metrics import Tables, simulation_results
     from carbonroute.outcome import Outcome
     from carbonroute.policies import Policy, View
-    from carbonroute.policies.checks import check_policy
+    from carbonroute.policies.checks import PolicyReport, check_policy
     from carbonroute.runs import Result, run
     from carbonroute.runs.store import read_tables
     from carbonroute.scenario.loading import load
@@ -32,6 +33,7 @@ _HOMES = {
     "Outcome": "outcome",
     "Policy": "policies",
     "PolicyError": "errors",
+    "PolicyReport": "policies.checks",
     "Result": "runs",
     "RunFolderError": "errors",
     "Scenario": "scenario",
@@ -44,6 +46,7 @@ _HOMES = {
     "render": "figures",
     "run": "runs",
     "simulation_results": "metrics",
+    "to_pandas": "files.as_pandas",
 }
 
 __all__ = [
@@ -52,6 +55,7 @@ __all__ = [
     "Outcome",
     "Policy",
     "PolicyError",
+    "PolicyReport",
     "Result",
     "RunFolderError",
     "Scenario",
@@ -64,6 +68,7 @@ __all__ = [
     "render",
     "run",
     "simulation_results",
+    "to_pandas",
 ]
 
 

@@ -121,11 +121,17 @@ class PolicyError(CarbonrouteError):
         The policy's name.
     problem
         The breach of the contract.
+
+    Attributes
+    ----------
+    line
+        Line of its code that raised, from 1; None where it answered.
     """
 
     def __init__(self, policy: str, problem: str) -> None:
         self.policy = policy
         self.problem = problem
+        self.line: int | None = None
         super().__init__(policy, problem)
 
     def __str__(self) -> str:

@@ -18,11 +18,12 @@ from carbonroute.files.text import read_bytes
 
 
 class UnknownReferenceError(CarbonrouteError):
-    """A reference names no usable class; carries the problem and its remedy."""
+    """A reference names no usable class; carries the problem, its remedy, and a line of code at fault."""
 
-    def __init__(self, found: str, remedy: str) -> None:
+    def __init__(self, found: str, remedy: str, line: int | None = None) -> None:
         self.found = found
         self.remedy = remedy
+        self.line = line
         super().__init__(found, remedy)
 
 
@@ -155,14 +156,18 @@ class Registry:
             if is_interrupt(error):
                 raise
             frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename == str(path)]
-            line = f"line {frames[-1].lineno}: " if frames else ""
+            number = frames[-1].lineno if frames else None
+            line = f"line {number}: " if number else ""
+            if isinstance(error, SyntaxError) and error.filename == str(path):
+                number = error.lineno  # its text states it too
             problem = f"{path.name} fails when it is run ({line}{described(error)})"
-            raise UnknownReferenceError(problem, f"mend the {self.kind}") from error
+            raise UnknownReferenceError(problem, f"mend the {self.kind}", number) from error
 
 
 def _class_in(module: ModuleType, place: str, name: str) -> type:
     member = getattr(module, name, None)
     if isinstance(member, type):
         return member
-    classes = [name for name, value in vars(module).items() if isinstance(value, type)]
-    raise UnknownReferenceError(f"{place} has no class {name!r}", did_you_mean(name, classes))
+    classes = {name: value for name, value in vars(module).items() if isinstance(value, type)}
+    own = [name for name, value in classes.items() if value.__module__ == module.__name__]
+    raise UnknownReferenceError(f"{place} has no class {name!r}", did_you_mean(name, own or classes))

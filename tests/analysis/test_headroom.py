@@ -285,7 +285,7 @@ def test_the_table_and_the_findings_are_printed(
     assert heading.split() == ["Policy", "3", "5", "11", "24"]  # servers, below the headrooms
     last = of(found, HYBRID).row(-1, named=True)
     assert f"{last['carbon_reduction_pct']:.1f}" in said
-    assert f"({of(found, HYBRID)['slo_violation_pct'][0]:.2f})" in said
+    assert f"({of(found, HYBRID)['worst_violations_pct'][0]:.2f})" in said
     for sentence in finding(found):
         assert f"– {sentence}." in said
     assert said.endswith("tables/headroom.csv.\n")

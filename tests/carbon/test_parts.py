@@ -16,7 +16,7 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.carbon.calendar import nearest_year
 from carbonroute.carbon.gaps import filled, runs_of
 from carbonroute.carbon.quality import copies, standstills
-from carbonroute.carbon.spikes import spikes
+from carbonroute.carbon.spikes import _spikes, _surely_none, spikes
 
 HOLED = arrays(
     np.float64,
@@ -164,3 +164,16 @@ def test_a_copy_is_one_however_much_else_there_is() -> None:
 def test_what_is_missing_in_both_agrees_with_nothing() -> None:
     values: Any = np.full((48, 2), np.nan)
     assert copies(values) == []
+
+
+@given(seed=st.integers(0, 2**32 - 1), hours=st.integers(1, 400), wild=st.floats(0, 60), gaps=st.booleans())
+def test_zones_that_need_no_look_for_spikes_have_none(seed: int, hours: int, wild: float, gaps: bool) -> None:
+    dice = np.random.default_rng(seed)
+    values = 300 + np.cumsum(dice.normal(0, 5, (hours, 3)), axis=0)
+    values[dice.integers(0, hours, 2), dice.integers(0, 3, 2)] += wild * 5
+    values[:, 2] = np.round(values[:, 2], -1)
+    if gaps:
+        values[dice.random(values.shape) < 0.2] = np.nan
+    every = _spikes(values, 40.0)
+    assert np.array_equal(spikes(values, 40.0), every)
+    assert not every[:, _surely_none(values, 40.0)].any()

@@ -57,7 +57,7 @@ def test_findings_table_and_entry_are_printed(
     assert err == ""
     points = pl.read_csv(out / "tables" / "frontier.csv")
     best = points.filter("recommended").row(0, named=True)
-    assert f"For at most 1 % SLO violations, use {best['policy']}: it saves" in said
+    assert f"For at most 5 % SLO violations in every workload, use {best['policy']}: it saves" in said
     for name in (
         "Latency-First",
         "Hybrid (α=0.5)",
@@ -102,7 +102,7 @@ def test_json_has_full_precision_and_nothing_beside_it(
         assert [point[name] for point in document["points"]] == points[name].to_list()
     assert document["entry"] == (out / "policy.toml").read_text(encoding="utf-8")
     assert document["recommended"] == [point for point in document["points"] if point["recommended"]]
-    assert document["limits"] == {"slo_violation_pct": 1.0}
+    assert document["limits"] == {"slo_violation_pct": 5.0}
     assert document["finding"] == read_manifest(out)["frontier"]["finding"]
 
 
@@ -273,7 +273,7 @@ def test_the_sensitivity_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
     table = pl.read_csv(out / "tables" / "sensitivity.csv")
     assert err == ""
     assert [row["saved_pct"] for row in document["changes"]] == table["saved_pct"].to_list()
-    assert document["limits"] == {"slo_violation_pct": 1.0}
+    assert document["limits"] == {"slo_violation_pct": 5.0}
     assert sorted(files(out)) == ["manifest.json", "tables/sensitivity.csv"]
 
 

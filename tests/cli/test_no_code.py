@@ -123,6 +123,7 @@ def test_from_python(place: Path) -> None:
     assert not ran(place)
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_a_folder_of_results_runs_nothing(
     tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

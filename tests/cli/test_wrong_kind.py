@@ -50,6 +50,7 @@ MISTAKEN = {
 }
 
 
+@pytest.mark.usefixtures("few_drawn")
 @pytest.mark.parametrize("words", MISTAKEN)
 def test_the_command_that_takes_it_is_named_and_works(
     words: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -260,7 +260,7 @@ def test_memory_does_not_grow_with_the_number_of_requests() -> None:
     assert large < 400 * 1024
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 @needs.linux
 def test_a_billion_requests_take_less_than_400_megabytes() -> None:
     _, peak = peak_kib(5_952_381)

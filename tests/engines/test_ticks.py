@@ -75,46 +75,36 @@ def leaves(value: Any, name: str = "") -> dict[str, Any]:
     return {name: value.tobytes() if isinstance(value, np.ndarray) else repr(value)}
 
 
+#: Hours by default (0: not at all) and with `--full`, and the scenario.
+CASES: dict[str, tuple[int, int, Document]] = {
+    "sparse": (3, 6, {"policies": POLICIES}),
+    "held": (3, 6, {"policies": HELD}),
+    "odd-interval": (1, 2, {"policies": HELD, "control": {"interval_s": 13.7, "warmup_hours": 0.234}}),
+    "late-warmup": (0, 2, {"policies": HELD, "control": {"interval_s": 13.7, "warmup_hours": 1.234}}),
+    "batches-outage": (
+        4, 6, {"policies": POLICIES, "pools": [{"servers": 2, "batching": BATCHING, "unavailable": [OUT]}]},
+    ),
+    "many-regions": (1, 2, {"policies": [*POLICIES, *HELD], **many_regions()}),
+    "dense": (1, 2, {"policies": POLICIES, "traffic": {"kind": "poisson", "requests_per_hour": 2000}}),
+    "provision": (
+        6, 12, {"policies": [{"use": "provision", "max_violation": 0.5}], "control": {"interval_s": 600}},
+    ),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "changes",
+    ("case", "hours"),
     [
-        {"policies": POLICIES},
-        {"policies": HELD, "horizon": {"hours": 3}},
-        {"policies": HELD, "control": {"interval_s": 13.7, "warmup_hours": 0.234}, "horizon": {"hours": 1}},
-        pytest.param({"policies": HELD}, marks=pytest.mark.full),
-        pytest.param(
-            {
-                "policies": HELD,
-                "control": {"interval_s": 13.7, "warmup_hours": 1.234},
-                "horizon": {"hours": 2},
-            },
-            marks=pytest.mark.full,
-        ),
-        {"policies": POLICIES, "pools": [{"servers": 2, "batching": BATCHING, "unavailable": [OUT]}]},
-        {"policies": [*POLICIES, *HELD], "horizon": {"hours": 1}, **many_regions()},
-        {
-            "policies": POLICIES,
-            "horizon": {"hours": 1},
-            "traffic": {"kind": "poisson", "requests_per_hour": 2000},
-        },
-        {"policies": [{"use": "provision", "max_violation": 0.5}], "control": {"interval_s": 600}},
-    ],
-    ids=[
-        "sparse",
-        "held",
-        "odd-interval",
-        "held, longer",
-        "odd-interval, longer",
-        "batches-outage",
-        "many-regions",
-        "dense",
-        "provision",
+        pytest.param(case, hours, marks=[pytest.mark.full] if is_longer else [])
+        for case, both in CASES.items()
+        for is_longer, hours in enumerate(both[:2])
+        if hours
     ],
 )
 def test_ticks_that_are_taken_together_are_the_same_to_the_bit(
-    changes: Document, monkeypatch: pytest.MonkeyPatch
+    case: str, hours: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inputs = sparse(**changes)
+    inputs = sparse(horizon={"hours": hours}, **CASES[case][2])
     blind = np.arange(inputs.shape[0]) % 5 == 2
     inputs = replace(
         inputs,

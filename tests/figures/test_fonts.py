@@ -88,7 +88,7 @@ def test_a_font_that_has_the_glyphs_is_chosen(installed: str) -> None:
     assert any(installed in one.get_fontfamily() for one in labels if TOKYO in one.get_text())
 
 
-@pytest.mark.usefixtures("bare")
+@pytest.mark.usefixtures("bare", "few_drawn")
 def test_missing_glyphs_are_named_once_per_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scenario = small.write(
         tmp_path,

@@ -682,7 +682,7 @@ def test_numbers_of_very_many_values_are_counted_by_their_first_digits(
     assert "column 'model' has more than 5,000 different words: no workload" in said
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 @pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
 @pytest.mark.parametrize("in_order", [True, False])
 def test_the_memory_of_an_inspection_does_not_grow_with_the_log(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
@@ -138,3 +139,39 @@ def test_a_run_s_files_hold_no_formula(tmp_path: Path) -> None:
     assert '"\'@West",' in files["latency_matrix.csv"]
     cells = [cell for text in files.values() for row in csv.reader(text.splitlines()) for cell in row]
     assert not [cell for cell in cells if cell.startswith(("=", "@"))]
+
+
+@TRIES
+@given(text=st.text(st.sampled_from('a1,,,"\n \r\xa0é'), max_size=40), columns=st.integers(1, 4))
+def test_a_table_is_the_same_whether_or_not_parsing_alone_vouches_for_it(text: str, columns: int) -> None:
+    """The parser counts fields of most files; the check of lines, of those that it cannot vouch for."""
+    data = (",".join("abcd"[:columns]) + "\n" + text).encode()
+    results: list[list[dict[str, str | None]] | str] = []
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        path.write_bytes(data)
+        for vouching in (tablefile._regular, lambda *_: None):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(tablefile, "_regular", vouching)
+                try:
+                    results.append(read_table(path, "t.csv").to_dicts())
+                except InputError as error:
+                    results.append(str(error))
+    assert results[0] == results[1]
+
+
+def test_parsing_vouches_for_a_regular_table_and_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tablefile, "check_lines", lambda *_: pytest.fail("each line was looked at"))
+    for rows, is_regular in (
+        ("1,2\n3,4", True),
+        (",2\n3,4", True),
+        ("1,2\n3", False),
+        ("1,2\n3,4,5", False),
+        ("1,2\n\n3,4", False),
+        ('1,2\n"3",4', False),
+        ("1,2\n3,", False),
+    ):
+        table = tablefile._regular(
+            f"a,b\n{rows}".encode(), 2, tablefile._columns(["a", "b"], ["a", "b"], ","), 1
+        )
+        assert (table is not None) == is_regular, rows

@@ -138,3 +138,32 @@ def test_a_number_is_no_time_of_another_century(number: str) -> None:
     assert (" since 1970" in str(refusal.value)) == (len(number) > 9)
     assert to_utc(stamps, "UTC", ALWAYS, "a.csv", lenient=True).null_count() == 1
     assert to_utc(pl.Series("t", ["20240101"]), "UTC", ALWAYS, "a.csv").dt.year().to_list() == [2024]
+
+
+@given(
+    stamps=st.lists(
+        st.one_of(st.none(), st.sampled_from(["no time", "2024-03-01 10:00", "2024-07-01T10:00:00.5"])),
+        max_size=3,
+    ),
+    hours=st.integers(1, 6),
+    again=st.integers(8, 12),
+    order=st.sampled_from(["zone by zone", "hour by hour", "mixed", "swapped", "null first"]),
+    time_zone=st.sampled_from(["UTC", "Europe/Berlin"]),
+)
+def test_stamps_that_are_repeated_are_read_as_each_alone(
+    stamps: list[str | None], hours: int, again: int, order: str, time_zone: str
+) -> None:
+    of_zone = [f"2024-01-01T{hour:02}:00:00" for hour in range(hours)] + stamps
+    column = of_zone * again if order == "zone by zone" else [s for stamp in of_zone for s in [stamp] * again]
+    if order == "swapped":
+        column = of_zone * (again - 1) + of_zone[::-1]
+    if order == "null first":
+        column = [None, *column]
+    if order == "mixed":
+        column = [*column, *of_zone[1:], of_zone[0], *stamps]
+    times = to_utc(pl.Series("time", column), time_zone, ALWAYS, "f.csv", lenient=True)
+    alone = {
+        stamp: to_utc(pl.Series("time", [stamp]), time_zone, ALWAYS, "f.csv", lenient=True)[0]
+        for stamp in dict.fromkeys(column)
+    }
+    assert times.to_list() == [alone[stamp] for stamp in column]

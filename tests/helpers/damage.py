@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from carbonroute import figures
 from carbonroute.cli import main
 from carbonroute.report import run as page_of_run
 from carbonroute.report import study as page_of_study
@@ -41,6 +42,12 @@ def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no figures into reports."""
     monkeypatch.setattr(page_of_run, "figures", lambda _: ())
     monkeypatch.setattr(page_of_study, "figures", lambda _: ())
+
+
+def draw_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw two figures of a run alone: one names regions, the other policies and workloads."""
+    few = {name: figures.FIGURES[name] for name in ("carbon_traces", "workload_slo_violations")}
+    monkeypatch.setattr(figures, "FIGURES", few)
 
 
 def restated(folder: Path, name: str) -> None:

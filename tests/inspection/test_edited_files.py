@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from carbonroute.cli import main
 from helpers.grids import examples
-from helpers.mutations import EDITS, FILES, PARQUET, Edit, edited, scenario_of
+from helpers.mutations import EDITS, FILES, PARQUET, Edit, edited, parquet, scenario_of
 
 AS = [("--as", kind) for kind in ("carbon", "traffic", "rates", "rtt")]
 KINDS = st.sampled_from([(), (), ("--json",), *AS])
@@ -77,6 +77,7 @@ def test_a_file_with_parts_taken_out_and_put_in(
 
 @ONE
 @given(data=PARQUET, edits=st.one_of(st.just([]), EDITS), kind=KINDS)
+@example(data=parquet({"input_tokens": "bytes of a number", "time": "not finite"}), edits=[], kind=())
 def test_a_parquet_file_of_any_columns(
     tmp_path: Path, data: bytes, edits: list[Edit], kind: tuple[str, ...]
 ) -> None:
@@ -94,7 +95,7 @@ def test_a_scenario_with_parts_taken_out_and_put_in(
     told("validate", str(path))
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 @MANY
 @given(name=st.sampled_from(sorted(FILES)), edits=EDITS, packed=st.booleans(), kind=KINDS)
 def test_very_many_files_with_parts_taken_out_and_put_in(
@@ -103,7 +104,7 @@ def test_very_many_files_with_parts_taken_out_and_put_in(
     look(files[name], edits, packed, kind)
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 @MANY
 @given(data=PARQUET, edits=st.one_of(st.just([]), EDITS), kind=KINDS)
 def test_very_many_parquet_files_of_any_columns(

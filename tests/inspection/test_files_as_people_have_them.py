@@ -633,7 +633,7 @@ def test_lines_above_a_table_are_named_and_the_remedy_works(
     where = "line 1" if len(above) == 1 else f"lines 1 to {len(above)}"
     pattern = rf"{where} stands? above the table, whose header is line {len(above) + 1}: .* remove {where}"
     keys = "" if separator == "," else "separator = ';'\n"
-    reading = {
+    reading: dict[str, Callable[[], object]] = {
         "inspect": lambda: inspect_file(tmp_path / "file.csv"),
         "simulate": lambda: read(tmp_path, CARBON_WIDE.format(keys=keys)),
     }

@@ -62,7 +62,8 @@ SEER = outcome("Seer", 40, 60, 5, 200.0, 70.0)
 
 
 def tabulate(inputs: Inputs, outcomes: Sequence[Outcome], baseline: Outcome, max_violation: float) -> Tables:
-    return tabulate_against(inputs, outcomes, Comparison(baseline, {}, {}), max_violation)
+    limited = replace(inputs, scenario=inputs.scenario.within(max_violation))
+    return tabulate_against(limited, outcomes, Comparison(baseline, {}, {}))
 
 
 def test_the_policy_table(inputs: Inputs) -> None:
@@ -175,7 +176,7 @@ def with_grams(policy: str, operational_g: float) -> Outcome:
 def test_where_the_saving_comes_from(inputs: Inputs) -> None:
     first, fixed, best = with_grams("First", 2000.0), with_grams("Fixed", 1200.0), with_grams("Seer", 500.0)
     steps = {"latency-first": first, "static-greenest": fixed, "clairvoyant bound": best}
-    tables = tabulate_against(inputs, [first], Comparison(first, {}, steps), 0.05)
+    tables = tabulate_against(inputs, [first], Comparison(first, {}, steps))
     assert tables.saving.to_dict(as_series=False) == {
         "step": ["latency-first", "static-greenest", "clairvoyant bound"],
         "policy": ["First", "Fixed", "Seer"],
@@ -183,6 +184,8 @@ def test_where_the_saving_comes_from(inputs: Inputs) -> None:
         "total_kg": [2.0, 1.2, 0.5],
         "saved_pct": pytest.approx([0.0, 40.0, 75.0]),
         "slo_violation_pct": [0.0, 0.0, 0.0],
+        "worst_workload": ["BERT-base Text Classification"] * 3,
+        "worst_violations_pct": [0.0, 0.0, 0.0],
     }
     (note, _) = tables.overview["notes"][0]
     assert note == (
@@ -194,12 +197,12 @@ def test_where_the_saving_comes_from(inputs: Inputs) -> None:
 def test_the_price_of_old_data_is_in_grams_where_there_are_any(inputs: Inputs) -> None:
     stale, fresh = with_grams("Constrained Hybrid", 1300.0), with_grams("Constrained Hybrid", 1000.0)
     comparison = Comparison(with_grams("First", 2000.0), {"Constrained Hybrid": fresh}, {})
-    row = tabulate_against(inputs, [stale], comparison, 0.05).policies.row(0, named=True)
+    row = tabulate_against(inputs, [stale], comparison).policies.row(0, named=True)
     assert row["fresh_total_kg"] == 1.0
     assert row["extra_vs_fresh_pct"] == pytest.approx(30.0)
     worse = replace(stale, emissions=None, carbon_sum_g_per_kwh=stale.carbon_sum_g_per_kwh * 1.1)
     plain = replace(comparison, fresh={"Constrained Hybrid": replace(fresh, emissions=None)})
-    row = tabulate_against(inputs, [worse], plain, 0.05).policies.row(0, named=True)
+    row = tabulate_against(inputs, [worse], plain).policies.row(0, named=True)
     assert row["fresh_total_kg"] is None
     assert row["extra_vs_fresh_pct"] == pytest.approx(10.0)
 
@@ -297,13 +300,13 @@ def test_expected_requests_are_no_whole_numbers_and_have_no_intervals(inputs: In
     assert tables.intervals.is_empty()
     assert tables.overview["notes"][0].to_list() == []
     written = as_published(simulation_results(tables), tables).write_csv()
-    assert written.splitlines()[1].endswith(",16.5,34.0")
+    assert written.splitlines()[1].endswith(",16.5,34.0,BERT-base Text Classification,3.9603960396039604")
 
 
 def test_figures_one_below_the_other(inputs: Inputs) -> None:
     comparison = Comparison(NEAR, {}, {})
     figures = figures_of(inputs.scenario, [NEAR, MIDDLE], comparison)
-    tables = tabulate_against(inputs, [NEAR, MIDDLE], comparison, 0.05)
+    tables = tabulate_against(inputs, [NEAR, MIDDLE], comparison)
 
     def value(policy: str, figure: str, workload: str | None = None) -> float:
         rows = figures.filter(pl.col("workload").eq_missing(pl.lit(workload)), policy=policy, figure=figure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from carbonroute.metrics import Comparison, Tables, as_published, figures_of, si
 from carbonroute.outcome import Histogram, Outcome, Paired, Queueing, Samples
 from carbonroute.runs import Result
 from carbonroute.runs.store import RunFolder, read_tables, write_run
-from carbonroute.runs.tabulate import tabulate
+from carbonroute.runs.tabulate import tabulate as tabulate_within
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.workloads.energy import Emissions
 
@@ -93,6 +94,13 @@ NEAR = outcome("Near", 400.0, queueing((0, 0)))
 FAR = outcome("Far", 300.0, queueing())
 UNLIMITED = {"Near": FREE, "Far": outcome("Far", 100.0, None)}
 COMPARISON = Comparison(NEAR, {}, {}, unlimited=UNLIMITED, unlimited_baseline=FREE)
+
+
+def tabulate(
+    inputs: Inputs, outcomes: Sequence[Outcome], comparison: Comparison, limit: float, *figures: pl.DataFrame
+) -> Tables:
+    limited = replace(inputs, scenario=inputs.scenario.within(limit))
+    return tabulate_within(limited, outcomes, comparison, *figures)
 
 
 def tables(inputs: Inputs, *outcomes: Outcome, limit: float = 0.3, **changes: Any) -> Tables:
@@ -393,10 +401,14 @@ def test_results_have_the_published_columns_first(result: Result) -> None:
         "policy", "clairvoyant", "avg_latency_ms", "p95_latency_ms", "slo_violation_pct",
         "avg_carbon_g_per_kwh", "carbon_reduction_pct",
     ]  # fmt: skip
-    assert columns[7:-2] == [
+    assert columns[7:17] == [
         "rejected", "rejected_pct", "avg_wait_ms", "p95_wait_ms", "hours_over_capacity", "flips_per_day",
         "unlimited_carbon_g_per_kwh", "unlimited_carbon_reduction_pct", "unlimited_slo_violation_pct",
         "survives_pct",
+    ]  # fmt: skip
+    assert columns[17:] == [
+        "requests_near", "requests_far", "worst_workload", "worst_violations_pct",
+        "unlimited_worst_violations_pct",
     ]  # fmt: skip
     rounded = as_published(simulation_results(result.tables), result.tables)
     assert rounded["slo_violation_pct"].to_list() == ["4.00", "24.00"]

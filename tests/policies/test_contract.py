@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import pytest
@@ -283,6 +283,7 @@ class ReadsUnsaid(Policy):
     """Broken: goes by a field that it does not declare to read."""
 
     field: str
+    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms"})
 
     def cost(self, view: View) -> Array:
         values = np.asarray(getattr(view, self.field), dtype=float)

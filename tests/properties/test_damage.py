@@ -93,7 +93,8 @@ def with_other_values(table: pl.DataFrame, data: st.DataObject) -> pl.DataFrame:
     texts = data.draw(st.sampled_from(("", "x", "\x1b[31m", "a\0b", "$\\frac{$", "x\ny", "x" * 3000)))
     dtype = column.dtype if kind == "value" else data.draw(st.sampled_from((pl.Int64, pl.Float64, pl.String)))
     value: object = texts if dtype == pl.String else dtype == pl.Boolean if dtype == pl.Boolean else other
-    series = pl.Series([value] * table.height).cast(dtype, strict=False)
+    one = pl.Series([[texts]] if isinstance(dtype, pl.List) else [value]).cast(dtype, strict=False)
+    series = one.new_from_index(0, table.height)
     row = data.draw(st.integers(0, max(table.height - 1, 0)))
     kept = pl.int_range(table.height) != row
     changed = pl.when(kept).then(column).otherwise(series) if dtype == column.dtype else series
@@ -157,7 +158,7 @@ def test_damaged_folders_are_refused_or_what_they_were(
     damage_and_read(data, places)
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 @MANY
 @given(data=st.data())
 def test_many_damaged_folders_are_refused_or_what_they_were(

@@ -182,7 +182,7 @@ def test_extreme_values_run_or_are_refused(document: Document, engine: str | Non
     assert_runs_or_is_refused(document, engine)
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 @settings(max_examples=20_000, deadline=None)
 @given(extremes(), st.sampled_from([None, "exact"]))
 def test_many_extreme_values_run_or_are_refused(document: Document, engine: str | None) -> None:

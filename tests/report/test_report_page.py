@@ -226,6 +226,7 @@ def test_names_that_try_to_break_out_appear_as_text(tmp_path: Path) -> None:
     assert "49" not in all_of(html, "title")[0].text
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_the_same_run_gives_the_same_bytes_however_it_is_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

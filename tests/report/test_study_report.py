@@ -95,7 +95,7 @@ def test_every_row_of_the_summary_has_its_place_figures_and_verdict(found: Study
         assert shown["regions[A].pue"].value == each["regions[A].pue"]
         assert shown["SLO violations"].value == each["slo_violation_pct"]
         assert shown["Mean latency"].value == each["avg_latency_ms"]
-        assert (shown["Verdict"].text == "viable") == each["viable"]
+        assert shown["Verdict"].text.startswith("viable") == each["viable"]
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -122,7 +122,7 @@ def test_of_a_large_summary_the_best_rows_are_shown_and_the_page_says_so(found: 
     assert len(rows) == MOST_ROWS
     assert f"The {MOST_ROWS} best of {many.height} rows" in texts(section(made, "cells"))
     place = [column.heading for column in table(made, "table-cells").columns].index("Verdict")
-    assert {row.cells[place].text for row in rows[: MOST_ROWS - 10]} == {"viable"}
+    assert all(row.cells[place].text.startswith("viable") for row in rows[: MOST_ROWS - 10])
     assert "best of" not in texts(section(page(found), "cells"))
 
 

@@ -196,7 +196,7 @@ def test_a_killed_run_into_the_folder_of_another_leaves_no_mixture(
     rerun(scenario, tmp_path, capsys, spread(16), later=["--no-figures"])
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 @pytest.mark.parametrize(
     ("earlier", "later"),
     [(["--no-figures"], ["--no-figures"]), ([], []), ([], ["--no-figures"]), (["--report"], [])],
@@ -219,7 +219,7 @@ def test_a_run_killed_at_every_call_leaves_no_mixture(
         ["frontier", "SCENARIO", "--quiet", "--no-figures", "--output", "FOLDER"],
     ],
 )
-@pytest.mark.parametrize("places", [spread(8), pytest.param(every, marks=pytest.mark.full)])
+@pytest.mark.parametrize("places", [spread(8), pytest.param(every, marks=pytest.mark.full(long=True))])
 def test_what_is_killed_while_it_adds_to_a_run_leaves_no_mixture(
     places: Callable[[int], Sequence[int]],
     command: list[str],

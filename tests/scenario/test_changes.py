@@ -19,6 +19,7 @@ TREE: dict[str, Any] = {
     "regions": [{"name": "A", "pue": 1.1}, {"name": "B.1"}, {"name": "0"}],
     "policies": [{"use": "hybrid", "label": "H"}, {"use": "hybrid"}, {"use": "carbon-first"}],
     "seeds": [1, 2],
+    "twins": [{"name": "T"}, {"name": "T"}],
 }
 
 
@@ -53,7 +54,7 @@ def test_a_value_lands_at_its_path_and_nothing_else_changes(path: str, where: An
         ("regions[C].pue", r"regions: has no member 'C'; Known: A, B.1, 0"),
         ("regions[7].pue", "regions: has no member '7'"),
         ("regions[-1].pue", "regions: has no member '-1'"),
-        ("policies[hybrid].alpha", "policies: 2 members are called 'hybrid'; give the number of one: 0, 1"),
+        ("twins[T].pue", "twins: 2 members are called 'T'; give the number of one: 0, 1"),
         ("regions.A", "regions: found"),
         ("", "is not the path of a value"),
         (".", "is not the path of a value"),

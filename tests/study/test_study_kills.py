@@ -178,13 +178,13 @@ def test_a_killed_retry_goes_on(tmp_path: Path) -> None:
     assert all(1 not in run["first"] + run["second"] for run in seen)
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 def test_two_hundred_killed_studies_go_on(tmp_path: Path) -> None:
     made = studies.own(30)
     no_cell_twice(made, kill_runs(tmp_path, made, 120, 80, "--workers", "2"))
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 def test_killed_studies_with_failing_cells_go_on(tmp_path: Path) -> None:
     made = studies.own(12, does={3: "fail", 8: "fail"}, failed=[3, 8])
     kill_runs(tmp_path, made, 60, 20, "--workers", "3")

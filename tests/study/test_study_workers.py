@@ -76,7 +76,7 @@ def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
     kill_workers(tmp_path, 8)
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 def test_fifty_killed_workers_lose_nothing(tmp_path: Path) -> None:
     kill_workers(tmp_path, 50)
 

@@ -173,7 +173,7 @@ def test_queues_are_those_of_theory(case: Case) -> None:
     assert_held(case, *case.small)
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_queues_are_those_of_theory_within_a_hundredth(case: Case) -> None:
     assert_held(case, *case.slow)

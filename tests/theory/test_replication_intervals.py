@@ -163,7 +163,7 @@ def test_no_interval_of_a_share_is_a_point_or_leaves_0_to_1(
     }
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 def test_the_printed_intervals_cover_as_they_say(tmp_path: Path) -> None:
     """The same by whole runs, other seeds, and all that is printed of them."""
     base, covered = scenario(tmp_path), []

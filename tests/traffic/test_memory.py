@@ -89,7 +89,7 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
     assert large < 1.5 * small
 
 
-@pytest.mark.full
+@pytest.mark.full(long=True)
 def test_a_gigabyte_takes_no_more_than_three_times_its_columns(tmp_path: Path) -> None:
     rows, peak = peak_bytes(tmp_path, 2**30)
     assert peak < 3 * rows * BYTES_PER_REQUEST

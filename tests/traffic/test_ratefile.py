@@ -182,7 +182,7 @@ def parts(folder: Path, names: list[str], *, dated: bool) -> RateFile:
 
 @pytest.mark.parametrize("dated", [True, False])
 def test_files_of_a_pattern_are_one_file(dated: bool, tmp_path: Path) -> None:
-    columns = {"time": times()} if dated else {}
+    columns: dict[str, Any] = {"time": times()} if dated else {}
     write(tmp_path, **columns)
     whole = rates(**({"time_column": "time"} if dated else {})).arrivals(demand(folder=tmp_path))
     # with times, whatever the names' order

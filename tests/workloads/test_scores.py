@@ -292,3 +292,14 @@ def test_all_requests_together_have_the_moments_of_the_law() -> None:
         found = law.up_to(np.array([np.inf]), by)[:, 0]
         np.testing.assert_allclose(found, expected, rtol=1e-9)
     assert law.partial(np.array([np.inf]))[:, 0] == pytest.approx(expected[1:3])
+
+
+@pytest.mark.parametrize("law", [normal(100.0, 1e-323), lognormal(100.0, 1e-323), normal(100.0, 1e-15)])
+def test_a_std_lost_in_the_rounding_of_the_mean_is_none(law: Length) -> None:
+    fixed = law.at(np.zeros(1))
+    assert fixed == pytest.approx(100.0, rel=1e-14)
+    assert law.steps is not None
+    assert law.score(np.array([-math.inf, 0.0, 99.0, 101.0])).tolist() == [-math.inf] * 3 + [math.inf]
+    assert law.between(np.array([99.0]), np.array([101.0])) == 1.0
+    assert law.partial(np.array([101.0])).ravel() == pytest.approx([100.0, 1e4], rel=1e-14)
+    assert lognormal(100.0, 1e-9).steps is None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -17,16 +17,15 @@ from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.toml import key_text
+from carbonroute.metrics import slo
 from carbonroute.metrics.averages import mean, share_pct, total_kg
 from carbonroute.metrics.headlines import frontier as headlines
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of, measure_of_row
 from carbonroute.outcome import Outcome
 from carbonroute.outcome.mixture import quantiles
+from carbonroute.policies.recording import until_known
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.written.names import MAX_NAME
-
-#: How far rounding may carry a figure over its limit, as a share of the limit (or of 1 ms, or 1 %).
-TOLERANCE = 1e-9
 
 #: Columns that may be null.
 _NUMBERS = (
@@ -36,6 +35,10 @@ _NUMBERS = (
     "emissions_reduction_pct",
     "p95_latency_ms",
 )
+
+
+#: Figures that may be limited.
+LIMITED = ("slo_violation_pct", "p95_latency_ms", "avg_latency_ms")
 
 
 @dataclass(frozen=True)
@@ -48,19 +51,28 @@ class ServiceLimits:
         Highest part of requests that break their SLO, %.
     p95_latency_ms, avg_latency_ms
         Highest 95th percentile and mean of latency, ms.
+    per
+        Whether the limit on violations holds for each workload or for all requests: as the scenario says.
     """
 
     slo_violation_pct: float | None = None
     p95_latency_ms: float | None = None
     avg_latency_ms: float | None = None
+    per: Literal["workload", "all"] = "all"
 
     def given(self) -> dict[str, float]:
-        """Return the limits that there are, by the column that they limit."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        """Return the limits that there are, by the figure that they limit."""
+        return {name: value for name in LIMITED if (value := getattr(self, name)) is not None}
+
+    def figure(self, points: pl.DataFrame, name: str) -> Array:
+        """Return the values that a limit is on, shape (n,): of violations the worst workload's, or all."""
+        worst = name == slo.OVERALL and self.per == "workload"
+        values: Array = points[slo.WORST_PCT if worst else name].to_numpy()
+        return values
 
     def __str__(self) -> str:
         words = {
-            "slo_violation_pct": "at most {:.6g} % SLO violations",
+            "slo_violation_pct": "at most {:.6g} % SLO violations" + slo.SCOPE[self.per],
             "p95_latency_ms": "a P95 of at most {:.6g} ms",
             "avg_latency_ms": "a mean latency of at most {:.6g} ms",
         }
@@ -91,7 +103,9 @@ class Frontier:
         ``baseline`` (label of the policy that reductions refer to); ``static_baseline`` and ``bound``
         (flags); ``on_front`` (whether no policy that a router can run has as little
         carbon and as few violations, and less of one), ``knee``, ``recommended``; ``max_slo_violation_pct``,
-        ``max_p95_latency_ms`` and ``max_avg_latency_ms`` (the limits, null where there is none).
+        ``max_p95_latency_ms`` and ``max_avg_latency_ms`` (the limits, null where there is none);
+        ``worst_workload``, ``worst_violations_pct`` and ``limit_per``, as in `Tables.policies`. Where the
+        limit is each workload's, front, knee and recommendation go by the violations of the worst one.
     notes
         Assumptions and omissions: one line each.
     """
@@ -118,7 +132,7 @@ class Frontier:
         """Row of the policy that a router can run and that exceeds the limits least, relative to them."""
         excess = np.max(
             [
-                self.points[name].to_numpy() / max(limit, TOLERANCE)
+                self.limits.figure(self.points, name) / max(limit, slo.TOLERANCE)
                 for name, limit in self.limits.given().items()
             ],
             axis=0,
@@ -169,14 +183,18 @@ def explore(
 
     The simplest policies come first in `tried`; one has the role ``"baseline"``.
     """
-    choices = distinct(inputs, tried)
+    limits = replace(limits, per=inputs.scenario.limit_per)
+    choices = until_known((choice.candidate.policy for choice in tried), lambda: distinct(inputs, tried))
     candidates = tuple(choice.candidate for choice in choices)
     outcomes = ENGINES["exact"](replace(inputs, candidates=candidates), progress)
     baseline = next(
         outcome for outcome, choice in zip(outcomes, choices, strict=True) if "baseline" in choice.roles
     )
     p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
-    reached = [_reached(outcome, baseline, p95) for outcome, p95 in zip(outcomes, p95_ms, strict=True)]
+    reached = [
+        {**_reached(outcome, baseline, p95), **_by_workload(inputs.scenario, outcome)}
+        for outcome, p95 in zip(outcomes, p95_ms, strict=True)
+    ]
     points = _judged(_described(choices, reached), limits)
     alike = [choice for choice in choices if choice.alike]
     notes = (
@@ -247,31 +265,27 @@ def knee(carbon: Array, violations: Array) -> int | None:
         return None
     below = 1 - (carbon - carbon.min()) / spans[0] - (violations - violations.min()) / spans[1]
     place = int(below.argmax())
-    return place if below[place] > TOLERANCE else None
+    return place if below[place] > slo.TOLERANCE else None
 
 
 def feasible(points: pl.DataFrame, limits: ServiceLimits) -> Mask:
     """Return which points a router can run within the limits, shape (n,)."""
-    kept = [points[name].to_numpy() <= _allowed(limit) for name, limit in limits.given().items()]
+    kept = [limits.figure(points, name) <= slo.allowed(limit) for name, limit in limits.given().items()]
     allowed: Mask = np.logical_and.reduce([~points["clairvoyant"].to_numpy(), *kept])
     return allowed
-
-
-def _allowed(limit: float) -> float:
-    return limit + TOLERANCE * max(limit, 1.0)
 
 
 def recommended(points: pl.DataFrame, limits: ServiceLimits) -> int | None:
     """Return the row of the least carbon within the limits, of equal ones the fewest violations; or None."""
     within = np.flatnonzero(feasible(points, limits))
-    violations = points["slo_violation_pct"].to_numpy()
+    violations = limits.figure(points, slo.OVERALL)
     order = np.lexsort((violations[within], burden(points)[within]))
     return int(within[order[0]]) if len(within) else None
 
 
 def _judged(points: pl.DataFrame, limits: ServiceLimits) -> pl.DataFrame:
     """Add front, knee, recommendation and limits."""
-    carbon, violations = burden(points), points["slo_violation_pct"].to_numpy()
+    carbon, violations = burden(points), limits.figure(points, slo.OVERALL)
     runnable = np.flatnonzero(~points["clairvoyant"].to_numpy())
     front = runnable[on_front(carbon[runnable], violations[runnable])]
     bend, best = knee(carbon[front], violations[front]), recommended(points, limits)
@@ -283,11 +297,8 @@ def _judged(points: pl.DataFrame, limits: ServiceLimits) -> pl.DataFrame:
     rows = np.arange(points.height)
     return points.with_columns(
         *(pl.Series(name, np.isin(rows, marked)) for name, marked in marks.items()),
-        *(
-            pl.lit(getattr(limits, field.name), dtype=pl.Float64).alias(f"max_{field.name}")
-            for field in fields(limits)
-        ),
-    )
+        *(pl.lit(getattr(limits, name), dtype=pl.Float64).alias(f"max_{name}") for name in LIMITED),
+    ).select(pl.exclude(slo.WORST, slo.WORST_PCT, slo.PER), slo.WORST, slo.WORST_PCT, slo.PER)
 
 
 def _reached(outcome: Outcome, baseline: Outcome, p95_latency_ms: float) -> dict[str, Any]:
@@ -304,6 +315,12 @@ def _reached(outcome: Outcome, baseline: Outcome, p95_latency_ms: float) -> dict
         "avg_latency_ms": mean(outcome.latency_sum_ms, requests),
         "baseline": baseline.policy,
     }
+
+
+def _by_workload(scenario: Scenario, outcome: Outcome) -> dict[str, Any]:
+    """Return the worst workload of a policy, and what the limit on violations holds for."""
+    name, most = slo.worst([workload.name for workload in scenario.workloads], outcome)
+    return {slo.WORST: name, slo.WORST_PCT: most, slo.PER: scenario.limit_per}
 
 
 def _described(choices: Sequence[Choice], reached: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
@@ -349,7 +366,7 @@ def entry_text(frontier: Frontier, row: int) -> str:
 def finding(frontier: Frontier) -> list[str]:
     """Return the headline of a frontier: the recommendation, its bounds, and the knee."""
     points, limits = frontier.points, frontier.limits
-    excess = [points[name].to_numpy() > _allowed(limit) for name, limit in limits.given().items()]
+    excess = [limits.figure(points, name) > slo.allowed(limit) for name, limit in limits.given().items()]
     beyond = np.logical_or.reduce(excess) if excess else np.zeros(points.height, dtype=bool)
     row = frontier.recommended
     kept = row is not None

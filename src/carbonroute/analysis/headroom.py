@@ -12,10 +12,9 @@ import polars as pl
 from carbonroute.control.capacity import UNLIMITED
 from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
-from carbonroute.metrics import policies
+from carbonroute.metrics import policies, slo
 from carbonroute.metrics.headlines import headroom as headlines
 from carbonroute.metrics.measure import GRAMS, INTENSITY
-from carbonroute.runs import MAX_VIOLATION
 from carbonroute.runs.baselines import with_baselines
 from carbonroute.runs.replications import beside, part_of, without_limits
 from carbonroute.scenario import Inputs, Scenario, load, resolve
@@ -45,6 +44,9 @@ _COLUMNS = (
     "same_capacity_baseline",
     INTENSITY.same_capacity,
     GRAMS.same_capacity,
+    slo.WORST,
+    slo.WORST_PCT,
+    slo.PER,
 )
 
 
@@ -74,7 +76,7 @@ def run(
     headrooms: Sequence[float] = HEADROOMS,
     changes: dict[str, object] | None = None,
     *,
-    max_violation: float = MAX_VIOLATION,
+    max_violation: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Headroom:
     """Run a scenario with its servers multiplied so that they carry so many times the mean load.
@@ -99,7 +101,7 @@ def run(
         problem = f"found {wrong[0]:g}" if wrong else "found none"
         remedy = f"numbers above 0 and up to {MOST:g} are expected, such as 1.25, or inf for no limits"
         raise InputError("headroom", [Fault("", problem, remedy)])
-    scenario = source if isinstance(source, Scenario) else load(source, changes)
+    scenario = (source if isinstance(source, Scenario) else load(source, changes)).within(max_violation)
     inputs = resolve(scenario)
     capacity = inputs.capacity
     counted = capacity.servers < UNLIMITED
@@ -118,11 +120,11 @@ def run(
         outcomes, both = all_outcomes[: len(inputs.candidates)], beside(comparison, compare(all_outcomes))
         servers = None if headroom == math.inf else int(with_headroom.capacity.servers[counted].sum())
         rows.append(
-            policies.table(outcomes, both, max_violation).select(
+            policies.table(scenario, outcomes, both).select(
                 pl.lit(headroom).alias("headroom"), pl.lit(servers, pl.Int64).alias("servers"), *_COLUMNS
             )
         )
-    return Headroom(inputs, pl.concat(rows), pct(max_violation))
+    return Headroom(inputs, pl.concat(rows), pct(scenario.limits.violations))
 
 
 def finding(headroom: Headroom) -> list[str]:

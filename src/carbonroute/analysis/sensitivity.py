@@ -16,6 +16,7 @@ from carbonroute.arrays import Array
 from carbonroute.carbon import Signal
 from carbonroute.control.knowledge import Forecaster, Knowledge
 from carbonroute.errors import Fault, InputError
+from carbonroute.metrics import slo
 from carbonroute.network import HalfNormal, Jitter
 from carbonroute.scenario import Inputs
 from carbonroute.traffic import Arrivals
@@ -51,8 +52,10 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
 
     The same for a router that is not informed: it decides by the unchanged inputs, its requests meet the
     changed ones: ``untold_saved_pct``, ``untold_saved_points``, ``untold_slo_violation_pct``,
-    ``untold_violation_points`` and ``untold_keeps_limits``. Savings are grams, or where none are stated mean
-    carbon intensity, in % of Latency-First under the same change, informed of it likewise or not.
+    ``untold_violation_points`` and ``untold_keeps_limits``. Last come ``worst_workload`` and
+    ``worst_violations_pct`` of the recommended policy, and the same of the uninformed router. Savings are
+    grams, or where none are stated mean carbon intensity, in % of Latency-First under the same change,
+    informed of it likewise or not.
 
     Raises
     ------
@@ -93,7 +96,9 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
         if progress:
             progress(done, len(cases))
     swing = pl.col("saved_points").abs().max().over("input")
-    return pl.DataFrame(rows, infer_schema_length=None).sort(swing, descending=True, maintain_order=True)
+    table = pl.DataFrame(rows, infer_schema_length=None).sort(swing, descending=True, maintain_order=True)
+    last = [prefix + name for name in (slo.WORST, slo.WORST_PCT) for prefix in ("", "untold_")]
+    return table.select(pl.exclude(last), *last)
 
 
 def changes(inputs: Inputs) -> Iterator[tuple[str, Change]]:
@@ -134,6 +139,8 @@ def _fixed(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
         "slo_violation_pct": fixed["slo_violation_pct"],
         "violation_points": fixed["slo_violation_pct"] - base["slo_violation_pct"],
         "keeps_limits": bool(feasible(again.points, again.limits)[0]),
+        slo.WORST: fixed[slo.WORST],
+        slo.WORST_PCT: fixed[slo.WORST_PCT],
     }
 
 

@@ -70,7 +70,7 @@ def sweep(inputs: Inputs, risks: Sequence[float] = ()) -> Iterator[Choice]:
     """
     for own, candidate in zip(inputs.scenario.policies, inputs.candidates, strict=True):
         if not unsupported(inputs, candidate):
-            entry = {"use": own.use, **(own.model_extra or {})}
+            entry = {"use": own.use, **own.parameters}
             information = {"information": _spelt(own.information)} if own.information else {}
             yield Choice({**entry, **information}, _parameter(entry), candidate, own=True)
     choice_of = _ChoiceFactory(inputs)

@@ -114,7 +114,7 @@ def _mean_of_known(before: Array) -> Array | None:
 def _fallen(rows: CarbonRows) -> tuple[Mask, Mask]:
     """Return which rows are 0 beside values far from it, and which 1,000 times lower than those."""
     zero, thousandth = (np.zeros(len(rows.slot), dtype=bool) for _ in range(2))
-    value = rows.table["value"].to_numpy()
+    value = rows.value
     order = np.flatnonzero(~(rows.missing | rows.absurd | rows.off))
     if not (value[order] < TINY_G_PER_KWH).any():
         return zero, thousandth

@@ -13,7 +13,7 @@ import polars as pl
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition, first_named
-from carbonroute.files.tables import FIRST_LINE, column_numbers, read_table
+from carbonroute.files.tables import FIRST_LINE, column_numbers
 from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
 from carbonroute.files.times import ends_a_day, epoch_unit, lenient_epoch_times
 from carbonroute.units import G_PER_KWH
@@ -157,24 +157,29 @@ def column_named(table: pl.DataFrame, names: Sequence[str], file_name: str) -> p
 
 def placed_by_line(table: pl.DataFrame, file_name: str, time: pl.Series) -> pl.DataFrame:
     """Return the columns ``file``, ``place`` and ``time`` of `CarbonReadings.table` for a table."""
+    return numbered(table, file_name, time).with_columns(place=pl.format("line {}", "place"))
+
+
+def numbered(table: pl.DataFrame, file_name: str, time: pl.Series) -> pl.DataFrame:
+    """Return the same, with the numbers of lines alone in ``place``."""
     line = pl.int_range(FIRST_LINE, FIRST_LINE + len(table), eager=True)
-    place = pl.select(pl.format("line {}", line)).to_series()
-    return pl.DataFrame({"file": pl.repeat(file_name, len(table), eager=True), "place": place, "time": time})
+    return pl.DataFrame({"place": line, "time": time}).select(
+        pl.lit(file_name).alias("file"), "place", "time"
+    )
 
 
 def surveyed(
     preview: Preview, recognition: Recognition
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str], list[str]]:
-    """Return a recognised table, its `placed_by_line`, the settings of its times, and findings on them."""
-    table = read_table(preview.path, preview.file_name, separator=preview.separator)
-    name = recognition.columns["time"]
+    """Return a recognised table, its `numbered` rows, the settings of its times, and findings on them."""
+    table, name = preview.table(), recognition.columns["time"]
     settings, findings = {"time_column": name}, []
     if (unit := epoch_unit(table[name])) is not None:
         times = lenient_epoch_times(table[name], unit)
         findings.append(f"times in {name!r} are numbers: read as {unit} since 1970, UTC")
     else:
         times = read_times(table[name], None, preview.file_name)
-    frame = placed_by_line(table, preview.file_name, times)
+    frame = numbered(table, preview.file_name, times)
     if _END.fullmatch(name) and (step := common_step_us(frame.select("time", zone=pl.lit("")))):
         settings["stamp"] = "end"
         frame = frame.with_columns(pl.col("time") - pl.duration(microseconds=step))
@@ -196,6 +201,8 @@ def unit_of(text: str) -> str | None:
     >>> unit_of("DE_gCO2_per_kWh"), unit_of("carbon (kg CO₂eq / MWh)"), unit_of("carbon_intensity")
     ('g/kWh', 'kg/MWh', None)
     """
+    if "/" not in text and "per" not in text.lower():
+        return None
     return next((unit for unit, pattern in _UNITS.items() if re.search(pattern, text, re.I)), None)
 
 

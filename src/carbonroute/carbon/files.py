@@ -15,9 +15,9 @@ from carbonroute.carbon.columns import (
     StatedUnit,
     distinct,
     is_of_carbon,
+    numbered,
     numbers_of,
     other_words,
-    placed_by_line,
     suffixes_of,
     surveyed,
     time_columns,
@@ -27,7 +27,7 @@ from carbonroute.carbon.columns import (
     words_of,
     zone_column,
 )
-from carbonroute.carbon.grid import NO_VALUE
+from carbonroute.carbon.grid import NO_VALUE, place_text
 from carbonroute.carbon.paths import ZONE, only_zone
 from carbonroute.carbon.signal import Query
 from carbonroute.carbon.source import CarbonReadings, FileSource, Survey, require_stamp
@@ -179,14 +179,17 @@ class CarbonFile(FileSource):
     def survey(cls, preview: Preview, recognition: Recognition) -> Survey:
         """Return the rows of a table, its values in the unit of the file, and settings that read it."""
         table, frame, times, findings = surveyed(preview, recognition)
+        marks: Mapping[str, str] = {}
         rows = _survey_wide if recognition.format == "wide" else _survey_long
         raw, values, settings, comments = rows(table, frame, recognition, preview.file_name)
-        marked = [text for name in values if marks_in(text := table[name]) is not None]
-        marks = (marks_in(pl.concat(marked)) if marked else None) or {}
+        value = preview.numbers_in(table, values)
+        if value.null_count() > raw["raw"].null_count():
+            marked = [text for name in values if marks_in(text := table[name]) is not None]
+            marks = (marks_in(pl.concat(marked)) if marked else None) or {}
         if marks:
             listed = " and ".join(f"{key} = {mark!r}" for key, mark in marks.items())
             findings = [*findings, f"numbers are written with marks: {listed}"]
-        value = column_numbers(raw["raw"], marks.get("decimal", "."), marks.get("thousands"))
+            value = column_numbers(raw["raw"], marks.get("decimal", "."), marks.get("thousands"))
         suffix = (settings["column_suffix"] or "") if recognition.format == "wide" else None
         stated = StatedUnit.of(table, values, preview.words, suffix)
         factor = stated.factor
@@ -234,7 +237,7 @@ class CarbonFile(FileSource):
         zones = [zone for zone in dict.fromkeys(query.zones) if zone + self.column_suffix in table.columns]
         times, told_apart = self._times(table, zones, query, file_name)
         numbers = None if self.time_column is None else epoch_unit(table[self.time_column])
-        frame = placed_by_line(table, file_name, times)
+        frame = numbered(table, file_name, times)
         rows = (
             self._wide(table, frame, zones, file_name)
             if self.layout == "wide"
@@ -409,7 +412,9 @@ def _factors_of(units: pl.Series, place: pl.Series, name: str, file_name: str) -
     unknown = factor.is_null().arg_true()
     remedy = f"a unit is expected, such as {', '.join(G_PER_KWH)}"
     faults = first_faults(
-        Fault(f"{place[row]}, {name}", f"found {units[row]!r}" if units[row] else "no unit", remedy)
+        Fault(
+            f"{place_text(place[row])}, {name}", f"found {units[row]!r}" if units[row] else "no unit", remedy
+        )
         for row in unknown
     )
     if faults:
@@ -422,16 +427,15 @@ def _survey_wide(
 ) -> tuple[pl.DataFrame, Sequence[str], dict[str, Any], list[str]]:
     """Return the rows of all columns, the columns of values, and settings and comments."""
     columns = recognition.lists["zones"]
-    names = pl.Enum(columns)
-    parts = [
-        frame.with_columns(zone=pl.lit(name, dtype=names), raw=column_text(table[name], file_name))
-        for name in columns
-    ]
+    names = pl.Series("zone", columns, dtype=pl.Enum(columns))
+    zone = pl.concat(names.new_from_index(place, len(table)) for place in range(len(columns)))
+    raw = pl.concat(column_text(table[name], file_name) for name in columns)
+    rows = pl.concat([frame] * len(columns)).with_columns(zone, raw=raw)
     zones, suffixes = suffixes_of(columns)
     comments = [f"zones: {toml.names(zones)}"]
     if len(suffixes) > 1:
         comments.append(f"column_suffix could also be {' or '.join(map(toml.text, suffixes[1:]))}")
-    return pl.concat(parts), columns, {"column_suffix": suffixes[0] or None}, comments
+    return rows, columns, {"column_suffix": suffixes[0] or None}, comments
 
 
 def _survey_long(
@@ -444,14 +448,20 @@ def _survey_long(
     zone, name = recognition.columns["zone"], recognition.columns["value"]
     words = {key: distinct(table, key) for key in recognition.lists["further columns of words"]}
     choices = {key: entries for key, entries in words.items() if 1 < len(entries) <= 10}
-    label = pl.concat_str([column_text(table[key], file_name) for key in (zone, *choices)], separator=" ")
-    rows = frame.with_columns(zone=pl.select(label).to_series(), raw=column_text(table[name], file_name))
+    label, zones = column_text(table[zone], file_name), distinct(table, zone)
+    series = zones
+    if choices:
+        parts = [label, *(column_text(table[key], file_name) for key in choices)]
+        label = pl.select(pl.concat_str(parts, separator=" ")).to_series()
+        series = label.drop_nulls().unique(maintain_order=True).to_list()
+    label = label.cast(pl.Enum(series))
+    rows = frame.with_columns(zone=label, raw=column_text(table[name], file_name))
     settings = {
         "zone_column": zone,
         "value_column": name,
         "where": {key: toml.ask(f"one of {', '.join(entries)}") for key, entries in choices.items()} or None,
     }
-    return rows, [name], settings, [f"zones: {toml.names(distinct(table, zone))}"]
+    return rows, [name], settings, [f"zones: {toml.names(zones)}"]
 
 
 def _told_apart(stamps: pl.Series, times: pl.Series, series: pl.Series) -> int:

@@ -17,7 +17,6 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.strict_json import TOP
-from carbonroute.files.tables import read_table
 from carbonroute.files.time_columns import common_step_us
 
 
@@ -80,7 +79,7 @@ class PublishedFormat(FileSource):
     def survey(cls, preview: Preview, recognition: Recognition) -> Survey:  # noqa: ARG003  `FileSource.survey` has it
         """Return the readings of a recognised file, and the settings that read it."""
         file_name = preview.file_name
-        content = preview.content if preview.is_json else read_table(preview.path, file_name)
+        content = preview.content if preview.is_json else preview.table()
         suggestion = cls.suggest(content, file_name)
         settings = {key: entry for key, entry in suggestion.settings.items() if entry is not None}
         try:

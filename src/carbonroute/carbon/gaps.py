@@ -31,11 +31,13 @@ class Runs:
 
 def runs_of(flags: NDArray[np.bool_]) -> Runs:
     """Return the runs of true values down each column of an array of shape (H, Z)."""
-    edge = np.zeros((1, flags.shape[1]), dtype=np.int8)
-    change = np.diff(flags.astype(np.int8), axis=0, prepend=edge, append=edge).T
-    column, begin = np.nonzero(change == 1)
-    end = np.nonzero(change == -1)[1]
-    return Runs(column, begin, end - begin)
+    hours, zones = flags.shape
+    edged = np.zeros(zones * (hours + 1) + 1, dtype=bool)  # false before each column, and at the end
+    if flags.any():
+        edged[:-1].reshape(zones, hours + 1)[:, 1:] = flags.T
+    edge = np.flatnonzero(edged[1:] != edged[:-1])
+    column, begin = np.divmod(edge[::2], hours + 1)
+    return Runs(column, begin, edge[1::2] - edge[::2])
 
 
 def filled(values: Array, rule: Filling, max_hours: int) -> Array:

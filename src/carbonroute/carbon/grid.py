@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,10 @@ class CarbonRows:
         Whether its time is not on the grid.
     missing, absurd
         Whether it has no value; or one that no carbon intensity can have.
+    time_us
+        Its time, µs since 1970.
+    value
+        Its value, NaN where `table` has none.
     """
 
     table: pl.DataFrame
@@ -56,6 +61,8 @@ class CarbonRows:
     off: Mask
     missing: Mask
     absurd: Mask
+    time_us: Integers
+    value: Array
 
     @property
     def hour(self) -> Integers:
@@ -66,8 +73,34 @@ class CarbonRows:
         """Return some of the rows."""
         if flags.all():
             return self
-        parts = {name: getattr(self, name)[flags] for name in ("column", "slot", "off", "missing", "absurd")}
+        names = ("column", "slot", "off", "missing", "absurd", "time_us", "value")
+        parts = {name: getattr(self, name)[flags] for name in names}
         return replace(self, table=self.table.filter(pl.Series(flags)), **parts)
+
+    @cached_property
+    def earlier(self) -> tuple[Integers, Integers]:
+        """The rows that are earlier than the one of the same zone before them, and those before them."""
+        back = np.flatnonzero(self.time_us[1:] < self.time_us[:-1]) + 1
+        if not len(back) or (self.column[1:] >= self.column[:-1]).all():  # as they stand, or zone by zone
+            at = back[self.column[back] == self.column[back - 1]]
+            return at, at - 1
+        order = by_zone(self.column)
+        column, time_us = self.column[order], self.time_us[order]
+        at = np.flatnonzero((np.diff(time_us) < 0) & (np.diff(column) == 0)) + 1
+        return order[at], order[at - 1]
+
+    @cached_property
+    def _of_one_file(self) -> bool:
+        return self.table["file"].n_unique() <= 1
+
+    @cached_property
+    def _again(self) -> Mask:
+        """Which rows stand for a cell that an earlier row stands for already, on the grid or off it."""
+        low, size = _span(self)
+        cell = self.column * size + (self.slot - low)
+        if np.bincount(cell).max(initial=0) <= 1:
+            return np.zeros(len(cell), dtype=bool)
+        return ~pl.Series(cell).is_first_distinct().to_numpy()
 
     def within(self, begin: int, end: int) -> Mask:
         """Return which rows lie in the hours from `begin` up to `end`."""
@@ -98,8 +131,23 @@ class CarbonRows:
         return self._place(self.table.row(row, named=True))
 
     def _place(self, row: Row) -> str:
-        several = self.table["file"].n_unique() > 1
-        return f"{row['file']}, {row['place']}" if several else str(row["place"])
+        place = place_text(row["place"])
+        return place if self._of_one_file else f"{row['file']}, {place}"
+
+
+def place_text(place: str | int) -> str:
+    """Return a place in a file as messages show it; of a table, its line may stand for it.
+
+    >>> place_text(7), place_text("data[3]")
+    ('line 7', 'data[3]')
+    """
+    return f"line {place}" if isinstance(place, int) else place
+
+
+def by_zone(column: Integers) -> Integers:
+    """Return the order of rows by their zone's index, and of a zone as they stand."""
+    few = column.astype(np.uint16) if column.max(initial=0) < 2**16 else column  # sorted without comparing
+    return np.argsort(few, kind="stable")
 
 
 def iso(time: datetime) -> str:
@@ -107,18 +155,29 @@ def iso(time: datetime) -> str:
     return f"{time.replace(tzinfo=None).isoformat(timespec='minutes')}Z"
 
 
-def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datetime) -> CarbonRows:
-    """Return the rows of some zones, in the order of the file, with their places on the grid."""
+def placed(
+    table: pl.DataFrame,
+    zones: Sequence[str],
+    rules: Rules,
+    start: datetime,
+    highest: float = MAX_CARBON_G_PER_KWH,
+) -> CarbonRows:
+    """Return the rows of some zones, in the order of the file, with their places on the grid.
+
+    `highest`: the largest value that is not absurd.
+    """
     names = tuple(dict.fromkeys(zones))
-    column = (
-        table["zone"].cast(pl.Enum(names), strict=False).to_physical().cast(pl.Int64)
-    )  # null: another zone
+    known, zone = pl.Enum(names), table["zone"]
+    if zone.dtype != known:
+        zone = zone.cast(known, strict=False)  # null: another zone
+    column = zone.to_physical().cast(pl.Int64)
     if column.null_count():
         table, column = table.filter(column.is_not_null()), column.drop_nulls()
     minutes = rules.step.slot_minutes
-    since = (table["time"].to_physical() - _microseconds(start)).to_numpy()
-    slot, rest = np.divmod(since, minutes * US_PER_MINUTE)
-    value = table["value"].fill_null(np.nan).to_numpy()
+    time_us = table["time"].to_physical().to_numpy()
+    slot, rest = np.divmod(time_us - _microseconds(start), minutes * US_PER_MINUTE)
+    number = table["value"]
+    value = (number.fill_null(np.nan) if number.null_count() else number).to_numpy()
     no_number = np.isnan(value)
     missing = no_number
     if no_number.any():
@@ -133,7 +192,9 @@ def placed(table: pl.DataFrame, zones: Sequence[str], rules: Rules, start: datet
         start=start,
         off=rest != 0,
         missing=missing,
-        absurd=~missing & ~((value >= 0) & (value <= MAX_CARBON_G_PER_KWH)),
+        absurd=~missing & ~((value >= 0) & (value <= highest)),
+        time_us=time_us,
+        value=value,
     )
 
 
@@ -159,17 +220,11 @@ class Grid:
 
 def repeated(rows: CarbonRows) -> Mask:
     """Return which rows on the grid stand for a zone and time that an earlier row stands for already."""
+    if not rows.off.any():
+        return rows._again
     again = np.zeros(len(rows.slot), dtype=bool)
-    again[~rows.off] = _repeated(rows.where(~rows.off))
+    again[~rows.off] = rows.where(~rows.off)._again
     return again
-
-
-def _repeated(rows: CarbonRows) -> Mask:
-    low, size = _span(rows)
-    cell = rows.column * size + (rows.slot - low)
-    if np.bincount(cell).max(initial=0) <= 1:
-        return np.zeros(len(cell), dtype=bool)
-    return ~pl.Series(cell).is_first_distinct().to_numpy()
 
 
 def hourly(rows: CarbonRows, rules: Rules) -> Grid:
@@ -183,19 +238,17 @@ def hourly(rows: CarbonRows, rules: Rules) -> Grid:
     low, size = _span(rows)
     longest = rules.step.minutes // rules.step.slot_minutes if rules.step.until_next else 0
     low, high = low // rows.slots_per_hour, -(-(low + max(size, 1) + longest) // rows.slots_per_hour)
-    values = np.full(((high - low) * rows.slots_per_hour, len(rows.zones)), np.nan)
+    slots = (high - low) * rows.slots_per_hour
     good = rows.where(~(rows.missing | rows.absurd))
-    place = good.slot - low * rows.slots_per_hour, good.column
-    value = good.table["value"].to_numpy()
-    if _repeated(good).any():
-        by_cell = pl.DataFrame({"slot": place[0], "column": place[1], "value": value})
+    cell, value = good.column * slots + good.slot - low * rows.slots_per_hour, good.value
+    if good._again.any():
         chosen = {"mean": pl.col("value").mean(), "last": pl.col("value").last()}
-        by_cell = by_cell.group_by("slot", "column", maintain_order=True).agg(
-            chosen.get(rules.duplicates, pl.col("value").first())
-        )
-        place = by_cell["slot"].to_numpy(), by_cell["column"].to_numpy()
-        value = by_cell["value"].to_numpy()
-    values[place] = value
+        by_cell = pl.DataFrame({"cell": cell, "value": value}).group_by("cell", maintain_order=True)
+        one = by_cell.agg(chosen.get(rules.duplicates, pl.col("value").first()))
+        cell, value = one["cell"].to_numpy(), one["value"].to_numpy()
+    of_cells = np.full(slots * len(rows.zones), np.nan)
+    of_cells[cell] = value
+    values = of_cells.reshape(-1, slots).T
     if rules.step.until_next:
         values = _held(values, rows.slot - low * rows.slots_per_hour, rows.column, longest)
     if rows.slots_per_hour > 1:
@@ -236,7 +289,7 @@ def _spread(grid: Grid, rows: CarbonRows, step_hours: int) -> Grid:
 
 def intervals(rows: CarbonRows) -> tuple[Integers, Integers]:
     """Return the rows that another of their zone follows, by zone and time, and until then, min."""
-    time = rows.table["time"].to_physical().to_numpy() // US_PER_MINUTE
+    time = rows.time_us // US_PER_MINUTE
     order = np.lexsort((time, rows.column))
     gap = np.diff(time[order])
     followed = (np.diff(rows.column[order]) == 0) & (gap > 0)
@@ -269,8 +322,8 @@ def misdated(rows: CarbonRows) -> Mask:
     So does the midnight that ends a day and has that day's date.
     """
     wrong = np.zeros(len(rows.slot), dtype=bool)
-    order = np.argsort(rows.column, kind="stable")
-    time, column = rows.table["time"].to_physical().to_numpy()[order], rows.column[order]
+    order = by_zone(rows.column)
+    time, column = rows.time_us[order], rows.column[order]
     if len(time) < 3:
         return wrong
     left, middle, right = time[:-2], time[1:-1], time[2:]
@@ -302,17 +355,9 @@ def too_close(rows: CarbonRows, step_hours: int) -> Mask:
     return close
 
 
-def earlier_than_before(rows: CarbonRows) -> tuple[Integers, Integers]:
-    """Return the rows that are earlier than the one of the same zone before them, and those before them."""
-    order = np.argsort(rows.column, kind="stable")
-    column, time = rows.column[order], rows.table["time"].to_physical().to_numpy()[order]
-    earlier = np.flatnonzero((np.diff(time) < 0) & (np.diff(column) == 0)) + 1
-    return order[earlier], order[earlier - 1]
-
-
 def out_of_order(rows: CarbonRows) -> int:
     """Return how many of a file's rows are earlier than the one of the same zone before them."""
-    row, row_before = earlier_than_before(rows)
+    row, row_before = rows.earlier
     if not row.size:
         return 0
     names = rows.table.select("file", "place")

@@ -97,7 +97,7 @@ def require_grams(rows: CarbonRows, rules: Rules, query: Query, file_name: str) 
         return
     known = ~(rows.missing | rows.absurd)
     highest = np.full(len(rows.zones), -np.inf)
-    np.maximum.at(highest, rows.column[known], rows.table["value"].to_numpy()[known])
+    np.maximum.at(highest, rows.column[known], rows.value[known])
     low = highest < TINY_G_PER_KWH
     if not (low.all() or rules.is_published):
         low &= highest > 0
@@ -242,9 +242,7 @@ def of_rows(rows: CarbonRows, seen: Mask, rules: Rules, *, in_order: bool) -> li
             f"{every} is expected, on the hour of horizon.start; or, as values are up to {apart} min apart, "
             f"state step = '{until_next(apart)}', by which a value stands until the next one"
         )
-    elif (
-        rows.table["time"].to_physical().filter(pl.Series(rows.off)) % (FINEST_MINUTES * US_PER_MINUTE) != 0
-    ).any():
+    elif (rows.time_us[rows.off] % (FINEST_MINUTES * US_PER_MINUTE) != 0).any():
         remedy = f"{every} is expected, on the hour of horizon.start: times on marks of {FINEST_MINUTES} min"
     faults += rows.faults(rows.off & seen, lambda row: f"time {row['time'].isoformat()}", remedy, "times")
     if not in_order:

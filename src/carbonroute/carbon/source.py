@@ -33,9 +33,9 @@ class CarbonReadings:
     Attributes
     ----------
     table
-        Columns ``file`` (its name in messages), ``place`` (``"line 7"``, ``"data[3]"``), ``time`` (UTC, µs:
-        start of the interval), ``zone``, ``raw`` (text in the file) and ``value`` (g/kWh, null where `raw` is
-        no number). Rows of other zones than the query's may be among them.
+        Columns ``file`` (its name in messages), ``place`` (``"line 7"`` or its number, ``"data[3]"``),
+        ``time`` (UTC, µs: start of the interval), ``zone``, ``raw`` (text in the file) and ``value`` (g/kWh,
+        null where `raw` is no number). Rows of other zones than the query's may be among them.
     accounting
         What the numbers count: as the scenario states it, or as the format says.
     counts

@@ -44,13 +44,19 @@ for _name, _help in (
     ("simulate", "Run a scenario: print the policy table, write tables and figures."),
     ("figures", "Draw the figures of a finished run again."),
     ("report", "Write one page that shows all of a finished run or study."),
+    ("tables", "Print a table of a finished run or study as LaTeX, Markdown or CSV."),
     ("frontier", "Try many policies and parameters: draw the front, and recommend one within limits."),
     ("sensitivity", "Show how the recommended policy responds to each input, changed by a tenth."),
     ("headroom", "Run a scenario with capacity as a multiple of its load, and compare the savings."),
     ("study:run", "Run a study; after an interruption, resume it."),
     ("study:status", "Show the progress of a study."),
     ("study:show", "Print the results of a finished study."),
-    ("policies", "List the policies that a scenario can use."),
+    ("study:figures", "Draw the figures of a finished study."),
+    (
+        "policies",
+        "List the policies that a scenario can use, or check one of your own.\n\nWith --check, the file or "
+        "module of a policy is run for this.",
+    ),
     ("replay", f"Replay recorded decisions, and count those that differ.\n\n{_REPLAYS_CODE}"),
     ("scenarios", "List the built-in scenarios."),
     ("regions", "Search the catalogue of cloud regions: place, grid, carbon intensity, PUE."),
@@ -59,7 +65,7 @@ for _name, _help in (
         f"Describe a data file: content, faults, and the lines that read it.\n\n{_RUNS_CODE}",
     ),
     ("import_:import", "Write a scenario from your own logs, metrics, tables or traces."),
-    ("init", "Write a commented scenario file to start from."),
+    ("init", "Write a commented scenario file, or a policy, to start from."),
     ("validate", f"Check a scenario and its data without simulating it.\n\n{_RUNS_CODE}"),
 ):
     _module, _, _part = _name.partition(":")

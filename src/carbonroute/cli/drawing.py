@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from carbonroute.cli.terminal import say
 from carbonroute.figures import FIGURES, Format, available, render
 from carbonroute.figures.fonts import characters_of, missing_note
+from carbonroute.figures.style import Style, drawn_for
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,12 +22,24 @@ def draw_all(
     tables: Tables | Mapping[str, pl.DataFrame],
     formats: Sequence[str],
     progress: Callable[[int, int], None] | None = None,
+    style: Style = "house",
 ) -> int:
-    """Draw every figure that has data into a run folder, in each format; return the number of figures."""
+    """Draw every figure that has data into the folder of a run or study; return the number of figures.
+
+    Parameters
+    ----------
+    folder, tables
+        Where to, and the tables by name.
+    formats, style
+        Of each figure: see `carbonroute.render`.
+    progress
+        Called with the number of files done, and of all.
+    """
     names = available(tables)
     files = [(name, form) for name in names for form in dict.fromkeys(formats)]
     for done, (name, form) in enumerate(files, start=1):
-        data = render(name, tables, cast(Format, form))
+        with drawn_for(style):
+            data = render(name, tables, cast(Format, form))
         folder.write(f"{FIGURES[name].folder}/{name}.{form}", data)
         if progress:
             progress(done, len(files))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from carbonroute.cli.drawing import draw_all
-from carbonroute.cli.options import Formats, NoCode, Quiet
+from carbonroute.cli.options import Formats, NoCode, Quiet, Style
 from carbonroute.cli.terminal import out, progress, results_alone, stepper
 from carbonroute.runs.store import RunFolder, read_manifest, tables_of
 
@@ -15,6 +15,7 @@ def figures(
     /,
     *,
     formats: Formats = (),
+    style: Style = "house",
     quiet: Quiet = False,
     no_code: NoCode = False,  # noqa: ARG001  drawing runs no policy
 ) -> int:
@@ -31,7 +32,7 @@ def figures(
         RunFolder.reopen(run, "figures") as folder,
     ):
         tables, manifest = tables_of(run, folder.digests), read_manifest(run)
-        drawn = draw_all(folder, tables, ("png", *formats), stepper(bar, "drawing"))
+        drawn = draw_all(folder, tables, ("png", *formats), stepper(bar, "drawing"), style)
         folder.finish(manifest)
     if not quiet:
         out().print(f"Drew {drawn} figures into {run}/graphs/.", soft_wrap=True)

@@ -12,6 +12,7 @@ from carbonroute.analysis.frontier import Frontier, entry_text, finding, run
 from carbonroute.cli import options
 from carbonroute.cli.terminal import empty_table, out, print_json, progress, results_alone, say, stepper
 from carbonroute.files.tables import csv_bytes
+from carbonroute.metrics import slo
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE
 from carbonroute.runs.store import RunFolder, add_to
 from carbonroute.scenario import load
@@ -63,17 +64,17 @@ def frontier(
     """Try many policies and parameters by the exact engine, and recommend one within limits.
 
     The recommendation is written as a `[[policies]]` entry, ready for the scenario, to stdout and to
-    policy.toml. Without any limit, at most 1% violations are allowed. The exit code is 1 where no policy
-    keeps the limits.
+    policy.toml. The limit on violations is the scenario's. The exit code is 1 where no policy keeps the
+    limits.
 
     Parameters
     ----------
     scenario
         A built-in scenario's name (see `carbonroute scenarios`) or a TOML file.
     """
-    limits = options.limits_of(max_violation, max_p95, max_latency)
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
-        loaded = load(scenario, options.changes_of(sim_hours, seed), code=not no_code)
+        loaded = load(scenario, options.changes_of(sim_hours, seed), code=not no_code).within(max_violation)
+        limits = options.limits_of(loaded, max_p95, max_latency)
         result = run(loaded, limits, progress=stepper(bar, "working out"))
         provenance = add_to(folder, result.inputs.scenario, result.inputs.digests, "frontier")
         folder.write("tables/frontier.csv", csv_bytes(result.points))
@@ -118,12 +119,21 @@ def _table(result: Frontier) -> Table:
     rows = rows.sort("slo_violation_pct", descending=True, maintain_order=True)
     table = empty_table(result.inputs.scenario.name)
     table.add_column("Policy", overflow="fold")
-    numbers = {name: style for name, style in _NUMBERS.items() if rows[name].null_count() < rows.height}
+    left_out = {"p95_latency_ms"} if slo.per_workload(rows) and not result.limits.p95_latency_ms else set()
+    numbers = {
+        name: style
+        for name, style in _NUMBERS.items()
+        if name not in left_out and rows[name].null_count() < rows.height
+    }
     for heading, _ in numbers.values():
         table.add_column(heading, justify="right", no_wrap=True)
+    if by_workload := slo.per_workload(rows):
+        table.add_column("Worst workload, %", overflow="fold")
     table.add_column("", overflow="fold")
     for row in rows.rows(named=True):
         cells = [f"{row[name]:z{style}}" for name, (_, style) in numbers.items()]
+        if by_workload:
+            cells.append(f"{row[slo.WORST]} {row[slo.WORST_PCT]:.2f}")
         marks = [word for column, word in _MARKS.items() if row[column]]
         names = ", ".join(filter(None, [row["policy"], *row["alike"].split("; ")]))
         table.add_row(f"{names}{' †' * row['clairvoyant']}", *cells, ", ".join(marks))

@@ -12,9 +12,9 @@ from carbonroute.cli import options
 from carbonroute.cli.terminal import empty_table, out, print_json, progress, results_alone, say, stepper
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.tables import csv_bytes
+from carbonroute.metrics import slo
 from carbonroute.metrics.measure import measure_of
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE
-from carbonroute.runs import MAX_VIOLATION
 from carbonroute.runs.store import RunFolder, add_to
 from carbonroute.scenario import load
 
@@ -30,7 +30,7 @@ def headroom(
     sim_hours: options.SimHours = None,
     seed: options.Seed = None,
     output: options.AddedOutput = Path("outputs"),
-    max_violation: options.ViableViolation = MAX_VIOLATION,
+    max_violation: options.MaxViolation = None,
     figures: options.Figures = True,
     formats: options.Formats = (),
     json: options.Json = False,
@@ -104,10 +104,10 @@ def _table(result: Headroom) -> Table:
     """Return a table of each policy's saving by headroom, with its violations below."""
     measure, baseline = measure_of(result.points), result.points["baseline"][0]
     title = (
-        f"{result.inputs.scenario.name}: reduction of {measure.name} against {baseline}, % (and violations, "
-        "%), by headroom and servers"
+        f"{result.inputs.scenario.name}: reduction of {measure.name} against {baseline}, % (and violations"
+        f"{' of the worst workload' * slo.per_workload(result.points)}, %), by headroom and servers"
     )
-    table = empty_table(title)
+    table, risk = empty_table(title), slo.limited(result.points)
     table.add_column("Policy", overflow="fold")
     for step, servers in result.points.select("headroom", "servers").unique(maintain_order=True).rows():
         # Servers come whole: two headrooms can be the same.
@@ -117,7 +117,7 @@ def _table(result: Headroom) -> Table:
         rows = result.points.filter(pl.col("policy") == policy).rows(named=True)
         cells = [
             f"{'–' if row[measure.reduction] is None else format(row[measure.reduction], 'z.1f')}\n"
-            f"({row['slo_violation_pct']:.2f})"
+            f"({row[risk]:.2f})"
             for row in rows
         ]
         table.add_row(f"{policy}{' †' * rows[0]['clairvoyant']}", *cells)

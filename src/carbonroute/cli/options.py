@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from carbonroute.errors import Fault, InputError
+from carbonroute.scenario.written.limits import share
 from carbonroute.units import pct
 
 if TYPE_CHECKING:
     from carbonroute.analysis.frontier import ServiceLimits
+    from carbonroute.scenario import Scenario
 
 SimHours = Annotated[int | None, Parameter(help="Hours to simulate, instead of the scenario's.")]
 Seed = Annotated[int | None, Parameter(help="Seed of all random numbers, instead of the scenario's.")]
@@ -36,6 +38,13 @@ Formats = Annotated[
         help="Write the figures in this format, besides PNG: svg or pdf; may be given again.",
     ),
 ]
+Style = Annotated[
+    Literal["house", "paper"],
+    Parameter(
+        help="How figures are drawn: house; or paper, for one column of it (at most 3.5 in wide, 8 pt, no "
+        "sentence above the plot)."
+    ),
+]
 Json = Annotated[
     bool,
     Parameter(
@@ -56,37 +65,18 @@ MaxP95 = Annotated[float | None, Parameter(help="Highest 95th percentile of its 
 MaxLatency = Annotated[float | None, Parameter(help="Highest mean of its latency, ms.")]
 
 
-def share(text: str) -> float:
-    """Return a share from ``5%`` or ``0.05``; a bare number above 1 is ambiguous and refused."""
-    number = text.removesuffix("%").strip()
-    try:
-        value = float(number) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1
-    if not 0 <= value <= 1:
-        raise ValueError(
-            f"found {text!r}; a percentage such as '5%' or a share from 0 to 1 such as 0.05 is expected"
-        )
-    return value
-
-
 def _share(_type: object, tokens: tuple[object, ...]) -> float:
     return share(str(getattr(tokens[0], "value", tokens[0])))
 
 
-#: A limit on violations up to which a policy counts as viable.
-ViableViolation = Annotated[
-    float,
-    Parameter(
-        name="--max-violation",
-        converter=_share,
-        help="Violations up to which a policy counts as viable: 5% or 0.05.",
-    ),
-]
-#: A limit that the recommended policy has to keep.
+#: A limit on violations up to which a policy counts as viable, and can be recommended.
 MaxViolation = Annotated[
     float | None,
-    Parameter(converter=_share, help="Most SLO violations of the recommended policy: 1% or 0.01."),
+    Parameter(
+        converter=_share,
+        help="Share of SLO violations up to which a policy is viable, instead of the scenario's limit (5% "
+        "where it states none): 1% or 0.01.",
+    ),
 ]
 
 
@@ -98,13 +88,15 @@ def changes_of(
     return {path: value for path, value in given.items() if value is not None}
 
 
-def limits_of(max_violation: float | None, max_p95: float | None, max_latency: float | None) -> ServiceLimits:
-    """Return the limits that the options state, by default at most 1 % violations."""
+def limits_of(scenario: Scenario, max_p95: float | None, max_latency: float | None) -> ServiceLimits:
+    """Return the limits on latency that the options state, and the scenario's limit on violations.
+
+    Where limits on latency are stated, the latter holds only if it is stated too.
+    """
     from carbonroute.analysis.frontier import ServiceLimits
 
     for option, limit in {"--max-p95": max_p95, "--max-latency": max_latency}.items():
         if limit is not None and not 0 < limit < float("inf"):
             raise InputError(option, [Fault("", f"found {limit:g}", "a time above 0 in ms is expected")])
-    if (max_violation, max_p95, max_latency) == (None, None, None):
-        max_violation = 0.01
-    return ServiceLimits(None if max_violation is None else pct(max_violation), max_p95, max_latency)
+    alone = (max_p95, max_latency) != (None, None) and "violations" not in scenario.limits.model_fields_set
+    return ServiceLimits(None if alone else pct(scenario.limits.violations), max_p95, max_latency)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from carbonroute.cli.terminal import empty_table
-from carbonroute.metrics import agreement, as_published, objectives, simulation_results
+from carbonroute.metrics import agreement, as_published, objectives, simulation_results, slo
 from carbonroute.metrics.intervals import RULE_OF_THREE, upper_bound
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE
@@ -50,6 +50,9 @@ _STYLES = MappingProxyType(
 )
 #: On narrower terminals, a figure and its interval stand on two lines, and grams in a table of their own.
 _ROOM, _ROOM_FOR_ALL = 120, 160
+_P95 = "p95_latency_ms"
+#: Workloads whose figures are printed; all of them are in the tables.
+_WORKLOADS = 6
 #: Decimals at most.
 _DECIMALS = 6
 
@@ -95,6 +98,11 @@ def _baselines(policies: pl.DataFrame) -> Iterator[str]:
         yield f"Same cap.: {measure.name} per served request, against {row['same_capacity_baseline']}."
 
 
+def policy_columns(tables: Tables) -> dict[str, str]:
+    """Return the columns of the printed table of policies, with their headings."""
+    return {**_NUMBERS, **(_GRAMS if measure_of(tables.policies) is GRAMS else {})}
+
+
 def missed(tables: Tables) -> Iterator[str]:
     """Yield the failed checks of a run: missed objectives, and disagreement of the two engines."""
     for row in tables.objectives.filter(~pl.col("met")).rows(named=True):
@@ -107,13 +115,18 @@ def _policy_tables(result: Result, width: int) -> Iterator[Table]:
     """Yield the policies' figures in one table, on a narrow terminal grams in a second; queues in another."""
     measure = measure_of(result.tables.policies)
     grams = _GRAMS if measure is GRAMS else {}
+    # Over workloads of milliseconds and of seconds, one percentile means nothing.
+    by_workload = slo.per_workload(result.tables.policies)
+    numbers = {name: heading for name, heading in _NUMBERS.items() if not (by_workload and name == _P95)}
     room = _ROOM_FOR_ALL if grams and len(result.seeds) > 1 else _ROOM
     joint = " " if width >= room else "\n"
     if width >= _ROOM or not grams:
-        yield _policy_table(result, {**_NUMBERS, **grams}, joint)
+        yield _policy_table(result, {**numbers, **grams}, joint)
     else:
-        yield _policy_table(result, _NUMBERS, joint)
+        yield _policy_table(result, numbers, joint)
         yield _policy_table(result, grams, joint, verdict=False)
+    if len(result.inputs.scenario.workloads) > 1:
+        yield _workload_table(result)
     columns = {
         **_QUEUES,
         measure.same_capacity: "Same cap.\nsaves %",
@@ -123,6 +136,29 @@ def _policy_tables(result: Result, width: int) -> Iterator[Table]:
     of_queues = {name: heading for name, heading in columns.items() if _known(result.tables.policies, name)}
     if of_queues:
         yield _policy_table(result, of_queues, joint, verdict=False)
+
+
+def _workload_table(result: Result) -> Table:
+    """Return a table of the 95th percentile and the violations of the first workloads under each policy."""
+    workloads = result.inputs.scenario.workloads
+    first = [workload.id for workload in workloads[:_WORKLOADS]]
+    left_out = len(workloads) - len(first)
+    more = f"; {left_out} more in tables/per_workload_results.csv" * bool(left_out)
+    table = empty_table(f"P95 latency in ms, and violations in %, by workload{more}")
+    table.add_column("Policy", overflow="fold", min_width=14)
+    for name in first:
+        table.add_column(name, justify="right", overflow="fold")
+    by_policy = result.tables.workloads.partition_by("policy", as_dict=True, maintain_order=True)
+    for (policy,), rows in by_policy.items():
+        cells = {row["workload"]: _percentile_and_risk(row) for row in rows.rows(named=True)}
+        mark = " †" * rows["clairvoyant"][0]
+        table.add_row(f"{policy}{mark}", *(cells[name] for name in first))
+    return table
+
+
+def _percentile_and_risk(row: Row) -> str:
+    risk = "–" if row["slo_violation_pct"] is None else f"{row['slo_violation_pct']:.2f} %"
+    return f"{'–' if row[_P95] is None else format(row[_P95], '.1f')}, {risk}"
 
 
 def _known(policies: pl.DataFrame, name: str) -> bool:
@@ -144,40 +180,41 @@ def _policy_table(result: Result, columns: Mapping[str, str], joint: str, *, ver
     rows = as_published(simulation_results(tables), tables).rows(named=True)
     for row, policy in zip(rows, tables.policies.rows(named=True), strict=True):
         cells = [
-            _with_interval(_plain(row[name], name), intervals.get((row["policy"], name)), joint)
+            with_interval(plain_figure(row[name], name), intervals.get((row["policy"], name)), joint)
             for name in columns
         ]
         if verdict:
-            cells.append(_verdict(policy))
+            cells.append(verdict_of(policy, tables.intervals))
         table.add_row(f"{row['policy']}{' †' if row['clairvoyant'] else ''}", *cells)
     return table
 
 
-def _plain(value: str | float | None, name: str) -> str:
+def plain_figure(value: str | float | None, name: str) -> str:
     """Return a figure as text; the published study's columns are text already."""
     if value is None or isinstance(value, str):
         return value or "–"
     return f"{value:{_STYLES.get(name, 'z.1f')}}"
 
 
-def _verdict(policy: Row) -> str:
-    verdict = "viable" if policy["viable"] else f"over {policy['max_violation_pct']:g} % violations"
+def verdict_of(policy: Row, intervals: pl.DataFrame) -> str:
+    """Return whether a policy keeps the limit, how sure that is, and whether another one is better."""
+    verdict = slo.verdict(policy, sure=slo.beyond_doubt(policy, intervals))
     return f"{verdict}, dominated by {policy['dominated_by']}" if policy["dominated_by"] else verdict
 
 
-def _with_interval(plain: str, interval: Row | None, joint: str) -> str:
+def with_interval(plain: str, interval: Row | None, joint: str) -> str:
     """Return a figure with its interval, with as many decimals as its width justifies.
 
     >>> interval = {"value": 1.0063, "low": 0.901, "high": 1.118, "method": "clopper-pearson"}
-    >>> _with_interval("1.01", interval, " ")
+    >>> with_interval("1.01", interval, " ")
     '1.01 [0.90, 1.12]'
-    >>> _with_interval("1.01", {**interval, "low": 0.8946, "method": "t over 9 replications"}, " ")
+    >>> with_interval("1.01", {**interval, "low": 0.8946, "method": "t over 9 replications"}, " ")
     '1.01 ± 0.11'
-    >>> _with_interval("1.01", {**interval, "method": "Korn-Graubard over 9 replications"}, " ")
+    >>> with_interval("1.01", {**interval, "method": "Korn-Graubard over 9 replications"}, " ")
     '1.01 [0.90, 1.12]'
-    >>> _with_interval("1.01", {**interval, "low": 0.0, "method": "t over 9 replications"}, " ")
+    >>> with_interval("1.01", {**interval, "low": 0.0, "method": "t over 9 replications"}, " ")
     '1.01 [0.00, 1.12]'
-    >>> _with_interval("0.00", {"value": 0, "low": 0, "high": 0.00893, "method": "rule of three"}, " ")
+    >>> with_interval("0.00", {"value": 0, "low": 0, "high": 0.00893, "method": "rule of three"}, " ")
     '< 0.0089'
     """
     if interval is None or interval["low"] is None:

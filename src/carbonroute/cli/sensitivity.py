@@ -38,17 +38,17 @@ def sensitivity(
     """Change each input by 10%, down and up, and evaluate the policy that `frontier` recommends.
 
     Its figures are given for routers that are informed of the change and decide anew, and for routers that
-    are not and decide as before. Without any limit, at most 1% violations are allowed. The exit code is 1
-    where nothing is recommended.
+    are not and decide as before. The limit on violations is the scenario's. The exit code is 1 where
+    nothing is recommended.
 
     Parameters
     ----------
     scenario
         A built-in scenario's name (see `carbonroute scenarios`) or a TOML file.
     """
-    limits = options.limits_of(max_violation, max_p95, max_latency)
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
-        loaded = load(scenario, options.changes_of(sim_hours, seed), code=not no_code)
+        loaded = load(scenario, options.changes_of(sim_hours, seed), code=not no_code).within(max_violation)
+        limits = options.limits_of(loaded, max_p95, max_latency)
         result = frontier.run(loaded, limits, progress=stepper(bar, "recommending"))
         sentences = frontier.finding(result)[:1]
         if result.recommended is None:

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
+import polars as pl
 from cyclopts import Parameter
 
 from carbonroute.cli import options
@@ -16,8 +17,8 @@ from carbonroute.cli.results import missed, print_run
 from carbonroute.cli.terminal import DONE, MISSED, out, print_json, progress, results_alone, say, stepper
 from carbonroute.engines import sampled
 from carbonroute.errors import Fault, InputError, visible
-from carbonroute.metrics import simulation_results
-from carbonroute.runs import MAX_VIOLATION, Result, run
+from carbonroute.metrics import simulation_results, slo
+from carbonroute.runs import Result, run
 from carbonroute.runs.store import RunFolder, facts, write_run
 from carbonroute.scenario import Scenario, load
 
@@ -34,9 +35,10 @@ def simulate(
     workers: int = 1,
     replications: int | None = None,
     until: str | None = None,
-    max_violation: options.ViableViolation = MAX_VIOLATION,
+    max_violation: options.MaxViolation = None,
     figures: options.Figures = True,
     formats: options.Formats = (),
+    style: options.Style = "house",
     report: Annotated[bool, Parameter(negative=())] = False,
     journal: Path | None = None,
     json: options.Json = False,
@@ -78,7 +80,7 @@ def simulate(
             "--engine": engine,
             "--replications": replications,
             "--until": until,
-            "--max-violation": None if max_violation == MAX_VIOLATION else max_violation,
+            "--max-violation": max_violation,
         },
     )
     if workers > 1 and engine not in {"exact", "queued"}:
@@ -101,7 +103,7 @@ def simulate(
         if figures:
             from carbonroute.cli.drawing import draw_all
 
-            draw_all(folder, result.tables, ("png", *formats), stepper(bar, "drawing"))
+            draw_all(folder, result.tables, ("png", *formats), stepper(bar, "drawing"), style)
         folder.finish({**facts(result), "command": command})
         if report:
             from carbonroute.report import write
@@ -166,5 +168,7 @@ def _finite(row: dict[str, object]) -> dict[str, object]:
 
 def _with_verdict(result: Result) -> list[dict[str, object]]:
     tables = result.tables
-    verdict = tables.policies.select("policy", "viable", "dominated_by")
+    verdict = tables.policies.select("policy", "viable", "dominated_by", slo.PER)
+    doubts = [slo.beyond_doubt(row, tables.intervals) for row in tables.policies.rows(named=True)]
+    verdict = verdict.with_columns(pl.Series("beyond_doubt", doubts, pl.Boolean))
     return simulation_results(tables).join(verdict, on="policy", maintain_order="left").rows(named=True)

@@ -11,7 +11,7 @@ import polars as pl
 from cyclopts import Parameter
 
 from carbonroute import study
-from carbonroute.cli.options import NoCode, Quiet
+from carbonroute.cli.options import Formats, NoCode, Quiet, Style
 from carbonroute.cli.terminal import (
     DONE,
     MISSED,
@@ -22,11 +22,14 @@ from carbonroute.cli.terminal import (
     progress,
     results_alone,
     say,
+    stepper,
 )
 from carbonroute.errors import visible
 from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics.headlines.study import plain
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE
+from carbonroute.runs.folder import RunFolder
+from carbonroute.runs.manifest import read_manifest
 from carbonroute.study import overview
 
 if TYPE_CHECKING:
@@ -157,6 +160,30 @@ def show(
         print_json(document)
     else:
         _print(out(), tables)
+    return DONE
+
+
+def figures(folder: Path, /, *, formats: Formats = (), style: Style = "house", quiet: Quiet = False) -> int:
+    """Draw the figures of a finished study into its folder.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    """
+    from carbonroute.cli.drawing import draw_all
+
+    with (
+        progress(quiet=quiet) as bar,
+        results_alone(quiet=quiet),
+        RunFolder.reopen(folder, "figures") as into,
+    ):
+        tables = study.tables_in(folder, into.digests)
+        by_name = {"summary": tables.summary, "axes": tables.axes}
+        drawn = draw_all(into, by_name, ("png", *formats), stepper(bar, "drawing"), style)
+        into.finish(read_manifest(folder))
+    if not quiet:
+        out().print(f"Drew {drawn} figures into {folder}/graphs/.", soft_wrap=True)
     return DONE
 
 

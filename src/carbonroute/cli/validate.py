@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,13 +35,16 @@ def validate(
     json
         Print the faults as JSON, each with its file, line, id and remedy; the exit code is as without.
     """
-    kind = kind_of(Path(file))
-    is_study = kind is not None and kind.name == "a study"
-    look = partial(_study if is_study else _scenario, file, code=not no_code)
-    name = "study" if is_study else "scenario"
+    name = "scenario"
     try:
         with results_alone():
-            facts, sentence, notes = look()
+            try:
+                facts, sentence, notes = _scenario(file, code=not no_code)
+            except InputError as error:
+                if not _is_study(file, error):
+                    raise
+                name = "study"
+                facts, sentence, notes = _study(file, code=not no_code)
     except InputError as error:
         if not json:
             raise
@@ -57,6 +59,14 @@ def validate(
     for note in notes:
         console.print(f"– {note}.", soft_wrap=True)
     return DONE
+
+
+def _is_study(file: str, refusal: InputError) -> bool:
+    """Whether a file was refused because it is a study."""
+    if all(fault.id != "wrong-file" for fault in refusal.faults):
+        return False
+    kind = kind_of(Path(file))
+    return kind is not None and kind.name == "a study"
 
 
 def _scenario(file: str, *, code: bool) -> tuple[dict[str, Any], str, Sequence[str]]:

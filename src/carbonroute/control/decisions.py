@@ -258,7 +258,7 @@ class DecisionJournal:
                 file = open_file(folder, name, os.O_WRONLY)
                 os.ftruncate(file, whole if name == self._name else 0)
                 os.close(file)
-        self._name = ""
+        self._name, self._first = "", (self._seq, self._prev)
 
     def __enter__(self) -> Self:
         return self
@@ -275,6 +275,24 @@ class DecisionJournal:
                 os.fsync(self._file)
                 os.close(self._file)
             self._file = None
+
+    def begin_anew(self) -> None:
+        """Take back all records that were written since it was opened.
+
+        Raises
+        ------
+        RunFolderError
+            If there are earlier ones, which stay.
+        """
+        self.close()
+        if (self._seq, self._prev) == self._first:
+            return
+        if self._first[0]:
+            raise RunFolderError(f"{self._folder}: holds records of an earlier run; name another folder")
+        for name in _files(self._folder):
+            with writing(self._folder / name):
+                (self._folder / name).unlink()
+        (self._seq, self._prev), self._name = self._first, ""
 
     def add(self, decisions: Decisions, held: Array | None, *, measured: bool = True) -> None:
         """Write the records of some decisions for whole cells, in the order of time.

@@ -14,13 +14,13 @@ from carbonroute.policies.base import (
     Chooser,
     PolicyLike,
     Regions,
-    View,
     decide,
     fields_read,
     policy_name,
     splits,
 )
 from carbonroute.policies.plan import Plan, grams, plan
+from carbonroute.policies.view import View
 from carbonroute.spec import Spec
 
 

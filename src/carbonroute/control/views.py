@@ -13,7 +13,7 @@ from carbonroute.arrays import Array, Index, Mask
 from carbonroute.control.capacity import UNLIMITED
 from carbonroute.control.information import Information
 from carbonroute.control.site import Site
-from carbonroute.policies.base import CAPACITY_FIELDS, STATE_FIELDS, View
+from carbonroute.policies.view import CAPACITY_FIELDS, STATE_FIELDS, View
 from carbonroute.units import MS_PER
 from carbonroute.workloads import Tokens
 

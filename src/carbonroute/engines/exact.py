@@ -14,6 +14,7 @@ from carbonroute.control.site import Site
 from carbonroute.engines.conditioning import ByCell, ByPrompt, ByServiceTime, Conditioning
 from carbonroute.engines.oracles import ByTotal
 from carbonroute.engines.pair_jitter import ByPairJitter
+from carbonroute.engines.rerun import until_reads_are_known
 from carbonroute.engines.routing import Dispatcher
 from carbonroute.engines.segments import Span
 from carbonroute.engines.unsupported import refuse
@@ -30,6 +31,7 @@ _AT_ONCE = 2**16
 _BYTES_PER_CELL = 24
 
 
+@until_reads_are_known
 def run(
     inputs: Inputs, progress: Progress | None = None, *, requests: Array | None = None
 ) -> tuple[Outcome, ...]:

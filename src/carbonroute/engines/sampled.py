@@ -8,6 +8,7 @@ from functools import reduce
 
 from carbonroute import memory
 from carbonroute.engines.draws import SCHEMES
+from carbonroute.engines.rerun import until_reads_are_known
 from carbonroute.engines.samples import serve
 from carbonroute.engines.workers import SERVER, Part, counted, parts, ready, tally_of
 from carbonroute.errors import Fault, InputError
@@ -24,6 +25,7 @@ KEPT = 2**24
 _BYTES_PER_REQUEST = 24
 
 
+@until_reads_are_known
 def run(
     inputs: Inputs, progress: Progress | None = None, *, workers: int = 1, start_method: str = SERVER
 ) -> tuple[Outcome, ...]:

@@ -156,14 +156,14 @@ def _shared(here: Chunks, others: int, start_method: str) -> Iterator[Part]:
 def _in_order(here: Chunks, pool: WorkerPool, path: str, others: int) -> Iterator[Part]:
     for _ in range(others):
         pool.submit(_chunks, path)  # they load the scenario while the first chunk is tallied here
-    ahead: deque[Future[Part | None]] = deque([_finished(here.tally(0))])
+    ahead: deque[Future[Part | None]] = deque([_finished(here, 0)])
     index = 1
     while True:
         while sum(not future.done() for future in ahead) < 2 * others:
             ahead.append(pool.submit(_tally, path, index))
             index += 1
         if not ahead[0].done() and len(ahead) < 4 * (others + 1):
-            ahead.append(_finished(here.tally(index)))
+            ahead.append(_finished(here, index))
             index += 1
             continue
         part = result(ahead.popleft())
@@ -172,9 +172,13 @@ def _in_order(here: Chunks, pool: WorkerPool, path: str, others: int) -> Iterato
         yield part
 
 
-def _finished(part: Part | None) -> Future[Part | None]:
+def _finished(here: Chunks, chunk: int) -> Future[Part | None]:
+    """Return a chunk that was tallied here, or the fault of a policy in it: its turn comes as that of any."""
     future: Future[Part | None] = Future()
-    future.set_result(part)
+    try:
+        future.set_result(here.tally(chunk))
+    except PolicyError as error:
+        future.set_exception(error)
     return future
 
 

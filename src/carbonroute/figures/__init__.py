@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from carbonroute.figures.formatting import printable
 from carbonroute.figures.layout import add_footer, add_label_below, clear, figure_of, take_title
-from carbonroute.figures.style import house_style
+from carbonroute.figures.style import Style, drawn_for, house_style
 
 if TYPE_CHECKING:
     import polars as pl
@@ -85,7 +85,7 @@ def available(data: Data) -> list[str]:
     return [name for name, figure in FIGURES.items() if figure.is_in(tables)]
 
 
-def draw(name: str, data: Data, ax: Axes | None = None) -> Axes:
+def draw(name: str, data: Data, ax: Axes | None = None, *, style: Style | None = None) -> Axes:
     """Draw one figure in the house style, to show it or to put it among others.
 
     Parameters
@@ -96,6 +96,9 @@ def draw(name: str, data: Data, ax: Axes | None = None) -> Axes:
         A finished run, its tables, or any tables by name.
     ax
         Where to draw, after clearing it; by default in a figure of its own, as high as it needs to be.
+    style
+        ``"paper"`` draws for one column of a paper: at most 3.5 in wide, in 8 pt, and without a title; by
+        default as within `carbonroute.figures.style.drawn_for`, elsewhere ``"house"``.
 
     Raises
     ------
@@ -107,7 +110,7 @@ def draw(name: str, data: Data, ax: Axes | None = None) -> Axes:
     if figure is None or not figure.is_in(tables):
         fault = "no figure" if figure is None else "there is no data for figure"
         raise ValueError(f"{fault} {name!r}; there are {', '.join(available(data)) or 'none'}")
-    with house_style():
+    with drawn_for(style), house_style():
         if ax is not None:
             clear(ax)
         drawn = figure(*(printable(tables[table]) for table in figure.tables), ax)
@@ -127,12 +130,12 @@ def captioned(ax: Axes) -> tuple[Page, str]:
         return figure_of(ax), take_title(ax)
 
 
-def render(name: str, data: Data, fmt: Format = "png") -> bytes:
+def render(name: str, data: Data, fmt: Format = "png", *, style: Style | None = None) -> bytes:
     """Draw one figure as `draw` does, and return the content of its file: the same bytes for the same tables.
 
     ``"png"`` has 300 dpi.
     """
-    return as_file(figure_of(draw(name, data)), fmt)
+    return as_file(figure_of(draw(name, data, style=style)), fmt)
 
 
 def as_file(page: Page, fmt: Format) -> bytes:

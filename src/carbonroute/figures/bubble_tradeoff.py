@@ -14,6 +14,7 @@ from carbonroute.figures.formatting import number, percent, plain, significant
 from carbonroute.figures.layout import PlotArea
 from carbonroute.figures.scatter import label_policies, points_of, set_policy_axes, width_in
 from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles
+from carbonroute.metrics.best import runnable
 from carbonroute.metrics.measure import measure_of
 
 LARGEST_PT = 30.0  # diameter of the largest bubble
@@ -78,6 +79,7 @@ def latency_legend(policies: pl.DataFrame) -> list[Line2D]:
 
 def _title(policies: pl.DataFrame) -> str:
     labels, carbon = policy_labels(policies), carbon_column(policies)
+    policies = runnable(policies) if runnable(policies).height else policies
     cleanest = lowest(policies, measure_of(policies).amount)
     fastest = lowest(policies, "avg_latency_ms")
     reached = amount(cleanest) if carbon.less_is_better else f"{percent(cleanest[carbon.name])} reduction"

@@ -7,11 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from carbonroute.figures.figure import figure
-from carbonroute.figures.findings import achievement, best, carbon_column, limit
-from carbonroute.figures.formatting import VIOLATIONS_LABEL, number, plain
-from carbonroute.figures.layout import BACKING, DOUBLE_IN, PT_PER_IN, PlotArea, widest
-from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles
+from carbonroute.figures.findings import achievement, best, carbon_column, limit, risk
+from carbonroute.figures.formatting import number, plain
+from carbonroute.figures.layout import BACKING, DOUBLE_IN, PT_PER_IN, PlotArea, widest, wrap
+from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles, sheet
 from carbonroute.figures.ticks import number_ticks, percent_ticks
+from carbonroute.metrics.best import runnable
+from carbonroute.metrics.slo import scope
 
 ROW_IN = 0.21
 
@@ -30,11 +32,12 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     right.name_rows([""] * policies.height)
     area.fit()
     _bars(left.ax, policies, carbon.name, digits=1)
-    _bars(right.ax, policies, "slo_violation_pct", digits=2, reach=1.15 * limit_pct)
-    number_ticks(left.ax.xaxis, most=5)
-    percent_ticks(right.ax.xaxis, most=5)
-    left.ax.set_xlabel(carbon.label)
-    right.ax.set_xlabel(VIOLATIONS_LABEL)
+    _bars(right.ax, policies, risk(policies).column, digits=2, reach=1.15 * limit_pct)
+    roomy = sheet().columns > 1
+    number_ticks(left.ax.xaxis, most=5 if roomy else 3)
+    percent_ticks(right.ax.xaxis, most=5 if roomy else 3)
+    for panel, label in ((left, carbon.label), (right, risk(policies).label)):
+        panel.ax.set_xlabel(label if roomy else wrap(label, panel.size_pt[0]))
     right.ax.axvline(limit_pct, **limit_line(0.9))
     line = Line2D([], [], label=f"limit: {plain(limit_pct)} % violations", **limit_line(0.9))
     return area.finish(_title(policies), [[line]], clairvoyant_note(policies))
@@ -67,11 +70,19 @@ def _set_limits(ax: Axes, values: list[float], text_pt: float) -> None:
 
 
 def _title(policies: pl.DataFrame) -> str:
-    row, total, viable = best(policies), policies.height, int(policies["viable"].sum())
-    labels, within = policy_labels(policies), f"violations within {plain(limit(policies))} %"
+    row, total, viable = best(runnable(policies)), policies.height, int(policies["viable"].sum())
+    labels, within = policy_labels(policies), f"violations{scope(policies)} within {plain(limit(policies))} %"
     kept = f"{viable or 'None'} of {total} policies {'keeps' if viable == 1 else 'keep'}"
-    if row is None:
+    if viable == 0:
         return f"{kept if total > 1 else next(iter(labels.values())) + ' does not keep'} {within}"
+    if row is None:
+        return f"{kept} {within}, and none of them can be run by a router"
     if total == 1:
         return f"{labels[row['policy']]} {achievement(row)} with {within}"
-    return f"{kept} {within}; the cleanest of them, {labels[row['policy']]}, {achievement(row)}"
+    sentence = (
+        f"{kept} {within}; the cleanest that a router can run, {labels[row['policy']]}, {achievement(row)}"
+    )
+    seer = best(policies)
+    if seer and seer["clairvoyant"]:
+        sentence += f"; with foresight, {labels[seer['policy']]} {achievement(seer)}"
+    return sentence

@@ -6,14 +6,37 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from carbonroute.figures.formatting import CARBON_UNIT, mass_unit, number, one_line, percent, plain
+from carbonroute.figures.formatting import (
+    CARBON_UNIT,
+    VIOLATIONS_LABEL,
+    number,
+    one_line,
+    percent,
+    plain,
+)
 from carbonroute.figures.style import policy_labels
+from carbonroute.metrics import slo
+from carbonroute.metrics.best import runnable
+from carbonroute.metrics.masses import mass_unit
 from carbonroute.metrics.measure import GRAMS, INTENSITY, Measure, measure_of, measure_of_row
 
 
 def limit(policies: pl.DataFrame) -> float:
     """Return the limit on violations behind ``viable``, in percent (column ``max_violation_pct``)."""
     return float(policies["max_violation_pct"][0])
+
+
+class Risk(NamedTuple):
+    """The column of the violations that the limit is on, and the label of its axis."""
+
+    column: str
+    label: str
+
+
+def risk(policies: pl.DataFrame) -> Risk:
+    """Return the violations that the limit is on: of all requests, or of each policy's worst workload."""
+    label = "SLO violations of the worst workload (%)" if slo.per_workload(policies) else VIOLATIONS_LABEL
+    return Risk(slo.limited(policies), label)
 
 
 def change(reduction_pct: float, measure: Measure) -> str:
@@ -62,26 +85,29 @@ def achievement(row: dict[str, Any]) -> str:
 
 
 def headline(policies: pl.DataFrame) -> str:
-    """Say how far the best viable policy reduces carbon, and how far one without foresight does."""
+    """Say how far the best viable policy that a router can run reduces carbon, and how far foresight does."""
     labels, limit_pct = policy_labels(policies), plain(limit(policies))
 
     def result(row: dict[str, Any]) -> str:
-        violations = percent(row["slo_violation_pct"], 2)
-        return f"{labels[row['policy']]} {achievement(row)} at {violations} violations"
+        return f"{labels[row['policy']]} {achievement(row)} at {_violations(policies, row)}"
 
-    row = best(policies)
+    honest, row = best(runnable(policies)), best(policies)
     if row is None:
-        closest = lowest(policies, "slo_violation_pct")
+        closest = lowest(runnable(policies) if runnable(policies).height else policies, risk(policies).column)
         return (
-            f"No policy stays within {limit_pct} % violations; "
-            f"{labels[closest['policy']]} comes closest with {percent(closest['slo_violation_pct'], 2)}"
+            f"No policy stays within {limit_pct} % violations{slo.scope(policies)}; "
+            f"{labels[closest['policy']]} comes closest with {_violations(policies, closest)}"
         )
-    blind = policies.filter(~policies["clairvoyant"])
-    if not row["clairvoyant"] or blind.is_empty():
+    if not row["clairvoyant"]:
         return result(row)
-    honest = best(blind)
-    other = f"no policy stays within {limit_pct} %" if honest is None else result(honest)
-    return f"{result(row)}; without foresight, {other}"
+    none = f"No policy that a router can run stays within {limit_pct} % violations{slo.scope(policies)}"
+    return f"{none if honest is None else result(honest)}; with foresight, {result(row)}"
+
+
+def _violations(policies: pl.DataFrame, row: dict[str, Any]) -> str:
+    """Say how many violations a policy has; where the limit is each workload's, of its worst one."""
+    violations = f"{percent(row[risk(policies).column], 2)} violations"
+    return f"{violations} of {one_line(row[slo.WORST])}" if slo.per_workload(policies) else violations
 
 
 class CarbonColumn(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import polars as pl
 
@@ -78,30 +77,6 @@ def count_of(count: int, noun: str, plural: str = "") -> str:
     ('1 cell', '2,400 policies')
     """
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
-
-
-class MassUnit(NamedTuple):
-    """A unit that suits some masses: how many there are in a kilogram, and how many decimals to show."""
-
-    name: str
-    per_kg: float
-    digits: int
-
-
-_MASS_UNITS = (("t", 1e-3), ("kg", 1.0), ("g", 1e3), ("mg", 1e6), ("µg", 1e9))
-
-
-def mass_unit(masses_kg: Sequence[float]) -> MassUnit:
-    """Choose the unit in which the largest of some masses has one to three digits, and three are shown.
-
-    >>> mass_unit([0.0123, 0.0045])
-    MassUnit(name='g', per_kg=1000.0, digits=1)
-    """
-    largest = max(map(abs, masses_kg), default=0.0)
-    if not largest:
-        return MassUnit("g", 1e3, 0)
-    name, per_kg = next((unit for unit in _MASS_UNITS if largest * unit[1] >= 1), _MASS_UNITS[-1])
-    return MassUnit(name, per_kg, max(0, 2 - math.floor(math.log10(largest * per_kg))))
 
 
 def printable(frame: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from carbonroute.figures.figure import figure
-from carbonroute.figures.formatting import VIOLATIONS_LABEL, percent, significant
+from carbonroute.figures.findings import risk
+from carbonroute.figures.formatting import percent, significant
 from carbonroute.figures.panel_grid import PanelGrid
 from carbonroute.figures.style import (
     MUTED,
@@ -38,10 +39,10 @@ def draw(headroom: pl.DataFrame, ax: Axes | None = None) -> Axes:
     steps, styles = sorted(headroom["headroom"].unique()), policy_styles(headroom)
     curves = by_policy(headroom.sort("headroom"))
     grid = PanelGrid(ax, ["What is saved", "What is risked"], 1, PANEL_IN)
-    saving, risk = grid.panels
+    saving, risks = grid.panels
     measure = measure_of(headroom)
     saved = "Emissions reduction (%)" if measure is GRAMS else "Carbon reduction (%)"
-    columns = {measure.reduction: saved, "slo_violation_pct": VIOLATIONS_LABEL}
+    columns = {measure.reduction: saved, risk(headroom).column: risk(headroom).label}
     for panel, (column, label) in zip(grid.panels, columns.items(), strict=True):
         for policy, rows in curves.items():
             _curve(panel, rows, column, steps, styles[policy])
@@ -54,9 +55,9 @@ def draw(headroom: pl.DataFrame, ax: Axes | None = None) -> Axes:
     for policy, rows in curves.items():
         if rows["rejected_pct"].max():
             places = np.searchsorted(steps, rows["headroom"].to_numpy())
-            risk.plot(places, rows["rejected_pct"], color=styles[policy].colour, **REJECTED)
-    risk.set_ylim(bottom=-0.03 * risk.get_ylim()[1])
-    risk.set_xlabel("Headroom: capacity over mean load (∞: no limits)")
+            risks.plot(places, rows["rejected_pct"], color=styles[policy].colour, **REJECTED)
+    risks.set_ylim(bottom=-0.03 * risks.get_ylim()[1])
+    risks.set_xlabel("Headroom: capacity over mean load (∞: no limits)")
     legend = [style.marker_handle(line=True) for style in styles.values()]
     if headroom["rejected_pct"].max():
         legend.append(Line2D([], [], color=MUTED, label="of them, rejected", **REJECTED))

@@ -11,7 +11,7 @@ from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import number, one_line, shorten
 from carbonroute.figures.heatmap import draw_cells
 from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PT_PER_IN, SINGLE_IN, PlotArea
-from carbonroute.figures.style import FAINT, TEXT_PT, in_order
+from carbonroute.figures.style import FAINT, in_order, text_pt
 
 MOST_NAMED = 40
 LONGEST_NAME = 24
@@ -23,7 +23,7 @@ def draw(matrix: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw a matrix of round-trip times."""
     origins, regions = in_order(matrix, "origin"), in_order(matrix, "region")
     values = matrix["rtt_ms"].to_numpy().reshape(-1, len(regions))
-    row_in = TEXT_PT * LINE_SPACING / PT_PER_IN
+    row_in = text_pt() * LINE_SPACING / PT_PER_IN
     height = min(max(row_in * len(origins), 0.8), 6.0)
     area = PlotArea(ax, DOUBLE_IN if len(regions) > FEW else SINGLE_IN, height_in=height)
     area.ax.set_facecolor(FAINT)

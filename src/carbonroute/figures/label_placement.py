@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from carbonroute.arrays import Array
 from carbonroute.figures.layout import LINE_SPACING, PT_PER_IN, in_points, text_width, widest
-from carbonroute.figures.style import MUTED, TEXT_PT
+from carbonroute.figures.style import MUTED, text_pt
 
 DOT_PT = 1.5  # half the width of a dot without a label
 
@@ -83,7 +83,7 @@ def _find_place(
     """Return the nearest place for a label that covers nothing, and whose leader crosses no label."""
     lines = text.split("\n")
     half_width = widest(lines) / 2 + 1
-    half_height = len(lines) * TEXT_PT * LINE_SPACING / 2
+    half_height = len(lines) * text_pt() * LINE_SPACING / 2
     for distance in (clear + step for step in (1, 4, 8, 13, 19, 26, 34, 44, 56, 70)):
         for turn in (0, 8, 4, 12, 2, 6, 10, 14, 1, 3, 5, 7, 9, 11, 13, 15):
             cos, sin = math.cos(turn * math.pi / 8), math.sin(turn * math.pi / 8)

@@ -27,7 +27,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from carbonroute.arrays import Array
-from carbonroute.figures.style import MUTED, TEXT_PT, TITLE_PT
+from carbonroute.figures.style import MUTED, TITLE_PT, sheet, text_pt
 from carbonroute.figures.ticks import number_ticks
 
 SINGLE_IN = 3.5  # a column of a two-column paper
@@ -52,6 +52,11 @@ class Margins(NamedTuple):
     right: float
     bottom: float
     top: float
+
+
+def widest_in() -> float:
+    """Return the largest width of a figure in the style that is in force, inches."""
+    return DOUBLE_IN if sheet().columns > 1 else SINGLE_IN
 
 
 def figure_of(ax: Axes) -> Figure:
@@ -91,6 +96,7 @@ class PlotArea:
     """
 
     def __init__(self, ax: Axes | None, width_in: float = SINGLE_IN, height_in: float = 2.0) -> None:
+        width_in = min(width_in, widest_in())
         self._owned, self._width_in, self._height_in = ax is None, width_in, height_in
         if ax is None:
             figure = Figure(figsize=(width_in, height_in + 1.0))
@@ -117,7 +123,7 @@ class PlotArea:
     def finish(self, title: str, legends: Sequence[Sequence[Artist]] = (), notes: Sequence[str] = ()) -> Axes:
         """Add the title, the legends and the notes, and give the page its final size."""
         margins = self.fit()
-        top = margins.top + self._title(title, margins)
+        top = margins.top + (self._title(title, margins) if sheet().titled else 0.0)
         bottom = margins.bottom
         for handles in filter(None, legends):
             bottom += GAP_PT + self._legend(handles, margins, bottom + GAP_PT)
@@ -141,7 +147,7 @@ class PlotArea:
             level = apart and all(text.count("\n") < longest_lines for text in wrapped)
             if level:
                 break
-        upright = [fold(label, lines=1 + (slot > 3 * TEXT_PT)) for label in labels]
+        upright = [fold(label, lines=1 + (slot > 3 * text_pt())) for label in labels]
         self.ax.set_xticks(
             range(len(labels)), labels=wrapped if level else upright, rotation=0 if level else 90
         )
@@ -214,11 +220,11 @@ class PlotArea:
     def _legend(self, handles: Sequence[Artist], margins: Margins, down_pt: float) -> float:
         labels = [str(handle.get_label()) for handle in handles]
         marker_pt = max((getattr(handle, "get_markersize", float)() for handle in handles), default=0.0)
-        em = max(1.1 * marker_pt / TEXT_PT, 1.0)
-        rise = 0.35 * TEXT_PT * (em - 1) / 2  # a legend centres markers above the middle of a high row
+        em = max(1.1 * marker_pt / text_pt(), 1.0)
+        rise = 0.35 * text_pt() * (em - 1) / 2  # a legend centres markers above the middle of a high row
         lined = any(getattr(handle, "get_linestyle", str)() not in ("None", "none", "") for handle in handles)
         room, dpi = self._room(margins), self.ax.figure.dpi
-        columns = max(1, min(len(handles), int(room / (min(map(text_width, labels)) + 2 * TEXT_PT))))
+        columns = max(1, min(len(handles), int(room / (min(map(text_width, labels)) + 2 * text_pt()))))
         for ncols in range(columns, 0, -1):
             legend = Legend(
                 self.ax, list(handles), labels, loc="upper left", bbox_to_anchor=(0, 0), ncols=ncols,
@@ -238,10 +244,10 @@ def add_footer(figure: Figure, text: str) -> None:
     """Write a text under everything that a finished figure shows; the figure grows by its height."""
     width, height = figure.get_size_inches()
     text = wrap(text, width * PT_PER_IN - 2 * PAD_PT)
-    rise = ((text.count("\n") + 1) * TEXT_PT * LINE_SPACING + GAP_PT) / PT_PER_IN
+    rise = ((text.count("\n") + 1) * text_pt() * LINE_SPACING + GAP_PT) / PT_PER_IN
     _set_height(figure, height + rise, rise)
     x, y = PAD_PT / PT_PER_IN / width, PAD_PT / PT_PER_IN / (height + rise)
-    figure.text(x, y, text, color=MUTED, va="bottom", size=TEXT_PT, linespacing=LINE_SPACING)
+    figure.text(x, y, text, color=MUTED, va="bottom", size=text_pt(), linespacing=LINE_SPACING)
 
 
 def _set_height(figure: Figure, height_in: float, rise_in: float = 0.0) -> None:
@@ -258,7 +264,7 @@ def add_label_below(figure: Figure, text: str) -> None:
     if text not in figure.get_supxlabel().split("\n"):
         lines = "\n".join(filter(None, (figure.get_supxlabel(), text)))
         figure.supxlabel(
-            lines, x=PAD_PT / PT_PER_IN / figure.get_figwidth(), ha="left", color=MUTED, size=TEXT_PT
+            lines, x=PAD_PT / PT_PER_IN / figure.get_figwidth(), ha="left", color=MUTED, size=text_pt()
         )
 
 
@@ -278,9 +284,9 @@ def _height(ax: Axes, artist: Text) -> float:
     return float(artist.get_window_extent().height * PT_PER_IN / ax.figure.dpi)
 
 
-def text_width(text: str, size: float = TEXT_PT, *, bold: bool = False) -> float:
+def text_width(text: str, size: float | None = None, *, bold: bool = False) -> float:
     """Measure a line of text in the style that is in force, in points."""
-    return _text_width(text, size, bold, tuple(mpl.rcParams["font.family"]))
+    return _text_width(text, size or text_pt(), bold, tuple(mpl.rcParams["font.family"]))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -341,7 +347,7 @@ def widest(texts: Sequence[str]) -> float:
     return max(map(text_width, texts), default=0.0)
 
 
-def wrap(text: str, width_pt: float, size: float = TEXT_PT, *, bold: bool = False) -> str:
+def wrap(text: str, width_pt: float, size: float | None = None, *, bold: bool = False) -> str:
     """Break a text into lines of at most a width in points, keeping the breaks that it has.
 
     A number is not parted from its unit; a word that is too long is cut.
@@ -349,7 +355,7 @@ def wrap(text: str, width_pt: float, size: float = TEXT_PT, *, bold: bool = Fals
     return "\n".join(_wrap_line(line, width_pt, size, bold=bold) for line in text.split("\n"))
 
 
-def _wrap_line(text: str, width_pt: float, size: float, *, bold: bool) -> str:
+def _wrap_line(text: str, width_pt: float, size: float | None, *, bold: bool) -> str:
     lines: list[str] = []
     for word in re.split(r" (?!%|ms\b|[kmµ]?g\b|t\b|CO₂e)", text):
         joined = f"{lines[-1]} {word}" if lines else word
@@ -362,7 +368,7 @@ def _wrap_line(text: str, width_pt: float, size: float, *, bold: bool) -> str:
     return "\n".join(lines)
 
 
-def _cut(word: str, width_pt: float, size: float, *, bold: bool) -> list[str]:
+def _cut(word: str, width_pt: float, size: float | None, *, bold: bool) -> list[str]:
     lines = [""]
     for letter in word:
         if lines[-1] and text_width(lines[-1] + letter, size, bold=bold) > width_pt:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PT_PER_IN, PlotArea, wrap
-from carbonroute.figures.style import TEXT_PT
+from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PT_PER_IN, PlotArea, widest_in, wrap
+from carbonroute.figures.style import text_pt
 
 #: Room between two panels side by side, and around a heading, in points.
 BETWEEN_PT, AROUND_PT = 12.0, 7.0
@@ -32,11 +32,11 @@ class PanelGrid:
     ) -> None:
         self.columns, self.panel_in = min(columns, len(headings)), panel_in
         self.rows = -(-len(headings) // self.columns)
-        width_pt = DOUBLE_IN * PT_PER_IN - (SIDES_PT if sides_pt is None else sides_pt)
+        width_pt = widest_in() * PT_PER_IN - (SIDES_PT if sides_pt is None else sides_pt)
         wide_pt = (width_pt - (self.columns - 1) * BETWEEN_PT) / self.columns
         wrapped = [wrap(heading, wide_pt) for heading in headings]
         lines = 1 + max(heading.count("\n") for heading in wrapped)
-        self.height_in = self.rows * (panel_in + (lines * TEXT_PT * LINE_SPACING + AROUND_PT) / PT_PER_IN)
+        self.height_in = self.rows * (panel_in + (lines * text_pt() * LINE_SPACING + AROUND_PT) / PT_PER_IN)
         self.area = PlotArea(ax, DOUBLE_IN, self.height_in)
         self.area.ax.axis("off")
         self.panels: list[Axes] = []
@@ -46,7 +46,7 @@ class PanelGrid:
             row, column = divmod(place, self.columns)
             bounds = (column * (wide + between), 1 - (row + 1) * (1 / self.rows), wide, high)
             panel = self.area.ax.inset_axes(bounds)
-            panel.set_title(heading, loc="left", size=TEXT_PT, pad=2.5, linespacing=LINE_SPACING)
+            panel.set_title(heading, loc="left", size=text_pt(), pad=2.5, linespacing=LINE_SPACING)
             below = place + self.columns < len(headings)
             panel.tick_params(labelbottom=not below, labelleft=column == 0)
             self.panels.append(panel)

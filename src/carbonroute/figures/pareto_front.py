@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from carbonroute.arrays import Array, Mask
 from carbonroute.figures.figure import figure
-from carbonroute.figures.findings import amount, saved_label
+from carbonroute.figures.findings import amount, risk, saved_label
 from carbonroute.figures.formatting import one_line, percent, plain
 from carbonroute.figures.label_placement import label_points
 from carbonroute.figures.layout import DOUBLE_IN, PlotArea, fold
@@ -29,6 +29,7 @@ from carbonroute.figures.scatter import (
 )
 from carbonroute.figures.style import DAGGER, INK, MUTED, clairvoyant_note
 from carbonroute.metrics.measure import GRAMS, measure_of, measure_of_row
+from carbonroute.metrics.slo import scope
 
 COLOURS = "viridis"
 DOT_PT, MARK_PT, STAR_PT = 3.0, 5.5, 10.0
@@ -63,9 +64,12 @@ def draw(frontier: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw every policy that was tried, the front of those that a router can run, and those of note."""
     area = PlotArea(ax, DOUBLE_IN, height_in=3.4)
     column, label = _carbon(frontier)
-    xy = frontier.select(column, "slo_violation_pct").to_numpy().astype(np.float64)
+    violations = risk(frontier)
+    xy = frontier.select(column, violations.column).to_numpy().astype(np.float64)
     limit_pct = frontier["max_slo_violation_pct"][0]
-    set_point_axes(area.ax, xy, label, limit_pct, less_is_better=not column.endswith("_pct"))
+    set_point_axes(
+        area.ax, xy, (label, violations.label), limit_pct, less_is_better=not column.endswith("_pct")
+    )
     marks = _marks(frontier)
     dots = _dots(area.ax, frontier, xy, marks)
     area.colour_bar(dots, "Mean latency (ms)", gap=0.02, width=0.02, most=5)
@@ -166,7 +170,10 @@ def _legend(frontier: pl.DataFrame, marks: dict[str, Mask]) -> list[Artist]:
 
 def _title(frontier: pl.DataFrame) -> str:
     """Say how much the recommended policy saves, and the clairvoyant bound."""
-    values = [(frontier[f"max_{column}"][0], f"{unit} {name}") for column, name, unit in _LIMITS]
+    values = [
+        (frontier[f"max_{column}"][0], f"{unit} {name}{scope(frontier) * (unit == '%')}")
+        for column, name, unit in _LIMITS
+    ]
     limits = " and ".join(f"{plain(value)} {name}" for value, name in values if value is not None)
     best = frontier.filter("recommended")
     if best.is_empty():

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import headline
 from carbonroute.figures.formatting import one_line
-from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, wrap
-from carbonroute.figures.style import FAINT, INK, TEXT_PT, ZONE, clairvoyant_note
+from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, widest_in, wrap
+from carbonroute.figures.style import FAINT, INK, ZONE, clairvoyant_note, text_pt
 
 
 class RelatedSystem(NamedTuple):
@@ -50,7 +50,7 @@ CELL_PAD_PT = 5.0
 def draw(overview: pl.DataFrame, policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw this run's result below those of related systems."""
     rows = [HEADER, *RELATED, _own_row(overview)]
-    width_pt = (DOUBLE_IN * 72 if ax is None else PlotArea(ax).size_pt[0]) - 2 * CELL_PAD_PT
+    width_pt = (widest_in() * 72 if ax is None else PlotArea(ax).size_pt[0]) - 2 * CELL_PAD_PT
     cells = [
         [
             wrap(text, share * width_pt - 2 * CELL_PAD_PT, bold=row is HEADER)
@@ -59,7 +59,7 @@ def draw(overview: pl.DataFrame, policies: pl.DataFrame, ax: Axes | None = None)
         for row in rows
     ]
     heights = [
-        (1 + max(text.count("\n") for text in row)) * TEXT_PT * LINE_SPACING + 2 * CELL_PAD_PT
+        (1 + max(text.count("\n") for text in row)) * text_pt() * LINE_SPACING + 2 * CELL_PAD_PT
         for row in cells
     ]
     total = sum(heights)

@@ -12,20 +12,22 @@ from matplotlib.patches import Polygon
 
 from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
-from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, wrap
+from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, widest_in, wrap
 from carbonroute.figures.style import (
     CLAIRVOYANT_HATCH,
     FAINT,
     MUTED,
-    TEXT_PT,
     SeriesStyle,
     clairvoyant_note,
     policy_styles,
+    sheet,
+    text_pt,
 )
 from carbonroute.metrics.measure import GRAMS, measure_of
 
-COLUMNS = 4
-CELL = (3.05, 3.1)  # width and height of a radar's place; the radar itself has radius 1
+COLUMNS, NARROW_COLUMNS = 4, 2
+#: Width and height of a radar's place, in a figure of both columns and of one; the radar itself has radius 1.
+CELL, WIDE_CELL = (3.05, 3.1), (3.9, 4.0)
 NAME_PT = 122.0
 
 
@@ -37,13 +39,14 @@ NAME_PT = 122.0
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw each policy's strengths, before the outlines of all the others."""
     scores = _scores(policies)
-    columns = min(COLUMNS, policies.height)
+    roomy = sheet().columns > 1
+    columns, cell = min(COLUMNS if roomy else NARROW_COLUMNS, policies.height), CELL if roomy else WIDE_CELL
     rows = -(-policies.height // columns)
-    width = DOUBLE_IN if columns > 2 else DOUBLE_IN / 2
-    area = PlotArea(ax, width, height_in=rows * CELL[1] * width / (columns * CELL[0]))
+    width = min(DOUBLE_IN if columns > 2 else DOUBLE_IN / 2, widest_in())
+    area = PlotArea(ax, width, height_in=rows * cell[1] * width / (columns * cell[0]))
     ax = area.ax
-    ax.set_xlim(0, columns * CELL[0])
-    ax.set_ylim(-rows * CELL[1], 0)
+    ax.set_xlim(0, columns * cell[0])
+    ax.set_ylim(-rows * cell[1], 0)
     ax.set_aspect("equal")
     ax.axis("off")
     values = np.array(list(scores.values()))  # (axis, policy)
@@ -51,7 +54,7 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     styles = list(policy_styles(policies).values())
     for index, style in enumerate(styles):
         row, column = divmod(index, columns)
-        centre = np.array([(column + 0.5) * CELL[0], -(row + 0.6) * CELL[1]])
+        centre = np.array([(column + 0.5) * cell[0], -(row + 0.6) * cell[1]])
         others = np.delete(outlines, index, axis=0) + centre
         _radar(ax, style, centre, outlines[index] + centre, others, list(scores))
     notes = [_note(policies, scores), *clairvoyant_note(policies)]
@@ -107,7 +110,7 @@ def _radar(
             ha="center" if abs(x) < 0.7 else "left" if x > 0 else "right", va="bottom" if y > -0.5 else "top",
         )  # fmt: skip
     ax.annotate(
-        wrap(style.label, NAME_PT, bold=True), centre + np.array([0, 1]), (0, TEXT_PT + 9),
+        wrap(style.label, NAME_PT, bold=True), centre + np.array([0, 1]), (0, text_pt() + 9),
         textcoords="offset points", ha="center", va="bottom", weight="bold", linespacing=LINE_SPACING,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
-from carbonroute.figures.formatting import mass_unit, number, one_line, percent
+from carbonroute.figures.formatting import number, one_line, percent
 from carbonroute.figures.layout import BACKING, DOUBLE_IN, LINE_SPACING, PT_PER_IN, PlotArea, fold, widest
 from carbonroute.figures.style import (
     CLAIRVOYANT_HATCH,
@@ -20,10 +20,11 @@ from carbonroute.figures.style import (
     FAINT,
     LIMIT,
     MUTED,
-    TEXT_PT,
     clairvoyant_note,
+    text_pt,
 )
 from carbonroute.figures.ticks import number_ticks
+from carbonroute.metrics.masses import mass_unit
 
 GAP_LINES = 0.8  # between rows
 BAR = 0.6
@@ -44,7 +45,7 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     texts = [amount + change for amount, change in zip(amounts, _changes(saving), strict=True)]
     labels = _labels(saving)
     row_lines = max(label.count("\n") + 1 for label in labels) + GAP_LINES
-    area = PlotArea(ax, DOUBLE_IN, height_in=saving.height * row_lines * TEXT_PT * LINE_SPACING / PT_PER_IN)
+    area = PlotArea(ax, DOUBLE_IN, height_in=saving.height * row_lines * text_pt() * LINE_SPACING / PT_PER_IN)
     ax = area.ax
     ax.set_yticks(range(saving.height), labels=labels)
     ax.tick_params(axis="y", length=0)

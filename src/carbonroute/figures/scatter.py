@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from carbonroute.arrays import Array
-from carbonroute.figures.findings import carbon_column, limit
-from carbonroute.figures.formatting import VIOLATIONS_LABEL, plain, ranges
+from carbonroute.figures.findings import carbon_column, limit, risk
+from carbonroute.figures.formatting import plain, ranges
 from carbonroute.figures.label_placement import label_points
 from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, in_points
 from carbonroute.figures.style import ZONE, policy_styles
@@ -30,8 +30,8 @@ def width_in(policies: pl.DataFrame) -> float:
 
 
 def points_of(policies: pl.DataFrame) -> Array:
-    """Return (N, 2): carbon (reduction in %, or amount) and violations in %, per policy."""
-    return policies.select(carbon_column(policies).name, "slo_violation_pct").to_numpy().astype(np.float64)
+    """Return (N, 2): carbon (reduction in %, or amount) and the violations under limit in %, per policy."""
+    return policies.select(carbon_column(policies).name, risk(policies).column).to_numpy().astype(np.float64)
 
 
 def set_policy_axes(ax: Axes, policies: pl.DataFrame) -> None:
@@ -39,16 +39,18 @@ def set_policy_axes(ax: Axes, policies: pl.DataFrame) -> None:
     carbon = carbon_column(policies)
     x, y = points_of(policies).T
     set_carbon_axis(ax, x, carbon.label, margin=0.1, less_is_better=carbon.less_is_better)
+    ax.set_ylabel(risk(policies).label)
     top = max(1.12 * float(y.max()), 1.6 * limit(policies), 0.1)
     ax.set_ylim(-0.06 * top, top)
     percent_ticks(ax.yaxis)
 
 
 def set_point_axes(
-    ax: Axes, xy: Array, label: str, limit_pct: float | None, *, less_is_better: bool = False
+    ax: Axes, xy: Array, labels: tuple[str, str], limit_pct: float | None, *, less_is_better: bool = False
 ) -> None:
-    """Set limits, ticks and labels for many points, and shade the viable zone."""
-    set_carbon_axis(ax, xy[:, 0], label, margin=0.05, less_is_better=less_is_better)
+    """Set limits, ticks and the labels of both axes for many points, and shade the viable zone."""
+    set_carbon_axis(ax, xy[:, 0], labels[0], margin=0.05, less_is_better=less_is_better)
+    ax.set_ylabel(labels[1])
     scale_violations(ax, xy[:, 1], limit_pct)
     if limit_pct is not None:
         shade_viable(ax, limit_pct)
@@ -61,7 +63,6 @@ def set_carbon_axis(ax: Axes, x: Array, label: str, *, margin: float, less_is_be
     ends = (low - beside, high + beside)
     ax.set_xlim(*(ends[::-1] if less_is_better else ends))
     ax.set_xlabel(label)
-    ax.set_ylabel(VIOLATIONS_LABEL)
     ax.grid(visible=True)
     number_ticks(ax.xaxis)
 

@@ -19,11 +19,11 @@ from carbonroute.figures.layout import widest, wrap
 from carbonroute.figures.style import clairvoyant_note, clairvoyants, in_order, policy_labels
 from carbonroute.metrics.best import ranked, runnable
 from carbonroute.metrics.measure import measure_of, saves
+from carbonroute.metrics.slo import per_workload, scope
 
 LONGEST_LABEL = 32  # letters
 MOST_LINES = 4  # of a label
 NARROWEST_PT = 8.5  # places nearer to one another have no room for a name each
-VIOLATION_PCT = "slo_violation_pct"
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,17 @@ def limit_pct(summary: pl.DataFrame) -> float | None:
 def limit_text(summary: pl.DataFrame) -> str:
     """Return the limit on violations as text."""
     limit = limit_pct(summary)
-    return "the limit on violations" if limit is None else f"{plain(limit)} % violations"
+    return "the limit on violations" if limit is None else f"{plain(limit)} % violations{scope(summary)}"
 
 
 def above_limit_text(summary: pl.DataFrame) -> str:
     """Return the meaning of the mark of rows that are not viable."""
-    limit = limit_pct(summary)
-    return "more violations than the limit" if limit is None else f"more than {plain(limit)} % violations"
+    limit, in_one = limit_pct(summary), " in a workload" * per_workload(summary)
+    return (
+        "more violations than the limit"
+        if limit is None
+        else f"more than {plain(limit)} % violations{in_one}"
+    )
 
 
 def winners(summary: pl.DataFrame, axes: Sequence[GridAxis], column: str) -> pl.DataFrame:

@@ -18,10 +18,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from carbonroute.figures import study_grid
 from carbonroute.figures.figure import figure
-from carbonroute.figures.formatting import VIOLATIONS_LABEL, number, percent, tick
+from carbonroute.figures.findings import risk
+from carbonroute.figures.formatting import number, percent, tick
 from carbonroute.figures.layout import PT_PER_IN, size_pt, wrap
 from carbonroute.figures.panel_grid import PanelGrid
-from carbonroute.figures.study_grid import VIOLATION_PCT, GridAxis, SummaryMetric
+from carbonroute.figures.study_grid import GridAxis, SummaryMetric
 from carbonroute.figures.style import (
     FAINT,
     MUTED,
@@ -97,8 +98,8 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
 def _parts(rows: pl.DataFrame, further: Sequence[GridAxis], metric: SummaryMetric) -> list[LinePanel]:
     """Return the panels: one for each combination of the further axes' values if these are few, else two."""
     if not 1 < math.prod(map(len, further)) <= MOST_PANELS:
-        risk = SummaryMetric(VIOLATION_PCT, VIOLATIONS_LABEL)
-        return [LinePanel("What is saved", rows, metric), LinePanel("What is risked", rows, risk)]
+        violations = SummaryMetric(*risk(rows))
+        return [LinePanel("What is saved", rows, metric), LinePanel("What is risked", rows, violations)]
     return [
         LinePanel(study_grid.place_text(place, further), rows.filter(**place), metric)
         for place in study_grid.combinations(further)
@@ -107,7 +108,7 @@ def _parts(rows: pl.DataFrame, further: Sequence[GridAxis], metric: SummaryMetri
 
 def _paired(parts: Sequence[LinePanel]) -> bool:
     """Tell whether the panels are savings and violations."""
-    return parts[-1].metric.column == VIOLATION_PCT
+    return parts[-1].metric.column == risk(parts[-1].rows).column
 
 
 def _along(rows: pl.DataFrame, x: GridAxis, column: str) -> pl.DataFrame:
@@ -173,7 +174,7 @@ def _scale(panels: Sequence[Axes], parts: Sequence[LinePanel], limit: float | No
         panel.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
         number_ticks(panel.yaxis, most=5)
     if _paired(parts):
-        risks = parts[-1].rows[VIOLATION_PCT].drop_nulls().to_numpy()
+        risks = parts[-1].rows[parts[-1].metric.column].drop_nulls().to_numpy()
         scale_violations(panels[-1], risks if risks.size else np.zeros(1), limit)
         if limit is not None:
             panels[-1].axhline(limit, **limit_line(0.7))

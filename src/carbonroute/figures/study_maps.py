@@ -25,7 +25,7 @@ from carbonroute.figures.heatmap import draw_cells
 from carbonroute.figures.layout import PT_PER_IN, figure_of, size_pt, widest, wrap
 from carbonroute.figures.panel_grid import PanelGrid
 from carbonroute.figures.study_grid import GridAxis
-from carbonroute.figures.style import FAINT, INK, MUTED, TEXT_PT, policy_labels
+from carbonroute.figures.style import FAINT, INK, MUTED, policy_labels, text_pt
 from carbonroute.figures.ticks import fixed_ticks, number_ticks
 
 MOST_PANELS, MOST_ROWS = 12, 40
@@ -96,7 +96,7 @@ def draw_maps(
     """Draw maps of one column of a summary, with marks for cells over the limit and without a result."""
     cells, selected = _cells(summary, layout, scale.column)
     rows = layout.y or _policy_axis(summary, selected)
-    sides_pt = widest(rows.short) + TEXT_PT + 2 * ROW_PT + BAR_PT
+    sides_pt = widest(rows.short) + text_pt() + 2 * ROW_PT + BAR_PT
     columns = 2 if len(layout.x) > 30 else 3
     grid = PanelGrid(ax, [each.heading for each in cells], columns, _height_in(rows), sides_pt)
     for panel, each in zip(grid.panels, cells, strict=True):

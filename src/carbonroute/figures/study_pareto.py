@@ -16,19 +16,20 @@ from matplotlib.lines import Line2D
 from carbonroute.arrays import Array
 from carbonroute.figures import study_grid
 from carbonroute.figures.figure import figure
+from carbonroute.figures.findings import risk
 from carbonroute.figures.formatting import count_of
 from carbonroute.figures.label_placement import label_points
-from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, fold, in_points, widest
+from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, fold, in_points, widest, widest_in
 from carbonroute.figures.scatter import numbered_handles, set_point_axes, viable_handle
-from carbonroute.figures.study_grid import VIOLATION_PCT, GridAxis, SummaryMetric
+from carbonroute.figures.study_grid import GridAxis, SummaryMetric
 from carbonroute.figures.style import (
     INK,
     MUTED,
-    TEXT_PT,
     SeriesStyle,
     clairvoyant_note,
     policy_labels,
     policy_styles,
+    text_pt,
 )
 from carbonroute.metrics.best import runnable
 
@@ -54,14 +55,15 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
     points = _known(summary, metric)
     area = PlotArea(ax, DOUBLE_IN, height_in=3.4)
     ax = area.ax
-    xy = points.select(metric.column, VIOLATION_PCT).to_numpy().astype(np.float64)
-    set_point_axes(ax, xy, metric.label, study_grid.limit_pct(summary))
+    violations = risk(summary)
+    xy = points.select(metric.column, violations.column).to_numpy().astype(np.float64)
+    set_point_axes(ax, xy, (metric.label, violations.label), study_grid.limit_pct(summary))
     area.fit()
     selected = study_grid.most_relevant(summary, grid, metric.column, MOST_POLICIES)
     styles = {name: style for name, style in policy_styles(summary).items() if name in selected}
     _dots(ax, points, xy, styles)
     front = _front(points, metric)
-    ends = front.select(metric.column, VIOLATION_PCT).to_numpy()
+    ends = front.select(metric.column, violations.column).to_numpy()
     ax.plot(*ends.T, drawstyle="steps-pre", zorder=2.5, **FRONT)
     numbered = _labels(ax, front, ends, xy, _names(front, grid, policy_labels(summary)))
     legend = _legend(points, styles, study_grid.limit_pct(summary))
@@ -72,7 +74,7 @@ def draw(summary: pl.DataFrame, axes: pl.DataFrame, ax: Axes | None = None) -> A
 
 
 def _known(summary: pl.DataFrame, metric: SummaryMetric) -> pl.DataFrame:
-    return summary.filter(pl.col(metric.column).is_finite() & pl.col(VIOLATION_PCT).is_finite())
+    return summary.filter(pl.col(metric.column).is_finite() & pl.col(risk(summary).column).is_finite())
 
 
 def _dots(ax: Axes, points: pl.DataFrame, xy: Array, styles: dict[str, SeriesStyle]) -> None:
@@ -94,7 +96,7 @@ def _dots(ax: Axes, points: pl.DataFrame, xy: Array, styles: dict[str, SeriesSty
 
 def _front(points: pl.DataFrame, metric: SummaryMetric) -> pl.DataFrame:
     """Return the Pareto front of saving and violations of runnable policies, from the least of both on."""
-    by, saved = [VIOLATION_PCT, metric.column], pl.col(metric.column)
+    by, saved = [risk(points).column, metric.column], pl.col(metric.column)
     order = runnable(points).sort(by, descending=[False, True], maintain_order=True)
     return order.filter((saved > saved.cum_max().shift(1)).fill_null(value=True))
 
@@ -124,7 +126,7 @@ def _labels(ax: Axes, front: pl.DataFrame, ends: Array, xy: Array, names: Sequen
     if len(names) <= MOST_NAMED and written(every, [fold(name, 3, LABEL_PT) for name in names]):
         return []
     numbered = [f"{index + 1} {name}" for index, name in enumerate(names)]
-    beside = max(1, int(DOUBLE_IN * PT_PER_IN / (widest(numbered) + 2 * TEXT_PT)))
+    beside = max(1, int(widest_in() * PT_PER_IN / (widest(numbered) + 2 * text_pt())))
     if len(names) <= MOST_KEY_LINES * beside and written(every, [str(index + 1) for index in every]):
         return numbered_handles(names)
     viable = np.flatnonzero(front["viable"].fill_null(value=False))

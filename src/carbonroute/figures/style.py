@@ -6,10 +6,12 @@ Styles follow the order in the tables, so a policy or region looks the same in e
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any, Literal, cast
 
 import matplotlib as mpl
 import polars as pl
@@ -43,12 +45,61 @@ HATCHES = ("", "xxxx", "....", "++++")
 CLAIRVOYANT_HATCH = "/////"
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """What a figure is drawn for.
+
+    Attributes
+    ----------
+    text_pt
+        Size of its text.
+    columns
+        Columns of a paper that it may span.
+    titled
+        Whether a sentence stands above it.
+    """
+
+    text_pt: float
+    columns: int
+    titled: bool
+
+
+Style = Literal["house", "paper"]
+SHEETS: Mapping[str, Sheet] = MappingProxyType(
+    {
+        "house": Sheet(text_pt=TEXT_PT, columns=2, titled=True),
+        "paper": Sheet(text_pt=8.0, columns=1, titled=False),  # its caption is the author's
+    }
+)
+_SHEET: ContextVar[Sheet] = ContextVar("sheet", default=SHEETS["house"])
+
+
+def sheet() -> Sheet:
+    """Return what figures are being drawn for."""
+    return _SHEET.get()
+
+
+def text_pt() -> float:
+    """Return the size of text in the style that is in force, in points."""
+    return _SHEET.get().text_pt
+
+
+@contextmanager
+def drawn_for(style: Style | None) -> Iterator[None]:
+    """Draw figures for a screen, or for the column of a paper; None leaves it as it is."""
+    token = _SHEET.set(SHEETS[style] if style else _SHEET.get())
+    try:
+        yield
+    finally:
+        _SHEET.reset(token)
+
+
 def _settings(families: Sequence[str]) -> dict[str, Any]:
     texts = ("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")
     inks = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor")
     lines = ("axes.linewidth", "xtick.major.width", "ytick.major.width", "hatch.linewidth")
     return {
-        **dict.fromkeys(texts, TEXT_PT),
+        **dict.fromkeys(texts, text_pt()),
         **dict.fromkeys(inks, INK),
         **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), MUTED),
         **dict.fromkeys(lines, 0.6),

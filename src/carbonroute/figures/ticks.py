@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from carbonroute.arrays import Array
 from carbonroute.figures.formatting import tick
+from carbonroute.figures.style import sheet
 
 TICK_STEPS = [1, 2, 2.5, 5, 10]
 LONGEST_HOURLY = 21 * 24  # hours; of longer traces, daily means are drawn
@@ -39,6 +40,7 @@ def percent_ticks(axis: Axis, most: int = 6) -> None:
 
 def log_ticks(axis: Axis, low: float, high: float, most: int) -> None:
     """Put ticks on a logarithmic axis from `low` to `high`: at 1, 2 and 5, or at powers of ten alone."""
+    most = most if sheet().columns > 1 else max(2, most // 2)
     axis.set_major_locator(LogLocator(subs=(1.0,) if high > 300 * low else (1.0, 2.0, 5.0), numticks=most))
     axis.set_major_formatter(FuncFormatter(tick))
     axis.set_minor_formatter(NullFormatter())

@@ -11,12 +11,12 @@ from carbonroute.figures.formatting import VIOLATIONS_LABEL, number, one_line, p
 from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, PlotArea
 from carbonroute.figures.style import (
     MUTED,
-    TEXT_PT,
     SeriesStyle,
     clairvoyant_note,
     in_order,
     policy_labels,
     policy_styles,
+    text_pt,
 )
 from carbonroute.figures.ticks import percent_ticks
 
@@ -47,7 +47,7 @@ def draw(workloads: pl.DataFrame, ax: Axes | None = None) -> Axes:
 def _bars(area: PlotArea, workloads: pl.DataFrame, styles: dict[str, SeriesStyle], ids: list[str]) -> None:
     """Draw a group of bars per workload; each bar has its value on it where there is room."""
     width = GROUP / len(styles)
-    roomy = area.size_pt[0] * width / len(ids) > TEXT_PT + 1
+    roomy = area.size_pt[0] * width / len(ids) > text_pt() + 1
     rows = workloads.select("policy", "workload", "slo_violation_pct")
     values = {(policy, workload): value for policy, workload, value in rows.iter_rows()}
     for group, workload in enumerate(ids):

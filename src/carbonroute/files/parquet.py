@@ -237,7 +237,7 @@ def parquet(path: Path, file_name: str, digests: Digests | None = None) -> Itera
     InputError
         If there is no such file, or it is not a Parquet file.
     """
-    with opened(path, file_name) as file:
+    with opened(path, file_name, digests) as file:
         # The library reads a file in any order: one that is not held in memory is hashed by itself.
         held = b"".join(iter(partial(file.read, _HELD_BYTES), b"")) if file.size <= _HELD_BYTES else None
         read_at = _of_disk(file) if held is None else _of_memory(held)
@@ -262,11 +262,8 @@ def parquet(path: Path, file_name: str, digests: Digests | None = None) -> Itera
         yield ParquetFile(file_name, schema, rows, lazy, groups, read_at)
         if file.place < file.size:
             file.file.seek(0)
-            while file.read(_HELD_BYTES):
-                pass
-        digest = file.digest()
-    if digests is not None:
-        digests.add(file_name, digest)
+            file.skip(_HELD_BYTES)
+        file.finish()
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import polars as pl
 import polars.selectors as cs
 
 from carbonroute.errors import InputError
+from carbonroute.files.limits import PIECE_BYTES
 from carbonroute.files.parquet import parquet
 from carbonroute.files.streams import JSON_LINES
 from carbonroute.files.strict_json import read_json, refuse_halves
@@ -30,11 +31,13 @@ from carbonroute.files.tables import (
     PARQUET,
     column_names,
     column_numbers,
+    column_text,
+    read_table,
     require_commas,
     require_header,
     separator_of,
 )
-from carbonroute.files.text import chunks, listed, plain_text, refused
+from carbonroute.files.text import chunks, listed, opened, plain_text, refused
 from carbonroute.files.times import is_epoch
 
 HEAD_ROWS = 2000
@@ -110,6 +113,11 @@ class Preview:
         Of a JSON file, the value; of a table None.
     head
         First rows of a table.
+    whole
+        All of a table, where it is small and has no fault.
+    typed
+        The whole table, or its first rows, with columns as numbers where every entry of the first rows is
+        one; further entries that are none are null.
     is_log
         Whether it consists of JSON lines.
     separator
@@ -122,6 +130,8 @@ class Preview:
     file_name: str
     content: Any = None
     head: pl.DataFrame = field(default_factory=pl.DataFrame)
+    whole: pl.DataFrame | None = None
+    typed: pl.DataFrame = field(default_factory=pl.DataFrame)
     is_log: bool = False
     separator: str = ","
     times: tuple[str, ...] = ()
@@ -136,7 +146,31 @@ class Preview:
     @cached_property
     def epochs(self) -> tuple[str, ...]:
         """The columns of numbers that count the time since 1970."""
-        return tuple(name for name in self.numbers if is_epoch(self.head[name]))
+        return tuple(name for name in self.numbers if is_epoch(self.typed[name].head(HEAD_ROWS)))
+
+    def numbers_in(self, table: pl.DataFrame, names: Sequence[str]) -> pl.Series:
+        """Return columns of `table`, one below the other, as numbers: null where an entry is none."""
+        typed = self.typed.select(names) if table is self.whole else table.select(names)
+        return pl.concat(
+            column
+            if column.dtype == pl.Float64
+            else column_numbers(column_text(table[column.name], self.file_name))
+            for column in typed.iter_columns()
+        )
+
+    def table(self) -> pl.DataFrame:
+        """Return all of a table, as `read_table` does.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        """
+        return (
+            read_table(self.path, self.file_name, separator=self.separator)
+            if self.whole is None
+            else self.whole
+        )
 
     @property
     def listed(self) -> str:
@@ -166,24 +200,43 @@ def preview(path: Path, file_name: str, kind: str | None = None, *, any_separato
         return Preview(path, file_name, read_json(path, file_name))
     is_text = suffix not in PARQUET and suffix not in JSON_LINES
     separator = _separator(path, file_name) if any_separator and is_text else ","
-    head = head_of(path, file_name, suffix, separator)
-    plain = {name for name in head.columns if _is_plain(head[name])}
+    whole = _small(path, file_name, separator) if suffix == ".csv" else None
+    head = head_of(path, file_name, suffix, separator) if whole is None else whole.head(HEAD_ROWS)
+    typed = _typed(head if whole is None else whole)
+    plain = {name for name, dtype in typed.schema.items() if dtype.is_numeric()}
     others = [name for name in head.columns if name not in plain]
     times = tuple(name for name in others if _is_time(head[name]))
-    numbers = tuple(name for name in head.columns if name in plain or _is_number(head[name]))
+    numbers = tuple(
+        name for name in head.columns if name in plain or (name not in times and _is_number(head[name]))
+    )
+    known = {*times, *numbers}
     words = tuple(
         name
-        for name in head.columns
-        if name not in {*times, *numbers} and head[name].dtype == pl.String and len(_known(head[name]))
+        for name in others
+        if name not in known and head[name].dtype == pl.String and len(_known(head[name]))
     )
     telling_first = tuple(sorted(times, key=lambda name: not TIME.search(name)))
     is_log = suffix in JSON_LINES
-    return Preview(path, file_name, None, head, is_log, separator, telling_first, numbers, words)
+    return Preview(
+        path, file_name, None, head, whole, typed, is_log, separator, telling_first, numbers, words
+    )
 
 
 def _separator(path: Path, file_name: str) -> str:
     """Return the separator of a CSV file, by its first line."""
     return separator_of(next(_lines(path, file_name), "").encode())
+
+
+def _small(path: Path, file_name: str, separator: str) -> pl.DataFrame | None:
+    """Return a small CSV file without a fault as a whole: it need not be read again."""
+    if path.suffix.lower() != ".csv":
+        return None
+    try:
+        with opened(path, file_name) as file:
+            is_small = file.size <= PIECE_BYTES
+        return read_table(path, file_name, separator=separator) if is_small else None
+    except InputError:  # the reader that recognises its first rows says which
+        return None
 
 
 def first_named(pattern: re.Pattern[str], names: Sequence[str]) -> str | None:
@@ -206,11 +259,13 @@ def _known(column: pl.Series) -> pl.Series:
     )
 
 
-def _is_plain(column: pl.Series) -> bool:
-    """Whether every entry is a number."""
-    if column.dtype != pl.String:
-        return column.dtype.is_numeric()
-    return not any(column_numbers(entries).null_count() for entries in (column.head(1), column))
+def _typed(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table with columns of text as numbers where every entry of its first rows is one."""
+    first = table.head(1).select(cs.string().str.strip_chars().cast(pl.Float64, strict=False))
+    likely = [number.name for number in first.iter_columns() if not number.null_count()]
+    numbers = table.select(pl.col(likely).cast(pl.Float64, strict=False)).get_columns()
+    numbers += [column_numbers(table[number.name]) for number in numbers if number.null_count()]
+    return table.with_columns(number for number in numbers if not number.head(HEAD_ROWS).null_count())
 
 
 def _is_number(column: pl.Series) -> bool:
@@ -230,9 +285,11 @@ def marks_in(column: pl.Series) -> Mapping[str, str] | None:
     """
     if column.dtype != pl.String:
         return None
+    if column_numbers(column).null_count() == column.null_count():
+        return None
     known = _known(column)
     plain = int(column_numbers(known).is_not_null().sum())
-    if plain == len(known):
+    if plain == len(known) or known.str.contains(r"^\s*[+-]?[0-9]").sum() < MOST * len(known):
         return None
 
     def count(marks: Mapping[str, str]) -> int:
@@ -341,4 +398,4 @@ def _lines(path: Path, file_name: str) -> Iterator[str]:
     if more:
         whole = data[: data.rfind(b"\n") + 1]
         data = whole if whole.count(b"\n") > 1 else data + more  # a line that is too long is refused as such
-    yield from plain_text(data, file_name).split("\n")[: HEAD_ROWS + 1]
+    yield from plain_text(data, file_name).split("\n", HEAD_ROWS + 1)[: HEAD_ROWS + 1]

@@ -51,11 +51,17 @@ _PLAIN_MARKS = MappingProxyType({"\u00a0": " ", "\u202f": " ", "\u2019": "'"})
 #: What else stands between groups of digits: no-break and narrow no-break spaces, and a raised comma.
 _THOUSANDS = MappingProxyType({" ": " \u00a0\u202f", "'": "'\u2019"})
 
+#: Makes a table of lines, of which the first may be skipped.
+Parser = Callable[..., pl.DataFrame]
+
 #: Rows, each piece with the line of its first one.
 Pieces = Iterator[tuple[int, pl.DataFrame]]
 
 #: A value as text and as number, with its time, its zone and its place in the file.
 _BYTES_PER_VALUE = 100
+
+#: Size of a piece of a table that is read as a whole.
+_WHOLE_BYTES = 4 * PIECE_BYTES
 
 #: How polars fails at text that it cannot take; a panic is no subclass of Exception.
 FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -90,9 +96,7 @@ def read_table(
             table = _whole(file)
     else:
         parts, values = [], 0
-        for _, part in csv_pieces(
-            path, file_name, list, digests=digests, limit=MAX_BYTES, separator=separator
-        ):
+        for _, part in csv_pieces(path, file_name, list, _WHOLE_BYTES, digests, MAX_BYTES, separator):
             values += part.height * part.width
             _require_room(values, file_name)
             parts.append(part)
@@ -177,36 +181,80 @@ def csv_pieces(
     """
     names: list[str] = []
     for line, data in text_pieces(path, file_name, piece_bytes, digests, limit):
-        first_line, body = line, data
+        skip_lines = 0 if names else 1
         if not names:
             require_header(data.split(b"\n", HEADER_LINES)[:HEADER_LINES], file_name)
-            head, _, body = data.partition(b"\n")
-            first_line += 1
+            head, *following = _first_lines(data)
             if separator == ",":
-                require_commas(head, body.partition(b"\n")[0], file_name)
+                require_commas(head, b"".join(following), file_name)
             names = column_names(head, file_name, separator)
             columns = _columns(select(names), names, separator)
-            if not body:
+            if not following:
                 continue
-        check_lines(body, file_name, len(names), first_line, separator)
-        yield first_line, parsed(body, file_name, first_line, columns)
+        first_line = line + skip_lines
+        table = _regular(data, len(names), columns, skip_lines)
+        if table is None:
+            body = data.partition(b"\n")[2] if skip_lines else data
+            check_lines(body, file_name, len(names), first_line, separator)
+            table = parsed(body, file_name, first_line, columns)
+        yield first_line, table
     if not names:
         raise refused(file_name, "the file is empty", "a header line and data are expected")
 
 
-def _columns(columns: Sequence[str], names: list[str], separator: str) -> Callable[[bytes], pl.DataFrame]:
+def _first_lines(data: bytes) -> list[bytes]:
+    """Return the first two lines, or the only one."""
+    end = data.find(b"\n")
+    if end < 0:
+        return [data]
+    second = data.find(b"\n", end + 1)
+    return [data[:end], data[end + 1 : second if second > end else len(data)]]
+
+
+def _columns(columns: Sequence[str], names: list[str], separator: str) -> Parser:
     """Return the parser of lines to these columns, in the order of the file."""
     place_of = {name: place for place, name in enumerate(names)}
     places = sorted({place_of[name] for name in columns})
 
-    def parse(data: bytes) -> pl.DataFrame:
+    if len(places) == len(names):  # a schema refuses further fields
+
+        def parse_all(data: bytes, skip_lines: int = 0) -> pl.DataFrame:
+            schema = dict.fromkeys(names, pl.String())
+            return pl.read_csv(
+                data, has_header=False, schema=schema, separator=separator, skip_lines=skip_lines
+            )
+
+        return parse_all
+
+    def parse(data: bytes, skip_lines: int = 0) -> pl.DataFrame:
         table = pl.read_csv(
-            io.BytesIO(data), has_header=False, infer_schema=False, columns=places, separator=separator
+            data,
+            has_header=False,
+            infer_schema=False,
+            columns=places,
+            separator=separator,
+            skip_lines=skip_lines,
         )
         table.columns = [names[place] for place in places]
         return table
 
     return parse
+
+
+def _regular(data: bytes, columns: int, parse: Parser, skip_lines: int) -> pl.DataFrame | None:
+    """Return lines as a table if the parser alone shows that each is a row with so many fields; else None.
+
+    The first ones may be skipped. Where all columns are read, it fails at a row with more fields, and leaves
+    the last one of a row with fewer empty.
+    """
+    if columns == 1 or b'"' in data:
+        return None
+    try:
+        table = parse(data, skip_lines)
+    except FAILURES:
+        return None
+    is_whole = table.width == columns and len(table) == data.count(b"\n") + 1 - skip_lines
+    return table if is_whole and not table.to_series(columns - 1).null_count() else None
 
 
 def text_pieces(
@@ -222,18 +270,29 @@ def text_pieces(
         held += chunk
         if len(held) < piece_bytes:
             continue
-        body = held[: held.rfind(b"\n") + 1].rstrip(b"\r\n")
-        if len(held) - len(body) > MAX_LINE_BYTES + 2:
+        size = _without_empty(held, held.rfind(b"\n") + 1)
+        if len(held) - size > MAX_LINE_BYTES + 2:
             plain_lines(held, file_name, first_line)
-            line = first_line + body.count(b"\n") + bool(body)
+            line = first_line + held.count(b"\n", 0, size) + bool(size)
             raise refused(file_name, f"line {line} is empty", "one row per line is expected")
-        if body:  # empty lines are kept: at the end of the file they do no harm
-            end = held.index(b"\n", len(body)) + 1
-            yield first_line, plain_lines(held[:end], file_name, first_line)[:-1]
-            held = held[end:]
+        if size:  # empty lines are kept: at the end of the file they do no harm
+            end = held.index(b"\n", size)
+            body = held[: size if held[size:end] == b"\r" else end]
+            yield first_line, plain_lines(body, file_name, first_line)
+            held = held[end + 1 :]
             first_line += body.count(b"\n") + 1
     if rest := plain_lines(held, file_name, first_line).rstrip(b"\n"):
         yield first_line, rest
+
+
+def _without_empty(data: bytes, end: int) -> int:
+    """Return the size of data up to a place without the line ends before it."""
+    size, tail = end, 64
+    while size and data[size - 1] in b"\r\n":
+        begin = max(size - tail, 0)
+        size = begin + len(data[begin:size].rstrip(b"\r\n"))
+        tail *= 2
+    return size
 
 
 def parsed(
@@ -315,6 +374,9 @@ def column_numbers(text: pl.Series, decimal: str = ".", thousands: str | None = 
     >>> column_numbers(pl.Series(["1.050,5", "61", "1.05", "1.050"]), ",", ".").to_list()
     [1050.5, 61.0, None, 1050.0]
     """
+    numbers = text.cast(pl.Float64, strict=False)
+    if decimal == "." and thousands is None and numbers.null_count() == text.null_count():
+        return numbers
     plain = text.str.strip_chars()
     if decimal != "." or thousands is not None:
         point = re.escape(decimal)
@@ -411,9 +473,9 @@ def column_names(head: bytes, file_name: str, separator: str = ",") -> list[str]
     def as_row(data: bytes) -> pl.DataFrame:
         return pl.read_csv(io.BytesIO(data), has_header=False, infer_schema=False, separator=separator)
 
-    # The header is read as a row: polars leaves doubled quotes in names.
-    row = parsed(head, file_name, 1, as_row)
-    names = [name or "" for name in row.row(0)]
+    names = head.decode().split(separator)
+    if b'"' in head:  # it is read as a row: polars leaves doubled quotes in names
+        names = [name or "" for name in parsed(head, file_name, 1, as_row).row(0)]
     if (name := repeated(names)) is not None:
         problem = f"line 1: column {name!r} stands {names.count(name)} times"
         raise refused(file_name, problem, "name every column once")

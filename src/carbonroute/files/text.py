@@ -62,6 +62,8 @@ class InputFile:
         The file itself.
     file_name
         Its name in messages.
+    digests
+        Where the digest of the file is noted.
 
     Attributes
     ----------
@@ -69,10 +71,11 @@ class InputFile:
         How much of it was read, bytes.
     """
 
-    def __init__(self, file: FileIO, file_name: str) -> None:
+    def __init__(self, file: FileIO, file_name: str, digests: Digests | None = None) -> None:
         self.file = file
         self.file_name = file_name
         self._status = os.fstat(file.fileno())
+        self._digests = digests
         self._digest = hashlib.sha256()
         self.place = 0
 
@@ -84,10 +87,11 @@ class InputFile:
     def read(self, size: int) -> bytes:
         """Return the next bytes, at most `size`; none at the end."""
         try:
-            data = self.file.read(size) or b""
+            data = self.file.read(min(size, self.size - self.place + 1)) or b""
         except OSError as error:
             raise _unreadable(self.file_name, error, "copy it again") from error
-        self._digest.update(data)
+        if self._digests is not None:
+            self._digest.update(data)
         self.place += len(data)
         if self.place > self.size:  # it grows, and may do so for ever
             raise _changed(self.file_name)
@@ -98,8 +102,8 @@ class InputFile:
         while self.read(chunk_bytes):
             pass
 
-    def digest(self) -> str:
-        """Return the SHA-256 of the whole file, in hexadecimal.
+    def finish(self) -> None:
+        """Note the digest of the file, of which all has been read.
 
         Raises
         ------
@@ -110,12 +114,13 @@ class InputFile:
         before = self._status.st_size, self._status.st_mtime_ns
         if self.place != self.size or (now.st_size, now.st_mtime_ns) != before:
             raise _changed(self.file_name)
-        return self._digest.hexdigest()
+        if self._digests is not None:
+            self._digests.add(self.file_name, self._digest.hexdigest())
 
 
 @contextmanager
-def opened(path: Path, file_name: str) -> Iterator[InputFile]:
-    """Open a regular file.
+def opened(path: Path, file_name: str, digests: Digests | None = None) -> Iterator[InputFile]:
+    """Open a regular file, whose digest is added to `digests` when it is finished.
 
     Raises
     ------
@@ -129,7 +134,7 @@ def opened(path: Path, file_name: str) -> Iterator[InputFile]:
         raise _unreadable(file_name, error, f"looked for {path}") from error
     with file:
         _require_regular(os.fstat(file.fileno()), file_name)
-        yield InputFile(file, file_name)
+        yield InputFile(file, file_name, digests)
 
 
 def read_bytes(path: Path, file_name: str, limit: int = MAX_BYTES, digests: Digests | None = None) -> bytes:
@@ -144,7 +149,7 @@ def chunks(
 
     When all of it has been read its digest is added to `digests`.
     """
-    with opened(path, file_name) as file:
+    with opened(path, file_name, digests) as file:
         if file.size > limit:
             raise refused(file_name, f"the file has {file.size:,} bytes", f"the limit is {limit:,}")
         if path.suffix.lower() == ".gz":
@@ -152,9 +157,7 @@ def chunks(
         else:
             while chunk := file.read(chunk_bytes):
                 yield chunk
-        digest = file.digest()
-    if digests is not None:
-        digests.add(file_name, digest)
+        file.finish()
 
 
 def sha256(path: Path) -> str:
@@ -178,16 +181,14 @@ def plain_lines(data: bytes, file_name: str, first_line: int = 1) -> bytes:
     """Return whole lines of UTF-8 text with plain line ends, or refuse them as `plain_text` does."""
     if first_line == 1:
         data = data.removeprefix(b"\xef\xbb\xbf")
-    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
-    lengths = np.diff(ends, prepend=-1, append=len(data)) - 1
-    if lengths.max() > MAX_LINE_BYTES:
-        line = int(lengths.argmax()) + first_line
+    if (line := _long_line(data, first_line)) is not None:
         problem = f"line {line} has more than {MAX_LINE_BYTES:,} bytes"
         raise refused(file_name, problem, "shorter lines of text are expected")
     if (place := data.find(b"\0")) >= 0:
         line = _line(data, place, first_line)
         raise refused(file_name, f"line {line} holds a NUL byte", "save it as plain UTF-8 text")
-    data = data.replace(b"\r\n", b"\n")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
     if (place := data.find(b"\r")) >= 0:
         problem = f"line {_line(data, place, first_line)} holds a carriage return without a line feed"
         raise refused(file_name, problem, "save it as plain UTF-8 text")
@@ -198,6 +199,17 @@ def plain_lines(data: bytes, file_name: str, first_line: int = 1) -> bytes:
         problem = f"line {_line(data, error.start, first_line)} is not UTF-8 (byte 0x{data[error.start]:02x})"
         raise refused(file_name, problem, "save the file as UTF-8") from error
     return data
+
+
+def _long_line(data: bytes, first_line: int) -> int | None:
+    """Return the number of the longest line if it has more than `MAX_LINE_BYTES`."""
+    place = 0
+    while len(data) - place > MAX_LINE_BYTES:
+        place = data.rfind(b"\n", place, place + MAX_LINE_BYTES + 1) + 1
+        if not place:
+            ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
+            return int(np.diff(ends, prepend=-1, append=len(data)).argmax()) + first_line
+    return None
 
 
 def _require_regular(status: os.stat_result, file_name: str) -> None:

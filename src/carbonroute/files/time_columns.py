@@ -56,20 +56,26 @@ def common_step_us(times: pl.DataFrame) -> int | None:
     """
     if times["time"].null_count() or times["zone"].null_count():
         times = times.drop_nulls()
-    run = times["zone"].rle_id()
-    begins = times["zone"].filter(run != run.shift(1, fill_value=len(run)))
-    time_us, gap_us = times["time"].to_physical().to_numpy(), None
-    if begins.n_unique() == len(begins):  # each zone's rows stand together
-        gap_us = np.diff(time_us)[np.diff(run.to_numpy()) == 0]
-    if gap_us is None or (gap_us < 0).any():
-        zone = times["zone"].cast(pl.Categorical).to_physical().to_numpy()
+    names = times["zone"]
+    zone = (names.cast(pl.Categorical) if names.dtype == pl.String else names).to_physical().to_numpy()
+    time_us = times["time"].to_physical().to_numpy()
+    gap_us, same = np.diff(time_us), np.diff(zone) == 0
+    if len(same) - same.sum() >= names.n_unique():  # a zone's rows do not stand together
+        order = np.argsort(zone, kind="stable")
+        zone, time_us = zone[order], time_us[order]
+        gap_us, same = np.diff(time_us), np.diff(zone) == 0
+    gap_us = gap_us[same]
+    if (gap_us < 0).any():
         order = np.lexsort((time_us, zone))
         gap_us = np.diff(time_us[order])[np.diff(zone[order]) == 0]
     gap_us = gap_us[gap_us > 0]
     if not len(gap_us):
         return None
-    gaps, counts = np.unique(gap_us, return_counts=True) if np.ptp(gap_us) else (gap_us[:1], np.ones(1))
-    return int(gaps[counts == counts.max()].max())
+    low, high = int(gap_us.min()), int(gap_us.max())
+    if low == high:
+        return low
+    counted = pl.Series("gap", gap_us).value_counts()
+    return int(counted.filter(pl.col("count") == pl.col("count").max())["gap"].to_numpy().max())
 
 
 def span_text(span_us: int) -> str:

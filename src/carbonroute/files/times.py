@@ -20,6 +20,7 @@ from carbonroute.units import CENTURY_S, PER_SECOND
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: A horizon that holds every time.
 ALWAYS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_FIRST_US, _LAST_US = ((end - EPOCH) // timedelta(microseconds=1) for end in ALWAYS)
 _UTC_TIME = pl.Datetime("us", "UTC")
 _LAYOUT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?P<between>[T ])[0-9]{2}:[0-9]{2}"
@@ -32,6 +33,9 @@ _DATE_DIGITS = 8
 #: Both time zone libraries know all changes of clocks in these years.
 _KNOWN_CHANGES = 1971, 2036
 
+
+#: Where the first stamp stands so often, each stamp is read once: as in a row per zone and time.
+_REPEATED = 8
 
 #: Stands for the place of the line in a remedy.
 _LINE = "{line}"
@@ -151,15 +155,15 @@ def to_utc(
 
 def is_epoch(column: pl.Series) -> bool:
     """Whether all of a column's numbers are seconds, or their fractions, since 1970."""
-    known = column.drop_nulls()
-    if known.dtype == pl.String:
-        known = column_numbers(known)
+    numbers = column_numbers(column) if column.dtype == pl.String else column
+    if not numbers.dtype.is_numeric() or numbers.null_count() > column.null_count():
+        return False
+    known = (numbers.drop_nulls() if numbers.null_count() else numbers).to_numpy()
+    if not len(known):
+        return False
+    low, high = known.min(), known.max()
     first, last = CENTURY_S
-    return (
-        bool(len(known))
-        and known.dtype.is_numeric()
-        and any((known / per_s).is_between(first, last).sum() == len(known) for per_s in PER_SECOND.values())
-    )
+    return any(first <= low / per_s and high / per_s <= last for per_s in PER_SECOND.values())
 
 
 def epoch_unit(column: pl.Series) -> str | None:
@@ -239,6 +243,10 @@ def _distinct(
 
 def _at_once(column: pl.Series, time_zone: str | None) -> pl.Series:
     """Return times in UTC, null where they need a closer look."""
+    first = column.first() if column.dtype == pl.String else None
+    if first is not None and (column == first).sum() >= _REPEATED:
+        stamps, place = _each_once(column)
+        return _at_once(stamps, time_zone).gather(place)
     nothing = pl.Series(column.name, [None], dtype=_UTC_TIME).new_from_index(0, len(column))
     try:
         times = _of_layout(column) if column.dtype == pl.String else column
@@ -250,9 +258,24 @@ def _at_once(column: pl.Series, time_zone: str | None) -> pl.Series:
         if times.dtype == pl.Datetime("us"):
             return nothing if time_zone is None else _clear(times, time_zone).rename(column.name)
         times = times.dt.convert_time_zone("UTC")
-        return times.set(~times.dt.year().is_between(1, 9999), None)
+        inside = times.to_physical().is_between(_FIRST_US, _LAST_US)
+        return times if inside.all() else times.set(~inside, None)
     except pl.exceptions.PolarsError:  # such as a time zone that only the other library knows
         return nothing
+
+
+def _each_once(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Return the stamps of a column whose first one is repeated, and which of them each row has."""
+    first, second = (column == column.first()).arg_true().head(2)
+    period = second - first
+    if period == 1:  # hour by hour: runs of one stamp
+        begins = column.ne_missing(column.shift(1))
+        begins[0] = True
+        return column.filter(begins), begins.cum_sum() - 1
+    if len(column) % period == 0 and column[period:].eq_missing(column[:-period]).all():  # zone by zone
+        return column.head(period), pl.int_range(len(column), eager=True) % period
+    stamps = column.drop_nulls().unique(maintain_order=True)
+    return stamps, column.cast(pl.Enum(stamps)).to_physical()
 
 
 def _of_layout(column: pl.Series) -> pl.Series:
@@ -262,10 +285,14 @@ def _of_layout(column: pl.Series) -> pl.Series:
     if not layout:
         return column
     offset = layout["offset"] and ("Z" if layout["offset"] == "Z" else "%:z")
-    pattern = f"%Y-%m-%d{layout['between']}%H:%M{':%S%.f' if layout['second'] else ''}{offset or ''}"
-    exact = column.set(~column.str.contains(f"^(?:{_LAYOUT.pattern})$"), None)
+    second = ":%S" if layout["second"] else ""
+    if second and column.str.contains(".", literal=True).any():
+        second += "%.f"
+    pattern = f"%Y-%m-%d{layout['between']}%H:%M{second}{offset or ''}"
+    exact = column.str.contains(f"^(?:{_LAYOUT.pattern})$")
     zone = "UTC" if offset == "Z" else None
-    return exact.str.to_datetime(pattern, time_unit="us", time_zone=zone, strict=False)
+    of_layout = column if exact.all() else column.set(~exact, None)
+    return of_layout.str.to_datetime(pattern, time_unit="us", time_zone=zone, strict=False)
 
 
 def _clear(times: pl.Series, time_zone: str) -> pl.Series:

@@ -15,27 +15,30 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.carbon.gaps import runs_of
 from carbonroute.carbon.grid import (
     CarbonRows,
-    earlier_than_before,
     hourly,
     iso,
     partial_hours,
+    place_text,
     placed,
     repeated,
     too_close,
 )
-from carbonroute.carbon.quality import copies, standstills
+from carbonroute.carbon.quality import TINY_G_PER_KWH, copies, standstills
 from carbonroute.carbon.refusals import irregular, require_size, step_change
 from carbonroute.carbon.rules import Rules, Step, step_of, until_next
 from carbonroute.files.text import listed, refused
 from carbonroute.files.time_columns import common_step_us, span_text
 from carbonroute.files.times import EPOCH
+from carbonroute.inspection.complete import complete_hours
 from carbonroute.inspection.duplicates import Duplicates
 from carbonroute.inspection.levels import hours_in_part, level_findings
 from carbonroute.inspection.rules import SPIKE_LIMIT, Proposed, lone_spikes, of_step, proposals
-from carbonroute.inspection.statistics import amplitude, lag_correlation, mean_day
-from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, US_PER_HOUR, pct
+from carbonroute.inspection.statistics import Moments, amplitude, lag_correlation, mean_day, moments
+from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR, pct
 
 _NAMED = 5
+#: Faults of single rows that are counted.
+_ROW_FAULTS = ("no_value", "absurd", "off_grid", "duplicates", "out_of_order")
 #: Larger numbers are neither a carbon intensity in any unit nor the generation of a grid in an hour.
 MAX_VALUE = 1e12
 
@@ -123,6 +126,13 @@ def describe(
     InputError
         If no row has a time, or times lie so far apart that no table could hold all between them.
     """
+    g_per_kwh = 1.0 if in_grams or unit is None else G_PER_KWH.get(unit)
+    highest = MAX_CARBON_G_PER_KWH if in_grams else MAX_VALUE
+    if step is None or step == "1h":
+        usual = (TINY_G_PER_KWH, MAX_CARBON_G_PER_KWH) if g_per_kwh is not None else (0.0, highest * 1.0)
+        complete = complete_hours(table, *(limit / (g_per_kwh or 1.0) for limit in usual))
+        if complete is not None and not (lone := lone_spikes(complete)).any():
+            return _of_complete(table, complete, lone, step or Step.parse("1h"))
     timed = table
     if table["time"].null_count() or table["zone"].null_count():
         timed = table.filter(pl.col("time").is_not_null() & pl.col("zone").is_not_null())
@@ -131,36 +141,26 @@ def describe(
     gap_us, stated = common_step_us(timed.select("zone", "time")), step
     step = step or step_of(gap_us)
     rules = Rules.spelled(step=str(step or "1h"), duplicates="first")
-    zones = tuple(timed["zone"].unique(maintain_order=True))
+    zones = _zones(timed["zone"])
     first, last = cast(datetime, timed["time"].min()), cast(datetime, timed["time"].max())
-    rows = placed(timed, zones, rules, first.replace(minute=0, second=0, microsecond=0))
-    if not in_grams:
-        value = rows.table["value"].fill_null(np.nan).to_numpy()
-        rows = replace(rows, absurd=~rows.missing & ~((value >= 0) & (value <= MAX_VALUE)))
+    rows = placed(timed, zones, rules, first.replace(minute=0, second=0, microsecond=0), highest)
     require_size(rows, file_name)
     hours = _by_hour(rows, rules)
-    quantities = {
-        "rows": len(table),
-        "zones": len(zones),
-        "first": first,
-        "last": last,
-        "step": str(step) if step else (span_text(gap_us) if gap_us else "unknown"),
-        "hours": len(hours.values),
-    }
+    said = str(step) if step else (span_text(gap_us) if gap_us else "unknown")
+    quantities = _quantities(table, hours, (first, last), said)
     again = repeated(rows)
     counted, duplicates = _row_counts(rows, again), Duplicates.of(rows, again)
     findings = _row_findings(table, timed, rows, counted, duplicates, gap_us, step)
     partial, some = (0, []) if rules.step.until_next else hours_in_part(rows)
     findings += some
-    g_per_kwh = 1.0 if in_grams or unit is None else G_PER_KWH.get(unit)
     if g_per_kwh is not None:
         findings += level_findings(rows, g_per_kwh)
     lone = lone_spikes(hours.values)
     by_zone, more = describe_hours(hours, max(HOURS_PER_DAY, rules.step.minutes // 60 + 1), lone)
     longest = int(by_zone["longest_gap_hours"].to_numpy().max(initial=0))
     proposed = proposals(rows, hours.values, rules, duplicates, lone, longest, partial)
-    usual = step is not None and (partial or longest or rows.off.any())
-    change = step_change(rows) if stated is None and usual else None
+    uneven = step is not None and (partial or longest or rows.off.any())
+    change = step_change(rows) if stated is None and uneven else None
     apart = irregular(rows) if stated is None and change is None else 0
     if apart or (change is not None and (change.lasts or _changes_within_hours(rows))):
         said = change.text if change is not None else f"values are up to {apart} min apart"
@@ -179,6 +179,39 @@ def describe(
         bool(duplicates.count) and not duplicates.differ and not duplicates.files,
         proposed,
     )
+
+
+def _of_complete(table: pl.DataFrame, values: Array, lone: Mask, step: Step) -> Series:
+    """Return the description of rows that are complete."""
+    span = cast(datetime, table["time"][0]), cast(datetime, table["time"][-1])
+    hours = HourlyValues(_zones(table["zone"]), span[0], values)
+    by_zone, findings = describe_hours(hours, HOURS_PER_DAY, lone)
+    nothing = np.zeros(len(hours.zones), dtype=np.int64)
+    counted = pl.DataFrame(
+        {"zone": list(hours.zones), "rows": nothing + len(values), **dict.fromkeys(_ROW_FAULTS, nothing)}
+    )
+    described = counted.hstack(by_zone.get_columns()[1:])
+    return Series(_quantities(table, hours, span, str(step)), described, findings, hours, step, False, ())
+
+
+def _quantities(
+    table: pl.DataFrame, hours: HourlyValues, span: tuple[datetime, datetime], step: str
+) -> dict[str, Any]:
+    first, last = span
+    return {
+        "rows": len(table),
+        "zones": len(hours.zones),
+        "first": first,
+        "last": last,
+        "step": step,
+        "hours": len(hours.values),
+    }
+
+
+def _zones(column: pl.Series) -> tuple[str, ...]:
+    """Return the zones of a file's rows, in its order: that of an enumeration is its own."""
+    is_ordered = isinstance(column.dtype, pl.Enum)
+    return tuple(column.unique().sort() if is_ordered else column.unique(maintain_order=True))
 
 
 def _changes_within_hours(rows: CarbonRows) -> bool:
@@ -200,23 +233,17 @@ def _by_hour(rows: CarbonRows, rules: Rules) -> HourlyValues:
 
 def _row_counts(rows: CarbonRows, again: Mask) -> pl.DataFrame:
     """Count by zone the faults of single rows."""
-    per_zone: dict[str, Any] = {
-        "rows": slice(None),
-        "no_value": rows.missing,
-        "absurd": rows.absurd,
-        "off_grid": rows.off,
-        "duplicates": again,
-        "out_of_order": _earlier(rows),
-    }
+    faults = rows.missing, rows.absurd, rows.off, again, _earlier(rows)
+    flags: dict[str, Any] = {"rows": slice(None), **dict(zip(_ROW_FAULTS, faults, strict=True))}
     counts = {
-        what: np.bincount(rows.column[flags], minlength=len(rows.zones)) for what, flags in per_zone.items()
+        what: np.bincount(rows.column[flagged], minlength=len(rows.zones)) for what, flagged in flags.items()
     }
     return pl.DataFrame({"zone": list(rows.zones), **counts})
 
 
 def _earlier(rows: CarbonRows) -> Mask:
     earlier = np.zeros(len(rows.slot), dtype=bool)
-    earlier[earlier_than_before(rows)[0]] = True
+    earlier[rows.earlier[0]] = True
     return earlier
 
 
@@ -233,7 +260,7 @@ def _row_findings(
     if lost := len(table) - len(timed):
         first = table.filter(pl.col("time").is_null() | pl.col("zone").is_null())["place"][0]
         findings.append(
-            f"{lost:,} rows without a time or zone that can be read, left out; the first: {first}"
+            f"{lost:,} rows without a time or zone that can be read, left out; the first: {place_text(first)}"
         )
     if step is None and gap_us is not None:
         findings.append(
@@ -294,22 +321,19 @@ def describe_hours(
     found_spikes = lone_spikes(values) if lone is None else lone
     gaps, still, same = runs_of(np.isnan(values)), standstills(values, still_hours), copies(values)
     inner = (gaps.begin > 0) & (gaps.begin + gaps.length < len(values))
-    day = mean_day(values, hours.start.hour)
-    rows = [
-        _describe_zone(zone, values[:, column], day[:, column])
-        | {
-            "gaps": int((gaps.column[inner] == column).sum()),
-            "longest_gap_hours": int(gaps.length[inner & (gaps.column == column)].max(initial=0)),
-            "spikes": int(found_spikes[:, column].sum()),
-            "standstills": int((still.column == column).sum()),
-            "copy_of": next((zones[other] for copy, other, _ in same if copy == column), None),
-        }
-        for column, zone in enumerate(zones)
-    ]
-    correlation = lag_correlation(values, HOURS_PER_DAY)
-    table = pl.DataFrame(rows, schema_overrides={"copy_of": pl.String}).with_columns(
-        day_correlation=pl.Series(correlation)
-    )
+    longest = np.zeros(len(zones), dtype=np.int64)
+    np.maximum.at(longest, gaps.column[inner], gaps.length[inner])
+    level = moments(values)
+    copy_of = {copy: zones[other] for copy, other, _ in same}
+    faults = {
+        "gaps": np.bincount(gaps.column[inner], minlength=len(zones)),
+        "longest_gap_hours": longest,
+        "spikes": found_spikes.sum(axis=0),
+        "standstills": np.bincount(still.column, minlength=len(zones)),
+        "copy_of": pl.Series([copy_of.get(column) for column in range(len(zones))], dtype=pl.String),
+        "day_correlation": lag_correlation(values, HOURS_PER_DAY, level),
+    }
+    table = pl.DataFrame({"zone": pl.Series(zones, dtype=pl.String), **_levels(hours, level), **faults})
     return table, [
         *_gap_findings(hours, gaps.column, gaps.begin, gaps.length),
         *_spike_findings(hours, found_spikes),
@@ -321,23 +345,25 @@ def describe_hours(
     ]
 
 
-def _describe_zone(zone: str, values: Array, day: Array) -> dict[str, Any]:
-    known = values[np.isfinite(values)]
-    nothing = float("nan")
-    mean = float(known.mean()) if len(known) else nothing
-    swing = float(amplitude(day[:, np.newaxis])[0])
-    whole_day = bool(np.isfinite(day).all())
+def _levels(hours: HourlyValues, level: Moments) -> dict[str, Any]:
+    """Return the level of each zone and its mean day, by column."""
+    day = mean_day(hours.values, hours.start.hour)
+    swing, whole = amplitude(day), pl.Series(np.isfinite(day).all(axis=0))
+    share = np.divide(swing, level.mean, out=np.full(len(swing), np.nan), where=level.mean != 0)
+    nothing = pl.Series([None], dtype=pl.Int64)
+    lowest, highest = (
+        pl.Series(hour).zip_with(whole, nothing) for hour in (day.argmin(axis=0), day.argmax(axis=0))
+    )
     return {
-        "zone": zone,
-        "missing_hours": int(np.isnan(values).sum()),
-        "mean": mean,
-        "sd": float(known.std(ddof=1)) if len(known) > 1 else nothing,
-        "min": float(known.min()) if len(known) else nothing,
-        "max": float(known.max()) if len(known) else nothing,
+        "missing_hours": np.isnan(hours.values).sum(axis=0),
+        "mean": level.mean,
+        "sd": level.sd,
+        "min": level.lowest,
+        "max": level.highest,
         "daily_amplitude": swing,
-        "daily_amplitude_pct": pct(swing / mean) if mean else nothing,
-        "lowest_hour_utc": int(day.argmin()) if whole_day else None,
-        "highest_hour_utc": int(day.argmax()) if whole_day else None,
+        "daily_amplitude_pct": pct(share),
+        "lowest_hour_utc": lowest,
+        "highest_hour_utc": highest,
     }
 
 

@@ -42,13 +42,12 @@ class Duplicates:
         count = int(again.sum())
         if not count:
             return cls(0, 0, (), "", ())
-        value = rows.table["value"].fill_null(np.nan).to_numpy()
         cells = pl.DataFrame(
             {
                 "row": np.arange(len(again)),
                 "column": rows.column,
                 "slot": rows.slot,
-                "value": np.where(rows.missing, np.nan, value),
+                "value": np.where(rows.missing, np.nan, rows.value),
             }
         ).filter(pl.Series(~rows.off))
         cells = cells.filter(pl.struct("column", "slot").is_duplicated()).fill_nan(None)

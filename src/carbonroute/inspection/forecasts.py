@@ -11,7 +11,7 @@ from carbonroute.carbon.columns import distinct, unit_in
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition
-from carbonroute.files.tables import column_numbers, column_text, read_table, required
+from carbonroute.files.tables import column_numbers, column_text, required
 from carbonroute.files.text import listed
 from carbonroute.files.time_columns import lacks_offset, read_times
 from carbonroute.inspection.result import Inspection
@@ -41,7 +41,7 @@ def inspect(
         If the file is no table.
     """
     file_name = preview.file_name
-    table = read_table(preview.path, file_name)
+    table = preview.table()
     required({**recognition.named(), **{f"where.{name}": name for name in where}}, table.columns, file_name)
     for name, word in where.items():
         table = table.filter(column_text(table[name], file_name) == word)

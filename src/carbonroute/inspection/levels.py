@@ -29,17 +29,18 @@ def level_findings(rows: CarbonRows, g_per_kwh: float = 1.0) -> list[str]:
     g_per_kwh
         Factor from their unit to g/kWh.
     """
-    value = rows.table["value"].fill_null(np.nan).to_numpy()
-    grams = np.where(np.isfinite(value), value, np.nan) * g_per_kwh
-    if not np.isfinite(grams).any():
+    known = np.isfinite(rows.value)
+    if not known.any():
+        return []
+    grams = (rows.value if known.all() else np.where(known, rows.value, np.nan)) * g_per_kwh
+    lowest, highest = np.fmin.reduce(grams), np.fmax.reduce(grams)
+    if lowest >= TINY_G_PER_KWH and highest <= MAX_CARBON_G_PER_KWH:
         return []
     findings = []
     if high := int((grams > MAX_CARBON_G_PER_KWH).sum()):
         findings.append(f"{high:,} values above {MAX_CARBON_G_PER_KWH:,.0f}: no grid emits as much in g/kWh")
-    if 0 < np.nanmax(grams) < TINY_G_PER_KWH:
+    if 0 < highest < TINY_G_PER_KWH:
         return [*findings, "all values are below 2, which looks like kg/kWh"]
-    if np.nanmin(grams) >= TINY_G_PER_KWH and not high:
-        return findings
     level = [_median(grams[rows.column == zone]) for zone in range(len(rows.zones))]
     return [
         *findings,
@@ -87,10 +88,9 @@ def _jumps(rows: CarbonRows, grams: Array) -> Iterator[str]:
 def _zeros(rows: CarbonRows, grams: Array) -> Iterator[str]:
     """Yield zones with zeros between values that are far from it: 0 for "no data"."""
     zero = grams == 0
-    time = rows.table["time"].to_physical().to_numpy()
     for zone in np.unique(rows.column[zero]):
         own = np.flatnonzero((rows.column == zone) & np.isfinite(grams))
-        own = own[np.argsort(time[own], kind="stable")]
+        own = own[np.argsort(rows.time_us[own], kind="stable")]
         known = np.flatnonzero(grams[own] > 0)
         at = np.flatnonzero(grams[own] == 0)
         if not len(known):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition
-from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text
 from carbonroute.files.text import listed, refused
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import asymmetry
@@ -31,7 +31,7 @@ def inspect(preview: Preview, recognition: Recognition) -> Inspection:
         If the file is no table.
     """
     file_name = preview.file_name
-    table = read_table(preview.path, file_name)
+    table = preview.table()
     settings: dict[str, Any] = {"rtt_file": file_name}
     if recognition.format == "pairs":
         found = _pairs(table, recognition, file_name)

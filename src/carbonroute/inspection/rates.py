@@ -17,7 +17,7 @@ from carbonroute.arrays import Array
 from carbonroute.carbon.grid import iso
 from carbonroute.files.durations import Duration
 from carbonroute.files.preview import Preview, Recognition
-from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, read_table, required
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, required
 from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import amplitude
@@ -51,7 +51,7 @@ def inspect(
         If the file is no table.
     """
     file_name = preview.file_name
-    table = read_table(preview.path, file_name)
+    table = preview.table()
     window, time = stated.window if stated else None, recognition.columns.get("time")
     columns = recognition.lists["rates"] or tuple(name for name in table.columns if name != time)
     required(

@@ -137,6 +137,8 @@ def proposals(
         proposed.append(
             Proposed("duplicates", "first", f'or "last", or "mean": {duplicates.said}; means: {effect}')
         )
+    if not (lone.any() or rows.absurd.any() or np.isnan(values).any()):
+        return proposed
     removed = spikes(values, SPIKE_LIMIT) if lone.any() else lone
     before, left = _means(values), np.where(removed, np.nan, values)
     gaps = runs_of(np.isnan(left))
@@ -184,7 +186,7 @@ def of_step(
 
 def _without_absurd(rows: CarbonRows) -> str:
     """Return what taking impossible values as missing would change: means of rows, words apart."""
-    value = rows.table["value"].fill_null(np.nan).to_numpy()
+    value = rows.value
     count = np.bincount(rows.column[rows.absurd], minlength=len(rows.zones))
     before, after = (
         np.array([_mean(value[flags & (rows.column == zone)]) for zone in range(len(rows.zones))])

@@ -28,12 +28,60 @@ _BINS = (53 << (52 - _SHIFT)) + 1
 _PARTS = 2**16
 
 
+class Moments(NamedTuple):
+    """Moments of the known values of each column, shape (Z,): NaN where there are none.
+
+    Attributes
+    ----------
+    known, mean
+        Their number and mean.
+    sd
+        Sample standard deviation; NaN for one value.
+    lowest, highest
+        The extremes.
+    away
+        Distances from the mean, shape (Z, H), 0 where missing.
+    """
+
+    known: Integers
+    mean: Array
+    sd: Array
+    lowest: Array
+    highest: Array
+    away: Array
+
+
 class Asymmetry(NamedTuple):
     """How far the two directions of pairs differ: over all pairs, and for which rows and columns the most."""
 
     median: float
     largest: float
     at: tuple[int, int] | None
+
+
+def moments(values: Array) -> Moments:
+    """Return the moments of the columns of an array of shape (H, Z), NaN where missing.
+
+    Examples
+    --------
+    >>> moments(np.array([[1.0], [3.0], [np.nan]])).mean.tolist()
+    [2.0]
+    """
+    series = np.ascontiguousarray(values.T)
+    known = np.isfinite(series)
+    count, is_whole = known.sum(axis=1), known.all()
+    if not is_whole:
+        series = np.where(known, series, np.nan)
+    total = series.sum(axis=1) if is_whole else np.nansum(series, axis=1)
+    nothing = np.full(len(count), np.nan)
+    mean = np.divide(total, count, out=nothing.copy(), where=count > 0)
+    away = series - mean[:, np.newaxis]
+    if not is_whole:
+        away[~known] = 0.0
+    square = np.einsum("zh,zh->z", away, away)
+    sd = np.sqrt(np.divide(square, count - 1, out=nothing.copy(), where=count > 1))
+    lowest, highest = (edge.reduce(series, axis=1, initial=np.nan) for edge in (np.fmin, np.fmax))
+    return Moments(count, mean, sd, lowest, highest, away)
 
 
 def mean_day(values: Array, first_hour: int) -> Array:
@@ -53,13 +101,14 @@ def mean_day(values: Array, first_hour: int) -> Array:
     """
     before = first_hour % HOURS_PER_DAY
     after = -(before + len(values)) % HOURS_PER_DAY
-    days = np.pad(values, ((before, after), (0, 0)), constant_values=np.nan)
-    days = days.reshape(-1, HOURS_PER_DAY, values.shape[1])
+    if before or after:
+        values = np.pad(values, ((before, after), (0, 0)), constant_values=np.nan)
+    days = np.ascontiguousarray(values.T).reshape(values.shape[1], -1, HOURS_PER_DAY)
     known = np.isfinite(days)
-    count = known.sum(axis=0)
-    total = np.where(known, days, 0.0).sum(axis=0)
+    count = known.sum(axis=1)
+    total = (days if known.all() else np.where(known, days, 0.0)).sum(axis=1)
     mean: Array = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
-    return mean
+    return mean.T
 
 
 def amplitude(day: Array) -> Array:
@@ -71,18 +120,35 @@ def amplitude(day: Array) -> Array:
     return swing
 
 
-def lag_correlation(values: Array, lag: int) -> Array:
+def lag_correlation(values: Array, lag: int, level: Moments | None = None) -> Array:
     """Return Pearson's correlation of each column with itself so many rows before, shape (Z,).
 
     Over the pairs of which both are known; NaN for fewer than 2 of them, or if either side is constant.
+    `level`: the moments of the values, if they are known.
     """
-    correlation = np.full(values.shape[1], np.nan)
-    for column, series in enumerate(values.T):
-        now, before = series[lag:], series[: max(len(series) - lag, 0)]
-        both = np.isfinite(now) & np.isfinite(before)
-        now, before = now[both], before[both]
-        if len(now) > 1 and np.ptp(now) > 0 and np.ptp(before) > 0:
-            correlation[column] = np.corrcoef(now, before)[0, 1]
+    away, hours = (moments(values) if level is None else level).away, len(values)
+    now, before = away[:, lag:], away[:, : max(hours - lag, 0)]
+    known = np.isfinite(values.T)
+    both = known[:, lag:] & known[:, : max(hours - lag, 0)]
+    count, sides = both.sum(axis=1), (now, before)
+    if not both.all():
+        sides = np.where(both, now, np.nan), np.where(both, before, np.nan)
+        now, before = (np.where(both, side, 0.0) for side in (now, before))
+    one, other = now.sum(axis=1), before.sum(axis=1)
+    some = count > 1
+    for side in sides:
+        low, high = (edge.reduce(side, axis=1, initial=np.nan) for edge in (np.fmin, np.fmax))
+        some &= high > low
+    product, square, other_square = (
+        (np.einsum("zh,zh->z", left, right)[some] - (left_sum * right_sum)[some] / count[some])
+        for left, right, left_sum, right_sum in (
+            (now, before, one, other),
+            (now, now, one, one),
+            (before, before, other, other),
+        )
+    )
+    correlation = np.full(len(some), np.nan)
+    correlation[some] = np.clip(product / np.sqrt(square * other_square), -1, 1)
     return correlation
 
 

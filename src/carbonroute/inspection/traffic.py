@@ -247,7 +247,9 @@ class _Clock:
         if numbers is None:
             return cls(column, "iso", zone if lacks_offset(head) else "")
         usual = numbers.cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
-        middle = float(np.median(usual)) if len(usual) else math.nan
+        middle = (
+            float(np.quantile(usual, 0.5, method="lower")) if len(usual) else math.nan
+        )  # a mean may overflow
         low, high = CENTURY_S
         believable = (name for name, per_s in PER_SECOND.items() if low <= middle / per_s <= high)
         return cls(column, unit or next(believable, None), "")

@@ -37,6 +37,6 @@ def figures_of(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comp
     ``workload`` is null where a figure covers all workloads; figures that the run does not have are left out.
     Differences from the baseline come last.
     """
-    by_policy = policies.table(outcomes, comparison, max_violation=1)
+    by_policy = policies.table(scenario.within(1.0), outcomes, comparison)  # so that all that survives counts
     figures = long.table(by_policy, workloads.table(scenario, outcomes), routing.table(scenario, outcomes))
     return pl.concat([figures, long.differences(outcomes, comparison.baseline)])

@@ -21,8 +21,10 @@ from carbonroute.intervals import (
     share_interval,
     t_half_width,
 )
+from carbonroute.metrics import slo
 from carbonroute.metrics.averages import counted, queued
 from carbonroute.metrics.long import DIFFERENCE, KEY
+from carbonroute.metrics.queueing import UNLIMITED_WORST_PCT
 from carbonroute.outcome import Outcome, Paired
 from carbonroute.units import pct
 
@@ -37,13 +39,19 @@ SCHEMA = {
     "n": pl.Int64,
     "confidence": pl.Float64,
 }
-VIOLATIONS = "slo_violation_pct"
+VIOLATIONS = slo.OVERALL
 CLOPPER_PEARSON, RULE_OF_THREE = "clopper-pearson", "rule of three"
 #: Where it counts hours: requests of an hour may all be late together.
 BY_THE_HOUR = f"{RULE_OF_THREE} by the hour"
 
 #: Shares in percent; those of the requests that a region serves are 0…1.
-_SHARES_PCT = (VIOLATIONS, "rejected_pct", "unlimited_slo_violation_pct")
+_SHARES_PCT = (
+    VIOLATIONS,
+    "rejected_pct",
+    "unlimited_slo_violation_pct",
+    slo.WORST_PCT,
+    UNLIMITED_WORST_PCT,
+)
 _OF_REGION = "share_"
 #: Figures that may be negative.
 _SIGNED = ("reduction_pct", DIFFERENCE)

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from carbonroute.metrics.averages import mean, share_pct
+from carbonroute.metrics.slo import WORST_PCT
 from carbonroute.outcome import Outcome
 from carbonroute.scenario.written.objectives import FIGURES
 
@@ -16,6 +17,8 @@ KEY = ("policy", "workload", "figure")
 #: Suffix of a figure's name where it is that of the policy minus that of the baseline.
 DIFFERENCE = "_difference"
 
+#: Figures of all workloads together: those of the worst one stand under its own name.
+OF_ALL = tuple(name for name in FIGURES if name != WORST_PCT)
 _OF_A_WORKLOAD = ("avg_latency_ms", "p95_latency_ms", "slo_violation_pct")
 _SCHEMA = {"policy": pl.String, "workload": pl.String, "figure": pl.String, "value": pl.Float64}
 
@@ -29,7 +32,7 @@ def table(policies: pl.DataFrame, workloads: pl.DataFrame, routing: pl.DataFrame
     nowhere = pl.lit(None, dtype=pl.String).alias("workload")
     shares = routing.select("policy", nowhere, pl.format("share_{}", "region").alias("figure"), value="share")
     parts = [
-        policies.unpivot(FIGURES, index="policy", variable_name="figure").with_columns(nowhere),
+        policies.unpivot(OF_ALL, index="policy", variable_name="figure").with_columns(nowhere),
         workloads.unpivot(_OF_A_WORKLOAD, index=["policy", "workload"], variable_name="figure"),
         shares,
     ]

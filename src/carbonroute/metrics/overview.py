@@ -9,6 +9,7 @@ import polars as pl
 from carbonroute.carbon import Signal
 from carbonroute.intervals import CONFIDENCE
 from carbonroute.metrics.headlines.run import finding
+from carbonroute.metrics.headlines.worth import Evidence, worth
 from carbonroute.metrics.intervals import BY_THE_HOUR, RULE_OF_THREE, VIOLATIONS, upper_bound
 from carbonroute.metrics.measure import GRAMS, measure_of
 from carbonroute.scenario import Scenario
@@ -20,7 +21,7 @@ _NOT_MEASURED = ("guess", "scale", "assum", "estimat")
 
 
 def table(
-    scenario: Scenario, carbon: Signal, arrivals: Arrivals, policies: pl.DataFrame, notes: Sequence[str]
+    scenario: Scenario, carbon: Signal, arrivals: Arrivals, evidence: Evidence, notes: Sequence[str]
 ) -> pl.DataFrame:
     """Return the row; see `Tables.overview`."""
     models = ", ".join(dict.fromkeys(workload.model for workload in scenario.workloads))
@@ -31,7 +32,7 @@ def table(
             "workloads": [f"AI inference ({models})"],
             "regions": [f"{count} region{'s' if count > 1 else ''}"],
             "hours": [scenario.horizon.hours],
-            "finding": [finding(policies)],
+            "finding": [" ".join([finding(evidence.policies), *worth(evidence)])],
             "notes": pl.Series([list(notes)], dtype=pl.List(pl.String)),
             "accounting": [str(carbon.accounting)],
             "source": [carbon.source],

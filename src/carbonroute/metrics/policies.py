@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from carbonroute.metrics import slo
 from carbonroute.metrics.averages import mean, number, share_pct, total_kg
 from carbonroute.metrics.comparison import Comparison
 from carbonroute.metrics.measure import GRAMS, INTENSITY, extra_pct, measure_of_row
@@ -15,11 +16,13 @@ from carbonroute.metrics.queueing import (
     MORE_OF_QUEUES,
     QUEUE_COLUMNS,
     UNLIMITED_COLUMNS,
+    UNLIMITED_WORST_PCT,
     against_baselines,
     of_queues,
 )
 from carbonroute.outcome import Outcome
 from carbonroute.outcome.mixture import quantiles
+from carbonroute.scenario import Scenario
 from carbonroute.units import pct
 
 EMISSION_COLUMNS = (
@@ -53,9 +56,13 @@ COLUMNS = (
     *UNLIMITED_COLUMNS,
     "dominated_by",
     *MORE_OF_QUEUES,
+    slo.WORST,
+    slo.WORST_PCT,
+    slo.PER,
+    UNLIMITED_WORST_PCT,
 )
 #: Those that hold text.
-TEXTS = ("policy", "baseline", "dominated_by", "same_capacity_baseline")
+TEXTS = ("policy", "baseline", "dominated_by", "same_capacity_baseline", slo.WORST, slo.PER)
 TYPES: dict[str, type[pl.DataType] | None] = {
     **dict.fromkeys(COLUMNS, pl.Float64),
     **dict.fromkeys(TEXTS, pl.String),
@@ -67,19 +74,21 @@ TYPES: dict[str, type[pl.DataType] | None] = {
 _BURDENS = ("slo_violation_pct", "avg_latency_ms")
 
 
-def table(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> pl.DataFrame:
+def table(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comparison) -> pl.DataFrame:
     """Return the policy table; see `Tables.policies`."""
-    return pl.DataFrame(rows(outcomes, comparison, max_violation), schema=TYPES)
+    return pl.DataFrame(rows(scenario, outcomes, comparison), schema=TYPES)
 
 
-def rows(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: float) -> list[dict[str, Any]]:
-    """Return the rows of that table, by column."""
-    baseline = comparison.baseline
+def rows(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the rows of that table, by column; policies are judged by the scenario's limit."""
+    baseline, limit_pct = comparison.baseline, pct(scenario.limits.violations)
+    workloads = [workload.name for workload in scenario.workloads]
     p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
     results: list[dict[str, Any]] = []
     for outcome, p95_latency_ms in zip(outcomes, p95_ms, strict=True):
         violations = share_pct(outcome.violations, outcome.requests)
-        viable = violations is not None and violations <= pct(max_violation)
+        name, most = slo.worst(workloads, outcome)
+        viable = slo.keeps(most if scenario.limit_per == "workload" else violations, limit_pct)
         results.append(
             {
                 "policy": outcome.policy,
@@ -92,18 +101,27 @@ def rows(outcomes: Sequence[Outcome], comparison: Comparison, max_violation: flo
                 INTENSITY.reduction: INTENSITY.reduction_of(outcome, baseline),
                 "baseline": baseline.policy,
                 "baseline_carbon_g_per_kwh": INTENSITY.of(baseline),
-                "max_violation_pct": pct(max_violation),
+                "max_violation_pct": limit_pct,
                 "viable": viable,
                 **_emissions(outcome, comparison),
                 **_against_fresh(outcome, comparison),
                 **of_queues(outcome),
                 IDLE: _idle(outcome),
                 **against_baselines(outcome, comparison, viable=viable),
+                slo.WORST: name,
+                slo.WORST_PCT: most,
+                slo.PER: scenario.limit_per,
+                UNLIMITED_WORST_PCT: _unlimited_worst(workloads, outcome, comparison),
             }
         )
     for row, name in zip(results, _dominated_by(results), strict=True):
         row["dominated_by"] = name
     return results
+
+
+def _unlimited_worst(workloads: Sequence[str], outcome: Outcome, comparison: Comparison) -> float | None:
+    free = comparison.unlimited.get(outcome.policy)
+    return None if free is None else slo.worst(workloads, free)[1]
 
 
 def _emissions(outcome: Outcome, comparison: Comparison) -> dict[str, float | None]:

@@ -29,6 +29,8 @@ UNLIMITED_COLUMNS = (
     "unlimited_total_kg",
     SURVIVES,
 )
+#: Violations of the worst workload without limits on capacity.
+UNLIMITED_WORST_PCT = "unlimited_worst_violations_pct"
 #: The last columns of the policy table: files keep the order in which columns were added.
 MORE_OF_QUEUES = (
     GRAMS.unlimited,

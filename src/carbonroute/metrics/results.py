@@ -6,7 +6,8 @@ import polars as pl
 
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of, reduction_pct
 from carbonroute.metrics.policies import EMISSION_COLUMNS, IDLE
-from carbonroute.metrics.queueing import MORE_OF_QUEUES, QUEUE_COLUMNS, UNLIMITED_COLUMNS
+from carbonroute.metrics.queueing import MORE_OF_QUEUES, QUEUE_COLUMNS, UNLIMITED_COLUMNS, UNLIMITED_WORST_PCT
+from carbonroute.metrics.slo import WORST, WORST_PCT
 from carbonroute.metrics.tables import Tables
 
 _RESULT_COLUMNS = (
@@ -18,6 +19,8 @@ _RESULT_COLUMNS = (
     "avg_carbon_g_per_kwh",
     "carbon_reduction_pct",
 )
+#: Columns behind those of regions and queues: files keep the order in which columns were added.
+_LAST = (WORST, WORST_PCT, UNLIMITED_WORST_PCT)
 CLAIRVOYANT_NOTE = "† clairvoyant: decides on what no router can know."
 #: Decimals of the published study's columns; other columns keep full precision in every file.
 _PUBLISHED_STYLE = {
@@ -44,7 +47,8 @@ def simulation_results(tables: Tables) -> pl.DataFrame:
     of_queues = (*QUEUE_COLUMNS, IDLE, *UNLIMITED_COLUMNS)
     more += tuple(name for name in of_queues if policies[name].null_count() < policies.height)
     results = policies.select(*_RESULT_COLUMNS, *more).join(wide, on="policy", maintain_order="left")
-    last = [name for name in MORE_OF_QUEUES if policies[name].null_count() < policies.height]
+    newest = (*MORE_OF_QUEUES, *_LAST)
+    last = [name for name in newest if name in policies and policies[name].null_count() < policies.height]
     labelled = _with_label(results, tables)
     return labelled.with_columns(policies[name] for name in last)
 

@@ -6,10 +6,14 @@ from typing import Any
 
 import polars as pl
 
+from carbonroute.metrics import slo
 from carbonroute.metrics.averages import share_pct, total_kg
 from carbonroute.metrics.comparison import Comparison
 from carbonroute.metrics.measure import GRAMS
+from carbonroute.scenario import Scenario
 
+#: The step of a fixed choice from before the run.
+FIXED = "static-greenest"
 SCHEMA = {
     "step": pl.String,
     "policy": pl.String,
@@ -17,16 +21,19 @@ SCHEMA = {
     "total_kg": pl.Float64,
     "saved_pct": pl.Float64,
     "slo_violation_pct": pl.Float64,
+    slo.WORST: pl.String,
+    slo.WORST_PCT: pl.Float64,
 }
 
 
-def table(comparison: Comparison) -> pl.DataFrame:
+def table(scenario: Scenario, comparison: Comparison) -> pl.DataFrame:
     """Return a row per step that serves requests; none where the scenario states no energies.
 
     Savings are per served request: a step that rejects requests saves nothing by that.
     """
     known = {step: one for step, one in comparison.steps.items() if GRAMS.of(one) is not None}
     first = next(iter(known.values()), None)
+    workloads = [workload.name for workload in scenario.workloads]
     rows: list[dict[str, Any]] = [
         {
             "step": step,
@@ -35,6 +42,7 @@ def table(comparison: Comparison) -> pl.DataFrame:
             "total_kg": total_kg(outcome.emissions) / comparison.replications,
             "saved_pct": GRAMS.reduction_of(outcome, first),
             "slo_violation_pct": share_pct(outcome.violations, outcome.requests),
+            **dict(zip((slo.WORST, slo.WORST_PCT), slo.worst(workloads, outcome), strict=True)),
         }
         for step, outcome in known.items()
         if outcome.emissions

@@ -99,7 +99,12 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
             "origin",
             "region",
         ),
-        "saving": _shape(saving.SCHEMA, "step", nullable="saved_pct slo_violation_pct", signed="saved_pct"),
+        "saving": _shape(
+            saving.SCHEMA,
+            "step",
+            nullable="saved_pct slo_violation_pct worst_workload worst_violations_pct",
+            signed="saved_pct",
+        ),
         "overview": _shape(
             {
                 "scenario": pl.String,

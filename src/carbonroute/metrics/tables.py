@@ -52,7 +52,10 @@ class Tables:
         reduction (of grams, where energies are stated) is left: 0 where emissions rise instead, null where
         nothing is possible, or the policy is not viable. Against Latency-First on the same capacity, whose
         label is ``same_capacity_baseline``: ``same_capacity_carbon_reduction_pct`` and
-        ``same_capacity_emissions_reduction_pct``.
+        ``same_capacity_emissions_reduction_pct``. Last come ``worst_workload`` (name of the workload of most
+        violations) and ``worst_violations_pct``, ``limit_per`` (``"workload"`` where the limit holds for
+        every workload by itself and there are several, else ``"all"``), and
+        ``unlimited_worst_violations_pct``.
     routing
         One row per policy × region: ``policy``, ``clairvoyant``, ``region``, ``requests``, ``share`` (0…1).
     workloads
@@ -70,7 +73,8 @@ class Tables:
     saving
         Decomposition of the saving, a row per step: ``step``, ``policy``,
         ``clairvoyant``, ``total_kg``, ``saved_pct`` (of the first step's emissions per served request),
-        ``slo_violation_pct``. Empty where the scenario states no energies. Where requests queue, all steps
+        ``slo_violation_pct``, ``worst_workload``, ``worst_violations_pct``. Empty where the scenario states
+        no energies. Where requests queue, all steps
         are on the same capacity.
     overview
         One row: ``scenario``, ``workloads`` (models in words), ``regions`` (in words), ``hours``,

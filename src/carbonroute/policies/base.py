@@ -6,119 +6,57 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
-from carbonroute.arrays import Array, Index, Mask
+from carbonroute.arrays import Array, Index
 from carbonroute.errors import PolicyError, described, is_interrupt
+from carbonroute.policies.recording import RecordingView, require_known, unwrapped
 from carbonroute.policies.trials import Setting
+from carbonroute.policies.view import CAPACITY_FIELDS, COMMON_FIELDS, STATE_FIELDS, VIEW_FIELDS, View
+
+__all__ = [
+    "CAPACITY_FIELDS",
+    "COMMON_FIELDS",
+    "STATE_FIELDS",
+    "VIEW_FIELDS",
+    "WEIGHT_TOLERANCE",
+    "Chooser",
+    "Declaring",
+    "LowestRtt",
+    "Policy",
+    "PolicyLike",
+    "Regions",
+    "Splitter",
+    "SplittingPolicy",
+    "Trial",
+    "View",
+    "as_shares",
+    "asking",
+    "blaming",
+    "breaks",
+    "cheapest",
+    "decide",
+    "fields_read",
+    "known",
+    "policy_name",
+    "refused",
+    "split",
+    "splits",
+]
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
+#: Share of a workload's requests that may break their SLO, where nothing else is stated.
+MAX_VIOLATION = 0.05
+
 Regions: TypeAlias = Index
 T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class View:
-    """All that a policy may know when it decides.
-
-    The leading axes (…) are one request, a block of requests, or (hour, origin, workload) cells; the last
-    axis has one entry per region. Engines hand out read-only arrays.
-
-    Attributes
-    ----------
-    rtt_ms
-        Network round trip between the request's origin and each region, shape (…, R).
-    carbon_g_per_kwh
-        Grid carbon intensity of each region as known at decision time, shape (…, R).
-    service_ms
-        Inference time as the scenario lets it be known: an estimate, or the request's own actual time
-        (clairvoyant); shape (…).
-    slo_ms
-        Latency limit, shape (…).
-    carbon_reference_g_per_kwh
-        Long-run mean of each region's carbon intensity, from before the run: stated means, or the mean of
-        an equally long period before it; shape (…, R). None where nothing of the kind is known.
-    energy_j
-        Energy of the request in each region, PUE and network included, J, shape (…, R): expected, or its own
-        (clairvoyant). None where the scenario states no energies.
-    jitter_ms
-        The request's own network jitter in each region, shape (…, R): shown to oracles alone.
-    turn
-        The request's number in the order of arrival, from 0, shape (…).
-    violation_share
-        Probability that a request breaks its SLO in each region, by the laws of service time and jitter and
-        not knowing its own service time, shape (…, R). Of a request with tokens its prompt is known, where it
-        is asked about alone.
-    traffic_share
-        Part of the hour's requests that the cell stands for, shape (…): shown to joint policies.
-    utilisation
-        Share of the servers' time that was in use over the last control interval, in the pool that would
-        serve the request in each region, 0…1, shape (…, R). Without capacity 0.
-    wait_ms
-        Estimated wait of a request that reaches that pool now, ms, shape (…, R). Without capacity
-        0.
-    available
-        Whether the region can be sent to, shape (…, R): not in an outage, nor in maintenance.
-    requests_per_s
-        Requests of the cell per second as last measured, shape (…).
-    busy_ms
-        Server time that the request is expected to take in each region, ms, shape (…, R): its service time by
-        the speed there, or its part of a full batch.
-    servers
-        Servers of that pool that are switched on, shape (…, R); inf where nothing limits them.
-    installed
-        Servers that the scenario states of that pool, on or off, shape (…, R); inf where it states none.
-    pool
-        Number of that pool, shape (…, R): workloads that share servers have the same one.
-    idle_power_w
-        Power of an idle server, at the wall, W, shape (…, R).
-
-    All from `energy_j` on are None where a policy does not declare to read them.
-    """
-
-    rtt_ms: Array
-    carbon_g_per_kwh: Array
-    service_ms: Array
-    slo_ms: Array
-    carbon_reference_g_per_kwh: Array | None = None
-    energy_j: Array | None = None
-    jitter_ms: Array | None = None
-    turn: Array | None = None
-    violation_share: Array | None = None
-    traffic_share: Array | None = None
-    utilisation: Array | None = None
-    wait_ms: Array | None = None
-    available: Mask | None = None
-    requests_per_s: Array | None = None
-    busy_ms: Array | None = None
-    servers: Array | None = None
-    installed: Array | None = None
-    pool: Regions | None = None
-    idle_power_w: Array | None = None
-
-
-VIEW_FIELDS = frozenset(field.name for field in fields(View))
-
-#: What a router measures of its regions while it runs.
-STATE_FIELDS = frozenset({"utilisation", "wait_ms", "available", "requests_per_s"})
-
-#: What the regions can carry.
-CAPACITY_FIELDS = frozenset({"busy_ms", "servers", "installed", "pool", "idle_power_w"})
-
-#: What a policy sees without declaring it: the same for all requests of a cell, and free of charge.
-COMMON_FIELDS = (
-    VIEW_FIELDS
-    - {"energy_j", "jitter_ms", "turn", "violation_share", "traffic_share"}
-    - STATE_FIELDS
-    - CAPACITY_FIELDS
-)
 
 #: How far a policy's weights may be from adding up to 1.
 WEIGHT_TOLERANCE = 1e-9
@@ -303,9 +241,10 @@ def decide(policy: Chooser, view: View) -> Regions:
     PolicyError
         If the policy raises, or returns a wrong shape, type, NaN or a region that does not exist.
     """
-    rule: Callable[[Chooser, View], Regions] = getattr(type(policy), "choose", cheapest)
-    with blaming(policy):
-        region = np.asarray(rule(policy, view))
+    own = unwrapped(policy)
+    rule: Callable[[Chooser, View], Regions] = getattr(type(own), "choose", cheapest)
+    with asking(policy, view) as seen:
+        region = np.asarray(rule(own, seen))
     expected = view.rtt_ms.shape[:-1]
     if region.shape != expected or region.dtype.kind not in "iu":
         problem = f"choose returned shape {region.shape}, {region.dtype}"
@@ -328,8 +267,8 @@ def split(policy: Splitter, view: View) -> Array:
     PolicyError
         If the policy raises, or returns a wrong shape or type, or parts that are no shares.
     """
-    with blaming(policy):
-        weights = np.asarray(policy.weights(view))
+    with asking(policy, view) as seen:
+        weights = np.asarray(unwrapped(policy).weights(seen))
     return as_shares(policy, view, weights)
 
 
@@ -366,8 +305,8 @@ def breaks(policy: Chooser, view: View) -> Array | None:
         If the policy raises, or returns a wrong shape or type.
     """
     rule: Callable[[View], Array | None] | None = getattr(policy, "breaks_ms", None)
-    with blaming(policy):
-        answer = rule(view) if rule else None
+    with asking(policy, view) as seen:
+        answer = rule(seen) if rule else None
     if answer is None:
         return None
     breaks_ms = np.asarray(answer)
@@ -391,6 +330,27 @@ def known(values: T | None, quantity: str) -> T:
 
 
 @contextmanager
+def asking(policy: PolicyLike, view: View) -> Iterator[RecordingView]:
+    """Give a policy's view to ask it with, and see what it reads.
+
+    Raises
+    ------
+    ReadsMoreError
+        If it declares nothing, and reads a field that it was not seen to read before.
+    PolicyError
+        If it reads more than it declares; and in the place of anything that it raises: see `blaming`.
+    """
+    read: set[str] = set()
+    try:
+        with blaming(policy):
+            yield RecordingView.of(view, read)
+    except PolicyError as error:
+        require_known(policy, read, error)  # it may have failed for want of that field
+        raise
+    require_known(policy, read)
+
+
+@contextmanager
 def blaming(policy: PolicyLike) -> Iterator[None]:
     """Turn whatever a policy raises into an error that names the policy and the line of its code.
 
@@ -406,10 +366,12 @@ def blaming(policy: PolicyLike) -> Iterator[None]:
     except BaseException as error:
         if is_interrupt(error):
             raise
-        file = getattr(sys.modules.get(type(policy).__module__), "__file__", None)
+        file = getattr(sys.modules.get(type(unwrapped(policy)).__module__), "__file__", None)
         lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == file]
         place = f" ({Path(file).name}, line {lines[-1]})" if file and lines else ""
-        raise PolicyError(policy_name(policy), f"{described(error)}{place}") from error
+        failure = PolicyError(policy_name(policy), f"{described(error)}{place}")
+        failure.line = lines[-1] if lines else None
+        raise failure from error
 
 
 def splits(policy: PolicyLike) -> TypeIs[Splitter]:

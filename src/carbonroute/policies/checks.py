@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute import rng
-from carbonroute.errors import PolicyError, described, is_interrupt
+from carbonroute.errors import Fault, PolicyError, described, is_interrupt
 from carbonroute.policies.base import (
-    VIEW_FIELDS,
     WEIGHT_TOLERANCE,
     PolicyLike,
-    View,
+    blaming,
     breaks,
     decide,
     fields_read,
@@ -27,17 +27,86 @@ from carbonroute.policies.base import (
     splits,
 )
 from carbonroute.policies.plan import plan
+from carbonroute.policies.random_views import random_views
+from carbonroute.policies.recording import (
+    FACTS,
+    RecordingView,
+    UndeclaredReadError,
+    declares,
+    undeclared,
+    unfit,
+)
+from carbonroute.policies.view import VIEW_FIELDS, View
 
 Check = Callable[[PolicyLike, View], str | None]
-
-#: Leading axes of the random views: hours, origins, workloads. Policies that are not joint see them flat.
-_CELLS = (4, 2, 3)
 
 #: How far from a declared break a choice must have changed.
 _NEAR_MS = 1e-6
 
+#: What to do about each kind of fault.
+_REMEDIES = MappingProxyType(
+    {
+        "shape": "work along the last axis alone, as by values[..., 0] and axis=-1, whatever the axes before",
+        "determinism": "answer by the view alone: keep nothing between two calls, and draw nothing",
+        "dice": "draw nothing: view.turn, the number of a request, can stand for dice",
+        "batch": "work along the last axis alone: no min, max or mean over all requests",
+        "eligibility": "leave choose out: the region of the lowest cost is chosen",
+        "permutation": "go by the values of regions, not by their places",
+        "reads": "name every field that it reads in `reads`, or leave `reads` out",
+        "availability": "give no part to regions where view.available is False, unless all are out",
+        "plan": "let weights(view) return plan(view).weights",
+        "input": "write into copies: values.copy(), np.sort(values)",
+        "breaks": "state every service time at which the choice changes, or leave breaks_ms out",
+    }
+)
+_ANSWERS = MappingProxyType(
+    {
+        "cost": "return a number for each region, in the shape of view.rtt_ms: +inf is not eligible",
+        "weights": "return shares from 0, in the shape of view.rtt_ms, that add up to 1 over the regions",
+    }
+)
+_RAISED = "mend the line that raises"
 
-def check_policy(policy: PolicyLike, *, seed: int = 0) -> None:
+
+@dataclass(frozen=True)
+class PolicyReport:
+    """The contract, checked for one policy.
+
+    Attributes
+    ----------
+    policy
+        Its name.
+    reads
+        The fields that it was seen to read; a run records its own, and may come into other branches.
+    declared
+        The fields that it declares to read; None where it declares nothing, which is as good.
+    clairvoyant
+        Whether it decides on more than a router can know: always if it is a bound; otherwise where
+        ``information.service_time = "actual"``, because it reads `service_ms` of single requests.
+    deterministic
+        Whether the same view gets the same answer, and no global random number is drawn; None where a view
+        got no answer that can be used.
+    breaks
+        Whether it states the service times at which its choice changes, for exact results without a search.
+    faults
+        Each breach of the contract, with its remedy.
+    """
+
+    policy: str
+    reads: tuple[str, ...]
+    declared: tuple[str, ...] | None
+    clairvoyant: bool
+    deterministic: bool | None
+    breaks: bool
+    faults: tuple[Fault, ...]
+
+    @property
+    def kept(self) -> bool:
+        """Whether the policy keeps the contract."""
+        return not self.faults
+
+
+def check_policy(policy: PolicyLike, *, seed: int = 0, strict: bool = True) -> PolicyReport:
     """Check a policy against the contract on random views of 1 to 7 regions.
 
     Checked are, of policies that choose and of those that split traffic: shape for any leading axes,
@@ -53,69 +122,93 @@ def check_policy(policy: PolicyLike, *, seed: int = 0) -> None:
         Any object with `name` and `cost(view)`; or with `name`, `splits = True` and `weights(view)`.
     seed
         Of the random views.
+    strict
+        Whether to raise where the contract is broken; otherwise the report alone has the faults.
+
+    Returns
+    -------
+    What the policy reads, and all faults.
 
     Raises
     ------
     PolicyError
-        Naming the policy and every check that it failed.
+        Naming the policy and every check that it failed, if `strict`.
+
+    Examples
+    --------
+    >>> from carbonroute.policies.carbon_first import CarbonFirst
+    >>> report = check_policy(CarbonFirst())
+    >>> report.reads, report.clairvoyant, report.kept
+    (('carbon_g_per_kwh',), False, True)
     """
-    problems: dict[str, None] = {}  # ordered, each once
-    for view in _views(seed, joint=bool(getattr(policy, "joint", False))):
+    problems: dict[tuple[str, int | None], tuple[str, Fault]] = {}  # the first of each kind and line
+    read: set[str] = set()
+    states_breaks = False
+    for view in random_views(seed, policy):
+        states_breaks |= _record(policy, view, read)
         for check in CHECKS:
-            try:
-                problem = check(policy, deepcopy(view))
-            except PolicyError as error:
-                problem = error.problem
-            except BaseException as error:  # a policy may be anyone's code: report what it raised
-                if is_interrupt(error):
-                    raise
-                problem = described(error)
-            if problem:
-                problems[problem] = None
-    if problems:
-        raise PolicyError(policy_name(policy), "; ".join(problems))
+            if found := _fault(check, policy, view):
+                problems.setdefault((found[1].id, found[1].line), found)
+    if problems:  # it may have failed for want of a field
+        for _, problem, remedy in unfit(policy, read):
+            fault = Fault("reads", f"reads {problem}", remedy, "policy-unfit")
+            problems.setdefault((problem, None), (f"reads: {problem}", fault))
+    if problems and strict:
+        raise PolicyError(policy_name(policy), "; ".join(problem for problem, _ in problems.values()))
+    on_requests = not (splits(policy) or getattr(policy, "joint", False))
+    kinds = {kind for kind, _ in problems}
+    answered = not kinds & {"policy-raised", "policy-answer"}
+    return PolicyReport(
+        policy=policy_name(policy),
+        reads=tuple(sorted(read)),
+        declared=tuple(sorted(fields_read(policy))) if declares(policy) else None,
+        clairvoyant=bool(getattr(policy, "oracle", False)) or ("service_ms" in read and on_requests),
+        deterministic=not kinds & {"policy-determinism", "policy-dice"} if answered else None,
+        breaks=states_breaks,
+        faults=tuple(fault for _, fault in problems.values()),
+    )
 
 
-def _views(seed: int, *, joint: bool) -> Iterator[View]:
-    dice = rng.stream(seed, "policy checks")
-    state_dice = rng.stream(seed, "policy checks of state")
-    leading = _CELLS if joint else (int(np.prod(_CELLS)),)
-    for regions in (1, 2, 5, 7):
-        for slo_ms in (20.0, 120.0, 1000.0):  # few, some and all regions within the SLO
-            per_region = (*leading, regions)
-            yield View(
-                rtt_ms=dice.uniform(1, 250, per_region),
-                carbon_g_per_kwh=dice.uniform(5, 800, per_region),
-                service_ms=dice.uniform(1, 100, leading),
-                carbon_reference_g_per_kwh=dice.uniform(5, 800, per_region),
-                slo_ms=np.full(leading, slo_ms) * dice.uniform(0.9, 1.1, leading),
-                energy_j=dice.uniform(0.01, 10, per_region),
-                jitter_ms=dice.uniform(0, 20, per_region),
-                turn=dice.permutation(np.prod(_CELLS)).reshape(leading).astype(float),
-                violation_share=dice.random(per_region) ** 3,
-                traffic_share=dice.dirichlet(np.ones(_CELLS[1] * _CELLS[2]), _CELLS[0]).reshape(leading),
-                **_state(state_dice, leading, regions),
-            )
+def _fault(check: Check, policy: PolicyLike, view: View) -> tuple[str, Fault] | None:
+    """Return the problem that a check finds, in words and as a fault; None where it finds none."""
+    method = "weights" if splits(policy) else "cost"
+    try:
+        problem = check(policy, deepcopy(view))
+    except UndeclaredReadError as error:
+        return (error.problem, _raised(method, error)) if error.__cause__ else None  # `_reads` tells
+    except PolicyError as error:
+        return error.problem, _raised(method, error)
+    except BaseException as error:  # a policy may be anyone's code: report what it raised
+        if is_interrupt(error):
+            raise
+        return described(error), Fault(method, described(error), _RAISED, "policy-raised")
+    if problem is None:
+        return None
+    kind, _, found = problem.partition(": ")
+    return problem, Fault(method, found, _REMEDIES[kind], f"policy-{kind}")
 
 
-def _state(dice: np.random.Generator, leading: tuple[int, ...], regions: int) -> dict[str, Any]:
-    """Return load and capacity of a view: one pool per region, and now and then one is out."""
-    per_region = (*leading, regions)
-    hours = (_CELLS[0], *(1 for _ in leading[1:]), regions) if len(leading) > 1 else per_region
-    available = dice.random(hours) < 0.8
-    available[..., 0] |= ~available.any(axis=-1)
-    servers = np.where(dice.random(regions) < 0.8, dice.integers(1, 6, regions), np.inf)
-    return {
-        "utilisation": dice.random(per_region),
-        "wait_ms": np.maximum(dice.uniform(-50, 100, per_region), 0.0),
-        "available": np.broadcast_to(available, per_region).copy(),
-        "requests_per_s": dice.uniform(0, 40, leading),
-        "busy_ms": dice.uniform(1, 100, per_region),
-        "servers": np.broadcast_to(servers, per_region).copy(),
-        "installed": np.broadcast_to(servers + dice.integers(0, 3, regions), per_region).copy(),
-        "pool": np.broadcast_to(np.arange(regions), per_region).copy(),
-        "idle_power_w": np.broadcast_to(dice.uniform(0, 300, regions), per_region).copy(),
-    }
+def _raised(method: str, error: PolicyError) -> Fault:
+    """Return the fault of a policy that raised, or whose answer was refused."""
+    cause = error.__cause__
+    if cause is None or (isinstance(cause, ValueError) and str(cause).startswith("cost ")):
+        return Fault(method, error.problem, _ANSWERS[method], "policy-answer")
+    return Fault(method, error.problem, _RAISED, "policy-raised", error.line)
+
+
+def _record(policy: PolicyLike, view: View, read: set[str]) -> bool:
+    """Add the fields that a policy reads to `read`; return whether it states breaks."""
+    seen, own = RecordingView.of(deepcopy(view), read), vars(type(policy))
+    rules = [getattr(policy, "weights" if splits(policy) else "cost", None), getattr(policy, "plan", None)]
+    rules += [getattr(policy, name, None) for name in ("choose",) if name in own]
+    breaks_ms = None
+    for rule in (*filter(None, rules), getattr(policy, "breaks_ms", None)):
+        try:
+            breaks_ms = rule(seen) if rule else None
+        except BaseException as error:  # the checks report what it raised
+            if is_interrupt(error):
+                raise
+    return breaks_ms is not None and hasattr(policy, "breaks_ms")
 
 
 def _answer(policy: PolicyLike, view: View) -> NDArray[Any]:
@@ -125,7 +218,8 @@ def _answer(policy: PolicyLike, view: View) -> NDArray[Any]:
 
 def _raw(policy: PolicyLike, view: View) -> NDArray[Any]:
     """Return the policy's own answer: weights or costs, shape (…, R)."""
-    return np.asarray(policy.weights(view) if splits(policy) else policy.cost(view))
+    with blaming(policy):
+        return np.asarray(policy.weights(view) if splits(policy) else policy.cost(view))
 
 
 def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
@@ -134,7 +228,9 @@ def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
 
 
 def _mapped(view: View, change: Callable[[NDArray[Any]], NDArray[Any]]) -> View:
-    fields: dict[str, Any] = {name: change(values) for name, values in vars(view).items()}
+    fields: dict[str, Any] = {
+        name: None if values is None else change(values) for name, values in vars(view).items()
+    }
     return View(**fields)
 
 
@@ -194,7 +290,7 @@ def _at(view: View, index: int | slice) -> View:
 def _eligibility(policy: PolicyLike, view: View) -> str | None:
     if splits(policy):
         return None  # it says itself what goes where
-    cost, region = np.asarray(policy.cost(view)), decide(policy, view)
+    cost, region = _raw(policy, view), decide(policy, view)
     eligible = cost < np.inf
     chosen = np.take_along_axis(eligible, region[..., np.newaxis], axis=-1)[..., 0]
     if not chosen[eligible.any(axis=-1)].all():
@@ -206,7 +302,7 @@ def _eligibility(policy: PolicyLike, view: View) -> str | None:
 
 
 def _permutation(policy: PolicyLike, view: View) -> str | None:
-    if {"turn"} & set(getattr(policy, "reads", ())):
+    if "turn" in _read(policy, view):
         return None  # what goes by turns goes by the order of the regions
     order = np.arange(view.rtt_ms.shape[-1])[::-1]
     turned = _mapped(view, lambda values: values[..., order] if values.ndim > view.slo_ms.ndim else values)
@@ -216,16 +312,27 @@ def _permutation(policy: PolicyLike, view: View) -> str | None:
     return None
 
 
+def _read(policy: PolicyLike, view: View) -> set[str]:
+    """Return the fields that a policy reads of a view."""
+    read: set[str] = set()
+    _record(policy, view, read)
+    return read
+
+
 def _reads(policy: PolicyLike, view: View) -> str | None:
+    if not declares(policy):
+        return None  # what it reads is recorded
     declared = fields_read(policy)
     unknown = set(declared) - VIEW_FIELDS
     if unknown:
         return f"reads: a view has no {', '.join(sorted(unknown))}"
-    hidden: dict[str, Any] = {name: _other(getattr(view, name)) for name in VIEW_FIELDS - set(declared)}
+    known = {name: values for name, values in vars(view).items() if values is not None}
+    hidden: dict[str, Any] = {name: _other(values) for name, values in known.items() if name not in declared}
     if not np.array_equal(_raw(policy, view), _raw(policy, replace(view, **hidden))):
         what = "weights depend" if splits(policy) else "cost depends"
         return f"reads: {what} on more of the view than the declared {', '.join(sorted(declared))}"
-    return None
+    more = _read(policy, view) - set(declared) - FACTS
+    return f"reads: {undeclared(more)}" if more else None
 
 
 def _other(values: NDArray[Any]) -> NDArray[Any]:
@@ -236,7 +343,7 @@ def _other(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _availability(policy: PolicyLike, view: View) -> str | None:
-    if not splits(policy) or "available" not in getattr(policy, "reads", ()) or view.available is None:
+    if not splits(policy) or view.available is None or "available" not in _read(policy, view):
         return None  # routers see to it
     out = ~view.available & view.available.any(axis=-1, keepdims=True)
     if (split(policy, view)[out] > 0).any():
@@ -263,7 +370,8 @@ def _input(policy: PolicyLike, view: View) -> str | None:
 def _breaks(policy: PolicyLike, view: View) -> str | None:
     if splits(policy):
         return None
-    view = replace(view, jitter_ms=np.zeros_like(view.rtt_ms))  # what breaks are in then: service times alone
+    if view.jitter_ms is not None:  # what breaks are in then: service times alone
+        view = replace(view, jitter_ms=np.zeros_like(view.rtt_ms))
     breaks_ms = breaks(policy, view)
     if breaks_ms is None:
         return None

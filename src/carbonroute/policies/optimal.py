@@ -25,7 +25,7 @@ class Optimal(RoutingLimits, SplittingPolicy):
         Share of the servers' time that may be in use in each pool.
     max_violation
         Share of each workload's requests that may break the SLO, by the laws of service time and jitter; 1 or
-        None for no limit.
+        None for no limit. In a scenario that of its ``[limits]``, unless the policy states its own.
     max_region_share
         Share of all requests that may go to one region.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from carbonroute.arrays import Array
-from carbonroute.policies.base import Splitter, View, as_shares, blaming, refused, split
+from carbonroute.policies.base import Splitter, View, as_shares, asking, refused, split
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def plan(policy: Splitter, view: View) -> Plan:
     rule: Callable[[View], Plan] | None = getattr(policy, "plan", None)
     if rule is None:
         return Plan(split(policy, view))
-    with blaming(policy):
-        answer = rule(view)
+    with asking(policy, view) as seen:
+        answer = rule(seen)
     servers = answer.servers
     if servers is not None and (servers.shape != view.rtt_ms.shape or not (servers >= 0).all()):  # or NaN
         problem = f"servers have shape {servers.shape}, from {servers.min():g}"

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from carbonroute.arrays import Array, Mask
 from carbonroute.policies.assignment import cheapest_assignment
-from carbonroute.policies.base import Regions, View, known
+from carbonroute.policies.base import MAX_VIOLATION, Regions, View, known
 from carbonroute.policies.plan import grams
 from carbonroute.spec import Spec
 from carbonroute.units import J_PER_KWH, MS_PER, S_PER_HOUR
@@ -49,13 +49,14 @@ class RoutingLimits(Spec):
     max_utilisation
         Share of the servers' time that may be in use in each pool.
     max_violation
-        Share of each workload's requests that may break the SLO; 1 or None for no limit.
+        Share of each workload's requests that may break the SLO; 1 or None for no limit. In a scenario that
+        of its ``[limits]``, unless the policy states its own.
     max_region_share
         Share of all requests that may go to one region.
     """
 
     max_utilisation: float = Field(default=0.8, gt=0, le=1)
-    max_violation: float | None = Field(default=0.01, ge=0, le=1)
+    max_violation: float | None = Field(default=MAX_VIOLATION, ge=0, le=1)
     max_region_share: float = Field(default=1.0, gt=0, le=1)
 
     @property

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import polars as pl
 
 from carbonroute.figures.findings import change
-from carbonroute.figures.formatting import MassUnit, mass_unit, number, plain
-from carbonroute.metrics import Tables, as_published, simulation_results
+from carbonroute.figures.formatting import number
+from carbonroute.metrics import Tables, as_published, simulation_results, slo
+from carbonroute.metrics.masses import MassUnit, mass_unit
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
 from carbonroute.report.page import Block, Column, Section, TableBlock, TableCell, Text
 from carbonroute.report.table_cells import (
@@ -53,7 +54,8 @@ def _table(tables: Tables) -> TableBlock:
     fields = [
         text_field("Policy", "policy"),
         column("Mean latency", "avg_latency_ms", 1, "ms", "low"),
-        column("P95 latency", "p95_latency_ms", 1, "ms", "low"),
+        # Over workloads of milliseconds and of seconds, one percentile means nothing.
+        *([] if slo.per_workload(policies) else [column("P95 latency", "p95_latency_ms", 1, "ms", "low")]),
         column("SLO violations", "slo_violation_pct", 2, "%", "low"),
         column("Carbon intensity", INTENSITY.amount, 1, "g CO₂e/kWh", "low"),
         column("Carbon reduction", INTENSITY.reduction, 1, "%", "high"),
@@ -66,10 +68,10 @@ def _table(tables: Tables) -> TableBlock:
         ]
     if policies["extra_vs_fresh_pct"].null_count() < policies.height:
         fields.append(number_field("Cost of old data", "extra_vs_fresh_pct", 2, unit="%", best="low"))
-    fields.append(Field(Column("Verdict", numeric=False), _verdict))
+    fields.append(Field(Column("Verdict", numeric=False), partial(_verdict, tables.intervals)))
     caption = (
-        f"What each policy reaches. Reductions are against {policies['baseline'][0]}; a policy is viable up "
-        f"to {plain(policies['max_violation_pct'][0])} % violations."
+        f"What each policy reaches. Reductions are against {policies['baseline'][0]}; a policy is viable "
+        f"within {slo.limit_in_words(policies, policies['max_violation_pct'][0])}."
     )
     records = [
         {**row, "published": texts} for row, texts in zip(policies.rows(named=True), published, strict=True)
@@ -93,14 +95,9 @@ def _mass(unit: MassUnit, record: Record, name: str, digits: int, interval: Reco
     return number_cell(record[name] * unit.per_kg, digits, interval)
 
 
-def verdict(record: Record) -> str:
-    """Return whether a policy is viable, and else why it is not."""
-    return "viable" if record["viable"] else f"over {plain(record['max_violation_pct'])} % violations"
-
-
-def _verdict(record: Record) -> TableCell:
-    by = record["dominated_by"]
-    return text_cell(verdict(record), f"dominated by {by}" if by else "")
+def _verdict(intervals: pl.DataFrame, record: Record) -> TableCell:
+    by, sure = record["dominated_by"], slo.beyond_doubt(record, intervals)
+    return text_cell(slo.verdict(record, sure=sure), f"dominated by {by}" if by else "")
 
 
 def saving(tables: Tables) -> Iterator[Section]:

@@ -16,9 +16,10 @@ from carbonroute.figures.study_grid import (
     limit_text,
     saving,
 )
+from carbonroute.metrics import slo
 from carbonroute.report.figures import figures
 from carbonroute.report.page import Block, Code, Column, Items, Page, Section, TableCell, Terms, Text
-from carbonroute.report.policies import CONFIDENCE, verdict
+from carbonroute.report.policies import CONFIDENCE
 from carbonroute.report.table_cells import (
     Field,
     Record,
@@ -148,7 +149,7 @@ def _fields(tables: StudyTables, records: Sequence[Record], metric: SummaryMetri
             yield Field(column, partial(_metric, name, digits))
     if _values(records, "total_kg"):
         yield emissions_field(records)
-    yield Field(Column("Verdict", numeric=False), lambda record: text_cell(verdict(record)))
+    yield Field(Column("Verdict", numeric=False), lambda record: text_cell(slo.verdict(record)))
 
 
 def _values(records: Sequence[Record], name: str) -> list[float]:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from carbonroute.figures.formatting import mass_unit, number
+from carbonroute.figures.formatting import number
+from carbonroute.metrics.masses import mass_unit
 from carbonroute.report.page import Column, TableBlock, TableCell, TableRow
 
 NONE = "–"

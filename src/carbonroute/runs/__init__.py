@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import polars as pl
 
 from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.files.as_pandas import to_pandas
 from carbonroute.metrics import Tables
 from carbonroute.outcome import Outcome
 from carbonroute.runs.notebook import as_html
@@ -18,10 +19,7 @@ from carbonroute.runs.run_plan import RunPlan, carry_out
 from carbonroute.runs.tabulate import compare_engines, tabulate
 from carbonroute.scenario import Inputs, Scenario, load
 
-__all__ = ["MAX_VIOLATION", "Result", "default_engine", "run"]
-
-#: Share of SLO violations up to which a policy counts as viable.
-MAX_VIOLATION = 0.05
+__all__ = ["Result", "default_engine", "run"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,21 @@ class Result:
             )
         return cast("pl.DataFrame", getattr(self.tables, name))
 
+    def to_pandas(self, name: str = "policies") -> Any:
+        """Return one of the run's tables as a pandas DataFrame; pyarrow is not needed.
+
+        Parameters
+        ----------
+        name
+            As of `table`.
+
+        Raises
+        ------
+        InputError
+            If there is no table of that name, or pandas is not installed.
+        """
+        return to_pandas(self.table(name))
+
     def _repr_html_(self) -> str:
         """Show the finding and the policies in a notebook."""
         return as_html(self.tables)
@@ -78,7 +91,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
     changes: Mapping[str, object] | None = None,
     *,
     engine: str | None = None,
-    max_violation: float = MAX_VIOLATION,
+    max_violation: float | None = None,
     workers: int = 1,
     replications: int | None = None,
     until: str | None = None,
@@ -98,7 +111,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
         `Tables.agreement`. By default queued where the scenario states pools of servers, and sampled
         elsewhere.
     max_violation
-        Share of SLO violations up to which a policy counts as viable, 0…1.
+        Share of SLO violations up to which a policy counts as viable, 0…1, instead of the scenario's limit.
     workers
         Processes of the sampled engine; results are the same for any number.
     replications
@@ -124,12 +137,12 @@ def run(  # noqa: PLR0913  one argument per option of the command
     >>> result.tables.policies["policy"][0]
     'Latency-First'
     """
-    scenario = source if isinstance(source, Scenario) else load(source, changes)
+    scenario = (source if isinstance(source, Scenario) else load(source, changes)).within(max_violation)
     engine = engine or default_engine(scenario)
     plan = RunPlan.read(engine, workers, replications, until, journal)
     done, figures = carry_out(plan, scenario, progress)
     noted = replace(done.inputs, notes=(*done.inputs.notes, *plan.notes(done, figures)))
-    tables = tabulate(noted, done.outcomes, done.comparison, max_violation, figures)
+    tables = tabulate(noted, done.outcomes, done.comparison, figures)
     if engine == "both":
         tables = replace(tables, agreement=compare_engines(done, once(done.inputs, "exact", workers=1)))
     return Result(done.inputs, engine, done.outcomes, tables, done.seeds)

@@ -10,9 +10,8 @@ import polars as pl
 
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.metrics import intervals
-from carbonroute.metrics.long import KEY
+from carbonroute.metrics.long import KEY, OF_ALL
 from carbonroute.outcome import Outcome
-from carbonroute.scenario.written.objectives import FIGURES
 
 #: Least number of replications: the spread of fewer is too uncertain.
 FEWEST = 10
@@ -54,9 +53,9 @@ class Precision:
         if match is None or float(match[2]) == 0:
             remedy = "a figure and a half-width above 0 are expected, such as 'slo_violation_pct ± 0.05'"
             raise InputError("until", [Fault("", f"found {text!r}", remedy)])
-        if match[1] not in FIGURES:
+        if match[1] not in OF_ALL:
             problem = f"there is no figure {match[1]!r}"
-            raise InputError("until", [Fault("", problem, did_you_mean(match[1], FIGURES))])
+            raise InputError("until", [Fault("", problem, did_you_mean(match[1], OF_ALL))])
         return cls(match[1], float(match[2]))
 
     def __str__(self) -> str:

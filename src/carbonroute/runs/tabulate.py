@@ -26,6 +26,7 @@ from carbonroute.metrics import (
     wait_cdf,
     workloads,
 )
+from carbonroute.metrics.headlines.worth import Evidence
 from carbonroute.metrics.standard_errors import gram_moments, standard_errors
 from carbonroute.outcome import Outcome
 from carbonroute.runs.replications import Replications
@@ -36,19 +37,18 @@ def tabulate(
     inputs: Inputs,
     outcomes: Sequence[Outcome],
     comparison: Comparison,
-    max_violation: float,
     replications: pl.DataFrame | None = None,
 ) -> Tables:
     """Make the tables of a run.
 
     Outcomes and baselines of several replications are merged; `replications` then has the figures of each, as
-    `figures_of` gives them, concatenated. `max_violation` is the share of violations of a viable policy, 0…1.
+    `figures_of` gives them, concatenated.
     """
     scenario, capacity, baseline = inputs.scenario, inputs.capacity, comparison.baseline
-    by_policy = policies.table(outcomes, comparison, max_violation)
+    by_policy = policies.table(scenario, outcomes, comparison)
     by_region = routing.table(scenario, outcomes)
     by_workload = workloads.table(scenario, outcomes)
-    by_step = saving.table(comparison)
+    by_step = saving.table(scenario, comparison)
     if replications is None:
         confidence = intervals.within_a_run([workload.id for workload in scenario.workloads], outcomes)
     else:
@@ -64,6 +64,16 @@ def tabulate(
         *overview.notes(scenario, knows, by_policy, by_step, confidence),
         *queueing.notes(outcomes, one_run=replications is None),
     ]
+    by_label = {outcome.policy: outcome for outcome in outcomes}
+    evidence = Evidence(
+        policies=by_policy,
+        workloads=by_workload,
+        saving=by_step,
+        intervals=confidence,
+        baseline=comparison.same_capacity or baseline,
+        median_ms=lambda policy: by_label[policy].latency.quantile(0.5),
+        hours=scenario.horizon.hours * comparison.replications,
+    )
     herds = {candidate.label for candidate in inputs.candidates if candidate.control.routers > 1}
     return Tables(
         policies=by_policy,
@@ -73,7 +83,7 @@ def tabulate(
         carbon=conditions.carbon(scenario, inputs.carbon.g_per_kwh),
         rtt=conditions.rtt(scenario, inputs.rtt_ms),
         saving=by_step,
-        overview=overview.table(scenario, inputs.carbon, inputs.arrivals, by_policy, notes),
+        overview=overview.table(scenario, inputs.carbon, inputs.arrivals, evidence, notes),
         intervals=confidence,
         objectives=objectives.table(scenario.objectives, by_policy, confidence),
         pools=pools.table(scenario, capacity, outcomes),

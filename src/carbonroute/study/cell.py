@@ -92,7 +92,7 @@ def _policies(base: Base, changes: Mapping[str, Any]) -> tuple[Sequence[Row], In
     file, scenario = base.file, base.scenario(changes)
     plan = RunPlan.read(file.engine or default_engine(scenario), 1, file.replications, file.until)
     done, figures = carry_out(plan, scenario, None)
-    rows: Sequence[Row] = policies.rows(done.outcomes, done.comparison, file.max_violation)
+    rows: Sequence[Row] = policies.rows(scenario, done.outcomes, done.comparison)
     if file.baseline:
         rows = _against(file.baseline, rows)
     return rows, done.inputs, (*done.inputs.notes, *plan.notes(done, figures))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from carbonroute.errors import MAX_FAULTS, Fault, InputError, did_you_mean
 from carbonroute.runs.run_plan import RunPlan
 from carbonroute.scenario import Scenario, resolve
 from carbonroute.scenario.loading import examined
-from carbonroute.scenario.written.changes import changed
+from carbonroute.scenario.written.changes import changed, members_called, parts
 from carbonroute.scenario.written.load import checked, tables
 from carbonroute.study import file as study_file
 from carbonroute.study.file import Axis, StudyFile, Value, by_path, places_of
@@ -50,12 +51,37 @@ class Base:
     def scenario(self, changes: Mapping[str, Any]) -> Scenario:
         """Return a cell's scenario.
 
+        A policy whose parameter changes from cell to cell keeps one label in all of them: its name without
+        the parameters in parentheses behind it, where no other policy has that name.
+
         Raises
         ------
         InputError
             If there can be no such scenario.
         """
-        return checked(self.data, self.source, self.folder, changes, code=self.code)
+        scenario = checked(self.data, self.source, self.folder, changes, code=self.code)
+        labels = dict(self._steady_labels(scenario, changes))
+        if labels:
+            scenario = checked(self.data, self.source, self.folder, {**changes, **labels}, code=self.code)
+        return scenario.within(self.file.max_violation)
+
+    def _steady_labels(self, scenario: Scenario, changes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Yield the label of each policy with a changed parameter whose name states parameters, by path."""
+        entries = changed(self.data, changes, self.source).get("policies", [])
+        varied: set[int] = set()
+        for path in map(parts, changes):
+            if len(path) > 2 and path[0] == "policies" and isinstance(path[1], tuple):
+                varied.update(members_called(entries, path[1][0], self.source, "policies"))
+        names = [entry.shown for entry in scenario.policies]
+        short = [_PARAMETERS.sub("", name) if place in varied else name for place, name in enumerate(names)]
+        for place in sorted(varied):
+            steady = short[place] not in names and short.count(short[place]) == 1
+            if steady and scenario.policies[place].label is None:
+                yield f"policies[{place}].label", short[place]
+
+
+#: Parameters that a policy states behind its name.
+_PARAMETERS = re.compile(r" \([^()]*\)$")
 
 
 @dataclass(frozen=True)

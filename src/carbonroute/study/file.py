@@ -19,7 +19,7 @@ from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.toml import as_found, key_text, parse
 from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.metrics.policies import COLUMNS
-from carbonroute.runs import MAX_VIOLATION
+from carbonroute.metrics.slo import PER, WORST, WORST_PCT
 from carbonroute.scenario.written.faults import refuse
 from carbonroute.scenario.written.load import builtin_scenarios, validated
 from carbonroute.scenario.written.mistaken import refuse_data, refuse_other
@@ -39,6 +39,9 @@ KEPT = (
     "baseline",
     "max_violation_pct",
     "viable",
+    WORST,
+    WORST_PCT,
+    PER,
 )
 #: Path of the seed: results are averaged over an axis that sets nothing else.
 SEED = "sampling.seed"
@@ -142,7 +145,7 @@ class StudyFile(Spec):
     replications, until
         Of each cell; as of `carbonroute.run`.
     max_violation
-        Share of SLO violations up to which a policy counts as viable, 0…1.
+        Share of SLO violations up to which a policy counts as viable, 0…1, instead of the scenario's limit.
     baseline
         Label of the policy of the same cell that reductions refer to; by default Latency-First, as in a run.
     metrics
@@ -162,7 +165,7 @@ class StudyFile(Spec):
     engine: Literal["sampled", "exact", "queued"] | None = None
     replications: int | None = Field(default=None, ge=1)
     until: str | None = None
-    max_violation: Annotated[float, Field(ge=0, le=1)] = MAX_VIOLATION
+    max_violation: Annotated[float, Field(ge=0, le=1)] | None = None
     baseline: Name | None = None
     metrics: Members[str] = ()
     changes: dict[str, Any] = Field(default_factory=dict)

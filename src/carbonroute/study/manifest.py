@@ -44,7 +44,7 @@ def manifest_of(study: Study, tables: StudyTables, folder: Path, command: str | 
         "engine": file.engine,
         "replications": file.replications,
         "until": file.until,
-        "max_violation_pct": pct(file.max_violation),
+        "max_violation_pct": pct(study.base.scenario(study.cells[0].changes).limits.violations),
         "baseline": file.baseline,
         "metrics": list(file.columns),
         "axes": tables.axes.rows(named=True),

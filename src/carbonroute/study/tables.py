@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from carbonroute.metrics import slo
 from carbonroute.metrics.intervals import ends
 from carbonroute.metrics.policies import TEXTS
 from carbonroute.study.cells import Study
-from carbonroute.study.file import FIXED, KEPT, Axis
+from carbonroute.study.file import FIXED, Axis
 from carbonroute.study.journal import DONE, Record, records
 
 RESULTS = "results.parquet"
@@ -46,7 +47,9 @@ class StudyTables:
         ``policy``, ``clairvoyant``, ``n`` (cells behind it), each number's mean under its own name, with
         ``<name>_low`` and ``<name>_high`` (95 % intervals over the averaged axes, made like those of
         replications; null where n < 2, and of a share that is 0 in all cells, or 100 %),
-        ``viable`` (whether the mean of violations is within the limit), ``max_violation_pct``, ``baseline``.
+        ``viable`` (whether the mean of violations, of the worst workload where the limit is each workload's,
+        is within the limit), ``max_violation_pct``, ``baseline``, ``limit_per``, ``worst_workload`` (of the
+        cell where its violations are most).
     facts
         The manifest.
     """
@@ -131,7 +134,8 @@ def summary_of(results: pl.DataFrame, axes: pl.DataFrame) -> pl.DataFrame:
         for name, kind in results.schema.items()
         if kind == pl.Float64 and name not in {*names, *FIXED, "max_violation_pct"}
     ]
-    kept = [name for name in KEPT if name in {"baseline", "max_violation_pct"}]
+    kept = [name for name in ("baseline", "max_violation_pct", slo.PER) if name in results.columns]
+    worst = [slo.WORST] if slo.WORST in results.columns else []
     done = results.filter(status=DONE)
     table = done.group_by(keys, maintain_order=True).agg(
         pl.len().cast(pl.Int64).alias("n"),
@@ -140,11 +144,17 @@ def summary_of(results: pl.DataFrame, axes: pl.DataFrame) -> pl.DataFrame:
         # A figure that some cells lack has no interval.
         pl.col(*numbers).null_count().name.suffix(" nulls"),
         pl.col(*kept).first(),
+        *(pl.col(name).sort_by(slo.WORST_PCT, descending=True, nulls_last=True).first() for name in worst),
     )
     intervals = [column for name in numbers for column in _interval(table, name)]
-    viable = (pl.col("slo_violation_pct") <= pl.col("max_violation_pct")).fill_null(value=False)
-    return table.with_columns(*intervals, viable.alias("viable")).select(
-        *keys, "n", *(f"{name}{end}" for name in numbers for end in ("", "_low", "_high")), *kept, "viable"
+    return table.with_columns(*intervals, slo.viable(table).alias("viable")).select(
+        *keys,
+        "n",
+        *(f"{name}{end}" for name in numbers for end in ("", "_low", "_high")),
+        *(name for name in kept if name != slo.PER),
+        "viable",
+        *worst,
+        *(name for name in kept if name == slo.PER),
     )
 
 

@@ -119,7 +119,7 @@ class Law(Spec):
 
 
 class Distribution(Law):
-    """Base of laws stated by mean and standard deviation; with a std of 0 it is a fixed value."""
+    """Base of laws stated by mean and standard deviation; without a std beside the mean, a fixed value."""
 
     #: Lowest and highest std, in means, for which the formula has digits left.
     spread: ClassVar[tuple[float, float]] = (0.0, math.inf)
@@ -136,19 +136,24 @@ class Distribution(Law):
         return self
 
     @property
+    def varies(self) -> bool:
+        """Whether a std is left beside the mean: the formulas of a smaller one divide by zero."""
+        return self.mean + self.std != self.mean
+
+    @property
     def steps(self) -> Array | None:
         """The fixed value, shape (1,), where it is one."""
-        return None if self.std else self.at(np.zeros(1))
+        return None if self.varies else self.at(np.zeros(1))
 
     def score(self, value: Array) -> Array:
         """Return the standard-normal score of values, shape of `value`."""
-        if self.std:
+        if self.varies:
             return self._score(value)
         return np.where(value < self.at(np.zeros(())), -np.inf, np.inf)
 
     def partial(self, value: Array) -> Array:
         """Return E[S·1(S ≤ value)] and E[S²·1(S ≤ value)], shape (2, …) for values of shape (…)."""
-        if self.std:
+        if self.varies:
             return self._partial(value)
         fixed = self.at(np.zeros(()))
         return np.stack([np.where(value < fixed, 0.0, fixed**power) for power in (1, 2)])
@@ -159,11 +164,11 @@ class Distribution(Law):
 
     @abstractmethod
     def _score(self, value: Array) -> Array:
-        """Return `score` where std > 0."""
+        """Return `score` where it varies."""
 
     @abstractmethod
     def _partial(self, value: Array) -> Array:
-        """Return `partial` where std > 0."""
+        """Return `partial` where it varies."""
 
 
 class Normal(Distribution):
@@ -219,7 +224,7 @@ class Normal(Distribution):
         >>> round(Normal(law="normal", mean=18, std=4, floor=1).average(), 4)
         18.0000
         """
-        if self.std == 0:
+        if not self.varies:
             return max(self.floor, self.mean)
         a = (self.floor - self.mean) / self.std
         below, density = erfc(-a / sqrt(2)) / 2, exp(-a * a / 2) / sqrt(2 * pi)

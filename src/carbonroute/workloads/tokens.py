@@ -132,7 +132,7 @@ class Tokens(Law):
         if self._both_vary:
             scores, times_ms = _law_of_sum(self)
             return np.interp(value, times_ms, scores, left=-np.inf, right=np.inf)
-        if self.answer_tokens.std:
+        if self.answer_tokens.varies:
             return self.answer_ms.score(value - self.before_ms(self.prompt_at(np.zeros(()))))
         return self._prompt_score(value - self.answer_ms.at(np.zeros(())))
 
@@ -206,7 +206,7 @@ class Tokens(Law):
     @property
     def steps(self) -> Array | None:
         """The service time, shape (1,), where both lengths are fixed."""
-        fixed = not (self._prompt_varies or self.answer_tokens.std)
+        fixed = not (self._prompt_varies or self.answer_tokens.varies)
         return self.time_ms(self.prompt_at(np.zeros(1)), self.answer_at(np.zeros(1))) if fixed else None
 
     @property
@@ -230,11 +230,11 @@ class Tokens(Law):
 
     @property
     def _prompt_varies(self) -> bool:
-        return self.prompts.std * self.prefill_ms_per_token > 0
+        return self.prompts.varies and self.prompts.std * self.prefill_ms_per_token > 0
 
     @property
     def _both_vary(self) -> bool:
-        return self._prompt_varies and self.answer_tokens.std > 0
+        return self._prompt_varies and self.answer_tokens.varies
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ from carbonroute.arrays import Array
 from carbonroute.control.router import Router
 from carbonroute.control.site import Site
 from carbonroute.engines.draws import SCHEMES
+from carbonroute.engines.rerun import until_reads_are_known
 from carbonroute.engines.sampled import KEPT, refuse_none, require_memory
 from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome
@@ -29,6 +30,7 @@ Progress = Callable[[int, int], None]
 _ROUNDING_S = 1e-6
 
 
+@until_reads_are_known
 def run(
     inputs: Inputs,
     progress: Progress | None = None,
@@ -76,6 +78,8 @@ def run(
     ]
     if refused:
         raise InputError(inputs.scenario.name, refused)
+    for journal in journals.values():
+        journal.begin_anew()
     requests, policies = math.ceil(inputs.arrivals.count), len(inputs.candidates)
     require_memory(inputs)
     kept, done, outcomes = requests * policies <= KEPT, 0, []

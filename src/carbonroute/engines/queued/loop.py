@@ -25,6 +25,7 @@ from carbonroute.errors import PolicyError
 from carbonroute.outcome import Outcome
 from carbonroute.outcome.queueing import Queueing
 from carbonroute.policies.base import Declaring, Regions
+from carbonroute.policies.recording import unwrapped
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.units import HOURS_PER_DAY, MS_PER, S_PER_HOUR
 from carbonroute.workloads.energy import Emissions
@@ -187,7 +188,7 @@ class Loop:
         may count how often it is asked. Guesses are of regions, not of numbers of servers.
         """
         policy = self._candidate.policy
-        if not isinstance(policy, Declaring) or getattr(policy, "places_servers", False):
+        if not isinstance(unwrapped(policy), Declaring) or getattr(policy, "places_servers", False):
             return 1
         most = min(_TICKS, _TICKS_IN_TURN) if self._candidate.control.limits_shares else _TICKS
         return min(most, max(1, _TOGETHER // math.prod(self._site.shape)))

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from carbonroute.arrays import Mask
+from carbonroute.metrics import slo
 from carbonroute.metrics.measure import measure_of_row, saves
 
 #: Policies that are named beside the recommendation, by column.
@@ -56,7 +57,5 @@ def outcome(point: Mapping[str, Any]) -> str:
     else:
         how_much = f"{reduction:.1f} %" if saves(reduction) else "nothing"
         saved = f"saves {how_much} of {measure.name} against {point['baseline']}"
-    return (
-        f"{saved} (violations {point['slo_violation_pct']:.2f} %, P95 {point['p95_latency_ms']:.1f} ms, "
-        f"mean {point['avg_latency_ms']:.1f} ms)"
-    )
+    p95 = "" if point.get(slo.PER) == "workload" else f"P95 {point['p95_latency_ms']:.1f} ms, "
+    return f"{saved} ({slo.late_in_words(point)}, {p95}mean {point['avg_latency_ms']:.1f} ms)"

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from carbonroute.metrics import slo
 from carbonroute.metrics.best import best, runnable
 from carbonroute.metrics.headlines.run import share_in_words
 from carbonroute.metrics.measure import Measure, effect, measure_of, saves
@@ -19,14 +20,15 @@ def finding(points: pl.DataFrame, max_violation_pct: float) -> list[str]:
     a sentence of its own.
     """
     measure = measure_of(points)
-    viable = runnable(points).filter(pl.col("slo_violation_pct") <= max_violation_pct)
+    viable = runnable(slo.within(points, max_violation_pct))
+    limit = f"{max_violation_pct:g} % violations{slo.scope(points)}"
     free = _best(viable, measure.reduction, math.inf)
     sentences = []
     for headroom in points["headroom"].unique(maintain_order=True):
         where = "Without limits" if headroom == math.inf else f"With capacity for {headroom:g} × the load"
         most = _best(viable, measure.reduction, headroom)
         if most is None:
-            none = f"no policy that a router can run stays within {max_violation_pct:g} % violations"
+            none = f"no policy that a router can run stays within {limit}"
             sentences.append(
                 f"{where}: {'there is nothing to save' if viable.filter(headroom=headroom).height else none}"
             )
@@ -37,7 +39,8 @@ def finding(points: pl.DataFrame, max_violation_pct: float) -> list[str]:
             share = f", {left} of the saving without limits"
         sentences.append(
             f"{where}: {_saves(most, measure, measure.reduction, most['baseline'])} at "
-            f"{most['slo_violation_pct']:.2f} % violations{_as_good(viable, most, measure)}{share}"
+            f"{most['slo_violation_pct']:.2f} % violations{_worst(most)}"
+            f"{_as_good(viable, most, measure)}{share}"
         )
         if headroom != math.inf and most[measure.same_capacity] is not None:
             against = most["same_capacity_baseline"]
@@ -50,6 +53,11 @@ def _saves(best: dict[str, Any], measure: Measure, column: str, baseline: str) -
         return f"{best['policy']} saves {best[column]:.1f} % of {measure.name} against {baseline}"
     does = effect(measure, best[column], again=True)
     return f"no policy cuts {measure.name} against {baseline}; {best['policy']}, the best, {does}"
+
+
+def _worst(most: dict[str, Any]) -> str:
+    worst = slo.late_in_words(most).partition(", ")[2]
+    return f" ({worst})" if worst else ""
 
 
 def _as_good(viable: pl.DataFrame, most: dict[str, Any], measure: Measure) -> str:

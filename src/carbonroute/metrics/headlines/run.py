@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from carbonroute.metrics import slo
 from carbonroute.metrics.best import best, runnable
 from carbonroute.metrics.measure import Measure, effect, measure_of, saves, survives_pct
-from carbonroute.metrics.queueing import has_queues
+from carbonroute.metrics.queueing import UNLIMITED_WORST_PCT, has_queues
 
 Row = Mapping[str, Any]
 
@@ -28,12 +29,11 @@ def finding(policies: pl.DataFrame) -> str:
 
 
 def _most_saving(policies: pl.DataFrame, measure: Measure) -> str:
-    limit = f"{policies['max_violation_pct'][0]:.6g} % SLO violations"
+    limit = slo.limit_in_words(policies, policies["max_violation_pct"][0])
     viable = policies.filter("viable")
     if viable.is_empty():
-        nearest = policies.sort("slo_violation_pct", maintain_order=True).row(0, named=True)
-        lowest = f"{nearest['policy']} comes nearest with {nearest['slo_violation_pct']:.2f} %"
-        return f"No policy stays within {limit}; {lowest}."
+        nearest = slo.nearest_in_words(policies if runnable(policies).is_empty() else runnable(policies))
+        return f"No policy stays within {limit}; {nearest}."
     if best(viable, measure.reduction) is None:
         return f"Against {policies['baseline'][0]}, there is nothing to save."
     honest = best(runnable(viable), measure.reduction)
@@ -53,10 +53,7 @@ def _most_saving(policies: pl.DataFrame, measure: Measure) -> str:
 
 
 def _against(policy: Row) -> str:
-    return (
-        f"{policy['baseline']} (violations {policy['slo_violation_pct']:.2f} %, "
-        f"latency {policy['avg_latency_ms']:.1f} ms)"
-    )
+    return f"{policy['baseline']} ({slo.late_in_words(policy)}, latency {policy['avg_latency_ms']:.1f} ms)"
 
 
 def _on_the_same_capacity(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
@@ -74,8 +71,10 @@ def _on_the_same_capacity(policies: pl.DataFrame, measure: Measure) -> Iterator[
 def _surviving(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
     """Yield the best reduction without limits on capacity, and the share that survives with them."""
     limit_pct = policies["max_violation_pct"][0]
-    honest = runnable(policies)
-    free = best(honest.filter(pl.col("unlimited_slo_violation_pct") <= limit_pct), measure.unlimited)
+    honest, limit = runnable(policies), slo.limit_in_words(policies, limit_pct)
+    of_the_limit = UNLIMITED_WORST_PCT if slo.per_workload(policies) else "unlimited_slo_violation_pct"
+    kept_free = honest.filter(pl.col(of_the_limit) <= slo.allowed(limit_pct))
+    free = best(kept_free, measure.unlimited)
     if free is None or not saves(free[measure.unlimited]):
         return
     possible_pct = free[measure.unlimited]
@@ -85,7 +84,7 @@ def _surviving(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
     )
     kept = best(honest.filter("viable"), measure.reduction)
     if kept is None or (kept["policy"] != free["policy"] and not saves(kept[measure.reduction])):
-        yield f"{sentence}; with them, no policy keeps any of it within {limit_pct:.6g} % SLO violations."
+        yield f"{sentence}; with them, no policy keeps any of it within {limit}."
         return
     survives = f"{share_in_words(kept[measure.reduction], possible_pct)} of that survives"
     if kept["policy"] == free["policy"]:

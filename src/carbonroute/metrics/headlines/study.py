@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from carbonroute.metrics import slo
 from carbonroute.metrics.best import best_of_each, runnable
 from carbonroute.metrics.measure import measure_of, saves
 
@@ -22,13 +23,13 @@ def finding(results: pl.DataFrame, summary: pl.DataFrame, axes: Sequence[str]) -
         return
     measure = measure_of(summary)
     saved = measure.reduction
-    limit = f"{policies['max_violation_pct'][0]:.6g} % SLO violations"
+    limit = slo.limit_in_words(policies, policies["max_violation_pct"][0])
     viable = policies.filter("viable")
     if viable.is_empty():
-        lowest = policies.sort("slo_violation_pct", maintain_order=True).row(0, named=True)
+        lowest = policies.sort(slo.limited(policies), maintain_order=True, nulls_last=True)
         yield (
-            f"No policy stays within {limit} anywhere in the grid; {lowest['policy']} comes nearest with "
-            f"{lowest['slo_violation_pct']:.2f} %{_where(lowest, axes)}."
+            f"No policy stays within {limit} anywhere in the grid; {slo.nearest_in_words(policies)}"
+            f"{_where(lowest.row(0, named=True), axes)}."
         )
         return
     most = viable.sort(saved, descending=True, nulls_last=True, maintain_order=True).row(0, named=True)
@@ -40,8 +41,8 @@ def finding(results: pl.DataFrame, summary: pl.DataFrame, axes: Sequence[str]) -
         return
     yield (
         f"Within {limit}, {most['policy']} cuts {measure.name} most: by {most[saved]:.1f} "
-        f"%{_interval(most, saved)} against {most['baseline']} (violations {most['slo_violation_pct']:.2f} "
-        f"%){_where(most, axes)}."
+        f"%{_interval(most, saved)} against {most['baseline']} ({slo.late_in_words(most)})"
+        f"{_where(most, axes)}."
     )
     if axes:
         kept = viable.select(axes).n_unique()

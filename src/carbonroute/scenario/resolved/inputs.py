@@ -19,7 +19,9 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.files.text import Digests
 from carbonroute.network import Jitter
 from carbonroute.policies import PolicyLike, splits
-from carbonroute.policies.base import COMMON_FIELDS, STATE_FIELDS, fields_read
+from carbonroute.policies.base import fields_read
+from carbonroute.policies.recording import Observed, declares
+from carbonroute.policies.view import STATE_FIELDS
 from carbonroute.scenario.written.model import Scenario
 from carbonroute.traffic import Arrivals
 from carbonroute.units import S_PER_HOUR, pct
@@ -61,7 +63,7 @@ class Candidate:
     beliefs: Inputs | None = None
 
     def reads(self, field: str) -> bool:
-        """Whether the policy declares to read a field of the view."""
+        """Whether the policy reads a field of the view: as it declares, or was seen to so far."""
         return field in fields_read(self.policy)
 
     @property
@@ -73,8 +75,7 @@ class Candidate:
     def clairvoyant(self) -> bool:
         """Whether the policy decides on something that no router can know.
 
-        Only a policy that declares to read service times is shown the actual ones, and none that decides on
-        cells.
+        Only a policy that reads service times is shown the actual ones, and none that decides on cells.
         """
         by_request = self.reads("service_ms") and not self.on_cells
         return self.oracle or (self.information.clairvoyant and by_request)
@@ -288,8 +289,10 @@ class Inputs:
             If carbon values that it decides on are missing, and no rule fills them; or long-run means; or
             the risk of requests whose prompts come with them.
         """
+        if not declares(policy):
+            policy = Observed(policy)
         reads, oracle = fields_read(policy), bool(getattr(policy, "oracle", False))
-        if reads is not COMMON_FIELDS and REFERENCE in reads and self.carbon.reference_g_per_kwh is None:
+        if REFERENCE in reads and self.carbon.reference_g_per_kwh is None:
             problem = f"{label} goes by long-run means, and none are known before the run"
             remedy = "state them, or take a carbon file that begins a day or more before horizon.start"
             raise InputError(self.scenario.name, [Fault("carbon", problem, remedy)])

@@ -52,7 +52,8 @@ def changed(data: Mapping[str, Any], changes: Mapping[str, Any], source: str) ->
         Tables as TOML gives them.
     changes
         Values by path. A missing table is made; a member of a list is named by its number from 0, or by its
-        name, id, label or use, in brackets.
+        name, id, label or use, in brackets. A policy's use names all entries that use it:
+        ``policies[hybrid].alpha``.
     source
         Name of the scenario in errors.
 
@@ -87,24 +88,35 @@ def _changed(
 
 
 def _set(table: Any, path: list[Part], value: Any, source: str, above: str) -> str:
-    """Set a value in a table or list that is already a copy; return its place."""
+    """Set a value in a table or list that is already a copy; return its place, the first of several."""
     part, *rest = path
+    places: list[tuple[Any, str]]
     if isinstance(part, tuple):
-        key: Any = _index(table, part[0], source, above)
-        above = f"{above}[{key}]"
+        places = [(key, f"{above}[{key}]") for key in members_called(table, part[0], source, above)]
     else:
         if not isinstance(table, dict):
             raise InputError(source, [Fault(above, as_found(table), "a table is expected")])
-        key, above = part, f"{above}.{key_text(part)}".lstrip(".")
-    if not rest:
-        table[key] = value
-        return above
-    inner = table[key] if isinstance(key, int) else table.get(key, {})
-    table[key] = inner.copy() if isinstance(inner, dict | list) else inner
-    return _set(table[key], rest, value, source, above)
+        places = [(part, f"{above}.{key_text(part)}".lstrip("."))]
+    ends = []
+    for key, place in places:
+        if not rest:
+            table[key] = value
+            ends.append(place)
+            continue
+        inner = table[key] if isinstance(key, int) else table.get(key, {})
+        table[key] = inner.copy() if isinstance(inner, dict | list) else inner
+        ends.append(_set(table[key], rest, value, source, place))
+    return ends[0]
 
 
-def _index(members: Any, name: str, source: str, above: str) -> int:
+def members_called(members: Any, name: str, source: str, above: str) -> list[int]:
+    """Return the places of a list's members that a name in brackets stands for.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it stands for several that are no policies of one use.
+    """
     if not isinstance(members, list):
         raise InputError(source, [Fault(above, as_found(members), "an array of tables is expected")])
     called = [
@@ -112,13 +124,24 @@ def _index(members: Any, name: str, source: str, above: str) -> int:
         for member in members
     ]
     places = [place for place, names in enumerate(called) if name in names]
-    if len(places) == 1:
-        return places[0]
+    used = [place for place, member in enumerate(members) if _uses(member, name)]
+    if len(places) == 1 and not used:
+        return places
+    if used and set(places) <= set(used):
+        return used
     if name.isdecimal() and int(name) < len(members) and not places:
-        return int(name)
+        return [int(name)]
     if places:
         problem = f"{len(places)} members are called {name!r}"
         remedy = f"give the number of one: {', '.join(map(str, places))}"
         raise InputError(source, [Fault(above, problem, remedy)])
     known = [next(iter(sorted(names)), str(place)) for place, names in enumerate(called)]
     raise InputError(source, [Fault(above, f"has no member {name!r}", did_you_mean(name, known))])
+
+
+def _uses(member: Any, name: str) -> bool:
+    """Whether an entry uses a policy, with a number behind its name or without."""
+    use = member.get("use") if isinstance(member, dict) else None
+    return isinstance(use, str) and (
+        use == name or re.fullmatch(rf"{re.escape(name)}:[-\d.]+", use) is not None
+    )

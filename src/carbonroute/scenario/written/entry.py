@@ -24,9 +24,13 @@ from carbonroute.control.router import Control
 from carbonroute.errors import Fault, described, did_you_mean, is_interrupt
 from carbonroute.files.toml import key_text
 from carbonroute.policies import POLICIES, PolicyLike, splits
-from carbonroute.policies.base import VIEW_FIELDS, fields_read, policy_name
+from carbonroute.policies.base import fields_read, policy_name
+from carbonroute.policies.programs import RoutingLimits
+from carbonroute.policies.recording import unfit
+from carbonroute.policies.view import VIEW_FIELDS
 from carbonroute.registry import Found, UnknownReferenceError
 from carbonroute.scenario.written.faults import fault_of, refuse, several
+from carbonroute.scenario.written.limits import Limits
 from carbonroute.scenario.written.names import NAME_RULE, Name, is_name
 from carbonroute.spec import Spec
 
@@ -63,6 +67,7 @@ class PolicyEntry(Spec):
     _file: Path | None = PrivateAttr(default=None)
     _digest: str | None = PrivateAttr(default=None)
     _router_limit: float | None = PrivateAttr(default=None)
+    _held: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @field_validator("control")
     @classmethod
@@ -115,6 +120,11 @@ class PolicyEntry(Spec):
         return self._digest
 
     @property
+    def parameters(self) -> dict[str, Any]:
+        """Parameters of the policy: its keys, and the scenario's limit where it is held to that."""
+        return {**(self.__pydantic_extra__ or {}), **self._held}
+
+    @property
     def shown(self) -> str:
         """The display name."""
         return self.label or policy_name(self._policy)
@@ -123,6 +133,16 @@ class PolicyEntry(Spec):
     def router_limit(self) -> float | None:
         """The router's own `max_utilisation`; None where the policy takes the key itself."""
         return self._router_limit
+
+    def held_to(self, limits: Limits) -> PolicyEntry:
+        """Return the entry with the scenario's limit, where its policy keeps one and states none."""
+        stated = "max_violation" in (self.__pydantic_extra__ or {})
+        if stated or not isinstance(self._policy, RoutingLimits):
+            return self
+        entry = self.model_copy()
+        entry._held = {"max_violation": limits.violations}
+        entry._policy = self._policy.model_copy(update=entry._held)
+        return entry
 
     def control_within(self, control: Control) -> Control:
         """Return the scenario's control with the keys that are given here."""
@@ -193,7 +213,6 @@ def _unfit_declarations(use: str, policy: PolicyLike) -> list[Fault]:
         return [
             Fault(".use", f"{use!r} has reads = {reads!r}", "a set of names of the view's fields is expected")
         ]
-    joint = bool(getattr(policy, "joint", False))
     faults = [
         Fault(
             ".use", f"{use!r} reads {name!r}, which no view has", did_you_mean(str(name), sorted(VIEW_FIELDS))
@@ -201,18 +220,10 @@ def _unfit_declarations(use: str, policy: PolicyLike) -> list[Fault]:
         for name in reads
         if name not in VIEW_FIELDS
     ]
-    if "jitter_ms" in reads and not getattr(policy, "oracle", False):
-        faults.append(
-            Fault(".use", f"{use!r} reads jitter_ms, which only a bound is shown", "set oracle = True")
-        )
-    if "traffic_share" in reads and not joint:
-        problem = f"{use!r} reads traffic_share, which only joint policies are shown"
-        faults.append(Fault(".use", problem, "set joint = True"))
-    if (splits(policy) or joint) and (alone := {"jitter_ms", "turn"} & set(reads)):
-        problem = f"{use!r} reads {', '.join(sorted(alone))}, which tells requests of a cell apart"
-        remedy = "policies that split traffic or decide jointly are asked about cells: leave it out"
-        faults.append(Fault(".use", problem, remedy))
-    return faults
+    refusals = (
+        Fault(".use", f"{use!r} reads {problem}", remedy) for _, problem, remedy in unfit(policy, reads)
+    )
+    return [*faults, *refusals]
 
 
 def _unfit_parameters(

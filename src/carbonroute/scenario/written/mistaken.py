@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from carbonroute.errors import CarbonrouteError, Fault, InputError
 from carbonroute.files.text import read_bytes
-from carbonroute.files.toml import MAX_BYTES
+from carbonroute.files.toml import parse
 
 _DATA = frozenset(
     (".csv", ".tsv", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".log", ".xls", ".xlsx")
@@ -79,7 +78,7 @@ def kind_of(path: Path) -> Kind | None:
         if path.suffix.lower() in _DATA and path.is_file():
             remedy = f"`carbonroute inspect {_quoted(path)}` describes it and prints the lines that read it"
             return Kind("a data file", remedy)
-        tables = tomllib.loads(read_bytes(path, str(path), MAX_BYTES).decode())
+        tables = parse(path)
     except (OSError, ValueError, RecursionError, CarbonrouteError):
         return None
     return of_tables(path, tables)

@@ -16,13 +16,14 @@ from carbonroute.carbon import CarbonSource, Profile, Synthetic
 from carbonroute.catalogue import zones
 from carbonroute.control.information import Information
 from carbonroute.control.router import Control
-from carbonroute.errors import Fault, did_you_mean
+from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.toml import key_text
 from carbonroute.network import MAX_RTT_MS, Continent, LognormalJitter, Missing, PairColumns
 from carbonroute.rng import MAX_SEED
 from carbonroute.scenario.written.catalogued import accounting_of, origin_filled, region_filled
 from carbonroute.scenario.written.entry import PolicyEntry, folder_of
 from carbonroute.scenario.written.faults import refuse
+from carbonroute.scenario.written.limits import Limits
 from carbonroute.scenario.written.names import Name
 from carbonroute.scenario.written.objectives import IN_GRAMS, IN_QUEUES, Objectives
 from carbonroute.scenario.written.places import Written
@@ -358,7 +359,8 @@ class Scenario(Spec):
         Name and description of the run.
     sources
         Whom to cite for the factors between energy and grams, by factor: one of `FACTORS`.
-    horizon, sampling, information, control, traffic, carbon, origins, workloads, regions, network, policies
+    horizon, sampling, information, control, limits, traffic, carbon, origins, workloads, regions, network,
+    policies
         The sections of the file.
     pools
         Servers of every region that states none of its own; where neither does, nothing limits a region.
@@ -374,6 +376,7 @@ class Scenario(Spec):
     sampling: Sampling = Sampling()
     information: Information = Information()
     control: Control = Control()
+    limits: Limits = Limits()
     traffic: Traffic
     carbon: CarbonSource
     # The order matters: a validator sees the fields above its own, where they are valid.
@@ -396,6 +399,28 @@ class Scenario(Spec):
     def has_pools(self) -> bool:
         """Whether any region's servers are stated."""
         return bool(self.pools) or any(region.pools for region in self.regions)
+
+    @property
+    def limit_per(self) -> Literal["workload", "all"]:
+        """What the limit on violations holds for; a single workload is all."""
+        return self.limits.per if len(self.workloads) > 1 else "all"
+
+    def within(self, violations: float | None) -> Scenario:
+        """Return the scenario with another limit on violations, 0…1; itself for None.
+
+        Raises
+        ------
+        InputError
+            If the limit is no share.
+        """
+        if violations is None:
+            return self
+        if not 0 <= violations <= 1:
+            fault = Fault("", f"found {violations:g}", "a share from 0 to 1 is expected, such as 0.05")
+            raise InputError("max_violation", [fault])
+        limits = self.limits.model_copy(update={"violations": violations})
+        policies = tuple(entry.held_to(limits) for entry in self.policies)
+        return self.model_copy(update={"limits": limits, "policies": policies})
 
     @property
     def folder(self) -> Path:
@@ -487,9 +512,12 @@ class Scenario(Spec):
 
     @field_validator("policies")
     @classmethod
-    def _labels_differ(cls, policies: tuple[PolicyEntry, ...]) -> tuple[PolicyEntry, ...]:
+    def _labels_differ(
+        cls, policies: tuple[PolicyEntry, ...], info: ValidationInfo
+    ) -> tuple[PolicyEntry, ...]:
         refuse(_repeated([entry.shown for entry in policies], "label"))
-        return policies
+        limits = info.data.get("limits", Limits())
+        return tuple(entry.held_to(limits) for entry in policies)
 
     @field_validator("objectives")
     @classmethod

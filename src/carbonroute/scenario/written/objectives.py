@@ -93,6 +93,8 @@ class Objectives(Spec):
         The same of queues, for which pools of servers must be stated; `idle_g_per_request` needs both.
     same_capacity_carbon_reduction_pct, same_capacity_emissions_reduction_pct
         The same, against Latency-First on the same capacity.
+    worst_violations_pct
+        The same of the violations of the workload that has most of them.
     """
 
     policy: Name
@@ -119,6 +121,7 @@ class Objectives(Spec):
     survives_pct: BoundText | None = None
     same_capacity_carbon_reduction_pct: BoundText | None = None
     same_capacity_emissions_reduction_pct: BoundText | None = None
+    worst_violations_pct: BoundText | None = None
 
     @property
     def bounds(self) -> dict[str, Bound]:
@@ -131,4 +134,4 @@ FIGURES = tuple(name for name in Objectives.model_fields if name != "policy")
 IN_GRAMS = frozenset(
     name for name in FIGURES if "emissions" in name or name.endswith(("g_per_request", "_kg"))
 )
-IN_QUEUES = frozenset(FIGURES[FIGURES.index("rejected_pct") :])
+IN_QUEUES = frozenset(FIGURES[FIGURES.index("rejected_pct") : FIGURES.index("worst_violations_pct")])

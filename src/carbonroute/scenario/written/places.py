@@ -54,6 +54,8 @@ class Written:
         if self.path is None:
             return error
         file = str(self.path)
+        if all(error.file_of(fault) == file and not fault.where for fault in error.faults):
+            return error  # of the file as a whole, which may be too large to read line by line
         lines = self.lines()
         if lines is None:
             return error

@@ -1,0 +1,191 @@
+"""``carbonroute tables``: the tables of a finished run or study for a paper or a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+import polars as pl
+from cyclopts import Parameter
+
+from carbonroute.cli.results import plain_figure, policy_columns, verdict_of, with_interval
+from carbonroute.cli.terminal import DONE, out, print_csv
+from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.files.folder import write_named
+from carbonroute.metrics import Tables, as_published, simulation_results
+from carbonroute.metrics.results import CLAIRVOYANT_NOTE
+from carbonroute.report.text_tables import FORMATS, Column, Figure, TextTable
+from carbonroute.runs.manifest import STUDY, read_manifest
+from carbonroute.runs.store import read_tables
+from carbonroute.study import StudyTables
+from carbonroute.study import read as read_study
+
+#: Units, by the end of a column's name; "/" is a quotient.
+_UNITS = MappingProxyType(
+    {
+        "_g_per_kwh": "g/kWh", "_g_per_request": "g/request", "_g_per_h": "g/h", "_per_day": "1/day",
+        "_pct": "%", "_ms": "ms", "_kg": "kg", "_hours": "h", "_per_s": "1/s", "_j": "J", "_w": "W",
+    }
+)  # fmt: skip
+#: Headings of columns that printed tables have; others are named as they are.
+_HEADINGS = MappingProxyType(
+    {
+        "avg_latency_ms": "Latency", "p95_latency_ms": "P95", "slo_violation_pct": "Violations",
+        "avg_carbon_g_per_kwh": "Carbon", "carbon_reduction_pct": "Reduction", "total_kg": "Emissions",
+        "emissions_reduction_pct": "Reduction", "slo_ms": "SLO", "avg_wait_ms": "Wait",
+        "p95_wait_ms": "P95 wait", "rejected_pct": "Rejected", "saved_pct": "Saved", "n": "Cells",
+    }
+)  # fmt: skip
+_DECIMALS = MappingProxyType({"slo_violation_pct": ".2f", "rejected_pct": ".2f", "total_kg": ".4g"})
+#: What a study's summary shows of its figures, where it has them.
+_OF_STUDIES = (
+    "avg_latency_ms", "p95_latency_ms", "slo_violation_pct", "avg_carbon_g_per_kwh", "carbon_reduction_pct",
+    "total_kg", "emissions_reduction_pct",
+)  # fmt: skip
+_ENDS = "_low", "_high"
+
+
+def tables(
+    folder: Path,
+    /,
+    *,
+    form: Annotated[Literal["latex", "markdown", "csv"], Parameter(name="--format")] = "markdown",
+    table: str | None = None,
+    output: Path | None = None,
+) -> int:
+    """Print a table of a finished run or study, at the precision of the printed ones.
+
+    Parameters
+    ----------
+    folder
+        Of the run or study.
+    form
+        latex (with booktabs), markdown or csv.
+    table
+        Which: of a run policies (by default), workloads, saving, intervals, …; of a study summary (by
+        default) or results.
+    output
+        File to write instead.
+    """
+    by_name = _of_study(read_study(folder)) if _is_study(folder) else _of_run(folder)
+    name = table or next(iter(by_name))
+    if name not in by_name:
+        unknown = Fault("", f"there is none called {name!r}", did_you_mean(name, by_name))
+        raise InputError("--table", [unknown])
+    text = FORMATS[form](by_name[name])
+    if output is None:
+        print_csv(text)
+    else:
+        write_named(output, text.encode())
+        out().print(f"Wrote {output}.", soft_wrap=True)
+    return DONE
+
+
+def _is_study(folder: Path) -> bool:
+    return read_manifest(folder).get("kind") == STUDY
+
+
+def _of_run(folder: Path) -> dict[str, TextTable]:
+    """Return the tables of a run that hold anything, the policies first."""
+    run, scenario = read_tables(folder), str(read_manifest(folder)["scenario"]["name"])
+    others = {field.name: getattr(run, field.name) for field in fields(Tables)}
+    del others["overview"], others["policies"]
+    made = {"policies": _policies(run, scenario)}
+    for name, table in others.items():
+        if table.height:
+            intervals = run.intervals if name == "workloads" else None
+            made[name] = _generic(table, f"{scenario}: {name.replace('_', ' ')}", intervals)
+    return made
+
+
+def _of_study(study: StudyTables) -> dict[str, TextTable]:
+    axes, name = study.axes["axis"].unique(maintain_order=True).to_list(), study.facts["name"]
+    kept = [column for column in (*axes, "policy", *_OF_STUDIES) if column in study.summary.columns]
+    shown = [column for column in kept if study.summary[column].null_count() < study.summary.height]
+    ends = [f"{column}{end}" for column in shown for end in _ENDS]
+    known = [end for end in ends if end in study.summary.columns]
+    summary = study.summary.select(*shown, *known, "clairvoyant", "n")
+    return {
+        "summary": _generic(summary, f"{name}: means over seeds"),
+        "results": _generic(study.results.drop("digest", "error"), f"{name}: every cell"),
+    }
+
+
+def _policies(run: Tables, scenario: str) -> TextTable:
+    """Return the policies as they are printed."""
+    columns = policy_columns(run)
+    whole = run.intervals.filter(pl.col("workload").is_null()).rows(named=True)
+    intervals = {(row["policy"], row["figure"]): row for row in whole}
+    printed = as_published(simulation_results(run), run).rows(named=True)
+    rows: list[tuple[str | Figure, ...]] = []
+    for row, policy in zip(printed, run.policies.rows(named=True), strict=True):
+        numbers = [_figure(row[name], name, intervals.get((row["policy"], name))) for name in columns]
+        rows.append(
+            (f"{row['policy']}{' †' * row['clairvoyant']}", *numbers, verdict_of(policy, run.intervals))
+        )
+    named = (Column("Policy", numeric=False), *map(_column, columns), Column("Verdict", numeric=False))
+    notes = (CLAIRVOYANT_NOTE,) * bool(run.policies["clairvoyant"].any())
+    if run.intervals.height:
+        notes += ("Ranges: 95 % confidence intervals.",)
+    return TextTable(scenario, named, tuple(rows), notes)
+
+
+def _generic(table: pl.DataFrame, title: str, intervals: pl.DataFrame | None = None) -> TextTable:
+    """Return a table under the names of its columns; ``<name>_low`` and ``<name>_high`` are its intervals."""
+    ends = {f"{name}{end}" for name in table.columns for end in _ENDS}
+    names = [name for name in table.columns if name not in ends | {"clairvoyant"}]
+    of_workload = {
+        (row["policy"], row["workload"], row["figure"]): row
+        for row in ([] if intervals is None else intervals.rows(named=True))
+    }
+    flagged = "clairvoyant" in table.columns
+    rows = tuple(
+        tuple(_cells(row, names, of_workload, flagged=flagged)) for row in table.iter_rows(named=True)
+    )
+    columns = tuple(_column(name, numeric=table.schema[name].is_numeric()) for name in names)
+    notes = (CLAIRVOYANT_NOTE,) * (flagged and bool(table["clairvoyant"].any()))
+    return TextTable(title, columns, rows, notes)
+
+
+def _cells(
+    row: Mapping[str, Any], names: Sequence[str], of_workload: Mapping[Any, Any], *, flagged: bool
+) -> Iterator[str | Figure]:
+    for name in names:
+        value = row[name]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            text = "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+            yield f"{text} †" if flagged and name == "policy" and row["clairvoyant"] else text
+            continue
+        interval = of_workload.get((row.get("policy"), row.get("workload"), name))
+        if row.get(f"{name}_low") is not None:
+            low, high = row[f"{name}_low"], row[f"{name}_high"]
+            interval = {"value": value, "low": low, "high": high, "method": "t over seeds"}
+        yield _figure(value, name, interval)
+
+
+def _column(name: str, *, numeric: bool = True) -> Column:
+    if set(name) & set(".["):  # an axis: the path of what it sets
+        return Column(name, "", numeric)
+    unit = next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
+    end = next((end for end in _UNITS if name.endswith(end)), "")
+    heading = _HEADINGS.get(name) or name.removesuffix(end).replace("_", " ")
+    return Column(heading[:1].upper() + heading[1:], unit, numeric)
+
+
+def _figure(value: str | float | None, name: str, interval: Mapping[str, Any] | None) -> Figure:
+    """Return a figure, rounded as in printed tables, with its interval."""
+    if isinstance(value, int):
+        return Figure(f"{value:d}", f"{value:,d}")
+    if isinstance(value, float):
+        known = name in _HEADINGS
+        value = f"{value:{_DECIMALS.get(name, 'z.1f')}}" if known else f"{value:.6g}"
+    plain = plain_figure(value, name)
+    if interval is None or interval["low"] is None:
+        return Figure(plain, plain)
+    shown = with_interval(plain, interval, " ")
+    decimals = len(shown.split("[")[0].split("±")[0].strip().partition(".")[2])
+    ends = (f"{interval[end]:.{max(decimals, 1)}f}" for end in ("low", "high"))
+    return Figure(plain, shown, *ends)

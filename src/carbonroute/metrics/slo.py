@@ -1,0 +1,140 @@
+"""The limit on SLO violations: a policy's worst workload, the limited figure, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import polars as pl
+
+from carbonroute.metrics.averages import share_pct
+from carbonroute.outcome import Outcome
+
+#: Columns: name of the workload of most violations, its violations in %, and what the limit holds for.
+WORST, WORST_PCT, PER = "worst_workload", "worst_violations_pct", "limit_per"
+OVERALL = "slo_violation_pct"
+#: What a limit holds for, by the value of its column, to follow "violations" in a sentence.
+SCOPE = MappingProxyType({"workload": " in every workload", "all": ""})
+#: How far rounding may carry a figure over its limit, as a share of the limit (or of 1 ms, or 1 %).
+TOLERANCE = 1e-9
+
+Row = Mapping[str, Any]
+
+
+def worst(workloads: Sequence[str], outcome: Outcome) -> tuple[str | None, float | None]:
+    """Return the name of the workload of most violations, the first on ties, and its violations, %.
+
+    `workloads` are the names along the axis W. None of both where there were no requests.
+    """
+    name, most = None, None
+    for index, workload in enumerate(workloads):
+        late = share_pct(outcome.violations[:, index], outcome.requests[:, index])
+        if late is not None and (most is None or late > most):
+            name, most = workload, late
+    return name, most
+
+
+def limited(policies: pl.DataFrame) -> str:
+    """Return the column that the limit is on: violations of the worst workload, or of all requests."""
+    return WORST_PCT if per_workload(policies) else OVERALL
+
+
+def per_workload(policies: pl.DataFrame) -> bool:
+    """Whether the limit holds for every workload by itself; not in tables that do not know workloads."""
+    return PER in policies.columns and policies.height > 0 and policies[PER][0] == "workload"
+
+
+def scope(policies: pl.DataFrame) -> str:
+    """Return what the limit of a table holds for, to follow "violations" in a sentence."""
+    return SCOPE["workload" if per_workload(policies) else "all"]
+
+
+def allowed(limit: float) -> float:
+    """Return a limit with room for rounding."""
+    return limit + TOLERANCE * max(limit, 1.0)
+
+
+def keeps(value: float | None, limit: float) -> bool:
+    """Whether a figure is at most its limit, rounding aside; a figure that is not known is not."""
+    return value is not None and value <= allowed(limit)
+
+
+def viable(policies: pl.DataFrame) -> pl.Expr:
+    """Return whether each policy keeps its row's limit, as `keeps` says; null figures do not."""
+    figure, limit = pl.col(OVERALL), pl.col("max_violation_pct")
+    if PER in policies.columns:
+        figure = pl.when(pl.col(PER) == "workload").then(WORST_PCT).otherwise(OVERALL)
+    return (figure <= limit + TOLERANCE * pl.max_horizontal(limit, 1.0)).fill_null(value=False)
+
+
+def within(policies: pl.DataFrame, limit_pct: float) -> pl.DataFrame:
+    """Return the policies whose limited figure is at most a limit, %."""
+    return policies.filter(pl.col(limited(policies)) <= allowed(limit_pct))
+
+
+def limit_in_words(policies: pl.DataFrame, limit_pct: float) -> str:
+    """Return a limit on violations in words."""
+    return f"{limit_pct:.6g} % SLO violations{scope(policies)}"
+
+
+def nearest_in_words(policies: pl.DataFrame) -> str:
+    """Return in words which policy comes nearest to the limit."""
+    row = policies.sort(limited(policies), maintain_order=True, nulls_last=True).row(0, named=True)
+    if not per_workload(policies):
+        return f"{row['policy']} comes nearest with {row[OVERALL]:.2f} %"
+    return f"{row['policy']} comes nearest with {row[WORST_PCT]:.2f} % of {row[WORST]}"
+
+
+def late_in_words(row: Row) -> str:
+    """Return a policy's violations in words, those of its worst workload beside them where they differ.
+
+    >>> late_in_words({"slo_violation_pct": 4.94, "worst_workload": "embed", "worst_violations_pct": 6.0})
+    'violations 4.94 %, of embed 6.00 %'
+    >>> late_in_words({"slo_violation_pct": 4.94})
+    'violations 4.94 %'
+    """
+    text = f"violations {row[OVERALL]:.2f} %"
+    most = row.get(WORST_PCT)
+    if most is None or f"{most:.2f}" == f"{row[OVERALL]:.2f}":
+        return text
+    return f"{text}, of {row[WORST]} {most:.2f} %"
+
+
+def verdict(row: Row, *, sure: bool | None = None) -> str:
+    """Return whether a policy is viable; the workload that breaks the limit, or is nearest to it.
+
+    Parameters
+    ----------
+    row
+        Of the policy table.
+    sure
+        Whether the intervals leave no doubt; None without intervals.
+    """
+    return _verdict(row) + ", but not beyond doubt" * (sure is False)
+
+
+def _verdict(row: Row) -> str:
+    limit, name, most = row["max_violation_pct"], row.get(WORST), row.get(WORST_PCT)
+    told = most is not None and f"{most:.2f}" != f"{row[OVERALL] or 0:.2f}"
+    if not row["viable"]:
+        over = f"over {limit:.6g} % violations"
+        return f"{over}: {name} {most:.2f} %" if row.get(PER) == "workload" and told else over
+    if told and not keeps(most, limit):
+        return f"viable over all requests, but {name} {most:.2f} %"
+    return f"viable, {name} {most:.2f} %" if told else "viable"
+
+
+def beyond_doubt(policy: Row, intervals: pl.DataFrame) -> bool | None:
+    """Whether all of the intervals of a policy's violations confirm its verdict; None without intervals.
+
+    `intervals` is that of a run's `Tables`. A policy is within a limit of each workload if the intervals of
+    all workloads are, and over it if one workload's interval is.
+    """
+    rows = intervals.filter(policy=policy["policy"], figure=OVERALL)
+    each = pl.col("workload").is_not_null() if policy.get(PER) == "workload" else pl.col("workload").is_null()
+    ends = rows.filter(each, pl.col("low").is_not_null(), pl.col("high").is_not_null())
+    if ends.is_empty():
+        return None
+    limit = allowed(policy["max_violation_pct"])
+    return bool((ends["high"] <= limit).all() if policy["viable"] else (ends["low"] > limit).any())

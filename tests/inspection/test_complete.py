@@ -1,0 +1,91 @@
+"""Rows that are complete are described as a whole, exactly as they are one by one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from carbonroute.inspection.carbon import describe
+from carbonroute.inspection.complete import complete_hours
+
+HOURS, ZONES = 96, ("DE", "FR", "PL")
+VALUES = 300 + 80 * np.sin(np.arange(HOURS) / 3.8)[:, np.newaxis] + np.arange(HOURS * 3).reshape(HOURS, 3) % 7
+
+
+def table(*, by_hour: bool = False) -> pl.DataFrame:
+    """Return complete rows, zone by zone or hour by hour."""
+    zone, hour = np.repeat(np.arange(3), HOURS), np.tile(np.arange(HOURS), 3)
+    if by_hour:
+        zone, hour = np.tile(np.arange(3), HOURS), np.repeat(np.arange(HOURS), 3)
+    start = datetime(2024, 1, 1, 5, tzinfo=UTC)
+    return pl.DataFrame(
+        {
+            "file": pl.repeat("f.csv", len(zone), eager=True),
+            "place": pl.int_range(2, len(zone) + 2, eager=True),
+            "time": pl.Series(hour * 3_600_000_000).cast(pl.Duration("us")) + start,
+            "zone": pl.Series(ZONES).gather(zone).cast(pl.Enum(ZONES)),
+            "raw": pl.repeat("a number", len(zone), eager=True),
+            "value": VALUES[hour, zone],
+        }
+    )
+
+
+@pytest.mark.parametrize("by_hour", [False, True])
+@pytest.mark.parametrize("unit", [None, "g/kWh", "kg/kWh", "g/MWh"])
+def test_complete_rows_are_described_as_one_by_one(by_hour: bool, unit: str | None) -> None:
+    rows = table(by_hour=by_hour)
+    assert complete_hours(rows, 0.0, 1000.0) is not None
+    whole = describe(rows, "f.csv", in_grams=unit == "g/kWh", unit=unit)
+    names = rows.with_columns(pl.col("zone").cast(pl.String))
+    assert complete_hours(names, 0.0, 1000.0) is None
+    one_by_one = describe(names, "f.csv", in_grams=unit == "g/kWh", unit=unit)
+    assert whole.quantities == one_by_one.quantities
+    assert whole.findings == one_by_one.findings
+    assert whole.rules() == one_by_one.rules()
+    assert list(whole.proposed) == list(one_by_one.proposed)
+    assert whole.hours.start == one_by_one.hours.start
+    assert np.array_equal(whole.hours.values, one_by_one.hours.values)
+    assert_frame_equal(whole.table, one_by_one.table, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("row", "change"),
+    [
+        (7, {"value": None}),
+        (7, {"value": float("nan")}),
+        (7, {"value": -1.0}),
+        (7, {"value": 1000.5}),
+        (7, {"time": None}),
+        (7, {"zone": None}),
+        (7, {"zone": "PL"}),
+        (7, {"time": datetime(2024, 1, 1, 13, tzinfo=UTC)}),
+        (0, {"time": datetime(2024, 1, 1, 5, 1, tzinfo=UTC)}),
+        (HOURS, {"time": datetime(2024, 1, 1, 5, 30, tzinfo=UTC)}),
+    ],
+)
+@pytest.mark.parametrize("by_hour", [False, True])
+def test_one_row_that_needs_a_look_makes_them_incomplete(
+    by_hour: bool, row: int, change: dict[str, object]
+) -> None:
+    rows = table(by_hour=by_hour)
+    (name, entry), here = next(iter(change.items())), pl.int_range(pl.len()) == row
+    dtype = rows.schema[name]
+    changed = rows.with_columns(
+        pl.when(here).then(pl.lit(entry, dtype=dtype)).otherwise(pl.col(name)).alias(name)
+    )
+    assert complete_hours(changed, 0.0, 1000.0) is None
+    assert complete_hours(rows.filter(~here), 0.0, 1000.0) is None
+    assert complete_hours(pl.concat([rows, rows[row]]), 0.0, 1000.0) is None
+
+
+def test_half_hours_two_hours_and_newest_first_are_no_complete_hours() -> None:
+    rows = table()
+    start = rows["time"][0]
+    for factor in (0.5, 2, -1):
+        apart = (rows["time"].to_physical() - rows["time"].to_physical()[0]) * factor
+        times = pl.Series("time", apart.cast(pl.Int64)).cast(pl.Duration("us")) + start
+        assert complete_hours(rows.with_columns(times), 0.0, 1000.0) is None

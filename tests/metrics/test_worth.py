@@ -1,0 +1,111 @@
+"""The answer to "is it worth it", from a run whose figures are worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from carbonroute.metrics import Comparison, policies, saving, workloads
+from carbonroute.metrics.headlines.worth import Evidence, worth
+from carbonroute.metrics.intervals import violations
+from carbonroute.metrics.masses import mass_in_words
+from carbonroute.outcome import Outcome, Samples
+from carbonroute.scenario import Scenario, load
+from carbonroute.workloads.energy import Emissions
+from helpers import small
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+    return load(small.write(tmp_path_factory.mktemp("worth")))
+
+
+def outcome(
+    policy: str, grams: float | None, latency_ms: float, late: int = 0, *, clairvoyant: bool = False
+) -> Outcome:
+    """Return an outcome of 900 short and 100 long requests, of which `late` long ones are late."""
+    counts = np.array([900, 100]).reshape(1, 2, 1)
+    nothing = np.zeros_like(counts, dtype=float)
+    emissions = None if grams is None else Emissions(counts * grams, nothing, nothing)
+    return Outcome(
+        policy=policy,
+        clairvoyant=clairvoyant,
+        requests=counts,
+        violations=np.array([0, late]).reshape(1, 2, 1),
+        latency_sum_ms=counts * latency_ms,
+        carbon_sum_g_per_kwh=counts * (grams or 1.0) * 100,
+        latency=Samples(((np.full(900, latency_ms), np.full(100, latency_ms)),)),
+        emissions=emissions,
+    )
+
+
+NEAR = outcome("Near", 2.0, 20.0)
+
+
+def said(scenario: Scenario, *outcomes: Outcome, fixed: Outcome | None = None) -> str:
+    steps = {"latency-first": NEAR, "static-greenest": fixed} if fixed else {}
+    comparison = Comparison(NEAR, {}, steps)
+    tables = policies.table(scenario, outcomes, comparison)
+    by_label = {one.policy: one for one in outcomes}
+    evidence = Evidence(
+        policies=tables,
+        workloads=workloads.table(scenario, outcomes),
+        saving=saving.table(scenario, comparison),
+        intervals=violations([workload.id for workload in scenario.workloads], outcomes),
+        baseline=NEAR,
+        median_ms=lambda policy: by_label[policy].latency.quantile(0.5),
+        hours=10.0,
+    )
+    return " ".join(worth(evidence))
+
+
+def test_grams_are_of_a_year(scenario: Scenario) -> None:
+    """1,000 requests in 10 h are 876,000 a year; half a gram less of 2 g each is 438 kg of 1.752 t."""
+    answer = said(scenario, NEAR, outcome("Far", 1.5, 50.0, late=1))
+    assert "In a year of this traffic, 438 kg of 1.75 t CO₂e are saved (25.0 %), " in answer
+    assert "and the median request is 30.0 ms slower." in answer
+    assert "Late are 1.00 % of Long answers and 0.00 % of Short answers." in answer
+
+
+def test_a_clairvoyant_policy_never_leads(scenario: Scenario) -> None:
+    seer = outcome("Seer", 0.1, 20.0, clairvoyant=True)
+    assert "(25.0 %)" in said(scenario, seer, NEAR, outcome("Far", 1.5, 20.0))
+    assert said(scenario, seer, NEAR) == "Routing by carbon is not worth it here."
+
+
+@pytest.mark.parametrize(
+    ("fixed", "words"),
+    [
+        (1.5, "Routing by the hour adds nothing: the fixed choice (Fixed) earns it all (25.0 %)."),
+        (1.8, "Routing by the hour adds 15.0 points to the 10.0 % of the fixed choice (Fixed)."),
+    ],
+)
+def test_hourly_routing_is_held_against_a_fixed_choice(fixed: float, words: str, scenario: Scenario) -> None:
+    far = outcome("Far", 1.5, 50.0)
+    assert words in said(scenario, NEAR, far, fixed=outcome("Fixed", fixed, 50.0))
+
+
+def test_a_fixed_choice_over_the_limit_is_no_choice(scenario: Scenario) -> None:
+    """2 % of all requests are late, 20 % of the long answers."""
+    answer = said(scenario, NEAR, outcome("Far", 1.5, 50.0), fixed=outcome("Fixed", 1.0, 50.0, late=20))
+    assert "A fixed choice (Fixed) would save 50.0 %, but is over the limit: violations 2.00 %, " in answer
+    assert "of Long answers 20.00 %." in answer
+
+
+def test_little_is_hardly_worth_it_and_nothing_is_not(scenario: Scenario) -> None:
+    assert said(scenario, NEAR, outcome("Far", 1.99, 20.0)).startswith("Less than 1 % is hardly worth it.")
+    assert said(scenario, NEAR, outcome("Far", 2.0, 20.0)) == "Routing by carbon is not worth it here."
+
+
+def test_doubt_about_the_limit_is_told(scenario: Scenario) -> None:
+    doubt = "Whether it stays within the limit is not beyond doubt."
+    assert doubt in said(scenario, NEAR, outcome("Far", 1.0, 20.0, late=4))
+    assert doubt not in said(scenario, NEAR, outcome("Far", 1.0, 20.0))
+
+
+@pytest.mark.parametrize(
+    ("kg", "words"),
+    [(0.0000123, "12.3 mg"), (0.0123, "12.3 g"), (999.4, "999 kg"), (1234.0, "1.23 t"), (5.6e6, "5,600 t")],
+)
+def test_units_fit_the_size(kg: float, words: str) -> None:
+    assert mass_in_words(kg) == words
