@@ -7,9 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from carbonroute.carbon.columns import is_epoch, unit_of
+from carbonroute.carbon.columns import unit_of
 from carbonroute.cli import main
 from carbonroute.files.preview import marks_in
+from carbonroute.files.times import is_epoch
 from helpers import small
 
 HOURS = [f"2024-01-01T{hour:02}:00:00+00:00" for hour in range(24)]
@@ -124,7 +125,7 @@ def test_hour_24_is_said_and_asked(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_semicolons_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "x.csv").write_text("time;A;B\n2024-03-01T00:00Z;300,5;50,2\n", encoding="utf-8")
-    assert main(["inspect", str(tmp_path / "x.csv")]) == 2
+    assert main(["inspect", str(tmp_path / "x.csv"), "--as", "rates"]) == 2
     said = "".join(capsys.readouterr())
     assert "separated by ';', and numbers have decimal commas, as '300,5'" in said
     assert "separator = ';' and decimal = ','" in said

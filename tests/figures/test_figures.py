@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from matplotlib.patches import Rectangle
 
 from carbonroute import figures
 from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, available, render
+from carbonroute.figures.bubble_tradeoff import latency_legend
 from carbonroute.figures.layout import figure_of
 from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house_style
 from carbonroute.runs.store import RunFolder
@@ -302,6 +304,14 @@ def test_names_mean_themselves(name: str, case: str) -> None:
     """Neither mathematics nor line breaks in a name are interpreted."""
     said = looking.words(drawn(name, case)).replace(" ", "")
     assert r"\alpha$\frac" in said or r"a$b_c%<x>" in said
+
+
+@pytest.mark.parametrize("latencies_ms", [[20.08], [37.0, 37.4], [20.0, 90.0, 300.0], [0.4], [5.0] * 7])
+def test_bubbles_of_the_legend_differ_in_size(latencies_ms: list[float]) -> None:
+    bubbles = latency_legend(pl.DataFrame({"avg_latency_ms": latencies_ms}))
+    sizes = [bubble.get_markersize() for bubble in bubbles]
+    assert 1 <= len(sizes) <= 3
+    assert all(bigger - smaller >= 1 for smaller, bigger in pairwise(sizes))
 
 
 @pytest.mark.parametrize("name", ["tradeoff_curve", "bubble_tradeoff", "carbon_savings_bar"])

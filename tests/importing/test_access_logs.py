@@ -28,9 +28,9 @@ ALB = (
 )
 
 
-def hourly(found: Import) -> dict[str, list[float]]:
+def hourly(result: Import) -> dict[str, list[float]]:
     """Requests per window, by origin."""
-    rates = found.rates
+    rates = result.rates
     return {name: (rates.requests[:, i] / 1e6).tolist() for i, name in enumerate(rates.origins)}
 
 
@@ -42,20 +42,20 @@ def test_nginx_counts_by_region_and_hour_and_measures_answered_requests(tmp_path
         logs.nginx_line(61, seconds=9.0, region="us", status=502),
         logs.nginx_line(61, seconds=9.0, region="us", status=429),
     ]
-    found = imported(logs.write(tmp_path / "a.log", lines))
-    assert found.files == {str(tmp_path / "a.log"): "nginx"}
-    assert hourly(found) == {"eu": [2.0, 0.0], "us": [0.0, 1.0]}
-    assert found.aggregates.failed == {"5xx": 1, "4xx": 1}
-    (sketch,) = found.aggregates.service.values()
+    result = imported(logs.write(tmp_path / "a.log", lines))
+    assert result.files == {str(tmp_path / "a.log"): "nginx"}
+    assert hourly(result) == {"eu": [2.0, 0.0], "us": [0.0, 1.0]}
+    assert result.aggregates.failed == {"5xx": 1, "4xx": 1}
+    (sketch,) = result.aggregates.service.values()
     assert sketch.quantiles([0.1, 0.5, 1.0]).tolist() == [1000, 2000, 3000]
-    assert list(found.services) == ["/v1/chat/completions"]
+    assert list(result.services) == ["/v1/chat/completions"]
 
 
 def test_the_offset_of_a_stamp_counts(tmp_path: Path) -> None:
     lines = [logs.nginx_line(30, zone_hours=5), logs.nginx_line(90, zone_hours=-7)]
-    found = imported(logs.write(tmp_path / "a.log", lines))
-    assert hourly(found) == {"eu": [1.0, 1.0]}
-    assert found.as_json()["first"] == "2026-11-01T00:30:00Z"
+    result = imported(logs.write(tmp_path / "a.log", lines))
+    assert hourly(result) == {"eu": [1.0, 1.0]}
+    assert result.as_json()["first"] == "2026-11-01T00:30:00Z"
 
 
 def test_lines_of_another_layout_are_left_out_with_their_numbers(tmp_path: Path) -> None:
@@ -70,22 +70,22 @@ def test_lines_of_another_layout_are_left_out_with_their_numbers(tmp_path: Path)
         logs.nginx_line(5).replace(" region=eu", ""),
         logs.nginx_line(6).replace(" rt=", " ut="),
     ]
-    found = imported(logs.write(tmp_path / "a.log", lines))
-    left = found.aggregates.left_out
+    result = imported(logs.write(tmp_path / "a.log", lines))
+    left = result.aggregates.left_out
     name = str(tmp_path / "a.log")
-    assert found.rates.total == 3
+    assert result.rates.total == 3
     assert left["not as nginx lays out a line"].count == 4
     assert left["not as nginx lays out a line"].lines == [f"{name}: line {n}" for n in (2, 7, 8)]
     assert left["not as nginx lays out a line"].example == 'torn "line'
     assert left["the time cannot be read"].lines == [f"{name}: line 5"]
-    assert found.aggregates.read == 8
+    assert result.aggregates.read == 8
 
 
 def test_a_literal_of_a_log_format_must_stand_in_the_line(tmp_path: Path) -> None:
     lines = [f"v{n} {logs.START.isoformat()} /a" for n in (1, 2)]
-    found = imported(logs.write(tmp_path / "a.log", lines), log_format="v1 $time_iso8601 $uri")
-    assert found.rates.total == 1
-    assert found.aggregates.left_out["not as nginx lays out a line"].example.startswith("v2 ")
+    result = imported(logs.write(tmp_path / "a.log", lines), log_format="v1 $time_iso8601 $uri")
+    assert result.rates.total == 1
+    assert result.aggregates.left_out["not as nginx lays out a line"].example.startswith("v2 ")
 
 
 def test_a_log_format_is_followed(tmp_path: Path) -> None:
@@ -97,10 +97,10 @@ def test_a_log_format_is_followed(tmp_path: Path) -> None:
         '10.0.0.1 [2026-11-01T02:00:01+02:00] h "GET /a" 200 0.500 eu|0.250',
         '10.0.0.1 [2026-11-01T02:00:01+02:00] h "GET /b" 200 0.500 us|-',
     ]
-    found = imported(logs.write(tmp_path / "a.log", lines), log_format=form)
-    assert hourly(found) == {"eu": [1.0], "us": [1.0]}
-    assert found.aggregates.service["/a"].quantile(0.5) == 250.0  # the server's own time, not the whole
-    assert found.aggregates.without_service == 1
+    result = imported(logs.write(tmp_path / "a.log", lines), log_format=form)
+    assert hourly(result) == {"eu": [1.0], "us": [1.0]}
+    assert result.aggregates.service["/a"].quantile(0.5) == 250.0  # the server's own time, not the whole
+    assert result.aggregates.without_service == 1
 
 
 @pytest.mark.parametrize("behind", [" $region", ""])
@@ -109,39 +109,39 @@ def test_a_value_for_each_server_that_was_tried_moves_no_other_value(tmp_path: P
     tries = ["0.250", "9.000, 0.250", "9.000 : 0.250", "9.000, 8.000 : 0.250", "-"]
     ending = " eu" if behind else ""
     lines = [f"2026-11-01T00:00:01Z 200 /a eu {times}{ending}" for times in tries]
-    found = imported(logs.write(tmp_path / "a.log", lines), log_format=form)
-    assert hourly(found) == {"eu": [5.0]}
+    result = imported(logs.write(tmp_path / "a.log", lines), log_format=form)
+    assert hourly(result) == {"eu": [5.0]}
     assert (
-        found.aggregates.service["/a"].quantile(0.01)
-        == found.aggregates.service["/a"].quantile(0.99)
+        result.aggregates.service["/a"].quantile(0.01)
+        == result.aggregates.service["/a"].quantile(0.99)
         == 250.0
     )
-    assert found.aggregates.without_service == 1
+    assert result.aggregates.without_service == 1
 
 
 def test_a_line_with_more_cells_than_its_layout_is_left_out(tmp_path: Path) -> None:
     lines = [logs.nginx_line(0), logs.nginx_line(1).replace("region=", "x y region=")]
-    found = imported(logs.write(tmp_path / "a.log", lines))
-    assert found.rates.total == 1
-    assert found.aggregates.left_out["not as nginx lays out a line"].count == 1
+    result = imported(logs.write(tmp_path / "a.log", lines))
+    assert result.rates.total == 1
+    assert result.aggregates.left_out["not as nginx lays out a line"].count == 1
 
 
 def test_a_layout_that_is_no_cells_is_read_by_the_expression(tmp_path: Path) -> None:
     form = "$time_iso8601;$status;$request_time;$uri;$region"
     lines = ["2026-11-01T00:00:01Z;200;0.5;/a b;eu", "2026-11-01T00:00:01Z;200;0.25;/a;eu", "nothing"]
-    found = imported(logs.write(tmp_path / "a.log", lines), log_format=form)
-    assert found.rates.total == 1
-    assert found.aggregates.left_out["not as nginx lays out a line"].count == 2
+    result = imported(logs.write(tmp_path / "a.log", lines), log_format=form)
+    assert result.rates.total == 1
+    assert result.aggregates.left_out["not as nginx lays out a line"].count == 2
 
 
 def test_times_in_seconds_since_1970_and_milliseconds_of_service(tmp_path: Path) -> None:
     lines = [f"{logs.START.timestamp() + 0.5:.3f} 200 1250 /a"]
-    found = imported(
+    result = imported(
         logs.write(tmp_path / "a.log", lines),
         log_format="$msec $status $duration $uri",
     )
-    assert found.aggregates.service["/a"].quantile(0.5) == 1250.0
-    assert found.rates.start_us == logs.START.timestamp() * 1e6
+    assert result.aggregates.service["/a"].quantile(0.5) == 1250.0
+    assert result.rates.start_us == logs.START.timestamp() * 1e6
 
 
 def test_what_stands_behind_a_known_format_is_asked(tmp_path: Path) -> None:
@@ -153,9 +153,9 @@ def test_what_stands_behind_a_known_format_is_asked(tmp_path: Path) -> None:
 def test_workloads_are_those_of_the_patterns_and_others_are_left_out(tmp_path: Path) -> None:
     paths = ["/v1/chat/completions", "/v1/chat/x", "/v1/embeddings", "/healthz"]
     path = logs.write(tmp_path / "a.log", [logs.nginx_line(0, path=path) for path in paths])
-    found = imported(path, workloads=(("/v1/chat/*", "chat"), ("/v1/emb*", "embed")))
-    assert found.rates.of_workload == {"chat": 2_000_000, "embed": 1_000_000}
-    assert found.aggregates.left_out["no --workload pattern matches"].count == 1
+    result = imported(path, workloads=(("/v1/chat/*", "chat"), ("/v1/emb*", "embed")))
+    assert result.rates.of_workload == {"chat": 2_000_000, "embed": 1_000_000}
+    assert result.aggregates.left_out["no --workload pattern matches"].count == 1
 
 
 def test_more_paths_than_can_be_workloads_are_refused(tmp_path: Path) -> None:
@@ -171,19 +171,19 @@ def test_envoy(tmp_path: Path) -> None:
         ENVOY.format(time="2026-11-01T01:00:00.000Z", path="/v1/chat", status=0, ms=3, upstream="-"),
         ENVOY.format(time="2026-11-01T01:00:00.000Z", path="/v1/chat", status=200, ms=300, upstream="-"),
     ]
-    found = imported(logs.write(tmp_path / "a.log", lines), region="eu")
-    assert found.files[str(tmp_path / "a.log")] == "envoy"
-    assert hourly(found) == {"eu": [1.0, 1.0]}
-    assert found.aggregates.failed == {"5xx": 1, "without an answer": 1}
-    assert found.aggregates.service["/v1/chat"].quantile(1) == 200.0
+    result = imported(logs.write(tmp_path / "a.log", lines), region="eu")
+    assert result.files[str(tmp_path / "a.log")] == "envoy"
+    assert hourly(result) == {"eu": [1.0, 1.0]}
+    assert result.aggregates.failed == {"5xx": 1, "without an answer": 1}
+    assert result.aggregates.service["/v1/chat"].quantile(1) == 200.0
 
 
 def test_envoy_with_a_format_of_its_own(tmp_path: Path) -> None:
     form = '%START_TIME% %RESPONSE_CODE% %DURATION% %REQ(X-REGION)% "%REQ(:PATH)%"'
     lines = ['2026-11-01T00:00:01.310Z 200 40 us "/v1/chat?x"']
-    found = imported(logs.write(tmp_path / "a.log", lines), log_format=form, fields={"region": "x-region"})
-    assert hourly(found) == {"us": [1.0]}
-    assert found.aggregates.service["/v1/chat"].quantile(1) == 40.0
+    result = imported(logs.write(tmp_path / "a.log", lines), log_format=form, fields={"region": "x-region"})
+    assert hourly(result) == {"us": [1.0]}
+    assert result.aggregates.service["/v1/chat"].quantile(1) == 40.0
 
 
 def test_haproxy(tmp_path: Path) -> None:
@@ -192,11 +192,11 @@ def test_haproxy(tmp_path: Path) -> None:
         HAPROXY.format(clock="02:15:14", backend="us", total=250, status=200),
         HAPROXY.format(clock="02:15:15", backend="us", total=-1, status=-1),
     ]
-    found = imported(logs.write(tmp_path / "a.log", lines), time_zone="Europe/Berlin")
-    assert hourly(found) == {"eu": [1.0], "us": [1.0]}
-    assert found.as_json()["first"] == "2026-11-01T01:14:14Z"  # winter time since 01:00 UTC of 25 October
-    assert found.aggregates.service["/v1/chat"].quantiles([0.1, 1]).tolist() == [109, 250]
-    assert found.aggregates.failed == {"without an answer": 1}
+    result = imported(logs.write(tmp_path / "a.log", lines), time_zone="Europe/Berlin")
+    assert hourly(result) == {"eu": [1.0], "us": [1.0]}
+    assert result.as_json()["first"] == "2026-11-01T01:14:14Z"  # winter time since 01:00 UTC of 25 October
+    assert result.aggregates.service["/v1/chat"].quantiles([0.1, 1]).tolist() == [109, 250]
+    assert result.aggregates.failed == {"without an answer": 1}
 
 
 def test_alb(tmp_path: Path) -> None:
@@ -205,10 +205,10 @@ def test_alb(tmp_path: Path) -> None:
         ALB.format(minute=2, seconds=-1, status=504, region="us-east-1"),
         ALB.format(minute=3, seconds=0.25, status=200, region="us-east-1") + ' "-" TID_1 new',
     ]
-    found = imported(logs.write(tmp_path / "a.log", lines))
-    assert hourly(found) == {"eu-west-1": [1.0], "us-east-1": [1.0]}
-    assert found.aggregates.service["/v1/chat"].quantiles([0.1, 1]).tolist() == [48, 250]
-    assert found.aggregates.failed == {"5xx": 1}
+    result = imported(logs.write(tmp_path / "a.log", lines))
+    assert hourly(result) == {"eu-west-1": [1.0], "us-east-1": [1.0]}
+    assert result.aggregates.service["/v1/chat"].quantiles([0.1, 1]).tolist() == [48, 250]
+    assert result.aggregates.failed == {"5xx": 1}
 
 
 def test_a_packed_log_and_windows_line_ends_are_read(tmp_path: Path) -> None:

@@ -18,30 +18,30 @@ from helpers.logs import imported
 TOTAL = {"__name__": "http_requests_total", "region": "eu", "model": "m"}
 
 
-def hourly(found: Import, origin: str = "eu") -> list[float]:
-    place = found.rates.origins.index(origin)
-    return [count / 1e6 for count in found.rates.requests[:, place].tolist()]
+def hourly(result: Import, origin: str = "eu") -> list[float]:
+    place = result.rates.origins.index(origin)
+    return [count / 1e6 for count in result.rates.requests[:, place].tolist()]
 
 
 def test_a_total_that_never_falls_counts_its_increase(tmp_path: Path) -> None:
     path = logs.prometheus(tmp_path / "p.json", [(TOTAL, [100, 110, 130, 130])])
-    found = imported(path)
-    assert hourly(found) == [10.0, 20.0, 0.0]  # from each sample to the next; the last one begins nothing
-    assert any("running total" in said for said in found.notes)
+    result = imported(path)
+    assert hourly(result) == [10.0, 20.0, 0.0]  # from each sample to the next; the last one begins nothing
+    assert any("running total" in said for said in result.notes)
 
 
 def test_a_total_that_begins_again_counts_from_0(tmp_path: Path) -> None:
     values = [*range(1000, 1200, 10), 5, 25, *range(35, 300, 10)]
-    found = imported(logs.prometheus(tmp_path / "p.json", [(TOTAL, values)]))
-    assert hourly(found)[18:22] == [10.0, 5.0, 20.0, 10.0]
+    result = imported(logs.prometheus(tmp_path / "p.json", [(TOTAL, values)]))
+    assert hourly(result)[18:22] == [10.0, 5.0, 20.0, 10.0]
 
 
 def test_values_that_fall_are_those_of_steps(tmp_path: Path) -> None:
     path = logs.prometheus(tmp_path / "p.json", [(TOTAL, [431, 427, 479])])
-    found = imported(path)
-    assert hourly(found) == [431.0, 427.0, 479.0]
-    assert found.rates.start_us == logs.START.timestamp() * 1e6
-    assert any("as increase() gives them" in said for said in found.notes)
+    result = imported(path)
+    assert hourly(result) == [431.0, 427.0, 479.0]
+    assert result.rates.start_us == logs.START.timestamp() * 1e6
+    assert any("as increase() gives them" in said for said in result.notes)
     late = imported(path, stamp="end")
     assert late.rates.start_us == (logs.START.timestamp() - 3600) * 1e6
     assert hourly(imported(path, values="counter", gaps="zero")) == [427.0, 52.0]
@@ -70,9 +70,9 @@ def test_statuses_that_are_failures_are_counted_apart(tmp_path: Path) -> None:
     path = logs.prometheus(
         tmp_path / "p.json", [({**TOTAL, "code": "200"}, [9, 8]), ({**TOTAL, "code": "503"}, [1, 2])]
     )
-    found = imported(path)
-    assert hourly(found) == [9.0, 8.0]
-    assert found.aggregates.failed == {"5xx": 3}
+    result = imported(path)
+    assert hourly(result) == [9.0, 8.0]
+    assert result.aggregates.failed == {"5xx": 3}
 
 
 def test_values_that_are_not_finite_are_gaps_and_not_0(tmp_path: Path) -> None:
@@ -82,10 +82,10 @@ def test_values_that_are_not_finite_are_gaps_and_not_0(tmp_path: Path) -> None:
     ):
         imported(path)
     assert hourly(imported(path, gaps="zero")) == [9.0, 0.0, 5.0, 0.0, 7.0]
-    found = imported(path, gaps="interpolate")
-    assert hourly(found) == [9.0, 7.0, 5.0, 6.0, 7.0]
-    assert found.aggregates.left_out["values that are not finite"].count == 2
-    assert any("by the rule 'interpolate'" in note for note in found.rates.notes)
+    result = imported(path, gaps="interpolate")
+    assert hourly(result) == [9.0, 7.0, 5.0, 6.0, 7.0]
+    assert result.aggregates.left_out["values that are not finite"].count == 2
+    assert any("by the rule 'interpolate'" in note for note in result.rates.notes)
 
 
 def buckets(path: Path) -> Path:
@@ -104,14 +104,14 @@ def buckets(path: Path) -> Path:
 
 
 def test_buckets_give_quantiles_and_power_gives_energy(tmp_path: Path) -> None:
-    found = imported(buckets(tmp_path / "p.json"))
-    (service,) = found.services.values()
+    result = imported(buckets(tmp_path / "p.json"))
+    (service,) = result.services.values()
     sigma = np.log(2) / Z95
     assert service.entries["mean"] == pytest.approx(1000 * np.exp(sigma**2 / 2), rel=1e-5)
     # (500 W + 700 W) · 3600 s for 60 + 40 requests; 60 requests more per hour go with 200 W less
-    assert found.energies["m"].average_j == pytest.approx(1200 * 3600 / 100)
-    assert found.energies["m"].marginal_j is None  # two points are no slope
-    assert found.aggregates.rows
+    assert result.energies["m"].average_j == pytest.approx(1200 * 3600 / 100)
+    assert result.energies["m"].marginal_j is None  # two points are no slope
+    assert result.aggregates.rows
 
 
 def test_quantile_labels_give_the_median_over_time(tmp_path: Path) -> None:
@@ -168,9 +168,9 @@ def test_openmetrics_with_time_stamps_is_a_series(tmp_path: Path) -> None:
     for hour, value in enumerate([10, 30, 60]):
         lines.append(f'http_requests_total{{region="e\\"u",model="m"}} {value} {start + 3600 * hour}')
         lines.append(f'http_requests_created{{region="e\\"u",model="m"}} {start} {start + 3600 * hour}')
-    found = imported(logs.write(tmp_path / "m.txt", [*lines, "# EOF"]))
-    assert found.files[str(tmp_path / "m.txt")] == "openmetrics"
-    assert hourly(found, 'e"u') == [20.0, 30.0]
+    result = imported(logs.write(tmp_path / "m.txt", [*lines, "# EOF"]))
+    assert result.files[str(tmp_path / "m.txt")] == "openmetrics"
+    assert hourly(result, 'e"u') == [20.0, 30.0]
 
 
 def test_a_scrape_without_times_gives_quantiles_to_a_log(tmp_path: Path) -> None:
@@ -188,9 +188,9 @@ def test_a_scrape_without_times_gives_quantiles_to_a_log(tmp_path: Path) -> None
     log = logs.write(
         tmp_path / "a.csv", ["time,region,requests", "2026-11-01T00:00Z,eu,5", "2026-11-01T01:00Z,eu,7"]
     )
-    found = import_files([scrape, log], ImportSettings(), tmp_path / "s.toml")
-    assert found.services["requests"].entries["law"] == "lognormal"
-    assert hourly(found) == [5.0, 7.0]
+    result = import_files([scrape, log], ImportSettings(), tmp_path / "s.toml")
+    assert result.services["requests"].entries["law"] == "lognormal"
+    assert hourly(result) == [5.0, 7.0]
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ _HOURS = [f"2026-11-01T{hour:02d}:00Z,5" for hour in range(9)]
 HEADER = "Time,region,model,requests,p50_ms,p95_ms,gpu_power_w"
 
 
-def hourly(found: Import) -> dict[str, list[float]]:
-    rates = found.rates
+def hourly(report: Import) -> dict[str, list[float]]:
+    rates = report.rates
     return {name: (rates.requests[:, i] / 1e6).tolist() for i, name in enumerate(rates.origins)}
 
 
@@ -41,27 +41,43 @@ def long_table(path: Path) -> Path:
 
 
 def test_a_row_per_hour_region_and_model_is_pivoted(tmp_path: Path) -> None:
-    found = imported(long_table(tmp_path / "t.csv"))
-    assert hourly(found) == {"eu": [400.0, 300.0], "us": [200.0, 100.0]}
-    assert found.rates.of_workload == {"chat": 450_000_000, "embed": 550_000_000}
+    report = imported(long_table(tmp_path / "t.csv"))
+    assert hourly(report) == {"eu": [400.0, 300.0], "us": [200.0, 100.0]}
+    assert report.rates.of_workload == {"chat": 450_000_000, "embed": 550_000_000}
     law = lognormal(5000, 9000)
     assert law is not None
-    assert found.services["chat"].entries == {
+    assert report.services["chat"].entries == {
         "law": "lognormal",
         "mean": pytest.approx(law.mean, rel=1e-5),
         "std": pytest.approx(law.std, rel=1e-5),
     }
-    assert found.services["chat"].error == pytest.approx(0, abs=1e-9)
+    assert report.services["chat"].error == pytest.approx(0, abs=1e-9)
     # Σ W · 3600 s / Σ requests, and the slope of W over requests per s
-    assert found.energies["chat"].average_j == pytest.approx((2000 + 3000 + 1500 + 2000) * 3600 / 450)
-    assert found.energies["chat"].marginal_j == pytest.approx(10 * 3600, rel=0.02)
-    assert any("taken as UTC" in said for said in found.notes)
+    assert report.energies["chat"].average_j == pytest.approx((2000 + 3000 + 1500 + 2000) * 3600 / 450)
+    assert report.energies["chat"].marginal_j == pytest.approx(10 * 3600, rel=0.02)
+    assert any("taken as UTC" in said for said in report.notes)
+
+
+@pytest.mark.parametrize("watts", [[900, 800, 700, 600], [500, 500, 500, 500]])
+def test_power_that_does_not_rise_with_the_rate_has_no_marginal_energy(
+    watts: list[int], tmp_path: Path
+) -> None:
+    rows = [
+        f"2026-11-01T{hour:02}:00Z,eu,chat,{100 * (hour + 1)},100,200,{power}"
+        for hour, power in enumerate(watts)
+    ]
+    result = imported(logs.write(tmp_path / "t.csv", [HEADER, *rows]))
+    assert result.energies["chat"].average_j == pytest.approx(sum(watts) * 3600 / 1000)
+    assert result.energies["chat"].marginal_j is None
+    written = " ".join(result.scenario.files["s.toml"].decode().replace("#", " ").split())
+    assert "no marginal energy could be measured" in written
+    assert "per further request" not in written
 
 
 def test_models_that_are_one_workload_are_added_up(tmp_path: Path) -> None:
-    found = imported(long_table(tmp_path / "t.csv"), workloads=(("*", "all"),))
-    assert found.rates.of_workload == {"all": 1_000_000_000}
-    assert found.energies["all"].average_j == pytest.approx(9050 * 3600 / 1000)
+    report = imported(long_table(tmp_path / "t.csv"), workloads=(("*", "all"),))
+    assert report.rates.of_workload == {"all": 1_000_000_000}
+    assert report.energies["all"].average_j == pytest.approx(9050 * 3600 / 1000)
 
 
 def test_quantiles_of_rows_are_mixed_by_their_requests(tmp_path: Path) -> None:
@@ -94,8 +110,8 @@ def test_a_column_per_region_is_one_of_requests_each(tmp_path: Path) -> None:
 
 def test_rates_are_multiplied_by_their_step(tmp_path: Path) -> None:
     lines = ["time,rps", *(f"2026-11-01T00:{minute:02d}Z,{minute}" for minute in range(0, 60, 15))]
-    found = imported(logs.write(tmp_path / "t.csv", lines), region="eu")
-    assert hourly(found) == {"eu": [(0 + 15 + 30 + 45) * 900.0]}
+    report = imported(logs.write(tmp_path / "t.csv", lines), region="eu")
+    assert hourly(report) == {"eu": [(0 + 15 + 30 + 45) * 900.0]}
     renamed = logs.write(tmp_path / "u.csv", [lines[0].replace("rps", "value"), *lines[1:]])
     assert hourly(imported(renamed, region="eu", unit="requests/min")) == {"eu": [90 * 15.0]}
 
@@ -133,18 +149,18 @@ def test_an_hour_that_should_come_twice_and_does_not_is_refused_with_an_option(t
 
 def test_the_hour_24_is_that_of_the_next_day(tmp_path: Path) -> None:
     rows = [f"2026-11-01 {hour:02d}:00,{hour}" for hour in range(1, 25)]
-    found = imported(logs.write(tmp_path / "t.csv", ["time,value", *rows]))
-    assert hourly(found) == {"here": [float(hour) for hour in range(1, 25)]}
-    assert found.as_json()["last"] == "2026-11-02T00:00:00Z"
+    report = imported(logs.write(tmp_path / "t.csv", ["time,value", *rows]))
+    assert hourly(report) == {"here": [float(hour) for hour in range(1, 25)]}
+    assert report.as_json()["last"] == "2026-11-02T00:00:00Z"
 
 
 @pytest.mark.parametrize("per_second", [1, 10**3, 10**6, 10**9])
 def test_numbers_are_times_of_the_unit_that_fits_this_century(per_second: int, tmp_path: Path) -> None:
     first = int(logs.START.timestamp())
     rows = [f"{(first + 3600 * hour) * per_second},{hour + 1}" for hour in range(3)]
-    found = imported(logs.write(tmp_path / "t.csv", ["time,value", *rows]))
-    assert hourly(found) == {"here": [1.0, 2.0, 3.0]}
-    assert found.rates.start_us == first * 1_000_000
+    report = imported(logs.write(tmp_path / "t.csv", ["time,value", *rows]))
+    assert hourly(report) == {"here": [1.0, 2.0, 3.0]}
+    assert report.rates.start_us == first * 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -180,13 +196,13 @@ def test_a_span_of_centuries_is_refused_before_it_fills_the_memory(tmp_path: Pat
 def test_a_part_can_be_imported(tmp_path: Path) -> None:
     rows = [f"2026-11-01T{hour:02d}:00Z,{hour}" for hour in range(6)]
     first = int(logs.START.timestamp() * 1e6)
-    found = imported(
+    report = imported(
         logs.write(tmp_path / "t.csv", ["time,value", *rows]),
         since_us=first + 2 * 3_600_000_000,
         until_us=first + 4 * 3_600_000_000,
     )
-    assert hourly(found) == {"here": [2.0, 3.0]}
-    assert {reason: one.count for reason, one in found.aggregates.left_out.items()} == {
+    assert hourly(report) == {"here": [2.0, 3.0]}
+    assert {reason: one.count for reason, one in report.aggregates.left_out.items()} == {
         "before --from": 2,
         "at or after --until": 2,
     }
@@ -195,13 +211,13 @@ def test_a_part_can_be_imported(tmp_path: Path) -> None:
 def test_azure_s_trace_has_tokens_and_no_times_of_service(tmp_path: Path) -> None:
     rows = [f"2026-11-01 00:00:{second:02d}.9799600,{1000 + second},{10 + second}" for second in range(50)]
     path = logs.write(tmp_path / "t.csv", ["TIMESTAMP,ContextTokens,GeneratedTokens", *rows])
-    found = imported(path)
-    assert hourly(found) == {"here": [50.0]}
-    assert "decode_ms_per_token" not in found.services["requests"].entries
-    assert any("ms per token" in what for what in found.not_told)
+    report = imported(path)
+    assert hourly(report) == {"here": [50.0]}
+    assert "decode_ms_per_token" not in report.services["requests"].entries
+    assert any("ms per token" in what for what in report.not_told)
     stated = imported(path, ms_per_token=(0.5, 20.0)).services["requests"].entries
     assert (stated["prefill_ms_per_token"], stated["decode_ms_per_token"]) == (0.5, 20.0)
-    assert found.aggregates.answers[""].quantile(0.5) == 34
+    assert report.aggregates.answers[""].quantile(0.5) == 34
 
 
 def test_burst_gpt_s_failures_have_no_answer(tmp_path: Path) -> None:
@@ -209,11 +225,11 @@ def test_burst_gpt_s_failures_have_no_answer(tmp_path: Path) -> None:
     path = logs.write(
         tmp_path / "b.csv", [header, "5.0,M1,100,0,100,x", "50.0,M1,101,50,151,x", "3700,M2,1,5,6,x"]
     )
-    found = imported(path)
-    assert found.aggregates.failed == {"without answer tokens": 1}
-    assert hourly(found) == {"here": [1.0, 1.0]}
-    assert found.aggregates.undated
-    assert b"start" not in found.scenario.files["s.toml"]
+    report = imported(path)
+    assert report.aggregates.failed == {"without answer tokens": 1}
+    assert hourly(report) == {"here": [1.0, 1.0]}
+    assert report.aggregates.undated
+    assert b"start" not in report.scenario.files["s.toml"]
 
 
 def test_mooncake_s_times_are_milliseconds_and_others_are_asked(tmp_path: Path) -> None:
@@ -264,11 +280,11 @@ def test_a_typed_table_of_requests_with_statuses(tmp_path: Path) -> None:
             "dc": ["eu", "us", "eu", "eu", "eu", "us"],
         }
     ).write_parquet(tmp_path / "t.parquet")
-    found = imported(tmp_path / "t.parquet")
-    assert hourly(found) == {"eu": [1.0, 1.0], "us": [1.0, 1.0]}
-    assert found.aggregates.failed == {"5xx": 1, "without an answer": 1}
-    assert found.aggregates.service["/a"].quantiles([0.1, 0.5, 1]).tolist() == [1, 2, 4]
-    assert found.aggregates.without_service == 1
+    report = imported(tmp_path / "t.parquet")
+    assert hourly(report) == {"eu": [1.0, 1.0], "us": [1.0, 1.0]}
+    assert report.aggregates.failed == {"5xx": 1, "without an answer": 1}
+    assert report.aggregates.service["/a"].quantiles([0.1, 0.5, 1]).tolist() == [1, 2, 4]
+    assert report.aggregates.without_service == 1
 
 
 def test_json_lines_of_a_server_are_requests(tmp_path: Path) -> None:
@@ -278,9 +294,9 @@ def test_json_lines_of_a_server_are_requests(tmp_path: Path) -> None:
     ]
     path = tmp_path / "e.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    found = imported(path)
-    assert found.aggregates.failed == {"4xx": 1}
-    assert found.aggregates.service["/v1/chat"].quantile(1) == 12
+    report = imported(path)
+    assert report.aggregates.failed == {"4xx": 1}
+    assert report.aggregates.service["/v1/chat"].quantile(1) == 12
 
 
 def test_a_service_time_without_unit_is_asked(tmp_path: Path) -> None:
@@ -296,11 +312,11 @@ def test_guidellm_s_report(tmp_path: Path) -> None:
     requests = {"successful": [good, good], "errored": [{"start_time": start + 2}], "incomplete": []}
     path = tmp_path / "g.json"
     path.write_text(json.dumps({"benchmarks": [{"requests": requests}]}))
-    found = imported(path)
-    assert found.files[str(path)] == "guidellm"
-    assert hourly(found) == {"here": [2.0]}
-    assert found.aggregates.failed == {"5xx": 1}
-    assert found.aggregates.service[""].quantile(0.5) == 2000
+    report = imported(path)
+    assert report.files[str(path)] == "guidellm"
+    assert hourly(report) == {"here": [2.0]}
+    assert report.aggregates.failed == {"5xx": 1}
+    assert report.aggregates.service[""].quantile(0.5) == 2000
 
 
 def test_vllm_s_bench_results(tmp_path: Path) -> None:
@@ -315,10 +331,10 @@ def test_vllm_s_bench_results(tmp_path: Path) -> None:
     }
     path = tmp_path / "v.json"
     path.write_text(json.dumps(content))
-    found = imported(path)
-    assert hourly(found) == {"here": [1.0]}
-    assert found.aggregates.failed == {"5xx": 1}
-    assert found.aggregates.service["llama"].quantile(1) == 1000
+    report = imported(path)
+    assert hourly(report) == {"here": [1.0]}
+    assert report.aggregates.failed == {"5xx": 1}
+    assert report.aggregates.service["llama"].quantile(1) == 1000
     path.write_text(json.dumps({key: content[key] for key in content if key != "start_times"}))
     with pytest.raises(InputError, match="states no time of any request"):
         imported(path)

@@ -23,6 +23,17 @@ from inspection.test_suggestions import CARBON, TRAFFIC, filled, with_rules
 DAY = [f"2021-01-01T{hour:02}:00Z" for hour in range(24)]
 
 
+#: Lines that read a table of a column for each of two zones.
+CARBON_WIDE = """[carbon]
+kind = "file"
+path = "file.csv"
+layout = "wide"
+time_column = "time"
+unit = "g/kWh"
+{keys}accounting = {{ rate = "average", scope = "lifecycle", boundary = "consumption" }}
+"""
+
+
 def inspected(folder: Path, text: str, name: str = "file.csv", kind: Kind | None = None) -> Inspection:
     (folder / name).write_text(text, encoding="utf-8")
     return inspect_file(folder / name, kind)
@@ -238,13 +249,27 @@ def test_numbers_beside_times_are_not_carbon_without_a_sign_of_it(header: str, t
         assert inspected(tmp_path, text, kind=kind).kind == kind
 
 
-def test_carbon_at_seconds_since_1970_needs_times(tmp_path: Path) -> None:
+@pytest.mark.parametrize("per_s", [1, 10**3, 10**6, 10**9])
+def test_carbon_at_numbers_since_1970_is_read_as_at_times(per_s: int, tmp_path: Path) -> None:
+    start = int(samples.START.timestamp())
+    rows = [f"{(start + 3600 * hour) * per_s},{300 + hour}" for hour in range(24)]
+    found = inspected(tmp_path, "\n".join(["timestamp,DE", *rows]) + "\n")
+    unit = {1: "s", 10**3: "ms", 10**6: "us", 10**9: "ns"}[per_s]
+    assert f"times in 'timestamp' are numbers: read as {unit} since 1970, UTC" in found.findings
+    carbon = read(tmp_path, filled(found.suggestion), zones=("DE", "DE")).carbon
+    assert carbon.g_per_kwh[:, 0].tolist() == [300.0 + hour for hour in range(6)]
+    assert f"24 times that are numbers, read as {unit} since 1970" in str(carbon.notes)
+
+
+def test_carbon_at_numbers_and_at_times_is_recognised_alike(tmp_path: Path) -> None:
     start = int(samples.START.timestamp())
     rows = [f"{start + 3600 * hour},{300 + hour}" for hour in range(24)]
-    with pytest.raises(InputError, match=r"column 'timestamp' counts time since 1970 .* ISO 8601 times"):
-        inspected(tmp_path, "\n".join(["timestamp,carbon_intensity", *rows]) + "\n")
+    numbers = inspected(tmp_path, "\n".join(["timestamp,carbon_intensity", *rows]) + "\n")
     times = [f"{time},{300 + hour}" for hour, time in enumerate(DAY)]
-    assert inspected(tmp_path, "\n".join(["timestamp,carbon_intensity", *times]) + "\n").kind == "carbon"
+    stamps = inspected(tmp_path, "\n".join(["timestamp,carbon_intensity", *times]) + "\n")
+    assert numbers.kind == stamps.kind == "carbon"
+    assert numbers.quantities == stamps.quantities
+    assert numbers.table.equals(stamps.table)
 
 
 def test_rows_of_several_regions_per_window_are_not_taken_for_windows(tmp_path: Path) -> None:
@@ -450,7 +475,7 @@ def test_newest_first_is_said_and_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("per_s", [1, 10**3, 10**6, 10**9])
-@pytest.mark.parametrize("kind", [None, "carbon", "rates"])
+@pytest.mark.parametrize("kind", ["rates"])
 def test_numbers_since_1970_beside_zones_are_no_client_s_rates(
     kind: Kind | None, per_s: int, tmp_path: Path
 ) -> None:
@@ -534,3 +559,147 @@ def test_raised_commas_between_thousands_are_read(tmp_path: Path) -> None:
     assert settings_of(found)["thousands"] == "'"
     carbon = read(tmp_path, filled(found.suggestion)).carbon.g_per_kwh
     assert carbon.tolist() == [[1200 + hour, 60 + hour] for hour in range(6)]
+
+
+# Separators, marks and comments
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize(("decimal", "thousands"), [(",", "."), (",", None), (",", " "), (".", None)])
+def test_other_separators_are_read_and_suggested(
+    separator: str, decimal: str, thousands: str | None, tmp_path: Path
+) -> None:
+    def number(value: float) -> str:
+        return f"{value:,.2f}".replace(",", "G").replace(".", decimal).replace("G", thousands or "")
+
+    values = [(300.5 + hour, 990.25 + 10 * hour) for hour in range(24)]
+    text = wide("time,DE,PL", lambda h: ",".join(f"{{{i}}}" for i in range(2))).replace(",", separator)
+    lines = text.splitlines()
+    rows = [line.format(*map(number, row)) for line, row in zip(lines[1:], values, strict=True)]
+    found = inspected(tmp_path, "\n".join([lines[0], *rows]) + "\n")
+    settings = settings_of(found)
+    marks = {"decimal": decimal if decimal != "." else None, "thousands": thousands}
+    assert {key: settings.get(key) for key in marks} == marks
+    assert settings["separator"] == separator
+    carbon = read(tmp_path, filled(found.suggestion), zones=("DE", "PL")).carbon
+    assert carbon.g_per_kwh.tolist() == [list(row) for row in values[:6]]
+
+
+def test_the_refusal_of_semicolons_names_all_marks_of_line_2_and_they_read_it(tmp_path: Path) -> None:
+    text = wide("time;A;B", lambda h: f"300,5;1.0{h:02},25").replace("Z,", "Z;")
+    lines = CARBON_WIDE.format(keys="")
+    (tmp_path / "file.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"separator = ';' and decimal = ',' and thousands = '.'"):
+        read(tmp_path, lines)
+    keys = "separator = ';'\ndecimal = ','\nthousands = '.'\n"
+    carbon = read(tmp_path, CARBON_WIDE.format(keys=keys)).carbon
+    assert carbon.g_per_kwh.tolist() == [[300.5, 1000.25 + hour] for hour in range(6)]
+
+
+def test_semicolons_that_no_carbon_has_are_still_refused(tmp_path: Path) -> None:
+    text = wide("time;rps;rps_b", lambda h: f"{h};{h}").replace("Z,", "Z;")
+    with pytest.raises(InputError, match="line 1: fields are separated by ';'; save it with commas"):
+        inspected(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("texts", "decimal"),
+    [(["0,710", "1,250"], ","), (["0,710", "0,750"], ","), (["0.710", "0.750"], None), (["0.710", ""], None)],
+)
+def test_a_leading_zero_is_no_group_of_thousands(
+    texts: list[str], decimal: str | None, tmp_path: Path
+) -> None:
+    text = wide("time;A;B", lambda h: f"{texts[h % 2]};{texts[0]}").replace("Z,", "Z;")
+    settings = settings_of(inspected(tmp_path, text, "carbon.csv"))
+    assert (settings.get("decimal"), settings.get("thousands")) == (decimal, None)
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+@pytest.mark.parametrize(
+    "above",
+    [
+        ["# exported by X"],
+        ["# exported by X, 2024", "# licence: none"],
+        ["Carbon intensity", "", "Source: X"],
+        ["# a;b;c"],
+    ],
+)
+@pytest.mark.parametrize("command", ["inspect", "simulate"])
+def test_lines_above_a_table_are_named_and_the_remedy_works(
+    above: list[str], separator: str, command: str, tmp_path: Path
+) -> None:
+    table = wide("time,A,B", lambda h: f"{300 + h},{400 + h}").replace(",", separator)
+    (tmp_path / "file.csv").write_text("\n".join([*above, table]), encoding="utf-8")
+    where = "line 1" if len(above) == 1 else f"lines 1 to {len(above)}"
+    pattern = rf"{where} stands? above the table, whose header is line {len(above) + 1}: .* remove {where}"
+    keys = "" if separator == "," else "separator = ';'\n"
+    reading: dict[str, Callable[[], object]] = {
+        "inspect": lambda: inspect_file(tmp_path / "file.csv"),
+        "simulate": lambda: read(tmp_path, CARBON_WIDE.format(keys=keys)),
+    }
+    with pytest.raises(InputError, match=pattern):
+        reading[command]()
+    (tmp_path / "file.csv").write_text(table, encoding="utf-8")
+    assert inspect_file(tmp_path / "file.csv", "carbon").kind == "carbon"
+    assert read(tmp_path, CARBON_WIDE.format(keys=keys)).carbon.g_per_kwh[0].tolist() == [300, 400]
+
+
+@pytest.mark.parametrize("header", ["#,time,A", "# time,A,B", "#time,A,B"])
+def test_a_header_that_begins_as_a_comment_is_a_header(header: str, tmp_path: Path) -> None:
+    rows = [f"2021-01-01T{hour:02}:00Z,{300 + hour},{400 + hour}" for hour in range(24)]
+    if header.startswith("#,"):
+        rows = [f"{hour},{row.rpartition(',')[0]}" for hour, row in enumerate(rows)]
+    assert inspected(tmp_path, "\n".join([header, *rows]) + "\n", "carbon.csv").kind == "carbon"
+
+
+# Values that stand until the next one
+
+
+EVENTS = {
+    "at any time": (["00:00", "02:30", "03:15", "06:00", "07:00"], "until-next:3h"),
+    "every 90 min": (["00:00", "01:30", "03:00", "04:30", "06:00", "07:30", "09:00"], "until-next:2h"),
+}
+
+
+@pytest.mark.parametrize("case", EVENTS)
+def test_rows_of_events_are_read_by_until_next(case: str, tmp_path: Path) -> None:
+    times, rule = EVENTS[case]
+    rows = [f"2021-01-01T{time}Z,{300 + place},{400 + place}" for place, time in enumerate(times)]
+    found = inspected(tmp_path, "\n".join(["time,A,B", *rows]) + "\n", "carbon.csv")
+    assert settings_of(found)["step"] == rule
+    assert "gaps" not in found.suggestion
+    carbon = read(tmp_path, filled(found.suggestion)).carbon.g_per_kwh
+    minutes = [60 * int(time[:2]) + int(time[3:]) for time in times]
+    by_minute = np.array([300.0 + np.searchsorted(minutes, m, side="right") - 1 for m in range(360)])
+    assert carbon[:, 0] == pytest.approx(by_minute.reshape(6, 60).mean(axis=1), rel=1e-12)
+
+
+@pytest.mark.parametrize("case", EVENTS)
+def test_refusals_of_events_name_the_rule_that_reads_them(case: str, tmp_path: Path) -> None:
+    times, rule = EVENTS[case]
+    rows = [f"2021-01-01T{time}Z,{300 + place},{400 + place}" for place, time in enumerate(times)]
+    (tmp_path / "file.csv").write_text("\n".join(["time,A,B", *rows]) + "\n", encoding="utf-8")
+    with pytest.raises(InputError) as refusal:
+        read(tmp_path, CARBON_WIDE.format(keys=""))
+    assert f"state step = '{rule}'" in str(refusal.value)
+    assert "state another step" not in str(refusal.value)
+    assert read(tmp_path, CARBON_WIDE.format(keys=f"step = '{rule}'\n")).carbon.g_per_kwh[0, 0] == 300
+
+
+def test_a_zone_that_is_truly_low_is_kept_as_the_refusal_says(tmp_path: Path) -> None:
+    text = wide("time,A,B", lambda h: f"{1.2 + h % 3 / 10:g},{800 + h}")
+    (tmp_path / "file.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"no value of A is above .* or tiny = 'keep' if it is so low"):
+        read(tmp_path, CARBON_WIDE.format(keys=""))
+    carbon = read(tmp_path, CARBON_WIDE.format(keys="tiny = 'keep'\n")).carbon.g_per_kwh
+    assert carbon[:3, 0].tolist() == pytest.approx([1.2, 1.3, 1.4])
+
+
+@pytest.mark.parametrize("bad", ["soon", "1704067200000", ""])
+def test_a_time_of_another_kind_among_numbers_is_refused_with_its_line(bad: str, tmp_path: Path) -> None:
+    start = int(samples.START.timestamp())
+    stamps = [str(start + 3600 * hour) for hour in range(24)]
+    rows = [f"{stamp},1{hour:02},200" for hour, stamp in enumerate([*stamps[:4], bad, *stamps[5:]])]
+    (tmp_path / "file.csv").write_text("\n".join(["time,A,B", *rows]) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"line 6, time: .*; s since 1970 are expected, as in the first row"):
+        read(tmp_path, CARBON_WIDE.format(keys=""))

@@ -26,7 +26,14 @@ SPELT |= {360: "6h", 720: "12h", 1440: "1d"}
 FAULTS = {
     "unit": ("looks like kg/kWh", "in another unit"),
     "zero": ('0 for "no data"',),
-    "step": ("off the grid", "some of their", "missing hours", "begin within", "the step changes"),
+    "step": (
+        "off the grid",
+        "some of their",
+        "missing hours",
+        "begin within",
+        "the step changes",
+        "min apart",
+    ),
     "clock": ("missing hours", "further rows", "begin within", "off the grid", "some of their"),
     "order": ("earlier than the one before",),
     "duplicate": ("further rows",),

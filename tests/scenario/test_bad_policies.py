@@ -384,3 +384,18 @@ def test_what_a_policy_prints_does_not_spoil_the_results(
     printed = capsys.readouterr()
     assert json.loads(printed.out)["policies"][1]["policy"] == "Mine"
     assert printed.err.startswith("at import\nat work\n")
+
+
+def test_unknown_parameters_and_bad_values_are_refused_together_with_their_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = 'max_violation = 5\nbudget = "zz"\nmargn_ms = 3'
+    path = small.write(tmp_path, ('use = "hybrid"\nalpha = 0.5', f'use = "constrained-hybrid"\n{keys}'))
+    assert main(["validate", str(path), "--json"]) == 2
+    faults = json.loads(capsys.readouterr().out)["faults"]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    at = {fault["line"]: fault for fault in faults}
+    for key in keys.splitlines():
+        fault = at.pop(1 + lines.index(key))
+        assert key.partition(" ")[0] in fault["where"]
+    assert not at

@@ -84,3 +84,47 @@ def test_the_status_of_a_finished_study_that_lost_cells_is_refused(
     assert main(["study", "run", str(file), "--output", str(out), "--quiet"]) == 0
     assert main(["study", "status", str(out)]) == 0
     assert "finished. 4 of 4 cells" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *product(["manifest.json"], ["cut", "empty", "of another study", "deep", "not UTF-8", "a number"]),
+        *product(["results.parquet"], ["cut", "empty", "removed", "of another study"]),
+    ],
+)
+def test_the_status_of_a_finished_study_says_which_file_is_damaged(
+    name: str, damage: str, places: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = shutil.copytree(places[0], tmp_path / "out")
+    if damage == "a number":
+        (out / name).write_text("7", encoding="utf-8")
+    elif (name, damage) == ("manifest.json", "of another study"):
+        (out / name).write_bytes((places[1] / name).read_bytes())
+        name = "results.parquet"  # whose digest it states
+    else:
+        DAMAGES[damage](out / name, places[1] / name)
+    refused(["study", "status", str(out)], capsys, name)
+
+
+@pytest.mark.parametrize("name", NAMES[:2])
+@pytest.mark.parametrize("damage", ["cut", "empty", "deep", "not UTF-8"])
+@pytest.mark.parametrize("words", [["study", "show"], ["report"]])
+def test_verified_results_are_shown_with_a_note_on_a_damaged_file(
+    words: list[str],
+    damage: str,
+    name: str,
+    places: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    draw_nothing(monkeypatch)
+    out = shutil.copytree(places[0], tmp_path / "out")
+    assert main([*words, str(out)]) == 0
+    assert "note: the results are" not in capsys.readouterr().err
+    DAMAGES[damage](out / name, places[1] / name)
+    assert main([*words, str(out)]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("note: the results are those of the manifest, but ")
+    assert name in said

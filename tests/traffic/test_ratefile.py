@@ -169,3 +169,49 @@ def test_clipped_gaps_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     time_s = together(rates().arrivals(demand(folder=tmp_path)))["time_s"]
     with pytest.raises(AssertionError):
         check_windows(time_s, A + B, 3600)
+
+
+def parts(folder: Path, names: list[str], *, dated: bool) -> RateFile:
+    """Write each 8 hours of the day into a file of its own; return the source of their pattern."""
+    for place, name in enumerate(names):
+        hours = slice(8 * place, 8 * place + 8)
+        table = {"a": A[hours], "b": B[hours]} | ({"time": times()[hours]} if dated else {})
+        pl.DataFrame(table).write_csv(folder / name)
+    return rates(path="day-*.csv", **({"time_column": "time"} if dated else {}))
+
+
+@pytest.mark.parametrize("dated", [True, False])
+def test_files_of_a_pattern_are_one_file(dated: bool, tmp_path: Path) -> None:
+    columns: dict[str, Any] = {"time": times()} if dated else {}
+    write(tmp_path, **columns)
+    whole = rates(**({"time_column": "time"} if dated else {})).arrivals(demand(folder=tmp_path))
+    # with times, whatever the names' order
+    names = ["day-3.csv", "day-1.csv", "day-2.csv"] if dated else ["day-1.csv", "day-2.csv", "day-3.csv"]
+    joined = parts(tmp_path, names, dated=dated).arrivals(demand(folder=tmp_path))
+    assert joined.count == whole.count
+    assert together(joined)["time_s"].tolist() == together(whole)["time_s"].tolist()
+    assert joined.files == {name: tmp_path / name for name in names}
+
+
+def test_faults_in_files_of_a_pattern_name_their_file_and_line(tmp_path: Path) -> None:
+    source = parts(tmp_path, ["day-1.csv", "day-2.csv", "day-3.csv"], dated=True)
+    whole = (tmp_path / "day-2.csv").read_text(encoding="utf-8")
+    lines = whole.splitlines(keepends=True)
+    (tmp_path / "day-2.csv").write_text("".join([*lines[:4], *lines[5:]]), encoding="utf-8")
+    with pytest.raises(InputError, match=r"day-2\.csv: line 5, time: .* is not 1h after"):
+        source.arrivals(demand(folder=tmp_path))
+    (tmp_path / "day-2.csv").write_text(whole.replace("a,b,time", "a,c,time"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"day-2\.csv: line 1: .* 'a', 'c'; those of day-1\.csv"):
+        source.arrivals(demand(folder=tmp_path))
+    (tmp_path / "day-2.csv").write_text(whole.replace("1.5", "-1.5"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"day-2\.csv: 2 faults\n  line 4, a: found '-1\.5"):
+        source.arrivals(demand(folder=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("dya-*.csv", "no file fits 'dya-"), ("day-{origin}.csv", "found {origin}")]
+)
+def test_a_pattern_that_means_no_file_is_refused(path: str, said: str, tmp_path: Path) -> None:
+    parts(tmp_path, ["day-1.csv"], dated=False)
+    with pytest.raises(InputError, match=said):
+        rates(path=path).arrivals(demand(folder=tmp_path))

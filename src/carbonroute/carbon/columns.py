@@ -12,11 +12,11 @@ import polars as pl
 
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files import toml
-from carbonroute.files.preview import HEAD_ROWS, Preview, Recognition, first_named
+from carbonroute.files.preview import Preview, Recognition, first_named
 from carbonroute.files.tables import FIRST_LINE, column_numbers
 from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
-from carbonroute.files.times import ends_a_day
-from carbonroute.units import CENTURY_S, G_PER_KWH, PER_SECOND
+from carbonroute.files.times import ends_a_day, epoch_unit, lenient_epoch_times
+from carbonroute.units import G_PER_KWH
 
 _ZONE = re.compile(r"zone|region|area|country|location|grid|balancing|authority|^ba$", re.I)
 #: Words that only carbon intensities are called by, in names of columns and files.
@@ -84,7 +84,7 @@ def numbers_of(preview: Preview) -> tuple[str, ...]:
         name
         for name in preview.numbers
         if not (_COUNTER.fullmatch(name.strip()) and not _is_code(preview, name))
-        and not is_epoch(preview.typed[name].head(HEAD_ROWS))
+        and name not in preview.epochs
     )
 
 
@@ -98,17 +98,9 @@ def _is_code(preview: Preview, name: str) -> bool:
     return not (len(steps) and bool((steps == 1).all()))
 
 
-def is_epoch(column: pl.Series) -> bool:
-    """Whether all of a column's numbers are seconds, or their fractions, since 1970."""
-    numbers = column_numbers(column) if column.dtype == pl.String else column
-    if not numbers.dtype.is_numeric() or numbers.null_count() > column.null_count():
-        return False
-    known = (numbers.drop_nulls() if numbers.null_count() else numbers).to_numpy()
-    if not len(known):
-        return False
-    low, high = known.min(), known.max()
-    first, last = CENTURY_S
-    return any(first <= low / per_s and high / per_s <= last for per_s in PER_SECOND.values())
+def time_columns(preview: Preview) -> tuple[str, ...]:
+    """Return the columns of times; where there is none, those of numbers that count it since 1970."""
+    return preview.times or preview.epochs
 
 
 def is_of_carbon(preview: Preview, values: Sequence[str], zone: str | None = None) -> bool:
@@ -181,8 +173,13 @@ def surveyed(
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str], list[str]]:
     """Return a recognised table, its `numbered` rows, the settings of its times, and findings on them."""
     table, name = preview.table(), recognition.columns["time"]
-    frame = numbered(table, preview.file_name, read_times(table[name], None, preview.file_name))
     settings, findings = {"time_column": name}, []
+    if (unit := epoch_unit(table[name])) is not None:
+        times = lenient_epoch_times(table[name], unit)
+        findings.append(f"times in {name!r} are numbers: read as {unit} since 1970, UTC")
+    else:
+        times = read_times(table[name], None, preview.file_name)
+    frame = numbered(table, preview.file_name, times)
     if _END.fullmatch(name) and (step := common_step_us(frame.select("time", zone=pl.lit("")))):
         settings["stamp"] = "end"
         frame = frame.with_columns(pl.col("time") - pl.duration(microseconds=step))
@@ -192,7 +189,7 @@ def surveyed(
         findings.append(
             f"times in {name!r} write the end of a day as its hour 24: stamp must say what they are"
         )
-    if lacks_offset(table[name]):
+    if unit is None and lacks_offset(table[name]):
         settings["time_zone"] = toml.ZONE
         findings.append(f"times in {name!r} have no offset: taken as UTC here; time_zone must say their zone")
     return table, frame, settings, findings

@@ -20,6 +20,7 @@ from carbonroute.carbon.columns import (
     other_words,
     suffixes_of,
     surveyed,
+    time_columns,
     unit_columns,
     unit_of,
     value_column,
@@ -35,7 +36,7 @@ from carbonroute.files import toml
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named, marks_in
 from carbonroute.files.tables import column_numbers, column_text, read_table, required
 from carbonroute.files.text import Digests
-from carbonroute.files.times import LocalRows, to_utc
+from carbonroute.files.times import LocalRows, epoch_times, epoch_unit, to_utc
 from carbonroute.units import G_PER_KWH, US_PER_MINUTE, CarbonUnit
 
 #: Names of columns that logs of requests have, and tables of a column per zone have not.
@@ -50,7 +51,8 @@ class CarbonFile(FileSource):
     layout
         ``"wide"``: a column per zone; ``"long"``: a row per zone and time.
     time_column
-        Holds ISO 8601 times: the start of a value's interval, or its end, as `stamp` says.
+        Holds ISO 8601 times, or numbers that count time since 1970, in s, ms, us or ns by their magnitude:
+        the start of a value's interval, or its end, as `stamp` says.
     start
         Of a file without times: when the interval of its first value begins. A row, of the long layout a
         row of its series, is a `step` after the one before it.
@@ -155,9 +157,10 @@ class CarbonFile(FileSource):
 
         It is sure only where a name, a unit or codes of grids say that the numbers are carbon intensities.
         """
-        if not preview.times or not preview.numbers or preview.is_log:
+        times = time_columns(preview)
+        if not times or not preview.numbers or preview.is_log:
             return None
-        columns, zone = {"time": preview.times[0]}, zone_column(preview)
+        columns, zone = {"time": times[0]}, zone_column(preview)
         if zone is None:
             no_zones = {*preview.times, *preview.words, *preview.numbers} - set(numbers_of(preview))
             zones = tuple(  # empty ones too, if they have a name
@@ -206,6 +209,7 @@ class CarbonFile(FileSource):
             **settings,
             **stated.settings,
             **times,
+            "separator": None if preview.separator == "," else preview.separator,
             **marks,
         }
         return Survey(
@@ -238,6 +242,7 @@ class CarbonFile(FileSource):
         self._require_columns(table.columns, query.key, file_name)
         zones = [zone for zone in dict.fromkeys(query.zones) if zone + self.column_suffix in table.columns]
         times, told_apart = self._times(table, zones, query, file_name)
+        numbers = None if self.time_column is None else epoch_unit(table[self.time_column])
         frame = numbered(table, file_name, times)
         rows = (
             self._wide(table, frame, zones, file_name)
@@ -248,6 +253,8 @@ class CarbonFile(FileSource):
         if not isinstance(factor, float) or factor != 1:
             rows = rows.with_columns(value=rows["value"] * factor)
         remarks = {"local times told apart by their order where clocks are put back": told_apart}
+        if numbers is not None:
+            remarks[f"times that are numbers, read as {numbers} since 1970"] = len(times)
         if times.null_count():
             rows = rows.filter(pl.col("time").is_not_null())
             remarks["empty rows in hours that clocks skip, left out"] = times.null_count()
@@ -268,6 +275,8 @@ class CarbonFile(FileSource):
             apart = self.step.minutes * US_PER_MINUTE
             return (start + row.to_series() * apart).cast(pl.Datetime("us", "UTC")), 0
         stamps = table[str(self.time_column)]
+        if (unit := epoch_unit(stamps)) is not None:
+            return epoch_times(stamps, unit, file_name), 0
         require_stamp(stamps, self.stamp, file_name)
         if self.time_zone in (None, "UTC"):
             return to_utc(stamps, self.time_zone, self.window(query), file_name), 0

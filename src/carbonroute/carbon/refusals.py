@@ -204,18 +204,21 @@ def step_change(rows: CarbonRows) -> StepChange | None:
     return StepChange(text, longest, bool(2 * running.sum() >= is_long.sum() and shorter))
 
 
-def _irregular(rows: CarbonRows) -> int:
+def irregular(rows: CarbonRows) -> int:
     """Return the longest interval of values without a step, on marks of 5 min; 0 if they have one, min.
 
-    They have one if at least half of their intervals are alike, with or without gaps.
+    They have one if at least half of their intervals are alike, with or without gaps; if those are no step
+    that a scenario can state, such as 90 min, they are the longest interval that is no gap.
     """
     _, apart = intervals(rows)
     time_us = rows.table["time"].to_physical().to_numpy()
     if not len(apart) or (time_us % (FINEST_MINUTES * US_PER_MINUTE)).any():
         return 0
-    _, counts = np.unique(apart, return_counts=True)
-    longest = int(apart.max())
-    return longest if 2 * counts.max() < len(apart) and longest <= MINUTES_PER_DAY else 0
+    lengths, counts = np.unique(apart, return_counts=True)
+    usual, longest = int(lengths[counts.argmax()]), int(apart.max())
+    if 2 * counts.max() >= len(apart):
+        return 0 if step_of(usual * US_PER_MINUTE) or usual > MINUTES_PER_DAY else usual
+    return longest if longest <= MINUTES_PER_DAY else 0
 
 
 def of_rows(rows: CarbonRows, seen: Mask, rules: Rules, *, in_order: bool) -> list[Fault]:
@@ -234,7 +237,7 @@ def of_rows(rows: CarbonRows, seen: Mask, rules: Rules, *, in_order: bool) -> li
             f"{every} is expected, on the hour of horizon.start; or, as {change.text}, "
             f"state step = '{until_next(change.longest)}', by which a value stands until the next one"
         )
-    elif (apart := _irregular(rows)) and not rules.step.until_next:
+    elif (apart := irregular(rows)) and not rules.step.until_next:
         remedy = (
             f"{every} is expected, on the hour of horizon.start; or, as values are up to {apart} min apart, "
             f"state step = '{until_next(apart)}', by which a value stands until the next one"
@@ -285,7 +288,7 @@ def of_hours(
     if not (lacking.any() or unknown.any()):
         return []
     asked = hours.used(measured, hours.needed) & unknown
-    longest, rows = _irregular(rows), rows.where(~rows.off)
+    every, rows = rows, rows.where(~rows.off)
     here = rows.hour - measured.first, rows.column
     cells = hours.used(complete, hours.needed) & np.isnan(complete.values)
     faults, said = _partial(rows, measured.first, asked, rules)
@@ -308,7 +311,7 @@ def of_hours(
                 faults.append(_gap(rows, measured.first + int(begin), int(length), int(column), rules))
     said &= np.isnan(complete.values)
     silent = lacking & (hours.of(Grid(complete.first, said.astype(np.float64))) != 1)
-    return [*faults, *_absent(rows, hours, silent, rules, longest)]
+    return [*faults, *_absent(every, hours, silent, rules)]
 
 
 def _partial(rows: CarbonRows, first: int, asked: Mask, rules: Rules) -> tuple[list[Fault], Mask]:
@@ -353,14 +356,15 @@ def _why(length: int, rules: Rules) -> str:
     return f"gaps = {rules.gaps.text!r} finds nothing there to fill it from: complete the file"
 
 
-def _absent(rows: CarbonRows, hours: Selection, lacking: Mask, rules: Rules, longest: int) -> Iterator[Fault]:
-    """Yield for each zone the hours that have no row; `longest`: as of `_irregular`."""
+def _absent(rows: CarbonRows, hours: Selection, lacking: Mask, rules: Rules) -> Iterator[Fault]:
+    """Yield for each zone the hours that have no row; `rows` include those off the grid."""
+    longest, on_grid = irregular(rows), rows.where(~rows.off)
     for column in np.flatnonzero(lacking.any(axis=0)):
         missing = hours.source[lacking[:, column], column]
         times = listed([rows.time_of(hour) for hour in missing], _SHOWN)
         problem = f"{len(missing)} of {hours.needed.sum()} hours have no value: {times}"
-        remedy = _within(rows, set(missing.tolist()), hours, int(column))
-        apart, change = _usual_minutes(rows, int(column)), step_change(rows)
+        remedy = _within(on_grid, set(missing.tolist()), hours, int(column))
+        apart, change = _usual_minutes(rows, int(column)), step_change(on_grid)
         if rules.step.until_next:
             if apart > rules.step.minutes:
                 remedy = f"its values are {apart} min apart: state a longer interval than {rules.step!r}"
@@ -371,7 +375,7 @@ def _absent(rows: CarbonRows, hours: Selection, lacking: Mask, rules: Rules, lon
                 f"its values are up to {longest} min apart: state step = '{until_next(longest)}', by which "
                 "a value stands until the next one"
             )
-        elif apart and apart != rules.step.minutes:
+        elif apart != rules.step.minutes and step_of(apart * US_PER_MINUTE) is not None:
             remedy = f"its values are {apart} min apart: state another step than {rules.step!r}"
         yield Fault(f"zone {rows.zones[column]}", problem, remedy)
 
@@ -396,9 +400,10 @@ def _within(rows: CarbonRows, missing: set[int], hours: Selection, column: int) 
 
 
 def _usual_minutes(rows: CarbonRows, column: int) -> int:
-    """Return the median distance of a zone's values, min; 0 for fewer than 3."""
-    slots = np.unique(rows.slot[rows.column == column])
-    return int(np.median(np.diff(slots))) * 60 // rows.slots_per_hour if len(slots) > 2 else 0
+    """Return the median interval of a zone's values, min; 0 for fewer than 3 of them."""
+    row, apart = intervals(rows)
+    own = apart[rows.column[row] == column]
+    return int(np.median(own)) if len(own) > 1 else 0
 
 
 def _found(row: Row) -> str:

@@ -151,6 +151,8 @@ def show(
         Print all results instead, as JSON, with the manifest.
     """
     tables = study.read(folder)
+    if damage := study.damage_of(folder):
+        _note(f"the results are those of the manifest, but {damage}")
     if csv:
         print_csv(csv_bytes(tables.results).decode())
     elif json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -20,6 +19,7 @@ from carbonroute.metrics.measure import measure_of
 
 LARGEST_PT = 30.0  # diameter of the largest bubble
 DOT_PT = 3.5
+_STEP_PT = 1.0  # by which diameters in the legend differ at least
 
 
 @figure(
@@ -42,7 +42,9 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     area.fit()
     names = label_policies(area.ax, policies, [max(size, DOT_PT) / 2 for size in diameters])
     line = Line2D([], [], label=f"limit: {plain(limit(policies))} % violations", **limit_line(0.8))
-    return area.finish(_title(policies), [names, _sizes(policies), [line]], clairvoyant_note(policies))
+    return area.finish(
+        _title(policies), [names, latency_legend(policies), [line]], clairvoyant_note(policies)
+    )
 
 
 def _diameter(latency_ms: float, largest_ms: float) -> float:
@@ -58,11 +60,14 @@ def _bubbles(ax: Axes, policies: pl.DataFrame, diameters: list[float]) -> None:
         ax.plot(x, y, color=style.colour, **style.of_markers | {"markersize": DOT_PT})
 
 
-def _sizes(policies: pl.DataFrame) -> list[Artist]:
-    """Return a legend of at most three round latencies."""
+def latency_legend(policies: pl.DataFrame) -> list[Line2D]:
+    """Return a legend of at most three round latencies, whose bubbles differ in size."""
     low, high = min(policies["avg_latency_ms"]), max(policies["avg_latency_ms"])
     ticks = MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(low, high)
-    round_ms = [ms for ms in ticks if 0 < ms <= high]
+    round_ms: list[float] = []
+    for ms in reversed([tick for tick in ticks if 0 < tick <= high]):
+        if not round_ms or _diameter(round_ms[0], high) - _diameter(ms, high) >= _STEP_PT:
+            round_ms.insert(0, ms)
     return [
         Line2D(
             [], [], marker="o", linestyle="none", markersize=_diameter(ms, high), markerfacecolor="#E4E4E4",

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,14 +27,18 @@ from carbonroute.files.streams import JSON_LINES
 from carbonroute.files.strict_json import read_json, refuse_halves
 from carbonroute.files.tables import (
     FAILURES,
+    HEADER_LINES,
     PARQUET,
     column_names,
     column_numbers,
     column_text,
     read_table,
     require_commas,
+    require_header,
+    separator_of,
 )
 from carbonroute.files.text import chunks, listed, opened, plain_text, refused
+from carbonroute.files.times import is_epoch
 
 HEAD_ROWS = 2000
 _HEAD_BYTES = 2**20
@@ -46,6 +51,8 @@ _MARKS: tuple[Mapping[str, str], ...] = (
     MappingProxyType({"thousands": "'"}),
     MappingProxyType({"decimal": ","}),
     MappingProxyType({"decimal": ",", "thousands": "."}),
+    MappingProxyType({"decimal": ",", "thousands": " "}),
+    MappingProxyType({"decimal": ",", "thousands": "'"}),
 )
 #: Names of columns of times.
 TIME = re.compile(r"time|date|stamp|hour|period|arriv|(^|_)(at|ts|utc)$|start|from", re.I)
@@ -113,6 +120,8 @@ class Preview:
         one; further entries that are none are null.
     is_log
         Whether it consists of JSON lines.
+    separator
+        Mark between the fields of a CSV file.
     times, numbers, words
         Names of the columns of times (those with a telling name first), of numbers, and of other text.
     """
@@ -124,6 +133,7 @@ class Preview:
     whole: pl.DataFrame | None = None
     typed: pl.DataFrame = field(default_factory=pl.DataFrame)
     is_log: bool = False
+    separator: str = ","
     times: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
@@ -132,6 +142,11 @@ class Preview:
     def is_json(self) -> bool:
         """Whether it is a JSON file."""
         return suffix_of(self.path) == ".json"
+
+    @cached_property
+    def epochs(self) -> tuple[str, ...]:
+        """The columns of numbers that count the time since 1970."""
+        return tuple(name for name in self.numbers if is_epoch(self.typed[name].head(HEAD_ROWS)))
 
     def numbers_in(self, table: pl.DataFrame, names: Sequence[str]) -> pl.Series:
         """Return columns of `table`, one below the other, as numbers: null where an entry is none."""
@@ -151,7 +166,11 @@ class Preview:
         InputError
             If it cannot be read.
         """
-        return read_table(self.path, self.file_name) if self.whole is None else self.whole
+        return (
+            read_table(self.path, self.file_name, separator=self.separator)
+            if self.whole is None
+            else self.whole
+        )
 
     @property
     def listed(self) -> str:
@@ -159,7 +178,7 @@ class Preview:
         return listed([*map(repr, self.head.columns)], 12, " and {} more")
 
 
-def preview(path: Path, file_name: str, kind: str | None = None) -> Preview:
+def preview(path: Path, file_name: str, kind: str | None = None, *, any_separator: bool = False) -> Preview:
     """Return the preview of a file.
 
     Parameters
@@ -168,6 +187,8 @@ def preview(path: Path, file_name: str, kind: str | None = None) -> Preview:
         The file, and its name in messages.
     kind
         Ending of the names of such files, such as ``".jsonl"``; None: that of its own name.
+    any_separator
+        Whether a CSV file may have another separator than commas.
 
     Raises
     ------
@@ -177,8 +198,10 @@ def preview(path: Path, file_name: str, kind: str | None = None) -> Preview:
     suffix = kind or suffix_of(path)
     if suffix == ".json":
         return Preview(path, file_name, read_json(path, file_name))
-    whole = _small(path, file_name) if suffix == ".csv" else None
-    head = head_of(path, file_name, suffix) if whole is None else whole.head(HEAD_ROWS)
+    is_text = suffix not in PARQUET and suffix not in JSON_LINES
+    separator = _separator(path, file_name) if any_separator and is_text else ","
+    whole = _small(path, file_name, separator) if suffix == ".csv" else None
+    head = head_of(path, file_name, suffix, separator) if whole is None else whole.head(HEAD_ROWS)
     typed = _typed(head if whole is None else whole)
     plain = {name for name, dtype in typed.schema.items() if dtype.is_numeric()}
     others = [name for name in head.columns if name not in plain]
@@ -194,17 +217,24 @@ def preview(path: Path, file_name: str, kind: str | None = None) -> Preview:
     )
     telling_first = tuple(sorted(times, key=lambda name: not TIME.search(name)))
     is_log = suffix in JSON_LINES
-    return Preview(path, file_name, None, head, whole, typed, is_log, telling_first, numbers, words)
+    return Preview(
+        path, file_name, None, head, whole, typed, is_log, separator, telling_first, numbers, words
+    )
 
 
-def _small(path: Path, file_name: str) -> pl.DataFrame | None:
+def _separator(path: Path, file_name: str) -> str:
+    """Return the separator of a CSV file, by its first line."""
+    return separator_of(next(_lines(path, file_name), "").encode())
+
+
+def _small(path: Path, file_name: str, separator: str) -> pl.DataFrame | None:
     """Return a small CSV file without a fault as a whole: it need not be read again."""
     if path.suffix.lower() != ".csv":
         return None
     try:
         with opened(path, file_name) as file:
             is_small = file.size <= PIECE_BYTES
-        return read_table(path, file_name) if is_small else None
+        return read_table(path, file_name, separator=separator) if is_small else None
     except InputError:  # the reader that recognises its first rows says which
         return None
 
@@ -286,7 +316,7 @@ def _reads_as_time(text: str) -> bool:
     return "-" in text
 
 
-def head_of(path: Path, file_name: str, kind: str | None = None) -> pl.DataFrame:
+def head_of(path: Path, file_name: str, kind: str | None = None, separator: str = ",") -> pl.DataFrame:
     """Return a table's first rows: a CSV's as text, with no more checks than it takes to read them.
 
     Raises
@@ -299,9 +329,7 @@ def head_of(path: Path, file_name: str, kind: str | None = None) -> pl.DataFrame
         with parquet(path, file_name) as file:
             head = file.head(HEAD_ROWS)
     else:
-        is_json = suffix in JSON_LINES
-        lines = list(filter(_is_object if is_json else _is_row, _lines(path, file_name)))
-        head = _table(lines, file_name, is_json=is_json)
+        head = _objects(path, file_name) if suffix in JSON_LINES else _rows(path, file_name, separator)
     if head.is_empty():
         raise refused(file_name, "there is no data", _FILES)
     return head
@@ -318,28 +346,44 @@ def _is_object(line: str) -> bool:
 
 
 def _is_row(line: str) -> bool:
-    return line.count('"') % 2 == 0
+    return bool(line.strip()) and line.count('"') % 2 == 0
 
 
-def _table(lines: list[str], file_name: str, *, is_json: bool) -> pl.DataFrame:
-    """Return lines as a table, with no more checks than it takes to read them."""
+def _objects(path: Path, file_name: str) -> pl.DataFrame:
+    """Return JSON lines as a table, with no more checks than it takes to read them."""
+    lines = list(filter(_is_object, _lines(path, file_name)))
     if not lines:
         return pl.DataFrame()
     text = "\n".join(lines).encode()
-    if is_json:
-        refuse_halves(text, file_name)
-    else:
-        require_commas(lines[0].encode(), "".join(lines[1:2]).encode(), file_name)
-    data = io.BytesIO(text)
-    names = [] if is_json else column_names(lines[0].encode(), file_name)
+    refuse_halves(text, file_name)
     try:
-        if is_json:
-            return _as_words(pl.read_ndjson(data, infer_schema_length=None))
-        head = pl.read_csv(data, infer_schema=False, truncate_ragged_lines=True)
+        return _as_words(pl.read_ndjson(io.BytesIO(text), infer_schema_length=None))
     except FAILURES as error:
-        raise refused(file_name, f"is no table ({str(error).partition(chr(10))[0]})", _FILES) from error
+        raise _no_table(file_name, error) from error
+
+
+def _rows(path: Path, file_name: str, separator: str) -> pl.DataFrame:
+    """Return lines of a CSV file as a table, with no more checks than it takes to read them."""
+    lines = list(_lines(path, file_name))
+    if lines:
+        require_header([line.encode() for line in lines[:HEADER_LINES]], file_name)
+    rows = list(filter(_is_row, lines))
+    if not rows:
+        return pl.DataFrame()
+    if separator == ",":
+        require_commas(rows[0].encode(), "".join(rows[1:2]).encode(), file_name)
+    names = column_names(rows[0].encode(), file_name, separator)
+    data = io.BytesIO("\n".join(rows).encode())
+    try:
+        head = pl.read_csv(data, infer_schema=False, truncate_ragged_lines=True, separator=separator)
+    except FAILURES as error:
+        raise _no_table(file_name, error) from error
     head.columns = names
     return head
+
+
+def _no_table(file_name: str, error: BaseException) -> InputError:
+    return refused(file_name, f"is no table ({str(error).partition(chr(10))[0]})", _FILES)
 
 
 def _as_words(table: pl.DataFrame) -> pl.DataFrame:
@@ -348,11 +392,10 @@ def _as_words(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _lines(path: Path, file_name: str) -> Iterator[str]:
-    """Yield the first lines of a text file that are not empty."""
+    """Yield the first lines of a text file."""
     parts = chunks(path, file_name, _HEAD_BYTES)
     data, more = next(parts, b""), next(parts, b"")
     if more:
         whole = data[: data.rfind(b"\n") + 1]
         data = whole if whole.count(b"\n") > 1 else data + more  # a line that is too long is refused as such
-    lines = plain_text(data, file_name).split("\n", HEAD_ROWS + 1)[: HEAD_ROWS + 1]
-    yield from (line for line in lines if line.strip())
+    yield from plain_text(data, file_name).split("\n", HEAD_ROWS + 1)[: HEAD_ROWS + 1]

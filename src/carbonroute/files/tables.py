@@ -36,6 +36,18 @@ _FORMULA = r"^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]"
 #: What else than commas may stand between fields, and how messages spell it.
 _SEPARATORS = MappingProxyType({";": "';'", "\t": "'\\t'", "|": "'|'"})
 
+#: How many lines a header is looked for in.
+HEADER_LINES = 100
+#: How a number or a time begins, quoted or not.
+_NUMBER_BEGINS = re.compile(r'[\s"]*[+-]?[0-9]')
+#: A number with a decimal comma, and maybe other marks between thousands.
+_COMMA = re.compile(
+    r"\s*[+-]?(?:[0-9]+|[1-9][0-9]{0,2}(?P<mark>[. \u00a0\u202f'\u2019])[0-9]{3}(?:(?P=mark)[0-9]{3})*)"
+    r",[0-9]+\s*"
+)
+#: Marks between thousands that a scenario spells as a plain one.
+_PLAIN_MARKS = MappingProxyType({"\u00a0": " ", "\u202f": " ", "\u2019": "'"})
+
 #: What else stands between groups of digits: no-break and narrow no-break spaces, and a raised comma.
 _THOUSANDS = MappingProxyType({" ": " \u00a0\u202f", "'": "'\u2019"})
 
@@ -171,6 +183,7 @@ def csv_pieces(
     for line, data in text_pieces(path, file_name, piece_bytes, digests, limit):
         skip_lines = 0 if names else 1
         if not names:
+            require_header(data.split(b"\n", HEADER_LINES)[:HEADER_LINES], file_name)
             head, *following = _first_lines(data)
             if separator == ",":
                 require_commas(head, b"".join(following), file_name)
@@ -353,7 +366,8 @@ def column_numbers(text: pl.Series, decimal: str = ".", thousands: str | None = 
         The column.
     decimal, thousands
         Marks of decimals and of thousands, if other than those of a program; a space or an apostrophe is any
-        kind of it.
+        kind of it. A number that begins with 0 has no thousands: ``0.710`` is none where dots are between
+        thousands.
 
     Examples
     --------
@@ -367,7 +381,7 @@ def column_numbers(text: pl.Series, decimal: str = ".", thousands: str | None = 
     if decimal != "." or thousands is not None:
         point = re.escape(decimal)
         mark = f"[{_THOUSANDS.get(thousands, thousands)}]" if thousands else ""
-        grouped = f"|[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+" if mark else ""
+        grouped = f"|[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+" if mark else ""
         is_number = plain.str.contains(f"^[+-]?(?:[0-9]+{grouped})(?:{point}[0-9]+)?(?:[eE][+-]?[0-9]+)?$")
         plain = plain.set(~is_number, None)
         if mark:
@@ -383,18 +397,70 @@ def found_text(text: str | None) -> str:
 
 def require_commas(head: bytes, following: bytes, file_name: str) -> None:
     """Refuse a CSV file whose first two lines have another separator than commas, and say which."""
-    text, row = head.decode(), following.decode()
-    if re.match("sep=", text, re.I):
-        raise refused(file_name, "line 1 states a separator, as for a spreadsheet", "remove line 1")
-    other = max(_SEPARATORS, key=text.count)
-    if text.count(other) < _fields(text, ","):
+    other = separator_of(head)
+    if other == ",":
         return
     problem, remedy = f"line 1: fields are separated by {other!r}", f"separator = {_SEPARATORS[other]}"
-    if decimals := [field for field in row.split(other) if re.fullmatch(r"-?[0-9]+,[0-9]+", field.strip())]:
-        problem += f", and numbers have decimal commas, as {decimals[0]!r} in line 2"
+    numbers = [number for field in following.decode().split(other) if (number := _COMMA.fullmatch(field))]
+    if numbers:
+        problem += f", and numbers have decimal commas, as {numbers[0][0].strip()!r} in line 2"
         remedy += " and decimal = ','"
+    if marks := [mark for number in numbers if (mark := number["mark"])]:
+        remedy += f" and thousands = {_PLAIN_MARKS.get(marks[0], marks[0])!r}"
     remedy = f"save it with commas between fields and decimal points, or, of a carbon file, state {remedy}"
     raise refused(file_name, problem, remedy)
+
+
+def separator_of(head: bytes) -> str:
+    """Return the separator of a CSV file's fields, by its header: a comma, or the most common other mark.
+
+    >>> separator_of(b"time;DE;PL"), separator_of(b"time,DE;PL")
+    (';', ',')
+    """
+    text = head.decode()
+    other = max(_SEPARATORS, key=text.count)
+    return "," if text.count(other) < _fields(text, ",") else other
+
+
+def require_header(lines: Sequence[bytes], file_name: str) -> None:
+    """Refuse a CSV file whose table begins below other lines, such as comments; say in which line.
+
+    Parameters
+    ----------
+    lines
+        The first lines of the file.
+    file_name
+        Its name in messages.
+
+    Raises
+    ------
+    InputError
+        If line 1 states a separator, or a later line is the first of a table: it names columns, as many as
+        most lines have fields, a line of data follows, and the lines above are comments or shorter.
+    """
+    texts = [line.decode() for line in lines]
+    if re.match("sep=", texts[0], re.I):
+        raise refused(file_name, "line 1 states a separator, as for a spreadsheet", "remove line 1")
+    above = max(_lines_above(texts, separator) for separator in (",", *_SEPARATORS))
+    if "".join(texts[:above]).strip():
+        where, begins = ("line 1", "stands") if above == 1 else (f"lines 1 to {above}", "stand")
+        problem = f"{where} {begins} above the table, whose header is line {above + 1}: {texts[0][:60]!r}"
+        raise refused(file_name, problem, f"remove {where}")
+
+
+def _lines_above(texts: Sequence[str], separator: str) -> int:
+    """Return how many lines stand above a table; 0 if it begins in the first line, or nowhere."""
+    fields = [_fields(text, separator) for text in texts]
+    usual = max((count for count in sorted(set(fields)) if count > 1), key=fields.count, default=1)
+    for line, text in enumerate(texts[:-1]):
+        is_comment = text.startswith("#")
+        if fields[line] == usual > 1 and not is_comment:
+            names, data = text.split(separator), texts[line + 1].split(separator)
+            is_header = not any(map(_NUMBER_BEGINS.match, names)) and any(map(_NUMBER_BEGINS.match, data))
+            return line if is_header and fields[line + 1] == usual else 0
+        if fields[line] >= usual and not is_comment:
+            return 0
+    return 0
 
 
 def column_names(head: bytes, file_name: str, separator: str = ",") -> list[str]:

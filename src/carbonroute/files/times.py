@@ -13,7 +13,7 @@ import polars as pl
 from pydantic import AfterValidator
 
 from carbonroute.errors import MAX_FAULTS, Fault, InputError
-from carbonroute.files.tables import FIRST_LINE, column_text, found_text
+from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text
 from carbonroute.units import CENTURY_S, PER_SECOND
 
 #: Numbers of seconds, or microseconds, are counted from here.
@@ -151,6 +151,78 @@ def to_utc(
     if faults:
         raise InputError(file_name, faults.values())
     return times.scatter(unread, pl.Series([instants[stamp] for stamp in stamps], dtype=_UTC_TIME))
+
+
+def is_epoch(column: pl.Series) -> bool:
+    """Whether all of a column's numbers are seconds, or their fractions, since 1970."""
+    numbers = column_numbers(column) if column.dtype == pl.String else column
+    if not numbers.dtype.is_numeric() or numbers.null_count() > column.null_count():
+        return False
+    known = (numbers.drop_nulls() if numbers.null_count() else numbers).to_numpy()
+    if not len(known):
+        return False
+    low, high = known.min(), known.max()
+    first, last = CENTURY_S
+    return any(first <= low / per_s and high / per_s <= last for per_s in PER_SECOND.values())
+
+
+def epoch_unit(column: pl.Series) -> str | None:
+    """Return the unit in which a column of numbers counts the time since 1970; None if it does not.
+
+    The unit decides itself by magnitude: it is the one of s, ms, us and ns by which the first number lies
+    between the years 2000 and 2100, and no two of them do.
+
+    >>> epoch_unit(pl.Series(["1704067200000"])), epoch_unit(pl.Series(["2024-01-01T00:00Z"]))
+    ('ms', None)
+    """
+    known = column.drop_nulls().head(1)
+    if known.dtype == pl.String:
+        known = known.str.strip_chars().cast(pl.Float64, strict=False)
+    if not len(known) or not known.dtype.is_numeric() or known[0] is None:
+        return None
+    units = (u for u, per_s in PER_SECOND.items() if CENTURY_S[0] <= known[0] / per_s <= CENTURY_S[1])
+    return next(units, None)
+
+
+def epoch_times(column: pl.Series, unit: str, file_name: str, first_line: int = FIRST_LINE) -> pl.Series:
+    """Return numbers that count the time since 1970 as times in UTC, to the microsecond.
+
+    Parameters
+    ----------
+    column
+        Numbers, or text that holds them.
+    unit
+        As of `epoch_unit`.
+    file_name, first_line
+        The file's name in messages, and the line of the column's first entry.
+
+    Raises
+    ------
+    InputError
+        With line: entries that are no number, or no time of the years 2000 to 2100 in that unit.
+    """
+    times = lenient_epoch_times(column, unit)
+    unread = times.is_null().arg_true().head(MAX_FAULTS + 1)
+    remedy = f"{unit} since 1970 are expected, as in the first row, of the years 2000 to 2100"
+    text = column.cast(pl.String)
+    if faults := [
+        Fault(f"line {first_line + row}, {column.name}", found_text(text[row]), remedy) for row in unread
+    ]:
+        raise InputError(file_name, faults)
+    return times
+
+
+def lenient_epoch_times(column: pl.Series, unit: str) -> pl.Series:
+    """Return numbers that count the time since 1970 as times in UTC, null where `epoch_times` refuses."""
+    plain = column.str.strip_chars() if column.dtype == pl.String else column
+    per_s, us_per_s = PER_SECOND[unit], PER_SECOND["us"]
+    whole = plain.cast(pl.Int64, strict=False) if not plain.dtype.is_float() else plain.clear(len(plain))
+    whole = whole.cast(pl.Int64)
+    exact = whole * (us_per_s // per_s) if per_s <= us_per_s else whole // (per_s // us_per_s)
+    number = plain.cast(pl.Float64, strict=False) / per_s
+    number = number.set(~number.is_between(*CENTURY_S).fill_null(value=False), None)
+    rounded = (number * us_per_s).round().cast(pl.Int64)
+    return exact.zip_with(number.is_not_null() & exact.is_not_null(), rounded).cast(_UTC_TIME)
 
 
 def _distinct(

@@ -108,6 +108,18 @@ def write(
     """
     files: dict[str, bytes] = {f"{output.stem}-rates.csv": _rates_csv(rates, dated=dated)}
     written = _Text()
+    _head(written, output.stem, sources, rates, dated=dated)
+    _traffic(written, output, rates, dated=dated)
+    _assumed(written)
+    _places(written, settings, rates)
+    _workloads(written, files, output, settings, rates, services, energies)
+    _policies(written)
+    files[output.name] = ("\n".join(written.lines) + "\n").encode()
+    return ScenarioFiles(files, tuple(written.to_fill_in))
+
+
+def _head(written: _Text, stem: str, sources: str, rates: Rates, *, dated: bool) -> None:
+    """Write where the scenario comes from, its name, its horizon and its information."""
     written.say("Written by carbonroute import.")
     written.say(f"Read: {sources}.")
     written.say(
@@ -115,7 +127,7 @@ def write(
         "Check the rest: carbonroute validate FILE"
     )
     written.put("schema", 1)
-    written.put("name", _name(output.stem))
+    written.put("name", _name(stem))
     written.lines += ["", "[horizon]"]
     written.put("hours", rates.hours, "all windows of the files")
     if dated:
@@ -124,7 +136,10 @@ def write(
         written.say("No dates: the files count time from a zero of their own, which is hour 0.")
     written.lines += ["", "[information]"]
     written.put("service_time", "mean", "a router knows the law, not the request")
-    _traffic(written, output, rates, dated=dated)
+
+
+def _assumed(written: _Text) -> None:
+    """Write the sections of which no file tells anything: carbon and network."""
     written.lines += ["", "[carbon]"]
     written.say(
         'No file tells the grids: each region has a constant mean. For hourly values: kind = "file", or '
@@ -138,8 +153,9 @@ def write(
     )
     written.put("missing", "great-circle", "assumed")
     written.put("jitter_std_ms", 10, "assumed")
-    _places(written, settings, rates)
-    _workloads(written, files, output, settings, rates, services, energies)
+
+
+def _policies(written: _Text) -> None:
     written.lines += [""]
     written.say("Policies to compare; carbonroute policies lists all.")
     for use, keys in (
@@ -152,8 +168,6 @@ def write(
         written.put("use", use)
         for key, entry in keys.items():
             written.put(key, entry, "assumed")
-    files[output.name] = ("\n".join(written.lines) + "\n").encode()
-    return ScenarioFiles(files, tuple(written.to_fill_in))
 
 
 def _name(stem: str) -> str:
@@ -273,8 +287,8 @@ def _workloads(
             continue
         also = (
             f"{energy.marginal_j:.6g} J more per further request"
-            if energy.marginal_j
-            else "rates hardly differ"
+            if energy.marginal_j is not None
+            else "no marginal energy could be measured: rates hardly differ, or power does not rise with them"
         )
         source = (
             "average: power · time / requests, idle power included; "

@@ -75,7 +75,8 @@ class MeasuredEnergy:
     average_j
         Σ power · time / Σ requests, J: idle power included.
     marginal_j
-        Slope of power over requests per second, J; None where all rates are the same.
+        Slope of power over requests per second, J; None where all rates are the same, or power does not
+        rise with them: then no marginal energy could be measured.
     """
 
     average_j: float
@@ -441,4 +442,5 @@ def _of_power(rows: Sequence[tuple[float, float]]) -> MeasuredEnergy | None:
         return None
     spread = rate - rate.mean()
     slope = float((spread * watts).sum() / (spread**2).sum()) if len(rows) > 2 and spread.any() else None
-    return MeasuredEnergy(float(watts.sum() / rate.sum()), slope)
+    marginal_j = slope if slope is not None and slope > 0 else None
+    return MeasuredEnergy(float(watts.sum() / rate.sum()), marginal_j)

@@ -24,7 +24,7 @@ from carbonroute.carbon.grid import (
     too_close,
 )
 from carbonroute.carbon.quality import TINY_G_PER_KWH, copies, standstills
-from carbonroute.carbon.refusals import require_size, step_change
+from carbonroute.carbon.refusals import irregular, require_size, step_change
 from carbonroute.carbon.rules import Rules, Step, step_of, until_next
 from carbonroute.files.text import listed, refused
 from carbonroute.files.time_columns import common_step_us, span_text
@@ -159,15 +159,17 @@ def describe(
     by_zone, more = describe_hours(hours, max(HOURS_PER_DAY, rules.step.minutes // 60 + 1), lone)
     longest = int(by_zone["longest_gap_hours"].to_numpy().max(initial=0))
     proposed = proposals(rows, hours.values, rules, duplicates, lone, longest, partial)
-    if stated is None and step is not None and (partial or longest or rows.off.any()):
-        change = step_change(rows)
-        if change is not None and (change.lasts or _changes_within_hours(rows)):
-            until = Step.parse(until_next(max(change.longest, min(step.minutes, 60))))
-            other = describe(table, file_name, in_grams=in_grams, step=until, unit=unit)
-            said = f"{change.text}: a value stands until the next one by step = '{until.text}'"
-            if change.lasts:
-                return replace(other, findings=[said, *other.findings])
-            proposed.append(of_step(change.text, step, hours.values, until, other.hours.values, zones))
+    uneven = step is not None and (partial or longest or rows.off.any())
+    change = step_change(rows) if stated is None and uneven else None
+    apart = irregular(rows) if stated is None and change is None else 0
+    if apart or (change is not None and (change.lasts or _changes_within_hours(rows))):
+        said = change.text if change is not None else f"values are up to {apart} min apart"
+        until = Step.parse(until_next(max(change.longest, min(rules.step.minutes, 60)) if change else apart))
+        other = describe(table, file_name, in_grams=in_grams, step=until, unit=unit)
+        if change.lasts if change is not None else rows.off.any():
+            said = f"{said}: a value stands until the next one by step = '{until.text}'"
+            return replace(other, findings=[said, *other.findings])
+        proposed.append(of_step(said, rules.step, hours.values, until, other.hours.values, zones))
     return Series(
         quantities,
         counted.hstack(by_zone.get_columns()[1:]),  # zones stand first, in one order

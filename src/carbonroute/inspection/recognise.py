@@ -12,7 +12,7 @@ from types import MappingProxyType
 import polars as pl
 
 from carbonroute.carbon import SOURCES, FileSource, Forecast
-from carbonroute.carbon.columns import is_epoch, says_carbon
+from carbonroute.carbon.columns import says_carbon
 from carbonroute.files.preview import TIME, Certainty, Preview, Recognition, preview
 from carbonroute.files.text import refused
 from carbonroute.inspection import carbon_files, forecasts, network, rates, traffic
@@ -28,11 +28,15 @@ _CARBON = tuple(source for source in SOURCES if issubclass(source, FileSource))
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader of one format: how it recognises a file, and how the file is inspected."""
+    """A reader of one format: how it recognises a file, and how the file is inspected.
+
+    `any_separator`: whether a scenario states the separator of such a file, where it is no comma.
+    """
 
     kind: Kind
     recognise: Callable[[Preview], Recognition | None]
     inspect: Callable[[Preview, Recognition], Inspection]
+    any_separator: bool = False
 
 
 _NAMES = MappingProxyType(
@@ -47,7 +51,15 @@ _NAMES = MappingProxyType(
 TRAFFIC = MappingProxyType({"traffic": traffic.inspect, "rates": rates.inspect})
 #: Of readers that are equally sure, the first one is meant.
 READERS = (
-    *(Reader("carbon", source.recognise, partial(carbon_files.inspect, source)) for source in _CARBON),
+    *(
+        Reader(
+            "carbon",
+            source.recognise,
+            partial(carbon_files.inspect, source),
+            "separator" in source.model_fields,
+        )
+        for source in _CARBON
+    ),
     Reader("carbon", Forecast.recognise, forecasts.inspect),
     Reader("rtt", recognise_pairs, network.inspect),
     Reader("rtt", recognise_matrix, network.inspect),
@@ -87,13 +99,17 @@ def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognis
     InputError
         If it cannot be read, or no reader recognises it: with the features that readers look for.
     """
-    file = preview(path, file_name)
-    answers = [(reader, reader.recognise(file)) for reader in READERS if kind in (None, reader.kind)]
+    file = preview(path, file_name, any_separator=kind in (None, "carbon"))
+    readers = [reader for reader in READERS if file.separator == "," or reader.any_separator]
+    answers = [(reader, reader.recognise(file)) for reader in readers if kind in (None, reader.kind)]
     known = [(reader, recognition) for reader, recognition in answers if recognition is not None]
     reader, surest = max(known, key=lambda answer: answer[1].certainty, default=(None, None))
     is_sure = surest is not None and surest.certainty > Certainty.POSSIBLE
+    if file.separator != "," and (reader is None or not (is_sure or kind)):
+        preview(path, file_name)  # refuses other separators than commas
     if kind in (None, "carbon", "rates") and not (is_sure and reader and reader.kind in ("traffic", "rtt")):
-        _refuse_times(file, kind)
+        is_carbon = reader is not None and reader.kind == "carbon" and (is_sure or kind == "carbon")
+        _refuse_times(file, kind, is_carbon=is_carbon)
     if reader is None or surest is None or (kind is None and surest.certainty == Certainty.POSSIBLE):
         if file.is_json:
             keys = [source.json_keys for source in _CARBON if source.json_keys]
@@ -113,8 +129,11 @@ def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognis
     return Recognised(file, reader, replace(surest, lists={**surest.lists, **lists}, notes=notes))
 
 
-def _refuse_times(file: Preview, kind: Kind | None) -> None:
-    """Refuse carbon or rates whose times are no ISO 8601, stand in two columns, or are not there."""
+def _refuse_times(file: Preview, kind: Kind | None, *, is_carbon: bool) -> None:
+    """Refuse carbon or rates whose times are no ISO 8601, stand in two columns, or are not there.
+
+    `is_carbon`: whether it is read as carbon, whose times may be numbers.
+    """
     name, numbers = file.file_name, file.numbers
     dates = [column for column in file.times if file.head[column].cast(pl.String).str.len_chars().max() == 10]
     hours = [column for column in numbers if _HOUR.fullmatch(column.strip())]
@@ -124,9 +143,11 @@ def _refuse_times(file: Preview, kind: Kind | None) -> None:
         raise refused(name, problem, f"{remedy}: stamp = 'end'")
     if file.times:
         return
-    if epoch := [column for column in numbers if is_epoch(file.head[column])]:
-        problem = f"column {epoch[0]!r} counts time since 1970 in numbers"
-        raise refused(name, problem, f"carbon and rates need {_ISO}")
+    if file.epochs and is_carbon:
+        return
+    if file.epochs:
+        problem = f"column {file.epochs[0]!r} counts time since 1970 in numbers"
+        raise refused(name, problem, f"rates need {_ISO}; carbon intensities: --as carbon")
     if told := [column for column in file.words if _tells_times(column, file.head[column])]:
         problem = f"column {told[0]!r} holds {file.head[told[0]][0]!r}, which is no ISO 8601 time"
         raise refused(name, problem, f"carbon and rates need {_ISO}")

@@ -20,7 +20,7 @@ from carbonroute.study.finished import is_finished, misfits_of, read, tables_in
 from carbonroute.study.folder import LOGS, claim
 from carbonroute.study.journal import DONE, FAILED, NAME, Journal
 from carbonroute.study.manifest import manifest_of
-from carbonroute.study.progress import Progress, Status, status
+from carbonroute.study.progress import Progress, Status, damage_of, status
 from carbonroute.study.tables import (
     RESULTS,
     StudyTables,
@@ -30,7 +30,7 @@ from carbonroute.study.tables import (
 )
 from carbonroute.study.workers import Seat, cores, processes
 
-__all__ = ["Progress", "Status", "StudyTables", "check", "read", "run", "status", "tables_in"]
+__all__ = ["Progress", "Status", "StudyTables", "check", "damage_of", "read", "run", "status", "tables_in"]
 
 
 def run(  # noqa: PLR0913  one argument per option of the command

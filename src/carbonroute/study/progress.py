@@ -11,7 +11,9 @@ from pathlib import Path
 
 from carbonroute.errors import RunFolderError
 from carbonroute.files.folder import is_held, reading, stands
-from carbonroute.runs.manifest import MANIFEST
+from carbonroute.runs.folder import require_unchanged
+from carbonroute.runs.manifest import MANIFEST, SETTINGS, read_manifest
+from carbonroute.study.finished import StudyManifest
 from carbonroute.study.folder import read_settings
 from carbonroute.study.journal import FAILED, NAME, Record, records
 
@@ -87,7 +89,8 @@ def status(folder: str | Path) -> Status:
     Raises
     ------
     RunFolderError
-        If there is no study in it, or its journal is damaged: a finished study has all of its cells.
+        If there is no study in it, or its journal is damaged: a finished study has all of its cells; or the
+        manifest or a file of a finished study is damaged.
     """
     place = Path(folder)
     settings = read_settings(place)
@@ -98,8 +101,8 @@ def status(folder: str | Path) -> Status:
         ended[record.cell] = record.error if record.status == FAILED else ""
         moments.append(record.at)
     running = is_held(place)
-    if not running and len(ended) < total:
-        _refuse_lost(place, total - len(ended))
+    if not running:
+        _require_whole(place, total - len(ended))
     cells_per_s = rate(moments) if running else None
     return Status(
         name=settings.name,
@@ -113,13 +116,32 @@ def status(folder: str | Path) -> Status:
     )
 
 
-def _refuse_lost(folder: Path, count: int) -> None:
-    """Refuse a finished study whose journal lacks cells: it is not that they were never run."""
+def damage_of(folder: str | Path) -> str | None:
+    """Return the damage to the settings or the journal of a study, which its results do not need; else None.
+
+    Where neither is there, as in a copy of the results alone, nothing is damaged.
+    """
+    place = Path(folder)
+    try:
+        with reading(place):
+            if not stands(place, SETTINGS):
+                return None
+        status(place)
+    except RunFolderError as error:
+        return str(error)
+    return None
+
+
+def _require_whole(folder: Path, lost: int) -> None:
+    """Refuse a finished study that lacks cells, which were run, or whose results do not fit its manifest."""
     with reading(folder):
         is_finished = stands(folder, MANIFEST)
-    if is_finished:
+    if not is_finished:
+        return
+    if lost:
         remedy = "`carbonroute study run` runs them again"
-        raise RunFolderError(f"{folder / NAME}: lacks {count:,} cells of a finished study; {remedy}")
+        raise RunFolderError(f"{folder / NAME}: lacks {lost:,} cells of a finished study; {remedy}")
+    require_unchanged(folder, read_manifest(folder, StudyManifest)["outputs"])
 
 
 def _unknown(total: int, record: Record) -> Iterator[str]:

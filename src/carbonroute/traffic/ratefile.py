@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -17,7 +18,7 @@ from pydantic import Field, field_validator
 from carbonroute import memory
 from carbonroute.arrays import Array, Integers, Mask
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.files import toml
+from carbonroute.files import patterns, toml
 from carbonroute.files.durations import Duration
 from carbonroute.files.preview import Certainty, Preview, Recognition
 from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
@@ -79,6 +80,28 @@ class WindowGaps(Spelled):
         return cls(text, filling, minutes)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Rows of one file.
+
+    Attributes
+    ----------
+    file_name
+        In messages.
+    columns
+        Of its rates.
+    rates_per_s
+        Shape (rows, columns).
+    times
+        Of its rows, UTC; None if it has no times.
+    """
+
+    file_name: str
+    columns: list[str]
+    rates_per_s: Array
+    times: pl.Series | None
+
+
 class RateFile(TrafficSource):
     """Requests at random times, as often as a CSV (also ``.gz``) or Parquet file says.
 
@@ -88,7 +111,8 @@ class RateFile(TrafficSource):
     Attributes
     ----------
     path
-        Relative to the scenario file.
+        One file, or a pattern of several, whose rows are joined: in the order of their times, or, without
+        times, of their names. Relative to the scenario file; ``*``, ``?`` and ``[…]`` as in a shell.
     unit
         Of the rates; ``"requests/window"`` for counts of a window.
     window
@@ -145,7 +169,7 @@ class RateFile(TrafficSource):
         rates = tuple(name for name in preview.numbers if name != time)
         if preview.is_log or not rates:
             return None
-        only_numbers = time is None and len(rates) == len(preview.head.columns)
+        only_numbers = time is None and len(rates) == len(preview.head.columns) and not preview.epochs
         certain = only_numbers or all(_RATE.search(name) for name in rates)
         several = time is not None and preview.head[time].n_unique() < len(
             preview.head
@@ -199,12 +223,10 @@ class RateFile(TrafficSource):
 
     def arrivals(self, demand: Demand) -> Arrivals:
         """Return the requests of a horizon."""
-        path = demand.folder / self.path
-        table = read_table(path, self.path, demand.digests)
-        columns = self._columns(table, demand)
-        rates = self._rates_per_s(table, columns)
-        late_s, slot = self._grid(table, demand)
-        rates, filled = self._filled(rates, slot)
+        parts = self._parts(demand)
+        columns = parts[0].columns
+        late_s, slot = self._grid(parts, demand)
+        rates, filled = self._filled(np.concatenate([part.rates_per_s for part in parts]), slot)
         window_s = self.window.minutes * 60.0
         end_s = demand.hours * S_PER_HOUR
         windows = int(np.ceil((end_s + late_s) / window_s))
@@ -231,12 +253,42 @@ class RateFile(TrafficSource):
             provenance["filled"] = filled
         return replace(
             arrivals,
-            files={self.path: path},
+            files={part.file_name: demand.folder / part.file_name for part in parts},
             source=", ".join(filter(None, [self.source or f"file {self.path}", self.licence])),
             synthetic_geography=not by_origin,
             provenance=provenance,
             notes=self._notes(by_origin, repeated, filled),
         )
+
+    def _parts(self, demand: Demand) -> list[_Part]:
+        """Return the rows of each file, in the order in which they are joined."""
+        parts = []
+        for name in self._names(demand.folder):
+            table = read_table(demand.folder / name, name, demand.digests)
+            columns = self._columns(table, demand, name)
+            times = None if self.time_column is None else self._times(table, demand, name)
+            parts.append(_Part(name, columns, self._rates_per_s(table, columns, name), times))
+        first = parts[0]
+        for part in parts[1:]:
+            if part.columns != first.columns:
+                problem = f"its columns of rates are {', '.join(map(repr, part.columns))}"
+                remedy = f"those of {first.file_name} are expected: {', '.join(map(repr, first.columns))}"
+                raise InputError(part.file_name, [Fault("line 1", problem, remedy)])
+        if self.time_column is not None:
+            parts.sort(key=lambda part: 0 if part.times is None else part.times.to_physical()[0])
+        return parts
+
+    def _names(self, folder: Path) -> list[str]:
+        if patterns.is_name(self.path, folder):
+            return [self.path]
+        if mark := patterns.unknown_mark(self.path, ()):
+            remedy = "'*' stands for anything; state the column of every origin in traffic.columns"
+            raise InputError("scenario", [Fault("traffic.path", f"found {mark}", remedy)])
+        names = patterns.fitting(self.path, folder)
+        if not names:
+            remedy = patterns.remedy_for_nothing(self.path, folder)
+            raise InputError("scenario", [Fault("traffic.path", f"no file fits {self.path!r}", remedy)])
+        return names
 
     def _notes(self, by_origin: bool, repeated: bool, filled: int) -> tuple[str, ...]:
         notes = []
@@ -252,7 +304,7 @@ class RateFile(TrafficSource):
             notes.append(f"synthetic geography: {self.path} names no origins, they are drawn by their shares")
         return tuple(notes)
 
-    def _columns(self, table: pl.DataFrame, demand: Demand) -> list[str]:
+    def _columns(self, table: pl.DataFrame, demand: Demand, file_name: str) -> list[str]:
         """Return the columns of rates; where they are the origins', in their order."""
         faults: list[Fault] = []
         if self.time_column is not None and self.time_column not in table.columns:
@@ -286,40 +338,45 @@ class RateFile(TrafficSource):
                 Fault("", "there is no column of rates", "at least one column of rates is expected")
             )
         if faults:
-            raise InputError(self.path, first_faults(faults))
+            raise InputError(file_name, first_faults(faults))
         return columns
 
-    def _rates_per_s(self, table: pl.DataFrame, columns: list[str]) -> Array:
+    def _rates_per_s(self, table: pl.DataFrame, columns: list[str], file_name: str) -> Array:
         """Return the scaled rates, requests per second, shape (rows, columns)."""
         factor = self.scale / (_SECONDS.get(self.unit) or self.window.minutes * 60.0)
         values, faults = [], []
         for name in columns:
-            text = column_text(table[name], self.path) if not table[name].dtype.is_numeric() else None
+            text = column_text(table[name], file_name) if not table[name].dtype.is_numeric() else None
             raw = column_numbers(text) if text is not None else table[name].cast(pl.Float64)
             rate = raw.to_numpy() * factor
             bad = np.flatnonzero(~((rate >= 0) & (rate <= MAX_REQUESTS_PER_HOUR / S_PER_HOUR)))
             faults += [
                 Fault(
                     f"line {FIRST_LINE + row}, {name}",
-                    found_text(column_text(table[name][row : row + 1], self.path)[0]),
+                    found_text(column_text(table[name][row : row + 1], file_name)[0]),
                     f"a rate from 0 to {MAX_REQUESTS_PER_HOUR:g} requests/h, times scale, is expected",
                 )
                 for row in bad[:_SHOWN].tolist()
             ]
             values.append(rate)
         if faults:
-            raise InputError(self.path, first_faults(faults))
+            raise InputError(file_name, first_faults(faults))
         return np.stack(values, axis=1)
 
-    def _grid(self, table: pl.DataFrame, demand: Demand) -> tuple[float, Integers]:
-        """Return how many seconds after the file's first window the horizon begins, and each row's window."""
-        if self.time_column is None:
-            return 0.0, np.arange(len(table))
+    def _times(self, table: pl.DataFrame, demand: Demand, file_name: str) -> pl.Series:
+        """Return the times of a file's rows, UTC."""
         if demand.start is None:
             remedy = "a file with times needs the date and time of hour 0; or leave out traffic.time_column"
             raise InputError("scenario", [Fault("horizon.start", "missing", remedy)])
         horizon = demand.start, demand.start + timedelta(hours=demand.hours)
-        times = to_utc(table[self.time_column], self.time_zone, horizon, self.path)
+        return to_utc(table[str(self.time_column)], self.time_zone, horizon, file_name)
+
+    def _grid(self, parts: Sequence[_Part], demand: Demand) -> tuple[float, Integers]:
+        """Return how many seconds after the first window the horizon begins, and each row's window."""
+        known = [part.times for part in parts if part.times is not None]
+        if demand.start is None or not known:
+            return 0.0, np.arange(sum(len(part.rates_per_s) for part in parts))
+        times = pl.concat(known)
         slot, off = windows_of(times, self.window.minutes * US_PER_MINUTE)
         steps = np.diff(slot, prepend=-1)
         most = self.gaps.max_minutes // self.window.minutes
@@ -331,12 +388,16 @@ class RateFile(TrafficSource):
             if not off.any() and steps.min() == 1 == np.median(steps):
                 span = spelled_minutes((int(steps.max()) - 1) * self.window.minutes)
                 remedy += f"; or a rule: gaps = 'zero:{span}' where nothing came, or 'interpolate:{span}'"
-            where = f"line {FIRST_LINE + row}, {self.time_column}"
-            raise InputError(self.path, [Fault(where, problem, remedy)])
+            ends = np.cumsum([len(part.rates_per_s) for part in parts])
+            file = int(np.searchsorted(ends, row, side="right"))
+            line = FIRST_LINE + row - (int(ends[file - 1]) if file else 0)
+            where = f"line {line}, {self.time_column}"
+            raise InputError(parts[file].file_name, [Fault(where, problem, remedy)])
         late_s: float = (demand.start - times[0]).total_seconds()
         if late_s < 0:
             problem = f"the first window begins at {times[0].isoformat()}, after the horizon does"
-            raise InputError(self.path, [Fault(f"line {FIRST_LINE}", problem, "move horizon.start")])
+            fault = Fault(f"line {FIRST_LINE}", problem, "move horizon.start")
+            raise InputError(parts[0].file_name, [fault])
         return late_s, slot
 
     def _filled(self, rates: Array, slot: Integers) -> tuple[Array, int]:

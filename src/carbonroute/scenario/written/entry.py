@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
+    BaseModel,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -97,7 +98,8 @@ class PolicyEntry(Spec):
             parameters = {**parameters, "max_utilisation": self.max_utilisation}
         else:
             self._router_limit = self.max_utilisation
-        refuse(_unfit_parameters(use, parameters, known))
+        if unfit := _unfit_parameters(use, parameters, known):
+            refuse([*unfit, *_unfit_values(member, parameters, known)])
         self._policy = _built(use, member, parameters)
         self._file, self._digest = POLICIES.source(self.use, folder), registered.digest
         return self
@@ -239,6 +241,20 @@ def _unfit_parameters(
         if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in given
     ]
     return unknown + missing
+
+
+def _unfit_values(
+    member: type, given: Mapping[str, Any], known: Mapping[str, inspect.Parameter]
+) -> list[Fault]:
+    """Return the faults in the values of known parameters, where others are unknown or missing."""
+    if not issubclass(member, BaseModel):
+        return []
+    try:
+        member(**{key: value for key, value in given.items() if key in known})
+    except ValidationError as error:
+        faults = [each for each in error.errors() if each["loc"] and each["type"] != "missing"]
+        return [_of_parameter(each) for each in faults]
+    return []
 
 
 def _of_parameter(details: Mapping[str, Any]) -> Fault:
