@@ -89,7 +89,7 @@ def vertices(seen: View, limits: Optimal) -> Array:
 @pytest.mark.parametrize(
     ("load", "limits", "breaks"),
     [
-        (0.5, Optimal(), [False, False, True]),
+        (0.5, Optimal(max_violation=0.01), [False, False, True]),
         (0.75, Optimal(max_violation=0.004), [True, False, True]),
         (0.5, Optimal(max_violation=0.0001, max_region_share=0.6), [False, True, True]),
         (1.5, Optimal(max_violation=0.003), [True, False, True]),
@@ -174,7 +174,8 @@ def test_examples_by_hand() -> None:
     assert weights(Optimal(max_utilisation=0.5)) == [0.5, 0.5]
     assert weights(Optimal(max_region_share=0.7)) == [0.3, 0.7]
     assert weights(Optimal(), servers=np.array([5.0, np.inf])) == [0, 1]
-    assert weights(Optimal(), violation_share=np.array([0.0, 0.02])) == [0.5, 0.5]
+    assert weights(Optimal(max_violation=0.01), violation_share=np.array([0.0, 0.02])) == [0.5, 0.5]
+    assert weights(Optimal(), violation_share=np.array([0.0, 0.1])) == [0.5, 0.5]
     assert weights(Optimal(max_violation=None), violation_share=np.array([0.0, 0.02])) == [0.2, 0.8]
     assert weights(Optimal(), energy_j=np.array([10.0, 360.0])) == [1, 0]
 
