@@ -247,3 +247,19 @@ class Signal:
                 f"carbon intensity {self.g_per_kwh[hour, region]} g/kWh at hour {hour}, "
                 f"region index {region}; 0 … {MAX_CARBON_G_PER_KWH:g} is expected"
             )
+
+    def scaled(self, factors: NDArray[np.float64]) -> Signal:
+        """Return the signal with each region's values, measured ones and long-run mean included, multiplied.
+
+        Parameters
+        ----------
+        factors
+            Of each region, shape (R,).
+        """
+        reference = self.reference_g_per_kwh
+        return replace(
+            self,
+            g_per_kwh=self.g_per_kwh * factors,
+            measured_g_per_kwh=self.measured_g_per_kwh * factors,
+            reference_g_per_kwh=None if reference is None else reference * factors,
+        )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Mask
 from carbonroute.control.capacity import Capacity
 from carbonroute.control.latency import Latency
 from carbonroute.network import Jitter
@@ -36,6 +36,9 @@ class Site:
         Long-run mean of each region's carbon intensity, gCO2e/kWh, shape (R,); None where it is not known.
     workload_share
         Expected part of each workload in all requests, shape (W,).
+    takes
+        Whether a region takes the requests of an origin, shape (O, R); None where all take all. A region that
+        is full takes those of its own origins alone.
     latency
         Law of service time and jitter.
     """
@@ -48,6 +51,7 @@ class Site:
     capacity: Capacity
     carbon_reference_g_per_kwh: Array | None
     workload_share: Array
+    takes: Mask | None = None
     latency: Latency = field(init=False)
 
     def __post_init__(self) -> None:

@@ -159,6 +159,10 @@ def view(
     of_regions = _of_regions(site, of, traits.service_ms, state) if of_pools else {}
     if not isinstance(measured, State):
         of_regions["requests_per_s"] = measured
+    shown = {name: values for name, values in of_regions.items() if name in of_pools}
+    if site.takes is not None:
+        takes = site.takes.take(of.origin, axis=0)
+        shown["available"] = takes if state is None else state.available & takes
     # A row per region in memory: policies work on whole columns of these transposed views.
     seen = View(
         rtt_ms=site.rtt_ms.T.take(of.origin, axis=1).T,
@@ -172,7 +176,7 @@ def view(
         jitter_ms=traits.jitter_ms,
         turn=traits.turn,
         violation_share=risk,
-        **{name: values for name, values in of_regions.items() if name in of_pools},
+        **shown,
     )
     return _locked(seen)
 

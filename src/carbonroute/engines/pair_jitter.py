@@ -227,7 +227,8 @@ class ByPairJitter(OracleConditioning):
         """
         regions, believed = np.arange(self.site.shape[2]), self.dispatcher.site
         jitter_ms = self.site.jitter.at(z[:, np.newaxis], np.array(origin), regions)
-        farther = replace(self.dispatcher, site=replace(believed, rtt_ms=believed.rtt_ms[origin] + jitter_ms))
+        site = replace(believed, rtt_ms=believed.rtt_ms[origin] + jitter_ms, takes=None)
+        farther = replace(self.dispatcher, site=site)
         hour, place = np.zeros(len(z), dtype=np.intp), np.arange(len(z))
         return stated(farther, Requests(hour, place, np.full(len(z), workload))), jitter_ms
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from carbonroute.arrays import Array, Index
 from carbonroute.control import views
 from carbonroute.control.draw import drawn, limits_of
+from carbonroute.control.router import Control, Router
 from carbonroute.control.site import Site
 from carbonroute.control.unknown import unless_unknown
 from carbonroute.control.views import Traits, average_traits, folded, view
@@ -211,12 +212,19 @@ class Dispatcher:
         """Ask about cells or requests of some hours, which have the leading axes of the view."""
 
         def asked(policy: PolicyLike) -> Answer:
+            if self.site.takes is not None:
+                return self._kept_out(policy, seen)
             if splits(policy):
                 return split(policy, seen)
             region = decide(policy, seen)
             return np.eye(seen.rtt_ms.shape[-1])[region] if splits(self.candidate.policy) else region
 
         return unless_unknown(self.candidate.policy, self.candidate.knowledge.blind[hour], asked)
+
+    def _kept_out(self, policy: PolicyLike, seen: View) -> Answer:
+        """Ask a policy, and have a router keep requests out of the regions that do not take them."""
+        router = Router(policy, Control())
+        return router.ask(seen).weights if splits(self.candidate.policy) else router.choose(seen)
 
     def _average_traits(self, workload: Index) -> Traits:
         reads = fields_read(self.candidate.policy)

@@ -53,6 +53,8 @@ _SHARES_PCT = (
     UNLIMITED_WORST_PCT,
 )
 _OF_REGION = "share_"
+#: Differences of shares in percent.
+_DIFFERENCES_PCT = (VIOLATIONS + DIFFERENCE, slo.WORST_PCT + DIFFERENCE)
 #: Figures that may be negative.
 _SIGNED = ("reduction_pct", DIFFERENCE)
 
@@ -91,7 +93,7 @@ def ends(figure: str, mean: Array, std: Array, n: Array) -> tuple[Array, Array]:
         return whole * low, whole * high
     least, most = _range(figure)
     half_width = t_half_width(std, n)
-    if figure == VIOLATIONS + DIFFERENCE:
+    if figure in _DIFFERENCES_PCT:
         half_width = np.where(std > 0, half_width, np.nan)
     return np.clip(mean - half_width, least, most), np.clip(mean + half_width, least, most)
 
@@ -265,7 +267,7 @@ def upper_bound(high: float) -> str:
 
 def _range(figure: str) -> Interval:
     """Return the least and the greatest possible value of a figure that is no share."""
-    if figure == VIOLATIONS + DIFFERENCE:
+    if figure in _DIFFERENCES_PCT:
         return -pct(1), pct(1)
     if figure == "extra_vs_fresh_pct":
         return -pct(1), math.inf

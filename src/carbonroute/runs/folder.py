@@ -55,6 +55,7 @@ _WRITERS = tuple(
         ("frontier", r"tables/frontier\.csv|policy\.toml|graphs/pareto_front\.(png|svg|pdf)"),
         ("sensitivity", r"tables/sensitivity\.csv|graphs/sensitivity\.(png|svg|pdf)"),
         ("headroom", r"tables/headroom\.csv|graphs/headroom\.(png|svg|pdf)"),
+        ("whatif", r"tables/whatif\.csv"),
         ("figures", r"graphs/(premium/)?\w+\.(png|svg|pdf)"),
         ("simulate", r"tables/\w+\.csv|data/\w+\.(csv|parquet)"),
     )

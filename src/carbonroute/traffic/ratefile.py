@@ -140,6 +140,7 @@ class RateFile(TrafficSource):
     """
 
     form: ClassVar[Form] = "rates"
+    rate_key: ClassVar[str] = "scale"
 
     kind: Literal["rate-file"]
     path: str = Field(min_length=1)

@@ -57,6 +57,7 @@ class Replay(TrafficSource):
     is_random: ClassVar[bool] = False
     is_logged: ClassVar[bool] = True
     form: ClassVar[Form] = "traffic"
+    rate_key: ClassVar[None] = None
 
     kind: Literal["replay"]
     logs: Annotated[tuple[Log, ...], Field(strict=False, min_length=1, max_length=1000)]

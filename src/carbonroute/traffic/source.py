@@ -95,6 +95,8 @@ class TrafficSource(Spec):
     is_logged: ClassVar[bool] = False
     #: The form of its files; None if it reads none.
     form: ClassVar[Form | None] = None
+    #: The key that all of its rates are proportional to; None where requests are those of logs.
+    rate_key: ClassVar[str | None] = "requests_per_hour"
 
     kind: str
 

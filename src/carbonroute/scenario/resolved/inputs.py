@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Mask
 from carbonroute.carbon import Signal
 from carbonroute.control.capacity import Capacity
 from carbonroute.control.information import Information, MissingRule, ServiceEstimate
@@ -181,6 +181,8 @@ class Inputs:
         The policies to compare.
     baseline
         Index of the one that others are held against request by request, or None.
+    takes
+        Whether a region takes the requests of an origin, shape (O, R); None where all take all.
     files
         Every file that belongs to it, by the name that the scenario gives it.
     digests
@@ -207,6 +209,7 @@ class Inputs:
     files: Mapping[str, Path]
     notes: tuple[str, ...]
     baseline: int | None = None
+    takes: Mask | None = None
     digests: Digests = field(default_factory=Digests)
     site: Site = field(init=False)
 
@@ -220,6 +223,7 @@ class Inputs:
             capacity=self.capacity,
             carbon_reference_g_per_kwh=self.carbon.reference_g_per_kwh,
             workload_share=self.workload_share,
+            takes=self.takes,
         )
         object.__setattr__(self, "site", site)
 

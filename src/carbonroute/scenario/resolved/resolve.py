@@ -16,7 +16,7 @@ from carbonroute import memory, rng
 from carbonroute.arrays import Array
 from carbonroute.carbon import GridDice, Query, Signal, combined
 from carbonroute.control.information import Information
-from carbonroute.control.knowledge import Knowledge, history_hours
+from carbonroute.control.knowledge import Forecaster, Knowledge, history_hours
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import patterns
 from carbonroute.files.text import Digests, opened
@@ -29,7 +29,7 @@ from carbonroute.scenario.resolved.round_trips import round_trips
 from carbonroute.scenario.written.model import Scenario
 from carbonroute.traffic import Demand
 from carbonroute.traffic.source import Measured
-from carbonroute.units import MB_PER_GB
+from carbonroute.units import MAX_CARBON_G_PER_KWH, MB_PER_GB
 from carbonroute.workloads import ServiceLaw, Tokens
 from carbonroute.workloads.energy import Energy
 
@@ -117,7 +117,7 @@ def resolve(scenario: Scenario) -> Inputs:
         slo_ms=np.array([workload.slo_ms for workload in scenario.workloads]),
         rtt_ms=rtt.rtt_ms,
         carbon=_with_sources(carbon, scenario),
-        forecast=cache(partial(forecast.known_and_counts, query)) if forecast else None,
+        forecast=_forecaster(scenario, forecast, query) if forecast else None,
         arrivals=arrivals,
         laws=laws,
         energy=_energy(scenario),
@@ -247,7 +247,35 @@ def _require_file(name: str, place: str, folder: Path) -> None:
 
 
 def _carbon(scenario: Scenario, query: Query) -> Signal:
-    return combined(scenario.carbon, [region.carbon for region in scenario.regions], query)
+    signal = combined(scenario.carbon, [region.carbon for region in scenario.regions], query)
+    scale = _scale(scenario)
+    highest = (signal.g_per_kwh * scale).max(axis=0)
+    faults = [
+        Fault(
+            f"regions[{index}].carbon_scale",
+            f"found {scale[index]:g}, by which the signal reaches {highest[index]:,.0f} g/kWh",
+            f"{MAX_CARBON_G_PER_KWH:g} is the limit",
+        )
+        for index in np.flatnonzero(highest > MAX_CARBON_G_PER_KWH)
+    ]
+    if faults:
+        raise InputError(scenario.name, faults)
+    return signal if (scale == 1).all() else signal.scaled(scale)
+
+
+def _scale(scenario: Scenario) -> Array:
+    return np.array([region.carbon_scale for region in scenario.regions])
+
+
+def _forecaster(scenario: Scenario, forecast: Forecast, query: Query) -> Forecaster:
+    """Return the forecasts by their least age, each read once, with the regions' factors."""
+    scale = _scale(scenario)
+
+    def known_and_counts(age_hours: int) -> tuple[Array, Mapping[str, int]]:
+        g_per_kwh, counts = forecast.known_and_counts(query, age_hours)
+        return g_per_kwh * scale, counts
+
+    return cache(known_and_counts)
 
 
 def _forecasts(scenario: Scenario, query: Query) -> None:

@@ -217,6 +217,9 @@ class Region(Spec):
     from_
         ``from`` in the file: a region of the catalogue, such as ``"aws:eu-west-1"``, whose name, place,
         continent, zone, PUE, carbon mean and profile it has where it states none; see docs/catalogue.md.
+    carbon_scale
+        Factor on all of its carbon intensities, stated, measured and forecast: 1.2 where they are to be a
+        fifth higher.
     """
 
     name: Name
@@ -231,6 +234,7 @@ class Region(Spec):
     continent: Continent | None = None
     pools: Members[Pool] = ()
     from_: Name | None = Field(default=None, alias="from")
+    carbon_scale: float = Field(default=1.0, ge=0, le=1000)
 
     @model_validator(mode="before")
     @classmethod
