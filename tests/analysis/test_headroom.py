@@ -413,3 +413,27 @@ def test_a_figure_of_an_earlier_call_does_not_stay(busy: Path, tmp_path: Path) -
     assert "graphs/headroom.png" in files(tmp_path)
     assert main([*arguments, "--no-figures"]) == 0
     assert sorted(files(tmp_path)) == ["manifest.json", "tables/headroom.csv"]
+
+
+def test_regions_with_and_without_a_limit_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A states no servers: nothing of it is multiplied, and table, sentences and JSON say so."""
+    scenario = small.write(tmp_path, *BUSY, ("pools = [{ servers = 8 }]", ""))
+    found = run(scenario, (1.0,))
+    assert (found.limited, found.unlimited) == (("B",), ("A",))
+    sentence = "No limit is stated for A: unlimited at every headroom; only the servers of B are multiplied"
+    assert finding(found)[-1] == sentence
+    command = ["headroom", str(scenario), "--at", "1", "--output", str(tmp_path / "out"), "--no-figures"]
+    assert main(command) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "by headroom and servers of B; no limit stated: A" in printed
+    assert sentence in printed
+    assert main([*command, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["limited"], document["no_limit_stated"]) == (["B"], ["A"])
+
+
+def test_nothing_is_said_where_all_regions_have_limits(found: Headroom) -> None:
+    assert (found.limited, found.unlimited) == (("A", "B"), ())
+    assert not any("No limit is stated" in sentence for sentence in finding(found))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from carbonroute.arrays import Array, Mask
+from carbonroute.catalogue import cloud_region, nearest
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.scenario import Inputs, Scenario
 from carbonroute.units import MS_PER
@@ -40,6 +41,9 @@ class Alterations:
         ``"2x"``, ``"+20%"`` or ``"-20%"``; None to leave it. Servers stay as many as they are.
     slo
         ``"WORKLOAD=8s"`` or ``"WORKLOAD=200ms"``, by its id or name.
+    add
+        Regions of the catalogue, such as ``"aws:eu-north-1"``, that serve requests as well; their round trips
+        are estimated.
     """
 
     full: tuple[str, ...] = ()
@@ -47,6 +51,7 @@ class Alterations:
     carbon: tuple[str, ...] = ()
     traffic: str | None = None
     slo: tuple[str, ...] = ()
+    add: tuple[str, ...] = ()
 
     def read(self, inputs: Inputs) -> Altered:
         """Return what they change in a scenario.
@@ -68,8 +73,9 @@ class Alterations:
         scale = reading.carbon(self.carbon, inputs.carbon.g_per_kwh.mean(axis=0), without)
         factor = reading.traffic(self.traffic)
         slo_ms = reading.slo(self.slo)
+        added = reading.added(self.add)
         reading.raise_faults()
-        return Altered(full, without, scale, factor, slo_ms, tuple(reading.words))
+        return Altered(full, without, scale, factor, slo_ms, added, tuple(reading.words))
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,8 @@ class Altered:
         Factor on all rates.
     slo_ms
         Latency limit of a workload, by its index, ms.
+    add
+        Regions of the catalogue that stand behind the scenario's own, by id.
     words
         Every change in words, to follow "if".
     """
@@ -95,6 +103,7 @@ class Altered:
     scale: Mapping[int, float]
     traffic: float
     slo_ms: Mapping[int, float]
+    add: tuple[str, ...]
     words: tuple[str, ...]
 
     @property
@@ -108,8 +117,11 @@ class Altered:
         `data` are the tables that the scenario was loaded from, with the changes that it has already.
         """
         changes: dict[str, object] = {}
-        if self.scale or self.without:
-            changes["regions"] = list(self._regions(data["regions"], scenario))
+        if self.scale or self.without or self.add:
+            kept = list(self._regions(data["regions"], scenario))
+            changes["regions"] = [*kept, *({"from": region} for region in self.add)]
+        if self.add and scenario.network.missing == "refuse":
+            changes["network.missing"] = "great-circle"
         rtt_ms = data.get("network", {}).get("rtt_ms")
         if self.without and rtt_ms is not None:
             gone = {scenario.regions[index].name for index in self.without}
@@ -268,6 +280,23 @@ class _Reading:
                         self.refuse("--slo", f"{name} stands twice", "state it once")
                     slo_ms[index] = float(match[1]) * MS_PER[match[2]]
         return slo_ms
+
+    def added(self, given: Sequence[str]) -> tuple[str, ...]:
+        """Return the regions of the catalogue that are added, by id."""
+        names = [region.name for region in self.scenario.regions]
+        for text in given:
+            region = cloud_region(text)
+            if region is None:
+                near = nearest(text)
+                question = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+                remedy = f"{question}`carbonroute regions` lists all"
+                self.refuse("--add", f"the catalogue has no region {text!r}", remedy, "unknown-name")
+            elif region.region in names:
+                self.refuse("--add", f"the scenario has a region {region.region!r}", "leave it out")
+            else:
+                names.append(region.region)
+                self.words.append(f"there is {text} as well")
+        return tuple(given)
 
     def _pair(self, option: str, text: str, example: str) -> tuple[str, str]:
         """Return name and value of ``NAME=VALUE``; an empty name where it is none."""

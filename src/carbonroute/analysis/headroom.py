@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
+from carbonroute.arrays import Mask
 from carbonroute.control.capacity import UNLIMITED
 from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
@@ -70,6 +72,19 @@ class Headroom:
     points: pl.DataFrame
     max_violation_pct: float
 
+    @property
+    def unlimited(self) -> tuple[str, ...]:
+        """Pools of which no limit is stated: they are not scaled, and take whatever moves there."""
+        return self._pools(self.inputs.capacity.servers >= UNLIMITED)
+
+    @property
+    def limited(self) -> tuple[str, ...]:
+        """Pools whose servers are multiplied."""
+        return self._pools(self.inputs.capacity.servers < UNLIMITED)
+
+    def _pools(self, which: Mask) -> tuple[str, ...]:
+        return tuple(self.inputs.capacity.labels[index] for index in np.flatnonzero(which))
+
 
 def run(
     source: Scenario | str | Path,
@@ -129,4 +144,5 @@ def run(
 
 def finding(headroom: Headroom) -> list[str]:
     """Return the headline of an analysis."""
-    return headlines.finding(headroom.points, headroom.max_violation_pct)
+    sentences = headlines.finding(headroom.points, headroom.max_violation_pct)
+    return [*sentences, *headlines.no_limit_stated(headroom.limited, headroom.unlimited)]

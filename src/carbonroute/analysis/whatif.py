@@ -162,7 +162,8 @@ def _altered(now: Inputs, then: Inputs, altered: Altered) -> Inputs:
 def _installed(now: Capacity, then: Capacity) -> Capacity:
     """Return the pools of `then` with the servers that they have now: a share of a load is no new server."""
     servers = dict(zip(now.labels, now.servers.tolist(), strict=True))
-    return then.with_servers(np.array([servers[label] for label in then.labels], dtype=np.int64))
+    own = zip(then.labels, then.servers.tolist(), strict=True)
+    return then.with_servers(np.array([servers.get(label, count) for label, count in own], dtype=np.int64))
 
 
 def _run(inputs: Inputs, plan: RunPlan, progress: Progress | None) -> Replications:
@@ -208,7 +209,7 @@ def _names_of(measure: Measure) -> tuple[str, ...]:
 
 
 def _figures(run: Replications, engine: str, measure: Measure) -> pl.DataFrame:
-    """Return the figures of each policy: ``policy``, ``workload`` (of the worst one), ``figure``, ``value``."""
+    """Return a row per policy and figure; ``workload`` is the id of the worst one where it is of that."""
     hours, rows = run.inputs.scenario.horizon.hours, []
     ids = {workload.name: workload.id for workload in run.inputs.scenario.workloads}
     table = _policies(run).rows(named=True)
@@ -297,8 +298,8 @@ def _notes(now: Replications, then: Replications, altered: Altered, replications
     key = scenario.traffic.rate_key
     if altered.traffic != 1 and key is not None:
         rate, exact = getattr(scenario.traffic, key), getattr(now.inputs.scenario.traffic, key)
-        if rate != exact * altered.traffic:
-            yield f"Traffic is {rate:,} requests an hour, the whole number nearest to {exact * altered.traffic:,}"
+        if rate != (asked := exact * altered.traffic):
+            yield f"Traffic is {rate:,} requests an hour, the whole number nearest to {asked:,}"
 
 
 def finding(whatif: WhatIf) -> list[str]:

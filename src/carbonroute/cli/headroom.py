@@ -72,6 +72,8 @@ def headroom(
             "scenario": result.inputs.scenario.name,
             "max_violation_pct": result.max_violation_pct,
             "finding": finding(result),
+            "limited": list(result.limited),
+            "no_limit_stated": list(result.unlimited),
             "points": points.rows(named=True),
         }
         print_json(document)
@@ -107,6 +109,8 @@ def _table(result: Headroom) -> Table:
         f"{result.inputs.scenario.name}: reduction of {measure.name} against {baseline}, % (and violations"
         f"{' of the worst workload' * slo.per_workload(result.points)}, %), by headroom and servers"
     )
+    if result.limited and result.unlimited:
+        title += f" of {', '.join(result.limited)}; no limit stated: {', '.join(result.unlimited)}"
     table, risk = empty_table(title), slo.limited(result.points)
     table.add_column("Policy", overflow="fold")
     for step, servers in result.points.select("headroom", "servers").unique(maintain_order=True).rows():

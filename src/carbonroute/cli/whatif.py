@@ -61,6 +61,7 @@ def whatif(
     carbon: Several = (),
     traffic: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     slo: Several = (),
+    add: Several = (),
     replications: int | None = None,
     sim_hours: options.SimHours = None,
     seed: options.Seed = None,
@@ -93,6 +94,8 @@ def whatif(
         Other traffic, with the same servers: 2x, 0.5x, +20% or -20%.
     slo
         Another latency limit of a workload: chat=8s or chat=200ms.
+    add
+        A region of the catalogue that serves requests as well: aws:eu-north-1 (see `carbonroute regions`).
     replications
         Independent runs of each side: they give the intervals. 5 by default; of the exact engine 1.
     engine
@@ -106,7 +109,7 @@ def whatif(
     if workers > 1 and engine not in {"exact", "queued"}:
         sampled.ready()
     changes = options.changes_of(sim_hours, seed)
-    alterations = Alterations(full, without, carbon, traffic, slo)
+    alterations = Alterations(full, without, carbon, traffic, slo, add)
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
         result = run(
             scenario,

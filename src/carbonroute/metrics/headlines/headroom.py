@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -46,6 +47,15 @@ def finding(points: pl.DataFrame, max_violation_pct: float) -> list[str]:
             against = most["same_capacity_baseline"]
             sentences.append(f"{where}: {_saves(most, measure, measure.same_capacity, against)}")
     return sentences
+
+
+def no_limit_stated(limited: Sequence[str], unlimited: Sequence[str]) -> Iterator[str]:
+    """Say which pools of servers were multiplied and which not, where a scenario has both."""
+    if limited and unlimited:
+        yield (
+            f"No limit is stated for {', '.join(unlimited)}: unlimited at every headroom; only the servers of "
+            f"{', '.join(limited)} are multiplied"
+        )
 
 
 def _saves(best: dict[str, Any], measure: Measure, column: str, baseline: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from carbonroute import memory, rng
 from carbonroute.arrays import Array
-from carbonroute.carbon import GridDice, Query, Signal, combined
+from carbonroute.carbon import Forecast, GridDice, Query, Signal, combined
 from carbonroute.control.information import Information
 from carbonroute.control.knowledge import Forecaster, Knowledge, history_hours
 from carbonroute.errors import Fault, InputError

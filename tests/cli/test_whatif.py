@@ -1,0 +1,117 @@
+"""``carbonroute whatif``: as printed, as JSON and CSV, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from carbonroute.cli import main
+from carbonroute.runs.store import read_manifest
+from helpers import small
+
+FULL = ("--full", "B")
+GREEN = ("alpha = 0.5\n", 'alpha = 0.5\n[[policies]]\nuse = "carbon-first"\n')
+FAST = ("--engine", "exact")
+
+
+def command(folder: Path, *options: str) -> list[str]:
+    scenario = small.write(folder, GREEN)
+    return ["whatif", str(scenario), *options, "--output", str(folder / "out")]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_answer_comes_first_and_then_one_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(tmp_path, *FULL, "--replications", "2")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("If B is full, ")
+    assert "(limit 5 %)" in lines[0]
+    heading = next(line for line in lines if "Difference" in line)
+    assert heading.split() == ["Policy", "Figure", "Now", "Then", "Difference"]
+    assert any("Median latency, ms" in line and "[" in line for line in lines)
+    assert lines[-1] == f"Wrote {tmp_path / 'out'}/tables/whatif.csv."
+
+
+def test_json_csv_and_file_have_the_same_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = command(tmp_path, *FULL, *FAST)
+    assert main([*arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["if"] == ["B is full"]
+    assert document["engine"] == "exact"
+    assert document["finding"][0].startswith("If B is full")
+    assert main([*arguments, "--csv"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == (tmp_path / "out/tables/whatif.csv").read_text(encoding="utf-8")
+    table = pl.read_csv(printed.encode(), infer_schema_length=None)
+    assert table["then"].to_list() == [row["then"] for row in document["figures"]]
+    assert table.filter(recommended=True)["policy"].unique().to_list() == [document["figures"][0]["policy"]]
+    assert read_manifest(tmp_path / "out")["whatif"]["finding"] == document["finding"]
+
+
+def test_the_same_question_has_the_same_bytes(tmp_path: Path) -> None:
+    arguments = command(tmp_path, *FULL, "--traffic=-20%", "--slo", "short=90ms", "--quiet")
+    assert main([*arguments, "--replications", "2"]) == 0
+    first = files(tmp_path / "out")
+    assert main([*arguments, "--replications", "2", "--workers", "2"]) == 0
+    assert files(tmp_path / "out") == first
+    assert main([*arguments, "--replications", "2", "--seed", "8"]) == 0
+    assert files(tmp_path / "out") != first
+
+
+def test_changes_may_be_given_again_and_with_a_minus(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--carbon", "A=-50", "--carbon", "B=+20%", "--traffic", "-50%", "--slo", "long=1s")
+    assert main(command(tmp_path, *options, *FAST, "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["if"] == [
+        "the carbon intensity of A is 50 g/kWh lower",
+        "the carbon intensity of B is 20 % higher",
+        "traffic is 0.5 times as much",
+        "the limit of long is 1 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "whatif: found no change"),
+        (("--full", "Bb"), "--full: there is no region 'Bb'; did you mean 'B'?"),
+        (("--without", "A", "--without", "B"), "--without: found every region of the scenario"),
+        (("--traffic", "twice"), "--traffic: found 'twice'; 2x, 0.5x, +20% or -20% is expected"),
+        ((*FULL, "--json", "--csv"), "--csv: found --json as well; leave one of them out"),
+        ((*FULL, *FAST, "--replications", "3"), "replications would all be the same; leave it out"),
+    ],
+)
+def test_wrong_questions_end_with_2(
+    options: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(tmp_path, *options)) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scenario_with_code_of_others_is_refused_without_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text("raise SystemExit('ran')\n", encoding="utf-8")
+    scenario = small.write(tmp_path, ('use = "latency-first"', 'use = "mine.py:Mine"'))
+    assert main(["whatif", str(scenario), *FULL, "--no-code", "--output", str(tmp_path / "out")]) == 2
+    assert "ran" not in capsys.readouterr().err
+
+
+def test_it_is_written_beside_a_run_of_the_same_scenario(tmp_path: Path) -> None:
+    arguments = command(tmp_path, *FULL, *FAST, "--quiet")
+    out = str(tmp_path / "out")
+    assert main(["simulate", arguments[1], "--output", out, "--no-figures", "--quiet"]) == 0
+    before = files(tmp_path / "out")
+    assert main(arguments) == 0
+    after = files(tmp_path / "out")
+    assert after.keys() - before.keys() == {"tables/whatif.csv"}
+    assert all(after[name] == content for name, content in before.items() if name != "manifest.json")
