@@ -41,6 +41,7 @@ COMMANDS = {
     "exact": ["simulate", "starter", "--sim-hours", "24", "--engine", "both", "--no-figures"],
     "frontier": ["frontier", "starter", "--no-figures"],
     "sensitivity": ["sensitivity", "starter", "--no-figures"],
+    "whatif": ["whatif", "starter", "--full", "Sweden", "--engine", "exact"],
     "headroom": ["headroom", "all-columns.toml", "--at", "1.25,inf", "--no-figures"],
 }
 

@@ -53,8 +53,8 @@ def no_limit_stated(limited: Sequence[str], unlimited: Sequence[str]) -> Iterato
     """Say which pools of servers were multiplied and which not, where a scenario has both."""
     if limited and unlimited:
         yield (
-            f"No limit is stated for {', '.join(unlimited)}: unlimited at every headroom; only the servers of "
-            f"{', '.join(limited)} are multiplied"
+            f"No limit is stated for {', '.join(unlimited)}: unlimited at every headroom; only the servers "
+            f"of {', '.join(limited)} are multiplied"
         )
 
 
