@@ -206,12 +206,52 @@ def test_no_policy_sends_others_to_a_full_region(engine: str, full: tuple[int, .
     assert any(outcome.requests.sum(axis=1)[~takes].any() for outcome in free)
 
 
-def test_expected_requests_stay_out_of_a_full_region(tmp_path: Path) -> None:
-    inputs = resolve(load(small.write(tmp_path, *STILL)))
+PAIRS = ("jitter_std_ms = 0\n", 'jitter = { law = "lognormal", p90_file = "p90.csv" }\n')
+
+
+@pytest.mark.parametrize("changes", [STILL, (*STILL, PAIRS)])
+def test_expected_requests_stay_out_of_a_full_region(
+    changes: tuple[small.Change, ...], tmp_path: Path
+) -> None:
+    """Whatever is known of them: nothing, their service time, or with the bound their jitter too."""
+    (tmp_path / "p90.csv").write_text(",A,B\nWest,9,80\nEast,99,14\n", encoding="utf-8")
+    bound = ('use = "carbon-first"\n', 'use = "carbon-first"\n[[policies]]\nuse = "clairvoyant-bound"\n')
+    inputs = resolve(load(small.write(tmp_path, *changes, bound)))
     takes = np.array([[True, False], [True, True]])
     for outcome in ENGINES["exact"](replace(inputs, takes=takes)):
         assert outcome.requests.sum(axis=1)[0, 1] == 0, outcome.policy
         assert outcome.requests.sum() == pytest.approx(300)
+    free = {outcome.policy: outcome.requests.sum(axis=1)[0, 1] for outcome in ENGINES["exact"](inputs)}
+    assert {policy for policy, moved in free.items() if moved > 0} >= {GREEN, "Clairvoyant bound"}
+
+
+def test_forecasts_are_multiplied_as_what_they_forecast(tmp_path: Path) -> None:
+    """Carbon-First by forecasts: A is forecast at 10 g/kWh, B at 50; six times as much sends all to B."""
+    rows = [
+        f"2021-01-01T00:00:00Z,{lead},{zone},{value}\n"
+        for lead in range(6)
+        for zone, value in (("A", 10), ("B", 50))
+    ]
+    (tmp_path / "fc.csv").write_text("".join(["issue,lead,zone,value\n", *rows]), encoding="utf-8")
+    forecast = (
+        "noise = 0\n",
+        'noise = 0\n[carbon.forecast]\npath = "fc.csv"\nissue_column = "issue"\nlead_column = "lead"\n'
+        'zone_column = "zone"\nvalue_column = "value"\nunit = "g/kWh"\n',
+    )
+    by_forecast = ('service_time = "mean"', 'service_time = "mean"\ncarbon = "forecast"\ncarbon_age = "0h"')
+    result = asked(tmp_path, Alterations(carbon=("A=+500%",)), forecast, by_forecast, ("= 400", "= 100"))
+    assert value(result, GREEN, INTENSITY.amount, "now") == pytest.approx(100)
+    assert value(result, GREEN, INTENSITY.amount) == pytest.approx(50)
+
+
+def test_remarks_on_what_is_not_quite_as_asked(tmp_path: Path) -> None:
+    assert asked(tmp_path, Alterations(traffic="0.33x")).notes[-1] == (
+        "Traffic is 16 requests an hour, the whole number nearest to 16.5"
+    )
+    published = ('scheme = "streams"', 'scheme = "published"')
+    result = asked(tmp_path, Alterations(without=("A",)), published, engine="sampled", replications=2)
+    assert "The published scheme draws carbon noise region by region" in result.notes[-1]
+    assert result.notes[0] == "2 replications, each with the same seed on both sides"
 
 
 @pytest.mark.parametrize(
