@@ -106,6 +106,29 @@ def test_a_scenario_with_code_of_others_is_refused_without_code(
     assert "ran" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("change", "answer"),
+    [
+        (
+            ("carbon_g_per_kwh = 400", "carbon_g_per_kwh = 0"),
+            "If B is full: no policy that a router can run saves anything within 5 % SLO violations in every "
+            "workload, as now.",
+        ),
+        (
+            ("slo_ms = 100", "slo_ms = 1"),
+            "If B is full: no policy that a router can run stays within 5 % SLO violations in every workload "
+            "(Latency-First comes nearest with 100.00 % of Short answers), as now.",
+        ),
+    ],
+)
+def test_nothing_can_be_saved_or_kept(
+    change: small.Change, answer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = small.write(tmp_path, change, ("carbon_g_per_kwh = 50", "carbon_g_per_kwh = 0"))
+    assert main(["whatif", str(scenario), *FULL, *FAST, "--output", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == answer
+
+
 def test_it_is_written_beside_a_run_of_the_same_scenario(tmp_path: Path) -> None:
     arguments = command(tmp_path, *FULL, *FAST, "--quiet")
     out = str(tmp_path / "out")

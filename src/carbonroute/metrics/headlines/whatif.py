@@ -151,7 +151,6 @@ def _other_choice(changed: Row, then: pl.DataFrame, measure: Measure) -> Iterato
 
 
 def _without_any(condition: str, now: pl.DataFrame, then: pl.DataFrame) -> str:
-    """Answer where no policy is viable now, and none saves anything then."""
-    if then.filter("viable").is_empty():
-        return f"If {condition}: {_nothing(then)}, as now."
-    return f"If {condition}: {_nothing(then)}; now, {_nothing(now)}."
+    """Answer where no policy can be recommended now, and none saves anything then."""
+    nothing, before = _nothing(then), _nothing(now)
+    return f"If {condition}: {nothing}{', as now' if nothing == before else f'; now, {before}'}."
