@@ -138,3 +138,8 @@ def test_it_is_written_beside_a_run_of_the_same_scenario(tmp_path: Path) -> None
     after = files(tmp_path / "out")
     assert after.keys() - before.keys() == {"tables/whatif.csv"}
     assert all(after[name] == content for name, content in before.items() if name != "manifest.json")
+
+
+def test_help_says_how_changes_are_combined(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["whatif", "--help"]) == 0
+    assert "All changes that are given hold together" in " ".join(capsys.readouterr().out.split())

@@ -48,7 +48,11 @@ for _name, _help in (
     ("frontier", "Try many policies and parameters: draw the front, and recommend one within limits."),
     ("sensitivity", "Show how the recommended policy responds to each input, changed by a tenth."),
     ("headroom", "Run a scenario with capacity as a multiple of its load, and compare the savings."),
-    ("whatif", "Compare a scenario as it is with a full, missing or changed region, or other traffic."),
+    (
+        "whatif",
+        "Compare a scenario as it is with a full, missing or changed region, or other traffic.\n\nAll changes "
+        "that are given hold together; options of changes may be given again, for other names.",
+    ),
     ("study:run", "Run a study; after an interruption, resume it."),
     ("study:status", "Show the progress of a study."),
     ("study:show", "Print the results of a finished study."),

@@ -49,7 +49,7 @@ _FIGURES = MappingProxyType(
 #: Figures of each policy.
 _ROWS = 4
 
-Several = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=())]
+Several = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=(), show_default=False)]
 
 
 def whatif(
