@@ -50,8 +50,8 @@ for _name, _help in (
     ("headroom", "Run a scenario with capacity as a multiple of its load, and compare the savings."),
     (
         "whatif",
-        "Compare a scenario as it is with a full, missing or changed region, or other traffic.\n\nAll changes "
-        "that are given hold together; options of changes may be given again, for other names.",
+        "Compare a scenario as it is with a full, missing or changed region, or other traffic.\n\nAll "
+        "changes that are given hold together; options of changes may be given again, for other names.",
     ),
     ("study:run", "Run a study; after an interruption, resume it."),
     ("study:status", "Show the progress of a study."),
