@@ -103,7 +103,8 @@ def test_no_sentence_mixes_the_two_baselines(idle: Result) -> None:
 def test_queued_runs_tell_where_the_saving_comes_from(idle: Result) -> None:
     saving, found = idle.tables.saving, rows(idle)
     assert saving["step"].to_list() == [
-        "latency-first", "static-greenest", "static-greenest in hindsight", "hourly routing", "clairvoyant bound",
+        "latency-first", "static-greenest", "static-greenest in hindsight",
+        "hourly routing", "clairvoyant bound",
     ]  # fmt: skip
     assert saving["policy"].to_list()[0] == SAME
     totals_kg = saving["total_kg"].to_list()
