@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from benchmarks import (
     engine,
+    everyday,
     exact,
     importing,
     inspecting,
@@ -29,6 +30,7 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
         "scale": scale.measure,
         "scaling": scaling.measure,
         "process": process.measure,
+        "everyday": everyday.measure,
         "real": real.measure,
         "queue": queues.measure,
         "optimal": optimal.measure,

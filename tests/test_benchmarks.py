@@ -13,6 +13,7 @@ SUBJECTS = (
     "scale",
     "scaling",
     "process",
+    "everyday",
     "real",
     "queue",
     "optimal",

@@ -317,6 +317,26 @@ def test_help_needs_no_arrays() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["scenarios"], {"numpy", "pydantic", "polars.dataframe"}),
+        (["validate", "published"], {"polars.dataframe"}),
+    ],
+)
+def test_what_reads_no_data_imports_no_tables(arguments: list[str], unneeded: set[str]) -> None:
+    code = (
+        "import sys; from carbonroute.cli import main; code = main(sys.argv[1:]); "
+        "print(code, *sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    code_number, *imported = done.stderr.split()
+    assert code_number == "0"
+    assert not unneeded & set(imported)
+
+
 def test_the_package_runs_as_a_module() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "carbonroute", "--version"], capture_output=True, text=True, check=False

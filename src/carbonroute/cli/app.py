@@ -11,12 +11,12 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from importlib.metadata import version
 from io import TextIOWrapper
 from types import FrameType
 
 from cyclopts import App, CycloptsError
 
+from carbonroute.cli.late import import_late
 from carbonroute.cli.terminal import DONE, REFUSED, Printed, console, drop, say
 from carbonroute.errors import CarbonrouteError, Ended
 
@@ -31,9 +31,16 @@ _REPLAYS_CODE = (
 )
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("carbonroute")
+
+
 app = App(
     name="carbonroute",
-    version=lambda: version("carbonroute"),
+    version=_version,
     help="Carbon-aware routing of requests between regions: its savings, its risks, and their uncertainty.",
     help_epilogue="Start with: carbonroute simulate published",
     result_action="return_value",
@@ -84,6 +91,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
     _open_closed()
     _print_anywhere()
+    import_late("polars")
     with redirect_stdout(Printed(sys.stdout)), redirect_stderr(Printed(sys.stderr)):
         try:
             with _ended_by_signals():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
@@ -291,7 +292,7 @@ def text_width(text: str, size: float | None = None, *, bold: bool = False) -> f
 
 @functools.lru_cache(maxsize=4096)
 def _text_width(text: str, size: float, bold: bool, _families: tuple[str, ...]) -> float:
-    figure = Figure(dpi=4 * PT_PER_IN)
+    figure = Figure(figsize=(1 / PT_PER_IN, 1 / PT_PER_IN), dpi=4 * PT_PER_IN)  # no page to allocate
     FigureCanvasAgg(figure)
     artist = figure.text(0, 0, text, size=size, weight="bold" if bold else "normal")
     return float(artist.get_window_extent().width / 4)
@@ -310,12 +311,14 @@ def shortened(tables: Sequence[pl.DataFrame]) -> Callable[[pl.DataFrame], pl.Dat
         for name in table[column].drop_nulls().unique(maintain_order=True)
     )
     cut: dict[str, str] = {}
+    taken, numbers = set(names), Counter[str]()
     for name in names:
         if len(name) > _SURELY_SHORT and text_width(name) > LONGEST_NAME_PT:
-            short, number = _cut_out(name), 1
-            while short in cut.values() or short in names:
-                number += 1
-                short = f"{_cut_out(name)} ({number})"
+            short = outline = _cut_out(name)
+            while short in taken:  # numbers up to the last that this outline had are taken too
+                numbers[outline] = max(numbers[outline], 1) + 1
+                short = f"{outline} ({numbers[outline]})"
+            taken.add(short)
             cut[name] = short
 
     def replaced(table: pl.DataFrame) -> pl.DataFrame:

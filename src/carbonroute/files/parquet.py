@@ -48,7 +48,6 @@ _HEADER_BYTES = 2**9, 2**22
 #: The encoding that repeats the beginning of the text before: what it decodes to stands nowhere.
 _DELTA_BYTE_ARRAY = 7
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # years 1 to 9999, from 1970
-_WIDE = (pl.Int128, pl.UInt128)
 _PER_DAY = {"ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
 
 #: The key under which Arrow keeps its own types, and a time zone among them that is an offset: the length
@@ -350,7 +349,9 @@ def _readable(name: str, dtype: pl.DataType) -> pl.Expr:
         return pl.when(physical.is_between(_FIRST_DAY * per_day, (_LAST_DAY + 1) * per_day - 1)).then(column)
     if isinstance(dtype, pl.Categorical | pl.Enum | pl.Boolean | pl.Null):
         return column.cast(pl.String)
-    narrow = dtype in {pl.String, pl.Float32, pl.Float64} or (dtype.is_integer() and dtype not in _WIDE)
+    narrow = dtype in {pl.String, pl.Float32, pl.Float64} or (
+        dtype.is_integer() and dtype not in {pl.Int128, pl.UInt128}
+    )
     return column if narrow else column.cast(pl.Float64)
 
 

@@ -18,7 +18,6 @@ from types import MappingProxyType
 from typing import Any
 
 import polars as pl
-import polars.selectors as cs
 
 from carbonroute.errors import InputError
 from carbonroute.files.limits import PIECE_BYTES
@@ -26,12 +25,12 @@ from carbonroute.files.parquet import parquet
 from carbonroute.files.streams import JSON_LINES
 from carbonroute.files.strict_json import read_json, refuse_halves
 from carbonroute.files.tables import (
-    FAILURES,
     HEADER_LINES,
     PARQUET,
     column_names,
     column_numbers,
     column_text,
+    failures,
     read_table,
     require_commas,
     require_header,
@@ -101,6 +100,10 @@ class Recognition:
         return {"format": self.format, **self.named(), **lists}
 
 
+def _no_rows() -> pl.DataFrame:
+    return pl.DataFrame()
+
+
 @dataclass(frozen=True)
 class Preview:
     """The content of a JSON file, or the first rows of a table.
@@ -129,9 +132,9 @@ class Preview:
     path: Path
     file_name: str
     content: Any = None
-    head: pl.DataFrame = field(default_factory=pl.DataFrame)
+    head: pl.DataFrame = field(default_factory=_no_rows)
     whole: pl.DataFrame | None = None
-    typed: pl.DataFrame = field(default_factory=pl.DataFrame)
+    typed: pl.DataFrame = field(default_factory=_no_rows)
     is_log: bool = False
     separator: str = ","
     times: tuple[str, ...] = ()
@@ -261,7 +264,7 @@ def _known(column: pl.Series) -> pl.Series:
 
 def _typed(table: pl.DataFrame) -> pl.DataFrame:
     """Return a table with columns of text as numbers where every entry of its first rows is one."""
-    first = table.head(1).select(cs.string().str.strip_chars().cast(pl.Float64, strict=False))
+    first = table.head(1).select(pl.selectors.string().str.strip_chars().cast(pl.Float64, strict=False))
     likely = [number.name for number in first.iter_columns() if not number.null_count()]
     numbers = table.select(pl.col(likely).cast(pl.Float64, strict=False)).get_columns()
     numbers += [column_numbers(table[number.name]) for number in numbers if number.null_count()]
@@ -358,7 +361,7 @@ def _objects(path: Path, file_name: str) -> pl.DataFrame:
     refuse_halves(text, file_name)
     try:
         return _as_words(pl.read_ndjson(io.BytesIO(text), infer_schema_length=None))
-    except FAILURES as error:
+    except failures() as error:
         raise _no_table(file_name, error) from error
 
 
@@ -376,7 +379,7 @@ def _rows(path: Path, file_name: str, separator: str) -> pl.DataFrame:
     data = io.BytesIO("\n".join(rows).encode())
     try:
         head = pl.read_csv(data, infer_schema=False, truncate_ragged_lines=True, separator=separator)
-    except FAILURES as error:
+    except failures() as error:
         raise _no_table(file_name, error) from error
     head.columns = names
     return head
@@ -388,7 +391,7 @@ def _no_table(file_name: str, error: BaseException) -> InputError:
 
 def _as_words(table: pl.DataFrame) -> pl.DataFrame:
     """Return a table of JSON lines without columns of lists or objects, which a log does not have."""
-    return table.select(~cs.nested())
+    return table.select(~pl.selectors.nested())
 
 
 def _lines(path: Path, file_name: str) -> Iterator[str]:

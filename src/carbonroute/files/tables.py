@@ -12,10 +12,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
-import polars.selectors as cs
 
 from carbonroute import memory
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
@@ -52,10 +52,10 @@ _PLAIN_MARKS = MappingProxyType({"\u00a0": " ", "\u202f": " ", "\u2019": "'"})
 _THOUSANDS = MappingProxyType({" ": " \u00a0\u202f", "'": "'\u2019"})
 
 #: Makes a table of lines, of which the first may be skipped.
-Parser = Callable[..., pl.DataFrame]
+Parser: TypeAlias = "Callable[..., pl.DataFrame]"
 
 #: Rows, each piece with the line of its first one.
-Pieces = Iterator[tuple[int, pl.DataFrame]]
+Pieces: TypeAlias = "Iterator[tuple[int, pl.DataFrame]]"
 
 #: A value as text and as number, with its time, its zone and its place in the file.
 _BYTES_PER_VALUE = 100
@@ -63,8 +63,13 @@ _BYTES_PER_VALUE = 100
 #: Size of a piece of a table that is read as a whole.
 _WHOLE_BYTES = 4 * PIECE_BYTES
 
-#: How polars fails at text that it cannot take; a panic is no subclass of Exception.
-FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+
+def failures() -> tuple[type[BaseException], ...]:
+    """Return the exceptions that polars raises at text that it cannot take.
+
+    A panic is no subclass of Exception.
+    """
+    return pl.exceptions.PolarsError, pl.exceptions.PanicException
 
 
 def read_table(
@@ -251,7 +256,7 @@ def _regular(data: bytes, columns: int, parse: Parser, skip_lines: int) -> pl.Da
         return None
     try:
         table = parse(data, skip_lines)
-    except FAILURES:
+    except failures():
         return None
     is_whole = table.width == columns and len(table) == data.count(b"\n") + 1 - skip_lines
     return table if is_whole and not table.to_series(columns - 1).null_count() else None
@@ -314,14 +319,14 @@ def parsed(
         table = parse(data)
         if len(table) == data.count(b"\n") + 1:
             return table
-    except FAILURES as error:
+    except failures() as error:
         reason = str(error).partition("\n")[0]
     ends = np.append(np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")), len(data))
 
     def fails(lines: int) -> bool:
         try:
             return len(parse(data[: ends[lines - 1]])) != lines
-        except FAILURES:
+        except failures():
             return True
 
     line = first_line + bisect_left(range(1, len(ends)), 1, key=fails)
@@ -334,7 +339,10 @@ def csv_bytes(table: pl.DataFrame) -> bytes:
     A text or a heading that would be run, such as ``=1+1``, has an apostrophe before it, and then all texts
     stand in double quotes. A number that is kept as text, such as ``-0.5``, stays as it is.
     """
-    cells, names = table.map_columns(cs.string(), _not_run), pl.Series(table.columns, dtype=pl.String)
+    cells, names = (
+        table.map_columns(pl.selectors.string(), _not_run),
+        pl.Series(table.columns, dtype=pl.String),
+    )
     heading = _not_run(names)
     if heading.equals(names) and cells.equals(table):
         return table.write_csv().encode()

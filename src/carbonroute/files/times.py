@@ -21,7 +21,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: A horizon that holds every time.
 ALWAYS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _FIRST_US, _LAST_US = ((end - EPOCH) // timedelta(microseconds=1) for end in ALWAYS)
-_UTC_TIME = pl.Datetime("us", "UTC")
 _LAYOUT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?P<between>[T ])[0-9]{2}:[0-9]{2}"
     r"(?P<second>:[0-5][0-9](\.[0-9]{1,9})?)?(?P<offset>Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?"
@@ -150,7 +149,9 @@ def to_utc(
                 break
     if faults:
         raise InputError(file_name, faults.values())
-    return times.scatter(unread, pl.Series([instants[stamp] for stamp in stamps], dtype=_UTC_TIME))
+    return times.scatter(
+        unread, pl.Series([instants[stamp] for stamp in stamps], dtype=pl.Datetime("us", "UTC"))
+    )
 
 
 def is_epoch(column: pl.Series) -> bool:
@@ -222,7 +223,7 @@ def lenient_epoch_times(column: pl.Series, unit: str) -> pl.Series:
     number = plain.cast(pl.Float64, strict=False) / per_s
     number = number.set(~number.is_between(*CENTURY_S).fill_null(value=False), None)
     rounded = (number * us_per_s).round().cast(pl.Int64)
-    return exact.zip_with(number.is_not_null() & exact.is_not_null(), rounded).cast(_UTC_TIME)
+    return exact.zip_with(number.is_not_null() & exact.is_not_null(), rounded).cast(pl.Datetime("us", "UTC"))
 
 
 def _distinct(
@@ -247,7 +248,7 @@ def _at_once(column: pl.Series, time_zone: str | None) -> pl.Series:
     if first is not None and (column == first).sum() >= _REPEATED:
         stamps, place = _each_once(column)
         return _at_once(stamps, time_zone).gather(place)
-    nothing = pl.Series(column.name, [None], dtype=_UTC_TIME).new_from_index(0, len(column))
+    nothing = pl.Series(column.name, [None], dtype=pl.Datetime("us", "UTC")).new_from_index(0, len(column))
     try:
         times = _of_layout(column) if column.dtype == pl.String else column
         if times.dtype == pl.Date:

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from carbonroute.arrays import Integers
-from carbonroute.files.tables import FAILURES
+from carbonroute.files.tables import failures
 
 #: What stands for a variable while a layout is cut into cells: a character of the private use area.
 _FIRST_MARK = 0xE000
@@ -177,7 +177,7 @@ class Template:
                 columns=places,
                 truncate_ragged_lines=True,
             )[1:]
-        except FAILURES:
+        except failures():
             return None
         cells.columns = [str(place) for place in places]
         incomplete = pl.col(str(last)).is_null()

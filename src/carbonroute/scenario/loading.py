@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from carbonroute.errors import InputError
+from carbonroute.scenario.builtin import builtin_scenarios
 from carbonroute.scenario.resolved.resolve import data_faults
 from carbonroute.scenario.written.catalogued import completed
 from carbonroute.scenario.written.changes import canonical, changed
-from carbonroute.scenario.written.load import builtin_scenarios, tables, validated
+from carbonroute.scenario.written.load import tables, validated
 from carbonroute.scenario.written.mended import SECTIONS, STAND_INS, mended, stand_ins_for_policies
 from carbonroute.scenario.written.model import Scenario
 from carbonroute.scenario.written.places import Written, is_below

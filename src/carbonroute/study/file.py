@@ -20,8 +20,9 @@ from carbonroute.files.toml import as_found, key_text, parse
 from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.metrics.policies import COLUMNS
 from carbonroute.metrics.slo import PER, WORST, WORST_PCT
+from carbonroute.scenario.builtin import builtin_scenarios
 from carbonroute.scenario.written.faults import refuse
-from carbonroute.scenario.written.load import builtin_scenarios, validated
+from carbonroute.scenario.written.load import validated
 from carbonroute.scenario.written.mistaken import refuse_data, refuse_other
 from carbonroute.scenario.written.model import MAX_TEXT, Members
 from carbonroute.scenario.written.names import Name, is_name

@@ -9,8 +9,8 @@ from typing import Any
 
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.toml_lines import line_of
+from carbonroute.scenario.builtin import builtin_scenarios
 from carbonroute.scenario.written.changes import canonical, changed
-from carbonroute.scenario.written.load import builtin_scenarios
 from carbonroute.scenario.written.places import Written
 
 

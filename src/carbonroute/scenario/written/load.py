@@ -6,7 +6,6 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.toml import as_found, key_text, parse
+from carbonroute.scenario.builtin import builtin_scenarios, builtin_text
 from carbonroute.scenario.written.catalogued import completed
 from carbonroute.scenario.written.changes import changed
 from carbonroute.scenario.written.faults import SEVERAL, fault_of
@@ -22,21 +22,6 @@ from carbonroute.scenario.written.model import Scenario
 from carbonroute.scenario.written.places import Written
 
 S = TypeVar("S", bound=BaseModel)
-
-
-def builtin_scenarios() -> tuple[str, ...]:
-    """Return the names of the scenarios that come with the package."""
-    files = resources.files("carbonroute.scenario").joinpath("builtin").iterdir()
-    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
-
-
-def builtin_text(name: str) -> str:
-    """Return the text of a built-in scenario."""
-    return (
-        resources.files("carbonroute.scenario")
-        .joinpath("builtin", f"{name}.toml")
-        .read_text(encoding="utf-8")
-    )
 
 
 def tables(source: str | Path, folder: Path | None = None) -> tuple[dict[str, Any], Path]:

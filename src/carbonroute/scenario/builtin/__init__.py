@@ -1,0 +1,22 @@
+"""The scenarios that come with the package: their names, texts and descriptions."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+
+
+def builtin_scenarios() -> tuple[str, ...]:
+    """Return the names of the scenarios that come with the package."""
+    files = resources.files(__name__).iterdir()
+    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
+
+
+def builtin_text(name: str) -> str:
+    """Return the text of a built-in scenario."""
+    return resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
+
+
+def builtin_description(name: str) -> str:
+    """Return the description that a built-in scenario states."""
+    return str(tomllib.loads(builtin_text(name))["description"])
