@@ -23,6 +23,7 @@ from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
 from carbonroute.figures import FIGURES, available, draw
 from carbonroute.report import page_of, render, write
+from carbonroute.report.figures import ASKED_ALREADY
 from carbonroute.report.page import Page, TableBlock
 from carbonroute.runs.store import RunFolder, facts, read_manifest, read_tables, write_run
 from carbonroute.scenario import Scenario
@@ -156,7 +157,9 @@ def test_it_says_what_was_found(plain: str, finished: Path) -> None:
     said = text_of(plain)
     tables = read_tables(finished)
     assert tables.overview["finding"][0] in said
-    assert [heading.text for heading in all_of(plain, "h1")] == ["small"]
+    assert [heading.text for heading in all_of(plain, "h1")] == [
+        "How much carbon can routing save for small?"
+    ]
     for name in (*tables.policies["policy"], *tables.workloads["name"]):
         assert name in said
     assert f"{tables.policies['avg_carbon_g_per_kwh'][0]:.1f}" in said
@@ -168,7 +171,8 @@ def test_every_figure_with_something_to_show_is_there_and_says_its_finding(
     plain: str, finished: Path
 ) -> None:
     tables = read_tables(finished)
-    expected = available(tables)
+    others = [name for name in available(tables) if name not in {*ASKED_ALREADY, "tradeoff_curve"}]
+    expected = ["tradeoff_curve", *others]  # the first stands with the table of policies
     figures = all_of(plain, "figure")
     assert [figure.attributes["id"] for figure in figures] == [f"figure-{name}" for name in expected]
     captions = [caption.text for caption in all_of(plain, "figcaption")]
@@ -177,7 +181,9 @@ def test_every_figure_with_something_to_show_is_there_and_says_its_finding(
         assert " ".join(str(title).split()) in caption
         assert FIGURES[name].reading in caption
     drawings = [svg for svg in all_of(plain, "svg") if svg.attributes.get("role") == "img"]
-    assert len(drawings) == len(expected)
+    twice = sum("redrawn" in str(figure.attributes.get("class")) for figure in figures)
+    assert 0 < twice < len(expected)
+    assert len(drawings) == len(expected) + twice
     assert all(svg.attributes["aria-label"] for svg in drawings)
 
 

@@ -97,8 +97,9 @@ def draw(name: str, data: Data, ax: Axes | None = None, *, style: Style | None =
     ax
         Where to draw, after clearing it; by default in a figure of its own, as high as it needs to be.
     style
-        ``"paper"`` draws for one column of a paper: at most 3.5 in wide, in 8 pt, and without a title; by
-        default as within `carbonroute.figures.style.drawn_for`, elsewhere ``"house"``.
+        ``"paper"`` draws for one column of a paper: at most 3.5 in wide, in 8 pt, and without a title;
+        ``"phone"`` likewise, with its title; by default as within `carbonroute.figures.style.drawn_for`,
+        elsewhere ``"house"``.
 
     Raises
     ------

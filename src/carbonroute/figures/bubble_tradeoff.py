@@ -9,12 +9,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from carbonroute.figures.figure import figure
-from carbonroute.figures.findings import amount, carbon_column, limit, lowest
+from carbonroute.figures.findings import amount, carbon_column, limit, lowest, preferred
 from carbonroute.figures.formatting import number, percent, plain, significant
 from carbonroute.figures.layout import PlotArea
 from carbonroute.figures.scatter import label_policies, points_of, set_policy_axes, width_in
 from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles
-from carbonroute.metrics.best import runnable
 from carbonroute.metrics.measure import measure_of
 
 LARGEST_PT = 30.0  # diameter of the largest bubble
@@ -24,17 +23,13 @@ _STEP_PT = 1.0  # by which diameters in the legend differ at least
 
 @figure(
     "Saving, risk and latency at once",
-    "As above, with average latency as the area of a bubble: the best are low, far right and small.",
+    "A bubble is a policy, its area the average latency: the best are low, far right and small.",
     folder="graphs/premium",
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the saving, the violations and the mean latency of each policy."""
     area = PlotArea(ax, width_in(policies), height_in=2.5)
-    set_policy_axes(area.ax, policies)
-    (left, right), (bottom, top) = area.ax.get_xlim(), area.ax.get_ylim()
-    beside, above = 0.05 * (right - left), 0.06 * (top - bottom)  # the largest bubble fits at the border
-    area.ax.set_xlim(left - beside, right + beside)
-    area.ax.set_ylim(bottom - above, top + above)
+    set_policy_axes(area.ax, policies, room=0.06)  # the largest bubble fits at the border
     area.ax.axhline(limit(policies), **limit_line(0.8))
     latency_ms = policies["avg_latency_ms"].to_list()
     diameters = [_diameter(ms, max(latency_ms)) for ms in latency_ms]
@@ -79,7 +74,7 @@ def latency_legend(policies: pl.DataFrame) -> list[Line2D]:
 
 def _title(policies: pl.DataFrame) -> str:
     labels, carbon = policy_labels(policies), carbon_column(policies)
-    policies = runnable(policies) if runnable(policies).height else policies
+    policies = preferred(policies)
     cleanest = lowest(policies, measure_of(policies).amount)
     fastest = lowest(policies, "avg_latency_ms")
     reached = amount(cleanest) if carbon.less_is_better else f"{percent(cleanest[carbon.name])} reduction"

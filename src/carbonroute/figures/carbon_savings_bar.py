@@ -6,11 +6,12 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from carbonroute.figures.bars import draw_bars
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import achievement, best, carbon_column, limit, risk
-from carbonroute.figures.formatting import number, plain
-from carbonroute.figures.layout import BACKING, DOUBLE_IN, PT_PER_IN, PlotArea, widest, wrap
-from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles, sheet
+from carbonroute.figures.formatting import plain
+from carbonroute.figures.layout import DOUBLE_IN, PlotArea, wrap
+from carbonroute.figures.style import clairvoyant_note, limit_line, policy_labels, policy_styles, sheet
 from carbonroute.figures.ticks import number_ticks, percent_ticks
 from carbonroute.metrics.best import runnable
 from carbonroute.metrics.slo import scope
@@ -31,8 +32,9 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     left.name_rows(list(policy_labels(policies).values()))
     right.name_rows([""] * policies.height)
     area.fit()
-    _bars(left.ax, policies, carbon.name, digits=1)
-    _bars(right.ax, policies, risk(policies).column, digits=2, reach=1.15 * limit_pct)
+    styles = policy_styles(policies).values()
+    draw_bars(left.ax, policies[carbon.name].to_list(), styles, digits=1)
+    draw_bars(right.ax, policies[risk(policies).column].to_list(), styles, digits=2, reach=1.15 * limit_pct)
     roomy = sheet().columns > 1
     number_ticks(left.ax.xaxis, most=5 if roomy else 3)
     percent_ticks(right.ax.xaxis, most=5 if roomy else 3)
@@ -41,32 +43,6 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     right.ax.axvline(limit_pct, **limit_line(0.9))
     line = Line2D([], [], label=f"limit: {plain(limit_pct)} % violations", **limit_line(0.9))
     return area.finish(_title(policies), [[line]], clairvoyant_note(policies))
-
-
-def _bars(ax: Axes, policies: pl.DataFrame, column: str, digits: int, reach: float = 0.0) -> None:
-    values = [float(value) for value in policies[column]]
-    texts = [number(value, digits) for value in values]
-    _set_limits(ax, [*values, reach], widest(texts) + 6)
-    styles = policy_styles(policies).values()
-    for row, (style, value, text) in enumerate(zip(styles, values, texts, strict=True)):
-        ax.barh(row, value, height=0.7, **style.of_bars)
-        side = -1 if value < 0 else 1
-        ax.annotate(
-            text, (value, row), (3 * side, 0), textcoords="offset points", va="center",
-            ha="left" if side > 0 else "right", bbox=BACKING,
-        )  # fmt: skip
-    ax.axvline(0, color=MUTED, linewidth=0.6)
-    ax.spines["left"].set_visible(False)
-
-
-def _set_limits(ax: Axes, values: list[float], text_pt: float) -> None:
-    """Leave room for the values that are written at the bars' ends."""
-    low, high = min(0.0, *values), max(0.0, *values)
-    span = (high - low) or 1.0
-    width_pt = ax.bbox.width * PT_PER_IN / ax.figure.dpi
-    room = min(text_pt / width_pt, 0.35)
-    scale = span / (1 - room * (1 + (low < 0)))
-    ax.set_xlim(low - (room * scale if low < 0 else 0), max(high, low + span) + room * scale)
 
 
 def _title(policies: pl.DataFrame) -> str:

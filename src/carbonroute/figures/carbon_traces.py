@@ -35,7 +35,9 @@ def draw(carbon: pl.DataFrame, ax: Axes | None = None) -> Axes:
         if daily and not many:
             area.ax.fill_between(x.to_numpy(), low, high, color=style.colour, alpha=0.16, linewidth=0)
     area.ax.set_ylim(bottom=min(0.0, float(traces["low"].to_numpy().min())))
-    time_axes(area.ax, dated=dated)
+    if traces["x"].n_unique() == 1 and not dated:
+        area.ax.set_xlim(traces["x"][0] - 1, traces["x"][0] + 1)
+    time_axes(area.ax, dated=dated, hourly=not daily)
     area.ax.set_xlabel("Date (UTC)" if dated else "Day" if daily else "Hour")
     averaging = ": daily mean" * daily + ", band from lowest to highest hour" * (daily and not many)
     area.label_side(area.ax.yaxis, CARBON_LABEL + averaging)

@@ -19,7 +19,7 @@ def set_share_axis(ax: Axes) -> None:
     """Set limits and ticks of the y axis, the share of requests in percent, and draw the level of 95 %."""
     ax.axhline(100 * MARK_SHARE, color=MUTED, linewidth=0.7, linestyle=DASHED)
     ax.set_ylim(0, 101)
-    ax.yaxis.set_major_locator(FixedLocator([0, 25, 50, 75, 95]))
+    ax.yaxis.set_major_locator(FixedLocator([0, 25, 50, 75, 100]))
 
 
 def mark_handle() -> Artist:

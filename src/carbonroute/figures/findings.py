@@ -77,6 +77,12 @@ def highest(frame: pl.DataFrame, column: str) -> dict[str, Any]:
     return frame.row(int(frame[column].to_numpy().argmax()), named=True)
 
 
+def preferred(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of policies that a router can run, or all where there is none: what a title names."""
+    honest = runnable(frame)
+    return honest if honest.height else frame
+
+
 def achievement(row: dict[str, Any]) -> str:
     """Say how far a policy (a row of ``Tables.policies``) reduces carbon."""
     measure = measure_of_row(row)
@@ -93,7 +99,7 @@ def headline(policies: pl.DataFrame) -> str:
 
     honest, row = best(runnable(policies)), best(policies)
     if row is None:
-        closest = lowest(runnable(policies) if runnable(policies).height else policies, risk(policies).column)
+        closest = lowest(preferred(policies), risk(policies).column)
         return (
             f"No policy stays within {limit_pct} % violations{slo.scope(policies)}; "
             f"{labels[closest['policy']]} comes closest with {_violations(policies, closest)}"

@@ -12,10 +12,18 @@ from matplotlib.lines import Line2D
 from carbonroute.arrays import Array
 from carbonroute.figures.cdf import mark_handle, percentiles_95, set_linear_axis, set_log_axis, set_share_axis
 from carbonroute.figures.figure import figure
+from carbonroute.figures.findings import preferred
 from carbonroute.figures.formatting import number, one_line, plain
 from carbonroute.figures.label_placement import spread_top_labels
 from carbonroute.figures.layout import PlotArea
-from carbonroute.figures.style import LIMIT, by_policy, clairvoyant_note, policy_labels, policy_styles
+from carbonroute.figures.style import (
+    LIMIT,
+    by_policy,
+    clairvoyant_note,
+    in_order,
+    policy_labels,
+    policy_styles,
+)
 
 VISIBLE_SHARE = 0.99  # of every policy's requests lies inside the axes
 LONG_TAIL = 4.0  # times the largest SLO: beyond, the latency axis is logarithmic
@@ -71,8 +79,9 @@ def _scales(ax: Axes, latency_cdf: pl.DataFrame, largest_slo: float) -> None:
 
 def _title(latency_cdf: pl.DataFrame) -> str:
     labels, p95 = policy_labels(latency_cdf), percentiles_95(latency_cdf, "latency_ms")
-    low, high = min(p95, key=p95.__getitem__), max(p95, key=p95.__getitem__)
+    named = in_order(preferred(latency_cdf), "policy")
+    low, high = min(named, key=p95.__getitem__), max(named, key=p95.__getitem__)
     within = f"95 % of requests take at most {number(p95[low])} ms under"
     if p95[low] == p95[high]:
-        return f"{within} {'every policy' if len(p95) > 1 else labels[low]}"
+        return f"{within} {'every policy' if len(set(p95.values())) == 1 < len(p95) else labels[low]}"
     return f"{within} {labels[low]}, and {number(p95[high])} ms under {labels[high]}"

@@ -58,7 +58,7 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
         others = np.delete(outlines, index, axis=0) + centre
         _radar(ax, style, centre, outlines[index] + centre, others, list(scores))
     notes = [_note(policies, scores), *clairvoyant_note(policies)]
-    return area.finish(_title([style.label for style in styles], values), [], notes)
+    return area.finish(_title(styles, values), [], notes)
 
 
 def _scores(policies: pl.DataFrame) -> dict[str, Array]:
@@ -125,15 +125,19 @@ def _note(policies: pl.DataFrame, scores: dict[str, Array]) -> str:
     )
 
 
-def _title(labels: Sequence[str], scores: Array) -> str:
-    """Say which policy leads in most respects (axis, policy), and in how many it comes last."""
-    axes = len(scores)
+def _title(styles: Sequence[SeriesStyle], scores: Array) -> str:
+    """Say which policy leads in most respects (axis, policy), and in how many it comes last.
+
+    One that a router cannot run is named alone where there is no other.
+    """
+    axes, labels = len(scores), [style.label for style in styles]
     if len(labels) == 1:
         return f"{labels[0]} is the only policy of this run and so marks the rim of every axis"
     if (scores == 1).all():
         return f"All {len(labels)} policies are equal in every respect"
     leads, trails = (scores == 1).sum(axis=0), (scores == 0).sum(axis=0)
-    leader = int(leads.argmax())
+    seers = np.array([style.clairvoyant for style in styles])
+    leader = int(np.where(seers & ~seers.all(), -1, leads).argmax())
     if leads[leader] == axes:
         return f"{labels[leader]} is best in all {axes} respects"
     return (

@@ -17,7 +17,7 @@ from carbonroute.figures.formatting import plain, ranges
 from carbonroute.figures.label_placement import label_points
 from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, in_points
 from carbonroute.figures.style import ZONE, policy_styles
-from carbonroute.figures.ticks import number_ticks, percent_ticks, scale_violations
+from carbonroute.figures.ticks import number_ticks, scale_violations, set_violations_axis
 
 SAME_PT = 2.5  # points nearer than this cannot be told apart and share a label
 MANY_POLICIES = 8
@@ -34,15 +34,17 @@ def points_of(policies: pl.DataFrame) -> Array:
     return policies.select(carbon_column(policies).name, risk(policies).column).to_numpy().astype(np.float64)
 
 
-def set_policy_axes(ax: Axes, policies: pl.DataFrame) -> None:
-    """Set limits, ticks and labels for the few policies of a run."""
+def set_policy_axes(ax: Axes, policies: pl.DataFrame, room: float = 0.0) -> None:
+    """Set limits, ticks and labels for the few policies of a run; `room` is the share kept free beside them.
+
+    Where a policy has far more violations than the limit, the scale breaks a little above it: below, the
+    violations that matter take most of the height.
+    """
     carbon = carbon_column(policies)
     x, y = points_of(policies).T
-    set_carbon_axis(ax, x, carbon.label, margin=0.1, less_is_better=carbon.less_is_better)
+    set_carbon_axis(ax, x, carbon.label, margin=0.1 + 1.2 * room, less_is_better=carbon.less_is_better)
     ax.set_ylabel(risk(policies).label)
-    top = max(1.12 * float(y.max()), 1.6 * limit(policies), 0.1)
-    ax.set_ylim(-0.06 * top, top)
-    percent_ticks(ax.yaxis)
+    set_violations_axis(ax, float(y.max()), limit(policies), room)
 
 
 def set_point_axes(

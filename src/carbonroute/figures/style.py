@@ -64,11 +64,12 @@ class Sheet:
     titled: bool
 
 
-Style = Literal["house", "paper"]
+Style = Literal["house", "paper", "phone"]
 SHEETS: Mapping[str, Sheet] = MappingProxyType(
     {
         "house": Sheet(text_pt=TEXT_PT, columns=2, titled=True),
         "paper": Sheet(text_pt=8.0, columns=1, titled=False),  # its caption is the author's
+        "phone": Sheet(text_pt=8.0, columns=1, titled=True),
     }
 )
 _SHEET: ContextVar[Sheet] = ContextVar("sheet", default=SHEETS["house"])
@@ -86,7 +87,7 @@ def text_pt() -> float:
 
 @contextmanager
 def drawn_for(style: Style | None) -> Iterator[None]:
-    """Draw figures for a screen, or for the column of a paper; None leaves it as it is."""
+    """Draw figures for a screen, the column of a paper, or a phone; None leaves it as it is."""
     token = _SHEET.set(SHEETS[style] if style else _SHEET.get())
     try:
         yield

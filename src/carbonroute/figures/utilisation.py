@@ -44,7 +44,7 @@ def draw(utilisation: pl.DataFrame, ax: Axes | None = None) -> Axes:
     traces = _traces(utilisation, daily=daily)
     top = _top(traces.filter(pl.col("policy").is_in(drawn)))
     for name, panel in zip(drawn, grid.panels, strict=True):
-        _lines(panel, traces.filter(policy=name), regions)
+        _lines(panel, traces.filter(policy=name), regions, hourly=not daily)
         panel.set_ylim(0, top)
         fixed_ticks(panel.yaxis, (value for value in (0, 50, 100, 150, 200) if value <= top))
     for panel in grid.lowest:
@@ -61,14 +61,17 @@ def draw(utilisation: pl.DataFrame, ax: Axes | None = None) -> Axes:
     return grid.area.finish(_title(utilisation), [legend], [*more, *clairvoyant_note(utilisation)])
 
 
-def _lines(panel: Axes, traces: pl.DataFrame, regions: dict[str, SeriesStyle]) -> None:
+def _lines(panel: Axes, traces: pl.DataFrame, regions: dict[str, SeriesStyle], *, hourly: bool) -> None:
     for (region,), trace in traces.group_by("region", maintain_order=True):
         style, x = regions[str(region)], trace["x"].to_numpy()
-        panel.plot(x, trace["busy_pct"].to_numpy(), color=style.colour, linestyle=style.line, linewidth=0.9)
+        panel.plot(
+            x, trace["busy_pct"].to_numpy(), color=style.colour, linestyle=style.line, linewidth=0.9,
+            marker=style.marker if len(x) == 1 else "",
+        )  # fmt: skip
         over = np.clip(np.nan_to_num(trace["sent_pct"].to_numpy()), 100, HIGHEST_PCT)
         panel.fill_between(x, 100, over, color=style.colour, alpha=0.35, linewidth=0)
     panel.axhline(100, **limit_line(0.7))
-    time_axes(panel, most=4)
+    time_axes(panel, hourly=hourly, most=4)
 
 
 def _traces(utilisation: pl.DataFrame, *, daily: bool) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from carbonroute.figures.cdf import mark_handle, percentiles_95, set_linear_axis, set_log_axis, set_share_axis
 from carbonroute.figures.figure import figure
+from carbonroute.figures.findings import preferred
 from carbonroute.figures.formatting import number, percent
 from carbonroute.figures.panel_grid import PanelGrid
 from carbonroute.figures.style import (
@@ -17,6 +18,7 @@ from carbonroute.figures.style import (
     SeriesStyle,
     by_policy,
     clairvoyant_note,
+    in_order,
     policy_labels,
     policy_styles,
 )
@@ -84,9 +86,10 @@ def _end(cdf: pl.DataFrame, column: str) -> float:
 def _title(wait_cdf: pl.DataFrame) -> str:
     """Say where requests wait least and most, by the wait that 95 % of them stay within."""
     labels, p95 = policy_labels(wait_cdf), percentiles_95(wait_cdf, "wait_ms")
-    best, worst = min(p95, key=p95.__getitem__), max(p95, key=p95.__getitem__)
-    if p95[worst] < SHORTEST_MS:
-        none = {policy: float(curve["share"][0]) for policy, curve in by_policy(wait_cdf).items()}
+    named = in_order(preferred(wait_cdf), "policy")
+    best, worst = min(named, key=p95.__getitem__), max(named, key=p95.__getitem__)
+    if max(p95.values()) < SHORTEST_MS:
+        none = {policy: float(curve["share"][0]) for policy, curve in by_policy(preferred(wait_cdf)).items()}
         least = min(none, key=none.__getitem__)
         return f"Hardly a request waits: {percent(100 * none[least])} do not at all under {labels[least]}"
     sentence = f"95 % of requests wait at most {_ms(p95[worst])} under {labels[worst]}"

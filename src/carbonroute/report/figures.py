@@ -1,4 +1,4 @@
-"""The figures of a page: every one that has data, with its heading, its result and how to read it."""
+"""The figures of a page: one of each question, with its heading, its result and how to read it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,29 @@ from collections.abc import Iterator, Mapping
 import polars as pl
 
 from carbonroute.figures import FIGURES, as_file, available, captioned, draw
+from carbonroute.figures.layout import SINGLE_IN
 from carbonroute.metrics import Tables
 from carbonroute.report.page import FigureBlock
 from carbonroute.report.svg import inline
 
+#: Figures of a run's folder that answer what another figure or a table answers, or what the run does not ask.
+ASKED_ALREADY = frozenset({"bubble_tradeoff", "carbon_savings_bar", "prior_work_comparison"})
+
 
 def figures(tables: Tables | Mapping[str, pl.DataFrame]) -> Iterator[FigureBlock]:
-    """Yield every figure of these tables."""
+    """Yield the figures of these tables: one of each question."""
     for name in available(tables):
-        figure = FIGURES[name]
-        page, finding = captioned(draw(name, tables))
-        svg = inline(as_file(page, "svg"), f"svg-{name}", figure.alt)
-        yield FigureBlock(f"figure-{name}", figure.heading, svg, f"{finding}.", figure.reading)
+        if name not in ASKED_ALREADY:
+            yield _block(name, tables)
+
+
+def _block(name: str, tables: Tables | Mapping[str, pl.DataFrame]) -> FigureBlock:
+    """Return a figure, and if it is wider than a phone, also drawn for one."""
+    figure = FIGURES[name]
+    page, finding = captioned(draw(name, tables))
+    svg = inline(as_file(page, "svg"), f"svg-{name}", figure.alt)
+    narrow = ""
+    if page.get_figwidth() > SINGLE_IN:
+        page, _ = captioned(draw(name, tables, style="phone"))
+        narrow = inline(as_file(page, "svg"), f"narrow-{name}", figure.alt)
+    return FigureBlock(f"figure-{name}", figure.heading, svg, f"{finding}.", figure.reading, narrow)

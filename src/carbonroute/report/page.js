@@ -1,5 +1,10 @@
-// Sorts tables. Everything on the page can be read without it.
+// Sorts tables, and folds long ones on a phone. Everything on the page can be read without it.
 "use strict";
+const folded = document.querySelectorAll("details.long");
+const fold = (open) => folded.forEach((each) => { each.open = open; });
+if (matchMedia("screen and (max-width: 44rem)").matches) fold(false);
+addEventListener("beforeprint", () => fold(true));
+
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const body = table.tBodies[0];
   const headings = [...table.tHead.rows[0].cells];

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _LONG_WORD = 12
+_LONG_TABLE = 10
 _WITH_UNIT = re.compile(r"(?<![^\s(±])(?:± )?\d[\d.,]* (?:%|ms\b|[kmµ]?g\b|t\b)")
 
 
@@ -27,6 +28,7 @@ class Column:
     unit: str = ""
     numeric: bool = True
     best: Literal["low", "high"] | None = None  # the end that the first click on its heading sorts to the top
+    prose: bool = False  # whether its cells are sentences, which need room
 
     @property
     def has_long_word(self) -> bool:
@@ -64,6 +66,11 @@ class TableBlock:
     summary: str = ""  # the line that unfolds it; nothing if it is always open
 
     @property
+    def long(self) -> bool:
+        """Whether it is folded on a phone, where each row is as high as it has columns."""
+        return not self.summary and len(self.rows) > _LONG_TABLE
+
+    @property
     def clairvoyant(self) -> bool:
         """Whether any row is marked."""
         return any(row.clairvoyant for row in self.rows)
@@ -79,6 +86,7 @@ class FigureBlock:
     svg: str  # as `carbonroute.report.svg.inline` gives it: the one text that is not escaped
     finding: str
     reading: str
+    narrow: str = ""  # the same, drawn for a phone, if it is wide
 
 
 @dataclass(frozen=True)

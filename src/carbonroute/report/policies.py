@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -28,12 +28,12 @@ from carbonroute.report.table_cells import (
 CONFIDENCE = "Small figures below a number are its 95 % confidence interval."
 
 
-def section(tables: Tables) -> Section:
-    """Return the table of policies, and a remark on its intervals."""
+def section(tables: Tables, drawings: Iterable[Block]) -> Section:
+    """Return the table of policies, a remark on its intervals, and the drawings of the same."""
     blocks: list[Block] = [_table(tables)]
     if tables.intervals.filter(pl.col("workload").is_null()).height:
         blocks.append(Text(CONFIDENCE))
-    return Section("policies", "Policies", tuple(blocks))
+    return Section("policies", "Policies", (*blocks, *drawings))
 
 
 def _table(tables: Tables) -> TableBlock:
@@ -68,7 +68,7 @@ def _table(tables: Tables) -> TableBlock:
         ]
     if policies["extra_vs_fresh_pct"].null_count() < policies.height:
         fields.append(number_field("Cost of old data", "extra_vs_fresh_pct", 2, unit="%", best="low"))
-    fields.append(Field(Column("Verdict", numeric=False), partial(_verdict, tables.intervals)))
+    fields.append(Field(Column("Verdict", numeric=False, prose=True), partial(_verdict, tables.intervals)))
     caption = (
         f"What each policy reaches. Reductions are against {policies['baseline'][0]}; a policy is viable "
         f"within {slo.limit_in_words(policies, policies['max_violation_pct'][0])}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -13,6 +13,7 @@ from carbonroute.report.page import Column, Section, TableBlock, TableCell, Text
 from carbonroute.report.table_cells import (
     Field,
     Record,
+    known,
     number_cell,
     number_field,
     significant_cell,
@@ -63,31 +64,39 @@ def _end(end: str, record: Record) -> TableCell:
 
 
 _POLICY, _REQUESTS = text_field("Policy", "policy"), number_field("Requests", "requests", 0)
-_SHARE = (
-    Field(Column("SLO violations", "%", best="low"), lambda record: replace(_violations(record), detail="")),
+_SHARE = Field(Column("SLO violations", "%", best="low"), lambda row: replace(_violations(row), detail=""))
+_ENDS = (
     Field(Column("From (95 %)", "%"), lambda record: _end("low", record)),
     Field(Column("To (95 %)", "%"), lambda record: _end("high", record)),
 )
 
 
+def _share(records: Sequence[Record]) -> Iterator[Field]:
+    """Yield the columns of violations: with the ends of their intervals, if any record has one."""
+    yield _SHARE
+    if any(record["low"] is not None for record in records):
+        yield from _ENDS
+
+
 def _per_policy(tables: Tables) -> TableBlock:
-    fields = (_POLICY, _REQUESTS, *_SHARE, text_field("Method", "method"))
-    policies = tables.policies.with_columns(workload=pl.lit(None, pl.String))
+    records = _with_intervals(tables.policies.with_columns(workload=pl.lit(None, pl.String)), tables)
+    methods = known({"method": text_field("Method", "method")}, records)
     caption = "SLO violations of each policy, of all requests."
-    return table_of("table-risk", caption, fields, _with_intervals(policies, tables))
+    return table_of("table-risk", caption, (_POLICY, _REQUESTS, *_share(records), *methods), records)
 
 
 def _per_workload(tables: Tables) -> TableBlock:
+    records = _with_intervals(tables.workloads, tables)
     fields = (
         _POLICY,
         text_field("Workload", "name"),
         _REQUESTS,
         Field(Column("SLO", "ms"), lambda record: significant_cell(record["slo_ms"], 6)),
         number_field("P95 latency", "p95_latency_ms", unit="ms", best="low"),
-        *_SHARE,
+        *_share(records),
     )
     caption = "SLO violations of each policy and workload."
-    return table_of("table-workloads", caption, fields, _with_intervals(tables.workloads, tables))
+    return table_of("table-workloads", caption, fields, records)
 
 
 def _with_intervals(table: pl.DataFrame, tables: Tables) -> list[dict[str, float | None]]:

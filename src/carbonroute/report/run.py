@@ -15,6 +15,9 @@ from carbonroute.report.page import Items, Page, Section, Verdict
 #: The report's name in a run folder.
 REPORT = "report.html"
 
+#: The figure that stands with the table of policies, and with it on the first page of paper.
+_FIRST = "figure-tradeoff_curve"
+
 _ENGINES = {
     "sampled": "every request sampled",
     "exact": "expected values, worked out",
@@ -26,9 +29,10 @@ _ENGINES = {
 def page_of_run(manifest: Mapping[str, Any], tables: Tables) -> Page:
     """Return the page of a run, by its manifest (as `RunManifest` has it) and its tables."""
     overview = tables.overview.row(0, named=True)
+    drawings = tuple(figures(tables))
     sections = (
-        policies.section(tables),
-        Section("figures", "Figures", tuple(figures(tables))),
+        policies.section(tables, [each for each in drawings if each.id == _FIRST]),
+        Section("figures", "Figures", tuple(each for each in drawings if each.id != _FIRST)),
         *policies.saving(tables),
         *risk.sections(tables, manifest["engine"]),
         *capacity.sections(tables),
@@ -37,7 +41,7 @@ def page_of_run(manifest: Mapping[str, Any], tables: Tables) -> Page:
         reproduction.section(manifest, leaving_out=REPORT),
     )
     return Page(
-        title=overview["scenario"],
+        title=f"How much carbon can routing save for {overview['scenario']}?",
         description=manifest["scenario"].get("description", ""),
         about=tuple(_about(manifest, tables)),
         finding=overview["finding"],
