@@ -390,6 +390,23 @@ def test_the_first_page_of_paper_is_a_summary(run: Path, opened: Opener) -> None
         assert box["y"] < 265 / 25.4 * 96  # mm of A4 between margins
 
 
+def test_a_policy_without_its_tick_is_hidden_also_without_a_script(
+    runs: dict[str, Path], opened: Opener
+) -> None:
+    page = opened(report(runs["published"]), script=False).page
+    names = read_tables(runs["published"]).policies["policy"].to_list()
+    for place, name in enumerate(names):
+        marks = page.locator(f"figure svg .policy-{place}")
+        tips = {text.split(":")[0].removesuffix("†") for text in marks.locator("title").all_text_contents()}
+        assert tips == {name}
+    box = page.get_by_label(names[1], exact=True)
+    box.uncheck()
+    assert page.locator("figure svg .policy-1:visible").count() == 0
+    assert page.locator("figure svg .policy-2:visible").count() > 0
+    box.check()
+    assert page.locator("figure svg .policy-1:visible").count() > 0
+
+
 def letters(page: Page) -> dict[str, float]:
     """Return the size of the smallest letters of each drawing that is shown, in CSS pixels."""
     found = page.evaluate(

@@ -392,3 +392,45 @@ def test_bytes_do_not_depend_on_the_process() -> None:
         check=True,
     ).stdout
     assert other == b"".join(render("tradeoff_curve", tables("study"), fmt) for fmt in ("svg", "pdf"))
+
+
+@pytest.mark.parametrize("name", ["tradeoff_curve", "bubble_tradeoff"])
+@pytest.mark.parametrize("highest_pct", [8.0, 33.0, 100.0])
+def test_the_band_within_the_limit_takes_most_of_the_height(name: str, highest_pct: float) -> None:
+    data = tables("study")
+    share = pl.Series("slo_violation_pct", [0.0, highest_pct, 4.0, 3.0, 2.0, 1.0, 0.5])
+    ax = draw(name, dataclasses.replace(data, policies=data.policies.with_columns(share)))
+    low, limit, high = (ax.transData.transform((0, y))[1] for y in (0.0, 5.0, highest_pct))
+    bottom, top = ax.bbox.intervaly
+    assert bottom < low < limit < high < top
+    assert limit - bottom > (0.4 if highest_pct < 12 else 0.55) * (top - bottom)
+    ticks = [tick for tick in ax.get_yticks() if ax.get_ylim()[0] <= tick <= ax.get_ylim()[1]]
+    assert [tick for tick in ticks if 0 < tick <= 5]
+    assert [tick for tick in ticks if 5 < tick <= highest_pct]
+
+
+def test_no_title_leads_with_a_clairvoyant_policy_where_another_can_be_run() -> None:
+    data = tables("study")
+    best = pl.when(pl.col("clairvoyant"))
+    policies = data.policies.with_columns(
+        avg_latency_ms=best.then(1.0).otherwise("avg_latency_ms"),
+        p95_latency_ms=best.then(1.0).otherwise("p95_latency_ms"),
+    )
+    seen = dataclasses.replace(data, policies=policies)
+    assert "†" not in title("radar_policy_comparison", seen)
+    assert "Latency-First" in title("latency_cdf", data)
+    alone = dataclasses.replace(data, policies=policies.filter("clairvoyant"))
+    assert "†" in title("radar_policy_comparison", alone)
+
+
+@pytest.mark.parametrize("hours", [1, 2, 24, 48])
+@pytest.mark.parametrize("name", ["carbon_traces"])
+def test_short_runs_have_ticks_at_whole_hours(name: str, hours: int) -> None:
+    data = factory.make(regions=3, policies=3, workloads=2, hours=hours)
+    ax = draw(name, data)
+    low, high = ax.get_xlim()
+    ticks = [tick for tick in ax.get_xticks() if low <= tick <= high]
+    assert 1 <= len(ticks) <= 7
+    assert all(float(tick).is_integer() for tick in ticks)
+    if hours > 1:
+        assert len(ticks) >= 2

@@ -22,6 +22,7 @@ from carbonroute import run
 from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
 from carbonroute.figures import FIGURES, available, draw
+from carbonroute.figures import render as render_figure
 from carbonroute.report import page_of, render, write
 from carbonroute.report.figures import ASKED_ALREADY
 from carbonroute.report.page import Page, TableBlock
@@ -444,3 +445,34 @@ def test_an_earlier_page_is_replaced(finished: Path, tmp_path: Path) -> None:
     file.write_text("earlier", encoding="utf-8")
     assert write(finished, file) == file
     assert file.read_text(encoding="utf-8") == html_of(finished)
+
+
+def test_letters_stand_on_the_page_once(plain: str) -> None:
+    ids = [element.attributes.get("id") or "" for element in read(plain)]
+    letters = [name for name in ids if name.startswith("letter-")]
+    assert len(letters) == len(set(letters)) > 20
+    assert len(all_of(plain, "svg")) > 5
+
+
+def test_hovering_tells_values(plain: str, finished: Path) -> None:
+    tips = [title.text for title in all_of(plain, "title")]
+    for name, share in read_tables(finished).policies.select("policy", "slo_violation_pct").iter_rows():
+        assert any(tip.startswith(name) and f"{share:.3g} % violations" in tip for tip in tips), name
+
+
+def test_files_of_figures_have_no_tags(finished: Path) -> None:
+    for name in ("tradeoff_curve", "latency_cdf", "workload_slo_violations"):
+        assert b"policy-0" not in render_figure(name, read_tables(finished), "svg")
+
+
+def test_without_intervals_no_column_is_empty(tmp_path: Path) -> None:
+    outputs = tmp_path / "exact"
+    options = ["--engine", "exact", "--no-figures", "--quiet", "--sim-hours", "3", "--output", str(outputs)]
+    assert main(["simulate", str(small.write(tmp_path)), *options]) == 0
+    for name in ("risk", "workloads"):
+        block = table(outputs, name)
+        headings = [column.heading for column in block.columns]
+        assert "SLO violations" in headings
+        assert not {"From (95 %)", "To (95 %)", "Method"} & set(headings)
+        for place in range(len(headings)):
+            assert any(row.cells[place].text != "–" for row in block.rows)

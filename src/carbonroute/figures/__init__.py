@@ -139,11 +139,16 @@ def render(name: str, data: Data, fmt: Format = "png", *, style: Style | None = 
     return as_file(figure_of(draw(name, data, style=style)), fmt)
 
 
-def as_file(page: Page, fmt: Format) -> bytes:
-    """Return the content of a file of a figure in the house style; ValueError if the format is another."""
+def as_file(page: Page, fmt: Format, *, tagged: bool = False) -> bytes:
+    """Return the content of a file of a figure in the house style; ValueError if the format is another.
+
+    Where it is `tagged`, an SVG names what is drawn, as `SeriesStyle.tag` does.
+    """
     if fmt not in METADATA:
         raise ValueError(f"no format {fmt!r}; there are {', '.join(METADATA)}")
     content = io.BytesIO()
+    for artist in () if tagged else page.findobj(lambda artist: artist.get_gid() is not None):
+        artist.set_gid(None)
     with house_style():
         page.savefig(content, format=fmt, metadata=dict(METADATA[fmt]))
     return content.getvalue()

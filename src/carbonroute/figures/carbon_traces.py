@@ -31,7 +31,8 @@ def draw(carbon: pl.DataFrame, ax: Axes | None = None) -> Axes:
     for region, style in styles.items():
         x, mean, low, high = traces.filter(region=region).drop("region")
         marker = style.marker if len(x) == 1 else ""
-        area.ax.plot(x.to_numpy(), mean, color=style.colour, linestyle=style.line, marker=marker)
+        (line,) = area.ax.plot(x.to_numpy(), mean, color=style.colour, linestyle=style.line, marker=marker)
+        style.tag(line, f"mean {number(mean.to_numpy().mean())} {CARBON_UNIT}")
         if daily and not many:
             area.ax.fill_between(x.to_numpy(), low, high, color=style.colour, alpha=0.16, linewidth=0)
     area.ax.set_ylim(bottom=min(0.0, float(traces["low"].to_numpy().min())))

@@ -40,13 +40,14 @@ def draw(latency_cdf: pl.DataFrame, workloads: pl.DataFrame, ax: Axes | None = N
     area = PlotArea(ax, height_in=2.2)
     styles = policy_styles(latency_cdf)
     slos = workloads.group_by("slo_ms").agg(pl.col("name").unique(maintain_order=True)).sort("slo_ms")
-    slos_ms = slos["slo_ms"].to_list()
+    slos_ms, p95 = slos["slo_ms"].to_list(), percentiles_95(latency_cdf, "latency_ms")
     for place, (policy, curve) in enumerate(by_policy(latency_cdf).items()):
         style, share = styles[policy], curve["share"].to_numpy()
-        area.ax.plot(
+        (line,) = area.ax.plot(
             curve["latency_ms"].to_numpy(), 100 * share, color=style.colour, linestyle=style.line,
             markevery=_marks(share, place, len(styles)), **style.of_markers,
         )  # fmt: skip
+        style.tag(line, f"95 % within {number(p95[policy])} ms", hideable=True)
     _scales(area.ax, latency_cdf, max(slos_ms))
     for slo_ms in slos_ms:
         area.ax.axvline(slo_ms, **SLO_LINE)

@@ -25,7 +25,9 @@ def draw(routing: pl.DataFrame, ax: Axes | None = None) -> Axes:
     for region, style in styles.items():
         share = dict(routing.filter(region=region).select("policy", "share").iter_rows())
         width = 100 * np.array([share.get(policy) or 0.0 for policy in labels])
-        area.ax.barh(np.arange(len(labels)), width, left=left, height=0.72, **style.of_bars)
+        bars = area.ax.barh(np.arange(len(labels)), width, left=left, height=0.72, **style.of_bars)
+        for bar, share_pct in zip(bars, width, strict=True):
+            style.tag(bar, percent(share_pct))
         left += width
     area.name_rows(list(labels.values()))
     area.ax.set_xlim(0, 100)

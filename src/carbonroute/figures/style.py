@@ -150,6 +150,18 @@ class SeriesStyle:
     line: Any
     hatch: str
     clairvoyant: bool = False
+    place: int = 0
+
+    def tag(self, artist: Artist, value: str, *, hideable: bool = False) -> None:
+        """Name what an artist shows, for a page: hovering tells it, and what is hideable can be hidden.
+
+        >>> from matplotlib.lines import Line2D
+        >>> line = Line2D([], [])
+        >>> SeriesStyle("A", "#000000", "o", "-", "", place=2).tag(line, "5 %", hideable=True)
+        >>> line.get_gid()
+        'policy-2|A: 5 %'
+        """
+        artist.set_gid(f"{f'policy-{self.place}' if hideable else ''}|{self.label}: {value}")
 
     @property
     def of_bars(self) -> dict[str, Any]:
@@ -203,6 +215,7 @@ def _styles(names: Sequence[str], palette: Sequence[str], clairvoyant: set[str])
             line=LINES[lap % len(LINES)],
             hatch=HATCHES[lap % len(HATCHES)],
             clairvoyant=name in clairvoyant,
+            place=index,
         )
     return styles
 

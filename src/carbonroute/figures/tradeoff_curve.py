@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import headline, limit
+from carbonroute.figures.formatting import significant
 from carbonroute.figures.layout import PlotArea
 from carbonroute.figures.scatter import (
     label_policies,
@@ -44,7 +45,8 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     for style, ringed, (x, y) in zip(styles, undominated, points_of(policies), strict=True):
         if ringed:
             area.ax.plot(x, y, **RING)
-        area.ax.plot(x, y, color=style.colour, **style.of_markers)
+        (mark,) = area.ax.plot(x, y, color=style.colour, **style.of_markers)
+        style.tag(mark, f"{significant(x)}, {significant(y)} % violations")
     area.fit()
     names = label_policies(area.ax, policies, [RING_PT / 2] * policies.height)
     marks: list[Artist] = [

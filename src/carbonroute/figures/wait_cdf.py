@@ -61,10 +61,12 @@ def draw(
 
 
 def _curves(ax: Axes, cdf: pl.DataFrame, column: str, styles: dict[str, SeriesStyle], **line: Any) -> None:
+    p95 = percentiles_95(cdf, column)
     for policy, curve in by_policy(cdf).items():
         style = styles[policy]
         properties = {"linestyle": style.line, "linewidth": 1.1, **line}
-        ax.plot(curve[column], 100 * curve["share"], color=style.colour, **properties)
+        (drawn,) = ax.plot(curve[column], 100 * curve["share"], color=style.colour, **properties)
+        style.tag(drawn, f"95 % within {_ms(p95[policy])}", hideable=True)
 
 
 def _scale_latency(ax: Axes, both: pl.DataFrame, cdfs: list[pl.DataFrame]) -> None:

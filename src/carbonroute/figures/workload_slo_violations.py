@@ -55,7 +55,8 @@ def _bars(area: PlotArea, workloads: pl.DataFrame, styles: dict[str, SeriesStyle
         for place, (style, value) in enumerate(zip(styles.values(), of_group, strict=True)):
             x = group + (place + 0.5) * width - GROUP / 2
             if value is not None:
-                area.ax.bar(x, value, width=0.92 * width, **style.of_bars)
+                (bar,) = area.ax.bar(x, value, width=0.92 * width, **style.of_bars)
+                style.tag(bar, percent(value, 2), hideable=True)
                 # A base line in the policy's colour: a bar of height 0 is a result, not a gap.
                 ends = [x - 0.46 * width, x + 0.46 * width]
                 area.ax.plot(

@@ -18,18 +18,19 @@ ASKED_ALREADY = frozenset({"bubble_tradeoff", "carbon_savings_bar", "prior_work_
 
 def figures(tables: Tables | Mapping[str, pl.DataFrame]) -> Iterator[FigureBlock]:
     """Yield the figures of these tables: one of each question."""
+    letters: set[str] = set()
     for name in available(tables):
         if name not in ASKED_ALREADY:
-            yield _block(name, tables)
+            yield _block(name, tables, letters)
 
 
-def _block(name: str, tables: Tables | Mapping[str, pl.DataFrame]) -> FigureBlock:
+def _block(name: str, tables: Tables | Mapping[str, pl.DataFrame], letters: set[str]) -> FigureBlock:
     """Return a figure, and if it is wider than a phone, also drawn for one."""
     figure = FIGURES[name]
     page, finding = captioned(draw(name, tables))
-    svg = inline(as_file(page, "svg"), f"svg-{name}", figure.alt)
+    svg = inline(as_file(page, "svg", tagged=True), f"svg-{name}", figure.alt, letters)
     narrow = ""
     if page.get_figwidth() > SINGLE_IN:
         page, _ = captioned(draw(name, tables, style="phone"))
-        narrow = inline(as_file(page, "svg"), f"narrow-{name}", figure.alt)
+        narrow = inline(as_file(page, "svg", tagged=True), f"narrow-{name}", figure.alt, letters)
     return FigureBlock(f"figure-{name}", figure.heading, svg, f"{finding}.", figure.reading, narrow)

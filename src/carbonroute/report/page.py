@@ -122,7 +122,15 @@ class Code:
     summary: str = ""
 
 
-Block = TableBlock | FigureBlock | Text | Items | Terms | Code
+@dataclass(frozen=True)
+class Switches:
+    """Boxes to tick, one per policy in the table's order: without its tick, the drawings hide the policy."""
+
+    kind: ClassVar[str] = "switches"
+    names: tuple[str, ...]
+
+
+Block = TableBlock | FigureBlock | Text | Items | Terms | Code | Switches
 
 
 @dataclass(frozen=True)

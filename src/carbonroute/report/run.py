@@ -10,7 +10,7 @@ from carbonroute.figures.formatting import count_of
 from carbonroute.metrics import Tables, objectives
 from carbonroute.report import capacity, data, policies, reproduction, risk
 from carbonroute.report.figures import figures
-from carbonroute.report.page import Items, Page, Section, Verdict
+from carbonroute.report.page import Items, Page, Section, Switches, Verdict
 
 #: The report's name in a run folder.
 REPORT = "report.html"
@@ -32,7 +32,9 @@ def page_of_run(manifest: Mapping[str, Any], tables: Tables) -> Page:
     drawings = tuple(figures(tables))
     sections = (
         policies.section(tables, [each for each in drawings if each.id == _FIRST]),
-        Section("figures", "Figures", tuple(each for each in drawings if each.id != _FIRST)),
+        Section(
+            "figures", "Figures", (*_switches(tables), *(each for each in drawings if each.id != _FIRST))
+        ),
         *policies.saving(tables),
         *risk.sections(tables, manifest["engine"]),
         *capacity.sections(tables),
@@ -53,6 +55,12 @@ def page_of_run(manifest: Mapping[str, Any], tables: Tables) -> Page:
         sections=sections,
         maker=f"carbonroute {manifest['carbonroute']}",
     )
+
+
+def _switches(tables: Tables) -> Iterator[Switches]:
+    """Yield the boxes that hide policies, where there are several."""
+    if tables.policies.height > 1:
+        yield Switches(tuple(tables.policies["policy"]))
 
 
 def _about(manifest: Mapping[str, Any], tables: Tables) -> Iterator[str]:
