@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import re
 from typing import TYPE_CHECKING, Any, get_args
 
 import matplotlib as mpl
@@ -11,12 +13,13 @@ import polars as pl
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection, QuadMesh
+from matplotlib.text import Text
 
 from carbonroute import figures
 from carbonroute.figures import FIGURES, Format, as_file, available, captioned, study_grid
 from carbonroute.figures.layout import figure_of
 from carbonroute.figures.study_maps import BROKEN_HATCH, MOST_PANELS, NONE_HATCH
-from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER
+from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house_style
 from carbonroute.study import StudyTables
 from carbonroute.study.overview import best, saved_column
 from helpers.grids import grid
@@ -418,3 +421,27 @@ def test_looking_finds_faults() -> None:
     looking.page_of(ax).text(0.97, 0.5, "off the page")
     assert looking.overlaps(looking.texts(ax)) != []
     assert looking.outside(looking.texts(ax), looking.page_of(ax)) == ["off the page"]
+
+
+@pytest.mark.parametrize("columns", [5, 12, 20, 26])
+def test_the_values_of_a_map_stand_apart_and_off_their_ground(columns: int) -> None:
+    study = make({"alpha": [round(place / columns, 2) for place in range(columns)]})
+    ax = figures.draw("study_heatmap", study._asdict())
+    page = looking.page_of(ax)
+    with house_style():
+        page.draw_without_rendering()
+        written = [text for text in page.findobj(Text) if _is_value(text)]
+        boxes = [text.get_window_extent() for text in written]
+    rows: dict[float, list[Any]] = {}
+    for text, box in zip(written, boxes, strict=True):
+        rows.setdefault(text.get_position()[1], []).append(box)
+    assert len(written) >= (columns if columns <= 20 else 0)
+    for placed in rows.values():
+        ordered = sorted(placed, key=lambda box: box.x0)
+        gaps = [after.x0 - before.x1 for before, after in itertools.pairwise(ordered)]
+        assert min(gaps) > 3.5 / 72 * page.dpi
+    assert {text.get_color() for text in written} <= {"white", "black"}
+
+
+def _is_value(text: Text) -> bool:
+    return text.get_color() in {"white", "black"} and re.fullmatch(r"−?[\d.]+", text.get_text()) is not None

@@ -27,10 +27,10 @@ def mark_handle() -> Artist:
     return Line2D([], [], color=MUTED, linewidth=0.7, linestyle=DASHED, label="95 % of requests")
 
 
-def set_linear_axis(ax: Axes, name: str, end_ms: float) -> None:
-    """Make the x axis one of times from 0 on."""
+def set_linear_axis(ax: Axes, name: str, end_ms: float, most: int = 6) -> None:
+    """Make the x axis one of times from 0 on, with so many ticks at most."""
     ax.set_xlim(0, end_ms)
-    number_ticks(ax.xaxis)
+    number_ticks(ax.xaxis, most)
     ax.set_xlabel(f"{name} (ms)")
 
 

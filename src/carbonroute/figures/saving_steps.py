@@ -13,7 +13,16 @@ from matplotlib.patches import Patch
 from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
 from carbonroute.figures.formatting import number, one_line, percent
-from carbonroute.figures.layout import BACKING, DOUBLE_IN, LINE_SPACING, PT_PER_IN, PlotArea, fold, widest
+from carbonroute.figures.layout import (
+    BACKING,
+    DOUBLE_IN,
+    LINE_SPACING,
+    PT_PER_IN,
+    PlotArea,
+    fold,
+    widest,
+    wrap,
+)
 from carbonroute.figures.style import (
     CLAIRVOYANT_HATCH,
     DAGGER,
@@ -21,6 +30,7 @@ from carbonroute.figures.style import (
     LIMIT,
     MUTED,
     clairvoyant_note,
+    sheet,
     text_pt,
 )
 from carbonroute.figures.ticks import number_ticks
@@ -51,11 +61,12 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(saving.height - 0.5, -0.5)
     whose = "all requests" if of_all else f"as many requests as {one_line(saving['step'][0])} serves"
-    ax.set_xlabel(f"Emissions of {whose} ({unit.name} CO₂e)")
+    area.fit()
+    ax.set_xlabel(wrap(f"Emissions of {whose} ({unit.name} CO₂e)", area.size_pt[0]))
     area.fit()
     room = min((widest(texts) + 8) / area.size_pt[0], 0.5)
     ax.set_xlim(0, (totals.max() or 1.0) / (1 - room))
-    number_ticks(ax.xaxis)
+    number_ticks(ax.xaxis, most=6 if sheet().columns > 1 else 4)
     _bars(ax, saving, totals, before)
     for row, text in enumerate(texts):
         end = (max(totals[row], before[row]), row)

@@ -25,7 +25,7 @@ from carbonroute.figures.heatmap import draw_cells
 from carbonroute.figures.layout import PT_PER_IN, figure_of, size_pt, widest, wrap
 from carbonroute.figures.panel_grid import PanelGrid
 from carbonroute.figures.study_grid import GridAxis
-from carbonroute.figures.style import FAINT, INK, MUTED, policy_labels, text_pt
+from carbonroute.figures.style import FAINT, INK, MUTED, policy_labels, sheet, text_pt
 from carbonroute.figures.ticks import fixed_ticks, number_ticks
 
 MOST_PANELS, MOST_ROWS = 12, 40
@@ -33,6 +33,9 @@ ROW_PT = 11.0
 HIGHEST_IN = 9.0  # all panels together
 LOWEST_IN, UNNAMED_IN, TALLEST_IN = 0.6, 1.8, 5.0  # one panel, at most if not every row needs its name
 BAR_PT, BAR_IN = 48.0, 2.4  # room for the colour bar at the side, and its greatest height
+WIDE_ROWS = range(10, 25)  # places side by side whose values can be read in a panel over both columns
+HEADING_IN = 0.3  # of a panel, with the room around it
+APART_PT = 5.0  # between two values side by side, at least
 MOST_WRITTEN = 800  # cells; of more, the values are not written
 BROKEN_HATCH, NONE_HATCH = "//////", "xxxx"
 
@@ -97,7 +100,7 @@ def draw_maps(
     cells, selected = _cells(summary, layout, scale.column)
     rows = layout.y or _policy_axis(summary, selected)
     sides_pt = widest(rows.short) + text_pt() + 2 * ROW_PT + BAR_PT
-    columns = 2 if len(layout.x) > 30 else 3
+    columns = _columns(len(layout.x), len(cells), _height_in(rows))
     grid = PanelGrid(ax, [each.heading for each in cells], columns, _height_in(rows), sides_pt)
     for panel, each in zip(grid.panels, cells, strict=True):
         _paint(panel, each, scale, upward=layout.y is not None and layout.y.numbers is not None)
@@ -109,6 +112,13 @@ def draw_maps(
     means = [*study_grid.mean_note("cell", "hatched", layout.over), *study_grid.averaged_note(axes)]
     notes = [*means, *study_grid.policy_notes(summary, selected)]
     return grid.area.finish(title, [_legend(summary, cells)], notes)
+
+
+def _columns(places: int, panels: int, height_in: float) -> int:
+    """Return how many panels stand side by side: one, where only then their values can be written."""
+    if places in WIDE_ROWS and panels * (height_in + HEADING_IN) <= HIGHEST_IN and sheet().columns > 1:
+        return 1
+    return 2 if places > 30 else 3
 
 
 def _height_in(rows: GridAxis) -> float:
@@ -238,7 +248,7 @@ def _write(panels: Sequence[Axes], cells: Sequence[MapPanel], scale: MapScale) -
     if sum(each.values.size for each in cells) > MOST_WRITTEN or high / rows < ROW_PT - 2:
         return
     known = np.concatenate([each.values[~np.isnan(each.values)] for each in cells])
-    fitting = (d for d in scale.digits if widest([number(v, d) for v in known]) + 2 <= wide / columns)
+    fitting = (d for d in scale.digits if widest([number(v, d) for v in known]) + APART_PT <= wide / columns)
     if (digits := next(fitting, None)) is None:
         return
     for panel, each in zip(panels, cells, strict=True):
@@ -247,7 +257,7 @@ def _write(panels: Sequence[Axes], cells: Sequence[MapPanel], scale: MapScale) -
             backing = {"facecolor": colours[row, column], "edgecolor": "none", "pad": 1.0}
             panel.text(
                 column, row, number(each.values[row, column], digits), ha="center", va="center_baseline",
-                color="white" if dark[row, column] else INK,
+                color="white" if dark[row, column] else "black",
                 bbox=backing if each.broken[row, column] else None,
             ).set_in_layout(False)  # fmt: skip
 

@@ -21,6 +21,7 @@ from carbonroute.figures.style import (
     in_order,
     policy_labels,
     policy_styles,
+    sheet,
 )
 
 VISIBLE_SHARE = 0.999  # of every policy's requests lies inside the axes
@@ -77,7 +78,7 @@ def _scale_latency(ax: Axes, both: pl.DataFrame, cdfs: list[pl.DataFrame]) -> No
         start = 0.8 * max(float(shortest), SHORTEST_MS)
         set_log_axis(ax, "Latency", start, high, ticks_from_ms=start)
     else:
-        set_linear_axis(ax, "Latency", high)
+        set_linear_axis(ax, "Latency", high, most=6 if sheet().columns > 1 else 3)
 
 
 def _end(cdf: pl.DataFrame, column: str) -> float:
