@@ -24,6 +24,7 @@ from helpers import small
 
 #: Three regions of which the nearest is never the cleanest; few hours.
 VARIED = (
+    ("[sampling]", '[limits]\nper = "all"\n[sampling]'),
     ("hours = 6", "hours = 4"),
     ("noise = 0.1", "noise = 0.5"),
     ("West = { A = 5, B = 65 }", "West = { A = 5, B = 65, C = 72 }"),

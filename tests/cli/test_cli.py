@@ -85,7 +85,7 @@ def test_a_narrow_terminal_gets_intervals_on_lines_of_their_own_and_grams_in_a_s
     print_run(Console(file=shown, width=80), result)
     first, second = shown.getvalue().partition("† clairvoyant")[0].split("five-aws-regions")[1:]
     assert "…" not in first + second
-    assert re.search(r"Latency-First +[\d.]+ +[\d.]+ ", first)
+    assert re.search(r"Latency-First +[\d.]+ +< [\d.]+ +[\d.]+ ", first)
     figures = ["avg_latency_ms", "slo_violation_pct", "avg_carbon_g_per_kwh"]  # P95 stands by workload
     figures += ["carbon_reduction_pct", "total_kg", "emissions_reduction_pct"]
     whole = result.tables.intervals.filter(pl.col("workload").is_null(), pl.col("figure").is_in(figures))
