@@ -41,6 +41,13 @@ def pairs(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     return origin, region
 
 
+def test_a_std_by_which_milliseconds_overflow_is_no_jitter() -> None:
+    law = HalfNormal(std_ms=1e-323)
+    assert law.none
+    assert law.score(np.array([-1.0, 0.0, 100.0])).tolist() == [-math.inf, math.inf, math.inf]
+    assert not HalfNormal(std_ms=1e-9).none
+
+
 def test_half_normal_jitter_is_the_same_for_all_pairs() -> None:
     law, z = HalfNormal(std_ms=3), np.array([-1.0, 0.0, 2.0])
     assert not law.by_pair

@@ -24,6 +24,8 @@ from carbonroute.network.matrix import read_matrix
 from carbonroute.network.pairs import PairColumns
 from carbonroute.spec import Spec
 
+#: Milliseconds ÷ a smaller std overflow: it is no jitter.
+_LEAST_STD_MS = 1e-200
 #: A 90th percentile of so many medians is milliseconds over seconds.
 MAX_RATIO = 1000.0
 
@@ -58,7 +60,7 @@ class HalfNormal(Spec):
     @property
     def none(self) -> bool:
         """Whether there is no jitter at all."""
-        return self.std_ms == 0
+        return self.std_ms < _LEAST_STD_MS
 
 
 @dataclass(frozen=True)
