@@ -117,6 +117,7 @@ def test_the_year_on_real_grids_is_in_grams_and_an_hour_late() -> None:
     assert saving["step"].to_list() == [
         "latency-first",
         "static-greenest",
+        "static-greenest in hindsight",
         "hourly routing",
         "clairvoyant bound",
     ]

@@ -34,6 +34,9 @@ _FARTHEST = 8.25
 #: Between the times at which it is smooth, so many steps are straight lines.
 _FINE = 256
 
+#: Milliseconds ÷ a smaller time per token overflow: prompts take none.
+_LEAST_MS = 1e-200
+
 
 class Tokens(Law):
     """Service time that grows with the tokens in and out: overhead + prefill · prompt + decode · answer, ms.
@@ -226,7 +229,7 @@ class Tokens(Law):
     def _prompt_score(self, before_ms: Array) -> Array:
         """Return the score of the longest prompts after which answers begin within times."""
         left_ms = before_ms - self.overhead_ms
-        if self.prefill_ms_per_token == 0:
+        if self.prefill_ms_per_token < _LEAST_MS:
             return np.where(left_ms < 0, -np.inf, np.inf)
         return self.prompts.score(left_ms / self.prefill_ms_per_token)
 
