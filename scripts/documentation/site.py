@@ -146,5 +146,5 @@ def _broken(link: str, page: Page, pages: dict[Path, Page], site: Path) -> str:
 
 if __name__ == "__main__":
     failed = list(faults(Path(sys.argv[1])))
-    print(*failed, sep="\n", end="\n" * bool(failed), file=sys.stderr)  # noqa: T201
+    sys.stderr.writelines(f"{fault}\n" for fault in failed)
     sys.exit(bool(failed))

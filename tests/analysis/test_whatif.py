@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -37,10 +38,10 @@ IN_GRAMS = (
 MANY = ("requests_per_hour = 50", "requests_per_hour = 2000")
 
 
-def asked(folder: Path, alterations: Alterations, *changes: small.Change, **options: object) -> WhatIf:
+def asked(folder: Path, alterations: Alterations, *changes: small.Change, **options: Any) -> WhatIf:
     """Return the exact answer for the still scenario, changed."""
     scenario = small.write(folder, *STILL, *changes)
-    return run(scenario, alterations, **{"engine": "exact", **options})  # type: ignore[arg-type]
+    return run(scenario, alterations, **{"engine": "exact", **options})
 
 
 def value(result: WhatIf, policy: str, figure: str, side: str = "then") -> float:

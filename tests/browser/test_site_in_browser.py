@@ -73,8 +73,9 @@ def test_wide_pages_fit_every_screen(width: int, scheme: Literal["light", "dark"
 
 
 def test_figures_are_inverted_in_the_dark(opened: Opener) -> None:
-    for scheme, inverted in (("light", False), ("dark", True)):
-        seen = opened(SITE / "index.html", scheme=scheme)  # type: ignore[arg-type]
+    schemes: dict[Literal["light", "dark"], bool] = {"light": False, "dark": True}
+    for scheme, inverted in schemes.items():
+        seen = opened(SITE / "index.html", scheme=scheme)
         style = seen.page.locator(".md-content img").first.evaluate("one => getComputedStyle(one).filter")
         assert ("invert" in style) == inverted
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ TABLE = "time,region,model,requests"
 MEASURES = "time,region,model,p50_ms,p95_ms,gpu_power_w"
 
 
-def several(*paths: Path, **settings: object) -> Import:
-    return import_files(paths, ImportSettings(**settings), paths[0].with_name("s.toml"))  # type: ignore[arg-type]
+def several(*paths: Path, **settings: Any) -> Import:
+    return import_files(paths, ImportSettings(**settings), paths[0].with_name("s.toml"))
 
 
 def hourly(result: Import) -> dict[str, list[float]]:
@@ -153,9 +154,9 @@ def test_packed_files_that_are_not_read_name_the_command_that_unpacks(
     ],
 )
 def test_a_log_and_a_table_of_other_hours_regions_or_workloads_are_added_up(
-    table: dict[str, object], expected: dict[str, list[float]], tmp_path: Path
+    table: dict[str, Any], expected: dict[str, list[float]], tmp_path: Path
 ) -> None:
-    log, rows = a_log(tmp_path / "a.log"), a_table(tmp_path / "t.csv", **table)  # type: ignore[arg-type]
+    log, rows = a_log(tmp_path / "a.log"), a_table(tmp_path / "t.csv", **table)
     assert hourly(several(log, rows)) == expected
     assert several(rows, log).scenario.files == several(log, rows).scenario.files
 
@@ -168,8 +169,8 @@ def test_hours_between_a_log_and_a_table_are_gaps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("table", [{}, {"first_hour": 1}, {"workload": "llama"}])
-def test_the_same_hours_in_a_log_and_a_table_are_refused(table: dict[str, object], tmp_path: Path) -> None:
-    log, rows = a_log(tmp_path / "a.log"), a_table(tmp_path / "t.csv", **table)  # type: ignore[arg-type]
+def test_the_same_hours_in_a_log_and_a_table_are_refused(table: dict[str, Any], tmp_path: Path) -> None:
+    log, rows = a_log(tmp_path / "a.log"), a_table(tmp_path / "t.csv", **table)
     with pytest.raises(InputError, match="count requests of the same hours"):
         several(log, rows)
     assert hourly(several(log, rows, requests_from=(log,))) == {"eu": [60.0, 60.0]}

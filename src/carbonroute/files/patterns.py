@@ -77,7 +77,7 @@ def remedy_for_nothing(pattern: str, folder: Path) -> str:
     for place in (*reversed(parent.parents), parent):
         if not (_SIGNS.search(str(place)) or (folder / place).is_dir()):
             above = place.parent
-            near = [name for name in glob.glob(str(above / "*"), root_dir=folder) if (folder / name).is_dir()]  # noqa: PTH207  as above
+            near = [name for name in glob.glob(str(above / "*"), root_dir=folder) if (folder / name).is_dir()]  # noqa: PTH207  names relative to the folder, hidden ones left out
             return f"there is no folder {folder / place}: {did_you_mean(str(place), sorted(near))}"
     near = fitting(str(parent / "*"), folder)
     return f"in folder {folder / parent}: {did_you_mean(pattern, near)}"
