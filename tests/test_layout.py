@@ -24,7 +24,7 @@ FLOORS = (
     ("control", "outcome"),
     ("scenario",),
     ("engines", "metrics", "inspection", "importing"),
-    ("runs",),
+    ("runs", "live"),
     ("analysis", "study"),
     ("figures",),
     ("report",),

@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS = [line for lines in PROJECT["project"]["optional-dependencies"].values() for line in lines]
 
 
 def pins(lock: str) -> list[Requirement]:
@@ -36,7 +37,7 @@ def wanted(lock: str) -> list[Requirement]:
     groups, lines = PROJECT["dependency-groups"], list(PROJECT["project"]["dependencies"])
     lines += groups["build"]
     if lock == "dev":
-        lines += PROJECT["project"]["optional-dependencies"]["dask"]
+        lines += EXTRAS
         lines += [line for line in groups["dev"] if isinstance(line, str)]
     return [Requirement(line) for line in lines]
 
@@ -91,5 +92,5 @@ def test_a_lock_pins_by_hashes_and_names_no_place(lock: str) -> None:
 
 
 def test_every_requirement_is_bounded_on_both_sides() -> None:
-    for line in [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["dask"]]:
+    for line in [*PROJECT["project"]["dependencies"], *EXTRAS]:
         assert {part.operator for part in Requirement(line).specifier} == {">=", "<"}, line

@@ -1,0 +1,1 @@
+"""Observation: requests, load, energy and health of the regions, from metrics."""
