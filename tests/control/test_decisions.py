@@ -15,7 +15,8 @@ from carbonroute.control.decisions import About, DecisionJournal, journals, reco
 from carbonroute.engines.queued import run
 from carbonroute.errors import InputError, RunFolderError
 from carbonroute.runs import run as run_scenario
-from carbonroute.runs.journals import _about, written
+from carbonroute.runs.journals import written
+from carbonroute.scenario.resolved.recorded import about
 from carbonroute.scenario import Inputs, load
 from helpers.queued_runs import FEW, inputs_of
 
@@ -153,9 +154,9 @@ def test_damaged_records_are_refused(damage: str, recorded: Path, capsys: pytest
     assert str(recorded / "01-spill") in capsys.readouterr().err
 
 
-def about(inputs: Inputs) -> About:
+def head(inputs: Inputs) -> About:
     """Return the head of the journal of a scenario's first policy."""
-    return _about(inputs.scenario, inputs.carbon, inputs.scenario.policies[0], inputs.candidates[0])
+    return about(inputs, inputs.scenario.policies[0], inputs.candidates[0])
 
 
 def test_a_torn_last_line_is_left_out_and_cut(recorded: Path) -> None:
@@ -164,7 +165,7 @@ def test_a_torn_last_line_is_left_out_and_cut(recorded: Path) -> None:
     file.write_bytes(whole[:-100])
     assert len(list(records(file.parent))) == 11
     inputs = inputs_of(policies=[{"use": "spill"}], traffic=FEW)
-    with DecisionJournal(file.parent, about(inputs)):
+    with DecisionJournal(file.parent, head(inputs)):
         pass
     assert file.read_bytes() == b"".join(whole.splitlines(keepends=True)[:-1])
 
@@ -172,7 +173,7 @@ def test_a_torn_last_line_is_left_out_and_cut(recorded: Path) -> None:
 def test_a_journal_goes_on_where_it_ended(tmp_path: Path) -> None:
     inputs = inputs_of(policies=[{"use": "spill"}], traffic=FEW, horizon={"hours": 1})
     for _ in range(2):
-        with DecisionJournal(tmp_path, about(inputs)) as journal:
+        with DecisionJournal(tmp_path, head(inputs)) as journal:
             run(inputs, journals={0: journal})
     every = list(records(tmp_path))
     assert [record.seq for record in every] == list(range(120))
@@ -203,7 +204,7 @@ def test_decisions_are_those_of_one_queued_run(tmp_path: Path) -> None:
 
 def test_numbers_that_json_lacks_come_back_as_they_were(tmp_path: Path) -> None:
     inputs = inputs_of(policies=[{"use": "spill"}], traffic=FEW, horizon={"hours": 1})
-    with DecisionJournal(tmp_path, about(inputs)) as journal:
+    with DecisionJournal(tmp_path, head(inputs)) as journal:
         run(inputs, journals={0: journal})
     record = next(records(tmp_path))
     assert record.view["servers"] == [[["inf", "inf"]]]

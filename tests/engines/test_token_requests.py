@@ -14,8 +14,10 @@ from carbonroute.engines.draws import SCHEMES
 from carbonroute.engines.routing import Dispatcher
 from carbonroute.errors import InputError
 from carbonroute.outcome import Outcome
+from carbonroute.runs import run
 from carbonroute.scenario import Inputs, resolve
 from carbonroute.scenario.written.entry import PolicyEntry
+from carbonroute.scenario.written.load import checked
 from carbonroute.units import J_PER_KWH
 from helpers.scenarios import Document, inputs_of
 
@@ -247,3 +249,18 @@ def test_the_same_tokens_are_drawn_for_everyone_and_every_time() -> None:
     for one, other in zip(first, again, strict=True):
         assert isinstance(one, Outcome)
         np.testing.assert_array_equal(one.latency_sum_ms, other.latency_sum_ms)
+
+
+@pytest.mark.parametrize("engine", ["sampled", "exact"])
+@pytest.mark.parametrize("prefill_ms", [5e-324, 1e-323, 1e-308, 1e-250, 1e-190, 1e-100])
+def test_prompts_that_take_next_to_no_time_are_as_those_that_take_none(
+    engine: str, prefill_ms: float
+) -> None:
+    def mean_latency_ms(prefill_ms: float) -> list[float]:
+        law = {**copy.deepcopy(LAW), "prefill_ms_per_token": prefill_ms}
+        bounds = {"rtt_bounds_ms": [0, 200], "carbon_bounds_g_per_kwh": [0, 900]}
+        policies = [{"use": "constrained-hybrid", "margin_ms": 5}, {"use": "hybrid", "alpha": 0.5, **bounds}]
+        scenario = checked({**document(service_ms=law), "policies": policies}, "small", Path())
+        return run(scenario, engine=engine).tables.policies["avg_latency_ms"].to_list()
+
+    assert mean_latency_ms(prefill_ms) == pytest.approx(mean_latency_ms(0.0), rel=1e-9)

@@ -73,6 +73,61 @@ class KnownRegion(_Part):
     kind: Literal["measured", "forecast", "substituted", "static", "unknown"]
 
 
+class LiveFacts(_Part):
+    """The part of a live decision that a simulation has not.
+
+    Attributes
+    ----------
+    by
+        Whose weights are in force: the policy's, the baseline's, or those of an earlier decision.
+    in_force
+        These weights as far as they were read back, shape (O, W, R).
+    switchback
+        Whether this interval was drawn to be the baseline's.
+    baselines
+        Weights of the declared baselines by name, shape (O, W, R).
+    energy_j
+        Energy of a request at the wall, J, shape (W, R); None where it is not known.
+    alarms
+        What a person on call should know.
+    """
+
+    by: Literal["policy", "baseline", "held"]
+    in_force: Values
+    switchback: bool
+    baselines: dict[str, Values]
+    energy_j: Values | None
+    alarms: list[str]
+
+
+@dataclass(frozen=True)
+class LivePart:
+    """What a live controller adds to the record of a decision: see `DecisionRecord` and `LiveFacts`.
+
+    Attributes
+    ----------
+    time_utc
+        By the calendar, which can jump.
+    mode, rounded, actuators, reasons, counterfactual_g
+        As in the record.
+    sources, accounting, observed_at
+        Of each region's carbon.
+    facts
+        The rest.
+    """
+
+    time_utc: datetime
+    mode: str
+    rounded: Array | None
+    actuators: Sequence[Mapping[str, JsonValue]]
+    reasons: Sequence[str]
+    counterfactual_g: Mapping[str, float]
+    sources: Sequence[str]
+    accounting: Sequence[str]
+    observed_at: Sequence[datetime | None]
+    facts: LiveFacts
+
+
 class DecisionRecord(_Part):
     """One decision.
 
@@ -104,11 +159,14 @@ class DecisionRecord(_Part):
     servers, server_worth_g_per_h
         See `Decision`.
     rounded, actuators
-        Values sent and read back; nothing in a simulation.
+        Weights that were sent, shape (O, W, R), and each actuator's answer; nothing in a simulation.
     reasons
         Why the weights are not those that the policy asks for.
     counterfactual_g
-        Emissions of baselines, by name, g; empty in a simulation, which runs them.
+        Emissions until the next decision at the present rates, g: of the weights in force, and of
+        baselines, by name; empty in a simulation, which runs them.
+    live
+        Further facts of a live decision; None in a simulation.
     """
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -137,6 +195,7 @@ class DecisionRecord(_Part):
     actuators: list[JsonValue]
     reasons: list[str]
     counterfactual_g: dict[str, float]
+    live: LiveFacts | None = None
 
     def shown(self) -> View:
         """Return the view, leading axes (1, O, W), as it lay in memory."""
@@ -237,6 +296,13 @@ class DecisionJournal:
         Of the journal; made if it is not there.
     about
         Facts that all records repeat.
+    durable
+        Whether every record is on the disk before the next thing happens.
+
+    Attributes
+    ----------
+    last
+        The last whole record that was there when it was opened, or None.
 
     Raises
     ------
@@ -244,21 +310,22 @@ class DecisionJournal:
         If it cannot be written, or is damaged.
     """
 
-    def __init__(self, folder: Path, about: About) -> None:
-        self._folder, self._about = folder, about
+    def __init__(self, folder: Path, about: About, *, durable: bool = False) -> None:
+        self._folder, self._about, self._durable = folder, about, durable
+        self.last: DecisionRecord | None = None
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._seq, self._prev, self._name, whole = 0, "", "", 0
         self._file: int | None = None
         for name, end, record, digest in _lines(folder):
-            self._name, whole = name, end
+            self._name, whole, self.last = name, end, record
             self._seq, self._prev = record.seq + 1, digest
         for name in _files(folder)[-1:]:
             with writing(folder / name):
                 file = open_file(folder, name, os.O_WRONLY)
                 os.ftruncate(file, whole if name == self._name else 0)
                 os.close(file)
-        self._name, self._first = "", (self._seq, self._prev)
+        self._day, self._name, self._first = self._name, "", (self._seq, self._prev)
 
     def __enter__(self) -> Self:
         return self
@@ -292,9 +359,16 @@ class DecisionJournal:
         for name in _files(self._folder):
             with writing(self._folder / name):
                 (self._folder / name).unlink()
-        (self._seq, self._prev), self._name = self._first, ""
+        (self._seq, self._prev), self._day, self._name = self._first, "", ""
 
-    def add(self, decisions: Decisions, held: Array | None, *, measured: bool = True) -> None:
+    def add(
+        self,
+        decisions: Decisions,
+        held: Array | None,
+        *,
+        measured: bool = True,
+        live: LivePart | None = None,
+    ) -> None:
         """Write the records of some decisions for whole cells, in the order of time.
 
         Parameters
@@ -305,12 +379,21 @@ class DecisionJournal:
             Weights in force before the first, shape (O, W, R), or None.
         measured
             Whether their reading was read.
+        live
+            Further facts of a single decision on real traffic.
+
+        Raises
+        ------
+        RunFolderError
+            If a record cannot be written; then none of it stands in the file.
         """
         for moment in range(len(decisions)):
             one = decisions[moment : moment + 1]
             if one.view is None or one.asked_weights is None or one.plan is None:
                 raise ValueError("requests that are asked about one by one have no decisions for whole cells")
             time_utc = self._about.start + timedelta(seconds=float(one.now_s[0]))
+            if live is not None:
+                time_utc = live.time_utc
             document = {
                 **self._head(float(one.now_s[0]), time_utc),
                 "reading": {name: _plain(values) for name, values in vars(one.reading).items()}
@@ -331,6 +414,8 @@ class DecisionJournal:
                 "reasons": list(self._reasons(one.known, one.asked_weights, one.plan.weights)),
                 "counterfactual_g": {},
             }
+            if live is not None:
+                document |= _of_live(live, document)
             self._write(f"decisions-{time_utc.date().isoformat()}.jsonl", document)
             held = one.plan.weights[0]
 
@@ -377,13 +462,47 @@ class DecisionJournal:
     def _write(self, name: str, document: Mapping[str, Any]) -> None:
         text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         body = text.encode(errors="replace")
-        self._seq, self._prev = self._seq + 1, hashlib.sha256(body).hexdigest()
+        digest = hashlib.sha256(body).hexdigest()
+        name = max(
+            name, self._day
+        )  # files are read in the order of their names, also where a clock went back
         with writing(self._folder / name):
             if name != self._name or self._file is None:
                 self.close()
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-                self._file, self._name = open_file(self._folder, name, flags), name
-            write_all(self._file, body[:-1] + f',"sha256":"{self._prev}"}}\n'.encode())
+                self._file, self._name, self._day = open_file(self._folder, name, flags), name, name
+            end = os.fstat(self._file).st_size
+            try:
+                write_all(self._file, body[:-1] + f',"sha256":"{digest}"}}\n'.encode())
+                if self._durable:
+                    os.fsync(self._file)
+            except OSError:
+                os.ftruncate(self._file, end)
+                raise
+        self._seq, self._prev = self._seq + 1, digest
+
+
+def _of_live(live: LivePart, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of a record that a live controller knows better, or alone."""
+    each = zip(live.sources, live.accounting, live.observed_at, strict=True)
+    known = [
+        {
+            **region,
+            "source": source,
+            "accounting": accounting,
+            "observed_at": at.isoformat() if at else None,
+        }
+        for region, (source, accounting, at) in zip(document["known"], each, strict=True)
+    ]
+    return {
+        "mode": live.mode,
+        "known": known,
+        "rounded": None if live.rounded is None else _plain(live.rounded),
+        "actuators": list(live.actuators),
+        "reasons": [*document["reasons"], *live.reasons],
+        "counterfactual_g": dict(live.counterfactual_g),
+        "live": live.facts.model_dump(),
+    }
 
 
 def journals(folder: Path) -> list[Path]:

@@ -199,7 +199,8 @@ class ByPrompt(Conditioning):
             if isinstance(law, Tokens) and law.prefill_ms_per_token:
                 rest_ms[index] = law.estimate_ms(np.zeros(()), self._quantile)
                 per_token_ms[index] = law.prefill_ms_per_token
-        prompts: Array = (times_ms - rest_ms[cells.workload]) / per_token_ms[cells.workload]
+        with np.errstate(over="ignore"):  # where a token takes next to no time, no prompt reaches a break
+            prompts: Array = (times_ms - rest_ms[cells.workload]) / per_token_ms[cells.workload]
         return prompts
 
     def _traits(self, origin: Index, workload: Index, prompt: Array) -> Traits:

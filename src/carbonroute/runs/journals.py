@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from carbonroute.carbon import Signal
-from carbonroute.carbon.signal import MixedAccounting
 from carbonroute.control.decisions import (
-    About,
-    CellNames,
     DecisionJournal,
     DecisionRecord,
-    PolicyFacts,
     journals,
     records,
 )
 from carbonroute.errors import RunFolderError
 from carbonroute.policies import PolicyLike
-from carbonroute.policies.base import fields_read
-from carbonroute.scenario import Candidate, Inputs, Scenario
+from carbonroute.scenario import Inputs
+from carbonroute.scenario.resolved.recorded import about
 from carbonroute.scenario.written.entry import PolicyEntry
 from carbonroute.scenario.written.load import validated
 from carbonroute.scenario.written.mistaken import kind_of
-
-_LIBRARIES = ("carbonroute", "numpy", "scipy")
-#: The calendar of a scenario without one.
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: Keys of a policy's entry that are not its parameters.
-_NO_PARAMETERS = {"use", "label", "information", "control"}
 
 
 class Replayed(NamedTuple):
@@ -59,9 +45,7 @@ def written(inputs: Inputs, folder: Path) -> Iterator[dict[int, DecisionJournal]
     with ExitStack() as stack:
         yield {
             index: stack.enter_context(
-                DecisionJournal(
-                    folder / _name(index, entry), _about(inputs.scenario, inputs.carbon, entry, candidate)
-                )
+                DecisionJournal(folder / _name(index, entry), about(inputs, entry, candidate))
             )
             for index, (entry, candidate) in enumerate(
                 zip(inputs.scenario.policies, inputs.candidates, strict=True)
@@ -129,27 +113,3 @@ def _policy(record: DecisionRecord, journal: Path, beside: Path, *, code: bool) 
 def _name(index: int, entry: PolicyEntry) -> str:
     """Return the name of a policy's folder: its number, and its label in ASCII."""
     return f"{index + 1:02d}-{re.sub(r'[^a-z0-9]+', '-', entry.shown.lower()).strip('-')[:60]}".rstrip("-")
-
-
-def _about(scenario: Scenario, carbon: Signal, entry: PolicyEntry, candidate: Candidate) -> About:
-    parameters = entry.model_dump(mode="json", exclude=_NO_PARAMETERS, exclude_none=True)
-    text, regions = scenario.model_dump_json(by_alias=True, exclude_none=True), len(scenario.regions)
-    label = carbon.accounting
-    each = [str(own) for _, own in label.of_region] if isinstance(label, MixedAccounting) else []
-    return About(
-        start=scenario.horizon.start or _EPOCH,
-        mode="simulated",
-        policy=PolicyFacts(use=entry.use, parameters=parameters, file_sha256=entry.digest),
-        control=candidate.control,
-        max_utilisation=candidate.max_utilisation,
-        config_sha256=hashlib.sha256(text.encode()).hexdigest(),
-        versions={name: version(name) for name in _LIBRARIES},
-        cells=CellNames(
-            origins=[origin.name for origin in scenario.origins],
-            workloads=[workload.id for workload in scenario.workloads],
-        ),
-        regions=[region.name for region in scenario.regions],
-        sources=[carbon.source] * regions,
-        accounting=each or [str(label)] * regions,
-        reads_carbon="carbon_g_per_kwh" in fields_read(candidate.policy),
-    )
