@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 import polars as pl
@@ -41,8 +43,18 @@ class _Value(AnswerModel):
     emission_factors: str | None = Field(default=None, alias="emissionFactorType")
 
 
+class _Forecast(AnswerModel):
+    value: float | None = Field(alias="carbonIntensity")
+    datetime: Instant
+
+
 class _ZoneAnswer(AnswerModel):
     zone: str
+
+
+class _ForecastAnswer(_ZoneAnswer):
+    updated_at: Instant = Field(alias="updatedAt")
+    emission_factors: str | None = Field(default=None, alias="emissionFactorType")
 
 
 class ElectricityMaps(PublishedFormat):
@@ -123,17 +135,36 @@ class ElectricityMaps(PublishedFormat):
     def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
         """Return the values of an answer; flagged are estimates."""
         rows, where = _answer(content, file_name)
+        self._require_scope(rows["emission_factors"], where, file_name)
+        table = of_json(file_name, where, rows["datetime"], rows["zone"], rows["value"])
+        estimated = pl.Series([flag is True for flag in rows["is_estimated"]], dtype=pl.Boolean)
+        return self._readings(table.with_columns(estimated=estimated))
+
+    def parse_forecast(self, content: Any, file_name: str) -> tuple[CarbonReadings, datetime]:
+        """Return the values of an answer of ``/carbon-intensity/forecast``, and when it was made, UTC.
+
+        Raises
+        ------
+        InputError
+            With the place of every part that cannot be read.
+        """
+        answer = validated(_ForecastAnswer, content, file_name)
+        self._require_scope([answer.emission_factors], "", file_name)
+        key = "data" if "data" in content else "forecast"
+        rows = records(_Forecast, content.get(key), key, file_name)
+        table = of_json(file_name, f"{key}[{{}}]", rows["datetime"], answer.zone, rows["value"])
+        return CarbonReadings(table, labelled(self.accounting, self.labels)), answer.updated_at
+
+    def _require_scope(self, scopes: Sequence[str | None], where: str, file_name: str) -> None:
+        """Refuse values with other emission factors than the scenario says."""
         remedy = f"{self.scope!r} is expected: as the scenario says"
         faults = [
             Fault(f"{where.format(row)}.emissionFactorType".lstrip("."), f"found {scope!r}", remedy)
-            for row, scope in enumerate(rows["emission_factors"])
+            for row, scope in enumerate(scopes)
             if scope not in (None, self.scope)
         ]
         if faults:
             raise InputError(file_name, faults)
-        table = of_json(file_name, where, rows["datetime"], rows["zone"], rows["value"])
-        estimated = pl.Series([flag is True for flag in rows["is_estimated"]], dtype=pl.Boolean)
-        return self._readings(table.with_columns(estimated=estimated))
 
     def _readings(self, table: pl.DataFrame) -> CarbonReadings:
         if self.estimated == "missing":

@@ -1,0 +1,237 @@
+"""Providers of carbon values: the requests that they answer, and what their answers say."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Protocol
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from carbonroute.carbon import Accounting
+from carbonroute.carbon.source import CarbonReadings
+from carbonroute.files.durations import Duration
+from carbonroute.live.clock import Clock
+from carbonroute.live.http import Answer, Fetcher, Request
+from carbonroute.spec import Spec
+
+Name = Annotated[str, Field(min_length=1)]
+Topic = Literal["latest", "forecast", "history"]
+
+
+def _base_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("found no address; one such as 'https://api.example.org' is expected")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError(
+            "found an address with a user, a query or a fragment; leave them out: secrets are named by "
+            "environment variables"
+        )
+    return text.rstrip("/")
+
+
+#: The beginning of a provider's addresses.
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One question to a provider.
+
+    Attributes
+    ----------
+    topic
+        Measured values now or before, or a forecast.
+    zones
+        Zones of the provider that the answer is about.
+    request
+        Without credentials; None where nothing is sent.
+    """
+
+    topic: Topic
+    zones: tuple[str, ...]
+    request: Request | None = None
+
+    @property
+    def name(self) -> str:
+        """Name in messages, such as ``"DE, latest"``."""
+        return f"{', '.join(self.zones)}, {self.topic}"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value of a zone, as an answer has it.
+
+    Attributes
+    ----------
+    start, end
+        Of the interval that it stands for, UTC.
+    g_per_kwh
+        gCO2e/kWh; None where there is none.
+    """
+
+    start: datetime
+    end: datetime
+    g_per_kwh: float | None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The content of an answer.
+
+    Attributes
+    ----------
+    points
+        Every zone's values, in the order of the answer.
+    issued_at
+        When a forecast was made, UTC; None for measured values.
+    sent_at
+        When the server sent it, by its own clock; None where it does not say.
+    """
+
+    points: Mapping[str, Sequence[Point]]
+    issued_at: datetime | None = None
+    sent_at: datetime | None = None
+
+
+class Session(Protocol):
+    """Sends a provider's requests, with its credentials."""
+
+    def __call__(self, request: Request) -> Answer:
+        """Return the answer.
+
+        Raises
+        ------
+        FetchError
+            If there is none.
+        SecretError
+            If an environment variable is not set.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a provider needs to answer.
+
+    Attributes
+    ----------
+    fetch, clock
+        Send requests and tell the time.
+    folder
+        What paths are relative to.
+    """
+
+    fetch: Fetcher
+    clock: Clock
+    folder: Path = Path()
+
+
+class Provider(Spec):
+    """A source of live carbon values.
+
+    Attributes
+    ----------
+    zones
+        For a region of the scenario, the provider's name of its zone. Without, all regions by their `zone`.
+    every
+        Time from one question to the next.
+    fresh
+        Age up to which a measured value is fresh.
+    zeros
+        Whether a value of 0 counts as missing, as it mostly is, or is kept.
+    """
+
+    #: Requests to one host within a minute.
+    per_minute: ClassVar[int] = 60
+    #: Whether zones are called as the scenario's regions.
+    by_region: ClassVar[bool] = False
+
+    kind: str
+    zones: dict[Name, Name] = Field(default_factory=dict)
+    every: Duration = Duration.parse("5min")
+    fresh: Duration = Duration.parse("2h")
+    zeros: Literal["missing", "keep"] = "missing"
+
+    @property
+    @abstractmethod
+    def labels(self) -> Accounting:
+        """What the numbers count."""
+
+    @abstractmethod
+    def calls(self, zones: Sequence[str], now: datetime) -> tuple[Call, ...]:
+        """Return the questions about some zones now."""
+
+    @abstractmethod
+    def parse(self, content: bytes, call: Call) -> Reply:
+        """Return what an answer says.
+
+        Raises
+        ------
+        InputError
+            If it is no answer to this question.
+        """
+
+    def session(self, around: Surroundings) -> Session:
+        """Return what sends requests; a provider with credentials adds them by `authorised`."""
+        return lambda request: around.fetch(self.authorised(request))
+
+    def authorised(self, request: Request) -> Request:
+        """Return a request with credentials.
+
+        Raises
+        ------
+        SecretError
+            If an environment variable is not set.
+        """
+        return request
+
+    def answer(self, call: Call, session: Session, around: Surroundings) -> Reply:  # noqa: ARG002  files need it
+        """Return what the provider says.
+
+        Raises
+        ------
+        FetchError, SecretError, InputError
+            If it says nothing that can be used.
+        """
+        if call.request is None:
+            raise NotImplementedError(f"{type(self).__name__} sends nothing for {call.name}")
+        answer = session(call.request)
+        return replace(self.parse(answer.content, call), sent_at=sent_at(answer.headers))
+
+    def zone_of(self, region: str, zone: str | None) -> str | None:
+        """Return the provider's zone of a region; None if it does not serve it."""
+        if self.zones:
+            return self.zones.get(region)
+        return region if self.by_region else zone
+
+
+def sent_at(headers: Mapping[str, str]) -> datetime | None:
+    """Return when an answer was sent by the server's clock; None if it does not say."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        date = parsedate_to_datetime(headers["date"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return date if date.tzinfo else None
+
+
+def points_of(readings: CarbonReadings, minutes: float) -> dict[str, list[Point]]:
+    """Return the readings of an answer by zone, each standing for an interval of so many minutes."""
+    points: dict[str, list[Point]] = {}
+    length = timedelta(minutes=minutes)
+    rows: Any = readings.table.select("zone", "time", "value").iter_rows()
+    for zone, start, value in rows:
+        if zone is not None and start is not None:
+            points.setdefault(zone, []).append(Point(start, start + length, value))
+    return points
