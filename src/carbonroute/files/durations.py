@@ -1,4 +1,4 @@
-"""Spans of time as a scenario writes them: ``"90min"``, ``"6h"``, ``"2d"``."""
+"""Spans of time as files write them: ``"90min"``, ``"6h"``, ``"2d"``; in live files ``"30s"`` too."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from carbonroute.units import MINUTES_PER_DAY
 _SPAN = re.compile(r"([0-9]{1,9})(min|h|d)", re.ASCII)
 _MINUTES = MappingProxyType({"min": 1, "h": 60, "d": MINUTES_PER_DAY})
 MAX_MINUTES = 366 * MINUTES_PER_DAY
+_SHORT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|min|h|d)", re.ASCII)
+_SECONDS = MappingProxyType({"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,3 +86,37 @@ class Hours(Spelled):
     def parse(cls, text: str) -> Self:
         """Return the span that a text spells."""
         return cls(text, whole_hours(text))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Seconds(Spelled):
+    """A span of time that may be short, such as ``"30s"``, ``"500ms"`` or ``"3h"``.
+
+    Attributes
+    ----------
+    seconds
+        Its length, above 0.
+    """
+
+    seconds: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the span that a text spells.
+
+        Raises
+        ------
+        ValueError
+            If it is not a number above 0 with a unit, or longer than a year.
+
+        Examples
+        --------
+        >>> [Seconds.parse(text).seconds for text in ("30s", "500ms", "3h")]
+        [30.0, 0.5, 10800.0]
+        """
+        match = _SHORT.fullmatch(text)
+        if not match or not 0 < (span := float(match[1]) * _SECONDS[match[2]]) <= MAX_MINUTES * 60:
+            raise ValueError(
+                f"found {text!r}; a span such as '500ms', '30s', '5min' or '3h' is expected, up to a year"
+            )
+        return cls(text, span)

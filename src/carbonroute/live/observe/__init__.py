@@ -1,1 +1,8 @@
-"""Observation: requests, load, energy and health of the regions, from metrics."""
+"""Observation of regions and traffic: one inference server or proxy, one file, and one line here."""
+
+from __future__ import annotations
+
+from carbonroute.live.observe.sensor import LiveSensor, Names, NoSensor
+from carbonroute.live.observe.settings import Observe
+
+__all__ = ["LiveSensor", "Names", "NoSensor", "Observe"]

@@ -1,0 +1,172 @@
+"""The answers of a tick as arrays, with what is unknown as NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+
+from carbonroute.arrays import Array, Index, Mask
+from carbonroute.live.observe.placing import Axis, placed, split_cells
+from carbonroute.live.observe.preset import Quantity
+from carbonroute.live.observe.prometheus import ObserveError, Prometheus, Vector
+
+#: Axes of each quantity's answers; of all others, the region alone.
+_AXES: Mapping[Quantity, str] = MappingProxyType(
+    {
+        "requests": "OWR",
+        "prompt_tokens": "WR",
+        "answer_tokens": "WR",
+        "service_ms": "WR",
+        "wait_ms": "WR",
+        "running": "WR",
+        "waiting": "WR",
+        "mean_running": "WR",
+        "mean_waiting": "WR",
+    }
+)
+#: What is split between workloads, where series name none.
+_SPLIT: tuple[Quantity, ...] = (
+    "prompt_tokens",
+    "answer_tokens",
+    "running",
+    "waiting",
+    "mean_running",
+    "mean_waiting",
+)
+
+
+@dataclass
+class Answers:
+    """The usable answers of a tick.
+
+    Attributes
+    ----------
+    vectors
+        By quantity.
+    alarms
+        What was wrong with the others, in words.
+    reached
+        Whether the server answered every query that was sent.
+    """
+
+    vectors: dict[Quantity, Vector] = field(default_factory=dict)
+    alarms: list[str] = field(default_factory=list)
+    reached: bool = True
+
+
+def ask_all(server: Prometheus, queries: Mapping[Quantity, str]) -> Answers:
+    """Ask all queries; where the server cannot be reached, no further ones, and all is unknown."""
+    answers = Answers()
+    for name, query in queries.items():
+        try:
+            vector = server.ask(query)
+        except ObserveError as error:
+            answers.alarms.append(f"{name}: {error}")
+            if not error.reached:
+                return Answers({}, answers.alarms, reached=False)
+            continue
+        if vector.left_out:
+            answers.alarms.append(f"{name}: {vector.left_out} values are no numbers, and unknown")
+        answers.vectors[name] = vector
+    return answers
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Origins, workloads and regions, by the labels of the series."""
+
+    origins: Axis
+    workloads: Axis
+    regions: Axis
+
+    def of(self, name: Quantity) -> Sequence[Axis]:
+        """Return the axes of a quantity's answers."""
+        by_letter = {"O": self.origins, "W": self.workloads, "R": self.regions}
+        return [by_letter[letter] for letter in _AXES.get(name, "R")]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured at one tick. O origins, W workloads, R regions; NaN: unknown.
+
+    Attributes
+    ----------
+    range_s
+        Range of the counts and means, s.
+    requests
+        In the range, shape (O, W, R).
+    service_ms, wait_ms
+        Means over the range, ms, shape (W, R).
+    prompt_tokens, answer_tokens
+        In the range, shape (W, R).
+    running, waiting, mean_running, mean_waiting
+        Requests in service and in the queue, now and as means over the range, shape (W, R).
+    energy_j
+        In the range, J, shape (R,).
+    servers, available
+        Servers that are on, and above 0 where requests are taken, shape (R,).
+    """
+
+    range_s: float
+    requests: Array
+    service_ms: Array
+    wait_ms: Array
+    prompt_tokens: Array
+    answer_tokens: Array
+    running: Array
+    waiting: Array
+    mean_running: Array
+    mean_waiting: Array
+    energy_j: Array
+    servers: Array
+    available: Array
+
+
+def measured(
+    answers: Answers, axes: Axes, pool: Index, share: Array, load: Array, range_s: float
+) -> Measured:
+    """Return the answers as arrays; alarms about labels are added to the answers.
+
+    In a pool that is known by any series, workloads and origins without one had no requests.
+
+    Parameters
+    ----------
+    answers, axes, range_s
+        Of the tick.
+    pool
+        Which pool serves a workload in a region, shape (W, R).
+    share
+        Expected part of each cell in the requests, shape (O, W).
+    load
+        Expected part of each workload in a region's work, shape (W, R): splits what names no workload.
+    """
+    values: dict[str, Array] = {}
+    regional: tuple[Quantity, ...] = ("energy_j", "servers", "available")
+    for name in (*regional, *_AXES):
+        vector = answers.vectors.get(name, Vector(()))
+        result = placed(vector.samples, axes.of(name))
+        if result.strangers:
+            answers.alarms.append(f"{name}: series of no member are left out: {result.problem}")
+        values[name] = result.values
+    requests = split_cells(_known_by_pool(values.pop("requests"), pool), share)
+    for mean in ("service_ms", "wait_ms"):
+        values[mean] = np.broadcast_to(values[mean], pool.shape)
+    for name in _SPLIT:
+        whole = values[name]
+        values[name] = whole * load if len(whole) < len(pool) else _known_by_pool(whole, pool)
+    return Measured(range_s=range_s, requests=requests, **values)
+
+
+def _known_by_pool(values: Array, pool: Index) -> Array:
+    """Return values, shape (…, W or 1, R), with 0 where a pool is known by other series."""
+    known: Mask = ~np.isnan(values)
+    of_workload: Mask = np.asarray(known.reshape(-1, *known.shape[-2:]).any(axis=0))
+    there = of_workload
+    if len(of_workload) == len(pool):
+        pools = np.zeros(pool.max() + 1, dtype=bool)
+        np.logical_or.at(pools, pool, of_workload)
+        there = pools[pool]
+    return np.where(there & ~known, 0.0, values)
