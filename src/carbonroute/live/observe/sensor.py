@@ -16,6 +16,7 @@ from carbonroute.control.site import Site
 from carbonroute.control.views import estimates_ms
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import Fetcher
+from carbonroute.live.observe.energy import EnergyLog
 from carbonroute.live.observe.measured import Answers, Axes, Measured, ask_all, measured
 from carbonroute.live.observe.placing import Axis
 from carbonroute.live.observe.preset import Quantity
@@ -75,6 +76,8 @@ class LiveSensor:
         Age of each region's newest sample, s, shape (R,); NaN where unknown.
     measured
         What was measured; None before the first answer.
+    energy
+        Windows of time from which the marginal energy of a request follows.
 
     Raises
     ------
@@ -115,6 +118,7 @@ class LiveSensor:
         self.healthy = False
         self.age_s = np.full(len(names.regions), np.nan)
         self.measured: Measured | None = None
+        self.energy = EnergyLog(len(names.regions), by_workload=settings.workload_label is not None)
 
     def read(self, now_s: float) -> Reading:
         """Return the measurements now, K = 1.
@@ -134,6 +138,9 @@ class LiveSensor:
         self.measured = measured(answers, self._axes, capacity.pool, share, self._load, float(scope.range_s))
         with np.errstate(invalid="ignore"):
             self.fresh = (self.age_s <= self._settings.max_age.seconds)[capacity.region]
+        self.energy.add(
+            now_s, self.measured.range_s, self.measured.requests.sum(axis=0), self.measured.energy_j
+        )
         known = self._known(self.measured, [name for name in _NEEDED if name in queries], answers)
         reading = self._reading(self.measured, passed_s, known)
         self.alarms = tuple(dict.fromkeys(answers.alarms))
