@@ -36,6 +36,7 @@ _SPLIT: tuple[Quantity, ...] = (
     "mean_running",
     "mean_waiting",
 )
+_MEANS: tuple[Quantity, ...] = ("service_ms", "wait_ms")
 
 
 @dataclass
@@ -68,7 +69,7 @@ def ask_all(server: Prometheus, queries: Mapping[Quantity, str]) -> Answers:
             if not error.reached:
                 return Answers({}, answers.alarms, reached=False)
             continue
-        if vector.left_out:
+        if vector.left_out and name not in _MEANS:  # a mean of no requests is no number
             answers.alarms.append(f"{name}: {vector.left_out} values are no numbers, and unknown")
         answers.vectors[name] = vector
     return answers
@@ -152,7 +153,7 @@ def measured(
             answers.alarms.append(f"{name}: series of no member are left out: {result.problem}")
         values[name] = result.values
     requests = split_cells(_known_by_pool(values.pop("requests"), pool), share)
-    for mean in ("service_ms", "wait_ms"):
+    for mean in _MEANS:
         values[mean] = np.broadcast_to(values[mean], pool.shape)
     for name in _SPLIT:
         whole = values[name]
