@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +21,13 @@ no_root = pytest.mark.skipif(os.geteuid() == 0, reason="needs a user other than 
 def data(*paths: Path) -> pytest.MarkDecorator:
     """Return the mark of a test that reads files or folders of real data."""
     return pytest.mark.skipif(not all(path.exists() for path in paths), reason=DATA)
+
+
+def program(name: str) -> pytest.MarkDecorator:
+    """Return the mark of a test that runs a program of the live stack."""
+    return pytest.mark.skipif(
+        shutil.which(name) is None, reason=f"needs {name}, which scripts/live-tools installs"
+    )
 
 
 def said_of(reasons: Sequence[str]) -> str:

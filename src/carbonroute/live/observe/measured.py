@@ -59,11 +59,14 @@ class Answers:
 
 
 def ask_all(server: Prometheus, queries: Mapping[Quantity, str]) -> Answers:
-    """Ask all queries; where the server cannot be reached, no further ones, and all is unknown."""
-    answers = Answers()
+    """Ask all queries, for one moment: when the server answered the first, by its own clock.
+
+    Where it cannot be reached, no further ones are sent, and all is unknown.
+    """
+    answers, at_s = Answers(), None
     for name, query in queries.items():
         try:
-            vector = server.ask(query)
+            vector = server.ask(query, at_s)
         except ObserveError as error:
             answers.alarms.append(f"{name}: {error}")
             if not error.reached:
@@ -72,6 +75,8 @@ def ask_all(server: Prometheus, queries: Mapping[Quantity, str]) -> Answers:
         if vector.left_out and name not in _MEANS:  # a mean of no requests is no number
             answers.alarms.append(f"{name}: {vector.left_out} values are no numbers, and unknown")
         answers.vectors[name] = vector
+        if at_s is None and vector.samples:
+            at_s = vector.samples[0].at_s
     return answers
 
 

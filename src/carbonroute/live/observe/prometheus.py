@@ -185,8 +185,15 @@ class Prometheus:
     timeout_s: float = 5.0
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def ask(self, query: str) -> Vector:
-        """Return the values of a query now.
+    def ask(self, query: str, at_s: float | None = None) -> Vector:
+        """Return the values of a query.
+
+        Parameters
+        ----------
+        query
+            PromQL.
+        at_s
+            When it is evaluated, s since 1970; without, now by the server's clock.
 
         Raises
         ------
@@ -194,11 +201,14 @@ class Prometheus:
             If there is no usable answer.
         """
         form = {"content-type": "application/x-www-form-urlencoded"}
+        asked = {"query": query, "timeout": f"{max(1, round(self.timeout_s))}s"}
+        if at_s is not None:
+            asked["time"] = repr(at_s)
         request = Request(
             f"{self.url}/api/v1/query",
             method="POST",
             headers={**form, **self.headers},
-            content=urlencode({"query": query, "timeout": f"{max(1, round(self.timeout_s))}s"}).encode(),
+            content=urlencode(asked).encode(),
             timeout_s=self.timeout_s,
             max_bytes=_MAX_BYTES,
         )

@@ -195,7 +195,7 @@ class Observe(Spec):
         )
 
     def asked(self, scope: Scope) -> dict[Quantity, str]:
-        """Return the query of each quantity that is asked for."""
+        """Return the query of each quantity that is asked for, ``sampled_at`` first."""
         preset = ENGINES.get(self.engine or "")
         queries = preset.queries(scope) if preset else {}
         if self.energy is not None:
@@ -204,4 +204,5 @@ class Observe(Spec):
         for name in ("running", "waiting"):
             if name in own:  # the preset's mean would be of another quantity
                 queries.pop("mean_running" if name == "running" else "mean_waiting", None)
-        return {**queries, **own}
+        every = {**queries, **own}
+        return {"sampled_at": every.pop("sampled_at"), **every}
