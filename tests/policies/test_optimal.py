@@ -6,12 +6,13 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+import highspy
 import numpy as np
 import pytest
 
 from carbonroute.arrays import Array
 from carbonroute.errors import PolicyError
-from carbonroute.policies import POLICIES, View, decide, split, splits
+from carbonroute.policies import POLICIES, View, decide, simplex, split, splits
 from carbonroute.policies.base import PolicyLike
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.hybrid import Hybrid
@@ -267,23 +268,85 @@ def test_what_it_needs_and_is_not_shown_is_named() -> None:
 
 
 @pytest.mark.parametrize("load", [0.5, 0.9, 1.6])
-def test_where_the_simplex_method_cannot_tell_the_other_one_answers(
+def test_where_the_simplex_method_cannot_tell_the_interior_point_answers(
     load: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from scipy import optimize
-
     seen, policy = ticks.view(3, 1, 4, 3, 5, load=load), Optimal()
     expected = ticks.totals(seen, policy.plan(seen).weights, policy).stacked()
-    solve, asked = optimize.linprog, []
+    asked, clear = [], highspy.Highs.clearSolver
 
-    def undecided(*columns: Any, method: str, **keys: Any) -> Any:
-        asked.append(method)
-        found = solve(*columns, method=method, **keys)
-        if method == "highs-ds":
-            found.status, found.message = 4, "model_status is Unknown"
-        return found
+    def seen_again(solver: highspy.Highs) -> Any:
+        asked.append(solver.getModelStatus())
+        return clear(solver)
 
-    monkeypatch.setattr(optimize, "linprog", undecided)
+    monkeypatch.setattr(highspy.Highs, "clearSolver", seen_again)
+    monkeypatch.setattr(simplex, "_SIMPLEX", {**simplex._SIMPLEX, "simplex_iteration_limit": 0})
     answered = ticks.totals(seen, policy.plan(seen).weights, policy).stacked()
-    assert "highs-ipm" in asked
+    assert highspy.HighsModelStatus.kIterationLimit in asked
     np.testing.assert_allclose(answered, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_an_hour_is_answered_the_same_whatever_was_asked_before() -> None:
+    """Equally good answers abound where two workloads and two regions are alike: the same one is taken."""
+    seen, policy = ticks.view(11, 24, 4, 2, 5, load=0.7), Optimal(max_violation=0.01)
+    alike: dict[str, Any] = {
+        "carbon_g_per_kwh": seen.carbon_g_per_kwh[..., [0, 1, 1, 3, 3]],
+        "energy_j": np.ones_like(seen.carbon_g_per_kwh),
+        "busy_ms": np.full_like(seen.carbon_g_per_kwh, 50.0),
+        "violation_share": np.zeros_like(seen.carbon_g_per_kwh),
+    }
+    seen = replace(seen, **alike)
+    together = policy.plan(seen)
+    assert (known(together.server_worth_g_per_h) > 0).any(axis=-1).sum() > 10
+    for hour in (23, 0, 11):
+        alone = policy.plan(ticks.hour(seen, hour, 1))
+        np.testing.assert_array_equal(alone.weights[0], together.weights[hour])
+        np.testing.assert_array_equal(
+            known(alone.server_worth_g_per_h)[0], known(together.server_worth_g_per_h)[hour]
+        )
+
+
+@pytest.mark.parametrize(
+    ("load", "limits"),
+    [
+        (0.7, Optimal(max_violation=0.01)),
+        (0.9, Optimal(max_violation=0.003, max_region_share=0.3)),
+        (1.4, Optimal()),
+        (0.6, Optimal(max_violation=0.0001)),
+    ],
+)
+def test_a_part_of_the_columns_at_a_time_gives_the_optimum_of_all(
+    load: float, limits: Optimal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, run = [], highspy.Highs.run
+
+    def counted(solver: highspy.Highs) -> Any:
+        asked.append(solver.getNumCol())
+        return run(solver)
+
+    monkeypatch.setattr(highspy.Highs, "run", counted)
+    for seed in range(6):
+        seen = ticks.view(seed, 1, 6, 3, 6, load=load, own_pools=seed % 2 == 1)
+        asked.clear()
+        expected, columns = ticks.totals(seen, limits.weights(seen), limits).stacked(), max(asked)
+        with monkeypatch.context() as patched:
+            patched.setattr(simplex, "_FEW_COLUMNS", 0)
+            patched.setattr(simplex, "_FIRST_COLUMNS", 1)
+            asked.clear()
+            totals = ticks.totals(seen, limits.weights(seen), limits).stacked()
+        assert asked[0] < columns
+        np.testing.assert_allclose(totals, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_large_tick_needs_a_part_of_its_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, run = [], highspy.Highs.run
+
+    def counted(solver: highspy.Highs) -> Any:
+        asked.append(solver.getNumCol())
+        return run(solver)
+
+    monkeypatch.setattr(highspy.Highs, "run", counted)
+    seen = ticks.view(2, 1, 20, 6, 20, load=0.3)
+    limits = Optimal()
+    assert ticks.totals(seen, limits.weights(seen), limits).kept().all()
+    assert max(asked) < 0.6 * 20 * 6 * 20

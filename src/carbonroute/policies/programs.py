@@ -20,6 +20,7 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.policies.assignment import cheapest_assignment
 from carbonroute.policies.base import MAX_VIOLATION, Regions, View, known
 from carbonroute.policies.plan import grams
+from carbonroute.policies.simplex import Columns, Simplex
 from carbonroute.spec import Spec
 from carbonroute.units import J_PER_KWH, MS_PER, S_PER_HOUR
 
@@ -30,12 +31,6 @@ _NEXT_TO_NOTHING = 1e-7
 _ROUNDING = 1e-9
 
 T = TypeVar("T")
-
-#: What scipy calls a program that nothing solves.
-INFEASIBLE = 2
-
-#: HiGHS: no presolve, which costs more than it saves here, and constraints kept as far as it goes.
-_OPTIONS = {"presolve": False, "primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}
 
 #: A column that costs more than this per unit, at the optimum's prices, is in no optimal answer.
 _PRICED_OUT = 1e-8
@@ -242,19 +237,21 @@ def g_per_h(cost_per_s: Array, view: View) -> Array | None:
 
 @dataclass(frozen=True)
 class Program:
-    """Find the cheapest columns, from 0 up, with matrix · columns = right.
+    """Find the cheapest columns, from 0 up, with low ≤ matrix · columns ≤ high.
 
-    The first K columns are flows: the requests of a cell that go to a region, in mean cells. The rows are one
-    per cell, all of whose requests are routed, and one per limit: what is used of it, plus a column for what
-    is left, minus one for the excess, is the limit. Costs and server time are in their means too, so that all
-    numbers are near 1, and the solver's tolerances mean the same to all.
+    The first K columns are flows: the requests of a cell that go to a region, in mean cells. The others are
+    the excess over a limit each. The rows are one per cell, all of whose requests are routed, and one per
+    limit: what is used of it, minus the excess, is at most the limit. Costs and server time are in their
+    means too, so that all numbers are near 1, and the solver's tolerances mean the same to all.
 
     Attributes
     ----------
     cell, region
         Of each flow, shape (K,).
-    matrix, right, cost
-        Shapes (rows, columns), (rows,) and (columns,).
+    columns
+        The matrix, and the costs of its columns.
+    low, high
+        Shape (rows,).
     excess
         Columns of the excess over capacities, shares and risks: the most important first. They are the last.
     capacity_pool, capacity_row
@@ -265,9 +262,9 @@ class Program:
 
     cell: Regions
     region: Regions
-    matrix: Any
-    right: Array
-    cost: Array
+    columns: Columns
+    low: Array
+    high: Array
     excess: tuple[slice, ...]
     capacity_pool: Regions
     capacity_row: Regions
@@ -283,50 +280,46 @@ class Program:
     @property
     def upper(self) -> Array:
         """Upper bounds of the columns where no limit is broken: 0 for the excess, and +inf."""
-        upper = np.full(len(self.cost), np.inf)
-        for kind in self.excess:
-            upper[kind] = 0
-        return upper
+        return np.where(np.arange(len(self.columns.cost)) < len(self.cell), np.inf, 0.0)
 
     @classmethod
     def of(cls, tick: Tick, limits: RoutingLimits) -> Program:
         """Write down a tick, without the capacities that cannot be reached."""
-        from scipy.sparse import csr_array, eye_array, hstack, vstack
-
         cell, region = np.nonzero(tick.allowed)
-        pool, workload, flows = tick.pool[cell, region], tick.workload[cell], np.arange(len(cell))
+        pool, workload, cells = tick.pool[cell, region], tick.workload[cell], len(tick.cells)
         means = (tick.requests_per_s.mean(), tick.cost[cell, region].mean(), tick.busy_s[cell, region].mean())
         mean_requests_per_s, mean_cost, mean_busy_s = (float(mean) or 1.0 for mean in means)
         requests, busy = tick.requests_per_s / mean_requests_per_s, tick.busy_s[cell, region] / mean_busy_s
 
-        def uses(of: Regions, use: Array, groups: int) -> Any:
-            return csr_array((use, (of, flows)), shape=(groups, len(flows)))
-
-        one, regions, workloads = np.ones(len(flows)), tick.cost.shape[1], int(tick.workload.max()) + 1
+        one, regions, workloads = np.ones(len(cell)), tick.cost.shape[1], int(tick.workload.max()) + 1
         capacity = limits.max_utilisation * tick.servers / (mean_requests_per_s * mean_busy_s)
         reached = np.flatnonzero(np.bincount(pool, requests[cell] * busy, len(capacity)) > capacity)
         shared = np.arange(regions if limits.max_region_share < 1 else 0)
         share = np.full(len(shared), limits.max_region_share * requests.sum())
         risky = np.arange(workloads if limits.violation_budget < 1 else 0)
         budget = limits.violation_budget * np.bincount(tick.workload, requests)
-        limited = [
-            (uses(pool, busy, len(capacity))[reached], capacity[reached]),
-            (uses(region, one, regions)[shared], share),
-            (uses(workload, tick.late[cell, region], workloads)[risky], budget[risky]),
-        ]
-        used = vstack([uses(cell, one, len(requests)), *(rows for rows, _ in limited)])
-        right = np.concatenate([requests, *(limit for _, limit in limited)])
-        unused = eye_array(len(right), len(right) - len(requests), k=-len(requests))
-        ends = np.cumsum([len(flows) + unused.shape[1], *(len(limit) for _, limit in limited)])
+
+        ends = cells + np.cumsum([0, len(reached), len(shared), len(risky)])  # rows of the limits
+        row_of_pool = np.full(len(capacity), -1)
+        row_of_pool[reached] = np.arange(ends[0], ends[1])
+        uses = [(cell, one), (row_of_pool[pool], busy)]
+        uses += [(ends[1] + region, one)] if len(shared) else []
+        uses += [(ends[2] + workload, tick.late[cell, region])] if len(risky) else []
+        columns = Columns.of(uses, np.arange(ends[0], ends[-1]), tick.cost[cell, region] / mean_cost)
+        high = np.concatenate([requests, capacity[reached], share, budget[risky]])
         return cls(
             cell=cell,
             region=region,
-            matrix=hstack([used, unused, -unused]).tocsc(),
-            right=right,
-            cost=np.concatenate([tick.cost[cell, region] / mean_cost, np.zeros(2 * unused.shape[1])]),
-            excess=tuple(slice(start, end) for start, end in pairwise(ends) if start < end),
+            columns=columns,
+            low=np.where(np.arange(len(high)) < cells, high, -np.inf),
+            high=high,
+            excess=tuple(
+                slice(len(cell) + start - cells, len(cell) + end - cells)
+                for start, end in pairwise(ends.tolist())
+                if start < end
+            ),
             capacity_pool=reached,
-            capacity_row=len(requests) + np.arange(len(reached)),
+            capacity_row=np.arange(ends[0], ends[1]),
             mean_requests_per_s=mean_requests_per_s,
             mean_cost=mean_cost,
             mean_busy_s=mean_busy_s,
@@ -337,51 +330,30 @@ def solve(tick: Tick, limits: RoutingLimits) -> Solution:
     """Return the cheapest answer that breaks as little as possible.
 
     Nothing is broken where that is possible. Where it is not, the excess over each kind of limit is made as
-    small as possible in turn. Columns that an optimum leaves at 0 at a positive price stay at 0 from then on:
-    the others are just those that are as good, by complementary slackness.
+    small as possible in turn. Columns that an optimum leaves at 0 at a positive price stay at 0 from then on,
+    and limits that have a price stay used up: the other answers are just those that are as good, by
+    complementary slackness.
     """
-    of_tick = Program.of(tick, limits)
-    columns = None if tick.hopeless(limits) else _least(of_tick, of_tick.cost, of_tick.upper)
-    if columns is None:
-        upper = np.full(len(of_tick.cost), np.inf)
-        for kind in of_tick.excess:
+    program = Program.of(tick, limits)
+    cost, upper = program.columns.cost, program.upper
+    solver = Simplex(program.columns, program.low, program.high)
+    optimum = None if tick.hopeless(limits) else solver.least(cost, upper)
+    if optimum is None:
+        upper = np.full(len(cost), np.inf)
+        for kind in program.excess:
             broken = np.zeros(len(upper))
             broken[kind] = 1
-            upper[answered(_least(of_tick, broken, upper)).reduced > _PRICED_OUT] = 0
-        columns = answered(_least(of_tick, of_tick.cost, upper))
+            least = answered(solver.least(broken, upper))
+            upper[least.reduced > _PRICED_OUT] = 0
+            solver.spend(np.flatnonzero(least.price < -_PRICED_OUT))
+        optimum = answered(solver.least(cost, upper))
     weights = np.zeros(tick.cost.shape)
-    weights[of_tick.cell, of_tick.region] = columns.columns[: len(of_tick.cell)]
+    weights[program.cell, program.region] = optimum.columns[: len(program.cell)]
     weights /= weights.sum(axis=1, keepdims=True)
     worth_per_s = np.zeros(len(tick.servers))
-    price = -columns.price[of_tick.capacity_row] * of_tick.mean_cost / of_tick.mean_busy_s
-    worth_per_s[of_tick.capacity_pool] = np.maximum(price, 0.0) * limits.max_utilisation
+    price = -optimum.price[program.capacity_row] * program.mean_cost / program.mean_busy_s
+    worth_per_s[program.capacity_pool] = np.maximum(price, 0.0) * limits.max_utilisation
     return Solution(weights, worth_per_s)
-
-
-class _Found(NamedTuple):
-    """An optimum: the columns, the price of each row, and the reduced cost of each column."""
-
-    columns: Array
-    price: Array
-    reduced: Array
-
-
-def _least(of_tick: Program, cost: Array, upper: Array) -> _Found | None:
-    """Return the columns of least cost from 0 to `upper`, which is 0 or +inf; None if there are none."""
-    from scipy.optimize import linprog
-
-    free = np.flatnonzero(upper)
-    program = {"A_eq": of_tick.matrix[:, free], "b_eq": of_tick.right, "bounds": (0, None)}
-    solution = linprog(cost[free], **program, method="highs-ds", options=_OPTIONS)
-    if solution.status not in (0, INFEASIBLE):  # the simplex method could not tell: the other one can
-        solution = linprog(cost[free], **program, method="highs-ipm")
-    if solution.status == INFEASIBLE:
-        return None
-    if solution.status:
-        raise ArithmeticError(f"HiGHS found no optimum: {solution.message}")
-    columns, reduced = np.zeros(len(upper)), np.zeros(len(upper))
-    columns[free], reduced[free] = np.maximum(solution.x, 0.0), solution.lower.marginals
-    return _Found(columns, solution.eqlin.marginals, reduced)
 
 
 def answered(solution: T | None) -> T:

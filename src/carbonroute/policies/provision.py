@@ -13,7 +13,6 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.policies.base import Regions, SplittingPolicy, View
 from carbonroute.policies.plan import Plan
 from carbonroute.policies.programs import (
-    INFEASIBLE,
     Program,
     RoutingLimits,
     RoutingProblem,
@@ -26,6 +25,9 @@ from carbonroute.policies.programs import (
 #: How far from the optimum a placement may be, as a part of its grams: no seconds, which would let results
 #: depend on the machine.
 _GAP = 1e-6
+
+#: What scipy calls a program that nothing solves.
+_INFEASIBLE = 2
 
 #: HiGHS without presolve, which gains little here and lets it print more often (`Placement.of`).
 _OPTIONS = {"presolve": False, "mip_rel_gap": _GAP}
@@ -201,14 +203,18 @@ class Placement:
     @classmethod
     def of(cls, tick: Tick, limits: RoutingLimits, stock: Stock) -> Placement:
         """Write down a tick without servers in the stock's pools: servers placed add to their capacity."""
-        from scipy.sparse import block_array, csr_array, diags_array, vstack
+        from scipy.sparse import block_array, csr_array, diags_array, eye_array, hstack, vstack
 
         flows = Program.of(replace(tick, servers=_in_pools(tick, stock, np.zeros(len(stock.pool)))), limits)
         row = np.full(len(tick.servers), -1)
         row[flows.capacity_pool] = flows.capacity_row
         row = row[stock.pool]
         reached = np.flatnonzero(row >= 0)  # nothing can be sent to the others
-        pools, rows, columns = len(row), len(flows.right), len(flows.cost)
+        pools, rows, of_flows = len(row), len(flows.high), len(flows.cell)
+        # Another column for each limit, what is left of it: all rows are equations.
+        left = eye_array(rows, rows - len(tick.cells), k=-len(tick.cells))
+        matrix = hstack([flows.columns.matrix(rows)[:, :of_flows], left, -left])
+        columns, limits_apart = matrix.shape[1], left.shape[1]
         one_server = limits.max_utilisation / flows.load_unit
         adds = csr_array((np.full(len(reached), one_server), (row[reached], reached)), shape=(rows, pools))
         of_region = csr_array(
@@ -224,17 +230,19 @@ class Placement:
         return cls(
             matrix=block_array(
                 [
-                    [diags_array(scale) @ flows.matrix, -diags_array(scale) @ adds],
+                    [diags_array(scale) @ matrix, -diags_array(scale) @ adds],
                     [None, count_scale * counts],
                 ]
             ),
-            low=np.append(scale * flows.right, np.full(len(stock.most), -np.inf)),
-            high=np.append(scale * flows.right, count_scale * stock.most),
-            cost=np.append(flows.cost, idle_cost),
+            low=np.append(scale * flows.high, np.full(len(stock.most), -np.inf)),
+            high=np.append(scale * flows.high, count_scale * stock.most),
+            cost=np.concatenate([flows.columns.cost, np.zeros(limits_apart), idle_cost]),
             lower=np.append(np.zeros(columns), stock.lower),
-            upper=np.append(flows.upper, stock.upper),
+            upper=np.concatenate(
+                [flows.upper[:of_flows], np.full(limits_apart, np.inf), flows.upper[of_flows:], stock.upper]
+            ),
             whole=np.arange(columns + pools) >= columns,
-            excess=flows.excess,
+            excess=tuple(slice(kind.start + limits_apart, kind.stop + limits_apart) for kind in flows.excess),
         )
 
     def least(self, cost: Array, upper: Array, kept: Iterable[tuple[Array, float]] = ()) -> Array | None:
@@ -259,7 +267,7 @@ class Placement:
             ],
             options=_OPTIONS,
         )
-        if solution.status == INFEASIBLE:
+        if solution.status == _INFEASIBLE:
             return None
         if solution.status:
             raise ArithmeticError(f"HiGHS found no optimum: {solution.message}")
