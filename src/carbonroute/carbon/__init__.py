@@ -23,6 +23,7 @@ _REGISTER = (
     "carbon_aware_sdk:CarbonAwareSdk",
     "neso:Neso",
     "eia_fuel_mix:EiaFuelMix",
+    "entsoe:Entsoe",
 )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, Literal
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
 
 import polars as pl
-from pydantic import ConfigDict, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from carbonroute.carbon.formats import PublishedFormat, Suggestion, of_json, usual_step
 from carbonroute.carbon.source import CarbonReadings
@@ -23,6 +24,11 @@ _SPAN = re.compile(
 )
 
 
+def _as_span(value: object) -> object:
+    """Return a number of minutes as a span; any other value as it is."""
+    return f"PT{value:.0f}M" if isinstance(value, float) and value % 1 == 0 and value >= 0 else value
+
+
 class _Emission(AnswerModel):
     location: str
     time: Instant
@@ -34,6 +40,18 @@ class _EmissionOfNet(_Emission):
     """The same as .NET spells its keys by default."""
 
     model_config = ConfigDict(alias_generator=str.title)
+
+
+class _Forecasted(AnswerModel):
+    time: Instant = Field(alias="timestamp")
+    value: float | None = None
+    duration: Annotated[str, BeforeValidator(_as_span)]
+
+
+class _Forecast(AnswerModel):
+    generated_at: Instant = Field(alias="generatedAt")
+    location: str
+    data: list[Any] = Field(alias="forecastData")
 
 
 class CarbonAwareSdk(PublishedFormat):
@@ -98,6 +116,26 @@ class CarbonAwareSdk(PublishedFormat):
             self.accounting,
             flagged={"unknown": "ratings of -1, taken as missing"},
         )
+
+    def parse_forecasts(self, content: Any, file_name: str) -> tuple[CarbonReadings, datetime]:
+        """Return the values of an answer of ``/emissions/forecasts/current``, and when it was made, UTC.
+
+        Of several locations, the earliest time counts. Values of −1 are missing.
+
+        Raises
+        ------
+        InputError
+            With the place of every part that cannot be read.
+        """
+        forecasts = records(_Forecast, content, "", file_name)
+        tables = []
+        for index, (location, data) in enumerate(zip(forecasts["location"], forecasts["data"], strict=True)):
+            where = f"[{index}].forecastData"
+            rows = records(_Forecasted, data, where, file_name)
+            self._check_step(rows["duration"], f"{where}[{{}}].duration", file_name)
+            values = [None if value == -1 else value for value in rows["value"]]
+            tables.append(of_json(file_name, f"{where}[{{}}]", rows["time"], location, values))
+        return CarbonReadings(pl.concat(tables), self.accounting), min(forecasts["generated_at"])
 
     def _check_step(self, durations: list[str], where: str, file_name: str) -> None:
         right = {text for text in set(durations) if _seconds(text) == self.step.minutes * 60}

@@ -169,7 +169,27 @@ class EiaFuelMix(FileSource):
     def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
         """Return the mix's carbon intensity of an answer: see `parse_table`."""
         table, place = _of_answer(content, file_name)
-        return self._mix(table, place, file_name, Query.of_all_times(distinct(table, "respondent")))
+        return self.of_answer(table, place, file_name, Query.of_all_times(distinct(table, "respondent")))
+
+    def of_answer(
+        self, table: pl.DataFrame, place: pl.Series, file_name: str, query: Query
+    ) -> CarbonReadings:
+        """Return the mix's carbon intensity of a provider's answer as a table.
+
+        Its columns are the fuels that it names: one with a factor that it does not name is none of the mix.
+
+        Parameters
+        ----------
+        table
+            A row per time and zone, and a column per fuel; times are starts of intervals.
+        place
+            Of every row, in messages.
+        file_name, query
+            As of `parse_table`.
+        """
+        absent = [fuel for fuel in self.factors_g_per_kwh if fuel not in table.columns]
+        nothing = [pl.lit(None, pl.String).alias(fuel) for fuel in absent]
+        return self._mix(table.with_columns(nothing), place, file_name, query)
 
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
         """Return the mix's carbon intensity; flagged are negative generation and rows that lack a fuel."""

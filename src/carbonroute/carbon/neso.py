@@ -101,6 +101,21 @@ class Neso(PublishedFormat):
             flagged={"forecast": "forecasts in place of missing values"},
         )
 
+    def parse_forecast(self, content: Any, file_name: str) -> CarbonReadings:
+        """Return the forecasts of an answer, such as of ``/intensity/{from}/fw24h``.
+
+        Raises
+        ------
+        InputError
+            With the place of every part that cannot be read.
+        """
+        answer = validated(_NationalHistory, content, file_name)
+        rows = records(_HalfHour, answer.data, "data", file_name)
+        self._check_step(rows, file_name)
+        value = [intensity.forecast for intensity in rows["intensity"]]
+        table = of_json(file_name, "data[{}].intensity", rows["start"], self.zone, value)
+        return CarbonReadings(table, labelled(self.accounting, self.labels))
+
     def _check_step(self, rows: dict[str, list[Any]], file_name: str) -> None:
         remedy = f"step = {self.step!r} is expected"
         lengths = [

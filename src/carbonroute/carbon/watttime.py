@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 import polars as pl
@@ -45,6 +46,15 @@ class _Historical(AnswerModel):
     data: list[Any]
 
 
+class _ForecastMeta(_Meta):
+    generated_at: Instant
+
+
+class _Forecast(AnswerModel):
+    meta: _ForecastMeta
+    data: list[Any]
+
+
 class WattTime(PublishedFormat):
     """History from WattTime's version 3: ``/v3/historical`` as JSON, or CSV of ``point_time`` and ``value``.
 
@@ -76,7 +86,12 @@ class WattTime(PublishedFormat):
     @property
     def labels(self) -> Accounting:
         """What the numbers count."""
-        if self.signal_type == "co2_moer":
+        return self.labels_of(self.signal_type)
+
+    @staticmethod
+    def labels_of(signal_type: str) -> Accounting:
+        """Return what the numbers of a signal count."""
+        if signal_type == "co2_moer":
             return Accounting(rate="marginal")
         return Accounting(rate="average", boundary="production")
 
@@ -129,6 +144,20 @@ class WattTime(PublishedFormat):
         table = of_json(file_name, "data[{}]", rows["point_time"], answer.meta.region, rows["value"])
         return self._readings(table, len(answer.meta.warnings or ()))
 
+    def parse_forecast(self, content: Any, file_name: str) -> tuple[CarbonReadings, datetime]:
+        """Return the values of an answer of ``/v3/forecast`` in g/kWh, and when it was made, UTC.
+
+        Raises
+        ------
+        InputError
+            With the place of every part that cannot be read, or differs from the settings.
+        """
+        answer = validated(_Forecast, content, file_name)
+        self._require_settings(answer.meta, file_name)
+        rows = records(_Point, answer.data, "data", file_name)
+        table = of_json(file_name, "data[{}]", rows["point_time"], answer.meta.region, rows["value"])
+        return self._readings(table, len(answer.meta.warnings or ())), answer.meta.generated_at
+
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
         """Return the values of a table in g/kWh."""
         raw = column_text(column_named(table, ["value"], file_name), file_name)
@@ -151,6 +180,9 @@ class WattTime(PublishedFormat):
         if {"generated_at", "generated_at_period_seconds"} & meta.model_fields_set:
             remedy = "an answer of /v3/historical is expected"
             raise InputError(file_name, [Fault("meta.generated_at", "the file is a forecast", remedy)])
+        self._require_settings(meta, file_name)
+
+    def _require_settings(self, meta: _Meta, file_name: str) -> None:
         expected = (
             ("region", self.region or meta.region, "as the scenario says"),
             ("signal_type", self.signal_type, "as the scenario says"),

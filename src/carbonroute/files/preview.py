@@ -38,6 +38,7 @@ from carbonroute.files.tables import (
 )
 from carbonroute.files.text import chunks, listed, opened, plain_text, refused
 from carbonroute.files.times import is_epoch
+from carbonroute.files.xml import read_xml
 
 HEAD_ROWS = 2000
 _HEAD_BYTES = 2**20
@@ -106,14 +107,14 @@ def _no_rows() -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Preview:
-    """The content of a JSON file, or the first rows of a table.
+    """The content of a JSON or XML file, or the first rows of a table.
 
     Attributes
     ----------
     path, file_name
         The file, and its name in messages.
     content
-        Of a JSON file, the value; of a table None.
+        Of a JSON file, the value; of an XML file, the root; of a table None.
     head
         First rows of a table.
     whole
@@ -196,11 +197,13 @@ def preview(path: Path, file_name: str, kind: str | None = None, *, any_separato
     Raises
     ------
     InputError
-        If the file cannot be read, or holds neither JSON nor a table.
+        If the file cannot be read, or holds neither JSON, XML nor a table.
     """
     suffix = kind or suffix_of(path)
     if suffix == ".json":
         return Preview(path, file_name, read_json(path, file_name))
+    if suffix == ".xml":
+        return Preview(path, file_name, read_xml(path, file_name))
     is_text = suffix not in PARQUET and suffix not in JSON_LINES
     separator = _separator(path, file_name) if any_separator and is_text else ","
     whole = _small(path, file_name, separator) if suffix == ".csv" else None
@@ -338,7 +341,7 @@ def head_of(path: Path, file_name: str, kind: str | None = None, separator: str 
     return head
 
 
-_FILES = "a table (.csv, .csv.gz, .parquet), JSON lines (.jsonl) or JSON (.json) is expected"
+_FILES = "a table (.csv, .csv.gz, .parquet), JSON lines (.jsonl), JSON (.json) or XML (.xml) is expected"
 
 
 def _is_object(line: str) -> bool:

@@ -12,7 +12,13 @@ from carbonroute.live.signals.provider import Provider
 #: Every provider: its module in this package, and its class.
 _REGISTER = (
     "electricity_maps:LiveElectricityMaps",
+    "watttime:LiveWattTime",
+    "neso:LiveNeso",
+    "eia:LiveEia",
+    "entsoe:LiveEntsoe",
+    "carbon_aware_sdk:LiveCarbonAwareSdk",
     "file:LiveFile",
+    "prometheus:LivePrometheus",
 )
 
 

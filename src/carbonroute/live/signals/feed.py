@@ -103,7 +103,7 @@ class _Source:
         self, place: int, provider: Provider, zones: Mapping[str, str], checks: Mapping[str, Checks]
     ):
         self.provider, self.zones = provider, dict(zones)
-        self.place = place
+        self.place, self.labels = place, provider.labels
         self.series = {zone: Series(each) for zone, each in checks.items()}
         self.outlooks = {zone: Outlook(each) for zone, each in checks.items()}
         self.fresh = timedelta(minutes=provider.fresh.minutes)
@@ -320,9 +320,8 @@ class LiveFeed:
             age_s = (now - observed_at).total_seconds()
             zone = source.zones[region.name]
             named = f"{source.provider.kind} {zone}"
-            accounting = source.provider.labels
             kind = KINDS[_KIND[step]]
-            return RegionCarbon(region.name, value, named, accounting, observed_at, age_s, kind, step)
+            return RegionCarbon(region.name, value, named, source.labels, observed_at, age_s, kind, step)
         label = region.accounting or Accounting()
         mean = region.reference_g_per_kwh
         if mean is not None:
@@ -444,7 +443,7 @@ def _mixed(sources: Sequence[_Source], regions: Sequence[FeedRegion]) -> list[Fa
     for source in sources:
         if source.zones:
             where = f"sources[{source.place}] ({source.provider.kind})"
-            labels.setdefault(source.provider.labels, []).append(where)
+            labels.setdefault(source.labels, []).append(where)
     first = next(iter(labels), Accounting())
     for region in regions:
         if region.reference_g_per_kwh is not None and _contradict(region.accounting, first):

@@ -55,11 +55,14 @@ class Call:
         Zones of the provider that the answer is about.
     request
         Without credentials; None where nothing is sent.
+    asked_at
+        When it is asked, UTC, where an answer does not say when a forecast was made; no part of its name.
     """
 
     topic: Topic
     zones: tuple[str, ...]
     request: Request | None = None
+    asked_at: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -213,6 +216,16 @@ class Provider(Spec):
         if self.zones:
             return self.zones.get(region)
         return region if self.by_region else zone
+
+
+def utc(time: datetime) -> str:
+    """Return a time of UTC as most interfaces spell it.
+
+    >>> from datetime import UTC
+    >>> utc(datetime(2024, 1, 31, 5, 30, tzinfo=UTC))
+    '2024-01-31T05:30Z'
+    """
+    return time.strftime("%Y-%m-%dT%H:%MZ")
 
 
 def sent_at(headers: Mapping[str, str]) -> datetime | None:

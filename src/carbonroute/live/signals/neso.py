@@ -1,0 +1,68 @@
+"""Great Britain's National Energy System Operator: its carbon intensity interface, which needs no key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal
+
+from carbonroute.carbon import Accounting
+from carbonroute.carbon.neso import Neso
+from carbonroute.files.durations import Duration
+from carbonroute.files.strict_json import parse_json
+from carbonroute.live.http import Request
+from carbonroute.live.signals.provider import BaseUrl, Call, Provider, Reply, points_of, utc
+
+_GB = "GB"
+_STEP_MINUTES = 30.0
+_RECENT = timedelta(hours=26)
+
+
+class LiveNeso(Provider):
+    """National values of Great Britain: measured ones of the last day, and the forecast of the next.
+
+    It serves regions of zone ``"GB"``, and those that `zones` names. When a forecast was made is not said: it
+    counts from when it was asked for.
+
+    Attributes
+    ----------
+    forecast
+        Whether forecasts are asked for too; measured values come half an hour late and more.
+    """
+
+    per_minute: ClassVar[int] = 30
+
+    kind: Literal["neso"]
+    base_url: BaseUrl = "https://api.carbonintensity.org.uk"
+    forecast: bool = True
+    every: Duration = Duration.parse("10min")
+
+    @property
+    def labels(self) -> Accounting:
+        """What the numbers count."""
+        return self._reader.labels
+
+    @property
+    def _reader(self) -> Neso:
+        return Neso(kind="neso", path="answer.json", zone=_GB)
+
+    def zone_of(self, region: str, zone: str | None) -> str | None:
+        """Return ``"GB"`` for a region in Great Britain."""
+        return _GB if region in self.zones or (not self.zones and zone == _GB) else None
+
+    def calls(self, zones: Sequence[str], now: datetime) -> tuple[Call, ...]:
+        """Return a question about the last day, and one about the next."""
+        past = Call("latest", (_GB,), self._request(f"{utc(now - _RECENT)}/{utc(now)}"))
+        ahead = Call("forecast", (_GB,), self._request(f"{utc(now)}/fw24h"), now)
+        return ((past, ahead) if self.forecast else (past,)) if zones else ()
+
+    def _request(self, times: str) -> Request:
+        return Request(f"{self.base_url}/intensity/{times}", headers={"Accept": "application/json"})
+
+    def parse(self, content: bytes, call: Call) -> Reply:
+        """Return the half-hours of an answer."""
+        name = f"{self.kind} ({call.name})"
+        answer = parse_json(content, name)
+        if call.topic == "forecast":
+            return Reply(points_of(self._reader.parse_forecast(answer, name), _STEP_MINUTES), call.asked_at)
+        return Reply(points_of(self._reader.parse_answer(answer, name), _STEP_MINUTES))
