@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from xml.etree.ElementTree import Element
 
 import polars as pl
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from carbonroute.carbon.eia_fuel_mix import EiaFuelMix, Factor
 from carbonroute.carbon.formats import PublishedFormat, Suggestion, usual_step
@@ -33,7 +33,14 @@ _TYPE = re.compile(r"B\d\d", re.ASCII)
 #: Points of one answer: two years of 15 min in 25 production types.
 _MAX_POINTS = 2_000_000
 
-ProductionType = Annotated[str, Field(pattern=r"^B\d\d$")]
+
+def _production_type(text: str) -> str:
+    if not _TYPE.fullmatch(text):
+        raise ValueError(f"found {text!r}; a production type such as 'B04' (gas) is expected")
+    return text
+
+
+ProductionType = Annotated[str, AfterValidator(_production_type)]
 
 
 class Entsoe(PublishedFormat):
