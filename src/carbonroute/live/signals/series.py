@@ -87,7 +87,10 @@ class Series:
         """Take the values of one answer that are believed; return why others are not, each reason once."""
         self._answers += 1
         reasons: dict[str, None] = {}
-        for point in _once(points, reasons):
+        ordered = _once(points, reasons)
+        if ordered and ordered[-1].start < now - KEPT:
+            reasons[f"the latest value is of {_shown(ordered[-1].start)}"] = None
+        for point in ordered:
             if point.start < now - KEPT:
                 continue
             if reason := self._take(point, now):
