@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from carbonroute.cli import main
+from carbonroute.cli import main, progress
 from helpers import damage, grids, needs, small
 from helpers.refusals import Refusals
 
@@ -26,6 +26,7 @@ settings.register_profile("default", settings.get_profile(grids.FULL), max_examp
 def pytest_configure(config: pytest.Config) -> None:
     """Choose how many examples are tried."""
     settings.load_profile(grids.FULL if config.getoption("full") else "default")
+    progress.EVERY_S = float("inf")  # no output hangs on how long a command takes
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

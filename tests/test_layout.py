@@ -32,7 +32,9 @@ FLOORS = (
     ("__init__", "__main__"),
 )
 #: What commands share.
-SHARED_BY_COMMANDS = {"cli.drawing", "cli.imported", "cli.options", "cli.results", "cli.terminal"}
+SHARED_BY_COMMANDS = {
+    f"cli.{name}" for name in ("drawing", "imported", "options", "progress", "results", "terminal")
+}
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 

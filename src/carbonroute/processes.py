@@ -25,6 +25,12 @@ LOOK_UP_S = 1.0
 _MAX_TEMPORARY = 60
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    # Not every system has CPU affinity.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def server(*modules: str) -> BaseContext:
     """Return a context whose processes are forks of a server that imports some modules once, in advance.
 

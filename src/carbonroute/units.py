@@ -66,3 +66,13 @@ def pct(share: float) -> float:
     50.0
     """
     return share * 100.0
+
+
+def in_clock(seconds: float) -> str:
+    """Write a time as hours, minutes and seconds.
+
+    >>> in_clock(3725.4)
+    '1:02:05'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

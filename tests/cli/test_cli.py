@@ -212,6 +212,34 @@ def test_wrong_usage_ends_with_2_and_a_hint(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["simulate", "--no-figure"],
+            "error: Unknown option: --no-figure. Did you mean --no-figures? See: carbonroute simulate --help",
+        ),
+        (
+            ["study", "run", "a.toml", "b.toml"],
+            "error: Nothing takes 'b.toml'; leave it out, or quote what belongs together. See: carbonroute "
+            "study run --help",
+        ),
+    ],
+)
+def test_wrong_usage_is_one_line_like_every_error(
+    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr() == ("", f"{line}\n")
+
+
+def test_scenarios_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scenarios", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {"published", "starter"} <= {one["name"] for one in listed}
+    assert all(one["description"] for one in listed)
+
+
 def test_version_scenarios_policies(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == carbonroute.__version__

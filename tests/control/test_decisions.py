@@ -75,6 +75,13 @@ def recorded(tmp_path: Path) -> Path:
     return tmp_path / "j"
 
 
+def test_replay_as_json_counts_per_journal(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert replayed(recorded, "--json") == 0
+    journals = json.loads(capsys.readouterr().out)
+    assert len(journals) == len(list(recorded.iterdir()))
+    assert all(one["records"] > 0 and one["differ"] == 0 for one in journals)
+
+
 def replayed(folder: Path, *more: str) -> int:
     return command(["replay", str(folder), "--beside", str(folder.parent), *more])
 

@@ -319,11 +319,25 @@ def test_what_was_found_is_shown_in_words_and_as_csv_and_json(
     assert main(["study", "show", out, "--csv"]) == 0
     assert pl.read_csv(capsys.readouterr().out.encode()).height == tables.results.height
     assert main(["study", "show", out, "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["results"]) == tables.results.height
+    whole = capsys.readouterr().out
+    assert len(json.loads(whole)["results"]) == tables.results.height
+    assert main(["study", "run", str(file), "--output", out, "--json"]) == 0
+    assert capsys.readouterr().out == whole
     assert main(["study", "status", out]) == 0
     assert capsys.readouterr().out == "made: finished. 4 of 4 cells.\n"
     assert main(["study", "status", out, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["done"] == 4
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_study_writes_its_report_where_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = made(tmp_path, "[grid]\nsampling.seed = [1]\n")
+    arguments = ["study", "run", str(file), "--output", str(tmp_path / "out"), "--workers", "1"]
+    assert main(arguments) == 0
+    assert not (tmp_path / "out/report.html").exists()
+    assert main([*arguments, "--report"]) == 0
+    assert (tmp_path / "out/report.html").is_file()
+    assert "results.parquet and report.html." in capsys.readouterr().out
 
 
 def test_the_finding_is_what_the_results_say(tmp_path: Path) -> None:

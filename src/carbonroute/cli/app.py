@@ -13,22 +13,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import TextIOWrapper
 from types import FrameType
+from typing import Literal
 
 from cyclopts import App, CycloptsError
 
+from carbonroute.cli.commands import COMMANDS
 from carbonroute.cli.late import import_late
-from carbonroute.cli.terminal import DONE, REFUSED, Printed, console, drop, say
-from carbonroute.errors import CarbonrouteError, Ended
+from carbonroute.cli.terminal import DONE, REFUSED, Printed, console, drop, out, say
+from carbonroute.cli.usage import usage_error
+from carbonroute.errors import CarbonrouteError, Ended, Fault, InputError
 
 #: A command that a signal ended has this and the signal's number, as shells have it: 143 after SIGTERM.
 BY_SIGNAL = 128
-_RUNS_CODE = (
-    "A scenario that names a policy of its own (use = 'file.py:Class' or 'package.module:Class') has that "
-    "file or installed module run for this. With --no-code it is refused instead."
-)
-_REPLAYS_CODE = (
-    "Records that name a policy of a file or module have it run for this. With --no-code it is refused."
-)
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -38,53 +34,52 @@ def _version() -> str:
     return version("carbonroute")
 
 
+def _install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None) -> int:
+    """Install completion of commands and options for a shell, for the user who runs this.
+
+    Parameters
+    ----------
+    shell
+        Which; by default the one that this is called from.
+    """
+    from cyclopts.completion.detect import ShellDetectionError, detect_shell
+
+    try:
+        name = shell or detect_shell()
+    except ShellDetectionError:
+        fault = Fault("", "the shell is not recognised", "name it: --shell bash, zsh or fish")
+        raise InputError("--install-completion", [fault]) from None
+    path = app.install_completion(shell=name)
+    out().print(f"Wrote {path}. Shells that are opened from now on complete carbonroute.", soft_wrap=True)
+    return DONE
+
+
 app = App(
     name="carbonroute",
     version=_version,
     help="Carbon-aware routing of requests between regions: its savings, its risks, and their uncertainty.",
-    help_epilogue="Start with: carbonroute simulate published",
+    help_epilogue=(
+        "Start with `carbonroute simulate published`, or with your regions: `carbonroute init --help`.\n\n"
+        "`carbonroute COMMAND --help` has examples."
+    ),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-study = App(name="study", help="Run many scenarios over a grid, and summarise their results.")
-for _name, _help in (
-    ("simulate", "Run a scenario: print the policy table, write tables and figures."),
-    ("figures", "Draw the figures of a finished run again."),
-    ("report", "Write one page that shows all of a finished run or study."),
-    ("tables", "Print a table of a finished run or study as LaTeX, Markdown or CSV."),
-    ("frontier", "Try many policies and parameters: draw the front, and recommend one within limits."),
-    ("sensitivity", "Show how the recommended policy responds to each input, changed by a tenth."),
-    ("headroom", "Run a scenario with capacity as a multiple of its load, and compare the savings."),
-    (
-        "whatif",
-        "Compare a scenario as it is with a full, missing or changed region, or other traffic.\n\nAll "
-        "changes that are given hold together; options of changes may be given again, for other names.",
-    ),
-    ("study:run", "Run a study; after an interruption, resume it."),
-    ("study:status", "Show the progress of a study."),
-    ("study:show", "Print the results of a finished study."),
-    ("study:figures", "Draw the figures of a finished study."),
-    (
-        "policies",
-        "List the policies that a scenario can use, or check one of your own.\n\nWith --check, the file or "
-        "module of a policy is run for this.",
-    ),
-    ("replay", f"Replay recorded decisions, and count those that differ.\n\n{_REPLAYS_CODE}"),
-    ("scenarios", "List the built-in scenarios."),
-    ("regions", "Search the catalogue of cloud regions: place, grid, carbon intensity, PUE."),
-    (
-        "inspect",
-        f"Describe a data file: content, faults, and the lines that read it.\n\n{_RUNS_CODE}",
-    ),
-    ("import_:import", "Write a scenario from your own logs, metrics, tables or traces."),
-    ("init", "Write a commented scenario file, or a policy, to start from."),
-    ("validate", f"Check a scenario and its data without simulating it.\n\n{_RUNS_CODE}"),
-):
-    _module, _, _part = _name.partition(":")
-    _group = study if _module == "study" else app
-    _function = "import_" if _part == "import" else _part or _module
-    _group.command(f"carbonroute.cli.{_module}:{_function}", name=_part or _module, help=_help)
+study = App(
+    name="study",
+    help="Run many scenarios over a grid, and summarise their results.",
+    help_epilogue="Start with: `carbonroute study run examples/studies/limits.toml`",
+)
+for _command in COMMANDS:
+    _group, _name = (study, _command.name[6:]) if _command.name.startswith("study ") else (app, _command.name)
+    _group.command(_command.reference, name=_name, help=_command.help, help_epilogue=_command.epilogue)
 app.command(study)
+app.command(
+    _install_completion,
+    name="--install-completion",
+    help_epilogue="Then open a new shell.",
+    usage="Usage: carbonroute --install-completion [--shell bash|zsh|fish]",
+)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -98,12 +93,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
                 code = app(
                     arguments,
                     exit_on_error=False,
-                    print_error=True,
+                    print_error=False,
                     console=console(sys.stdout),
                     error_console=console(sys.stderr),
                 )
                 sys.stdout.flush()
-        except CycloptsError:
+        except CycloptsError as error:
+            say(usage_error(error))
             return REFUSED
         except CarbonrouteError as error:
             say(f"error: {error}")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from carbonroute.cli.drawing import draw_all
 from carbonroute.cli.options import Formats, NoCode, Quiet, Style
-from carbonroute.cli.terminal import out, progress, results_alone, stepper
+from carbonroute.cli.progress import progress, stepper
+from carbonroute.cli.terminal import out, results_alone
 from carbonroute.runs.store import RunFolder, read_manifest, tables_of
 
 

@@ -9,7 +9,8 @@ import polars as pl
 
 from carbonroute.analysis.headroom import HEADROOMS, Headroom, finding, run
 from carbonroute.cli import options
-from carbonroute.cli.terminal import empty_table, out, print_json, progress, results_alone, say, stepper
+from carbonroute.cli.progress import progress, stepper
+from carbonroute.cli.terminal import empty_table, out, print_json, results_alone, say
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics import slo

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.scenario.written.limits import share
 from carbonroute.units import pct
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ Formats = Annotated[
     Parameter(
         name="--format",
         consume_multiple=False,
+        negative=(),
+        show_default=False,
         help="Write the figures in this format, besides PNG: svg or pdf; may be given again.",
     ),
 ]
@@ -52,6 +53,19 @@ Json = Annotated[
     ),
 ]
 Quiet = Annotated[bool, Parameter(negative=(), help="Print nothing but errors (and the JSON, with --json).")]
+Workers = Annotated[
+    int | None,
+    Parameter(
+        help="Processes on this machine; one per core by default. The results are the same for any number."
+    ),
+]
+Report = Annotated[
+    bool,
+    Parameter(
+        negative=(),
+        help="Write report.html too: one page that shows all of it, and needs no network.",
+    ),
+]
 NoCode = Annotated[
     bool,
     Parameter(
@@ -66,6 +80,8 @@ MaxLatency = Annotated[float | None, Parameter(help="Highest mean of its latency
 
 
 def _share(_type: object, tokens: tuple[object, ...]) -> float:
+    from carbonroute.scenario.written.limits import share
+
     return share(str(getattr(tokens[0], "value", tokens[0])))
 
 
@@ -86,6 +102,17 @@ def changes_of(
     """Return the changes to a scenario that the options state, by path."""
     given = {"horizon.hours": sim_hours, "traffic.requests_per_hour": reqs_per_hour, "sampling.seed": seed}
     return {path: value for path, value in given.items() if value is not None}
+
+
+def workers_of(stated: int | None, engine: str | None) -> int:
+    """Return the number of processes: the stated one, else one per core where an engine may share its work.
+
+    >>> workers_of(3, "sampled"), workers_of(None, "exact")
+    (3, 1)
+    """
+    from carbonroute.processes import cores
+
+    return stated if stated is not None else 1 if engine == "exact" else cores()
 
 
 def limits_of(scenario: Scenario, max_p95: float | None, max_latency: float | None) -> ServiceLimits:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from carbonroute.cli.options import NoCode
-from carbonroute.cli.terminal import DONE, MISSED, out, results_alone
+from carbonroute.cli.options import Json, NoCode
+from carbonroute.cli.terminal import DONE, MISSED, out, print_json, results_alone
 
 
-def replay(folder: Path, /, *, beside: Path = Path(), no_code: NoCode = False) -> int:
+def replay(folder: Path, /, *, beside: Path = Path(), json: Json = False, no_code: NoCode = False) -> int:
     """Replay recorded decisions, and count those that are not bit-identical.
 
     The exit code is 1 where any differs, and 2 where a record is damaged or missing.
@@ -22,9 +22,13 @@ def replay(folder: Path, /, *, beside: Path = Path(), no_code: NoCode = False) -
     """
     from carbonroute.runs.journals import replay as asked_again
 
-    console, differ = out(), 0
+    console, replayed = out(), []
     with results_alone():
         for one in asked_again(folder, beside=beside, code=not no_code):
-            console.print(f"{one.folder}: {one.records:,} decisions, {one.differ:,} differ", soft_wrap=True)
-            differ += one.differ
-    return MISSED if differ else DONE
+            replayed.append(one)
+            if not json:
+                text = f"{one.folder}: {one.records:,} decisions, {one.differ:,} differ"
+                console.print(text, soft_wrap=True)
+    if json:
+        print_json([one._asdict() | {"folder": str(one.folder)} for one in replayed])
+    return MISSED if any(one.differ for one in replayed) else DONE

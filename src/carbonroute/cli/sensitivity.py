@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from carbonroute.analysis import frontier
 from carbonroute.analysis.sensitivity import sensitivity as vary
 from carbonroute.cli import options
-from carbonroute.cli.terminal import empty_table, out, print_json, progress, results_alone, say, stepper
+from carbonroute.cli.progress import progress, stepper
+from carbonroute.cli.terminal import empty_table, out, print_json, results_alone, say
 from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics.headlines import sensitivity as headlines
 from carbonroute.runs.store import RunFolder, add_to

@@ -7,14 +7,14 @@ import shlex
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import polars as pl
-from cyclopts import Parameter
 
 from carbonroute.cli import options
+from carbonroute.cli.progress import progress, stepper
 from carbonroute.cli.results import missed, print_run
-from carbonroute.cli.terminal import DONE, MISSED, out, print_json, progress, results_alone, say, stepper
+from carbonroute.cli.terminal import DONE, MISSED, out, print_json, results_alone, say
 from carbonroute.engines import sampled
 from carbonroute.errors import Fault, InputError, visible
 from carbonroute.metrics import simulation_results, slo
@@ -32,14 +32,14 @@ def simulate(
     seed: options.Seed = None,
     output: options.Output = Path("outputs"),
     engine: Literal["sampled", "exact", "both", "queued"] | None = None,
-    workers: int = 1,
+    workers: options.Workers = None,
     replications: int | None = None,
     until: str | None = None,
     max_violation: options.MaxViolation = None,
     figures: options.Figures = True,
     formats: options.Formats = (),
     style: options.Style = "house",
-    report: Annotated[bool, Parameter(negative=())] = False,
+    report: options.Report = False,
     journal: Path | None = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -59,14 +59,10 @@ def simulate(
         How to evaluate: every request sampled; exact expected values; both, compared (the exit code
         is 1 where they disagree); or queued, where requests wait for servers. By default queued where the
         scenario states pools of servers, and sampled elsewhere.
-    workers
-        Processes that sample; the results are the same for any number.
     replications
         Independent runs, each with a seed of its own: figures get intervals. With --until: at most so many.
     until
         Add replications until an interval is this narrow under every policy: "slo_violation_pct ± 0.05".
-    report
-        Write report.html too: one page that shows all of it, and needs no network.
     journal
         Folder for the records of every decision of a queued run; see `carbonroute replay`.
     """
@@ -83,7 +79,7 @@ def simulate(
             "--max-violation": max_violation,
         },
     )
-    if workers > 1 and engine not in {"exact", "queued"}:
+    if (workers or 1) > 1 and engine not in {"exact", "queued"}:
         sampled.ready()
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
         step = stepper(bar, "simulating")
@@ -93,7 +89,7 @@ def simulate(
             load(scenario, changes, code=not no_code),
             engine=engine,
             max_violation=max_violation,
-            workers=workers,
+            workers=options.workers_of(workers, engine),
             replications=replications,
             until=until,
             journal=journal,
@@ -116,7 +112,7 @@ def simulate(
         print_run(console, result)
         files = f"{len(folder.digests) + report} files, listed in manifest.json"
         console.print(f"\nWrote {folder.path}/ ({files}).", soft_wrap=True)
-    for note in (*folder.notes, *sampled.notes(result.inputs, workers)):
+    for note in (*folder.notes, *sampled.notes(result.inputs, workers or 1)):
         say(f"note: {note}")
     shortfalls = list(missed(result.tables))
     if quiet or json:

@@ -11,19 +11,9 @@ import polars as pl
 from cyclopts import Parameter
 
 from carbonroute import study
-from carbonroute.cli.options import Formats, NoCode, Quiet, Style
-from carbonroute.cli.terminal import (
-    DONE,
-    MISSED,
-    empty_table,
-    out,
-    print_csv,
-    print_json,
-    progress,
-    results_alone,
-    say,
-    stepper,
-)
+from carbonroute.cli.options import Formats, Json, NoCode, Quiet, Report, Style, Workers
+from carbonroute.cli.progress import Display, progress, stepper
+from carbonroute.cli.terminal import DONE, MISSED, empty_table, out, print_csv, print_json, results_alone, say
 from carbonroute.errors import visible
 from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics.headlines.study import plain
@@ -34,7 +24,6 @@ from carbonroute.study import overview
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
     from rich.table import Table
 
     from carbonroute.study import StudyTables
@@ -50,9 +39,11 @@ def run(
     /,
     *,
     output: Path | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
     cluster: str | None = None,
     retry: Annotated[bool, Parameter(negative=())] = False,
+    report: Report = False,
+    json: Json = False,
     quiet: Quiet = False,
     no_code: NoCode = False,
 ) -> int:
@@ -67,8 +58,6 @@ def run(
         The study, a TOML file: a base scenario, and a grid of changes.
     output
         Its folder; by default outputs/NAME, for a file NAME.toml.
-    workers
-        Processes on this machine; one per core by default. The results are the same for any number.
     cluster
         Address of a Dask scheduler, such as tcp://host:8786: its workers work instead.
     retry
@@ -93,15 +82,27 @@ def run(
     except KeyboardInterrupt:
         say("Finished cells are kept: the same command resumes the study.")
         raise
-    if not quiet:
+    if report:
+        from carbonroute.report import write
+
+        with results_alone(quiet=quiet):
+            write(place)
+    if json:
+        _print_json(tables)
+    elif not quiet:
         console = out()
         _print(console, tables)
-        console.print(f"\nWrote {place}/results.parquet.", soft_wrap=True)
+        also = " and report.html" * report
+        console.print(f"\nWrote {place}/results.parquet{also}.", soft_wrap=True)
     failed = tables.facts["failed"]
-    if quiet and failed:
+    if (quiet or json) and failed:
         for line in _failures(tables):
             say(line)
     return MISSED if failed else DONE
+
+
+def _print_json(tables: StudyTables) -> None:
+    print_json({**tables.facts, "results": tables.results.rows(named=True)})
 
 
 def _note(text: str) -> None:
@@ -156,8 +157,7 @@ def show(
     if csv:
         print_csv(csv_bytes(tables.results).decode())
     elif json:
-        document = {**tables.facts, "results": tables.results.rows(named=True)}
-        print_json(document)
+        _print_json(tables)
     else:
         _print(out(), tables)
     return DONE
@@ -188,29 +188,24 @@ def figures(folder: Path, /, *, formats: Formats = (), style: Style = "house", q
 
 
 def _watched(
-    bar: Progress | None,
+    display: Display | None,
 ) -> tuple[Callable[[int, int], None] | None, Callable[[study.Progress], None] | None]:
-    """Return progress callbacks for the check of cells and for the run, on the same line."""
-    if bar is None:
+    """Return progress callbacks for the check of cells and for the run, of the same task."""
+    if display is None:
         return None, None
-    task = bar.add_task("checking")
+    task = display.task("checking")
     running = False
-
-    def check(done: int, total: int) -> None:
-        bar.update(task, completed=done, total=total)
 
     def advance(now: study.Progress) -> None:
         nonlocal running
         rate = f", {now.cells_per_s:.3g}/s" if now.cells_per_s else ""
         failed = f", {now.failed:,} failed" if now.failed else ""
-        text = f"{now.done:,} of {now.total:,} cells{rate}{failed}"
-        if running:
-            bar.update(task, completed=now.done, description=text)
-        else:  # cells of an earlier run do not count for the rate
-            bar.reset(task, completed=now.done, total=now.total, description=text)
-            running = True
+        # Cells of an earlier run do not count for the rate.
+        show = task.update if running else task.restart
+        show(now.done, now.total, f"{now.done:,} of {now.total:,} cells{rate}{failed}")
+        running = True
 
-    return check, advance
+    return task.update, advance
 
 
 def _print(console: Console, tables: StudyTables) -> None:

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import TextIOBase
 from json import dumps
@@ -19,7 +19,6 @@ from rich.segment import Segment
 from carbonroute.errors import visible
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
     from rich.table import Table
 
 #: Exit codes: an objective or a check was missed; wrong usage or input.
@@ -181,30 +180,3 @@ class _LogTexts(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.texts[record.getMessage()] = None
-
-
-@contextmanager
-def progress(*, quiet: bool) -> Iterator[Progress | None]:
-    """Show progress with remaining time on stderr, on a terminal only; give None otherwise."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console(sys.stderr), transient=True) as bar:
-        yield bar
-
-
-def stepper(bar: Progress | None, description: str) -> Callable[[int, int], None] | None:
-    """Add a line to the progress display; return its callback, of the number done and of all."""
-    if bar is None:
-        return None
-    task = bar.add_task(description)
-    return lambda done, total: bar.update(task, completed=done, total=total)

@@ -11,16 +11,8 @@ from cyclopts import Parameter
 from carbonroute.analysis.alterations import Alterations
 from carbonroute.analysis.whatif import WhatIf, finding, run
 from carbonroute.cli import options
-from carbonroute.cli.terminal import (
-    empty_table,
-    out,
-    print_csv,
-    print_json,
-    progress,
-    results_alone,
-    say,
-    stepper,
-)
+from carbonroute.cli.progress import progress, stepper
+from carbonroute.cli.terminal import empty_table, out, print_csv, print_json, results_alone, say
 from carbonroute.engines import sampled
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.tables import csv_bytes
@@ -67,7 +59,7 @@ def whatif(
     seed: options.Seed = None,
     output: options.AddedOutput = Path("outputs"),
     engine: Literal["sampled", "exact", "queued"] | None = None,
-    workers: int = 1,
+    workers: options.Workers = None,
     max_violation: options.MaxViolation = None,
     json: options.Json = False,
     csv: Annotated[bool, Parameter(negative=(), help="Print the table as CSV, at full precision.")] = False,
@@ -101,12 +93,10 @@ def whatif(
     engine
         How to evaluate, as of `simulate`: by default queued where the scenario states pools of servers, and
         sampled elsewhere.
-    workers
-        Processes that sample; the results are the same for any number.
     """
     if json and csv:
         raise InputError("--csv", [Fault("", "found --json as well", "leave one of them out")])
-    if workers > 1 and engine not in {"exact", "queued"}:
+    if (workers or 1) > 1 and engine not in {"exact", "queued"}:
         sampled.ready()
     changes = options.changes_of(sim_hours, seed)
     alterations = Alterations(full, without, carbon, traffic, slo, add)
@@ -116,7 +106,7 @@ def whatif(
             alterations,
             changes,
             engine=engine,
-            workers=workers,
+            workers=options.workers_of(workers, engine),
             replications=replications,
             max_violation=max_violation,
             code=not no_code,

@@ -11,6 +11,7 @@ from pathlib import Path
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.folder import make_folder_of, writing
 from carbonroute.files.text import sha256
+from carbonroute.processes import cores
 from carbonroute.runs.folder import RunFolder
 from carbonroute.runs.manifest import STUDY
 from carbonroute.study import cells
@@ -28,7 +29,7 @@ from carbonroute.study.tables import (
     results_of,
     summary_of,
 )
-from carbonroute.study.workers import Seat, cores, processes
+from carbonroute.study.workers import Seat, processes
 
 __all__ = ["Progress", "Status", "StudyTables", "check", "damage_of", "read", "run", "status", "tables_in"]
 

@@ -16,6 +16,7 @@ from carbonroute.runs.manifest import MANIFEST, SETTINGS, read_manifest
 from carbonroute.study.finished import StudyManifest
 from carbonroute.study.folder import read_settings
 from carbonroute.study.journal import FAILED, NAME, Record, records
+from carbonroute.units import in_clock
 
 #: Number of latest cells that the rate is estimated from.
 LATEST = 200
@@ -153,13 +154,3 @@ def rate(moments: Sequence[float]) -> float | None:
     """Return the rate of events, 1/s, by the times of the latest ones; None for fewer than two."""
     took_s = moments[-1] - moments[0] if len(moments) > 1 else 0.0
     return (len(moments) - 1) / took_s if took_s > 0 else None
-
-
-def in_clock(seconds: float) -> str:
-    """Write a time as hours, minutes and seconds.
-
-    >>> in_clock(3725.4)
-    '1:02:05'
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

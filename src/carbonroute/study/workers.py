@@ -6,7 +6,6 @@ running cell counts a death, the others are requeued.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -89,12 +88,6 @@ class Seat:
     def close(self) -> None:
         """Shut it down, and cancel waiting cells."""
         self._executor.shutdown(wait=False, cancel_futures=True)
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    # Not every system has CPU affinity.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -1,0 +1,80 @@
+"""The help of every command: its examples can be run as they stand, and its last line fits it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from carbonroute.cli import main
+from carbonroute.cli.app import app
+from carbonroute.cli.commands import COMMANDS, Command
+from helpers.pages import ROOT
+
+EXAMPLES = [example for command in COMMANDS for example in command.examples]
+named = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_is_read(example: str) -> None:
+    command, bound, _ = app.parse_args(shlex.split(example), exit_on_error=False, print_error=False)
+    assert command.__module__.startswith("carbonroute.cli.")
+    assert bound.arguments or example in {"policies", "scenarios"}
+
+
+@named
+def test_help_ends_with_examples_and_what_comes_next(
+    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "110")
+    assert main([*command.name.split(), "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for example in command.examples:
+        assert f"carbonroute {' '.join(example.split())}" in shown
+    assert shown.endswith(command.ending.replace("`", ""))
+
+
+@named
+def test_an_example_is_of_its_command_or_prepares_it(command: Command) -> None:
+    assert command.examples[-1].startswith(command.name)
+
+
+def test_the_ending_of_a_command_is_its_own() -> None:
+    assert len({command.ending for command in COMMANDS}) >= len(COMMANDS) - 1
+
+
+#: Commands whose examples take seconds to minutes: those of `study` and `figures` need a run of them.
+SLOW = {"frontier", "sensitivity", "headroom", "whatif", "study", "figures", "report", "replay"}
+
+
+@pytest.fixture
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder with the files that examples name, small ones."""
+    (tmp_path / "examples/studies").mkdir(parents=True)
+    for name, long, short in (
+        ("access.log", "", ""),
+        ("studies/limits.toml", "to = 10", "to = 1"),
+        ("capacity-published.toml", "requests_per_hour = 2400000", "requests_per_hour = 2400"),
+    ):
+        text = (ROOT / "examples" / name).read_text(encoding="utf-8")
+        assert long in text
+        (tmp_path / "examples" / name).write_text(text.replace(long, short), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("beside")
+@pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.full(long=True))])
+def test_examples_run_one_after_the_other(slow: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    for example in EXAMPLES:
+        command, *options = shlex.split(example)
+        if (command in SLOW or example.endswith("--output queued")) and not slow:
+            continue
+        if command in {"simulate", "frontier", "sensitivity", "headroom", "whatif"}:
+            options += ["--sim-hours", "1"] * ("--sim-hours" not in options)
+        if command == "simulate" or slow:
+            drawn = command in {"simulate", "frontier", "sensitivity", "headroom"}
+            options += ["--no-figures"] * (drawn and "--no-figures" not in options)
+        options += ["--workers", "1"] * (options[:1] == ["run"])
+        assert main([command, *options]) in {0, 1}, (example, capsys.readouterr().err)
+        assert "error" not in capsys.readouterr().err, example
