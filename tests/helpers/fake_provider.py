@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from carbonroute.live.http import Answer, FetchError, Request
@@ -163,3 +166,61 @@ def vector(time: datetime, values: dict[str, object], label: str = "region") -> 
     """Return what Prometheus answers to an instant query."""
     result = [{"metric": {label: zone}, "value": [time.timestamp(), str(v)]} for zone, v in values.items()]
     return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+@dataclass
+class FakeServer:
+    """A server on loopback; a request is answered by the script of its path, which gets the handler."""
+
+    scripts: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=dict)
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @contextmanager
+    def running(self) -> Iterator[FakeServer]:
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append((self.path, dict(self.headers)))
+                try:
+                    outer.scripts[self.path.partition("?")[0]](self)
+                except OSError:
+                    self.close_connection = True  # the client has gone
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the library's name
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        self.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.ended.set()
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+def body(
+    content: bytes, status: int = 200, length: int | None = None, **headers: str
+) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Return a script that answers with a body, of another stated length where `length` is given."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        for name, text in {"Content-Length": str(length or len(content)), **named}.items():
+            handler.send_header(name, text)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return answer

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, Protocol, Self
@@ -124,7 +126,9 @@ class HttpFetcher:
         import httpx2
 
         self._clock = clock or SystemClock()
-        self._client = httpx2.Client(trust_env=False, follow_redirects=False)
+        # Each request has a connection of its own: then it is seen whom it reaches.
+        alone = httpx2.Limits(max_keepalive_connections=0)
+        self._client = httpx2.Client(trust_env=False, follow_redirects=False, limits=alone)
 
     def __enter__(self) -> Self:
         return self
@@ -164,15 +168,19 @@ class HttpFetcher:
     def _stream(self, request: Request, url: str, params: Mapping[str, Any], end_s: float) -> Iterator[Any]:
         """Send a request; give the response, whose body is not read yet."""
         left_s = max(end_s - self._clock.monotonic_s(), 0.001)
-        with self._client.stream(
-            request.method,
-            url,
-            params=params or None,
-            headers=dict(request.headers),
-            auth=request.auth,
-            content=request.content,
-            timeout=left_s,
-        ) as response:
+        with (
+            _Watch(request, left_s) as watch,
+            self._client.stream(
+                request.method,
+                url,
+                params=params or None,
+                headers={"Accept-Encoding": "gzip", **request.headers},
+                auth=request.auth,
+                content=request.content,
+                timeout=left_s,
+                extensions={"trace": watch},
+            ) as response,
+        ):
             yield response
 
     def _answer(self, request: Request, response: Any, end_s: float) -> Answer:
@@ -182,25 +190,102 @@ class HttpFetcher:
             wait_s = self._retry_after_s(headers.get("retry-after"))
             raise FetchError("status", detail, response.status_code, wait_s)
         content = bytearray()
-        for part in response.iter_bytes(_CHUNK):
+        for part in _expanded(response.iter_raw(), headers.get("content-encoding", ""), request):
             content += part
             if len(content) > request.max_bytes:
                 raise FetchError("too-large", f"{request.shown}: more than {request.max_bytes:,} bytes")
             if self._clock.monotonic_s() > end_s:
-                raise FetchError("timeout", f"{request.shown}: not done in {request.timeout_s:g} s")
+                raise _too_slow(request)
         return Answer(response.status_code, headers, bytes(content))
 
     def _retry_after_s(self, text: str | None) -> float | None:
         """Return how long a server asks to wait: in seconds, or until a date."""
         if not text:
             return None
-        if text.isdecimal():
-            return float(text)
+        if text.isascii() and text.isdecimal():
+            return float(text) if len(text) < 10 else None
         try:
             until = parsedate_to_datetime(text)
             return max((until - self._clock.now()).total_seconds(), 0.0)
         except (TypeError, ValueError):
             return None
+
+
+class _Watch:
+    """Ends a request when its time is over, wherever it stands, and looks at whom it reaches.
+
+    Time limits of the library are of single reads: who sends a byte now and then would never end.
+    """
+
+    def __init__(self, request: Request, seconds: float) -> None:
+        self._request = request
+        self._socket: socket.socket | None = None
+        self._is_over = False
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        self._timer.cancel()
+        if error is not None and self._is_over and not isinstance(error, FetchError):
+            raise _too_slow(self._request) from error
+
+    def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        """Note a new connection; refuse one to a link-local address, whatever its name meant before."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            stream = info["return_value"]
+            self._socket = stream.get_extra_info("socket")
+            address = str(stream.get_extra_info("server_addr")[0])
+            if _is_link_local(address):
+                stream.close()
+                raise _link_local(self._request)
+            if self._is_over:
+                self._end()
+
+    def _end(self) -> None:
+        self._is_over = True
+        if self._socket is not None:
+            with suppress(OSError):
+                # Of TLS too: the reader shall see an end, not the state that it reads with change.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+def _expanded(parts: Iterator[bytes], encoding: str, request: Request) -> Iterator[bytes]:
+    """Yield the parts of a body, expanded; none is much longer than what may be read."""
+    if encoding.lower() in {"", "identity"}:
+        yield from parts
+        return
+    if encoding.lower() not in {"gzip", "x-gzip", "deflate"}:
+        raise FetchError("unreachable", f"{request.shown}: answers in an unknown encoding")
+    expander = zlib.decompressobj(wbits=47)
+    try:
+        for part in parts:
+            rest = part
+            while rest and not expander.eof:
+                yield expander.decompress(rest, _CHUNK)
+                rest = expander.unconsumed_tail
+        yield expander.flush(_CHUNK)
+    except zlib.error as error:
+        raise FetchError("unreachable", f"{request.shown}: the answer is damaged") from error
+    if not expander.eof:
+        raise FetchError("unreachable", f"{request.shown}: the answer is truncated")
+
+
+def _too_slow(request: Request) -> FetchError:
+    return FetchError("timeout", f"{request.shown}: not done in {request.timeout_s:g} s")
+
+
+def _link_local(request: Request) -> FetchError:
+    return FetchError("forbidden-host", f"{request.shown}: link-local addresses are not asked")
+
+
+def _is_link_local(address: str) -> bool:
+    host = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(host, "ipv4_mapped", None) or host
+    return bool(mapped.is_link_local or mapped.is_multicast)
 
 
 def refuse_link_local(url: str, request: Request) -> None:
@@ -220,10 +305,8 @@ def refuse_link_local(url: str, request: Request) -> None:
         problem = f"{request.shown}: the host has no address ({described(error)})"
         raise FetchError("unreachable", problem) from error
     for *_, address in known:
-        host = ipaddress.ip_address(str(address[0]).partition("%")[0])
-        mapped = getattr(host, "ipv4_mapped", None) or host
-        if mapped.is_link_local or mapped.is_multicast:
-            raise FetchError("forbidden-host", f"{request.shown}: link-local addresses are not asked")
+        if _is_link_local(str(address[0])):
+            raise _link_local(request)
 
 
 def _refuse_other_host(url: str, target: str, request: Request) -> None:
