@@ -16,8 +16,8 @@ from carbonroute.engines.queued import run
 from carbonroute.errors import InputError, RunFolderError
 from carbonroute.runs import run as run_scenario
 from carbonroute.runs.journals import written
-from carbonroute.scenario.resolved.recorded import about
 from carbonroute.scenario import Inputs, load
+from carbonroute.scenario.resolved.recorded import about
 from helpers.queued_runs import FEW, inputs_of
 
 SCENARIO = """\

@@ -65,15 +65,24 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-study = App(
-    name="study",
-    help="Run many scenarios over a grid, and summarise their results.",
-    help_epilogue="Start with: `carbonroute study run examples/studies/limits.toml`",
-)
+GROUPS = {
+    "study": App(
+        name="study",
+        help="Run many scenarios over a grid, and summarise their results.",
+        help_epilogue="Start with: `carbonroute study run examples/studies/limits.toml`",
+    ),
+    "live": App(
+        name="live",
+        help="Run a policy on real traffic: in the shadow, on a share of it, or on all.",
+        help_epilogue="Start with: `carbonroute live init SCENARIO`",
+    ),
+}
 for _command in COMMANDS:
-    _group, _name = (study, _command.name[6:]) if _command.name.startswith("study ") else (app, _command.name)
-    _group.command(_command.reference, name=_name, help=_command.help, help_epilogue=_command.epilogue)
-app.command(study)
+    _group, _, _name = _command.name.rpartition(" ")
+    _of = GROUPS[_group] if _group else app
+    _of.command(_command.reference, name=_name, help=_command.help, help_epilogue=_command.epilogue)
+for _app in GROUPS.values():
+    app.command(_app)
 app.command(
     _install_completion,
     name="--install-completion",

@@ -171,6 +171,36 @@ COMMANDS = (
         "The exit code is 1 where a decision differs, and 2 where a record is damaged.",
     ),
     Command(
+        "live init",
+        "Write a commented live file for a scenario: a shadow that moves nothing.",
+        ("live init mine.toml --output live.toml",),
+        "Next: `carbonroute live check FILE` asks all that the file names, and changes nothing.",
+    ),
+    Command(
+        "live check",
+        f"Ask all that a live file names once, and print the decision now.\n\n{_RUNS_CODE}",
+        ("live check live.toml", "live check live.toml --json"),
+        "Next: `carbonroute live run FILE --shadow` decides and records, and moves nothing.",
+    ),
+    Command(
+        "live run",
+        f"Run a live file's policy until the process is ended.\n\n{_RUNS_CODE}",
+        ("live run live.toml --shadow", "live run live.toml --canary 5%"),
+        "SIGTERM ends it after the present decision; `carbonroute live status FILE` tells how it does.",
+    ),
+    Command(
+        "live status",
+        "Print the last decision of a live file's controller, and whether it runs.",
+        ("live status live.toml",),
+        "The exit code is 1 where it does not run, or has alarms.",
+    ),
+    Command(
+        "live savings",
+        "Print what a live controller saved, from its journal.",
+        ("live savings journal", "live savings journal --scenario mine.toml"),
+        "Next: `carbonroute calibrate JOURNAL` corrects the scenario by what was measured.",
+    ),
+    Command(
         "scenarios",
         "List the built-in scenarios.",
         ("scenarios", "scenarios --json"),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, BinaryIO, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ from carbonroute.policies.plan import Plan
 SCHEMA: Literal[1] = 1
 #: Longer lines are none of ours.
 _MAX_LINE_BYTES = 2**26
+_TAIL_BYTES = 2**16
+#: The first of some last lines may be torn by the cut, and the last by a kill: one between them is whole.
+_LEAST_LINES = 2
 _NAME = re.compile(r"decisions-\d{4}-\d\d-\d\d\.jsonl")
 _DIGEST = re.compile(rb',"sha256":"([0-9a-f]{64})"\}\n')
 _TYPES: Mapping[str, type[Any]] = {"available": np.bool_, "pool": np.intp}
@@ -526,6 +529,35 @@ def records(folder: Path) -> Iterator[DecisionRecord]:
         If a record is damaged, or one is missing between two others.
     """
     return (record for _, _, record, _ in _lines(folder))
+
+
+def last_record(folder: Path) -> DecisionRecord | None:
+    """Return the last whole record of a journal, or None; the chain before it is not read.
+
+    Raises
+    ------
+    RunFolderError
+        If it is damaged.
+    """
+    for name in reversed(_files(folder)):
+        with reading(folder / name), os.fdopen(open_file(folder, name, os.O_RDONLY), "rb") as file:
+            lines = [line for line in _tail(file) if line.endswith(b"\n")]
+        if lines:
+            return _read(lines[-1], f"{folder / name}: last line")[0]
+    return None
+
+
+def _tail(file: BinaryIO) -> list[bytes]:
+    """Return the last lines of a file, of which the first but one are whole."""
+    size, length = os.fstat(file.fileno()).st_size, _TAIL_BYTES
+    while True:
+        file.seek(max(size - length, 0))
+        lines = file.read().splitlines(keepends=True)
+        if length >= size:
+            return lines
+        if len(lines) > _LEAST_LINES:
+            return lines[1:]
+        length *= 4
 
 
 def _files(folder: Path) -> list[str]:

@@ -18,7 +18,8 @@ from carbonroute.control.estimator import Reading
 from carbonroute.control.loop import ExpectedTraffic
 from carbonroute.live.clock import SystemClock
 from carbonroute.live.http import HttpFetcher
-from carbonroute.live.observe import LiveSensor, Names, Observe
+from carbonroute.live.names import Names
+from carbonroute.live.observe import LiveSensor, Observe
 from carbonroute.live.observe.prometheus import ObserveError, Prometheus
 from helpers import needs
 from helpers.queued_runs import inputs_of

@@ -10,7 +10,8 @@ import pytest
 
 from carbonroute.control.loop import ExpectedTraffic
 from carbonroute.live.http import FetchError
-from carbonroute.live.observe import LiveSensor, Names, NoSensor, Observe
+from carbonroute.live.names import Names
+from carbonroute.live.observe import LiveSensor, NoSensor, Observe
 from helpers.metrics import FakeMetrics, Series, TurnedClock
 from helpers.queued_runs import inputs_of
 

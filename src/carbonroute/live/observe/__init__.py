@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from carbonroute.live.observe.sensor import LiveSensor, Names, NoSensor
+from carbonroute.live.observe.sensor import LiveSensor, NoSensor
 from carbonroute.live.observe.settings import Observe
 
-__all__ = ["LiveSensor", "Names", "NoSensor", "Observe"]
+__all__ = ["LiveSensor", "NoSensor", "Observe"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from carbonroute.control.site import Site
 from carbonroute.control.views import estimates_ms
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import Fetcher
+from carbonroute.live.names import Names
 from carbonroute.live.observe.energy import EnergyLog
 from carbonroute.live.observe.measured import Answers, Axes, Measured, ask_all, measured
 from carbonroute.live.observe.placing import Axis
@@ -26,21 +26,6 @@ from carbonroute.units import MS_PER
 
 #: A pool is taken to be free only where these are known, as far as they are asked for.
 _NEEDED: tuple[Quantity, ...] = ("requests", "running", "waiting", "servers", "available")
-
-
-@dataclass(frozen=True)
-class Names:
-    """Names along the axes of a site.
-
-    Attributes
-    ----------
-    origins, workloads, regions
-        As in the scenario.
-    """
-
-    origins: Sequence[str]
-    workloads: Sequence[str]
-    regions: Sequence[str]
 
 
 class LiveSensor:

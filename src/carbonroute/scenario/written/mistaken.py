@@ -55,6 +55,11 @@ class Kind:
         return f"{self.name}; {self.remedy}"
 
 
+def is_live(tables: Mapping[str, Any]) -> bool:
+    """Whether the tables of a TOML file are a live file's."""
+    return isinstance(tables.get("live"), dict) and _OF_A_SCENARIO.isdisjoint(tables)
+
+
 def is_study(tables: Mapping[str, Any]) -> bool:
     """Whether the tables of a TOML file are a study's."""
     names_one = isinstance(tables.get("scenario"), str)
@@ -98,6 +103,8 @@ def remedy_for(path: Path, otherwise: str) -> str:
 
 def of_tables(path: Path, tables: Mapping[str, Any]) -> Kind | None:
     """Return what a TOML file is by its tables."""
+    if is_live(tables):
+        return Kind("a live file", f"check it: `carbonroute live check {_quoted(path)}`")
     if is_study(tables):
         return Kind("a study", f"run it: `carbonroute study run {_quoted(path)}`")
     if is_scenario(tables):
@@ -115,12 +122,12 @@ def refuse_data(path: Path, wanted: str) -> None:
     """
     if path.suffix.lower() != ".toml" or os.path.isdir(path):  # noqa: PTH112  False where is_dir raises
         kind = kind_of(path)
-        if kind and kind.name not in {"a scenario", "a study"}:
+        if kind and kind.name not in {"a scenario", "a study", "a live file"}:
             raise InputError(str(path), [kind.fault(wanted)])
 
 
 def refuse_other(path: Path, tables: Mapping[str, Any], wanted: str) -> None:
-    """Refuse a study where a scenario is wanted, and the other way round.
+    """Refuse a study where a scenario is wanted, a scenario where a live file is, and so on.
 
     Raises
     ------

@@ -1,0 +1,170 @@
+"""Actuation: the weights of all cells, carried by the targets that cover them, and as read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonroute.arrays import Array
+from carbonroute.live.actuators import Target
+from carbonroute.live.actuators.target import Applied, OpenTarget, TargetContext
+from carbonroute.live.names import Names
+
+#: So many failures in a row of one target are an alarm.
+_FAILURES = 2
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What became of some weights.
+
+    Attributes
+    ----------
+    sent
+        The weights that were sent, shape (O, W, R).
+    verified
+        Cells whose weights were read back as sent, shape (O, W).
+    in_force
+        The weights in force as far as they are known, shape (O, W, R).
+    records
+        Each target's answer, as a journal has it.
+    """
+
+    sent: Array
+    verified: NDArray[np.bool_]
+    in_force: Array
+    records: tuple[Mapping[str, Any], ...]
+
+
+class Actuation:
+    """Carries weights to all targets. The first target that covers a cell says what is in force there.
+
+    Parameters
+    ----------
+    targets
+        As the live file states them.
+    names
+        Names along the axes of weights.
+    context
+        What targets need to open.
+    in_force
+        Weights that are taken to be in force where no target tells, shape (O, W, R).
+    """
+
+    def __init__(
+        self, targets: Sequence[Target], names: Names, context: TargetContext, in_force: Array
+    ) -> None:
+        self._names, self._targets = names, targets
+        self.covered = [names.cells(target.origin, target.workload) for target in targets]
+        self._open: list[OpenTarget] = []
+        self._failures = [0] * len(targets)
+        self._details = [""] * len(targets)
+        self.in_force = in_force.copy()
+        try:
+            for target in targets:
+                self._open.append(target.open(context))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all targets; the weights in force stay."""
+        for target in self._open:
+            target.close()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each target: its kind and place, and the cells that it is for."""
+        return tuple(
+            " ".join(filter(None, (target.label, target.origin, target.workload))) for target in self._targets
+        )
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """What a person on call should know of targets that fail."""
+        return tuple(
+            f"actuator {name}: {failures} writes in a row failed or were not read back ({detail})"
+            for name, failures, detail in zip(self.names, self._failures, self._details, strict=True)
+            if failures >= _FAILURES
+        )
+
+    def read_back(self) -> NDArray[np.bool_]:
+        """Read the weights that are in force now; return which cells are known, shape (O, W)."""
+        known = np.zeros(self._names.shape[:2], dtype=bool)
+        for target, covered in zip(self._open, self.covered, strict=True):
+            held = target.held()
+            if held is not None:
+                self._note(covered & ~known, held)
+                known |= covered
+        return known
+
+    def apply(self, weights: Array, per_s: Array) -> Carried:
+        """Send weights, and read them back.
+
+        Parameters
+        ----------
+        weights
+            Shape (O, W, R).
+        per_s
+            Requests per s of each cell, shape (O, W): a target of several cells gets the mean of their
+            weights by their traffic.
+        """
+        sent = np.full(self._names.shape, np.nan)
+        decided, verified = np.zeros((2, *self._names.shape[:2]), dtype=bool)
+        records = []
+        for index, (target, covered) in enumerate(zip(self._open, self.covered, strict=True)):
+            shares = _mean(weights[covered], per_s[covered])
+            applied = target.apply(dict(zip(self._names.regions, shares.tolist(), strict=True)))
+            own = covered & ~decided
+            decided |= covered
+            sent[own] = self._row(applied.sent)
+            if applied.result == "ok" and applied.read_back is not None:
+                self._note(own, applied.read_back)
+                verified |= own
+            self._count(index, applied)
+            records.append(_record(self.names[index], applied))
+        sent = np.where(np.isnan(sent), weights, sent)
+        return Carried(sent, verified, self.in_force.copy(), tuple(records))
+
+    def _note(self, cells: NDArray[np.bool_], shares: Mapping[str, float]) -> None:
+        self.in_force[cells] = self._row(shares)
+
+    def _row(self, shares: Mapping[str, float]) -> Array:
+        row = np.array([shares.get(region, 0.0) for region in self._names.regions])
+        return row / row.sum() if row.sum() > 0 else row
+
+    def _count(self, index: int, applied: Applied) -> None:
+        self._failures[index] = 0 if applied.result == "ok" else self._failures[index] + 1
+        self._details[index] = applied.detail or applied.result
+
+
+def _mean(weights: Array, per_s: Array) -> Array:
+    """Return the mean of n cells' weights by their traffic, shape (R,); evenly where none comes."""
+    total = per_s.sum()
+    mean = per_s @ weights / total if total > 0 else weights.mean(axis=0)
+    shares: Array = mean / mean.sum()
+    return shares
+
+
+def _record(name: str, applied: Applied) -> dict[str, Any]:
+    return {
+        "name": name,
+        "sent": dict(applied.sent),
+        "read_back": None if applied.read_back is None else dict(applied.read_back),
+        "result": applied.result,
+        "ms": applied.ms,
+        "detail": applied.detail,
+    }

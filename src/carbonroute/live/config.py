@@ -1,0 +1,368 @@
+"""The live file, schema 1: which policy of which scenario runs, what it reads, and what it moves."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.files.durations import Duration
+from carbonroute.files.toml import parse
+from carbonroute.live.actuators import AnyTarget
+from carbonroute.live.names import Names
+from carbonroute.live.observe import Observe
+from carbonroute.live.secrets import EnvName
+from carbonroute.live.signals.settings import LiveCarbon
+from carbonroute.rng import MAX_SEED
+from carbonroute.scenario import Candidate, Inputs, Scenario, load, resolve
+from carbonroute.scenario.written.entry import PolicyEntry
+from carbonroute.scenario.written.faults import refuse
+from carbonroute.scenario.written.load import validated
+from carbonroute.scenario.written.mistaken import refuse_data, refuse_other
+from carbonroute.scenario.written.model import SHARE_TOLERANCE, Members
+from carbonroute.scenario.written.names import Name
+from carbonroute.scenario.written.places import Written
+from carbonroute.spec import Spec, Spelled
+
+A_LIVE_FILE = "a live file"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Mode(Spelled):
+    """How far the policy moves traffic: ``"shadow"``, ``"canary:5%"`` or ``"live"``.
+
+    Attributes
+    ----------
+    share
+        Of each cell's traffic that follows the policy, 0…1; the rest follows the baseline.
+    """
+
+    share: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the mode that a text spells."""
+        if text in {"shadow", "live"}:
+            return cls(text, float(text == "live"))
+        word, _, number = text.partition(":")
+        try:
+            share = float(number.removesuffix("%")) / 100
+        except ValueError:
+            share = math.nan
+        if word != "canary" or not number.endswith("%") or not 0 < share < 1:
+            expected = (
+                "'shadow', 'live', or a canary with the policy's share, such as 'canary:5%', is expected"
+            )
+            raise ValueError(f"found {text!r}; {expected}")
+        return cls(text, share)
+
+
+class StaticBaseline(Spec):
+    """Fixed weights, the same for all origins and workloads.
+
+    Attributes
+    ----------
+    weights
+        Share of each region; regions that are not named get none.
+    """
+
+    kind: Literal["static"]
+    weights: Annotated[dict[Name, Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
+
+    @field_validator("weights")
+    @classmethod
+    def _sum_to_one(cls, weights: dict[str, float]) -> dict[str, float]:
+        total = math.fsum(weights.values())
+        if abs(total - 1) > SHARE_TOLERANCE:
+            raise ValueError(f"the weights sum to {total:.12g}; they must sum to 1")
+        return weights
+
+
+class NearestBaseline(Spec):
+    """The region with the lowest round trip."""
+
+    kind: Literal["nearest"]
+
+
+class EvenBaseline(Spec):
+    """The same share in every region."""
+
+    kind: Literal["even"]
+
+
+Baseline = Annotated[StaticBaseline | NearestBaseline | EvenBaseline, Field(discriminator="kind")]
+
+
+class Live(Spec):
+    """How the policy runs.
+
+    Attributes
+    ----------
+    mode
+        ``"shadow"``: decide and record, move nothing; ``"canary:5%"``: so much of the traffic follows the
+        policy; ``"live"``: all of it.
+    journal
+        Folder of the decision records.
+    kill_file
+        While there is such a file, all traffic follows the baseline.
+    baseline
+        The weights without carbonroute.
+    switchback
+        Share of the intervals, drawn by `seed`, in which all traffic follows the baseline: the saving is
+        measured against these.
+    seed
+        Of that draw, and of the times at which sources are asked.
+    dwell
+        How long a cell's weights stay after they have changed, unless a region fails.
+    on_stop
+        At the end, the traffic goes back to the ``"baseline"``, or the weights are held: ``"hold"``.
+    listen
+        Address and port of the status page; empty: none.
+    token_env
+        Environment variable with the bearer token that the page asks for; needed beyond loopback.
+    carbon
+        Where carbon intensities come from.
+    observe
+        Where measurements come from; without it, the scenario's expected traffic stands for them.
+    actuators
+        What carries the weights to the traffic.
+    """
+
+    mode: Mode = Mode("shadow")
+    journal: Annotated[str, Field(min_length=1)] = "journal"
+    kill_file: Annotated[str, Field(min_length=1)] = "KILL"
+    baseline: Baseline = NearestBaseline(kind="nearest")
+    switchback: float = Field(default=0.0, ge=0, le=0.5)
+    seed: int = Field(default=42, ge=0, le=MAX_SEED)
+    dwell: Duration = Duration("0min")
+    on_stop: Literal["baseline", "hold"] = "baseline"
+    listen: str = "127.0.0.1:9909"
+    token_env: EnvName | None = None
+    carbon: LiveCarbon
+    observe: Observe | None = None
+    actuators: Members[AnyTarget] = ()
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address(cls, listen: str) -> str:
+        if listen:
+            address_of(listen)
+        return listen
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Live:
+        faults = []
+        if self.listen and self.token_env is None and not is_loopback(self.listen):
+            remedy = "listen on 127.0.0.1, or state token_env: who reads the page needs that token"
+            faults.append(Fault(".listen", f"found {self.listen!r}, which others can reach", remedy))
+        if self.mode.share > 0 and not self.actuators:
+            remedy = 'state [[live.actuators]], or mode = "shadow"'
+            faults.append(Fault(".mode", f"found {str(self.mode)!r}, and nothing carries weights", remedy))
+        refuse(faults)
+        return self
+
+
+class LiveConfig(Spec):
+    """A live file.
+
+    Attributes
+    ----------
+    schema_version
+        1; ``schema`` in the file.
+    scenario
+        The scenario file, relative to the live file: regions, origins, workloads, `[control]`.
+    policy
+        Label of one of its policies.
+    live
+        How it runs.
+    """
+
+    schema_version: Literal[1] = Field(alias="schema")
+    scenario: Name
+    policy: Name
+    live: Live
+
+
+@dataclass(frozen=True)
+class LiveSetup:
+    """A live file with its scenario, checked against each other.
+
+    Attributes
+    ----------
+    path
+        The live file.
+    settings
+        Its table ``[live]``.
+    inputs
+        The scenario with its data.
+    entry, candidate
+        Its policy.
+    """
+
+    path: Path
+    settings: Live
+    inputs: Inputs
+    entry: PolicyEntry
+    candidate: Candidate
+
+    @property
+    def folder(self) -> Path:
+        """Folder that its paths are relative to."""
+        return self.path.parent
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario."""
+        return self.inputs.scenario
+
+    @property
+    def names(self) -> Names:
+        """Names of the origins, workloads and regions."""
+        return names_of(self.scenario)
+
+
+def load_live(path: Path, changes: Mapping[str, object] | None = None, *, code: bool = True) -> LiveSetup:
+    """Read a live file, its scenario and the scenario's data.
+
+    Parameters
+    ----------
+    path
+        The live file.
+    changes
+        Keys of its table ``[live]`` to set otherwise, such as ``{"mode": "shadow"}``.
+    code
+        Whether code of others may be run: see `carbonroute.load`.
+
+    Raises
+    ------
+    InputError
+        With all faults.
+    """
+    refuse_data(path, A_LIVE_FILE)
+    written = Written(path)
+    try:
+        tables = parse(path)
+    except InputError as error:
+        raise written.located(error) from error
+    refuse_other(path, tables, A_LIVE_FILE)
+    if changes and isinstance(tables.get("live"), dict):
+        tables = {**tables, "live": {**tables["live"], **changes}}
+    errors = []
+    file = None
+    try:
+        file = validated(LiveConfig, tables, str(path), path.parent, code=code, written=written)
+    except InputError as error:
+        errors.append(error)
+    named = tables.get("scenario")
+    inputs = None
+    if isinstance(named, str):
+        try:
+            inputs = resolve(load(path.parent / named, code=code))
+        except InputError as error:
+            errors.append(error)
+    if file is not None and inputs is not None:
+        found = tuple(_against_the_scenario(file, inputs))
+        if not found:
+            return _setup(path, file, inputs)
+        errors.append(written.located(InputError(str(path), found), str(path)))
+    raise errors[0] if len(errors) == 1 else InputError.together(str(path), errors)
+
+
+def names_of(scenario: Scenario) -> Names:
+    """Return the names of a scenario's origins, workloads and regions."""
+    return Names(
+        tuple(origin.name for origin in scenario.origins),
+        tuple(workload.id for workload in scenario.workloads),
+        tuple(region.name for region in scenario.regions),
+    )
+
+
+def _setup(path: Path, file: LiveConfig, inputs: Inputs) -> LiveSetup:
+    labels = [candidate.label for candidate in inputs.candidates]
+    index = labels.index(file.policy)
+    return LiveSetup(path, file.live, inputs, inputs.scenario.policies[index], inputs.candidates[index])
+
+
+def _against_the_scenario(file: LiveConfig, inputs: Inputs) -> Iterator[Fault]:
+    """Yield the faults of a live file that its scenario tells."""
+    scenario, live = inputs.scenario, file.live
+    by_label = {candidate.label: candidate for candidate in inputs.candidates}
+    candidate = by_label.get(file.policy)
+    if candidate is None:
+        found = f"the scenario has no policy {file.policy!r}"
+        yield Fault("policy", found, did_you_mean(file.policy, by_label), "unknown-name")
+    elif candidate.clairvoyant or candidate.by_request(inputs.site):
+        kind = "is clairvoyant" if candidate.clairvoyant else "decides on single requests"
+        remedy = "name a policy that decides for whole cells by what a router can know"
+        yield Fault("policy", f"{file.policy!r} {kind}, and cannot run live", remedy)
+    names = names_of(scenario)
+    if isinstance(live.baseline, StaticBaseline):
+        yield from _unknown(live.baseline.weights, names.regions, "live.baseline.weights.")
+    if live.observe is not None:
+        yield from _below("live.observe", live.observe.faults(names.origins, names.workloads, names.regions))
+    for index, target in enumerate(live.actuators):
+        place = f"live.actuators[{index}]"
+        for key, known in (("origin", names.origins), ("workload", names.workloads)):
+            stated = getattr(target, key)
+            if stated is not None:
+                yield from _unknown([stated], known, f"{place}.{key}", keyed=False)
+        yield from _below(place, target.faults(names.regions))
+    if live.mode.share > 0:
+        yield from _uncovered(live.actuators, names)
+
+
+def _below(place: str, faults: Iterable[Fault]) -> Iterator[Fault]:
+    """Yield faults of a table with the table's place before their own."""
+    for fault in faults:
+        where = f"{place}.{fault.where.lstrip('.')}" if fault.where else place
+        yield replace(fault, where=where)
+
+
+def _unknown(
+    names: Iterable[str], known: Sequence[str], place: str, *, keyed: bool = True
+) -> Iterator[Fault]:
+    for name in names:
+        if name not in known:
+            where = f"{place}{name}" if keyed else place
+            yield Fault(where, f"the scenario has no {name!r}", did_you_mean(name, known), "unknown-name")
+
+
+def _uncovered(targets: Sequence[AnyTarget], names: Names) -> Iterator[Fault]:
+    """Yield a fault for each cell that no actuator carries the weights of."""
+    carried = np.zeros(names.shape[:2], dtype=bool)
+    for target in targets:
+        carried |= names.cells(target.origin, target.workload)
+    for origin, workload in np.argwhere(~carried):
+        cell = f"origin {names.origins[origin]!r}, workload {names.workloads[workload]!r}"
+        remedy = 'add an actuator of these, or one without origin and workload, or mode = "shadow"'
+        yield Fault("live.actuators", f"nothing carries the weights of {cell}", remedy)
+
+
+def address_of(listen: str) -> tuple[str, int]:
+    """Return host and port of an address such as ``"127.0.0.1:9909"`` or ``"[::1]:9909"``.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    host, separator, port = listen.rpartition(":")
+    if not separator or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"found {listen!r}; an address and a port, such as '127.0.0.1:9909', are expected")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    host = address_of(listen)[0]
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,367 @@
+"""The controller: one tick reads, decides, moves the weights, and records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonroute import rng
+from carbonroute.arrays import Array
+from carbonroute.control.decisions import DecisionJournal, LiveFacts, LivePart
+from carbonroute.control.estimator import Reading
+from carbonroute.control.loop import ControlLoop, Decisions
+from carbonroute.errors import PolicyError, RunFolderError
+from carbonroute.live.actuation import Actuation, Carried
+from carbonroute.live.baselines import emissions_g, energy_j, nearest, weights_of
+from carbonroute.live.clock import Clock
+from carbonroute.live.config import LiveSetup
+from carbonroute.live.signals.feed import LiveFeed, RegionCarbon
+from carbonroute.units import S_PER_HOUR, S_PER_MINUTE
+
+#: The calendar and the clock that never jumps may drift apart by so much from tick to tick, s.
+_MOST_DRIFT_S = 30.0
+
+By = Literal["policy", "baseline", "held"]
+
+
+class LiveSensing(Protocol):
+    """Reads measurements, whatever the outer world does, and tells what is wrong."""
+
+    @property
+    def alarms(self) -> Sequence[str]:
+        """What a person on call should know, of the last reading."""
+        ...
+
+    def read(self, now_s: float) -> Reading:
+        """Return the measurements now, K = 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The outer world, as the controller meets it.
+
+    Attributes
+    ----------
+    feed, sensor
+        Carbon, and measurements.
+    actuation
+        What carries weights.
+    journal
+        Where decisions are recorded.
+    """
+
+    feed: LiveFeed
+    sensor: LiveSensing
+    actuation: Actuation
+    journal: DecisionJournal
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The controller after a tick. O origins, W workloads, R regions.
+
+    Attributes
+    ----------
+    time_utc, tick, took_s
+        When, the number of the tick from 0, and how long it took, s.
+    mode, by, reasons
+        How it runs, whose weights are in force, and why they are not the policy's plain answer.
+    weights, in_force
+        As decided, and in force as far as known, shape (O, W, R).
+    per_s
+        Requests per s of each cell, shape (O, W).
+    available
+        Whether each region takes requests of some workload, shape (R,).
+    carbon
+        As known, by region.
+    actuators
+        Answers of the targets.
+    emissions_g_per_h
+        By the present rates and carbon: of the weights in force, and of each baseline; empty where unknown.
+    alarms
+        What a person on call should know.
+    """
+
+    time_utc: datetime
+    tick: int
+    took_s: float
+    mode: str
+    by: By
+    reasons: tuple[str, ...]
+    weights: Array
+    in_force: Array
+    per_s: Array
+    available: NDArray[np.bool_]
+    carbon: tuple[RegionCarbon, ...]
+    actuators: tuple[Mapping[str, Any], ...]
+    emissions_g_per_h: Mapping[str, float]
+    alarms: tuple[str, ...]
+
+
+@dataclass
+class _Dwell:
+    """Holds a cell's weights for a while after they have changed."""
+
+    least_s: float
+    changed_s: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    def held(self, plan: Array, before: Array, available: NDArray[np.bool_], now_s: float) -> Array:
+        """Return the plan, with the cells of before that changed too lately; `available` has shape (W, R)."""
+        result = plan.copy()
+        for cell in np.argwhere((plan != before).any(axis=-1)):
+            key = int(cell[0]), int(cell[1])
+            reachable = bool((available[key[1]] | (before[key] == 0)).all())
+            if reachable and now_s - self.changed_s.get(key, -np.inf) < self.least_s:
+                result[key] = before[key]
+            else:
+                self.changed_s[key] = now_s
+        return result
+
+
+class Controller:
+    """Runs a policy tick by tick. It never raises for what the outer world does: it holds, and tells.
+
+    Parameters
+    ----------
+    setup
+        The live file, and its scenario.
+    loop
+        The control loop of its policy.
+    ports
+        Carbon, measurements, what carries weights, and the records.
+    clock
+        Of the calendar, and the one that never jumps.
+    start_s
+        That clock at the loop's 0 s.
+    """
+
+    def __init__(
+        self,
+        setup: LiveSetup,
+        loop: ControlLoop,
+        ports: Ports,
+        clock: Clock,
+        start_s: float,
+    ) -> None:
+        self._setup, self._loop, self._clock, self._start_s = setup, loop, clock, start_s
+        self._feed, self._sensor = ports.feed, ports.sensor
+        self._actuation, self._journal = ports.actuation, ports.journal
+        self._live, self._site = setup.settings, setup.inputs.site
+        self._mode = str(self._live.mode)
+        self._interval_s = setup.candidate.control.interval_s
+        self.baseline = weights_of(self._live.baseline, self._site, setup.names.regions)
+        self._baselines = {"baseline": self.baseline, "nearest": nearest(self._site)}
+        self._energy_j = energy_j(self._site)
+        self._dwell = _Dwell(self._live.dwell.minutes * S_PER_MINUTE)
+        self._in_force = self.baseline
+        self._tick, self._journal_problem, self._drift_s = -1, "", 0.0
+        self._clocks: tuple[datetime, float] | None = None
+
+    @property
+    def killed(self) -> bool:
+        """Whether the kill file is there."""
+        return (self._setup.folder / self._live.kill_file).exists()
+
+    def resume(self, planned: Array | None = None) -> None:
+        """Take what is in force for what is held: as read back, or as the baseline has it.
+
+        Parameters
+        ----------
+        planned
+            The policy's weights behind a canary, as the journal has them, shape (O, W, R), or None.
+        """
+        held = self.baseline.copy()
+        if self._live.mode.share > 0:
+            known = self._actuation.read_back()
+            self._in_force = self._actuation.in_force.copy()
+            if self._live.mode.share == 1:
+                held[known] = self._in_force[known]
+            elif planned is not None and planned.shape == held.shape:
+                held = planned
+        self._loop.held = held
+
+    def tick(self) -> Snapshot:
+        """Read, decide, apply and record; return the controller after it.
+
+        Where the policy fails, nothing is decided, and the weights are held.
+        """
+        begun_s, time_utc = self._clock.monotonic_s(), self._clock.now()
+        self._tick += 1
+        alarms = [*self._jumps(time_utc, begun_s)]
+        now_s, before = begun_s - self._start_s, self._loop.held
+        reading = self._sensor.read(now_s)
+        try:
+            decisions = self._loop.decide(np.array([now_s]), reading)
+        except PolicyError as error:
+            return self._failed(time_utc, begun_s, before, [*alarms, *self._sensor.alarms, str(error)])
+        self._loop.keep(decisions)
+        plan, by, reasons = self._plan(decisions, before, now_s)
+        carried, problems = self._apply(by, plan, decisions, before)
+        alarms += [*self._sensor.alarms, *self._feed.alarms(), *problems, *self._actuation.alarms]
+        if carried is None and by != "baseline":
+            by = by if self._live.mode.share == 0 else "held"
+        carbon = self._feed.described(now_s)
+        grams = self._emissions_g_per_h(decisions, plan if self._live.mode.share == 0 else self._in_force)
+        part = self._part(time_utc, by, reasons, carried, carbon, grams, alarms)
+        alarms += self._record(decisions, before, part)
+        return Snapshot(
+            time_utc=time_utc,
+            tick=self._tick,
+            took_s=self._clock.monotonic_s() - begun_s,
+            mode=self._mode,
+            by=by,
+            reasons=tuple(reasons),
+            weights=plan,
+            in_force=self._in_force,
+            per_s=decisions.state.requests_per_s[0],
+            available=decisions.state.available[0].any(axis=0),
+            carbon=carbon,
+            actuators=() if carried is None else carried.records,
+            emissions_g_per_h=grams,
+            alarms=tuple(alarms),
+        )
+
+    def restore(self) -> Carried | None:
+        """Send the baseline's weights, for the end; None where nothing is moved."""
+        if self._live.mode.share == 0:
+            return None
+        return self._actuation.apply(self.baseline, np.ones(self._site.shape[:2]))
+
+    def _plan(self, decisions: Decisions, before: Array | None, now_s: float) -> tuple[Array, By, list[str]]:
+        """Return the policy's weights, whose weights go into force, and why."""
+        if decisions.plan is None:
+            raise RuntimeError("a policy that is asked about single requests decides nothing for whole cells")
+        plan, available = decisions.plan.weights[0], decisions.state.available[0]
+        reasons = []
+        if before is not None and self._dwell.least_s > 0:
+            kept = self._dwell.held(plan, before, available, now_s)
+            if not np.array_equal(kept, plan):
+                reasons.append("dwell: weights that changed lately stay")
+            plan = kept
+        by: By = "policy"
+        if self.killed:
+            by = "baseline"
+            reasons.append("kill file: the baseline is in force")
+        elif not available.any():
+            by = "baseline"
+            reasons.append("no region is available: the baseline is in force")
+        elif self._drawn_for_baseline():
+            by = "baseline"
+            reasons.append("switchback: an interval of the baseline")
+        return plan, by, reasons
+
+    def _drawn_for_baseline(self) -> bool:
+        share = self._live.switchback
+        return share > 0 and bool(rng.stream(self._live.seed, "switchback", self._tick).random() < share)
+
+    def _apply(
+        self, by: By, plan: Array, decisions: Decisions, before: Array | None
+    ) -> tuple[Carried | None, list[str]]:
+        """Put weights into force, and hold what is known to be; return problems beside."""
+        share = self._live.mode.share
+        if share == 0:
+            self._loop.held = plan
+            return None, []
+        if self._journal_problem:
+            self._loop.held = before
+            return None, ["nothing is moved while decisions cannot be recorded"]
+        wanted = self.baseline if by == "baseline" else share * plan + (1 - share) * self.baseline
+        carried = self._actuation.apply(wanted, decisions.state.requests_per_s[0])
+        self._in_force = carried.in_force
+        if by == "baseline":
+            killed = self.killed or not decisions.state.available.any()
+            self._loop.held = carried.in_force if killed and share == 1 else plan
+            return carried, []
+        verified = carried.verified[:, :, np.newaxis]
+        held = carried.in_force if share == 1 else plan
+        self._loop.held = np.where(verified, held, plan if before is None else before)
+        return carried, []
+
+    def _failed(
+        self, time_utc: datetime, begun_s: float, before: Array | None, alarms: list[str]
+    ) -> Snapshot:
+        """Return the controller after a tick in which the policy failed: its weights are held."""
+        self._loop.held, held = before, self.baseline if before is None else before
+        return Snapshot(
+            time_utc=time_utc,
+            tick=self._tick,
+            took_s=self._clock.monotonic_s() - begun_s,
+            mode=self._mode,
+            by="held",
+            reasons=("the policy failed: weights are held",),
+            weights=held,
+            in_force=self._in_force,
+            per_s=np.full(self._site.shape[:2], np.nan),
+            available=np.zeros(self._site.shape[2], dtype=bool),
+            carbon=self._feed.described(begun_s - self._start_s),
+            actuators=(),
+            emissions_g_per_h={},
+            alarms=tuple(alarms),
+        )
+
+    def _jumps(self, time_utc: datetime, monotonic_s: float) -> Sequence[str]:
+        """Tell where the calendar has jumped since the last tick."""
+        if self._clocks is not None:
+            passed_s = (time_utc - self._clocks[0]).total_seconds()
+            self._drift_s = passed_s - (monotonic_s - self._clocks[1])
+        self._clocks = time_utc, monotonic_s
+        if abs(self._drift_s) <= _MOST_DRIFT_S:
+            return ()
+        return (f"the calendar jumped by {self._drift_s:+.0f} s; ages go by the clock that does not",)
+
+    def _emissions_g_per_h(self, decisions: Decisions, in_force: Array) -> dict[str, float]:
+        """Return grams per hour by the present rates and carbon, where all carbon that counts is known."""
+        if self._energy_j is None:
+            return {}
+        carbon, per_h = decisions.known.g_per_kwh[0], decisions.state.requests_per_s[0] * S_PER_HOUR
+        weights = {"in force": in_force, **self._baselines}
+        grams = {name: emissions_g(w, per_h, self._energy_j, carbon) for name, w in weights.items()}
+        return {name: value for name, value in grams.items() if np.isfinite(value)}
+
+    def _part(
+        self,
+        time_utc: datetime,
+        by: By,
+        reasons: Sequence[str],
+        carried: Carried | None,
+        carbon: Sequence[RegionCarbon],
+        grams_per_h: Mapping[str, float],
+        alarms: Sequence[str],
+    ) -> LivePart:
+        hours = self._interval_s / S_PER_HOUR
+        facts = LiveFacts(
+            by=by,
+            in_force=self._in_force.tolist(),
+            switchback=any(reason.startswith("switchback") for reason in reasons),
+            baselines={name: weights.tolist() for name, weights in self._baselines.items()},
+            energy_j=None if self._energy_j is None else self._energy_j.tolist(),
+            alarms=list(alarms),
+        )
+        return LivePart(
+            time_utc=time_utc,
+            mode=self._mode,
+            rounded=None if carried is None else carried.sent,
+            actuators=() if carried is None else carried.records,
+            reasons=reasons,
+            counterfactual_g={name: grams * hours for name, grams in grams_per_h.items()},
+            sources=[one.source for one in carbon],
+            accounting=[str(one.accounting) for one in carbon],
+            observed_at=[one.observed_at for one in carbon],
+            facts=facts,
+        )
+
+    def _record(self, decisions: Decisions, before: Array | None, part: LivePart) -> Sequence[str]:
+        """Write the record; where it cannot be written, say so, and hold the weights from now on."""
+        try:
+            self._journal.add(decisions, before, live=part)
+        except RunFolderError as error:
+            self._journal_problem = str(error)
+            return (f"journal: {error}",)
+        self._journal_problem = ""
+        return ()

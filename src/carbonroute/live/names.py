@@ -1,0 +1,37 @@
+"""Names of the origins, workloads and regions that weights and measurements are of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from carbonroute.arrays import Mask
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names along the axes of weights and measurements.
+
+    Attributes
+    ----------
+    origins, workloads, regions
+        In the order of the scenario.
+    """
+
+    origins: Sequence[str]
+    workloads: Sequence[str]
+    regions: Sequence[str]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Numbers of origins, workloads and regions."""
+        return len(self.origins), len(self.workloads), len(self.regions)
+
+    def cells(self, origin: str | None, workload: str | None) -> Mask:
+        """Return which cells are of an origin and a workload, or of any where it is None, shape (O, W)."""
+        of_origin = np.array([origin in (None, name) for name in self.origins])
+        of_workload = np.array([workload in (None, name) for name in self.workloads])
+        carried: Mask = of_origin[:, np.newaxis] & of_workload
+        return carried

@@ -1,0 +1,269 @@
+"""Savings of a live controller: as intended when it decided, settled with final carbon, and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from carbonroute.arrays import Array
+from carbonroute.control.decisions import DecisionRecord, records
+from carbonroute.errors import Fault, InputError, RunFolderError
+from carbonroute.intervals import t_half_width
+from carbonroute.live.baselines import emissions_g
+from carbonroute.scenario import load, resolve
+from carbonroute.units import S_PER_HOUR
+
+IN_FORCE = "in force"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What was routed between two decisions.
+
+    Attributes
+    ----------
+    start, seconds
+        When it began, UTC, and its length, s.
+    requests
+        That came, of all cells.
+    switchback
+        Whether it was drawn to be the baseline's.
+    intended_g, settled_g
+        Emissions of the weights in force (`IN_FORCE`) and of each baseline, g: by the carbon known at the
+        decision, and by final values; NaN where a value is unknown.
+    """
+
+    start: datetime
+    seconds: float
+    requests: float
+    switchback: bool
+    intended_g: Mapping[str, float]
+    settled_g: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Grams per request in intervals of the policy and of the baseline, drawn by lot.
+
+    Attributes
+    ----------
+    policy_g, baseline_g
+        Per request, g.
+    saving_pct, half_width_pct
+        Of the baseline's, %, and the half-width of its 95 % interval.
+    intervals
+        Of the policy, and of the baseline.
+    """
+
+    policy_g: float
+    baseline_g: float
+    saving_pct: float
+    half_width_pct: float
+    intervals: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Savings:
+    """Sums over a journal.
+
+    Attributes
+    ----------
+    mode
+        Of its last decision.
+    first, last
+        When it begins and ends, UTC.
+    requests
+        That were counted.
+    intended_g, settled_g
+        Sums of `Interval`'s over intervals in which all values are known; the second is empty without final
+        carbon.
+    left_out
+        Intervals that are not counted, by reason.
+    measured
+        From switchback intervals, or None.
+    """
+
+    mode: str
+    first: datetime
+    last: datetime
+    requests: float
+    intended_g: Mapping[str, float]
+    settled_g: Mapping[str, float]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    measured: Difference | None = None
+
+
+class FinalCarbon:
+    """The carbon of a scenario's regions over a span of the calendar.
+
+    Parameters
+    ----------
+    scenario
+        The scenario file, whose carbon source has the final values.
+    first, last
+        The span, UTC.
+    code
+        Whether code of others may be run.
+
+    Raises
+    ------
+    InputError
+        If the scenario cannot be used, or its source has no values of that time.
+    """
+
+    def __init__(self, scenario: Path, first: datetime, last: datetime, *, code: bool) -> None:
+        self._start = first.replace(minute=0, second=0, microsecond=0)
+        hours = int((last - self._start) / timedelta(hours=1)) + 1
+        changes = {"horizon.start": self._start, "horizon.hours": hours}
+        inputs = resolve(load(scenario, changes, code=code))
+        self.regions = [region.name for region in inputs.scenario.regions]
+        self._g_per_kwh = inputs.carbon.g_per_kwh
+
+    def over(self, start: datetime, seconds: float) -> Array:
+        """Return the mean over an interval, gCO2e/kWh, shape (R,): each hour by its part."""
+        begun_h = (start - self._start).total_seconds() / S_PER_HOUR
+        ends_h = begun_h + seconds / S_PER_HOUR
+        hours = np.arange(int(begun_h), min(int(np.ceil(max(ends_h, begun_h + 1e-9))), len(self._g_per_kwh)))
+        part = np.minimum(hours + 1, ends_h) - np.maximum(hours, begun_h)
+        part = np.where(part.sum() > 0, part, 1.0)
+        mean: Array = part @ self._g_per_kwh[hours] / part.sum()
+        return mean
+
+
+def savings(journal: Path, scenario: Path | None = None, *, code: bool = True) -> Savings:
+    """Return the savings of a live journal.
+
+    Parameters
+    ----------
+    journal
+        Folder of the decision records.
+    scenario
+        Whose carbon source has the final values, or None.
+    code
+        Whether code of others may be run.
+
+    Raises
+    ------
+    RunFolderError
+        If there are no records of a live controller, or some are damaged.
+    InputError
+        If the scenario cannot be used.
+    """
+    first, last, latest = _span(journal)
+    final = None if scenario is None else FinalCarbon(scenario, first, last, code=code)
+    if final is not None and (regions := _regions(journal)) != final.regions:
+        problem = f"its regions are {', '.join(final.regions)}, and the journal's {', '.join(regions)}"
+        raise InputError(str(scenario), [Fault("regions", problem, "name the scenario that was run")])
+    left_out: dict[str, int] = {}
+    kept = list(_intervals(journal, final, left_out))
+    totals = [_sums([getattr(one, which) for one in kept]) for which in ("intended_g", "settled_g")]
+    return Savings(
+        mode=latest.mode,
+        first=first,
+        last=last,
+        requests=sum(one.requests for one in kept),
+        intended_g=totals[0],
+        settled_g=totals[1] if final is not None else {},
+        left_out=left_out,
+        measured=_difference(kept, settled=final is not None),
+    )
+
+
+def _span(journal: Path) -> tuple[datetime, datetime, DecisionRecord]:
+    """Return the times of the first and of the last record, and the last record."""
+    first: datetime | None = None
+    last: DecisionRecord | None = None
+    for record in records(journal):
+        if record.live is None:
+            problem = f"{journal}: holds decisions of a simulation, whose tables have its savings"
+            raise RunFolderError(f"{problem}; name the journal of `carbonroute live run`")
+        time = datetime.fromisoformat(record.time_utc)
+        first = time if first is None else min(first, time)
+        last = record
+    if first is None or last is None:
+        raise RunFolderError(f"{journal}: has no decision records; name the journal of a live file")
+    return first, max(first, datetime.fromisoformat(last.time_utc)), last
+
+
+def _regions(journal: Path) -> list[str]:
+    return next(iter(records(journal))).regions
+
+
+def _intervals(journal: Path, final: FinalCarbon | None, left_out: dict[str, int]) -> Iterator[Interval]:
+    """Yield what was routed between each two decisions; count the others by reason."""
+    before: DecisionRecord | None = None
+    for record in records(journal):
+        if before is not None:
+            interval = _interval(before, record, final)
+            if isinstance(interval, str):
+                left_out[interval] = left_out.get(interval, 0) + 1
+            else:
+                yield interval
+        before = record
+
+
+def _interval(before: DecisionRecord, record: DecisionRecord, final: FinalCarbon | None) -> Interval | str:
+    """Return what was routed between two decisions, or why it does not count."""
+    reading, live = record.read(), before.live
+    if live is None or reading is None:
+        return "nothing was measured"
+    if live.energy_j is None:
+        return "no energy of a request is known"
+    seconds = float(reading.passed_s[0])
+    if not seconds > 0:
+        return "the controller was started again"
+    shape = len(before.cells.origins), len(before.cells.workloads)
+    requests = reading.requests[0].reshape(shape)
+    if not np.isfinite(requests).all():
+        return "requests are unknown"
+    start = datetime.fromisoformat(before.time_utc)
+    followed = before.weights if before.mode == "shadow" else live.in_force
+    weights = {IN_FORCE: followed, **live.baselines}
+    arrays = {name: np.array(each, dtype=float) for name, each in weights.items()}
+    energy_j = np.array(live.energy_j, dtype=float)
+
+    def grams(carbon: Array) -> dict[str, float]:
+        return {name: emissions_g(each, requests, energy_j, carbon) for name, each in arrays.items()}
+
+    intended_g = grams(before.carbon().g_per_kwh[0])
+    settled_g = {} if final is None else grams(final.over(start, seconds))
+    if not np.isfinite([*intended_g.values(), *settled_g.values()]).all():
+        return "carbon was unknown"
+    return Interval(start, seconds, float(requests.sum()), live.switchback, intended_g, settled_g)
+
+
+def _sums(rows: list[Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: float(sum(row.get(name, 0.0) for row in rows)) for name in names}
+
+
+def _difference(kept: list[Interval], *, settled: bool) -> Difference | None:
+    """Return the measured difference, where both kinds of intervals were drawn at least twice.
+
+    Grams per request of each kind is a ratio of sums r = Σg / Σn, with the variance of the ratio estimator
+    Σ(g − r·n)² / (Σn)² · k/(k − 1) over its k intervals.
+    """
+    arms = []
+    for drawn in (False, True):
+        rows = [one for one in kept if one.switchback is drawn and one.requests > 0]
+        if len(rows) < 2:
+            return None
+        g = np.array([(one.settled_g if settled else one.intended_g)[IN_FORCE] for one in rows])
+        n = np.array([one.requests for one in rows])
+        ratio, count = g.sum() / n.sum(), len(rows)
+        variance = ((g - ratio * n) ** 2).sum() / n.sum() ** 2 * count / (count - 1)
+        arms.append((ratio, variance, count))
+    (policy_g, policy_var, policy_n), (base_g, base_var, base_n) = arms
+    if base_g == 0:
+        return None
+    # By the delta method, the variance of 1 − p/b is (p/b)² (Var p / p² + Var b / b²).
+    share = policy_g / base_g
+    variance = policy_var / base_g**2 + share**2 * base_var / base_g**2
+    # t of the smaller arm: the half-width of a mean of n values with deviation √(n·variance).
+    few = min(policy_n, base_n)
+    half = float(t_half_width(np.sqrt(variance * few), few))
+    return Difference(float(policy_g), float(base_g), 100 * (1 - share), 100 * half, (policy_n, base_n))

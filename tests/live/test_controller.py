@@ -1,0 +1,267 @@
+"""A controller tick by tick: what it moves, holds, tells and records, whatever the outer world does."""
+
+from __future__ import annotations
+
+import errno
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from carbonroute.errors import RunFolderError
+from carbonroute.files.folder import write_all
+from carbonroute.live.http import FetchError
+from carbonroute.live.running import Parts, journal_folder, ticks
+from carbonroute.runs.journals import replay
+from helpers.live import Bed, bed, only
+
+BASELINE = np.broadcast_to([0.75, 0.25], (2, 2, 2))
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EM_TOKEN", "canary-token")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Bed:
+    return bed(tmp_path)
+
+
+def after(world: Bed, parts: Parts, seconds: float = 60.0) -> None:
+    """Let time pass, and carbon be asked for."""
+    world.clock.wait(seconds)
+    parts.ports.feed.poll()
+
+
+def differences(world: Bed) -> int:
+    (one,) = replay(journal_folder(world.setup()), beside=world.folder, code=False)
+    return one.differ
+
+
+def test_the_greenest_region_gets_the_traffic_and_is_read_back(world: Bed) -> None:
+    with world.running() as parts:
+        snapshot = parts.controller.tick()
+    assert snapshot.by == "policy"
+    assert snapshot.alarms == ()
+    np.testing.assert_array_equal(snapshot.in_force, only(1))
+    assert world.router.held == {"A": 0.0, "B": 10_000.0}
+    (record,) = world.records()
+    assert record.live is not None
+    np.testing.assert_array_equal(record.live.in_force, only(1))
+    assert record.actuators[0]["result"] == "ok"  # type: ignore[call-overload,index]
+    assert differences(world) == 0
+
+
+def test_a_shadow_moves_nothing_and_records(world: Bed) -> None:
+    with world.running(mode="shadow") as parts:
+        snapshot = parts.controller.tick()
+        np.testing.assert_array_equal(snapshot.weights, only(1))
+        np.testing.assert_array_equal(snapshot.in_force, BASELINE)
+        assert parts.controller.restore() is None
+    assert world.router.writes == 0
+    assert [record.mode for record in world.records()] == ["shadow"]
+    assert differences(world) == 0
+
+
+def test_a_canary_moves_its_share(world: Bed) -> None:
+    with world.running(mode="canary:5%") as parts:
+        snapshot = parts.controller.tick()
+    np.testing.assert_allclose(snapshot.in_force, 0.05 * only(1) + 0.95 * BASELINE, atol=1e-4)
+
+
+@pytest.mark.parametrize("problem", ["lies", "down", "refuses"])
+def test_what_was_not_read_back_is_not_held_and_two_failures_are_an_alarm(world: Bed, problem: str) -> None:
+    with world.running() as parts:
+        parts.controller.tick()
+        world.carbon = {"A": 80.0, "B": 140.0}
+        world.router.problem = problem  # type: ignore[assignment]
+        alarms = []
+        for _ in range(3):
+            after(world, parts, 3600)
+            snapshot = parts.controller.tick()
+            np.testing.assert_array_equal(snapshot.in_force, only(1))
+            np.testing.assert_array_equal(snapshot.weights, only(0))
+            alarms.append([alarm for alarm in snapshot.alarms if alarm.startswith("actuator memory")])
+        assert [len(each) for each in alarms] == [0, 1, 1]
+        world.router.problem = ""
+        after(world, parts)
+        snapshot = parts.controller.tick()
+        np.testing.assert_array_equal(snapshot.in_force, only(0))
+        assert not [alarm for alarm in snapshot.alarms if alarm.startswith("actuator")]
+    held = [record.holds() for record in world.records()]
+    for weights in held[1:]:
+        np.testing.assert_array_equal(weights, only(1))
+    assert differences(world) == 0
+
+
+def test_a_kill_file_brings_the_baseline_within_a_tick(world: Bed) -> None:
+    with world.running() as parts:
+        parts.controller.tick()
+        (world.folder / "KILL").touch()
+        after(world, parts)
+        snapshot = parts.controller.tick()
+        assert snapshot.by == "baseline"
+        np.testing.assert_array_equal(snapshot.in_force, BASELINE)
+        (world.folder / "KILL").unlink()
+        after(world, parts)
+        np.testing.assert_array_equal(parts.controller.tick().in_force, only(1))
+    assert differences(world) == 0
+
+
+def test_switchback_intervals_are_drawn_and_marked(world: Bed) -> None:
+    by = []
+    with world.running(switchback=0.5) as parts:
+        for _ in range(40):
+            by.append(parts.controller.tick().by)
+            after(world, parts)
+    drawn = [record.live.switchback for record in world.records() if record.live]
+    assert drawn == [one == "baseline" for one in by]
+    assert 8 <= sum(drawn) <= 32  # 40 draws of 1/2: outside with probability 1e-4
+    assert differences(world) == 0
+
+
+def test_a_policy_that_fails_leaves_the_weights(tmp_path: Path) -> None:
+    code = (
+        "from carbonroute import Policy\n\n\nclass Fails(Policy):\n    name = 'Fails'\n\n"
+        "    def cost(self, view):\n        raise RuntimeError('no')\n"
+    )
+    (tmp_path / "fails.py").write_text(code, encoding="utf-8")
+    world = bed(tmp_path, policy='use = "fails.py:Fails"\nlabel = "Carbon-First"')
+    with world.running() as parts:
+        snapshot = parts.controller.tick()
+    assert snapshot.by == "held"
+    assert any("RuntimeError" in alarm for alarm in snapshot.alarms)
+    assert world.router.writes == 0
+
+
+def test_a_full_disk_holds_the_weights_and_goes_on(world: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = "carbonroute.control.decisions.write_all"
+
+    def half(file: int, data: bytes) -> None:
+        os.write(file, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with world.running() as parts:
+        parts.controller.tick()
+        monkeypatch.setattr(place, half)
+        world.carbon = {"A": 80.0, "B": 140.0}
+        after(world, parts, 3600)
+        moved = parts.controller.tick()  # the disk is found full after the move
+        assert any(alarm.startswith("journal:") for alarm in moved.alarms)
+        world.carbon = {"A": 130.0, "B": 90.0}
+        after(world, parts, 3600)
+        held = parts.controller.tick()
+        assert held.by == "held"
+        np.testing.assert_array_equal(held.in_force, moved.in_force)
+        monkeypatch.setattr(place, write_all)
+        after(world, parts)
+        parts.controller.tick()
+        after(world, parts)
+        again = parts.controller.tick()
+    assert again.by == "policy"
+    np.testing.assert_array_equal(again.in_force, only(1))
+    assert len(world.records()) == 3
+    assert differences(world) == 0
+
+
+class Closed:
+    """A sensor that reads as another one, with all regions unavailable."""
+
+    alarms = ("no region answers",)
+
+    def __init__(self, sensor: object) -> None:
+        self._sensor = sensor
+
+    def read(self, now_s: float) -> object:
+        reading = self._sensor.read(now_s)  # type: ignore[attr-defined]
+        object.__setattr__(reading, "available", np.zeros_like(reading.available))
+        return reading
+
+
+def test_without_any_region_the_baseline_is_in_force(world: Bed) -> None:
+    with world.running() as parts:
+        parts.controller.tick()
+        parts.controller._sensor = Closed(parts.ports.sensor)  # type: ignore[assignment]
+        after(world, parts)
+        snapshot = parts.controller.tick()
+    assert snapshot.by == "baseline"
+    np.testing.assert_array_equal(snapshot.in_force, BASELINE)
+    assert "no region answers" in snapshot.alarms
+
+
+def test_unknown_carbon_never_wins(tmp_path: Path) -> None:
+    world = bed(tmp_path, ("noise = 0.1", "noise = 0.1\nfloor_g_per_kwh = 5"))
+    world.carbon["B"] = FetchError("status", "answered 500", 500)
+    with world.running(carbon={**LIVE_CARBON, "yesterday": False}) as parts:
+        object.__setattr__(parts.ports.feed.regions[1], "reference_g_per_kwh", None)
+        snapshot = parts.controller.tick()
+    assert [one.step for one in snapshot.carbon] == ["fresh", "latency-only"]
+    nearest = np.array([[[1, 0], [1, 0]], [[0, 1], [0, 1]]])
+    np.testing.assert_array_equal(snapshot.weights, nearest)
+    assert any("unknown" in reason for reason in world.records()[0].reasons)
+
+
+LIVE_CARBON = {
+    "max_age": "2h",
+    "sources": [{"kind": "electricity-maps", "token_env": "EM_TOKEN", "every": "1min"}],
+}
+
+
+def test_a_second_controller_is_told(world: Bed) -> None:
+    with world.running(), pytest.raises(RunFolderError, match="is routing here"), world.running():
+        pass
+
+
+def test_a_restart_goes_on_from_what_it_reads_back(world: Bed) -> None:
+    world.router.held = {"A": 6000.0, "B": 4000.0}
+    with world.running() as parts:
+        parts.controller.tick()
+    np.testing.assert_array_equal(world.records()[0].holds(), np.broadcast_to([0.6, 0.4], (2, 2, 2)))
+    with world.running() as parts:
+        parts.controller.tick()
+    np.testing.assert_array_equal(world.records()[1].holds(), only(1))
+    assert differences(world) == 0
+
+
+@pytest.mark.parametrize("jump_h", [1, -1])
+def test_a_jump_of_the_calendar_is_told_and_changes_no_age(world: Bed, jump_h: int) -> None:
+    with world.running() as parts:
+        before = parts.controller.tick()
+        world.clock.ahead_s += jump_h * 3600
+        world.clock.wait(60)
+        snapshot = parts.controller.tick()
+    assert any("calendar jumped" in alarm for alarm in snapshot.alarms)
+    ages = [one.age_s for one in (before.carbon[0], snapshot.carbon[0])]
+    assert ages[0] is not None
+    assert ages[1] == pytest.approx(ages[0] + 60)
+    assert differences(world) == 0
+
+
+def test_weights_dwell(world: Bed) -> None:
+    with world.running(dwell="90min") as parts:
+        parts.controller.tick()
+        world.carbon = {"A": 80.0, "B": 140.0}
+        moved = []
+        for _ in range(12):
+            after(world, parts, 600)
+            moved.append(bool(parts.controller.tick().in_force[0, 0, 0] == 1))
+    assert moved == [False] * 8 + [True] * 4  # from the ninetieth minute on
+    assert differences(world) == 0
+
+
+@pytest.mark.parametrize(("on_stop", "held"), [("baseline", (7500, 2500)), ("hold", (0, 10_000))])
+def test_at_the_end_the_traffic_is_as_the_file_says(world: Bed, on_stop: str, held: tuple[int, int]) -> None:
+    with world.running(on_stop=on_stop) as parts:
+        ticks(parts, world.clock, lambda _snapshot, _now_s: None, most=3)
+    assert tuple(world.router.held.values()) == held
+
+
+def test_ticks_keep_their_interval(world: Bed) -> None:
+    times = []
+    with world.running() as parts:
+        start = world.clock.now()
+        ticks(parts, world.clock, lambda snapshot, _: times.append(snapshot.time_utc - start), most=4)
+    assert times == [timedelta(minutes=minute) for minute in range(4)]
