@@ -218,3 +218,17 @@ def test_numbers_that_json_lacks_come_back_as_they_were(tmp_path: Path) -> None:
     shown = record.shown()
     assert shown.servers is not None
     assert np.isposinf(shown.servers).all()
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"schema":1,"seq":'])
+def test_a_durable_journal_goes_on_after_a_day_whose_first_record_is_torn(
+    torn: bytes, tmp_path: Path
+) -> None:
+    inputs = inputs_of(policies=[{"use": "spill"}], traffic=FEW, horizon={"hours": 1})
+    with DecisionJournal(tmp_path, head(inputs), durable=True) as journal:
+        run(inputs, journals={0: journal})
+    (tmp_path / "decisions-2999-01-01.jsonl").write_bytes(torn)
+    with DecisionJournal(tmp_path, head(inputs), durable=True) as journal:
+        assert journal.last is not None
+        run(inputs, journals={0: journal})
+    assert [record.seq for record in records(tmp_path)] == list(range(120))

@@ -300,7 +300,8 @@ class DecisionJournal:
     about
         Facts that all records repeat.
     durable
-        Whether every record is on the disk before the next thing happens.
+        Whether every record is on the disk before the next thing happens. Of such a journal, which may be
+        long, the last file alone is read at the start.
 
     Attributes
     ----------
@@ -320,7 +321,7 @@ class DecisionJournal:
             folder.mkdir(parents=True, exist_ok=True)
         self._seq, self._prev, self._name, whole = 0, "", "", 0
         self._file: int | None = None
-        for name, end, record, digest in _lines(folder):
+        for name, end, record, digest in _lines(folder, last_file=durable):
             self._name, whole, self.last = name, end, record
             self._seq, self._prev = record.seq + 1, digest
         for name in _files(folder)[-1:]:
@@ -540,11 +541,23 @@ def last_record(folder: Path) -> DecisionRecord | None:
         If it is damaged.
     """
     for name in reversed(_files(folder)):
-        with reading(folder / name), os.fdopen(open_file(folder, name, os.O_RDONLY), "rb") as file:
-            lines = [line for line in _tail(file) if line.endswith(b"\n")]
-        if lines:
+        if lines := _last_lines(folder, name):
             return _read(lines[-1], f"{folder / name}: last line")[0]
     return None
+
+
+def _last_with_record(folder: Path, names: list[str]) -> list[str]:
+    """Return the last file that has a whole record, and those after it; all, if none has."""
+    for index in reversed(range(len(names))):
+        if _last_lines(folder, names[index]):
+            return names[index:]
+    return names
+
+
+def _last_lines(folder: Path, name: str) -> list[bytes]:
+    """Return some whole lines at the end of a file; none where it has none."""
+    with reading(folder / name), os.fdopen(open_file(folder, name, os.O_RDONLY), "rb") as file:
+        return [line for line in _tail(file) if line.endswith(b"\n")]
 
 
 def _tail(file: BinaryIO) -> list[bytes]:
@@ -565,10 +578,13 @@ def _files(folder: Path) -> list[str]:
         return sorted(path.name for path in folder.iterdir() if _NAME.fullmatch(path.name))
 
 
-def _lines(folder: Path) -> Iterator[tuple[str, int, DecisionRecord, str]]:
-    """Yield the file of each record, where its line ends there, the record, and its digest."""
+def _lines(folder: Path, *, last_file: bool = False) -> Iterator[tuple[str, int, DecisionRecord, str]]:
+    """Yield the file of each record, where its line ends there, the record, and its digest.
+
+    Of the last file alone, the first record is taken for the one that follows those before it.
+    """
     names, seq, prev = _files(folder), 0, ""
-    for name in names:
+    for name in _last_with_record(folder, names) if last_file else names:
         end = 0
         with reading(folder / name), os.fdopen(open_file(folder, name, os.O_RDONLY), "rb") as file:
             for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE_BYTES), b""), start=1):
@@ -576,6 +592,8 @@ def _lines(folder: Path) -> Iterator[tuple[str, int, DecisionRecord, str]]:
                     return
                 place, end = f"{folder / name}: line {number}", end + len(line)
                 record, digest = _read(line, place)
+                if last_file and number == 1 and not prev:
+                    seq, prev = record.seq, record.prev
                 if (record.seq, record.prev) != (seq, prev):
                     problem = f"record {record.seq} follows another than the one before it"
                     raise RunFolderError(f"{place}: {problem}; take the journal from where it was written")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -56,3 +56,10 @@ def emissions_g(weights: Array, requests: Array, energy_j: Array, carbon_g_per_k
     used = each > 0
     grams = np.where(used, each * energy_j / J_PER_KWH * carbon_g_per_kwh, 0.0)
     return float(grams.sum())
+
+
+def emissions_of_all(
+    weights: Mapping[str, Array], requests: Array, energy_j: Array, carbon_g_per_kwh: Array
+) -> dict[str, float]:
+    """Return `emissions_g` of several weights, by name."""
+    return {name: emissions_g(each, requests, energy_j, carbon_g_per_kwh) for name, each in weights.items()}

@@ -17,9 +17,10 @@ from carbonroute.control.estimator import Reading
 from carbonroute.control.loop import ControlLoop, Decisions
 from carbonroute.errors import PolicyError, RunFolderError
 from carbonroute.live.actuation import Actuation, Carried
-from carbonroute.live.baselines import emissions_g, energy_j, nearest, weights_of
+from carbonroute.live.baselines import emissions_of_all, energy_j, nearest, weights_of
 from carbonroute.live.clock import Clock
 from carbonroute.live.config import LiveSetup
+from carbonroute.live.savings import IN_FORCE, Account, Interval
 from carbonroute.live.signals.feed import LiveFeed, RegionCarbon
 from carbonroute.units import S_PER_HOUR, S_PER_MINUTE
 
@@ -162,6 +163,9 @@ class Controller:
         self._in_force = self.baseline
         self._tick, self._journal_problem, self._drift_s = -1, "", 0.0
         self._clocks: tuple[datetime, float] | None = None
+        self._before: tuple[datetime, Array, Array, bool] | None = None
+        #: Intervals since the start.
+        self.account = Account()
 
     @property
     def killed(self) -> bool:
@@ -207,7 +211,10 @@ class Controller:
         if carried is None and by != "baseline":
             by = by if self._live.mode.share == 0 else "held"
         carbon = self._feed.described(now_s)
-        grams = self._emissions_g_per_h(decisions, plan if self._live.mode.share == 0 else self._in_force)
+        followed = plan if self._live.mode.share == 0 else self._in_force
+        grams = self._emissions_g_per_h(decisions, followed)
+        switchback = any(reason.startswith("switchback") for reason in reasons)
+        self._count(decisions, time_utc, followed, switchback=switchback)
         part = self._part(time_utc, by, reasons, carried, carbon, grams, alarms)
         alarms += self._record(decisions, before, part)
         return Snapshot(
@@ -320,9 +327,21 @@ class Controller:
         if self._energy_j is None:
             return {}
         carbon, per_h = decisions.known.g_per_kwh[0], decisions.state.requests_per_s[0] * S_PER_HOUR
-        weights = {"in force": in_force, **self._baselines}
-        grams = {name: emissions_g(w, per_h, self._energy_j, carbon) for name, w in weights.items()}
+        weights = {IN_FORCE: in_force, **self._baselines}
+        grams = emissions_of_all(weights, per_h, self._energy_j, carbon)
         return {name: value for name, value in grams.items() if np.isfinite(value)}
+
+    def _count(self, decisions: Decisions, time_utc: datetime, followed: Array, *, switchback: bool) -> None:
+        """Count the emissions since the tick before, and note what is in force from now on."""
+        seconds = float(decisions.reading.passed_s[0])
+        if self._before is not None and self._energy_j is not None and seconds > 0:
+            start, weights, carbon, drawn = self._before
+            requests = decisions.reading.requests[0].reshape(self._site.shape[:2])
+            each = {IN_FORCE: weights, **self._baselines}
+            grams = emissions_of_all(each, requests, self._energy_j, carbon)
+            if np.isfinite([*grams.values()]).all():
+                self.account.add(Interval(start, seconds, float(requests.sum()), drawn, grams, {}))
+        self._before = time_utc, followed, decisions.known.g_per_kwh[0], switchback
 
     def _part(
         self,

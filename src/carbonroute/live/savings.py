@@ -13,7 +13,7 @@ from carbonroute.arrays import Array
 from carbonroute.control.decisions import DecisionRecord, records
 from carbonroute.errors import Fault, InputError, RunFolderError
 from carbonroute.intervals import t_half_width
-from carbonroute.live.baselines import emissions_g
+from carbonroute.live.baselines import emissions_of_all
 from carbonroute.scenario import load, resolve
 from carbonroute.units import S_PER_HOUR
 
@@ -159,17 +159,18 @@ def savings(journal: Path, scenario: Path | None = None, *, code: bool = True) -
         problem = f"its regions are {', '.join(final.regions)}, and the journal's {', '.join(regions)}"
         raise InputError(str(scenario), [Fault("regions", problem, "name the scenario that was run")])
     left_out: dict[str, int] = {}
-    kept = list(_intervals(journal, final, left_out))
-    totals = [_sums([getattr(one, which) for one in kept]) for which in ("intended_g", "settled_g")]
+    account = Account()
+    for interval in _intervals(journal, final, left_out):
+        account.add(interval)
     return Savings(
         mode=latest.mode,
         first=first,
         last=last,
-        requests=sum(one.requests for one in kept),
-        intended_g=totals[0],
-        settled_g=totals[1] if final is not None else {},
+        requests=account.requests,
+        intended_g=account.intended_g,
+        settled_g=account.settled_g,
         left_out=left_out,
-        measured=_difference(kept, settled=final is not None),
+        measured=account.difference(),
     )
 
 
@@ -227,7 +228,7 @@ def _interval(before: DecisionRecord, record: DecisionRecord, final: FinalCarbon
     energy_j = np.array(live.energy_j, dtype=float)
 
     def grams(carbon: Array) -> dict[str, float]:
-        return {name: emissions_g(each, requests, energy_j, carbon) for name, each in arrays.items()}
+        return emissions_of_all(arrays, requests, energy_j, carbon)
 
     intended_g = grams(before.carbon().g_per_kwh[0])
     settled_g = {} if final is None else grams(final.over(start, seconds))
@@ -236,34 +237,48 @@ def _interval(before: DecisionRecord, record: DecisionRecord, final: FinalCarbon
     return Interval(start, seconds, float(requests.sum()), live.switchback, intended_g, settled_g)
 
 
-def _sums(rows: list[Mapping[str, float]]) -> dict[str, float]:
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: float(sum(row.get(name, 0.0) for row in rows)) for name in names}
+class Account:
+    """Sums of intervals: emissions, and the measured difference by switchback."""
 
+    def __init__(self) -> None:
+        self.requests, self.seconds, self.count = 0.0, 0.0, 0
+        self.intended_g: dict[str, float] = {}
+        self.settled_g: dict[str, float] = {}
+        self._arms: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
 
-def _difference(kept: list[Interval], *, settled: bool) -> Difference | None:
-    """Return the measured difference, where both kinds of intervals were drawn at least twice.
+    def add(self, interval: Interval) -> None:
+        """Count an interval whose values are all known."""
+        self.requests += interval.requests
+        self.seconds += interval.seconds
+        self.count += 1
+        for sums, grams in ((self.intended_g, interval.intended_g), (self.settled_g, interval.settled_g)):
+            for name, value in grams.items():
+                sums[name] = sums.get(name, 0.0) + value
+        if interval.requests > 0:
+            grams = interval.settled_g or interval.intended_g
+            self._arms[interval.switchback].append((grams[IN_FORCE], interval.requests))
 
-    Grams per request of each kind is a ratio of sums r = Σg / Σn, with the variance of the ratio estimator
-    Σ(g − r·n)² / (Σn)² · k/(k − 1) over its k intervals.
-    """
-    arms = []
-    for drawn in (False, True):
-        rows = [one for one in kept if one.switchback is drawn and one.requests > 0]
-        if len(rows) < 2:
+    def difference(self) -> Difference | None:
+        """Return the measured difference, where both kinds of intervals were drawn at least twice.
+
+        Grams per request of each kind is a ratio of sums r = Σg / Σn, with the variance of the ratio
+        estimator Σ(g − r·n)² / (Σn)² · k/(k − 1) over its k intervals.
+        """
+        arms = []
+        for drawn in (False, True):
+            if len(self._arms[drawn]) < 2:
+                return None
+            g, n = np.array(self._arms[drawn]).T
+            ratio, count = g.sum() / n.sum(), len(g)
+            variance = ((g - ratio * n) ** 2).sum() / n.sum() ** 2 * count / (count - 1)
+            arms.append((ratio, variance, count))
+        (policy_g, policy_var, policy_n), (base_g, base_var, base_n) = arms
+        if base_g == 0:
             return None
-        g = np.array([(one.settled_g if settled else one.intended_g)[IN_FORCE] for one in rows])
-        n = np.array([one.requests for one in rows])
-        ratio, count = g.sum() / n.sum(), len(rows)
-        variance = ((g - ratio * n) ** 2).sum() / n.sum() ** 2 * count / (count - 1)
-        arms.append((ratio, variance, count))
-    (policy_g, policy_var, policy_n), (base_g, base_var, base_n) = arms
-    if base_g == 0:
-        return None
-    # By the delta method, the variance of 1 − p/b is (p/b)² (Var p / p² + Var b / b²).
-    share = policy_g / base_g
-    variance = policy_var / base_g**2 + share**2 * base_var / base_g**2
-    # t of the smaller arm: the half-width of a mean of n values with deviation √(n·variance).
-    few = min(policy_n, base_n)
-    half = float(t_half_width(np.sqrt(variance * few), few))
-    return Difference(float(policy_g), float(base_g), 100 * (1 - share), 100 * half, (policy_n, base_n))
+        # By the delta method, the variance of 1 − p/b is (Var p + (p/b)² Var b) / b².
+        share = policy_g / base_g
+        variance = (policy_var + share**2 * base_var) / base_g**2
+        # t of the smaller arm: the half-width of a mean of n values with deviation √(n·variance).
+        few = min(policy_n, base_n)
+        half = float(t_half_width(np.sqrt(variance * few), few))
+        return Difference(float(policy_g), float(base_g), 100 * (1 - share), 100 * half, (policy_n, base_n))
