@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from carbonroute.cli import main
 from carbonroute.cli.app import app
 from carbonroute.cli.commands import COMMANDS, Command
+from helpers.fake_provider import FakeServer, body, half_hours
 from helpers.pages import ROOT
 
 EXAMPLES = [example for command in COMMANDS for example in command.examples]
@@ -67,9 +73,28 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Give the address of a provider of carbon, which answers for Great Britain alone."""
+    monkeypatch.setenv("EM_TOKEN", "a-token")
+    span = "2024-01-01T00:00Z/2024-01-15T00:00Z"
+    measured = json.dumps(half_hours(datetime(2024, 1, 1, tzinfo=UTC), [(300, 310)] * 48)).encode()
+
+    def maps(handler: BaseHTTPRequestHandler) -> None:
+        (zone,) = parse_qs(urlsplit(handler.path).query)["zone"]
+        value = {"carbonIntensity": 300, "datetime": "2024-01-01T00:00Z"}
+        body(json.dumps({"zone": zone, "data": [value]}).encode())(handler)
+
+    server = FakeServer({f"/intensity/{span}": body(measured), "/v3/carbon-intensity/past-range": maps})
+    with server.running():
+        yield server.url
+
+
 @pytest.mark.usefixtures("beside")
 @pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.full(long=True))])
-def test_examples_run_one_after_the_other(slow: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_examples_run_one_after_the_other(
+    slow: bool, provider: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     for example in EXAMPLES:
         command, *options = shlex.split(example)
         if (command in SLOW or example.endswith("--output queued")) and not slow:
@@ -81,6 +106,7 @@ def test_examples_run_one_after_the_other(slow: bool, capsys: pytest.CaptureFixt
         if command == "simulate" or slow:
             drawn = command in {"simulate", "frontier", "sensitivity", "headroom"}
             options += ["--no-figures"] * (drawn and "--no-figures" not in options)
+        options += ["--base-url", provider] * (command == "fetch")
         options += ["--workers", "1"] * (options[:1] == ["run"])
         assert main([command, *options]) in {0, 1}, (example, capsys.readouterr().err)
         assert "error" not in capsys.readouterr().err, example

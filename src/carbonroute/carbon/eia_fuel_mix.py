@@ -141,7 +141,7 @@ class EiaFuelMix(FileSource):
         """Return the generation of all fuels, MWh: without factors there is no carbon intensity yet."""
         file_name, fuels = preview.file_name, recognition.lists["fuels"]
         if preview.is_json:
-            table, place = _of_answer(preview.content, file_name)
+            table, place = generation_of(preview.content, file_name)
             frame = table.select(file=pl.lit(file_name), place=place, time="period")
             times, findings = {"time_column": "period"}, list[str]()
         else:
@@ -168,7 +168,7 @@ class EiaFuelMix(FileSource):
 
     def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
         """Return the mix's carbon intensity of an answer: see `parse_table`."""
-        table, place = _of_answer(content, file_name)
+        table, place = generation_of(content, file_name)
         return self.of_answer(table, place, file_name, Query.of_all_times(distinct(table, "respondent")))
 
     def of_answer(
@@ -286,10 +286,15 @@ def _fuels(content: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(fuel for fuel in fuels if isinstance(fuel, str)))
 
 
-def _of_answer(content: Any, file_name: str) -> tuple[pl.DataFrame, pl.Series]:
+def generation_of(content: Any, file_name: str) -> tuple[pl.DataFrame, pl.Series]:
     """Return an answer as a table with a column per fuel, and the places of its rows.
 
     A period is the end of an hour in UTC; the table has its start.
+
+    Raises
+    ------
+    InputError
+        With the place of every part that cannot be read.
     """
     response = validated(_FuelMixAnswer, content, file_name).response
     where = "response.data"

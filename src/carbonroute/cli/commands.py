@@ -219,6 +219,16 @@ COMMANDS = (
         "Next: paste its lines into the scenario, and run `carbonroute validate`.",
     ),
     Command(
+        "fetch",
+        "Fetch the history of a carbon provider into files that scenarios read.",
+        (
+            "fetch neso --from 2024-01-01 --to 2024-01-15 --output grid",
+            "fetch electricity-maps --zones DE,FR --from 2024-01-01 --to 2024-02-01 --token-env EM_TOKEN "
+            "--output grid",
+        ),
+        "Next: `carbonroute inspect FILE` for one of them, or paste the lines into a scenario.",
+    ),
+    Command(
         "import",
         "Write a scenario from your own logs, metrics, tables or traces.",
         (

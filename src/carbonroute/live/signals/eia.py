@@ -66,28 +66,37 @@ class LiveEia(Provider):
 
     def calls(self, zones: Sequence[str], now: datetime) -> tuple[Call, ...]:
         """Return a question per zone about its last day."""
-        return tuple(Call("latest", (zone,), self.request(zone, now - _RECENT, now)) for zone in zones)
-
-    def request(self, zone: str, start: datetime, end: datetime, offset: int = 0) -> Request:
-        """Return the request for the hours that end after `start` and up to `end`."""
-        params = {
-            "frequency": "hourly",
-            "data[0]": "value",
-            "facets[respondent][]": zone,
-            "start": (start + timedelta(hours=1)).strftime("%Y-%m-%dT%H"),
-            "end": end.strftime("%Y-%m-%dT%H"),
-            "sort[0][column]": "period",
-            "sort[0][direction]": "asc",
-            "offset": str(offset),
-            "length": str(PAGE_ROWS),
-        }
-        return Request(f"{self.base_url}/v2/electricity/rto/fuel-type-data/data/", params)
+        return tuple(
+            Call("latest", (zone,), fuel_mix_request(self.base_url, zone, now - _RECENT, now))
+            for zone in zones
+        )
 
     def authorised(self, request: Request) -> Request:
         """Return a request with the key."""
-        return replace(request, params={**request.params, "api_key": self.key_env.secret()})
+        return with_key(request, self.key_env)
 
     def parse(self, content: bytes, call: Call) -> Reply:
         """Return the carbon intensity of the mix in an answer."""
         name = f"{self.kind} ({call.name})"
         return Reply(points_of(self._reader.parse_answer(parse_json(content, name), name), _STEP_MINUTES))
+
+
+def fuel_mix_request(base_url: str, zone: str, start: datetime, end: datetime, offset: int = 0) -> Request:
+    """Return the request for the hours of a respondent that end after `start` and up to `end`."""
+    params = {
+        "frequency": "hourly",
+        "data[0]": "value",
+        "facets[respondent][]": zone,
+        "start": (start + timedelta(hours=1)).strftime("%Y-%m-%dT%H"),
+        "end": end.strftime("%Y-%m-%dT%H"),
+        "sort[0][column]": "period",
+        "sort[0][direction]": "asc",
+        "offset": str(offset),
+        "length": str(PAGE_ROWS),
+    }
+    return Request(f"{base_url}/v2/electricity/rto/fuel-type-data/data/", params)
+
+
+def with_key(request: Request, key: EnvName) -> Request:
+    """Return a request with the key that an environment variable holds."""
+    return replace(request, params={**request.params, "api_key": key.secret()})

@@ -67,25 +67,34 @@ class LiveEntsoe(Provider):
     def calls(self, zones: Sequence[str], now: datetime) -> tuple[Call, ...]:
         """Return a question per zone about its last day."""
         hour = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-        return tuple(Call("latest", (zone,), self.request(zone, hour - _RECENT, hour)) for zone in zones)
-
-    def request(self, zone: str, start: datetime, end: datetime) -> Request:
-        """Return the request for the generation of an area."""
-        params = {
-            "documentType": "A75",
-            "processType": "A16",
-            "in_Domain": zone,
-            "periodStart": start.strftime("%Y%m%d%H%M"),
-            "periodEnd": end.strftime("%Y%m%d%H%M"),
-        }
-        return Request(f"{self.base_url}/api", params)
+        return tuple(
+            Call("latest", (zone,), generation_request(self.base_url, zone, hour - _RECENT, hour))
+            for zone in zones
+        )
 
     def authorised(self, request: Request) -> Request:
         """Return a request with the token."""
-        return replace(request, params={**request.params, "securityToken": self.token_env.secret()})
+        return with_token(request, self.token_env)
 
     def parse(self, content: bytes, call: Call) -> Reply:
         """Return the carbon intensity of the mix in an answer."""
         name = f"{self.kind} ({call.name})"
         readings = self._reader.parse_document(parse_xml(content, name), name)
         return Reply(points_of(readings, self.step.minutes))
+
+
+def generation_request(base_url: str, zone: str, start: datetime, end: datetime) -> Request:
+    """Return the request for the generation of an area."""
+    params = {
+        "documentType": "A75",
+        "processType": "A16",
+        "in_Domain": zone,
+        "periodStart": start.strftime("%Y%m%d%H%M"),
+        "periodEnd": end.strftime("%Y%m%d%H%M"),
+    }
+    return Request(f"{base_url}/api", params)
+
+
+def with_token(request: Request, token: EnvName) -> Request:
+    """Return a request with the token that an environment variable holds."""
+    return replace(request, params={**request.params, "securityToken": token.secret()})

@@ -52,11 +52,12 @@ class LiveNeso(Provider):
 
     def calls(self, zones: Sequence[str], now: datetime) -> tuple[Call, ...]:
         """Return a question about the last day, and one about the next."""
-        past = Call("latest", (_GB,), self._request(f"{utc(now - _RECENT)}/{utc(now)}"))
-        ahead = Call("forecast", (_GB,), self._request(f"{utc(now)}/fw24h"), now)
+        past = Call("latest", (_GB,), self.request(f"{utc(now - _RECENT)}/{utc(now)}"))
+        ahead = Call("forecast", (_GB,), self.request(f"{utc(now)}/fw24h"), now)
         return ((past, ahead) if self.forecast else (past,)) if zones else ()
 
-    def _request(self, times: str) -> Request:
+    def request(self, times: str) -> Request:
+        """Return the request of some times."""
         return Request(f"{self.base_url}/intensity/{times}", headers={"Accept": "application/json"})
 
     def parse(self, content: bytes, call: Call) -> Reply:

@@ -87,13 +87,14 @@ class LiveWattTime(Provider):
         """Return a question about each zone's forecast, and one about its last hours."""
         asked = []
         for zone in zones:
-            asked.append(Call("forecast", (zone,), self._request("forecast", zone, {"horizon_hours": "24"})))
+            asked.append(Call("forecast", (zone,), self.request("forecast", zone, {"horizon_hours": "24"})))
             if self.measured:
                 times = {"start": utc(now - _RECENT), "end": utc(now)}
-                asked.append(Call("latest", (zone,), self._request("historical", zone, times)))
+                asked.append(Call("latest", (zone,), self.request("historical", zone, times)))
         return tuple(asked)
 
-    def _request(self, endpoint: str, zone: str, params: dict[str, str]) -> Request:
+    def request(self, endpoint: str, zone: str, params: dict[str, str]) -> Request:
+        """Return the request of an endpoint about a region."""
         of_all = {"region": zone, "signal_type": self.signal_type}
         return Request(f"{self.base_url}/v3/{endpoint}", {**of_all, **params})
 

@@ -1,0 +1,545 @@
+"""History of providers: what one answer may be asked for, and how it becomes a file that scenarios read."""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
+
+from carbonroute.carbon import Accounting
+from carbonroute.carbon.carbon_aware_sdk import CarbonAwareSdk
+from carbonroute.carbon.eia_fuel_mix import generation_of
+from carbonroute.carbon.electricity_maps import ElectricityMaps
+from carbonroute.carbon.entsoe import generation
+from carbonroute.carbon.neso import Neso
+from carbonroute.carbon.rules import Step
+from carbonroute.carbon.source import CarbonReadings
+from carbonroute.carbon.watttime import WattTime
+from carbonroute.errors import Fault, InputError
+from carbonroute.files import toml
+from carbonroute.files.answers import as_instant
+from carbonroute.files.strict_json import parse_json
+from carbonroute.files.xml import parse_xml
+from carbonroute.live.http import Request
+from carbonroute.live.secrets import EnvName
+from carbonroute.live.signals.carbon_aware_sdk import LiveCarbonAwareSdk
+from carbonroute.live.signals.eia import PAGE_ROWS, fuel_mix_request, with_key
+from carbonroute.live.signals.electricity_maps import LiveElectricityMaps
+from carbonroute.live.signals.entsoe import generation_request, with_token
+from carbonroute.live.signals.neso import LiveNeso
+from carbonroute.live.signals.prometheus import LivePrometheus
+from carbonroute.live.signals.provider import Provider, Session, Surroundings, utc
+from carbonroute.live.signals.watttime import LiveWattTime
+from carbonroute.units import G_PER_KWH, CarbonUnit
+
+Kind = Literal[
+    "electricity-maps", "watttime", "neso", "eia", "entsoe", "carbon-aware-sdk", "prometheus"
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of a provider that history is fetched from; those that it does not know are None.
+
+    Attributes
+    ----------
+    token_env, username_env, password_env
+        Names of the environment variables that hold its credentials.
+    base_url
+        Where it is, if not at its usual address.
+    version, scope, signal_type, query, region_label, unit, step, rate
+        As of the live providers; `rate` is that of `Accounting`.
+    """
+
+    token_env: str | None = None
+    username_env: str | None = None
+    password_env: str | None = None
+    base_url: str | None = None
+    version: Literal["v3", "v4"] | None = None
+    scope: Literal["direct", "lifecycle"] | None = None
+    signal_type: Literal["co2_moer", "co2_aoer"] | None = None
+    query: str | None = None
+    region_label: str | None = None
+    unit: CarbonUnit | None = None
+    step: str | None = None
+    rate: Literal["average", "marginal"] | None = None
+
+    def only(self, *names: str, **more: object) -> dict[str, Any]:
+        """Return the settings of these names that are stated, and some more.
+
+        Raises
+        ------
+        InputError
+            If another one is stated, which this provider does not know.
+        """
+        stated = {name: value for name, value in vars(self).items() if value is not None}
+        faults = [
+            Fault(option_of(name), "this source does not know it", "leave it out")
+            for name in stated
+            if name not in names
+        ]
+        if faults:
+            raise InputError("fetch", faults)
+        return stated | more
+
+    def needed(self, *names: str) -> None:
+        """Refuse settings that lack one of these.
+
+        Raises
+        ------
+        InputError
+            With each that is missing.
+        """
+        remedy = "it is needed for this source"
+        faults = [
+            Fault(option_of(name), "is missing", remedy) for name in names if getattr(self, name) is None
+        ]
+        if faults:
+            raise InputError("fetch", faults)
+
+
+def option_of(name: str) -> str:
+    """Return the option that states a setting."""
+    return f"--{'api' if name == 'version' else name.replace('_', '-')}"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """History of one zone as a file has it.
+
+    Attributes
+    ----------
+    content
+        Of the file.
+    end
+        End of the last interval that it has, UTC.
+    """
+
+    content: bytes
+    end: datetime
+
+
+class Archive(ABC):
+    """A provider's history.
+
+    Parameters
+    ----------
+    options
+        Settings of the provider.
+
+    Raises
+    ------
+    InputError
+        If one is missing, wrong, or not of this provider.
+    """
+
+    #: The longest time that one answer may be asked for.
+    longest: ClassVar[timedelta]
+    #: Ending of the names of its files.
+    ending: ClassVar[str] = ".json"
+    #: Where an answer has its list of rows.
+    rows: ClassVar[tuple[str, ...]] = ("data",)
+    #: The key of a row's time.
+    time: ClassVar[str] = "datetime"
+    #: Requests within a minute.
+    per_minute: ClassVar[int] = 60
+
+    step: timedelta = timedelta(hours=1)
+
+    @abstractmethod
+    def __init__(self, options: Options) -> None: ...
+
+    @abstractmethod
+    def request(self, zone: str, start: datetime, end: datetime) -> Request:
+        """Return the request for the values from `start` up to `end`."""
+
+    @abstractmethod
+    def session(self, around: Surroundings) -> Session:
+        """Return what sends requests with the provider's credentials."""
+
+    @abstractmethod
+    def keys(self) -> dict[str, Any]:
+        """Return the keys of ``[carbon]`` that read its files, but `path`."""
+
+    def read(self, content: Any, name: str) -> CarbonReadings | None:  # noqa: ARG002  members need them
+        """Return an answer's readings, so that faults are seen before a file is written; None: not needed."""
+        return None
+
+    def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> Piece | None:
+        """Return the history of a zone from `start` up to `end`; None if there is none.
+
+        Raises
+        ------
+        FetchError, SecretError, InputError
+            If there is no usable answer.
+        """
+        name = f"{zone}, {utc(start)} to {utc(end)}"
+        content = parse_json(session(self.request(zone, start, end)).content, name)
+        return self.clipped(content, name, zone, start, end)
+
+    def clipped(self, content: Any, name: str, zone: str, start: datetime, end: datetime) -> Piece | None:
+        """Return an answer without the rows before `start` and from `end` on."""
+        rows = _list_at(content, self.rows, name)
+        if not rows:
+            return None
+        readings = self.read(content, name)
+        if readings is not None:
+            others = set(readings.table["zone"].drop_nulls()) - {zone}
+            if others:
+                remedy = "check the zone's name at the provider"
+                raise InputError(
+                    name, [Fault("zone", f"the answer is of {', '.join(sorted(others))}", remedy)]
+                )
+        begins = [self._begin(row, name) for row in rows]
+        kept = [row for row, begin in zip(rows, begins, strict=True) if start <= begin < end]
+        if not kept:
+            return None
+        last = max(begin for begin in begins if start <= begin < end)
+        return Piece(_dumped(_with_list(content, self.rows, kept)), min(last + self.step, end))
+
+    def _begin(self, row: Any, name: str) -> datetime:
+        """Return the start of a row's interval."""
+        text = row.get(self.time) if isinstance(row, dict) else None
+        try:
+            time = as_instant(text)
+        except ValueError:
+            time = None
+        if not isinstance(time, datetime):
+            raise InputError(
+                name, [Fault(self.time, f"found {text!r}", "a time with its offset is expected")]
+            )
+        return time
+
+
+class _OfProvider(Archive):
+    """History of a provider that is asked as live."""
+
+    provider: Provider
+
+    def session(self, around: Surroundings) -> Session:
+        """Return the provider's session."""
+        return self.provider.session(around)
+
+
+class ElectricityMapsArchive(_OfProvider):
+    """Electricity Maps: ``/carbon-intensity/past-range``, ten days at a time."""
+
+    longest = timedelta(days=10)
+
+    def __init__(self, options: Options) -> None:
+        options.needed("token_env")
+        known = options.only("token_env", "base_url", "version", "scope", kind="electricity-maps")
+        self._maps = self.provider = LiveElectricityMaps.spelled(**known)
+
+    def request(self, zone: str, start: datetime, end: datetime) -> Request:
+        """Return the request of an hourly range."""
+        return self._maps.request("past-range", {"zone": zone, "start": utc(start), "end": utc(end)})
+
+    def read(self, content: Any, name: str) -> CarbonReadings:
+        """Return an answer's readings."""
+        return ElectricityMaps(kind="electricity-maps", path=name, scope=self._maps.scope).parse_answer(
+            content, name
+        )
+
+    def keys(self) -> dict[str, Any]:
+        """Return the keys of ``[carbon]``."""
+        return {"kind": "electricity-maps", "scope": self._maps.scope}
+
+
+class WattTimeArchive(_OfProvider):
+    """WattTime: ``/v3/historical``, 32 days at a time."""
+
+    longest = timedelta(days=32)
+    time = "point_time"
+    per_minute = 300
+    step = timedelta(minutes=5)
+
+    def __init__(self, options: Options) -> None:
+        options.needed("username_env", "password_env")
+        names = "username_env", "password_env", "base_url", "signal_type"
+        self._watttime = self.provider = LiveWattTime.spelled(**options.only(*names, kind="watttime"))
+
+    def request(self, zone: str, start: datetime, end: datetime) -> Request:
+        """Return the request of a range, whose both ends are included."""
+        return self._watttime.request("historical", zone, {"start": utc(start), "end": utc(end - self.step)})
+
+    def read(self, content: Any, name: str) -> CarbonReadings:
+        """Return an answer's readings."""
+        return WattTime(
+            kind="watttime", path="answer.json", signal_type=self._watttime.signal_type
+        ).parse_answer(content, name)
+
+    def keys(self) -> dict[str, Any]:
+        """Return the keys of ``[carbon]``."""
+        return {"kind": "watttime", "signal_type": self._watttime.signal_type}
+
+
+class NesoArchive(_OfProvider):
+    """Great Britain: ``/intensity/{from}/{to}``, 14 days at a time, whose first half-hour is one too many."""
+
+    longest = timedelta(days=14)
+    time = "from"
+    per_minute = 30
+    step = timedelta(minutes=30)
+
+    def __init__(self, options: Options) -> None:
+        self._neso = self.provider = LiveNeso.spelled(**options.only("base_url", kind="neso"))
+
+    def request(self, zone: str, start: datetime, end: datetime) -> Request:  # noqa: ARG002  it has one
+        """Return the request of a range."""
+        return self._neso.request(f"{utc(start)}/{utc(end)}")
+
+    def read(self, content: Any, name: str) -> CarbonReadings:
+        """Return an answer's readings."""
+        return Neso(kind="neso", path="answer.json").parse_answer(content, name)
+
+    def keys(self) -> dict[str, Any]:
+        """Return the keys of ``[carbon]``."""
+        return {"kind": "neso"}
+
+
+@dataclass
+class _Types:
+    """Fuels or production types that files have, for the factors to be stated."""
+
+    names: dict[str, None] = field(default_factory=dict)
+
+    def keys(self) -> dict[str, Any]:
+        return {
+            "factors_source": toml.ask("whom to cite for the factors"),
+            "factors_g_per_kwh": dict.fromkeys(self.names, toml.ask("g/kWh")),
+        }
+
+
+class EiaArchive(Archive):
+    """U.S. Energy Information Administration: generation by fuel, in pages of 5,000 rows."""
+
+    longest = timedelta(days=10)
+    rows = ("response", "data")
+    time = "period"
+    per_minute = 30
+
+    def __init__(self, options: Options) -> None:
+        options.needed("token_env")
+        known = options.only("token_env", "base_url")
+        self._key = EnvName.parse(known["token_env"])
+        self._base_url = known.get("base_url", "https://api.eia.gov")
+        self._fuels = _Types()
+
+    def session(self, around: Surroundings) -> Session:
+        """Return a session with the key."""
+        return lambda request: around.fetch(with_key(request, self._key))
+
+    def request(self, zone: str, start: datetime, end: datetime, offset: int = 0) -> Request:
+        """Return the request of a range from a row on."""
+        return fuel_mix_request(self._base_url, zone, start, end, offset)
+
+    def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> Piece | None:
+        """Return the history of a zone; pages are joined, since an hour may stand in two."""
+        name = f"{zone}, {utc(start)} to {utc(end)}"
+        content: Any = None
+        rows: list[Any] = []
+        while True:
+            page = parse_json(session(self.request(zone, start, end, len(rows))).content, name)
+            more = _list_at(page, self.rows, name)
+            content = content or page
+            rows += more
+            if len(more) < PAGE_ROWS:
+                break
+        return self.clipped(_with_list(content, self.rows, rows), name, zone, start, end)
+
+    def read(self, content: Any, name: str) -> None:
+        """Note the fuels of an answer."""
+        table, _ = generation_of(content, name)
+        self._fuels.names |= dict.fromkeys(set(table.columns) - {"period", "respondent"})
+
+    def clipped(self, content: Any, name: str, zone: str, start: datetime, end: datetime) -> Piece | None:
+        """Return an answer's hours; of another respondent there are none."""
+        others = {row.get("respondent") for row in _list_at(content, self.rows, name)} - {zone}
+        if others:
+            remedy = "check the respondent's name"
+            raise InputError(
+                name, [Fault("respondent", f"the answer is of {sorted(map(str, others))}", remedy)]
+            )
+        return super().clipped(content, name, zone, start, end)
+
+    def _begin(self, row: Any, name: str) -> datetime:
+        """Return the start of an hour, which is named by its end."""
+        hour = {self.time: f"{row.get(self.time)}:00Z"}
+        return super()._begin(hour, name) - timedelta(hours=1)
+
+    def keys(self) -> dict[str, Any]:
+        """Return the keys of ``[carbon]``; the factors are the user's to state."""
+        columns = {"time_column": "period", "zone_column": "respondent"}
+        return {"kind": "eia-fuel-mix", **columns, **self._fuels.keys()}
+
+
+class EntsoeArchive(Archive):
+    """European grid operators: generation by production type, ten days at a time."""
+
+    longest = timedelta(days=10)
+    ending = ".xml"
+    per_minute = 200
+
+    def __init__(self, options: Options) -> None:
+        options.needed("token_env")
+        known = options.only("token_env", "base_url", "step")
+        self._token = EnvName.parse(known["token_env"])
+        self._base_url = known.get("base_url", "https://web-api.tp.entsoe.eu")
+        self.step = timedelta(minutes=Step.parse(known.get("step", "15min")).minutes)
+        self._step = known.get("step", "15min")
+        self._types = _Types()
+
+    def session(self, around: Surroundings) -> Session:
+        """Return a session with the token."""
+        return lambda request: around.fetch(with_token(request, self._token))
+
+    def request(self, zone: str, start: datetime, end: datetime) -> Request:
+        """Return the request of a range."""
+        return generation_request(self._base_url, zone, start, end)
+
+    def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> Piece | None:
+        """Return the document of a zone."""
+        name = f"{zone}, {utc(start)} to {utc(end)}"
+        content = session(self.request(zone, start, end)).content
+        table = generation(parse_xml(content, name), name)
+        others = set(table["zone"]) - {zone}
+        if others:
+            remedy = "check the area's EIC code"
+            raise InputError(name, [Fault("zone", f"the answer is of {', '.join(sorted(others))}", remedy)])
+        self._types.names |= dict.fromkeys(
+            sorted(set(table.columns) - {"place", "period", "zone", "minutes"})
+        )
+        last: Any = table["period"].max()
+        return Piece(content, min(last + timedelta(minutes=int(table["minutes"][0])), end))
+
+    def keys(self) -> dict[str, Any]:
+        """Return the keys of ``[carbon]``; the factors are the user's to state."""
+        return {"kind": "entsoe", "step": self._step, **self._types.keys()}
+
+
+class CarbonAwareSdkArchive(_OfProvider):
+    """A server of the Carbon Aware SDK: ``/emissions/bylocations``, a week at a time."""
+
+    longest = timedelta(days=7)
+    rows = ()
+    time = "time"
+
+    def __init__(self, options: Options) -> None:
+        options.needed("base_url", "rate")
+        known = options.only("base_url", "step", "rate", kind="carbon-aware-sdk")
+        known["accounting"] = {"rate": known.pop("rate")}
+        self._sdk = self.provider = LiveCarbonAwareSdk.spelled(**known)
+        self.step = timedelta(minutes=self._sdk.step.minutes)
+
+    def request(self, zone: str, start: datetime, end: datetime) -> Request:
+        """Return the request of a range."""
+        return self._sdk.request((zone,), start, end)
+
+    def read(self, content: Any, name: str) -> CarbonReadings:
+        """Return an answer's readings."""
+        reader = CarbonAwareSdk.spelled(
+            kind="carbon-aware-sdk", path=name, step=self._sdk.step.text, accounting=self._sdk.accounting
+        )
+        return reader.parse_answer(content, name)
+
+    def keys(self) -> dict[str, Any]:
+        """Return the keys of ``[carbon]``."""
+        rate = self._sdk.accounting.model_dump(exclude_none=True)
+        return {"kind": "carbon-aware-sdk", "step": self._sdk.step.text, "accounting": rate}
+
+
+class PrometheusArchive(_OfProvider):
+    """Any range query, as a table of time, zone and carbon intensity."""
+
+    longest = timedelta(days=7)
+    ending = ".csv"
+    per_minute = 600
+
+    def __init__(self, options: Options) -> None:
+        options.needed("base_url", "query")
+        names = "base_url", "query", "region_label", "unit", "token_env", "step", "rate"
+        known = options.only(*names, kind="prometheus")
+        self._step = Step.parse(known.pop("step", "1h")).text
+        known["accounting"] = {"rate": rate} if (rate := known.pop("rate", None)) else {}
+        self._prometheus = self.provider = LivePrometheus.spelled(**known)
+        self.step = timedelta(minutes=Step.parse(self._step).minutes)
+
+    def request(self, zone: str, start: datetime, end: datetime) -> Request:  # noqa: ARG002  the query has all
+        """Return the range query: each value is that of the end of its interval."""
+        params = {
+            "query": self._prometheus.query,
+            "start": f"{(start + self.step).timestamp():.0f}",
+            "end": f"{end.timestamp():.0f}",
+            "step": f"{self.step.total_seconds():.0f}",
+        }
+        return Request(f"{self._prometheus.base_url}/api/v1/query_range", params)
+
+    def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> Piece | None:
+        """Return the values of a zone as CSV."""
+        name = f"{zone}, {utc(start)} to {utc(end)}"
+        answer = parse_json(session(self.request(zone, start, end)).content, name)
+        label = self._prometheus.region_label
+        series = [
+            each
+            for each in _list_at(answer, ("data", "result"), name)
+            if isinstance(each, Mapping) and each.get("metric", {}).get(label) == zone
+        ]
+        if len(series) > 1:
+            problem = f"{label} {zone!r} has {len(series)} series"
+            raise InputError(name, [Fault("data.result", problem, f"sum or select: ... by ({label})")])
+        lines, last = [], start
+        for time_s, text in series[0].get("values", ()) if series else ():
+            begin = datetime.fromtimestamp(time_s, UTC) - self.step
+            value = float(text) * G_PER_KWH[self._prometheus.unit]
+            if math.isfinite(value) and start <= begin < end:
+                lines.append(f"{utc(begin)},{zone},{value!r}")
+                last = max(last, begin + self.step)
+        return Piece("\n".join(["time,zone,g_per_kwh", *lines, ""]).encode(), last) if lines else None
+
+    def keys(self) -> dict[str, Any]:
+        """Return the keys of ``[carbon]``."""
+        columns = {"time_column": "time", "zone_column": "zone", "value_column": "g_per_kwh"}
+        keys = {"kind": "file", "layout": "long", **columns, "unit": "g/kWh", "step": self._step}
+        stated: Accounting = self._prometheus.accounting
+        labels = stated.model_dump(exclude_none=True)
+        return keys | ({"accounting": labels} if labels else {})
+
+
+#: Every archive by the name of its source.
+ARCHIVES: Mapping[Kind, type[Archive]] = MappingProxyType(
+    {
+        "electricity-maps": ElectricityMapsArchive,
+        "watttime": WattTimeArchive,
+        "neso": NesoArchive,
+        "eia": EiaArchive,
+        "entsoe": EntsoeArchive,
+        "carbon-aware-sdk": CarbonAwareSdkArchive,
+        "prometheus": PrometheusArchive,
+    }
+)
+
+
+def _list_at(content: Any, place: Sequence[str], name: str) -> list[Any]:
+    """Return the list at a place of an answer."""
+    for key in place:
+        content = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(content, list):
+        raise InputError(name, [Fault(".".join(place), "found no list", "check the source and its address")])
+    return content
+
+
+def _with_list(content: Any, place: Sequence[str], rows: list[Any]) -> Any:
+    """Return an answer with other rows in place of its own."""
+    if not place:
+        return rows
+    return {**content, place[0]: _with_list(content[place[0]], place[1:], rows)}
+
+
+def _dumped(content: Any) -> bytes:
+    return (json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n").encode()

@@ -1,0 +1,213 @@
+"""History of a provider into a folder: what is there is not fetched again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from carbonroute.errors import CarbonrouteError, Fault, InputError
+from carbonroute.files.folder import write_whole, writing
+from carbonroute.live.clock import Clock
+from carbonroute.live.http import Fetcher, FetchError
+from carbonroute.live.signals.archives import Archive, Kind
+from carbonroute.live.signals.provider import Session, Surroundings, utc
+from carbonroute.live.signals.schedule import Hosts, Turn, host_of
+
+_STAMP = "%Y%m%dT%H%M"
+_TRIES = 6
+#: Tries where nobody answers at all.
+_TRIES_UNREACHABLE = 2
+#: Statuses that another try does not change, and what does.
+_REMEDIES = {
+    401: "the token is not accepted: check the environment variable",
+    403: "the token may not ask for this zone or this time: check its plan",
+    404: "check the zone's name, and --base-url",
+}
+_ZONE = re.compile(r"[^./\\*?\[\]{}\x00-\x20]{1,100}")
+Span = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """History in a folder.
+
+    Attributes
+    ----------
+    written
+        Names of new files.
+    there
+        How many files were there before, of the time that was asked for.
+    empty
+        Zone and time for which the provider has nothing, in words.
+    keys
+        Of ``[carbon]``, `path` included, that read the files.
+    """
+
+    written: tuple[str, ...]
+    there: int
+    empty: tuple[str, ...]
+    keys: dict[str, Any]
+
+
+def fetch_history(
+    kind: Kind,
+    archive: Archive,
+    zones: Sequence[str],
+    span: Span,
+    folder: Path,
+    around: Surroundings,
+    step: Callable[[int, int], None] | None = None,
+) -> Fetched:
+    """Fetch the history of some zones into files of a folder, each whole or not at all.
+
+    Parameters
+    ----------
+    kind, archive
+        Whose history.
+    zones
+        The provider's names.
+    span
+        Start and end, UTC.
+    folder
+        Where; files of an earlier call are kept, and their times not asked for again.
+    around
+        Sends requests and waits.
+    step
+        Called with the number of requests done and of all.
+
+    Raises
+    ------
+    InputError
+        If a zone or a time is impossible, or the provider refuses for good.
+    RunFolderError
+        If a file cannot be written.
+    """
+    _check(zones, span, around.clock)
+    session = _Patient(archive, around)
+    known = {zone: _covered(folder, kind, zone, archive.ending) for zone in zones}
+    gaps = [(zone, gap) for zone in zones for gap in _gaps(known[zone], span, archive.longest)]
+    written, empty = [], []
+    for done, (zone, (start, end)) in enumerate(gaps):
+        if step is not None:
+            step(done, len(gaps))
+        try:
+            piece = archive.fetched(session, zone, start, end)
+        except FetchError as error:
+            remedy = _REMEDIES.get(error.status or 0, "try again later: what is fetched is kept")
+            raise InputError(f"{kind}, zone {zone}", [Fault(utc(start), str(error), remedy)]) from error
+        if piece is None:
+            empty.append(f"{zone}, {utc(start)} to {utc(end)}")
+            continue
+        name = f"{kind}.{zone}.{start:{_STAMP}}-{piece.end:{_STAMP}}{archive.ending}"
+        with writing(folder / name):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder, name, piece.content)
+        written.append(name)
+    there = sum(start < span[1] and end > span[0] for spans in known.values() for start, end in spans)
+    keys = archive.keys()
+    path = f"{kind}.{{zone}}.*{archive.ending}"
+    keys = {"kind": keys.pop("kind"), "path": str(folder / path), **keys}
+    return Fetched(tuple(written), there, tuple(empty), keys)
+
+
+class _Patient:
+    """Sends requests, and waits where the provider asks for it, or does not answer."""
+
+    def __init__(self, archive: Archive, around: Surroundings) -> None:
+        self._session: Session = archive.session(around)
+        self._clock, self._archive = around.clock, archive
+        self._hosts: Hosts | None = None
+
+    def __call__(self, request: Any) -> Any:
+        host = host_of(request.url)
+        self._hosts = self._hosts or Hosts({host: self._archive.per_minute})
+        turn = Turn(request.shown, 0.0, 0, self._clock.monotonic_s())
+        while True:
+            now_s = self._clock.monotonic_s()
+            free_s = max(turn.due_s, self._hosts.free_s(host, now_s))
+            if free_s > now_s and self._clock.wait(free_s - now_s):
+                raise KeyboardInterrupt
+            self._hosts.sent(host, self._clock.monotonic_s())
+            try:
+                return self._session(request)
+            except FetchError as error:
+                turn.failed(self._clock.monotonic_s(), error)
+                lasting = (
+                    error.status is not None and error.status not in {408, 425, 429} and error.status < 500
+                )
+                hopeless = error.problem in {"redirect", "forbidden-host", "too-large"}
+                most = _TRIES if error.problem == "status" else _TRIES_UNREACHABLE
+                if lasting or hopeless or turn.failures >= most:
+                    raise
+
+
+def _check(zones: Sequence[str], span: Span, clock: Clock) -> None:
+    faults = [
+        Fault("--zones", f"found {zone!r}", "a zone's name without dots, slashes and blanks is expected")
+        for zone in zones
+        if not _ZONE.fullmatch(zone)
+    ]
+    if not zones:
+        faults.append(Fault("--zones", "is missing", "name one zone or several, separated by commas"))
+    start, end = span
+    if start >= end:
+        faults.append(Fault("--to", f"{utc(end)} is not after --from", "state a later time"))
+    if end > clock.now():
+        faults.append(Fault("--to", f"{utc(end)} lies in the future", f"{utc(clock.now())} at the latest"))
+    faults += [
+        Fault(option, f"found {utc(time)}", "a whole hour is expected")
+        for option, time in (("--from", start), ("--to", end))
+        if time.minute or time.second
+    ]
+    if faults:
+        raise InputError("fetch", faults)
+
+
+def _covered(folder: Path, kind: str, zone: str, ending: str) -> list[Span]:
+    """Return the times that files of a folder have of a zone, in order."""
+    form = re.compile(
+        rf"{re.escape(f'{kind}.{zone}.')}(\d{{8}}T\d{{4}})-(\d{{8}}T\d{{4}}){re.escape(ending)}"
+    )
+    spans = []
+    for name in sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ():
+        if match := form.fullmatch(name):
+            try:
+                start, end = (datetime.strptime(text, _STAMP).replace(tzinfo=UTC) for text in match.groups())
+            except ValueError:
+                continue
+            spans.append((start, end))
+    return sorted(spans)
+
+
+def _gaps(covered: Sequence[Span], span: Span, longest: timedelta) -> Iterator[Span]:
+    """Yield the parts of a span that are not covered, none of them longer than `longest`."""
+    begin = span[0]
+    for start, end in [*covered, (span[1], span[1])]:
+        stop = min(start, span[1])
+        while begin < stop:
+            until = min(begin + longest, stop)
+            yield begin, until
+            begin = until
+        begin = max(begin, min(end, span[1]))
+
+
+def fetcher(clock: Clock) -> Fetcher:
+    """Return what sends requests.
+
+    Raises
+    ------
+    CarbonrouteError
+        If the packages of the extra are not installed.
+    """
+    from carbonroute.live.http import HttpFetcher
+
+    try:
+        return HttpFetcher(clock)
+    except ImportError as error:
+        raise CarbonrouteError(
+            "httpx2 is not installed; install it: pip install 'carbonroute[live]'"
+        ) from error
