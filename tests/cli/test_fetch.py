@@ -51,7 +51,7 @@ def test_the_secret_is_sent_and_never_shown(
     monkeypatch.setenv("TOKEN", SECRET)
     for place, path in (("eia", "/v2/electricity/rto/fuel-type-data/data/"), ("entsoe", "/api")):
         server.scripts[path] = body(SECRET.encode(), 401)
-        options = ("--zones", "Z", *SPAN, "--output", tmp_path / "grid", "--base-url", server.url)
+        options = ["--zones", "Z", *SPAN, "--output", str(tmp_path / "grid"), "--base-url", server.url]
         assert call(place, *options, "--token-env", "TOKEN") == 2
         out, error = capsys.readouterr()
         assert SECRET in server.asked[-1][0]

@@ -75,10 +75,12 @@ def maps_forecast(zone: str, issued_at: datetime, values: list[object]) -> dict[
     return {"zone": zone, "forecast": points, "updatedAt": iso(issued_at)}
 
 
-def watttime(zone: str, start: datetime, values: list[object], issued_at: datetime | None = None) -> Any:
+def watttime(
+    zone: str, start: datetime, values: list[object], issued_at: datetime | None = None
+) -> dict[str, Any]:
     """Return what WattTime answers to ``historical``, or to ``forecast`` where it says when it was made."""
     points = [{"point_time": iso(start + timedelta(minutes=5 * i)), "value": v} for i, v in enumerate(values)]
-    meta = {
+    meta: dict[str, Any] = {
         "region": zone,
         "signal_type": "co2_moer",
         "units": "lbs_co2_per_mwh",
