@@ -110,28 +110,32 @@ def run(
     require_extra("live run")
     if shadow and canary is not None:
         raise InputError("--canary", [Fault("", "found beside --shadow", "state one of them")])
-    from carbonroute.live.board import Board
     from carbonroute.live.clock import SystemClock
     from carbonroute.live.config import load_live
     from carbonroute.live.http import HttpFetcher
     from carbonroute.live.running import assembled, journal_folder, ticks
+    from carbonroute.live.serving import served
 
     mode = "shadow" if shadow else None if canary is None else f"canary:{canary}"
     clock = SystemClock()
     setup = load_live(file, {"mode": mode} if mode else None, code=not no_code)
-    board, told = Board(setup.candidate.control.interval_s), _Told(quiet=quiet)
+    told = _Told(quiet=quiet)
     with (
         results_alone(),
         HttpFetcher(clock) as fetch,
         assembled(setup, clock, fetch) as parts,
+        served(parts, clock) as (keep, port),
         _ended_by(clock.end),
     ):
         say(f"{setup.settings.mode}: {setup.entry.shown} of {setup.scenario.name!r}; {journal_folder(setup)}")
+        if port is not None:
+            host = setup.settings.listen.rpartition(":")[0]
+            say(f"status page: http://{host}:{port}/")
         parts.ports.feed.poll()
         parts.ports.feed.run_in_background()
 
         def note(snapshot: Snapshot, monotonic_s: float) -> None:
-            board.put(snapshot, monotonic_s)
+            keep(snapshot, monotonic_s)
             told(snapshot)
 
         ticks(parts, clock, note)

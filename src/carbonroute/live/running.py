@@ -16,7 +16,7 @@ from carbonroute.control.loop import ControlLoop, ExpectedTraffic
 from carbonroute.control.router import Router
 from carbonroute.files.folder import alone_in, made
 from carbonroute.live.actuation import Actuation
-from carbonroute.live.actuators.target import TargetContext
+from carbonroute.live.actuators.target import GaugeBoard, TargetContext
 from carbonroute.live.baselines import weights_of
 from carbonroute.live.clock import Clock
 from carbonroute.live.config import LiveSetup
@@ -41,11 +41,14 @@ class Parts:
         The live file, and its scenario.
     controller, ports
         It, and what it is put together from.
+    gauges
+        Where actuators and the controller register metrics.
     """
 
     setup: LiveSetup
     controller: Controller
     ports: Ports
+    gauges: GaugeBoard
 
 
 class _Traffic:
@@ -111,12 +114,13 @@ def assembled(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Iterator[Parts]
         stack.callback(feed.close)
         traffic = expected_traffic(setup, start)
         sensor = sensor_of(setup, traffic, clock, fetch)
-        actuation = stack.enter_context(actuation_of(setup, clock, fetch))
+        gauges = GaugeBoard()
+        actuation = stack.enter_context(actuation_of(setup, clock, fetch, gauges))
         loop = control_loop(setup, feed, traffic)
         ports = Ports(feed, sensor, actuation, journal)
         controller = Controller(setup, loop, ports, clock, start_s)
         controller.resume(_planned(journal, setup))
-        yield Parts(setup, controller, ports)
+        yield Parts(setup, controller, ports, gauges)
 
 
 def ticks(
@@ -167,9 +171,11 @@ def sensor_of(setup: LiveSetup, traffic: ExpectedTraffic, clock: Clock, fetch: F
     return LiveSensor(observe, site, setup.names, traffic=traffic, clock=clock, fetch=fetch)
 
 
-def actuation_of(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Actuation:
+def actuation_of(
+    setup: LiveSetup, clock: Clock, fetch: Fetcher, gauges: GaugeBoard | None = None
+) -> Actuation:
     """Open the targets that the live file states."""
-    context = TargetContext(setup.folder, setup.names.regions, fetch, clock)
+    context = TargetContext(setup.folder, setup.names.regions, fetch, clock, gauges or GaugeBoard())
     baseline = weights_of(setup.settings.baseline, setup.inputs.site, setup.names.regions)
     return Actuation(setup.settings.actuators, setup.names, context, baseline)
 
