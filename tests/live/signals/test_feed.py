@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import threading
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from carbonroute.carbon import Accounting
 from carbonroute.control.knowledge import KINDS
 from carbonroute.errors import InputError
 from carbonroute.live.http import FetchError, Request
 from carbonroute.live.signals.feed import FeedRegion, LiveFeed
 from carbonroute.live.signals.settings import LiveCarbon
-from helpers.fake_provider import START, FakeClock, FakeFetcher, Said, maps_latest
+from helpers.fake_provider import START, FakeClock, FakeFetcher, Said, maps_forecast, maps_latest, watttime
 
 HOUR_S = 3600.0
 DE = FeedRegion("eu", "DE", 380.0)
@@ -82,3 +84,159 @@ def test_a_region_without_a_source_and_an_unknown_one_are_refused(tmp_path: Path
         feed(FakeClock(), FakeFetcher(lambda _: ""), tmp_path, DE, carbon=settings(source))
     assert "did you mean 'eu'" in str(refused.value)
     assert "region 'eu' has none" in str(refused.value)
+
+
+def test_sources_go_by_their_order_within_a_step(tmp_path: Path) -> None:
+    clock = FakeClock(since_s=4 * HOUR_S)
+    ages_h = {"first": 0, "second": 0}
+
+    def say(request: Request) -> Said:
+        name = request.url.split("/")[2]
+        hour = START + timedelta(hours=4 - ages_h[name])
+        return maps_latest("DE", hour, 300 if name == "first" else 310)
+
+    names = [
+        {"kind": "electricity-maps", "token_env": "EM_TOKEN", "base_url": f"http://{name}"} for name in ages_h
+    ]
+    for ages, known in (((0, 0), 300), ((2.5, 0), 310), ((2.5, 2.5), 300), ((3.5, 2.5), 310)):
+        ages_h.update(zip(ages_h, ages, strict=True))
+        live = feed(clock, FakeFetcher(say), tmp_path / f"{ages}", carbon=settings(*names))
+        live.poll()
+        assert live.described(clock.since_s)[0].g_per_kwh == known, ages
+
+
+def test_a_forecast_stands_in_before_an_old_value_and_ages_from_its_issue(tmp_path: Path) -> None:
+    clock, is_down = FakeClock(since_s=600.0), False
+
+    def say(request: Request) -> Said:
+        if is_down:
+            return FetchError("timeout", "slow")
+        if request.url.endswith("/forecast"):
+            return maps_forecast("DE", START + timedelta(minutes=5), [302, 290, 280, 270, 265, 260])
+        return maps_latest("DE", START, 301)
+
+    source = {"kind": "electricity-maps", "token_env": "EM_TOKEN", "forecast": True}
+    live = feed(clock, FakeFetcher(say), tmp_path, carbon=settings(source))
+    live.poll()
+    is_down = True
+    assert step(live, 1800.0) == ("fresh", 301, 1800.0)
+    assert step(live, 2 * HOUR_S + 60) == ("forecast", 280, 2 * HOUR_S + 60 - 300)
+    assert step(live, 3 * HOUR_S + 60) == ("forecast", 270, 3 * HOUR_S + 60 - 300)
+    assert step(live, 3 * HOUR_S + 301) == ("reference", 380, None)
+    assert KINDS[live.at(np.array([2 * HOUR_S + 60])).kind[0, 0]] == "forecast"
+
+
+@pytest.mark.parametrize(
+    ("values", "offset_min", "believed"),
+    [
+        ([300, 310], 0, True),
+        ([3000, 310], 0, False),  # none for now, and that of later hours counts only then
+        ([-1, -1], 0, False),
+        ([0, 0], 0, False),
+        ([0.3, 0.31], 0, False),
+        ([30, 31], 0, False),  # a jump that no later forecast confirms
+        ([300, 310], 120, False),  # made in the future
+        ([300, 310], -240, False),  # made too long ago
+    ],
+)
+def test_an_impossible_forecast_is_never_believed(
+    values: list[object], offset_min: int, believed: bool, tmp_path: Path
+) -> None:
+    clock = FakeClock(since_s=48 * HOUR_S)
+    issued_at = clock.now() + timedelta(minutes=offset_min)
+
+    def say(request: Request) -> Said:
+        if request.url.endswith("/forecast"):
+            answer = maps_forecast("DE", issued_at, [])
+            return {**answer, "forecast": maps_forecast("DE", clock.now(), values)["forecast"]}
+        return maps_latest("DE", clock.now() - timedelta(hours=2, minutes=30), 305)
+
+    source = {"kind": "electricity-maps", "token_env": "EM_TOKEN", "forecast": True}
+    live = feed(clock, FakeFetcher(say), tmp_path, carbon=settings(source))
+    live.poll()
+    assert step(live, clock.since_s)[:2] == (("forecast", 300) if believed else ("last-good", 305))
+
+
+def test_a_forecast_far_from_what_was_known_is_believed_when_a_later_one_confirms_it(tmp_path: Path) -> None:
+    clock, values = FakeClock(since_s=48 * HOUR_S), [300, 60, 60, 61]
+    issued = [0, 30, 30, 60]  # min; the second is sent twice
+
+    def say(request: Request) -> Said:
+        return watttime_forecast("DE", START + timedelta(hours=48, minutes=issued[place]), values[place])
+
+    source = {"kind": "watttime", "username_env": "EM_TOKEN", "password_env": "EM_TOKEN", "measured": False}
+    fetch = FakeFetcher(lambda request: {"token": "t"} if request.url.endswith("/login") else say(request))
+    live = feed(clock, fetch, tmp_path, carbon=settings(source))
+    known = []
+    for place in range(4):
+        clock.since_s = 48 * HOUR_S + place * 1800
+        live.poll()
+        known.append(live.described(clock.since_s)[0].g_per_kwh)
+    assert known == pytest.approx([300, 300, 300, 61])
+
+
+def watttime_forecast(zone: str, issued_at: datetime, g_per_kwh: float) -> Said:
+    return watttime(zone, issued_at, [g_per_kwh / 0.45359237] * 40, issued_at)
+
+
+def test_mixed_accounting_is_refused_unless_it_is_allowed(tmp_path: Path) -> None:
+    maps = {"kind": "electricity-maps", "token_env": "EM_TOKEN", "zones": {"eu": "DE"}}
+    moer = {"kind": "watttime", "username_env": "A", "password_env": "B", "zones": {"us": "CAISO_NORTH"}}
+    regions = DE, FeedRegion("us", "US-CAL-CISO")
+    with pytest.raises(InputError) as refused:
+        feed(FakeClock(), FakeFetcher(lambda _: ""), tmp_path, *regions, carbon=settings(maps, moer))
+    assert [fault.id for fault in refused.value.faults] == ["mixed-accounting"] * 2
+    assert "allow_mixed_accounting = true" in str(refused.value)
+    allowed = settings(maps, moer, allow_mixed_accounting=True)
+    live = feed(FakeClock(), FakeFetcher(lambda _: ""), tmp_path, *regions, carbon=allowed)
+    assert [each.region for each in live.described(0.0)] == ["eu", "us"]
+    marginal = FeedRegion("eu", "DE", 380.0, Accounting(rate="marginal"))
+    with pytest.raises(InputError, match="mean of region eu"):
+        feed(FakeClock(), FakeFetcher(lambda _: ""), tmp_path, marginal)
+    unstated = FeedRegion("eu", "DE", 380.0, Accounting())
+    assert feed(FakeClock(), FakeFetcher(lambda _: ""), tmp_path, unstated).alarms()
+
+
+def test_zones_of_a_source_name_regions_and_one_zone_may_serve_two(tmp_path: Path) -> None:
+    source = {"kind": "electricity-maps", "token_env": "EM_TOKEN", "zones": {"a": "DE", "b": "DE"}}
+    fetch = FakeFetcher(lambda _: maps_latest("DE", START, 300))
+    live = feed(FakeClock(), fetch, tmp_path, FeedRegion("a"), FeedRegion("b"), carbon=settings(source))
+    live.poll()
+    assert len(fetch.requests) == 1
+    assert [(each.region, each.source, each.g_per_kwh) for each in live.described(0.0)] == [
+        ("a", "electricity-maps DE", 300),
+        ("b", "electricity-maps DE", 300),
+    ]
+
+
+def test_a_variable_that_is_not_set_is_an_alarm_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    live = feed(clock, FakeFetcher(lambda _: maps_latest("DE", START, 300)), tmp_path)
+    monkeypatch.delenv("EM_TOKEN")
+    live.poll()
+    assert any("environment variable EM_TOKEN is not set" in alarm for alarm in live.alarms())
+    monkeypatch.setenv("EM_TOKEN", "again")
+    clock.since_s += 60
+    live.poll()
+    assert live.alarms() == ()
+
+
+def test_it_polls_in_the_background_until_it_is_closed_and_survives_its_own_faults(tmp_path: Path) -> None:
+    asked = threading.Event()
+
+    def say(_: Request) -> Said:
+        asked.set()
+        raise RuntimeError("a fault of this program")
+
+    live = feed(FakeClock(), FakeFetcher(say), tmp_path)
+    live.run_in_background()
+    assert asked.wait(120)
+    deadline = 2000
+    while not live.alarms()[0].startswith("carbon feed: RuntimeError") and deadline:
+        deadline -= 1
+        threading.Event().wait(0.05)
+    assert "it goes on" in live.alarms()[0]
+    live.close()
+    assert threading.active_count() == 1 or all(t.name != "carbon feed" for t in threading.enumerate())
