@@ -11,11 +11,18 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 DATA = "needs data files that are not part of this repository"
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: peak memory is read from /proc")
 full = pytest.mark.skip(reason="needs scripts/test --full")
 no_root = pytest.mark.skipif(os.geteuid() == 0, reason="needs a user other than root")
+
+
+def path_of(name: str) -> str | None:
+    """Return the path of a program that scripts/live-tools installs, or None."""
+    ours = ROOT / ".tools" / name / "bin" / name
+    return str(ours) if ours.exists() else shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/bin")
 
 
 def data(*paths: Path) -> pytest.MarkDecorator:
@@ -26,7 +33,7 @@ def data(*paths: Path) -> pytest.MarkDecorator:
 def program(name: str) -> pytest.MarkDecorator:
     """Return the mark of a test that runs a program of the live stack."""
     return pytest.mark.skipif(
-        shutil.which(name) is None, reason=f"needs {name}, which scripts/live-tools installs"
+        path_of(name) is None, reason=f"needs {name}, which scripts/live-tools installs"
     )
 
 

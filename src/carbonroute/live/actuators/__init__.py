@@ -19,8 +19,12 @@ from carbonroute.live.actuators.target import (
 
 #: Every kind of target: its module in this package, and its class.
 _REGISTER = (
-    "exec:Exec",
+    "envoy_file:EnvoyFile",
+    "haproxy:HAProxy",
+    "haproxy_agent:HAProxyAgent",
+    "nginx:Nginx",
     "gauge:Gauge",
+    "exec:Exec",
 )
 
 

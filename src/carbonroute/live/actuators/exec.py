@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
@@ -11,13 +10,11 @@ from pydantic import Field
 
 from carbonroute.errors import InputError, shortened
 from carbonroute.files.strict_json import parse_json
-from carbonroute.live.actuators.program import run_program
+from carbonroute.live.actuators.program import plain_environment, run_program
 from carbonroute.live.actuators.target import OpenTarget, Target, TargetContext, TargetError
 from carbonroute.live.secrets import EnvName
 
 _MAX_SHOWN = 200
-#: What a program gets of the environment, whether it is named or not.
-_ALWAYS = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
 class Exec(Target):
@@ -88,13 +85,12 @@ class OpenExec(OpenTarget):
         """Run the program once; return the shares that it says are held."""
         settings = self._settings
         question = {"schema": 1, "origin": settings.origin, "workload": settings.workload, "shares": shares}
-        environment = {name: os.environ[name] for name in _ALWAYS if name in os.environ}
         secrets = {name.text: name.secret() for name in settings.env}
         done = run_program(
             settings.command,
             json.dumps(question).encode(),
             folder=self.context.folder,
-            env=environment | secrets,
+            env=plain_environment() | secrets,
             timeout_s=settings.timeout_s,
         )
         if done.code != 0:

@@ -18,6 +18,8 @@ from carbonroute.live.actuators.target import TargetError
 _MAX_OUTPUT_BYTES = 2**20
 _MAX_ERRORS_BYTES = 2**14
 _CHUNK = 2**16
+#: What a program gets of the environment, whether it is named or not.
+_PLAIN = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class Done:
     code: int
     output: bytes
     errors: bytes
+
+
+def plain_environment() -> dict[str, str]:
+    """Return the variables of the environment that every program gets: none that holds a secret."""
+    return {name: os.environ[name] for name in _PLAIN if name in os.environ}
 
 
 def run_program(

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from carbonroute.errors import CarbonrouteError, Fault, RunFolderError, described, did_you_mean
+from carbonroute.errors import CarbonrouteError, Fault, RunFolderError, described, did_you_mean, shortened
 from carbonroute.live.actuators.rounding import divided
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import Fetcher, FetchError
@@ -334,7 +335,7 @@ def in_shares(parts: Mapping[str, float]) -> dict[str, float]:
 
 
 class outer_world:  # noqa: N801  read as a statement: with outer_world()
-    """Turn the failures of files, sockets, HTTP and secrets into a `TargetError`."""
+    """Turn failures of files, sockets, HTTP and secrets, and odd answers, into a `TargetError`."""
 
     def __enter__(self) -> None:
         return
@@ -347,6 +348,9 @@ class outer_world:  # noqa: N801  read as a statement: with outer_world()
             raise TargetError("unreachable", str(error)) from error
         if isinstance(error, OSError):
             raise TargetError("unreachable", described(error)) from error
+        if isinstance(error, AttributeError | LookupError | TypeError | ValueError):
+            problem = f"an answer has another form than expected ({type(error).__name__})"
+            raise TargetError("unreachable", problem) from error
 
 
 def endpoint_faults(
@@ -368,3 +372,18 @@ def endpoint_faults(
                 remedy = f"{seen[place]!r} has it already; state each once"
                 yield Fault(f"{key}.{region}", f"{place!r} is repeated", remedy)
             seen.setdefault(place, region)
+
+
+def url_faults(key: str, url: str) -> Iterator[Fault]:
+    """Yield the fault of an address that is not of HTTP, or holds a password."""
+    remedy = "an address such as 'http://127.0.0.1:9901' is expected"
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        yield Fault(key, "is no address", remedy)
+        return
+    if parts.username is not None or parts.password is not None:
+        yield Fault(key, "holds a user or a password", "name an environment variable instead")
+    elif not is_whole or parts.query or parts.fragment:
+        yield Fault(key, f"{shortened(url)!r} is no address of HTTP", remedy)
