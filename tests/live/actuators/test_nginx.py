@@ -105,3 +105,19 @@ def test_faults_and_the_warning() -> None:
     (warning,) = settings.warnings()
     assert "22 of 3,000" in warning
     assert "POST" in warning
+
+
+def test_workers_of_the_file_before_are_waited_for(tmp_path: Path) -> None:
+    target = opened(tmp_path)
+    target.apply({"eu": 1.0})
+    new = target.context.fetch
+    old = (tmp_path / "runs.conf").read_text().partition('"')[2].partition("\\n")[0].encode()
+    turns = iter([True, False, True, False, False])
+
+    def fetch(request: Request) -> Answer:
+        return Answer(200, {}, old) if next(turns, False) else new(request)
+
+    object.__setattr__(target.context, "fetch", fetch)
+    applied = target.apply({"us": 1.0}, urgent=True)
+    assert (applied.result, applied.read_back) == ("ok", {"us": 1.0})
+    assert 320 <= applied.ms <= 400

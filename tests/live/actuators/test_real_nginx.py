@@ -31,13 +31,10 @@ class Running:
         """Apply at once, and wait until workers that ran with the file before have gone."""
         applied = self.target.apply(shares, urgent=True)
         assert applied.result == "ok", applied
-        until(lambda: b"shutting down" not in self._processes())
-        return applied.result
-
-    def _processes(self) -> bytes:
         master = self.folder.joinpath("nginx.pid").read_text().strip()
-        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-        return b" ".join(Path(f"/proc/{child}/cmdline").read_bytes() for child in children)
+        children = Path(f"/proc/{master}/task/{master}/children")
+        until(lambda: len(children.read_text().split()) == 1)
+        return applied.result
 
 
 def _started(folder: Path, places: dict[str, str]) -> Iterator[Running]:

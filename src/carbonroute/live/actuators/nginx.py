@@ -28,6 +28,8 @@ from carbonroute.live.actuators.target import (
 from carbonroute.live.http import Request
 
 _LOWEST_MINUTES = 5
+#: So long only new workers must have answered.
+_SETTLED_S = 0.3
 _HELD = re.compile(r"carbonroute((?: [^\s=]+=\d+)+) v=([0-9a-f]{16})", re.ASCII)
 
 Command = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
@@ -114,7 +116,7 @@ class OpenNginx(OpenTarget):
         self._names = {f"r{place}": region for place, region in enumerate(context.regions)}
         self._before: tuple[bytes | None, bytes | None] = None, None
         self._is_written = self._is_reloaded = False
-        self._pending = ""
+        self._pending, self._since_s = "", 0.0
         self._due_s = context.clock.monotonic_s() + self._left_s()
 
     def delay_s(self) -> float:
@@ -144,7 +146,7 @@ class OpenNginx(OpenTarget):
         self._due_s = self.context.clock.monotonic_s() + self._settings.reload_every.minutes * 60.0
         self._is_reloaded = True
         self._run(self._settings.reload)
-        self._pending = version
+        self._pending, self._since_s = version, self.context.clock.monotonic_s()
 
     def _restore(self) -> None:
         self._pending = ""
@@ -155,14 +157,29 @@ class OpenNginx(OpenTarget):
             self._run(self._settings.reload)
 
     def _read(self) -> dict[str, float]:
-        answer = self.context.fetch(Request(self._settings.held, timeout_s=self.timeout_s))
+        # A connection that was kept alive may lead to a worker of the file before, or to one that has gone.
+        alone = {"connection": "close"}
+        answer = self.context.fetch(Request(self._settings.held, headers=alone, timeout_s=self.timeout_s))
         match = _HELD.fullmatch(answer.content.decode("utf-8", "replace").strip())
         if not match:
             raise TargetError("unverified", f"{self._settings.held}: does not answer with the included file")
-        if self._pending and match[2] != self._pending:
-            raise TargetError("unverified", "nginx still runs with the file before")
+        if self._pending:
+            self._require_settled(match[2])
         pairs = (pair.split("=") for pair in match[1].split())
         return {self._names.get(name, name): float(part) for name, part in pairs}
+
+    def _require_settled(self, version: str) -> None:
+        """Refuse an answer until no worker has answered from the file before for a while.
+
+        The old workers go on accepting beside the new ones, about 0.1 s long.
+        """
+        now_s = self.context.clock.monotonic_s()
+        if version != self._pending:
+            self._since_s = now_s
+            raise TargetError("unverified", "nginx still runs with the file before")
+        if now_s - self._since_s < _SETTLED_S:
+            raise TargetError("unverified", "nginx has workers that may run with the file before")
+        self._pending = ""
 
     def _files(self, parts: Mapping[str, float]) -> tuple[bytes, bytes, str]:
         """Return the lines of the upstream, those of the location, and their version."""
