@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -65,6 +67,8 @@ class Request:
         For all of it, s.
     max_bytes
         The longest answer that is read, after decompression.
+    ca_file
+        Certificates that the server is recognised by; None for those of the system.
     """
 
     url: str
@@ -75,6 +79,7 @@ class Request:
     content: bytes | None = field(default=None, repr=False)
     timeout_s: float = 10.0
     max_bytes: int = MAX_ANSWER_BYTES
+    ca_file: Path | None = None
 
     @property
     def shown(self) -> str:
@@ -123,18 +128,15 @@ class HttpFetcher:
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
-        import httpx2
-
         self._clock = clock or SystemClock()
-        # Each request has a connection of its own: then it is seen whom it reaches.
-        alone = httpx2.Limits(max_keepalive_connections=0)
-        self._client = httpx2.Client(trust_env=False, follow_redirects=False, limits=alone)
+        self._clients: dict[Path | None, Any] = {None: _client()}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        for client in self._clients.values():
+            client.close()
 
     def __call__(self, request: Request) -> Answer:
         """Return the answer.
@@ -170,7 +172,7 @@ class HttpFetcher:
         left_s = max(end_s - self._clock.monotonic_s(), 0.001)
         with (
             _Watch(request, left_s) as watch,
-            self._client.stream(
+            self._client_for(request).stream(
                 request.method,
                 url,
                 params=params or None,
@@ -182,6 +184,17 @@ class HttpFetcher:
             ) as response,
         ):
             yield response
+
+    def _client_for(self, request: Request) -> Any:
+        """Return the client that recognises servers by the request's certificates."""
+        if request.ca_file not in self._clients:
+            try:
+                verify = ssl.create_default_context(cafile=request.ca_file)
+            except OSError as error:
+                problem = f"{request.ca_file}: no certificates can be read ({described(error)})"
+                raise FetchError("unreachable", problem) from error
+            self._clients[request.ca_file] = _client(verify)
+        return self._clients[request.ca_file]
 
     def _answer(self, request: Request, response: Any, end_s: float) -> Answer:
         headers = {name.lower(): text for name, text in response.headers.items()}
@@ -209,6 +222,14 @@ class HttpFetcher:
             return max((until - self._clock.now()).total_seconds(), 0.0)
         except (TypeError, ValueError):
             return None
+
+
+def _client(verify: ssl.SSLContext | bool = True) -> Any:
+    """Return a client each of whose requests has a connection of its own: then it is seen whom it reaches."""
+    import httpx2
+
+    alone = httpx2.Limits(max_keepalive_connections=0)
+    return httpx2.Client(trust_env=False, follow_redirects=False, limits=alone, verify=verify)
 
 
 class _Watch:

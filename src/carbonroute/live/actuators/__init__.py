@@ -22,6 +22,7 @@ _REGISTER = (
     "envoy_file:EnvoyFile",
     "haproxy:HAProxy",
     "haproxy_agent:HAProxyAgent",
+    "httproute:HttpRoute",
     "nginx:Nginx",
     "gauge:Gauge",
     "exec:Exec",

@@ -17,7 +17,15 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from carbonroute.errors import CarbonrouteError, Fault, RunFolderError, described, did_you_mean, shortened
+from carbonroute.errors import (
+    CarbonrouteError,
+    Fault,
+    InputError,
+    RunFolderError,
+    described,
+    did_you_mean,
+    shortened,
+)
 from carbonroute.live.actuators.rounding import divided
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import Fetcher, FetchError
@@ -184,6 +192,8 @@ class OpenTarget(ABC):
         self.context = context
         self.timeout_s = timeout_s
         self.trickle = trickle
+        #: Time between two readings while a write is verified, s.
+        self.pause_s = _PAUSE_S
         #: A share that is read back may differ by so much from that sent.
         self.tolerance = 1e-9
         #: Shares of the last write that was verified.
@@ -300,7 +310,7 @@ class OpenTarget(ABC):
             If they are not within the time limit.
         """
         clock = self.context.clock
-        for _ in range(math.ceil(self.timeout_s / _PAUSE_S) + 1):
+        for _ in range(math.ceil(self.timeout_s / self.pause_s) + 1):
             problem = TargetError("unverified", self._mismatch())
             try:
                 held = self._asked()
@@ -312,8 +322,8 @@ class OpenTarget(ABC):
                 problem = error
             if clock.monotonic_s() >= end_s:
                 break
-            if clock.wait(_PAUSE_S):
-                time.sleep(_PAUSE_S)  # the end was asked for: baselines are written after that, too
+            if clock.wait(self.pause_s):
+                time.sleep(self.pause_s)  # the end was asked for: baselines are written after that, too
         raise problem
 
     def _asked(self) -> dict[str, float]:
@@ -344,7 +354,7 @@ class outer_world:  # noqa: N801  read as a statement: with outer_world()
         if isinstance(error, FetchError):
             refused = error.status is not None and 400 <= error.status < 500
             raise TargetError("rejected" if refused else "unreachable", error.detail) from error
-        if isinstance(error, SecretError | RunFolderError):
+        if isinstance(error, SecretError | RunFolderError | InputError):
             raise TargetError("unreachable", str(error)) from error
         if isinstance(error, OSError):
             raise TargetError("unreachable", described(error)) from error
