@@ -367,8 +367,9 @@ def _print_savings(console: Console, saved: Savings) -> None:
         console.print(f"{called}, the policy {would} {mass(own)}:")
         for name, other in grams.items():
             if name != IN_FORCE:
-                share = f", {100 * (other - own) / other:.1f} %" if other > 0 else ""
-                console.print(f"  {mass(other - own)} less than {name} ({mass(other)}){share}")
+                share = f", {100 * abs(other - own) / other:.1f} %" if other > 0 else ""
+                word = "less" if own <= other else "more"
+                console.print(f"  {mass(abs(other - own))} {word} than {name} ({mass(other)}){share}")
     if saved.settled_g:
         gap = saved.settled_g[IN_FORCE] - saved.intended_g[IN_FORCE]
         console.print(f"Gap of settled and intended emissions: {mass(gap)}.")

@@ -1,0 +1,209 @@
+"""A serving system on one machine: three regions, HAProxy, Prometheus, grids and users. Ends with Ctrl-C.
+
+    python examples/live/stack.py                   # in the folder of this file, until Ctrl-C
+    python examples/live/stack.py --seconds 60      # for a minute; then it tells who was served where
+
+Needs HAProxy (2.4 or newer) and Prometheus on the path. Everything listens on 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import math
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+#: Round trip of each region, s, and the hour at which its grid is greenest.
+REGIONS = {"eu": (0.005, 3), "us": (0.045, 11), "ap": (0.090, 19)}
+SERVICE_S = 0.020
+HAPROXY = """\
+global
+    stats socket {folder}/haproxy.sock mode 600 level admin
+    stats timeout 60s
+    maxconn 2000
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 10s
+    timeout server 10s
+frontend users
+    bind 127.0.0.1:{users}
+    default_backend chat
+backend chat
+    balance roundrobin
+    option httpchk GET /health
+{servers}
+frontend metrics
+    bind 127.0.0.1:{metrics}
+    http-request use-service prometheus-exporter if {{ path /metrics }}
+"""
+PROMETHEUS = """\
+global: {{ scrape_interval: 2s }}
+scrape_configs:
+  - job_name: haproxy
+    static_configs: [{{ targets: ["127.0.0.1:{metrics}"] }}]
+"""
+
+
+class Region(BaseHTTPRequestHandler):
+    """Answers after the region's round trip and a service time."""
+
+    protocol_version = "HTTP/1.1"
+    name = ""
+
+    def do_GET(self) -> None:  # noqa: N802  http.server calls it so
+        if self.path != "/health":
+            time.sleep(REGIONS[self.name][0] + max(random.gauss(SERVICE_S, SERVICE_S / 5), 0.001))  # noqa: S311
+        body = self.name.encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  http.server's name
+        """Say nothing."""
+
+
+class Backend(ThreadingHTTPServer):
+    """A server that says nothing of connections that health checks close."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing."""
+
+
+class Users:
+    """Sends requests at random times, and counts who answers."""
+
+    def __init__(self, port: int, per_s: float) -> None:
+        self.port, self.per_s = port, per_s
+        self.served: Counter[str] = Counter()
+        self.failed = 0
+        self._lock, self._end = threading.Lock(), threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(8)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._end.wait(random.expovariate(self.per_s / len(self._threads))):  # noqa: S311
+            answer = self._answer()
+            with self._lock:
+                if answer is None:
+                    self.failed += 1
+                else:
+                    self.served[answer] += 1
+
+    def _answer(self) -> str | None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", "/")
+            response = connection.getresponse()
+            return response.read().decode() if response.status == 200 else None
+        except OSError:
+            return None
+        finally:
+            connection.close()
+
+
+def grids(folder: Path) -> None:
+    """Write two days of carbon and the next one: each region is green at another time of the day."""
+    now = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
+    lines = ["time," + ",".join(REGIONS)]
+    for hour in range(-48, 25):
+        time_ = now + timedelta(hours=hour)
+        values = [
+            300 - 150 * math.cos((time_.hour - greenest) * math.pi / 12) for _, greenest in REGIONS.values()
+        ]
+        lines.append(f"{time_:%Y-%m-%dT%H:%MZ}," + ",".join(f"{value:.1f}" for value in values))
+    (folder / "grid.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def program(command: list[str], folder: Path):  # noqa: ANN201
+    """Run a program, and end it at the end."""
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:  # noqa: S603
+        try:
+            yield child
+        finally:
+            child.terminate()
+            child.wait(10)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=math.inf, help="end after so long")
+    parser.add_argument("--folder", type=Path, default=Path(__file__).parent, help="of the stack's files")
+    parser.add_argument("--port", type=int, default=8080, help="where users ask; the next ones are taken too")
+    parser.add_argument("--prometheus-port", type=int, default=9090)
+    parser.add_argument("--per-second", type=float, default=20.0, help="requests")
+    options = parser.parse_args()
+    missing = [name for name in ("haproxy", "prometheus") if shutil.which(name) is None]
+    if missing:
+        print(f"{' and '.join(missing)} not found on the path; install them first", file=sys.stderr)
+        return 2
+    folder = options.folder.resolve()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with ExitStack() as stack:
+        servers = []
+        for place, name in enumerate(REGIONS):
+            server = Backend(("127.0.0.1", options.port + 2 + place), type(name, (Region,), {"name": name}))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.shutdown)
+            servers.append(
+                f"    server {name} 127.0.0.1:{options.port + 2 + place} check inter 1s weight 100"
+            )
+        ports = {"users": options.port, "metrics": options.port + 1}
+        text = HAPROXY.format(folder=folder, servers="\n".join(servers), **ports)
+        (folder / "haproxy.cfg").write_text(text, encoding="utf-8")
+        (folder / "prometheus.yml").write_text(PROMETHEUS.format(**ports), encoding="utf-8")
+        grids(folder)
+        stack.enter_context(program(["haproxy", "-db", "-f", "haproxy.cfg"], folder))
+        stack.enter_context(
+            program(
+                [
+                    "prometheus",
+                    "--config.file=prometheus.yml",
+                    "--storage.tsdb.path=prometheus-data",
+                    f"--web.listen-address=127.0.0.1:{options.prometheus_port}",
+                ],
+                folder,
+            )
+        )
+        users = Users(options.port, options.per_second)
+        users.start()
+        print(f"users ask http://127.0.0.1:{options.port}/; Ctrl-C ends", flush=True)
+        try:
+            end = time.monotonic() + options.seconds
+            while time.monotonic() < end:
+                time.sleep(min(1.0, max(end - time.monotonic(), 0.0)))
+        except KeyboardInterrupt:
+            pass
+        users.stop()
+        total = sum(users.served.values())
+        shares = ", ".join(f"{name} {100 * users.served[name] / max(total, 1):.0f} %" for name in REGIONS)
+        print(f"{total} requests served ({shares}), {users.failed} failed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
