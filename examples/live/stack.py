@@ -149,6 +149,20 @@ def program(command: list[str], folder: Path):  # noqa: ANN201
             child.wait(10)
 
 
+def answers(port: int) -> bool:
+    """Wait until users are served, for 20 s at most; return whether they are."""
+    for _ in range(100):
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+            connection.request("GET", "/health")
+            if connection.getresponse().status == 200:
+                return True
+        except OSError:
+            pass
+        time.sleep(0.2)
+    return False
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=math.inf, help="end after so long")
@@ -189,6 +203,9 @@ def main() -> int:
                 folder,
             )
         )
+        if not answers(options.port):
+            print("HAProxy does not answer", file=sys.stderr)
+            return 2
         users = Users(options.port, options.per_second)
         users.start()
         print(f"users ask http://127.0.0.1:{options.port}/; Ctrl-C ends", flush=True)

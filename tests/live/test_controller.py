@@ -13,7 +13,7 @@ import pytest
 from carbonroute.errors import RunFolderError
 from carbonroute.files.folder import write_all
 from carbonroute.live.http import FetchError
-from carbonroute.live.running import Parts, journal_folder, ticks
+from carbonroute.live.running import Parts, journal_folder, run_ticks
 from carbonroute.runs.journals import replay
 from helpers.live import Bed, bed, only
 
@@ -255,7 +255,7 @@ def test_weights_dwell(world: Bed) -> None:
 @pytest.mark.parametrize(("on_stop", "held"), [("baseline", (7500, 2500)), ("hold", (0, 10_000))])
 def test_at_the_end_the_traffic_is_as_the_file_says(world: Bed, on_stop: str, held: tuple[int, int]) -> None:
     with world.running(on_stop=on_stop) as parts:
-        ticks(parts, world.clock, lambda _snapshot, _now_s: None, most=3)
+        run_ticks(parts, world.clock, lambda _snapshot, _now_s: None, most=3)
     assert tuple(world.router.held.values()) == held
 
 
@@ -263,5 +263,5 @@ def test_ticks_keep_their_interval(world: Bed) -> None:
     times = []
     with world.running() as parts:
         start = world.clock.now()
-        ticks(parts, world.clock, lambda snapshot, _: times.append(snapshot.time_utc - start), most=4)
+        run_ticks(parts, world.clock, lambda snapshot, _: times.append(snapshot.time_utc - start), most=4)
     assert times == [timedelta(minutes=minute) for minute in range(4)]

@@ -90,7 +90,12 @@ def test_a_page_with_a_token_asks_for_it(world: Bed) -> None:
 def test_others_are_reached_with_a_token_alone(world: Bed) -> None:
     with pytest.raises(InputError, match="token_env"):
         load_live(world.path, {"mode": "shadow", "listen": "0.0.0.0:9909"})
-    assert load_live(world.path, {"mode": "shadow", "listen": "0.0.0.0:9909", "token_env": "PAGE_TOKEN"})
+    assert (
+        load_live(
+            world.path, {"mode": "shadow", "listen": "0.0.0.0:9909", "token_env": "PAGE_TOKEN"}
+        ).settings.token_env
+        == "PAGE_TOKEN"
+    )
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ def run(
     *,
     shadow: Annotated[bool, _FLAG] = False,
     canary: str | None = None,
+    ticks: int | None = None,
     quiet: Quiet = False,
     no_code: NoCode = False,
 ) -> int:
@@ -106,6 +107,8 @@ def run(
         Decide and record, and move nothing, whatever the file says.
     canary
         Share of the traffic that follows the policy, such as 5%, instead of the file's mode.
+    ticks
+        End after so many decisions.
     """
     require_extra("live run")
     if shadow and canary is not None:
@@ -113,7 +116,7 @@ def run(
     from carbonroute.live.clock import SystemClock
     from carbonroute.live.config import load_live
     from carbonroute.live.http import HttpFetcher
-    from carbonroute.live.running import assembled, journal_folder, ticks
+    from carbonroute.live.running import assembled, journal_folder, run_ticks
     from carbonroute.live.serving import served
 
     mode = "shadow" if shadow else None if canary is None else f"canary:{canary}"
@@ -138,7 +141,7 @@ def run(
             keep(snapshot, monotonic_s)
             told(snapshot)
 
-        ticks(parts, clock, note)
+        run_ticks(parts, clock, note, ticks)
     say("ended: " + ("the baseline is in force" if _restored(setup) else "weights are as they were"))
     return DONE
 

@@ -123,7 +123,7 @@ def assembled(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Iterator[Parts]
         yield Parts(setup, controller, ports, gauges)
 
 
-def ticks(
+def run_ticks(
     parts: Parts, clock: Clock, note: Callable[[Snapshot, float], None], most: int | None = None
 ) -> None:
     """Run until the clock says that the end was asked for, or for so many ticks.
