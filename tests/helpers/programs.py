@@ -185,18 +185,18 @@ class Load:
 
 
 def changed_under_load(target: OpenTarget, port: int, changes: int, clients: int = 4) -> Load:
-    """Change the weights again and again while clients send requests; count what either side meets."""
+    """Change the weights again and again while clients send GETs and POSTs; count what either side meets."""
     done = threading.Event()
 
-    def send() -> Counter[str]:
-        client, counts = Client(port), Counter[str]()
+    def send(method: str) -> Counter[str]:
+        client, counts = Client(port, method), Counter[str]()
         while not done.is_set():
             counts[client()] += 1
         client.close()
         return counts
 
     with ThreadPoolExecutor(clients) as pool:
-        futures = [pool.submit(send) for _ in range(clients)]
+        futures = [pool.submit(send, ("GET", "POST")[number % 2]) for number in range(clients)]
         try:
             applied = [target.apply(shares) for shares in _walk(changes)]
         finally:

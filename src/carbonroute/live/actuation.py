@@ -111,7 +111,7 @@ class Actuation:
                 known |= covered
         return known
 
-    def apply(self, weights: Array, per_s: Array) -> Carried:
+    def apply(self, weights: Array, per_s: Array, *, urgent: bool = False) -> Carried:
         """Send weights, and read them back.
 
         Parameters
@@ -121,20 +121,25 @@ class Actuation:
         per_s
             Requests per s of each cell, shape (O, W): a target of several cells gets the mean of their
             weights by their traffic.
+        urgent
+            Whether targets that limit their changes are not waited for. Without it, one that is not due yet
+            counts as one that holds what it held, and not as a failure.
         """
         sent = np.full(self._names.shape, np.nan)
         decided, verified = np.zeros((2, *self._names.shape[:2]), dtype=bool)
         records = []
         for index, (target, covered) in enumerate(zip(self._open, self.covered, strict=True)):
             shares = _mean(weights[covered], per_s[covered])
-            applied = target.apply(dict(zip(self._names.regions, shares.tolist(), strict=True)))
+            waits = not urgent and target.delay_s() > 0
+            shares_by_region = dict(zip(self._names.regions, shares.tolist(), strict=True))
+            applied = target.apply(shares_by_region, urgent=urgent)
             own = covered & ~decided
             decided |= covered
             sent[own] = self._row(applied.sent)
             if applied.result == "ok" and applied.read_back is not None:
                 self._note(own, applied.read_back)
                 verified |= own
-            self._count(index, applied)
+            self._count(index, applied, waits=waits)
             records.append(_record(self.names[index], applied))
         sent = np.where(np.isnan(sent), weights, sent)
         return Carried(sent, verified, self.in_force.copy(), tuple(records))
@@ -146,7 +151,9 @@ class Actuation:
         row = np.array([shares.get(region, 0.0) for region in self._names.regions])
         return row / row.sum() if row.sum() > 0 else row
 
-    def _count(self, index: int, applied: Applied) -> None:
+    def _count(self, index: int, applied: Applied, *, waits: bool) -> None:
+        if waits and applied.result == "rejected":
+            return
         self._failures[index] = 0 if applied.result == "ok" else self._failures[index] + 1
         self._details[index] = applied.detail or applied.result
 

@@ -238,7 +238,7 @@ class Controller:
         """Send the baseline's weights, for the end; None where nothing is moved."""
         if self._live.mode.share == 0:
             return None
-        return self._actuation.apply(self.baseline, np.ones(self._site.shape[:2]))
+        return self._actuation.apply(self.baseline, np.ones(self._site.shape[:2]), urgent=True)
 
     def _plan(self, decisions: Decisions, before: Array | None, now_s: float) -> tuple[Array, By, list[str]]:
         """Return the policy's weights, whose weights go into force, and why."""
@@ -279,10 +279,10 @@ class Controller:
             self._loop.held = before
             return None, ["nothing is moved while decisions cannot be recorded"]
         wanted = self.baseline if by == "baseline" else share * plan + (1 - share) * self.baseline
-        carried = self._actuation.apply(wanted, decisions.state.requests_per_s[0])
+        killed = self.killed or not decisions.state.available.any()
+        carried = self._actuation.apply(wanted, decisions.state.requests_per_s[0], urgent=killed)
         self._in_force = carried.in_force
         if by == "baseline":
-            killed = self.killed or not decisions.state.available.any()
             self._loop.held = carried.in_force if killed and share == 1 else plan
             return carried, []
         verified = carried.verified[:, :, np.newaxis]

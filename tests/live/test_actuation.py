@@ -1,0 +1,70 @@
+"""Targets that limit their changes: they are waited for, unless it is urgent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from carbonroute.live.actuation import Actuation
+from carbonroute.live.actuators.target import OpenTarget, Target, TargetContext, TargetError
+from carbonroute.live.names import Names
+from helpers.targets import context
+
+EVEN = np.array([[[0.5, 0.5]]])
+GREEN = np.array([[[0.0, 1.0]]])
+
+
+class Slow(Target):
+    """A router that takes one change in 300 s."""
+
+    @property
+    def label(self) -> str:
+        return "slow"
+
+    def open(self, context: TargetContext) -> OpenTarget:
+        return _OpenSlow(context, 1.0)
+
+
+class _OpenSlow(OpenTarget):
+    due_s = 0.0
+    parts: Mapping[str, float] = {"eu": 1.0}
+
+    def delay_s(self) -> float:
+        return max(self.due_s - self.context.clock.monotonic_s(), 0.0)
+
+    def _write(self, parts: Mapping[str, float]) -> None:
+        if parts.get("us", 0.0) == 0:
+            raise TargetError("rejected", "no")
+        self.due_s = self.context.clock.monotonic_s() + 300
+        self.parts = parts
+
+    def _read(self) -> dict[str, float]:
+        return dict(self.parts)
+
+    def _restore(self) -> None:
+        return
+
+
+def test_a_target_that_is_not_due_is_no_alarm_and_an_urgent_change_does_not_wait() -> None:
+    around = context(regions=("eu", "us"))
+    names = Names(["all"], ["chat"], ["eu", "us"])
+    ones = np.ones((1, 1))
+    with Actuation([Slow()], names, around, EVEN) as actuation:
+        assert actuation.apply(EVEN, ones).verified.all()
+        for _ in range(3):
+            carried = actuation.apply(GREEN, ones)
+            assert not carried.verified.any()
+            assert carried.in_force.tolist() == EVEN.tolist()
+            assert "due in" in carried.records[0]["detail"]
+        assert actuation.alarms == ()
+        urgent = actuation.apply(GREEN, ones, urgent=True)
+        assert urgent.in_force.tolist() == GREEN.tolist()
+
+
+def test_a_target_that_refuses_twice_is_an_alarm() -> None:
+    names = Names(["all"], ["chat"], ["eu", "us"])
+    with Actuation([Slow()], names, context(regions=("eu", "us")), EVEN) as actuation:
+        for alarms in (0, 1):
+            actuation.apply(1 - GREEN, np.ones((1, 1)))
+            assert len(actuation.alarms) == alarms
