@@ -168,3 +168,28 @@ def test_reference_means_need_every_source_to_know_them(tmp_path: Path) -> None:
     reference = combined(grid, [None, made, None], long).reference_g_per_kwh
     assert reference is not None
     assert reference.tolist() == [100, 50, 300]
+
+
+def test_values_within_the_hour_stand_at_a_step_that_divides_those_of_all_sources(tmp_path: Path) -> None:
+    """Beside quarters of an hour and thirds, an hourly value stands in all twelve steps of its hour."""
+
+    def minutely(name: str, zone: str, step: int) -> CarbonFile:
+        times = [START + timedelta(minutes=minute) for minute in range(0, 120, step)]
+        text = "".join(f"{time.isoformat()},{100 + 60 * time.hour + time.minute}\n" for time in times)
+        (tmp_path / name).write_text(f"time,{zone}\n{text}", encoding="utf-8")
+        return source(small.changed(small.WIDE, ("carbon.csv", name)) + f'step = "{step}min"\n')
+
+    grid = file(tmp_path, "grid.csv", {"A": hours(100), "C": hours(300)})
+    own = [None, minutely("b.csv", "B", 15), minutely("c.csv", "C", 20)]
+    asked = ask(tmp_path, grid, own, hours=2, history_hours=0, within_hour=True)
+    fine = asked.within_hour
+    assert fine is not None
+    assert fine.per_hour == 12
+    minutes = np.arange(0, 120, 5)
+    for region, step in enumerate((60, 15, 20)):
+        assert fine.begun_minutes[:, region].tolist() == (minutes % step).tolist()
+    begun = minutes[:, np.newaxis] - fine.begun_minutes
+    assert fine.g_per_kwh[:, 1:].tolist() == (100 + begun[:, 1:]).tolist()
+    assert fine.g_per_kwh[:, 0].tolist() == [124.0] * 12 + [125.0] * 12
+    other = file(tmp_path, "other.csv", {"B": hours(100), "C": hours(300)})
+    assert ask(tmp_path, grid, [None, other, other], hours=2, within_hour=True).within_hour is None

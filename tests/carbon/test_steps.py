@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from helpers import small
@@ -204,3 +205,55 @@ def test_ends_of_intervals_taken_for_beginnings_are_named_and_the_horizon_is_ano
         tmp_path, text, with_step(f"{minutes}min"), start=START + timedelta(hours=1), hours=5
     ).g_per_kwh[:, 0]
     assert later.tolist() == [190 + 60 * h - minutes / 2 for h in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("step", "minutes", "begun"),
+    [
+        ("15min", range(0, 180, 15), [0] * 12),
+        (
+            "until-next:30min",
+            [*range(0, 90, 30), *range(90, 180, 15)],
+            [0, 5, 10, 15, 20, 25] * 3 + [0, 5, 10] * 6,
+        ),
+    ],
+)
+def test_values_within_the_hour_are_those_of_the_file_and_tell_when_their_interval_began(
+    step: str, minutes: list[int], begun: list[int], tmp_path: Path
+) -> None:
+    text = rows(*minutes)
+    assert ask(tmp_path, text, with_step(step), hours=3).within_hour is None  # nobody asks for them
+    found = ask(
+        tmp_path,
+        text,
+        with_step(step),
+        hours=2,
+        start=START + timedelta(hours=1),
+        history_hours=1,
+        within_hour=True,
+    )
+    fine = found.within_hour
+    assert fine is not None
+    assert fine.per_hour == len(begun) // 3
+    assert fine.begun_minutes[:, 0].tolist() == begun
+    starts = [minute - since for minute, since in zip(range(0, 180, fine.step_minutes), begun, strict=True)]
+    assert fine.g_per_kwh[:, 0].tolist() == [100 + start for start in starts]
+    assert found.g_per_kwh[0, 0] == np.mean(fine.g_per_kwh[fine.per_hour : 2 * fine.per_hour, 0])
+
+
+def test_a_spike_is_removed_from_values_within_the_hour_too(tmp_path: Path) -> None:
+    text = rows(*range(0, 24 * 60, 30), values={720: 1900, 750: 1900})
+    found = ask(
+        tmp_path,
+        text,
+        with_step("30min", spikes="remove:10", gaps="interpolate:1h"),
+        hours=24,
+        within_hour=True,
+    )
+    assert found.within_hour is not None
+    assert np.flatnonzero(np.isnan(found.within_hour.g_per_kwh[:, 0])).tolist() == [24, 25]
+    assert not np.isnan(found.g_per_kwh).any()
+
+
+def test_hourly_files_have_no_values_within_the_hour(tmp_path: Path) -> None:
+    assert ask(tmp_path, small.WIDE_CSV, within_hour=True).within_hour is None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carbonroute.carbon import Signal
+from carbonroute.carbon import Signal, StepValues
 from carbonroute.control.information import Information
 from carbonroute.control.knowledge import KINDS, history_hours, known
 from carbonroute.engines import sampled
@@ -118,13 +118,31 @@ def test_values_may_be_minutes_old() -> None:
 def test_measured_values_may_be_finer_than_an_hour() -> None:
     quarters = np.arange(12.0)[:, np.newaxis]
     quarters[9] = NAN
-    fine = Signal(np.ones((2, 1)), quarters, measured_per_hour=4)
+    within = StepValues(quarters, 4, np.zeros((12, 1), dtype=np.int64))
+    fine = Signal(np.ones((2, 1)), np.full((3, 1), 77.0), within_hour=within)
     rule = Information.spelled(carbon_age="10min", carbon_missing="last:1h")
     late = known(rule, fine, None)
     moments = late.at(np.array([0.0, 599.0, 600.0, 1500.0, 5400.0, 6000.0, 7199.0]))
     assert moments.g_per_kwh[:, 0].tolist() == [3, 3, 4, 5, 8, 10, 11]
     assert moments.age_s[:, 0].tolist() == [900, 1499, 600, 600, 1800, 600, 899]
     assert late.substituted == late.missing == 3
+    hours = known(Information.spelled(carbon_age="1h"), fine, None)
+    assert (hours.g_per_kwh == 77).all()  # an age in whole hours is one of hourly means
+    assert hours.steps_per_hour == 1
+
+
+def test_an_age_counts_from_the_beginning_of_the_interval_that_a_value_stands_for() -> None:
+    """Beside quarters of an hour, hourly values stand in four steps each; hour 1 of them is missing."""
+    values = np.column_stack([np.arange(8.0), np.repeat([1.0, NAN], 4)])
+    begun_minutes = np.column_stack([np.zeros(8, dtype=np.int64), np.tile([0, 15, 30, 45], 2)])
+    fine = Signal(np.ones((1, 2)), np.ones((2, 2)), within_hour=StepValues(values, 4, begun_minutes))
+    rule = Information.spelled(carbon_age="5min", carbon_missing="last:1h")
+    moments = known(rule, fine, None).at(np.array([0.0, 299.0, 300.0, 1200.0, 3540.0]))
+    assert moments.g_per_kwh.tolist() == [[3, 1], [3, 1], [4, 1], [5, 1], [7, 1]]
+    since_quarter_s, since_hour_s = [900, 1199, 300, 300, 840], [3600, 3899, 3900, 4800, 7140]
+    np.testing.assert_allclose(moments.age_s, np.column_stack([since_quarter_s, since_hour_s]), rtol=1e-12)
+    kinds = [KINDS[kind] for kind in moments.kind[:, 1]]
+    assert kinds == ["measured", "measured", "substituted", "substituted", "substituted"]
 
 
 def test_forecasts_are_known_by_the_hour() -> None:

@@ -183,14 +183,7 @@ def _carbon(region: int, signal: Signal, forecast: Forecaster | None, factor: fl
         values, left_out = forecast(age)
         return changed(values), left_out
 
-    reference = signal.reference_g_per_kwh
-    carbon = replace(
-        signal,
-        g_per_kwh=changed(signal.g_per_kwh),
-        measured_g_per_kwh=changed(signal.measured_g_per_kwh),
-        reference_g_per_kwh=None if reference is None else changed(reference),
-    )
-    return {"carbon": carbon, "forecast": forecast and partial(changed_forecast, forecast)}
+    return {"carbon": signal.changed(changed), "forecast": forecast and partial(changed_forecast, forecast)}
 
 
 def _jitter(jitter: Jitter, factor: float) -> dict[str, Jitter]:

@@ -10,7 +10,7 @@ from pydantic import Field
 from carbonroute.carbon.combine import combined
 from carbonroute.carbon.forecast import Forecast
 from carbonroute.carbon.profile import Profile
-from carbonroute.carbon.signal import Accounting, GridDice, MixedAccounting, Query, Signal
+from carbonroute.carbon.signal import Accounting, GridDice, MixedAccounting, Query, Signal, StepValues
 from carbonroute.carbon.source import FileSource
 from carbonroute.carbon.synthetic import Synthetic
 
@@ -51,6 +51,7 @@ __all__ = [
     "Profile",
     "Query",
     "Signal",
+    "StepValues",
     "Synthetic",
     "combined",
 ]

@@ -13,16 +13,26 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.carbon import refusals
 from carbonroute.carbon.calendar import HOURS_OF_YEAR
 from carbonroute.carbon.gaps import filled
-from carbonroute.carbon.grid import CarbonRows, Grid, hourly, intervals, out_of_order, placed, repeated
+from carbonroute.carbon.grid import (
+    CarbonRows,
+    Grid,
+    Slots,
+    by_hour,
+    by_slot,
+    intervals,
+    out_of_order,
+    placed,
+    repeated,
+)
 from carbonroute.carbon.quality import TINY_G_PER_KWH, copies, fallen, standstills
 from carbonroute.carbon.report import Report
 from carbonroute.carbon.rules import Rules
 from carbonroute.carbon.selection import Selection, selection
-from carbonroute.carbon.signal import Query
+from carbonroute.carbon.signal import Query, StepValues
 from carbonroute.carbon.spikes import spikes, usual_change
 from carbonroute.errors import InputError
 from carbonroute.files.text import listed
-from carbonroute.units import HOURS_PER_DAY
+from carbonroute.units import HOURS_PER_DAY, MINUTES_PER_HOUR
 
 
 @dataclass(frozen=True)
@@ -39,12 +49,15 @@ class Cleaned:
         Mean before the horizon, shape (R,), or None.
     report
         Uses of the rules, and warnings.
+    within_hour
+        The measured values at steps that are shorter than an hour, where the query asks for them; or None.
     """
 
     g_per_kwh: Array
     measured_g_per_kwh: Array
     reference_g_per_kwh: Array | None
     report: Report
+    within_hour: StepValues | None = None
 
 
 def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, file_name: str) -> Cleaned:
@@ -78,7 +91,8 @@ def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, fi
         faults += refusals.of_thousandths(rows, thousandth & seen)
     rows = _without_zeros(rows, zero, seen, rules, report)
     _count_rows(rows, seen, rules, report)
-    measured = _hourly(rows, rules, report)
+    slots = by_slot(rows, rules)
+    measured = _hourly(slots, rows, rules, report)
     spiky = _spiky(measured, hours.used(measured), rows, rules, report)
     measured = Grid(measured.first, np.where(spiky, np.nan, measured.values))
     complete = measured
@@ -99,6 +113,29 @@ def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, fi
         hours.of(measured)[-query.history_hours - query.hours :][:, column],
         _mean_of_known(before),
         report,
+        _within_hour(slots, spiky, hours, query, column),
+    )
+
+
+def _within_hour(
+    slots: Slots, spiky: Mask, hours: Selection, query: Query, column: list[int]
+) -> StepValues | None:
+    """Return the measured values of a query at steps shorter than an hour, without those of spiky hours.
+
+    An hour that lacks one of them has the others: they were measured.
+    """
+    if not query.within_hour or slots.per_hour == 1:
+        return None
+
+    def asked(values: Array) -> Array:
+        of_hours = np.stack([hours.of(grid) for grid in slots.columns(values)], axis=1)
+        return of_hours[-query.history_hours - query.hours :][:, :, column].reshape(-1, len(column))
+
+    begun_minutes: Array = slots.since * (MINUTES_PER_HOUR / slots.per_hour)
+    return StepValues(
+        asked(np.where(spiky.repeat(slots.per_hour, axis=0), np.nan, slots.values)),
+        slots.per_hour,
+        np.nan_to_num(asked(begun_minutes)).astype(np.int64),
     )
 
 
@@ -163,8 +200,8 @@ def _count(
     report.count(key, counts, rows.zones, lambda h: rows.time_of(first + h), what, rule)
 
 
-def _hourly(rows: CarbonRows, rules: Rules, report: Report) -> Grid:
-    grid = hourly(rows, rules)
+def _hourly(slots: Slots, rows: CarbonRows, rules: Rules, report: Report) -> Grid:
+    grid = by_hour(slots, rows, rules)
     if rules.step.until_next:
         lengths, counts = np.unique(np.minimum(intervals(rows)[1], rules.step.minutes), return_counts=True)
         by_minutes = dict(zip(lengths.tolist(), counts.tolist(), strict=True))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from carbonroute.arrays import Integers
 from carbonroute.carbon.formats import labelled
-from carbonroute.carbon.signal import Accounting, MixedAccounting, Query, Signal
+from carbonroute.carbon.signal import Accounting, MixedAccounting, Query, Signal, StepValues
 from carbonroute.errors import Fault, InputError
 
 
@@ -84,6 +86,20 @@ def combined(default: Source, own: Sequence[Source | None], query: Query) -> Sig
         _cleaning(parts, [query.key for query in queries]),
         tuple(dict.fromkeys(note for part in parts for note in part.notes)) + notes,
         max(part.persistence_hours for part in parts),
+        _within_hour(parts, order),
+    )
+
+
+def _within_hour(parts: Sequence[Signal], order: Integers) -> StepValues | None:
+    """Return the measured values of all parts at a step that divides that of each; None if all are hourly."""
+    if all(part.within_hour is None for part in parts):
+        return None
+    measured = [part.within_hour or part.measured for part in parts]
+    per_hour = math.lcm(*(values.per_hour for values in measured))
+    alike = [values.split(per_hour) for values in measured]
+    begun = [np.broadcast_to(values.begun_minutes, values.g_per_kwh.shape) for values in alike]
+    return StepValues(
+        np.hstack([values.g_per_kwh for values in alike])[:, order], per_hour, np.hstack(begun)[:, order]
     )
 
 

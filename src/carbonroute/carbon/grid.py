@@ -227,41 +227,81 @@ def repeated(rows: CarbonRows) -> Mask:
     return again
 
 
-def hourly(rows: CarbonRows, rules: Rules) -> Grid:
-    """Return the mean of each hour; an hour that lacks a value of a shorter step has none.
+@dataclass(frozen=True)
+class Slots:
+    """Values of the slots of whole hours.
 
-    The value of a longer step stands for each of its hours, and one that stands until the next one for that
-    long. Rows off the grid do not count. Of several rows
-    for one time, those with a value count, by `rules.duplicates` ("refuse" is the caller's).
+    Attributes
+    ----------
+    first
+        Hour of the first slot, counted from hour 0.
+    per_hour
+        Slots in an hour.
+    values
+        g/kWh, shape (H · per_hour, Z); NaN where there is none.
+    since
+        Slots since the row whose value stands, shape (H · per_hour, Z).
+    """
+
+    first: int
+    per_hour: int
+    values: Array
+    since: Integers
+
+    def mean(self) -> Grid:
+        """Return the mean of each hour; an hour that lacks a value has none."""
+        if self.per_hour == 1:
+            return Grid(self.first, self.values)
+        of_hours = self.values.reshape(-1, self.per_hour, self.values.shape[1])
+        return Grid(self.first, of_hours.mean(axis=1))
+
+    def columns(self, values: Array) -> list[Grid]:
+        """Return values of the slots, shape as `values`, as a grid of each slot of the hour."""
+        return [Grid(self.first, values[slot :: self.per_hour]) for slot in range(self.per_hour)]
+
+
+def hourly(rows: CarbonRows, rules: Rules) -> Grid:
+    """Return the value of each hour, as `by_slot` and `by_hour`."""
+    return by_hour(by_slot(rows, rules), rows, rules)
+
+
+def by_hour(slots: Slots, rows: CarbonRows, rules: Rules) -> Grid:
+    """Return the mean of each hour; the value of a step longer than an hour stands for each of its hours."""
+    grid = slots.mean()
+    longer = rules.step.minutes > 60 and not rules.step.until_next
+    return _spread(grid, rows.where(~rows.off), rules.step.minutes // 60) if longer else grid
+
+
+def by_slot(rows: CarbonRows, rules: Rules) -> Slots:
+    """Return the value of each slot; one that stands until the next one, in all slots until then.
+
+    Rows off the grid do not count. Of several rows for one time, those with a value count, by
+    `rules.duplicates` ("refuse" is the caller's).
     """
     rows = rows.where(~rows.off)
     low, size = _span(rows)
     longest = rules.step.minutes // rules.step.slot_minutes if rules.step.until_next else 0
     low, high = low // rows.slots_per_hour, -(-(low + max(size, 1) + longest) // rows.slots_per_hour)
-    slots = (high - low) * rows.slots_per_hour
+    count = (high - low) * rows.slots_per_hour
     good = rows.where(~(rows.missing | rows.absurd))
-    cell, value = good.column * slots + good.slot - low * rows.slots_per_hour, good.value
+    cell, value = good.column * count + good.slot - low * rows.slots_per_hour, good.value
     if good._again.any():
         chosen = {"mean": pl.col("value").mean(), "last": pl.col("value").last()}
         by_cell = pl.DataFrame({"cell": cell, "value": value}).group_by("cell", maintain_order=True)
         one = by_cell.agg(chosen.get(rules.duplicates, pl.col("value").first()))
         cell, value = one["cell"].to_numpy(), one["value"].to_numpy()
-    of_cells = np.full(slots * len(rows.zones), np.nan)
+    of_cells = np.full(count * len(rows.zones), np.nan)
     of_cells[cell] = value
-    values = of_cells.reshape(-1, slots).T
+    values, since = of_cells.reshape(-1, count).T, np.broadcast_to(np.int64(0), (count, len(rows.zones)))
     if rules.step.until_next:
-        values = _held(values, rows.slot - low * rows.slots_per_hour, rows.column, longest)
-    if rows.slots_per_hour > 1:
-        values = values.reshape(high - low, rows.slots_per_hour, -1).mean(axis=1)
-    grid = Grid(low, values)
-    longer = rules.step.minutes > 60 and not rules.step.until_next
-    return _spread(grid, rows, rules.step.minutes // 60) if longer else grid
+        values, since = _held(values, rows.slot - low * rows.slots_per_hour, rows.column, longest)
+    return Slots(low, rows.slots_per_hour, values, since)
 
 
-def _held(values: Array, slot: Integers, column: Integers, longest: int) -> Array:
-    """Return values that stand from their row's slot until the next row's, for `longest` slots at most.
+def _held(values: Array, slot: Integers, column: Integers, longest: int) -> tuple[Array, Integers]:
+    """Return values that stand from their row's slot until the next row's, and since how many slots.
 
-    The last one stands for as long as the one before it.
+    Each stands for `longest` slots at most, and the last one for as long as the one before it.
     """
     stands = np.zeros(values.shape, dtype=bool)
     stands[slot, column] = True
@@ -273,7 +313,8 @@ def _held(values: Array, slot: Integers, column: Integers, longest: int) -> Arra
         if len(of_zone) > 1:
             end[zone] = 2 * of_zone[-1] - of_zone[-2]
     known = (at - since < longest) & (at < end)
-    return np.where(known, np.take_along_axis(values, np.maximum(since, 0), axis=0), np.nan)
+    held = np.where(known, np.take_along_axis(values, np.maximum(since, 0), axis=0), np.nan)
+    return held, np.where(known, at - since, 0)
 
 
 def _spread(grid: Grid, rows: CarbonRows, step_hours: int) -> Grid:

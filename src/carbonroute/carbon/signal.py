@@ -108,6 +108,8 @@ class Query:
         Hours before the horizon that are asked for too: a router's value at hour 0 may be that old.
     reference
         Whether long-run means from before the horizon are asked for.
+    within_hour
+        Whether measured values at the steps of a file that are shorter than an hour are asked for too.
     uniform, normal
         Give the scenario's dice: uniform numbers in [0, 1) for noise and standard normals for weather, shape
         (R, history_hours + hours), in the order of time. The horizon's are the same for any history.
@@ -134,6 +136,7 @@ class Query:
     uniform: Callable[[], NDArray[np.float64]]
     normal: Callable[[], NDArray[np.float64]]
     grid_dice: Callable[[int, int], GridDice] = _no_dice
+    within_hour: bool = False
     index: tuple[int, ...] | None = None
     key: str = "carbon"
     digests: Digests = field(default_factory=Digests, compare=False)
@@ -198,6 +201,49 @@ class Query:
 
 
 @dataclass(frozen=True)
+class StepValues:
+    """Values at equal steps, an hour or a part of it. S steps of history and horizon, R regions.
+
+    Attributes
+    ----------
+    g_per_kwh
+        gCO2e/kWh, shape (S, R); NaN where there is none.
+    per_hour
+        Steps in an hour.
+    begun_minutes
+        Time from the start of the interval that a value stands for to that of its step, shape (S, R) or
+        (S, 1): 0, but where an interval takes several steps.
+    """
+
+    g_per_kwh: NDArray[np.float64]
+    per_hour: int
+    begun_minutes: NDArray[np.int64]
+
+    @classmethod
+    def hourly(cls, g_per_kwh: NDArray[np.float64]) -> StepValues:
+        """Return values by the hour, shape (S, R)."""
+        return cls(g_per_kwh, 1, np.broadcast_to(np.int64(0), (len(g_per_kwh), 1)))
+
+    @property
+    def step_minutes(self) -> int:
+        """Length of a step."""
+        return MINUTES_PER_HOUR // self.per_hour
+
+    @property
+    def interval_minutes(self) -> NDArray[np.int64]:
+        """When the interval of each value began, from the first step on, shape (S, R) or (S, 1)."""
+        of_step: NDArray[np.int64] = np.arange(len(self.g_per_kwh))[:, np.newaxis] * self.step_minutes
+        return of_step - self.begun_minutes
+
+    def split(self, per_hour: int) -> StepValues:
+        """Return the values at shorter steps, each as often as it has steps; `per_hour` is a multiple."""
+        times = per_hour // self.per_hour
+        further = np.tile(np.arange(times) * (MINUTES_PER_HOUR // per_hour), len(self.g_per_kwh))
+        begun_minutes = self.begun_minutes.repeat(times, axis=0) + further[:, np.newaxis]
+        return StepValues(self.g_per_kwh.repeat(times, axis=0), per_hour, begun_minutes)
+
+
+@dataclass(frozen=True)
 class Signal:
     """Carbon intensity of every hour and region.
 
@@ -206,9 +252,8 @@ class Signal:
     g_per_kwh
         Values of the account, gCO2e/kWh, shape (hours, R); finite, 0 … `MAX_CARBON_G_PER_KWH`.
     measured_g_per_kwh
-        Measured values of the history and the horizon, which a router could have seen, shape
-        ((history_hours + hours) · measured_per_hour, R); NaN where the source has none, or cleaning removed
-        or filled it.
+        Measured values of the history and the horizon, by the hour, which a router could have seen, shape
+        (history_hours + hours, R); NaN where the source has none, or cleaning removed or filled it.
     accounting
         What the numbers count.
     source
@@ -224,8 +269,9 @@ class Signal:
     persistence_hours
         Autocorrelation time of its random part: 1 where every hour is drawn anew, more where weather lasts, 0
         where nothing is drawn.
-    measured_per_hour
-        Number of measured values in an hour.
+    within_hour
+        The same at the steps of the source, where these are shorter than an hour and the query asks for them;
+        else None.
     """
 
     g_per_kwh: NDArray[np.float64]
@@ -237,7 +283,7 @@ class Signal:
     cleaning: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     persistence_hours: float = 0.0
-    measured_per_hour: int = 1
+    within_hour: StepValues | None = None
 
     def __post_init__(self) -> None:
         known = (self.g_per_kwh >= 0) & (self.g_per_kwh <= MAX_CARBON_G_PER_KWH)  # False for NaN
@@ -248,6 +294,11 @@ class Signal:
                 f"region index {region}; 0 … {MAX_CARBON_G_PER_KWH:g} is expected"
             )
 
+    @property
+    def measured(self) -> StepValues:
+        """The measured values by the hour."""
+        return StepValues.hourly(self.measured_g_per_kwh)
+
     def scaled(self, factors: NDArray[np.float64]) -> Signal:
         """Return the signal with each region's values, measured ones and long-run mean included, multiplied.
 
@@ -256,10 +307,21 @@ class Signal:
         factors
             Of each region, shape (R,).
         """
-        reference = self.reference_g_per_kwh
+        return self.changed(lambda g_per_kwh: g_per_kwh * factors)
+
+    def changed(self, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Signal:
+        """Return the signal with all values, measured ones and long-run mean included, changed.
+
+        Parameters
+        ----------
+        change
+            From values to values, gCO2e/kWh, shape (…, R).
+        """
+        reference, finer = self.reference_g_per_kwh, self.within_hour
         return replace(
             self,
-            g_per_kwh=self.g_per_kwh * factors,
-            measured_g_per_kwh=self.measured_g_per_kwh * factors,
-            reference_g_per_kwh=None if reference is None else reference * factors,
+            g_per_kwh=change(self.g_per_kwh),
+            measured_g_per_kwh=change(self.measured_g_per_kwh),
+            reference_g_per_kwh=None if reference is None else change(reference),
+            within_hour=None if finer is None else replace(finer, g_per_kwh=change(finer.g_per_kwh)),
         )

@@ -318,6 +318,7 @@ class FileSource(Rules):
             clean.reference_g_per_kwh,
             clean.report.cleaning(shown),
             clean.report.note(shown),
+            within_hour=clean.within_hour,
         )
 
 

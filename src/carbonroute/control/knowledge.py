@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute.arrays import Array, Index
+from carbonroute.arrays import Array, Index, Integers
 from carbonroute.control.information import Information
 from carbonroute.control.unknown import is_unknown, shown_g_per_kwh
 from carbonroute.errors import Fault, InputError
 from carbonroute.units import MINUTES_PER_HOUR, S_PER_HOUR
 
 if TYPE_CHECKING:
-    from carbonroute.carbon import Signal
+    from carbonroute.carbon import Signal, StepValues
 
 Forecaster = Callable[[int], tuple[Array, Mapping[str, int]]]
 
@@ -181,12 +181,14 @@ def known(information: Information, signal: Signal, forecast: Forecaster | None)
     hours = len(signal.g_per_kwh)
     left_out: Mapping[str, int] = {}
     if information.carbon == "current":
-        values, kinds = signal.measured_g_per_kwh, MEASURED
-        row, age_hours = _latest(information.carbon_age.minutes, signal)
+        measured, kinds = _measured(information, signal), MEASURED
+        values, begun_minutes = measured.g_per_kwh, measured.interval_minutes
+        row, age_hours = _latest(information.carbon_age.minutes, measured, hours)
     elif forecast is None:
         raise InputError("information", [Fault("carbon", 'found "forecast"', "[carbon.forecast] is missing")])
     else:
         (values, left_out), kinds = forecast(information.carbon_age_hours), FORECAST
+        begun_minutes = np.arange(len(values))[:, np.newaxis] * MINUTES_PER_HOUR
         row = np.arange(len(values) - hours, len(values))
         age_hours = np.full((hours, 1), float(information.carbon_age_hours))
     missing, steps_per_hour = np.isnan(values[row]), len(row) // hours
@@ -194,7 +196,7 @@ def known(information: Information, signal: Signal, forecast: Forecaster | None)
     if missing.any():
         if information.carbon_missing == "refuse":
             raise InputError("information", [_unknown(missing, steps_per_hour, information)])
-        values, older_hours = _substituted(information, signal, values)
+        values, older_hours = _substituted(information, signal, values, begun_minutes)
         age_hours = age_hours + older_hours[row]
         kind[missing] = STATIC if information.carbon_missing == "static" else SUBSTITUTED
     unknown = np.isnan(values[row])
@@ -215,18 +217,37 @@ def history_hours(information: Information) -> int:
     return math.ceil(information.carbon_age.minutes / MINUTES_PER_HOUR) + information.last_hours
 
 
-def _latest(age_minutes: int, signal: Signal) -> tuple[Index, Array]:
-    """Return the row of the latest measured value in each step, shape (S,), and its age, h, shape (S, 1)."""
-    interval = MINUTES_PER_HOUR // signal.measured_per_hour
-    horizon = len(signal.g_per_kwh) * MINUTES_PER_HOUR
-    minute = np.arange(0, horizon, math.gcd(age_minutes, interval))
+def looks_within_hour(information: Information) -> bool:
+    """Whether a policy may see measured values at steps shorter than an hour: its age has minutes."""
+    return information.carbon == "current" and information.carbon_age.minutes % MINUTES_PER_HOUR > 0
+
+
+def _measured(information: Information, signal: Signal) -> StepValues:
+    """Return the measured values that a policy is told of: hourly means, where its age has whole hours."""
+    if signal.within_hour is not None and looks_within_hour(information):
+        return signal.within_hour
+    return signal.measured
+
+
+def _latest(age_minutes: int, measured: StepValues, hours: int) -> tuple[Index, Array]:
+    """Return the row of the latest measured value in each step, shape (S,), and its age, h.
+
+    The age has shape (S, R), or (S, 1) where it is the same for all regions.
+    """
+    interval = measured.step_minutes
+    minute = np.arange(0, hours * MINUTES_PER_HOUR, math.gcd(age_minutes, interval))
     latest, since = np.divmod(minute - age_minutes, interval)
-    row = latest + len(signal.measured_g_per_kwh) - horizon // interval
-    return row, (since + age_minutes)[:, np.newaxis] / MINUTES_PER_HOUR
+    row = latest + len(measured.g_per_kwh) - hours * measured.per_hour
+    return row, ((since + age_minutes)[:, np.newaxis] + measured.begun_minutes[row]) / MINUTES_PER_HOUR
 
 
-def _substituted(information: Information, signal: Signal, values: Array) -> tuple[Array, Array]:
-    """Return values with the missing ones filled by rule, and by how many hours each is older; NaN: none."""
+def _substituted(
+    information: Information, signal: Signal, values: Array, begun_minutes: Integers
+) -> tuple[Array, Array]:
+    """Return values with the missing ones filled by rule, and by how many hours each is older; NaN: none.
+
+    `begun_minutes`: when the interval of each value began, shape (S, R) or (S, 1).
+    """
     if information.carbon_missing == "static":
         if signal.reference_g_per_kwh is None:
             remedy = "state them, or take a carbon file that begins a day or more before horizon.start"
@@ -234,12 +255,14 @@ def _substituted(information: Information, signal: Signal, values: Array) -> tup
             raise InputError("information", [fault])
         filled = np.where(np.isnan(values), signal.reference_g_per_kwh, values)
         return filled, np.where(np.isnan(values), np.nan, 0.0)
-    per_hour = signal.measured_per_hour if information.carbon == "current" else 1
     row = np.arange(len(values))[:, np.newaxis]
     last = np.maximum.accumulate(np.where(np.isnan(values), -1, row), axis=0)
-    recent = (last >= 0) & (row - last <= information.last_hours * per_hour)
-    filled = np.where(recent, np.take_along_axis(values, np.maximum(last, 0), axis=0), np.nan)
-    return filled, np.where(recent, (row - last) / per_hour, np.nan)
+    source = np.maximum(last, 0)
+    begun = np.broadcast_to(begun_minutes, values.shape)
+    older_minutes = begun - np.take_along_axis(begun, source, axis=0)
+    recent = (last >= 0) & (older_minutes <= information.last_hours * MINUTES_PER_HOUR)
+    filled = np.where(recent, np.take_along_axis(values, source, axis=0), np.nan)
+    return filled, np.where(recent, older_minutes / MINUTES_PER_HOUR, np.nan)
 
 
 def _unknown(missing: NDArray[np.bool_], steps_per_hour: int, information: Information) -> Fault:
