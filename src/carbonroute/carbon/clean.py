@@ -131,7 +131,7 @@ def _within_hour(
         of_hours = np.stack([hours.of(grid) for grid in slots.columns(values)], axis=1)
         return of_hours[-query.history_hours - query.hours :][:, :, column].reshape(-1, len(column))
 
-    begun_minutes: Array = slots.since * (MINUTES_PER_HOUR / slots.per_hour)
+    begun_minutes = slots.since.astype(np.float64) * (MINUTES_PER_HOUR // slots.per_hour)
     return StepValues(
         asked(np.where(spiky.repeat(slots.per_hour, axis=0), np.nan, slots.values)),
         slots.per_hour,

@@ -219,7 +219,7 @@ class CarbonFile(FileSource):
     def read(self, query: Query) -> CarbonReadings:
         """Return the readings of all files."""
         readings = super().read(query)
-        if self.layout == "wide" and set(query.zones) - set(readings.table["zone"]):
+        if self.layout == "wide" and set(query.zones) - set(readings.table["zone"].unique()):
             tables = [self.table(file.path, name) for name, file in self.located(query).items()]
             columns = dict.fromkeys(name for table in tables for name in table.columns)
             if ZONE in self.file_name and len(columns) == 2:

@@ -229,22 +229,10 @@ def of_rows(rows: CarbonRows, seen: Mask, rules: Rules, *, in_order: bool) -> li
     faults = []
     if rules.absurd == "refuse":
         faults += rows.faults(rows.absurd & seen, _found, _number_remedy, "values")
-    every = "one value per hour" if rules.step == "1h" else f"one value every {rules.step}"
-    remedy = f"{every} is expected, on the hour of horizon.start, or another step"
     change = step_change(rows) if rows.off.any() or rules.step.minutes > 60 else None
-    if change is not None and not rules.step.until_next:
-        remedy = (
-            f"{every} is expected, on the hour of horizon.start; or, as {change.text}, "
-            f"state step = '{until_next(change.longest)}', by which a value stands until the next one"
-        )
-    elif (apart := irregular(rows)) and not rules.step.until_next:
-        remedy = (
-            f"{every} is expected, on the hour of horizon.start; or, as values are up to {apart} min apart, "
-            f"state step = '{until_next(apart)}', by which a value stands until the next one"
-        )
-    elif (rows.time_us[rows.off] % (FINEST_MINUTES * US_PER_MINUTE) != 0).any():
-        remedy = f"{every} is expected, on the hour of horizon.start: times on marks of {FINEST_MINUTES} min"
-    faults += rows.faults(rows.off & seen, lambda row: f"time {row['time'].isoformat()}", remedy, "times")
+    if rows.off.any():
+        remedy = _off_grid(rows, rules, change)
+        faults += rows.faults(rows.off & seen, lambda row: f"time {row['time'].isoformat()}", remedy, "times")
     if not in_order:
         remedy = "write the date of the day that it belongs to"
         faults += rows.faults(misdated(rows), _misdated, remedy, "times")
@@ -260,6 +248,25 @@ def of_rows(rows: CarbonRows, seen: Mask, rules: Rules, *, in_order: bool) -> li
         problem = f"begins within {rules.step} of the value before it"
         faults += rows.faults(close & seen, lambda _: problem, remedy, "rows")
     return faults
+
+
+def _off_grid(rows: CarbonRows, rules: Rules, change: StepChange | None) -> str:
+    """Return a remedy for times that are off the grid."""
+    every = "one value per hour" if rules.step == "1h" else f"one value every {rules.step}"
+    remedy = f"{every} is expected, on the hour of horizon.start"
+    if change is not None and not rules.step.until_next:
+        return (
+            f"{remedy}; or, as {change.text}, "
+            f"state step = '{until_next(change.longest)}', by which a value stands until the next one"
+        )
+    if (apart := irregular(rows)) and not rules.step.until_next:
+        return (
+            f"{remedy}; or, as values are up to {apart} min apart, "
+            f"state step = '{until_next(apart)}', by which a value stands until the next one"
+        )
+    if (rows.time_us[rows.off] % (FINEST_MINUTES * US_PER_MINUTE) != 0).any():
+        return f"{remedy}: times on marks of {FINEST_MINUTES} min"
+    return f"{remedy}, or another step"
 
 
 def of_thousandths(rows: CarbonRows, flags: Mask) -> list[Fault]:

@@ -273,7 +273,17 @@ def _in_order(
 
 
 def _sorted(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame if (np.diff(frame["time_us"].to_numpy()) > 0).all() else frame.sort(ORDER)
+    """Return the rows in the order of `ORDER`; of rows in the order of time, only equal times are sorted."""
+    apart_us = np.diff(frame["time_us"].to_numpy())
+    if (apart_us < 0).any():
+        return frame.sort(ORDER)
+    equal = np.flatnonzero(apart_us == 0)
+    if not len(equal):
+        return frame
+    rows = np.union1d(equal, equal + 1)
+    row = np.arange(len(frame))
+    row[rows] = rows[frame[rows].select(pl.arg_sort_by(ORDER)).to_series().to_numpy()]
+    return frame if (row[1:] > row[:-1]).all() else frame[row]
 
 
 def _of_size(frames: Iterable[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:

@@ -61,20 +61,25 @@ class LogSummary:
     def add(self, piece: pl.DataFrame, start_us: int, hours: int) -> None:
         """Count a piece's rows."""
         time, service = pl.col("time_us"), pl.col("service_ms").filter(pl.col("service_ms").is_not_nan())
-        before = time.shift(1, fill_value=self.previous_us)
+        previous = time.shift(1, fill_value=self.previous_us)
         row = piece.select(
             earliest=time.min(),
             latest=time.max(),
             last=time.last(),
             inside=time.is_between(start_us, start_us + hours * US_PER_HOUR, closed="left").sum(),
-            out_of_order=(time < before).sum(),
+            out_of_order=(time < previous).sum(),
             served=service.len(),
             service_ms=service.sum(),
             too_short=(service < _SHORTEST_MS).sum(),
             too_long=(service > _LONGEST_MS).sum(),
             unanswered=(pl.col("answer_tokens") == 0).sum(),
         ).row(0, named=True)
-        self._add_lateness(piece["time_us"].to_numpy(), start_us, start_us + hours * US_PER_HOUR)
+        end_us = start_us + hours * US_PER_HOUR
+        if row["out_of_order"] or row["earliest"] < self.reached_us:
+            self._add_lateness(piece["time_us"].to_numpy(), start_us, end_us)
+        elif row["inside"]:  # in the order of time: the last row within the horizon is the latest
+            before = int(piece["time_us"].search_sorted(end_us, side="left"))
+            self.reached_us = int(piece["time_us"][before - 1])
         self.rows += len(piece)
         self.earliest_us = min(self.earliest_us, row["earliest"])
         self.latest_us = max(self.latest_us, row["latest"])
