@@ -60,6 +60,7 @@ def clopper_pearson(
     if not ((k >= 0) & (k <= n)).all():
         raise ValueError("0 <= k <= n is expected")
     tail = (1 - confidence) / 2
+    # Formula clopper-pearson.
     low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
     high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - tail), 1.0)
     return low, high
@@ -75,6 +76,7 @@ def rule_of_three(n: ArrayLike) -> NDArray[np.float64]:
     >>> f"{rule_of_three(33_600):.4%}"
     '0.0089%'
     """
+    # Formula rule-of-three.
     return np.minimum(1.0, 3 / np.maximum(n, 1))
 
 
@@ -98,6 +100,7 @@ def t_half_width(std: ArrayLike, n: ArrayLike, confidence: float = CONFIDENCE) -
     from scipy.special import stdtrit
 
     std, n = np.asarray(std, dtype=float), np.asarray(n, dtype=float)
+    # Formula t-interval.
     half_width: NDArray[np.float64] = stdtrit(n - 1, (1 + confidence) / 2) * std / np.sqrt(n)
     return np.where(n > 1, half_width, np.nan)
 
@@ -144,6 +147,7 @@ def share_interval(
     known = (n > 1) & (mean > 0) & (mean < 1)
     spread = known & (std > _ROUNDING * mean)
     mean_there, n_there = mean[spread], n[spread]
+    # Formula effective-sample.
     shrink = (ndtri(tail) / stdtrit(n_there - 1, tail)) ** 2
     trials = mean_there * (1 - mean_there) * n_there / std[spread] ** 2 * shrink
     trials = np.minimum(trials, _MOST_TRIALS)
@@ -195,6 +199,7 @@ def paired_share_interval(more: Any, fewer: Any, n: int) -> Interval:
     >>> round(low, 5), round(high, 5)
     (-0.00277, 0.00277)
     """
+    # Formula paired-share.
     first, second = (more + 1) / (n + 2), (fewer + 1) / (n + 2)
     difference = first - second
     z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)

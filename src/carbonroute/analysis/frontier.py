@@ -263,6 +263,7 @@ def knee(carbon: Array, violations: Array) -> int | None:
     spans = [float(np.ptp(values)) for values in (carbon, violations)]
     if not all(spans):
         return None
+    # Formula knee.
     below = 1 - (carbon - carbon.min()) / spans[0] - (violations - violations.min()) / spans[1]
     place = int(below.argmax())
     return place if below[place] > slo.TOLERANCE else None

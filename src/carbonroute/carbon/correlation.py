@@ -73,6 +73,7 @@ def weather_factors(
     spread, season = np.outer(_spread(stated), _spread(stated)), _season(stated)
 
     def of_level(r: Array) -> Array:
+        # Formula level-correlation.
         logs = np.log(np.maximum((1 + r * spread) / season, np.finfo(float).tiny))
         return np.divide(logs, level, out=np.zeros_like(level), where=level > 0)
 
@@ -81,6 +82,7 @@ def weather_factors(
     rho[alone, :] = rho[:, alone] = 0.0
     np.fill_diagonal(rho, 1.0)
     phi = laws.level_correlation
+    # Formula level-correlation.
     memory = np.sqrt(np.outer(1 - phi**2, 1 - phi**2)) / (1 - np.outer(phi, phi))
     draws = nearest_correlation(rho / memory)
     levels = draws * memory
@@ -117,6 +119,7 @@ def nearest_correlation(matrix: Array) -> Array:
     for _ in range(_MOST_ROUNDS):
         shifted = near - correction
         values, vectors = np.linalg.eigh(shifted)
+        # Formula nearest-correlation.
         inside = (vectors * np.maximum(values, _LEAST_EIGENVALUE)) @ vectors.T
         correction = inside - shifted
         near = inside.copy()

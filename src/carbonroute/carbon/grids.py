@@ -147,6 +147,7 @@ def _share(part: Array, whole: Array) -> Array:
 def hour_spectrum(smoothness: Array) -> Array:
     """Return the variance of Z in each harmonic of the day, sum 1 and none in the mean, shape (n, 24)."""
     phi = smoothness[:, np.newaxis]
+    # Formula hour-spectrum.
     spectrum = (1 - 2 * phi * np.cos(_ANGLE) + phi**2) ** -2.0
     spectrum[:, 0] = 0.0
     normed: Array = spectrum / spectrum.sum(axis=1, keepdims=True)
@@ -170,6 +171,7 @@ def _moments(stated: Statistics, variance: Array, correlation: Array, smoothness
         season, mean = stated.season_moment(days), products.mean(axis=(1, 2))
         kept = stated.weather**2 * stated.weather_day_correlation**days
         level = np.maximum((kept + season) / (season * mean), 1.0)
+        # Formula grid-moments.
         around = centre @ (products * (season * level)[:, np.newaxis, np.newaxis]) @ centre
         covariances.append(around - shape[:, :, np.newaxis] * shape[:, np.newaxis, :])
         levels.append(level)
@@ -282,6 +284,7 @@ def ar1(draws: Array, phi: Array, start: int) -> Array:
     start
         Index in time.
     """
+    # Formula ar1.
     fresh = np.sqrt(1 - phi**2) * draws
     process = np.empty_like(draws)
     process[start] = draws[start]
@@ -321,5 +324,6 @@ def hourly(
     around = ar1(draws, laws.noise_correlation[:, np.newaxis], start)
     around *= np.sqrt(laws.noise_variance)[:, np.newaxis]
     hours = stated.mean_day * np.exp(around - (laws.noise_variance / 2)[:, np.newaxis])
+    # Formula grid-product.
     values: Array = (stated.mean_g_per_kwh * days)[:, :, np.newaxis] * hours  # (days, n, 24)
     return values.transpose(0, 2, 1).reshape(-1, len(stated.mean_g_per_kwh))

@@ -182,6 +182,7 @@ class Synthetic(Spec):
         hour = (hours[:, np.newaxis] + (query.first_hour + offset)) % HOURS_PER_DAY
         phase = hour - (self._of_regions(query, "peak_hour") - HOURS_PER_DAY / 4)
         amplitude = self._of_regions(query, "diurnal_amplitude")
+        # Formula daily-sine.
         daily: Array = 1 + amplitude * np.sin(2 * np.pi * phase / HOURS_PER_DAY)
         return daily
 

@@ -111,6 +111,7 @@ class Capacity:
             Of each workload, shape (W,).
         """
         workload = np.arange(len(service_ms))
+        # Formula offered-load.
         work: Array = requests_per_s * self._at_speed_1_ms(service_ms, workload).mean(axis=1) / MS_PER["s"]
         return work
 

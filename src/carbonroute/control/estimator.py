@@ -184,6 +184,7 @@ class Estimator:
         # One time at once, as a part of many may differ in the last bit; most are the same.
         parts = np.array([-np.expm1(-time_s / _MEMORY_S) for time_s in times_s])
         part = parts[:, np.repeat([0, 1, 0], counts)][place]
+        # Formula forgetting-mean.
         gain = part * np.concatenate(came, axis=1)
         np.divide(gain, passed_s[:, np.newaxis], out=gain, where=(passed_s > 0)[:, np.newaxis])
         last = np.concatenate([before.per_s[0], before.in_line[0], before.load[0]])
@@ -196,6 +197,7 @@ class Estimator:
         The mean wait in each pool follows from Little's law: work in line divided by the load.
         """
         work_ms, load = averages.in_line * self._mean_busy_ms, averages.load
+        # Formula usual-wait.
         usual_ms = np.divide(work_ms, load, out=np.zeros(work_ms.shape), where=load > 0)
         more_ms = self._longer_ms + np.take(usual_ms, self._site.capacity.pool, axis=1)
         return self._site.latency.violation_share_after(more_ms)

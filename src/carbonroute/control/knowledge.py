@@ -113,11 +113,18 @@ class Knowledge:
 
     def at(self, now_s: Array) -> Known:
         """Return the values known at K moments, s from the start of the horizon, shape (K,)."""
-        step_s = S_PER_HOUR / self.steps_per_hour
-        step = np.minimum((now_s // step_s).astype(np.intp), len(self.g_per_kwh) - 1)
-        since_s = (now_s - step * step_s)[:, np.newaxis]
+        step = self._step(now_s)
+        since_s = (now_s - step * (S_PER_HOUR / self.steps_per_hour))[:, np.newaxis]
         age_s = self.age_hours[step] * S_PER_HOUR + since_s
         return Known(self.g_per_kwh[step], age_s, self.kind[step])
+
+    def unknown_at(self, now_s: Array) -> NDArray[np.bool_]:
+        """Return whether some region is unknown at K moments, s, shape (K,)."""
+        return is_unknown(self.g_per_kwh[self._step(now_s)])
+
+    def _step(self, now_s: Array) -> Index:
+        step = (now_s // (S_PER_HOUR / self.steps_per_hour)).astype(np.intp)
+        return np.minimum(step, len(self.g_per_kwh) - 1)
 
     @property
     def notes(self) -> tuple[str, ...]:

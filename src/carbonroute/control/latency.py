@@ -123,6 +123,7 @@ class Latency:
         for _, law, at in self._laws(workloads):
             share, once, twice = _moments_within(law, lows[at], highs[at], by)[:3]
             jitter, jitter_twice = self.jitter.moments(origins[at], regions[at])
+            # Formula latency-moments.
             squares = twice + 2 * once * jitter + share * jitter_twice
             moments[:, at] = once + share * jitter, squares
         return moments[0], moments[1]

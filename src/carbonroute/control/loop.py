@@ -270,7 +270,7 @@ def decided(router: Router, seen: View, unknown: NDArray[np.bool_], held: Array 
     """
 
     def ask(policy: PolicyLike) -> Plan:
-        return replace(router, policy=policy).ask(seen)
+        return (router if policy is router.policy else replace(router, policy=policy)).ask(seen)
 
     asked = unless_unknown(router.policy, unknown, ask)
     return asked, replace(asked, weights=router.within_limits(asked.weights, seen, held))

@@ -64,6 +64,7 @@ def _of_normals(law: Normal, jitter_std_ms: float, rows: Queries) -> Array:
     ends = np.concatenate([high, low]), np.concatenate([left_ms, left_ms])
     below = _below(*ends, law.std, jitter_std_ms)
     share = below[: len(rows)] - below[len(rows) :]
+    # Formula late-floor.
     at_floor = np.flatnonzero((rows.low < law.floor) & (law.floor <= rows.high))
     over = ndtr((law.floor - rows.time_ms[at_floor]) / jitter_std_ms)
     over[rows.time_ms[at_floor] < law.floor] = 1.0
@@ -90,10 +91,12 @@ def _below(score: Array, left_ms: Array, std: float, jitter_std: float) -> Array
     share = np.zeros_like(left_ms)
     at = np.flatnonzero(missing <= 0)
     x, h = left_ms[at], left_ms[at] / total_std
+    # Formula late-normal.
     share[at] = (ndtr(-x / std) + ndtr(-h)) / 2 + owens_t(h, jitter_std / std) - ndtr(-score[at])
     at = np.flatnonzero((missing > 0) & (missing < _FAR * jitter_std) & (score > -_FAR))
     a, d, x, h = score[at], missing[at], left_ms[at], left_ms[at] / total_std
     with np.errstate(divide="ignore", over="ignore"):
+        # Formula late-normal.
         wedges = owens_t(a, d / (a * jitter_std))
         wedges += owens_t(h, (a * jitter_std**2 - std * d) / (x * jitter_std))
     share[at] = wedges + np.copysign(ndtr(-np.abs(h)), h) / 2 - np.copysign(ndtr(-np.abs(a)), a) / 2
@@ -112,6 +115,7 @@ def _of_steps(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
 def _one_by_one(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
     from scipy.special import ndtr
 
+    # Formula late-sum.
     late = ndtr(-jitter.score(rows.time_ms[:, np.newaxis] - times_ms, *rows.pair))
     inside = (times_ms > rows.low[:, np.newaxis]) & (times_ms <= rows.high[:, np.newaxis])
     shares: Array = np.where(inside, late, 0.0).mean(axis=1)
@@ -136,6 +140,7 @@ def _in_bins(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
     count = ends[:, :-1] - ends[:, 1:]
     mean, square = (sums[:, ends[:, :-1]] - sums[:, ends[:, 1:]]) / np.maximum(count, 1)
     std = np.sqrt(np.maximum(square - mean**2, 0.0))
+    # Formula late-bins.
     left_ms = np.maximum(time_ms - centre_ms - mean - np.stack([std, -std]), 0.0)
     late = ndtr(-jitter.score(left_ms, *rows.pair)).mean(axis=0)
     shares: Array = (high[:, 0] - ends[:, 0] + (count * late).sum(axis=1)) / len(times_ms)
@@ -160,6 +165,7 @@ def _integrated(law: Law, jitter: Jitter, rows: Queries) -> Array:
     def late(z: Array, row: Index) -> Array:
         return law.beyond(rows.time_ms[row] - jitter.at(z, rows.origin[row], rows.region[row])) - tail[row]
 
+    # Formula late-integral.
     at_last = np.maximum(law.beyond(rows.low) - tail, 0.0)
     shares: Array = at_once / 2 + over_scores(start, end, splits, late) + ndtr(-end) * at_last
     return shares

@@ -176,6 +176,7 @@ def _outcome(
     groups, requests = gathered.groups, gathered.requests
     rtt_ms = site.rtt_ms[groups.origin, groups.region]
     share, time_ms, square_ms2, *tokens = conditioning.means(groups)
+    # Formula latency-moments.
     latency_square_ms2 = square_ms2 + 2 * rtt_ms * time_ms + rtt_ms**2 * share
     place = _place(groups, shape)
 

@@ -121,6 +121,7 @@ class ByTotal(OracleConditioning):
                 return later(self.up_to(workload, times_ms[row] - jitter_ms), jitter_ms)
 
             splits = jitter.score(times_ms[:, np.newaxis] - kinks_ms, *_NOWHERE)
+            # Formula total-moments.
             means[:, rows] = means[:, rows] / 2 + over_scores(none, everywhere, splits, given)
         return means
 

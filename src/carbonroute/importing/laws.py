@@ -52,6 +52,7 @@ def lognormal(
     """
     if not 0 < p50 <= high < math.inf:
         return None
+    # Formula quantile-fit.
     sigma = math.log(high / p50) / z
     mean = p50 * math.exp(sigma**2 / 2)
     std = mean * math.sqrt(math.expm1(sigma**2))

@@ -76,6 +76,7 @@ def z_score(sampled: float, exact: float, error: float) -> float:
     >>> z_score(11.0, 10.0, 0.5), z_score(10.0, 10.0, 0.0), z_score(11.0, 10.0, 0.0)
     (2.0, 0.0, inf)
     """
+    # Formula z-score.
     off = sampled - exact
     if error > 0:
         return off / error
@@ -98,6 +99,7 @@ def z_of_events(k: float, n: float, share: float) -> float:
     def at_most(k: float) -> float:
         return 1.0 if k >= n else 0.0 if k < 0 else float(betainc(n - k, k + 1, 1 - share))
 
+    # Formula z-of-events.
     above, below = at_least(k) + at_least(k + 1), at_most(k) + at_most(k - 1)
     return float(-ndtri(above / 2) if above < below else ndtri(below / 2))
 

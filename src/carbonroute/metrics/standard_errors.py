@@ -40,6 +40,7 @@ class Mean(NamedTuple):
 
     def error_of_sum(self, n: float, *, fixed_number: bool) -> float:
         """Return the standard error of the sum over n requests, or over a Poisson number of mean n."""
+        # Formula sum-error.
         return math.sqrt(n * (self.variance + (0.0 if fixed_number else 1.0) * self.mean**2))
 
 
@@ -114,6 +115,7 @@ def _of_ratio(upper: Mean, lower: Mean, n: float) -> float:
     """Return the standard error of a ratio of means, as if they had nothing in common: less, if they do."""
     if not lower.mean:
         return math.inf
+    # Formula ratio-error.
     ratio = upper.mean / lower.mean
     return math.hypot(upper.error(n), ratio * lower.error(n)) / lower.mean
 

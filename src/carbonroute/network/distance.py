@@ -116,6 +116,7 @@ def great_circle_km(latitude: Array, longitude: Array, to_latitude: Array, to_lo
     """
     phi, to_phi = np.radians(latitude), np.radians(to_latitude)
     half_east = np.radians(to_longitude - longitude) / 2
+    # Formula great-circle.
     haversine = np.sin((to_phi - phi) / 2) ** 2 + np.cos(phi) * np.cos(to_phi) * np.sin(half_east) ** 2
     km: Array = 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.minimum(haversine, 1.0)))
     return km

@@ -55,6 +55,7 @@ class HalfNormal(Spec):
 
     def moments(self, _origin: Index | None = None, _region: Index | None = None) -> tuple[Array, Array]:
         """Return E[J] and E[J²], ms and ms²."""
+        # Formula jitter-moments.
         return np.array(self.std_ms / math.sqrt(2 * math.pi)), np.array(self.std_ms**2 / 2)
 
     @property
@@ -106,6 +107,7 @@ class PairLognormal:
 
         p50_ms, sigma = self.p50_ms[origin, region], self.sigma[origin, region]
         once, twice = (np.exp((k * sigma) ** 2 / 2) * ndtr(k * sigma) for k in (1, 2))
+        # Formula jitter-moments.
         return p50_ms * (once - 0.5), p50_ms**2 * (twice - 2 * once + 0.5)
 
     @property

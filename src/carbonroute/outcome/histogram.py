@@ -111,6 +111,7 @@ class Histogram:
         ranks = np.minimum([math.floor(place), math.floor(place) + 1], count - 1)
         until = np.cumsum(counts)
         column = np.searchsorted(until, ranks, side="right")
+        # Formula bins.
         within = (ranks - (until - counts)[column] + 0.5) / counts[column]
         begin, end = self._edges(low_ms, high_ms)
         values = begin[column] + within * (end - begin)[column]

@@ -158,6 +158,7 @@ class Mixture:
         rising = np.append(np.diff(known, axis=1) > 0, np.zeros((len(known), 1), dtype=bool), axis=1)
         row, column = np.nonzero(rising[:, span])
         shares[row, column] = self.rows(row)._shares_of(latency_ms[column])
+        # Formula mixture.
         return self.requests @ shares
 
     def _shares(self, latency_ms: Array) -> Array:
@@ -216,6 +217,7 @@ def _searched(parts: Sequence[Mixture], share: float) -> Array:
         numbers: Array = np.add.reduceat(rows.requests[members, np.newaxis] * shares, begin)
         return numbers
 
+    # Formula mixture.
     target = min(max(share, _ENDS), 1 - _ENDS) - _ROUNDING
     return _reached(
         within,

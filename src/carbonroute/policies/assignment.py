@@ -66,6 +66,7 @@ def _mixtures(cost: Array, late: Array, part: Array, limit: Array) -> Array:
     is_open = (spent[0] > limit) & (spent[1] <= limit)
     rows = np.flatnonzero(is_open)
     while rows.size:
+        # Formula risk-price.
         price = (costs[1, rows] - costs[0, rows]) / (spent[0, rows] - spent[1, rows])
         between = _first(cost[rows] + price[:, np.newaxis, np.newaxis] * late[rows], late[rows])
         its_cost, its_spent = total(cost, between, rows), total(late, between, rows)

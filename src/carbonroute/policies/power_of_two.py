@@ -43,6 +43,7 @@ class PowerOfTwo(Spec, SplittingPolicy):
         reachable = view.available | ~view.available.any(axis=-1, keepdims=True)
         loads = np.where(reachable, load(view), np.inf)
         one, other = loads[..., :, np.newaxis], loads[..., np.newaxis, :]
+        # Formula pairs-won.
         beaten = (one < other) + (one == other) / 2
         wins = (beaten * reachable[..., np.newaxis, :]).sum(axis=-1) - 0.5  # not against itself
         alone = reachable.sum(axis=-1, keepdims=True) == 1

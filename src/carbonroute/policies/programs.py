@@ -305,6 +305,7 @@ class Program:
         uses = [(cell, one), (row_of_pool[pool], busy)]
         uses += [(ends[1] + region, one)] if len(shared) else []
         uses += [(ends[2] + workload, tick.late[cell, region])] if len(risky) else []
+        # Formula routing-program.
         columns = Columns.of(uses, np.arange(ends[0], ends[-1]), tick.cost[cell, region] / mean_cost)
         high = np.concatenate([requests, capacity[reached], share, budget[risky]])
         return cls(
@@ -351,6 +352,7 @@ def solve(tick: Tick, limits: RoutingLimits) -> Solution:
     weights[program.cell, program.region] = optimum.columns[: len(program.cell)]
     weights /= weights.sum(axis=1, keepdims=True)
     worth_per_s = np.zeros(len(tick.servers))
+    # Formula capacity-price.
     price = -optimum.price[program.capacity_row] * program.mean_cost / program.mean_busy_s
     worth_per_s[program.capacity_pool] = np.maximum(price, 0.0) * limits.max_utilisation
     return Solution(weights, worth_per_s)

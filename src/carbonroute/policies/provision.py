@@ -228,6 +228,7 @@ class Placement:
         count_scale = _ROUNDABLE / max(pools, 1)
         idle_cost = stock.idle_cost_per_s / (flows.mean_cost * flows.mean_requests_per_s)
         return cls(
+            # Formula placement.
             matrix=block_array(
                 [
                     [diags_array(scale) @ matrix, -diags_array(scale) @ adds],

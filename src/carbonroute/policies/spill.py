@@ -187,6 +187,7 @@ def _filled(room: Array, regions: Regions, of: _Hour) -> Array:
     open_room, left = np.maximum(room - taken, 0.0).tolist(), (~nowhere).astype(float).tolist()
     choice, saved = _choices(of.cost, of.rtt_ms)
     with np.errstate(divide="ignore", invalid="ignore"):
+        # Formula spill-order.
         saved_per_s = saved / of.busy_ms
     order = np.broadcast_to(regions.argsort(), of.cost.shape)
     keys = (of.rtt_ms, of.busy_ms, -_rounded(saved_per_s), order, ~eligible)

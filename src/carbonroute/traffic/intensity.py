@@ -103,6 +103,7 @@ class Intensity:
         whole, part, before = edges
         ahead = (whole - before) + part
         slot = np.searchsorted(ahead, reached, side="right") - 1
+        # Formula renewal.
         time_s = self.edges_s[slot] + (reached - ahead[slot]) / self.requests_per_s[slot]
         time_s = np.minimum(time_s, np.nextafter(self.edges_s[slot + 1], 0))
         uniform = rng.stream(demand.seed, "origin", index).random(len(time_s))
@@ -120,6 +121,7 @@ def _gaps(seed: int, index: int, variation: float) -> Array:
     proportion to its length, and the first request comes after a uniform part of it.
     """
     dice = rng.stream(seed, "arrivals", index)
+    # Formula renewal.
     shape, scale = variation**-2, variation**2
     gaps = dice.standard_gamma(shape, rng.BLOCK) * scale
     if index == 0:

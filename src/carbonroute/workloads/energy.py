@@ -89,6 +89,7 @@ def emissions_g(energy_j: Array, pue: Array, carbon_g_per_kwh: Array) -> Array:
     >>> float(emissions_g(np.array(3.6e6), np.array(1.2), np.array(400.0)))
     480.0
     """
+    # Formula grams.
     emitted: Array = energy_j / J_PER_KWH * pue * carbon_g_per_kwh
     return emitted
 

@@ -53,6 +53,7 @@ def _over(
     row, panel = np.nonzero(width)
     half = width[row, panel, np.newaxis] / 2
     z = limits[row, panel, np.newaxis] + half * (1 + node)
+    # Formula gauss-legendre.
     density = np.exp(-z * z / 2) * (half * weight / np.sqrt(2 * np.pi))
     of_panel = (density * values(z, first + row[:, np.newaxis])).sum(axis=-1)
     total = np.zeros((*of_panel.shape[:-1], len(start)))

@@ -41,6 +41,7 @@ class Piecewise:
         inside = np.clip(x, self.edges[0], self.edges[-1])
         panel = np.searchsorted(self.edges[1:-1], inside, side="right")
         place = 2 * (inside - self.edges[panel]) / self._width[panel] - 1
+        # Formula chebyshev.
         value, before = self._terms[-1][panel], np.zeros_like(place)
         for term in self._terms[-2:0:-1]:  # Clenshaw's sum
             value, before = term[panel] + 2 * place * value - before, value

@@ -202,6 +202,7 @@ class Normal(Distribution):
         from scipy.special import ndtr
 
         def integrals(z: Array) -> tuple[Array, Array]:
+            # Formula normal-moments.
             share, density = ndtr(z), np.exp(-z * z / 2) / sqrt(2 * pi)
             square, twice = self.mean**2 + self.std**2, 2 * self.mean + self.std * z
             return self.mean * share - self.std * density, square * share - self.std * twice * density
@@ -226,6 +227,7 @@ class Normal(Distribution):
         """
         if not self.varies:
             return max(self.floor, self.mean)
+        # Formula normal-mean.
         a = (self.floor - self.mean) / self.std
         below, density = erfc(-a / sqrt(2)) / 2, exp(-a * a / 2) / sqrt(2 * pi)
         return self.floor * below + self.mean * (1 - below) + self.std * density
@@ -262,6 +264,7 @@ class Lognormal(Distribution):
 
         score, sigma = self._score(value), self._sigma
         square = self.mean**2 + self.std**2
+        # Formula lognormal-moments.
         return np.stack([self.mean * ndtr(score - sigma), square * ndtr(score - 2 * sigma)])
 
     @property
@@ -316,6 +319,7 @@ class Gamma(Distribution):
 
         shape, in_scales = self._shape, self._in_scales(value)
         square = self.mean**2 + self.std**2
+        # Formula gamma-moments.
         return np.stack([self.mean * gammainc(shape + 1, in_scales), square * gammainc(shape + 2, in_scales)])
 
     @property

@@ -184,6 +184,7 @@ class Tokens(Law):
             before = self.before_ms(prompt)
             left_ms = time_ms[row] - before
             share, (first, square) = ndtr(self.answer_ms.score(left_ms)), self.answer_ms.partial(left_ms)
+            # Formula tokens-moments.
             service, squared = before * share + first, before**2 * share + 2 * before * first + square
             return np.stack([share, service, squared, prompt * share, first / self.decode_ms_per_token])
 
@@ -256,6 +257,7 @@ def _law_of_sum(law: Tokens) -> tuple[Array, Array]:
     edges = np.unique([*(prompt_ms + answer_ms[0]), *(prompt_ms[0] + answer_ms), *together_ms])
 
     def exact(times_ms: Array) -> Array:
+        # Formula tokens-law.
         def given_prompt(z: Array, row: Index) -> Array:
             score = law.answer_ms.score(times_ms[row] - law.before_ms(law.prompt_at(z)))
             return np.stack([ndtr(score), ndtr(-score)])

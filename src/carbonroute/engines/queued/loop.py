@@ -226,7 +226,7 @@ class Loop:
         if self._singly or self._tick == 0:  # nothing was decided before the first
             return 1
         before = np.searchsorted(self._part.time_s, ticks.now_s) - self._part.start
-        blind = self._candidate.knowledge.at(ticks.now_s).unknown
+        blind = self._candidate.knowledge.unknown_at(ticks.now_s)
         apart = np.flatnonzero((before > _FEW) | (blind != blind[0]))
         return max(1, int(apart[0])) if apart.size else len(ticks)
 

@@ -186,6 +186,7 @@ class Meter:
         carbon = self._carbon_g_per_kwh[hour][:, capacity.region]
         # A server that is switched off serves to the end of its request; unlimited servers are never idle.
         on_s = np.where(np.isfinite(on_s), np.maximum(on_s, busy_s), busy_s)
+        # Formula idle-energy.
         busy_j = (capacity.busy_w - capacity.idle_w) * busy_s
         self.busy_g = _added(self.busy_g, emissions_g(busy_j, self._pue, carbon))
         self.idle_g = _added(self.idle_g, emissions_g(capacity.idle_w * on_s, self._pue, carbon))
