@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from carbonroute.cli.results import print_run
 from carbonroute.scenario.written.limits import share
 from helpers import small, studies
 from helpers.grids import grid
+from helpers.terminals import on_terminal
 
 COMMAND = str(Path(sys.executable).with_name("carbonroute"))
 SMALL = ["simulate", "published", "--sim-hours", "3", "--no-figures", "--output"]
@@ -286,36 +286,21 @@ def test_an_interrupted_run_ends_with_130(tmp_path: Path) -> None:
     assert (process.returncode, out, err) == (130, "", "interrupted\n")
 
 
-def on_terminal(tmp_path: Path, **environment: str) -> str:
-    """Run on a pseudo-terminal and return what it showed."""
-    controller, terminal = pty.openpty()
-    settings = {**os.environ, "TERM": "xterm-256color", **environment}
+def run_on_terminal(tmp_path: Path, **environment: str) -> str:
+    """Simulate on a pseudo-terminal and return what it shows."""
     arguments = [COMMAND, "simulate", "--reqs-per-hour", "500", "--no-figures", "--output", str(tmp_path)]
-    process = subprocess.Popen(arguments, env=settings, stdout=terminal, stderr=terminal)
-    os.close(terminal)
-    shown = b""
-    while True:
-        try:
-            part = os.read(controller, 4096)
-        except OSError:  # Linux: the other side is closed
-            break
-        if not part:
-            break
-        shown += part
-    os.close(controller)
-    assert process.wait() == 0
-    return shown.decode()
+    return on_terminal(arguments, **{"TERM": "xterm-256color", **environment})
 
 
 def test_a_terminal_shows_progress_and_colour(tmp_path: Path) -> None:
-    shown = on_terminal(tmp_path)
+    shown = run_on_terminal(tmp_path)
     assert "simulating" in shown
     assert "ETA" in shown
     assert "\x1b[9" in shown or "\x1b[3" in shown
 
 
 def test_no_color_is_honoured(tmp_path: Path) -> None:
-    shown = on_terminal(tmp_path, NO_COLOR="1")
+    shown = run_on_terminal(tmp_path, NO_COLOR="1")
     assert "simulating" in shown
     assert "\x1b[9" not in shown
     assert "\x1b[3" not in shown
@@ -435,7 +420,7 @@ def test_a_log_without_greek_letters_gets_question_marks(tmp_path: Path) -> None
 
 
 def test_a_terminal_of_80_characters_shows_all_names_and_numbers(tmp_path: Path) -> None:
-    shown = on_terminal(tmp_path, NO_COLOR="1", COLUMNS="80")
+    shown = run_on_terminal(tmp_path, NO_COLOR="1", COLUMNS="80")
     table = shown[shown.index("published") :]
     assert "\x1b" not in table
     assert "…" not in table

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from carbonroute.report import page_of, render
 from carbonroute.runs.store import RunFolder, read_manifest
 from helpers import small
 from helpers.grids import grid
+from helpers.terminals import on_terminal
 
 #: Colour, title (OSC), bell, carriage return, DEL, a C1 control; marks of direction, separators; markup.
 EVIL = (
@@ -212,27 +211,11 @@ def through_pipes(command: list[str]) -> str:
     return done.stdout.decode()
 
 
-def on_terminal(command: list[str]) -> str:
-    """Run on a pseudo-terminal without colours; return all that it showed."""
-    controller, terminal = pty.openpty()
-    settings = {**os.environ, "TERM": "dumb", "NO_COLOR": "1"}
-    process = subprocess.Popen(command, env=settings, stdout=terminal, stderr=terminal)
-    os.close(terminal)
-    shown = b""
-    while True:
-        try:
-            part = os.read(controller, 4096)
-        except OSError:  # Linux: the other side is closed
-            break
-        if not part:
-            break
-        shown += part
-    os.close(controller)
-    assert process.wait() == 0
-    return shown.decode().replace("\r\n", "\n")
+def without_colours(command: list[str]) -> str:
+    return on_terminal(command, TERM="dumb", NO_COLOR="1").replace("\r\n", "\n")
 
 
-@pytest.fixture(scope="module", params=grid(product([on_terminal, through_pipes], [3, 99]), one_of=4))
+@pytest.fixture(scope="module", params=grid(product([without_colours, through_pipes], [3, 99]), one_of=4))
 def printed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[str, int]]:

@@ -12,23 +12,7 @@ import pytest
 from carbonroute.inspection import inspect_file
 from carbonroute.scenario import Inputs, load, resolve
 from helpers import samples, small
-
-ANSWERS = (
-    (r'"TODO: an IANA name[^"]*"', '"UTC"'),
-    (r'"TODO: whose[^"]*"', '"A"'),
-    (r'"TODO: whom[^"]*"', '"a handbook"'),
-    (r'"TODO: g/kWh"', "500"),
-    (r'"TODO: ms or s"', '"s"'),
-    (r'"TODO: (?:one of )?([^," ]+)[^"]*"', r'"\1"'),
-)
-
-
-def filled(suggestion: str) -> str:
-    """Fill in what the file does not tell: of several choices the first."""
-    for todo, answer in ANSWERS:
-        suggestion = re.sub(todo, answer, suggestion)
-    assert "TODO" not in suggestion
-    return suggestion
+from helpers.mutations import filled
 
 
 def with_rules(suggestion: str) -> str:
