@@ -18,7 +18,8 @@ from carbonroute.errors import InputError
 from carbonroute.inspection import Inspection, Kind, inspect_file
 from carbonroute.scenario import Inputs, load, resolve
 from helpers import samples, small
-from inspection.test_suggestions import CARBON, TRAFFIC, filled, with_rules
+from helpers.mutations import filled
+from inspection.test_suggestions import CARBON, TRAFFIC, with_rules
 
 DAY = [f"2021-01-01T{hour:02}:00Z" for hour in range(24)]
 
