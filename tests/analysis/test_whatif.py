@@ -198,7 +198,7 @@ def test_no_policy_sends_others_to_a_full_region(engine: str, full: tuple[int, .
     takes = np.ones((2, 2), dtype=bool)
     for region in full:
         takes[1 - region, region] = False  # West is nearest to A, East to B
-    outcomes = ENGINES[engine](replace(inputs, takes=takes))
+    outcomes = ENGINES[engine](replace(inputs, allowed=takes[:, np.newaxis].repeat(2, axis=1)))
     free = ENGINES[engine](inputs)
     for outcome in outcomes:
         astray = outcome.requests.sum(axis=1)[~takes]
@@ -219,7 +219,7 @@ def test_expected_requests_stay_out_of_a_full_region(
     bound = ('use = "carbon-first"\n', 'use = "carbon-first"\n[[policies]]\nuse = "clairvoyant-bound"\n')
     inputs = resolve(load(small.write(tmp_path, *changes, bound)))
     takes = np.array([[True, False], [True, True]])
-    for outcome in ENGINES["exact"](replace(inputs, takes=takes)):
+    for outcome in ENGINES["exact"](replace(inputs, allowed=takes[:, np.newaxis].repeat(2, axis=1))):
         assert outcome.requests.sum(axis=1)[0, 1] == 0, outcome.policy
         assert outcome.requests.sum() == pytest.approx(300)
     free = {outcome.policy: outcome.requests.sum(axis=1)[0, 1] for outcome in ENGINES["exact"](inputs)}

@@ -104,7 +104,11 @@ def totals(seen: View, weights: Array, limits: RoutingLimits) -> Totals:
 def hour(seen: View, index: int, times: int = 1) -> View:
     """Return one hour of a view, as often as asked."""
     return View(
-        **{name: np.repeat(values[index : index + 1], times, axis=0) for name, values in vars(seen).items()}
+        **{
+            name: np.repeat(values[index : index + 1], times, axis=0)
+            for name, values in vars(seen).items()
+            if values is not None
+        }
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ _TIMES = re.compile(rf"({_NUMBER})\s*[x×]")
 _SPAN = re.compile(rf"({_NUMBER})\s*(ms|s)")
 
 Fields = Mapping[str, Any]
+ALLOWED = "allowed_regions"
 
 
 @dataclass(frozen=True)
@@ -111,28 +112,31 @@ class Altered:
         """All changes in words, to follow "if"."""
         return " and ".join(filter(None, [", ".join(self.words[:-1]), self.words[-1]]))
 
-    def changes(self, data: Mapping[str, Any], scenario: Scenario) -> dict[str, object]:
+    def changes(self, data: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
         """Return the changes of a scenario's keys by path, as `carbonroute.load` takes them.
 
         `data` are the tables that the scenario was loaded from, with the changes that it has already.
         """
-        changes: dict[str, object] = {}
+        changes: dict[str, Any] = {}
         if self.scale or self.without or self.add:
             kept = list(self._regions(data["regions"], scenario))
             changes["regions"] = [*kept, *({"from": region} for region in self.add)]
         if self.add and scenario.network.missing == "refuse":
             changes["network.missing"] = "great-circle"
         rtt_ms = data.get("network", {}).get("rtt_ms")
+        gone = {scenario.regions[index].name for index in self.without}
         if self.without and rtt_ms is not None:
-            gone = {scenario.regions[index].name for index in self.without}
             changes["network.rtt_ms"] = {
                 origin: {name: value for name, value in row.items() if name not in gone}
                 for origin, row in rtt_ms.items()
             }
+        for section in ("origins", "workloads"):
+            if any(gone.intersection(table.get(ALLOWED, ())) for table in data[section]):
+                changes[section] = [_allowed_without(gone, table) for table in data[section]]
         if self.slo_ms:
             changes["workloads"] = [
                 {**table, "slo_ms": self.slo_ms[index]} if index in self.slo_ms else table
-                for index, table in enumerate(data["workloads"])
+                for index, table in enumerate(changes.get("workloads", data["workloads"]))
             ]
         if self.traffic != 1:
             key = scenario.traffic.rate_key
@@ -145,21 +149,35 @@ class Altered:
                 factor = self.scale.get(index)
                 yield table if factor is None else {**table, "carbon_scale": region.carbon_scale * factor}
 
-    def takes(self, rtt_ms: Array) -> Mask | None:
-        """Return whether a region takes the requests of an origin, shape (O, R); None where all take all.
+    @property
+    def full_places(self) -> list[int]:
+        """Indices of the full regions among those that are left."""
+        return [index - sum(gone < index for gone in self.without) for index in self.full]
+
+    def allowed(self, rtt_ms: Array, allowed: Mask) -> Mask:
+        """Return which regions may serve a cell while some are full, shape (O, W, R).
+
+        A full region is left to the cells that it has the lowest round trip to, among the allowed ones, the
+        first on ties: requests that would come to it if nothing were moved.
 
         Parameters
         ----------
         rtt_ms
-            Round trips to the regions that are left, shape (O, R). A full region is left to the origins that
-            it has the lowest one to, the first on ties: requests that would come to it if nothing were moved.
+            Round trips to the regions that are left, shape (O, R).
+        allowed
+            Which of them may serve a cell, shape (O, W, R).
         """
-        if not self.full:
-            return None
-        places = [index - sum(gone < index for gone in self.without) for index in self.full]
         regions = np.arange(rtt_ms.shape[1])
-        takes: Mask = ~np.isin(regions, places) | (regions == rtt_ms.argmin(axis=1)[:, np.newaxis])
-        return takes
+        nearest = np.where(allowed, rtt_ms[:, np.newaxis], np.inf).argmin(axis=-1)
+        taking: Mask = ~np.isin(regions, self.full_places) | (regions == nearest[..., np.newaxis])
+        return allowed & taking
+
+
+def _allowed_without(gone: Collection[str], table: Fields) -> Fields:
+    """Return the table of an origin or a workload, its allowed regions without those that are gone."""
+    if ALLOWED not in table:
+        return table
+    return {**table, ALLOWED: [name for name in table[ALLOWED] if name not in gone]}
 
 
 def _multiplied(rate: float, factor: float) -> float:
@@ -199,6 +217,14 @@ class _Reading:
         if indices and len(indices) == len(self.scenario.regions):
             self.refuse("--without", "found every region of the scenario", "leave one that serves requests")
         self.words += [f"there is no {name}" for name in self.names(indices)]
+        gone = set(self.names(indices))
+        members = [*self.scenario.origins, *self.scenario.workloads]
+        for member in members if len(gone) < len(self.scenario.regions) else ():
+            if member.allowed_regions and gone.issuperset(member.allowed_regions):
+                problem = (
+                    f"requests of {member.name} may be served in {', '.join(member.allowed_regions)} alone"
+                )
+                self.refuse("--without", problem, "leave one of these, or allow another region")
         return indices
 
     def carbon(self, given: Sequence[str], mean: Array, without: Sequence[int]) -> dict[int, float]:

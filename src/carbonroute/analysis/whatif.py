@@ -156,7 +156,11 @@ def run(  # noqa: PLR0913  one argument per option of the command
 def _altered(now: Inputs, then: Inputs, altered: Altered) -> Inputs:
     """Return changed inputs with as many servers as there are now, and with full regions closed to others."""
     capacity = _installed(now.capacity, then.capacity)
-    return replace(then, capacity=capacity, takes=altered.takes(then.rtt_ms))
+    allowed = then.allowed
+    if altered.full:
+        everywhere = np.ones(then.shape[1:], dtype=bool)
+        allowed = altered.allowed(then.rtt_ms, everywhere if allowed is None else allowed)
+    return replace(then, capacity=capacity, allowed=allowed)
 
 
 def _installed(now: Capacity, then: Capacity) -> Capacity:
@@ -286,12 +290,12 @@ def _row(
 
 
 def _notes(now: Replications, then: Replications, altered: Altered, replications: int) -> Iterator[str]:
-    scenario, takes = then.inputs.scenario, then.inputs.takes
+    scenario, allowed = then.inputs.scenario, then.inputs.allowed
     if replications > 1:
         yield f"{replications} replications, each with the same seed on both sides"
-    if takes is not None:
+    for index in altered.full_places:
         # Closed to everybody: a region that is full and nobody's nearest.
-        for index in np.flatnonzero(~takes.any(axis=0)):
+        if allowed is not None and not allowed[..., index].any():
             yield f"{scenario.regions[index].name} is the nearest region of no origin: full, it serves nobody"
     if altered.without and scenario.sampling.scheme == "published" and scenario.carbon.kind == "synthetic":
         yield "The published scheme draws carbon noise region by region: without one, that of others differs"

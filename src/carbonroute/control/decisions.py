@@ -39,7 +39,7 @@ _TAIL_BYTES = 2**16
 _LEAST_LINES = 2
 _NAME = re.compile(r"decisions-\d{4}-\d\d-\d\d\.jsonl")
 _DIGEST = re.compile(rb',"sha256":"([0-9a-f]{64})"\}\n')
-_TYPES: Mapping[str, type[Any]] = {"available": np.bool_, "pool": np.intp}
+_TYPES: Mapping[str, type[Any]] = {"available": np.bool_, "allowed": np.bool_, "pool": np.intp}
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Values = list[JsonValue]

@@ -9,8 +9,14 @@ from carbonroute.policies.base import Regions
 
 
 def limits_of(weights: Array) -> Array:
-    """Return the cumulative weights between which a die falls, shape (…, R − 1), of weights (…, R)."""
-    return np.cumsum(weights[..., :-1], axis=-1)
+    """Return the cumulative weights between which a die falls, shape (…, R − 1), of weights (…, R).
+
+    They are infinite from the last region with a weight on: weights that add up to a little less than 1 send
+    nothing to regions without one.
+    """
+    limits = np.cumsum(weights[..., :-1], axis=-1)
+    later = np.cumsum(weights[..., :0:-1], axis=-1)[..., ::-1]
+    return np.where(later > 0, limits, np.inf)
 
 
 def drawn(limits: Array, uniform: Array) -> Regions:

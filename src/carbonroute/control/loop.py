@@ -250,8 +250,8 @@ class ControlLoop:
         seen = {}
         for name, values in _part(self._facts, slice(None)).items():
             new = by_time.get(name, state.of_cells(name))
-            if name == "available" and self._site.takes is not None:
-                new = state.available[:, np.newaxis] & self._site.takes[:, np.newaxis]
+            if name == "available" and self._site.allowed is not None:
+                new = state.available[:, np.newaxis] & self._site.allowed
             seen[name] = _read_only(values if new is None else new, (moments, *values.shape[1:]))
         return View(**seen)
 

@@ -20,7 +20,7 @@ from carbonroute.policies.base import (
     splits,
 )
 from carbonroute.policies.plan import Plan, grams, plan
-from carbonroute.policies.view import View
+from carbonroute.policies.view import View, available, reachable
 from carbonroute.spec import Spec
 
 
@@ -38,7 +38,7 @@ class Control(Spec):
     max_step
         Share of a cell's traffic that may move per interval.
     min_home_share
-        Share of each cell that stays in the region with the lowest RTT.
+        Share of each cell that stays in the region with the lowest RTT, of those that are allowed.
     max_region_share
         Share of all traffic that any one region may get.
     routers
@@ -142,7 +142,8 @@ class Router:
         Returns
         -------
         Index of the region, shape (…): the policy's choice where that is open. Elsewhere the lowest cost
-        among the open regions, or the lowest RTT among those that are available, or the lowest of all.
+        among the open regions, or the lowest RTT among those that are available, or the lowest of all that
+        are allowed.
 
         Raises
         ------
@@ -151,7 +152,8 @@ class Router:
         """
         if splits(self.policy):
             raise ValueError(f"{policy_name(self.policy)} splits traffic, and chooses no regions")
-        region, is_open = decide(self.policy, view), self._open(view)
+        is_open = self._open(view)  # before the policy gets hold of the view
+        region = decide(self.policy, view)
         taken = np.take_along_axis(is_open, region[..., np.newaxis], axis=-1)[..., 0]
         if taken.all():
             return region
@@ -163,7 +165,7 @@ class Router:
         The policy's weights are taken through these steps: those of regions that are not open go to
         others; a move that saves too little is not made; the home region gets its floor; weight beyond a
         region's share of all traffic goes to the nearest regions with room; and only so much of a cell moves
-        at once. Weights on regions that are not available move at once, whatever the limits.
+        at once. Weights on regions that are not allowed or not available move at once, whatever the limits.
 
         Parameters
         ----------
@@ -207,8 +209,9 @@ class Router:
     def ask(self, view: View) -> Plan:
         """Return the policy's plan at K ticks, sent to open regions, before any limit on shares."""
         if splits(self.policy):
+            is_open = self._open(view)
             answer = plan(self.policy, view)
-            return replace(answer, weights=_moved(answer.weights, self._open(view), view))
+            return replace(answer, weights=_moved(answer.weights, is_open, view))
         return Plan(np.eye(view.rtt_ms.shape[-1])[self.choose(view)])
 
     def within_limits(self, weights: Array, view: View, held: Array | None) -> Array:
@@ -233,8 +236,8 @@ class Router:
         return decided
 
     def _open(self, view: View) -> NDArray[np.bool_]:
-        """Return which regions are available and not too full, shape (…, R)."""
-        is_open = _available(view)
+        """Return which regions are allowed, available and not too full, shape (…, R)."""
+        is_open = available(view)
         if self.max_utilisation is None:
             return is_open
         if view.utilisation is None:
@@ -257,7 +260,7 @@ class Router:
             ]
             weights = np.stack(capped)
         if held is not None and control.max_step < 1:
-            weights = _ramped(weights, held, _reachable(view), control.max_step)
+            weights = _ramped(weights, held, reachable(view), control.max_step)
         return weights
 
     def _stays(self, weights: Array, held: Array, view: View) -> NDArray[np.bool_]:
@@ -298,18 +301,8 @@ def _of_ticks(view: View, ticks: slice) -> View:
     return View(**known)
 
 
-def _available(view: View) -> NDArray[np.bool_]:
-    return np.ones(view.rtt_ms.shape, dtype=bool) if view.available is None else view.available
-
-
-def _reachable(view: View) -> NDArray[np.bool_]:
-    """Return the regions that are available, or all where none is, shape (…, R)."""
-    available = _available(view)
-    return available | ~available.any(axis=-1, keepdims=True)
-
-
 def _reachable_rtt_ms(view: View) -> Array:
-    return np.where(_reachable(view), view.rtt_ms, np.inf)
+    return np.where(reachable(view), view.rtt_ms, np.inf)
 
 
 def _moved(weights: Array, is_open: NDArray[np.bool_], view: View) -> Array:
@@ -325,10 +318,14 @@ def _moved(weights: Array, is_open: NDArray[np.bool_], view: View) -> Array:
 
 
 def _at_home(weights: Array, view: View, floor: float) -> Array:
-    """Return weights of which each cell's region of lowest RTT has the floor at least, if it is available."""
-    home = np.eye(weights.shape[-1])[view.rtt_ms.argmin(axis=-1)]
+    """Return weights of which each cell's home has the floor at least, if it is available.
+
+    Home is the region of lowest RTT among those that are allowed.
+    """
+    rtt_ms = view.rtt_ms if view.allowed is None else np.where(view.allowed, view.rtt_ms, np.inf)
+    home = np.eye(weights.shape[-1])[rtt_ms.argmin(axis=-1)]
     share = (weights * home).sum(axis=-1, keepdims=True)
-    is_up = (_available(view) * home).sum(axis=-1, keepdims=True) > 0
+    is_up = (available(view) * home).sum(axis=-1, keepdims=True) > 0
     low = is_up & (share < floor)
     scale = (1 - floor) / np.where(low, 1 - share, 1.0)
     return np.where(low, weights * scale * (1 - home) + floor * home, weights)

@@ -36,9 +36,9 @@ class Site:
         Long-run mean of each region's carbon intensity, gCO2e/kWh, shape (R,); None where it is not known.
     workload_share
         Expected part of each workload in all requests, shape (W,).
-    takes
-        Whether a region takes the requests of an origin, shape (O, R); None where all take all. A region that
-        is full takes those of its own origins alone.
+    allowed
+        Whether a region may serve a cell, shape (O, W, R), one region of each cell at least; None where all
+        may serve all. No request is ever sent elsewhere, even where none of these takes requests.
     latency
         Law of service time and jitter.
     """
@@ -51,7 +51,7 @@ class Site:
     capacity: Capacity
     carbon_reference_g_per_kwh: Array | None
     workload_share: Array
-    takes: Mask | None = None
+    allowed: Mask | None = None
     latency: Latency = field(init=False)
 
     def __post_init__(self) -> None:

@@ -160,9 +160,11 @@ def view(
     if not isinstance(measured, State):
         of_regions["requests_per_s"] = measured
     shown = {name: values for name, values in of_regions.items() if name in of_pools}
-    if site.takes is not None:
-        takes = site.takes.take(of.origin, axis=0)
-        shown["available"] = takes if state is None else state.available & takes
+    if site.allowed is not None:
+        allowed = site.allowed[of.origin, of.workload]
+        allowed.setflags(write=False)
+        shown["allowed"] = allowed.view()  # who gets it cannot make it writable again
+        shown["available"] = allowed if state is None else state.available & allowed
     # A row per region in memory: policies work on whole columns of these transposed views.
     seen = View(
         rtt_ms=site.rtt_ms.T.take(of.origin, axis=1).T,

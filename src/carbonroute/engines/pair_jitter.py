@@ -227,7 +227,10 @@ class ByPairJitter(OracleConditioning):
         """
         regions, believed = np.arange(self.site.shape[2]), self.dispatcher.site
         jitter_ms = self.site.jitter.at(z[:, np.newaxis], np.array(origin), regions)
-        site = replace(believed, rtt_ms=believed.rtt_ms[origin] + jitter_ms, takes=None)
+        allowed = believed.allowed
+        if allowed is not None:
+            allowed = np.broadcast_to(allowed[origin], (len(z), *allowed.shape[1:]))
+        site = replace(believed, rtt_ms=believed.rtt_ms[origin] + jitter_ms, allowed=allowed)
         farther = replace(self.dispatcher, site=site)
         hour, place = np.zeros(len(z), dtype=np.intp), np.arange(len(z))
         return stated(farther, Requests(hour, place, np.full(len(z), workload))), jitter_ms

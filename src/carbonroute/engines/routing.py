@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -62,9 +62,12 @@ class Dispatcher:
     def of(cls, candidate: Candidate, inputs: Inputs) -> Dispatcher:
         """Return the dispatcher of a policy whose requests meet a scenario."""
         believed = inputs if candidate.beliefs is None or candidate.oracle else candidate.beliefs
+        site = believed.site
+        if site.allowed is not inputs.allowed:  # no belief: where requests may be served
+            site = replace(site, allowed=inputs.allowed)
         return cls(
             candidate,
-            believed.site,
+            site,
             candidate.by_request(inputs.site),
             believed.expected_per_s if candidate.reads("requests_per_s") else None,
             believed.traffic_share if candidate.joint else None,
@@ -212,8 +215,8 @@ class Dispatcher:
         """Ask about cells or requests of some hours, which have the leading axes of the view."""
 
         def asked(policy: PolicyLike) -> Answer:
-            if self.site.takes is not None:
-                return self._kept_out(policy, seen)
+            if self.site.allowed is not None:
+                return self._kept_inside(policy, seen)
             if splits(policy):
                 return split(policy, seen)
             region = decide(policy, seen)
@@ -221,8 +224,8 @@ class Dispatcher:
 
         return unless_unknown(self.candidate.policy, self.candidate.knowledge.blind[hour], asked)
 
-    def _kept_out(self, policy: PolicyLike, seen: View) -> Answer:
-        """Ask a policy, and have a router keep requests out of the regions that do not take them."""
+    def _kept_inside(self, policy: PolicyLike, seen: View) -> Answer:
+        """Ask a policy, and have a router keep requests within the regions that are allowed."""
         router = Router(policy, Control())
         return router.ask(seen).weights if splits(self.candidate.policy) else router.choose(seen)
 

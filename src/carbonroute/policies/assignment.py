@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Mask
 from carbonroute.policies.base import Regions
 
 #: Part of the budget that is left unspent, so that rounding breaks no promise.
@@ -49,6 +49,14 @@ def cheapest_assignment(cost: Array, violation_share: Array, traffic_share: Arra
     cost, late = (np.moveaxis(x, 2, 1).reshape(*part.shape, regions) for x in (cost, violation_share))
     weights = _mixtures(cost, late, part, budget * (1 - _RESERVE) * part.sum(axis=1))
     return np.moveaxis(weights.reshape(*hours_and_workloads, -1, regions), 1, 2)
+
+
+def unattractive(values: Array, allowed: Mask) -> Array:
+    """Return costs or risks, shape (…, R), that are worse where a region is not allowed than wherever one is.
+
+    What is worse than the worst allowed region in both respects is chosen at no price.
+    """
+    return np.where(allowed, values, 1 + values.max(axis=-1, keepdims=True))
 
 
 def _mixtures(cost: Array, late: Array, part: Array, limit: Array) -> Array:

@@ -18,7 +18,7 @@ class ClairvoyantBound(Spec, Policy):
 
     It is shown true carbon, the request's own service time and its jitter, whatever the scenario lets other
     policies know. No policy has fewer violations, and none with as few emits less; there is no better bound
-    without capacity. Where no region answers in time, the request goes to the least grams.
+    without capacity. Where no allowed region answers in time, the request goes to the least grams.
 
     Examples
     --------
@@ -32,7 +32,7 @@ class ClairvoyantBound(Spec, Policy):
     """
 
     reads: ClassVar[frozenset[str]] = frozenset(
-        {"rtt_ms", "carbon_g_per_kwh", "service_ms", "slo_ms", "energy_j", "jitter_ms"}
+        {"rtt_ms", "carbon_g_per_kwh", "service_ms", "slo_ms", "energy_j", "jitter_ms", "allowed"}
     )
     oracle: ClassVar[bool] = True
 
@@ -53,6 +53,8 @@ class ClairvoyantBound(Spec, Policy):
         burden = view.carbon_g_per_kwh * energy_j
         # In the order of the account, so that the last bit agrees.
         in_time = view.rtt_ms + view.service_ms[..., np.newaxis] + jitter_ms <= view.slo_ms[..., np.newaxis]
+        if view.allowed is not None:
+            in_time &= view.allowed
         return np.where(in_time | ~in_time.any(axis=-1, keepdims=True), burden, np.inf)
 
     def breaks_ms(self, view: View) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from carbonroute.arrays import Array
-from carbonroute.policies.assignment import cheapest_assignment
+from carbonroute.policies.assignment import cheapest_assignment, unattractive
 from carbonroute.policies.base import Policy, Trial, View, known
 from carbonroute.policies.plan import grams
 from carbonroute.policies.trials import Setting
@@ -104,7 +104,7 @@ class ConstrainedHybrid(Spec, Policy):
         if self.max_violation is None:
             return frozenset({"rtt_ms", "carbon_g_per_kwh", "service_ms", "slo_ms"})
         rule = frozenset({"carbon_g_per_kwh", "violation_share"})
-        return rule | {"energy_j", "traffic_share"} if self.budget else rule
+        return rule | {"energy_j", "traffic_share", "allowed"} if self.budget else rule
 
     @property
     def splits(self) -> bool:
@@ -134,4 +134,7 @@ class ConstrainedHybrid(Spec, Policy):
     def weights(self, view: View) -> Array:
         """Return how each origin's requests are split, shape (H, O, W, R)."""
         risk, share = known(view.violation_share, _RISK), known(view.traffic_share, _RISK)
-        return cheapest_assignment(grams(view), risk, share, self.max_violation or 0.0)
+        cost = grams(view)
+        if view.allowed is not None:
+            cost, risk = unattractive(cost, view.allowed), unattractive(risk, view.allowed)
+        return cheapest_assignment(cost, risk, share, self.max_violation or 0.0)

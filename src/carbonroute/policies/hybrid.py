@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Self
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Mask
 from carbonroute.policies.base import Policy, Trial, View
 from carbonroute.policies.trials import Setting
 from carbonroute.spec import Spec
@@ -23,6 +23,10 @@ def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
 Bounds = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_ascending)]
 
 
+#: What no minimum and no maximum is of.
+_NOT_ANY = np.inf, -np.inf
+
+
 class Hybrid(Spec, Policy):
     """Choose the lowest α·l + (1 − α)·c, with l and c the RTT and carbon intensity scaled to 0…1.
 
@@ -32,7 +36,7 @@ class Hybrid(Spec, Policy):
         Weight of latency, 0 (carbon alone) … 1 (latency alone).
     rtt_bounds_ms, carbon_bounds_g_per_kwh
         The two values that are scaled to 0 and to 1, between which others are clipped. Without bounds the
-        minimum and maximum over the regions of each request are taken, and a range of 0 counts as 1.
+        minimum and maximum over the allowed regions of each request are taken, and a range of 0 counts as 1.
 
     Examples
     --------
@@ -42,7 +46,7 @@ class Hybrid(Spec, Policy):
     (0, 1)
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms", "carbon_g_per_kwh"})
+    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms", "carbon_g_per_kwh", "allowed"})
 
     alpha: float = Field(ge=0, le=1)
     rtt_bounds_ms: Bounds | None = None
@@ -67,16 +71,17 @@ class Hybrid(Spec, Policy):
 
     def cost(self, view: View) -> Array:
         """Return the weighted sum, 0…1."""
-        latency = _scaled(view.rtt_ms, self.rtt_bounds_ms)
-        carbon = _scaled(view.carbon_g_per_kwh, self.carbon_bounds_g_per_kwh)
+        latency = _scaled(view.rtt_ms, self.rtt_bounds_ms, view.allowed)
+        carbon = _scaled(view.carbon_g_per_kwh, self.carbon_bounds_g_per_kwh, view.allowed)
         cost: Array = self.alpha * latency + (1 - self.alpha) * carbon
         return cost
 
 
-def _scaled(values: Array, bounds: tuple[float, float] | None) -> Array:
+def _scaled(values: Array, bounds: tuple[float, float] | None, allowed: Mask | None) -> Array:
     if bounds is not None:
         return np.clip((values - bounds[0]) / (bounds[1] - bounds[0]), 0, 1)
-    low = values.min(axis=-1, keepdims=True)
-    span = values.max(axis=-1, keepdims=True) - low
+    least, most = (values, values) if allowed is None else (np.where(allowed, values, x) for x in _NOT_ANY)
+    low = least.min(axis=-1, keepdims=True)
+    span = most.max(axis=-1, keepdims=True) - low
     scaled: Array = (values - low) / np.where(span == 0, 1, span)
     return scaled

@@ -17,6 +17,8 @@ from carbonroute.spec import Spec
 class NearestGreenest(Spec, Policy):
     """Choose the lowest carbon intensity among the k regions with the lowest RTT; the first ones on ties.
 
+    Where a request may not be served everywhere, among the k nearest of its allowed regions.
+
     Attributes
     ----------
     k
@@ -31,7 +33,7 @@ class NearestGreenest(Spec, Policy):
     (2, 0)
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms", "carbon_g_per_kwh"})
+    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms", "carbon_g_per_kwh", "allowed"})
 
     k: int = Field(ge=1)
 
@@ -52,5 +54,6 @@ class NearestGreenest(Spec, Policy):
 
     def cost(self, view: View) -> Array:
         """Return the carbon intensity, gCO2e/kWh, and +inf beyond the k nearest regions."""
-        rank = view.rtt_ms.argsort(axis=-1, kind="stable").argsort(axis=-1, kind="stable")
+        rtt_ms = view.rtt_ms if view.allowed is None else np.where(view.allowed, view.rtt_ms, np.inf)
+        rank = rtt_ms.argsort(axis=-1, kind="stable").argsort(axis=-1, kind="stable")
         return np.where(rank < self.k, view.carbon_g_per_kwh, np.inf)

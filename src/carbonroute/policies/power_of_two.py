@@ -9,6 +9,7 @@ import numpy as np
 from carbonroute.arrays import Array
 from carbonroute.policies.base import SplittingPolicy, View
 from carbonroute.policies.least_loaded import load
+from carbonroute.policies.view import reachable
 from carbonroute.spec import Spec
 
 
@@ -29,7 +30,7 @@ class PowerOfTwo(Spec, SplittingPolicy):
     [0.0, 0.333, 0.666]
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms", "utilisation", "wait_ms", "available"})
+    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms", "utilisation", "wait_ms", "available", "allowed"})
 
     @property
     def name(self) -> str:
@@ -37,16 +38,16 @@ class PowerOfTwo(Spec, SplittingPolicy):
         return "Power of Two"
 
     def weights(self, view: View) -> Array:
-        """Return the share of pairs that each region wins; all regions count where none is available."""
+        """Return the share of pairs that each region wins; all allowed ones count where none is available."""
         if view.available is None:
             raise ValueError("whether the regions are available is not known here")
-        reachable = view.available | ~view.available.any(axis=-1, keepdims=True)
-        loads = np.where(reachable, load(view), np.inf)
+        counted = reachable(view)
+        loads = np.where(counted, load(view), np.inf)
         one, other = loads[..., :, np.newaxis], loads[..., np.newaxis, :]
         # Formula pairs-won.
         beaten = (one < other) + (one == other) / 2
-        wins = (beaten * reachable[..., np.newaxis, :]).sum(axis=-1) - 0.5  # not against itself
-        alone = reachable.sum(axis=-1, keepdims=True) == 1
-        wins = np.where(reachable, wins + alone, 0.0)
+        wins = (beaten * counted[..., np.newaxis, :]).sum(axis=-1) - 0.5  # not against itself
+        alone = counted.sum(axis=-1, keepdims=True) == 1
+        wins = np.where(counted, wins + alone, 0.0)
         weights: Array = wins / wins.sum(axis=-1, keepdims=True)
         return weights

@@ -1,6 +1,7 @@
 """One tick's routing as a linear program: least grams within capacity, a share of each region, and the SLO.
 
-A program never fails to answer. All demand is routed, and to regions that are available where any is. Other
+A program never fails to answer. All demand is routed, to regions that are allowed, and that are available
+where any of these is: it has no variable for other ones. Other
 limits that cannot be kept are broken as little as possible, in this order: the least overload, in servers;
 the fewest requests beyond `max_region_share`; the fewest late beyond `max_violation`; and then the fewest
 grams.
@@ -17,10 +18,11 @@ import numpy as np
 from pydantic import Field
 
 from carbonroute.arrays import Array, Mask
-from carbonroute.policies.assignment import cheapest_assignment
+from carbonroute.policies.assignment import cheapest_assignment, unattractive
 from carbonroute.policies.base import MAX_VIOLATION, Regions, View, known
 from carbonroute.policies.plan import grams
 from carbonroute.policies.simplex import Columns, Simplex
+from carbonroute.policies.view import reachable
 from carbonroute.spec import Spec
 from carbonroute.units import J_PER_KWH, MS_PER, S_PER_HOUR
 
@@ -57,7 +59,8 @@ class RoutingLimits(Spec):
     @property
     def reads(self) -> frozenset[str]:
         """The view's fields that its program reads."""
-        always = {"carbon_g_per_kwh", "energy_j", "available", "requests_per_s", "busy_ms", "servers", "pool"}
+        always = {"carbon_g_per_kwh", "energy_j", "available", "allowed", "requests_per_s", "busy_ms"}
+        always |= {"servers", "pool"}
         return frozenset(always if self.violation_budget == 1 else always | {"violation_share"})
 
     @property
@@ -81,7 +84,7 @@ class RoutingProblem:
     busy_s
         Server time that it takes there, s, shape (H, O, W, R).
     allowed
-        Whether it may go there, shape (H, O, W, R): available, or all of them where none is.
+        Whether it may go there, shape (H, O, W, R): allowed and available, or all allowed where none is.
     pool, servers
         Number of the pool, and its servers, shape (H, O, W, R).
     """
@@ -97,7 +100,7 @@ class RoutingProblem:
     @classmethod
     def of(cls, view: View, limits: RoutingLimits) -> RoutingProblem:
         """Read a view whose leading axes are (H, O, W)."""
-        available = np.asarray(known(view.available, "whether regions are available"), dtype=bool)
+        known(view.available, "whether regions are available")
         unlimited = limits.violation_budget == 1
         return cls(
             requests_per_s=known(view.requests_per_s, "how many requests there are"),
@@ -106,7 +109,7 @@ class RoutingProblem:
             if unlimited
             else known(view.violation_share, "the risk of requests"),
             busy_s=known(view.busy_ms, "what requests take") / MS_PER["s"],
-            allowed=available | ~available.any(axis=-1, keepdims=True),
+            allowed=np.asarray(reachable(view), dtype=bool),
             pool=known(view.pool, "which pool serves"),
             servers=known(view.servers, "what regions can carry"),
         )
@@ -216,11 +219,7 @@ def route(demand: RoutingProblem, limits: RoutingLimits) -> tuple[Array, Array]:
 
 def unlimited(demand: RoutingProblem, limits: RoutingLimits) -> Array:
     """Return the weights where neither servers nor shares of regions are looked at, shape (H, O, W, R)."""
-    # What is worse than the worst allowed region in both respects is chosen at no price.
-    cost, late = (
-        np.where(demand.allowed, values, 1 + values.max(axis=-1, keepdims=True))
-        for values in (demand.cost, demand.late)
-    )
+    cost, late = (unattractive(values, demand.allowed) for values in (demand.cost, demand.late))
     weights = cheapest_assignment(cost, late, demand.requests_per_s, limits.violation_budget)
     # A cell of which no requests are known takes the cheapest region that keeps the SLO by itself.
     risk = demand.late + 2 * (demand.servers == 0) + 4 * ~demand.allowed

@@ -14,6 +14,8 @@ from carbonroute.spec import Spec
 class RoundRobin(Spec, Policy):
     """Choose the regions in turn, whatever they emit and however far they are: a load balancer's default.
 
+    Where a request may not be served everywhere, its allowed regions take turns.
+
     Examples
     --------
     >>> import numpy as np
@@ -23,7 +25,7 @@ class RoundRobin(Spec, Policy):
     [0, 1, 0]
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms", "turn"})
+    reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms", "turn", "allowed"})
 
     @property
     def name(self) -> str:
@@ -34,5 +36,9 @@ class RoundRobin(Spec, Policy):
         """Return 0 for the region whose turn it is, and 1 for the others."""
         if view.turn is None:
             raise ValueError("requests are not numbered here")
-        regions = view.rtt_ms.shape[-1]
-        return np.where(np.arange(regions) == (view.turn % regions)[..., np.newaxis], 0.0, 1.0)
+        if view.allowed is None:
+            regions = view.rtt_ms.shape[-1]
+            return np.where(np.arange(regions) == (view.turn % regions)[..., np.newaxis], 0.0, 1.0)
+        place = view.allowed.cumsum(axis=-1)
+        turn = (view.turn % place[..., -1])[..., np.newaxis]
+        return np.where(view.allowed & (place - 1 == turn), 0.0, 1.0)

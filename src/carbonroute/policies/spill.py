@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from carbonroute.arrays import Array, Mask
 from carbonroute.policies.base import Regions, SplittingPolicy, View, known
 from carbonroute.policies.plan import grams
+from carbonroute.policies.view import available, reachable
 from carbonroute.spec import Spec
 
 #: Share of its servers' time up to which a pool is filled: beyond it, queues grow fast.
@@ -23,7 +24,7 @@ _CAPACITY = "what the regions can carry"
 class Spill(Spec, SplittingPolicy):
     """Fill the eligible regions that emit least up to a utilisation, and spill the rest to the next ones.
 
-    A request emits carbon intensity, times energy where it is known. A region is eligible if it is
+    A request emits carbon intensity, times energy where it is known. A region is eligible if it is allowed,
     available and rtt + service ≤ SLO − margin, or with `max_violation` if P(rtt + service + jitter > SLO) is
     at most that.
 
@@ -99,18 +100,17 @@ class Spill(Spec, SplittingPolicy):
         rule = {"violation_share"} if self.max_violation is not None else {"service_ms", "slo_ms"}
         return frozenset(
             {"rtt_ms", "carbon_g_per_kwh", "energy_j", "available", "requests_per_s", "busy_ms", "servers"}
-            | {"pool"}
+            | {"pool", "allowed"}
             | rule
         )
 
     def weights(self, view: View) -> Array:
         """Return how each cell's requests are split, shape (H, O, W, R)."""
-        available, pool = known(view.available, _CAPACITY), known(view.pool, _CAPACITY)
-        servers = known(view.servers, _CAPACITY)
-        eligible = available & self._in_time(view)
+        known(view.available, _CAPACITY)
+        pool, servers = known(view.pool, _CAPACITY), known(view.servers, _CAPACITY)
+        eligible = available(view) & self._in_time(view)
         cost = np.where(eligible, grams(view), np.inf)
-        reachable = available | ~available.any(axis=-1, keepdims=True)
-        first = np.lexsort((np.where(reachable, view.rtt_ms, np.inf), cost), axis=-1)[..., 0]
+        first = np.lexsort((np.where(reachable(view), view.rtt_ms, np.inf), cost), axis=-1)[..., 0]
         weights = np.eye(cost.shape[-1])[first]
         room = self.max_utilisation * _of_pools(servers, pool)
         per_s = known(view.requests_per_s, _CAPACITY)[..., np.newaxis]

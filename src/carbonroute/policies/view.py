@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from carbonroute.arrays import Array, Index, Mask
 
 
@@ -62,8 +64,11 @@ class View:
         Number of that pool, shape (…, R): workloads that share servers have the same one.
     idle_power_w
         Power of an idle server, at the wall, W, shape (…, R).
+    allowed
+        Whether the scenario lets the region serve the request, shape (…, R): its `allowed_regions`. A router
+        sends nothing elsewhere, whatever a policy answers. None where every region may serve all.
 
-    All from `energy_j` on are None where a policy declares that it does not read them.
+    All from `energy_j` to `idle_power_w` are None where a policy declares that it does not read them.
     """
 
     rtt_ms: Array
@@ -85,6 +90,7 @@ class View:
     installed: Array | None = None
     pool: Index | None = None
     idle_power_w: Array | None = None
+    allowed: Mask | None = None
 
 
 VIEW_FIELDS = frozenset(field.name for field in fields(View))
@@ -102,3 +108,16 @@ COMMON_FIELDS = (
     - STATE_FIELDS
     - CAPACITY_FIELDS
 )
+
+
+def available(view: View) -> Mask:
+    """Return the regions that may serve a request and that can be sent to, shape (…, R)."""
+    up = np.ones(view.rtt_ms.shape, dtype=bool) if view.available is None else view.available
+    return up if view.allowed is None else up & view.allowed
+
+
+def reachable(view: View) -> Mask:
+    """Return the regions that are available, shape (…, R); where none is, all that may serve the request."""
+    up = available(view)
+    nowhere = ~up.any(axis=-1, keepdims=True)
+    return up | (nowhere if view.allowed is None else nowhere & view.allowed)

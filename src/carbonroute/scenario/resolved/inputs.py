@@ -181,8 +181,8 @@ class Inputs:
         The policies to compare.
     baseline
         Index of the one that others are held against request by request, or None.
-    takes
-        Whether a region takes the requests of an origin, shape (O, R); None where all take all.
+    allowed
+        Whether a region may serve a cell, shape (O, W, R): see `Site`. None where all may serve all.
     files
         Every file that belongs to it, by the name that the scenario gives it.
     digests
@@ -209,7 +209,7 @@ class Inputs:
     files: Mapping[str, Path]
     notes: tuple[str, ...]
     baseline: int | None = None
-    takes: Mask | None = None
+    allowed: Mask | None = None
     digests: Digests = field(default_factory=Digests)
     site: Site = field(init=False)
 
@@ -223,7 +223,7 @@ class Inputs:
             capacity=self.capacity,
             carbon_reference_g_per_kwh=self.carbon.reference_g_per_kwh,
             workload_share=self.workload_share,
-            takes=self.takes,
+            allowed=self.allowed,
         )
         object.__setattr__(self, "site", site)
 

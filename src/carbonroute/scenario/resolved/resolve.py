@@ -25,6 +25,7 @@ from carbonroute.scenario.resolved.assumptions import carbon_source, catalogue_n
 from carbonroute.scenario.resolved.capacity import capacity_of
 from carbonroute.scenario.resolved.grid_dice import grid_dice
 from carbonroute.scenario.resolved.inputs import REFERENCE, Candidate, Inputs
+from carbonroute.scenario.resolved.residency import allowed_regions
 from carbonroute.scenario.resolved.round_trips import round_trips
 from carbonroute.scenario.written.model import Scenario
 from carbonroute.traffic import Demand
@@ -124,6 +125,7 @@ def resolve(scenario: Scenario) -> Inputs:
         jitter=rtt.jitter,
         capacity=capacity,
         candidates=(),
+        allowed=allowed_regions(scenario),
         files={
             **_files(scenario, laws),
             **(forecast.files(query) if forecast else {}),

@@ -30,15 +30,20 @@ _EXPECTED = MappingProxyType(
 _ID = MappingProxyType({"literal_error": "unknown-name", "string_pattern_mismatch": "invalid-value"})
 
 
-def several(faults: Iterable[Fault]) -> PydanticCustomError:
-    """Return an error that carries several faults out of a validator; their places follow the validator's."""
-    return PydanticCustomError(SEVERAL, "several faults", {"faults": first_faults(faults)})
+def several(faults: Iterable[Fault], elsewhere: Iterable[Fault] = ()) -> PydanticCustomError:
+    """Return an error that carries several faults out of a validator.
+
+    Places of `faults` follow the validator's own; those of faults `elsewhere` are whole.
+    """
+    kept = {"faults": first_faults(faults), "elsewhere": first_faults(elsewhere)}
+    return PydanticCustomError(SEVERAL, "several faults", kept)
 
 
-def refuse(faults: Iterable[Fault]) -> None:
-    """Raise the faults out of a validator, if there are any."""
-    if first := first_faults(faults):
-        raise several(first)
+def refuse(faults: Iterable[Fault], elsewhere: Iterable[Fault] = ()) -> None:
+    """Raise the faults out of a validator, if there are any; see `several`."""
+    first, others = first_faults(faults), first_faults(elsewhere)
+    if first or others:
+        raise several(first, others)
 
 
 def as_share(value: object) -> float | None:

@@ -140,6 +140,7 @@ def _faults(details: Mapping[str, Any], model: type[BaseModel]) -> Iterator[Faul
     if kind == SEVERAL:
         for fault in context["faults"]:
             yield replace(fault, where=where + fault.where)
+        yield from context["elsewhere"]
     elif kind == "extra_forbidden":
         _, around = _place(details["loc"][:-1], model)
         keys = [field.alias or name for model in around for name, field in model.model_fields.items()]

@@ -38,8 +38,8 @@ _HARMLESS: Mapping[str, Collection[str]] = {
     **dict.fromkeys(SECTIONS, ()),
     "horizon": ("hours",),
     "sampling": ("seed", "restart"),
-    "origins": ("share", "utc_offset_hours"),
-    "workloads": ("share", "name", "model", "slo_ms", "payload_mb", *_OF_ENERGY),
+    "origins": ("share", "utc_offset_hours", "allowed_regions"),
+    "workloads": ("share", "name", "model", "slo_ms", "payload_mb", "allowed_regions", *_OF_ENERGY),
     "regions": ("pue", "hardware_factor", "pools"),
     "network": ("jitter_std_ms", "energy_j_per_gb"),
 }

@@ -28,6 +28,7 @@ from carbonroute.scenario.written.names import Name
 from carbonroute.scenario.written.objectives import IN_GRAMS, IN_QUEUES, Objectives
 from carbonroute.scenario.written.places import Written
 from carbonroute.scenario.written.pools import Pool, pool_faults
+from carbonroute.scenario.written.residency import Allowed, residency_faults
 from carbonroute.spec import Spec
 from carbonroute.traffic import Traffic
 from carbonroute.traffic.fixed_rate import FixedRate
@@ -172,6 +173,9 @@ class Origin(Spec):
     from_
         ``from`` in the file: a region of the catalogue, such as ``"aws:eu-west-1"``, whose name, place and
         local time it has where it states none.
+    allowed_regions
+        Names of the regions that may serve its requests; all, where it is not stated. A request is served
+        where both its origin and its workload allow it, or nowhere.
     """
 
     name: Name
@@ -181,6 +185,7 @@ class Origin(Spec):
     longitude: Longitude | None = None
     continent: Continent | None = None
     from_: Name | None = Field(default=None, alias="from")
+    allowed_regions: Members[Name] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -276,6 +281,8 @@ class Workload(Spec):
         Share of the hardware's own emissions per request, gCO2e.
     payload_mb
         Data over the network per request, MB (10⁶ bytes).
+    allowed_regions
+        Names of the regions that may serve its requests; all, where it is not stated. See that of origins.
     """
 
     id: Name
@@ -290,6 +297,7 @@ class Workload(Spec):
     energy_source: str = Field(default="", max_length=MAX_TEXT)
     embodied_g: float = Field(default=0.0, ge=0, le=MAX_EMBODIED_G)
     payload_mb: float = Field(default=0.0, ge=0, le=MAX_PAYLOAD_MB)
+    allowed_regions: Members[Name] | None = None
 
     @model_validator(mode="after")
     def _limit_in_milliseconds(self) -> Workload:
@@ -520,7 +528,12 @@ class Scenario(Spec):
             for index, region in enumerate(regions)
             for fault in _unfit(region.pools, info)
         )
-        refuse(chain(repeated, of_the_whole, otherwise, pools))
+        residency = residency_faults(
+            _allowed("origins", ((origin.name, origin) for origin in info.data.get("origins", ()))),
+            _allowed("workloads", ((workload.id, workload) for workload in info.data.get("workloads", ()))),
+            [region.name for region in regions],
+        )
+        refuse(chain(repeated, of_the_whole, otherwise, pools), elsewhere=residency)
         return regions
 
     @field_validator("pools")
@@ -615,6 +628,13 @@ def _counted_otherwise(regions: Sequence[Region], carbon: CarbonSource | None) -
             problem = f"the catalogue's carbon is {known}, and carbon.accounting says {carbon.accounting}"
             remedy = "leave carbon.accounting out, or state carbon_g_per_kwh"
             yield Fault(f"[{index}].from", problem, remedy, "mixed-accounting")
+
+
+def _allowed(section: str, members: Iterable[tuple[str, Origin | Workload]]) -> Allowed:
+    """Return what the named members of a section allow, by their places and names."""
+    return {
+        (f"{section}[{index}]", name): member.allowed_regions for index, (name, member) in enumerate(members)
+    }
 
 
 def _inheriting(region: Any, carbon: CarbonSource | None) -> Any:
