@@ -226,6 +226,40 @@ def test_expected_requests_stay_out_of_a_full_region(
     assert {policy for policy, moved in free.items() if moved > 0} >= {GREEN, "Clairvoyant bound"}
 
 
+#: Requests from the West may be served in A alone, or in a third region far from all.
+HOME = ("share = 0.4\n", 'share = 0.4\nallowed_regions = ["A", "C"]\n')
+THIRD = (
+    ("B = 65 }", "B = 65, C = 90 }"),
+    ("B = 10 }", "B = 10, C = 95 }"),
+    ("[[workloads]]", '[[regions]]\nname = "C"\ncarbon_g_per_kwh = 300\n[[workloads]]'),
+)
+
+
+def test_a_full_region_is_left_to_those_that_may_not_go_nearer(tmp_path: Path) -> None:
+    """B is nearest to the East; of what the West may use, A is: it keeps its requests when A is full."""
+    path = small.write(tmp_path, *STILL, *THIRD, HOME)
+    inputs = resolve(load(path))
+    altered = Alterations(full=("A",)).read(inputs)
+    assert inputs.allowed is not None
+    allowed = altered.allowed(inputs.rtt_ms, inputs.allowed)
+    assert allowed[:, 0].tolist() == [[True, False, True], [False, True, True]]
+    result = run(path, Alterations(full=("A", "B")), engine="exact")
+    assert value(result, GREEN, INTENSITY.amount) == pytest.approx(0.4 * 300 + 0.6 * 50)
+
+
+def test_a_region_that_is_taken_away_is_allowed_to_nobody(tmp_path: Path) -> None:
+    path = small.write(tmp_path, *STILL, *THIRD, HOME)
+    result = run(path, Alterations(without=("C",)), engine="exact")
+    assert value(result, GREEN, INTENSITY.amount, "now") == pytest.approx(0.4 * 300 + 0.6 * 50)
+    assert value(result, GREEN, INTENSITY.amount) == pytest.approx(NEAREST_G)
+
+
+def test_the_last_allowed_region_cannot_be_taken_away(tmp_path: Path) -> None:
+    path = small.write(tmp_path, *STILL, *THIRD, HOME)
+    with pytest.raises(InputError, match="requests of West may be served in A, C alone; leave one of these"):
+        run(path, Alterations(without=("A", "C")), engine="exact")
+
+
 def test_forecasts_are_multiplied_as_what_they_forecast(tmp_path: Path) -> None:
     """Carbon-First by forecasts: A is forecast at 10 g/kWh, B at 50; six times as much sends all to B."""
     rows = [

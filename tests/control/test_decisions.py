@@ -100,6 +100,20 @@ def test_a_journal_is_replayed_without_a_difference(
     assert f"{recorded / '02-own'}: 12 decisions, 0 differ" in said
 
 
+def test_residency_is_in_the_records_and_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bound = SCENARIO.replace('name = "here"\n', 'name = "here"\nallowed_regions = ["near"]\n')
+    (tmp_path / "file.py").write_text(OWN, encoding="utf-8")
+    (tmp_path / "two.toml").write_text(bound, encoding="utf-8")
+    options = ["--quiet", "--no-figures", "--output", str(tmp_path / "out"), "--journal", str(tmp_path / "j")]
+    assert command(["simulate", str(tmp_path / "two.toml"), *options]) == 0
+    assert replayed(tmp_path / "j") == 0
+    assert capsys.readouterr().out.count("12 decisions, 0 differ") == 2
+    for folder in journals(tmp_path / "j"):
+        for record in records(folder):
+            assert record.view["allowed"] == [[[True, False]]]
+            assert record.weights == [[[1.0, 0.0]]]
+
+
 def test_a_policy_that_is_another_one_now_is_refused_and_no_code_runs(
     recorded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,6 +34,7 @@ class Seen:
     turn: int
     uniform: float
     risk: list[float]
+    allowed: list[int]
 
 
 Choose = Callable[[Seen], int]
@@ -63,28 +64,31 @@ def first_lowest(values: list[float]) -> int:
     return best
 
 
+def lowest_of(regions: list[int], values: list[float]) -> int:
+    return regions[first_lowest([values[region] for region in regions])]
+
+
 def latency_first(seen: Seen) -> int:
-    return first_lowest(seen.rtt)
+    return lowest_of(seen.allowed, seen.rtt)
 
 
 def carbon_first(seen: Seen) -> int:
-    return first_lowest(seen.carbon)
+    return lowest_of(seen.allowed, seen.carbon)
 
 
 def round_robin(seen: Seen) -> int:
-    return seen.turn % len(seen.rtt)
+    return seen.allowed[seen.turn % len(seen.allowed)]
 
 
 def random_region(seen: Seen) -> int:
-    return category(seen.uniform, [1 / len(seen.rtt)] * len(seen.rtt))
+    return seen.allowed[category(seen.uniform, [1 / len(seen.allowed)] * len(seen.allowed))]
 
 
 def clairvoyant_bound(seen: Seen) -> int:
     grams = [carbon * energy for carbon, energy in zip(seen.carbon, seen.energy, strict=True)]
     latencies = [rtt + seen.service + jitter for rtt, jitter in zip(seen.rtt, seen.jitter, strict=True)]
-    in_time = [region for region, latency in enumerate(latencies) if latency <= seen.slo]
-    among = in_time or list(range(len(grams)))
-    return among[first_lowest([grams[region] for region in among])]
+    in_time = [region for region in seen.allowed if latencies[region] <= seen.slo]
+    return lowest_of(in_time or seen.allowed, grams)
 
 
 def hybrid(alpha: float, rtt_bounds: Any = None, carbon_bounds: Any = None) -> Choose:
@@ -96,35 +100,35 @@ def hybrid(alpha: float, rtt_bounds: Any = None, carbon_bounds: Any = None) -> C
         return [(value - min(values)) / (span if span else 1.0) for value in values]
 
     def choose(seen: Seen) -> int:
-        latencies, carbons = scale(seen.rtt, rtt_bounds), scale(seen.carbon, carbon_bounds)
-        return first_lowest([alpha * a + (1 - alpha) * b for a, b in zip(latencies, carbons, strict=True)])
+        latencies = scale([seen.rtt[region] for region in seen.allowed], rtt_bounds)
+        carbons = scale([seen.carbon[region] for region in seen.allowed], carbon_bounds)
+        sums = [alpha * a + (1 - alpha) * b for a, b in zip(latencies, carbons, strict=True)]
+        return seen.allowed[first_lowest(sums)]
 
     return choose
 
 
 def constrained_hybrid(margin: float = 0.0, means: list[float] | None = None) -> Choose:
     def choose(seen: Seen) -> int:
-        in_time = [r for r, rtt in enumerate(seen.rtt) if rtt + seen.service <= seen.slo - margin]
+        in_time = [r for r in seen.allowed if seen.rtt[r] + seen.service <= seen.slo - margin]
         if not in_time:
-            return first_lowest(seen.rtt)
-        return in_time[first_lowest([(means or seen.carbon)[region] for region in in_time])]
+            return latency_first(seen)
+        return lowest_of(in_time, means or seen.carbon)
 
     return choose
 
 
 def risk_bounded_hybrid(max_violation: float) -> Choose:
     def choose(seen: Seen) -> int:
-        eligible = [region for region, risk in enumerate(seen.risk) if risk <= max_violation]
-        if not eligible:
-            return first_lowest(seen.rtt)
-        return eligible[first_lowest([seen.carbon[region] for region in eligible])]
+        eligible = [region for region in seen.allowed if seen.risk[region] <= max_violation]
+        return lowest_of(eligible, seen.carbon) if eligible else latency_first(seen)
 
     return choose
 
 
 def nearest_greenest(k: int) -> Choose:
     def choose(seen: Seen) -> int:
-        near = sorted(range(len(seen.rtt)), key=lambda region: (seen.rtt[region], region))[:k]
+        near = sorted(seen.allowed, key=lambda region: (seen.rtt[region], region))[:k]
         return min(near, key=lambda region: (seen.carbon[region], region))
 
     return choose
@@ -284,6 +288,11 @@ def decided_on(inputs: Inputs, information: Information) -> list[list[float]]:
     return measured[first : first + hours]
 
 
+def may(member: Any, region: str) -> bool:
+    """Return whether an origin or a workload may be served in a region."""
+    return member.allowed_regions is None or region in member.allowed_regions
+
+
 def simulate(inputs: Inputs) -> list[list[Served]]:
     """Return every request under every policy of a scenario."""
     scenario = inputs.scenario
@@ -293,6 +302,11 @@ def simulate(inputs: Inputs) -> list[list[Served]]:
     rtts = inputs.rtt_ms.tolist()
     bounded = any("max_violation" in (entry.__pydantic_extra__ or {}) for entry in scenario.policies)
     risk = risks(inputs) if bounded else {}
+    names = [region.name for region in scenario.regions]
+    allowed = [
+        [[r for r, name in enumerate(names) if may(o, name) and may(w, name)] for w in scenario.workloads]
+        for o in scenario.origins
+    ]
     results = []
     for entry in scenario.policies:
         if generator is not None and sampling.restart == "per-policy":
@@ -328,6 +342,7 @@ def simulate(inputs: Inputs) -> list[list[Served]]:
                 turn=turn,
                 uniform=uniform,
                 risk=risk.get((origin, workload), []),
+                allowed=allowed[origin][workload],
             )
             region = choose(seen)
             latency = rtt[region] + service + jitter

@@ -63,6 +63,12 @@ def documents(draw: st.DrawFn, *, distinct: bool = False) -> Document:
     if scheme == "published":
         sampling["restart"] = draw(st.sampled_from(["never", "per-policy"]))
     entries = draw(st.lists(policies(), min_size=1, max_size=6))
+    bound: dict[str, Document] = {name: {} for name in (*origins, *workloads)}
+    if draw(st.booleans()):
+        shared = draw(st.sampled_from(regions))
+        for name in draw(st.lists(st.sampled_from(list(bound)), unique=True)):
+            others = draw(st.lists(st.sampled_from(regions), unique=True))
+            bound[name] = {"allowed_regions": list(dict.fromkeys([*others, shared]))}
     return {
         "schema": 1,
         "name": "random",
@@ -82,7 +88,7 @@ def documents(draw: st.DrawFn, *, distinct: bool = False) -> Document:
             "rtt_ms": {origin: dict(zip(regions, draw(rtt), strict=True)) for origin in origins},
         },
         "origins": [
-            {"name": name, "share": share}
+            {"name": name, "share": share, **bound[name]}
             for name, share in zip(origins, shares(draw, len(origins)), strict=True)
         ],
         "regions": [
@@ -95,6 +101,7 @@ def documents(draw: st.DrawFn, *, distinct: bool = False) -> Document:
                 "name": name,
                 "model": name,
                 "share": share,
+                **bound[name],
                 "slo_ms": draw(st.integers(1, 400)),
                 "service_ms": {
                     "law": "normal",

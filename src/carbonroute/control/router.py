@@ -152,12 +152,12 @@ class Router:
         """
         if splits(self.policy):
             raise ValueError(f"{policy_name(self.policy)} splits traffic, and chooses no regions")
-        is_open = self._open(view)  # before the policy gets hold of the view
-        region = decide(self.policy, view)
+        shown, is_open = _shown(view), self._open(view)
+        region = decide(self.policy, shown)
         taken = np.take_along_axis(is_open, region[..., np.newaxis], axis=-1)[..., 0]
         if taken.all():
             return region
-        return np.where(taken, region, decide(_Within(self.policy, is_open), view))
+        return np.where(taken, region, decide(_Within(self.policy, is_open, view), shown))
 
     def decide(self, view: View, held: Array | None) -> Decision:
         """Decide where the requests of each cell go from now on.
@@ -209,9 +209,8 @@ class Router:
     def ask(self, view: View) -> Plan:
         """Return the policy's plan at K ticks, sent to open regions, before any limit on shares."""
         if splits(self.policy):
-            is_open = self._open(view)
-            answer = plan(self.policy, view)
-            return replace(answer, weights=_moved(answer.weights, is_open, view))
+            answer = plan(self.policy, _shown(view))
+            return replace(answer, weights=_moved(answer.weights, self._open(view), view))
         return Plan(np.eye(view.rtt_ms.shape[-1])[self.choose(view)])
 
     def within_limits(self, weights: Array, view: View, held: Array | None) -> Array:
@@ -267,7 +266,7 @@ class Router:
         """Return which cells stay as they are, shape (K, O, W): a move would save something, but little."""
         eligible = self._open(view)
         if not splits(self.policy):
-            eligible = eligible & (np.asarray(self.policy.cost(view)) < np.inf)
+            eligible = eligible & (np.asarray(self.policy.cost(_shown(view))) < np.inf)
         may_stay = (eligible | (held <= 0)).all(axis=-1)
         each_g = grams(view)
         held_g, new_g = (held * each_g).sum(axis=-1), (weights * each_g).sum(axis=-1)
@@ -279,10 +278,11 @@ class Router:
 
 @dataclass(frozen=True)
 class _Within:
-    """A policy that chooses, with open regions to choose from alone."""
+    """A policy that chooses, with open regions to choose from alone; and the router's own view."""
 
     policy: Chooser
     is_open: NDArray[np.bool_]
+    view: View
 
     @property
     def name(self) -> str:
@@ -292,7 +292,16 @@ class _Within:
         """Return the policy's costs where a region is open, and RTTs where none of those is eligible."""
         cost = np.where(self.is_open, self.policy.cost(view), np.inf)
         nowhere = (cost == np.inf).all(axis=-1, keepdims=True)
-        return np.where(nowhere, _reachable_rtt_ms(view), cost)
+        return np.where(nowhere, _reachable_rtt_ms(self.view), cost)
+
+
+def _shown(view: View) -> View:
+    """Return the view for a policy: its allowed regions are a copy, and the router's own out of its reach."""
+    if view.allowed is None:
+        return view
+    allowed = view.allowed.copy()
+    allowed.setflags(write=False)
+    return replace(view, allowed=allowed)
 
 
 def _of_ticks(view: View, ticks: slice) -> View:

@@ -161,9 +161,7 @@ def view(
         of_regions["requests_per_s"] = measured
     shown = {name: values for name, values in of_regions.items() if name in of_pools}
     if site.allowed is not None:
-        allowed = site.allowed[of.origin, of.workload]
-        allowed.setflags(write=False)
-        shown["allowed"] = allowed.view()  # who gets it cannot make it writable again
+        shown["allowed"] = allowed = site.allowed[of.origin, of.workload]
         shown["available"] = allowed if state is None else state.available & allowed
     # A row per region in memory: policies work on whole columns of these transposed views.
     seen = View(

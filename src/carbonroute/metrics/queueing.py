@@ -87,8 +87,18 @@ def has_queues(policies: pl.DataFrame) -> bool:
     return policies["rejected"].null_count() < policies.height
 
 
-def notes(outcomes: Sequence[Outcome], *, one_run: bool) -> Iterator[str]:
-    """Yield notes on the figures of queued runs."""
+def notes(outcomes: Sequence[Outcome], *, one_run: bool, bound: bool = False) -> Iterator[str]:
+    """Yield notes on the figures of queued runs.
+
+    Parameters
+    ----------
+    outcomes
+        One per policy.
+    one_run
+        Whether there is one seed alone.
+    bound
+        Whether some requests may not be served everywhere.
+    """
     if not queued(outcomes):
         return
     left_out = {outcome.queueing.left_out for outcome in outcomes if outcome.queueing} - {0}
@@ -100,5 +110,15 @@ def notes(outcomes: Sequence[Outcome], *, one_run: bool) -> Iterator[str]:
             "Carbon, latency and grams per request, and reductions of them, are of served requests: rejected "
             "ones have none"
         )
+        if bound:
+            counts = ", ".join(
+                f"{outcome.queueing.rejected.sum():,} of {outcome.policy}"
+                for outcome in outcomes
+                if outcome.queueing and outcome.queueing.rejected.any()
+            )
+            yield (
+                "A request that no allowed region takes is refused, and not sent elsewhere: such requests "
+                f"are among the rejected ones ({counts})"
+            )
     if one_run:
         yield "Requests in a queue are not independent: --replications gives intervals, one run does not"

@@ -62,7 +62,7 @@ def tabulate(
     notes = [
         *inputs.notes,
         *overview.notes(scenario, knows, by_policy, by_step, confidence),
-        *queueing.notes(outcomes, one_run=replications is None),
+        *queueing.notes(outcomes, one_run=replications is None, bound=inputs.allowed is not None),
     ]
     by_label = {outcome.policy: outcome for outcome in outcomes}
     evidence = Evidence(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from carbonroute.arrays import Mask
 from carbonroute.scenario.written.model import Origin, Scenario, Workload
+from carbonroute.units import pct
 
 
 def allowed_regions(scenario: Scenario) -> Mask | None:
@@ -24,3 +27,15 @@ def allowed_regions(scenario: Scenario) -> Mask | None:
     of_workloads = np.stack([allowed(workload) for workload in scenario.workloads])
     of_cells: Mask = of_origins[:, np.newaxis] & of_workloads
     return None if of_cells.all() else of_cells
+
+
+def residency_notes(scenario: Scenario) -> Iterator[str]:
+    """Yield how many requests may not be served everywhere, in words; nothing where all may."""
+    allowed = allowed_regions(scenario)
+    if allowed is not None:
+        bound = ~allowed.all(axis=-1)
+        of_origins, of_workloads = (
+            [one.share for one in some] for some in (scenario.origins, scenario.workloads)
+        )
+        share_pct = pct(float(np.outer(of_origins, of_workloads)[bound].sum()))
+        yield f"{share_pct:.3g} % of the requests are served in their allowed regions, and nowhere else"

@@ -25,7 +25,7 @@ from carbonroute.scenario.resolved.assumptions import carbon_source, catalogue_n
 from carbonroute.scenario.resolved.capacity import capacity_of
 from carbonroute.scenario.resolved.grid_dice import grid_dice
 from carbonroute.scenario.resolved.inputs import REFERENCE, Candidate, Inputs
-from carbonroute.scenario.resolved.residency import allowed_regions
+from carbonroute.scenario.resolved.residency import allowed_regions, residency_notes
 from carbonroute.scenario.resolved.round_trips import round_trips
 from carbonroute.scenario.written.model import Scenario
 from carbonroute.traffic import Demand
@@ -133,7 +133,14 @@ def resolve(scenario: Scenario) -> Inputs:
             **arrivals.files,
         },
         digests=digests,
-        notes=(*carbon.notes, *catalogue_notes(scenario), *arrivals.notes, *rtt.notes, *servers),
+        notes=(
+            *carbon.notes,
+            *catalogue_notes(scenario),
+            *arrivals.notes,
+            *rtt.notes,
+            *servers,
+            *residency_notes(scenario),
+        ),
     )
     candidates: list[Candidate] = []
     known: dict[Information, Knowledge] = {}  # shared by all policies of the same information
