@@ -44,7 +44,7 @@ class Outside(Policy):
         return np.zeros(view.rtt_ms.shape) if view.allowed is None else view.allowed * 1.0
 
     def choose(self, view: View) -> np.ndarray:
-        return self.cost(view).argmin(axis=-1)
+        return np.asarray(self.cost(view).argmin(axis=-1))
 
 
 class Forger(Outside):
@@ -70,7 +70,7 @@ class Anywhere(SplittingPolicy):
         parts[..., -1] = 1.0
         if view.allowed is not None:
             parts += ~view.allowed
-        return parts / parts.sum(axis=-1, keepdims=True)
+        return np.asarray(parts / parts.sum(axis=-1, keepdims=True))
 
 
 class Jointly(Anywhere):

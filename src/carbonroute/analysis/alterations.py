@@ -13,6 +13,7 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.catalogue import cloud_region, nearest
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.scenario import Inputs, Scenario
+from carbonroute.scenario.written.model import Origin, Workload
 from carbonroute.units import MS_PER
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)"
@@ -218,7 +219,7 @@ class _Reading:
             self.refuse("--without", "found every region of the scenario", "leave one that serves requests")
         self.words += [f"there is no {name}" for name in self.names(indices)]
         gone = set(self.names(indices))
-        members = [*self.scenario.origins, *self.scenario.workloads]
+        members: tuple[Origin | Workload, ...] = (*self.scenario.origins, *self.scenario.workloads)
         for member in members if len(gone) < len(self.scenario.regions) else ():
             if member.allowed_regions and gone.issuperset(member.allowed_regions):
                 problem = (

@@ -13,21 +13,33 @@ from carbonroute.units import J_PER_KWH
 
 
 def weights_of(baseline: Baseline, site: Site, regions: Sequence[str]) -> Array:
-    """Return the weights of a baseline, shape (O, W, R)."""
+    """Return the weights of a baseline, shape (O, W, R).
+
+    Weights of regions that may not serve a cell go to its other ones in proportion, or to its nearest one.
+    """
     origins, workloads, count = site.shape
     if isinstance(baseline, StaticBaseline):
         row = np.array([baseline.weights.get(region, 0.0) for region in regions])
-        return np.tile(row / row.sum(), (origins, workloads, 1))
+        return _inside(np.tile(row / row.sum(), (origins, workloads, 1)), site)
     if isinstance(baseline, EvenBaseline):
-        return np.full(site.shape, 1 / count)
+        return _inside(np.full(site.shape, 1 / count), site)
     return nearest(site)
 
 
 def nearest(site: Site) -> Array:
-    """Return the weights that send everything to the region with the lowest round trip, shape (O, W, R)."""
-    origins, workloads, count = site.shape
-    by_origin = np.eye(count)[site.rtt_ms.argmin(axis=1)]
-    return np.broadcast_to(by_origin[:, np.newaxis], (origins, workloads, count)).copy()
+    """Return the weights that send everything to the allowed region of lowest round trip, shape (O, W, R)."""
+    rtt_ms = np.broadcast_to(site.rtt_ms[:, np.newaxis], site.shape)
+    allowed_ms = rtt_ms if site.allowed is None else np.where(site.allowed, rtt_ms, np.inf)
+    weights: Array = np.eye(site.shape[2])[allowed_ms.argmin(axis=-1)]
+    return weights
+
+
+def _inside(weights: Array, site: Site) -> Array:
+    if site.allowed is None:
+        return weights
+    inside = weights * site.allowed
+    total = inside.sum(axis=-1, keepdims=True)
+    return np.where(total > 0, inside / np.where(total > 0, total, 1.0), nearest(site))
 
 
 def energy_j(site: Site) -> Array | None:

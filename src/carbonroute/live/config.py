@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from carbonroute.arrays import Mask
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.durations import Duration
 from carbonroute.files.toml import parse
@@ -314,6 +315,7 @@ def _against_the_scenario(file: LiveConfig, inputs: Inputs) -> Iterator[Fault]:
             if stated is not None:
                 yield from _unknown([stated], known, f"{place}.{key}", keyed=False)
         yield from _below(place, target.faults(names.regions))
+        yield from _mixed(target, names, inputs.allowed, place)
     if live.mode.share > 0:
         yield from _uncovered(live.actuators, names)
 
@@ -332,6 +334,16 @@ def _unknown(
         if name not in known:
             where = f"{place}{name}" if keyed else place
             yield Fault(where, f"the scenario has no {name!r}", did_you_mean(name, known), "unknown-name")
+
+
+def _mixed(target: AnyTarget, names: Names, allowed: Mask | None, place: str) -> Iterator[Fault]:
+    """Yield the fault of an actuator whose cells may be served in different regions."""
+    if allowed is None:
+        return
+    of_cells = allowed[names.cells(target.origin, target.workload)]
+    if (of_cells != of_cells[:1]).any():
+        found = "gives one set of weights to cells whose allowed_regions differ"
+        yield Fault(place, found, "state origin or workload, and an actuator for each", "no-allowed-region")
 
 
 def _uncovered(targets: Sequence[AnyTarget], names: Names) -> Iterator[Fault]:

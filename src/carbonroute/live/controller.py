@@ -113,11 +113,11 @@ class _Dwell:
     changed_s: dict[tuple[int, int], float] = field(default_factory=dict)
 
     def held(self, plan: Array, before: Array, available: NDArray[np.bool_], now_s: float) -> Array:
-        """Return the plan, with the cells of before that changed too lately; `available` has shape (W, R)."""
+        """Return the plan, with the cells of before that changed too lately; `available`: shape (O, W, R)."""
         result = plan.copy()
         for cell in np.argwhere((plan != before).any(axis=-1)):
             key = int(cell[0]), int(cell[1])
-            reachable = bool((available[key[1]] | (before[key] == 0)).all())
+            reachable = bool((available[key] | (before[key] == 0)).all())
             if reachable and now_s - self.changed_s.get(key, -np.inf) < self.least_s:
                 result[key] = before[key]
             else:
@@ -247,7 +247,9 @@ class Controller:
         plan, available = decisions.plan.weights[0], decisions.state.available[0]
         reasons = []
         if before is not None and self._dwell.least_s > 0:
-            kept = self._dwell.held(plan, before, available, now_s)
+            everywhere = np.ones(self._site.shape, dtype=bool)
+            allowed = everywhere if self._site.allowed is None else self._site.allowed
+            kept = self._dwell.held(plan, before, available & allowed, now_s)
             if not np.array_equal(kept, plan):
                 reasons.append("dwell: weights that changed lately stay")
             plan = kept
