@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from carbonroute.cli import main
@@ -81,7 +82,7 @@ def test_a_shadow_then_live_on_the_example(
         before = counts(child, folder, port)
         time.sleep(10)
         after = counts(child, folder, port)
-    shares = in_force.in_force[0][0]
+    shares = np.array(in_force.in_force, dtype=float)[0, 0].tolist()
     total = sum(after.values()) - sum(before.values())
     for region, share in zip(("eu", "us", "ap"), shares, strict=True):
         served = after[region] - before[region]
