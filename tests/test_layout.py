@@ -124,6 +124,27 @@ def test_what_is_against_the_order_is_found(file: str, line: str, fault: str, tm
     assert any(fault in each for each in faults(source))
 
 
+def reached(module: str, known: dict[str, Path]) -> set[str]:
+    """Return all modules that a module imports, directly or through others."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        for imported in imports(known[waiting.pop()], known) - seen:
+            seen.add(imported)
+            waiting.append(imported)
+    return seen
+
+
+def test_live_sees_no_engine_and_engines_no_live() -> None:
+    """The policy and its control loop are the same in both; what runs them is not."""
+    known = modules(SOURCE)
+    for module in known:
+        other = {"live": "engines", "engines": "live"}.get(room(module))
+        if other is not None:
+            assert not {name for name in reached(module, known) if room(name) == other}, module
+    assert "control.loop" in reached("live.running", known) & reached("engines.queued.routers", known)
+
+
 def test_no_module_imports_itself_in_a_circle() -> None:
     known = modules(SOURCE)
     graph = {}

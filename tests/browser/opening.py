@@ -53,14 +53,14 @@ class Opener:
 
     def __call__(
         self,
-        file: Path,
+        file: Path | str,
         *,
         width: int = 1280,
         scheme: Literal["light", "dark"] = "light",
         media: Literal["screen", "print"] = "screen",
         script: bool = True,
     ) -> Opened:
-        """Open a file in a window of a width in CSS pixels."""
+        """Open a file, or an address on loopback, in a window of a width in CSS pixels."""
         context = self.browser.new_context(
             viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=script
         )
@@ -68,5 +68,5 @@ class Opener:
         opened = Opened(context.new_page())
         opened.watch()
         opened.page.emulate_media(media=media)
-        opened.page.goto(file.as_uri(), wait_until="load")
+        opened.page.goto(file if isinstance(file, str) else file.as_uri(), wait_until="load")
         return opened
