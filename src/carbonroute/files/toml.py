@@ -8,7 +8,7 @@ import reprlib
 import textwrap
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ _OPEN = "TODO: "
 #: The zone of times without an offset, where the file does not tell it.
 ZONE = _OPEN + "an IANA name such as UTC"
 _MAX_BITS = 128
+#: Tables whose text is longer get a header of their own.
+_SHORT = 80
 
 
 def parse(path: Path) -> dict[str, Any]:
@@ -128,7 +130,56 @@ def value(entry: Any) -> str:
         return text(entry)
     if isinstance(entry, Sequence):
         return f"[{', '.join(map(value, entry))}]"
+    if isinstance(entry, date | time):
+        return entry.isoformat()
     return json.dumps(entry)
+
+
+def document(tables: Mapping[str, Any]) -> str:
+    """Return a document of tables, such as `parse` gives them; comments are not kept.
+
+    >>> print(document({"schema": 1, "horizon": {"hours": 2}, "regions": [{"name": "eu"}]}))
+    schema = 1
+    <BLANKLINE>
+    [horizon]
+    hours = 2
+    <BLANKLINE>
+    [[regions]]
+    name = "eu"
+    <BLANKLINE>
+    """
+    return "\n\n".join(_blocks("", tables)) + "\n"
+
+
+def _blocks(header: str, table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a table's own keys below its header, and its inner tables, each with a header of its own.
+
+    No line of a table with very many keys is long, as the parser has a limit.
+    """
+    below = [key for key, entry in table.items() if _has_header(entry, at_top=not header)]
+    own = {key: entry for key, entry in table.items() if key not in below}
+    lines = [f"{key_text(key)} = {value(entry)}" for key, entry in own.items()]
+    if header and (own or not table or header.startswith("[[")):
+        lines.insert(0, header)
+    if lines:
+        yield "\n".join(lines)
+    path = header.strip("[]")
+    for key in below:
+        entry = table[key]
+        place = f"{path}.{key_text(key)}" if path else key_text(key)
+        if isinstance(entry, Mapping):
+            yield from _blocks(f"[{place}]", entry)
+        else:
+            for member in entry:
+                yield from _blocks(f"[[{place}]]", member)
+
+
+def _has_header(entry: Any, *, at_top: bool) -> bool:
+    """Whether a value stands below a header: long tables and lists of tables do, others behind their key."""
+    if isinstance(entry, Mapping):
+        inner = any(isinstance(item, Mapping | list) for item in entry.values())
+        return at_top or inner or len(value(entry)) > _SHORT
+    return isinstance(entry, list) and bool(entry) and all(isinstance(item, Mapping) for item in entry)
 
 
 def text(word: str) -> str:
@@ -148,7 +199,7 @@ def key_text(key: str) -> str:
     >>> key_text("US-East"), key_text("my region")
     ('US-East', '"my region"')
     """
-    return key if re.fullmatch("[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
+    return key if re.fullmatch("[A-Za-z0-9_-]+", key) else text(key)
 
 
 def as_found(value: object) -> str:

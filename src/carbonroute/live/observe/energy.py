@@ -17,37 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from carbonroute.arrays import Array
-from carbonroute.intervals import CONFIDENCE, Interval
+from carbonroute.live.regression import UNKNOWN, Estimate, least_squares
 
-#: Smallest singular value of the columns, each scaled to length 1, from which on they are told apart.
-_APART = 1e-3
 #: Windows that are kept: a day of minutes.
 _KEPT = 1440
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value and its 95 % interval; NaN where unknown.
-
-    Attributes
-    ----------
-    value, error
-        The estimate, and its standard error.
-    interval
-        Lower and upper end.
-    """
-
-    value: float
-    error: float
-    interval: Interval
-
-    @property
-    def known(self) -> bool:
-        """Whether the interval lies above 0."""
-        return self.interval[0] > 0
-
-
-_UNKNOWN = Estimate(math.nan, math.nan, (math.nan, math.nan))
 
 
 @dataclass(frozen=True)
@@ -100,35 +73,17 @@ def marginal_energy(passed_s: Array, counts: Array, energy_j: Array) -> Marginal
     windows, kinds = len(columns), counts.shape[1]
     if windows <= kinds + 1:
         return _nothing(kinds, windows, f"{windows} windows of time are too few")
-    scale = np.sqrt(columns[:, 0])
-    scaled, values = columns / scale[:, np.newaxis], joules / scale
-    length = np.linalg.norm(scaled, axis=0)
-    if not length.all():
+    if not columns.any(axis=0).all():
         return _nothing(kinds, windows, "there were no requests")
-    if np.linalg.svd(scaled / length, compute_uv=False)[-1] < _APART:
+    estimates = least_squares(columns, joules, 1 / columns[:, 0])
+    if estimates is None:
         return _nothing(kinds, windows, "requests rise with time alone: their rate must vary")
-    q, r = np.linalg.qr(scaled)
-    fitted = np.linalg.solve(r, q.T @ values)
-    residual = values - scaled @ fitted
-    freedom = windows - kinds - 1
-    inverse = np.linalg.inv(r)
-    errors = np.sqrt(residual @ residual / freedom * (inverse**2).sum(axis=1))
-    idle_w, *per_count_j = _estimates(fitted, errors, freedom)
+    idle_w, *per_count_j = estimates
     return MarginalEnergy(idle_w, tuple(per_count_j), windows)
 
 
-def _estimates(values: Array, errors: Array, freedom: int) -> list[Estimate]:
-    from scipy.special import stdtrit
-
-    reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * errors
-    return [
-        Estimate(value, error, (value - wide, value + wide))
-        for value, error, wide in zip(values.tolist(), errors.tolist(), reach.tolist(), strict=True)
-    ]
-
-
 def _nothing(kinds: int, windows: int, why: str) -> MarginalEnergy:
-    return MarginalEnergy(_UNKNOWN, (_UNKNOWN,) * kinds, windows, why)
+    return MarginalEnergy(UNKNOWN, (UNKNOWN,) * kinds, windows, why)
 
 
 class EnergyLog:

@@ -1,0 +1,69 @@
+"""Weighted least squares with standard errors, for regressions of few columns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from carbonroute.arrays import Array
+from carbonroute.intervals import CONFIDENCE, Interval
+
+#: Smallest singular value of the columns, each scaled to length 1, from which on they are told apart.
+_APART = 1e-3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and its 95 % interval; NaN where unknown.
+
+    Attributes
+    ----------
+    value, error
+        The estimate, and its standard error.
+    interval
+        Lower and upper end.
+    """
+
+    value: float
+    error: float
+    interval: Interval
+
+    @property
+    def known(self) -> bool:
+        """Whether the interval lies above 0."""
+        return self.interval[0] > 0
+
+
+UNKNOWN = Estimate(math.nan, math.nan, (math.nan, math.nan))
+
+
+def least_squares(columns: Array, values: Array, weights: Array) -> tuple[Estimate, ...] | None:
+    """Return the coefficients b of values = columns · b + error, with the variance of errors ∝ 1/weights.
+
+    Parameters
+    ----------
+    columns, values, weights
+        Shapes (K, n), (K,) and (K,), with K > n.
+
+    Returns
+    -------
+    n estimates with t intervals; None where columns cannot be told apart, or are 0.
+    """
+    from scipy.special import stdtrit
+
+    root = np.sqrt(weights)
+    scaled, aims = columns * root[:, np.newaxis], values * root
+    length = np.linalg.norm(scaled, axis=0)
+    if not length.all() or np.linalg.svd(scaled / length, compute_uv=False)[-1] < _APART:
+        return None
+    q, r = np.linalg.qr(scaled)
+    fitted = np.linalg.solve(r, q.T @ aims)
+    residual, freedom = aims - scaled @ fitted, len(values) - columns.shape[1]
+    errors = np.sqrt(residual @ residual / freedom * (np.linalg.inv(r) ** 2).sum(axis=1))
+    reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * errors
+    return tuple(
+        Estimate(value, error, (value - wide, value + wide))
+        for value, error, wide in zip(fitted.tolist(), errors.tolist(), reach.tolist(), strict=True)
+    )
