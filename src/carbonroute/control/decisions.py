@@ -76,6 +76,27 @@ class KnownRegion(_Part):
     kind: Literal["measured", "forecast", "substituted", "static", "unknown"]
 
 
+class MeasuredFacts(_Part):
+    """Measurements beside a live reading; ``"nan"`` where unknown.
+
+    Attributes
+    ----------
+    range_s
+        Range of the counts and means, s.
+    requests
+        In the range, shape (W, R).
+    service_ms
+        Mean time in service over the range, ms, shape (W, R).
+    energy_j
+        IT energy in the range, J, shape (R,).
+    """
+
+    range_s: float
+    requests: Values
+    service_ms: Values
+    energy_j: Values
+
+
 class LiveFacts(_Part):
     """The part of a live decision that a simulation has not.
 
@@ -93,6 +114,8 @@ class LiveFacts(_Part):
         Energy of a request at the wall, J, shape (W, R); None where it is not known.
     alarms
         What a person on call should know.
+    measured
+        Further measurements; None where nothing measures.
     """
 
     by: Literal["policy", "baseline", "held"]
@@ -101,6 +124,7 @@ class LiveFacts(_Part):
     baselines: dict[str, Values]
     energy_j: Values | None
     alarms: list[str]
+    measured: MeasuredFacts | None = None
 
 
 @dataclass(frozen=True)

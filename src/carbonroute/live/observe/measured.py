@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from carbonroute.arrays import Array, Index, Mask
+from carbonroute.control.decisions import MeasuredFacts
 from carbonroute.live.observe.placing import Axis, placed, split_cells
 from carbonroute.live.observe.preset import Quantity
 from carbonroute.live.observe.prometheus import ObserveError, Prometheus, Vector
@@ -129,6 +131,24 @@ class Measured:
     energy_j: Array
     servers: Array
     available: Array
+
+    @property
+    def facts(self) -> MeasuredFacts:
+        """The part that a journal keeps beside the reading."""
+        return MeasuredFacts(
+            range_s=self.range_s,
+            requests=_as_json(self.requests.sum(axis=0)),
+            service_ms=_as_json(self.service_ms),
+            energy_j=_as_json(self.energy_j),
+        )
+
+
+def _as_json(values: Array) -> list[Any]:
+    """Return values as nested lists, with text for those that JSON has not."""
+    return [
+        _as_json(one) if isinstance(one, np.ndarray) else (float(one) if np.isfinite(one) else "nan")
+        for one in values
+    ]
 
 
 def measured(

@@ -1,0 +1,124 @@
+"""From measurements and a scenario to the scenario as measured, and a table of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carbonroute.control.decisions import journals
+from carbonroute.errors import Fault, InputError
+from carbonroute.files.toml import document
+from carbonroute.live.calibrate.energies import energies
+from carbonroute.live.calibrate.evidence import Evidence, of_journal
+from carbonroute.live.calibrate.rates import rates
+from carbonroute.live.calibrate.rows import Row
+from carbonroute.live.calibrate.service import service_times
+from carbonroute.scenario import Inputs, load, resolve
+from carbonroute.scenario.loading import examined
+from carbonroute.scenario.written.changes import changed
+from carbonroute.scenario.written.load import tables
+from carbonroute.scenario.written.places import Written
+
+Read = Callable[[Path, Inputs], Evidence]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A scenario as measured.
+
+    Attributes
+    ----------
+    evidence
+        What it was measured on, in words.
+    rows
+        A table of quantities.
+    changes
+        Values that were set, by path.
+    notes
+        What the data tell, and what they do not, in sentences.
+    text
+        The scenario, as TOML.
+    """
+
+    evidence: str
+    rows: tuple[Row, ...]
+    changes: dict[str, Any]
+    notes: tuple[str, ...]
+    text: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the table, the changes and the notes."""
+        return {
+            "evidence": self.evidence,
+            "rows": [row.as_json() for row in self.rows],
+            "changes": self.changes,
+            "notes": list(self.notes),
+        }
+
+
+def _is_journal(path: Path) -> bool:
+    return path.is_dir() and bool(journals(path))
+
+
+#: Kinds of input: whether a path is one, and how it is read.
+_READERS: tuple[tuple[Callable[[Path], bool], Read], ...] = ((_is_journal, of_journal),)
+
+
+def calibrate(path: Path, scenario: str | Path, output: Path, *, code: bool = True) -> Calibration:
+    """Return a scenario with measured values in place of its own.
+
+    Parameters
+    ----------
+    path
+        A journal of decisions.
+    scenario
+        A built-in scenario's name, or a file.
+    output
+        Where it is to be written: beside the scenario where that reads data files.
+    code
+        Whether code of others may be run, such as policies of a file.
+
+    Raises
+    ------
+    InputError
+        If the scenario or the measurements cannot be used.
+    RunFolderError
+        If a journal is damaged.
+    """
+    inputs = resolve(load(scenario, code=code))
+    data, folder = tables(scenario)
+    _refuse_elsewhere(inputs, folder, output)
+    read = next((reads for is_one, reads in _READERS if is_one(path)), None)
+    if read is None:
+        problem = "is no journal of decisions"
+        remedy = "name a folder that simulate --journal or live run wrote"
+        raise InputError(str(path), [Fault("", problem, remedy)])
+    evidence = read(path, inputs)
+    parts = [part(evidence, inputs) for part in (rates, service_times, energies)]
+    changes = {key: value for part in parts for key, value in (part.changes or {}).items()}
+    spelled = changed(data, changes, str(scenario))
+    examined(spelled, str(output), folder, Written(), code=code)
+    left_out = [
+        f"left out: {count:,} of {len(evidence):,} intervals, as {why}"
+        for why, count in evidence.left_out.items()
+    ]
+    untold = "round trips, network jitter and carbon: no journal measures them, and they stay as they are"
+    return Calibration(
+        evidence=evidence.name,
+        rows=tuple(row for part in parts for row in part.rows),
+        changes=changes,
+        notes=(*left_out, *(note for part in parts for note in part.notes), untold),
+        text=f"# {inputs.scenario.name}, with values measured in {evidence.name}.\n{document(spelled)}",
+    )
+
+
+def _refuse_elsewhere(inputs: Inputs, folder: Path, output: Path) -> None:
+    """Refuse an output from where a scenario's files would not be found."""
+    elsewhere = output.parent.resolve() != folder.resolve()
+    beside = [entry.use for entry in inputs.scenario.policies if ".py:" in entry.use]
+    names = [*inputs.files, *beside]
+    if elsewhere and names:
+        problem = f"the scenario reads {names[0]}, relative to its own folder"
+        raise InputError(str(output), [Fault("", problem, f"write it there: {folder / output.name}")])
