@@ -51,7 +51,7 @@ def test_the_ending_of_a_command_is_its_own() -> None:
 
 
 #: Commands whose examples take seconds to minutes: those of `study` and `figures` need a run of them.
-SLOW = {"frontier", "sensitivity", "headroom", "whatif", "study", "figures", "report", "replay"}
+SLOW = {"frontier", "sensitivity", "headroom", "whatif", "study", "figures", "report", "replay", "calibrate"}
 
 
 #: Commands of a live file, which ask other programs: tests/live runs them.

@@ -171,6 +171,16 @@ COMMANDS = (
         "The exit code is 1 where a decision differs, and 2 where a record is damaged.",
     ),
     Command(
+        "calibrate",
+        "Write a scenario with the rates, service times and energies that a journal measured.\n\n"
+        f"{_RUNS_CODE}",
+        (
+            "calibrate journal/02-carbon-first --scenario examples/capacity-published.toml "
+            "--output examples/measured.toml",
+        ),
+        "Next: `carbonroute simulate FILE` runs the scenario as measured.",
+    ),
+    Command(
         "live init",
         "Write a commented live file for a scenario: a shadow that moves nothing.",
         ("live init mine.toml --output live.toml",),

@@ -12,6 +12,8 @@ from carbonroute.intervals import CONFIDENCE, Interval
 
 #: Smallest singular value of the columns, each scaled to length 1, from which on they are told apart.
 _APART = 1e-3
+#: A row that alone decides a coefficient has no residual, and would have an infinite one.
+_LEAST_FREE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,10 @@ UNKNOWN = Estimate(math.nan, math.nan, (math.nan, math.nan))
 
 
 def least_squares(columns: Array, values: Array, weights: Array) -> tuple[Estimate, ...] | None:
-    """Return the coefficients b of values = columns · b + error, with the variance of errors ∝ 1/weights.
+    """Return the coefficients b of values = columns · b + error.
+
+    Standard errors are White's in the form HC3: right where the variance of errors is not ∝ 1/weights too,
+    as long as errors are independent (MacKinnon and White, Journal of Econometrics 29 (1985), 305-325).
 
     Parameters
     ----------
@@ -61,7 +66,8 @@ def least_squares(columns: Array, values: Array, weights: Array) -> tuple[Estima
     q, r = np.linalg.qr(scaled)
     fitted = np.linalg.solve(r, q.T @ aims)
     residual, freedom = aims - scaled @ fitted, len(values) - columns.shape[1]
-    errors = np.sqrt(residual @ residual / freedom * (np.linalg.inv(r) ** 2).sum(axis=1))
+    free = np.maximum(1 - (q**2).sum(axis=1), _LEAST_FREE)
+    errors = np.sqrt(((np.linalg.inv(r) @ (q * (residual / free)[:, np.newaxis]).T) ** 2).sum(axis=1))
     reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * errors
     return tuple(
         Estimate(value, error, (value - wide, value + wide))

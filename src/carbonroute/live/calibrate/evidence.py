@@ -44,6 +44,8 @@ class Evidence:
         Requests in the queue and in service at the end of each window, shape (K, P).
     energy
         Windows of energy: lengths, s, shape (N,), requests, (N, W, R), and J, (N, R); NaN where unknown.
+    rejecting
+        Whether the queue of a pool was full at any moment, shape (P,).
     left_out
         Why windows do not count, and how many do not.
     """
@@ -58,6 +60,7 @@ class Evidence:
     waiting: Array
     serving: Array
     energy: tuple[Array, Array, Array]
+    rejecting: Mask
     left_out: dict[str, int]
 
     def __len__(self) -> int:
@@ -139,10 +142,11 @@ def _evidence(name: str, rows: Sequence[_Window], inputs: Inputs) -> Evidence:
     # A live sensor that does not know a region's requests takes those of before for them.
     counted = ~live | column["available"].all(axis=1)
     full = (column["waiting"] >= inputs.capacity.queue_limit) & (inputs.capacity.queue_limit < UNLIMITED)
-    busy_s[full | ~column["available"]] = np.nan
+    # Rejected requests came and were not served. A queue that is full at one moment rejects between others too.
+    busy_s[full.any(axis=0) | ~column["available"]] = np.nan
     left_out = {
         "not all requests were counted": int((~counted).sum()),
-        "a queue was full, or a pool took no requests": int((full | ~column["available"]).any(axis=1).sum()),
+        "a pool took no requests": int((~column["available"]).any(axis=1).sum()),
     }
     return Evidence(
         name=name,
@@ -155,6 +159,7 @@ def _evidence(name: str, rows: Sequence[_Window], inputs: Inputs) -> Evidence:
         waiting=column["waiting"],
         serving=column["busy"],
         energy=_energy(rows, inputs),
+        rejecting=full.any(axis=0),
         left_out={reason: count for reason, count in left_out.items() if count},
     )
 

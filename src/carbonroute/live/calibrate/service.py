@@ -29,7 +29,7 @@ from carbonroute.workloads import Distribution
 _BATCHES = 24
 _LEAST_BATCHES = 4
 #: Means of single workloads are told where their interval is narrower than this part of the mean, each way.
-_NARROW = 0.5
+_NARROW = 0.2
 
 
 def service_times(evidence: Evidence, inputs: Inputs) -> Part:
@@ -40,11 +40,15 @@ def service_times(evidence: Evidence, inputs: Inputs) -> Part:
     notes = ["service times: the journal tells means alone; each law keeps its shape, and std ÷ mean"]
     if batched.any():
         notes.append("service times: requests in batches share servers, and tell no time of their own")
+    for label in np.array(inputs.capacity.labels)[evidence.rejecting].tolist():
+        notes.append(
+            f"service times: {label} is left out, as its queue was full, and who was rejected is unknown"
+        )
     columns, busy_s, served = _batches(evidence, inputs, stated_ms, usable=~batched)
     if len(busy_s) < _LEAST_BATCHES:
         problem = "service times: unknown, as busy servers were not measured long enough"
         return Part(notes=(problem, *notes[1:]))
-    weights = 1 / (columns @ stated_ms)
+    weights = 1 / (columns @ stated_ms**2)  # the variance of a sum of service times, for laws alike
     estimates = least_squares(columns, busy_s * MS_PER["s"], weights)
     names = [workload.id for workload in inputs.scenario.workloads]
     if estimates is None or (len(names) > 1 and not all(map(_narrow, estimates))):
