@@ -142,7 +142,7 @@ def _evidence(name: str, rows: Sequence[_Window], inputs: Inputs) -> Evidence:
     # A live sensor that does not know a region's requests takes those of before for them.
     counted = ~live | column["available"].all(axis=1)
     full = (column["waiting"] >= inputs.capacity.queue_limit) & (inputs.capacity.queue_limit < UNLIMITED)
-    # Rejected requests came and were not served. A queue that is full at one moment rejects between others too.
+    # Rejected requests came and were not served; a queue that is full at a moment rejects between others too.
     busy_s[full.any(axis=0) | ~column["available"]] = np.nan
     left_out = {
         "not all requests were counted": int((~counted).sum()),

@@ -40,10 +40,9 @@ def service_times(evidence: Evidence, inputs: Inputs) -> Part:
     notes = ["service times: the journal tells means alone; each law keeps its shape, and std ÷ mean"]
     if batched.any():
         notes.append("service times: requests in batches share servers, and tell no time of their own")
-    for label in np.array(inputs.capacity.labels)[evidence.rejecting].tolist():
-        notes.append(
-            f"service times: {label} is left out, as its queue was full, and who was rejected is unknown"
-        )
+    rejecting = np.array(inputs.capacity.labels)[evidence.rejecting].tolist()
+    why = "its queue was full, and who was rejected is unknown"
+    notes += [f"service times: {label} is left out, as {why}" for label in rejecting]
     columns, busy_s, served = _batches(evidence, inputs, stated_ms, usable=~batched)
     if len(busy_s) < _LEAST_BATCHES:
         problem = "service times: unknown, as busy servers were not measured long enough"
