@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from carbonroute.control.decisions import MeasuredFacts
 from carbonroute.errors import RunFolderError
 from carbonroute.files.folder import write_all
 from carbonroute.live.http import FetchError
@@ -171,6 +172,7 @@ class Closed:
     """A sensor that reads as another one, with all regions unavailable."""
 
     alarms = ("no region answers",)
+    measured = None
 
     def __init__(self, sensor: object) -> None:
         self._sensor = sensor
@@ -179,6 +181,31 @@ class Closed:
         reading = self._sensor.read(now_s)  # type: ignore[attr-defined]
         object.__setattr__(reading, "available", np.zeros_like(reading.available))
         return reading
+
+
+class Measuring:
+    """A sensor that reads as another one, with further measurements."""
+
+    alarms = ()
+    facts = MeasuredFacts(
+        range_s=60.0, requests=[[1.0, "nan"]], service_ms=[[2.0, "nan"]], energy_j=[3.0, "nan"]
+    )
+
+    def __init__(self, sensor: object) -> None:
+        self.read, self.measured = sensor.read, self  # type: ignore[attr-defined]
+
+
+def test_what_was_measured_beside_a_reading_stands_in_the_journal(world: Bed) -> None:
+    with world.running() as parts:
+        parts.controller.tick()
+        parts.controller._sensor = Measuring(parts.ports.sensor)  # type: ignore[assignment]
+        after(world, parts)
+        parts.controller.tick()
+    first, second = (record.live for record in world.records())
+    assert first is not None
+    assert first.measured is None
+    assert second is not None
+    assert second.measured == Measuring.facts
 
 
 def test_without_any_region_the_baseline_is_in_force(world: Bed) -> None:

@@ -175,7 +175,7 @@ COMMANDS = (
         "Write a scenario with the rates, service times and energies that a journal measured.\n\n"
         f"{_RUNS_CODE}",
         (
-            "calibrate journal/02-carbon-first --scenario examples/capacity-published.toml "
+            "calibrate journal/09-spill --scenario examples/capacity-published.toml "
             "--output examples/measured.toml",
         ),
         "Next: `carbonroute simulate FILE` runs the scenario as measured.",

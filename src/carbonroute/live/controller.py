@@ -20,6 +20,7 @@ from carbonroute.live.actuation import Actuation, Carried
 from carbonroute.live.baselines import emissions_of_all, energy_j, nearest, weights_of
 from carbonroute.live.clock import Clock
 from carbonroute.live.config import LiveSetup
+from carbonroute.live.observe.measured import Measured
 from carbonroute.live.savings import IN_FORCE, Account, Interval
 from carbonroute.live.signals.feed import LiveFeed, RegionCarbon
 from carbonroute.units import S_PER_HOUR, S_PER_MINUTE
@@ -36,6 +37,11 @@ class LiveSensing(Protocol):
     @property
     def alarms(self) -> Sequence[str]:
         """What a person on call should know, of the last reading."""
+        ...
+
+    @property
+    def measured(self) -> Measured | None:
+        """Measurements beside the last reading; None where nothing measures."""
         ...
 
     def read(self, now_s: float) -> Reading:
@@ -363,6 +369,7 @@ class Controller:
             baselines={name: weights.tolist() for name, weights in self._baselines.items()},
             energy_j=None if self._energy_j is None else self._energy_j.tolist(),
             alarms=list(alarms),
+            measured=None if self._sensor.measured is None else self._sensor.measured.facts,
         )
         return LivePart(
             time_utc=time_utc,

@@ -98,13 +98,13 @@ def test_a_wrong_scenario_is_set_right(tmp_path: Path) -> None:
     assert command(arguments) == 0
     right = load(output)
     near = pytest.approx
-    assert right.traffic.requests_per_hour == near(3000, rel=0.05)
+    assert right.traffic.model_dump()["requests_per_hour"] == near(3000, rel=0.05)
     assert [one.share for one in right.origins] == near([0.6, 0.4], abs=0.03)
     assert math.fsum(one.share for one in right.origins) == near(1, abs=1e-9)
     assert [one.share for one in right.workloads] == near([0.7, 0.3], abs=0.03)
-    means = [one.service_ms.mean for one in right.workloads]
+    means = [one.service_ms.model_dump()["mean"] for one in right.workloads]
     assert means == near([500, 200], rel=0.1)
-    assert [one.service_ms.std for one in right.workloads] == near([400, 150], rel=0.1)
+    assert [one.service_ms.model_dump()["std"] for one in right.workloads] == near([400, 150], rel=0.1)
     assert (
         command(["simulate", str(output), "--output", str(tmp_path / "out"), "--no-figures", "--quiet"]) == 0
     )
@@ -123,13 +123,16 @@ def test_the_table_says_what_lies_outside_and_what_is_unknown(
     assert "the scenario's value lies outside" in printed
     assert "energies: the journal has no measured energy" in printed
     assert "no journal measures them" in printed
-    assert isinstance(load(output).traffic.requests_per_hour, int)
+    assert isinstance(load(output).traffic.model_dump()["requests_per_hour"], int)
     assert command(arguments) == 2
     assert "--force" in capsys.readouterr().err
     assert command([*arguments, "--force", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["rows"][0]["quantity"] == "requests"
-    assert report["changes"]["traffic.requests_per_hour"] == load(output).traffic.requests_per_hour
+    assert (
+        report["changes"]["traffic.requests_per_hour"]
+        == load(output).traffic.model_dump()["requests_per_hour"]
+    )
 
 
 REFUSED: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
@@ -193,7 +196,7 @@ def test_a_rise_of_traffic_is_no_dispersion() -> None:
     expected = np.full(480, 100.0)
     rise = np.linspace(80, 120, 480)
     for factor in (1, 4):
-        each = [dispersion(dice.poisson(rise) * float(factor), expected) for _ in range(200)]
+        each = [dispersion((dice.poisson(rise) * factor).astype(np.float64), expected) for _ in range(200)]
         # The variance of one estimate of 48 windows is 3/48 φ²; 1 at least adds a tenth to those of 1.
         assert np.mean(each) == pytest.approx(factor, rel=0.2)
     assert dispersion(np.ones(5), np.ones(5)) == 1.0

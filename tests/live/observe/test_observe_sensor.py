@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -358,3 +359,16 @@ def test_without_metrics_the_expected_traffic_is_read() -> None:
     reading = sensor.read(160.0)
     np.testing.assert_allclose(reading.requests, 60 * bench.traffic.at_first_per_s.reshape(1, -1))
     assert reading.available.all()
+
+
+def test_what_a_journal_keeps_is_json() -> None:
+    bench = Bench()
+    bench.tick()
+    bench.tick()
+    assert bench.sensor.measured is not None
+    facts = bench.sensor.measured.facts.model_dump()
+    assert json.loads(json.dumps(facts, allow_nan=False)) == facts
+    assert facts["range_s"] == 60
+    assert facts["energy_j"] == ["nan", "nan"]
+    assert facts["service_ms"] == [[400.0, 500.0]] * 2
+    np.testing.assert_allclose(facts["requests"], [[450, 180], [150, 60]])

@@ -142,8 +142,9 @@ def _evidence(name: str, rows: Sequence[_Window], inputs: Inputs) -> Evidence:
     # A live sensor that does not know a region's requests takes those of before for them.
     counted = ~live | column["available"].all(axis=1)
     full = (column["waiting"] >= inputs.capacity.queue_limit) & (inputs.capacity.queue_limit < UNLIMITED)
+    rejecting: Mask = np.asarray(full.any(axis=0))
     # Rejected requests came and were not served; a queue that is full at a moment rejects between others too.
-    busy_s[full.any(axis=0) | ~column["available"]] = np.nan
+    busy_s[rejecting | ~column["available"]] = np.nan
     left_out = {
         "not all requests were counted": int((~counted).sum()),
         "a pool took no requests": int((~column["available"]).any(axis=1).sum()),
@@ -159,7 +160,7 @@ def _evidence(name: str, rows: Sequence[_Window], inputs: Inputs) -> Evidence:
         waiting=column["waiting"],
         serving=column["busy"],
         energy=_energy(rows, inputs),
-        rejecting=full.any(axis=0),
+        rejecting=rejecting,
         left_out={reason: count for reason, count in left_out.items() if count},
     )
 
