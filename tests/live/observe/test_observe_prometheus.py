@@ -140,7 +140,11 @@ def address(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> Ite
     config = folder / "prometheus.yml"
     config.write_text(CONFIG.format(port=exporter.server.server_address[1]), encoding="utf-8")
     address = f"127.0.0.1:{free_port()}"
-    command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
+    command = [
+        str(needs.path_of("prometheus")),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder / 'data'}",
+    ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([*command, f"--web.listen-address={address}"], stderr=log, stdout=log)
         try:
