@@ -9,7 +9,7 @@ import numpy as np
 from carbonroute.arrays import Array
 from carbonroute.control.site import Site
 from carbonroute.live.config import Baseline, EvenBaseline, StaticBaseline
-from carbonroute.units import J_PER_KWH
+from carbonroute.workloads.energy import emissions_g
 
 
 def weights_of(baseline: Baseline, site: Site, regions: Sequence[str]) -> Array:
@@ -50,7 +50,7 @@ def energy_j(site: Site) -> Array | None:
     return site.energy.at_the_wall_j(np.arange(site.shape[1]), tokens_j)
 
 
-def emissions_g(weights: Array, requests: Array, energy_j: Array, carbon_g_per_kwh: Array) -> float:
+def emitted_g(weights: Array, requests: Array, energy_j: Array, carbon_g_per_kwh: Array) -> float:
     """Return the emissions of requests by weights, g; NaN where a carbon intensity that counts is unknown.
 
     Parameters
@@ -66,12 +66,12 @@ def emissions_g(weights: Array, requests: Array, energy_j: Array, carbon_g_per_k
     """
     each = requests[:, :, np.newaxis] * weights
     used = each > 0
-    grams = np.where(used, each * energy_j / J_PER_KWH * carbon_g_per_kwh, 0.0)
+    grams = np.where(used, each * emissions_g(energy_j, np.ones(()), carbon_g_per_kwh), 0.0)
     return float(grams.sum())
 
 
 def emissions_of_all(
     weights: Mapping[str, Array], requests: Array, energy_j: Array, carbon_g_per_kwh: Array
 ) -> dict[str, float]:
-    """Return `emissions_g` of several weights, by name."""
-    return {name: emissions_g(each, requests, energy_j, carbon_g_per_kwh) for name, each in weights.items()}
+    """Return `emitted_g` of several weights, by name."""
+    return {name: emitted_g(each, requests, energy_j, carbon_g_per_kwh) for name, each in weights.items()}
