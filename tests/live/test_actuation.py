@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -46,6 +47,18 @@ class _OpenSlow(OpenTarget):
         return
 
 
+class Told(Slow):
+    """A router that takes any weights, with a trickle."""
+
+    def open(self, context: TargetContext) -> OpenTarget:
+        return _OpenTold(context, 1.0, trickle=0.001)
+
+
+class _OpenTold(_OpenSlow):
+    def _write(self, parts: Mapping[str, float]) -> None:
+        self.parts = parts
+
+
 def test_a_target_that_is_not_due_is_no_alarm_and_an_urgent_change_does_not_wait() -> None:
     around = context(regions=("eu", "us"))
     names = Names(["all"], ["chat"], ["eu", "us"])
@@ -68,3 +81,24 @@ def test_a_target_that_refuses_twice_is_an_alarm() -> None:
         for alarms in (0, 1):
             actuation.apply(1 - GREEN, np.ones((1, 1)))
             assert len(actuation.alarms) == alarms
+
+
+def test_regions_that_may_not_serve_are_not_told_of(tmp_path: Path) -> None:
+    around = context(tmp_path, regions=("eu", "us", "ap"))
+    names = Names(["all"], ["chat"], ["eu", "us", "ap"])
+    even = np.array([[[0.5, 0.5, 0.0]]])
+    with Actuation([Told()], names, around, even, np.array([[[True, False, True]]])) as actuation:
+        carried = actuation.apply(np.array([[[1.0, 0.0, 0.0]]]), np.ones((1, 1)))
+        assert carried.verified.all()
+        assert carried.records[0]["sent"] == {"eu": 0.999, "ap": 0.001}
+        outside = actuation.apply(even, np.ones((1, 1)))
+        assert outside.records[0]["result"] == "rejected"
+        assert not outside.verified.any()
+
+
+def test_regions_that_may_serve_some_cells() -> None:
+    names = Names(["de", "fr"], ["chat"], ["eu", "us", "ap"])
+    allowed = np.array([[[True, False, False]], [[False, True, False]]])
+    assert names.served(names.cells("de", None), allowed) == ("eu",)
+    assert names.served(names.cells(None, "chat"), allowed) == ("eu", "us")
+    assert names.served(names.cells(None, None), None) == ("eu", "us", "ap")

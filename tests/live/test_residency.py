@@ -46,3 +46,19 @@ def test_an_actuator_of_cells_with_different_regions_is_refused(
         return
     with pytest.raises(InputError, match="one set of weights to cells whose allowed_regions differ"):
         load_live(live)
+
+
+@pytest.mark.parametrize(("origin", "missing"), [("West", False), ("East", True)])
+def test_a_target_needs_endpoints_of_the_regions_that_may_serve_it(
+    origin: str, tmp_path: Path, *, missing: bool
+) -> None:
+    bed(tmp_path, WEST)
+    live = tmp_path / "live.toml"
+    target = f'kind = "haproxy"\nsocket = "stats"\norigin = "{origin}"\nservers = {{ B = ["be/b"] }}\n'
+    text = live.read_text(encoding="utf-8")
+    live.write_text(f"{text}\n[[live.actuators]]\n{target}", encoding="utf-8")
+    if not missing:
+        assert load_live(live).settings.actuators[-1].origin == origin
+        return
+    with pytest.raises(InputError, match="region 'A' is missing"):
+        load_live(live)

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Mask
 from carbonroute.live.actuators import Target
 from carbonroute.live.actuators.target import Applied, OpenTarget, TargetContext
 from carbonroute.live.names import Names
@@ -54,12 +54,21 @@ class Actuation:
         What targets need to open.
     in_force
         Weights that are taken to be in force where no target tells, shape (O, W, R).
+    allowed
+        Regions that may serve a cell, shape (O, W, R); None where all may. A target is told of no others:
+        they get no trickle and no standby.
     """
 
     def __init__(
-        self, targets: Sequence[Target], names: Names, context: TargetContext, in_force: Array
+        self,
+        targets: Sequence[Target],
+        names: Names,
+        context: TargetContext,
+        in_force: Array,
+        allowed: Mask | None = None,
     ) -> None:
         self._names, self._targets = names, targets
+        self._allowed = allowed
         self.covered = [names.cells(target.origin, target.workload) for target in targets]
         self._open: list[OpenTarget] = []
         self._failures = [0] * len(targets)
@@ -131,8 +140,9 @@ class Actuation:
         for index, (target, covered) in enumerate(zip(self._open, self.covered, strict=True)):
             shares = _mean(weights[covered], per_s[covered])
             waits = not urgent and target.delay_s() > 0
-            shares_by_region = dict(zip(self._names.regions, shares.tolist(), strict=True))
-            applied = target.apply(shares_by_region, urgent=urgent)
+            of_region = dict(zip(self._names.regions, shares.tolist(), strict=True))
+            served = self._names.served(covered, self._allowed)
+            applied = target.apply({region: of_region[region] for region in served}, urgent=urgent)
             own = covered & ~decided
             decided |= covered
             sent[own] = self._row(applied.sent)

@@ -314,7 +314,8 @@ def _against_the_scenario(file: LiveConfig, inputs: Inputs) -> Iterator[Fault]:
             stated = getattr(target, key)
             if stated is not None:
                 yield from _unknown([stated], known, f"{place}.{key}", keyed=False)
-        yield from _below(place, target.faults(names.regions))
+        cells = names.cells(target.origin, target.workload)
+        yield from _below(place, target.faults(names.regions, names.served(cells, inputs.allowed)))
         yield from _mixed(target, names, inputs.allowed, place)
     if live.mode.share > 0:
         yield from _uncovered(live.actuators, names)

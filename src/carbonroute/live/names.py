@@ -35,3 +35,17 @@ class Names:
         of_workload = np.array([workload in (None, name) for name in self.workloads])
         carried: Mask = of_origin[:, np.newaxis] & of_workload
         return carried
+
+    def served(self, cells: Mask, allowed: Mask | None) -> tuple[str, ...]:
+        """Return the regions that may serve some of these cells, shape (O, W).
+
+        Parameters
+        ----------
+        cells
+            Whether a cell is asked about.
+        allowed
+            Regions that may serve a cell, shape (O, W, R); None where all may.
+        """
+        if allowed is None:
+            return tuple(self.regions)
+        return tuple(np.array(self.regions, dtype=object)[allowed[cells].any(axis=0)])

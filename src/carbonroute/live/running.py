@@ -177,7 +177,7 @@ def actuation_of(
     """Open the targets that the live file states."""
     context = TargetContext(setup.folder, setup.names.regions, fetch, clock, gauges or GaugeBoard())
     baseline = weights_of(setup.settings.baseline, setup.inputs.site, setup.names.regions)
-    return Actuation(setup.settings.actuators, setup.names, context, baseline)
+    return Actuation(setup.settings.actuators, setup.names, context, baseline, setup.inputs.allowed)
 
 
 def feed_regions(setup: LiveSetup) -> tuple[FeedRegion, ...]:
