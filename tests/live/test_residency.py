@@ -56,9 +56,10 @@ def test_a_target_needs_endpoints_of_the_regions_that_may_serve_it(
     live = tmp_path / "live.toml"
     target = f'kind = "haproxy"\nsocket = "stats"\norigin = "{origin}"\nservers = {{ B = ["be/b"] }}\n'
     text = live.read_text(encoding="utf-8")
-    live.write_text(f"{text}\n[[live.actuators]]\n{target}", encoding="utf-8")
+    other = f'kind = "gauge"\norigin = "{({"West", "East"} - {origin}).pop()}"\n'
+    live.write_text(f"{text}\n[[live.actuators]]\n{target}\n[[live.actuators]]\n{other}", encoding="utf-8")
     if not missing:
-        assert load_live(live).settings.actuators[-1].origin == origin
+        assert load_live(live).settings.actuators[-2].origin == origin
         return
     with pytest.raises(InputError, match="region 'A' is missing"):
         load_live(live)
