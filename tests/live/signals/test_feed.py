@@ -88,7 +88,7 @@ def test_a_region_without_a_source_and_an_unknown_one_are_refused(tmp_path: Path
 
 def test_sources_go_by_their_order_within_a_step(tmp_path: Path) -> None:
     clock = FakeClock(since_s=4 * HOUR_S)
-    ages_h = {"first": 0, "second": 0}
+    ages_h = {"first": 0.0, "second": 0.0}
 
     def say(request: Request) -> Said:
         name = request.url.split("/")[2]
@@ -98,11 +98,11 @@ def test_sources_go_by_their_order_within_a_step(tmp_path: Path) -> None:
     names = [
         {"kind": "electricity-maps", "token_env": "EM_TOKEN", "base_url": f"http://{name}"} for name in ages_h
     ]
-    for ages, known in (((0, 0), 300), ((2.5, 0), 310), ((2.5, 2.5), 300), ((3.5, 2.5), 310)):
-        ages_h.update(zip(ages_h, ages, strict=True))
-        live = feed(clock, FakeFetcher(say), tmp_path / f"{ages}", carbon=settings(*names))
+    for first_h, second_h, known in ((0.0, 0.0, 300), (2.5, 0.0, 310), (2.5, 2.5, 300), (3.5, 2.5, 310)):
+        ages_h = {"first": first_h, "second": second_h}
+        live = feed(clock, FakeFetcher(say), tmp_path / f"{first_h} {second_h}", carbon=settings(*names))
         live.poll()
-        assert live.described(clock.since_s)[0].g_per_kwh == known, ages
+        assert live.described(clock.since_s)[0].g_per_kwh == known
 
 
 def test_a_forecast_stands_in_before_an_old_value_and_ages_from_its_issue(tmp_path: Path) -> None:

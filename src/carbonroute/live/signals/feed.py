@@ -39,7 +39,7 @@ _DAY = timedelta(days=1)
 #: After a fault of this program itself, the background thread goes on so much later.
 _AFTER_FAULT_S = 60.0
 #: A source is written to disk at most so often, s.
-_CACHE_EVERY_S = 60.0
+_CACHE_EVERY_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -347,7 +347,7 @@ class LiveFeed:
             if age <= self._max_age and point.g_per_kwh is not None:
                 yield "last-good", source, point.g_per_kwh, point.start
         for source in serving if self.settings.yesterday else ():
-            before = source.series[source.zones[region.name]].covering(now - _DAY)
+            before = source.series[source.zones[region.name]].around(now - _DAY)
             if before and before.g_per_kwh is not None:
                 yield "same-hour-yesterday", source, before.g_per_kwh, before.start
 

@@ -14,6 +14,8 @@ from carbonroute.units import MAX_CARBON_G_PER_KWH
 FUTURE = timedelta(minutes=2)
 #: Values are kept so long: yesterday's may be asked for until the end of today.
 KEPT = timedelta(hours=50)
+_SLOT_S = 900
+_HOUR = timedelta(hours=1)
 #: Without a long-run mean, a first value below this looks like kg/kWh.
 _TINY_G_PER_KWH = 2.0
 
@@ -110,9 +112,14 @@ class Series:
         begun = [start for start in self.points if start <= now + FUTURE]
         return self.points[max(begun)] if begun else None
 
-    def covering(self, time: datetime) -> Point | None:
-        """Return the believed value of the interval that holds a moment, or None."""
-        return covering(self.points, time)
+    def around(self, time: datetime) -> Point | None:
+        """Return the last believed value that began within the hour before a moment, or holds it; or None."""
+        begun = [
+            each
+            for each in self.points
+            if each <= time and (time - each < _HOUR or time < self.points[each].end)
+        ]
+        return self.points[max(begun)] if begun else None
 
     def _take(self, point: Point, now: datetime) -> str | None:
         """Take one value, or return why it is not believed."""
@@ -154,8 +161,16 @@ class Series:
         return self.points[max(earlier)] if earlier else None
 
     def _forget(self, now: datetime) -> None:
-        oldest = now - KEPT
-        self.points = {start: point for start, point in self.points.items() if start >= oldest}
+        """Forget what nobody asks for any more: of old values, one in a quarter of an hour is kept."""
+        oldest, recent = now - KEPT, now - self.checks.max_age
+        slots: set[int] = set()
+        kept = {}
+        for start in sorted(self.points):
+            slot = int(start.timestamp() // _SLOT_S)
+            if start >= recent or (start >= oldest and slot not in slots):
+                kept[start] = self.points[start]
+            slots.add(slot)
+        self.points = kept
         self._first_answer = {start: n for start, n in self._first_answer.items() if start >= oldest}
         self._jumps = [point for point in self._jumps if point.start >= oldest]
 
