@@ -93,7 +93,8 @@ class Series:
         if ordered and ordered[-1].start < now - KEPT:
             reasons[f"the latest value is of {_shown(ordered[-1].start)}"] = None
         for point in ordered:
-            if point.start < now - KEPT:
+            known = self.points.get(point.start)
+            if point.start < now - KEPT or (known and known.g_per_kwh == point.g_per_kwh):
                 continue
             if reason := self._take(point, now):
                 reasons[reason] = None
