@@ -1,13 +1,21 @@
-"""Inspecting a year of many zones in CSV, against polars' own read of the file: CPU time of all threads."""
+"""Inspecting a year of many zones in CSV, against polars' own read of the file: CPU time of all threads.
+
+In one process, in turns; and in fresh processes, where every page of memory is new: from after the imports to
+the last line of output.
+"""
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -17,12 +25,31 @@ from carbonroute.inspection import inspect_file
 
 ZONES = [f"Z{index:02}" for index in range(50)]
 _GOAL = 3.0
+#: What a fresh process imports, and what it runs then on the file that `path` names.
+_FRESH = MappingProxyType(
+    {
+        "polars": ("import polars", "polars.read_csv(path)"),
+        "inspect_file": (
+            "from pathlib import Path; from carbonroute.inspection import inspect_file",
+            "inspect_file(Path(path))",
+        ),
+        "`carbonroute inspect`": (
+            "import carbonroute.cli.inspect, carbonroute.inspection; from carbonroute.cli.app import run",
+            "run(['inspect', path])",
+        ),
+    }
+)
 
 
 def measure(size: Size) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         files = written(Path(name), 48 if size.small else 8784)
-        return [row for layout, path in files.items() for row in against_polars(layout, path, size.repeat)]
+        return [
+            row
+            for layout, path in files.items()
+            for rows in (against_polars, in_fresh_processes)
+            for row in rows(layout, path, size.repeat)
+        ]
 
 
 def written(folder: Path, hours: int) -> dict[str, Path]:
@@ -57,6 +84,41 @@ def against_polars(layout: str, path: Path, repeat: int) -> list[Row]:
         Row("inspecting them", f"{inspected * 1e3:.0f} ms"),
         Row(f"inspecting ÷ reading, {layout}", f"{ratio:.1f}×", f"≤ {_GOAL:g}×"),
     ]
+
+
+def in_fresh_processes(layout: str, path: Path, repeat: int) -> list[Row]:
+    """Read a file and inspect it, each in a process of its own, in turns; imports do not count."""
+    times_s: dict[str, list[float]] = {what: [] for what in _FRESH}
+    for _ in range(repeat):
+        for what, (imports, call) in _FRESH.items():
+            times_s[what].append(_fresh_s(imports, call, path))
+    read = times_s.pop("polars")
+    return [
+        Row(
+            f"{what} ÷ reading, {layout}, fresh processes",
+            f"{statistics.median(i / r for i, r in zip(inspected, read, strict=True)):.1f}× "
+            f"({statistics.median(inspected) * 1e3:.0f} ÷ {statistics.median(read) * 1e3:.0f} ms)",
+            f"≤ {_GOAL:g}×",
+        )
+        for what, inspected in times_s.items()
+    ]
+
+
+def _fresh_s(imports: str, call: str, path: Path) -> float:
+    """Return the CPU time that a call takes in a fresh process, s, its imports apart."""
+    code = (
+        f"import sys, time; path = sys.argv[1]; {imports}; start = time.process_time(); {call}; "
+        "print(time.process_time() - start, file=sys.stderr)"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, path],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+    )
+    return float(child.stderr.split()[-1])
 
 
 def _cpu_s(call: Callable[[], object]) -> float:

@@ -203,6 +203,8 @@ def visible(text: str) -> str:
     \x1b[31mred\x07, \u202eback
     next line
     """
+    if text.isprintable():
+        return text
     return "\n".join(line if line.isprintable() else "".join(map(_shown, line)) for line in text.split("\n"))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -192,3 +194,30 @@ def test_a_table_without_any_sign_of_requests_is_still_asked_about(
     path.write_text("when,a,b\n2026-11-01T00:00Z,1.5,2\n2026-11-01T01:00Z,1,2.5\n", encoding="utf-8")
     assert main(["inspect", str(path)]) == 2
     assert "choose --as carbon" in capsys.readouterr().err
+
+
+def test_names_that_are_wider_than_the_terminal_keep_their_values_beside_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"{letter * 150}" for letter in "AB"]
+    hours = [f"2024-01-01T{hour:02}:00Z,{100 + hour},{300 + hour}" for hour in range(24)]
+    path = tmp_path / "carbon.csv"
+    path.write_text("\n".join([",".join(["time", *names]), *hours, ""]))
+    assert main(["inspect", str(path), "--as", "carbon"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = {letter: next(line for line in lines if line.startswith(f" {letter * 9}")) for letter in "AB"}
+    assert "111.5" in rows["A"]
+    assert "311.5" in rows["B"]
+
+
+def test_a_carbon_file_is_inspected_without_policies_scenarios_or_masked_arrays(tmp_path: Path) -> None:
+    path = samples.wide(tmp_path)
+    code = (
+        "import sys; from carbonroute.cli import main; code = main(['inspect', sys.argv[1]]); "
+        "late = {'carbonroute.policies', 'carbonroute.scenario.written', 'numpy.ma', 'numba', 'scipy'}; "
+        "print(code, *sorted(late & set(sys.modules)), file=sys.stderr)"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert child.stderr.split() == ["0"]

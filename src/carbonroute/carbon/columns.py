@@ -15,7 +15,7 @@ from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition, first_named
 from carbonroute.files.tables import FIRST_LINE, column_numbers
 from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
-from carbonroute.files.times import ends_a_day, epoch_unit, lenient_epoch_times
+from carbonroute.files.times import RepeatedStamps, ends_a_day, epoch_unit, lenient_epoch_times
 from carbonroute.units import G_PER_KWH
 
 _ZONE = re.compile(r"zone|region|area|country|location|grid|balancing|authority|^ba$", re.I)
@@ -173,23 +173,26 @@ def surveyed(
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str], list[str]]:
     """Return a recognised table, its `numbered` rows, the settings of its times, and findings on them."""
     table, name = preview.table(), recognition.columns["time"]
-    settings, findings = {"time_column": name}, []
-    if (unit := epoch_unit(table[name])) is not None:
-        times = lenient_epoch_times(table[name], unit)
+    settings, findings, stamps = {"time_column": name}, [], table[name]
+    if (unit := epoch_unit(stamps)) is not None:
+        times = lenient_epoch_times(stamps, unit)
         findings.append(f"times in {name!r} are numbers: read as {unit} since 1970, UTC")
+    elif (repeated := RepeatedStamps.of(stamps)) is not None:
+        stamps = repeated.stamps
+        times = repeated.spread(read_times(stamps, None, preview.file_name))
     else:
-        times = read_times(table[name], None, preview.file_name)
+        times = read_times(stamps, None, preview.file_name)
     frame = numbered(table, preview.file_name, times)
     if _END.fullmatch(name) and (step := common_step_us(frame.select("time", zone=pl.lit("")))):
         settings["stamp"] = "end"
         frame = frame.with_columns(pl.col("time") - pl.duration(microseconds=step))
         findings.append(f"times in {name!r} are called the ends of their intervals: stamp = 'end'")
-    elif ends_a_day(table[name]).any():
+    elif ends_a_day(stamps).any():
         settings["stamp"] = toml.ask("'end' or 'start', of the interval of each value")
         findings.append(
             f"times in {name!r} write the end of a day as its hour 24: stamp must say what they are"
         )
-    if unit is None and lacks_offset(table[name]):
+    if unit is None and lacks_offset(stamps):
         settings["time_zone"] = toml.ZONE
         findings.append(f"times in {name!r} have no offset: taken as UTC here; time_zone must say their zone")
     return table, frame, settings, findings

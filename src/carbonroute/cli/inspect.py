@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
+from rich.measure import Measurement
 
 from carbonroute.cli.imported import print_import
 from carbonroute.cli.options import NoCode
@@ -18,9 +19,9 @@ from carbonroute.cli.terminal import empty_table, out, print_json, results_alone
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.folder import write_named
 from carbonroute.inspection import Inspection, Kind, inspect_file
-from carbonroute.scenario import builtin_scenarios, load
 
 if TYPE_CHECKING:
+    import polars as pl
     from rich.console import Console
     from rich.table import Table
 
@@ -64,7 +65,7 @@ def inspect(
         Print all of it as JSON, at full precision.
     """
     form = None if picture is None else _format(picture)
-    is_scenario = file.endswith(".toml") or (file in builtin_scenarios() and not Path(file).exists())
+    is_scenario = _is_scenario(file)
     if is_scenario and kind is not None:
         raise InputError(
             "--as",
@@ -75,6 +76,7 @@ def inspect(
     with results_alone():
         if is_scenario:
             from carbonroute.inspection.scenario import inspect_scenario
+            from carbonroute.scenario import load
 
             parts = inspect_scenario(load(file, code=not no_code))
         else:
@@ -102,6 +104,14 @@ def inspect(
     for path in drawn:
         console.print(f"\nWrote {path}.", soft_wrap=True)
     return 0
+
+
+def _is_scenario(file: str) -> bool:
+    if file.endswith(".toml") or Path(file).exists():
+        return file.endswith(".toml")
+    from carbonroute.scenario import builtin_scenarios
+
+    return file in builtin_scenarios()
 
 
 def _is_importable(path: Path) -> bool:
@@ -179,7 +189,7 @@ def _print(console: Console, part: Inspection) -> None:
     if part.quantities:
         console.print(_facts(part.quantities))
     if not part.table.is_empty():
-        console.print(_rows(part))
+        console.print(_rows(part, console))
     if part.table.height > _MOST_ROWS:
         console.print(f"… and {part.table.height - _MOST_ROWS:,} rows more, which --json prints.")
     for finding in part.findings:
@@ -200,23 +210,34 @@ def _facts(values: Any) -> Table:
     return table
 
 
-def _rows(part: Inspection) -> Table:
-    """Return the table of an inspection, without columns that are empty or count no fault."""
+def _rows(part: Inspection, console: Console) -> Table:
+    """Return the table of an inspection, without columns that are empty or count no fault.
+
+    Where it fits the console's width, all of a column is one cell of a line per row: that takes a quarter of
+    the time of a cell per value, and looks the same.
+    """
     silent = {
         name
         for name, column in zip(part.table.columns, part.table.iter_columns(), strict=True)
         if (column.dtype.is_integer() and "est_hour" not in name and not column.sum())
         or column.null_count() == len(column)
     }
+    columns = part.table.select(name for name in part.table.columns if name not in silent).head(_MOST_ROWS)
+    texts = [[*map(shown, column)] for column in columns.iter_columns()]
+    table = _headed(columns, ["\n".join(column) for column in texts])
+    if Measurement.get(console, console.options, table).maximum < console.width:
+        return table
+    return _headed(columns, *zip(*texts, strict=True))
+
+
+def _headed(columns: pl.DataFrame, *rows: Sequence[str]) -> Table:
+    """Return rows of text as a table with the headings of columns; numbers stand on the right."""
     table = empty_table()
-    names = [name for name in part.table.columns if name not in silent]
-    for name in names:
-        right = part.table[name].dtype.is_numeric()
-        table.add_column(
-            _heading(name).replace(" ", "\n"), justify="right" if right else "left", overflow="fold"
-        )
-    for row in part.table.select(names).head(_MOST_ROWS).iter_rows():
-        table.add_row(*map(shown, row))
+    for name, dtype in columns.schema.items():
+        justify: Literal["left", "right"] = "right" if dtype.is_numeric() else "left"
+        table.add_column(_heading(name).replace(" ", "\n"), justify=justify, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -77,7 +77,8 @@ class _Console(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render with escaped control characters, except those of the console itself."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=visible(segment.text))
+            is_safe = segment.control or segment.text.isprintable()
+            yield segment if is_safe else segment._replace(text=visible(segment.text))
 
 
 def console(stream: TextIO, width: int | None = None) -> Console:

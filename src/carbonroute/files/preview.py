@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from carbonroute.errors import InputError
-from carbonroute.files.limits import PIECE_BYTES
+from carbonroute.files.limits import MAX_LINE_BYTES, PIECE_BYTES
 from carbonroute.files.parquet import parquet
 from carbonroute.files.streams import JSON_LINES
 from carbonroute.files.strict_json import read_json, refuse_halves
@@ -42,6 +42,7 @@ from carbonroute.files.xml import read_xml
 
 HEAD_ROWS = 2000
 _HEAD_BYTES = 2**20
+_LINE_BYTES = 2**14
 #: Share of a column's entries that must be of the type that the column is taken for.
 MOST = 0.8
 #: Marks of decimals and of thousands, other than a program's, as keys of a scenario.
@@ -230,7 +231,16 @@ def preview(path: Path, file_name: str, kind: str | None = None, *, any_separato
 
 def _separator(path: Path, file_name: str) -> str:
     """Return the separator of a CSV file, by its first line."""
-    return separator_of(next(_lines(path, file_name), "").encode())
+    return separator_of(_first_line(path, file_name).encode())
+
+
+def _first_line(path: Path, file_name: str) -> str:
+    data = b""
+    for chunk in chunks(path, file_name, _LINE_BYTES):
+        data += chunk
+        if b"\n" in chunk or len(data) > MAX_LINE_BYTES:
+            break
+    return plain_text(data[: data.find(b"\n") + 1] or data, file_name).removesuffix("\n")
 
 
 def _small(path: Path, file_name: str, separator: str) -> pl.DataFrame | None:

@@ -93,7 +93,8 @@ def _stream_json(
         return pl.read_ndjson(io.BytesIO(data), schema=schema)
 
     first_line = 0
-    for first_line, data in text_pieces(path, file_name, piece_bytes, digests):
+    for first_line, lines in text_pieces(path, file_name, piece_bytes, digests):
+        data = lines.removesuffix(b"\n")
         if first_line == 1:
             required(required_columns, _keys(data.partition(b"\n")[0], file_name), file_name)
         refuse_halves(data, file_name, first_line)

@@ -188,18 +188,20 @@ def csv_pieces(
     for line, data in text_pieces(path, file_name, piece_bytes, digests, limit):
         skip_lines = 0 if names else 1
         if not names:
-            require_header(data.split(b"\n", HEADER_LINES)[:HEADER_LINES], file_name)
-            head, *following = _first_lines(data)
+            lines = _first_lines(data, HEADER_LINES)
+            require_header(lines, file_name)
+            head, following = lines[0], b"".join(lines[1:2])
             if separator == ",":
-                require_commas(head, b"".join(following), file_name)
+                require_commas(head, following, file_name)
             names = column_names(head, file_name, separator)
             columns = _columns(select(names), names, separator)
-            if not following:
+            if len(lines) == 1:
                 continue
         first_line = line + skip_lines
         table = _regular(data, len(names), columns, skip_lines)
         if table is None:
-            body = data.partition(b"\n")[2] if skip_lines else data
+            rows = data.partition(b"\n")[2] if skip_lines else data
+            body = rows.removesuffix(b"\n")
             check_lines(body, file_name, len(names), first_line, separator)
             table = parsed(body, file_name, first_line, columns)
         yield first_line, table
@@ -207,13 +209,14 @@ def csv_pieces(
         raise refused(file_name, "the file is empty", "a header line and data are expected")
 
 
-def _first_lines(data: bytes) -> list[bytes]:
-    """Return the first two lines, or the only one."""
-    end = data.find(b"\n")
-    if end < 0:
-        return [data]
-    second = data.find(b"\n", end + 1)
-    return [data[:end], data[end + 1 : second if second > end else len(data)]]
+def _first_lines(data: bytes, most: int) -> list[bytes]:
+    """Return the first lines of some text, at most so many, without splitting the rest of it."""
+    end = -1
+    for _ in range(most):
+        end = data.find(b"\n", end + 1)
+        if end < 0:
+            return data.removesuffix(b"\n").split(b"\n")
+    return data[:end].split(b"\n")
 
 
 def _columns(columns: Sequence[str], names: list[str], separator: str) -> Parser:
@@ -258,7 +261,8 @@ def _regular(data: bytes, columns: int, parse: Parser, skip_lines: int) -> pl.Da
         table = parse(data, skip_lines)
     except failures():
         return None
-    is_whole = table.width == columns and len(table) == data.count(b"\n") + 1 - skip_lines
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    is_whole = table.width == columns and len(table) == lines - skip_lines
     return table if is_whole and not table.to_series(columns - 1).null_count() else None
 
 
@@ -269,7 +273,10 @@ def text_pieces(
     digests: Digests | None = None,
     limit: float = float("inf"),
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield whole lines of a text file, without the last line's end, and the number of the first of them."""
+    """Yield whole lines of a text file, and the number of the first of them.
+
+    The last line of the file may have its end; empty lines after it are left out.
+    """
     first_line, held = 1, b""
     for chunk in chunks(path, file_name, piece_bytes, limit, digests):
         held += chunk
@@ -286,7 +293,10 @@ def text_pieces(
             yield first_line, plain_lines(body, file_name, first_line)
             held = held[end + 1 :]
             first_line += body.count(b"\n") + 1
-    if rest := plain_lines(held, file_name, first_line).rstrip(b"\n"):
+    rest = plain_lines(held, file_name, first_line)
+    if rest.endswith(b"\n\n"):
+        rest = rest.rstrip(b"\n")
+    if rest not in {b"", b"\n"}:
         yield first_line, rest
 
 

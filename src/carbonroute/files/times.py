@@ -80,6 +80,48 @@ class LocalRows:
     in_order: bool
 
 
+@dataclass(frozen=True)
+class RepeatedStamps:
+    """A column of texts that stand there again and again, as in a row per zone and time.
+
+    Attributes
+    ----------
+    stamps
+        The different texts, in the order of the file.
+    place
+        Which of them each row has; None where the column is all of them in turn, `times` times.
+    times
+        How often the first of them stands there.
+    """
+
+    stamps: pl.Series
+    place: pl.Series | None
+    times: int
+
+    @classmethod
+    def of(cls, column: pl.Series) -> RepeatedStamps | None:
+        """Return the texts of a column; None if its first one does not stand there `_REPEATED` times."""
+        if column.dtype != pl.String or column.first() is None:
+            return None
+        same = (column == column.first()).arg_true()
+        if len(same) < _REPEATED:
+            return None
+        period = int(same[1] - same[0])
+        if period == 1:  # hour by hour: runs of one stamp
+            begins = column.ne_missing(column.shift(1))
+            begins[0] = True
+            return cls(column.filter(begins), begins.cum_sum() - 1, len(same))
+        turns, rest = divmod(len(column), period)
+        if not rest and column[period:].eq_missing(column[:-period]).all():  # zone by zone
+            return cls(column.head(period), None, turns)
+        stamps = column.drop_nulls().unique(maintain_order=True)
+        return cls(stamps, column.cast(pl.Enum(stamps)).to_physical(), len(same))
+
+    def spread(self, values: pl.Series) -> pl.Series:
+        """Return the values of all rows, of those of `stamps`."""
+        return pl.concat([values] * self.times) if self.place is None else values.gather(self.place)
+
+
 def to_utc(
     column: pl.Series,
     time_zone: str | None,
@@ -244,10 +286,8 @@ def _distinct(
 
 def _at_once(column: pl.Series, time_zone: str | None) -> pl.Series:
     """Return times in UTC, null where they need a closer look."""
-    first = column.first() if column.dtype == pl.String else None
-    if first is not None and (column == first).sum() >= _REPEATED:
-        stamps, place = _each_once(column)
-        return _at_once(stamps, time_zone).gather(place)
+    if (repeated := RepeatedStamps.of(column)) is not None:
+        return repeated.spread(_at_once(repeated.stamps, time_zone))
     nothing = pl.Series(column.name, [None], dtype=pl.Datetime("us", "UTC")).new_from_index(0, len(column))
     try:
         times = _of_layout(column) if column.dtype == pl.String else column
@@ -263,20 +303,6 @@ def _at_once(column: pl.Series, time_zone: str | None) -> pl.Series:
         return times if inside.all() else times.set(~inside, None)
     except pl.exceptions.PolarsError:  # such as a time zone that only the other library knows
         return nothing
-
-
-def _each_once(column: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Return the stamps of a column whose first one is repeated, and which of them each row has."""
-    first, second = (column == column.first()).arg_true().head(2)
-    period = second - first
-    if period == 1:  # hour by hour: runs of one stamp
-        begins = column.ne_missing(column.shift(1))
-        begins[0] = True
-        return column.filter(begins), begins.cum_sum() - 1
-    if len(column) % period == 0 and column[period:].eq_missing(column[:-period]).all():  # zone by zone
-        return column.head(period), pl.int_range(len(column), eager=True) % period
-    stamps = column.drop_nulls().unique(maintain_order=True)
-    return stamps, column.cast(pl.Enum(stamps)).to_physical()
 
 
 def _of_layout(column: pl.Series) -> pl.Series:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -187,9 +187,7 @@ def _of_complete(table: pl.DataFrame, values: Array, lone: Mask, step: Step) -> 
     hours = HourlyValues(_zones(table["zone"]), span[0], values)
     by_zone, findings = describe_hours(hours, HOURS_PER_DAY, lone)
     nothing = np.zeros(len(hours.zones), dtype=np.int64)
-    counted = pl.DataFrame(
-        {"zone": list(hours.zones), "rows": nothing + len(values), **dict.fromkeys(_ROW_FAULTS, nothing)}
-    )
+    counted = _table(hours.zones, {"rows": nothing + len(values), **dict.fromkeys(_ROW_FAULTS, nothing)})
     described = counted.hstack(by_zone.get_columns()[1:])
     return Series(_quantities(table, hours, span, str(step)), described, findings, hours, step, False, ())
 
@@ -238,7 +236,7 @@ def _row_counts(rows: CarbonRows, again: Mask) -> pl.DataFrame:
     counts = {
         what: np.bincount(rows.column[flagged], minlength=len(rows.zones)) for what, flagged in flags.items()
     }
-    return pl.DataFrame({"zone": list(rows.zones), **counts})
+    return _table(rows.zones, counts)
 
 
 def _earlier(rows: CarbonRows) -> Mask:
@@ -330,11 +328,10 @@ def describe_hours(
         "longest_gap_hours": longest,
         "spikes": found_spikes.sum(axis=0),
         "standstills": np.bincount(still.column, minlength=len(zones)),
-        "copy_of": pl.Series([copy_of.get(column) for column in range(len(zones))], dtype=pl.String),
+        "copy_of": pl.Series(map(copy_of.get, range(len(zones))), dtype=pl.String),
         "day_correlation": lag_correlation(values, HOURS_PER_DAY, level),
     }
-    table = pl.DataFrame({"zone": pl.Series(zones, dtype=pl.String), **_levels(hours, level), **faults})
-    return table, [
+    return _table(zones, {**_levels(hours, level), **faults}), [
         *_gap_findings(hours, gaps.column, gaps.begin, gaps.length),
         *_spike_findings(hours, found_spikes),
         *_still_findings(hours, still.column, still.begin, still.length, still_hours),
@@ -345,14 +342,26 @@ def describe_hours(
     ]
 
 
+def _table(zones: Sequence[str], columns: Mapping[str, pl.Series | NDArray[Any]]) -> pl.DataFrame:
+    """Return a table of a row per zone, of columns of shape (Z,).
+
+    Arrays go in as lists: at an array, polars imports all of `numpy.ma`, which takes as long as reading a
+    year of 50 zones.
+    """
+    plain = {
+        name: column if isinstance(column, pl.Series) else column.tolist() for name, column in columns.items()
+    }
+    return pl.DataFrame({"zone": pl.Series(zones, dtype=pl.String), **plain})
+
+
 def _levels(hours: HourlyValues, level: Moments) -> dict[str, Any]:
     """Return the level of each zone and its mean day, by column."""
     day = mean_day(hours.values, hours.start.hour)
-    swing, whole = amplitude(day), pl.Series(np.isfinite(day).all(axis=0))
+    swing, whole = amplitude(day), np.isfinite(day).all(axis=0)
     share = np.divide(swing, level.mean, out=np.full(len(swing), np.nan), where=level.mean != 0)
-    nothing = pl.Series([None], dtype=pl.Int64)
     lowest, highest = (
-        pl.Series(hour).zip_with(whole, nothing) for hour in (day.argmin(axis=0), day.argmax(axis=0))
+        pl.Series((at if known else None for at, known in zip(hour, whole, strict=True)), dtype=pl.Int64)
+        for hour in (day.argmin(axis=0), day.argmax(axis=0))
     )
     return {
         "missing_hours": np.isnan(hours.values).sum(axis=0),

@@ -35,8 +35,8 @@ def complete_hours(table: pl.DataFrame, lowest: float, highest: float) -> Array 
     if rest or hours < 2:
         return None
     codes, time_us, numbers = (column.to_physical().to_numpy() for column in (zone, time, value))
-    if not (codes.reshape(zones, hours) == np.arange(zones)[:, np.newaxis]).all():
-        if not (codes.reshape(hours, zones) == np.arange(zones)).all():
+    if not (codes.reshape(zones, hours) == np.arange(zones, dtype=codes.dtype)[:, np.newaxis]).all():
+        if not (codes.reshape(hours, zones) == np.arange(zones, dtype=codes.dtype)).all():
             return None
         time_us, numbers = time_us.reshape(hours, zones).T, numbers.reshape(hours, zones).T
     time_us, by_zone = time_us.reshape(zones, hours), cast(Array, numbers.reshape(zones, hours))
