@@ -205,7 +205,12 @@ def test_other_separators_are_named_and_read_when_stated(separator: str, tmp_pat
     found = ask(tmp_path, data, keys(f'separator = "{spelled}"', 'decimal = ","'), hours=2)
     assert found.g_per_kwh.tolist() == [[300.5, 50.2], [310.5, 51.2]]
     note = refusal(tmp_path, f"sep={separator}\n{data}", hours=2)
-    assert says(note, "line 1 states a separator", "remove line 1")
+    assert says(note, "line 1 states a separator", "remove line 1", "skip_rows = 1")
+    below = keys(f'separator = "{spelled}"', 'decimal = ","', "skip_rows = 1")
+    assert (
+        ask(tmp_path, f"sep={separator}\n{data}", below, hours=2).g_per_kwh.tolist()
+        == found.g_per_kwh.tolist()
+    )
 
 
 ZEROS = {"A": [120.0, 121, 122, 123, 124, 125], "B": [410.0, 411, 412, 0, 414, 415]}

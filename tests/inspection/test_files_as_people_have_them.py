@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import tomllib
@@ -625,24 +626,65 @@ def test_a_leading_zero_is_no_group_of_thousands(
         ["# a;b;c"],
     ],
 )
-@pytest.mark.parametrize("command", ["inspect", "simulate"])
 def test_lines_above_a_table_are_named_and_the_remedy_works(
-    above: list[str], separator: str, command: str, tmp_path: Path
+    above: list[str], separator: str, tmp_path: Path
 ) -> None:
     table = wide("time,A,B", lambda h: f"{300 + h},{400 + h}").replace(",", separator)
-    (tmp_path / "file.csv").write_text("\n".join([*above, table]), encoding="utf-8")
+    path = tmp_path / "file.csv"
+    path.write_text("\n".join([*above, table]), encoding="utf-8")
     where = "line 1" if len(above) == 1 else f"lines 1 to {len(above)}"
-    pattern = rf"{where} stands? above the table, whose header is line {len(above) + 1}: .* remove {where}"
-    keys = "" if separator == "," else "separator = ';'\n"
-    reading: dict[str, Callable[[], object]] = {
-        "inspect": lambda: inspect_file(tmp_path / "file.csv"),
-        "simulate": lambda: read(tmp_path, CARBON_WIDE.format(keys=keys)),
-    }
+    pattern = (
+        rf"{where} stands? above the table, whose header is line {len(above) + 1}: .* "
+        rf"remove {where}, or, of a carbon file, state skip_rows = {len(above)}"
+    )
+    keys = "" if separator == "," else f"separator = '{separator}'\n"
     with pytest.raises(InputError, match=pattern):
-        reading[command]()
-    (tmp_path / "file.csv").write_text(table, encoding="utf-8")
-    assert inspect_file(tmp_path / "file.csv", "carbon").kind == "carbon"
+        read(tmp_path, CARBON_WIDE.format(keys=keys))
+    skip_rows = f"skip_rows = {len(above)}\n"
+    assert read(tmp_path, CARBON_WIDE.format(keys=keys + skip_rows)).carbon.g_per_kwh[0].tolist() == [
+        300,
+        400,
+    ]
+    path.write_text(table, encoding="utf-8")
     assert read(tmp_path, CARBON_WIDE.format(keys=keys)).carbon.g_per_kwh[0].tolist() == [300, 400]
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+@pytest.mark.parametrize("above", [["# by X"], ["Carbon intensity", "", "Source: X"], ["sep={separator}"]])
+@pytest.mark.parametrize("name", ["file.csv", "file.csv.gz"])  # read as a whole, and by its first rows
+def test_lines_above_a_table_of_carbon_are_skipped_by_the_suggestion(
+    above: list[str], separator: str, name: str, tmp_path: Path
+) -> None:
+    table = wide("time,A_gCO2_per_kWh,B_gCO2_per_kWh", lambda h: f"{300 + h},{400 + h}")
+    lines_of_file = [*(line.format(separator=separator) for line in above), table.replace(",", separator)]
+    content = "\n".join(lines_of_file).encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    found = inspect_file(tmp_path / name)
+    settings = settings_of(found)
+    assert settings["skip_rows"] == len(above)
+    assert found.quantities["rows"] == 2 * 24
+    zones = ("A_gCO2_per", "B_gCO2_per")  # "_kWh" is the suffix of both
+    lines = found.suggestion.replace(f'"{tmp_path}/{name}"', f'"{name}"')
+    assert read(tmp_path, lines, zones=zones).carbon.g_per_kwh[:2].tolist() == [[300, 400], [301, 401]]
+
+
+def test_lines_of_faults_are_counted_from_the_top_of_the_file(tmp_path: Path) -> None:
+    table = wide("time,A,B", lambda h: f"{300 + h},{'x' if h == 3 else 400 + h}")
+    (tmp_path / "file.csv").write_text(f"# one\n# two\n{table}")
+    with pytest.raises(InputError, match="line 7, zone B"):
+        read(tmp_path, CARBON_WIDE.format(keys="skip_rows = 2\n"))
+    (tmp_path / "file.csv").write_text(f"# one\n# two\n{table}".replace("T03:00Z", "T3"))
+    with pytest.raises(InputError, match="line 7, time"):
+        read(tmp_path, CARBON_WIDE.format(keys="skip_rows = 2\n"))
+    with pytest.raises(InputError, match="has 27 lines, and skip_rows = 27 is stated"):
+        read(tmp_path, CARBON_WIDE.format(keys="skip_rows = 27\n"))
+    with pytest.raises(InputError, match=r"line 2 stands above .* remove lines 1 to 2, .* skip_rows = 2"):
+        read(tmp_path, CARBON_WIDE.format(keys="skip_rows = 1\n"))
+
+
+def test_lines_above_a_table_of_another_kind_are_refused_with_what_to_remove(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"line 1 stands above the table, .* remove line 1"):
+        inspected(tmp_path, "# requests\ntime,requests\n2024-01-01T00:00Z,5\n2024-01-01T01:00Z,6\n")
 
 
 @pytest.mark.parametrize("header", ["#,time,A", "# time,A,B", "#time,A,B"])

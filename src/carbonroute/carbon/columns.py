@@ -160,9 +160,11 @@ def placed_by_line(table: pl.DataFrame, file_name: str, time: pl.Series) -> pl.D
     return numbered(table, file_name, time).with_columns(place=pl.format("line {}", "place"))
 
 
-def numbered(table: pl.DataFrame, file_name: str, time: pl.Series) -> pl.DataFrame:
+def numbered(
+    table: pl.DataFrame, file_name: str, time: pl.Series, first_line: int = FIRST_LINE
+) -> pl.DataFrame:
     """Return the same, with the numbers of lines alone in ``place``."""
-    line = pl.int_range(FIRST_LINE, FIRST_LINE + len(table), eager=True)
+    line = pl.int_range(first_line, first_line + len(table), eager=True)
     return pl.DataFrame({"place": line, "time": time}).select(
         pl.lit(file_name).alias("file"), "place", "time"
     )
@@ -182,7 +184,7 @@ def surveyed(
         times = repeated.spread(read_times(stamps, None, preview.file_name))
     else:
         times = read_times(stamps, None, preview.file_name)
-    frame = numbered(table, preview.file_name, times)
+    frame = numbered(table, preview.file_name, times, FIRST_LINE + preview.skip_rows)
     if _END.fullmatch(name) and (step := common_step_us(frame.select("time", zone=pl.lit("")))):
         settings["stamp"] = "end"
         frame = frame.with_columns(pl.col("time") - pl.duration(microseconds=step))

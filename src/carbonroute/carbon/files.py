@@ -34,7 +34,15 @@ from carbonroute.carbon.source import CarbonReadings, FileSource, Survey, requir
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named, marks_in
-from carbonroute.files.tables import column_numbers, column_text, read_table, required
+from carbonroute.files.tables import (
+    FIRST_LINE,
+    HEADER_LINES,
+    CsvLayout,
+    column_numbers,
+    column_text,
+    read_table,
+    required,
+)
 from carbonroute.files.text import Digests
 from carbonroute.files.times import LocalRows, epoch_times, epoch_unit, to_utc
 from carbonroute.units import G_PER_KWH, US_PER_MINUTE, CarbonUnit
@@ -78,6 +86,8 @@ class CarbonFile(FileSource):
         Units of the zones that have another one than `unit`.
     separator
         Mark between the fields of a CSV file.
+    skip_rows
+        Number of lines above the header of a CSV file, such as its source and licence.
     decimal
         Mark of decimals; a point, where it is not stated.
     thousands
@@ -99,6 +109,7 @@ class CarbonFile(FileSource):
     unit: CarbonUnit | None = Field(default=None, validate_default=True)
     zone_units: dict[str, CarbonUnit] = Field(default_factory=dict)
     separator: Literal[",", ";", "\t", "|"] = ","
+    skip_rows: int = Field(default=0, ge=0, le=HEADER_LINES)
     decimal: Literal[".", ","] | None = None
     thousands: Literal[",", ".", " ", "'"] | None = None
 
@@ -210,11 +221,17 @@ class CarbonFile(FileSource):
             **stated.settings,
             **times,
             "separator": None if preview.separator == "," else preview.separator,
+            "skip_rows": preview.skip_rows or None,
             **marks,
         }
         return Survey(
             raw.with_columns(value=value), stated.unit, settings, comments, [*findings, *stated.findings]
         )
+
+    @property
+    def _first_line(self) -> int:
+        """Line of the first row."""
+        return FIRST_LINE + self.skip_rows
 
     def read(self, query: Query) -> CarbonReadings:
         """Return the readings of all files."""
@@ -235,7 +252,7 @@ class CarbonFile(FileSource):
 
     def table(self, path: Path, file_name: str, digests: Digests | None = None) -> pl.DataFrame:
         """Return the table in a file."""
-        return read_table(path, file_name, digests, self.separator)
+        return read_table(path, file_name, digests, CsvLayout(self.separator, self.skip_rows))
 
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
         """Return the readings of a table: of the wide layout, those of the query's zones."""
@@ -243,7 +260,7 @@ class CarbonFile(FileSource):
         zones = [zone for zone in dict.fromkeys(query.zones) if zone + self.column_suffix in table.columns]
         times, told_apart = self._times(table, zones, query, file_name)
         numbers = None if self.time_column is None else epoch_unit(table[self.time_column])
-        frame = numbered(table, file_name, times)
+        frame = numbered(table, file_name, times, self._first_line)
         rows = (
             self._wide(table, frame, zones, file_name)
             if self.layout == "wide"
@@ -276,13 +293,13 @@ class CarbonFile(FileSource):
             return (start + row.to_series() * apart).cast(pl.Datetime("us", "UTC")), 0
         stamps = table[str(self.time_column)]
         if (unit := epoch_unit(stamps)) is not None:
-            return epoch_times(stamps, unit, file_name), 0
-        require_stamp(stamps, self.stamp, file_name)
+            return epoch_times(stamps, unit, file_name, self._first_line), 0
+        require_stamp(stamps, self.stamp, file_name, self._first_line)
         if self.time_zone in (None, "UTC"):
-            return to_utc(stamps, self.time_zone, self.window(query), file_name), 0
+            return to_utc(stamps, self.time_zone, self.window(query), file_name, self._first_line), 0
         in_order = self.clocks_back == "in-order"
         local = LocalRows(self._series(table, file_name), self._empty(table, zones, file_name), in_order)
-        times = to_utc(stamps, self.time_zone, self.window(query), file_name, rows=local)
+        times = to_utc(stamps, self.time_zone, self.window(query), file_name, self._first_line, rows=local)
         return times, _told_apart(stamps, times, local.series) if in_order else 0
 
     def inherited(self, own: Mapping[str, Any]) -> dict[str, Any]:
@@ -331,7 +348,7 @@ class CarbonFile(FileSource):
             said = said if not self.zone_units else {}
         if faults := first_faults(
             Fault(
-                f"line 1, column {name!r}",
+                f"line {self.skip_rows + 1}, column {name!r}",
                 f"states {unit}, and unit = {self.unit!r} is stated",
                 _right_unit(unit, self),
             )

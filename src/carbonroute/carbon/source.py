@@ -329,7 +329,7 @@ def _start(query: Query) -> datetime:
     return query.start.astimezone(UTC)
 
 
-def require_stamp(column: pl.Series, stamp: str | None, file_name: str) -> None:
+def require_stamp(column: pl.Series, stamp: str | None, file_name: str, first_line: int = FIRST_LINE) -> None:
     """Refuse times of hour 24 where it is not stated whether times start or end their intervals.
 
     Raises
@@ -342,6 +342,6 @@ def require_stamp(column: pl.Series, stamp: str | None, file_name: str) -> None:
         row = int(ending.arg_max() or 0)
         remedy = "state stamp = 'end' if times are the ends of their intervals, or 'start'"
         fault = Fault(
-            f"line {FIRST_LINE + row}, {column.name}", f"found {column[row]!r}, the end of a day", remedy
+            f"line {first_line + row}, {column.name}", f"found {column[row]!r}, the end of a day", remedy
         )
         raise InputError(file_name, [fault])

@@ -20,17 +20,20 @@ from typing import Any
 import polars as pl
 
 from carbonroute.errors import InputError
-from carbonroute.files.limits import MAX_LINE_BYTES, PIECE_BYTES
+from carbonroute.files.limits import PIECE_BYTES
 from carbonroute.files.parquet import parquet
 from carbonroute.files.streams import JSON_LINES
 from carbonroute.files.strict_json import read_json, refuse_halves
 from carbonroute.files.tables import (
     HEADER_LINES,
     PARQUET,
+    PLAIN,
+    CsvLayout,
     column_names,
     column_numbers,
     column_text,
     failures,
+    lines_above,
     read_table,
     require_commas,
     require_header,
@@ -42,7 +45,7 @@ from carbonroute.files.xml import read_xml
 
 HEAD_ROWS = 2000
 _HEAD_BYTES = 2**20
-_LINE_BYTES = 2**14
+_BEGIN_BYTES = 2**15
 #: Share of a column's entries that must be of the type that the column is taken for.
 MOST = 0.8
 #: Marks of decimals and of thousands, other than a program's, as keys of a scenario.
@@ -127,6 +130,8 @@ class Preview:
         Whether it consists of JSON lines.
     separator
         Mark between the fields of a CSV file.
+    skip_rows
+        Number of lines above its header.
     times, numbers, words
         Names of the columns of times (those with a telling name first), of numbers, and of other text.
     """
@@ -139,6 +144,7 @@ class Preview:
     typed: pl.DataFrame = field(default_factory=_no_rows)
     is_log: bool = False
     separator: str = ","
+    skip_rows: int = 0
     times: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
@@ -172,7 +178,7 @@ class Preview:
             If it cannot be read.
         """
         return (
-            read_table(self.path, self.file_name, separator=self.separator)
+            read_table(self.path, self.file_name, layout=CsvLayout(self.separator, self.skip_rows))
             if self.whole is None
             else self.whole
         )
@@ -193,7 +199,7 @@ def preview(path: Path, file_name: str, kind: str | None = None, *, any_separato
     kind
         Ending of the names of such files, such as ``".jsonl"``; None: that of its own name.
     any_separator
-        Whether a CSV file may have another separator than commas.
+        Whether a CSV file may have another separator than commas, and lines above its header.
 
     Raises
     ------
@@ -206,9 +212,9 @@ def preview(path: Path, file_name: str, kind: str | None = None, *, any_separato
     if suffix == ".xml":
         return Preview(path, file_name, read_xml(path, file_name))
     is_text = suffix not in PARQUET and suffix not in JSON_LINES
-    separator = _separator(path, file_name) if any_separator and is_text else ","
-    whole = _small(path, file_name, separator) if suffix == ".csv" else None
-    head = head_of(path, file_name, suffix, separator) if whole is None else whole.head(HEAD_ROWS)
+    layout = _layout(path, file_name) if any_separator and is_text else PLAIN
+    whole = _small(path, file_name, layout) if suffix == ".csv" else None
+    head = head_of(path, file_name, suffix, layout) if whole is None else whole.head(HEAD_ROWS)
     typed = _typed(head if whole is None else whole)
     plain = {name for name, dtype in typed.schema.items() if dtype.is_numeric()}
     others = [name for name in head.columns if name not in plain]
@@ -225,32 +231,42 @@ def preview(path: Path, file_name: str, kind: str | None = None, *, any_separato
     telling_first = tuple(sorted(times, key=lambda name: not TIME.search(name)))
     is_log = suffix in JSON_LINES
     return Preview(
-        path, file_name, None, head, whole, typed, is_log, separator, telling_first, numbers, words
+        path,
+        file_name,
+        None,
+        head,
+        whole,
+        typed,
+        is_log,
+        layout.separator,
+        layout.skip_rows,
+        telling_first,
+        numbers,
+        words,
     )
 
 
-def _separator(path: Path, file_name: str) -> str:
-    """Return the separator of a CSV file, by its first line."""
-    return separator_of(_first_line(path, file_name).encode())
-
-
-def _first_line(path: Path, file_name: str) -> str:
+def _layout(path: Path, file_name: str) -> CsvLayout:
+    """Return the layout of a CSV file: the lines above its header, and the separator in that."""
     data = b""
-    for chunk in chunks(path, file_name, _LINE_BYTES):
+    for chunk in chunks(path, file_name, _BEGIN_BYTES):
         data += chunk
-        if b"\n" in chunk or len(data) > MAX_LINE_BYTES:
+        if data.count(b"\n") >= HEADER_LINES or len(data) > _HEAD_BYTES:
             break
-    return plain_text(data[: data.find(b"\n") + 1] or data, file_name).removesuffix("\n")
+    whole = data[: data.rfind(b"\n") + 1] or data
+    lines = plain_text(whole, file_name).split("\n", HEADER_LINES)[:HEADER_LINES]
+    skip_rows = lines_above(lines)
+    return CsvLayout(separator_of(lines[skip_rows].encode()), skip_rows)
 
 
-def _small(path: Path, file_name: str, separator: str) -> pl.DataFrame | None:
+def _small(path: Path, file_name: str, layout: CsvLayout) -> pl.DataFrame | None:
     """Return a small CSV file without a fault as a whole: it need not be read again."""
     if path.suffix.lower() != ".csv":
         return None
     try:
         with opened(path, file_name) as file:
             is_small = file.size <= PIECE_BYTES
-        return read_table(path, file_name, separator=separator) if is_small else None
+        return read_table(path, file_name, layout=layout) if is_small else None
     except InputError:  # the reader that recognises its first rows says which
         return None
 
@@ -332,7 +348,7 @@ def _reads_as_time(text: str) -> bool:
     return "-" in text
 
 
-def head_of(path: Path, file_name: str, kind: str | None = None, separator: str = ",") -> pl.DataFrame:
+def head_of(path: Path, file_name: str, kind: str | None = None, layout: CsvLayout = PLAIN) -> pl.DataFrame:
     """Return a table's first rows: a CSV's as text, with no more checks than it takes to read them.
 
     Raises
@@ -345,7 +361,7 @@ def head_of(path: Path, file_name: str, kind: str | None = None, separator: str 
         with parquet(path, file_name) as file:
             head = file.head(HEAD_ROWS)
     else:
-        head = _objects(path, file_name) if suffix in JSON_LINES else _rows(path, file_name, separator)
+        head = _objects(path, file_name) if suffix in JSON_LINES else _rows(path, file_name, layout)
     if head.is_empty():
         raise refused(file_name, "there is no data", _FILES)
     return head
@@ -378,17 +394,18 @@ def _objects(path: Path, file_name: str) -> pl.DataFrame:
         raise _no_table(file_name, error) from error
 
 
-def _rows(path: Path, file_name: str, separator: str) -> pl.DataFrame:
+def _rows(path: Path, file_name: str, layout: CsvLayout) -> pl.DataFrame:
     """Return lines of a CSV file as a table, with no more checks than it takes to read them."""
-    lines = list(_lines(path, file_name))
+    separator, skip_rows = layout.separator, layout.skip_rows
+    lines = list(_lines(path, file_name))[skip_rows:]
     if lines:
-        require_header([line.encode() for line in lines[:HEADER_LINES]], file_name)
+        require_header([line.encode() for line in lines[:HEADER_LINES]], file_name, skip_rows)
     rows = list(filter(_is_row, lines))
     if not rows:
         return pl.DataFrame()
     if separator == ",":
-        require_commas(rows[0].encode(), "".join(rows[1:2]).encode(), file_name)
-    names = column_names(rows[0].encode(), file_name, separator)
+        require_commas(rows[0].encode(), "".join(rows[1:2]).encode(), file_name, skip_rows)
+    names = column_names(rows[0].encode(), file_name, separator, skip_rows + 1)
     data = io.BytesIO("\n".join(rows).encode())
     try:
         head = pl.read_csv(data, infer_schema=False, truncate_ragged_lines=True, separator=separator)

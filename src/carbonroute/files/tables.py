@@ -10,6 +10,7 @@ import io
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
@@ -36,6 +37,8 @@ _FORMULA = r"^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]"
 #: What else than commas may stand between fields, and how messages spell it.
 _SEPARATORS = MappingProxyType({";": "';'", "\t": "'\\t'", "|": "'|'"})
 
+#: How a line begins that tells a spreadsheet the separator of the lines below.
+_STATES_SEPARATOR = re.compile("sep=", re.I)
 #: How many lines a header is looked for in.
 HEADER_LINES = 100
 #: How a number or a time begins, quoted or not.
@@ -64,6 +67,26 @@ _BYTES_PER_VALUE = 100
 _WHOLE_BYTES = 4 * PIECE_BYTES
 
 
+@dataclass(frozen=True)
+class CsvLayout:
+    """How a CSV file is laid out.
+
+    Attributes
+    ----------
+    separator
+        Mark between fields.
+    skip_rows
+        Number of lines above the header.
+    """
+
+    separator: str = ","
+    skip_rows: int = 0
+
+
+#: Commas, and a header in line 1.
+PLAIN = CsvLayout()
+
+
 def failures() -> tuple[type[BaseException], ...]:
     """Return the exceptions that polars raises at text that it cannot take.
 
@@ -73,7 +96,7 @@ def failures() -> tuple[type[BaseException], ...]:
 
 
 def read_table(
-    path: Path, file_name: str, digests: Digests | None = None, separator: str = ","
+    path: Path, file_name: str, digests: Digests | None = None, layout: CsvLayout = PLAIN
 ) -> pl.DataFrame:
     """Read a table; the columns of a CSV file come as text, those of a Parquet file typed.
 
@@ -88,8 +111,8 @@ def read_table(
         Its name in messages.
     digests
         Where the digest of the file is noted.
-    separator
-        What stands between the fields of a CSV file.
+    layout
+        Of a CSV file.
 
     Raises
     ------
@@ -97,11 +120,17 @@ def read_table(
         If there is no such file, it is too large, or it is not such a table.
     """
     if path.suffix.lower() in PARQUET:
+        if layout.skip_rows:
+            problem = f"is a Parquet file, and skip_rows = {layout.skip_rows} is stated"
+            raise refused(
+                file_name, problem, "leave skip_rows out: only a CSV file has lines above its header"
+            )
         with parquet(path, file_name, digests) as file:
             table = _whole(file)
     else:
         parts, values = [], 0
-        for _, part in csv_pieces(path, file_name, list, _WHOLE_BYTES, digests, MAX_BYTES, separator):
+        pieces = csv_pieces(path, file_name, list, _WHOLE_BYTES, digests, MAX_BYTES, layout)
+        for _, part in pieces:
             values += part.height * part.width
             _require_room(values, file_name)
             parts.append(part)
@@ -160,7 +189,7 @@ def csv_pieces(
     piece_bytes: int = PIECE_BYTES,
     digests: Digests | None = None,
     limit: float = float("inf"),
-    separator: str = ",",
+    layout: CsvLayout = PLAIN,
 ) -> Pieces:
     """Yield columns of a CSV file as text, piece by piece.
 
@@ -176,24 +205,27 @@ def csv_pieces(
         Where the digest of the file is noted.
     limit
         Most bytes that the file may have.
-    separator
-        What stands between fields.
+    layout
+        Separator, and lines above the header.
 
     Raises
     ------
     InputError
         If there is no such file, or it is no such table: when a line that is not a row is reached.
     """
+    separator, skip_rows = layout.separator, layout.skip_rows
     names: list[str] = []
-    for line, data in text_pieces(path, file_name, piece_bytes, digests, limit):
+    for begin, piece in text_pieces(path, file_name, piece_bytes, digests, limit):
+        line, data = begin, piece
         skip_lines = 0 if names else 1
         if not names:
+            line, data = begin + skip_rows, _below(piece, skip_rows, file_name)
             lines = _first_lines(data, HEADER_LINES)
-            require_header(lines, file_name)
+            require_header(lines, file_name, skip_rows)
             head, following = lines[0], b"".join(lines[1:2])
             if separator == ",":
-                require_commas(head, following, file_name)
-            names = column_names(head, file_name, separator)
+                require_commas(head, following, file_name, skip_rows)
+            names = column_names(head, file_name, separator, line)
             columns = _columns(select(names), names, separator)
             if len(lines) == 1:
                 continue
@@ -207,6 +239,18 @@ def csv_pieces(
         yield first_line, table
     if not names:
         raise refused(file_name, "the file is empty", "a header line and data are expected")
+
+
+def _below(data: bytes, skip_rows: int, file_name: str) -> bytes:
+    """Return the lines below so many first ones; refuse a file that has no more."""
+    end = 0
+    for _ in range(skip_rows):
+        end = data.find(b"\n", end) + 1
+        if end in {0, len(data)}:
+            lines = data.count(b"\n") + (not data.endswith(b"\n"))
+            problem = f"has {lines} lines, and skip_rows = {skip_rows} is stated"
+            raise refused(file_name, problem, "state the number of lines above the header")
+    return data[end:]
 
 
 def _first_lines(data: bytes, most: int) -> list[bytes]:
@@ -413,15 +457,16 @@ def found_text(text: str | None) -> str:
     return f"found {text!r}" if text and text.strip() else "no value"
 
 
-def require_commas(head: bytes, following: bytes, file_name: str) -> None:
+def require_commas(head: bytes, following: bytes, file_name: str, skip_rows: int = 0) -> None:
     """Refuse a CSV file whose first two lines have another separator than commas, and say which."""
     other = separator_of(head)
     if other == ",":
         return
-    problem, remedy = f"line 1: fields are separated by {other!r}", f"separator = {_SEPARATORS[other]}"
+    line = skip_rows + 1
+    problem, remedy = f"line {line}: fields are separated by {other!r}", f"separator = {_SEPARATORS[other]}"
     numbers = [number for field in following.decode().split(other) if (number := _COMMA.fullmatch(field))]
     if numbers:
-        problem += f", and numbers have decimal commas, as {numbers[0][0].strip()!r} in line 2"
+        problem += f", and numbers have decimal commas, as {numbers[0][0].strip()!r} in line {line + 1}"
         remedy += " and decimal = ','"
     if marks := [mark for number in numbers if (mark := number["mark"])]:
         remedy += f" and thousands = {_PLAIN_MARKS.get(marks[0], marks[0])!r}"
@@ -440,15 +485,17 @@ def separator_of(head: bytes) -> str:
     return "," if text.count(other) < _fields(text, ",") else other
 
 
-def require_header(lines: Sequence[bytes], file_name: str) -> None:
+def require_header(lines: Sequence[bytes], file_name: str, skip_rows: int = 0) -> None:
     """Refuse a CSV file whose table begins below other lines, such as comments; say in which line.
 
     Parameters
     ----------
     lines
-        The first lines of the file.
+        The first lines of the file, below those that are skipped.
     file_name
         Its name in messages.
+    skip_rows
+        Number of the lines that are skipped.
 
     Raises
     ------
@@ -457,13 +504,30 @@ def require_header(lines: Sequence[bytes], file_name: str) -> None:
         most lines have fields, a line of data follows, and the lines above are comments or shorter.
     """
     texts = [line.decode() for line in lines]
-    if re.match("sep=", texts[0], re.I):
-        raise refused(file_name, "line 1 states a separator, as for a spreadsheet", "remove line 1")
+    above = lines_above(texts)
+    if not above:
+        return
+    first, last = skip_rows + 1, skip_rows + above
+    where, begins = (f"line {first}", "stands") if above == 1 else (f"lines {first} to {last}", "stand")
+    problem = f"{where} {begins} above the table, whose header is line {last + 1}: {texts[0][:60]!r}"
+    if _STATES_SEPARATOR.match(texts[0]):
+        problem = f"line {first} states a separator, as for a spreadsheet"
+    removed = where if not skip_rows else f"lines 1 to {last}"
+    raise refused(file_name, problem, f"remove {removed}, or, of a carbon file, state skip_rows = {last}")
+
+
+def lines_above(texts: Sequence[str]) -> int:
+    """Return how many of a CSV file's first lines stand above its header; 0 if it has no header below them.
+
+    >>> lines_above(["# Source: grid", "", "time,DE", "2024-01-01T00:00Z,300"])
+    2
+    """
+    if not texts:
+        return 0
+    if _STATES_SEPARATOR.match(texts[0]):
+        return 1 + lines_above(texts[1:])
     above = max(_lines_above(texts, separator) for separator in (",", *_SEPARATORS))
-    if "".join(texts[:above]).strip():
-        where, begins = ("line 1", "stands") if above == 1 else (f"lines 1 to {above}", "stand")
-        problem = f"{where} {begins} above the table, whose header is line {above + 1}: {texts[0][:60]!r}"
-        raise refused(file_name, problem, f"remove {where}")
+    return above if "".join(texts[:above]).strip() else 0
 
 
 def _lines_above(texts: Sequence[str], separator: str) -> int:
@@ -481,24 +545,29 @@ def _lines_above(texts: Sequence[str], separator: str) -> int:
     return 0
 
 
-def column_names(head: bytes, file_name: str, separator: str = ",") -> list[str]:
-    """Return the names in a CSV file's first line; refuse too many, and one that stands twice."""
+def column_names(head: bytes, file_name: str, separator: str = ",", line: int = 1) -> list[str]:
+    """Return the names in a CSV file's header; refuse too many, and one that stands twice.
+
+    `line` is the number of the header.
+    """
     columns = _fields(head.decode(), separator)
     if columns > MAX_COLUMNS:
-        raise refused(file_name, f"line 1 has {columns:,} fields", f"the limit is {MAX_COLUMNS:,}")
-    check_lines(head, file_name, columns, 1, separator)
+        raise refused(file_name, f"line {line} has {columns:,} fields", f"the limit is {MAX_COLUMNS:,}")
+    check_lines(head, file_name, columns, line, separator)
 
     def as_row(data: bytes) -> pl.DataFrame:
         return pl.read_csv(io.BytesIO(data), has_header=False, infer_schema=False, separator=separator)
 
     names = head.decode().split(separator)
     if b'"' in head:  # it is read as a row: polars leaves doubled quotes in names
-        names = [name or "" for name in parsed(head, file_name, 1, as_row).row(0)]
+        names = [name or "" for name in parsed(head, file_name, line, as_row).row(0)]
     if (name := repeated(names)) is not None:
-        problem = f"line 1: column {name!r} stands {names.count(name)} times"
+        problem = f"line {line}: column {name!r} stands {names.count(name)} times"
         raise refused(file_name, problem, "name every column once")
     if len(longest := max(names, key=len)) > MAX_NAME:
-        problem = f"line 1: the name of column {names.index(longest) + 1} has {len(longest):,} characters"
+        problem = (
+            f"line {line}: the name of column {names.index(longest) + 1} has {len(longest):,} characters"
+        )
         raise refused(file_name, problem, f"the limit is {MAX_NAME:,}")
     return names
 

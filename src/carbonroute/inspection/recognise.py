@@ -30,7 +30,8 @@ _CARBON = tuple(source for source in SOURCES if issubclass(source, FileSource))
 class Reader:
     """A reader of one format: how it recognises a file, and how the file is inspected.
 
-    `any_separator`: whether a scenario states the separator of such a file, where it is no comma.
+    `any_separator`: whether a scenario states the separator of such a file, where it is no comma, and how
+    many lines stand above its header.
     """
 
     kind: Kind
@@ -100,13 +101,14 @@ def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognis
         If it cannot be read, or no reader recognises it: with the features that readers look for.
     """
     file = preview(path, file_name, any_separator=kind in (None, "carbon"))
-    readers = [reader for reader in READERS if file.separator == "," or reader.any_separator]
+    is_plain = file.separator == "," and not file.skip_rows
+    readers = [reader for reader in READERS if is_plain or reader.any_separator]
     answers = [(reader, reader.recognise(file)) for reader in readers if kind in (None, reader.kind)]
     known = [(reader, recognition) for reader, recognition in answers if recognition is not None]
     reader, surest = max(known, key=lambda answer: answer[1].certainty, default=(None, None))
     is_sure = surest is not None and surest.certainty > Certainty.POSSIBLE
-    if file.separator != "," and (reader is None or not (is_sure or kind)):
-        preview(path, file_name)  # refuses other separators than commas
+    if not is_plain and (reader is None or not (is_sure or kind)):
+        preview(path, file_name)  # refuses other separators than commas, and lines above the header
     if kind in (None, "carbon", "rates") and not (is_sure and reader and reader.kind in ("traffic", "rtt")):
         is_carbon = reader is not None and reader.kind == "carbon" and (is_sure or kind == "carbon")
         _refuse_times(file, kind, is_carbon=is_carbon)
