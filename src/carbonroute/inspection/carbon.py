@@ -358,7 +358,7 @@ def _levels(hours: HourlyValues, level: Moments) -> dict[str, Any]:
     """Return the level of each zone and its mean day, by column."""
     day = mean_day(hours.values, hours.start.hour)
     swing = amplitude(day)
-    whole: list[bool] = np.isfinite(day).all(axis=0).tolist()
+    whole = np.isfinite(swing)  # every hour of the day has a value
     share = np.divide(swing, level.mean, out=np.full(len(swing), np.nan), where=level.mean != 0)
     lowest, highest = (
         pl.Series((at if known else None for at, known in zip(hour, whole, strict=True)), dtype=pl.Int64)
