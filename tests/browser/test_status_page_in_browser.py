@@ -64,7 +64,7 @@ def test_a_glance_tells_mode_saving_and_whose_weights(site: Site, opened: Opener
         site.tick()
     page = shown(opened, site).page
     assert page.locator("#state").inner_text() == "live: well"
-    # 50 requests an hour of 300 J (0.7) and 3,000 J (0.3), two minutes, 90 instead of 0.75 · 130 + 0.25 · 90 g/kWh
+    # 50 requests an hour of 1,110 J, two minutes, 90 instead of 0.75 · 130 + 0.25 · 90 g/kWh.
     saved_mg = 50 / 3600 * 1110 * 120 * (120 - 90) / 3.6e6 * 1e3
     assert page.locator("#saved").inner_text() == f"{saved_mg:.3g} mg"
     assert page.locator("#by").inner_text() == "the policy's"

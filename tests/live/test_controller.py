@@ -172,7 +172,7 @@ class Closed:
     """A sensor that reads as another one, with all regions unavailable."""
 
     alarms = ("no region answers",)
-    measured = None
+    measured = energy = None
 
     def __init__(self, sensor: object) -> None:
         self._sensor = sensor
@@ -186,7 +186,7 @@ class Closed:
 class Measuring:
     """A sensor that reads as another one, with further measurements."""
 
-    alarms = ()
+    alarms, energy = (), None
     facts = MeasuredFacts(
         range_s=60.0, requests=[[1.0, "nan"]], service_ms=[[2.0, "nan"]], energy_j=[3.0, "nan"]
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from carbonroute.errors import RunFolderError
+from carbonroute.live.baselines import energy_j
 from carbonroute.live.running import journal_folder
 from carbonroute.live.savings import IN_FORCE, Account, Interval, savings
 from helpers.fake_provider import START
@@ -103,3 +104,16 @@ def test_the_measured_difference_covers_the_truth() -> None:
         covered += abs(found.saving_pct - 30) <= found.half_width_pct
     assert covered / 400 >= 0.95 - 4 * np.sqrt(0.95 * 0.05 / 400)
     assert covered < 400
+
+
+def test_a_measured_marginal_energy_stands_before_the_stated_one(world: Bed) -> None:
+    site = world.setup().inputs.site
+    stated = energy_j(site)
+    assert stated is not None
+    measured = np.full((2, 2), np.nan)
+    measured[0, 1] = 40.0
+    both = energy_j(site, measured)
+    assert both is not None
+    assert both[0, 0] == stated[0, 0]
+    assert site.energy is not None
+    assert both[0, 1] == pytest.approx(40.0 * site.energy.pue[1] + site.energy.network_j[0])

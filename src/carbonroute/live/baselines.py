@@ -42,12 +42,25 @@ def _inside(weights: Array, site: Site) -> Array:
     return np.where(total > 0, inside / np.where(total > 0, total, 1.0), nearest(site))
 
 
-def energy_j(site: Site) -> Array | None:
-    """Return the energy of a request at the wall, J, shape (W, R); None where the scenario states none."""
+def energy_j(site: Site, measured_j: Array | None = None) -> Array | None:
+    """Return the energy of a request at the wall, J, shape (W, R); None where the scenario states none.
+
+    Parameters
+    ----------
+    site
+        Facts of the regions.
+    measured_j
+        Marginal IT energy of a request as measured, J, shape (W, R); NaN where unknown: the scenario's stands
+        there.
+    """
     if site.energy is None:
         return None
     tokens_j = (site.energy.token_j * site.average_tokens).sum(axis=1)
-    return site.energy.at_the_wall_j(np.arange(site.shape[1]), tokens_j)
+    stated_j = site.energy.at_the_wall_j(np.arange(site.shape[1]), tokens_j)
+    if measured_j is None:
+        return stated_j
+    at_the_wall_j = measured_j * site.energy.pue + site.energy.network_j[:, np.newaxis]
+    return np.where(np.isnan(measured_j), stated_j, at_the_wall_j)
 
 
 def emitted_g(weights: Array, requests: Array, energy_j: Array, carbon_g_per_kwh: Array) -> float:

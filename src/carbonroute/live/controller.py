@@ -20,6 +20,7 @@ from carbonroute.live.actuation import Actuation, Carried
 from carbonroute.live.baselines import emissions_of_all, energy_j, nearest, weights_of
 from carbonroute.live.clock import Clock
 from carbonroute.live.config import LiveSetup
+from carbonroute.live.observe.energy import EnergyLog
 from carbonroute.live.observe.measured import Measured
 from carbonroute.live.savings import IN_FORCE, Account, Interval
 from carbonroute.live.signals.feed import LiveFeed, RegionCarbon
@@ -42,6 +43,11 @@ class LiveSensing(Protocol):
     @property
     def measured(self) -> Measured | None:
         """Measurements beside the last reading; None where nothing measures."""
+        ...
+
+    @property
+    def energy(self) -> EnergyLog | None:
+        """What the marginal energy of a request follows from; None where nothing measures."""
         ...
 
     def read(self, now_s: float) -> Reading:
@@ -169,7 +175,7 @@ class Controller:
         self._in_force = self.baseline
         self._tick, self._journal_problem, self._drift_s = -1, "", 0.0
         self._clocks: tuple[datetime, float] | None = None
-        self._before: tuple[datetime, Array, Array, bool] | None = None
+        self._before: tuple[datetime, Array, Array, Array | None, bool] | None = None
         #: Intervals since the start.
         self.account = Account()
 
@@ -217,6 +223,8 @@ class Controller:
         if carried is None and by != "baseline":
             by = by if self._live.mode.share == 0 else "held"
         carbon = self._feed.described(now_s)
+        log = self._sensor.energy
+        self._energy_j = energy_j(self._site, None if log is None else log.per_request_j(self._site.shape[1]))
         followed = plan if self._live.mode.share == 0 else self._in_force
         grams = self._emissions_g_per_h(decisions, followed)
         switchback = any(reason.startswith("switchback") for reason in reasons)
@@ -342,14 +350,14 @@ class Controller:
     def _count(self, decisions: Decisions, time_utc: datetime, followed: Array, *, switchback: bool) -> None:
         """Count the emissions since the tick before, and note what is in force from now on."""
         seconds = float(decisions.reading.passed_s[0])
-        if self._before is not None and self._energy_j is not None and seconds > 0:
-            start, weights, carbon, drawn = self._before
+        if self._before is not None and seconds > 0:
+            start, weights, carbon, energy_j, drawn = self._before
             requests = decisions.reading.requests[0].reshape(self._site.shape[:2])
             each = {IN_FORCE: weights, **self._baselines}
-            grams = emissions_of_all(each, requests, self._energy_j, carbon)
-            if np.isfinite([*grams.values()]).all():
+            grams = {} if energy_j is None else emissions_of_all(each, requests, energy_j, carbon)
+            if grams and np.isfinite([*grams.values()]).all():
                 self.account.add(Interval(start, seconds, float(requests.sum()), drawn, grams, {}))
-        self._before = time_utc, followed, decisions.known.g_per_kwh[0], switchback
+        self._before = time_utc, followed, decisions.known.g_per_kwh[0], self._energy_j, switchback
 
     def _part(
         self,

@@ -245,7 +245,7 @@ class NoSensor:
 
     Attributes
     ----------
-    alarms, fresh, healthy, measured
+    alarms, fresh, healthy, measured, energy
         As of `LiveSensor`; nothing is ever measured.
     """
 
@@ -256,6 +256,7 @@ class NoSensor:
         self.fresh: Mask = np.zeros(len(site.capacity.region), dtype=bool)
         self.healthy = True
         self.measured: Measured | None = None
+        self.energy: EnergyLog | None = None
 
     def read(self, now_s: float) -> Reading:
         """Return what is expected since the reading before, K = 1."""
