@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from importlib import import_module
+from typing import Annotated, Any, Self, Union
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 
@@ -22,6 +24,25 @@ class Spec(BaseModel):
     def spelled(cls, **entries: Any) -> Self:
         """Return the value of these entries of a scenario."""
         return cls.model_validate(entries)
+
+
+def members(package: str, register: Iterable[str]) -> tuple[type[Any], ...]:
+    """Return the classes of a family: each in a module of its package, named as ``"module:Class"``.
+
+    Parameters
+    ----------
+    package
+        Name of the package.
+    register
+        The names.
+    """
+    named = (entry.partition(":") for entry in register)
+    return tuple(getattr(import_module(f"{package}.{module}"), name) for module, _, name in named)
+
+
+def any_of(classes: Iterable[type[BaseModel]]) -> Any:
+    """Return the type of a value that is of one of some classes, told apart by `kind`."""
+    return Annotated[Union[tuple(classes)], Field(discriminator="kind")]  # noqa: UP007  X | Y cannot be written
 
 
 @dataclass(frozen=True, eq=False, repr=False)

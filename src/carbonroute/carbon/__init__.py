@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Union
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from carbonroute.carbon.combine import combined
 from carbonroute.carbon.forecast import Forecast
@@ -13,6 +10,7 @@ from carbonroute.carbon.profile import Profile
 from carbonroute.carbon.signal import Accounting, GridDice, MixedAccounting, Query, Signal, StepValues
 from carbonroute.carbon.source import FileSource
 from carbonroute.carbon.synthetic import Synthetic
+from carbonroute.spec import any_of, members
 
 #: Every source: its module in this package, and its class.
 _REGISTER = (
@@ -26,19 +24,12 @@ _REGISTER = (
     "entsoe:Entsoe",
 )
 
-
-def _source(entry: str) -> type[Synthetic | FileSource]:
-    module, _, name = entry.partition(":")
-    member: type[Synthetic | FileSource] = getattr(import_module(f"{__name__}.{module}"), name)
-    return member
-
-
-SOURCES = tuple(map(_source, _REGISTER))
+SOURCES: tuple[type[Synthetic | FileSource], ...] = members(__name__, _REGISTER)
 
 if TYPE_CHECKING:
     CarbonSource = Synthetic | FileSource
 else:
-    CarbonSource = Annotated[Union[SOURCES], Field(discriminator="kind")]  # noqa: UP007  X | Y cannot be written for a list
+    CarbonSource = any_of(SOURCES)
 
 __all__ = [
     "SOURCES",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Union
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
+from carbonroute.spec import any_of, members
 from carbonroute.traffic.requests import Arrivals, Demand, Pending, Requests, pick
 from carbonroute.traffic.source import TrafficSource
 
@@ -19,19 +17,12 @@ _REGISTER = (
     "ratefile:RateFile",
 )
 
-
-def _member(entry: str) -> type[TrafficSource]:
-    module, _, name = entry.partition(":")
-    member: type[TrafficSource] = getattr(import_module(f"{__name__}.{module}"), name)
-    return member
-
-
-KINDS = tuple(map(_member, _REGISTER))
+KINDS: tuple[type[TrafficSource], ...] = members(__name__, _REGISTER)
 
 if TYPE_CHECKING:
     Traffic = TrafficSource
 else:
-    Traffic = Annotated[Union[KINDS], Field(discriminator="kind")]  # noqa: UP007  X | Y cannot be written for a list
+    Traffic = any_of(KINDS)
 
 __all__ = [
     "KINDS",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Union
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from carbonroute.live.actuators.rounding import largest_remainder
 from carbonroute.live.actuators.target import (
@@ -16,6 +13,7 @@ from carbonroute.live.actuators.target import (
     TargetContext,
     TargetError,
 )
+from carbonroute.spec import any_of, members
 
 #: Every kind of target: its module in this package, and its class.
 _REGISTER = (
@@ -28,19 +26,12 @@ _REGISTER = (
     "exec:Exec",
 )
 
-
-def _target(entry: str) -> type[Target]:
-    module, _, name = entry.partition(":")
-    member: type[Target] = getattr(import_module(f"{__name__}.{module}"), name)
-    return member
-
-
-TARGETS = tuple(map(_target, _REGISTER))
+TARGETS: tuple[type[Target], ...] = members(__name__, _REGISTER)
 
 if TYPE_CHECKING:
     AnyTarget = Target
 else:
-    AnyTarget = Annotated[Union[TARGETS], Field(discriminator="kind")]  # noqa: UP007  X | Y cannot be written for a list
+    AnyTarget = any_of(TARGETS)
 
 __all__ = [
     "TARGETS",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Union
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from carbonroute.live.signals.provider import Provider
+from carbonroute.spec import any_of, members
 
 #: Every provider: its module in this package, and its class.
 _REGISTER = (
@@ -21,18 +19,11 @@ _REGISTER = (
     "prometheus:LivePrometheus",
 )
 
-
-def _provider(entry: str) -> type[Provider]:
-    module, _, name = entry.partition(":")
-    member: type[Provider] = getattr(import_module(f"{__name__}.{module}"), name)
-    return member
-
-
-PROVIDERS = tuple(map(_provider, _REGISTER))
+PROVIDERS: tuple[type[Provider], ...] = members(__name__, _REGISTER)
 
 if TYPE_CHECKING:
     AnyProvider = Provider
 else:
-    AnyProvider = Annotated[Union[PROVIDERS], Field(discriminator="kind")]  # noqa: UP007  X | Y cannot be written for a list
+    AnyProvider = any_of(PROVIDERS)
 
 __all__ = ["PROVIDERS", "AnyProvider", "Provider"]
