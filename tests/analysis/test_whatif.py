@@ -102,10 +102,10 @@ def test_without_a_region_its_users_are_served_elsewhere(tmp_path: Path) -> None
     for policy in (NEAR, GREEN):
         assert value(result, policy, INTENSITY.amount) == pytest.approx(400)
     # To A, with 5 ms from West and 80 ms from East; services of 20 ± 4 ms (short) and 120 ± 25 ms (long).
-    laws = {0.28: (25, 4), 0.42: (100, 4), 0.12: (125, 25), 0.18: (200, 25)}
-    median = value(result, NEAR, MEDIAN)
-    below = sum(share * NormalDist(*law).cdf(median) for share, law in laws.items())
-    assert below == pytest.approx(0.5, abs=1e-3)
+    for workload, laws in {"short": ((25, 4), (100, 4)), "long": ((125, 25), (200, 25))}.items():
+        median = value(result, NEAR, f"{MEDIAN}[{workload}]")
+        below = sum(share * NormalDist(*law).cdf(median) for share, law in zip((0.4, 0.6), laws, strict=True))
+        assert below == pytest.approx(0.5, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_the_answer_comes_first_and_then_one_table(
     assert "(limit 5 %)" in lines[0]
     heading = next(line for line in lines if "Difference" in line)
     assert heading.split() == ["Policy", "Figure", "Now", "Then", "Difference"]
-    assert any("Median latency, ms" in line and "[" in line for line in lines)
+    assert any("Median latency of short, ms" in line and "[" in line for line in lines)
     assert lines[-1] == f"Wrote {tmp_path / 'out'}/tables/whatif.csv."
 
 

@@ -223,7 +223,9 @@ def test_energies_that_nobody_measured_are_named() -> None:
 def test_the_finding_is_in_grams_where_there_are_any(inputs: Inputs) -> None:
     first, better = with_grams("First", 2000.0), with_grams("Better", 500.0)
     tables = tabulate(inputs, [first, better], first, 0.05)
-    assert tables.overview["finding"][0].startswith("Better cuts emissions by 75.0 % against First")
+    answer = tables.overview["finding"][0]
+    assert answer.startswith("In a year of this traffic, Better saves ")
+    assert " CO₂e of First (75.0 %), " in answer
 
 
 @pytest.fixture(scope="module")

@@ -137,7 +137,7 @@ def test_the_example_does_what_its_sentences_promise(executed: Path) -> None:
     ]
     shown, policies, drawn, by_seed, intervals = given
     assert "shows its finding and its policies; † marks" in run
-    assert "cuts mean carbon intensity by" in shown["text/html"]
+    assert "requests meet" in shown["text/html"]
     assert "Constrained Hybrid †" in shown["text/html"]
     assert "a polars DataFrame" in table
     assert "the cleanest on top" in table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -15,7 +16,7 @@ from carbonroute.analysis.alterations import Alterations, Altered
 from carbonroute.control.capacity import Capacity
 from carbonroute.engines import ENGINES
 from carbonroute.intervals import CONFIDENCE
-from carbonroute.metrics import intervals, policies, slo
+from carbonroute.metrics import intervals, policies, slo, workloads
 from carbonroute.metrics.headlines import whatif as headlines
 from carbonroute.metrics.headlines.whatif import KG_PER_YEAR, MEDIAN
 from carbonroute.metrics.long import DIFFERENCE
@@ -68,7 +69,8 @@ class WhatIf:
         A row per policy and figure, the recommended policy first: ``now``, ``then`` and ``difference``, each
         with the ends of its 95 % interval (null where it has none), and the workload that is late most often.
         Figures are ``emissions_kg_per_year``, or the mean carbon intensity where no energies are stated; its
-        reduction against the baseline, %; ``worst_violations_pct``; and ``median_latency_ms``.
+        reduction against the baseline, %; ``worst_violations_pct``; and ``median_latency_ms``, with the
+        workload's id behind it, ``median_latency_ms[chat]``, where each workload has its own limit.
     notes
         Remarks, one line each.
     """
@@ -194,9 +196,8 @@ def _compared(altered: Altered, plan: RunPlan, sides: Sequence[tuple[Replication
     most = headlines.recommended(before, after)
     names = before["policy"].to_list()
     order = sorted(names, key=lambda name: name != most)
-    rows = [
-        _row(name, figure, values, before, after, most) for name in order for figure in _names_of(measure)
-    ]
+    figures = _names_of(measure, _medians_of(now))
+    rows = [_row(name, figure, values, before, after, most) for name in order for figure in figures]
     table = pl.DataFrame(rows, SCHEMA).with_columns(n=pl.lit(len(sides)), confidence=CONFIDENCE)
     notes = tuple(dict.fromkeys([*plan.notes(now, None), *_notes(now, then, altered, len(sides))]))
     return WhatIf(now.inputs, altered, plan.engine, now.seeds, before, after, table, notes)
@@ -206,16 +207,24 @@ def _policies(run: Replications) -> pl.DataFrame:
     return policies.table(run.inputs.scenario, run.outcomes, run.comparison)
 
 
-def _names_of(measure: Measure) -> tuple[str, ...]:
+def _names_of(measure: Measure, medians: Sequence[str]) -> tuple[str, ...]:
     """Return the figures of each policy."""
     amount = KG_PER_YEAR if measure is GRAMS else measure.amount
-    return amount, measure.reduction, slo.WORST_PCT, MEDIAN
+    return amount, measure.reduction, slo.WORST_PCT, *medians
+
+
+def _medians_of(run: Replications) -> list[str]:
+    """Return the names of the medians: over milliseconds and seconds together, one would mean nothing."""
+    if not slo.per_workload(_policies(run)):
+        return [MEDIAN]
+    return [f"{MEDIAN}[{workload.id}]" for workload in run.inputs.scenario.workloads]
 
 
 def _figures(run: Replications, engine: str, measure: Measure) -> pl.DataFrame:
     """Return a row per policy and figure; ``workload`` is the id of the worst one where it is of that."""
     hours, rows = run.inputs.scenario.horizon.hours, []
     ids = {workload.name: workload.id for workload in run.inputs.scenario.workloads}
+    medians = _medians_of(run)
     table = _policies(run).rows(named=True)
     for row, outcome, candidate in zip(table, run.outcomes, run.inputs.candidates, strict=True):
         counted = hours - (candidate.control.warmup_hours if engine == "queued" else 0.0)
@@ -223,12 +232,18 @@ def _figures(run: Replications, engine: str, measure: Measure) -> pl.DataFrame:
         values = {
             KG_PER_YEAR: yearly_kg,
             **row,
-            MEDIAN: outcome.latency.quantile(0.5) if outcome.served.any() else None,
+            **_known(medians, workloads.medians_ms(outcome, by_workload=medians != [MEDIAN])),
         }
-        for figure in _names_of(measure):
+        for figure in _names_of(measure, medians):
             worst = ids.get(row[slo.WORST]) if figure == slo.WORST_PCT else None
             rows.append((row["policy"], worst, figure, values[figure]))
     return pl.DataFrame(rows, _LONG, orient="row")
+
+
+def _known(names: Sequence[str], numbers: Sequence[float]) -> dict[str, float | None]:
+    """Return numbers by name; None for those that are NaN."""
+    pairs = zip(names, numbers, strict=True)
+    return {name: None if math.isnan(number) else number for name, number in pairs}
 
 
 def _difference(now: pl.DataFrame, then: pl.DataFrame) -> pl.DataFrame:

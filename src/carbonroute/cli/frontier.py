@@ -14,6 +14,8 @@ from carbonroute.cli.progress import progress, stepper
 from carbonroute.cli.terminal import empty_table, out, print_json, results_alone, say
 from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics import slo
+from carbonroute.metrics.masses import mass_unit
+from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE
 from carbonroute.runs.store import RunFolder, add_to
 from carbonroute.scenario import load
@@ -30,7 +32,7 @@ _NUMBERS = MappingProxyType(
         "slo_violation_pct": ("Violations\n%", ".2f"),
         "avg_carbon_g_per_kwh": ("Carbon\ng/kWh", ".1f"),
         "carbon_reduction_pct": ("Reduction\n%", ".1f"),
-        "total_kg": ("Emissions\nkg", ".4g"),
+        "total_kg": ("Emissions\n{}", ""),
         "emissions_reduction_pct": ("Reduction\n%", ".1f"),
     }
 )
@@ -121,18 +123,23 @@ def _table(result: Frontier) -> Table:
     table = empty_table(result.inputs.scenario.name)
     table.add_column("Policy", overflow="fold")
     left_out = {"p95_latency_ms"} if slo.per_workload(rows) and not result.limits.p95_latency_ms else set()
+    if measure_of(rows) is GRAMS:  # one reduction with one meaning
+        left_out |= {INTENSITY.reduction}
+    unit = mass_unit(rows["total_kg"].drop_nulls().to_list())
     numbers = {
         name: style
         for name, style in _NUMBERS.items()
         if name not in left_out and rows[name].null_count() < rows.height
     }
     for heading, _ in numbers.values():
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading.format(unit.name), justify="right", no_wrap=True)
     if by_workload := slo.per_workload(rows):
         table.add_column("Worst workload, %", overflow="fold")
     table.add_column("", overflow="fold")
     for row in rows.rows(named=True):
-        cells = [f"{row[name]:z{style}}" for name, (_, style) in numbers.items()]
+        if row["total_kg"] is not None:
+            row["total_kg"] = f"{row['total_kg'] * unit.per_kg:,.{unit.digits}f}"
+        cells = [format(row[name], style and f"z{style}") for name, (_, style) in numbers.items()]
         if by_workload:
             cells.append(f"{row[slo.WORST]} {row[slo.WORST_PCT]:.2f}")
         marks = [word for column, word in _MARKS.items() if row[column]]

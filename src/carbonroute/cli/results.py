@@ -12,6 +12,7 @@ import polars as pl
 from carbonroute.cli.terminal import empty_table
 from carbonroute.metrics import agreement, as_published, objectives, simulation_results, slo
 from carbonroute.metrics.intervals import RULE_OF_THREE, upper_bound
+from carbonroute.metrics.masses import MassUnit, mass_unit, scaled
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE
 
@@ -32,7 +33,7 @@ _NUMBERS = MappingProxyType(
         INTENSITY.reduction: "Reduction\n%",
     }
 )
-#: Besides, where the scenario states energies.
+#: Besides, where the scenario states energies; the reduction is that of emissions then, and no other.
 _GRAMS = MappingProxyType({"total_kg": "Emissions\nkg", GRAMS.reduction: "Reduction\n%"})
 #: And where requests queue, in a table of their own.
 _QUEUES = MappingProxyType(
@@ -100,7 +101,9 @@ def _baselines(policies: pl.DataFrame) -> Iterator[str]:
 
 def policy_columns(tables: Tables) -> dict[str, str]:
     """Return the columns of the printed table of policies, with their headings."""
-    return {**_NUMBERS, **(_GRAMS if measure_of(tables.policies) is GRAMS else {})}
+    if measure_of(tables.policies) is not GRAMS:
+        return dict(_NUMBERS)
+    return {**{name: _NUMBERS[name] for name in _NUMBERS if name != INTENSITY.reduction}, **_GRAMS}
 
 
 def missed(tables: Tables) -> Iterator[str]:
@@ -114,10 +117,11 @@ def missed(tables: Tables) -> Iterator[str]:
 def _policy_tables(result: Result, width: int) -> Iterator[Table]:
     """Yield the policies' figures in one table, on a narrow terminal grams in a second; queues in another."""
     measure = measure_of(result.tables.policies)
-    grams = _GRAMS if measure is GRAMS else {}
+    columns = policy_columns(result.tables)
+    grams = {name: heading for name, heading in columns.items() if name in _GRAMS}
     # Over workloads of milliseconds and of seconds, one percentile means nothing.
-    by_workload = slo.per_workload(result.tables.policies)
-    numbers = {name: heading for name, heading in _NUMBERS.items() if not (by_workload and name == _P95)}
+    left_out = {*grams, *((_P95,) if slo.per_workload(result.tables.policies) else ())}
+    numbers = {name: heading for name, heading in columns.items() if name not in left_out}
     room = _ROOM_FOR_ALL if grams and len(result.seeds) > 1 else _ROOM
     joint = " " if width >= room else "\n"
     if width >= _ROOM or not grams:
@@ -127,13 +131,13 @@ def _policy_tables(result: Result, width: int) -> Iterator[Table]:
         yield _policy_table(result, grams, joint, verdict=False)
     if len(result.inputs.scenario.workloads) > 1:
         yield _workload_table(result)
-    columns = {
+    queues = {
         **_QUEUES,
         measure.same_capacity: "Same cap.\nsaves %",
         measure.unlimited: "Unlimited\nsaves %",
         "survives_pct": "Survives\n%",
     }
-    of_queues = {name: heading for name, heading in columns.items() if _known(result.tables.policies, name)}
+    of_queues = {name: heading for name, heading in queues.items() if _known(result.tables.policies, name)}
     if of_queues:
         yield _policy_table(result, of_queues, joint, verdict=False)
 
@@ -171,22 +175,29 @@ def _policy_table(result: Result, columns: Mapping[str, str], joint: str, *, ver
     table = empty_table(title)
     longest_word = max(map(len, " ".join(tables.policies["policy"]).split()))
     table.add_column("Policy", overflow="fold", min_width=min(max(longest_word, 14), 16))
-    for heading in columns.values():
-        table.add_column(heading, justify="right", no_wrap=True)
+    unit = mass_unit(tables.policies["total_kg"].drop_nulls().to_list())
+    for name, heading in columns.items():
+        shown = f"Emissions\n{unit.name}" if name == "total_kg" else heading
+        table.add_column(shown, justify="right", no_wrap=True)
     if verdict:
         table.add_column("Verdict", overflow="fold")
     whole = tables.intervals.filter(pl.col("workload").is_null()).rows(named=True)
     intervals = {(row["policy"], row["figure"]): row for row in whole}
     rows = as_published(simulation_results(tables), tables).rows(named=True)
     for row, policy in zip(rows, tables.policies.rows(named=True), strict=True):
-        cells = [
-            with_interval(plain_figure(row[name], name), intervals.get((row["policy"], name)), joint)
-            for name in columns
-        ]
+        of_policy = {name: intervals.get((row["policy"], name)) for name in columns}
+        if "total_kg" in columns:
+            row["total_kg"] = _in_unit(row["total_kg"], unit)
+            of_policy["total_kg"] = scaled(of_policy["total_kg"], unit.per_kg)
+        cells = [with_interval(plain_figure(row[name], name), of_policy[name], joint) for name in columns]
         if verdict:
             cells.append(verdict_of(policy, tables.intervals))
         table.add_row(f"{row['policy']}{' †' if row['clairvoyant'] else ''}", *cells)
     return table
+
+
+def _in_unit(mass_kg: float | None, unit: MassUnit) -> str | None:
+    return None if mass_kg is None else f"{mass_kg * unit.per_kg:,.{unit.digits}f}"
 
 
 def plain_figure(value: str | float | None, name: str) -> str:

@@ -35,12 +35,8 @@ _FIGURES = MappingProxyType(
         INTENSITY.reduction: ("Saved of carbon intensity, %", "z.1f"),
         GRAMS.reduction: ("Saved of emissions, %", "z.1f"),
         WORST_PCT: ("Late of the worst workload, %", "z.2f"),
-        MEDIAN: ("Median latency, ms", "z.1f"),
     }
 )
-#: Figures of each policy.
-_ROWS = 4
-
 Several = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=(), show_default=False)]
 
 
@@ -156,15 +152,17 @@ def _table(result: WhatIf) -> Table:
     table.add_column("Figure", overflow="fold")
     for heading in ("Now", "Then", "Difference"):
         table.add_column(heading, justify="right")
-    for place, row in enumerate(result.rows.rows(named=True)):
+    rows, shown = result.rows.rows(named=True), ""
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
         name = f"{row['policy']}{' †' * row['clairvoyant']}{' *' * row['recommended']}"
         heading, factor, style = _style(row)
         cells = [_cell(row, side, factor, style) for side in ("now", "then")]
         if row["figure"] == WORST_PCT:
             cells = [_of_workload(row, side, cell) for side, cell in zip(("now", "then"), cells, strict=True)]
         difference = _cell(row, "difference", factor, f"+{style}")
-        is_first, is_last = place % _ROWS == 0, place % _ROWS == _ROWS - 1
-        table.add_row(name if is_first else "", heading, *cells, difference, end_section=is_last)
+        is_last = following is None or following["policy"] != row["policy"]
+        table.add_row("" if name == shown else name, heading, *cells, difference, end_section=is_last)
+        shown = name
     return table
 
 
@@ -174,6 +172,9 @@ def _style(row: Mapping[str, Any]) -> tuple[str, float, str]:
         known = [row[side] for side in ("now", "then") if row[side] is not None]
         unit, factor, digits = mass_unit(known)
         return f"Emissions, {unit} CO₂e a year", factor, f"z,.{digits}f"
+    if row["figure"].startswith(MEDIAN):
+        workload = row["figure"].removeprefix(MEDIAN).strip("[]")
+        return f"Median latency{f' of {workload}' if workload else ''}, ms", 1.0, "z.1f"
     heading, style = _FIGURES[row["figure"]]
     return heading, 1.0, style
 

@@ -25,7 +25,6 @@ from carbonroute.figures.style import (
     policy_styles,
 )
 
-VISIBLE_SHARE = 0.99  # of every policy's requests lies inside the axes
 LONG_TAIL = 4.0  # times the largest SLO: beyond, the latency axis is logarithmic
 SLO_LINE: Any = {"color": LIMIT, "linewidth": 0.7, "linestyle": (0, (1.5, 1.5))}
 
@@ -67,7 +66,7 @@ def _marks(shares: Array, place: int, policies: int) -> list[int]:
 
 
 def _scales(ax: Axes, latency_cdf: pl.DataFrame, largest_slo: float) -> None:
-    inside = latency_cdf.filter(pl.col("share") <= VISIBLE_SHARE)["latency_ms"].to_numpy()
+    inside = latency_cdf["latency_ms"].to_numpy()  # all requests: curves end at 100 %
     end = max(float(inside.max()), 1.08 * largest_slo)
     if end > LONG_TAIL * largest_slo:
         start = max(float(inside.min()), 1e-3)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 
 class MassUnit(NamedTuple):
@@ -29,6 +29,14 @@ def mass_unit(masses_kg: Sequence[float]) -> MassUnit:
         return MassUnit("g", 1e3, 0)
     name, per_kg = next((unit for unit in _MASS_UNITS if largest * unit[1] >= 1), _MASS_UNITS[-1])
     return MassUnit(name, per_kg, max(0, 2 - math.floor(math.log10(largest * per_kg))))
+
+
+def scaled(interval: Mapping[str, Any] | None, factor: float) -> dict[str, Any] | None:
+    """Return an interval's row with its value and ends in another unit."""
+    if interval is None:
+        return None
+    ends = {name: interval[name] for name in ("value", "low", "high")}
+    return {**interval, **{name: None if end is None else end * factor for name, end in ends.items()}}
 
 
 def mass_in_words(mass_kg: float) -> str:

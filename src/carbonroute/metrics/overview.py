@@ -9,7 +9,7 @@ import polars as pl
 from carbonroute.carbon import Signal
 from carbonroute.intervals import CONFIDENCE
 from carbonroute.metrics.headlines.run import finding
-from carbonroute.metrics.headlines.worth import Evidence, worth
+from carbonroute.metrics.headlines.worth import Evidence, recommended, worth
 from carbonroute.metrics.intervals import BY_THE_HOUR, RULE_OF_THREE, VIOLATIONS, upper_bound
 from carbonroute.metrics.measure import GRAMS, measure_of
 from carbonroute.scenario import Scenario
@@ -32,7 +32,7 @@ def table(
             "workloads": [f"AI inference ({models})"],
             "regions": [f"{count} region{'s' if count > 1 else ''}"],
             "hours": [scenario.horizon.hours],
-            "finding": [" ".join([finding(evidence.policies), *worth(evidence)])],
+            "finding": [headline(evidence)],
             "notes": pl.Series([list(notes)], dtype=pl.List(pl.String)),
             "accounting": [str(carbon.accounting)],
             "source": [carbon.source],
@@ -40,6 +40,11 @@ def table(
             "synthetic_geography": [arrivals.synthetic_geography],
         }
     )
+
+
+def headline(evidence: Evidence) -> str:
+    """Return the answer to "is it worth it", and after it all that it does not say yet."""
+    return " ".join([*worth(evidence), finding(evidence.policies, recommended(evidence))])
 
 
 def notes(

@@ -35,3 +35,12 @@ def table(scenario: Scenario, outcomes: Sequence[Outcome]) -> pl.DataFrame:
             )
     numbers = dict.fromkeys(("avg_latency_ms", "p95_latency_ms", "slo_violation_pct"), pl.Float64)
     return pl.DataFrame(rows, schema_overrides=numbers)
+
+
+def medians_ms(outcome: Outcome, *, by_workload: bool) -> list[float]:
+    """Return the median latency by workload, ms, shape (W,), or that of all requests, shape (1,).
+
+    NaN without served requests.
+    """
+    of = range(outcome.requests.shape[1]) if by_workload else (None,)
+    return [quantiles([outcome.latency], 0.5, workload)[0] for workload in of]

@@ -44,7 +44,7 @@ def page_of_study(tables: StudyTables) -> Page:
     """Return the page of a study's tables, as `carbonroute.study.read` gives them."""
     manifest = tables.facts
     return Page(
-        title=manifest["name"],
+        title=_question(tables),
         description=manifest.get("description", ""),
         about=tuple(_about(tables)),
         finding=" ".join(manifest["finding"]),
@@ -53,6 +53,15 @@ def page_of_study(tables: StudyTables) -> Page:
         sections=tuple(_sections(tables)),
         maker=f"carbonroute {manifest['carbonroute']}",
     )
+
+
+def _question(tables: StudyTables) -> str:
+    """Return the question that a study asks, as its title."""
+    name, axes = tables.facts["name"], overview.axes(tables)
+    if not axes:
+        return f"How much carbon can routing save for {name}?"
+    varied = " and ".join(filter(None, [", ".join(map(one_line, axes[:-1])), one_line(axes[-1])]))
+    return f"How does the saving of {name} depend on {varied}?"
 
 
 def _about(tables: StudyTables) -> Iterator[str]:

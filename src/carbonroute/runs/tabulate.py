@@ -23,6 +23,7 @@ from carbonroute.metrics import (
     queueing,
     routing,
     saving,
+    slo,
     wait_cdf,
     workloads,
 )
@@ -64,14 +65,14 @@ def tabulate(
         *overview.notes(scenario, knows, by_policy, by_step, confidence),
         *queueing.notes(outcomes, one_run=replications is None, bound=inputs.allowed is not None),
     ]
-    by_label = {outcome.policy: outcome for outcome in outcomes}
     evidence = Evidence(
         policies=by_policy,
         workloads=by_workload,
         saving=by_step,
         intervals=confidence,
         baseline=comparison.same_capacity or baseline,
-        median_ms=lambda policy: by_label[policy].latency.quantile(0.5),
+        medians_ms=partial(workloads.medians_ms, by_workload=slo.per_workload(by_policy)),
+        outcomes={outcome.policy: outcome for outcome in outcomes},
         hours=scenario.horizon.hours * comparison.replications,
     )
     herds = {candidate.label for candidate in inputs.candidates if candidate.control.routers > 1}

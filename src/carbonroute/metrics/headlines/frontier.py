@@ -34,15 +34,20 @@ def finding(points: pl.DataFrame, limits: str, beyond: Mask, row: int, *, kept: 
         first = f"No policy that a router can run keeps to {limits}; {policy} comes nearest: it"
     named = [(first, row)]
     for column, words in _OTHERS.items():
-        named += [(words.format(points["policy"][place]), place) for place in points[column].arg_true()]
+        places = [place for place in points[column].arg_true() if place != row]
+        named += [(words.format(points["policy"][place]), place) for place in places]
     return [
-        f"{subject} {outcome(points.row(place, named=True))}{', beyond the limits' * int(beyond[place])}."
+        f"{subject} {outcome(points.row(place, named=True), again=place != row)}"
+        f"{', beyond the limits' * int(beyond[place])}."
         for subject, place in named
     ]
 
 
-def outcome(point: Mapping[str, Any]) -> str:
+def outcome(point: Mapping[str, Any], *, again: bool = False) -> str:
     """Return the saving of a policy, its violations and its latency; `point` is a row of the frontier.
+
+    Measure and baseline are left out where they have been told (`again`), and latencies where each workload
+    has its own limit: over milliseconds and seconds together, they mean nothing.
 
     >>> outcome({"total_kg": None, "carbon_reduction_pct": 56.2, "baseline": "Near",
     ...     "slo_violation_pct": 0.987, "p95_latency_ms": 118.04, "avg_latency_ms": 70.1})
@@ -56,6 +61,8 @@ def outcome(point: Mapping[str, Any]) -> str:
         saved = f"takes {-reduction:.1f} % more of {measure.name} than {point['baseline']}"
     else:
         how_much = f"{reduction:.1f} %" if saves(reduction) else "nothing"
-        saved = f"saves {how_much} of {measure.name} against {point['baseline']}"
-    p95 = "" if point.get(slo.PER) == "workload" else f"P95 {point['p95_latency_ms']:.1f} ms, "
-    return f"{saved} ({slo.late_in_words(point)}, {p95}mean {point['avg_latency_ms']:.1f} ms)"
+        saved = f"saves {how_much}"
+        if not again:
+            saved += f" of {measure.name} against {point['baseline']}"
+    latency = f", P95 {point['p95_latency_ms']:.1f} ms, mean {point['avg_latency_ms']:.1f} ms"
+    return f"{saved} ({slo.late_in_words(point)}{latency * (point.get(slo.PER) != 'workload')})"

@@ -15,17 +15,35 @@ from carbonroute.metrics.queueing import UNLIMITED_WORST_PCT, has_queues
 Row = Mapping[str, Any]
 
 
-def finding(policies: pl.DataFrame) -> str:
+def finding(policies: pl.DataFrame, answered: Row | None = None) -> str:
     """Return in words which policy that a router could run saves most within the limit, and its cost.
 
     In grams, where the scenario states energies. Where requests queue, also its saving against
-    Latency-First on the same capacity, and the share of the saving without limits.
+    Latency-First on the same capacity, and the share of the saving without limits. What has been said of
+    the saving of the policy `answered`, a row of the table, is not said again.
     """
-    measure = measure_of(policies)
-    sentences = [_most_saving(policies, measure)]
-    if has_queues(policies):
-        sentences += [*_on_the_same_capacity(policies, measure), *_surviving(policies, measure)]
+    measure, queues = measure_of(policies), has_queues(policies)
+    reduction = measure.same_capacity if queues else measure.reduction
+    if answered is None or not saves(answered[reduction]):
+        sentences = [_most_saving(policies, measure)]
+        if queues:
+            sentences += _on_the_same_capacity(policies, measure)
+    else:
+        sentences = [_no_other(policies, answered, measure, reduction)]
+    if queues:
+        sentences += _surviving(policies, measure)
     return " ".join(sentences)
+
+
+def _no_other(policies: pl.DataFrame, answered: Row, measure: Measure, reduction: str) -> str:
+    """Say within which limit a policy is the best, and what one saves that decides on more than is known."""
+    limit = slo.limit_in_words(policies, policies["max_violation_pct"][0])
+    sentence = f"No policy that a router can run saves more within {limit}"
+    clairvoyant = best(policies.filter("viable", "clairvoyant"), reduction)
+    if clairvoyant and round(clairvoyant[reduction], 1) > round(answered[reduction], 1):
+        cuts = effect(measure, clairvoyant[reduction])
+        sentence += f"; with clairvoyance, {clairvoyant['policy']} {cuts}"
+    return sentence + "."
 
 
 def _most_saving(policies: pl.DataFrame, measure: Measure) -> str:

@@ -9,6 +9,7 @@ import polars as pl
 
 from carbonroute.metrics import slo
 from carbonroute.metrics.best import best, runnable
+from carbonroute.metrics.headlines.worth import slower
 from carbonroute.metrics.masses import mass_in_words, mass_unit
 from carbonroute.metrics.measure import GRAMS, Measure, effect, measure_of, saves
 
@@ -101,8 +102,9 @@ def _late(then: pl.DataFrame, changed: Row) -> str:
 def _absolute(figures: Mapping[str, Row], measure: Measure) -> Iterator[str]:
     """Say how much more is emitted in a year, and how much longer the median request takes."""
     row = figures[KG_PER_YEAR if measure is GRAMS else measure.amount]
-    more, median = row["difference"], figures[MEDIAN]["difference"]
-    if more is None or median is None:
+    medians = [figure["difference"] for name, figure in figures.items() if name.startswith(MEDIAN)]
+    longer_ms = [median for median in medians if median is not None]
+    if row["difference"] is None or not longer_ms:
         return
     if measure is GRAMS:
         was, will = mass_in_words(row["now"]), mass_in_words(row["then"])
@@ -113,11 +115,7 @@ def _absolute(figures: Mapping[str, Row], measure: Measure) -> Iterator[str]:
     else:
         text = f"Its requests meet {row['then']:.1f} instead of {row['now']:.1f} {measure.unit}"
         interval = _interval(row, measure.unit, 1.0, 1)
-    if f"{abs(median):.1f}" == "0.0":
-        longer = "the median request takes as long"
-    else:
-        longer = f"the median request is {abs(median):.1f} ms {'slower' if median > 0 else 'faster'}"
-    yield f"{text}{interval}; {longer}."
+    yield f"{text}{interval}; the median request is {slower(longer_ms)}."
 
 
 def _interval(row: Row, unit: str, factor: float, digits: int) -> str:

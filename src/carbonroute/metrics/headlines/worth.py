@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,8 @@ from carbonroute.units import G_PER_KG, HOURS_PER_YEAR
 
 #: A saving below this share, %, is hardly worth moving traffic for.
 LEAST_PCT = 1.0
-#: Workloads that are named with their violations: the worst ones.
-_NAMED = 3
+#: Workloads that are named with their violations: the worst ones, of those that are not 0.00 % as printed.
+_NAMED, _SHOWN_PCT = 3, 0.005
 
 Row = Mapping[str, Any]
 
@@ -35,8 +36,11 @@ class Evidence:
         Tables of the run; see `carbonroute.metrics.Tables`.
     baseline
         The policy that the saving refers to: where requests queue, Latency-First on the same capacity.
-    median_ms
-        Median latency of each policy, ms, by label.
+    medians_ms
+        Returns the median latency of an outcome's requests by workload, ms, or in one number for all of them
+        where the limit is one for all.
+    outcomes
+        Outcome of each policy, by label.
     hours
         Simulated hours, of all replications together.
     """
@@ -46,7 +50,8 @@ class Evidence:
     saving: pl.DataFrame
     intervals: pl.DataFrame
     baseline: Outcome
-    median_ms: Callable[[str], float]
+    medians_ms: Callable[[Outcome], Sequence[float]]
+    outcomes: Mapping[str, Outcome]
     hours: float
 
     @property
@@ -60,18 +65,23 @@ class Evidence:
         return self.measure.same_capacity if has_queues(self.policies) else self.measure.reduction
 
 
+def recommended(evidence: Evidence) -> dict[str, Any] | None:
+    """Return the row of the best policy that a router can run within the limit; None where none is viable."""
+    return best(runnable(evidence.policies.filter("viable")), evidence.reduction)
+
+
 def worth(evidence: Evidence) -> Iterator[str]:
-    """Yield what the best policy that a router can run is worth; nothing where none is viable."""
-    most = best(runnable(evidence.policies.filter("viable")), evidence.reduction)
+    """Yield what the recommended policy is worth; nothing where none is viable."""
+    most = recommended(evidence)
     if most is None:
         return
     if not saves(most[evidence.reduction]):
         yield "Routing by carbon is not worth it here."
         return
+    yield f"{_saved(evidence, most)}, {_time(evidence, most)}."
     if most[evidence.reduction] < LEAST_PCT:
         yield f"Less than {LEAST_PCT:g} % is hardly worth it."
-    yield f"{_saved(evidence, most)}, {_time(evidence, most)}."
-    yield f"Late are {_late(evidence.workloads.filter(policy=most['policy']))}."
+    yield _late(evidence.workloads.filter(policy=most["policy"]), most["max_violation_pct"])
     yield from _fixed_choice(evidence, most)
     yield from _sure(evidence, most)
 
@@ -80,28 +90,54 @@ def _saved(evidence: Evidence, most: Row) -> str:
     """Say how much is saved in a year; without energies, by how much the mean intensity is lower."""
     measure, reduction = evidence.measure, f"{most[evidence.reduction]:.1f} %"
     amount, reference = most[measure.amount], measure.of(evidence.baseline) or 0.0
+    policy, baseline = most["policy"], evidence.baseline.policy
     if measure is not GRAMS:
-        return f"Requests meet {amount:.1f} instead of {reference:.1f} {measure.unit} ({reduction} less)"
+        instead = f"instead of the {reference:.1f} of {baseline} ({reduction} less)"
+        return f"With {policy}, requests meet {amount:.1f} {measure.unit} {instead}"
     served = (most["requests"] - (most["rejected"] or 0)) / evidence.hours * HOURS_PER_YEAR
     saved, whole = (mass_in_words(g * served / G_PER_KG) for g in (reference - amount, reference))
-    return f"In a year of this traffic, {saved} of {whole} CO₂e are saved ({reduction})"
+    year = f"In a year of this traffic, {policy} saves {saved}"
+    return f"{year} of the {whole} CO₂e of {baseline} ({reduction})"
 
 
 def _time(evidence: Evidence, most: Row) -> str:
-    """Say how much longer the median request takes."""
-    longer_ms = evidence.median_ms(most["policy"]) - evidence.baseline.latency.quantile(0.5)
-    if f"{abs(longer_ms):.1f}" == "0.0":
-        return "and the median request is as fast"
-    return f"and the median request is {abs(longer_ms):.1f} ms {'slower' if longer_ms > 0 else 'faster'}"
+    """Say how much longer the median request takes, of the workload that is delayed most."""
+    medians_ms = evidence.medians_ms(evidence.outcomes[most["policy"]])
+    longer_ms = [
+        after - before
+        for after, before in zip(medians_ms, evidence.medians_ms(evidence.baseline), strict=True)
+        if math.isfinite(after - before)
+    ]
+    return f"and the median request is {slower(longer_ms)}"
 
 
-def _late(workloads: pl.DataFrame) -> str:
-    """Say which workloads are late how often, the worst ones first."""
+def slower(longer_ms: Sequence[float]) -> str:
+    """Return in words how much longer a request takes, at most, in some workloads.
+
+    >>> slower([30.0]), slower([30.0, 12.0]), slower([0.01, -3.0]), slower([-3.0, -4.0])
+    ('30.0 ms slower', 'up to 30.0 ms slower', 'as fast', 'at least 3.0 ms faster')
+    """
+    most = max(longer_ms, default=0.0)
+    if f"{abs(most):.1f}" == "0.0":
+        return "as fast"
+    several = len({f"{each:.1f}" for each in longer_ms}) > 1
+    if most > 0:
+        return f"{'up to ' * several}{most:.1f} ms slower"
+    return f"{'at least ' * several}{-most:.1f} ms faster"
+
+
+def _late(workloads: pl.DataFrame, limit_pct: float) -> str:
+    """Say which workloads are late how often, the worst ones first, beside the limit."""
     known = workloads.drop_nulls(slo.OVERALL).sort(slo.OVERALL, descending=True, maintain_order=True)
-    shares = [f"{row[slo.OVERALL]:.2f} % of {row['name']}" for row in known.head(_NAMED).rows(named=True)]
+    named = known.filter(pl.col(slo.OVERALL) >= _SHOWN_PCT).head(_NAMED)
+    limit = f"limit {limit_pct:.6g} %"
+    if named.is_empty():
+        return f"Less than 0.01 % of any workload is late ({limit})."
+    shares = [f"{row[slo.OVERALL]:.2f} % of {row['name']}" for row in named.rows(named=True)]
     if more := known.height - len(shares):
-        shares.append(f"less of {more} more workload{'s' * (more > 1)}")
-    return " and ".join(filter(None, [", ".join(shares[:-1]), shares[-1]]))
+        shares.append(f"less of {'the other' if more == 1 else f'{more} more'} workload{'s' * (more > 1)}")
+    listed = " and ".join(filter(None, [", ".join(shares[:-1]), shares[-1]]))
+    return f"Late are {listed} ({limit})."
 
 
 def _fixed_choice(evidence: Evidence, most: Row) -> Iterator[str]:
@@ -114,8 +150,8 @@ def _fixed_choice(evidence: Evidence, most: Row) -> Iterator[str]:
     choice = f"fixed choice ({fixed['policy']})"
     if not slo.keeps(fixed[limited], limit_pct):
         yield (
-            f"A {choice} would save {fixed['saved_pct']:.1f} %, but is over the limit: "
-            f"{slo.late_in_words(fixed)}."
+            f"A {choice} would save {fixed['saved_pct']:.1f} %, but {fixed[limited]:.2f} % "
+            f"{f'of {fixed[slo.WORST]} ' * (limited == slo.WORST_PCT)}would be late."
         )
         return
     more = round(most[evidence.reduction], 1) - round(fixed["saved_pct"], 1)
