@@ -12,5 +12,5 @@ REFERENCE = Path(__file__).parents[2] / "docs/reference"
 
 #: What makes each page of `REFERENCE`.
 PAGES: MappingProxyType[str, Callable[[], str]] = MappingProxyType(
-    {"scenario.md": keys.page, "commands.md": commands.page}
+    {"scenario.md": keys.page, "live.md": keys.live_page, "commands.md": commands.page}
 )

@@ -1,14 +1,15 @@
-"""docs/reference/scenario.md: every key of a scenario, from the models that read it."""
+"""docs/reference/scenario.md and live.md: every key of a scenario and of a live file, from their models."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel
 
+from carbonroute.live.config import LiveConfig
 from carbonroute.policies import POLICIES
 from carbonroute.scenario import Scenario
 from carbonroute.scenario.written.entry import PolicyEntry
@@ -27,6 +28,14 @@ the models that read scenarios (`scripts/docs reference`); a key that is not on 
 A scenario is a TOML file. `[name]` is a table that stands once, `[[name]]` one of several; a short table may
 stand on one line: `horizon = { hours = 24 }`. A *required* key has no default; one whose default is *none*
 may be left out. Hours of the day and offsets of time are in hours.
+"""
+
+_LIVE = """# Keys of a live file
+
+Every key that a live file can have, with its type, its default and its meaning; [live](../live.md) explains
+how they work together. This page is made from the models that read live files; a key that is not on it is
+refused.
+Keys whose name ends in `_env` hold the name of an environment variable, never a secret.
 """
 
 #: The keys that tell the members of a family apart.
@@ -68,16 +77,32 @@ class Place:
 
 
 def page() -> str:
-    """Return the whole page.
+    """Return the page of scenarios.
 
     Raises
     ------
     UndescribedKeysError
         If the docstring of a model lacks a key.
     """
-    places = list(all_places())
-    parts = [_TOP, "## The file\n", _table(_rows(Scenario, places))]
-    for place in places:
+    return _page(_TOP, Scenario, Places(list(all_places())))
+
+
+def live_page() -> str:
+    """Return the page of live files; tables that scenarios have too are on theirs.
+
+    Raises
+    ------
+    UndescribedKeysError
+        If the docstring of a model lacks a key.
+    """
+    scenario = list(all_places())
+    there = {model for place in scenario for model in place.models}
+    return _page(_LIVE, LiveConfig, Places(list(all_places(LiveConfig, there)), scenario, "scenario.md"))
+
+
+def _page(top: str, root: Model, places: Places) -> str:
+    parts = [top, "## The file\n", _table(_rows(root, places))]
+    for place in places.here:
         parts += _section(place, places)
         if PolicyEntry in place.models:
             parts += _policies(places)
@@ -87,6 +112,7 @@ def page() -> str:
 def undescribed() -> list[str]:
     """Return the keys without a description, as `module.Model.key`."""
     models: list[Model] = [Scenario, *(model for place in all_places() for model in place.models)]
+    models += [LiveConfig, *(model for place in all_places(LiveConfig, models) for model in place.models)]
     models += (member for member in POLICIES.members.values() if issubclass(member, BaseModel))
     return [
         f"{model.__module__}.{model.__qualname__}.{name}"
@@ -96,12 +122,12 @@ def undescribed() -> list[str]:
     ]
 
 
-def all_places() -> Iterator[Place]:
-    """Yield the places of tables, each above those below it; no model has two."""
-    sections = dict(_tables(Scenario))
-    known = {model for models in sections.values() for model in models}
+def all_places(root: Model = Scenario, elsewhere: Iterable[Model] = ()) -> Iterator[Place]:
+    """Yield the places of a file's tables, each above those below it; a model has one, or is elsewhere."""
+    sections = dict(_tables(root))
+    known = {model for models in sections.values() for model in models} | set(elsewhere)
     for key, models in sections.items():
-        many = _is_list(Scenario.model_fields[key].annotation)
+        many = _is_list(root.model_fields[key].annotation)
         waiting = [Place(f"[[{key}]]" if many else f"[{key}]", models)]
         while waiting:
             place = waiting.pop(0)
@@ -143,7 +169,7 @@ def _told_by(model: Model) -> tuple[str, str]:
     return key, get_args(model.model_fields[key].annotation)[0]
 
 
-def _section(place: Place, places: Sequence[Place]) -> Iterator[str]:
+def _section(place: Place, places: Places) -> Iterator[str]:
     yield f"{place.level} `{place.path}`\n"
     rows = {model: _rows(model, places) for model in place.models}
     if len(rows) == 1:
@@ -174,14 +200,14 @@ def _shared(rows: Mapping[Model, Sequence[Row]]) -> dict[tuple[Model, ...], list
     return groups
 
 
-def _policies(places: Sequence[Place]) -> Iterator[str]:
+def _policies(places: Places) -> Iterator[str]:
     for name, member in POLICIES.members.items():
         yield f"### `[[policies]]` with use `{name}`\n"
         yield f"{introduction(member)}\n"
         yield _table(_rows(member, places))
 
 
-def _rows(model: Model, places: Sequence[Place]) -> list[Row]:
+def _rows(model: Model, places: Places) -> list[Row]:
     schema, described = model.model_json_schema()["properties"], meanings(model)
     rows = []
     for name, field in model.model_fields.items():
@@ -192,7 +218,7 @@ def _rows(model: Model, places: Sequence[Place]) -> list[Row]:
         default = (
             "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
         )
-        rows.append(Row(key, in_words(schema[key], unit_of(key), Links(places)), default, meaning))
+        rows.append(Row(key, in_words(schema[key], unit_of(key), places), default, meaning))
     return rows
 
 
@@ -205,23 +231,26 @@ def _default(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Links:
-    """Links to the sections of models."""
+class Places:
+    """The places of tables on a page, and on another one that it leads to."""
 
-    places: Sequence[Place]
+    here: Sequence[Place]
+    there: Sequence[Place] = ()
+    other_page: str = ""
 
     def __call__(self, names: Sequence[str]) -> str:
         """Return links to the sections of models: one to a whole family, or one to each of some members."""
-        place = next(one for one in self.places if names[0] in {model.__name__ for model in one.models})
+        pages = [(place, "") for place in self.here] + [(place, self.other_page) for place in self.there]
+        place, page = next(one for one in pages if names[0] in {model.__name__ for model in one[0].models})
         if len(names) == len(place.models):
-            return _link(f"`{place.path}`", f"`{place.path}`")
+            return _link(f"`{place.path}`", f"`{place.path}`", page)
         chosen = [model for model in place.models if model.__name__ in names]
-        return " or ".join(_link(f"`{_told_by(model)[1]}`", place.heading(model)) for model in chosen)
+        return " or ".join(_link(f"`{_told_by(model)[1]}`", place.heading(model), page) for model in chosen)
 
 
-def _link(text: str, heading: str) -> str:
+def _link(text: str, heading: str, page: str) -> str:
     slug = "".join(c for c in heading.lower().replace(" ", "-") if c.isalnum() or c in "-_")
-    return f"[{text}](#{slug})"
+    return f"[{text}]({page}#{slug})"
 
 
 def _table(rows: Sequence[Row]) -> str:

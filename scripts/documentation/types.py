@@ -77,7 +77,8 @@ def _alone(schema: Mapping[str, Any], unit: str, linked: Callable[[Sequence[str]
     if schema["type"] == "object":
         by = schema.get("propertyNames", {}).get("enum", ())
         names = f"of {', '.join(f'`{name}`' for name in by)}" if by else "by name"
-        return f"table {names}: {in_words(schema['additionalProperties'], unit, linked)}"
+        values = schema.get("additionalProperties") or next(iter(schema["patternProperties"].values()))
+        return f"table {names}: {in_words(values, unit, linked)}"
     if schema.get("format") == "date-time":
         return "date and time"
     numeric = schema["type"] in {"integer", "number"}

@@ -93,7 +93,7 @@ def fetch(
     from carbonroute.live.clock import SystemClock
     from carbonroute.live.signals.archives import Options
     from carbonroute.live.signals.fetching import fetch_history, fetcher
-    from carbonroute.live.signals.provider import Surroundings
+    from carbonroute.live.signals.provider import ProviderContext
 
     span = _time("--from", start), _time("--to", end)
     options = Options(
@@ -105,7 +105,7 @@ def fetch(
     if source == "neso":
         named = named or ("GB",)
     clock = SystemClock()
-    around = Surroundings(fetcher(clock), clock)
+    around = ProviderContext(fetcher(clock), clock)
     with progress(quiet=quiet) as display:
         told = stepper(display, f"fetching {source}")
         fetched = fetch_history(source, archive, named, span, output, around, told)

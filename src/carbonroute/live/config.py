@@ -119,7 +119,7 @@ class Live(Spec):
         Share of the intervals, drawn by `seed`, in which all traffic follows the baseline: the saving is
         measured against these.
     seed
-        Of that draw, and of the times at which sources are asked.
+        Of that draw.
     dwell
         How long a cell's weights stay after they have changed, unless a region fails.
     on_stop

@@ -20,7 +20,7 @@ from carbonroute.inspection import inspect_file
 from carbonroute.live.http import FetchError, Request
 from carbonroute.live.signals.archives import ARCHIVES, Kind, Options
 from carbonroute.live.signals.fetching import Fetched, fetch_history
-from carbonroute.live.signals.provider import Surroundings
+from carbonroute.live.signals.provider import ProviderContext
 from helpers.fake_provider import FakeClock, FakeFetcher, Said, eia, entsoe, half_hours, iso, vector, watttime
 
 SECRET = "canary-0c9d3e"
@@ -139,7 +139,7 @@ def run(
     clock = FakeClock()
     span = START, START + days * DAY
     return fetch_history(
-        kind, ARCHIVES[kind](options), zones or own, span, folder, Surroundings(fetch, clock)
+        kind, ARCHIVES[kind](options), zones or own, span, folder, ProviderContext(fetch, clock)
     )
 
 
@@ -240,7 +240,7 @@ def test_a_busy_provider_is_waited_for(tmp_path: Path) -> None:
     fetch = FakeFetcher(lambda request: next(errors, None) or neso(request))
     clock = FakeClock()
     span = START, START + DAY
-    fetch_history("neso", ARCHIVES["neso"](Options()), ["GB"], span, tmp_path, Surroundings(fetch, clock))
+    fetch_history("neso", ARCHIVES["neso"](Options()), ["GB"], span, tmp_path, ProviderContext(fetch, clock))
     assert len(fetch.requests) == 3
     assert 90 + 25 < clock.since_s < 90 + 40
 
@@ -286,7 +286,7 @@ def test_a_file_ends_where_the_data_does(tmp_path: Path) -> None:
 
 def test_wrong_zones_and_times_are_refused_all_at_once(tmp_path: Path) -> None:
     span = START + timedelta(minutes=30), START + 2000 * DAY
-    around = Surroundings(FakeFetcher(maps), FakeClock())
+    around = ProviderContext(FakeFetcher(maps), FakeClock())
     archive = ARCHIVES["electricity-maps"](Options(token_env="KEY"))
     with pytest.raises(InputError) as refused:
         fetch_history("electricity-maps", archive, ["../A", ""], span, tmp_path, around)

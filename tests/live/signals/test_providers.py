@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from carbonroute.errors import CarbonrouteError, InputError
 from carbonroute.live.http import FetchError, Request
 from carbonroute.live.signals import PROVIDERS, AnyProvider, Provider
-from carbonroute.live.signals.provider import Reply, Surroundings
+from carbonroute.live.signals.provider import Reply, ProviderContext
 from helpers.fake_provider import (
     START,
     FakeClock,
@@ -60,7 +60,7 @@ def ask(
     one: Provider, said: Any, zone: str = "Z", topic: str = "latest", folder: Path = Path()
 ) -> tuple[Reply, list[Request]]:
     fetch = FakeFetcher(said if callable(said) else lambda _: said)
-    around = Surroundings(fetch, FakeClock(since_s=1800), folder)
+    around = ProviderContext(fetch, FakeClock(since_s=1800), folder)
     (call,) = [each for each in one.calls([zone], around.clock.now()) if each.topic == topic]
     return one.answer(call, one.session(around), around), fetch.requests
 
@@ -98,7 +98,7 @@ def test_watttime_logs_in_and_again_where_its_token_is_refused() -> None:
 
     one, clock = provider("watttime"), FakeClock(since_s=60)
     fetch = FakeFetcher(say)
-    around = Surroundings(fetch, clock)
+    around = ProviderContext(fetch, clock)
     session = one.session(around)
     call = one.calls(["Z"], clock.now())[0]
     reply = one.answer(call, session, around)

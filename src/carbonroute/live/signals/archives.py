@@ -33,7 +33,7 @@ from carbonroute.live.signals.electricity_maps import LiveElectricityMaps
 from carbonroute.live.signals.entsoe import generation_request, with_token
 from carbonroute.live.signals.neso import LiveNeso
 from carbonroute.live.signals.prometheus import LivePrometheus
-from carbonroute.live.signals.provider import Provider, Session, Surroundings, utc
+from carbonroute.live.signals.provider import Provider, Session, ProviderContext, utc
 from carbonroute.live.signals.watttime import LiveWattTime
 from carbonroute.units import G_PER_KWH, CarbonUnit
 
@@ -159,7 +159,7 @@ class Archive(ABC):
         """Return the request for the values from `start` up to `end`."""
 
     @abstractmethod
-    def session(self, around: Surroundings) -> Session:
+    def session(self, around: ProviderContext) -> Session:
         """Return what sends requests with the provider's credentials."""
 
     @abstractmethod
@@ -221,7 +221,7 @@ class _OfProvider(Archive):
 
     provider: Provider
 
-    def session(self, around: Surroundings) -> Session:
+    def session(self, around: ProviderContext) -> Session:
         """Return the provider's session."""
         return self.provider.session(around)
 
@@ -331,7 +331,7 @@ class EiaArchive(Archive):
         self._base_url = known.get("base_url", "https://api.eia.gov")
         self._fuels = _Types()
 
-    def session(self, around: Surroundings) -> Session:
+    def session(self, around: ProviderContext) -> Session:
         """Return a session with the key."""
         return lambda request: around.fetch(with_key(request, self._key))
 
@@ -395,7 +395,7 @@ class EntsoeArchive(Archive):
         self._step = known.get("step", "15min")
         self._types = _Types()
 
-    def session(self, around: Surroundings) -> Session:
+    def session(self, around: ProviderContext) -> Session:
         """Return a session with the token."""
         return lambda request: around.fetch(with_token(request, self._token))
 

@@ -36,6 +36,8 @@ class LiveEia(Provider):
         Emission factor of every fuel, such as ``NG``.
     factors_source
         Where the factors are from, to cite.
+    base_url
+        Beginning of the addresses: that of the provider, or of a server that answers like it.
     """
 
     per_minute: ClassVar[int] = 30

@@ -34,6 +34,8 @@ class LiveElectricityMaps(Provider):
         Whether values that the source estimated are kept, or count as missing.
     forecast
         Whether forecasts are asked for too; they need a plan that has them.
+    base_url
+        Beginning of the addresses: that of the provider, or of a server that answers like it.
     """
 
     per_minute: ClassVar[int] = 60

@@ -37,6 +37,8 @@ class LiveEntsoe(Provider):
         Where the factors are from, to cite.
     step
         Length of the interval of a value.
+    base_url
+        Beginning of the addresses: that of the provider, or of a server that answers like it.
     """
 
     per_minute: ClassVar[int] = 200

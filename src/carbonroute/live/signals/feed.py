@@ -20,7 +20,7 @@ from carbonroute.live.clock import Clock
 from carbonroute.live.http import Fetcher, FetchError
 from carbonroute.live.signals import cache
 from carbonroute.live.signals.calendar import Calendar
-from carbonroute.live.signals.provider import Call, Point, Provider, Surroundings
+from carbonroute.live.signals.provider import Call, Point, Provider, ProviderContext
 from carbonroute.live.signals.schedule import Hosts, Turn, host_of
 from carbonroute.live.signals.series import Checks, Outlook, Series
 from carbonroute.live.signals.settings import LiveCarbon
@@ -163,7 +163,7 @@ class LiveFeed:
         base: Path = Path(),
     ) -> None:
         self.settings, self.regions, self._folder = settings, tuple(regions), folder
-        self._around = Surroundings(fetch, clock, base)
+        self._around = ProviderContext(fetch, clock, base)
         self._clock = clock
         self._calendar = Calendar(clock, start)
         self._max_age = timedelta(minutes=settings.max_age.minutes)

@@ -14,7 +14,7 @@ from carbonroute.files.folder import write_whole, writing
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import Fetcher, FetchError
 from carbonroute.live.signals.archives import Archive, Kind
-from carbonroute.live.signals.provider import Session, Surroundings, utc
+from carbonroute.live.signals.provider import Session, ProviderContext, utc
 from carbonroute.live.signals.schedule import Hosts, Turn, host_of
 
 _STAMP = "%Y%m%dT%H%M"
@@ -59,7 +59,7 @@ def fetch_history(
     zones: Sequence[str],
     span: Span,
     folder: Path,
-    around: Surroundings,
+    around: ProviderContext,
     step: Callable[[int, int], None] | None = None,
 ) -> Fetched:
     """Fetch the history of some zones into files of a folder, each whole or not at all.
@@ -117,7 +117,7 @@ def fetch_history(
 class _Patient:
     """Sends requests, and waits where the provider asks for it, or does not answer."""
 
-    def __init__(self, archive: Archive, around: Surroundings) -> None:
+    def __init__(self, archive: Archive, around: ProviderContext) -> None:
         self._session: Session = archive.session(around)
         self._clock, self._archive = around.clock, archive
         self._hosts: Hosts | None = None

@@ -10,7 +10,7 @@ from pydantic import field_validator
 
 from carbonroute.carbon import Accounting, CarbonSource, FileSource, Query
 from carbonroute.carbon.formats import labelled
-from carbonroute.live.signals.provider import Call, Provider, Reply, Session, Surroundings, points_of
+from carbonroute.live.signals.provider import Call, Provider, Reply, Session, ProviderContext, points_of
 
 
 class LiveFile(Provider):
@@ -51,7 +51,7 @@ class LiveFile(Provider):
         """Refuse: a file is read in place."""
         raise NotImplementedError("files are read by `answer`")
 
-    def answer(self, call: Call, session: Session, around: Surroundings) -> Reply:  # noqa: ARG002  nothing is sent
+    def answer(self, call: Call, session: Session, around: ProviderContext) -> Reply:  # noqa: ARG002  nothing is sent
         """Return the rows that have begun by now."""
         now = around.clock.now()
         readings = self._source.read(Query.of_all_times(call.zones, around.folder))

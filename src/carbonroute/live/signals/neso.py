@@ -28,6 +28,8 @@ class LiveNeso(Provider):
     ----------
     forecast
         Whether forecasts are asked for too; measured values come half an hour late and more.
+    base_url
+        Beginning of the addresses: that of the provider, or of a server that answers like it.
     """
 
     per_minute: ClassVar[int] = 30

@@ -22,7 +22,7 @@ from carbonroute.live.signals.provider import (
     Provider,
     Reply,
     Session,
-    Surroundings,
+    ProviderContext,
     sent_at,
 )
 from carbonroute.units import CENTURY_S, G_PER_KWH, CarbonUnit
@@ -87,7 +87,7 @@ class LivePrometheus(Provider):
         headers = {**request.headers, "Authorization": f"Bearer {self.token_env.secret()}"}
         return replace(request, headers=headers)
 
-    def answer(self, call: Call, session: Session, around: Surroundings) -> Reply:  # noqa: ARG002  nothing else
+    def answer(self, call: Call, session: Session, around: ProviderContext) -> Reply:  # noqa: ARG002  nothing else
         """Return the values, each from its own time where a query answers it."""
         answer = session(self._request(self.query))
         reply = self.parse(answer.content, call)

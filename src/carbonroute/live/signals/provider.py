@@ -123,7 +123,7 @@ class Session(Protocol):
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ProviderContext:
     """What a provider needs to answer.
 
     Attributes
@@ -184,7 +184,7 @@ class Provider(Spec):
             If it is no answer to this question.
         """
 
-    def session(self, around: Surroundings) -> Session:
+    def session(self, around: ProviderContext) -> Session:
         """Return what sends requests; a provider with credentials adds them by `authorised`."""
         return lambda request: around.fetch(self.authorised(request))
 
@@ -198,7 +198,7 @@ class Provider(Spec):
         """
         return request
 
-    def answer(self, call: Call, session: Session, around: Surroundings) -> Reply:  # noqa: ARG002  files need it
+    def answer(self, call: Call, session: Session, around: ProviderContext) -> Reply:  # noqa: ARG002  files need it
         """Return what the provider says.
 
         Raises

@@ -24,7 +24,7 @@ from carbonroute.live.signals.provider import (
     Provider,
     Reply,
     Session,
-    Surroundings,
+    ProviderContext,
     points_of,
     utc,
 )
@@ -49,6 +49,10 @@ class LiveWattTime(Provider):
         The marginal or the average signal.
     measured
         Whether the values of the last hours are asked for too.
+    base_url
+        Beginning of the addresses: that of the provider, or of a server that answers like it.
+    accounting
+        What the numbers count, where the format does not say it.
     """
 
     per_minute: ClassVar[int] = 300
@@ -79,7 +83,7 @@ class LiveWattTime(Provider):
             kind="watttime", path="answer.json", signal_type=self.signal_type, accounting=self.accounting
         )
 
-    def session(self, around: Surroundings) -> Session:
+    def session(self, around: ProviderContext) -> Session:
         """Return a session that logs in, again before a token ends, and once more where it is refused."""
         return _LoggedIn(self, around.fetch, around.clock)
 
