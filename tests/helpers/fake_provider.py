@@ -1,4 +1,4 @@
-"""A clock that tests move, and a provider of carbon that answers what they say."""
+"""A provider of carbon that answers what tests say."""
 
 from __future__ import annotations
 
@@ -7,33 +7,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from carbonroute.live.http import Answer, FetchError, Request
-
-START = datetime(2026, 3, 2, tzinfo=UTC)
-
-
-@dataclass
-class FakeClock:
-    """Clocks that stand still until a test moves them; `ahead_s` moves the calendar alone."""
-
-    start: datetime = START
-    since_s: float = 0.0
-    ahead_s: float = 0.0
-
-    def now(self) -> datetime:
-        return self.start + timedelta(seconds=self.since_s + self.ahead_s)
-
-    def monotonic_s(self) -> float:
-        return 1000.0 + self.since_s
-
-    def wait(self, seconds: float) -> bool:
-        self.since_s += seconds
-        return False
-
 
 Said = bytes | str | FetchError | Mapping[str, Any] | list[Any]
 

@@ -15,7 +15,8 @@ from carbonroute.live.actuators import OpenTarget, Target, TargetContext, Target
 from carbonroute.live.config import LiveSetup, load_live
 from carbonroute.live.http import FetchError, Request
 from carbonroute.live.running import Parts, assembled, journal_folder
-from helpers.fake_provider import FakeClock, FakeFetcher, Said, iso, maps_latest
+from helpers.clocks import FakeClock
+from helpers.fake_provider import FakeFetcher, Said, iso, maps_latest
 from helpers.small import changed, write
 
 ENERGIES: Sequence[tuple[str, str]] = (

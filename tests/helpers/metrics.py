@@ -5,31 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
 from carbonroute.live.http import Answer, Request
+from helpers.clocks import FakeClock
 
 #: Labels of a series, and its value as text.
 Series = tuple[Mapping[str, str], str]
-
-
-@dataclass
-class TurnedClock:
-    """A clock that goes on when it is told to, or waited on."""
-
-    now_s: float = 1_000_000.0
-
-    def now(self) -> datetime:
-        return datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=self.now_s)
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def wait(self, seconds: float) -> bool:
-        self.now_s += max(seconds, 0.0)
-        return False
 
 
 def vector(series: Sequence[Series], at_s: float) -> bytes:
@@ -54,7 +37,7 @@ class FakeMetrics:
         Queries so far.
     """
 
-    clock: TurnedClock
+    clock: FakeClock
     series: dict[str, Sequence[Series]]
     fault: Callable[[str], bytes | None] = lambda _query: None
     asked: list[str] = field(default_factory=list)
@@ -68,6 +51,6 @@ class FakeMetrics:
         content = self.fault(query)
         if content is None:
             content = vector(
-                next((s for part, s in self.series.items() if part in query), ()), self.clock.now_s
+                next((s for part, s in self.series.items() if part in query), ()), self.clock.monotonic_s()
             )
         return Answer(200, {}, content)

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from carbonroute.live.http import FetchError, HttpFetcher, Request, refuse_link_local
-from helpers.fake_provider import FakeClock, FakeServer, body
+from helpers.clocks import FakeClock
+from helpers.fake_provider import FakeServer, body
 
 SECRET = "canary-77aa01"
 MB = 2**20

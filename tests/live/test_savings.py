@@ -11,7 +11,7 @@ from carbonroute.errors import RunFolderError
 from carbonroute.live.baselines import energy_j
 from carbonroute.live.running import journal_folder
 from carbonroute.live.savings import IN_FORCE, Account, Interval, savings
-from helpers.fake_provider import START
+from helpers.clocks import START
 from helpers.live import Bed, bed
 
 #: Requests per s of the four cells, and the energy of their requests, J.

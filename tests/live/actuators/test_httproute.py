@@ -17,8 +17,9 @@ from carbonroute.live.actuators.httproute import HttpRoute, OpenHttpRoute
 from carbonroute.live.actuators.target import TargetContext
 from carbonroute.live.http import HttpFetcher
 from helpers import needs
+from helpers.clocks import FakeClock
 from helpers.kubernetes import ApiServer, api_server
-from helpers.targets import REGIONS, HandClock
+from helpers.targets import REGIONS
 
 BACKENDS = {"eu": "chat-eu", "us": "chat-us", "ap": "chat-ap"}
 CANARY = "canary-4711"
@@ -36,7 +37,7 @@ class Cluster:
         api = f"http://127.0.0.1:{self.server.server_address[1]}"
         keys = {"kind": "httproute", "api": api, "namespace": "shop", "route": "chat", "backends": BACKENDS}
         target = HttpRoute.spelled(**(keys | settings))
-        return target.open(TargetContext(folder, REGIONS, self.fetch, HandClock()))
+        return target.open(TargetContext(folder, REGIONS, self.fetch, FakeClock()))
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 
 from carbonroute.live.actuators.nginx import Nginx, OpenNginx
 from carbonroute.live.http import Answer, FetchError, Request
-from helpers.targets import NOON, REGIONS, HandClock, context
+from helpers.clocks import FakeClock
+from helpers.targets import NOON, REGIONS, context
 
 ENDPOINTS = {"eu": ["10.0.0.1:80", "10.0.0.2:80"], "us": ["10.0.1.1:80"], "ap": ["[2001:db8::1]:80"]}
 #: Takes the file over, as a reload does; the location then answers with it.
@@ -35,9 +36,9 @@ def opened(folder: Path, test: str = "", reload: str = RELOAD, **settings: Any) 
     return Nginx.spelled(**(keys | settings)).open(context(folder, held))
 
 
-def clock_of(target: OpenNginx) -> HandClock:
+def clock_of(target: OpenNginx) -> FakeClock:
     clock = target.context.clock
-    assert isinstance(clock, HandClock)
+    assert isinstance(clock, FakeClock)
     return clock
 
 

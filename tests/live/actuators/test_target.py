@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from carbonroute.live.actuators import TARGETS, AnyTarget, OpenTarget, TargetError
 from carbonroute.live.http import FetchError
 from carbonroute.live.secrets import SecretError
-from helpers.targets import HandClock, context
+from helpers.clocks import FakeClock
+from helpers.targets import context
 
 
 class Shelf(OpenTarget):
@@ -129,7 +130,7 @@ def test_a_clock_that_was_told_to_end_does_not_stop_the_last_write(monkeypatch: 
     shelf = Shelf()
     pauses = list[float]()
     monkeypatch.setattr("time.sleep", pauses.append)
-    monkeypatch.setattr(HandClock, "wait", lambda _, seconds: True)
+    monkeypatch.setattr(FakeClock, "wait", lambda _, seconds: True)
     shelf.slow = 3
     assert shelf.apply({"us": 1.0}).result == "ok"
     assert len(pauses) == 3

@@ -13,7 +13,8 @@ from carbonroute.control.loop import ExpectedTraffic
 from carbonroute.live.http import FetchError
 from carbonroute.live.names import Names
 from carbonroute.live.observe import LiveSensor, NoSensor, Observe
-from helpers.metrics import FakeMetrics, Series, TurnedClock
+from helpers.clocks import FakeClock
+from helpers.metrics import FakeMetrics, Series
 from helpers.queued_runs import inputs_of
 
 WORKLOAD = {
@@ -45,10 +46,10 @@ def by_region(near: str | None, far: str | None) -> Sequence[Series]:
     return [({"region": name}, v) for name, v in (("near", near), ("far", far)) if v is not None]
 
 
-def healthy(clock: TurnedClock) -> dict[str, Sequence[Series]]:
+def healthy(clock: FakeClock) -> dict[str, Sequence[Series]]:
     """Return answers for vLLM, a minute's worth, 2 s old."""
     return {
-        "timestamp": by_region(str(clock.now_s - 2), str(clock.now_s - 2)),
+        "timestamp": by_region(str(clock.monotonic_s() - 2), str(clock.monotonic_s() - 2)),
         "e2e_request_latency_seconds_count": by_region("600", "240"),
         'avg_over_time({__name__="vllm:num_requests_running"': by_region("4", "1"),
         'avg_over_time({__name__="vllm:num_requests_waiting"': by_region("2", "0"),
@@ -63,7 +64,7 @@ class Bench:
     """A sensor on a fake server."""
 
     def __init__(self, **settings: Any) -> None:
-        self.clock = TurnedClock()
+        self.clock = FakeClock()
         self.server = FakeMetrics(self.clock, healthy(self.clock))
         inputs = inputs_of(**SCENARIO)
         self.share = inputs.traffic_share[0]
@@ -84,7 +85,7 @@ class Bench:
 
     def tick(self, **changes: Sequence[Series]) -> Any:
         """Go on by a minute, with other answers where they are named; return the reading."""
-        self.clock.now_s += 60
+        self.clock.since_s += 60
         self.now_s += 60
         self.server.series = {**healthy(self.clock), **changes}
         return self.sensor.read(self.now_s)
@@ -123,7 +124,7 @@ def test_a_region_whose_metric_does_not_answer_is_never_free(quantity: str, answ
     bench = Bench()
     bench.tick()
     before = bench.tick()
-    here = str(bench.clock.now_s + 58) if quantity == "timestamp" else "600"
+    here = str(bench.clock.monotonic_s() + 58) if quantity == "timestamp" else "600"
     reading = bench.tick(**{quantity: by_region(here, answer)})
     assert reading.available.tolist() == [[True, False, False]]
     assert "far: w: " in alarms(bench)
@@ -144,7 +145,7 @@ def test_unknown_requests_do_not_hide_a_rise_elsewhere() -> None:
 def test_a_stale_sample_is_unknown() -> None:
     bench = Bench(max_age="30s")
     bench.tick()
-    at_s = bench.clock.now_s + 60
+    at_s = bench.clock.monotonic_s() + 60
     assert bench.tick(timestamp=by_region(f"{at_s - 5}", f"{at_s - 30}")).available.all()
     at_s += 60
     reading = bench.tick(timestamp=by_region(f"{at_s - 5}", f"{at_s - 31}"))
@@ -263,12 +264,12 @@ def test_counts_of_the_range_are_those_of_the_time_that_passed() -> None:
     """Ticks of 15 s with a range of a minute: a quarter of the counts."""
     bench = Bench()
     bench.sensor.read(0.0)
-    bench.clock.now_s += 15
+    bench.clock.since_s += 15
     bench.server.series = healthy(bench.clock)
     reading = bench.sensor.read(15.0)
     assert reading.requests.sum() == pytest.approx(210)
     np.testing.assert_allclose(reading.busy_s, [[60, 11.25, 3.75]])
-    bench.clock.now_s += 120
+    bench.clock.since_s += 120
     bench.server.series = healthy(bench.clock)
     bench.sensor.read(135.0)
     assert any("[120s]" in query for query in bench.server.asked)
@@ -317,7 +318,7 @@ def test_without_gauges_littles_law_tells_who_is_in_line() -> None:
     )
     assert not reading.available.any()  # the samples are those of the tick before
     series = {
-        "timestamp": by_region(str(bench.clock.now_s + 59), str(bench.clock.now_s + 59)),
+        "timestamp": by_region(str(bench.clock.monotonic_s() + 59), str(bench.clock.monotonic_s() + 59)),
         "increase(mine": by_region("600", "60"),
         "own_wait": by_region("300", "0"),
         "own_service": by_region("400", "NaN"),

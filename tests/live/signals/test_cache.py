@@ -13,7 +13,8 @@ from carbonroute.live.signals import cache
 from carbonroute.live.signals.feed import FeedRegion, LiveFeed
 from carbonroute.live.signals.provider import Point
 from carbonroute.live.signals.settings import LiveCarbon
-from helpers.fake_provider import START, FakeClock, FakeFetcher, Said, maps_latest
+from helpers.clocks import START, FakeClock
+from helpers.fake_provider import FakeFetcher, Said, maps_latest
 
 NAME = "carbon-0-electricity-maps.json"
 DOWN = FakeFetcher(lambda _: FetchError("unreachable", "down"))

@@ -16,7 +16,8 @@ import pytest
 from carbonroute.live.http import FetchError, Request
 from carbonroute.live.signals.feed import FeedRegion, LiveFeed, RegionCarbon
 from carbonroute.live.signals.settings import LiveCarbon
-from helpers.fake_provider import START, FakeClock, FakeFetcher, Said, iso, maps_latest
+from helpers.clocks import START, FakeClock
+from helpers.fake_provider import FakeFetcher, Said, iso, maps_latest
 
 HOUR_S, TICK_S = 3600.0, 300.0
 #: The provider is healthy for so long, then faulty, then healthy again; hours.

@@ -16,7 +16,8 @@ from carbonroute.errors import InputError
 from carbonroute.live.http import FetchError, Request
 from carbonroute.live.signals.feed import FeedRegion, LiveFeed
 from carbonroute.live.signals.settings import LiveCarbon
-from helpers.fake_provider import START, FakeClock, FakeFetcher, Said, maps_forecast, maps_latest, watttime
+from helpers.clocks import START, FakeClock
+from helpers.fake_provider import FakeFetcher, Said, maps_forecast, maps_latest, watttime
 
 HOUR_S = 3600.0
 DE = FeedRegion("eu", "DE", 380.0)

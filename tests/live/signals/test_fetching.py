@@ -21,7 +21,8 @@ from carbonroute.live.http import FetchError, Request
 from carbonroute.live.signals.archives import ARCHIVES, Kind, Options
 from carbonroute.live.signals.fetching import Fetched, fetch_history
 from carbonroute.live.signals.provider import ProviderContext
-from helpers.fake_provider import FakeClock, FakeFetcher, Said, eia, entsoe, half_hours, iso, vector, watttime
+from helpers.clocks import FakeClock
+from helpers.fake_provider import FakeFetcher, Said, eia, entsoe, half_hours, iso, vector, watttime
 
 SECRET = "canary-0c9d3e"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

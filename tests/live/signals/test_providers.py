@@ -12,10 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 from carbonroute.errors import CarbonrouteError, InputError
 from carbonroute.live.http import FetchError, Request
 from carbonroute.live.signals import PROVIDERS, AnyProvider, Provider
-from carbonroute.live.signals.provider import Reply, ProviderContext
+from carbonroute.live.signals.provider import ProviderContext, Reply
+from helpers.clocks import START, FakeClock
 from helpers.fake_provider import (
-    START,
-    FakeClock,
     FakeFetcher,
     Said,
     eia,

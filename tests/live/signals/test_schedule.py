@@ -11,7 +11,8 @@ from carbonroute.live.http import FetchError
 from carbonroute.live.signals.feed import FeedRegion, LiveFeed
 from carbonroute.live.signals.schedule import Hosts, Turn
 from carbonroute.live.signals.settings import LiveCarbon
-from helpers.fake_provider import START, FakeClock, FakeFetcher, maps_latest
+from helpers.clocks import START, FakeClock
+from helpers.fake_provider import FakeFetcher, maps_latest
 
 
 def turn(seed: int = 0, name: str = "one") -> Turn:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from carbonroute.live.signals.provider import Point
 from carbonroute.live.signals.series import Checks, Series
 from carbonroute.live.signals.settings import Limits
-from helpers.fake_provider import START
+from helpers.clocks import START
 
 MINUTE = timedelta(minutes=1)
 MAX_AGE = timedelta(hours=3)
