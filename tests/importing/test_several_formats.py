@@ -15,6 +15,7 @@ from carbonroute.scenario import load, resolve
 from helpers import logs
 
 CHAT, EMBED = "/v1/chat", "/v1/embed"
+HOUR_US = 3_600_000_000
 TABLE = "time,region,model,requests"
 MEASURES = "time,region,model,p50_ms,p95_ms,gpu_power_w"
 
@@ -257,3 +258,30 @@ def test_a_file_to_count_that_is_not_imported_is_refused(tmp_path: Path) -> None
     log = a_log(tmp_path / "a.log")
     with pytest.raises(InputError, match=r"--requests-from: .*b.log is not imported; did you mean"):
         several(log, requests_from=(tmp_path / "b.log",))
+
+
+@pytest.mark.parametrize("file", ["{path}", "b.csv", "b*.csv"])
+def test_a_column_is_stated_for_one_of_several_files(file: str, tmp_path: Path) -> None:
+    first = logs.write(
+        tmp_path / "a.csv", ["time,region,model,requests,spare", "2026-11-01T00:00Z,eu,chat,100,1"]
+    )
+    second = logs.write(
+        tmp_path / "b.csv", ["time,region,model,requests,spare", "2026-11-01T01:00Z,eu,chat,1,200"]
+    )
+    of_files = {file.format(path=second): {"requests": "spare"}}
+    assert hourly(several(first, second, window_us=HOUR_US, file_fields=of_files)) == {"eu": [100, 200]}
+    assert hourly(several(first, second, window_us=HOUR_US, fields={"requests": "spare"})) == {"eu": [1, 200]}
+
+
+def test_a_column_of_a_file_that_is_not_imported_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = a_table(tmp_path / "a.csv")
+    command = ["import", str(path), "--output", str(tmp_path / "s.toml"), "--field"]
+    assert main([*command, f"{path}x:requests=n"]) == 2
+    assert f"--field no file is '{path}x'; did you mean '{path}'?" in " ".join(
+        capsys.readouterr().err.replace("error: --field:", "--field").split()
+    )
+    assert main([*command, f"{path}:reqests=n"]) == 2
+    assert "did you mean 'requests'?" in capsys.readouterr().err
+    assert main([*command, f"{path}:requests=requests"]) == 0

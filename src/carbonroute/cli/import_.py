@@ -63,7 +63,8 @@ def import_(
         The server's own format string: nginx's log_format, Apache's LogFormat, or Envoy's text_format.
     field
         ROLE=NAME: which column, label or variable holds the time, region, origin, workload, path, status,
-        service, requests, p50, p90, p95, p99, power, prompt_tokens or answer_tokens.
+        service, requests, p50, p90, p95, p99, power, prompt_tokens or answer_tokens. FILE:ROLE=NAME says so
+        of one of several files, or of those that a pattern fits.
     workload
         PATTERN=WORKLOAD: which paths or models are one workload, such as '/v1/chat/*=chat'; the first that
         fits. What fits none is left out. A name alone is that of all requests.
@@ -116,10 +117,12 @@ def import_(
         )
     if output.suffix != ".toml":
         raise refused("--output", f"found {output.name!r}", "a name in .toml is expected")
+    of_all, of_files = stated.fields(field)
     settings = stated.ImportSettings(
         format=form,
         log_format=log_format,
-        fields=stated.fields(field),
+        fields=of_all,
+        file_fields=of_files,
         window_us=None if window is None else stated.window_us(window),
         gaps=gaps,
         stamp=stamp,

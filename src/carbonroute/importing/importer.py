@@ -156,12 +156,13 @@ class _Reading:
 def _read(paths: Sequence[Path], settings: ImportSettings) -> _Reading:
     """Read all files, each for itself, and add up their aggregates."""
     files, notes = files_of(paths)
+    settings.require_files(files)
     reading, digests = _Reading(Aggregates(settings), notes), Digests()
     counting = _counting(files, settings)
     dated: dict[bool, str] = {}
     for path in files:
-        file, own = File(path, str(path)), Aggregates(settings)
-        form = recognised(file, settings)
+        file, of_file = File(path, str(path)), settings.of_file(path)
+        own, form = Aggregates(of_file), recognised(file, of_file)
         reading.format_of[file.name] = form.name
         reading.notes += [note for note in form.read(file, own, digests) if note not in reading.notes]
         _refuse_same(file.name, digests)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -43,6 +44,8 @@ Role = Literal[
     "answer_tokens",
 ]
 ROLES: tuple[Role, ...] = get_args(Role)
+#: ``ROLE=NAME`` or ``FILE:ROLE=NAME``.
+_FIELD = re.compile(rf"(?:(?P<file>.+?):)??(?P<role>{'|'.join(ROLES)})=(?P<name>.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ class ImportSettings:
     log_format
         The server's own format string of its access log.
     fields
-        Column, label or variable by role.
+        Column, label or variable by role, of every file.
+    file_fields
+        The same of some of the files, by their name or pattern: they take the place of those of every file.
     window_us
         Length of a window of the rates, µs; None: 1 h, or the step of the files if that is longer.
     gaps
@@ -90,6 +95,7 @@ class ImportSettings:
     format: str | None = None
     log_format: str | None = None
     fields: dict[Role, str] = field(default_factory=dict)
+    file_fields: dict[str, dict[Role, str]] = field(default_factory=dict)
     window_us: int | None = None
     gaps: Gaps = "refuse"
     stamp: Stamp = "start"
@@ -109,6 +115,33 @@ class ImportSettings:
     since_us: int | None = None
     until_us: int | None = None
 
+    def of_file(self, path: Path) -> ImportSettings:
+        """Return the settings of one file: `fields` with those of `file_fields` that fit its path or name.
+
+        >>> stated = ImportSettings(fields={"time": "ts"}, file_fields={"*.csv": {"time": "hour"}})
+        >>> stated.of_file(Path("logs/a.csv")).fields, stated.of_file(Path("a.jsonl")).fields
+        ({'time': 'hour'}, {'time': 'ts'})
+        """
+        own = [named for pattern, named in self.file_fields.items() if _fits(path, pattern)]
+        if not own:
+            return self
+        return replace(
+            self, fields={role: name for named in (self.fields, *own) for role, name in named.items()}
+        )
+
+    def require_files(self, paths: Sequence[Path]) -> None:
+        """Refuse fields of a file that is not imported.
+
+        Raises
+        ------
+        InputError
+            With the names of the files.
+        """
+        for pattern in self.file_fields:
+            if not any(_fits(path, pattern) for path in paths):
+                names = [str(path) for path in paths]
+                raise refused("--field", f"no file is {pattern!r}", did_you_mean(pattern, names))
+
     def workload_of(self, text: str) -> str | None:
         """Return the workload that a path or model name means; None where no pattern matches.
 
@@ -118,6 +151,11 @@ class ImportSettings:
         if not self.workloads:
             return text
         return next((name for pattern, name in self.workloads if fnmatch.fnmatchcase(text, pattern)), None)
+
+
+def _fits(path: Path, pattern: str) -> bool:
+    """Whether a pattern is the path or the name of a file, or fits it."""
+    return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for name in (str(path), path.name))
 
 
 def window_us(text: str) -> int:
@@ -253,21 +291,29 @@ def ms_per_token(text: str) -> tuple[float, float]:
     )
 
 
-def fields(texts: Sequence[str]) -> dict[Role, str]:
-    """Return columns, labels or variables by role.
+def fields(texts: Sequence[str]) -> tuple[dict[Role, str], dict[str, dict[Role, str]]]:
+    """Return columns, labels or variables by role: those of every file, and those of some by file.
 
     Raises
     ------
     InputError
         If there is no such role.
+
+    Examples
+    --------
+    >>> fields(["time=ts", "logs/a.csv:time=hour", "b.csv:service=a:b=c"])
+    ({'time': 'ts'}, {'logs/a.csv': {'time': 'hour'}, 'b.csv': {'service': 'a:b=c'}})
     """
-    columns: dict[Role, str] = {}
+    of_all: dict[Role, str] = {}
+    of_files: dict[str, dict[Role, str]] = {}
     for text in texts:  # no commas: a column's name may hold one
-        role, equals, name = text.partition("=")
-        if not (equals and name) or role not in ROLES:
+        stated = _FIELD.fullmatch(text)
+        if stated is None:
+            role = text.partition("=")[0].rpartition(":")[2]
             raise InputError("--field", [Fault("", f"found {text!r}", did_you_mean(role, ROLES))])
-        columns[role] = name
-    return columns
+        columns = of_all if stated["file"] is None else of_files.setdefault(stated["file"], {})
+        columns[cast("Role", stated["role"])] = stated["name"]
+    return of_all, of_files
 
 
 def workloads(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
