@@ -29,7 +29,7 @@ from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
 from carbonroute.files.limits import MAX_VALUES
-from carbonroute.files.tables import found_text
+from carbonroute.files.tables import THOUSANDS_MARKS, found_text, plain_mark
 from carbonroute.files.text import listed, refused
 from carbonroute.units import MAX_CARBON_G_PER_KWH, MINUTES_PER_DAY, US_PER_MINUTE
 
@@ -44,7 +44,7 @@ _MILLI = 10_000.0, 1000 * MAX_CARBON_G_PER_KWH
 _COMMON_SHARE = 0.125
 #: Numbers in which a comma or a dot may separate thousands, or decimals.
 _GROUPED = re.compile(
-    r"[0-9]{1,3}(?P<mark>[,. \u00a0\u202f'\u2019])[0-9]{3}(?:(?P=mark)[0-9]{3})*"
+    rf"[0-9]{{1,3}}(?P<mark>[,{THOUSANDS_MARKS}])[0-9]{{3}}(?:(?P=mark)[0-9]{{3}})*"
     r"(?P<decimals>(?!(?P=mark))[.,][0-9]+)?"
 )
 #: A number below 1,000, or one with a dot between thousands.
@@ -427,11 +427,10 @@ def _number_remedy(row: Row) -> str:
     if (grouped := _GROUPED.fullmatch(text)) and row["value"] is None:
         mark = grouped["mark"]
         plain = text.replace(mark, "").replace(",", ".")
-        mark = {"\u00a0": " ", "\u202f": " ", "\u2019": "'"}.get(mark, mark)
         either = (
             f", or decimal = ',' if it is {text.replace(',', '.')}" if _DECIMAL_COMMA.fullmatch(text) else ""
         )
-        return f"write {plain}, or state thousands = {mark!r}{either}"
+        return f"write {plain}, or state thousands = {plain_mark(mark)!r}{either}"
     if _DECIMAL_COMMA.fullmatch(text) and row["value"] is None:
         return f"write {text.replace(',', '.')}, or state decimal = ','; {remedy}"
     value = row["value"]

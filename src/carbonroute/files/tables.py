@@ -43,16 +43,17 @@ _STATES_SEPARATOR = re.compile("sep=", re.I)
 HEADER_LINES = 100
 #: How a number or a time begins, quoted or not.
 _NUMBER_BEGINS = re.compile(r'[\s"]*[+-]?[0-9]')
+#: Marks between groups of digits that a scenario spells as a plain one: a space that does not break, of a
+#: figure's width, thin, or both; a raised comma.
+_THOUSANDS = MappingProxyType({" ": " \u00a0\u2007\u2009\u202f", "'": "'\u2019"})
+_PLAIN_MARKS = MappingProxyType({kind: plain for plain, kinds in _THOUSANDS.items() for kind in kinds})
+#: All marks between thousands but commas, for a set of a regular expression.
+THOUSANDS_MARKS = "." + "".join(_THOUSANDS.values())
 #: A number with a decimal comma, and maybe other marks between thousands.
 _COMMA = re.compile(
-    r"\s*[+-]?(?:[0-9]+|[1-9][0-9]{0,2}(?P<mark>[. \u00a0\u202f'\u2019])[0-9]{3}(?:(?P=mark)[0-9]{3})*)"
+    rf"\s*[+-]?(?:[0-9]+|[1-9][0-9]{{0,2}}(?P<mark>[{THOUSANDS_MARKS}])[0-9]{{3}}(?:(?P=mark)[0-9]{{3}})*)"
     r",[0-9]+\s*"
 )
-#: Marks between thousands that a scenario spells as a plain one.
-_PLAIN_MARKS = MappingProxyType({"\u00a0": " ", "\u202f": " ", "\u2019": "'"})
-
-#: What else stands between groups of digits: no-break and narrow no-break spaces, and a raised comma.
-_THOUSANDS = MappingProxyType({" ": " \u00a0\u202f", "'": "'\u2019"})
 
 #: Makes a table of lines, of which the first may be skipped.
 Parser: TypeAlias = "Callable[..., pl.DataFrame]"
@@ -452,6 +453,15 @@ def column_numbers(text: pl.Series, decimal: str = ".", thousands: str | None = 
     return plain.cast(pl.Float64, strict=False)
 
 
+def plain_mark(mark: str) -> str:
+    r"""Return how a scenario spells a mark between thousands.
+
+    >>> plain_mark("\u2019"), plain_mark(".")
+    ("'", '.')
+    """
+    return _PLAIN_MARKS.get(mark, mark)
+
+
 def found_text(text: str | None) -> str:
     """Return how a message names a table's field."""
     return f"found {text!r}" if text and text.strip() else "no value"
@@ -469,7 +479,7 @@ def require_commas(head: bytes, following: bytes, file_name: str, skip_rows: int
         problem += f", and numbers have decimal commas, as {numbers[0][0].strip()!r} in line {line + 1}"
         remedy += " and decimal = ','"
     if marks := [mark for number in numbers if (mark := number["mark"])]:
-        remedy += f" and thousands = {_PLAIN_MARKS.get(marks[0], marks[0])!r}"
+        remedy += f" and thousands = {plain_mark(marks[0])!r}"
     remedy = f"save it with commas between fields and decimal points, or, of a carbon file, state {remedy}"
     raise refused(file_name, problem, remedy)
 
