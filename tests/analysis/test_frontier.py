@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -21,6 +22,7 @@ from carbonroute.analysis.frontier import (
     ServiceLimits,
     burden,
     entry_text,
+    explore,
     finding,
     knee,
     on_front,
@@ -462,8 +464,28 @@ def test_policies_are_merged_just_where_they_decide_alike(tmp_path: Path) -> Non
         for mine in decisions
     ]
     expected = [plain[place].candidate.label for place in dict.fromkeys(first)]
-    assert [choice.candidate.label for choice in distinct(inputs, plain)] == expected
+    assert [choice.candidate.label for choice in distinct(inputs, plain)[0]] == expected
     assert len(expected) < len(plain) / 2
+
+
+def test_a_policy_is_asked_about_the_cells_of_a_few_days_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = resolve(load(small.write(tmp_path, *VARIED, ("hours = 12", "hours = 40"))))
+    asked, ask = Counter[str](), Dispatcher._answer
+
+    def counted(dispatcher: Dispatcher, *question: Any) -> Any:
+        asked[dispatcher.candidate.label] += 1
+        return ask(dispatcher, *question)
+
+    monkeypatch.setattr(Dispatcher, "_answer", counted)
+    plain = tuple(choice for choice in tried(inputs) if not choice.candidate.by_request(inputs.site))
+    once = explore(inputs, plain, ServiceLimits())
+    assert set(asked.values()) == {1}
+    monkeypatch.setattr("carbonroute.analysis.sweep._FEW_CELLS", 0)
+    again = explore(inputs, plain, ServiceLimits())
+    assert max(asked.values()) > 2
+    assert once.points.equals(again.points)
 
 
 def test_who_stands_for_another_takes_over_its_role_and_says_so(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from matplotlib.text import Text
 
 from carbonroute import figures
 from carbonroute.cli import main
-from carbonroute.figures import available, fonts
+from carbonroute.figures import available, fonts, layout
+from carbonroute.figures.style import house_style
 from helpers import small
 from helpers.grids import grid
 
@@ -144,3 +145,28 @@ def test_marks_stay_with_their_letters() -> None:
     ax = figures.draw("carbon_traces", factory.make(names="any script", regions=9, policies=2, hours=24))
     assert "…\u0301" not in looking.words(ax)
     assert "…\u0323" not in looking.words(ax)
+
+
+def test_texts_are_measured_on_one_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each as wide as on a page of its own, whatever was measured before."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    def alone(text: str, size: float, bold: bool) -> float:
+        page = Figure(figsize=(1, 1), dpi=4 * layout.PT_PER_IN)
+        FigureCanvasAgg(page)
+        line = page.text(0, 0, text, size=size, weight="bold" if bold else "normal")
+        return float(line.get_window_extent().width / 4)
+
+    texts = [
+        (text, size, bold)
+        for text in ("Wi", "µ Wide $x^2$ ,", "il.")
+        for size in (7.0, 9.5)
+        for bold in (0, 1)
+    ]
+    with house_style():
+        expected = [alone(text, size, bool(bold)) for text, size, bold in texts]
+        layout._text_width.cache_clear()
+        layout.text_width("first of the thread")
+        monkeypatch.setattr(layout, "Figure", None)  # no other page can be made
+        assert [layout.text_width(text, size, bold=bool(bold)) for text, size, bold in texts] == expected

@@ -13,7 +13,7 @@ import polars as pl
 
 from carbonroute.analysis.sweep import Choice, distinct, left_out, sweep
 from carbonroute.arrays import Array, Mask
-from carbonroute.engines import ENGINES
+from carbonroute.engines import exact
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.toml import key_text
@@ -184,9 +184,10 @@ def explore(
     The simplest policies come first in `tried`; one has the role ``"baseline"``.
     """
     limits = replace(limits, per=inputs.scenario.limit_per)
-    choices = until_known((choice.candidate.policy for choice in tried), lambda: distinct(inputs, tried))
+    policies = [choice.candidate.policy for choice in tried]
+    choices, asked = until_known(policies, lambda: distinct(inputs, tried))
     candidates = tuple(choice.candidate for choice in choices)
-    outcomes = ENGINES["exact"](replace(inputs, candidates=candidates), progress)
+    outcomes = exact.run(replace(inputs, candidates=candidates), progress, asked=asked)
     baseline = next(
         outcome for outcome, choice in zip(outcomes, choices, strict=True) if "baseline" in choice.roles
     )

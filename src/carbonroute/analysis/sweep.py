@@ -16,7 +16,7 @@ import numpy as np
 from carbonroute.arrays import Array
 from carbonroute.control.information import Information, ServiceEstimate
 from carbonroute.control.knowledge import Knowledge
-from carbonroute.engines.routing import Dispatcher
+from carbonroute.engines.routing import Asked, Dispatcher
 from carbonroute.engines.unsupported import unsupported
 from carbonroute.policies import POLICIES
 from carbonroute.policies.base import Declaring, PolicyLike, Trial, policy_name
@@ -33,6 +33,9 @@ _INFORMATION = (
     ("service_ms", {"service_time"}),
     ("carbon_g_per_kwh", {"carbon", "carbon_age", "carbon_missing"}),
 )
+
+#: So many cells are asked about at once.
+_FEW_CELLS = 2**13
 
 
 @dataclass(frozen=True)
@@ -108,41 +111,52 @@ def _parameters(policy: PolicyLike) -> int:
     return len(type(policy).model_fields) if isinstance(policy, Spec) else 0
 
 
-def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[Choice, ...]:
+def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[tuple[Choice, ...], tuple[Asked | None, ...]]:
     """Return the choices without those that decide like an earlier, simpler one wherever requests come from.
 
-    The earlier one takes over roles and labels of the later.
+    The earlier one takes over roles and labels of the later. With each comes what it answered about all
+    cells, where it was asked about all of them at once, else None.
     """
     tried = tuple(tried)
     hour, origin, workload = np.nonzero(inputs.arrivals.expected())
-    day = np.count_nonzero(hour < HOURS_PER_DAY)
-    glance = Requests(hour[:day], origin[:day], workload[:day])
-
-    def decisions(candidate: Candidate, cells: Requests) -> bytes:
-        """Return a digest of a policy's decisions; where requests of a cell differ, its definition."""
-        if candidate.by_request(inputs.site):
-            return f"{candidate.policy!r} {candidate.information!r}".encode()
-        answer = Dispatcher.of(candidate, inputs).ask(cells)
-        if answer.ndim == 2 and (answer.max(axis=1) == 1).all():  # weights that split nothing
-            answer = answer.argmax(axis=1)
-        return hashlib.sha256(answer.tobytes()).digest()
-
-    keys = [decisions(choice.candidate, glance) for choice in tried]
-    if day < len(hour):  # most differ within a day: only the others are asked about all hours
-        cells, times = Requests(hour, origin, workload), Counter(keys)
+    cells, day = Requests(hour, origin, workload), np.count_nonzero(hour < HOURS_PER_DAY)
+    if len(cells) <= _FEW_CELLS:  # asking about a day takes as long
+        decided = [_decisions(choice.candidate, inputs, cells) for choice in tried]
+        keys, asked = [key for key, _ in decided], [answer for _, answer in decided]
+    else:
+        glance = Requests(hour[:day], origin[:day], workload[:day])
+        keys, asked = (
+            [_decisions(choice.candidate, inputs, glance)[0] for choice in tried],
+            [None] * len(tried),
+        )
+        times = Counter(keys)  # most differ within a day: only the others are asked about all hours
         keys = [
-            decisions(choice.candidate, cells) if times[key] > 1 else key
+            _decisions(choice.candidate, inputs, cells)[0] if times[key] > 1 else key
             for choice, key in zip(tried, keys, strict=True)
         ]
-    kept: dict[bytes, Choice] = {}
-    for choice, key in zip(tried, keys, strict=True):
-        first = kept.get(key)
-        if first is None:
-            kept[key] = choice
+    kept: dict[bytes, tuple[Choice, Asked | None]] = {}
+    for choice, key, answered in zip(tried, keys, asked, strict=True):
+        if key not in kept:
+            kept[key] = choice, answered
             continue
+        first, before = kept[key]
         alike = (*first.alike, choice.candidate.label) if choice.own else first.alike
-        kept[key] = replace(first, roles=first.roles | choice.roles, alike=alike)
-    return tuple(kept.values())
+        kept[key] = replace(first, roles=first.roles | choice.roles, alike=alike), before
+    choices, answers = zip(*kept.values(), strict=True) if kept else ((), ())
+    return tuple(choices), tuple(answers)
+
+
+def _decisions(candidate: Candidate, inputs: Inputs, cells: Requests) -> tuple[bytes, Asked | None]:
+    """Return a digest of a policy's decisions, and the answer.
+
+    Where requests of a cell differ, its definition, and None.
+    """
+    if candidate.by_request(inputs.site):
+        return f"{candidate.policy!r} {candidate.information!r}".encode(), None
+    answer = asked = Dispatcher.of(candidate, inputs).ask(cells)
+    if answer.ndim == 2 and (answer.max(axis=1) == 1).all():  # weights that split nothing
+        answer = answer.argmax(axis=1)
+    return hashlib.sha256(answer.tobytes()).digest(), Asked(cells, asked)
 
 
 class _ChoiceFactory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from carbonroute.engines.conditioning import ByCell, ByPrompt, ByServiceTime, Co
 from carbonroute.engines.oracles import ByTotal
 from carbonroute.engines.pair_jitter import ByPairJitter
 from carbonroute.engines.rerun import until_reads_are_known
-from carbonroute.engines.routing import Dispatcher
+from carbonroute.engines.routing import Asked, Dispatcher
 from carbonroute.engines.segments import Span
 from carbonroute.engines.unsupported import refuse
 from carbonroute.outcome import Mixture, Outcome
@@ -33,7 +34,11 @@ _BYTES_PER_CELL = 24
 
 @until_reads_are_known
 def run(
-    inputs: Inputs, progress: Progress | None = None, *, requests: Array | None = None
+    inputs: Inputs,
+    progress: Progress | None = None,
+    *,
+    requests: Array | None = None,
+    asked: Sequence[Asked | None] = (),
 ) -> tuple[Outcome, ...]:
     """Work out the expected results of a scenario's requests under each of its policies.
 
@@ -46,6 +51,8 @@ def run(
     requests
         Numbers of requests by hour × origin × workload, shape (H, O, W), instead of those that the scenario's
         traffic makes expect.
+    asked
+        What each policy has answered about the scenario's cells already, where that is known.
 
     Returns
     -------
@@ -67,13 +74,14 @@ def run(
     )
     expected = inputs.arrivals.expected() if requests is None else np.asarray(requests, dtype=float)
     outcomes, span = [], Span.of(inputs.laws)
-    for done, candidate in enumerate(inputs.candidates):
+    known = zip_longest(inputs.candidates, asked)
+    for done, (candidate, answered) in enumerate(known):
 
         def step(hour: int, done: int = done) -> None:
             if progress:
                 progress(done * hours + hour, len(inputs.candidates) * hours)
 
-        conditioning = conditioning_of(Dispatcher.of(candidate, inputs), inputs.site, span)
+        conditioning = conditioning_of(Dispatcher.of(candidate, inputs, answered), inputs.site, span)
         outcomes.append(_outcome(conditioning, inputs.carbon.g_per_kwh, expected, step))
     return tuple(outcomes)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation, Transform
@@ -291,11 +293,24 @@ def text_width(text: str, size: float | None = None, *, bold: bool = False) -> f
 
 
 @functools.lru_cache(maxsize=4096)
-def _text_width(text: str, size: float, bold: bool, _families: tuple[str, ...]) -> float:
-    figure = Figure(figsize=(1 / PT_PER_IN, 1 / PT_PER_IN), dpi=4 * PT_PER_IN)  # no page to allocate
-    FigureCanvasAgg(figure)
-    artist = figure.text(0, 0, text, size=size, weight="bold" if bold else "normal")
+def _text_width(text: str, size: float, bold: bool, families: tuple[str, ...]) -> float:
+    artist = _ruler.line
+    artist.set_text(text)
+    artist.set_fontproperties(FontProperties(family=families, size=size, weight="bold" if bold else "normal"))
     return float(artist.get_window_extent().width / 4)
+
+
+class _Ruler(threading.local):
+    """A line of text on a page that is never allocated: it measures all texts of a thread."""
+
+    @functools.cached_property
+    def line(self) -> Text:
+        figure = Figure(figsize=(1 / PT_PER_IN, 1 / PT_PER_IN), dpi=4 * PT_PER_IN)
+        FigureCanvasAgg(figure)
+        return figure.text(0, 0, "")
+
+
+_ruler = _Ruler()
 
 
 def shortened(tables: Sequence[pl.DataFrame]) -> Callable[[pl.DataFrame], pl.DataFrame]:
