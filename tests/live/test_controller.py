@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from carbonroute.control.decisions import MeasuredFacts
-from carbonroute.errors import RunFolderError
+from carbonroute.errors import InputError, RunFolderError
 from carbonroute.files.folder import write_all
 from carbonroute.live.http import FetchError
 from carbonroute.live.running import Parts, journal_folder, run_ticks
@@ -292,3 +292,10 @@ def test_ticks_keep_their_interval(world: Bed) -> None:
         start = world.clock.now()
         run_ticks(parts, world.clock, lambda snapshot, _: times.append(snapshot.time_utc - start), most=4)
     assert times == [timedelta(minutes=minute) for minute in range(4)]
+
+
+def test_a_mean_that_counts_something_else_is_no_stand_in(tmp_path: Path) -> None:
+    labels = 'noise = 0.1\naccounting = { rate = "marginal" }'
+    world = bed(tmp_path, ("noise = 0.1", labels))
+    with pytest.raises(InputError, match="mean of region A"), world.running():
+        pass

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from carbonroute.arrays import Array
+from carbonroute.carbon import Accounting, MixedAccounting
 from carbonroute.control.decisions import DecisionJournal
 from carbonroute.control.loop import ControlLoop, ExpectedTraffic
 from carbonroute.control.router import Router
@@ -182,13 +183,15 @@ def actuation_of(
 
 def feed_regions(setup: LiveSetup) -> tuple[FeedRegion, ...]:
     """Return the regions as a carbon feed knows them."""
-    reference = setup.inputs.carbon.reference_g_per_kwh
+    carbon = setup.inputs.carbon
+    reference, label = carbon.reference_g_per_kwh, carbon.accounting
+    own = dict(label.of_region) if isinstance(label, MixedAccounting) else {}
     return tuple(
         FeedRegion(
             region.name,
             region.zone or region.name,
             None if reference is None else float(reference[index]),
-            None,
+            own.get(region.name, label if isinstance(label, Accounting) else None),
         )
         for index, region in enumerate(setup.scenario.regions)
     )

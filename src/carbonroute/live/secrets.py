@@ -10,7 +10,8 @@ from typing import Self
 from carbonroute.errors import CarbonrouteError
 from carbonroute.spec import Spelled
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+#: Capitals alone: most tokens are no such name, and are not taken for one.
+_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,127}", re.ASCII)
 
 
 class SecretError(CarbonrouteError):
@@ -26,7 +27,7 @@ class EnvName(Spelled):
         """Return the name that a text spells; the text is not repeated: it might be the secret itself."""
         if not _NAME.fullmatch(text):
             raise ValueError(
-                "found no name of an environment variable; the name is expected, never the secret itself"
+                "found no name of an environment variable, in capitals; the name is expected, not the secret"
             )
         return cls(text)
 

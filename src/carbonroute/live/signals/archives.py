@@ -33,7 +33,7 @@ from carbonroute.live.signals.electricity_maps import LiveElectricityMaps
 from carbonroute.live.signals.entsoe import generation_request, with_token
 from carbonroute.live.signals.neso import LiveNeso
 from carbonroute.live.signals.prometheus import LivePrometheus
-from carbonroute.live.signals.provider import Provider, Session, ProviderContext, utc
+from carbonroute.live.signals.provider import Provider, ProviderContext, Session, utc
 from carbonroute.live.signals.watttime import LiveWattTime
 from carbonroute.units import G_PER_KWH, CarbonUnit
 

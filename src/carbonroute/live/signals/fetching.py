@@ -14,7 +14,7 @@ from carbonroute.files.folder import write_whole, writing
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import Fetcher, FetchError
 from carbonroute.live.signals.archives import Archive, Kind
-from carbonroute.live.signals.provider import Session, ProviderContext, utc
+from carbonroute.live.signals.provider import ProviderContext, Session, utc
 from carbonroute.live.signals.schedule import Hosts, Turn, host_of
 
 _STAMP = "%Y%m%dT%H%M"

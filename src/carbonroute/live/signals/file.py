@@ -10,7 +10,7 @@ from pydantic import field_validator
 
 from carbonroute.carbon import Accounting, CarbonSource, FileSource, Query
 from carbonroute.carbon.formats import labelled
-from carbonroute.live.signals.provider import Call, Provider, Reply, Session, ProviderContext, points_of
+from carbonroute.live.signals.provider import Call, Provider, ProviderContext, Reply, Session, points_of
 
 
 class LiveFile(Provider):

@@ -20,9 +20,9 @@ from carbonroute.live.signals.provider import (
     Name,
     Point,
     Provider,
+    ProviderContext,
     Reply,
     Session,
-    ProviderContext,
     sent_at,
 )
 from carbonroute.units import CENTURY_S, G_PER_KWH, CarbonUnit

@@ -22,9 +22,9 @@ from carbonroute.live.signals.provider import (
     BaseUrl,
     Call,
     Provider,
+    ProviderContext,
     Reply,
     Session,
-    ProviderContext,
     points_of,
     utc,
 )
