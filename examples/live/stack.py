@@ -3,6 +3,8 @@
     python examples/live/stack.py                   # in the folder of this file, until Ctrl-C
     python examples/live/stack.py --seconds 60      # for a minute; then it tells who was served where
 
+While there is a file `down-eu` in the folder, the servers of the region eu are down; so for each region.
+
 Needs HAProxy (2.4 or newer) and Prometheus on the path. Everything listens on 127.0.0.1.
 """
 
@@ -14,12 +16,13 @@ import math
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,13 +46,14 @@ frontend users
 backend chat
     balance roundrobin
     option httpchk GET /health
+    default-server check inter 200ms fastinter 100ms fall 2 rise 2 weight 100
 {servers}
 frontend metrics
     bind 127.0.0.1:{metrics}
     http-request use-service prometheus-exporter if {{ path /metrics }}
 """
 PROMETHEUS = """\
-global: {{ scrape_interval: 2s }}
+global: {{ scrape_interval: 250ms }}
 scrape_configs:
   - job_name: haproxy
     static_configs: [{{ targets: ["127.0.0.1:{metrics}"] }}]
@@ -81,8 +85,53 @@ class Backend(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def __init__(self, name: str, port: int) -> None:
+        super().__init__(("127.0.0.1", port), type(name, (Region,), {"name": name}))
+        self._connections: set[socket.socket] = set()
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    def process_request(self, request: socket.socket, client_address: object) -> None:
+        """Note a connection."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket) -> None:
+        """Forget a connection."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def die(self) -> None:
+        """Listen no more, and end all connections."""
+        self.shutdown()
+        self.server_close()
+        for connection in list(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing."""
+
+
+class Regions:
+    """The servers of all regions, up or down as the folder's files say."""
+
+    def __init__(self, folder: Path, ports: dict[str, int]) -> None:
+        self._folder, self._ports = folder, ports
+        self._up: dict[str, Backend] = {}
+
+    def follow(self) -> None:
+        """Start and end servers."""
+        for name, port in self._ports.items():
+            down = (self._folder / f"down-{name}").exists()
+            if down and name in self._up:
+                self._up.pop(name).die()
+            elif not down and name not in self._up:
+                self._up[name] = Backend(name, port)
+
+    def end(self) -> None:
+        """End all servers."""
+        for server in self._up.values():
+            server.die()
 
 
 class Users:
@@ -178,16 +227,14 @@ def main() -> int:
     folder = options.folder.resolve()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
-        servers = []
-        for place, name in enumerate(REGIONS):
-            server = Backend(("127.0.0.1", options.port + 2 + place), type(name, (Region,), {"name": name}))
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            stack.callback(server.shutdown)
-            servers.append(
-                f"    server {name} 127.0.0.1:{options.port + 2 + place} check inter 1s weight 100"
-            )
+        regions = Regions(folder, {name: options.port + 2 + place for place, name in enumerate(REGIONS)})
+        regions.follow()
+        stack.callback(regions.end)
+        servers = "\n".join(
+            f"    server {name} 127.0.0.1:{options.port + 2 + place}" for place, name in enumerate(REGIONS)
+        )
         ports = {"users": options.port, "metrics": options.port + 1}
-        text = HAPROXY.format(folder=folder, servers="\n".join(servers), **ports)
+        text = HAPROXY.format(folder=folder, servers=servers, **ports)
         (folder / "haproxy.cfg").write_text(text, encoding="utf-8")
         (folder / "prometheus.yml").write_text(PROMETHEUS.format(**ports), encoding="utf-8")
         grids(folder)
@@ -212,7 +259,8 @@ def main() -> int:
         try:
             end = time.monotonic() + options.seconds
             while time.monotonic() < end:
-                time.sleep(min(1.0, max(end - time.monotonic(), 0.0)))
+                regions.follow()
+                time.sleep(min(0.05, max(end - time.monotonic(), 0.0)))
         except KeyboardInterrupt:
             pass
         users.stop()

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from carbonroute.cli import main
-from carbonroute.control.decisions import records
+from carbonroute.control.decisions import DecisionRecord, records
 from helpers import needs
-from helpers.programs import free_port
+from helpers.programs import free_port, free_ports
 
 pytestmark = [needs.program("haproxy"), needs.program("prometheus")]
 EXAMPLE = needs.ROOT / "examples" / "live"
@@ -36,12 +36,13 @@ def stack(folder: Path, port: int, prometheus_port: int) -> Iterator[subprocess.
             yield child
         finally:
             child.terminate()
+            child.communicate()
 
 
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, int, int]:
     """Copy the example to a folder with ports of its own."""
-    port, prometheus_port = free_port(), free_port()
+    port, prometheus_port = free_ports(5), free_port()
     for path in EXAMPLE.iterdir():
         if path.is_file():
             shutil.copy(path, tmp_path)
@@ -97,6 +98,71 @@ def test_a_shadow_then_live_on_the_example(
     saved = json.loads(capsys.readouterr().out)
     assert saved["requests"] > 0
     assert saved["intended_g"]["in force"] < saved["intended_g"]["baseline"]
+
+
+@contextmanager
+def controller(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the example's controller on all of the traffic, with its records in the folder ``live``."""
+    text = (folder / "live.toml").read_text(encoding="utf-8").replace('"shadow"', '"live"')
+    (folder / "live.toml").write_text(text.replace('journal = "journal"', 'journal = "live"'))
+    command = [sys.executable, "-m", "carbonroute", "live", "run", "live.toml", "--quiet"]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL) as child:
+        try:
+            yield child
+        finally:
+            child.terminate()
+
+
+def first(folder: Path, holds: Callable[[DecisionRecord], bool], since: int = 0) -> DecisionRecord:
+    """Wait for a record with a property, of those from number `since` on; for two minutes at most."""
+    for _ in range(240):
+        if (folder / "live").exists():
+            for record in records(folder / "live"):
+                if record.seq >= since and holds(record):
+                    return record
+        time.sleep(0.5)
+    return pytest.fail("no such decision came")
+
+
+def up(record: DecisionRecord) -> list[bool]:
+    """Return whether each region takes requests."""
+    shown: list[bool] = np.array(record.view["available"])[0, 0].tolist()
+    return shown
+
+
+def in_force(record: DecisionRecord) -> list[float]:
+    assert record.live is not None
+    weights: list[float] = np.array(record.live.in_force, dtype=float)[0, 0].tolist()
+    return weights
+
+
+def test_a_region_that_dies_loses_its_traffic_in_the_tick_that_sees_it(
+    example: tuple[Path, int, int],
+) -> None:
+    folder, port, prometheus_port = example
+    names = ["eu", "us", "ap"]
+    with stack(folder, port, prometheus_port):
+        settled(folder)
+        with controller(folder) as child:
+            whole = first(folder, lambda one: all(up(one)) and max(in_force(one)) > 0)
+            dead = int(np.argmax(in_force(whole)))
+            (folder / f"down-{names[dead]}").touch()
+            seen = first(folder, lambda one: not up(one)[dead], whole.seq + 1)
+            assert np.array(seen.weights)[0, 0, dead] == 0
+            assert in_force(seen)[dead] < 0.01  # HAProxy's smallest weight, and none of a server that is down
+            assert sum(in_force(seen)) == pytest.approx(1)
+            (folder / f"down-{names[dead]}").unlink()
+            again = first(folder, lambda one: all(up(one)), seen.seq + 1)
+            for name in names:
+                (folder / f"down-{name}").touch()
+            none = first(folder, lambda one: not any(up(one)), again.seq + 1)
+            assert none.live is not None
+            assert none.live.by == "baseline"
+            assert in_force(none) == [0.4, 0.3, 0.3]
+            assert "no region is available: the baseline is in force" in none.reasons
+            assert len([alarm for alarm in none.live.alarms if "not healthy" in alarm]) == 3
+            assert child.poll() is None
+    assert main(["replay", str(folder / "live")]) == 0
 
 
 def counts(child: subprocess.Popen[str], folder: Path, port: int) -> dict[str, int]:
