@@ -434,3 +434,9 @@ def test_short_runs_have_ticks_at_whole_hours(name: str, hours: int) -> None:
     assert all(float(tick).is_integer() for tick in ticks)
     if hours > 1:
         assert len(ticks) >= 2
+
+
+def test_distributions_of_latency_run_to_all_requests() -> None:
+    data = tables("study")
+    axes = figures.draw("latency_cdf", data)
+    assert axes.get_xlim()[1] >= data.latency_cdf["latency_ms"].to_numpy().max()

@@ -11,6 +11,7 @@ import pytest
 
 from carbonroute.figures import headroom, herd, utilisation, wait_cdf
 from carbonroute.figures.style import CLAIRVOYANT_NOTE
+from carbonroute.figures.wait_cdf import _end
 from helpers.grids import grid
 
 from . import factory, looking
@@ -242,3 +243,9 @@ def test_latency_without_limits_is_drawn_beside_it() -> None:
     slow = data.latency_cdf.with_columns(pl.col("latency_ms") * 100)
     _, latency = wait_cdf.draw(waits(1.0), slow, data.latency_cdf_unlimited).child_axes
     assert latency.get_xlabel() == "Latency (ms, logarithmic)"
+
+
+def test_distributions_of_waits_run_to_all_requests() -> None:
+    cdf = pl.DataFrame({"share": [0.5, 0.9985, 1.0], "wait_ms": [1.0, 2.0, 50.0]})
+    assert _end(cdf, "wait_ms") == 50.0
+    assert _end(cdf.clear(), "wait_ms") == 0.0
