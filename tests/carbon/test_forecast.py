@@ -325,3 +325,15 @@ def test_the_real_file_has_an_issue_twice_which_is_refused_unless_a_rule_says_so
         Forecast(**REAL_KEYS).known(asked, 0)
     counts = Forecast(**REAL_KEYS, duplicates="first").known_and_counts(asked, 0)[1]
     assert counts["repeated"] == 96
+
+
+def test_lines_above_the_header_are_skipped_and_counted(tmp_path: Path) -> None:
+    text = f"Issued by X\n\n{csv(ROWS)}"
+    with pytest.raises(InputError, match="remove lines 1 to 2, or state skip_rows = 2"):
+        known(tmp_path, text, 0, "A")
+    above, plain = known(tmp_path, text, 0, "A", skip_rows=2), known(tmp_path, csv(ROWS), 0, "A")
+    assert np.array_equal(above[0], plain[0], equal_nan=True)
+    with pytest.raises(InputError, match="line 4, zone A"):
+        known(tmp_path, text.replace("100.0", "x"), 0, "A", skip_rows=2)
+    with pytest.raises(InputError, match="line 4, issue"):
+        known(tmp_path, text.replace("T", " at ", 1), 0, "A", skip_rows=2)

@@ -303,3 +303,13 @@ def test_a_file_of_another_format_is_refused_whatever_it_holds(
 
 def test_every_format_has_a_name_of_its_own() -> None:
     assert len(set(NAMES)) == len(NAMES)
+
+
+@pytest.mark.parametrize("count", ["-1", "101"])
+def test_a_number_of_lines_above_a_header_is_from_0_to_100(
+    count: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(["import", str(tmp_path / "t.csv"), "-o", str(tmp_path / "s.toml"), "--skip-rows", count]) == 2
+    )
+    assert f"--skip-rows: found {count}; a number from 0 to 100 is expected" in capsys.readouterr().err

@@ -338,3 +338,22 @@ def test_vllm_s_bench_results(tmp_path: Path) -> None:
     path.write_text(json.dumps({key: content[key] for key in content if key != "start_times"}))
     with pytest.raises(InputError, match="states no time of any request"):
         imported(path)
+
+
+def test_lines_above_the_header_are_skipped_and_counted(tmp_path: Path) -> None:
+    path = logs.write(tmp_path / "t.csv", ["Exported by X", "", "time,requests", *_HOURS])
+    with pytest.raises(InputError, match="remove lines 1 to 2, or state --skip-rows 2"):
+        imported(path)
+    assert imported(path, skip_rows=2).aggregates.read == len(_HOURS)
+    path = logs.write(tmp_path / "t.csv", ["Exported by X", "", "time,requests", *_HOURS, "x,5"])
+    with pytest.raises(InputError, match="line 13, time"):
+        imported(path, skip_rows=2)
+    path = logs.write(tmp_path / "t.csv", ["Exported by X", "", "time,requests", *_HOURS, _HOURS[0]])
+    with pytest.raises(InputError, match=r"line 13\b"):
+        imported(path, skip_rows=2)
+
+
+def test_lines_above_are_those_of_a_table_in_csv_alone(tmp_path: Path) -> None:
+    access = logs.write(tmp_path / "access.log", [logs.nginx_line()])
+    with pytest.raises(InputError, match="and --skip-rows 1 is stated; leave --skip-rows out"):
+        imported(access, skip_rows=1)

@@ -635,7 +635,7 @@ def test_lines_above_a_table_are_named_and_the_remedy_works(
     where = "line 1" if len(above) == 1 else f"lines 1 to {len(above)}"
     pattern = (
         rf"{where} stands? above the table, whose header is line {len(above) + 1}: .* "
-        rf"remove {where}, or, of a carbon file, state skip_rows = {len(above)}"
+        rf"remove {where}, or state skip_rows = {len(above)}"
     )
     keys = "" if separator == "," else f"separator = '{separator}'\n"
     with pytest.raises(InputError, match=pattern):
@@ -678,13 +678,45 @@ def test_lines_of_faults_are_counted_from_the_top_of_the_file(tmp_path: Path) ->
         read(tmp_path, CARBON_WIDE.format(keys="skip_rows = 2\n"))
     with pytest.raises(InputError, match="has 27 lines, and skip_rows = 27 is stated"):
         read(tmp_path, CARBON_WIDE.format(keys="skip_rows = 27\n"))
-    with pytest.raises(InputError, match=r"line 2 stands above .* remove lines 1 to 2, .* skip_rows = 2"):
+    with pytest.raises(
+        InputError, match=r"line 2 stands above .* remove lines 1 to 2, or state skip_rows = 2"
+    ):
         read(tmp_path, CARBON_WIDE.format(keys="skip_rows = 1\n"))
 
 
-def test_lines_above_a_table_of_another_kind_are_refused_with_what_to_remove(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"line 1 stands above the table, .* remove line 1"):
-        inspected(tmp_path, "# requests\ntime,requests\n2024-01-01T00:00Z,5\n2024-01-01T01:00Z,6\n")
+#: Tables of other kinds than carbon, with the entry of the suggestion that skips the lines above.
+OTHER_KINDS = {
+    "rates": ("time,requests\n2024-01-01T00:00Z,5\n2024-01-01T01:00Z,6\n", ("traffic", "skip_rows")),
+    "log": (
+        "arrived,prompt_tokens,answer_tokens\n2024-01-01T00:00Z,5,6\n2024-01-01T00:01Z,7,8\n",
+        ("traffic", "logs", 0, "skip_rows"),
+    ),
+    "matrix": ("from,A,B\nA,1,20\nB,20,1\n", ("network", "rtt_skip_rows")),
+    "pairs": ("from,to,rtt_ms\nA,B,20\nB,A,20\n", ("network", "rtt_skip_rows")),
+    "forecasts": (
+        "issue_time,lead_hours,zone,forecast\n2024-01-01T00:00Z,0,DE,300\n2024-01-01T00:00Z,1,DE,310\n",
+        ("carbon", "forecast", "skip_rows"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+@pytest.mark.parametrize("name", ["file.csv", "file.csv.gz"])  # read as a whole, and by its first rows
+def test_lines_above_a_table_of_another_kind_are_skipped_by_the_suggestion(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    table, place = OTHER_KINDS[kind]
+    content = f"Exported by X\n\n{table}".encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    suggested: Any = tomllib.loads(inspect_file(tmp_path / name).suggestion)
+    for step in place:
+        suggested = suggested[step]
+    assert suggested == 2
+
+
+def test_lines_above_a_table_that_nobody_recognises_are_none_of_its_columns(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot tell what this is: columns 'a', 'b'"):
+        inspected(tmp_path, "Exported by X\n\na,b\nx,1\ny,2\n")
 
 
 @pytest.mark.parametrize("header", ["#,time,A", "# time,A,B", "#time,A,B"])

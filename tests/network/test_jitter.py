@@ -250,3 +250,14 @@ def test_long_tables_of_percentiles_that_do_not_fit_are_refused(
         resolve(load(with_jitter(tmp_path, network, columns, p90_file)))
     assert words in str(caught.value)
     assert "network.rtt_ms" not in str(caught.value)
+
+
+def test_lines_above_the_header_of_the_90th_percentiles_are_skipped(tmp_path: Path) -> None:
+    (tmp_path / "p90.csv").write_text("Measured by X\n\nfrom,A,B\nA,10,20\nB,20,10\n")
+    p50_ms = np.array([[5.0, 10.0], [10.0, 5.0]])
+    law = LognormalJitter(law="lognormal", p90_file="p90.csv")
+    with pytest.raises(InputError, match=r"or state network\.jitter\.p90_skip_rows = 2"):
+        law.fit(tmp_path, ["A", "B"], ["A", "B"], p50_ms)
+    skipping = LognormalJitter(law="lognormal", p90_file="p90.csv", p90_skip_rows=2)
+    jitter = skipping.fit(tmp_path, ["A", "B"], ["A", "B"], p50_ms)
+    assert np.allclose(jitter.sigma, np.log(2) / NormalDist().inv_cdf(0.9))

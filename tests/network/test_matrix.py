@@ -215,3 +215,19 @@ def test_without_leave_a_gap_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         read_matrix(tmp_path / "m.csv", "m.csv", ["West", "East"], ["A", "B"])
     assert [fault.where for fault in refused.value.faults] == ["row 'East'", "column 'B'"]
+
+
+PAIRS = "from,to,ms\nWest,A,5\nWest,B,65\nEast,A,80\nEast,B,10\n"
+
+
+@pytest.mark.parametrize(("table", "line"), [(MATRIX, 4), (PAIRS, 5)], ids=["matrix", "pairs"])
+def test_lines_above_the_header_are_skipped_and_counted(table: str, line: int, tmp_path: Path) -> None:
+    text = f"Measured by X\n\n{table}"
+    with pytest.raises(InputError, match=r"remove lines 1 to 2, or state network.rtt_skip_rows = 2"):
+        rtt_ms(write(tmp_path, text))
+    skipped = ('rtt_file = "matrix.csv"\n', 'rtt_file = "matrix.csv"\nrtt_skip_rows = 2\n')
+    assert np.array_equal(rtt_ms(write(tmp_path, text, "matrix.csv", skipped)), EXPECTED)
+    with pytest.raises(InputError, match=f"line {line}, West to B"):
+        rtt_ms(write(tmp_path, text.replace("65", "x"), "matrix.csv", skipped))
+    with pytest.raises(InputError, match="found rtt_skip_rows without rtt_file"):
+        load(small.write(tmp_path, (INLINE, f"rtt_skip_rows = 2\n{INLINE}")))

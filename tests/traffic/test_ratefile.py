@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -215,3 +216,20 @@ def test_a_pattern_that_means_no_file_is_refused(path: str, said: str, tmp_path:
     parts(tmp_path, ["day-1.csv"], dated=False)
     with pytest.raises(InputError, match=said):
         rates(path=path).arrivals(demand(folder=tmp_path))
+
+
+def test_lines_above_the_header_are_skipped_and_counted(tmp_path: Path) -> None:
+    table = "time,a\n" + "".join(f"{time},{5 + hour}\n" for hour, time in enumerate(times(count=3)))
+    (tmp_path / "rates.csv").write_text(f"Exported by X\n\n{table}")
+    asked = partial(demand, folder=tmp_path, hours=3)
+    with pytest.raises(InputError, match="remove lines 1 to 2, or state skip_rows = 2"):
+        rates(time_column="time").arrivals(asked())
+    read = rates(time_column="time", skip_rows=2)
+    assert read.arrivals(asked()).count == pytest.approx((5 + 6 + 7) * 3600)
+    for good, bad, where in (("6\n", "x\n", "line 5, a"), ("T01:", "T01.", "line 5, time")):
+        (tmp_path / "rates.csv").write_text(f"Exported by X\n\n{table.replace(good, bad)}")
+        with pytest.raises(InputError, match=where):
+            read.arrivals(asked())
+    (tmp_path / "rates.csv").write_text(f"Exported by X\n\n{table}".replace("T02:", "T03:"))
+    with pytest.raises(InputError, match="line 6, time"):
+        read.arrivals(asked())

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -380,3 +381,27 @@ def test_two_traces_begin_together_at_hour_0() -> None:
     assert np.isclose(found["time_s"], 77.29937).any()  # the first request of the second trace
     assert (np.diff(found["time_s"]) >= 0).all()
     assert arrivals.count == 28185
+
+
+def test_lines_above_the_header_are_skipped_and_counted(tmp_path: Path) -> None:
+    rows = "".join(f"{1.7e9 + second},chat\n" for second in range(3))
+    (tmp_path / "log.csv").write_text(f"Exported by X\n\ntime,model\n{rows}")
+    log: dict[str, Any] = {"path": "log.csv", "time_column": "time", "time_unit": "s"}
+    asked = partial(demand, folder=tmp_path)
+    with pytest.raises(InputError, match="remove lines 1 to 2, or state skip_rows = 2"):
+        replay(log, align="first-request").arrivals(asked())
+    log["skip_rows"] = 2
+    assert replay(log, align="first-request").arrivals(asked()).count == 3
+    with pytest.raises(InputError, match=r'line 4, time: .* time_unit = "s"'):
+        replay({**log, "time_unit": "ms"}, align="first-request").arrivals(asked())
+    (tmp_path / "log.csv").write_text(f"Exported by X\n\ntime,model\n{rows}{1.7e9 - 7200},chat\n")
+    with pytest.raises(InputError, match="line 7: is "):
+        replay(log, align="first-request", sort_within="1h").arrivals(asked())
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.parquet"])
+def test_only_csv_has_lines_above_a_header(name: str, tmp_path: Path) -> None:
+    WRITERS[name](pl.DataFrame({"time": [START]}), tmp_path / name)
+    log = {"path": name, "time_column": "time", "skip_rows": 1}
+    with pytest.raises(InputError, match="and skip_rows = 1 is stated; leave skip_rows out"):
+        replay(log).arrivals(demand(folder=tmp_path))

@@ -184,7 +184,7 @@ def surveyed(
         times = repeated.spread(read_times(stamps, None, preview.file_name))
     else:
         times = read_times(stamps, None, preview.file_name)
-    frame = numbered(table, preview.file_name, times, FIRST_LINE + preview.skip_rows)
+    frame = numbered(table, preview.file_name, times, preview.layout.first_line)
     if _END.fullmatch(name) and (step := common_step_us(frame.select("time", zone=pl.lit("")))):
         settings["stamp"] = "end"
         frame = frame.with_columns(pl.col("time") - pl.duration(microseconds=step))

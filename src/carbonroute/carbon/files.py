@@ -33,10 +33,9 @@ from carbonroute.carbon.signal import Query
 from carbonroute.carbon.source import CarbonReadings, FileSource, Survey, require_stamp
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
+from carbonroute.files.limits import SkipRows
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named, marks_in
 from carbonroute.files.tables import (
-    FIRST_LINE,
-    HEADER_LINES,
     CsvLayout,
     column_numbers,
     column_text,
@@ -109,7 +108,7 @@ class CarbonFile(FileSource):
     unit: CarbonUnit | None = Field(default=None, validate_default=True)
     zone_units: dict[str, CarbonUnit] = Field(default_factory=dict)
     separator: Literal[",", ";", "\t", "|"] = ","
-    skip_rows: int = Field(default=0, ge=0, le=HEADER_LINES)
+    skip_rows: SkipRows = 0
     decimal: Literal[".", ","] | None = None
     thousands: Literal[",", ".", " ", "'"] | None = None
 
@@ -220,8 +219,8 @@ class CarbonFile(FileSource):
             **settings,
             **stated.settings,
             **times,
-            "separator": None if preview.separator == "," else preview.separator,
-            "skip_rows": preview.skip_rows or None,
+            "separator": None if preview.layout.separator == "," else preview.layout.separator,
+            "skip_rows": preview.layout.skip_rows or None,
             **marks,
         }
         return Survey(
@@ -229,9 +228,8 @@ class CarbonFile(FileSource):
         )
 
     @property
-    def _first_line(self) -> int:
-        """Line of the first row."""
-        return FIRST_LINE + self.skip_rows
+    def _layout(self) -> CsvLayout:
+        return CsvLayout(self.separator, self.skip_rows)
 
     def read(self, query: Query) -> CarbonReadings:
         """Return the readings of all files."""
@@ -252,7 +250,7 @@ class CarbonFile(FileSource):
 
     def table(self, path: Path, file_name: str, digests: Digests | None = None) -> pl.DataFrame:
         """Return the table in a file."""
-        return read_table(path, file_name, digests, CsvLayout(self.separator, self.skip_rows))
+        return read_table(path, file_name, digests, self._layout)
 
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
         """Return the readings of a table: of the wide layout, those of the query's zones."""
@@ -260,7 +258,7 @@ class CarbonFile(FileSource):
         zones = [zone for zone in dict.fromkeys(query.zones) if zone + self.column_suffix in table.columns]
         times, told_apart = self._times(table, zones, query, file_name)
         numbers = None if self.time_column is None else epoch_unit(table[self.time_column])
-        frame = numbered(table, file_name, times, self._first_line)
+        frame = numbered(table, file_name, times, self._layout.first_line)
         rows = (
             self._wide(table, frame, zones, file_name)
             if self.layout == "wide"
@@ -293,13 +291,15 @@ class CarbonFile(FileSource):
             return (start + row.to_series() * apart).cast(pl.Datetime("us", "UTC")), 0
         stamps = table[str(self.time_column)]
         if (unit := epoch_unit(stamps)) is not None:
-            return epoch_times(stamps, unit, file_name, self._first_line), 0
-        require_stamp(stamps, self.stamp, file_name, self._first_line)
+            return epoch_times(stamps, unit, file_name, self._layout.first_line), 0
+        require_stamp(stamps, self.stamp, file_name, self._layout.first_line)
         if self.time_zone in (None, "UTC"):
-            return to_utc(stamps, self.time_zone, self.window(query), file_name, self._first_line), 0
+            return to_utc(stamps, self.time_zone, self.window(query), file_name, self._layout.first_line), 0
         in_order = self.clocks_back == "in-order"
         local = LocalRows(self._series(table, file_name), self._empty(table, zones, file_name), in_order)
-        times = to_utc(stamps, self.time_zone, self.window(query), file_name, self._first_line, rows=local)
+        times = to_utc(
+            stamps, self.time_zone, self.window(query), file_name, self._layout.first_line, rows=local
+        )
         return times, _told_apart(stamps, times, local.series) if in_order else 0
 
     def inherited(self, own: Mapping[str, Any]) -> dict[str, Any]:

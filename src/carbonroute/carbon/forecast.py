@@ -18,8 +18,16 @@ from carbonroute.carbon.grid import NO_VALUE, iso
 from carbonroute.carbon.paths import ZONE, DataFile, Names, located, names_of, only_zone, require_names
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files.limits import SkipRows
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named
-from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table, required
+from carbonroute.files.tables import (
+    CsvLayout,
+    column_numbers,
+    column_text,
+    found_text,
+    read_table,
+    required,
+)
 from carbonroute.files.times import TimeZone, to_utc
 from carbonroute.spec import Spec
 from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR, CarbonUnit
@@ -58,6 +66,8 @@ class Forecast(Spec):
         wrong time.
     time_zone
         IANA name of the zone that times without an offset are in.
+    skip_rows
+        Number of lines above the header of a CSV file.
     source
         Whom to cite.
     licence
@@ -73,6 +83,7 @@ class Forecast(Spec):
     where: dict[str, str] = Field(default_factory=dict)
     duplicates: Literal["refuse", "first", "last"] = "refuse"
     time_zone: TimeZone | None = None
+    skip_rows: SkipRows = 0
     source: str = ""
     licence: str = ""
 
@@ -80,6 +91,11 @@ class Forecast(Spec):
     @classmethod
     def _names(cls, path: object) -> object:
         return require_names(path)
+
+    @property
+    def table_layout(self) -> CsvLayout:
+        """How its CSV files are laid out."""
+        return CsvLayout(skip_rows=self.skip_rows)
 
     @property
     def file_name(self) -> str:
@@ -171,7 +187,8 @@ class Forecast(Spec):
         parts, errors = [], []
         for name, file in self._located(query).items():
             try:
-                parts.append(self._part(read_table(file.path, name, query.digests), name, file.query, start))
+                table = read_table(file.path, name, query.digests, self.table_layout)
+                parts.append(self._part(table, name, file.query, start))
             except InputError as error:
                 errors.append(error)
         if errors:
@@ -192,8 +209,9 @@ class Forecast(Spec):
         required(columns, table.columns, name)
         horizon = start, start + timedelta(hours=query.hours)
         raw = column_text(table[self.value_column], name)
+        first_line = self.table_layout.first_line
         lead = column_text(table[self.lead_column], name)
-        issue = to_utc(table[self.issue_column], self.time_zone, horizon, name)
+        issue = to_utc(table[self.issue_column], self.time_zone, horizon, name, first_line)
         if self.zone_column is None:
             zone = pl.repeat(only_zone(query, name), len(table), eager=True)
         else:
@@ -201,7 +219,7 @@ class Forecast(Spec):
         rows = pl.DataFrame(
             {
                 "file": pl.repeat(name, len(table), eager=True),
-                "line": range(FIRST_LINE, FIRST_LINE + len(table)),
+                "line": range(first_line, first_line + len(table)),
                 "zone": zone,
                 "time": issue,
                 "after_us": (issue - start).dt.total_microseconds(),

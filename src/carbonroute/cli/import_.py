@@ -40,6 +40,7 @@ def import_(
     unit: CountUnit | None = None,
     values: Values | None = None,
     stamp: Stamp = "start",
+    skip_rows: int = 0,
     requests_from: Many = (),
     since: Annotated[str | None, Parameter(name="--from")] = None,
     until: str | None = None,
@@ -96,6 +97,8 @@ def import_(
         What a metric's values are: a running total, requests per step, or requests per second.
     stamp
         Whether a time stamp is the start or the end of its step.
+    skip_rows
+        Lines above the header of each table or trace in CSV, such as the name of an export.
     requests_from
         File or pattern whose requests are counted, where several files count the same ones; the others give
         service times, tokens and power.
@@ -141,6 +144,7 @@ def import_(
         requests_from=tuple(map(Path, requests_from)),
         since_us=stated.instant_us("--from", since),
         until_us=stated.instant_us("--until", until),
+        skip_rows=stated.skip_rows(skip_rows),
     )
     with results_alone():
         imported = import_files(files, settings, output)

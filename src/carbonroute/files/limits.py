@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 #: Bytes of a file that is held in memory as a whole, and of what it unpacks to.
 MAX_BYTES = 512 * 2**20
 #: Bytes of a line of text, and of a single text of a Parquet file.
@@ -24,3 +28,8 @@ MAX_FOOTER_BYTES = 2**24
 MAX_PAGES = 1_000_000
 #: Bytes of a policy's file.
 MAX_CODE_BYTES = 2**22
+#: How many lines of a CSV file a header is looked for in.
+HEADER_LINES = 100
+
+#: A setting: number of lines above the header of a CSV file.
+SkipRows = Annotated[int, Field(ge=0, le=HEADER_LINES)]

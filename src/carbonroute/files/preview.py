@@ -20,12 +20,11 @@ from typing import Any
 import polars as pl
 
 from carbonroute.errors import InputError
-from carbonroute.files.limits import PIECE_BYTES
+from carbonroute.files.limits import HEADER_LINES, PIECE_BYTES
 from carbonroute.files.parquet import parquet
 from carbonroute.files.streams import JSON_LINES
 from carbonroute.files.strict_json import read_json, refuse_halves
 from carbonroute.files.tables import (
-    HEADER_LINES,
     PARQUET,
     PLAIN,
     CsvLayout,
@@ -128,10 +127,8 @@ class Preview:
         one; further entries that are none are null.
     is_log
         Whether it consists of JSON lines.
-    separator
-        Mark between the fields of a CSV file.
-    skip_rows
-        Number of lines above its header.
+    layout
+        Of a CSV file.
     times, numbers, words
         Names of the columns of times (those with a telling name first), of numbers, and of other text.
     """
@@ -143,8 +140,7 @@ class Preview:
     whole: pl.DataFrame | None = None
     typed: pl.DataFrame = field(default_factory=_no_rows)
     is_log: bool = False
-    separator: str = ","
-    skip_rows: int = 0
+    layout: CsvLayout = PLAIN
     times: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
@@ -177,11 +173,7 @@ class Preview:
         InputError
             If it cannot be read.
         """
-        return (
-            read_table(self.path, self.file_name, layout=CsvLayout(self.separator, self.skip_rows))
-            if self.whole is None
-            else self.whole
-        )
+        return read_table(self.path, self.file_name, layout=self.layout) if self.whole is None else self.whole
 
     @property
     def listed(self) -> str:
@@ -189,7 +181,7 @@ class Preview:
         return listed([*map(repr, self.head.columns)], 12, " and {} more")
 
 
-def preview(path: Path, file_name: str, kind: str | None = None, *, any_separator: bool = False) -> Preview:
+def preview(path: Path, file_name: str, kind: str | None = None, layout: CsvLayout = PLAIN) -> Preview:
     """Return the preview of a file.
 
     Parameters
@@ -198,8 +190,8 @@ def preview(path: Path, file_name: str, kind: str | None = None, *, any_separato
         The file, and its name in messages.
     kind
         Ending of the names of such files, such as ``".jsonl"``; None: that of its own name.
-    any_separator
-        Whether a CSV file may have another separator than commas, and lines above its header.
+    layout
+        Of a CSV file.
 
     Raises
     ------
@@ -211,8 +203,6 @@ def preview(path: Path, file_name: str, kind: str | None = None, *, any_separato
         return Preview(path, file_name, read_json(path, file_name))
     if suffix == ".xml":
         return Preview(path, file_name, read_xml(path, file_name))
-    is_text = suffix not in PARQUET and suffix not in JSON_LINES
-    layout = _layout(path, file_name) if any_separator and is_text else PLAIN
     whole = _small(path, file_name, layout) if suffix == ".csv" else None
     head = head_of(path, file_name, suffix, layout) if whole is None else whole.head(HEAD_ROWS)
     typed = _typed(head if whole is None else whole)
@@ -238,16 +228,25 @@ def preview(path: Path, file_name: str, kind: str | None = None, *, any_separato
         whole,
         typed,
         is_log,
-        layout.separator,
-        layout.skip_rows,
+        layout,
         telling_first,
         numbers,
         words,
     )
 
 
-def _layout(path: Path, file_name: str) -> CsvLayout:
-    """Return the layout of a CSV file: the lines above its header, and the separator in that."""
+def layout_of(path: Path, file_name: str) -> CsvLayout:
+    """Return the layout of a CSV file: the lines above its header, and the separator in that.
+
+    That of another file is `PLAIN`.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or holds no text.
+    """
+    if suffix_of(path) in {*PARQUET, *JSON_LINES, ".json", ".xml"}:
+        return PLAIN
     data = b""
     for chunk in chunks(path, file_name, _BEGIN_BYTES):
         data += chunk
@@ -399,7 +398,7 @@ def _rows(path: Path, file_name: str, layout: CsvLayout) -> pl.DataFrame:
     separator, skip_rows = layout.separator, layout.skip_rows
     lines = list(_lines(path, file_name))[skip_rows:]
     if lines:
-        require_header([line.encode() for line in lines[:HEADER_LINES]], file_name, skip_rows)
+        require_header([line.encode() for line in lines[:HEADER_LINES]], file_name, layout)
     rows = list(filter(_is_row, lines))
     if not rows:
         return pl.DataFrame()

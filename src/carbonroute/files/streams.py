@@ -13,7 +13,17 @@ import polars as pl
 from carbonroute.files.limits import PIECE_BYTES, PIECE_VALUES
 from carbonroute.files.parquet import parquet
 from carbonroute.files.strict_json import refuse_halves
-from carbonroute.files.tables import FIRST_LINE, PARQUET, Pieces, csv_pieces, parsed, required, text_pieces
+from carbonroute.files.tables import (
+    FIRST_LINE,
+    PARQUET,
+    PLAIN,
+    CsvLayout,
+    Pieces,
+    csv_pieces,
+    parsed,
+    required,
+    text_pieces,
+)
 from carbonroute.files.text import Digests, refused, repeated
 
 #: How the names of files of JSON lines end.
@@ -28,7 +38,7 @@ class _RepeatedKeyError(Exception):
     """An object of JSON has this key more than once."""
 
 
-def stream_table(
+def stream_table(  # noqa: PLR0913  a file, its columns, and how it is read
     path: Path,
     file_name: str,
     required_columns: Mapping[str, str],
@@ -36,6 +46,8 @@ def stream_table(
     piece_values: int = PIECE_VALUES,
     digests: Digests | None = None,
     kind: str | None = None,
+    *,
+    layout: CsvLayout = PLAIN,
 ) -> Pieces:
     """Yield some columns of a table of any size, piece by piece, each with the line of its first row.
 
@@ -57,6 +69,8 @@ def stream_table(
         Where the digest of the file is noted, when all of it has been read.
     kind
         Ending of the names of such files, where the name of this one is another; None: its own.
+    layout
+        Of a CSV file.
 
     Raises
     ------
@@ -66,12 +80,19 @@ def stream_table(
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     kind = kind or (suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else "".join(suffixes[-1:]))
     if kind in PARQUET:
+        layout.require_csv(file_name, "a Parquet file")
         parts = _stream_parquet(path, file_name, required_columns, piece_values, digests)
     elif kind == ".csv":
         parts = csv_pieces(
-            path, file_name, lambda names: required(required_columns, names, file_name), piece_bytes, digests
+            path,
+            file_name,
+            lambda names: required(required_columns, names, file_name),
+            piece_bytes,
+            digests,
+            layout=layout,
         )
     elif kind in JSON_LINES:
+        layout.require_csv(file_name, "a file of JSON lines")
         parts = _stream_json(path, file_name, required_columns, piece_bytes, digests)
     else:
         remedy = "a name that ends in .csv, .csv.gz, .jsonl, .jsonl.gz or .parquet is expected"

@@ -20,7 +20,15 @@ import polars as pl
 
 from carbonroute import memory
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
-from carbonroute.files.limits import MAX_BYTES, MAX_COLUMNS, MAX_LINE_BYTES, MAX_NAME, MAX_VALUES, PIECE_BYTES
+from carbonroute.files.limits import (
+    HEADER_LINES,
+    MAX_BYTES,
+    MAX_COLUMNS,
+    MAX_LINE_BYTES,
+    MAX_NAME,
+    MAX_VALUES,
+    PIECE_BYTES,
+)
 from carbonroute.files.parquet import ParquetFile, parquet
 from carbonroute.files.text import Digests, chunks, plain_lines, refused, repeated
 
@@ -39,8 +47,6 @@ _SEPARATORS = MappingProxyType({";": "';'", "\t": "'\\t'", "|": "'|'"})
 
 #: How a line begins that tells a spreadsheet the separator of the lines below.
 _STATES_SEPARATOR = re.compile("sep=", re.I)
-#: How many lines a header is looked for in.
-HEADER_LINES = 100
 #: How a number or a time begins, quoted or not.
 _NUMBER_BEGINS = re.compile(r'[\s"]*[+-]?[0-9]')
 #: Marks between groups of digits that a scenario spells as a plain one: a space that does not break, of a
@@ -78,14 +84,40 @@ class CsvLayout:
         Mark between fields.
     skip_rows
         Number of lines above the header.
+    skip_key
+        How the settings spell `skip_rows`, before the number, in messages; None where they do not have it.
     """
 
     separator: str = ","
     skip_rows: int = 0
+    skip_key: str | None = "skip_rows ="
+
+    @property
+    def first_line(self) -> int:
+        """Line of the first row."""
+        return FIRST_LINE + self.skip_rows
+
+    @property
+    def stated_rows(self) -> str:
+        """The lines that are skipped, as the settings spell them."""
+        return f"{self.skip_key or 'skip_rows ='} {self.skip_rows}"
+
+    def require_csv(self, file_name: str, kind: str) -> None:
+        """Refuse to skip lines of a file that is of another `kind`, such as ``"a Parquet file"``.
+
+        Raises
+        ------
+        InputError
+            If lines are skipped.
+        """
+        if self.skip_rows:
+            problem = f"is {kind}, and {self.stated_rows} is stated"
+            key = (self.skip_key or "skip_rows =").removesuffix(" =")
+            raise refused(file_name, problem, f"leave {key} out: only a CSV file has lines above its header")
 
 
-#: Commas, and a header in line 1.
-PLAIN = CsvLayout()
+#: Commas, and a header in line 1; its reader has no setting for lines above.
+PLAIN = CsvLayout(skip_key=None)
 
 
 def failures() -> tuple[type[BaseException], ...]:
@@ -121,11 +153,7 @@ def read_table(
         If there is no such file, it is too large, or it is not such a table.
     """
     if path.suffix.lower() in PARQUET:
-        if layout.skip_rows:
-            problem = f"is a Parquet file, and skip_rows = {layout.skip_rows} is stated"
-            raise refused(
-                file_name, problem, "leave skip_rows out: only a CSV file has lines above its header"
-            )
+        layout.require_csv(file_name, "a Parquet file")
         with parquet(path, file_name, digests) as file:
             table = _whole(file)
     else:
@@ -220,9 +248,9 @@ def csv_pieces(
         line, data = begin, piece
         skip_lines = 0 if names else 1
         if not names:
-            line, data = begin + skip_rows, _below(piece, skip_rows, file_name)
+            line, data = begin + skip_rows, _below(piece, layout, file_name)
             lines = _first_lines(data, HEADER_LINES)
-            require_header(lines, file_name, skip_rows)
+            require_header(lines, file_name, layout)
             head, following = lines[0], b"".join(lines[1:2])
             if separator == ",":
                 require_commas(head, following, file_name, skip_rows)
@@ -242,14 +270,14 @@ def csv_pieces(
         raise refused(file_name, "the file is empty", "a header line and data are expected")
 
 
-def _below(data: bytes, skip_rows: int, file_name: str) -> bytes:
-    """Return the lines below so many first ones; refuse a file that has no more."""
+def _below(data: bytes, layout: CsvLayout, file_name: str) -> bytes:
+    """Return the lines below those that are skipped; refuse a file that has no more."""
     end = 0
-    for _ in range(skip_rows):
+    for _ in range(layout.skip_rows):
         end = data.find(b"\n", end) + 1
         if end in {0, len(data)}:
             lines = data.count(b"\n") + (not data.endswith(b"\n"))
-            problem = f"has {lines} lines, and skip_rows = {skip_rows} is stated"
+            problem = f"has {lines} lines, and {layout.stated_rows} is stated"
             raise refused(file_name, problem, "state the number of lines above the header")
     return data[end:]
 
@@ -495,7 +523,7 @@ def separator_of(head: bytes) -> str:
     return "," if text.count(other) < _fields(text, ",") else other
 
 
-def require_header(lines: Sequence[bytes], file_name: str, skip_rows: int = 0) -> None:
+def require_header(lines: Sequence[bytes], file_name: str, layout: CsvLayout = PLAIN) -> None:
     """Refuse a CSV file whose table begins below other lines, such as comments; say in which line.
 
     Parameters
@@ -504,8 +532,8 @@ def require_header(lines: Sequence[bytes], file_name: str, skip_rows: int = 0) -
         The first lines of the file, below those that are skipped.
     file_name
         Its name in messages.
-    skip_rows
-        Number of the lines that are skipped.
+    layout
+        Number of the lines that are skipped, and the setting that states it.
 
     Raises
     ------
@@ -517,13 +545,14 @@ def require_header(lines: Sequence[bytes], file_name: str, skip_rows: int = 0) -
     above = lines_above(texts)
     if not above:
         return
-    first, last = skip_rows + 1, skip_rows + above
+    first, last = layout.skip_rows + 1, layout.skip_rows + above
     where, begins = (f"line {first}", "stands") if above == 1 else (f"lines {first} to {last}", "stand")
     problem = f"{where} {begins} above the table, whose header is line {last + 1}: {texts[0][:60]!r}"
     if _STATES_SEPARATOR.match(texts[0]):
         problem = f"line {first} states a separator, as for a spreadsheet"
-    removed = where if not skip_rows else f"lines 1 to {last}"
-    raise refused(file_name, problem, f"remove {removed}, or, of a carbon file, state skip_rows = {last}")
+    removed = where if not layout.skip_rows else f"lines 1 to {last}"
+    or_skipped = "" if layout.skip_key is None else f", or state {layout.skip_key} {last}"
+    raise refused(file_name, problem, f"remove {removed}{or_skipped}")
 
 
 def lines_above(texts: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from carbonroute.errors import InputError, shortened
 from carbonroute.files.limits import MAX_LINE_BYTES
 from carbonroute.files.preview import Preview, preview
 from carbonroute.files.strict_json import read_json
+from carbonroute.files.tables import CsvLayout
 from carbonroute.files.text import Digests, chunks, refused
 from carbonroute.importing.aggregates import Aggregates
 from carbonroute.importing.settings import ImportSettings
@@ -33,10 +34,13 @@ class File:
     ----------
     path, name
         The file, and its name in messages.
+    skip_rows
+        Number of lines above the header of a CSV file.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, skip_rows: int = 0) -> None:
         self.path, self.name = path, name
+        self.layout = CsvLayout(skip_rows=skip_rows, skip_key="--skip-rows")
 
     @cached_property
     def head(self) -> bytes:
@@ -91,7 +95,7 @@ class File:
         InputError
             If it is none.
         """
-        return preview(self.path, self.name, self.kind)
+        return preview(self.path, self.name, self.kind, self.layout)
 
     @property
     def first_line(self) -> str:
@@ -159,10 +163,13 @@ class Format(ABC):
         As `--format` has it.
     features
         Signs by which its files are recognised, in words.
+    has_header
+        Whether it is a table, above whose header further lines may stand.
     """
 
     name: ClassVar[str]
     features: ClassVar[str]
+    has_header: ClassVar[bool] = False
 
     @abstractmethod
     def recognises(self, file: File, settings: ImportSettings) -> bool:

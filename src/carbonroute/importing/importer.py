@@ -161,9 +161,11 @@ def _read(paths: Sequence[Path], settings: ImportSettings) -> _Reading:
     counting = _counting(files, settings)
     dated: dict[bool, str] = {}
     for path in files:
-        file, of_file = File(path, str(path)), settings.of_file(path)
+        file, of_file = File(path, str(path), settings.skip_rows), settings.of_file(path)
         own, form = Aggregates(of_file), recognised(file, of_file)
         reading.format_of[file.name] = form.name
+        if not form.has_header:
+            file.layout.require_csv(file.name, f"of format {form.name}")
         reading.notes += [note for note in form.read(file, own, digests) if note not in reading.notes]
         _refuse_same(file.name, digests)
         if own.has_requests and path not in counting:

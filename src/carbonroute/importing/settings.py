@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.durations import Duration
+from carbonroute.files.limits import HEADER_LINES
 from carbonroute.files.text import refused
 from carbonroute.files.times import EPOCH, TimeZone
 from carbonroute.units import MAX_CARBON_G_PER_KWH, MAX_TIME_MS, MINUTES_PER_DAY, US_PER_MINUTE, US_PER_S
@@ -90,6 +91,8 @@ class ImportSettings:
         Files whose requests are counted; the others give service times, tokens and power. None: all.
     since_us, until_us
         Requests outside are left out, µs since 1970.
+    skip_rows
+        Number of lines above the header of a table or trace in CSV.
     """
 
     format: str | None = None
@@ -114,6 +117,7 @@ class ImportSettings:
     requests_from: tuple[Path, ...] = ()
     since_us: int | None = None
     until_us: int | None = None
+    skip_rows: int = 0
 
     def of_file(self, path: Path) -> ImportSettings:
         """Return the settings of one file: `fields` with those of `file_fields` that fit its path or name.
@@ -279,6 +283,19 @@ def service(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
             raise refused("--service", f"found {value!r}", "a 95th percentile above the median is expected")
         quantiles[name] = (p50, p95)
     return quantiles
+
+
+def skip_rows(count: int) -> int:
+    """Return the number of lines above a header.
+
+    Raises
+    ------
+    InputError
+        If it is not one from 0 to `HEADER_LINES`.
+    """
+    if not 0 <= count <= HEADER_LINES:
+        raise refused("--skip-rows", f"found {count}", f"a number from 0 to {HEADER_LINES} is expected")
+    return count
 
 
 def ms_per_token(text: str) -> tuple[float, float]:

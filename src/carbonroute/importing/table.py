@@ -67,6 +67,7 @@ class RequestTable(Format):
     """A table of requests per span of time, with quantiles of service time and power where it has them."""
 
     name = "table"
+    has_header = True
     features = "a table with a column of times, and one of requests or a column of numbers per region"
 
     def recognises(self, file: File, settings: ImportSettings) -> bool:
@@ -155,7 +156,12 @@ class RequestTable(Format):
         time, *others = columns
         parts, count = [], 0
         for first_line, piece in stream_table(
-            file.path, file.name, {name: name for name in columns}, digests=digests, kind=file.kind
+            file.path,
+            file.name,
+            {name: name for name in columns},
+            digests=digests,
+            kind=file.kind,
+            layout=file.layout,
         ):
             count += len(piece)
             if count > MAX_ROWS:
@@ -188,7 +194,8 @@ class RequestTable(Format):
                 raise refused(file_name, f"column {name!r} is no name of a region", remedy)
             cell = CellKey("", region, "")
             rows = zip(table["time_us"], table[name], strict=True)
-            for line, (begin, value) in enumerate(rows, start=FIRST_LINE):
+            first_line = FIRST_LINE + aggregates.settings.skip_rows
+            for line, (begin, value) in enumerate(rows, start=first_line):
                 self._keep(aggregates, file_name, line, (begin, cell, ""), {"requests": value}, factor)
 
     def _add_long(
@@ -207,7 +214,8 @@ class RequestTable(Format):
             for kind in kinds
             if kind in roles
         }
-        for line, row in enumerate(table.iter_rows(named=True), start=FIRST_LINE):
+        first_line = FIRST_LINE + aggregates.settings.skip_rows
+        for line, row in enumerate(table.iter_rows(named=True), start=first_line):
             names: dict[str, str | None] = {
                 kind: meaning.get(row[roles[kind]]) for kind, meaning in meanings.items()
             }

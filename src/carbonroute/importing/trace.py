@@ -48,6 +48,7 @@ class Trace(Format):
     """A row per request, with tokens, service time, path, status and names where there are any."""
 
     name = "trace"
+    has_header = True
     features = (
         "a table or JSON lines with a row per request: a time beside tokens, service time, path or status"
     )
@@ -85,7 +86,12 @@ class Trace(Format):
         clock = Clock(settings, _clock_unit(file, preview.head.columns))
         columns_read = dict.fromkeys([time, *columns.names])
         for first_line, piece in stream_table(
-            file.path, file.name, {name: name for name in columns_read}, digests=digests, kind=file.kind
+            file.path,
+            file.name,
+            {name: name for name in columns_read},
+            digests=digests,
+            kind=file.kind,
+            layout=file.layout,
         ):
             times = clock.times_us(piece[time], file.name, first_line, strict=False)
             table = pl.DataFrame({"time_us": times, **columns.of(piece)})

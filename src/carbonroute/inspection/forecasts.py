@@ -48,7 +48,7 @@ def inspect(
     if table.is_empty():
         raise InputError(file_name, [Fault("where", "no row has all of these words", "check the scenario")])
     names = recognition.columns
-    issue = read_times(table[names["issue"]], None, file_name)
+    issue = read_times(table[names["issue"]], None, file_name, preview.layout.first_line)
     others = [name for name in recognition.lists["further columns of words"] if table[name].n_unique() <= 10]
     keys = [*([names["zone"]] if "zone" in names else ()), *others]
     series = [column_text(table[key], file_name) for key in keys] or [
@@ -82,25 +82,26 @@ def inspect(
         quantities=quantities,
         table=by_zone,
         findings=tuple(_findings(by_zone, issue)),
-        suggestion=_suggestion(table, file_name, names, others, _repeats(rows)),
+        suggestion=_suggestion(table, preview, names, others, _repeats(rows)),
         pictures=_pictures(rows),
     )
 
 
 def _suggestion(
-    table: pl.DataFrame, file_name: str, names: Mapping[str, str], others: list[str], repeats: str | None
+    table: pl.DataFrame, preview: Preview, names: Mapping[str, str], others: list[str], repeats: str | None
 ) -> str:
     """Return the lines that read the table; `others` are the columns that tell its series apart.
 
     `repeats` is what `_repeats` returns.
     """
     entries = {
-        "path": file_name,
+        "path": preview.file_name,
         **{f"{role}_column": names.get(role) for role in ("issue", "lead", "zone", "value")},
         "where": {key: toml.ask(f"one of {', '.join(distinct(table, key))}") for key in others} or None,
         "unit": unit_in([names["value"]]) or toml.ask(f"one of {', '.join(G_PER_KWH)}"),
         "time_zone": toml.ZONE if lacks_offset(table[names["issue"]]) else None,
         "duplicates": "first" if repeats == "" else None,
+        "skip_rows": preview.layout.skip_rows or None,
     }
     comments = [
         *([f'duplicates = "first" # or "last": {repeats}'] if repeats else []),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition
-from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text
+from carbonroute.files.tables import column_numbers, column_text
 from carbonroute.files.text import listed, refused
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import asymmetry
@@ -34,11 +34,13 @@ def inspect(preview: Preview, recognition: Recognition) -> Inspection:
     table = preview.table()
     settings: dict[str, Any] = {"rtt_file": file_name}
     if recognition.format == "pairs":
-        found = _pairs(table, recognition, file_name)
+        found = _pairs(table, recognition, preview)
         columns_of = {role: recognition.columns[role] for role in ("from", "to")}
         settings["rtt_columns"] = {**columns_of, "ms": recognition.columns["round-trip time"]}
     else:
-        found = _matrix(table, file_name)
+        found = _matrix(table, preview)
+    if skip_rows := preview.layout.skip_rows:
+        settings["rtt_skip_rows"] = skip_rows
     rows, columns, findings = found.rows, found.columns, list(found.findings)
     if found.absurd:
         named = ", ".join(found.absurd[:_NAMED])
@@ -76,8 +78,8 @@ class _RoundTrips:
     findings: Sequence[str]
 
 
-def _matrix(table: pl.DataFrame, file_name: str) -> _RoundTrips:
-    texts = [column_text(column, file_name) for column in table.iter_columns()]
+def _matrix(table: pl.DataFrame, preview: Preview) -> _RoundTrips:
+    texts = [column_text(column, preview.file_name) for column in table.iter_columns()]
     rows = [name or "" for name in texts[0]]
     columns = table.columns[1:]
     raw = np.stack([column_numbers(text).fill_null(np.nan).to_numpy() for text in texts[1:]], axis=1).astype(
@@ -91,19 +93,21 @@ def _matrix(table: pl.DataFrame, file_name: str) -> _RoundTrips:
     ]
     blank = np.stack([text.fill_null("").str.strip_chars() == "" for text in texts[1:]], axis=1)
     absurd = ~blank & ~((raw >= 0) & (raw <= MAX_RTT_MS))
+    first_line = preview.layout.first_line
     named = [
-        f"line {FIRST_LINE + row}, {rows[row]} to {columns[column]}: {texts[column + 1][int(row)]!r}"
+        f"line {first_line + row}, {rows[row]} to {columns[column]}: {texts[column + 1][int(row)]!r}"
         for row, column in np.argwhere(absurd)
     ]
     return _RoundTrips(np.where(absurd, np.nan, raw), rows, columns, named, findings)
 
 
-def _pairs(table: pl.DataFrame, recognition: Recognition, file_name: str) -> _RoundTrips:
+def _pairs(table: pl.DataFrame, recognition: Recognition, preview: Preview) -> _RoundTrips:
     known = recognition.columns
     columns = PairColumns.spelled(
         **{"from": known["from"], "to": known["to"], "ms": known["round-trip time"]}
     )
-    pairs = pairs_of(table, columns, file_name).drop_nulls(["from", "to"])
+    pairs = pairs_of(table, columns, preview.file_name, preview.layout.first_line)
+    pairs = pairs.drop_nulls(["from", "to"])
     starts, ends = (pairs[name].unique(maintain_order=True).to_list() for name in ("from", "to"))
     if {*starts} - {*ends} and {*ends} - {*starts} and {*starts} & {*ends}:  # one place in both: of one kind
         starts = ends = list(dict.fromkeys([*starts, *ends]))

@@ -17,7 +17,7 @@ from carbonroute.arrays import Array
 from carbonroute.carbon.grid import iso
 from carbonroute.files.durations import Duration
 from carbonroute.files.preview import Preview, Recognition
-from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, required
+from carbonroute.files.tables import column_numbers, column_text, required
 from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import amplitude
@@ -67,11 +67,11 @@ def inspect(
     findings = []
     if bad.any():
         named = [
-            f"line {FIRST_LINE + row}, {columns[column]}: {texts[column][int(row)]!r}"
+            f"line {preview.layout.first_line + row}, {columns[column]}: {texts[column][int(row)]!r}"
             for row, column in np.argwhere(bad)[:_NAMED]
         ]
         findings.append(f"{int(bad.sum()):,} values that are no rate, left out: {', '.join(named)}")
-    window_min, says, times = _window(table, time, file_name, window)
+    window_min, says, times = _window(table, time, preview, window)
     known = np.where(bad, 0.0, rates)
     total = known.sum(axis=1)
     day = _mean_day(total, window_min)
@@ -91,6 +91,7 @@ def inspect(
         columns=None if len(columns) + (time is not None) == len(table.columns) else list(columns),
         whole=bool((known == np.floor(known)).all()),
         comments=comments,
+        skip_rows=preview.layout.skip_rows,
     )
     if window is None:
         findings.append(f"window: {says}")
@@ -132,10 +133,12 @@ def _facts(known: Array, total: Array, day: Array | None, window_min: float | No
 
 
 def _window(
-    table: pl.DataFrame, time: str | None, file_name: str, window: Duration | None
+    table: pl.DataFrame, time: str | None, preview: Preview, window: Duration | None
 ) -> tuple[float | None, str, pl.Series | None]:
     """Return the minutes between rows, where they are stated, and the times of the rows."""
-    times = None if time is None else read_times(table[time], None, file_name)
+    times = (
+        None if time is None else read_times(table[time], None, preview.file_name, preview.layout.first_line)
+    )
     if window is not None:
         return float(window.minutes), "stated", times
     if times is not None:
@@ -143,7 +146,9 @@ def _window(
         if step_us is None:
             return None, "its times do not say", times
         return step_us / US_PER_MINUTE, "by its times", times
-    if named := re.search(r"(?<![0-9A-Za-z])([0-9]{1,4})(min|h)(?![A-Za-z0-9])", Path(file_name).name):
+    if named := re.search(
+        r"(?<![0-9A-Za-z])([0-9]{1,4})(min|h)(?![A-Za-z0-9])", Path(preview.file_name).name
+    ):
         return float(Duration.parse(named[0]).minutes), f"{named[0]}, by the file's name: check it", None
     return None, "neither times nor name of the file say how long it is", None
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from carbonroute.carbon import SOURCES, FileSource, Forecast
 from carbonroute.carbon.columns import says_carbon
-from carbonroute.files.preview import TIME, Certainty, Preview, Recognition, preview
+from carbonroute.files.preview import TIME, Certainty, Preview, Recognition, layout_of, preview
 from carbonroute.files.text import refused
 from carbonroute.inspection import carbon_files, forecasts, network, rates, traffic
 from carbonroute.inspection.result import Inspection, Kind
@@ -30,14 +30,15 @@ _CARBON = tuple(source for source in SOURCES if issubclass(source, FileSource))
 class Reader:
     """A reader of one format: how it recognises a file, and how the file is inspected.
 
-    `any_separator`: whether a scenario states the separator of such a file, where it is no comma, and how
-    many lines stand above its header.
+    `any_separator`, `skips_rows`: whether a scenario states the separator of such a file, where it is no
+    comma, and how many lines stand above its header.
     """
 
     kind: Kind
     recognise: Callable[[Preview], Recognition | None]
     inspect: Callable[[Preview, Recognition], Inspection]
     any_separator: bool = False
+    skips_rows: bool = True
 
 
 _NAMES = MappingProxyType(
@@ -58,6 +59,7 @@ READERS = (
             source.recognise,
             partial(carbon_files.inspect, source),
             "separator" in source.model_fields,
+            "skip_rows" in source.model_fields,
         )
         for source in _CARBON
     ),
@@ -65,7 +67,7 @@ READERS = (
     Reader("rtt", recognise_pairs, network.inspect),
     Reader("rtt", recognise_matrix, network.inspect),
     *(
-        Reader(kind.form, kind.recognise, partial(TRAFFIC[kind.form], kind))
+        Reader(kind.form, kind.recognise, partial(TRAFFIC[kind.form], kind), skips_rows=kind.skips_rows)
         for kind in KINDS
         if kind.form is not None
     ),
@@ -100,15 +102,21 @@ def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognis
     InputError
         If it cannot be read, or no reader recognises it: with the features that readers look for.
     """
-    file = preview(path, file_name, any_separator=kind in (None, "carbon"))
-    is_plain = file.separator == "," and not file.skip_rows
-    readers = [reader for reader in READERS if is_plain or reader.any_separator]
+    layout = layout_of(path, file_name)
+    with_commas = replace(layout, separator=",")
+    file = preview(path, file_name, layout=layout if kind in (None, "carbon") else with_commas)
+    has_commas = file.layout.separator == ","
+    readers = [
+        reader
+        for reader in READERS
+        if (has_commas or reader.any_separator) and (reader.skips_rows or not file.layout.skip_rows)
+    ]
     answers = [(reader, reader.recognise(file)) for reader in readers if kind in (None, reader.kind)]
     known = [(reader, recognition) for reader, recognition in answers if recognition is not None]
     reader, surest = max(known, key=lambda answer: answer[1].certainty, default=(None, None))
     is_sure = surest is not None and surest.certainty > Certainty.POSSIBLE
-    if not is_plain and (reader is None or not (is_sure or kind)):
-        preview(path, file_name)  # refuses other separators than commas, and lines above the header
+    if not has_commas and (reader is None or not (is_sure or kind)):
+        preview(path, file_name, layout=with_commas)  # refuses other separators than commas
     if kind in (None, "carbon", "rates") and not (is_sure and reader and reader.kind in ("traffic", "rtt")):
         is_carbon = reader is not None and reader.kind == "carbon" and (is_sure or kind == "carbon")
         _refuse_times(file, kind, is_carbon=is_carbon)

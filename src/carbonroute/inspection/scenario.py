@@ -112,7 +112,9 @@ def _forecasts(forecast: Forecast, zones: list[str], folder: Path) -> Iterator[I
         yield _refused(forecast.file_name, "carbon", error)
         return
     for name, path in files.items():
-        yield _told(name, "carbon", partial(_forecast, forecast, Preview(path, name)))
+        yield _told(
+            name, "carbon", partial(_forecast, forecast, Preview(path, name, layout=forecast.table_layout))
+        )
 
 
 def _forecast(forecast: Forecast, file: Preview) -> Inspection:
@@ -143,7 +145,8 @@ def _named(files: Sequence[TrafficFile], folder: Path) -> Iterator[TrafficFile]:
 
 def _traffic_file(source: type[TrafficSource], file: TrafficFile, folder: Path) -> Inspection:
     path = folder / file.path
-    preview = Preview(path, file.path, head=head_of(path, file.path))
+    head = head_of(path, file.path, layout=file.layout)
+    preview = Preview(path, file.path, head=head, layout=file.layout)
     inspection = TRAFFIC[file.form](source, preview, file.recognition, file)
     return _without_suggestion(inspection, file.reading)
 

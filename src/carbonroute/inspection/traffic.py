@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -215,7 +215,9 @@ def inspect(
         quantities=describe(seen.times, seen.rows, dated=clock.dated),
         table=pl.DataFrame(numbers),
         findings=tuple(findings),
-        suggestion=source.suggest(file_name, recognition, _content(clock, seen)),
+        suggestion=source.suggest(
+            file_name, recognition, replace(_content(clock, seen), skip_rows=preview.layout.skip_rows)
+        ),
         pictures=pictures(seen.times, dated=clock.dated),
     )
 
@@ -309,7 +311,7 @@ def _hours(span_us: float) -> str:
 
 
 def _pieces(preview: Preview, recognition: Recognition, size: int) -> Iterator[tuple[int, pl.DataFrame]]:
-    yield from stream_table(preview.path, preview.file_name, recognition.named(), size)
+    yield from stream_table(preview.path, preview.file_name, recognition.named(), size, layout=preview.layout)
 
 
 def _add(

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from carbonroute.arrays import Array, Index
 from carbonroute.errors import Fault, InputError, first_faults
+from carbonroute.files.limits import SkipRows
 from carbonroute.files.text import Digests
 from carbonroute.network.matrix import read_matrix
 from carbonroute.network.pairs import PairColumns
@@ -127,11 +128,14 @@ class LognormalJitter(Spec):
     p90_columns
         Columns of a long table; by default the network's `rtt_columns` where it has them, and else told by
         their names.
+    p90_skip_rows
+        Number of lines above the header of a CSV file.
     """
 
     law: Literal["lognormal"]
     p90_file: str = Field(min_length=1)
     p90_columns: PairColumns | None = None
+    p90_skip_rows: SkipRows = 0
 
     def fit(
         self,
@@ -172,6 +176,7 @@ class LognormalJitter(Spec):
             columns=self.p90_columns,
             usual=usual,
             key="network.jitter.p90_columns",
+            skip_rows=self.p90_skip_rows,
         )
         faults = first_faults(
             Fault(

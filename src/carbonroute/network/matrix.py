@@ -67,6 +67,7 @@ def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
     usual: PairColumns | None = None,
     stated: Mask | None = None,
     key: str = RTT_COLUMNS,
+    skip_rows: int = 0,
 ) -> Array:
     """Return the round-trip time of each origin and region, ms, shape (O, R).
 
@@ -89,6 +90,8 @@ def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
         Pairs whose time is stated elsewhere, shape (O, R): the file need not have them.
     key
         That of the scenario which states `columns`.
+    skip_rows
+        Number of lines above the header of a CSV file; the scenario's key for it is `key`, but for its end.
 
     Raises
     ------
@@ -97,16 +100,19 @@ def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
         `MAX_RTT_MS`; where values may be missing, if one stands twice, a value is there and no such number,
         or none is there.
     """
-    from carbonroute.files.tables import column_numbers, found_text, read_table
+    from carbonroute.files.tables import CsvLayout, column_numbers, found_text, read_table
 
-    table = read_table(path, file_name, digests)
+    layout = CsvLayout(skip_rows=skip_rows, skip_key=f"{key.removesuffix('columns')}skip_rows =")
+    table = read_table(path, file_name, digests, layout)
     if usual is not None and columns is None and has_columns(table, usual):
         columns = usual
     columns = columns or pair_columns(table, regions, file_name, key)
     optional = missing != "refuse"
     elsewhere = np.zeros((len(origins), len(regions)), dtype=bool) if stated is None else stated
     find = partial(_of_pairs, columns=columns, key=key) if columns is not None else _of_matrix
-    values = find(table, file_name, origins, regions, None if optional else ~elsewhere)
+    values = find(
+        _Table(table, file_name, layout.first_line), origins, regions, None if optional else ~elsewhere
+    )
     rtt_ms = np.stack([column_numbers(text).to_numpy() for text in values.texts], axis=1)
     given = np.stack([(text.str.strip_chars() != "").fill_null(value=False) for text in values.texts], axis=1)
     unfit = ~((rtt_ms >= 0) & (rtt_ms <= MAX_RTT_MS)) & ~elsewhere  # True for NaN
@@ -125,7 +131,7 @@ def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
         raise InputError(file_name, faults)
     nothing = np.isnan(rtt_ms).all() and not elsewhere.any()
     if nothing and missing == "great-circle":  # the wrong file, or names of another kind: say what is missing
-        return read_matrix(path, file_name, origins, regions, columns=columns)
+        return read_matrix(path, file_name, origins, regions, columns=columns, key=key, skip_rows=skip_rows)
     return rtt_ms
 
 
@@ -143,6 +149,15 @@ _WAY_BACK = "add its rows, or state missing = 'reverse', by which a pair has the
 
 
 @dataclass(frozen=True)
+class _Table:
+    """A table, its file's name in messages, and the line of its first row."""
+
+    table: pl.DataFrame
+    name: str
+    first_line: int
+
+
+@dataclass(frozen=True)
 class _Values:
     """Texts of a file, one series of O for each region, and where those of an origin and region stand."""
 
@@ -151,8 +166,7 @@ class _Values:
 
 
 def _of_matrix(
-    table: pl.DataFrame,
-    file_name: str,
+    file: _Table,
     origins: Sequence[str],
     regions: Sequence[str],
     needed: Mask | None,
@@ -160,30 +174,29 @@ def _of_matrix(
     """Return the values of a matrix; `needed` says which must be there, None that none must."""
     import polars as pl
 
-    from carbonroute.files.tables import FIRST_LINE, column_text
+    from carbonroute.files.tables import column_text
 
-    names, columns = column_text(table.to_series(0), file_name).to_list(), table.columns[1:]
+    names, columns = column_text(file.table.to_series(0), file.name).to_list(), file.table.columns[1:]
     every: Mask = np.zeros((len(origins), len(regions)), dtype=bool) if needed is None else needed
     misplaced = (
         *_misplaced("row", origins, names, np.any(every, axis=1)),
         *_misplaced("column", regions, columns, np.any(every, axis=0)),
     )
     if misplaced:
-        raise InputError(file_name, misplaced)
+        raise InputError(file.name, misplaced)
     row_of = {name: row for row, name in enumerate(names)}
     rows = pl.Series([row_of.get(origin) for origin in origins], dtype=pl.UInt32)
     nothing = pl.repeat(None, len(names), dtype=pl.String, eager=True)
     known = set(columns)
     texts = [
-        (column_text(table[region], file_name) if region in known else nothing).gather(rows)
+        (column_text(file.table[region], file.name) if region in known else nothing).gather(rows)
         for region in regions
     ]
-    return _Values(texts, lambda o, _r: f"line {row_of[origins[o]] + FIRST_LINE}, ")
+    return _Values(texts, lambda o, _r: f"line {row_of[origins[o]] + file.first_line}, ")
 
 
 def _of_pairs(
-    table: pl.DataFrame,
-    file_name: str,
+    file: _Table,
     origins: Sequence[str],
     regions: Sequence[str],
     needed: Mask | None,
@@ -193,7 +206,7 @@ def _of_pairs(
     """Return the values of a long table; `needed` says which names must be there, None that none must."""
     import polars as pl
 
-    all_pairs = pairs_of(table, columns, file_name, key)
+    all_pairs = pairs_of(file.table, columns, file.name, file.first_line, key)
     pairs = all_pairs.filter(pl.col("from").is_in(origins) & pl.col("to").is_in(regions))
     twice = first_faults(
         Fault(
@@ -214,7 +227,7 @@ def _of_pairs(
         )
     ]
     if twice or absent:
-        raise InputError(file_name, (*absent, *twice))
+        raise InputError(file.name, (*absent, *twice))
     place = {(start, end): line for start, end, line in pairs.select("from", "to", "line").rows()}
     text = {(start, end): ms for start, end, ms in pairs.select("from", "to", "ms").rows()}
     texts = [

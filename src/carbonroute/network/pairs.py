@@ -127,19 +127,22 @@ def repeated_pairs(pairs: pl.DataFrame) -> list[tuple[str, str, list[int]]]:
 
 
 def pairs_of(
-    table: pl.DataFrame, columns: PairColumns, file_name: str, key: str = RTT_COLUMNS
+    table: pl.DataFrame, columns: PairColumns, file_name: str, first_line: int, key: str = RTT_COLUMNS
 ) -> pl.DataFrame:
-    """Return a long table as text: columns ``from``, ``to``, ``ms`` and ``line``; `key` as `pair_columns`."""
+    """Return a long table as text: columns ``from``, ``to``, ``ms`` and ``line``; `key` as `pair_columns`.
+
+    `first_line` is the line of the first row.
+    """
     import polars as pl
 
-    from carbonroute.files.tables import FIRST_LINE, column_text, required
+    from carbonroute.files.tables import column_text, required
 
     wanted = {"from": columns.from_, "to": columns.to, "ms": columns.ms}
     required({f"{key}.{role}": name for role, name in wanted.items()}, table.columns, file_name)
     texts = [
         column_text(table[name], file_name).str.strip_chars().alias(role) for role, name in wanted.items()
     ]
-    line = pl.int_range(FIRST_LINE, FIRST_LINE + len(table), dtype=pl.Int64, eager=True).alias("line")
+    line = pl.int_range(first_line, first_line + len(table), dtype=pl.Int64, eager=True).alias("line")
     return pl.DataFrame([*texts, line])
 
 

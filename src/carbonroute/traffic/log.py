@@ -14,9 +14,17 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files.limits import SkipRows
 from carbonroute.files.preview import TIME, Certainty, Preview, Recognition, first_named
 from carbonroute.files.streams import JSON_LINES, stream_table
-from carbonroute.files.tables import FIRST_LINE, Pieces, column_numbers, column_text, found_text
+from carbonroute.files.tables import (
+    FIRST_LINE,
+    CsvLayout,
+    Pieces,
+    column_numbers,
+    column_text,
+    found_text,
+)
 from carbonroute.files.times import ALWAYS, TimeZone, to_utc
 from carbonroute.spec import Spec
 from carbonroute.traffic.requests import Demand
@@ -94,6 +102,8 @@ class Log(Spec):
         Holds the measured inference time, which may be missing in some rows.
     service_unit
         Of the measured inference times.
+    skip_rows
+        Number of lines above the header of a CSV file.
     source
         Whom to cite.
     licence
@@ -114,6 +124,7 @@ class Log(Spec):
     answer_tokens_column: Column | None = None
     service_column: Column | None = None
     service_unit: Literal["ms", "s"] | None = None
+    skip_rows: SkipRows = 0
     source: str = ""
     licence: str = ""
 
@@ -152,7 +163,7 @@ class Log(Spec):
         columns = {role: name for role, name in roles.items() if name is not None}
         recognition = Recognition(Certainty.SIGNATURE, "log", columns)
         unit = None if self.time_unit == "iso" else self.time_unit
-        return TrafficFile(self.path, "traffic", recognition, unit, self.time_zone)
+        return TrafficFile(self.path, "traffic", recognition, unit, self.time_zone, layout=self.layout)
 
     @model_validator(mode="after")
     def _keys_agree(self) -> Log:
@@ -193,6 +204,11 @@ class Log(Spec):
         words = zip(_MEASURED, ("service times", "prompt tokens", "answer tokens"), strict=True)
         brought = [name for column, name in words if self.measures(column)]
         return f"requests of {self.path} bring their own {' and '.join(brought)}" if brought else ""
+
+    @property
+    def layout(self) -> CsvLayout:
+        """How a CSV file is laid out."""
+        return CsvLayout(skip_rows=self.skip_rows)
 
     @property
     def is_json_lines(self) -> bool:
@@ -272,12 +288,14 @@ class Log(Spec):
 
     def _streamed(self, demand: Demand, columns_by_key: Mapping[str, str], piece_bytes: int) -> Pieces:
         path = demand.folder / self.path
-        return stream_table(path, self.path, columns_by_key, piece_bytes, digests=demand.digests)
+        return stream_table(
+            path, self.path, columns_by_key, piece_bytes, digests=demand.digests, layout=self.layout
+        )
 
     def _time_us(self, piece: Piece, demand: Demand, dated: bool) -> pl.Series:
         column = piece.table[self.time_column]
         if self.time_unit != "iso":
-            return piece.epoch_us(column, self.time_unit, dated)
+            return piece.epoch_us(column, self.time_unit, dated, self.layout.first_line)
         first = column.head(1)
         if column.dtype.is_numeric() or (
             column.dtype == pl.String and column_numbers(first).is_not_null().all()
@@ -364,8 +382,8 @@ class Piece:
             self.refuse(column, values.is_null(), lambda word: did_you_mean(word, index))
         return values
 
-    def epoch_us(self, column: pl.Series, unit: str, dated: bool) -> pl.Series:
-        """Return numbers since 1970, or any zero, in microseconds."""
+    def epoch_us(self, column: pl.Series, unit: str, dated: bool, begin: int = FIRST_LINE) -> pl.Series:
+        """Return numbers since 1970, or any zero, in microseconds; `begin` is the line of the first row."""
         if column.dtype.is_temporal():
             fault = Fault(f"column {column.name!r}", f"holds {column.dtype}", "leave time_unit out")
             self.faults.append(fault)
@@ -374,7 +392,7 @@ class Piece:
         values = text.cast(pl.Float64, strict=False)
         lowest, highest = CENTURY_S if dated else _SPAN_S
         good = (values / PER_SECOND[unit]).is_between(lowest, highest).fill_null(value=False)
-        if not dated and self.first_line <= FIRST_LINE and _better_unit(values[0], unit):
+        if not dated and self.first_line <= begin and _better_unit(values[0], unit):
             good[0] = False  # a log that counts from a zero of its own does not begin with billions
         if not good.all():
             return self.refuse(column, ~good, lambda word: _epoch_remedy(word, unit))

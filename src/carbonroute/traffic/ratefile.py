@@ -20,8 +20,15 @@ from carbonroute.arrays import Array, Integers, Mask
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import patterns, toml
 from carbonroute.files.durations import Duration
+from carbonroute.files.limits import SkipRows
 from carbonroute.files.preview import Certainty, Preview, Recognition
-from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+from carbonroute.files.tables import (
+    CsvLayout,
+    column_numbers,
+    column_text,
+    found_text,
+    read_table,
+)
 from carbonroute.files.times import TimeZone, to_utc
 from carbonroute.spec import Spelled
 from carbonroute.traffic.intensity import Intensity, Variation
@@ -133,6 +140,8 @@ class RateFile(TrafficSource):
         Coefficient of variation of the gaps between requests, as of kind ``"gamma-renewal"``.
     repeat
         ``"file"``: after its last row the file starts again. Without, it must cover the horizon.
+    skip_rows
+        Number of lines above the header of a CSV file.
     source
         Whom to cite.
     licence
@@ -141,6 +150,7 @@ class RateFile(TrafficSource):
 
     form: ClassVar[Form] = "rates"
     rate_key: ClassVar[str] = "scale"
+    skips_rows: ClassVar[bool] = True
 
     kind: Literal["rate-file"]
     path: str = Field(min_length=1)
@@ -157,6 +167,7 @@ class RateFile(TrafficSource):
     scale: float = Field(default=1.0, gt=0, le=1e9)
     cv: Variation = 1.0
     repeat: Literal["file"] | None = None
+    skip_rows: SkipRows = 0
     source: str = ""
     licence: str = ""
 
@@ -199,6 +210,7 @@ class RateFile(TrafficSource):
             "columns": content.columns,
             "time_column": recognition.columns.get("time"),
             "time_zone": toml.ZONE if content.lacks_zone else None,
+            "skip_rows": content.skip_rows or None,
         }
         comments = [
             *content.comments,
@@ -213,7 +225,14 @@ class RateFile(TrafficSource):
         columns = self.columns.values() if isinstance(self.columns, Mapping) else self.columns or ()
         recognition = Recognition(Certainty.SIGNATURE, "rate-file", times, {"rates": tuple(columns)})
         reading = {"unit of values": self.unit, "window": self.window.text}
-        return (TrafficFile(self.path, self.form, recognition, window=self.window, reading=reading),)
+        file = TrafficFile(
+            self.path, self.form, recognition, window=self.window, reading=reading, layout=self._layout
+        )
+        return (file,)
+
+    @property
+    def _layout(self) -> CsvLayout:
+        return CsvLayout(skip_rows=self.skip_rows)
 
     @field_validator("window")
     @classmethod
@@ -265,7 +284,7 @@ class RateFile(TrafficSource):
         """Return the rows of each file, in the order in which they are joined."""
         parts = []
         for name in self._names(demand.folder):
-            table = read_table(demand.folder / name, name, demand.digests)
+            table = read_table(demand.folder / name, name, demand.digests, self._layout)
             columns = self._columns(table, demand, name)
             times = None if self.time_column is None else self._times(table, demand, name)
             parts.append(_Part(name, columns, self._rates_per_s(table, columns, name), times))
@@ -274,7 +293,7 @@ class RateFile(TrafficSource):
             if part.columns != first.columns:
                 problem = f"its columns of rates are {', '.join(map(repr, part.columns))}"
                 remedy = f"those of {first.file_name} are expected: {', '.join(map(repr, first.columns))}"
-                raise InputError(part.file_name, [Fault("line 1", problem, remedy)])
+                raise InputError(part.file_name, [Fault(f"line {self.skip_rows + 1}", problem, remedy)])
         if self.time_column is not None:
             parts.sort(key=lambda part: 0 if part.times is None else part.times.to_physical()[0])
         return parts
@@ -353,7 +372,7 @@ class RateFile(TrafficSource):
             bad = np.flatnonzero(~((rate >= 0) & (rate <= MAX_REQUESTS_PER_HOUR / S_PER_HOUR)))
             faults += [
                 Fault(
-                    f"line {FIRST_LINE + row}, {name}",
+                    f"line {self._layout.first_line + row}, {name}",
                     found_text(column_text(table[name][row : row + 1], file_name)[0]),
                     f"a rate from 0 to {MAX_REQUESTS_PER_HOUR:g} requests/h, times scale, is expected",
                 )
@@ -370,7 +389,9 @@ class RateFile(TrafficSource):
             remedy = "a file with times needs the date and time of hour 0; or leave out traffic.time_column"
             raise InputError("scenario", [Fault("horizon.start", "missing", remedy)])
         horizon = demand.start, demand.start + timedelta(hours=demand.hours)
-        return to_utc(table[str(self.time_column)], self.time_zone, horizon, file_name)
+        return to_utc(
+            table[str(self.time_column)], self.time_zone, horizon, file_name, self._layout.first_line
+        )
 
     def _grid(self, parts: Sequence[_Part], demand: Demand) -> tuple[float, Integers]:
         """Return how many seconds after the first window the horizon begins, and each row's window."""
@@ -391,13 +412,13 @@ class RateFile(TrafficSource):
                 remedy += f"; or a rule: gaps = 'zero:{span}' where nothing came, or 'interpolate:{span}'"
             ends = np.cumsum([len(part.rates_per_s) for part in parts])
             file = int(np.searchsorted(ends, row, side="right"))
-            line = FIRST_LINE + row - (int(ends[file - 1]) if file else 0)
+            line = self._layout.first_line + row - (int(ends[file - 1]) if file else 0)
             where = f"line {line}, {self.time_column}"
             raise InputError(parts[file].file_name, [Fault(where, problem, remedy)])
         late_s: float = (demand.start - times[0]).total_seconds()
         if late_s < 0:
             problem = f"the first window begins at {times[0].isoformat()}, after the horizon does"
-            fault = Fault(f"line {FIRST_LINE}", problem, "move horizon.start")
+            fault = Fault(f"line {self._layout.first_line}", problem, "move horizon.start")
             raise InputError(parts[0].file_name, [fault])
         return late_s, slot
 

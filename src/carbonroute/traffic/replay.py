@@ -58,6 +58,7 @@ class Replay(TrafficSource):
     is_logged: ClassVar[bool] = True
     form: ClassVar[Form] = "traffic"
     rate_key: ClassVar[None] = None
+    skips_rows: ClassVar[bool] = True
 
     kind: Literal["replay"]
     logs: Annotated[tuple[Log, ...], Field(strict=False, min_length=1, max_length=1000)]
@@ -85,6 +86,7 @@ class Replay(TrafficSource):
             "answer_tokens_column": columns.get("answer tokens"),
             "service_column": service,
             "service_unit": toml.ask("ms or s") if service else None,
+            "skip_rows": content.skip_rows or None,
         }
         comments = [f"horizon: hours = {content.hours} holds all of it"]
         if content.start is not None:

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from carbonroute.files.durations import Duration
 from carbonroute.files.preview import Preview, Recognition
+from carbonroute.files.tables import PLAIN, CsvLayout
 from carbonroute.spec import Spec
 from carbonroute.traffic.requests import Arrivals, Demand
 
@@ -35,6 +36,8 @@ class TrafficFile:
         Of its times, and between its rows; None where the settings do not state them.
     reading
         Further settings, in words.
+    layout
+        Of a CSV file.
     """
 
     path: str
@@ -44,6 +47,7 @@ class TrafficFile:
     time_zone: str | None = None
     window: Duration | None = None
     reading: Mapping[str, str] = field(default_factory=dict)
+    layout: CsvLayout = PLAIN
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class TrafficContent:
         Of rates: whether all are whole numbers, as counts are.
     comments
         Notes for the suggested lines.
+    skip_rows
+        Number of lines above the header of a CSV file.
     """
 
     lacks_zone: bool
@@ -80,6 +86,7 @@ class TrafficContent:
     columns: Sequence[str] | None = None
     whole: bool = False
     comments: Sequence[str] = ()
+    skip_rows: int = 0
 
 
 class TrafficSource(Spec):
@@ -97,6 +104,9 @@ class TrafficSource(Spec):
     form: ClassVar[Form | None] = None
     #: The key that all of its rates are proportional to; None where requests are those of logs.
     rate_key: ClassVar[str | None] = "requests_per_hour"
+
+    #: Whether its settings say how many lines stand above the header of a CSV file.
+    skips_rows: ClassVar[bool] = False
 
     kind: str
 

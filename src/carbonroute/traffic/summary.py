@@ -12,7 +12,6 @@ import polars as pl
 from carbonroute.arrays import Integers
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.durations import MAX_MINUTES, Duration
-from carbonroute.files.tables import FIRST_LINE
 from carbonroute.files.times import EPOCH
 from carbonroute.traffic.log import Log
 from carbonroute.units import US_PER_HOUR, US_PER_MINUTE, US_PER_S
@@ -116,7 +115,7 @@ class LogSummary:
             return
         stated = f'state sort_within = "{minutes}min"' if minutes <= MAX_MINUTES else "leave sort_within out"
         problem = f"is {minutes:,} min earlier than a row above it, and sort_within = {limit.text!r}"
-        line = self.late_row + (1 if log.is_json_lines else FIRST_LINE)
+        line = self.late_row + (1 if log.is_json_lines else log.layout.first_line)
         raise InputError(log.path, [Fault(f"line {line}", problem, f"sort the file by time, or {stated}")])
 
     def refuse_unit(self, file_name: str) -> None:

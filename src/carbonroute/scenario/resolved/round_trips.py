@@ -97,8 +97,17 @@ def round_trips(scenario: Scenario, digests: Digests | None = None) -> RoundTrip
     def read(start: Sequence[str], end: Sequence[str], stated: Mask | None, missing: Missing) -> Array:
         if network.rtt_file is None:
             return np.full((len(start), len(end)), np.nan)
-        path, columns = scenario.folder / network.rtt_file, network.rtt_columns
-        return read_matrix(path, shown, start, end, missing, digests, columns=columns, stated=stated)
+        return read_matrix(
+            scenario.folder / network.rtt_file,
+            shown,
+            start,
+            end,
+            missing,
+            digests,
+            columns=network.rtt_columns,
+            stated=stated,
+            skip_rows=network.rtt_skip_rows,
+        )
 
     own_ms = _stated(network, origins.names, regions.names)
     stated = ~np.isnan(own_ms)

@@ -17,6 +17,7 @@ from carbonroute.catalogue import zones
 from carbonroute.control.information import Information
 from carbonroute.control.router import Control
 from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.files.limits import SkipRows
 from carbonroute.files.toml import key_text
 from carbonroute.network import MAX_RTT_MS, Continent, LognormalJitter, Missing, PairColumns
 from carbonroute.rng import MAX_SEED
@@ -335,6 +336,8 @@ class Network(Spec):
         CSV or Parquet, relative to the scenario file: a matrix, or a long table with a row for each pair.
     rtt_columns
         Columns of a long table, where their names do not tell.
+    rtt_skip_rows
+        Number of lines above the header of a CSV file.
     missing
         Rule for a pair without a time: refuse the scenario, take the time of the way back
         (``"reverse"``), or estimate it by the great-circle distance between the coordinates of origin and
@@ -347,6 +350,7 @@ class Network(Spec):
     rtt_ms: dict[str, dict[str, Annotated[float, Field(ge=0, le=MAX_RTT_MS)]]] | None = None
     rtt_file: Annotated[str, Field(min_length=1)] | None = None
     rtt_columns: PairColumns | None = None
+    rtt_skip_rows: SkipRows = 0
     missing: Missing = "refuse"
 
     @model_validator(mode="after")
@@ -355,6 +359,8 @@ class Network(Spec):
             raise ValueError("found neither of rtt_ms and rtt_file; one is expected")
         if self.rtt_columns and self.rtt_file is None:
             raise ValueError("found rtt_columns without rtt_file; the long table that has them is expected")
+        if self.rtt_skip_rows and self.rtt_file is None:
+            raise ValueError("found rtt_skip_rows without rtt_file; the file that has such lines is expected")
         if self.jitter and self.jitter.p90_columns is None and self.jitter.p90_file == self.rtt_file:
             problem = f"found {self.rtt_file!r}, the file of the medians"
             remedy = "another file is expected, or p90_columns that name the column of the 90th percentiles"
