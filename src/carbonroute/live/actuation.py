@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Mask
 from carbonroute.live.actuators import Target
+from carbonroute.live.actuators.gauge import OpenGauge
 from carbonroute.live.actuators.target import Applied, OpenTarget, TargetContext
 from carbonroute.live.names import Names
 
@@ -153,6 +154,18 @@ class Actuation:
             records.append(_record(self.names[index], applied))
         sent = np.where(np.isnan(sent), weights, sent)
         return Carried(sent, verified, self.in_force.copy(), tuple(records))
+
+    def defer(self, budget: Array) -> None:
+        """Tell the targets that have a deferral budget how much of the work that can wait may run now.
+
+        Parameters
+        ----------
+        budget
+            Of each cell, 0…1, shape (O, W): a target of several cells gets the lowest.
+        """
+        for target, covered in zip(self._open, self.covered, strict=True):
+            if isinstance(target, OpenGauge):
+                target.defer(float(budget[covered].min()))
 
     def _note(self, cells: NDArray[np.bool_], shares: Mapping[str, float]) -> None:
         self.in_force[cells] = self._row(shares)

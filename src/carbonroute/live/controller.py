@@ -20,6 +20,7 @@ from carbonroute.live.actuation import Actuation, Carried
 from carbonroute.live.baselines import emissions_of_all, energy_j, nearest, weights_of
 from carbonroute.live.clock import Clock
 from carbonroute.live.config import LiveSetup
+from carbonroute.live.deferral import Deferral
 from carbonroute.live.observe.energy import EnergyLog
 from carbonroute.live.observe.measured import Measured
 from carbonroute.live.savings import IN_FORCE, Account, Interval
@@ -174,6 +175,7 @@ class Controller:
         self._dwell = _Dwell(self._live.dwell.minutes * S_PER_MINUTE)
         self._in_force = self.baseline
         self._tick, self._journal_problem, self._drift_s = -1, "", 0.0
+        self._deferral = Deferral(self._interval_s)
         self._clocks: tuple[datetime, float] | None = None
         self._before: tuple[datetime, Array, Array, Array | None, bool] | None = None
         #: Intervals since the start.
@@ -219,6 +221,7 @@ class Controller:
         self._loop.keep(decisions)
         plan, by, reasons = self._plan(decisions, before, now_s)
         carried, problems = self._apply(by, plan, decisions, before)
+        self._actuation.defer(self._deferral.budget(self._in_force, decisions.known.g_per_kwh[0]))
         alarms += [*self._sensor.alarms, *self._feed.alarms(), *problems, *self._actuation.alarms]
         if carried is None and by != "baseline":
             by = by if self._live.mode.share == 0 else "held"
