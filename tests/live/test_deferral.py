@@ -22,7 +22,7 @@ def test_the_greenest_moment_of_the_day_has_the_whole_budget() -> None:
     assert budgets == [1.0, 1.0, 1.0, 0.25]
     for _ in range(21):
         deferral.budget(ALL_TO_B, np.array([np.nan, 1000.0]))
-    # Of the 24 hours that are kept, the one of 100 alone was greener; those of 300 and 200 are no more among them.
+    # Of the 24 hours that are kept, the one of 100 alone was greener; those of 300 and 200 are gone.
     assert deferral.budget(ALL_TO_B, np.array([np.nan, 250.0])).item() == pytest.approx(23 / 24)
 
 
