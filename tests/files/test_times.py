@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonroute.errors import InputError
+from carbonroute.files.time_columns import lacks_offset
 from carbonroute.files.times import to_utc
 
 ALWAYS = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
@@ -167,3 +168,33 @@ def test_stamps_that_are_repeated_are_read_as_each_alone(
         for stamp in dict.fromkeys(column)
     }
     assert times.to_list() == [alone[stamp] for stamp in column]
+
+
+@pytest.mark.parametrize("spelling", [" UTC", "UTC", " GMT", "GMT", " Z", "  UTC", " UTC "])
+@pytest.mark.parametrize("layout", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S.%f"])
+def test_spellings_of_utc_are_offsets(spelling: str, layout: str) -> None:
+    expected = [datetime(2021, 1, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(24)]
+    stamps = pl.Series("time", [f"{time:{layout}}{spelling}" for time in expected])
+    assert to_utc(stamps, None, ALWAYS, "file").to_list() == expected
+    assert to_utc(stamps, "Asia/Kolkata", ALWAYS, "file").to_list() == expected
+    assert not lacks_offset(stamps)
+    mixed = pl.Series("time", ["2020-12-31T23:00Z", *stamps])
+    assert to_utc(mixed, None, ALWAYS, "file")[1:].to_list() == expected
+    ending = pl.Series("time", [*stamps, f"2021-01-01T24:00:00{spelling}"])
+    assert to_utc(ending, None, ALWAYS, "file")[-1] == datetime(2021, 1, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("zone", ["CET", "EST", "PST", "AEDT", "BST"])
+def test_another_abbreviation_is_refused_with_a_remedy_that_works(zone: str) -> None:
+    stamp, bare = f"2021-07-01 00:00:00 {zone}", "2021-07-01 00:00:00"
+    with pytest.raises(InputError, match=f"write '{bare}', without '{zone}', and state time_zone"):
+        to_utc(pl.Series("time", [stamp]), "UTC", ALWAYS, "file")
+    assert to_utc(pl.Series("time", [bare]), "Europe/Berlin", ALWAYS, "file")[0].hour == 22
+
+
+@pytest.mark.parametrize(
+    "stamp", ["2021-01-01 UTC", "UTC", "2021 GMT", "2021-01-01T00:00+01:00 UTC", "2021-01-01 01:00 PM"]
+)
+def test_other_words_are_no_zones(stamp: str) -> None:
+    with pytest.raises(InputError, match="an ISO 8601 time is expected"):
+        to_utc(pl.Series("time", [stamp]), None, ALWAYS, "file")

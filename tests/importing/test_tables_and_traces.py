@@ -357,3 +357,9 @@ def test_lines_above_are_those_of_a_table_in_csv_alone(tmp_path: Path) -> None:
     access = logs.write(tmp_path / "access.log", [logs.nginx_line()])
     with pytest.raises(InputError, match="and --skip-rows 1 is stated; leave --skip-rows out"):
         imported(access, skip_rows=1)
+
+
+def test_spellings_of_utc_are_offsets(tmp_path: Path) -> None:
+    rows = [row.replace("Z", " UTC") for row in _HOURS]
+    report = imported(logs.write(tmp_path / "t.csv", ["time,requests", *rows]), time_zone="Asia/Kolkata")
+    assert report.as_json()["first"] == "2026-11-01T00:00:00Z"

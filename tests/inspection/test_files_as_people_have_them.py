@@ -512,6 +512,25 @@ def test_dates_beside_hours_are_not_days_of_duplicates(tmp_path: Path) -> None:
     assert settings_of(one)["time_column"] == "time"
 
 
+@pytest.mark.parametrize("spelling", [" UTC", " GMT", " Z"])
+def test_times_with_a_spelling_of_utc_are_suggested_and_read(spelling: str, tmp_path: Path) -> None:
+    text = wide("time,A_gCO2_per_kWh,B_gCO2_per_kWh", lambda h: f"{300 + h},400").replace(
+        "Z,", f"{spelling},"
+    )
+    settings = settings_of(found := inspected(tmp_path, text))
+    assert settings["time_column"] == "time"
+    assert "time_zone" not in settings
+    zones = ("A_gCO2_per", "B_gCO2_per")
+    lines = found.suggestion.replace(f'"{tmp_path}/file.csv"', '"file.csv"')
+    assert read(tmp_path, lines, zones=zones).carbon.g_per_kwh[:2].tolist() == [[300, 400], [301, 400]]
+
+
+def test_an_abbreviated_zone_is_refused_with_the_key_that_states_it(tmp_path: Path) -> None:
+    text = wide("time,DE_gCO2_per_kWh", lambda h: f"{300 + h}").replace("Z,", " CET,")
+    with pytest.raises(InputError, match="without 'CET', and state time_zone, an IANA name"):
+        inspected(tmp_path, text)
+
+
 @pytest.mark.parametrize("kind", [None, "carbon", "rates"])
 def test_times_of_another_layout_are_named(kind: Kind | None, tmp_path: Path) -> None:
     rows = [f"01/01/2021 {1 + hour:02}:00 AM,{300 + hour}" for hour in range(6)]

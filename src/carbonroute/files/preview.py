@@ -39,7 +39,7 @@ from carbonroute.files.tables import (
     separator_of,
 )
 from carbonroute.files.text import chunks, listed, opened, plain_text, refused
-from carbonroute.files.times import is_epoch
+from carbonroute.files.times import in_iso, is_epoch
 from carbonroute.files.xml import read_xml
 
 HEAD_ROWS = 2000
@@ -339,9 +339,10 @@ def _is_time(column: pl.Series) -> bool:
     return bool(sample) and sum(map(_reads_as_time, sample)) >= MOST * len(sample)
 
 
-def _reads_as_time(text: str) -> bool:
+def _reads_as_time(stamp: str) -> bool:
+    text = in_iso(stamp)
     try:
-        datetime.fromisoformat(text.strip()[:26] if "." in text else text.strip())
+        datetime.fromisoformat(text[:26] if "." in text else text)
     except ValueError:
         return False
     return "-" in text

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from carbonroute.files.tables import FIRST_LINE
-from carbonroute.files.times import ALWAYS, to_utc
+from carbonroute.files.times import ALWAYS, in_iso, to_utc
 from carbonroute.units import MINUTES_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 
 
@@ -36,7 +36,7 @@ def lacks_offset(column: pl.Series) -> bool:
     first = column.drop_nulls().head(1).to_list()
     return (
         bool(first)
-        and not str(first[0]).strip().endswith("Z")
+        and not in_iso(str(first[0])).endswith("Z")
         and "+" not in first[0]
         and _no_minus(first[0])
     )

@@ -23,7 +23,13 @@ ALWAYS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _FIRST_US, _LAST_US = ((end - EPOCH) // timedelta(microseconds=1) for end in ALWAYS)
 _LAYOUT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?P<between>[T ])[0-9]{2}:[0-9]{2}"
-    r"(?P<second>:[0-5][0-9](\.[0-9]{1,9})?)?(?P<offset>Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?"
+    r"(?P<second>:[0-5][0-9](\.[0-9]{1,9})?)?(?P<offset> ?(?:Z|UTC|GMT)|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?"
+)
+#: Other spellings of ISO 8601's Z behind a time of the day.
+_UTC = re.compile(r"(?<=[0-9])\s*(?:Z|UTC|GMT)$")
+#: A date and a time of the day, with an abbreviation of a zone behind.
+_ABBREVIATED = re.compile(
+    r"(?P<local>[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,}?)\s*(?P<zone>(?!(?:AM|PM)$)[A-Z]{2,5})"
 )
 #: The end of a day, which ISO 8601 writes as its hour 24.
 _DAY_END = re.compile(r"(?P<day>.{10}[T ])24(?P<rest>:00(:00(\.0+)?)?(Z|[+-][0-9:]{2,6})?)")
@@ -311,13 +317,13 @@ def _of_layout(column: pl.Series) -> pl.Series:
     layout = _LAYOUT.fullmatch(first[0]) if first else None
     if not layout:
         return column
-    offset = layout["offset"] and ("Z" if layout["offset"] == "Z" else "%:z")
+    offset = layout["offset"] or ""
+    zone = "UTC" if offset.endswith(("Z", "UTC", "GMT")) else None
     second = ":%S" if layout["second"] else ""
     if second and column.str.contains(".", literal=True).any():
         second += "%.f"
-    pattern = f"%Y-%m-%d{layout['between']}%H:%M{second}{offset or ''}"
+    pattern = f"%Y-%m-%d{layout['between']}%H:%M{second}{'%:z' if offset and zone is None else offset}"
     exact = column.str.contains(f"^(?:{_LAYOUT.pattern})$")
-    zone = "UTC" if offset == "Z" else None
     of_layout = column if exact.all() else column.set(~exact, None)
     return of_layout.str.to_datetime(pattern, time_unit="us", time_zone=zone, strict=False)
 
@@ -359,12 +365,33 @@ def _in_order(column: pl.Series, times: pl.Series, time_zone: str, series: pl.Se
 
 def _parsed(stamp: str | None) -> datetime:
     """Return a stamp as a time; hour 24 is hour 0 of the day after."""
-    text = (stamp or "").strip()
+    text = in_iso(stamp or "")
     if text.isdigit() and len(text) != _DATE_DIGITS:
         raise ValueError("a number is no time: it would be taken for a year and more")
     if end := _DAY_END.fullmatch(text):
         return datetime.fromisoformat(f"{end['day']}00{end['rest']}") + timedelta(days=1)
     return datetime.fromisoformat(text)
+
+
+def in_iso(stamp: str) -> str:
+    """Return a stamp without spaces around it, and UTC behind a time of the day as ISO 8601 writes it.
+
+    >>> in_iso("2021-01-01 00:00:00 UTC"), in_iso("2021-01-01 00:00 GMT "), in_iso("2021-01-01 00:00 CET")
+    ('2021-01-01 00:00:00Z', '2021-01-01 00:00Z', '2021-01-01 00:00 CET')
+    """
+    return _UTC.sub("Z", stamp.strip())
+
+
+def without_abbreviation(stamp: str) -> str | None:
+    """Return the remedy for a time with an abbreviation of its zone other than UTC; None if it has none.
+
+    >>> without_abbreviation("2021-01-01 00:00 CET")
+    "write '2021-01-01 00:00', without 'CET', and state time_zone, an IANA name such as 'Europe/Berlin'"
+    """
+    if (text := _ABBREVIATED.fullmatch(in_iso(stamp))) is None or text["zone"] == "Z":
+        return None
+    names = f"without {text['zone']!r}, and state time_zone, an IANA name such as 'Europe/Berlin'"
+    return f"write {text['local']!r}, {names}"
 
 
 def ends_a_day(column: pl.Series) -> pl.Series:
@@ -384,7 +411,8 @@ def _instant(
         time = _parsed(stamp)
         return time.astimezone(UTC) if time.tzinfo else _of_local(time, time_zone, horizon, empty)
     except ValueError as error:
-        remedy = f"an ISO 8601 time is expected, such as {_since_1970(stamp) or '2021-01-01T00:00Z'}"
+        example = _since_1970(stamp) or "2021-01-01T00:00Z"
+        remedy = without_abbreviation(stamp or "") or f"an ISO 8601 time is expected, such as {example}"
         raise _BadTimeError(found_text(stamp), remedy) from error
     except OverflowError as error:
         raise _BadTimeError(found_text(stamp), "years 1 to 9999 in UTC are expected") from error

@@ -15,6 +15,7 @@ from carbonroute.carbon import SOURCES, FileSource, Forecast
 from carbonroute.carbon.columns import says_carbon
 from carbonroute.files.preview import TIME, Certainty, Preview, Recognition, layout_of, preview
 from carbonroute.files.text import refused
+from carbonroute.files.times import without_abbreviation
 from carbonroute.inspection import carbon_files, forecasts, network, rates, traffic
 from carbonroute.inspection.result import Inspection, Kind
 from carbonroute.network import recognise_matrix, recognise_pairs
@@ -159,8 +160,9 @@ def _refuse_times(file: Preview, kind: Kind | None, *, is_carbon: bool) -> None:
         problem = f"column {file.epochs[0]!r} counts time since 1970 in numbers"
         raise refused(name, problem, f"rates need {_ISO}; carbon intensities: --as carbon")
     if told := [column for column in file.words if _tells_times(column, file.head[column])]:
-        problem = f"column {told[0]!r} holds {file.head[told[0]][0]!r}, which is no ISO 8601 time"
-        raise refused(name, problem, f"carbon and rates need {_ISO}")
+        stamp = file.head[told[0]].drop_nulls()[0]
+        problem = f"column {told[0]!r} holds {stamp!r}, which is no ISO 8601 time"
+        raise refused(name, problem, without_abbreviation(stamp) or f"carbon and rates need {_ISO}")
     of_carbon = kind == "carbon" or (kind is None and says_carbon(file, numbers))
     if of_carbon and numbers and len(numbers) == len(file.head.columns):
         lines = "layout = 'wide', start = 2024-01-01T00:00:00Z and step = '1h'"
