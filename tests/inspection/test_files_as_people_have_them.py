@@ -175,6 +175,33 @@ def test_units_in_the_headers_of_zones_are_read_zone_by_zone(tmp_path: Path) -> 
     assert "some headers state a unit, others none, such as 'DE'" in said(found)
 
 
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        "_gCO2_per_kWh",
+        " (gCO2eq/kWh)",
+        " gCO₂/kWh",
+        "_carbon_intensity_gCO2_per_kWh",
+        "_direct_gCO2_per_kWh",
+        "_co2_intensity [g/kWh]",
+    ],
+)
+def test_the_unit_in_headers_belongs_to_the_suffix_and_leaves_the_zones(suffix: str, tmp_path: Path) -> None:
+    text = wide(f"time,A{suffix},B{suffix}", lambda h: f"{300 + h},{400 + h}")
+    found = inspected(tmp_path, text)
+    settings = settings_of(found)
+    assert (settings["column_suffix"], settings["unit"]) == (suffix, "g/kWh")
+    lines = found.suggestion.replace(f'"{tmp_path}/file.csv"', '"file.csv"')
+    assert read(tmp_path, lines).carbon.g_per_kwh[:2].tolist() == [[300, 400], [301, 401]]
+
+
+def test_series_of_several_kinds_with_a_unit_have_a_suffix_each(tmp_path: Path) -> None:
+    kinds = [f"{zone}_{kind}_gCO2_per_kWh" for zone in "AB" for kind in ("direct", "life")]
+    found = inspected(tmp_path, wide(f"time,{','.join(kinds)}", lambda h: f"{300 + h},1,2,{400 + h}"))
+    assert settings_of(found)["column_suffix"] == "_direct_gCO2_per_kWh"
+    assert 'column_suffix could also be "_life_gCO2_per_kWh"' in found.suggestion
+
+
 def test_units_that_no_scenario_reads_are_named_and_none_is_taken(tmp_path: Path) -> None:
     text = wide("time,DE,FR,unit", lambda h: f"400,300,{'g/kWh' if h % 2 else 'lb/MWh'}")
     found = inspected(tmp_path, text)
@@ -520,9 +547,8 @@ def test_times_with_a_spelling_of_utc_are_suggested_and_read(spelling: str, tmp_
     settings = settings_of(found := inspected(tmp_path, text))
     assert settings["time_column"] == "time"
     assert "time_zone" not in settings
-    zones = ("A_gCO2_per", "B_gCO2_per")
     lines = found.suggestion.replace(f'"{tmp_path}/file.csv"', '"file.csv"')
-    assert read(tmp_path, lines, zones=zones).carbon.g_per_kwh[:2].tolist() == [[300, 400], [301, 400]]
+    assert read(tmp_path, lines).carbon.g_per_kwh[:2].tolist() == [[300, 400], [301, 400]]
 
 
 def test_an_abbreviated_zone_is_refused_with_the_key_that_states_it(tmp_path: Path) -> None:
@@ -682,9 +708,8 @@ def test_lines_above_a_table_of_carbon_are_skipped_by_the_suggestion(
     settings = settings_of(found)
     assert settings["skip_rows"] == len(above)
     assert found.quantities["rows"] == 2 * 24
-    zones = ("A_gCO2_per", "B_gCO2_per")  # "_kWh" is the suffix of both
     lines = found.suggestion.replace(f'"{tmp_path}/{name}"', f'"{name}"')
-    assert read(tmp_path, lines, zones=zones).carbon.g_per_kwh[:2].tolist() == [[300, 400], [301, 401]]
+    assert read(tmp_path, lines).carbon.g_per_kwh[:2].tolist() == [[300, 400], [301, 401]]
 
 
 def test_lines_of_faults_are_counted_from_the_top_of_the_file(tmp_path: Path) -> None:

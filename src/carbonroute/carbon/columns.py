@@ -51,6 +51,12 @@ _UNITS = MappingProxyType(
         for mass, energy in (unit.split("/") for unit in G_PER_KWH)
     }
 )
+#: The end of a column's name that states a unit, with words for its quantity before.
+_QUANTITY = re.compile(
+    r"([\W_]+(carbon|co[2₂](eq?)?|intensity|emissions?|factor))*"
+    rf"[\W_]*({'|'.join(f'({pattern})' for pattern in _UNITS.values())})[\W_]*$",
+    re.I,
+)
 #: The unit in suggested lines, where the file does not state it.
 UNIT = toml.ask(f"one of {', '.join(G_PER_KWH)}")
 
@@ -310,9 +316,17 @@ class StatedUnit:
 def suffixes_of(columns: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the zones and suffixes that names of columns consist of; else the names themselves, and "".
 
+    A unit that all names end with belongs to the suffixes, and so do words for its quantity before it.
+
     >>> suffixes_of(["DE_direct", "DE_life", "FR_direct", "FR_life"])
     (['DE', 'FR'], ['_direct', '_life'])
+    >>> suffixes_of(["DE_gCO2_per_kWh", "FR_gCO2_per_kWh"])
+    (['DE', 'FR'], ['_gCO2_per_kWh'])
     """
+    ends = {match[0] if (match := _QUANTITY.search(name)) else "" for name in columns}
+    if len(columns) > 1 and len(ends) == 1 and (end := ends.pop()) and end not in columns:
+        zones, suffixes = suffixes_of([name.removesuffix(end) for name in columns])
+        return zones, [suffix + end for suffix in suffixes]
     parts = [name.rpartition("_") for name in columns]
     zones = list(dict.fromkeys(zone for zone, _, _ in parts))
     suffixes = list(dict.fromkeys(f"_{word}" for _, _, word in parts))
