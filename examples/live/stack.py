@@ -23,7 +23,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -66,9 +66,9 @@ class Region(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     name = ""
 
-    def do_GET(self) -> None:  # noqa: N802  http.server calls it so
+    def do_GET(self) -> None:
         if self.path != "/health":
-            time.sleep(REGIONS[self.name][0] + max(random.gauss(SERVICE_S, SERVICE_S / 5), 0.001))  # noqa: S311
+            time.sleep(REGIONS[self.name][0] + max(random.gauss(SERVICE_S, SERVICE_S / 5), 0.001))
         body = self.name.encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
@@ -154,7 +154,7 @@ class Users:
             thread.join()
 
     def _run(self) -> None:
-        while not self._end.wait(random.expovariate(self.per_s / len(self._threads))):  # noqa: S311
+        while not self._end.wait(random.expovariate(self.per_s / len(self._threads))):
             answer = self._answer()
             with self._lock:
                 if answer is None:
@@ -176,7 +176,7 @@ class Users:
 
 def grids(folder: Path) -> None:
     """Write two days of carbon and the next one: each region is green at another time of the day."""
-    now = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     lines = ["time," + ",".join(REGIONS)]
     for hour in range(-48, 25):
         time_ = now + timedelta(hours=hour)
@@ -188,9 +188,9 @@ def grids(folder: Path) -> None:
 
 
 @contextmanager
-def program(command: list[str], folder: Path):  # noqa: ANN201
+def program(command: list[str], folder: Path):
     """Run a program, and end it at the end."""
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:  # noqa: S603
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
         try:
             yield child
         finally:
