@@ -129,7 +129,8 @@ class HttpFetcher:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._clients: dict[Path | None, Any] = {None: _client()}
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[bool, Path | None], Any] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -172,7 +173,7 @@ class HttpFetcher:
         left_s = max(end_s - self._clock.monotonic_s(), 0.001)
         with (
             _Watch(request, left_s) as watch,
-            self._client_for(request).stream(
+            self._client_for(request, url).stream(
                 request.method,
                 url,
                 params=params or None,
@@ -185,16 +186,25 @@ class HttpFetcher:
         ):
             yield response
 
-    def _client_for(self, request: Request) -> Any:
-        """Return the client that recognises servers by the request's certificates."""
-        if request.ca_file not in self._clients:
-            try:
-                verify = ssl.create_default_context(cafile=request.ca_file)
-            except OSError as error:
-                problem = f"{request.ca_file}: no certificates can be read ({described(error)})"
-                raise FetchError("unreachable", problem) from error
-            self._clients[request.ca_file] = _client(verify)
-        return self._clients[request.ca_file]
+    def _client_for(self, request: Request, url: str) -> Any:
+        """Return the client that recognises servers by the request's certificates.
+
+        That of plain HTTP knows none: reading those of the system takes 5 MiB and a tenth of a second.
+        """
+        key = urlsplit(url).scheme == "https", request.ca_file
+        with self._lock:
+            if key not in self._clients:
+                try:
+                    verify = (
+                        ssl.create_default_context(cafile=request.ca_file)
+                        if key[0]
+                        else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                    )
+                except OSError as error:
+                    problem = f"{request.ca_file}: no certificates can be read ({described(error)})"
+                    raise FetchError("unreachable", problem) from error
+                self._clients[key] = _client(verify)
+            return self._clients[key]
 
     def _answer(self, request: Request, response: Any, end_s: float) -> Answer:
         headers = {name.lower(): text for name, text in response.headers.items()}
@@ -224,7 +234,7 @@ class HttpFetcher:
             return None
 
 
-def _client(verify: ssl.SSLContext | bool = True) -> Any:
+def _client(verify: ssl.SSLContext) -> Any:
     """Return a client each of whose requests has a connection of its own: then it is seen whom it reaches."""
     import httpx2
 

@@ -244,7 +244,7 @@ class Account:
         self.requests, self.seconds, self.count = 0.0, 0.0, 0
         self.intended_g: dict[str, float] = {}
         self.settled_g: dict[str, float] = {}
-        self._arms: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+        self._arms = {False: _Arm(), True: _Arm()}
 
     def add(self, interval: Interval) -> None:
         """Count an interval whose values are all known."""
@@ -256,29 +256,45 @@ class Account:
                 sums[name] = sums.get(name, 0.0) + value
         if interval.requests > 0:
             grams = interval.settled_g or interval.intended_g
-            self._arms[interval.switchback].append((grams[IN_FORCE], interval.requests))
+            self._arms[interval.switchback].add(grams[IN_FORCE], interval.requests)
 
     def difference(self) -> Difference | None:
-        """Return the measured difference, where both kinds of intervals were drawn at least twice.
-
-        Grams per request of each kind is a ratio of sums r = Σg / Σn, with the variance of the ratio
-        estimator Σ(g − r·n)² / (Σn)² · k/(k − 1) over its k intervals.
-        """
-        arms = []
-        for drawn in (False, True):
-            if len(self._arms[drawn]) < 2:
-                return None
-            g, n = np.array(self._arms[drawn]).T
-            ratio, count = g.sum() / n.sum(), len(g)
-            variance = ((g - ratio * n) ** 2).sum() / n.sum() ** 2 * count / (count - 1)
-            arms.append((ratio, variance, count))
-        (policy_g, policy_var, policy_n), (base_g, base_var, base_n) = arms
-        if base_g == 0:
+        """Return the measured difference, where both kinds of intervals were drawn at least twice."""
+        policy, base = self._arms[False], self._arms[True]
+        if min(policy.count, base.count) < 2 or base.g == 0:
             return None
         # By the delta method, the variance of 1 − p/b is (Var p + (p/b)² Var b) / b².
-        share = policy_g / base_g
-        variance = (policy_var + share**2 * base_var) / base_g**2
+        share = policy.ratio / base.ratio
+        variance = (policy.variance + share**2 * base.variance) / base.ratio**2
         # t of the smaller arm: the half-width of a mean of n values with deviation √(n·variance).
-        few = min(policy_n, base_n)
+        few = min(policy.count, base.count)
         half = float(t_half_width(np.sqrt(variance * few), few))
-        return Difference(float(policy_g), float(base_g), 100 * (1 - share), 100 * half, (policy_n, base_n))
+        return Difference(policy.ratio, base.ratio, 100 * (1 - share), 100 * half, (policy.count, base.count))
+
+
+@dataclass
+class _Arm:
+    """Sums over the intervals of one kind, however many: g grams and n requests in each."""
+
+    count: int = 0
+    g: float = 0.0
+    n: float = 0.0
+    gg: float = 0.0
+    gn: float = 0.0
+    nn: float = 0.0
+
+    def add(self, g: float, n: float) -> None:
+        self.count += 1
+        self.g, self.n = self.g + g, self.n + n
+        self.gg, self.gn, self.nn = self.gg + g * g, self.gn + g * n, self.nn + n * n
+
+    @property
+    def ratio(self) -> float:
+        """Grams per request: r = Σg / Σn."""
+        return self.g / self.n
+
+    @property
+    def variance(self) -> float:
+        """Of the ratio estimator: Σ(g − r·n)² / (Σn)² · k/(k − 1) over k intervals."""
+        squares = self.gg - 2 * self.ratio * self.gn + self.ratio**2 * self.nn
+        return max(squares, 0.0) / self.n**2 * self.count / (self.count - 1)
