@@ -11,6 +11,7 @@ from benchmarks import (
     exact,
     importing,
     inspecting,
+    live,
     optimal,
     process,
     queues,
@@ -37,5 +38,6 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
         "study": studies.measure,
         "import": importing.measure,
         "inspect": inspecting.measure,
+        "live": live.measure,
     }
 )
