@@ -187,7 +187,8 @@ def _first(folder: Path, holds: Callable[[dict[str, Any]], bool]) -> dict[str, A
     while time.perf_counter() < end:
         for path in sorted((folder / "journal").glob("*.jsonl"))[-1:]:
             lines = path.read_bytes().split(b"\n")[:-1]
-            if lines and holds(record := json.loads(lines[-1])):
+            record: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+            if record and holds(record):
                 return record
         time.sleep(0.02)
     raise RuntimeError("the controller did not decide so in time")

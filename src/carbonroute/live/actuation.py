@@ -15,6 +15,7 @@ from carbonroute.live.actuators import Target
 from carbonroute.live.actuators.gauge import OpenGauge
 from carbonroute.live.actuators.target import Applied, OpenTarget, TargetContext
 from carbonroute.live.names import Names
+from carbonroute.live.secrets import hidden
 
 #: So many failures in a row of one target are an alarm.
 _FAILURES = 2
@@ -178,7 +179,7 @@ class Actuation:
         if waits and applied.result == "rejected":
             return
         self._failures[index] = 0 if applied.result == "ok" else self._failures[index] + 1
-        self._details[index] = applied.detail or applied.result
+        self._details[index] = hidden(applied.detail or applied.result)
 
 
 def _mean(weights: Array, per_s: Array) -> Array:
@@ -196,5 +197,5 @@ def _record(name: str, applied: Applied) -> dict[str, Any]:
         "read_back": None if applied.read_back is None else dict(applied.read_back),
         "result": applied.result,
         "ms": applied.ms,
-        "detail": applied.detail,
+        "detail": hidden(applied.detail),
     }

@@ -1,17 +1,27 @@
-"""Secrets: they stand in environment variables, and a live file has these variables' names."""
+"""Secrets: they stand in environment variables, and a live file has these variables' names.
+
+A server can repeat in its answers what it was sent, and a message can quote an answer: texts for people,
+records and pages go through `hidden`.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
+from urllib.parse import quote
 
-from carbonroute.errors import CarbonrouteError
+from carbonroute.errors import CarbonrouteError, InputError
 from carbonroute.spec import Spelled
 
 #: Capitals alone: most tokens are no such name, and are not taken for one.
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,127}", re.ASCII)
+#: Shorter secrets, and shorter beginnings of one that a message cuts, are too common to be looked for.
+_LEAST = 4
+_HIDDEN = "***"
+#: All secrets that this process has used, as they can stand in texts.
+_USED: set[str] = set()
 
 
 class SecretError(CarbonrouteError):
@@ -42,4 +52,35 @@ class EnvName(Spelled):
         secret = os.environ.get(self.text, "").strip()
         if not secret:
             raise SecretError(f"environment variable {self.text} is not set; export it before the start")
+        note_secret(secret)
         return secret
+
+
+def note_secret(secret: str) -> None:
+    """Have a secret hidden in all texts from now on."""
+    if len(secret) >= _LEAST:
+        _USED.update((secret, repr(secret)[1:-1], quote(secret, safe="")))
+
+
+def hidden(text: str) -> str:
+    """Return a text without the secrets that were used so far, and without beginnings that it was cut at.
+
+    >>> note_secret("example-secret")
+    >>> hidden("found 'example-secret' and 'example-s…'")
+    "found '***' and '***…'"
+    """
+    for secret in sorted(_USED, key=len, reverse=True):
+        text = text.replace(secret, _HIDDEN)
+        if "…" in text:
+            for end in range(len(secret) - 1, _LEAST - 1, -1):
+                text = text.replace(f"{secret[:end]}…", f"{_HIDDEN}…")
+    return text
+
+
+def without_secrets(error: InputError) -> InputError:
+    """Return the same error without the secrets that were used so far."""
+    faults = [
+        replace(one, where=hidden(one.where), found=hidden(one.found), remedy=hidden(one.remedy))
+        for one in error.faults
+    ]
+    return InputError(hidden(error.source), faults)

@@ -301,6 +301,6 @@ def test_settings_that_a_source_lacks_or_does_not_know() -> None:
         ARCHIVES["electricity-maps"](Options())
     with pytest.raises(InputError, match="--api: this source does not know it"):
         ARCHIVES["neso"](Options(version="v3"))
-    with pytest.raises(ValueError, match="the name is expected, never the secret itself") as refused_name:
+    with pytest.raises(ValueError, match="the name is expected, not the secret") as refused_name:
         ARCHIVES["eia"](Options(token_env=SECRET))
     assert SECRET not in str(refused_name.value)

@@ -24,7 +24,7 @@ from carbonroute.live.actuators.target import (
     url_faults,
 )
 from carbonroute.live.http import FetchError, Request
-from carbonroute.live.secrets import EnvName
+from carbonroute.live.secrets import EnvName, note_secret
 
 _GROUP = "apis/gateway.networking.k8s.io/v1"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
@@ -226,6 +226,7 @@ class OpenHttpRoute(OpenTarget):
         headers = {"accept": "application/json"}
         if settings.token_file is not None:
             token = (self.context.folder / settings.token_file).read_text(encoding="utf-8").strip()
+            note_secret(token)
             headers["authorization"] = f"Bearer {token}"
         if settings.token_env is not None:
             headers["authorization"] = f"Bearer {settings.token_env.secret()}"

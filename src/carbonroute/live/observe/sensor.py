@@ -22,6 +22,7 @@ from carbonroute.live.observe.placing import Axis
 from carbonroute.live.observe.preset import Quantity
 from carbonroute.live.observe.prometheus import Prometheus
 from carbonroute.live.observe.settings import Observe
+from carbonroute.live.secrets import hidden
 from carbonroute.units import MS_PER
 
 #: A pool is taken to be free only where these are known, as far as they are asked for.
@@ -128,7 +129,7 @@ class LiveSensor:
         )
         known = self._known(self.measured, [name for name in _NEEDED if name in queries], answers)
         reading = self._reading(self.measured, passed_s, known)
-        self.alarms = tuple(dict.fromkeys(answers.alarms))
+        self.alarms = tuple(dict.fromkeys(map(hidden, answers.alarms)))
         self.healthy = answers.reached and bool(reading.available.any())
         return reading
 

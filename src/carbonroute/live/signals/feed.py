@@ -18,6 +18,7 @@ from carbonroute.control.knowledge import FORECAST, KINDS, MEASURED, STATIC, SUB
 from carbonroute.errors import CarbonrouteError, Fault, InputError, described, did_you_mean
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import Fetcher, FetchError
+from carbonroute.live.secrets import hidden
 from carbonroute.live.signals import cache
 from carbonroute.live.signals.calendar import Calendar
 from carbonroute.live.signals.provider import Call, Point, Provider, ProviderContext
@@ -313,7 +314,7 @@ class LiveFeed:
                 for each in self.described(self._calendar.now_s())
                 if each.step not in ("fresh", "forecast")
             ]
-            return (*self._alarms.values(), *self._calendar.alarms(), *now)
+            return (*map(hidden, self._alarms.values()), *self._calendar.alarms(), *now)
 
     def _region(self, region: FeedRegion, now: datetime) -> RegionCarbon:
         for step, source, value, observed_at in self._candidates(region, now):

@@ -13,6 +13,7 @@ from carbonroute.errors import CarbonrouteError, Fault, InputError
 from carbonroute.files.folder import write_whole, writing
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import Fetcher, FetchError
+from carbonroute.live.secrets import without_secrets
 from carbonroute.live.signals.archives import Archive, Kind
 from carbonroute.live.signals.provider import ProviderContext, Session, utc
 from carbonroute.live.signals.schedule import Hosts, Turn, host_of
@@ -99,6 +100,8 @@ def fetch_history(
         except FetchError as error:
             remedy = _REMEDIES.get(error.status or 0, "try again later: what is fetched is kept")
             raise InputError(f"{kind}, zone {zone}", [Fault(utc(start), str(error), remedy)]) from error
+        except InputError as error:
+            raise without_secrets(error) from None
         if piece is None:
             empty.append(f"{zone}, {utc(start)} to {utc(end)}")
             continue

@@ -17,7 +17,7 @@ from carbonroute.files.durations import Duration
 from carbonroute.files.strict_json import parse_json
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import Answer, Fetcher, FetchError, Request
-from carbonroute.live.secrets import EnvName
+from carbonroute.live.secrets import EnvName, note_secret
 from carbonroute.live.signals.provider import (
     BaseUrl,
     Call,
@@ -144,4 +144,5 @@ class _LoggedIn:
         token = content.get("token") if isinstance(content, dict) else None
         if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
             raise InputError("watttime (login)", [Fault("token", "is missing", "check base_url")])
+        note_secret(token)
         self._token, self._since_s = token, self._clock.monotonic_s()
