@@ -26,6 +26,15 @@ def test_the_greenest_moment_of_the_day_has_the_whole_budget() -> None:
     assert deferral.budget(ALL_TO_B, np.array([np.nan, 250.0])).item() == pytest.approx(23 / 24)
 
 
+def test_a_day_of_short_intervals_is_kept_evenly() -> None:
+    deferral = Deferral(10.0)
+    for tick in range(2 * 8640):
+        carbon = 100.0 if tick % 8640 < 2160 else 200.0
+        budget = deferral.budget(ALL_TO_B, np.array([np.nan, carbon])).item()
+        assert budget == pytest.approx(1.0 if carbon == 100 else 0.75, abs=0.001) or tick < 8640
+    assert deferral.budget(ALL_TO_B, np.array([np.nan, 250.0])).item() == pytest.approx(1 / 1440)
+
+
 def test_unknown_carbon_runs_nothing() -> None:
     deferral = Deferral(3600.0)
     deferral.budget(ALL_TO_B, np.array([1.0, 100.0]))
