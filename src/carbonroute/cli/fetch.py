@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from pydantic import ValidationError
 
+from carbonroute.cli.extra import require_extra
 from carbonroute.cli.progress import progress, stepper
 from carbonroute.cli.terminal import DONE, out, say
 from carbonroute.errors import Fault, InputError
@@ -90,9 +91,11 @@ def fetch(
     quiet
         Print nothing but the lines and errors.
     """
+    require_extra("fetch")
     from carbonroute.live.clock import SystemClock
+    from carbonroute.live.http import HttpFetcher
     from carbonroute.live.signals.archives import Options
-    from carbonroute.live.signals.fetching import fetch_history, fetcher
+    from carbonroute.live.signals.fetching import fetch_history
     from carbonroute.live.signals.provider import ProviderContext
 
     span = _time("--from", start), _time("--to", end)
@@ -105,9 +108,8 @@ def fetch(
     if source == "neso":
         named = named or ("GB",)
     clock = SystemClock()
-    around = ProviderContext(fetcher(clock), clock)
-    with progress(quiet=quiet) as display:
-        told = stepper(display, f"fetching {source}")
+    with progress(quiet=quiet) as display, HttpFetcher(clock) as ask:
+        told, around = stepper(display, f"fetching {source}"), ProviderContext(ask, clock)
         fetched = fetch_history(source, archive, named, span, output, around, told)
     if not quiet:
         files = f"{len(fetched.written):,} new files, {fetched.there:,} were there"

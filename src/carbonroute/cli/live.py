@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from carbonroute.cli.extra import require_extra
 from carbonroute.cli.options import Json, NoCode, Quiet
 from carbonroute.cli.terminal import DONE, MISSED, empty_table, out, print_json, results_alone, say
 from carbonroute.errors import Ended, Fault, InputError
@@ -23,25 +23,9 @@ if TYPE_CHECKING:
     from carbonroute.live.savings import Savings
     from carbonroute.live.signals.feed import RegionCarbon
 
-#: The packages of the extra.
-_EXTRA = ("httpx2", "prometheus_client", "starlette", "uvicorn")
 _FLAG = Parameter(negative=())
 #: Signals that come within so long are one.
 _AT_ONCE_S = 1.0
-
-
-def require_extra(command: str) -> None:
-    """Refuse a command whose packages are not installed.
-
-    Raises
-    ------
-    InputError
-        With the extra that brings them.
-    """
-    missing = [name for name in _EXTRA if find_spec(name) is None]
-    if missing:
-        remedy = "install them: pip install 'carbonroute[live]'"
-        raise InputError(command, [Fault("", f"needs the packages {', '.join(missing)}", remedy)])
 
 
 def check(file: Path, /, *, json: Json = False, no_code: NoCode = False) -> int:

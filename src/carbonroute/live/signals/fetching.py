@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from carbonroute.errors import CarbonrouteError, Fault, InputError
+from carbonroute.errors import Fault, InputError
 from carbonroute.files.folder import write_whole, writing
 from carbonroute.live.clock import Clock
-from carbonroute.live.http import Fetcher, FetchError
+from carbonroute.live.http import FetchError
 from carbonroute.live.secrets import without_secrets
 from carbonroute.live.signals.archives import Archive, Kind
 from carbonroute.live.signals.provider import ProviderContext, Session, utc
@@ -196,21 +196,3 @@ def _gaps(covered: Sequence[Span], span: Span, longest: timedelta) -> Iterator[S
             yield begin, until
             begin = until
         begin = max(begin, min(end, span[1]))
-
-
-def fetcher(clock: Clock) -> Fetcher:
-    """Return what sends requests.
-
-    Raises
-    ------
-    CarbonrouteError
-        If the packages of the extra are not installed.
-    """
-    from carbonroute.live.http import HttpFetcher
-
-    try:
-        return HttpFetcher(clock)
-    except ImportError as error:
-        raise CarbonrouteError(
-            "httpx2 is not installed; install it: pip install 'carbonroute[live]'"
-        ) from error
