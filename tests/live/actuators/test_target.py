@@ -126,6 +126,22 @@ def test_all_weights_zero_is_not_held() -> None:
     assert shelf.held() is None
 
 
+@pytest.mark.parametrize("part", [1e308, math.inf, math.nan, -1.0])
+def test_weights_that_cannot_be_shares_are_not_held(part: float) -> None:
+    shelf = Shelf()
+    shelf.lies, shelf.holds = True, {"eu": 1e308, "us": part}
+    applied = shelf.apply({"us": 1.0})
+    assert (applied.result, applied.read_back) == ("unverified", None)
+    assert shelf.held() is None
+
+
+def test_a_number_of_an_answer_beyond_floats_is_unverified() -> None:
+    shelf = Shelf()
+    shelf.read_fault = OverflowError("int too large to convert to float")
+    assert shelf.apply({"us": 1.0}).result == "unverified"
+    assert shelf.held() is None
+
+
 def test_a_clock_that_was_told_to_end_does_not_stop_the_last_write(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = Shelf()
     pauses = list[float]()

@@ -329,9 +329,14 @@ class OpenTarget(ABC):
     def _asked(self) -> dict[str, float]:
         with outer_world():
             parts = self._read()
-        if not math.fsum(parts.values()) > 0:
+        if not all(math.isfinite(part) and part >= 0 for part in parts.values()):
+            raise TargetError("unverified", f"{self._mismatch()}: a weight is not a number of at least 0")
+        if not any(parts.values()):
             raise TargetError("unverified", f"{self._mismatch()}: all weights are 0")
-        return in_shares(parts)
+        try:
+            return in_shares(parts)
+        except OverflowError as error:
+            raise TargetError("unverified", f"{self._mismatch()}: the weights are too large to add") from error
 
     def _is_equal(self, held: Mapping[str, float], sent: Mapping[str, float]) -> bool:
         regions = held.keys() | sent.keys()
@@ -358,6 +363,8 @@ class outer_world:  # noqa: N801  read as a statement: with outer_world()
             raise TargetError("unreachable", str(error)) from error
         if isinstance(error, OSError):
             raise TargetError("unreachable", described(error)) from error
+        if isinstance(error, OverflowError):
+            raise TargetError("unverified", "a number of an answer is too large") from error
         if isinstance(error, AttributeError | LookupError | TypeError | ValueError):
             problem = f"an answer has another form than expected ({type(error).__name__})"
             raise TargetError("unreachable", problem) from error
