@@ -55,7 +55,7 @@ def test_a_program_carries_shares_and_says_what_is_held(tmp_path: Path) -> None:
         ('print(\'{"shares": {"eu": -1, "us": 2}}\')', "unverified"),
         ('print(\'{"shares": {"eu": 1e308, "us": 1e308, "ap": 1e308}}\')', "unverified"),
         ('print(\'{"shares": {"eu": 1e400}}\')', "unverified"),
-        ('print(\'{"shares": {"eu": 1\' + \'0\' * 400 + \'}}\')', "unverified"),
+        ("print('{\"shares\": {\"eu\": 1' + '0' * 400 + '}}')", "unverified"),
         ("print('x' * 2_000_000)", "unverified"),
         ("import os; os.kill(os.getpid(), 9)", "rejected"),
         ("import os; os.close(0); raise SystemExit(1)", "rejected"),

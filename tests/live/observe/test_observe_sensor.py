@@ -110,6 +110,7 @@ def test_a_reading_holds_what_was_measured() -> None:
     assert reading.available.all()
     assert bench.sensor.fresh.all()
     assert bench.sensor.healthy
+    assert bench.sensor.counted
 
 
 def alarms(bench: Bench) -> str:
@@ -132,6 +133,20 @@ def test_a_region_whose_metric_does_not_answer_is_never_free(quantity: str, answ
     # Nor is its traffic gone: the cells keep what they had.
     np.testing.assert_allclose(reading.requests, before.requests)
     assert all(np.isfinite(values).all() for name, values in vars(reading).items())
+
+
+def test_requests_that_stand_in_for_unknown_ones_are_not_counted() -> None:
+    bench = Bench()
+    assert not bench.sensor.counted
+    bench.tick()
+    for far, counted in (("240", True), (None, False), ("NaN", False), ("0", True)):
+        assert bench.tick(e2e_request_latency_seconds_count=by_region("600", far)).requests.sum() >= 600
+        assert bench.sensor.counted is counted
+    # The count of a region whose samples are old is unknown, too; who waits there does not matter.
+    bench.tick(timestamp=by_region(str(bench.clock.monotonic_s() + 58), "1"))
+    assert not bench.sensor.counted
+    bench.tick(num_requests_waiting=by_region("3", None))
+    assert bench.sensor.counted
 
 
 def test_unknown_requests_do_not_hide_a_rise_elsewhere() -> None:
@@ -360,6 +375,7 @@ def test_without_metrics_the_expected_traffic_is_read() -> None:
     reading = sensor.read(160.0)
     np.testing.assert_allclose(reading.requests, 60 * bench.traffic.at_first_per_s.reshape(1, -1))
     assert reading.available.all()
+    assert not sensor.counted
 
 
 def test_what_a_journal_keeps_is_json() -> None:

@@ -336,7 +336,9 @@ class OpenTarget(ABC):
         try:
             return in_shares(parts)
         except OverflowError as error:
-            raise TargetError("unverified", f"{self._mismatch()}: the weights are too large to add") from error
+            raise TargetError(
+                "unverified", f"{self._mismatch()}: the weights are too large to add"
+            ) from error
 
     def _is_equal(self, held: Mapping[str, float], sent: Mapping[str, float]) -> bool:
         regions = held.keys() | sent.keys()

@@ -58,6 +58,9 @@ class LiveSensor:
         Whether each pool's samples were fresh then, shape (P,).
     healthy
         Whether the server answered, and any pool takes requests.
+    counted
+        Whether all requests of the last reading were measured; else some are estimates, fit for decisions
+        and not for accounts.
     age_s
         Age of each region's newest sample, s, shape (R,); NaN where unknown.
     measured
@@ -102,6 +105,7 @@ class LiveSensor:
         self.alarms: tuple[str, ...] = ()
         self.fresh: Mask = np.zeros(len(site.capacity.region), dtype=bool)
         self.healthy = False
+        self.counted = False
         self.age_s = np.full(len(names.regions), np.nan)
         self.measured: Measured | None = None
         self.energy = EnergyLog(len(names.regions), by_workload=settings.workload_label is not None)
@@ -218,10 +222,11 @@ class LiveSensor:
 
     def _cells(self, requests: Array, passed_s: float) -> Array:
         """Return the requests of each cell, shape (O, W), from those by region, NaN where unknown."""
-        seen, complete = np.nansum(requests, axis=2), not np.isnan(requests).any()
-        if complete and passed_s > 0:
+        seen = np.nansum(requests, axis=2)
+        self.counted = not np.isnan(requests).any()
+        if self.counted and passed_s > 0:
             self._cells_per_s = seen / passed_s
-        cells: Array = seen if complete else np.maximum(seen, self._cells_per_s * passed_s)
+        cells: Array = seen if self.counted else np.maximum(seen, self._cells_per_s * passed_s)
         return cells
 
     def _of_pools(self, values: Array) -> Array:
@@ -246,7 +251,7 @@ class NoSensor:
 
     Attributes
     ----------
-    alarms, fresh, healthy, measured, energy
+    alarms, fresh, healthy, counted, measured, energy
         As of `LiveSensor`; nothing is ever measured.
     """
 
@@ -256,6 +261,7 @@ class NoSensor:
         self.alarms: tuple[str, ...] = ()
         self.fresh: Mask = np.zeros(len(site.capacity.region), dtype=bool)
         self.healthy = True
+        self.counted = False
         self.measured: Measured | None = None
         self.energy: EnergyLog | None = None
 
