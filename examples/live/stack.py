@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -32,7 +33,7 @@ REGIONS = {"eu": (0.005, 3), "us": (0.045, 11), "ap": (0.090, 19)}
 SERVICE_S = 0.020
 HAPROXY = """\
 global
-    stats socket {folder}/haproxy.sock mode 600 level admin
+    stats socket unix@haproxy.sock mode 600 level admin
     stats timeout 60s
     maxconn 2000
 defaults
@@ -189,18 +190,23 @@ def grids(folder: Path) -> None:
 
 @contextmanager
 def program(command: list[str], folder: Path):
-    """Run a program, and end it at the end."""
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+    """Run a program, and end it at the end; give it with the file of what it says."""
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(command, cwd=folder, stdout=said, stderr=said) as child,
+    ):
         try:
-            yield child
+            yield child, said
         finally:
             child.terminate()
             child.wait(10)
 
 
-def answers(port: int) -> bool:
-    """Wait until users are served, for 20 s at most; return whether they are."""
+def answers(port: int, child: subprocess.Popen[bytes]) -> bool:
+    """Wait until users are served, for 20 s at most, or the program has ended; return whether they are."""
     for _ in range(100):
+        if child.poll() is not None:
+            return False
         try:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
             connection.request("GET", "/health")
@@ -234,11 +240,11 @@ def main() -> int:
             f"    server {name} 127.0.0.1:{options.port + 2 + place}" for place, name in enumerate(REGIONS)
         )
         ports = {"users": options.port, "metrics": options.port + 1}
-        text = HAPROXY.format(folder=folder, servers=servers, **ports)
+        text = HAPROXY.format(servers=servers, **ports)
         (folder / "haproxy.cfg").write_text(text, encoding="utf-8")
         (folder / "prometheus.yml").write_text(PROMETHEUS.format(**ports), encoding="utf-8")
         grids(folder)
-        stack.enter_context(program(["haproxy", "-db", "-f", "haproxy.cfg"], folder))
+        haproxy, said = stack.enter_context(program(["haproxy", "-db", "-f", "haproxy.cfg"], folder))
         stack.enter_context(
             program(
                 [
@@ -250,8 +256,9 @@ def main() -> int:
                 folder,
             )
         )
-        if not answers(options.port):
-            print("HAProxy does not answer", file=sys.stderr)
+        if not answers(options.port, haproxy):
+            said.seek(0)
+            print(f"HAProxy does not answer:\n{said.read().decode(errors='replace')}", file=sys.stderr)
             return 2
         users = Users(options.port, options.per_second)
         users.start()

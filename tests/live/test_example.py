@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -41,18 +42,36 @@ def stack(folder: Path, port: int, prometheus_port: int) -> Iterator[subprocess.
 
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, int, int]:
-    """Copy the example to a folder with ports of its own."""
+    """Copy the example to a folder whose name has a space, with ports of its own."""
     port, prometheus_port = free_ports(5), free_port()
+    folder = tmp_path / "my stack"
+    folder.mkdir()
     for path in EXAMPLE.iterdir():
         if path.is_file():
-            shutil.copy(path, tmp_path)
-    text = (tmp_path / "live.toml").read_text(encoding="utf-8")
+            shutil.copy(path, folder)
+    text = (folder / "live.toml").read_text(encoding="utf-8")
     text = text.replace("127.0.0.1:9090", f"127.0.0.1:{prometheus_port}").replace(
         "127.0.0.1:9909", "127.0.0.1:0"
     )
-    (tmp_path / "live.toml").write_text(text, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path, port, prometheus_port
+    (folder / "live.toml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    return folder, port, prometheus_port
+
+
+def test_a_stack_starts_in_a_folder_with_a_space(example: tuple[Path, int, int]) -> None:
+    folder, port, prometheus_port = example
+    with stack(folder, port, prometheus_port):
+        assert (folder / "haproxy.sock").is_socket()
+
+
+def test_why_haproxy_does_not_start_is_told(example: tuple[Path, int, int]) -> None:
+    folder, port, _ = example
+    command = [sys.executable, "stack.py", "--port", str(port)]
+    with socket.create_server(("127.0.0.1", port)):
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("HAProxy does not answer:\n")
+    assert "cannot bind socket" in done.stderr
 
 
 def settled(folder: Path) -> None:
