@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 from carbonroute.arrays import Mask
 from carbonroute.errors import Fault, InputError, did_you_mean
@@ -145,10 +145,10 @@ class Live(Spec):
     dwell: Duration = Duration("0min")
     on_stop: Literal["baseline", "hold"] = "baseline"
     listen: str = "127.0.0.1:9909"
-    token_env: EnvName | None = None
+    token_env: EnvName | None = Field(default=None, validate_default=True)
     carbon: LiveCarbon
     observe: Observe | None = None
-    actuators: Members[AnyTarget] = ()
+    actuators: Members[AnyTarget] = Field(default=(), validate_default=True)
 
     @field_validator("listen")
     @classmethod
@@ -157,17 +157,24 @@ class Live(Spec):
             address_of(listen)
         return listen
 
-    @model_validator(mode="after")
-    def _is_safe(self) -> Live:
-        faults = []
-        if self.listen and self.token_env is None and not is_loopback(self.listen):
+    # Checks of two keys stand at the later one: they are made whatever is wrong with others.
+    @field_validator("token_env")
+    @classmethod
+    def _is_safe(cls, token_env: EnvName | None, info: ValidationInfo) -> EnvName | None:
+        listen = info.data.get("listen")
+        if listen and token_env is None and not is_loopback(listen):
             remedy = "listen on 127.0.0.1, or state token_env: who reads the page needs that token"
-            faults.append(Fault(".listen", f"found {self.listen!r}, which others can reach", remedy))
-        if self.mode.share > 0 and not self.actuators:
+            refuse((), [Fault("live.listen", f"found {listen!r}, which others can reach", remedy)])
+        return token_env
+
+    @field_validator("actuators")
+    @classmethod
+    def _is_carried(cls, actuators: tuple[AnyTarget, ...], info: ValidationInfo) -> tuple[AnyTarget, ...]:
+        mode = info.data.get("mode")
+        if mode is not None and mode.share > 0 and not actuators:
             remedy = 'state [[live.actuators]], or mode = "shadow"'
-            faults.append(Fault(".mode", f"found {str(self.mode)!r}, and nothing carries weights", remedy))
-        refuse(faults)
-        return self
+            refuse((), [Fault("live.mode", f"found {str(mode)!r}, and nothing carries weights", remedy)])
+        return actuators
 
 
 class LiveConfig(Spec):
@@ -256,24 +263,72 @@ def load_live(path: Path, changes: Mapping[str, object] | None = None, *, code: 
     if changes and isinstance(tables.get("live"), dict):
         tables = {**tables, "live": {**tables["live"], **changes}}
     errors = []
-    file = None
+    file = inputs = None
     try:
         file = validated(LiveConfig, tables, str(path), path.parent, code=code, written=written)
     except InputError as error:
         errors.append(error)
     named = tables.get("scenario")
-    inputs = None
     if isinstance(named, str):
         try:
             inputs = resolve(load(path.parent / named, code=code))
         except InputError as error:
-            errors.append(error)
-    if file is not None and inputs is not None:
-        found = tuple(_against_the_scenario(file, inputs))
-        if not found:
+            errors.append(written.located(_of_the_key(error, str(path.parent / named), str(path))))
+    if inputs is not None:
+        parts = _Parts.read(tables, {"folder": path.parent, "code": code, "written": written})
+        against = tuple(_against_the_scenario(parts, inputs))
+        if file is not None and not against:
             return _setup(path, file, inputs)
-        errors.append(written.located(InputError(str(path), found), str(path)))
+        if against:
+            errors.append(written.located(InputError(str(path), against), str(path)))
     raise errors[0] if len(errors) == 1 else InputError.together(str(path), errors)
+
+
+def _of_the_key(error: InputError, scenario: str, file: str) -> InputError:
+    """Return a scenario's error; that its file as a whole is none is a fault of the live file's key."""
+    faults = [
+        replace(fault, where="scenario", found=f"{scenario}: {fault.found}", file=file)
+        if error.file_of(fault) == scenario and fault.id in {"unreadable-file", "wrong-file"}
+        else fault
+        for fault in error.faults
+    ]
+    return error if faults == list(error.faults) else InputError(error.source, faults)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The parts of a live file that its scenario tells about; None, or left out, where faulty."""
+
+    policy: str | None
+    mode: Mode | None
+    baseline: Baseline | None
+    observe: Observe | None
+    actuators: Mapping[int, AnyTarget]
+    #: How many actuators are stated.
+    stated: int
+
+    @classmethod
+    def read(cls, tables: Mapping[str, Any], context: Mapping[str, object]) -> Self:
+        """Return the parts of tables that are valid by themselves."""
+
+        def valid(annotation: Any, value: object) -> Any:
+            try:
+                return TypeAdapter(annotation).validate_python(value, context=dict(context))
+            except ValidationError:
+                return None
+
+        live = tables.get("live")
+        live = live if isinstance(live, dict) else {}
+        stated = live.get("actuators", [])
+        targets = [valid(AnyTarget, one) for one in stated] if isinstance(stated, list) else []
+        return cls(
+            policy=valid(Name, tables.get("policy")),
+            mode=valid(Mode, live.get("mode", "shadow")),
+            baseline=valid(Baseline, live.get("baseline")),
+            observe=valid(Observe, live.get("observe")),
+            actuators={place: one for place, one in enumerate(targets) if one is not None},
+            stated=len(targets),
+        )
 
 
 def names_of(scenario: Scenario) -> Names:
@@ -291,24 +346,16 @@ def _setup(path: Path, file: LiveConfig, inputs: Inputs) -> LiveSetup:
     return LiveSetup(path, file.live, inputs, inputs.scenario.policies[index], inputs.candidates[index])
 
 
-def _against_the_scenario(file: LiveConfig, inputs: Inputs) -> Iterator[Fault]:
+def _against_the_scenario(parts: _Parts, inputs: Inputs) -> Iterator[Fault]:
     """Yield the faults of a live file that its scenario tells."""
-    scenario, live = inputs.scenario, file.live
-    by_label = {candidate.label: candidate for candidate in inputs.candidates}
-    candidate = by_label.get(file.policy)
-    if candidate is None:
-        found = f"the scenario has no policy {file.policy!r}"
-        yield Fault("policy", found, did_you_mean(file.policy, by_label), "unknown-name")
-    elif candidate.clairvoyant or candidate.by_request(inputs.site):
-        kind = "is clairvoyant" if candidate.clairvoyant else "decides on single requests"
-        remedy = "name a policy that decides for whole cells by what a router can know"
-        yield Fault("policy", f"{file.policy!r} {kind}, and cannot run live", remedy)
-    names = names_of(scenario)
-    if isinstance(live.baseline, StaticBaseline):
-        yield from _unknown(live.baseline.weights, names.regions, "live.baseline.weights.")
-    if live.observe is not None:
-        yield from _below("live.observe", live.observe.faults(names.origins, names.workloads, names.regions))
-    for index, target in enumerate(live.actuators):
+    names = names_of(inputs.scenario)
+    if parts.policy is not None:
+        yield from _of_the_policy(parts.policy, inputs)
+    if isinstance(parts.baseline, StaticBaseline):
+        yield from _unknown(parts.baseline.weights, names.regions, "live.baseline.weights.")
+    if parts.observe is not None:
+        yield from _below("live.observe", parts.observe.faults(names.origins, names.workloads, names.regions))
+    for index, target in parts.actuators.items():
         place = f"live.actuators[{index}]"
         for key, known in (("origin", names.origins), ("workload", names.workloads)):
             stated = getattr(target, key)
@@ -317,8 +364,22 @@ def _against_the_scenario(file: LiveConfig, inputs: Inputs) -> Iterator[Fault]:
         cells = names.cells(target.origin, target.workload)
         yield from _below(place, target.faults(names.regions, names.served(cells, inputs.allowed)))
         yield from _mixed(target, names, inputs.allowed, place)
-    if live.mode.share > 0:
-        yield from _uncovered(live.actuators, names)
+    is_whole = 0 < parts.stated == len(parts.actuators)
+    if is_whole and parts.mode is not None and parts.mode.share > 0:
+        yield from _uncovered(tuple(parts.actuators.values()), names)
+
+
+def _of_the_policy(label: str, inputs: Inputs) -> Iterator[Fault]:
+    """Yield the fault of a policy that the scenario does not have, or that cannot run live."""
+    by_label = {candidate.label: candidate for candidate in inputs.candidates}
+    candidate = by_label.get(label)
+    if candidate is None:
+        found = f"the scenario has no policy {label!r}"
+        yield Fault("policy", found, did_you_mean(label, by_label), "unknown-name")
+    elif candidate.clairvoyant or candidate.by_request(inputs.site):
+        kind = "is clairvoyant" if candidate.clairvoyant else "decides on single requests"
+        remedy = "name a policy that decides for whole cells by what a router can know"
+        yield Fault("policy", f"{label!r} {kind}, and cannot run live", remedy)
 
 
 def _below(place: str, faults: Iterable[Fault]) -> Iterator[Fault]:

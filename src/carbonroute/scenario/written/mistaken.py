@@ -56,8 +56,9 @@ class Kind:
 
 
 def is_live(tables: Mapping[str, Any]) -> bool:
-    """Whether the tables of a TOML file are a live file's."""
-    return isinstance(tables.get("live"), dict) and _OF_A_SCENARIO.isdisjoint(tables)
+    """Whether the tables of a TOML file are a live file's: a table ``live``, or the key beside a scenario."""
+    names_one = "live" in tables and isinstance(tables.get("scenario"), str)
+    return (names_one or isinstance(tables.get("live"), dict)) and _OF_A_SCENARIO.isdisjoint(tables)
 
 
 def is_study(tables: Mapping[str, Any]) -> bool:
