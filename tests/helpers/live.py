@@ -76,12 +76,12 @@ class _OpenRouter(OpenTarget):
         self._before: dict[str, float] = {}
 
     def _write(self, parts: Mapping[str, float]) -> None:
+        self._before = dict(self._router.held)
         if self._router.problem == "down":
             raise TargetError("unreachable", "no router answers")
         if self._router.problem == "refuses":
             raise TargetError("rejected", "the router refuses")
         self._router.writes += 1
-        self._before = dict(self._router.held)
         if self._router.problem != "lies":
             self._router.held = {"A": 0.0, "B": 0.0, **parts}
 

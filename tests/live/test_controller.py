@@ -60,7 +60,7 @@ def test_a_shadow_moves_nothing_and_records(world: Bed) -> None:
     with world.running(mode="shadow") as parts:
         snapshot = parts.controller.tick()
         np.testing.assert_array_equal(snapshot.weights, only(1))
-        np.testing.assert_array_equal(snapshot.in_force, BASELINE)
+        np.testing.assert_array_equal(snapshot.in_force, only(0))  # the router's own
         assert parts.controller.restore() is None
     assert world.router.writes == 0
     assert [record.mode for record in world.records()] == ["shadow"]
@@ -173,6 +173,7 @@ class Closed:
 
     alarms = ("no region answers",)
     measured = energy = None
+    counted = False
 
     def __init__(self, sensor: object) -> None:
         self._sensor = sensor
@@ -186,7 +187,7 @@ class Closed:
 class Measuring:
     """A sensor that reads as another one, with further measurements."""
 
-    alarms, energy = (), None
+    alarms, energy, counted = (), None, True
     facts = MeasuredFacts(
         range_s=60.0, requests=[[1.0, "nan"]], service_ms=[[2.0, "nan"]], energy_j=[3.0, "nan"]
     )
@@ -299,3 +300,74 @@ def test_a_mean_that_counts_something_else_is_no_stand_in(tmp_path: Path) -> Non
     world = bed(tmp_path, ("noise = 0.1", labels))
     with pytest.raises(InputError, match="mean of region A"), world.running():
         pass
+
+
+def test_a_kill_file_works_where_the_policy_fails_and_where_nothing_can_be_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "from carbonroute import Policy\n\n\nclass Fails(Policy):\n    name = 'Fails'\n\n"
+        "    def cost(self, view):\n        raise RuntimeError('no')\n"
+    )
+    (tmp_path / "fails.py").write_text(code, encoding="utf-8")
+    world = bed(tmp_path, policy='use = "fails.py:Fails"\nlabel = "Carbon-First"')
+    world.router.held = {"A": 0.0, "B": 1.0}
+    with world.running() as parts:
+        parts.controller.tick()
+        assert world.router.held == {"A": 0.0, "B": 1.0}
+        (world.folder / "KILL").touch()
+        snapshot = parts.controller.tick()
+    assert snapshot.by == "baseline"
+    np.testing.assert_array_equal(snapshot.in_force, BASELINE)
+
+    def full(_file: int, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "other").mkdir()
+    world = bed(tmp_path / "other")
+    with world.running() as parts:
+        monkeypatch.setattr("carbonroute.control.decisions.write_all", full)
+        for _ in range(2):
+            parts.controller.tick()
+            after(world, parts)
+        (world.folder / "KILL").touch()
+        snapshot = parts.controller.tick()
+    assert snapshot.by == "baseline"
+    np.testing.assert_array_equal(snapshot.in_force, BASELINE)
+
+
+def test_what_is_told_is_what_holds(world: Bed) -> None:
+    with world.running() as parts:
+        parts.controller.tick()
+        (world.folder / "KILL").touch()
+        world.router.problem = "lies"
+        after(world, parts)
+        snapshot = parts.controller.tick()
+        assert snapshot.by == "held"
+        np.testing.assert_array_equal(snapshot.in_force, only(1))
+        restored = parts.controller.restore()
+        assert restored is not None
+        assert not restored.verified.any()
+        world.router.held = {"A": 1.0, "B": 0.0}  # somebody else moved the traffic
+        after(world, parts)
+        np.testing.assert_array_equal(parts.controller.tick().in_force, only(0))
+
+
+def test_a_shadow_tells_what_is_in_force(world: Bed) -> None:
+    world.router.held = {"A": 0.6, "B": 0.4}
+    with world.running(mode="shadow") as parts:
+        snapshot = parts.controller.tick()
+    np.testing.assert_allclose(snapshot.in_force, np.broadcast_to([0.6, 0.4], (2, 2, 2)))
+    assert set(snapshot.emissions_g_per_h) == {"policy", "in force", "baseline", "nearest"}
+    record = world.records()[0].live
+    assert record is not None
+    np.testing.assert_array_equal(record.planned, only(1))
+
+
+def test_dwell_rests_where_the_router_rounds(world: Bed) -> None:
+    with world.running(dwell="60min", mode="canary:33.33333%") as parts:
+        reasons = []
+        for _ in range(4):
+            reasons.append(parts.controller.tick().reasons)
+            after(world, parts, 600)
+    assert reasons == [()] * 4

@@ -114,9 +114,9 @@ def test_a_shadow_then_live_on_the_example(
     assert main(["replay", "."]) == 0
     assert capsys.readouterr().out.count(" 0 differ") == 2
     assert main(["live", "savings", "live", "--json"]) == 0
-    saved = json.loads(capsys.readouterr().out)
+    (saved,) = json.loads(capsys.readouterr().out)["modes"]
     assert saved["requests"] > 0
-    assert saved["intended_g"]["in force"] < saved["intended_g"]["baseline"]
+    assert saved["intended_g"]["policy"] < saved["intended_g"]["baseline"]
 
 
 @contextmanager
@@ -178,7 +178,7 @@ def test_a_region_that_dies_loses_its_traffic_in_the_tick_that_sees_it(
             assert none.live is not None
             assert none.live.by == "baseline"
             assert in_force(none) == [0.4, 0.3, 0.3]
-            assert "no region is available: the baseline is in force" in none.reasons
+            assert "no region is available: back to the baseline" in none.reasons
             assert len([alarm for alarm in none.live.alarms if "not healthy" in alarm]) == 3
             assert child.poll() is None
     assert main(["replay", str(folder / "live")]) == 0

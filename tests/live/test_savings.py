@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from carbonroute.errors import RunFolderError
+from carbonroute.errors import InputError, RunFolderError
 from carbonroute.live.baselines import energy_j
 from carbonroute.live.running import journal_folder
-from carbonroute.live.savings import IN_FORCE, Account, Interval, savings
+from carbonroute.live.savings import POLICY, Account, Interval, savings
 from helpers.clocks import START
 from helpers.live import Bed, bed
 
@@ -37,17 +37,17 @@ def run(world: Bed, count: int, seconds: float = 60.0, **changes: object) -> Non
                 parts.ports.feed.poll()
             parts.controller.tick()
         since_start = parts.controller.account.intended_g
-    whole = savings(journal_folder(world.setup()))
+    (whole,) = savings(journal_folder(world.setup()))
     if not whole.left_out:
         assert since_start == pytest.approx(whole.intended_g, rel=1e-12)
 
 
 def test_grams_are_energy_times_carbon_of_the_weights(world: Bed) -> None:
     run(world, 11)
-    saved = savings(journal_folder(world.setup()))
+    (saved,) = savings(journal_folder(world.setup()))
     energy_kwh = J * 600 / 3.6e6
     assert saved.requests == pytest.approx(PER_S.sum() * 600)
-    assert saved.intended_g[IN_FORCE] == pytest.approx(energy_kwh * 90)
+    assert saved.intended_g[POLICY] == pytest.approx(energy_kwh * 90)
     assert saved.intended_g["baseline"] == pytest.approx(energy_kwh * (0.75 * 130 + 0.25 * 90))
     nearest = 600 * (PER_S @ [300.0, 3000.0]) @ [130.0, 90.0] / 3.6e6
     assert saved.intended_g["nearest"] == pytest.approx(nearest)
@@ -56,9 +56,9 @@ def test_grams_are_energy_times_carbon_of_the_weights(world: Bed) -> None:
 
 def test_a_shadow_tells_what_it_would_have_saved(world: Bed) -> None:
     run(world, 3, mode="shadow")
-    saved = savings(journal_folder(world.setup()))
+    (saved,) = savings(journal_folder(world.setup()))
     assert saved.mode == "shadow"
-    assert saved.intended_g[IN_FORCE] == pytest.approx(J * 120 / 3.6e6 * 90)
+    assert saved.intended_g[POLICY] == pytest.approx(J * 120 / 3.6e6 * 90)
 
 
 def test_final_carbon_settles_what_was_intended(world: Bed) -> None:
@@ -71,15 +71,15 @@ def test_final_carbon_settles_what_was_intended(world: Bed) -> None:
         f"2026-03-0{day}T{hour:02}:00Z,200,{100 + hour}\n" for day in (1, 2) for hour in range(24)
     )
     (world.folder / "final.csv").write_text(rows, encoding="utf-8")
-    saved = savings(journal_folder(world.setup()), world.folder / "final.toml")
-    assert saved.settled_g[IN_FORCE] == pytest.approx(J * 3600 / 3.6e6 * 100)
+    (saved,) = savings(journal_folder(world.setup()), world.folder / "final.toml")
+    assert saved.settled_g[POLICY] == pytest.approx(J * 3600 / 3.6e6 * 100)
     assert saved.settled_g["baseline"] == pytest.approx(J * 3600 / 3.6e6 * (0.75 * 200 + 0.25 * 100))
 
 
 def test_restarts_and_unknown_carbon_are_left_out_and_counted(world: Bed) -> None:
     run(world, 2)
     run(world, 2)
-    saved = savings(journal_folder(world.setup()))
+    (saved,) = savings(journal_folder(world.setup()))
     assert saved.left_out == {"the controller was started again": 1}
     assert saved.requests == pytest.approx(PER_S.sum() * 120)
 
@@ -98,7 +98,9 @@ def test_the_measured_difference_covers_the_truth() -> None:
             drawn = bool(dice.random() < 0.2)
             requests = float(dice.poisson(200) + 1)
             grams = requests * (10.0 if drawn else 7.0) * dice.lognormal(-0.02, 0.2)
-            account.add(Interval(START, 60.0, requests, drawn, {IN_FORCE: grams}, {}))
+            account.add(
+                Interval(START, 60.0, requests, "baseline" if drawn else "policy", {POLICY: grams}, {})
+            )
         found = account.difference()
         assert found is not None
         covered += abs(found.saving_pct - 30) <= found.half_width_pct
@@ -117,3 +119,48 @@ def test_a_measured_marginal_energy_stands_before_the_stated_one(world: Bed) -> 
     assert both[0, 0] == stated[0, 0]
     assert site.energy is not None
     assert both[0, 1] == pytest.approx(40.0 * site.energy.pue[1] + site.energy.network_j[0])
+
+
+def test_modes_are_told_apart_and_a_shadow_measures_no_difference(world: Bed) -> None:
+    run_modes = ("shadow", "live")
+    for mode in run_modes:
+        with world.running(mode=mode, switchback=0.5) as parts:
+            for _ in range(30):
+                parts.controller.tick()
+                world.clock.wait(60)
+                parts.ports.feed.poll()
+    shadow, live = savings(journal_folder(world.setup()))
+    assert (shadow.mode, live.mode) == run_modes
+    assert shadow.measured is None
+    assert live.measured is not None
+    assert live.measured.saving_pct == pytest.approx(25)
+    assert shadow.expected
+    assert sum(live.left_out.values()) == 0
+
+
+def test_intervals_of_an_outage_or_a_failed_write_measure_nothing(world: Bed) -> None:
+    with world.running(switchback=0.5) as parts:
+        for tick in range(40):
+            world.router.problem = "down" if tick % 2 else ""
+            parts.controller.tick()
+            world.clock.wait(60)
+            parts.ports.feed.poll()
+    (saved,) = savings(journal_folder(world.setup()))
+    assert saved.measured is not None
+    assert sum(saved.measured.intervals) == 20
+    assert saved.measured.saving_pct == pytest.approx(25)
+
+
+def test_made_up_carbon_settles_nothing(world: Bed) -> None:
+    run(world, 2)
+    with pytest.raises(InputError, match="has no final values"):
+        savings(journal_folder(world.setup()), world.folder / "small.toml")
+
+
+def test_another_scenario_in_the_same_journal_is_left_out(world: Bed) -> None:
+    run(world, 2)
+    text = (world.folder / "small.toml").read_text(encoding="utf-8")
+    (world.folder / "small.toml").write_text(text.replace('"short"', '"brief"'), encoding="utf-8")
+    run(world, 2)
+    (saved,) = savings(journal_folder(world.setup()))
+    assert saved.left_out == {"the scenario changed": 1}

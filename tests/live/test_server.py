@@ -59,7 +59,7 @@ def test_the_state_is_that_of_the_last_tick(world: Bed) -> None:
     assert state["last"]["tick"] == 1
     assert state["cells"][0]["in_force"] == {"A": 0.0, "B": 1.0}
     assert [one["g_per_kwh"] for one in state["carbon"]] == [130, 90]
-    assert state["since_start"]["emissions_g"]["in force"] > 0
+    assert state["since_start"]["emissions_g"]["policy"] > 0
     assert 'carbonroute_weight_in_force{origin="West",region="B",workload="short"} 1.0' in metrics
     assert 'carbonroute_carbon_g_per_kwh{region="A"} 130.0' in metrics
     assert "carbonroute_ticks_total 2.0" in metrics

@@ -81,7 +81,7 @@ def run(
     """Run a live file's policy until the process is ended: read, decide, move weights, record.
 
     SIGTERM and Ctrl-C end it after the present tick; the traffic then goes back to the baseline, unless the
-    file says on_stop = "hold".
+    file says on_stop = "hold". The exit code is 1 where the baseline could not be restored.
 
     Parameters
     ----------
@@ -95,6 +95,8 @@ def run(
         End after so many decisions.
     """
     require_extra("live run")
+    if ticks is not None and ticks < 1:
+        raise InputError("--ticks", [Fault("", f"found {ticks}", "1 or more is expected")])
     if shadow and canary is not None:
         raise InputError("--canary", [Fault("", "found beside --shadow", "state one of them")])
     from carbonroute.live.clock import SystemClock
@@ -125,9 +127,16 @@ def run(
             keep(snapshot, monotonic_s)
             told(snapshot)
 
-        run_ticks(parts, clock, note, ticks)
-    say("ended: " + ("the baseline is in force" if _restored(setup) else "weights are as they were"))
-    return DONE
+        restored = run_ticks(parts, clock, note, ticks)
+    if restored is None:
+        say("ended: weights are as they were")
+        return DONE
+    for record in restored.records:
+        if record["result"] != "ok":
+            say(f"{record['name']}: {record['detail'] or record['result']}")
+    verified = bool(restored.verified.all())
+    say("ended: the baseline is in force" if verified else "ended, and the baseline could not be restored")
+    return DONE if verified else MISSED
 
 
 def status(file: Path, /, *, json: Json = False, no_code: NoCode = False) -> int:
@@ -161,7 +170,7 @@ def status(file: Path, /, *, json: Json = False, no_code: NoCode = False) -> int
         else:
             console.print(f"Last decision: {record.time_utc}, {record.mode}, weights of: {record.live.by}.")
             _print_lines(console, record.reasons, "", "Why:")
-            _print_weights(console, setup, record.weights, record.live.in_force, record.mode)
+            _print_weights(console, setup, record.live.planned, record.live.in_force, record.mode)
             _print_lines(console, record.live.alarms, "No alarms.", "Alarms:")
     alarms = record is not None and record.live is not None and bool(record.live.alarms)
     return MISSED if alarms or not runs else DONE
@@ -192,9 +201,18 @@ def savings(
     if json:
         from dataclasses import asdict
 
-        print_json({**asdict(saved), "first": saved.first.isoformat(), "last": saved.last.isoformat()})
+        times = ("first", "last")
+        print_json(
+            {
+                "modes": [
+                    {**asdict(one), **{name: getattr(one, name).isoformat() for name in times}}
+                    for one in saved
+                ]
+            }
+        )
     else:
-        _print_savings(out(), saved)
+        for one in saved:
+            _print_savings(out(), one)
     return DONE
 
 
@@ -266,10 +284,6 @@ def _ended_by(end: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _restored(setup: LiveSetup) -> bool:
-    return setup.settings.on_stop == "baseline" and setup.settings.mode.share > 0
-
-
 def _carbon(one: RegionCarbon) -> dict[str, object]:
     return {
         "region": one.region,
@@ -337,7 +351,7 @@ def _count(requests: float) -> str:
 
 
 def _print_savings(console: Console, saved: Savings) -> None:
-    from carbonroute.live.savings import IN_FORCE
+    from carbonroute.live.savings import POLICY
     from carbonroute.metrics.masses import mass_in_words
     from carbonroute.units import G_PER_KG
 
@@ -346,19 +360,20 @@ def _print_savings(console: Console, saved: Savings) -> None:
 
     would = "would have emitted" if saved.mode == "shadow" else "emitted"
     span = f"{saved.first:%Y-%m-%d %H:%M} to {saved.last:%Y-%m-%d %H:%M} UTC"
-    console.print(f"{span}: {_count(saved.requests)} requests, mode {saved.mode}.")
+    expected = ", as the scenario expects them: nothing is measured" if saved.expected else ""
+    console.print(f"{span}: mode {saved.mode}, {_count(saved.requests)} requests{expected}.")
     for called, grams in (("As intended", saved.intended_g), ("Settled", saved.settled_g)):
         if not grams:
             continue
-        own = grams[IN_FORCE]
+        own = grams[POLICY]
         console.print(f"{called}, the policy {would} {mass(own)}:")
         for name, other in grams.items():
-            if name != IN_FORCE:
+            if name != POLICY:
                 share = f", {100 * abs(other - own) / other:.1f} %" if other > 0 else ""
                 word = "less" if own <= other else "more"
                 console.print(f"  {mass(abs(other - own))} {word} than {name} ({mass(other)}){share}")
     if saved.settled_g:
-        gap = saved.settled_g[IN_FORCE] - saved.intended_g[IN_FORCE]
+        gap = saved.settled_g[POLICY] - saved.intended_g[POLICY]
         console.print(f"Gap of settled and intended emissions: {mass(gap)}.")
     else:
         console.print("Not settled: name a scenario with the final carbon values by --scenario.")
@@ -369,4 +384,4 @@ def _print_savings(console: Console, saved: Savings) -> None:
             f"({one.intervals[0]:,} intervals of the policy, {one.intervals[1]:,} of the baseline; 95 %)."
         )
     for reason, count in saved.left_out.items():
-        console.print(f"Left out: {count:,} intervals ({reason}).")
+        console.print(f"Left out: {count:,} interval{'s' * (count != 1)} ({reason}).")

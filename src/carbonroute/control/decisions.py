@@ -106,8 +106,12 @@ class LiveFacts(_Part):
         Whose weights are in force: the policy's, the baseline's, or those of an earlier decision.
     in_force
         These weights as far as they were read back, shape (O, W, R).
+    planned
+        The policy's weights after `dwell`: what is sent, or would be in a shadow, shape (O, W, R).
     switchback
         Whether this interval was drawn to be the baseline's.
+    traffic
+        Whether the requests of the reading were measured, expected (where nothing measures), or are unknown.
     baselines
         Weights of the declared baselines by name, shape (O, W, R).
     energy_j
@@ -120,7 +124,9 @@ class LiveFacts(_Part):
 
     by: Literal["policy", "baseline", "held"]
     in_force: Values
+    planned: Values
     switchback: bool
+    traffic: Literal["measured", "expected", "unknown"]
     baselines: dict[str, Values]
     energy_j: Values | None
     alarms: list[str]

@@ -107,7 +107,7 @@ class Actuation:
     def alarms(self) -> tuple[str, ...]:
         """What a person on call should know of targets that fail."""
         return tuple(
-            f"actuator {name}: {failures} writes in a row failed or were not read back ({detail})"
+            f"actuator {name}: writes fail or are not read back ({detail})"
             for name, failures, detail in zip(self.names, self._failures, self._details, strict=True)
             if failures >= _FAILURES
         )
@@ -148,9 +148,10 @@ class Actuation:
             own = covered & ~decided
             decided |= covered
             sent[own] = self._row(applied.sent)
-            if applied.result == "ok" and applied.read_back is not None:
+            if applied.read_back is not None:
                 self._note(own, applied.read_back)
-                verified |= own
+                if applied.result == "ok":
+                    verified |= own
             self._count(index, applied, waits=waits)
             records.append(_record(self.names[index], applied))
         sent = np.where(np.isnan(sent), weights, sent)

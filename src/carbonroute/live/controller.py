@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from carbonroute.live.config import LiveSetup
 from carbonroute.live.deferral import Deferral
 from carbonroute.live.observe.energy import EnergyLog
 from carbonroute.live.observe.measured import Measured
-from carbonroute.live.savings import IN_FORCE, Account, Interval
+from carbonroute.live.savings import POLICY, Account, Arm, Interval, arm_of
 from carbonroute.live.signals.feed import LiveFeed, RegionCarbon
 from carbonroute.units import S_PER_HOUR, S_PER_MINUTE
 
@@ -31,6 +31,7 @@ from carbonroute.units import S_PER_HOUR, S_PER_MINUTE
 _MOST_DRIFT_S = 30.0
 
 By = Literal["policy", "baseline", "held"]
+Traffic = Literal["measured", "expected", "unknown"]
 
 
 class LiveSensing(Protocol):
@@ -44,6 +45,11 @@ class LiveSensing(Protocol):
     @property
     def measured(self) -> Measured | None:
         """Measurements beside the last reading; None where nothing measures."""
+        ...
+
+    @property
+    def counted(self) -> bool:
+        """Whether all requests of the last reading were measured."""
         ...
 
     @property
@@ -118,16 +124,25 @@ class Snapshot:
     alarms: tuple[str, ...]
 
 
+class _Told(NamedTuple):
+    """What is told of a tick: whose weights are in force, why, and the alarms."""
+
+    by: By
+    reasons: Sequence[str]
+    alarms: Sequence[str]
+
+
 @dataclass
 class _Dwell:
-    """Holds a cell's weights for a while after they have changed."""
+    """Holds a cell's planned weights for a while after they have changed."""
 
     least_s: float
+    planned: Array | None = None
     changed_s: dict[tuple[int, int], float] = field(default_factory=dict)
 
-    def held(self, plan: Array, before: Array, available: NDArray[np.bool_], now_s: float) -> Array:
-        """Return the plan, with the cells of before that changed too lately; `available`: shape (O, W, R)."""
-        result = plan.copy()
+    def held(self, plan: Array, available: NDArray[np.bool_], now_s: float) -> Array:
+        """Return the plan, with the cells as before that changed too lately; `available`: shape (O, W, R)."""
+        before, result = plan if self.planned is None else self.planned, plan.copy()
         for cell in np.argwhere((plan != before).any(axis=-1)):
             key = int(cell[0]), int(cell[1])
             reachable = bool((available[key] | (before[key] == 0)).all())
@@ -135,6 +150,7 @@ class _Dwell:
                 result[key] = before[key]
             else:
                 self.changed_s[key] = now_s
+        self.planned = result
         return result
 
 
@@ -177,7 +193,8 @@ class Controller:
         self._tick, self._journal_problem, self._drift_s = -1, "", 0.0
         self._deferral = Deferral(self._interval_s)
         self._clocks: tuple[datetime, float] | None = None
-        self._before: tuple[datetime, Array, Array, Array | None, bool] | None = None
+        self._before: tuple[datetime, Array, Array, Array | None, Arm | None] | None = None
+        self._available = np.ones(self._site.shape[2], dtype=bool)
         #: Intervals since the start.
         self.account = Account()
 
@@ -202,7 +219,7 @@ class Controller:
                 held[known] = self._in_force[known]
             elif planned is not None and planned.shape == held.shape:
                 held = planned
-        self._loop.held = held
+        self._loop.held, self._dwell.planned = held, held.copy()
 
     def tick(self) -> Snapshot:
         """Read, decide, apply and record; return the controller after it.
@@ -219,20 +236,18 @@ class Controller:
         except PolicyError as error:
             return self._failed(time_utc, begun_s, before, [*alarms, *self._sensor.alarms, str(error)])
         self._loop.keep(decisions)
-        plan, by, reasons = self._plan(decisions, before, now_s)
+        self._available = decisions.state.available[0].any(axis=0)
+        plan, by, reasons = self._plan(decisions, now_s)
         carried, problems = self._apply(by, plan, decisions, before)
+        moved = carried is not None and bool(carried.verified.all())
+        if self._live.mode.share > 0 and not moved:
+            by = "held"
         self._actuation.defer(self._deferral.budget(self._in_force, decisions.known.g_per_kwh[0]))
         alarms += [*self._sensor.alarms, *self._feed.alarms(), *problems, *self._actuation.alarms]
-        if carried is None and by != "baseline":
-            by = by if self._live.mode.share == 0 else "held"
         carbon = self._feed.described(now_s)
-        log = self._sensor.energy
-        self._energy_j = energy_j(self._site, None if log is None else log.per_request_j(self._site.shape[1]))
-        followed = plan if self._live.mode.share == 0 else self._in_force
-        grams = self._emissions_g_per_h(decisions, followed)
-        switchback = any(reason.startswith("switchback") for reason in reasons)
-        self._count(decisions, time_utc, followed, switchback=switchback)
-        part = self._part(time_utc, by, reasons, carried, carbon, grams, alarms)
+        self._count(decisions, time_utc, plan, by)
+        grams = self._emissions_g_per_h(decisions, self._followed(plan))
+        part = self._part(time_utc, _Told(by, reasons, alarms), plan, carried, carbon, grams)
         alarms += self._record(decisions, before, part)
         return Snapshot(
             time_utc=time_utc,
@@ -244,12 +259,22 @@ class Controller:
             weights=plan,
             in_force=self._in_force,
             per_s=decisions.state.requests_per_s[0],
-            available=decisions.state.available[0].any(axis=0),
+            available=self._available,
             carbon=carbon,
             actuators=() if carried is None else carried.records,
             emissions_g_per_h=grams,
             alarms=tuple(alarms),
         )
+
+    def _followed(self, plan: Array) -> Array:
+        """Return the weights that the policy has to answer for: in force, or in a shadow as planned."""
+        return plan if self._live.mode.share == 0 else self._in_force
+
+    @property
+    def _traffic(self) -> Traffic:
+        if self._live.observe is None:
+            return "expected"
+        return "measured" if self._sensor.counted else "unknown"
 
     def restore(self) -> Carried | None:
         """Send the baseline's weights, for the end; None where nothing is moved."""
@@ -257,32 +282,34 @@ class Controller:
             return None
         return self._actuation.apply(self.baseline, np.ones(self._site.shape[:2]), urgent=True)
 
-    def _plan(self, decisions: Decisions, before: Array | None, now_s: float) -> tuple[Array, By, list[str]]:
+    def _plan(self, decisions: Decisions, now_s: float) -> tuple[Array, By, list[str]]:
         """Return the policy's weights, whose weights go into force, and why."""
         if decisions.plan is None:
             raise RuntimeError("a policy that is asked about single requests decides nothing for whole cells")
         plan, available = decisions.plan.weights[0], decisions.state.available[0]
         reasons = []
-        if before is not None and self._dwell.least_s > 0:
+        if self._dwell.least_s > 0:
             everywhere = np.ones(self._site.shape, dtype=bool)
             allowed = everywhere if self._site.allowed is None else self._site.allowed
-            kept = self._dwell.held(plan, before, available & allowed, now_s)
+            kept = self._dwell.held(plan, available & allowed, now_s)
             if not np.array_equal(kept, plan):
                 reasons.append("dwell: weights that changed lately stay")
             plan = kept
         by: By = "policy"
         if self.killed:
             by = "baseline"
-            reasons.append("kill file: the baseline is in force")
+            reasons.append("kill file: back to the baseline")
         elif not available.any():
             by = "baseline"
-            reasons.append("no region is available: the baseline is in force")
-        elif self._drawn_for_baseline():
+            reasons.append("no region is available: back to the baseline")
+        elif self._switchback:
             by = "baseline"
             reasons.append("switchback: an interval of the baseline")
         return plan, by, reasons
 
-    def _drawn_for_baseline(self) -> bool:
+    @property
+    def _switchback(self) -> bool:
+        """Whether the present interval is drawn to be the baseline's."""
         share = self._live.switchback
         return share > 0 and bool(rng.stream(self._live.seed, "switchback", self._tick).random() < share)
 
@@ -292,13 +319,15 @@ class Controller:
         """Put weights into force, and hold what is known to be; return problems beside."""
         share = self._live.mode.share
         if share == 0:
+            self._actuation.read_back()
+            self._in_force = self._actuation.in_force.copy()
             self._loop.held = plan
             return None, []
-        if self._journal_problem:
+        killed = self.killed or not decisions.state.available.any()
+        if self._journal_problem and not killed:
             self._loop.held = before
             return None, ["nothing is moved while decisions cannot be recorded"]
         wanted = self.baseline if by == "baseline" else share * plan + (1 - share) * self.baseline
-        killed = self.killed or not decisions.state.available.any()
         carried = self._actuation.apply(wanted, decisions.state.requests_per_s[0], urgent=killed)
         self._in_force = carried.in_force
         if by == "baseline":
@@ -314,17 +343,23 @@ class Controller:
     ) -> Snapshot:
         """Return the controller after a tick in which the policy failed: its weights are held."""
         self._loop.held, held = before, self.baseline if before is None else before
+        by: By = "held"
+        self._before, reason = None, "the policy failed: weights are held"
+        if self.killed and (carried := self.restore()) is not None:
+            self._in_force, reason = carried.in_force, "kill file: back to the baseline"
+            by = "baseline" if carried.verified.all() else "held"
+        alarms += self._actuation.alarms
         return Snapshot(
             time_utc=time_utc,
             tick=self._tick,
             took_s=self._clock.monotonic_s() - begun_s,
             mode=self._mode,
-            by="held",
-            reasons=("the policy failed: weights are held",),
+            by=by,
+            reasons=(reason,),
             weights=held,
             in_force=self._in_force,
             per_s=np.full(self._site.shape[:2], np.nan),
-            available=np.zeros(self._site.shape[2], dtype=bool),
+            available=self._available,
             carbon=self._feed.described(begun_s - self._start_s),
             actuators=(),
             emissions_g_per_h={},
@@ -341,45 +376,50 @@ class Controller:
             return ()
         return (f"the calendar jumped by {self._drift_s:+.0f} s; ages go by the clock that does not",)
 
-    def _emissions_g_per_h(self, decisions: Decisions, in_force: Array) -> dict[str, float]:
+    def _emissions_g_per_h(self, decisions: Decisions, followed: Array) -> dict[str, float]:
         """Return grams per hour by the present rates and carbon, where all carbon that counts is known."""
         if self._energy_j is None:
             return {}
         carbon, per_h = decisions.known.g_per_kwh[0], decisions.state.requests_per_s[0] * S_PER_HOUR
-        weights = {IN_FORCE: in_force, **self._baselines}
+        weights = {POLICY: followed, "in force": self._in_force, **self._baselines}
         grams = emissions_of_all(weights, per_h, self._energy_j, carbon)
         return {name: value for name, value in grams.items() if np.isfinite(value)}
 
-    def _count(self, decisions: Decisions, time_utc: datetime, followed: Array, *, switchback: bool) -> None:
-        """Count the emissions since the tick before, and note what is in force from now on."""
+    def _count(self, decisions: Decisions, time_utc: datetime, plan: Array, by: By) -> None:
+        """Count the emissions since the tick before, and note what is followed from now on."""
         seconds = float(decisions.reading.passed_s[0])
-        if self._before is not None and seconds > 0:
-            start, weights, carbon, energy_j, drawn = self._before
+        if self._before is not None and seconds > 0 and self._traffic != "unknown":
+            start, weights, carbon, energy, arm = self._before
             requests = decisions.reading.requests[0].reshape(self._site.shape[:2])
-            each = {IN_FORCE: weights, **self._baselines}
-            grams = {} if energy_j is None else emissions_of_all(each, requests, energy_j, carbon)
+            each = {POLICY: weights, **self._baselines}
+            grams = {} if energy is None else emissions_of_all(each, requests, energy, carbon)
             if grams and np.isfinite([*grams.values()]).all():
-                self.account.add(Interval(start, seconds, float(requests.sum()), drawn, grams, {}))
-        self._before = time_utc, followed, decisions.known.g_per_kwh[0], self._energy_j, switchback
+                self.account.add(Interval(start, seconds, float(requests.sum()), arm, grams, {}))
+        log = self._sensor.energy
+        self._energy_j = energy_j(self._site, None if log is None else log.per_request_j(self._site.shape[1]))
+        arm = arm_of(self._mode, by, switchback=self._switchback)
+        carbon = decisions.known.g_per_kwh[0]
+        self._before = time_utc, self._followed(plan).copy(), carbon, self._energy_j, arm
 
     def _part(
         self,
         time_utc: datetime,
-        by: By,
-        reasons: Sequence[str],
+        told: _Told,
+        plan: Array,
         carried: Carried | None,
         carbon: Sequence[RegionCarbon],
         grams_per_h: Mapping[str, float],
-        alarms: Sequence[str],
     ) -> LivePart:
         hours = self._interval_s / S_PER_HOUR
         facts = LiveFacts(
-            by=by,
+            by=told.by,
             in_force=self._in_force.tolist(),
-            switchback=any(reason.startswith("switchback") for reason in reasons),
+            planned=plan.tolist(),
+            switchback=self._switchback,
+            traffic=self._traffic,
             baselines={name: weights.tolist() for name, weights in self._baselines.items()},
             energy_j=None if self._energy_j is None else self._energy_j.tolist(),
-            alarms=list(alarms),
+            alarms=list(told.alarms),
             measured=None if self._sensor.measured is None else self._sensor.measured.facts,
         )
         return LivePart(
@@ -387,7 +427,7 @@ class Controller:
             mode=self._mode,
             rounded=None if carried is None else carried.sent,
             actuators=() if carried is None else carried.records,
-            reasons=reasons,
+            reasons=told.reasons,
             counterfactual_g={name: grams * hours for name, grams in grams_per_h.items()},
             sources=[one.source for one in carbon],
             accounting=[str(one.accounting) for one in carbon],

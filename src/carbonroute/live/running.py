@@ -16,7 +16,7 @@ from carbonroute.control.decisions import DecisionJournal
 from carbonroute.control.loop import ControlLoop, ExpectedTraffic
 from carbonroute.control.router import Router
 from carbonroute.files.folder import alone_in, made
-from carbonroute.live.actuation import Actuation
+from carbonroute.live.actuation import Actuation, Carried
 from carbonroute.live.actuators.target import GaugeBoard, TargetContext
 from carbonroute.live.baselines import weights_of
 from carbonroute.live.clock import Clock
@@ -126,8 +126,10 @@ def assembled(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Iterator[Parts]
 
 def run_ticks(
     parts: Parts, clock: Clock, note: Callable[[Snapshot, float], None], most: int | None = None
-) -> None:
+) -> Carried | None:
     """Run until the clock says that the end was asked for, or for so many ticks.
+
+    Return what became of the baseline's weights; None where they are not sent at the end.
 
     Parameters
     ----------
@@ -148,8 +150,7 @@ def run_ticks(
         note(snapshot, clock.monotonic_s())
         count += 1
         next_s = max(next_s + interval_s, clock.monotonic_s())
-    if parts.setup.settings.on_stop == "baseline":
-        parts.controller.restore()
+    return parts.controller.restore() if parts.setup.settings.on_stop == "baseline" else None
 
 
 def expected_traffic(setup: LiveSetup, start: datetime) -> ExpectedTraffic:
@@ -206,4 +207,4 @@ def _planned(journal: DecisionJournal, setup: LiveSetup) -> Array | None:
         list(setup.names.regions),
     ):
         return None
-    return np.array(last.weights, dtype=float)
+    return np.array(last.weights if last.live is None else last.live.planned, dtype=float)

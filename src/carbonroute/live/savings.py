@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -17,7 +18,13 @@ from carbonroute.live.baselines import emissions_of_all
 from carbonroute.scenario import load, resolve
 from carbonroute.units import S_PER_HOUR
 
-IN_FORCE = "in force"
+#: Weights of the policy: as they were in force, or in a shadow as they would have been.
+POLICY = "policy"
+#: Records that are farther apart than so many times what was read have others between them that are missing.
+_MOST_GAP = 1.5
+
+
+Arm = Literal["policy", "baseline"]
 
 
 @dataclass(frozen=True)
@@ -30,17 +37,18 @@ class Interval:
         When it began, UTC, and its length, s.
     requests
         That came, of all cells.
-    switchback
-        Whether it was drawn to be the baseline's.
+    arm
+        Whose weights are known to have been in force, for the measured difference: the policy's, or by lot
+        the baseline's; None where neither.
     intended_g, settled_g
-        Emissions of the weights in force (`IN_FORCE`) and of each baseline, g: by the carbon known at the
+        Emissions of the policy's weights (`POLICY`) and of each baseline, g: by the carbon known at the
         decision, and by final values; NaN where a value is unknown.
     """
 
     start: datetime
     seconds: float
     requests: float
-    switchback: bool
+    arm: Arm | None
     intended_g: Mapping[str, float]
     settled_g: Mapping[str, float]
 
@@ -73,7 +81,7 @@ class Savings:
     Attributes
     ----------
     mode
-        Of its last decision.
+        Of its decisions.
     first, last
         When it begins and ends, UTC.
     requests
@@ -85,6 +93,8 @@ class Savings:
         Intervals that are not counted, by reason.
     measured
         From switchback intervals, or None.
+    expected
+        Whether requests are those that the scenario expects, as nothing measures.
     """
 
     mode: str
@@ -95,6 +105,7 @@ class Savings:
     settled_g: Mapping[str, float]
     left_out: Mapping[str, int] = field(default_factory=dict)
     measured: Difference | None = None
+    expected: bool = False
 
 
 class FinalCarbon:
@@ -119,7 +130,13 @@ class FinalCarbon:
         self._start = first.replace(minute=0, second=0, microsecond=0)
         hours = int((last - self._start) / timedelta(hours=1)) + 1
         changes = {"horizon.start": self._start, "horizon.hours": hours}
-        inputs = resolve(load(scenario, changes, code=code))
+        written = load(scenario, changes, code=code)
+        if written.carbon.kind == "synthetic":
+            fault = Fault(
+                "carbon.kind", "is 'synthetic': it has no final values", "name a source of measured ones"
+            )
+            raise InputError(str(scenario), [fault])
+        inputs = resolve(written)
         self.regions = [region.name for region in inputs.scenario.regions]
         self._g_per_kwh = inputs.carbon.g_per_kwh
 
@@ -134,8 +151,8 @@ class FinalCarbon:
         return mean
 
 
-def savings(journal: Path, scenario: Path | None = None, *, code: bool = True) -> Savings:
-    """Return the savings of a live journal.
+def savings(journal: Path, scenario: Path | None = None, *, code: bool = True) -> list[Savings]:
+    """Return the savings of a live journal, of each mode that it ran in.
 
     Parameters
     ----------
@@ -153,77 +170,73 @@ def savings(journal: Path, scenario: Path | None = None, *, code: bool = True) -
     InputError
         If the scenario cannot be used.
     """
-    first, last, latest = _span(journal)
+    spans = _spans(journal)
+    first, last = min(one for one, _ in spans.values()), max(one for _, one in spans.values())
     final = None if scenario is None else FinalCarbon(scenario, first, last, code=code)
-    if final is not None and (regions := _regions(journal)) != final.regions:
-        problem = f"its regions are {', '.join(final.regions)}, and the journal's {', '.join(regions)}"
-        raise InputError(str(scenario), [Fault("regions", problem, "name the scenario that was run")])
-    left_out: dict[str, int] = {}
-    account = Account()
-    for interval in _intervals(journal, final, left_out):
-        account.add(interval)
-    return Savings(
-        mode=latest.mode,
-        first=first,
-        last=last,
-        requests=account.requests,
-        intended_g=account.intended_g,
-        settled_g=account.settled_g,
-        left_out=left_out,
-        measured=account.difference(),
-    )
+    accounts = {mode: Account() for mode in spans}
+    left_out: dict[str, dict[str, int]] = {mode: {} for mode in spans}
+    expected = dict.fromkeys(spans, False)
+    for before, interval in _intervals(journal, final):
+        mode = before.mode
+        if isinstance(interval, str):
+            left_out[mode][interval] = left_out[mode].get(interval, 0) + 1
+        else:
+            accounts[mode].add(interval)
+            expected[mode] |= before.live is not None and before.live.traffic == "expected"
+    return [
+        Savings(
+            mode=mode,
+            first=span[0],
+            last=span[1],
+            requests=accounts[mode].requests,
+            intended_g=accounts[mode].intended_g,
+            settled_g=accounts[mode].settled_g,
+            left_out=left_out[mode],
+            measured=accounts[mode].difference(),
+            expected=expected[mode],
+        )
+        for mode, span in spans.items()
+    ]
 
 
-def _span(journal: Path) -> tuple[datetime, datetime, DecisionRecord]:
-    """Return the times of the first and of the last record, and the last record."""
-    first: datetime | None = None
-    last: DecisionRecord | None = None
+def _spans(journal: Path) -> dict[str, tuple[datetime, datetime]]:
+    """Return the times of the first and of the last record of each mode."""
+    spans: dict[str, tuple[datetime, datetime]] = {}
     for record in records(journal):
         if record.live is None:
             problem = f"{journal}: holds decisions of a simulation, whose tables have its savings"
             raise RunFolderError(f"{problem}; name the journal of `carbonroute live run`")
         time = datetime.fromisoformat(record.time_utc)
-        first = time if first is None else min(first, time)
-        last = record
-    if first is None or last is None:
+        first, last = spans.get(record.mode, (time, time))
+        spans[record.mode] = min(first, time), max(last, time)
+    if not spans:
         raise RunFolderError(f"{journal}: has no decision records; name the journal of a live file")
-    return first, max(first, datetime.fromisoformat(last.time_utc)), last
+    return spans
 
 
-def _regions(journal: Path) -> list[str]:
-    return next(iter(records(journal))).regions
-
-
-def _intervals(journal: Path, final: FinalCarbon | None, left_out: dict[str, int]) -> Iterator[Interval]:
-    """Yield what was routed between each two decisions; count the others by reason."""
+def _intervals(journal: Path, final: FinalCarbon | None) -> Iterator[tuple[DecisionRecord, Interval | str]]:
+    """Yield each record but the last with what was routed from it to the next, or why that does not count."""
     before: DecisionRecord | None = None
     for record in records(journal):
         if before is not None:
-            interval = _interval(before, record, final)
-            if isinstance(interval, str):
-                left_out[interval] = left_out.get(interval, 0) + 1
-            else:
-                yield interval
+            yield before, _interval(before, record, final)
         before = record
 
 
 def _interval(before: DecisionRecord, record: DecisionRecord, final: FinalCarbon | None) -> Interval | str:
     """Return what was routed between two decisions, or why it does not count."""
-    reading, live = record.read(), before.live
-    if live is None or reading is None:
+    reading, live, after = record.read(), before.live, record.live
+    if live is None or after is None or reading is None:
         return "nothing was measured"
-    if live.energy_j is None:
-        return "no energy of a request is known"
-    seconds = float(reading.passed_s[0])
-    if not seconds > 0:
-        return "the controller was started again"
-    shape = len(before.cells.origins), len(before.cells.workloads)
-    requests = reading.requests[0].reshape(shape)
-    if not np.isfinite(requests).all():
-        return "requests are unknown"
-    start = datetime.fromisoformat(before.time_utc)
-    followed = before.weights if before.mode == "shadow" else live.in_force
-    weights = {IN_FORCE: followed, **live.baselines}
+    regions = before.regions if final is None else final.regions
+    if problem := _unfit(before, record, float(reading.passed_s[0]), regions):
+        return problem
+    if after.traffic == "unknown" or live.energy_j is None:
+        return "requests are unknown" if live.energy_j else "no energy of a request is known"
+    requests = reading.requests[0].reshape(len(before.cells.origins), len(before.cells.workloads))
+    start, seconds = datetime.fromisoformat(before.time_utc), float(reading.passed_s[0])
+    followed = live.planned if before.mode == "shadow" else live.in_force
+    weights = {POLICY: followed, **live.baselines}
     arrays = {name: np.array(each, dtype=float) for name, each in weights.items()}
     energy_j = np.array(live.energy_j, dtype=float)
 
@@ -234,7 +247,28 @@ def _interval(before: DecisionRecord, record: DecisionRecord, final: FinalCarbon
     settled_g = {} if final is None else grams(final.over(start, seconds))
     if not np.isfinite([*intended_g.values(), *settled_g.values()]).all():
         return "carbon was unknown"
-    return Interval(start, seconds, float(requests.sum()), live.switchback, intended_g, settled_g)
+    arm = arm_of(before.mode, live.by, switchback=live.switchback)
+    return Interval(start, seconds, float(requests.sum()), arm, intended_g, settled_g)
+
+
+def arm_of(mode: str, by: str, *, switchback: bool) -> Arm | None:
+    """Return whose weights an interval measures: the policy's, the baseline's by lot, or none."""
+    if mode == "shadow":
+        return None
+    if by == "baseline":
+        return "baseline" if switchback else None
+    return "policy" if by == "policy" else None
+
+
+def _unfit(before: DecisionRecord, record: DecisionRecord, seconds: float, regions: list[str]) -> str:
+    """Return why two records do not follow each other; empty where they do."""
+    if (before.cells, before.regions) != (record.cells, record.regions):
+        return "the scenario changed"
+    if before.mode != record.mode or not seconds > 0:
+        return "the controller was started again"
+    if record.monotonic_s - before.monotonic_s > _MOST_GAP * seconds + 1.0:
+        return "decisions between are missing"
+    return "" if before.regions == regions else "the scenario of the final carbon has other regions"
 
 
 class Account:
@@ -244,7 +278,7 @@ class Account:
         self.requests, self.seconds, self.count = 0.0, 0.0, 0
         self.intended_g: dict[str, float] = {}
         self.settled_g: dict[str, float] = {}
-        self._arms = {False: _Arm(), True: _Arm()}
+        self._arms: dict[Arm, _Sums] = {"policy": _Sums(), "baseline": _Sums()}
 
     def add(self, interval: Interval) -> None:
         """Count an interval whose values are all known."""
@@ -254,13 +288,13 @@ class Account:
         for sums, grams in ((self.intended_g, interval.intended_g), (self.settled_g, interval.settled_g)):
             for name, value in grams.items():
                 sums[name] = sums.get(name, 0.0) + value
-        if interval.requests > 0:
+        if interval.requests > 0 and interval.arm is not None:
             grams = interval.settled_g or interval.intended_g
-            self._arms[interval.switchback].add(grams[IN_FORCE], interval.requests)
+            self._arms[interval.arm].add(grams[POLICY], interval.requests)
 
     def difference(self) -> Difference | None:
         """Return the measured difference, where both kinds of intervals were drawn at least twice."""
-        policy, base = self._arms[False], self._arms[True]
+        policy, base = self._arms["policy"], self._arms["baseline"]
         if min(policy.count, base.count) < 2 or base.g == 0:
             return None
         # By the delta method, the variance of 1 − p/b is (Var p + (p/b)² Var b) / b².
@@ -273,7 +307,7 @@ class Account:
 
 
 @dataclass
-class _Arm:
+class _Sums:
     """Sums over the intervals of one kind, however many: g grams and n requests in each."""
 
     count: int = 0

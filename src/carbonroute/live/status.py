@@ -59,7 +59,7 @@ def document(setup: LiveSetup, board: Board, account: Account, monotonic_s: floa
         "actuators": [_actuator(one) for one in latest.actuators],
         "emissions_g_per_h": dict(latest.emissions_g_per_h),
         "since_start": _since_start(account),
-        "last_day": _last_day(board.last_day, names),
+        "last_day": _last_day(board.last_day, names, shadow=setup.settings.mode.share == 0),
     }
 
 
@@ -113,16 +113,18 @@ def _since_start(account: Account) -> dict[str, Any]:
     }
 
 
-def _last_day(snapshots: Sequence[Snapshot], names: Names) -> dict[str, Any]:
-    """Return the history: of each cell the weights in force, and of each region its carbon, by moment."""
+def _last_day(snapshots: Sequence[Snapshot], names: Names, *, shadow: bool) -> dict[str, Any]:
+    """Return the history: of each cell the weights in force, or in a shadow as decided, and carbon."""
     every = max(1, -(-len(snapshots) // _MOST_MOMENTS))
     kept = snapshots[::every]
     return {
         "time_utc": [one.time_utc.isoformat(timespec="seconds") for one in kept],
-        "in_force": [
+        "followed": [
             [
                 {
-                    region: [round(float(one.in_force[i, j, k]), 4) for one in kept]
+                    region: [
+                        round(float((one.weights if shadow else one.in_force)[i, j, k]), 4) for one in kept
+                    ]
                     for k, region in enumerate(names.regions)
                 }
                 for j in range(len(names.workloads))

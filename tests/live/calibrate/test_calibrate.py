@@ -24,6 +24,7 @@ from carbonroute.live.calibrate.rates import count_interval, dispersion, rates
 from carbonroute.live.calibrate.service import service_times
 from carbonroute.runs.journals import written
 from carbonroute.scenario import Inputs, load
+from helpers.live import bed
 from helpers.queued_runs import Document, document, inputs_of
 
 WORKLOAD = document()["workloads"][0] | {
@@ -280,7 +281,9 @@ def live(path: Path, measured: Callable[[int, dict[str, Any]], dict[str, Any] | 
         record["live"] = {
             "by": "policy",
             "in_force": record["weights"],
+            "planned": record["weights"],
             "switchback": False,
+            "traffic": "measured",
             "baselines": {},
             "energy_j": None,
             "alarms": [],
@@ -345,3 +348,15 @@ def test_intervals_in_which_not_all_was_counted_tell_no_rate(tmp_path: Path) -> 
     assert evidence.left_out["not all requests were counted"] == 30
     row = rates(evidence, inputs).rows[0]
     assert row.measured == pytest.approx(1500, rel=0.2)
+
+
+def test_expected_traffic_is_no_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EM_TOKEN", "canary-token")
+    world = bed(tmp_path)
+    with world.running() as parts:
+        for _ in range(5):
+            parts.controller.tick()
+            world.clock.wait(60)
+    journal = tmp_path / "journal"
+    with pytest.raises(InputError, match="fewer than two measurements"):
+        of_journal(journal, world.setup().inputs)

@@ -112,11 +112,15 @@ def of_journal(path: Path, inputs: Inputs) -> Evidence:
             _refuse_other_names(record, inputs, str(path))
         kept = record
         reading = record.read()
-        if reading is not None and in_force is not None and reading.passed_s[0] > 0:
+        expected = record.live is not None and record.live.traffic == "expected"
+        if reading is not None and in_force is not None and reading.passed_s[0] > 0 and not expected:
             rows.append(_Window(record, reading, in_force))
         in_force = np.array(record.live.in_force, dtype=float) if record.live else _weights(record)
     if kept is None or len(rows) < _LEAST_WINDOWS:
-        problem = "holds fewer than two measurements: policies that go by the hour alone read nothing"
+        problem = (
+            "holds fewer than two measurements: policies that go by the hour alone read nothing, and a live "
+            "file without [live.observe] measures nothing"
+        )
         remedy = "name the journal of a policy that reads the state of the regions, or of a longer run"
         raise InputError(str(path), [Fault("", problem, remedy)])
     name = f"{len(rows):,} intervals of {kept.policy.use!r} ({kept.mode})"
@@ -140,7 +144,8 @@ def _evidence(name: str, rows: Sequence[_Window], inputs: Inputs) -> Evidence:
     sent, busy_s = np.einsum("kow,kowr->kwr", requests, weights), column["busy_s"].copy()
     busy_s[live] = np.stack([_served_s(row, inputs.capacity) for row in rows])[live]
     # A live sensor that does not know a region's requests takes those of before for them.
-    counted = ~live | column["available"].all(axis=1)
+    measured = [row.record.live is None or row.record.live.traffic == "measured" for row in rows]
+    counted = np.array(measured) & (~live | column["available"].all(axis=1))
     full = (column["waiting"] >= inputs.capacity.queue_limit) & (inputs.capacity.queue_limit < UNLIMITED)
     rejecting: Mask = np.asarray(full.any(axis=0))
     # Rejected requests came and were not served; a queue that is full at a moment rejects between others too.

@@ -39,13 +39,13 @@ function shares(of, regions) {
 }
 
 // A bar of the weights now above a band of the last day.
-function bar(cell, history, regions) {
-  const text = `now: ${shares(cell.in_force, regions)}`;
+function bar(weights, history, regions) {
+  const text = `now: ${shares(weights, regions)}`;
   const picture = shape("svg", { viewBox: "0 0 100 26", preserveAspectRatio: "none", role: "img", height: "34" });
   picture.append(node("title", {}, text, SVG));
   let left = 0;
   regions.forEach((region, index) => {
-    const width = 100 * cell.in_force[region];
+    const width = 100 * weights[region];
     picture.append(shape("rect", { x: left, y: 0, width, height: 12, fill: colour(index) }));
     left += width;
   });
@@ -88,7 +88,7 @@ function chip(state) {
 }
 
 function answers(state) {
-  const grams = state.since_start.emissions_g, saved = grams.baseline - grams["in force"];
+  const grams = state.since_start.emissions_g, saved = grams.baseline - grams.policy;
   const shadow = state.mode === "shadow" ? "would have been " : "";
   if (Number.isFinite(saved)) {
     byId("saved").textContent = `${shadow}${mass(saved)}`;
@@ -102,12 +102,15 @@ function answers(state) {
   }
   const now = state.emissions_g_per_h;
   byId("now").textContent = "in force" in now ? `${mass(now["in force"])}/h` : "unknown";
-  byId("now-detail").textContent = "baseline" in now ? `baseline: ${mass(now.baseline)}/h` : "carbon of a region in use is unknown";
+  const beside = ["baseline", ...(state.mode === "shadow" ? ["policy"] : [])].filter((name) => name in now);
+  byId("now-detail").textContent = beside.map((name) => `${name}: ${mass(now[name])}/h`).join(", ") || "carbon of a region in use is unknown";
   byId("by").textContent = state.mode === "shadow" && state.last.by === "policy" ? "the baseline's (shadow)" : { policy: "the policy's", baseline: "the baseline's", held: "held" }[state.last.by];
   byId("by-detail").textContent = state.last.reasons.join("; ") || `decided ${span(state.last.age_s)} ago by ${state.policy}`;
 }
 
 function weights(state) {
+  const shadow = state.mode === "shadow";
+  byId("weights-heading").textContent = shadow ? "Weights that the policy would set" : "Weights in force";
   byId("legend").replaceChildren(...state.regions.map((region, index) => {
     const item = node("li"), mark = shape("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" });
     mark.append(shape("rect", { width: 10, height: 10, fill: colour(index) }));
@@ -120,8 +123,10 @@ function weights(state) {
     const row = node("div", { class: "cell" });
     const rate = cell.requests_per_s === null ? "rate unknown" : `${cell.requests_per_s.toPrecision(3)}/s`;
     const name = node("div", { class: "name" }, `${cell.origin} · ${cell.workload}`);
-    const history = state.last_day.in_force[origins.indexOf(cell.origin)][workloads.indexOf(cell.workload)];
-    row.append(name, bar(cell, history, state.regions), node("div", { class: "shares" }, `${shares(cell.in_force, state.regions)} (${rate})`));
+    const history = state.last_day.followed[origins.indexOf(cell.origin)][workloads.indexOf(cell.workload)];
+    const now = shadow ? cell.decided : cell.in_force;
+    const beside = shadow ? `; in force: ${shares(cell.in_force, state.regions)}` : "";
+    row.append(name, bar(now, history, state.regions), node("div", { class: "shares" }, `${shares(now, state.regions)} (${rate})${beside}`));
     return row;
   }));
 }
