@@ -28,8 +28,8 @@ from carbonroute.policies.optimal import Optimal
 
 _EXAMPLE = Path(__file__).parent.parent / "examples" / "live"
 _REGIONS = ("eu", "us", "ap")
-#: Of a soak, which lasts as many minutes as `CARBONROUTE_SOAK_MIN` says, the first part is not counted; without,
-#: there is none.
+#: Of a soak, which lasts as many minutes as `CARBONROUTE_SOAK_MIN` says, the first part is not counted; there
+#: is none without it.
 _WARM_PART = 0.5
 _LIMIT_S = 120.0
 
@@ -136,7 +136,7 @@ def _running(folder: Path) -> list[Row]:
             _first(folder, lambda _record: True)
             start_s, cpu_s = time.perf_counter() - start, _cpu_s(run.pid)
             dead_s = _dead(folder)
-            minutes = float(os.environ.get("CARBONROUTE_SOAK_MIN", 0))
+            minutes = float(os.environ.get("CARBONROUTE_SOAK_MIN", "0"))
             time.sleep(minutes * 60 * _WARM_PART)
             warm = _memory_kib(run.pid)
             left_s = minutes * 60 * (1 - _WARM_PART)
