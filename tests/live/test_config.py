@@ -88,3 +88,12 @@ def test_a_key_live_of_another_form_is_refused_by_its_own_rules(
     assert "no policy 'Carbon-Frist'" in message
     assert main(["study", "run", str(world.path)]) == 2
     assert "is a live file, not a study" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("share", ["20", "0%", "100%", "-5%", "nan%", "live", ""])
+def test_a_canary_that_is_no_share_is_refused_at_the_option(
+    share: str, world: Bed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["live", "run", str(world.path), f"--canary={share}"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: --canary: found {share!r}; a share such as 5% is expected"), message

@@ -105,7 +105,7 @@ def run(
     from carbonroute.live.running import assembled, journal_folder, run_ticks
     from carbonroute.live.serving import served
 
-    mode = "shadow" if shadow else None if canary is None else f"canary:{canary}"
+    mode = "shadow" if shadow else None if canary is None else _canary(canary)
     clock = SystemClock()
     setup = load_live(file, {"mode": mode} if mode else None, code=not no_code)
     told = _Told(quiet=quiet)
@@ -137,6 +137,19 @@ def run(
     verified = bool(restored.verified.all())
     say("ended: the baseline is in force" if verified else "ended, and the baseline could not be restored")
     return DONE if verified else MISSED
+
+
+def _canary(share: str) -> str:
+    """Return the mode in which a share such as 5% follows the policy."""
+    from carbonroute.live.config import Mode
+
+    mode = f"canary:{share}"
+    try:
+        Mode.parse(mode)
+    except ValueError as error:
+        remedy = "a share such as 5% is expected, above 0% and below 100%"
+        raise InputError("--canary", [Fault("", f"found {share!r}", remedy)]) from error
+    return mode
 
 
 def status(file: Path, /, *, json: Json = False, no_code: NoCode = False) -> int:
