@@ -154,10 +154,12 @@ CASES = {
     ),
     "maps: header alone": Bad("electricity-maps", MAPS, MAPS.splitlines()[0], ("no data", "is expected")),
     # WattTime
-    "watttime: empty file": Bad("watttime", WATT, "", ("line 1", "file is empty", "again")),
+    "watttime: empty file": Bad(
+        "watttime", WATT, "", ("line 1", "is empty; copy, export or fetch it again", "again")
+    ),
     "watttime: not JSON": Bad("watttime", WATT, MAPS, ("line 1, column 1", "is not JSON", "again")),
     "watttime: cut off": Bad(
-        "watttime", WATT[-40:], "", ("line 1, column", "is not JSON", "export the file again")
+        "watttime", WATT[-40:], "", ("line 1, column", "is not JSON", "export or fetch it again")
     ),
     "watttime: NaN": Bad("watttime", "900.5", "NaN", ("value NaN", "no number in JSON", "write null")),
     "watttime: infinite": Bad(

@@ -171,11 +171,44 @@ def drip_body(server: FakeServer) -> Any:
     return script
 
 
+def drip_without_length(server: FakeServer) -> Any:
+    def script(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        while not server.ended.wait(0.01):
+            handler.wfile.write(b" ")
+
+    return script
+
+
+def drip_packed(server: FakeServer) -> Any:
+    def script(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.end_headers()
+        handler.wfile.write(gzip.compress(b"[1]")[:10])
+        server.ended.wait()
+
+    return script
+
+
+def stall_without_length(server: FakeServer) -> Any:
+    def script(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(b"[1, 2]")
+        server.ended.wait()
+
+    return script
+
+
 def nothing(server: FakeServer) -> Any:
     return lambda _: server.ended.wait()
 
 
-@pytest.mark.parametrize("script", [drip_headers, drip_body, nothing])
+@pytest.mark.parametrize(
+    "script", [drip_headers, drip_body, drip_without_length, drip_packed, stall_without_length, nothing]
+)
 def test_a_slow_drip_ends_at_the_time_limit(script: Any, server: FakeServer, fetch: HttpFetcher) -> None:
     server.scripts["/slow"] = script(server)
     error = refused(fetch, asking(server, "/slow", timeout_s=0.3, params={"token": SECRET}))

@@ -110,9 +110,9 @@ def _content(text: str) -> Any:
     try:
         content = json.loads(text, object_pairs_hook=once, parse_constant=_refuse, parse_int=float)
     except json.JSONDecodeError as error:
-        problem = f"is not JSON ({error.msg})" if text.strip() else "the file is empty"
+        problem = f"is not JSON ({error.msg})" if text.strip() else "is empty"
         where = f"line {error.lineno}, column {error.colno}"
-        raise _FaultyError([Fault(where, problem, "copy or export the file again")]) from error
+        raise _FaultyError([Fault(where, problem, "copy, export or fetch it again")]) from error
     if twice:
         names = {id(item): name for item, name in twice}
         raise _FaultyError(

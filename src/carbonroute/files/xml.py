@@ -48,8 +48,8 @@ def parse_xml(data: bytes, file_name: str) -> Element:
         parser.feed(data)
         root: Element = parser.close()
     except ParseError as error:
-        problem = f"is no XML ({error})" if data.strip() else "the file is empty"
-        raise InputError(file_name, [Fault(TOP, problem, "copy or export the file again")]) from error
+        problem = f"is no XML ({error})" if data.strip() else "is empty"
+        raise InputError(file_name, [Fault(TOP, problem, "copy, export or fetch it again")]) from error
     if _depth(root) > _MAX_DEPTH:
         raise refused(file_name, "is nested too deeply", "check what the file is")
     return root

@@ -261,7 +261,9 @@ class _Watch:
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         self._timer.cancel()
-        if error is not None and self._is_over and not isinstance(error, FetchError):
+        # A body of no stated length seems to have ended where the connection was cut.
+        is_cut = not isinstance(error, FetchError) or error.problem == "unreachable"
+        if self._is_over and is_cut:
             raise _too_slow(self._request) from error
 
     def __call__(self, event: str, info: Mapping[str, Any]) -> None:
