@@ -66,7 +66,7 @@ def test_it_is_alone_and_silent_and_names_are_text(folder: Path, opened: Opener)
     seen = opened(file)
     assert seen.complaints == []
     assert [address for address in seen.requests if not address.startswith("data:")] == [file.as_uri()]
-    assert seen.page.locator("h1").inner_text() == HOSTILE[0]
+    assert HOSTILE[0] in seen.page.locator("h1").inner_text()
     assert seen.page.locator("img").count() == 0
     text = seen.page.locator("body").inner_text()
     assert all(name in text for name in HOSTILE)

@@ -32,7 +32,7 @@ BASE = {"prometheus": "http://127.0.0.1:9090", "engine": "vllm"}
         ({"max_age": "30"}, "a span such as"),
         ({"max_age": "0s"}, "a span such as"),
         ({"queries": {"request": "x"}}, "Extra inputs"),
-        ({"token_env": "eyJ0.secret"}, "never the secret itself"),
+        ({"token_env": "eyJ0.secret"}, "not the secret"),
     ],
 )
 def test_what_cannot_work_is_refused(changes: dict[str, Any], problem: str) -> None:
