@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,6 +29,7 @@ class Site:
     world: Bed
     parts: Parts
     address: str
+    take: Callable[[Snapshot, float], None]
 
     def tick(self) -> Snapshot:
         self.world.clock.wait(60)
@@ -38,7 +39,7 @@ class Site:
         return snapshot
 
     def note(self, snapshot: Snapshot) -> None:
-        self._note(snapshot, self.world.clock.monotonic_s())  # type: ignore[attr-defined]
+        self.take(snapshot, self.world.clock.monotonic_s())
 
 
 @pytest.fixture
@@ -46,9 +47,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setenv("EM_TOKEN", "canary-token")
     world = bed(tmp_path)
     with world.running(listen="127.0.0.1:0") as parts, served(parts, world.clock) as (note, port):
-        made = Site(world, parts, f"http://127.0.0.1:{port}/")
-        made._note = note  # type: ignore[attr-defined]
-        yield made
+        yield Site(world, parts, f"http://127.0.0.1:{port}/", note)
 
 
 def shown(

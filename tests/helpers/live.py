@@ -43,12 +43,16 @@ every = "1min"
 """
 
 
+#: How a router in memory fails.
+Problem = Literal["", "lies", "down", "refuses"]
+
+
 @dataclass
 class Router:
     """A router in memory: what it holds, and how it fails."""
 
     held: dict[str, float] = field(default_factory=lambda: {"A": 1.0, "B": 0.0})
-    problem: Literal["", "lies", "down", "refuses"] = ""
+    problem: Problem = ""
     writes: int = 0
 
 
@@ -174,4 +178,4 @@ def only(region: int) -> np.ndarray:
     return np.broadcast_to(np.eye(2)[region], (2, 2, 2))
 
 
-__all__ = ["Bed", "Router", "bed", "iso", "only"]
+__all__ = ["Bed", "Problem", "Router", "bed", "iso", "only"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 
 from carbonroute.control.decisions import MeasuredFacts
+from carbonroute.control.estimator import Reading
 from carbonroute.errors import InputError, RunFolderError
 from carbonroute.files.folder import write_all
+from carbonroute.live.controller import LiveSensing
 from carbonroute.live.http import FetchError
 from carbonroute.live.running import Parts, journal_folder, run_ticks
 from carbonroute.runs.journals import replay
-from helpers.live import Bed, bed, only
+from helpers.live import Bed, Problem, bed, only
 
 BASELINE = np.broadcast_to([0.75, 0.25], (2, 2, 2))
 
@@ -52,7 +55,7 @@ def test_the_greenest_region_gets_the_traffic_and_is_read_back(world: Bed) -> No
     (record,) = world.records()
     assert record.live is not None
     np.testing.assert_array_equal(record.live.in_force, only(1))
-    assert record.actuators[0]["result"] == "ok"  # type: ignore[call-overload,index]
+    assert record.model_dump()["actuators"][0]["result"] == "ok"
     assert differences(world) == 0
 
 
@@ -74,11 +77,13 @@ def test_a_canary_moves_its_share(world: Bed) -> None:
 
 
 @pytest.mark.parametrize("problem", ["lies", "down", "refuses"])
-def test_what_was_not_read_back_is_not_held_and_two_failures_are_an_alarm(world: Bed, problem: str) -> None:
+def test_what_was_not_read_back_is_not_held_and_two_failures_are_an_alarm(
+    world: Bed, problem: Problem
+) -> None:
     with world.running() as parts:
         parts.controller.tick()
         world.carbon = {"A": 80.0, "B": 140.0}
-        world.router.problem = problem  # type: ignore[assignment]
+        world.router.problem = problem
         alarms = []
         for _ in range(3):
             after(world, parts, 3600)
@@ -175,13 +180,12 @@ class Closed:
     measured = energy = None
     counted = False
 
-    def __init__(self, sensor: object) -> None:
+    def __init__(self, sensor: LiveSensing) -> None:
         self._sensor = sensor
 
-    def read(self, now_s: float) -> object:
-        reading = self._sensor.read(now_s)  # type: ignore[attr-defined]
-        object.__setattr__(reading, "available", np.zeros_like(reading.available))
-        return reading
+    def read(self, now_s: float) -> Reading:
+        reading = self._sensor.read(now_s)
+        return replace(reading, available=np.zeros_like(reading.available))
 
 
 class Measuring:
@@ -212,7 +216,7 @@ def test_what_was_measured_beside_a_reading_stands_in_the_journal(world: Bed) ->
 def test_without_any_region_the_baseline_is_in_force(world: Bed) -> None:
     with world.running() as parts:
         parts.controller.tick()
-        parts.controller._sensor = Closed(parts.ports.sensor)  # type: ignore[assignment]
+        parts.controller._sensor = Closed(parts.ports.sensor)
         after(world, parts)
         snapshot = parts.controller.tick()
     assert snapshot.by == "baseline"

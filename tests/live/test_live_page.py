@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from typing import get_args
 
 import pytest
 
@@ -13,7 +14,7 @@ from helpers.pages import ROOT, blocks
 
 PAGE = ROOT / "docs" / "live.md"
 TABLES = [tomllib.loads(block) for block in blocks(PAGE, "toml")]
-BY_KIND = {target.model_fields["kind"].annotation.__args__[0]: target for target in TARGETS}  # type: ignore[union-attr]
+BY_KIND = {get_args(target.model_fields["kind"].annotation)[0]: target for target in TARGETS}
 
 
 @pytest.mark.parametrize("tables", TABLES, ids=lambda tables: str(tables["live"]["actuators"][0]["kind"]))
@@ -30,5 +31,5 @@ def test_a_table_of_the_page_is_read(tables: dict[str, dict[str, object]]) -> No
 def test_the_page_names_every_kind() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert not [kind for kind in BY_KIND if f"`{kind}`" not in text]
-    kinds = [provider.model_fields["kind"].annotation.__args__[0] for provider in PROVIDERS]  # type: ignore[union-attr]
+    kinds = [get_args(provider.model_fields["kind"].annotation)[0] for provider in PROVIDERS]
     assert not [kind for kind in kinds if f"`{kind}`" not in text]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -273,4 +273,4 @@ def test_addresses_hold_no_secrets() -> None:
 
 
 def test_every_provider_is_tested_here() -> None:
-    assert {one.model_fields["kind"].annotation.__args__[0] for one in PROVIDERS} == set(SETTINGS)  # type: ignore[union-attr]  # a Literal has arguments
+    assert {get_args(one.model_fields["kind"].annotation)[0] for one in PROVIDERS} == set(SETTINGS)

@@ -10,6 +10,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -351,25 +352,23 @@ def in_shares(parts: Mapping[str, float]) -> dict[str, float]:
     return {region: part / total for region, part in parts.items()}
 
 
-class outer_world:  # noqa: N801  read as a statement: with outer_world()
+@contextmanager
+def outer_world() -> Iterator[None]:
     """Turn failures of files, sockets, HTTP and secrets, and odd answers, into a `TargetError`."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, FetchError):
-            refused = error.status is not None and 400 <= error.status < 500
-            raise TargetError("rejected" if refused else "unreachable", error.detail) from error
-        if isinstance(error, SecretError | RunFolderError | InputError):
-            raise TargetError("unreachable", str(error)) from error
-        if isinstance(error, OSError):
-            raise TargetError("unreachable", described(error)) from error
-        if isinstance(error, OverflowError):
-            raise TargetError("unverified", "a number of an answer is too large") from error
-        if isinstance(error, AttributeError | LookupError | TypeError | ValueError):
-            problem = f"an answer has another form than expected ({type(error).__name__})"
-            raise TargetError("unreachable", problem) from error
+    try:
+        yield
+    except FetchError as error:
+        refused = error.status is not None and 400 <= error.status < 500
+        raise TargetError("rejected" if refused else "unreachable", error.detail) from error
+    except (SecretError, RunFolderError, InputError) as error:
+        raise TargetError("unreachable", str(error)) from error
+    except OSError as error:
+        raise TargetError("unreachable", described(error)) from error
+    except OverflowError as error:
+        raise TargetError("unverified", "a number of an answer is too large") from error
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        problem = f"an answer has another form than expected ({type(error).__name__})"
+        raise TargetError("unreachable", problem) from error
 
 
 def endpoint_faults(
