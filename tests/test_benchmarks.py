@@ -20,6 +20,7 @@ SUBJECTS = (
     "study",
     "import",
     "inspect",
+    "live",
 )
 
 

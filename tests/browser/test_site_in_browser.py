@@ -103,8 +103,12 @@ def test_the_search_finds_a_key_and_other_hosts_are_refused(browser: Browser, ad
     page = browser.new_page()
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
+    slow = page.context.new_cdp_session(page)  # the search hears no key before its own script has run
+    slow.send("Emulation.setCPUThrottlingRate", {"rate": 20})
     page.goto(f"{address}start/engineer.html")
+    page.locator("input[type=text]").wait_for(state="attached")
     page.keyboard.press("Control+k")
+    page.locator("input[type=text]:focus").wait_for()
     page.keyboard.type("carbon_profile")
     page.get_by_text(re.compile(r"^[1-9]\d* results?$")).wait_for(timeout=120_000)
     assert [url for url in requests if not url.startswith((address, "data:", "blob:"))] == []
