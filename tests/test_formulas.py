@@ -25,6 +25,8 @@ DENSE = [
     "engines/oracles.py",
     "importing/laws.py",
     "intervals.py",
+    "llm/power.py",
+    "llm/step.py",
     "metrics/agreement.py",
     "metrics/standard_errors.py",
     "network/distance.py",

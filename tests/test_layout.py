@@ -20,7 +20,7 @@ FLOORS = (
     ("memory",),
     ("files",),
     ("registry",),
-    ("carbon", "traffic", "network", "workloads", "policies", "catalogue"),
+    ("carbon", "traffic", "network", "workloads", "llm", "policies", "catalogue"),
     ("control", "outcome"),
     ("scenario",),
     ("engines", "metrics", "inspection", "importing"),
