@@ -13,7 +13,7 @@ import pytest
 
 from carbonroute.control.decisions import MeasuredFacts
 from carbonroute.control.estimator import Reading
-from carbonroute.errors import InputError, RunFolderError
+from carbonroute.errors import InputError, PolicyError, RunFolderError
 from carbonroute.files.folder import write_all
 from carbonroute.live.controller import LiveSensing
 from carbonroute.live.http import FetchError
@@ -127,6 +127,71 @@ def test_switchback_intervals_are_drawn_and_marked(world: Bed) -> None:
     assert drawn == [one == "baseline" for one in by]
     assert 8 <= sum(drawn) <= 32  # 40 draws of 1/2: outside with probability 1e-4
     assert differences(world) == 0
+
+
+#: Of a cell's traffic, so much may move per interval.
+STEP = 0.25
+SLOW = ("[traffic]", f"[control]\nmax_step = {STEP}\n\n[traffic]")
+MODES = pytest.mark.parametrize(("mode", "share"), [("live", 1.0), ("canary:80%", 0.8)])
+
+
+def moved(weights: np.ndarray, before: np.ndarray) -> float:
+    """Return the most of a cell's traffic that has moved."""
+    return float(np.abs(weights - before).sum(axis=-1).max() / 2)
+
+
+@MODES
+def test_after_a_switchback_weights_come_back_step_by_step(tmp_path: Path, mode: str, share: float) -> None:
+    world = bed(tmp_path, SLOW)
+    with world.running(mode=mode, switchback=0.2, dwell="30min") as parts:
+        after(world, parts)
+        before, back = parts.controller.tick(), 0
+        for _ in range(60):
+            after(world, parts, 1800)
+            snapshot = parts.controller.tick()
+            if snapshot.by == "policy":
+                assert moved(snapshot.in_force, before.in_force) <= STEP * share + 1e-3
+                back += before.by == "baseline"
+            before = snapshot
+    assert back >= 3
+    assert differences(world) == 0
+
+
+@MODES
+@pytest.mark.parametrize("fails", [False, True])
+def test_after_a_lifted_kill_weights_come_back_step_by_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, share: float, fails: bool
+) -> None:
+    world = bed(tmp_path, SLOW)
+
+    def failing(*_: object) -> None:
+        raise PolicyError("Carbon-First", "no")
+
+    with world.running(mode=mode) as parts:
+        for _ in range(4):
+            parts.controller.tick()
+            after(world, parts)
+        (world.folder / "KILL").touch()
+        with monkeypatch.context() as patch:
+            if fails:
+                patch.setattr(parts.controller._loop, "decide", failing)
+            np.testing.assert_array_equal(parts.controller.tick().in_force, BASELINE)
+        (world.folder / "KILL").unlink()
+        for steps in (1, 2, 3):
+            after(world, parts)
+            in_force = parts.controller.tick().in_force
+            assert moved(in_force, BASELINE) == pytest.approx(min(steps * STEP, 0.75) * share, abs=1e-3)
+    assert differences(world) == 0
+
+
+def test_a_canary_that_ended_on_the_baseline_begins_there(tmp_path: Path) -> None:
+    world = bed(tmp_path, SLOW)
+    with world.running(mode="canary:80%") as parts:
+        run_ticks(parts, world.clock, lambda _snapshot, _now_s: None, most=6)
+    for steps in (1, 2):  # the second restart goes on from the first
+        with world.running(mode="canary:80%") as parts:
+            in_force = parts.controller.tick().in_force
+        assert moved(in_force, BASELINE) == pytest.approx(steps * STEP * 0.8, abs=1e-3)
 
 
 def test_a_policy_that_fails_leaves_the_weights(tmp_path: Path) -> None:

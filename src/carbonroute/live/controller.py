@@ -29,6 +29,8 @@ from carbonroute.units import S_PER_HOUR, S_PER_MINUTE
 
 #: The calendar and the clock that never jumps may drift apart by so much from tick to tick, s.
 _MOST_DRIFT_S = 30.0
+#: A router with few steps rounds shares by so much at most.
+_ROUNDING = 0.005
 
 By = Literal["policy", "baseline", "held"]
 Traffic = Literal["measured", "expected", "unknown"]
@@ -153,6 +155,11 @@ class _Dwell:
         self.planned = result
         return result
 
+    def start_from(self, planned: Array) -> None:
+        """Go on from weights that may move at once, shape (O, W, R)."""
+        self.planned = planned.copy()
+        self.changed_s.clear()
+
 
 class Controller:
     """Runs a policy tick by tick. It never raises for what the outer world does: it holds, and tells.
@@ -218,8 +225,23 @@ class Controller:
             if self._live.mode.share == 1:
                 held[known] = self._in_force[known]
             elif planned is not None and planned.shape == held.shape:
-                held = planned
-        self._loop.held, self._dwell.planned = held, held.copy()
+                held = self._behind_canary(planned)
+        self._loop.held = held
+        self._dwell.start_from(held)
+
+    def _behind_canary(self, planned: Array) -> Array:
+        """Return the policy's weights behind the canary in force: the journal's, where those are followed."""
+        share = self._live.mode.share
+        followed = np.maximum(self._in_force - (1 - share) * self.baseline, 0)
+        total = followed.sum(axis=-1, keepdims=True)
+        followed = np.where(total > 0, followed / np.where(total > 0, total, 1), self.baseline)
+        as_recorded = np.abs(self._mixed(planned) - self._in_force) <= _ROUNDING
+        return np.where(as_recorded.all(axis=-1, keepdims=True), planned, followed)
+
+    def _mixed(self, plan: Array) -> Array:
+        """Return the weights to be in force for the policy's: its share of the traffic follows them."""
+        share = self._live.mode.share
+        return share * plan + (1 - share) * self.baseline
 
     def tick(self) -> Snapshot:
         """Read, decide, apply and record; return the controller after it.
@@ -327,16 +349,19 @@ class Controller:
         if self._journal_problem and not killed:
             self._loop.held = before
             return None, ["nothing is moved while decisions cannot be recorded"]
-        wanted = self.baseline if by == "baseline" else share * plan + (1 - share) * self.baseline
+        wanted = self.baseline if by == "baseline" else self._mixed(plan)
         carried = self._actuation.apply(wanted, decisions.state.requests_per_s[0], urgent=killed)
         self._in_force = carried.in_force
-        if by == "baseline":
-            self._loop.held = carried.in_force if killed and share == 1 else plan
-            return carried, []
-        verified = carried.verified[:, :, np.newaxis]
-        held = carried.in_force if share == 1 else plan
-        self._loop.held = np.where(verified, held, plan if before is None else before)
+        # From the baseline, the policy's weights come back within the limits of a step, as from anywhere.
+        held = carried.in_force if share == 1 or by == "baseline" else plan
+        self._go_on_from(held, carried, plan if before is None else before, anew=by == "baseline")
         return carried, []
+
+    def _go_on_from(self, held: Array, carried: Carried, before: Array, *, anew: bool) -> None:
+        """Hold these weights where they were read back, and elsewhere those of before, shape (O, W, R)."""
+        self._loop.held = np.where(carried.verified[:, :, np.newaxis], held, before)
+        if anew:
+            self._dwell.start_from(self._loop.held)
 
     def _failed(
         self, time_utc: datetime, begun_s: float, before: Array | None, alarms: list[str]
@@ -348,6 +373,7 @@ class Controller:
         if self.killed and (carried := self.restore()) is not None:
             self._in_force, reason = carried.in_force, "kill file: back to the baseline"
             by = "baseline" if carried.verified.all() else "held"
+            self._go_on_from(carried.in_force, carried, held, anew=True)
         alarms += self._actuation.alarms
         return Snapshot(
             time_utc=time_utc,
