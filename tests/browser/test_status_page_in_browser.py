@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 
 from carbonroute.live.controller import Snapshot
@@ -91,6 +92,20 @@ def test_a_controller_that_ends_is_told(site: Site, opened: Opener) -> None:
     page.route("**/status", lambda route: route.abort())
     page.evaluate("refresh()")
     page.get_by_text("the controller does not answer").wait_for()
+
+
+def test_the_last_day_stacks_the_regions_in_the_order_of_the_legend(site: Site, opened: Opener) -> None:
+    for _ in range(2):
+        snapshot = site.parts.controller.tick()
+        site.note(replace(snapshot, in_force=np.broadcast_to([0.7, 0.3], (2, 2, 2))))
+    page = shown(opened, site).page
+    assert page.locator("#legend li").all_inner_texts() == ["A", "B"]
+    bands = page.locator(".cell").first.locator("polygon")
+    heights = [
+        [float(point.split(",")[1]) for point in (band.get_attribute("points") or "").split()]
+        for band in bands.all()
+    ]
+    assert [(min(each), max(each)) for each in heights] == [(15, 22.7), (22.7, 26)]  # y grows downwards
 
 
 def test_names_are_text(site: Site, opened: Opener) -> None:

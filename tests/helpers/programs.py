@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,12 @@ class _Backend(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def __init__(self, region: str, *arguments: Any) -> None:
+        self._region = region
+        super().__init__(*arguments)  # which answers
+
     def do_GET(self) -> None:
-        name = self.server.region.encode()  # type: ignore[attr-defined]
+        name = self._region.encode()
         self.rfile.read(int(self.headers.get("content-length", 0)))
         self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(name), name))
 
@@ -76,8 +81,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, region: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Backend)
-        self.region = region
+        super().__init__(("127.0.0.1", 0), partial(_Backend, region))
         self._connections = set[socket.socket]()
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 

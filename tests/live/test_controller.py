@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,8 @@ from carbonroute.errors import InputError, PolicyError, RunFolderError
 from carbonroute.files.folder import write_all
 from carbonroute.live.controller import LiveSensing
 from carbonroute.live.http import FetchError
+from carbonroute.live.observe.energy import EnergyLog
+from carbonroute.live.observe.measured import Measured
 from carbonroute.live.running import Parts, journal_folder, run_ticks
 from carbonroute.runs.journals import replay
 from helpers.live import Bed, Problem, bed, only
@@ -253,29 +256,55 @@ class Closed:
         return replace(reading, available=np.zeros_like(reading.available))
 
 
+UNKNOWN = np.full((2, 2), np.nan)
+MEASURED = Measured(
+    range_s=60.0,
+    requests=np.ones((2, 2, 2)),
+    service_ms=np.array([[2.0, np.nan], [4.0, 5.0]]),
+    wait_ms=UNKNOWN,
+    prompt_tokens=UNKNOWN,
+    answer_tokens=UNKNOWN,
+    running=UNKNOWN,
+    waiting=UNKNOWN,
+    mean_running=UNKNOWN,
+    mean_waiting=UNKNOWN,
+    energy_j=np.array([3.0, np.nan]),
+    servers=np.ones(2),
+    available=np.ones(2),
+)
+
+
 class Measuring:
     """A sensor that reads as another one, with further measurements."""
 
-    alarms, energy, counted = (), None, True
-    facts = MeasuredFacts(
-        range_s=60.0, requests=[[1.0, "nan"]], service_ms=[[2.0, "nan"]], energy_j=[3.0, "nan"]
-    )
+    alarms: Sequence[str] = ()
+    measured: Measured | None = MEASURED
+    energy: EnergyLog | None = None
+    counted = True
 
-    def __init__(self, sensor: object) -> None:
-        self.read, self.measured = sensor.read, self  # type: ignore[attr-defined]
+    def __init__(self, sensor: LiveSensing) -> None:
+        self._sensor = sensor
+
+    def read(self, now_s: float) -> Reading:
+        return self._sensor.read(now_s)
 
 
 def test_what_was_measured_beside_a_reading_stands_in_the_journal(world: Bed) -> None:
     with world.running() as parts:
         parts.controller.tick()
-        parts.controller._sensor = Measuring(parts.ports.sensor)  # type: ignore[assignment]
+        parts.controller._sensor = Measuring(parts.ports.sensor)
         after(world, parts)
         parts.controller.tick()
     first, second = (record.live for record in world.records())
     assert first is not None
     assert first.measured is None
     assert second is not None
-    assert second.measured == Measuring.facts
+    assert second.measured == MeasuredFacts(
+        range_s=60.0,
+        requests=[[2.0, 2.0], [2.0, 2.0]],
+        service_ms=[[2.0, "nan"], [4.0, 5.0]],
+        energy_j=[3.0, "nan"],
+    )
 
 
 def test_without_any_region_the_baseline_is_in_force(world: Bed) -> None:

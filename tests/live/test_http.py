@@ -6,7 +6,7 @@ import gzip
 import socket
 import tracemalloc
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
@@ -151,6 +151,25 @@ def test_a_truncated_or_damaged_body(script: Any, text: str, server: FakeServer,
     assert (error.problem, text in str(error)) == ("unreachable", True), error
 
 
+def slow(*headers: tuple[str, str], start: bytes = b"", drip: bytes = b"") -> Callable[[FakeServer], Any]:
+    """Return what answers headers and the start of a body, and then a byte now and then, or nothing more."""
+
+    def script_of(server: FakeServer) -> Any:
+        def script(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(200)
+            for header in headers:
+                handler.send_header(*header)
+            handler.end_headers()
+            handler.wfile.write(start)
+            while drip and not server.ended.wait(0.01):
+                handler.wfile.write(drip)
+            server.ended.wait()
+
+        return script
+
+    return script_of
+
+
 def drip_headers(server: FakeServer) -> Any:
     def script(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
@@ -160,46 +179,10 @@ def drip_headers(server: FakeServer) -> Any:
     return script
 
 
-def drip_body(server: FakeServer) -> Any:
-    def script(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", "1000000000")
-        handler.end_headers()
-        while not server.ended.wait(0.01):
-            handler.wfile.write(b" ")
-
-    return script
-
-
-def drip_without_length(server: FakeServer) -> Any:
-    def script(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.end_headers()
-        while not server.ended.wait(0.01):
-            handler.wfile.write(b" ")
-
-    return script
-
-
-def drip_packed(server: FakeServer) -> Any:
-    def script(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Encoding", "gzip")
-        handler.end_headers()
-        handler.wfile.write(gzip.compress(b"[1]")[:10])
-        server.ended.wait()
-
-    return script
-
-
-def stall_without_length(server: FakeServer) -> Any:
-    def script(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.end_headers()
-        handler.wfile.write(b"[1, 2]")
-        server.ended.wait()
-
-    return script
+drip_body = slow(("Content-Length", "1000000000"), drip=b" ")
+drip_without_length = slow(drip=b" ")
+drip_packed = slow(("Content-Encoding", "gzip"), start=gzip.compress(b"[1]")[:10])
+stall_without_length = slow(start=b"[1, 2]")
 
 
 def nothing(server: FakeServer) -> Any:
@@ -207,7 +190,9 @@ def nothing(server: FakeServer) -> Any:
 
 
 @pytest.mark.parametrize(
-    "script", [drip_headers, drip_body, drip_without_length, drip_packed, stall_without_length, nothing]
+    "script",
+    [drip_headers, drip_body, drip_without_length, drip_packed, stall_without_length, nothing],
+    ids=["headers", "body", "without-length", "packed", "stall", "nothing"],
 )
 def test_a_slow_drip_ends_at_the_time_limit(script: Any, server: FakeServer, fetch: HttpFetcher) -> None:
     server.scripts["/slow"] = script(server)

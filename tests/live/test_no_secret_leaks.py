@@ -13,6 +13,7 @@ import pytest
 from carbonroute.live.actuators import OpenTarget, TargetError
 from carbonroute.live.http import Answer, FetchError, HttpFetcher, Request
 from carbonroute.live.running import assembled
+from carbonroute.live.secrets import EnvName, SecretError
 from carbonroute.live.serving import served
 from helpers.live import bed
 
@@ -100,6 +101,24 @@ def test_no_provider_and_no_metric_shows_a_secret(
     shown += [repr(setup), caplog.text, *capfd.readouterr()]
     shown += [str(path.read_bytes()) for path in tmp_path.rglob("*") if path.is_file()]
     assert not [text for text in shown if CANARY in text]
+
+
+def test_a_secret_in_the_place_of_a_name_is_not_repeated() -> None:
+    with pytest.raises(ValueError, match="the name is expected") as refused:
+        EnvName.parse(CANARY)
+    assert CANARY not in str(refused.value)
+    with pytest.raises(SecretError) as unset:  # a token can look like a name
+        EnvName.parse("canary5b1e77").secret()
+    assert "canary5b" not in str(unset.value)
+
+
+@pytest.mark.parametrize("name", ["EM_TOKEN", "em_token", "_emToken2", "t"])
+def test_names_of_variables_are_those_of_posix(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, CANARY)
+    assert EnvName.parse(name).secret() == CANARY
+    for other in ("2nd", "em-token", "em token", "é", ""):
+        with pytest.raises(ValueError, match="the name is expected"):
+            EnvName.parse(other)
 
 
 def test_no_target_shows_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

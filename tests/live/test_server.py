@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from carbonroute.errors import InputError
+from carbonroute.live.board import Board
 from carbonroute.live.config import load_live
 from carbonroute.live.http import FetchError, HttpFetcher, Request
 from carbonroute.live.server import Server, application
 from carbonroute.live.serving import served
+from carbonroute.live.status import document
 from helpers.live import Bed, bed
 
 TOKEN = "canary-token"
@@ -63,6 +67,20 @@ def test_the_state_is_that_of_the_last_tick(world: Bed) -> None:
     assert 'carbonroute_weight_in_force{origin="West",region="B",workload="short"} 1.0' in metrics
     assert 'carbonroute_carbon_g_per_kwh{region="A"} 130.0' in metrics
     assert "carbonroute_ticks_total 2.0" in metrics
+
+
+def test_the_last_day_ends_with_the_present(world: Bed) -> None:
+    """Of more moments than are shown, the last one is."""
+    with world.running() as parts:
+        board, first = Board(60.0), parts.controller.tick()
+        for tick in range(302):
+            moved = np.broadcast_to([1 - tick / 301, tick / 301], (2, 2, 2))
+            board.put(replace(first, tick=tick, in_force=moved), 60.0 * tick)
+        state = document(parts.setup, board, parts.controller.account, 60.0 * 302)
+    followed = state["last_day"]["followed"][0][0]["B"]
+    assert 144 <= len(followed) <= 288
+    assert followed == sorted(followed)
+    assert followed[-1] == state["cells"][0]["in_force"]["B"] == 1
 
 
 def test_unknown_carbon_is_absent_and_not_0(world: Bed) -> None:

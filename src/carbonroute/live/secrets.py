@@ -15,8 +15,8 @@ from urllib.parse import quote
 from carbonroute.errors import CarbonrouteError, InputError
 from carbonroute.spec import Spelled
 
-#: Capitals alone: most tokens are no such name, and are not taken for one.
-_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,127}", re.ASCII)
+#: As POSIX has it. A token can look like that, too: names with small letters are not repeated in messages.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 #: Shorter secrets, and shorter beginnings of one that a message cuts, are too common to be looked for.
 _LEAST = 4
 _HIDDEN = "***"
@@ -37,7 +37,8 @@ class EnvName(Spelled):
         """Return the name that a text spells; the text is not repeated: it might be the secret itself."""
         if not _NAME.fullmatch(text):
             raise ValueError(
-                "found no name of an environment variable, in capitals; the name is expected, not the secret"
+                "found no name of an environment variable (letters, digits and _, no digit first); the name "
+                "is expected, not the secret"
             )
         return cls(text)
 
@@ -51,7 +52,9 @@ class EnvName(Spelled):
         """
         secret = os.environ.get(self.text, "").strip()
         if not secret:
-            raise SecretError(f"environment variable {self.text} is not set; export it before the start")
+            hint = "that is named (not repeated here: small letters could be the secret itself)"
+            name = self.text if self.text.isupper() else hint
+            raise SecretError(f"environment variable {name} is not set; export it before the start")
         note_secret(secret)
         return secret
 

@@ -116,7 +116,7 @@ def _since_start(account: Account) -> dict[str, Any]:
 def _last_day(snapshots: Sequence[Snapshot], names: Names, *, shadow: bool) -> dict[str, Any]:
     """Return the history: of each cell the weights in force, or in a shadow as decided, and carbon."""
     every = max(1, -(-len(snapshots) // _MOST_MOMENTS))
-    kept = snapshots[::every]
+    kept = snapshots[::-1][::every][::-1]  # the last one is the present
     return {
         "time_utc": [one.time_utc.isoformat(timespec="seconds") for one in kept],
         "followed": [

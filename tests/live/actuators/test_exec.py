@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from carbonroute.live.actuators import TargetError
 from carbonroute.live.actuators.exec import Exec
+from carbonroute.live.actuators.program import Done
 from helpers.targets import context
 
 #: Keeps the shares in a file, and refuses more than 0.9 for one region.
@@ -79,6 +82,36 @@ def test_children_of_a_program_that_takes_too_long_are_killed_too(tmp_path: Path
             return
         time.sleep(0.01)
     pytest.fail("the child lives")
+
+
+@pytest.mark.parametrize("hangs", [True, False], ids=["hangs", "lies"])
+def test_a_write_takes_one_time_limit_whatever_the_program_does(
+    hangs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second to each run, of five for a write: what lies is read again, and taken back."""
+    around, asked = context(tmp_path), []
+
+    def run(_command: object, question: bytes, *, timeout_s: float, **_: object) -> Done:
+        asked.append(json.loads(question)["shares"])
+        if hangs and len(asked) > 1:
+            around.clock.wait(timeout_s)
+            raise TargetError("unverified", f"not done in {timeout_s:g} s")
+        around.clock.wait(min(1.0, timeout_s))
+        return Done(0, b'{"shares": {"eu": 1}}', b"")
+
+    monkeypatch.setattr("carbonroute.live.actuators.exec.run_program", run)
+    opened = program("", timeout_s=5.0).open(around)
+    assert opened.apply({"eu": 1.0}).result == "ok"
+    failed = opened.apply({"us": 1.0})
+    assert failed.result == "unverified"
+    assert failed.ms <= 5000
+    if hangs:
+        assert failed.read_back is None
+        assert asked == [{"eu": 1.0}, {"us": 1.0}]
+        assert "no time is left" in failed.detail
+    else:
+        assert failed.read_back == {"eu": 1.0}
+        assert [shares for shares in asked if shares] == [{"eu": 1.0}, {"us": 1.0}, {"eu": 1.0}]
 
 
 def test_a_program_that_is_not_there_is_unreachable(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -78,7 +78,9 @@ def frozen(answer: dict[str, Any], now: datetime) -> Said:
 
 def revised(answer: dict[str, Any], now: datetime) -> Said:
     """Answer the same hour over and over, with one value and another."""
-    return {**frozen(answer, now), "carbonIntensity": 20 + now.minute}  # type: ignore[dict-item]  # an object
+    said = frozen(answer, now)
+    assert isinstance(said, Mapping)
+    return {**said, "carbonIntensity": 20 + now.minute}
 
 
 def flapping(answer: dict[str, Any], now: datetime) -> Said:

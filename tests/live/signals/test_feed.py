@@ -50,6 +50,23 @@ def step(live: LiveFeed, now_s: float) -> tuple[str, float | None, float | None]
     return region.step, region.g_per_kwh, region.age_s
 
 
+def test_a_file_whose_values_all_lie_in_the_future_is_an_alarm_until_they_do_not(tmp_path: Path) -> None:
+    path, clock = tmp_path / "grid.csv", FakeClock()
+    path.write_text("time,DE\n2026-03-02T06:00Z,310\n2026-03-02T05:00Z,300\n", encoding="utf-8")
+    carbon = {"kind": "file", "path": str(path), "layout": "wide", "time_column": "time", "unit": "g/kWh"}
+    source = settings({"kind": "file", "carbon": carbon, "every": "5min"})
+    live = feed(clock, FakeFetcher(lambda _: ""), tmp_path, carbon=source)
+    live.poll()
+    assert live.alarms() == (
+        "file (0), DE, latest: DE: the value of 2026-03-02T05:00Z lies in the future",
+        "eu: carbon is by reference",
+    )
+    clock.since_s = 5.1 * HOUR_S
+    live.poll()
+    assert live.alarms() == ()
+    assert step(live, clock.since_s)[:2] == ("fresh", 300)
+
+
 def test_each_step_of_the_fallback_is_labelled(tmp_path: Path) -> None:
     clock, is_down = FakeClock(), False
 

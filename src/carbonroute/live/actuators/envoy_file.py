@@ -75,9 +75,7 @@ class EnvoyFile(Target):
 
     def faults(self, regions: Sequence[str], served: Sequence[str] | None = None) -> Iterator[Fault]:
         """Yield unknown, missing and empty regions, repeated addresses, and an admin that is no URL."""
-        yield from super().faults(regions, served)
-        texts = {region: [place.text for place in places] for region, places in self.endpoints.items()}
-        yield from endpoint_faults("endpoints", texts, regions, served)
+        yield from endpoint_faults("endpoints", self.endpoints, regions, served)
         yield from url_faults("admin", self.admin)
 
     def open(self, context: TargetContext) -> OpenEnvoyFile:

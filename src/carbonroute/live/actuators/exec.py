@@ -35,7 +35,8 @@ class Exec(Target):
     env
         Names of environment variables that it gets, besides PATH, HOME, LANG, LC_ALL and TMPDIR.
     timeout_s
-        Time limit for one run, s; then the program and its children are killed.
+        Time limit for a write with its reading back, s, however often the program runs for it; then it and
+        its children are killed. After half of it, a write that is not read back is taken back.
     tolerance
         A share that is held may differ by so much from that asked for.
     """
@@ -61,7 +62,7 @@ class OpenExec(OpenTarget):
 
     def __init__(self, settings: Exec, context: TargetContext) -> None:
         super().__init__(context, settings.timeout_s)
-        self.tolerance = settings.tolerance
+        self.tolerance, self.verified_within = settings.tolerance, 0.5
         self._settings = settings
         self._answer: dict[str, float] | None = None
 
@@ -83,7 +84,9 @@ class OpenExec(OpenTarget):
 
     def _run(self, shares: Mapping[str, float] | None) -> dict[str, float]:
         """Run the program once; return the shares that it says are held."""
-        settings = self._settings
+        settings, left_s = self._settings, self.left_s()
+        if left_s <= 0:
+            raise TargetError("unverified", f"{settings.label}: no time is left to ask it")
         question = {"schema": 1, "origin": settings.origin, "workload": settings.workload, "shares": shares}
         secrets = {name.text: name.secret() for name in settings.env}
         done = run_program(
@@ -91,7 +94,7 @@ class OpenExec(OpenTarget):
             json.dumps(question).encode(),
             folder=self.context.folder,
             env=plain_environment() | secrets,
-            timeout_s=settings.timeout_s,
+            timeout_s=left_s,
         )
         if done.code != 0:
             words = _hidden(done.errors, secrets.values())

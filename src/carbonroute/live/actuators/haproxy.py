@@ -53,7 +53,6 @@ class HAProxy(Target):
 
     def faults(self, regions: Sequence[str], served: Sequence[str] | None = None) -> Iterator[Fault]:
         """Yield unknown, missing and empty regions, repeated servers, and several backends."""
-        yield from super().faults(regions, served)
         yield from server_faults(self.servers, regions, served)
 
     def open(self, context: TargetContext) -> OpenHAProxy:
@@ -123,8 +122,7 @@ def server_faults(
     servers: Mapping[str, Sequence[Server]], regions: Sequence[str], served: Sequence[str] | None
 ) -> Iterator[Fault]:
     """Yield the faults of a table of servers by region."""
-    texts = {region: [server.text for server in listed] for region, listed in servers.items()}
-    yield from endpoint_faults("servers", texts, regions, served)
+    yield from endpoint_faults("servers", servers, regions, served)
     backends = dict.fromkeys(server.backend for listed in servers.values() for server in listed)
     if len(backends) > 1:
         yield Fault("servers", f"are of several backends: {', '.join(backends)}", "state a target for each")

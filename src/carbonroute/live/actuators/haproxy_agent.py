@@ -63,7 +63,6 @@ class HAProxyAgent(Target):
 
     def faults(self, regions: Sequence[str], served: Sequence[str] | None = None) -> Iterator[Fault]:
         """Yield unknown, missing and empty regions, repeated servers, several backends, and an open door."""
-        yield from super().faults(regions, served)
         if not ipaddress.ip_address(self.listen.host).is_loopback:
             yield Fault(
                 "listen", f"{self.listen.text!r} is no loopback address", "state one, as 127.0.0.1:9910"

@@ -92,7 +92,6 @@ class HttpRoute(Target):
 
     def faults(self, regions: Sequence[str], served: Sequence[str] | None = None) -> Iterator[Fault]:
         """Yield faults of regions, names and the address; two tokens, and one that would go unencrypted."""
-        yield from super().faults(regions, served)
         texts = {region: [name] for region, name in self.backends.items()}
         yield from endpoint_faults("backends", texts, regions, served)
         named = {"namespace": self.namespace, "route": self.route}

@@ -83,9 +83,7 @@ class Nginx(Target):
 
     def faults(self, regions: Sequence[str], served: Sequence[str] | None = None) -> Iterator[Fault]:
         """Yield faults of regions and addresses, and a budget of reloads that is too large."""
-        yield from super().faults(regions, served)
-        texts = {region: [place.text for place in places] for region, places in self.endpoints.items()}
-        yield from endpoint_faults("endpoints", texts, regions, served)
+        yield from endpoint_faults("endpoints", self.endpoints, regions, served)
         yield from url_faults("held", self.held)
         if self.reload_every.minutes < _LOWEST_MINUTES:
             yield Fault(

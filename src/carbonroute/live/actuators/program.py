@@ -95,12 +95,11 @@ def run_program(
 def _communicated(child: subprocess.Popen[bytes], program: str, question: bytes, end_s: float) -> Done:
     """Hand over the question and gather the answer."""
     kept = {"output": bytearray(), "errors": bytearray()}
-    rest = memoryview(question)
-    assert child.stdin is not None  # noqa: S101  all three are pipes
-    assert child.stdout is not None  # noqa: S101
-    assert child.stderr is not None  # noqa: S101
+    rest, stdin = memoryview(question), child.stdin
+    if stdin is None or child.stdout is None or child.stderr is None:
+        raise ValueError("all three streams of the program must be pipes")
     with selectors.DefaultSelector() as selector:
-        selector.register(child.stdin, selectors.EVENT_WRITE, "question")
+        selector.register(stdin, selectors.EVENT_WRITE, "question")
         selector.register(child.stdout, selectors.EVENT_READ, "output")
         selector.register(child.stderr, selectors.EVENT_READ, "errors")
         while selector.get_map():
@@ -110,7 +109,7 @@ def _communicated(child: subprocess.Popen[bytes], program: str, question: bytes,
                     if not rest:
                         selector.unregister(key.fileobj)
                         with suppress(BrokenPipeError):
-                            child.stdin.close()
+                            stdin.close()
                 elif part := os.read(key.fd, _CHUNK):
                     kept[key.data] += part
                 else:

@@ -31,7 +31,7 @@ from carbonroute.live.actuators.rounding import divided
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import Fetcher, FetchError
 from carbonroute.live.secrets import SecretError
-from carbonroute.spec import Spec
+from carbonroute.spec import Spec, Spelled
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Gauge
@@ -193,6 +193,9 @@ class OpenTarget(ABC):
         self.context = context
         self.timeout_s = timeout_s
         self.trickle = trickle
+        #: Part of the time limit within which a write is verified; the rest is for taking it back.
+        self.verified_within = 1.0
+        self._end_s: float | None = None
         #: Time between two readings while a write is verified, s.
         self.pause_s = _PAUSE_S
         #: A share that is read back may differ by so much from that sent.
@@ -215,11 +218,14 @@ class OpenTarget(ABC):
             baseline.
         """
         clock, start_s = self.context.clock, self.context.clock.monotonic_s()
+        self._end_s = start_s + self.timeout_s
         try:
             parts = self._rounded(self._checked(shares))
-            applied = self._applied(parts, start_s + self.timeout_s, urgent=urgent)
+            applied = self._applied(parts, start_s + self.verified_within * self.timeout_s, urgent=urgent)
         except TargetError as error:
             applied = Applied({}, self.held(), error.result, 0.0, error.detail)
+        finally:
+            self._end_s = None
         return replace(applied, ms=(clock.monotonic_s() - start_s) * 1e3)
 
     def held(self) -> dict[str, float] | None:
@@ -228,6 +234,12 @@ class OpenTarget(ABC):
             return self._asked()
         except TargetError:
             return None
+
+    def left_s(self) -> float:
+        """Return what is left of the time limit of a write; all of it where none is under way, s."""
+        if self._end_s is None:
+            return self.timeout_s
+        return max(self._end_s - self.context.clock.monotonic_s(), 0.0)
 
     def delay_s(self) -> float:
         """Return how long a change that is not urgent has to wait, s."""
@@ -372,7 +384,10 @@ def outer_world() -> Iterator[None]:
 
 
 def endpoint_faults(
-    key: str, endpoints: Mapping[str, Sequence[str]], regions: Sequence[str], served: Sequence[str] | None
+    key: str,
+    endpoints: Mapping[str, Sequence[str | Spelled]],
+    regions: Sequence[str],
+    served: Sequence[str] | None,
 ) -> Iterator[Fault]:
     """Yield the faults of a table of endpoints by region: unknown, missing and empty regions, repeats."""
     for region in endpoints:
@@ -381,7 +396,7 @@ def endpoint_faults(
     for region in regions if served is None else served:
         if region not in endpoints:
             yield Fault(key, f"region {region!r} is missing", "state what serves each region")
-    seen: dict[str, str] = {}
+    seen: dict[str | Spelled, str] = {}
     for region, places in endpoints.items():
         if not places:
             yield Fault(f"{key}.{region}", "is empty", "state at least one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, cast
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -65,7 +65,8 @@ class Queries(Spec):
     @property
     def stated(self) -> dict[Quantity, str]:
         """The queries that are stated."""
-        return {name: query for name, query in vars(self).items() if query is not None}  # type: ignore[misc]
+        stated = {name: query for name, query in vars(self).items() if query is not None}
+        return cast("dict[Quantity, str]", stated)
 
     @model_validator(mode="after")
     def _counts_have_a_range(self) -> Queries:

@@ -54,7 +54,7 @@ function bar(weights, history, regions) {
   regions.forEach((region, index) => {
     const high = low.map((value, at) => value + history[region][at]);
     const x = (at) => (moments > 1 ? (100 * at) / (moments - 1) : 100 * at);
-    const y = (value) => 26 - 11 * value;
+    const y = (value) => 15 + 11 * value; // the first region on top, as the legend has it
     const edge = moments > 1 ? high.map((value, at) => `${x(at)},${y(value)}`) : [`0,${y(high[0])}`, `100,${y(high[0])}`];
     const back = moments > 1 ? low.map((value, at) => `${x(at)},${y(value)}`).reverse() : [`100,${y(low[0])}`, `0,${y(low[0])}`];
     picture.append(shape("polygon", { points: [...edge, ...back].join(" "), fill: colour(index), "fill-opacity": 0.75 }));

@@ -37,6 +37,16 @@ from carbonroute.live.signals.provider import Provider, ProviderContext, Session
 from carbonroute.live.signals.watttime import LiveWattTime
 from carbonroute.units import G_PER_KWH, CarbonUnit
 
+#: Carbon sources of scenarios by the kind that their keys state.
+_SOURCES: Mapping[str, type[ElectricityMaps | WattTime | Neso | CarbonAwareSdk]] = MappingProxyType(
+    {
+        "electricity-maps": ElectricityMaps,
+        "watttime": WattTime,
+        "neso": Neso,
+        "carbon-aware-sdk": CarbonAwareSdk,
+    }
+)
+
 Kind = Literal[
     "electricity-maps", "watttime", "neso", "eia", "entsoe", "carbon-aware-sdk", "prometheus"
 ]  # fmt: skip
@@ -226,7 +236,20 @@ class _OfProvider(Archive):
         return self.provider.session(around)
 
 
-class ElectricityMapsArchive(_OfProvider):
+class _OfSource(_OfProvider):
+    """History whose answers a carbon source of scenarios reads as they are."""
+
+    @abstractmethod
+    def keys(self) -> dict[str, Any]:
+        """Return the keys of ``[carbon]`` that read its files, but `path`."""
+
+    def read(self, content: Any, name: str) -> CarbonReadings:
+        """Return an answer's readings."""
+        keys = self.keys()
+        return _SOURCES[keys["kind"]].spelled(path="answer.json", **keys).parse_answer(content, name)
+
+
+class ElectricityMapsArchive(_OfSource):
     """Electricity Maps: ``/carbon-intensity/past-range``, ten days at a time."""
 
     longest = timedelta(days=10)
@@ -240,18 +263,12 @@ class ElectricityMapsArchive(_OfProvider):
         """Return the request of an hourly range."""
         return self._maps.request("past-range", {"zone": zone, "start": utc(start), "end": utc(end)})
 
-    def read(self, content: Any, name: str) -> CarbonReadings:
-        """Return an answer's readings."""
-        return ElectricityMaps(kind="electricity-maps", path=name, scope=self._maps.scope).parse_answer(
-            content, name
-        )
-
     def keys(self) -> dict[str, Any]:
         """Return the keys of ``[carbon]``."""
         return {"kind": "electricity-maps", "scope": self._maps.scope}
 
 
-class WattTimeArchive(_OfProvider):
+class WattTimeArchive(_OfSource):
     """WattTime: ``/v3/historical``, 32 days at a time."""
 
     longest = timedelta(days=32)
@@ -268,18 +285,12 @@ class WattTimeArchive(_OfProvider):
         """Return the request of a range, whose both ends are included."""
         return self._watttime.request("historical", zone, {"start": utc(start), "end": utc(end - self.step)})
 
-    def read(self, content: Any, name: str) -> CarbonReadings:
-        """Return an answer's readings."""
-        return WattTime(
-            kind="watttime", path="answer.json", signal_type=self._watttime.signal_type
-        ).parse_answer(content, name)
-
     def keys(self) -> dict[str, Any]:
         """Return the keys of ``[carbon]``."""
         return {"kind": "watttime", "signal_type": self._watttime.signal_type}
 
 
-class NesoArchive(_OfProvider):
+class NesoArchive(_OfSource):
     """Great Britain: ``/intensity/{from}/{to}``, 14 days at a time, whose first half-hour is one too many."""
 
     longest = timedelta(days=14)
@@ -293,10 +304,6 @@ class NesoArchive(_OfProvider):
     def request(self, zone: str, start: datetime, end: datetime) -> Request:  # noqa: ARG002  it has one
         """Return the request of a range."""
         return self._neso.request(f"{utc(start)}/{utc(end)}")
-
-    def read(self, content: Any, name: str) -> CarbonReadings:
-        """Return an answer's readings."""
-        return Neso(kind="neso", path="answer.json").parse_answer(content, name)
 
     def keys(self) -> dict[str, Any]:
         """Return the keys of ``[carbon]``."""
@@ -423,7 +430,7 @@ class EntsoeArchive(Archive):
         return {"kind": "entsoe", "step": self._step, **self._types.keys()}
 
 
-class CarbonAwareSdkArchive(_OfProvider):
+class CarbonAwareSdkArchive(_OfSource):
     """A server of the Carbon Aware SDK: ``/emissions/bylocations``, a week at a time."""
 
     longest = timedelta(days=7)
@@ -440,13 +447,6 @@ class CarbonAwareSdkArchive(_OfProvider):
     def request(self, zone: str, start: datetime, end: datetime) -> Request:
         """Return the request of a range."""
         return self._sdk.request((zone,), start, end)
-
-    def read(self, content: Any, name: str) -> CarbonReadings:
-        """Return an answer's readings."""
-        reader = CarbonAwareSdk.spelled(
-            kind="carbon-aware-sdk", path=name, step=self._sdk.step.text, accounting=self._sdk.accounting
-        )
-        return reader.parse_answer(content, name)
 
     def keys(self) -> dict[str, Any]:
         """Return the keys of ``[carbon]``."""

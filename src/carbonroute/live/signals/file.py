@@ -10,7 +10,15 @@ from pydantic import field_validator
 
 from carbonroute.carbon import Accounting, CarbonSource, FileSource, Query
 from carbonroute.carbon.formats import labelled
-from carbonroute.live.signals.provider import Call, Provider, ProviderContext, Reply, Session, points_of
+from carbonroute.live.signals.provider import (
+    Call,
+    Point,
+    Provider,
+    ProviderContext,
+    Reply,
+    Session,
+    points_of,
+)
 
 
 class LiveFile(Provider):
@@ -52,8 +60,14 @@ class LiveFile(Provider):
         raise NotImplementedError("files are read by `answer`")
 
     def answer(self, call: Call, session: Session, around: ProviderContext) -> Reply:  # noqa: ARG002  nothing is sent
-        """Return the rows that have begun by now."""
+        """Return the rows that have begun by now; of a zone without any, the next, which is refused."""
         now = around.clock.now()
         readings = self._source.read(Query.of_all_times(call.zones, around.folder))
         points = points_of(readings, self._source.step.minutes)
-        return Reply({zone: [each for each in of if each.start <= now] for zone, of in points.items()})
+        return Reply({zone: _begun(of, now) for zone, of in points.items()})
+
+
+def _begun(points: Sequence[Point], now: datetime) -> list[Point]:
+    """Return the values whose interval has begun; if there is none, the next one."""
+    begun = [each for each in points if each.start <= now]
+    return begun or sorted(points, key=lambda each: each.start)[:1]
