@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from carbonroute.cli.app import run as command
-from carbonroute.control.decisions import About, DecisionJournal, journals, records
+from carbonroute.control.decisions import HEAD, About, DecisionJournal, journals, records
 from carbonroute.engines.queued import run
 from carbonroute.errors import InputError, RunFolderError
 from carbonroute.runs import run as run_scenario
@@ -246,3 +246,41 @@ def test_a_durable_journal_goes_on_after_a_day_whose_first_record_is_torn(
         assert journal.last is not None
         run(inputs, journals={0: journal})
     assert [record.seq for record in records(tmp_path)] == list(range(120))
+
+
+@pytest.mark.parametrize("lost", [0, 1, 7, 60])
+def test_whole_lines_that_are_missing_at_the_end_are_told(lost: int, tmp_path: Path) -> None:
+    inputs = inputs_of(policies=[{"use": "spill"}], traffic=FEW, horizon={"hours": 1})
+    with DecisionJournal(tmp_path, head(inputs), durable=True) as journal:
+        run(inputs, journals={0: journal})
+    (file,) = tmp_path.glob("*.jsonl")
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[: len(lines) - lost]))
+    if lost:
+        told = f"the last {lost} records? of 60 are missing, as {HEAD} tells; .* remove {HEAD}"
+        with pytest.raises(RunFolderError, match=told):
+            DecisionJournal(tmp_path, head(inputs), durable=True)
+        with pytest.raises(RunFolderError, match=told):
+            list(records(tmp_path))
+        (tmp_path / HEAD).unlink()
+    with DecisionJournal(tmp_path, head(inputs), durable=True) as journal:
+        run(inputs, journals={0: journal})
+    assert [record.seq for record in records(tmp_path)] == list(range(120 - lost))
+
+
+def test_a_head_that_is_behind_is_no_loss_and_another_one_is(tmp_path: Path) -> None:
+    """A kill between a record and its head leaves the head behind."""
+    inputs = inputs_of(policies=[{"use": "spill"}], traffic=FEW, horizon={"hours": 1})
+    with DecisionJournal(tmp_path, head(inputs), durable=True) as journal:
+        run(inputs, journals={0: journal})
+    every = list(records(tmp_path))
+    place, told = tmp_path / HEAD, json.loads((tmp_path / HEAD).read_text())
+    assert told["seq"] == 59
+    place.write_text(json.dumps({"seq": 58, "sha256": every[59].prev}))
+    assert len(list(records(tmp_path))) == 60
+    place.write_text(json.dumps({"seq": 58, "sha256": told["sha256"]}))
+    with pytest.raises(RunFolderError, match=f"record 58 is another one than {HEAD} names"):
+        list(records(tmp_path))
+    place.write_text("{")
+    with pytest.raises(RunFolderError, match=f"{HEAD} is damaged"):
+        DecisionJournal(tmp_path, head(inputs), durable=True)

@@ -22,7 +22,7 @@ from carbonroute.live.running import run_ticks
 from helpers.live import Bed, bed
 
 #: Calls that change files.
-_CHANGING = ("open", "write", "fsync", "replace", "unlink", "mkdir", "ftruncate")
+_CHANGING = ("open", "write", "pwrite", "fsync", "replace", "unlink", "mkdir", "ftruncate")
 WEIGHTS = "weights.json"
 TICK_S = 3600.0
 INTERVAL_S = 60.0

@@ -1,7 +1,8 @@
 """Decision records: a router's view and decision, one JSON line each, chained by their digests.
 
 A journal is a folder of files `decisions-YYYY-MM-DD.jsonl`. Numbers are exact; values outside JSON stand as
-``"inf"``, ``"-inf"`` or ``"nan"``. A line that a kill left torn at the end is cut.
+``"inf"``, ``"-inf"`` or ``"nan"``. A line that a kill left torn at the end is cut. A durable journal names its
+last record in ``head.json``, once that is on the disk: whole lines that go missing at the end are seen.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from carbonroute.control.knowledge import KINDS, Known
 from carbonroute.control.loop import Decisions, decided
 from carbonroute.control.router import Control, Router
 from carbonroute.errors import RunFolderError
-from carbonroute.files.folder import open_file, reading, write_all, writing
+from carbonroute.files.folder import open_file, read_file, reading, stands, sync, write_all, writing
 from carbonroute.policies.base import PolicyLike, View
 from carbonroute.policies.plan import Plan
 
@@ -37,6 +38,9 @@ _MAX_LINE_BYTES = 2**26
 _TAIL_BYTES = 2**16
 #: The first of some last lines may be torn by the cut, and the last by a kill: one between them is whole.
 _LEAST_LINES = 2
+#: Names the last record; it is overwritten in place, which needs no room on a full disk.
+HEAD = "head.json"
+_HEAD_BYTES = 120
 _NAME = re.compile(r"decisions-\d{4}-\d\d-\d\d\.jsonl")
 _DIGEST = re.compile(rb',"sha256":"([0-9a-f]{64})"\}\n')
 _TYPES: Mapping[str, type[Any]] = {"available": np.bool_, "allowed": np.bool_, "pool": np.intp}
@@ -47,6 +51,13 @@ Values = list[JsonValue]
 
 class _Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class _Head(_Part):
+    """The last record of a journal: its number and its digest."""
+
+    seq: int = Field(ge=0)
+    sha256: Sha256
 
 
 class PolicyFacts(_Part):
@@ -331,7 +342,7 @@ class DecisionJournal:
         Facts that all records repeat.
     durable
         Whether every record is on the disk before the next thing happens. Of such a journal, which may be
-        long, the last file alone is read at the start.
+        long, the last file alone is read at the start, and its end is compared with ``head.json``.
 
     Attributes
     ----------
@@ -351,6 +362,7 @@ class DecisionJournal:
             folder.mkdir(parents=True, exist_ok=True)
         self._seq, self._prev, self._name, whole = 0, "", "", 0
         self._file: int | None = None
+        self._head_file: int | None = None
         for name, end, record, digest in _lines(folder, last_file=durable):
             self._name, whole, self.last = name, end, record
             self._seq, self._prev = record.seq + 1, digest
@@ -370,12 +382,15 @@ class DecisionJournal:
         self.close()
 
     def close(self) -> None:
-        """Flush the records to the disk, and close the file."""
+        """Flush the records to the disk, and close the files."""
         if self._file is not None:
             with writing(self._folder / self._name):
                 os.fsync(self._file)
                 os.close(self._file)
             self._file = None
+        if self._head_file is not None:
+            os.close(self._head_file)
+            self._head_file = None
 
     def begin_anew(self) -> None:
         """Take back all records that were written since it was opened.
@@ -393,6 +408,8 @@ class DecisionJournal:
         for name in _files(self._folder):
             with writing(self._folder / name):
                 (self._folder / name).unlink()
+        with writing(self._folder / HEAD):
+            (self._folder / HEAD).unlink(missing_ok=True)
         (self._seq, self._prev), self._day, self._name = self._first, "", ""
 
     def add(
@@ -505,15 +522,24 @@ class DecisionJournal:
                 self.close()
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
                 self._file, self._name, self._day = open_file(self._folder, name, flags), name, name
+                if self._durable:
+                    sync(self._folder, [name])
             end = os.fstat(self._file).st_size
             try:
                 write_all(self._file, body[:-1] + f',"sha256":"{digest}"}}\n'.encode())
                 if self._durable:
                     os.fsync(self._file)
+                    self._name_last(_Head(seq=self._seq, sha256=digest))
             except OSError:
                 os.ftruncate(self._file, end)
                 raise
         self._seq, self._prev = self._seq + 1, digest
+
+    def _name_last(self, head: _Head) -> None:
+        """Write which record is the last."""
+        if self._head_file is None:
+            self._head_file = open_file(self._folder, HEAD, os.O_WRONLY | os.O_CREAT)
+        os.pwrite(self._head_file, f"{head.model_dump_json():<{_HEAD_BYTES - 1}}\n".encode(), 0)
 
 
 def _of_live(live: LivePart, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -557,7 +583,7 @@ def records(folder: Path) -> Iterator[DecisionRecord]:
     Raises
     ------
     RunFolderError
-        If a record is damaged, or one is missing between two others.
+        If a record is damaged, or one is missing.
     """
     return (record for _, _, record, _ in _lines(folder))
 
@@ -612,7 +638,45 @@ def _lines(folder: Path, *, last_file: bool = False) -> Iterator[tuple[str, int,
     """Yield the file of each record, where its line ends there, the record, and its digest.
 
     Of the last file alone, the first record is taken for the one that follows those before it.
+
+    Raises
+    ------
+    RunFolderError
+        If a record is damaged or missing, at the end too, as far as ``head.json`` tells.
     """
+    head, last = _head(folder), -1  # read before the records: who writes them writes it after
+    for name, end, record, digest in _in_files(folder, last_file=last_file):
+        last = record.seq
+        if head is not None and head.seq == last and head.sha256 != digest:
+            raise _unlike_head(folder, f"record {last} is another one than {HEAD} names")
+        yield name, end, record, digest
+    if head is not None and last < head.seq:
+        count = head.seq - last
+        lost = (
+            f"the last {count:,} record{'s' * (count != 1)} of {head.seq + 1:,} are missing, as {HEAD} tells"
+        )
+        raise _unlike_head(folder, lost)
+
+
+def _unlike_head(folder: Path, problem: str) -> RunFolderError:
+    remedy = f"take the journal from where it was written, or remove {HEAD} to go on without them"
+    return RunFolderError(f"{folder}: {problem}; {remedy}")
+
+
+def _head(folder: Path) -> _Head | None:
+    """Return which record is the last, as ``head.json`` tells; None where there is none."""
+    with reading(folder / HEAD):
+        if not stands(folder, HEAD):
+            return None
+    content = read_file(folder, HEAD, _HEAD_BYTES)
+    try:
+        return _Head.model_validate_json(content)
+    except ValidationError as error:
+        raise _unlike_head(folder, f"{HEAD} is damaged") from error
+
+
+def _in_files(folder: Path, *, last_file: bool) -> Iterator[tuple[str, int, DecisionRecord, str]]:
+    """Yield what `_lines` yields, each record compared with the one before it."""
     names, seq, prev = _files(folder), 0, ""
     for name in _last_with_record(folder, names) if last_file else names:
         end = 0
