@@ -1,8 +1,8 @@
 """Decision records: a router's view and decision, one JSON line each, chained by their digests.
 
 A journal is a folder of files `decisions-YYYY-MM-DD.jsonl`. Numbers are exact; values outside JSON stand as
-``"inf"``, ``"-inf"`` or ``"nan"``. A line that a kill left torn at the end is cut. A durable journal names its
-last record in ``head.json``, once that is on the disk: whole lines that go missing at the end are seen.
+``"inf"``, ``"-inf"`` or ``"nan"``. A line that a kill left torn at the end is cut. A durable journal names
+its last record in ``head.json``, once that is on the disk: whole lines that go missing at the end are seen.
 """
 
 from __future__ import annotations
