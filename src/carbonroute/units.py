@@ -18,6 +18,9 @@ US_PER_HOUR = 3600 * US_PER_S
 US_PER_DAY = 24 * US_PER_HOUR
 J_PER_KWH = 3.6e6
 MB_PER_GB = 1000.0
+BYTES_PER_GB = 1e9
+GB_PER_GIB = 1.073741824
+US_PER_MS = 1000.0
 G_PER_KG = 1000.0
 
 #: How a scenario spells the unit of a carbon intensity.

@@ -22,3 +22,13 @@ def number(row: Mapping[str, str], column: str) -> float | None:
 def required(row: Mapping[str, str], column: str) -> float:
     """Return the number in a column that is never empty."""
     return float(row[column])
+
+
+def matching(text: str, *names: str) -> bool:
+    """Whether all words of a text are in names, whatever their case; no words are in all.
+
+    >>> matching("llama 8B", "llama-3.1-8b"), matching("llama 9b", "llama-3.1-8b"), matching("", "a")
+    (True, False, True)
+    """
+    searched = " ".join(names).casefold()
+    return all(word in searched for word in text.casefold().split())

@@ -223,6 +223,18 @@ COMMANDS = (
         "Next: `carbonroute init FILE --regions ID,ID,ID` writes a scenario of them.",
     ),
     Command(
+        "models",
+        "Search the catalogue of language models: parameters, layers, cache of a token, experts.",
+        ("models llama", "models qwen3 --json"),
+        "Next: `carbonroute init FILE --regions ID,ID,ID --models NAME` for those that are measured.",
+    ),
+    Command(
+        "gpus",
+        "Search the catalogue of GPUs: memory, bandwidth, arithmetic, power, link.",
+        ("gpus h100", "gpus a100 --json"),
+        "docs/llm.md says how the time of a step, the cache and the power follow from these figures.",
+    ),
+    Command(
         "inspect",
         f"Describe a data file: content, faults, and the lines that read it.\n\n{_RUNS_CODE}",
         ("inspect examples/access.log", "inspect mine.toml --picture inputs.png"),
