@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from carbonroute.arrays import Array
     from carbonroute.live.config import LiveSetup
     from carbonroute.live.controller import Snapshot
+    from carbonroute.live.look import Look
     from carbonroute.live.savings import Savings
     from carbonroute.live.signals.feed import RegionCarbon
 
@@ -28,15 +29,29 @@ _FLAG = Parameter(negative=())
 _AT_ONCE_S = 1.0
 
 
-def check(file: Path, /, *, json: Json = False, no_code: NoCode = False) -> int:
+def check(
+    file: Path,
+    /,
+    *,
+    shadow: Annotated[bool, _FLAG] = False,
+    canary: str | None = None,
+    json: Json = False,
+    no_code: NoCode = False,
+) -> int:
     """Read a live file, ask every source, metric and actuator once, and print the decision; change nothing.
 
-    The exit code is 1 where something should be mended before the start.
+    What the actuators would be sent is printed, too. The exit code is 1 where something should be mended
+    before the start: also a variable that is not set, a port that is taken, and a journal that cannot be
+    written.
 
     Parameters
     ----------
     file
         The live file.
+    shadow
+        As of live run.
+    canary
+        As of live run.
     """
     require_extra("live check")
     from carbonroute.live.clock import SystemClock
@@ -44,9 +59,9 @@ def check(file: Path, /, *, json: Json = False, no_code: NoCode = False) -> int:
     from carbonroute.live.http import HttpFetcher
     from carbonroute.live.look import look
 
-    clock = SystemClock()
+    mode, clock = _mode(canary, shadow=shadow), SystemClock()
     with results_alone(), HttpFetcher(clock) as fetch:
-        setup = load_live(file, code=not no_code)
+        setup = load_live(file, {"mode": mode} if mode else None, code=not no_code)
         seen = look(setup, clock, fetch)
     if json:
         print_json(
@@ -57,6 +72,8 @@ def check(file: Path, /, *, json: Json = False, no_code: NoCode = False) -> int:
                 "available": seen.available.tolist(),
                 "decision": _cells(setup, seen.weights),
                 "in_force": _cells(setup, seen.held),
+                "would_send": None if seen.sent is None else _cells(setup, seen.sent),
+                "reasons": list(seen.reasons),
                 "problems": list(seen.problems),
             }
         )
@@ -64,6 +81,7 @@ def check(file: Path, /, *, json: Json = False, no_code: NoCode = False) -> int:
         console = out()
         _print_carbon(console, seen.carbon)
         _print_weights(console, setup, seen.weights, seen.held, str(setup.settings.mode))
+        _print_sent(console, setup, seen)
         _print_lines(console, seen.problems, "Nothing to mend.", "To mend before the start:")
     return MISSED if seen.problems else DONE
 
@@ -97,16 +115,13 @@ def run(
     require_extra("live run")
     if ticks is not None and ticks < 1:
         raise InputError("--ticks", [Fault("", f"found {ticks}", "1 or more is expected")])
-    if shadow and canary is not None:
-        raise InputError("--canary", [Fault("", "found beside --shadow", "state one of them")])
     from carbonroute.live.clock import SystemClock
     from carbonroute.live.config import load_live
     from carbonroute.live.http import HttpFetcher
     from carbonroute.live.running import assembled, journal_folder, run_ticks
     from carbonroute.live.serving import served
 
-    mode = "shadow" if shadow else None if canary is None else _canary(canary)
-    clock = SystemClock()
+    mode, clock = _mode(canary, shadow=shadow), SystemClock()
     setup = load_live(file, {"mode": mode} if mode else None, code=not no_code)
     told = _Told(quiet=quiet)
     with (
@@ -137,6 +152,13 @@ def run(
     verified = bool(restored.verified.all())
     say("ended: the baseline is in force" if verified else "ended, and the baseline could not be restored")
     return DONE if verified else MISSED
+
+
+def _mode(canary: str | None, *, shadow: bool) -> str | None:
+    """Return the mode that the options state instead of the file's, or None."""
+    if shadow and canary is not None:
+        raise InputError("--canary", [Fault("", "found beside --shadow", "state one of them")])
+    return "shadow" if shadow else None if canary is None else _canary(canary)
 
 
 def _canary(share: str) -> str:
@@ -332,13 +354,35 @@ def _print_carbon(console: Console, carbon: tuple[RegionCarbon, ...]) -> None:
 def _print_weights(console: Console, setup: LiveSetup, decided: object, held: object, mode: str) -> None:
     """Print the decision of each cell beside what is in force; weights of shape (O, W, R)."""
     console.print(f"Decision in mode {mode}, % of the traffic; in brackets: in force")
+    texts = [
+        [
+            [f"{100 * a:.1f} ({100 * b:.1f})" for a, b in zip(after, before, strict=True)]
+            for after, before in zip(new, old, strict=True)
+        ]
+        for new, old in zip(_rows(decided), _rows(held), strict=True)
+    ]
+    _print_cells(console, setup, texts)
+
+
+def _print_sent(console: Console, setup: LiveSetup, seen: Look) -> None:
+    """Print what the actuators would be sent."""
+    if seen.sent is None:
+        console.print("Would be sent: nothing, in a shadow.")
+        return
+    why = "".join(f" ({reason})" for reason in seen.reasons)
+    console.print(f"Would be sent in mode {setup.settings.mode}, % of the traffic{why}")
+    texts = [[[f"{100 * share:.2f}" for share in row] for row in rows] for rows in _rows(seen.sent)]
+    _print_cells(console, setup, texts)
+
+
+def _print_cells(console: Console, setup: LiveSetup, texts: list[list[list[str]]]) -> None:
+    """Print a row for each origin and workload."""
     table = empty_table()
     for heading in ("origin", "workload", *setup.names.regions):
         table.add_column(heading)
-    for origin, new, old in zip(setup.names.origins, _rows(decided), _rows(held), strict=True):
-        for workload, after, before in zip(setup.names.workloads, new, old, strict=True):
-            shares = [f"{100 * a:.1f} ({100 * b:.1f})" for a, b in zip(after, before, strict=True)]
-            table.add_row(origin, workload, *shares)
+    for origin, of_origin in zip(setup.names.origins, texts, strict=True):
+        for workload, row in zip(setup.names.workloads, of_origin, strict=True):
+            table.add_row(origin, workload, *row)
     console.print(table)
 
 

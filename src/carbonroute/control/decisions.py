@@ -602,6 +602,20 @@ def last_record(folder: Path) -> DecisionRecord | None:
     return None
 
 
+def last_of_chain(folder: Path) -> DecisionRecord | None:
+    """Return the last record of a journal, or None; of a long one, the chain in the last file is read.
+
+    Raises
+    ------
+    RunFolderError
+        If a record of that file is damaged, or one is missing.
+    """
+    last = None
+    for _, _, last, _ in _lines(folder, last_file=True):
+        pass
+    return last
+
+
 def _last_with_record(folder: Path, names: list[str]) -> list[str]:
     """Return the last file that has a whole record, and those after it; all, if none has."""
     for index in reversed(range(len(names))):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from carbonroute.arrays import Array, Mask
 from carbonroute.live.actuators import Target
 from carbonroute.live.actuators.gauge import OpenGauge
-from carbonroute.live.actuators.target import Applied, OpenTarget, TargetContext
+from carbonroute.live.actuators.target import Applied, OpenTarget, TargetContext, TargetError
 from carbonroute.live.names import Names
 from carbonroute.live.secrets import hidden
 
@@ -140,11 +140,8 @@ class Actuation:
         decided, verified = np.zeros((2, *self._names.shape[:2]), dtype=bool)
         records = []
         for index, (target, covered) in enumerate(zip(self._open, self.covered, strict=True)):
-            shares = _mean(weights[covered], per_s[covered])
             waits = not urgent and target.delay_s() > 0
-            of_region = dict(zip(self._names.regions, shares.tolist(), strict=True))
-            served = self._names.served(covered, self._allowed)
-            applied = target.apply({region: of_region[region] for region in served}, urgent=urgent)
+            applied = target.apply(self._shares(covered, weights, per_s), urgent=urgent)
             own = covered & ~decided
             decided |= covered
             sent[own] = self._row(applied.sent)
@@ -157,6 +154,32 @@ class Actuation:
         sent = np.where(np.isnan(sent), weights, sent)
         return Carried(sent, verified, self.in_force.copy(), tuple(records))
 
+    def would_send(self, weights: Array, per_s: Array) -> tuple[Array, list[str]]:
+        """Return the weights as `apply` would send them, shape (O, W, R), and what would be refused.
+
+        Parameters
+        ----------
+        weights, per_s
+            As of `apply`.
+        """
+        sent, problems = weights.copy(), []
+        for name, target, covered in reversed(list(zip(self.names, self._open, self.covered, strict=True))):
+            try:
+                sent[covered] = self._row(target.rounded(self._shares(covered, weights, per_s)))
+            except TargetError as error:
+                problems.append(f"actuator {name}: {hidden(error.detail)}")
+        return sent, problems
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Why targets did not tell what is in force when they were asked last."""
+        pairs = zip(self.names, self._open, strict=True)
+        return tuple(
+            f"actuator {name}: its weights cannot be read back ({hidden(target.problem)})"
+            for name, target in pairs
+            if target.problem
+        )
+
     def defer(self, budget: Array) -> None:
         """Tell the targets that have a deferral budget how much of the work that can wait may run now.
 
@@ -168,6 +191,12 @@ class Actuation:
         for target, covered in zip(self._open, self.covered, strict=True):
             if isinstance(target, OpenGauge):
                 target.defer(float(budget[covered].min()))
+
+    def _shares(self, covered: Mask, weights: Array, per_s: Array) -> dict[str, float]:
+        """Return what a target is told: the shares of the regions that may serve its cells."""
+        mean = _mean(weights[covered], per_s[covered])
+        of_region = dict(zip(self._names.regions, mean.tolist(), strict=True))
+        return {region: of_region[region] for region in self._names.served(covered, self._allowed)}
 
     def _note(self, cells: NDArray[np.bool_], shares: Mapping[str, float]) -> None:
         self.in_force[cells] = self._row(shares)

@@ -18,6 +18,7 @@ from carbonroute.control.loop import ControlLoop, Decisions
 from carbonroute.errors import PolicyError, RunFolderError
 from carbonroute.live.actuation import Actuation, Carried
 from carbonroute.live.baselines import emissions_of_all, energy_j, nearest, weights_of
+from carbonroute.live.canary import held_at_start, mixed
 from carbonroute.live.clock import Clock
 from carbonroute.live.config import LiveSetup
 from carbonroute.live.deferral import Deferral
@@ -29,8 +30,6 @@ from carbonroute.units import S_PER_HOUR, S_PER_MINUTE
 
 #: The calendar and the clock that never jumps may drift apart by so much from tick to tick, s.
 _MOST_DRIFT_S = 30.0
-#: A router with few steps rounds shares by so much at most.
-_ROUNDING = 0.005
 
 By = Literal["policy", "baseline", "held"]
 Traffic = Literal["measured", "expected", "unknown"]
@@ -161,6 +160,26 @@ class _Dwell:
         self.changed_s.clear()
 
 
+def is_killed(setup: LiveSetup) -> bool:
+    """Whether the kill file is there."""
+    return (setup.folder / setup.settings.kill_file).exists()
+
+
+def back_to_baseline(setup: LiveSetup, *, anything: bool) -> str:
+    """Return why the baseline is in force now, whatever the policy says; empty: it is not.
+
+    Parameters
+    ----------
+    setup
+        The live file.
+    anything
+        Whether any region is available.
+    """
+    if is_killed(setup):
+        return "kill file: back to the baseline"
+    return "" if anything else "no region is available: back to the baseline"
+
+
 class Controller:
     """Runs a policy tick by tick. It never raises for what the outer world does: it holds, and tells.
 
@@ -208,7 +227,7 @@ class Controller:
     @property
     def killed(self) -> bool:
         """Whether the kill file is there."""
-        return (self._setup.folder / self._live.kill_file).exists()
+        return is_killed(self._setup)
 
     def resume(self, planned: Array | None = None) -> None:
         """Take what is in force for what is held: as read back, or as the baseline has it.
@@ -218,30 +237,13 @@ class Controller:
         planned
             The policy's weights behind a canary, as the journal has them, shape (O, W, R), or None.
         """
-        held = self.baseline.copy()
-        if self._live.mode.share > 0:
+        known, share = np.zeros(self._site.shape[:2], dtype=bool), self._live.mode.share
+        if share > 0:
             known = self._actuation.read_back()
             self._in_force = self._actuation.in_force.copy()
-            if self._live.mode.share == 1:
-                held[known] = self._in_force[known]
-            elif planned is not None and planned.shape == held.shape:
-                held = self._behind_canary(planned)
+        held = held_at_start(share, self.baseline, self._in_force, known, planned)
         self._loop.held = held
         self._dwell.start_from(held)
-
-    def _behind_canary(self, planned: Array) -> Array:
-        """Return the policy's weights behind the canary in force: the journal's, where those are followed."""
-        share = self._live.mode.share
-        followed = np.maximum(self._in_force - (1 - share) * self.baseline, 0)
-        total = followed.sum(axis=-1, keepdims=True)
-        followed = np.where(total > 0, followed / np.where(total > 0, total, 1), self.baseline)
-        as_recorded = np.abs(self._mixed(planned) - self._in_force) <= _ROUNDING
-        return np.where(as_recorded.all(axis=-1, keepdims=True), planned, followed)
-
-    def _mixed(self, plan: Array) -> Array:
-        """Return the weights to be in force for the policy's: its share of the traffic follows them."""
-        share = self._live.mode.share
-        return share * plan + (1 - share) * self.baseline
 
     def tick(self) -> Snapshot:
         """Read, decide, apply and record; return the controller after it.
@@ -317,17 +319,10 @@ class Controller:
             if not np.array_equal(kept, plan):
                 reasons.append("dwell: weights that changed lately stay")
             plan = kept
-        by: By = "policy"
-        if self.killed:
-            by = "baseline"
-            reasons.append("kill file: back to the baseline")
-        elif not available.any():
-            by = "baseline"
-            reasons.append("no region is available: back to the baseline")
-        elif self._switchback:
-            by = "baseline"
-            reasons.append("switchback: an interval of the baseline")
-        return plan, by, reasons
+        why = back_to_baseline(self._setup, anything=bool(available.any()))
+        if not why and self._switchback:
+            why = "switchback: an interval of the baseline"
+        return plan, "baseline" if why else "policy", [*reasons, why] if why else reasons
 
     @property
     def _switchback(self) -> bool:
@@ -349,7 +344,7 @@ class Controller:
         if self._journal_problem and not killed:
             self._loop.held = before
             return None, ["nothing is moved while decisions cannot be recorded"]
-        wanted = self.baseline if by == "baseline" else self._mixed(plan)
+        wanted = self.baseline if by == "baseline" else mixed(plan, self.baseline, share)
         carried = self._actuation.apply(wanted, decisions.state.requests_per_s[0], urgent=killed)
         self._in_force = carried.in_force
         # From the baseline, the policy's weights come back within the limits of a step, as from anywhere.

@@ -9,11 +9,24 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from carbonroute.arrays import Array, Mask
+from carbonroute.control.decisions import last_record
+from carbonroute.errors import RunFolderError
 from carbonroute.live.baselines import weights_of
+from carbonroute.live.canary import held_at_start, mixed
 from carbonroute.live.clock import Clock
 from carbonroute.live.config import LiveSetup
+from carbonroute.live.controller import back_to_baseline
 from carbonroute.live.http import Fetcher
-from carbonroute.live.running import actuation_of, control_loop, expected_traffic, feed_regions, sensor_of
+from carbonroute.live.obstacles import obstacles
+from carbonroute.live.running import (
+    actuation_of,
+    control_loop,
+    expected_traffic,
+    feed_regions,
+    journal_folder,
+    planned_by,
+    sensor_of,
+)
 from carbonroute.live.signals.feed import LiveFeed, RegionCarbon
 
 
@@ -35,6 +48,10 @@ class Look:
         Whether an actuator told, of each cell, shape (O, W).
     weights
         The decision now, shape (O, W, R).
+    sent
+        What the actuators would be sent now, rounded as they round, shape (O, W, R); None in a shadow.
+    reasons
+        Why that would be the baseline.
     problems
         What should be mended before the start.
     """
@@ -45,6 +62,8 @@ class Look:
     held: Array
     read_back: Mask
     weights: Array
+    sent: Array | None
+    reasons: tuple[str, ...]
     problems: tuple[str, ...]
 
 
@@ -56,8 +75,8 @@ def look(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Look:
     PolicyError
         If the policy fails.
     """
-    start, site = clock.now(), setup.inputs.site
-    problems: list[str] = []
+    start, share = clock.now(), setup.settings.mode.share
+    problems = list(obstacles(setup.settings, journal_folder(setup)))
     with TemporaryDirectory() as folder:
         feed = LiveFeed(
             setup.settings.carbon,
@@ -74,30 +93,38 @@ def look(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Look:
             sensor = sensor_of(setup, traffic, clock, fetch)
             reading = sensor.read(0.0)
             loop = control_loop(setup, feed, traffic)
-            held = weights_of(setup.settings.baseline, site, setup.names.regions)
+            baseline = weights_of(setup.settings.baseline, setup.inputs.site, setup.names.regions)
             with actuation_of(setup, clock, fetch) as actuation:
                 known = actuation.read_back()
-                held[known] = actuation.in_force[known]
-                silent = [
-                    name
-                    for name, covered in zip(actuation.names, actuation.covered, strict=True)
-                    if not known[covered].all()
-                ]
-            problems += [f"actuator {name}: its weights cannot be read back" for name in silent]
-            loop.held = held.copy()
-            decisions = loop.decide(np.zeros(1), reading)
-            problems += [*sensor.alarms, *feed.alarms()]
+                problems += actuation.silent
+                loop.held = held_at_start(share, baseline, actuation.in_force, known, _planned(setup))
+                decisions = loop.decide(np.zeros(1), reading)
+                if decisions.plan is None:
+                    raise RuntimeError("a policy that is asked about single requests decides for no cells")
+                plan, state = decisions.plan.weights[0], decisions.state
+                why = back_to_baseline(setup, anything=bool(state.available.any()))
+                wanted = baseline if why else mixed(plan, baseline, share)
+                sent, refused = actuation.would_send(wanted, state.requests_per_s[0])
+            problems += [*(refused if share else ()), *sensor.alarms, *feed.alarms()]
             carbon = feed.described(0.0)
         finally:
             feed.close()
-    if decisions.plan is None:
-        raise RuntimeError("a policy that is asked about single requests decides nothing for whole cells")
     return Look(
         carbon=carbon,
-        per_s=decisions.state.requests_per_s[0],
-        available=decisions.state.available[0].any(axis=0),
-        held=held,
+        per_s=state.requests_per_s[0],
+        available=state.available[0].any(axis=0),
+        held=actuation.in_force,
         read_back=known,
-        weights=decisions.plan.weights[0],
+        weights=plan,
+        sent=sent if share else None,
+        reasons=(why,) if why else (),
         problems=tuple(dict.fromkeys(problems)),
     )
+
+
+def _planned(setup: LiveSetup) -> Array | None:
+    """Return the weights of the last decision by the journal; None where it has none, or is damaged."""
+    try:
+        return planned_by(last_record(journal_folder(setup)), setup)
+    except RunFolderError:  # an obstacle, which is told
+        return None

@@ -12,7 +12,7 @@ import numpy as np
 
 from carbonroute.arrays import Array
 from carbonroute.carbon import Accounting, MixedAccounting
-from carbonroute.control.decisions import DecisionJournal
+from carbonroute.control.decisions import DecisionJournal, DecisionRecord
 from carbonroute.control.loop import ControlLoop, ExpectedTraffic
 from carbonroute.control.router import Router
 from carbonroute.files.folder import alone_in, made
@@ -120,7 +120,7 @@ def assembled(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Iterator[Parts]
         loop = control_loop(setup, feed, traffic)
         ports = Ports(feed, sensor, actuation, journal)
         controller = Controller(setup, loop, ports, clock, start_s)
-        controller.resume(_planned(journal, setup))
+        controller.resume(planned_by(journal.last, setup))
         yield Parts(setup, controller, ports, gauges)
 
 
@@ -198,9 +198,8 @@ def feed_regions(setup: LiveSetup) -> tuple[FeedRegion, ...]:
     )
 
 
-def _planned(journal: DecisionJournal, setup: LiveSetup) -> Array | None:
-    """Return the weights of the journal's last decision, if it is of the same cells and regions."""
-    last = journal.last
+def planned_by(last: DecisionRecord | None, setup: LiveSetup) -> Array | None:
+    """Return the weights of a journal's last decision, if it is of the same cells and regions."""
     if last is None or (last.cells.origins, last.cells.workloads, last.regions) != (
         list(setup.names.origins),
         list(setup.names.workloads),

@@ -121,15 +121,7 @@ class Server:
     def __init__(self, app: Starlette, listen: str) -> None:
         import uvicorn
 
-        host, port = address_of(listen)
-        try:
-            self._socket = socket.create_server((host, port), family=_family(host))
-        except OSError as error:
-            remedy = "name another port, or end the program that listens there"
-            fault = Fault(
-                "live.listen", f"{listen} cannot be listened on ({error.strerror or error})", remedy
-            )
-            raise InputError("live.listen", [fault]) from error
+        self._socket = bound(listen)
         self.port = int(self._socket.getsockname()[1])
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", server_header=False, ws="none"
@@ -149,6 +141,23 @@ class Server:
         self._server.should_exit = True
         self._thread.join(_PATIENCE_S)
         self._socket.close()
+
+
+def bound(listen: str) -> socket.socket:
+    """Return a socket that listens on an address and port; port 0 takes a free one.
+
+    Raises
+    ------
+    InputError
+        If it cannot be listened on.
+    """
+    host, port = address_of(listen)
+    try:
+        return socket.create_server((host, port), family=_family(host))
+    except OSError as error:
+        remedy = "name another port, or end the program that listens there"
+        fault = Fault("live.listen", f"{listen} cannot be listened on ({error.strerror or error})", remedy)
+        raise InputError("live.listen", [fault]) from error
 
 
 def _family(host: str) -> socket.AddressFamily:

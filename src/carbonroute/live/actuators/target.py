@@ -202,6 +202,8 @@ class OpenTarget(ABC):
         self.tolerance = 1e-9
         #: Shares of the last write that was verified.
         self.verified: Mapping[str, float] | None = None
+        #: Why the router could not be asked last; empty where it could.
+        self.problem = ""
 
     def apply(self, shares: Mapping[str, float], *, urgent: bool = False) -> Applied:
         """Write shares, read them back, and verify them within the time limit.
@@ -230,10 +232,22 @@ class OpenTarget(ABC):
 
     def held(self) -> dict[str, float] | None:
         """Return the shares by region that the router holds, or None where it cannot be asked."""
+        self.problem = ""
         try:
             return self._asked()
-        except TargetError:
+        except TargetError as error:
+            self.problem = error.detail
             return None
+
+    def rounded(self, shares: Mapping[str, float]) -> dict[str, float]:
+        """Return the shares that would be sent for these.
+
+        Raises
+        ------
+        TargetError
+            If none would.
+        """
+        return in_shares(self._rounded(self._checked(shares)))
 
     def left_s(self) -> float:
         """Return what is left of the time limit of a write; all of it where none is under way, s."""

@@ -1,0 +1,67 @@
+"""What keeps a live file from being run: unset variables, a busy port, a journal that cannot be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from pydantic import BaseModel
+
+from carbonroute.control.decisions import last_of_chain
+from carbonroute.errors import CarbonrouteError, InputError
+from carbonroute.files.folder import is_held, writing
+from carbonroute.live.config import Live
+from carbonroute.live.secrets import EnvName, SecretError
+from carbonroute.live.server import bound
+
+
+def obstacles(settings: Live, journal: Path) -> Iterator[str]:
+    """Yield what is to be mended before the start, in words; nothing is changed.
+
+    Parameters
+    ----------
+    settings
+        The table ``[live]``.
+    journal
+        Folder of the decision records.
+    """
+    yield from _unset(settings, "live")
+    yield from _of_the_journal(journal)
+    if settings.listen:
+        try:
+            bound(settings.listen).close()
+        except InputError as error:
+            yield from (f"{fault.where}: {fault.found}; {fault.remedy}" for fault in error.faults)
+
+
+def _unset(value: object, place: str) -> Iterator[str]:
+    """Yield the environment variables that settings name and that are not set."""
+    if isinstance(value, EnvName):
+        try:
+            value.secret()
+        except SecretError as error:
+            yield f"{place}: {error}"
+    elif isinstance(value, BaseModel):
+        for name, one in value:
+            yield from _unset(one, f"{place}.{name}")
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _unset(one, f"{place}.{name}")
+    elif isinstance(value, tuple):
+        for index, one in enumerate(value):
+            yield from _unset(one, f"{place}[{index}]")
+
+
+def _of_the_journal(folder: Path) -> Iterator[str]:
+    """Yield what is wrong with the folder of the journal, or where it would be made."""
+    place = next(one for one in (folder, *folder.parents) if one.exists())
+    try:
+        with writing(folder), TemporaryFile(dir=place):
+            pass
+        if folder.is_dir():
+            if is_held(folder):
+                yield f"{folder}: a controller is routing here already"
+            last_of_chain(folder)
+    except CarbonrouteError as error:
+        yield str(error)
