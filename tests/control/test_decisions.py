@@ -257,7 +257,7 @@ def test_whole_lines_that_are_missing_at_the_end_are_told(lost: int, tmp_path: P
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join(lines[: len(lines) - lost]))
     if lost:
-        told = f"the last {lost} records? of 60 are missing, as {HEAD} tells; .* remove {HEAD}"
+        told = f"{lost} of 60 records are missing at the end, as {HEAD} tells; .* remove {HEAD}"
         with pytest.raises(RunFolderError, match=told):
             DecisionJournal(tmp_path, head(inputs), durable=True)
         with pytest.raises(RunFolderError, match=told):

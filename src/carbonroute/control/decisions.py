@@ -611,8 +611,8 @@ def last_of_chain(folder: Path) -> DecisionRecord | None:
         If a record of that file is damaged, or one is missing.
     """
     last = None
-    for _, _, last, _ in _lines(folder, last_file=True):
-        pass
+    for _, _, record, _ in _lines(folder, last_file=True):
+        last = record
     return last
 
 
@@ -666,9 +666,7 @@ def _lines(folder: Path, *, last_file: bool = False) -> Iterator[tuple[str, int,
         yield name, end, record, digest
     if head is not None and last < head.seq:
         count = head.seq - last
-        lost = (
-            f"the last {count:,} record{'s' * (count != 1)} of {head.seq + 1:,} are missing, as {HEAD} tells"
-        )
+        lost = f"{count:,} of {head.seq + 1:,} records are missing at the end, as {HEAD} tells"
         raise _unlike_head(folder, lost)
 
 

@@ -1,4 +1,7 @@
-"""A canary: a share of the traffic follows the policy, the rest the baseline. O origins, W workloads, R regions."""
+"""A canary: a share of the traffic follows the policy, the rest the baseline.
+
+O origins, W workloads, R regions.
+"""
 
 from __future__ import annotations
 

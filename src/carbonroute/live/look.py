@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,7 +10,10 @@ import numpy as np
 
 from carbonroute.arrays import Array, Mask
 from carbonroute.control.decisions import last_record
+from carbonroute.control.estimator import Reading
+from carbonroute.control.loop import ControlLoop
 from carbonroute.errors import RunFolderError
+from carbonroute.live.actuation import Actuation
 from carbonroute.live.baselines import weights_of
 from carbonroute.live.canary import held_at_start, mixed
 from carbonroute.live.clock import Clock
@@ -75,7 +78,7 @@ def look(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Look:
     PolicyError
         If the policy fails.
     """
-    start, share = clock.now(), setup.settings.mode.share
+    start = clock.now()
     problems = list(obstacles(setup.settings, journal_folder(setup)))
     with TemporaryDirectory() as folder:
         feed = LiveFeed(
@@ -91,26 +94,30 @@ def look(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Look:
             feed.poll()
             traffic = expected_traffic(setup, start)
             sensor = sensor_of(setup, traffic, clock, fetch)
-            reading = sensor.read(0.0)
             loop = control_loop(setup, feed, traffic)
-            baseline = weights_of(setup.settings.baseline, setup.inputs.site, setup.names.regions)
             with actuation_of(setup, clock, fetch) as actuation:
-                known = actuation.read_back()
-                problems += actuation.silent
-                loop.held = held_at_start(share, baseline, actuation.in_force, known, _planned(setup))
-                decisions = loop.decide(np.zeros(1), reading)
-                if decisions.plan is None:
-                    raise RuntimeError("a policy that is asked about single requests decides for no cells")
-                plan, state = decisions.plan.weights[0], decisions.state
-                why = back_to_baseline(setup, anything=bool(state.available.any()))
-                wanted = baseline if why else mixed(plan, baseline, share)
-                sent, refused = actuation.would_send(wanted, state.requests_per_s[0])
-            problems += [*(refused if share else ()), *sensor.alarms, *feed.alarms()]
+                seen = _decided(setup, loop, sensor.read(0.0), actuation)
+            problems += [*seen.problems, *sensor.alarms, *feed.alarms()]
             carbon = feed.described(0.0)
         finally:
             feed.close()
+    return replace(seen, carbon=carbon, problems=tuple(dict.fromkeys(problems)))
+
+
+def _decided(setup: LiveSetup, loop: ControlLoop, reading: Reading, actuation: Actuation) -> Look:
+    """Return a look at the decision, without carbon."""
+    known, share = actuation.read_back(), setup.settings.mode.share
+    baseline = weights_of(setup.settings.baseline, setup.inputs.site, setup.names.regions)
+    loop.held = held_at_start(share, baseline, actuation.in_force, known, _planned(setup))
+    decisions = loop.decide(np.zeros(1), reading)
+    if decisions.plan is None:
+        raise RuntimeError("a policy that is asked about single requests decides nothing for whole cells")
+    plan, state = decisions.plan.weights[0], decisions.state
+    why = back_to_baseline(setup, anything=bool(state.available.any()))
+    wanted = baseline if why else mixed(plan, baseline, share)
+    sent, refused = actuation.would_send(wanted, state.requests_per_s[0])
     return Look(
-        carbon=carbon,
+        carbon=(),
         per_s=state.requests_per_s[0],
         available=state.available[0].any(axis=0),
         held=actuation.in_force,
@@ -118,7 +125,7 @@ def look(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Look:
         weights=plan,
         sent=sent if share else None,
         reasons=(why,) if why else (),
-        problems=tuple(dict.fromkeys(problems)),
+        problems=(*actuation.silent, *(refused if share else ())),
     )
 
 
