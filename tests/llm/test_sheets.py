@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from carbonroute.catalogue import Gpu, LanguageModel, gpus, language_models
 from carbonroute.llm import Attained, kv_cache_tokens, step_law, weights_gib
+from helpers import needs
+from helpers.pages import ROOT
+
+BENCHMARK = ROOT.parent / "shared/data/llm/mlenergy_by_batch.csv"
 
 #: All of a sheet's figures, and nothing besides.
 WHOLE = Attained(bandwidth_share=1, compute_share=1, link_share=1, overhead_ms=0, all_reduce_us=0)
@@ -147,3 +153,33 @@ def test_the_sheet_of_the_catalogue_is_read_as_it_is() -> None:
     assert step_law(language_models()["llama-3.1-8b"], gpu).weights_ms == pytest.approx(
         15.01 / 1008 / 0.85 * 1e3, rel=1e-3
     )
+
+
+@needs.data(BENCHMARK)
+def test_steps_are_as_far_off_a_benchmark_as_the_page_says() -> None:
+    """Too fast on the H100, by a time per sequence: docs/llm.md."""
+    known = {each.full_name: each for each in language_models().values()}
+    steps = []
+    with BENCHMARK.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            name, count = row["model"], row["num_gpus"]
+            each = known.get(name.removesuffix("-FP8"))
+            if (
+                each is None
+                or row["gpu"] != "H100"
+                or row["tensor_parallel"] != count
+                or row["expert_parallel"] != "1"
+            ):
+                continue
+            if name.endswith("-FP8"):
+                each = replace(each, bytes_per_parameter=1.0, expert_bytes_per_parameter=1.0)
+            law = step_law(each, gpus()["h100-sxm"], tensor_parallel=int(count))
+            batch = float(row["avg_batch_size"])
+            held = batch * (float(row["avg_output_tokens"]) / 2 + 150)
+            steps.append((batch, float(law.step_ms(batch, held)), float(row["itl_ms_p50"])))
+    batches, step_ms, measured_ms = np.array(steps).T
+    assert len(batches) == 139
+    assert np.median(np.abs(step_ms / measured_ms - 1)) == pytest.approx(0.328, abs=0.001)
+    assert np.median(np.abs((step_ms + 0.065 * batches) / measured_ms - 1)) == pytest.approx(0.089, abs=0.001)
+    at_eight = batches < 9
+    assert np.median((step_ms / measured_ms)[at_eight] - 1) == pytest.approx(-0.14, abs=0.005)
