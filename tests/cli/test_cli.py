@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -324,6 +325,19 @@ def test_the_common_path_imports_nothing_heavy(arguments: list[str], tmp_path: P
         [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stderr == "[] 0\n"
+
+
+def test_garbage_is_collected_while_a_command_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not while modules are imported; what is garbage by then is set aside once in a process."""
+    collecting: list[bool] = []
+    monkeypatch.setattr("carbonroute.cli.scenarios.print_json", lambda _: collecting.append(gc.isenabled()))
+    frozen = []
+    for _ in range(2):
+        assert main(["scenarios", "--json"]) == 0
+        frozen.append(gc.get_freeze_count())
+    assert collecting == [True, True]
+    assert gc.isenabled()
+    assert 0 < frozen[1] <= frozen[0]
 
 
 def test_help_needs_no_arrays() -> None:

@@ -5,6 +5,8 @@ Commands are imported when they are called, so that ``--help`` stays fast.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -96,16 +98,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
     _open_closed()
     _print_anywhere()
     import_late("polars")
+    # Its products are small: threads would only wait for each other. It reads this when NumPy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with redirect_stdout(Printed(sys.stdout)), redirect_stderr(Printed(sys.stderr)):
         try:
             with _ended_by_signals():
-                code = app(
-                    arguments,
-                    exit_on_error=False,
-                    print_error=False,
-                    console=console(sys.stdout),
-                    error_console=console(sys.stderr),
-                )
+                with _uncollected():  # a command is imported while its arguments are read
+                    command, bound, _ = app.parse_args(
+                        arguments,
+                        exit_on_error=False,
+                        print_error=False,
+                        console=console(sys.stdout),
+                        error_console=console(sys.stderr),
+                    )
+                code = command(*bound.args, **bound.kwargs)
                 sys.stdout.flush()
         except CycloptsError as error:
             say(usage_error(error))
@@ -126,6 +132,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
             say("interrupted" if number == signal.SIGINT else "terminated")
             return BY_SIGNAL + number
     return code if isinstance(code, int) else DONE
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage while modules are imported, whose objects stay, nor again when the process ends."""
+    atexit.register(gc.freeze)
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not gc.get_freeze_count():  # once in a process: what is garbage by now is kept
+            gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 @contextmanager
