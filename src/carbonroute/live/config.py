@@ -122,6 +122,9 @@ class Live(Spec):
         Of that draw.
     dwell
         How long a cell's weights stay after they have changed, unless a region fails.
+    slow_policy
+        Share of the interval, `control.interval_s`, that a decision of the policy may take before it is an
+        alarm. After a whole interval it is not waited for: the weights are held until it comes.
     on_stop
         At the end, the traffic goes back to the ``"baseline"``, or the weights are held: ``"hold"``.
     listen
@@ -143,6 +146,7 @@ class Live(Spec):
     switchback: float = Field(default=0.0, ge=0, le=0.5)
     seed: int = Field(default=42, ge=0, le=MAX_SEED)
     dwell: Duration = Duration("0min")
+    slow_policy: float = Field(default=0.25, gt=0, le=1)
     on_stop: Literal["baseline", "hold"] = "baseline"
     listen: str = "127.0.0.1:9909"
     token_env: EnvName | None = Field(default=None, validate_default=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
@@ -21,6 +21,7 @@ from carbonroute.live.baselines import emissions_of_all, energy_j, nearest, weig
 from carbonroute.live.canary import held_at_start, mixed
 from carbonroute.live.clock import Clock
 from carbonroute.live.config import LiveSetup
+from carbonroute.live.deciding import Deciding
 from carbonroute.live.deferral import Deferral
 from carbonroute.live.observe.energy import EnergyLog
 from carbonroute.live.observe.measured import Measured
@@ -91,6 +92,8 @@ class Snapshot:
     ----------
     time_utc, tick, took_s
         When, the number of the tick from 0, and how long it took, s.
+    policy_s
+        How long the policy took for its decision, or has taken so far, s; None where it failed.
     mode, by, reasons
         How it runs, whose weights are in force, and why they are not the policy's plain answer.
     weights, in_force
@@ -112,6 +115,7 @@ class Snapshot:
     time_utc: datetime
     tick: int
     took_s: float
+    policy_s: float | None
     mode: str
     by: By
     reasons: tuple[str, ...]
@@ -214,6 +218,7 @@ class Controller:
         self.baseline = weights_of(self._live.baseline, self._site, setup.names.regions)
         self._baselines = {"baseline": self.baseline, "nearest": nearest(self._site)}
         self._energy_j = energy_j(self._site)
+        self._deciding = Deciding(clock, self._interval_s, lambda: self.killed or clock.wait(0.0))
         self._dwell = _Dwell(self._live.dwell.minutes * S_PER_MINUTE)
         self._in_force = self.baseline
         self._tick, self._journal_problem, self._drift_s = -1, "", 0.0
@@ -253,12 +258,18 @@ class Controller:
         begun_s, time_utc = self._clock.monotonic_s(), self._clock.now()
         self._tick += 1
         alarms = [*self._jumps(time_utc, begun_s)]
-        now_s, before = begun_s - self._start_s, self._loop.held
-        reading = self._sensor.read(now_s)
+        held = self._loop.held
         try:
-            decisions = self._loop.decide(np.array([now_s]), reading)
+            decided = self._deciding.decide(held, self._asked)
         except PolicyError as error:
-            return self._failed(time_utc, begun_s, before, [*alarms, *self._sensor.alarms, str(error)])
+            problem, self._before = ("the policy failed", str(error)), None
+            return self._failed(time_utc, begun_s, held, [*alarms, *self._sensor.alarms], problem)
+        if decided is None:
+            slow = f"the policy has been deciding since {self._deciding.since:%Y-%m-%d %H:%M:%S}Z"
+            return self._failed(time_utc, begun_s, held, alarms, ("the policy is still deciding", slow))
+        decisions, before = decided.decisions, decided.held
+        alarms += self._slowness(decided.took_s)
+        now_s = float(decisions.now_s[0])
         self._loop.keep(decisions)
         self._available = decisions.state.available[0].any(axis=0)
         plan, by, reasons = self._plan(decisions, now_s)
@@ -277,6 +288,7 @@ class Controller:
             time_utc=time_utc,
             tick=self._tick,
             took_s=self._clock.monotonic_s() - begun_s,
+            policy_s=decided.took_s,
             mode=self._mode,
             by=by,
             reasons=tuple(reasons),
@@ -358,22 +370,47 @@ class Controller:
         if anew:
             self._dwell.start_from(self._loop.held)
 
+    def _asked(self) -> Callable[[], Decisions]:
+        """Read what there is to decide on; return what decides on it."""
+        now_s = self._clock.monotonic_s() - self._start_s
+        reading = self._sensor.read(now_s)
+        return lambda: self._loop.decide(np.array([now_s]), reading)
+
+    def _slowness(self, took_s: float) -> Sequence[str]:
+        """Tell where the policy takes a large part of the interval."""
+        if took_s <= self._live.slow_policy * self._interval_s:
+            return ()
+        share = f"{self._live.slow_policy:.0%} of the interval of {self._interval_s:g} s"
+        return (f"the policy is slow: it takes more than {share}",)
+
     def _failed(
-        self, time_utc: datetime, begun_s: float, before: Array | None, alarms: list[str]
+        self,
+        time_utc: datetime,
+        begun_s: float,
+        before: Array | None,
+        alarms: list[str],
+        problem: tuple[str, str],
     ) -> Snapshot:
-        """Return the controller after a tick in which the policy failed: its weights are held."""
+        """Return the controller after a tick in which nothing was decided: weights are held.
+
+        `problem`: in short, and as an alarm.
+        """
         self._loop.held, held = before, self.baseline if before is None else before
         by: By = "held"
-        self._before, reason = None, "the policy failed: weights are held"
+        reason = f"{problem[0]}: weights are held"
+        alarms.append(problem[1])
         if self.killed and (carried := self.restore()) is not None:
             self._in_force, reason = carried.in_force, "kill file: back to the baseline"
             by = "baseline" if carried.verified.all() else "held"
             self._go_on_from(carried.in_force, carried, held, anew=True)
+            self._deciding.drop()
+            self._before = None
         alarms += self._actuation.alarms
         return Snapshot(
             time_utc=time_utc,
             tick=self._tick,
             took_s=self._clock.monotonic_s() - begun_s,
+            policy_s=self._deciding.since_s or None,
             mode=self._mode,
             by=by,
             reasons=(reason,),

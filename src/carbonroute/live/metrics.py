@@ -50,6 +50,9 @@ class Metrics:
         self._alarms = gauge("alarms", "Alarms now")
         self._by = gauge("weights_of", "1 for whose weights are in force", "by")
         self._ok = gauge("actuator_ok", "1 where the last write was read back", "actuator")
+        self._policy = gauge(
+            "policy_seconds", "How long the policy took for its decision, or has taken so far"
+        )
         self._last = gauge("last_tick_timestamp_seconds", "When the last tick was")
         self._ticks = Counter(f"{_PREFIX}_ticks", "Ticks", registry=registry)
         self._took = Histogram(
@@ -86,6 +89,8 @@ class Metrics:
         self._alarms.set(len(snapshot.alarms))
         self._last.set(snapshot.time_utc.timestamp())
         self._ticks.inc()
+        if snapshot.policy_s is not None:
+            self._policy.set(snapshot.policy_s)
         self._took.observe(snapshot.took_s)
 
     def text(self) -> bytes:

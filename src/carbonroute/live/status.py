@@ -50,6 +50,7 @@ def document(setup: LiveSetup, board: Board, account: Account, monotonic_s: floa
             "age_s": round(board.age_s(monotonic_s), 1),
             "tick": latest.tick,
             "took_ms": round(latest.took_s * 1e3, 1),
+            "policy_ms": None if latest.policy_s is None else round(latest.policy_s * 1e3, 1),
             "by": latest.by,
             "reasons": list(latest.reasons),
             "alarms": list(latest.alarms),
