@@ -52,8 +52,17 @@ def draw_few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def restated(folder: Path, name: str) -> None:
     """Have the manifest state what a file is now."""
+    stated = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    sealed(folder, lambda manifest: manifest["outputs"].update({name: stated}))
+
+
+def sealed(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a manifest, and have it state its own digest: SHA-256 of the rest, as JSON with sorted keys."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    manifest["outputs"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    del manifest["sha256"]
+    change(manifest)
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    manifest["sha256"] = hashlib.sha256(text.encode()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 

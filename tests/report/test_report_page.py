@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import json
 import re
 import shutil
 from collections import Counter
@@ -423,11 +422,13 @@ def test_a_folder_that_is_no_run_s_is_refused(
     change: dict[str, Any], said: str, finished: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(finished, tmp_path / "run")
-    manifest = tmp_path / "run" / "manifest.json"
-    document = json.loads(manifest.read_text(encoding="utf-8")) | change
-    manifest.write_text(
-        json.dumps({name: value for name, value in document.items() if value is not None}), encoding="utf-8"
-    )
+
+    def edit(manifest: dict[str, Any]) -> None:
+        manifest |= change
+        for name in [name for name, value in manifest.items() if value is None]:
+            del manifest[name]
+
+    damage.sealed(tmp_path / "run", edit)
     with pytest.raises(RunFolderError, match=said):
         page_of(tmp_path / "run")
 

@@ -15,7 +15,7 @@ import pytest
 from carbonroute import study
 from carbonroute.cli import main
 from helpers import small
-from helpers.damage import line_of, made_run, made_study, records_of, refused
+from helpers.damage import line_of, made_run, made_study, records_of, refused, sealed
 from helpers.grids import grid
 from helpers.refusals import content
 
@@ -216,12 +216,98 @@ def test_a_name_that_leads_out_of_a_folder_is_named_in_plain_words(
     name: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = shutil.copytree(run / "out", tmp_path / "out")
-    facts = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-    facts["outputs"][name] = "0" * 64
-    (out / "manifest.json").write_text(json.dumps(facts), encoding="utf-8")
+    sealed(out, lambda it: it["outputs"].update({name: "0" * 64}))
     refused(
         ["report", str(out)], capsys, "'outputs' has the key '", "and a path below the folder is expected"
     )
+
+
+EDITS: dict[str, dict[str, Callable[[dict[str, Any]], object]]] = {
+    "run": {
+        "the seed": lambda it: it.update(seed=it["seed"] + 1),
+        "the finding": lambda it: it.update(finding="All of it is saved."),
+        "a number of the scenario": lambda it: it["scenario"]["limits"].update(violations=0.5),
+        "a note more": lambda it: it.update(notes=[*it["notes"], "x"]),
+        "a key more": lambda it: it.update(more=None),
+        "an output less": lambda it: it["outputs"].popitem(),
+        "another digest": lambda it: it.update(sha256="0" * 64),
+    },
+    "finished": {
+        "the finding": lambda it: it.update(finding=["All of it is saved."]),
+        "the name": lambda it: it.update(name="x"),
+        "the engine": lambda it: it.update(engine="sampled"),
+        "an axis": lambda it: it["axes"][0].update(label="x"),
+        "the versions": lambda it: it["versions"].update(numpy="1"),
+    },
+}
+READERS = {
+    "run": (["report"], ["tables"], ["figures"]),
+    "finished": (["report"], ["tables"], ["study", "show"], ["study", "status"], ["study", "figures"]),
+}
+REMEDIES = {
+    "run": ["simulate", "small.toml", "--output", "out", "--no-figures", "--quiet", "--replications", "3"],
+    "finished": ["study", "run", "study.toml", "--output", "out", "--quiet"],
+}
+
+
+@pytest.mark.parametrize(("of", "edit"), [(of, edit) for of, edits in EDITS.items() for edit in edits])
+def test_an_edited_manifest_is_refused_until_its_command_runs_again(
+    of: str,
+    edit: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made: Path = request.getfixturevalue(of)
+    place = shutil.copytree(made, tmp_path / "place")
+    monkeypatch.chdir(place)
+    manifest = place / "out" / "manifest.json"
+    facts = json.loads(manifest.read_text(encoding="utf-8"))
+    EDITS[of][edit](facts)
+    manifest.write_text(json.dumps(facts), encoding="utf-8")
+    before = content(place)
+    command = "simulate" if of == "run" else "study run"
+    said = "was changed since it was written", f"run `carbonroute {command}` again"
+    for words in READERS[of]:
+        refused([*words, "out"], capsys, "manifest.json: ", *said)
+    if of == "run":
+        refused(["frontier", "small.toml", "--output", "out"], capsys, "manifest.json: ", *said)
+    assert content(place) == before
+    assert main(REMEDIES[of]) == 0
+    again, first = (json.loads((at / "out" / "manifest.json").read_bytes()) for at in (place, made))
+    for stated in (again, first):
+        del stated["command"], stated["sha256"]  # the command names the file as it was named
+    assert again == first
+    capsys.readouterr()
+    assert main(["tables", "out"]) == 0
+
+
+def test_an_edited_manifest_of_an_analysis_alone_is_written_again_where_it_was_removed(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(run / "small.toml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    words = ["sensitivity", "small.toml", "--output", "out", "--no-figures", "--quiet"]
+    assert main(words) == 0
+    manifest = tmp_path / "out" / "manifest.json"
+    written = manifest.read_bytes()
+    manifest.write_text(json.dumps(json.loads(written) | {"sensitivity": {}}), encoding="utf-8")
+    capsys.readouterr()
+    refused(words, capsys, "remove manifest.json and run the command again that wrote it")
+    manifest.unlink()
+    assert main(words) == 0
+    assert manifest.read_bytes() == written
+
+
+def test_a_manifest_in_another_layout_or_of_an_earlier_version_is_read(run: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(run / "out", tmp_path / "out")
+    facts = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    (out / "manifest.json").write_text(json.dumps(facts, sort_keys=True), encoding="utf-8")
+    assert main(["tables", str(out)]) == 0
+    del facts["sha256"]  # which earlier versions did not write
+    (out / "manifest.json").write_text(json.dumps(facts), encoding="utf-8")
+    assert main(["tables", str(out)]) == 0
 
 
 #: What may stand in a record whose digest is right.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import fields
@@ -19,7 +18,7 @@ from carbonroute.metrics import Tables
 from carbonroute.metrics.shapes import SHAPES
 from carbonroute.runs.manifest import read_manifest
 from carbonroute.runs.store import read_tables
-from helpers.damage import draw_nothing, made_run, made_study, own_table, refused, restated
+from helpers.damage import draw_nothing, made_run, made_study, own_table, refused, restated, sealed
 from helpers.grids import grid
 from helpers.refusals import content
 
@@ -217,9 +216,7 @@ def test_a_study_s_manifest_of_other_content_is_refused(
     kind: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = shutil.copytree(finished / "out", tmp_path / "out")
-    facts = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-    FACTS[kind](facts)
-    (out / "manifest.json").write_text(json.dumps(facts), encoding="utf-8")
+    sealed(out, FACTS[kind])
     for words in (["study", "show", str(out)], ["report", str(out)]):
         refused(words, capsys)
 
@@ -256,9 +253,7 @@ def test_a_run_s_manifest_of_other_content_makes_no_report(
     kind: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = shutil.copytree(run / "out", tmp_path / "out")
-    facts = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-    RUN_FACTS[kind](facts)
-    (out / "manifest.json").write_text(json.dumps(facts), encoding="utf-8")
+    sealed(out, RUN_FACTS[kind])
     refused(["report", str(out)], capsys, f"{out / 'manifest.json'}: ")
 
 

@@ -38,12 +38,15 @@ from carbonroute.files.folder import (
 from carbonroute.runs.manifest import (
     MANIFEST,
     REPLACING,
+    SEAL,
     SETTINGS,
     STAGING,
     STUDY,
     Replacing,
     read_document,
     read_manifest,
+    seal_of,
+    unverified,
 )
 
 #: Names of outputs, by the command that writes them.
@@ -211,7 +214,8 @@ class RunFolder:
         Path
             The manifest.
         """
-        self._stage(MANIFEST, _as_json({**content, "outputs": dict(sorted(self.digests.items()))}))
+        document = {**content, "outputs": dict(sorted(self.digests.items()))}
+        self._stage(MANIFEST, _as_json(document | {SEAL: seal_of(json.loads(_as_json(document)))}))
         manifest = self._waiting.pop(MANIFEST)
         with writing(self.path):
             left = list(self._left_over())
@@ -288,7 +292,7 @@ def _earlier(path: Path, kind: str) -> dict[str, set[str]]:
     with reading(path):
         kinds = {STUDY} if stands(path, SETTINGS) else set()
         if stands(path, MANIFEST):
-            manifest = read_manifest(path)
+            manifest = unverified(path)  # what a changed one lists is removed only if its digest is right
             kinds.add(manifest.get("kind", "run"))
             earlier = {name: {stated} for name, stated in manifest["outputs"].items()}
         if stands(path, REPLACING):

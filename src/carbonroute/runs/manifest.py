@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
 import reprlib
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,6 +18,8 @@ from carbonroute.files.folder import read_file, reading, stands
 from carbonroute.scenario.written.mistaken import kind_of, of_ours
 
 MANIFEST = "manifest.json"
+#: Key of a manifest's own digest.
+SEAL = "sha256"
 #: Kind of a study's manifest; a run's has none.
 STUDY: Literal["study"] = "study"
 #: File of every study folder, finished or not.
@@ -72,10 +76,13 @@ class Manifest(Document):
         SHA-256 of every file that belongs to the run or study, by its name below the folder.
     kind
         ``"study"``; None for a run.
+    sha256
+        Of everything else in it, see `seal_of`; folders of earlier versions have none.
     """
 
     outputs: dict[Name, Sha256]
     kind: Literal["study"] | None = None
+    sha256: Sha256 | None = None
 
 
 class Replacing(Document):
@@ -148,8 +155,52 @@ def read_document(folder: Path, name: str, model: type[_D], remedy: str) -> tupl
     return parsed(model, read_file(folder, name), str(folder / name), remedy)
 
 
+def seal_of(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a manifest's content without its own ``sha256``, whatever the order of its keys.
+
+    Parameters
+    ----------
+    content
+        As it is read from JSON.
+    """
+    rest = {name: value for name, value in content.items() if name != SEAL}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_sealed(content: Mapping[str, Any]) -> bool:
+    """Whether a manifest is as it was written; one of an earlier version, which states no digest, counts."""
+    return content.get(SEAL) in (None, seal_of(content))
+
+
 def read_manifest(path: Path, model: type[Manifest] = Manifest) -> dict[str, Any]:
-    """Return the manifest of a run's or study's folder as plain JSON, after validation by a model.
+    """Return the manifest of a run's or study's folder as plain JSON, without its digest, after both checks.
+
+    Raises
+    ------
+    RunFolderError
+        If there is none, it is not such a manifest, or it was changed since it was written.
+    """
+    content = unverified(path, model)
+    if not is_sealed(content):
+        raise RunFolderError(
+            f"{path / MANIFEST}: was changed since it was written: its {SEAL} is that of another content; "
+            f"undo the change, or {_made_again(content)}"
+        )
+    return {name: value for name, value in content.items() if name != SEAL}
+
+
+def _made_again(content: Mapping[str, Any]) -> str:
+    """Return how the folder of a changed manifest gets a right one."""
+    if content.get("kind") == STUDY:
+        return "run `carbonroute study run` again: it makes the results from the journal"
+    if any(name.startswith("data/") for name in content["outputs"]):
+        return "run `carbonroute simulate` again"
+    return f"remove {MANIFEST} and run the command again that wrote it"
+
+
+def unverified(path: Path, model: type[Manifest] = Manifest) -> dict[str, Any]:
+    """Return a folder's manifest as plain JSON, after validation by a model, whether or not it was changed.
 
     Raises
     ------

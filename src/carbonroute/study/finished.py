@@ -15,7 +15,16 @@ from carbonroute.files.folder import digest, reading, stands
 from carbonroute.files.schema import LARGEST, Shape, read_shaped
 from carbonroute.metrics.policies import COLUMNS
 from carbonroute.runs.folder import read_stated, require_unchanged
-from carbonroute.runs.manifest import MANIFEST, STUDY, Manifest, Sha256, Subdocument, read_manifest
+from carbonroute.runs.manifest import (
+    MANIFEST,
+    STUDY,
+    Manifest,
+    Sha256,
+    Subdocument,
+    is_sealed,
+    read_manifest,
+    unverified,
+)
 from carbonroute.scenario.written.mistaken import remedy_for
 from carbonroute.study.cells import Study
 from carbonroute.study.journal import DONE, FAILED, Record, Value
@@ -160,7 +169,9 @@ def is_finished(path: Path, failed: Set[int]) -> bool:
     with reading(path):
         if not stands(path, MANIFEST):
             return False
-        manifest = read_manifest(path, StudyManifest)
+        manifest = unverified(path, StudyManifest)
+        if not is_sealed(manifest):
+            return False
         stated = manifest["outputs"].get(RESULTS)
         return digest(path, RESULTS) == stated and {one["cell"] for one in manifest["failed"]} == failed
 
