@@ -23,6 +23,7 @@ DENSE = [
     "control/sums.py",
     "engines/exact.py",
     "engines/oracles.py",
+    "engines/queued/steps.py",
     "importing/laws.py",
     "intervals.py",
     "llm/measured.py",

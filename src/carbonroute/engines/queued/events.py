@@ -26,7 +26,7 @@ _MS_PER_S = MS_PER["s"]
 _OUTAGE = 1
 
 
-def _records(fields: list[tuple[str, type]]) -> np.dtype[Any]:
+def records(fields: list[tuple[str, type]]) -> np.dtype[Any]:
     """Return a type of records whose fields are attributes of them in Python, too.
 
     In compiled code they are of any; with NUMBA_DISABLE_JIT=1, loops run as plain Python.
@@ -35,7 +35,7 @@ def _records(fields: list[tuple[str, type]]) -> np.dtype[Any]:
 
 
 #: One pool: parameters, present state, totals, and the places of its heap and its windows.
-POOL = _records(
+POOL = records(
     [
         ("servers", np.int64),
         ("speed", np.float64),
@@ -64,10 +64,10 @@ POOL = _records(
 )
 
 #: One busy server: when it completes, and how many requests it serves. All pools' heaps lie in a row.
-BUSY = _records([("end_s", np.float64), ("requests", np.int64)])
+BUSY = records([("end_s", np.float64), ("requests", np.int64)])
 
 #: One request not yet handed out.
-REQUEST = _records(
+REQUEST = records(
     [
         ("reach_s", np.float64),
         ("pool", np.int64),
@@ -78,7 +78,7 @@ REQUEST = _records(
 )
 
 #: One pool at one moment: time integrals up to it, s, and counts at it.
-READING = _records(
+READING = records(
     [
         ("busy_s", np.float64),
         ("waiting_s", np.float64),

@@ -95,7 +95,7 @@ class QueueingSystem:
 
     def __init__(self, capacity: Capacity) -> None:
         self.now_s = 0.0
-        self._windows, bounds = _windows(capacity.windows, len(capacity.servers))
+        self._windows, bounds = windows_by_pool(capacity.windows, len(capacity.servers))
         self._pools = np.zeros(len(capacity.servers), dtype=events.POOL)
         for name in _STATED:
             self._pools[name] = getattr(capacity, name)
@@ -354,7 +354,7 @@ class QueueingSystem:
         self._heaps = heaps
 
 
-def _windows(windows: Array, pools: int) -> tuple[Array, Integers]:
+def windows_by_pool(windows: Array, pools: int) -> tuple[Array, Integers]:
     """Return windows, sorted by pool and start, and where each pool's begin, shape (P + 1,)."""
     ordered = np.ascontiguousarray(windows[np.lexsort((windows[:, 2], windows[:, 0]))], dtype=np.float64)
     return ordered, np.searchsorted(ordered[:, 0], np.arange(pools + 1))
