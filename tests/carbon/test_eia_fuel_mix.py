@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from carbonroute.carbon.eia_fuel_mix import EiaFuelMix
 from carbonroute.carbon.source import CarbonReadings
+from carbonroute.errors import InputError
 from helpers import needs
 from helpers.carbon_sources import DATA, MARCH, loaded, march, values, write
 
@@ -84,6 +85,24 @@ def test_local_times_are_read_in_the_stated_zone(tmp_path: Path) -> None:
     text = "ba,time,COL,NG,WAT\nEX,2024-02-29 16:00,1,0,0\n"
     found = read(tmp_path, text, time_zone="America/Los_Angeles")
     assert values(found, "EX") == {"2024-03-01 00:00": 1000.0}
+
+
+def test_lines_above_the_header_are_skipped_and_counted(tmp_path: Path) -> None:
+    found = read(tmp_path, f"# X\n# Y\n{MIX}", skip_rows=2)
+    assert values(found, "EX") == values(read(tmp_path), "EX")
+    assert found.table["place"][0] == "line 4"
+    for fault, said in (
+        (MIX.replace("01T01:00Z,100", "01T01:00Z,x"), "line 5, COL"),
+        (MIX.replace("EX,2024-03-01T01:00Z", "EX,2024-03-01 at 1"), "line 5, time"),
+        (MIX.replace("01T01:00Z", "01T24:00Z", 1), "line 5, time: .* the end of a day"),
+        (MIX.replace("WAT", "WIND"), "no column 'WAT'"),
+        (
+            MIX.replace("\n", ",1\n").replace("WAT,1", "WAT,SUN"),
+            "line 3: column 'SUN' has no emission factor",
+        ),
+    ):
+        with pytest.raises(InputError, match=said):
+            read(tmp_path, f"# X\n# Y\n{fault}", skip_rows=2)
 
 
 def test_several_files_are_joined(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from carbonroute.carbon.electricity_maps import ElectricityMaps
 from carbonroute.carbon.signal import Accounting
 from carbonroute.carbon.source import CarbonReadings
+from carbonroute.errors import InputError
 from helpers.carbon_sources import loaded, march, values, write
 
 NEW = (
@@ -43,6 +44,29 @@ def read(folder: Path, text: str = NEW + ROWS, zone: str = "AL-N", **keys: Any) 
 def test_headers_of_several_years_are_read(header: str, tmp_path: Path) -> None:
     expected = {"2024-03-01 00:00": 140.5, "2024-03-01 01:00": 138.75, "2024-03-01 02:00": 137.0}
     assert values(read(tmp_path, header + ROWS), "AL-N") == expected
+
+
+def test_lines_above_the_header_are_skipped_and_counted(tmp_path: Path) -> None:
+    text = f"# from X\n\n{NEW}{ROWS}"
+    assert values(read(tmp_path, text, skip_rows=2), "AL-N") == values(read(tmp_path), "AL-N")
+    assert read(tmp_path, text, skip_rows=2).table["place"][0] == "line 4"
+    for fault, said in (
+        (text.replace("Zone id", "Zone"), "line 3: there is no column 'zone id'"),
+        (text.replace("01:00:00,Aland,Aland north", "1h,Aland,Aland north"), "line 5, Datetime"),
+        (text.replace("Data estimated", "Data"), "line 3: there is no column 'data estimated'"),
+        (text.replace("org,true", "org,maybe", 1), "line 5, Data estimated: found 'maybe'"),
+    ):
+        with pytest.raises(InputError, match=said):
+            read(tmp_path, fault, skip_rows=2, estimated="missing")
+    with pytest.raises(InputError, match="remove lines 1 to 2, or state skip_rows = 2"):
+        read(tmp_path, text)
+
+
+def test_json_has_no_lines_above_a_header(tmp_path: Path) -> None:
+    path = write(tmp_path, "grid.json", {"zone": "AL-N", "history": []})
+    keys = {"kind": "electricity-maps", "scope": "lifecycle", "path": path, "skip_rows": 2}
+    with pytest.raises(InputError, match="is a JSON file, and skip_rows = 2 is stated; leave skip_rows out"):
+        loaded(ElectricityMaps, **keys).read(march(tmp_path, "AL-N"))
 
 
 def test_the_scope_chooses_the_column_and_is_a_label(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from carbonroute.carbon.source import CarbonReadings
 from carbonroute.carbon.watttime import WattTime
+from carbonroute.errors import InputError
 from helpers.carbon_sources import MARCH, loaded, march, values, write
 
 META = {
@@ -51,6 +52,20 @@ def test_csv_says_the_same_once_its_region_and_units_are_stated(tmp_path: Path) 
     assert values(found, "N") == G_PER_KWH
     assert found.table["place"].to_list() == ["line 2", "line 3"]
     assert str(found.accounting) == "marginal"
+
+
+def test_lines_above_the_header_of_csv_are_skipped_and_counted(tmp_path: Path) -> None:
+    keys = {"kind": "watttime", "region": "N", "units": "lbs_co2_per_mwh", "skip_rows": 1}
+    found = loaded(WattTime, path=write(tmp_path, "moer.csv", f"# X\n{CSV}"), **keys)
+    readings = found.read(march(tmp_path, "N"))
+    assert values(readings, "N") == G_PER_KWH
+    assert readings.table["place"].to_list() == ["line 3", "line 4"]
+    late = write(tmp_path, "late.csv", f"# X\n{CSV.replace('01T01:05', '01 at 01:05')}")
+    with pytest.raises(InputError, match="line 4, point_time"):
+        loaded(WattTime, path=late, **keys).read(march(tmp_path, "N"))
+    other = write(tmp_path, "other.csv", f"# X\n{CSV.replace('value', 'rate')}")
+    with pytest.raises(InputError, match="line 2: there is no column 'value'"):
+        loaded(WattTime, path=other, **keys).read(march(tmp_path, "N"))
 
 
 @pytest.mark.parametrize("left_out", ["region", "units"])

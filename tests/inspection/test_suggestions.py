@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from carbonroute.arrays import Array
 from carbonroute.inspection import inspect_file
 from carbonroute.scenario import Inputs, load, resolve
 from helpers import samples, small
@@ -30,18 +31,32 @@ RTT = "[network]\njitter_std_ms = 3\n[network.rtt_ms]\nWest = { A = 5, B = 65 }\
 ONE_ZONE = {"watttime json": "A", "watttime csv": "A", "neso": "GB"}
 
 
-@pytest.mark.parametrize("name", samples.CARBON)
-def test_carbon(name: str, tmp_path: Path) -> None:
-    suggestion = inspect_file(samples.CARBON[name](tmp_path)).suggestion
-    changes = [(CARBON, filled(suggestion) + "\n")]
+def read_as_suggested(name: str, path: Path) -> Array:
+    """Return the carbon of a scenario with the lines that are suggested for a sample, g/kWh, shape (H, R)."""
+    changes = [(CARBON, filled(inspect_file(path).suggestion) + "\n")]
     if zone := ONE_ZONE.get(name):
         changes += [(f'name = "{region}"\n', f'name = "{region}"\nzone = "{zone}"\n') for region in "AB"]
-    found = resolved(tmp_path, *changes).carbon.g_per_kwh
+    return resolved(path.parent, *changes).carbon.g_per_kwh
+
+
+@pytest.mark.parametrize("name", samples.CARBON)
+def test_carbon(name: str, tmp_path: Path) -> None:
+    found = read_as_suggested(name, samples.CARBON[name](tmp_path))
     zones = (0, 0) if name in ONE_ZONE else (0, 1)
     expected = [[samples.value(zone, hour) for zone in zones] for hour in range(6)]
     if name == "eia-fuel-mix":
         expected = [[500.0, 500.0]] * 6  # every fuel was given the same factor
     assert found == pytest.approx(np.array(expected))
+
+
+@pytest.mark.parametrize("above", ["# exported by X\n", "Source: X\n\nLicence: none\n"])
+@pytest.mark.parametrize("name", ["wide", "long", "electricity-maps", "watttime csv", "eia-fuel-mix"])
+def test_carbon_below_other_lines(name: str, above: str, tmp_path: Path) -> None:
+    path = samples.CARBON[name](tmp_path)
+    plain = read_as_suggested(name, path)
+    path.write_text(above + path.read_text(encoding="utf-8"), encoding="utf-8")
+    assert f"skip_rows = {above.count(chr(10))}\n" in inspect_file(path).suggestion + "\n"
+    assert read_as_suggested(name, path).tolist() == plain.tolist()
 
 
 def test_a_unit_is_never_guessed_but_read_where_a_name_states_it(tmp_path: Path) -> None:

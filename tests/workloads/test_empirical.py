@@ -29,7 +29,7 @@ Z = NormalDist().inv_cdf(1 - 0.5e-6)
 LAW = {"law": "empirical", "path": "times.csv", "column": "service_ms", "unit": "ms"}
 
 
-def unread(**changes: str) -> Empirical:
+def unread(**changes: str | int) -> Empirical:
     law = TypeAdapter[Any](ServiceLaw).validate_python({**LAW, **changes})
     assert isinstance(law, Empirical)
     return law
@@ -40,7 +40,7 @@ def with_times(times_ms: list[float]) -> Empirical:
     return law.with_times(np.array(times_ms, dtype=np.float64))
 
 
-def read(folder: Path, data: str | bytes, **changes: str) -> Empirical:
+def read(folder: Path, data: str | bytes, **changes: str | int) -> Empirical:
     law = unread(**changes)
     (folder / law.path).write_bytes(data.encode() if isinstance(data, str) else data)
     return law.read(folder)
@@ -136,7 +136,7 @@ def test_a_law_is_a_value(tmp_path: Path) -> None:
     assert law == pickle.loads(pickle.dumps(law))
     assert law != stated
     assert law != read(tmp_path, CSV.replace("30", "31"))
-    assert law.model_dump() == LAW
+    assert law.model_dump() == {**LAW, "skip_rows": 0}
     with pytest.raises(ValueError, match="read-only"):
         law.times_ms[0] = 5
 
@@ -145,6 +145,17 @@ def test_without_its_times_it_says_what_to_do() -> None:
     for use in (lambda: unread().at(np.zeros(1)), unread().average, lambda: unread().quantile(0.5)):
         with pytest.raises(RuntimeError, match=r"times of times\.csv are not there yet: use the law"):
             use()
+
+
+def test_lines_above_the_header_are_skipped_and_counted(tmp_path: Path) -> None:
+    above = "# measured by X\n\n"
+    assert read(tmp_path, above + CSV, skip_rows=2).times_ms.tolist() == [10.5, 20, 30]
+    with pytest.raises(InputError, match="line 5, service_ms: found 'fast'"):
+        read(tmp_path, above + CSV.replace("10.5", "fast"), skip_rows=2)
+    with pytest.raises(InputError, match="remove lines 1 to 2, or state skip_rows = 2"):
+        read(tmp_path, above + CSV)
+    with pytest.raises(InputError, match="is a Parquet file, and skip_rows = 2 is stated; leave skip_rows"):
+        read(tmp_path, parquet(service_ms=[3, 1]), path="times.parquet", skip_rows=2)
 
 
 FIT = "a time above 0 is expected, up to 1e+09 ms"

@@ -143,8 +143,10 @@ def distinct(table: pl.DataFrame, name: str) -> list[str]:
     return table[name].drop_nulls().unique(maintain_order=True).cast(pl.String).to_list()
 
 
-def column_named(table: pl.DataFrame, names: Sequence[str], file_name: str) -> pl.Series:
-    """Return the one column that has one of these names, in capitals or not.
+def column_named(
+    table: pl.DataFrame, names: Sequence[str], file_name: str, where: str = "header"
+) -> pl.Series:
+    """Return the one column that has one of these names, in capitals or not; errors say `where` they stand.
 
     Raises
     ------
@@ -156,14 +158,16 @@ def column_named(table: pl.DataFrame, names: Sequence[str], file_name: str) -> p
         return table[known[0]]
     if known:
         problem = f"there are several columns for one thing: {', '.join(map(repr, known))}"
-        raise InputError(file_name, [Fault("line 1", problem, "keep one of them")])
+        raise InputError(file_name, [Fault(where, problem, "keep one of them")])
     remedy = did_you_mean(names[0], table.columns)
-    raise InputError(file_name, [Fault("line 1", f"there is no column {names[0]!r}", remedy)])
+    raise InputError(file_name, [Fault(where, f"there is no column {names[0]!r}", remedy)])
 
 
-def placed_by_line(table: pl.DataFrame, file_name: str, time: pl.Series) -> pl.DataFrame:
+def placed_by_line(
+    table: pl.DataFrame, file_name: str, time: pl.Series, first_line: int = FIRST_LINE
+) -> pl.DataFrame:
     """Return the columns ``file``, ``place`` and ``time`` of `CarbonReadings.table` for a table."""
-    return numbered(table, file_name, time).with_columns(place=pl.format("line {}", "place"))
+    return numbered(table, file_name, time, first_line).with_columns(place=pl.format("line {}", "place"))
 
 
 def numbered(

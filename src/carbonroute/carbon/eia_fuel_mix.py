@@ -16,7 +16,7 @@ from carbonroute.carbon.formats import labelled
 from carbonroute.carbon.grid import NO_VALUE
 from carbonroute.carbon.paths import Name
 from carbonroute.carbon.signal import Accounting, Query
-from carbonroute.carbon.source import CarbonReadings, FileSource, Survey, require_stamp
+from carbonroute.carbon.source import CarbonReadings, CsvSource, Survey, require_stamp
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
 from carbonroute.files.answers import AnswerModel, as_instant, records, validated
@@ -65,7 +65,7 @@ class _FuelMixAnswer(AnswerModel):
     response: _Response
 
 
-class EiaFuelMix(FileSource):
+class EiaFuelMix(CsvSource):
     r"""Carbon intensity from generation: a table with a row per hour and zone and a column of MWh per fuel.
 
     An answer of the interface's ``electricity/rto/fuel-type-data`` (JSON) is such a table too. Its columns
@@ -162,6 +162,7 @@ class EiaFuelMix(FileSource):
             "factors_source": toml.ask("whom to cite for the factors"),
             "factors_g_per_kwh": dict.fromkeys(fuels, toml.ask("g/kWh")),
             **times,
+            "skip_rows": preview.layout.skip_rows or None,
         }
         comments = [f"zones: {toml.names(distinct(rows, 'zone'))}"]
         return Survey(rows, "MWh generated", settings, comments, findings)
@@ -201,12 +202,13 @@ class EiaFuelMix(FileSource):
         """Return the readings of a table; `place` of its rows, if that is not their line."""
         self._require_columns(table, query.key, file_name)
         window = self.window(query)
+        first_line = self.csv_layout.first_line
         if place is None:
-            require_stamp(table[self.time_column], self.stamp, file_name)
+            require_stamp(table[self.time_column], self.stamp, file_name, first_line)
         elif self.stamp == "end":
             raise refused(file_name, "its periods are ends of hours, and read so", "leave stamp out")
-        time = to_utc(table[self.time_column], self.time_zone, window, file_name)
-        rows = placed_by_line(table, file_name, time)
+        time = to_utc(table[self.time_column], self.time_zone, window, file_name, first_line)
+        rows = placed_by_line(table, file_name, time, first_line)
         if place is not None:
             rows = rows.with_columns(place=place)
         rows = rows.with_columns(zone=column_text(table[self.zone_column], file_name))
@@ -247,7 +249,7 @@ class EiaFuelMix(FileSource):
         ]
         remedy = "give it a factor in factors_g_per_kwh, or name it in other_columns"
         faults += [
-            Fault("line 1", f"column {name!r} has no emission factor", remedy)
+            Fault(self.csv_layout.header, f"column {name!r} has no emission factor", remedy)
             for name in table.columns
             if name not in meant
         ]

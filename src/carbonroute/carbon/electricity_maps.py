@@ -13,11 +13,11 @@ from pydantic import Field
 from carbonroute.carbon.columns import column_named, placed_by_line
 from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json, usual_step
 from carbonroute.carbon.signal import Accounting, Query
-from carbonroute.carbon.source import CarbonReadings
+from carbonroute.carbon.source import CarbonReadings, CsvSource
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.answers import AnswerModel, Instant, records, validated
 from carbonroute.files.preview import Certainty, Preview, Recognition
-from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text
+from carbonroute.files.tables import column_numbers, column_text, found_text
 from carbonroute.files.time_columns import read_times
 from carbonroute.files.times import to_utc
 
@@ -57,7 +57,7 @@ class _ForecastAnswer(_ZoneAnswer):
     emission_factors: str | None = Field(default=None, alias="emissionFactorType")
 
 
-class ElectricityMaps(PublishedFormat):
+class ElectricityMaps(CsvSource, PublishedFormat):
     """History of a zone: an export of the data portal (CSV, also ``.gz``) or an answer of the interface.
 
     Of the interface, JSON of ``/carbon-intensity/`` ``latest``, ``history`` and ``past-range`` is read.
@@ -121,12 +121,13 @@ class ElectricityMaps(PublishedFormat):
 
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
         """Return the values of an export; flagged are estimates."""
-        raw = column_text(column_named(table, _VALUE[self.scope], file_name), file_name)
-        time = to_utc(
-            column_named(table, ["datetime (utc)"], file_name), "UTC", self.window(query), file_name
-        )
-        rows = placed_by_line(table, file_name, time).with_columns(
-            zone=column_text(column_named(table, ["zone id"], file_name), file_name).str.strip_chars(),
+        header, first_line = self.csv_layout.header, self.csv_layout.first_line
+        raw = column_text(column_named(table, _VALUE[self.scope], file_name, header), file_name)
+        stamps = column_named(table, ["datetime (utc)"], file_name, header)
+        zone = column_text(column_named(table, ["zone id"], file_name, header), file_name)
+        time = to_utc(stamps, "UTC", self.window(query), file_name, first_line)
+        rows = placed_by_line(table, file_name, time, first_line).with_columns(
+            zone=zone.str.strip_chars(),
             raw=raw,
             value=column_numbers(raw),
         )
@@ -179,13 +180,13 @@ class ElectricityMaps(PublishedFormat):
             name.strip().lower() for name in table.columns
         ):
             return pl.repeat(value=False, n=len(table), eager=True)
-        column = column_named(table, ["data estimated"], file_name)
+        column = column_named(table, ["data estimated"], file_name, self.csv_layout.header)
         says = column_text(column, file_name).str.strip_chars().str.to_lowercase().fill_null("")
         unclear = (~says.is_in(["true", "false", ""])).arg_true()
         if len(unclear):
-            remedy = "'true' or 'false' is expected"
+            remedy, first_line = "'true' or 'false' is expected", self.csv_layout.first_line
             faults = (
-                Fault(f"line {FIRST_LINE + row}, {column.name}", found_text(says[row]), remedy)
+                Fault(f"line {first_line + row}, {column.name}", found_text(says[row]), remedy)
                 for row in unclear
             )
             raise InputError(file_name, faults)

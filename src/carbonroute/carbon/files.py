@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import polars as pl
@@ -30,19 +29,16 @@ from carbonroute.carbon.columns import (
 from carbonroute.carbon.grid import NO_VALUE, place_text
 from carbonroute.carbon.paths import ZONE, only_zone
 from carbonroute.carbon.signal import Query
-from carbonroute.carbon.source import CarbonReadings, FileSource, Survey, require_stamp
+from carbonroute.carbon.source import CarbonReadings, CsvSource, Survey, require_stamp
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
-from carbonroute.files.limits import SkipRows
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named, marks_in
 from carbonroute.files.tables import (
     CsvLayout,
     column_numbers,
     column_text,
-    read_table,
     required,
 )
-from carbonroute.files.text import Digests
 from carbonroute.files.times import LocalRows, epoch_times, epoch_unit, to_utc
 from carbonroute.units import G_PER_KWH, US_PER_MINUTE, CarbonUnit
 
@@ -50,7 +46,7 @@ from carbonroute.units import G_PER_KWH, US_PER_MINUTE, CarbonUnit
 _REQUEST = re.compile(r"arriv|request|submit|prompt|token|latency|model", re.I)
 
 
-class CarbonFile(FileSource):
+class CarbonFile(CsvSource):
     """Carbon intensity read from CSV (also ``.gz``) or Parquet files.
 
     Attributes
@@ -85,8 +81,6 @@ class CarbonFile(FileSource):
         Units of the zones that have another one than `unit`.
     separator
         Mark between the fields of a CSV file.
-    skip_rows
-        Number of lines above the header of a CSV file, such as its source and licence.
     decimal
         Mark of decimals; a point, where it is not stated.
     thousands
@@ -108,7 +102,6 @@ class CarbonFile(FileSource):
     unit: CarbonUnit | None = Field(default=None, validate_default=True)
     zone_units: dict[str, CarbonUnit] = Field(default_factory=dict)
     separator: Literal[",", ";", "\t", "|"] = ","
-    skip_rows: SkipRows = 0
     decimal: Literal[".", ","] | None = None
     thousands: Literal[",", ".", " ", "'"] | None = None
 
@@ -228,7 +221,8 @@ class CarbonFile(FileSource):
         )
 
     @property
-    def _layout(self) -> CsvLayout:
+    def csv_layout(self) -> CsvLayout:
+        """The layout of its CSV files."""
         return CsvLayout(self.separator, self.skip_rows)
 
     def read(self, query: Query) -> CarbonReadings:
@@ -248,17 +242,13 @@ class CarbonFile(FileSource):
             required(zones, list(columns), self.file_name)
         return readings
 
-    def table(self, path: Path, file_name: str, digests: Digests | None = None) -> pl.DataFrame:
-        """Return the table in a file."""
-        return read_table(path, file_name, digests, self._layout)
-
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
         """Return the readings of a table: of the wide layout, those of the query's zones."""
         self._require_columns(table.columns, query.key, file_name)
         zones = [zone for zone in dict.fromkeys(query.zones) if zone + self.column_suffix in table.columns]
         times, told_apart = self._times(table, zones, query, file_name)
         numbers = None if self.time_column is None else epoch_unit(table[self.time_column])
-        frame = numbered(table, file_name, times, self._layout.first_line)
+        frame = numbered(table, file_name, times, self.csv_layout.first_line)
         rows = (
             self._wide(table, frame, zones, file_name)
             if self.layout == "wide"
@@ -289,17 +279,15 @@ class CarbonFile(FileSource):
             )
             apart = self.step.minutes * US_PER_MINUTE
             return (start + row.to_series() * apart).cast(pl.Datetime("us", "UTC")), 0
-        stamps = table[str(self.time_column)]
+        stamps, first_line = table[str(self.time_column)], self.csv_layout.first_line
         if (unit := epoch_unit(stamps)) is not None:
-            return epoch_times(stamps, unit, file_name, self._layout.first_line), 0
-        require_stamp(stamps, self.stamp, file_name, self._layout.first_line)
+            return epoch_times(stamps, unit, file_name, first_line), 0
+        require_stamp(stamps, self.stamp, file_name, first_line)
         if self.time_zone in (None, "UTC"):
-            return to_utc(stamps, self.time_zone, self.window(query), file_name, self._layout.first_line), 0
+            return to_utc(stamps, self.time_zone, self.window(query), file_name, first_line), 0
         in_order = self.clocks_back == "in-order"
         local = LocalRows(self._series(table, file_name), self._empty(table, zones, file_name), in_order)
-        times = to_utc(
-            stamps, self.time_zone, self.window(query), file_name, self._layout.first_line, rows=local
-        )
+        times = to_utc(stamps, self.time_zone, self.window(query), file_name, first_line, rows=local)
         return times, _told_apart(stamps, times, local.series) if in_order else 0
 
     def inherited(self, own: Mapping[str, Any]) -> dict[str, Any]:

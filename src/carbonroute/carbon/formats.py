@@ -82,6 +82,8 @@ class PublishedFormat(FileSource):
         content = preview.content if preview.is_json else preview.table()
         suggestion = cls.suggest(content, file_name)
         settings = {key: entry for key, entry in suggestion.settings.items() if entry is not None}
+        if preview.layout.skip_rows:
+            settings["skip_rows"] = preview.layout.skip_rows
         try:
             source = cls.model_validate({"path": preview.path.name, **settings, **suggestion.assumed})
         except ValidationError as error:

@@ -19,9 +19,10 @@ from carbonroute.carbon.paths import DataFile, Names, located, names_of, require
 from carbonroute.carbon.rules import Rules, Step
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
+from carbonroute.files.limits import SkipRows
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.strict_json import read_json
-from carbonroute.files.tables import FIRST_LINE, read_table
+from carbonroute.files.tables import FIRST_LINE, PLAIN, CsvLayout, read_table
 from carbonroute.files.text import Digests
 from carbonroute.files.times import TimeZone, ends_a_day
 
@@ -215,6 +216,7 @@ class FileSource(Rules):
         horizon = start, start + timedelta(hours=query.hours)
         for name, file in self.located(query).items():
             if self.is_json(name):
+                self.csv_layout.require_csv(name, "a JSON file")
                 part = self.parse_answer(read_json(file.path, name, query.digests), name)
             else:
                 part = self.parse_table(self.table(file.path, name, query.digests), name, file.query)
@@ -227,7 +229,12 @@ class FileSource(Rules):
 
     def table(self, path: Path, file_name: str, digests: Digests | None = None) -> pl.DataFrame:
         """Return the table in a file."""
-        return read_table(path, file_name, digests)
+        return read_table(path, file_name, digests, self.csv_layout)
+
+    @property
+    def csv_layout(self) -> CsvLayout:
+        """The layout of its CSV files."""
+        return PLAIN
 
     def begun(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return rows of readings with the starts of their intervals in place of the times of the file.
@@ -320,6 +327,23 @@ class FileSource(Rules):
             clean.report.note(shown),
             within_hour=clean.within_hour,
         )
+
+
+class CsvSource(FileSource):
+    """A source whose CSV files may have lines above their header.
+
+    Attributes
+    ----------
+    skip_rows
+        Number of lines above the header of a CSV file, such as its source and licence.
+    """
+
+    skip_rows: SkipRows = 0
+
+    @property
+    def csv_layout(self) -> CsvLayout:
+        """The layout of its CSV files."""
+        return CsvLayout(skip_rows=self.skip_rows)
 
 
 def _start(query: Query) -> datetime:

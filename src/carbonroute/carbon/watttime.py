@@ -13,7 +13,7 @@ from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of
 from carbonroute.carbon.paths import ZONE, Name, only_zone
 from carbonroute.carbon.rules import Step, step_of
 from carbonroute.carbon.signal import Accounting, Query
-from carbonroute.carbon.source import CarbonReadings
+from carbonroute.carbon.source import CarbonReadings, CsvSource
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.answers import AnswerModel, Instant, kind_of, records, validated
@@ -55,7 +55,7 @@ class _Forecast(AnswerModel):
     data: list[Any]
 
 
-class WattTime(PublishedFormat):
+class WattTime(CsvSource, PublishedFormat):
     """History from WattTime's version 3: ``/v3/historical`` as JSON, or CSV of ``point_time`` and ``value``.
 
     The marginal signal (co2_moer) is the rate of the generators that answer a change of load, inside the
@@ -160,11 +160,11 @@ class WattTime(PublishedFormat):
 
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
         """Return the values of a table in g/kWh."""
-        raw = column_text(column_named(table, ["value"], file_name), file_name)
-        time = to_utc(
-            column_named(table, ["point_time"], file_name), self.time_zone, self.window(query), file_name
-        )
-        rows = placed_by_line(table, file_name, time)
+        header, first_line = self.csv_layout.header, self.csv_layout.first_line
+        raw = column_text(column_named(table, ["value"], file_name, header), file_name)
+        stamps = column_named(table, ["point_time"], file_name, header)
+        time = to_utc(stamps, self.time_zone, self.window(query), file_name, first_line)
+        rows = placed_by_line(table, file_name, time, first_line)
         zone = self.region or only_zone(query, file_name)
         return self._readings(rows.with_columns(zone=pl.lit(zone), raw=raw, value=column_numbers(raw)))
 

@@ -98,6 +98,11 @@ class CsvLayout:
         return FIRST_LINE + self.skip_rows
 
     @property
+    def header(self) -> str:
+        """Place of the header, in messages."""
+        return f"line {self.first_line - 1}"
+
+    @property
     def stated_rows(self) -> str:
         """The lines that are skipped, as the settings spell them."""
         return f"{self.skip_key or 'skip_rows ='} {self.skip_rows}"

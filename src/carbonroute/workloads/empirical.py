@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr
 
 from carbonroute.arrays import Array
 from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.files.limits import SkipRows
 from carbonroute.files.text import Digests
 from carbonroute.units import MAX_TIME_MS, MS_PER
 from carbonroute.workloads.service import Law, score_of
@@ -32,12 +33,15 @@ class Empirical(Law):
         Where the times stand.
     unit
         Of the times.
+    skip_rows
+        Number of lines above the header of a CSV file, such as its source and licence.
     """
 
     law: Literal["empirical"]
     path: str = Field(min_length=1)
     column: str = Field(min_length=1)
     unit: Literal["ms", "s"]
+    skip_rows: SkipRows = 0
     #: Ascending float64 ms, as bytes: they compare by value and cannot be changed.
     _times_ms: bytes = PrivateAttr(default=b"")
     #: Sums of the first 0, 1, …, n times and of their squares, float64, shape (2, n + 1).
@@ -57,9 +61,10 @@ class Empirical(Law):
             If the file cannot be read, has no such column or less than two times, or one of them is missing,
             not a number, not above 0, or more than `MAX_TIME_MS`.
         """
-        from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text, read_table
+        from carbonroute.files.tables import CsvLayout, column_numbers, column_text, found_text, read_table
 
-        table = read_table(folder / self.path, self.path, digests)
+        layout = CsvLayout(skip_rows=self.skip_rows)
+        table = read_table(folder / self.path, self.path, digests, layout)
         where = f"column {self.column!r}"
         if self.column not in table.columns:
             raise InputError(self.path, [Fault(where, "missing", did_you_mean(self.column, table.columns))])
@@ -67,7 +72,7 @@ class Empirical(Law):
         times_ms = column_numbers(text).to_numpy() * MS_PER[self.unit]
         expected = f"a time above 0 is expected, up to {MAX_TIME_MS / MS_PER[self.unit]:g} {self.unit}"
         faults = [
-            Fault(f"line {row + FIRST_LINE}, {self.column}", found_text(text[int(row)]), expected)
+            Fault(f"line {row + layout.first_line}, {self.column}", found_text(text[int(row)]), expected)
             for row in np.flatnonzero(~((times_ms > 0) & (times_ms <= MAX_TIME_MS)))  # False for NaN
         ]
         if not faults and len(times_ms) < 2:
