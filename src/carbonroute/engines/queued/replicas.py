@@ -66,11 +66,10 @@ class Saved(NamedTuple):
     now_s: float
     pools: Records
     replicas: Records
-    heaps: Records
-    residues: Integers
+    places: Records
     requests: Records
     order: Integers
-    places: tuple[int, int, int, int]
+    rows: tuple[int, int, int, int]
 
 
 class ReplicaSystem:
@@ -129,8 +128,7 @@ class ReplicaSystem:
             rows,
             ordered,
             np.zeros(0, dtype=steps.REPLICA),
-            np.zeros(0, dtype=steps.DECODING),
-            np.zeros(0, dtype=np.int64),
+            np.zeros(0, dtype=steps.PLACE),
             np.concatenate(power_w),
             np.empty(0, dtype=steps.REQUEST),
         )
@@ -235,8 +233,7 @@ class ReplicaSystem:
             self.now_s,
             system.pools.copy(),
             system.replicas.copy(),
-            system.heaps.copy(),
-            system.residues.copy(),
+            system.places.copy(),
             system.requests[start : self._next].copy(),
             self._order,
             (self._unsettled, self._next, self._at, self._sorted),
@@ -244,10 +241,10 @@ class ReplicaSystem:
 
     def restore(self, saved: Saved) -> None:
         """Come back to a moment: nothing has happened since. Once for each."""
-        self.now_s, pools, replicas, heaps, residues, requests, self._order, places = saved
-        self._unsettled, self._next, self._at, self._sorted = places
+        self.now_s, pools, replicas, places, requests, self._order, rows = saved
+        self._unsettled, self._next, self._at, self._sorted = rows
         self._system.requests[self._unsettled : self._next] = requests
-        self._system = self._system._replace(pools=pools, replicas=replicas, heaps=heaps, residues=residues)
+        self._system = self._system._replace(pools=pools, replicas=replicas, places=places)
 
     @property
     def settled(self) -> int:
@@ -368,7 +365,7 @@ class ReplicaSystem:
             rows[name][:kept] = _moved(rows[name][:kept], gone)
         for name in ("head", "tail", "last", "partial"):
             self._system.replicas[name] = _moved(self._system.replicas[name], gone)
-        self._system.heaps["row"] -= gone
+        self._system.places["row"] -= gone
         self._order = self._order[self._at :] - gone
         self._system, self._at = self._system._replace(requests=rows), 0
         self._oldest, self._unsettled = 0, self._unsettled - gone
@@ -392,19 +389,14 @@ class ReplicaSystem:
         replicas["last"] = replicas["partial"] = replicas["head"] = replicas["tail"] = -1
         replicas["free"] = pools["kv_blocks"][of_pool]
         replicas[new] = self._system.replicas[old]
-        places = {"heap": pools["max_num_seqs"][of_pool], "residues": pools["block_tokens"][of_pool]}
-        heaps = np.zeros(places["heap"].sum(), dtype=steps.DECODING)
-        residues = np.zeros(places["residues"].sum(), dtype=np.int64)
-        for name, size, target, source in (
-            ("heap", places["heap"], heaps, self._system.heaps),
-            ("residues", places["residues"], residues, self._system.residues),
-        ):
-            replicas[name] = np.cumsum(size) - size
-            for before, after in zip(old, new, strict=True):
-                start, at = self._system.replicas[name][before], replicas[name][after]
-                target[at : at + size[after]] = source[start : start + size[after]]
+        size = np.maximum(pools["max_num_seqs"], pools["block_tokens"])[of_pool]
+        replicas["place"] = np.cumsum(size) - size
+        places = np.zeros(size.sum(), dtype=steps.PLACE)
+        for before, after in zip(old, new, strict=True):
+            start, at = self._system.replicas["place"][before], replicas["place"][after]
+            places[at : at + size[after]] = self._system.places[start : start + size[after]]
         pools["first"], pools["end"] = ends - wanted, ends
-        self._system = self._system._replace(replicas=replicas, heaps=heaps, residues=residues)
+        self._system = self._system._replace(replicas=replicas, places=places)
 
 
 def _state(row: np.void, pool: LlmPool) -> Array:

@@ -22,7 +22,7 @@ from numba import njit
 
 from carbonroute.arrays import Array, Integers
 from carbonroute.engines.kernel import compiled
-from carbonroute.engines.queued.events import Records, inlined, records
+from carbonroute.engines.queued.events import Records, records
 from carbonroute.units import MS_PER
 
 P = ParamSpec("P")
@@ -93,8 +93,7 @@ REPLICA = records(
         ("free", np.int64),  # blocks
         ("held", np.int64),  # tokens, before the present run; with those of the step, if it reads prompts
         ("count", np.int64),  # decode steps so far
-        ("heap", np.int64),  # its place
-        ("residues", np.int64),  # place of the number of sequences by (tokens held − count) mod block
+        ("place", np.int64),  # the first of its places
         ("steps", np.int64),  # of the present run
         ("flat_steps", np.int64),  # how many of them, at first, take the time of their arithmetic
         ("flat_ms", np.float64),  # time of each of these
@@ -116,8 +115,15 @@ REPLICA = records(
     ]
 )
 
-#: One sequence that decodes: the count of steps with which it finishes, and its row.
-DECODING = records([("finish", np.int64), ("row", np.int64)])
+#: One place of a replica, which has one for each sequence of a batch, and one for each token of a block: a
+#: heap of the sequences that decode, and how many of these need a block with which step.
+PLACE = records(
+    [
+        ("finish", np.int64),  # count of decode steps with which the sequence finishes
+        ("row", np.int64),
+        ("crossing", np.int64),  # sequences whose (tokens held − count) mod block is the number of this place
+    ]
+)
 
 #: One request not yet handed out.
 REQUEST = records(
@@ -158,20 +164,28 @@ READING = records(
 
 
 class System(NamedTuple):
-    """Pools and their windows; replicas, with their heaps, their residues and power by batch; requests."""
+    """Pools and their windows; replicas and their places; power by sequences that decode; requests."""
 
     pools: Records
     windows: Array
     replicas: Records
-    heaps: Records
-    residues: Integers
+    places: Records
     decode_w: Array
     requests: Records
 
 
 def _shared(function: Callable[P, T]) -> Callable[P, T]:
-    """Return a compiled part that several loops call."""
-    return njit(nogil=True, error_model="numpy")(function)
+    """Return a compiled part that several loops call, or one that is called at several places.
+
+    Parts make no arrays, and count no references to those that the loops hold: that took two thirds of the
+    time.
+    """
+    return njit(nogil=True, error_model="numpy", _nrt=False)(function)
+
+
+def _inlined(function: Callable[P, T]) -> Callable[P, T]:
+    """Return a compiled part, inlined: a call would cost more than the part itself."""
+    return njit(nogil=True, forceinline=True, error_model="numpy", _nrt=False)(function)
 
 
 @compiled
@@ -192,15 +206,16 @@ def advance(system: System, order: Integers, at: int, until_s: float) -> int:
     -------
     The new `at`.
     """
+    pools, windows, replicas, places, decode_w, requests = system
     stop_s = min(until_s, _LAST_S)
-    while at < len(order) and system.requests[order[at]].reach_s <= stop_s:
+    while at < len(order) and requests[order[at]].reach_s <= stop_s:
         row = order[at]
-        pool = system.pools[system.requests[row].pool]
-        _run(system, pool, system.requests[row].reach_s)
-        _arrive(system, pool, row)
+        pool = pools[requests[row].pool]
+        _run(pool, windows, replicas, places, decode_w, requests, requests[row].reach_s)
+        _arrive(pool, replicas, requests, row)
         at += 1
-    for p in range(len(system.pools)):
-        _run(system, system.pools[p], stop_s)
+    for p in range(len(pools)):
+        _run(pools[p], windows, replicas, places, decode_w, requests, stop_s)
     return at
 
 
@@ -220,26 +235,28 @@ def through(system: System, order: Integers, at: int, times_s: Array) -> tuple[i
     The new `at`, and the readings, `READING`, shape (n, P). Between events, integrals are not added to,
     whatever the steps of time.
     """
-    readings = np.zeros((len(times_s), len(system.pools)), dtype=READING)
+    pools, replicas = system.pools, system.replicas
+    readings = np.zeros((len(times_s), len(pools)), dtype=READING)
     for step in range(len(times_s)):
         at = advance(system, order, at, times_s[step])
-        for p in range(len(system.pools)):
-            _read(system, system.pools[p], times_s[step], readings[step, p])
+        for p in range(len(pools)):
+            _read(pools[p], replicas, times_s[step], readings[step, p])
     return at, readings
 
 
 @compiled
 def switch(system: System, servers: Integers, now_s: float) -> None:
     """Set the number of servers, shape (P,), from now on; there are as many replicas, or more."""
-    for p in range(len(system.pools)):
-        pool = system.pools[p]
+    pools, replicas = system.pools, system.replicas
+    for p in range(len(pools)):
+        pool = pools[p]
         if servers[p] == pool.servers:
             continue
         pool.server_s += pool.servers * (now_s - pool.switched_s)
         pool.switched_s = now_s
         before, pool.servers = pool.servers, servers[p]
         for index in range(min(before, pool.servers), max(before, pool.servers)):
-            replica = system.replicas[pool.first + index]
+            replica = replicas[pool.first + index]
             if index < before:
                 _release(pool, replica, index, now_s)
             elif replica.powered == 0:
@@ -257,80 +274,89 @@ def settled(requests: Records, start: int, end: int) -> int:
 @compiled
 def read(system: System, now_s: float) -> Records:
     """Return the readings of all pools now, `READING`, shape (P,); all up to now has happened."""
-    readings = np.zeros(len(system.pools), dtype=READING)
-    for p in range(len(system.pools)):
-        _read(system, system.pools[p], now_s, readings[p])
+    pools, replicas = system.pools, system.replicas
+    readings = np.zeros(len(pools), dtype=READING)
+    for p in range(len(pools)):
+        _read(pools[p], replicas, now_s, readings[p])
     return readings
 
 
 @_shared
-def _run(system: System, pool: Any, until_s: float) -> None:
+def _run(
+    pool: Any,
+    windows: Array,
+    replicas: Records,
+    places: Records,
+    decode_w: Array,
+    requests: Records,
+    until_s: float,
+) -> None:
     """Let a pool's own events happen, up to and including a time; steps begin before it."""
     while True:
         close_s = np.inf
         if pool.window < pool.window_end and (until_s < _LAST_S or pool.running + pool.waiting > 0):
-            close_s = system.windows[pool.window, 2]
+            close_s = windows[pool.window, 2]
         stop_s = min(until_s, close_s)
         for r in range(pool.first, pool.end):
-            replica = system.replicas[r]
+            replica = replicas[r]
             while replica.end_s <= stop_s or replica.begin_s < stop_s:
                 if replica.begin_s < stop_s:
-                    _begin(system, pool, replica)
+                    _begin(pool, replica, places, decode_w, requests)
                 else:
-                    _end(system, pool, replica, r - pool.first)
+                    _end(pool, replica, places, requests, r - pool.first)
         if close_s > until_s:
             return
-        _close(system, pool)
+        _close(pool, windows, replicas, requests)
 
 
-@inlined
-def _begin(system: System, pool: Any, replica: Any) -> None:
+@_inlined
+def _begin(pool: Any, replica: Any, places: Records, decode_w: Array, requests: Records) -> None:
     """Begin a run of steps: blocks for those that run, then those that wait, then how long it lasts."""
     now_s, replica.begin_s = replica.begin_s, np.inf
     _idle(pool, replica, now_s)
     before = replica.waiting
-    _continue(system, pool, replica)
+    _continue(pool, replica, places, requests)
     preempted = replica.waiting > before
     if replica.waiting > 0 and not preempted:
-        _admit(system, pool, replica)
-    _plan(system, pool, replica, preempted)
+        _admit(pool, replica, requests)
+    _plan(pool, replica, places, decode_w, preempted)
 
 
-@inlined
-def _continue(system: System, pool: Any, replica: Any) -> None:
+@_inlined
+def _continue(pool: Any, replica: Any, places: Records, requests: Records) -> None:
     """Give those that run their blocks for the next step; preempt the last while there are too few."""
     replica.prefilling, replica.prompt = 0, 0
     row, needed, chunk = replica.partial, 0, 0
-    crossing = system.residues[replica.residues + (-replica.count) % pool.block_tokens]
+    crossing = places[replica.place + (-replica.count) % pool.block_tokens].crossing
     if row >= 0:
-        computed = system.requests[row].computed
+        computed = requests[row].computed
         left = pool.max_num_batched_tokens - (replica.running - 1)
-        chunk = min(system.requests[row].prompt + system.requests[row].produced - computed, left)
+        chunk = min(requests[row].prompt + requests[row].produced - computed, left)
         needed = _blocks(pool, computed + chunk) - _blocks(pool, computed)
     while crossing + needed > replica.free:
-        crossing -= _preempt(system, pool, replica)
+        crossing -= _preempt(pool, replica, places, requests)
         needed = 0
     replica.free -= crossing + needed
     if replica.partial >= 0:
-        system.requests[row].computed += chunk
+        requests[row].computed += chunk
         replica.held += chunk
         replica.prefilling, replica.prompt = 1, chunk
 
 
 @_shared
-def _preempt(system: System, pool: Any, replica: Any) -> int:
+def _preempt(pool: Any, replica: Any, places: Records, requests: Records) -> int:
     """Put the sequence admitted last at the head of the line; return 1 if it needed a block, else 0."""
     row = replica.last
-    request = system.requests[row]
+    request = requests[row]
     tokens, crosses = request.computed, 0
     if row == replica.partial:
         replica.partial = -1
     else:
         tokens += replica.count
         crosses = int(tokens % pool.block_tokens == 0)
-        system.residues[replica.residues + request.computed % pool.block_tokens] -= 1
-        request.produced = request.answer - (_take(system, replica, row) - replica.count)
-    _leave(system, pool, replica, row)
+        places[replica.place + request.computed % pool.block_tokens].crossing -= 1
+        request.produced = request.answer - (_take(replica, places, row) - replica.count)
+    _leave(pool, replica, requests, row)
     replica.free += _blocks(pool, tokens)
     replica.held -= tokens
     request.computed = 0
@@ -344,13 +370,13 @@ def _preempt(system: System, pool: Any, replica: Any) -> int:
     return crosses
 
 
-@inlined
-def _admit(system: System, pool: Any, replica: Any) -> None:
+@_inlined
+def _admit(pool: Any, replica: Any, requests: Records) -> None:
     """Let those that wait begin to read their prompts, as far as sequences, tokens and blocks allow."""
     left = pool.max_num_batched_tokens - (replica.running - replica.prefilling) - replica.prompt
     while replica.waiting > 0 and replica.running < pool.max_num_seqs and left > 0:
         row = replica.head
-        request = system.requests[row]
+        request = requests[row]
         hit = 0
         if request.wait_ms < 0:
             blocks = int(pool.prefix_hit_share * request.prompt / pool.block_tokens)
@@ -368,7 +394,7 @@ def _admit(system: System, pool: Any, replica: Any) -> None:
         _wait(pool, replica, replica.clock_s, -1)
         request.ahead, request.behind, request.computed = replica.last, -1, hit + chunk
         if replica.running > 0:
-            system.requests[replica.last].behind = row
+            requests[replica.last].behind = row
         replica.last = row
         pool.busy += replica.running == 0
         replica.running += 1
@@ -380,8 +406,8 @@ def _admit(system: System, pool: Any, replica: Any) -> None:
         left -= chunk
 
 
-@inlined
-def _plan(system: System, pool: Any, replica: Any, preempted: bool) -> None:
+@_inlined
+def _plan(pool: Any, replica: Any, places: Records, decode_w: Array, preempted: bool) -> None:
     """Work out the time and the power of the next steps, and how many there are."""
     decoding = replica.running - replica.prefilling
     tokens = decoding + replica.prompt
@@ -408,40 +434,40 @@ def _plan(system: System, pool: Any, replica: Any, preempted: bool) -> None:
         replica.base_ms, replica.slope_ms = fixed_ms + memory_ms, slope_ms
         replica.grown = decoding
         if not preempted:
-            replica.steps = _most_steps(system, pool, replica)
+            replica.steps = _most_steps(pool, replica, places)
     # Formula step-power.
-    power_w = system.decode_w[pool.decode_w + max(decoding, 1)]
+    power_w = decode_w[pool.decode_w + max(decoding, 1)]
     if replica.prompt > 0:
         power_w += replica.prompt / pool.max_num_batched_tokens * max(pool.prefill_w - power_w, 0.0)
     replica.power_w = power_w
     replica.end_s = _time_s(replica, replica.steps)
 
 
-@inlined
-def _most_steps(system: System, pool: Any, replica: Any) -> int:
+@_inlined
+def _most_steps(pool: Any, replica: Any, places: Records) -> int:
     """Return the decode steps until a sequence finishes, or before the cache runs short.
 
     The blocks of the first one are given out already.
     """
-    steps: int = system.heaps[replica.heap].finish - replica.count
+    steps: int = places[replica.place].finish - replica.count
     size, sequences = pool.block_tokens, replica.running
     if (steps + size) * sequences <= replica.free * size:
         return steps
     rounds = replica.free // sequences
     left = replica.free - rounds * sequences
-    place = (-replica.count) % size
+    residue = (-replica.count) % size
     most: int = 1 + rounds * size
     while most < steps:
-        place = place - 1 if place > 0 else size - 1
-        left -= system.residues[replica.residues + place]
+        residue = residue - 1 if residue > 0 else size - 1
+        left -= places[replica.place + residue].crossing
         if left < 0:
             return most
         most += 1
     return steps
 
 
-@inlined
-def _end(system: System, pool: Any, replica: Any, index: int) -> None:
+@_inlined
+def _end(pool: Any, replica: Any, places: Records, requests: Records, index: int) -> None:
     """End a run of steps: add up what it took, and let sequences finish, or go on from prompt to answer."""
     now_s, steps, replica.end_s = replica.end_s, replica.steps, np.inf
     passed_s = now_s - replica.clock_s
@@ -454,38 +480,38 @@ def _end(system: System, pool: Any, replica: Any, index: int) -> None:
     if steps > 1:
         size = pool.block_tokens
         replica.free -= (steps - 1) // size * replica.decoding
-        place = (-replica.count) % size
+        residue = (-replica.count) % size
         for _ in range((steps - 1) % size):
-            place = place - 1 if place > 0 else size - 1
-            replica.free -= system.residues[replica.residues + place]
+            residue = residue - 1 if residue > 0 else size - 1
+            replica.free -= places[replica.place + residue].crossing
     replica.count += steps
     replica.held += replica.grown * steps
     replica.answer_tokens += replica.decoding * steps
     replica.prompt_tokens += replica.prompt
     left = replica.decoding
-    while left > 0 and system.heaps[replica.heap].finish == replica.count:
+    while left > 0 and places[replica.place].finish == replica.count:
         left -= 1
-        row = system.heaps[replica.heap].row
-        _drop(system, replica, 0, left)
-        computed = system.requests[row].computed
-        system.residues[replica.residues + computed % pool.block_tokens] -= 1
-        _finish(system, pool, replica, row, computed + replica.count)
+        row = places[replica.place].row
+        _drop(replica, places, 0, left)
+        computed = requests[row].computed
+        places[replica.place + computed % pool.block_tokens].crossing -= 1
+        _finish(pool, replica, requests, row, computed + replica.count)
     replica.decoding = left
     if replica.prefilling > 0:
-        _answer(system, pool, replica)
+        _answer(pool, replica, places, requests)
     if replica.running + replica.waiting > 0:
         replica.begin_s = now_s
     else:
         _release(pool, replica, index, now_s)
 
 
-@inlined
-def _answer(system: System, pool: Any, replica: Any) -> None:
+@_inlined
+def _answer(pool: Any, replica: Any, places: Records, requests: Records) -> None:
     """Let sequences whose prompt is computed produce a token, and decode from now on."""
     row = replica.last
     replica.partial = -1
     for _ in range(replica.prefilling):
-        request = system.requests[row]
+        request = requests[row]
         this, row = row, request.ahead
         tokens = request.prompt + request.produced
         if request.computed < tokens:
@@ -496,33 +522,33 @@ def _answer(system: System, pool: Any, replica: Any) -> None:
         if request.first_ms < 0:
             request.first_ms = (replica.clock_s - request.reach_s) * _MS_PER_S
         if request.produced == request.answer:
-            _finish(system, pool, replica, this, tokens)
+            _finish(pool, replica, requests, this, tokens)
             continue
         request.computed = tokens - replica.count
-        system.residues[replica.residues + request.computed % pool.block_tokens] += 1
-        _push(system, replica, replica.count + request.answer - request.produced, this)
+        places[replica.place + request.computed % pool.block_tokens].crossing += 1
+        _push(replica, places, replica.count + request.answer - request.produced, this)
     replica.prefilling = 0
 
 
-@inlined
-def _finish(system: System, pool: Any, replica: Any, row: int, tokens: int) -> None:
+@_inlined
+def _finish(pool: Any, replica: Any, requests: Records, row: int, tokens: int) -> None:
     """Let a sequence that holds some tokens leave with its last one."""
-    request = system.requests[row]
+    request = requests[row]
     request.service_ms = (replica.clock_s - request.begin_s) * _MS_PER_S
     replica.free += _blocks(pool, tokens)
     replica.held -= tokens
     pool.served += 1
-    _leave(system, pool, replica, row)
+    _leave(pool, replica, requests, row)
 
 
-@inlined
-def _leave(system: System, pool: Any, replica: Any, row: int) -> None:
+@_inlined
+def _leave(pool: Any, replica: Any, requests: Records, row: int) -> None:
     """Take a sequence out of those that run."""
-    ahead, behind = system.requests[row].ahead, system.requests[row].behind
+    ahead, behind = requests[row].ahead, requests[row].behind
     if ahead >= 0:
-        system.requests[ahead].behind = behind
+        requests[ahead].behind = behind
     if behind >= 0:
-        system.requests[behind].ahead = ahead
+        requests[behind].ahead = ahead
     else:
         replica.last = ahead
     replica.running -= 1
@@ -530,25 +556,25 @@ def _leave(system: System, pool: Any, replica: Any, row: int) -> None:
     pool.busy -= replica.running == 0
 
 
-@inlined
-def _arrive(system: System, pool: Any, row: int) -> None:
+@_inlined
+def _arrive(pool: Any, replicas: Records, requests: Records, row: int) -> None:
     """Put a request that reaches a pool in the line of a replica, or reject it."""
-    request = system.requests[row]
+    request = requests[row]
     now_s = pool.clock_s = request.reach_s
     r = -1
     fits = request.prompt + request.answer <= pool.kv_blocks * pool.block_tokens
     if fits and not now_s < pool.closed_until_s:
-        r = _choose(system, pool, now_s)
+        r = _choose(pool, replicas, now_s)
     if r >= 0 and pool.waiting >= pool.queue_limit:
-        replica = system.replicas[r]
+        replica = replicas[r]
         if replica.running + replica.waiting >= pool.max_num_seqs:
             r = -1
     if r < 0:
         _reject(pool, request)
         return
-    replica = system.replicas[r]
+    replica = replicas[r]
     if replica.waiting > 0:
-        system.requests[replica.tail].behind = row
+        requests[replica.tail].behind = row
     else:
         replica.head = row
     replica.tail = row
@@ -561,13 +587,13 @@ def _arrive(system: System, pool: Any, row: int) -> None:
         replica.end_s = _time_s(replica, replica.steps)
 
 
-@inlined
-def _choose(system: System, pool: Any, now_s: float) -> int:
+@_inlined
+def _choose(pool: Any, replicas: Records, now_s: float) -> int:
     """Return the replica that gets a request; one that loads if none has loaded; −1 if none is on."""
     chosen, fewest, best = -1, 0, 0
     for index in range(pool.servers):
         place = (pool.turn + index) % pool.servers if pool.in_turn else index
-        replica = system.replicas[pool.first + place]
+        replica = replicas[pool.first + place]
         requests = 0 if pool.in_turn else replica.running + replica.waiting
         loading = int(replica.ready_s > now_s)
         if chosen < 0 or loading < best or (loading == best and requests < fewest):
@@ -579,25 +605,25 @@ def _choose(system: System, pool: Any, now_s: float) -> int:
     return replica_row
 
 
-@inlined
-def _close(system: System, pool: Any) -> None:
+@_inlined
+def _close(pool: Any, windows: Array, replicas: Records, requests: Records) -> None:
     """Begin a pool's next window; an outage rejects the waiting requests that never began."""
-    _, kind, start_s, end_s = system.windows[pool.window]
+    _, kind, start_s, end_s = windows[pool.window]
     pool.window += 1
     pool.closed_until_s = max(pool.closed_until_s, end_s)
     if kind != _OUTAGE:
         return
     for r in range(pool.first, pool.end):
-        replica = system.replicas[r]
+        replica = replicas[r]
         fresh = replica.waiting - replica.begun
         if fresh == 0:
             continue
         row = replica.head
         for _ in range(replica.begun):
-            replica.tail, row = row, system.requests[row].behind
+            replica.tail, row = row, requests[row].behind
         for _ in range(fresh):
-            _reject(pool, system.requests[row])
-            row = system.requests[row].behind
+            _reject(pool, requests[row])
+            row = requests[row].behind
         _wait(pool, replica, start_s, -fresh)
         pool.clock_s = max(pool.clock_s, start_s)
         if replica.running + replica.waiting == 0:
@@ -605,14 +631,14 @@ def _close(system: System, pool: Any) -> None:
             _release(pool, replica, r - pool.first, start_s)
 
 
-@inlined
+@_inlined
 def _reject(pool: Any, request: Any) -> None:
     """Reject a request."""
     request.wait_ms, request.first_ms, request.service_ms = np.nan, np.nan, np.nan
     pool.rejected += 1
 
 
-@inlined
+@_inlined
 def _wait(pool: Any, replica: Any, now_s: float, more: int) -> None:
     """Change the number of requests in a replica's line."""
     replica.waiting_s += replica.waiting * (now_s - replica.line_s)
@@ -621,14 +647,14 @@ def _wait(pool: Any, replica: Any, now_s: float, more: int) -> None:
     pool.waiting += more
 
 
-@inlined
+@_inlined
 def _idle(pool: Any, replica: Any, now_s: float) -> None:
     """Let time pass in a replica that is in no run of steps."""
     replica.energy_j += replica.powered * pool.idle_w * (now_s - replica.clock_s)
     replica.clock_s = now_s
 
 
-@inlined
+@_inlined
 def _release(pool: Any, replica: Any, index: int, now_s: float) -> None:
     """Switch the power of a replica off if it has no request and is beyond the pool's number."""
     if replica.running + replica.waiting == 0 and index >= pool.servers and replica.powered:
@@ -636,14 +662,14 @@ def _release(pool: Any, replica: Any, index: int, now_s: float) -> None:
         replica.powered = 0
 
 
-@inlined
+@_inlined
 def _blocks(pool: Any, tokens: int) -> int:
     """Return the blocks that hold some tokens."""
     blocks: int = (tokens + pool.block_tokens - 1) // pool.block_tokens
     return blocks
 
 
-@inlined
+@_inlined
 def _time_s(replica: Any, steps: int) -> float:
     """Return when so many steps of a run have passed."""
     flat = min(steps, replica.flat_steps)
@@ -676,7 +702,7 @@ def _steps_until(replica: Any, time_s: float) -> int:
     return steps
 
 
-@inlined
+@_inlined
 def _steps_done(replica: Any, now_s: float) -> int:
     """Return the steps of the present run that have ended by now, before its end."""
     steps = _steps_until(replica, now_s)
@@ -700,10 +726,10 @@ def _held_s(replica: Any, steps: int) -> float:
 
 
 @_shared
-def _read(system: System, pool: Any, now_s: float, reading: Any) -> None:
+def _read(pool: Any, replicas: Records, now_s: float, reading: Any) -> None:
     """Read a pool now, into zeros."""
     for r in range(pool.first, pool.end):
-        replica = system.replicas[r]
+        replica = replicas[r]
         passed_s = now_s - replica.clock_s
         reading.busy_s += replica.busy_s
         reading.running_s += replica.running_s
@@ -730,52 +756,52 @@ def _read(system: System, pool: Any, now_s: float, reading: Any) -> None:
     reading.preemptions = pool.preemptions
 
 
-@inlined
-def _push(system: System, replica: Any, finish: int, row: int) -> None:
+@_inlined
+def _push(replica: Any, places: Records, finish: int, row: int) -> None:
     """Add a sequence to those that decode: sift it up from the end of the heap."""
-    top, at = replica.heap, replica.decoding
+    top, at = replica.place, replica.decoding
     replica.decoding += 1
-    _sift_up(system, top, at, finish, row)
+    _sift_up(places, top, at, finish, row)
 
 
-@inlined
-def _sift_up(system: System, top: int, at: int, finish: int, row: int) -> None:
+@_inlined
+def _sift_up(places: Records, top: int, at: int, finish: int, row: int) -> None:
     """Put an entry at a place of a heap, or above."""
     while at > 0:
         above = (at - 1) >> 1
-        if system.heaps[top + above].finish <= finish:
+        if places[top + above].finish <= finish:
             break
-        system.heaps[top + at].finish = system.heaps[top + above].finish
-        system.heaps[top + at].row = system.heaps[top + above].row
+        places[top + at].finish = places[top + above].finish
+        places[top + at].row = places[top + above].row
         at = above
-    system.heaps[top + at].finish = finish
-    system.heaps[top + at].row = row
+    places[top + at].finish = finish
+    places[top + at].row = row
 
 
-@inlined
-def _drop(system: System, replica: Any, at: int, last: int) -> None:
+@_inlined
+def _drop(replica: Any, places: Records, at: int, last: int) -> None:
     """Take an entry out of a heap whose last one is at `last`: sift that down from its place, or up."""
-    top = replica.heap
-    finish, row = system.heaps[top + last].finish, system.heaps[top + last].row
+    top = replica.place
+    finish, row = places[top + last].finish, places[top + last].row
     below = 2 * at + 1
     while below < last:
-        if below + 1 < last and system.heaps[top + below + 1].finish < system.heaps[top + below].finish:
+        if below + 1 < last and places[top + below + 1].finish < places[top + below].finish:
             below += 1
-        if finish <= system.heaps[top + below].finish:
+        if finish <= places[top + below].finish:
             break
-        system.heaps[top + at].finish = system.heaps[top + below].finish
-        system.heaps[top + at].row = system.heaps[top + below].row
+        places[top + at].finish = places[top + below].finish
+        places[top + at].row = places[top + below].row
         at, below = below, 2 * below + 1
-    _sift_up(system, top, at, finish, row)
+    _sift_up(places, top, at, finish, row)
 
 
-@inlined
-def _take(system: System, replica: Any, row: int) -> int:
+@_inlined
+def _take(replica: Any, places: Records, row: int) -> int:
     """Take a sequence out of those that decode; return the count of steps with which it would finish."""
     at, last = 0, replica.running - 1 - (replica.partial >= 0)
-    while system.heaps[replica.heap + at].row != row:
+    while places[replica.place + at].row != row:
         at += 1
-    finish = int(system.heaps[replica.heap + at].finish)
+    finish = int(places[replica.place + at].finish)
     if at < last:
-        _drop(system, replica, at, last)
+        _drop(replica, places, at, last)
     return finish
