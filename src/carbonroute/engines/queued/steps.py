@@ -14,7 +14,8 @@ step, the tokens that it holds minus that count are constant, and tell with whic
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -174,18 +175,21 @@ class System(NamedTuple):
     requests: Records
 
 
-def _shared(function: Callable[P, T]) -> Callable[P, T]:
-    """Return a compiled part that several loops call, or one that is called at several places.
+#: Options of the parts of the loops: they make no arrays, and count no references to those that the loops hold,
+#: which would take two thirds of the time.
+_PART: Mapping[str, Any] = MappingProxyType({"nogil": True, "error_model": "numpy", "_nrt": False})
 
-    Parts make no arrays, and count no references to those that the loops hold: that took two thirds of the
-    time.
-    """
-    return njit(nogil=True, error_model="numpy", _nrt=False)(function)
+
+def _shared(function: Callable[P, T]) -> Callable[P, T]:
+    """Return a compiled part that is called at several places."""
+    part: Callable[P, T] = njit(**_PART)(function)
+    return part
 
 
 def _inlined(function: Callable[P, T]) -> Callable[P, T]:
     """Return a compiled part, inlined: a call would cost more than the part itself."""
-    return njit(nogil=True, forceinline=True, error_model="numpy", _nrt=False)(function)
+    part: Callable[P, T] = njit(forceinline=True, **_PART)(function)
+    return part
 
 
 @compiled
