@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,40 @@ def test_lines_on_stdout_and_counts_on_stderr(
         assert f"grid: {new} new files, {there} were there" in error
     assert len(server.asked) == 1
     assert main(["inspect", "grid/neso.GB.20240101T0000-20240102T0000.json"]) == 0
+
+
+def test_requests_that_are_sent_again_and_gaps_are_told(
+    server: FakeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carbonroute.live.signals.schedule._FIRST_WAIT_S", 0.01)
+    values: list[tuple[object, object]] = [(200, None if place in {10, 30} else 210) for place in range(49)]
+    content = json.dumps(half_hours(datetime(2023, 12, 31, 23, 30, tzinfo=UTC), values)).encode()
+    scripts = iter([body(b"", 500), body(b"", 429, Retry_After="0"), body(content), body(content)])
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        next(scripts)(handler)
+
+    server.scripts[PATH] = answer
+    output = str(tmp_path / "grid")
+    assert call("neso", *SPAN, "--output", output, "--base-url", server.url, "--json") == 0
+    out, error = capsys.readouterr()
+    lines = error.splitlines()
+    for status, number in ((500, 2), (429, 3)):
+        told = f"{server.url}{PATH}: answered {status}; asked again in 0 s (try {number} of 6)"
+        assert lines.count(told) == 1
+    gaps = "2 of 48 intervals of 30 min are missing, the first 2024-01-01T04:30Z, the last 2024-01-01T14:30Z"
+    assert f"note: GB: {gaps}" in lines
+    told_of = json.loads(out)
+    assert told_of["gaps"]["GB"] | {"minutes": 30} == {
+        "missing": 2,
+        "intervals": 48,
+        "minutes": 30,
+        "first": "2024-01-01T04:30Z",
+        "last": "2024-01-01T14:30Z",
+    }
+    sidecar = json.loads((tmp_path / "grid" / "neso.gaps.json").read_text(encoding="utf-8"))
+    assert sidecar["zones"] == told_of["gaps"]
+    assert told_of["carbon"]["kind"] == "neso"
 
 
 def test_the_secret_is_sent_and_never_shown(

@@ -11,8 +11,9 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from carbonroute.cli.extra import require_extra
+from carbonroute.cli.options import Json
 from carbonroute.cli.progress import progress, stepper
-from carbonroute.cli.terminal import DONE, out, say
+from carbonroute.cli.terminal import DONE, out, print_json, say
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.units import CarbonUnit
@@ -43,13 +44,15 @@ def fetch(
     query: str | None = None,
     region_label: str | None = None,
     unit: CarbonUnit | None = None,
+    json: Json = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Fetch the history of a carbon provider into files, and print the scenario lines that read them.
 
     A file holds what the provider answered about a zone. Times that files in the folder have are not asked
     for again, so that a fetch that was interrupted goes on where it ended. The provider's own limits are
-    kept. It needs the packages of `carbonroute[live]`.
+    kept; each request that is sent again is told. KIND.gaps.json in the folder says which intervals have no
+    value. It needs the packages of `carbonroute[live]`.
 
     Parameters
     ----------
@@ -95,7 +98,7 @@ def fetch(
     from carbonroute.live.clock import SystemClock
     from carbonroute.live.http import HttpFetcher
     from carbonroute.live.signals.archives import Options
-    from carbonroute.live.signals.fetching import fetch_history
+    from carbonroute.live.signals.fetching import Listener, fetch_history
     from carbonroute.live.signals.provider import ProviderContext
 
     span = _time("--from", start), _time("--to", end)
@@ -109,13 +112,28 @@ def fetch(
         named = named or ("GB",)
     clock = SystemClock()
     with progress(quiet=quiet) as display, HttpFetcher(clock) as ask:
-        told, around = stepper(display, f"fetching {source}"), ProviderContext(ask, clock)
-        fetched = fetch_history(source, archive, named, span, output, around, told)
+        shown, around = stepper(display, f"fetching {source}"), ProviderContext(ask, clock)
+        listener = Listener() if shown is None else Listener(shown, say)
+        fetched = fetch_history(source, archive, named, span, output, around, listener)
     if not quiet:
         files = f"{len(fetched.written):,} new files, {fetched.there:,} were there"
         say(f"{output}: {files}")
     for nothing in fetched.empty:
         say(f"note: the provider has nothing for {nothing}")
+    for zone, gaps in fetched.gaps.items():
+        if gaps.missing or not quiet:
+            say(f"{'note: ' if gaps.missing else ''}{zone}: {gaps}")
+    if json:
+        print_json(
+            {
+                "written": list(fetched.written),
+                "there": fetched.there,
+                "empty": list(fetched.empty),
+                "gaps": {zone: gaps.as_json() for zone, gaps in fetched.gaps.items()},
+                "carbon": fetched.keys,
+            }
+        )
+        return DONE
     comments = [f"zones: {toml.names(named)}", "path is relative to the scenario file"]
     out().print(toml.section("[carbon]", fetched.keys, comments), soft_wrap=True, markup=False)
     return DONE

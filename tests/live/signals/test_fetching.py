@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from carbonroute.files import toml
 from carbonroute.inspection import inspect_file
 from carbonroute.live.http import FetchError, Request
 from carbonroute.live.signals.archives import ARCHIVES, Kind, Options
-from carbonroute.live.signals.fetching import Fetched, fetch_history
+from carbonroute.live.signals.fetching import Fetched, Listener, fetch_history
 from carbonroute.live.signals.provider import ProviderContext
 from helpers.clocks import FakeClock
 from helpers.fake_provider import FakeFetcher, Said, eia, entsoe, half_hours, iso, vector, watttime
@@ -168,7 +169,11 @@ def test_what_is_fetched_is_what_scenarios_read(kind: Kind, tmp_path: Path) -> N
     fetched = run(kind, fetch, tmp_path)
     assert len(fetch.requests) == requests
     assert len(fetched.written) == requests - (kind == "watttime")  # one was to log in
-    assert {path.name for path in tmp_path.iterdir()} == set(fetched.written)
+    assert {path.name for path in tmp_path.iterdir()} == {*fetched.written, f"{kind}.gaps.json"}
+    steps = 35 * 24 * 60 // minutes
+    assert {zone: (gaps.missing, gaps.intervals) for zone, gaps in fetched.gaps.items()} == dict.fromkeys(
+        zones, (0, steps)
+    )
     signal = source(fetched).signal(query(zones, 35))
     assert signal.g_per_kwh.shape == (24 * 35, len(zones))
     if kind not in ("eia", "entsoe"):
@@ -226,7 +231,7 @@ def test_pages_are_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     run("eia", fetch, tmp_path / "pages", days=5, zones=("A",))
     assert len(fetch.requests) == 3
     run("eia", FakeFetcher(fuel), tmp_path / "whole", days=5, zones=("A",))
-    (one,), (other,) = (list((tmp_path / name).iterdir()) for name in ("pages", "whole"))
+    (one,), (other,) = (list((tmp_path / name).glob("eia.A.*")) for name in ("pages", "whole"))
     assert source_rows(one) == source_rows(other)
 
 
@@ -240,10 +245,84 @@ def test_a_busy_provider_is_waited_for(tmp_path: Path) -> None:
     )
     fetch = FakeFetcher(lambda request: next(errors, None) or neso(request))
     clock = FakeClock()
-    span = START, START + DAY
-    fetch_history("neso", ARCHIVES["neso"](Options()), ["GB"], span, tmp_path, ProviderContext(fetch, clock))
+    span, told = (START, START + DAY), list[str]()
+    around = ProviderContext(fetch, clock)
+    listener = Listener(again=told.append)
+    fetch_history("neso", ARCHIVES["neso"](Options()), ["GB"], span, tmp_path, around, listener)
     assert len(fetch.requests) == 3
     assert 90 + 25 < clock.since_s < 90 + 40
+    first, second = told
+    assert first == "answered 429; asked again in 90 s (try 2 of 6)"
+    assert re.fullmatch(r"answered 503; asked again in (2[5-9]|3\d) s \(try 3 of 6\)", second)
+
+
+#: Hours of a day that have no value.
+HOLES = (3, 4, 21)
+
+
+def hour_at(key: str, later: int = 0) -> Callable[[Any], int]:
+    return lambda row: (int(row[key].partition("T")[2][:2]) - later) % 24
+
+
+Holed = tuple[Callable[[Any], list[Any]], Callable[[Any], int]]
+#: Where each answer has its rows, and the hour of the day in which a row's interval begins.
+ROWS: dict[Kind, Holed] = {
+    "electricity-maps": (lambda said: said["data"], hour_at("datetime")),
+    "watttime": (lambda said: said.get("data", []), hour_at("point_time")),
+    "neso": (lambda said: said["data"], hour_at("from")),
+    "eia": (lambda said: said["response"]["data"], hour_at("period", later=1)),
+    "carbon-aware-sdk": (lambda said: said, hour_at("time")),
+    "prometheus": (
+        lambda said: said["data"]["result"][0]["values"],
+        lambda row: int(row[0] // 3600 - 1) % 24,
+    ),
+}
+#: How a provider may say that there is no value, other than by no row.
+NO_VALUE: dict[Kind, Callable[[Any], object]] = {
+    "neso": lambda row: row["intensity"].update(actual=None),
+    "carbon-aware-sdk": lambda row: row.update(rating=-1),
+    "eia": lambda row: row.update(value=None),
+}
+
+
+def holed(kind: Kind, request: Request) -> Any:
+    """Answer without the values of some hours."""
+    said = PROVIDERS[kind][0](request)
+    rows_of, hour_of = ROWS[kind]
+    rows = rows_of(said)
+    if kind in NO_VALUE:
+        for row in rows:
+            if hour_of(row) in HOLES:
+                NO_VALUE[kind](row)
+    else:
+        rows[:] = [row for row in rows if hour_of(row) not in HOLES]
+    return said
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PROVIDERS if kind != "entsoe"])
+def test_gaps_are_counted_of_what_is_fetched_and_of_what_was_there(kind: Kind, tmp_path: Path) -> None:
+    """Three hours of each of two days are missing."""
+    fetch, zone = FakeFetcher(lambda request: holed(kind, request)), PROVIDERS[kind][2][0]
+    per_hour = 60 // int(PROVIDERS[kind][4])
+    for _ in range(2):  # the second time, the files are there
+        gaps = run(kind, fetch, tmp_path, days=2, zones=(zone,)).gaps[zone]
+        assert (gaps.missing, gaps.intervals) == (6 * per_hour, 48 * per_hour)
+        assert gaps.first == START + 3 * HOUR
+        assert gaps.last == START + DAY + 22 * HOUR - HOUR / per_hour
+    kept = json.loads((tmp_path / f"{kind}.gaps.json").read_text(encoding="utf-8"))
+    assert kept["zones"] == {zone: gaps.as_json()}
+    assert kept["zones"][zone]["first"] == "2024-01-01T03:00Z"
+
+
+def test_gaps_of_generation_are_intervals_that_no_document_has(tmp_path: Path) -> None:
+    def without_an_hour(request: Request) -> Said:
+        start = datetime.strptime(str(request.params["periodStart"]), "%Y%m%d%H%M").replace(tzinfo=UTC)
+        points: dict[int, object] = {i + 1: 100 + i for i in range(4 * 47)}
+        return entsoe(str(request.params["in_Domain"]), start + HOUR, {"B04": points}, hours=47)
+
+    gaps = run("entsoe", FakeFetcher(without_an_hour), tmp_path, days=2, zones=("A",)).gaps["A"]
+    assert (gaps.missing, gaps.intervals, gaps.minutes) == (4, 192, 15)
+    assert (gaps.first, gaps.last) == (START, START + 3 * HOUR / 4)
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,22 @@ class Archive(ABC):
         """Return an answer's readings, so that faults are seen before a file is written; None: not needed."""
         return None
 
+    def begins(self, content: bytes, name: str) -> set[datetime]:
+        """Return the starts of the intervals that a file has a value of, UTC.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        """
+        answer = parse_json(content, name)
+        readings = self.read(answer, name)
+        if readings is None:
+            rows = _list_at(answer, self.rows, name)
+            return {self._begin(row, name) for row in rows if row.get("value") is not None}
+        valued = readings.table.filter(readings.table["value"] >= 0)
+        return set(valued["time"].drop_nulls())
+
     def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> Piece | None:
         """Return the history of a zone from `start` up to `end`; None if there is none.
 
@@ -425,6 +441,13 @@ class EntsoeArchive(Archive):
         last: Any = table["period"].max()
         return Piece(content, min(last + timedelta(minutes=int(table["minutes"][0])), end))
 
+    def begins(self, content: bytes, name: str) -> set[datetime]:
+        """Return the starts of the intervals; a longer one stands for those that it holds."""
+        table = generation(parse_xml(content, name), name)
+        rows = table.select("period", "minutes").iter_rows()
+        steps = timedelta(minutes=1) / self.step
+        return {start + i * self.step for start, minutes in rows for i in range(round(minutes * steps) or 1)}
+
     def keys(self) -> dict[str, Any]:
         """Return the keys of ``[carbon]``; the factors are the user's to state."""
         return {"kind": "entsoe", "step": self._step, **self._types.keys()}
@@ -501,6 +524,15 @@ class PrometheusArchive(_OfProvider):
                 lines.append(f"{utc(begin)},{zone},{value!r}")
                 last = max(last, begin + self.step)
         return Piece("\n".join(["time,zone,g_per_kwh", *lines, ""]).encode(), last) if lines else None
+
+    def begins(self, content: bytes, name: str) -> set[datetime]:
+        """Return the times of the rows."""
+        try:
+            return {
+                datetime.fromisoformat(line.partition(",")[0]) for line in content.decode().splitlines()[1:]
+            }
+        except ValueError as error:
+            raise InputError(name, [Fault("time", str(error), "fetch it again")]) from error
 
     def keys(self) -> dict[str, Any]:
         """Return the keys of ``[carbon]``."""

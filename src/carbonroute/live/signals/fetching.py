@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.files.folder import write_whole, writing
+from carbonroute.files.folder import read_file, write_whole, writing
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import FetchError
-from carbonroute.live.secrets import without_secrets
+from carbonroute.live.secrets import hidden, without_secrets
 from carbonroute.live.signals.archives import Archive, Kind
 from carbonroute.live.signals.provider import ProviderContext, Session, utc
 from carbonroute.live.signals.schedule import Hosts, Turn, host_of
@@ -33,6 +35,43 @@ Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
+class Gaps:
+    """The intervals of a zone that have no value.
+
+    Attributes
+    ----------
+    missing, intervals
+        How many, and of how many.
+    minutes
+        Length of an interval.
+    first, last
+        Start of the first and of the last that is missing, UTC; None where none is.
+    """
+
+    missing: int
+    intervals: int
+    minutes: float
+    first: datetime | None = None
+    last: datetime | None = None
+
+    def __str__(self) -> str:
+        count = f"{self.missing:,} of {self.intervals:,} intervals of {self.minutes:g} min are missing"
+        if self.first is None or self.last is None:
+            return count
+        return f"{count}, the first {utc(self.first)}, the last {utc(self.last)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts for JSON."""
+        times = {"first": self.first, "last": self.last}
+        return {
+            "missing": self.missing,
+            "intervals": self.intervals,
+            "minutes": self.minutes,
+            **{name: time and utc(time) for name, time in times.items()},
+        }
+
+
+@dataclass(frozen=True)
 class Fetched:
     """History in a folder.
 
@@ -44,6 +83,8 @@ class Fetched:
         How many files were there before, of the time that was asked for.
     empty
         Zone and time for which the provider has nothing, in words.
+    gaps
+        What is missing of each zone, in all files of the time that was asked for.
     keys
         Of ``[carbon]``, `path` included, that read the files.
     """
@@ -51,7 +92,24 @@ class Fetched:
     written: tuple[str, ...]
     there: int
     empty: tuple[str, ...]
+    gaps: Mapping[str, Gaps]
     keys: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told of a fetch.
+
+    Attributes
+    ----------
+    step
+        Called with the number of requests done and of all.
+    again
+        Called with a line for each request that is sent again: why, and after how long.
+    """
+
+    step: Callable[[int, int], None] = lambda _done, _total: None
+    again: Callable[[str], None] = lambda _text: None
 
 
 def fetch_history(
@@ -61,9 +119,11 @@ def fetch_history(
     span: Span,
     folder: Path,
     around: ProviderContext,
-    step: Callable[[int, int], None] | None = None,
+    listener: Listener | None = None,
 ) -> Fetched:
     """Fetch the history of some zones into files of a folder, each whole or not at all.
+
+    ``KIND.gaps.json`` beside them says what is missing.
 
     Parameters
     ----------
@@ -77,8 +137,8 @@ def fetch_history(
         Where; files of an earlier call are kept, and their times not asked for again.
     around
         Sends requests and waits.
-    step
-        Called with the number of requests done and of all.
+    listener
+        Is told how far it is, and of requests that are sent again.
 
     Raises
     ------
@@ -88,13 +148,13 @@ def fetch_history(
         If a file cannot be written.
     """
     _check(zones, span, around.clock)
-    session = _Patient(archive, around)
+    told = listener or Listener()
+    session = _Patient(archive, around, told.again)
     known = {zone: _covered(folder, kind, zone, archive.ending) for zone in zones}
     gaps = [(zone, gap) for zone in zones for gap in _gaps(known[zone], span, archive.longest)]
     written, empty = [], []
     for done, (zone, (start, end)) in enumerate(gaps):
-        if step is not None:
-            step(done, len(gaps))
+        told.step(done, len(gaps))
         try:
             piece = archive.fetched(session, zone, start, end)
         except FetchError as error:
@@ -111,16 +171,40 @@ def fetch_history(
             write_whole(folder, name, piece.content)
         written.append(name)
     there = sum(start < span[1] and end > span[0] for spans in known.values() for start, end in spans)
+    gaps_of = {zone: _gaps_in(folder, kind, zone, archive, span) for zone in zones}
+    if written or there:
+        _write_gaps(folder, kind, span, gaps_of)
     keys = archive.keys()
     path = f"{kind}.{{zone}}.*{archive.ending}"
     keys = {"kind": keys.pop("kind"), "path": str(folder / path), **keys}
-    return Fetched(tuple(written), there, tuple(empty), keys)
+    return Fetched(tuple(written), there, tuple(empty), gaps_of, keys)
+
+
+def _write_gaps(folder: Path, kind: Kind, span: Span, gaps_of: Mapping[str, Gaps]) -> None:
+    """Write beside the files what they lack."""
+    zones = {zone: gaps.as_json() for zone, gaps in gaps_of.items()}
+    content = json.dumps({"from": utc(span[0]), "to": utc(span[1]), "zones": zones}, indent=1)
+    with writing(folder / f"{kind}.gaps.json"):
+        write_whole(folder, f"{kind}.gaps.json", f"{content}\n".encode())
+
+
+def _gaps_in(folder: Path, kind: Kind, zone: str, archive: Archive, span: Span) -> Gaps:
+    """Return what the files of a folder lack of a zone and a time."""
+    have: set[datetime] = set()
+    for (start, end), name in _files(folder, kind, zone, archive.ending):
+        if start < span[1] and end > span[0]:
+            have |= archive.begins(read_file(folder, name), name)
+    count = math.ceil((span[1] - span[0]) / archive.step)
+    missing = [time for i in range(count) if (time := span[0] + i * archive.step) not in have]
+    first, last = (missing[0], missing[-1]) if missing else (None, None)
+    return Gaps(len(missing), count, archive.step / timedelta(minutes=1), first, last)
 
 
 class _Patient:
     """Sends requests, and waits where the provider asks for it, or does not answer."""
 
-    def __init__(self, archive: Archive, around: ProviderContext) -> None:
+    def __init__(self, archive: Archive, around: ProviderContext, tell: Callable[[str], None]) -> None:
+        self._tell = tell
         self._session: Session = archive.session(around)
         self._clock, self._archive = around.clock, archive
         self._hosts: Hosts | None = None
@@ -146,6 +230,9 @@ class _Patient:
                 most = _TRIES if error.problem == "status" else _TRIES_UNREACHABLE
                 if lasting or hopeless or turn.failures >= most:
                     raise
+                wait_s = turn.due_s - self._clock.monotonic_s()
+                again = f"asked again in {wait_s:.0f} s (try {turn.failures + 1} of {most})"
+                self._tell(hidden(f"{error}; {again}"))
 
 
 def _check(zones: Sequence[str], span: Span, clock: Clock) -> None:
@@ -172,18 +259,21 @@ def _check(zones: Sequence[str], span: Span, clock: Clock) -> None:
 
 def _covered(folder: Path, kind: str, zone: str, ending: str) -> list[Span]:
     """Return the times that files of a folder have of a zone, in order."""
+    return sorted(span for span, _ in _files(folder, kind, zone, ending))
+
+
+def _files(folder: Path, kind: str, zone: str, ending: str) -> Iterator[tuple[Span, str]]:
+    """Yield the files of a zone in a folder, each with the time that its name states."""
     form = re.compile(
         rf"{re.escape(f'{kind}.{zone}.')}(\d{{8}}T\d{{4}})-(\d{{8}}T\d{{4}}){re.escape(ending)}"
     )
-    spans = []
     for name in sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ():
         if match := form.fullmatch(name):
             try:
                 start, end = (datetime.strptime(text, _STAMP).replace(tzinfo=UTC) for text in match.groups())
             except ValueError:
                 continue
-            spans.append((start, end))
-    return sorted(spans)
+            yield (start, end), name
 
 
 def _gaps(covered: Sequence[Span], span: Span, longest: timedelta) -> Iterator[Span]:
