@@ -80,4 +80,17 @@ def policies_of(labels: list[str]) -> str:
     return f'[[policies]]\nuse = "constrained-hybrid"\n{actual}\nlabel = {first}\n{"".join(hybrids)}'
 
 
-RUNS: dict[str, Callable[[Path], Path]] = {"published": published, "queued": queued, "crowded": crowded}
+def measured(folder: Path) -> Path:
+    """Return a run of stated energies and a carbon file, with an interval beside every figure."""
+    energy = 'energy_j = 5000\nenergy_source = "a meter"\n'
+    changes = ((f"slo_ms = {slo}", f"{energy}slo_ms = {slo}") for slo in (100, 300))
+    scenario = small.write_with_carbon(folder, small.WIDE_CSV, small.WIDE, *changes)
+    return report(folder, scenario, "--replications", "3")
+
+
+RUNS: dict[str, Callable[[Path], Path]] = {
+    "published": published,
+    "queued": queued,
+    "crowded": crowded,
+    "measured": measured,
+}

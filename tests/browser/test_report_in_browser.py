@@ -390,6 +390,24 @@ def test_the_first_page_of_paper_is_a_summary(run: Path, opened: Opener) -> None
         assert box["y"] < 265 / 25.4 * 96  # mm of A4 between margins
 
 
+@pytest.mark.parametrize("name", RUNS)
+def test_everything_fits_on_paper(name: str, runs: dict[str, Path], opened: Opener) -> None:
+    page = opened(report(runs[name]), media="print", width=688).page  # A4 between margins
+    unfold(page)
+    assert sticking_out(page) == []
+
+
+def test_names_of_regions_and_counts_stay_whole(runs: dict[str, Path], opened: Opener) -> None:
+    page = opened(report(runs["queued"])).page
+    broken = page.evaluate(
+        """[...document.querySelectorAll('td:not(.number) > span')]
+          .filter((one) => /^[a-z0-9-]{1,16}$/.test(one.textContent) && one.getClientRects().length > 1)
+          .map((one) => one.textContent)"""
+    )
+    assert broken == []
+    assert "Pool" not in page.locator("#table-pools thead").inner_text()  # each is its region's only one
+
+
 def test_a_policy_without_its_tick_is_hidden_also_without_a_script(
     runs: dict[str, Path], opened: Opener
 ) -> None:

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from carbonroute.cli import main
 from carbonroute.report.text_tables import FORMATS, Column, Figure, TextTable, escaped
+from carbonroute.runs.store import read_tables
+from helpers import small
 
 #: What LaTeX may come upon in text: commands, escapes, mathematics and plain characters.
 TOKEN = re.compile(
@@ -152,3 +154,42 @@ def test_figures_for_a_paper_have_no_sentence_above_them(run: Path, study: Path)
             assert width is not None
             assert float(width[1]) <= 3.5 * 72 + 0.01, name
             assert text != house[name]
+
+
+WATTS = 'energy_j = {energy}\nenergy_source = "a meter"\n'
+
+
+@pytest.mark.parametrize(
+    ("energy", "unit", "per_kg"), [(3.6e6, "kg", 1.0), (3.6e3, "g", 1e3), (1e8, "t", 1e-3)]
+)
+def test_masses_have_the_unit_that_fits(
+    energy: float, unit: str, per_kg: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """300 requests of 1 kWh at 50 to 400 g/kWh are 15 to 120 kg; a thousandth of it is as many grams."""
+    changes = ((f"slo_ms = {slo}", f"{WATTS.format(energy=energy)}slo_ms = {slo}") for slo in (100, 300))
+    run = tmp_path / "run"
+    arguments = ["simulate", str(small.write(tmp_path, *changes)), "--no-figures", "--quiet", "--output"]
+    assert main([*arguments, str(run)]) == 0
+    total_kg = read_tables(run).policies["total_kg"].to_list()
+    for form, column in (("markdown", f"| Emissions ({unit}) |"), ("latex", f"& Emissions ({unit}) &")):
+        assert main(["tables", str(run), "--format", form]) == 0
+        assert column in capsys.readouterr().out
+    assert main(["tables", str(run), "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    shown = [float(row[f"Emissions ({unit})"]) for row in rows]
+    assert shown == pytest.approx([kg * per_kg for kg in total_kg], rel=0.01)
+    assert all(1 <= max(shown) < 1000 for _ in shown)
+
+
+def test_each_workload_has_a_percentile_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    arguments = ["simulate", str(small.write(tmp_path)), "--no-figures", "--quiet", "--output"]
+    assert main([*arguments, str(run)]) == 0
+    assert main(["tables", str(run)]) == 0
+    shown = capsys.readouterr().out
+    assert "P95" not in shown
+    assert "--table workloads" in shown
+    assert main(["tables", str(run), "--table", "workloads"]) == 0
+    assert "| P95 (ms) |" in capsys.readouterr().out

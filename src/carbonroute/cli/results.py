@@ -13,7 +13,8 @@ from carbonroute.cli.terminal import empty_table
 from carbonroute.metrics import agreement, as_published, objectives, simulation_results, slo
 from carbonroute.metrics.intervals import RULE_OF_THREE, upper_bound
 from carbonroute.metrics.masses import MassUnit, mass_unit, scaled
-from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
+from carbonroute.metrics.measure import GRAMS, INTENSITY, SAME_CAPACITY, measure_of, stated
+from carbonroute.metrics.queueing import has_queues
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE
 
 if TYPE_CHECKING:
@@ -30,11 +31,10 @@ _NUMBERS = MappingProxyType(
         "p95_latency_ms": "P95\nms",
         "slo_violation_pct": "Violations\n%",
         INTENSITY.amount: "Carbon\ng/kWh",
-        INTENSITY.reduction: "Reduction\n%",
     }
 )
-#: Besides, where the scenario states energies; the reduction is that of emissions then, and no other.
-_GRAMS = MappingProxyType({"total_kg": "Emissions\nkg", GRAMS.reduction: "Reduction\n%"})
+#: Besides, where the scenario states energies.
+_GRAMS = MappingProxyType({"total_kg": "Emissions\nkg"})
 #: And where requests queue, in a table of their own.
 _QUEUES = MappingProxyType(
     {
@@ -90,20 +90,20 @@ def print_run(console: Console, result: Result) -> None:
 
 def _baselines(policies: pl.DataFrame) -> Iterator[str]:
     """Yield the references of the reductions of a queued run."""
-    if policies["same_capacity_baseline"].null_count() < policies.height:
+    if _known(policies, SAME_CAPACITY):
         measure, row = measure_of(policies), policies.row(0, named=True)
         yield (
-            f"Unlimited, and the share that survives: {measure.name} per served request, against "
-            f"{row['baseline']}, as all reductions."
+            f"Reduction: of {measure.name} per served request, against {row[SAME_CAPACITY]}. Unlimited, "
+            f"limited, and the share that survives: against {row['baseline']}."
         )
-        yield f"Same cap.: {measure.name} per served request, against {row['same_capacity_baseline']}."
 
 
 def policy_columns(tables: Tables) -> dict[str, str]:
     """Return the columns of the printed table of policies, with their headings."""
-    if measure_of(tables.policies) is not GRAMS:
-        return dict(_NUMBERS)
-    return {**{name: _NUMBERS[name] for name in _NUMBERS if name != INTENSITY.reduction}, **_GRAMS}
+    numbers, grams = dict(_NUMBERS), _GRAMS if measure_of(tables.policies) is GRAMS else {}
+    if slo.per_workload(tables.policies):  # over milliseconds and seconds, one percentile means nothing
+        del numbers[_P95]
+    return {**numbers, **grams, stated(tables.policies).column: "Reduction\n%"}
 
 
 def missed(tables: Tables) -> Iterator[str]:
@@ -118,10 +118,9 @@ def _policy_tables(result: Result, width: int) -> Iterator[Table]:
     """Yield the policies' figures in one table, on a narrow terminal grams in a second; queues in another."""
     measure = measure_of(result.tables.policies)
     columns = policy_columns(result.tables)
-    grams = {name: heading for name, heading in columns.items() if name in _GRAMS}
-    # Over workloads of milliseconds and of seconds, one percentile means nothing.
-    left_out = {*grams, *((_P95,) if slo.per_workload(result.tables.policies) else ())}
-    numbers = {name: heading for name, heading in columns.items() if name not in left_out}
+    grams = {name: heading for name, heading in columns.items() if name not in _NUMBERS}
+    grams = grams if measure is GRAMS else {}
+    numbers = {name: heading for name, heading in columns.items() if name not in grams}
     room = _ROOM_FOR_ALL if grams and len(result.seeds) > 1 else _ROOM
     joint = " " if width >= room else "\n"
     if width >= _ROOM or not grams:
@@ -133,11 +132,12 @@ def _policy_tables(result: Result, width: int) -> Iterator[Table]:
         yield _workload_table(result)
     queues = {
         **_QUEUES,
-        measure.same_capacity: "Same cap.\nsaves %",
         measure.unlimited: "Unlimited\nsaves %",
+        measure.reduction: "Limited\nsaves %",
         "survives_pct": "Survives\n%",
     }
     of_queues = {name: heading for name, heading in queues.items() if _known(result.tables.policies, name)}
+    of_queues = of_queues if has_queues(result.tables.policies) else {}
     if of_queues:
         yield _policy_table(result, of_queues, joint, verdict=False)
 

@@ -15,7 +15,8 @@ from carbonroute.cli.results import plain_figure, policy_columns, verdict_of, wi
 from carbonroute.cli.terminal import DONE, out, print_csv
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.folder import write_named
-from carbonroute.metrics import Tables, as_published, simulation_results
+from carbonroute.metrics import Tables, as_published, simulation_results, slo
+from carbonroute.metrics.masses import MassUnit, mass_unit, scaled
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE
 from carbonroute.report.text_tables import FORMATS, Column, Figure, TextTable
 from carbonroute.runs.manifest import STUDY, read_manifest
@@ -23,11 +24,13 @@ from carbonroute.runs.store import read_tables
 from carbonroute.study import StudyTables
 from carbonroute.study import read as read_study
 
+#: The end of names of masses, which are told in a unit that fits.
+_MASS = "_kg"
 #: Units, by the end of a column's name; "/" is a quotient.
 _UNITS = MappingProxyType(
     {
         "_g_per_kwh": "g/kWh", "_g_per_request": "g/request", "_g_per_h": "g/h", "_per_day": "1/day",
-        "_pct": "%", "_ms": "ms", "_kg": "kg", "_hours": "h", "_per_s": "1/s", "_j": "J", "_w": "W",
+        "_pct": "%", "_ms": "ms", _MASS: "kg", "_hours": "h", "_per_s": "1/s", "_j": "J", "_w": "W",
     }
 )  # fmt: skip
 #: Headings of columns that printed tables have; others are named as they are.
@@ -35,11 +38,12 @@ _HEADINGS = MappingProxyType(
     {
         "avg_latency_ms": "Latency", "p95_latency_ms": "P95", "slo_violation_pct": "Violations",
         "avg_carbon_g_per_kwh": "Carbon", "carbon_reduction_pct": "Reduction", "total_kg": "Emissions",
-        "emissions_reduction_pct": "Reduction", "slo_ms": "SLO", "avg_wait_ms": "Wait",
+        "emissions_reduction_pct": "Reduction", "same_capacity_carbon_reduction_pct": "Reduction",
+        "same_capacity_emissions_reduction_pct": "Reduction", "slo_ms": "SLO", "avg_wait_ms": "Wait",
         "p95_wait_ms": "P95 wait", "rejected_pct": "Rejected", "saved_pct": "Saved", "n": "Cells",
     }
 )  # fmt: skip
-_DECIMALS = MappingProxyType({"slo_violation_pct": ".2f", "rejected_pct": ".2f", "total_kg": ".4g"})
+_DECIMALS = MappingProxyType({"slo_violation_pct": ".2f", "rejected_pct": ".2f"})
 #: What a study's summary shows of its figures, where it has them.
 _OF_STUDIES = (
     "avg_latency_ms", "p95_latency_ms", "slo_violation_pct", "avg_carbon_g_per_kwh", "carbon_reduction_pct",
@@ -116,18 +120,24 @@ def _of_study(study: StudyTables) -> dict[str, TextTable]:
 
 def _policies(run: Tables, scenario: str) -> TextTable:
     """Return the policies as they are printed."""
-    columns = policy_columns(run)
+    columns, units = policy_columns(run), _mass_units(run.policies)
     whole = run.intervals.filter(pl.col("workload").is_null()).rows(named=True)
     intervals = {(row["policy"], row["figure"]): row for row in whole}
     printed = as_published(simulation_results(run), run).rows(named=True)
     rows: list[tuple[str | Figure, ...]] = []
     for row, policy in zip(printed, run.policies.rows(named=True), strict=True):
-        numbers = [_figure(row[name], name, intervals.get((row["policy"], name))) for name in columns]
+        numbers = [
+            _figure(row[name], name, intervals.get((row["policy"], name)), units.get(name))
+            for name in columns
+        ]
         rows.append(
             (f"{row['policy']}{' †' * row['clairvoyant']}", *numbers, verdict_of(policy, run.intervals))
         )
-    named = (Column("Policy", numeric=False), *map(_column, columns), Column("Verdict", numeric=False))
+    headed = (_column(name, mass=units.get(name)) for name in columns)
+    named = (Column("Policy", numeric=False), *headed, Column("Verdict", numeric=False))
     notes = (CLAIRVOYANT_NOTE,) * bool(run.policies["clairvoyant"].any())
+    if slo.per_workload(run.policies) and len(run.workloads["workload"].unique()) > 1:
+        notes += ("The 95th percentile of latency is each workload's own: --table workloads.",)
     if run.intervals.height:
         notes += ("Ranges: 95 % confidence intervals.",)
     return TextTable(scenario, named, tuple(rows), notes)
@@ -141,17 +151,24 @@ def _generic(table: pl.DataFrame, title: str, intervals: pl.DataFrame | None = N
         (row["policy"], row["workload"], row["figure"]): row
         for row in ([] if intervals is None else intervals.rows(named=True))
     }
-    flagged = "clairvoyant" in table.columns
+    flagged, units = "clairvoyant" in table.columns, _mass_units(table)
     rows = tuple(
-        tuple(_cells(row, names, of_workload, flagged=flagged)) for row in table.iter_rows(named=True)
+        tuple(_cells(row, names, of_workload, units, flagged=flagged)) for row in table.iter_rows(named=True)
     )
-    columns = tuple(_column(name, numeric=table.schema[name].is_numeric()) for name in names)
+    columns = tuple(
+        _column(name, numeric=table.schema[name].is_numeric(), mass=units.get(name)) for name in names
+    )
     notes = (CLAIRVOYANT_NOTE,) * (flagged and bool(table["clairvoyant"].any()))
     return TextTable(title, columns, rows, notes)
 
 
 def _cells(
-    row: Mapping[str, Any], names: Sequence[str], of_workload: Mapping[Any, Any], *, flagged: bool
+    row: Mapping[str, Any],
+    names: Sequence[str],
+    of_workload: Mapping[Any, Any],
+    units: Mapping[str, MassUnit],
+    *,
+    flagged: bool,
 ) -> Iterator[str | Figure]:
     for name in names:
         value = row[name]
@@ -163,20 +180,30 @@ def _cells(
         if row.get(f"{name}_low") is not None:
             low, high = row[f"{name}_low"], row[f"{name}_high"]
             interval = {"value": value, "low": low, "high": high, "method": "t over seeds"}
-        yield _figure(value, name, interval)
+        yield _figure(value, name, interval, units.get(name))
 
 
-def _column(name: str, *, numeric: bool = True) -> Column:
+def _mass_units(table: pl.DataFrame) -> dict[str, MassUnit]:
+    """Return the unit that fits each column of masses."""
+    names = [name for name in table.columns if name.endswith(_MASS) and table.schema[name].is_numeric()]
+    return {name: mass_unit(table[name].drop_nulls().to_list()) for name in names}
+
+
+def _column(name: str, *, numeric: bool = True, mass: MassUnit | None = None) -> Column:
     if set(name) & set(".["):  # an axis: the path of what it sets
         return Column(name, "", numeric)
     unit = next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
     end = next((end for end in _UNITS if name.endswith(end)), "")
     heading = _HEADINGS.get(name) or name.removesuffix(end).replace("_", " ")
-    return Column(heading[:1].upper() + heading[1:], unit, numeric)
+    return Column(heading[:1].upper() + heading[1:], mass.name if mass else unit, numeric)
 
 
-def _figure(value: str | float | None, name: str, interval: Mapping[str, Any] | None) -> Figure:
-    """Return a figure, rounded as in printed tables, with its interval."""
+def _figure(
+    value: str | float | None, name: str, interval: Mapping[str, Any] | None, mass: MassUnit | None = None
+) -> Figure:
+    """Return a figure, rounded as in printed tables, with its interval; a mass, in kg, in another unit."""
+    if mass and isinstance(value, float):
+        value, interval = f"{value * mass.per_kg:.{mass.digits}f}", scaled(interval, mass.per_kg)
     if isinstance(value, int):
         return Figure(f"{value:d}", f"{value:,d}")
     if isinstance(value, float):

@@ -18,7 +18,15 @@ from carbonroute.figures.style import policy_labels
 from carbonroute.metrics import slo
 from carbonroute.metrics.best import runnable
 from carbonroute.metrics.masses import mass_unit
-from carbonroute.metrics.measure import GRAMS, INTENSITY, Measure, measure_of, measure_of_row
+from carbonroute.metrics.measure import (
+    GRAMS,
+    INTENSITY,
+    Measure,
+    measure_of,
+    measure_of_row,
+    stated,
+    stated_of_row,
+)
 
 
 def limit(policies: pl.DataFrame) -> float:
@@ -86,7 +94,7 @@ def preferred(frame: pl.DataFrame) -> pl.DataFrame:
 def achievement(row: dict[str, Any]) -> str:
     """Say how far a policy (a row of ``Tables.policies``) reduces carbon."""
     measure = measure_of_row(row)
-    reduction_pct = row[measure.reduction]
+    reduction_pct = row[stated_of_row(row).column]
     return f"takes {amount(row)}" if reduction_pct is None else change(reduction_pct, measure)
 
 
@@ -127,11 +135,12 @@ class CarbonColumn(NamedTuple):
 def carbon_column(policies: pl.DataFrame) -> CarbonColumn:
     """Choose the carbon axis: the reduction, or where a zero baseline leaves it undefined, the amount."""
     measure = measure_of(policies)
-    if policies[measure.reduction].null_count():
+    reduction = stated(policies)
+    if policies[reduction.column].null_count():
         name = "Emissions" if measure is GRAMS else "Average carbon intensity"
         return CarbonColumn(measure.amount, f"{name} ({measure.unit}; less to the right)", True)
-    name, baseline = "Emissions" if measure is GRAMS else "Carbon", one_line(policies["baseline"][0])
-    return CarbonColumn(measure.reduction, f"{name} reduction vs. {baseline} (%)", False)
+    name = "Emissions" if measure is GRAMS else "Carbon"
+    return CarbonColumn(reduction.column, f"{name} reduction vs. {one_line(reduction.baseline)} (%)", False)
 
 
 def saved_label(measure: Measure, baseline: str) -> str:

@@ -23,7 +23,7 @@ from carbonroute.figures.style import (
     sheet,
     text_pt,
 )
-from carbonroute.metrics.measure import GRAMS, measure_of
+from carbonroute.metrics.measure import GRAMS, measure_of, stated
 
 COLUMNS, NARROW_COLUMNS = 4, 2
 #: Width and height of a radar's place, in a figure of both columns and of one; the radar itself has radius 1.
@@ -71,10 +71,10 @@ def _scores(policies: pl.DataFrame) -> dict[str, Array]:
         "Latency": -policies["avg_latency_ms"].to_numpy(),
         "P95": -policies["p95_latency_ms"].to_numpy(),
         "SLO": -policies["slo_violation_pct"].to_numpy(),
-        reduction: policies[measure.reduction].to_numpy(),
+        reduction: policies[stated(policies).column].to_numpy(),
         "Carbon\nefficiency": efficiency,
     }
-    if policies[measure.reduction].null_count():
+    if policies[stated(policies).column].null_count():
         del qualities[reduction]
     return {name: _scaled(values) for name, values in qualities.items()}
 

@@ -35,6 +35,7 @@ from carbonroute.figures.style import (
 )
 from carbonroute.figures.ticks import number_ticks
 from carbonroute.metrics.masses import mass_unit
+from carbonroute.metrics.saving import compared
 
 GAP_LINES = 0.8  # between rows
 BAR = 0.6
@@ -85,9 +86,7 @@ def _totals_kg(saving: pl.DataFrame) -> tuple[Array, bool]:
     as many requests as the first one serves, so that bars tell the same as percentages.
     """
     totals_kg = saving["total_kg"].to_numpy()
-    if saving["saved_pct"].null_count():
-        return totals_kg, True
-    compared_kg = totals_kg[0] * (1 - saving["saved_pct"].to_numpy() / 100)
+    compared_kg = compared(saving).to_numpy()
     same = bool(np.allclose(compared_kg, totals_kg, rtol=1e-9, atol=0))
     return (totals_kg if same else compared_kg), same
 

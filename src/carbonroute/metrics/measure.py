@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -85,6 +85,8 @@ INTENSITY = Measure(
     unit="g CO₂e/kWh",
     sums=lambda outcome: outcome.carbon_sum_g_per_kwh,
 )
+#: Column of the name of the baseline on the same capacity.
+SAME_CAPACITY = "same_capacity_baseline"
 #: Columns of which the first that a table has is known just where energies are stated.
 _STATED = ("total_kg", GRAMS.amount, GRAMS.reduction)
 
@@ -99,6 +101,38 @@ def measure_of_row(policy: Mapping[str, Any]) -> Measure:
     """Return the measure of one row of such a table."""
     stated = next((policy[name] for name in _STATED if name in policy), None)
     return INTENSITY if stated is None else GRAMS
+
+
+class Stated(NamedTuple):
+    """The one reduction that headline, tables and figures of a run state: its column, and what it is against.
+
+    Where requests queue, it is what routing alone does: against Latency-First on the same capacity. Elsewhere
+    it is against the baseline.
+    """
+
+    column: str
+    baseline: str
+
+
+def stated(policies: pl.DataFrame) -> Stated:
+    """Return the reduction that a table of policies states, one row per policy.
+
+    >>> row = {"total_kg": [None], "baseline": ["Near, unlimited"]}
+    >>> stated(pl.DataFrame(row)).column
+    'carbon_reduction_pct'
+    >>> stated(pl.DataFrame({**row, "total_kg": [1.0], "same_capacity_baseline": ["Near"]}))
+    Stated(column='same_capacity_emissions_reduction_pct', baseline='Near')
+    """
+    return stated_of_row(policies.row(0, named=True), measure_of(policies))
+
+
+def stated_of_row(policy: Mapping[str, Any], measure: Measure | None = None) -> Stated:
+    """Return the reduction that one row of such a table states, by default of its own measure."""
+    measure = measure or measure_of_row(policy)
+    same: str | None = policy.get(SAME_CAPACITY)
+    if same is None:
+        return Stated(measure.reduction, policy["baseline"])
+    return Stated(measure.same_capacity, same)
 
 
 def measure_of_outcome(outcome: Outcome) -> Measure:

@@ -9,7 +9,13 @@ import polars as pl
 
 from carbonroute.metrics.averages import mean, number, queued, share_pct, total_kg
 from carbonroute.metrics.comparison import Comparison
-from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of_outcome, survives_pct
+from carbonroute.metrics.measure import (
+    GRAMS,
+    INTENSITY,
+    SAME_CAPACITY,
+    measure_of_outcome,
+    survives_pct,
+)
 from carbonroute.outcome import Outcome
 
 #: Columns of the policy table, in its order.
@@ -34,7 +40,7 @@ UNLIMITED_WORST_PCT = "unlimited_worst_violations_pct"
 #: The last columns of the policy table: files keep the order in which columns were added.
 MORE_OF_QUEUES = (
     GRAMS.unlimited,
-    "same_capacity_baseline",
+    SAME_CAPACITY,
     INTENSITY.same_capacity,
     GRAMS.same_capacity,
 )
@@ -66,7 +72,7 @@ def against_baselines(
     same = comparison.same_capacity
     columns: dict[str, str | float | None] = dict.fromkeys((*UNLIMITED_COLUMNS, *MORE_OF_QUEUES))
     if same is not None:
-        columns["same_capacity_baseline"] = same.policy
+        columns[SAME_CAPACITY] = same.policy
         columns |= {one.same_capacity: one.reduction_of(outcome, same) for one in (INTENSITY, GRAMS)}
     if free is None or baseline is None:
         return columns

@@ -48,3 +48,15 @@ def table(scenario: Scenario, comparison: Comparison) -> pl.DataFrame:
         if outcome.emissions
     ]
     return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def compared(saving: pl.DataFrame) -> pl.Series:
+    """Return what each step emits for as many requests as the first one serves, kg.
+
+    Steps that turn requests away serve fewer of them: their totals would tell another story than `saved_pct`.
+    They are the totals where a saving is not known, because the first step emits nothing.
+    """
+    totals_kg = saving["total_kg"]
+    if saving.is_empty() or saving["saved_pct"].null_count():
+        return totals_kg
+    return (1 - saving["saved_pct"] / 100).alias("total_kg") * float(totals_kg[0])

@@ -14,7 +14,10 @@ def sections(tables: Tables) -> Iterator[Section]:
     """Yield the effect of capacity, where it is limited."""
     if tables.pools.height:
         caption = "Every pool of servers under every policy."
-        pools = table_of("table-pools", caption, _POOLS, tables.pools.rows(named=True))
+        # A pool that is all of its region's has its name.
+        own = (tables.pools["pool"] == tables.pools["region"]).all()
+        fields = [field for field in _POOLS if not own or field.column.heading != _POOL]
+        pools = table_of("table-pools", caption, fields, tables.pools.rows(named=True))
         yield Section("capacity", "Capacity", (_policies(tables), pools))
 
 
@@ -30,26 +33,22 @@ def _policies(tables: Tables) -> TableBlock:
         measure.unlimited: number_field("Reduction without limits", measure.unlimited, unit="%", best="high"),
         measure.reduction: number_field("With them", measure.reduction, unit="%", best="high"),
         "survives_pct": number_field("Survives", "survives_pct", unit="%", best="high"),
-        measure.same_capacity: number_field(
-            "On the same capacity", measure.same_capacity, unit="%", best="high"
-        ),
     }
     caption = (
         "Waiting and rejection under each policy, and what is left of its saving where regions can be full. "
         f"Reductions are of {measure.name} per served request, without limits and with them against "
         f"{policies[0]['baseline']}."
     )
-    if policies[0]["same_capacity_baseline"] is not None:
-        caption += f" The last column is against {policies[0]['same_capacity_baseline']}."
     columns = [text_field("Policy", "policy"), *known(fields, policies)]
     return table_of("table-capacity", caption, columns, policies)
 
 
+_POOL = "Pool"
 _OVER_CAPACITY = number_field("Time over capacity", "hours_over_capacity", unit="h", best="low")
 _POOLS = (
     text_field("Policy", "policy"),
     text_field("Region", "region"),
-    text_field("Pool", "pool"),
+    text_field(_POOL, "pool"),
     number_field("Servers", "servers"),
     number_field("In use", "utilisation_pct", unit="%"),
     number_field("Busiest hour", "peak_utilisation_pct", unit="%"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _LONG_WORD = 12
+_SHORT_NAME = 16
 _LONG_TABLE = 10
 _WITH_UNIT = re.compile(r"(?<![^\s(±])(?:± )?\d[\d.,]* (?:%|ms\b|[kmµ]?g\b|t\b)")
 
@@ -43,6 +44,11 @@ class TableCell:
     text: str
     value: float | str | None = None  # what it is sorted by; None sorts last
     detail: str = ""  # smaller text below
+
+    @property
+    def is_short_name(self) -> bool:
+        """Whether it is a name, such as us-east-1, that stays on one line."""
+        return isinstance(self.value, str) and 0 < len(self.text) <= _SHORT_NAME and " " not in self.text
 
 
 @dataclass(frozen=True)

@@ -90,17 +90,24 @@ def number_cell(value: float | None, digits: int = 1, interval: Record | None = 
     TableCell(text='1.01', value=1.0063, detail='0.90 to 1.12')
     >>> number_cell(0.0, 2, {"low": 0.0, "high": 0.00893})
     TableCell(text='0', value=0.0, detail='0 to 0.0089')
+    >>> number_cell(5413365, 0).text
+    '5,413,365'
     """
     if value is None or not math.isfinite(value):
         return TableCell(NONE)
     if interval is None or interval["low"] is None or interval["high"] is None:
-        return TableCell(number(value, digits), value)
+        return TableCell(_plain(value, digits), value)
     low, high = interval["low"], interval["high"]
     if high > low:
         needed = 1 - math.floor(math.log10((high - low) / 2))
         digits = min(max(digits, needed), digits + _MORE_DECIMALS)
     text, *ends = (number(each, digits) if each else "0" for each in (value, low, high))
     return TableCell(text, value, " to ".join(ends))
+
+
+def _plain(value: float, digits: int) -> str:
+    """Return a number; a count in full, however large: readers compare counts by their digits."""
+    return number(value, digits) if digits else f"{value:,.0f}".replace("-", "−")
 
 
 def significant_cell(value: float | None, digits: int = 3) -> TableCell:

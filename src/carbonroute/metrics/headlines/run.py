@@ -9,7 +9,7 @@ import polars as pl
 
 from carbonroute.metrics import slo
 from carbonroute.metrics.best import best, runnable
-from carbonroute.metrics.measure import Measure, effect, measure_of, saves, survives_pct
+from carbonroute.metrics.measure import Measure, effect, measure_of, saves, stated, survives_pct
 from carbonroute.metrics.queueing import UNLIMITED_WORST_PCT, has_queues
 
 Row = Mapping[str, Any]
@@ -23,7 +23,7 @@ def finding(policies: pl.DataFrame, answered: Row | None = None) -> str:
     the saving of the policy `answered`, a row of the table, is not said again.
     """
     measure, queues = measure_of(policies), has_queues(policies)
-    reduction = measure.same_capacity if queues else measure.reduction
+    reduction = stated(policies).column
     if answered is None or not saves(answered[reduction]):
         sentences = [_most_saving(policies, measure)]
         if queues:

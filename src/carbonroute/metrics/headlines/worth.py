@@ -12,11 +12,10 @@ import polars as pl
 from carbonroute.metrics import slo
 from carbonroute.metrics.best import best, runnable
 from carbonroute.metrics.masses import mass_in_words
-from carbonroute.metrics.measure import GRAMS, Measure, measure_of, saves
-from carbonroute.metrics.queueing import has_queues
+from carbonroute.metrics.measure import GRAMS, Measure, measure_of, saves, stated
 from carbonroute.metrics.saving import FIXED
 from carbonroute.outcome import Outcome
-from carbonroute.units import G_PER_KG, HOURS_PER_YEAR
+from carbonroute.units import G_PER_KG, HOURS_PER_YEAR, MS_PER
 
 #: A saving below this share, %, is hardly worth moving traffic for.
 LEAST_PCT = 1.0
@@ -61,8 +60,8 @@ class Evidence:
 
     @property
     def reduction(self) -> str:
-        """Column of the reduction by routing alone."""
-        return self.measure.same_capacity if has_queues(self.policies) else self.measure.reduction
+        """Column of the reduction that the run states: by routing alone."""
+        return stated(self.policies).column
 
 
 def recommended(evidence: Evidence) -> dict[str, Any] | None:
@@ -114,16 +113,23 @@ def _time(evidence: Evidence, most: Row) -> str:
 def slower(longer_ms: Sequence[float]) -> str:
     """Return in words how much longer a request takes, at most, in some workloads.
 
-    >>> slower([30.0]), slower([30.0, 12.0]), slower([0.01, -3.0]), slower([-3.0, -4.0])
+    >>> slower([30.0]), slower([30.0, 12.0]), slower([0.01, -3.0]), slower([-3.0, -16024.6])
     ('30.0 ms slower', 'up to 30.0 ms slower', 'as fast', 'at least 3.0 ms faster')
+    >>> slower([-16024.6])
+    '16.0 s faster'
     """
     most = max(longer_ms, default=0.0)
     if f"{abs(most):.1f}" == "0.0":
         return "as fast"
     several = len({f"{each:.1f}" for each in longer_ms}) > 1
     if most > 0:
-        return f"{'up to ' * several}{most:.1f} ms slower"
-    return f"{'at least ' * several}{-most:.1f} ms faster"
+        return f"{'up to ' * several}{_time_in_words(most)} slower"
+    return f"{'at least ' * several}{_time_in_words(-most)} faster"
+
+
+def _time_in_words(ms: float) -> str:
+    """Return a time in the unit that fits."""
+    return f"{ms:.1f} ms" if ms < MS_PER["s"] else f"{ms / MS_PER['s']:,.1f} s"
 
 
 def _late(workloads: pl.DataFrame, limit_pct: float) -> str:
