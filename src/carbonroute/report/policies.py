@@ -73,8 +73,8 @@ def _table(tables: Tables) -> TableBlock:
         fields.append(number_field("Cost of old data", "extra_vs_fresh_pct", 2, unit="%", best="low"))
     fields.append(Field(Column("Verdict", numeric=False, prose=True), partial(_verdict, tables.intervals)))
     caption = (
-        f"What each policy reaches. Reductions are {_per_request(tables)}against {reduction.baseline}; a policy "
-        f"is viable within {slo.limit_in_words(policies, policies['max_violation_pct'][0])}."
+        f"What each policy reaches. Reductions are {_per_request(tables)}against {reduction.baseline}; a "
+        f"policy is viable within {slo.limit_in_words(policies, policies['max_violation_pct'][0])}."
     )
     records = [
         {**row, "published": texts} for row, texts in zip(policies.rows(named=True), published, strict=True)
