@@ -34,7 +34,8 @@ _FRESH = MappingProxyType(
             "inspect_file(Path(path))",
         ),
         "`carbonroute inspect`": (
-            "import carbonroute.cli.inspect, carbonroute.inspection; from carbonroute.cli.app import run",
+            "import carbonroute.cli.inspect, carbonroute.inspection, rich.table; "
+            "from carbonroute.cli.app import run",
             "run(['inspect', path])",
         ),
     }

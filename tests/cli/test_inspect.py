@@ -7,11 +7,17 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
+from typing import Literal
 
+import polars as pl
 import pytest
+from rich.console import Console, RenderableType
 
+from carbonroute.cli import inspect as inspect_command
 from carbonroute.cli import main
+from carbonroute.inspection import Inspection
 from helpers import logs, samples, small
 
 
@@ -221,3 +227,37 @@ def test_a_carbon_file_is_inspected_without_policies_scenarios_or_masked_arrays(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True, timeout=300
     )
     assert child.stderr.split() == ["0"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 90, 200])
+@pytest.mark.parametrize("color", [None, "truecolor"], ids=str)
+@pytest.mark.parametrize(
+    "zones", [["DE"], ["DE", "a zone with a long name", "–"], ["DE", "日本"], ["a\tb", ""]]
+)
+def test_a_table_looks_as_rich_lays_it_out(
+    width: int, color: Literal["truecolor"] | None, zones: list[str]
+) -> None:
+    count = len(zones)
+    table = pl.DataFrame(
+        {
+            "zone": zones,
+            "rows": [8784 + 10 * place for place in range(count)],
+            "mean": [10.0**place for place in range(count)],
+            "daily_amplitude_pct": [float("nan")] * count,
+            "lowest_hour_utc": pl.Series([5, None, 23][:count], dtype=pl.Int64),
+            "copy_of": zones[::-1],
+            "spikes": [0] * count,
+        }
+    )
+    part = Inspection("x", "carbon", {}, {}, table)
+
+    def printed(renderable: Callable[[Console], RenderableType]) -> str:
+        page = StringIO()
+        console = Console(file=page, width=width, color_system=color, force_terminal=True)
+        console.print(renderable(console))
+        return page.getvalue()
+
+    kept = table.drop("spikes")
+    rows = [[*map(inspect_command.shown, row)] for row in kept.iter_rows()]
+    expected = printed(lambda _: inspect_command._headed(kept, *rows))
+    assert printed(lambda console: inspect_command._rows(part, console)) == expected
