@@ -175,8 +175,8 @@ class System(NamedTuple):
     requests: Records
 
 
-#: Options of the parts of the loops: they make no arrays, and count no references to those that the loops hold,
-#: which would take two thirds of the time.
+#: Options of the parts of the loops: they make no arrays, and count no references to those that the loops
+#: hold, which would take two thirds of the time.
 _PART: Mapping[str, Any] = MappingProxyType({"nogil": True, "error_model": "numpy", "_nrt": False})
 
 
