@@ -30,7 +30,8 @@ AREAS: Mapping[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
     "queued": (
         16,
         ("engines/queued",),
-        ("engines/test_queued.py", "engines/test_routers.py", "engines/test_system.py"),
+        ("engines/test_queued.py", "engines/test_routers.py", "engines/test_system.py",
+         "engines/test_replicas.py"),
     ),
     "batching": (
         8,

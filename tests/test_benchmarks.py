@@ -16,6 +16,7 @@ SUBJECTS = (
     "everyday",
     "real",
     "queue",
+    "replicas",
     "optimal",
     "study",
     "import",

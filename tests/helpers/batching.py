@@ -55,10 +55,11 @@ class Work:
 class PlainReplica:
     """One replica: a list of sequences that run, a line of those that wait, and the present step."""
 
-    def __init__(self, pool: LlmPool, *, on: bool = True, ready_s: float = -math.inf) -> None:
+    def __init__(self, pool: LlmPool, *, on: bool = True, checked: bool = True) -> None:
         self.pool = pool
+        self.checked = checked
         self.on = self.powered = on
-        self.ready_s = ready_s
+        self.ready_s = -math.inf
         self.running: list[Sequenced] = []
         self.line: deque[Sequenced] = deque()
         self.free = pool.kv_blocks
@@ -114,7 +115,8 @@ class PlainReplica:
             self.admit(now_s, left)
         for one, chunk in zip(self.running, self.chunks, strict=True):
             one.computed += chunk
-        self.check()
+        if self.checked:
+            self.check()
         self.time(now_s)
 
     def admit(self, now_s: float, left: int) -> None:
@@ -167,10 +169,12 @@ class PlainReplica:
 class PlainPool:
     """Replicas of one pool: who takes a request, windows, and integrals over time."""
 
-    def __init__(self, pool: LlmPool, servers: int, queue_limit: int, windows: Array) -> None:
+    def __init__(
+        self, pool: LlmPool, servers: int, queue_limit: int, windows: Array, *, checked: bool = True
+    ) -> None:
         self.pool, self.servers, self.queue_limit = pool, servers, queue_limit
         self.windows = windows
-        self.replicas = [PlainReplica(pool) for _ in range(servers)]
+        self.replicas = [PlainReplica(pool, checked=checked) for _ in range(servers)]
         self.turn = self.served = self.rejected = 0
         self.totals = dict.fromkeys(
             ("busy_s", "waiting_s", "server_s", "energy_j", "running_s", "held_s"), 0.0
@@ -254,14 +258,15 @@ class PlainPool:
 
 
 def by_steps(
-    work: Work, times_s: Sequence[float] = ()
+    work: Work, times_s: Sequence[float] = (), *, checked: bool = True
 ) -> tuple[list[Sequenced], list[PlainPool], list[list[dict[str, float]]]]:
     """Return the requests, the pools when all is done, and their readings at some times, shape (n, P).
 
     At an instant, steps end first, then windows begin, requests arrive, servers change, and steps begin.
+    `checked` is whether the blocks are counted in every step.
     """
     pools = [
-        PlainPool(pool, servers, limit, work.windows[work.windows[:, 0] == index])
+        PlainPool(pool, servers, limit, work.windows[work.windows[:, 0] == index], checked=checked)
         for index, (pool, servers, limit) in enumerate(
             zip(work.pools, work.servers, work.queue_limit, strict=True)
         )

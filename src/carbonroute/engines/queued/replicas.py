@@ -163,15 +163,13 @@ class ReplicaSystem:
         reach_s = np.asarray(reach_s, dtype=np.float64)
         if not (reach_s >= self.now_s).all():
             raise ValueError(f"a request cannot reach its pool before now, {self.now_s} s")
+        columns = [
+            np.ascontiguousarray(np.broadcast_to(column, reach_s.shape), dtype=np.float64)
+            for column in (reach_s, pool, prompt_tokens, answer_tokens)
+        ]
         self._make_rows(len(reach_s))
-        sent = self._system.requests[self._next : self._next + len(reach_s)]
+        steps.enter(self._system.requests, self._next, *columns)
         self._next += len(reach_s)
-        sent["reach_s"], sent["pool"] = reach_s, pool
-        sent["prompt"] = np.maximum(np.rint(prompt_tokens), 1)
-        sent["answer"] = np.maximum(np.rint(answer_tokens), 1)
-        sent["produced"] = sent["computed"] = 0
-        sent["wait_ms"] = sent["first_ms"] = sent["service_ms"] = -1
-        sent["ahead"] = sent["behind"] = -1
 
     def advance(self, until_s: float) -> None:
         """Let happen all that happens up to and including a time; steps that begin at it are yet to come.
@@ -267,11 +265,8 @@ class ReplicaSystem:
         """
         if not 0 <= count <= self.settled:
             raise ValueError(f"{self.settled} requests are settled, not {count}")
-        oldest = self._system.requests[self._oldest : self._oldest + count]
+        wait_ms, service_ms, first_ms = steps.times_ms(self._system.requests, self._oldest, count)
         self._oldest += count
-        wait_ms, service_ms, first_ms = (
-            oldest[name].copy() for name in ("wait_ms", "service_ms", "first_ms")
-        )
         return Settled(wait_ms, service_ms, first_ms, np.isnan(wait_ms))
 
     def set_servers(self, servers: ArrayLike) -> None:

@@ -94,6 +94,7 @@ REPLICA = records(
         ("free", np.int64),  # blocks
         ("held", np.int64),  # tokens, before the present run; with those of the step, if it reads prompts
         ("count", np.int64),  # decode steps so far
+        ("next", np.int64),  # −count mod block: the number of those that need a block with the next step
         ("place", np.int64),  # the first of its places
         ("steps", np.int64),  # of the present run
         ("flat_steps", np.int64),  # how many of them, at first, take the time of their arithmetic
@@ -135,6 +136,7 @@ REQUEST = records(
         ("answer", np.int64),
         ("produced", np.int64),  # tokens of the answer, when it last began to read its prompt
         ("computed", np.int64),  # tokens; of one that decodes, minus its replica's count
+        ("residue", np.int64),  # that mod block
         ("begin_s", np.float64),
         ("wait_ms", np.float64),  # −1 until it begins; NaN if rejected
         ("first_ms", np.float64),  # −1 until its first token; NaN if rejected
@@ -212,14 +214,17 @@ def advance(system: System, order: Integers, at: int, until_s: float) -> int:
     """
     pools, windows, replicas, places, decode_w, requests = system
     stop_s = min(until_s, _LAST_S)
-    while at < len(order) and requests[order[at]].reach_s <= stop_s:
-        row = order[at]
-        pool = pools[requests[row].pool]
-        _run(pool, windows, replicas, places, decode_w, requests, requests[row].reach_s)
-        _arrive(pool, replicas, requests, row)
-        at += 1
-    for p in range(len(pools)):
-        _run(pools[p], windows, replicas, places, decode_w, requests, stop_s)
+    left = len(pools)
+    while left > 0:
+        arriving = at < len(order) and requests[order[at]].reach_s <= stop_s
+        left -= not arriving
+        row = order[at] if arriving else -1
+        pool = pools[requests[row].pool if arriving else left]
+        next_s = requests[row].reach_s if arriving else stop_s
+        _run(pool, windows, replicas, places, decode_w, requests, next_s)
+        if arriving:
+            _arrive(pool, replicas, requests, row)
+            at += 1
     return at
 
 
@@ -268,6 +273,31 @@ def switch(system: System, servers: Integers, now_s: float) -> None:
 
 
 @compiled
+def enter(
+    requests: Records, start: int, reach_s: Array, pool: Array, prompt_tokens: Array, answer_tokens: Array
+) -> None:
+    """Write new requests into rows from `start` on; shape (n,) each. Lengths become whole, and 1 at least."""
+    for i in range(len(reach_s)):
+        request = requests[start + i]
+        request.reach_s, request.pool = reach_s[i], int(pool[i])
+        request.prompt = max(int(np.rint(prompt_tokens[i])), 1)
+        request.answer = max(int(np.rint(answer_tokens[i])), 1)
+        request.produced, request.computed, request.residue, request.begin_s = 0, 0, 0, 0.0
+        request.wait_ms, request.first_ms, request.service_ms = -1.0, -1.0, -1.0
+        request.ahead, request.behind = -1, -1
+
+
+@compiled
+def times_ms(requests: Records, start: int, count: int) -> tuple[Array, Array, Array]:
+    """Return waits, service times, and times to the first token of some rows, ms, shape (count,) each."""
+    wait_ms, service_ms, first_ms = np.empty(count), np.empty(count), np.empty(count)
+    for i in range(count):
+        request = requests[start + i]
+        wait_ms[i], service_ms[i], first_ms[i] = request.wait_ms, request.service_ms, request.first_ms
+    return wait_ms, service_ms, first_ms
+
+
+@compiled
 def settled(requests: Records, start: int, end: int) -> int:
     """Return the first row from `start` on that has neither finished nor been rejected; `end` if none."""
     while start < end and not requests[start].service_ms < 0:
@@ -285,7 +315,7 @@ def read(system: System, now_s: float) -> Records:
     return readings
 
 
-@_shared
+@_inlined
 def _run(
     pool: Any,
     windows: Array,
@@ -331,7 +361,7 @@ def _continue(pool: Any, replica: Any, places: Records, requests: Records) -> No
     """Give those that run their blocks for the next step; preempt the last while there are too few."""
     replica.prefilling, replica.prompt = 0, 0
     row, needed, chunk = replica.partial, 0, 0
-    crossing = places[replica.place + (-replica.count) % pool.block_tokens].crossing
+    crossing = places[replica.place + replica.next].crossing
     if row >= 0:
         computed = requests[row].computed
         left = pool.max_num_batched_tokens - (replica.running - 1)
@@ -358,7 +388,7 @@ def _preempt(pool: Any, replica: Any, places: Records, requests: Records) -> int
     else:
         tokens += replica.count
         crosses = int(tokens % pool.block_tokens == 0)
-        places[replica.place + request.computed % pool.block_tokens].crossing -= 1
+        places[replica.place + request.residue].crossing -= 1
         request.produced = request.answer - (_take(replica, places, row) - replica.count)
     _leave(pool, replica, requests, row)
     replica.free += _blocks(pool, tokens)
@@ -382,7 +412,7 @@ def _admit(pool: Any, replica: Any, requests: Records) -> None:
         row = replica.head
         request = requests[row]
         hit = 0
-        if request.wait_ms < 0:
+        if request.wait_ms < 0 and pool.prefix_hit_share > 0:
             blocks = int(pool.prefix_hit_share * request.prompt / pool.block_tokens)
             hit = min(blocks, (request.prompt - 1) // pool.block_tokens) * pool.block_tokens
         chunk = min(request.prompt + request.produced - hit, left)
@@ -459,7 +489,7 @@ def _most_steps(pool: Any, replica: Any, places: Records) -> int:
         return steps
     rounds = replica.free // sequences
     left = replica.free - rounds * sequences
-    residue = (-replica.count) % size
+    residue = replica.next
     most: int = 1 + rounds * size
     while most < steps:
         residue = residue - 1 if residue > 0 else size - 1
@@ -481,13 +511,15 @@ def _end(pool: Any, replica: Any, places: Records, requests: Records, index: int
     replica.held_s += _held_s(replica, steps)
     replica.clock_s = now_s
     pool.clock_s = max(pool.clock_s, now_s)
-    if steps > 1:
-        size = pool.block_tokens
-        replica.free -= (steps - 1) // size * replica.decoding
-        residue = (-replica.count) % size
-        for _ in range((steps - 1) % size):
-            residue = residue - 1 if residue > 0 else size - 1
-            replica.free -= places[replica.place + residue].crossing
+    size, residue, more = pool.block_tokens, replica.next, steps - 1
+    if more >= size:
+        rounds = more // size
+        more -= rounds * size
+        replica.free -= rounds * replica.decoding
+    for _ in range(more):
+        residue = residue - 1 if residue > 0 else size - 1
+        replica.free -= places[replica.place + residue].crossing
+    replica.next = residue - 1 if residue > 0 else size - 1
     replica.count += steps
     replica.held += replica.grown * steps
     replica.answer_tokens += replica.decoding * steps
@@ -497,9 +529,8 @@ def _end(pool: Any, replica: Any, places: Records, requests: Records, index: int
         left -= 1
         row = places[replica.place].row
         _drop(replica, places, 0, left)
-        computed = requests[row].computed
-        places[replica.place + computed % pool.block_tokens].crossing -= 1
-        _finish(pool, replica, requests, row, computed + replica.count)
+        places[replica.place + requests[row].residue].crossing -= 1
+        _finish(pool, replica, requests, row, requests[row].computed + replica.count)
     replica.decoding = left
     if replica.prefilling > 0:
         _answer(pool, replica, places, requests)
@@ -529,7 +560,8 @@ def _answer(pool: Any, replica: Any, places: Records, requests: Records) -> None
             _finish(pool, replica, requests, this, tokens)
             continue
         request.computed = tokens - replica.count
-        places[replica.place + request.computed % pool.block_tokens].crossing += 1
+        request.residue = request.computed % pool.block_tokens
+        places[replica.place + request.residue].crossing += 1
         _push(replica, places, replica.count + request.answer - request.produced, this)
     replica.prefilling = 0
 
