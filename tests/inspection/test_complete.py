@@ -34,11 +34,19 @@ def table(*, by_hour: bool = False) -> pl.DataFrame:
     )
 
 
+def in_parts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the same rows, in memory in a part for each zone."""
+    return pl.concat([rows.slice(zone * HOURS, HOURS) for zone in range(len(ZONES))], rechunk=False)
+
+
 @pytest.mark.parametrize("by_hour", [False, True])
 @pytest.mark.parametrize("unit", [None, "g/kWh", "kg/kWh", "g/MWh"])
 def test_complete_rows_are_described_as_one_by_one(by_hour: bool, unit: str | None) -> None:
     rows = table(by_hour=by_hour)
     assert complete_hours(rows, 0.0, 1000.0) is not None
+    joined = complete_hours(in_parts(rows), 0.0, 1000.0)
+    assert joined is not None
+    assert np.array_equal(joined, VALUES)
     whole = describe(rows, "f.csv", in_grams=unit == "g/kWh", unit=unit)
     names = rows.with_columns(pl.col("zone").cast(pl.String))
     assert complete_hours(names, 0.0, 1000.0) is None
@@ -78,6 +86,7 @@ def test_one_row_that_needs_a_look_makes_them_incomplete(
         pl.when(here).then(pl.lit(entry, dtype=dtype)).otherwise(pl.col(name)).alias(name)
     )
     assert complete_hours(changed, 0.0, 1000.0) is None
+    assert complete_hours(in_parts(changed), 0.0, 1000.0) is None
     assert complete_hours(rows.filter(~here), 0.0, 1000.0) is None
     assert complete_hours(pl.concat([rows, rows[row]]), 0.0, 1000.0) is None
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 #: Hours on either side that an hour is compared with; so many absurd hours in a row are still seen.
 REACH_HOURS = 6
+#: Values whose changes fit a processor's cache.
+_AT_ONCE = 2**16
 #: Hours that are looked at one by one; of more, all are.
 _MOST_BY_ONE = 200_000
 
@@ -40,10 +42,18 @@ def _surely_none(values: NDArray[np.float64], limit: float) -> NDArray[np.bool_]
     Hours around one lie in two blocks. If they range over less than `limit` times a change that more than
     half of all changes reach, none is a spike.
     """
+    hours, zones = values.shape
+    if not hours:
+        return np.ones(zones, dtype=bool)
+    at_once = max(_AT_ONCE // hours, 1)
+    parts = [_none_in(values[:, begin : begin + at_once], limit) for begin in range(0, zones, at_once)]
+    return np.concatenate([np.zeros(0, dtype=bool), *parts])
+
+
+def _none_in(values: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
+    """Return the same for some of the columns."""
     series = np.ascontiguousarray(values.T)
     edges = np.arange(0, len(values), 2 * REACH_HOURS + 1)
-    if not len(edges):
-        return np.ones(len(series), dtype=bool)
     low, high = (edge.reduceat(series, edges, axis=1) for edge in (np.fmin, np.fmax))
     if len(edges) > 1:
         low, high = np.fmin(low[:, 1:], low[:, :-1]), np.fmax(high[:, 1:], high[:, :-1])

@@ -208,10 +208,10 @@ def is_epoch(column: pl.Series) -> bool:
     if not numbers.dtype.is_numeric() or numbers.null_count() > column.null_count():
         return False
     known = (numbers.drop_nulls() if numbers.null_count() else numbers).to_numpy()
-    if not len(known):
+    first, last = CENTURY_S
+    if not len(known) or not any(first <= known[0] / per_s <= last for per_s in PER_SECOND.values()):
         return False
     low, high = known.min(), known.max()
-    first, last = CENTURY_S
     return any(first <= low / per_s and high / per_s <= last for per_s in PER_SECOND.values())
 
 

@@ -68,11 +68,14 @@ def moments(values: Array) -> Moments:
     [2.0]
     """
     series = np.ascontiguousarray(values.T)
-    known = np.isfinite(series)
-    count, is_whole = known.sum(axis=1), known.all()
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = series.sum(axis=1)
+    is_whole = bool(np.isfinite(total).all())  # a value that is not makes its sum another
+    count = np.full(len(series), series.shape[1])
     if not is_whole:
-        series = np.where(known, series, np.nan)
-    total = series.sum(axis=1) if is_whole else np.nansum(series, axis=1)
+        known = np.isfinite(series)
+        count, series = known.sum(axis=1), np.where(known, series, np.nan)
+        total = np.nansum(series, axis=1)
     nothing = np.full(len(count), np.nan)
     mean = np.divide(total, count, out=nothing.copy(), where=count > 0)
     away = series - mean[:, np.newaxis]
@@ -104,9 +107,12 @@ def mean_day(values: Array, first_hour: int) -> Array:
     if before or after:
         values = np.pad(values, ((before, after), (0, 0)), constant_values=np.nan)
     days = np.ascontiguousarray(values.T).reshape(values.shape[1], -1, HOURS_PER_DAY)
-    known = np.isfinite(days)
-    count = known.sum(axis=1)
-    total = (days if known.all() else np.where(known, days, 0.0)).sum(axis=1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = days.sum(axis=1)
+    count = np.full(total.shape, days.shape[1])
+    if not np.isfinite(total).all():
+        known = np.isfinite(days)
+        count, total = known.sum(axis=1), np.where(known, days, 0.0).sum(axis=1)
     mean: Array = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
     return mean.T
 
@@ -126,14 +132,17 @@ def lag_correlation(values: Array, lag: int, level: Moments | None = None) -> Ar
     Over the pairs of which both are known; NaN for fewer than 2 of them, or if either side is constant.
     `level`: the moments of the values, if they are known.
     """
-    away, hours = (moments(values) if level is None else level).away, len(values)
-    now, before = away[:, lag:], away[:, : max(hours - lag, 0)]
-    known = np.isfinite(values.T)
-    both = known[:, lag:] & known[:, : max(hours - lag, 0)]
-    count, sides = both.sum(axis=1), (now, before)
-    if not both.all():
-        sides = np.where(both, now, np.nan), np.where(both, before, np.nan)
+    level, hours = moments(values) if level is None else level, len(values)
+    pairs = max(hours - lag, 0)
+    now, before = level.away[:, lag:], level.away[:, :pairs]
+    count, sides = np.full(len(now), pairs), [now, before]
+    if (level.known < hours).any():
+        known = np.isfinite(values.T)
+        both = known[:, lag:] & known[:, :pairs]
+        count, sides = both.sum(axis=1), [np.where(both, side, np.nan) for side in sides]
         now, before = (np.where(both, side, 0.0) for side in (now, before))
+    elif pairs >= 2 * lag and (np.ptp(now[:, :lag], axis=1) > 0).all():
+        sides = []  # hours that both have are not all the same
     one, other = now.sum(axis=1), before.sum(axis=1)
     some = count > 1
     for side in sides:
