@@ -76,6 +76,11 @@ METADATA: Mapping[Format, Mapping[str, Any]] = MappingProxyType(
     }
 )
 
+#: A PNG that is a hundredth larger takes a third less time than by default.
+_OPTIONS: Mapping[Format, Mapping[str, Any]] = MappingProxyType(
+    {"png": {"pil_kwargs": {"compress_level": 3}}}
+)
+
 SYNTHETIC_GEOGRAPHY = "Synthetic geography: where requests come from was drawn, not measured."
 
 
@@ -150,5 +155,5 @@ def as_file(page: Page, fmt: Format, *, tagged: bool = False) -> bytes:
     for artist in () if tagged else page.findobj(lambda artist: artist.get_gid() is not None):
         artist.set_gid(None)
     with house_style():
-        page.savefig(content, format=fmt, metadata=dict(METADATA[fmt]))
+        page.savefig(content, format=fmt, metadata=dict(METADATA[fmt]), **_OPTIONS.get(fmt, {}))
     return content.getvalue()

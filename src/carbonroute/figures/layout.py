@@ -21,7 +21,6 @@ import polars as pl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -30,6 +29,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from carbonroute.arrays import Array
+from carbonroute.figures.canvas import Canvas
 from carbonroute.figures.style import MUTED, TITLE_PT, sheet, text_pt
 from carbonroute.figures.ticks import number_ticks
 
@@ -45,6 +45,10 @@ _CUT_NAME_PT = 105.0
 _SURELY_SHORT = 16
 #: Columns of names that the user gives.
 _NAMES = frozenset(("policy", "region", "origin", "workload", "name", "step", "baseline", "zone"))
+#: Letters before this one stand beside each other in every text, and so do these signs.
+_SHAPED, _SIGNS = "\u0250", frozenset("†–×…₂≤≥→−")
+#: Between these multiples of the sum of its letters' widths is that of a line: they are kerned.
+_NARROWER, _WIDER = 0.75, 1.05
 BACKING = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 
 
@@ -103,7 +107,7 @@ class PlotArea:
         self._owned, self._width_in, self._height_in = ax is None, width_in, height_in
         if ax is None:
             figure = Figure(figsize=(width_in, height_in + 1.0))
-            FigureCanvasAgg(figure)
+            Canvas(figure)
             ax = figure.add_axes((0.15, 0.15, 0.8, 0.8))
         self.ax = ax
         self._fitted = Margins(0, 0, 0, 0)
@@ -300,13 +304,39 @@ def _text_width(text: str, size: float, bold: bool, families: tuple[str, ...]) -
     return float(artist.get_window_extent().width / 4)
 
 
+def _is_within(width_pt: float, text: str, size: float | None = None, *, bold: bool = False) -> bool:
+    """Whether a line is at most so wide. It is measured where the widths of its letters leave that open."""
+    if all(letter < _SHAPED or letter in _SIGNS for letter in text):
+        widths = _letter_widths(size or text_pt(), bold, tuple(mpl.rcParams["font.family"]))
+        apart_pt = sum(map(widths.__getitem__, text))
+        if not _NARROWER * apart_pt <= width_pt <= _WIDER * apart_pt:
+            return _WIDER * apart_pt < width_pt
+    return text_width(text, size, bold=bold) <= width_pt
+
+
+class _LetterWidths(dict[str, float]):
+    """Widths of letters in one font, in points, each measured when it is first asked for."""
+
+    def __init__(self, *font: Any) -> None:
+        self._font = font
+
+    def __missing__(self, letter: str) -> float:
+        self[letter] = _text_width(letter, *self._font)
+        return self[letter]
+
+
+@functools.lru_cache(maxsize=64)
+def _letter_widths(size: float, bold: bool, families: tuple[str, ...]) -> _LetterWidths:
+    return _LetterWidths(size, bold, families)
+
+
 class _Ruler(threading.local):
     """A line of text on a page that is never allocated: it measures all texts of a thread."""
 
     @functools.cached_property
     def line(self) -> Text:
         figure = Figure(figsize=(1 / PT_PER_IN, 1 / PT_PER_IN), dpi=4 * PT_PER_IN)
-        FigureCanvasAgg(figure)
+        Canvas(figure)
         return figure.text(0, 0, "")
 
 
@@ -328,7 +358,7 @@ def shortened(tables: Sequence[pl.DataFrame]) -> Callable[[pl.DataFrame], pl.Dat
     cut: dict[str, str] = {}
     taken, numbers = set(names), Counter[str]()
     for name in names:
-        if len(name) > _SURELY_SHORT and text_width(name) > LONGEST_NAME_PT:
+        if len(name) > _SURELY_SHORT and not _is_within(LONGEST_NAME_PT, name):
             short = outline = _cut_out(name)
             while short in taken:  # numbers up to the last that this outline had are taken too
                 numbers[outline] = max(numbers[outline], 1) + 1
@@ -354,7 +384,7 @@ def _cut_out(name: str) -> str:
     kept = len(clusters) - 1
     while kept > 2:
         text = f"{''.join(clusters[: kept - kept // 3])}…{''.join(clusters[-(kept // 3) :])}"
-        if text_width(text) <= _CUT_NAME_PT:
+        if _is_within(_CUT_NAME_PT, text):
             break
         kept = max(2, min(kept - 1, int(kept * _CUT_NAME_PT / text_width(text))))
     return text
@@ -377,9 +407,9 @@ def _wrap_line(text: str, width_pt: float, size: float | None, *, bold: bool) ->
     lines: list[str] = []
     for word in re.split(r" (?!%|ms\b|[kmµ]?g\b|t\b|CO₂e)", text):
         joined = f"{lines[-1]} {word}" if lines else word
-        if lines and text_width(joined, size, bold=bold) <= width_pt:
+        if lines and _is_within(width_pt, joined, size, bold=bold):
             lines[-1] = joined
-        elif text_width(word, size, bold=bold) <= width_pt:
+        elif _is_within(width_pt, word, size, bold=bold):
             lines.append(word)
         else:
             lines.extend(_cut(word, width_pt, size, bold=bold))
@@ -389,7 +419,7 @@ def _wrap_line(text: str, width_pt: float, size: float | None, *, bold: bool) ->
 def _cut(word: str, width_pt: float, size: float | None, *, bold: bool) -> list[str]:
     lines = [""]
     for letter in word:
-        if lines[-1] and text_width(lines[-1] + letter, size, bold=bold) > width_pt:
+        if lines[-1] and not _is_within(width_pt, lines[-1] + letter, size, bold=bold):
             lines.append("")
         lines[-1] += letter
     return lines
@@ -397,7 +427,6 @@ def _cut(word: str, width_pt: float, size: float | None, *, bold: bool) -> list[
 
 def fold(label: str, lines: int = 2, longest_pt: float = 110.0) -> str:
     """Break a category's label into at most ``lines`` lines once it is longer than ``longest_pt``."""
-    width = text_width(label)
-    if width <= longest_pt or lines == 1:
+    if lines == 1 or _is_within(longest_pt, label):
         return label
-    return wrap(label, max(longest_pt, 1.1 * width / lines))
+    return wrap(label, max(longest_pt, 1.1 * text_width(label) / lines))
