@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from carbonroute.arrays import Array
 from carbonroute.control.information import Information
 from carbonroute.engines import exact, sampled
+from carbonroute.engines.conditioning import Conditioning
 from carbonroute.engines.unsupported import unsupported
 from carbonroute.errors import InputError
 from carbonroute.network import PairLognormal
 from carbonroute.outcome import Mixture, Outcome
+from carbonroute.outcome.mixture import Groups
 from carbonroute.policies import Policy, View
 from carbonroute.policies.clairvoyant_bound import ClairvoyantBound
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Inputs, load, resolve
 from helpers.blind import blinded
 from helpers.grids import grid
 from helpers.hourly import expected_requests
@@ -427,3 +430,25 @@ def test_a_search_finds_what_a_policy_would_have_told(number: int) -> None:
     np.testing.assert_allclose(averages(one), averages(other), rtol=1e-9, atol=1e-12)
     (note,) = exact.notes(inputs)
     assert note.startswith("silent does not tell where its choice changes (breaks_ms): it was searched for")
+
+
+def test_whole_cells_are_worked_out_once_for_all_policies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What depends on origin, workload and region alone is the same under every policy."""
+    asked: list[int] = []
+    late = Conditioning.late
+
+    def counted(self: Conditioning, groups: Groups) -> Array:
+        asked.append(len(groups))
+        return late(self, groups)
+
+    monkeypatch.setattr(Conditioning, "late", counted)
+    inputs = resolve(load("published", {"horizon.hours": 3}))
+    routers = tuple(each for each in inputs.candidates if not each.sees_requests)
+    outcomes = exact.run(replace(inputs, candidates=routers + routers))
+    monkeypatch.undo()
+    alone = [exact.run(replace(inputs, candidates=(each,)))[0] for each in routers]
+    assert len(routers) > 2
+    assert sum(asked) <= math.prod(inputs.site.shape)
+    for outcome, again, own in zip(outcomes, outcomes[len(routers) :], alone, strict=False):
+        assert (outcome.violations == again.violations).all()
+        np.testing.assert_allclose(outcome.violations, own.violations, rtol=1e-12)

@@ -19,7 +19,7 @@ itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -55,6 +55,34 @@ class Latency:
         self.laws, self.jitter, self.rtt_ms, self.slo_ms = laws, jitter, rtt_ms, slo_ms
         self._tables: dict[tuple[int, int], Table] = {}
         self._unloaded: Array | None = None
+        self._kept: dict[str, tuple[Array, Mask]] = {}
+
+    def of_cells(self, name: str, place: Index, work_out: Callable[[Index], Array]) -> Array:
+        """Return values that depend on origin, workload and region alone; each is worked out once.
+
+        Parameters
+        ----------
+        name
+            Of the values.
+        place
+            Of each cell and region among all, shape (n,); none stands twice.
+        work_out
+            From rows of `place`, m of them, to their K values, shape (K, m).
+
+        Returns
+        -------
+        Values, shape (K, n).
+        """
+        values, known = self._kept.get(name, (np.empty((0, 0)), np.zeros(0, dtype=bool)))
+        if not (known.size and known[place].all()):
+            rows = np.flatnonzero(~known[place]) if known.size else np.arange(len(place))
+            new = work_out(rows)
+            if not known.size:
+                size = self.rtt_ms.size * len(self.slo_ms)
+                values, known = np.empty((len(new), size)), np.zeros(size, dtype=bool)
+                self._kept[name] = values, known
+            values[:, place[rows]], known[place[rows]] = new, True
+        return values.take(place, axis=1)
 
     def beyond(
         self,

@@ -15,7 +15,7 @@ The last two are in `carbonroute.engines.oracles` and `carbonroute.engines.pair_
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -136,6 +136,21 @@ class ByCell(Conditioning):
             return Segments.whole(np.arange(len(cells)), answer, np.ones(len(cells)))
         cell, region = np.nonzero(answer)
         return Segments.whole(cell, region, answer[cell, region])
+
+    def late(self, groups: Groups) -> Array:
+        """Return the probability of a violation, shape (m,): the same under every policy."""
+        late = super().late
+        return self._kept("late", groups, lambda rows: late(groups[rows])[np.newaxis])[0]
+
+    def means(self, groups: Groups) -> Array:
+        """Return the means of a request of each group, shape (5, m): the same under every policy."""
+        means = super().means
+        return self._kept("means", groups, lambda rows: means(groups[rows]))
+
+    def _kept(self, name: str, groups: Groups, work_out: Callable[[Index], Array]) -> Array:
+        at = groups.origin, groups.workload, groups.region
+        place: Index = np.ravel_multi_index(at, self.site.shape)
+        return self.site.latency.of_cells(name, place, work_out)
 
 
 class ByServiceTime(Conditioning):

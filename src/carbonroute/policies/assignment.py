@@ -61,32 +61,25 @@ def unattractive(values: Array, allowed: Mask) -> Array:
 
 def _mixtures(cost: Array, late: Array, part: Array, limit: Array) -> Array:
     """Return the weights of N programs, shape (N, O, R); `part` has shape (N, O), `limit` shape (N,)."""
-
-    def total(values: Array, region: Regions, rows: Regions) -> Array:
-        of_region = np.take_along_axis(values[rows], region[..., np.newaxis], axis=-1)[..., 0]
-        sums: Array = (part[rows] * of_region).sum(axis=-1)
-        return sums
-
-    everywhere = np.arange(len(part))
     region = np.stack([_first(cost, late), _first(late, cost)])  # beyond the budget, and within it
-    costs = np.stack([total(cost, side, everywhere) for side in region])
-    spent = np.stack([total(late, side, everywhere) for side in region])
+    costs = np.stack([_total(cost, part, side) for side in region])
+    spent = np.stack([_total(late, part, side) for side in region])
     is_open = (spent[0] > limit) & (spent[1] <= limit)
     rows = np.flatnonzero(is_open)
+    open_cost, open_late, open_part = cost[rows], late[rows], part[rows]
     while rows.size:
         # Formula risk-price.
         price = (costs[1, rows] - costs[0, rows]) / (spent[0, rows] - spent[1, rows])
-        between = _first(cost[rows] + price[:, np.newaxis, np.newaxis] * late[rows], late[rows])
-        its_cost, its_spent = total(cost, between, rows), total(late, between, rows)
+        between = _first(open_cost + price[:, np.newaxis, np.newaxis] * open_late, open_late)
+        its_cost, its_spent = (_total(values, open_part, between) for values in (open_cost, open_late))
         on_the_line = costs[0, rows] + price * spent[0, rows]
-        better = its_cost + price * its_spent < on_the_line * (1 - _ROUNDING)
-        side = np.where(its_spent > limit[rows], 0, 1)[better]
-        rows = rows[better]
-        region[side, rows], costs[side, rows], spent[side, rows] = (
-            between[better],
-            its_cost[better],
-            its_spent[better],
+        better = np.flatnonzero(its_cost + price * its_spent < on_the_line * (1 - _ROUNDING))
+        rows, open_cost, open_late, open_part, between, its_cost, its_spent = (
+            values.take(better, axis=0)
+            for values in (rows, open_cost, open_late, open_part, between, its_cost, its_spent)
         )
+        side = np.where(its_spent > limit[rows], 0, 1)
+        region[side, rows], costs[side, rows], spent[side, rows] = between, its_cost, its_spent
     apart = np.where(is_open, spent[0] - spent[1], 1.0)
     beyond = np.where(is_open, (limit - spent[1]) / apart, spent[0] <= limit)[:, np.newaxis, np.newaxis]
     unit = np.eye(cost.shape[-1])
@@ -94,8 +87,19 @@ def _mixtures(cost: Array, late: Array, part: Array, limit: Array) -> Array:
     return weights
 
 
+def _total(values: Array, part: Array, region: Regions) -> Array:
+    """Return the sums over origins of values in their regions times parts of the requests, shape (n,)."""
+    places = np.arange(region.size) * values.shape[-1] + region.reshape(-1)
+    of_region = values.reshape(-1).take(places).reshape(region.shape)
+    sums: Array = (part * of_region).sum(axis=-1)
+    return sums
+
+
 def _first(values: Array, then: Array) -> Regions:
     """Return the region of the lowest value; of equal ones the lowest of others, and the first of these."""
-    among = np.where(values == values.min(axis=-1, keepdims=True), then, np.inf)
-    region: Regions = among.argmin(axis=-1)
+    region: Regions = values.argmin(axis=-1)
+    lowest = values.reshape(-1).take(np.arange(region.size) * values.shape[-1] + region.reshape(-1))
+    equal = values == lowest.reshape(*region.shape, 1)
+    if np.count_nonzero(equal) > region.size or np.isnan(lowest).any():  # a NaN equals nothing
+        region = np.where(equal, then, np.inf).argmin(axis=-1)
     return region

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -237,7 +238,7 @@ class Inputs:
             self.rtt_ms.shape[1],
         )
 
-    @property
+    @cached_property
     def traffic_share(self) -> Array:
         """Expected share of each origin and workload in the requests of an hour, shape (H, O, W).
 
