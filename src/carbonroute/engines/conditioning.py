@@ -140,7 +140,8 @@ class ByCell(Conditioning):
     def late(self, groups: Groups) -> Array:
         """Return the probability of a violation, shape (m,): the same under every policy."""
         late = super().late
-        return self._kept("late", groups, lambda rows: late(groups[rows])[np.newaxis])[0]
+        (kept,) = self._kept("late", groups, lambda rows: late(groups[rows])[np.newaxis])
+        return np.asarray(kept)
 
     def means(self, groups: Groups) -> Array:
         """Return the means of a request of each group, shape (5, m): the same under every policy."""

@@ -16,12 +16,14 @@ class Canvas(FigureCanvasAgg):
     """The canvas of a figure. While texts are only measured, its page has one pixel."""
 
     _drawing = False
+    renderer: RendererAgg
 
     def draw(self) -> None:
         """Draw the figure."""
+        base: Any = super()  # matplotlib's methods are untyped
         self._drawing = True
         try:
-            super().draw()
+            base.draw()
         finally:
             self._drawing = False
 
@@ -31,7 +33,8 @@ class Canvas(FigureCanvasAgg):
         width, height = self.get_width_height(physical=True) if drawn else (1, 1)
         key = width, height, self.figure.dpi
         if key != self._lastKey:
-            self.renderer = _Renderer(width, height, self.figure.dpi)
+            kind: Any = _Renderer
+            self.renderer = kind(width, height, self.figure.dpi)
             self._lastKey = key
         return self.renderer
 
@@ -57,5 +60,6 @@ class _Renderer(RendererAgg):
         if key not in measured:
             if len(measured) >= _MOST_TEXTS:
                 measured.clear()
-            measured[key] = super().get_text_width_height_descent(s, prop, ismath)
+            base: Any = super()
+            measured[key] = base.get_text_width_height_descent(s, prop, ismath)
         return measured[key]

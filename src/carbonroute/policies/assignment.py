@@ -74,10 +74,13 @@ def _mixtures(cost: Array, late: Array, part: Array, limit: Array) -> Array:
         its_cost, its_spent = (_total(values, open_part, between) for values in (open_cost, open_late))
         on_the_line = costs[0, rows] + price * spent[0, rows]
         better = np.flatnonzero(its_cost + price * its_spent < on_the_line * (1 - _ROUNDING))
-        rows, open_cost, open_late, open_part, between, its_cost, its_spent = (
-            values.take(better, axis=0)
-            for values in (rows, open_cost, open_late, open_part, between, its_cost, its_spent)
+        rows, between, its_cost, its_spent = (
+            rows[better],
+            between[better],
+            its_cost[better],
+            its_spent[better],
         )
+        open_cost, open_late, open_part = (values[better] for values in (open_cost, open_late, open_part))
         side = np.where(its_spent > limit[rows], 0, 1)
         region[side, rows], costs[side, rows], spent[side, rows] = between, its_cost, its_spent
     apart = np.where(is_open, spent[0] - spent[1], 1.0)
