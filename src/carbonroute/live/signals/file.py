@@ -10,6 +10,7 @@ from pydantic import field_validator
 
 from carbonroute.carbon import Accounting, CarbonSource, FileSource, Query
 from carbonroute.carbon.formats import labelled
+from carbonroute.live.signals.plain import plain_points
 from carbonroute.live.signals.provider import (
     Call,
     Point,
@@ -62,8 +63,10 @@ class LiveFile(Provider):
     def answer(self, call: Call, session: Session, around: ProviderContext) -> Reply:  # noqa: ARG002  nothing is sent
         """Return the rows that have begun by now; of a zone without any, the next, which is refused."""
         now = around.clock.now()
-        readings = self._source.read(Query.of_all_times(call.zones, around.folder))
-        points = points_of(readings, self._source.step.minutes)
+        points = plain_points(self._source, call.zones, around.folder)
+        if points is None:
+            readings = self._source.read(Query.of_all_times(call.zones, around.folder))
+            points = points_of(readings, self._source.step.minutes)
         return Reply({zone: _begun(of, now) for zone, of in points.items()})
 
 
