@@ -340,6 +340,25 @@ def test_queued_answers_are_paired_on_the_same_capacity(tmp_path: Path) -> None:
     assert value(result, GREEN, INTENSITY.amount, "now") == pytest.approx(50)
 
 
+@pytest.mark.parametrize(("engine", "replications"), [("queued", 2), ("exact", None)])
+def test_other_processes_give_the_same_bits(
+    engine: str, replications: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Now, then and all replications are worked out elsewhere: here, there is no engine to do so."""
+    pools = ("[[policies]]", "[[pools]]\nservers = 2\n[[policies]]")
+    scenario = small.write(tmp_path, *[pools] * (engine == "queued"))
+    options: dict[str, Any] = {"engine": engine, "replications": replications}
+    one = run(scenario, Alterations(full=("B",)), **options)
+    monkeypatch.setattr(whatif, "ENGINES", {})
+    steps: list[tuple[int, int]] = []
+    others = run(
+        scenario, Alterations(full=("B",)), workers=3, progress=lambda *step: steps.append(step), **options
+    )
+    assert others.rows.equals(one.rows)
+    assert (others.now.equals(one.now), others.then.equals(one.then)) == (True, True)
+    assert steps[-1] == (2 * (replications or 1),) * 2
+
+
 @pytest.mark.parametrize(
     ("alterations", "words"),
     [

@@ -56,6 +56,22 @@ def test_one_replication_is_the_plain_run(scenario: Scenario) -> None:
         assert getattr(one.tables, name).equals(table), name
 
 
+@pytest.mark.parametrize("until", [None, "slo_violation_pct ± 50"])
+def test_replications_of_queues_are_shared(
+    until: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other processes give the same bits; here, there is no engine to work them out."""
+    pools = ("[[policies]]", "[[pools]]\nservers = 2\n[[policies]]")
+    queued = load(small.write(tmp_path, pools))
+    most = 3 if until is None else None
+    alone = run(queued, replications=most, until=until)
+    monkeypatch.setattr(replications, "ENGINES", {})
+    together = run(queued, replications=most, until=until, workers=2)
+    assert together.seeds == alone.seeds
+    for name, table in vars(alone.tables).items():
+        assert getattr(together.tables, name).equals(table), name
+
+
 def test_replications_are_runs_with_other_seeds_together(scenario: Scenario) -> None:
     together = run(scenario, replications=4)
     alone = [run(with_seed(scenario, seed)) for seed in together.seeds]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,17 @@ from carbonroute.analysis.alterations import Alterations, Altered
 from carbonroute.control.capacity import Capacity
 from carbonroute.engines import ENGINES
 from carbonroute.intervals import CONFIDENCE
-from carbonroute.metrics import intervals, policies, slo, workloads
+from carbonroute.metrics import Comparison, intervals, policies, slo, workloads
 from carbonroute.metrics.headlines import whatif as headlines
 from carbonroute.metrics.headlines.whatif import KG_PER_YEAR, MEDIAN
 from carbonroute.metrics.long import DIFFERENCE
 from carbonroute.metrics.measure import GRAMS, Measure, measure_of
+from carbonroute.outcome import Outcome
 from carbonroute.runs import default_engine
 from carbonroute.runs.baselines import with_baselines
 from carbonroute.runs.replications import Replications, part_of, seeds, with_seed
 from carbonroute.runs.run_plan import RunPlan
+from carbonroute.runs.sharing import shared
 from carbonroute.runs.tabulate import dependence
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.scenario.written.load import tables
@@ -47,6 +50,7 @@ SCHEMA = {
 }
 
 Progress = Callable[[int, int], None]
+Evaluated = tuple[tuple[Outcome, ...], Comparison]
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
         One of `carbonroute.engines.ENGINES`; by default queued where the scenario states pools of servers,
         and sampled elsewhere.
     workers
-        Processes of the sampled engine.
+        Processes: the sampled engine's; of other engines, of now and then and of the replications.
     replications
         How many, `REPLICATIONS` by default; 1 of the exact engine, whose expected values have no intervals.
     max_violation
@@ -139,20 +143,21 @@ def run(  # noqa: PLR0913  one argument per option of the command
     engine = engine or default_engine(scenario)
     if replications is None:
         replications = 1 if engine == "exact" else REPLICATIONS
-    plan = RunPlan.read(engine, workers, replications, None)
+    processes = min(workers, 1) if engine == "exact" else workers  # of the engine itself
+    plan = RunPlan.read(engine, processes, replications, None)
     inputs = resolve(scenario)
     altered = alterations.read(inputs)
     asked = altered.changes(tables(source)[0], scenario)
     other = load(source, {**(changes or {}), **asked}, code=code).within(max_violation)
-    sides: list[tuple[Replications, Replications]] = []
-    for place, seed in enumerate(seeds(scenario.sampling.seed)):
-        if place == plan.most:
-            break
-        now = inputs if place == 0 else resolve(with_seed(scenario, seed))
-        part = part_of(progress, place, plan.most)
-        then = _altered(now, resolve(with_seed(other, seed)), altered)
-        sides.append((_run(now, plan, part_of(part, 0, 2)), _run(then, plan, part_of(part, 1, 2))))
-    return _compared(altered, plan, sides)
+    worlds: list[Inputs] = []  # now and then of each replication
+    for seed in islice(seeds(scenario.sampling.seed), plan.most):
+        now = resolve(with_seed(scenario, seed)) if worlds else inputs
+        worlds += now, _altered(now, resolve(with_seed(other, seed)), altered)
+    done = [
+        Replications(world, (world.scenario.sampling.seed,), *evaluated)
+        for world, evaluated in zip(worlds, _evaluated(worlds, plan.engine, workers, progress), strict=True)
+    ]
+    return _compared(altered, plan, list(zip(done[::2], done[1::2], strict=True)))
 
 
 def _altered(now: Inputs, then: Inputs, altered: Altered) -> Inputs:
@@ -172,13 +177,27 @@ def _installed(now: Capacity, then: Capacity) -> Capacity:
     return then.with_servers(np.array([servers.get(label, count) for label, count in own], dtype=np.int64))
 
 
-def _run(inputs: Inputs, plan: RunPlan, progress: Progress | None) -> Replications:
-    """Run the policies and the baseline, on the same capacity, once."""
-    with_baseline, compare = with_baselines(inputs, plan.engine, baseline_alone=True)
-    options: dict[str, Any] = {"workers": plan.workers} if plan.engine == "sampled" else {}
-    outcomes = ENGINES[plan.engine](with_baseline, progress, **options)
-    seed = inputs.scenario.sampling.seed
-    return Replications(inputs, (seed,), outcomes[: len(inputs.candidates)], compare(outcomes))
+def _evaluated(
+    worlds: Sequence[Inputs], engine: str, workers: int, progress: Progress | None
+) -> Iterator[Evaluated]:
+    """Yield the outcomes of each world: the sampled engine shares each, others are shared as a whole."""
+    if engine == "sampled" or workers == 1:
+        for place, world in enumerate(worlds):
+            yield _run(world, engine, workers, part_of(progress, place, len(worlds)))
+        return
+    work = partial(_run, engine=engine)
+    for place, evaluated in enumerate(shared(work, worlds, min(workers, len(worlds))), start=1):
+        if progress:
+            progress(place, len(worlds))
+        yield evaluated
+
+
+def _run(inputs: Inputs, engine: str, workers: int = 1, progress: Progress | None = None) -> Evaluated:
+    """Return the outcomes of the policies and of the baseline, on the same capacity."""
+    with_baseline, compare = with_baselines(inputs, engine, baseline_alone=True)
+    options: dict[str, Any] = {"workers": workers} if engine == "sampled" else {}
+    outcomes = ENGINES[engine](with_baseline, progress, **options)
+    return outcomes[: len(inputs.candidates)], compare(outcomes)
 
 
 def _compared(altered: Altered, plan: RunPlan, sides: Sequence[tuple[Replications, Replications]]) -> WhatIf:

@@ -19,6 +19,7 @@ from itertools import chain, islice
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from carbonroute import rng
 from carbonroute.engines import samples
@@ -141,7 +142,7 @@ def _shared(here: Chunks, others: int, start_method: str) -> Iterator[Part]:
     """Yield the chunks, of which other processes tally some and this one does while it waits for them."""
     with TemporaryDirectory(prefix="carbonroute-") as folder:
         path = Path(folder) / "inputs"
-        path.write_bytes(_packed(here))
+        path.write_bytes(packed(here.inputs, here.kept, here.size))
         context = ready() if start_method == SERVER else multiprocessing.get_context(start_method)
         pool = WorkerPool(others, context)
         try:
@@ -182,9 +183,14 @@ def _finished(here: Chunks, chunk: int) -> Future[Part | None]:
     return future
 
 
-def _packed(chunks: Chunks) -> bytes:
-    """Return the pickled run for another process, behind the names of code that it loads before."""
-    inputs = chunks.inputs
+def packed(inputs: Inputs, *more: object) -> bytes:
+    """Return pickled inputs, and more, for another process: `unpacked` there loads policies' code before.
+
+    Raises
+    ------
+    PolicyError
+        If a policy cannot be pickled.
+    """
     for candidate in inputs.candidates:
         try:
             pickle.dumps(candidate.policy)
@@ -199,18 +205,24 @@ def _packed(chunks: Chunks) -> bytes:
         if entry.digest
     ]
     rest = replace(inputs, forecast=None)  # its values are in the candidates
-    return pickle.dumps((beside, pickle.dumps((rest, chunks.kept, chunks.size))))
+    return pickle.dumps((beside, pickle.dumps((rest, *more))))
 
 
 # The functions below run in the other processes.
 
 
-@lru_cache(maxsize=1)
-def _chunks(path: str) -> Chunks:
-    beside, rest = pickle.loads(Path(path).read_bytes())  # noqa: S301  the parent process wrote this file
+def unpacked(content: bytes) -> tuple[Any, ...]:
+    """Return the inputs, and all else, that another process has `packed`."""
+    beside, rest = pickle.loads(content)  # noqa: S301  the parent process wrote this
     for reference, folder, digest in beside:
         Digests({reference: digest}).add(reference, POLICIES.find(reference, folder).digest or "")
-    inputs, kept, size = pickle.loads(rest)  # noqa: S301  bytes from that same file
+    found: tuple[Any, ...] = pickle.loads(rest)  # noqa: S301  bytes from that same process
+    return found
+
+
+@lru_cache(maxsize=1)
+def _chunks(path: str) -> Chunks:
+    inputs, kept, size = unpacked(Path(path).read_bytes())
     return Chunks(inputs, kept=kept, size=size)
 
 

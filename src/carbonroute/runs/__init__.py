@@ -113,7 +113,8 @@ def run(  # noqa: PLR0913  one argument per option of the command
     max_violation
         Share of SLO violations up to which a policy counts as viable, 0…1, instead of the scenario's limit.
     workers
-        Processes of the sampled engine; results are the same for any number.
+        Processes of the sampled engine, or of the queued one's replications; results are the same for any
+        number.
     replications
         Independent runs, each with a seed of its own, the first with the scenario's: they give every figure
         an interval. One by default; with `until`, at most so many, and `MOST` by default.

@@ -128,7 +128,18 @@ def once(
 
     Decisions of the queued engine are written to a journal, if a folder for it is given.
     """
-    seed = inputs.scenario.sampling.seed
+    evaluated = evaluate(inputs, engine, workers, progress, journal)
+    return Replications(inputs, (inputs.scenario.sampling.seed,), *evaluated)
+
+
+def evaluate(
+    inputs: Inputs,
+    engine: str,
+    workers: int = 1,
+    progress: Progress | None = None,
+    journal: Path | None = None,
+) -> tuple[tuple[Outcome, ...], Comparison]:
+    """Return the outcomes of the policies and of their baselines; parameters as of `once`."""
     with_all, compare = with_baselines(inputs, engine)
     options: dict[str, object] = {"workers": workers} if engine == "sampled" else {}
     with ExitStack() as stack:
@@ -138,7 +149,7 @@ def once(
     comparison = compare(outcomes)
     if engine == "queued" and not inputs.capacity.neutral:
         comparison = beside(without_limits(inputs), comparison)
-    return Replications(inputs, (seed,), outcomes[: len(inputs.candidates)], comparison)
+    return outcomes[: len(inputs.candidates)], comparison
 
 
 def beside(unlimited: Comparison, limited: Comparison) -> Comparison:

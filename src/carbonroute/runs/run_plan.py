@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
@@ -11,9 +13,18 @@ import polars as pl
 from carbonroute.engines import exact
 from carbonroute.errors import Fault, InputError
 from carbonroute.runs.precision import FEWEST, MOST, Precision
-from carbonroute.runs.replications import Progress, Replications, once, part_of, seeds, with_seed
+from carbonroute.runs.replications import (
+    Progress,
+    Replications,
+    evaluate,
+    once,
+    part_of,
+    seeds,
+    with_seed,
+)
+from carbonroute.runs.sharing import shared
 from carbonroute.runs.tabulate import dependence
-from carbonroute.scenario import Scenario, resolve
+from carbonroute.scenario import Inputs, Scenario, resolve
 
 
 @dataclass(frozen=True)
@@ -25,7 +36,7 @@ class RunPlan:
     engine
         Its name, or ``"both"``.
     workers
-        Processes of the sampled engine.
+        Processes: of the sampled engine, or of the replications of the queued one.
     most
         Replications, at most.
     precision
@@ -131,6 +142,26 @@ def carry_out(
 
 def _runs(plan: RunPlan, scenario: Scenario, progress: Progress | None) -> Iterator[Replications]:
     engine = "sampled" if plan.engine == "both" else plan.engine
+    if engine == "queued" and plan.most > 1 and plan.workers > 1:
+        yield from _shared_runs(plan, scenario, progress)
+        return
     for place, seed in enumerate(seeds(scenario.sampling.seed)):
         part = part_of(progress, place, plan.most)
         yield once(resolve(with_seed(scenario, seed)), engine, plan.workers, part, plan.journal)
+
+
+def _shared_runs(plan: RunPlan, scenario: Scenario, progress: Progress | None) -> Iterator[Replications]:
+    """Yield replications that other processes carry out: an engine of events has no parts to share."""
+    begun: list[Inputs] = []
+
+    def worlds() -> Iterator[Inputs]:
+        for seed in islice(seeds(scenario.sampling.seed), plan.most):
+            begun.append(resolve(with_seed(scenario, seed)))
+            yield begun[-1]
+
+    work = partial(evaluate, engine=plan.engine)
+    for place, evaluated in enumerate(shared(work, worlds(), min(plan.workers, plan.most))):
+        inputs = begun[place]
+        if progress:
+            progress(place + 1, plan.most)
+        yield Replications(inputs, (inputs.scenario.sampling.seed,), *evaluated)
