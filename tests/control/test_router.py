@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -249,6 +250,18 @@ def test_traffic_moves_in_steps() -> None:
     # On the way from several regions, each gives in proportion.
     assert decided(CarbonFirst(), CLEAN_IS_FAR, [[0.2, 0.6, 0.2]], **ramp) == [[0.6, 0.3, 0.1]]
     assert decided(CarbonFirst(), CLEAN_IS_FAR, None, **ramp) == [[1, 0, 0]]
+
+
+def test_sessions_stay_where_they_began_until_they_end() -> None:
+    stays = 0.8 * math.exp(-60 / 300)
+    sticky: dict[str, Any] = {"session_share": 0.8, "session_minutes": 5.0}
+    first = decided(CarbonFirst(), CLEAN_IS_FAR, [[0, 1, 0]], **sticky)
+    assert first[0] == pytest.approx([1 - stays, stays, 0])
+    second = decided(CarbonFirst(), CLEAN_IS_FAR, first, **sticky)
+    assert second[0] == pytest.approx([1 - stays**2, stays**2, 0])
+    assert decided(CarbonFirst(), CLEAN_IS_FAR, None, **sticky) == [[1, 0, 0]]
+    out = cells([[65, 5, 30]], [30, 400, 90], available=[True, False, True])
+    assert decided(CarbonFirst(), out, [[0, 1, 0]], **sticky) == [[1, 0, 0]]
 
 
 def test_what_is_out_moves_at_once_and_is_not_counted() -> None:

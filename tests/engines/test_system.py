@@ -150,7 +150,7 @@ def test_littles_law_holds_exactly_on_every_path() -> None:
         system.advance(at_s)
         system.set_servers([*dice.integers(1, 4, 3), UNLIMITED, 2])
     system.advance(np.inf)
-    wait_ms, taken_ms, rejected = system.settle(count)
+    wait_ms, taken_ms, rejected, _ = system.settle(count)
     for index in range(5):
         here = (pool == index) & ~rejected
         assert system.waiting_s[index] == wait_ms[here].sum() / 1000
@@ -225,7 +225,7 @@ def served(
     system.send(reach_s, 0, service_ms)
     system.advance(np.inf)
     assert system.settled == len(reach_s)
-    wait_ms, taken_ms, _ = system.settle(len(reach_s))
+    wait_ms, taken_ms, *_ = system.settle(len(reach_s))
     return np.nan_to_num(wait_ms / 1000, nan=-1).tolist(), np.nan_to_num(taken_ms / 1000, nan=-1).tolist()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,13 +24,15 @@ def pools(servers: Sequence[int], windows: Windows = (), /, **columns: ArrayLike
     def column(name: str, neutral: float, kind: type) -> np.ndarray:
         return np.broadcast_to(columns.get(name, neutral), count).astype(kind)
 
+    columns_of_pools: dict[str, Any] = {
+        name: column(name, neutral, np.int64) for name, neutral in whole.items()
+    } | {name: column(name, neutral, np.float64) for name, neutral in real.items()}
     names = tuple(f"pool {index}" for index in range(count))
     return Capacity(
         region=np.arange(count),
         pool=np.arange(count)[None, :],
         servers=np.array(servers, dtype=np.int64),
-        **{name: column(name, neutral, np.int64) for name, neutral in whole.items()},
-        **{name: column(name, neutral, np.float64) for name, neutral in real.items()},
+        **columns_of_pools,
         idle_w=np.full(count, np.nan),
         busy_w=np.full(count, np.nan),
         windows=np.array(sorted(windows, key=lambda row: row[2]), dtype=float).reshape(-1, 4),

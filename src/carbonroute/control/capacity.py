@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Index, Integers
+from carbonroute.llm import LlmPool, LoadCurve
 from carbonroute.units import MS_PER
 
 #: A number of servers, or of waiting requests, that nothing reaches.
@@ -16,6 +18,51 @@ UNLIMITED = 2**62
 
 #: A number of servers that is whole but for a millionth is not rounded up: means with a floor are not round.
 _ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """The replicas of a pool that batches continuously. W workloads.
+
+    Attributes
+    ----------
+    pool
+        Limits and laws.
+    curve
+        Steady states under the expected mix of its workloads.
+    most
+        Index in the curve of the largest batch at which the mean request of each workload keeps its SLOs:
+        what counts as full.
+    share
+        Of each workload in its requests, shape (W,).
+    """
+
+    pool: LlmPool
+    curve: LoadCurve
+    most: int
+    share: Array
+
+    @property
+    def busy_ms(self) -> Array:
+        """Part of a full replica's time that a request takes, ms, shape (W,)."""
+        busy_ms: Array = self.curve.busy_ms[:, self.most]
+        return busy_ms
+
+    @property
+    def mean_busy_ms(self) -> Array:
+        """Part of a replica's time that the mean request takes, by the curve's batches, ms, shape (B,)."""
+        mean: Array = self.share @ self.curve.busy_ms
+        return mean
+
+    @property
+    def busy_w(self) -> float:
+        """Power of a full replica, W; NaN where it is not stated."""
+        return float(self.curve.power_w[self.most])
+
+    @property
+    def idle_w(self) -> float:
+        """Power of a replica without requests, W; NaN where it is not stated."""
+        return math.nan if self.pool.power is None else self.pool.power.idle_w
 
 
 @dataclass(frozen=True)
@@ -49,6 +96,9 @@ class Capacity:
         Name of each pool in tables.
     region_names
         Names of the regions, R of them.
+    replicas
+        Of pools that batch continuously, by the index of the pool: a server is a replica there, its server
+        time is the part of a full replica's, and its busy power that of a full one.
     """
 
     region: Index
@@ -65,6 +115,7 @@ class Capacity:
     windows: Array
     labels: tuple[str, ...]
     region_names: tuple[str, ...]
+    replicas: Mapping[int, Replicas] = field(default_factory=dict)
 
     @property
     def limited(self) -> bool:
@@ -74,6 +125,7 @@ class Capacity:
             or (self.queue_limit < UNLIMITED).any()
             or self.max_batch.any()
             or len(self.windows)
+            or self.replicas
         )
 
     @property
@@ -156,7 +208,10 @@ class Capacity:
         batch = np.maximum(self.max_batch, 1)
         part_ms = (self.batch_fixed_s / batch + self.batch_per_request_s) * MS_PER["s"]
         pool = self.pool[workload]
-        return np.where(self.max_batch[pool] > 0, part_ms[pool], service_ms[:, np.newaxis])
+        server_ms = np.where(self.max_batch[pool] > 0, part_ms[pool], service_ms[:, np.newaxis])
+        for index, replicas in self.replicas.items():
+            server_ms = np.where(pool == index, replicas.busy_ms[workload][:, np.newaxis], server_ms)
+        return server_ms
 
 
 def whole(servers: Array) -> Integers:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from carbonroute.arrays import Array
 from carbonroute.control.capacity import UNLIMITED
+from carbonroute.control.replicas import LoadedTimes
 from carbonroute.control.site import Site
 from carbonroute.control.views import State
 
@@ -35,8 +36,8 @@ class Reading:
     requests
         Requests of each cell that came in that time, shape (K, O·W).
     servers, busy, waiting
-        Now: servers switched on, inf where nothing limits them; servers that serve; requests in line; shape
-        (K, P).
+        Now: servers switched on, inf where nothing limits them; servers that serve, or the requests in the
+        batches of replicas that batch continuously; requests in line; shape (K, P).
     available
         Whether the pool takes requests now, shape (K, P).
     """
@@ -141,6 +142,7 @@ class Estimator:
         workload = np.arange(site.shape[1])
         # Mean excess of a request's server time over that alone and at speed 1: its law is unknown.
         self._longer_ms = capacity.taken_ms(service_ms, workload) - service_ms[:, np.newaxis]
+        self._loaded = LoadedTimes(site, service_ms) if capacity.replicas else None
         self._mean_busy_ms = _mean_of_pools(capacity.busy_ms(service_ms, workload), site)
         self.start = Averages(expected_per_s.reshape(1, -1), *np.zeros((2, 1, len(capacity.region))))
 
@@ -169,10 +171,16 @@ class Estimator:
         of_regions: dict[str, Any] = {
             name: np.take(column, pool.T, axis=1).transpose(0, 2, 1) for name, column in columns.items()
         }
+        if self._loaded is not None:
+            expected = self._loaded.at(reading.busy, reading.waiting, on)
+            by_llm = ~np.isnan(expected.tpot_ms)
+            excess_ms = self._loaded.excess_ms(expected)
+            of_regions["wait_ms"] = np.where(by_llm, excess_ms, of_regions["wait_ms"])
+            of_regions |= {"ttft_ms": expected.ttft_ms, "tpot_ms": expected.tpot_ms}
         state = State(
             **of_regions,
             requests_per_s=averages.per_s.reshape(-1, *self._site.shape[:2]),
-            violation_share=self._risk(averages) if self._with_risk else None,
+            violation_share=self._risk(averages, on) if self._with_risk else None,
         )
         return state, averages
 
@@ -191,7 +199,7 @@ class Estimator:
         means = self._recursion(last, 1 - part, gain)
         return Averages(*np.split(means, np.cumsum(counts)[:-1], axis=1))
 
-    def _risk(self, averages: Averages) -> Array:
+    def _risk(self, averages: Averages, on: Array) -> Array:
         """Return the probability of a late answer with the usual wait, shape (K, O, W, R).
 
         The mean wait in each pool follows from Little's law: work in line divided by the load.
@@ -200,7 +208,11 @@ class Estimator:
         # Formula usual-wait.
         usual_ms = np.divide(work_ms, load, out=np.zeros(work_ms.shape), where=load > 0)
         more_ms = self._longer_ms + np.take(usual_ms, self._site.capacity.pool, axis=1)
-        return self._site.latency.violation_share_after(more_ms)
+        late = self._site.latency.violation_share_after(more_ms)
+        if self._loaded is None:
+            return late
+        by_llm = self._loaded.late_share(self._loaded.usual(averages.load, averages.in_line, on))
+        return np.where(np.isnan(by_llm), late, by_llm)
 
 
 def _mean_of_pools(busy_ms: Array, site: Site) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,6 +23,10 @@ from carbonroute.policies.base import (
 from carbonroute.policies.plan import Plan, grams, plan
 from carbonroute.policies.view import View, available, reachable
 from carbonroute.spec import Spec
+from carbonroute.units import S_PER_MINUTE
+
+#: Sessions of more than a week are a fault of unit.
+MAX_SESSION_MINUTES = 10_080.0
 
 
 class Control(Spec):
@@ -41,6 +46,11 @@ class Control(Spec):
         Share of each cell that stays in the region with the lowest RTT, of those that are allowed.
     max_region_share
         Share of all traffic that any one region may get.
+    session_share
+        Share of a cell's traffic that belongs to sessions: they stay in the region that they began in, where
+        their prefixes are cached, as long as it takes requests.
+    session_minutes
+        Mean length of a session, min.
     routers
         Independent routers, each with an equal part of the traffic, that ask at times of their own.
     capacity
@@ -53,6 +63,8 @@ class Control(Spec):
     max_step: float = Field(default=1.0, gt=0, le=1)
     min_home_share: float = Field(default=0.0, ge=0, le=1)
     max_region_share: float = Field(default=1.0, gt=0, le=1)
+    session_share: float = Field(default=0.0, ge=0, le=1)
+    session_minutes: float = Field(default=10.0, gt=0, le=MAX_SESSION_MINUTES)
     routers: int = Field(default=1, ge=1, le=1000)
     capacity: Literal["whole", "fair-share"] = "whole"
 
@@ -60,8 +72,18 @@ class Control(Spec):
     def limits_shares(self) -> bool:
         """Whether it holds or limits shares of a cell's traffic, which single requests do not have."""
         return (
-            self.hysteresis > 0 or self.max_step < 1 or self.min_home_share > 0 or self.max_region_share < 1
+            self.hysteresis > 0
+            or self.max_step < 1
+            or self.min_home_share > 0
+            or self.max_region_share < 1
+            or self.session_share > 0
         )
+
+    @property
+    def staying_share(self) -> float:
+        """Share of a cell's traffic that is of sessions begun before the last interval, 0…1."""
+        # Formula staying-sessions.
+        return self.session_share * math.exp(-self.interval_s / (self.session_minutes * S_PER_MINUTE))
 
 
 @dataclass(frozen=True)
@@ -258,6 +280,8 @@ class Router:
                 for tick, asked in enumerate(weights)
             ]
             weights = np.stack(capped)
+        if held is not None and control.session_share > 0:
+            weights = _sticky(weights, held, reachable(view), control.staying_share)
         if held is not None and control.max_step < 1:
             weights = _ramped(weights, held, reachable(view), control.max_step)
         return weights
@@ -377,6 +401,12 @@ def _traffic(view: View) -> Array:
             part: Array = known[0] / known.sum()
             return part
     return np.full(view.slo_ms.shape[1:], 1 / view.slo_ms.size)
+
+
+def _sticky(weights: Array, held: Array, reachable: NDArray[np.bool_], share: float) -> Array:
+    """Return weights of which a share stays where it was, but for regions where nothing can be sent."""
+    staying = share * held * reachable
+    return staying + (1 - staying.sum(axis=-1, keepdims=True)) * weights
 
 
 def _ramped(weights: Array, held: Array, reachable: NDArray[np.bool_], max_step: float) -> Array:

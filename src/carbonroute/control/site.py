@@ -39,6 +39,8 @@ class Site:
     allowed
         Whether a region may serve a cell, shape (O, W, R), one region of each cell at least; None where all
         may serve all. No request is ever sent elsewhere, even where none of these takes requests.
+    ttft_slo_ms, tpot_slo_ms
+        Limits of the time to the first token and of each further one, ms, shape (W,); inf where none is set.
     latency
         Law of service time and jitter.
     """
@@ -52,9 +54,13 @@ class Site:
     carbon_reference_g_per_kwh: Array | None
     workload_share: Array
     allowed: Mask | None = None
+    ttft_slo_ms: Array = field(default_factory=lambda: np.full(1, np.inf))
+    tpot_slo_ms: Array = field(default_factory=lambda: np.full(1, np.inf))
     latency: Latency = field(init=False)
 
     def __post_init__(self) -> None:
+        for name in ("ttft_slo_ms", "tpot_slo_ms"):
+            object.__setattr__(self, name, np.broadcast_to(getattr(self, name), self.slo_ms.shape))
         object.__setattr__(self, "latency", Latency(self.laws, self.jitter, self.rtt_ms, self.slo_ms))
 
     @property

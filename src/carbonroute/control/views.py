@@ -78,6 +78,9 @@ class State:
         Of each cell, shape (K, O, W).
     violation_share
         Probability of a late answer with the usual wait, shape (K, O, W, R); None where nobody asks.
+    ttft_ms, tpot_ms
+        Expected time to the first token, without the network, and of each further one, ms, shape (K, W, R);
+        None where no pool batches continuously, NaN in a region whose pool does not.
     """
 
     utilisation: Array
@@ -86,6 +89,8 @@ class State:
     servers: Array
     requests_per_s: Array
     violation_share: Array | None = None
+    ttft_ms: Array | None = None
+    tpot_ms: Array | None = None
 
     def __len__(self) -> int:
         return len(self.servers)
@@ -116,6 +121,8 @@ class State:
             self.servers[pool],
             self.requests_per_s[cell],
             None if self.violation_share is None else self.violation_share[cell],
+            None if self.ttft_ms is None else self.ttft_ms[pool],
+            None if self.tpot_ms is None else self.tpot_ms[pool],
         )
 
     def of_cells(self, name: str) -> NDArray[Any] | None:
@@ -125,7 +132,7 @@ class State:
 
 
 #: Measurements of the pool that serves a workload in a region.
-_OF_POOLS = "utilisation", "wait_ms", "available", "servers"
+_OF_POOLS = "utilisation", "wait_ms", "available", "servers", "ttft_ms", "tpot_ms"
 
 
 def view(
@@ -163,6 +170,8 @@ def view(
     if site.allowed is not None:
         shown["allowed"] = allowed = site.allowed[of.origin, of.workload]
         shown["available"] = allowed if state is None else state.available & allowed
+    if state is not None and state.tpot_ms is not None:
+        shown |= {name: values for name, values in _of_tokens(site, of, state).items() if name in reads}
     # A row per region in memory: policies work on whole columns of these transposed views.
     seen = View(
         rtt_ms=site.rtt_ms.T.take(of.origin, axis=1).T,
@@ -273,3 +282,13 @@ def _of_regions(site: Site, of: CellIndex, service_ms: Array, state: State | Non
     of_pools |= {"installed": installed[capacity.pool]}
     of_pools = {name: values.take(of.workload, axis=0) for name, values in of_pools.items()}
     return measured | of_pools | {"busy_ms": capacity.busy_ms(service_ms, of.workload)}
+
+
+def _of_tokens(site: Site, of: CellIndex, state: State) -> dict[str, Any]:
+    """Return the fields of regions that batch continuously."""
+    return {
+        "ttft_ms": state.ttft_ms,
+        "tpot_ms": state.tpot_ms,
+        "ttft_slo_ms": site.ttft_slo_ms.take(of.workload),
+        "tpot_slo_ms": site.tpot_slo_ms.take(of.workload),
+    }

@@ -157,6 +157,7 @@ class Tally:
         latency_ms: Array,
         limits: Index,
         tokens_j: Array | None,
+        late_otherwise: Mask | None = None,
     ) -> _Served:
         """Add up n requests that were served.
 
@@ -168,11 +169,15 @@ class Tally:
             Of each request, shape (n,).
         limits
             Where each workload's requests begin, and the end, shape (W + 1,).
+        late_otherwise
+            Whether each breaks a limit of its tokens, shape (n,); None where there is none.
         """
         late = np.empty(len(latency_ms), dtype=bool)
         for workload, slo_ms in enumerate(self.site.slo_ms):
             span = slice(*limits[workload : workload + 2])
             np.greater(latency_ms[span], slo_ms, out=late[span])
+        if late_otherwise is not None:
+            late |= late_otherwise
         self.latency.add(latency_ms, limits)
         group = self.group(cells.of, region)
         carbon = self.carbon_g_per_kwh.take(cells.of.hour * self.shape[2] + region)

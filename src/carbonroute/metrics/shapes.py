@@ -19,6 +19,7 @@ from carbonroute.metrics import (
     policies,
     pools,
     saving,
+    serving,
     wait_cdf,
 )
 from carbonroute.metrics.tables import Tables
@@ -144,6 +145,13 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
             signed="extra_pct",
         ),
         "latency_cdf_unlimited": _shape(latency_cdf.SCHEMA),
+        "tokens": _shape(
+            serving.TOKENS,
+            "policy",
+            "workload",
+            nullable="ttft_slo_ms tpot_slo_ms avg_tpot_ms p50_tpot_ms p95_tpot_ms p99_tpot_ms",
+        ),
+        "replicas": _shape(serving.REPLICAS, nullable="energy_kwh j_per_answer_token"),
     }
 )
 

@@ -12,6 +12,7 @@ from carbonroute.metrics.intervals import SCHEMA as INTERVALS
 from carbonroute.metrics.latency_cdf import SCHEMA as LATENCY_CDF
 from carbonroute.metrics.objectives import SCHEMA as OBJECTIVES
 from carbonroute.metrics.pools import POOLS, UTILISATION
+from carbonroute.metrics.serving import REPLICAS, TOKENS
 from carbonroute.metrics.wait_cdf import SCHEMA as WAIT_CDF
 
 
@@ -116,6 +117,21 @@ class Tables:
         under the first of them, %; null for that), ``emissions_g_per_request``.
     latency_cdf_unlimited
         As `latency_cdf`, of the same policies where no capacity has an end.
+    tokens
+        Where pools batch continuously, a row per policy × workload that they serve: ``policy``,
+        ``clairvoyant``, ``workload``, ``name``, ``requests`` (served); mean, median, 95th and 99th percentile
+        of the time to the first token (``avg_ttft_ms`` …), per further token (``avg_tpot_ms`` …) and end to
+        end (``avg_latency_ms`` …); the limits ``ttft_slo_ms``, ``tpot_slo_ms`` (null where there is none) and
+        ``slo_ms``; ``ttft_violation_pct`` and ``tpot_violation_pct`` (of served requests),
+        ``slo_violation_pct`` (over any limit, or rejected); ``goodput_per_s`` (requests within all limits),
+        ``prompt_tokens_per_s`` and ``answer_tokens_per_s``. This table and the next are empty elsewhere.
+    replicas
+        A row per policy × such pool: ``policy``, ``clairvoyant``, ``region``, ``pool``, ``replicas``
+        (switched on, mean), ``avg_running`` (sequences in their batches), ``avg_waiting``, ``kv_use_pct`` and
+        ``peak_kv_use_pct`` (of the cache's tokens; of the fullest slot), ``preemptions``,
+        ``prompt_tokens_per_s`` (computed, those computed again too), ``answer_tokens_per_s``, ``energy_kwh``
+        (IT energy, idle included) and ``j_per_answer_token``; both null where no power is stated. The warm-up
+        is included.
     """
 
     policies: pl.DataFrame
@@ -134,3 +150,5 @@ class Tables:
     wait_cdf: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WAIT_CDF))
     herd: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=HERD))
     latency_cdf_unlimited: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LATENCY_CDF))
+    tokens: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TOKENS))
+    replicas: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REPLICAS))

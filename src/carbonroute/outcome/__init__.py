@@ -16,6 +16,7 @@ from carbonroute.outcome.mixture import Mixture
 from carbonroute.outcome.paired import Paired
 from carbonroute.outcome.queueing import Queueing
 from carbonroute.outcome.samples import Samples
+from carbonroute.outcome.serving import Serving
 from carbonroute.workloads.energy import Emissions
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Paired",
     "Queueing",
     "Samples",
+    "Serving",
     "Sums",
     "joined",
 ]
@@ -61,6 +63,8 @@ class Outcome:
         The baseline on the same requests, or None where they met others, or nobody looked.
     queueing
         Waits, rejections and utilisation; None where capacity plays no part.
+    serving
+        First and further tokens, and batches; None where no pool batches continuously.
     """
 
     policy: str
@@ -75,6 +79,7 @@ class Outcome:
     carbon_square_sum: Sums | None = None
     paired: Paired | None = None
     queueing: Queueing | None = None
+    serving: Serving | None = None
 
     @property
     def served(self) -> Counts:
@@ -113,6 +118,7 @@ class Outcome:
             carbon_square_sum=_sum_known([part.carbon_square_sum for part in parts]),
             paired=reduce(Paired.__add__, paired) if len(paired) == len(parts) else None,
             queueing=Queueing.merged([part.queueing for part in parts]),
+            serving=Serving.merged([part.serving for part in parts]),
         )
 
 

@@ -68,7 +68,16 @@ class View:
         Whether the scenario lets the region serve the request, shape (…, R): its `allowed_regions`. A router
         sends nothing elsewhere, whatever a policy answers. None where every region may serve all.
 
-    All from `energy_j` to `idle_power_w` are None where a policy declares that it does not read them.
+    ttft_ms, tpot_ms
+        Expected time to the first token of an answer without the network, and of each further token, ms,
+        shape (…, R), by the batches that run now; NaN in a region that does not batch continuously. None
+        where none does.
+    ttft_slo_ms, tpot_slo_ms
+        Limits of the time to the first token, network included, and of each further one, ms, shape (…); inf
+        where there is none. None where no region batches continuously.
+
+    All from `energy_j` to `idle_power_w`, and the last four, are None where a policy declares that it does
+    not read them.
     """
 
     rtt_ms: Array
@@ -91,6 +100,10 @@ class View:
     pool: Index | None = None
     idle_power_w: Array | None = None
     allowed: Mask | None = None
+    ttft_ms: Array | None = None
+    tpot_ms: Array | None = None
+    ttft_slo_ms: Array | None = None
+    tpot_slo_ms: Array | None = None
 
 
 VIEW_FIELDS = frozenset(field.name for field in fields(View))
@@ -101,12 +114,16 @@ STATE_FIELDS = frozenset({"utilisation", "wait_ms", "available", "requests_per_s
 #: What the regions can carry.
 CAPACITY_FIELDS = frozenset({"busy_ms", "servers", "installed", "pool", "idle_power_w"})
 
+#: Times of regions that batch continuously, and their limits.
+TOKEN_FIELDS = frozenset({"ttft_ms", "tpot_ms", "ttft_slo_ms", "tpot_slo_ms"})
+
 #: What a policy sees without declaring it: the same for all requests of a cell, and free of charge.
 COMMON_FIELDS = (
     VIEW_FIELDS
     - {"energy_j", "jitter_ms", "turn", "violation_share", "traffic_share"}
     - STATE_FIELDS
     - CAPACITY_FIELDS
+    - TOKEN_FIELDS
 )
 
 

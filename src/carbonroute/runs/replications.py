@@ -147,7 +147,9 @@ def evaluate(
             options["journals"] = stack.enter_context(written(inputs, journal))
         outcomes = ENGINES[engine](with_all, progress, **options)
     comparison = compare(outcomes)
-    if engine == "queued" and not inputs.capacity.neutral:
+    if inputs.capacity.replicas:  # a replica without limits has no batch: there is nothing to compare with
+        comparison = beside(comparison, comparison)
+    elif engine == "queued" and not inputs.capacity.neutral:
         comparison = beside(without_limits(inputs), comparison)
     return outcomes[: len(inputs.candidates)], comparison
 
@@ -162,6 +164,8 @@ def beside(unlimited: Comparison, limited: Comparison) -> Comparison:
 
 def without_limits(inputs: Inputs) -> Comparison:
     """Run the policies without limits on capacity, for comparison with runs of any capacity.
+
+    Not for pools that batch continuously: without limits, no request would share a batch.
 
     Reductions of both refer to the baseline without limits, and so can be compared.
     """

@@ -57,7 +57,7 @@ __all__ = [
 
 _LIBRARIES = ("matplotlib", "numpy", "polars", "pydantic", "scipy")
 #: Tables that a run without queues does not write.
-_OF_QUEUES = ("pools", "utilisation", "wait_cdf", "herd", "latency_cdf_unlimited")
+_OF_QUEUES = ("pools", "utilisation", "wait_cdf", "herd", "latency_cdf_unlimited", "tokens", "replicas")
 _AGAIN = "run `carbonroute simulate` again"
 
 
@@ -74,6 +74,8 @@ def write_run(folder: RunFolder, result: Result) -> None:
         "objectives": tables.objectives,
         "agreement": tables.agreement,
         "pools": tables.pools,
+        "tokens": tables.tokens,
+        "replicas": tables.replicas,
     }
     for name, table in more.items():
         if table.height:
@@ -223,7 +225,7 @@ def _factors(scenario: Scenario) -> dict[str, Any]:
         for workload in scenario.workloads
         if workload.has_energy
     }
-    if not workloads:
+    if not scenario.counts_grams:
         return {}
     return {
         "j_per_kwh": J_PER_KWH,

@@ -23,6 +23,7 @@ from carbonroute.metrics import (
     queueing,
     routing,
     saving,
+    serving,
     slo,
     wait_cdf,
     workloads,
@@ -91,6 +92,8 @@ def tabulate(
         utilisation=pools.by_the_hour(scenario, capacity, outcomes),
         wait_cdf=wait_cdf.table(outcomes),
         herd=herd.table(scenario, capacity, herds, outcomes),
+        tokens=serving.tokens(scenario, outcomes),
+        replicas=serving.replicas(scenario, capacity, outcomes),
         latency_cdf_unlimited=latency_cdf.table(
             [free for outcome in outcomes if (free := comparison.unlimited.get(outcome.policy))]
         ),

@@ -46,10 +46,9 @@ class Tokens(Law):
 
     Attributes
     ----------
-    prefill_ms_per_token
-        Time per token of the prompt, ms.
-    decode_ms_per_token
-        Time per token of the answer, ms.
+    prefill_ms_per_token, decode_ms_per_token
+        Time per token of the prompt, and of the answer, ms. Both are needed, unless every region serves the
+        workload by pools that state `llm`, which work them out: see `timed`.
     overhead_ms
         Time of every request, whatever its lengths.
     prompt_tokens
@@ -69,8 +68,8 @@ class Tokens(Law):
     per_request: ClassVar[bool] = True
 
     law: Literal["tokens"]
-    prefill_ms_per_token: NotNegative
-    decode_ms_per_token: Positive
+    prefill_ms_per_token: NotNegative = 0.0
+    decode_ms_per_token: Positive = 1.0
     overhead_ms: NotNegative = 0.0
     prompt_tokens: Length | None = None
     answer_tokens: Length
@@ -84,6 +83,11 @@ class Tokens(Law):
                 f"found an expected time of {expected_ms:g} ms; up to {MAX_TIME_MS:g} is expected"
             )
         return self
+
+    @property
+    def timed(self) -> bool:
+        """Whether it states the times per token, and not the lengths alone."""
+        return {"prefill_ms_per_token", "decode_ms_per_token"} <= self.model_fields_set
 
     def time_ms(self, prompt: Array, answer: Array) -> Array:
         """Return the service time of requests, ms.

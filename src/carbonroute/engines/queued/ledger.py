@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Index
 from carbonroute.control.site import Site
 from carbonroute.engines.draws import Block, Cells
-from carbonroute.engines.queued.system import QueueingSystem
+from carbonroute.engines.queued.pools import Pools
+from carbonroute.engines.queued.system import QueueingSystem, Settled
+from carbonroute.engines.queued.tokens import TokenLedger, TokenTimes
 from carbonroute.engines.routing import Dispatcher
 from carbonroute.engines.samples import Tally, Times, latencies_ms
 from carbonroute.outcome import Outcome
@@ -45,6 +46,11 @@ class Ledger:
         Requests that come earlier are left out.
     kept
         Whether every latency is kept.
+
+    Attributes
+    ----------
+    tokens
+        The account of first and further tokens; None where no pool batches continuously.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Ledger:
         self._open: deque[Open] = deque()
         self._tally = Tally(dispatcher, site, carbon_g_per_kwh, kept=kept)
         self.wait = Times(len(site.slo_ms), kept=kept)
+        self.tokens = TokenLedger(site, kept=kept) if site.capacity.replicas else None
         self._sums = np.zeros((3, len(self._tally.requests)))
         self.left_out = 0
 
@@ -67,14 +74,11 @@ class Ledger:
         """Remember requests that go into the system, in the order of their coming; see `Open`."""
         self._open.append(Open(block, cells, region, time_s))
 
-    def settle(self, system: QueueingSystem) -> None:
+    def settle(self, system: QueueingSystem | Pools) -> None:
         """Account for whole blocks that have left the system, or are being served."""
         while self._open and system.settled >= len(self._open[0].block):
             one = self._open.popleft()
-            settled = system.settle(len(one.block))
-            order = one.block.order
-            columns = (settled.wait_ms[order], settled.service_ms[order], settled.rejected[order])
-            self._account(one, *columns)
+            self._account(one, system.settle(len(one.block)).rows(one.block.order))
 
     @property
     def rejected(self) -> Array:
@@ -102,18 +106,20 @@ class Ledger:
         requests, violations = served.requests + rejected, served.violations + rejected
         return replace(served, requests=requests, violations=violations)
 
-    def _account(self, one: Open, wait_ms: Array, service_ms: Array, rejected: NDArray[np.bool_]) -> None:
+    def _account(self, one: Open, settled: Settled) -> None:
+        wait_ms, service_ms, rejected, _ = settled
         block, cells, region, tokens_j = one.block, one.cells, one.region, one.block.tokens_j
         latency_ms = latencies_ms(self._site, block, cells, region, service_ms)
         latency_ms += wait_ms
+        times = self._token_times(block, settled, latency_ms)
         limits, counted = block.limits, one.time_s >= self._warmup_s
         of = block.singles().of
         hour = self._hour_served(of.hour, one.time_s, wait_ms)
         if not (counted.all() and (hour == of.hour).all()) or rejected.any():
             region = np.repeat(region, cells.counts)
-            late = rejected & counted
-            lost = Requests(of.hour[late], of.origin[late], of.workload[late])
-            self._sums[0] += self._tally.by_group(self._tally.group(lost, region[late]), np.ones(len(lost)))
+            gone = rejected & counted
+            lost = Requests(of.hour[gone], of.origin[gone], of.workload[gone])
+            self._sums[0] += self._tally.by_group(self._tally.group(lost, region[gone]), np.ones(len(lost)))
             self.left_out += int((~counted).sum())
             rows = np.flatnonzero(counted & ~rejected)
             of = Requests(hour[rows], of.origin[rows], of.workload[rows])
@@ -122,11 +128,22 @@ class Ledger:
             limits = np.searchsorted(rows, limits)
             latency_ms, wait_ms, service_ms = latency_ms[rows], wait_ms[rows], service_ms[rows]
             tokens_j = None if tokens_j is None else tokens_j[rows]
-        served = self._tally.account(cells, region, latency_ms, limits, tokens_j)
+            times = None if times is None else times.rows(rows)
         group = np.repeat(self._tally.group(cells.of, region), cells.counts)
+        late = None
+        if self.tokens is not None and times is not None:
+            late = self.tokens.add(times, group, limits)
+        served = self._tally.account(cells, region, latency_ms, limits, tokens_j, late)
         self._sums[1] += self._tally.by_group(group, wait_ms)
         self._sums[2] += self._tally.by_group(group, service_ms * served.carbon_g_per_kwh)
         self.wait.add(wait_ms, limits)
+
+    def _token_times(self, block: Block, settled: Settled, latency_ms: Array) -> TokenTimes | None:
+        """Return the times of a block's tokens; None where no pool batches continuously."""
+        if settled.first_ms is None or block.tokens is None:
+            return None
+        last_ms = settled.wait_ms + settled.service_ms
+        return TokenTimes.of(latency_ms - last_ms, settled.first_ms, last_ms, block.tokens)
 
     def _hour_served(self, came: Index, time_s: Array, wait_ms: Array) -> Index:
         """Return the hour in which each request is served, travel left out: whose carbon counts."""

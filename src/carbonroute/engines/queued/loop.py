@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +20,16 @@ from carbonroute.engines.queued.events import Records
 from carbonroute.engines.queued.flips import Flips
 from carbonroute.engines.queued.ledger import Ledger
 from carbonroute.engines.queued.meter import Meter, PoolReadings
+from carbonroute.engines.queued.pools import Pools
 from carbonroute.engines.queued.routers import Routers, Ticks, control_loop
-from carbonroute.engines.queued.system import QueueingSystem, Saved
+from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.routing import Answer, Dispatcher
 from carbonroute.errors import PolicyError
 from carbonroute.outcome import Outcome
 from carbonroute.outcome.queueing import Queueing
 from carbonroute.policies.base import Declaring, Regions
 from carbonroute.policies.recording import unwrapped
+from carbonroute.policies.view import TOKEN_FIELDS
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.units import HOURS_PER_DAY, MS_PER, S_PER_HOUR
 from carbonroute.workloads.energy import Emissions
@@ -36,6 +40,8 @@ _TOGETHER = 2**17
 _TICKS, _TICKS_IN_TURN = 2048, 64
 #: Guesses that last for fewer ticks cost more than they save; ticks that are taken singly then, at most.
 _PAYS, _SINGLY = 4, 64
+#: What a policy knows of a region by its batches alone.
+_BATCH_FIELDS = TOKEN_FIELDS | {"violation_share"}
 #: Requests that come while routers are asked ahead: where there are more, they are most of the work.
 _FEW = 500
 
@@ -108,14 +114,17 @@ class Loop:
         self._expected_share = np.multiply.outer(inputs.origin_share, inputs.workload_share)
         control, capacity, carbon = candidate.control, inputs.capacity, inputs.carbon.g_per_kwh
         hours, (origins, workloads, regions) = inputs.shape[0], self._site.shape
-        self.system = QueueingSystem(capacity)
+        self.system: QueueingSystem | Pools = (
+            Pools(capacity) if capacity.replicas else QueueingSystem(capacity)
+        )
         warmup_s = control.warmup_hours * S_PER_HOUR
         pue = inputs.energy.pue if inputs.energy else np.ones(regions)
         self._meter = Meter(capacity, pue, carbon, warmup_s)
         self._ledger = Ledger(self._dispatcher, self._site, carbon, warmup_s, kept=kept)
         seed = inputs.scenario.sampling.seed
         self._routers = Routers(self._dispatcher, control_loop(candidate, inputs), seed, journal)
-        self._by_state = candidate.on_state or len(capacity.windows) > 0
+        by_batch = bool(capacity.replicas) and any(map(candidate.reads, _BATCH_FIELDS))
+        self._by_state = candidate.on_state or len(capacity.windows) > 0 or by_batch
         if not self._by_state:
             self._routers.note_hours(hours)
         self._kept: dict[int, Answer] = {}
@@ -140,6 +149,8 @@ class Loop:
         self._sent_s = np.zeros(len(capacity.region))
         self._worth, self._worth_s = np.zeros(regions), 0.0
         self._busy_ms = capacity.busy_ms(self._dispatcher.estimates_ms(), np.arange(workloads))
+        self._by_batch = capacity.max_batch > 0
+        self._by_batch[list(capacity.replicas)] = True
         self._days = (hours - control.warmup_hours) / HOURS_PER_DAY
 
     def add(self, block: Block, time_s: Array) -> None:
@@ -172,14 +183,16 @@ class Loop:
         self._switch(self.system.servers)
         self.system.advance(np.inf)
         last_s = np.array([self.system.now_s])
-        pools = self.system.through(last_s)
-        self._meter.read(_readings(last_s, pools, self._sent_s[np.newaxis]))
+        pools, tokens = self._through(last_s)
+        self._meter.read(_readings(last_s, pools, self._sent_s[np.newaxis], tokens))
         self._meter.add_up()
         self._ledger.settle(self.system)
         outcome = self._ledger.outcome()
         if outcome.emissions is not None:
             outcome = replace(outcome, emissions=self._by_power(outcome.emissions))
-        return replace(outcome, queueing=self._queueing())
+        of_tokens = self._ledger.tokens
+        serving = of_tokens.serving(self._site.capacity, self._meter) if of_tokens else None
+        return replace(outcome, queueing=self._queueing(), serving=serving)
 
     def _together(self) -> int:
         """Return at how many ticks a policy may be asked at once.
@@ -188,6 +201,8 @@ class Loop:
         may count how often it is asked. Guesses are of regions, not of numbers of servers.
         """
         policy = self._candidate.policy
+        if self._site.capacity.replicas:  # their state is not saved
+            return 1
         if not isinstance(unwrapped(policy), Declaring) or getattr(policy, "places_servers", False):
             return 1
         most = min(_TICKS, _TICKS_IN_TURN) if self._candidate.control.limits_shares else _TICKS
@@ -197,15 +212,15 @@ class Loop:
         """Process all events up to a time, and decide at the beginning of every interval."""
         while self._step < len(self._steps_s) and self._steps_s[self._step] <= until_s:
             steps_s, ticks = self._next(until_s)
-            if not self._by_state or len(ticks) <= 1:
+            if not self._by_state or len(ticks) <= 1 or isinstance(self.system, Pools):
                 self._go(steps_s, ticks, None)
                 continue
             span = self._part.before(steps_s[-1])
-            saved = self.system.save(span.stop - span.start)
+            undo = partial(self.system.restore, self.system.save(span.stop - span.start))
             try:
-                self._go(steps_s, ticks, saved)
+                self._go(steps_s, ticks, undo)
             except PolicyError:  # perhaps under a wrong guess: from here on, nothing is guessed
-                self.system.restore(saved)
+                undo()
                 self._at_most = 1
 
     def _next(self, until_s: float) -> tuple[Array, Ticks]:
@@ -230,26 +245,26 @@ class Loop:
         apart = np.flatnonzero((before > _FEW) | (blind != blind[0]))
         return max(1, int(apart[0])) if apart.size else len(ticks)
 
-    def _go(self, steps_s: Array, ticks: Ticks, saved: Saved | None) -> None:
-        """Take some steps, as far as guesses are right; where nothing is saved, none are made."""
+    def _go(self, steps_s: Array, ticks: Ticks, undo: Callable[[], None] | None) -> None:
+        """Take some steps, as far as guesses are right; where nothing can be undone, none are made."""
         span = self._part.before(steps_s[-1])
         self._route(span, ticks, self._ahead)
         work_s, came = self._send(span, steps_s), self._counted(span, ticks)
         came[0] += self._came
-        pools = self.system.through(steps_s)
+        pools, tokens = self._through(steps_s)
         sent_s = np.cumsum(np.concatenate([self._sent_s[np.newaxis], work_s]), axis=0)
-        readings = _readings(steps_s, pools, sent_s[1:-1])
+        readings = _readings(steps_s, pools, sent_s[1:-1], tokens)
         at, decided = self._step_of_tick[self._tick : self._tick + len(ticks)] - self._step, None
         more = readings[at].since(self._meter.tick)
         if self._by_state and len(ticks):
             decided = self._routers.decide(ticks, self._reading(ticks, more, pools[at], came[:-1]))
-            right = self._right(span, ticks, decided) if saved else len(ticks)
+            right = self._right(span, ticks, decided) if undo else len(ticks)
             self._learn(right, len(ticks))
             self._ahead = decided[right:] if right < len(ticks) else self._ahead and self._ahead[right:]
-            if saved and right < len(ticks):
+            if undo and right < len(ticks):
                 at, steps_s = at[:right], steps_s[: at[right - 1] + 1]
                 span = self._part.before(steps_s[-1])
-                self.system.restore(saved)
+                undo()
                 self._send(span, steps_s)
                 self.system.through(steps_s)
             decided = decided if right == len(decided) else decided[:right]
@@ -262,6 +277,13 @@ class Loop:
             self._keep(ticks[:right], decided)
         self._tick += len(at)
         self._ledger.settle(self.system)
+
+    def _through(self, times_s: Array) -> tuple[Records, Array]:
+        """Let happen all up to some times; return the readings at each, and the totals of tokens up to it."""
+        if isinstance(self.system, Pools):
+            return self.system.through(times_s)
+        readings = self.system.through(times_s)
+        return readings, np.empty((0, *readings.shape))
 
     def _learn(self, right: int, asked: int) -> None:
         """Take ticks singly for a while where guesses do not last, again and again: the longer each time."""
@@ -347,9 +369,15 @@ class Loop:
         pool = capacity.pool[workload, to]
         service_ms = block.service_ms[part.rank[span]]
         outward_ms = self._site.rtt_ms[origin, to] / 2
-        self.system.send(time_s + outward_ms / MS_PER["s"], pool, service_ms)
+        reach_s = time_s + outward_ms / MS_PER["s"]
+        if isinstance(self.system, Pools):
+            if block.tokens is None:
+                raise RuntimeError("requests of pools with llm have lengths: resolve refuses others")
+            self.system.send(reach_s, pool, service_ms, block.tokens[:, part.rank[span]])
+        else:
+            self.system.send(reach_s, pool, service_ms)
         alone_ms = service_ms / capacity.speed[pool]
-        work_ms = np.where(capacity.max_batch[pool] > 0, self._busy_ms[workload, to], alone_ms)
+        work_ms = np.where(self._by_batch[pool], self._busy_ms[workload, to], alone_ms)
         place = np.searchsorted(moments_s, time_s, side="right") * pools + pool
         sums = np.bincount(place, work_ms / MS_PER["s"], (len(moments_s) + 1) * pools)
         return np.asarray(sums.reshape(-1, pools), dtype=np.float64)
@@ -409,6 +437,6 @@ class Loop:
         )
 
 
-def _readings(now_s: Array, pools: Records, sent_s: Array) -> PoolReadings:
+def _readings(now_s: Array, pools: Records, sent_s: Array, tokens: Array) -> PoolReadings:
     integrals_s = np.stack([pools["busy_s"], pools["waiting_s"], pools["server_s"], sent_s])
-    return PoolReadings(now_s, integrals_s, pools["servers"])
+    return PoolReadings(now_s, integrals_s, pools["servers"], tokens)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carbonroute.arrays import Array, Index, Integers
+from carbonroute.arrays import Array, Index, Integers, Mask
 from carbonroute.control.capacity import UNLIMITED, Capacity
 from carbonroute.units import S_PER_HOUR
 from carbonroute.workloads.energy import emissions_g
@@ -26,16 +26,21 @@ class PoolReadings:
         (4, n, P).
     servers
         Switched on then, shape (n, P).
+    tokens
+        Of replicas that batch continuously, the totals of `TOKEN_COLUMNS`, shape (6, n, P); shape (0, n, P)
+        where there are none.
     """
 
     now_s: Array
     integrals_s: Array
     servers: Integers
+    tokens: Array
 
     @classmethod
-    def none(cls, pools: int) -> PoolReadings:
+    def none(cls, pools: int, token_columns: int = 0) -> PoolReadings:
         """Return the one reading before anything happens."""
-        return cls(np.zeros(1), np.zeros((4, 1, pools)), np.zeros((1, pools), dtype=np.int64))
+        nothing = np.zeros((4 + token_columns, 1, pools))
+        return cls(np.zeros(1), nothing[:4], np.zeros((1, pools), dtype=np.int64), nothing[4:])
 
     @classmethod
     def joined(cls, parts: Sequence[PoolReadings]) -> PoolReadings:
@@ -44,6 +49,7 @@ class PoolReadings:
             np.concatenate([part.now_s for part in parts]),
             np.concatenate([part.integrals_s for part in parts], axis=1),
             np.concatenate([part.servers for part in parts]),
+            np.concatenate([part.tokens for part in parts], axis=1),
         )
 
     @property
@@ -70,15 +76,20 @@ class PoolReadings:
         sent_s: Array = self.integrals_s[3]
         return sent_s
 
-    def __getitem__(self, rows: slice | Index) -> PoolReadings:
-        return PoolReadings(self.now_s[rows], self.integrals_s[:, rows], self.servers[rows])
+    def __getitem__(self, rows: slice | Index | Mask) -> PoolReadings:
+        return PoolReadings(
+            self.now_s[rows], self.integrals_s[:, rows], self.servers[rows], self.tokens[:, rows]
+        )
 
     def since(self, before: PoolReadings) -> PoolReadings:
         """Return the increase from each reading to the next, the first one from `before` on."""
         every = PoolReadings.joined([before[-1:], self])
         passed_s, more_s = np.diff(every.now_s), np.diff(every.integrals_s, axis=1)
-        return PoolReadings(passed_s, more_s, self.servers)
+        return PoolReadings(passed_s, more_s, self.servers, np.diff(every.tokens, axis=1))
 
+
+#: Integrals and totals of replicas that batch continuously, in the order of `PoolReadings.tokens`.
+TOKEN_COLUMNS = ("energy_j", "running_s", "held_s", "prompt_tokens", "answer_tokens", "preemptions")
 
 #: Slots that a run is divided into: the shortest of these, s, of which there are not too many, or an hour.
 _SLOTS_S = 60.0, 300.0, 900.0
@@ -119,6 +130,9 @@ class Meter:
     busy_g, idle_g
         Emissions of busy servers beyond those of idle ones, and idle emissions of all that are switched on,
         gCO2e, shape (P,); NaN where a pool's power is not stated. The warm-up is left out.
+    tokens
+        Of replicas that batch continuously, by slot, shape (6, S, P), or (0, S, P); the same columns as those
+        of the readings. The warm-up is not left out.
     over_s
         Time in which a pool was sent more than it can carry, s, shape (P,); the warm-up is left out.
     last, tick
@@ -131,10 +145,13 @@ class Meter:
         self.slot_s, self._end_s = slot_s(hours), hours * S_PER_HOUR
         slots = round(self._end_s / self.slot_s)
         self.busy_s, self.waiting_s, self.server_s, self.sent_s = np.zeros((4, slots, pools))
+        columns = len(TOKEN_COLUMNS) if capacity.replicas else 0
+        self.tokens = np.zeros((columns, slots, pools))
+        self._llm = np.array(sorted(capacity.replicas), dtype=np.intp)
         self.over_s = np.zeros(pools)
         self._pue = pue[capacity.region]
         self.busy_g, self.idle_g = (np.where(np.isnan(capacity.busy_w), np.nan, 0.0) for _ in range(2))
-        self.last = self.tick = self._added_up = PoolReadings.none(pools)
+        self.last = self.tick = self._added_up = PoolReadings.none(pools, columns)
         self._pending: list[PoolReadings] = []
 
     def read(self, readings: PoolReadings) -> None:
@@ -159,11 +176,13 @@ class Meter:
         np.add.at(self.busy_s, slot, more.busy_s)
         np.add.at(self.waiting_s, slot, more.waiting_s)
         np.add.at(self.sent_s, slot, more.sent_s)
+        for total, column in zip(self.tokens, more.tokens, strict=True):
+            np.add.at(total, slot, column)
         # Servers that are on after the horizon, only to empty the queues, are busy.
         np.add.at(self.server_s, slot[within], on_s[within])
         counted = start_s >= self._warmup_s
         on_s = np.where(within[:, np.newaxis], on_s, more.busy_s)
-        self._emit(start_s[counted], more.busy_s[counted], on_s[counted])
+        self._emit(start_s[counted], more[counted], on_s[counted])
         self._pending, self._added_up = [], self.last
 
     def pass_ticks(self, readings: PoolReadings, more: PoolReadings) -> Array:
@@ -180,14 +199,17 @@ class Meter:
         self.tick = readings[-1:]
         return counted_s
 
-    def _emit(self, start_s: Array, busy_s: Array, on_s: Array) -> None:
-        capacity = self._capacity
+    def _emit(self, start_s: Array, more: PoolReadings, on_s: Array) -> None:
+        capacity, busy_s = self._capacity, more.busy_s
         hour = np.minimum((start_s // S_PER_HOUR).astype(np.intp), len(self._carbon_g_per_kwh) - 1)
         carbon = self._carbon_g_per_kwh[hour][:, capacity.region]
         # A server that is switched off serves to the end of its request; unlimited servers are never idle.
         on_s = np.where(np.isfinite(on_s), np.maximum(on_s, busy_s), busy_s)
         # Formula idle-energy.
         busy_j = (capacity.busy_w - capacity.idle_w) * busy_s
+        if self._llm.size:  # by the batches as they were, which readings tell
+            idle_j = capacity.idle_w[self._llm] * more.server_s[:, self._llm]
+            busy_j[:, self._llm] = more.tokens[0][:, self._llm] - idle_j
         self.busy_g = _added(self.busy_g, emissions_g(busy_j, self._pue, carbon))
         self.idle_g = _added(self.idle_g, emissions_g(capacity.idle_w * on_s, self._pue, carbon))
 

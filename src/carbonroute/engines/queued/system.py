@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from carbonroute.arrays import Array, Integers
+from carbonroute.arrays import Array, Index, Integers
 from carbonroute.engines.queued import events
 
 if TYPE_CHECKING:
@@ -45,11 +45,20 @@ class Settled(NamedTuple):
         As taken: at the pool's speed, or the batch's; shape (n,), NaN where the request was rejected.
     rejected
         Shape (n,).
+    first_ms
+        From reaching the pool to the first token, shape (n,), NaN where the request was rejected or has none;
+        None where no pool batches continuously.
     """
 
     wait_ms: Array
     service_ms: Array
     rejected: NDArray[np.bool_]
+    first_ms: Array | None = None
+
+    def rows(self, rows: Index) -> Settled:
+        """Return those of some requests."""
+        first_ms = None if self.first_ms is None else self.first_ms[rows]
+        return Settled(self.wait_ms[rows], self.service_ms[rows], self.rejected[rows], first_ms)
 
 
 class Saved(NamedTuple):

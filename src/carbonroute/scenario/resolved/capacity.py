@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Protocol
 
 import numpy as np
 
-from carbonroute.arrays import Array, Index, Mask
+from carbonroute.arrays import Array, Mask
 from carbonroute.control.capacity import UNLIMITED, Capacity, whole
 from carbonroute.errors import Fault, InputError
+from carbonroute.llm import LlmPool
+from carbonroute.scenario.resolved.llm import with_replicas
+from carbonroute.scenario.resolved.pools import places_of, pools_of, serving
 from carbonroute.scenario.written.model import Scenario
 from carbonroute.scenario.written.pools import MAX_SERVERS, Pool
 from carbonroute.traffic import Arrivals
@@ -77,16 +80,23 @@ def _only_logged(scenario: Scenario, workload: str, law: ServiceLaw) -> bool:
 
 
 def capacity_of(
-    scenario: Scenario, arrivals: Arrivals, laws: Sequence[ServiceLaw]
+    scenario: Scenario, arrivals: Arrivals, laws: Sequence[ServiceLaw], llm: Mapping[int, LlmPool]
 ) -> tuple[Capacity, tuple[str, ...]]:
     """Return the pools of a scenario's regions, and notes on the servers that load shares make.
+
+    Parameters
+    ----------
+    scenario, arrivals, laws
+        The scenario, its requests, and the laws of service time.
+    llm
+        The pools that batch continuously, by the index of the pool.
 
     Raises
     ------
     InputError
         If a load share is stated, and the load cannot be known, or needs too many servers.
     """
-    pools = [region.pools or scenario.pools or (Pool(),) for region in scenario.regions]
+    pools = pools_of(scenario)
     every = [pool for own in pools for pool in own]
     capacity = _capacity(
         pools,
@@ -94,6 +104,8 @@ def capacity_of(
         [workload.id for workload in scenario.workloads],
         [region.name for region in scenario.regions],
     )
+    if llm:
+        capacity = with_replicas(capacity, scenario, mean_rates_per_s(arrivals), laws, llm)
     share = np.array([pool.load_share or 0.0 for pool in every])
     if not share.any():
         return capacity, ()
@@ -137,7 +149,7 @@ def _capacity(
     in_s = MS_PER["s"]
     return Capacity(
         region=np.repeat(np.arange(len(pools)), [len(own) for own in pools]),
-        pool=_serving(pools, workloads),
+        pool=serving(pools, workloads),
         servers=np.array(servers, dtype=np.int64),
         speed=np.array([pool.speed for pool in every]),
         queue_limit=np.array(
@@ -160,23 +172,9 @@ def _capacity(
     )
 
 
-def _serving(pools: Sequence[Sequence[Pool]], workloads: Sequence[str]) -> Index:
-    """Return which pool serves a workload in a region, shape (W, R)."""
-    columns, before = [], 0
-    for own in pools:
-        place = {name: index for index, pool in enumerate(own) for name in pool.workloads or workloads}
-        columns.append([before + place[name] for name in workloads])
-        before += len(own)
-    return np.array(columns, dtype=np.intp).T
-
-
 def _unfit_shares(scenario: Scenario, servers: Array, stated: Mask) -> list[Fault]:
     """Return the faults in load shares that make so many servers, shape (P,), each once."""
-    places = [
-        f"regions[{r}].pools[{i}]" if region.pools else f"pools[{i}]"
-        for r, region in enumerate(scenario.regions)
-        for i in range(len(region.pools or scenario.pools or (None,)))
-    ]
+    places = places_of(scenario)
     faults = []
     for index in np.flatnonzero(stated & ~(servers <= MAX_SERVERS)):  # or NaN
         where = f"{places[index]}.load_share"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -225,6 +225,8 @@ class Inputs:
             carbon_reference_g_per_kwh=self.carbon.reference_g_per_kwh,
             workload_share=self.workload_share,
             allowed=self.allowed,
+            ttft_slo_ms=_limits(workload.ttft_slo_ms for workload in self.scenario.workloads),
+            tpot_slo_ms=_limits(workload.tpot_slo_ms for workload in self.scenario.workloads),
         )
         object.__setattr__(self, "site", site)
 
@@ -341,3 +343,8 @@ class Inputs:
         ]
         if faults:
             raise InputError(self.scenario.name, faults)
+
+
+def _limits(stated: Iterable[float | None]) -> Array:
+    """Return the limits of each workload, inf where none is stated."""
+    return np.array([np.inf if limit is None else limit for limit in stated])

@@ -25,6 +25,7 @@ from carbonroute.scenario.resolved.assumptions import carbon_source, catalogue_n
 from carbonroute.scenario.resolved.capacity import capacity_of
 from carbonroute.scenario.resolved.grid_dice import grid_dice
 from carbonroute.scenario.resolved.inputs import REFERENCE, Candidate, Inputs
+from carbonroute.scenario.resolved.llm import llm_pools, timed
 from carbonroute.scenario.resolved.residency import allowed_regions, residency_notes
 from carbonroute.scenario.resolved.round_trips import round_trips
 from carbonroute.scenario.written.model import Scenario
@@ -100,6 +101,8 @@ def resolve(scenario: Scenario) -> Inputs:
     with refusals.noted("service-time-data"):
         laws = _laws(scenario, digests)
         _require_tokens(scenario, laws)
+        llm = llm_pools(scenario, digests)
+        laws = timed(laws, scenario, llm)
     if refusals:
         with refusals.noted("forecast-data"):
             _forecasts(scenario, query)
@@ -109,7 +112,7 @@ def resolve(scenario: Scenario) -> Inputs:
                     _require_file(name, at.removeprefix("."), scenario.folder)
     refusals.refuse(scenario)
     with refusals.noted("capacity"):
-        capacity, servers = capacity_of(scenario, arrivals, laws)
+        capacity, servers = capacity_of(scenario, arrivals, laws, llm)
     refusals.refuse(scenario)
     inputs = Inputs(
         scenario=scenario,
@@ -337,7 +340,7 @@ def _require_tokens(scenario: Scenario, laws: Sequence[ServiceLaw]) -> None:
 
 def _energy(scenario: Scenario) -> Energy | None:
     workloads = scenario.workloads
-    if not workloads[0].has_energy:  # all have, or none
+    if not scenario.counts_grams:
         return None
     j_per_mb = scenario.network.energy_j_per_gb / MB_PER_GB
     return Energy(
@@ -428,7 +431,7 @@ def _query(scenario: Scenario, digests: Digests) -> Query:
         history_hours=history,
         reference=any(REFERENCE in fields_read(entry.policy) for entry in policies)
         or any(information.carbon_missing == "static" for information in known)
-        or any(workload.has_energy for workload in scenario.workloads),
+        or scenario.counts_grams,
         uniform=uniform,
         normal=normal,
         grid_dice=of_grids,

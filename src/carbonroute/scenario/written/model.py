@@ -270,6 +270,10 @@ class Workload(Spec):
         Of all requests.
     slo_ms
         Latency limit; a request over it is a violation.
+    ttft_slo_ms, tpot_slo_ms
+        Limits of the time to the first token of an answer, round trip included, and of the mean time of each
+        further one: a request over any of its limits is a violation. Every region must serve the workload by
+        pools with `llm`.
     service_ms
         Law of the inference time, ms.
     energy_j
@@ -291,6 +295,8 @@ class Workload(Spec):
     model: Name
     share: Share
     slo_ms: float = Field(gt=0, le=MAX_TIME_MS)
+    ttft_slo_ms: float | None = Field(default=None, gt=0, le=MAX_TIME_MS)
+    tpot_slo_ms: float | None = Field(default=None, gt=0, le=MAX_TIME_MS)
     service_ms: ServiceLaw
     energy_j: Joules | None = None
     energy_j_per_prompt_token: Joules | None = None
@@ -446,6 +452,13 @@ class Scenario(Spec):
         return bool(self.pools) or any(region.pools for region in self.regions)
 
     @property
+    def counts_grams(self) -> bool:
+        """Whether energies are stated: of the workloads, or the power of replicas in every pool."""
+        return all(workload.has_energy for workload in self.workloads) or _all_powered(
+            self.regions, self.pools
+        )
+
+    @property
     def limit_per(self) -> Literal["workload", "all"]:
         """What the limit on violations holds for; a single workload is all."""
         return self.limits.per if len(self.workloads) > 1 else "all"
@@ -584,7 +597,8 @@ class Scenario(Spec):
                 Fault("", "states no figure", "a bound is expected, such as slo_violation_pct = '<= 1'")
             )
         workloads = info.data.get("workloads", ())
-        if any(not workload.has_energy for workload in workloads):
+        powered = _all_powered(info.data.get("regions", ()), info.data.get("pools", ()))
+        if any(not workload.has_energy for workload in workloads) and not powered:
             remedy = "state the energy of all workloads, or leave the objective out"
             faults += [
                 Fault(f".{name}", "the scenario states no energies", remedy)
@@ -617,6 +631,12 @@ class Scenario(Spec):
         )
         refuse(chain(rows, *cells))
         return network
+
+
+def _all_powered(regions: Sequence[Region], pools: Sequence[Pool]) -> bool:
+    """Whether each region serves all by replicas whose power is known."""
+    every = [pool for region in regions for pool in region.pools or pools or (Pool(),)]
+    return bool(every) and all(pool.llm is not None and pool.llm.has_power for pool in every)
 
 
 def _counted_otherwise(regions: Sequence[Region], carbon: CarbonSource | None) -> Iterator[Fault]:

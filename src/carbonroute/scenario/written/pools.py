@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from carbonroute.errors import Fault, did_you_mean
 from carbonroute.scenario.written.faults import refuse
+from carbonroute.scenario.written.llm import Llm
 from carbonroute.scenario.written.names import Name
 from carbonroute.spec import Spec
 from carbonroute.units import MAX_TIME_MS, S_PER_HOUR
@@ -106,6 +107,9 @@ class Pool(Spec):
         Waiting requests at most; further ones are rejected. Without, all may wait.
     batching
         How requests are served together; without, each alone.
+    llm
+        Instead: every server is a replica of a language model that batches continuously, and its time and
+        power come from there.
     idle_power_w
         IT power of a server that has nothing to do, W; with `busy_power_w`, instead of the workloads'
         energies.
@@ -121,13 +125,22 @@ class Pool(Spec):
     workloads: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)] | None = None
     queue_limit: int | None = Field(default=None, ge=0, le=MAX_QUEUE)
     batching: Batching | None = None
+    llm: Llm | None = None
     idle_power_w: Watts | None = None
     busy_power_w: Watts | None = None
     unavailable: Annotated[tuple[Unavailable, ...], Field(strict=False, max_length=MAX_WINDOWS)] = ()
 
     @model_validator(mode="after")
     def _keys_agree(self) -> Pool:
-        refuse([*self._of_servers(), *self._of_power(), *self._of_workloads(), *self._of_windows()])
+        refuse(
+            [
+                *self._of_servers(),
+                *self._of_power(),
+                *self._of_workloads(),
+                *self._of_windows(),
+                *self._of_llm(),
+            ]
+        )
         return self
 
     @property
@@ -162,6 +175,18 @@ class Pool(Spec):
             if self.unavailable[second].start_s < self.unavailable[first].end_s:
                 problem = f"it begins before unavailable[{first}] is over"
                 yield Fault(f".unavailable[{second}]", problem, "windows of a pool must not overlap")
+
+    def _of_llm(self) -> Iterator[Fault]:
+        if self.llm is None:
+            return
+        if self.unlimited:
+            yield Fault("", "found llm, and no number of replicas", "state servers or load_share")
+        if self.speed != 1:
+            yield Fault(".speed", f"found {self.speed:g} beside llm", "state the step times of llm instead")
+        if self.batching is not None:
+            yield Fault(".batching", "found both of batching and llm", "one is expected")
+        if self.idle_power_w is not None or self.busy_power_w is not None:
+            yield Fault(".idle_power_w", "found power of servers beside llm", "state llm.power instead")
 
 
 def pool_faults(pools: Sequence[Pool], workloads: Sequence[str], *, has_energy: bool) -> Iterator[Fault]:
