@@ -128,30 +128,20 @@ FILES = {
         refusal="line 2, zone A: found '300,000'; write 300000, or state thousands = ','",
         remedy=MWH + "thousands = ','\n",
     ),
-    "thin spaces between thousands": Given(
-        rows(marked("\u2009")),
-        MWH,
-        refusal="write 300000, or state thousands = ' '",
-        remedy=MWH + "thousands = ' '\n",
-    ),
-    "figure spaces between thousands": Given(
-        rows(marked("\u2007")),
-        MWH,
-        refusal="write 300000, or state thousands = ' '",
-        remedy=MWH + "thousands = ' '\n",
-    ),
-    "narrow spaces between thousands": Given(
-        rows(marked("\u202f")),
-        MWH,
-        refusal="write 300000, or state thousands = ' '",
-        remedy=MWH + "thousands = ' '\n",
-    ),
-    "raised commas between thousands": Given(
-        rows(marked("\u2019")),
-        MWH,
-        refusal='write 300000, or state thousands = "\'"',
-        remedy=MWH + 'thousands = "\'"\n',
-    ),
+    **{
+        f"{name} between thousands": Given(
+            rows(marked(mark)),
+            MWH,
+            refusal=f"write 300000, or state thousands = {quoted}",
+            remedy=f"{MWH}thousands = {quoted}\n",
+        )
+        for name, mark, quoted in (
+            ("thin spaces", "\u2009", "' '"),
+            ("figure spaces", "\u2007", "' '"),
+            ("narrow spaces", "\u202f", "' '"),
+            ("raised commas", "\u2019", '"\'"'),
+        )
+    },
     "dots between thousands": Given(
         rows(marked(".")),
         MWH,

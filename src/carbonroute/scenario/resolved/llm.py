@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from carbonroute.arrays import Array
+from carbonroute.catalogue import Gpu, gpus, language_model, language_models
+from carbonroute.catalogue import gpu as catalogued_gpu
 from carbonroute.control.capacity import Capacity, Replicas
-from carbonroute.errors import Fault, InputError
+from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.text import Digests
 from carbonroute.llm import Limits, LlmPool, LoadCurve, PowerLaw, Requests, StepLaw
+from carbonroute.llm.measured import power_table
+from carbonroute.llm.power import sheet_power
+from carbonroute.llm.sheets import ATTAINED, ModelSheet, kv_cache_tokens, step_law
 from carbonroute.scenario.resolved.pools import places_of, pools_of, serving
 from carbonroute.scenario.written.llm import GpuFigures, Llm
 from carbonroute.scenario.written.model import Scenario
