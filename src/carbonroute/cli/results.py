@@ -130,6 +130,8 @@ def _policy_tables(result: Result, width: int) -> Iterator[Table]:
         yield _policy_table(result, grams, joint, verdict=False)
     if len(result.inputs.scenario.workloads) > 1:
         yield _workload_table(result)
+    if result.tables.tokens.height:
+        yield _token_table(result)
     queues = {
         **_QUEUES,
         measure.unlimited: "Unlimited\nsaves %",
@@ -158,6 +160,33 @@ def _workload_table(result: Result) -> Table:
         mark = " †" * rows["clairvoyant"][0]
         table.add_row(f"{policy}{mark}", *(cells[name] for name in first))
     return table
+
+
+def _token_table(result: Result) -> Table:
+    """Return a table of first and further tokens under each policy, a line per workload."""
+    tokens = result.tables.tokens
+    table = empty_table("First and further tokens, by workload: P95 in ms, and late in %")
+    table.add_column("Policy", overflow="fold", min_width=14)
+    table.add_column("Workload", overflow="fold")
+    for heading in ("First token", "late", "Further token", "late", "Late of any", "Goodput/s"):
+        table.add_column(heading, justify="right")
+    for row in tokens.rows(named=True):
+        limits = [row["ttft_slo_ms"] is not None, row["tpot_slo_ms"] is not None]
+        table.add_row(
+            f"{row['policy']}{' †' if row['clairvoyant'] else ''}",
+            row["workload"],
+            _cell(row["p95_ttft_ms"], ",.0f"),
+            _cell(row["ttft_violation_pct"] if limits[0] else None, ".2f"),
+            _cell(row["p95_tpot_ms"], ",.1f"),
+            _cell(row["tpot_violation_pct"] if limits[1] else None, ".2f"),
+            _cell(row["slo_violation_pct"], ".2f"),
+            _cell(row["goodput_per_s"], ",.2f"),
+        )
+    return table
+
+
+def _cell(value: float | None, style: str) -> str:
+    return "–" if value is None else format(value, style)
 
 
 def _percentile_and_risk(row: Row) -> str:

@@ -42,6 +42,7 @@ FIGURES: Mapping[str, Figure[...]] = MappingProxyType(
             "saving_steps",
             "utilisation",
             "wait_cdf",
+            "first_tokens",
             "herd",
             "prior_work_comparison",
             "carbon_heatmap",

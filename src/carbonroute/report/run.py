@@ -8,7 +8,7 @@ from typing import Any
 from carbonroute.figures import SYNTHETIC_GEOGRAPHY
 from carbonroute.figures.formatting import count_of
 from carbonroute.metrics import Tables, objectives
-from carbonroute.report import capacity, data, policies, reproduction, risk
+from carbonroute.report import capacity, data, policies, reproduction, risk, serving
 from carbonroute.report.figures import figures
 from carbonroute.report.page import Items, Page, Section, Switches, Verdict
 
@@ -38,6 +38,7 @@ def page_of_run(manifest: Mapping[str, Any], tables: Tables) -> Page:
         *policies.saving(tables),
         *risk.sections(tables, manifest["engine"]),
         *capacity.sections(tables),
+        *serving.sections(tables),
         *_notes(overview),
         data.section(manifest, overview),
         reproduction.section(manifest, leaving_out=REPORT),
