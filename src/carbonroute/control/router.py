@@ -406,7 +406,8 @@ def _traffic(view: View) -> Array:
 def _sticky(weights: Array, held: Array, reachable: NDArray[np.bool_], share: float) -> Array:
     """Return weights of which a share stays where it was, but for regions where nothing can be sent."""
     staying = share * held * reachable
-    return staying + (1 - staying.sum(axis=-1, keepdims=True)) * weights
+    moved: Array = staying + (1 - staying.sum(axis=-1, keepdims=True)) * weights
+    return moved
 
 
 def _ramped(weights: Array, held: Array, reachable: NDArray[np.bool_], max_step: float) -> Array:

@@ -54,7 +54,7 @@ class _UnfitError(Exception):
     """Why a pool cannot be."""
 
     def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.problem)
+        super().__init__(str(fault))
         self.fault = fault
 
 
