@@ -1,0 +1,122 @@
+"""Pools with `llm` in a scenario file: what they become, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from carbonroute.errors import InputError
+from carbonroute.llm import StepLaw
+from carbonroute.workloads import Tokens
+from helpers import llm
+
+SHEETS = 'model = "llama-3.1-8b"\ngpu = "rtx-4090"\n'
+NO_STEP = (f"kv_cache_tokens = 8192\nstep = {llm.STEP}\npower = {llm.POWER}\n", SHEETS)
+
+
+def test_stated_coefficients_are_taken_as_they_are(tmp_path: Path) -> None:
+    capacity = llm.inputs(tmp_path).capacity
+    assert capacity.limited
+    assert not capacity.neutral
+    first = capacity.replicas[0].pool
+    assert first.law == StepLaw(1.0, 9.0, 0.0005, 0.05)
+    assert (first.kv_blocks, first.block_tokens, first.max_num_seqs) == (512, 16, 16)
+    assert capacity.idle_w.tolist() == [100.0, 100.0]
+    assert (capacity.busy_w > 300).all()
+
+
+def test_data_sheets_give_law_cache_and_power(tmp_path: Path) -> None:
+    inputs = llm.inputs(tmp_path, NO_STEP)
+    pool = inputs.capacity.replicas[0].pool
+    # 15 GB at 85 % of 1,008 GB/s; 2 · 7.5 · 10⁹ FLOP at 75 % of 165 TFLOP/s; 131,072 byte a token.
+    assert pool.law.weights_ms == pytest.approx(17.5, rel=0.01)
+    assert pool.law.compute_ms_per_token == pytest.approx(0.121, rel=0.01)
+    assert pool.law.kv_ms_per_token == pytest.approx(131_072 / (1008e6 * 0.85))
+    assert pool.kv_blocks == pytest.approx(2588, rel=0.03)  # as vLLM 0.19 finds room for
+    assert inputs.energy is not None
+    assert inputs.energy.request_j.tolist() == [0.0]
+
+
+def test_a_stated_coefficient_goes_before_the_sheet(tmp_path: Path) -> None:
+    text = SHEETS + "step = { overhead_ms = 3 }\nkv_cache_tokens = 1600\n"
+    pool = llm.inputs(tmp_path, (NO_STEP[0], text)).capacity.replicas[0].pool
+    assert pool.law.overhead_ms == 3
+    assert pool.law.weights_ms == pytest.approx(17.5, rel=0.01)
+    assert pool.kv_blocks == 100
+
+
+def test_figures_of_its_own_take_the_place_of_sheets(tmp_path: Path) -> None:
+    named = llm.inputs(tmp_path, NO_STEP).capacity.replicas[0].pool
+    own = (
+        "gpu = { memory_gib = 24, bandwidth_gb_per_s = 1008, dense_tflops = 165 }\n"
+        "model = { parameters_b = 8.03, lookup_parameters_b = 0.525336576, layers = 32, hidden = 4096, "
+        "kv_heads = 8, head_dim = 128 }\n"
+    )
+    stated = llm.inputs(tmp_path, (NO_STEP[0], own)).capacity.replicas[0].pool
+    assert stated.law.weights_ms == pytest.approx(named.law.weights_ms, rel=1e-3)
+    assert stated.power is None  # no tdp_w
+
+
+def test_lengths_alone_get_the_times_of_an_idle_replica(tmp_path: Path) -> None:
+    (law,) = llm.inputs(tmp_path).laws
+    assert isinstance(law, Tokens)
+    step = StepLaw(1.0, 9.0, 0.0005, 0.05)
+    assert law.decode_ms_per_token == pytest.approx(float(step.step_ms(1, 200 + 30)))
+    alone_ms = law.time_ms(np.array(200.0), np.array(0.0))
+    assert float(alone_ms) == pytest.approx(float(step.step_ms(200, 200)))
+
+
+def test_a_table_of_power_is_read(tmp_path: Path) -> None:
+    (tmp_path / "power.csv").write_text("batch,power_w\n0,90\n1,310\n16,510\n")
+    inputs = llm.inputs(tmp_path, (llm.POWER, '{ table = "power.csv" }'))
+    power = inputs.capacity.replicas[0].pool.power
+    assert power is not None
+    assert power.at_w([0, 1, 16]).tolist() == [90.0, 310.0, 510.0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "refusal"),
+    [
+        ("servers = 2\n", "", r"pools\[0\].*found llm, and no number of replicas; state servers"),
+        ("[pools.llm]\n", "speed = 2\n[pools.llm]\n", r"pools\[0\].speed: found 2 beside llm"),
+        ("max_num_seqs = 16", "max_num_seqs = 1024", "found 512, and max_num_seqs of 1024; a token for"),
+        (f"step = {llm.STEP}\n", "", "step.weights_ms: missing; state it, or model and gpu"),
+        (f"step = {llm.STEP}\n", 'model = "llama-3.1-8b"\n', "found one of model and gpu; both"),
+        (NO_STEP[0], SHEETS.replace("8b", "8"), "there is no model 'llama-3.1-8'; did you mean.*llama-3.1-8b"),
+        (NO_STEP[0], SHEETS.replace("4090", "40"), r"pools\[0\].llm.gpu: there is no GPU 'rtx-40'"),
+        (NO_STEP[0], SHEETS.replace("8b", "70b"), "the weights leave 0 tokens of the memory for the cache"),
+        ("idle_w = 100", "idle_w = 400", r"decode_w\[0\]: found 300 W, less than the 400 W of an idle"),
+        ("batches = [1, 16]", "batches = [16, 1]", "they do not ascend"),
+        ('law = "tokens", prompt', 'law = "tokens", decode_ms_per_token = 9, prompt', "state the lengths alone"),
+        (
+            'law = "tokens", prompt_tokens = { law = "lognormal", mean = 200, std = 150 }, ',
+            'law = "tokens", ',
+            r"workloads\[0\].*prompt",
+        ),
+        (
+            f"[[pools]]\n{llm.POOL}",
+            "[[pools]]\nservers = 5\n",
+            r"workloads\[0\].ttft_slo_ms: a pool without llm serves it; state llm of all its pools",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(before: str, after: str, refusal: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=refusal):
+        llm.inputs(tmp_path, (before, after))
+
+
+def test_lengths_without_llm_and_without_times_are_refused(tmp_path: Path) -> None:
+    plain = (f"[[pools]]\n{llm.POOL}", ""), ("ttft_slo_ms = 500\ntpot_slo_ms = 40\n", "")
+    with pytest.raises(InputError, match="the times per token are missing; state prefill_ms_per_token"):
+        llm.inputs(tmp_path, *plain)
+    law = 'law = "tokens", prefill_ms_per_token = 0.1, decode_ms_per_token = 10, '
+    assert not llm.inputs(tmp_path, *plain, ('law = "tokens", ', law)).capacity.limited
+
+
+def test_load_shares_count_full_replicas(tmp_path: Path) -> None:
+    inputs = llm.inputs(tmp_path, ("servers = 2", "load_share = 0.5"))
+    full = inputs.capacity.replicas[0]
+    load = 20_000 / 3600 * full.busy_ms[0] / 1000
+    assert inputs.capacity.servers.tolist() == [np.ceil(load / 2)] * 2
