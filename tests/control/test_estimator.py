@@ -64,6 +64,9 @@ def test_moments_together_are_the_same_as_one_by_one() -> None:
         some = slice(moment, moment + 1)
         state, before = own.update(reading[some], before)
         for name, values in vars(state).items():
+            if values is None:  # where no pool batches continuously
+                assert getattr(together, name) is None
+                continue
             assert values.tobytes() == getattr(together, name)[some].tobytes(), name
         assert before.per_s.tobytes() == averages.per_s[some].tobytes()
 

@@ -84,12 +84,20 @@ def test_a_table_of_power_is_read(tmp_path: Path) -> None:
         ("max_num_seqs = 16", "max_num_seqs = 1024", "found 512, and max_num_seqs of 1024; a token for"),
         (f"step = {llm.STEP}\n", "", "step.weights_ms: missing; state it, or model and gpu"),
         (f"step = {llm.STEP}\n", 'model = "llama-3.1-8b"\n', "found one of model and gpu; both"),
-        (NO_STEP[0], SHEETS.replace("8b", "8"), "there is no model 'llama-3.1-8'; did you mean.*llama-3.1-8b"),
+        (
+            NO_STEP[0],
+            SHEETS.replace("8b", "8"),
+            "there is no model 'llama-3.1-8'; did you mean.*llama-3.1-8b",
+        ),
         (NO_STEP[0], SHEETS.replace("4090", "40"), r"pools\[0\].llm.gpu: there is no GPU 'rtx-40'"),
         (NO_STEP[0], SHEETS.replace("8b", "70b"), "the weights leave 0 tokens of the memory for the cache"),
         ("idle_w = 100", "idle_w = 400", r"decode_w\[0\]: found 300 W, less than the 400 W of an idle"),
         ("batches = [1, 16]", "batches = [16, 1]", "they do not ascend"),
-        ('law = "tokens", prompt', 'law = "tokens", decode_ms_per_token = 9, prompt', "state the lengths alone"),
+        (
+            'law = "tokens", prompt',
+            'law = "tokens", decode_ms_per_token = 9, prompt',
+            "state the lengths alone",
+        ),
         (
             'law = "tokens", prompt_tokens = { law = "lognormal", mean = 200, std = 150 }, ',
             'law = "tokens", ',

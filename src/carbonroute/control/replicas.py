@@ -83,8 +83,7 @@ class LoadedTimes:
         """
         site = self._site
         origins, _, regions = site.shape
-        pairs = np.indices((origins, regions)).reshape(2, -1)
-        travel_ms = site.rtt_ms + site.jitter.moments(*pairs)[0].reshape(origins, regions)
+        travel_ms = site.rtt_ms + site.jitter.moments(*np.indices((origins, regions)))[0]
         late = np.full((len(expected.queue_ms), *site.shape), np.nan)
         for w, law in enumerate(site.laws):
             if not isinstance(law, Tokens):

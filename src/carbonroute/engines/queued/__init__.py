@@ -135,7 +135,7 @@ def faults(candidate: Candidate, site: Site, where: str) -> Iterator[Fault]:
     router = Router(candidate.policy, control, candidate.max_utilisation)
     if candidate.by_request(site) and (router.needs_cells or control.routers > 1):
         problem = f"{candidate.label} is asked about single requests, and its control is about shares of them"
-        remedy = "leave out hysteresis, max_step, min_home_share, max_region_share and routers"
+        remedy = "leave out hysteresis, max_step, min_home_share, max_region_share, session_share and routers"
         yield Fault(f"{where}.control", problem, remedy)
     if getattr(candidate.policy, "places_servers", False) and control.routers > 1:
         problem = f"{candidate.label} places servers, and {control.routers} routers would each do so"
