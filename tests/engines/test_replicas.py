@@ -35,6 +35,7 @@ def random_pool(dice: np.random.Generator) -> LlmPool:
         expert_share=dice.uniform(0.05, 0.5),
         link_ms=dice.uniform(0, 5) * linked,
         link_ms_per_token=dice.uniform(0, 1) * linked,
+        sequence_ms=dice.uniform(0, 0.5) * (dice.random() < 0.5),
     )
     power = PowerLaw(60.0, 400.0, (1.0, 2.0, 8.0), (150.0, 200.0, 350.0)) if dice.random() < 0.8 else None
     return LlmPool(

@@ -141,7 +141,8 @@ class PlainReplica:
     def time(self, now_s: float) -> None:
         tokens = sum(self.chunks)
         self.held_in_step = sum(one.computed for one in self.running)
-        self.end_s = now_s + float(self.pool.law.step_ms(tokens, self.held_in_step)) / 1000
+        step_ms = self.pool.law.step_ms(tokens, self.held_in_step, len(self.running))
+        self.end_s = now_s + float(step_ms) / 1000
         decoding = sum(self.decoding)
         share = (tokens - decoding) / self.pool.max_num_batched_tokens
         self.power_w = float(self.pool.power.at_w(max(decoding, 1), share)) if self.pool.power else 0.0
@@ -254,6 +255,7 @@ class PlainPool:
             "waiting": self.waiting,
             "servers": self.servers,
             "held": sum(replica.held_in_step for replica in steps),
+            "running": sum(len(replica.running) for replica in steps),
         }
 
 

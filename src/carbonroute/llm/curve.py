@@ -79,11 +79,13 @@ class LoadCurve:
         held = float(requests.share @ (requests.prompt + requests.answer / 2))
         fitting = int(np.clip(pool.kv_cache_tokens // max(held, 1.0), 1, pool.max_num_seqs))
         batch = np.arange(1.0, fitting + 1)
-        decode_ms = pool.law.step_ms(batch, batch * held)
+        decode_ms = pool.law.step_ms(batch, batch * held, batch)
         prompt = np.maximum(requests.prompt * (1 - pool.prefix_hit_share), 1.0)[:, np.newaxis]
         # Formula chunked-load.
         chunks = np.maximum(1.0, prompt / np.maximum(pool.max_num_batched_tokens - batch, 1.0))
-        chunk_ms = pool.law.step_ms(batch + prompt / chunks, batch * held + requests.prompt[:, np.newaxis])
+        chunk_ms = pool.law.step_ms(
+            batch + prompt / chunks, batch * held + requests.prompt[:, np.newaxis], batch + 1
+        )
         further = np.maximum(requests.answer - 1, 0.0)[:, np.newaxis]
         longer_ms = chunks * (chunk_ms - np.where(further > 0, decode_ms, 0.0))
         busy_ms = decode_ms * further / batch + longer_ms

@@ -1,4 +1,4 @@
-"""How long one step of a replica takes: the roofline of memory and arithmetic."""
+"""How long one step of a replica takes: the roofline of memory and arithmetic, and the work of the server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from carbonroute.arrays import Array
 
 @dataclass(frozen=True)
 class StepLaw:
-    """Time of a step: overhead + max(memory, arithmetic) + link.
+    """Time of a step: overhead + max(memory, arithmetic) + link + server work per sequence.
 
     A step computes one token of every sequence that writes its answer, and a chunk of the prompts.
 
@@ -32,6 +32,8 @@ class StepLaw:
         Part of the experts that one token needs, 0…1.
     link_ms, link_ms_per_token
         Exchange between the accelerators of a replica: of every step, and of each computed token.
+    sequence_ms
+        Work of the server for each sequence of the batch in every step: sampling, text, answers.
 
     Examples
     --------
@@ -48,19 +50,22 @@ class StepLaw:
     expert_share: float = 1.0
     link_ms: float = 0.0
     link_ms_per_token: float = 0.0
+    sequence_ms: float = 0.0
 
-    def step_ms(self, computed: ArrayLike, held: ArrayLike) -> Array:
+    def step_ms(self, computed: ArrayLike, held: ArrayLike, sequences: ArrayLike = 0) -> Array:
         """Return the time of steps, ms.
 
         Parameters
         ----------
-        computed, held
-            Tokens that the step computes, and tokens in the cache at its end, of shapes that broadcast.
+        computed, held, sequences
+            Tokens that the step computes, tokens in the cache at its end, and sequences in the batch, of
+            shapes that broadcast.
         """
         tokens, cached = np.asarray(computed, dtype=np.float64), np.asarray(held, dtype=np.float64)
         # Formula step-time.
         experts_ms = self.experts_ms * (1 - (1 - self.expert_share) ** tokens)
         memory_ms = self.weights_ms + experts_ms + self.kv_ms_per_token * cached
         busy_ms = np.maximum(memory_ms, self.compute_ms_per_token * tokens)
-        step_ms: Array = self.overhead_ms + busy_ms + self.link_ms + self.link_ms_per_token * tokens
+        link_ms = self.link_ms + self.link_ms_per_token * tokens
+        step_ms: Array = self.overhead_ms + busy_ms + link_ms + self.sequence_ms * np.asarray(sequences)
         return step_ms

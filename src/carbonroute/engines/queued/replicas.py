@@ -29,6 +29,7 @@ _STATED = (
 )
 _OF_LAW = (
     "link_ms_per_token",
+    "sequence_ms",
     "weights_ms",
     "experts_ms",
     "expert_share",

@@ -49,6 +49,7 @@ POOL = records(
         ("prefix_hit_share", np.float64),
         ("load_s", np.float64),
         ("fixed_ms", np.float64),  # of a step: overhead and link
+        ("sequence_ms", np.float64),
         ("link_ms_per_token", np.float64),
         ("weights_ms", np.float64),
         ("experts_ms", np.float64),
@@ -162,6 +163,7 @@ READING = records(
         ("answer_tokens", np.int64),
         ("preemptions", np.int64),
         ("held", np.int64),
+        ("running", np.int64),  # sequences
     ]
 )
 
@@ -446,7 +448,7 @@ def _plan(pool: Any, replica: Any, places: Records, decode_w: Array, preempted: 
     decoding = replica.running - replica.prefilling
     tokens = decoding + replica.prompt
     # Formula step-time.
-    fixed_ms = pool.fixed_ms + pool.link_ms_per_token * tokens
+    fixed_ms = pool.fixed_ms + pool.link_ms_per_token * tokens + pool.sequence_ms * replica.running
     memory_ms = pool.weights_ms
     if pool.experts_ms > 0:
         memory_ms += pool.experts_ms * (1 - (1 - pool.expert_share) ** tokens)
@@ -789,7 +791,7 @@ def _read(pool: Any, replicas: Records, now_s: float, reading: Any) -> None:
         reading.held += tokens
     reading.server_s = pool.server_s + pool.servers * (now_s - pool.switched_s)
     reading.busy, reading.waiting, reading.servers = pool.busy, pool.waiting, pool.servers
-    reading.preemptions = pool.preemptions
+    reading.preemptions, reading.running = pool.preemptions, pool.running
 
 
 @_inlined

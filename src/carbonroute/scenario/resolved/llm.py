@@ -179,9 +179,9 @@ def _of_idle_replica(law: Tokens, pools: Sequence[LlmPool]) -> Tokens:
     """Return a law of lengths with the times of a request that is alone, in the fastest of some pools."""
     prompt, answer = law.prompts.average(), law.answer_tokens.average()
     held = prompt + answer / 2
-    decode_ms = min(float(pool.law.step_ms(1, held)) for pool in pools)
-    first_ms = min(float(pool.law.step_ms(1, prompt)) for pool in pools)
-    whole_ms = min(float(pool.law.step_ms(prompt, prompt)) for pool in pools)
+    decode_ms = min(float(pool.law.step_ms(1, held, 1)) for pool in pools)
+    first_ms = min(float(pool.law.step_ms(1, prompt, 1)) for pool in pools)
+    whole_ms = min(float(pool.law.step_ms(prompt, prompt, 1)) for pool in pools)
     prefill_ms = max(whole_ms - first_ms, 0.0) / prompt
     times = {"decode_ms_per_token": decode_ms, "prefill_ms_per_token": prefill_ms, "overhead_ms": first_ms}
     return law.model_copy(update=times)

@@ -136,7 +136,7 @@ class StepTimes(Spec):
     Attributes
     ----------
     overhead_ms, weights_ms, kv_ms_per_token, compute_ms_per_token, experts_ms, expert_share, link_ms, \
-link_ms_per_token
+link_ms_per_token, sequence_ms
         See the formula `step-time`.
     """
 
@@ -148,6 +148,7 @@ link_ms_per_token
     expert_share: Annotated[float, Field(gt=0, le=1)] | None = None
     link_ms: Milliseconds | None = None
     link_ms_per_token: Milliseconds | None = None
+    sequence_ms: Milliseconds | None = None
 
     @property
     def stated(self) -> dict[str, float]:
