@@ -16,7 +16,7 @@ NO_LIMITS = Limits(*(np.full(1, np.inf),) * 3)
 
 
 def one(prompt: float, answer: float) -> Requests:
-    return Requests(np.array([prompt]), np.array([answer]), np.ones(1))
+    return Requests(np.array([prompt]), np.array([answer]), np.array([answer**2]), np.ones(1))
 
 
 def test_a_request_takes_its_share_of_decode_steps_and_what_its_prompt_adds() -> None:
@@ -73,7 +73,8 @@ def test_full_is_the_largest_batch_within_every_limit(limit: str) -> None:
 
 
 def test_a_mix_takes_the_sum_of_its_parts() -> None:
-    mix = Requests(np.array([192.0, 96.0]), np.array([11.0, 31.0]), np.array([0.25, 0.75]))
+    answers = np.array([11.0, 31.0])
+    mix = Requests(np.array([192.0, 96.0]), answers, answers**2, np.array([0.25, 0.75]))
     curve = LoadCurve.of(POOL, mix)
     further = np.array([10.0, 30.0])
     assert curve.tpot_ms[7] == pytest.approx(8 * (mix.share @ curve.busy_ms[:, 7]) / (mix.share @ further))
@@ -89,3 +90,9 @@ def test_power_is_between_decoding_and_reading() -> None:
     expected = (1 - part) * 300 + part * (300 + 192 / 208 * 100)
     assert curve.power_w[7] == pytest.approx(expected)
     assert np.isnan(LoadCurve.of(POOL, one(192.0, 11.0)).power_w).all()
+
+
+def test_long_answers_are_in_a_batch_more_often() -> None:
+    # Answers of 10 and 90 tokens, one of each: of 100 steps, 90 are with the long one.
+    spread = Requests(np.array([100.0]), np.array([50.0]), np.array([(10**2 + 90**2) / 2]), np.ones(1))
+    assert spread.held == pytest.approx(100 + (10 * 10 / 2 + 90 * 90 / 2) / 100)

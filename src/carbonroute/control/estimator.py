@@ -176,7 +176,11 @@ class Estimator:
             by_llm = ~np.isnan(expected.tpot_ms)
             excess_ms = self._loaded.excess_ms(expected)
             of_regions["wait_ms"] = np.where(by_llm, excess_ms, of_regions["wait_ms"])
-            of_regions |= {"ttft_ms": expected.ttft_ms, "tpot_ms": expected.tpot_ms}
+            of_regions |= {
+                "ttft_ms": expected.ttft_ms,
+                "prefill_ms": expected.prefill_ms,
+                "tpot_ms": expected.tpot_ms,
+            }
         state = State(
             **of_regions,
             requests_per_s=averages.per_s.reshape(-1, *self._site.shape[:2]),

@@ -50,6 +50,8 @@ class Traits:
         Its number in the order of arrival, shape (n,). None where nobody asks.
     violation_share
         Probability that it is late in each region, shape (n, R). None where it is that of all in its cell.
+    prompt
+        Length of its prompt, tokens, shape (n,). None where nobody asks.
     """
 
     service_ms: Array
@@ -57,6 +59,7 @@ class Traits:
     jitter_ms: Array | None = None
     turn: Array | None = None
     violation_share: Array | None = None
+    prompt: Array | None = None
 
     def of(self, rows: slice | Index) -> Traits:
         """Return those of some requests."""
@@ -78,9 +81,10 @@ class State:
         Of each cell, shape (K, O, W).
     violation_share
         Probability of a late answer with the usual wait, shape (K, O, W, R); None where nobody asks.
-    ttft_ms, tpot_ms
-        Expected time to the first token, without the network, and of each further one, ms, shape (K, W, R);
-        None where no pool batches continuously, NaN in a region whose pool does not.
+    ttft_ms, prefill_ms, tpot_ms
+        Expected time to the first token, without the network, the part of it after admission to a batch, and
+        the time of each further token, ms, shape (K, W, R); None where no pool batches continuously, NaN in a
+        region whose pool does not.
     """
 
     utilisation: Array
@@ -90,6 +94,7 @@ class State:
     requests_per_s: Array
     violation_share: Array | None = None
     ttft_ms: Array | None = None
+    prefill_ms: Array | None = None
     tpot_ms: Array | None = None
 
     def __len__(self) -> int:
@@ -122,6 +127,7 @@ class State:
             self.requests_per_s[cell],
             None if self.violation_share is None else self.violation_share[cell],
             None if self.ttft_ms is None else self.ttft_ms[pool],
+            None if self.prefill_ms is None else self.prefill_ms[pool],
             None if self.tpot_ms is None else self.tpot_ms[pool],
         )
 
@@ -171,7 +177,9 @@ def view(
         shown["allowed"] = allowed = site.allowed[of.origin, of.workload]
         shown["available"] = allowed if state is None else state.available & allowed
     if state is not None and state.tpot_ms is not None:
-        shown |= {name: values for name, values in _of_tokens(site, of, state).items() if name in reads}
+        shown |= {
+            name: values for name, values in _of_tokens(site, of, state, traits).items() if name in reads
+        }
     # A row per region in memory: policies work on whole columns of these transposed views.
     seen = View(
         rtt_ms=site.rtt_ms.T.take(of.origin, axis=1).T,
@@ -236,7 +244,10 @@ def average_traits(site: Site, information: Information, reads: Collection[str],
 
 def _violation_share(site: Site, of: CellIndex, traits: Traits, state: State | None) -> Array:
     if traits.violation_share is not None:
-        return traits.violation_share
+        if state is None or state.tpot_ms is None or state.violation_share is None:
+            return traits.violation_share
+        # In a batch, how loaded the region is counts for more than one's own prompt.
+        return np.where(np.isnan(state.tpot_ms), traits.violation_share, state.violation_share)
     if state is not None and state.violation_share is not None:
         return state.violation_share
     return site.latency.violation_share[of.origin, of.workload]
@@ -284,10 +295,14 @@ def _of_regions(site: Site, of: CellIndex, service_ms: Array, state: State | Non
     return measured | of_pools | {"busy_ms": capacity.busy_ms(service_ms, of.workload)}
 
 
-def _of_tokens(site: Site, of: CellIndex, state: State) -> dict[str, Any]:
-    """Return the fields of regions that batch continuously."""
+def _of_tokens(site: Site, of: CellIndex, state: State, traits: Traits) -> dict[str, Any]:
+    """Return the fields of regions that batch continuously, for a request's own prompt where it is known."""
+    ttft_ms = state.ttft_ms
+    if traits.prompt is not None and ttft_ms is not None and state.prefill_ms is not None:
+        times = traits.prompt / np.maximum(site.average_tokens[of.workload, 0], 1.0)
+        ttft_ms = ttft_ms + state.prefill_ms * (times[:, np.newaxis] - 1)
     return {
-        "ttft_ms": state.ttft_ms,
+        "ttft_ms": ttft_ms,
         "tpot_ms": state.tpot_ms,
         "ttft_slo_ms": site.ttft_slo_ms.take(of.workload),
         "tpot_slo_ms": site.tpot_slo_ms.take(of.workload),

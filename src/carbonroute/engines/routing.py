@@ -205,6 +205,7 @@ class Dispatcher:
             jitter_ms=self._jitter_ms(block, cells.of.origin) if candidate.on_jitter else None,
             turn=(block.first + block.order).astype(float) if candidate.reads("turn") else None,
             violation_share=self._late_share(block, cells.of) if candidate.reads("violation_share") else None,
+            prompt=None if block.tokens is None or not candidate.reads("ttft_ms") else block.tokens[0],
         )
 
     def _ask_jointly(self, of: Requests, kept: dict[int, Answer]) -> Answer:

@@ -18,13 +18,23 @@ class Requests:
     ----------
     prompt, answer
         Mean lengths, tokens, shape (W,).
+    answer_square
+        Mean of the squares of the answers' lengths, shape (W,): long ones are in a batch more often.
     share
         Of each workload in the requests, shape (W,); sums to 1.
     """
 
     prompt: Array
     answer: Array
+    answer_square: Array
     share: Array
+
+    @property
+    def held(self) -> float:
+        """Mean tokens that the cache holds of a sequence that decodes: its prompt, and half of its answer."""
+        # Formula length-biased.
+        tokens = self.prompt * self.answer + self.answer_square / 2
+        return float(self.share @ tokens / (self.share @ self.answer))
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ class LoadCurve:
     @classmethod
     def of(cls, pool: LlmPool, requests: Requests) -> LoadCurve:
         """Return the curve of a pool's replicas under some requests."""
-        held = float(requests.share @ (requests.prompt + requests.answer / 2))
+        held = requests.held
         fitting = int(np.clip(pool.kv_cache_tokens // max(held, 1.0), 1, pool.max_num_seqs))
         batch = np.arange(1.0, fitting + 1)
         decode_ms = pool.law.step_ms(batch, batch * held, batch)

@@ -187,11 +187,12 @@ def _of_idle_replica(law: Tokens, pools: Sequence[LlmPool]) -> Tokens:
     return law.model_copy(update=times)
 
 
-def _lengths(law: ServiceLaw) -> tuple[float, float]:
-    """Return the mean lengths of prompts and answers, tokens; 1 each where a law has none."""
+def _lengths(law: ServiceLaw) -> tuple[float, float, float]:
+    """Return the mean lengths of prompts and answers, and of the answers' square; 1 where a law has none."""
     if isinstance(law, Tokens) and law.prompt_tokens is not None:
-        return law.prompts.average(), law.answer_tokens.average()
-    return 1.0, 1.0
+        answer = law.answer_tokens.average()
+        return law.prompts.average(), answer, answer**2 + law.answer_tokens.std**2
+    return 1.0, 1.0, 1.0
 
 
 def with_replicas(
@@ -216,7 +217,7 @@ def with_replicas(
     llm
         The pools by index.
     """
-    prompt, answer = np.array([_lengths(law) for law in laws]).T
+    lengths = np.array([_lengths(law) for law in laws]).T
     limits = [
         np.array([getattr(workload, name) or np.inf for workload in scenario.workloads])
         for name in ("ttft_slo_ms", "tpot_slo_ms", "slo_ms")
@@ -226,7 +227,7 @@ def with_replicas(
         served = (capacity.pool == index).any(axis=1)
         share = np.where(served, per_s, 0.0)
         share = share / share.sum() if share.sum() > 0 else served / served.sum()
-        mix = Requests(prompt, answer, share)
+        mix = Requests(lengths[0], lengths[1], lengths[2], share)
         curve = LoadCurve.of(pool, mix)
         own = Limits(*(np.where(served, limit, np.inf) for limit in limits))
         replicas[index] = Replicas(pool, curve, curve.most(mix, own), share)
