@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -143,7 +144,7 @@ class Dispatcher:
         if self.asked is not None and traits is None and self.asked.is_about(of):
             return self.asked.answer
         if self.candidate.joint:
-            return self._ask_jointly(of, {} if kept is None else kept)
+            return self._ask_jointly(of, kept)
         splitting, regions = splits(self.candidate.policy), self.site.shape[2]
         traits = traits or self._average_traits(of.workload)
         answer = np.empty((len(of), regions) if splitting else len(of), float if splitting else np.intp)
@@ -208,18 +209,24 @@ class Dispatcher:
             prompt=None if block.tokens is None or not candidate.reads("ttft_ms") else block.tokens[0],
         )
 
-    def _ask_jointly(self, of: Requests, kept: dict[int, Answer]) -> Answer:
+    def _ask_jointly(self, of: Requests, kept: dict[int, Answer] | None) -> Answer:
         """Ask a policy that decides for all origins and workloads of an hour together."""
         hours, place = np.unique(of.hour, return_inverse=True)
-        for hour in [hour for hour in kept if hour < hours[0]]:
-            del kept[hour]
-        new = np.array([hour for hour in hours.tolist() if hour not in kept], dtype=np.intp)
-        step = max(1, _QUESTION // math.prod(self.site.shape))
-        for first in range(0, len(new), step):
-            some = new[first : first + step]
-            kept.update(zip(some.tolist(), self._ask_hours(some), strict=True))
-        answers = np.stack([kept[hour] for hour in hours.tolist()])
+        if kept is None:
+            answers = np.concatenate(list(self._answers_about(hours)))
+        else:
+            for hour in [hour for hour in kept if hour < hours[0]]:
+                del kept[hour]
+            new = np.array([hour for hour in hours.tolist() if hour not in kept], dtype=np.intp)
+            kept.update(zip(new.tolist(), chain.from_iterable(self._answers_about(new)), strict=True))
+            answers = np.stack([kept[hour] for hour in hours.tolist()])
         return answers[place.reshape(-1), of.origin, of.workload]
+
+    def _answers_about(self, hours: Index) -> Iterator[Answer]:
+        """Yield the answers of a joint policy about some hours, so many of them at once."""
+        step = max(1, _QUESTION // math.prod(self.site.shape))
+        for first in range(0, len(hours), step):
+            yield self._ask_hours(hours[first : first + step])
 
     def _ask_hours(self, hours: Index) -> Answer:
         """Ask a joint policy about some hours; shape (hours, O, W) or (hours, O, W, R)."""
