@@ -307,6 +307,72 @@ def test_what_was_measured_beside_a_reading_stands_in_the_journal(world: Bed) ->
     )
 
 
+class Metered(Measuring):
+    """A sensor that knows the energy of one more request, J, shape (W, R), by a day of windows."""
+
+    def __init__(self, sensor: LiveSensing, each_j: np.ndarray) -> None:
+        super().__init__(sensor)
+        self.energy, rng = EnergyLog(2, by_workload=True), np.random.default_rng(3)
+        for window in range(60):
+            counts = rng.integers(50, 500, (2, 2)).astype(float)
+            energy_j = 4200 + (each_j * counts).sum(axis=0) + rng.normal(0, 1, 2)
+            self.energy.add(60.0 * window, 60.0, counts, energy_j)
+
+
+GRAMS = """\
+from carbonroute import Policy
+
+
+class Grams(Policy):
+    name, reads = "Grams", frozenset({"carbon_g_per_kwh", "energy_j"})
+
+    def cost(self, view):
+        return view.carbon_g_per_kwh * view.energy_j
+"""
+#: Of the scenario: 300 J and 3,000 J in all regions.
+STATED_J = np.array([[300.0, 300.0], [3000.0, 3000.0]])
+
+
+@pytest.mark.parametrize(
+    ("energies", "each_j", "used_j", "to_a"),
+    [
+        ("scenario", [[120, 300], [1200, 3000]], STATED_J, False),
+        ("measured", [[120, 300], [1200, 3000]], [[120, 300], [1200, 3000]], True),
+        ("measured", [[120, 300], [1200, np.nan]], STATED_J, False),  # of a region, nothing is known
+        ("measured", [[12, 300], [120, 3000]], STATED_J, False),  # not believed
+    ],
+)
+def test_measured_energies_are_decided_by_where_the_file_says_so(
+    tmp_path: Path, energies: str, each_j: list[list[float]], used_j: object, to_a: bool
+) -> None:
+    """At 130 and 90 g/kWh, region A is better if it needs less than two thirds of the energy."""
+    (tmp_path / "grams.py").write_text(GRAMS, encoding="utf-8")
+    world = bed(tmp_path, policy='use = "grams.py:Grams"\nlabel = "Carbon-First"')
+    with world.running(energies=energies) as parts:
+        parts.controller._sensor = Metered(parts.ports.sensor, np.array(each_j, dtype=float))
+        snapshot = parts.controller.tick()
+    np.testing.assert_array_equal(snapshot.weights, only(0 if to_a else 1))
+    (record,) = world.records()
+    seen_j = np.array(record.view["energy_j"], dtype=float)
+    np.testing.assert_allclose(seen_j, np.broadcast_to(np.array(used_j), (2, 2, 2)), rtol=0.02)
+    odd = [alarm for alarm in snapshot.alarms if "is far from the scenario's" in alarm]
+    assert len(odd) == (2 if each_j[0][0] == 12 else 0)
+    (one,) = replay(journal_folder(world.setup()), beside=world.folder, code=True)
+    assert (one.records, one.differ) == (1, 0)
+
+
+def test_a_policy_of_the_package_replays_by_measured_energies(tmp_path: Path) -> None:
+    world = bed(tmp_path, policy='use = "optimal"\nlabel = "Carbon-First"')
+    with world.running(energies="measured") as parts:
+        parts.controller._sensor = Metered(parts.ports.sensor, np.array([[120.0, 300.0], [1200.0, 3000.0]]))
+        for _ in range(3):
+            assert parts.controller.tick().by == "policy"
+            after(world, parts)
+    for record in world.records():
+        np.testing.assert_allclose(np.array(record.view["energy_j"])[:, 0, 0], 120, rtol=0.02)
+    assert differences(world) == 0
+
+
 def test_without_any_region_the_baseline_is_in_force(world: Bed) -> None:
     with world.running() as parts:
         parts.controller.tick()

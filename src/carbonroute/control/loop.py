@@ -142,6 +142,9 @@ class ControlLoop:
     ----------
     held
         Weights in force, shape (O, W, R); None before the first decision.
+    energy_j
+        Energy of a request at the wall as measured, J, shape (W, R), which policies see; where it is None or
+        NaN, the site's.
     """
 
     def __init__(
@@ -171,6 +174,7 @@ class ControlLoop:
         self._traits: Traits = average_traits(site, information, router.reads, self._cells.workload)
         self._facts: View | None = None
         self.held: Array | None = None
+        self.energy_j: Array | None = None
 
     def step(self, now_s: float, reading: Reading) -> Decision:
         """Decide where the requests of each cell go from now on.
@@ -247,6 +251,9 @@ class ControlLoop:
             "traffic_share": traffic_share,
             "carbon_g_per_kwh": np.moveaxis(carbon.reshape(moments, -1, *leading[1:]), 1, -1),
         }
+        if self.energy_j is not None and self._facts.energy_j is not None:
+            stated_j = self._facts.energy_j
+            by_time["energy_j"] = np.where(np.isnan(self.energy_j), stated_j, self.energy_j)
         seen = {}
         for name, values in _part(self._facts, slice(None)).items():
             new = by_time.get(name, state.of_cells(name))

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Mask
 from carbonroute.control.site import Site
 from carbonroute.live.config import Baseline, EvenBaseline, StaticBaseline
 from carbonroute.workloads.energy import emissions_g
+
+#: Measured energies that differ more from the scenario's are taken for another unit, or a fault.
+_MOST_RATIO = 10.0
 
 
 def weights_of(baseline: Baseline, site: Site, regions: Sequence[str]) -> Array:
@@ -61,6 +64,34 @@ def energy_j(site: Site, measured_j: Array | None = None) -> Array | None:
         return stated_j
     at_the_wall_j = measured_j * site.energy.pue + site.energy.network_j[:, np.newaxis]
     return np.where(np.isnan(measured_j), stated_j, at_the_wall_j)
+
+
+def decided_by_j(site: Site, measured_j: Array) -> tuple[Array, tuple[int, ...]]:
+    """Return the measured energies of a request at the wall to decide by, J, shape (W, R), and odd workloads.
+
+    A workload's measured energies count if those of all regions are known: a region that is measured, beside
+    one that is stated, would win or lose by the error of the statement.
+
+    Parameters
+    ----------
+    site
+        Facts of the regions.
+    measured_j
+        Marginal IT energy of a request, J, shape (W, R); NaN where unknown.
+
+    Returns
+    -------
+    NaN in the rows of workloads that are decided by the scenario's energies; and the workloads whose measured
+    ones are too far from the scenario's to be believed.
+    """
+    stated_j, measured = energy_j(site), energy_j(site, measured_j)
+    if stated_j is None or measured is None:
+        return np.full(measured_j.shape, np.nan), ()
+    known: Mask = np.asarray(np.isfinite(measured_j).all(axis=1))
+    far = (measured > _MOST_RATIO * stated_j) | (stated_j > _MOST_RATIO * measured)
+    odd = known & far.any(axis=1)
+    used = (known & ~odd)[:, np.newaxis]
+    return np.where(used, measured, np.nan), tuple(int(one) for one in np.flatnonzero(odd))
 
 
 def emitted_g(weights: Array, requests: Array, energy_j: Array, carbon_g_per_kwh: Array) -> float:

@@ -122,6 +122,10 @@ class Live(Spec):
         Of that draw.
     dwell
         How long a cell's weights stay after they have changed, unless a region fails.
+    energies
+        Energy of a request that the policy decides by: the ``"scenario"``'s, or the marginal one as
+        ``"measured"``. That counts for a workload once it is known in all regions, and within a factor of 10
+        of the scenario's; until then, the scenario's. Each record has the one that was used.
     slow_policy
         Share of the interval, `control.interval_s`, that a decision of the policy may take before it is an
         alarm. After a whole interval it is not waited for: the weights are held until it comes.
@@ -146,6 +150,7 @@ class Live(Spec):
     switchback: float = Field(default=0.0, ge=0, le=0.5)
     seed: int = Field(default=42, ge=0, le=MAX_SEED)
     dwell: Duration = Duration("0min")
+    energies: Literal["scenario", "measured"] = "scenario"
     slow_policy: float = Field(default=0.25, gt=0, le=1)
     on_stop: Literal["baseline", "hold"] = "baseline"
     listen: str = "127.0.0.1:9909"

@@ -17,7 +17,7 @@ from carbonroute.control.estimator import Reading
 from carbonroute.control.loop import ControlLoop, Decisions
 from carbonroute.errors import PolicyError, RunFolderError
 from carbonroute.live.actuation import Actuation, Carried
-from carbonroute.live.baselines import emissions_of_all, energy_j, nearest, weights_of
+from carbonroute.live.baselines import decided_by_j, emissions_of_all, energy_j, nearest, weights_of
 from carbonroute.live.canary import held_at_start, mixed
 from carbonroute.live.clock import Clock
 from carbonroute.live.config import LiveSetup
@@ -222,6 +222,7 @@ class Controller:
         self._dwell = _Dwell(self._live.dwell.minutes * S_PER_MINUTE)
         self._in_force = self.baseline
         self._tick, self._journal_problem, self._drift_s = -1, "", 0.0
+        self._odd: Sequence[str] = ()
         self._deferral = Deferral(self._interval_s)
         self._clocks: tuple[datetime, float] | None = None
         self._before: tuple[datetime, Array, Array, Array | None, Arm | None] | None = None
@@ -268,7 +269,7 @@ class Controller:
             slow = f"the policy has been deciding since {self._deciding.since:%Y-%m-%d %H:%M:%S}Z"
             return self._failed(time_utc, begun_s, held, alarms, ("the policy is still deciding", slow))
         decisions, before = decided.decisions, decided.held
-        alarms += self._slowness(decided.took_s)
+        alarms += [*self._slowness(decided.took_s), *self._odd]
         now_s = float(decisions.now_s[0])
         self._loop.keep(decisions)
         self._available = decisions.state.available[0].any(axis=0)
@@ -374,7 +375,18 @@ class Controller:
         """Read what there is to decide on; return what decides on it."""
         now_s = self._clock.monotonic_s() - self._start_s
         reading = self._sensor.read(now_s)
+        self._loop.energy_j, self._odd = self._energies()
         return lambda: self._loop.decide(np.array([now_s]), reading)
+
+    def _energies(self) -> tuple[Array | None, Sequence[str]]:
+        """Return the energies to decide by, shape (W, R), or None for the scenario's; and what is odd."""
+        log = self._sensor.energy
+        if self._live.energies == "scenario" or log is None:
+            return None, ()
+        measured_j, odd = decided_by_j(self._site, log.per_request_j(self._site.shape[1]))
+        names = self._setup.names.workloads
+        text = "its measured energy is far from the scenario's, which is decided by"
+        return measured_j, [f"workload {names[one]}: {text}" for one in odd]
 
     def _slowness(self, took_s: float) -> Sequence[str]:
         """Tell where the policy takes a large part of the interval."""
