@@ -127,12 +127,17 @@ def run(
     if math.isnan(load_servers.sum()):
         problem = "service times come with the log, and the load is not known before the run"
         raise InputError(scenario.name, [Fault("traffic", problem, "state a law of service times")])
-    rows, comparison = [], without_limits(inputs)
+    rows, unlimited = [], None
+    if capacity.replicas:  # without limits, no two requests would share a batch
+        steps = _finite(steps, scenario)
+    else:
+        unlimited = without_limits(inputs)
     for place, headroom in enumerate(steps):
         with_headroom = replace(inputs, capacity=capacity.with_headroom(headroom, load_servers))
         with_baseline, compare = with_baselines(with_headroom, "queued", baseline_alone=True)
         all_outcomes = ENGINES["queued"](with_baseline, part_of(progress, place, len(steps)))
-        outcomes, both = all_outcomes[: len(inputs.candidates)], beside(comparison, compare(all_outcomes))
+        outcomes, same = all_outcomes[: len(inputs.candidates)], compare(all_outcomes)
+        both = beside(unlimited or same, same)
         servers = None if headroom == math.inf else int(with_headroom.capacity.servers[counted].sum())
         rows.append(
             policies.table(scenario, outcomes, both).select(
@@ -140,6 +145,15 @@ def run(
             )
         )
     return Headroom(inputs, pl.concat(rows), pct(scenario.limits.violations))
+
+
+def _finite(steps: Sequence[float], scenario: Scenario) -> list[float]:
+    """Return the headrooms with a number of replicas; refuse if there is none."""
+    finite = [step for step in steps if step < math.inf]
+    if not finite:
+        problem = "found inf alone, and pools with llm have no run without limits"
+        raise InputError(scenario.name, [Fault("headroom", problem, "state numbers, such as 1.25")])
+    return finite
 
 
 def finding(headroom: Headroom) -> list[str]:

@@ -22,9 +22,12 @@ from carbonroute.figures.style import (
     policy_styles,
     text_pt,
 )
+from carbonroute.units import MS_PER
 
 #: Height of a row, and room between the workloads' groups, in lines of text.
 _ROW, _GAP = 1.0, 1.4
+#: Longer times are in seconds.
+_LONG_MS = 10_000.0
 _TIMES = (("ttft", "Time to the first token"), ("tpot", "Time per further token"))
 
 
@@ -93,4 +96,6 @@ def _title(tokens: pl.DataFrame) -> str:
 
 
 def _ms(time_ms: float) -> str:
+    if time_ms >= _LONG_MS:
+        return f"{number(time_ms / MS_PER['s'], 0)} s"
     return f"{number(time_ms, 0 if time_ms >= 100 else 1)} ms"

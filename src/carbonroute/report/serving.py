@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from carbonroute.metrics import Tables
-from carbonroute.report.page import Column, Section
-from carbonroute.report.table_cells import Field, known, number_field, significant_cell, table_of, text_field
+from carbonroute.report.page import Column, Section, TableCell
+from carbonroute.report.table_cells import (
+    Field,
+    Record,
+    known,
+    number_cell,
+    number_field,
+    significant_cell,
+    table_of,
+    text_field,
+)
 
 
 def sections(tables: Tables) -> Iterator[Section]:
@@ -24,8 +33,15 @@ def sections(tables: Tables) -> Iterator[Section]:
         yield Section("tokens", "First tokens and batches", (by_workload, by_pool))
 
 
-def _late(heading: str, name: str) -> Field:
-    return number_field(heading, name, 2, unit="%", best="low")
+def _late(record: Record) -> TableCell:
+    """Return the share of late requests, and how much of it are late first and further tokens."""
+    cell = number_cell(record["slo_violation_pct"], 2)
+    parts = [
+        f"{words} {number_cell(record[f'{time}_violation_pct'], 2).text}"
+        for words, time in (("first", "ttft"), ("further", "tpot"))
+        if record[f"{time}_slo_ms"] is not None
+    ]
+    return TableCell(cell.text, cell.value, ", ".join(parts))
 
 
 _TOKENS = {
@@ -39,15 +55,12 @@ _TOKENS = {
     "p95_tpot_ms": number_field("P95", "p95_tpot_ms", unit="ms", best="low"),
     "tpot_slo_ms": number_field("Limit", "tpot_slo_ms", unit="ms"),
     "p95_latency_ms": number_field("Last token, P95", "p95_latency_ms", 0, unit="ms", best="low"),
-    "slo_violation_pct": _late("Late", "slo_violation_pct"),
-    "ttft_violation_pct": _late("First late", "ttft_violation_pct"),
-    "tpot_violation_pct": _late("Further late", "tpot_violation_pct"),
+    "slo_violation_pct": Field(Column("Late", "%", best="low"), _late),
     "goodput_per_s": number_field("Goodput", "goodput_per_s", 2, unit="requests/s", best="high"),
     "answer_tokens_per_s": number_field("Output", "answer_tokens_per_s", 0, unit="tokens/s"),
 }
 _REPLICAS = {
     "policy": text_field("Policy", "policy"),
-    "region": text_field("Region", "region"),
     "pool": text_field("Pool", "pool"),
     "replicas": number_field("Replicas", "replicas"),
     "avg_running": number_field("In batches", "avg_running", unit="sequences"),

@@ -91,6 +91,9 @@ class PoolReadings:
 #: Integrals and totals of replicas that batch continuously, in the order of `PoolReadings.tokens`.
 TOKEN_COLUMNS = ("energy_j", "running_s", "held_s", "prompt_tokens", "answer_tokens", "preemptions")
 
+#: Of these, what is held against time of servers, which ends with the horizon.
+_WITHIN = frozenset(("running_s", "held_s"))
+
 #: Slots that a run is divided into: the shortest of these, s, of which there are not too many, or an hour.
 _SLOTS_S = 60.0, 300.0, 900.0
 _MANY = 2016
@@ -176,8 +179,9 @@ class Meter:
         np.add.at(self.busy_s, slot, more.busy_s)
         np.add.at(self.waiting_s, slot, more.waiting_s)
         np.add.at(self.sent_s, slot, more.sent_s)
-        for total, column in zip(self.tokens, more.tokens, strict=True):
-            np.add.at(total, slot, column)
+        for name, total, column in zip(TOKEN_COLUMNS, self.tokens, more.tokens, strict=False):
+            counted = within if name in _WITHIN else slice(None)
+            np.add.at(total, slot[counted], column[counted])
         # Servers that are on after the horizon, only to empty the queues, are busy.
         np.add.at(self.server_s, slot[within], on_s[within])
         counted = start_s >= self._warmup_s

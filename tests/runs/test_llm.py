@@ -1,0 +1,90 @@
+"""From a scenario with language models to its tables, files, figure and page, and back from its journal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from carbonroute.cli import main
+from helpers import llm
+
+COMMON = ["--quiet"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the scenario, the outputs of its run and its journal."""
+    place = tmp_path_factory.mktemp("llm")
+    text = llm.SCENARIO.replace("requests_per_hour = 20000", "requests_per_hour = 120000")
+    (place / "llm.toml").write_text(text, encoding="utf-8")
+    options = ["--output", str(place / "out"), "--report", "--journal", str(place / "journal"), *COMMON]
+    assert main(["simulate", str(place / "llm.toml"), *options]) == 0
+    return place
+
+
+def test_tables_of_tokens_and_replicas_are_consistent(folder: Path) -> None:
+    tokens = pl.read_csv(folder / "out/tables/tokens.csv")
+    replicas = pl.read_csv(folder / "out/tables/replicas.csv")
+    results = pl.read_csv(folder / "out/tables/per_workload_results.csv")
+    assert tokens["policy"].to_list() == ["Latency-First", "Carbon-First", "Spill"]
+    assert replicas.height == 3 * 2
+    for time in ("ttft", "tpot", "latency"):
+        ascending = tokens.select(f"p50_{time}_ms", f"p95_{time}_ms", f"p99_{time}_ms").to_numpy()
+        assert (ascending[:, 1:] >= ascending[:, :-1]).all()
+    assert tokens["avg_latency_ms"].to_list() == pytest.approx(results["avg_latency_ms"].to_list(), abs=0.05)
+    assert tokens["slo_violation_pct"].to_list() == pytest.approx(
+        results["slo_violation_pct"].to_list(), abs=0.005
+    )
+    per_policy = replicas.group_by("policy", maintain_order=True).agg(pl.col("answer_tokens_per_s").sum())
+    assert per_policy["answer_tokens_per_s"].to_list() == pytest.approx(
+        tokens["answer_tokens_per_s"].to_list(), rel=1e-6
+    )
+    assert (replicas["kv_use_pct"] <= replicas["peak_kv_use_pct"]).all()
+    assert (replicas["peak_kv_use_pct"] <= 100).all()
+    assert replicas.filter(policy="Carbon-First", region="A")["j_per_answer_token"][0] is None
+    late = tokens.filter(policy="Carbon-First").row(0, named=True)
+    assert late["goodput_per_s"] == pytest.approx(
+        late["requests"] / 7200 * (1 - late["slo_violation_pct"] / 100)
+    )
+
+
+def test_the_page_and_the_figure_show_them(folder: Path) -> None:
+    page = (folder / "out/report.html").read_text(encoding="utf-8")
+    assert "First tokens and batches" in page
+    assert 'id="figure-first_tokens"' in page
+    assert (folder / "out/graphs/first_tokens.png").stat().st_size > 10_000
+
+
+def test_a_run_folder_is_read_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (folder / "out/report.html").read_bytes()
+    assert main(["report", str(folder / "out")]) == 0
+    assert (folder / "out/report.html").read_bytes() == before
+    assert main(["tables", str(folder / "out"), "--format", "markdown"]) == 0
+    assert "Spill" in capsys.readouterr().out
+
+
+def test_decisions_replay_to_the_bit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (spill,) = (path for path in (folder / "journal").iterdir() if "spill" in path.name)
+    assert main(["replay", str(spill), "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["records"] >= 2 * 60
+    assert answer["differ"] == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["whatif", "--traffic", "2x"],
+        ["headroom", "--at", "1,2,inf"],
+        ["validate"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_other_commands_take_it(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "llm.toml").write_text(llm.SCENARIO, encoding="utf-8")
+    name, *options = command
+    output = [] if name in ("validate", "whatif") else ["--output", str(tmp_path / "out")]
+    assert main([name, str(tmp_path / "llm.toml"), *options, *output]) in (0, 1)
