@@ -184,7 +184,8 @@ def describe(
 def _of_complete(table: pl.DataFrame, values: Array, lone: Mask, step: Step) -> Series:
     """Return the description of rows that are complete."""
     span = cast(datetime, table["time"][0]), cast(datetime, table["time"][-1])
-    hours = HourlyValues(_zones(table["zone"]), span[0], values)
+    zones = tuple(cast(pl.Enum, table.schema["zone"]).categories)  # complete rows have each of them
+    hours = HourlyValues(zones, span[0], values)
     by_zone, findings = describe_hours(hours, HOURS_PER_DAY, lone)
     nothing = np.zeros(len(hours.zones), dtype=np.int64)
     counted = _table(hours.zones, {"rows": nothing + len(values), **dict.fromkeys(_ROW_FAULTS, nothing)})
