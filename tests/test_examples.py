@@ -111,6 +111,18 @@ def test_the_traces_of_language_models_are_replayed_whole_and_their_geography_is
     assert by_workload["requests"].to_list() == [19_366, 8_819]
 
 
+def test_the_traces_on_replicas_have_first_tokens_of_their_own_lengths() -> None:
+    result = run(example("llm-azure-replicas"))
+    nearest = result.tables.tokens.filter(policy="Latency-First")
+    assert nearest["requests"].to_list() == [19_366, 8_819]
+    assert nearest["answer_tokens_per_s"].to_list() == pytest.approx(
+        [19_366 * 211.126 / 7200, 8_819 * 27.882 / 7200], rel=1e-3
+    )
+    assert nearest["ttft_violation_pct"].to_list()[0] < 1
+    clean = result.tables.tokens.filter(policy="Carbon-First")
+    assert min(clean["ttft_violation_pct"]) > 10  # bursts of code meet two replicas
+
+
 def test_the_year_on_real_grids_is_in_grams_and_an_hour_late() -> None:
     result = run(example("aws-2021"), {"traffic.requests_per_hour": 3})
     saving = result.tables.saving

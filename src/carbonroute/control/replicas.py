@@ -78,8 +78,9 @@ class LoadedTimes:
     def late_share(self, expected: Expected) -> Array:
         """Return the probability that a request breaks one of its SLOs, shape (K, O, W, R); NaN without llm.
 
-        By the laws of its lengths at the expected times: the largest of the probabilities for the end, the
-        first token, and the further ones, which are late or in time for all.
+        By the laws of its lengths at the expected times, and with waits as spread as exponential ones: the
+        largest of the probabilities for the end, for the first token by the prompt and by the wait, and for
+        the further ones, which are late or in time for all.
         """
         site = self._site
         origins, _, regions = site.shape
@@ -96,9 +97,13 @@ class LoadedTimes:
             # Formula llm-risk.
             answers = (site.slo_ms[w] - travel_ms - queue_ms - prefill_ms) / tpot_ms + 1
             prompts = (site.ttft_slo_ms[w] - travel_ms - queue_ms) / per_prompt_ms
+            left_ms = np.maximum(site.ttft_slo_ms[w] - travel_ms - prefill_ms, 0.0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                waits = np.where(queue_ms > 0, np.exp(-left_ms / queue_ms), 0.0)
             risks = (
                 _beyond(law.answer_tokens.score(answers)),
                 _beyond(law.prompts.score(prompts)),
+                waits,
                 np.where(tpot_ms > site.tpot_slo_ms[w], 1.0, 0.0),
             )
             late[:, :, w] = np.maximum.reduce(np.broadcast_arrays(*risks))
