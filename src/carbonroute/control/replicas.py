@@ -96,7 +96,7 @@ class LoadedTimes:
             per_prompt_ms = prefill_ms / max(law.prompts.average(), 1.0)
             # Formula llm-risk.
             answers = (site.slo_ms[w] - travel_ms - queue_ms - prefill_ms) / tpot_ms + 1
-            prompts = (site.ttft_slo_ms[w] - travel_ms - queue_ms) / per_prompt_ms
+            prompts = (site.ttft_slo_ms[w] - travel_ms) / per_prompt_ms
             left_ms = np.maximum(site.ttft_slo_ms[w] - travel_ms - prefill_ms, 0.0)
             with np.errstate(divide="ignore", invalid="ignore"):
                 waits = np.where(queue_ms > 0, np.exp(-left_ms / queue_ms), 0.0)
