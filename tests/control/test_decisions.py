@@ -281,6 +281,9 @@ def test_a_head_that_is_behind_is_no_loss_and_another_one_is(tmp_path: Path) -> 
     place.write_text(json.dumps({"seq": 58, "sha256": told["sha256"]}))
     with pytest.raises(RunFolderError, match=f"record 58 is another one than {HEAD} names"):
         list(records(tmp_path))
+    for unwritten in (b"", b"\0" * 120):  # a kill after the head was made, and a power cut
+        place.write_bytes(unwritten)
+        assert len(list(records(tmp_path))) == 60
     place.write_text("{")
     with pytest.raises(RunFolderError, match=f"{HEAD} is damaged"):
         DecisionJournal(tmp_path, head(inputs), durable=True)

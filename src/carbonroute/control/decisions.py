@@ -676,11 +676,13 @@ def _unlike_head(folder: Path, problem: str) -> RunFolderError:
 
 
 def _head(folder: Path) -> _Head | None:
-    """Return which record is the last, as ``head.json`` tells; None where there is none."""
+    """Return which record is the last, as ``head.json`` tells; None where it is not there, or not written."""
     with reading(folder / HEAD):
         if not stands(folder, HEAD):
             return None
     content = read_file(folder, HEAD, _HEAD_BYTES)
+    if not content.strip(b"\0"):  # a kill, or a power cut, after it was made
+        return None
     try:
         return _Head.model_validate_json(content)
     except ValidationError as error:
