@@ -27,7 +27,7 @@ def test_a_study_tells_where_no_policy_keeps_the_limit_from_where_there_is_nothi
     first, *rest = study.finding(results, summary, ["load"])
     assert "Spill cuts mean carbon intensity most: by 40.0 %" in first
     assert rest == [
-        "Of 3 combinations, the best policy within the limit is Spill in 1; it saves 40.0 to 40.0 %.",
+        "Of 3 combinations, the best policy within the limit is Spill in 1; it saves 40.0 %.",
         "In 1 of them, no policy that a router could run keeps the limit.",
         "In 1 of them, there is nothing to save: the baseline emits nothing.",
     ]

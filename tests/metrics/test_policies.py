@@ -86,6 +86,22 @@ def test_percentiles_are_those_of_the_latencies(inputs: Inputs) -> None:
     expected_ms = pytest.approx(np.percentile(latency_ms, 95))
     assert tables.policies["p95_latency_ms"][0] == expected_ms
     assert tables.workloads["p95_latency_ms"][0] == expected_ms
+    assert tables.policies["worst_p95_latency_ms"][0] == expected_ms
+
+
+def test_a_percentile_of_the_worst_workload_is_none_of_the_others(inputs: Inputs) -> None:
+    """The second workload takes 4 s and is late; the first one takes 20 ms."""
+    requests, violations = NEAR.requests.copy(), NEAR.violations.copy()
+    requests[0, 1, 1], violations[0, 1, 1] = 10, 7
+    latency = Samples(((np.full(100, 20.0),), (np.full(10, 4000.0),), ()))
+    mixed = replace(
+        NEAR, requests=requests, violations=violations, latency=latency,
+        latency_sum_ms=np.where(violations > 0, 40_000.0, NEAR.latency_sum_ms),
+        carbon_sum_g_per_kwh=(requests * 400.0).astype(np.float64),
+    )  # fmt: skip
+    [row] = tabulate(inputs, [mixed], NEAR, 0.05).policies.rows(named=True)
+    assert row["worst_workload"] == inputs.scenario.workloads[1].name
+    assert row["worst_p95_latency_ms"] == 4000.0
 
 
 def test_twins_do_not_dominate_each_other(inputs: Inputs) -> None:

@@ -93,22 +93,40 @@ def test_every_row_of_the_summary_has_its_place_figures_and_verdict(found: Study
         shown = dict(zip(headings, row.cells, strict=True))
         assert shown["Policy"].text == each["policy"]
         assert shown["regions[A].pue"].value == each["regions[A].pue"]
-        assert shown["SLO violations"].value == each["slo_violation_pct"]
-        assert shown["Mean latency"].value == each["avg_latency_ms"]
+        assert shown["SLO violations of the worst workload"].value == each["worst_violations_pct"]
+        assert shown["Its P95 latency"].value == each["worst_p95_latency_ms"]
         assert shown["Verdict"].text.startswith("viable") == each["viable"]
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_what_is_not_known_is_no_number(found: StudyTables) -> None:
     later = pl.when(pl.int_range(pl.len()) > 0)
-    unknown = found.summary.with_columns(later.then(pl.col("p95_latency_ms")).alias("p95_latency_ms"))
+    p95 = "worst_p95_latency_ms"
+    unknown = found.summary.with_columns(later.then(pl.col(p95)).alias(p95))
     made = table(page(dataclasses.replace(found, summary=unknown)), "table-cells")
-    place = [column.heading for column in made.columns].index("P95 latency")
+    place = [column.heading for column in made.columns].index("Its P95 latency")
     assert made.rows[0].cells[place].value is None
     assert made.rows[0].cells[place].text == "–"
-    gone = found.summary.drop("p95_latency_ms")
+    gone = found.summary.drop(p95)
     made = table(page(dataclasses.replace(found, summary=gone)), "table-cells")
-    assert "P95 latency" not in [column.heading for column in made.columns]
+    assert not any("P95" in column.heading for column in made.columns)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_policies_of_one_limit_for_all_have_figures_of_all_requests(found: StudyTables) -> None:
+    summary = found.summary.with_columns(limit_per=pl.lit("all"))
+    made = table(page(dataclasses.replace(found, summary=summary)), "table-cells")
+    headings = [column.heading for column in made.columns]
+    assert {"SLO violations", "Mean latency", "P95 latency"} <= set(headings)
+    assert made.rows[0].cells[headings.index("P95 latency")].value == summary["p95_latency_ms"][0]
+
+
+def test_the_best_policy_that_a_router_can_run_comes_first(found: StudyTables) -> None:
+    listed = overview.policies(found)
+    ranks = listed.select("clairvoyant", -pl.col("best").cast(pl.Int64)).rows()
+    assert ranks == sorted(ranks)
+    late = found.summary.group_by("policy").agg(pl.col("worst_violations_pct").max()).rows()
+    assert dict(listed.select("policy", "violations_most_pct").iter_rows()) == dict(late)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -132,14 +150,16 @@ def test_means_over_seeds_show_their_intervals(found: StudyTables) -> None:
         {"axis": ["seed"] * 3, "label": ["1", "2", "3"], "number": [1.0, 2.0, 3.0], "averaged": [True] * 3}
     )
     ends = {
-        f"slo_violation_pct_{end}": pl.col("slo_violation_pct") + step
+        f"worst_violations_pct_{end}": pl.col("worst_violations_pct") + step
         for end, step in (("low", -1), ("high", 1))
     }
     averaged = dataclasses.replace(
         found, summary=found.summary.with_columns(**ends, n=3), axes=pl.concat([found.axes, seeds])
     )
     made = page(averaged)
-    place = [column.heading for column in table(made, "table-cells").columns].index("SLO violations")
+    place = [column.heading for column in table(made, "table-cells").columns].index(
+        "SLO violations of the worst workload"
+    )
     assert " to " in table(made, "table-cells").rows[0].cells[place].detail
     assert "Means over 3 values of seed." in texts(section(made, "cells"))
     assert "interval" not in texts(section(page(found), "cells"))

@@ -118,7 +118,7 @@ def _table(result: Headroom) -> Table:
         # Servers come whole: two headrooms can be the same.
         heading = "∞\n" if servers is None else f"{step:g} ×\n{servers}"
         table.add_column(heading, justify="right", no_wrap=True)
-    for policy in result.points["policy"].unique(maintain_order=True):
+    for policy in best_first(result.points, result.max_violation_pct):
         rows = result.points.filter(pl.col("policy") == policy).rows(named=True)
         cells = [
             f"{'–' if row[measure.reduction] is None else format(row[measure.reduction], 'z.1f')}\n"
@@ -127,3 +127,17 @@ def _table(result: Headroom) -> Table:
         ]
         table.add_row(f"{policy}{' †' * rows[0]['clairvoyant']}", *cells)
     return table
+
+
+def best_first(points: pl.DataFrame, max_violation_pct: float) -> list[str]:
+    """Return the policies from the best on: at most headrooms within the limit, then of the largest saving.
+
+    Those that no router can run come last.
+    """
+    kept = slo.within(points, max_violation_pct).group_by("policy")
+    kept_at = kept.agg(pl.len().alias("kept"), pl.col(measure_of(points).reduction).mean().alias("saved"))
+    ranks = points.select("policy", "clairvoyant").unique(maintain_order=True)
+    ranks = ranks.join(kept_at, on="policy", how="left", maintain_order="left")
+    order = ["clairvoyant", "kept", "saved"]
+    ranked = ranks.sort(order, descending=[False, True, True], nulls_last=True, maintain_order=True)
+    return ranked["policy"].to_list()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 from cyclopts import Parameter
@@ -16,7 +16,9 @@ from carbonroute.cli.progress import Display, progress, stepper
 from carbonroute.cli.terminal import DONE, MISSED, empty_table, out, print_csv, print_json, results_alone, say
 from carbonroute.errors import visible
 from carbonroute.files.tables import csv_bytes
+from carbonroute.metrics import slo
 from carbonroute.metrics.headlines.study import plain
+from carbonroute.metrics.masses import mass_unit
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE
 from carbonroute.runs.folder import RunFolder
 from carbonroute.runs.manifest import read_manifest
@@ -237,13 +239,14 @@ def _policies(tables: StudyTables) -> Table:
     rows = overview.policies(tables)
     table = empty_table(f"{tables.facts['name']}: each policy over all combinations")
     table.add_column("Policy", overflow="fold")
+    late = "Late of the worst\nworkload, %: " if slo.per_workload(tables.summary) else "Late, %\n"
     headings = (
         "Viable\nin",
         "Best\nin",
         "Saved %\nleast",
         "\nmedian",
         "\nmost",
-        "Violations %\nmedian",
+        f"{late}median",
         "\nmost",
     )
     for heading in headings:
@@ -257,6 +260,12 @@ def _policies(tables: StudyTables) -> Table:
     return table
 
 
+def _with_ends(row: Mapping[str, Any], name: str) -> str:
+    """Return a figure of the summary with its 95 % interval over seeds, where it has one."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return f"{row[name]:z.1f}" if low is None else f"{row[name]:z.1f} [{low:z.1f}, {high:z.1f}]"
+
+
 def _combinations(tables: StudyTables, best: pl.DataFrame) -> Table:
     saved = overview.saved_column(tables.summary)
     table = empty_table("the best policy within the limit that a router could run")
@@ -264,19 +273,27 @@ def _combinations(tables: StudyTables, best: pl.DataFrame) -> Table:
     for name in axes:
         table.add_column(name, overflow="fold")
     table.add_column("Policy", overflow="fold")
-    for heading in ("Saved\n%", "Violations\n%", "Latency\nms"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    masses_kg = best["total_kg"].drop_nulls().to_list() if "total_kg" in best.columns else []
+    unit, worst = mass_unit(masses_kg), slo.per_workload(tables.summary)
+    headings = ["Saved\n%", *[f"Emissions\n{unit.name}"] * bool(masses_kg), "Late\n%", "P95\nms"]
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    if worst:
+        table.add_column("of the worst\nworkload", overflow="fold")
     for row in best.head(_SHOWN).rows(named=True):
         places = [plain(row[name]) for name in axes]
         if row["policy"] is None:
-            table.add_row(*places, "none", "–", "–", "–")
+            table.add_row(*places, "none", *["–"] * (len(headings) + worst))
             continue
-        latency_ms = row.get("avg_latency_ms")
+        p95_ms = row.get(slo.WORST_P95 if worst else "p95_latency_ms")
+        mass = [f"{row['total_kg'] * unit.per_kg:,.{unit.digits}f}"] if masses_kg else []
         table.add_row(
             *places,
             row["policy"],
-            f"{row[saved]:z.1f}",
-            f"{row['slo_violation_pct']:.2f}",
-            "–" if latency_ms is None else f"{latency_ms:.1f}",
+            _with_ends(row, saved),
+            *mass,
+            f"{row[slo.limited(tables.summary)]:.2f}",
+            "–" if p95_ms is None else f"{p95_ms:.1f}",
+            *[row[slo.WORST]] * worst,
         )
     return table

@@ -17,6 +17,7 @@ from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.folder import write_named
 from carbonroute.metrics import Tables, as_published, simulation_results, slo
 from carbonroute.metrics.masses import MassUnit, mass_unit, scaled
+from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE
 from carbonroute.report.text_tables import FORMATS, Column, Figure, TextTable
 from carbonroute.runs.manifest import STUDY, read_manifest
@@ -40,15 +41,18 @@ _HEADINGS = MappingProxyType(
         "avg_carbon_g_per_kwh": "Carbon", "carbon_reduction_pct": "Reduction", "total_kg": "Emissions",
         "emissions_reduction_pct": "Reduction", "same_capacity_carbon_reduction_pct": "Reduction",
         "same_capacity_emissions_reduction_pct": "Reduction", "slo_ms": "SLO", "avg_wait_ms": "Wait",
+        slo.WORST: "Worst workload", slo.WORST_PCT: "Its violations", slo.WORST_P95: "Its P95",
         "p95_wait_ms": "P95 wait", "rejected_pct": "Rejected", "saved_pct": "Saved", "n": "Cells",
     }
 )  # fmt: skip
-_DECIMALS = MappingProxyType({"slo_violation_pct": ".2f", "rejected_pct": ".2f"})
+_DECIMALS = MappingProxyType({"slo_violation_pct": ".2f", slo.WORST_PCT: ".2f", "rejected_pct": ".2f"})
 #: What a study's summary shows of its figures, where it has them.
 _OF_STUDIES = (
-    "avg_latency_ms", "p95_latency_ms", "slo_violation_pct", "avg_carbon_g_per_kwh", "carbon_reduction_pct",
-    "total_kg", "emissions_reduction_pct",
+    "avg_latency_ms", "p95_latency_ms", "slo_violation_pct", slo.WORST, slo.WORST_PCT, slo.WORST_P95,
+    "avg_carbon_g_per_kwh", "carbon_reduction_pct", "total_kg", "emissions_reduction_pct",
 )  # fmt: skip
+#: Of these, what is left out where each workload has its own limit, and where none has.
+_OVER_ALL, _OF_THE_WORST = ("avg_latency_ms", "p95_latency_ms"), (slo.WORST, slo.WORST_PCT, slo.WORST_P95)
 _ENDS = "_low", "_high"
 
 
@@ -107,11 +111,14 @@ def _of_run(folder: Path) -> dict[str, TextTable]:
 
 def _of_study(study: StudyTables) -> dict[str, TextTable]:
     axes, name = study.axes["axis"].unique(maintain_order=True).to_list(), study.facts["name"]
-    kept = [column for column in (*axes, "policy", *_OF_STUDIES) if column in study.summary.columns]
+    left_out = {*(_OVER_ALL if slo.per_workload(study.summary) else _OF_THE_WORST)}
+    left_out.add((INTENSITY if measure_of(study.summary) is GRAMS else GRAMS).reduction)
+    known = [column for column in (*axes, "policy", *_OF_STUDIES) if column not in left_out]
+    kept = [column for column in known if column in study.summary.columns]
     shown = [column for column in kept if study.summary[column].null_count() < study.summary.height]
     ends = [f"{column}{end}" for column in shown for end in _ENDS]
-    known = [end for end in ends if end in study.summary.columns]
-    summary = study.summary.select(*shown, *known, "clairvoyant", "n")
+    intervals = [end for end in ends if end in study.summary.columns]
+    summary = study.summary.select(*shown, *intervals, "clairvoyant", "n")
     return {
         "summary": _generic(summary, f"{name}: means over seeds"),
         "results": _generic(study.results.drop("digest", "error"), f"{name}: every cell"),

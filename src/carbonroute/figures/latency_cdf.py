@@ -25,7 +25,9 @@ from carbonroute.figures.style import (
     policy_styles,
 )
 
+RARE = 1e-3  # share of requests below which the logarithmic axis does not begin
 LONG_TAIL = 4.0  # times the largest SLO: beyond, the latency axis is logarithmic
+_P95 = ["name", "p95_latency_ms"]
 SLO_LINE: Any = {"color": LIMIT, "linewidth": 0.7, "linestyle": (0, (1.5, 1.5))}
 
 
@@ -46,7 +48,7 @@ def draw(latency_cdf: pl.DataFrame, workloads: pl.DataFrame, ax: Axes | None = N
             curve["latency_ms"].to_numpy(), 100 * share, color=style.colour, linestyle=style.line,
             markevery=_marks(share, place, len(styles)), **style.of_markers,
         )  # fmt: skip
-        style.tag(line, f"95 % within {number(p95[policy])} ms", hideable=True)
+        style.tag(line, _within(policy, p95[policy], workloads), hideable=True)
     _scales(area.ax, latency_cdf, max(slos_ms))
     for slo_ms in slos_ms:
         area.ax.axvline(slo_ms, **SLO_LINE)
@@ -56,7 +58,7 @@ def draw(latency_cdf: pl.DataFrame, workloads: pl.DataFrame, ax: Axes | None = N
     legend = [*(style.marker_handle(line=True) for style in styles.values()), slo_handle, mark_handle()]
     parts = (f"{plain(ms)} ms: {', '.join(map(one_line, names))}" for ms, names in slos.iter_rows())
     notes = ["SLO " + "; ".join(parts), *clairvoyant_note(latency_cdf)]
-    return area.finish(_title(latency_cdf), [legend], notes)
+    return area.finish(_title(latency_cdf, workloads), [legend], notes)
 
 
 def _marks(shares: Array, place: int, policies: int) -> list[int]:
@@ -69,7 +71,10 @@ def _scales(ax: Axes, latency_cdf: pl.DataFrame, largest_slo: float) -> None:
     inside = latency_cdf["latency_ms"].to_numpy()  # all requests: curves end at 100 %
     end = max(float(inside.max()), 1.08 * largest_slo)
     if end > LONG_TAIL * largest_slo:
-        start = max(float(inside.min()), 1e-3)
+        common = inside[
+            latency_cdf["share"].to_numpy() >= RARE
+        ]  # a few fast ones need no decade of their own
+        start = max(float(common.min()), 1e-3)
         set_log_axis(ax, "Latency", 0.9 * min(start, largest_slo), end, ticks_from_ms=start, most=7)
     else:
         set_linear_axis(ax, "Latency", end)
@@ -77,7 +82,19 @@ def _scales(ax: Axes, latency_cdf: pl.DataFrame, largest_slo: float) -> None:
     ax.set_ylabel("Share of requests (%)")
 
 
-def _title(latency_cdf: pl.DataFrame) -> str:
+def _within(policy: str, p95_ms: float, workloads: pl.DataFrame) -> str:
+    """Return the 95th percentile of a policy's latency: of each workload, as one over all means nothing."""
+    own = workloads.filter(pl.col("policy") == policy).drop_nulls("p95_latency_ms")
+    if own.height < 2:
+        return f"95 % within {number(p95_ms)} ms"
+    each = (f"{number(ms)} ms of {one_line(name)}" for name, ms in own[_P95].iter_rows())
+    return f"95 % within {', '.join(each)}"
+
+
+def _title(latency_cdf: pl.DataFrame, workloads: pl.DataFrame) -> str:
+    """Say within which time 95 % of requests are served: where there are several, of the worst workload."""
+    if workloads["workload"].n_unique() > 1:
+        return _title_of_the_worst(latency_cdf, workloads)
     labels, p95 = policy_labels(latency_cdf), percentiles_95(latency_cdf, "latency_ms")
     named = in_order(preferred(latency_cdf), "policy")
     low, high = min(named, key=p95.__getitem__), max(named, key=p95.__getitem__)
@@ -85,3 +102,19 @@ def _title(latency_cdf: pl.DataFrame) -> str:
     if p95[low] == p95[high]:
         return f"{within} {'every policy' if len(set(p95.values())) == 1 < len(p95) else labels[low]}"
     return f"{within} {labels[low]}, and {number(p95[high])} ms under {labels[high]}"
+
+
+def _title_of_the_worst(latency_cdf: pl.DataFrame, workloads: pl.DataFrame) -> str:
+    """Say so of the workload whose 95th percentile is the largest multiple of its limit."""
+    labels, named = policy_labels(latency_cdf), in_order(preferred(latency_cdf), "policy")
+    known = workloads.filter(pl.col("policy").is_in(named)).drop_nulls("p95_latency_ms")
+    if known.is_empty():
+        return "No request is served"
+    worst = known.sort(pl.col("p95_latency_ms") / pl.col("slo_ms"), maintain_order=True).row(-1, named=True)
+    p95 = dict(known.filter(workload=worst["workload"]).select("policy", "p95_latency_ms").iter_rows())
+    low, high = min(p95, key=p95.__getitem__), max(p95, key=p95.__getitem__)
+    within = f"95 % of {one_line(worst['name'])} take at most {number(p95[low])} ms under"
+    limit = f" (limit {plain(worst['slo_ms'])} ms)"
+    if p95[low] == p95[high]:
+        return f"{within} {'every policy' if len(p95) == len(labels) > 1 else labels[low]}{limit}"
+    return f"{within} {labels[low]}, and {number(p95[high])} ms under {labels[high]}{limit}"

@@ -23,6 +23,7 @@ from carbonroute.figures.style import (
     sheet,
     text_pt,
 )
+from carbonroute.metrics import slo
 from carbonroute.metrics.measure import GRAMS, measure_of, stated
 
 COLUMNS, NARROW_COLUMNS = 4, 2
@@ -74,6 +75,8 @@ def _scores(policies: pl.DataFrame) -> dict[str, Array]:
         reduction: policies[stated(policies).column].to_numpy(),
         "Carbon\nefficiency": efficiency,
     }
+    if slo.per_workload(policies):  # over milliseconds and seconds, one percentile means nothing
+        del qualities["P95"]
     if policies[stated(policies).column].null_count():
         del qualities[reduction]
     return {name: _scaled(values) for name, values in qualities.items()}
@@ -117,11 +120,15 @@ def _radar(
 
 def _note(policies: pl.DataFrame, scores: dict[str, Array]) -> str:
     name, served = ("emissions", "requests") if measure_of(policies) is GRAMS else ("carbon", "energy")
-    left_out = "" if len(scores) == 5 else f" The reduction is left out: the baseline's {name} is 0."
+    left_out = (
+        ""
+        if any("reduction" in axis for axis in scores)
+        else f" The reduction is left out: the baseline's {name} is 0."
+    )
     return (
         "Outer is better. Each axis runs from the worst policy of this run (centre) to the best (rim): "
-        f"average latency, P95 latency, SLO compliance, {name} reduction, and carbon efficiency ({served} "
-        f"served per gram of CO₂e). Grey: the other policies.{left_out}"
+        f"average latency, {'P95 latency, ' * ('P95' in scores)}SLO compliance, {name} reduction, and carbon "
+        f"efficiency ({served} served per gram of CO₂e). Grey: the other policies.{left_out}"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from carbonroute.metrics.averages import mean, share_pct
-from carbonroute.metrics.slo import WORST_PCT
+from carbonroute.metrics.slo import WORST_P95, WORST_PCT
 from carbonroute.outcome import Outcome
 from carbonroute.scenario.written.objectives import FIGURES
 
@@ -18,7 +18,7 @@ KEY = ("policy", "workload", "figure")
 DIFFERENCE = "_difference"
 
 #: Figures of all workloads together: those of the worst one stand under its own name.
-OF_ALL = tuple(name for name in FIGURES if name != WORST_PCT)
+OF_ALL = tuple(name for name in FIGURES if name not in {WORST_PCT, WORST_P95})
 _OF_A_WORKLOAD = ("avg_latency_ms", "p95_latency_ms", "slo_violation_pct")
 _SCHEMA = {"policy": pl.String, "workload": pl.String, "figure": pl.String, "value": pl.Float64}
 

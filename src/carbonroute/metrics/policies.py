@@ -60,6 +60,7 @@ COLUMNS = (
     slo.WORST_PCT,
     slo.PER,
     UNLIMITED_WORST_PCT,
+    slo.WORST_P95,
 )
 #: Those that hold text.
 TEXTS = ("policy", "baseline", "dominated_by", "same_capacity_baseline", slo.WORST, slo.PER)
@@ -112,11 +113,19 @@ def rows(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comparison
                 slo.WORST_PCT: most,
                 slo.PER: scenario.limit_per,
                 UNLIMITED_WORST_PCT: _unlimited_worst(workloads, outcome, comparison),
+                slo.WORST_P95: _p95_ms(workloads, outcome, name),
             }
         )
     for row, name in zip(results, _dominated_by(results), strict=True):
         row["dominated_by"] = name
     return results
+
+
+def _p95_ms(workloads: Sequence[str], outcome: Outcome, name: str | None) -> float | None:
+    """Return the 95th percentile of a workload's latency, ms; None where none of it was served."""
+    if name is None or not outcome.served[:, index := workloads.index(name)].any():
+        return None
+    return quantiles([outcome.latency], 0.95, index)[0]
 
 
 def _unlimited_worst(workloads: Sequence[str], outcome: Outcome, comparison: Comparison) -> float | None:

@@ -13,6 +13,8 @@ from carbonroute.outcome import Outcome
 
 #: Columns: name of the workload of most violations, its violations in %, and what the limit holds for.
 WORST, WORST_PCT, PER = "worst_workload", "worst_violations_pct", "limit_per"
+#: 95th percentile of that workload's latency: over milliseconds and seconds together, one means nothing.
+WORST_P95 = "worst_p95_latency_ms"
 OVERALL = "slo_violation_pct"
 #: What a limit holds for, by the value of its column, to follow "violations" in a sentence.
 SCOPE = MappingProxyType({"workload": " in every workload", "all": ""})

@@ -55,8 +55,8 @@ class Tables:
         label is ``same_capacity_baseline``: ``same_capacity_carbon_reduction_pct`` and
         ``same_capacity_emissions_reduction_pct``. Last come ``worst_workload`` (name of the workload of most
         violations) and ``worst_violations_pct``, ``limit_per`` (``"workload"`` where the limit holds for
-        every workload by itself and there are several, else ``"all"``), and
-        ``unlimited_worst_violations_pct``.
+        every workload by itself and there are several, else ``"all"``),
+        ``unlimited_worst_violations_pct``, and ``worst_p95_latency_ms`` of the worst workload.
     routing
         One row per policy × region: ``policy``, ``clairvoyant``, ``region``, ``requests``, ``share`` (0…1).
     workloads

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import polars as pl
 
+from carbonroute.metrics import slo
 from carbonroute.metrics.best import best_of_each
 from carbonroute.metrics.measure import measure_of
 from carbonroute.study.tables import StudyTables
@@ -37,11 +38,13 @@ def policies(tables: StudyTables) -> pl.DataFrame:
 
     Returns
     -------
-    A row per policy, in the order of the results: ``policy``, ``clairvoyant``, ``combinations`` (in which it
+    A row per policy, those that a router can run first, then from the one that is best in most combinations
+    on, and then by the median saving: ``policy``, ``clairvoyant``, ``combinations`` (in which it
     takes part), ``viable`` (of them), ``best`` (of those, where no other policy that a router could run saves
-    more), and minimum, median and maximum of its savings and violations; see `STYLES`.
+    more), and minimum, median and maximum of its savings and of the violations that the limit is on (of all
+    requests, or of the worst workload); see `STYLES`.
     """
-    saved = saved_column(tables.summary)
+    saved, late = saved_column(tables.summary), slo.limited(tables.summary)
     wins = best(tables)["policy"].drop_nulls().value_counts(name="best")
     table = tables.summary.group_by("policy", maintain_order=True).agg(
         pl.col("clairvoyant").any(),
@@ -50,11 +53,14 @@ def policies(tables: StudyTables) -> pl.DataFrame:
         pl.col(saved).min().alias("saved_least_pct"),
         pl.col(saved).median().alias("saved_median_pct"),
         pl.col(saved).max().alias("saved_most_pct"),
-        pl.col("slo_violation_pct").median().alias("violations_median_pct"),
-        pl.col("slo_violation_pct").max().alias("violations_most_pct"),
+        pl.col(late).median().alias("violations_median_pct"),
+        pl.col(late).max().alias("violations_most_pct"),
     )
     table = table.join(wins, on="policy", how="left", maintain_order="left")
-    return table.with_columns(pl.col("best").fill_null(0))
+    order = {"clairvoyant": False, "best": True, "viable": True, "saved_median_pct": True}
+    return table.with_columns(pl.col("best").fill_null(0)).sort(
+        list(order), descending=list(order.values()), maintain_order=True, nulls_last=True
+    )
 
 
 def best(tables: StudyTables) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import polars as pl
 
 from carbonroute.metrics import slo
 from carbonroute.metrics.best import best, runnable
+from carbonroute.metrics.headlines.amounts import amounts_in_words
 from carbonroute.metrics.headlines.run import share_in_words
 from carbonroute.metrics.measure import Measure, effect, measure_of, saves
 
@@ -60,7 +61,8 @@ def no_limit_stated(limited: Sequence[str], unlimited: Sequence[str]) -> Iterato
 
 def _saves(best: dict[str, Any], measure: Measure, column: str, baseline: str) -> str:
     if saves(best[column]):
-        return f"{best['policy']} saves {best[column]:.1f} % of {measure.name} against {baseline}"
+        amounts = amounts_in_words(best) * (column == measure.reduction)
+        return f"{best['policy']} saves {best[column]:.1f} % of {measure.name}{amounts} against {baseline}"
     does = effect(measure, best[column], again=True)
     return f"no policy cuts {measure.name} against {baseline}; {best['policy']}, the best, {does}"
 

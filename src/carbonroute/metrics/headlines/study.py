@@ -9,6 +9,7 @@ import polars as pl
 
 from carbonroute.metrics import slo
 from carbonroute.metrics.best import best_of_each, runnable
+from carbonroute.metrics.headlines.amounts import amounts_in_words
 from carbonroute.metrics.measure import measure_of, saves
 
 
@@ -41,8 +42,8 @@ def finding(results: pl.DataFrame, summary: pl.DataFrame, axes: Sequence[str]) -
         return
     yield (
         f"Within {limit}, {most['policy']} cuts {measure.name} most: by {most[saved]:.1f} "
-        f"%{_interval(most, saved)} against {most['baseline']} ({slo.late_in_words(most)})"
-        f"{_where(most, axes)}."
+        f"%{_interval(most, saved)}{amounts_in_words(most)} against {most['baseline']} "
+        f"({slo.late_in_words(most)}){_where(most, axes)}."
     )
     if axes:
         kept = viable.select(axes).n_unique()
@@ -57,12 +58,14 @@ def _how_far(places: pl.DataFrame, saved: str, kept: int) -> Iterator[str]:
     viable = places.filter(pl.col("policy").is_not_null())
     wins = viable.group_by("policy", maintain_order=True).len()
     wins = wins.sort("len", descending=True, maintain_order=True)
-    named = ", ".join(f"{policy} in {count}" for policy, count in wins.head(4).iter_rows())
+    shares = [(policy, "all" if count == places.height else count) for policy, count in wins.iter_rows()]
+    named = ", ".join(f"{policy} in {share}" for policy, share in shares[:4])
     more = f" and {wins.height - 4} more policies in the rest" if wins.height > 4 else ""
     saved_pct = viable[saved].to_numpy()
+    least, most = f"{saved_pct.min():z.1f}", f"{saved_pct.max():z.1f}"
     yield (
         f"Of {places.height} combinations, the best policy within the limit is {named}{more}; it saves "
-        f"{saved_pct.min():z.1f} to {saved_pct.max():z.1f} %."
+        f"{f'{least} to ' * (least != most)}{most} %."
     )
     if nowhere := places.height - kept:
         yield f"In {nowhere} of them, no policy that a router could run keeps the limit."

@@ -101,6 +101,8 @@ class Objectives(Spec):
         Bound on the reduction against Latency-First on the same capacity, for which pools must be stated.
     worst_violations_pct
         Bound on the violations of the workload that has most of them.
+    worst_p95_latency_ms
+        Bound on the 95th percentile of latency of that workload.
     """
 
     policy: Name
@@ -128,6 +130,7 @@ class Objectives(Spec):
     same_capacity_carbon_reduction_pct: BoundText | None = None
     same_capacity_emissions_reduction_pct: BoundText | None = None
     worst_violations_pct: BoundText | None = None
+    worst_p95_latency_ms: BoundText | None = None
 
     @property
     def bounds(self) -> dict[str, Bound]:
