@@ -129,6 +129,14 @@ class Capacity:
         )
 
     @property
+    def at_once(self) -> Array:
+        """Requests that a full server serves at once, shape (P,): 1, or the batch of a full replica."""
+        at_once = np.ones(len(self.servers))
+        for index, replicas in self.replicas.items():
+            at_once[index] = replicas.curve.batch[replicas.most]
+        return at_once
+
+    @property
     def neutral(self) -> bool:
         """Whether engines without servers are right about it: no limits, speed 1, and no power stated."""
         return not self.limited and bool((self.speed == 1).all() and np.isnan(self.idle_w).all())

@@ -63,10 +63,10 @@ def healthy(clock: FakeClock) -> dict[str, Sequence[Series]]:
 class Bench:
     """A sensor on a fake server."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, scenario: dict[str, Any] = SCENARIO, **settings: Any) -> None:
         self.clock = FakeClock()
         self.server = FakeMetrics(self.clock, healthy(self.clock))
-        inputs = inputs_of(**SCENARIO)
+        inputs = inputs_of(**scenario)
         self.share = inputs.traffic_share[0]
         self.traffic = ExpectedTraffic(
             inputs.expected_per_s[0], lambda now_s: np.broadcast_to(self.share, (len(now_s), 2, 2))
@@ -111,6 +111,24 @@ def test_a_reading_holds_what_was_measured() -> None:
     assert bench.sensor.fresh.all()
     assert bench.sensor.healthy
     assert bench.sensor.counted
+
+
+def test_sequences_of_a_batch_are_parts_of_a_full_replica() -> None:
+    step = {"weights_ms": 10.0, "kv_ms_per_token": 0.001, "compute_ms_per_token": 0.1}
+    pool = {"servers": 8, "llm": {"max_num_seqs": 16, "kv_cache_tokens": 100_000, "step": step}}
+    lengths = {"law": "lognormal", "mean": 50, "std": 20}
+    law = {"law": "tokens", "prompt_tokens": lengths, "answer_tokens": lengths}
+    workloads = [{**one, "slo_ms": 60_000, "service_ms": law} for one in SCENARIO["workloads"]]
+    near, far = SCENARIO["regions"]
+    regions = [{**near, "pools": [pool]}, {**far, "pools": [pool]}]
+    bench = Bench({**SCENARIO, "workloads": workloads, "regions": regions})
+    bench.sensor.read(0.0)
+    reading = bench.tick()
+    full = bench.site.capacity.replicas[0]
+    assert full.curve.batch[full.most] == 16
+    np.testing.assert_allclose(reading.busy, [[5, 2]])  # sequences, as routers expect them
+    np.testing.assert_allclose(reading.busy_s, [[4 / 16 * 60, 1 / 16 * 60]])
+    np.testing.assert_allclose(reading.sent_s, np.array([[600, 240]]) * full.busy_ms[0] / 1000)
 
 
 def alarms(bench: Bench) -> str:

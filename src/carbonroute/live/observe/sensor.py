@@ -97,6 +97,8 @@ class LiveSensor:
         )
         workload = np.arange(len(names.workloads))
         self._busy_ms = site.capacity.busy_ms(estimates_ms(site, Information()), workload)
+        # What a full server serves at once: one request, or a full batch of a replica.
+        self._at_once = site.capacity.at_once[site.capacity.pool]
         work = site.workload_share[:, np.newaxis] * self._busy_ms
         self._load = work / work.sum(axis=0)
         self._cells_per_s = traffic.at_first_per_s
@@ -184,17 +186,20 @@ class LiveSensor:
         """Return the reading; of pools of which something is unknown, what is not is 0."""
         capacity, part = self._site.capacity, passed_s / tick.range_s
         requests = np.where(self.fresh[capacity.pool], tick.requests, np.nan) * part
-        service_ms = np.where(np.isnan(tick.service_ms), self._busy_ms, tick.service_ms)
+        unknown = np.isnan(tick.service_ms)
+        # A request in a batch takes longer than the part of a replica that it needs.
+        server_ms = np.where(unknown | (self._at_once > 1), self._busy_ms, tick.service_ms)
+        taken_ms = np.where(unknown, self._busy_ms * self._at_once, tick.service_ms)
         of_workloads = np.nan_to_num(requests.sum(axis=0))
-        sent_s = of_workloads * service_ms / MS_PER["s"]
+        sent_s = of_workloads * server_ms / MS_PER["s"]
         per_s = np.nan_to_num(tick.requests.sum(axis=0)) / tick.range_s
-        running = _first_known(tick.running, per_s * service_ms / MS_PER["s"])
+        running = _first_known(tick.running, per_s * taken_ms / MS_PER["s"])
         waiting = _first_known(tick.waiting, per_s * tick.wait_ms / MS_PER["s"], np.zeros(per_s.shape))
         servers = self._servers(tick)
         healthy = np.where(np.isnan(tick.available), 1.0, tick.available)[capacity.region] > 0
         on_s = np.where(passed_s > 0, servers * passed_s if passed_s else 0.0, 0.0)
         columns = {
-            "busy_s": _first_known(tick.mean_running, running) * passed_s,
+            "busy_s": _first_known(tick.mean_running, running) / self._at_once * passed_s,
             "waiting_s": _first_known(tick.mean_waiting, waiting) * passed_s,
             "sent_s": sent_s,
             "busy": running,
