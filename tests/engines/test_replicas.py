@@ -46,6 +46,7 @@ def random_pool(dice: np.random.Generator) -> LlmPool:
         kv_blocks=int(dice.integers(60, 400)) // block,
         block_tokens=block,
         prefix_hit_share=dice.uniform(0, 1) * (dice.random() < 0.4),
+        prefix_caching=bool(dice.random() < 0.7),
         balance=BALANCES[int(dice.integers(2))],
         load_s=dice.uniform(0, 3) * (dice.random() < 0.7),
     )

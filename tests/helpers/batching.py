@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,7 @@ class Sequenced:
     answer: int
     produced: int = 0
     computed: int = 0
-    blocks: int = 0
+    blocks: list[int] = field(default_factory=list)
     decodes: bool = False  # its prompt, and what it had produced, is all computed
     begin_s: float = math.nan
     first_s: float = math.nan
@@ -62,7 +63,8 @@ class PlainReplica:
         self.ready_s = -math.inf
         self.running: list[Sequenced] = []
         self.line: deque[Sequenced] = deque()
-        self.free = pool.kv_blocks
+        self.free = deque(range(pool.kv_blocks))  # as taken, from the front
+        self.content: dict[int, tuple[int, int]] = {}  # of blocks given back full: request, and which of its
         self.end_s = math.inf
         self.chunks: list[int] = []
         self.decoding: list[bool] = []
@@ -76,18 +78,37 @@ class PlainReplica:
 
     def check(self) -> None:
         """Assert that all blocks are somewhere, and each sequence has those that it needs."""
-        assert self.free + sum(one.blocks for one in self.running) == self.pool.kv_blocks
-        assert all(one.blocks == -(-one.computed // self.pool.block_tokens) for one in self.running)
+        blocks = [*self.free, *(block for one in self.running for block in one.blocks)]
+        assert sorted(blocks) == list(range(self.pool.kv_blocks))
+        assert all(len(one.blocks) == -(-one.computed // self.pool.block_tokens) for one in self.running)
         assert not any(one.blocks for one in self.line)
         assert len(self.running) <= self.pool.max_num_seqs
 
-    def take_blocks(self, one: Sequenced, tokens: int) -> bool:
-        more = -(-(one.computed + tokens) // self.pool.block_tokens) - one.blocks
-        if more > self.free:
+    def take_blocks(self, one: Sequenced, tokens: int, found: Sequence[int] = ()) -> bool:
+        more = -(-(one.computed + tokens) // self.pool.block_tokens) - len(one.blocks)
+        if more > len(self.free):
             return False
-        self.free -= more
-        one.blocks += more
+        for block in found:
+            self.free.remove(block)
+            one.blocks.append(block)
+        for _ in range(more - len(found)):
+            block = self.free.popleft()
+            self.content.pop(block, None)
+            one.blocks.append(block)
         return True
+
+    def give_back(self, one: Sequenced) -> None:
+        """Put the blocks of a sequence at the end of the free ones, its last block first."""
+        for place, block in reversed(list(enumerate(one.blocks))):
+            if (place + 1) * self.pool.block_tokens <= one.computed:
+                self.content[block] = one.number, place
+            self.free.append(block)
+        one.blocks = []
+
+    def found(self, one: Sequenced) -> list[int]:
+        """Return the first blocks of a preempted sequence, as far as they still hold its tokens."""
+        held = {place: block for block, (number, place) in self.content.items() if number == one.number}
+        return [held[place] for place in itertools.takewhile(held.__contains__, itertools.count())]
 
     def begin(self, now_s: float) -> None:
         """Begin a step."""
@@ -98,8 +119,8 @@ class PlainReplica:
             chunk = min(one.prompt + one.produced - one.computed, left)
             while not (given := self.take_blocks(one, chunk)):
                 victim = self.running.pop()
-                self.free += victim.blocks
-                victim.blocks = victim.computed = 0
+                self.give_back(victim)
+                victim.computed = 0
                 victim.decodes = False
                 self.line.appendleft(victim)
                 self.preemptions += 1
@@ -123,12 +144,15 @@ class PlainReplica:
         size = self.pool.block_tokens
         while self.line and left > 0 and len(self.running) < self.pool.max_num_seqs:
             one = self.line[0]
-            hit = 0
+            hit, found = 0, list[int]()
             if math.isnan(one.begin_s):
                 hit = math.floor(self.pool.prefix_hit_share * one.prompt / size) * size
                 hit = min(hit, (one.prompt - 1) // size * size)
+            elif self.pool.prefix_caching:
+                found = self.found(one)
+                hit = len(found) * size
             chunk = min(one.prompt + one.produced - hit, left)
-            if not self.take_blocks(one, hit + chunk):
+            if not self.take_blocks(one, hit + chunk, found):
                 return
             if math.isnan(one.begin_s):
                 one.begin_s = now_s
@@ -161,8 +185,7 @@ class PlainReplica:
         done = [one for one in self.running if one.produced == one.answer]
         for one in done:
             one.last_s = now_s
-            self.free += one.blocks
-            one.blocks = 0
+            self.give_back(one)
             self.running.remove(one)
         return done
 

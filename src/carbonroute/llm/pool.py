@@ -28,6 +28,8 @@ class LlmPool:
         Blocks of the key-value cache, and tokens of a block.
     prefix_hit_share
         Part of a prompt that is in the cache already, 0…1: whole blocks, and never its last token.
+    prefix_caching
+        Whether a preempted sequence finds again those of its blocks that nobody has taken since.
     balance
         Which replica gets a request that arrives: the one with the fewest requests, the first of equal ones;
         or one after the other.
@@ -42,6 +44,7 @@ class LlmPool:
     kv_blocks: int
     block_tokens: int = 16
     prefix_hit_share: float = 0.0
+    prefix_caching: bool = True
     balance: Balance = "least-load"
     load_s: float = 0.0
 

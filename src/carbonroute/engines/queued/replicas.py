@@ -25,6 +25,7 @@ _STATED = (
     "kv_blocks",
     "block_tokens",
     "prefix_hit_share",
+    "prefix_caching",
     "load_s",
 )
 _OF_LAW = (
@@ -79,10 +80,12 @@ class ReplicaSystem:
     A step of a replica computes one token of every sequence that writes its answer, and with the rest of its
     budget chunks of the prompts of the next ones in line, first come first served. Where blocks of the cache
     run out, the sequence admitted last is preempted: back at the head of the line, it will compute anew what
-    it held. Requests that reach a pool at the start of a step are considered in it; of those that do at
-    the same instant, the one sent first is first. An outage rejects the requests in line that never began;
-    preempted ones stay. Whatever the steps in which time advances, the same happens, to the bit. Memory is
-    that of the replicas, of the requests in the system and of those not yet handed out.
+    it held, but for those of its blocks that nobody has taken since: free blocks are taken in the order in
+    which they were given back, a sequence's last block first. Requests that reach a pool at the start of a
+    step are considered in it; of those that do at the same instant, the one sent first is first. An outage
+    rejects the requests in line that never began; preempted ones stay. Whatever the steps in which time
+    advances, the same happens, to the bit. Memory is that of the replicas, of the requests in the system and
+    of those not yet handed out.
 
     Parameters
     ----------

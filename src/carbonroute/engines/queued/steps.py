@@ -47,6 +47,7 @@ POOL = records(
         ("kv_blocks", np.int64),
         ("block_tokens", np.int64),
         ("prefix_hit_share", np.float64),
+        ("prefix_caching", np.int64),  # 1: preempted sequences find again blocks that nobody took
         ("load_s", np.float64),
         ("fixed_ms", np.float64),  # of a step: overhead and link
         ("sequence_ms", np.float64),
@@ -93,6 +94,7 @@ REPLICA = records(
         ("head", np.int64),  # rows of the first and the last request in line
         ("tail", np.int64),
         ("free", np.int64),  # blocks
+        ("freed", np.int64),  # so far, less those found again: minus `free`, those taken from the front
         ("held", np.int64),  # tokens, before the present run; with those of the step, if it reads prompts
         ("count", np.int64),  # decode steps so far
         ("next", np.int64),  # −count mod block: the number of those that need a block with the next step
@@ -138,6 +140,8 @@ REQUEST = records(
         ("produced", np.int64),  # tokens of the answer, when it last began to read its prompt
         ("computed", np.int64),  # tokens; of one that decodes, minus its replica's count
         ("residue", np.int64),  # that mod block
+        ("kept", np.int64),  # blocks that it gave back when it was preempted, in the order of their end
+        ("kept_from", np.int64),  # and how many were taken from the front when the first of them is next
         ("begin_s", np.float64),
         ("wait_ms", np.float64),  # −1 until it begins; NaN if rejected
         ("first_ms", np.float64),  # −1 until its first token; NaN if rejected
@@ -393,8 +397,9 @@ def _preempt(pool: Any, replica: Any, places: Records, requests: Records) -> int
         places[replica.place + request.residue].crossing -= 1
         request.produced = request.answer - (_take(replica, places, row) - replica.count)
     _leave(pool, replica, requests, row)
-    replica.free += _blocks(pool, tokens)
-    replica.held -= tokens
+    request.kept, request.kept_from = tokens // pool.block_tokens, replica.freed
+    request.kept_from += _blocks(pool, tokens) - request.kept  # the last one is not full
+    _free(pool, replica, tokens)
     request.computed = 0
     request.behind = replica.head
     if replica.waiting == 0:
@@ -417,6 +422,9 @@ def _admit(pool: Any, replica: Any, requests: Records) -> None:
         if request.wait_ms < 0 and pool.prefix_hit_share > 0:
             blocks = int(pool.prefix_hit_share * request.prompt / pool.block_tokens)
             hit = min(blocks, (request.prompt - 1) // pool.block_tokens) * pool.block_tokens
+        elif request.wait_ms >= 0 and pool.prefix_caching:
+            taken = replica.freed - replica.free - request.kept_from
+            hit = max(request.kept - max(taken, 0), 0) * pool.block_tokens
         chunk = min(request.prompt + request.produced - hit, left)
         needed = _blocks(pool, hit + chunk)
         if needed > replica.free:
@@ -426,6 +434,7 @@ def _admit(pool: Any, replica: Any, requests: Records) -> None:
             request.wait_ms = (replica.clock_s - request.reach_s) * _MS_PER_S
         else:
             replica.begun -= 1
+            replica.freed -= hit // pool.block_tokens
         replica.head = request.behind
         _wait(pool, replica, replica.clock_s, -1)
         request.ahead, request.behind, request.computed = replica.last, -1, hit + chunk
@@ -573,10 +582,18 @@ def _finish(pool: Any, replica: Any, requests: Records, row: int, tokens: int) -
     """Let a sequence that holds some tokens leave with its last one."""
     request = requests[row]
     request.service_ms = (replica.clock_s - request.begin_s) * _MS_PER_S
-    replica.free += _blocks(pool, tokens)
-    replica.held -= tokens
+    _free(pool, replica, tokens)
     pool.served += 1
     _leave(pool, replica, requests, row)
+
+
+@_inlined
+def _free(pool: Any, replica: Any, tokens: int) -> None:
+    """Give back the blocks that hold some tokens: behind all others that are free."""
+    blocks = _blocks(pool, tokens)
+    replica.free += blocks
+    replica.freed += blocks
+    replica.held -= tokens
 
 
 @_inlined

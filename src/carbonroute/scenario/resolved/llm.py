@@ -82,6 +82,7 @@ def _pool(llm: Llm, where: str, folder: Path, digests: Digests) -> LlmPool:
         kv_blocks=tokens // llm.block_tokens,
         block_tokens=llm.block_tokens,
         prefix_hit_share=llm.prefix_hit_share,
+        prefix_caching=llm.prefix_caching,
         balance=llm.balance,
         load_s=llm.load_s,
     )

@@ -226,6 +226,8 @@ class Llm(Spec):
         Share of the accelerators' memory that the engine may use.
     prefix_hit_share
         Part of every prompt that is in the cache already.
+    prefix_caching
+        Whether a preempted sequence finds again those of its blocks that nobody has taken since.
     balance
         Which replica gets a request: ``"least-load"`` or ``"round-robin"``.
     load_s
@@ -247,6 +249,7 @@ class Llm(Spec):
     block_tokens: Annotated[int, Field(ge=1, le=4096)] = 16
     memory_share: Annotated[float, Field(gt=0, le=1)] = 0.9
     prefix_hit_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    prefix_caching: bool = True
     balance: Balance = "least-load"
     load_s: Annotated[float, Field(ge=0, le=MAX_LOAD_S)] = 0.0
     bandwidth_share: Annotated[float, Field(gt=0, le=1)] = 0.85
