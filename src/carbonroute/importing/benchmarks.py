@@ -45,6 +45,18 @@ class VllmBench(JsonFormat):
         return _add(list(_of_result(content)), file, aggregates, self.name)
 
 
+def requests_of(content: Any) -> Iterator[dict[str, Any]]:
+    """Yield the requests of a report of GuideLLM, or of a detailed result of ``vllm bench serve``.
+
+    Each with ``time`` (s), ``status``, ``first_ms`` and ``service_ms`` since then, ``prompt``, ``answer`` and
+    ``workload``; None where it is not told.
+    """
+    if isinstance(content, dict) and isinstance(content.get("input_lens"), list):
+        yield from _of_result(content)
+    else:
+        yield from _of_report(content)
+
+
 def _add(rows: Sequence[Mapping[str, Any]], file: File, aggregates: Aggregates, name: str) -> list[str]:
     clock = Clock(aggregates.settings, "s")
     schema = {
@@ -55,7 +67,7 @@ def _add(rows: Sequence[Mapping[str, Any]], file: File, aggregates: Aggregates, 
         "answer": pl.Float64,
         "workload": pl.String,
     }
-    table = pl.DataFrame(rows, schema=schema)
+    table = pl.DataFrame([{name: row[name] for name in schema} for row in rows], schema=schema)
     notes = [
         f"{name}: {len(table):,} requests with their tokens; the whole time until the last as service time"
     ]
@@ -102,6 +114,7 @@ def _of_request(request: Mapping[str, Any], status: int) -> dict[str, Any]:
         "time": start,
         "status": status,
         "service_ms": None if latency is None else latency * MS_IN["s"],
+        "first_ms": first("time_to_first_token_ms"),
         "prompt": first("prompt_tokens", "prompt_tokens_count"),
         "answer": first("output_tokens", "output_tokens_count"),
         "workload": model if isinstance(model, str) else None,
@@ -122,6 +135,7 @@ def _of_result(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "time": _number(at("start_times", place)),
             "status": 200 if answered else 500,
             "service_ms": (first + sum(gaps)) * MS_IN["s"] if first is not None and known else None,
+            "first_ms": None if first is None else first * MS_IN["s"],
             "prompt": _number(prompt),
             "answer": _number(at("output_lens", place)),
             "workload": model if isinstance(model, str) else None,

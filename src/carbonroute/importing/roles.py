@@ -80,6 +80,15 @@ def chosen(
     return names_by_role
 
 
+def unit_of(name: str) -> TimeUnit | None:
+    """Return the unit of time that a column's name states, or None.
+
+    >>> unit_of("ttft_ms"), unit_of("first_token_ts")
+    ('ms', None)
+    """
+    return next((unit for unit, pattern in _UNITS if pattern.search(name)), None)
+
+
 def service_unit(name: str, settings: ImportSettings, file_name: str) -> TimeUnit:
     """Return the unit of a service time, as the user states or the column's name does.
 
@@ -88,7 +97,7 @@ def service_unit(name: str, settings: ImportSettings, file_name: str) -> TimeUni
     InputError
         If neither does.
     """
-    unit = settings.service_unit or next((unit for unit, pattern in _UNITS if pattern.search(name)), None)
+    unit = settings.service_unit or unit_of(name)
     if unit is None:
         raise refused(
             file_name, f"column {name!r} states no unit of time", "state it: --service-unit ms, s, us or ns"

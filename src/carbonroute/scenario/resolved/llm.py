@@ -50,6 +50,27 @@ def llm_pools(scenario: Scenario, digests: Digests) -> dict[int, LlmPool]:
     return {index: made[place] for index, place in enumerate(places_of(scenario)) if place in made}
 
 
+def llm_pool(llm: Llm, source: str, folder: Path) -> LlmPool:
+    """Return what every replica of a pool is like.
+
+    Parameters
+    ----------
+    llm
+        As the file spells it.
+    source, folder
+        Name of the file in messages, and the folder of its paths.
+
+    Raises
+    ------
+    InputError
+        As of `llm_pools`.
+    """
+    try:
+        return _pool(llm, "llm", folder, Digests())
+    except _UnfitError as error:
+        raise InputError(source, [error.fault]) from error
+
+
 class _UnfitError(Exception):
     """Why a pool cannot be."""
 
