@@ -33,7 +33,7 @@ from carbonroute.units import MS_PER, PER_SECOND, US_PER_S
 LogRole = Literal["arrival", "prompt", "output", "first", "last", "status"]
 LOG_ROLES: tuple[LogRole, ...] = get_args(LogRole)
 _TIMES: tuple[LogRole, ...] = ("arrival", "first", "last")
-#: Names of columns by role, the best first: stamps of one clock before those of another, and before durations.
+#: Names of columns by role, the best first: an engine's own clock, then others, then durations.
 _NAMES: Mapping[LogRole, tuple[re.Pattern[str], ...]] = MappingProxyType(
     {
         "arrival": (
@@ -56,9 +56,7 @@ _NAMES: Mapping[LogRole, tuple[re.Pattern[str], ...]] = MappingProxyType(
             re.compile(r"((e2e|end_to_end|request|total)_)?(latency|duration)([_ ](s|ms|us|ns))?", re.I),
             re.compile(r"(e2el?|end_to_end|(request|total)_time)([_ ](s|ms|us|ns))?", re.I),
         ),
-        "status": (
-            re.compile(r"status|status_code|http_code|success|error|errors|finish_reason", re.I),
-        ),
+        "status": (re.compile(r"status|status_code|http_code|success|error|errors|finish_reason", re.I),),
     }
 )
 #: Columns of durations since the arrival, by their names.
@@ -231,7 +229,10 @@ class _Piece:
                 raise refused(self.file_name, problem, f"state it: --columns {role}={chosen.name}:ms")
             return numbers / PER_SECOND[chosen.unit]
         if not np.isnan(numbers).all() or column.null_count() == len(column):
-            return numbers / PER_SECOND[chosen.unit or epoch_unit(pl.Series(numbers[np.isfinite(numbers)])) or "s"]
+            return (
+                numbers
+                / PER_SECOND[chosen.unit or epoch_unit(pl.Series(numbers[np.isfinite(numbers)])) or "s"]
+            )
         zone = "UTC" if lacks_offset(column) else None
         stamps = to_utc(column, zone, ALWAYS, self.file_name, self.first_line, lenient=True)
         return stamps.dt.timestamp("us").cast(pl.Float64).fill_null(np.nan).to_numpy() / US_PER_S

@@ -59,7 +59,9 @@ def fit_cache(problem: Problem, multiples: Mapping[str, float]) -> Cache:
 def _costs(problem: Problem, multiples: Mapping[str, float], tokens: int) -> Array:
     """Return the sum that the fit makes small, of each block of requests."""
     found = replace(problem, server=problem.server.caching(tokens))
-    return np.bincount(problem.blocks, costs(found.residuals(multiples).mean(axis=0)))
+    by_block = np.zeros(problem.blocks.max() + 1)
+    np.add.at(by_block, problem.blocks, costs(found.residuals(multiples).mean(axis=0)))
+    return by_block
 
 
 def _half_width(without: Array) -> float:

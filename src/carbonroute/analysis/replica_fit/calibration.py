@@ -47,7 +47,8 @@ class ReplicaFit:
     log
         Name of the file.
     requests, fitted, failed
-        Of the log that were served; the first ones, to which the coefficients were fitted; and those that failed.
+        Of the log that were served; the first of them, to which the coefficients were fitted; those that
+        failed.
     has_sheets
         Whether the values to begin with are those of data sheets.
     llm
@@ -79,18 +80,13 @@ class ReplicaFit:
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it; None where a value is not known."""
-        intervals = [
-            {**asdict(one), "interval": None if math.isnan(one.interval[0]) else list(one.interval)}
-            for one in (*self.coefficients, *filter(None, [self.cache]))
-        ]
-        count = len(self.coefficients)
         return {
             "log": self.log,
             "requests": self.requests,
             "fitted": self.fitted,
             "failed": self.failed,
-            "coefficients": intervals[:count],
-            "kv_cache_tokens": intervals[count] if self.cache else None,
+            "coefficients": [_as_json(one) for one in self.coefficients],
+            "kv_cache_tokens": None if self.cache is None else _as_json(self.cache),
             "residuals": [{**asdict(row), "error": row.error} for row in self.rows],
             "misses": [{**asdict(miss), "error": miss.error} for miss in self.misses],
             "notes": list(self.notes),
@@ -104,7 +100,14 @@ class ReplicaFit:
         return f"# Calibrated to {self.log}.\n{document({'pools': [pool]})}"
 
 
-def fit_log(log: RequestLog, options: Mapping[str, Any], *, replicas: int = 1, holdout: float = 0.5) -> ReplicaFit:
+def _as_json(one: Coefficient | Cache) -> dict[str, Any]:
+    known = not math.isnan(one.interval[0])
+    return {**asdict(one), "interval": list(one.interval) if known else None}
+
+
+def fit_log(
+    log: RequestLog, options: Mapping[str, Any], *, replicas: int = 1, holdout: float = 0.5
+) -> ReplicaFit:
     """Return the replica that serves a log as it was served.
 
     Parameters
@@ -126,8 +129,8 @@ def fit_log(log: RequestLog, options: Mapping[str, Any], *, replicas: int = 1, h
     """
     fitted = len(log) - round(holdout * len(log))
     if fitted < _LEAST:
-        problem = f"has {len(log):,} requests that were served, of which {fitted:,} are fitted"
-        raise refused(log.name, problem, f"{_LEAST} are the least; a smaller --holdout fits more")
+        found = f"has {len(log):,} requests that were served, of which {fitted:,} are fitted"
+        raise refused(log.name, found, f"{_LEAST} are the least; a smaller --holdout fits more")
     has_sheets = "model" in options or "gpu" in options
     llm = validated(Llm, {**({} if has_sheets else _guesses(log)), **options}, "options", Path())
     server = Server(llm_pool(llm, "options", Path()), replicas)
@@ -177,7 +180,9 @@ def _guesses(log: RequestLog) -> dict[str, Any]:
     if len(tpot_ms):
         step_ms = float(np.percentile(tpot_ms, 5))
     else:
-        step_ms = float(ttft_ms.min()) if len(ttft_ms) else float(truth.e2e_ms[np.isfinite(truth.e2e_ms)].min())
+        step_ms = (
+            float(ttft_ms.min()) if len(ttft_ms) else float(truth.e2e_ms[np.isfinite(truth.e2e_ms)].min())
+        )
     weights_ms = max(step_ms - ATTAINED.overhead_ms, step_ms / 2)
     end_ms, begin_ms = np.fmax(log.last_ms, log.first_ms), np.nan_to_num(log.first_ms)
     events = np.concatenate([log.arrival_s + begin_ms / 1000, log.arrival_s + end_ms / 1000])
@@ -202,25 +207,34 @@ def _spelled(
     coefficients: tuple[Coefficient, ...],
     cache: Cache | None,
 ) -> dict[str, Any]:
-    """Return the pool as a scenario spells it: of a data sheet's coefficients, those that the log corrects."""
+    """Return the pool as a scenario spells it; coefficients of a data sheet only where the log corrects them."""
     step = {one.name: float(one.value) for one in coefficients if one.determined or not has_sheets}
     if best.pool.law.experts_ms and "weights_ms" in step:
         step["experts_ms"] = best.pool.law.experts_ms
-    tokens = {} if cache is None or (has_sheets and not cache.determined) else {"kv_cache_tokens": cache.tokens}
-    return {**options, **tokens, "step": step}
+    tokens = (
+        {} if cache is None or (has_sheets and not cache.determined) else {"kv_cache_tokens": cache.tokens}
+    )
+    return {**options, **tokens, "step": {**options.get("step", {}), **step}}
 
 
 def _notes(
-    log: RequestLog, best: Server, coefficients: tuple[Coefficient, ...], cache: Cache | None, has_sheets: bool
+    log: RequestLog,
+    best: Server,
+    coefficients: tuple[Coefficient, ...],
+    cache: Cache | None,
+    has_sheets: bool,
 ) -> Iterator[str]:
     if log.failed:
-        yield f"{log.failed:,} requests failed: they are left out, as if they had taken no time of the replicas"
+        yield f"{log.failed:,} requests failed: they are left out, as if they had taken no time"
     of = "the data sheet" if has_sheets else "a guess"
     stayed = [one.name for one in coefficients if not one.determined]
     if stayed:
         yield f"not determined by this log, and left at the value of {of}: {', '.join(stayed)}"
     if stayed and len(stayed) < len(coefficients):
-        yield "intervals count in that these may be off: by half of it, overhead_ms and sequence_ms by all of it"
+        yield (
+            "intervals count in that these may be off: by half of their value, overhead_ms by all of it, and "
+            f"sequence_ms by {SEQUENCE_MS} ms"
+        )
     if cache is not None and not cache.determined:
         yield f"kv_cache_tokens is not determined by this log, and left at {cache.tokens:,}, {of}"
     truth = measured(log)
@@ -230,8 +244,8 @@ def _notes(
     lost = int(((log.prompt + log.output) > best.pool.kv_cache_tokens).sum())
     if lost:
         yield f"{lost:,} requests are longer than the cache: the model would reject them"
-    if not best.replicas == 1:
-        yield f"that a request goes to the replica with the fewest of {best.replicas}, as the model has it, is assumed"
+    if best.replicas > 1:
+        yield f"assumed: a request goes to that of the {best.replicas} replicas which has the fewest"
 
 
 def holds_text(misses: tuple[Miss, ...], most: int = 5) -> list[str]:
@@ -239,7 +253,8 @@ def holds_text(misses: tuple[Miss, ...], most: int = 5) -> list[str]:
     if not misses:
         return [f"every group of requests holds within {100 * HOLDS:.0f} % of its mean times"]
     said = [
-        f"off by {100 * miss.error:+.1f} %: {QUANTITIES[miss.quantity]} of {miss.group}, {miss.requests:,} requests"
+        f"off by {100 * miss.error:+.1f} %: {QUANTITIES[miss.quantity]}, {miss.group}; "
+        f"{miss.requests:,} requests"
         for miss in misses[:most]
     ]
     return [*said, f"and {len(misses) - most} more groups"] if len(misses) > most else said

@@ -123,7 +123,7 @@ class Problem:
 
     @cached_property
     def expected(self) -> Array:
-        """Relative errors in units of `_ERROR`, shape (3, F): those of a wait for the end of a step count too."""
+        """Relative errors in units of `_ERROR`, shape (3, F), with those of a wait for the end of a step."""
         # A request that arrives within a step waits for its end, which no log tells: uniform over the step.
         wait_ms = self.step_ms / np.sqrt(12)
         times = np.stack([getattr(self.measured, field.name) for field in fields(Times)])
@@ -145,7 +145,7 @@ class Problem:
 
     @cached_property
     def steps(self) -> Mapping[str, float]:
-        """Steps of each multiple that tell the slopes: long enough to outdo the jumps of who is served when."""
+        """Steps of each multiple that tell the slopes, long enough to outdo the jumps of who is served when."""
         start = self.sheet
         present, steps = self.residuals(start).mean(axis=0), {}
         for name in COEFFICIENTS:
@@ -218,9 +218,9 @@ def least(problem: Problem, start: Mapping[str, float], free: Sequence[str]) -> 
     """Return the multiples of some coefficients that fit best, and the others as they are.
 
     Gauss-Newton within bounds, with slopes over long steps and robust weights; the data sheet counts as a
-    block of requests does, so that of coefficients that do the same, those nearest to it are taken. As the sum of squares is rough,
-    and its lowest place a matter of chance, steps go on until they go to and fro; the mean of the last ones
-    is the solution.
+    block of requests does, so that of coefficients that do the same, those nearest to it are taken. As the
+    sum of squares is rough, and its lowest place a matter of chance, steps go on until they go to and fro;
+    the mean of the last ones is the solution.
     """
     from scipy.optimize import lsq_linear
 
@@ -245,7 +245,7 @@ def least(problem: Problem, start: Mapping[str, float], free: Sequence[str]) -> 
 
 
 def _pull(residuals: Array, blocks: Integers, names: Sequence[str]) -> Array:
-    """Return how much the data sheet's value of each multiple counts in the sum of squares, shape (names,)."""
+    """Return how much the data sheet's value of each multiple counts in the sum, shape (names,)."""
     of_block = float((_weights(residuals) * residuals**2).sum()) / (blocks.max() + 1)
     pull: Array = of_block / np.array([_UNKNOWN[name] for name in names]) ** 2
     return pull

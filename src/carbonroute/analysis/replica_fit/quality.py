@@ -114,9 +114,7 @@ def groups(log: RequestLog, load: Load) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def misses(
-    log: RequestLog, load: Load, truth: Times, model: Times, holds: float = HOLDS
-) -> tuple[Miss, ...]:
+def misses(log: RequestLog, load: Load, truth: Times, model: Times, holds: float = HOLDS) -> tuple[Miss, ...]:
     """Return the groups whose mean times the model misses by more than a part, the worst first."""
     found = []
     for group, inside in groups(log, load).items():

@@ -89,7 +89,7 @@ def calibrate(path: Path, scenario: str | Path, output: Path, *, code: bool = Tr
     """
     inputs = resolve(load(scenario, code=code))
     data, folder = tables(scenario)
-    _refuse_elsewhere(inputs, folder, output)
+    refuse_elsewhere(inputs, folder, output)
     read = next((reads for is_one, reads in _READERS if is_one(path)), None)
     if read is None:
         problem = "is no journal of decisions"
@@ -114,8 +114,21 @@ def calibrate(path: Path, scenario: str | Path, output: Path, *, code: bool = Tr
     )
 
 
-def _refuse_elsewhere(inputs: Inputs, folder: Path, output: Path) -> None:
-    """Refuse an output from where a scenario's files would not be found."""
+def refuse_elsewhere(inputs: Inputs, folder: Path, output: Path) -> None:
+    """Refuse an output from where a scenario's files would not be found.
+
+    Parameters
+    ----------
+    inputs, folder
+        The scenario, and its folder.
+    output
+        The file that is to be written.
+
+    Raises
+    ------
+    InputError
+        If the scenario reads files, and is in another folder.
+    """
     elsewhere = output.parent.resolve() != folder.resolve()
     beside = [entry.use for entry in inputs.scenario.policies if ".py:" in entry.use]
     names = [*inputs.files, *beside]
