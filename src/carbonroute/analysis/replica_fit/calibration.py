@@ -207,7 +207,7 @@ def _spelled(
     coefficients: tuple[Coefficient, ...],
     cache: Cache | None,
 ) -> dict[str, Any]:
-    """Return the pool as a scenario spells it; coefficients of a data sheet only where the log corrects them."""
+    """Return the pool as a scenario spells it; a sheet's coefficients only where the log corrects them."""
     step = {one.name: float(one.value) for one in coefficients if one.determined or not has_sheets}
     if best.pool.law.experts_ms and "weights_ms" in step:
         step["experts_ms"] = best.pool.law.experts_ms

@@ -145,7 +145,7 @@ class Problem:
 
     @cached_property
     def steps(self) -> Mapping[str, float]:
-        """Steps of each multiple that tell the slopes, long enough to outdo the jumps of who is served when."""
+        """Steps of each multiple that tell the slopes, long enough to outdo jumps of who is served when."""
         start = self.sheet
         present, steps = self.residuals(start).mean(axis=0), {}
         for name in COEFFICIENTS:
