@@ -298,7 +298,7 @@ def test_two_requests_worked_out_by_hand() -> None:
 
 def test_who_was_admitted_last_is_preempted_and_computes_anew() -> None:
     """Two sequences of 8 + 12 tokens in 8 blocks of 4, with 8 tokens a step: worked out by hand."""
-    system = system_of()
+    system = system_of(prefix_caching=False)
     system.send([0.0, 0.0], 0, [8, 8], [12, 12])
     system.advance(np.inf)
     settled = system.settle(2)
@@ -310,6 +310,21 @@ def test_who_was_admitted_last_is_preempted_and_computes_anew() -> None:
     assert settled.wait_ms.round(6).tolist() == [0, 10]
     assert settled.first_ms.round(6).tolist() == [10, 30]
     assert settled.service_ms.round(6).tolist() == [120, 170]
+
+
+def test_who_is_preempted_finds_again_the_blocks_that_nobody_took() -> None:
+    """The same, worked out by hand with the blocks that a preempted sequence gave back."""
+    system = system_of()
+    system.send([0.0, 0.0], 0, [8, 8], [12, 12])
+    system.advance(np.inf)
+    settled = system.settle(2)
+    # In step 10 the other gives back 4 blocks of 14 tokens, of which the first takes the one that is not full.
+    # Its 15 tokens need 4 blocks, and 3 are free until the first finishes with step 12; in step 13 it finds 12
+    # tokens, computes the other 3, and produces its eighth. Its last token comes with step 17.
+    assert system.preemptions.tolist() == [1]
+    assert settled.service_ms.round(6).tolist() == [120, 160]
+    prompts = int(system.through(np.array([system.now_s]))[0, 0]["prompt_tokens"])
+    assert prompts == 8 + 8 + 3
 
 
 def test_a_full_pool_rejects() -> None:
