@@ -318,9 +318,9 @@ def test_who_is_preempted_finds_again_the_blocks_that_nobody_took() -> None:
     system.send([0.0, 0.0], 0, [8, 8], [12, 12])
     system.advance(np.inf)
     settled = system.settle(2)
-    # In step 10 the other gives back 4 blocks of 14 tokens, of which the first takes the one that is not full.
-    # Its 15 tokens need 4 blocks, and 3 are free until the first finishes with step 12; in step 13 it finds 12
-    # tokens, computes the other 3, and produces its eighth. Its last token comes with step 17.
+    # In step 10 the other gives back 4 blocks of 14 tokens, of which the first takes the one that is not
+    # full. Its 15 tokens need 4 blocks, and 3 are free until the first finishes with step 12; in step 13 it
+    # finds 12 tokens, computes the other 3, and produces its eighth. Its last token comes with step 17.
     assert system.preemptions.tolist() == [1]
     assert settled.service_ms.round(6).tolist() == [120, 160]
     prompts = int(system.through(np.array([system.now_s]))[0, 0]["prompt_tokens"])

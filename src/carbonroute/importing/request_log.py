@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -100,6 +100,11 @@ class RequestLog:
     def __len__(self) -> int:
         """Return N."""
         return len(self.arrival_s)
+
+    def until(self, count: int) -> RequestLog:
+        """Return the first requests alone."""
+        names = ("arrival_s", "prompt", "output", "first_ms", "last_ms")
+        return replace(self, **{name: getattr(self, name)[:count] for name in names})
 
 
 @dataclass(frozen=True)
@@ -207,8 +212,8 @@ class _Piece:
             if self.chosen[role].is_duration:
                 times_s[role] = times_s["arrival"] + times_s[role]
         prompt, output = self._numbers("prompt"), self._numbers("output")
-        ends = [times for role, times in times_s.items() if role != "arrival"]
-        failed = self._failed() | np.isnan(ends).all(axis=0)
+        # Without its last token, a request was not served to the end.
+        failed = self._failed() | np.isnan(times_s["last" if "last" in times_s else "first"])
         rows = _Rows(times_s, {"prompt": prompt, "output": output}, failed, [])
         rows.faults.extend(self._faults(rows))
         return rows
@@ -245,7 +250,7 @@ class _Piece:
         if name.lower().startswith("error"):
             return words.fill_null("").is_in(["", "null", "none", "false", "0"]).not_().to_numpy()
         codes = words.cast(pl.Float64, strict=False)
-        served = words.is_in([*_SERVED, "true", ""]) | codes.is_between(200, 299)
+        served = words.is_in([*_SERVED, "true", ""]) | codes.is_between(200, 299).fill_null(value=False)
         return served.fill_null(value=True).not_().to_numpy()
 
     def _faults(self, rows: _Rows) -> Iterator[Fault]:

@@ -12,7 +12,7 @@ from carbonroute.arrays import Array
 from carbonroute.intervals import CONFIDENCE
 
 #: Sizes that are tried, as multiples of the one to begin with.
-_SIZES = np.geomspace(0.4, 2.5, 41)
+_SIZES = np.geomspace(0.25, 4.0, 57)
 #: A cache is determined where half of its interval is below this part of its size.
 _DETERMINED = 0.25
 
@@ -47,10 +47,9 @@ def fit_cache(problem: Problem, multiples: Mapping[str, float]) -> Cache:
     best = int(by_block.sum(axis=1).argmin())
     without = by_block.sum(axis=1, keepdims=True) - by_block
     half = _half_width(np.array(sizes, dtype=np.float64)[without.argmin(axis=0)])
-    step = max(np.diff(sizes), default=0) / 2
-    half = float(np.hypot(half, step))
-    tokens = sizes[best]
-    at_an_end = best == len(sizes) - 1 or (best == 0 and len(sizes) > 1)
+    tokens, at_an_end = sizes[best], best in {0, len(sizes) - 1}
+    if not at_an_end:
+        half = float(np.hypot(half, (sizes[best + 1] - sizes[best - 1]) / 2))
     if half > _DETERMINED * tokens or at_an_end:
         return Cache(start, max(start, needed), (np.nan, np.nan), False)
     return Cache(start, tokens, (max(tokens - half, float(needed)), tokens + half), True)

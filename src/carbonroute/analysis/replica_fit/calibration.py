@@ -31,6 +31,8 @@ from carbonroute.scenario.written.load import validated
 
 #: Requests that a fit needs.
 _LEAST = 20
+#: Times that the cache and the coefficients are fitted in turn, at most.
+_ROUNDS = 5
 #: Tokens of a step whose arithmetic takes as long as reading the weights: between 100 and 300 on data sheets.
 _RIDGE_TOKENS = 150
 #: Cached tokens whose reading takes as long as that of the weights, of an 8 B model with grouped heads.
@@ -132,7 +134,9 @@ def fit_log(
         found = f"has {len(log):,} requests that were served, of which {fitted:,} are fitted"
         raise refused(log.name, found, f"{_LEAST} are the least; a smaller --holdout fits more")
     has_sheets = "model" in options or "gpu" in options
-    llm = validated(Llm, {**({} if has_sheets else _guesses(log)), **options}, "options", Path())
+    llm = validated(
+        Llm, {**({} if has_sheets else _guesses(log.until(fitted))), **options}, "options", Path()
+    )
     server = Server(llm_pool(llm, "options", Path()), replicas)
     law = server.pool.law
     scale = {name: getattr(law, name) or SEQUENCE_MS for name in COEFFICIENTS}
@@ -165,12 +169,15 @@ def fit_log(
 
 
 def _with_cache(problem: Problem) -> tuple[Problem, Cache]:
-    """Return the problem with a cache of the size that fits best, and that size: twice around."""
-    cache = fit_cache(problem, problem.sheet)
-    found = replace(problem, server=problem.server.caching(cache.tokens))
-    multiples = {one.name: one.value / problem.scale[one.name] for one in fit(found)}
-    cache = fit_cache(problem, multiples)
-    return replace(problem, server=problem.server.caching(cache.tokens)), cache
+    """Return the problem with a cache of the size that fits best, and that size: in turn with coefficients."""
+    multiples, sizes = problem.sheet, set[int]()
+    while True:
+        cache = fit_cache(problem, multiples)
+        found = replace(problem, server=problem.server.caching(cache.tokens))
+        if cache.tokens in sizes or len(sizes) >= _ROUNDS:
+            return found, cache
+        sizes.add(cache.tokens)
+        multiples = {one.name: one.value / problem.scale[one.name] for one in fit(found, multiples)}
 
 
 def _guesses(log: RequestLog) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class Problem:
     @cached_property
     def step_ms(self) -> float:
         """A typical time of a step, ms: of a token; where the log does not tell it, of the data sheet."""
-        tpot_ms = measured(self.log).tpot_ms
+        tpot_ms = self.measured.tpot_ms
         known = tpot_ms[np.isfinite(tpot_ms)]
         return float(np.median(known)) if len(known) else float(self.server.pool.law.step_ms(1, 0, 1))
 
