@@ -64,6 +64,7 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "examples/studies").mkdir(parents=True)
     for name, long, short in (
         ("access.log", "", ""),
+        ("llm-requests.jsonl", "", ""),
         ("studies/limits.toml", "to = 10", "to = 1"),
         ("capacity-published.toml", "requests_per_hour = 2400000", "requests_per_hour = 2400"),
     ):

@@ -172,11 +172,12 @@ COMMANDS = (
     ),
     Command(
         "calibrate",
-        "Write a scenario with the rates, service times and energies that a journal measured.\n\n"
+        "Write a scenario, or a pool, as a journal of decisions or a log of requests measured it.\n\n"
         f"{_RUNS_CODE}",
         (
             "calibrate journal/09-spill --scenario examples/capacity-published.toml "
             "--output examples/measured.toml",
+            "calibrate examples/llm-requests.jsonl --model llama-3.1-8b --gpu rtx-4090 --output pool.toml",
         ),
         "Next: `carbonroute simulate FILE` runs the scenario as measured.",
     ),

@@ -169,7 +169,7 @@ def fit_log(
 
 
 def _with_cache(problem: Problem) -> tuple[Problem, Cache]:
-    """Return the problem with a cache of the size that fits best, and that size: in turn with coefficients."""
+    """Return the problem with the cache that fits best, and that: in turn with the coefficients."""
     multiples, sizes = problem.sheet, set[int]()
     while True:
         cache = fit_cache(problem, multiples)
