@@ -43,8 +43,9 @@ _UNKNOWN: Mapping[str, float] = MappingProxyType(
         "sequence_ms": 1.0,
     }
 )
-#: Consecutive requests share batches: so many groups of them are taken as independent.
-BLOCKS = 20
+#: Consecutive requests share batches: so many groups of them are taken as independent; of long logs, groups
+#: of so many requests.
+BLOCKS, BLOCK = 20, 100
 #: Steps of the fit at most, the last ones that count, and the multiple that is too little for another.
 _TRIES = 12
 _LAST = 4
@@ -161,7 +162,7 @@ class Problem:
     @property
     def blocks(self) -> Integers:
         """Group of consecutive requests that each residual is of, shape (3 · F,)."""
-        groups = max(2, min(BLOCKS, self.fitted // 5))
+        groups = max(2, min(max(BLOCKS, self.fitted // BLOCK), self.fitted // 5))
         return np.tile(np.arange(self.fitted) * groups // self.fitted, len(fields(Times)))
 
 
