@@ -212,11 +212,13 @@ class Estimator:
         # Formula usual-wait.
         usual_ms = np.divide(work_ms, load, out=np.zeros(work_ms.shape), where=load > 0)
         more_ms = self._longer_ms + np.take(usual_ms, self._site.capacity.pool, axis=1)
-        late = self._site.latency.violation_share_after(more_ms)
         if self._loaded is None:
-            return late
+            return self._site.latency.violation_share_after(more_ms)
         by_llm = self._loaded.late_share(self._loaded.usual(averages.load, averages.in_line, on))
-        return np.where(np.isnan(by_llm), late, by_llm)
+        others = np.isnan(by_llm)
+        if not others.any():
+            return by_llm
+        return np.where(others, self._site.latency.violation_share_after(more_ms), by_llm)
 
 
 def _mean_of_pools(busy_ms: Array, site: Site) -> Array:
