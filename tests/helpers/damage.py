@@ -6,6 +6,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def draw_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw two figures of a run alone: one names regions, the other policies and workloads."""
+    import_module("carbonroute.cli.drawing")  # before: it keeps the register that it finds
     few = {name: figures.FIGURES[name] for name in ("carbon_traces", "workload_slo_violations")}
     monkeypatch.setattr(figures, "FIGURES", few)
 
