@@ -16,7 +16,8 @@ NO_LIMITS = Limits(*(np.full(1, np.inf),) * 3)
 
 
 def one(prompt: float, answer: float) -> Requests:
-    return Requests(np.array([prompt]), np.array([answer]), np.array([answer**2]), np.ones(1))
+    columns = np.array([[prompt], [answer], [prompt**2], [answer**2]])
+    return Requests(columns[0], columns[1], columns[2], columns[3], np.ones(1))
 
 
 def test_a_request_takes_its_share_of_decode_steps_and_what_its_prompt_adds() -> None:
@@ -74,7 +75,8 @@ def test_full_is_the_largest_batch_within_every_limit(limit: str) -> None:
 
 def test_a_mix_takes_the_sum_of_its_parts() -> None:
     answers = np.array([11.0, 31.0])
-    mix = Requests(np.array([192.0, 96.0]), answers, answers**2, np.array([0.25, 0.75]))
+    prompts = np.array([192.0, 96.0])
+    mix = Requests(prompts, answers, prompts**2, answers**2, np.array([0.25, 0.75]))
     curve = LoadCurve.of(POOL, mix)
     further = np.array([10.0, 30.0])
     assert curve.tpot_ms[7] == pytest.approx(8 * (mix.share @ curve.busy_ms[:, 7]) / (mix.share @ further))
@@ -94,5 +96,17 @@ def test_power_is_between_decoding_and_reading() -> None:
 
 def test_long_answers_are_in_a_batch_more_often() -> None:
     # Answers of 10 and 90 tokens, one of each: of 100 steps, 90 are with the long one.
-    spread = Requests(np.array([100.0]), np.array([50.0]), np.array([(10**2 + 90**2) / 2]), np.ones(1))
+    columns = np.array([[100.0], [50.0], [100.0**2], [(10**2 + 90**2) / 2]])
+    spread = Requests(columns[0], columns[1], columns[2], columns[3], np.ones(1))
     assert spread.held == pytest.approx(100 + (10 * 10 / 2 + 90 * 90 / 2) / 100)
+
+
+def test_a_cache_has_room_for_the_spread_of_a_batch() -> None:
+    # 100 tokens each: 4 sequences hold 400, and two deviations are 2 · √4 · 100 = 400 more.
+    columns = np.array([[99.0], [2.0], [99.0**2], [4.0]])
+    requests = Requests(columns[0], columns[1], columns[2], columns[3], np.ones(1))
+    assert requests.held == pytest.approx(100)
+    assert requests.held_square == pytest.approx(100**2, rel=1e-3)
+    room = LoadCurve.of(replace(POOL, kv_blocks=81, block_tokens=10), requests)
+    assert (len(room.batch), room.roomy) == (8, 3)
+    assert room.most(requests, NO_LIMITS) == 3

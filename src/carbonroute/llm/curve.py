@@ -9,6 +9,9 @@ import numpy as np
 from carbonroute.arrays import Array
 from carbonroute.llm.pool import LlmPool
 
+#: Beyond them, a batch that runs short of blocks is rare enough not to be the rule.
+_DEVIATIONS = 2.0
+
 
 @dataclass(frozen=True)
 class Requests:
@@ -18,14 +21,15 @@ class Requests:
     ----------
     prompt, answer
         Mean lengths, tokens, shape (W,).
-    answer_square
-        Mean of the squares of the answers' lengths, shape (W,): long ones are in a batch more often.
+    prompt_square, answer_square
+        Means of the squares of the lengths, shape (W,): long answers are in a batch more often.
     share
         Of each workload in the requests, shape (W,); sums to 1.
     """
 
     prompt: Array
     answer: Array
+    prompt_square: Array
     answer_square: Array
     share: Array
 
@@ -35,6 +39,13 @@ class Requests:
         # Formula length-biased.
         tokens = self.prompt * self.answer + self.answer_square / 2
         return float(self.share @ tokens / (self.share @ self.answer))
+
+    @property
+    def held_square(self) -> float:
+        """Mean square of these tokens, with answers of the mean length in a batch."""
+        part = self.answer_square / (2 * self.answer)
+        squares = self.prompt_square + 2 * self.prompt * part + 4 / 3 * part**2
+        return float(self.share @ (self.answer * squares) / (self.share @ self.answer))
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,9 @@ class LoadCurve:
         shape (B,).
     power_w
         Mean power, W, shape (B,); NaN where it is not stated.
+    roomy
+        Index of the largest batch for whose ups and downs the cache has room: the mean and two standard
+        deviations of the tokens that it holds, with a Poisson number of sequences.
     """
 
     batch: Array
@@ -82,6 +96,7 @@ class LoadCurve:
     answer_ms: Array
     prompt_ms: Array
     power_w: Array
+    roomy: int
 
     @classmethod
     def of(cls, pool: LlmPool, requests: Requests) -> LoadCurve:
@@ -89,6 +104,8 @@ class LoadCurve:
         held = requests.held
         fitting = int(np.clip(pool.kv_cache_tokens // max(held, 1.0), 1, pool.max_num_seqs))
         batch = np.arange(1.0, fitting + 1)
+        # Formula cache-room.
+        most_held = batch * held + _DEVIATIONS * np.sqrt(batch * requests.held_square)
         decode_ms = pool.law.step_ms(batch, batch * held, batch)
         prompt = np.maximum(requests.prompt * (1 - pool.prefix_hit_share), 1.0)[:, np.newaxis]
         # Formula chunked-load.
@@ -110,12 +127,13 @@ class LoadCurve:
             answer_ms=decode_ms / batch,
             prompt_ms=requests.share @ longer_ms / (requests.share @ prompt),
             power_w=_power_w(pool, batch, requests.share @ (prompt / chunks), reading),
+            roomy=max(0, int((most_held <= pool.kv_cache_tokens).sum()) - 1),
         )
 
     def most(self, requests: Requests, limits: Limits) -> int:
-        """Return the index of the largest batch at which the mean request of each workload keeps its limits.
+        """Return the index of the largest batch that has room and at which all workloads keep their limits.
 
-        0 where none does.
+        That is the mean request of each; 0 where none does.
         """
         further = np.maximum(requests.answer - 1, 0.0)[:, np.newaxis]
         service_ms = self.prefill_ms + further * self.tpot_ms
@@ -124,7 +142,7 @@ class LoadCurve:
             & ((self.tpot_ms <= limits.tpot_ms[:, np.newaxis]) | (further == 0))
             & (service_ms <= limits.service_ms[:, np.newaxis])
         ).all(axis=0)
-        return max(0, int(np.argmin(np.append(kept, False))) - 1)
+        return min(self.roomy, max(0, int(np.argmin(np.append(kept, False))) - 1))
 
 
 def _power_w(pool: LlmPool, batch: Array, chunk: Array, reading: Array) -> Array:

@@ -209,12 +209,12 @@ def _of_idle_replica(law: Tokens, pools: Sequence[LlmPool]) -> Tokens:
     return law.model_copy(update=times)
 
 
-def _lengths(law: ServiceLaw) -> tuple[float, float, float]:
-    """Return the mean lengths of prompts and answers, and of the answers' square; 1 where a law has none."""
+def _lengths(law: ServiceLaw) -> tuple[float, float, float, float]:
+    """Return the means of prompts and answers, and of their squares; 1 each where a law has no lengths."""
     if isinstance(law, Tokens) and law.prompt_tokens is not None:
-        answer = law.answer_tokens.average()
-        return law.prompts.average(), answer, answer**2 + law.answer_tokens.std**2
-    return 1.0, 1.0, 1.0
+        means = law.prompts.average(), law.answer_tokens.average()
+        return *means, means[0] ** 2 + law.prompts.std**2, means[1] ** 2 + law.answer_tokens.std**2
+    return 1.0, 1.0, 1.0, 1.0
 
 
 def with_replicas(
@@ -249,7 +249,7 @@ def with_replicas(
         served = (capacity.pool == index).any(axis=1)
         share = np.where(served, per_s, 0.0)
         share = share / share.sum() if share.sum() > 0 else served / served.sum()
-        mix = Requests(lengths[0], lengths[1], lengths[2], share)
+        mix = Requests(lengths[0], lengths[1], lengths[2], lengths[3], share)
         curve = LoadCurve.of(pool, mix)
         own = Limits(*(np.where(served, limit, np.inf) for limit in limits))
         replicas[index] = Replicas(pool, curve, curve.most(mix, own), share)
