@@ -115,6 +115,49 @@ def test_what_cannot_be_is_refused(before: str, after: str, refusal: str, tmp_pa
         llm.inputs(tmp_path, (before, after))
 
 
+GPU = "gpu = { memory_gib = 24, bandwidth_gb_per_s = 1008, dense_tflops = 165 }\n"
+MODEL = "model = { parameters_b = 8.03, layers = 32, hidden = 4096, kv_heads = 8, head_dim = 128 }\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "faults"),
+    [
+        (
+            "memory_gib",
+            "memory_gb",
+            [
+                "gpu.memory_gib: missing; this key is required",
+                "gpu.memory_gb: unknown key; did you mean 'memory_gib'? Known: memory_gib, …",
+            ],
+        ),
+        ("layers = 32, ", "", ["model.layers: missing; this key is required"]),
+        (
+            "layers",
+            "active_parameters_b = 2, layers",
+            [
+                "model.experts_per_token: found 0 of 0, and not all parameters are active; "
+                "some, but not all of the experts are expected"
+            ],
+        ),
+        (MODEL, "model = 8\n", ["model: found 8; a name in quotes is expected, or a table with its figures"]),
+        (GPU, 'gpu = ["l4"]\n', ["gpu: found ['l4']; a name in quotes is expected, or a table…"]),
+        (GPU, 'gpu = " l4"\n', ["gpu: found ' l4'; 1 to 100 printable…"]),
+    ],
+)
+def test_a_fault_in_figures_is_told_by_the_keys_of_the_file(
+    before: str, after: str, faults: list[str], tmp_path: Path
+) -> None:
+    figures = GPU + MODEL
+    assert before in figures
+    with pytest.raises(InputError) as refusal:
+        llm.inputs(tmp_path, (NO_STEP[0], figures.replace(before, after)))
+    found = [f"{fault.where}: {fault.found}; {fault.remedy}" for fault in refusal.value.faults]
+    assert len(found) == len(faults), found
+    for line, fault in zip(found, faults, strict=True):
+        expected = f"pools[0].llm.{fault}"
+        assert line.startswith(expected[:-1]) if fault.endswith("…") else line == expected
+
+
 def test_lengths_without_llm_and_without_times_are_refused(tmp_path: Path) -> None:
     plain = (f"[[pools]]\n{llm.POOL}", ""), ("ttft_slo_ms = 500\ntpot_slo_ms = 40\n", "")
     with pytest.raises(InputError, match="the times per token are missing; state prefill_ms_per_token"):

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from carbonroute.errors import Fault
 from carbonroute.llm import Balance
 from carbonroute.scenario.written.faults import refuse
-from carbonroute.scenario.written.names import Name
+from carbonroute.scenario.written.names import Name, NameOr
 from carbonroute.spec import Spec
 from carbonroute.units import MAX_TIME_MS
 
@@ -240,8 +240,8 @@ class Llm(Spec):
         Power of a replica; without it, that of the data sheet where it states one.
     """
 
-    model: Name | ModelFigures | None = None
-    gpu: Name | GpuFigures | None = None
+    model: NameOr[ModelFigures] | None = None
+    gpu: NameOr[GpuFigures] | None = None
     tensor_parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL)] = 1
     max_num_seqs: Annotated[int, Field(ge=1, le=MAX_SEQS)] = 256
     max_num_batched_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] = 2048

@@ -19,6 +19,7 @@ from carbonroute.scenario.written.changes import changed
 from carbonroute.scenario.written.faults import SEVERAL, fault_of
 from carbonroute.scenario.written.mistaken import refuse_data, refuse_other
 from carbonroute.scenario.written.model import Scenario
+from carbonroute.scenario.written.names import TAGS
 from carbonroute.scenario.written.places import Written
 
 S = TypeVar("S", bound=BaseModel)
@@ -166,6 +167,8 @@ def _place(location: Sequence[str | int], model: type[BaseModel]) -> tuple[str, 
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
+        elif part in TAGS:
+            continue
         elif len(models) > 1:  # behind a union comes the tag of one member, which is no key of the file
             models = [model for model in models if _has_tag(model, part)]
         else:
