@@ -88,3 +88,19 @@ def test_other_commands_take_it(command: list[str], tmp_path: Path) -> None:
     name, *options = command
     output = [] if name in ("validate", "whatif") else ["--output", str(tmp_path / "out")]
     assert main([name, str(tmp_path / "llm.toml"), *options, *output]) in (0, 1)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["simulate", "--engine", "sampled"], ["simulate", "--engine", "both"], ["simulate", "--engine", "exact"],
+     ["frontier"], ["sensitivity"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_engines_without_batches_refuse_it_with_a_remedy(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "llm.toml").write_text(llm.SCENARIO, encoding="utf-8")
+    name, *options = command
+    assert main([name, str(tmp_path / "llm.toml"), *options, "--output", str(tmp_path / "out")]) == 2
+    assert "run carbonroute simulate with --engine queued" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()

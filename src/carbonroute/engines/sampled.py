@@ -10,6 +10,7 @@ from carbonroute import memory
 from carbonroute.engines.draws import SCHEMES
 from carbonroute.engines.rerun import until_reads_are_known
 from carbonroute.engines.samples import serve
+from carbonroute.engines.unsupported import refuse_replicas
 from carbonroute.engines.workers import SERVER, Part, counted, parts, ready, tally_of
 from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome
@@ -55,12 +56,13 @@ def run(
     Raises
     ------
     InputError
-        If the run would not fit into memory, or no request comes.
+        If the run would not fit into memory, no request comes, or pools serve language models.
     PolicyError
         If a policy breaks its contract, or cannot be sent to a worker.
     WorkerError
         If a worker dies.
     """
+    refuse_replicas(inputs)
     requests, policies = math.ceil(inputs.arrivals.count), len(inputs.candidates)
     kept, done = requests * policies <= KEPT, 0
 

@@ -1,4 +1,4 @@
-"""Runs and policies that the exact engine does not support."""
+"""Runs and policies that the exact engine does not support, and runs that need the queued one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,22 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.workloads import Tokens
 
+#: Holds for every command that refuses pools: some of them have no choice of engines.
+_QUEUED = "leave the pools out, or run carbonroute simulate with --engine queued"
+
+
+def refuse_replicas(inputs: Inputs) -> None:
+    """Refuse pools of replicas for an engine without servers: a request's times depend on its batch.
+
+    Raises
+    ------
+    InputError
+        If there is one.
+    """
+    if inputs.capacity.replicas:
+        problem = "requests share batches in pools with llm, and only the queued engine has batches"
+        raise InputError(inputs.scenario.name, [Fault("pools", problem, _QUEUED)])
+
 
 def refuse(inputs: Inputs) -> None:
     """Refuse a run that the exact engine does not support, with all reasons.
@@ -24,8 +40,7 @@ def refuse(inputs: Inputs) -> None:
     """
     faults = []
     if not inputs.capacity.neutral:
-        remedy = "leave the pools out, or take --engine queued"
-        faults.append(Fault("pools", "requests wait where servers are busy, which has a memory", remedy))
+        faults.append(Fault("pools", "requests wait where servers are busy, which has a memory", _QUEUED))
     if inputs.arrivals.own:
         remedy = "only the sampled engine knows them: take --engine sampled"
         faults.append(Fault("traffic", inputs.arrivals.own, remedy))

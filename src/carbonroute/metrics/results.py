@@ -75,8 +75,9 @@ def as_published(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     Carbon reductions are computed from the rounded averages, as there.
     """
     if INTENSITY.reduction in results.columns:
-        baseline = round(tables.policies["baseline_carbon_g_per_kwh"][0], 1)
-        reductions = [reduction_pct(amount, baseline) for amount in results[INTENSITY.amount].round(1)]
+        known: float | None = tables.policies["baseline_carbon_g_per_kwh"][0]
+        reference = None if known is None else round(known, 1)  # it may have served nothing
+        reductions = [reduction_pct(amount, reference) for amount in results[INTENSITY.amount].round(1)]
         results = results.with_columns(pl.Series(INTENSITY.reduction, reductions, pl.Float64))
     return results.with_columns(
         pl.Series(name, [None if value is None else f"{value:{style}}" for value in results[name]], pl.String)
