@@ -102,11 +102,25 @@ def test_long_answers_are_in_a_batch_more_often() -> None:
 
 
 def test_a_cache_has_room_for_the_spread_of_a_batch() -> None:
-    # 100 tokens each: 4 sequences hold 400, and two deviations are 2 · √4 · 100 = 400 more.
-    columns = np.array([[99.0], [2.0], [99.0**2], [4.0]])
+    # 100 tokens each: 4 sequences hold 400, and two deviations are some 2 · √4 · 100 = 400 more.
+    columns = np.array([[79.5], [41.0], [79.5**2], [41.0**2]])
     requests = Requests(columns[0], columns[1], columns[2], columns[3], np.ones(1))
     assert requests.held == pytest.approx(100)
-    assert requests.held_square == pytest.approx(100**2, rel=1e-3)
+    assert requests.held_square == pytest.approx(100**2 + 41**2 / 12, rel=1e-3)
     room = LoadCurve.of(replace(POOL, kv_blocks=81, block_tokens=10), requests)
     assert (len(room.batch), room.roomy) == (8, 3)
     assert room.most(requests, NO_LIMITS) == 3
+
+
+def test_prompts_in_small_chunks_take_all_of_the_time_in_larger_batches() -> None:
+    # A step of 16 tokens reads 16 − b of a prompt of 60: with 8 sequences, 7.5 steps of 10 ms.
+    narrow = replace(POOL, max_num_batched_tokens=16)
+    requests = one(prompt=60.0, answer=7.0)
+    curve = LoadCurve.of(narrow, requests)
+    chunks = 60 / (16 - curve.batch)
+    fits = chunks * 10 <= curve.busy_ms[0]
+    assert fits[: curve.roomy + 1].all()
+    assert not fits[curve.roomy + 1]
+    assert curve.most(requests, NO_LIMITS) == curve.roomy
+    wide = LoadCurve.of(POOL, requests)
+    assert wide.most(requests, NO_LIMITS) > curve.roomy

@@ -85,8 +85,9 @@ class LoadCurve:
     power_w
         Mean power, W, shape (B,); NaN where it is not stated.
     roomy
-        Index of the largest batch for whose ups and downs the cache has room: the mean and two standard
-        deviations of the tokens that it holds, with a Poisson number of sequences.
+        Index of the largest batch that can be kept up: prompts are read in less than all of the time, and the
+        cache has room for the mean and two standard deviations of the tokens that it holds, with a Poisson
+        number of sequences.
     """
 
     batch: Array
@@ -119,6 +120,7 @@ class LoadCurve:
         tokens, busy = requests.share @ further, requests.share @ busy_ms
         tpot_ms = batch * busy / tokens if tokens > 0 else decode_ms
         reading = requests.share @ (chunks * chunk_ms) / busy
+        kept_up = (most_held <= pool.kv_cache_tokens) & (reading <= 1)
         return cls(
             batch=batch,
             tpot_ms=tpot_ms,
@@ -127,7 +129,7 @@ class LoadCurve:
             answer_ms=decode_ms / batch,
             prompt_ms=requests.share @ longer_ms / (requests.share @ prompt),
             power_w=_power_w(pool, batch, requests.share @ (prompt / chunks), reading),
-            roomy=max(0, int((most_held <= pool.kv_cache_tokens).sum()) - 1),
+            roomy=max(0, int(np.argmin(np.append(kept_up, False))) - 1),
         )
 
     def most(self, requests: Requests, limits: Limits) -> int:

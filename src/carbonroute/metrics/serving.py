@@ -125,7 +125,7 @@ def _pools(
     for index in sorted(capacity.replicas):
         servers = queueing.servers[:, index]
         held = serving.held_share[:, index]
-        answers = float(serving.answer_tokens_per_s[:, index].sum()) * queueing.slot_s
+        answers = float(serving.produced[index])
         energy_j = float(serving.energy_j[index])
         yield {
             "region": scenario.regions[capacity.region[index]].name,

@@ -130,8 +130,8 @@ class Tables:
         (switched on, mean), ``avg_running`` (sequences in their batches), ``avg_waiting``, ``kv_use_pct`` and
         ``peak_kv_use_pct`` (of the cache's tokens; of the fullest slot), ``preemptions``,
         ``prompt_tokens_per_s`` (computed, those computed again too), ``answer_tokens_per_s``, ``energy_kwh``
-        (IT energy, idle included) and ``j_per_answer_token``; both null where no power is stated. The warm-up
-        is included.
+        (IT energy, idle included, as grams count it: without the warm-up) and ``j_per_answer_token``; both
+        null where no power is stated. The other figures are of the horizon, warm-up included.
     """
 
     policies: pl.DataFrame

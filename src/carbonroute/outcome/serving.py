@@ -36,11 +36,14 @@ class Serving:
         Mean number of sequences in the batches, and the mean share of the cache's tokens that are held, shape
         (S, P); NaN of a pool of another kind.
     prompt_tokens_per_s, answer_tokens_per_s
-        Tokens computed and produced per second, shape (S, P); tokens that are computed again count.
+        Tokens computed and produced per second within the horizon, shape (S, P); tokens that are computed
+        again count.
     preemptions
-        How often a sequence lost its place, shape (P,).
-    energy_j
-        IT energy of the replicas, shape (P,); NaN where their power is not stated.
+        How often a sequence lost its place within the horizon, shape (P,).
+    energy_j, produced
+        IT energy of the replicas, J, and tokens of answers that they produced, shape (P,), as far as grams
+        are counted: not in the warm-up, and after the horizon of replicas with a sequence. Energy is NaN
+        where their power is not stated.
     runs
         Of how many runs these are the sums and means.
     """
@@ -61,6 +64,7 @@ class Serving:
     answer_tokens_per_s: Array
     preemptions: Array
     energy_j: Array
+    produced: Array
     runs: int = 1
 
     @classmethod
@@ -94,5 +98,6 @@ _MEANS = frozenset(
         "answer_tokens_per_s",
         "preemptions",
         "energy_j",
+        "produced",
     )
 )

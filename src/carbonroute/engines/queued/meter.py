@@ -27,7 +27,7 @@ class PoolReadings:
     servers
         Switched on then, shape (n, P).
     tokens
-        Of replicas that batch continuously, the totals of `TOKEN_COLUMNS`, shape (6, n, P); shape (0, n, P)
+        Of replicas that batch continuously, the C totals of `TOKEN_COLUMNS`, shape (C, n, P); shape (0, n, P)
         where there are none.
     """
 
@@ -89,10 +89,15 @@ class PoolReadings:
 
 
 #: Integrals and totals of replicas that batch continuously, in the order of `PoolReadings.tokens`.
-TOKEN_COLUMNS = ("energy_j", "running_s", "held_s", "prompt_tokens", "answer_tokens", "preemptions")
-
-#: Of these, what is held against time of servers, which ends with the horizon.
-_WITHIN = frozenset(("running_s", "held_s"))
+TOKEN_COLUMNS = (
+    "energy_j",
+    "replica_s",  # of replicas with a sequence
+    "running_s",
+    "held_s",
+    "prompt_tokens",
+    "answer_tokens",
+    "preemptions",
+)
 
 #: Slots that a run is divided into: the shortest of these, s, of which there are not too many, or an hour.
 _SLOTS_S = 60.0, 300.0, 900.0
@@ -128,14 +133,17 @@ class Meter:
     Attributes
     ----------
     busy_s, waiting_s, server_s, sent_s
-        By slot, shape (S, P); the last one includes the time after the horizon. Time of servers is infinite
-        where nothing limits them.
+        By slot, shape (S, P); busy time of the last one includes the time after the horizon. Time of servers
+        is infinite where nothing limits them.
     busy_g, idle_g
         Emissions of busy servers beyond those of idle ones, and idle emissions of all that are switched on,
         gCO2e, shape (P,); NaN where a pool's power is not stated. The warm-up is left out.
     tokens
-        Of replicas that batch continuously, by slot, shape (6, S, P), or (0, S, P); the same columns as those
-        of the readings. The warm-up is not left out.
+        Of replicas that batch continuously, by slot, shape (C, S, P), or (0, S, P); the C columns of the
+        readings, without what comes after the horizon. The warm-up is not left out.
+    spent_j, produced
+        Of such replicas, all energy, J, and tokens of answers, shape (P,), as far as grams are counted: the
+        warm-up is left out, and after the horizon replicas count that have a sequence.
     over_s
         Time in which a pool was sent more than it can carry, s, shape (P,); the warm-up is left out.
     last, tick
@@ -151,7 +159,7 @@ class Meter:
         columns = len(TOKEN_COLUMNS) if capacity.replicas else 0
         self.tokens = np.zeros((columns, slots, pools))
         self._llm = np.array(sorted(capacity.replicas), dtype=np.intp)
-        self.over_s = np.zeros(pools)
+        self.over_s, self.spent_j, self.produced = np.zeros((3, pools))
         self._pue = pue[capacity.region]
         self.busy_g, self.idle_g = (np.where(np.isnan(capacity.busy_w), np.nan, 0.0) for _ in range(2))
         self.last = self.tick = self._added_up = PoolReadings.none(pools, columns)
@@ -177,11 +185,10 @@ class Meter:
         on_s = np.where(limited, more.server_s, np.inf)
         slot = np.minimum((start_s // self.slot_s).astype(np.intp), len(self.busy_s) - 1)
         np.add.at(self.busy_s, slot, more.busy_s)
-        np.add.at(self.waiting_s, slot, more.waiting_s)
+        np.add.at(self.waiting_s, slot[within], more.waiting_s[within])
         np.add.at(self.sent_s, slot, more.sent_s)
-        for name, total, column in zip(TOKEN_COLUMNS, self.tokens, more.tokens, strict=False):
-            counted = within if name in _WITHIN else slice(None)
-            np.add.at(total, slot[counted], column[counted])
+        for total, column in zip(self.tokens, more.tokens, strict=True):
+            np.add.at(total, slot[within], column[within])
         # Servers that are on after the horizon, only to empty the queues, are busy.
         np.add.at(self.server_s, slot[within], on_s[within])
         counted = start_s >= self._warmup_s
@@ -211,11 +218,21 @@ class Meter:
         on_s = np.where(np.isfinite(on_s), np.maximum(on_s, busy_s), busy_s)
         # Formula idle-energy.
         busy_j = (capacity.busy_w - capacity.idle_w) * busy_s
-        if self._llm.size:  # by the batches as they were, which readings tell
-            idle_j = capacity.idle_w[self._llm] * more.server_s[:, self._llm]
-            busy_j[:, self._llm] = more.tokens[0][:, self._llm] - idle_j
+        if self._llm.size:
+            self._spend(busy_j, on_s, start_s, more)
         self.busy_g = _added(self.busy_g, emissions_g(busy_j, self._pue, carbon))
         self.idle_g = _added(self.idle_g, emissions_g(capacity.idle_w * on_s, self._pue, carbon))
+
+    def _spend(self, busy_j: Array, on_s: Array, start_s: Array, more: PoolReadings) -> None:
+        """Put in place the energy of replicas, by their batches as they were, and the time they are on."""
+        columns = dict(zip(TOKEN_COLUMNS, more.tokens, strict=True))
+        idle_w = self._capacity.idle_w[self._llm]
+        within = (start_s < self._end_s)[:, np.newaxis]
+        energy_j, server_s = columns["energy_j"][:, self._llm], more.server_s[:, self._llm]
+        on_s[:, self._llm] = np.where(within, server_s, columns["replica_s"][:, self._llm])
+        busy_j[:, self._llm] = energy_j - idle_w * server_s
+        self.spent_j[self._llm] += (busy_j + self._capacity.idle_w * on_s)[:, self._llm].sum(axis=0)
+        self.produced += columns["answer_tokens"].sum(axis=0)
 
 
 def _added(total: Array, more: Array) -> Array:

@@ -76,7 +76,7 @@ class Pools:
         Returns
         -------
         The readings, `events.READING`, shape (n, P), and the totals of `TOKEN_COLUMNS` up to then, shape
-        (6, n, P). Of replicas, the busy servers are the full ones that as many tokens would keep busy, and
+        (C, n, P). Of replicas, the busy servers are the full ones that as many tokens would keep busy, and
         `busy` counts the sequences in their batches.
         """
         readings, own = self._servers.through(times_s), self._replicas.through(times_s)
@@ -87,7 +87,7 @@ class Pools:
         readings["busy"][:, self._llm] = own["running"]
         totals = np.zeros((len(TOKEN_COLUMNS), *readings.shape))
         for row, name in enumerate(TOKEN_COLUMNS):
-            totals[row][:, self._llm] = own[name]
+            totals[row][:, self._llm] = own["busy_s" if name == "replica_s" else name]
         return readings, totals
 
     @property

@@ -126,7 +126,8 @@ class TokenLedger:
                 for index in range(len(llm))
             ]
         )
-        on_s = np.where(meter.server_s > 0, meter.server_s, np.nan)
+        on_s = np.maximum(meter.server_s, totals["replica_s"])  # those that are switched off finish
+        on_s = np.where(on_s > 0, on_s, np.nan)
 
         def of_llm(values: Array) -> Array:
             return np.where(llm, values, np.nan)
@@ -140,5 +141,6 @@ class TokenLedger:
             prompt_tokens_per_s=of_llm(totals["prompt_tokens"] / meter.slot_s),
             answer_tokens_per_s=of_llm(totals["answer_tokens"] / meter.slot_s),
             preemptions=of_llm(totals["preemptions"].sum(axis=0)),
-            energy_j=np.where(np.isnan(capacity.idle_w), np.nan, of_llm(totals["energy_j"].sum(axis=0))),
+            energy_j=np.where(np.isnan(capacity.idle_w), np.nan, of_llm(meter.spent_j)),
+            produced=of_llm(meter.produced),
         )
