@@ -9,6 +9,7 @@ import pytest
 
 from carbonroute.errors import InputError
 from carbonroute.llm import StepLaw
+from carbonroute.runs import run
 from carbonroute.workloads import Tokens
 from helpers import llm
 
@@ -171,3 +172,48 @@ def test_load_shares_count_full_replicas(tmp_path: Path) -> None:
     full = inputs.capacity.replicas[0]
     load = 20_000 / 3600 * full.busy_ms[0] / 1000
     assert inputs.capacity.servers.tolist() == [np.ceil(load / 2)] * 2
+
+
+IMAGES = """\
+[[workloads]]
+id = "img"
+name = "Images"
+model = "pictures"
+share = 0.5
+slo_ms = 5000
+service_ms = { law = "normal", mean = 100, std = 10 }
+ENERGY
+[[pools]]
+workloads = ["img"]
+servers = 40
+
+[[policies]]
+use = "latency-first"
+"""
+MIXED = (
+    ("share = 1\n", "share = 0.5\n"),
+    ("servers = 2\n", 'workloads = ["chat"]\nservers = 2\n'),
+    ('[[policies]]\nuse = "latency-first"\n', IMAGES),
+)
+
+
+def test_replicas_of_known_power_need_no_energy_beside_servers_that_do(tmp_path: Path) -> None:
+    inputs = llm.inputs(tmp_path, *MIXED, ("ENERGY", "energy_j = 100"))
+    assert inputs.energy is not None
+    assert inputs.energy.request_j.tolist() == [0.0, 100.0]
+    notes = " ".join(run(inputs.scenario).tables.overview["notes"][0])
+    assert "The energy of img has no source" in notes
+    assert "The energy of chat" not in notes
+    assert llm.inputs(tmp_path, *MIXED, ("ENERGY", "")).energy is None
+
+
+def test_replicas_of_unknown_power_need_an_energy_beside_others(tmp_path: Path) -> None:
+    remedy = r"workloads\[0\].energy_j: missing; .*; those served by llm of known power"
+    with pytest.raises(InputError, match=remedy):
+        llm.inputs(tmp_path, *MIXED, ("ENERGY", "energy_j = 100"), (f"power = {llm.POWER}\n", ""))
+
+
+def test_power_of_servers_is_taken_beside_replicas_without_energies(tmp_path: Path) -> None:
+    power = ("servers = 40\n", "servers = 40\nidle_power_w = 100\nbusy_power_w = 300\n")
+    inputs = llm.inputs(tmp_path, *MIXED, ("ENERGY", "energy_j = 100"), power)
+    assert inputs.capacity.busy_w[[1, 3]].tolist() == [300.0, 300.0]

@@ -65,9 +65,11 @@ def _doubtful_energies(scenario: Scenario) -> Iterator[str]:
     """Yield a line for each energy that is not measured, or has no source."""
     for workload in scenario.workloads:
         source = workload.energy_source
-        if workload.has_energy and not source:
+        if not workload.has_energy or scenario.by_power(workload.id):
+            continue
+        if not source:
             yield f"The energy of {workload.id} has no source (energy_source)"
-        elif workload.has_energy and any(word in source.lower() for word in _NOT_MEASURED):
+        elif any(word in source.lower() for word in _NOT_MEASURED):
             yield f"The energy of {workload.id} is not measured: {source}"
 
 

@@ -434,7 +434,7 @@ class Scenario(Spec):
     origins: Members[Origin]
     workloads: Members[Workload]
     regions: Members[Region]
-    pools: Members[Pool] = ()
+    pools: Members[Pool] = Field(default=(), validate_default=True)
     network: Network
     policies: Members[PolicyEntry]
     objectives: Objectives | None = None
@@ -453,10 +453,12 @@ class Scenario(Spec):
 
     @property
     def counts_grams(self) -> bool:
-        """Whether energies are stated: of the workloads, or the power of replicas in every pool."""
-        return all(workload.has_energy for workload in self.workloads) or _all_powered(
-            self.regions, self.pools
-        )
+        """Whether the energy of every workload is known: stated, or by the power of its replicas."""
+        return all(workload.has_energy or self.by_power(workload.id) for workload in self.workloads)
+
+    def by_power(self, workload: str) -> bool:
+        """Whether replicas of known power serve a workload in every region, so that its energy is theirs."""
+        return _by_power(workload, self.regions, self.pools)
 
     @property
     def limit_per(self) -> Literal["workload", "all"]:
@@ -558,19 +560,14 @@ class Scenario(Spec):
     @field_validator("pools")
     @classmethod
     def _pools_serve_all(cls, pools: tuple[Pool, ...], info: ValidationInfo) -> tuple[Pool, ...]:
-        refuse(_unfit(pools, info))
+        refuse(_unfit(pools, info), elsewhere=_without_energy(pools, info))
         return pools
 
     @field_validator("workloads")
     @classmethod
     def _workloads_add_up(cls, workloads: tuple[Workload, ...]) -> tuple[Workload, ...]:
         shares = _not_one(workload.share for workload in workloads)
-        silent = [i for i, workload in enumerate(workloads) if not workload.has_energy]
-        remedy = "state the energy of all workloads, or of none"
-        energies = [
-            Fault(f"[{i}].energy_j", "missing", remedy) for i in silent if len(silent) < len(workloads)
-        ]
-        refuse([*_repeated([workload.id for workload in workloads], "id"), *shares, *energies])
+        refuse([*_repeated([workload.id for workload in workloads], "id"), *shares])
         return workloads
 
     @field_validator("policies")
@@ -596,9 +593,7 @@ class Scenario(Spec):
             faults.append(
                 Fault("", "states no figure", "a bound is expected, such as slo_violation_pct = '<= 1'")
             )
-        workloads = info.data.get("workloads", ())
-        powered = _all_powered(info.data.get("regions", ()), info.data.get("pools", ()))
-        if any(not workload.has_energy for workload in workloads) and not powered:
+        if _unpowered(info.data.get("pools", ()), info):
             remedy = "state the energy of all workloads, or leave the objective out"
             faults += [
                 Fault(f".{name}", "the scenario states no energies", remedy)
@@ -633,10 +628,38 @@ class Scenario(Spec):
         return network
 
 
-def _all_powered(regions: Sequence[Region], pools: Sequence[Pool]) -> bool:
-    """Whether each region serves all by replicas whose power is known."""
-    every = [pool for region in regions for pool in region.pools or pools or (Pool(),)]
-    return bool(every) and all(pool.llm is not None and pool.llm.has_power for pool in every)
+def _by_power(workload: str, regions: Sequence[Region], pools: Sequence[Pool]) -> bool:
+    """Whether replicas of known power serve a workload in every region."""
+    serving = [
+        [pool for pool in region.pools or pools if workload in (pool.workloads or (workload,))]
+        for region in regions
+    ]
+    return bool(serving) and all(
+        own and all(pool.llm is not None and pool.llm.has_power for pool in own) for own in serving
+    )
+
+
+def _unpowered(pools: Sequence[Pool], info: ValidationInfo) -> list[int]:
+    """Return the workloads whose energy is neither stated nor that of replicas."""
+    regions = info.data.get("regions", ())
+    return [
+        index
+        for index, workload in enumerate(info.data.get("workloads", ()))
+        if not (workload.has_energy or _by_power(workload.id, regions, pools))
+    ]
+
+
+def _without_energy(pools: Sequence[Pool], info: ValidationInfo) -> Iterator[Fault]:
+    """Yield a fault for each workload without energy beside others that state theirs."""
+    workloads = info.data.get("workloads", ())
+    if "regions" not in info.data or not any(workload.has_energy for workload in workloads):
+        return
+    remedy = "state the energy of all workloads, or of none"
+    served = any(pool.llm for region in info.data["regions"] for pool in region.pools or pools)
+    if served:
+        remedy += "; those served by llm of known power in every region need none"
+    for index in _unpowered(pools, info):
+        yield Fault(f"workloads[{index}].energy_j", "missing", remedy)
 
 
 def _counted_otherwise(regions: Sequence[Region], carbon: CarbonSource | None) -> Iterator[Fault]:
@@ -676,8 +699,8 @@ def _unfit(pools: Sequence[Pool], info: ValidationInfo) -> Iterator[Fault]:
     """Yield the faults of one region's pools, where there are any and the workloads are known."""
     workloads = info.data.get("workloads")
     if pools and workloads:
-        has_energy = all(workload.has_energy for workload in workloads)
-        yield from pool_faults(pools, [workload.id for workload in workloads], has_energy=has_energy)
+        silent = [workload.id for workload in workloads if not workload.has_energy]
+        yield from pool_faults(pools, [workload.id for workload in workloads], silent)
 
 
 def _misplaced(

@@ -189,7 +189,7 @@ class Pool(Spec):
             yield Fault(".idle_power_w", "found power of servers beside llm", "state llm.power instead")
 
 
-def pool_faults(pools: Sequence[Pool], workloads: Sequence[str], *, has_energy: bool) -> Iterator[Fault]:
+def pool_faults(pools: Sequence[Pool], workloads: Sequence[str], silent: Sequence[str]) -> Iterator[Fault]:
     """Yield the faults of one region's pools.
 
     Parameters
@@ -198,8 +198,8 @@ def pool_faults(pools: Sequence[Pool], workloads: Sequence[str], *, has_energy: 
         All of the region.
     workloads
         Ids of the scenario's workloads: each must be in exactly one pool.
-    has_energy
-        Whether the workloads state energies. Power of servers is for engines that know servers; the others
+    silent
+        Ids of those that state no energy. Power of servers is for engines that know servers; the others
         count grams by energies.
     """
     for index, pool in enumerate(pools):
@@ -207,7 +207,7 @@ def pool_faults(pools: Sequence[Pool], workloads: Sequence[str], *, has_energy: 
             if name not in workloads:
                 where = f"[{index}].workloads[{place}]"
                 yield Fault(where, f"there is no workload {name!r}", did_you_mean(name, workloads))
-        if pool.idle_power_w is not None and not has_energy:
+        if pool.idle_power_w is not None and set(silent) & set(pool.workloads or workloads):
             problem = "found power, and the workloads state no energies"
             remedy = "state energy_j of all workloads: engines without servers count grams by it"
             yield Fault(f"[{index}].idle_power_w", problem, remedy)
