@@ -219,7 +219,8 @@ def _policy_table(result: Result, columns: Mapping[str, str], joint: str, *, ver
         if "total_kg" in columns:
             row["total_kg"] = _in_unit(row["total_kg"], unit)
             of_policy["total_kg"] = scaled(of_policy["total_kg"], unit.per_kg)
-        cells = [with_interval(plain_figure(row[name], name), of_policy[name], joint) for name in columns]
+        # What no policy has, as none served a request, is no column of the results.
+        cells = [with_interval(plain_figure(row.get(name), name), of_policy[name], joint) for name in columns]
         if verdict:
             cells.append(verdict_of(policy, tables.intervals))
         table.add_row(f"{row['policy']}{' †' if row['clairvoyant'] else ''}", *cells)

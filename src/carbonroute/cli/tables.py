@@ -134,7 +134,7 @@ def _policies(run: Tables, scenario: str) -> TextTable:
     rows: list[tuple[str | Figure, ...]] = []
     for row, policy in zip(printed, run.policies.rows(named=True), strict=True):
         numbers = [
-            _figure(row[name], name, intervals.get((row["policy"], name)), units.get(name))
+            _figure(row.get(name), name, intervals.get((row["policy"], name)), units.get(name))
             for name in columns
         ]
         rows.append(

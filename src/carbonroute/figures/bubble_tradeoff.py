@@ -12,7 +12,7 @@ from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import amount, carbon_column, limit, lowest, preferred
 from carbonroute.figures.formatting import number, percent, plain, significant
 from carbonroute.figures.layout import PlotArea
-from carbonroute.figures.scatter import label_policies, points_of, set_policy_axes, width_in
+from carbonroute.figures.scatter import has_points, label_policies, points_of, set_policy_axes, width_in
 from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles
 from carbonroute.metrics.measure import measure_of
 
@@ -24,6 +24,7 @@ _STEP_PT = 1.0  # by which diameters in the legend differ at least
 @figure(
     "Saving, risk and latency at once",
     "A bubble is a policy, its area the average latency: the best are low, far right and small.",
+    has_data=has_points,
     folder="graphs/premium",
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:

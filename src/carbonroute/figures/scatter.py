@@ -34,6 +34,11 @@ def points_of(policies: pl.DataFrame) -> Array:
     return policies.select(carbon_column(policies).name, risk(policies).column).to_numpy().astype(np.float64)
 
 
+def has_points(policies: pl.DataFrame) -> bool:
+    """Whether every policy has a point: one that served nothing has none."""
+    return policies.height > 0 and bool(np.isfinite(points_of(policies)).all())
+
+
 def set_policy_axes(ax: Axes, policies: pl.DataFrame, room: float = 0.0) -> None:
     """Set limits, ticks and labels for the few policies of a run; `room` is the share kept free beside them.
 

@@ -15,6 +15,7 @@ from carbonroute.figures.findings import headline, limit
 from carbonroute.figures.formatting import significant
 from carbonroute.figures.layout import PlotArea
 from carbonroute.figures.scatter import (
+    has_points,
     label_policies,
     points_of,
     set_policy_axes,
@@ -35,6 +36,7 @@ RING: Any = MappingProxyType({
     "What each policy saves and risks",
     "Each mark is a policy. Further right saves more carbon, further down breaks fewer latency limits; the "
     "shaded band holds those within the limit on violations.",
+    has_data=has_points,
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the saving of each policy against its violations."""

@@ -172,7 +172,8 @@ def misfits(tables: Tables) -> Iterator[str]:
                 yield f"table {field.name} has a {column} that another table lacks"
             if column in whole.get(field.name, ()) and len(values) < len(names[column]):
                 yield f"table {field.name} lacks a {column} that another table has"
-    for name in ("policies", "rtt", "workloads", "latency_cdf"):
+    served = tables.policies["avg_latency_ms"].count() > 0
+    for name in ("policies", "rtt", "workloads", *(("latency_cdf",) if served else ())):
         if getattr(tables, name).is_empty():
             yield f"table {name} has no rows"
     if tables.overview.height != 1:
