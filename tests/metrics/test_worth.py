@@ -13,7 +13,7 @@ from carbonroute.metrics.headlines.run import finding
 from carbonroute.metrics.headlines.worth import Evidence, worth
 from carbonroute.metrics.intervals import violations
 from carbonroute.metrics.masses import mass_in_words
-from carbonroute.outcome import Outcome, Samples
+from carbonroute.outcome import Outcome, Queueing, Samples
 from carbonroute.scenario import Scenario, load
 from carbonroute.workloads.energy import Emissions
 from helpers import small
@@ -46,16 +46,41 @@ def outcome(
 NEAR = outcome("Near", 2.0, 20.0)
 
 
-def said(scenario: Scenario, *outcomes: Outcome, fixed: Outcome | None = None) -> str:
-    steps = {"latency-first": NEAR, "static-greenest": fixed} if fixed else {}
-    comparison = Comparison(NEAR, {}, steps)
+def with_servers(one: Outcome, servers: list[float]) -> Outcome:
+    """Return an outcome with so many servers switched on in two pools."""
+    nothing = np.zeros((1, 2, 1))
+    idle = np.zeros((1, 2))
+    queueing = Queueing(
+        rejected=nothing.astype(int),
+        wait_sum_ms=nothing,
+        wait=Samples(((np.zeros(900),), (np.zeros(100),))),
+        utilisation=idle,
+        servers=np.array([servers]),
+        waiting=idle,
+        offered=idle,
+        hours_over_capacity=np.zeros(2),
+        flips_per_day=0.0,
+    )
+    return replace(one, queueing=queueing)
+
+
+def said(
+    scenario: Scenario,
+    *outcomes: Outcome,
+    fixed: Outcome | None = None,
+    hourly: Outcome | None = None,
+    baseline: Outcome = NEAR,
+) -> str:
+    known = {"latency-first": baseline, "static-greenest": fixed, "hourly routing": hourly}
+    steps = {name: step for name, step in known.items() if step} if fixed else {}
+    comparison = Comparison(baseline, {}, steps)
     tables = policies.table(scenario, outcomes, comparison)
     evidence = Evidence(
         policies=tables,
         workloads=workloads.table(scenario, outcomes),
         saving=saving.table(scenario, comparison),
         intervals=violations([workload.id for workload in scenario.workloads], outcomes),
-        baseline=NEAR,
+        baseline=baseline,
         medians_ms=partial(workloads.medians_ms, by_workload=True),
         outcomes={one.policy: one for one in outcomes},
         hours=10.0,
@@ -89,6 +114,33 @@ def test_a_clairvoyant_policy_never_leads(scenario: Scenario) -> None:
 def test_hourly_routing_is_held_against_a_fixed_choice(fixed: float, words: str, scenario: Scenario) -> None:
     far = outcome("Far", 1.5, 50.0)
     assert words in said(scenario, NEAR, far, fixed=outcome("Fixed", fixed, 50.0))
+
+
+@pytest.mark.parametrize(
+    ("on", "late", "words"),
+    [
+        (
+            [4.0, 0.5],
+            0,
+            "Switching servers off and placing them adds 15.0 points to the 10.0 % of the fixed choice "
+            "(Fixed), which has all of them on; routing by the hour alone adds 2.0.",
+        ),
+        (
+            [4.0, 0.5],
+            20,
+            "Switching servers off and placing them adds 15.0 points to the 10.0 % of the fixed choice "
+            "(Fixed), which has all of them on.",
+        ),
+        ([4.0, 2.0], 0, "Routing by the hour adds 15.0 points to the 10.0 % of the fixed choice (Fixed)."),
+    ],
+)
+def test_servers_that_are_switched_off_are_no_merit_of_routing(
+    on: list[float], late: int, words: str, scenario: Scenario
+) -> None:
+    near = with_servers(NEAR, [4.0, 2.0])
+    far = with_servers(outcome("Far", 1.5, 50.0), on)
+    fixed, hourly = outcome("Fixed", 1.8, 50.0), outcome("Hourly", 1.76, 50.0, late=late)
+    assert words in said(scenario, near, far, fixed=fixed, hourly=hourly, baseline=near)
 
 
 def test_a_fixed_choice_over_the_limit_is_no_choice(scenario: Scenario) -> None:

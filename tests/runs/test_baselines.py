@@ -11,6 +11,7 @@ import pytest
 
 from carbonroute.runs import run
 from carbonroute.scenario import load, resolve
+from helpers import llm
 
 SMALL: dict[str, Any] = {"horizon.hours": 48, "traffic.requests_per_hour": 40}
 
@@ -121,3 +122,8 @@ def test_a_fixed_choice_in_hindsight_goes_by_the_run_and_its_requests(tmp_path: 
     assert hindsight["saved_pct"] > 15
     if engine == "exact":
         assert hindsight["saved_pct"] == pytest.approx(100 * (1 - 220 / 280), rel=1e-12)
+
+
+def test_replicas_have_no_bound_of_policies_that_see_no_batches(tmp_path: Path) -> None:
+    saving = run(llm.inputs(tmp_path).scenario).tables.saving
+    assert saving["step"].to_list() == ALL[:-1]

@@ -12,8 +12,8 @@ from carbonroute.metrics.comparison import Comparison
 from carbonroute.metrics.measure import GRAMS
 from carbonroute.scenario import Scenario
 
-#: The step of a fixed choice from before the run.
-FIXED = "static-greenest"
+#: The steps of a fixed choice from before the run, and of routing by the hour.
+FIXED, HOURLY = "static-greenest", "hourly routing"
 SCHEMA = {
     "step": pl.String,
     "policy": pl.String,

@@ -62,7 +62,8 @@ def with_baselines(
         steps = {
             name: place(step)
             for name, step in (("latency-first", latency_first), *_steps(inputs))
-            if not _refused(inputs, step, engine)  # an added policy must not fail the run
+            if not (step.oracle and inputs.capacity.replicas)  # it does not see the batches that it fills
+            and not _refused(inputs, step, engine)  # an added policy must not fail the run
         }
     # With queues, a run on fresh data would be a simulation of its own.
     if compared and engine != "queued":

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from carbonroute.metrics import slo
 from carbonroute.metrics.best import best, runnable
 from carbonroute.metrics.masses import mass_in_words
 from carbonroute.metrics.measure import GRAMS, Measure, measure_of, saves, stated
-from carbonroute.metrics.saving import FIXED
+from carbonroute.metrics.saving import FIXED, HOURLY
 from carbonroute.outcome import Outcome
 from carbonroute.units import G_PER_KG, HOURS_PER_YEAR, MS_PER
 
@@ -163,8 +164,29 @@ def _fixed_choice(evidence: Evidence, most: Row) -> Iterator[str]:
     more = round(most[evidence.reduction], 1) - round(fixed["saved_pct"], 1)
     if more <= 0:
         yield f"Routing by the hour adds nothing: the {choice} earns it all ({fixed['saved_pct']:.1f} %)."
-    else:
-        yield f"Routing by the hour adds {more:.1f} points to the {fixed['saved_pct']:.1f} % of the {choice}."
+        return
+    cause, rest = "Routing by the hour adds", ""
+    if _switches(evidence.outcomes[most["policy"]], evidence.baseline):
+        cause, rest = "Switching servers off and placing them adds", _by_hourly_routing(steps, limited, most)
+    yield f"{cause} {more:.1f} points to the {fixed['saved_pct']:.1f} % of the {choice}{rest}."
+
+
+def _switches(outcome: Outcome, baseline: Outcome) -> bool:
+    """Whether a policy has other servers switched on than the baseline."""
+    if outcome.queueing is None or baseline.queueing is None:
+        return False
+    return not np.allclose(outcome.queueing.servers, baseline.queueing.servers, equal_nan=True)
+
+
+def _by_hourly_routing(steps: Mapping[str, Row], limited: str, most: Row) -> str:
+    """Say what routing by the hour adds to the fixed choice on the servers as they are, within the limit."""
+    hourly = steps.get(HOURLY)
+    if hourly is None or hourly["saved_pct"] is None:
+        return ""
+    if not slo.keeps(hourly[limited], most["max_violation_pct"]):
+        return ", which has all of them on"
+    more = max(round(hourly["saved_pct"], 1) - round(steps[FIXED]["saved_pct"], 1), 0.0)
+    return f", which has all of them on; routing by the hour alone adds {more:.1f}"
 
 
 def _sure(evidence: Evidence, most: Row) -> Iterator[str]:
