@@ -88,9 +88,15 @@ def measured(folder: Path) -> Path:
     return report(folder, scenario, "--replications", "3")
 
 
+def llm(folder: Path) -> Path:
+    """Return a run of regions that serve language models."""
+    return report(folder, "llm-three-regions", "--sim-hours", "2", "--reqs-per-hour", "1500")
+
+
 RUNS: dict[str, Callable[[Path], Path]] = {
     "published": published,
     "queued": queued,
     "crowded": crowded,
     "measured": measured,
+    "llm": llm,
 }

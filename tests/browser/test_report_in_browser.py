@@ -233,6 +233,22 @@ def test_nothing_sticks_out_of_any_window(run: Path, opened: Opener) -> None:
             assert scrolling_sideways(page) == [], width
 
 
+def test_tables_of_tokens_fit_and_name_each_column_once(runs: dict[str, Path], opened: Opener) -> None:
+    page = opened(report(runs["llm"])).page
+    unfold(page)
+    for table in ("table-tokens", "table-replicas"):
+        box = page.locator(f"#{table}").locator("..")
+        assert box.evaluate("one => one.scrollWidth <= one.clientWidth"), table
+        labels = (
+            page.locator(f"#{table} tbody tr")
+            .first.locator("td")
+            .evaluate_all("cells => cells.map(cell => cell.dataset.label)")
+        )
+        assert len(labels) == len(set(labels)) > 5, table
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert sticking_out(page) == scrolling_sideways(page) == []
+
+
 def test_every_text_can_be_read(run: Path, opened: Opener) -> None:
     page = without_drawings(opened(report(run)).page)
     unfold(page)
