@@ -91,6 +91,14 @@ def test_a_table_is_read_by_its_columns(tmp_path: Path) -> None:
         ("batch,power_w\n,400\n", "line 2, batch: no value; 0 or more sequences are expected"),
         ("batch,power_w\n8,400\n", "column 'batch': no idle power: state idle_w, or add a row of batch 0"),
         ("batch,power_w\n", "there is a header and no data"),
+        (
+            "batch,power_w\n8,400\n0,500\n16,600\n",
+            "line 2, power_w: found 400 W, less than the 500 W of an idle replica; as much is expected",
+        ),
+        (
+            "batch,power_w\n0,100\n8,400\n8,410\n",
+            "line 4, power_w: found 410 W, and 400 W of batch 8 in line 3; a row for each batch is expected",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_is_refused(text: str, said: str, tmp_path: Path) -> None:

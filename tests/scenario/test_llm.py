@@ -91,7 +91,7 @@ def test_a_table_of_power_is_read(tmp_path: Path) -> None:
             "there is no model 'llama-3.1-8'; did you mean.*llama-3.1-8b",
         ),
         (NO_STEP[0], SHEETS.replace("4090", "40"), r"pools\[0\].llm.gpu: there is no GPU 'rtx-40'"),
-        (NO_STEP[0], SHEETS.replace("8b", "70b"), "the weights leave 0 tokens of the memory for the cache"),
+        (NO_STEP[0], SHEETS.replace("8b", "70b"), "the weights leave no memory for the cache"),
         ("idle_w = 100", "idle_w = 400", r"decode_w\[0\]: found 300 W, less than the 400 W of an idle"),
         ("batches = [1, 16]", "batches = [16, 1]", "they do not ascend"),
         (
@@ -217,3 +217,84 @@ def test_power_of_servers_is_taken_beside_replicas_without_energies(tmp_path: Pa
     power = ("servers = 40\n", "servers = 40\nidle_power_w = 100\nbusy_power_w = 300\n")
     inputs = llm.inputs(tmp_path, *MIXED, ("ENERGY", "energy_j = 100"), power)
     assert inputs.capacity.busy_w[[1, 3]].tolist() == [300.0, 300.0]
+
+
+def notes(folder: Path, *changes: tuple[str, str]) -> str:
+    return "\n".join(llm.inputs(folder, *changes).notes)
+
+
+def test_derived_figures_are_told_once_for_equal_pools(tmp_path: Path) -> None:
+    told = notes(tmp_path, NO_STEP)
+    line = (
+        "Chat on rtx-4090: a step of one sequence takes 18.6 ms, the cache of a replica holds 42,128 tokens"
+    )
+    assert told.count(line) == 1
+    assert "W idle, " in told
+
+
+def test_a_mean_request_that_never_fits_is_refused_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refusal:
+        llm.inputs(tmp_path, ("kv_cache_tokens = 8192", "kv_cache_tokens = 256"))
+    (fault,) = refusal.value.faults
+    assert fault.where == "pools[0].llm"
+    tokens = "260 tokens of chat, and the cache of a replica holds 256"
+    assert fault.found == f"no request of mean length fits: {tokens}"
+    assert llm.inputs(tmp_path, ("kv_cache_tokens = 8192", "kv_cache_tokens = 272")).capacity.limited
+
+
+def test_a_wrong_pool_of_all_regions_is_told_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refusal:
+        llm.inputs(tmp_path, (NO_STEP[0], SHEETS.replace("8b", "70b")))
+    (fault,) = refusal.value.faults
+    assert "they need 131.4 GiB of each of 1 accelerators" in fault.found
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "refusal"),
+    [
+        ("0,98\n8,443\n", "prefill_w = 72", r"power.prefill_w: found 72 W, less than the 98 W of an idle"),
+        ("0,0.098\n8,0.443\n", "", "power: the most is 0.443 W; watts are expected: are they kW?"),
+        ("0,98\n8,90\n", "", r"power.csv: line 3, power_w: found 90 W, less than the 98 W"),
+    ],
+)
+def test_a_table_of_power_is_held_to_the_rules_of_stated_power(
+    table: str, key: str, refusal: str, tmp_path: Path
+) -> None:
+    (tmp_path / "power.csv").write_text(f"batch,power_w\n{table}")
+    stated = ", ".join(filter(None, ['table = "power.csv"', key]))
+    with pytest.raises(InputError, match=refusal):
+        llm.inputs(tmp_path, (llm.POWER, f"{{ {stated} }}"))
+
+
+def test_why_there_are_no_grams_is_told(tmp_path: Path) -> None:
+    why = "There are no grams: the power of pools[0].llm is not known; state gpu.tdp_w, or power"
+    assert why in notes(tmp_path, (f"power = {llm.POWER}\n", ""))
+    assert "no grams" not in notes(tmp_path)
+    assert "There are no grams: the energy of img is not known" in notes(tmp_path, *MIXED, ("ENERGY", ""))
+
+
+def test_limits_that_an_idle_replica_breaks_are_told(tmp_path: Path) -> None:
+    """The prompt takes 1 + max(9 + 0.1, 10) ms, a further token 10.1 ms, the nearest round trip 5 ms."""
+    told = notes(
+        tmp_path, ("ttft_slo_ms = 500", "ttft_slo_ms = 15.9"), ("tpot_slo_ms = 40", "tpot_slo_ms = 10")
+    )
+    assert "ttft_slo_ms of chat is out of reach" in told
+    assert "tpot_slo_ms of chat is out of reach" in told
+    assert "takes 16 ms, and the limit is 15.9 ms" in told
+    assert "\nslo_ms of chat" not in told
+    assert "out of reach" not in notes(
+        tmp_path, ("ttft_slo_ms = 500", "ttft_slo_ms = 16.1"), ("tpot_slo_ms = 40", "tpot_slo_ms = 10.2")
+    )
+    short = notes(tmp_path, ("slo_ms = 10000", "slo_ms = 400"))
+    assert "\nslo_ms of chat is out of reach" in short
+    assert "ttft_slo_ms of chat never counts: its 500 ms are more than the 400 ms of slo_ms" in short
+
+
+def test_doubtful_settings_of_a_pool_are_told(tmp_path: Path) -> None:
+    assert "load_s of pools[0].llm, 7201 s, is longer than the run" in notes(
+        tmp_path, ("max_num_seqs = 16", "max_num_seqs = 16\nload_s = 7201")
+    )
+    split = (NO_STEP[0], SHEETS + "tensor_parallel = 3\n")
+    assert "3, does not divide the model's 8 heads of keys and values" in notes(tmp_path, split)
+    assert "most servers have 8" in notes(tmp_path, (NO_STEP[0], SHEETS + "tensor_parallel = 16\n"))
+    assert "tensor_parallel" not in notes(tmp_path, (NO_STEP[0], SHEETS + "tensor_parallel = 4\n"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -146,14 +146,35 @@ def power_table(
     ------
     InputError
         If the file cannot be read or has no such column, a batch is no number of 0 or more, a power none
-        above 0, or there is no idle power, no batch above 0, or the idle power twice.
+        above 0 or below the idle one, a batch stands twice with different powers, or there is no idle power,
+        no batch above 0, or the idle power twice.
     """
     columns = {"batch_column": batch_column, "power_column": power_column}
     batches, watts = _columns(path, file_name, columns, digests)
+    if faults := list(_of_rows(batches, watts, idle_w, power_column)):
+        raise InputError(file_name, faults)
     try:
         return fit_power(batches, watts, idle_w=idle_w, prefill_w=prefill_w)
     except ValueError as error:
         raise InputError(file_name, [Fault(f"column {batch_column!r}", str(error))]) from error
+
+
+def _of_rows(batches: Array, watts: Array, idle_w: float | None, power_column: str) -> Iterator[Fault]:
+    """Yield a fault for each row with less power than an idle replica, or another one than an earlier row."""
+    from carbonroute.files.tables import FIRST_LINE
+
+    idle = watts[batches == 0]
+    least_w = float(idle[0]) if len(idle) else idle_w or 0.0
+    first: dict[float, int] = {}
+    for row, (batch, power_w) in enumerate(zip(batches.tolist(), watts.tolist(), strict=True)):
+        where, found = f"line {row + FIRST_LINE}, {power_column}", f"found {power_w:g} W"
+        earlier = first.setdefault(batch, row)
+        if power_w != watts[earlier]:
+            problem = f"{found}, and {watts[earlier]:g} W of batch {batch:g} in line {earlier + FIRST_LINE}"
+            yield Fault(where, problem, "a row for each batch is expected")
+        elif power_w < least_w:
+            problem = f"{found}, less than the {least_w:g} W of an idle replica"
+            yield Fault(where, problem, "as much is expected, or more")
 
 
 def _columns(path: Path, file_name: str, names: Mapping[str, str], digests: Digests | None) -> list[Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +17,14 @@ from carbonroute.files.text import Digests
 from carbonroute.llm import Limits, LlmPool, LoadCurve, PowerLaw, Requests, StepLaw
 from carbonroute.llm.measured import power_table
 from carbonroute.llm.power import sheet_power
-from carbonroute.llm.sheets import ATTAINED, ModelSheet, kv_cache_tokens, step_law
+from carbonroute.llm.sheets import ATTAINED, RESERVE_GIB, ModelSheet, kv_cache_tokens, step_law, weights_gib
 from carbonroute.scenario.resolved.pools import places_of, pools_of, serving
-from carbonroute.scenario.written.llm import GpuFigures, Llm
+from carbonroute.scenario.written.llm import GpuFigures, Llm, Power
 from carbonroute.scenario.written.model import Scenario
 from carbonroute.workloads import ServiceLaw, Tokens
 
+#: A replica that draws less at most, W, or of its accelerators' thermal design power, is one in kW.
+_LEAST_W, _LEAST_TDP_SHARE = 5.0, 0.02
 _TIMES = frozenset(("prefill_ms_per_token", "decode_ms_per_token", "overhead_ms"))
 
 
@@ -35,19 +37,28 @@ def llm_pools(scenario: Scenario, digests: Digests) -> dict[int, LlmPool]:
         If a data sheet is not known, a table of power cannot be read, or the weights leave no memory for the
         cache.
     """
-    every = [pool for own in pools_of(scenario) for pool in own]
     made: dict[str, LlmPool] = {}
-    faults: list[Fault] = []
-    for pool, place in zip(every, places_of(scenario), strict=True):
-        if pool.llm is None or place in made:
-            continue
+    refusals: list[InputError] = []
+    for place, llm in llms_of(scenario).items():
         try:
-            made[place] = _pool(pool.llm, f"{place}.llm", scenario.folder, digests)
+            made[place] = _pool(llm, f"{place}.llm", scenario.folder, digests)
         except _UnfitError as error:
-            faults.append(error.fault)
-    if faults:
-        raise InputError(scenario.name, faults)
+            refusals.append(InputError(scenario.name, [error.fault]))
+        except InputError as error:
+            refusals.append(error)
+    if refusals:
+        raise refusals[0] if len(refusals) == 1 else InputError.together(scenario.name, refusals)
     return {index: made[place] for index, place in enumerate(places_of(scenario)) if place in made}
+
+
+def llms_of(scenario: Scenario) -> dict[str, Llm]:
+    """Return the tables `llm` by the path of their pool, each once, however many regions have it."""
+    every = [pool for own in pools_of(scenario) for pool in own]
+    return {
+        place: pool.llm
+        for pool, place in zip(every, places_of(scenario), strict=True)
+        if pool.llm is not None
+    }
 
 
 def llm_pool(llm: Llm, source: str, folder: Path) -> LlmPool:
@@ -80,7 +91,7 @@ class _UnfitError(Exception):
 
 
 def _pool(llm: Llm, where: str, folder: Path, digests: Digests) -> LlmPool:
-    sheets = _sheets(llm, where)
+    sheets = sheets_of(llm, where)
     stated, tokens = llm.step.stated, llm.kv_cache_tokens
     law = StepLaw(**{"overhead_ms": ATTAINED.overhead_ms, **stated}) if sheets is None else None
     if sheets is not None:
@@ -93,11 +104,12 @@ def _pool(llm: Llm, where: str, folder: Path, digests: Digests) -> LlmPool:
                 model, gpu, tensor_parallel=llm.tensor_parallel, memory_share=llm.memory_share
             )
     if law is None or tokens is None or tokens < llm.block_tokens:
-        problem = f"the weights leave {tokens or 0} tokens of the memory for the cache"
-        raise _UnfitError(Fault(where, problem, "more tensor_parallel, or another gpu is expected"))
+        raise _UnfitError(
+            Fault(where, _no_room(llm, sheets), "more tensor_parallel, or another gpu is expected")
+        )
     return LlmPool(
         law=law,
-        power=_power(llm, None if sheets is None else sheets[1], folder, digests),
+        power=_power(llm, None if sheets is None else sheets[1], where, folder, digests),
         max_num_seqs=llm.max_num_seqs,
         max_num_batched_tokens=llm.max_num_batched_tokens,
         kv_blocks=tokens // llm.block_tokens,
@@ -109,7 +121,19 @@ def _pool(llm: Llm, where: str, folder: Path, digests: Digests) -> LlmPool:
     )
 
 
-def _sheets(llm: Llm, where: str) -> tuple[ModelSheet, Gpu | GpuFigures] | None:
+def _no_room(llm: Llm, sheets: tuple[ModelSheet, Gpu | GpuFigures] | None) -> str:
+    """Say how much memory the weights need of each accelerator, and how much of it the engine has."""
+    if sheets is None:
+        return "there is no cache"
+    needed_gib = weights_gib(sheets[0]) / llm.tensor_parallel
+    had_gib = sheets[1].memory_gib * llm.memory_share
+    return (
+        f"the weights leave no memory for the cache: they need {needed_gib:.1f} GiB of each of "
+        f"{llm.tensor_parallel} accelerators, and the engine {RESERVE_GIB:g} GiB of its {had_gib:.1f} GiB"
+    )
+
+
+def sheets_of(llm: Llm, where: str = "llm") -> tuple[ModelSheet, Gpu | GpuFigures] | None:
     """Return the figures of model and GPU: stated, or of the catalogue; None where neither is named."""
     if llm.model is None or llm.gpu is None:
         return None
@@ -124,13 +148,26 @@ def _sheets(llm: Llm, where: str) -> tuple[ModelSheet, Gpu | GpuFigures] | None:
     return model, gpu
 
 
-def _power(llm: Llm, gpu: Gpu | GpuFigures | None, folder: Path, digests: Digests) -> PowerLaw | None:
+def _power(
+    llm: Llm, gpu: Gpu | GpuFigures | None, where: str, folder: Path, digests: Digests
+) -> PowerLaw | None:
     """Return the power of a replica: stated, of a table, or of the GPU's data sheet; None where unknown."""
-    power = llm.power
-    if power is None:
-        if gpu is None or gpu.tdp_w is None:
-            return None
-        return sheet_power(gpu.tdp_w, gpu.idle_w, gpus=llm.tensor_parallel)
+    tdp_w = None if gpu is None or gpu.tdp_w is None else gpu.tdp_w * llm.tensor_parallel
+    if llm.power is None:
+        idle_w = None if gpu is None else gpu.idle_w
+        return None if tdp_w is None else sheet_power(tdp_w, idle_w and idle_w * llm.tensor_parallel)
+    law, place = _stated_power(llm.power, folder, digests), f"{where}.power"
+    most_w = max(law.prefill_w, *law.decode_w)
+    if 0 < most_w < max(_LEAST_W, _LEAST_TDP_SHARE * (tdp_w or 0.0)):
+        raise _UnfitError(Fault(place, f"the most is {most_w:g} W", "watts are expected: are they kW?"))
+    if law.prefill_w < law.idle_w:
+        problem = f"found {law.prefill_w:g} W, less than the {law.idle_w:g} W of an idle replica"
+        raise _UnfitError(Fault(f"{place}.prefill_w", problem, "as much is expected, or more"))
+    return law
+
+
+def _stated_power(power: Power, folder: Path, digests: Digests) -> PowerLaw:
+    """Return the power that a pool states, or that of its table."""
     if power.table is not None:
         return power_table(
             folder / power.table,
@@ -169,7 +206,7 @@ def timed(
         for key in ("ttft_slo_ms", "tpot_slo_ms")
         if getattr(workload, key) is not None and not all(by_llm[w])
     ]
-    if faults:
+    if faults := faults or list(_without_room(laws, scenario, llm)):
         raise InputError(scenario.name, faults)
     return tuple(
         _of_idle_replica(law, [llm[int(p)] for p in own])
@@ -177,6 +214,32 @@ def timed(
         else law
         for law, own in zip(laws, pool, strict=True)
     )
+
+
+def _without_room(
+    laws: Sequence[ServiceLaw], scenario: Scenario, llm: Mapping[int, LlmPool]
+) -> Iterator[Fault]:
+    """Yield a fault for each pool whose cache is too small for the mean request of a workload, each once."""
+    pool = serving(pools_of(scenario), [workload.id for workload in scenario.workloads])
+    places = places_of(scenario)
+    told: set[tuple[str, str]] = set()
+    for own, law, workload in zip(pool.tolist(), laws, scenario.workloads, strict=True):
+        logged = any(
+            any(scenario.traffic.measures(column, workload.id))
+            for column in ("prompt_tokens", "answer_tokens")
+        )
+        if not isinstance(law, Tokens) or law.prompt_tokens is None or logged:
+            continue
+        tokens = law.prompts.average() + law.answer_tokens.average()
+        for index in own:
+            place = f"{places[index]}.llm"
+            if index in llm and tokens > llm[index].kv_cache_tokens and (place, workload.id) not in told:
+                told.add((place, workload.id))
+                cache = f"the cache of a replica holds {llm[index].kv_cache_tokens:,}"
+                problem = (
+                    f"no request of mean length fits: {tokens:,.0f} tokens of {workload.id}, and {cache}"
+                )
+                yield Fault(place, problem, "a larger cache, or shorter requests are expected")
 
 
 def _unfit(law: ServiceLaw, by_llm: Sequence[bool]) -> tuple[str, str] | None:
