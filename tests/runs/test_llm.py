@@ -104,3 +104,21 @@ def test_engines_without_batches_refuse_it_with_a_remedy(
     assert main([name, str(tmp_path / "llm.toml"), *options, "--output", str(tmp_path / "out")]) == 2
     assert "run carbonroute simulate with --engine queued" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_replications_give_intervals_of_every_printed_figure_of_tokens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "llm.toml").write_text(llm.SCENARIO.replace("= 20000", "= 2000"), encoding="utf-8")
+    options = ["--replications", "3", "--no-figures", "--json", "--output", str(tmp_path / "out")]
+    assert main(["simulate", str(tmp_path / "llm.toml"), *options]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [len(document[name]) for name in ("tokens", "replicas")] == [3, 3 * 2]
+    intervals = pl.read_csv(tmp_path / "out/tables/intervals.csv").filter(policy="Latency-First")
+    tokens = pl.read_csv(tmp_path / "out/tables/tokens.csv").filter(policy="Latency-First")
+    for figure in ("avg_ttft_ms", "p95_ttft_ms", "avg_tpot_ms", "p95_tpot_ms", "goodput_per_s"):
+        (row,) = intervals.filter(workload="chat", figure=figure).rows(named=True)
+        assert row["low"] < row["value"] < row["high"]
+        assert row["value"] == pytest.approx(tokens[figure][0])
+    (late,) = intervals.filter(workload="chat", figure="ttft_violation_pct").rows(named=True)
+    assert late["method"] == "Korn-Graubard over 3 replications"

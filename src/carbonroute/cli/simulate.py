@@ -148,6 +148,8 @@ def _print_json(result: Result) -> None:
         "workloads": tables.workloads.rows(named=True),
         "saving": tables.saving.rows(named=True),
         "pools": tables.pools.rows(named=True),
+        "tokens": tables.tokens.rows(named=True),
+        "replicas": tables.replicas.rows(named=True),
         "intervals": tables.intervals.rows(named=True),
         "agreement": [_finite(row) for row in tables.agreement.rows(named=True)],
     }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from carbonroute.metrics import long, policies, routing, workloads
+from carbonroute.metrics import long, policies, routing, serving, workloads
 from carbonroute.metrics.comparison import Comparison
 from carbonroute.metrics.headlines.run import finding
 from carbonroute.metrics.results import (
@@ -38,5 +38,6 @@ def figures_of(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comp
     Differences from the baseline come last.
     """
     by_policy = policies.table(scenario.within(1.0), outcomes, comparison)  # so that all that survives counts
-    figures = long.table(by_policy, workloads.table(scenario, outcomes), routing.table(scenario, outcomes))
+    by_workload, by_region = (one.table(scenario, outcomes) for one in (workloads, routing))
+    figures = long.table(by_policy, by_workload, by_region, serving.tokens(scenario, outcomes))
     return pl.concat([figures, long.differences(outcomes, comparison.baseline)])

@@ -51,6 +51,8 @@ _SHARES_PCT = (
     "unlimited_slo_violation_pct",
     slo.WORST_PCT,
     UNLIMITED_WORST_PCT,
+    "ttft_violation_pct",
+    "tpot_violation_pct",
 )
 _OF_REGION = "share_"
 #: Differences of shares in percent.

@@ -20,10 +20,22 @@ DIFFERENCE = "_difference"
 #: Figures of all workloads together: those of the worst one stand under its own name.
 OF_ALL = tuple(name for name in FIGURES if name not in {WORST_PCT, WORST_P95})
 _OF_A_WORKLOAD = ("avg_latency_ms", "p95_latency_ms", "slo_violation_pct")
+#: Of a workload that regions with llm serve, in its table of tokens.
+_OF_TOKENS = (
+    "avg_ttft_ms",
+    "p95_ttft_ms",
+    "avg_tpot_ms",
+    "p95_tpot_ms",
+    "ttft_violation_pct",
+    "tpot_violation_pct",
+    "goodput_per_s",
+)
 _SCHEMA = {"policy": pl.String, "workload": pl.String, "figure": pl.String, "value": pl.Float64}
 
 
-def table(policies: pl.DataFrame, workloads: pl.DataFrame, routing: pl.DataFrame) -> pl.DataFrame:
+def table(
+    policies: pl.DataFrame, workloads: pl.DataFrame, routing: pl.DataFrame, tokens: pl.DataFrame
+) -> pl.DataFrame:
     """Return a row per figure that the tables have: ``policy``, ``workload``, ``figure``, ``value``.
 
     ``workload`` is null where a figure is of all workloads. The share of a policy's requests that a region
@@ -31,10 +43,15 @@ def table(policies: pl.DataFrame, workloads: pl.DataFrame, routing: pl.DataFrame
     """
     nowhere = pl.lit(None, dtype=pl.String).alias("workload")
     shares = routing.select("policy", nowhere, pl.format("share_{}", "region").alias("figure"), value="share")
+    limited = tokens.with_columns(  # none is late where there is no limit
+        pl.when(pl.col(f"{time}_slo_ms").is_not_null()).then(f"{time}_violation_pct")
+        for time in ("ttft", "tpot")
+    )
     parts = [
         policies.unpivot(OF_ALL, index="policy", variable_name="figure").with_columns(nowhere),
         workloads.unpivot(_OF_A_WORKLOAD, index=["policy", "workload"], variable_name="figure"),
         shares,
+        limited.unpivot(_OF_TOKENS, index=["policy", "workload"], variable_name="figure"),
     ]
     order = policies.select("policy").with_row_index("place")
     figures = pl.concat([part.select(*_SCHEMA) for part in parts]).join(

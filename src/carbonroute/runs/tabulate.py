@@ -51,11 +51,12 @@ def tabulate(
     by_region = routing.table(scenario, outcomes)
     by_workload = workloads.table(scenario, outcomes)
     by_step = saving.table(scenario, comparison)
+    of_tokens = serving.tokens(scenario, outcomes)
     if replications is None:
         confidence = intervals.within_a_run([workload.id for workload in scenario.workloads], outcomes)
     else:
         figures = pl.concat(
-            [long.table(by_policy, by_workload, by_region), long.differences(outcomes, baseline)]
+            [long.table(by_policy, by_workload, by_region, of_tokens), long.differences(outcomes, baseline)]
         )
         confidence = intervals.over_replications(
             dependence(inputs), outcomes, baseline.policy, figures, replications
@@ -92,7 +93,7 @@ def tabulate(
         utilisation=pools.by_the_hour(scenario, capacity, outcomes),
         wait_cdf=wait_cdf.table(outcomes),
         herd=herd.table(scenario, capacity, herds, outcomes),
-        tokens=serving.tokens(scenario, outcomes),
+        tokens=of_tokens,
         replicas=serving.replicas(scenario, capacity, outcomes),
         latency_cdf_unlimited=latency_cdf.table(
             [free for outcome in outcomes if (free := comparison.unlimited.get(outcome.policy))]
