@@ -107,6 +107,11 @@ def test_a_percentile_of_the_worst_workload_is_none_of_the_others(inputs: Inputs
 def test_twins_do_not_dominate_each_other(inputs: Inputs) -> None:
     tables = tabulate(inputs, [MIDDLE, replace(MIDDLE, policy="Twin")], NEAR, 0.05)
     assert tables.policies["dominated_by"].to_list() == [None, None]
+    added_in_another_order = np.nextafter(MIDDLE.latency_sum_ms, np.inf)
+    slower = replace(MIDDLE, policy="Twin", latency_sum_ms=added_in_another_order)
+    tables = tabulate(inputs, [MIDDLE, slower], NEAR, 0.05)
+    assert tables.policies["avg_latency_ms"][0] < tables.policies["avg_latency_ms"][1]
+    assert tables.policies["dominated_by"].to_list() == [None, None]
 
 
 def test_the_limit_itself_is_viable(inputs: Inputs) -> None:

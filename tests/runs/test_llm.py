@@ -66,6 +66,24 @@ def test_a_run_folder_is_read_again(folder: Path, capsys: pytest.CaptureFixture[
     assert "Spill" in capsys.readouterr().out
 
 
+def test_tables_for_papers_have_words_units_and_few_digits(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headings = {
+        "tokens": "Policy|Workload|First token P50 (ms)|First token P95 (ms)|First token limit (ms)|"
+        "Further token P50 (ms)|Further token P95 (ms)|Further token limit (ms)|Last token P95 (ms)|Late (%)|"
+        "Goodput (requests/s)",
+        "replicas": "Policy|Pool|Replicas|In batches|Waiting|Cache in use (%)|Fullest cache (%)|"
+        "Preemptions|Output (tokens/s)|Energy (J/token)",
+    }
+    for table, expected in headings.items():
+        assert main(["tables", str(folder / "out"), "--table", table]) == 0
+        first, _, *rows = capsys.readouterr().out.splitlines()
+        assert [cell.strip() for cell in first.strip("| ").split(" | ")] == expected.split("|")
+        for cell in (cell.strip() for row in rows[:3] for cell in row.strip("| ").split(" | ")):
+            assert len(cell) <= 14, cell
+
+
 def test_decisions_replay_to_the_bit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (spill,) = (path for path in (folder / "journal").iterdir() if "spill" in path.name)
     assert main(["replay", str(spill), "--json"]) == 0

@@ -46,6 +46,32 @@ _HEADINGS = MappingProxyType(
     }
 )  # fmt: skip
 _DECIMALS = MappingProxyType({"slo_violation_pct": ".2f", slo.WORST_PCT: ".2f", "rejected_pct": ".2f"})
+#: What the tables of pools with llm show: heading, unit and decimals of each column.
+_OF_LLM = MappingProxyType(
+    {
+        "tokens": {
+            "p50_ttft_ms": ("First token P50", "ms", ".0f"),
+            "p95_ttft_ms": ("First token P95", "ms", ".0f"),
+            "ttft_slo_ms": ("First token limit", "ms", ".0f"),
+            "p50_tpot_ms": ("Further token P50", "ms", ".1f"),
+            "p95_tpot_ms": ("Further token P95", "ms", ".1f"),
+            "tpot_slo_ms": ("Further token limit", "ms", ".0f"),
+            "p95_latency_ms": ("Last token P95", "ms", ".0f"),
+            "slo_violation_pct": ("Late", "%", ".2f"),
+            "goodput_per_s": ("Goodput", "requests/s", ".2f"),
+        },
+        "replicas": {
+            "replicas": ("Replicas", "", ".1f"),
+            "avg_running": ("In batches", "", ".1f"),
+            "avg_waiting": ("Waiting", "", ".2f"),
+            "kv_use_pct": ("Cache in use", "%", ".1f"),
+            "peak_kv_use_pct": ("Fullest cache", "%", ".1f"),
+            "preemptions": ("Preemptions", "", ".0f"),
+            "answer_tokens_per_s": ("Output", "tokens/s", ".0f"),
+            "j_per_answer_token": ("Energy", "J/token", ".3g"),
+        },
+    }
+)
 #: What a study's summary shows of its figures, where it has them.
 _OF_STUDIES = (
     "avg_latency_ms", "p95_latency_ms", "slo_violation_pct", slo.WORST, slo.WORST_PCT, slo.WORST_P95,
@@ -103,7 +129,9 @@ def _of_run(folder: Path) -> dict[str, TextTable]:
     del others["overview"], others["policies"]
     made = {"policies": _policies(run, scenario)}
     for name, table in others.items():
-        if table.height:
+        if table.height and name in _OF_LLM:
+            made[name] = _of_llm(table, f"{scenario}: {name}", _OF_LLM[name])
+        elif table.height:
             intervals = run.intervals if name == "workloads" else None
             made[name] = _generic(table, f"{scenario}: {name.replace('_', ' ')}", intervals)
     return made
@@ -148,6 +176,29 @@ def _policies(run: Tables, scenario: str) -> TextTable:
     if run.intervals.height:
         notes += ("Ranges: 95 % confidence intervals.",)
     return TextTable(scenario, named, tuple(rows), notes)
+
+
+def _of_llm(table: pl.DataFrame, title: str, columns: Mapping[str, tuple[str, str, str]]) -> TextTable:
+    """Return a table of pools with llm: of what columns, those with a value, rounded as in a report."""
+    known = {name: column for name, column in columns.items() if table[name].count()}
+    whose = {"name": "Workload"} if "workload" in table.columns else {"pool": "Pool"}
+    rows: tuple[tuple[str | Figure, ...], ...] = tuple(
+        (
+            f"{row['policy']}{' †' * row['clairvoyant']}",
+            *(str(row[name]) for name in whose),
+            *(_rounded(row[name], style) for name, (_, _, style) in known.items()),
+        )
+        for row in table.rows(named=True)
+    )
+    texts = (Column(heading, numeric=False) for heading in ("Policy", *whose.values()))
+    numbers = (Column(heading, unit) for heading, unit, _ in known.values())
+    notes = (CLAIRVOYANT_NOTE,) * bool(table["clairvoyant"].any())
+    return TextTable(title, (*texts, *numbers), rows, notes)
+
+
+def _rounded(value: float | None, style: str) -> Figure:
+    plain = "–" if value is None else format(value, style)
+    return Figure(plain, plain if value is None or "g" in style else format(value, f",{style}"))
 
 
 def _generic(table: pl.DataFrame, title: str, intervals: pl.DataFrame | None = None) -> TextTable:

@@ -76,11 +76,18 @@ def _scenario(file: str, *, code: bool) -> tuple[dict[str, Any], str, Sequence[s
     requests = round(inputs.arrivals.count)
     policies = len(inputs.candidates)
     counts = {"hours": hours, "requests": requests, "origins": origins, "workloads": workloads}
-    words = (
-        f"{hours:,} hours, {requests:,} requests, {origins} origins, {workloads} workloads, "
-        f"{regions} regions, {policies} policies"
-    )
-    return counts | {"regions": regions, "policies": policies}, words, inputs.notes
+    counts |= {"regions": regions, "policies": policies}
+    return counts, ", ".join(_counted(count, plural) for plural, count in counts.items()), inputs.notes
+
+
+def _counted(count: int, plural: str) -> str:
+    """Return a number of things.
+
+    >>> _counted(1, "policies"), _counted(1, "hours"), _counted(2400, "requests")
+    ('1 policy', '1 hour', '2,400 requests')
+    """
+    singular = f"{plural[:-3]}y" if plural.endswith("ies") else plural[:-1]
+    return f"{count:,} {singular if count == 1 else plural}"
 
 
 def _study(file: str, *, code: bool) -> tuple[dict[str, Any], str, Sequence[str]]:

@@ -73,6 +73,8 @@ TYPES: dict[str, type[pl.DataType] | None] = {
 }
 #: Beside carbon, the quantities by which one policy dominates another.
 _BURDENS = ("slo_violation_pct", "avg_latency_ms")
+#: Sums over the same requests differ by less than this share of them when added in another order.
+_ROUNDING = 1e-9
 
 
 def table(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comparison) -> pl.DataFrame:
@@ -172,6 +174,7 @@ def _dominated_by(rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
     burden = np.array(burdens, dtype=float)  # None is NaN, which is neither more nor less
     names = []
     for own in burden:
-        better = (burden <= own).all(axis=1) & (burden < own).any(axis=1)
+        rounding = _ROUNDING * np.abs(own)
+        better = (burden <= own + rounding).all(axis=1) & (burden < own - rounding).any(axis=1)
         names.append(rows[better.argmax()]["policy"] if better.any() else None)
     return names
