@@ -142,6 +142,7 @@ def test_meanings_are_those_of_the_docstring() -> None:
 
 def test_units_are_those_of_the_longest_end_of_a_name() -> None:
     assert unit_of("carbon_g_per_kwh") == "gCO2e/kWh"
+    assert unit_of("bandwidth_gb_per_s") == "GB/s"
     assert unit_of("requests_per_hour") == "requests"
     assert unit_of("interval_s") == "s"
     assert unit_of("share") == ""

@@ -218,6 +218,7 @@ def _rows(model: Model, places: Places) -> list[Row]:
         default = (
             "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
         )
+        default = schema[key].get("left_out", default)
         rows.append(Row(key, in_words(schema[key], unit_of(key), places), default, meaning))
     return rows
 

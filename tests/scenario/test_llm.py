@@ -298,3 +298,28 @@ def test_doubtful_settings_of_a_pool_are_told(tmp_path: Path) -> None:
     assert "3, does not divide the model's 8 heads of keys and values" in notes(tmp_path, split)
     assert "most servers have 8" in notes(tmp_path, (NO_STEP[0], SHEETS + "tensor_parallel = 16\n"))
     assert "tensor_parallel" not in notes(tmp_path, (NO_STEP[0], SHEETS + "tensor_parallel = 4\n"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "refusal"),
+    [
+        (
+            "= 1008",
+            "= 0.864",
+            r"bandwidth_gb_per_s: found 0.864; 10 to 100,000 GB/s \(10⁹ byte/s\) are expected",
+        ),
+        ("= 165", "= 181000", r"dense_tflops: found 181000; 1 to 100,000 TFLOP/s"),
+        (
+            "memory_gib = 24",
+            "memory_gib = 49152",
+            r"gpu.memory_gib: found 49152; 1 to 4,096 GiB are expected",
+        ),
+        ("= 8.03", "= 0.0148", r"model.parameters_b: found 0.0148; 0.05 to 100,000 billion"),
+        ("165 }", "165, tdp_w = 0.45 }", r"gpu.tdp_w: found 0.45; 5 to 5,000 W are expected"),
+    ],
+)
+def test_figures_in_another_unit_are_refused(before: str, after: str, refusal: str, tmp_path: Path) -> None:
+    figures = GPU + MODEL
+    assert before in figures
+    with pytest.raises(InputError, match=refusal):
+        llm.inputs(tmp_path, (NO_STEP[0], figures.replace(before, after)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema, core_schema
 
 from carbonroute.errors import Fault
 from carbonroute.llm import Balance
@@ -24,6 +26,43 @@ MAX_REPLICA_POWER_W = 1e6
 Milliseconds = Annotated[float, Field(ge=0, le=MAX_TIME_MS)]
 Watts = Annotated[float, Field(ge=0, le=MAX_REPLICA_POWER_W)]
 Figure = Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class Within:
+    """Bounds of a figure, beyond which it is one in another unit.
+
+    Attributes
+    ----------
+    least, most, unit
+        The bounds, and the unit that the refusal names.
+    """
+
+    least: float
+    most: float
+    unit: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._kept, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "minimum": self.least, "maximum": self.most}
+
+    def _kept(self, figure: float) -> float:
+        if not self.least <= figure <= self.most:
+            remedy = f"{self.least:,g} to {self.most:,g} {self.unit} are expected"
+            raise ValueError(f"found {figure:g}; {remedy}")
+        return figure
+
+
+Gibibytes = Annotated[float, Within(1, 4096, "GiB")]
+Bandwidth = Annotated[float, Within(10, 100_000, "GB/s (10⁹ byte/s)")]
+Link = Annotated[float, Within(0.1, 100_000, "GB/s (10⁹ byte/s)")]
+Teraflops = Annotated[float, Within(1, 100_000, "TFLOP/s (10¹² FLOP/s)")]
+GpuWatts = Annotated[float, Within(5, 5000, "W")]
+Billions = Annotated[float, Within(0.05, 100_000, "billion (10⁹)")]
 
 
 class GpuFigures(Spec):
@@ -45,11 +84,11 @@ class GpuFigures(Spec):
         Power with weights loaded and no request, W.
     """
 
-    memory_gib: Figure
-    bandwidth_gb_per_s: Figure
-    dense_tflops: Figure
-    link_gb_per_s: Figure = 32.0
-    tdp_w: Figure | None = None
+    memory_gib: Gibibytes
+    bandwidth_gb_per_s: Bandwidth
+    dense_tflops: Teraflops
+    link_gb_per_s: Link = 32.0
+    tdp_w: GpuWatts | None = None
     idle_w: Annotated[float, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
@@ -80,8 +119,8 @@ class ModelFigures(Spec):
         2 for bf16, 1 for fp8; of experts, where it is another number.
     """
 
-    parameters_b: Figure
-    active_parameters_b: float = Field(default=0.0, ge=0)
+    parameters_b: Billions
+    active_parameters_b: float = Field(default=0.0, ge=0, json_schema_extra={"left_out": "all"})
     lookup_parameters_b: Annotated[float, Field(ge=0)] = 0.0
     layers: Annotated[int, Field(ge=1)]
     hidden: Annotated[int, Field(ge=1)]
@@ -90,7 +129,9 @@ class ModelFigures(Spec):
     experts: Annotated[int, Field(ge=0)] = 0
     experts_per_token: Annotated[int, Field(ge=0)] = 0
     bytes_per_parameter: Figure = 2.0
-    expert_bytes_per_parameter: float = Field(default=0.0, ge=0)
+    expert_bytes_per_parameter: float = Field(
+        default=0.0, ge=0, json_schema_extra={"left_out": "`bytes_per_parameter`"}
+    )
 
     @model_validator(mode="before")
     @classmethod
