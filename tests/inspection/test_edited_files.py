@@ -78,6 +78,7 @@ def test_a_file_with_parts_taken_out_and_put_in(
 @ONE
 @given(data=PARQUET, edits=st.one_of(st.just([]), EDITS), kind=KINDS)
 @example(data=parquet({"input_tokens": "bytes of a number", "time": "not finite"}), edits=[], kind=())
+@example(data=parquet({"time": "local times", "zone": "not finite"}), edits=[], kind=("--as", "carbon"))
 def test_a_parquet_file_of_any_columns(
     tmp_path: Path, data: bytes, edits: list[Edit], kind: tuple[str, ...]
 ) -> None:

@@ -37,6 +37,8 @@ from carbonroute.inspection.statistics import Moments, amplitude, lag_correlatio
 from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR, pct
 
 _NAMED = 5
+#: Numbers beyond it count as that: it is beyond any unit, and sums of its squares are numbers.
+_FAR = 1e100
 #: Faults of single rows that are counted.
 _ROW_FAULTS = ("no_value", "absurd", "off_grid", "duplicates", "out_of_order")
 #: Larger numbers are neither a carbon intensity in any unit nor the generation of a grid in an hour.
@@ -144,6 +146,7 @@ def describe(
     zones = _zones(timed["zone"])
     first, last = cast(datetime, timed["time"].min()), cast(datetime, timed["time"].max())
     rows = placed(timed, zones, rules, first.replace(minute=0, second=0, microsecond=0), highest)
+    rows = replace(rows, value=np.clip(rows.value, -_FAR, _FAR))
     require_size(rows, file_name)
     hours = _by_hour(rows, rules)
     said = str(step) if step else (span_text(gap_us) if gap_us else "unknown")
