@@ -84,6 +84,19 @@ def test_tables_for_papers_have_words_units_and_few_digits(
             assert len(cell) <= 14, cell
 
 
+def test_headrooms_of_the_same_replicas_are_said_to_be_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "llm.toml").write_text(llm.SCENARIO.replace("= 20000", "= 500"), encoding="utf-8")
+    options = ["--at", "0.5,1,inf", "--no-figures", "--json", "--output", str(tmp_path / "out")]
+    assert main(["headroom", str(tmp_path / "llm.toml"), *options]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {point["servers"] for point in document["points"]} == {2}
+    *_, whole, endless = document["finding"]
+    assert whole.startswith("Servers are whole: 0.5 × and 1 × the load are the same 2, enough for ")
+    assert "inf is left out" in endless
+
+
 def test_decisions_replay_to_the_bit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (spill,) = (path for path in (folder / "journal").iterdir() if "spill" in path.name)
     assert main(["replay", str(spill), "--json"]) == 0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -66,11 +66,17 @@ class Headroom:
         refer to Latency-First without limits, and some to Latency-First on the same capacity.
     max_violation_pct
         Violations up to which a policy counts as viable, %.
+    carried
+        How many times the mean load the whole servers of a finite headroom carry, at least the headroom.
+    endless_left_out
+        Whether a run without limits was asked for, and there is none.
     """
 
     inputs: Inputs
     points: pl.DataFrame
     max_violation_pct: float
+    carried: Mapping[float, float] = field(default_factory=dict)
+    endless_left_out: bool = False
 
     @property
     def unlimited(self) -> tuple[str, ...]:
@@ -127,7 +133,7 @@ def run(
     if math.isnan(load_servers.sum()):
         problem = "service times come with the log, and the load is not known before the run"
         raise InputError(scenario.name, [Fault("traffic", problem, "state a law of service times")])
-    rows, unlimited = [], None
+    rows, unlimited, carried = [], None, {}
     if capacity.replicas:  # without limits, no two requests would share a batch
         steps = _finite(steps, scenario)
     else:
@@ -138,13 +144,23 @@ def run(
         all_outcomes = ENGINES["queued"](with_baseline, part_of(progress, place, len(steps)))
         outcomes, same = all_outcomes[: len(inputs.candidates)], compare(all_outcomes)
         both = beside(unlimited or same, same)
-        servers = None if headroom == math.inf else int(with_headroom.capacity.servers[counted].sum())
+        servers = None
+        if headroom != math.inf:
+            of_pools = with_headroom.capacity.servers[counted]
+            servers = int(of_pools.sum())
+            carried[headroom] = float(of_pools @ capacity.speed[counted] / load_servers.sum())
         rows.append(
             policies.table(scenario, outcomes, both).select(
                 pl.lit(headroom).alias("headroom"), pl.lit(servers, pl.Int64).alias("servers"), *_COLUMNS
             )
         )
-    return Headroom(inputs, pl.concat(rows), pct(scenario.limits.violations))
+    return Headroom(
+        inputs,
+        pl.concat(rows),
+        pct(scenario.limits.violations),
+        carried=carried,
+        endless_left_out=math.inf in headrooms and math.inf not in steps,
+    )
 
 
 def _finite(steps: Sequence[float], scenario: Scenario) -> list[float]:
@@ -159,4 +175,26 @@ def _finite(steps: Sequence[float], scenario: Scenario) -> list[float]:
 def finding(headroom: Headroom) -> list[str]:
     """Return the headline of an analysis."""
     sentences = headlines.finding(headroom.points, headroom.max_violation_pct)
-    return [*sentences, *headlines.no_limit_stated(headroom.limited, headroom.unlimited)]
+    sentences += headlines.no_limit_stated(headroom.limited, headroom.unlimited)
+    if headroom.carried:
+        sentences += whole_servers(headroom.points, headroom.carried)
+    if headroom.endless_left_out:
+        sentences.append("Without limits, no requests would share a batch in pools with llm: inf is left out")
+    return sentences
+
+
+def whole_servers(points: pl.DataFrame, carried: Mapping[float, float]) -> Iterator[str]:
+    """Say which headrooms are the same number of servers, and how many times the load these carry.
+
+    >>> points = pl.DataFrame({"headroom": [0.5, 1.0, 2.0], "servers": [3, 3, 4]})
+    >>> list(whole_servers(points, {0.5: 1.5, 1.0: 1.5, 2.0: 2.0}))
+    ['Servers are whole: 0.5 × and 1 × the load are the same 3, enough for 1.5 × the load']
+    """
+    steps = points.filter(pl.col("headroom").is_in(list(carried))).select("headroom", "servers").unique()
+    for (servers,), alike in steps.sort("headroom").group_by("servers", maintain_order=True):
+        if alike.height > 1:
+            *most, last = (f"{step:g} ×" for step in alike["headroom"])
+            yield (
+                f"Servers are whole: {', '.join(most)} and {last} the load are the same {servers:,}, enough "
+                f"for {carried[alike['headroom'][0]]:.3g} × the load"
+            )
