@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from carbonroute.analysis.alterations import Alterations
 from carbonroute.cli import main
+from carbonroute.errors import InputError
+from carbonroute.scenario import load
 from helpers import llm
 
 COMMON = ["--quiet"]
@@ -95,6 +99,19 @@ def test_headrooms_of_the_same_replicas_are_said_to_be_so(
     *_, whole, endless = document["finding"]
     assert whole.startswith("Servers are whole: 0.5 × and 1 × the load are the same 2, enough for ")
     assert "inf is left out" in endless
+
+
+def test_limits_of_tokens_can_be_asked_about(tmp_path: Path) -> None:
+    inputs = llm.inputs(tmp_path)
+    altered = Alterations(slo=("chat=ttft:1s", "Chat=tpot:80ms")).read(inputs)
+    assert altered.text == (
+        "the limit of the first token of chat is 1 s and the limit of further tokens of Chat is 80 ms"
+    )
+    scenario = load(tmp_path / "llm.toml", altered.changes(tomllib.loads(llm.SCENARIO), inputs.scenario))
+    workload = scenario.workloads[0]
+    assert (workload.slo_ms, workload.ttft_slo_ms, workload.tpot_slo_ms) == (10_000, 1000, 80)
+    with pytest.raises(InputError, match="stands twice"):
+        Alterations(slo=("chat=ttft:1s", "chat=ttft:2s")).read(inputs)
 
 
 def test_decisions_replay_to_the_bit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,15 @@ from carbonroute.units import MS_PER
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)"
 _SIGNED = re.compile(rf"([+-]?)({_NUMBER})\s*(%?)")
 _TIMES = re.compile(rf"({_NUMBER})\s*[x×]")
-_SPAN = re.compile(rf"({_NUMBER})\s*(ms|s)")
+_LIMIT = re.compile(rf"(?:(ttft|tpot):\s*)?({_NUMBER})\s*(ms|s)")
+#: Keys of a workload's limits, and what each is of.
+_LIMITS: Mapping[str | None, tuple[str, str]] = MappingProxyType(
+    {
+        None: ("slo_ms", ""),
+        "ttft": ("ttft_slo_ms", "the first token of "),
+        "tpot": ("tpot_slo_ms", "further tokens of "),
+    }
+)
 
 Fields = Mapping[str, Any]
 ALLOWED = "allowed_regions"
@@ -42,7 +51,8 @@ class Alterations:
     traffic
         ``"2x"``, ``"+20%"`` or ``"-20%"``; None to leave it. Servers stay as many as they are.
     slo
-        ``"WORKLOAD=8s"`` or ``"WORKLOAD=200ms"``, by its id or name.
+        ``"WORKLOAD=8s"`` or ``"WORKLOAD=200ms"``, by its id or name; ``"WORKLOAD=ttft:1s"`` and
+        ``"WORKLOAD=tpot:80ms"`` are the limits of first and further tokens.
     add
         Regions of the catalogue, such as ``"aws:eu-north-1"``, that serve requests as well; their round trips
         are estimated.
@@ -93,7 +103,7 @@ class Altered:
     traffic
         Factor on all rates.
     slo_ms
-        Latency limit of a workload, by its index, ms.
+        Limits of a workload, ms, by its index and by their keys: slo_ms, ttft_slo_ms, tpot_slo_ms.
     add
         Regions of the catalogue that stand behind the scenario's own, by id.
     words
@@ -104,7 +114,7 @@ class Altered:
     without: tuple[int, ...]
     scale: Mapping[int, float]
     traffic: float
-    slo_ms: Mapping[int, float]
+    slo_ms: Mapping[int, Mapping[str, float]]
     add: tuple[str, ...]
     words: tuple[str, ...]
 
@@ -136,7 +146,7 @@ class Altered:
                 changes[section] = [_allowed_without(gone, table) for table in data[section]]
         if self.slo_ms:
             changes["workloads"] = [
-                {**table, "slo_ms": self.slo_ms[index]} if index in self.slo_ms else table
+                {**table, **self.slo_ms.get(index, {})}
                 for index, table in enumerate(changes.get("workloads", data["workloads"]))
             ]
         if self.traffic != 1:
@@ -290,22 +300,25 @@ class _Reading:
         self.words.append(f"traffic is {factor:g} times as much")
         return factor
 
-    def slo(self, given: Sequence[str]) -> dict[int, float]:
-        """Return the latency limit of workloads, ms, by index."""
+    def slo(self, given: Sequence[str]) -> dict[int, dict[str, float]]:
+        """Return the limits of workloads, ms, by index and key."""
         known = [[workload.id, workload.name] for workload in self.scenario.workloads]
-        slo_ms: dict[int, float] = {}
+        slo_ms: dict[int, dict[str, float]] = {}
         for text in given:
             name, span = self._pair("--slo", text, "chat=8s or chat=200ms")
             indices = self._named("--slo", name, "workload", known) if name else []
-            match = _SPAN.fullmatch(span)
-            if name and (match is None or float(match[1]) == 0):
-                self.refuse("--slo", f"found {span!r} for {name}", "a time is expected: 8s or 200ms")
+            match = _LIMIT.fullmatch(span)
+            if name and (match is None or float(match[2]) == 0):
+                remedy = "a time is expected: 8s or 200ms, ttft:1s or tpot:80ms of first or further tokens"
+                self.refuse("--slo", f"found {span!r} for {name}", remedy)
             elif match is not None and indices:
-                self.words.append(f"the limit of {name} is {match[1]} {match[2]}")
+                key, of = _LIMITS[match[1]]
+                self.words.append(f"the limit of {of}{name} is {match[2]} {match[3]}")
                 for index in indices:
-                    if index in slo_ms:
+                    limits_ms = slo_ms.setdefault(index, {})
+                    if key in limits_ms:
                         self.refuse("--slo", f"{name} stands twice", "state it once")
-                    slo_ms[index] = float(match[1]) * MS_PER[match[2]]
+                    limits_ms[key] = float(match[2]) * MS_PER[match[3]]
         return slo_ms
 
     def added(self, given: Sequence[str]) -> tuple[str, ...]:

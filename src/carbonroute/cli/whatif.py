@@ -81,7 +81,8 @@ def whatif(
     traffic
         Other traffic, with the same servers: 2x, 0.5x, +20% or -20%.
     slo
-        Another latency limit of a workload: chat=8s or chat=200ms.
+        Another latency limit of a workload: chat=8s or chat=200ms; chat=ttft:1s for its first token, and
+        chat=tpot:80ms for each further one.
     add
         A region of the catalogue that serves requests as well: aws:eu-north-1 (see `carbonroute regions`).
     replications
