@@ -10,20 +10,24 @@ import pytest
 from carbonroute.cli import main
 from helpers import llm
 
-_OUT = 'servers = 2\nqueue_limit = 0\nunavailable = [{ kind = "outage", from_hour = 0, hours = 10 }]\n'
+_OUTAGE = 'unavailable = [{ kind = "outage", from_hour = 0, hours = 10 }]'
+_OUT = f"servers = 2\nqueue_limit = 0\n{_OUTAGE}\n"
 _LIMITS = "ttft_slo_ms = 500\ntpot_slo_ms = 40\n"
 _PER_TOKEN = ('law = "tokens",', 'law = "tokens", prefill_ms_per_token = 1, decode_ms_per_token = 10,')
-#: A cache that holds no request: all of them are rejected.
-_TOO_SMALL = ("kv_cache_tokens = 8192", "kv_cache_tokens = 20")
+#: Lengths below one token are one: each fits the cache of one token on average, and both never do.
+_SHORT = (
+    ("mean = 200, std = 150", "mean = 0.3, std = 0.01"),
+    ("mean = 60, std = 40", "mean = 0.3, std = 0.01"),
+)
 _B = "carbon_g_per_kwh = 50\n"
 _LLM_OF_B = (
-    "llm = { max_num_seqs = 16, max_num_batched_tokens = 512, kv_cache_tokens = 20, "
+    "llm = { max_num_seqs = 16, max_num_batched_tokens = 512, kv_cache_tokens = 1, block_tokens = 1, "
     f"step = {llm.STEP}, power = {llm.POWER} }}"
 )
 _CASES = {
-    "llm": (("= 20000", "= 2000"), _TOO_SMALL),
+    "llm": (("= 20000", "= 2000"), ("servers = 2\n", _OUT)),
     "servers": (("= 20000", "= 2000"), (llm.POOL, _OUT), (_LIMITS, ""), _PER_TOKEN),
-    "one policy": (("= 20000", "= 2000"), (_B, f"{_B}pools = [{{ servers = 2, {_LLM_OF_B} }}]\n")),
+    "one policy": (("= 20000", "= 2000"), *_SHORT, (_B, f"{_B}pools = [{{ servers = 2, {_LLM_OF_B} }}]\n")),
 }
 
 

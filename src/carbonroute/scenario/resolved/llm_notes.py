@@ -58,11 +58,12 @@ def _figures(scenario: Scenario, capacity: Capacity) -> Iterator[str]:
 
 def _derived(one: Replicas) -> str:
     curve = one.curve
+    full = int(curve.batch[one.most])
     power = "" if math.isnan(one.idle_w) else f"; {one.idle_w:,.0f} W idle, {one.busy_w:,.0f} W full"
     return (
         f"a step of one sequence takes {curve.answer_ms[0]:.3g} ms, the cache of a replica holds "
-        f"{one.pool.kv_cache_tokens:,} tokens, a full one has {curve.batch[one.most]:.0f} sequences in its "
-        f"batch{power}"
+        f"{one.pool.kv_cache_tokens:,} tokens, a full one has {full:,} sequence{'s' * (full > 1)} in "
+        f"its batch{power}"
     )
 
 
