@@ -1,8 +1,11 @@
-"""Starting worker processes: an interruption waits until they have all that they were sent."""
+"""Starting worker processes, and no longer needing them."""
 
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +36,32 @@ def test_what_ignores_a_signal_goes_on_ignoring_it() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+#: Answers that no pipe holds at once: whoever ends a process ends it while it sends one.
+ENOUGH = """
+from carbonroute.processes import WorkerPool, ended_on_failure, result, server
+
+def answers():
+    pool = WorkerPool(2, server())
+    try:
+        with ended_on_failure():
+            sent = [pool.submit(bytes, 100_000_000) for _ in range(4)]
+            for one in sent:
+                yield result(one)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+if __name__ == "__main__":
+    for _ in range(5):
+        several = answers()
+        assert len(next(several)) == 100_000_000
+        several.close()
+"""
+
+
+def test_who_has_enough_answers_does_not_wait_for_half_of_one(tmp_path: Path) -> None:
+    (tmp_path / "enough.py").write_text(ENOUGH)
+    command = [sys.executable, str(tmp_path / "enough.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr

@@ -69,10 +69,16 @@ class WorkerPool(ProcessPoolExecutor):
 
 @contextmanager
 def ended_on_failure() -> Iterator[None]:
-    """End the processes started in this context if it raises: Ctrl-C, or any other exception."""
+    """End the processes started in this context if it raises: Ctrl-C, or any other exception.
+
+    Not where a generator is closed that needs no more of them: they finish what they do. Who reads a result
+    of which a process has sent a part would wait for the rest for ever.
+    """
     before = set(multiprocessing.active_children())
     try:
         yield
+    except GeneratorExit:
+        raise
     except BaseException:
         for process in set(multiprocessing.active_children()) - before:
             process.terminate()
