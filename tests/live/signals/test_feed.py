@@ -235,7 +235,7 @@ def test_a_variable_that_is_not_set_is_an_alarm_that_names_it(
     monkeypatch.delenv("EM_TOKEN")
     live.poll()
     assert any("environment variable EM_TOKEN is not set" in alarm for alarm in live.alarms())
-    monkeypatch.setenv("EM_TOKEN", "again")
+    monkeypatch.setenv("EM_TOKEN", "another-canary-token")
     clock.since_s += 60
     live.poll()
     assert live.alarms() == ()
