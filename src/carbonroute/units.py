@@ -8,6 +8,7 @@ from typing import Literal
 HOURS_PER_DAY = 24
 HOURS_PER_WEEK = 168
 HOURS_PER_YEAR = 8760
+HOURS_PER_LEAP_YEAR = 8784
 MINUTES_PER_HOUR = 60
 MINUTES_PER_DAY = 1440
 S_PER_MINUTE = 60.0
@@ -70,6 +71,15 @@ def pct(share: float) -> float:
     50.0
     """
     return share * 100.0
+
+
+def years(hours: float) -> float:
+    """Return how many years hours are; a leap year is one.
+
+    >>> years(8760), years(8784), years(876)
+    (1.0, 1.0, 0.1)
+    """
+    return 1.0 if HOURS_PER_YEAR <= hours <= HOURS_PER_LEAP_YEAR else hours / HOURS_PER_YEAR
 
 
 def in_clock(seconds: float) -> str:

@@ -70,6 +70,7 @@ def said(
     fixed: Outcome | None = None,
     hourly: Outcome | None = None,
     baseline: Outcome = NEAR,
+    hours: float = 10.0,
 ) -> str:
     known = {"latency-first": baseline, "static-greenest": fixed, "hourly routing": hourly}
     steps = {name: step for name, step in known.items() if step} if fixed else {}
@@ -83,7 +84,7 @@ def said(
         baseline=baseline,
         medians_ms=partial(workloads.medians_ms, by_workload=True),
         outcomes={one.policy: one for one in outcomes},
-        hours=10.0,
+        hours=hours,
     )
     return " ".join(worth(evidence))
 
@@ -96,6 +97,13 @@ def test_grams_are_of_a_year(scenario: Scenario) -> None:
     )
     assert "and the median request is 30.0 ms slower." in answer
     assert "Late are 1.00 % of Long answers and less of the other workload (limit 5 %)." in answer
+
+
+@pytest.mark.parametrize("hours", [8760.0, 8784.0])
+def test_a_year_is_a_year(scenario: Scenario, hours: float) -> None:
+    """The grams of a leap year are those that the table shows, as those of any other year."""
+    answer = said(scenario, NEAR, outcome("Far", 1.5, 50.0, late=1), hours=hours)
+    assert "saves 500 g of the 2.00 kg CO₂e of Near" in answer
 
 
 def test_a_clairvoyant_policy_never_leads(scenario: Scenario) -> None:

@@ -31,7 +31,7 @@ from carbonroute.runs.sharing import shared
 from carbonroute.runs.tabulate import dependence
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.scenario.written.load import tables
-from carbonroute.units import HOURS_PER_YEAR
+from carbonroute.units import years
 
 #: Replications of a sampled what-if, by default: enough for intervals.
 REPLICATIONS = 5
@@ -247,7 +247,7 @@ def _figures(run: Replications, engine: str, measure: Measure) -> pl.DataFrame:
     table = _policies(run).rows(named=True)
     for row, outcome, candidate in zip(table, run.outcomes, run.inputs.candidates, strict=True):
         counted = hours - (candidate.control.warmup_hours if engine == "queued" else 0.0)
-        yearly_kg = None if row["total_kg"] is None else row["total_kg"] / counted * HOURS_PER_YEAR
+        yearly_kg = None if row["total_kg"] is None else row["total_kg"] / years(counted)
         values = {
             KG_PER_YEAR: yearly_kg,
             **row,

@@ -16,7 +16,7 @@ from carbonroute.metrics.masses import mass_in_words
 from carbonroute.metrics.measure import GRAMS, Measure, measure_of, saves, stated
 from carbonroute.metrics.saving import FIXED, HOURLY
 from carbonroute.outcome import Outcome
-from carbonroute.units import G_PER_KG, HOURS_PER_YEAR, MS_PER
+from carbonroute.units import G_PER_KG, MS_PER, years
 
 #: A saving below this share, %, is hardly worth moving traffic for.
 LEAST_PCT = 1.0
@@ -94,7 +94,7 @@ def _saved(evidence: Evidence, most: Row) -> str:
     if measure is not GRAMS:
         instead = f"instead of the {reference:.1f} of {baseline} ({reduction} less)"
         return f"With {policy}, requests meet {amount:.1f} {measure.unit} {instead}"
-    served = (most["requests"] - (most["rejected"] or 0)) / evidence.hours * HOURS_PER_YEAR
+    served = (most["requests"] - (most["rejected"] or 0)) / years(evidence.hours)
     saved, whole = (mass_in_words(g * served / G_PER_KG) for g in (reference - amount, reference))
     year = f"In a year of this traffic, {policy} saves {saved}"
     return f"{year} of the {whole} CO₂e of {baseline} ({reduction})"
