@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from io import TextIOWrapper
 from types import FrameType
 from typing import Literal
@@ -103,7 +103,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     with redirect_stdout(Printed(sys.stdout)), redirect_stderr(Printed(sys.stderr)):
         try:
             with _ended_by_signals():
-                with _uncollected():  # a command is imported while its arguments are read
+                # A command is imported while its arguments are read; who names them may run more than one.
+                with _uncollected() if arguments is None else nullcontext():
                     command, bound, _ = app.parse_args(
                         arguments,
                         exit_on_error=False,
@@ -143,8 +144,7 @@ def _uncollected() -> Iterator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():  # once in a process: what is garbage by now is kept
-            gc.freeze()
+        gc.freeze()
         if enabled:
             gc.enable()
 
