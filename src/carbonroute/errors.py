@@ -4,6 +4,7 @@
 
 CarbonrouteError            base class; the command line prints the message and exits with 2
     ├── InputError              a scenario or data file cannot be used; carries every `Fault` found
+    │   └── NoDataError             an answer of a provider is in order, and has no values
     ├── PolicyError             a policy broke its contract; carries the policy's name
     ├── WorkerError             a process that shared the work ended before it was done
     └── RunFolderError          a run folder cannot be written, or does not match its manifest
@@ -110,6 +111,10 @@ class InputError(CarbonrouteError):
         joint = cls(source, dict.fromkeys(faults))
         joint.more |= any(error.more for error in kept)
         return joint
+
+
+class NoDataError(InputError):
+    """An answer of a provider is in order, and has no values: what was asked for is not known."""
 
 
 class PolicyError(CarbonrouteError):

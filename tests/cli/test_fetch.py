@@ -133,3 +133,17 @@ def test_without_the_extra_it_says_what_to_install(
     assert call("neso", *SPAN, "--output", tmp_path / "grid") == 2
     said = "fetch: needs the packages httpx2; install them: pip install 'carbonroute[live]'"
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [None, "no rows"])
+def test_a_history_without_any_value_is_refused(
+    value: object, server: FakeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[tuple[object, object]] = [] if value else [(200, None)] * 48
+    content = json.dumps(half_hours(datetime(2024, 1, 1, tzinfo=UTC), rows)).encode()
+    server.scripts[PATH] = body(content)
+    assert call("neso", *SPAN, "--output", tmp_path, "--base-url", server.url) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert "GB: 48 of 48 intervals of 30 min are missing" in error
+    assert "fetch neso: the provider has no values of these zones and times" in error

@@ -13,7 +13,9 @@ from typing import Any
 
 from carbonroute.live.http import Answer, FetchError, Request
 
-Said = bytes | str | FetchError | Mapping[str, Any] | list[Any]
+Said = bytes | str | FetchError | Answer | Mapping[str, Any] | list[Any]
+#: What a server answers that has nothing to say.
+NO_CONTENT = Answer(204, {}, b"")
 
 
 @dataclass
@@ -29,6 +31,8 @@ class FakeFetcher:
         said = self.say(request)
         if isinstance(said, FetchError):
             raise said
+        if isinstance(said, Answer):
+            return said
         if isinstance(said, str):
             said = said.encode()
         content = said if isinstance(said, bytes) else json.dumps(said).encode()

@@ -120,7 +120,8 @@ class CarbonAwareSdk(PublishedFormat):
     def parse_forecasts(self, content: Any, file_name: str) -> tuple[CarbonReadings, datetime]:
         """Return the values of an answer of ``/emissions/forecasts/current``, and when it was made, UTC.
 
-        Of several locations, the earliest time counts. Values of −1 are missing.
+        Of several locations, the earliest time counts; those without values are left out. Values of −1 are
+        missing.
 
         Raises
         ------
@@ -131,6 +132,8 @@ class CarbonAwareSdk(PublishedFormat):
         tables = []
         for index, (location, data) in enumerate(zip(forecasts["location"], forecasts["data"], strict=True)):
             where = f"[{index}].forecastData"
+            if not data and any(forecasts["data"]):
+                continue
             rows = records(_Forecasted, data, where, file_name)
             self._check_step(rows["duration"], f"{where}[{{}}].duration", file_name)
             values = [None if value == -1 else value for value in rows["value"]]

@@ -18,7 +18,7 @@ from carbonroute.carbon.paths import Name
 from carbonroute.carbon.rules import Step, step_of
 from carbonroute.carbon.signal import Accounting, Query
 from carbonroute.carbon.source import CarbonReadings, Survey
-from carbonroute.errors import Fault, InputError, first_faults
+from carbonroute.errors import Fault, InputError, NoDataError, first_faults
 from carbonroute.files import toml
 from carbonroute.files.answers import as_instant
 from carbonroute.files.preview import Certainty, Preview, Recognition
@@ -30,6 +30,8 @@ from carbonroute.units import US_PER_MINUTE
 _RESOLUTION = re.compile(r"PT(\d{1,4})([MH])|P1D", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,12}(\.\d{1,12})?", re.ASCII)
 _TYPE = re.compile(r"B\d\d", re.ASCII)
+#: The reason of an acknowledgement that is an answer; of others with the same code, the question was wrong.
+_NO_DATA = re.compile("no matching data", re.I)
 #: Points of one answer: two years of 15 min in 25 production types.
 _MAX_POINTS = 2_000_000
 
@@ -163,12 +165,15 @@ def generation(root: Element, file_name: str) -> pl.DataFrame:
 
     Raises
     ------
+    NoDataError
+        If it has no data.
     InputError
-        If it has no data, or with the place of every part that cannot be read.
+        With the place of every part that cannot be read.
     """
     if name_of(root) == "Acknowledgement_MarketDocument":
         text = text_at(root, "Reason", "text") or "no reason is given"
-        raise refused(file_name, f"there is no data ({text})", "check the zone and the times")
+        kind = NoDataError if _NO_DATA.match(text) else InputError
+        raise kind(file_name, [Fault("", f"there is no data ({text})", "check the zone and the times")])
     if name_of(root) != "GL_MarketDocument":
         raise refused(file_name, f"found {name_of(root)!r}", "a GL_MarketDocument is expected")
     faults: list[Fault] = []
@@ -186,7 +191,8 @@ def generation(root: Element, file_name: str) -> pl.DataFrame:
     if faults:
         raise InputError(file_name, first_faults(faults))
     if not rows:
-        raise refused(file_name, "holds no generation", "an answer to document type A75 is expected")
+        remedy = "an answer to document type A75 is expected"
+        raise NoDataError(file_name, [Fault("", "holds no generation", remedy)])
     return _wide(rows, file_name)
 
 

@@ -123,6 +123,9 @@ def fetch(
     for zone, gaps in fetched.gaps.items():
         if gaps.missing or not quiet:
             say(f"{'note: ' if gaps.missing else ''}{zone}: {gaps}")
+    if all(gaps.missing == gaps.intervals for gaps in fetched.gaps.values()):
+        nothing_at_all = Fault("", "the provider has no values of these zones and times", "name others")
+        raise InputError(f"fetch {source}", [nothing_at_all])
     if json:
         print_json(
             {

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from carbonroute.errors import MAX_FAULTS, Fault, InputError, first_faults
+from carbonroute.errors import MAX_FAULTS, Fault, InputError, NoDataError, first_faults
 from carbonroute.files.strict_json import TOP
 
 _INSTANT = "an ISO 8601 time with its offset is expected, such as 2021-01-01T00:00Z"
@@ -82,12 +82,15 @@ def records(model: type[AnswerModel], content: object, where: str, file_name: st
 
     Raises
     ------
+    NoDataError
+        If it is empty.
     InputError
-        If it is no list or empty; with the place of every part that is missing or of another type.
+        If it is no list; with the place of every part that is missing or of another type.
     """
     if not isinstance(content, list) or not content:
         problem = "an empty list" if content == [] else f"found {kind_of(content)}"
-        raise InputError(file_name, [Fault(where or TOP, problem, "a list of objects is expected")])
+        kind = NoDataError if content == [] else InputError
+        raise kind(file_name, [Fault(where or TOP, problem, "a list of objects is expected")])
     columns: dict[str, list[Any]] = {name: [] for name in model.model_fields}
     faults: list[Fault] = []
     adapter = TypeAdapter(list[model])  # type: ignore[valid-type]  # a class known at run time

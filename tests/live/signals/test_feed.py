@@ -241,6 +241,36 @@ def test_a_variable_that_is_not_set_is_an_alarm_that_names_it(
     assert live.alarms() == ()
 
 
+def test_a_fault_of_ours_in_one_answer_keeps_no_other_from_being_asked_for(tmp_path: Path) -> None:
+    clock = FakeClock()
+
+    def say(request: Request) -> Said:
+        if request.params["zone"] == "DE":
+            raise RuntimeError("a fault of this program")
+        return maps_latest("FR", START, 50)
+
+    live = feed(clock, FakeFetcher(say), tmp_path, DE, FeedRegion("fr", "FR", 60.0))
+    live.poll()
+    assert [each.step for each in live.described(0.0)] == ["reference", "fresh"]
+    assert any("DE, latest: RuntimeError: a fault of this program" in alarm for alarm in live.alarms())
+
+
+def test_a_provider_without_values_is_asked_as_often_as_any_and_said_to_have_none(tmp_path: Path) -> None:
+    clock, nothing = FakeClock(), {"zone": "DE", "data": []}
+    later = maps_latest("DE", START + timedelta(hours=1), 310)
+    says = iter([maps_latest("DE", START, 300), *[nothing] * 5, later])
+    live = feed(clock, FakeFetcher(lambda _: next(says)), tmp_path)
+    known, alarms = [], []
+    for _ in range(7):  # asked each time: nobody waits longer and longer
+        live.poll()
+        known.append(step(live, clock.since_s)[1])
+        alarms.append(live.alarms())
+        clock.since_s += HOUR_S / 3
+    assert known == [300] * 6 + [310]
+    none = ("electricity-maps (0), DE, latest: DE is missing: the provider has no values",)
+    assert alarms == [(), *[none] * 5, ()]
+
+
 def test_it_polls_in_the_background_until_it_is_closed_and_survives_its_own_faults(tmp_path: Path) -> None:
     asked = threading.Event()
 
@@ -252,9 +282,9 @@ def test_it_polls_in_the_background_until_it_is_closed_and_survives_its_own_faul
     live.run_in_background()
     assert asked.wait(120)
     deadline = 2000
-    while not live.alarms()[0].startswith("carbon feed: RuntimeError") and deadline:
+    while not (live.alarms() and "RuntimeError" in live.alarms()[0]) and deadline:
         deadline -= 1
         threading.Event().wait(0.05)
-    assert "it goes on" in live.alarms()[0]
+    assert "DE, latest: RuntimeError: a fault of this program" in live.alarms()[0]
     live.close()
     assert threading.active_count() == 1 or all(t.name != "carbon feed" for t in threading.enumerate())

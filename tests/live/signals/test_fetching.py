@@ -21,9 +21,20 @@ from carbonroute.inspection import inspect_file
 from carbonroute.live.http import FetchError, Request
 from carbonroute.live.signals.archives import ARCHIVES, Kind, Options
 from carbonroute.live.signals.fetching import Fetched, Listener, fetch_history
-from carbonroute.live.signals.provider import ProviderContext
+from carbonroute.live.signals.provider import ProviderContext, utc
 from helpers.clocks import FakeClock
-from helpers.fake_provider import FakeFetcher, Said, eia, entsoe, half_hours, iso, vector, watttime
+from helpers.fake_provider import (
+    NO_CONTENT,
+    FakeFetcher,
+    Said,
+    eia,
+    entsoe,
+    half_hours,
+    iso,
+    no_data,
+    vector,
+    watttime,
+)
 
 SECRET = "canary-0c9d3e"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -340,6 +351,43 @@ def test_what_is_no_history_is_refused_and_not_written(said: Any, text: str, tmp
         run("electricity-maps", FakeFetcher(lambda _: said), tmp_path)
     assert SECRET not in str(refused.value)
     assert list(tmp_path.iterdir()) == []
+
+
+#: How each provider says that it has no values of a time.
+NOTHING: dict[Kind, Said] = {
+    "electricity-maps": {"zone": "A", "data": []},
+    "watttime": watttime("A", START, []),
+    "neso": {"data": []},
+    "eia": {"response": {"total": "0", "data": []}},
+    "entsoe": no_data(),
+    "carbon-aware-sdk": [],
+    "prometheus": {"status": "success", "data": {"resultType": "matrix", "result": []}},
+}
+
+
+@pytest.mark.parametrize("status", [200, 204])
+@pytest.mark.parametrize("kind", PROVIDERS)
+def test_a_time_without_data_is_a_gap_between_files(kind: Kind, status: int, tmp_path: Path) -> None:
+    """The second question about a zone has no values; the first and the third have."""
+    said, _, zones, _, minutes = PROVIDERS[kind]
+    asked: list[Request] = []
+
+    def second_has_none(request: Request) -> Said:
+        if request.url.endswith("/login"):
+            return said(request)
+        asked.append(request)
+        nothing = NOTHING[kind] if status == 200 else NO_CONTENT
+        return nothing if len(asked) == 2 else said(request)
+
+    longest = ARCHIVES[kind].longest
+    days = 3 * longest // DAY
+    fetched = run(kind, FakeFetcher(second_has_none), tmp_path, days, zones[:1])
+    begin = START + longest
+    assert fetched.empty == (f"{zones[0]}, {utc(begin)} to {utc(begin + longest)}",)
+    assert len(fetched.written) == 2
+    gaps, step = fetched.gaps[zones[0]], timedelta(minutes=minutes)
+    assert (gaps.missing, gaps.first) == (longest / step, begin)
+    assert gaps.last == begin + longest - step
 
 
 def test_a_time_without_data_is_said(tmp_path: Path) -> None:

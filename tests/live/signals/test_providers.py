@@ -15,11 +15,13 @@ from carbonroute.live.signals import PROVIDERS, AnyProvider, Provider
 from carbonroute.live.signals.provider import ProviderContext, Reply
 from helpers.clocks import START, FakeClock
 from helpers.fake_provider import (
+    NO_CONTENT,
     FakeFetcher,
     Said,
     eia,
     entsoe,
     half_hours,
+    iso,
     maps_forecast,
     maps_latest,
     no_data,
@@ -168,8 +170,6 @@ def test_entsoe_puts_back_what_curves_omit() -> None:
     assert reply.points["Z"][1].start == START + timedelta(minutes=15)
     assert request.params["securityToken"] == SECRET
     assert {"documentType": "A75", "processType": "A16", "in_Domain": "Z"}.items() <= request.params.items()
-    with pytest.raises(InputError, match="No matching data found"):
-        ask(one, no_data())
 
 
 def test_the_carbon_aware_sdk_and_its_minus_one() -> None:
@@ -270,6 +270,54 @@ def test_addresses_hold_no_secrets() -> None:
     ):
         with pytest.raises(ValidationError, match="address"):
             provider("neso", base_url=url)
+
+
+def sdk_forecast(*values: float) -> dict[str, Any]:
+    data = [{"timestamp": iso(START + i * HOUR), "value": v, "duration": 60} for i, v in enumerate(values)]
+    return {"location": "Z", "generatedAt": iso(START), "forecastData": data}
+
+
+#: How each provider says that it has no values now.
+NOTHING: list[tuple[str, str, Said]] = [
+    ("electricity-maps", "latest", {"zone": "Z", "history": []}),
+    ("electricity-maps", "forecast", {"zone": "Z", "forecast": [], "updatedAt": iso(START)}),
+    ("watttime", "latest", watttime("Z", START, [])),
+    ("watttime", "forecast", watttime("Z", START, [], START)),
+    ("neso", "latest", {"data": []}),
+    ("neso", "forecast", {"data": []}),
+    ("eia", "latest", eia("Z", START, [])),
+    ("entsoe", "latest", no_data()),
+    ("entsoe", "latest", entsoe("Z", START, {})),
+    ("entsoe", "latest", entsoe("Z", START, {"B10": {1: 5}}, domain="out")),
+    ("carbon-aware-sdk", "latest", []),
+    ("carbon-aware-sdk", "forecast", []),
+    ("carbon-aware-sdk", "forecast", [sdk_forecast()]),
+]
+
+
+@pytest.mark.parametrize(("kind", "topic", "said"), NOTHING)
+def test_no_data_is_an_answer_without_values(kind: str, topic: str, said: Said) -> None:
+    one = provider(kind, **({"forecast": True} if kind in {"electricity-maps", "carbon-aware-sdk"} else {}))
+    zone = "GB" if kind == "neso" else "Z"
+    for each in (said, NO_CONTENT):
+        answers = iter([{"token": "t"}, each]) if kind == "watttime" else iter([each])
+        reply, _ = ask(one, lambda _, answers=answers: next(answers), zone, topic)
+        assert dict(reply.points) == {}
+
+
+def test_a_wrong_question_is_no_answer_without_values() -> None:
+    wrong = no_data("Delivered time interval is not valid")
+    with pytest.raises(InputError, match="time interval is not valid"):
+        ask(provider("entsoe"), wrong)
+    with pytest.raises(InputError, match="is empty"):
+        ask(provider("entsoe"), b"")
+
+
+def test_a_location_without_a_forecast_hides_none_of_the_others() -> None:
+    one = provider("carbon-aware-sdk", forecast=True)
+    other = {**sdk_forecast(), "location": "Y"}
+    reply, _ = ask(one, [other, sdk_forecast(300, 310)], topic="forecast")
+    assert list(reply.points) == ["Z"]
 
 
 def test_every_provider_is_tested_here() -> None:

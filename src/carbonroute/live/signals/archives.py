@@ -33,7 +33,7 @@ from carbonroute.live.signals.electricity_maps import LiveElectricityMaps
 from carbonroute.live.signals.entsoe import generation_request, with_token
 from carbonroute.live.signals.neso import LiveNeso
 from carbonroute.live.signals.prometheus import LivePrometheus
-from carbonroute.live.signals.provider import Provider, ProviderContext, Session, utc
+from carbonroute.live.signals.provider import Provider, ProviderContext, Session, content_of, utc
 from carbonroute.live.signals.watttime import LiveWattTime
 from carbonroute.units import G_PER_KWH, CarbonUnit
 
@@ -201,11 +201,13 @@ class Archive(ABC):
 
         Raises
         ------
+        NoDataError
+            If there is none either, as `carbonroute.carbon` tells it.
         FetchError, SecretError, InputError
             If there is no usable answer.
         """
         name = f"{zone}, {utc(start)} to {utc(end)}"
-        content = parse_json(session(self.request(zone, start, end)).content, name)
+        content = parse_json(content_of(session(self.request(zone, start, end)), name), name)
         return self.clipped(content, name, zone, start, end)
 
     def clipped(self, content: Any, name: str, zone: str, start: datetime, end: datetime) -> Piece | None:
@@ -368,7 +370,7 @@ class EiaArchive(Archive):
         content: Any = None
         rows: list[Any] = []
         while True:
-            page = parse_json(session(self.request(zone, start, end, len(rows))).content, name)
+            page = parse_json(content_of(session(self.request(zone, start, end, len(rows))), name), name)
             more = _list_at(page, self.rows, name)
             content = content or page
             rows += more
@@ -429,7 +431,7 @@ class EntsoeArchive(Archive):
     def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> Piece | None:
         """Return the document of a zone."""
         name = f"{zone}, {utc(start)} to {utc(end)}"
-        content = session(self.request(zone, start, end)).content
+        content = content_of(session(self.request(zone, start, end)), name)
         table = generation(parse_xml(content, name), name)
         others = set(table["zone"]) - {zone}
         if others:
@@ -506,7 +508,7 @@ class PrometheusArchive(_OfProvider):
     def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> Piece | None:
         """Return the values of a zone as CSV."""
         name = f"{zone}, {utc(start)} to {utc(end)}"
-        answer = parse_json(session(self.request(zone, start, end)).content, name)
+        answer = parse_json(content_of(session(self.request(zone, start, end)), name), name)
         label = self._prometheus.region_label
         series = [
             each

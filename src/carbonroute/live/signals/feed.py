@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from carbonroute.live.http import Fetcher, FetchError
 from carbonroute.live.secrets import hidden
 from carbonroute.live.signals import cache
 from carbonroute.live.signals.calendar import Calendar
-from carbonroute.live.signals.provider import Call, Point, Provider, ProviderContext
+from carbonroute.live.signals.provider import Call, Point, Provider, ProviderContext, Session
 from carbonroute.live.signals.schedule import Hosts, Turn, host_of
 from carbonroute.live.signals.series import Checks, Outlook, Series
 from carbonroute.live.signals.settings import LiveCarbon
@@ -230,34 +230,41 @@ class LiveFeed:
             return turn.due_s
         return max(turn.due_s, self._hosts.free_s(host_of(call.request.url), self._clock.monotonic_s()))
 
-    def _ask(self, source: _Source, call: Call, session: Any, turn: Turn) -> None:
+    def _ask(self, source: _Source, call: Call, session: Session, turn: Turn) -> None:
         """Ask one question, and take what is believed of its answer."""
         place = f"{source.name}, {call.name}"
         host = None if call.request is None else host_of(call.request.url)
         if host is not None:
             self._hosts.sent(host, self._clock.monotonic_s())
         try:
-            reply = source.provider.answer(call, session, self._around)
-        except CarbonrouteError as error:
+            refused = self._answered(source, call, session)
+        except Exception as error:  # noqa: BLE001  no fault of one answer may keep others from being asked for
             http = error if isinstance(error, FetchError) else None
             turn.failed(self._clock.monotonic_s(), http)
             if host is not None and http is not None:
                 self._hosts.close(host, self._clock.monotonic_s(), http)
-            self._alarm(f"{place}: {error}", place, "answer")
+            problem = error if isinstance(error, CarbonrouteError) else described(error)
+            self._alarm(f"{place}: {problem}", place, "answer")
             return
-        with self._lock:
-            self._calendar.hear(reply.sent_at)
-            now = self._calendar.now()
-            refused = self._take(source, call, reply.points, reply.issued_at, now)
-        if missing := [zone for zone in call.zones if zone not in reply.points]:
-            others = ", ".join(list(reply.points)[:3]) or "no zone"
-            refused.append(f"{', '.join(missing[:3])} is missing: the answer is of {others}")
         if refused:
             self._alarm(f"{place}: {'; '.join(refused[:3])}", place, "values")
         else:
             self._clear(place, "values")
         self._clear(place, "answer")
         turn.answered(self._clock.monotonic_s())
+
+    def _answered(self, source: _Source, call: Call, session: Session) -> list[str]:
+        """Take the believed values of what a provider answers; return why others are not."""
+        reply = source.provider.answer(call, session, self._around)
+        with self._lock:
+            self._calendar.hear(reply.sent_at)
+            now = self._calendar.now()
+            refused = self._take(source, call, reply.points, reply.issued_at, now)
+        if missing := [zone for zone in call.zones if zone not in reply.points]:
+            others = ", ".join(list(reply.points)[:3])
+            answered = f"the answer is of {others}" if others else "the provider has no values"
+            refused.append(f"{', '.join(missing[:3])} is missing: {answered}")
+        return refused
 
     def _take(
         self,

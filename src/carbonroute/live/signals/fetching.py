@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from carbonroute.errors import Fault, InputError
+from carbonroute.errors import Fault, InputError, NoDataError
 from carbonroute.files.folder import read_file, write_whole, writing
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import FetchError
 from carbonroute.live.secrets import hidden, without_secrets
-from carbonroute.live.signals.archives import Archive, Kind
+from carbonroute.live.signals.archives import Archive, Kind, Piece
 from carbonroute.live.signals.provider import ProviderContext, Session, utc
 from carbonroute.live.signals.schedule import Hosts, Turn, host_of
 
@@ -155,13 +155,7 @@ def fetch_history(
     written, empty = [], []
     for done, (zone, (start, end)) in enumerate(gaps):
         told.step(done, len(gaps))
-        try:
-            piece = archive.fetched(session, zone, start, end)
-        except FetchError as error:
-            remedy = _REMEDIES.get(error.status or 0, "try again later: what is fetched is kept")
-            raise InputError(f"{kind}, zone {zone}", [Fault(utc(start), str(error), remedy)]) from error
-        except InputError as error:
-            raise without_secrets(error) from None
+        piece = _piece(archive, session, f"{kind}, zone {zone}", (zone, start, end))
         if piece is None:
             empty.append(f"{zone}, {utc(start)} to {utc(end)}")
             continue
@@ -178,6 +172,21 @@ def fetch_history(
     path = f"{kind}.{{zone}}.*{archive.ending}"
     keys = {"kind": keys.pop("kind"), "path": str(folder / path), **keys}
     return Fetched(tuple(written), there, tuple(empty), gaps_of, keys)
+
+
+def _piece(
+    archive: Archive, session: Session, name: str, asked: tuple[str, datetime, datetime]
+) -> Piece | None:
+    """Return the history of a zone, or None where the provider has none; refuse what is no history."""
+    try:
+        return archive.fetched(session, *asked)
+    except NoDataError:
+        return None
+    except FetchError as error:
+        remedy = _REMEDIES.get(error.status or 0, "try again later: what is fetched is kept")
+        raise InputError(name, [Fault(utc(asked[1]), str(error), remedy)]) from error
+    except InputError as error:
+        raise without_secrets(error) from None
 
 
 def _write_gaps(folder: Path, kind: Kind, span: Span, gaps_of: Mapping[str, Gaps]) -> None:
@@ -230,7 +239,7 @@ class _Patient:
                 most = _TRIES if error.problem == "status" else _TRIES_UNREACHABLE
                 if lasting or hopeless or turn.failures >= most:
                     raise
-                wait_s = turn.due_s - self._clock.monotonic_s()
+                wait_s = max(turn.due_s - self._clock.monotonic_s(), 0.0)
                 again = f"asked again in {wait_s:.0f} s (try {turn.failures + 1} of {most})"
                 self._tell(hidden(f"{error}; {again}"))
 

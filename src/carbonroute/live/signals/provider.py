@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 
 from carbonroute.carbon import Accounting
 from carbonroute.carbon.source import CarbonReadings
+from carbonroute.errors import Fault, NoDataError
 from carbonroute.files.durations import Duration
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import Answer, Fetcher, Request
@@ -21,6 +22,8 @@ from carbonroute.spec import Spec
 
 Name = Annotated[str, Field(min_length=1)]
 Topic = Literal["latest", "forecast", "history"]
+#: The status of an answer without content.
+_NO_CONTENT = 204
 
 
 def _base_url(text: str) -> str:
@@ -199,7 +202,7 @@ class Provider(Spec):
         return request
 
     def answer(self, call: Call, session: Session, around: ProviderContext) -> Reply:  # noqa: ARG002  files need it
-        """Return what the provider says.
+        """Return what the provider says: no values, where it has none.
 
         Raises
         ------
@@ -209,13 +212,30 @@ class Provider(Spec):
         if call.request is None:
             raise NotImplementedError(f"{type(self).__name__} sends nothing for {call.name}")
         answer = session(call.request)
-        return replace(self.parse(answer.content, call), sent_at=sent_at(answer.headers))
+        try:
+            reply = self.parse(content_of(answer, call.name), call)
+        except NoDataError:
+            reply = Reply({})
+        return replace(reply, sent_at=sent_at(answer.headers))
 
     def zone_of(self, region: str, zone: str | None) -> str | None:
         """Return the provider's zone of a region; None if it does not serve it."""
         if self.zones:
             return self.zones.get(region)
         return region if self.by_region else zone
+
+
+def content_of(answer: Answer, name: str) -> bytes:
+    """Return the content of an answer.
+
+    Raises
+    ------
+    NoDataError
+        If its status says that there is none.
+    """
+    if answer.status == _NO_CONTENT:
+        raise NoDataError(name, [Fault("", "there is no data", "check the zone and the times")])
+    return answer.content
 
 
 def utc(time: datetime) -> str:
