@@ -2,6 +2,7 @@
 
     python examples/live/stack.py                   # in the folder of this file, until Ctrl-C
     python examples/live/stack.py --seconds 60      # for a minute; then it tells who was served where
+    python examples/live/stack.py --log served.csv  # and a line for each request: when, where, how long
 
 While there is a file `down-eu` in the folder, the servers of the region eu are down; so for each region.
 
@@ -27,6 +28,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TextIO
 
 #: Round trip of each region, s, and the hour at which its grid is greenest.
 REGIONS = {"eu": (0.005, 3), "us": (0.045, 11), "ap": (0.090, 19)}
@@ -58,20 +60,35 @@ global: {{ scrape_interval: 250ms }}
 scrape_configs:
   - job_name: haproxy
     static_configs: [{{ targets: ["127.0.0.1:{metrics}"] }}]
+  - job_name: regions
+    static_configs:
+{regions}
 """
 
 
 class Region(BaseHTTPRequestHandler):
-    """Answers after the region's round trip and a service time."""
+    """Answers after the region's round trip and a service time, and tells Prometheus the sum of these."""
 
     protocol_version = "HTTP/1.1"
     name = ""
+    served, service_s, lock = 0, 0.0, threading.Lock()
 
     def do_GET(self) -> None:
-        if self.path != "/health":
-            time.sleep(REGIONS[self.name][0] + max(random.gauss(SERVICE_S, SERVICE_S / 5), 0.001))
-        body = self.name.encode()
+        kind = type(self)
+        if self.path == "/metrics":
+            text = f"chat_service_seconds_sum {kind.service_s}\nchat_service_seconds_count {kind.served}\n"
+        elif self.path == "/health":
+            text = self.name
+        else:
+            start, trip_s = time.perf_counter(), REGIONS[self.name][0]
+            time.sleep(trip_s + max(random.gauss(SERVICE_S, SERVICE_S / 5), 0.001))
+            took_s = time.perf_counter() - start
+            with self.lock:
+                kind.served, kind.service_s = kind.served + 1, kind.service_s + took_s - trip_s
+            text = f"{self.name} {1000 * took_s:.3f}"
+        body = text.encode()
         self.send_response(200)
+        self.send_header("content-type", "text/plain")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -136,10 +153,10 @@ class Regions:
 
 
 class Users:
-    """Sends requests at random times, and counts who answers."""
+    """Sends requests at random times, and counts who answers; a log has their times, s and ms."""
 
-    def __init__(self, port: int, per_s: float) -> None:
-        self.port, self.per_s = port, per_s
+    def __init__(self, port: int, per_s: float, log: TextIO | None = None) -> None:
+        self.port, self.per_s, self._log = port, per_s, log
         self.served: Counter[str] = Counter()
         self.failed = 0
         self._lock, self._end = threading.Lock(), threading.Event()
@@ -156,14 +173,20 @@ class Users:
 
     def _run(self) -> None:
         while not self._end.wait(random.expovariate(self.per_s / len(self._threads))):
+            begun, start = time.time(), time.perf_counter()
             answer = self._answer()
+            took_ms = 1000 * (time.perf_counter() - start)
             with self._lock:
                 if answer is None:
                     self.failed += 1
                 else:
-                    self.served[answer] += 1
+                    region, own_ms = answer.split()
+                    self.served[region] += 1
+                    if self._log is not None:
+                        print(f"{begun:.3f},{region},{took_ms:.3f},{own_ms}", file=self._log, flush=True)
 
     def _answer(self) -> str | None:
+        """Return the region that answers and how long it worked, ms; None if none does."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", "/")
@@ -225,6 +248,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8080, help="where users ask; the next ones are taken too")
     parser.add_argument("--prometheus-port", type=int, default=9090)
     parser.add_argument("--per-second", type=float, default=20.0, help="requests")
+    parser.add_argument("--log", type=Path, help="file for a line per request")
     options = parser.parse_args()
     missing = [name for name in ("haproxy", "prometheus") if shutil.which(name) is None]
     if missing:
@@ -242,7 +266,12 @@ def main() -> int:
         ports = {"users": options.port, "metrics": options.port + 1}
         text = HAPROXY.format(servers=servers, **ports)
         (folder / "haproxy.cfg").write_text(text, encoding="utf-8")
-        (folder / "prometheus.yml").write_text(PROMETHEUS.format(**ports), encoding="utf-8")
+        targets = "\n".join(
+            f'      - {{ targets: ["127.0.0.1:{options.port + 2 + place}"], labels: {{ server: {name} }} }}'
+            for place, name in enumerate(REGIONS)
+        )
+        scraped = PROMETHEUS.format(regions=targets, **ports)
+        (folder / "prometheus.yml").write_text(scraped, encoding="utf-8")
         grids(folder)
         haproxy, said = stack.enter_context(program(["haproxy", "-db", "-f", "haproxy.cfg"], folder))
         stack.enter_context(
@@ -260,7 +289,10 @@ def main() -> int:
             said.seek(0)
             print(f"HAProxy does not answer:\n{said.read().decode(errors='replace')}", file=sys.stderr)
             return 2
-        users = Users(options.port, options.per_second)
+        log = None if options.log is None else stack.enter_context(options.log.open("w", encoding="utf-8"))
+        if log is not None:
+            print("began_s,region,took_ms,region_ms", file=log)
+        users = Users(options.port, options.per_second, log)
         users.start()
         print(f"users ask http://127.0.0.1:{options.port}/; Ctrl-C ends", flush=True)
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,42 +19,17 @@ import pytest
 from carbonroute.cli import main
 from carbonroute.control.decisions import DecisionRecord, records
 from helpers import needs
-from helpers.programs import free_port, free_ports
+from helpers.example import copied, settled, stack
 
 pytestmark = [needs.program("haproxy"), needs.program("prometheus")]
-EXAMPLE = needs.ROOT / "examples" / "live"
-
-
-@contextmanager
-def stack(folder: Path, port: int, prometheus_port: int) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "stack.py", "--folder", str(folder), "--port", str(port)]
-    command += ["--prometheus-port", str(prometheus_port), "--per-second", "40"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        assert "users ask" in child.stdout.readline()
-        try:
-            yield child
-        finally:
-            child.terminate()
-            child.communicate()
 
 
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, int, int]:
     """Copy the example to a folder whose name has a space, with ports of its own."""
-    port, prometheus_port = free_ports(5), free_port()
-    folder = tmp_path / "my stack"
-    folder.mkdir()
-    for path in EXAMPLE.iterdir():
-        if path.is_file():
-            shutil.copy(path, folder)
-    text = (folder / "live.toml").read_text(encoding="utf-8")
-    text = text.replace("127.0.0.1:9090", f"127.0.0.1:{prometheus_port}").replace(
-        "127.0.0.1:9909", "127.0.0.1:0"
-    )
-    (folder / "live.toml").write_text(text, encoding="utf-8")
+    folder, *ports = copied(tmp_path)
     monkeypatch.chdir(folder)
-    return folder, port, prometheus_port
+    return folder, ports[0], ports[1]
 
 
 def test_a_stack_starts_in_a_folder_with_a_space(example: tuple[Path, int, int]) -> None:
@@ -72,15 +46,6 @@ def test_why_haproxy_does_not_start_is_told(example: tuple[Path, int, int]) -> N
     assert done.returncode == 2
     assert done.stderr.startswith("HAProxy does not answer:\n")
     assert "cannot bind socket" in done.stderr
-
-
-def settled(folder: Path) -> None:
-    """Wait until metrics answer, for two minutes at most."""
-    for _ in range(60):
-        if main(["live", "check", "live.toml"]) == 0:
-            return
-        time.sleep(2)
-    pytest.fail("the stack was never ready")
 
 
 def test_a_shadow_then_live_on_the_example(
