@@ -124,12 +124,18 @@ def test_what_is_against_the_order_is_found(file: str, line: str, fault: str, tm
     assert any(fault in each for each in faults(source))
 
 
-def reached(module: str, known: dict[str, Path]) -> set[str]:
+def graph() -> dict[str, set[str]]:
+    """Return the modules that each module of the package imports."""
+    known = modules(SOURCE)
+    return {name: imports(path, known) for name, path in known.items()}
+
+
+def reached(module: str, imported_by: dict[str, set[str]]) -> set[str]:
     """Return all modules that a module imports, directly or through others."""
     seen: set[str] = set()
     waiting = [module]
     while waiting:
-        for imported in imports(known[waiting.pop()], known) - seen:
+        for imported in imported_by[waiting.pop()] - seen:
             seen.add(imported)
             waiting.append(imported)
     return seen
@@ -137,21 +143,18 @@ def reached(module: str, known: dict[str, Path]) -> set[str]:
 
 def test_live_sees_no_engine_and_engines_no_live() -> None:
     """The policy and its control loop are the same in both; what runs them is not."""
-    known = modules(SOURCE)
-    for module in known:
+    imported_by = graph()
+    for module in imported_by:
         other = {"live": "engines", "engines": "live"}.get(room(module))
         if other is not None:
-            assert not {name for name in reached(module, known) if room(name) == other}, module
-    assert "control.loop" in reached("live.running", known) & reached("engines.queued.routers", known)
+            assert not {name for name in reached(module, imported_by) if room(name) == other}, module
+    both = reached("live.running", imported_by) & reached("engines.queued.routers", imported_by)
+    assert "control.loop" in both
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
-    known = modules(SOURCE)
-    graph = {}
-    for name, path in known.items():
-        # A family's __init__ names its members; that a member names its family's sibling is no circle.
-        graph[name] = {imported for imported in imports(path, known) if imported != name}
-    TopologicalSorter(graph).prepare()
+    # A family's __init__ names its members; that a member names its family's sibling is no circle.
+    TopologicalSorter({name: imported - {name} for name, imported in graph().items()}).prepare()
 
 
 def test_commands_do_not_import_commands() -> None:
