@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from carbonroute.control.capacity import UNLIMITED
-from carbonroute.engines.queued import replicas, steps
-from carbonroute.engines.queued.replicas import ReplicaSystem, Settled
+from carbonroute.engines.queued import base, steps
+from carbonroute.engines.queued.base import Settled
+from carbonroute.engines.queued.replicas import ReplicaSystem
 from carbonroute.llm import BALANCES, LlmPool, PowerLaw, StepLaw
 from helpers import needs
 from helpers.batching import Work, by_steps
@@ -167,7 +168,7 @@ def agrees(number: int, each: int) -> None:
 
 @pytest.mark.parametrize("number", range(32))
 def test_every_token_is_that_of_a_plain_loop(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replicas, "_ROWS", 1)  # so that rows of requests move
+    monkeypatch.setattr(base, "_ROWS", 1)  # so that rows of requests move
     agrees(number, 40)
 
 
@@ -378,27 +379,6 @@ def test_who_gets_a_request(balance: str, last: int) -> None:
     system.send([1.0, 1.1, 1.2], 0, 4, [28, 5, 5])
     system.advance(1.205)
     assert system._system.replicas["running"].tolist() == [int(place in (0, last)) for place in range(3)]
-
-
-def test_restoring_comes_back() -> None:
-    work = random_work(3, 40)
-    system = sent_at_once(work)
-    system.advance(20.0)
-    saved = system.save(10)
-    ends = []
-    for more in (True, False, False):
-        if more:
-            system.send(np.full(10, 25.0), 0, 20, 20)
-            system.set_servers(np.full(len(work.pools), 6))
-        system.advance(np.inf)
-        ends.append(system.settled)
-        if more:
-            system.restore(saved)
-    assert ends[0] == ends[1] + 10
-    settled, other = system.settle(system.settled), sent_at_once(work)
-    other.advance(np.inf)
-    for one, again in zip(settled, other.settle(other.settled), strict=True):
-        np.testing.assert_array_equal(one, again)
 
 
 def test_memory_is_that_of_requests_not_handed_out() -> None:

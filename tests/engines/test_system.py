@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from carbonroute.arrays import Array, Integers
 from carbonroute.control.capacity import UNLIMITED, Capacity
+from carbonroute.engines.queued.events import Records
 from carbonroute.engines.queued.system import QueueingSystem
 from helpers.pools import pools
 
@@ -65,8 +66,15 @@ def much(seed: int, requests: int = 3000, horizon_s: float = 400) -> Work:
     )
 
 
+def now(system: QueueingSystem) -> Records:
+    """Return the readings of all pools now."""
+    return system.through(np.array([system.now_s]))[0]
+
+
 def state(system: QueueingSystem) -> dict[str, Array]:
-    return {name: getattr(system, name) for name in (*COUNTS, *INTEGRALS, "travelling")}
+    reading = now(system)
+    counts = {name: getattr(system, name) for name in (*COUNTS, "travelling")}
+    return counts | {name: reading[name] for name in INTEGRALS}
 
 
 def step_through(work: Work, stops_s: Array, settle: bool) -> tuple[Array, Array, dict[str, Array]]:
@@ -153,9 +161,9 @@ def test_littles_law_holds_exactly_on_every_path() -> None:
     wait_ms, taken_ms, rejected, _ = system.settle(count)
     for index in range(5):
         here = (pool == index) & ~rejected
-        assert system.waiting_s[index] == wait_ms[here].sum() / 1000
+        assert now(system)["waiting_s"][index] == wait_ms[here].sum() / 1000
         if index != 4:
-            assert system.busy_s[index] == taken_ms[here].sum() / 1000
+            assert now(system)["busy_s"][index] == taken_ms[here].sum() / 1000
             np.testing.assert_array_equal(taken_ms[here], service_ms[here] / capacity.speed[index])
     assert wait_ms[~rejected].sum() > 0
     assert rejected.any()
@@ -168,8 +176,8 @@ def test_time_that_servers_are_switched_on_is_theirs_from_the_change_on() -> Non
     system.advance(14)
     system.set_servers([0, 5])
     system.advance(20)
-    assert system.server_s[0] == 3 * 10 + 1 * 4
-    assert system.server_s[1] >= UNLIMITED
+    assert now(system)["server_s"][0] == 3 * 10 + 1 * 4
+    assert now(system)["server_s"][1] >= UNLIMITED
     assert system.servers.tolist() == [0, 5]
 
 
@@ -185,7 +193,7 @@ def test_without_limits_nobody_waits() -> None:
     settled = system.settle(50_000)
     assert not settled.wait_ms.any()
     np.testing.assert_array_equal(settled.service_ms, service_ms / 0.7)
-    assert system.waiting_s[0] == 0
+    assert now(system)["waiting_s"][0] == 0
 
 
 def test_an_hour_of_too_much_ends_and_its_memory_is_given_back() -> None:
@@ -289,7 +297,7 @@ def test_time_in_line_counts_up_to_the_outage_that_ends_it() -> None:
     system = QueueingSystem(pools([1], [(0, OUTAGE, 0.5, 2)]))
     system.send([0, 0.25], 0, 1000.0)
     system.advance(3)
-    assert (system.waiting_s[0], system.busy_s[0], system.rejected[0]) == (0.25, 1, 1)
+    assert (now(system)["waiting_s"][0], now(system)["busy_s"][0], system.rejected[0]) == (0.25, 1, 1)
 
 
 def test_maintenance_rejects_who_comes_and_serves_who_waits() -> None:
@@ -322,9 +330,9 @@ def test_servers_that_are_switched_on_begin_at_once_and_those_switched_off_compl
     system.set_servers([30])
     assert (system.busy[0], system.waiting[0]) == (3, 0)
     assert (system.settle(5).wait_ms / 1000).tolist() == [0, 0, 10, 10, 10]
-    assert system.server_s[0] == 2
+    assert now(system)["server_s"][0] == 2
     system.advance(11)
-    assert (system.server_s[0], system.busy_s[0], system.waiting_s[0]) == (32, 11, 30)
+    assert (now(system)["server_s"][0], now(system)["busy_s"][0], now(system)["waiting_s"][0]) == (32, 11, 30)
 
 
 def test_without_servers_requests_wait_for_ever_and_time_ends_with_the_last_event() -> None:

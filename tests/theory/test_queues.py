@@ -17,7 +17,8 @@ import pytest
 from carbonroute import rng
 from carbonroute.arrays import Array
 from carbonroute.control.capacity import UNLIMITED
-from carbonroute.engines.queued.system import QueueingSystem, Settled
+from carbonroute.engines.queued.base import Settled
+from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.intervals import t_half_width
 from helpers.pools import pools
 

@@ -9,7 +9,8 @@ import pytest
 
 from carbonroute.arrays import Array
 from carbonroute.control.capacity import UNLIMITED
-from carbonroute.engines.queued.replicas import ReplicaSystem, Settled
+from carbonroute.engines.queued.base import Settled
+from carbonroute.engines.queued.replicas import ReplicaSystem
 from carbonroute.llm import LlmPool, StepLaw
 from carbonroute.units import MS_PER
 

@@ -11,8 +11,9 @@ import numpy as np
 from carbonroute.arrays import Array, Index
 from carbonroute.control.site import Site
 from carbonroute.engines.draws import Block, Cells
+from carbonroute.engines.queued.base import Settled
 from carbonroute.engines.queued.pools import Pools
-from carbonroute.engines.queued.system import QueueingSystem, Settled
+from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.queued.tokens import TokenLedger, TokenTimes
 from carbonroute.engines.routing import Dispatcher
 from carbonroute.engines.samples import Tally, Times, latencies_ms
@@ -140,7 +141,7 @@ class Ledger:
 
     def _token_times(self, block: Block, settled: Settled, latency_ms: Array) -> TokenTimes | None:
         """Return the times of a block's tokens; None where no pool batches continuously."""
-        if settled.first_ms is None or block.tokens is None:
+        if self.tokens is None or block.tokens is None:
             return None
         last_ms = settled.wait_ms + settled.service_ms
         return TokenTimes.of(latency_ms - last_ms, settled.first_ms, last_ms, block.tokens)

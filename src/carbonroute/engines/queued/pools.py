@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Index, Integers
 from carbonroute.control.capacity import Capacity
+from carbonroute.engines.queued.base import Settled
 from carbonroute.engines.queued.events import Records
 from carbonroute.engines.queued.meter import TOKEN_COLUMNS
 from carbonroute.engines.queued.replicas import ReplicaSystem
-from carbonroute.engines.queued.system import QueueingSystem, Settled
+from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.units import MS_PER
 
 

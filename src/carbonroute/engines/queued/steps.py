@@ -311,16 +311,6 @@ def settled(requests: Records, start: int, end: int) -> int:
     return start
 
 
-@compiled
-def read(system: System, now_s: float) -> Records:
-    """Return the readings of all pools now, `READING`, shape (P,); all up to now has happened."""
-    pools, replicas = system.pools, system.replicas
-    readings = np.zeros(len(pools), dtype=READING)
-    for p in range(len(pools)):
-        _read(pools[p], replicas, now_s, readings[p])
-    return readings
-
-
 @_inlined
 def _run(
     pool: Any,

@@ -5,14 +5,15 @@ Importing it imports numba: engines do so once a run begins.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from carbonroute.arrays import Array, Index, Integers
+from carbonroute.arrays import Array, Integers
 from carbonroute.engines.queued import events
+from carbonroute.engines.queued.base import PoolSystem, Settled
 
 if TYPE_CHECKING:
     from carbonroute.control.capacity import Capacity
@@ -28,37 +29,8 @@ _STATED = (
     "batch_fixed_s",
     "batch_per_request_s",
 )
-#: Rows that the arrays of requests have at least, and places that a pool's heap has at least.
-_ROWS = 1024
+#: Places that a pool's heap has at least.
 _ROOM = 8
-
-
-class Settled(NamedTuple):
-    """Waits and service times of n requests, in the order of their sending.
-
-    Attributes
-    ----------
-    wait_ms
-        From reaching the pool to the start of service, shape (n,); exactly 0 where a server was free; NaN
-        where the request was rejected.
-    service_ms
-        As taken: at the pool's speed, or the batch's; shape (n,), NaN where the request was rejected.
-    rejected
-        Shape (n,).
-    first_ms
-        From reaching the pool to the first token, shape (n,), NaN where the request was rejected or has none;
-        None where no pool batches continuously.
-    """
-
-    wait_ms: Array
-    service_ms: Array
-    rejected: NDArray[np.bool_]
-    first_ms: Array | None = None
-
-    def rows(self, rows: Index) -> Settled:
-        """Return those of some requests."""
-        first_ms = None if self.first_ms is None else self.first_ms[rows]
-        return Settled(self.wait_ms[rows], self.service_ms[rows], self.rejected[rows], first_ms)
 
 
 class Saved(NamedTuple):
@@ -72,22 +44,15 @@ class Saved(NamedTuple):
     places: tuple[int, int, int, int]
 
 
-class QueueingSystem:
+class QueueingSystem(PoolSystem):
     """P pools with their servers, each serving in the order in which requests reach it.
 
-    Of requests that reach a pool at the same instant, the one sent first is first in line. Whatever the steps
-    in which time advances, the same happens, to the bit. Memory is that of the requests in the system and of
-    those not yet handed out, and shrinks again while more are sent.
+    Of requests that reach a pool at the same instant, the one sent first is first in line.
 
     Parameters
     ----------
     capacity
         The pools. At first all their servers are switched on.
-
-    Attributes
-    ----------
-    now_s
-        The time up to which all has happened, s.
 
     Examples
     --------
@@ -103,20 +68,11 @@ class QueueingSystem:
     """
 
     def __init__(self, capacity: Capacity) -> None:
-        self.now_s = 0.0
-        self._windows, bounds = windows_by_pool(capacity.windows, len(capacity.servers))
-        self._pools = np.zeros(len(capacity.servers), dtype=events.POOL)
+        pools = np.zeros(len(capacity.servers), dtype=events.POOL)
         for name in _STATED:
-            self._pools[name] = getattr(capacity, name)
-        self._pools["window"], self._pools["window_end"] = bounds[:-1], bounds[1:]
-        self._pools["closed_until_s"] = -np.inf
+            pools[name] = getattr(capacity, name)
+        super().__init__(pools, capacity.windows, events.REQUEST)
         self._heaps = np.empty(0, dtype=events.BUSY)
-        self._requests = np.empty(0, dtype=events.REQUEST)
-        # Rows: of the oldest request not handed out, the oldest not known to be settled, the next to be sent.
-        self._oldest = self._unsettled = self._next = 0
-        # Rows of those that travel, by reach, from `_at` on; all below `_sorted` have been sorted in.
-        self._order = np.empty(0, dtype=np.int64)
-        self._at = self._sorted = 0
 
     def send(self, reach_s: ArrayLike, pool: ArrayLike, service_ms: ArrayLike) -> None:
         """Send n requests on their way.
@@ -135,40 +91,9 @@ class QueueingSystem:
         ValueError
             If a request should have reached its pool before now.
         """
-        reach_s = np.asarray(reach_s, dtype=np.float64)
-        if not (reach_s >= self.now_s).all():
-            raise ValueError(f"a request cannot reach its pool before now, {self.now_s} s")
-        self._make_rows(len(reach_s))
-        sent = self._requests[self._next : self._next + len(reach_s)]
-        self._next += len(reach_s)
+        reach_s, start = self._enter(reach_s)
+        sent = self._requests[start : self._next]
         sent["reach_s"], sent["pool"], sent["service_ms"], sent["wait_ms"] = reach_s, pool, service_ms, -1
-
-    def advance(self, until_s: float) -> None:
-        """Let happen all that happens up to and including a time.
-
-        Parameters
-        ----------
-        until_s
-            Not before `now_s`. Infinity: until all requests have completed, or nothing more can happen; now
-            is then the time of the last event.
-
-        Raises
-        ------
-        ValueError
-            If the time has passed.
-        """
-        if not until_s >= self.now_s:
-            raise ValueError(f"{until_s} s has passed: now is {self.now_s} s")
-        self._sort()
-        done = False
-        while not done:
-            self._at, done = events.advance(
-                self._pools, self._windows, self._heaps, self._requests, self._order, self._at, float(until_s)
-            )
-            if not done:
-                self._make_room()
-        last_s = max(self.now_s, float(self._pools["clock_s"].max())) if math.isinf(until_s) else until_s
-        self.now_s = float(last_s)
 
     def through(self, times_s: Array) -> events.Records:
         """Let happen all that happens up to and including each of some times in turn.
@@ -222,32 +147,6 @@ class QueueingSystem:
         self._unsettled, self._next, self._at, self._sorted = places
         self._requests[self._unsettled : self._next] = requests
 
-    @property
-    def settled(self) -> int:
-        """How many of the oldest requests not yet handed out are all settled: in service, or rejected."""
-        self._unsettled = events.settled(self._requests, self._unsettled, self._next)
-        return self._unsettled - self._oldest
-
-    def settle(self, count: int) -> Settled:
-        """Hand out the oldest requests, and forget them.
-
-        Parameters
-        ----------
-        count
-            How many, at most `settled`.
-
-        Raises
-        ------
-        ValueError
-            If there are not as many.
-        """
-        if not 0 <= count <= self.settled:
-            raise ValueError(f"{self.settled} requests are settled, not {count}")
-        oldest = self._requests[self._oldest : self._oldest + count]
-        self._oldest += count
-        wait_ms = oldest["wait_ms"].copy()
-        return Settled(wait_ms, oldest["service_ms"].copy(), np.isnan(wait_ms))
-
     def set_servers(self, servers: ArrayLike) -> None:
         """Set how many servers are switched on from now on.
 
@@ -263,93 +162,30 @@ class QueueingSystem:
         self.advance(self.now_s)
 
     @property
-    def servers(self) -> Integers:
-        """Servers switched on, shape (P,)."""
-        return self._column("servers")
-
-    @property
-    def busy(self) -> Integers:
-        """Servers that serve, shape (P,)."""
-        return self._column("busy")
-
-    @property
     def serving(self) -> Integers:
         """Requests in service, shape (P,): as many as busy servers, but for batches."""
         return self._column("serving")
 
-    @property
-    def waiting(self) -> Integers:
-        """Requests in line, shape (P,)."""
-        return self._column("waiting")
+    def _process(self, until_s: float) -> None:
+        done = False
+        while not done:
+            self._at, done = events.advance(
+                self._pools, self._windows, self._heaps, self._requests, self._order, self._at, until_s
+            )
+            if not done:
+                self._make_room()
 
-    @property
-    def travelling(self) -> Integers:
-        """Requests that have not reached their pool yet, shape (P,)."""
-        self._sort()
-        return np.bincount(self._requests["pool"][self._order[self._at :]], minlength=len(self._pools))
+    def _first_unsettled(self, start: int) -> int:
+        row: int = events.settled(self._requests, start, self._next)
+        return row
 
-    @property
-    def served(self) -> Integers:
-        """Requests completed so far, shape (P,)."""
-        return self._column("served")
+    def _times_ms(self, start: int, count: int) -> Settled:
+        rows = self._requests[start : start + count]
+        wait_ms = rows["wait_ms"].copy()
+        return Settled(wait_ms, rows["service_ms"].copy(), np.isnan(wait_ms), np.full(count, np.nan))
 
-    @property
-    def rejected(self) -> Integers:
-        """Requests rejected so far, shape (P,)."""
-        return self._column("rejected")
-
-    @property
-    def busy_s(self) -> Array:
-        """Time that servers have spent serving, up to now, s, shape (P,)."""
-        return self._integral("busy_s", "busy")
-
-    @property
-    def waiting_s(self) -> Array:
-        """Time that requests have spent in line, up to now, s, shape (P,)."""
-        return self._integral("waiting_s", "waiting")
-
-    @property
-    def server_s(self) -> Array:
-        """Time that servers have been switched on, up to now, s, shape (P,).
-
-        Of an unlimited pool, so many that the number, UNLIMITED × time, only tells that there is no limit.
-        """
-        return self._integral("server_s", "servers")
-
-    def _column(self, name: str) -> Integers:
-        column: Integers = self._pools[name].copy()
-        return column
-
-    def _integral(self, name: str, count: str) -> Array:
-        """Return an integral up to now; between events it is not added to, whatever the steps of time."""
-        integral: Array = self._pools[name] + self._pools[count] * (self.now_s - self._pools["clock_s"])
-        return integral
-
-    def _sort(self) -> None:
-        """Sort newly sent requests in among those that travel; ties in the order of sending."""
-        if self._sorted == self._next:
-            return
-        travelling = self._order[self._at :]
-        rows = np.concatenate((travelling, np.arange(self._sorted, self._next)))
-        self._order, self._at = rows[np.argsort(self._requests["reach_s"][rows], kind="stable")], 0
-        self._sorted = self._next
-
-    def _make_rows(self, count: int) -> None:
-        """Make rows for more requests; those of requests that were handed out are free."""
-        if self._next + count <= len(self._requests):
-            return
-        gone, kept = self._oldest, self._next - self._oldest
-        # At least half of the rows are free afterwards: a request is moved once, on average.
-        size = max(_ROWS, 1 << (2 * (kept + count) - 1).bit_length())
-        rows = self._requests if size == len(self._requests) else np.empty(size, dtype=events.REQUEST)
-        rows[:kept] = self._requests[gone : self._next]
-        rows["behind"][:kept] -= gone
-        self._pools["first"] -= gone
-        self._pools["last"] -= gone
-        self._order = self._order[self._at :] - gone
-        self._requests, self._at = rows, 0
-        self._oldest, self._unsettled = 0, self._unsettled - gone
-        self._sorted, self._next = self._sorted - gone, kept
+    def _links(self, requests: events.Records) -> Iterable[tuple[events.Records, tuple[str, ...]]]:
+        return (requests, ("behind",)), (self._pools, ("first", "last"))
 
     def _make_room(self) -> None:
         """Give each heap twice the places that it needs now."""
@@ -361,9 +197,3 @@ class QueueingSystem:
             to = self._pools["heap"][p]
             heaps[to : to + busy[p]] = self._heaps[start[p] : start[p] + busy[p]]
         self._heaps = heaps
-
-
-def windows_by_pool(windows: Array, pools: int) -> tuple[Array, Integers]:
-    """Return windows, sorted by pool and start, and where each pool's begin, shape (P + 1,)."""
-    ordered = np.ascontiguousarray(windows[np.lexsort((windows[:, 2], windows[:, 0]))], dtype=np.float64)
-    return ordered, np.searchsorted(ordered[:, 0], np.arange(pools + 1))
