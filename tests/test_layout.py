@@ -33,7 +33,8 @@ FLOORS = (
 )
 #: What commands share.
 SHARED_BY_COMMANDS = {
-    f"cli.{name}" for name in ("drawing", "extra", "imported", "options", "progress", "results", "terminal")
+    f"cli.{name}"
+    for name in ("drawing", "extra", "imported", "listing", "options", "progress", "results", "terminal")
 }
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

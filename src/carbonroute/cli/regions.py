@@ -5,10 +5,48 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from carbonroute.catalogue import CloudRegion, nearest, search, zones
+from carbonroute.cli.listing import Listing
 from carbonroute.cli.options import Json
-from carbonroute.cli.terminal import DONE, MISSED, empty_table, out, print_json, say
 
-_NUMBERS = ("g/kWh", "PUE")
+
+def _as_json(region: CloudRegion) -> dict[str, Any]:
+    zone = zones()[region.zone]
+    statistics = None if zone.statistics is None else vars(zone.statistics)
+    return {
+        "id": region.id,
+        **vars(region),
+        "gaps": region.gaps,
+        "carbon": {
+            "mean_g_per_kwh": zone.mean_g_per_kwh,
+            "year": zone.year,
+            "accounting": zone.accounting,
+            "annual_means": dict(zone.annual_means),
+            "annual_2024_other_release": zone.annual_2024_other_release,
+            "statistics": statistics,
+            "source": zone.source,
+            "note": zone.note,
+        },
+    }
+
+
+def _place(region: CloudRegion) -> str:
+    return region.place if region.place == region.country_name else f"{region.place}, {region.country}"
+
+
+_LISTING = Listing[CloudRegion](
+    kind="region",
+    columns={
+        "region": lambda region: region.id,
+        "place": _place,
+        "zone": lambda region: region.zone,
+        "g/kWh": lambda region: f"{zones()[region.zone].mean_g_per_kwh:.0f}",
+        "PUE": lambda region: "none" if region.pue is None else f"{region.pue:.2f}",
+        "assumed or missing": lambda region: "; ".join(region.gaps),
+    },
+    texts=frozenset({"region", "place", "zone", "assumed or missing"}),
+    note="g/kWh: mean of 2024, average, life-cycle, consumption. Sources: --json, docs/catalogue.md.",
+    as_json=_as_json,
+)
 
 
 def regions(
@@ -30,51 +68,9 @@ def regions(
         Print all that the catalogue knows as JSON, sources included.
     """
     words = " ".join(text)
-    matches = search(words, provider)
-    if json:
-        print_json([_as_json(region) for region in matches])
-    elif matches:
-        _print(matches)
-    if matches:
-        return DONE
-    near = nearest(words, provider)
-    remedy = f"did you mean {', '.join(near)}?" if near else "`carbonroute regions` lists all"
-    say(f"no region of the catalogue matches {words!r}; {remedy}")
-    return MISSED
 
+    def remedy() -> str:
+        near = nearest(words, provider)
+        return f"did you mean {', '.join(near)}?" if near else "`carbonroute regions` lists all"
 
-def _print(matches: list[CloudRegion]) -> None:
-    table = empty_table()
-    for heading in ("region", "place", "zone", "g/kWh", "PUE", "assumed or missing"):
-        table.add_column(heading, justify="right" if heading in _NUMBERS else "left")
-    for region in matches:
-        place = region.place if region.place == region.country_name else f"{region.place}, {region.country}"
-        pue = "none" if region.pue is None else f"{region.pue:.2f}"
-        mean = f"{zones()[region.zone].mean_g_per_kwh:.0f}"
-        table.add_row(region.id, place, region.zone, mean, pue, "; ".join(region.gaps))
-    console = out()
-    console.print(table)
-    console.print(
-        "g/kWh: mean of 2024, average, life-cycle, consumption. Sources: --json, docs/catalogue.md.",
-        soft_wrap=True,
-    )
-
-
-def _as_json(region: CloudRegion) -> dict[str, Any]:
-    zone = zones()[region.zone]
-    statistics = None if zone.statistics is None else vars(zone.statistics)
-    return {
-        "id": region.id,
-        **vars(region),
-        "gaps": region.gaps,
-        "carbon": {
-            "mean_g_per_kwh": zone.mean_g_per_kwh,
-            "year": zone.year,
-            "accounting": zone.accounting,
-            "annual_means": dict(zone.annual_means),
-            "annual_2024_other_release": zone.annual_2024_other_release,
-            "statistics": statistics,
-            "source": zone.source,
-            "note": zone.note,
-        },
-    }
+    return _LISTING.show(words, search(words, provider), remedy, json=json)

@@ -8,13 +8,8 @@ from typing import Any
 
 from carbonroute.analysis.replica_fit.calibration import ReplicaFit
 from carbonroute.errors import Fault, InputError
-from carbonroute.files.toml import document
-from carbonroute.live.calibrate.calibration import refuse_elsewhere
-from carbonroute.scenario import load, resolve
-from carbonroute.scenario.loading import examined
-from carbonroute.scenario.written.changes import changed
+from carbonroute.scenario.rewriting import Rewriting
 from carbonroute.scenario.written.load import tables
-from carbonroute.scenario.written.places import Written
 
 #: What of a pool's ``llm`` says which replicas a log is of.
 _NAMED = ("model", "gpu")
@@ -51,18 +46,14 @@ def calibrated(fit: ReplicaFit, scenario: str | Path, output: Path, *, code: boo
     InputError
         If the scenario cannot be used, or has no such pool.
     """
-    inputs = resolve(load(scenario, code=code))
-    data, folder = tables(scenario)
-    refuse_elsewhere(inputs, folder, output)
+    rewriting = Rewriting.of(scenario, output, code=code)
     fitted = {key: fit.llm[key] for key in ("step", "kv_cache_tokens") if key in fit.llm}
     changes = {
         f"{place}.{key}": value
-        for place in _matching(data, scenario, fit.llm)
+        for place in _matching(rewriting.data, scenario, fit.llm)
         for key, value in fitted.items()
     }
-    spelled = changed(data, changes, str(scenario))
-    examined(spelled, str(output), folder, Written(), code=code)
-    return f"# {inputs.scenario.name}, with replicas calibrated to {fit.log}.\n{document(spelled)}"
+    return rewriting.text(changes, f"with replicas calibrated to {fit.log}")
 
 
 def _matching(

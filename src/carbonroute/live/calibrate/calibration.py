@@ -9,17 +9,13 @@ from typing import Any
 
 from carbonroute.control.decisions import journals
 from carbonroute.errors import Fault, InputError
-from carbonroute.files.toml import document
 from carbonroute.live.calibrate.energies import energies
 from carbonroute.live.calibrate.evidence import Evidence, of_journal
 from carbonroute.live.calibrate.rates import rates
 from carbonroute.live.calibrate.rows import Row
 from carbonroute.live.calibrate.service import service_times
-from carbonroute.scenario import Inputs, load, resolve
-from carbonroute.scenario.loading import examined
-from carbonroute.scenario.written.changes import changed
-from carbonroute.scenario.written.load import tables
-from carbonroute.scenario.written.places import Written
+from carbonroute.scenario import Inputs
+from carbonroute.scenario.rewriting import Rewriting
 
 Read = Callable[[Path, Inputs], Evidence]
 
@@ -87,9 +83,8 @@ def calibrate(path: Path, scenario: str | Path, output: Path, *, code: bool = Tr
     RunFolderError
         If a journal is damaged.
     """
-    inputs = resolve(load(scenario, code=code))
-    data, folder = tables(scenario)
-    refuse_elsewhere(inputs, folder, output)
+    rewriting = Rewriting.of(scenario, output, code=code)
+    inputs = rewriting.inputs
     read = next((reads for is_one, reads in _READERS if is_one(path)), None)
     if read is None:
         problem = "is no journal of decisions"
@@ -98,8 +93,6 @@ def calibrate(path: Path, scenario: str | Path, output: Path, *, code: bool = Tr
     evidence = read(path, inputs)
     parts = [part(evidence, inputs) for part in (rates, service_times, energies)]
     changes = {key: value for part in parts for key, value in (part.changes or {}).items()}
-    spelled = changed(data, changes, str(scenario))
-    examined(spelled, str(output), folder, Written(), code=code)
     left_out = [
         f"left out: {count:,} of {len(evidence):,} intervals, as {why}"
         for why, count in evidence.left_out.items()
@@ -110,28 +103,5 @@ def calibrate(path: Path, scenario: str | Path, output: Path, *, code: bool = Tr
         rows=tuple(row for part in parts for row in part.rows),
         changes=changes,
         notes=(*left_out, *(note for part in parts for note in part.notes), untold),
-        text=f"# {inputs.scenario.name}, with values measured in {evidence.name}.\n{document(spelled)}",
+        text=rewriting.text(changes, f"with values measured in {evidence.name}"),
     )
-
-
-def refuse_elsewhere(inputs: Inputs, folder: Path, output: Path) -> None:
-    """Refuse an output from where a scenario's files would not be found.
-
-    Parameters
-    ----------
-    inputs, folder
-        The scenario, and its folder.
-    output
-        The file that is to be written.
-
-    Raises
-    ------
-    InputError
-        If the scenario reads files, and is in another folder.
-    """
-    elsewhere = output.parent.resolve() != folder.resolve()
-    beside = [entry.use for entry in inputs.scenario.policies if ".py:" in entry.use]
-    names = [*inputs.files, *beside]
-    if elsewhere and names:
-        problem = f"the scenario reads {names[0]}, relative to its own folder"
-        raise InputError(str(output), [Fault("", problem, f"write it there: {folder / output.name}")])
