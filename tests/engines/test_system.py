@@ -68,7 +68,8 @@ def much(seed: int, requests: int = 3000, horizon_s: float = 400) -> Work:
 
 def now(system: QueueingSystem) -> Records:
     """Return the readings of all pools now."""
-    return system.through(np.array([system.now_s]))[0]
+    (readings,) = system.through(np.array([system.now_s]))
+    return np.asarray(readings)
 
 
 def state(system: QueueingSystem) -> dict[str, Array]:

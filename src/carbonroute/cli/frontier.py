@@ -16,7 +16,7 @@ from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics import slo
 from carbonroute.metrics.masses import mass_unit
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
-from carbonroute.metrics.results import CLAIRVOYANT_NOTE
+from carbonroute.metrics.results import CLAIRVOYANT_NOTE, marked
 from carbonroute.runs.store import RunFolder, add_to
 from carbonroute.scenario import load
 
@@ -144,7 +144,7 @@ def _table(result: Frontier) -> Table:
             cells.append(f"{row[slo.WORST]} {row[slo.WORST_PCT]:.2f}")
         marks = [word for column, word in _MARKS.items() if row[column]]
         names = ", ".join(filter(None, [row["policy"], *row["alike"].split("; ")]))
-        table.add_row(f"{names}{' †' * row['clairvoyant']}", *cells, ", ".join(marks))
+        table.add_row(marked(names, row["clairvoyant"]), *cells, ", ".join(marks))
     return table
 
 

@@ -15,7 +15,7 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics import slo
 from carbonroute.metrics.measure import measure_of
-from carbonroute.metrics.results import CLAIRVOYANT_NOTE
+from carbonroute.metrics.results import CLAIRVOYANT_NOTE, marked
 from carbonroute.runs.store import RunFolder, add_to
 from carbonroute.scenario import load
 
@@ -125,7 +125,7 @@ def _table(result: Headroom) -> Table:
             f"({row[risk]:.2f})"
             for row in rows
         ]
-        table.add_row(f"{policy}{' †' * rows[0]['clairvoyant']}", *cells)
+        table.add_row(marked(policy, rows[0]["clairvoyant"]), *cells)
     return table
 
 

@@ -15,7 +15,7 @@ from carbonroute.metrics.intervals import RULE_OF_THREE, upper_bound
 from carbonroute.metrics.masses import MassUnit, mass_unit, scaled
 from carbonroute.metrics.measure import GRAMS, INTENSITY, SAME_CAPACITY, measure_of, stated
 from carbonroute.metrics.queueing import has_queues
-from carbonroute.metrics.results import CLAIRVOYANT_NOTE
+from carbonroute.metrics.results import CLAIRVOYANT_NOTE, marked
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,6 +107,12 @@ def policy_columns(tables: Tables) -> dict[str, str]:
     return {**numbers, **grams, stated(tables.policies).column: "Reduction\n%"}
 
 
+def whole_intervals(tables: Tables) -> dict[tuple[str, str], Row]:
+    """Return the intervals of figures over all workloads, by policy and figure."""
+    rows = tables.intervals.filter(pl.col("workload").is_null()).rows(named=True)
+    return {(row["policy"], row["figure"]): row for row in rows}
+
+
 def missed(tables: Tables) -> Iterator[str]:
     """Yield the failed checks of a run: missed objectives, and disagreement of the two engines."""
     for row in tables.objectives.filter(~pl.col("met")).rows(named=True):
@@ -158,8 +164,7 @@ def _workload_table(result: Result) -> Table:
     by_policy = result.tables.workloads.partition_by("policy", as_dict=True, maintain_order=True)
     for (policy,), rows in by_policy.items():
         cells = {row["workload"]: _percentile_and_risk(row) for row in rows.rows(named=True)}
-        mark = " †" * rows["clairvoyant"][0]
-        table.add_row(f"{policy}{mark}", *(cells[name] for name in first))
+        table.add_row(marked(policy, rows["clairvoyant"][0]), *(cells[name] for name in first))
     return table
 
 
@@ -174,7 +179,7 @@ def _token_table(result: Result) -> Table:
     for row in tokens.rows(named=True):
         limits = [row["ttft_slo_ms"] is not None, row["tpot_slo_ms"] is not None]
         table.add_row(
-            f"{row['policy']}{' †' if row['clairvoyant'] else ''}",
+            marked(row["policy"], row["clairvoyant"]),
             row["workload"],
             _cell(row["p95_ttft_ms"], ",.0f"),
             _cell(row["ttft_violation_pct"] if limits[0] else None, ".2f"),
@@ -211,8 +216,7 @@ def _policy_table(result: Result, columns: Mapping[str, str], joint: str, *, ver
         table.add_column(shown, justify="right", no_wrap=True)
     if verdict:
         table.add_column("Verdict", overflow="fold")
-    whole = tables.intervals.filter(pl.col("workload").is_null()).rows(named=True)
-    intervals = {(row["policy"], row["figure"]): row for row in whole}
+    intervals = whole_intervals(tables)
     rows = as_published(simulation_results(tables), tables).rows(named=True)
     for row, policy in zip(rows, tables.policies.rows(named=True), strict=True):
         of_policy = {name: intervals.get((row["policy"], name)) for name in columns}
@@ -223,7 +227,7 @@ def _policy_table(result: Result, columns: Mapping[str, str], joint: str, *, ver
         cells = [with_interval(plain_figure(row.get(name), name), of_policy[name], joint) for name in columns]
         if verdict:
             cells.append(verdict_of(policy, tables.intervals))
-        table.add_row(f"{row['policy']}{' †' if row['clairvoyant'] else ''}", *cells)
+        table.add_row(marked(row["policy"], row["clairvoyant"]), *cells)
     return table
 
 

@@ -19,7 +19,7 @@ from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics import slo
 from carbonroute.metrics.headlines.study import plain
 from carbonroute.metrics.masses import mass_unit
-from carbonroute.metrics.results import CLAIRVOYANT_NOTE
+from carbonroute.metrics.results import CLAIRVOYANT_NOTE, marked
 from carbonroute.runs.folder import RunFolder
 from carbonroute.runs.manifest import read_manifest
 from carbonroute.study import overview
@@ -256,7 +256,7 @@ def _policies(tables: StudyTables) -> Table:
             "–" if row[name] is None else f"{row[name]:{style}}" for name, style in overview.STYLES.items()
         ]
         counts = [f"{row['viable']} of {row['combinations']}", str(row["best"])]
-        table.add_row(f"{row['policy']}{' †' * row['clairvoyant']}", *counts, *numbers)
+        table.add_row(marked(row["policy"], row["clairvoyant"]), *counts, *numbers)
     return table
 
 

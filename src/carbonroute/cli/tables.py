@@ -11,14 +11,20 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from cyclopts import Parameter
 
-from carbonroute.cli.results import plain_figure, policy_columns, verdict_of, with_interval
+from carbonroute.cli.results import (
+    plain_figure,
+    policy_columns,
+    verdict_of,
+    whole_intervals,
+    with_interval,
+)
 from carbonroute.cli.terminal import DONE, out, print_csv
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.folder import write_named
 from carbonroute.metrics import Tables, as_published, simulation_results, slo
 from carbonroute.metrics.masses import MassUnit, mass_unit, scaled
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
-from carbonroute.metrics.results import CLAIRVOYANT_NOTE
+from carbonroute.metrics.results import CLAIRVOYANT_NOTE, marked
 from carbonroute.report.text_tables import FORMATS, Column, Figure, TextTable
 from carbonroute.runs.manifest import STUDY, read_manifest
 from carbonroute.runs.store import read_tables
@@ -155,9 +161,7 @@ def _of_study(study: StudyTables) -> dict[str, TextTable]:
 
 def _policies(run: Tables, scenario: str) -> TextTable:
     """Return the policies as they are printed."""
-    columns, units = policy_columns(run), _mass_units(run.policies)
-    whole = run.intervals.filter(pl.col("workload").is_null()).rows(named=True)
-    intervals = {(row["policy"], row["figure"]): row for row in whole}
+    columns, units, intervals = policy_columns(run), _mass_units(run.policies), whole_intervals(run)
     printed = as_published(simulation_results(run), run).rows(named=True)
     rows: list[tuple[str | Figure, ...]] = []
     for row, policy in zip(printed, run.policies.rows(named=True), strict=True):
@@ -165,9 +169,7 @@ def _policies(run: Tables, scenario: str) -> TextTable:
             _figure(row.get(name), name, intervals.get((row["policy"], name)), units.get(name))
             for name in columns
         ]
-        rows.append(
-            (f"{row['policy']}{' †' * row['clairvoyant']}", *numbers, verdict_of(policy, run.intervals))
-        )
+        rows.append((marked(row["policy"], row["clairvoyant"]), *numbers, verdict_of(policy, run.intervals)))
     headed = (_column(name, mass=units.get(name)) for name in columns)
     named = (Column("Policy", numeric=False), *headed, Column("Verdict", numeric=False))
     notes = (CLAIRVOYANT_NOTE,) * bool(run.policies["clairvoyant"].any())
@@ -184,7 +186,7 @@ def _of_llm(table: pl.DataFrame, title: str, columns: Mapping[str, tuple[str, st
     whose = {"name": "Workload"} if "workload" in table.columns else {"pool": "Pool"}
     rows: tuple[tuple[str | Figure, ...], ...] = tuple(
         (
-            f"{row['policy']}{' †' * row['clairvoyant']}",
+            marked(row["policy"], row["clairvoyant"]),
             *(str(row[name]) for name in whose),
             *(_rounded(row[name], style) for name, (_, _, style) in known.items()),
         )
@@ -232,7 +234,7 @@ def _cells(
         value = row[name]
         if isinstance(value, bool) or not isinstance(value, int | float):
             text = "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-            yield f"{text} †" if flagged and name == "policy" and row["clairvoyant"] else text
+            yield marked(text, flagged and name == "policy" and row["clairvoyant"])
             continue
         interval = of_workload.get((row.get("policy"), row.get("workload"), name))
         if row.get(f"{name}_low") is not None:

@@ -19,7 +19,7 @@ from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics.headlines.whatif import KG_PER_YEAR, MEDIAN
 from carbonroute.metrics.masses import mass_unit
 from carbonroute.metrics.measure import GRAMS, INTENSITY
-from carbonroute.metrics.results import CLAIRVOYANT_NOTE
+from carbonroute.metrics.results import CLAIRVOYANT_NOTE, marked
 from carbonroute.metrics.slo import WORST_PCT
 from carbonroute.runs.store import RunFolder, add_to
 
@@ -155,7 +155,7 @@ def _table(result: WhatIf) -> Table:
         table.add_column(heading, justify="right")
     rows, shown = result.rows.rows(named=True), ""
     for row, following in zip(rows, [*rows[1:], None], strict=True):
-        name = f"{row['policy']}{' †' * row['clairvoyant']}{' *' * row['recommended']}"
+        name = f"{marked(row['policy'], row['clairvoyant'])}{' *' * row['recommended']}"
         heading, factor, style = _style(row)
         cells = [_cell(row, side, factor, style) for side in ("now", "then")]
         if row["figure"] == WORST_PCT:

@@ -21,7 +21,9 @@ _RESULT_COLUMNS = (
 )
 #: Columns behind those of regions and queues: files keep the order in which columns were added.
 _LAST = (WORST, WORST_PCT, UNLIMITED_WORST_PCT)
-CLAIRVOYANT_NOTE = "† clairvoyant: decides on what no router can know."
+#: The mark of clairvoyant policies in tables of text, and its note.
+_MARK = "†"
+CLAIRVOYANT_NOTE = f"{_MARK} clairvoyant: decides on what no router can know."
 #: Decimals of the published study's columns; other columns keep full precision in every file.
 _PUBLISHED_STYLE = {
     "avg_latency_ms": ".1f",
@@ -31,6 +33,15 @@ _PUBLISHED_STYLE = {
     "carbon_reduction_pct": ".1f",
     "slo_ms": "g",
 }
+
+
+def marked(policy: str, clairvoyant: bool) -> str:
+    """Return the name of a policy as tables of text show it.
+
+    >>> marked("oracle", True)
+    'oracle †'
+    """
+    return f"{policy} {_MARK}" if clairvoyant else policy
 
 
 def simulation_results(tables: Tables) -> pl.DataFrame:

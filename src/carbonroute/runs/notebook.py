@@ -9,7 +9,7 @@ from typing import Any
 
 from carbonroute.errors import visible
 from carbonroute.metrics import Tables, as_published, simulation_results
-from carbonroute.metrics.results import CLAIRVOYANT_NOTE
+from carbonroute.metrics.results import CLAIRVOYANT_NOTE, marked
 
 #: Columns of the table, the last two where the scenario states energies.
 _HEADINGS = MappingProxyType(
@@ -31,7 +31,7 @@ def as_html(tables: Tables) -> str:
     results = as_published(simulation_results(tables), tables)
     headings = {name: heading for name, heading in _HEADINGS.items() if name in results.columns}
     rows = [
-        [row["policy"] + " †" * row["clairvoyant"], *(_plain(row[name]) for name in headings)]
+        [marked(row["policy"], row["clairvoyant"]), *(_plain(row[name]) for name in headings)]
         for row in results.rows(named=True)
     ]
     overview = tables.overview.row(0, named=True)

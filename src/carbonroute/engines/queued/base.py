@@ -40,7 +40,7 @@ class Settled(NamedTuple):
 
     def rows(self, rows: Index) -> Settled:
         """Return those of some requests."""
-        return Settled(*(column[rows] for column in self))
+        return Settled(self.wait_ms[rows], self.service_ms[rows], self.rejected[rows], self.first_ms[rows])
 
 
 class PoolSystem(ABC):
