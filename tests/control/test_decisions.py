@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from carbonroute.cli.app import run as command
-from carbonroute.control.decisions import HEAD, About, DecisionJournal, journals, records
+from carbonroute.control.chain import HEAD, journals, records
+from carbonroute.control.journal import About, DecisionJournal
 from carbonroute.engines.queued import run
 from carbonroute.errors import InputError, RunFolderError
 from carbonroute.runs import run as run_scenario

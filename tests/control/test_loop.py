@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from carbonroute.control.decisions import DecisionRecord, journals, records
+from carbonroute.control.chain import journals, records
+from carbonroute.control.decisions import DecisionRecord
 from carbonroute.control.estimator import Reading
 from carbonroute.control.knowledge import Known
 from carbonroute.control.loop import ControlLoop, Decisions

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from carbonroute.cli.app import run as command
-from carbonroute.control.decisions import journals, records
+from carbonroute.control.chain import journals, records
 from carbonroute.scenario import load, resolve
 from helpers.carbon_sources import START
 from helpers.small import changed

@@ -10,7 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from carbonroute.control.decisions import DecisionRecord, records
+from carbonroute.control.chain import records
+from carbonroute.control.decisions import DecisionRecord
 from carbonroute.live.actuators import OpenTarget, Target, TargetContext, TargetError
 from carbonroute.live.config import LiveSetup, load_live
 from carbonroute.live.http import FetchError, Request

@@ -212,7 +212,7 @@ def test_a_policy_that_fails_leaves_the_weights(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_holds_the_weights_and_goes_on(world: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = "carbonroute.control.decisions.write_all"
+    place = "carbonroute.control.journal.write_all"
 
     def half(file: int, data: bytes) -> None:
         os.write(file, data[: len(data) // 2])
@@ -490,7 +490,7 @@ def test_a_kill_file_works_where_the_policy_fails_and_where_nothing_can_be_recor
     (tmp_path / "other").mkdir()
     world = bed(tmp_path / "other")
     with world.running() as parts:
-        monkeypatch.setattr("carbonroute.control.decisions.write_all", full)
+        monkeypatch.setattr("carbonroute.control.journal.write_all", full)
         for _ in range(2):
             parts.controller.tick()
             after(world, parts)

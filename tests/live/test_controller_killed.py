@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from carbonroute.control.decisions import records
+from carbonroute.control.chain import records
 from carbonroute.live.running import journal_folder
 from carbonroute.runs.journals import replay
 from helpers.killing import TICK_S, WEIGHTS, FileBed, run

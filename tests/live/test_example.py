@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from carbonroute.cli import main
-from carbonroute.control.decisions import DecisionRecord, records
+from carbonroute.control.chain import records
+from carbonroute.control.decisions import DecisionRecord
 from helpers import needs
 from helpers.example import copied, settled, stack
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from carbonroute.control.decisions import HEAD
+from carbonroute.control.chain import HEAD
 from carbonroute.live.http import FetchError
 from carbonroute.live.look import Look, look
 from carbonroute.live.running import journal_folder

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from carbonroute.arrays import Array
-from carbonroute.control.decisions import journals, records
+from carbonroute.control.chain import journals, records
 from carbonroute.engines import ENGINES, sampled
 from carbonroute.errors import InputError, PolicyError
 from carbonroute.outcome import Outcome

@@ -185,7 +185,7 @@ def status(file: Path, /, *, json: Json = False, no_code: NoCode = False) -> int
         The live file.
     """
     require_extra("live status")
-    from carbonroute.control.decisions import last_record
+    from carbonroute.control.chain import last_record
     from carbonroute.files.folder import is_held
     from carbonroute.live.config import load_live
     from carbonroute.live.running import journal_folder

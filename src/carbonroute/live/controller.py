@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from carbonroute import rng
 from carbonroute.arrays import Array
-from carbonroute.control.decisions import DecisionJournal, LiveFacts, LivePart
+from carbonroute.control.decisions import LiveFacts
 from carbonroute.control.estimator import Reading
+from carbonroute.control.journal import DecisionJournal, LivePart
 from carbonroute.control.loop import ControlLoop, Decisions
 from carbonroute.errors import PolicyError, RunFolderError
 from carbonroute.live.actuation import Actuation, Carried

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from carbonroute.arrays import Array, Mask
-from carbonroute.control.decisions import last_record
+from carbonroute.control.chain import last_record
 from carbonroute.control.estimator import Reading
 from carbonroute.control.loop import ControlLoop
 from carbonroute.errors import RunFolderError

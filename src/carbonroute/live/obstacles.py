@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 
 from pydantic import BaseModel
 
-from carbonroute.control.decisions import last_of_chain
+from carbonroute.control.chain import last_of_chain
 from carbonroute.errors import CarbonrouteError, InputError
 from carbonroute.files.folder import is_held, writing
 from carbonroute.live.config import Live

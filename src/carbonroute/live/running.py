@@ -12,7 +12,8 @@ import numpy as np
 
 from carbonroute.arrays import Array
 from carbonroute.carbon import Accounting, MixedAccounting
-from carbonroute.control.decisions import DecisionJournal, DecisionRecord
+from carbonroute.control.decisions import DecisionRecord
+from carbonroute.control.journal import DecisionJournal
 from carbonroute.control.loop import ControlLoop, ExpectedTraffic
 from carbonroute.control.router import Router
 from carbonroute.files.folder import alone_in, made

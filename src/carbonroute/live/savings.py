@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 
 from carbonroute.arrays import Array
-from carbonroute.control.decisions import DecisionRecord, records
+from carbonroute.control.chain import records
+from carbonroute.control.decisions import DecisionRecord
 from carbonroute.errors import Fault, InputError, RunFolderError
 from carbonroute.intervals import t_half_width
 from carbonroute.live.baselines import emissions_of_all

@@ -8,12 +8,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from carbonroute.control.decisions import (
-    DecisionJournal,
-    DecisionRecord,
-    journals,
-    records,
-)
+from carbonroute.control.chain import journals, records
+from carbonroute.control.decisions import DecisionRecord
+from carbonroute.control.journal import DecisionJournal
 from carbonroute.errors import RunFolderError
 from carbonroute.policies import PolicyLike
 from carbonroute.scenario import Inputs

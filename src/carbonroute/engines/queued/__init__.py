@@ -20,7 +20,7 @@ from carbonroute.outcome import Outcome
 from carbonroute.scenario import Candidate, Inputs
 
 if TYPE_CHECKING:
-    from carbonroute.control.decisions import DecisionJournal
+    from carbonroute.control.journal import DecisionJournal
 
 __all__ = ["faults", "run"]
 

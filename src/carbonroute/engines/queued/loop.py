@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Index
 from carbonroute.control.capacity import UNLIMITED
-from carbonroute.control.decisions import DecisionJournal
 from carbonroute.control.estimator import Reading
+from carbonroute.control.journal import DecisionJournal
 from carbonroute.control.loop import Decisions
 from carbonroute.engines.draws import Block
 from carbonroute.engines.queued.events import Records

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from carbonroute import rng
 from carbonroute.arrays import Array, Index
-from carbonroute.control.decisions import DecisionJournal
 from carbonroute.control.draw import drawn, limits_of
 from carbonroute.control.estimator import Reading, recursion
+from carbonroute.control.journal import DecisionJournal
 from carbonroute.control.loop import ControlLoop, Decisions, ExpectedTraffic
 from carbonroute.control.router import Router
 from carbonroute.control.unknown import unless_unknown

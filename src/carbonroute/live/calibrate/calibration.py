@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carbonroute.control.decisions import journals
+from carbonroute.control.chain import journals
 from carbonroute.errors import Fault, InputError
 from carbonroute.live.calibrate.energies import energies
 from carbonroute.live.calibrate.evidence import Evidence, of_journal

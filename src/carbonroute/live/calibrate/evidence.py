@@ -12,7 +12,8 @@ import numpy as np
 
 from carbonroute.arrays import Array, Index, Mask
 from carbonroute.control.capacity import UNLIMITED, Capacity
-from carbonroute.control.decisions import DecisionRecord, MeasuredFacts, journals, records
+from carbonroute.control.chain import journals, records
+from carbonroute.control.decisions import DecisionRecord, MeasuredFacts
 from carbonroute.control.estimator import Reading
 from carbonroute.errors import Fault, InputError, RunFolderError
 from carbonroute.scenario import Inputs
