@@ -14,6 +14,7 @@ from carbonroute.arrays import Array, Integers
 from carbonroute.engines.queued import steps
 from carbonroute.engines.queued.base import PoolSystem, Settled
 from carbonroute.engines.queued.events import Records
+from carbonroute.engines.queued.replica_records import PLACE, POOL, REPLICA, REQUEST
 from carbonroute.llm import LlmPool
 
 #: Fields that a pool takes unchanged from its `LlmPool`, and from its `StepLaw`.
@@ -77,14 +78,14 @@ class ReplicaSystem(PoolSystem):
     def __init__(
         self, pools: Sequence[LlmPool], servers: ArrayLike, queue_limit: ArrayLike, windows: Array
     ) -> None:
-        rows = np.zeros(len(pools), dtype=steps.POOL)
+        rows = np.zeros(len(pools), dtype=POOL)
         rows["servers"], rows["queue_limit"] = servers, queue_limit
         power_w = [_state(row, pool) for row, pool in zip(rows, pools, strict=True)]
         rows["decode_w"] = np.cumsum([0, *map(len, power_w[:-1])])
-        super().__init__(rows, windows, steps.REQUEST)
+        super().__init__(rows, windows, REQUEST)
         self._decode_w = np.concatenate(power_w)
-        self._replicas: Records = np.zeros(0, dtype=steps.REPLICA)
-        self._places: Records = np.zeros(0, dtype=steps.PLACE)
+        self._replicas: Records = np.zeros(0, dtype=REPLICA)
+        self._places: Records = np.zeros(0, dtype=PLACE)
         self._make_replicas(rows["servers"])
         self._replicas["powered"] = 1
         self._replicas["ready_s"] = -np.inf
@@ -192,14 +193,14 @@ class ReplicaSystem(PoolSystem):
             [np.arange(first, end) for first, end in zip(pools["first"], pools["end"], strict=True)]
         )
         new = np.concatenate([np.arange(count) for count in present]) + np.repeat(ends - wanted, present)
-        replicas = np.zeros(len(of_pool), dtype=steps.REPLICA)
+        replicas = np.zeros(len(of_pool), dtype=REPLICA)
         replicas["begin_s"] = replicas["end_s"] = np.inf
         replicas["last"] = replicas["partial"] = replicas["head"] = replicas["tail"] = -1
         replicas["free"] = pools["kv_blocks"][of_pool]
         replicas[new] = self._replicas[old]
         size = np.maximum(pools["max_num_seqs"], pools["block_tokens"])[of_pool]
         replicas["place"] = np.cumsum(size) - size
-        places = np.zeros(size.sum(), dtype=steps.PLACE)
+        places = np.zeros(size.sum(), dtype=PLACE)
         for before, after in zip(old, new, strict=True):
             start, at = self._replicas["place"][before], replicas["place"][after]
             places[at : at + size[after]] = self._places[start : start + size[after]]
