@@ -17,7 +17,7 @@ import pytest
 
 import carbonroute
 from carbonroute.cli import main
-from carbonroute.control.decisions import records
+from carbonroute.control.chain import records
 from carbonroute.live.calibrate import Calibration, calibrate
 from carbonroute.live.savings import savings
 from carbonroute.scenario import load
