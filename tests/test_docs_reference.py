@@ -40,7 +40,7 @@ def test_a_key_without_a_description_is_found(monkeypatch: pytest.MonkeyPatch) -
     horizon = Scenario.model_fields["horizon"].annotation
     docstring = getattr(horizon, "__doc__", "")
     monkeypatch.setattr(horizon, "__doc__", docstring.replace("    hours\n", "    hour\n"))
-    assert keys.undescribed() == ["carbonroute.scenario.written.model.Horizon.hours"]
+    assert keys.undescribed() == ["carbonroute.scenario.written.sections.Horizon.hours"]
     with pytest.raises(keys.UndescribedKeysError, match=r"Horizon\.hours"):
         keys.page()
 

@@ -15,7 +15,7 @@ from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.written.load import checked
-from carbonroute.scenario.written.model import Origin, Region
+from carbonroute.scenario.written.sections import Origin, Region
 
 TEXT = """
 schema = 1

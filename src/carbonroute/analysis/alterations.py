@@ -14,7 +14,7 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.catalogue import cloud_region, nearest
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.scenario import Inputs, Scenario
-from carbonroute.scenario.written.model import Origin, Workload
+from carbonroute.scenario.written.sections import Origin, Workload
 from carbonroute.units import MS_PER
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)"

@@ -23,13 +23,14 @@ from carbonroute.live.secrets import EnvName
 from carbonroute.live.signals.settings import LiveCarbon
 from carbonroute.rng import MAX_SEED
 from carbonroute.scenario import Candidate, Inputs, Scenario, load, resolve
+from carbonroute.scenario.written.consistency import SHARE_TOLERANCE
 from carbonroute.scenario.written.entry import PolicyEntry
 from carbonroute.scenario.written.faults import refuse
 from carbonroute.scenario.written.load import validated
 from carbonroute.scenario.written.mistaken import refuse_data, refuse_other
-from carbonroute.scenario.written.model import SHARE_TOLERANCE, Members
 from carbonroute.scenario.written.names import Name
 from carbonroute.scenario.written.places import Written
+from carbonroute.scenario.written.sections import Members
 from carbonroute.spec import Spec, Spelled
 
 A_LIVE_FILE = "a live file"

@@ -40,7 +40,7 @@ from carbonroute.runs.manifest import (
 from carbonroute.scenario import Scenario
 from carbonroute.scenario.resolved.assumptions import factor_source
 from carbonroute.scenario.written.mistaken import remedy_for
-from carbonroute.scenario.written.model import FACTORS
+from carbonroute.scenario.written.sections import FACTORS
 from carbonroute.units import J_PER_KWH
 
 __all__ = [

@@ -24,9 +24,9 @@ from carbonroute.scenario.builtin import builtin_scenarios
 from carbonroute.scenario.written.faults import refuse
 from carbonroute.scenario.written.load import validated
 from carbonroute.scenario.written.mistaken import refuse_data, refuse_other
-from carbonroute.scenario.written.model import MAX_TEXT, Members
 from carbonroute.scenario.written.names import Name, is_name
 from carbonroute.scenario.written.places import Written
+from carbonroute.scenario.written.sections import MAX_TEXT, Members
 from carbonroute.spec import Spec
 
 SCHEMA = 1

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from carbonroute.carbon import Synthetic
 from carbonroute.catalogue import CloudRegion, Zone, cloud_region, zones
-from carbonroute.scenario.written.model import Factor, Region, Scenario
+from carbonroute.scenario.written.model import Scenario
+from carbonroute.scenario.written.sections import Factor, Region
 from carbonroute.traffic.diurnal import Diurnal
 
 

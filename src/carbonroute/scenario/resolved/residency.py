@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from carbonroute.arrays import Mask
-from carbonroute.scenario.written.model import Origin, Scenario, Workload
+from carbonroute.scenario.written.model import Scenario
+from carbonroute.scenario.written.sections import Origin, Workload
 from carbonroute.units import pct
 
 

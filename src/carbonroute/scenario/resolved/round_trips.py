@@ -23,7 +23,8 @@ from carbonroute.network import (
     read_matrix,
     refuse_faster_than_light,
 )
-from carbonroute.scenario.written.model import Network, Origin, Region, Scenario
+from carbonroute.scenario.written.model import Scenario
+from carbonroute.scenario.written.sections import Network, Origin, Region
 
 #: Estimated pairs that a note names.
 _NAMED = 3
