@@ -68,6 +68,65 @@ def test_actuators_are_checked_one_by_one(world: Bed) -> None:
     assert faults.keys() == {"live.actuators[0].timeout_s", "live.actuators[1].origin"}
 
 
+HAPROXY = """
+[[live.actuators]]
+kind = "haproxy"
+socket = "@socket"
+workload = "@workload"
+servers = { A = ["chat/a"], B = ["chat/b"] }
+"""
+FILES = """
+[[live.actuators]]
+kind = "@kind"
+path = "@path"
+workload = "@workload"
+endpoints = { A = ["127.0.0.1:8001"], B = ["127.0.0.1:8002"] }
+"""
+ENVOY = FILES.replace("@kind", "envoy-file") + 'admin = "http://127.0.0.1:9901"\n'
+NGINX = FILES.replace("@kind", "nginx") + 'answer = "answer.conf"\nheld = "http://127.0.0.1:9902/held"\n'
+ROUTE = """
+[[live.actuators]]
+kind = "httproute"
+api = "https://127.0.0.1:6443"
+route = "@path"
+workload = "@workload"
+backends = { A = "a", B = "b" }
+"""
+AGENT = HAPROXY.replace('"haproxy"', '"haproxy-agent"') + 'listen = "127.0.0.1:9910"\n'
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(HAPROXY, HAPROXY), (HAPROXY, AGENT), (ENVOY, ENVOY), (ENVOY, NGINX), (ROUTE, ROUTE)],
+)
+def test_two_actuators_of_one_place_are_refused(first: str, second: str, world: Bed) -> None:
+    """Each would overwrite the other's weights, and take back what it does not find."""
+    text = world.path.read_text(encoding="utf-8").replace('mode = "live"', 'mode = "shadow"')
+    for other, refused_at in (("./chat", {"live.actuators[1]"}), ("other", None)):
+        more = [
+            target.replace("@workload", workload).replace("@socket", path).replace("@path", path.strip("./"))
+            for target, workload, path in ((first, "short", "chat"), (second, "long", other))
+        ]
+        world.path.write_text(text + "".join(more), encoding="utf-8")
+        if refused_at is None:
+            assert len(load_live(world.path).settings.actuators) == 2
+            continue
+        with pytest.raises(InputError, match="writes to the same place") as error:
+            load_live(world.path)
+        assert {fault.where for fault in error.value.faults} == refused_at
+
+
+@pytest.mark.parametrize("name", [".", "./", "..", "K/..", "journal", "./journal", "x" * 256, "a\\u0000b"])
+def test_a_kill_file_that_is_always_there_or_never_is_refused(name: str, world: Bed) -> None:
+    faults = refused(world.path, ("[live]\n", f'[live]\nkill_file = "{name}"\n'))
+    assert faults.keys() == {"live.kill_file"}
+
+
+def test_spans_of_no_length_are_refused(world: Bed) -> None:
+    faults = refused(world.path, ('max_age = "2h"', 'max_age = "0h"'), ('every = "1min"', 'every = "0min"'))
+    assert faults.keys() == {"live.carbon.max_age", "live.carbon.sources[0].every"}
+
+
 def test_a_scenario_that_is_not_there_is_a_fault_of_its_key(world: Bed) -> None:
     faults = refused(world.path, ("small.toml", "smal.toml"), ("[live]\n", "[live]\nseed = -1\n"))
     assert faults["scenario"][0] == 2

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -239,6 +240,77 @@ def test_a_full_disk_holds_the_weights_and_goes_on(world: Bed, monkeypatch: pyte
     np.testing.assert_array_equal(again.in_force, only(1))
     assert len(world.records()) == 3
     assert differences(world) == 0
+
+
+def removed(folder: Path) -> None:
+    for path in folder.glob("*.jsonl"):
+        path.unlink()
+
+
+def rotated(folder: Path) -> None:
+    for path in folder.glob("*.jsonl"):
+        path.rename(path.with_suffix(".jsonl.1"))
+
+
+def emptied(folder: Path) -> None:
+    for path in folder.glob("*.jsonl"):
+        os.truncate(path, 0)
+
+
+def appended(folder: Path) -> None:
+    for path in folder.glob("*.jsonl"):
+        path.write_bytes(path.read_bytes() + b"\n")
+
+
+@pytest.mark.parametrize("change", [removed, rotated, emptied, appended, shutil.rmtree])
+def test_a_journal_that_others_change_holds_the_weights_and_loses_no_record_unsaid(
+    world: Bed, change: Callable[[Path], object]
+) -> None:
+    folder = journal_folder(world.setup())
+    with world.running() as parts:
+        parts.controller.tick()
+        change(folder)
+        world.carbon = {"A": 80.0, "B": 140.0}
+        after(world, parts, 3600)
+        moved = parts.controller.tick()  # it is found changed after the move
+        world.carbon = {"A": 130.0, "B": 90.0}
+        after(world, parts, 3600)
+        held = parts.controller.tick()
+    for snapshot in (moved, held):
+        assert any("others have moved or changed it" in alarm for alarm in snapshot.alarms)
+    assert held.by == "held"
+    np.testing.assert_array_equal(held.in_force, moved.in_force)
+
+
+def test_a_journal_that_is_put_back_goes_on(world: Bed) -> None:
+    folder = journal_folder(world.setup())
+    with world.running() as parts:
+        parts.controller.tick()
+        rotated(folder)
+        after(world, parts)
+        parts.controller.tick()
+        for path in folder.glob("*.1"):
+            path.rename(path.with_suffix(""))
+        after(world, parts)
+        parts.controller.tick()
+        after(world, parts)
+        assert parts.controller.tick().by == "policy"
+    assert len(world.records()) == 3
+    assert differences(world) == 0
+
+
+def test_two_controllers_never_write_into_one_journal_even_without_its_lock(world: Bed) -> None:
+    with world.running() as parts:
+        parts.controller.tick()
+        (journal_folder(world.setup()) / ".lock").unlink()
+        with world.running() as second:
+            assert second.controller.tick().by == "policy"
+            for _ in range(2):
+                after(world, parts)
+                told = parts.controller.tick()
+    assert told.by == "held"
+    assert any("others have moved or changed it" in alarm for alarm in told.alarms)
+    assert [record.seq for record in world.records()] == [0, 1]
 
 
 class Closed:

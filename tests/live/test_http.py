@@ -209,6 +209,12 @@ def test_a_status_without_content(status: int, server: FakeServer, fetch: HttpFe
     assert str(error) == f"{server.url}/a: answered {status}"
 
 
+def test_a_header_that_cannot_be_sent_is_no_answer(server: FakeServer, fetch: HttpFetcher) -> None:
+    for token in ("tökén", "a\nb", "\udcff"):
+        error = refused(fetch, asking(server, "/a", headers={"authorization": f"Bearer {token}{SECRET}"}))
+        assert error.problem == "unreachable"
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
@@ -221,6 +227,7 @@ def test_a_status_without_content(status: int, server: FakeServer, fetch: HttpFe
         ("²", None),
         ("Mon, 02 Mar 2026 00:00:00", None),
         ("9" * 400, None),
+        ("Mon, 02 Mar 99999999999 00:00:00 GMT", None),
     ],
 )
 def test_retry_after_in_both_forms(text: str, seconds: float | None, server: FakeServer) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _FLAG = Parameter(negative=())
 #: Signals that come within so long are one.
 _AT_ONCE_S = 1.0
+#: Carbon is waited for so long before the first decision: who does not answer delays nothing else.
+_FIRST_S = 5.0
 
 
 def check(
@@ -135,8 +137,7 @@ def run(
         if port is not None:
             host = setup.settings.listen.rpartition(":")[0]
             say(f"status page: http://{host}:{port}/")
-        parts.ports.feed.poll()
-        parts.ports.feed.run_in_background()
+        parts.ports.feed.run_in_background(first_s=_FIRST_S)
 
         def note(snapshot: Snapshot, monotonic_s: float) -> None:
             keep(snapshot, monotonic_s)

@@ -119,6 +119,7 @@ class DecisionJournal:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._seq, self._prev, self._name, whole = 0, "", "", 0
+        self._end = 0
         self._file: int | None = None
         self._head_file: int | None = None
         for name, end, record, digest in chained(folder, last_file=durable):
@@ -280,18 +281,32 @@ class DecisionJournal:
                 self.close()
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
                 self._file, self._name, self._day = open_file(self._folder, name, flags), name, name
+                self._end = os.fstat(self._file).st_size
                 if self._durable:
                     sync(self._folder, [name])
-            end = os.fstat(self._file).st_size
+            if self._durable:
+                self._require_ours(self._file)
             try:
                 write_all(self._file, body[:-1] + f',"sha256":"{digest}"}}\n'.encode())
                 if self._durable:
                     os.fsync(self._file)
                     self._name_last(Head(seq=self._seq, sha256=digest))
             except OSError:
-                os.ftruncate(self._file, end)
+                os.ftruncate(self._file, self._end)
                 raise
+            self._end = os.fstat(self._file).st_size
         self._seq, self._prev = self._seq + 1, digest
+
+    def _require_ours(self, file: int) -> None:
+        """Refuse a file that others have moved, shortened or written to: its records would be lost."""
+        path, status = self._folder / self._name, os.fstat(file)
+        try:
+            is_there = os.path.samestat(path.lstat(), status)
+        except FileNotFoundError:
+            is_there = False
+        if not is_there or status.st_size != self._end:
+            problem = "others have moved or changed it; put it back, or start the controller again"
+            raise RunFolderError(f"{path}: {problem}")
 
     def _name_last(self, head: Head) -> None:
         """Write which record is the last."""

@@ -51,6 +51,19 @@ class Duration(Spelled):
         return cls(text, span)
 
 
+def above_zero(span: Duration) -> Duration:
+    """Return a span; refuse one of no length.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
+    if span.minutes == 0:
+        raise ValueError(f"found {span.text!r}; a span above 0 is expected")
+    return span
+
+
 def whole_hours(text: str) -> int:
     """Return a span of time in hours.
 

@@ -6,14 +6,14 @@ import ipaddress
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 from carbonroute.arrays import Mask
-from carbonroute.errors import Fault, InputError, did_you_mean
+from carbonroute.errors import Fault, InputError, did_you_mean, shortened
 from carbonroute.files.durations import Duration
 from carbonroute.files.toml import parse
 from carbonroute.live.actuators import AnyTarget
@@ -34,6 +34,8 @@ from carbonroute.scenario.written.sections import Members
 from carbonroute.spec import Spec, Spelled
 
 A_LIVE_FILE = "a live file"
+#: Longer names of files are none.
+_MOST_NAME_BYTES = 255
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -166,6 +168,18 @@ class Live(Spec):
         if listen:
             address_of(listen)
         return listen
+
+    @field_validator("kill_file")
+    @classmethod
+    def _can_come_and_go(cls, kill_file: str, info: ValidationInfo) -> str:
+        name, journal = PurePosixPath(kill_file).name, info.data.get("journal")
+        if name in {"", ".."} or len(name.encode()) > _MOST_NAME_BYTES or "\0" in kill_file:
+            raise ValueError(
+                f"found {shortened(kill_file)!r}; the name of a file is expected, such as 'KILL'"
+            )
+        if journal is not None and PurePosixPath(kill_file) == PurePosixPath(journal):
+            raise ValueError(f"found {kill_file!r}, which is the journal; another name is expected")
+        return kill_file
 
     # Checks of two keys stand at the later one: they are made whatever is wrong with others.
     @field_validator("token_env")
@@ -374,6 +388,7 @@ def _against_the_scenario(parts: _Parts, inputs: Inputs) -> Iterator[Fault]:
         cells = names.cells(target.origin, target.workload)
         yield from _below(place, target.faults(names.regions, names.served(cells, inputs.allowed)))
         yield from _mixed(target, names, inputs.allowed, place)
+    yield from _twice(parts.actuators)
     is_whole = 0 < parts.stated == len(parts.actuators)
     if is_whole and parts.mode is not None and parts.mode.share > 0:
         yield from _uncovered(tuple(parts.actuators.values()), names)
@@ -416,6 +431,17 @@ def _mixed(target: AnyTarget, names: Names, allowed: Mask | None, place: str) ->
     if (of_cells != of_cells[:1]).any():
         found = "gives one set of weights to cells whose allowed_regions differ"
         yield Fault(place, found, "state origin or workload, and an actuator for each", "no-allowed-region")
+
+
+def _twice(targets: Mapping[int, AnyTarget]) -> Iterator[Fault]:
+    """Yield a fault for each actuator that overwrites what an earlier one writes."""
+    first: dict[str, int] = {}
+    for index, target in targets.items():
+        if target.place and first.setdefault(target.place, index) != index:
+            found = f"writes to the same place as live.actuators[{first[target.place]}] ({target.label})"
+            yield Fault(
+                f"live.actuators[{index}]", found, "state one actuator for each place", "repeated-name"
+            )
 
 
 def _uncovered(targets: Sequence[AnyTarget], names: Names) -> Iterator[Fault]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -167,7 +168,7 @@ class _Dwell:
 
 def is_killed(setup: LiveSetup) -> bool:
     """Whether the kill file is there."""
-    return (setup.folder / setup.settings.kill_file).exists()
+    return os.path.lexists(setup.folder / setup.settings.kill_file)
 
 
 def back_to_baseline(setup: LiveSetup, *, anything: bool) -> str:

@@ -162,7 +162,7 @@ class HttpFetcher:
                     url, params = str(target.url), {}
         except httpx2.TimeoutException as error:
             raise FetchError("timeout", f"{request.shown}: no answer in {request.timeout_s:g} s") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, UnicodeError) as error:
             problem = f"{request.shown}: cannot be reached ({type(error).__name__})"
             raise FetchError("unreachable", problem) from error
         raise FetchError("redirect", f"{request.shown}: redirects without end")
@@ -230,7 +230,7 @@ class HttpFetcher:
         try:
             until = parsedate_to_datetime(text)
             return max((until - self._clock.now()).total_seconds(), 0.0)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
 
 

@@ -6,6 +6,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from carbonroute.errors import InputError
 from carbonroute.live.actuators.haproxy import HAProxy, OpenHAProxy, in_steps, weights_of_servers
 from carbonroute.live.actuators.haproxy_agent import HAProxyAgent
-from carbonroute.live.actuators.haproxy_socket import Server
+from carbonroute.live.actuators.haproxy_socket import Server, StatsSocket
 from carbonroute.live.actuators.target import TargetError
 from helpers.programs import free_port, until
 from helpers.targets import REGIONS, context
@@ -141,6 +142,31 @@ def test_an_answer_without_end_is_cut(stats: tuple[Path, Socket]) -> None:
     folder, held = stats
     held.answers = "x" * (2**22 + 1)
     assert "without end" in target(folder).apply({"us": 1.0}).detail
+
+
+def test_a_socket_that_drips_is_left_at_the_time_limit(tmp_path: Path) -> None:
+    """Each part comes in time, and the answer never ends."""
+    path, ends = tmp_path / "drip", threading.Event()
+
+    def drip() -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            for _ in range(300):
+                connection.sendall(b"x")
+                if ends.wait(0.01):
+                    break
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            with pytest.raises(TimeoutError):
+                StatsSocket(path, 0.2).ask("show info")
+        finally:
+            ends.set()
+            thread.join()
 
 
 def test_a_socket_that_is_not_there_is_unreachable(tmp_path: Path) -> None:

@@ -153,6 +153,37 @@ def test_a_region_whose_metric_does_not_answer_is_never_free(quantity: str, answ
     assert all(np.isfinite(values).all() for name, values in vars(reading).items())
 
 
+@pytest.mark.parametrize("value", ["1e308", "2e15"])
+@pytest.mark.parametrize(
+    "quantity", ["e2e_request_latency_seconds_count", "num_requests_running", "request_inference_time"]
+)
+def test_a_value_beyond_any_unit_is_unknown(quantity: str, value: str) -> None:
+    bench = Bench()
+    bench.tick()
+    reading = bench.tick(**{quantity: by_region("5", value)})
+    if quantity != "request_inference_time":  # a mean that is unknown is the scenario's
+        assert reading.available.tolist() == [[True, False, False]]
+    assert all(np.isfinite(values).all() for values in vars(reading).values())
+
+
+def test_a_sample_of_the_future_is_not_fresh() -> None:
+    bench = Bench()
+    later = (str(bench.clock.monotonic_s() + 58), str(bench.clock.monotonic_s() + 7200))
+    reading = bench.tick(timestamp=by_region(*later))
+    assert reading.available.tolist() == [[True, False, False]]
+    assert "far: w: no fresh sample" in alarms(bench)
+
+
+def test_means_of_several_series_are_not_added() -> None:
+    bench = Bench()
+    bench.sensor.read(0.0)
+    two = [({"region": "near", "pod": name}, "400") for name in "ab"]
+    bench.tick(request_inference_time=[*two, ({"region": "far"}, "500")])
+    assert bench.sensor.measured is not None
+    np.testing.assert_array_equal(bench.sensor.measured.service_ms, [[np.nan, 500]] * 2)
+    assert "service_ms: several series of one region" in alarms(bench)
+
+
 def test_requests_that_stand_in_for_unknown_ones_are_not_counted() -> None:
     bench = Bench()
     assert not bench.sensor.counted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -269,6 +270,34 @@ def test_a_provider_without_values_is_asked_as_often_as_any_and_said_to_have_non
     assert known == [300] * 6 + [310]
     none = ("electricity-maps (0), DE, latest: DE is missing: the provider has no values",)
     assert alarms == [(), *[none] * 5, ()]
+
+
+def test_who_does_not_answer_delays_the_first_decision_no_longer_than_is_said(tmp_path: Path) -> None:
+    answers = threading.Event()
+
+    def say(_: Request) -> Said:
+        assert answers.wait(120)
+        return maps_latest("DE", START, 300)
+
+    live = feed(FakeClock(), FakeFetcher(say), tmp_path)
+    live.run_in_background(first_s=0.01)
+    assert step(live, 0.0)[:2] == ("reference", 380)
+    answers.set()
+    live.close()
+    assert step(live, 0.0)[:2] == ("fresh", 300)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "grid.csv")
+    carbon = {"kind": "file", "path": "grid.csv", "layout": "wide", "time_column": "t", "unit": "g/kWh"}
+    source = settings({"kind": "file", "carbon": carbon})
+    live = LiveFeed(
+        source, [DE], folder=tmp_path / "c", clock=FakeClock(), fetch=FakeFetcher(lambda _: ""), start=START,
+        base=tmp_path,
+    )  # fmt: skip
+    live.run_in_background(first_s=60.0)
+    assert any("not a regular file" in alarm for alarm in live.alarms())
+    live.close()
 
 
 def test_it_polls_in_the_background_until_it_is_closed_and_survives_its_own_faults(tmp_path: Path) -> None:

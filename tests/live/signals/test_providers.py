@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from carbonroute.errors import CarbonrouteError, InputError
 from carbonroute.live.http import FetchError, Request
 from carbonroute.live.signals import PROVIDERS, AnyProvider, Provider
-from carbonroute.live.signals.provider import ProviderContext, Reply
+from carbonroute.live.signals.provider import ProviderContext, Reply, sent_at
 from helpers.clocks import START, FakeClock
 from helpers.fake_provider import (
     NO_CONTENT,
@@ -270,6 +270,13 @@ def test_addresses_hold_no_secrets() -> None:
     ):
         with pytest.raises(ValidationError, match="address"):
             provider("neso", base_url=url)
+
+
+@pytest.mark.parametrize(
+    "date", ["", "soon", "Mon, 02 Mar 99999999999 00:00:00 GMT", "Thu, 01 Jan 1970 00:00:00 +9999"]
+)
+def test_a_date_that_is_none_is_not_heard(date: str) -> None:
+    assert sent_at({"date": date}) is None
 
 
 def sdk_forecast(*values: float) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from pydantic import Field
@@ -72,6 +72,11 @@ class EnvoyFile(Target):
     def label(self) -> str:
         """Its kind and file."""
         return f"envoy-file {self.path}"
+
+    @property
+    def place(self) -> str:
+        """The file, as it has one cluster."""
+        return f"file {PurePath(self.path)}"
 
     def faults(self, regions: Sequence[str], served: Sequence[str] | None = None) -> Iterator[Fault]:
         """Yield unknown, missing and empty regions, repeated addresses, and an admin that is no URL."""

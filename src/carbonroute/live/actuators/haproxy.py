@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Literal
 
 from pydantic import Field
@@ -50,6 +51,11 @@ class HAProxy(Target):
     def label(self) -> str:
         """Its kind and backend."""
         return f"haproxy {backend_of(self.servers)}"
+
+    @property
+    def place(self) -> str:
+        """The backend behind the socket."""
+        return f"haproxy {PurePath(self.socket)} {backend_of(self.servers)}"
 
     def faults(self, regions: Sequence[str], served: Sequence[str] | None = None) -> Iterator[Fault]:
         """Yield unknown, missing and empty regions, repeated servers, and several backends."""

@@ -6,6 +6,7 @@ import ipaddress
 import socketserver
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 from socket import AF_INET6
 from typing import Literal
 
@@ -60,6 +61,11 @@ class HAProxyAgent(Target):
     def label(self) -> str:
         """Its kind and backend."""
         return f"haproxy-agent {backend_of(self.servers)}"
+
+    @property
+    def place(self) -> str:
+        """The backend behind the socket, if one is stated."""
+        return f"haproxy {PurePath(self.socket)} {backend_of(self.servers)}" if self.socket else ""
 
     def faults(self, regions: Sequence[str], served: Sequence[str] | None = None) -> Iterator[Fault]:
         """Yield unknown, missing and empty regions, repeated servers, several backends, and an open door."""

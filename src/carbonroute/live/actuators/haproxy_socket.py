@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self, TypeAlias
@@ -83,7 +85,7 @@ class StatsSocket:
     path
         Of the socket.
     timeout_s
-        Time limit for each step of an exchange, s.
+        Time limit for an exchange, s.
     """
 
     def __init__(self, path: Path, timeout_s: float) -> None:
@@ -100,13 +102,16 @@ class StatsSocket:
         TargetError
             If it is too long.
         """
-        answer = bytearray()
+        answer, end_s = bytearray(), time.monotonic() + self._timeout_s
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(self._timeout_s)
             connection.connect(str(self._path))
             connection.sendall(f"{command}\n".encode("ascii"))
             while part := connection.recv(_CHUNK):
                 answer += part
+                if (left_s := end_s - time.monotonic()) <= 0:
+                    raise TimeoutError(errno.ETIMEDOUT, "the answer does not end")
+                connection.settimeout(left_s)
                 if len(answer) > _MAX_ANSWER_BYTES:
                     raise TargetError("unreachable", f"{self._path}: answers without end")
         return answer.decode("utf-8", "replace").strip()

@@ -90,6 +90,11 @@ class HttpRoute(Target):
         """Its kind and route."""
         return f"httproute {self.namespace}/{self.route}"
 
+    @property
+    def place(self) -> str:
+        """A rule of the route."""
+        return f"{self.label} rule {self.rule} {self.api}"
+
     def faults(self, regions: Sequence[str], served: Sequence[str] | None = None) -> Iterator[Fault]:
         """Yield faults of regions, names and the address; two tokens, and one that would go unencrypted."""
         texts = {region: [name] for region, name in self.backends.items()}

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -80,6 +80,11 @@ class Nginx(Target):
     def label(self) -> str:
         """Its kind and file."""
         return f"nginx {self.path}"
+
+    @property
+    def place(self) -> str:
+        """The file, as it has one upstream."""
+        return f"file {PurePath(self.path)}"
 
     def faults(self, regions: Sequence[str], served: Sequence[str] | None = None) -> Iterator[Fault]:
         """Yield faults of regions and addresses, and a budget of reloads that is too large."""

@@ -154,6 +154,11 @@ class Target(Spec, ABC):
     def label(self) -> str:
         """Its kind and place in one short text, for journals and messages."""
 
+    @property
+    def place(self) -> str:
+        """What it overwrites, if another target must not write there too; empty: it may be shared."""
+        return ""
+
     @abstractmethod
     def open(self, context: TargetContext) -> OpenTarget:
         """Return the target ready for use; nothing is written yet."""

@@ -176,6 +176,11 @@ def measured(
         result = placed(vector.samples, axes.of(name))
         if result.strangers:
             answers.alarms.append(f"{name}: series of no member are left out: {result.problem}")
+        if name in _MEANS and result.summed.any():
+            answers.alarms.append(
+                f"{name}: several series of one region, whose mean is unknown: average them"
+            )
+            result.values[result.summed] = np.nan
         values[name] = result.values
     requests = split_cells(_known_by_pool(values.pop("requests"), pool), share)
     for mean in _MEANS:

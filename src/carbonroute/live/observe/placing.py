@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Mask
 from carbonroute.live.observe.prometheus import Sample
 
+#: No count, time, energy or number of servers is above it: such values are of another unit, or none at all.
+_MOST = 1e15
 #: Label values that are named in an alarm.
 _MOST_NAMED = 3
 
@@ -52,11 +54,14 @@ class Placed:
     ----------
     values
         Sums of the series of each place, the shape of the axes; NaN where there is none.
+    summed
+        Whether several series have the same place, the shape of the axes.
     strangers
         Labels whose value is that of no member, as text.
     """
 
     values: Array
+    summed: Mask
     strangers: set[str] = field(default_factory=set)
 
     @property
@@ -68,7 +73,7 @@ class Placed:
 
 
 def placed(samples: Sequence[Sample], axes: Sequence[Axis]) -> Placed:
-    """Return the values of series by axes; negative ones are left out, as no quantity here is below 0.
+    """Return the values of series by axes; those that no quantity here can have are left out.
 
     Parameters
     ----------
@@ -77,16 +82,18 @@ def placed(samples: Sequence[Sample], axes: Sequence[Axis]) -> Placed:
     axes
         Each with its label.
     """
-    result = Placed(np.full([len(axis) for axis in axes], np.nan))
+    shape = [len(axis) for axis in axes]
+    result = Placed(np.full(shape, np.nan), np.zeros(shape, dtype=bool))
     for sample in samples:
         place = [axis.place(sample.labels) for axis in axes]
         for axis, index in zip(axes, place, strict=True):
             if index is None:
                 result.strangers.add(f'{axis.label}="{sample.labels.get(axis.label or "", "")}"')
-        if None in place or sample.value < 0:
+        if None in place or not 0 <= sample.value <= _MOST:
             continue
         at = tuple(index for index in place if index is not None)
         before = result.values[at]
+        result.summed[at] = not np.isnan(before)
         result.values[at] = sample.value if np.isnan(before) else before + sample.value
     return result
 

@@ -129,7 +129,8 @@ class LiveSensor:
         share, capacity = self._traffic.share_at(np.array([now_s]))[0], self._site.capacity
         self.measured = measured(answers, self._axes, capacity.pool, share, self._load, float(scope.range_s))
         with np.errstate(invalid="ignore"):
-            self.fresh = (self.age_s <= self._settings.max_age.seconds)[capacity.region]
+            # A sample of the future says nothing of the present either.
+            self.fresh = (np.abs(self.age_s) <= self._settings.max_age.seconds)[capacity.region]
         self.energy.add(
             now_s, self.measured.range_s, self.measured.requests.sum(axis=0), self.measured.energy_j
         )

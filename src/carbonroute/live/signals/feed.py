@@ -175,6 +175,8 @@ class LiveFeed:
         self._alarms: dict[tuple[str, ...], str] = {}
         self._lock = threading.RLock()
         self._closing = threading.Event()
+        #: Whether all sources were asked once.
+        self._asked = threading.Event()
         self._thread: threading.Thread | None = None
         self._load()
 
@@ -194,10 +196,11 @@ class LiveFeed:
             self._keep(source)
         return float(max(next_s - self._clock.monotonic_s(), 0.0))
 
-    def run_in_background(self) -> None:
-        """Poll in a thread of its own until `close`."""
+    def run_in_background(self, first_s: float = 0.0) -> None:
+        """Poll in a thread of its own until `close`; wait for the first answers, `first_s` at most."""
         self._thread = threading.Thread(target=self._run, name="carbon feed", daemon=True)
         self._thread.start()
+        self._asked.wait(first_s)
 
     def close(self) -> None:
         """End the thread, and write what is believed."""
@@ -215,6 +218,7 @@ class LiveFeed:
             except Exception as error:  # noqa: BLE001  no fault of ours may end the signals: it is an alarm
                 self._alarm(f"carbon feed: {described(error)}; it goes on", "thread")
                 wait_s = _AFTER_FAULT_S
+            self._asked.set()
             self._closing.wait(max(wait_s, 0.1))
 
     def _turn(self, source: _Source, call: Call) -> Turn:

@@ -64,7 +64,7 @@ def _plain(source: FileSource, folder: Path) -> tuple[CarbonFile, list[list[str]
     if any(getattr(source, key) != fields[key].get_default(call_default_factory=True) for key in _KEYS):
         raise _NotPlainError
     place = folder / source.path
-    if _PATTERN.search(source.path) or place.suffix != ".csv":
+    if _PATTERN.search(source.path) or place.suffix != ".csv" or not place.is_file():
         raise _NotPlainError
     try:
         with place.open("rb") as file:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from carbonroute.carbon import Accounting
 from carbonroute.carbon.source import CarbonReadings
 from carbonroute.errors import Fault, NoDataError
-from carbonroute.files.durations import Duration
+from carbonroute.files.durations import Duration, above_zero
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import Answer, Fetcher, Request
 from carbonroute.spec import Spec
@@ -168,6 +168,8 @@ class Provider(Spec):
     fresh: Duration = Duration.parse("2h")
     zeros: Literal["missing", "keep"] = "missing"
 
+    _is_some_time = field_validator("every")(above_zero)
+
     @property
     @abstractmethod
     def labels(self) -> Accounting:
@@ -254,7 +256,7 @@ def sent_at(headers: Mapping[str, str]) -> datetime | None:
 
     try:
         date = parsedate_to_datetime(headers["date"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return date if date.tzinfo else None
 

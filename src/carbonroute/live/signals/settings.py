@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from carbonroute.files.durations import Duration
+from carbonroute.files.durations import Duration, above_zero
 from carbonroute.live.signals import AnyProvider
 from carbonroute.rng import MAX_SEED
 from carbonroute.spec import Spec
@@ -65,3 +65,5 @@ class LiveCarbon(Spec):
     limits: Limits = Limits()
     allow_mixed_accounting: bool = False
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+
+    _is_some_time = field_validator("max_age")(above_zero)
