@@ -48,7 +48,7 @@ def measure(size: Size) -> list[Row]:
     if size.small or not all(map(shutil.which, ("haproxy", "prometheus"))):
         return rows
     with tempfile.TemporaryDirectory() as name, _stack(Path(name)) as folder:
-        return [*rows, _moving(folder, repeat), *_running(folder)]
+        return [*rows, _moving(folder, repeat), *_moving_envoy(repeat), *_running(folder)]
 
 
 def _quantiles(times_s: list[float]) -> str:
@@ -125,6 +125,32 @@ def _moving(folder: Path, repeat: int) -> Row:
             if not carried.verified.all():
                 raise RuntimeError(f"HAProxy did not take weights: {carried.records}")
     return Row("writing to HAProxy and reading back, p50; p99", _quantiles(times_s), "p99 ≤ 200 ms")
+
+
+def _moving_envoy(repeat: int) -> Iterator[Row]:
+    """Give the times of writing endpoints for Envoy and reading them back; none where it is not installed."""
+    from carbonroute.live.http import HttpFetcher
+    from helpers.needs import path_of
+    from helpers.programs import backends
+    from helpers.real_envoy import started
+
+    if path_of("envoy") is None:
+        return
+    times_s = []
+    with (
+        tempfile.TemporaryDirectory() as name,
+        HttpFetcher() as fetch,
+        backends() as places,
+        started(Path(name), places, fetch) as envoy,
+    ):
+        for step in range(repeat):
+            share = step % 40 / 40
+            start = time.perf_counter()
+            applied = envoy.target.apply({"eu": share, "us": (1 - share) / 2, "ap": (1 - share) / 2})
+            times_s.append(time.perf_counter() - start)
+            if applied.result != "ok":
+                raise RuntimeError(f"Envoy did not take weights: {applied}")
+    yield Row("writing to Envoy and reading back, p50; p99", _quantiles(times_s), "p99 ≤ 200 ms")
 
 
 def _running(folder: Path) -> list[Row]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from carbonroute.live.actuators.envoy_file import EnvoyFile, OpenEnvoyFile
-from carbonroute.live.actuators.target import TargetContext
-from carbonroute.live.clock import SystemClock
 from carbonroute.live.http import HttpFetcher
 from helpers import needs
 from helpers.programs import (
@@ -20,63 +17,12 @@ from helpers.programs import (
     answers,
     backends,
     changed_under_load,
-    envoy_config,
-    running,
     until,
     within,
 )
+from helpers.real_envoy import Envoy, started
 
 pytestmark = needs.program("envoy")
-
-
-@dataclass(frozen=True)
-class Envoy:
-    """An Envoy with its target, and the port of its listener."""
-
-    target: OpenEnvoyFile
-    file: Path
-    port: int
-    admin: str
-
-
-def _started(folder: Path, places: dict[str, str], fetch: HttpFetcher, **config: bool) -> Iterator[Envoy]:
-    folder.joinpath("eds").mkdir()
-    around = TargetContext(folder, REGIONS, fetch, SystemClock())
-    settings = {
-        "kind": "envoy-file",
-        "path": "eds/chat.json",
-        "endpoints": {region: [place] for region, place in places.items()},
-        "timeout_s": 30.0,
-    }
-    first = EnvoyFile.spelled(**settings, admin="http://127.0.0.1:1").open(around)
-    assert first.apply({"eu": 0.5, "us": 0.25, "ap": 0.25}).result == "unreachable"  # but Envoy can start
-    folder.joinpath("envoy.json").write_text(envoy_config(str(folder / "eds/chat.json"), **config))
-    command = [str(needs.path_of("envoy")), "-c", "envoy.json", "--disable-hot-restart", "--concurrency", "1"]
-    place = folder / "admin.txt"
-    with running(
-        [*command, "--admin-address-path", str(place)], folder, lambda: place.exists() and place.read_text()
-    ):
-        admin = f"http://{place.read_text()}"
-        target = EnvoyFile.spelled(**settings, admin=admin).open(around)
-        until(lambda: target.held() is not None)
-        yield Envoy(target, folder / "eds/chat.json", _listener(fetch, admin), admin)
-
-
-def _listener(fetch: HttpFetcher, admin: str) -> int:
-    from carbonroute.live.http import Request
-
-    ports: list[int] = []
-
-    def look() -> bool:
-        answer = json.loads(fetch(Request(f"{admin}/listeners", {"format": "json"})).content)
-        ports.extend(
-            one["local_address"]["socket_address"]["port_value"]
-            for one in answer.get("listener_statuses", [])
-        )
-        return bool(ports)
-
-    until(look)
-    return ports[0]
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +33,8 @@ def places() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def envoy(places: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Envoy]:
-    with HttpFetcher() as fetch:
-        yield from _started(tmp_path_factory.mktemp("envoy"), places, fetch)
+    with HttpFetcher() as fetch, started(tmp_path_factory.mktemp("envoy"), places, fetch) as one:
+        yield one
 
 
 def test_weights_are_seen_in_real_requests(envoy: Envoy) -> None:
@@ -154,23 +100,21 @@ def test_an_edit_in_place_is_not_seen_and_not_believed(envoy: Envoy, monkeypatch
 def test_a_cluster_that_would_not_obey_is_not_written_to(
     config: dict[str, bool], remedy: str, places: dict[str, str], tmp_path: Path
 ) -> None:
-    with HttpFetcher() as fetch:
-        for envoy in _started(tmp_path, places, fetch, **config):
-            before = envoy.file.read_bytes()
-            applied = envoy.target.apply({"eu": 1.0})
-            assert applied.result == "rejected"
-            assert remedy in applied.detail
-            assert envoy.file.read_bytes() == before
+    with HttpFetcher() as fetch, started(tmp_path, places, fetch, **config) as envoy:
+        before = envoy.file.read_bytes()
+        applied = envoy.target.apply({"eu": 1.0})
+        assert applied.result == "rejected"
+        assert remedy in applied.detail
+        assert envoy.file.read_bytes() == before
 
 
 @pytest.mark.parametrize("trickle", [0.0, 0.01])
 def test_the_idle_take_over_when_all_others_die_and_who_may_not_serve_never_does(
     trickle: float, tmp_path: Path
 ) -> None:
-    with HttpFetcher() as fetch, backends(("us", "ap")) as alive:
+    with HttpFetcher() as fetch, backends(("us", "ap")) as alive, ExitStack() as stack:
         with backends(("eu",)) as dying:
-            started = _started(tmp_path, dying | alive, fetch, checks=True)
-            envoy = next(started)
+            envoy = stack.enter_context(started(tmp_path, dying | alive, fetch, checks=True))
             assert envoy.target.apply({"eu": 0.4, "us": 0.3, "ap": 0.3}).result == "ok"
             until(lambda: len(answers(envoy.port, 30)) == len(REGIONS))
             envoy.target.trickle = trickle
@@ -179,4 +123,3 @@ def test_the_idle_take_over_when_all_others_die_and_who_may_not_serve_never_does
         seen = Counter[str]()
         until(lambda: (seen.update(now := answers(envoy.port, 20)), now == {"us": 20})[1])
         assert seen["ap"] == 0
-        assert list(started) == []
