@@ -145,6 +145,21 @@ def test_an_envoy_that_does_not_hold_it_is_unverified(fault: str, tmp_path: Path
     assert envoy.file.read_bytes() == before
 
 
+def test_weights_that_are_the_same_do_not_hide_endpoints_that_were_not_taken_over(tmp_path: Path) -> None:
+    _, envoy = opened(tmp_path)
+    envoy.is_blind = True
+    moved = EnvoyFile.spelled(
+        kind="envoy-file",
+        path="chat.json",
+        admin="http://envoy:9901",
+        endpoints={**ENDPOINTS, "eu": ["10.0.0.9:80"]},
+    ).open(context(tmp_path, envoy))
+    assert moved.held() == {"eu": 0.5, "us": 0.5}
+    applied = moved.apply({"eu": 0.5, "us": 0.5})
+    assert applied.result == "unverified"
+    assert "has not taken chat.json over" in applied.detail
+
+
 def test_an_envoy_that_is_down_is_not_written_to_unless_it_has_no_file_yet(tmp_path: Path) -> None:
     target, envoy = opened(tmp_path)
     before = envoy.file.read_bytes()
