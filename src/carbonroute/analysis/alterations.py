@@ -17,7 +17,7 @@ from carbonroute.scenario import Inputs, Scenario
 from carbonroute.scenario.written.sections import Origin, Workload
 from carbonroute.units import MS_PER
 
-_NUMBER = r"(?:\d+\.?\d*|\.\d+)"
+_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
 _SIGNED = re.compile(rf"([+-]?)({_NUMBER})\s*(%?)")
 _TIMES = re.compile(rf"({_NUMBER})\s*[x×]")
 _LIMIT = re.compile(rf"(?:(ttft|tpot):\s*)?({_NUMBER})\s*(ms|s)")

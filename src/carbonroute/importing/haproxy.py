@@ -16,14 +16,16 @@ from carbonroute.importing.format import File
 from carbonroute.importing.settings import ImportSettings
 from carbonroute.importing.template import Template
 
+#: Words before the client are of whoever passed the line on; each is tried once, however long it is.
+_WORDS = r"^\s*(?:\S+\s+)*?"
 _LINE_TEXT = re.compile(
-    r"^(?P<client>.*?\S+:\d+) \[(?P<time>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d)[^\]]*\] (?P<frontend>\S+) "
+    _WORDS + r"(?P<client>\S+:\d+) \[(?P<time>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d)[^\]]*\] (?P<frontend>\S+) "
     r"(?P<backend>[^/ ]+)/(?P<server>\S+) (?P<tq>-?\d+)/(?P<tw>-?\d+)/(?P<tc>-?\d+)/(?P<tr>-?\d+)"
     r"/\+?(?P<total>-?\d+) "
     r'(?P<status>-?\d+) \+?\d+ \S+ \S+ \S{4} \S+ \S+ (?:\{[^}]*\} ){0,2}"(?P<request>[^"]*)"?\s*$'
 )
 _TCP_LINE = re.compile(
-    r"^.*?\S+:\d+ \[\d\d/\w{3}/\d{4}:[0-9:.]+\] \S+ [^/ ]+/\S+ -?\d+/-?\d+/\+?-?\d+ \+?\d+ \S\S "
+    _WORDS + r"\S+:\d+ \[\d\d/\w{3}/\d{4}:[0-9:.]+\] \S+ [^/ ]+/\S+ -?\d+/-?\d+/\+?-?\d+ \+?\d+ \S\S "
 )
 _LINE = re.compile(_LINE_TEXT.pattern.encode())
 

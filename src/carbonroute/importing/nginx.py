@@ -25,7 +25,7 @@ _REMEDY = (
 _COMMON_LINE = re.compile(r'(?P<host>\S+ )?\S+ \S+ \S+ \[[^\]]+\] "(?:[^"\\]|\\.)*" \d{3} \S+')
 _COMBINED_LINE = re.compile(_COMMON_LINE.pattern + r' "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"')
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_PAIR = re.compile(r'([A-Za-z_][\w.-]*)=("?)((?<=")[^"]*(?=")|[^\s"]*)\2')
+_PAIR = re.compile(r'(?<![\w.-])([A-Za-z_][\w.-]*)=("?)((?<=")[^"]*(?=")|[^\s"]*)\2')
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|-")
 
 #: Variables, and the keys that commonly hold them, with a value for each server that was tried.
