@@ -15,7 +15,9 @@ from helpers import needs
 from helpers.pages import ROOT, blocks, carry_out, commands, files, reads_data
 
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.glob("start/*.md"), *DOCS.glob("guides/*.md"), DOCS / "import.md"])
+FIRST = sorted([*DOCS.glob("start/*.md"), DOCS / "import.md"])
+GUIDES = sorted(DOCS.glob("guides/*.md"))
+PAGES = sorted([*FIRST, *GUIDES])
 named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
 
 #: Files that a reader has after the commands of a page, besides the tables of every run.
@@ -31,7 +33,11 @@ MADE = {
 }
 
 
-@named
+@pytest.mark.parametrize(
+    "page",
+    [*FIRST, *(pytest.param(page, marks=pytest.mark.full) for page in GUIDES)],
+    ids=lambda page: page.relative_to(DOCS).as_posix(),
+)
 def test_the_commands_of_a_page_work(page: Path, tmp_path: Path) -> None:
     for name, text in files(page).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
