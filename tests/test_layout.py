@@ -16,6 +16,7 @@ SOURCE = Path(carbonroute.__file__).parent
 
 #: The rooms, from the ground up. A room may import from floors below its own, and from itself.
 FLOORS = (
+    ("special",),
     ("arrays", "errors", "units", "rng", "spec", "intervals", "processes"),
     ("memory",),
     ("files",),

@@ -54,7 +54,7 @@ def clopper_pearson(
     >>> round(float(low), 5), round(float(high), 5)
     (0.00623, 0.08518)
     """
-    from scipy.special import betaincinv
+    from carbonroute.special import betaincinv
 
     k, n = np.broadcast_arrays(np.asarray(k, dtype=float), np.asarray(n, dtype=float))
     if not ((k >= 0) & (k <= n)).all():
@@ -97,7 +97,7 @@ def t_half_width(std: ArrayLike, n: ArrayLike, confidence: float = CONFIDENCE) -
     >>> print(t_half_width(1.0, 10).round(4))
     0.7154
     """
-    from scipy.special import stdtrit
+    from carbonroute.special import stdtrit
 
     std, n = np.asarray(std, dtype=float), np.asarray(n, dtype=float)
     # Formula t-interval.
@@ -140,7 +140,7 @@ def share_interval(
     >>> round(float(low), 4), round(float(high), 4)
     (0.0029, 0.0245)
     """
-    from scipy.special import betaincinv, ndtri, stdtrit
+    from carbonroute.special import betaincinv, ndtri, stdtrit
 
     mean, std, n = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (mean, std, n)))
     tail = (1 - confidence) / 2

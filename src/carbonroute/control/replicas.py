@@ -129,7 +129,7 @@ def _batch(replicas: Replicas, load: Array) -> Array:
 
 def _beyond(score: Array) -> Array:
     """Return the share of a standard normal above a score."""
-    from scipy.special import ndtr
+    from carbonroute.special import ndtr
 
     share: Array = ndtr(-score)
     return share

@@ -57,7 +57,7 @@ def beyond(law: Law, jitter: Jitter, rows: Queries) -> Array:
 
 def _of_normals(law: Normal, jitter_std_ms: float, rows: Queries) -> Array:
     """Add up the probabilities between low and high, and at the floor."""
-    from scipy.special import ndtr
+    from carbonroute.special import ndtr
 
     left_ms = rows.time_ms - law.mean
     low, high = ((np.maximum(limit, law.floor) - law.mean) / law.std for limit in (rows.low, rows.high))
@@ -84,7 +84,7 @@ def _below(score: Array, left_ms: Array, std: float, jitter_std: float) -> Array
     Φ(−x/σ)/2 + Φ(−h)/2 + T(h, s/σ) − Φ(−a). Owen, Tables for Computing Bivariate Normal Probabilities,
     Ann. Math. Statist. 27 (1956).
     """
-    from scipy.special import ndtr, owens_t
+    from carbonroute.special import ndtr, owens_t
 
     total_std = np.hypot(std, jitter_std)
     missing = left_ms - std * score
@@ -113,7 +113,7 @@ def _of_steps(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
 
 
 def _one_by_one(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
-    from scipy.special import ndtr
+    from carbonroute.special import ndtr
 
     # Formula late-sum.
     late = ndtr(-jitter.score(rows.time_ms[:, np.newaxis] - times_ms, *rows.pair))
@@ -127,7 +127,7 @@ def _in_bins(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
 
     That is right for parabolas; of bins w wide it leaves less than 0.0064·w³ times their probability.
     """
-    from scipy.special import ndtr
+    from carbonroute.special import ndtr
 
     time_ms, centre_ms = rows.time_ms[:, np.newaxis], times_ms.mean()
     powers = np.stack([times_ms - centre_ms, (times_ms - centre_ms) ** 2])
@@ -152,7 +152,7 @@ def _integrated(law: Law, jitter: Jitter, rows: Queries) -> Array:
 
     P = ½·P(max(low, t) < S ≤ high) + ∫ φ(z)·P(max(low, t − J(z)) < S ≤ high) dz.
     """
-    from scipy.special import ndtr
+    from carbonroute.special import ndtr
 
     tail = law.beyond(rows.high)
     at_once = np.maximum(law.beyond(np.maximum(rows.low, rows.time_ms)) - tail, 0.0)

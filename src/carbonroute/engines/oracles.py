@@ -44,7 +44,7 @@ class OracleConditioning(Conditioning):
 
     def up_to(self, workload: int, service_ms: Array) -> Array:
         """Return `means` of requests up to some service times, and without jitter, shape (5, …)."""
-        from scipy.special import ndtr
+        from carbonroute.special import ndtr
 
         law = self.site.laws[workload]
         if isinstance(law, Tokens):

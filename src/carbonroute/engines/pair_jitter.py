@@ -110,7 +110,7 @@ class ByPairJitter(OracleConditioning):
 
     def beyond(self, time_ms: Array, groups: Groups) -> Array:
         """Return the probability of each group's segment and of service + jitter > time, shape (m,)."""
-        from scipy.special import ndtr
+        from carbonroute.special import ndtr
 
         jitter, shares = self.site.jitter, np.zeros(len(groups))
         for row, parts in self._parts(groups):

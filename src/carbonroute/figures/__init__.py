@@ -153,8 +153,9 @@ def as_file(page: Page, fmt: Format, *, tagged: bool = False) -> bytes:
     if fmt not in METADATA:
         raise ValueError(f"no format {fmt!r}; there are {', '.join(METADATA)}")
     content = io.BytesIO()
-    for artist in () if tagged else page.findobj(lambda artist: artist.get_gid() is not None):
-        artist.set_gid(None)
+    if fmt == "svg" and not tagged:
+        for artist in page.findobj(lambda artist: artist.get_gid() is not None):
+            artist.set_gid(None)
     with house_style():
         page.savefig(content, format=fmt, metadata=dict(METADATA[fmt]), **_OPTIONS.get(fmt, {}))
     return content.getvalue()

@@ -93,7 +93,7 @@ class QuantileMixture:
 
     def quantile(self, p: float) -> float:
         """Return the quantile at a probability: Σ weight · Φ(ln(x / p50) / σ) = p · Σ weight, by halving."""
-        from scipy.special import ndtr
+        from carbonroute.special import ndtr
 
         if len(self.p50) == 1 or bool(
             (self.p50 == self.p50[0]).all() and (self.sigma == self.sigma[0]).all()

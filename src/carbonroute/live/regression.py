@@ -56,7 +56,7 @@ def least_squares(columns: Array, values: Array, weights: Array) -> tuple[Estima
     -------
     n estimates with t intervals; None where columns cannot be told apart, or are 0.
     """
-    from scipy.special import stdtrit
+    from carbonroute.special import stdtrit
 
     root = np.sqrt(weights)
     scaled, aims = columns * root[:, np.newaxis], values * root

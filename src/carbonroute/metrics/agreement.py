@@ -91,7 +91,7 @@ def z_of_events(k: float, n: float, share: float) -> float:
     >>> round(z_of_events(520, 1000, 0.5), 2), round(z_of_events(1, 1000, 1e-6), 2)
     (1.26, 3.29)
     """
-    from scipy.special import betainc, ndtri
+    from carbonroute.special import betainc, ndtri
 
     def at_least(k: float) -> float:
         return 1.0 if k <= 0 else 0.0 if k > n else float(betainc(k, n - k + 1, share))

@@ -104,7 +104,7 @@ class PairLognormal:
 
         Over Z > 0, the integral of e^(kσZ) is m(k) = e^(k²σ²/2)·Φ(kσ).
         """
-        from scipy.special import ndtr
+        from carbonroute.special import ndtr
 
         p50_ms, sigma = self.p50_ms[origin, region], self.sigma[origin, region]
         once, twice = (np.exp((k * sigma) ** 2 / 2) * ndtr(k * sigma) for k in (1, 2))

@@ -49,7 +49,7 @@ class Samples:
         parts = self._of(workload)
         count = sum(part.size for part in parts)
         if count < _BRACKETED:
-            return float(np.quantile(np.concatenate(parts), share)) if count else math.nan
+            return _interpolated(np.concatenate(parts), share * (count - 1)) if count else math.nan
         if share == 1:
             return float(max(part.max() for part in parts))
         place = share * (count - 1)
@@ -63,9 +63,8 @@ class Samples:
         between = np.concatenate([part[part <= high] for part in above])
         # Otherwise the sample misled, or the quantile lies at an end.
         if not below <= first <= below + len(between) - 2:
-            return float(np.quantile(np.concatenate(parts), share))
-        at = first - below
-        return float(np.quantile(np.partition(between, (at, at + 1))[at : at + 2], place - first))
+            return _interpolated(np.concatenate(parts), place)
+        return _interpolated(between, place - below)
 
     def cdf(self, latency_ms: Array, workload: int | None = None) -> Array:
         """Return the share of requests within each of some ascending, evenly spaced latencies."""
@@ -83,3 +82,12 @@ class Samples:
     def _of(self, workload: int | None) -> list[Array]:
         chosen = self.parts if workload is None else self.parts[workload : workload + 1]
         return [part for parts in chosen for part in parts if part.size]
+
+
+def _interpolated(values: Array, place: float) -> float:
+    """Return what `numpy.quantile` does between two order statistics; its first call imports `numpy.ma`."""
+    first = int(place)
+    after = min(first + 1, len(values) - 1)
+    ordered = np.partition(values, (first, after))
+    low, high, weight = ordered[first], ordered[after], place - first
+    return float(low + (high - low) * weight if weight < 0.5 else high - (high - low) * (1 - weight))

@@ -17,7 +17,6 @@ from carbonroute.engines.sampled import KEPT
 from carbonroute.metrics import Comparison, figures_of
 from carbonroute.outcome import Histogram, Outcome, Samples
 from carbonroute.runs.baselines import with_baselines
-from carbonroute.runs.journals import written
 from carbonroute.scenario import Inputs, Scenario
 from carbonroute.units import S_PER_HOUR
 
@@ -144,6 +143,8 @@ def evaluate(
     options: dict[str, object] = {"workers": workers} if engine == "sampled" else {}
     with ExitStack() as stack:
         if journal:
+            from carbonroute.runs.journals import written
+
             options["journals"] = stack.enter_context(written(inputs, journal))
         outcomes = ENGINES[engine](with_all, progress, **options)
     comparison = compare(outcomes)

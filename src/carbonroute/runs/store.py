@@ -6,7 +6,6 @@ import io
 import platform
 from collections.abc import Mapping
 from dataclasses import fields
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -15,6 +14,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from carbonroute.errors import RunFolderError
 from carbonroute.files.folder import stands
+from carbonroute.files.installed import version
 from carbonroute.files.schema import read_shaped
 from carbonroute.files.tables import csv_bytes
 from carbonroute.metrics import (

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Any
 
 from carbonroute.errors import CarbonrouteError, described, is_interrupt, visible
+from carbonroute.files.installed import version
 from carbonroute.metrics import policies
 from carbonroute.metrics.measure import GRAMS, INTENSITY, reduction_pct
 from carbonroute.runs import default_engine

@@ -97,7 +97,7 @@ class Empirical(Law):
 
     def at(self, z: Array) -> Array:
         """Return the service time at standard-normal scores, ms, shape of `z`."""
-        from scipy.special import ndtr
+        from carbonroute.special import ndtr
 
         times_ms = self.times_ms
         rank = np.ceil(ndtr(z) * (len(times_ms) * (1 - _ROUNDING)))

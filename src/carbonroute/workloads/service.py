@@ -99,14 +99,14 @@ class Law(Spec):
 
     def beyond(self, value: Array) -> Array:
         """Return the probability to exceed values, with all its digits where it is small."""
-        from scipy.special import ndtr
+        from carbonroute.special import ndtr
 
         shares: Array = ndtr(-self.score(value))
         return shares
 
     def between(self, low: Array, high: Array) -> Array:
         """Return the probability to exceed `low` and stay within `high`, with its digits in both tails."""
-        from scipy.special import ndtr
+        from carbonroute.special import ndtr
 
         start, end = self.score(low), self.score(high)
         above = start > 0
@@ -199,7 +199,7 @@ class Normal(Distribution):
 
         Up to μ + σz they are ∫ x = μΦ(z) − σφ(z) and ∫ x² = (μ² + σ²)Φ(z) − σ(2μ + σz)φ(z).
         """
-        from scipy.special import ndtr
+        from carbonroute.special import ndtr
 
         def integrals(z: Array) -> tuple[Array, Array]:
             # Formula normal-moments.
@@ -260,7 +260,7 @@ class Lognormal(Distribution):
 
     def _partial(self, value: Array) -> Array:
         """Return E Sᵏ times the share of the values when each counts Sᵏ times: the score shifts by kσ."""
-        from scipy.special import ndtr
+        from carbonroute.special import ndtr
 
         score, sigma = self._score(value), self._sigma
         square = self.mean**2 + self.std**2
@@ -291,7 +291,7 @@ class Gamma(Distribution):
 
     def at(self, z: Array) -> Array:
         """Return the value at standard-normal scores, shape of `z`."""
-        from scipy.special import gammainccinv, gammaincinv, ndtr
+        from carbonroute.special import gammainccinv, gammaincinv, ndtr
 
         shape, low = self._shape, np.less(z, 0)
         in_scales = np.empty(low.shape)
@@ -301,21 +301,21 @@ class Gamma(Distribution):
         return in_scales * (self.std**2 / self.mean)
 
     def _score(self, value: Array) -> Array:
-        from scipy.special import gammainc, gammaincc
+        from carbonroute.special import gammainc, gammaincc
 
         shape, in_scales = self._shape, self._in_scales(value)
         return score_of(gammainc(shape, in_scales), gammaincc(shape, in_scales))
 
     def beyond(self, value: Array) -> Array:
         """Return the probability to exceed values."""
-        from scipy.special import gammaincc
+        from carbonroute.special import gammaincc
 
         shares: Array = gammaincc(self._shape, self._in_scales(value))
         return shares
 
     def _partial(self, value: Array) -> Array:
         """Return E Sᵏ times the share of the values when each counts Sᵏ times: the shape grows by k."""
-        from scipy.special import gammainc
+        from carbonroute.special import gammainc
 
         shape, in_scales = self._shape, self._in_scales(value)
         square = self.mean**2 + self.std**2
@@ -342,7 +342,7 @@ def score_of(within: Array, beyond: Array) -> Array:
     within, beyond
         Probabilities that sum to 1, of the same shape.
     """
-    from scipy.special import ndtri
+    from carbonroute.special import ndtri
 
     scores: Array = np.where(within < beyond, ndtri(within), -ndtri(beyond))
     return scores

@@ -164,7 +164,7 @@ class Tokens(Law):
         Share of the requests, and expected value of service time (ms), its square, prompt and answer
         (tokens), each times 1 where the request is one of them and 0 otherwise, shape (5, …).
         """
-        from scipy.special import ndtr
+        from carbonroute.special import ndtr
 
         if by == "service" and self.steps is not None:
             everything = self.up_to(np.full(np.shape(value), np.inf), "prompt")
@@ -181,7 +181,7 @@ class Tokens(Law):
 
     def _up_to_service(self, time_ms: Array) -> Array:
         """Return `up_to` times of shape (n,): the answer's part in closed form, integrated over prompts."""
-        from scipy.special import ndtr
+        from carbonroute.special import ndtr
 
         def given_prompt(z: Array, row: Index) -> Array:
             prompt = self.prompt_at(z)
@@ -253,7 +253,7 @@ def _law_of_sum(law: Tokens) -> tuple[Array, Array]:
 
     P(S ≤ t) is smooth between the times at which a length, or the sum, is at an edge.
     """
-    from scipy.special import ndtr
+    from carbonroute.special import ndtr
 
     prompt_ms, answer_ms = law.before_ms(law.prompts.edges), law.answer_ms.edges
     z = np.arange(-np.ceil(_FARTHEST), _FARTHEST + 1)

@@ -84,7 +84,7 @@ def count_interval(count: float, phi: float) -> Interval:
     >>> round(low, 1), round(high, 1)
     (81.4, 121.6)
     """
-    from scipy.special import gammaincinv
+    from carbonroute.special import gammaincinv
 
     tail = (1 - CONFIDENCE) / 2
     low = float(gammaincinv(count / phi, tail)) * phi if count > 0 else 0.0

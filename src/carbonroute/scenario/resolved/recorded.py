@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from importlib.metadata import version
 
 from carbonroute.carbon.signal import MixedAccounting
 from carbonroute.control.decisions import CellNames, PolicyFacts
 from carbonroute.control.journal import About
+from carbonroute.files.installed import version
 from carbonroute.policies.base import fields_read
 from carbonroute.scenario.resolved.inputs import Candidate, Inputs
 from carbonroute.scenario.written.entry import PolicyEntry
