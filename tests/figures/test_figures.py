@@ -20,10 +20,10 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from carbonroute import figures
-from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, available, render
+from carbonroute.figures import FIGURES, SYNTHETIC_GEOGRAPHY, as_file, available, captioned, render
 from carbonroute.figures.bubble_tradeoff import latency_legend
 from carbonroute.figures.layout import figure_of
-from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house_style
+from carbonroute.figures.style import CLAIRVOYANT_NOTE, DAGGER, house_style, policy_styles
 from carbonroute.runs.store import RunFolder
 from helpers.grids import grid
 
@@ -141,20 +141,72 @@ def test_a_figure_without_data_is_not_available() -> None:
     assert "utilisation" not in available(dataclasses.replace(data, utilisation=empty))
 
 
+@pytest.mark.parametrize("name", ["tradeoff_curve", "bubble_tradeoff"])
+def test_a_policy_that_serves_nothing_is_left_out_and_named(name: str) -> None:
+    policies = factory.make(policies=4).policies
+    numbers = [column for column in policies.columns if policies[column].dtype == pl.Float64]
+    numbers.remove("max_violation_pct")
+    second = pl.int_range(pl.len()) == 1
+    nothing = policies.with_columns(pl.when(~second).then(pl.col(numbers)))
+    data = {"policies": nothing}
+    ax = figures.draw(name, data)
+    left_out, *drawn = policies["policy"][[1, 0, 2, 3]]
+    words = looking.words(ax)
+    assert f"Not drawn, as nothing is served: {left_out}" in words
+    assert all(words.count(policy) >= 1 for policy in drawn)
+    colours = {line.get_color() for line in ax.lines}
+    styles = policy_styles(policies)
+    assert colours >= {styles[policy].colour for policy in drawn}
+    assert styles[left_out].colour not in colours
+    assert name not in available({"policies": nothing.filter(second)})
+
+
+def test_a_step_does_not_name_its_policy_twice() -> None:
+    saving = factory.make(policies=3).saving.with_columns(
+        step=pl.Series(
+            ["latency-first", "static-greenest", "static-greenest in hindsight", "hourly routing"]
+        ),
+        policy=pl.Series(
+            ["Latency-First", "Static-Greenest", "Static-Greenest (hindsight)", "Constrained-Hybrid"]
+        ),
+    )
+    labels = [text.get_text() for text in figures.draw("saving_steps", {"saving": saving}).get_yticklabels()]
+    names = [label.split("\n")[0].replace(DAGGER, "") for label in labels]
+    assert names[:3] == ["latency-first", "static-greenest", "static-greenest in hindsight"]
+    assert "Constrained-Hybrid" in labels[3]
+
+
 def test_only_what_is_available_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from carbonroute.cli import drawing
 
     data = tables("study")
-    monkeypatch.setattr(drawing, "render", lambda name, _tables, fmt: f"{name} {fmt}".encode())
+    monkeypatch.setattr(drawing, "draw", lambda name, _tables: name)
+    monkeypatch.setattr(drawing, "figure_of", lambda name: name)
+    monkeypatch.setattr(drawing, "as_file", lambda name, fmt: f"{name} {fmt}".encode())
     for saving, count in ((data.saving, len(NAMES)), (data.saving.clear(), len(NAMES) - 1)):
         folder = RunFolder(tmp_path / str(count))
         drawn = drawing.draw_all(
             folder, dataclasses.replace(data, saving=saving), ("png", "svg", "png"), None
         )
         folder.finish({})
-        assert drawn == count
+        assert len(drawn) == count
         assert (folder.path / "graphs" / "saving_steps.png").exists() == (count == len(NAMES))
         assert len(list(folder.path.rglob("*.[ps][nv]g"))) == 2 * count
+
+
+@pytest.mark.parametrize(("name", "case"), grid(NAMES, list(GRID), one_of=12))
+def test_a_page_shows_a_figure_that_was_saved_as_png_as_a_new_one(name: str, case: str) -> None:
+    """A report is the same, bit by bit, whether its figures were drawn for it or for the run's folder."""
+    if name not in available(tables(case)):
+        return
+    saved = draw(name, tables(case))
+    as_file(figure_of(saved), "png")
+    drawings = [captioned(ax) for ax in (saved, draw(name, tables(case)))]
+    (first, said), (second, expected) = (
+        (as_file(page, "svg", tagged=True), title) for page, title in drawings
+    )
+    assert first == second
+    assert said == expected
 
 
 @pytest.mark.parametrize(

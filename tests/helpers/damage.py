@@ -41,7 +41,7 @@ def made_study(place: Path) -> Path:
 
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no figures into reports."""
-    monkeypatch.setattr(page_of_run, "figures", lambda _: ())
+    monkeypatch.setattr(page_of_run, "figures", lambda *_: ())
     monkeypatch.setattr(page_of_study, "figures", lambda _: ())
 
 

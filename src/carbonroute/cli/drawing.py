@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from carbonroute.cli.terminal import say
-from carbonroute.figures import FIGURES, Format, available, render
+from carbonroute.figures import FIGURES, Format, as_file, available, draw
 from carbonroute.figures.fonts import characters_of, missing_note
+from carbonroute.figures.layout import figure_of
 from carbonroute.figures.style import Style, drawn_for
 
 if TYPE_CHECKING:
     import polars as pl
+    from matplotlib.axes import Axes
 
     from carbonroute.metrics import Tables
     from carbonroute.runs.store import RunFolder
@@ -23,8 +25,8 @@ def draw_all(
     formats: Sequence[str],
     progress: Callable[[int, int], None] | None = None,
     style: Style = "house",
-) -> int:
-    """Draw every figure that has data into the folder of a run or study; return the number of figures.
+) -> dict[str, Axes]:
+    """Draw every figure that has data into the folder of a run or study; return them by name.
 
     Parameters
     ----------
@@ -35,18 +37,20 @@ def draw_all(
     progress
         Called with the number of files done, and of all.
     """
-    names = available(tables)
+    names, drawn = available(tables), {}
     files = [(name, form) for name in names for form in dict.fromkeys(formats)]
     for done, (name, form) in enumerate(files, start=1):
         with drawn_for(style):
-            data = render(name, tables, cast(Format, form))
+            if name not in drawn:
+                drawn[name] = draw(name, tables)
+            data = as_file(figure_of(drawn[name]), cast(Format, form))
         folder.write(f"{FIGURES[name].folder}/{name}.{form}", data)
         if progress:
             progress(done, len(files))
     by_name = tables if isinstance(tables, Mapping) else vars(tables)
-    drawn = dict.fromkeys(table for name in names for table in FIGURES[name].tables)
-    note_missing_glyphs(characters_of(by_name[table] for table in drawn))
-    return len(names)
+    of_figures = dict.fromkeys(table for name in names for table in FIGURES[name].tables)
+    note_missing_glyphs(characters_of(by_name[table] for table in of_figures))
+    return drawn
 
 
 def note_missing_glyphs(characters: Iterable[str]) -> None:

@@ -36,5 +36,5 @@ def figures(
         drawn = draw_all(folder, tables, ("png", *formats), stepper(bar, "drawing"), style)
         folder.finish(manifest)
     if not quiet:
-        out().print(f"Drew {drawn} figures into {run}/graphs/.", soft_wrap=True)
+        out().print(f"Drew {len(drawn)} figures into {run}/graphs/.", soft_wrap=True)
     return 0

@@ -96,15 +96,16 @@ def simulate(
             progress=step,
         )
         write_run(folder, result)
+        drawn = {}
         if figures:
             from carbonroute.cli.drawing import draw_all
 
-            draw_all(folder, result.tables, ("png", *formats), stepper(bar, "drawing"), style)
+            drawn = draw_all(folder, result.tables, ("png", *formats), stepper(bar, "drawing"), style)
         folder.finish({**facts(result), "command": command})
         if report:
             from carbonroute.report import write
 
-            write(output)
+            write(output, drawn=drawn if style == "house" and not formats else {})
     if json:
         _print_json(result)
     elif not quiet:

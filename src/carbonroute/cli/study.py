@@ -185,7 +185,7 @@ def figures(folder: Path, /, *, formats: Formats = (), style: Style = "house", q
         drawn = draw_all(into, by_name, ("png", *formats), stepper(bar, "drawing"), style)
         into.finish(read_manifest(folder))
     if not quiet:
-        out().print(f"Drew {drawn} figures into {folder}/graphs/.", soft_wrap=True)
+        out().print(f"Drew {len(drawn)} figures into {folder}/graphs/.", soft_wrap=True)
     return DONE
 
 

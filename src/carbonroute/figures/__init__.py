@@ -18,6 +18,7 @@ from carbonroute.figures.style import Style, drawn_for, house_style
 
 if TYPE_CHECKING:
     import polars as pl
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Page
 
@@ -153,9 +154,17 @@ def as_file(page: Page, fmt: Format, *, tagged: bool = False) -> bytes:
     if fmt not in METADATA:
         raise ValueError(f"no format {fmt!r}; there are {', '.join(METADATA)}")
     content = io.BytesIO()
-    if fmt == "svg" and not tagged:
-        for artist in page.findobj(lambda artist: artist.get_gid() is not None):
-            artist.set_gid(None)
+    names = _names_of(page) if fmt == "svg" and not tagged else {}
+    for artist in names:
+        artist.set_gid(None)
     with house_style():
         page.savefig(content, format=fmt, metadata=dict(METADATA[fmt]), **_OPTIONS.get(fmt, {}))
+    for artist, name in names.items():
+        artist.set_gid(name)
     return content.getvalue()
+
+
+def _names_of(page: Page) -> dict[Artist, str]:
+    """Return what each artist that is named on a page shows."""
+    named = page.findobj(lambda artist: artist.get_gid() is not None)
+    return {artist: str(artist.get_gid()) for artist in named}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
@@ -12,8 +14,23 @@ from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import amount, carbon_column, limit, lowest, preferred
 from carbonroute.figures.formatting import number, percent, plain, significant
 from carbonroute.figures.layout import PlotArea
-from carbonroute.figures.scatter import has_points, label_policies, points_of, set_policy_axes, width_in
-from carbonroute.figures.style import MUTED, clairvoyant_note, limit_line, policy_labels, policy_styles
+from carbonroute.figures.scatter import (
+    has_points,
+    label_policies,
+    left_out_note,
+    placed,
+    points_of,
+    set_policy_axes,
+    width_in,
+)
+from carbonroute.figures.style import (
+    MUTED,
+    SeriesStyle,
+    clairvoyant_note,
+    limit_line,
+    policy_labels,
+    policy_styles,
+)
 from carbonroute.metrics.measure import measure_of
 
 LARGEST_PT = 30.0  # diameter of the largest bubble
@@ -29,26 +46,29 @@ _STEP_PT = 1.0  # by which diameters in the legend differ at least
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the saving, the violations and the mean latency of each policy."""
+    all_styles, left_out = policy_styles(policies), left_out_note(policies)
+    policies = placed(policies)
+    styles = [all_styles[name] for name in policies["policy"]]
     area = PlotArea(ax, width_in(policies), height_in=2.5)
     set_policy_axes(area.ax, policies, room=0.06)  # the largest bubble fits at the border
     area.ax.axhline(limit(policies), **limit_line(0.8))
     latency_ms = policies["avg_latency_ms"].to_list()
     diameters = [_diameter(ms, max(latency_ms)) for ms in latency_ms]
-    _bubbles(area.ax, policies, diameters)
+    _bubbles(area.ax, policies, styles, diameters)
     area.fit()
-    names = label_policies(area.ax, policies, [max(size, DOT_PT) / 2 for size in diameters])
+    names = label_policies(area.ax, policies, styles, [max(size, DOT_PT) / 2 for size in diameters])
     line = Line2D([], [], label=f"limit: {plain(limit(policies))} % violations", **limit_line(0.8))
-    return area.finish(
-        _title(policies), [names, latency_legend(policies), [line]], clairvoyant_note(policies)
-    )
+    notes = [*clairvoyant_note(policies), *left_out]
+    return area.finish(_title(policies), [names, latency_legend(policies), [line]], notes)
 
 
 def _diameter(latency_ms: float, largest_ms: float) -> float:
     return LARGEST_PT * float(np.sqrt(max(latency_ms, 0.0) / largest_ms)) if largest_ms > 0 else 0.0
 
 
-def _bubbles(ax: Axes, policies: pl.DataFrame, diameters: list[float]) -> None:
-    styles = policy_styles(policies).values()
+def _bubbles(
+    ax: Axes, policies: pl.DataFrame, styles: Sequence[SeriesStyle], diameters: Sequence[float]
+) -> None:
     for style, (x, y), size in zip(styles, points_of(policies), diameters, strict=True):
         ax.plot(x, y, "o", markersize=size, color=style.colour, alpha=0.22, markeredgewidth=0)
         edge = (0, (2, 1.2)) if style.clairvoyant else "-"

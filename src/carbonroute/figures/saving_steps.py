@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ from carbonroute.metrics.saving import compared
 GAP_LINES = 0.8  # between rows
 BAR = 0.6
 SAVED = "#009E73"
+_WORD = re.compile(r"\w+")
 
 
 @figure(
@@ -111,8 +113,8 @@ def _labels(saving: pl.DataFrame) -> list[str]:
     labels = []
     for row in saving.rows(named=True):
         step, policy, late = one_line(row["step"]), one_line(row["policy"]), row["slo_violation_pct"]
-        same = policy.casefold().replace("-", " ") == step.casefold().replace("-", " ")
-        name = (step if same else f"{step} ({policy})") + DAGGER * row["clairvoyant"]
+        said = set(_WORD.findall(policy.casefold())) <= set(_WORD.findall(step.casefold()))
+        name = (step if said else f"{step} ({policy})") + DAGGER * row["clairvoyant"]
         labels.append(fold(name) + ("" if late is None else f"\n{percent(late, 2)} violations"))
     return labels
 

@@ -16,7 +16,7 @@ from carbonroute.figures.findings import carbon_column, limit, risk
 from carbonroute.figures.formatting import plain, ranges
 from carbonroute.figures.label_placement import label_points
 from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, in_points
-from carbonroute.figures.style import ZONE, policy_styles
+from carbonroute.figures.style import ZONE, SeriesStyle, policy_labels
 from carbonroute.figures.ticks import number_ticks, scale_violations, set_violations_axis
 
 SAME_PT = 2.5  # points nearer than this cannot be told apart and share a label
@@ -34,9 +34,21 @@ def points_of(policies: pl.DataFrame) -> Array:
     return policies.select(carbon_column(policies).name, risk(policies).column).to_numpy().astype(np.float64)
 
 
+def placed(policies: pl.DataFrame) -> pl.DataFrame:
+    """Return the policies that have a point: one that serves nothing has none."""
+    return policies.filter(pl.Series(np.isfinite(points_of(policies)).all(axis=1), dtype=pl.Boolean))
+
+
 def has_points(policies: pl.DataFrame) -> bool:
-    """Whether every policy has a point: one that served nothing has none."""
-    return policies.height > 0 and bool(np.isfinite(points_of(policies)).all())
+    """Whether any policy has a point."""
+    return policies.height > 0 and placed(policies).height > 0
+
+
+def left_out_note(policies: pl.DataFrame) -> list[str]:
+    """Return the note that names the policies without a point, if there are any."""
+    shown, labels = set(placed(policies)["policy"]), policy_labels(policies)
+    missing = [label for name, label in labels.items() if name not in shown]
+    return [f"Not drawn, as nothing is served: {', '.join(missing)}"] if missing else []
 
 
 def set_policy_axes(ax: Axes, policies: pl.DataFrame, room: float = 0.0) -> None:
@@ -89,12 +101,14 @@ def numbered_handles(names: Sequence[str]) -> list[Artist]:
     return [Line2D([], [], linestyle="none", label=f"{i} {name}") for i, name in enumerate(names, start=1)]
 
 
-def label_policies(ax: Axes, policies: pl.DataFrame, clear_pt: Sequence[float]) -> list[Artist]:
+def label_policies(
+    ax: Axes, policies: pl.DataFrame, styles: Sequence[SeriesStyle], clear_pt: Sequence[float]
+) -> list[Artist]:
     """Label the points with names if there is room, else with numbers; return the legend that is then needed.
 
     ``clear_pt`` is half the width of what is drawn at each point, in points.
     """
-    styles, points, level = list(policy_styles(policies).values()), points_of(policies), limit(policies)
+    points, level = points_of(policies), limit(policies)
     groups = coinciding(ax, points)
     spots = np.array([points[group[0]] for group in groups])
     clear = np.array([max(clear_pt[i] for i in group) for group in groups])

@@ -17,6 +17,8 @@ from carbonroute.figures.layout import PlotArea
 from carbonroute.figures.scatter import (
     has_points,
     label_policies,
+    left_out_note,
+    placed,
     points_of,
     set_policy_axes,
     shade_viable,
@@ -40,17 +42,20 @@ RING: Any = MappingProxyType({
 )
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the saving of each policy against its violations."""
+    all_styles, left_out = policy_styles(policies), left_out_note(policies)
+    policies = placed(policies)
+    styles = [all_styles[name] for name in policies["policy"]]
     area = PlotArea(ax, width_in(policies), height_in=2.3)
     set_policy_axes(area.ax, policies)
     shade_viable(area.ax, limit(policies))
-    styles, undominated = policy_styles(policies).values(), policies["dominated_by"].is_null()
+    undominated = policies["dominated_by"].is_null()
     for style, ringed, (x, y) in zip(styles, undominated, points_of(policies), strict=True):
         if ringed:
             area.ax.plot(x, y, **RING)
         (mark,) = area.ax.plot(x, y, color=style.colour, **style.of_markers)
         style.tag(mark, f"{significant(x)}, {significant(y)} % violations")
     area.fit()
-    names = label_policies(area.ax, policies, [RING_PT / 2] * policies.height)
+    names = label_policies(area.ax, policies, styles, [RING_PT / 2] * policies.height)
     marks: list[Artist] = [
         viable_handle(limit(policies)), Line2D([], [], label="ringed: no policy dominates it", **RING),
     ]  # fmt: skip
@@ -58,4 +63,4 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
         marks.append(
             Line2D([], [], marker="o", color=MUTED, linestyle="none", label="dominated", markeredgewidth=0)
         )
-    return area.finish(headline(policies), [names, marks], clairvoyant_note(policies))
+    return area.finish(headline(policies), [names, marks], [*clairvoyant_note(policies), *left_out])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from carbonroute.files.folder import write_named
 from carbonroute.report.page import Page, render
@@ -13,6 +15,9 @@ from carbonroute.runs.folder import RunFolder, require_unchanged
 from carbonroute.runs.manifest import STUDY, read_manifest
 from carbonroute.runs.store import RunManifest, tables_of
 from carbonroute.study import tables_in
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["REPORT", "Page", "page_of", "render", "write"]
 
@@ -30,17 +35,19 @@ def page_of(path: Path) -> Page:
     return _page(path, outputs)
 
 
-def _page(path: Path, outputs: Mapping[str, str]) -> Page:
+def _page(path: Path, outputs: Mapping[str, str], drawn: Mapping[str, Axes] = MappingProxyType({})) -> Page:
     """Return the page of a folder whose outputs have been checked."""
     if read_manifest(path).get("kind") == STUDY:
         return page_of_study(tables_in(path, outputs))
-    return page_of_run(read_manifest(path, RunManifest), tables_of(path, outputs))
+    return page_of_run(read_manifest(path, RunManifest), tables_of(path, outputs), drawn)
 
 
-def write(path: Path, output: Path | None = None) -> Path:
+def write(path: Path, output: Path | None = None, drawn: Mapping[str, Axes] = MappingProxyType({})) -> Path:
     """Write the report of a finished run's or study's folder, and return its file: always the same bytes.
 
     It replaces the file `output`; by default it is ``report.html`` in the folder, which its manifest lists.
+    Figures of this run that are `drawn` already, in the house style, lose their titles to the page. They may
+    have been saved as PNG, but not as SVG, which moves their texts by the last bits.
 
     Raises
     ------
@@ -51,6 +58,6 @@ def write(path: Path, output: Path | None = None) -> Path:
         write_named(output, render(page_of(path)).encode())
         return output
     with RunFolder.reopen(path, "report") as folder:
-        written = folder.write(REPORT, render(_page(path, folder.digests)).encode())
+        written = folder.write(REPORT, render(_page(path, folder.digests, drawn)).encode())
         folder.finish(read_manifest(path))
     return written

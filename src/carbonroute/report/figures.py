@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -12,22 +14,30 @@ from carbonroute.metrics import Tables
 from carbonroute.report.page import FigureBlock
 from carbonroute.report.svg import inline
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 #: Figures of a run's folder that answer what another figure or a table answers, or what the run does not ask.
 ASKED_ALREADY = frozenset({"bubble_tradeoff", "carbon_savings_bar", "prior_work_comparison"})
 
 
-def figures(tables: Tables | Mapping[str, pl.DataFrame]) -> Iterator[FigureBlock]:
-    """Yield the figures of these tables: one of each question."""
+def figures(
+    tables: Tables | Mapping[str, pl.DataFrame], drawn: Mapping[str, Axes] = MappingProxyType({})
+) -> Iterator[FigureBlock]:
+    """Yield the figures of these tables, some of which may be drawn already: one of each question."""
     letters: set[str] = set()
     for name in available(tables):
         if name not in ASKED_ALREADY:
-            yield _block(name, tables, letters)
+            ax = drawn[name] if name in drawn else draw(name, tables)
+            yield _block(name, ax, tables, letters)
 
 
-def _block(name: str, tables: Tables | Mapping[str, pl.DataFrame], letters: set[str]) -> FigureBlock:
-    """Return a figure, and if it is wider than a phone, also drawn for one."""
+def _block(
+    name: str, ax: Axes, tables: Tables | Mapping[str, pl.DataFrame], letters: set[str]
+) -> FigureBlock:
+    """Return a drawn figure, and if it is wider than a phone, also drawn for one."""
     figure = FIGURES[name]
-    page, finding = captioned(draw(name, tables))
+    page, finding = captioned(ax)
     svg = inline(as_file(page, "svg", tagged=True), f"svg-{name}", figure.alt, letters)
     narrow = ""
     if page.get_figwidth() > SINGLE_IN:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carbonroute.figures import SYNTHETIC_GEOGRAPHY
 from carbonroute.figures.formatting import count_of
@@ -11,6 +11,9 @@ from carbonroute.metrics import Tables, objectives
 from carbonroute.report import capacity, data, policies, reproduction, risk, serving
 from carbonroute.report.figures import figures
 from carbonroute.report.page import Items, Page, Section, Switches, Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 #: The report's name in a run folder.
 REPORT = "report.html"
@@ -26,10 +29,10 @@ _ENGINES = {
 }
 
 
-def page_of_run(manifest: Mapping[str, Any], tables: Tables) -> Page:
-    """Return the page of a run, by its manifest (as `RunManifest` has it) and its tables."""
+def page_of_run(manifest: Mapping[str, Any], tables: Tables, drawn: Mapping[str, Axes]) -> Page:
+    """Return the page of a run, by its manifest (as `RunManifest` has it), its tables and drawn figures."""
     overview = tables.overview.row(0, named=True)
-    drawings = tuple(figures(tables))
+    drawings = tuple(figures(tables, drawn))
     sections = (
         policies.section(tables, [each for each in drawings if each.id == _FIRST]),
         Section(
