@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, cast
 from carbonroute.cli.terminal import say
 from carbonroute.figures import FIGURES, Format, as_file, available, draw
 from carbonroute.figures.fonts import characters_of, missing_note
-from carbonroute.figures.layout import figure_of
-from carbonroute.figures.style import Style, drawn_for
+from carbonroute.figures.layout import Drawn, figure_of
+from carbonroute.figures.style import Style, drawn_for, house_style
 
 if TYPE_CHECKING:
     import polars as pl
-    from matplotlib.axes import Axes
 
     from carbonroute.metrics import Tables
     from carbonroute.runs.store import RunFolder
@@ -25,7 +24,7 @@ def draw_all(
     formats: Sequence[str],
     progress: Callable[[int, int], None] | None = None,
     style: Style = "house",
-) -> dict[str, Axes]:
+) -> dict[str, Drawn]:
     """Draw every figure that has data into the folder of a run or study; return them by name.
 
     Parameters
@@ -42,8 +41,9 @@ def draw_all(
     for done, (name, form) in enumerate(files, start=1):
         with drawn_for(style):
             if name not in drawn:
-                drawn[name] = draw(name, tables)
-            data = as_file(figure_of(drawn[name]), cast(Format, form))
+                with house_style():
+                    drawn[name] = Drawn.measured(draw(name, tables))
+            data = as_file(figure_of(drawn[name].ax), cast(Format, form))
         folder.write(f"{FIGURES[name].folder}/{name}.{form}", data)
         if progress:
             progress(done, len(files))

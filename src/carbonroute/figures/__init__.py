@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from carbonroute.figures.formatting import printable
-from carbonroute.figures.layout import add_footer, add_label_below, clear, figure_of, take_title
+from carbonroute.figures.layout import Drawn, add_footer, add_label_below, clear, figure_of, take_title
 from carbonroute.figures.style import Style, drawn_for, house_style
 
 if TYPE_CHECKING:
@@ -132,10 +132,11 @@ def _by_name(data: Data) -> Mapping[str, pl.DataFrame]:
     return data if isinstance(data, Mapping) else vars(getattr(data, "tables", data))
 
 
-def captioned(ax: Axes) -> tuple[Page, str]:
+def captioned(drawn: Axes | Drawn) -> tuple[Page, str]:
     """Take the title out of a drawn figure, and return both: a page sets it as a caption."""
     with house_style():
-        return figure_of(ax), take_title(ax)
+        drawn = drawn if isinstance(drawn, Drawn) else Drawn.measured(drawn)
+        return figure_of(drawn.ax), take_title(drawn)
 
 
 def render(name: str, data: Data, fmt: Format = "png", *, style: Style | None = None) -> bytes:

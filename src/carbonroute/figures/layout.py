@@ -275,11 +275,23 @@ def add_label_below(figure: Figure, text: str) -> None:
         )
 
 
-def take_title(ax: Axes) -> str:
+class Drawn(NamedTuple):
+    """A finished figure, and the height of its title in points, whose last bits change when it is saved."""
+
+    ax: Axes
+    title_pt: float
+
+    @classmethod
+    def measured(cls, ax: Axes) -> Drawn:
+        """Return a figure that was not saved yet; in the house style."""
+        return cls(ax, _height(ax, ax.title))
+
+
+def take_title(drawn: Drawn) -> str:
     """Take the title out of a finished figure, which shrinks by its height, and return its text."""
-    figure, title = figure_of(ax), ax.title
+    figure, title = figure_of(drawn.ax), drawn.ax.title
     height = figure.get_figheight()
-    left = height - (GAP_PT + _height(ax, title)) / PT_PER_IN
+    left = height - (GAP_PT + drawn.title_pt) / PT_PER_IN
     title.set_visible(False)
     for text in figure.texts:
         text.set_y(text.get_position()[1] * height / left)

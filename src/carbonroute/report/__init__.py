@@ -17,7 +17,7 @@ from carbonroute.runs.store import RunManifest, tables_of
 from carbonroute.study import tables_in
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from carbonroute.figures.layout import Drawn
 
 __all__ = ["REPORT", "Page", "page_of", "render", "write"]
 
@@ -35,14 +35,14 @@ def page_of(path: Path) -> Page:
     return _page(path, outputs)
 
 
-def _page(path: Path, outputs: Mapping[str, str], drawn: Mapping[str, Axes] = MappingProxyType({})) -> Page:
+def _page(path: Path, outputs: Mapping[str, str], drawn: Mapping[str, Drawn] = MappingProxyType({})) -> Page:
     """Return the page of a folder whose outputs have been checked."""
     if read_manifest(path).get("kind") == STUDY:
         return page_of_study(tables_in(path, outputs))
     return page_of_run(read_manifest(path, RunManifest), tables_of(path, outputs), drawn)
 
 
-def write(path: Path, output: Path | None = None, drawn: Mapping[str, Axes] = MappingProxyType({})) -> Path:
+def write(path: Path, output: Path | None = None, drawn: Mapping[str, Drawn] = MappingProxyType({})) -> Path:
     """Write the report of a finished run's or study's folder, and return its file: always the same bytes.
 
     It replaces the file `output`; by default it is ``report.html`` in the folder, which its manifest lists.

@@ -13,7 +13,7 @@ from carbonroute.report.figures import figures
 from carbonroute.report.page import Items, Page, Section, Switches, Verdict
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from carbonroute.figures.layout import Drawn
 
 #: The report's name in a run folder.
 REPORT = "report.html"
@@ -29,7 +29,7 @@ _ENGINES = {
 }
 
 
-def page_of_run(manifest: Mapping[str, Any], tables: Tables, drawn: Mapping[str, Axes]) -> Page:
+def page_of_run(manifest: Mapping[str, Any], tables: Tables, drawn: Mapping[str, Drawn]) -> Page:
     """Return the page of a run, by its manifest (as `RunManifest` has it), its tables and drawn figures."""
     overview = tables.overview.row(0, named=True)
     drawings = tuple(figures(tables, drawn))
