@@ -178,7 +178,7 @@ def test_damaged_records_are_refused(damage: str, recorded: Path, capsys: pytest
 
 def head(inputs: Inputs) -> About:
     """Return the head of the journal of a scenario's first policy."""
-    return about(inputs, inputs.scenario.policies[0], inputs.candidates[0])
+    return about(inputs.scenario, inputs.carbon, inputs.scenario.policies[0], inputs.candidates[0])
 
 
 def test_a_torn_last_line_is_left_out_and_cut(recorded: Path) -> None:

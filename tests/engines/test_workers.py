@@ -175,10 +175,10 @@ def test_the_published_scheme_takes_one_process(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(workers, "WorkerPool", None)
     both = sampled.run(inputs, workers=2)
     np.testing.assert_array_equal(alone[0].latency_sum_ms, both[0].latency_sum_ms)
-    assert sampled.notes(inputs, 2) == (
+    assert sampled.notes(inputs.scenario, 2) == (
         "the published scheme draws from one generator in sequence: it runs in one process",
     )
-    assert sampled.notes(inputs, 1) == ()
+    assert sampled.notes(inputs.scenario, 1) == ()
 
 
 def test_a_run_of_one_chunk_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:

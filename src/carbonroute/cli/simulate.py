@@ -113,7 +113,7 @@ def simulate(
         print_run(console, result)
         files = f"{len(folder.digests) + report} files, listed in manifest.json"
         console.print(f"\nWrote {folder.path}/ ({files}).", soft_wrap=True)
-    for note in (*folder.notes, *sampled.notes(result.inputs, workers or 1)):
+    for note in (*folder.notes, *sampled.notes(result.inputs.scenario, workers or 1)):
         say(f"note: {note}")
     shortfalls = list(missed(result.tables))
     if quiet or json:

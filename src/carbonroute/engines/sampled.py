@@ -14,7 +14,7 @@ from carbonroute.engines.unsupported import refuse_replicas
 from carbonroute.engines.workers import SERVER, Part, counted, parts, ready, tally_of
 from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Inputs, Scenario
 
 __all__ = ["notes", "ready", "run", "serve"]
 
@@ -62,8 +62,8 @@ def run(
     WorkerError
         If a worker dies.
     """
-    refuse_replicas(inputs)
-    requests, policies = math.ceil(inputs.arrivals.count), len(inputs.candidates)
+    scenario, requests, policies = inputs.scenario, math.ceil(inputs.arrivals.count), len(inputs.candidates)
+    refuse_replicas(inputs.capacity, scenario.name)
     kept, done = requests * policies <= KEPT, 0
 
     def step(more: int) -> None:
@@ -72,36 +72,35 @@ def run(
         if progress:
             progress(done, max(done, requests * policies))
 
-    require_memory(inputs)
-    if inputs.scenario.sampling.scheme == "published":
+    require_memory(scenario, requests)
+    if scenario.sampling.scheme == "published":
         outcomes = _in_sequence(inputs, step, kept=kept)
     else:
         chunks = parts(inputs, step, kept=kept, workers=workers, start_method=start_method)
         none: Part = ()
         outcomes = reduce(_merged, chunks, none)
-    return refuse_none(inputs, outcomes)
+    return refuse_none(outcomes, scenario, inputs.arrivals.count)
 
 
-def require_memory(inputs: Inputs) -> None:
+def require_memory(scenario: Scenario, requests: int) -> None:
     """Refuse a run whose requests, all drawn at once, would not fit into memory."""
-    requests = math.ceil(inputs.arrivals.count)
-    if inputs.scenario.sampling.scheme == "published":
+    if scenario.sampling.scheme == "published":
         sample = f"sampling {requests:,} requests in the published order"
-        memory.require(requests * _BYTES_PER_REQUEST, inputs.scenario.name, "traffic", sample)
+        memory.require(requests * _BYTES_PER_REQUEST, scenario.name, "traffic", sample)
 
 
-def refuse_none(inputs: Inputs, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+def refuse_none(outcomes: tuple[Outcome, ...], scenario: Scenario, expected: float) -> tuple[Outcome, ...]:
     """Return the outcomes of a run, unless no request came."""
     if not outcomes or not outcomes[0].requests.any():
-        none_came = f"no request came in {inputs.shape[0]:,} hours, {inputs.arrivals.count:.3g} were expected"
+        none_came = f"no request came in {scenario.horizon.hours:,} hours, {expected:.3g} were expected"
         remedy = "lengthen horizon.hours, or raise the rate"
-        raise InputError(inputs.scenario.name, [Fault("traffic", none_came, remedy)])
+        raise InputError(scenario.name, [Fault("traffic", none_came, remedy)])
     return outcomes
 
 
-def notes(inputs: Inputs, workers: int) -> tuple[str, ...]:
+def notes(scenario: Scenario, workers: int) -> tuple[str, ...]:
     """Return remarks on the processes of a run: one line each."""
-    if workers > 1 and inputs.scenario.sampling.scheme == "published":
+    if workers > 1 and scenario.sampling.scheme == "published":
         return ("the published scheme draws from one generator in sequence: it runs in one process",)
     return ()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from carbonroute.arrays import Array
+from carbonroute.control.capacity import Capacity
 from carbonroute.control.site import Site
 from carbonroute.engines.oracles import states_breaks
 from carbonroute.engines.routing import Dispatcher
@@ -17,17 +18,17 @@ from carbonroute.workloads import Tokens
 _QUEUED = "leave the pools out, or run carbonroute simulate with --engine queued"
 
 
-def refuse_replicas(inputs: Inputs) -> None:
-    """Refuse pools of replicas for an engine without servers: a request's times depend on its batch.
+def refuse_replicas(capacity: Capacity, scenario: str) -> None:
+    """Refuse pools of replicas in a scenario for an engine without servers: requests share batches.
 
     Raises
     ------
     InputError
         If there is one.
     """
-    if inputs.capacity.replicas:
+    if capacity.replicas:
         problem = "requests share batches in pools with llm, and only the queued engine has batches"
-        raise InputError(inputs.scenario.name, [Fault("pools", problem, _QUEUED)])
+        raise InputError(scenario, [Fault("pools", problem, _QUEUED)])
 
 
 def refuse(inputs: Inputs) -> None:

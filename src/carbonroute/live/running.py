@@ -102,7 +102,14 @@ def assembled(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Iterator[Parts]
         stack.enter_context(made(folder))
         stack.enter_context(alone_in(folder, "routing"))
         start, start_s = clock.now(), clock.monotonic_s()
-        facts = about(setup.inputs, setup.entry, setup.candidate, mode=str(setup.settings.mode), start=start)
+        facts = about(
+            setup.inputs.scenario,
+            setup.inputs.carbon,
+            setup.entry,
+            setup.candidate,
+            mode=str(setup.settings.mode),
+            start=start,
+        )
         journal = stack.enter_context(DecisionJournal(folder, facts, durable=True))
         feed = LiveFeed(
             setup.settings.carbon,

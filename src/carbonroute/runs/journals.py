@@ -42,7 +42,9 @@ def written(inputs: Inputs, folder: Path) -> Iterator[dict[int, DecisionJournal]
     with ExitStack() as stack:
         yield {
             index: stack.enter_context(
-                DecisionJournal(folder / _name(index, entry), about(inputs, entry, candidate))
+                DecisionJournal(
+                    folder / _name(index, entry), about(inputs.scenario, inputs.carbon, entry, candidate)
+                )
             )
             for index, (entry, candidate) in enumerate(
                 zip(inputs.scenario.policies, inputs.candidates, strict=True)

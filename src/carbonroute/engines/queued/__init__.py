@@ -81,7 +81,7 @@ def run(
     for journal in journals.values():
         journal.begin_anew()
     requests, policies = math.ceil(inputs.arrivals.count), len(inputs.candidates)
-    require_memory(inputs)
+    require_memory(inputs.scenario, requests)
     kept, done, outcomes = requests * policies <= KEPT, 0, []
     for together, blocks in SCHEMES[inputs.scenario.sampling.scheme](inputs, compiled=not kept):
         loops = [
@@ -98,7 +98,7 @@ def run(
             if progress:
                 progress(done, max(done, requests * policies))
         outcomes += [loop.outcome() for loop in loops]
-    return refuse_none(inputs, tuple(outcomes))
+    return refuse_none(tuple(outcomes), inputs.scenario, inputs.arrivals.count)
 
 
 def ascending(time_s: Array, last_s: float) -> Array:

@@ -91,7 +91,11 @@ def calibrate(path: Path, scenario: str | Path, output: Path, *, code: bool = Tr
         remedy = "name a folder that simulate --journal or live run wrote"
         raise InputError(str(path), [Fault("", problem, remedy)])
     evidence = read(path, inputs)
-    parts = [part(evidence, inputs) for part in (rates, service_times, energies)]
+    parts = [
+        rates(evidence, inputs),
+        service_times(evidence, inputs),
+        energies(evidence, inputs.scenario),
+    ]
     changes = {key: value for part in parts for key, value in (part.changes or {}).items()}
     left_out = [
         f"left out: {count:,} of {len(evidence):,} intervals, as {why}"

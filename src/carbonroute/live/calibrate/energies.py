@@ -11,10 +11,10 @@ from carbonroute.live.calibrate.evidence import Evidence
 from carbonroute.live.calibrate.rows import Part, Row
 from carbonroute.live.observe.energy import MarginalEnergy, marginal_energy
 from carbonroute.live.regression import Estimate
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Scenario
 
 
-def energies(evidence: Evidence, inputs: Inputs) -> Part:
+def energies(evidence: Evidence, scenario: Scenario) -> Part:
     """Return marginal energies per request by region, and the energies to set."""
     passed_s, requests, energy_j = evidence.energy
     if not np.isfinite(energy_j).any():
@@ -22,7 +22,6 @@ def energies(evidence: Evidence, inputs: Inputs) -> Part:
     rows: list[Row] = []
     notes: list[str] = []
     known: dict[int, list[tuple[float, Estimate]]] = {}
-    scenario = inputs.scenario
     for region, name in enumerate(one.name for one in scenario.regions):
         each, fit = _of_region(passed_s, requests[:, :, region], energy_j[:, region])
         if fit.unknown:

@@ -16,7 +16,8 @@ from carbonroute.control.chain import journals, records
 from carbonroute.control.decisions import DecisionRecord, MeasuredFacts
 from carbonroute.control.estimator import Reading
 from carbonroute.errors import Fault, InputError, RunFolderError
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Inputs, Scenario
+from carbonroute.scenario.written.sections import Horizon
 from carbonroute.units import MS_PER, S_PER_HOUR
 
 #: Two windows tell a spread; fewer tell nothing.
@@ -110,7 +111,7 @@ def of_journal(path: Path, inputs: Inputs) -> Evidence:
     kept, in_force, rows = None, None, list[_Window]()
     for record in records(folders[0]):
         if kept is None:
-            _refuse_other_names(record, inputs, str(path))
+            _refuse_other_names(record, inputs.scenario, len(inputs.capacity.region), str(path))
         kept = record
         reading = record.read()
         expected = record.live is not None and record.live.traffic == "expected"
@@ -134,7 +135,7 @@ def _weights(record: DecisionRecord) -> Array:
 
 def _evidence(name: str, rows: Sequence[_Window], inputs: Inputs) -> Evidence:
     """Return the measurements of some windows."""
-    origins, workloads, _ = inputs.site.shape
+    origins, workloads, regions = inputs.site.shape
     column = {
         name: np.concatenate([getattr(row.reading, name) for row in rows])
         for name in ("passed_s", "busy_s", "waiting", "busy", "available", "requests")
@@ -158,28 +159,28 @@ def _evidence(name: str, rows: Sequence[_Window], inputs: Inputs) -> Evidence:
     return Evidence(
         name=name,
         passed_s=column["passed_s"],
-        hour=_hours(rows, inputs),
+        hour=_hours(rows, inputs.scenario.horizon),
         requests=requests,
         counted=counted,
         sent=sent,
         busy_s=busy_s,
         waiting=column["waiting"],
         serving=column["busy"],
-        energy=_energy(rows, inputs),
+        energy=_energy(rows, workloads, regions),
         rejecting=rejecting,
         left_out={reason: count for reason, count in left_out.items() if count},
     )
 
 
-def _hours(rows: Sequence[_Window], inputs: Inputs) -> Index:
+def _hours(rows: Sequence[_Window], horizon: Horizon) -> Index:
     """Return the scenario's hour of the middle of each window, shape (K,).
 
     A live journal is later than the scenario's horizon, whose hours then follow each other again and again.
     """
-    start = inputs.scenario.horizon.start or datetime(1970, 1, 1, tzinfo=UTC)
+    start = horizon.start or datetime(1970, 1, 1, tzinfo=UTC)
     ends_s = [(datetime.fromisoformat(row.record.time_utc) - start).total_seconds() for row in rows]
     middle_s = np.array(ends_s) - np.array([row.passed_s for row in rows]) / 2
-    return (middle_s // S_PER_HOUR).astype(np.intp) % inputs.shape[0]
+    return (middle_s // S_PER_HOUR).astype(np.intp) % horizon.hours
 
 
 def _served_s(row: _Window, capacity: Capacity) -> Array:
@@ -197,9 +198,8 @@ def _served_s(row: _Window, capacity: Capacity) -> Array:
     return np.where(all_known, total, np.nan)
 
 
-def _energy(rows: Sequence[_Window], inputs: Inputs) -> tuple[Array, Array, Array]:
+def _energy(rows: Sequence[_Window], workloads: int, regions: int) -> tuple[Array, Array, Array]:
     """Return the windows of energy that do not overlap."""
-    _, workloads, regions = inputs.site.shape
     kept, end_s = [], -np.inf
     for row in rows:
         facts = row.facts
@@ -214,8 +214,7 @@ def _energy(rows: Sequence[_Window], inputs: Inputs) -> tuple[Array, Array, Arra
     return np.array(ranges_s), np.stack(requests_of), np.stack(energies_j)
 
 
-def _refuse_other_names(record: DecisionRecord, inputs: Inputs, place: str) -> None:
-    scenario = inputs.scenario
+def _refuse_other_names(record: DecisionRecord, scenario: Scenario, pools: int, place: str) -> None:
     expected = {
         "origins": [origin.name for origin in scenario.origins],
         "workloads": [workload.id for workload in scenario.workloads],
@@ -232,7 +231,7 @@ def _refuse_other_names(record: DecisionRecord, inputs: Inputs, place: str) -> N
         if recorded[kind] != names
     ]
     if not faults:
-        pools, reading = len(inputs.capacity.region), record.read()
+        reading = record.read()
         if reading is not None and reading.busy_s.shape[1] != pools:
             faults = [Fault("pools", "the journal has another number", f"the scenario has {pools}")]
     if faults:

@@ -19,7 +19,8 @@ from carbonroute.arrays import Array
 from carbonroute.intervals import CONFIDENCE, Interval, clopper_pearson
 from carbonroute.live.calibrate.evidence import Evidence
 from carbonroute.live.calibrate.rows import Part, Row
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Inputs, Scenario
+from carbonroute.traffic import Traffic
 from carbonroute.units import S_PER_HOUR
 
 #: Windows that a dispersion is told from: more add counts below one to it, fewer leave it uncertain.
@@ -51,10 +52,9 @@ def rates(evidence: Evidence, inputs: Inputs) -> Part:
         ]
     if not total or not requests.sum():
         return Part(tuple(rows), notes=("rates: none were expected, or none came; they stay as they are",))
-    shares = _Shares(requests, expected, inputs)
-    return Part(
-        (*rows, *shares.rows), {**_of_rate(requests.sum() / total, inputs), **shares.changes}, shares.notes
-    )
+    shares = _Shares(requests, expected, inputs.scenario)
+    of_rate = _of_rate(requests.sum() / total, inputs.scenario.traffic)
+    return Part((*rows, *shares.rows), {**of_rate, **shares.changes}, shares.notes)
 
 
 def dispersion(counts: Array, expected: Array) -> float:
@@ -100,9 +100,8 @@ def _rate(quantity: str, counts: Array, expected: Array, hours: float) -> Row:
     )
 
 
-def _of_rate(factor: float, inputs: Inputs) -> dict[str, Any]:
+def _of_rate(factor: float, traffic: Traffic) -> dict[str, Any]:
     """Return the change of the key that all rates are proportional to."""
-    traffic = inputs.scenario.traffic
     key = traffic.rate_key
     if key is None:
         return {}
@@ -114,8 +113,7 @@ def _of_rate(factor: float, inputs: Inputs) -> dict[str, Any]:
 class _Shares:
     """Shares of origins and workloads, as rows and as changes."""
 
-    def __init__(self, requests: Array, expected: Array, inputs: Inputs) -> None:
-        scenario = inputs.scenario
+    def __init__(self, requests: Array, expected: Array, scenario: Scenario) -> None:
         self.rows: list[Row] = []
         self.changes: dict[str, Any] = {}
         self.notes: tuple[str, ...] = ()

@@ -21,9 +21,9 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.live.calibrate.evidence import Evidence
 from carbonroute.live.calibrate.rows import Part, Row
 from carbonroute.live.regression import Estimate, least_squares
-from carbonroute.scenario import Inputs
+from carbonroute.scenario import Capacity, Inputs
 from carbonroute.units import MS_PER
-from carbonroute.workloads import Distribution
+from carbonroute.workloads import Distribution, ServiceLaw
 
 #: Batches are so many that their spread is known, and so long that requests end in the one they came in.
 _BATCHES = 24
@@ -43,7 +43,7 @@ def service_times(evidence: Evidence, inputs: Inputs) -> Part:
     rejecting = np.array(inputs.capacity.labels)[evidence.rejecting].tolist()
     why = "its queue was full, and who was rejected is unknown"
     notes += [f"service times: {label} is left out, as {why}" for label in rejecting]
-    columns, busy_s, served = _batches(evidence, inputs, stated_ms, usable=~batched)
+    columns, busy_s, served = _batches(evidence, inputs.capacity, laws, usable=~batched)
     if len(busy_s) < _LEAST_BATCHES:
         problem = "service times: unknown, as busy servers were not measured long enough"
         return Part(notes=(problem, *notes[1:]))
@@ -67,7 +67,7 @@ def service_times(evidence: Evidence, inputs: Inputs) -> Part:
         Row(f"mean service time, {name}", "ms", mean_ms, one.value, one.interval, note)
         for name, mean_ms, one, note in zip(names, stated_ms.tolist(), estimates, seen, strict=True)
     ]
-    changes, more = _changes(estimates, inputs)
+    changes, more = _changes(estimates, laws, names)
     return Part(tuple(rows), changes, (*notes, *more))
 
 
@@ -81,13 +81,13 @@ def _scaled(factor: Estimate, mean_ms: float) -> Estimate:
 
 
 def _batches(
-    evidence: Evidence, inputs: Inputs, stated_ms: Array, usable: Mask
+    evidence: Evidence, capacity: Capacity, laws: Sequence[ServiceLaw], usable: Mask
 ) -> tuple[Array, Array, Array]:
     """Return requests served, (J, W), and busy time at speed 1, s, (J,), of batches of pools; sums, (W,)."""
-    capacity = inputs.capacity
+    stated_ms = np.array([law.average() for law in laws])
     size = max(1, math.ceil(len(evidence) / _BATCHES))
     starts = np.arange(0, len(evidence) - size + 1, size)
-    part_left = np.array([_left(law) for law in inputs.laws])
+    part_left = np.array([_left(law) for law in laws])
     columns, busy_s = [], []
     for pool in np.flatnonzero(usable):
         here = (capacity.pool == pool).any(axis=1)
@@ -118,12 +118,13 @@ def _left(law: Any) -> float:
     return (1 + cv**2) / 2
 
 
-def _changes(estimates: Sequence[Estimate], inputs: Inputs) -> tuple[dict[str, Any], list[str]]:
+def _changes(
+    estimates: Sequence[Estimate], laws: Sequence[ServiceLaw], names: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
     """Return the changes of the laws, and what is said of laws that cannot be set."""
     changes: dict[str, Any] = {}
     notes = []
-    for place, (law, one) in enumerate(zip(inputs.laws, estimates, strict=True)):
-        name = inputs.scenario.workloads[place].id
+    for place, (law, one, name) in enumerate(zip(laws, estimates, names, strict=True)):
         if not isinstance(law, Distribution) or not one.known:
             why = "has no mean to set" if one.known else "has too few requests"
             notes.append(f"service times: the law of {name} {why}, and stays as it is")

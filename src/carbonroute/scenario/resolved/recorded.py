@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
-from carbonroute.carbon.signal import MixedAccounting
+from carbonroute.carbon.signal import MixedAccounting, Signal
 from carbonroute.control.decisions import CellNames, PolicyFacts
 from carbonroute.control.journal import About
 from carbonroute.files.installed import version
 from carbonroute.policies.base import fields_read
-from carbonroute.scenario.resolved.inputs import Candidate, Inputs
+from carbonroute.scenario.resolved.inputs import Candidate
 from carbonroute.scenario.written.entry import PolicyEntry
+from carbonroute.scenario.written.model import Scenario
 
 _LIBRARIES = ("carbonroute", "numpy", "scipy")
 #: The calendar of a scenario without one.
@@ -21,7 +22,8 @@ _NO_PARAMETERS = {"use", "label", "information", "control"}
 
 
 def about(
-    inputs: Inputs,
+    scenario: Scenario,
+    carbon: Signal,
     entry: PolicyEntry,
     candidate: Candidate,
     *,
@@ -32,14 +34,14 @@ def about(
 
     Parameters
     ----------
-    inputs, entry, candidate
-        The scenario, and its policy.
+    scenario, carbon, entry, candidate
+        The scenario, its carbon, and its policy.
     mode
         ``"simulated"``, or how a live controller runs.
     start
         The calendar at the loop's 0 s, UTC; by default that of the scenario.
     """
-    scenario, carbon, regions = inputs.scenario, inputs.carbon, len(inputs.scenario.regions)
+    regions = len(scenario.regions)
     parameters = entry.model_dump(mode="json", exclude=_NO_PARAMETERS, exclude_none=True)
     text, label = scenario.model_dump_json(by_alias=True, exclude_none=True), carbon.accounting
     each = [str(own) for _, own in label.of_region] if isinstance(label, MixedAccounting) else []
