@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from carbonroute.carbon.columns import other_words, zone_column
 from carbonroute.carbon.grid import NO_VALUE, iso
-from carbonroute.carbon.paths import ZONE, DataFile, Names, located, names_of, only_zone, require_names
+from carbonroute.carbon.paths import ZONE, DataFile, Names, located, names_of, only_zone
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files.limits import SkipRows
@@ -86,11 +86,6 @@ class Forecast(Spec):
     skip_rows: SkipRows = 0
     source: str = ""
     licence: str = ""
-
-    @field_validator("path", mode="before")
-    @classmethod
-    def _names(cls, path: object) -> object:
-        return require_names(path)
 
     @property
     def table_layout(self) -> CsvLayout:

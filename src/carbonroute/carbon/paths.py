@@ -7,18 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files import patterns
 
-Name = Annotated[str, Field(min_length=1)]
-#: A name or pattern, or several.
-Names = Name | Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
-
 #: Stands in a path for the zone whose values a file holds.
 ZONE = "{zone}"
+
+
+def _require_names(path: object) -> object:
+    """Refuse what is no path, with one message where its two forms would each have their own."""
+    names = path if isinstance(path, list | tuple) else [path]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"found {path!r}; the name of a file is expected, or an array of names")
+    return path
+
+
+Name = Annotated[str, Field(min_length=1)]
+#: A name or pattern, or several.
+Names = Annotated[
+    Name | Annotated[tuple[Name, ...], Field(strict=False, min_length=1)], BeforeValidator(_require_names)
+]
 
 
 @dataclass(frozen=True)
@@ -41,14 +52,6 @@ class DataFile:
 def names_of(path: str | tuple[str, ...]) -> tuple[str, ...]:
     """Return the names and patterns of a path."""
     return (path,) if isinstance(path, str) else path
-
-
-def require_names(path: object) -> object:
-    """Refuse what is no path, with one message where its two forms would each have their own."""
-    names = path if isinstance(path, list | tuple) else [path]
-    if not names or not all(isinstance(name, str) and name for name in names):
-        raise ValueError(f"found {path!r}; the name of a file is expected, or an array of names")
-    return path
 
 
 def located(names: Sequence[str], query: Query) -> dict[str, DataFile]:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import polars as pl
-from pydantic import field_validator
 
 from carbonroute.carbon.clean import cleaned
 from carbonroute.carbon.forecast import Forecast
-from carbonroute.carbon.paths import DataFile, Names, located, names_of, require_names
+from carbonroute.carbon.paths import DataFile, Names, located, names_of
 from carbonroute.carbon.rules import Rules, Step
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
@@ -141,11 +140,6 @@ class FileSource(Rules):
     retrieved: str = ""
     allow_mixed_accounting: bool = False
     forecast: Forecast | None = None
-
-    @field_validator("path", mode="before")
-    @classmethod
-    def _names(cls, path: object) -> object:
-        return require_names(path)
 
     @classmethod
     @abstractmethod

@@ -72,7 +72,7 @@ class System(NamedTuple):
 
 
 #: Options of the parts of the loops: they make no arrays, and count no references to those that the loops
-#: hold, which would take a quarter of the time. No documented option says so.
+#: hold, which would take a quarter of the time or more. No documented option says so.
 _PART: Mapping[str, Any] = MappingProxyType({"nogil": True, "error_model": "numpy", "_nrt": False})
 
 
