@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -80,7 +81,7 @@ def other_words(preview: Preview, zone: str) -> tuple[str, ...]:
 
 def words_of(preview: Preview) -> tuple[str, ...]:
     """Return the columns of words that do not just repeat the unit of the row's value."""
-    units = unit_columns(preview.head.select(preview.words))
+    units = unit_columns(preview.rows.select(preview.words))
     return tuple(name for name in preview.words if name not in units)
 
 
@@ -133,7 +134,7 @@ def says_carbon(preview: Preview, values: Sequence[str]) -> bool:
     """Whether the file's name, a header, or a column of units says that these are carbon intensities."""
     return bool(
         _CARBON.search(preview.path.name.partition(".")[0])
-        or unit_columns(preview.head.select(preview.words))
+        or unit_columns(preview.rows.select(preview.words))
         or any(_CARBON.search(name) or unit_of(name) for name in values)
     )
 
@@ -141,6 +142,20 @@ def says_carbon(preview: Preview, values: Sequence[str]) -> bool:
 def distinct(table: pl.DataFrame, name: str) -> list[str]:
     """Return the different entries of a column as text, in the order of the file."""
     return table[name].drop_nulls().unique(maintain_order=True).cast(pl.String).to_list()
+
+
+def enumerated(column: pl.Series) -> pl.Series:
+    """Return a column of text as an enumeration of its different entries, in the order of the file."""
+    first = column.first()
+    rows = 0 if first is None else int((column == first).sum())
+    if rows and not len(column) % rows:  # as many of each, one after the other?
+        names = column.gather_every(rows)
+        each = enumerate(names) if names.is_unique().all() and not names.null_count() else ()
+        blocks = [(column.slice(place * rows, rows) == name).all(ignore_nulls=False) for place, name in each]
+        if blocks and all(blocks):
+            series = names.cast(pl.Enum(names))
+            return pl.concat(series.new_from_index(place, rows) for place in range(len(names)))
+    return column.cast(pl.Enum(column.drop_nulls().unique(maintain_order=True)))
 
 
 def column_named(
@@ -182,9 +197,13 @@ def numbered(
 
 def surveyed(
     preview: Preview, recognition: Recognition
-) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, str], list[str]]:
-    """Return a recognised table, its `numbered` rows, the settings of its times, and findings on them."""
-    table, name = preview.table(), recognition.columns["time"]
+) -> tuple[pl.DataFrame, pl.Series, dict[str, str], list[str]]:
+    """Return a recognised table, the time of each row, the settings of its times, and findings on them.
+
+    It is plain, where it can be: see `Preview.plain_table`.
+    """
+    plain, name = preview.plain_table(), recognition.columns["time"]
+    table = preview.table() if plain is None else plain
     settings, findings, stamps = {"time_column": name}, [], table[name]
     if (unit := epoch_unit(stamps)) is not None:
         times = lenient_epoch_times(stamps, unit)
@@ -194,10 +213,10 @@ def surveyed(
         times = repeated.spread(read_times(stamps, None, preview.file_name))
     else:
         times = read_times(stamps, None, preview.file_name)
-    frame = numbered(table, preview.file_name, times, preview.layout.first_line)
-    if _END.fullmatch(name) and (step := common_step_us(frame.select("time", zone=pl.lit("")))):
+    of_one = pl.DataFrame({"time": times}).with_columns(zone=pl.lit("")) if _END.fullmatch(name) else None
+    if of_one is not None and (step := common_step_us(of_one)):
         settings["stamp"] = "end"
-        frame = frame.with_columns(pl.col("time") - pl.duration(microseconds=step))
+        times = times - timedelta(microseconds=step)
         findings.append(f"times in {name!r} are called the ends of their intervals: stamp = 'end'")
     elif ends_a_day(stamps).any():
         settings["stamp"] = toml.ask("'end' or 'start', of the interval of each value")
@@ -207,7 +226,7 @@ def surveyed(
     if unit is None and lacks_offset(stamps):
         settings["time_zone"] = toml.ZONE
         findings.append(f"times in {name!r} have no offset: taken as UTC here; time_zone must say their zone")
-    return table, frame, settings, findings
+    return table, times, settings, findings
 
 
 def unit_of(text: str) -> str | None:

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
-from carbonroute.carbon.columns import distinct, placed_by_line, surveyed, value_column, zone_column
+from carbonroute.carbon.columns import distinct, numbered, placed_by_line, surveyed, value_column, zone_column
 from carbonroute.carbon.formats import labelled
 from carbonroute.carbon.grid import NO_VALUE
 from carbonroute.carbon.paths import Name
@@ -145,11 +145,10 @@ class EiaFuelMix(CsvSource):
             frame = table.select(file=pl.lit(file_name), place=place, time="period")
             times, findings = {"time_column": "period"}, list[str]()
         else:
-            table, frame, times, findings = surveyed(preview, recognition)
+            table, time, times, findings = surveyed(preview, recognition)
+            frame = numbered(table, file_name, time, preview.layout.first_line)
         zone = recognition.columns["zone"]
-        mwh = pl.DataFrame(
-            [column_numbers(column_text(table[fuel], file_name)).alias(fuel) for fuel in fuels]
-        )
+        mwh = pl.DataFrame([preview.numbers_in(table, [fuel]) for fuel in fuels])
         total = mwh.select(pl.sum_horizontal(pl.all().clip(lower_bound=0))).to_series()
         rows = frame.with_columns(
             zone=column_text(table[zone], file_name), raw=total.cast(pl.String), value=total
@@ -165,7 +164,7 @@ class EiaFuelMix(CsvSource):
             "skip_rows": preview.layout.skip_rows or None,
         }
         comments = [f"zones: {toml.names(distinct(rows, 'zone'))}"]
-        return Survey(rows, "MWh generated", settings, comments, findings)
+        return Survey(lambda: rows, "MWh generated", settings, comments, findings)
 
     def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
         """Return the mix's carbon intensity of an answer: see `parse_table`."""

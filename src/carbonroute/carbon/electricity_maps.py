@@ -88,7 +88,7 @@ class ElectricityMaps(CsvSource, PublishedFormat):
     @classmethod
     def recognise(cls, preview: Preview) -> Recognition | None:
         """Recognise the portal's header, and JSON whose values are called ``carbonIntensity``."""
-        header = any(name.strip().lower().startswith(_HEADER) for name in preview.head.columns)
+        header = any(name.strip().lower().startswith(_HEADER) for name in preview.names)
         first = next(iter(_values(preview.content)[0]), None)
         known = header or (isinstance(first, dict) and "carbonIntensity" in first)
         return Recognition(Certainty.SIGNATURE, "electricity-maps") if known else None

@@ -109,7 +109,7 @@ class Entsoe(PublishedFormat):
         )
         step = suggestion.settings["step"]
         return Survey(
-            rows,
+            lambda: rows,
             "MW generated",
             {key: entry for key, entry in suggestion.settings.items() if entry is not None},
             [f"zones: {toml.names(zones)}"],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal, cast
 
 import polars as pl
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -13,6 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from carbonroute.carbon.columns import (
     StatedUnit,
     distinct,
+    enumerated,
     is_of_carbon,
     numbered,
     numbers_of,
@@ -26,6 +28,7 @@ from carbonroute.carbon.columns import (
     words_of,
     zone_column,
 )
+from carbonroute.carbon.complete import CompleteHours
 from carbonroute.carbon.grid import NO_VALUE, place_text
 from carbonroute.carbon.paths import ZONE, only_zone
 from carbonroute.carbon.signal import Query
@@ -168,12 +171,12 @@ class CarbonFile(CsvSource):
             no_zones = {*preview.times, *preview.words, *preview.numbers} - set(numbers_of(preview))
             zones = tuple(  # empty ones too, if they have a name
                 name
-                for name in preview.head.columns
+                for name in preview.names
                 if name not in no_zones and (name.strip() or name in preview.numbers)
             )
             if words_of(preview) or not zones:
                 return None
-            certain = is_of_carbon(preview, zones) and not first_named(_REQUEST, preview.head.columns)
+            certain = is_of_carbon(preview, zones) and not first_named(_REQUEST, preview.names)
             certainty = Certainty.SHAPE if certain else Certainty.POSSIBLE
             return Recognition(certainty, "wide", columns, {"zones": zones})
         value = value_column(preview)
@@ -187,19 +190,22 @@ class CarbonFile(CsvSource):
     @classmethod
     def survey(cls, preview: Preview, recognition: Recognition) -> Survey:
         """Return the rows of a table, its values in the unit of the file, and settings that read it."""
-        table, frame, times, findings = surveyed(preview, recognition)
+        table, time, times, findings = surveyed(preview, recognition)
+        is_wide = recognition.format == "wide"
         marks: Mapping[str, str] = {}
-        rows = _survey_wide if recognition.format == "wide" else _survey_long
-        raw, values, settings, comments = rows(table, frame, recognition, preview.file_name)
+        survey = _survey_wide if is_wide else _survey_long
+        zone, values, settings, comments = survey(table, recognition, preview.file_name)
         value = preview.numbers_in(table, values)
-        if value.null_count() > raw["raw"].null_count():
+        if value.null_count() > sum(table[name].null_count() for name in values):
             marked = [text for name in values if marks_in(text := table[name]) is not None]
             marks = (marks_in(pl.concat(marked)) if marked else None) or {}
         if marks:
             listed = " and ".join(f"{key} = {mark!r}" for key, mark in marks.items())
             findings = [*findings, f"numbers are written with marks: {listed}"]
-            value = column_numbers(raw["raw"], marks.get("decimal", "."), marks.get("thousands"))
-        suffix = (settings["column_suffix"] or "") if recognition.format == "wide" else None
+            value = column_numbers(
+                preview.texts_in(table, values), marks.get("decimal", "."), marks.get("thousands")
+            )
+        suffix = (settings["column_suffix"] or "") if is_wide else None
         stated = StatedUnit.of(table, values, preview.words, suffix)
         factor = stated.factor
         if suffix is not None and isinstance(factor, pl.Series):
@@ -216,9 +222,13 @@ class CarbonFile(CsvSource):
             "skip_rows": preview.layout.skip_rows or None,
             **marks,
         }
-        return Survey(
-            raw.with_columns(value=value), stated.unit, settings, comments, [*findings, *stated.findings]
-        )
+        if zone is None:
+            complete = CompleteHours.of_columns(time, values, value)
+        else:
+            complete = CompleteHours.of_rows(time, zone, value)
+        rows = partial(_surveyed_rows, preview, table, time, zone, value.alias("value"), values)
+        findings = [*findings, *stated.findings]
+        return Survey(rows, stated.unit, settings, comments, findings, complete=complete)
 
     @property
     def csv_layout(self) -> CsvLayout:
@@ -434,45 +444,58 @@ def _factors_of(units: pl.Series, place: pl.Series, name: str, file_name: str) -
 
 
 def _survey_wide(
-    table: pl.DataFrame, frame: pl.DataFrame, recognition: Recognition, file_name: str
-) -> tuple[pl.DataFrame, Sequence[str], dict[str, Any], list[str]]:
-    """Return the rows of all columns, the columns of values, and settings and comments."""
+    table: pl.DataFrame,  # noqa: ARG001  that of `_survey_long`
+    recognition: Recognition,
+    file_name: str,  # noqa: ARG001
+) -> tuple[None, Sequence[str], dict[str, Any], list[str]]:
+    """Return no zone of rows, as each column is one's, the columns of values, and settings and comments."""
     columns = recognition.lists["zones"]
-    names = pl.Series("zone", columns, dtype=pl.Enum(columns))
-    zone = pl.concat(names.new_from_index(place, len(table)) for place in range(len(columns)))
-    raw = pl.concat(column_text(table[name], file_name) for name in columns)
-    rows = pl.concat([frame] * len(columns)).with_columns(zone, raw=raw)
     zones, suffixes = suffixes_of(columns)
     comments = [f"zones: {toml.names(zones)}"]
     if len(suffixes) > 1:
         comments.append(f"column_suffix could also be {' or '.join(map(toml.text, suffixes[1:]))}")
-    return rows, columns, {"column_suffix": suffixes[0] or None}, comments
+    return None, columns, {"column_suffix": suffixes[0] or None}, comments
 
 
 def _survey_long(
-    table: pl.DataFrame, frame: pl.DataFrame, recognition: Recognition, file_name: str
-) -> tuple[pl.DataFrame, Sequence[str], dict[str, Any], list[str]]:
-    """Return the rows of all series, the column of values, and settings and comments.
+    table: pl.DataFrame, recognition: Recognition, file_name: str
+) -> tuple[pl.Series, Sequence[str], dict[str, Any], list[str]]:
+    """Return the series of each row, the column of values, and settings and comments.
 
     Words tell series apart.
     """
     zone, name = recognition.columns["zone"], recognition.columns["value"]
     words = {key: distinct(table, key) for key in recognition.lists["further columns of words"]}
     choices = {key: entries for key, entries in words.items() if 1 < len(entries) <= 10}
-    label, zones = column_text(table[zone], file_name), distinct(table, zone)
-    series = zones
+    label = enumerated(column_text(table[zone], file_name))
+    zones = cast(pl.Enum, label.dtype).categories.to_list()
     if choices:
         parts = [label, *(column_text(table[key], file_name) for key in choices)]
-        label = pl.select(pl.concat_str(parts, separator=" ")).to_series()
-        series = label.drop_nulls().unique(maintain_order=True).to_list()
-    label = label.cast(pl.Enum(series))
-    rows = frame.with_columns(zone=label, raw=column_text(table[name], file_name))
+        label = enumerated(pl.select(pl.concat_str(parts, separator=" ")).to_series())
     settings = {
         "zone_column": zone,
         "value_column": name,
         "where": {key: toml.ask(f"one of {', '.join(entries)}") for key, entries in choices.items()} or None,
     }
-    return rows, [name], settings, [f"zones: {toml.names(zones)}"]
+    return label.alias("zone"), [name], settings, [f"zones: {toml.names(zones)}"]
+
+
+def _surveyed_rows(
+    preview: Preview,
+    table: pl.DataFrame,
+    time: pl.Series,
+    zone: pl.Series | None,
+    value: pl.Series,
+    values: Sequence[str],
+) -> pl.DataFrame:
+    """Return rows as `CarbonReadings.table` has them: of a table with a zone in each, or in each column."""
+    frame = numbered(table, preview.file_name, time, preview.layout.first_line)
+    raw = preview.texts_in(table, values)
+    if zone is None:
+        names = pl.Series("zone", values, dtype=pl.Enum(values))
+        zone = pl.concat(names.new_from_index(place, len(table)) for place in range(len(values)))
+        frame = pl.concat([frame] * len(values))
+    return frame.with_columns(zone, raw=raw, value=value)
 
 
 def _told_apart(stamps: pl.Series, times: pl.Series, series: pl.Series) -> int:

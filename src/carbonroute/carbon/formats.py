@@ -101,7 +101,7 @@ class PublishedFormat(FileSource):
         readings = readings.counted(zones, *source.window(query))
         named = [f"zones: {toml.names(zones)}"] if suggestion.names_zones else []
         return Survey(
-            readings.table,
+            lambda: readings.table,
             "g/kWh",
             settings,
             [*named, *suggestion.comments],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 
 from carbonroute.carbon.clean import cleaned
+from carbonroute.carbon.complete import CompleteHours
 from carbonroute.carbon.forecast import Forecast
 from carbonroute.carbon.paths import DataFile, Names, located, names_of
 from carbonroute.carbon.rules import Rules, Step
@@ -73,8 +74,8 @@ class Survey:
 
     Attributes
     ----------
-    table
-        As of `CarbonReadings`; times that cannot be read are null.
+    rows
+        Returns its rows as `CarbonReadings.table` has them; times that cannot be read are null.
     unit
         Of the values; None if the file does not state it.
     settings
@@ -85,15 +86,18 @@ class Survey:
         What the numbers count; None if the scenario must state it.
     step
         Length of an interval, where the settings state it.
+    complete
+        The values of a file without a fault in its rows: these need no look.
     """
 
-    table: pl.DataFrame
+    rows: Callable[[], pl.DataFrame]
     unit: str | None
     settings: Mapping[str, Any]
     comments: Sequence[str] = ()
     findings: Sequence[str] = ()
     accounting: Accounting | None = None
     step: Step | None = None
+    complete: CompleteHours | None = None
 
 
 class FileSource(Rules):

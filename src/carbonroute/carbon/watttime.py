@@ -110,7 +110,7 @@ class WattTime(CsvSource, PublishedFormat):
     def recognise(cls, preview: Preview) -> Recognition | None:
         """Recognise JSON with ``meta`` and ``data``, and tables of ``point_time`` and ``value``."""
         keys = set(preview.content) if isinstance(preview.content, dict) else set()
-        names = {name.strip().lower() for name in preview.head.columns}
+        names = {name.strip().lower() for name in preview.names}
         known = {"meta", "data"} <= keys or {"point_time", "value"} <= names
         return Recognition(Certainty.SIGNATURE, "watttime") if known else None
 

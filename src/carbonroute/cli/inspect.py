@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
-from rich.measure import Measurement
 from rich.segment import Segment
 
 from carbonroute.cli.imported import print_import
@@ -181,12 +180,12 @@ def _draw(parts: Sequence[Inspection], picture: Path, form: Format) -> list[Path
 
 
 def _print(console: Console, part: Inspection) -> None:
-    console.print(f"\n{part.name}: {_TITLES[part.kind]}", soft_wrap=True)
+    lines = [f"\n{part.name}: {_TITLES[part.kind]}"]
     for name, value in filter(lambda item: item[1] or item[0] == "row names", part.reading.items()):
-        console.print(
-            f"  {name}: {value!r}" if name.endswith(("column", "names")) else f"  {name}: {_line(value)}",
-            soft_wrap=True,
+        lines.append(
+            f"  {name}: {value!r}" if name.endswith(("column", "names")) else f"  {name}: {_line(value)}"
         )
+    console.print("\n".join(lines), soft_wrap=True)
     if part.quantities:
         console.print(_facts(part.quantities))
     if not part.table.is_empty():
@@ -226,9 +225,10 @@ def _rows(part: Inspection, console: Console) -> RenderableType:
     columns = part.table.select(name for name in part.table.columns if name not in silent).head(_MOST_ROWS)
     texts = [[*map(shown, column)] for column in columns.iter_columns()]
     plain = all(text.isascii() and text.isprintable() for column in texts for text in column if text != "–")
-    widest = _headed(columns, [max(column, key=len, default="") for column in texts])
-    if plain and Measurement.get(console, console.options, widest).maximum < console.width:
-        return _Rows(widest, _lines(columns, texts))
+    lines = _lines(columns, texts)
+    if plain and max(map(len, lines)) < console.width:
+        widest = _headed(columns, [max(column, key=len) for column in texts])
+        return _Rows(widest, lines)
     return _headed(columns, *zip(*texts, strict=True))
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -37,9 +37,10 @@ from carbonroute.files.tables import (
     require_commas,
     require_header,
     separator_of,
+    typed_table,
 )
 from carbonroute.files.text import chunks, listed, opened, plain_text, refused
-from carbonroute.files.times import in_iso, is_epoch
+from carbonroute.files.times import in_iso, is_epoch, unit_since_1970
 from carbonroute.files.xml import read_xml
 
 HEAD_ROWS = 2000
@@ -57,6 +58,11 @@ _MARKS: tuple[Mapping[str, str], ...] = (
     MappingProxyType({"decimal": ",", "thousands": " "}),
     MappingProxyType({"decimal": ",", "thousands": "'"}),
 )
+#: Entries that hold nothing, in small letters.
+_NOTHING = ("", "nan", "null", "na")
+#: Entries that tell whether a column is one of times.
+_SAMPLE = 50
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 #: Names of columns of times.
 TIME = re.compile(r"time|date|stamp|hour|period|arriv|(^|_)(at|ts|utc)$|start|from", re.I)
 
@@ -104,10 +110,6 @@ class Recognition:
         return {"format": self.format, **self.named(), **lists}
 
 
-def _no_rows() -> pl.DataFrame:
-    return pl.DataFrame()
-
-
 @dataclass(frozen=True)
 class Preview:
     """The content of a JSON or XML file, or the first rows of a table.
@@ -118,10 +120,10 @@ class Preview:
         The file, and its name in messages.
     content
         Of a JSON file, the value; of an XML file, the root; of a table None.
-    head
-        First rows of a table.
-    whole
-        All of a table, where it is small and has no fault.
+    beginning
+        Returns the first rows of a table.
+    whole, plain
+        All of a CSV table as text, or as in `plain_table`: one of them, where it is small and has no fault.
     typed
         The whole table, or its first rows, with columns as numbers where every entry of the first rows is
         one; further entries that are none are null.
@@ -129,21 +131,65 @@ class Preview:
         Whether it consists of JSON lines.
     layout
         Of a CSV file.
-    times, numbers, words
-        Names of the columns of times (those with a telling name first), of numbers, and of other text.
     """
 
     path: Path
     file_name: str
     content: Any = None
-    head: pl.DataFrame = field(default_factory=_no_rows)
+    beginning: Callable[[], pl.DataFrame] = pl.DataFrame
     whole: pl.DataFrame | None = None
-    typed: pl.DataFrame = field(default_factory=_no_rows)
+    plain: pl.DataFrame | None = None
+    typed: pl.DataFrame = field(default_factory=pl.DataFrame)
     is_log: bool = False
     layout: CsvLayout = PLAIN
-    times: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
+
+    @cached_property
+    def head(self) -> pl.DataFrame:
+        """The first rows of a table: those of a CSV file are text."""
+        return self.beginning()
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """The first rows of a table, with numbers as in `typed`."""
+        return self.typed.head(HEAD_ROWS)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return self.typed.columns
+
+    def first(self, name: str) -> pl.Series:
+        """Return the first rows of a column, as in `head`."""
+        column = self.rows[name]
+        return column if column.dtype == pl.String else self.head[name]
+
+    @cached_property
+    def _known_numbers(self) -> set[str]:
+        columns = self.rows.iter_columns()
+        return {column.name for column in columns if column.dtype.is_numeric() and not column.null_count()}
+
+    @cached_property
+    def times(self) -> tuple[str, ...]:
+        """The columns of times, those with a telling name first."""
+        others = (name for name in self.names if name not in self._known_numbers)
+        times = [name for name in others if _is_time(self.first(name))]
+        return tuple(sorted(times, key=lambda name: not TIME.search(name)))
+
+    @cached_property
+    def numbers(self) -> tuple[str, ...]:
+        """The columns of numbers."""
+        return tuple(
+            name
+            for name in self.names
+            if name in self._known_numbers or (name not in self.times and _is_number(self.first(name)))
+        )
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The columns of other text that is not empty."""
+        known = {*self.times, *self.numbers}
+        others = (self.first(name) for name in self.names if name not in known)
+        return tuple(column.name for column in others if column.dtype == pl.String and len(_known(column)))
 
     @property
     def is_json(self) -> bool:
@@ -153,7 +199,13 @@ class Preview:
     @cached_property
     def epochs(self) -> tuple[str, ...]:
         """The columns of numbers that count the time since 1970."""
-        return tuple(name for name in self.numbers if is_epoch(self.typed[name].head(HEAD_ROWS)))
+        first = dict(zip(self.names, self.rows.row(0), strict=True)) if self.numbers else {}
+        return tuple(
+            name
+            for name in self.numbers
+            if not (isinstance(entry := first[name], float) and unit_since_1970(entry) is None)
+            and is_epoch(self.rows[name])
+        )
 
     def numbers_in(self, table: pl.DataFrame, names: Sequence[str]) -> pl.Series:
         """Return columns of `table`, one below the other, as numbers: null where an entry is none."""
@@ -164,6 +216,22 @@ class Preview:
             else column_numbers(column_text(table[column.name], self.file_name))
             for column in typed.iter_columns()
         )
+
+    def texts_in(self, table: pl.DataFrame, names: Sequence[str]) -> pl.Series:
+        """Return columns of `table`, one below the other, as text: that of the file, where it is plain."""
+        is_plain = suffix_of(self.path) == ".csv" and any(table.schema[name].is_numeric() for name in names)
+        text = self.table() if is_plain else table
+        return pl.concat(column_text(text[name], self.file_name) for name in names)
+
+    def plain_table(self) -> pl.DataFrame | None:
+        """Return all of a CSV table with columns as numbers whose every entry is plainly one.
+
+        Those that count time since 1970 are text, as a float lacks their digits. None for another file, and
+        where a look at single entries is needed.
+        """
+        if self.plain is not None or self.whole is not None or suffix_of(self.path) != ".csv":
+            return self.plain
+        return _plain_table(self.path, self.file_name, self.layout)
 
     def table(self) -> pl.DataFrame:
         """Return all of a table, as `read_table` does.
@@ -178,7 +246,7 @@ class Preview:
     @property
     def listed(self) -> str:
         """The names of the columns, for messages."""
-        return listed([*map(repr, self.head.columns)], 12, " and {} more")
+        return listed([*map(repr, self.names)], 12, " and {} more")
 
 
 def preview(path: Path, file_name: str, kind: str | None = None, layout: CsvLayout = PLAIN) -> Preview:
@@ -203,36 +271,17 @@ def preview(path: Path, file_name: str, kind: str | None = None, layout: CsvLayo
         return Preview(path, file_name, read_json(path, file_name))
     if suffix == ".xml":
         return Preview(path, file_name, read_xml(path, file_name))
-    whole = _small(path, file_name, layout) if suffix == ".csv" else None
+    is_small = suffix == ".csv" and path.suffix.lower() == ".csv" and _is_small(path, file_name)
+    try:
+        if is_small and (found := _plain_table(path, file_name, layout)) is not None:
+            head_again = partial(head_of, path, file_name, suffix, layout)
+            return Preview(path, file_name, None, head_again, None, found, _typed(found), layout=layout)
+        whole = read_table(path, file_name, layout=layout) if is_small else None
+    except InputError:  # the reader that recognises its first rows says which
+        whole = None
     head = head_of(path, file_name, suffix, layout) if whole is None else whole.head(HEAD_ROWS)
     typed = _typed(head if whole is None else whole)
-    plain = {name for name, dtype in typed.schema.items() if dtype.is_numeric()}
-    others = [name for name in head.columns if name not in plain]
-    times = tuple(name for name in others if _is_time(head[name]))
-    numbers = tuple(
-        name for name in head.columns if name in plain or (name not in times and _is_number(head[name]))
-    )
-    known = {*times, *numbers}
-    words = tuple(
-        name
-        for name in others
-        if name not in known and head[name].dtype == pl.String and len(_known(head[name]))
-    )
-    telling_first = tuple(sorted(times, key=lambda name: not TIME.search(name)))
-    is_log = suffix in JSON_LINES
-    return Preview(
-        path,
-        file_name,
-        None,
-        head,
-        whole,
-        typed,
-        is_log,
-        layout,
-        telling_first,
-        numbers,
-        words,
-    )
+    return Preview(path, file_name, None, lambda: head, whole, None, typed, suffix in JSON_LINES, layout)
 
 
 def layout_of(path: Path, file_name: str) -> CsvLayout:
@@ -258,16 +307,22 @@ def layout_of(path: Path, file_name: str) -> CsvLayout:
     return CsvLayout(separator_of(lines[skip_rows].encode()), skip_rows)
 
 
-def _small(path: Path, file_name: str, layout: CsvLayout) -> pl.DataFrame | None:
-    """Return a small CSV file without a fault as a whole: it need not be read again."""
-    if path.suffix.lower() != ".csv":
-        return None
-    try:
-        with opened(path, file_name) as file:
-            is_small = file.size <= PIECE_BYTES
-        return read_table(path, file_name, layout=layout) if is_small else None
-    except InputError:  # the reader that recognises its first rows says which
-        return None
+def _is_small(path: Path, file_name: str) -> bool:
+    with opened(path, file_name) as file:
+        return file.size <= PIECE_BYTES
+
+
+def _plain_table(path: Path, file_name: str, layout: CsvLayout) -> pl.DataFrame | None:
+    return typed_table(path, file_name, layout, _plain_numbers)
+
+
+def _plain_numbers(first: Mapping[str, str]) -> list[str]:
+    """Return the columns whose entry in a row of text is a number that does not count time since 1970."""
+    return [
+        name
+        for name, entry in first.items()
+        if _NUMBER.fullmatch(entry) and unit_since_1970(float(entry)) is None
+    ]
 
 
 def first_named(pattern: re.Pattern[str], names: Sequence[str]) -> str | None:
@@ -285,18 +340,29 @@ def _known(column: pl.Series) -> pl.Series:
     known = column.drop_nulls()
     if known.dtype != pl.String:
         return known
-    return known.filter(
-        (known.str.strip_chars() != "") & ~known.str.to_lowercase().is_in(["nan", "null", "na"])
-    )
+    return known.filter((known.str.strip_chars() != "") & ~known.str.to_lowercase().is_in(_NOTHING))
 
 
 def _typed(table: pl.DataFrame) -> pl.DataFrame:
     """Return a table with columns of text as numbers where every entry of its first rows is one."""
-    first = table.head(1).select(pl.selectors.string().str.strip_chars().cast(pl.Float64, strict=False))
+    first_row = zip(table.columns, table.row(0), strict=True)
+    likely = [name for name, entry in first_row if isinstance(entry, str) and _may_be_number(entry)]
+    if not likely:
+        return table
+    first = table.head(1).select(pl.col(likely).str.strip_chars().cast(pl.Float64, strict=False))
     likely = [number.name for number in first.iter_columns() if not number.null_count()]
     numbers = table.select(pl.col(likely).cast(pl.Float64, strict=False)).get_columns()
     numbers += [column_numbers(table[number.name]) for number in numbers if number.null_count()]
     return table.with_columns(number for number in numbers if not number.head(HEAD_ROWS).null_count())
+
+
+def _may_be_number(entry: str) -> bool:
+    """Whether a text is a number, or one that only Python reads."""
+    try:
+        float(entry)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(column: pl.Series) -> bool:
@@ -334,8 +400,11 @@ def marks_in(column: pl.Series) -> Mapping[str, str] | None:
 def _is_time(column: pl.Series) -> bool:
     if isinstance(column.dtype, pl.Date | pl.Datetime):
         return True
-    known = _known(column) if column.dtype == pl.String else column.clear()
-    sample = known.head(50).to_list()
+    if column.dtype != pl.String:
+        return False
+    sample = [entry for entry in column.head(_SAMPLE) if entry and entry.strip().lower() not in _NOTHING]
+    if len(sample) < _SAMPLE:
+        sample = _known(column).head(_SAMPLE).to_list()
     return bool(sample) and sum(map(_reads_as_time, sample)) >= MOST * len(sample)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from carbonroute.files.tables import FIRST_LINE
-from carbonroute.files.times import ALWAYS, in_iso, to_utc
+from carbonroute.files.times import ALWAYS, first_known, in_iso, to_utc
 from carbonroute.units import MINUTES_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 
 
@@ -33,7 +33,7 @@ def lacks_offset(column: pl.Series) -> bool:
         return column.dtype.time_zone is None
     if column.dtype != pl.String:
         return True
-    first = column.drop_nulls().head(1).to_list()
+    first = first_known(column).to_list()
     return (
         bool(first)
         and not in_iso(str(first[0])).endswith("Z")

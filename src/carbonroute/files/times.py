@@ -109,17 +109,21 @@ class RepeatedStamps:
         """Return the texts of a column; None if its first one does not stand there `_REPEATED` times."""
         if column.dtype != pl.String or column.first() is None:
             return None
+        again = column[1:].index_of(column.first())
+        if again is None:
+            return None
+        period = again + 1
+        turns, rest = divmod(len(column), period)
+        is_by_zone = turns >= _REPEATED and not rest and period > 1
+        if is_by_zone and column[period:].eq_missing(column[:-period]).all():
+            return cls(column.head(period), None, turns)
         same = (column == column.first()).arg_true()
         if len(same) < _REPEATED:
             return None
-        period = int(same[1] - same[0])
         if period == 1:  # hour by hour: runs of one stamp
             begins = column.ne_missing(column.shift(1))
             begins[0] = True
             return cls(column.filter(begins), begins.cum_sum() - 1, len(same))
-        turns, rest = divmod(len(column), period)
-        if not rest and column[period:].eq_missing(column[:-period]).all():  # zone by zone
-            return cls(column.head(period), None, turns)
         stamps = column.drop_nulls().unique(maintain_order=True)
         return cls(stamps, column.cast(pl.Enum(stamps)).to_physical(), len(same))
 
@@ -224,12 +228,22 @@ def epoch_unit(column: pl.Series) -> str | None:
     >>> epoch_unit(pl.Series(["1704067200000"])), epoch_unit(pl.Series(["2024-01-01T00:00Z"]))
     ('ms', None)
     """
-    known = column.drop_nulls().head(1)
+    known = first_known(column)
     if known.dtype == pl.String:
         known = known.str.strip_chars().cast(pl.Float64, strict=False)
     if not len(known) or not known.dtype.is_numeric() or known[0] is None:
         return None
-    units = (u for u, per_s in PER_SECOND.items() if CENTURY_S[0] <= known[0] / per_s <= CENTURY_S[1])
+    return unit_since_1970(known[0])
+
+
+def first_known(column: pl.Series) -> pl.Series:
+    """Return the first entry of a column that is not null, if there is one."""
+    return (column if column.first() is not None else column.drop_nulls()).head(1)
+
+
+def unit_since_1970(number: float) -> str | None:
+    """Return the unit in which a number counts the time since 1970; None if it does not."""
+    units = (u for u, per_s in PER_SECOND.items() if CENTURY_S[0] <= number / per_s <= CENTURY_S[1])
     return next(units, None)
 
 
@@ -313,7 +327,7 @@ def _at_once(column: pl.Series, time_zone: str | None) -> pl.Series:
 
 def _of_layout(column: pl.Series) -> pl.Series:
     """Return text as times where it has the layout of the column's first entry."""
-    first = column.drop_nulls().head(1).to_list()
+    first = first_known(column).to_list()
     layout = _LAYOUT.fullmatch(first[0]) if first else None
     if not layout:
         return column

@@ -31,7 +31,7 @@ def refuse_carbon(preview: Preview, settings: ImportSettings) -> None:
     """
     if settings.unit is not None or "requests" in settings.fields:
         return
-    names = [name for name in preview.head.columns if name not in preview.times]
+    names = [name for name in preview.names if name not in preview.times]
     if any(NAMES["requests"].fullmatch(name) and not _ANY_NUMBER.fullmatch(name) for name in names):
         return
     if any(NAMES[role].fullmatch(name) for role in _OF_REQUESTS for name in names):
@@ -47,7 +47,7 @@ def refuse_carbon(preview: Preview, settings: ImportSettings) -> None:
         raise refused(
             preview.file_name, problem, remedy if preview.content is not None else f"{remedy}; {requests}"
         )
-    fractions = [name for name in preview.numbers if _has_fractions(preview.head[name])]
+    fractions = [name for name in preview.numbers if _has_fractions(preview.rows[name])]
     if fractions and preview.content is None and not preview.is_log:
         listed = ", ".join(map(repr, fractions[:4]))
         remedy = f"{requests}; if they are carbon: carbonroute inspect '{preview.path}' --as carbon"

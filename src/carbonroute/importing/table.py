@@ -51,7 +51,7 @@ def time_column(preview: Preview, settings: ImportSettings) -> str | None:
     stated = settings.fields.get("time")
     if stated is not None:
         return stated
-    common = [name for name in preview.words if is_common_log(preview.head[name])]
+    common = [name for name in preview.words if is_common_log(preview.first(name))]
     numeric = [
         name for name in preview.numbers if re.search(r"time|stamp|date|epoch|msec|(^|_)ts$|^t$", name, re.I)
     ]
@@ -98,7 +98,7 @@ class RequestTable(Format):
         if time is None:
             problem = f"has no column of times: {preview.listed}"
             raise refused(file.name, problem, "state it: --field time=COLUMN")
-        names = [name for name in preview.head.columns if name != time]
+        names = [name for name in preview.names if name != time]
         roles = chosen(names, _ROLES, settings, file.name)
         is_long = any(role in roles for role in ("requests", "p50", "p90", "p95", "p99", "power"))
         if "path" in roles:
@@ -326,9 +326,9 @@ def _regions(preview: Preview, time: str) -> tuple[list[str], list[str]]:
     columns = [name for name in numbers_of(preview) if name != time]
     if len(columns) < 3:
         return columns, []
-    numbers = preview.head.select(
+    numbers = preview.rows.select(
         column_numbers(column) if column.dtype == pl.String else column.cast(pl.Float64)
-        for column in preview.head.select(columns)
+        for column in preview.rows.select(columns)
     ).drop_nulls()
     total = numbers.sum_horizontal()
     for name in columns:

@@ -61,7 +61,7 @@ class Trace(Format):
         time = time_column(preview, settings)
         if time is None:
             return False
-        names = [name for name in preview.head.columns if name != time and not _NO_REQUEST.search(name)]
+        names = [name for name in preview.names if name != time and not _NO_REQUEST.search(name)]
         roles: tuple[Role, ...] = ("prompt_tokens", "answer_tokens", "service", "path", "status")
         if preview.is_log:
             roles = (*roles, "workload")
@@ -79,11 +79,11 @@ class Trace(Format):
             raise refused(
                 file.name, f"has no column of times: {preview.listed}", "state it: --field time=COLUMN"
             )
-        roles = self._roles(preview.head.columns, time, settings, file.name)
-        if _OF_NGINX & set(preview.head.columns) and settings.service_unit is None:
+        roles = self._roles(preview.names, time, settings, file.name)
+        if _OF_NGINX & set(preview.names) and settings.service_unit is None:
             settings = replace(settings, service_unit="s")
         columns = _Columns(roles, settings, file.name)
-        clock = Clock(settings, _clock_unit(file, preview.head.columns))
+        clock = Clock(settings, _clock_unit(file, preview.names))
         columns_read = dict.fromkeys([time, *columns.names])
         for first_line, piece in stream_table(
             file.path,

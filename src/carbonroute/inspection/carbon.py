@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Mask
+from carbonroute.carbon.complete import CompleteHours
 from carbonroute.carbon.gaps import runs_of
 from carbonroute.carbon.grid import (
     CarbonRows,
@@ -29,7 +30,6 @@ from carbonroute.carbon.rules import Rules, Step, step_of, until_next
 from carbonroute.files.text import listed, refused
 from carbonroute.files.time_columns import common_step_us, span_text
 from carbonroute.files.times import EPOCH
-from carbonroute.inspection.complete import complete_hours
 from carbonroute.inspection.duplicates import Duplicates
 from carbonroute.inspection.levels import hours_in_part, level_findings
 from carbonroute.inspection.rules import SPIKE_LIMIT, Proposed, lone_spikes, of_step, proposals
@@ -105,7 +105,12 @@ class Series:
 
 
 def describe(
-    table: pl.DataFrame, file_name: str, *, in_grams: bool, step: Step | None = None, unit: str | None = None
+    table: pl.DataFrame,
+    file_name: str,
+    *,
+    in_grams: bool,
+    step: Step | None = None,
+    unit: str | None = None,
 ) -> Series:
     """Describe the rows of a carbon file.
 
@@ -128,13 +133,8 @@ def describe(
     InputError
         If no row has a time, or times lie so far apart that no table could hold all between them.
     """
-    g_per_kwh = 1.0 if in_grams or unit is None else G_PER_KWH.get(unit)
+    g_per_kwh = _g_per_kwh(unit, in_grams=in_grams)
     highest = MAX_CARBON_G_PER_KWH if in_grams else MAX_VALUE
-    if step is None or step == "1h":
-        usual = (TINY_G_PER_KWH, MAX_CARBON_G_PER_KWH) if g_per_kwh is not None else (0.0, highest * 1.0)
-        complete = complete_hours(table, *(limit / (g_per_kwh or 1.0) for limit in usual))
-        if complete is not None and not (lone := lone_spikes(complete)).any():
-            return _of_complete(table, complete, lone, step or Step.parse("1h"))
     timed = table
     if table["time"].null_count() or table["zone"].null_count():
         timed = table.filter(pl.col("time").is_not_null() & pl.col("zone").is_not_null())
@@ -150,7 +150,7 @@ def describe(
     require_size(rows, file_name)
     hours = _by_hour(rows, rules)
     said = str(step) if step else (span_text(gap_us) if gap_us else "unknown")
-    quantities = _quantities(table, hours, (first, last), said)
+    quantities = _quantities(len(table), hours, (first, last), said)
     again = repeated(rows)
     counted, duplicates = _row_counts(rows, again), Duplicates.of(rows, again)
     findings = _row_findings(table, timed, rows, counted, duplicates, gap_us, step)
@@ -184,24 +184,35 @@ def describe(
     )
 
 
-def _of_complete(table: pl.DataFrame, values: Array, lone: Mask, step: Step) -> Series:
-    """Return the description of rows that are complete."""
-    span = cast(datetime, table["time"][0]), cast(datetime, table["time"][-1])
-    zones = tuple(cast(pl.Enum, table.schema["zone"]).categories)  # complete rows have each of them
-    hours = HourlyValues(zones, span[0], values)
+def describe_complete(complete: CompleteHours, *, in_grams: bool, unit: str | None = None) -> Series | None:
+    """Describe complete rows as `describe` does; None if a value is absurd, or unlike those around it."""
+    g_per_kwh = _g_per_kwh(unit, in_grams=in_grams)
+    usual = (TINY_G_PER_KWH, MAX_CARBON_G_PER_KWH) if g_per_kwh is not None else (0.0, MAX_VALUE)
+    if not complete.lie_within(*(limit / (g_per_kwh or 1.0) for limit in usual)):
+        return None
+    lone = lone_spikes(complete.values)
+    if lone.any():
+        return None
+    step, hours = Step.parse("1h"), HourlyValues(complete.zones, complete.start, complete.values)
     by_zone, findings = describe_hours(hours, HOURS_PER_DAY, lone)
     nothing = np.zeros(len(hours.zones), dtype=np.int64)
-    counted = _table(hours.zones, {"rows": nothing + len(values), **dict.fromkeys(_ROW_FAULTS, nothing)})
+    counted = _table(
+        hours.zones, {"rows": nothing + len(hours.values), **dict.fromkeys(_ROW_FAULTS, nothing)}
+    )
     described = counted.hstack(by_zone.get_columns()[1:])
-    return Series(_quantities(table, hours, span, str(step)), described, findings, hours, step, False, ())
+    quantities = _quantities(hours.values.size, hours, (complete.start, complete.last), str(step))
+    return Series(quantities, described, findings, hours, step, False, ())
 
 
-def _quantities(
-    table: pl.DataFrame, hours: HourlyValues, span: tuple[datetime, datetime], step: str
-) -> dict[str, Any]:
+def _g_per_kwh(unit: str | None, *, in_grams: bool) -> float | None:
+    """Return the factor of values in a unit to g/kWh, 1 where none is stated; None for other quantities."""
+    return 1.0 if in_grams or unit is None else G_PER_KWH.get(unit)
+
+
+def _quantities(rows: int, hours: HourlyValues, span: tuple[datetime, datetime], step: str) -> dict[str, Any]:
     first, last = span
     return {
-        "rows": len(table),
+        "rows": rows,
         "zones": len(hours.zones),
         "first": first,
         "last": last,
@@ -321,7 +332,8 @@ def describe_hours(
     """
     values, zones = hours.values, hours.zones
     found_spikes = lone_spikes(values) if lone is None else lone
-    gaps, still, same = runs_of(np.isnan(values)), standstills(values, still_hours), copies(values)
+    missing = np.isnan(values)
+    gaps, still, same = runs_of(missing), standstills(values, still_hours), copies(values)
     inner = (gaps.begin > 0) & (gaps.begin + gaps.length < len(values))
     longest = np.zeros(len(zones), dtype=np.int64)
     np.maximum.at(longest, gaps.column[inner], gaps.length[inner])
@@ -330,12 +342,12 @@ def describe_hours(
     faults = {
         "gaps": np.bincount(gaps.column[inner], minlength=len(zones)),
         "longest_gap_hours": longest,
-        "spikes": found_spikes.sum(axis=0),
+        "spikes": np.count_nonzero(found_spikes, axis=0),
         "standstills": np.bincount(still.column, minlength=len(zones)),
         "copy_of": pl.Series(map(copy_of.get, range(len(zones))), dtype=pl.String),
         "day_correlation": lag_correlation(values, HOURS_PER_DAY, level),
     }
-    return _table(zones, {**_levels(hours, level), **faults}), [
+    return _table(zones, {"missing_hours": missing.sum(axis=0), **_levels(hours, level), **faults}), [
         *_gap_findings(hours, gaps.column, gaps.begin, gaps.length),
         *_spike_findings(hours, found_spikes),
         *_still_findings(hours, still.column, still.begin, still.length, still_hours),
@@ -369,7 +381,6 @@ def _levels(hours: HourlyValues, level: Moments) -> dict[str, Any]:
         for hour in (day.argmin(axis=0), day.argmax(axis=0))
     )
     return {
-        "missing_hours": np.isnan(hours.values).sum(axis=0),
         "mean": level.mean,
         "sd": level.sd,
         "min": level.lowest,

@@ -9,7 +9,7 @@ from typing import Any
 from carbonroute.carbon import FileSource
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition
-from carbonroute.inspection.carbon import Series, describe, pictures
+from carbonroute.inspection.carbon import Series, describe, describe_complete, pictures
 from carbonroute.inspection.result import Inspection, Pictures
 
 
@@ -23,7 +23,13 @@ def inspect(source: type[FileSource], preview: Preview, recognition: Recognition
     """
     survey = source.survey(preview, recognition)
     in_grams = survey.unit == "g/kWh"
-    series = describe(survey.table, preview.file_name, in_grams=in_grams, step=survey.step, unit=survey.unit)
+    series = None
+    if survey.complete is not None:
+        series = describe_complete(survey.complete, in_grams=in_grams, unit=survey.unit)
+    if series is None:
+        series = describe(
+            survey.rows(), preview.file_name, in_grams=in_grams, step=survey.step, unit=survey.unit
+        )
     rules = series.rules()
     if survey.step is not None:
         rules.pop("step", None)

@@ -146,9 +146,11 @@ def _refuse_times(file: Preview, kind: Kind | None, *, is_carbon: bool) -> None:
     `is_carbon`: whether it is read as carbon, whose times may be numbers.
     """
     name, numbers = file.file_name, file.numbers
-    dates = [column for column in file.times if file.head[column].cast(pl.String).str.len_chars().max() == 10]
+    dates = [
+        column for column in file.times if file.first(column).cast(pl.String).str.len_chars().max() == 10
+    ]
     hours = [column for column in numbers if _HOUR.fullmatch(column.strip())]
-    if dates == list(file.times) and dates and hours and file.head[dates[0]].n_unique() < len(file.head):
+    if dates == list(file.times) and dates and hours and file.first(dates[0]).n_unique() < len(file.rows):
         problem = f"dates stand in column {dates[0]!r}, and hours in {hours[0]!r}"
         remedy = "one column of times is expected, such as 2024-01-01T05:00; hours from 1 to 24 end at them"
         raise refused(name, problem, f"{remedy}: stamp = 'end'")
@@ -159,8 +161,8 @@ def _refuse_times(file: Preview, kind: Kind | None, *, is_carbon: bool) -> None:
     if file.epochs:
         problem = f"column {file.epochs[0]!r} counts time since 1970 in numbers"
         raise refused(name, problem, f"rates need {_ISO}; carbon intensities: --as carbon")
-    if told := [column for column in file.words if _tells_times(column, file.head[column])]:
-        stamp = file.head[told[0]].drop_nulls()[0]
+    if told := [column for column in file.words if _tells_times(column, file.first(column))]:
+        stamp = file.first(told[0]).drop_nulls()[0]
         problem = f"column {told[0]!r} holds {stamp!r}, which is no ISO 8601 time"
         raise refused(name, problem, without_abbreviation(stamp) or f"carbon and rates need {_ISO}")
     of_carbon = kind == "carbon" or (kind is None and says_carbon(file, numbers))

@@ -146,7 +146,7 @@ def _named(files: Sequence[TrafficFile], folder: Path) -> Iterator[TrafficFile]:
 def _traffic_file(source: type[TrafficSource], file: TrafficFile, folder: Path) -> Inspection:
     path = folder / file.path
     head = head_of(path, file.path, layout=file.layout)
-    preview = Preview(path, file.path, head=head, layout=file.layout)
+    preview = Preview(path, file.path, beginning=lambda: head, typed=head, layout=file.layout)
     inspection = TRAFFIC[file.form](source, preview, file.recognition, file)
     return _without_suggestion(inspection, file.reading)
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from carbonroute.arrays import Array, Integers
 from carbonroute.units import HOURS_PER_DAY
 
+#: Values of a series at once, of which a few arrays fit a processor's cache.
+_AT_ONCE = 2**16
 #: Windows that it takes to speak of a variance over them.
 MIN_WINDOWS = 10
 
@@ -39,8 +42,6 @@ class Moments(NamedTuple):
         Sample standard deviation; NaN for one value.
     lowest, highest
         The extremes.
-    away
-        Distances from the mean, shape (Z, H), 0 where missing.
     """
 
     known: Integers
@@ -48,7 +49,6 @@ class Moments(NamedTuple):
     sd: Array
     lowest: Array
     highest: Array
-    away: Array
 
 
 class Asymmetry(NamedTuple):
@@ -67,7 +67,11 @@ def moments(values: Array) -> Moments:
     >>> moments(np.array([[1.0], [3.0], [np.nan]])).mean.tolist()
     [2.0]
     """
-    series = np.ascontiguousarray(values.T)
+    return Moments(*_by_zones(_moments, values))
+
+
+def _moments(series: Array) -> tuple[Integers | Array, ...]:
+    """Return the moments of each row."""
     with np.errstate(invalid="ignore", over="ignore"):
         total = series.sum(axis=1)
     is_whole = bool(np.isfinite(total).all())  # a value that is not makes its sum another
@@ -84,7 +88,24 @@ def moments(values: Array) -> Moments:
     square = np.einsum("zh,zh->z", away, away)
     sd = np.sqrt(np.divide(square, count - 1, out=nothing.copy(), where=count > 1))
     lowest, highest = (edge.reduce(series, axis=1, initial=np.nan) for edge in (np.fmin, np.fmax))
-    return Moments(count, mean, sd, lowest, highest, away)
+    return count, mean, sd, lowest, highest
+
+
+def _by_zones(
+    statistics: Callable[..., tuple[Any, ...]], values: Array, *of_zones: Array
+) -> Iterator[NDArray[Any]]:
+    """Yield statistics of columns, of some columns at once: arrays that fit a processor's cache.
+
+    Of two columns at least, if there are so many: `numpy.einsum` rounds a sum of one column alone otherwise.
+    `of_zones`: further arguments, shapes (Z,).
+    """
+    hours, zones = values.shape
+    count = max(zones // max(_AT_ONCE // max(hours, 1), 2), 1)
+    cuts = [slice(zones * part // count, zones * (part + 1) // count) for part in range(count)]
+    parts = (
+        statistics(np.ascontiguousarray(values.T[cut]), *(each[cut] for each in of_zones)) for cut in cuts
+    )
+    return map(np.concatenate, zip(*parts, strict=True))
 
 
 def mean_day(values: Array, first_hour: int) -> Array:
@@ -132,12 +153,19 @@ def lag_correlation(values: Array, lag: int, level: Moments | None = None) -> Ar
     Over the pairs of which both are known; NaN for fewer than 2 of them, or if either side is constant.
     `level`: the moments of the values, if they are known.
     """
-    level, hours = moments(values) if level is None else level, len(values)
-    pairs = max(hours - lag, 0)
-    now, before = level.away[:, lag:], level.away[:, :pairs]
+    mean = (moments(values) if level is None else level).mean
+    (correlation,) = _by_zones(partial(_lag_correlation, lag), values, mean)
+    return correlation
+
+
+def _lag_correlation(lag: int, series: Array, mean: Array) -> tuple[Array]:
+    """Return the correlation of each row, whose mean is known."""
+    away, pairs = series - mean[:, np.newaxis], max(series.shape[1] - lag, 0)
+    known = np.isfinite(series)
+    now, before = away[:, lag:], away[:, :pairs]
     count, sides = np.full(len(now), pairs), [now, before]
-    if (level.known < hours).any():
-        known = np.isfinite(values.T)
+    if not known.all():
+        away[~known] = 0.0
         both = known[:, lag:] & known[:, :pairs]
         count, sides = both.sum(axis=1), [np.where(both, side, np.nan) for side in sides]
         now, before = (np.where(both, side, 0.0) for side in (now, before))
@@ -158,7 +186,7 @@ def lag_correlation(values: Array, lag: int, level: Moments | None = None) -> Ar
     )
     correlation = np.full(len(some), np.nan)
     correlation[some] = np.clip(product / np.sqrt(square * other_square), -1, 1)
-    return correlation
+    return (correlation,)
 
 
 class Windows:

@@ -188,9 +188,9 @@ def inspect(
     """
     time = recognition.columns["time"]
     file_name = preview.file_name
-    required({"time column": time}, preview.head.columns, file_name)
+    required({"time column": time}, preview.names, file_name)
     unit, zone = (stated.time_unit, stated.time_zone) if stated else (None, None)
-    clock = _Clock.of(preview.head[time], time, unit, zone)
+    clock = _Clock.of(preview.first(time), time, unit, zone)
     seen, broken = _Seen(), None
     try:
         for piece in _pieces(preview, recognition, piece_bytes):

@@ -43,10 +43,10 @@ def recognise_matrix(preview: Preview) -> Recognition | None:
 
     from carbonroute.files.preview import MOST, Certainty, Recognition
 
-    first, *rest = preview.head.columns or [""]
-    if not rest or preview.head[first].dtype != pl.String or first in preview.times:
+    first, *rest = preview.names or [""]
+    if not rest or first in preview.times or (names := preview.first(first)).dtype != pl.String:
         return None
-    rows, columns = set(preview.head[first].drop_nulls()), set(rest)
+    rows, columns = set(names.drop_nulls()), set(rest)
     numbers = columns & set(preview.numbers)
     if not numbers:
         return None

@@ -100,8 +100,8 @@ def recognise_pairs(preview: Preview) -> Recognition | None:
 
     if preview.times or preview.is_json or len(preview.words) < 2:
         return None
-    first, *rest = preview.head.columns
-    if set(rest) & set(map(str, preview.head[first].drop_nulls())):
+    first, *rest = preview.names
+    if set(rest) & set(map(str, preview.first(first).drop_nulls())):
         return None  # a matrix: its rows are called as its columns are
     columns = pair_columns(preview.head, (), preview.file_name)
     if columns is None:

@@ -136,9 +136,7 @@ class Log(Spec):
         if time is None:
             return None
         tokens = [_NUMBERS["prompt tokens"], _NUMBERS["answer tokens"]]
-        has_tokens = any(
-            pattern.search(name) for name in preview.head.columns if name != time for pattern in tokens
-        )
+        has_tokens = any(pattern.search(name) for name in preview.names if name != time for pattern in tokens)
         certain = preview.is_log or has_tokens or _ARRIVAL.search(time)
         columns = {"time": time}
         numbers = [name for name in preview.numbers if name != time]
@@ -146,7 +144,7 @@ class Log(Spec):
             for role, pattern in patterns.items():
                 if name := first_named(pattern, names):
                     columns[role] = name
-        further = tuple(name for name in preview.head.columns if name not in columns.values())
+        further = tuple(name for name in preview.names if name not in columns.values())
         certainty = Certainty.COLUMNS if certain else Certainty.POSSIBLE
         return Recognition(certainty, "log", columns, {"further columns": further})
 

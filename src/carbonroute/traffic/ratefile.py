@@ -181,11 +181,9 @@ class RateFile(TrafficSource):
         rates = tuple(name for name in preview.numbers if name != time)
         if preview.is_log or not rates:
             return None
-        only_numbers = time is None and len(rates) == len(preview.head.columns) and not preview.epochs
+        only_numbers = time is None and len(rates) == len(preview.names) and not preview.epochs
         certain = only_numbers or all(_RATE.search(name) for name in rates)
-        several = time is not None and preview.head[time].n_unique() < len(
-            preview.head
-        )  # rows for one window
+        several = time is not None and preview.first(time).n_unique() < len(preview.rows)  # for one window
         if several or any(_NO_RATE.search(name) for name in rates):
             return Recognition(
                 Certainty.POSSIBLE, "rate-file", {"time": time} if time else {}, {"rates": rates}
@@ -453,8 +451,10 @@ def spelled_minutes(minutes: int) -> str:
 
 def _are_counts(preview: Preview, names: Sequence[str]) -> bool:
     """Whether columns hold whole numbers and are called counts, or are too large for carbon intensities."""
-    columns = [preview.head[name] for name in names]
-    if not all(map(_is_whole, (column.head(1) for column in columns))) or not all(map(_is_whole, columns)):
+    if not all(_is_whole(preview.rows[name].head(1)) for name in names):
+        return False
+    columns = [preview.rows[name] for name in names]
+    if not all(map(_is_whole, columns)):
         return False
     called = all(_COUNT.fullmatch(name.strip()) for name in names)
     return called or any((_numbers(column) > _MOST_CARBON).any() for column in columns)
