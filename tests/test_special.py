@@ -26,3 +26,20 @@ print(scipy.special.ndtr is ndtr, scipy.special.logsumexp([0.0]), scipy.stats.no
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[]", "True 0.0 0.5"]
+
+
+def test_a_release_without_the_compiled_module_has_the_functions_as_well() -> None:
+    code = """
+import sys
+class Hidden:
+    def find_spec(self, name, path, target=None):
+        if name == "scipy.special._ufuncs":
+            sys.meta_path.remove(self)
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Hidden())
+from carbonroute.special import ndtr
+import scipy.special
+print(ndtr is scipy.special.ndtr, ndtr(0.0))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True 0.5\n"
