@@ -138,7 +138,7 @@ def test_a_folder_of_results_runs_nothing(
     RunFolder.reopen(folder, "figures").finish(evil)
     assert main(["report", str(folder), "--no-code"]) == 0
     damage.draw_nothing(monkeypatch)
-    monkeypatch.setattr(drawing, "render", lambda *_: b"")
+    monkeypatch.setattr(drawing, "_saved", lambda *_: b"")
     assert main(["figures", str(folder), "--quiet", "--no-code"]) == 0
     assert main(["report", str(folder), "--output", str(tmp_path / "page.html")]) == 0
     carbonroute.read_tables(folder)

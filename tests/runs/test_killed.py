@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from carbonroute.cli import drawing, main
+from carbonroute.metrics import Tables
 from carbonroute.report import run as page_of_run
 from carbonroute.runs.folder import require_unchanged
 from carbonroute.runs.manifest import read_manifest
@@ -51,7 +52,8 @@ def counted(name, last):
     setattr(os, name, passing)
 
 
-def text_of(name, tables, form="png"):
+def text_of(drawn, form):
+    name, tables = drawn
     return f"{name} {form} {tables.policies['avg_latency_ms'].to_list()}".encode()
 
 
@@ -61,8 +63,9 @@ def killed(folder, last=None):
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        carbonroute.cli.drawing.render = text_of
-        carbonroute.report.run.figures = lambda tables: ()
+        carbonroute.cli.drawing._drawn = lambda name, tables: (name, tables)
+        carbonroute.cli.drawing._saved = text_of
+        carbonroute.report.run.figures = lambda *_: ()
         for name in ("open", *CHANGING):
             counted(name, last)
         code = main([word.replace("FOLDER", str(folder)) for word in arguments])
@@ -132,12 +135,14 @@ def every(count: int) -> list[int]:
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have text written for figures, as by the killed command."""
-    monkeypatch.setattr(
-        drawing,
-        "render",
-        lambda name, tables, form: f"{name} {form} {tables.policies['avg_latency_ms'].to_list()}".encode(),
-    )
-    monkeypatch.setattr(page_of_run, "figures", lambda _: ())
+    monkeypatch.setattr(drawing, "_drawn", lambda name, tables: (name, tables))
+    monkeypatch.setattr(drawing, "_saved", text_of)
+    monkeypatch.setattr(page_of_run, "figures", lambda *_: ())
+
+
+def text_of(drawn: tuple[str, Tables], form: str) -> bytes:
+    name, tables = drawn
+    return f"{name} {form} {tables.policies['avg_latency_ms'].to_list()}".encode()
 
 
 def judge(kills: Kills, tmp_path: Path, command: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:

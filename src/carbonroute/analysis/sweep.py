@@ -120,18 +120,25 @@ def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[tuple[Choice, ...
     tried = tuple(tried)
     hour, origin, workload = np.nonzero(inputs.arrivals.expected())
     cells, day = Requests(hour, origin, workload), np.count_nonzero(hour < HOURS_PER_DAY)
+
+    def decisions(choice: Choice, cells: Requests) -> tuple[bytes, Asked | None]:
+        candidate = choice.candidate
+        if candidate.by_request(inputs.site):  # requests of a cell differ: its definition
+            return f"{candidate.policy!r} {candidate.information!r}".encode(), None
+        return _decisions(Dispatcher.of(candidate, inputs), cells)
+
     if len(cells) <= _FEW_CELLS:  # asking about a day takes as long
-        decided = [_decisions(choice.candidate, inputs, cells) for choice in tried]
+        decided = [decisions(choice, cells) for choice in tried]
         keys, asked = [key for key, _ in decided], [answer for _, answer in decided]
     else:
         glance = Requests(hour[:day], origin[:day], workload[:day])
         keys, asked = (
-            [_decisions(choice.candidate, inputs, glance)[0] for choice in tried],
+            [decisions(choice, glance)[0] for choice in tried],
             [None] * len(tried),
         )
         times = Counter(keys)  # most differ within a day: only the others are asked about all hours
         keys = [
-            _decisions(choice.candidate, inputs, cells)[0] if times[key] > 1 else key
+            decisions(choice, cells)[0] if times[key] > 1 else key
             for choice, key in zip(tried, keys, strict=True)
         ]
     kept: dict[bytes, tuple[Choice, Asked | None]] = {}
@@ -146,14 +153,9 @@ def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[tuple[Choice, ...
     return tuple(choices), tuple(answers)
 
 
-def _decisions(candidate: Candidate, inputs: Inputs, cells: Requests) -> tuple[bytes, Asked | None]:
-    """Return a digest of a policy's decisions, and the answer.
-
-    Where requests of a cell differ, its definition, and None.
-    """
-    if candidate.by_request(inputs.site):
-        return f"{candidate.policy!r} {candidate.information!r}".encode(), None
-    answer = asked = Dispatcher.of(candidate, inputs).ask(cells)
+def _decisions(dispatcher: Dispatcher, cells: Requests) -> tuple[bytes, Asked]:
+    """Return a digest of a policy's decisions for whole cells, and the answer."""
+    answer = asked = dispatcher.ask(cells)
     if answer.ndim == 2 and (answer.max(axis=1) == 1).all():  # weights that split nothing
         answer = answer.argmax(axis=1)
     return hashlib.sha256(answer.tobytes()).digest(), Asked(cells, asked)

@@ -41,9 +41,8 @@ def draw_all(
     for done, (name, form) in enumerate(files, start=1):
         with drawn_for(style):
             if name not in drawn:
-                with house_style():
-                    drawn[name] = Drawn.measured(draw(name, tables))
-            data = as_file(figure_of(drawn[name].ax), cast(Format, form))
+                drawn[name] = _drawn(name, tables)
+            data = _saved(drawn[name], cast(Format, form))
         folder.write(f"{FIGURES[name].folder}/{name}.{form}", data)
         if progress:
             progress(done, len(files))
@@ -51,6 +50,15 @@ def draw_all(
     of_figures = dict.fromkeys(table for name in names for table in FIGURES[name].tables)
     note_missing_glyphs(characters_of(by_name[table] for table in of_figures))
     return drawn
+
+
+def _drawn(name: str, tables: Tables | Mapping[str, pl.DataFrame]) -> Drawn:
+    with house_style():
+        return Drawn.measured(draw(name, tables))
+
+
+def _saved(drawn: Drawn, form: Format) -> bytes:
+    return as_file(figure_of(drawn.ax), form)
 
 
 def note_missing_glyphs(characters: Iterable[str]) -> None:

@@ -265,13 +265,14 @@ def init(scenario: Path, /, *, output: Path = Path("live.toml"), no_code: NoCode
     import os
 
     from carbonroute.files.folder import create_named
-    from carbonroute.live.draft import draft
+    from carbonroute.live.draft import draft, runnable
     from carbonroute.scenario import load, resolve
 
     with results_alone():
         inputs = resolve(load(scenario, code=not no_code))
     named = os.path.relpath(scenario, output.parent)
-    create_named(output, draft(inputs, named, str(output)).encode())
+    policy = runnable(inputs.scenario.name, inputs.candidates, inputs.site).label
+    create_named(output, draft(inputs.scenario.regions, policy, named, str(output)).encode())
     out().print(f"Wrote {output}. Next: carbonroute live check {output}", soft_wrap=True)
     return DONE
 

@@ -110,6 +110,10 @@ class Recognition:
         return {"format": self.format, **self.named(), **lists}
 
 
+def _no_rows() -> pl.DataFrame:
+    return pl.DataFrame()
+
+
 @dataclass(frozen=True)
 class Preview:
     """The content of a JSON or XML file, or the first rows of a table.
@@ -136,10 +140,10 @@ class Preview:
     path: Path
     file_name: str
     content: Any = None
-    beginning: Callable[[], pl.DataFrame] = pl.DataFrame
+    beginning: Callable[[], pl.DataFrame] = _no_rows
     whole: pl.DataFrame | None = None
     plain: pl.DataFrame | None = None
-    typed: pl.DataFrame = field(default_factory=pl.DataFrame)
+    typed: pl.DataFrame = field(default_factory=_no_rows)
     is_log: bool = False
     layout: CsvLayout = PLAIN
 

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 from carbonroute.arrays import Mask
+from carbonroute.control.site import Site
 from carbonroute.errors import Fault, InputError, did_you_mean, shortened
 from carbonroute.files.durations import Duration
 from carbonroute.files.toml import parse
@@ -302,7 +303,9 @@ def load_live(path: Path, changes: Mapping[str, object] | None = None, *, code: 
         parts = _Parts.read(tables, {"folder": path.parent, "code": code, "written": written})
         against = tuple(_against_the_scenario(parts, inputs))
         if file is not None and not against:
-            return _setup(path, file, inputs)
+            place = [candidate.label for candidate in inputs.candidates].index(file.policy)
+            policy = inputs.scenario.policies[place], inputs.candidates[place]
+            return LiveSetup(path, file.live, inputs, *policy)
         if against:
             errors.append(written.located(InputError(str(path), against), str(path)))
     raise errors[0] if len(errors) == 1 else InputError.together(str(path), errors)
@@ -364,17 +367,11 @@ def names_of(scenario: Scenario) -> Names:
     )
 
 
-def _setup(path: Path, file: LiveConfig, inputs: Inputs) -> LiveSetup:
-    labels = [candidate.label for candidate in inputs.candidates]
-    index = labels.index(file.policy)
-    return LiveSetup(path, file.live, inputs, inputs.scenario.policies[index], inputs.candidates[index])
-
-
 def _against_the_scenario(parts: _Parts, inputs: Inputs) -> Iterator[Fault]:
     """Yield the faults of a live file that its scenario tells."""
     names = names_of(inputs.scenario)
     if parts.policy is not None:
-        yield from _of_the_policy(parts.policy, inputs)
+        yield from _of_the_policy(parts.policy, inputs.candidates, inputs.site)
     if isinstance(parts.baseline, StaticBaseline):
         yield from _unknown(parts.baseline.weights, names.regions, "live.baseline.weights.")
     if parts.observe is not None:
@@ -394,14 +391,14 @@ def _against_the_scenario(parts: _Parts, inputs: Inputs) -> Iterator[Fault]:
         yield from _uncovered(tuple(parts.actuators.values()), names)
 
 
-def _of_the_policy(label: str, inputs: Inputs) -> Iterator[Fault]:
+def _of_the_policy(label: str, candidates: Iterable[Candidate], site: Site) -> Iterator[Fault]:
     """Yield the fault of a policy that the scenario does not have, or that cannot run live."""
-    by_label = {candidate.label: candidate for candidate in inputs.candidates}
+    by_label = {candidate.label: candidate for candidate in candidates}
     candidate = by_label.get(label)
     if candidate is None:
         found = f"the scenario has no policy {label!r}"
         yield Fault("policy", found, did_you_mean(label, by_label), "unknown-name")
-    elif candidate.clairvoyant or candidate.by_request(inputs.site):
+    elif candidate.clairvoyant or candidate.by_request(site):
         kind = "is clairvoyant" if candidate.clairvoyant else "decides on single requests"
         remedy = "name a policy that decides for whole cells by what a router can know"
         yield Fault("policy", f"{label!r} {kind}, and cannot run live", remedy)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+from carbonroute.control.site import Site
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.toml import value
-from carbonroute.scenario import Candidate, Inputs
+from carbonroute.scenario import Candidate
+from carbonroute.scenario.written.sections import Region
 
 _TEXT = """\
 # Written by carbonroute live init. A shadow: it decides and records, and moves nothing.
@@ -42,44 +46,44 @@ token_env = "ELECTRICITY_MAPS_TOKEN"    # the name of the environment variable, 
 """
 
 
-def draft(inputs: Inputs, scenario: str, file: str) -> str:
+def draft(regions: Sequence[Region], policy: str, scenario: str, file: str) -> str:
     """Return the text of a live file.
 
     Parameters
     ----------
-    inputs
-        The scenario with its data.
+    regions
+        The regions of a scenario.
+    policy
+        The label of the policy that is to run.
     scenario, file
         The scenario's file as the live file names it, and the live file's own name.
-
-    Raises
-    ------
-    InputError
-        If none of its policies can run live.
     """
-    regions = inputs.scenario.regions
     share = round(1 / len(regions), 2)
     shares = [*[share] * (len(regions) - 1), round(1 - share * (len(regions) - 1), 2)]
     weights = ", ".join(f"{value(r.name)} = {share:g}" for r, share in zip(regions, shares, strict=True))
     return _TEXT.format(
         file=file,
         scenario=value(scenario),
-        policy=value(_runnable(inputs).label),
+        policy=value(policy),
         weights=weights,
         zones=", ".join(region.zone or region.name for region in regions),
     )
 
 
-def _runnable(inputs: Inputs) -> Candidate:
-    """Return a policy that can run live: before others, one that goes by carbon and by the latency limits."""
+def runnable(scenario: str, candidates: Iterable[Candidate], site: Site) -> Candidate:
+    """Return a policy that can run live: before others, one that goes by carbon and by the latency limits.
+
+    Raises
+    ------
+    InputError
+        If none of the scenario's policies can.
+    """
     able = [
-        candidate
-        for candidate in inputs.candidates
-        if not (candidate.clairvoyant or candidate.by_request(inputs.site))
+        candidate for candidate in candidates if not (candidate.clairvoyant or candidate.by_request(site))
     ]
     if not able:
         problem = "none of its policies can run live: they are clairvoyant, or decide on single requests"
         remedy = "add one that decides for whole cells, such as use = 'optimal'"
-        raise InputError(inputs.scenario.name, [Fault("policies", problem, remedy)])
+        raise InputError(scenario, [Fault("policies", problem, remedy)])
     by_limits = ("carbon_g_per_kwh", "slo_ms", "violation_share")
     return max(able, key=lambda candidate: sum(map(candidate.reads, by_limits)))

@@ -52,6 +52,11 @@ def with_baselines(
             candidates.append(added)
         return index
 
+    def refused(added: Candidate) -> bool:
+        if engine == "queued":
+            return any(queued.faults(added, inputs.site, ""))
+        return engine == "exact" and bool(unsupported(inputs, added))
+
     latency_first = inputs.candidate(BASELINE.name, BASELINE, inputs.scenario.information)
     baseline = place(latency_first)
     sampling = inputs.scenario.sampling
@@ -63,7 +68,7 @@ def with_baselines(
             name: place(step)
             for name, step in (("latency-first", latency_first), *_steps(inputs))
             if not (step.oracle and inputs.capacity.replicas)  # it does not see the batches that it fills
-            and not _refused(inputs, step, engine)  # an added policy must not fail the run
+            and not refused(step)  # an added policy must not fail the run
         }
     # With queues, a run on fresh data would be a simulation of its own.
     if compared and engine != "queued":
@@ -83,12 +88,6 @@ def with_baselines(
         )
 
     return replace(inputs, candidates=tuple(candidates), baseline=baseline), compare
-
-
-def _refused(inputs: Inputs, baseline: Candidate, engine: str) -> bool:
-    if engine == "queued":
-        return any(queued.faults(baseline, inputs.site, ""))
-    return engine == "exact" and bool(unsupported(inputs, baseline))
 
 
 def _steps(inputs: Inputs) -> Iterator[tuple[str, Candidate]]:

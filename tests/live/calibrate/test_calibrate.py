@@ -19,8 +19,9 @@ from carbonroute.engines.queued import run
 from carbonroute.errors import InputError, RunFolderError
 from carbonroute.files.toml import document as toml
 from carbonroute.live.calibrate import Row, calibrate
-from carbonroute.live.calibrate.evidence import of_journal
+from carbonroute.live.calibrate.evidence import Evidence, of_journal
 from carbonroute.live.calibrate.rates import count_interval, dispersion, rates
+from carbonroute.live.calibrate.rows import Part
 from carbonroute.live.calibrate.service import service_times
 from carbonroute.runs.journals import written
 from carbonroute.scenario import Inputs, load
@@ -62,6 +63,15 @@ def journal_of(folder: Path, **changes: Any) -> tuple[Path, Inputs]:
     return folder, inputs
 
 
+def told_rates(evidence: Evidence, inputs: Inputs) -> Part:
+    return rates(evidence, inputs.scenario, inputs.expected_per_s)
+
+
+def told_times(evidence: Evidence, inputs: Inputs) -> Part:
+    ids = [workload.id for workload in inputs.scenario.workloads]
+    return service_times(evidence, ids, inputs.laws, inputs.capacity)
+
+
 def file_of(path: Path, **changes: Any) -> Path:
     path.write_text(toml(document(**{**TRUTH, **changes})), encoding="utf-8")
     return path
@@ -73,7 +83,7 @@ def test_the_truth_lies_in_the_intervals_as_often_as_they_say(seeds: int, tmp_pa
     for seed in range(seeds):
         path, inputs = journal_of(tmp_path / str(seed), sampling={"seed": seed})
         evidence = of_journal(path, inputs)
-        for row in (*rates(evidence, inputs).rows, *service_times(evidence, inputs).rows):
+        for row in (*told_rates(evidence, inputs).rows, *told_times(evidence, inputs).rows):
             held.setdefault(row.quantity, []).append(row.holds)
             assert row.interval[1] - row.interval[0] < 0.6 * row.measured
     assert len(held) == 11
@@ -225,7 +235,7 @@ def test_bursts_widen_the_interval(tmp_path: Path) -> None:
         "bursts": {"kind": "gamma-renewal", "requests_per_hour": 1500, "cv": 3.0},
     }.items():
         path, inputs = journal_of(tmp_path / name, horizon={"hours": 4}, traffic=traffic)
-        low, high = rates(of_journal(path, inputs), inputs).rows[0].interval
+        low, high = told_rates(of_journal(path, inputs), inputs).rows[0].interval
         widths[name] = high - low
     # Nine times the variance, and estimates of it of some 45 windows.
     assert widths["bursts"] > 2 * widths["poisson"]
@@ -262,7 +272,7 @@ def test_pools_that_reject_tell_no_service_time(tmp_path: Path) -> None:
     )
     evidence = of_journal(path, inputs)
     assert evidence.rejecting.all()
-    part = service_times(evidence, inputs)
+    part = told_times(evidence, inputs)
     assert not part.rows
     assert "near is left out, as its queue was full" in "\n".join(part.notes)
 
@@ -346,7 +356,7 @@ def test_intervals_in_which_not_all_was_counted_tell_no_rate(tmp_path: Path) -> 
 
     evidence = of_journal(live(path, measured), inputs)
     assert evidence.left_out["not all requests were counted"] == 30
-    row = rates(evidence, inputs).rows[0]
+    row = told_rates(evidence, inputs).rows[0]
     assert row.measured == pytest.approx(1500, rel=0.2)
 
 

@@ -92,8 +92,8 @@ def calibrate(path: Path, scenario: str | Path, output: Path, *, code: bool = Tr
         raise InputError(str(path), [Fault("", problem, remedy)])
     evidence = read(path, inputs)
     parts = [
-        rates(evidence, inputs),
-        service_times(evidence, inputs),
+        rates(evidence, inputs.scenario, inputs.expected_per_s),
+        service_times(evidence, [one.id for one in inputs.scenario.workloads], inputs.laws, inputs.capacity),
         energies(evidence, inputs.scenario),
     ]
     changes = {key: value for part in parts for key, value in (part.changes or {}).items()}

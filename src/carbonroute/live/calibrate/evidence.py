@@ -126,16 +126,18 @@ def of_journal(path: Path, inputs: Inputs) -> Evidence:
         remedy = "name the journal of a policy that reads the state of the regions, or of a longer run"
         raise InputError(str(path), [Fault("", problem, remedy)])
     name = f"{len(rows):,} intervals of {kept.policy.use!r} ({kept.mode})"
-    return _evidence(name, rows, inputs)
+    return _evidence(name, rows, inputs.site.shape, inputs.capacity, inputs.scenario.horizon)
 
 
 def _weights(record: DecisionRecord) -> Array:
     return np.array(record.weights, dtype=float)
 
 
-def _evidence(name: str, rows: Sequence[_Window], inputs: Inputs) -> Evidence:
-    """Return the measurements of some windows."""
-    origins, workloads, regions = inputs.site.shape
+def _evidence(
+    name: str, rows: Sequence[_Window], shape: tuple[int, int, int], capacity: Capacity, horizon: Horizon
+) -> Evidence:
+    """Return the measurements of some windows; the shape is that of origins, workloads and regions."""
+    origins, workloads, regions = shape
     column = {
         name: np.concatenate([getattr(row.reading, name) for row in rows])
         for name in ("passed_s", "busy_s", "waiting", "busy", "available", "requests")
@@ -144,11 +146,11 @@ def _evidence(name: str, rows: Sequence[_Window], inputs: Inputs) -> Evidence:
     weights = np.stack([row.in_force for row in rows])
     live = np.array([row.record.live is not None for row in rows])
     sent, busy_s = np.einsum("kow,kowr->kwr", requests, weights), column["busy_s"].copy()
-    busy_s[live] = np.stack([_served_s(row, inputs.capacity) for row in rows])[live]
+    busy_s[live] = np.stack([_served_s(row, capacity) for row in rows])[live]
     # A live sensor that does not know a region's requests takes those of before for them.
     measured = [row.record.live is None or row.record.live.traffic == "measured" for row in rows]
     counted = np.array(measured) & (~live | column["available"].all(axis=1))
-    full = (column["waiting"] >= inputs.capacity.queue_limit) & (inputs.capacity.queue_limit < UNLIMITED)
+    full = (column["waiting"] >= capacity.queue_limit) & (capacity.queue_limit < UNLIMITED)
     rejecting: Mask = np.asarray(full.any(axis=0))
     # Rejected requests came and were not served; a queue that is full at a moment rejects between others too.
     busy_s[rejecting | ~column["available"]] = np.nan
@@ -159,7 +161,7 @@ def _evidence(name: str, rows: Sequence[_Window], inputs: Inputs) -> Evidence:
     return Evidence(
         name=name,
         passed_s=column["passed_s"],
-        hour=_hours(rows, inputs.scenario.horizon),
+        hour=_hours(rows, horizon),
         requests=requests,
         counted=counted,
         sent=sent,

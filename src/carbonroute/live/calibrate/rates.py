@@ -19,7 +19,7 @@ from carbonroute.arrays import Array
 from carbonroute.intervals import CONFIDENCE, Interval, clopper_pearson
 from carbonroute.live.calibrate.evidence import Evidence
 from carbonroute.live.calibrate.rows import Part, Row
-from carbonroute.scenario import Inputs, Scenario
+from carbonroute.scenario import Scenario
 from carbonroute.traffic import Traffic
 from carbonroute.units import S_PER_HOUR
 
@@ -30,19 +30,18 @@ _LEAST_WINDOWS = 8
 _FAR = 4.0
 
 
-def rates(evidence: Evidence, inputs: Inputs) -> Part:
-    """Return the rates, and the total and shares that reproduce them."""
+def rates(evidence: Evidence, scenario: Scenario, expected_per_s: Array) -> Part:
+    """Return the rates, and the total and shares that reproduce them.
+
+    Expected are requests of each hour, origin and workload of a scenario.
+    """
     counted = evidence.counted
     if not counted.any():
         return Part(notes=("rates: in no interval were all requests counted",))
     requests, passed_s = evidence.requests[counted], evidence.passed_s[counted]
-    expected = inputs.expected_per_s[evidence.hour[counted]] * passed_s[:, np.newaxis, np.newaxis]
+    expected = expected_per_s[evidence.hour[counted]] * passed_s[:, np.newaxis, np.newaxis]
     hours, total = float(passed_s.sum()) / S_PER_HOUR, expected.sum()
-    names = [
-        (origin.name, workload.id)
-        for origin in inputs.scenario.origins
-        for workload in inputs.scenario.workloads
-    ]
+    names = [(origin.name, workload.id) for origin in scenario.origins for workload in scenario.workloads]
     rows = [_rate("requests", requests.sum(axis=(1, 2)), expected.sum(axis=(1, 2)), hours)]
     if len(names) > 1:
         flat, flat_expected = (values.reshape(len(values), -1) for values in (requests, expected))
@@ -52,8 +51,8 @@ def rates(evidence: Evidence, inputs: Inputs) -> Part:
         ]
     if not total or not requests.sum():
         return Part(tuple(rows), notes=("rates: none were expected, or none came; they stay as they are",))
-    shares = _Shares(requests, expected, inputs.scenario)
-    of_rate = _of_rate(requests.sum() / total, inputs.scenario.traffic)
+    shares = _Shares(requests, expected, scenario)
+    of_rate = _of_rate(requests.sum() / total, scenario.traffic)
     return Part((*rows, *shares.rows), {**of_rate, **shares.changes}, shares.notes)
 
 

@@ -21,7 +21,7 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.live.calibrate.evidence import Evidence
 from carbonroute.live.calibrate.rows import Part, Row
 from carbonroute.live.regression import Estimate, least_squares
-from carbonroute.scenario import Capacity, Inputs
+from carbonroute.scenario import Capacity
 from carbonroute.units import MS_PER
 from carbonroute.workloads import Distribution, ServiceLaw
 
@@ -32,32 +32,32 @@ _LEAST_BATCHES = 4
 _NARROW = 0.2
 
 
-def service_times(evidence: Evidence, inputs: Inputs) -> Part:
-    """Return the mean service time of each workload."""
-    laws = inputs.laws
+def service_times(
+    evidence: Evidence, workloads: Sequence[str], laws: Sequence[ServiceLaw], capacity: Capacity
+) -> Part:
+    """Return the mean service time of each workload, by its id, beside its law."""
     stated_ms = np.array([law.average() for law in laws])
-    batched = inputs.capacity.max_batch > 0
+    batched = capacity.max_batch > 0
     notes = ["service times: the journal tells means alone; each law keeps its shape, and std ÷ mean"]
     if batched.any():
         notes.append("service times: requests in batches share servers, and tell no time of their own")
-    rejecting = np.array(inputs.capacity.labels)[evidence.rejecting].tolist()
+    rejecting = np.array(capacity.labels)[evidence.rejecting].tolist()
     why = "its queue was full, and who was rejected is unknown"
     notes += [f"service times: {label} is left out, as {why}" for label in rejecting]
-    columns, busy_s, served = _batches(evidence, inputs.capacity, laws, usable=~batched)
+    columns, busy_s, served = _batches(evidence, capacity, laws, usable=~batched)
     if len(busy_s) < _LEAST_BATCHES:
         problem = "service times: unknown, as busy servers were not measured long enough"
         return Part(notes=(problem, *notes[1:]))
     weights = 1 / (columns @ stated_ms**2)  # the variance of a sum of service times, for laws alike
     estimates = least_squares(columns, busy_s * MS_PER["s"], weights)
-    names = [workload.id for workload in inputs.scenario.workloads]
-    if estimates is None or (len(names) > 1 and not all(map(_narrow, estimates))):
+    if estimates is None or (len(workloads) > 1 and not all(map(_narrow, estimates))):
         (factor,) = least_squares((columns @ stated_ms)[:, np.newaxis], busy_s * MS_PER["s"], weights) or (
             None,
         )
         if factor is None:
             return Part(notes=("service times: unknown, as no requests were served", *notes[1:]))
         estimates = tuple(_scaled(factor, mean_ms) for mean_ms in stated_ms.tolist())
-        if len(names) > 1:
+        if len(workloads) > 1:
             notes.append(
                 "service times: workloads share servers, and their shares vary too little to tell their "
                 "means apart: all are scaled by one factor"
@@ -65,9 +65,9 @@ def service_times(evidence: Evidence, inputs: Inputs) -> Part:
     seen = [f"{count:,.0f} requests" for count in served.tolist()]
     rows = [
         Row(f"mean service time, {name}", "ms", mean_ms, one.value, one.interval, note)
-        for name, mean_ms, one, note in zip(names, stated_ms.tolist(), estimates, seen, strict=True)
+        for name, mean_ms, one, note in zip(workloads, stated_ms.tolist(), estimates, seen, strict=True)
     ]
-    changes, more = _changes(estimates, laws, names)
+    changes, more = _changes(estimates, laws, workloads)
     return Part(tuple(rows), changes, (*notes, *more))
 
 
