@@ -164,3 +164,21 @@ def test_commands_do_not_import_commands() -> None:
     commands = {name for name in known if name.startswith("cli.")} - SHARED_BY_COMMANDS
     for name in commands - {"cli.app"}:
         assert not imports(known[name], known) & commands - {name}, name
+
+
+def taking(source: Path, kind: str) -> set[str]:
+    """Return the functions of a package that have an argument of a type, or of one that is made of it."""
+    return {
+        f"{name}.{node.name}"
+        for name, path in modules(source).items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+        if argument.annotation is not None
+        and any(isinstance(part, ast.Name) and part.id == kind for part in ast.walk(argument.annotation))
+    }
+
+
+def test_functions_take_what_they_use() -> None:
+    """All that is known of a run is handed whole to few: who says what it uses can be read alone."""
+    assert 0 < len(taking(SOURCE, "Inputs")) <= 40

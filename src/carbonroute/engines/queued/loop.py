@@ -240,10 +240,17 @@ class Loop:
         """Return at how many of the next ticks routers are asked together."""
         if self._singly or self._tick == 0:  # nothing was decided before the first
             return 1
-        before = np.searchsorted(self._part.time_s, ticks.now_s) - self._part.start
-        blind = self._candidate.knowledge.unknown_at(ticks.now_s)
-        apart = np.flatnonzero((before > _FEW) | (blind != blind[0]))
-        return max(1, int(apart[0])) if apart.size else len(ticks)
+        many_from_s = self._part.time_s[self._part.start + _FEW :][:1]  # later ticks come after more requests
+        few = (
+            int(np.searchsorted(ticks.now_s, many_from_s[0], side="right"))
+            if many_from_s.size
+            else len(ticks)
+        )
+        if few <= 1:
+            return 1
+        blind = self._candidate.knowledge.unknown_at(ticks.now_s[:few])
+        apart = np.flatnonzero(blind != blind[0])
+        return int(apart[0]) if apart.size else few
 
     def _go(self, steps_s: Array, ticks: Ticks, undo: Callable[[], None] | None) -> None:
         """Take some steps, as far as guesses are right; where nothing can be undone, none are made."""
