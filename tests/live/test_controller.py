@@ -107,6 +107,21 @@ def test_what_was_not_read_back_is_not_held_and_two_failures_are_an_alarm(
     assert differences(world) == 0
 
 
+@pytest.mark.parametrize("problem", ["lies", "down", "refuses"])
+def test_a_canary_holds_no_plan_that_was_not_carried_out(world: Bed, problem: Problem) -> None:
+    """What a canary holds is the policy's own plan, and not what is in force."""
+    with world.running(mode="canary:50%") as parts:
+        parts.controller.tick()
+        world.carbon = {"A": 80.0, "B": 140.0}
+        world.router.problem = problem
+        for _ in range(3):
+            after(world, parts, 3600)
+            np.testing.assert_array_equal(parts.controller.tick().weights, only(0))
+    for record in world.records()[1:]:
+        np.testing.assert_array_equal(record.holds(), only(1))
+    assert differences(world) == 0
+
+
 def test_a_kill_file_brings_the_baseline_within_a_tick(world: Bed) -> None:
     with world.running() as parts:
         parts.controller.tick()
