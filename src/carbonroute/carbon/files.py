@@ -193,8 +193,11 @@ class CarbonFile(CsvSource):
         table, time, times, findings = surveyed(preview, recognition)
         is_wide = recognition.format == "wide"
         marks: Mapping[str, str] = {}
-        survey = _survey_wide if is_wide else _survey_long
-        zone, values, settings, comments = survey(table, recognition, preview.file_name)
+        zone: pl.Series | None = None
+        if is_wide:
+            values, settings, comments = _survey_wide(recognition)
+        else:
+            zone, values, settings, comments = _survey_long(table, recognition, preview.file_name)
         value = preview.numbers_in(table, values)
         if value.null_count() > sum(table[name].null_count() for name in values):
             marked = [text for name in values if marks_in(text := table[name]) is not None]
@@ -443,18 +446,14 @@ def _factors_of(units: pl.Series, place: pl.Series, name: str, file_name: str) -
     return factor
 
 
-def _survey_wide(
-    table: pl.DataFrame,  # noqa: ARG001  that of `_survey_long`
-    recognition: Recognition,
-    file_name: str,  # noqa: ARG001
-) -> tuple[None, Sequence[str], dict[str, Any], list[str]]:
-    """Return no zone of rows, as each column is one's, the columns of values, and settings and comments."""
+def _survey_wide(recognition: Recognition) -> tuple[Sequence[str], dict[str, Any], list[str]]:
+    """Return the columns of values, one for each zone, and settings and comments."""
     columns = recognition.lists["zones"]
     zones, suffixes = suffixes_of(columns)
     comments = [f"zones: {toml.names(zones)}"]
     if len(suffixes) > 1:
         comments.append(f"column_suffix could also be {' or '.join(map(toml.text, suffixes[1:]))}")
-    return None, columns, {"column_suffix": suffixes[0] or None}, comments
+    return columns, {"column_suffix": suffixes[0] or None}, comments
 
 
 def _survey_long(
