@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -140,6 +141,9 @@ class Estimator:
         self._site, self._with_risk, capacity = site, with_risk, site.capacity
         self._recursion = recursion
         workload = np.arange(site.shape[1])
+        # The time constant of each mean that `_updated` moves on.
+        counts = math.prod(site.shape[:2]), *[len(capacity.region)] * 2
+        self._constant = np.repeat([0, 1, 0], counts)
         # Mean excess of a request's server time over that alone and at speed 1: its law is unknown.
         self._longer_ms = capacity.taken_ms(service_ms, workload) - service_ms[:, np.newaxis]
         self._loaded = LoadedTimes(site, service_ms) if capacity.replicas else None
@@ -191,17 +195,17 @@ class Estimator:
     def _updated(self, before: Averages, reading: Reading) -> Averages:
         """Return the means m ← (1 − a)·m + a·x/t with a = 1 − exp(−t/T), x being the count in a time t."""
         came, passed_s = (reading.requests, reading.waiting_s, reading.sent_s), reading.passed_s
-        counts = [values.shape[1] for values in came]
-        times_s, place = np.unique(passed_s, return_inverse=True)
         # One time at once, as a part of many may differ in the last bit; most are the same.
+        times_s, place = np.unique(passed_s, return_inverse=True) if len(passed_s) > 1 else (passed_s, [0])
         parts = np.array([-np.expm1(-time_s / _MEMORY_S) for time_s in times_s])
-        part = parts[:, np.repeat([0, 1, 0], counts)][place]
+        part = parts[:, self._constant][place]
         # Formula forgetting-mean.
         gain = part * np.concatenate(came, axis=1)
         np.divide(gain, passed_s[:, np.newaxis], out=gain, where=(passed_s > 0)[:, np.newaxis])
         last = np.concatenate([before.per_s[0], before.in_line[0], before.load[0]])
         means = self._recursion(last, 1 - part, gain)
-        return Averages(*np.split(means, np.cumsum(counts)[:-1], axis=1))
+        cells, pools = reading.requests.shape[1], reading.waiting_s.shape[1]
+        return Averages(means[:, :cells], means[:, cells : cells + pools], means[:, cells + pools :])
 
     def _risk(self, averages: Averages, on: Array) -> Array:
         """Return the probability of a late answer with the usual wait, shape (K, O, W, R).

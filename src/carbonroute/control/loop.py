@@ -218,8 +218,12 @@ class ControlLoop:
             If the policy breaks its contract.
         """
         state, averages = self._estimator.update(reading, self._averages)
-        decisions = Decisions(now_s, reading, state, averages, self._feed.at(now_s))
-        return decisions if self._by_request else self._decided(decisions)
+        measured = now_s, reading, state, averages, (known := self._feed.at(now_s))
+        if self._by_request:
+            return Decisions(*measured)
+        seen = self.view(now_s, known, state)
+        asked, plan = decided(self.router, seen, known.unknown, self.held)
+        return Decisions(*measured, seen, asked.weights, plan)
 
     def keep(self, decisions: Decisions) -> None:
         """Go on from the last of some decisions."""
@@ -227,16 +231,8 @@ class ControlLoop:
         if decisions.plan is not None:
             self.held = decisions.plan.weights[-1]
 
-    def _decided(self, on: Decisions) -> Decisions:
-        seen = self.view(on.now_s, on.known, on.state)
-        asked, plan = decided(self.router, seen, on.known.unknown, self.held)
-        return replace(on, view=seen, asked_weights=asked.weights, plan=plan)
-
     def view(self, now_s: Array, known: Known, state: State) -> View:
         """Return each router's view of all cells at K moments, leading axes (K, O, W)."""
-        state = replace(
-            state, requests_per_s=state.requests_per_s / self._count, servers=state.servers * self._fair
-        )
         moments, cells, leading = len(now_s), len(self._cells), (1, *self._site.shape[:2])
         traffic_share = self._traffic.share_at(now_s)
         if self._facts is None:
@@ -250,15 +246,22 @@ class ControlLoop:
         by_time = {
             "traffic_share": traffic_share,
             "carbon_g_per_kwh": np.moveaxis(carbon.reshape(moments, -1, *leading[1:]), 1, -1),
+            "requests_per_s": state.requests_per_s / self._count,
+            "servers": state.servers[:, np.newaxis] * self._fair,
         }
         if self.energy_j is not None and self._facts.energy_j is not None:
             stated_j = self._facts.energy_j
             by_time["energy_j"] = np.where(np.isnan(self.energy_j), stated_j, self.energy_j)
         seen = {}
-        for name, values in _part(self._facts, slice(None)).items():
-            new = by_time.get(name, state.of_cells(name))
+        for name, values in vars(self._facts).items():
+            if values is None:
+                continue
+            new = by_time[name] if name in by_time else state.of_cells(name)
             if name == "available" and self._site.allowed is not None:
                 new = state.available[:, np.newaxis] & self._site.allowed
+            if new is None and moments == 1:
+                seen[name] = values
+                continue
             seen[name] = _read_only(values if new is None else new, (moments, *values.shape[1:]))
         return View(**seen)
 
@@ -280,7 +283,8 @@ def decided(router: Router, seen: View, unknown: NDArray[np.bool_], held: Array 
         return (router if policy is router.policy else replace(router, policy=policy)).ask(seen)
 
     asked = unless_unknown(router.policy, unknown, ask)
-    return asked, replace(asked, weights=router.within_limits(asked.weights, seen, held))
+    weights = router.within_limits(asked.weights, seen, held)
+    return asked, Plan(weights, asked.servers, asked.server_worth_g_per_h)
 
 
 def _part(of: View | Plan, moments: slice) -> dict[str, NDArray[Any]]:

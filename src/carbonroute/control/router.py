@@ -232,7 +232,8 @@ class Router:
         """Return the policy's plan at K ticks, sent to open regions, before any limit on shares."""
         if splits(self.policy):
             answer = plan(self.policy, _shown(view))
-            return replace(answer, weights=_moved(answer.weights, self._open(view), view))
+            weights = _moved(answer.weights, self._open(view), view)
+            return Plan(weights, answer.servers, answer.server_worth_g_per_h)
         return Plan(np.eye(view.rtt_ms.shape[-1])[self.choose(view)])
 
     def within_limits(self, weights: Array, view: View, held: Array | None) -> Array:

@@ -17,7 +17,7 @@ Answer = TypeVar("Answer")
 
 def is_unknown(g_per_kwh: Array) -> NDArray[np.bool_]:
     """Return whether some region's carbon is not known, shape (…), of values of shape (…, R)."""
-    unknown: NDArray[np.bool_] = np.any(np.isnan(g_per_kwh), axis=-1)
+    unknown: NDArray[np.bool_] = np.logical_or.reduce(np.isnan(g_per_kwh), axis=-1)
     return unknown
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -55,7 +55,8 @@ def plan(policy: Splitter, view: View) -> Plan:
     if servers is not None and (servers.shape != view.rtt_ms.shape or not (servers >= 0).all()):  # or NaN
         problem = f"servers have shape {servers.shape}, from {servers.min():g}"
         raise refused(policy, problem, f"a number from 0 per pool is expected, {view.rtt_ms.shape}")
-    return replace(answer, weights=as_shares(policy, view, np.asarray(answer.weights)))
+    weights = as_shares(policy, view, np.asarray(answer.weights))
+    return Plan(weights, servers, answer.server_worth_g_per_h)
 
 
 def grams(view: View) -> Array:

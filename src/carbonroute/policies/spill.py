@@ -109,16 +109,22 @@ class Spill(Spec, SplittingPolicy):
         known(view.available, _CAPACITY)
         pool, servers = known(view.pool, _CAPACITY), known(view.servers, _CAPACITY)
         eligible = available(view) & self._in_time(view)
-        cost = np.where(eligible, grams(view), np.inf)
-        first = np.lexsort((np.where(reachable(view), view.rtt_ms, np.inf), cost), axis=-1)[..., 0]
+        each_g, rtt_ms = grams(view), view.rtt_ms
+        cost = np.where(eligible, each_g, np.inf)
+        first = np.lexsort((np.where(reachable(view), rtt_ms, np.inf), cost), axis=-1)[..., 0]
         weights = np.eye(cost.shape[-1])[first]
-        room = self.max_utilisation * _of_pools(servers, pool)
+        # The number of each cell's pools among those of all hours.
+        pools = int(pool.max()) + 1
+        number, shape = np.arange(len(pool)).reshape(-1, 1, 1, 1) * pools + pool, (len(pool), pools)
+        room = np.zeros(shape)
+        room.flat[number] = self.max_utilisation * servers
         per_s = known(view.requests_per_s, _CAPACITY)[..., np.newaxis]
         busy_ms = known(view.busy_ms, _CAPACITY)
         erlangs = per_s * busy_ms / 1000
-        regions = (per_s * grams(view)).sum(axis=(1, 2)).argsort(axis=-1, kind="stable")
-        for hour in np.flatnonzero((_sums(weights * erlangs, pool) > room).any(axis=1)):
-            all_hours = _Hour(weights, cost, view.rtt_ms, busy_ms, erlangs, servers, pool)
+        regions = (per_s * each_g).sum(axis=(1, 2)).argsort(axis=-1, kind="stable")
+        asked = np.bincount(number.ravel(), (weights * erlangs).ravel(), room.size).reshape(shape)
+        all_hours = _Hour(weights, cost, rtt_ms, busy_ms, erlangs, servers, pool)
+        for hour in np.flatnonzero((asked > room).any(axis=1)):
             cells = _Hour(*(values[hour].reshape(-1, cost.shape[-1]) for values in all_hours))
             weights[hour] = _filled(room[hour], regions[hour], cells).reshape(cost.shape[1:])
         return weights
@@ -128,28 +134,6 @@ class Spill(Spec, SplittingPolicy):
             return known(view.violation_share, "the risk of requests") <= self.max_violation
         budget_ms = (view.slo_ms - self.margin_ms)[..., np.newaxis]
         return view.rtt_ms + view.service_ms[..., np.newaxis] <= budget_ms
-
-
-def _numbers(pool: Regions) -> tuple[Regions, int]:
-    """Return each pool's number among those of all hours, of shape (H, O, W, R), and how many an hour has."""
-    pools = int(pool.max()) + 1
-    hour = np.arange(len(pool)).reshape(-1, 1, 1, 1)
-    return hour * pools + pool, pools
-
-
-def _of_pools(values: Array, pool: Regions) -> Array:
-    """Return the value of each pool by the cells' values, shape (H, P)."""
-    number, pools = _numbers(pool)
-    of_pools = np.zeros((len(pool), pools))
-    of_pools.flat[number] = values
-    return of_pools
-
-
-def _sums(values: Array, pool: Regions) -> Array:
-    """Return the sum of values over the cells in each pool, shape (H, P)."""
-    number, pools = _numbers(pool)
-    sums = np.bincount(number.ravel(), values.ravel(), len(pool) * pools)
-    return sums.reshape(-1, pools).astype(float, copy=False)
 
 
 class _Hour(NamedTuple):
@@ -234,9 +218,10 @@ def _choices(cost: Array, rtt_ms: Array) -> tuple[Regions, Array]:
 
     Shape (C, R) both; +inf where there is no next one that is eligible.
     """
-    order = np.lexsort((rtt_ms, cost), axis=-1)
-    next_cost = np.take_along_axis(cost, np.roll(order, -1, axis=1), axis=1)
-    next_cost[:, -1] = np.inf
-    choice = np.argsort(order, axis=-1)
+    ordered = np.arange(len(cost))[:, np.newaxis], np.lexsort((rtt_ms, cost), axis=-1)
+    next_cost, choice = np.full(cost.shape, np.inf), np.empty(cost.shape, dtype=np.intp)
+    next_cost[:, :-1] = cost[ordered][:, 1:]
+    extra_cost = np.empty(cost.shape)
+    extra_cost[ordered], choice[ordered] = next_cost, np.arange(cost.shape[1])
     with np.errstate(invalid="ignore"):
-        return choice, np.take_along_axis(next_cost, choice, axis=1) - cost
+        return choice, extra_cost - cost

@@ -83,9 +83,12 @@ class PoolReadings:
 
     def since(self, before: PoolReadings) -> PoolReadings:
         """Return the increase from each reading to the next, the first one from `before` on."""
-        every = PoolReadings.joined([before[-1:], self])
-        passed_s, more_s = np.diff(every.now_s), np.diff(every.integrals_s, axis=1)
-        return PoolReadings(passed_s, more_s, self.servers, np.diff(every.tokens, axis=1))
+        return PoolReadings(
+            _increase(before.now_s, self.now_s),
+            _increase(before.integrals_s, self.integrals_s, axis=1),
+            self.servers,
+            _increase(before.tokens, self.tokens, axis=1),
+        )
 
 
 #: Integrals and totals of replicas that batch continuously, in the order of `PoolReadings.tokens`.
@@ -233,6 +236,12 @@ class Meter:
         busy_j[:, self._llm] = energy_j - idle_w * server_s
         self.spent_j[self._llm] += (busy_j + self._capacity.idle_w * on_s)[:, self._llm].sum(axis=0)
         self.produced += columns["answer_tokens"].sum(axis=0)
+
+
+def _increase(before: Array, values: Array, axis: int = 0) -> Array:
+    """Return the increase from each value to the next along an axis, the first from the last one before."""
+    former = before[(slice(None),) * axis + (slice(-1, None),)]
+    return np.diff(values, axis=axis, prepend=former)
 
 
 def _added(total: Array, more: Array) -> Array:
