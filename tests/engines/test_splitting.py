@@ -19,6 +19,8 @@ from carbonroute.engines.routing import Answer, Dispatcher
 from carbonroute.errors import PolicyError
 from carbonroute.policies import PolicyLike, SplittingPolicy, View
 from carbonroute.policies.base import VIEW_FIELDS
+from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
+from carbonroute.policies.hybrid import Hybrid
 from carbonroute.policies.latency_first import LatencyFirst
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
@@ -248,3 +250,50 @@ def test_weights_that_are_no_shares_are_refused() -> None:
     _, ours = with_policy(inputs_of(document()), Greedy())
     with pytest.raises(PolicyError, match="that add up to 2"):
         sampled.run(ours)
+
+
+@pytest.mark.parametrize("blind", [[False, False, False], [False, True, False]])
+@pytest.mark.parametrize("bound", [{}, {"allowed_regions": ["b", "c"]}])
+@pytest.mark.parametrize("question", [10**6, 12])
+def test_policies_that_are_shown_the_same_are_asked_together(
+    blind: list[bool], bound: Document, question: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers are those of each alone, to the bit; the view is made once."""
+    monkeypatch.setattr(routing, "_QUESTION", question)
+    shared = document()
+    inputs = inputs_of({**shared, "origins": [{**shared["origins"][0], **bound}, shared["origins"][1]]})
+    budgets = [ConstrainedHybrid(max_violation=x, budget="per-workload") for x in (0.3, 1e-4, 0.01, 0.02)]
+    knowledge = None
+    for policies in (budgets, [Hybrid(alpha=x / 8) for x in range(9)], [LatencyFirst()]):
+        dispatchers = []
+        for policy in policies:
+            candidate = inputs.candidate(policy.name, policy, Information(), knowledge=knowledge)
+            candidate = candidate if knowledge else blinded(candidate, blind)
+            knowledge = candidate.knowledge
+            dispatchers.append(Dispatcher.of(candidate, inputs))
+        assert len({dispatcher.shown for dispatcher in dispatchers}) == 1
+        hour, origin, workload = np.indices((3, 2, 2)).reshape(3, -1)
+        of = Requests(hour, origin, workload)
+        together = dispatchers[0].ask_with(dispatchers[1:], of)
+        for dispatcher, answer in zip(dispatchers, together, strict=True):
+            np.testing.assert_array_equal(answer, dispatcher.ask(of))
+        assert len({answer.tobytes() for answer in together}) >= min(2, len(policies))
+
+
+def test_policies_that_are_shown_other_values_are_not_asked_together() -> None:
+    inputs = inputs_of(document())
+    faster = Information.spelled(service_time="quantile:0.9")
+    policies: list[tuple[PolicyLike, Information]] = [
+        (Hybrid(alpha=0.1), Information()),
+        (LatencyFirst(), Information()),
+        (ConstrainedHybrid(margin_ms=3), Information()),
+        (ConstrainedHybrid(margin_ms=3), faster),
+        (ConstrainedHybrid(max_violation=0.1), Information()),
+        (ConstrainedHybrid(max_violation=0.1, budget="per-workload"), Information()),
+        (ByOrigin(), Information()),
+    ]
+    shown = [
+        Dispatcher.of(with_policy(inputs, policy, information)[0], inputs).shown
+        for policy, information in policies
+    ]
+    assert len(set(shown)) == len(shown)

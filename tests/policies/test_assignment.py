@@ -13,7 +13,7 @@ from scipy.optimize import linprog
 from carbonroute import rng
 from carbonroute.arrays import Array
 from carbonroute.policies import View, split
-from carbonroute.policies.assignment import cheapest_assignment
+from carbonroute.policies.assignment import cheapest_assignment, cheapest_assignments
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from helpers.grids import examples
 
@@ -160,6 +160,19 @@ def test_it_is_never_dearer_than_a_limit_for_every_region() -> None:
     ).sum(axis=(1, 2))
     assert (grams[possible] <= rule[possible] * (1 + 1e-7)).all()
     assert (grams[possible] < 0.95 * rule[possible]).mean() > 0.3
+
+
+@pytest.mark.parametrize("few_values", [False, True])
+def test_a_budget_s_answer_is_the_same_whichever_budgets_are_asked_with_it(few_values: bool) -> None:
+    """To the bit, also where several assignments are equally good, and for budgets out of reach."""
+    cost, risk, traffic = hours(7, 30, 4, 3, 5)
+    if few_values:
+        cost, risk = np.ceil(cost / 200), np.round(risk * 5) / 20
+    budgets = [0.4, 1e-6, 1e-3, 0.01, 0.013, 0.05, 0.05, 1.0, 0.2]
+    together = cheapest_assignments(cost, risk, traffic, budgets)
+    assert len(np.unique(together, axis=0)) > 5
+    for budget, weights in zip(budgets, together, strict=True):
+        np.testing.assert_array_equal(weights, cheapest_assignment(cost, risk, traffic, budget))
 
 
 def test_an_hour_s_answer_is_the_same_whichever_hours_are_asked_with_it() -> None:

@@ -106,8 +106,6 @@ class Frontier:
         ``max_p95_latency_ms`` and ``max_avg_latency_ms`` (the limits, null where there is none);
         ``worst_workload``, ``worst_violations_pct`` and ``limit_per``, as in `Tables.policies`. Where the
         limit is each workload's, front, knee and recommendation go by the violations of the worst one.
-    notes
-        Assumptions and omissions: one line each.
     """
 
     inputs: Inputs
@@ -115,7 +113,16 @@ class Frontier:
     tried: tuple[Choice, ...]
     choices: tuple[Choice, ...]
     points: pl.DataFrame
-    notes: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Assumptions and omissions: one line each."""
+        alike = [choice for choice in self.choices if choice.alike]
+        return (
+            *self.inputs.notes,
+            *left_out(self.inputs),
+            *(f"Decides exactly like {one.candidate.label}: {', '.join(one.alike)}" for one in alike),
+        )
 
     @property
     def recommended(self) -> int | None:
@@ -178,10 +185,13 @@ def explore(
     tried: tuple[Choice, ...],
     limits: ServiceLimits,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    with_p95: bool = True,
 ) -> Frontier:
     """Evaluate policies, and recommend one of them.
 
-    The simplest policies come first in `tried`; one has the role ``"baseline"``.
+    The simplest policies come first in `tried`; one has the role ``"baseline"``. Without `with_p95`,
+    ``p95_latency_ms`` is null where no limit is on it.
     """
     limits = replace(limits, per=inputs.scenario.limit_per)
     policies = [choice.candidate.policy for choice in tried]
@@ -191,19 +201,15 @@ def explore(
     baseline = next(
         outcome for outcome, choice in zip(outcomes, choices, strict=True) if "baseline" in choice.roles
     )
-    p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
+    p95_ms: list[float | None] = [None] * len(outcomes)
+    if with_p95 or limits.p95_latency_ms is not None:
+        p95_ms = [*quantiles([outcome.latency for outcome in outcomes], 0.95)]
     reached = [
         {**_reached(outcome, baseline, p95), **_by_workload(inputs.scenario, outcome)}
         for outcome, p95 in zip(outcomes, p95_ms, strict=True)
     ]
     points = _judged(_described(choices, reached), limits)
-    alike = [choice for choice in choices if choice.alike]
-    notes = (
-        *inputs.notes,
-        *left_out(inputs),
-        *(f"Decides exactly like {one.candidate.label}: {', '.join(one.alike)}" for one in alike),
-    )
-    return Frontier(inputs, limits, tried, choices, points, notes)
+    return Frontier(inputs, limits, tried, choices, points)
 
 
 def burden(points: pl.DataFrame) -> Array:
@@ -303,7 +309,7 @@ def _judged(points: pl.DataFrame, limits: ServiceLimits) -> pl.DataFrame:
     ).select(pl.exclude(slo.WORST, slo.WORST_PCT, slo.PER), slo.WORST, slo.WORST_PCT, slo.PER)
 
 
-def _reached(outcome: Outcome, baseline: Outcome, p95_latency_ms: float) -> dict[str, Any]:
+def _reached(outcome: Outcome, baseline: Outcome, p95_latency_ms: float | None) -> dict[str, Any]:
     """Return the figures of a policy that has requests, as in `carbonroute.metrics.Tables.policies`."""
     requests, emissions = outcome.requests, outcome.emissions
     return {

@@ -83,14 +83,14 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
         fields = change(factor)
         changed = replace(frontier.inputs, **fields)
         choices = tuple(_informed(baselines, changed)) if "carbon" in fields else baselines
-        again = explore(changed, choices, frontier.limits)
-        without_information = _fixed(explore(changed, uninformed, frontier.limits), base)
+        again = explore(changed, choices, frontier.limits, with_p95=False)
+        unaware = explore(changed, uninformed, frontier.limits, with_p95=False)
         rows.append(
             {
                 "input": name,
                 "change_pct": round(pct(factor - 1), 9),
                 **_compared(again, base),
-                **{f"untold_{column}": value for column, value in without_information.items()},
+                **{f"untold_{column}": value for column, value in _fixed(unaware, base).items()},
             }
         )
         if progress:

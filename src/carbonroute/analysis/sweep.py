@@ -6,7 +6,7 @@ The simplest come first: of policies that decide alike everywhere, the first one
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from carbonroute.arrays import Array
 from carbonroute.control.information import Information, ServiceEstimate
 from carbonroute.control.knowledge import Knowledge
-from carbonroute.engines.routing import Asked, Dispatcher
+from carbonroute.engines.routing import Answer, Asked, Dispatcher
 from carbonroute.engines.unsupported import unsupported
 from carbonroute.policies import POLICIES
 from carbonroute.policies.base import Declaring, PolicyLike, Trial, policy_name
@@ -34,8 +34,8 @@ _INFORMATION = (
     ("carbon_g_per_kwh", {"carbon", "carbon_age", "carbon_missing"}),
 )
 
-#: So many cells are asked about at once.
-_FEW_CELLS = 2**13
+#: So many cells are asked about at once; and so many numbers, policies × cells × regions, are answered.
+_FEW_CELLS, _ANSWERS = 2**13, 2**21
 
 
 @dataclass(frozen=True)
@@ -120,31 +120,29 @@ def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[tuple[Choice, ...
     tried = tuple(tried)
     hour, origin, workload = np.nonzero(inputs.arrivals.expected())
     cells, day = Requests(hour, origin, workload), np.count_nonzero(hour < HOURS_PER_DAY)
-
-    def decisions(choice: Choice, cells: Requests) -> tuple[bytes, Asked | None]:
+    keys: dict[int, bytes] = {}
+    asked: dict[int, Asked] = {}
+    dispatchers = {}
+    for place, choice in enumerate(tried):
         candidate = choice.candidate
         if candidate.by_request(inputs.site):  # requests of a cell differ: its definition
-            return f"{candidate.policy!r} {candidate.information!r}".encode(), None
-        return _decisions(Dispatcher.of(candidate, inputs), cells)
-
+            keys[place] = f"{candidate.policy!r} {candidate.information!r}".encode()
+        else:
+            dispatchers[place] = Dispatcher.of(candidate, inputs)
     if len(cells) <= _FEW_CELLS:  # asking about a day takes as long
-        decided = [decisions(choice, cells) for choice in tried]
-        keys, asked = [key for key, _ in decided], [answer for _, answer in decided]
+        for place, answer in _answers(dispatchers, cells):
+            keys[place], asked[place] = _digest(answer), Asked(cells, answer)
     else:
         glance = Requests(hour[:day], origin[:day], workload[:day])
-        keys, asked = (
-            [decisions(choice, glance)[0] for choice in tried],
-            [None] * len(tried),
-        )
-        times = Counter(keys)  # most differ within a day: only the others are asked about all hours
-        keys = [
-            decisions(choice, cells)[0] if times[key] > 1 else key
-            for choice, key in zip(tried, keys, strict=True)
-        ]
+        keys |= {place: _digest(answer) for place, answer in _answers(dispatchers, glance)}
+        times = Counter(keys.values())  # most differ within a day: only the others are asked about all hours
+        repeated = {place: each for place, each in dispatchers.items() if times[keys[place]] > 1}
+        keys |= {place: _digest(answer) for place, answer in _answers(repeated, cells)}
     kept: dict[bytes, tuple[Choice, Asked | None]] = {}
-    for choice, key, answered in zip(tried, keys, asked, strict=True):
+    for place, choice in enumerate(tried):
+        key = keys[place]
         if key not in kept:
-            kept[key] = choice, answered
+            kept[key] = choice, asked.get(place)
             continue
         first, before = kept[key]
         alike = (*first.alike, choice.candidate.label) if choice.own else first.alike
@@ -153,12 +151,25 @@ def distinct(inputs: Inputs, tried: Iterable[Choice]) -> tuple[tuple[Choice, ...
     return tuple(choices), tuple(answers)
 
 
-def _decisions(dispatcher: Dispatcher, cells: Requests) -> tuple[bytes, Asked]:
-    """Return a digest of a policy's decisions for whole cells, and the answer."""
-    answer = asked = dispatcher.ask(cells)
+def _answers(dispatchers: Mapping[int, Dispatcher], cells: Requests) -> Iterator[tuple[int, Answer]]:
+    """Yield the answers of policies about whole cells, by their places: those shown the same, together."""
+    shown = defaultdict(list)
+    for place, dispatcher in dispatchers.items():
+        shown[dispatcher.shown].append(place)
+    for places in shown.values():
+        one = dispatchers[places[0]]
+        at_once = max(1, _ANSWERS // max(1, len(cells) * one.site.shape[2]))
+        for first in range(0, len(places), at_once):
+            some = places[first : first + at_once]
+            several = [dispatchers[place] for place in some]
+            yield from zip(some, several[0].ask_with(several[1:], cells), strict=True)
+
+
+def _digest(answer: Answer) -> bytes:
+    """Return a digest of a policy's decisions."""
     if answer.ndim == 2 and (answer.max(axis=1) == 1).all():  # weights that split nothing
         answer = answer.argmax(axis=1)
-    return hashlib.sha256(answer.tobytes()).digest(), Asked(cells, asked)
+    return hashlib.sha256(answer.tobytes()).digest()
 
 
 class _ChoiceFactory:

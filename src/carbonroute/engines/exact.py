@@ -214,9 +214,8 @@ def _latency(conditioning: Conditioning, parts: Mixture) -> Mixture:
     if conditioning.site.jitter.by_pair:
         return parts
     groups = parts.groups
-    columns = np.stack([groups.workload, parts.rtt_ms, groups.low, groups.high])
-    _, first, which = np.unique(columns, axis=1, return_index=True, return_inverse=True)
-    return replace(parts.rows(first), requests=_summed(which.reshape(-1), parts.requests))
+    first, which = _firsts(groups.high, groups.low, parts.rtt_ms, groups.workload)
+    return replace(parts.rows(first), requests=_summed(which, parts.requests))
 
 
 @dataclass(frozen=True)
@@ -255,9 +254,11 @@ def _gathered(by_hour: Iterable[RoutedRequests], shape: tuple[int, int, int]) ->
             sums[:, cut] = 0.0
         for total, each in zip(totals, sums, strict=True):
             np.add.at(total, place, each)
-    used = np.flatnonzero(totals[0])
-    origin, workload, region = np.unravel_index(used, shape)
-    return _joined([_Gathered(Groups.whole(workload, origin, region), *totals[:, used]), *cuts])
+    # In the order of `_distinct`, by region first.
+    region, origin, workload = np.nonzero(totals[0].reshape(shape).transpose(2, 0, 1))
+    used = np.ravel_multi_index((origin, workload, region), shape)
+    whole = _Gathered(Groups.whole(workload, origin, region), *totals[:, used])
+    return _joined([whole, *cuts]) if cuts else whole
 
 
 def _joined(parts: Sequence[_Gathered]) -> _Gathered:
@@ -270,13 +271,19 @@ def _joined(parts: Sequence[_Gathered]) -> _Gathered:
 
 def _distinct(groups: Groups) -> tuple[Groups, Index]:
     """Return each of some groups once, and which of these each of them is, shape (m,)."""
-    order = np.lexsort(tuple(vars(groups).values()))
-    ordered = groups[order]
-    differs = [column[1:] != column[:-1] for column in vars(ordered).values()]
+    first, which = _firsts(*vars(groups).values())
+    return groups[first], which
+
+
+def _firsts(*columns: Array | Index) -> tuple[Index, Index]:
+    """Return the first of each set of equal rows, sorted by the last column first, and each row's set."""
+    order = np.lexsort(columns)
+    ordered = [column[order] for column in columns]
+    differs = [column[1:] != column[:-1] for column in ordered]
     new = np.append(True, np.any(differs, axis=0))[: len(order)]
     which = np.empty(len(order), dtype=np.intp)
     which[order] = np.cumsum(new) - 1
-    return ordered[np.flatnonzero(new)], which
+    return order[np.flatnonzero(new)], which
 
 
 def _summed(which: Index, values: Array, length: int = 0) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Any, NamedTuple
@@ -20,7 +20,8 @@ from carbonroute.control.unknown import unless_unknown
 from carbonroute.control.views import Traits, average_traits, folded, view
 from carbonroute.engines.draws import Block, Cells, tokens_energy_j
 from carbonroute.policies import PolicyLike, View, decide, split, splits
-from carbonroute.policies.base import Regions, breaks, fields_read
+from carbonroute.policies.base import Regions, breaks, fields_read, split_all
+from carbonroute.policies.recording import unwrapped
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.traffic import Requests
 from carbonroute.workloads import Tokens
@@ -146,13 +147,11 @@ class Dispatcher:
         if self.candidate.joint:
             return self._ask_jointly(of, kept)
         splitting, regions = splits(self.candidate.policy), self.site.shape[2]
-        traits = traits or self._average_traits(of.workload)
         answer = np.empty((len(of), regions) if splitting else len(of), float if splitting else np.intp)
-        step = max(1, _QUESTION // regions)
-        for first in range(0, len(of), step):
-            rows = slice(first, first + step)
-            cells = Requests(of.hour[rows], of.origin[rows], of.workload[rows])
-            answer[rows] = self._answer(cells.hour, self.view_of(cells, traits.of(rows)))
+        done = 0
+        for hour, seen in self._views_of(of, traits):
+            answer[done : done + len(hour)] = self._answer(hour, seen)
+            done += len(hour)
         return answer
 
     def breaks_ms(self, of: Requests, traits: Traits | None = None) -> Array | None:
@@ -166,6 +165,38 @@ class Dispatcher:
             return None
         traits = traits or self._average_traits(of.workload)
         return breaks(self.candidate.policy, self.view_of(of, traits))
+
+    def ask_with(self, others: Sequence[Dispatcher], of: Requests) -> list[Answer]:
+        """Ask several policies that are shown the same, this one first; see `shown`.
+
+        Parameters
+        ----------
+        others
+            The other policies.
+        of
+            Which cells.
+
+        Returns
+        -------
+        The answer of each, as of `ask`.
+        """
+        if not others or not len(of):
+            return [each.ask(of) for each in (self, *others)]
+        views, at = self._views_of(of), None
+        if self.candidate.joint:
+            hours, place = np.unique(of.hour, return_inverse=True)
+            views, at = self._views_of_hours(hours), (place.reshape(-1), of.origin, of.workload)
+        parts = [self._answers(others, hour, seen) for hour, seen in views]
+        answers = [np.concatenate(each) for each in zip(*parts, strict=True)]
+        return answers if at is None else [answer[at] for answer in answers]
+
+    @property
+    def shown(self) -> Hashable:
+        """A key that is equal for policies that are shown the same about cells: see `ask_with`."""
+        policy, estimate = self.candidate.policy, self.candidate.information.service_time
+        arrays = self.site, self.candidate.knowledge, self.expected_per_s, self.traffic_share
+        kind = type(unwrapped(policy)) if splits(policy) else self.candidate.joint
+        return kind, frozenset(fields_read(policy)), str(estimate), *map(id, arrays)
 
     def view_of(self, of: Requests, traits: Traits) -> View:
         """Return the view of n cells or requests."""
@@ -224,18 +255,38 @@ class Dispatcher:
 
     def _answers_about(self, hours: Index) -> Iterator[Answer]:
         """Yield the answers of a joint policy about some hours, so many of them at once."""
-        step = max(1, _QUESTION // math.prod(self.site.shape))
-        for first in range(0, len(hours), step):
-            yield self._ask_hours(hours[first : first + step])
+        for hour, seen in self._views_of_hours(hours):
+            yield self._answer(hour, seen)
 
-    def _ask_hours(self, hours: Index) -> Answer:
-        """Ask a joint policy about some hours; shape (hours, O, W) or (hours, O, W, R)."""
+    def _views_of(self, of: Requests, traits: Traits | None = None) -> Iterator[tuple[Index, View]]:
+        """Yield the hours and views of cells or requests, so many of them at once."""
+        traits = traits or self._average_traits(of.workload)
+        step = max(1, _QUESTION // self.site.shape[2])
+        for first in range(0, len(of), step):
+            rows = slice(first, first + step)
+            cells = Requests(of.hour[rows], of.origin[rows], of.workload[rows])
+            yield cells.hour, self.view_of(cells, traits.of(rows))
+
+    def _views_of_hours(self, hours: Index) -> Iterator[tuple[Index, View]]:
+        """Yield hours and views of a joint policy, so many of them at once, leading axes (hours, O, W)."""
         if self.traffic_share is None:
             raise RuntimeError("only a policy that decides for all cells together is asked about hours")
-        leading = (len(hours), *self.site.shape[:2])
-        hour, origin, workload = np.indices(leading).reshape(3, -1)
-        flat = self.view_of(Requests(hours[hour], origin, workload), self._average_traits(workload))
-        return self._answer(hours[hour].reshape(leading), folded(flat, leading, self.traffic_share[hours]))
+        step = max(1, _QUESTION // math.prod(self.site.shape))
+        for first in range(0, len(hours), step):
+            some = hours[first : first + step]
+            leading = (len(some), *self.site.shape[:2])
+            hour, origin, workload = np.indices(leading).reshape(3, -1)
+            flat = self.view_of(Requests(some[hour], origin, workload), self._average_traits(workload))
+            yield some[hour].reshape(leading), folded(flat, leading, self.traffic_share[some])
+
+    def _answers(self, others: Sequence[Dispatcher], hour: Index, seen: View) -> list[Answer]:
+        """Ask this policy and others about one view."""
+        policies = [each.candidate.policy for each in (self, *others)]
+        splitting = [policy for policy in policies if splits(policy)]
+        simple = self.site.allowed is None and not self.candidate.knowledge.blind[hour].any()
+        if simple and len(splitting) == len(policies):
+            return list(split_all(splitting, seen))
+        return [each._answer(hour, seen) for each in (self, *others)]
 
     def _answer(self, hour: Index, seen: View) -> Answer:
         """Ask about cells or requests of some hours, which have the leading axes of the view."""

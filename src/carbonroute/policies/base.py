@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
@@ -45,6 +45,7 @@ __all__ = [
     "policy_name",
     "refused",
     "split",
+    "split_all",
     "splits",
 ]
 
@@ -275,6 +276,22 @@ def split(policy: Splitter, view: View) -> Array:
     with asking(policy, view) as seen:
         weights = np.asarray(unwrapped(policy).weights(seen))
     return as_shares(policy, view, weights)
+
+
+def split_all(policies: Sequence[Splitter], view: View) -> Iterator[Array]:
+    """Yield the weights of several policies of one class about one view, each as of `split`.
+
+    A class whose members can be asked together has `weights_of(policies, view)`, which returns the weights of
+    all of them, shape (n, …, R), bit-identical to those of each.
+    """
+    rule: Callable[..., Array] | None = getattr(type(unwrapped(policies[0])), "weights_of", None)
+    if rule is None or len(policies) == 1:
+        yield from (split(policy, view) for policy in policies)
+        return
+    with asking(policies[0], view) as seen:
+        weights = rule([unwrapped(policy) for policy in policies], seen)
+    for policy, each in zip(policies, weights, strict=True):
+        yield as_shares(policy, view, each)
 
 
 def as_shares(policy: PolicyLike, view: View, weights: Array) -> Array:

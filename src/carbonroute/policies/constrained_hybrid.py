@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from carbonroute.arrays import Array
-from carbonroute.policies.assignment import cheapest_assignment, unattractive
+from carbonroute.policies.assignment import cheapest_assignments, unattractive
 from carbonroute.policies.base import Policy, Trial, View, known
 from carbonroute.policies.plan import grams
 from carbonroute.policies.trials import Setting
@@ -133,8 +133,14 @@ class ConstrainedHybrid(Spec, Policy):
 
     def weights(self, view: View) -> Array:
         """Return how each origin's requests are split, shape (H, O, W, R)."""
+        weights: Array = self.weights_of([self], view)[0]
+        return weights
+
+    @classmethod
+    def weights_of(cls, policies: Sequence[Self], view: View) -> Array:
+        """Return the weights of policies with different budgets, shape (B, H, O, W, R)."""
         risk, share = known(view.violation_share, _RISK), known(view.traffic_share, _RISK)
         cost = grams(view)
         if view.allowed is not None:
             cost, risk = unattractive(cost, view.allowed), unattractive(risk, view.allowed)
-        return cheapest_assignment(cost, risk, share, self.max_violation or 0.0)
+        return cheapest_assignments(cost, risk, share, [policy.max_violation or 0.0 for policy in policies])
